@@ -1,0 +1,128 @@
+"""Bins of pose, expression, occlusion and light, and the bucket a face falls into.
+
+Bins are half-open `[a, b)`, the last one closed. A pose outside the ends is `beyond` and counts
+for no coverage; what was not measured is `unknown`. In file names and keys a bin is written as its
+edge farthest from zero (`yaw30` is [15, 30), `yaw-15` is [-15, -5), the middle bin is 0).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+
+from identity_pipeline.schemas import TABLES
+from identity_pipeline.settings import BucketSettings
+
+BEYOND, UNKNOWN = "beyond", "unknown"
+PITCH_NAMES = ("down", "slight-down", "neutral", "slight-up", "up")
+EXPRESSIONS = ("neutral", "smile", "mouth_open", "eyes_closed")
+
+
+class Bin(NamedTuple):
+    """One bin of an axis: what it is called in tables and what in keys."""
+
+    label: str
+    key: int
+
+
+def axis_bins(edges: Sequence[float], names: Sequence[str] | None = None) -> list[Bin]:
+    """All bins of an axis in ascending order, labelled by name or as intervals."""
+    bins = []
+    for i, (low, high) in enumerate(zip(edges, edges[1:], strict=False)):
+        closing = "]" if i == len(edges) - 2 else ")"
+        label = names[i] if names else f"[{low:g},{high:g}{closing}"
+        straddles = low < 0 < high
+        far = 0.0 if straddles else (high if high > -low else low)
+        bins.append(Bin(label, round(far)))
+    return bins
+
+
+def bin_of(value: float | None, edges: Sequence[float], bins: Sequence[Bin]) -> Bin | str:
+    """The bin of a value, `beyond`, or `unknown` for None and NaN."""
+    if value is None or np.isnan(value):
+        return UNKNOWN
+    if value < edges[0] or value > edges[-1]:
+        return BEYOND
+    index = int(np.searchsorted(edges, value, side="right")) - 1
+    return bins[min(index, len(bins) - 1)]
+
+
+def expression_bin(
+    eye_open: float | None, mouth_open: float | None, smile: float | None, settings: BucketSettings
+) -> str:
+    """`eyes_closed` before `smile` before `mouth_open` before `neutral`.
+
+    `unknown` as soon as a value that would be looked at is unmeasured.
+    """
+    if eye_open is None:
+        return UNKNOWN
+    if eye_open < settings.eyes_closed_below:
+        return "eyes_closed"
+    if smile is None:
+        return UNKNOWN
+    if smile >= settings.smile_from:
+        return "smile"
+    if mouth_open is None:
+        return UNKNOWN
+    return "mouth_open" if mouth_open >= settings.mouth_open_from else "neutral"
+
+
+def occlusion_bin(occlusion: float | None, settings: BucketSettings) -> str:
+    """`none` < 0.1 <= `partial` <= 0.4 < `heavy`, or `unknown`."""
+    if occlusion is None:
+        return UNKNOWN
+    if occlusion > settings.occlusion_heavy_above:
+        return "heavy"
+    return "partial" if occlusion >= settings.occlusion_partial_from else "none"
+
+
+def lighting_bin(luma_mean: float | None, settings: BucketSettings) -> str:
+    """`dark` below 60, `overexposed` above 200, else `normal`; `unknown` when unmeasured."""
+    if luma_mean is None:
+        return UNKNOWN
+    if luma_mean < settings.dark_below:
+        return "dark"
+    return "overexposed" if luma_mean > settings.overexposed_above else "normal"
+
+
+def bucket_key(yaw: Bin | str, pitch: Bin | str, expression: str) -> str | None:
+    """`yaw{bin}_pitch{bin}_{expression}`; None when the pose is beyond the bins or unknown."""
+    if isinstance(yaw, str) or isinstance(pitch, str):
+        return None
+    return f"yaw{yaw.key}_pitch{pitch.key}_{expression}"
+
+
+def assign_buckets(faces: pl.DataFrame, settings: BucketSettings) -> pl.DataFrame:
+    """The table `face_buckets`.
+
+    Args:
+        faces: face_id, frame_idx, person_id, yaw, pitch, eye_open, mouth_open, smile, occlusion
+            and luma_mean; any of the measures may be null.
+        settings: edges and thresholds.
+    """
+    yaw_bins = axis_bins(settings.yaw_edges)
+    pitch_bins = axis_bins(settings.pitch_edges, PITCH_NAMES)
+    rows = []
+    for face in faces.sort("frame_idx", "face_id").iter_rows(named=True):
+        yaw = bin_of(face["yaw"], settings.yaw_edges, yaw_bins)
+        pitch = bin_of(face["pitch"], settings.pitch_edges, pitch_bins)
+        expression = expression_bin(face["eye_open"], face["mouth_open"], face["smile"], settings)
+        rows.append(
+            {
+                "face_id": face["face_id"],
+                "frame_idx": face["frame_idx"],
+                "person_id": face["person_id"],
+                "yaw_bin": yaw if isinstance(yaw, str) else yaw.label,
+                "pitch_bin": pitch if isinstance(pitch, str) else pitch.label,
+                "expression_bin": expression,
+                "occlusion_bin": occlusion_bin(face["occlusion"], settings),
+                "lighting_bin": lighting_bin(face["luma_mean"], settings),
+                "yaw_key": None if isinstance(yaw, str) else yaw.key,
+                "pitch_key": None if isinstance(pitch, str) else pitch.key,
+                "bucket_key": bucket_key(yaw, pitch, expression),
+            }
+        )
+    return pl.DataFrame(rows, schema=TABLES["face_buckets"])

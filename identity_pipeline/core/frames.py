@@ -1,0 +1,67 @@
+"""Measurements of a sampled frame: light, sharpness, scene cuts.
+
+Luma is 0-255. Nothing here knows faces.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+CLIPPED_ABOVE = 250
+CRUSHED_BELOW = 5
+FLAT_STD = 1.0
+"""A thumbnail with a smaller standard deviation (black or blown frame) has nothing to correlate."""
+
+
+class FrameLight(NamedTuple):
+    """Distribution of the luma of a picture."""
+
+    mean: float
+    p05: float
+    p50: float
+    p95: float
+    clipped_share: float
+    crushed_share: float
+
+
+def measure_light(luma: NDArray[np.uint8]) -> FrameLight:
+    """Mean, percentiles, and the shares of blown and crushed pixels of a (H, W) luma picture."""
+    histogram = np.bincount(luma.ravel(), minlength=256)
+    cumulative = np.cumsum(histogram) / luma.size
+    levels = np.arange(256)
+    p05, p50, p95 = (float(np.searchsorted(cumulative, q)) for q in (0.05, 0.5, 0.95))
+    return FrameLight(
+        mean=float((histogram * levels).sum() / luma.size),
+        p05=p05,
+        p50=p50,
+        p95=p95,
+        clipped_share=float(histogram[CLIPPED_ABOVE + 1 :].sum() / luma.size),
+        crushed_share=float(histogram[:CRUSHED_BELOW].sum() / luma.size),
+    )
+
+
+def laplacian_variance(luma: NDArray[np.floating]) -> float:
+    """Variance of the 4-neighbour Laplacian inside the border (Pech-Pacheco et al. 2000)."""
+    values = np.asarray(luma, dtype=np.float32)
+    laplacian = (
+        values[:-2, 1:-1] + values[2:, 1:-1] + values[1:-1, :-2] + values[1:-1, 2:]
+        - 4.0 * values[1:-1, 1:-1]
+    )
+    return float(laplacian.var())
+
+
+def scene_correlation(previous: NDArray[np.uint8], current: NDArray[np.uint8]) -> float | None:
+    """Correlation of two luma thumbnails of equal shape; light cancels out.
+
+    Returns:
+        Pearson's correlation in [-1, 1], or None when one of them is flat: a black or blown frame
+        is no evidence of a cut.
+    """
+    a = previous.astype(np.float64) - previous.mean()
+    b = current.astype(np.float64) - current.mean()
+    if a.std() < FLAT_STD or b.std() < FLAT_STD:
+        return None
+    return float((a * b).sum() / np.sqrt((a**2).sum() * (b**2).sum()))

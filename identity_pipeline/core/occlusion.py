@@ -1,0 +1,86 @@
+"""How much of a face is covered, measured against the person's own look when no model tells.
+
+Each aligned face is divided into patches inside the face's oval. A patch counts as covered when
+its colour is far from the same patch's usual colour of the same person in the same video, after
+the light of the moment (one gain per colour channel) is taken out. A hand has the colour of skin
+and is found only where it hides eyes, mouth or hair; a pose beyond what the reference has seen is
+left unmeasured.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+GRID = 8
+"""Patches per side of the 112 px crop: 14 px each, about an eye's width."""
+MIN_REFERENCES = 8
+"""Strict near-frontal faces needed to know a person's usual look."""
+REFERENCE_YAW = 20.0
+MEASURED_YAW = 35.0
+COVERED_DISTANCE = 0.35
+"""Distance of log colours from which a patch is covered: a factor of 1.4 in brightness or colour.
+Measured on the real ride clips (4 people): uncovered frames stay below 0.25 in 95 % of the
+patches, the bar is above 0.5."""
+
+
+def _oval() -> NDArray[np.bool_]:
+    """Patches whose centre lies in the oval of an ArcFace-aligned face."""
+    centres = (np.arange(GRID) + 0.5) * 112 / GRID
+    x, y = np.meshgrid(centres, centres)
+    return ((x - 56) / 42) ** 2 + ((y - 66) / 52) ** 2 <= 1
+
+
+OVAL = _oval()
+PATCHES = int(OVAL.sum())
+PATCH_COLUMNS = tuple(f"patch_{i}" for i in range(PATCHES * 3))
+
+
+def patch_colours(aligned_bgr: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Log mean colour (PATCHES, 3) of the oval's patches of one (112, 112, 3) face."""
+    side = aligned_bgr.shape[0] // GRID
+    blocks = aligned_bgr.reshape(GRID, side, GRID, side, 3).mean(axis=(1, 3))
+    return np.log(blocks[OVAL] + 8.0).astype(np.float32)
+
+
+def own_occlusion(faces: pl.DataFrame) -> pl.DataFrame:
+    """Fills `occlusion` where it is null and can be measured, and drops the patch columns.
+
+    Args:
+        faces: person_id, strict, yaw, occlusion and `PATCH_COLUMNS`.
+    """
+    indexed = faces.with_row_index("row")
+    values: dict[int, float] = {}
+    for _, person in indexed.group_by("person_id", maintain_order=True):
+        values.update(_person_occlusion(person))
+    measured = pl.Series([values.get(i) for i in range(faces.height)], dtype=pl.Float32)
+    return faces.with_columns(occlusion=pl.coalesce("occlusion", measured)).drop(PATCH_COLUMNS)
+
+
+def _person_occlusion(person: pl.DataFrame) -> dict[int, float]:
+    usual = person.filter(
+        pl.col("strict") & (pl.col("yaw").abs() <= REFERENCE_YAW), pl.col(PATCH_COLUMNS[0]).is_not_null()
+    )
+    if usual.height < MIN_REFERENCES:
+        return {}
+    reference = np.median(_unlit(_patches_of(usual)), axis=0)
+    seen = person.filter(
+        pl.col("yaw").abs() <= MEASURED_YAW, pl.col(PATCH_COLUMNS[0]).is_not_null()
+    )
+    if not seen.height:
+        return {}
+    colours = _patches_of(seen)
+    # The gain is the median over patches, so that what covers less than half does not set it.
+    gain = np.median(colours - reference, axis=1, keepdims=True)
+    distance = np.linalg.norm(colours - gain - reference, axis=2) / np.sqrt(3)
+    covered = (distance > COVERED_DISTANCE).mean(axis=1)
+    return dict(zip(seen["row"].to_list(), covered.tolist(), strict=True))
+
+
+def _patches_of(faces: pl.DataFrame) -> NDArray[np.float32]:
+    return faces.select(PATCH_COLUMNS).to_numpy().reshape(faces.height, PATCHES, 3)
+
+
+def _unlit(colours: NDArray[np.float32]) -> NDArray[np.float32]:
+    return colours - np.median(colours, axis=1, keepdims=True)

@@ -1,0 +1,142 @@
+"""Who rides: the one or two main tracks of a video, and why every other track is none.
+
+Reasons: `rider`, `too_short` (present in too few sampled frames), `too_small` (beside the largest
+track), `bystander` (all seats are taken by better tracks), `never_beside_rider` (never in one
+frame with the first rider, so a fragment or a later passer-by).
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from identity_pipeline.settings import RiderSettings
+
+HALF_DIAGONAL_NORM = 0.7071
+"""Distance from the centre to a corner of the frame in normalised units."""
+
+
+def score_tracks(
+    tracks: pl.DataFrame,
+    detections: pl.DataFrame,
+    sampled_frames: int,
+    frame_size: tuple[int, int],
+    settings: RiderSettings,
+) -> pl.DataFrame:
+    """One row per track with `track_score` and its three parts, each in [0, 1].
+
+    Args:
+        tracks: table `face_tracks`.
+        detections: table `face_detections`.
+        sampled_frames: number of sampled frames of the video, >= 1.
+        frame_size: (width, height) in pixels.
+        settings: weights.
+    """
+    width, height = frame_size
+    frame_area = float(width * height)
+    centre_x = (pl.col("x1") + pl.col("x2")) / 2 / width
+    centre_y = (pl.col("y1") + pl.col("y2")) / 2 / height
+    distance = ((centre_x - 0.5) ** 2 + (centre_y - 0.5) ** 2).sqrt()
+    area = (pl.col("x2") - pl.col("x1")) * (pl.col("y2") - pl.col("y1"))
+    per_track = (
+        tracks.select("face_id", "frame_idx", "track_id")
+        .join(detections.drop("frame_idx"), on="face_id", how="inner", validate="1:1")
+        .sort("track_id", "frame_idx", "face_id")
+        .group_by("track_id", maintain_order=True)
+        .agg(
+            face_count=pl.len().cast(pl.Int64),
+            frames=pl.col("frame_idx").n_unique(),
+            mean_area_share=area.cast(pl.Float64).mean() / frame_area,
+            mean_distance=distance.cast(pl.Float64).mean(),
+            mean_centre_x_norm=centre_x.cast(pl.Float64).mean(),
+            mean_centre_y_norm=centre_y.cast(pl.Float64).mean(),
+            first_ms=pl.col("timestamp_ms").min(),
+            last_ms=pl.col("timestamp_ms").max(),
+        )
+    )
+    return (
+        per_track.with_columns(
+            size_score=pl.col("mean_area_share") / pl.col("mean_area_share").max(),
+            centre_score=(1 - pl.col("mean_distance") / HALF_DIAGONAL_NORM).clip(0, 1),
+            length_score=(pl.col("frames") / sampled_frames).clip(0, 1),
+        )
+        .with_columns(
+            presence=pl.col("length_score"),
+            track_score=settings.size_weight * pl.col("size_score")
+            + settings.centre_weight * pl.col("centre_score")
+            + settings.length_weight * pl.col("length_score"),
+        )
+        .drop("frames", "mean_distance")
+    )
+
+
+def choose_riders(
+    scored: pl.DataFrame, frames_of_track: dict[int, set[int]], settings: RiderSettings
+) -> pl.DataFrame:
+    """Adds `person_id` and `reason` to the scored tracks; see the module for the reasons.
+
+    Args:
+        scored: result of `score_tracks`.
+        frames_of_track: sampled frames in which each track is seen.
+        settings: thresholds.
+
+    Returns:
+        The table `riders`. `person_id` counts the riders from left to right.
+    """
+    best_first = scored.sort(["track_score", "track_id"], descending=[True, False])
+    reasons: dict[int, str] = {}
+    riders: list[dict[str, float]] = []
+    for row in best_first.iter_rows(named=True):
+        reason = _reason(row, riders, frames_of_track, settings)
+        reasons[row["track_id"]] = reason
+        if reason == "rider":
+            riders.append(row)
+    seats = sorted(riders, key=lambda row: (row["mean_centre_x_norm"], row["track_id"]))
+    person_of = {row["track_id"]: person for person, row in enumerate(seats)}
+    ids = scored["track_id"].to_list()
+    return scored.with_columns(
+        person_id=pl.Series([person_of.get(i) for i in ids], dtype=pl.Int64),
+        reason=pl.Series([reasons[i] for i in ids], dtype=pl.String),
+    )
+
+
+def _reason(
+    track: dict[str, float],
+    riders: list[dict[str, float]],
+    frames_of_track: dict[int, set[int]],
+    settings: RiderSettings,
+) -> str:
+    if track["presence"] < settings.min_presence:
+        return "too_short"
+    if not riders:
+        return "rider"
+    if len(riders) >= settings.max_riders:
+        return "bystander"
+    if track["size_score"] < settings.min_size_ratio:
+        return "too_small"
+    shared = frames_of_track[int(track["track_id"])] & frames_of_track[int(riders[0]["track_id"])]
+    return "rider" if len(shared) >= settings.min_seen_together else "never_beside_rider"
+
+
+def find_riders(
+    tracks: pl.DataFrame,
+    detections: pl.DataFrame,
+    sampled_frames: int,
+    frame_size: tuple[int, int],
+    settings: RiderSettings,
+) -> pl.DataFrame:
+    """The table `riders` of one video; see `score_tracks` and `choose_riders`."""
+    scored = score_tracks(tracks, detections, sampled_frames, frame_size, settings)
+    frames_of_track: dict[int, set[int]] = {}
+    for track_id, frame in tracks.select("track_id", "frame_idx").iter_rows():
+        frames_of_track.setdefault(track_id, set()).add(frame)
+    return choose_riders(scored, frames_of_track, settings)
+
+
+def rider_faces(tracks: pl.DataFrame, riders: pl.DataFrame) -> pl.DataFrame:
+    """`face_id, frame_idx, track_id, person_id` of the riders' faces, in time order."""
+    seats = riders.filter(pl.col("person_id").is_not_null()).select("track_id", "person_id")
+    return (
+        tracks.join(seats, on="track_id", how="inner")
+        .select("face_id", "frame_idx", "track_id", "person_id")
+        .sort("person_id", "frame_idx", "face_id")
+    )

@@ -1,0 +1,48 @@
+"""The code location: everything that Dagster loads. No file is read and no model opened here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dagster as dg
+
+from identity_pipeline.defs import checks, embeddings, faces, image_sets, observations, videos
+from identity_pipeline.defs.io import CropArchiveIOManager, VideoTableIOManager
+from identity_pipeline.defs.jobs import per_video
+from identity_pipeline.defs.progress import ProgressResource
+from identity_pipeline.defs.resources import ModelsResource, SettingsResource, StoreResource
+from identity_pipeline.defs.schedules import sweep_videos
+from identity_pipeline.defs.sensors import new_videos
+
+ASSET_MODULES = [videos, faces, embeddings, observations, image_sets]
+
+
+def build_defs(settings: SettingsResource | None = None, **resources: Any) -> dg.Definitions:
+    """The definitions, for Dagster, the command line and tests.
+
+    Args:
+        settings: where the settings come from; by default file and environment.
+        resources: resources that replace those of the same name.
+    """
+    settings = settings or SettingsResource()
+    store = StoreResource(settings=settings)
+    return dg.Definitions(
+        assets=dg.load_assets_from_modules(ASSET_MODULES),
+        asset_checks=dg.load_asset_checks_from_modules([checks]),
+        jobs=[per_video],
+        sensors=[new_videos],
+        schedules=[sweep_videos],
+        resources={
+            "settings": settings,
+            "store": store,
+            "models": ModelsResource(settings=settings),
+            "progress": ProgressResource(),
+            "video_table_io": VideoTableIOManager(store=store),
+            "crop_archive_io": CropArchiveIOManager(store=store),
+            **resources,
+        },
+        executor=dg.in_process_executor,
+    )
+
+
+defs = build_defs()

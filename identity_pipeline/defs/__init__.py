@@ -1,0 +1,4 @@
+"""The Dagster shell: assets, checks, jobs, sensors, schedules. The only folder that imports Dagster.
+
+Assets are thin: they read their inputs, call one stage, and describe the result.
+"""

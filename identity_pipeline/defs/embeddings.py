@@ -1,0 +1,109 @@
+"""Group `observe`: identity embeddings (who) and vision embeddings (what is new), never mixed."""
+
+import dagster as dg
+import polars as pl
+
+from identity_pipeline.defs import metadata
+from identity_pipeline.defs.faces import OBSERVE
+from identity_pipeline.defs.partitions import videos
+from identity_pipeline.defs.pools import GPU
+from identity_pipeline.defs.progress import ProgressResource
+from identity_pipeline.defs.steps import Step
+from identity_pipeline.defs.videos import OWNERS
+from identity_pipeline.models.hub import ModelHub
+from identity_pipeline.settings import Settings
+from identity_pipeline.storage.crop_archive import CropArchive
+from identity_pipeline.storage.tables import TableStore
+
+
+@dg.asset(
+    partitions_def=videos,
+    group_name=OBSERVE,
+    kinds={"onnx"},
+    owners=OWNERS,
+    code_version="1",
+    io_manager_key="video_table_io",
+    pool=GPU,
+)
+def face_embeddings(
+    context: dg.AssetExecutionContext,
+    face_detections: pl.DataFrame,
+    face_crops: CropArchive,
+    face_quality: pl.DataFrame,
+    store: dg.ResourceParam[TableStore],
+    settings: dg.ResourceParam[Settings],
+    models: dg.ResourceParam[ModelHub],
+    progress: ProgressResource,
+) -> dg.MaterializeResult[pl.DataFrame]:
+    """`e_id` of every usable face, and of every n-th face of each tracklet as a witness."""
+    from identity_pipeline.stages.observe import embed_faces, faces_to_embed
+
+    def compute() -> pl.DataFrame:
+        wanted = faces_to_embed(face_detections, face_quality, settings.quality.witness_every)
+        reporter = progress.reporter(context)
+        return embed_faces(wanted, face_crops, models.face_pack, settings, reporter)
+
+    def describe(table: pl.DataFrame) -> dict[str, object]:
+        witnesses = (table["because"] == "witness").sum()
+        return metadata.numbers(
+            {
+                "embedded": table.height,
+                "witnesses": witnesses,
+                "left_out": face_detections.height - table.height,
+                "space": table["space"][0] if table.height else None,
+            }
+        )
+
+    step = Step(
+        context, store, settings, ("quality.witness_every",), models, runs=("face_pack",)
+    )
+    return step.table(compute, describe)
+
+
+@dg.asset(
+    partitions_def=videos,
+    group_name=OBSERVE,
+    kinds={"torch", "huggingface"},
+    owners=OWNERS,
+    code_version="1",
+    io_manager_key="video_table_io",
+    pool=GPU,
+)
+def vision_embeddings(
+    context: dg.AssetExecutionContext,
+    ride_video: pl.DataFrame,
+    face_detections: pl.DataFrame,
+    face_crops: CropArchive,
+    face_quality: pl.DataFrame,
+    face_landmarks: pl.DataFrame,
+    identity_stability: pl.DataFrame,
+    face_buckets: pl.DataFrame,
+    store: dg.ResourceParam[TableStore],
+    settings: dg.ResourceParam[Settings],
+    models: dg.ResourceParam[ModelHub],
+    progress: ProgressResource,
+) -> dg.MaterializeResult[pl.DataFrame]:
+    """`e_vis_face` and `e_vis_body` of the faces that are usable, stable and fit for export."""
+    from identity_pipeline.stages.curate import Observations, faces_to_see
+    from identity_pipeline.stages.observe import embed_views
+
+    observed = Observations(
+        ride_video, face_detections, face_quality, face_landmarks, identity_stability, face_buckets
+    )
+
+    def compute() -> pl.DataFrame:
+        wanted = faces_to_see(observed, settings)
+        return embed_views(wanted, face_crops, models.vision, settings, progress.reporter(context))
+
+    def describe(table: pl.DataFrame) -> dict[str, object]:
+        return metadata.numbers(
+            {
+                "embedded": table.height,
+                "left_out": identity_stability.height - table.height,
+                "space": table["space"][0] if table.height else None,
+            }
+        )
+
+    uses = ("quality", "export", "crops.face_expand", "crops.body_widths", "crops.body_heights")
+    step = Step(context, store, settings, uses, models, runs=("vision",))
+    return step.table(compute, describe)

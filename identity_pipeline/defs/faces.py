@@ -1,0 +1,100 @@
+"""Groups `observe` and `watch` of faces: quality and gates, tracks, riders."""
+
+import dagster as dg
+import polars as pl
+
+from identity_pipeline.core.riders import find_riders
+from identity_pipeline.core.tracking import build_tracks
+from identity_pipeline.defs import pictures
+from identity_pipeline.defs.partitions import videos
+from identity_pipeline.defs.progress import ProgressResource
+from identity_pipeline.defs.steps import Step
+from identity_pipeline.defs.videos import OWNERS
+from identity_pipeline.settings import Settings
+from identity_pipeline.storage.crop_archive import CropArchive
+from identity_pipeline.storage.tables import TableStore
+
+OBSERVE = "observe"
+
+
+@dg.asset(
+    partitions_def=videos,
+    group_name=OBSERVE,
+    kinds={"numpy"},
+    owners=OWNERS,
+    code_version="1",
+    io_manager_key="video_table_io",
+)
+def face_quality(
+    context: dg.AssetExecutionContext,
+    ride_video: pl.DataFrame,
+    face_detections: pl.DataFrame,
+    face_crops: CropArchive,
+    store: dg.ResourceParam[TableStore],
+    settings: dg.ResourceParam[Settings],
+    progress: ProgressResource,
+) -> dg.MaterializeResult[pl.DataFrame]:
+    """The measured quality vector of every face, and the strict and the loose gate with reasons."""
+    from identity_pipeline.stages.curate import frame_size
+    from identity_pipeline.stages.observe import measure_quality
+
+    def compute() -> pl.DataFrame:
+        size = frame_size(ride_video)
+        return measure_quality(
+            face_detections, face_crops, size, settings, progress.reporter(context)
+        )
+
+    step = Step(context, store, settings, uses=("quality",))
+    return step.table(compute, lambda table: pictures.describe_quality(table, face_crops))
+
+
+@dg.asset(
+    partitions_def=videos,
+    group_name=OBSERVE,
+    kinds={"numpy"},
+    owners=OWNERS,
+    code_version="1",
+    io_manager_key="video_table_io",
+)
+def face_tracks(
+    context: dg.AssetExecutionContext,
+    face_detections: pl.DataFrame,
+    face_embeddings: pl.DataFrame,
+    store: dg.ResourceParam[TableStore],
+    settings: dg.ResourceParam[Settings],
+) -> dg.MaterializeResult[pl.DataFrame]:
+    """Identity-aware tracks: contaminated tracklets split, fragments of one person stitched."""
+    step = Step(context, store, settings, uses=("tracking",))
+    return step.table(
+        lambda: build_tracks(face_detections, face_embeddings, settings.tracking),
+        pictures.describe_tracks,
+    )
+
+
+@dg.asset(
+    partitions_def=videos,
+    group_name=OBSERVE,
+    kinds={"polars"},
+    owners=OWNERS,
+    code_version="1",
+    io_manager_key="video_table_io",
+)
+def riders(
+    context: dg.AssetExecutionContext,
+    ride_video: pl.DataFrame,
+    frames: pl.DataFrame,
+    face_detections: pl.DataFrame,
+    face_tracks: pl.DataFrame,
+    store: dg.ResourceParam[TableStore],
+    settings: dg.ResourceParam[Settings],
+) -> dg.MaterializeResult[pl.DataFrame]:
+    """The one or two riders, from left to right, and for every other track why it is none."""
+    from identity_pipeline.stages.curate import frame_size
+
+    step = Step(context, store, settings, uses=("riders", "buckets"))
+    return step.table(
+        lambda: find_riders(
+            face_tracks, face_detections, frames.height, frame_size(ride_video), settings.riders
+        ),
+        lambda table: pictures.describe_riders(table, frames, face_tracks, settings),
+    )

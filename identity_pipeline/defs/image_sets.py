@@ -1,0 +1,312 @@
+"""Group `curate`: candidates, the selection, the four sets, the frame ledger, the export."""
+
+import dagster as dg
+import polars as pl
+
+from identity_pipeline.core import frame_ledger as ledger
+from identity_pipeline.core import image_sets
+from identity_pipeline.core import selection as select_images
+from identity_pipeline.defs import pictures
+from identity_pipeline.defs.partitions import videos
+from identity_pipeline.defs.progress import ProgressResource
+from identity_pipeline.defs.steps import Step, named_failures
+from identity_pipeline.defs.videos import OWNERS, registered
+from identity_pipeline.models.hub import ModelHub
+from identity_pipeline.settings import Settings
+from identity_pipeline.storage.crop_archive import CropArchive
+from identity_pipeline.storage.failures import FailureNotes
+from identity_pipeline.storage.tables import TableStore
+
+CURATE = "curate"
+
+
+@dg.asset(
+    partitions_def=videos,
+    group_name=CURATE,
+    kinds={"polars"},
+    owners=OWNERS,
+    code_version="1",
+    io_manager_key="video_table_io",
+)
+def candidates(
+    context: dg.AssetExecutionContext,
+    ride_video: pl.DataFrame,
+    face_detections: pl.DataFrame,
+    face_quality: pl.DataFrame,
+    face_landmarks: pl.DataFrame,
+    identity_stability: pl.DataFrame,
+    face_buckets: pl.DataFrame,
+    vision_embeddings: pl.DataFrame,
+    store: dg.ResourceParam[TableStore],
+    settings: dg.ResourceParam[Settings],
+) -> dg.MaterializeResult[pl.DataFrame]:
+    """Every rider face with all that was observed, its export crop, and how far it got."""
+    from identity_pipeline.stages.curate import Observations, candidates_of
+
+    observed = Observations(
+        ride_video,
+        face_detections,
+        face_quality,
+        face_landmarks,
+        identity_stability,
+        face_buckets,
+        vision_embeddings,
+    )
+    step = Step(context, store, settings, uses=("quality", "export"))
+    return step.table(
+        lambda: candidates_of(observed, settings),
+        lambda table: pictures.describe_counts(table, "standing"),
+    )
+
+
+@dg.asset(
+    partitions_def=videos,
+    group_name=CURATE,
+    kinds={"python"},
+    owners=OWNERS,
+    code_version="1",
+    io_manager_key="video_table_io",
+)
+def selection(
+    context: dg.AssetExecutionContext,
+    candidates: pl.DataFrame,
+    store: dg.ResourceParam[TableStore],
+    settings: dg.ResourceParam[Settings],
+) -> dg.MaterializeResult[pl.DataFrame]:
+    """The replayable decision on every candidate: save, replace, add or reject, with its reason."""
+    step = Step(context, store, settings, uses=("selection",))
+    return step.table(
+        lambda: select_images.select(candidates, settings.selection),
+        lambda table: pictures.describe_selection(table, candidates, settings),
+    )
+
+
+@dg.asset(
+    partitions_def=videos,
+    group_name=CURATE,
+    kinds={"python"},
+    owners=OWNERS,
+    code_version="1",
+    io_manager_key="video_table_io",
+)
+def anchor_set(
+    context: dg.AssetExecutionContext,
+    candidates: pl.DataFrame,
+    selection: pl.DataFrame,
+    face_crops: CropArchive,
+    store: dg.ResourceParam[TableStore],
+    settings: dg.ResourceParam[Settings],
+) -> dg.MaterializeResult[pl.DataFrame]:
+    """Three to five frontal, best images per rider, apart in time and unlike each other."""
+    step = Step(context, store, settings, uses=("selection",))
+    return step.table(
+        lambda: image_sets.build_anchor_set(
+            image_sets.open_candidates(candidates, selection), settings.selection
+        ),
+        lambda table: pictures.describe_set(table, face_crops, "anchor"),
+    )
+
+
+@dg.asset(
+    partitions_def=videos,
+    group_name=CURATE,
+    kinds={"python"},
+    owners=OWNERS,
+    code_version="1",
+    io_manager_key="video_table_io",
+)
+def coverage_set(
+    context: dg.AssetExecutionContext,
+    candidates: pl.DataFrame,
+    selection: pl.DataFrame,
+    anchor_set: pl.DataFrame,
+    face_crops: CropArchive,
+    store: dg.ResourceParam[TableStore],
+    settings: dg.ResourceParam[Settings],
+) -> dg.MaterializeResult[pl.DataFrame]:
+    """The best image, at most two, of every pose and expression bucket."""
+    step = Step(context, store, settings, uses=("selection",))
+    return step.table(
+        lambda: image_sets.build_coverage_set(
+            image_sets.open_candidates(candidates, selection), anchor_set, settings.selection
+        ),
+        lambda table: pictures.describe_set(table, face_crops, "coverage"),
+    )
+
+
+@dg.asset(
+    partitions_def=videos,
+    group_name=CURATE,
+    kinds={"python"},
+    owners=OWNERS,
+    code_version="1",
+    io_manager_key="video_table_io",
+)
+def challenge_set(
+    context: dg.AssetExecutionContext,
+    candidates: pl.DataFrame,
+    selection: pl.DataFrame,
+    anchor_set: pl.DataFrame,
+    coverage_set: pl.DataFrame,
+    face_crops: CropArchive,
+    store: dg.ResourceParam[TableStore],
+    settings: dg.ResourceParam[Settings],
+) -> dg.MaterializeResult[pl.DataFrame]:
+    """Five to eight extreme images that are surely the same person."""
+    step = Step(context, store, settings, uses=("selection",))
+    return step.table(
+        lambda: image_sets.build_challenge_set(
+            image_sets.open_candidates(candidates, selection),
+            [anchor_set, coverage_set],
+            settings.selection,
+        ),
+        lambda table: pictures.describe_set(table, face_crops, "challenge"),
+    )
+
+
+@dg.asset(
+    partitions_def=videos,
+    group_name=CURATE,
+    kinds={"python"},
+    owners=OWNERS,
+    code_version="1",
+    io_manager_key="video_table_io",
+)
+def pair_set(
+    context: dg.AssetExecutionContext,
+    ride_video: pl.DataFrame,
+    face_detections: pl.DataFrame,
+    candidates: pl.DataFrame,
+    selection: pl.DataFrame,
+    anchor_set: pl.DataFrame,
+    coverage_set: pl.DataFrame,
+    challenge_set: pl.DataFrame,
+    face_crops: CropArchive,
+    store: dg.ResourceParam[TableStore],
+    settings: dg.ResourceParam[Settings],
+) -> dg.MaterializeResult[pl.DataFrame]:
+    """Frames in which both riders are good, well apart and alone."""
+    from identity_pipeline.stages.curate import frame_size
+
+    step = Step(context, store, settings, uses=("selection",))
+    return step.table(
+        lambda: image_sets.build_pair_set(
+            image_sets.open_candidates(candidates, selection),
+            [anchor_set, coverage_set, challenge_set],
+            face_detections,
+            frame_size(ride_video),
+            settings.selection,
+        ),
+        lambda table: pictures.describe_set(table, face_crops, "pair"),
+    )
+
+
+@dg.asset(
+    partitions_def=videos,
+    group_name=CURATE,
+    kinds={"polars"},
+    owners=OWNERS,
+    code_version="1",
+    io_manager_key="video_table_io",
+)
+def frame_ledger(
+    context: dg.AssetExecutionContext,
+    face_detections: pl.DataFrame,
+    face_tracks: pl.DataFrame,
+    riders: pl.DataFrame,
+    candidates: pl.DataFrame,
+    selection: pl.DataFrame,
+    anchor_set: pl.DataFrame,
+    coverage_set: pl.DataFrame,
+    challenge_set: pl.DataFrame,
+    pair_set: pl.DataFrame,
+    store: dg.ResourceParam[TableStore],
+    settings: dg.ResourceParam[Settings],
+) -> dg.MaterializeResult[pl.DataFrame]:
+    """What became of every face: one state, one reason, and what would have changed it."""
+    sets = {
+        "anchor_set": anchor_set,
+        "coverage_set": coverage_set,
+        "challenge_set": challenge_set,
+        "pair_set": pair_set,
+    }
+    uses = ("quality", "riders", "stability", "selection", "export")
+    step = Step(context, store, settings, uses=uses)
+    return step.table(
+        lambda: ledger.build_ledger(
+            face_detections, face_tracks, riders, candidates, selection, sets, settings
+        ),
+        pictures.describe_ledger,
+    )
+
+
+@dg.asset(
+    partitions_def=videos,
+    group_name=CURATE,
+    kinds={"jpeg"},
+    owners=OWNERS,
+    code_version="1",
+    io_manager_key="video_table_io",
+)
+def identity_dataset(
+    context: dg.AssetExecutionContext,
+    ride_video: pl.DataFrame,
+    frames: pl.DataFrame,
+    face_tracks: pl.DataFrame,
+    riders: pl.DataFrame,
+    candidates: pl.DataFrame,
+    selection: pl.DataFrame,
+    frame_ledger: pl.DataFrame,
+    anchor_set: pl.DataFrame,
+    coverage_set: pl.DataFrame,
+    challenge_set: pl.DataFrame,
+    pair_set: pl.DataFrame,
+    store: dg.ResourceParam[TableStore],
+    settings: dg.ResourceParam[Settings],
+    models: dg.ResourceParam[ModelHub],
+    progress: ProgressResource,
+) -> dg.MaterializeResult[pl.DataFrame]:
+    """The exported folder: images re-cut at native resolution, metadata, contact sheets, a page."""
+    from identity_pipeline.stages.dataset import VideoTables, export_is_whole, write_dataset
+    from identity_pipeline.stages.provenance import provenance_of
+
+    tables = VideoTables(
+        ride_video=ride_video,
+        frames=frames,
+        face_tracks=face_tracks,
+        riders=riders,
+        observed=candidates,
+        selection=selection,
+        frame_ledger=frame_ledger,
+        sets={
+            "anchor_set": anchor_set,
+            "coverage_set": coverage_set,
+            "challenge_set": challenge_set,
+            "pair_set": pair_set,
+        },
+    )
+    video_id = context.partition_key
+    target = store.layout.export(video_id)
+    shaping = ("video", "crops", "quality", "tracking", "riders", "buckets",
+               "stability", "selection", "export")  # fmt: skip
+    step = Step(context, store, settings, shaping, models, runs=("face_pack", "vision"))
+
+    def compute() -> pl.DataFrame:
+        with named_failures(context, store):
+            return write_dataset(
+                target,
+                registered(store, video_id).existing_path(),
+                tables,
+                provenance_of(video_id, ride_video, models, settings),
+                settings,
+                progress.reporter(context),
+            ).files
+
+    def whole(table: pl.DataFrame) -> bool:
+        return export_is_whole(target, table)
+
+    result = step.table(
+        compute, lambda table: pictures.describe_dataset(table, target, tables, settings), whole
+    )
+    FailureNotes(store.layout).clear(video_id)
+    return result

@@ -1,0 +1,17 @@
+"""Jobs. One run of `per_video` is one video: models load once, and its steps share them."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from identity_pipeline.defs.partitions import videos
+
+PER_VIDEO_GROUPS = ("watch", "observe", "curate")
+
+per_video = dg.define_asset_job(
+    "per_video",
+    selection=dg.AssetSelection.groups(*PER_VIDEO_GROUPS),
+    partitions_def=videos,
+    executor_def=dg.in_process_executor,
+    description="From one ride video to the image sets of its riders.",
+)

@@ -1,0 +1,108 @@
+"""Group `observe`: landmarks and pose, identity stability, buckets of the riders' faces."""
+
+import dagster as dg
+import polars as pl
+
+from identity_pipeline.core.riders import rider_faces
+from identity_pipeline.defs import pictures
+from identity_pipeline.defs.faces import OBSERVE
+from identity_pipeline.defs.partitions import videos
+from identity_pipeline.defs.pools import GPU
+from identity_pipeline.defs.progress import ProgressResource
+from identity_pipeline.defs.steps import Step
+from identity_pipeline.defs.videos import OWNERS
+from identity_pipeline.models.hub import ModelHub
+from identity_pipeline.settings import Settings
+from identity_pipeline.storage.crop_archive import CropArchive
+from identity_pipeline.storage.tables import TableStore
+
+
+@dg.asset(
+    partitions_def=videos,
+    group_name=OBSERVE,
+    kinds={"onnx"},
+    owners=OWNERS,
+    code_version="1",
+    io_manager_key="video_table_io",
+    pool=GPU,
+)
+def face_landmarks(
+    context: dg.AssetExecutionContext,
+    face_detections: pl.DataFrame,
+    face_crops: CropArchive,
+    face_quality: pl.DataFrame,
+    face_tracks: pl.DataFrame,
+    riders: pl.DataFrame,
+    store: dg.ResourceParam[TableStore],
+    settings: dg.ResourceParam[Settings],
+    models: dg.ResourceParam[ModelHub],
+    progress: ProgressResource,
+) -> dg.MaterializeResult[pl.DataFrame]:
+    """Landmarks, head pose, eyes, mouth, smile and occlusion of the riders' usable faces."""
+    from identity_pipeline.stages.observe import observe_landmarks, smoothed_boxes
+
+    def compute() -> pl.DataFrame:
+        boxes = smoothed_boxes(rider_faces(face_tracks, riders), face_detections, settings)
+        usable = boxes.join(face_quality.filter("loose").select("face_id"), on="face_id")
+        reporter = progress.reporter(context)
+        pack = models.face_pack
+        return observe_landmarks(usable, face_crops, pack, face_quality, settings, reporter)
+
+    uses = ("buckets.expression_yaw_max", "buckets.neutral_min_faces", "crops.ema_alpha",
+            "crops.ema_gap_s")
+    step = Step(context, store, settings, uses, models, runs=("face_pack",))
+    return step.table(compute, lambda table: pictures.describe_landmarks(table, face_crops))
+
+
+@dg.asset(
+    partitions_def=videos,
+    group_name=OBSERVE,
+    kinds={"numpy"},
+    owners=OWNERS,
+    code_version="1",
+    io_manager_key="video_table_io",
+)
+def identity_stability(
+    context: dg.AssetExecutionContext,
+    face_embeddings: pl.DataFrame,
+    face_quality: pl.DataFrame,
+    face_landmarks: pl.DataFrame,
+    face_tracks: pl.DataFrame,
+    riders: pl.DataFrame,
+    store: dg.ResourceParam[TableStore],
+    settings: dg.ResourceParam[Settings],
+) -> dg.MaterializeResult[pl.DataFrame]:
+    """Each rider's prototype (a medoid), and which faces surely are that rider."""
+    from identity_pipeline.stages.curate import stability_of
+
+    step = Step(context, store, settings, uses=("stability", "quality"))
+    return step.table(
+        lambda: stability_of(
+            rider_faces(face_tracks, riders), face_embeddings, face_quality, face_landmarks, settings
+        ),
+        pictures.describe_stability,
+    )
+
+
+@dg.asset(
+    partitions_def=videos,
+    group_name=OBSERVE,
+    kinds={"polars"},
+    owners=OWNERS,
+    code_version="1",
+    io_manager_key="video_table_io",
+)
+def face_buckets(
+    context: dg.AssetExecutionContext,
+    face_landmarks: pl.DataFrame,
+    face_quality: pl.DataFrame,
+    store: dg.ResourceParam[TableStore],
+    settings: dg.ResourceParam[Settings],
+) -> dg.MaterializeResult[pl.DataFrame]:
+    """Pose, expression, occlusion and lighting bins of the riders' usable faces."""
+    from identity_pipeline.stages.curate import buckets_of
+
+    step = Step(context, store, settings, uses=("buckets",))
+    return step.table(
+        lambda: buckets_of(face_landmarks, face_quality, settings), pictures.describe_buckets
+    )

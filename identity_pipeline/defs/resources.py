@@ -1,0 +1,59 @@
+"""What assets are handed: settings, the store, the models. Thin shells that return plain objects.
+
+Nothing is read or opened when the definitions load; weights are opened at first use.
+"""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from identity_pipeline.settings import Settings, load_settings
+from identity_pipeline.storage.layout import Layout
+from identity_pipeline.storage.tables import TableStore
+
+if TYPE_CHECKING:
+    from identity_pipeline.models.hub import ModelHub
+
+
+class SettingsResource(dg.ConfigurableResource[Settings]):
+    """The settings of a run."""
+
+    overrides_json: str = "{}"
+    """Groups that win over file and environment, as a JSON object."""
+
+    @classmethod
+    def of(cls, **groups: Any) -> "SettingsResource":
+        """A resource with overrides given as dictionaries by group."""
+        return cls(overrides_json=json.dumps(groups, sort_keys=True))
+
+    def load(self) -> Settings:
+        """Reads the settings now."""
+        return load_settings(**json.loads(self.overrides_json))
+
+    def create_resource(self, context: dg.InitResourceContext) -> Settings:
+        """Reads the settings at the start of a run."""
+        return self.load()
+
+
+class StoreResource(dg.ConfigurableResource[TableStore]):
+    """Tables and files below the data folder."""
+
+    settings: dg.ResourceDependency[Settings]
+
+    def create_resource(self, context: dg.InitResourceContext) -> TableStore:
+        """The store below `paths.data`."""
+        return TableStore(Layout(Path(self.settings.paths.data)))
+
+
+class ModelsResource(dg.ConfigurableResource["ModelHub"]):
+    """The models, one set per run."""
+
+    settings: dg.ResourceDependency[Settings]
+
+    def create_resource(self, context: dg.InitResourceContext) -> "ModelHub":
+        """A hub that opens nothing yet."""
+        from identity_pipeline.models.hub import ModelHub
+
+        return ModelHub(self.settings.models)

@@ -1,0 +1,88 @@
+"""Schedules. `sweep_videos` finds what the sensor missed and what failed but may heal."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+
+from identity_pipeline.defs.jobs import per_video
+from identity_pipeline.defs.partitions import videos
+from identity_pipeline.settings import Settings
+from identity_pipeline.storage.failures import FailureNotes
+from identity_pipeline.storage.registry import VideoRegistry, video_files
+from identity_pipeline.storage.tables import TableStore
+
+SETTLED_SECONDS = 300
+"""A file that has not changed for as long is finished; the sweep has no earlier look to compare."""
+
+FINISHED = (
+    dg.DagsterRunStatus.SUCCESS,
+    dg.DagsterRunStatus.FAILURE,
+    dg.DagsterRunStatus.CANCELED,
+)
+
+
+def register_missed(
+    instance: dg.DagsterInstance, store: TableStore, settings: Settings, now: float
+) -> list[str]:
+    """Registers settled files without a partition and makes partitions of all registered videos."""
+    registry = VideoRegistry(store.layout)
+    for file in video_files(store.layout.videos, settings.ingest.extensions):
+        if now - file.stat().st_mtime >= SETTLED_SECONDS:
+            registry.register(Path(file))
+    name = str(videos.name)
+    known = set(instance.get_dynamic_partitions(name))
+    missing = sorted({record.video_id for record in registry.all()} - known)
+    if missing:
+        instance.add_dynamic_partitions(name, missing)
+    return missing
+
+
+def unfinished(
+    instance: dg.DagsterInstance, store: TableStore, max_retries: int
+) -> Iterator[tuple[str, int]]:
+    """(video, number of runs so far) of videos that want another run.
+
+    Left out are those that are done, in the queue or running, failed for good, or failed more
+    often than `max_retries`.
+    """
+    done = instance.get_materialized_partitions(dg.AssetKey("identity_dataset"))
+    notes = FailureNotes(store.layout)
+    for video_id in instance.get_dynamic_partitions(str(videos.name)):
+        if video_id in done:
+            continue
+        note = notes.get(video_id)
+        if note is not None and note.permanent:
+            continue
+        runs = instance.get_runs(
+            dg.RunsFilter(job_name=per_video.name, tags={"dagster/partition": video_id})
+        )
+        if any(run.status not in FINISHED for run in runs) or len(runs) > max_retries:
+            continue
+        yield video_id, len(runs)
+
+
+@dg.schedule(
+    job=per_video,
+    cron_schedule="7 * * * *",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Every hour: registers missed files and retries what failed but may heal.",
+)
+def sweep_videos(
+    context: dg.ScheduleEvaluationContext,
+    store: dg.ResourceParam[TableStore],
+    settings: dg.ResourceParam[Settings],
+) -> list[dg.RunRequest] | dg.SkipReason:
+    """Requests a run for every registered video that has no dataset and may still get one."""
+    now = context.scheduled_execution_time.timestamp()
+    register_missed(context.instance, store, settings, now)
+    wanted = unfinished(context.instance, store, settings.ingest.max_retries)
+    requests = [
+        dg.RunRequest(
+            run_key=f"sweep-{video_id}-{runs}",
+            partition_key=video_id,
+            tags={"identity_pipeline/by": "sweep_videos"},
+        )
+        for video_id, runs in wanted
+    ]
+    return requests or dg.SkipReason("Every registered video is done, under way, or failed for good.")

@@ -1,0 +1,160 @@
+"""What every per-video asset shares: skip what is there, say why something failed, describe.
+
+Dagster's code and data versions drive staleness in the UI but skip nothing; skipping is done here.
+A step's fingerprint is the hash of its code version, the settings it reads, the models it runs and
+the data versions of its inputs. An output with the same fingerprint is reused and says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from identity_pipeline.defs import metadata
+from identity_pipeline.defs.io import FINGERPRINT
+from identity_pipeline.settings import Settings, chosen
+from identity_pipeline.storage.failures import FailureNote, FailureNotes
+from identity_pipeline.storage.hashing import sha256_of_value
+from identity_pipeline.storage.tables import TableStore
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from identity_pipeline.models.hub import ModelHub
+
+Describe = Callable[["pl.DataFrame"], dict[str, Any]]
+
+
+class PermanentFailure(dg.Failure):
+    """A failure that trying again cannot heal."""
+
+    def __init__(self, code: str, sentence: str) -> None:
+        super().__init__(
+            description=sentence, metadata={"reason_code": code}, allow_retries=False
+        )
+        self.code = code
+
+
+@dataclass(frozen=True)
+class Step:
+    """One asset of one video, as it runs."""
+
+    context: dg.AssetExecutionContext
+    store: TableStore
+    settings: Settings
+    uses: tuple[str, ...] = ()
+    models: ModelHub | None = None
+    runs: tuple[str, ...] = ()
+
+    @property
+    def video_id(self) -> str:
+        """The partition key."""
+        return self.context.partition_key
+
+    def fingerprint(self, asset: str) -> str:
+        """Hash of everything the output depends on."""
+        key = dg.AssetKey(asset)
+        definition = self.context.assets_def
+        upstream = sorted(k.path[-1] for k in definition.asset_deps[key])
+        versions = {}
+        for name in upstream:
+            noted = self.store.noted(name, self.video_id)
+            versions[name] = noted.data_version if noted else None
+        return sha256_of_value(
+            {
+                "asset": asset,
+                "code": definition.specs_by_key[key].code_version,
+                "settings": chosen(self.settings, self.uses),
+                "models": {m: self.models.digest(m) for m in self.runs} if self.models else {},
+                "inputs": versions,
+            }
+        )
+
+    def table(
+        self,
+        compute: Callable[[], pl.DataFrame],
+        describe: Describe,
+        whole: Callable[[pl.DataFrame], bool] = lambda table: True,
+    ) -> dg.MaterializeResult[pl.DataFrame]:
+        """Computes the asset's table, or takes the one that is there, and describes it.
+
+        Args:
+            compute: makes the table.
+            describe: makes the metadata of a table.
+            whole: whether what the table stands for is still there; else it is made again.
+        """
+        asset = self.context.asset_key.path[-1]
+        with named_failures(self.context, self.store):
+            fingerprint = self.fingerprint(asset)
+            known = self.store.manifest(asset, self.video_id)
+            value: pl.DataFrame | None = None
+            if known is not None and known.fingerprint == fingerprint:
+                value = self.store.read(asset, self.video_id)
+                value = value if whole(value) else None
+            reused = value is not None
+            value = compute() if value is None else value
+            return self.result(asset, value, fingerprint, reused, describe)
+
+    def result(
+        self, asset: str, value: pl.DataFrame, fingerprint: str, reused: bool, describe: Describe
+    ) -> dg.MaterializeResult[pl.DataFrame]:
+        """A table as the result of a step."""
+        if reused:
+            self.context.log.info(f"{asset}: unchanged inputs, settings and models; reused")
+        return dg.MaterializeResult(
+            asset_key=asset,
+            value=value,
+            data_version=dg.DataVersion(fingerprint[:16]),
+            metadata={
+                FINGERPRINT: fingerprint,
+                "reused": reused,
+                "dagster/partition_row_count": value.height,
+                **describe(value),
+                **self._providers(),
+                "rows": metadata.preview(value),
+            },
+        )
+
+    def _providers(self) -> dict[str, Any]:
+        if not self.models:
+            return {}
+        return {
+            f"runs_on/{role}": provider
+            for model in self.runs
+            for role, provider in self.models.providers(model).items()
+        }
+
+
+def known_failures() -> tuple[type[Exception], ...]:
+    """Errors that carry a sentence for the operator; imported late, they pull in the models."""
+    from identity_pipeline.media.errors import VideoError
+    from identity_pipeline.models.device import DeviceError
+    from identity_pipeline.models.face_pack import FacePackError
+    from identity_pipeline.models.vision_encoder import VisionEncoderError
+
+    return VideoError, DeviceError, FacePackError, VisionEncoderError
+
+
+@contextmanager
+def named_failures(context: dg.AssetExecutionContext, store: TableStore) -> Iterator[None]:
+    """Turns known errors into failures of this partition with one sentence, and notes them."""
+    from identity_pipeline.media.errors import VideoError
+
+    notes = FailureNotes(store.layout)
+    asset = context.op_execution_context.op.name
+    try:
+        yield
+    except known_failures() as error:
+        video_fault = isinstance(error, VideoError)
+        code = error.code if isinstance(error, VideoError) else type(error).__name__
+        sentence = error.sentence if isinstance(error, VideoError) else str(error)
+        notes.put(context.partition_key, FailureNote(code, sentence, asset, video_fault))
+        raise PermanentFailure(code, sentence) from error
+    except Exception as error:
+        sentence = f"{type(error).__name__}: {error}"
+        notes.put(context.partition_key, FailureNote("unexpected", sentence, asset, False))
+        raise

@@ -1,0 +1,1 @@
+"""Pixels: reading video, cutting crops, drawing sheets and pages. Knows `core`, no models."""

@@ -1,0 +1,18 @@
+"""What is wrong with a video, as a stable code and one sentence that says what to do."""
+
+from __future__ import annotations
+
+
+class VideoError(Exception):
+    """A video that cannot be processed, whatever is retried.
+
+    Attributes:
+        code: stable reason code: `missing`, `empty`, `too_large`, `not_a_video`, `no_video_stream`,
+            `absurd_dimensions`, `too_long`, `truncated`, `no_frames`, `unreadable_frame`.
+        sentence: what is wrong and what to do next.
+    """
+
+    def __init__(self, code: str, sentence: str) -> None:
+        super().__init__(f"{code}: {sentence}")
+        self.code = code
+        self.sentence = sentence

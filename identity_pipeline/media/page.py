@@ -1,0 +1,373 @@
+"""The page that lies in every export: one HTML file that needs nothing but itself.
+
+What belongs here: what the page shows, as frozen dataclasses, the words it uses for codes, and
+`render_export_page`. What does not: drawing (`figures`, `sheets`) and where the numbers come from.
+
+The page asks nothing of the network, holds no script, and is the same bytes for the same data.
+None always means "not measured" and is printed so, never as 0. Everything but the three figures
+is escaped; the figures are trusted because `media.figures` escapes what it is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path, PurePosixPath
+from urllib.parse import quote
+
+import polars as pl
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from identity_pipeline.media import wording
+from identity_pipeline.media.svg import PERSON_COLOURS, SET_COLOURS, STATE_COLOURS
+
+
+@dataclass(frozen=True)
+class VideoFacts:
+    """What is known of the video.
+
+    Attributes:
+        name: file name as a person knows it, e.g. `ride 12 (front).mp4`.
+        video_id: partition key.
+        sha256: of the file's bytes, 64 hex digits; the page prints the first 12.
+        size_bytes: of the file.
+        width, height: pixels after rotation.
+        rotation: degrees counter-clockwise that were applied: 0, 90, 180, 270.
+        duration_ms, average_fps: None when the container does not say.
+        container, codec: as in `ride_video`.
+        sampled_frames: frames that were looked at.
+        faces_seen: rows of `face_detections`.
+        scene_cuts: cuts between sampled frames.
+    """
+
+    name: str
+    video_id: str
+    sha256: str
+    size_bytes: int
+    width: int
+    height: int
+    rotation: int
+    duration_ms: float | None
+    average_fps: float | None
+    container: str
+    codec: str
+    sampled_frames: int
+    faces_seen: int
+    scene_cuts: int
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """One model that had a part in the sets.
+
+    Attributes:
+        role: what it did, e.g. `detection`, `recognition`, `landmarks`, `vision`.
+        name: pack or model id.
+        sha256: of its weights; the page prints the first 12 digits.
+        licence: as its origin states it, None when unknown.
+        provider: where it really ran, e.g. `CPUExecutionProvider`, `cuda:0`.
+    """
+
+    role: str
+    name: str
+    sha256: str | None
+    licence: str | None
+    provider: str | None
+
+
+@dataclass(frozen=True)
+class ImageCard:
+    """One exported image of one rider.
+
+    Attributes:
+        file: path relative to the page, with `/`, e.g. `person_0/anchors/anchor_001.jpg`.
+        thumbnail: data URI of a small picture (`sheets.data_uri`).
+        timestamp_ms: time in the video.
+        yaw_bin, pitch_bin, expression_bin, occlusion_bin, lighting_bin: as in `face_buckets`;
+            `unknown` is printed as "not measured".
+        quality, novelty, stable: the three scores; None when not measured.
+        kind: dark, overexposed, occluded or pose; None outside the challenge set.
+    """
+
+    file: str
+    thumbnail: str
+    timestamp_ms: float
+    yaw_bin: str
+    pitch_bin: str
+    expression_bin: str
+    occlusion_bin: str
+    lighting_bin: str
+    quality: float | None
+    novelty: float | None
+    stable: float | None
+    kind: str | None = None
+
+
+@dataclass(frozen=True)
+class SetSection:
+    """The images of one set of one rider, in rank order.
+
+    Attributes:
+        name: `anchor`, `coverage` or `challenge`.
+        images: may be empty; the page then says so.
+    """
+
+    name: str
+    images: tuple[ImageCard, ...]
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Why candidates did not become images of a set.
+
+    Attributes:
+        code: key of `wording.CAUSES`, or any text, which is printed as it is.
+        count: how many candidates it cost.
+    """
+
+    code: str
+    count: int
+
+
+@dataclass(frozen=True)
+class Shortfall:
+    """A set that has fewer images than wanted, and why.
+
+    Attributes:
+        set_name: `anchor`, `coverage`, `challenge` or `pair`.
+        have, wanted: images.
+        causes: most frequent first; empty when there was no candidate at all.
+    """
+
+    set_name: str
+    have: int
+    wanted: int
+    causes: tuple[Cause, ...] = ()
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How much of the grid is filled, each as (filled, all).
+
+    Attributes:
+        yaw, pitch, expression: bins of each axis.
+        cells: yaw x pitch cells of the grid.
+        reachable: cells among those this camera has ever reached; None when not known yet.
+    """
+
+    yaw: tuple[int, int]
+    pitch: tuple[int, int]
+    expression: tuple[int, int]
+    cells: tuple[int, int]
+    reachable: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class ConditioningWeights:
+    """Sampling weights of the sets, in percent, and the rule that chose them.
+
+    Attributes:
+        anchor, coverage, challenge: percent, adding up to 100.
+        rule: key of `wording.WEIGHT_RULES`, or any text, which is printed as it is.
+    """
+
+    anchor: float
+    coverage: float
+    challenge: float
+    rule: str
+
+
+@dataclass(frozen=True)
+class PersonSection:
+    """One rider.
+
+    Attributes:
+        person_id: 0 or 1.
+        seat: `left` or `right` in the image; None for a sole rider.
+        track_score, size_score, centre_score, length_score: the score and its parts, in [0, 1].
+        face_count: detections of this rider.
+        sets: anchor, coverage, challenge, in this order; may all be empty.
+        coverage: None when there is no set.
+        coverage_svg: from `figures.coverage_grid_svg`; None when there is no set.
+        stop_reason: key of `wording.STOP_REASONS`; None when there is no set.
+        prototype: in words how the prototype was chosen; None without one.
+        weights: None when there is no set.
+        shortfalls: sets that fell short.
+        no_set_reason: why this rider has no set, a key of `wording.NO_SET_REASONS` or any
+            sentence; None when there is one.
+    """
+
+    person_id: int
+    seat: str | None
+    track_score: float | None
+    size_score: float | None
+    centre_score: float | None
+    length_score: float | None
+    face_count: int
+    sets: tuple[SetSection, ...] = ()
+    coverage: Coverage | None = None
+    coverage_svg: str | None = None
+    stop_reason: str | None = None
+    prototype: str | None = None
+    weights: ConditioningWeights | None = None
+    shortfalls: tuple[Shortfall, ...] = ()
+    no_set_reason: str | None = None
+
+    @property
+    def name(self) -> str:
+        """`person_0` or `person_1`, as the folder in the export."""
+        return f"person_{self.person_id}"
+
+    @property
+    def image_count(self) -> int:
+        """Images in all sets of this rider."""
+        return sum(len(s.images) for s in self.sets)
+
+
+@dataclass(frozen=True)
+class PairMember:
+    """One rider's part in a pair image; scores are None when not measured."""
+
+    person_id: int
+    yaw_bin: str
+    pitch_bin: str
+    expression_bin: str
+    quality: float | None
+    novelty: float | None
+    stable: float | None
+
+
+@dataclass(frozen=True)
+class PairCard:
+    """One exported image of both riders.
+
+    Attributes:
+        file, thumbnail, timestamp_ms: as in `ImageCard`.
+        members: one for each rider, from left to right.
+        relation: relative position and scale in words, e.g. `2.1 face widths apart, person_1 at
+            0.93 of the size`; None when not measured.
+    """
+
+    file: str
+    thumbnail: str
+    timestamp_ms: float
+    members: tuple[PairMember, ...]
+    relation: str | None = None
+
+
+@dataclass(frozen=True)
+class LedgerRow:
+    """How many faces ended in one state for one reason.
+
+    Attributes:
+        state, reason: codes of `core.frame_ledger`.
+        count: faces.
+        explanation: plain sentence; `ledger_rows` takes it from `wording.REASONS`.
+    """
+
+    state: str
+    reason: str
+    count: int
+    explanation: str
+
+
+@dataclass(frozen=True)
+class ExportPage:
+    """Everything the page shows.
+
+    Attributes:
+        video: facts of the video.
+        settings_version: short hash or name of the settings in force.
+        models: models used, in the order of the pipeline.
+        people: riders from left to right; empty when there is none.
+        pairs: pair images; ignored unless there are two riders.
+        pair_shortfall: why there are fewer pairs than wanted, None otherwise.
+        timeline_svg: from `figures.track_timeline_svg`; None when no frame was sampled.
+        ledger_svg: from `figures.ledger_bar_svg`; None when no face was seen.
+        ledger: from `ledger_rows`.
+        no_rider_reason: a sentence for a page without riders; None takes the usual one.
+    """
+
+    video: VideoFacts
+    settings_version: str
+    models: tuple[ModelFacts, ...]
+    people: tuple[PersonSection, ...]
+    timeline_svg: str | None
+    ledger_svg: str | None
+    ledger: tuple[LedgerRow, ...]
+    pairs: tuple[PairCard, ...] = ()
+    pair_shortfall: Shortfall | None = None
+    no_rider_reason: str | None = None
+
+
+def ledger_rows(ledger: pl.DataFrame) -> tuple[LedgerRow, ...]:
+    """The table `frame_ledger` as rows of the page: the states in order, large counts first."""
+    tallies = ledger.group_by("state", "reason").len(name="count").rows()
+    order = {state: i for i, state in enumerate(wording.STATES)}
+    rows = [
+        LedgerRow(str(state), str(reason), count, wording.explain(str(state), str(reason)))
+        for state, reason, count in tallies
+    ]
+    return tuple(
+        sorted(rows, key=lambda r: (order.get(r.state, len(order)), r.state, -r.count, r.reason))
+    )
+
+
+def render_export_page(page: ExportPage) -> str:
+    """The page as HTML text: the same for the same data.
+
+    Raises:
+        ValueError: a picture is not inline, or a file name is not relative to the page.
+    """
+    for file, thumbnail in _pictures(page):
+        if not thumbnail.startswith("data:image/"):
+            raise ValueError(f"the thumbnail of {file} is not a data URI of an image")
+        path = PurePosixPath(file)
+        if path.is_absolute() or ".." in path.parts or ":" in file or "\\" in file:
+            raise ValueError(f"{file!r} is not a path relative to the page")
+    return (
+        _environment()
+        .get_template("export.html.j2")
+        .render(
+            page=page,
+            video=page.video,
+            NOT_MEASURED=wording.NOT_MEASURED,
+            set_colours=SET_COLOURS,
+            state_colours=STATE_COLOURS,
+            person_colours=PERSON_COLOURS,
+        )
+    )
+
+
+def _pictures(page: ExportPage) -> Iterator[tuple[str, str]]:
+    for person in page.people:
+        for image_set in person.sets:
+            yield from ((image.file, image.thumbnail) for image in image_set.images)
+    yield from ((pair.file, pair.thumbnail) for pair in page.pairs)
+
+
+def _breakable(name: str) -> Markup:
+    """A file name that a narrow card breaks after an underscore rather than anywhere."""
+    return Markup("_<wbr>").join(name.split("_"))
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    environment.filters.update(
+        {
+            "figure": Markup,
+            "breakable": _breakable,
+            "href": lambda file: quote(file, safe="/"),
+            **wording.FILTERS,
+        }
+    )
+    return environment

@@ -1,0 +1,294 @@
+"""Reading video with PyAV: what a file is, its sampled frames in one pass, single frames by seek.
+
+Memory does not depend on the length of the video: frames are yielded one at a time. Frames come
+upright: the rotation that a phone or camera wrote into the file is applied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from identity_pipeline.media.errors import VideoError
+from identity_pipeline.settings import VideoSettings
+
+ImageBGR = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class VideoFacts:
+    """What the container says of a video; None where it says nothing."""
+
+    container: str
+    codec: str
+    width: int
+    height: int
+    rotation: int
+    average_fps: float | None
+    time_base: float
+    duration_ms: float | None
+
+
+@dataclass(frozen=True)
+class SampledFrame:
+    """One decoded frame, upright.
+
+    Attributes:
+        frame_idx: position in decode order, from 0.
+        pts: presentation time in units of the stream's time base.
+        timestamp_ms: presentation time in ms.
+        bgr: (H, W, 3) pixels.
+        decode_error: what the decoder complained of, None when it was content.
+    """
+
+    frame_idx: int
+    pts: int
+    timestamp_ms: float
+    bgr: ImageBGR
+    decode_error: str | None
+
+
+def _open(path: Path) -> InputContainer:
+    try:
+        return av.open(str(path), mode="r")
+    except (av.error.FFmpegError, ValueError) as error:
+        raise VideoError(
+            "not_a_video",
+            f"{path.name} cannot be opened as a video ({_reason(error)}); copy it again from the "
+            "camera, or remove it.",
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error)
+
+
+def _video_stream(container: InputContainer, path: Path) -> VideoStream:
+    if not container.streams.video:
+        raise VideoError(
+            "no_video_stream",
+            f"{path.name} holds sound or data but no pictures; is it the right file?",
+        )
+    stream = container.streams.video[0]
+    stream.thread_type = "AUTO"
+    return stream
+
+
+def _check_size(path: Path, settings: VideoSettings) -> int:
+    if not path.is_file():
+        raise VideoError("missing", f"{path.name} is not there any more; restore or forget it.")
+    size = path.stat().st_size
+    if size == 0:
+        raise VideoError("empty", f"{path.name} is empty; copy it again from the camera.")
+    if size > settings.max_file_bytes:
+        raise VideoError(
+            "too_large",
+            f"{path.name} has {size / 1e9:.1f} GB, more than the {settings.max_file_bytes / 1e9:.1f} "
+            "GB of video.max_file_bytes; cut it, or raise the limit.",
+        )
+    return size
+
+
+def probe(path: Path, settings: VideoSettings) -> VideoFacts:
+    """Validates a file and reads its facts; decodes one frame to know its rotation.
+
+    Raises:
+        VideoError: the file cannot be processed; the sentence says why.
+    """
+    _check_size(path, settings)
+    with _open(path) as container:
+        stream = _video_stream(container, path)
+        width, height = stream.codec_context.width, stream.codec_context.height
+        if width <= 0 or height <= 0 or width * height > settings.max_pixels:
+            raise VideoError(
+                "absurd_dimensions",
+                f"{path.name} declares pictures of {width} x {height}; nothing that large or small "
+                "comes from a camera (video.max_pixels).",
+            )
+        duration_ms = _duration_ms(container, stream)
+        if duration_ms is not None and duration_ms > settings.max_duration_s * 1000:
+            raise VideoError(
+                "too_long",
+                f"{path.name} lasts {duration_ms / 1000:.0f} s, more than the "
+                f"{settings.max_duration_s:.0f} s of video.max_duration_s; cut it into rides.",
+            )
+        rotation = _first_rotation(container, path)
+        turned = rotation in (90, 270)
+        fps = stream.average_rate
+        return VideoFacts(
+            container=container.format.name,
+            codec=stream.codec_context.name,
+            width=height if turned else width,
+            height=width if turned else height,
+            rotation=rotation,
+            average_fps=float(fps) if fps else None,
+            time_base=float(stream.time_base or 0),
+            duration_ms=duration_ms,
+        )
+
+
+def _duration_ms(container: InputContainer, stream: VideoStream) -> float | None:
+    if stream.duration is not None and stream.time_base is not None:
+        return float(stream.duration * stream.time_base * 1000)
+    if container.duration is not None:
+        return container.duration / 1000  # in units of 1 us
+    return None
+
+
+def _first_rotation(container: InputContainer, path: Path) -> int:
+    for frame in _decoded(container, path):
+        return frame.rotation % 360
+    raise VideoError(
+        "no_frames", f"{path.name} holds no readable picture; copy it again from the camera."
+    )
+
+
+def _decoded(container: InputContainer, path: Path) -> Iterator[VideoFrame]:
+    """All frames that can be decoded; damaged packets are skipped, a broken container ends it."""
+    packets = container.demux(video=0)
+    while True:
+        try:
+            packet = next(packets)
+        except StopIteration:
+            return
+        except av.error.FFmpegError:
+            return  # the shortfall is judged by the caller against the declared duration
+        try:
+            yield from packet.decode()
+        except av.error.FFmpegError:
+            continue
+
+
+def upright(bgr: ImageBGR, rotation: int) -> ImageBGR:
+    """The picture turned counter-clockwise by a multiple of 90 degrees."""
+    return np.ascontiguousarray(np.rot90(bgr, k=rotation // 90)) if rotation else bgr
+
+
+def _image(frame: VideoFrame) -> ImageBGR:
+    return upright(frame.to_ndarray(format="bgr24"), frame.rotation % 360)
+
+
+class SamplingClock:
+    """Decides which frames are sampled: the first at or after k / fps, for every k once.
+
+    Times are rounded to a microsecond first, so that 0.3000001 s counts as 0.3 s.
+    """
+
+    def __init__(self, fps: float) -> None:
+        self._fps = fps
+        self._next_k = 0
+
+    def takes(self, timestamp_ms: float) -> bool:
+        """Whether the frame of this time is sampled; times must be given in ascending order."""
+        if self._fps == 0:
+            return True
+        position = round(timestamp_ms * self._fps / 1000, 6)
+        if position < self._next_k:
+            return False
+        self._next_k = int(np.floor(position)) + 1
+        return True
+
+
+def sampled_frames(path: Path, settings: VideoSettings) -> Iterator[SampledFrame]:
+    """Decodes a video once and yields its sampled frames in order.
+
+    Raises:
+        VideoError: the file cannot be opened, yields no frame, or ends long before its declared
+            duration and `allow_truncated` is off.
+    """
+    _check_size(path, settings)
+    with _open(path) as container:
+        stream = _video_stream(container, path)
+        declared = _duration_ms(container, stream)
+        clock = SamplingClock(settings.analysis_fps)
+        first_ms: float | None = None
+        last_ms = 0.0
+        for frame_idx, frame, pts, timestamp_ms in _timed(container, stream, path):
+            first_ms = timestamp_ms if first_ms is None else first_ms
+            last_ms = timestamp_ms
+            if clock.takes(timestamp_ms - first_ms):
+                error = "corrupt picture" if frame.is_corrupt else None
+                yield SampledFrame(frame_idx, pts, timestamp_ms, _image(frame), error)
+    if first_ms is None:
+        raise VideoError("no_frames", f"{path.name} holds no readable picture.")
+    _check_complete(path, last_ms - first_ms, declared, settings)
+
+
+def _timed(
+    container: InputContainer, stream: VideoStream, path: Path
+) -> Iterator[tuple[int, VideoFrame, int, float]]:
+    """Frames with index, pts and time; a frame without pts follows its predecessor by 1 / fps."""
+    base = stream.time_base
+    assert base is not None
+    step = round(1 / (float(stream.average_rate or 30) * float(base)))
+    previous: int | None = None
+    for frame_idx, frame in enumerate(_decoded(container, path)):
+        pts = frame.pts if frame.pts is not None else (0 if previous is None else previous + step)
+        previous = pts
+        yield frame_idx, frame, pts, float(pts * base * 1000)
+
+
+def _check_complete(
+    path: Path, read_ms: float, declared_ms: float | None, settings: VideoSettings
+) -> None:
+    if declared_ms is None or settings.allow_truncated:
+        return
+    # Short clips legitimately end one long frame early, hence the second of grace.
+    if read_ms < settings.truncated_share * declared_ms - 1000:
+        raise VideoError(
+            "truncated",
+            f"{path.name} ends after {read_ms / 1000:.1f} of {declared_ms / 1000:.1f} s; copy it "
+            "again from the camera, or set video.allow_truncated to use what is there.",
+        )
+
+
+def frames_at(path: Path, wanted: Iterable[tuple[int, int]]) -> Iterator[tuple[int, ImageBGR]]:
+    """Single upright frames by seeking, each decoded from the key frame before it.
+
+    Args:
+        path: the video.
+        wanted: (frame_idx, pts) of the frames, as `sampled_frames` gave them.
+
+    Yields:
+        (frame_idx, image) in ascending order of pts; neighbours share one seek.
+
+    Raises:
+        VideoError: a frame is not found again.
+    """
+    todo = sorted(set(wanted), key=lambda item: item[1])
+    if not todo:
+        return
+    with _open(path) as container:
+        stream = _video_stream(container, path)
+        i = 0
+        while i < len(todo):
+            container.seek(todo[i][1], stream=stream, backward=True, any_frame=False)
+            start = i
+            for frame in container.decode(stream):
+                if frame.pts is None or frame.pts < todo[i][1]:
+                    continue
+                if frame.pts > todo[i][1]:
+                    break
+                yield todo[i][0], _image(frame)
+                i += 1
+                if i == len(todo) or _worth_a_seek(todo[i][1] - frame.pts, stream):
+                    break
+            if i == start:
+                raise VideoError(
+                    "unreadable_frame",
+                    f"frame {todo[i][0]} of {path.name} was not found again at pts {todo[i][1]}; "
+                    "has the file changed? Register it anew.",
+                )
+
+
+def _worth_a_seek(distance_pts: int, stream: VideoStream) -> bool:
+    """Two seconds apart or more: decoding on would cost more than a usual group of pictures."""
+    return bool(stream.time_base and distance_pts * stream.time_base >= 2)

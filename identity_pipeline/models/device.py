@@ -1,0 +1,65 @@
+"""Which device runs the models, and what really runs them."""
+
+from __future__ import annotations
+
+import logging
+from typing import Literal
+
+import onnxruntime
+
+Device = Literal["cpu", "cuda"]
+log = logging.getLogger(__name__)
+
+
+class DeviceError(RuntimeError):
+    """The device that the settings insist on is not there."""
+
+
+def onnx_providers(wanted: Literal["auto", "cpu", "cuda"]) -> list[str]:
+    """Execution providers to ask ONNX Runtime for, best first.
+
+    Raises:
+        DeviceError: `cuda` is wanted and this ONNX Runtime has none.
+    """
+    available = onnxruntime.get_available_providers()
+    if wanted == "cpu" or (wanted == "auto" and "CUDAExecutionProvider" not in available):
+        return ["CPUExecutionProvider"]
+    if "CUDAExecutionProvider" not in available:
+        raise DeviceError(
+            "models.device is cuda, but this onnxruntime has no CUDA provider; install "
+            "onnxruntime-gpu in place of onnxruntime, or set models.device to auto."
+        )
+    return ["CUDAExecutionProvider", "CPUExecutionProvider"]
+
+
+def note_fallback(model: str, asked: list[str], active: list[str]) -> str:
+    """The provider that really runs a model; a fallback to the CPU is logged as a warning."""
+    provider = active[0]
+    if provider != asked[0]:
+        log.warning(
+            "%s was to run on %s but runs on %s: check the CUDA and cuDNN versions",
+            model,
+            asked[0],
+            provider,
+        )
+    return provider
+
+
+def torch_device(wanted: Literal["auto", "cpu", "cuda"]) -> Device:
+    """The torch device.
+
+    Raises:
+        DeviceError: `cuda` is wanted and torch sees none.
+    """
+    import torch
+
+    if wanted == "cpu":
+        return "cpu"
+    if torch.cuda.is_available():
+        return "cuda"
+    if wanted == "cuda":
+        raise DeviceError(
+            "models.device is cuda, but torch sees no CUDA device; install a CUDA build of torch, "
+            "or set models.device to auto."
+        )
+    return "cpu"

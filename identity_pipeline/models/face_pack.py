@@ -1,0 +1,222 @@
+"""InsightFace packs: detection, recognition and landmarks, loaded by name or from a folder.
+
+`insightface.app.FaceAnalysis` finds and loads the models; they are then run in batches across
+faces and frames, which `FaceAnalysis.get` does not do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from identity_pipeline.core.geometry import Box, face_crop_box
+from identity_pipeline.core.vectors import Matrix, normalise
+from identity_pipeline.media.crops import ImageBGR, Region
+from identity_pipeline.models.device import note_fallback, onnx_providers
+from identity_pipeline.models.spaces import EmbeddingSpace
+from identity_pipeline.settings import ModelSettings
+from identity_pipeline.storage.hashing import sha256_of_file
+
+LANDMARK_TASKS = ("landmark_3d_68", "landmark_2d_68", "landmark_2d_106")
+"""In order of preference."""
+
+
+class FacePackError(RuntimeError):
+    """A face pack cannot be loaded or lacks what the pipeline needs."""
+
+
+@dataclass(frozen=True)
+class Detections:
+    """Faces of one frame, from left to right.
+
+    Attributes:
+        boxes: (N, 4) pixels.
+        scores: (N,) in [0, 1].
+        key_points: (N, 5, 2) pixels: eyes, nose, mouth corners; image-left first.
+    """
+
+    boxes: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    key_points: NDArray[np.float32]
+
+
+def pack_folder(settings: ModelSettings) -> Path:
+    """The folder of the pack, which is downloaded by InsightFace if it is a name not yet there.
+
+    Raises:
+        FacePackError: there is no such folder and the download failed.
+    """
+    given = Path(settings.face_pack).expanduser()
+    if given.is_dir():
+        return given.resolve()
+    if given.is_absolute() or len(given.parts) > 1:
+        raise FacePackError(f"models.face_pack names the folder {given}, which does not exist.")
+    from insightface.utils import ensure_available
+
+    try:
+        folder = ensure_available("models", settings.face_pack, root=settings.face_pack_root)
+    except Exception as error:
+        raise FacePackError(
+            f"the face pack {settings.face_pack} is not in {settings.face_pack_root} and could not "
+            f"be downloaded ({error}); get it once on a machine with a network, or set "
+            "models.face_pack to a folder of ONNX files."
+        ) from error
+    return Path(folder).resolve()
+
+
+def pack_sha256(folder: Path) -> str:
+    """Digest over the names and contents of all ONNX files of a pack."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.glob("*.onnx")):
+        digest.update(f"{path.name}:{sha256_of_file(path)}\n".encode())
+    return digest.hexdigest()
+
+
+class FacePack:
+    """A loaded pack. Models are opened at first use."""
+
+    def __init__(self, settings: ModelSettings) -> None:
+        self._settings = settings
+        self.folder = pack_folder(settings)
+        self.name = self.folder.name
+        self.sha256 = pack_sha256(self.folder)
+        self._asked = onnx_providers(settings.device)
+
+    @cached_property
+    def _models(self) -> dict[str, Any]:
+        from insightface.app import FaceAnalysis
+
+        tasks = ["detection", "recognition", *LANDMARK_TASKS]
+        try:
+            app = FaceAnalysis(str(self.folder), allowed_modules=tasks, providers=self._asked)
+        except AssertionError as error:
+            raise FacePackError(f"{self.folder} holds no face detector (*.onnx).") from error
+        size = (self._settings.det_size, self._settings.det_size)
+        app.prepare(ctx_id=0, det_thresh=self._settings.det_score_min, det_size=size)
+        if "recognition" not in app.models:
+            raise FacePackError(f"{self.folder} holds no face recogniser (*.onnx).")
+        return dict(app.models)
+
+    @property
+    def landmark_task(self) -> str | None:
+        """The best landmark model of the pack, or None: then the 5 key points must do."""
+        return next((task for task in LANDMARK_TASKS if task in self._models), None)
+
+    @property
+    def mean_shape_3d(self) -> NDArray[np.float64] | None:
+        """(68, 3) mean of `landmark_3d_68` in the head frame, or None without such a model."""
+        if self.landmark_task != "landmark_3d_68":
+            return None
+        # InsightFace keeps it with y down, like the landmarks.
+        mean = np.asarray(self._models["landmark_3d_68"].mean_lmk, dtype=np.float64)
+        return mean * np.array([1.0, -1.0, 1.0])
+
+    @cached_property
+    def space(self) -> EmbeddingSpace:
+        """The recogniser's embedding space."""
+        model = self._models["recognition"]
+        return EmbeddingSpace(
+            name=f"{self.name}/{Path(model.model_file).stem}",
+            sha256=sha256_of_file(Path(model.model_file)),
+            dimension=int(model.output_shape[-1]),
+        )
+
+    def providers(self) -> dict[str, str]:
+        """The execution provider that really runs each model."""
+        return {
+            task: note_fallback(task, self._asked, list(model.session.get_providers()))
+            for task, model in self._models.items()
+        }
+
+    def detect(self, frame: ImageBGR) -> Detections:
+        """Finds the faces of one frame.
+
+        Raises:
+            FacePackError: the detector gives no key points.
+        """
+        boxes, key_points = self._models["detection"].detect(frame)
+        if key_points is None:
+            raise FacePackError(f"the detector of {self.name} gives no 5 key points.")
+        order = np.lexsort((boxes[:, 1], boxes[:, 0]))
+        return Detections(
+            boxes=boxes[order, :4].astype(np.float32),
+            scores=boxes[order, 4].astype(np.float32),
+            key_points=key_points[order].astype(np.float32),
+        )
+
+    def embed(self, aligned: Sequence[ImageBGR]) -> Matrix:
+        """Unit embeddings (N, D) of aligned (112, 112, 3) faces, in batches."""
+        model = self._models["recognition"]
+        size = self._settings.recognition_batch
+        batches = [
+            model.get_feat(list(aligned[i : i + size])) for i in range(0, len(aligned), size)
+        ]
+        if not batches:
+            return np.zeros((0, self.space.dimension), dtype=np.float32)
+        return normalise(np.concatenate(batches))
+
+    def landmarks(
+        self, regions: Sequence[Region], boxes: Sequence[Box]
+    ) -> NDArray[np.float32]:
+        """Landmarks (N, P, 2 or 3) in frame pixels, z towards the viewer.
+
+        Args:
+            regions: one region per face.
+            boxes: the face boxes in frame pixels.
+
+        Raises:
+            FacePackError: the pack has no landmark model.
+        """
+        task = self.landmark_task
+        if task is None:
+            raise FacePackError(f"{self.name} holds no landmark model.")
+        model = self._models[task]
+        side = int(model.input_size[0])
+        crops, inverses = [], []
+        for region, box in zip(regions, boxes, strict=True):
+            matrix = _landmark_transform(region, box, side)
+            crops.append(cv2.warpAffine(region.bgr, matrix, (side, side), borderValue=0.0))
+            inverses.append((cv2.invertAffineTransform(matrix), region))
+        raw = _run_landmarks(model, crops, side)
+        return np.stack([_to_frame(points, *where) for points, where in zip(raw, inverses, strict=True)])
+
+
+def _landmark_transform(region: Region, box: Box, side: int) -> NDArray[np.float64]:
+    """Maps region pixels to the model's input: 1.5 longer sides about the box, unrotated."""
+    crop = region.to_region(face_crop_box(box, 1.5))
+    scale = side / crop.width
+    return np.array([[scale, 0, -crop.x1 * scale], [0, scale, -crop.y1 * scale]])
+
+
+def _run_landmarks(model: Any, crops: list[ImageBGR], side: int) -> NDArray[np.float32]:
+    """Points (N, P, 2 or 3) in pixels of the model's input."""
+    blob = cv2.dnn.blobFromImages(
+        crops, 1.0 / model.input_std, (side, side), (model.input_mean,) * 3, swapRB=True
+    )
+    batched = not isinstance(model.input_shape[0], int)
+    calls = [blob] if batched else [blob[i : i + 1] for i in range(len(blob))]
+    outputs = [model.session.run(model.output_names, {model.input_name: b})[0] for b in calls]
+    points = np.concatenate(outputs).reshape(len(crops), -1, model.lmk_dim)[:, -model.lmk_num :]
+    half = side // 2
+    points = points.astype(np.float32) * half
+    points[:, :, :2] += half
+    return points
+
+
+def _to_frame(
+    points: NDArray[np.float32], inverse: NDArray[np.float64], region: Region
+) -> NDArray[np.float32]:
+    moved = points.astype(np.float64).copy()
+    moved[:, :2] = (points[:, :2] @ inverse[:, :2].T + inverse[:, 2]) / region.scale
+    moved[:, :2] += (region.x, region.y)
+    if points.shape[1] == 3:
+        moved[:, 2] *= inverse[0, 0] / region.scale
+    return moved.astype(np.float32)

@@ -1,0 +1,135 @@
+"""General-vision encoders through `transformers.AutoModel`, by id or folder; batched.
+
+The embedding is the class token, L2-normalised: DINOv2's own image-level feature.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from identity_pipeline.core.vectors import Matrix, normalise
+from identity_pipeline.media.crops import VISION_PX, ImageBGR
+from identity_pipeline.models.device import torch_device
+from identity_pipeline.models.spaces import EmbeddingSpace
+from identity_pipeline.settings import ModelSettings
+from identity_pipeline.storage.hashing import sha256_of_file
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+WEIGHTS = "model.safetensors"
+
+
+class VisionEncoderError(RuntimeError):
+    """A vision encoder cannot be loaded."""
+
+
+def encoder_folder(settings: ModelSettings) -> Path:
+    """The folder of the encoder, downloaded from the hub if it is an id not yet in the cache.
+
+    Raises:
+        VisionEncoderError: there is no such folder and the download failed, or it holds no
+            safetensors weights (pickled weights are refused).
+    """
+    given = Path(settings.vision_encoder).expanduser()
+    if given.is_dir():
+        folder = given.resolve()
+    else:
+        folder = _from_hub(settings.vision_encoder)
+    if not (folder / WEIGHTS).is_file():
+        raise VisionEncoderError(f"{folder} holds no {WEIGHTS}; pickled weights are not loaded.")
+    return folder
+
+
+def _from_hub(name: str) -> Path:
+    from huggingface_hub import snapshot_download
+
+    try:
+        wanted = [WEIGHTS, "config.json", "preprocessor_config.json"]
+        return Path(snapshot_download(name, allow_patterns=wanted)).resolve()
+    except Exception as error:
+        raise VisionEncoderError(
+            f"the vision encoder {name} is neither a folder nor in the Hugging Face cache and "
+            f"could not be downloaded ({type(error).__name__}); get it once on a machine with a "
+            "network, or set models.vision_encoder to a folder saved by save_pretrained."
+        ) from error
+
+
+class VisionEncoder:
+    """A loaded encoder. The network is opened at first use."""
+
+    def __init__(self, settings: ModelSettings) -> None:
+        self._settings = settings
+        self.folder = encoder_folder(settings)
+        self.sha256 = sha256_of_file(self.folder / WEIGHTS)
+        given = Path(settings.vision_encoder).expanduser()
+        self.name = given.name if given.is_dir() else settings.vision_encoder
+
+    @cached_property
+    def device(self) -> str:
+        """`cpu` or `cuda`."""
+        return torch_device(self._settings.device)
+
+    @cached_property
+    def _model(self) -> Any:
+        import torch
+        from transformers import AutoModel
+
+        model = AutoModel.from_pretrained(
+            self.folder, local_files_only=True, use_safetensors=True, dtype=torch.float32
+        )
+        return model.eval().to(self.device)
+
+    @cached_property
+    def _normalisation(self) -> tuple[Any, Any]:
+        """Mean and standard deviation as (1, 3, 1, 1) tensors on the 0-255 scale."""
+        import torch
+
+        mean, std = IMAGENET_MEAN, IMAGENET_STD
+        path = self.folder / "preprocessor_config.json"
+        if path.is_file():
+            config = json.loads(path.read_text())
+            mean, std = config.get("image_mean", mean), config.get("image_std", std)
+        return tuple(  # type: ignore[return-value]
+            255 * torch.tensor(v, device=self.device, dtype=torch.float32).view(1, 3, 1, 1)
+            for v in (mean, std)
+        )
+
+    @cached_property
+    def space(self) -> EmbeddingSpace:
+        """The encoder's embedding space."""
+        return EmbeddingSpace(self.name, self.sha256, int(self._model.config.hidden_size))
+
+    def embed(self, crops: Sequence[ImageBGR]) -> Matrix:
+        """Unit embeddings (N, D) of (224, 224, 3) BGR crops, in batches."""
+        size = self._settings.vision_batch
+        batches = [self._embed_batch(crops[i : i + size]) for i in range(0, len(crops), size)]
+        if not batches:
+            return np.zeros((0, self.space.dimension), dtype=np.float32)
+        return normalise(np.concatenate(batches))
+
+    def preprocess(self, crops: Sequence[ImageBGR]) -> Any:
+        """The network's input tensor (N, 3, 224, 224) on its device.
+
+        Raises:
+            ValueError: a crop has another size.
+        """
+        import torch
+
+        stacked = np.stack(crops)
+        if stacked.shape[1:] != (VISION_PX, VISION_PX, 3):
+            raise ValueError(f"expected {VISION_PX} px BGR crops, got {stacked.shape[1:]}")
+        rgb = torch.from_numpy(np.ascontiguousarray(stacked[..., ::-1])).to(self.device)
+        mean, std = self._normalisation
+        return (rgb.permute(0, 3, 1, 2).to(torch.float32) - mean) / std
+
+    def _embed_batch(self, crops: Sequence[ImageBGR]) -> Matrix:
+        import torch
+
+        with torch.inference_mode():
+            output = self._model(pixel_values=self.preprocess(crops))
+        return output.last_hidden_state[:, 0].float().cpu().numpy()

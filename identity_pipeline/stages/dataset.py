@@ -1,0 +1,146 @@
+"""The whole export of one video: everything in `stages.export` and `stages.person_report`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from identity_pipeline.media.figures import ledger_bar_svg, track_timeline_svg
+from identity_pipeline.media.page import ExportPage, VideoFacts, ledger_rows, render_export_page
+from identity_pipeline.settings import Settings
+from identity_pipeline.stages import export, person_report
+from identity_pipeline.stages.export import Exported, Provenance
+from identity_pipeline.stages.progress import Progress, silent
+from identity_pipeline.storage import atomic
+from identity_pipeline.storage.hashing import sha256_of_file
+
+
+@dataclass(frozen=True)
+class VideoTables:
+    """The tables of one video that the export reads.
+
+    `observed` is the table `candidates`; the others are the tables of their names.
+    """
+
+    ride_video: pl.DataFrame
+    frames: pl.DataFrame
+    face_tracks: pl.DataFrame
+    riders: pl.DataFrame
+    observed: pl.DataFrame
+    selection: pl.DataFrame
+    frame_ledger: pl.DataFrame
+    sets: Mapping[str, pl.DataFrame]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """An export that was written."""
+
+    files: pl.DataFrame
+    images: list[Exported]
+    riders: list[person_report.RiderData]
+
+
+def write_dataset(
+    target: Path,
+    video: Path,
+    tables: VideoTables,
+    provenance: Provenance,
+    settings: Settings,
+    progress: Progress = silent,
+) -> Dataset:
+    """Writes the export folder of a video in place of any older one.
+
+    Args:
+        target: the folder; it appears whole or not at all.
+        video: the source file.
+        tables: the video's tables.
+        provenance: where the export comes from.
+        settings: all settings.
+        progress: called per image.
+
+    Raises:
+        VideoError: the source cannot be read any more.
+    """
+    pts_of = dict(tables.frames.select("frame_idx", "pts").iter_rows())
+    planned = export.planned_images(tables.sets, tables.observed)
+    with atomic.new_folder(target) as folder:
+        images = export.write_images(
+            folder, video, planned, pts_of, provenance, settings, progress
+        )
+        riders = person_report.riders_data(
+            tables.riders, tables.observed, tables.selection, tables.sets, images
+        )
+        for rider in riders:
+            place = folder / f"person_{rider.person_id}"
+            place.mkdir(exist_ok=True)
+            meta = person_report.person_meta(rider, provenance, settings)
+            (place / "meta.json").write_bytes(atomic.json_bytes(meta))
+            if rider.images:
+                export.write_contact_sheet(folder, rider.person_id, list(rider.images))
+        page = _page(tables, images, riders, provenance, settings)
+        (folder / "index.html").write_text(render_export_page(page), encoding="utf-8")
+        export.write_manifest(folder, export.manifest_rows(folder, images), provenance)
+        files = export.manifest_rows(folder, images)
+    return Dataset(files, images, riders)
+
+
+def _page(
+    tables: VideoTables,
+    images: list[Exported],
+    riders: list[person_report.RiderData],
+    provenance: Provenance,
+    settings: Settings,
+) -> ExportPage:
+    return ExportPage(
+        video=_video_facts(tables, provenance),
+        settings_version=provenance.settings_sha256[:12],
+        models=provenance.models,
+        people=tuple(person_report.person_section(rider, settings) for rider in riders),
+        pairs=tuple(person_report.pair_card(i) for i in images if i.set_name == "pair_set"),
+        timeline_svg=timeline_svg(tables, settings) if tables.frames.height else None,
+        ledger_svg=ledger_bar_svg(tables.frame_ledger) if tables.frame_ledger.height else None,
+        ledger=ledger_rows(tables.frame_ledger),
+    )
+
+
+def timeline_svg(tables: VideoTables, settings: Settings) -> str:
+    """Who was seen when, in what light, and where the images were taken."""
+    exported = pl.concat(
+        table.select("person_id", "timestamp_ms", set=pl.lit(export.TYPES[name]))
+        for name, table in tables.sets.items()
+    )
+    return track_timeline_svg(
+        tables.frames, tables.face_tracks, tables.riders, exported, settings.buckets
+    )
+
+
+def _video_facts(tables: VideoTables, provenance: Provenance) -> VideoFacts:
+    source = tables.ride_video.row(0, named=True)
+    copied = ("sha256", "size_bytes", "width", "height", "rotation", "duration_ms", "average_fps")
+    return VideoFacts(
+        name=Path(source["path"]).name,
+        video_id=provenance.video_id,
+        **{name: source[name] for name in copied},
+        container=source["container"],
+        codec=source["codec"],
+        sampled_frames=tables.frames.height,
+        faces_seen=tables.frame_ledger.height,
+        scene_cuts=int(tables.frames["scene_cut"].sum()),
+    )
+
+
+def export_is_whole(target: Path, files: pl.DataFrame) -> bool:
+    """Whether every file of an export is in its place with its bytes, and no other."""
+    if not target.is_dir():
+        return False
+    expected = dict(files.select("file", "sha256").iter_rows())
+    found = {
+        path.relative_to(target).as_posix(): sha256_of_file(path)
+        for path in target.rglob("*")
+        if path.is_file()
+    }
+    return found == expected

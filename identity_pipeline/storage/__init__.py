@@ -1,0 +1,1 @@
+"""Files: where things lie, how they are written whole or not at all, and what made them."""

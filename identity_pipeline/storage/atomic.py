@@ -1,0 +1,98 @@
+"""Writing whole or not at all: beside the target, flushed, then renamed into place."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+TEMPORARY_MARK = ".partial-"
+
+
+def temporary_beside(target: Path) -> Path:
+    """A path in the target's folder that no other writer uses and no reader looks at."""
+    return target.with_name(f"{TEMPORARY_MARK}{target.name}-{os.getpid()}-{uuid.uuid4().hex[:8]}")
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether a path was left by a writer that died."""
+    return path.name.startswith(TEMPORARY_MARK)
+
+
+def write_with(target: Path, write: Callable[[Path], None]) -> None:
+    """Calls `write` with a temporary path and renames the result to the target."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = temporary_beside(target)
+    try:
+        write(temporary)
+        _flush(temporary)
+        temporary.replace(target)
+        _flush(target.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_bytes(target: Path, data: bytes) -> None:
+    """Writes bytes atomically."""
+    write_with(target, lambda path: path.write_bytes(data) and None)
+
+
+def write_json(target: Path, value: Any) -> None:
+    """Writes JSON atomically, keys sorted, so that equal values are equal bytes."""
+    write_bytes(target, json_bytes(value))
+
+
+def json_bytes(value: Any) -> bytes:
+    """Canonical, readable JSON with a final newline."""
+    return (json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
+
+
+@contextmanager
+def new_folder(target: Path) -> Iterator[Path]:
+    """A folder to fill that takes the target's place when the block ends without an error.
+
+    An older folder of that name is moved aside first and removed afterwards; a crash between the
+    two renames leaves it to `sweep_temporaries`, and the next run writes the folder again.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = temporary_beside(target)
+    temporary.mkdir()
+    try:
+        yield temporary
+        for path in sorted(temporary.rglob("*")):
+            _flush(path)
+        retired = temporary_beside(target)
+        if target.exists():
+            target.rename(retired)
+        temporary.rename(target)
+        _flush(target.parent)
+        shutil.rmtree(retired, ignore_errors=True)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def sweep_temporaries(root: Path) -> list[Path]:
+    """Removes what dead writers left below a folder and returns the paths.
+
+    Only call it while nothing writes there.
+    """
+    swept = [path for path in sorted(root.rglob(f"{TEMPORARY_MARK}*")) if path.exists()]
+    for path in swept:
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+    return swept
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

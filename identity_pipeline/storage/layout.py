@@ -1,0 +1,88 @@
+"""Where everything lies below the data folder. The only place that joins paths.
+
+::
+
+    data/videos/                       what the operator drops in
+    data/registry/{video_id}.json      which file a partition is
+    data/tables/{asset}/{video_id}.parquet and .manifest.json
+    data/crops/{video_id}/part-00000.parquet
+    data/output/{video_id}/identity_builder/
+    data/dagster/                      Dagster's own state
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+VIDEO_ID = re.compile(r"^[a-z0-9][a-z0-9_-]{0,63}$")
+
+
+class UnsafePathError(ValueError):
+    """A name that would lead out of its folder."""
+
+
+def check_video_id(video_id: str) -> str:
+    """The id, after checking that it is safe as a file name and as a partition key.
+
+    Raises:
+        UnsafePathError: it is not.
+    """
+    if not VIDEO_ID.fullmatch(video_id):
+        raise UnsafePathError(f"{video_id!r} is no video id; expected {VIDEO_ID.pattern}")
+    return video_id
+
+
+def inside(root: Path, path: Path) -> Path:
+    """The resolved path, after checking that it lies below the root.
+
+    Raises:
+        UnsafePathError: it does not.
+    """
+    resolved = path.resolve()
+    if not resolved.is_relative_to(root.resolve()):
+        raise UnsafePathError(f"{path} lies outside {root}")
+    return resolved
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Paths below one data folder."""
+
+    root: Path
+
+    @property
+    def videos(self) -> Path:
+        """The inbox."""
+        return self.root / "videos"
+
+    @property
+    def registry(self) -> Path:
+        """Registered videos."""
+        return self.root / "registry"
+
+    @property
+    def output(self) -> Path:
+        """Exports of all videos."""
+        return self.root / "output"
+
+    def registration(self, video_id: str) -> Path:
+        """The record of one video."""
+        return self.registry / f"{check_video_id(video_id)}.json"
+
+    def table(self, asset: str, video_id: str) -> Path:
+        """One table of one video."""
+        return self.root / "tables" / asset / f"{check_video_id(video_id)}.parquet"
+
+    def manifest(self, asset: str, video_id: str) -> Path:
+        """What made one output of one video."""
+        return self.root / "tables" / asset / f"{check_video_id(video_id)}.manifest.json"
+
+    def crops(self, video_id: str) -> Path:
+        """Folder of the stored crops of one video."""
+        return self.root / "crops" / check_video_id(video_id)
+
+    def export(self, video_id: str) -> Path:
+        """Folder of the exported sets of one video."""
+        return self.output / check_video_id(video_id) / "identity_builder"

@@ -1,0 +1,129 @@
+"""Which video a partition is: one record per content, with every name it was seen under.
+
+A video's id is the slug of the file's stem, a dash, and the first 8 hex digits of the content's
+SHA-256. The same bytes under another name are linked to the first record, not processed twice.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from identity_pipeline.storage import atomic
+from identity_pipeline.storage.hashing import sha256_of_file
+from identity_pipeline.storage.layout import Layout, check_video_id
+
+MAX_SLUG = 48
+
+
+@dataclass(frozen=True)
+class Registration:
+    """One video.
+
+    Attributes:
+        video_id: partition key.
+        sha256: digest of the file's bytes.
+        path: where the file was first seen.
+        links: other paths with the same bytes, sorted.
+    """
+
+    video_id: str
+    sha256: str
+    path: str
+    links: tuple[str, ...] = ()
+
+    def existing_path(self) -> Path:
+        """The first of its paths that still exists, or the first one."""
+        paths = [Path(self.path), *map(Path, self.links)]
+        return next((path for path in paths if path.is_file()), paths[0])
+
+
+def slug(stem: str) -> str:
+    """A file's stem in lower-case ASCII letters, digits, dashes and underscores."""
+    ascii_stem = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode()
+    cleaned = re.sub(r"[^a-z0-9_]+", "-", ascii_stem.lower()).strip("-_")
+    return cleaned[:MAX_SLUG].strip("-_") or "video"
+
+
+def video_id_for(stem: str, sha256: str) -> str:
+    """The partition key of a file."""
+    return check_video_id(f"{slug(stem)}-{sha256[:8]}")
+
+
+@dataclass(frozen=True)
+class VideoRegistry:
+    """The records in `data/registry`."""
+
+    layout: Layout
+
+    def register(self, path: Path) -> tuple[Registration, bool]:
+        """Registers a file.
+
+        Returns:
+            Its record, and whether the content is new. A known content under a new name is linked.
+        """
+        path = path.resolve()
+        sha256 = sha256_of_file(path)
+        known = self.by_digest(sha256)
+        if known is None:
+            record = Registration(video_id_for(path.stem, sha256), sha256, str(path))
+        elif str(path) in (known.path, *known.links):
+            return known, False
+        else:
+            record = replace(known, links=tuple(sorted({*known.links, str(path)})))
+        atomic.write_json(self.layout.registration(record.video_id), asdict(record))
+        return record, known is None
+
+    def get(self, video_id: str) -> Registration | None:
+        """The record of a video id, or None."""
+        path = self.layout.registration(video_id)
+        return _load(path) if path.is_file() else None
+
+    def by_digest(self, sha256: str) -> Registration | None:
+        """The record of a content, or None."""
+        candidates = sorted(self.layout.registry.glob(f"*-{sha256[:8]}.json"))
+        return next((r for r in map(_load, candidates) if r.sha256 == sha256), None)
+
+    def all(self) -> Iterator[Registration]:
+        """All records in alphabetical order of their ids."""
+        for path in sorted(self.layout.registry.glob("*.json")):
+            if not atomic.is_temporary(path):
+                yield _load(path)
+
+    def find(self, name: str) -> Registration | None:
+        """The video meant by a person: an id, a file name, or an unambiguous beginning of an id."""
+        records = list(self.all())
+        exact = [r for r in records if name in (r.video_id, r.path, Path(r.path).name)]
+        starts = [r for r in records if r.video_id.startswith(name)]
+        for matches in (exact, starts):
+            if len(matches) == 1:
+                return matches[0]
+        return None
+
+
+def _load(path: Path) -> Registration:
+    record = json.loads(path.read_text())
+    return Registration(**{**record, "links": tuple(record["links"])})
+
+
+def video_files(folder: Path, extensions: Iterable[str]) -> list[Path]:
+    """Files in a folder that could be videos, sorted; hidden and temporary ones are left out.
+
+    Links that lead out of the folder are left out too.
+    """
+    if not folder.is_dir():
+        return []
+    suffixes = {extension.lower() for extension in extensions}
+    root = folder.resolve()
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in suffixes
+        and not path.name.startswith(".")
+        and path.is_file()
+        and path.resolve().is_relative_to(root)
+    )

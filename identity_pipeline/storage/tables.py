@@ -1,0 +1,97 @@
+"""Parquet tables with a schema, one file per asset and video, and the manifest of what made them.
+
+Equal tables are equal bytes: no clock and no writer state goes into a file.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import polars as pl
+
+from identity_pipeline.schemas import conform
+from identity_pipeline.storage import atomic
+from identity_pipeline.storage.hashing import sha256_of_file
+from identity_pipeline.storage.layout import Layout
+
+
+class MissingTableError(FileNotFoundError):
+    """A table is read that was never materialised."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What an output was made of, and what it is.
+
+    Attributes:
+        fingerprint: SHA-256 over code version, settings, models and the inputs' data versions.
+        data_version: SHA-256 of the output's bytes.
+        rows: rows of the table.
+    """
+
+    fingerprint: str
+    data_version: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class TableStore:
+    """Reads and writes the tables of all videos."""
+
+    layout: Layout
+
+    def write(self, asset: str, video_id: str, table: pl.DataFrame, fingerprint: str) -> Manifest:
+        """Writes a table, then its manifest; a crash between the two only costs a recomputation.
+
+        Raises:
+            SchemaError: the table does not have the asset's schema.
+        """
+        path = self.layout.table(asset, video_id)
+        conformed = conform(asset, table)
+        atomic.write_with(path, lambda temporary: _write_parquet(conformed, temporary))
+        manifest = Manifest(fingerprint, sha256_of_file(path), conformed.height)
+        self.note(asset, video_id, manifest)
+        return manifest
+
+    def read(self, asset: str, video_id: str) -> pl.DataFrame:
+        """Reads a table.
+
+        Raises:
+            MissingTableError: it was never written.
+            SchemaError: it was written by an incompatible version.
+        """
+        path = self.layout.table(asset, video_id)
+        if not path.is_file():
+            raise MissingTableError(
+                f"{asset} of {video_id} is not there; materialise it first ({path})."
+            )
+        return conform(asset, pl.read_parquet(path))
+
+    def manifest(self, asset: str, video_id: str) -> Manifest | None:
+        """The manifest of an output that is whole and unchanged, else None."""
+        noted = self.noted(asset, video_id)
+        path = self.layout.table(asset, video_id)
+        whole = noted and path.is_file() and sha256_of_file(path) == noted.data_version
+        return noted if whole else None
+
+    def noted(self, asset: str, video_id: str) -> Manifest | None:
+        """The manifest as it was written, without looking at the output."""
+        path = self.layout.manifest(asset, video_id)
+        return Manifest(**json.loads(path.read_text())) if path.is_file() else None
+
+    def note(self, asset: str, video_id: str, manifest: Manifest) -> None:
+        """Writes the manifest of an output that is no table."""
+        atomic.write_json(self.layout.manifest(asset, video_id), asdict(manifest))
+
+    def videos_with(self, asset: str) -> list[str]:
+        """Ids of all videos that have a table of this asset, in alphabetical order."""
+        folder = self.layout.root / "tables" / asset
+        return sorted(
+            path.stem for path in folder.glob("*.parquet") if not atomic.is_temporary(path)
+        )
+
+
+def _write_parquet(table: pl.DataFrame, path: Path) -> None:
+    table.write_parquet(path, compression="zstd", statistics=True)

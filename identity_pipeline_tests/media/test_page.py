@@ -1,0 +1,397 @@
+"""The export page needs nothing but itself, hides nothing, and says null as what it is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import polars as pl
+import pytest
+
+from identity_pipeline.core import frame_ledger
+from identity_pipeline.core.frame_ledger import STATES
+from identity_pipeline.media import wording
+from identity_pipeline.media.figures import coverage_grid_svg, ledger_bar_svg
+from identity_pipeline.media.page import (
+    Cause,
+    ConditioningWeights,
+    Coverage,
+    ExportPage,
+    ImageCard,
+    LedgerRow,
+    ModelFacts,
+    PairCard,
+    PairMember,
+    PersonSection,
+    SetSection,
+    Shortfall,
+    VideoFacts,
+    ledger_rows,
+    render_export_page,
+)
+from identity_pipeline.media.svg import clock
+from identity_pipeline.settings import BucketSettings
+
+PIXEL = "data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA="
+VOID = {"meta", "img", "link", "br", "hr", "input", "wbr"}
+
+CARD = ImageCard(
+    file="person_0/anchors/anchor_001.jpg",
+    thumbnail=PIXEL,
+    timestamp_ms=83_400.0,
+    yaw_bin="[-15,-5)",
+    pitch_bin="slight-up",
+    expression_bin="mouth_open",
+    occlusion_bin="unknown",
+    lighting_bin="normal",
+    quality=0.87,
+    novelty=0.41,
+    stable=0.66,
+)
+SVG = coverage_grid_svg(
+    pl.DataFrame({"yaw_key": [0], "pitch_key": [0], "expression_bin": ["smile"]}), BucketSettings()
+)
+PERSON = PersonSection(
+    person_id=0,
+    seat="left",
+    track_score=0.91,
+    size_score=0.99,
+    centre_score=0.73,
+    length_score=0.88,
+    face_count=1234,
+    sets=(
+        SetSection("anchor", (CARD,)),
+        SetSection(
+            "coverage", (replace(CARD, file="person_0/coverage/cov_yaw-15_pitch10_smile.jpg"),)
+        ),
+        SetSection("challenge", ()),
+    ),
+    coverage=Coverage((6, 7), (4, 5), (3, 4), (17, 35), (17, 21)),
+    coverage_svg=SVG,
+    stop_reason="novelty_plateau",
+    prototype="Medoid of 212 strict faces.",
+    weights=ConditioningWeights(30, 60, 10, "identity_drift"),
+    shortfalls=(
+        Shortfall("anchor", 2, 3, (Cause("too_close_in_time", 14), Cause("not_strict", 1))),
+    ),
+)
+LEDGER = pl.DataFrame(
+    {
+        "state": ["not_a_rider"] * 3 + ["saved"] * 2 + ["failed_gate"] * 5 + ["saved"],
+        "reason": ["bystander"] * 3 + ["coverage"] * 2 + ["blurred"] * 5 + ["anchor"],
+    }
+)
+VIDEO = VideoFacts(
+    name="ride.mp4",
+    video_id="ride-0123abcd",
+    sha256="0123456789abcdef" * 4,
+    size_bytes=81_400_000,
+    width=1920,
+    height=1080,
+    rotation=90,
+    duration_ms=61_240.0,
+    average_fps=29.97,
+    container="mov",
+    codec="h264",
+    sampled_frames=612,
+    faces_seen=11,
+    scene_cuts=1,
+)
+PAGE = ExportPage(
+    video=VIDEO,
+    settings_version="settings 5b1e90c2",
+    models=(ModelFacts("recognition", "buffalo_l", "ab" * 32, "non-commercial", "CUDA"),),
+    people=(PERSON,),
+    timeline_svg=None,
+    ledger_svg=ledger_bar_svg(LEDGER),
+    ledger=ledger_rows(LEDGER),
+)
+
+
+class Page(HTMLParser):
+    """What a browser would see: attributes, text, and whether tags are balanced."""
+
+    def __init__(self, html: str) -> None:
+        """Parses the page and checks that every tag is closed in order."""
+        super().__init__(convert_charrefs=True)
+        self.attributes: list[tuple[str, str, str]] = []
+        self.pieces: list[str] = []
+        self.open: list[str] = []
+        self.feed(html)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if not self.open or self.open[-1] not in ("style", "text"):
+            self.pieces.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.pieces).split())
+
+    def values(self, tag: str, name: str) -> list[str]:
+        return [v for t, n, v in self.attributes if (t, n) == (tag, name)]
+
+
+def page_with(**changes: object) -> Page:
+    return Page(render_export_page(replace(PAGE, **changes)))  # type: ignore[arg-type]
+
+
+def person_with(**changes: object) -> Page:
+    return page_with(people=(replace(PERSON, **changes),))  # type: ignore[arg-type]
+
+
+def card_with(**changes: object) -> Page:
+    card = replace(CARD, **changes)  # type: ignore[arg-type]
+    return person_with(sets=(SetSection("anchor", (card,)),))
+
+
+def test_the_page_asks_nothing_of_anybody() -> None:
+    html = render_export_page(PAGE)
+    rest = html.replace('xmlns="http://www.w3.org/2000/svg"', "")
+    for outside in ("http://", "https://", "url(", "@import", "<script", "<link", "<iframe"):
+        assert outside not in rest
+    page = Page(html)
+    assert all(v.startswith("data:image/") for v in page.values("img", "src"))
+    targets = page.values("a", "href")
+    assert targets and all(t.startswith(("#", "person_0/")) for t in targets)
+    assert not [n for _, n, _ in page.attributes if n.startswith("on") or n == "srcset"]
+
+
+def test_every_link_inside_the_page_has_its_target() -> None:
+    second = replace(PERSON, person_id=1, seat="right")
+    for page in (page_with(people=(PERSON, second), timeline_svg=SVG), page_with(people=())):
+        ids = [v for _, n, v in page.attributes if n == "id"]
+        assert len(ids) == len(set(ids))
+        inside = {t[1:] for t in page.values("a", "href") if t.startswith("#")}
+        assert inside and inside <= set(ids)
+
+
+def test_all_text_is_escaped() -> None:
+    evil = "<script>alert('x')</script>&amp;"
+    page = replace(
+        PAGE,
+        video=replace(VIDEO, name=evil, container=evil),
+        settings_version=evil,
+        models=(ModelFacts(evil, evil, evil, evil, evil),),
+        people=(
+            replace(
+                PERSON,
+                seat=evil,
+                prototype=evil,
+                stop_reason=evil,
+                weights=ConditioningWeights(1, 2, 3, evil),
+                shortfalls=(Shortfall("anchor", 0, 1, (Cause(evil, 3),)),),
+                sets=(SetSection("anchor", (replace(CARD, file="a/<b>_'\".jpg"),)),),
+            ),
+        ),
+        ledger=(LedgerRow(evil, evil, 1, evil),),
+    )
+    html = render_export_page(page)
+    assert "<script" not in html and "<b>_" not in html
+    parsed = Page(html)
+    assert parsed.text.count(evil) > 10
+    assert "a/%3Cb%3E_%27%22.jpg" in parsed.values("a", "href")
+
+
+@pytest.mark.parametrize("score", ["quality", "novelty", "stable"])
+def test_an_unmeasured_score_is_not_a_zero(score: str) -> None:
+    text = card_with(**{score: None}).text
+    assert f"{score} not measured" in text
+    assert "not measured" in card_with(**{score: float("nan")}).text
+    assert f"{score} 0.00" in card_with(**{score: 0.0}).text
+    assert f"{score} not measured" not in card_with(**{score: 0.0}).text
+
+
+def test_other_unmeasured_values_say_so_too() -> None:
+    text = page_with(video=replace(VIDEO, duration_ms=None, average_fps=None)).text
+    assert "duration not measured" in text and "frames per second not measured" in text
+    assert "track score not measured" in person_with(track_score=None).text
+    assert "occlusion not measured" in page_with().text
+    unknown = page_with(models=(ModelFacts("vision", "x", None, None, None),)).text
+    assert unknown.count("not known") == 3
+
+
+def test_key_facts_of_the_video() -> None:
+    text = page_with().text
+    for fact in (
+        "duration 1:01.2",
+        "picture 1920 \N{MULTIPLICATION SIGN} 1080",
+        "frames per second 29.97",
+        "sampled frames 612",
+        "faces seen 11",
+        "riders 1",
+        "size 81.4 MB",
+        "rotation applied 90°",
+        "SHA-256 of the file 0123456789ab settings settings 5b1e90c2",
+        "recognition buffalo_l abababababab non-commercial CUDA",
+    ):
+        assert fact in text, fact
+
+
+def test_a_rider_is_told_in_plain_words() -> None:
+    text = page_with().text
+    for words in (
+        "person_0 left seat",
+        "seen as 1,234 faces, 2 images exported",
+        "1 anchor 1 coverage 0 challenge 6/7 yaw bins 4/5 pitch bins 3/4 expression bins",
+        "17 of 35 poses are filled, or 17 of the 21 that this camera has ever reached",
+        "track score 0.91 size 0.99 centre 0.73 length 0.88",
+        "Towards its end nothing new came any more. novelty_plateau",
+        "30 anchor 60 coverage 10 challenge",
+        "Identity drifts in this video, so anchors count more. identity_drift",
+        "2 of 3 anchors: 14 candidates were too close in time to a better one, "
+        "1 did not pass the strict quality gate.",
+        "Challenge 0 images No image in this set.",
+    ):
+        assert words in text, words
+
+
+def test_a_card_carries_its_bins_scores_and_time_and_opens_its_file() -> None:
+    page = card_with(kind="dark")
+    assert (
+        "1:23.4 anchor_ 001.jpg yaw ~15° to ~5° pitch slight up expression mouth open "
+        "light normal occlusion not measured challenge dark quality 0.87 novelty 0.41 stable 0.66"
+    ).replace("~", "\N{MINUS SIGN}") in page.text
+    assert page.values("a", "href").count(CARD.file) == 2
+    widths = [re.findall(r"width:([\d.]+)%", v) for v in page.values("b", "style")]
+    assert widths[-3:] == [["87.0"], ["41.0"], ["66.0"]]
+
+
+def test_bars_stay_inside_their_track() -> None:
+    widths = [
+        re.findall(r"width:([\d.]+)%", v)[0]
+        for v in card_with(quality=1.7, novelty=-0.2).values("b", "style")
+    ]
+    assert widths[-3:-1] == ["100.0", "0.0"]
+
+
+def test_unreached_cells_are_only_mentioned_when_known() -> None:
+    coverage = Coverage((6, 7), (4, 5), (3, 4), (17, 35))
+    assert "has ever reached" not in person_with(coverage=coverage).text
+
+
+def test_a_rider_without_a_set_is_told_why_in_a_friendly_way() -> None:
+    page = person_with(
+        sets=(),
+        coverage=None,
+        coverage_svg=None,
+        stop_reason=None,
+        prototype=None,
+        weights=None,
+        shortfalls=(),
+        no_set_reason="no_prototype",
+    )
+    assert "There is no image set for this rider." in page.text
+    assert "No set is better than a bad set." in page.text
+    assert "track score 0.91" in page.text
+    assert "No image in this set" not in page.text and "Coverage" not in page.text
+
+
+def test_a_page_without_riders_is_complete_and_says_why() -> None:
+    nobody = {"people": (), "ledger": (), "ledger_svg": None}
+    empty = page_with(**nobody, video=replace(VIDEO, faces_seen=0)).text
+    assert "No rider was found in this video" in empty and "No face was seen." in empty
+    assert "No face was seen in 612 sampled frames." in empty
+    passers = page_with(people=()).text
+    assert "none of them long enough to be a rider" in passers
+    assert "a bystander" not in passers and "All seats belong" in passers
+    assert "It was dark." in page_with(**nobody, no_rider_reason="It was dark.").text
+
+
+def test_pairs_appear_only_with_two_riders() -> None:
+    pair = PairCard(
+        "pair/pair_001.jpg",
+        PIXEL,
+        5000.0,
+        (
+            PairMember(0, "[-5,5)", "neutral", "smile", 0.81, None, 0.7),
+            PairMember(1, "beyond", "unknown", "unknown", 0.77, 0.4, 0.6),
+        ),
+        "2.1 face widths apart",
+    )
+    second = replace(PERSON, person_id=1, seat="right")
+    text = page_with(people=(PERSON, second), pairs=(pair,)).text
+    level = "person_0 yaw ~5° to 5°, pitch level, expression smile quality 0.81"
+    assert level.replace("~", "\N{MINUS SIGN}") + " novelty not measured" in text
+    assert "person_1 yaw beyond the bins, pitch not measured" in text
+    assert "Position and scale: 2.1 face widths apart" in text
+    assert "No frame shows both riders" in page_with(people=(PERSON, second)).text
+    assert "Pairs" not in page_with(pairs=(pair,)).text
+
+
+def test_the_ledger_adds_up_in_the_order_of_the_states() -> None:
+    rows = ledger_rows(LEDGER)
+    assert [(r.state, r.reason, r.count) for r in rows] == [
+        ("saved", "coverage", 2),
+        ("saved", "anchor", 1),
+        ("failed_gate", "blurred", 5),
+        ("not_a_rider", "bystander", 3),
+    ]
+    assert "all faces 11" in page_with().text
+    assert ledger_rows(LEDGER.reverse()) == rows
+
+
+def test_every_state_and_reason_of_the_ledger_has_words() -> None:
+    documented = frame_ledger.__doc__ or ""
+    table = documented.split("------\n")[1]
+    codes = set(re.findall(r"[a-z]+(?:_[a-z]+)+|blurred|occluded|anchor|coverage|pair", table))
+    assert len(codes) > 25
+    assert codes <= set(wording.REASONS) | set(STATES)
+    assert set(wording.STATE_WORDS) == set(STATES)
+    new = LEDGER.with_columns(reason=pl.lit("moon_phase"))
+    assert "Failed gate: moon phase." in [row.explanation for row in ledger_rows(new)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"thumbnail": "person_0/anchors/anchor_001.jpg"}, "not a data URI"),
+        ({"thumbnail": "https://example.org/x.jpg"}, "not a data URI"),
+        ({"file": "/etc/passwd"}, "relative"),
+        ({"file": "../other/anchor.jpg"}, "relative"),
+        ({"file": "javascript:alert(1)"}, "relative"),
+        ({"file": "a\\b.jpg"}, "relative"),
+    ],
+)
+def test_what_would_leave_the_page_is_refused(changes: dict[str, str], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        card_with(**changes)
+
+
+def test_the_same_data_give_the_same_bytes() -> None:
+    def pages() -> Iterator[bytes]:
+        for _ in range(2):
+            yield render_export_page(replace(PAGE, ledger=ledger_rows(LEDGER))).encode()
+
+    first, second = pages()
+    assert first == second
+
+
+def test_light_and_dark_are_both_served() -> None:
+    html = render_export_page(PAGE)
+    light, dark = html.split("@media (prefers-color-scheme:dark)", 1)
+    names = set(re.findall(r"(--[\w-]+):#", light))
+    assert names == set(re.findall(r"(--[\w-]+):#", dark.split("}}", 1)[0]))
+    assert {"--paper", "--ink", "--fig-ink", "--fig-strong", "--fig-line"} <= names
+
+
+@pytest.mark.parametrize(
+    ("ms", "decimals", "expected"),
+    [(0, 0, "0:00"), (59_960, 1, "1:00.0"), (61_240, 1, "1:01.2"), (605_000, 0, "10:05")],
+)
+def test_a_clock_rounds_before_it_splits(ms: float, decimals: int, expected: str) -> None:
+    assert clock(ms, decimals) == expected
