@@ -9,7 +9,7 @@ import dagster as dg
 from identity_pipeline.defs import checks, embeddings, faces, image_sets, observations, videos
 from identity_pipeline.defs.io import CropArchiveIOManager, VideoTableIOManager
 from identity_pipeline.defs.jobs import per_video
-from identity_pipeline.defs.progress import ProgressResource
+from identity_pipeline.defs.progress import ProgressReporters
 from identity_pipeline.defs.resources import ModelsResource, SettingsResource, StoreResource
 from identity_pipeline.defs.schedules import sweep_videos
 from identity_pipeline.defs.sensors import new_videos
@@ -36,7 +36,7 @@ def build_defs(settings: SettingsResource | None = None, **resources: Any) -> dg
             "settings": settings,
             "store": store,
             "models": ModelsResource(settings=settings),
-            "progress": ProgressResource(),
+            "progress": ProgressReporters(),
             "video_table_io": VideoTableIOManager(store=store),
             "crop_archive_io": CropArchiveIOManager(store=store),
             **resources,

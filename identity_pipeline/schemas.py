@@ -18,7 +18,7 @@ import polars as pl
 Schema = dict[str, pl.DataType | type[pl.DataType]]
 
 FACE: Final[Schema] = {"face_id": pl.String, "frame_idx": pl.Int64}
-BOX: Final[Schema] = {name: pl.Float32 for name in ("x1", "y1", "x2", "y2")}
+BOX: Final[Schema] = dict.fromkeys(("x1", "y1", "x2", "y2"), pl.Float32)
 KEY_POINTS: Final[Schema] = {f"kp{i}_{axis}": pl.Float32 for i in range(5) for axis in "xy"}
 VECTOR: Final = pl.List(pl.Float32)
 REASONS: Final = pl.List(pl.String)
@@ -120,7 +120,7 @@ TABLES: Final[dict[str, Schema]] = {
         "smooth_y1": pl.Float32,
         "smooth_x2": pl.Float32,
         "smooth_y2": pl.Float32,
-        "landmark_source": pl.String,  # landmark_3d_68, landmark_2d_68, landmark_2d_106, key_points_5
+        "landmark_source": pl.String,  # see models.face_pack; or key_points_5
         "landmarks": VECTOR,  # x, y[, z] of each point in source pixels, flattened
         "pose_source": pl.String,
         "yaw": pl.Float32,
@@ -220,6 +220,7 @@ TABLES: Final[dict[str, Schema]] = {
     },
 }
 
+
 def _without(name: str, *columns: str) -> Schema:
     return {c: dtype for c, dtype in TABLES[name].items() if c not in columns}
 
@@ -245,7 +246,7 @@ TABLES["candidates"] = {
     "standing": pl.String,  # "candidate" or what took it out: see core.candidates
 }
 SET_ASSETS: Final = ("anchor_set", "coverage_set", "challenge_set", "pair_set")
-TABLES.update({name: TABLES["image_set"] for name in SET_ASSETS})
+TABLES.update(dict.fromkeys(SET_ASSETS, TABLES["image_set"]))
 
 
 class SchemaError(ValueError):

@@ -13,6 +13,7 @@ from; `identity-pipeline settings` prints them all.
 from __future__ import annotations
 
 import os
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -498,14 +499,16 @@ class SelectionSettings(Group):
     anchor_yaw_max: float = tunable(
         15.0, "Largest |yaw| of an anchor.", unit="degrees", source="ancestors", ge=0, le=90
     )
-    anchor_gap_s: float = tunable(
-        1.5, "Time between anchors.", unit="s", source="ancestors", ge=0
-    )
+    anchor_gap_s: float = tunable(1.5, "Time between anchors.", unit="s", source="ancestors", ge=0)
     anchor_cos_max: float = tunable(
         0.90, "Largest vision cosine of two anchors.", unit="cosine", source="ancestors", ge=0, le=1
     )
-    challenge_min: int = tunable(5, "Challenge images wanted.", unit="images", source="seed 003", ge=0)
-    challenge_max: int = tunable(8, "Challenge images at most.", unit="images", source="seed 003", ge=1)
+    challenge_min: int = tunable(
+        5, "Challenge images wanted.", unit="images", source="seed 003", ge=0
+    )
+    challenge_max: int = tunable(
+        8, "Challenge images at most.", unit="images", source="seed 003", ge=1
+    )
     challenge_stable_min: float = tunable(
         0.40, "Stability of a challenge image.", unit="cosine", source="ancestors", ge=-1, le=1
     )
@@ -633,7 +636,7 @@ class Settings(BaseSettings):
     def _edges_ascend(self) -> Settings:
         for name in ("yaw_edges", "pitch_edges"):
             edges = getattr(self.buckets, name)
-            if any(b <= a for a, b in zip(edges, edges[1:], strict=False)):
+            if any(b <= a for a, b in pairwise(edges)):
                 raise ValueError(f"buckets.{name} must ascend, got {edges}")
         if self.export.crop_expand_min > self.export.crop_expand:
             raise ValueError("export.crop_expand_min must not exceed export.crop_expand")

@@ -8,6 +8,7 @@ edge farthest from zero (`yaw30` is [15, 30), `yaw-15` is [-15, -5), the middle 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -31,7 +32,7 @@ class Bin(NamedTuple):
 def axis_bins(edges: Sequence[float], names: Sequence[str] | None = None) -> list[Bin]:
     """All bins of an axis in ascending order, labelled by name or as intervals."""
     bins = []
-    for i, (low, high) in enumerate(zip(edges, edges[1:], strict=False)):
+    for i, (low, high) in enumerate(pairwise(edges)):
         closing = "]" if i == len(edges) - 2 else ")"
         label = names[i] if names else f"[{low:g},{high:g}{closing}"
         straddles = low < 0 < high

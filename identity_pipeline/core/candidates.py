@@ -96,9 +96,7 @@ def gather(
     crops = export_crops(stability, detections, frame_size, settings)
     joined = (
         stability.rename({"reason": "stability_reason"})
-        .join(
-            gated_quality.drop("frame_idx", "occlusion"), on="face_id", how="left"
-        )
+        .join(gated_quality.drop("frame_idx", "occlusion"), on="face_id", how="left")
         .join(
             landmarks.select("face_id", "yaw", "pitch", "roll", "occlusion"),
             on="face_id",

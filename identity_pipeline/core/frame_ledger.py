@@ -12,7 +12,7 @@ unstable         not_embedded, below_floor, closer_to_rival
 not_croppable    cut_by_frame, other_face_in_crop
 no_vision        no_vision
 beyond_bins      beyond_bins, pose_unknown
-beaten           beaten_in_bucket, replaced
+beaten           beaten_in_bucket, replaced, hard_condition
 too_similar      too_similar, near_duplicate
 after_stop       after_stop
 saved            anchor, coverage, challenge, pair
@@ -74,7 +74,9 @@ def build_ledger(
         detections.select("face_id", "frame_idx", "timestamp_ms")
         .join(tracks.select("face_id", "track_id"), on="face_id", how="left")
         .join(
-            riders.select("track_id", "person_id", "track_score", "presence", rider_reason="reason"),
+            riders.select(
+                "track_id", "person_id", "track_score", "presence", rider_reason="reason"
+            ),
             on="track_id",
             how="left",
         )
@@ -131,7 +133,8 @@ def _entry(
         return _not_a_rider(face, settings)
     if rider["standing"] != "candidate":
         return _before_selection(rider, settings)
-    assert decision is not None, f"candidate {face['face_id']} has no decision"
+    if decision is None:
+        raise ValueError(f"candidate {face['face_id']} has no decision in the selection")
     return _after_selection(decision, replaced_by, settings)
 
 
@@ -270,9 +273,7 @@ def _after_selection(decision: Entry, replaced_by: Entry | None, settings: Setti
     return _rejected(decision, reason, rival, selection)
 
 
-def _rejected(
-    decision: Entry, reason: str, rival: object, selection: SelectionSettings
-) -> Entry:
+def _rejected(decision: Entry, reason: str, rival: object, selection: SelectionSettings) -> Entry:
     if reason == "beaten_in_bucket":
         needed = float(str(decision["rival_quality"])) + selection.replace_gain
         return {
@@ -282,6 +283,15 @@ def _rejected(
             "threshold": needed,
             "rival_face_id": rival,
             "would_change": f"Its quality would have to exceed {needed:.3f} to replace {rival}.",
+        }
+    if reason == "hard_condition":
+        return {
+            "state": "beaten",
+            "reason": reason,
+            "value": decision["quality_score"],
+            "rival_face_id": rival,
+            "would_change": f"It is dark, overexposed or covered, and {rival} is saved for its "
+            "bucket; only the challenge set could take it.",
         }
     if reason == "too_similar":
         return {

@@ -43,11 +43,14 @@ def measure_light(luma: NDArray[np.uint8]) -> FrameLight:
     )
 
 
-def laplacian_variance(luma: NDArray[np.floating]) -> float:
+def laplacian_variance(luma: NDArray[np.floating] | NDArray[np.uint8]) -> float:
     """Variance of the 4-neighbour Laplacian inside the border (Pech-Pacheco et al. 2000)."""
     values = np.asarray(luma, dtype=np.float32)
     laplacian = (
-        values[:-2, 1:-1] + values[2:, 1:-1] + values[1:-1, :-2] + values[1:-1, 2:]
+        values[:-2, 1:-1]
+        + values[2:, 1:-1]
+        + values[1:-1, :-2]
+        + values[1:-1, 2:]
         - 4.0 * values[1:-1, 1:-1]
     )
     return float(laplacian.var())

@@ -81,9 +81,7 @@ def apply_gates(measures: pl.DataFrame, settings: QualitySettings) -> pl.DataFra
     verdicts: dict[str, list[list[str]]] = {"strict_fails": [], "loose_fails": [], "unmeasured": []}
     for row in measures.select(columns).iter_rows(named=True):
         for name, gate in (("strict_fails", strict), ("loose_fails", loose)):
-            verdicts[name].append(
-                failures(gate, row, unmeasured_passes=settings.unmeasured_passes)
-            )
+            verdicts[name].append(failures(gate, row, unmeasured_passes=settings.unmeasured_passes))
         verdicts["unmeasured"].append([c for c in columns if row[c] is None])
     return measures.with_columns(
         [pl.Series(name, values, dtype=pl.List(pl.String)) for name, values in verdicts.items()]

@@ -15,7 +15,13 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.floating]
 
 ARCFACE_TEMPLATE_112 = np.array(
-    [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]]
+    [
+        [38.2946, 51.6963],
+        [73.5318, 51.5014],
+        [56.0252, 71.7366],
+        [41.5493, 92.3655],
+        [70.7299, 92.2041],
+    ]
 )
 """Where the five key points lie in a 112 px aligned crop (ArcFace, Deng et al. 2019)."""
 
@@ -94,7 +100,9 @@ def body_crop_box(box: Box, widths: float, heights: float) -> Box:
     return Box(x - width / 2, top, x + width / 2, top + height)
 
 
-def region_box(box: Box, frame_width: int, frame_height: int, *, widths: float, heights: float) -> Box:
+def region_box(
+    box: Box, frame_width: int, frame_height: int, *, widths: float, heights: float
+) -> Box:
     """The part of the frame that holds every crop cut from a face later, in whole pixels.
 
     A tenth is added on each side because later crops follow the smoothed box, not this one.

@@ -110,5 +110,5 @@ def five_points(landmarks: NDArray[np.floating]) -> NDArray[np.floating]:
     )
 
 
-HEAD_5: NDArray[np.float64] = five_points(HEAD_68)
+HEAD_5: NDArray[np.float64] = five_points(HEAD_68).astype(np.float64)
 """(5, 3) key points of the generic head."""

@@ -19,7 +19,13 @@ from identity_pipeline.core.novelty import (
     nearest_cosine,
     novelty,
 )
-from identity_pipeline.core.selection import Row, anchor_eligible, person_views
+from identity_pipeline.core.selection import (
+    Row,
+    anchor_eligible,
+    is_hard,
+    person_views,
+    preference,
+)
 from identity_pipeline.schemas import TABLES
 from identity_pipeline.settings import SelectionSettings
 
@@ -125,7 +131,7 @@ def build_coverage_set(
     """What the selection kept of each bucket, without what the anchors took.
 
     Where a bucket's kept faces all went to the anchors or resemble an image that is in already,
-    the best other face of the bucket takes their place.
+    the best other plain face of the bucket takes their place.
 
     Args:
         candidates: result of `open_candidates`.
@@ -142,7 +148,8 @@ def build_coverage_set(
             names = 0
             for row in members:
                 full = names >= (settings.bucket_max if table[row]["kept"] else 1)
-                if full or row in exported:
+                spare = is_hard(table[row]) and not table[row]["kept"]
+                if full or spare or row in exported:
                     continue
                 if is_near_duplicate(views, row, exported, settings.near_duplicate_cos):
                     continue
@@ -155,7 +162,7 @@ def build_coverage_set(
 
 
 def _bucket_order(table: Sequence[Row]) -> list[tuple[str, list[int]]]:
-    """Rows of each bucket, kept ones first, then by quality; buckets in alphabetical order."""
+    """Rows of each bucket, kept ones first, then as preferred; buckets in alphabetical order."""
     buckets: dict[str, list[int]] = {}
     for row, face in enumerate(table):
         if isinstance(face["bucket_key"], str):
@@ -165,7 +172,7 @@ def _bucket_order(table: Sequence[Row]) -> list[tuple[str, list[int]]]:
             bucket,
             sorted(
                 members,
-                key=lambda r: (not table[r]["kept"], -float(str(table[r]["quality_score"])), r),
+                key=lambda r: (not table[r]["kept"], -preference(table[r]), r),
             ),
         )
         for bucket, members in sorted(buckets.items())

@@ -60,7 +60,8 @@ def own_occlusion(faces: pl.DataFrame) -> pl.DataFrame:
 
 def _person_occlusion(person: pl.DataFrame) -> dict[int, float]:
     usual = person.filter(
-        pl.col("strict") & (pl.col("yaw").abs() <= REFERENCE_YAW), pl.col(PATCH_COLUMNS[0]).is_not_null()
+        pl.col("strict") & (pl.col("yaw").abs() <= REFERENCE_YAW),
+        pl.col(PATCH_COLUMNS[0]).is_not_null(),
     )
     if usual.height < MIN_REFERENCES:
         return {}

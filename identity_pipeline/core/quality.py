@@ -54,7 +54,10 @@ def estimate_noise(luma: NDArray[np.floating]) -> float:
     """
     v = np.asarray(luma, dtype=np.float32)
     mask = (
-        v[:-2, :-2] + v[:-2, 2:] + v[2:, :-2] + v[2:, 2:]
+        v[:-2, :-2]
+        + v[:-2, 2:]
+        + v[2:, :-2]
+        + v[2:, 2:]
         - 2.0 * (v[:-2, 1:-1] + v[2:, 1:-1] + v[1:-1, :-2] + v[1:-1, 2:])
         + 4.0 * v[1:-1, 1:-1]
     )

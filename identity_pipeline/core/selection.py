@@ -9,6 +9,7 @@ replace    better_quality        better than the bucket's best by more than the 
 add        novel                 new to the person's saved set, and room in the bucket
 reject     beaten_in_bucket      no better than what the bucket holds, and its bucket full
 reject     too_similar           room in the bucket, but not new
+reject     hard_condition        dark, overexposed or covered, and its bucket holds a plain face
 reject     beyond_bins           pose outside the bins
 reject     pose_unknown          pose not measured
 reject     after_stop            the coverage was satisfied before
@@ -91,7 +92,7 @@ def _select_person(faces: pl.DataFrame, settings: SelectionSettings) -> list[Row
     state = PersonState()
     rows: list[Row] = []
     for row, face in enumerate(table):
-        decision = (
+        decision: Row = (
             {"decision": "reject", "reason": "after_stop"}
             if state.stop_reason
             else _decide(row, table, views, state, settings)
@@ -123,10 +124,26 @@ def _decide(
     if not held:
         held.append(row)
         return _decision("save", "bucket_empty", new)
-    best = max(held, key=lambda r: (_quality(table, r), -r))
-    if _quality(table, row) > _quality(table, best) + settings.replace_gain:
+    return _contest(row, held, new, table, views, state, settings)
+
+
+def _contest(
+    row: int,
+    held: list[int],
+    new: float,
+    table: list[Row],
+    views: Views,
+    state: PersonState,
+    settings: SelectionSettings,
+) -> Row:
+    """The decision on a face whose bucket holds something already; `held` is changed in place."""
+    face = table[row]
+    best = max(held, key=lambda r: (preference(table[r]), -r))
+    if preference(face) > preference(table[best]) + settings.replace_gain:
         held[held.index(best)] = row
         return _decision("replace", "better_quality", new, table[best])
+    if is_hard(face):
+        return _decision("reject", "hard_condition", new, table[best])
     if len(held) >= settings.bucket_max:
         return _decision("reject", "beaten_in_bucket", new, table[best])
     if new >= settings.novelty_min:
@@ -146,8 +163,17 @@ def _decision(decision: str, reason: str, new: float, rival: Row | None = None) 
     }
 
 
-def _quality(table: list[Row], row: int) -> float:
-    return float(table[row]["quality_score"])  # type: ignore[arg-type]
+def is_hard(face: Row) -> bool:
+    """Dark, overexposed or covered: fit for the challenge set rather than for coverage."""
+    return face["lighting_bin"] in ("dark", "overexposed") or face["occlusion_bin"] in (
+        "partial",
+        "heavy",
+    )
+
+
+def preference(face: Row) -> float:
+    """What faces of one bucket are ranked by: the quality; any plain face before any hard one."""
+    return float(str(face["quality_score"])) - (1.0 if is_hard(face) else 0.0)
 
 
 def _record(

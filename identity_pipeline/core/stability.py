@@ -68,7 +68,9 @@ def measure_stability(faces: pl.DataFrame, settings: StabilitySettings) -> pl.Da
             prototypes[int(str(person))] = chosen
     scores = _cosines_to(embedded, prototypes)
     rows = []
-    for face_id, frame_idx, person in ordered.select("face_id", "frame_idx", "person_id").iter_rows():
+    for face_id, frame_idx, person in ordered.select(
+        "face_id", "frame_idx", "person_id"
+    ).iter_rows():
         own = scores.get((face_id, person))
         rivals = [scores[face_id, p] for p in prototypes if p != person and (face_id, p) in scores]
         rival = max(rivals, default=None)

@@ -8,7 +8,7 @@ are never joined, whatever their embeddings say.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 import polars as pl
@@ -63,7 +63,9 @@ def build_tracks(
     } & vectors.keys()
     fragments: list[Fragment] = []
     for rows in _rows_of_tracklets(faces):
-        fragments.extend(split_tracklet(rows, faces["frame_idx"].to_list(), vectors, usable, settings))
+        fragments.extend(
+            split_tracklet(rows, faces["frame_idx"].to_list(), vectors, usable, settings)
+        )
     tracks = stitch(fragments, vectors, settings)
     return _track_table(faces, tracks, vectors)
 
@@ -109,7 +111,7 @@ def split_tracklet(
         before = rows.index(embedded[k - 1])
         cuts[i] = (before + cuts[i]) // 2 + 1
     bounds = [0, *cuts, len(rows)]
-    parts = [rows[a:b] for a, b in zip(bounds, bounds[1:], strict=False)]
+    parts = [rows[a:b] for a, b in pairwise(bounds)]
     return [
         Fragment(
             rows=part,
@@ -134,7 +136,7 @@ def _changes(sequence: NDArray[np.floating], offset: int, split_cos: float, run:
         return set()
     bounds = [0, *sorted(cuts), len(sequence)]
     found = {offset + c for c in cuts}
-    for a, b in zip(bounds, bounds[1:], strict=False):
+    for a, b in pairwise(bounds):
         found |= _changes(sequence[a:b], offset + a, split_cos, run)
     return found
 
@@ -203,7 +205,10 @@ def _best_pair(
             continue
         if fragments[i].frames & fragments[j].frames:
             continue
-        if cosine < settings.stitch_cos and cosine - _runner_up(cosines, i, j) < settings.stitch_margin:
+        if (
+            cosine < settings.stitch_cos
+            and cosine - _runner_up(cosines, i, j) < settings.stitch_margin
+        ):
             continue
         best = (i, j, cosine)
     return best

@@ -1,4 +1,4 @@
-"""The Dagster shell: assets, checks, jobs, sensors, schedules. The only folder that imports Dagster.
+"""The Dagster shell: assets, checks, jobs, sensors, schedules. Nothing else imports Dagster.
 
 Assets are thin: they read their inputs, call one stage, and describe the result.
 """

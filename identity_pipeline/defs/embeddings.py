@@ -7,7 +7,7 @@ from identity_pipeline.defs import metadata
 from identity_pipeline.defs.faces import OBSERVE
 from identity_pipeline.defs.partitions import videos
 from identity_pipeline.defs.pools import GPU
-from identity_pipeline.defs.progress import ProgressResource
+from identity_pipeline.defs.progress import ProgressReporters
 from identity_pipeline.defs.steps import Step
 from identity_pipeline.defs.videos import OWNERS
 from identity_pipeline.models.hub import ModelHub
@@ -33,7 +33,7 @@ def face_embeddings(
     store: dg.ResourceParam[TableStore],
     settings: dg.ResourceParam[Settings],
     models: dg.ResourceParam[ModelHub],
-    progress: ProgressResource,
+    progress: dg.ResourceParam[ProgressReporters],
 ) -> dg.MaterializeResult[pl.DataFrame]:
     """`e_id` of every usable face, and of every n-th face of each tracklet as a witness."""
     from identity_pipeline.stages.observe import embed_faces, faces_to_embed
@@ -54,9 +54,7 @@ def face_embeddings(
             }
         )
 
-    step = Step(
-        context, store, settings, ("quality.witness_every",), models, runs=("face_pack",)
-    )
+    step = Step(context, store, settings, ("quality.witness_every",), models, runs=("face_pack",))
     return step.table(compute, describe)
 
 
@@ -81,7 +79,7 @@ def vision_embeddings(
     store: dg.ResourceParam[TableStore],
     settings: dg.ResourceParam[Settings],
     models: dg.ResourceParam[ModelHub],
-    progress: ProgressResource,
+    progress: dg.ResourceParam[ProgressReporters],
 ) -> dg.MaterializeResult[pl.DataFrame]:
     """`e_vis_face` and `e_vis_body` of the faces that are usable, stable and fit for export."""
     from identity_pipeline.stages.curate import Observations, faces_to_see

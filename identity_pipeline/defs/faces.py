@@ -7,7 +7,7 @@ from identity_pipeline.core.riders import find_riders
 from identity_pipeline.core.tracking import build_tracks
 from identity_pipeline.defs import pictures
 from identity_pipeline.defs.partitions import videos
-from identity_pipeline.defs.progress import ProgressResource
+from identity_pipeline.defs.progress import ProgressReporters
 from identity_pipeline.defs.steps import Step
 from identity_pipeline.defs.videos import OWNERS
 from identity_pipeline.settings import Settings
@@ -32,7 +32,7 @@ def face_quality(
     face_crops: CropArchive,
     store: dg.ResourceParam[TableStore],
     settings: dg.ResourceParam[Settings],
-    progress: ProgressResource,
+    progress: dg.ResourceParam[ProgressReporters],
 ) -> dg.MaterializeResult[pl.DataFrame]:
     """The measured quality vector of every face, and the strict and the loose gate with reasons."""
     from identity_pipeline.stages.curate import frame_size

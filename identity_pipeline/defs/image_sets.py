@@ -8,7 +8,7 @@ from identity_pipeline.core import image_sets
 from identity_pipeline.core import selection as select_images
 from identity_pipeline.defs import pictures
 from identity_pipeline.defs.partitions import videos
-from identity_pipeline.defs.progress import ProgressResource
+from identity_pipeline.defs.progress import ProgressReporters
 from identity_pipeline.defs.steps import Step, named_failures
 from identity_pipeline.defs.videos import OWNERS, registered
 from identity_pipeline.models.hub import ModelHub
@@ -264,7 +264,7 @@ def identity_dataset(
     store: dg.ResourceParam[TableStore],
     settings: dg.ResourceParam[Settings],
     models: dg.ResourceParam[ModelHub],
-    progress: ProgressResource,
+    progress: dg.ResourceParam[ProgressReporters],
 ) -> dg.MaterializeResult[pl.DataFrame]:
     """The exported folder: images re-cut at native resolution, metadata, contact sheets, a page."""
     from identity_pipeline.stages.dataset import VideoTables, export_is_whole, write_dataset

@@ -8,7 +8,7 @@ from identity_pipeline.defs import pictures
 from identity_pipeline.defs.faces import OBSERVE
 from identity_pipeline.defs.partitions import videos
 from identity_pipeline.defs.pools import GPU
-from identity_pipeline.defs.progress import ProgressResource
+from identity_pipeline.defs.progress import ProgressReporters
 from identity_pipeline.defs.steps import Step
 from identity_pipeline.defs.videos import OWNERS
 from identity_pipeline.models.hub import ModelHub
@@ -36,7 +36,7 @@ def face_landmarks(
     store: dg.ResourceParam[TableStore],
     settings: dg.ResourceParam[Settings],
     models: dg.ResourceParam[ModelHub],
-    progress: ProgressResource,
+    progress: dg.ResourceParam[ProgressReporters],
 ) -> dg.MaterializeResult[pl.DataFrame]:
     """Landmarks, head pose, eyes, mouth, smile and occlusion of the riders' usable faces."""
     from identity_pipeline.stages.observe import observe_landmarks, smoothed_boxes
@@ -48,8 +48,12 @@ def face_landmarks(
         pack = models.face_pack
         return observe_landmarks(usable, face_crops, pack, face_quality, settings, reporter)
 
-    uses = ("buckets.expression_yaw_max", "buckets.neutral_min_faces", "crops.ema_alpha",
-            "crops.ema_gap_s")
+    uses = (
+        "buckets.expression_yaw_max",
+        "buckets.neutral_min_faces",
+        "crops.ema_alpha",
+        "crops.ema_gap_s",
+    )
     step = Step(context, store, settings, uses, models, runs=("face_pack",))
     return step.table(compute, lambda table: pictures.describe_landmarks(table, face_crops))
 
@@ -78,7 +82,11 @@ def identity_stability(
     step = Step(context, store, settings, uses=("stability", "quality"))
     return step.table(
         lambda: stability_of(
-            rider_faces(face_tracks, riders), face_embeddings, face_quality, face_landmarks, settings
+            rider_faces(face_tracks, riders),
+            face_embeddings,
+            face_quality,
+            face_landmarks,
+            settings,
         ),
         pictures.describe_stability,
     )

@@ -11,15 +11,18 @@ import dagster as dg
 
 from identity_pipeline.stages.progress import Progress
 
+SECONDS_BETWEEN_REPORTS = 5.0
 
-class ProgressResource(dg.ConfigurableResource):
-    """Hands every step a callback that reports to the run's event log."""
 
-    seconds_between_reports: float = 5.0
+class ProgressReporters:
+    """Hands every step a callback that reports to the run's event log.
+
+    The command line puts its own in place of it.
+    """
 
     def reporter(self, context: dg.AssetExecutionContext) -> Progress:
         """A callback for one step."""
-        return _Reporter(context, self.seconds_between_reports, time.monotonic)
+        return _Reporter(context, SECONDS_BETWEEN_REPORTS, time.monotonic)
 
 
 class _Reporter:

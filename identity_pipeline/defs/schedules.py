@@ -85,4 +85,6 @@ def sweep_videos(
         )
         for video_id, runs in wanted
     ]
-    return requests or dg.SkipReason("Every registered video is done, under way, or failed for good.")
+    return requests or dg.SkipReason(
+        "Every registered video is done, under way, or failed for good."
+    )

@@ -33,9 +33,7 @@ class PermanentFailure(dg.Failure):
     """A failure that trying again cannot heal."""
 
     def __init__(self, code: str, sentence: str) -> None:
-        super().__init__(
-            description=sentence, metadata={"reason_code": code}, allow_retries=False
-        )
+        super().__init__(description=sentence, metadata={"reason_code": code}, allow_retries=False)
         self.code = code
 
 

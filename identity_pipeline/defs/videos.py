@@ -9,7 +9,7 @@ import polars as pl
 from identity_pipeline.defs import metadata, pictures
 from identity_pipeline.defs.partitions import videos
 from identity_pipeline.defs.pools import GPU
-from identity_pipeline.defs.progress import ProgressResource
+from identity_pipeline.defs.progress import ProgressReporters
 from identity_pipeline.defs.steps import Step, named_failures
 from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.settings import Settings
@@ -101,15 +101,21 @@ def watch(
     store: dg.ResourceParam[TableStore],
     settings: dg.ResourceParam[Settings],
     models: dg.ResourceParam[ModelHub],
-    progress: ProgressResource,
+    progress: dg.ResourceParam[ProgressReporters],
 ) -> Iterator[dg.MaterializeResult]:
     """The one decoding pass: frames, face detections and crops."""
     step = Step(
         context,
         store,
         settings,
-        uses=("video", "models.det_size", "models.det_score_min", "tracking.lost_buffer_s",
-              "tracking.min_iou", "crops"),
+        uses=(
+            "video",
+            "models.det_size",
+            "models.det_score_min",
+            "tracking.lost_buffer_s",
+            "tracking.min_iou",
+            "crops",
+        ),
         models=models,
         runs=("face_pack",),
     )
@@ -170,7 +176,7 @@ def _pass(
     archive: CropArchive,
     step: Step,
     models: ModelHub,
-    progress: ProgressResource,
+    progress: ProgressReporters,
 ) -> dict[str, pl.DataFrame]:
     from identity_pipeline.stages.watch import watch_video
 

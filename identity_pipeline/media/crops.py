@@ -6,6 +6,7 @@ One function cuts, `cut`: padded with black where the box leaves the picture, ne
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -92,8 +93,13 @@ def cut_region(frame: ImageBGR, box: Box, face: Box, settings: CropSettings) -> 
     native = cut_native(frame, box)
     if scale < 1.0:
         size = (max(1, round(native.shape[1] * scale)), max(1, round(native.shape[0] * scale)))
-        native = cv2.resize(native, size, interpolation=cv2.INTER_AREA)
+        native = _pixels(cv2.resize(native, size, interpolation=cv2.INTER_AREA))
     return Region(native, box.x1, box.y1, scale)
+
+
+def _pixels(image: NDArray[Any]) -> ImageBGR:
+    """What OpenCV returns, typed; nothing is copied."""
+    return np.asarray(image, dtype=np.uint8)
 
 
 def align(frame: ImageBGR, key_points: NDArray[np.floating]) -> ImageBGR:
@@ -111,7 +117,9 @@ def align(frame: ImageBGR, key_points: NDArray[np.floating]) -> ImageBGR:
         spots = corners @ inverse[:, :2].T + inverse[:, 2]
         high = np.array([frame.shape[1], frame.shape[0]])
         x1, y1 = np.clip(np.floor(spots.min(axis=0)), 0, high - 1).astype(int).tolist()
-        x2, y2 = np.clip(np.ceil(spots.max(axis=0)) + 1, [x1 + 1, y1 + 1], high).astype(int).tolist()
+        x2, y2 = (
+            np.clip(np.ceil(spots.max(axis=0)) + 1, [x1 + 1, y1 + 1], high).astype(int).tolist()
+        )
         part = frame[y1:y2, x1:x2]
         width, height = max(1, round((x2 - x1) * scale)), max(1, round((y2 - y1) * scale))
         reduced = cv2.resize(part, (width, height), interpolation=cv2.INTER_AREA)
@@ -119,8 +127,8 @@ def align(frame: ImageBGR, key_points: NDArray[np.floating]) -> ImageBGR:
         fx, fy = width / (x2 - x1), height / (y2 - y1)
         points = (points + 0.5 - [x1, y1]) * [fx, fy] - 0.5
         matrix = similarity_transform(points, ARCFACE_TEMPLATE_112)
-        frame = reduced
-    return cv2.warpAffine(frame, matrix, (ALIGNED_PX, ALIGNED_PX), borderValue=0.0)
+        frame = _pixels(reduced)
+    return _pixels(cv2.warpAffine(frame, matrix, (ALIGNED_PX, ALIGNED_PX), borderValue=0.0))
 
 
 def face_view(region: Region, smooth: Box, settings: CropSettings) -> ImageBGR:

@@ -20,6 +20,7 @@ import polars as pl
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from identity_pipeline.core.frame_ledger import STATES
 from identity_pipeline.media import wording
 from identity_pipeline.media.svg import PERSON_COLOURS, SET_COLOURS, STATE_COLOURS
 
@@ -155,6 +156,7 @@ class Coverage:
         yaw, pitch, expression: bins of each axis.
         cells: yaw x pitch cells of the grid.
         reachable: cells among those this camera has ever reached; None when not known yet.
+        shown: cells among those this rider showed in this video; None when not known.
     """
 
     yaw: tuple[int, int]
@@ -162,6 +164,7 @@ class Coverage:
     expression: tuple[int, int]
     cells: tuple[int, int]
     reachable: tuple[int, int] | None = None
+    shown: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -305,7 +308,7 @@ class ExportPage:
 def ledger_rows(ledger: pl.DataFrame) -> tuple[LedgerRow, ...]:
     """The table `frame_ledger` as rows of the page: the states in order, large counts first."""
     tallies = ledger.group_by("state", "reason").len(name="count").rows()
-    order = {state: i for i, state in enumerate(wording.STATES)}
+    order = {state: i for i, state in enumerate(STATES)}
     rows = [
         LedgerRow(str(state), str(reason), count, wording.explain(str(state), str(reason)))
         for state, reason, count in tallies

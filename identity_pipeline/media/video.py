@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 from av.container import InputContainer
+from av.error import FFmpegError
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
@@ -59,7 +61,7 @@ class SampledFrame:
 def _open(path: Path) -> InputContainer:
     try:
         return av.open(str(path), mode="r")
-    except (av.error.FFmpegError, ValueError) as error:
+    except (FFmpegError, ValueError) as error:
         raise VideoError(
             "not_a_video",
             f"{path.name} cannot be opened as a video ({_reason(error)}); copy it again from the "
@@ -91,8 +93,9 @@ def _check_size(path: Path, settings: VideoSettings) -> int:
     if size > settings.max_file_bytes:
         raise VideoError(
             "too_large",
-            f"{path.name} has {size / 1e9:.1f} GB, more than the {settings.max_file_bytes / 1e9:.1f} "
-            "GB of video.max_file_bytes; cut it, or raise the limit.",
+            f"{path.name} has {size / 1e9:.1f} GB, more than the "
+            f"{settings.max_file_bytes / 1e9:.1f} GB of video.max_file_bytes; cut it, or raise the "
+            "limit.",
         )
     return size
 
@@ -159,11 +162,11 @@ def _decoded(container: InputContainer, path: Path) -> Iterator[VideoFrame]:
             packet = next(packets)
         except StopIteration:
             return
-        except av.error.FFmpegError:
+        except FFmpegError:
             return  # the shortfall is judged by the caller against the declared duration
         try:
             yield from packet.decode()
-        except av.error.FFmpegError:
+        except FFmpegError:
             continue
 
 
@@ -173,7 +176,7 @@ def upright(bgr: ImageBGR, rotation: int) -> ImageBGR:
 
 
 def _image(frame: VideoFrame) -> ImageBGR:
-    return upright(frame.to_ndarray(format="bgr24"), frame.rotation % 360)
+    return upright(np.asarray(frame.to_ndarray(format="bgr24"), np.uint8), frame.rotation % 360)
 
 
 class SamplingClock:
@@ -226,8 +229,7 @@ def _timed(
     container: InputContainer, stream: VideoStream, path: Path
 ) -> Iterator[tuple[int, VideoFrame, int, float]]:
     """Frames with index, pts and time; a frame without pts follows its predecessor by 1 / fps."""
-    base = stream.time_base
-    assert base is not None
+    base = stream.time_base or Fraction(1, 1000)
     step = round(1 / (float(stream.average_rate or 30) * float(base)))
     previous: int | None = None
     for frame_idx, frame in enumerate(_decoded(container, path)):

@@ -11,7 +11,6 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from identity_pipeline.core.frame_ledger import STATES as STATES
 from identity_pipeline.media.svg import clock
 
 NOT_MEASURED: Final = "not measured"
@@ -36,6 +35,8 @@ REASONS: Final = {
     "challenge": "Exported in the challenge set: extreme, but surely this person.",
     "pair": "Exported in the pair set: both riders are good in this frame.",
     "beaten_in_bucket": "Its pose and expression are already held by images as good or better.",
+    "hard_condition": "It is dark, overexposed or covered, and its bucket holds a plain image.",
+    "blurred_for_person": "The face is blurred, compared with the same person's other faces.",
     "replaced": "It was saved until a better image of the same pose and expression came.",
     "too_similar": "It looks like an image that is saved already.",
     "near_duplicate": "It was selected, but an exported image looks almost the same.",

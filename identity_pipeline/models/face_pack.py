@@ -163,9 +163,7 @@ class FacePack:
             return np.zeros((0, self.space.dimension), dtype=np.float32)
         return normalise(np.concatenate(batches))
 
-    def landmarks(
-        self, regions: Sequence[Region], boxes: Sequence[Box]
-    ) -> NDArray[np.float32]:
+    def landmarks(self, regions: Sequence[Region], boxes: Sequence[Box]) -> NDArray[np.float32]:
         """Landmarks (N, P, 2 or 3) in frame pixels, z towards the viewer.
 
         Args:
@@ -186,7 +184,9 @@ class FacePack:
             crops.append(cv2.warpAffine(region.bgr, matrix, (side, side), borderValue=0.0))
             inverses.append((cv2.invertAffineTransform(matrix), region))
         raw = _run_landmarks(model, crops, side)
-        return np.stack([_to_frame(points, *where) for points, where in zip(raw, inverses, strict=True)])
+        return np.stack(
+            [_to_frame(points, *where) for points, where in zip(raw, inverses, strict=True)]
+        )
 
 
 def _landmark_transform(region: Region, box: Box, side: int) -> NDArray[np.float64]:

@@ -47,14 +47,12 @@ def pose_from_points(points: NDArray[np.floating], box: Box) -> PointPose:
     template = templates[len(points)] @ TO_CAMERA
     centred = np.asarray(points, dtype=np.float64) - points.mean(axis=0)
     camera = np.diag([FOCAL_FACES * box.longer_side] * 2 + [1.0])
-    found, rotation, shift = cv2.solvePnP(
-        template, centred, camera, None, flags=cv2.SOLVEPNP_SQPNP
-    )
+    found, rotation, shift = cv2.solvePnP(template, centred, camera, None, flags=cv2.SOLVEPNP_SQPNP)
     if not found:
         raise ValueError("no head pose fits the points")
     rotation, shift = cv2.solvePnPRefineLM(template, centred, camera, None, rotation, shift)
     projected, _ = cv2.projectPoints(template, rotation, shift, camera, None)
     error = np.linalg.norm(projected[:, 0] - centred, axis=1).mean() / box.longer_side
-    matrix, _ = cv2.Rodrigues(rotation)
+    matrix = np.asarray(cv2.Rodrigues(rotation)[0], dtype=np.float64)
     head = TO_CAMERA @ matrix @ TO_CAMERA
     return PointPose(pose_from_rotation(head), float(error))

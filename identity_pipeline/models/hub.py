@@ -51,4 +51,3 @@ class ModelHub:
         if model == "face_pack":
             return self.face_pack.providers()
         return {"vision": self.vision.device}
-

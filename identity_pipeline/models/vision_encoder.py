@@ -36,10 +36,7 @@ def encoder_folder(settings: ModelSettings) -> Path:
             safetensors weights (pickled weights are refused).
     """
     given = Path(settings.vision_encoder).expanduser()
-    if given.is_dir():
-        folder = given.resolve()
-    else:
-        folder = _from_hub(settings.vision_encoder)
+    folder = given.resolve() if given.is_dir() else _from_hub(settings.vision_encoder)
     if not (folder / WEIGHTS).is_file():
         raise VisionEncoderError(f"{folder} holds no {WEIGHTS}; pickled weights are not loaded.")
     return folder

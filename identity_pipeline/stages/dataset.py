@@ -68,9 +68,7 @@ def write_dataset(
     pts_of = dict(tables.frames.select("frame_idx", "pts").iter_rows())
     planned = export.planned_images(tables.sets, tables.observed)
     with atomic.new_folder(target) as folder:
-        images = export.write_images(
-            folder, video, planned, pts_of, provenance, settings, progress
-        )
+        images = export.write_images(folder, video, planned, pts_of, provenance, settings, progress)
         riders = person_report.riders_data(
             tables.riders, tables.observed, tables.selection, tables.sets, images
         )
@@ -102,9 +100,15 @@ def _page(
         people=tuple(person_report.person_section(rider, settings) for rider in riders),
         pairs=tuple(person_report.pair_card(i) for i in images if i.set_name == "pair_set"),
         timeline_svg=timeline_svg(tables, settings) if tables.frames.height else None,
-        ledger_svg=ledger_bar_svg(tables.frame_ledger) if tables.frame_ledger.height else None,
+        ledger_svg=_ledger_svg(tables),
         ledger=ledger_rows(tables.frame_ledger),
     )
+
+
+def _ledger_svg(tables: VideoTables) -> str | None:
+    """The bar of all faces; it says so when it does not add up to what the frames counted."""
+    counted = int(tables.frames["face_count"].sum())
+    return ledger_bar_svg(tables.frame_ledger, detected=counted) if counted else None
 
 
 def timeline_svg(tables: VideoTables, settings: Settings) -> str:

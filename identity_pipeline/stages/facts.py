@@ -28,8 +28,8 @@ def video_row(record: Registration, settings: VideoSettings) -> pl.DataFrame:
     if sha256 != record.sha256:
         raise VideoError(
             "changed",
-            f"{path.name} has changed since it was registered as {record.video_id}; it will be picked up "
-            "as a new video.",
+            f"{path.name} has changed since it was registered as {record.video_id}; it will be "
+            "picked up as a new video.",
         )
     row = {
         "video_id": record.video_id,

@@ -14,7 +14,7 @@ from identity_pipeline.core.candidates import box_of
 from identity_pipeline.core.expression import expression_ratios, relative_to_neutral
 from identity_pipeline.core.gates import apply_gates
 from identity_pipeline.core.geometry import Box, smooth_boxes
-from identity_pipeline.core.occlusion import PATCH_COLUMNS, patch_colours, own_occlusion
+from identity_pipeline.core.occlusion import PATCH_COLUMNS, own_occlusion, patch_colours
 from identity_pipeline.core.pose import pose_from_landmarks_3d
 from identity_pipeline.core.quality import measure_pixels, quality_score
 from identity_pipeline.core.vectors import to_series
@@ -196,9 +196,7 @@ def observe_landmarks(
         for face_id, landmarks in zip(ids, points, strict=True):
             rows.append(_landmark_row(by_id[face_id], landmarks, pack))
         progress("face_landmarks", len(rows), faces.height, "faces")
-    schema = {
-        c: t for c, t in TABLES["face_landmarks"].items() if c not in _RELATIVE_COLUMNS
-    }
+    schema = {c: t for c, t in TABLES["face_landmarks"].items() if c not in _RELATIVE_COLUMNS}
     table = pl.DataFrame(rows, schema=schema)
     table = relative_to_neutral(table, settings.buckets)
     patches = _patches(archive, table["face_id"].to_list())
@@ -208,8 +206,8 @@ def observe_landmarks(
     # The usual sharpness of a face is its owner's, not a constant: faces differ in texture.
     usual = pl.col("sharpness").median().over("person_id")
     measured = measured.with_columns(relative_sharpness=pl.col("sharpness") / usual)
-    return own_occlusion(measured).select(TABLES["face_landmarks"].keys()).sort(
-        "frame_idx", "face_id"
+    return (
+        own_occlusion(measured).select(TABLES["face_landmarks"].keys()).sort("frame_idx", "face_id")
     )
 
 
@@ -242,7 +240,12 @@ def _landmark_row(
     source = pack.landmark_task or "key_points_5"
     pose_source, pose, error = _pose(face, landmarks, source, pack)
     ratios = expression_ratios(landmarks, source)
-    copied = ("face_id", "frame_idx", "person_id", *(f"smooth_{c}" for c in ("x1", "y1", "x2", "y2")))
+    copied = (
+        "face_id",
+        "frame_idx",
+        "person_id",
+        *(f"smooth_{c}" for c in ("x1", "y1", "x2", "y2")),
+    )
     return {
         **{name: face[name] for name in copied},
         "landmark_source": source,
@@ -250,7 +253,11 @@ def _landmark_row(
         "pose_source": pose_source,
         **dict(zip(("yaw", "pitch", "roll"), pose, strict=True)),
         "pose_error": error,
-        **(ratios._asdict() if ratios else dict.fromkeys(("eye_ratio", "mouth_ratio", "mouth_width"))),
+        **(
+            ratios._asdict()
+            if ratios
+            else dict.fromkeys(("eye_ratio", "mouth_ratio", "mouth_width"))
+        ),
         "occlusion": None,
     }
 

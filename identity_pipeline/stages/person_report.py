@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from identity_pipeline.core.candidates import box_of
 from identity_pipeline.core.image_sets import open_candidates
 from identity_pipeline.core.summary import (
     CONDITIONING,
@@ -33,7 +34,6 @@ from identity_pipeline.media.page import (
 from identity_pipeline.media.sheets import data_uri
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.export import TYPES, Exported, Provenance, pair_relation
-from identity_pipeline.core.candidates import box_of
 
 THUMBNAIL_QUALITY = 82
 
@@ -232,7 +232,7 @@ def person_section(data: RiderData, settings: Settings) -> PersonSection:
 def coverage_svg(data: RiderData, settings: Settings) -> str:
     """The rider's coverage grid; cells with usable faces but no image are marked."""
     seen = coverage_of(data.observed.filter("loose")).cells
-    return coverage_grid_svg(data.saved_faces, settings.buckets, seen=seen)
+    return coverage_grid_svg(data.saved_faces, settings.buckets, seen=seen, headline=False)
 
 
 def _coverage(data: RiderData, settings: Settings) -> Coverage:
@@ -244,7 +244,7 @@ def _coverage(data: RiderData, settings: Settings) -> Coverage:
         pitch=(filled.pitch, pitch),
         expression=(filled.expression, expression),
         cells=(len(filled.cells), yaw * pitch),
-        reachable=(len(filled.cells & seen.cells), len(seen.cells)),
+        shown=(len(filled.cells & seen.cells), len(seen.cells)),
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import cv2
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from identity_pipeline.core.frames import laplacian_variance, measure_light, scene_correlation
 from identity_pipeline.core.geometry import Box, region_box
 from identity_pipeline.media.crops import align, cut_region, encode_jpeg, encode_png
+from identity_pipeline.media.luma import frame_luma, thumbnail
 from identity_pipeline.media.video import ImageBGR, SampledFrame, sampled_frames
 from identity_pipeline.models.face_pack import Detections, FacePack
 from identity_pipeline.models.tracklets import TrackletBuilder
@@ -20,10 +20,6 @@ from identity_pipeline.schemas import TABLES
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.progress import Progress, silent
 from identity_pipeline.storage.crop_archive import CropWriter
-
-FRAME_WIDTH = 640
-"""Frames are measured at this width, so that sharpness does not depend on the resolution."""
-THUMBNAIL = (32, 18)
 
 
 @dataclass
@@ -90,15 +86,11 @@ def watch_video(
 
 
 def _measure_frame(bgr: ImageBGR, seen: _Pass, settings: Settings) -> dict[str, object]:
-    height, width = bgr.shape[:2]
-    size = (FRAME_WIDTH, max(1, round(height * FRAME_WIDTH / width)))
-    luma = cv2.cvtColor(cv2.resize(bgr, size, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY)
+    luma = frame_luma(bgr)
     light = measure_light(luma)
-    thumbnail = cv2.resize(luma, THUMBNAIL, interpolation=cv2.INTER_AREA)
-    correlation = (
-        scene_correlation(seen.thumbnail, thumbnail) if seen.thumbnail is not None else None
-    )
-    seen.thumbnail = np.asarray(thumbnail, dtype=np.uint8)
+    small = thumbnail(luma)
+    correlation = scene_correlation(seen.thumbnail, small) if seen.thumbnail is not None else None
+    seen.thumbnail = small
     return {
         "luma_mean": light.mean,
         "luma_p05": light.p05,
@@ -108,8 +100,7 @@ def _measure_frame(bgr: ImageBGR, seen: _Pass, settings: Settings) -> dict[str, 
         "crushed_share": light.crushed_share,
         "sharpness": laplacian_variance(luma),
         "scene_correlation": correlation,
-        "scene_cut": correlation is not None
-        and correlation < settings.video.scene_cut_correlation,
+        "scene_cut": correlation is not None and correlation < settings.video.scene_cut_correlation,
     }
 
 

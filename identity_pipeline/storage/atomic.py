@@ -39,7 +39,11 @@ def write_with(target: Path, write: Callable[[Path], None]) -> None:
 
 def write_bytes(target: Path, data: bytes) -> None:
     """Writes bytes atomically."""
-    write_with(target, lambda path: path.write_bytes(data) and None)
+
+    def write(path: Path) -> None:
+        path.write_bytes(data)
+
+    write_with(target, write)
 
 
 def write_json(target: Path, value: Any) -> None:

@@ -1,0 +1,47 @@
+# `make demo` runs the main job, `make test` passes the tests; both make what they need first.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+export DAGSTER_HOME := $(CURDIR)
+export PYTHONDONTWRITEBYTECODE := 1
+# What `make demo` works on; see the README.
+DEMO ?=
+
+.PHONY: help venv demo dev test lint bench format clean
+
+help:  ## Say what there is.
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $(STAMP)
+
+venv: $(STAMP)  ## Install everything into .venv.
+
+test: venv  ## Run the tests.
+	$(BIN)/python -m pytest
+
+lint: venv  ## Check style, types and definitions.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/dg check defs
+
+format: venv  ## Put the code into form.
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+dev: venv  ## Start the Dagster UI on http://127.0.0.1:3000; drop videos into data/videos.
+	@mkdir -p data/videos data/dagster
+	$(BIN)/dagster instance concurrency set gpu 1
+	$(BIN)/dg dev --host 127.0.0.1 --port 3000
+
+bench: venv  ## Measure the pipeline against its bare parts.
+	$(BIN)/python -m identity_pipeline_tests.benchmarks.bench_video
+
+clean:  ## Remove the environment; data stays.
+	rm -rf $(VENV) *.egg-info

@@ -1,0 +1,32 @@
+"""`identity-pipeline`: the group and its commands."""
+
+from __future__ import annotations
+
+import click
+
+from identity_pipeline import __version__
+from identity_pipeline.cli.explain import why
+from identity_pipeline.cli.inspect import models, settings, videos
+from identity_pipeline.cli.recover import recover
+from identity_pipeline.cli.run import run
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="identity-pipeline")
+def cli() -> None:
+    r"""Ride videos in, per-person image sets for diffusion models out.
+
+    \b
+    First steps:
+      identity-pipeline run ride.mp4        one video, here and now, with a progress display
+      identity-pipeline videos              what is known of every video
+      identity-pipeline why RIDE 812        what became of each face of frame 812, and why
+      make dev                              the Dagster UI: drop files into data/videos
+
+    Settings come from settings.toml, from IDENTITY_PIPELINE__GROUP__NAME variables, and from
+    options; `identity-pipeline settings` shows them all with where their values come from.
+    """
+
+
+for command in (run, why, videos, settings, models, recover):
+    cli.add_command(command)

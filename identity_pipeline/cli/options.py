@@ -1,0 +1,86 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from rich.console import Console
+
+from identity_pipeline.settings import Settings, load_settings
+from identity_pipeline.storage.layout import Layout
+from identity_pipeline.storage.registry import Registration, VideoRegistry
+from identity_pipeline.storage.tables import TableStore
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+console = Console()
+
+
+def data_option(command: Command) -> Command:
+    """`--data`."""
+    return click.option(
+        "--data", type=click.Path(file_okay=False), help="Data folder.  [default: paths.data]"
+    )(command)
+
+
+def model_options(command: Command) -> Command:
+    """`--models`, `--vision` and `--device`."""
+    for option in (
+        click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Device."),
+        click.option(
+            "--vision", help="Vision encoder: id or folder.  [default: models.vision_encoder]"
+        ),
+        click.option(
+            "--models", "pack", help="Face pack: name or folder.  [default: models.face_pack]"
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def overrides(
+    data: str | None = None,
+    pack: str | None = None,
+    vision: str | None = None,
+    device: str | None = None,
+) -> dict[str, dict[str, str]]:
+    """Groups of settings from options; what was not given is left to file and environment."""
+    models = {"face_pack": pack, "vision_encoder": vision, "device": device}
+    groups = {"paths": {"data": data}, "models": models}
+    given = {
+        name: {k: v for k, v in group.items() if v is not None} for name, group in groups.items()
+    }
+    return {name: group for name, group in given.items() if group}
+
+
+def merged_settings(groups: dict[str, dict[str, str]]) -> Settings:
+    """Settings with the options on top.
+
+    Raises:
+        click.UsageError: a value is out of bounds or misspelt.
+    """
+    try:
+        return load_settings(**groups)
+    except (ValueError, FileNotFoundError) as error:
+        raise click.UsageError(str(error)) from error
+
+
+def open_store(settings: Settings) -> TableStore:
+    """The store below the data folder."""
+    return TableStore(Layout(Path(settings.paths.data)))
+
+
+def find_video(store: TableStore, name: str) -> Registration:
+    """The video a person means.
+
+    Raises:
+        click.UsageError: none or several fit.
+    """
+    record = VideoRegistry(store.layout).find(name)
+    if record is None:
+        raise click.UsageError(
+            f"no single video fits {name!r}; `identity-pipeline videos` lists them."
+        )
+    return record

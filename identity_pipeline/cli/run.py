@@ -1,0 +1,187 @@
+"""`identity-pipeline run`: the whole graph of some videos in this process."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import dagster as dg
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from identity_pipeline.cli.options import (
+    console,
+    data_option,
+    merged_settings,
+    model_options,
+    open_store,
+    overrides,
+)
+from identity_pipeline.storage.failures import FailureNotes
+from identity_pipeline.storage.registry import Registration, VideoRegistry
+from identity_pipeline.storage.tables import TableStore
+
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+class RichReporters:
+    """Shows the progress of each step as a bar."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._tasks: dict[str, Any] = {}
+
+    def reporter(self, context: dg.AssetExecutionContext) -> Any:
+        """A callback for one step; the bars of a video stay until the next video."""
+        del context
+        return self._report
+
+    def _report(self, stage: str, done: int, total: int | None, unit: str) -> None:
+        if stage not in self._tasks:
+            self._tasks[stage] = self._progress.add_task(f"  {stage} ({unit})", total=total)
+        self._progress.update(self._tasks[stage], completed=done, total=total)
+
+    def clear(self) -> None:
+        """Removes the bars of a video that is done."""
+        for task in self._tasks.values():
+            self._progress.remove_task(task)
+        self._tasks.clear()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one video."""
+
+    record: Registration
+    succeeded: bool
+
+
+def dagster_instance() -> dg.DagsterInstance:
+    """The instance of $DAGSTER_HOME, else of a dagster.yaml here, else one that is forgotten."""
+    if "DAGSTER_HOME" not in os.environ and Path("dagster.yaml").is_file():
+        os.environ["DAGSTER_HOME"] = str(Path.cwd())
+    if "DAGSTER_HOME" in os.environ:
+        return dg.DagsterInstance.get()
+    return dg.DagsterInstance.ephemeral()
+
+
+def register(paths: tuple[str, ...], store: TableStore) -> list[Registration]:
+    """Registers files, in the order given, each content once."""
+    registry = VideoRegistry(store.layout)
+    records: dict[str, Registration] = {}
+    for path in paths:
+        record, _ = registry.register(Path(path))
+        if record.video_id in records:
+            console.print(f"{Path(path).name} has the same content as {record.video_id}: linked.")
+        records[record.video_id] = record
+    return list(records.values())
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False))
+@data_option
+@model_options
+def run(
+    files: tuple[str, ...],
+    data: str | None,
+    pack: str | None,
+    vision: str | None,
+    device: str | None,
+) -> None:
+    """Turn ride videos into image sets, here and now.
+
+    Registers each FILE, materialises the whole per-video graph in this process, and prints where
+    the sets are. What is there already and made of the same is reused. Runs and pictures also
+    appear in the Dagster UI of this folder. For a season of videos use `make dev` and drop the
+    files into data/videos instead: that queues them and minds the GPU.
+    """
+    groups = overrides(data, pack, vision, device)
+    settings = merged_settings(groups)
+    store = open_store(settings)
+    records = register(files, store)
+    with (
+        Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=console,
+        ) as progress,
+        dagster_instance() as instance,
+    ):
+        outcomes = run_videos(records, groups, progress, instance)
+    console.print(summary_table(outcomes, store))
+    failed = [outcome.record for outcome in outcomes if not outcome.succeeded]
+    for record in failed:
+        note = FailureNotes(store.layout).get(record.video_id)
+        reason = f"{note.code}: {note.sentence}" if note else "see the run in the Dagster UI"
+        console.print(f"[red]{record.video_id} failed[/red] - {reason}", soft_wrap=True)
+    if failed:
+        raise SystemExit(1)
+
+
+def run_videos(
+    records: list[Registration],
+    groups: dict[str, dict[str, str]],
+    progress: Progress,
+    instance: dg.DagsterInstance,
+) -> list[Outcome]:
+    """Runs the job of each video, one after the other."""
+    from identity_pipeline.definitions import build_defs
+    from identity_pipeline.defs.partitions import videos
+    from identity_pipeline.defs.resources import SettingsResource
+
+    reporters = RichReporters(progress)
+    job = build_defs(SettingsResource.of(**groups), progress=reporters).resolve_job_def("per_video")
+    keys = [record.video_id for record in records]
+    instance.add_dynamic_partitions(str(videos.name), keys)
+    outcomes = []
+    overall = progress.add_task("videos", total=len(records))
+    for record in records:
+        progress.update(overall, description=f"[bold]{record.video_id}[/bold]")
+        result = job.execute_in_process(
+            instance=instance,
+            partition_key=record.video_id,
+            run_config=QUIET,
+            raise_on_error=False,
+            tags={"identity_pipeline/by": "command line"},
+        )
+        outcomes.append(Outcome(record, result.success))
+        reporters.clear()
+        progress.advance(overall)
+    progress.update(overall, description="videos")
+    return outcomes
+
+
+def summary_table(outcomes: list[Outcome], store: TableStore) -> Table:
+    """Riders, sets and the page of each video."""
+    table = Table(title="Image sets", title_justify="left")
+    for column in ("video", "riders", "anchor", "coverage", "challenge", "pair"):
+        table.add_column(column, justify="left" if column == "video" else "right")
+    table.add_column("page", overflow="fold")
+    for outcome in outcomes:
+        video_id = outcome.record.video_id
+        if not outcome.succeeded:
+            table.add_row(video_id, "[red]failed[/red]", *["-"] * 5)
+            continue
+        seats = store.read("riders", video_id)["person_id"].drop_nulls().len()
+        types = store.read("identity_dataset", video_id)["type"]
+        counts = [
+            str((types == name).sum()) for name in ("anchor", "coverage", "challenge", "pair")
+        ]
+        page = store.layout.export(video_id) / "index.html"
+        table.add_row(video_id, str(seats), *counts, str(page))
+    return table

@@ -1,0 +1,5 @@
+"""Measurements, run by hand or by `make bench`, never as tests.
+
+`bench_video` measures speed, `bench_memory` peak memory, `sharpness` what the settings' sharpness
+floors rest on. Each explains its options with `--help`.
+"""

@@ -1,0 +1,159 @@
+"""Speed of the per-video job against its bare parts and against a user's own loop.
+
+One run on one clip. The bare parts are decoding and each network on the inputs that the pipeline
+gave it, in the same batches and nothing else. Times on the clock depend on what else the machine
+does, so processor time of this process is measured beside them, and both ratios are printed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from identity_pipeline.settings import load_settings
+from identity_pipeline_tests.benchmarks import material, parts, report
+from identity_pipeline_tests.benchmarks.pipeline_run import (
+    Instance,
+    PipelineRun,
+    load_models,
+    run_pipeline,
+    settings_groups,
+)
+from identity_pipeline_tests.benchmarks.recording import Calls, recorded
+from identity_pipeline_tests.benchmarks.report import BarePart, Measurement
+from identity_pipeline_tests.benchmarks.timing import Sample, measured
+
+
+def measure(
+    video: Path,
+    models: Path,
+    vision: Path,
+    rounds: int,
+    kind: Instance,
+    analysis_fps: float | None,
+    with_users_loop: bool,
+    say: Callable[[str], None],
+) -> Measurement:
+    """Loads, warms and records once, then measures everything `rounds` times in turn.
+
+    Args:
+        video: the clip.
+        models: folder of the face pack.
+        vision: folder of the vision encoder.
+        rounds: how often; every second round runs backwards.
+        kind: where Dagster keeps its events.
+        analysis_fps: sampled frames per second; None takes the setting.
+        with_users_loop: whether to run the loop of a user as well.
+        say: told what is being done.
+    """
+    groups = settings_groups(models, vision, analysis_fps)
+    settings = load_settings(**groups)
+    fps = settings.video.analysis_fps
+    say("loading the models")
+    with measured() as loading:
+        hub = load_models(settings)
+    # The detector makes the session of its input size when it first sees a frame.
+    for frame in parts.decoded_frames(video, limit=1):
+        hub.face_pack.detect(frame)
+    say("one run of the job to warm up and to record what the networks are given")
+    with recorded(hub) as calls, measured() as warming:
+        run_pipeline(video, hub, groups, kind)
+    tasks = ["detection", "recognition", hub.face_pack.landmark_task or "detection"]
+    size, score = settings.models.det_size, settings.models.det_score_min
+    app = parts.users_app(models, tasks, size, score) if with_users_loop else None
+
+    bare: dict[str, list[Sample]] = {"decoding": [], **{c.name: [] for c in calls}}
+    runs: list[PipelineRun] = []
+    loops: list[parts.Looped] = []
+    decoded = parts.Decoded(0, 0)
+
+    def decode() -> None:
+        nonlocal decoded
+        with measured() as sample:
+            decoded = parts.decode_alone(video, fps)
+        bare["decoding"].append(sample)
+
+    def replay(one: Calls) -> None:
+        with measured() as sample:
+            one.replay()
+        bare[one.name].append(sample)
+
+    jobs: list[tuple[str, Callable[[], object]]] = [("decoding alone", decode)]
+    jobs += [(f"{one.name} alone", lambda one=one: replay(one)) for one in calls]
+    jobs.append(("the job", lambda: runs.append(run_pipeline(video, hub, groups, kind))))
+    if app is not None:
+        jobs.append(
+            ("the user's loop", lambda: loops.append(parts.users_loop(video, app, fps, hub.vision)))
+        )
+    for number in range(rounds):
+        for name, job in jobs if number % 2 == 0 else jobs[::-1]:
+            say(f"round {number + 1} of {rounds}: {name}")
+            job()
+    found = [BarePart("decoding", decoded.frames, "1 pass", bare["decoding"])]
+    found += [BarePart(c.name, c.items, c.batches, bare[c.name]) for c in calls]
+    return Measurement(decoded, fps, loading, warming, found, runs, loops)
+
+
+@click.command(help=(__doc__ or "").split("\n\n")[0])
+@click.option("--video", type=Path, help="Clip. Default: ride_duo_a.mp4 of the real material.")
+@click.option("--models", type=Path, help="Face pack folder. Default: that of the real material.")
+@click.option("--vision", type=Path, help="Encoder folder. Default: random, of DINOv2-small's size.")
+@click.option("--rounds", default=1, show_default=True, help="Repetitions; medians are printed.")
+@click.option("--seconds", default=0.0, help="Use only the beginning of the clip; 0: all of it.")
+@click.option("--analysis-fps", type=float, help="Sampled frames per second. Default: the setting.")
+@click.option(
+    "--instance",
+    "kind",
+    type=click.Choice(["ephemeral", "sqlite"]),
+    default="ephemeral",
+    show_default=True,
+    help="Where Dagster keeps its events.",
+)
+@click.option("--users-loop/--no-users-loop", default=True, show_default=True)
+@click.option("--json", "json_file", type=Path, help="Also write all samples to this file.")
+def main(
+    video: Path | None,
+    models: Path | None,
+    vision: Path | None,
+    rounds: int,
+    seconds: float,
+    analysis_fps: float | None,
+    kind: Instance,
+    users_loop: bool,
+    json_file: Path | None,
+) -> None:
+    """Measures and prints."""
+    console = Console(width=max(100, Console().width))
+    clip, pack = material.video_or_default(video), material.models_or_default(models)
+    with tempfile.TemporaryDirectory(prefix="bench-material-") as name:
+        encoder = vision.resolve() if vision else material.random_vision(Path(name) / "vision")
+        if seconds:
+            clip = parts.shortened(clip, seconds, Path(name) / f"first-{seconds:g}s-{clip.name}")
+        found = measure(
+            clip,
+            pack,
+            encoder,
+            max(1, rounds),
+            kind,
+            analysis_fps,
+            users_loop,
+            lambda text: click.echo(f"... {text}", err=True),
+        )
+    title = f"{clip.name}, {os.cpu_count()} cores, Dagster on {kind}, rounds: {max(1, rounds)}"
+    for table in report.tables(found, title):
+        console.print(table)
+    for line in report.verdict(found):
+        console.print(line)
+    if json_file:
+        json_file.write_text(json.dumps(asdict(found) | report.ratios(found), indent=1))
+
+
+if __name__ == "__main__":
+    main()
