@@ -14,7 +14,7 @@ from identity_pipeline.cli.run import run
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="identity-pipeline")
 def cli() -> None:
-    r"""Ride videos in, per-person image sets for diffusion models out.
+    """Ride videos in, per-person image sets for diffusion models out.
 
     \b
     First steps:

@@ -84,7 +84,8 @@ def _in_own_process(video: Path, models: Path, analysis_fps: float, whole_job: b
     if done.returncode:
         raise click.ClickException(f"the case of {video.name} failed; its error is above.")
     found = json.loads(done.stdout.splitlines()[-1])
-    return found | {"minutes": long_videos.minutes_of(video), "took_s": time.perf_counter() - started}
+    took = time.perf_counter() - started
+    return found | {"minutes": long_videos.minutes_of(video), "took_s": took}
 
 
 def _table(cases: list[dict[str, Any]], title: str) -> Table:
@@ -125,7 +126,7 @@ def _verdict(cases: list[dict[str, Any]]) -> list[str]:
 @click.command(help=(__doc__ or "").split("\n\n")[0])
 @click.option("--video", type=Path, help="Clip to repeat. Default: that of the real material.")
 @click.option("--models", type=Path, help="Face pack folder. Default: that of the real material.")
-@click.option("--work", type=Path, help="Where the long files are kept. Default: a temporary folder.")
+@click.option("--work", type=Path, help="Keeps the long files here. Default: a temporary folder.")
 @click.option("--minutes", default="2,5,10", show_default=True, help="Lengths, comma-separated.")
 @click.option("--analysis-fps", default=10.0, show_default=True, help="Lower for a quick look.")
 @click.option(

@@ -104,7 +104,7 @@ def measure(
 @click.command(help=(__doc__ or "").split("\n\n")[0])
 @click.option("--video", type=Path, help="Clip. Default: ride_duo_a.mp4 of the real material.")
 @click.option("--models", type=Path, help="Face pack folder. Default: that of the real material.")
-@click.option("--vision", type=Path, help="Encoder folder. Default: random, of DINOv2-small's size.")
+@click.option("--vision", type=Path, help="Encoder folder. Default: random, DINOv2-small's size.")
 @click.option("--rounds", default=1, show_default=True, help="Repetitions; medians are printed.")
 @click.option("--seconds", default=0.0, help="Use only the beginning of the clip; 0: all of it.")
 @click.option("--analysis-fps", type=float, help="Sampled frames per second. Default: the setting.")

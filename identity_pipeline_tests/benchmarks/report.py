@@ -172,9 +172,15 @@ def tables(found: Measurement, title: str) -> Iterable[Table]:
 
 
 def ratios(found: Measurement) -> dict[str, float]:
-    """The two ratios of the pipeline to its bare parts."""
+    """The ratios of the pipeline to its bare parts; a large vision model hides everything else."""
     whole, bare = found.pipeline, found.bare_sum
-    return {"ratio_wall": whole.wall / bare.wall, "ratio_cpu": whole.cpu / bare.cpu}
+    vision = sum(median(p.samples).wall for p in found.bare if p.name == "vision")
+    step = statistics.median(run.steps.get("vision_embeddings", 0.0) for run in found.runs)
+    return {
+        "ratio_wall": whole.wall / bare.wall,
+        "ratio_cpu": whole.cpu / bare.cpu,
+        "ratio_wall_without_vision": (whole.wall - step) / (bare.wall - vision),
+    }
 
 
 def verdict(found: Measurement) -> Iterator[str]:
@@ -191,7 +197,8 @@ def verdict(found: Measurement) -> Iterator[str]:
         f"Loading the models: {found.loading.wall:.1f} s, not counted; "
         f"warm-up run: {found.warming.wall:.1f} s, not counted."
     )
-    for clock, ratio in zip(("wall", "CPU"), ratios(found).values(), strict=True):
+    clocks = ("wall", "CPU", "wall, both without the vision part")
+    for clock, ratio in zip(clocks, ratios(found).values(), strict=True):
         said = "met" if ratio <= TARGET else "missed"
         aim = ", and the aim too" if ratio <= AIM else ""
         yield (

@@ -23,6 +23,7 @@ from rich.table import Table
 from identity_pipeline.core.gates import LATE_MEASURES, regate
 from identity_pipeline.core.quality import measure_pixels
 from identity_pipeline.media.crops import decode_image
+from identity_pipeline.media.video import probe
 from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.settings import QualitySettings, Settings, load_settings
 from identity_pipeline.stages.observe import measure_quality
@@ -62,10 +63,9 @@ def labelled_faces(
     truth = json.loads(clip.with_suffix(".truth.json").read_text())
     seen = watch_video(clip, folder, hub.face_pack, settings, None)
     archive = CropArchive(folder)
-    seats = [frame["seats"] for frame in truth["frames"]]
-    last = max(1, max(box[2] for frame in seats for box in frame))
-    high = max(1, max(box[3] for frame in seats for box in frame))
-    quality = measure_quality(seen.face_detections, archive, (last, high), settings)
+    facts = probe(clip, settings.video)
+    size = (facts.width, facts.height)
+    quality = measure_quality(seen.face_detections, archive, size, settings)
     labels = []
     for face in seen.face_detections.iter_rows(named=True):
         frame = truth["frames"][face["frame_idx"]]
@@ -78,16 +78,15 @@ def labelled_faces(
     usual = pl.col("sharpness").filter(pl.col("loose")).median().over("seat")
     late = faces.filter("loose").select(
         "face_id",
-        occlusion=pl.lit(None, dtype=pl.Float64),
-        relative_sharpness=pl.col("sharpness") / pl.col("sharpness").median().over("seat"),
+        occlusion=pl.lit(None, dtype=quality.schema["occlusion"]),
+        relative_sharpness=pl.col("sharpness") / usual,
     )
     gated = regate(quality, late.select("face_id", *LATE_MEASURES), settings.quality)
     verdicts = gated.select("face_id", "loose", "strict", "loose_fails", "strict_fails")
     result = (
         faces.drop("loose", "strict", "loose_fails", "strict_fails", "relative_sharpness")
         .with_columns(
-            relative_sharpness=pl.col("sharpness")
-            / faces.select(usual.alias("usual"))["usual"],
+            relative_sharpness=pl.col("sharpness") / faces.select(usual=usual)["usual"],
             clip=pl.lit(clip.stem),
             rider=pl.Series([truth["people"][seat] for seat in faces["seat"]], dtype=pl.String),
         )
@@ -127,8 +126,14 @@ def conditions_table(faces: pl.DataFrame, settings: QualitySettings) -> Table:
     )
     for name in ("clip", "rider", "condition"):
         table.add_column(name)
-    for name in ("faces", "sharpness 5/50/95 %", "relative 5/50/95 %", "not loose",
-                 "loose: blurred", "strict: blurred"):
+    for name in (
+        "faces",
+        "sharpness 5/50/95 %",
+        "relative 5/50/95 %",
+        "not loose",
+        "loose: blurred",
+        "strict: blurred",
+    ):
         table.add_column(name, justify="right")
     for (clip, rider), mine in faces.group_by("clip", "rider", maintain_order=True):
         for condition in CONDITIONS:
@@ -158,8 +163,16 @@ def degraded_table(
     table = Table(
         title="Normal strict faces, blurred by motion of known length", title_justify="left"
     )
-    for name in ("length, px of 112", "faces", "sharpness 5/50/95 %", "relative 5/50/95 %",
-                 "below loose floor", "below loose relative", "either: loose", "either: strict"):
+    for name in (
+        "length, px of 112",
+        "faces",
+        "sharpness 5/50/95 %",
+        "relative 5/50/95 %",
+        "below loose floor",
+        "below loose relative",
+        "either: loose",
+        "either: strict",
+    ):
         table.add_column(name, justify="right")
     normal = faces.filter((pl.col("condition") == "normal") & pl.col("strict"))
     keys = list(normal.select("clip", "face_id").iter_rows())

@@ -1,0 +1,126 @@
+"""What several rooms of the tests share: real material, a small vision encoder, video factories."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import dagster as dg
+import numpy as np
+import pytest
+
+from identity_pipeline.defs.resources import SettingsResource
+from identity_pipeline_tests.library import VideoLibrary
+from identity_pipeline_tests.synthetic import write_video
+
+REAL = Path(os.environ.get("IDENTITY_PIPELINE_REAL", Path(__file__).parents[2] / "shared" / "real"))
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads the settings or the Dagster home of whoever runs it."""
+    for name in list(os.environ):
+        if name.startswith("IDENTITY_PIPELINE__") or name in (
+            "DAGSTER_HOME",
+            "IDENTITY_PIPELINE_SETTINGS",
+        ):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def real() -> Path:
+    """The folder of real faces; the test is skipped where it is absent."""
+    if not REAL.is_dir():
+        pytest.skip(f"no real material at {REAL} (IDENTITY_PIPELINE_REAL)")
+    return REAL
+
+
+@pytest.fixture(scope="session")
+def real_pack(real: Path) -> Path:
+    """A small InsightFace-format pack."""
+    return real / "models" / "mobile"
+
+
+@pytest.fixture(scope="session")
+def vision_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small DINOv2 with random weights, in the format of `save_pretrained`; for tests only.
+
+    The mean response to procedural pictures is taken off: without that, the class tokens of an
+    untrained network all point the same way, and everything would be a near-duplicate.
+    """
+    import torch
+    from transformers import Dinov2Config, Dinov2Model
+
+    folder = tmp_path_factory.mktemp("vision")
+    torch.manual_seed(0)
+    config = Dinov2Config(
+        hidden_size=96,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        mlp_ratio=2,
+        image_size=224,
+        patch_size=14,
+        initializer_range=0.2,
+    )
+    model = Dinov2Model(config).eval()
+    generator = torch.Generator().manual_seed(1)
+    pictures = torch.randn(64, 3, 7, 7, generator=generator)
+    pictures = torch.nn.functional.interpolate(
+        pictures + torch.randn(64, 3, 1, 1, generator=generator), (224, 224), mode="bilinear"
+    )
+    with torch.no_grad():
+        usual = model(pixel_values=pictures).last_hidden_state[:, 0].mean(dim=0)
+        model.layernorm.bias -= usual
+    model.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    """A Dagster instance that is forgotten."""
+    with dg.DagsterInstance.ephemeral() as ephemeral:
+        yield ephemeral
+
+
+@pytest.fixture
+def library(tmp_path: Path, real_pack: Path, vision_encoder: Path) -> Iterator[VideoLibrary]:
+    """An empty data folder with models, and an instance of its own."""
+    yield from VideoLibrary.open(tmp_path / "data", real_pack, vision_encoder)
+
+
+@pytest.fixture(scope="session")
+def real_library(
+    tmp_path_factory: pytest.TempPathFactory, real: Path, real_pack: Path, vision_encoder: Path
+) -> Iterator[VideoLibrary]:
+    """All real clips, processed once for the whole session."""
+    for opened in VideoLibrary.open(tmp_path_factory.mktemp("real"), real_pack, vision_encoder):
+        for clip in sorted((real / "videos").glob("*.mp4")):
+            result = opened.run(clip)
+            assert result.success, f"{clip.name} failed"
+        yield opened
+
+
+@pytest.fixture
+def settings_resource(tmp_path: Path) -> SettingsResource:
+    """Settings with a data folder of the test's own, and no models."""
+    return SettingsResource.of(paths={"data": str(tmp_path / "data")})
+
+
+@pytest.fixture
+def make_video(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a small video of moving stripes; see `synthetic.write_video`."""
+
+    def make(name: str = "clip.mp4", frames: int = 30, **options: object) -> Path:
+        images = (stripes(i) for i in range(frames))
+        return write_video(tmp_path / name, images, **options)  # type: ignore[arg-type]
+
+    return make
+
+
+def stripes(i: int, height: int = 96, width: int = 128) -> np.ndarray:
+    """A picture without a face that differs from frame to frame."""
+    x = np.arange(width)[None, :, None]
+    y = np.arange(height)[:, None, None]
+    wave = 127 + 100 * np.sin((x + y + 4 * i) / 9 + np.array([0.0, 1.0, 2.0]))
+    return wave.astype(np.uint8)

@@ -1,0 +1,225 @@
+"""Boxes, overlaps, crop boxes, smoothing and alignment."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from identity_pipeline.core.geometry import (
+    ARCFACE_TEMPLATE_112,
+    Box,
+    body_crop_box,
+    export_crop_box,
+    face_crop_box,
+    pair_crop_box,
+    region_box,
+    similarity_transform,
+    smooth_boxes,
+)
+from identity_pipeline_tests.core.builders import MODEST
+
+W, H = 640, 360
+number = st.floats(-200, 900, allow_nan=False)
+
+
+@st.composite
+def boxes(draw: st.DrawFn, inside: bool = False) -> Box:
+    """A box of at least 8 px, anywhere or with its centre in the frame."""
+    width, height = draw(st.floats(8, 150)), draw(st.floats(8, 150))
+    if inside:
+        return Box.around((draw(st.floats(0, W)), draw(st.floats(0, H))), width, height)
+    x, y = draw(number), draw(number)
+    return Box(x, y, x + width, y + height)
+
+
+@given(boxes(), boxes(), st.floats(-50, 50), st.floats(0.5, 3))
+@MODEST
+def test_iou_is_symmetric_bounded_and_blind_to_shift_and_scale(
+    a: Box, b: Box, shift: float, scale: float
+) -> None:
+    value = a.iou(b)
+    assert 0 <= value <= 1
+    assert value == b.iou(a)
+    assert a.iou(a) == pytest.approx(1)
+    moved = [Box(*((v + shift) * scale for v in box)) for box in (a, b)]
+    assert moved[0].iou(moved[1]) == pytest.approx(value, abs=1e-9)
+
+
+def test_iou_of_known_boxes() -> None:
+    a = Box(0, 0, 10, 10)
+    assert a.iou(Box(5, 0, 15, 10)) == pytest.approx(1 / 3)
+    assert a.iou(Box(10, 0, 20, 10)) == 0
+    assert a.iou(Box(2, 2, 4, 4)) == pytest.approx(0.04)
+    assert Box(1, 1, 1, 1).iou(Box(1, 1, 1, 1)) == 0
+
+
+def test_a_box_turned_inside_out_is_empty() -> None:
+    box = Box(10, 10, 0, 0)
+    assert (box.width, box.height, box.area) == (0, 0, 0)
+    assert box.outside_share(W, H) == 1
+
+
+@pytest.mark.parametrize(
+    ("box", "share"),
+    [
+        (Box(0, 0, W, H), 0),
+        (Box(-10, 0, 10, 20), 0.5),
+        (Box(-10, -10, 10, 10), 0.75),
+        (Box(W, 0, W + 5, 5), 1),
+        (Box(W - 1, H - 1, W + 1, H), 0.5),
+    ],
+)
+def test_the_share_outside_the_frame(box: Box, share: float) -> None:
+    assert box.outside_share(W, H) == pytest.approx(share)
+
+
+def test_a_face_crop_is_a_square_about_the_face() -> None:
+    assert face_crop_box(Box(10, 20, 50, 100), 1.5) == Box(-30, 0, 90, 120)
+
+
+@given(boxes())
+@MODEST
+def test_the_body_crop_has_the_face_in_its_upper_third(box: Box) -> None:
+    body = body_crop_box(box, 3, 4)
+    assert body.width == pytest.approx(3 * box.width)
+    assert body.height == pytest.approx(4 * box.height)
+    assert body.centre[0] == pytest.approx(box.centre[0])
+    assert body.y1 <= box.y1 + 1e-9
+    assert box.y2 <= body.y1 + body.height / 3 + 1e-9
+
+
+@given(boxes(inside=True))
+@MODEST
+def test_the_region_holds_every_later_crop_and_stays_in_the_frame(box: Box) -> None:
+    region = region_box(box, W, H, widths=3, heights=4)
+    assert all(float(v).is_integer() for v in region)
+    assert region.x1 >= 0
+    assert region.y1 >= 0
+    assert region.x2 <= W or box.x1 > W - 1
+    assert region.y2 <= H or box.y1 > H - 1
+    frame = Box(0, 0, W, H)
+    for crop in (body_crop_box(box, 3, 4), face_crop_box(box, 1.5), box):
+        visible = crop.intersection(frame)
+        assert region.intersection(visible).area == pytest.approx(visible.area)
+
+
+@given(boxes(inside=True), st.lists(boxes(inside=True), max_size=2), st.floats(1.4, 2.5))
+@MODEST
+def test_an_export_crop_is_a_square_in_the_frame_with_one_face(
+    face: Box, others: list[Box], expand: float
+) -> None:
+    square = export_crop_box(face, W, H, others, expand=expand, expand_min=1.4)
+    assume(square is not None)
+    assert square.width == square.height
+    assert all(float(v).is_integer() for v in square)
+    assert Box(0, 0, W, H).intersection(square).area == square.area
+    assert square.intersection(face).area >= 0.98 * face.area
+    assert all(square.intersection(other).area == 0 for other in others)
+    assert 1.4 * face.longer_side - 1 <= square.width <= expand * face.longer_side
+
+
+def crop(face: Box, *others: Box) -> Box | None:
+    return export_crop_box(face, W, H, others, expand=2.0, expand_min=1.4)
+
+
+def test_a_free_face_gets_the_whole_square() -> None:
+    assert crop(Box(200, 100, 260, 180)) == Box(150, 60, 310, 220)
+
+
+def test_at_the_edge_the_square_is_shifted_not_shrunk() -> None:
+    assert crop(Box(0, 0, 60, 80)) == Box(0, 0, 160, 160)
+    assert crop(Box(W - 60, H - 80, W, H)) == Box(W - 160, H - 160, W, H)
+
+
+def test_beside_another_face_the_square_shrinks() -> None:
+    face = Box(200, 100, 280, 180)
+    square = crop(face, Box(310, 100, 390, 180))
+    assert square is not None
+    assert 1.4 * 80 <= square.width < 160
+    assert square.x2 <= 310
+    assert crop(face, Box(320, 100, 390, 180)) == Box(160, 60, 320, 220)  # touching is outside
+
+
+@pytest.mark.parametrize(
+    ("face", "others"),
+    [
+        (Box(200, 100, 280, 180), [Box(285, 100, 365, 180)]),  # too near
+        (Box(200, 100, 280, 180), [Box(210, 110, 220, 120)]),  # inside it
+        (Box(100, 30, 400, 330), []),  # 1.4 sides are higher than the frame
+        (Box(-20, 100, 60, 180), []),  # cut off by the frame
+    ],
+)
+def test_an_impossible_crop_is_none(face: Box, others: list[Box]) -> None:
+    assert crop(face, *others) is None
+
+
+@given(boxes(inside=True), boxes(inside=True))
+@MODEST
+def test_a_pair_crop_has_air_all_round_and_stays_in_the_frame(a: Box, b: Box) -> None:
+    square = pair_crop_box(a, b, W, H)
+    air = max(a.longer_side, b.longer_side)
+    frame = Box(0, 0, W, H)
+    for face in (a, b):
+        wanted = Box(face.x1 - air, face.y1 - air, face.x2 + air, face.y2 + air)
+        visible = wanted.intersection(frame)
+        assert square.intersection(visible).area == pytest.approx(visible.area)
+    assert frame.intersection(square).area == pytest.approx(square.area)
+
+
+# --- smoothing ---------------------------------------------------------------------------------
+
+
+def test_smoothing_weighs_the_new_box_by_alpha() -> None:
+    boxes_in = np.array([[0, 0, 10, 10], [10, 0, 20, 10], [10, 0, 20, 10]], float)
+    smoothed = smooth_boxes(boxes_in, np.array([0, 100, 200.0]), alpha=0.3, gap_ms=500)
+    assert smoothed[:, 0].tolist() == pytest.approx([0, 3, 5.1])
+    assert boxes_in[1, 0] == 10  # the raw boxes are kept
+
+
+@pytest.mark.parametrize(("gap", "first"), [(500.0, 3.0), (500.1, 10.0)])
+def test_a_longer_gap_resets_the_smoothing(gap: float, first: float) -> None:
+    boxes_in = np.array([[0, 0, 10, 10], [10, 0, 20, 10]], float)
+    assert smooth_boxes(boxes_in, np.array([0, gap]), alpha=0.3, gap_ms=500)[1, 0] == first
+
+
+@given(st.integers(0, 2**31), st.floats(0.05, 1))
+@MODEST
+def test_smoothed_boxes_stay_between_the_raw_ones(seed: int, alpha: float) -> None:
+    rng = np.random.default_rng(seed)
+    raw = rng.uniform(0, 500, (20, 4))
+    times = np.cumsum(rng.uniform(0, 900, 20))
+    smoothed = smooth_boxes(raw, times, alpha=alpha, gap_ms=500)
+    assert (smoothed >= np.minimum.accumulate(raw) - 1e-9).all()
+    assert (smoothed <= np.maximum.accumulate(raw) + 1e-9).all()
+    assert np.array_equal(smooth_boxes(raw, times, alpha=1, gap_ms=500), raw)
+    resets = np.flatnonzero(np.diff(times) > 500) + 1
+    assert np.array_equal(smoothed[resets], raw[resets])
+
+
+# --- alignment ---------------------------------------------------------------------------------
+
+
+@given(st.floats(-180, 180), st.floats(0.1, 10), number, number)
+@MODEST
+def test_a_known_similarity_is_recovered(
+    degrees: float, scale: float, dx: float, dy: float
+) -> None:
+    c, s = np.cos(np.radians(degrees)) * scale, np.sin(np.radians(degrees)) * scale
+    known = np.array([[c, -s, dx], [s, c, dy]])
+    points = ARCFACE_TEMPLATE_112
+    target = points @ known[:, :2].T + known[:, 2]
+    assert similarity_transform(points, target) == pytest.approx(known, abs=1e-6)
+
+
+def test_a_similarity_never_mirrors_or_shears() -> None:
+    mirrored = ARCFACE_TEMPLATE_112 * [-1, 1]
+    matrix = similarity_transform(mirrored, ARCFACE_TEMPLATE_112)[:, :2]
+    assert matrix @ matrix.T == pytest.approx(np.eye(2) * np.linalg.det(matrix))
+    assert np.linalg.det(matrix) >= 0
+
+
+def test_points_that_coincide_cannot_be_aligned() -> None:
+    with pytest.raises(ValueError, match="coincide"):
+        similarity_transform(np.ones((5, 2)), ARCFACE_TEMPLATE_112)

@@ -1,0 +1,181 @@
+"""The sensor and the sweep: which files become partitions and runs, and when."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from identity_pipeline.definitions import build_defs
+from identity_pipeline.defs.resources import SettingsResource
+from identity_pipeline.defs.schedules import SETTLED_SECONDS, sweep_videos
+from identity_pipeline.defs.sensors import new_videos, sort_arrivals
+from identity_pipeline.storage.failures import FailureNote, FailureNotes
+from identity_pipeline.storage.layout import Layout
+
+
+class Inbox:
+    """A videos folder watched by the sensor."""
+
+    def __init__(self, root: Path, instance: dg.DagsterInstance) -> None:
+        self.folder = root / "videos"
+        self.folder.mkdir(parents=True)
+        self.layout = Layout(root)
+        self.instance = instance
+        self.resource = SettingsResource.of(
+            paths={"data": str(root)}, ingest={"max_new_per_tick": 3}
+        )
+        self.cursor: str | None = None
+
+    def put(self, name: str, content: bytes) -> Path:
+        path = self.folder / name
+        path.write_bytes(content)
+        return path
+
+    def tick(self) -> list[str]:
+        """One evaluation; returns the requested partitions and adds them, as the daemon would."""
+        resources = build_defs(self.resource).resources
+        assert resources
+        with dg.build_sensor_context(
+            instance=self.instance,
+            cursor=self.cursor,
+            resources={name: resources[name] for name in ("store", "settings")},
+        ) as context:
+            result = new_videos(context)
+            self.cursor = getattr(result, "cursor", None) or context.cursor
+        if isinstance(result, dg.SkipReason):
+            return []
+        assert isinstance(result, dg.SensorResult)
+        for request in result.dynamic_partitions_requests or []:
+            self.instance.add_dynamic_partitions("videos", request.partition_keys)
+        return [str(r.partition_key) for r in result.run_requests or []]
+
+
+@pytest.fixture
+def inbox(tmp_path: Path, instance: dg.DagsterInstance) -> Inbox:
+    return Inbox(tmp_path / "data", instance)
+
+
+def test_a_file_is_taken_at_the_second_tick_that_sees_it_unchanged(inbox: Inbox) -> None:
+    inbox.put("Ride 1.mp4", b"abc")
+    assert inbox.tick() == []
+    (key,) = inbox.tick()
+    assert key.startswith("ride-1-")
+    assert inbox.instance.get_dynamic_partitions("videos") == [key]
+    assert inbox.tick() == []
+
+
+def test_a_growing_file_waits(inbox: Inbox) -> None:
+    inbox.put("a.mp4", b"a")
+    assert inbox.tick() == []
+    inbox.put("a.mp4", b"ab")
+    assert inbox.tick() == []
+    assert len(inbox.tick()) == 1
+
+
+def test_the_same_bytes_under_another_name_are_linked_and_not_run(inbox: Inbox) -> None:
+    inbox.put("a.mp4", b"same")
+    inbox.tick()
+    (key,) = inbox.tick()
+    inbox.put("b.mp4", b"same")
+    assert inbox.tick() == [] and inbox.tick() == []
+    record = inbox.layout.registration(key).read_text()
+    assert "b.mp4" in record
+
+
+def test_a_file_with_new_content_under_an_old_name_is_a_new_video(inbox: Inbox) -> None:
+    inbox.put("a.mp4", b"first")
+    inbox.tick()
+    (first,) = inbox.tick()
+    inbox.put("a.mp4", b"second")
+    inbox.tick()
+    (second,) = inbox.tick()
+    assert first != second
+
+
+def test_files_that_are_no_videos_are_ignored(inbox: Inbox) -> None:
+    inbox.put("notes.txt", b"x")
+    inbox.put(".hidden.mp4", b"x")
+    assert inbox.tick() == [] and inbox.tick() == []
+
+
+def test_no_more_than_the_limit_are_taken_in_one_tick_and_none_is_lost(inbox: Inbox) -> None:
+    for i in range(7):
+        inbox.put(f"v{i}.mp4", bytes([i]))
+    inbox.tick()
+    counts = [len(inbox.tick()) for _ in range(4)]
+    assert counts == [3, 3, 1, 0]
+
+
+def test_a_lost_cursor_runs_nothing_twice(inbox: Inbox) -> None:
+    inbox.put("a.mp4", b"a")
+    inbox.tick()
+    assert len(inbox.tick()) == 1
+    inbox.cursor = None
+    assert inbox.tick() == [] and inbox.tick() == []
+
+
+stamps = st.dictionaries(st.sampled_from("abcdef"), st.tuples(st.integers(0, 2), st.integers(0, 2)))
+
+
+@given(now=stamps, seen=stamps, done=stamps, limit=st.integers(1, 4))
+def test_arrivals_are_finished_waiting_or_done_and_never_two_of_them(
+    now: dict, seen: dict, done: dict, limit: int
+) -> None:
+    finished, remembered, still_done = sort_arrivals(now, seen, done, limit)
+    assert set(remembered) | set(still_done) == set(now)
+    assert not set(remembered) & set(still_done)
+    assert set(finished) <= set(remembered) and len(finished) <= limit
+    assert all(now[f] == seen[f] for f in finished)
+
+
+@pytest.fixture
+def swept(tmp_path: Path) -> Iterator[Inbox]:
+    """An inbox whose instance has storage, as schedules ask for."""
+    with dg.DagsterInstance.local_temp(str(tmp_path / "home")) as stored:
+        yield Inbox(tmp_path / "data", stored)
+
+
+def sweep(inbox: Inbox, later_s: float = SETTLED_SECONDS + 60) -> list[str]:
+    resources = build_defs(inbox.resource).resources
+    assert resources
+    moment = datetime.fromtimestamp(
+        datetime.now(tz=UTC).timestamp() + later_s, UTC
+    )
+    with dg.build_schedule_context(
+        instance=inbox.instance,
+        scheduled_execution_time=moment,
+        resources={name: resources[name] for name in ("store", "settings")},
+    ) as context:
+        result = sweep_videos(context)
+    return [] if isinstance(result, dg.SkipReason) else [str(r.partition_key) for r in result]
+
+
+def test_the_sweep_takes_up_a_settled_file_that_no_sensor_saw(swept: Inbox) -> None:
+    swept.put("missed.mp4", b"missed")
+    (key,) = sweep(swept)
+    assert key.startswith("missed-")
+    assert swept.instance.has_dynamic_partition("videos", key)
+
+
+def test_the_sweep_leaves_a_file_that_may_still_grow(swept: Inbox) -> None:
+    path = swept.put("growing.mp4", b"g")
+    os.utime(path)
+    assert sweep(swept, later_s=0) == []
+
+
+def test_the_sweep_leaves_what_failed_for_good(swept: Inbox) -> None:
+    swept.put("bad.mp4", b"bad")
+    (key,) = sweep(swept)
+    notes = FailureNotes(swept.layout)
+    notes.put(key, FailureNote("not_a_video", "It is none.", "ride_video", permanent=True))
+    assert sweep(swept) == []
+    notes.put(key, FailureNote("unexpected", "Disk full.", "frames", permanent=False))
+    assert sweep(swept) == [key]
+    assert sweep(swept) == [key]

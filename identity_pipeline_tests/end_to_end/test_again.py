@@ -1,0 +1,113 @@
+"""Running again: reuse, what a changed setting recomputes, equal bytes, and kill -9."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from identity_pipeline_tests.library import VideoLibrary, digest_of_tree, reused_assets
+
+CLIP = "solo_d19"
+FROM_SELECTION_ON = {
+    "selection",
+    "anchor_set",
+    "coverage_set",
+    "challenge_set",
+    "pair_set",
+    "frame_ledger",
+    "identity_dataset",
+}
+
+
+@pytest.fixture(scope="module")
+def done(
+    tmp_path_factory: pytest.TempPathFactory, real: Path, real_pack: Path, vision_encoder: Path
+) -> VideoLibrary:
+    """A library in which one short real clip was processed undisturbed."""
+    opened = next(VideoLibrary.open(tmp_path_factory.mktemp("done"), real_pack, vision_encoder))
+    assert opened.run(real / "videos" / f"{CLIP}.mp4").success
+    return opened
+
+
+def test_a_second_run_computes_nothing_and_changes_no_byte(done: VideoLibrary, real: Path) -> None:
+    before = digest_of_tree(done.root)
+    result = done.run(real / "videos" / f"{CLIP}.mp4")
+    reused = reused_assets(result)
+    assert result.success
+    assert {name for name, again in reused.items() if not again} == {"ride_video"}
+    assert digest_of_tree(done.root) == before
+
+
+def test_a_changed_novelty_recomputes_from_the_selection_on(done: VideoLibrary, real: Path) -> None:
+    changed = {"selection": {"novelty_min": 0.35}}
+    result = done.run(real / "videos" / f"{CLIP}.mp4", overrides=changed)
+    computed = {name for name, again in reused_assets(result).items() if not again}
+    assert computed == FROM_SELECTION_ON | {"ride_video"}
+    assert done.run(real / "videos" / f"{CLIP}.mp4").success
+
+
+def test_a_lost_image_is_exported_again(done: VideoLibrary, real: Path) -> None:
+    before = digest_of_tree(done.export(CLIP))
+    next(done.export(CLIP).rglob("*.jpg")).unlink()
+    result = done.run(real / "videos" / f"{CLIP}.mp4")
+    assert not reused_assets(result)["identity_dataset"]
+    assert digest_of_tree(done.export(CLIP)) == before
+
+
+def test_a_damaged_table_is_computed_again(done: VideoLibrary, real: Path) -> None:
+    path = done.store.layout.table("face_quality", done.video_id(CLIP))
+    before = path.read_bytes()
+    path.write_bytes(before[:-10])
+    assert done.run(real / "videos" / f"{CLIP}.mp4").success
+    assert path.read_bytes() == before
+
+
+def test_another_folder_gives_the_same_bytes(
+    done: VideoLibrary, real: Path, tmp_path: Path, real_pack: Path, vision_encoder: Path
+) -> None:
+    for other in VideoLibrary.open(tmp_path / "other", real_pack, vision_encoder):
+        assert other.run(real / "videos" / f"{CLIP}.mp4").success
+        assert digest_of_tree(other.root) == digest_of_tree(done.root)
+
+
+@pytest.mark.slow
+def test_kill_9_at_any_moment_ends_in_the_same_bytes(
+    done: VideoLibrary, real: Path, tmp_path: Path
+) -> None:
+    """The command is killed again and again, each time later, until it gets through."""
+    root = tmp_path / "killed"
+    models = done.groups["models"]
+    command = [
+        sys.executable, "-m", "identity_pipeline", "run",
+        str(real / "videos" / f"{CLIP}.mp4"),
+        "--data", str(root), "--models", models["face_pack"],
+        "--vision", models["vision_encoder"], "--device", "cpu",
+    ]  # fmt: skip
+    environment = {**os.environ, "DAGSTER_HOME": str(tmp_path)}
+    (tmp_path / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
+    kills = 0
+    for trigger in ("crops", "tables/face_quality", "tables/face_embeddings", "output", None):
+        with subprocess.Popen(
+            command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ) as process:
+            while process.poll() is None:
+                if trigger and (root / trigger).exists() and any((root / trigger).iterdir()):
+                    process.send_signal(signal.SIGKILL)
+                    kills += 1
+                    break
+                time.sleep(0.02)
+        if trigger is None:
+            assert process.returncode == 0
+    assert kills >= 3
+    recovered = subprocess.run(
+        [*command[:3], "recover", "--data", str(root)],
+        env=environment, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    assert "half-written files removed" in recovered.stdout
+    assert digest_of_tree(root) == digest_of_tree(done.root)

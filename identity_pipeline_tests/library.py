@@ -1,0 +1,114 @@
+"""A data folder with models and a Dagster instance: what the end-to-end tests run on."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from identity_pipeline.definitions import build_defs
+from identity_pipeline.defs.partitions import videos
+from identity_pipeline.defs.resources import SettingsResource
+from identity_pipeline.storage.layout import Layout
+from identity_pipeline.storage.registry import VideoRegistry
+from identity_pipeline.storage.tables import TableStore
+
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+@dataclass
+class VideoLibrary:
+    """Runs the per-video job on files and reads what came of it."""
+
+    root: Path
+    instance: dg.DagsterInstance
+    groups: dict[str, dict[str, Any]]
+
+    @classmethod
+    def open(cls, root: Path, pack: Path, vision: Path) -> Iterator[VideoLibrary]:
+        """A library that lasts as long as the generator."""
+        groups = {
+            "paths": {"data": str(root)},
+            "models": {
+                "face_pack": str(pack),
+                "vision_encoder": str(vision),
+                "device": "cpu",
+            },
+        }
+        with dg.DagsterInstance.ephemeral() as instance:
+            yield cls(root, instance, groups)
+
+    @property
+    def store(self) -> TableStore:
+        """The tables."""
+        return TableStore(Layout(self.root))
+
+    def register(self, path: Path) -> str:
+        """Registers a file and adds its partition."""
+        record, _ = VideoRegistry(self.store.layout).register(path)
+        self.instance.add_dynamic_partitions(str(videos.name), [record.video_id])
+        return record.video_id
+
+    def run(
+        self, path: Path, *, overrides: dict[str, dict[str, Any]] | None = None
+    ) -> dg.ExecuteInProcessResult:
+        """Materialises the whole graph of a file; settings may be overridden by group."""
+        groups = {
+            name: {**self.groups.get(name, {}), **(overrides or {}).get(name, {})}
+            for name in {*self.groups, *(overrides or {})}
+        }
+        job = build_defs(SettingsResource.of(**groups)).resolve_job_def("per_video")
+        return job.execute_in_process(
+            instance=self.instance,
+            partition_key=self.register(path),
+            run_config=QUIET,
+            raise_on_error=False,
+        )
+
+    def video_id(self, stem: str) -> str:
+        """The id of the registered video whose file has this stem."""
+        records = VideoRegistry(self.store.layout).all()
+        return next(r.video_id for r in records if Path(r.path).stem == stem)
+
+    def table(self, asset: str, stem: str) -> pl.DataFrame:
+        """A table of a video by the stem of its file."""
+        return self.store.read(asset, self.video_id(stem))
+
+    def export(self, stem: str) -> Path:
+        """The export folder of a video by the stem of its file."""
+        return self.store.layout.export(self.video_id(stem))
+
+
+def failure_of(result: dg.ExecuteInProcessResult) -> tuple[str, str]:
+    """(reason code, sentence) of the step that failed."""
+    for event in result.all_events:
+        if event.is_step_failure:
+            data = event.step_failure_data.user_failure_data
+            assert data is not None, event.step_failure_data.error_display_string
+            return str(data.metadata["reason_code"].value), str(data.description)
+    raise AssertionError("no step failed")
+
+
+def reused_assets(result: dg.ExecuteInProcessResult) -> dict[str, bool]:
+    """Which assets of a run were reused rather than computed."""
+    return {
+        event.asset_key.path[-1]: bool(
+            event.step_materialization_data.materialization.metadata["reused"].value
+        )
+        for event in result.all_events
+        if event.is_step_materialization
+    }
+
+
+def digest_of_tree(folder: Path, *, without: tuple[str, ...] = ()) -> dict[str, str]:
+    """SHA-256 of every file below a folder by relative path."""
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.relative_to(folder).parts[0] not in without
+    }

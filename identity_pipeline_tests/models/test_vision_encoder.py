@@ -1,0 +1,83 @@
+"""Vision encoders: real loading from a folder, batches, refusals."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from identity_pipeline.models.vision_encoder import (
+    VisionEncoder,
+    VisionEncoderError,
+    encoder_folder,
+)
+from identity_pipeline.settings import ModelSettings, load_settings
+
+
+def settings_for(folder: Path, **more: object) -> ModelSettings:
+    return load_settings(models={"vision_encoder": str(folder), "device": "cpu", **more}).models
+
+
+@pytest.fixture(scope="module")
+def crops() -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    small = rng.integers(0, 255, (7, 8, 8, 3), dtype=np.uint8)
+    return [np.kron(image, np.ones((28, 28, 1), dtype=np.uint8)) for image in small]
+
+
+def test_embeddings_are_unit_vectors_and_do_not_depend_on_the_batch(
+    vision_encoder: Path, crops: list[np.ndarray]
+) -> None:
+    whole = VisionEncoder(settings_for(vision_encoder, vision_batch=16)).embed(crops)
+    parts = VisionEncoder(settings_for(vision_encoder, vision_batch=2)).embed(crops)
+    assert whole.shape == (7, 96)
+    np.testing.assert_allclose(np.linalg.norm(whole, axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose(whole, parts, atol=1e-4)
+
+
+def test_no_crops_give_no_vectors(vision_encoder: Path) -> None:
+    assert VisionEncoder(settings_for(vision_encoder)).embed([]).shape == (0, 96)
+
+
+def test_crops_of_another_size_are_refused(vision_encoder: Path) -> None:
+    with pytest.raises(ValueError, match="224"):
+        VisionEncoder(settings_for(vision_encoder)).embed([np.zeros((112, 112, 3), np.uint8)])
+
+
+def test_the_folder_s_own_normalisation_is_used(
+    vision_encoder: Path, tmp_path: Path, crops: list[np.ndarray]
+) -> None:
+    other = Path(shutil.copytree(vision_encoder, tmp_path / "other"))
+    plain = VisionEncoder(settings_for(other)).preprocess(crops[:1])
+    config = {"image_mean": [0, 0, 0], "image_std": [1 / 255] * 3}
+    (other / "preprocessor_config.json").write_text(json.dumps(config))
+    raw = VisionEncoder(settings_for(other)).preprocess(crops[:1])
+    np.testing.assert_allclose(raw[0, :, 0, 0], crops[0][0, 0, ::-1], atol=1e-3)
+    assert not np.allclose(plain, raw)
+
+
+def test_pickled_weights_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "pytorch_model.bin").write_bytes(b"\x80")
+    with pytest.raises(VisionEncoderError, match="safetensors"):
+        encoder_folder(settings_for(tmp_path))
+
+
+def test_an_id_that_cannot_be_had_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    settings = load_settings(models={"vision_encoder": "nobody/no-such-model"}).models
+    with pytest.raises(VisionEncoderError, match="save_pretrained"):
+        encoder_folder(settings)
+
+
+def test_other_weights_are_another_space(vision_encoder: Path, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    other = Path(shutil.copytree(vision_encoder, tmp_path / "other"))
+    weights = load_file(other / "model.safetensors")
+    weights["layernorm.bias"] = weights["layernorm.bias"] + 1
+    save_file(weights, other / "model.safetensors", metadata={"format": "pt"})
+    first, second = VisionEncoder(settings_for(vision_encoder)), VisionEncoder(settings_for(other))
+    assert first.space.key != second.space.key

@@ -1,0 +1,108 @@
+"""The house: who may import whom, how large files are, what loading the definitions costs."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import identity_pipeline
+
+ROOT = Path(identity_pipeline.__file__).parent
+HEAVY = (
+    "torch",
+    "transformers",
+    "insightface",
+    "onnxruntime",
+    "cv2",
+    "sklearn",
+    "hdbscan",
+    "qdrant_client",
+    "av",
+)
+LEAVES = {"settings", "schemas"}
+MAY_IMPORT = {
+    "core": {"core"},
+    "models": {"core", "models", "media", "storage"},
+    "media": {"core", "media"},
+    "storage": {"core", "storage"},
+    "stages": {"core", "models", "media", "storage", "stages"},
+    "defs": {"core", "models", "media", "storage", "stages", "defs"},
+    "cli": {"core", "models", "media", "storage", "stages", "defs", "cli", "definitions"},
+}
+CORE_LIBRARIES = {"numpy", "scipy", "polars", "sklearn", "hdbscan", "torch"}
+
+
+def imports_of(path: Path) -> set[str]:
+    """All modules that a file imports, at any depth."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return names
+
+
+def files(room: str) -> list[Path]:
+    return sorted((ROOT / room).rglob("*.py"))
+
+
+@pytest.mark.parametrize("room", sorted(MAY_IMPORT))
+def test_rooms_only_import_what_they_may(room: str) -> None:
+    assert files(room)
+    for path in files(room):
+        for name in imports_of(path):
+            parts = name.split(".")
+            if parts[0] != "identity_pipeline" or len(parts) == 1:
+                continue
+            target = parts[1]
+            allowed = MAY_IMPORT[room] | LEAVES | {"__version__"}
+            assert target in allowed, f"{path.relative_to(ROOT)} imports {name}"
+
+
+def test_core_knows_only_its_libraries() -> None:
+    for path in files("core"):
+        for name in imports_of(path):
+            top = name.split(".")[0]
+            known = top in CORE_LIBRARIES or top in sys.stdlib_module_names
+            assert known or top == "identity_pipeline", f"{path.name} imports {name}"
+
+
+def test_core_touches_no_file_and_no_clock() -> None:
+    for path in files("core"):
+        forbidden = imports_of(path) & {"os", "pathlib", "time", "datetime", "random", "io"}
+        assert not forbidden, f"{path.name} imports {forbidden}"
+
+
+@pytest.mark.parametrize("room", sorted(set(MAY_IMPORT) - {"defs", "cli"}))
+def test_only_the_shell_imports_dagster(room: str) -> None:
+    for path in files(room):
+        assert not any(n.split(".")[0] == "dagster" for n in imports_of(path)), path.name
+
+
+def test_files_are_single_rooms() -> None:
+    long = {
+        path.relative_to(ROOT).as_posix(): len(path.read_text().splitlines())
+        for path in ROOT.rglob("*.py")
+        # A list of settings is as long as there are settings.
+        if path.name != "settings.py" and len(path.read_text().splitlines()) > 400
+    }
+    assert not long
+
+
+def test_every_module_says_what_belongs_in_it() -> None:
+    silent = [p for p in ROOT.rglob("*.py") if not ast.get_docstring(ast.parse(p.read_text()))]
+    assert not silent
+
+
+def test_loading_the_definitions_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, identity_pipeline.definitions, identity_pipeline.cli.main\n"
+        f"print([m for m in {HEAVY!r} if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
