@@ -164,6 +164,7 @@ TABLES: Final[dict[str, Schema]] = {
         "space": pl.String,
         "e_vis_face": VECTOR,
         "e_vis_body": VECTOR,
+        "look": VECTOR,  # the aligned face itself, small: see core.novelty.look_of
     },
     "selection": {
         **FACE,
@@ -243,6 +244,7 @@ TABLES["candidates"] = {
     "crop_reason": pl.String,
     "e_vis_face": VECTOR,
     "e_vis_body": VECTOR,
+    "look": VECTOR,
     "standing": pl.String,  # "candidate" or what took it out: see core.candidates
 }
 SET_ASSETS: Final = ("anchor_set", "coverage_set", "challenge_set", "pair_set")

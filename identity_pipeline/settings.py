@@ -440,8 +440,33 @@ class BucketSettings(Group):
     dark_below: float = tunable(
         60.0, "Mean face luma of a dark face.", unit="0-255", source="seed 003", ge=0, le=255
     )
+    dark_relative: float = tunable(
+        0.6,
+        "A face below `dark_below` is only dark when it is also below this share of its owner's "
+        "median luma: dark skin is not darkness.",
+        unit="ratio",
+        source="real ride clips (5 people): tunnel 0.2, normal light above 0.8",
+        ge=0,
+        le=1,
+    )
+    very_dark_below: float = tunable(
+        40.0,
+        "Below this mean luma a face is dark whoever it is, so that a night ride is dark.",
+        unit="0-255",
+        source="the strict gate's floor",
+        ge=0,
+        le=255,
+    )
     overexposed_above: float = tunable(
         200.0, "Mean face luma of a blown face.", unit="0-255", source="seed 003", ge=0, le=255
+    )
+    overexposed_clipped: float = tunable(
+        0.2,
+        "Share of blown pixels from which a face is overexposed, whatever its mean.",
+        unit="share",
+        source="real ride clips (5 people): flash above 0.24, normal light 0.00",
+        ge=0,
+        le=1,
     )
 
 
@@ -491,6 +516,14 @@ class SelectionSettings(Group):
         "Two exported images of one person are never closer than this in the vision space.",
         unit="cosine",
         source="real clips, neighbouring sampled frames: see the model card of the encoder",
+        ge=0,
+        le=1,
+    )
+    near_duplicate_look: float = tunable(
+        0.97,
+        "Nor closer than this correlation of their aligned pixels, which needs no encoder.",
+        unit="correlation",
+        source="real clips (5 people): `identity_pipeline_tests/benchmarks/likeness.py`",
         ge=0,
         le=1,
     )

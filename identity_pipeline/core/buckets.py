@@ -80,13 +80,28 @@ def occlusion_bin(occlusion: float | None, settings: BucketSettings) -> str:
     return "partial" if occlusion >= settings.occlusion_partial_from else "none"
 
 
-def lighting_bin(luma_mean: float | None, settings: BucketSettings) -> str:
-    """`dark` below 60, `overexposed` above 200, else `normal`; `unknown` when unmeasured."""
-    if luma_mean is None:
+def lighting_bin(
+    luma_mean: float | None,
+    clipped_share: float | None,
+    usual_luma: float | None,
+    settings: BucketSettings,
+) -> str:
+    """`dark`, `overexposed` or `normal`; `unknown` when unmeasured.
+
+    Args:
+        luma_mean: of the face, 0-255.
+        clipped_share: share of the face's pixels that are blown.
+        usual_luma: the person's own median; None takes the absolute bound alone.
+        settings: bounds.
+    """
+    if luma_mean is None or clipped_share is None:
         return UNKNOWN
-    if luma_mean < settings.dark_below:
+    if luma_mean > settings.overexposed_above or clipped_share >= settings.overexposed_clipped:
+        return "overexposed"
+    if luma_mean < settings.very_dark_below:
         return "dark"
-    return "overexposed" if luma_mean > settings.overexposed_above else "normal"
+    darkened = usual_luma is None or luma_mean < settings.dark_relative * usual_luma
+    return "dark" if luma_mean < settings.dark_below and darkened else "normal"
 
 
 def bucket_key(yaw: Bin | str, pitch: Bin | str, expression: str) -> str | None:
@@ -100,14 +115,15 @@ def assign_buckets(faces: pl.DataFrame, settings: BucketSettings) -> pl.DataFram
     """The table `face_buckets`.
 
     Args:
-        faces: face_id, frame_idx, person_id, yaw, pitch, eye_open, mouth_open, smile, occlusion
-            and luma_mean; any of the measures may be null.
+        faces: face_id, frame_idx, person_id, yaw, pitch, eye_open, mouth_open, smile, occlusion,
+            luma_mean and clipped_share; any of the measures may be null.
         settings: edges and thresholds.
     """
     yaw_bins = axis_bins(settings.yaw_edges)
     pitch_bins = axis_bins(settings.pitch_edges, PITCH_NAMES)
     rows = []
-    for face in faces.sort("frame_idx", "face_id").iter_rows(named=True):
+    usual = faces.with_columns(usual_luma=pl.col("luma_mean").median().over("person_id"))
+    for face in usual.sort("frame_idx", "face_id").iter_rows(named=True):
         yaw = bin_of(face["yaw"], settings.yaw_edges, yaw_bins)
         pitch = bin_of(face["pitch"], settings.pitch_edges, pitch_bins)
         expression = expression_bin(face["eye_open"], face["mouth_open"], face["smile"], settings)
@@ -120,7 +136,9 @@ def assign_buckets(faces: pl.DataFrame, settings: BucketSettings) -> pl.DataFram
                 "pitch_bin": pitch if isinstance(pitch, str) else pitch.label,
                 "expression_bin": expression,
                 "occlusion_bin": occlusion_bin(face["occlusion"], settings),
-                "lighting_bin": lighting_bin(face["luma_mean"], settings),
+                "lighting_bin": lighting_bin(
+                    face["luma_mean"], face["clipped_share"], face["usual_luma"], settings
+                ),
                 "yaw_key": None if isinstance(yaw, str) else yaw.key,
                 "pitch_key": None if isinstance(pitch, str) else pitch.key,
                 "bucket_key": bucket_key(yaw, pitch, expression),

@@ -108,7 +108,7 @@ def gather(
     )
     seen = vision if vision is not None else pl.DataFrame(schema=TABLES["vision_embeddings"])
     joined = joined.join(
-        seen.select("face_id", "e_vis_face", "e_vis_body"), on="face_id", how="left"
+        seen.select("face_id", "e_vis_face", "e_vis_body", "look"), on="face_id", how="left"
     )
     blind = pl.col("e_vis_face").is_null() & pl.lit(vision is not None)
     standing = (

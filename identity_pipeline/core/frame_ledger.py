@@ -11,7 +11,7 @@ failed_gate      the first failure of the loose gate (score_low, cut_off, blurre
 unstable         not_embedded, below_floor, closer_to_rival
 not_croppable    cut_by_frame, other_face_in_crop
 no_vision        no_vision
-beyond_bins      beyond_bins, pose_unknown
+beyond_bins      beyond_bins, pose_unknown, covered
 beaten           beaten_in_bucket, replaced, hard_condition
 too_similar      too_similar, near_duplicate
 after_stop       after_stop
@@ -290,8 +290,8 @@ def _rejected(decision: Entry, reason: str, rival: object, selection: SelectionS
             "reason": reason,
             "value": decision["quality_score"],
             "rival_face_id": rival,
-            "would_change": f"It is dark, overexposed or covered, and {rival} is saved for its "
-            "bucket; only the challenge set could take it.",
+            "would_change": f"It is dark or overexposed, and {rival} is saved for its bucket; only "
+            "the challenge set could take it.",
         }
     if reason == "too_similar":
         return {
@@ -309,14 +309,14 @@ def _rejected(decision: Entry, reason: str, rival: object, selection: SelectionS
             "reason": reason,
             "would_change": "The coverage was satisfied before it came.",
         }
-    return {
-        "state": "beyond_bins",
-        "reason": reason,
-        "would_change": "Its head pose would have to lie within the bins (buckets.yaw_edges, "
-        "buckets.pitch_edges)."
-        if reason == "beyond_bins"
-        else "Its head pose could not be measured.",
+    sentences = {
+        "beyond_bins": "Its head pose would have to lie within the bins (buckets.yaw_edges, "
+        "buckets.pitch_edges).",
+        "pose_unknown": "Its head pose could not be measured.",
+        "covered": "A part of it is covered, so its pose and expression are not sure "
+        "(buckets.occlusion_partial_from).",
     }
+    return {"state": "beyond_bins", "reason": reason, "would_change": sentences[reason]}
 
 
 def conservation_errors(

@@ -16,13 +16,14 @@ from identity_pipeline.core.geometry import Box, pair_crop_box
 from identity_pipeline.core.novelty import (
     farthest_first,
     is_near_duplicate,
-    nearest_cosine,
     novelty,
 )
 from identity_pipeline.core.selection import (
     Row,
     anchor_eligible,
+    is_covered,
     is_hard,
+    likeness,
     person_views,
     preference,
 )
@@ -111,7 +112,8 @@ def build_anchor_set(candidates: pl.DataFrame, settings: SelectionSettings) -> p
                 break
             if _near_in_time(row, chosen, table, settings.anchor_gap_s):
                 continue
-            if chosen and nearest_cosine(views.face, row, chosen) > settings.anchor_cos_max:
+            limit = likeness(settings)._replace(vision=settings.anchor_cos_max)
+            if is_near_duplicate(views, row, chosen, limit):
                 continue
             new = novelty(views, row, chosen)
             chosen.append(row)
@@ -148,10 +150,11 @@ def build_coverage_set(
             names = 0
             for row in members:
                 full = names >= (settings.bucket_max if table[row]["kept"] else 1)
-                spare = is_hard(table[row]) and not table[row]["kept"]
+                unfit = is_hard(table[row]) or is_covered(table[row])
+                spare = unfit and not table[row]["kept"]
                 if full or spare or row in exported:
                     continue
-                if is_near_duplicate(views, row, exported, settings.near_duplicate_cos):
+                if is_near_duplicate(views, row, exported, likeness(settings)):
                     continue
                 new = novelty(views, row, exported)
                 exported.append(row)
@@ -225,9 +228,7 @@ def build_challenge_set(
             and float(face["stable_score"]) >= settings.challenge_stable_min
         ]
         pool.sort(key=lambda r: (-float(kinds[r]["quality_score"]), r))
-        picks = farthest_first(
-            views, pool, exported, settings.challenge_max, settings.near_duplicate_cos
-        )
+        picks = farthest_first(views, pool, exported, settings.challenge_max, likeness(settings))
         numbers: dict[str, int] = {}
         for rank, (row, new) in enumerate(picks, start=1):
             kind = str(kinds[row]["kind"])
@@ -271,8 +272,8 @@ def build_pair_set(
             or _near_in_time(first, [p[0] for p in chosen], table, settings.anchor_gap_s)
             or _others_in(crop, table[first], table[second], detections)
             or any(
-                nearest_cosine(views.face, first, [p]) > settings.near_duplicate_cos
-                and nearest_cosine(views.face, second, [q]) > settings.near_duplicate_cos
+                is_near_duplicate(views, first, [p], likeness(settings))
+                and is_near_duplicate(views, second, [q], likeness(settings))
                 for p, q in chosen
             )
         ):

@@ -16,6 +16,36 @@ class Views(NamedTuple):
     """(N, D) of the face crops."""
     body: NDArray[np.float32]
     """(N, D) of the upper-body crops."""
+    look: NDArray[np.float32]
+    """(N, 784) of `look_of`."""
+
+
+LOOK_PX = 28
+
+
+def look_of(aligned_luma: NDArray[np.floating]) -> NDArray[np.float32]:
+    """The aligned face as 28 x 28 luma pixels, centred and of unit length.
+
+    The inner product of two looks is their correlation: 1 for the same picture in any light. It
+    needs no model, so it finds the same moment twice whatever the encoder thinks of backgrounds.
+
+    Args:
+        aligned_luma: (112, 112) luma of the aligned crop.
+    """
+    side = aligned_luma.shape[0] // LOOK_PX
+    small = aligned_luma.reshape(LOOK_PX, side, LOOK_PX, side).mean(axis=(1, 3)).ravel()
+    centred = small - small.mean()
+    norm = float(np.linalg.norm(centred))
+    if norm < 1e-6:
+        return np.full(LOOK_PX**2, 1.0 / LOOK_PX, dtype=np.float32)
+    return (centred / norm).astype(np.float32)
+
+
+class Likeness(NamedTuple):
+    """From which cosines on two faces count as the same picture."""
+
+    vision: float
+    look: float
 
 
 def nearest_cosine(vectors: NDArray[np.float32], row: int, saved: Sequence[int]) -> float:
@@ -32,13 +62,16 @@ def novelty(views: Views, row: int, saved: Sequence[int]) -> float:
     )
 
 
-def is_near_duplicate(views: Views, row: int, chosen: Sequence[int], cos_max: float) -> bool:
+def is_near_duplicate(views: Views, row: int, chosen: Sequence[int], limit: Likeness) -> bool:
     """Whether the face looks the same as one already chosen; the background does not count."""
-    return bool(chosen) and nearest_cosine(views.face, row, chosen) > cos_max
+    return bool(chosen) and (
+        nearest_cosine(views.face, row, chosen) > limit.vision
+        or nearest_cosine(views.look, row, chosen) > limit.look
+    )
 
 
 def farthest_first(
-    views: Views, pool: Sequence[int], start: Sequence[int], count: int, cos_max: float
+    views: Views, pool: Sequence[int], start: Sequence[int], count: int, limit: Likeness
 ) -> list[tuple[int, float]]:
     """Greedy k-centre in the face view: each pick is the farthest from all chosen before it.
 
@@ -49,7 +82,7 @@ def farthest_first(
         pool: rows to choose from, in order of preference; ties go to the earlier.
         start: rows that are chosen already; with none, the first of the pool is picked first.
         count: picks at most.
-        cos_max: a row closer than this to a chosen one is never picked.
+        limit: a row closer than this to a chosen one is never picked.
 
     Returns:
         Picked rows with their novelty at the time, in order.
@@ -63,9 +96,9 @@ def farthest_first(
         else:
             closeness = np.concatenate([[-1.0], np.ones(len(left) - 1)])
         best = int(np.argmin(np.round(closeness, 6)))
-        if chosen and closeness[best] > cos_max:
-            break
         row = left.pop(best)
+        if is_near_duplicate(views, row, chosen, limit):
+            continue
         picks.append((row, float(1.0 - closeness[best]) if chosen else 1.0))
         chosen.append(row)
     return picks

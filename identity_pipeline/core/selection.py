@@ -8,8 +8,9 @@ save       bucket_empty          nothing of its bucket was saved
 replace    better_quality        better than the bucket's best by more than the gain
 add        novel                 new to the person's saved set, and room in the bucket
 reject     beaten_in_bucket      no better than what the bucket holds, and its bucket full
-reject     too_similar           room in the bucket, but not new
-reject     hard_condition        dark, overexposed or covered, and its bucket holds a plain face
+reject     too_similar           room in the bucket, but not new, or the same picture again
+reject     hard_condition        dark or overexposed, and its bucket holds another face
+reject     covered               partly or heavily covered: its pose and expression are not sure
 reject     beyond_bins           pose outside the bins
 reject     pose_unknown          pose not measured
 reject     after_stop            the coverage was satisfied before
@@ -24,7 +25,13 @@ import numpy as np
 import polars as pl
 
 from identity_pipeline.core.buckets import BEYOND, EXPRESSIONS
-from identity_pipeline.core.novelty import Views, nearest_cosine, novelty
+from identity_pipeline.core.novelty import (
+    Likeness,
+    Views,
+    is_near_duplicate,
+    nearest_cosine,
+    novelty,
+)
 from identity_pipeline.core.vectors import check_unit, to_matrix
 from identity_pipeline.schemas import TABLES
 from identity_pipeline.settings import SelectionSettings
@@ -56,6 +63,7 @@ def person_views(faces: pl.DataFrame) -> Views:
     return Views(
         face=check_unit(to_matrix(faces["e_vis_face"]), "e_vis_face"),
         body=check_unit(to_matrix(faces["e_vis_body"]), "e_vis_body"),
+        look=check_unit(to_matrix(faces["look"]), "look"),
     )
 
 
@@ -73,6 +81,11 @@ def select(candidates: pl.DataFrame, settings: SelectionSettings) -> pl.DataFram
     for _, faces in eligible.group_by("person_id", maintain_order=True):
         rows.extend(_select_person(faces, settings))
     return pl.DataFrame(rows, schema=TABLES["selection"])
+
+
+def likeness(settings: SelectionSettings) -> Likeness:
+    """The limits of what counts as the same picture."""
+    return Likeness(settings.near_duplicate_cos, settings.near_duplicate_look)
 
 
 def anchor_eligible(settings: SelectionSettings) -> pl.Expr:
@@ -120,6 +133,8 @@ def _decide(
     if not isinstance(bucket, str):
         beyond = BEYOND in (face["yaw_bin"], face["pitch_bin"])
         return _decision("reject", "beyond_bins" if beyond else "pose_unknown", new)
+    if is_covered(face):
+        return _decision("reject", "covered", new)
     held = state.buckets.setdefault(bucket, [])
     if not held:
         held.append(row)
@@ -146,7 +161,9 @@ def _contest(
         return _decision("reject", "hard_condition", new, table[best])
     if len(held) >= settings.bucket_max:
         return _decision("reject", "beaten_in_bucket", new, table[best])
-    if new >= settings.novelty_min:
+    if new >= settings.novelty_min and not is_near_duplicate(
+        views, row, state.saved, likeness(settings)
+    ):
         held.append(row)
         return _decision("add", "novel", new)
     nearest = max(state.saved, key=lambda r: (nearest_cosine(views.face, row, [r]), -r))
@@ -164,11 +181,13 @@ def _decision(decision: str, reason: str, new: float, rival: Row | None = None) 
 
 
 def is_hard(face: Row) -> bool:
-    """Dark, overexposed or covered: fit for the challenge set rather than for coverage."""
-    return face["lighting_bin"] in ("dark", "overexposed") or face["occlusion_bin"] in (
-        "partial",
-        "heavy",
-    )
+    """Dark or overexposed: fit for the challenge set rather than for coverage."""
+    return face["lighting_bin"] in ("dark", "overexposed")
+
+
+def is_covered(face: Row) -> bool:
+    """Something hides a part of the face: what landmarks say of it is not sure."""
+    return face["occlusion_bin"] in ("partial", "heavy")
 
 
 def preference(face: Row) -> float:

@@ -26,13 +26,12 @@ TILE_PX = 96
 
 def _sheet(faces: pl.DataFrame, crops: CropArchive, captions: Iterable[str]) -> dict[str, Any]:
     """A sheet of aligned faces, in the order of the rows; nothing when there is none."""
-    from identity_pipeline.media.crops import decode_image
     from identity_pipeline.media.sheets import Tile, contact_sheet, encode_jpeg_below
 
     wanted = faces["face_id"].to_list()
     if not wanted:
         return {"picture": "no face to show"}
-    images = dict(crops.decoded(wanted, "aligned_png", decode_image))
+    images = dict(crops.aligned(wanted))
     tiles = [Tile(images[i], text) for i, text in zip(wanted, captions, strict=True)]
     sheet = contact_sheet(tiles, columns=min(SHEET_COLUMNS, len(tiles)), tile_px=TILE_PX)
     data = encode_jpeg_below(sheet, metadata.PICTURE_BYTES)

@@ -112,12 +112,13 @@ class Step:
                 "reused": reused,
                 "dagster/partition_row_count": value.height,
                 **describe(value),
-                **self._providers(),
+                **({} if reused else self._providers()),
                 "rows": metadata.preview(value),
             },
         )
 
     def _providers(self) -> dict[str, Any]:
+        """What really ran each network; asking opens them, so a reused output does not."""
         if not self.models:
             return {}
         return {

@@ -32,6 +32,17 @@ def onnx_providers(wanted: Literal["auto", "cpu", "cuda"]) -> list[str]:
     return ["CUDAExecutionProvider", "CPUExecutionProvider"]
 
 
+def session_options() -> onnxruntime.SessionOptions:
+    """Options of every ONNX session: idle threads sleep instead of spinning.
+
+    Measured on two cores: the same wall-clock time, a fifth to a quarter less CPU, which several
+    videos at once can use.
+    """
+    options = onnxruntime.SessionOptions()
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return options
+
+
 def note_fallback(model: str, asked: list[str], active: list[str]) -> str:
     """The provider that really runs a model; a fallback to the CPU is logged as a warning."""
     provider = active[0]

@@ -20,7 +20,11 @@ from numpy.typing import NDArray
 from identity_pipeline.core.geometry import Box, face_crop_box
 from identity_pipeline.core.vectors import Matrix, normalise
 from identity_pipeline.media.crops import ImageBGR, Region
-from identity_pipeline.models.device import note_fallback, onnx_providers
+from identity_pipeline.models.device import (
+    note_fallback,
+    onnx_providers,
+    session_options,
+)
 from identity_pipeline.models.spaces import EmbeddingSpace
 from identity_pipeline.settings import ModelSettings
 from identity_pipeline.storage.hashing import sha256_of_file
@@ -96,7 +100,12 @@ class FacePack:
 
         tasks = ["detection", "recognition", *LANDMARK_TASKS]
         try:
-            app = FaceAnalysis(str(self.folder), allowed_modules=tasks, providers=self._asked)
+            app = FaceAnalysis(
+                str(self.folder),
+                allowed_modules=tasks,
+                providers=self._asked,
+                sess_options=session_options(),
+            )
         except AssertionError as error:
             raise FacePackError(f"{self.folder} holds no face detector (*.onnx).") from error
         size = (self._settings.det_size, self._settings.det_size)

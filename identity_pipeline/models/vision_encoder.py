@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from identity_pipeline.core.vectors import Matrix, normalise
@@ -120,9 +121,9 @@ class VisionEncoder:
         stacked = np.stack(crops)
         if stacked.shape[1:] != (VISION_PX, VISION_PX, 3):
             raise ValueError(f"expected {VISION_PX} px BGR crops, got {stacked.shape[1:]}")
-        rgb = torch.from_numpy(np.ascontiguousarray(stacked[..., ::-1])).to(self.device)
+        blob = cv2.dnn.blobFromImages(list(stacked), swapRB=True)  # (N, 3, H, W) float32
         mean, std = self._normalisation
-        return (rgb.permute(0, 3, 1, 2).to(torch.float32) - mean) / std
+        return torch.from_numpy(blob).to(self.device).sub_(mean).div_(std)
 
     def _embed_batch(self, crops: Sequence[ImageBGR]) -> Matrix:
         import torch

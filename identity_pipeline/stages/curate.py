@@ -70,7 +70,9 @@ def stability_of(
 
 def buckets_of(landmarks: pl.DataFrame, quality: pl.DataFrame, settings: Settings) -> pl.DataFrame:
     """The table `face_buckets`."""
-    faces = landmarks.join(quality.select("face_id", "luma_mean"), on="face_id", how="left")
+    faces = landmarks.join(
+        quality.select("face_id", "luma_mean", "clipped_share"), on="face_id", how="left"
+    )
     return assign_buckets(faces, settings.buckets)
 
 

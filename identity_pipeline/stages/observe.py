@@ -14,9 +14,10 @@ from identity_pipeline.core.candidates import box_of
 from identity_pipeline.core.expression import expression_ratios, relative_to_neutral
 from identity_pipeline.core.gates import apply_gates
 from identity_pipeline.core.geometry import Box, smooth_boxes
+from identity_pipeline.core.novelty import look_of
 from identity_pipeline.core.occlusion import PATCH_COLUMNS, own_occlusion, patch_colours
 from identity_pipeline.core.pose import pose_from_landmarks_3d
-from identity_pipeline.core.quality import measure_pixels, quality_score
+from identity_pipeline.core.quality import luma_of, measure_pixels, quality_score
 from identity_pipeline.core.vectors import to_series
 from identity_pipeline.media.crops import ImageBGR, Region, body_view, decode_image, face_view
 from identity_pipeline.models.face_pack import FacePack
@@ -62,7 +63,7 @@ def measure_quality(
     width, height = frame_size
     by_id = {row["face_id"]: row for row in detections.iter_rows(named=True)}
     rows = []
-    for n, (face_id, aligned) in enumerate(archive.decoded(None, "aligned_png", decode_image), 1):
+    for n, (face_id, aligned) in enumerate(archive.aligned(None), 1):
         face = by_id[face_id]
         box = box_of(face)
         pixels = measure_pixels(aligned)
@@ -125,7 +126,7 @@ def embed_faces(
     """
     ids: list[str] = []
     vectors: list[NDArray[np.float32]] = []
-    crops = archive.decoded(wanted["face_id"].to_list(), "aligned_png", decode_image)
+    crops = archive.aligned(wanted["face_id"].to_list())
     for batch in _batches(crops, settings.models.recognition_batch):
         ids.extend(face_id for face_id, _ in batch)
         vectors.append(pack.embed([image for _, image in batch]))
@@ -217,7 +218,7 @@ _RELATIVE_COLUMNS = ("eye_open", "mouth_open", "smile", "relative_sharpness")
 def _patches(archive: CropArchive, face_ids: list[str]) -> pl.DataFrame:
     rows = [
         (face_id, *patch_colours(image).ravel().tolist())
-        for face_id, image in archive.decoded(face_ids, "aligned_png", decode_image)
+        for face_id, image in archive.aligned(face_ids)
     ]
     schema = {"face_id": pl.String, **dict.fromkeys(PATCH_COLUMNS, pl.Float32)}
     return pl.DataFrame(rows, schema=schema, orient="row")
@@ -308,6 +309,8 @@ def embed_views(
         matrices["e_vis_body"].append(embedded[len(batch) :])
         ids.extend(face_id for face_id, _ in batch)
         progress("vision_embeddings", len(ids), faces.height, "faces")
+    looks = {face_id: look_of(luma_of(image)) for face_id, image in archive.aligned(list(by_id))}
+    matrices["look"] = [np.stack([looks[face_id] for face_id in ids])] if ids else []
     columns = [
         to_series(name, np.concatenate(parts) if parts else np.zeros((0, 1)))
         for name, parts in matrices.items()

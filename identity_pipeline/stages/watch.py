@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from identity_pipeline.core.frames import laplacian_variance, measure_light, scene_correlation
 from identity_pipeline.core.geometry import Box, region_box
-from identity_pipeline.media.crops import align, cut_region, encode_jpeg, encode_png
+from identity_pipeline.media.crops import align, cut_region, encode_jpeg
 from identity_pipeline.media.luma import frame_luma, thumbnail
 from identity_pipeline.media.video import ImageBGR, SampledFrame, sampled_frames
 from identity_pipeline.models.face_pack import Detections, FacePack
@@ -143,7 +143,7 @@ def _note_faces(
         region = cut_region(frame.bgr, where, box, crops)
         writer.add(
             face_id=face_id,
-            aligned_png=encode_png(align(frame.bgr, points)),
+            aligned=align(frame.bgr, points).tobytes(),
             region_jpeg=encode_jpeg(region.bgr, crops.region_jpeg_quality),
             region_x=region.x,
             region_y=region.y,

@@ -92,16 +92,16 @@ def _table(cases: list[dict[str, Any]], title: str) -> Table:
     table = Table(title=title, title_justify="left")
     steps = list(cases[0]["peak_mb"])
     along = cases[0]["along_mb"]
-    headings = ["minutes", "frames", "faces", "took s", *(f"{step}: peak MB" for step in steps)]
+    headings = ["minutes", "frames", "faces", "took s", *(f"{step}, peak MB" for step in steps)]
     if along:
-        headings.append("MB at 25/50/75/100 % of the pass")
+        headings.append("pass, MB at 1/4, 2/4, 3/4, 4/4")
     for heading in headings:
         table.add_column(heading, justify="right")
     for case in cases:
         cells = [f"{case['minutes']:.1f}", str(case["frames"]), str(case["faces"])]
         cells += [f"{case['took_s']:.0f}", *(f"{case['peak_mb'][step]:.0f}" for step in steps)]
         if along:
-            cells.append("/".join(f"{mb:.0f}" for mb in case["along_mb"]))
+            cells.append(", ".join(f"{mb:.0f}" for mb in case["along_mb"]))
         table.add_row(*cells)
     return table
 
@@ -160,7 +160,7 @@ def main(
             made = long_videos.long_video(clip, folder, length)
             cases.append(_in_own_process(made, pack, analysis_fps, whole_job))
     what = "the whole job" if whole_job else "pass, quality, identity embeddings"
-    console = Console(width=max(110, Console().width))
+    console = Console(width=max(130, Console().width))
     console.print(_table(cases, f"Peak memory: {what}; 1080p, {analysis_fps:g} sampled frames/s"))
     for line in _verdict(cases):
         console.print(line)

@@ -12,6 +12,7 @@ import os
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import click
@@ -86,7 +87,7 @@ def measure(
         bare[one.name].append(sample)
 
     jobs: list[tuple[str, Callable[[], object]]] = [("decoding alone", decode)]
-    jobs += [(f"{one.name} alone", lambda one=one: replay(one)) for one in calls]
+    jobs += [(f"{one.name} alone", partial(replay, one)) for one in calls]
     jobs.append(("the job", lambda: runs.append(run_pipeline(video, hub, groups, kind))))
     if app is not None:
         jobs.append(

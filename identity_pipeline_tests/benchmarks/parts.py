@@ -48,7 +48,7 @@ def decoded_frames(video: Path, limit: int) -> Iterator[NDArray[np.uint8]]:
     """The first frames of a file, as BGR."""
     with av.open(str(video)) as container:
         for frame in islice(container.decode(video=0), limit):
-            yield frame.to_ndarray(format="bgr24")
+            yield np.asarray(frame.to_ndarray(format="bgr24"), dtype=np.uint8)
 
 
 def shortened(video: Path, seconds: float, target: Path) -> Path:
@@ -59,7 +59,7 @@ def shortened(video: Path, seconds: float, target: Path) -> Path:
         for packet in source.demux(given):
             if packet.dts is None or packet.pts is None:
                 continue
-            if float(packet.pts * given.time_base) < seconds:
+            if packet.pts * float(given.time_base or 0) < seconds:
                 packet.stream = stream
                 sink.mux(packet)
     return target

@@ -66,7 +66,7 @@ def seat_box(person: int) -> tuple[float, float, float, float]:
 def candidate(frame: int, person: int = 0, **changes: Any) -> Row:
     """One row of `candidates`: a good frontal face, unless told otherwise.
 
-    `vis` sets both vision vectors; the bins follow from yaw, pitch, luma_mean and occlusion,
+    `vis` sets both vision vectors and the look; the bins follow from yaw, pitch, luma_mean and occlusion,
     `expression` names the expression bin.
     """
     x1, y1, x2, y2 = seat_box(person)
@@ -87,6 +87,7 @@ def candidate(frame: int, person: int = 0, **changes: Any) -> Row:
         "loose_fails": [],
         "unmeasured": [],
         "luma_mean": 120.0,
+        "clipped_share": 0.0,
         "sharpness": 200.0,
         "yaw": 0.0,
         "pitch": 0.0,
@@ -108,6 +109,7 @@ def candidate(frame: int, person: int = 0, **changes: Any) -> Row:
     vector = row.pop("vis")
     row["e_vis_face"] = row["e_vis_face"] or vector
     row["e_vis_body"] = row["e_vis_body"] or vector
+    row["look"] = row["look"] or row["e_vis_face"]
     return row | _bins(row, row.pop("expression"))
 
 
@@ -122,7 +124,7 @@ def _bins(row: Row, expression: str) -> Row:
         "pitch_key": None if isinstance(pitch, str) else pitch.key,
         "expression_bin": expression,
         "occlusion_bin": occlusion_bin(row["occlusion"], buckets),
-        "lighting_bin": lighting_bin(row["luma_mean"], buckets),
+        "lighting_bin": lighting_bin(row["luma_mean"], row["clipped_share"], None, buckets),
         "bucket_key": bucket_key(yaw, pitch, expression),
     }
 

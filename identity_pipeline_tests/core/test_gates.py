@@ -122,8 +122,8 @@ value = st.one_of(st.none(), st.floats(0, 1))
 
 
 @given(
-    score=value, outside=value, area=value, sharp=value, relative=value, luma=value, occlusion=value,
-    passes=st.booleans(),
+    score=value, outside=value, area=value, sharp=value, relative=value, luma=value,
+    occlusion=value, passes=st.booleans(),
 )  # fmt: skip
 @MODEST
 def test_strict_implies_loose(

@@ -125,6 +125,18 @@ def test_a_hard_face_is_not_promoted() -> None:
     assert sets.faces("challenge") == ["000001-0"]
 
 
+@pytest.mark.parametrize("occlusion", [0.2, 0.45])
+def test_a_covered_face_is_in_no_coverage(occlusion: float) -> None:
+    assert sets_of(at(0, yaw=20, occlusion=occlusion)).faces("coverage") == []
+    promoted = sets_of(at(0), at(1, occlusion=occlusion), anchor_max=1, bucket_max=1)
+    assert promoted.faces("coverage") == []
+
+
+def test_the_same_pixels_are_exported_once_whatever_the_encoder_says() -> None:
+    rows = [at(i, yaw=yaw, vis=axis(i), look=axis(9)) for i, yaw in enumerate((0, 20, 50))]
+    assert sum(table.height for table in sets_of(*rows).tables.values()) == 1
+
+
 def test_the_same_look_in_two_buckets_is_exported_once() -> None:
     sets = sets_of(at(0, yaw=20, vis=axis(0)), at(1, yaw=10, strict=False, vis=axis(0)))
     assert sets["coverage"].height == 1

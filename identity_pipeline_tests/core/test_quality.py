@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -43,7 +44,7 @@ def score(aligned: Image, face_px: float = BOX_SIDE, occlusion: float | None = N
 
 def falls(values: list[float], slack: float = 0.0) -> bool:
     """Never rises, and the last is clearly below the first."""
-    steps = all(b <= a + slack for a, b in zip(values, values[1:], strict=False))
+    steps = all(b <= a + slack for a, b in pairwise(values))
     return steps and values[-1] < 0.9 * values[0]
 
 
@@ -178,6 +179,16 @@ def test_the_score_never_rises_under(name: str) -> None:
     values = [score(degrade(amount)) for amount in amounts]
     assert falls(values, slack=1e-3), values
     assert score(face()) >= values[0] - 1e-3
+
+
+@pytest.mark.parametrize("sigma", [3, 8, 16])
+def test_noise_does_not_pass_for_sharpness(sigma: float) -> None:
+    """A blurred face gains nothing from the grain of a high ISO."""
+    blurred = cv2.GaussianBlur(face(), (0, 0), 3).astype(np.uint8)
+    noise = np.random.default_rng(2).normal(0, sigma, (112, 112, 1))
+    grainy = np.clip(np.round(blurred + noise), 0, 255).astype(np.uint8)
+    assert measure_pixels(grainy).sharpness > 3 * measure_pixels(blurred).sharpness
+    assert score(grainy) <= score(blurred) + 0.01
 
 
 def test_the_score_falls_as_the_face_gets_smaller() -> None:

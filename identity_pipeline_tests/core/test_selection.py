@@ -121,12 +121,30 @@ def test_what_was_replaced_is_no_longer_a_reason_to_be_old() -> None:
     assert decisions(rows)[1:] == [("replace", "better_quality"), ("add", "novel")]
 
 
-def test_a_new_body_makes_a_face_new() -> None:
+@pytest.mark.parametrize(
+    ("degrees", "look", "expected"),
+    [
+        (20, axis(1), ("add", "novel")),  # the face has hardly changed, the body has
+        (10, axis(1), ("reject", "too_similar")),  # the same face again
+        (20, axis(0), ("reject", "too_similar")),  # the same pixels again
+    ],
+)
+def test_a_new_body_makes_a_face_new_unless_it_is_the_same_picture(
+    degrees: float, look: list[float], expected: tuple[str, str]
+) -> None:
+    face = plane(degrees, 64)
     rows = decide(
-        candidate(0, e_vis_face=axis(0), e_vis_body=axis(0)),
-        candidate(1, e_vis_face=axis(0), e_vis_body=axis(1)),
+        candidate(0, e_vis_face=axis(0), e_vis_body=axis(0), look=axis(0)),
+        candidate(1, e_vis_face=face, e_vis_body=axis(1), look=look),
     )
-    assert decisions(rows)[1] == ("add", "novel")
+    assert decisions(rows)[1] == expected
+    assert rows[1]["novelty"] == 1.0
+
+
+@pytest.mark.parametrize("occlusion", [0.1, 0.45])
+def test_a_covered_face_fills_no_bucket(occlusion: float) -> None:
+    rows = decide(candidate(0, occlusion=occlusion), candidate(1, quality_score=0.1))
+    assert decisions(rows) == [("reject", "covered"), ("save", "bucket_empty")]
 
 
 @pytest.mark.parametrize(
@@ -146,7 +164,7 @@ def test_a_pose_without_a_bucket_is_rejected(changes: dict[str, Any], reason: st
 
 
 @pytest.mark.parametrize(
-    "hard", [{"luma_mean": 30.0}, {"luma_mean": 215.0}, {"occlusion": 0.2}, {"occlusion": 0.45}]
+    "hard", [{"luma_mean": 30.0}, {"luma_mean": 215.0}, {"clipped_share": 0.3}]
 )
 def test_any_plain_face_beats_any_hard_one(hard: dict[str, float]) -> None:
     first_hard = decide(

@@ -145,9 +145,7 @@ def swept(tmp_path: Path) -> Iterator[Inbox]:
 def sweep(inbox: Inbox, later_s: float = SETTLED_SECONDS + 60) -> list[str]:
     resources = build_defs(inbox.resource).resources
     assert resources
-    moment = datetime.fromtimestamp(
-        datetime.now(tz=UTC).timestamp() + later_s, UTC
-    )
+    moment = datetime.fromtimestamp(datetime.now(tz=UTC).timestamp() + later_s, UTC)
     with dg.build_schedule_context(
         instance=inbox.instance,
         scheduled_execution_time=moment,

@@ -85,7 +85,8 @@ def test_every_exported_image_shows_one_whole_face(
         assert len(found.scores) == 1, f"{path.name} of {clip} shows {len(found.scores)} faces"
         box = Box(*(float(v) for v in found.boxes[0]))
         moved = Box(box.x1 + crop.x1, box.y1 + crop.y1, box.x2 + crop.x1, box.y2 + crop.y1)
-        assert moved.iou(face) > 0.6
+        # Of a face behind the bar a tight picture may show the detector only the free half.
+        assert moved.intersection(face).area > 0.8 * moved.area
 
 
 @pytest.mark.parametrize("clip", RIDES)
@@ -96,12 +97,7 @@ def test_tunnel_flash_bar_and_blur_are_called_what_they_are(
     for path, meta in single_metas(real_library, clip):
         happened = frames[meta["frame_idx"]]
         assert not happened["motion_blur"], f"{path.name} of {clip} is blurred"
-        if happened["lighting"] == "dark":
-            assert meta["lighting_bin"] == "dark", f"{path.name} of {clip}"
-        if meta["lighting_bin"] == "dark":
-            assert happened["lighting"] == "dark", f"{path.name} of {clip}"
-        if meta["lighting_bin"] == "overexposed":
-            assert happened["lighting"] == "overexposed", f"{path.name} of {clip}"
+        assert meta["lighting_bin"] == happened["lighting"], f"{path.name} of {clip}"
         if meta["occlusion_bin"] == "heavy":
             assert happened["occluder"], f"{path.name} of {clip}"
 
@@ -147,12 +143,15 @@ def test_each_rider_has_anchors_or_a_reason_why_not(real_library: VideoLibrary, 
 def test_nothing_near_identical_is_exported_twice(real_library: VideoLibrary, clip: str) -> None:
     vision = real_library.table("vision_embeddings", clip)
     vectors = dict(zip(vision["face_id"], vision["e_vis_face"].to_list(), strict=True))
+    looks = dict(zip(vision["face_id"], vision["look"].to_list(), strict=True))
     for person in {m["person_id"] for _, m in single_metas(real_library, clip)}:
         faces = [m for _, m in single_metas(real_library, clip) if m["person_id"] == person]
         assert len({f["face_id"] for f in faces}) == len(faces)
         for a, b in combinations(faces, 2):
             cosine = float(np.dot(vectors[a["face_id"]], vectors[b["face_id"]]))
             assert cosine <= 0.97 + 1e-6, f"{a['face_id']} and {b['face_id']} of {clip}"
+            alike = float(np.dot(looks[a["face_id"]], looks[b["face_id"]]))
+            assert alike <= 0.97 + 1e-6, f"{a['face_id']} and {b['face_id']} of {clip}"
 
 
 @pytest.mark.parametrize("clip", RIDES)
@@ -168,8 +167,9 @@ def test_coverage_holds_the_buckets_that_the_clip_shows(
         selection = real_library.table("selection", clip)
         mine = selection.filter(pl.col("person_id") == person["person_id"][0])
         stopped = mine["stop_reason"][0] == "coverage_satisfied"
+        plain = person.filter(pl.col("occlusion_bin").is_in(["none", "unknown"]))
         for axis in ("yaw_key", "pitch_key"):
-            reached, filled = set(person[axis].drop_nulls()), set(kept[axis].drop_nulls())
+            reached, filled = set(plain[axis].drop_nulls()), set(kept[axis].drop_nulls())
             assert stopped or len(filled) >= len(reached) - 1, f"{axis}: {filled} of {reached}"
 
 

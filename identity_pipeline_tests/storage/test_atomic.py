@@ -1,0 +1,119 @@
+"""Whole or not at all: a crash in the middle leaves what was there before."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from identity_pipeline.storage import atomic
+
+ROOT = Path(__file__).parents[2]
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_bytes_are_written_and_nothing_else_is_left(tmp_path: Path) -> None:
+    atomic.write_bytes(tmp_path / "deep" / "a.bin", b"new")
+    assert (tmp_path / "deep" / "a.bin").read_bytes() == b"new"
+    assert names(tmp_path / "deep") == ["a.bin"]
+
+
+def test_an_error_while_writing_keeps_the_old_file(tmp_path: Path) -> None:
+    target = tmp_path / "a.bin"
+    target.write_bytes(b"old")
+
+    def fail(path: Path) -> None:
+        path.write_bytes(b"half")
+        assert target.read_bytes() == b"old"
+        raise RuntimeError("disk is on fire")
+
+    with pytest.raises(RuntimeError, match="fire"):
+        atomic.write_with(target, fail)
+    assert target.read_bytes() == b"old"
+    assert names(tmp_path) == ["a.bin"]
+
+
+def killed_while(code: str, folder: Path) -> None:
+    """Runs code that ends by SIGKILL in the middle of its write."""
+    script = "import os, signal\nfrom pathlib import Path\n"
+    script += "from identity_pipeline.storage import atomic\n"
+    script += f"folder = Path({str(folder)!r})\n"
+    script += "def die(): os.kill(os.getpid(), signal.SIGKILL)\n" + code
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, check=False)
+    assert done.returncode == -signal.SIGKILL
+
+
+def test_a_killed_writer_leaves_the_old_file(tmp_path: Path) -> None:
+    (tmp_path / "a.bin").write_bytes(b"old")
+    killed_while(
+        "atomic.write_with(folder / 'a.bin', lambda p: (p.write_bytes(b'half'), die()))", tmp_path
+    )
+    assert (tmp_path / "a.bin").read_bytes() == b"old"
+    (left,) = (path for path in tmp_path.iterdir() if path.name != "a.bin")
+    assert atomic.is_temporary(left)
+    assert atomic.sweep_temporaries(tmp_path) == [left]
+    assert names(tmp_path) == ["a.bin"]
+
+
+def test_a_killed_writer_leaves_the_old_folder(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "old").touch()
+    code = "with atomic.new_folder(folder / 'out') as new:\n    (new / 'half').touch(); die()"
+    killed_while(code, tmp_path)
+    assert names(tmp_path / "out") == ["old"]
+    assert len(atomic.sweep_temporaries(tmp_path)) == 1
+    assert names(tmp_path) == ["out"]
+
+
+def test_a_new_folder_takes_the_place_of_the_old_one_whole(tmp_path: Path) -> None:
+    target = tmp_path / "out"
+    for name in ("first", "second"):
+        with atomic.new_folder(target) as folder:
+            (folder / "sub").mkdir()
+            (folder / "sub" / name).touch()
+            assert names(target / "sub") == ["first"] if target.exists() else True
+    assert names(target / "sub") == ["second"]
+    assert names(tmp_path) == ["out"]
+
+
+def test_an_error_while_filling_keeps_the_old_folder(tmp_path: Path) -> None:
+    target = tmp_path / "out"
+    with atomic.new_folder(target) as folder:
+        (folder / "old").touch()
+    with pytest.raises(RuntimeError), atomic.new_folder(target) as folder:
+        (folder / "half").touch()
+        raise RuntimeError
+    assert names(target) == ["old"]
+    assert names(tmp_path) == ["out"]
+
+
+def test_an_error_before_the_first_folder_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError), atomic.new_folder(tmp_path / "out"):
+        raise RuntimeError
+    assert names(tmp_path) == []
+
+
+def test_sweeping_leaves_everything_else_alone(tmp_path: Path) -> None:
+    (tmp_path / "a" / ".partial-x-1-2").mkdir(parents=True)
+    (tmp_path / "a" / ".partial-x-1-2" / "inner").touch()
+    (tmp_path / "a" / ".hidden").touch()
+    (tmp_path / "partial-looking").touch()
+    assert len(atomic.sweep_temporaries(tmp_path)) == 1
+    assert names(tmp_path) == ["a", "partial-looking"]
+    assert names(tmp_path / "a") == [".hidden"]
+
+
+def test_equal_values_are_equal_json(tmp_path: Path) -> None:
+    one, two = {"b": [1, 2], "a": "é"}, {"a": "é", "b": [1, 2]}
+    assert atomic.json_bytes(one) == atomic.json_bytes(two)
+    atomic.write_json(tmp_path / "a.json", one)
+    assert (tmp_path / "a.json").read_text().endswith("}\n")
+    assert "é" in (tmp_path / "a.json").read_text()
