@@ -527,6 +527,14 @@ class SelectionSettings(Group):
         ge=0,
         le=1,
     )
+    covered_from: float = tunable(
+        0.2,
+        "From this occlusion ratio pose and expression are not sure, and a face is no coverage.",
+        unit="share",
+        source="real ride clips (4 people): bar 0.31 and more, 99 % of the other faces below 0.2",
+        ge=0,
+        le=1,
+    )
     anchor_min: int = tunable(3, "Anchors wanted.", unit="images", source="seed 003", ge=0)
     anchor_max: int = tunable(5, "Anchors at most.", unit="images", source="seed 003", ge=1)
     anchor_yaw_max: float = tunable(

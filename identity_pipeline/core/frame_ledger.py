@@ -314,7 +314,7 @@ def _rejected(decision: Entry, reason: str, rival: object, selection: SelectionS
         "buckets.pitch_edges).",
         "pose_unknown": "Its head pose could not be measured.",
         "covered": "A part of it is covered, so its pose and expression are not sure "
-        "(buckets.occlusion_partial_from).",
+        "(selection.covered_from).",
     }
     return {"state": "beyond_bins", "reason": reason, "would_change": sentences[reason]}
 

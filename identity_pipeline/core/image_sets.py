@@ -150,7 +150,7 @@ def build_coverage_set(
             names = 0
             for row in members:
                 full = names >= (settings.bucket_max if table[row]["kept"] else 1)
-                unfit = is_hard(table[row]) or is_covered(table[row])
+                unfit = is_hard(table[row]) or is_covered(table[row], settings)
                 spare = unfit and not table[row]["kept"]
                 if full or spare or row in exported:
                     continue
@@ -191,7 +191,10 @@ def _ranked_by_person(rows: list[Row]) -> pl.DataFrame:
 
 
 def challenge_kind(settings: SelectionSettings) -> pl.Expr:
-    """`dark`, `overexposed`, `occluded` or `pose`, in this order; null for an ordinary face."""
+    """`dark`, `overexposed`, `occluded` or `pose`, in this order; null for an ordinary face.
+
+    The pose of a covered face is not sure, so it makes no challenge by itself.
+    """
     extreme = (pl.col("yaw").abs() >= settings.challenge_yaw_from) | (
         pl.col("pitch").abs() >= settings.challenge_pitch_from
     )
@@ -200,7 +203,7 @@ def challenge_kind(settings: SelectionSettings) -> pl.Expr:
         .then(pl.col("lighting_bin"))
         .when(pl.col("occlusion_bin") == "heavy")
         .then(pl.lit("occluded"))
-        .when(extreme)
+        .when(extreme & (pl.col("occlusion").fill_null(0.0) < settings.covered_from))
         .then(pl.lit("pose"))
     )
 

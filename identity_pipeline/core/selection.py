@@ -10,7 +10,7 @@ add        novel                 new to the person's saved set, and room in the 
 reject     beaten_in_bucket      no better than what the bucket holds, and its bucket full
 reject     too_similar           room in the bucket, but not new, or the same picture again
 reject     hard_condition        dark or overexposed, and its bucket holds another face
-reject     covered               partly or heavily covered: its pose and expression are not sure
+reject     covered               its pose and expression are not sure
 reject     beyond_bins           pose outside the bins
 reject     pose_unknown          pose not measured
 reject     after_stop            the coverage was satisfied before
@@ -133,7 +133,7 @@ def _decide(
     if not isinstance(bucket, str):
         beyond = BEYOND in (face["yaw_bin"], face["pitch_bin"])
         return _decision("reject", "beyond_bins" if beyond else "pose_unknown", new)
-    if is_covered(face):
+    if is_covered(face, settings):
         return _decision("reject", "covered", new)
     held = state.buckets.setdefault(bucket, [])
     if not held:
@@ -185,9 +185,10 @@ def is_hard(face: Row) -> bool:
     return face["lighting_bin"] in ("dark", "overexposed")
 
 
-def is_covered(face: Row) -> bool:
+def is_covered(face: Row, settings: SelectionSettings) -> bool:
     """Something hides a part of the face: what landmarks say of it is not sure."""
-    return face["occlusion_bin"] in ("partial", "heavy")
+    occlusion = face["occlusion"]
+    return occlusion is not None and float(str(occlusion)) >= settings.covered_from
 
 
 def preference(face: Row) -> float:

@@ -15,7 +15,7 @@ from identity_pipeline.core.expression import expression_ratios, relative_to_neu
 from identity_pipeline.core.gates import apply_gates
 from identity_pipeline.core.geometry import Box, smooth_boxes
 from identity_pipeline.core.novelty import look_of
-from identity_pipeline.core.occlusion import PATCH_COLUMNS, own_occlusion, patch_colours
+from identity_pipeline.core.occlusion import PATCH_COLUMNS, own_occlusion, patch_features
 from identity_pipeline.core.pose import pose_from_landmarks_3d
 from identity_pipeline.core.quality import luma_of, measure_pixels, quality_score
 from identity_pipeline.core.vectors import to_series
@@ -217,7 +217,7 @@ _RELATIVE_COLUMNS = ("eye_open", "mouth_open", "smile", "relative_sharpness")
 
 def _patches(archive: CropArchive, face_ids: list[str]) -> pl.DataFrame:
     rows = [
-        (face_id, *patch_colours(image).ravel().tolist())
+        (face_id, *patch_features(image).ravel().tolist())
         for face_id, image in archive.aligned(face_ids)
     ]
     schema = {"face_id": pl.String, **dict.fromkeys(PATCH_COLUMNS, pl.Float32)}

@@ -66,8 +66,8 @@ def seat_box(person: int) -> tuple[float, float, float, float]:
 def candidate(frame: int, person: int = 0, **changes: Any) -> Row:
     """One row of `candidates`: a good frontal face, unless told otherwise.
 
-    `vis` sets both vision vectors and the look; the bins follow from yaw, pitch, luma_mean and occlusion,
-    `expression` names the expression bin.
+    `vis` sets both vision vectors and the look; the bins follow from yaw, pitch, light and
+    occlusion, `expression` names the expression bin.
     """
     x1, y1, x2, y2 = seat_box(person)
     row: Row = dict.fromkeys(TABLES["candidates"])

@@ -152,7 +152,7 @@ def test_after_the_selection_every_reason_is_told() -> None:
         candidate(5, quality_score=0.9, vis=axis(4), clipped_share=0.3, stable_score=0.36),
         candidate(6, yaw=48.0, vis=plane(45, 64)),  # beyond; taken by the challenge set
         candidate(7, yaw=None, vis=axis(5)),
-        candidate(8, occlusion=0.2, vis=axis(6)),
+        candidate(8, occlusion=0.3, vis=axis(6)),
     ]
     rows = [{**row, "strict": False} for row in rows]
     table, _, sets = account(candidates(*rows))

@@ -125,7 +125,7 @@ def test_a_hard_face_is_not_promoted() -> None:
     assert sets.faces("challenge") == ["000001-0"]
 
 
-@pytest.mark.parametrize("occlusion", [0.2, 0.45])
+@pytest.mark.parametrize("occlusion", [0.21, 0.45])
 def test_a_covered_face_is_in_no_coverage(occlusion: float) -> None:
     assert sets_of(at(0, yaw=20, occlusion=occlusion)).faces("coverage") == []
     promoted = sets_of(at(0), at(1, occlusion=occlusion), anchor_max=1, bucket_max=1)

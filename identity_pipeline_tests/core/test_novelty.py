@@ -20,7 +20,6 @@ from identity_pipeline.core.novelty import (
 from identity_pipeline.core.vectors import normalise
 from identity_pipeline_tests.core.builders import MODEST, plane
 
-
 LIMIT = Likeness(0.97, 0.97)
 
 

@@ -17,7 +17,7 @@ from identity_pipeline.core.occlusion import (
     PATCH_COLUMNS,
     PATCHES,
     own_occlusion,
-    patch_colours,
+    patch_features,
 )
 from identity_pipeline_tests.core.builders import face_picture
 
@@ -29,7 +29,7 @@ def row(image: Image | None, **changes: Any) -> dict[str, Any]:
     base = {"person_id": 0, "strict": True, "yaw": 0.0, "occlusion": None}
     colours = [None] * len(PATCH_COLUMNS)
     if image is not None:
-        colours = patch_colours(image).ravel().tolist()
+        colours = patch_features(image).ravel().tolist()
     return {**base, **dict(zip(PATCH_COLUMNS, colours, strict=True)), **changes}
 
 

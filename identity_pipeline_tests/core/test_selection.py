@@ -141,10 +141,19 @@ def test_a_new_body_makes_a_face_new_unless_it_is_the_same_picture(
     assert rows[1]["novelty"] == 1.0
 
 
-@pytest.mark.parametrize("occlusion", [0.1, 0.45])
+@pytest.mark.parametrize("occlusion", [0.25, 0.45])
 def test_a_covered_face_fills_no_bucket(occlusion: float) -> None:
-    rows = decide(candidate(0, occlusion=occlusion), candidate(1, quality_score=0.1))
+    settings = SelectionSettings(covered_from=0.25)
+    rows = decide(
+        candidate(0, occlusion=occlusion), candidate(1, quality_score=0.1), settings=settings
+    )
     assert decisions(rows) == [("reject", "covered"), ("save", "bucket_empty")]
+
+
+@pytest.mark.parametrize("occlusion", [0.2499, 0.0, None])
+def test_a_face_in_view_or_unmeasured_is_not_covered(occlusion: float | None) -> None:
+    rows = decide(candidate(0, occlusion=occlusion), settings=SelectionSettings(covered_from=0.25))
+    assert decisions(rows) == [("save", "bucket_empty")]
 
 
 @pytest.mark.parametrize(

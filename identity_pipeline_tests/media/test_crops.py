@@ -51,7 +51,7 @@ def disc(image: Image) -> tuple[float, float, float, float]:
     height=st.floats(60, 280),
     dx=st.floats(-5, 5),
     dy=st.floats(-5, 5),
-    out=st.sampled_from([(224, 224), (112, 160), (60, 30)]),
+    out=st.sampled_from([(224, 224), (112, 160), (160, 80)]),
 )
 @FEW
 def test_a_circle_stays_a_circle_and_lands_where_it_should(
@@ -63,8 +63,8 @@ def test_a_circle_stays_a_circle_and_lands_where_it_should(
     assert crop.shape == (out[1], out[0], 3)
     scale = min(out[0] / width, out[1] / height)
     x, y, rx, ry = disc(crop)
-    assert rx == pytest.approx(ry, rel=0.06)
-    assert rx == pytest.approx(24 * scale, rel=0.06)
+    assert rx == pytest.approx(ry, rel=0.05, abs=0.6)
+    assert rx == pytest.approx(24 * scale, rel=0.05, abs=0.6)
     assert x == pytest.approx(out[0] / 2 - dx * scale, abs=1 + scale)
     assert y == pytest.approx(out[1] / 2 - dy * scale, abs=1 + scale)
 
