@@ -540,6 +540,14 @@ class SelectionSettings(Group):
     anchor_yaw_max: float = tunable(
         15.0, "Largest |yaw| of an anchor.", unit="degrees", source="ancestors", ge=0, le=90
     )
+    anchor_pitch_max: float = tunable(
+        20.0,
+        "Largest |pitch| of an anchor.",
+        unit="degrees",
+        source="design: cameras sit up to 10 degrees off, see the field notes",
+        ge=0,
+        le=90,
+    )
     anchor_gap_s: float = tunable(1.5, "Time between anchors.", unit="s", source="ancestors", ge=0)
     anchor_cos_max: float = tunable(
         0.90, "Largest vision cosine of two anchors.", unit="cosine", source="ancestors", ge=0, le=1

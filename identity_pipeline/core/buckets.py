@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
+from identity_pipeline.core.gates import measured
 from identity_pipeline.schemas import TABLES
 from identity_pipeline.settings import BucketSettings
 
@@ -43,7 +44,8 @@ def axis_bins(edges: Sequence[float], names: Sequence[str] | None = None) -> lis
 
 def bin_of(value: float | None, edges: Sequence[float], bins: Sequence[Bin]) -> Bin | str:
     """The bin of a value, `beyond`, or `unknown` for None and NaN."""
-    if value is None or np.isnan(value):
+    value = measured(value)
+    if value is None:
         return UNKNOWN
     if value < edges[0] or value > edges[-1]:
         return BEYOND
@@ -58,14 +60,17 @@ def expression_bin(
 
     `unknown` as soon as a value that would be looked at is unmeasured.
     """
+    eye_open = measured(eye_open)
     if eye_open is None:
         return UNKNOWN
     if eye_open < settings.eyes_closed_below:
         return "eyes_closed"
+    smile = measured(smile)
     if smile is None:
         return UNKNOWN
     if smile >= settings.smile_from:
         return "smile"
+    mouth_open = measured(mouth_open)
     if mouth_open is None:
         return UNKNOWN
     return "mouth_open" if mouth_open >= settings.mouth_open_from else "neutral"
@@ -73,6 +78,7 @@ def expression_bin(
 
 def occlusion_bin(occlusion: float | None, settings: BucketSettings) -> str:
     """`none` < 0.1 <= `partial` <= 0.4 < `heavy`, or `unknown`."""
+    occlusion = measured(occlusion)
     if occlusion is None:
         return UNKNOWN
     if occlusion > settings.occlusion_heavy_above:
@@ -94,6 +100,7 @@ def lighting_bin(
         usual_luma: the person's own median; None takes the absolute bound alone.
         settings: bounds.
     """
+    luma_mean, clipped_share = measured(luma_mean), measured(clipped_share)
     if luma_mean is None or clipped_share is None:
         return UNKNOWN
     if luma_mean > settings.overexposed_above or clipped_share >= settings.overexposed_clipped:

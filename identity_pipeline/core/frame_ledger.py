@@ -293,6 +293,15 @@ def _rejected(decision: Entry, reason: str, rival: object, selection: SelectionS
             "would_change": f"It is dark or overexposed, and {rival} is saved for its bucket; only "
             "the challenge set could take it.",
         }
+    if reason == "near_duplicate":
+        return {
+            "state": "too_similar",
+            "reason": reason,
+            "threshold": selection.near_duplicate_look,
+            "rival_face_id": rival,
+            "would_change": f"It is the same picture as {rival} (selection.near_duplicate_cos, "
+            "selection.near_duplicate_look).",
+        }
     if reason == "too_similar":
         return {
             "state": "too_similar",
@@ -342,10 +351,10 @@ def conservation_errors(
     if saved != set(exported):
         errors.append(f"{len(saved ^ set(exported))} faces are saved in one of ledger and sets")
     per_frame = ledger.group_by("frame_idx").len()
-    totals = frames.join(per_frame, on="frame_idx", how="left").with_columns(
-        pl.col("len").fill_null(0)
+    totals = frames.select("frame_idx", "face_count").join(
+        per_frame, on="frame_idx", how="full", coalesce=True
     )
-    wrong = totals.filter(pl.col("len") != pl.col("face_count"))
+    wrong = totals.filter(pl.col("len").fill_null(0) != pl.col("face_count").fill_null(0))
     if wrong.height:
         errors.append(f"{wrong.height} frames have another number of faces in the ledger")
     return errors

@@ -6,6 +6,7 @@ Reason codes are stable: `score_low`, `area_small`, `blurred`, `blurred_for_pers
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -24,10 +25,16 @@ class Requirement(NamedTuple):
     bound: float
 
     def fails(self, value: float | None, unmeasured_passes: bool) -> bool:
-        """Whether a value fails; None is decided by the setting, never silently a pass."""
-        if value is None:
+        """Whether a value fails; None and NaN are decided by the setting, never silently a pass."""
+        known = measured(value)
+        if known is None:
             return not unmeasured_passes
-        return value < self.bound if self.at_least else value > self.bound
+        return known < self.bound if self.at_least else known > self.bound
+
+
+def measured(value: float | None) -> float | None:
+    """The value; None for what is not a number."""
+    return None if value is None or math.isnan(value) else value
 
 
 def loose_requirements(settings: QualitySettings) -> tuple[Requirement, ...]:
@@ -82,7 +89,7 @@ def apply_gates(measures: pl.DataFrame, settings: QualitySettings) -> pl.DataFra
     for row in measures.select(columns).iter_rows(named=True):
         for name, gate in (("strict_fails", strict), ("loose_fails", loose)):
             verdicts[name].append(failures(gate, row, unmeasured_passes=settings.unmeasured_passes))
-        verdicts["unmeasured"].append([c for c in columns if row[c] is None])
+        verdicts["unmeasured"].append([c for c in columns if measured(row[c]) is None])
     return measures.with_columns(
         [pl.Series(name, values, dtype=pl.List(pl.String)) for name, values in verdicts.items()]
     ).with_columns(

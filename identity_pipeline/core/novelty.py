@@ -62,12 +62,18 @@ def novelty(views: Views, row: int, saved: Sequence[int]) -> float:
     )
 
 
+def near_duplicate_of(views: Views, row: int, chosen: Sequence[int], limit: Likeness) -> int | None:
+    """The first chosen row that the face looks the same as; the background does not count."""
+    for other in chosen:
+        vision, look = (float(v[other] @ v[row]) for v in (views.face, views.look))
+        if vision > limit.vision or look > limit.look:
+            return other
+    return None
+
+
 def is_near_duplicate(views: Views, row: int, chosen: Sequence[int], limit: Likeness) -> bool:
-    """Whether the face looks the same as one already chosen; the background does not count."""
-    return bool(chosen) and (
-        nearest_cosine(views.face, row, chosen) > limit.vision
-        or nearest_cosine(views.look, row, chosen) > limit.look
-    )
+    """Whether the face looks the same as one already chosen."""
+    return near_duplicate_of(views, row, chosen, limit) is not None
 
 
 def farthest_first(

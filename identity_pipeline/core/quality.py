@@ -18,6 +18,8 @@ MAX_GAIN = 6.0
 """Sharpness is measured as if the face were lit to `REFERENCE_LUMA`; darker faces than a sixth of
 that are not amplified further, because what would be measured is noise."""
 
+NOISE_IN_LAPLACIAN = 20.0
+"""White noise of deviation s adds 20 s^2 to the variance of the 4-neighbour Laplacian."""
 SHARPNESS_HALF = 150.0
 """Sharpness at which the sharpness term of the score is one half."""
 NOISE_SCALE = 12.0
@@ -72,20 +74,27 @@ def measure_pixels(aligned_bgr: NDArray[np.uint8]) -> PixelQuality:
         aligned_bgr: (112, 112, 3) crop aligned on the five key points.
 
     Returns:
-        Sharpness is the variance of the Laplacian after scaling the luma to a mean of 128, so that
-        a dark but sharp face is dark and not blurred.
+        Sharpness is the variance of the Laplacian without the share of the noise, as if a darker
+        face were lit to a mean luma of 128: a dark but sharp face is dark and not blurred, and
+        grain is no sharpness.
     """
     luma = luma_of(aligned_bgr)
     mean = float(luma.mean())
-    gain = min(MAX_GAIN, REFERENCE_LUMA / max(mean, 1e-6)) if mean < REFERENCE_LUMA else 1.0
+    noise = estimate_noise(luma)
+    signal = max(0.0, laplacian_variance(luma) - NOISE_IN_LAPLACIAN * noise**2)
     return PixelQuality(
-        sharpness=laplacian_variance(luma) * gain**2,
+        sharpness=signal * _gain(mean) ** 2,
         luma_mean=mean,
         contrast=float(luma.std()),
         clipped_share=float((luma > CLIPPED_ABOVE).mean()),
         crushed_share=float((luma < CRUSHED_BELOW).mean()),
-        noise=estimate_noise(luma),
+        noise=noise,
     )
+
+
+def _gain(luma_mean: float) -> float:
+    """By how much a face is too dark; 1 for one that is bright enough."""
+    return float(np.clip(REFERENCE_LUMA / max(luma_mean, 1e-6), 1.0, MAX_GAIN))
 
 
 def exposure_term(luma_mean: float) -> float:
@@ -98,8 +107,8 @@ def exposure_term(luma_mean: float) -> float:
 def quality_score(pixels: PixelQuality, face_px: float, occlusion: float | None) -> float:
     """One number in [0, 1] that ranks faces of one person.
 
-    The weighted geometric mean of four terms, each in [0, 1]: sharpness S / (S + 150) after the
-    noise's own share of the Laplacian is taken off, size min(1, px / 112), exposure, and noise
+    The weighted geometric mean of four terms, each in [0, 1]: sharpness S / (S + 150 + N), N being
+    the noise's own share of the Laplacian, size min(1, px / 112), exposure, and noise
     exp(-noise / 12); times (1 - occlusion) ** 0.3 where it was measured. It falls under blur,
     darkening, noise and down-scaling, and does not change when a sharp picture is enlarged.
     Frontality and the detector's score are left out: they would bias every bucket that is not
@@ -110,13 +119,10 @@ def quality_score(pixels: PixelQuality, face_px: float, occlusion: float | None)
         face_px: longer side of the face box in source pixels.
         occlusion: ratio in [0, 1], or None when unmeasured.
     """
-    # White noise of deviation s adds 20 s^2 to the variance of the 4-neighbour Laplacian; the
-    # same gain as in `measure_pixels` applies.
-    gain = REFERENCE_LUMA / max(pixels.luma_mean, 1e-6)
-    gain = min(MAX_GAIN, gain) if gain > 1 else 1.0
-    signal = max(0.0, pixels.sharpness - 20.0 * (gain * pixels.noise) ** 2)
+    # A few per cent of strong noise survive its subtraction; beside the noise they are little.
+    grain = NOISE_IN_LAPLACIAN * (_gain(pixels.luma_mean) * pixels.noise) ** 2
     terms = {
-        "sharpness": signal / (signal + SHARPNESS_HALF),
+        "sharpness": pixels.sharpness / (pixels.sharpness + SHARPNESS_HALF + grain),
         "size": min(1.0, face_px / FULL_SIZE_PX),
         "exposure": exposure_term(pixels.luma_mean),
         "noise": float(np.exp(-pixels.noise / NOISE_SCALE)),

@@ -8,7 +8,8 @@ save       bucket_empty          nothing of its bucket was saved
 replace    better_quality        better than the bucket's best by more than the gain
 add        novel                 new to the person's saved set, and room in the bucket
 reject     beaten_in_bucket      no better than what the bucket holds, and its bucket full
-reject     too_similar           room in the bucket, but not new, or the same picture again
+reject     too_similar           room in the bucket, but not new
+reject     near_duplicate        room in the bucket, but the same picture as one that is saved
 reject     hard_condition        dark or overexposed, and its bucket holds another face
 reject     covered               its pose and expression are not sure
 reject     beyond_bins           pose outside the bins
@@ -28,7 +29,7 @@ from identity_pipeline.core.buckets import BEYOND, EXPRESSIONS
 from identity_pipeline.core.novelty import (
     Likeness,
     Views,
-    is_near_duplicate,
+    near_duplicate_of,
     nearest_cosine,
     novelty,
 )
@@ -88,11 +89,18 @@ def likeness(settings: SelectionSettings) -> Likeness:
     return Likeness(settings.near_duplicate_cos, settings.near_duplicate_look)
 
 
+def is_frontal(settings: SelectionSettings) -> pl.Expr:
+    """Within the anchors' yaw and pitch."""
+    return (pl.col("yaw").abs() <= settings.anchor_yaw_max) & (
+        pl.col("pitch").abs() <= settings.anchor_pitch_max
+    )
+
+
 def anchor_eligible(settings: SelectionSettings) -> pl.Expr:
     """Strict, near frontal, eyes not closed, in plain view and normal light."""
     return (
         pl.col("strict")
-        & (pl.col("yaw").abs() <= settings.anchor_yaw_max)
+        & is_frontal(settings)
         & (pl.col("expression_bin") != "eyes_closed")
         & pl.col("occlusion_bin").is_in(["none", "unknown"])
         & (pl.col("lighting_bin") == "normal")
@@ -161,9 +169,10 @@ def _contest(
         return _decision("reject", "hard_condition", new, table[best])
     if len(held) >= settings.bucket_max:
         return _decision("reject", "beaten_in_bucket", new, table[best])
-    if new >= settings.novelty_min and not is_near_duplicate(
-        views, row, state.saved, likeness(settings)
-    ):
+    twin = near_duplicate_of(views, row, state.saved, likeness(settings))
+    if twin is not None:
+        return _decision("reject", "near_duplicate", new, table[twin])
+    if new >= settings.novelty_min:
         held.append(row)
         return _decision("add", "novel", new)
     nearest = max(state.saved, key=lambda r: (nearest_cosine(views.face, row, [r]), -r))

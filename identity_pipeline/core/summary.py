@@ -10,7 +10,7 @@ import polars as pl
 
 from identity_pipeline.core.buckets import EXPRESSIONS
 from identity_pipeline.core.image_sets import challenge_kind
-from identity_pipeline.core.selection import anchor_eligible, coverage_counts
+from identity_pipeline.core.selection import anchor_eligible, coverage_counts, is_frontal
 from identity_pipeline.settings import BucketSettings, SelectionSettings
 
 CONDITIONING = {
@@ -81,15 +81,19 @@ def anchor_causes(
     counts: Counter[str] = Counter()
     times = anchors["timestamp_ms"].to_list()
     chosen = set(anchors["face_id"].to_list())
-    rows = candidates.with_columns(eligible=anchor_eligible(settings))
+    rows = candidates.with_columns(
+        eligible=anchor_eligible(settings), frontal=is_frontal(settings).fill_null(False)
+    )
     for face in rows.iter_rows(named=True):
         if face["face_id"] in chosen:
             continue
         near = any(abs(face["timestamp_ms"] - t) < settings.anchor_gap_s * 1000 for t in times)
         if not face["strict"]:
             counts["not_strict"] += 1
-        elif not face["eligible"]:
+        elif not face["frontal"]:
             counts["not_frontal"] += 1
+        elif not face["eligible"]:
+            counts["not_plain"] += 1
         else:
             counts["too_close_in_time" if near else "too_alike"] += 1
     return counts.most_common()

@@ -97,10 +97,10 @@ def split_tracklet(
 ) -> list[Fragment]:
     """Cuts a tracklet where its identity changes.
 
-    Two tests. A change point: the two parts of the tracklet before and after some face have means
-    closer to each other than `split_cos` nowhere (a swap for good, which hides in the overall
-    mean). A run: at least `split_run` successive embedded faces stay below `split_cos` of the mean
-    (a swap for a while). Both recurse. Cuts fall half-way between two embedded faces.
+    Two tests. A segment: the mean of some stretch of faces is farther than `split_cos` from the
+    mean of the rest (a swap hides in the overall mean when it lasts). A run: at least `split_run`
+    successive embedded faces stay below `split_cos` of the overall mean. Both recurse. Cuts fall
+    half-way between two embedded faces.
     """
     embedded = [r for r in rows if r in vectors]
     sequence = np.stack([vectors[r] for r in embedded]) if embedded else np.zeros((0, 1))
@@ -130,8 +130,9 @@ def identity_changes(sequence: NDArray[np.floating], split_cos: float, run: int)
 
 
 def _changes(sequence: NDArray[np.floating], offset: int, split_cos: float, run: int) -> set[int]:
-    at = _change_point(sequence, split_cos, run)
-    cuts = {at} if at is not None else _run_bounds(sequence, split_cos, run)
+    segment = _foreign_segment(sequence, split_cos, run)
+    cuts = set(segment) if segment else _run_bounds(sequence, split_cos, run)
+    cuts -= {0, len(sequence)}
     if not cuts:
         return set()
     bounds = [0, *sorted(cuts), len(sequence)]
@@ -141,17 +142,41 @@ def _changes(sequence: NDArray[np.floating], offset: int, split_cos: float, run:
     return found
 
 
-def _change_point(sequence: NDArray[np.floating], split_cos: float, run: int) -> int | None:
-    """The face at which the means before and after are least alike, if below `split_cos`."""
+MAX_BOUNDS = 1000
+"""A longer sequence is only cut at every n-th face: the test below is quadratic in the bounds."""
+
+
+def _foreign_segment(
+    sequence: NDArray[np.floating], split_cos: float, run: int
+) -> tuple[int, int] | None:
+    """The segment whose mean is least like the mean of the rest, if below `split_cos`.
+
+    A segment at either end is a swap for good, one in the middle a swap for a while. Both sides
+    hold at least `run` faces.
+
+    Returns:
+        Its first face, and the first face after it.
+    """
     n = len(sequence)
     if n < 2 * run:
         return None
-    sums = np.cumsum(sequence, axis=0, dtype=np.float64)
-    before, after = sums[run - 1 : n - run], sums[-1] - sums[run - 1 : n - run]
-    norms = np.linalg.norm(before, axis=1) * np.linalg.norm(after, axis=1)
-    cosines = (before * after).sum(axis=1) / np.maximum(norms, 1e-12)
-    least = int(np.argmin(cosines))
-    return least + run if cosines[least] < split_cos else None
+    step = -(-n // MAX_BOUNDS)
+    at = np.unique(np.append(np.arange(0, n, step), n))
+    sums = np.vstack([np.zeros(sequence.shape[1]), np.cumsum(sequence, axis=0, dtype=np.float64)])
+    sums = sums[at]
+    gram = sums @ sums.T
+    square = np.diag(gram)
+    inside = square[:, None] + square[None, :] - 2 * gram  # |sum of the segment|^2
+    with_all = gram[:, -1][None, :] - gram[:, -1][:, None]  # segment . total
+    outside = square[-1] - 2 * with_all + inside
+    lengths = at[None, :] - at[:, None]
+    allowed = (lengths >= run) & (n - lengths >= run)
+    norms = np.sqrt(np.clip(inside, 1e-12, None) * np.clip(outside, 1e-12, None))
+    cosines = np.where(allowed, (with_all - inside) / norms, 1.0)
+    start, end = np.unravel_index(int(np.argmin(np.round(cosines, 9))), cosines.shape)
+    if cosines[start, end] >= split_cos:
+        return None
+    return int(at[start]), int(at[end])
 
 
 def _run_bounds(sequence: NDArray[np.floating], split_cos: float, run: int) -> set[int]:

@@ -95,22 +95,25 @@ def cut_region(frame: ImageBGR, box: Box, face: Box, settings: CropSettings) -> 
     native = cut_native(frame, box)
     if scale < 1.0:
         size = (max(1, round(native.shape[1] * scale)), max(1, round(native.shape[0] * scale)))
-        native = _pixels(cv2.resize(halved(native, scale), size, interpolation=cv2.INTER_LINEAR))
+        native = _pixels(cv2.resize(halved(native, scale)[0], size, interpolation=cv2.INTER_LINEAR))
     return Region(native, box.x1, box.y1, scale)
 
 
-def halved(image: ImageBGR, scale: float) -> ImageBGR:
+def halved(image: ImageBGR, scale: float) -> tuple[ImageBGR, int]:
     """The picture halved by exact area averaging until at most one more halving is left to do.
 
-    What follows may then be linear without aliasing. Much faster than area averaging by an odd
-    factor (measured: 1.4 instead of 2.7 ms for the region of a 300 px face).
+    Returned with the factor by which it became smaller. What follows may then be linear without
+    aliasing. Much faster than area averaging by an odd factor (measured: 1.4 instead of 2.7 ms for
+    the region of a 300 px face).
     """
+    times = 1
     while scale <= HALVE_FROM and min(image.shape[:2]) >= 4:
         even = image[: image.shape[0] // 2 * 2, : image.shape[1] // 2 * 2]
         size = (even.shape[1] // 2, even.shape[0] // 2)
         image = _pixels(cv2.resize(even, size, interpolation=cv2.INTER_AREA))
         scale *= 2
-    return image
+        times *= 2
+    return image, times
 
 
 def _pixels(image: NDArray[Any]) -> ImageBGR:
@@ -137,8 +140,7 @@ def align(frame: ImageBGR, key_points: NDArray[np.floating]) -> ImageBGR:
             np.clip(np.ceil(spots.max(axis=0)) + 1, [x1 + 1, y1 + 1], high).astype(int).tolist()
         )
         part = frame[y1:y2, x1:x2]
-        frame = halved(part, scale)
-        times = round(part.shape[0] / frame.shape[0])
+        frame, times = halved(part, scale)
         # Pixel centres: x of the part lies at (x + 0.5) / times - 0.5 after the halving.
         points = (points + 0.5 - [x1, y1]) / times - 0.5
         matrix = similarity_transform(points, ARCFACE_TEMPLATE_112)

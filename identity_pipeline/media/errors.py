@@ -7,8 +7,9 @@ class VideoError(Exception):
     """A video that cannot be processed, whatever is retried.
 
     Attributes:
-        code: stable reason code: `missing`, `empty`, `too_large`, `not_a_video`, `no_video_stream`,
-            `absurd_dimensions`, `too_long`, `truncated`, `no_frames`, `unreadable_frame`.
+        code: stable reason code: `missing`, `empty`, `changed`, `too_large`, `not_a_video`,
+            `unknown_codec`, `no_video_stream`, `absurd_dimensions`, `too_long`, `truncated`,
+            `no_frames`, `unreadable_frame`.
         sentence: what is wrong and what to do next.
     """
 

@@ -80,6 +80,10 @@ def _video_stream(container: InputContainer, path: Path) -> VideoStream:
             f"{path.name} holds sound or data but no pictures; is it the right file?",
         )
     stream = container.streams.video[0]
+    if stream.codec_context is None:
+        raise VideoError(
+            "unknown_codec", f"{path.name} is in a format that cannot be decoded here; convert it."
+        )
     stream.thread_type = "AUTO"
     return stream
 
@@ -147,27 +151,32 @@ def _duration_ms(container: InputContainer, stream: VideoStream) -> float | None
 
 
 def _first_rotation(container: InputContainer, path: Path) -> int:
-    for frame in _decoded(container, path):
+    for frame, _ in _decoded(container, path):
         return frame.rotation % 360
     raise VideoError(
         "no_frames", f"{path.name} holds no readable picture; copy it again from the camera."
     )
 
 
-def _decoded(container: InputContainer, path: Path) -> Iterator[VideoFrame]:
-    """All frames that can be decoded; damaged packets are skipped, a broken container ends it."""
+def _decoded(container: InputContainer, path: Path) -> Iterator[tuple[VideoFrame, bool]]:
+    """All frames that can be decoded, and whether something before each was damaged.
+
+    Damaged packets are skipped; a broken container ends it, and the caller judges the shortfall
+    against the declared duration.
+    """
     packets = container.demux(video=0)
+    damaged = False
     while True:
         try:
             packet = next(packets)
-        except StopIteration:
+        except (StopIteration, FFmpegError):
             return
-        except FFmpegError:
-            return  # the shortfall is judged by the caller against the declared duration
         try:
-            yield from packet.decode()
+            for frame in packet.decode():
+                yield frame, damaged
+                damaged = False
         except FFmpegError:
-            continue
+            damaged = True
 
 
 def upright(bgr: ImageBGR, rotation: int) -> ImageBGR:
@@ -214,37 +223,42 @@ def sampled_frames(path: Path, settings: VideoSettings) -> Iterator[SampledFrame
         clock = SamplingClock(settings.analysis_fps)
         first_ms: float | None = None
         last_ms = 0.0
-        for frame_idx, frame, pts, timestamp_ms in _timed(container, stream, path):
+        for frame_idx, (frame, damaged), pts, timestamp_ms in _timed(container, stream, path):
             first_ms = timestamp_ms if first_ms is None else first_ms
             last_ms = timestamp_ms
             if clock.takes(timestamp_ms - first_ms):
-                error = "corrupt picture" if frame.is_corrupt else None
+                error = "damaged data" if damaged or frame.is_corrupt else None
                 yield SampledFrame(frame_idx, pts, timestamp_ms, _image(frame), error)
     if first_ms is None:
         raise VideoError("no_frames", f"{path.name} holds no readable picture.")
-    _check_complete(path, last_ms - first_ms, declared, settings)
+    rate = float(stream.average_rate or 10)
+    _check_complete(path, last_ms - first_ms, declared, 3000 / rate, settings)
 
 
 def _timed(
     container: InputContainer, stream: VideoStream, path: Path
-) -> Iterator[tuple[int, VideoFrame, int, float]]:
+) -> Iterator[tuple[int, tuple[VideoFrame, bool], int, float]]:
     """Frames with index, pts and time; a frame without pts follows its predecessor by 1 / fps."""
     base = stream.time_base or Fraction(1, 1000)
     step = round(1 / (float(stream.average_rate or 30) * float(base)))
     previous: int | None = None
-    for frame_idx, frame in enumerate(_decoded(container, path)):
+    for frame_idx, (frame, damaged) in enumerate(_decoded(container, path)):
         pts = frame.pts if frame.pts is not None else (0 if previous is None else previous + step)
         previous = pts
-        yield frame_idx, frame, pts, float(pts * base * 1000)
+        yield frame_idx, (frame, damaged), pts, float(pts * base * 1000)
 
 
 def _check_complete(
-    path: Path, read_ms: float, declared_ms: float | None, settings: VideoSettings
+    path: Path,
+    read_ms: float,
+    declared_ms: float | None,
+    grace_ms: float,
+    settings: VideoSettings,
 ) -> None:
     if declared_ms is None or settings.allow_truncated:
         return
-    # Short clips legitimately end one long frame early, hence the second of grace.
-    if read_ms < settings.truncated_share * declared_ms - 1000:
+    # The last picture has a duration of its own, and so may the sound after it.
+    if read_ms < settings.truncated_share * declared_ms - max(grace_ms, 250.0):
         raise VideoError(
             "truncated",
             f"{path.name} ends after {read_ms / 1000:.1f} of {declared_ms / 1000:.1f} s; copy it "
@@ -253,44 +267,99 @@ def _check_complete(
 
 
 def frames_at(path: Path, wanted: Iterable[tuple[int, int]]) -> Iterator[tuple[int, ImageBGR]]:
-    """Single upright frames by seeking, each decoded from the key frame before it.
+    """Single upright frames by seeking, each decoded from a key frame before it.
+
+    Some containers (MPEG-TS, AVI with B-frames) seek past the wanted frame: it is then looked for
+    from farther back, and at last by counting frames from the start.
 
     Args:
         path: the video.
         wanted: (frame_idx, pts) of the frames, as `sampled_frames` gave them.
 
     Yields:
-        (frame_idx, image) in ascending order of pts; neighbours share one seek.
+        (frame_idx, image) of each wanted frame, in the order in which they are found.
 
     Raises:
         VideoError: a frame is not found again.
     """
-    todo = sorted(set(wanted), key=lambda item: item[1])
-    if not todo:
+    missing = sorted(set(wanted), key=lambda item: item[1])
+    if not missing:
         return
     with _open(path) as container:
         stream = _video_stream(container, path)
-        i = 0
-        while i < len(todo):
-            container.seek(todo[i][1], stream=stream, backward=True, any_frame=False)
-            start = i
-            for frame in container.decode(stream):
-                if frame.pts is None or frame.pts < todo[i][1]:
-                    continue
-                if frame.pts > todo[i][1]:
+        for group in _neighbours(missing, stream):
+            for back_s in SEEK_BACK_S:
+                if not group:
                     break
-                yield todo[i][0], _image(frame)
-                i += 1
-                if i == len(todo) or _worth_a_seek(todo[i][1] - frame.pts, stream):
-                    break
-            if i == start:
+                for found, image in _found_near(container, stream, path, group, back_s):
+                    group.remove(found)
+                    yield found[0], image
+            for found, image in _found_by_counting(path, group):
+                group.remove(found)
+                yield found[0], image
+            if group:
                 raise VideoError(
                     "unreadable_frame",
-                    f"frame {todo[i][0]} of {path.name} was not found again at pts {todo[i][1]}; "
-                    "has the file changed? Register it anew.",
+                    f"frame {group[0][0]} of {path.name} was not found again at pts "
+                    f"{group[0][1]}; has the file changed? Register it anew.",
                 )
 
 
-def _worth_a_seek(distance_pts: int, stream: VideoStream) -> bool:
-    """Two seconds apart or more: decoding on would cost more than a usual group of pictures."""
-    return bool(stream.time_base and distance_pts * stream.time_base >= 2)
+SEEK_BACK_S = (0.0, 2.0, 10.0)
+"""How far before a wanted frame a seek aims, one try after the other."""
+NEIGHBOURS_S = 2.0
+"""Frames that are nearer share a seek: decoding on costs less than a usual group of pictures."""
+REORDERING_S = 1.0
+"""Frames may come this much out of order."""
+
+
+def _neighbours(
+    frames: list[tuple[int, int]], stream: VideoStream
+) -> Iterator[list[tuple[int, int]]]:
+    base = stream.time_base or Fraction(1, 1000)
+    group: list[tuple[int, int]] = []
+    for frame in frames:
+        if group and (frame[1] - group[-1][1]) * base >= NEIGHBOURS_S:
+            yield group
+            group = []
+        group.append(frame)
+    if group:
+        yield group
+
+
+def _found_near(
+    container: InputContainer,
+    stream: VideoStream,
+    path: Path,
+    group: list[tuple[int, int]],
+    back_s: float,
+) -> Iterator[tuple[tuple[int, int], ImageBGR]]:
+    """Frames of a group by their pts, after seeking to `back_s` before its first."""
+    base = stream.time_base or Fraction(1, 1000)
+    by_pts = {pts: (frame_idx, pts) for frame_idx, pts in group}
+    last = group[-1][1] + round(REORDERING_S / base)
+    try:
+        container.seek(group[0][1] - round(back_s / base), stream=stream, backward=True)
+    except FFmpegError:
+        return  # some containers refuse to seek before their start
+    for frame, _ in _decoded(container, path):
+        if frame.pts in by_pts:
+            yield by_pts.pop(frame.pts), _image(frame)
+        if not by_pts or (frame.pts is not None and frame.pts > last):
+            return
+
+
+def _found_by_counting(
+    path: Path, group: list[tuple[int, int]]
+) -> Iterator[tuple[tuple[int, int], ImageBGR]]:
+    """Frames of a group by their position in the video, which is decoded from the start."""
+    by_index = {frame_idx: (frame_idx, pts) for frame_idx, pts in group}
+    if not by_index:
+        return
+    with _open(path) as container:
+        _video_stream(container, path)
+        for frame_idx, (frame, _) in enumerate(_decoded(container, path)):
+            if frame_idx in by_index:
+                yield by_index.pop(frame_idx), _image(frame)
+            if not by_index:
+                return

@@ -86,6 +86,7 @@ CAUSES: Final = {
     "too_alike": "looked too much like a better one",
     "near_duplicate": "looked almost the same as an exported image",
     "not_frontal": "were not frontal enough",
+    "not_plain": "had closed eyes, were covered, dark or overexposed",
     "not_strict": "did not pass the strict quality gate",
     "not_stable": "were not surely this person",
     "not_extreme": "were neither extreme in pose nor dark, overexposed or covered",

@@ -97,12 +97,17 @@ class VideoRegistry:
     def find(self, name: str) -> Registration | None:
         """The video meant by a person: an id, a file name, or an unambiguous beginning of an id."""
         records = list(self.all())
-        exact = [r for r in records if name in (r.video_id, r.path, Path(r.path).name)]
+        exact = [r for r in records if name in _names(r)]
         starts = [r for r in records if r.video_id.startswith(name)]
         for matches in (exact, starts):
             if len(matches) == 1:
                 return matches[0]
         return None
+
+
+def _names(record: Registration) -> set[str]:
+    paths = (record.path, *record.links)
+    return {record.video_id, *paths, *(Path(path).name for path in paths)}
 
 
 def _load(path: Path) -> Registration:

@@ -162,7 +162,6 @@ def test_the_usual_light_is_the_median_of_the_person() -> None:
     assert table["lighting_bin"].to_list() == ["normal"] * 3 + ["dark", "normal", "normal"]
 
 
-@pytest.mark.xfail(strict=True, reason="only None is unmeasured here; NaN falls into the last bin")
 def test_not_a_number_is_unknown_everywhere() -> None:
     found = (
         occlusion_bin(NAN, S),

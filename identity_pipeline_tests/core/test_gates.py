@@ -112,7 +112,6 @@ def test_what_is_not_measured_is_said_and_the_setting_decides(column: str) -> No
     assert len(stern["loose_fails"]) == 1
 
 
-@pytest.mark.xfail(strict=True, reason="Requirement.fails: NaN compares false and so passes")
 def test_not_a_number_is_no_silent_pass() -> None:
     row = verdict(relative_sharpness=float("nan"))
     assert row["unmeasured"] == ["relative_sharpness"] or not row["strict"]

@@ -181,9 +181,6 @@ def test_the_score_never_rises_under(name: str) -> None:
     assert score(face()) >= values[0] - 1e-3
 
 
-@pytest.mark.xfail(
-    strict=True, reason="quality_score: what is left of the noise counts as sharpness"
-)
 @pytest.mark.parametrize("sigma", [3, 8, 16])
 def test_noise_does_not_pass_for_sharpness(sigma: float) -> None:
     """A blurred face gains nothing from the grain of a high ISO."""

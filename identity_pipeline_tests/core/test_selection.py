@@ -46,9 +46,9 @@ def test_an_empty_bucket_saves_whatever_comes() -> None:
 @pytest.mark.parametrize(
     ("quality", "expected"),
     [
-        (0.75, ("reject", "too_similar")),  # exactly the gain is not better by more than it
+        (0.75, ("reject", "near_duplicate")),  # exactly the gain is not better by more than it
         (0.7500001, ("replace", "better_quality")),
-        (0.2, ("reject", "too_similar")),
+        (0.2, ("reject", "near_duplicate")),
     ],
 )
 def test_a_face_replaces_the_best_only_by_more_than_the_gain(
@@ -108,7 +108,7 @@ def test_the_resembled_face_is_named_even_in_another_bucket() -> None:
     rows = decide(
         candidate(0, yaw=20, vis=axis(1)), candidate(1, vis=axis(0)), candidate(2, vis=axis(1))
     )
-    assert rows[2]["reason"] == "too_similar"
+    assert rows[2]["reason"] == "near_duplicate"
     assert rows[2]["rival_face_id"] == "000000-0"
 
 
@@ -125,8 +125,8 @@ def test_what_was_replaced_is_no_longer_a_reason_to_be_old() -> None:
     ("degrees", "look", "expected"),
     [
         (20, axis(1), ("add", "novel")),  # the face has hardly changed, the body has
-        (10, axis(1), ("reject", "too_similar")),  # the same face again
-        (20, axis(0), ("reject", "too_similar")),  # the same pixels again
+        (10, axis(1), ("reject", "near_duplicate")),  # the same face again
+        (20, axis(0), ("reject", "near_duplicate")),  # the same pixels again
     ],
 )
 def test_a_new_body_makes_a_face_new_unless_it_is_the_same_picture(

@@ -116,7 +116,6 @@ def test_the_causes_of_missing_anchors() -> None:
     }  # fmt: skip
 
 
-@pytest.mark.xfail(strict=True, reason="anchor_causes: whatever is not eligible is 'not_frontal'")
 @pytest.mark.parametrize(
     "changes", [{"luma_mean": 30.0}, {"occlusion": 0.2}, {"expression": "eyes_closed"}]
 )

@@ -64,10 +64,6 @@ def test_an_excursion_is_cut_out_and_the_rest_stitched() -> None:
     assert tracks(faces) == [0] * 12 + [1] * 4 + [0] * 12
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="an excursion longer than a third of the tracklet hides in the mean and in both halves",
-)
 @pytest.mark.parametrize("lengths", [(10, 10, 10), (20, 10, 4), (30, 15, 10)])
 def test_a_long_excursion_is_cut_out_too(lengths: tuple[int, int, int]) -> None:
     a, b, c = lengths

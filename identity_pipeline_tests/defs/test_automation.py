@@ -138,7 +138,9 @@ def test_arrivals_are_finished_waiting_or_done_and_never_two_of_them(
 @pytest.fixture
 def swept(tmp_path: Path) -> Iterator[Inbox]:
     """An inbox whose instance has storage, as schedules ask for."""
-    with dg.DagsterInstance.local_temp(str(tmp_path / "home")) as stored:
+    home = tmp_path / "home"
+    home.mkdir()
+    with dg.DagsterInstance.local_temp(str(home)) as stored:
         yield Inbox(tmp_path / "data", stored)
 
 

@@ -215,7 +215,7 @@ def check_seeks(path: Path) -> None:
         assert np.array_equal(found[frame.frame_idx], frame.bgr), frame.frame_idx
     some = frames[::-9]
     together = list(frames_at(path, [(f.frame_idx, f.pts) for f in some]))
-    assert [i for i, _ in together] == sorted(f.frame_idx for f in some)
+    assert sorted(i for i, _ in together) == sorted(f.frame_idx for f in some)
     assert all(np.array_equal(image, frames[i].bgr) for i, image in together)
 
 
@@ -224,9 +224,6 @@ def test_a_frame_found_by_seeking_is_the_frame_of_the_pass(tmp_path: Path, name:
     check_seeks(write(tmp_path / name, 40, **FORMATS[name]))  # type: ignore[arg-type]
 
 
-@pytest.mark.xfail(
-    strict=True, reason="frames_at gives up when the seek lands after the wanted frame"
-)
 @pytest.mark.parametrize("name", SEEKS_TOO_FAR)
 def test_a_seek_that_lands_too_late_is_tried_again_earlier(tmp_path: Path, name: str) -> None:
     check_seeks(write(tmp_path / name, 40, **SEEKS_TOO_FAR[name]))  # type: ignore[arg-type]
@@ -311,13 +308,10 @@ def test_dimensions_that_no_camera_has_are_refused(tmp_path: Path, width: int, h
     assert code_of(lambda: probe(path, ALL)) in ("absurd_dimensions", "not_a_video")
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AttributeError, reason="probe: codec_context is None without a decoder"
-)
 def test_a_codec_that_nobody_knows_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "u.mp4", 5)
     path.write_bytes(path.read_bytes().replace(b"avc1", b"zzzz"))
-    assert code_of(lambda: probe(path, ALL)) in ("not_a_video", "no_frames", "no_video_stream")
+    assert code_of(lambda: probe(path, ALL)) == "unknown_codec"
 
 
 def test_a_clip_cut_off_before_its_index_is_no_video(tmp_path: Path) -> None:
@@ -347,9 +341,6 @@ def test_a_damaged_picture_does_not_end_the_video(tmp_path: Path) -> None:
     assert frames[-1].timestamp_ms == pytest.approx(119 / 30 * 1000, abs=1)
 
 
-@pytest.mark.xfail(
-    strict=True, raises=av.error.InvalidDataError, reason="frames_at lets decoder errors through"
-)
 def test_frames_beside_a_damaged_one_are_found_again(tmp_path: Path) -> None:
     path = damaged(write(tmp_path / "d.mp4", 120, options={"x264-params": "keyint=30:bframes=2"}))
     frames = list(sampled_frames(path, ALL))

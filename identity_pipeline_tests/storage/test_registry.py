@@ -149,7 +149,6 @@ def test_a_video_is_found_by_what_a_person_would_type(layout: Layout) -> None:
     assert registry.find("nothing") is None
 
 
-@pytest.mark.xfail(strict=True, reason="VideoRegistry.find looks at the first name only")
 def test_a_video_is_found_under_every_name_it_was_seen_under(layout: Layout) -> None:
     registry = VideoRegistry(layout)
     registry.register(drop(layout, "a.mp4"))
