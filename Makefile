@@ -7,7 +7,10 @@ STAMP := $(VENV)/.installed
 export DAGSTER_HOME := $(CURDIR)
 export PYTHONDONTWRITEBYTECODE := 1
 # What `make demo` works on; see the README.
-DEMO ?=
+BUNDLED := identity_pipeline/bundled
+RIDES ?= $(wildcard $(BUNDLED)/rides/*.mp4)
+MODELS ?= $(wildcard $(BUNDLED)/pack)
+VISION ?= $(wildcard $(BUNDLED)/vision)
 
 .PHONY: help venv demo dev test lint bench format clean
 
@@ -21,6 +24,10 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $(STAMP)
 
 venv: $(STAMP)  ## Install everything into .venv.
+
+demo: venv  ## Turn the rides into image sets and say where they are.
+	@test -n "$(RIDES)" || { echo 'make demo RIDES="ride1.mp4 ride2.mp4"'; exit 2; }
+	$(BIN)/identity-pipeline run $(RIDES) $(if $(MODELS),--models $(MODELS)) $(if $(VISION),--vision $(VISION))
 
 test: venv  ## Run the tests.
 	$(BIN)/python -m pytest
