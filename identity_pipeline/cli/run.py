@@ -69,9 +69,10 @@ class Outcome:
 
 def dagster_instance() -> dg.DagsterInstance:
     """The instance of $DAGSTER_HOME, else of a dagster.yaml here, else one that is forgotten."""
-    if "DAGSTER_HOME" not in os.environ and Path("dagster.yaml").is_file():
-        os.environ["DAGSTER_HOME"] = str(Path.cwd())
-    if "DAGSTER_HOME" in os.environ:
+    home = os.environ.get("DAGSTER_HOME")
+    if not home and Path("dagster.yaml").is_file():
+        home = os.environ["DAGSTER_HOME"] = str(Path.cwd())
+    if home:
         return dg.DagsterInstance.get()
     return dg.DagsterInstance.ephemeral()
 
@@ -124,6 +125,10 @@ def run(
     ):
         outcomes = run_videos(records, groups, progress, instance)
     console.print(summary_table(outcomes, store))
+    for outcome in outcomes:
+        if outcome.succeeded:
+            page = store.layout.export(outcome.record.video_id) / "index.html"
+            console.print(f"Open {page}", soft_wrap=True, highlight=False)
     failed = [outcome.record for outcome in outcomes if not outcome.succeeded]
     for record in failed:
         note = FailureNotes(store.layout).get(record.video_id)
@@ -167,21 +172,19 @@ def run_videos(
 
 
 def summary_table(outcomes: list[Outcome], store: TableStore) -> Table:
-    """Riders, sets and the page of each video."""
+    """Riders and sets of each video."""
     table = Table(title="Image sets", title_justify="left")
     for column in ("video", "riders", "anchor", "coverage", "challenge", "pair"):
         table.add_column(column, justify="left" if column == "video" else "right")
-    table.add_column("page", overflow="fold")
     for outcome in outcomes:
         video_id = outcome.record.video_id
         if not outcome.succeeded:
-            table.add_row(video_id, "[red]failed[/red]", *["-"] * 5)
+            table.add_row(video_id, "[red]failed[/red]", *["-"] * 4)
             continue
         seats = store.read("riders", video_id)["person_id"].drop_nulls().len()
         types = store.read("identity_dataset", video_id)["type"]
         counts = [
             str((types == name).sum()) for name in ("anchor", "coverage", "challenge", "pair")
         ]
-        page = store.layout.export(video_id) / "index.html"
-        table.add_row(video_id, str(seats), *counts, str(page))
+        table.add_row(video_id, str(seats), *counts)
     return table

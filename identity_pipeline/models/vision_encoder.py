@@ -76,7 +76,9 @@ class VisionEncoder:
     def _model(self) -> Any:
         import torch
         from transformers import AutoModel
+        from transformers.utils import logging
 
+        logging.disable_progress_bar()  # a bar per run for what takes a moment
         model = AutoModel.from_pretrained(
             self.folder, local_files_only=True, use_safetensors=True, dtype=torch.float32
         )

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,11 +29,12 @@ FROM_SELECTION_ON = {
 @pytest.fixture(scope="module")
 def done(
     tmp_path_factory: pytest.TempPathFactory, real: Path, real_pack: Path, vision_encoder: Path
-) -> VideoLibrary:
+) -> Iterator[VideoLibrary]:
     """A library in which one short real clip was processed undisturbed."""
-    opened = next(VideoLibrary.open(tmp_path_factory.mktemp("done"), real_pack, vision_encoder))
-    assert opened.run(real / "videos" / f"{CLIP}.mp4").success
-    return opened
+    root = tmp_path_factory.mktemp("done")
+    for opened in VideoLibrary.open(root, real_pack, vision_encoder):
+        assert opened.run(real / "videos" / f"{CLIP}.mp4").success
+        yield opened
 
 
 def test_a_second_run_computes_nothing_and_changes_no_byte(done: VideoLibrary, real: Path) -> None:
