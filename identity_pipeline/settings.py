@@ -89,7 +89,7 @@ class VideoSettings(Group):
         False,
         "Process what can be read of a truncated file instead of failing it.",
         unit="switch",
-        source="design section 7: a truncated file fails with a sentence",
+        source="a truncated file fails with a sentence",
     )
     scene_cut_correlation: float = tunable(
         0.15,
@@ -162,7 +162,7 @@ class TrackingSettings(Group):
         1.0,
         "A tracklet without a detection for longer ends.",
         unit="s",
-        source="ancestors: coast 1-3 s",
+        source="earlier systems: coast 1-3 s",
         ge=0,
         le=10,
     )
@@ -178,7 +178,7 @@ class TrackingSettings(Group):
         0.50,
         "Two tracks whose mean embeddings are at least this close are one.",
         unit="cosine",
-        source="ancestors, momentscan on buffalo_l: same person 0.48-0.80, others <= 0.17",
+        source="momentscan in production on buffalo_l: same person 0.48-0.80, others <= 0.17",
         ge=-1,
         le=1,
     )
@@ -186,7 +186,7 @@ class TrackingSettings(Group):
         0.40,
         "Lower bar for stitching when the runner-up is far behind.",
         unit="cosine",
-        source="ancestors, momentscan",
+        source="momentscan in production",
         ge=-1,
         le=1,
     )
@@ -194,7 +194,7 @@ class TrackingSettings(Group):
         0.15,
         "Lead over the runner-up that the lower bar asks for.",
         unit="cosine",
-        source="ancestors, momentscan",
+        source="momentscan in production",
         ge=0,
         le=2,
     )
@@ -202,7 +202,7 @@ class TrackingSettings(Group):
         0.35,
         "A track is split where the cosine to its own mean stays below this.",
         unit="cosine",
-        source="ancestors, momentscan: identity swaps found in 4 of 15 clips at this value",
+        source="momentscan in production: identity swaps found in 4 of 15 clips at this value",
         ge=-1,
         le=1,
     )
@@ -210,7 +210,7 @@ class TrackingSettings(Group):
         3,
         "Number of successive embedded faces that makes a split.",
         unit="faces",
-        source="ancestors, momentscan",
+        source="momentscan in production",
         ge=2,
     )
 
@@ -219,19 +219,34 @@ class RiderSettings(Group):
     """Who is a rider."""
 
     size_weight: float = tunable(
-        0.4, "Weight of size.", unit="share", source="seed 003", ge=0, le=1
+        0.4,
+        "Weight of size.",
+        unit="share",
+        source="identity_builder design (momentscan)",
+        ge=0,
+        le=1,
     )
     centre_weight: float = tunable(
-        0.3, "Weight of centrality.", unit="share", source="seed 003", ge=0, le=1
+        0.3,
+        "Weight of centrality.",
+        unit="share",
+        source="identity_builder design (momentscan)",
+        ge=0,
+        le=1,
     )
     length_weight: float = tunable(
-        0.3, "Weight of presence.", unit="share", source="seed 003", ge=0, le=1
+        0.3,
+        "Weight of presence.",
+        unit="share",
+        source="identity_builder design (momentscan)",
+        ge=0,
+        le=1,
     )
     min_presence: float = tunable(
         0.10,
         "A rider is seen in at least this share of the sampled frames.",
         unit="share",
-        source="ancestors, momentscan MIN_PERSISTENCE",
+        source="momentscan in production MIN_PERSISTENCE",
         ge=0,
         le=1,
     )
@@ -262,7 +277,7 @@ class CropSettings(Group):
         0.3,
         "Weight of the new box in the smoothed box.",
         unit="share",
-        source="seed 003 (0.3-0.5)",
+        source="identity_builder design (momentscan) (0.3-0.5)",
         gt=0,
         le=1,
     )
@@ -310,10 +325,20 @@ class QualitySettings(Group):
     """Gates and the quality score."""
 
     strict_score: float = tunable(
-        0.7, "Strict: detector score.", unit="score", source="seed 003", ge=0, le=1
+        0.7,
+        "Strict: detector score.",
+        unit="score",
+        source="identity_builder design (momentscan)",
+        ge=0,
+        le=1,
     )
     strict_area: float = tunable(
-        0.01, "Strict: share of the frame.", unit="share", source="seed 003", ge=0, le=1
+        0.01,
+        "Strict: share of the frame.",
+        unit="share",
+        source="identity_builder design (momentscan)",
+        ge=0,
+        le=1,
     )
     strict_sharpness: float = tunable(
         60.0,
@@ -323,16 +348,36 @@ class QualitySettings(Group):
         ge=0,
     )
     strict_luma_min: float = tunable(
-        40.0, "Strict: mean luma of the face.", unit="0-255", source="seed 003", ge=0, le=255
+        40.0,
+        "Strict: mean luma of the face.",
+        unit="0-255",
+        source="identity_builder design (momentscan)",
+        ge=0,
+        le=255,
     )
     strict_luma_max: float = tunable(
-        220.0, "Strict: mean luma of the face.", unit="0-255", source="seed 003", ge=0, le=255
+        220.0,
+        "Strict: mean luma of the face.",
+        unit="0-255",
+        source="identity_builder design (momentscan)",
+        ge=0,
+        le=255,
     )
     strict_occlusion: float = tunable(
-        0.3, "Strict: occlusion ratio.", unit="share", source="seed 003", ge=0, le=1
+        0.3,
+        "Strict: occlusion ratio.",
+        unit="share",
+        source="identity_builder design (momentscan)",
+        ge=0,
+        le=1,
     )
     loose_score: float = tunable(
-        0.5, "Loose: detector score.", unit="score", source="seed 003", ge=0, le=1
+        0.5,
+        "Loose: detector score.",
+        unit="score",
+        source="identity_builder design (momentscan)",
+        ge=0,
+        le=1,
     )
     loose_sharpness: float = tunable(
         40.0,
@@ -359,13 +404,18 @@ class QualitySettings(Group):
         le=1,
     )
     loose_occlusion: float = tunable(
-        0.5, "Loose: occlusion ratio.", unit="share", source="seed 003", ge=0, le=1
+        0.5,
+        "Loose: occlusion ratio.",
+        unit="share",
+        source="identity_builder design (momentscan)",
+        ge=0,
+        le=1,
     )
     max_outside: float = tunable(
         0.02,
         "A face whose box leaves the frame by more than this share of its area is cut off.",
         unit="share",
-        source="ancestors: inside-frame margin 2 %",
+        source="earlier systems: inside-frame margin 2 %",
         ge=0,
         le=1,
     )
@@ -391,14 +441,14 @@ class BucketSettings(Group):
         (-45.0, -30.0, -15.0, -5.0, 5.0, 15.0, 30.0, 45.0),
         "Edges of the yaw bins.",
         unit="degrees",
-        source="seed 003",
+        source="identity_builder design (momentscan)",
         min_length=3,
     )
     pitch_edges: tuple[float, ...] = tunable(
         (-30.0, -10.0, -5.0, 5.0, 10.0, 30.0),
         "Edges of the five pitch bins.",
         unit="degrees",
-        source="design, from the ancestors' report centres",
+        source="design, from identity_builder's report",
         min_length=6,
         max_length=6,
     )
@@ -406,21 +456,31 @@ class BucketSettings(Group):
         0.3,
         "Eye openness, relative to the person's own neutral, below which the eyes are closed.",
         unit="ratio",
-        source="seed 003",
+        source="identity_builder design (momentscan)",
         ge=0,
         le=1,
     )
     smile_from: float = tunable(
-        0.3, "Smile from this value.", unit="ratio", source="seed 003", ge=0, le=1
+        0.3,
+        "Smile from this value.",
+        unit="ratio",
+        source="identity_builder design (momentscan)",
+        ge=0,
+        le=1,
     )
     mouth_open_from: float = tunable(
-        0.3, "Mouth open from this value.", unit="ratio", source="seed 003", ge=0, le=1
+        0.3,
+        "Mouth open from this value.",
+        unit="ratio",
+        source="identity_builder design (momentscan)",
+        ge=0,
+        le=1,
     )
     expression_yaw_max: float = tunable(
         45.0,
         "Beyond this yaw landmarks cannot tell an expression and it is unknown.",
         unit="degrees",
-        source="field notes: landmark expressions fail beyond 30-45 degrees",
+        source="landmark expressions fail beyond 30-45 degrees",
         ge=0,
         le=90,
     )
@@ -432,13 +492,28 @@ class BucketSettings(Group):
         ge=1,
     )
     occlusion_partial_from: float = tunable(
-        0.1, "Partly occluded from.", unit="share", source="seed 003", ge=0, le=1
+        0.1,
+        "Partly occluded from.",
+        unit="share",
+        source="identity_builder design (momentscan)",
+        ge=0,
+        le=1,
     )
     occlusion_heavy_above: float = tunable(
-        0.4, "Heavily occluded above.", unit="share", source="seed 003", ge=0, le=1
+        0.4,
+        "Heavily occluded above.",
+        unit="share",
+        source="identity_builder design (momentscan)",
+        ge=0,
+        le=1,
     )
     dark_below: float = tunable(
-        60.0, "Mean face luma of a dark face.", unit="0-255", source="seed 003", ge=0, le=255
+        60.0,
+        "Mean face luma of a dark face.",
+        unit="0-255",
+        source="identity_builder design (momentscan)",
+        ge=0,
+        le=255,
     )
     dark_relative: float = tunable(
         0.6,
@@ -458,7 +533,12 @@ class BucketSettings(Group):
         le=255,
     )
     overexposed_above: float = tunable(
-        200.0, "Mean face luma of a blown face.", unit="0-255", source="seed 003", ge=0, le=255
+        200.0,
+        "Mean face luma of a blown face.",
+        unit="0-255",
+        source="identity_builder design (momentscan)",
+        ge=0,
+        le=255,
     )
     overexposed_clipped: float = tunable(
         0.2,
@@ -474,20 +554,25 @@ class StabilitySettings(Group):
     """Prototype and identity stability."""
 
     prototype_yaw_max: float = tunable(
-        15.0, "Largest |yaw| of a prototype frame.", unit="degrees", source="seed 003", ge=0, le=90
+        15.0,
+        "Largest |yaw| of a prototype frame.",
+        unit="degrees",
+        source="identity_builder design (momentscan)",
+        ge=0,
+        le=90,
     )
     min_strict_frames: int = tunable(
         3,
         "With fewer strict frames there is no set rather than a bad set.",
         unit="frames",
-        source="seed 003",
+        source="identity_builder design (momentscan)",
         ge=1,
     )
     stable_min: float = tunable(
         0.35,
         "Cosine to the prototype from which a face is stable.",
         unit="cosine",
-        source="seed 003 (0.3-0.4), momentscan: same person 0.48-0.80, others <= 0.17",
+        source="identity_builder design (momentscan) (0.3-0.4), momentscan: same person 0.48-0.80, others <= 0.17",
         ge=-1,
         le=1,
     )
@@ -495,7 +580,7 @@ class StabilitySettings(Group):
         0.05,
         "Lead over the other rider's prototype.",
         unit="cosine",
-        source="ancestors, momentscan",
+        source="momentscan in production",
         ge=0,
         le=2,
     )
@@ -508,9 +593,16 @@ class SelectionSettings(Group):
         0.02, "Quality gain that replaces.", unit="score", source="design", ge=0, le=1
     )
     novelty_min: float = tunable(
-        0.15, "Novelty that adds.", unit="1 - cosine", source="ancestors (cap 0.85)", ge=0, le=2
+        0.15,
+        "Novelty that adds.",
+        unit="1 - cosine",
+        source="earlier systems (cap 0.85)",
+        ge=0,
+        le=2,
     )
-    bucket_max: int = tunable(2, "Images per bucket.", unit="images", source="seed 003", ge=1)
+    bucket_max: int = tunable(
+        2, "Images per bucket.", unit="images", source="identity_builder design (momentscan)", ge=1
+    )
     near_duplicate_cos: float = tunable(
         0.97,
         "Two exported images of one person are never closer than this in the vision space.",
@@ -535,31 +627,55 @@ class SelectionSettings(Group):
         ge=0,
         le=1,
     )
-    anchor_min: int = tunable(3, "Anchors wanted.", unit="images", source="seed 003", ge=0)
-    anchor_max: int = tunable(5, "Anchors at most.", unit="images", source="seed 003", ge=1)
+    anchor_min: int = tunable(
+        3, "Anchors wanted.", unit="images", source="identity_builder design (momentscan)", ge=0
+    )
+    anchor_max: int = tunable(
+        5, "Anchors at most.", unit="images", source="identity_builder design (momentscan)", ge=1
+    )
     anchor_yaw_max: float = tunable(
-        15.0, "Largest |yaw| of an anchor.", unit="degrees", source="ancestors", ge=0, le=90
+        15.0, "Largest |yaw| of an anchor.", unit="degrees", source="earlier systems", ge=0, le=90
     )
     anchor_pitch_max: float = tunable(
         20.0,
         "Largest |pitch| of an anchor.",
         unit="degrees",
-        source="design: cameras sit up to 10 degrees off, see the field notes",
+        source="design: cameras sit up to 10 degrees off",
         ge=0,
         le=90,
     )
-    anchor_gap_s: float = tunable(1.5, "Time between anchors.", unit="s", source="ancestors", ge=0)
+    anchor_gap_s: float = tunable(
+        1.5, "Time between anchors.", unit="s", source="earlier systems", ge=0
+    )
     anchor_cos_max: float = tunable(
-        0.90, "Largest vision cosine of two anchors.", unit="cosine", source="ancestors", ge=0, le=1
+        0.90,
+        "Largest vision cosine of two anchors.",
+        unit="cosine",
+        source="earlier systems",
+        ge=0,
+        le=1,
     )
     challenge_min: int = tunable(
-        5, "Challenge images wanted.", unit="images", source="seed 003", ge=0
+        5,
+        "Challenge images wanted.",
+        unit="images",
+        source="identity_builder design (momentscan)",
+        ge=0,
     )
     challenge_max: int = tunable(
-        8, "Challenge images at most.", unit="images", source="seed 003", ge=1
+        8,
+        "Challenge images at most.",
+        unit="images",
+        source="identity_builder design (momentscan)",
+        ge=1,
     )
     challenge_stable_min: float = tunable(
-        0.40, "Stability of a challenge image.", unit="cosine", source="ancestors", ge=-1, le=1
+        0.40,
+        "Stability of a challenge image.",
+        unit="cosine",
+        source="earlier systems",
+        ge=-1,
+        le=1,
     )
     challenge_yaw_from: float = tunable(
         30.0, "|yaw| of an extreme pose.", unit="degrees", source="outermost yaw bin", ge=0, le=90
@@ -571,22 +687,38 @@ class SelectionSettings(Group):
     pair_iou_max: float = tunable(
         0.05, "Overlap of the two faces in a pair.", unit="IoU", source="design", ge=0, le=1
     )
-    stop_yaw_bins: int = tunable(6, "Yaw bins to stop.", unit="bins", source="seed 003", ge=1)
-    stop_pitch_bins: int = tunable(4, "Pitch bins to stop.", unit="bins", source="seed 003", ge=1)
+    stop_yaw_bins: int = tunable(
+        6, "Yaw bins to stop.", unit="bins", source="identity_builder design (momentscan)", ge=1
+    )
+    stop_pitch_bins: int = tunable(
+        4, "Pitch bins to stop.", unit="bins", source="identity_builder design (momentscan)", ge=1
+    )
     stop_expression_bins: int = tunable(
-        3, "Expression bins to stop.", unit="bins", source="seed 003", ge=1
+        3,
+        "Expression bins to stop.",
+        unit="bins",
+        source="identity_builder design (momentscan)",
+        ge=1,
     )
     stop_window: int = tunable(
-        20, "Candidates in the novelty mean.", unit="candidates", source="seed 003", ge=1
+        20,
+        "Candidates in the novelty mean.",
+        unit="candidates",
+        source="identity_builder design (momentscan)",
+        ge=1,
     )
     stop_novelty: float = tunable(
-        0.08, "Mean novelty of diminishing returns.", unit="1 - cosine", source="seed 003", ge=0
+        0.08,
+        "Mean novelty of diminishing returns.",
+        unit="1 - cosine",
+        source="identity_builder design (momentscan)",
+        ge=0,
     )
     drift_unstable_share: float = tunable(
         0.2,
         "Share of a rider's usable faces that are unstable from which identity drifts.",
         unit="share",
-        source="chosen; seed 003 names the rule without a number",
+        source="chosen; the identity_builder design names the rule without a number",
         ge=0,
         le=1,
     )
@@ -594,14 +726,14 @@ class SelectionSettings(Group):
         8,
         "With fewer buckets saved, diversity is short.",
         unit="buckets",
-        source="chosen; the ancestors' own run filled 17 of 84",
+        source="chosen; identity_builder's own run filled 17 of 84",
         ge=0,
     )
     dark_share: float = tunable(
         0.3,
         "Share of dark candidates from which the ride is dark.",
         unit="share",
-        source="chosen; seed 003 names the rule without a number",
+        source="chosen; the identity_builder design names the rule without a number",
         ge=0,
         le=1,
     )
@@ -625,7 +757,12 @@ class ExportSettings(Group):
         ge=1,
     )
     jpeg_quality: int = tunable(
-        95, "JPEG quality of exported images.", unit="percent", source="ancestors", ge=50, le=100
+        95,
+        "JPEG quality of exported images.",
+        unit="percent",
+        source="earlier systems",
+        ge=50,
+        le=100,
     )
 
 
@@ -639,7 +776,7 @@ class IngestSettings(Group):
         source="containers of on-board cameras",
     )
     max_new_per_tick: int = tunable(
-        50, "New videos per sensor tick.", unit="videos", source="Dagster notes", ge=1
+        50, "New videos per sensor tick.", unit="videos", source="operations", ge=1
     )
     max_retries: int = tunable(
         3,

@@ -19,7 +19,7 @@ CONDITIONING = {
     "short_diversity": (15, 75, 10),
     "dark": (20, 65, 15),
 }
-"""Sampling weights anchor : coverage : challenge in per cent (seed 003). Not counts."""
+"""Sampling weights anchor : coverage : challenge in per cent. Not counts."""
 
 
 @dataclass(frozen=True)
