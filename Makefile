@@ -6,11 +6,13 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export DAGSTER_HOME := $(CURDIR)
 export PYTHONDONTWRITEBYTECODE := 1
-# What `make demo` works on; see the README.
+# What `make demo` works on. Rides, pack and encoder that ship with the package, unless others are
+# named: make demo RIDES="ride1.mp4 ride2.mp4" MODELS=buffalo_l VISION=facebook/dinov2-small
 BUNDLED := identity_pipeline/bundled
 RIDES ?= $(wildcard $(BUNDLED)/rides/*.mp4)
-MODELS ?= $(wildcard $(BUNDLED)/pack)
-VISION ?= $(wildcard $(BUNDLED)/vision)
+MODELS ?=
+VISION ?=
+DEMO_SETTINGS := $(if $(MODELS)$(VISION),,IDENTITY_PIPELINE_SETTINGS=$(BUNDLED)/settings.toml)
 
 .PHONY: help venv demo dev test lint bench format clean
 
@@ -25,9 +27,8 @@ $(STAMP): pyproject.toml constraints.txt
 
 venv: $(STAMP)  ## Install everything into .venv.
 
-demo: venv  ## Turn the rides into image sets and say where they are.
-	@test -n "$(RIDES)" || { echo 'make demo RIDES="ride1.mp4 ride2.mp4"'; exit 2; }
-	$(BIN)/identity-pipeline run $(RIDES) $(if $(MODELS),--models $(MODELS)) $(if $(VISION),--vision $(VISION))
+demo: venv  ## Turn the rides that ship with the package into image sets, offline.
+	$(DEMO_SETTINGS) $(BIN)/identity-pipeline run $(RIDES) $(if $(MODELS),--models $(MODELS)) $(if $(VISION),--vision $(VISION))
 
 test: venv  ## Run the tests.
 	$(BIN)/python -m pytest

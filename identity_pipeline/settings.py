@@ -572,7 +572,8 @@ class StabilitySettings(Group):
         0.35,
         "Cosine to the prototype from which a face is stable.",
         unit="cosine",
-        source="identity_builder design (momentscan) (0.3-0.4), momentscan: same person 0.48-0.80, others <= 0.17",
+        source="identity_builder design (0.3-0.4); momentscan: same person 0.48-0.80, others "
+        "<= 0.17",
         ge=-1,
         le=1,
     )

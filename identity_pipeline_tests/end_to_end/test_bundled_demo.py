@@ -1,0 +1,84 @@
+"""The bundled ride, pack and settings: the demo works offline, and the truth agrees."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import identity_pipeline
+from identity_pipeline.core.geometry import Box
+from identity_pipeline_tests.library import VideoLibrary, reused_assets
+
+BUNDLED = Path(identity_pipeline.__file__).parent / "bundled"
+RIDE = "demo_solo"
+LIMITS = {"one file": 5 * 1024**2, "everything": 25 * 1024**2}
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VideoLibrary]:
+    """The solo ride with the bundled settings, as `make demo` runs it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("IDENTITY_PIPELINE_SETTINGS", str(BUNDLED / "settings.toml"))
+        patch.setenv("HF_HUB_OFFLINE", "1")
+        folders = (BUNDLED / "pack", BUNDLED / "vision")
+        for library in VideoLibrary.open(tmp_path_factory.mktemp("demo"), *folders):
+            assert library.run(BUNDLED / "rides" / f"{RIDE}.mp4").success
+            yield library
+
+
+def truth() -> dict:
+    return json.loads((BUNDLED / "rides" / f"{RIDE}.truth.json").read_text())
+
+
+def metas(demo: VideoLibrary) -> list[dict]:
+    return [json.loads(p.read_text()) for p in sorted(demo.export(RIDE).rglob("*_meta.json"))]
+
+
+def test_the_one_rider_is_found_and_the_bystanders_are_not_riders(demo: VideoLibrary) -> None:
+    assert demo.table("riders", RIDE)["person_id"].drop_nulls().to_list() == [0]
+
+
+def test_the_demo_shows_full_sets(demo: VideoLibrary) -> None:
+    meta = json.loads((demo.export(RIDE) / "person_0" / "meta.json").read_text())
+    assert 3 <= meta["anchor_count"] <= 5
+    assert meta["challenge_count"] >= 5
+    assert int(meta["coverage_buckets_filled"]["yaw"][0]) >= 5
+
+
+def test_every_exported_face_is_the_rider(demo: VideoLibrary) -> None:
+    frames = truth()["frames"]
+    rider = truth()["people"][0]
+    images = metas(demo)
+    assert images
+    for meta in images:
+        faces = {f["person"]: Box(*f["box"]) for f in frames[meta["frame_idx"]]["faces"]}
+        assert faces[rider].iou(Box(*meta["face_bbox"])) > 0.4, meta["face_id"]
+
+
+def test_yaw_has_the_sign_of_the_truth(demo: VideoLibrary) -> None:
+    frames, rider = truth()["frames"], truth()["people"][0]
+    checked = 0
+    for meta in metas(demo):
+        (face,) = [f for f in frames[meta["frame_idx"]]["faces"] if f["person"] == rider]
+        if abs(face["pose"][1]) > 20:
+            assert meta["yaw_deg"] * face["pose"][1] > 0, meta["face_id"]
+            checked += 1
+    assert checked >= 3
+
+
+def test_what_ships_is_small_enough() -> None:
+    files = [p for p in BUNDLED.rglob("*") if p.is_file()]
+    binaries = [p for p in files if p.suffix in (".onnx", ".safetensors", ".mp4")]
+    assert all(p.stat().st_size < LIMITS["one file"] for p in files)
+    assert sum(p.stat().st_size for p in binaries) < LIMITS["everything"]
+
+
+def test_the_demo_does_nothing_twice(demo: VideoLibrary) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("IDENTITY_PIPELINE_SETTINGS", str(BUNDLED / "settings.toml"))
+        again = demo.run(BUNDLED / "rides" / f"{RIDE}.mp4")
+    computed = {name for name, reused in reused_assets(again).items() if not reused}
+    assert computed == {"ride_video"}

@@ -1,0 +1,133 @@
+"""What each network is asked for, as numbers to make small.
+
+Belongs here: losses on tensors. Does not belong here: data or optimisation.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from tools.bundled_models.networks import Detector
+
+# Pairs whose distances say how open eyes and mouth are, and how wide the mouth is.
+_OPENINGS = ((37, 41), (38, 40), (43, 47), (44, 46), (61, 67), (62, 66), (63, 65), (48, 54))
+
+
+def anchor_points(side: int) -> tuple[Tensor, Tensor]:
+    """Place (A, 2) and stride (A,) of every anchor of a square canvas, in the order of the outputs."""
+    places, strides = [], []
+    for stride in Detector.STRIDES:
+        steps = torch.arange(side // stride, dtype=torch.float32) * stride
+        y, x = torch.meshgrid(steps, steps, indexing="ij")
+        place = torch.stack([x, y], -1).reshape(-1, 1, 2).repeat(1, 2, 1).reshape(-1, 2)
+        places.append(place)
+        strides.append(torch.full((len(place),), float(stride)))
+    return torch.cat(places), torch.cat(strides)
+
+
+def detection(
+    outputs: tuple[list[Tensor], ...], labels: Tensor, targets: Tensor, side: int
+) -> dict[str, Tensor]:
+    """Quality-focal score, generalised IoU of boxes, smooth L1 of points over the face's size."""
+    scores, boxes, points = (torch.cat(level, 1) for level in outputs)
+    scores = scores[..., 0]
+    places, strides = anchor_points(side)
+    positive = labels == 1
+    anchor = positive.nonzero(as_tuple=True)[1]
+    centre, stride = places[anchor], strides[anchor][:, None]
+    reach = boxes[positive] * stride
+    predicted = torch.cat([centre - reach[:, :2], centre + reach[:, 2:]], 1)
+    wanted = targets[positive]
+    iou, giou = _ious(predicted, wanted[:, :4])
+    quality = torch.zeros_like(scores)
+    quality[positive] = (0.45 + 0.6 * iou.detach()).clamp(0, 1)
+    weight = (torch.sigmoid(scores).detach() - quality).abs() ** 2
+    score = (F.binary_cross_entropy_with_logits(scores, quality, reduction="none") * weight)[
+        labels >= 0
+    ].sum()
+    size = ((wanted[:, 2] - wanted[:, 0]) * (wanted[:, 3] - wanted[:, 1])).sqrt()[:, None]
+    at = points[positive] * stride + centre.repeat(1, 5)
+    off = F.smooth_l1_loss(at / size, wanted[:, 4:] / size, beta=0.03, reduction="sum") / 10
+    count = max(1, int(positive.sum()))
+    return {
+        "score": 1.5 * score / count,
+        "box": 2 * (1 - giou).sum() / count,
+        "points": 5 * off / count,
+    }
+
+
+def _ious(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    low, high = torch.maximum(a[:, :2], b[:, :2]), torch.minimum(a[:, 2:], b[:, 2:])
+    both = (high - low).clamp(min=0).prod(1)
+    union = (a[:, 2:] - a[:, :2]).prod(1) + (b[:, 2:] - b[:, :2]).prod(1) - both + 1e-6
+    hull = (torch.maximum(a[:, 2:], b[:, 2:]) - torch.minimum(a[:, :2], b[:, :2])).prod(1) + 1e-6
+    iou = both / union
+    return iou, iou - (hull - union) / hull
+
+
+def contrastive(embeddings: Tensor, group: Tensor, temperature: float) -> Tensor:
+    """Supervised contrastive loss: members of a group attract, all others repel."""
+    unit = F.normalize(embeddings)
+    self_mask = torch.eye(len(unit), dtype=torch.bool)
+    logits = (unit @ unit.T / temperature).masked_fill(self_mask, -1e4)
+    same = (group[:, None] == group[None]) & ~self_mask
+    log_share = logits - torch.logsumexp(logits, 1, keepdim=True)
+    return -((log_share * same).sum(1) / same.sum(1).clamp(min=1)).mean()
+
+
+def recognition(
+    embeddings: Tensor, described: Tensor, person: Tensor, wanted: Tensor, temperature: float
+) -> dict[str, Tensor]:
+    """Who it is, and what the person is made of (which the renderer knows exactly)."""
+    return {
+        "contrastive": contrastive(embeddings, person, temperature),
+        "description": 4 * F.smooth_l1_loss(described, wanted),
+    }
+
+
+def _landmark_weights() -> Tensor:
+    weights = torch.ones(68)
+    weights[:17], weights[36:48], weights[48:] = 0.7, 2.0, 1.6
+    return weights[None, :, None]
+
+
+def reading(
+    outputs: tuple[Tensor, Tensor, Tensor], landmarks: Tensor, attributes: Tensor, pose: Tensor
+) -> dict[str, Tensor]:
+    """Landmarks, the openings between them, attributes, pose."""
+    marks, logits, turn = outputs
+    off = (marks - landmarks).abs()
+    near = torch.where(off < 0.02, off * off / 0.04, off - 0.01)
+    near = near * _landmark_weights() * torch.tensor([1.0, 1.0, 0.6])
+    openings = sum(
+        ((marks[:, a] - marks[:, b]) - (landmarks[:, a] - landmarks[:, b])).abs().mean()
+        for a, b in _OPENINGS
+    )
+    return {
+        "landmarks": 20 * near.mean(),
+        "openings": 3 * torch.as_tensor(openings),
+        "attributes": 2 * (torch.sigmoid(logits) - attributes).abs().mean()
+        + 0.5 * F.binary_cross_entropy_with_logits(logits, attributes),
+        "pose": 0.5 * F.smooth_l1_loss(turn, pose, beta=0.1),
+    }
+
+
+def sameness(
+    embeddings: Tensor, targets: Tensor, predicted: Tensor, temperature: float = 0.1
+) -> dict[str, Tensor]:
+    """Embeddings whose cosine follows the distance between pose and expression, whoever it is.
+
+    Each embedding must find its neighbours in the order of the targets (a soft contrastive loss),
+    and pose and attributes must be readable from it.
+    """
+    unit = F.normalize(embeddings)
+    self_mask = torch.eye(len(unit), dtype=torch.bool)
+    distance = torch.cdist(targets, targets)
+    wanted = torch.softmax((-(distance**2) / 0.7).masked_fill(self_mask, -1e4), 1)
+    log_share = torch.log_softmax((unit @ unit.T / temperature).masked_fill(self_mask, -1e4), 1)
+    return {
+        "neighbours": (wanted * ((wanted + 1e-9).log() - log_share)).sum(1).mean(),
+        "reading": 2 * F.smooth_l1_loss(predicted, targets, beta=0.5),
+    }

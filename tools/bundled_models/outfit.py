@@ -1,0 +1,228 @@
+"""What somebody wears and holds up: long hair, hats, glasses, clothes, arms, as small meshes.
+
+Belongs here: parametric meshes in head space (or body space for torso and arms). Does not belong
+here: how they are lit, or when they are worn.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tools.bundled_models.facekit import CLOTH, FRAME, HAIR, HAT, LENS, LIMB, FaceKit, Floats
+from tools.bundled_models.identity import Person, smooth_step
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """A mesh that is seen from both sides, of one material."""
+
+    vertices: Floats
+    triangles: NDArray[np.int32]
+    material: int
+
+
+@dataclass(frozen=True)
+class Outfit:
+    """What one person wears in one video."""
+
+    hat: str | None = None  # None, cap, helmet
+    glasses: bool = False
+    sunglasses: bool = False
+    seed: int = 0  # colours, patterns and the cut of hat and clothes
+    arms: tuple[tuple[float, float, float], ...] = ()  # body-space places of raised hands, cm
+
+
+def _grid(points: NDArray[np.floating], material: int) -> Mesh:
+    """A sheet of rows x columns points."""
+    rows, columns = points.shape[:2]
+    i = np.arange((rows - 1) * (columns - 1))
+    a = i // (columns - 1) * columns + i % (columns - 1)
+    quads = np.concatenate(
+        [np.stack([a, a + 1, a + columns], 1), np.stack([a + 1, a + columns + 1, a + columns], 1)]
+    )
+    return Mesh(points.reshape(-1, 3).astype(np.float32), quads.astype(np.int32), material)
+
+
+def tube(
+    line: NDArray[np.floating], radii: NDArray[np.floating], material: int, sides: int = 10
+) -> Mesh:
+    """A tube around a line of points; zero radii close its ends."""
+    along = np.gradient(line, axis=0)
+    along /= np.linalg.norm(along, axis=1, keepdims=True) + 1e-9
+    side = np.cross(along, [0.13, 0.21, 0.97])
+    side /= np.linalg.norm(side, axis=1, keepdims=True) + 1e-9
+    up = np.cross(along, side)
+    angle = np.linspace(0, 2 * np.pi, sides + 1)
+    ring = side[:, None] * np.cos(angle)[None, :, None] + up[:, None] * np.sin(angle)[None, :, None]
+    return _grid(line[:, None] + ring * np.asarray(radii)[:, None, None], material)
+
+
+@dataclass(frozen=True)
+class _Skull:
+    half_width: float
+    top: float
+    middle: float
+    half_depth: float
+
+
+def _skull(kit: FaceKit, person: Person) -> _Skull:
+    head = person.vertices[kit.is_head]
+    crown = person.vertices[kit.is_head & (kit.neutral[:, 1] > 5)]
+    front, back = float(crown[:, 2].max()), float(crown[:, 2].min())
+    return _Skull(
+        float(np.abs(crown[:, 0]).max()),
+        float(head[:, 1].max()),
+        (front + back) / 2,
+        (front - back) / 2,
+    )
+
+
+def worn_on_head(kit: FaceKit, person: Person, outfit: Outfit) -> list[Mesh]:
+    """Everything that moves with the head."""
+    skull = _skull(kit, person)
+    meshes = []
+    if person.traits.style == "long":
+        meshes.append(_long_hair(person, skull))
+    if outfit.hat:
+        meshes += _hat(person, skull, outfit)
+    if outfit.glasses or outfit.sunglasses:
+        meshes += _glasses(kit, person, skull, outfit.sunglasses)
+    return meshes
+
+
+def _long_hair(person: Person, skull: _Skull) -> Mesh:
+    rng = np.random.default_rng([person.traits.detail_seed, 2])
+    opening = np.radians(rng.uniform(52, 78))
+    around = np.linspace(opening, 2 * np.pi - opening, 40)
+    wave = 0.5 * rng.standard_normal((1, 40))
+    flare = rng.uniform(0, 1)
+    y, angle = np.meshgrid(np.linspace(9, person.traits.length, 16), around, indexing="ij")
+    width = 1 + 0.10 * smooth_step(8, 2, y) + 0.02 * wave * smooth_step(6, -10, y)
+    width = width + 0.12 * smooth_step(0, -16, y) * flare
+    width = width * np.where(y > 4, np.sqrt(np.clip(1 - ((y - 4) / 9) ** 2 * 0.55, 0.2, 1)), 1)
+    thick = person.traits.volume * 0.45
+    x = (skull.half_width + thick) * np.sin(angle) * width
+    z = skull.middle - 0.6 + (skull.half_depth * 0.93 + thick) * np.cos(angle) * width
+    return _grid(np.stack([x, y, z], -1), HAIR)
+
+
+def _hat(person: Person, skull: _Skull, outfit: Outfit) -> list[Mesh]:
+    rng = np.random.default_rng([outfit.seed, 3])
+    helmet = outfit.hat == "helmet"
+    thick = rng.uniform(2.0, 3.2) if helmet else 0.9
+    rim = rng.uniform(6.6, 9.4) if helmet else rng.uniform(7.0, 9.5)
+    rim *= 1 - 0.1 * person.traits.child
+    tilt, drop = rng.uniform(-0.05, 0.22), rng.uniform(2, 6)
+    has_brim, brim, slope = (
+        (not helmet) or rng.random() < 0.5,
+        rng.uniform(3, 7),
+        rng.uniform(0, 0.3),
+    )
+    room = thick + (person.traits.volume * 0.3 if person.traits.style != "bald" else 0)
+    rise, angle = np.meshgrid(
+        np.linspace(0, np.pi / 2, 12), np.linspace(0, 2 * np.pi, 36), indexing="ij"
+    )
+    x = (skull.half_width + room) * np.cos(rise) ** 0.8 * np.sin(angle)
+    z = skull.middle + (skull.half_depth + room + 0.3) * np.cos(rise) ** 0.8 * np.cos(angle)
+    y = rim + (skull.top - rim + thick) * np.sin(rise)
+    y = y + tilt * z * (1 - np.sin(rise))
+    if helmet:
+        behind = np.abs(np.degrees(np.where(angle > np.pi, angle - 2 * np.pi, angle)))
+        y = y - smooth_step(60, 110, behind) * (1 - np.sin(rise)) * drop
+    meshes = [_grid(np.stack([x, y, z], -1), HAT)]
+    if has_brim:
+        side, out = np.meshgrid(
+            np.radians(np.linspace(-62, 62, 20)), np.linspace(0, brim, 5), indexing="ij"
+        )
+        ahead = np.cos(side * 1.35)
+        bx = (skull.half_width + thick) * np.sin(side)
+        bz = skull.middle + (skull.half_depth + thick) * np.cos(side) + out * ahead
+        meshes.append(_grid(np.stack([bx, rim + tilt * bz - out * ahead * slope, bz], -1), HAT))
+    return meshes
+
+
+def _glasses(kit: FaceKit, person: Person, skull: _Skull, dark: bool) -> list[Mesh]:
+    shape, face = person.traits.glasses, person.vertices[kit.landmarks]
+    half_width, half_height, tube_width = shape["half_width"], shape["half_height"], shape["tube"]
+    eyes = face[36:42].mean(0), face[42:48].mean(0)
+    plane = max(float(face[[19, 24, 27], 2].max()) + 0.15, float(eyes[0][2]) + 1.2)
+    angle = np.linspace(0, 2 * np.pi, 28)
+    rim_x = np.sign(np.cos(angle)) * np.abs(np.cos(angle)) ** (2 / shape["power"])
+    rim_y = np.sign(np.sin(angle)) * np.abs(np.sin(angle)) ** (2 / shape["power"])
+    meshes, centres = [], []
+    for eye, side in zip(eyes, (-1, 1), strict=True):
+        cx, cy = eye[0] + side * 0.15, eye[1] - 0.35
+        centres.append((cx, cy))
+        bend = plane - 0.0315 * (cx + rim_x * half_width) ** 2
+
+        def ring(
+            grow: float, ahead: float, cx: float = cx, cy: float = cy, bend: Floats = bend
+        ) -> Floats:
+            x, y = cx + rim_x * (half_width + grow), cy + rim_y * (half_height + grow)
+            return np.stack([x, y, bend + ahead], 1)
+
+        rims = np.stack([ring(-tube_width, 0), ring(0, tube_width), ring(tube_width, 0)])
+        meshes.append(_grid(rims, FRAME))
+        if dark:
+            fan = np.concatenate(
+                [[[cx, cy, plane - 0.0315 * cx * cx + 0.05]], ring(-tube_width * 0.5, 0)]
+            )
+            spokes = np.array([[0, i, i + 1] for i in range(1, len(angle))], np.int32)
+            meshes.append(Mesh(fan.astype(np.float32), spokes, LENS))
+        hinge = plane - 0.0315 * (abs(cx) + half_width) ** 2
+        temple = [
+            (cx + side * half_width, cy + 0.5, hinge),
+            (side * (skull.half_width + 0.15), cy + 0.5, 2.0),
+        ]
+        temple.append((side * (skull.half_width + 0.15), cy + 0.2, -1.0))
+        bar = [[(x, y + tube_width * 1.3, z), (x, y - tube_width * 1.3, z)] for x, y, z in temple]
+        meshes.append(_grid(np.array(bar), FRAME))
+    (x0, y0), (x1, y1) = centres
+    ends = ((x0 + half_width, y0), (x1 - half_width, y1))
+    bridge = [[(x, y + 0.5 + tube_width, plane), (x, y + 0.5 - tube_width, plane)] for x, y in ends]
+    return [*meshes, _grid(np.array(bridge), FRAME)]
+
+
+def body(person: Person, outfit: Outfit) -> list[Mesh]:
+    """Torso and arms: everything that does not move with the head."""
+    rng = np.random.default_rng([outfit.seed, 4])
+    width = rng.uniform(17, 24) * (1 - 0.2 * person.traits.child)
+    sleeve = rng.random() < 0.6
+    u, angle = np.meshgrid(np.linspace(0, 1, 14), np.linspace(0, 2 * np.pi, 32), indexing="ij")
+    reach = np.minimum(1, u * 2.2) ** 0.55
+    x = (7 + (width - 7) * reach) * np.sin(angle)
+    z = -3 + (7.0 + 5 * reach) * np.cos(angle)
+    meshes = [_grid(np.stack([x, -13.5 - u * 32 - 2 * reach, z], -1), CLOTH)]
+    for hand in outfit.arms:
+        meshes += _arm(np.array(hand), width, sleeve)
+    return meshes
+
+
+def _arm(hand: NDArray[np.float64], width: float, sleeve: bool) -> list[Mesh]:
+    side = 1.0 if hand[0] >= 0 else -1.0
+    shoulder = np.array([side * width * 0.9, -20.0, -3.0])
+    middle = (shoulder + hand) / 2
+    elbow = middle + np.array([side * 7.0, -6.0, 4.0])
+    wrist = hand + (elbow - hand) / np.linalg.norm(elbow - hand) * 8
+    upper = np.linspace(shoulder, elbow, 6)
+    lower = np.linspace(elbow, wrist, 6)
+    meshes = [
+        tube(upper, np.linspace(4.6, 3.7, 6), CLOTH),
+        tube(lower, np.linspace(3.8, 2.4, 6), CLOTH if sleeve else LIMB),
+    ]
+    along = (hand - wrist) / np.linalg.norm(hand - wrist)
+    across = np.cross(along, [0.0, 0.0, 1.0])
+    across /= np.linalg.norm(across) + 1e-9
+    for k in range(4):  # the palm, as four overlapping bones, each with its finger
+        offset = across * (k - 1.5) * 1.8
+        start, knuckle = wrist + offset * 0.55, hand + offset
+        spread = along + across * (k - 1.5) * 0.16
+        tip = knuckle + spread / np.linalg.norm(spread) * (6.5 if k in (1, 2) else 5.6)
+        line = np.concatenate([np.linspace(start, knuckle, 4), np.linspace(knuckle, tip, 5)[1:]])
+        meshes.append(tube(line, np.array([1.4, 1.6, 1.5, 1.2, 1.0, 0.95, 0.85, 0.3]), LIMB, 8))
+    thumb = np.linspace(wrist + across * -1.5 * side, hand - across * 5.0 * side - along * 1.0, 5)
+    meshes.append(tube(thumb, np.array([1.5, 1.3, 1.1, 1.0, 0.3]), LIMB, 8))
+    return meshes

@@ -1,0 +1,257 @@
+"""Training, one network a run, counted in samples and seeded.
+
+Belongs here: optimisation and checkpoints (safetensors, the moving average of the weights).
+Does not belong here: data, losses, export.
+Run `python -m bundled_models.train NET --pool FOLDER --out FOLDER` with NET one of detector,
+recogniser, reader, vision. The reader comes first: detector and recogniser begin with its trunk
+(--trunk WEIGHTS) and learn several times faster for it. One thread each unless told otherwise, so
+that two nets train side by side on two cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from tools.bundled_models import losses, networks, vision
+from tools.bundled_models.canvases import CanvasDraws, Canvases
+from tools.bundled_models.datasets import (
+    Draws,
+    PeopleDraws,
+    ReaderCrops,
+    RecogniserCrops,
+    VisionCrops,
+)
+from tools.bundled_models.identity import described, traits_of
+
+Losses = dict[str, Tensor]
+_SAVE_EVERY = 300  # steps
+
+
+@dataclass
+class Task:
+    """One network, its batches and its loss; `loss(batch, progress)` with progress in [0, 1]."""
+
+    model: nn.Module
+    loader: DataLoader[Any]
+    loss: Callable[[Any, float], Losses]
+    rate: float
+    decay: float = 0.02
+
+
+_workers = 0
+
+
+def _loader(dataset: Any, seed: int, **how: Any) -> DataLoader[Any]:
+    ahead: dict[str, Any] = (
+        {"prefetch_factor": 4, "worker_init_fn": _one_thread} if _workers else {}
+    )
+    return DataLoader(
+        dataset, num_workers=_workers, generator=torch.Generator().manual_seed(seed), **ahead, **how
+    )
+
+
+def _one_thread(_: int) -> None:
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
+
+
+def detector_task(pool: Path, samples: int, seed: int) -> Task:
+    model = networks.Detector()
+    batches = samples // 12  # 2/3 of the batches hold 16 canvases, 1/3 hold 5
+
+    def loss(batch: Any, _: float) -> Losses:
+        images, labels, targets = batch
+        outputs = model(images.contiguous(memory_format=torch.channels_last))
+        return losses.detection(outputs, labels, targets, images.shape[-1])
+
+    loader = _loader(Canvases(pool, seed), seed, batch_sampler=CanvasDraws(batches, seed))
+    return Task(model, loader, loss, 1e-3)
+
+
+def recogniser_task(pool: Path, samples: int, seed: int) -> Task:
+    dataset = RecogniserCrops(pool, "train")
+    person = torch.from_numpy(dataset.pool.person)
+    seeds, row = torch.unique(person, return_inverse=True)
+    wanted = torch.from_numpy(np.stack([described(traits_of(int(s))) for s in seeds]))
+    model = networks.Recogniser(described=wanted.shape[1])
+    describe = model.aux
+    assert describe is not None
+
+    def loss(batch: Any, progress: float) -> Losses:
+        images, index = batch
+        embeddings = model(images.contiguous(memory_format=torch.channels_last))
+        temperature = 0.1 if progress < 0.4 else 0.07
+        return losses.recognition(
+            embeddings, describe(embeddings), person[index], wanted[row[index]], temperature
+        )
+
+    loader = _loader(
+        dataset, seed, batch_sampler=PeopleDraws(dataset.pool.person, 48, 4, samples, seed)
+    )
+    return Task(model, loader, loss, 7e-4)
+
+
+def reader_task(pool: Path, samples: int, seed: int) -> Task:
+    dataset = ReaderCrops(pool, "train")
+    model = networks.FaceReader()
+
+    def loss(batch: Any, _: float) -> Losses:
+        images, landmarks, attributes, pose, _index = batch
+        outputs = model(images.contiguous(memory_format=torch.channels_last))
+        return losses.reading(outputs, landmarks, attributes, pose)
+
+    loader = _loader(
+        dataset, seed, batch_size=48, sampler=Draws(len(dataset), samples, seed), drop_last=True
+    )
+    return Task(model, loader, loss, 3e-3, 0.01)
+
+
+def vision_task(pool: Path, samples: int, seed: int) -> Task:
+    dataset = VisionCrops(pool, "train")
+    model = vision.VisionTrainer(dataset.targets.shape[1])
+
+    def loss(batch: Any, _: float) -> Losses:
+        pictures, targets, _index = batch
+        with networks.bfloat16():
+            embeddings, predicted = model(pictures)
+        return losses.sameness(embeddings.float(), targets, predicted.float())
+
+    loader = _loader(
+        dataset, seed, batch_size=96, sampler=Draws(len(dataset), samples, seed), drop_last=True
+    )
+    return Task(model, loader, loss, 1e-3, 0.05)
+
+
+TASKS = {
+    "detector": detector_task,
+    "recogniser": recogniser_task,
+    "reader": reader_task,
+    "vision": vision_task,
+}
+# About two hours on two free CPU cores, all four together; what the shipped nets saw is on the model card.
+SAMPLES = {"detector": 45_000, "recogniser": 300_000, "reader": 300_000, "vision": 50_000}
+
+
+def learning_rate(progress: float, rate: float) -> float:
+    """Warm-up over 5 % of the samples, then half a cosine."""
+    return (
+        rate
+        * min(1.0, progress / 0.05 + 0.02)
+        * (0.5 + 0.5 * math.cos(math.pi * min(1.0, progress)))
+        + 1e-6
+    )
+
+
+def begin_with_trunk(model: nn.Module, weights: dict[str, Tensor]) -> None:
+    """Copy the part that the face networks share."""
+    own = model.state_dict()
+    shared = {
+        key: value for key, value in weights.items() if key.startswith("trunk.") and key in own
+    }
+    if not shared:
+        raise ValueError("no shared trunk in these weights")
+    model.load_state_dict(shared, strict=False)
+
+
+class Average:
+    """The moving average of a model's weights and buffers: what is saved and exported."""
+
+    def __init__(self, model: nn.Module, span: float = 300.0) -> None:
+        self.model, self.span, self.steps = copy.deepcopy(model).eval(), span, 0
+
+    @torch.no_grad()
+    def update(self, model: nn.Module) -> None:
+        self.steps += 1
+        keep = 1 - 1 / min(self.span, self.steps / 4 + 1)
+        for kept, new in zip(
+            self.model.state_dict().values(), model.state_dict().values(), strict=True
+        ):
+            if kept.dtype.is_floating_point:
+                kept.mul_(keep).add_(new, alpha=1 - keep)
+            else:
+                kept.copy_(new)
+
+
+def save(model: nn.Module, path: Path) -> None:
+    partial = path.with_suffix(".part")
+    save_file({key: value.contiguous() for key, value in model.state_dict().items()}, partial)
+    partial.rename(path)
+
+
+def fit(task: Task, path: Path) -> None:
+    """Run through the task's batches once; the average is saved now and then, and at the end."""
+    model = task.model
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    average = Average(model)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=task.rate, weight_decay=task.decay)
+    total, started = len(task.loader), time.monotonic()
+    shown: dict[str, float] = {}
+    for step, batch in enumerate(task.loader):
+        progress = step / total
+        for group in optimiser.param_groups:
+            group["lr"] = learning_rate(progress, task.rate)
+        model.train()
+        parts = task.loss(batch, progress)
+        optimiser.zero_grad(set_to_none=True)
+        torch.stack(list(parts.values())).sum().backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(model.parameters(), 5.0)
+        optimiser.step()
+        average.update(model)
+        for key, value in parts.items():
+            shown[key] = 0.97 * shown.get(key, float(value.detach())) + 0.03 * float(value.detach())
+        if step % 50 == 0:
+            text = " ".join(f"{key} {value:.4f}" for key, value in shown.items())
+            print(f"{step}/{total} {time.monotonic() - started:.0f} s {text}", flush=True)
+        if step % _SAVE_EVERY == _SAVE_EVERY - 1:
+            save(average.model, path)
+    save(average.model, path)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("net", choices=TASKS)
+    parser.add_argument("--pool", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--samples", type=int)
+    parser.add_argument("--rate", type=float, help="peak learning rate; default: the net's own")
+    parser.add_argument("--start", type=Path, help="continue from these weights")
+    parser.add_argument(
+        "--trunk", type=Path, help="begin with the trunk of these weights (the reader's)"
+    )
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=0, help="processes that make samples ahead")
+    arguments = parser.parse_args()
+    global _workers
+    _workers = arguments.workers
+    cv2.setNumThreads(1)
+    torch.set_num_threads(arguments.threads)
+    torch.manual_seed(arguments.seed)
+    task = TASKS[arguments.net](
+        arguments.pool, arguments.samples or SAMPLES[arguments.net], arguments.seed
+    )
+    if arguments.start:
+        task.model.load_state_dict(load_file(arguments.start))
+    if arguments.trunk:
+        begin_with_trunk(task.model, load_file(arguments.trunk))
+    task.rate = arguments.rate or task.rate
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    fit(task, arguments.out / f"{arguments.net}.safetensors")
+
+
+if __name__ == "__main__":
+    main()
