@@ -88,8 +88,7 @@ def test_files_are_single_rooms() -> None:
     long = {
         path.relative_to(ROOT).as_posix(): len(path.read_text().splitlines())
         for path in ROOT.rglob("*.py")
-        # A list of settings is as long as there are settings.
-        if path.name != "settings.py" and len(path.read_text().splitlines()) > 400
+        if len(path.read_text().splitlines()) > 400
     }
     assert not long
 

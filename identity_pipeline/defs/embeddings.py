@@ -5,26 +5,16 @@ import polars as pl
 
 from identity_pipeline.defs import metadata
 from identity_pipeline.defs.faces import OBSERVE
-from identity_pipeline.defs.partitions import videos
 from identity_pipeline.defs.pools import GPU
 from identity_pipeline.defs.progress import ProgressReporters
-from identity_pipeline.defs.steps import Step
-from identity_pipeline.defs.videos import OWNERS
+from identity_pipeline.defs.steps import Step, video_table
 from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.settings import Settings
 from identity_pipeline.storage.crop_archive import CropArchive
 from identity_pipeline.storage.tables import TableStore
 
 
-@dg.asset(
-    partitions_def=videos,
-    group_name=OBSERVE,
-    kinds={"onnx"},
-    owners=OWNERS,
-    code_version="1",
-    io_manager_key="video_table_io",
-    pool=GPU,
-)
+@video_table(OBSERVE, {"onnx"}, code_version="1", pool=GPU)
 def face_embeddings(
     context: dg.AssetExecutionContext,
     face_detections: pl.DataFrame,
@@ -58,15 +48,7 @@ def face_embeddings(
     return step.table(compute, describe)
 
 
-@dg.asset(
-    partitions_def=videos,
-    group_name=OBSERVE,
-    kinds={"torch", "huggingface"},
-    owners=OWNERS,
-    code_version="1",
-    io_manager_key="video_table_io",
-    pool=GPU,
-)
+@video_table(OBSERVE, {"torch", "huggingface"}, code_version="1", pool=GPU)
 def vision_embeddings(
     context: dg.AssetExecutionContext,
     ride_video: pl.DataFrame,

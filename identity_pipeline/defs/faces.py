@@ -6,10 +6,8 @@ import polars as pl
 from identity_pipeline.core.riders import find_riders
 from identity_pipeline.core.tracking import build_tracks
 from identity_pipeline.defs import pictures
-from identity_pipeline.defs.partitions import videos
 from identity_pipeline.defs.progress import ProgressReporters
-from identity_pipeline.defs.steps import Step
-from identity_pipeline.defs.videos import OWNERS
+from identity_pipeline.defs.steps import Step, video_table
 from identity_pipeline.settings import Settings
 from identity_pipeline.storage.crop_archive import CropArchive
 from identity_pipeline.storage.tables import TableStore
@@ -17,14 +15,7 @@ from identity_pipeline.storage.tables import TableStore
 OBSERVE = "observe"
 
 
-@dg.asset(
-    partitions_def=videos,
-    group_name=OBSERVE,
-    kinds={"numpy"},
-    owners=OWNERS,
-    code_version="1",
-    io_manager_key="video_table_io",
-)
+@video_table(OBSERVE, {"numpy"}, code_version="1")
 def face_quality(
     context: dg.AssetExecutionContext,
     ride_video: pl.DataFrame,
@@ -48,14 +39,7 @@ def face_quality(
     return step.table(compute, lambda table: pictures.describe_quality(table, face_crops))
 
 
-@dg.asset(
-    partitions_def=videos,
-    group_name=OBSERVE,
-    kinds={"numpy"},
-    owners=OWNERS,
-    code_version="1",
-    io_manager_key="video_table_io",
-)
+@video_table(OBSERVE, {"numpy"}, code_version="1")
 def face_tracks(
     context: dg.AssetExecutionContext,
     face_detections: pl.DataFrame,
@@ -71,14 +55,7 @@ def face_tracks(
     )
 
 
-@dg.asset(
-    partitions_def=videos,
-    group_name=OBSERVE,
-    kinds={"polars"},
-    owners=OWNERS,
-    code_version="1",
-    io_manager_key="video_table_io",
-)
+@video_table(OBSERVE, {"polars"}, code_version="1")
 def riders(
     context: dg.AssetExecutionContext,
     ride_video: pl.DataFrame,

@@ -7,10 +7,9 @@ from identity_pipeline.core import frame_ledger as ledger
 from identity_pipeline.core import image_sets
 from identity_pipeline.core import selection as select_images
 from identity_pipeline.defs import pictures
-from identity_pipeline.defs.partitions import videos
 from identity_pipeline.defs.progress import ProgressReporters
-from identity_pipeline.defs.steps import Step, named_failures
-from identity_pipeline.defs.videos import OWNERS, registered
+from identity_pipeline.defs.steps import Step, named_failures, video_table
+from identity_pipeline.defs.videos import registered
 from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.settings import Settings
 from identity_pipeline.storage.crop_archive import CropArchive
@@ -20,14 +19,7 @@ from identity_pipeline.storage.tables import TableStore
 CURATE = "curate"
 
 
-@dg.asset(
-    partitions_def=videos,
-    group_name=CURATE,
-    kinds={"polars"},
-    owners=OWNERS,
-    code_version="1",
-    io_manager_key="video_table_io",
-)
+@video_table(CURATE, {"polars"}, code_version="1")
 def candidates(
     context: dg.AssetExecutionContext,
     ride_video: pl.DataFrame,
@@ -59,14 +51,7 @@ def candidates(
     )
 
 
-@dg.asset(
-    partitions_def=videos,
-    group_name=CURATE,
-    kinds={"python"},
-    owners=OWNERS,
-    code_version="1",
-    io_manager_key="video_table_io",
-)
+@video_table(CURATE, {"python"}, code_version="1")
 def selection(
     context: dg.AssetExecutionContext,
     candidates: pl.DataFrame,
@@ -81,14 +66,7 @@ def selection(
     )
 
 
-@dg.asset(
-    partitions_def=videos,
-    group_name=CURATE,
-    kinds={"python"},
-    owners=OWNERS,
-    code_version="1",
-    io_manager_key="video_table_io",
-)
+@video_table(CURATE, {"python"}, code_version="1")
 def anchor_set(
     context: dg.AssetExecutionContext,
     candidates: pl.DataFrame,
@@ -107,14 +85,7 @@ def anchor_set(
     )
 
 
-@dg.asset(
-    partitions_def=videos,
-    group_name=CURATE,
-    kinds={"python"},
-    owners=OWNERS,
-    code_version="1",
-    io_manager_key="video_table_io",
-)
+@video_table(CURATE, {"python"}, code_version="1")
 def coverage_set(
     context: dg.AssetExecutionContext,
     candidates: pl.DataFrame,
@@ -134,14 +105,7 @@ def coverage_set(
     )
 
 
-@dg.asset(
-    partitions_def=videos,
-    group_name=CURATE,
-    kinds={"python"},
-    owners=OWNERS,
-    code_version="1",
-    io_manager_key="video_table_io",
-)
+@video_table(CURATE, {"python"}, code_version="1")
 def challenge_set(
     context: dg.AssetExecutionContext,
     candidates: pl.DataFrame,
@@ -164,14 +128,7 @@ def challenge_set(
     )
 
 
-@dg.asset(
-    partitions_def=videos,
-    group_name=CURATE,
-    kinds={"python"},
-    owners=OWNERS,
-    code_version="1",
-    io_manager_key="video_table_io",
-)
+@video_table(CURATE, {"python"}, code_version="1")
 def pair_set(
     context: dg.AssetExecutionContext,
     ride_video: pl.DataFrame,
@@ -201,14 +158,7 @@ def pair_set(
     )
 
 
-@dg.asset(
-    partitions_def=videos,
-    group_name=CURATE,
-    kinds={"polars"},
-    owners=OWNERS,
-    code_version="1",
-    io_manager_key="video_table_io",
-)
+@video_table(CURATE, {"polars"}, code_version="1")
 def frame_ledger(
     context: dg.AssetExecutionContext,
     face_detections: pl.DataFrame,
@@ -240,14 +190,7 @@ def frame_ledger(
     )
 
 
-@dg.asset(
-    partitions_def=videos,
-    group_name=CURATE,
-    kinds={"jpeg"},
-    owners=OWNERS,
-    code_version="1",
-    io_manager_key="video_table_io",
-)
+@video_table(CURATE, {"jpeg"}, code_version="1")
 def identity_dataset(
     context: dg.AssetExecutionContext,
     ride_video: pl.DataFrame,

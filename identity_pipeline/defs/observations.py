@@ -6,26 +6,16 @@ import polars as pl
 from identity_pipeline.core.riders import rider_faces
 from identity_pipeline.defs import pictures
 from identity_pipeline.defs.faces import OBSERVE
-from identity_pipeline.defs.partitions import videos
 from identity_pipeline.defs.pools import GPU
 from identity_pipeline.defs.progress import ProgressReporters
-from identity_pipeline.defs.steps import Step
-from identity_pipeline.defs.videos import OWNERS
+from identity_pipeline.defs.steps import Step, video_table
 from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.settings import Settings
 from identity_pipeline.storage.crop_archive import CropArchive
 from identity_pipeline.storage.tables import TableStore
 
 
-@dg.asset(
-    partitions_def=videos,
-    group_name=OBSERVE,
-    kinds={"onnx"},
-    owners=OWNERS,
-    code_version="1",
-    io_manager_key="video_table_io",
-    pool=GPU,
-)
+@video_table(OBSERVE, {"onnx"}, code_version="1", pool=GPU)
 def face_landmarks(
     context: dg.AssetExecutionContext,
     face_detections: pl.DataFrame,
@@ -58,14 +48,7 @@ def face_landmarks(
     return step.table(compute, lambda table: pictures.describe_landmarks(table, face_crops))
 
 
-@dg.asset(
-    partitions_def=videos,
-    group_name=OBSERVE,
-    kinds={"numpy"},
-    owners=OWNERS,
-    code_version="1",
-    io_manager_key="video_table_io",
-)
+@video_table(OBSERVE, {"numpy"}, code_version="1")
 def identity_stability(
     context: dg.AssetExecutionContext,
     face_embeddings: pl.DataFrame,
@@ -92,14 +75,7 @@ def identity_stability(
     )
 
 
-@dg.asset(
-    partitions_def=videos,
-    group_name=OBSERVE,
-    kinds={"polars"},
-    owners=OWNERS,
-    code_version="1",
-    io_manager_key="video_table_io",
-)
+@video_table(OBSERVE, {"polars"}, code_version="1")
 def face_buckets(
     context: dg.AssetExecutionContext,
     face_landmarks: pl.DataFrame,

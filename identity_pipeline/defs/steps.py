@@ -16,6 +16,7 @@ import dagster as dg
 
 from identity_pipeline.defs import metadata
 from identity_pipeline.defs.io import FINGERPRINT
+from identity_pipeline.defs.partitions import videos
 from identity_pipeline.settings import Settings, chosen
 from identity_pipeline.storage.failures import FailureNote, FailureNotes
 from identity_pipeline.storage.hashing import sha256_of_value
@@ -26,7 +27,27 @@ if TYPE_CHECKING:
 
     from identity_pipeline.models.hub import ModelHub
 
+OWNERS = ["team:vision"]
 Describe = Callable[["pl.DataFrame"], dict[str, Any]]
+
+
+def video_table(
+    group: str, kinds: set[str], *, code_version: str, pool: str | None = None
+) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
+    """`dg.asset` for an asset with one table per video.
+
+    Raise `code_version` with every change of what the step computes: it is part of the
+    fingerprint, and without it old results would be reused.
+    """
+    return dg.asset(
+        partitions_def=videos,
+        group_name=group,
+        kinds=kinds,
+        owners=OWNERS,
+        code_version=code_version,
+        io_manager_key="video_table_io",
+        pool=pool,
+    )
 
 
 class PermanentFailure(dg.Failure):

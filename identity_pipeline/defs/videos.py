@@ -10,7 +10,7 @@ from identity_pipeline.defs import metadata, pictures
 from identity_pipeline.defs.partitions import videos
 from identity_pipeline.defs.pools import GPU
 from identity_pipeline.defs.progress import ProgressReporters
-from identity_pipeline.defs.steps import Step, named_failures
+from identity_pipeline.defs.steps import OWNERS, Step, named_failures, video_table
 from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.settings import Settings
 from identity_pipeline.storage import atomic
@@ -20,7 +20,6 @@ from identity_pipeline.storage.registry import Registration, VideoRegistry
 from identity_pipeline.storage.tables import Manifest, TableStore
 
 WATCH = "watch"
-OWNERS = ["team:vision"]
 PASS = ("frames", "face_detections", "face_crops")
 
 
@@ -42,14 +41,7 @@ def registered(store: TableStore, video_id: str) -> Registration:
     return record
 
 
-@dg.asset(
-    partitions_def=videos,
-    group_name=WATCH,
-    kinds={"ffmpeg"},
-    owners=OWNERS,
-    code_version="1",
-    io_manager_key="video_table_io",
-)
+@video_table(WATCH, {"ffmpeg"}, code_version="1")
 def ride_video(
     context: dg.AssetExecutionContext,
     store: dg.ResourceParam[TableStore],

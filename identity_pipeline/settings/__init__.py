@@ -1,0 +1,150 @@
+"""Every tunable number of the pipeline, typed, bounded, and with the source it comes from.
+
+What belongs here: thresholds, sizes, names of models and folders; anything a person may tune.
+What does not: constants of a definition (bin edges live here because cameras differ; the number
+of key points of a face does not).
+
+The settings are read in one place, `load_settings`, from (strongest first) environment variables
+`IDENTITY_PIPELINE__<GROUP>__<NAME>`, the TOML file named by `IDENTITY_PIPELINE_SETTINGS`, or
+`settings.toml` in the data folder's parent. Every field says its unit and where its default comes
+from; `identity-pipeline settings` prints them all.
+"""
+
+from __future__ import annotations
+
+import os
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from pydantic import model_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from identity_pipeline.settings.curating import ExportSettings, SelectionSettings
+from identity_pipeline.settings.observing import (
+    BucketSettings,
+    QualitySettings,
+    RiderSettings,
+    StabilitySettings,
+)
+from identity_pipeline.settings.operating import IngestSettings, PathSettings
+from identity_pipeline.settings.watching import (
+    CropSettings,
+    ModelSettings,
+    TrackingSettings,
+    VideoSettings,
+)
+
+SETTINGS_FILE_VARIABLE = "IDENTITY_PIPELINE_SETTINGS"
+ENVIRONMENT_PREFIX = "IDENTITY_PIPELINE__"
+
+__all__ = [
+    "ENVIRONMENT_PREFIX",
+    "SETTINGS_FILE_VARIABLE",
+    "BucketSettings",
+    "CropSettings",
+    "ExportSettings",
+    "IngestSettings",
+    "ModelSettings",
+    "PathSettings",
+    "QualitySettings",
+    "RiderSettings",
+    "SelectionSettings",
+    "Settings",
+    "StabilitySettings",
+    "TrackingSettings",
+    "VideoSettings",
+    "chosen",
+    "load_settings",
+    "settings_file",
+]
+
+
+class Settings(BaseSettings):
+    """All settings. Immutable; read once by `load_settings`."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        env_prefix=ENVIRONMENT_PREFIX,
+        env_nested_delimiter="__",
+    )
+
+    paths: PathSettings = PathSettings()
+    ingest: IngestSettings = IngestSettings()
+    video: VideoSettings = VideoSettings()
+    models: ModelSettings = ModelSettings()
+    crops: CropSettings = CropSettings()
+    quality: QualitySettings = QualitySettings()
+    tracking: TrackingSettings = TrackingSettings()
+    riders: RiderSettings = RiderSettings()
+    buckets: BucketSettings = BucketSettings()
+    stability: StabilitySettings = StabilitySettings()
+    selection: SelectionSettings = SelectionSettings()
+    export: ExportSettings = ExportSettings()
+
+    @model_validator(mode="after")
+    def _edges_ascend(self) -> Settings:
+        for name in ("yaw_edges", "pitch_edges"):
+            edges = getattr(self.buckets, name)
+            if any(b <= a for a, b in pairwise(edges)):
+                raise ValueError(f"buckets.{name} must ascend, got {edges}")
+        if self.export.crop_expand_min > self.export.crop_expand:
+            raise ValueError("export.crop_expand_min must not exceed export.crop_expand")
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Explicit arguments beat the environment, which beats the TOML file."""
+        toml = TomlConfigSettingsSource(settings_cls, settings_file())
+        return init_settings, env_settings, toml
+
+
+def settings_file() -> Path | None:
+    """The TOML file that `load_settings` reads, or None.
+
+    Raises:
+        FileNotFoundError: the variable names a file that does not exist.
+    """
+    named = os.environ.get(SETTINGS_FILE_VARIABLE)
+    if named:
+        path = Path(named)
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"{SETTINGS_FILE_VARIABLE} names {path}, which does not exist; "
+                "unset it or create the file."
+            )
+        return path
+    default = Path("settings.toml")
+    return default if default.is_file() else None
+
+
+def load_settings(**groups: Any) -> Settings:
+    """Reads the settings; keyword arguments (whole or partial groups) win over everything."""
+    return Settings(**groups)
+
+
+def chosen(settings: Settings, names: tuple[str, ...]) -> dict[str, Any]:
+    """The values of some settings, by group (`quality`) or single name (`tracking.min_iou`).
+
+    Raises:
+        AttributeError: there is no such setting.
+    """
+    values: dict[str, Any] = {}
+    for name in names:
+        group, _, field = name.partition(".")
+        whole = getattr(settings, group)
+        values[name] = getattr(whole, field) if field else whole.model_dump(mode="json")
+    return values

@@ -1,0 +1,185 @@
+"""Settings of the selection, the sets and the export."""
+
+from __future__ import annotations
+
+from identity_pipeline.settings.base import Group, tunable
+
+
+class SelectionSettings(Group):
+    """Save, replace, add or reject; the four sets; the stop rule."""
+
+    replace_gain: float = tunable(
+        0.02, "Quality gain that replaces.", unit="score", source="design", ge=0, le=1
+    )
+    novelty_min: float = tunable(
+        0.15,
+        "Novelty that adds.",
+        unit="1 - cosine",
+        source="earlier systems (cap 0.85)",
+        ge=0,
+        le=2,
+    )
+    bucket_max: int = tunable(
+        2, "Images per bucket.", unit="images", source="identity_builder design (momentscan)", ge=1
+    )
+    near_duplicate_cos: float = tunable(
+        0.97,
+        "Two exported images of one person are never closer than this in the vision space.",
+        unit="cosine",
+        source="real clips, neighbouring sampled frames: see the model card of the encoder",
+        ge=0,
+        le=1,
+    )
+    near_duplicate_look: float = tunable(
+        0.97,
+        "Nor closer than this correlation of their aligned pixels, which needs no encoder.",
+        unit="correlation",
+        source="real clips (5 people): `identity_pipeline_tests/benchmarks/likeness.py`",
+        ge=0,
+        le=1,
+    )
+    covered_from: float = tunable(
+        0.2,
+        "From this occlusion ratio pose and expression are not sure, and a face is no coverage.",
+        unit="share",
+        source="real ride clips (4 people): bar 0.31 and more, 99 % of the other faces below 0.2",
+        ge=0,
+        le=1,
+    )
+    anchor_min: int = tunable(
+        3, "Anchors wanted.", unit="images", source="identity_builder design (momentscan)", ge=0
+    )
+    anchor_max: int = tunable(
+        5, "Anchors at most.", unit="images", source="identity_builder design (momentscan)", ge=1
+    )
+    anchor_yaw_max: float = tunable(
+        15.0, "Largest |yaw| of an anchor.", unit="degrees", source="earlier systems", ge=0, le=90
+    )
+    anchor_pitch_max: float = tunable(
+        20.0,
+        "Largest |pitch| of an anchor.",
+        unit="degrees",
+        source="design: cameras sit up to 10 degrees off",
+        ge=0,
+        le=90,
+    )
+    anchor_gap_s: float = tunable(
+        1.5, "Time between anchors.", unit="s", source="earlier systems", ge=0
+    )
+    anchor_cos_max: float = tunable(
+        0.90,
+        "Largest vision cosine of two anchors.",
+        unit="cosine",
+        source="earlier systems",
+        ge=0,
+        le=1,
+    )
+    challenge_min: int = tunable(
+        5,
+        "Challenge images wanted.",
+        unit="images",
+        source="identity_builder design (momentscan)",
+        ge=0,
+    )
+    challenge_max: int = tunable(
+        8,
+        "Challenge images at most.",
+        unit="images",
+        source="identity_builder design (momentscan)",
+        ge=1,
+    )
+    challenge_stable_min: float = tunable(
+        0.40,
+        "Stability of a challenge image.",
+        unit="cosine",
+        source="earlier systems",
+        ge=-1,
+        le=1,
+    )
+    challenge_yaw_from: float = tunable(
+        30.0, "|yaw| of an extreme pose.", unit="degrees", source="outermost yaw bin", ge=0, le=90
+    )
+    challenge_pitch_from: float = tunable(
+        20.0, "|pitch| of an extreme pose.", unit="degrees", source="design", ge=0, le=90
+    )
+    pair_max: int = tunable(5, "Pair images at most.", unit="images", source="design", ge=0)
+    pair_iou_max: float = tunable(
+        0.05, "Overlap of the two faces in a pair.", unit="IoU", source="design", ge=0, le=1
+    )
+    stop_yaw_bins: int = tunable(
+        6, "Yaw bins to stop.", unit="bins", source="identity_builder design (momentscan)", ge=1
+    )
+    stop_pitch_bins: int = tunable(
+        4, "Pitch bins to stop.", unit="bins", source="identity_builder design (momentscan)", ge=1
+    )
+    stop_expression_bins: int = tunable(
+        3,
+        "Expression bins to stop.",
+        unit="bins",
+        source="identity_builder design (momentscan)",
+        ge=1,
+    )
+    stop_window: int = tunable(
+        20,
+        "Candidates in the novelty mean.",
+        unit="candidates",
+        source="identity_builder design (momentscan)",
+        ge=1,
+    )
+    stop_novelty: float = tunable(
+        0.08,
+        "Mean novelty of diminishing returns.",
+        unit="1 - cosine",
+        source="identity_builder design (momentscan)",
+        ge=0,
+    )
+    drift_unstable_share: float = tunable(
+        0.2,
+        "Share of a rider's usable faces that are unstable from which identity drifts.",
+        unit="share",
+        source="chosen; the identity_builder design names the rule without a number",
+        ge=0,
+        le=1,
+    )
+    short_diversity_buckets: int = tunable(
+        8,
+        "With fewer buckets saved, diversity is short.",
+        unit="buckets",
+        source="chosen; identity_builder's own run filled 17 of 84",
+        ge=0,
+    )
+    dark_share: float = tunable(
+        0.3,
+        "Share of dark candidates from which the ride is dark.",
+        unit="share",
+        source="chosen; the identity_builder design names the rule without a number",
+        ge=0,
+        le=1,
+    )
+
+
+class ExportSettings(Group):
+    """The exported folder."""
+
+    crop_expand: float = tunable(
+        2.0,
+        "Side of an exported crop over the longer side of the face.",
+        unit="ratio",
+        source="reference advice of diffusion tools: head and shoulders, never tight",
+        ge=1.2,
+    )
+    crop_expand_min: float = tunable(
+        1.4,
+        "A crop that the frame or another face would force below this is not exported.",
+        unit="ratio",
+        source="chin and hairline of an SCRFD box end at 1.25",
+        ge=1,
+    )
+    jpeg_quality: int = tunable(
+        95,
+        "JPEG quality of exported images.",
+        unit="percent",
+        source="earlier systems",
+        ge=50,
+        le=100,
+    )

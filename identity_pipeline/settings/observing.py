@@ -1,0 +1,326 @@
+"""Settings of what is measured on faces: riders, gates, buckets, stability."""
+
+from __future__ import annotations
+
+from identity_pipeline.settings.base import Group, tunable
+
+
+class RiderSettings(Group):
+    """Who is a rider."""
+
+    size_weight: float = tunable(
+        0.4,
+        "Weight of size.",
+        unit="share",
+        source="identity_builder design (momentscan)",
+        ge=0,
+        le=1,
+    )
+    centre_weight: float = tunable(
+        0.3,
+        "Weight of centrality.",
+        unit="share",
+        source="identity_builder design (momentscan)",
+        ge=0,
+        le=1,
+    )
+    length_weight: float = tunable(
+        0.3,
+        "Weight of presence.",
+        unit="share",
+        source="identity_builder design (momentscan)",
+        ge=0,
+        le=1,
+    )
+    min_presence: float = tunable(
+        0.10,
+        "A rider is seen in at least this share of the sampled frames.",
+        unit="share",
+        source="momentscan in production MIN_PERSISTENCE",
+        ge=0,
+        le=1,
+    )
+    max_riders: int = tunable(
+        2, "Riders per video.", unit="people", source="the ride's seats", ge=1, le=2
+    )
+    min_size_ratio: float = tunable(
+        0.15,
+        "A second track with a smaller mean face area, relative to the largest, is no rider.",
+        unit="share",
+        source="design: a child beside an adult is above 0.4, the row behind below 0.1",
+        ge=0,
+        le=1,
+    )
+    min_seen_together: int = tunable(
+        3,
+        "Two riders share at least this many sampled frames.",
+        unit="frames",
+        source="design: seat neighbours are seen together; two fragments of one person are not",
+        ge=1,
+    )
+
+
+class QualitySettings(Group):
+    """Gates and the quality score."""
+
+    strict_score: float = tunable(
+        0.7,
+        "Strict: detector score.",
+        unit="score",
+        source="identity_builder design (momentscan)",
+        ge=0,
+        le=1,
+    )
+    strict_area: float = tunable(
+        0.01,
+        "Strict: share of the frame.",
+        unit="share",
+        source="identity_builder design (momentscan)",
+        ge=0,
+        le=1,
+    )
+    strict_sharpness: float = tunable(
+        60.0,
+        "Strict: sharpness.",
+        unit="variance of the Laplacian, 112 px, luma scaled to mean 128",
+        source="real ride clips: `identity_pipeline_tests/benchmarks/sharpness.py`",
+        ge=0,
+    )
+    strict_luma_min: float = tunable(
+        40.0,
+        "Strict: mean luma of the face.",
+        unit="0-255",
+        source="identity_builder design (momentscan)",
+        ge=0,
+        le=255,
+    )
+    strict_luma_max: float = tunable(
+        220.0,
+        "Strict: mean luma of the face.",
+        unit="0-255",
+        source="identity_builder design (momentscan)",
+        ge=0,
+        le=255,
+    )
+    strict_occlusion: float = tunable(
+        0.3,
+        "Strict: occlusion ratio.",
+        unit="share",
+        source="identity_builder design (momentscan)",
+        ge=0,
+        le=1,
+    )
+    loose_score: float = tunable(
+        0.5,
+        "Loose: detector score.",
+        unit="score",
+        source="identity_builder design (momentscan)",
+        ge=0,
+        le=1,
+    )
+    loose_sharpness: float = tunable(
+        40.0,
+        "Loose: sharpness.",
+        unit="variance of the Laplacian, 112 px, luma scaled to mean 128",
+        source="real ride clips: `identity_pipeline_tests/benchmarks/sharpness.py`",
+        ge=0,
+    )
+    strict_relative_sharpness: float = tunable(
+        0.6,
+        "Strict: sharpness over the person's own median in this video.",
+        unit="ratio",
+        source="real ride clips: `identity_pipeline_tests/benchmarks/sharpness.py`",
+        ge=0,
+        le=1,
+    )
+    loose_relative_sharpness: float = tunable(
+        0.5,
+        "Loose: sharpness over the person's own median in this video; faces differ in texture, "
+        "so an absolute floor alone lets a blurred beard pass.",
+        unit="ratio",
+        source="real ride clips: `identity_pipeline_tests/benchmarks/sharpness.py`",
+        ge=0,
+        le=1,
+    )
+    loose_occlusion: float = tunable(
+        0.5,
+        "Loose: occlusion ratio.",
+        unit="share",
+        source="identity_builder design (momentscan)",
+        ge=0,
+        le=1,
+    )
+    max_outside: float = tunable(
+        0.02,
+        "A face whose box leaves the frame by more than this share of its area is cut off.",
+        unit="share",
+        source="earlier systems: inside-frame margin 2 %",
+        ge=0,
+        le=1,
+    )
+    unmeasured_passes: bool = tunable(
+        True,
+        "Whether a gate passes what no model could measure (it is said on the row either way).",
+        unit="switch",
+        source="design: packs without an occlusion output are the common case",
+    )
+    witness_every: int = tunable(
+        10,
+        "Every n-th face of a tracklet is embedded even when it fails the loose gate.",
+        unit="faces",
+        source="design: purity needs witnesses; one a second at 10 frames a second",
+        ge=1,
+    )
+
+
+class BucketSettings(Group):
+    """Edges of the pose, expression, occlusion and lighting bins (half-open, last one closed)."""
+
+    yaw_edges: tuple[float, ...] = tunable(
+        (-45.0, -30.0, -15.0, -5.0, 5.0, 15.0, 30.0, 45.0),
+        "Edges of the yaw bins.",
+        unit="degrees",
+        source="identity_builder design (momentscan)",
+        min_length=3,
+    )
+    pitch_edges: tuple[float, ...] = tunable(
+        (-30.0, -10.0, -5.0, 5.0, 10.0, 30.0),
+        "Edges of the five pitch bins.",
+        unit="degrees",
+        source="design, from identity_builder's report",
+        min_length=6,
+        max_length=6,
+    )
+    eyes_closed_below: float = tunable(
+        0.3,
+        "Eye openness, relative to the person's own neutral, below which the eyes are closed.",
+        unit="ratio",
+        source="identity_builder design (momentscan)",
+        ge=0,
+        le=1,
+    )
+    smile_from: float = tunable(
+        0.3,
+        "Smile from this value.",
+        unit="ratio",
+        source="identity_builder design (momentscan)",
+        ge=0,
+        le=1,
+    )
+    mouth_open_from: float = tunable(
+        0.3,
+        "Mouth open from this value.",
+        unit="ratio",
+        source="identity_builder design (momentscan)",
+        ge=0,
+        le=1,
+    )
+    expression_yaw_max: float = tunable(
+        45.0,
+        "Beyond this yaw landmarks cannot tell an expression and it is unknown.",
+        unit="degrees",
+        source="landmark expressions fail beyond 30-45 degrees",
+        ge=0,
+        le=90,
+    )
+    neutral_min_faces: int = tunable(
+        5,
+        "Frontal faces needed to know a person's own neutral.",
+        unit="faces",
+        source="design: half a second of video",
+        ge=1,
+    )
+    occlusion_partial_from: float = tunable(
+        0.1,
+        "Partly occluded from.",
+        unit="share",
+        source="identity_builder design (momentscan)",
+        ge=0,
+        le=1,
+    )
+    occlusion_heavy_above: float = tunable(
+        0.4,
+        "Heavily occluded above.",
+        unit="share",
+        source="identity_builder design (momentscan)",
+        ge=0,
+        le=1,
+    )
+    dark_below: float = tunable(
+        60.0,
+        "Mean face luma of a dark face.",
+        unit="0-255",
+        source="identity_builder design (momentscan)",
+        ge=0,
+        le=255,
+    )
+    dark_relative: float = tunable(
+        0.6,
+        "A face below `dark_below` is only dark when it is also below this share of its owner's "
+        "median luma: dark skin is not darkness.",
+        unit="ratio",
+        source="real ride clips (5 people): tunnel 0.2, normal light above 0.8",
+        ge=0,
+        le=1,
+    )
+    very_dark_below: float = tunable(
+        40.0,
+        "Below this mean luma a face is dark whoever it is, so that a night ride is dark.",
+        unit="0-255",
+        source="the strict gate's floor",
+        ge=0,
+        le=255,
+    )
+    overexposed_above: float = tunable(
+        200.0,
+        "Mean face luma of a blown face.",
+        unit="0-255",
+        source="identity_builder design (momentscan)",
+        ge=0,
+        le=255,
+    )
+    overexposed_clipped: float = tunable(
+        0.2,
+        "Share of blown pixels from which a face is overexposed, whatever its mean.",
+        unit="share",
+        source="real ride clips (5 people): flash above 0.24, normal light 0.00",
+        ge=0,
+        le=1,
+    )
+
+
+class StabilitySettings(Group):
+    """Prototype and identity stability."""
+
+    prototype_yaw_max: float = tunable(
+        15.0,
+        "Largest |yaw| of a prototype frame.",
+        unit="degrees",
+        source="identity_builder design (momentscan)",
+        ge=0,
+        le=90,
+    )
+    min_strict_frames: int = tunable(
+        3,
+        "With fewer strict frames there is no set rather than a bad set.",
+        unit="frames",
+        source="identity_builder design (momentscan)",
+        ge=1,
+    )
+    stable_min: float = tunable(
+        0.35,
+        "Cosine to the prototype from which a face is stable.",
+        unit="cosine",
+        source="identity_builder design (0.3-0.4); momentscan: same person 0.48-0.80, others "
+        "<= 0.17",
+        ge=-1,
+        le=1,
+    )
+    rival_margin: float = tunable(
+        0.05,
+        "Lead over the other rider's prototype.",
+        unit="cosine",
+        source="momentscan in production",
+        ge=0,
+        le=2,
+    )

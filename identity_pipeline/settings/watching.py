@@ -1,0 +1,228 @@
+"""Settings of the pass over the pixels: video, models, tracking, crops."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from identity_pipeline.settings.base import Group, tunable
+
+
+class VideoSettings(Group):
+    """How a ride video is read."""
+
+    analysis_fps: float = tunable(
+        10.0,
+        "Sampled frames per second of video; 0 keeps every frame.",
+        unit="1/s",
+        source="design: expressions last > 0.2 s, so 10/s sees each at least twice",
+        ge=0,
+        le=240,
+    )
+    max_file_bytes: int = tunable(
+        8 * 1024**3,
+        "A larger file is refused before it is opened.",
+        unit="bytes",
+        source="operations: 100 times a two-minute 1080p ride",
+        gt=0,
+    )
+    max_pixels: int = tunable(
+        8192 * 4320,
+        "A frame with more pixels in its header is refused before it is decoded.",
+        unit="pixels",
+        source="8K video, the largest camera format in use",
+        gt=0,
+    )
+    max_duration_s: float = tunable(
+        3600.0,
+        "A longer video is refused: it is no ride.",
+        unit="s",
+        source="operations: thirty times a ride",
+        gt=0,
+    )
+    truncated_share: float = tunable(
+        0.9,
+        "A file whose frames end before this share of its declared duration is truncated.",
+        unit="share",
+        source="design: containers round durations by less than a second",
+        gt=0,
+        le=1,
+    )
+    allow_truncated: bool = tunable(
+        False,
+        "Process what can be read of a truncated file instead of failing it.",
+        unit="switch",
+        source="a truncated file fails with a sentence",
+    )
+    scene_cut_correlation: float = tunable(
+        0.15,
+        "Two sampled frames whose 32x18 luma thumbnails correlate less are cut apart.",
+        unit="correlation",
+        source="real ride clips with shake, tunnel, flash and a passing bar: lowest value 0.35; "
+        "unrelated frames: below 0.1",
+        ge=-1,
+        le=1,
+    )
+
+
+class ModelSettings(Group):
+    """Which models are used, and on which device."""
+
+    face_pack: str = tunable(
+        "buffalo_l",
+        "InsightFace pack: a name (downloaded by InsightFace at first use) or a folder.",
+        unit="name or path",
+        source="design: production recogniser",
+    )
+    face_pack_root: str = tunable(
+        "~/.insightface",
+        "Where InsightFace keeps the packs it is asked for by name.",
+        unit="path",
+        source="InsightFace default",
+    )
+    vision_encoder: str = tunable(
+        "facebook/dinov2-small",
+        "Vision encoder: a Hugging Face id or a folder saved by `save_pretrained`.",
+        unit="id or path",
+        source="design: diversity is measured by a general-vision embedding",
+    )
+    device: Literal["auto", "cpu", "cuda"] = tunable(
+        "auto",
+        "`auto` takes CUDA when there is one; `cuda` fails where there is none.",
+        unit="device",
+        source="design",
+    )
+    det_size: int = tunable(
+        640,
+        "Side of the detector's square input; multiples of 32. Smaller is faster and misses "
+        "small faces.",
+        unit="px",
+        source="InsightFace default for SCRFD",
+        ge=128,
+        le=2048,
+        multiple_of=32,
+    )
+    det_score_min: float = tunable(
+        0.5,
+        "Detections below this score are not recorded.",
+        unit="score",
+        source="InsightFace default; equals the loose gate",
+        ge=0.05,
+        le=1,
+    )
+    recognition_batch: int = tunable(
+        32, "Faces per recognition call.", unit="faces", source="measured flat from 8 up", ge=1
+    )
+    vision_batch: int = tunable(
+        16, "Crops per vision call.", unit="crops", source="measured flat from 8 up", ge=1
+    )
+
+
+class TrackingSettings(Group):
+    """Short-term tracking, stitching and splitting."""
+
+    lost_buffer_s: float = tunable(
+        1.0,
+        "A tracklet without a detection for longer ends.",
+        unit="s",
+        source="earlier systems: coast 1-3 s",
+        ge=0,
+        le=10,
+    )
+    min_iou: float = tunable(
+        0.1,
+        "Smallest overlap of a box with a tracklet's predicted box.",
+        unit="IoU",
+        source="ByteTrack default in `trackers`",
+        ge=0,
+        le=1,
+    )
+    stitch_cos: float = tunable(
+        0.50,
+        "Two tracks whose mean embeddings are at least this close are one.",
+        unit="cosine",
+        source="momentscan in production on buffalo_l: same person 0.48-0.80, others <= 0.17",
+        ge=-1,
+        le=1,
+    )
+    stitch_cos_with_margin: float = tunable(
+        0.40,
+        "Lower bar for stitching when the runner-up is far behind.",
+        unit="cosine",
+        source="momentscan in production",
+        ge=-1,
+        le=1,
+    )
+    stitch_margin: float = tunable(
+        0.15,
+        "Lead over the runner-up that the lower bar asks for.",
+        unit="cosine",
+        source="momentscan in production",
+        ge=0,
+        le=2,
+    )
+    split_cos: float = tunable(
+        0.35,
+        "A track is split where the cosine to its own mean stays below this.",
+        unit="cosine",
+        source="momentscan in production: identity swaps found in 4 of 15 clips at this value",
+        ge=-1,
+        le=1,
+    )
+    split_run: int = tunable(
+        3,
+        "Number of successive embedded faces that makes a split.",
+        unit="faces",
+        source="momentscan in production",
+        ge=2,
+    )
+
+
+class CropSettings(Group):
+    """Geometry of the crops that are measured and embedded."""
+
+    ema_alpha: float = tunable(
+        0.3,
+        "Weight of the new box in the smoothed box.",
+        unit="share",
+        source="identity_builder design (momentscan) (0.3-0.5)",
+        gt=0,
+        le=1,
+    )
+    ema_gap_s: float = tunable(
+        0.5,
+        "A longer gap in a track resets the smoothing.",
+        unit="s",
+        source="design: five sampled frames",
+        gt=0,
+    )
+    face_expand: float = tunable(
+        1.5,
+        "Side of the face crop over the longer side of the smoothed box.",
+        unit="ratio",
+        source="design; InsightFace landmark crop",
+        ge=1,
+    )
+    body_widths: float = tunable(
+        3.0, "Width of the upper-body crop.", unit="face widths", source="design", ge=1
+    )
+    body_heights: float = tunable(
+        4.0, "Height of the upper-body crop.", unit="face heights", source="design", ge=1
+    )
+    region_face_px: int = tunable(
+        144,
+        "Longer side of the face inside the stored region crop; larger faces are reduced.",
+        unit="px",
+        source="a 224 px face crop at 1.5 holds a face of 149 px",
+        ge=64,
+        le=1024,
+    )
+    region_jpeg_quality: int = tunable(
+        92, "JPEG quality of region crops.", unit="percent", source="design", ge=50, le=100
+    )
+    chunk_faces: int = tunable(
+        256,
+        "Faces per crop file; bounds the memory of the pass.",
+        unit="faces",
+        source="design: about 16 MB of pixels",
+        ge=8,
+    )
