@@ -32,6 +32,9 @@ from identity_pipeline.storage.failures import FailureNotes
 from identity_pipeline.storage.registry import Registration, VideoRegistry
 from identity_pipeline.storage.tables import TableStore
 
+STOPPED = (
+    "it was stopped before it was done; run the same command again: what is finished is reused."
+)
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -132,7 +135,7 @@ def run(
     failed = [outcome.record for outcome in outcomes if not outcome.succeeded]
     for record in failed:
         note = FailureNotes(store.layout).get(record.video_id)
-        reason = f"{note.code}: {note.sentence}" if note else "see the run in the Dagster UI"
+        reason = f"{note.code}: {note.sentence}" if note else STOPPED
         console.print(f"[red]{record.video_id} failed[/red] - {reason}", soft_wrap=True)
     if failed:
         raise SystemExit(1)

@@ -25,6 +25,7 @@ from collections.abc import Mapping
 import polars as pl
 
 from identity_pipeline.core.gates import loose_requirements
+from identity_pipeline.core.selection import VECTORS
 from identity_pipeline.schemas import TABLES
 from identity_pipeline.settings import SelectionSettings, Settings
 
@@ -82,7 +83,7 @@ def build_ledger(
         )
         .sort("frame_idx", "face_id")
     )
-    rider_rows = {row["face_id"]: row for row in candidates.iter_rows(named=True)}
+    rider_rows = {row["face_id"]: row for row in candidates.drop(VECTORS).iter_rows(named=True)}
     decisions = {row["face_id"]: row for row in selection.iter_rows(named=True)}
     replaced_by = {
         row["rival_face_id"]: row

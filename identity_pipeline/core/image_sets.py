@@ -19,6 +19,7 @@ from identity_pipeline.core.novelty import (
     novelty,
 )
 from identity_pipeline.core.selection import (
+    VECTORS,
     Row,
     anchor_eligible,
     is_covered,
@@ -99,7 +100,7 @@ def build_anchor_set(candidates: pl.DataFrame, settings: SelectionSettings) -> p
     rows: list[Row] = []
     for _, faces in _people(candidates):
         views = person_views(faces)
-        table = faces.to_dicts()
+        table = faces.drop(VECTORS).to_dicts()
         ranked = (
             faces.with_row_index("row")
             .filter(anchor_eligible(settings))
@@ -143,7 +144,7 @@ def build_coverage_set(
     rows: list[Row] = []
     for _, faces in _people(candidates.filter(pl.col("person_id").is_not_null())):
         views = person_views(faces)
-        table = faces.to_dicts()
+        table = faces.drop(VECTORS).to_dicts()
         exported = _taken(table, [anchors])
         order = _bucket_order(table)
         for bucket, members in order:
@@ -221,7 +222,7 @@ def build_challenge_set(
     rows: list[Row] = []
     for _, faces in _people(candidates):
         views = person_views(faces)
-        kinds = faces.with_columns(kind=challenge_kind(settings)).to_dicts()
+        kinds = faces.drop(VECTORS).with_columns(kind=challenge_kind(settings)).to_dicts()
         exported = _taken(kinds, taken)
         pool = [
             row
@@ -262,7 +263,7 @@ def build_pair_set(
     used = {face for image_set in taken for face in image_set["face_id"].to_list()}
     free = candidates.filter(~pl.col("face_id").is_in(list(used)))
     views = person_views(free)
-    table = free.to_dicts()
+    table = free.drop(VECTORS).to_dicts()
     rows: list[Row] = []
     chosen: list[tuple[int, int]] = []
     for first, second in _ranked_pairs(table):

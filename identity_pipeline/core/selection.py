@@ -38,6 +38,8 @@ from identity_pipeline.schemas import TABLES
 from identity_pipeline.settings import SelectionSettings
 
 Row = dict[str, object]
+VECTORS = ("e_vis_face", "e_vis_body", "look")
+"""Columns that become matrices, never Python lists: those would cost twelve times the memory."""
 
 
 @dataclass
@@ -109,7 +111,7 @@ def anchor_eligible(settings: SelectionSettings) -> pl.Expr:
 
 def _select_person(faces: pl.DataFrame, settings: SelectionSettings) -> list[Row]:
     views = person_views(faces)
-    table = faces.with_columns(anchor=anchor_eligible(settings)).to_dicts()
+    table = faces.drop(VECTORS).with_columns(anchor=anchor_eligible(settings)).to_dicts()
     state = PersonState()
     rows: list[Row] = []
     for row, face in enumerate(table):

@@ -10,7 +10,12 @@ import polars as pl
 
 from identity_pipeline.core.buckets import EXPRESSIONS
 from identity_pipeline.core.image_sets import challenge_kind
-from identity_pipeline.core.selection import anchor_eligible, coverage_counts, is_frontal
+from identity_pipeline.core.selection import (
+    VECTORS,
+    anchor_eligible,
+    coverage_counts,
+    is_frontal,
+)
 from identity_pipeline.settings import BucketSettings, SelectionSettings
 
 CONDITIONING = {
@@ -34,7 +39,9 @@ class AxisCoverage:
 
 def coverage_of(faces: pl.DataFrame) -> AxisCoverage:
     """Bins that a set of faces (rows of `face_buckets`) fills; `unknown` and `beyond` fill none."""
-    yaw, pitch, expression = coverage_counts(faces.to_dicts())
+    yaw, pitch, expression = coverage_counts(
+        faces.select("yaw_key", "pitch_key", "expression_bin").to_dicts()
+    )
     cells = faces.filter(pl.col("yaw_key").is_not_null() & pl.col("pitch_key").is_not_null())
     return AxisCoverage(
         yaw, pitch, expression, frozenset(cells.select("yaw_key", "pitch_key").iter_rows())
@@ -81,7 +88,7 @@ def anchor_causes(
     counts: Counter[str] = Counter()
     times = anchors["timestamp_ms"].to_list()
     chosen = set(anchors["face_id"].to_list())
-    rows = candidates.with_columns(
+    rows = candidates.drop(VECTORS).with_columns(
         eligible=anchor_eligible(settings), frontal=is_frontal(settings).fill_null(False)
     )
     for face in rows.iter_rows(named=True):
@@ -109,7 +116,9 @@ def challenge_causes(
     used = {face for table in taken for face in table["face_id"].to_list()}
     chosen = set(challenge["face_id"].to_list())
     counts: Counter[str] = Counter()
-    for face in candidates.with_columns(kind=challenge_kind(settings)).iter_rows(named=True):
+    for face in (
+        candidates.drop(VECTORS).with_columns(kind=challenge_kind(settings)).iter_rows(named=True)
+    ):
         if face["face_id"] in chosen:
             continue
         if face["face_id"] in used:

@@ -84,6 +84,13 @@ def vision_embeddings(
             }
         )
 
-    uses = ("quality", "export", "crops.face_expand", "crops.body_widths", "crops.body_heights")
+    uses = (
+        "quality",
+        "export.crop_expand",
+        "export.crop_expand_min",
+        "crops.face_expand",
+        "crops.body_widths",
+        "crops.body_heights",
+    )
     step = Step(context, store, settings, uses, models, runs=("vision",))
     return step.table(compute, describe)

@@ -1,5 +1,7 @@
 """Group `curate`: candidates, the selection, the four sets, the frame ledger, the export."""
 
+from pathlib import Path
+
 import dagster as dg
 import polars as pl
 
@@ -17,6 +19,7 @@ from identity_pipeline.storage.failures import FailureNotes
 from identity_pipeline.storage.tables import TableStore
 
 CURATE = "curate"
+CROP_LIMITS = ("export.crop_expand", "export.crop_expand_min")
 
 
 @video_table(CURATE, {"polars"}, code_version="1")
@@ -44,7 +47,7 @@ def candidates(
         face_buckets,
         vision_embeddings,
     )
-    step = Step(context, store, settings, uses=("quality", "export"))
+    step = Step(context, store, settings, uses=("quality", *CROP_LIMITS))
     return step.table(
         lambda: candidates_of(observed, settings),
         lambda table: pictures.describe_counts(table, "standing"),
@@ -180,7 +183,7 @@ def frame_ledger(
         "challenge_set": challenge_set,
         "pair_set": pair_set,
     }
-    uses = ("quality", "riders", "stability", "selection", "export")
+    uses = ("quality", "riders", "stability", "selection", *CROP_LIMITS)
     step = Step(context, store, settings, uses=uses)
     return step.table(
         lambda: ledger.build_ledger(
@@ -211,7 +214,7 @@ def identity_dataset(
 ) -> dg.MaterializeResult[pl.DataFrame]:
     """The exported folder: images re-cut at native resolution, metadata, contact sheets, a page."""
     from identity_pipeline.stages.dataset import VideoTables, export_is_whole, write_dataset
-    from identity_pipeline.stages.provenance import provenance_of
+    from identity_pipeline.stages.provenance import provenance_of, shaping_settings
 
     tables = VideoTables(
         ride_video=ride_video,
@@ -230,9 +233,12 @@ def identity_dataset(
     )
     video_id = context.partition_key
     target = store.layout.export(video_id)
-    shaping = ("video", "crops", "quality", "tracking", "riders", "buckets",
-               "stability", "selection", "export")  # fmt: skip
-    step = Step(context, store, settings, shaping, models, runs=("face_pack", "vision"))
+    # Names and the digest of all settings are printed in the export.
+    shown = (shaping_settings(settings), settings.models.face_pack, settings.models.vision_encoder)
+    step = Step(
+        context, store, settings, ("selection", "buckets", "export"), models,
+        runs=("face_pack", "vision"), also=tuple(Path(name).name for name in shown),
+    )  # fmt: skip
 
     def compute() -> pl.DataFrame:
         with named_failures(context, store):

@@ -8,10 +8,12 @@ import dagster as dg
 import polars as pl
 
 from identity_pipeline.storage.crop_archive import CropArchive
-from identity_pipeline.storage.tables import TableStore
+from identity_pipeline.storage.tables import MissingTableError, TableStore
 
 FINGERPRINT = "fingerprint"
 """Metadata key under which a step says what its output was made of."""
+REUSED = "reused"
+"""Metadata key under which a step says that its output was there already."""
 
 
 class VideoTableIOManager(dg.ConfigurableIOManager):
@@ -20,11 +22,10 @@ class VideoTableIOManager(dg.ConfigurableIOManager):
     store: dg.ResourceDependency[TableStore]
 
     def handle_output(self, context: dg.OutputContext, obj: pl.DataFrame) -> None:
-        """Writes the table and its manifest, unless they are there already."""
+        """Writes the table and its manifest, unless the step reused what is there."""
         asset, video_id = context.asset_key.path[-1], context.partition_key
-        fingerprint = str(context.output_metadata[FINGERPRINT].value)
-        known = self.store.manifest(asset, video_id)
-        if known is None or known.fingerprint != fingerprint:
+        if not context.output_metadata[REUSED].value:
+            fingerprint = str(context.output_metadata[FINGERPRINT].value)
             self.store.write(asset, video_id, obj, fingerprint)
 
     def load_input(self, context: dg.InputContext) -> pl.DataFrame:
@@ -45,5 +46,15 @@ class CropArchiveIOManager(dg.ConfigurableIOManager):
         """Nothing to do: the archive is in its place already."""
 
     def load_input(self, context: dg.InputContext) -> CropArchive:
-        """The archive of the same video."""
-        return CropArchive(self.store.layout.crops(context.partition_key))
+        """The archive of the same video.
+
+        Raises:
+            MissingTableError: it is not the one that the last whole pass wrote.
+        """
+        archive = CropArchive(self.store.layout.crops(context.partition_key))
+        noted = self.store.noted("face_crops", context.partition_key)
+        if noted is None or archive.data_version() != noted.data_version:
+            raise MissingTableError(
+                f"the crops of {context.partition_key} are not whole; materialise face_crops again."
+            )
+        return archive

@@ -54,9 +54,13 @@ def jpeg(data: bytes, alt: str) -> dg.MarkdownMetadataValue:
     return _inline(data, "image/jpeg", alt)
 
 
-def svg(text: str, alt: str) -> dg.MarkdownMetadataValue:
-    """An inline drawing from SVG text."""
-    return _inline(text.encode(), "image/svg+xml", alt)
+def svg(text: str, alt: str) -> dg.MarkdownMetadataValue | dg.TextMetadataValue:
+    """An inline drawing from SVG text; one that is too large for the event log is only named."""
+    data = text.encode()
+    if len(data) > PICTURE_BYTES:
+        kilobytes = len(data) // 1000
+        return dg.MetadataValue.text(f"{alt}: {kilobytes} kB, too large to show here; see the page")
+    return _inline(data, "image/svg+xml", alt)
 
 
 def _inline(data: bytes, mime: str, alt: str) -> dg.MarkdownMetadataValue:

@@ -135,7 +135,7 @@ def describe_riders(
 
 def describe_landmarks(table: pl.DataFrame, crops: CropArchive) -> dict[str, Any]:
     """Sources, ranges of the pose, and faces ordered by yaw."""
-    spread = _evenly(table.sort("yaw", "face_id"))
+    spread = _evenly(table.drop_nulls(["yaw", "pitch"]).sort("yaw", "face_id"))
     captions = [f"yaw {y:+.0f} pitch {p:+.0f}" for y, p in spread["yaw", "pitch"].iter_rows()]
     return {
         **metadata.numbers(

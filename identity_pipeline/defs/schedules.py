@@ -1,6 +1,7 @@
 """Schedules. `sweep_videos` finds what the sensor missed and what failed but may heal."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import dagster as dg
@@ -28,8 +29,9 @@ def register_missed(
     """Registers settled files without a partition and makes partitions of all registered videos."""
     registry = VideoRegistry(store.layout)
     for file in video_files(store.layout.videos, settings.ingest.extensions):
-        if now - file.stat().st_mtime >= SETTLED_SECONDS:
-            registry.register(Path(file))
+        with suppress(OSError):  # a vanished or unreadable file must not keep the others waiting
+            if now - file.stat().st_mtime >= SETTLED_SECONDS:
+                registry.register(Path(file))
     name = str(videos.name)
     known = set(instance.get_dynamic_partitions(name))
     missing = sorted({record.video_id for record in registry.all()} - known)
@@ -43,8 +45,8 @@ def unfinished(
 ) -> Iterator[tuple[str, int]]:
     """(video, number of runs so far) of videos that want another run.
 
-    Left out are those that are done, in the queue or running, failed for good, or failed more
-    often than `max_retries`.
+    Left out are those that are done, in the queue or running, failed for good, failed more often
+    than `max_retries`, or cancelled by somebody.
     """
     done = instance.get_materialized_partitions(dg.AssetKey("identity_dataset"))
     notes = FailureNotes(store.layout)
@@ -54,10 +56,10 @@ def unfinished(
         note = notes.get(video_id)
         if note is not None and note.permanent:
             continue
-        runs = instance.get_runs(
-            dg.RunsFilter(job_name=per_video.name, tags={"dagster/partition": video_id})
-        )
+        runs = instance.get_runs(dg.RunsFilter(tags={"dagster/partition": video_id}))
         if any(run.status not in FINISHED for run in runs) or len(runs) > max_retries:
+            continue
+        if runs and runs[0].status == dg.DagsterRunStatus.CANCELED:
             continue
         yield video_id, len(runs)
 

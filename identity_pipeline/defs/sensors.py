@@ -24,7 +24,7 @@ def stamps_of(files: Iterable[Path]) -> dict[str, Stamp]:
     for file in files:
         try:
             stat = file.stat()
-        except FileNotFoundError:
+        except OSError:
             continue
         stamps[str(file)] = (stat.st_size, stat.st_mtime_ns)
     return stamps
@@ -73,7 +73,11 @@ def new_videos(
     new_keys: list[str] = []
     linked = 0
     for file in finished:
-        record, is_new = registry.register(Path(file))
+        try:
+            record, is_new = registry.register(Path(file))
+        except OSError as error:  # one unreadable file must not keep the others waiting
+            context.log.warning(f"{file} cannot be read and is tried again: {error}")
+            continue
         done[file] = remembered.pop(file)
         if is_new or not _known(context.instance, record.video_id):
             new_keys.append(record.video_id)

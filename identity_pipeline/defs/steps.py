@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from identity_pipeline.defs import metadata
-from identity_pipeline.defs.io import FINGERPRINT
+from identity_pipeline.defs.io import FINGERPRINT, REUSED
 from identity_pipeline.defs.partitions import videos
 from identity_pipeline.settings import Settings, chosen
 from identity_pipeline.storage.failures import FailureNote, FailureNotes
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from identity_pipeline.models.hub import ModelHub
 
 OWNERS = ["team:vision"]
+MAY_HEAL = ("missing", "truncated", "too_long", "too_large")
+"""Faults of a video that a remounted share or a raised limit mends."""
 Describe = Callable[["pl.DataFrame"], dict[str, Any]]
 
 
@@ -68,6 +70,8 @@ class Step:
     uses: tuple[str, ...] = ()
     models: ModelHub | None = None
     runs: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
+    """Whatever else the output shows, as texts."""
 
     @property
     def video_id(self) -> str:
@@ -90,6 +94,7 @@ class Step:
                 "settings": chosen(self.settings, self.uses),
                 "models": {m: self.models.digest(m) for m in self.runs} if self.models else {},
                 "inputs": versions,
+                "also": self.also,
             }
         )
 
@@ -130,7 +135,7 @@ class Step:
             data_version=dg.DataVersion(fingerprint[:16]),
             metadata={
                 FINGERPRINT: fingerprint,
-                "reused": reused,
+                REUSED: reused,
                 "dagster/partition_row_count": value.height,
                 **describe(value),
                 **({} if reused else self._providers()),
@@ -172,7 +177,8 @@ def named_failures(context: dg.AssetExecutionContext, store: TableStore) -> Iter
         video_fault = isinstance(error, VideoError)
         code = error.code if isinstance(error, VideoError) else type(error).__name__
         sentence = error.sentence if isinstance(error, VideoError) else str(error)
-        notes.put(context.partition_key, FailureNote(code, sentence, asset, video_fault))
+        permanent = video_fault and code not in MAY_HEAL
+        notes.put(context.partition_key, FailureNote(code, sentence, asset, permanent))
         raise PermanentFailure(code, sentence) from error
     except Exception as error:
         sentence = f"{type(error).__name__}: {error}"

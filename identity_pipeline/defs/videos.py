@@ -15,6 +15,7 @@ from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.settings import Settings
 from identity_pipeline.storage import atomic
 from identity_pipeline.storage.crop_archive import CropArchive
+from identity_pipeline.storage.failures import FailureNotes
 from identity_pipeline.storage.hashing import sha256_of_value
 from identity_pipeline.storage.registry import Registration, VideoRegistry
 from identity_pipeline.storage.tables import Manifest, TableStore
@@ -53,6 +54,8 @@ def ride_video(
     with named_failures(context, store):
         record = registered(store, context.partition_key)
         row = video_row(record, settings.video)
+    # A new attempt begins: what an older one died of is no longer true.
+    FailureNotes(store.layout).clear(context.partition_key)
     # A file may change under its name, so it is looked at every time, and the row is what counts.
     fingerprint = sha256_of_value(row.to_dicts())
     return Step(context, store, settings).result(
@@ -101,12 +104,19 @@ def watch(
         store,
         settings,
         uses=(
-            "video",
+            "video.analysis_fps",
+            "video.scene_cut_correlation",
+            "video.truncated_share",
+            "video.allow_truncated",
             "models.det_size",
             "models.det_score_min",
             "tracking.lost_buffer_s",
             "tracking.min_iou",
-            "crops",
+            "crops.body_widths",
+            "crops.body_heights",
+            "crops.region_face_px",
+            "crops.region_jpeg_quality",
+            "crops.chunk_faces",
         ),
         models=models,
         runs=("face_pack",),

@@ -222,12 +222,13 @@ def sampled_frames(path: Path, settings: VideoSettings) -> Iterator[SampledFrame
         declared = _duration_ms(container, stream)
         clock = SamplingClock(settings.analysis_fps)
         first_ms: float | None = None
-        last_ms = 0.0
+        last_ms, trouble = 0.0, False
         for frame_idx, (frame, damaged), pts, timestamp_ms in _timed(container, stream, path):
             first_ms = timestamp_ms if first_ms is None else first_ms
             last_ms = timestamp_ms
+            trouble = trouble or damaged or frame.is_corrupt
             if clock.takes(timestamp_ms - first_ms):
-                error = "damaged data" if damaged or frame.is_corrupt else None
+                error, trouble = "damaged data" if trouble else None, False
                 yield SampledFrame(frame_idx, pts, timestamp_ms, _image(frame), error)
     if first_ms is None:
         raise VideoError("no_frames", f"{path.name} holds no readable picture.")

@@ -47,7 +47,12 @@ def pose_from_points(points: NDArray[np.floating], box: Box) -> PointPose:
     template = templates[len(points)] @ TO_CAMERA
     centred = np.asarray(points, dtype=np.float64) - points.mean(axis=0)
     camera = np.diag([FOCAL_FACES * box.longer_side] * 2 + [1.0])
-    found, rotation, shift = cv2.solvePnP(template, centred, camera, None, flags=cv2.SOLVEPNP_SQPNP)
+    try:
+        found, rotation, shift = cv2.solvePnP(
+            template, centred, camera, None, flags=cv2.SOLVEPNP_SQPNP
+        )
+    except cv2.error as error:
+        raise ValueError("no head pose fits the points") from error
     if not found:
         raise ValueError("no head pose fits the points")
     rotation, shift = cv2.solvePnPRefineLM(template, centred, camera, None, rotation, shift)

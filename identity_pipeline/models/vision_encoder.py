@@ -5,6 +5,7 @@ The embedding is the class token, L2-normalised: DINOv2's own image-level featur
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from functools import cached_property
@@ -23,6 +24,7 @@ from identity_pipeline.storage.hashing import sha256_of_file
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 WEIGHTS = "model.safetensors"
+FILES = (WEIGHTS, "config.json", "preprocessor_config.json")
 
 
 class VisionEncoderError(RuntimeError):
@@ -47,8 +49,7 @@ def _from_hub(name: str) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        wanted = [WEIGHTS, "config.json", "preprocessor_config.json"]
-        return Path(snapshot_download(name, allow_patterns=wanted)).resolve()
+        return Path(snapshot_download(name, allow_patterns=list(FILES))).resolve()
     except Exception as error:
         raise VisionEncoderError(
             f"the vision encoder {name} is neither a folder nor in the Hugging Face cache and "
@@ -57,13 +58,22 @@ def _from_hub(name: str) -> Path:
         ) from error
 
 
+def encoder_sha256(folder: Path) -> str:
+    """Digest over everything that shapes an embedding: weights, architecture, normalisation."""
+    digest = hashlib.sha256()
+    for name in FILES:
+        path = folder / name
+        digest.update(f"{name}:{sha256_of_file(path) if path.is_file() else None}\n".encode())
+    return digest.hexdigest()
+
+
 class VisionEncoder:
     """A loaded encoder. The network is opened at first use."""
 
     def __init__(self, settings: ModelSettings) -> None:
         self._settings = settings
         self.folder = encoder_folder(settings)
-        self.sha256 = sha256_of_file(self.folder / WEIGHTS)
+        self.sha256 = encoder_sha256(self.folder)
         given = Path(settings.vision_encoder).expanduser()
         self.name = given.name if given.is_dir() else settings.vision_encoder
 

@@ -18,6 +18,7 @@ import polars as pl
 from identity_pipeline.core.candidates import box_of
 from identity_pipeline.core.geometry import Box
 from identity_pipeline.core.image_sets import CROP
+from identity_pipeline.core.selection import VECTORS
 from identity_pipeline.media.crops import ImageBGR, cut_native, encode_jpeg
 from identity_pipeline.media.page import ModelFacts
 from identity_pipeline.media.sheets import SET_ACCENTS, Tile, contact_sheet, thumbnail
@@ -26,6 +27,7 @@ from identity_pipeline.schemas import TABLES
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.progress import Progress, silent
 from identity_pipeline.storage import atomic
+from identity_pipeline.storage.layout import inside
 
 GATE_VERSION = "v1"
 """Version of the gates' definition, stamped on every image; thresholds are in the settings hash."""
@@ -88,7 +90,7 @@ def planned_images(
         sets: the set tables by asset name.
         faces: table `candidates`, for the bins and boxes.
     """
-    details = {row["face_id"]: row for row in faces.iter_rows(named=True)}
+    details = {row["face_id"]: row for row in faces.drop(VECTORS).iter_rows(named=True)}
     images: dict[str, tuple[str, list[dict[str, Any]]]] = {}
     for set_name, table in sets.items():
         for row in table.iter_rows(named=True):
@@ -136,7 +138,7 @@ def _write_image(
     crop = Box(*(float(rows[0][name]) for name in CROP))
     pixels = cut_native(frame, crop)
     data = encode_jpeg(pixels, settings.export.jpeg_quality)
-    path = folder / file
+    path = inside(folder, folder / file)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
     sha256 = hashlib.sha256(data).hexdigest()

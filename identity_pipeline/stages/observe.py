@@ -265,17 +265,21 @@ def _landmark_row(
 
 def _pose(
     face: dict[str, object], landmarks: NDArray[np.float32], source: str, pack: FacePack
-) -> tuple[str, Sequence[float], float]:
+) -> tuple[str, Sequence[float | None], float | None]:
+    """Source, angles and error; all unmeasured for points that no head can have."""
     template = pack.mean_shape_3d
-    if source == "landmark_3d_68" and template is not None:
-        pose, residual = pose_from_landmarks_3d(template, landmarks)
-        return source, pose, residual
     box: Box = box_of(face)  # type: ignore[arg-type]
-    if source == "landmark_2d_68":
-        found = pose_from_points(landmarks, box)
-        return "pnp_68", found.pose, found.error
-    points = np.array([[float(str(face[f"kp{i}_{a}"])) for a in "xy"] for i in range(5)])
-    found = pose_from_points(points, box)
+    try:
+        if source == "landmark_3d_68" and template is not None:
+            pose, residual = pose_from_landmarks_3d(template, landmarks)
+            return source, pose, residual
+        if source == "landmark_2d_68":
+            found = pose_from_points(landmarks, box)
+            return "pnp_68", found.pose, found.error
+        points = np.array([[float(str(face[f"kp{i}_{a}"])) for a in "xy"] for i in range(5)])
+        found = pose_from_points(points, box)
+    except ValueError:
+        return "none", (None, None, None), None
     return "pnp_5", found.pose, found.error
 
 

@@ -42,7 +42,7 @@ def shaping_settings(settings: Settings) -> str:
     values["models"] = {
         name: value
         for name, value in values["models"].items()
-        if name not in ("face_pack", "face_pack_root", "vision_encoder", "device")
+        if name in ("det_size", "det_score_min")
     }
     return sha256_of_value(values)
 

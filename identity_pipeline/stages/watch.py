@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from identity_pipeline.core.frames import laplacian_variance, measure_light, scene_correlation
 from identity_pipeline.core.geometry import Box, region_box
-from identity_pipeline.media.crops import align, cut_region, encode_jpeg
+from identity_pipeline.media.crops import ALIGNED_PX, align, cut_region, encode_jpeg
 from identity_pipeline.media.luma import frame_luma, thumbnail
 from identity_pipeline.media.video import ImageBGR, SampledFrame, sampled_frames
 from identity_pipeline.models.face_pack import Detections, FacePack
@@ -143,9 +143,17 @@ def _note_faces(
         region = cut_region(frame.bgr, where, box, crops)
         writer.add(
             face_id=face_id,
-            aligned=align(frame.bgr, points).tobytes(),
+            aligned=_aligned(frame.bgr, points).tobytes(),
             region_jpeg=encode_jpeg(region.bgr, crops.region_jpeg_quality),
             region_x=region.x,
             region_y=region.y,
             region_scale=region.scale,
         )
+
+
+def _aligned(frame: ImageBGR, points: NDArray[np.floating]) -> ImageBGR:
+    """The aligned crop; black, and so refused by every gate, for points that cannot be aligned."""
+    try:
+        return align(frame, points)
+    except ValueError:
+        return np.zeros((ALIGNED_PX, ALIGNED_PX, 3), dtype=np.uint8)

@@ -73,7 +73,12 @@ def new_folder(target: Path) -> Iterator[Path]:
         retired = temporary_beside(target)
         if target.exists():
             target.rename(retired)
-        temporary.rename(target)
+        try:
+            temporary.rename(target)
+        except OSError:
+            if retired.exists():
+                retired.rename(target)
+            raise
         _flush(target.parent)
         shutil.rmtree(retired, ignore_errors=True)
     finally:

@@ -37,9 +37,11 @@ class Registration:
     links: tuple[str, ...] = ()
 
     def existing_path(self) -> Path:
-        """The first of its paths that still exists, or the first one."""
+        """The first of its paths that still holds its bytes; else one that exists; else any."""
         paths = [Path(self.path), *map(Path, self.links)]
-        return next((path for path in paths if path.is_file()), paths[0])
+        there = [path for path in paths if path.is_file()]
+        same = (path for path in there if len(there) == 1 or sha256_of_file(path) == self.sha256)
+        return next(same, there[0] if there else paths[0])
 
 
 def slug(stem: str) -> str:
