@@ -22,7 +22,6 @@ from rich.table import Table
 
 from identity_pipeline.core.gates import LATE_MEASURES, regate
 from identity_pipeline.core.quality import measure_pixels
-from identity_pipeline.media.crops import decode_image
 from identity_pipeline.media.video import probe
 from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.settings import QualitySettings, Settings, load_settings
@@ -94,7 +93,7 @@ def labelled_faces(
         .sort("face_id")
     )
     wanted = result["face_id"].to_list()
-    return result, dict(archive.decoded(wanted, "aligned_png", decode_image))
+    return result, dict(archive.aligned(wanted))
 
 
 def motion_blurred(image: NDArray[np.uint8], length: int) -> NDArray[np.uint8]:
