@@ -92,7 +92,7 @@ def test_a_bad_file_fails_with_one_sentence_and_leaves_nothing(
     video_id = library.video_id(path.stem)
     note = FailureNotes(library.store.layout).get(video_id)
     assert note is not None and note.code == code
-    # A raised limit or a new copy under the same name mends a truncated file; nothing mends the rest.
+    # A raised limit mends a truncated file; nothing mends the rest.
     assert note.permanent == (code != "truncated")
     assert not library.store.layout.export(video_id).exists()
     assert not [p for p in library.root.rglob("*") if atomic.is_temporary(p)]
