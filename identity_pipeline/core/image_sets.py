@@ -31,7 +31,6 @@ from identity_pipeline.core.selection import (
 from identity_pipeline.schemas import TABLES
 from identity_pipeline.settings import SelectionSettings
 
-CHALLENGE_KINDS = ("dark", "overexposed", "occluded", "pose")
 CROP = ("crop_x1", "crop_y1", "crop_x2", "crop_y2")
 
 

@@ -39,7 +39,7 @@ from identity_pipeline.settings import SelectionSettings
 
 Row = dict[str, object]
 VECTORS = ("e_vis_face", "e_vis_body", "look")
-"""Columns that become matrices, never Python lists: those would cost twelve times the memory."""
+"""Columns that become matrices, never Python lists: those take many times the memory."""
 
 
 @dataclass

@@ -26,7 +26,7 @@ class SelectionSettings(Group):
         0.97,
         "Two exported images of one person are never closer than this in the vision space.",
         unit="cosine",
-        source="real clips, neighbouring sampled frames: see the model card of the encoder",
+        source="chosen; not measured with DINOv2",
         ge=0,
         le=1,
     )
@@ -34,7 +34,7 @@ class SelectionSettings(Group):
         0.97,
         "Nor closer than this correlation of their aligned pixels, which needs no encoder.",
         unit="correlation",
-        source="real clips (5 people): `identity_pipeline_tests/benchmarks/likeness.py`",
+        source="real clips: identity_pipeline_tests/benchmarks/likeness.py",
         ge=0,
         le=1,
     )
@@ -42,7 +42,7 @@ class SelectionSettings(Group):
         0.2,
         "From this occlusion ratio pose and expression are not sure, and a face is no coverage.",
         unit="share",
-        source="real ride clips (4 people): bar 0.31 and more, 99 % of the other faces below 0.2",
+        source="fitted on real ride clips (4 people); held by the end-to-end tests",
         ge=0,
         le=1,
     )
@@ -172,7 +172,7 @@ class ExportSettings(Group):
         1.4,
         "A crop that the frame or another face would force below this is not exported.",
         unit="ratio",
-        source="chin and hairline of an SCRFD box end at 1.25",
+        source="chosen: room for chin and hairline",
         ge=1,
     )
     jpeg_quality: int = tunable(

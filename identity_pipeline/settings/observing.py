@@ -47,7 +47,7 @@ class RiderSettings(Group):
         0.15,
         "A second track with a smaller mean face area, relative to the largest, is no rider.",
         unit="share",
-        source="design: a child beside an adult is above 0.4, the row behind below 0.1",
+        source="chosen: the row behind is far smaller than a child beside an adult",
         ge=0,
         le=1,
     )
@@ -259,7 +259,7 @@ class BucketSettings(Group):
         "A face below `dark_below` is only dark when it is also below this share of its owner's "
         "median luma: dark skin is not darkness.",
         unit="ratio",
-        source="real ride clips (5 people): tunnel 0.2, normal light above 0.8",
+        source="fitted on real ride clips (5 people)",
         ge=0,
         le=1,
     )
@@ -283,7 +283,7 @@ class BucketSettings(Group):
         0.2,
         "Share of blown pixels from which a face is overexposed, whatever its mean.",
         unit="share",
-        source="real ride clips (5 people): flash above 0.24, normal light 0.00",
+        source="fitted on real ride clips (5 people)",
         ge=0,
         le=1,
     )
