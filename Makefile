@@ -8,11 +8,13 @@ export DAGSTER_HOME := $(CURDIR)
 export PYTHONDONTWRITEBYTECODE := 1
 # What `make demo` works on. Rides, pack and encoder that ship with the package, unless others are
 # named: make demo RIDES="ride1.mp4 ride2.mp4" MODELS=buffalo_l VISION=facebook/dinov2-small
+# Rides of your own run with production models: the demo's know rendered faces only.
 BUNDLED := identity_pipeline/bundled
-RIDES ?= $(wildcard $(BUNDLED)/rides/*.mp4)
+RIDES ?=
+DEMO_RIDES := $(or $(RIDES),$(wildcard $(BUNDLED)/rides/*.mp4))
 MODELS ?=
 VISION ?=
-DEMO_SETTINGS := $(if $(MODELS)$(VISION),,IDENTITY_PIPELINE_SETTINGS=$(BUNDLED)/settings.toml)
+DEMO_SETTINGS := $(if $(MODELS)$(VISION)$(RIDES),,IDENTITY_PIPELINE_SETTINGS=$(BUNDLED)/settings.toml)
 
 .PHONY: help venv demo dev test lint bench format clean
 
@@ -28,7 +30,7 @@ $(STAMP): pyproject.toml constraints.txt
 venv: $(STAMP)  ## Install everything into .venv.
 
 demo: venv  ## Turn the rides that ship with the package into image sets, offline.
-	$(DEMO_SETTINGS) $(BIN)/identity-pipeline run $(RIDES) $(if $(MODELS),--models $(MODELS)) $(if $(VISION),--vision $(VISION))
+	$(DEMO_SETTINGS) $(BIN)/identity-pipeline run $(DEMO_RIDES) $(if $(MODELS),--models $(MODELS)) $(if $(VISION),--vision $(VISION))
 
 test: venv  ## Run the tests.
 	$(BIN)/python -m pytest

@@ -130,10 +130,12 @@ TABLES: Final[dict[str, Schema]] = {
         "eye_ratio": pl.Float32,  # raw lid gap over eye width
         "mouth_ratio": pl.Float32,  # raw inner lip gap over inner mouth width
         "mouth_width": pl.Float32,  # over the distance of the outer eye corners
+        "expression_source": pl.String,  # face_attributes or the landmarks; null: none tells
         "eye_open": pl.Float32,  # relative to the person's own neutral
         "mouth_open": pl.Float32,
         "smile": pl.Float32,
-        "occlusion": pl.Float32,  # by a model, else against the person's own look
+        "occlusion": pl.Float32,  # share of the face that is covered
+        "occlusion_source": pl.String,  # face_attributes, own_look; null: unmeasured
         "relative_sharpness": pl.Float32,  # over the person's own median in this video
     },
     "identity_stability": {

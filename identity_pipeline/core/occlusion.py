@@ -56,14 +56,18 @@ def own_occlusion(faces: pl.DataFrame) -> pl.DataFrame:
     """Fills `occlusion` where it is null and can be measured, and drops the patch columns.
 
     Args:
-        faces: person_id, strict, yaw, occlusion and `PATCH_COLUMNS`.
+        faces: person_id, strict, yaw, occlusion, occlusion_source and `PATCH_COLUMNS`.
     """
     indexed = faces.with_row_index("row")
     values: dict[int, float] = {}
     for _, person in indexed.group_by("person_id", maintain_order=True):
         values.update(_person_occlusion(person))
     measured = pl.Series([values.get(i) for i in range(faces.height)], dtype=pl.Float32)
-    return faces.with_columns(occlusion=pl.coalesce("occlusion", measured)).drop(PATCH_COLUMNS)
+    own = pl.when(pl.col("occlusion").is_null() & measured.is_not_null()).then(pl.lit("own_look"))
+    return faces.with_columns(
+        occlusion=pl.coalesce("occlusion", measured),
+        occlusion_source=pl.coalesce("occlusion_source", own),
+    ).drop(PATCH_COLUMNS)
 
 
 def _person_occlusion(person: pl.DataFrame) -> dict[int, float]:

@@ -15,7 +15,7 @@ from identity_pipeline.storage.crop_archive import CropArchive
 from identity_pipeline.storage.tables import TableStore
 
 
-@video_table(OBSERVE, {"onnx"}, code_version="1", pool=GPU)
+@video_table(OBSERVE, {"onnx"}, code_version="2", pool=GPU)
 def face_landmarks(
     context: dg.AssetExecutionContext,
     face_detections: pl.DataFrame,

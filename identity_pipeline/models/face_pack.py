@@ -20,10 +20,18 @@ from numpy.typing import NDArray
 from identity_pipeline.core.geometry import Box, face_crop_box
 from identity_pipeline.core.vectors import Matrix, normalise
 from identity_pipeline.media.crops import ImageBGR, Region
+from identity_pipeline.models.cards import ModelCardError, permitted
 from identity_pipeline.models.device import (
     note_fallback,
     onnx_providers,
     session_options,
+)
+from identity_pipeline.models.face_attributes import (
+    FILE,
+    SOURCE,
+    FaceAttributeNet,
+    FaceAttributes,
+    FaceAttributesError,
 )
 from identity_pipeline.models.spaces import EmbeddingSpace
 from identity_pipeline.settings import ModelSettings
@@ -79,8 +87,9 @@ def pack_folder(settings: ModelSettings) -> Path:
 def pack_sha256(folder: Path) -> str:
     """Digest over the names and contents of all ONNX files of a pack."""
     digest = hashlib.sha256()
-    for path in sorted(folder.glob("*.onnx")):
-        digest.update(f"{path.name}:{sha256_of_file(path)}\n".encode())
+    for path in (*sorted(folder.glob("*.onnx")), folder / FILE):
+        if path.is_file():
+            digest.update(f"{path.name}:{sha256_of_file(path)}\n".encode())
     return digest.hexdigest()
 
 
@@ -90,6 +99,10 @@ class FacePack:
     def __init__(self, settings: ModelSettings) -> None:
         self._settings = settings
         self.folder = pack_folder(settings)
+        try:
+            self.card = permitted(self.folder, settings.allow_demo, "models.face_pack", "buffalo_l")
+        except ModelCardError as error:
+            raise FacePackError(str(error)) from error
         self.name = self.folder.name
         self.sha256 = pack_sha256(self.folder)
         self._asked = onnx_providers(settings.device)
@@ -113,6 +126,14 @@ class FacePack:
         if "recognition" not in app.models:
             raise FacePackError(f"{self.folder} holds no face recogniser (*.onnx).")
         return dict(app.models)
+
+    @cached_property
+    def _attributes(self) -> FaceAttributeNet | None:
+        path = self.folder / FILE
+        try:
+            return FaceAttributeNet(path, self._asked) if path.is_file() else None
+        except FaceAttributesError as error:
+            raise FacePackError(str(error)) from error
 
     @property
     def landmark_task(self) -> str | None:
@@ -140,10 +161,12 @@ class FacePack:
 
     def providers(self) -> dict[str, str]:
         """The execution provider that really runs each model."""
-        return {
+        running = {
             task: note_fallback(task, self._asked, list(model.session.get_providers()))
             for task, model in self._models.items()
         }
+        net = self._attributes
+        return running if net is None else running | {SOURCE: net.provider}
 
     def detect(self, frame: ImageBGR) -> Detections:
         """Finds the faces of one frame.
@@ -187,15 +210,35 @@ class FacePack:
             raise FacePackError(f"{self.name} holds no landmark model.")
         model = self._models[task]
         side = int(model.input_size[0])
-        crops, inverses = [], []
-        for region, box in zip(regions, boxes, strict=True):
-            matrix = _landmark_transform(region, box, side)
-            crops.append(cv2.warpAffine(region.bgr, matrix, (side, side), borderValue=0.0))
-            inverses.append((cv2.invertAffineTransform(matrix), region))
+        crops, matrices = _face_crops(regions, boxes, side)
         raw = _run_landmarks(model, crops, side)
-        return np.stack(
-            [_to_frame(points, *where) for points, where in zip(raw, inverses, strict=True)]
-        )
+        inverses = map(cv2.invertAffineTransform, matrices)
+        return np.stack([_to_frame(*where) for where in zip(raw, inverses, regions, strict=True)])
+
+    def attributes(
+        self, regions: Sequence[Region], boxes: Sequence[Box]
+    ) -> list[FaceAttributes] | None:
+        """What the pack's attribute net says of each face, or None without such a net.
+
+        Raises:
+            FacePackError: the pack's net has another format.
+        """
+        net = self._attributes
+        return None if net is None else net.read(_face_crops(regions, boxes, net.side)[0])
+
+
+def _face_crops(
+    regions: Sequence[Region], boxes: Sequence[Box], side: int
+) -> tuple[list[ImageBGR], list[NDArray[np.float64]]]:
+    """The square crops that landmark and attribute models see, and the maps that cut them."""
+    matrices = [
+        _landmark_transform(region, box, side) for region, box in zip(regions, boxes, strict=True)
+    ]
+    crops = [
+        cv2.warpAffine(region.bgr, matrix, (side, side), borderValue=0.0)
+        for region, matrix in zip(regions, matrices, strict=True)
+    ]
+    return crops, matrices
 
 
 def _landmark_transform(region: Region, box: Box, side: int) -> NDArray[np.float64]:

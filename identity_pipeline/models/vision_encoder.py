@@ -17,6 +17,7 @@ import numpy as np
 
 from identity_pipeline.core.vectors import Matrix, normalise
 from identity_pipeline.media.crops import VISION_PX, ImageBGR
+from identity_pipeline.models.cards import ModelCardError, permitted
 from identity_pipeline.models.device import torch_device
 from identity_pipeline.models.spaces import EmbeddingSpace
 from identity_pipeline.settings import ModelSettings
@@ -73,6 +74,15 @@ class VisionEncoder:
     def __init__(self, settings: ModelSettings) -> None:
         self._settings = settings
         self.folder = encoder_folder(settings)
+        try:
+            self.card = permitted(
+                self.folder,
+                settings.allow_demo,
+                "models.vision_encoder",
+                "facebook/dinov2-small",
+            )
+        except ModelCardError as error:
+            raise VisionEncoderError(str(error)) from error
         self.sha256 = encoder_sha256(self.folder)
         given = Path(settings.vision_encoder).expanduser()
         self.name = given.name if given.is_dir() else settings.vision_encoder

@@ -84,6 +84,12 @@ class ModelSettings(Group):
         unit="id or path",
         source="design: diversity is measured by a general-vision embedding",
     )
+    allow_demo: bool = tunable(
+        False,
+        "Whether models may run that were made for demonstrations (rendered faces only).",
+        unit="switch",
+        source="operations: no production run on demo models unnoticed",
+    )
     device: Literal["auto", "cpu", "cuda"] = tunable(
         "auto",
         "`auto` takes CUDA when there is one; `cuda` fails where there is none.",

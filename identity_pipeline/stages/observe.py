@@ -20,6 +20,8 @@ from identity_pipeline.core.pose import pose_from_landmarks_3d
 from identity_pipeline.core.quality import luma_of, measure_pixels, quality_score
 from identity_pipeline.core.vectors import to_series
 from identity_pipeline.media.crops import ImageBGR, Region, body_view, decode_image, face_view
+from identity_pipeline.models.face_attributes import SOURCE as ATTRIBUTES
+from identity_pipeline.models.face_attributes import FaceAttributes
 from identity_pipeline.models.face_pack import FacePack
 from identity_pipeline.models.head_pose import pose_from_points
 from identity_pipeline.models.vision_encoder import VisionEncoder
@@ -184,7 +186,8 @@ def observe_landmarks(
     Args:
         faces: result of `smoothed_boxes`, usable faces only.
         archive: the crops of the same video.
-        pack: landmark model; without one the 5 key points of the detector are used.
+        pack: landmark model; without one the 5 key points of the detector are used. A pack with
+            an attribute net also gives pose, occlusion, eyes, mouth and smile by it.
         quality: table `face_quality`.
         settings: batch sizes and the limits of expressions.
         progress: called per batch.
@@ -193,11 +196,14 @@ def observe_landmarks(
     rows: list[dict[str, object]] = []
     for batch in _batches(_regions(archive, list(by_id)), settings.models.recognition_batch):
         ids, regions = [face_id for face_id, _ in batch], [region for _, region in batch]
-        points = _points(pack, regions, [by_id[face_id] for face_id in ids])
-        for face_id, landmarks in zip(ids, points, strict=True):
-            rows.append(_landmark_row(by_id[face_id], landmarks, pack))
+        batch_faces = [by_id[face_id] for face_id in ids]
+        points = _points(pack, regions, batch_faces)
+        told = pack.attributes(regions, [box_of(face) for face in batch_faces])
+        for i, (face, landmarks) in enumerate(zip(batch_faces, points, strict=True)):
+            row = _landmark_row(face, landmarks, pack)
+            rows.append(row | (_attribute_columns(told[i]) if told else {}))
         progress("face_landmarks", len(rows), faces.height, "faces")
-    schema = {c: t for c, t in TABLES["face_landmarks"].items() if c not in _RELATIVE_COLUMNS}
+    schema = {c: t for c, t in TABLES["face_landmarks"].items() if c != "relative_sharpness"}
     table = pl.DataFrame(rows, schema=schema)
     table = relative_to_neutral(table, settings.buckets)
     patches = _patches(archive, table["face_id"].to_list())
@@ -210,9 +216,6 @@ def observe_landmarks(
     return (
         own_occlusion(measured).select(TABLES["face_landmarks"].keys()).sort("frame_idx", "face_id")
     )
-
-
-_RELATIVE_COLUMNS = ("eye_open", "mouth_open", "smile", "relative_sharpness")
 
 
 def _patches(archive: CropArchive, face_ids: list[str]) -> pl.DataFrame:
@@ -259,7 +262,22 @@ def _landmark_row(
             if ratios
             else dict.fromkeys(("eye_ratio", "mouth_ratio", "mouth_width"))
         ),
+        "expression_source": source if ratios else None,
+        "eye_open": None,
+        "mouth_open": None,
+        "smile": None,
         "occlusion": None,
+        "occlusion_source": None,
+    }
+
+
+def _attribute_columns(told: FaceAttributes) -> dict[str, object]:
+    return {
+        **told._asdict(),
+        "pose_source": ATTRIBUTES,
+        "pose_error": None,
+        "expression_source": ATTRIBUTES,
+        "occlusion_source": ATTRIBUTES,
     }
 
 

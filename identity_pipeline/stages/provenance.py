@@ -26,12 +26,17 @@ def licence_of(name: str) -> str | None:
 def model_facts(models: ModelHub) -> tuple[ModelFacts, ...]:
     """Every model in use with digest, licence and what it really runs on."""
     pack, vision = models.face_pack, models.vision
+    pack_name, vision_name = pack.card.name or pack.name, vision.card.name or vision.name
     faces = (
-        ModelFacts(role, pack.name, pack.sha256, licence_of(pack.name), provider)
-        for role, provider in sorted(pack.providers().items())
+        ModelFacts(role, pack_name, pack.sha256, pack.card.licence or licence_of(pack.name), on)
+        for role, on in sorted(pack.providers().items())
     )
     encoder = ModelFacts(
-        "vision", vision.name, vision.sha256, licence_of(vision.name), vision.device
+        "vision",
+        vision_name,
+        vision.sha256,
+        vision.card.licence or licence_of(vision.name),
+        vision.device,
     )
     return (*faces, encoder)
 

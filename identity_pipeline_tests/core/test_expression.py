@@ -116,7 +116,8 @@ def frontal(**changes: float | None) -> dict[str, Any]:
 
 def relative(*rows: dict[str, Any]) -> list[dict[str, Any]]:
     schema = {"person_id": pl.Int64} | dict.fromkeys(
-        ("yaw", "eye_ratio", "mouth_ratio", "mouth_width"), pl.Float64
+        ("yaw", "eye_ratio", "mouth_ratio", "mouth_width", "eye_open", "mouth_open", "smile"),
+        pl.Float64,
     )
     return relative_to_neutral(pl.DataFrame(list(rows), schema=schema), S).to_dicts()
 

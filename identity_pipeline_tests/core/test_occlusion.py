@@ -26,7 +26,7 @@ FACE = cv2.resize(face_picture(448), (112, 112), interpolation=cv2.INTER_AREA).a
 
 
 def row(image: Image | None, **changes: Any) -> dict[str, Any]:
-    base = {"person_id": 0, "strict": True, "yaw": 0.0, "occlusion": None}
+    base: dict[str, Any] = {"person_id": 0, "strict": True, "yaw": 0.0, "occlusion": None}
     colours = [None] * len(PATCH_COLUMNS)
     if image is not None:
         colours = patch_features(image).ravel().tolist()
@@ -42,9 +42,12 @@ def references(count: int = MIN_REFERENCES, **changes: Any) -> list[dict[str, An
 
 def measured(*rows: dict[str, Any]) -> list[float | None]:
     types = {"person_id": pl.Int64, "strict": pl.Boolean, "yaw": pl.Float32}
+    types["occlusion_source"] = pl.String
     schema = types | dict.fromkeys(("occlusion", *PATCH_COLUMNS), pl.Float32)
     table = own_occlusion(pl.DataFrame(list(rows), schema=schema))
     assert not set(PATCH_COLUMNS) & set(table.columns)
+    sourced = table["occlusion_source"].is_not_null() == table["occlusion"].is_not_null()
+    assert sourced.all(), "a measured occlusion says by what"
     return table["occlusion"].to_list()
 
 
@@ -107,7 +110,7 @@ def test_beyond_the_yaw_of_the_references_it_is_unmeasured(
 
 
 def test_what_a_model_measured_is_kept() -> None:
-    assert measured(*references(), row(FACE, occlusion=0.75))[-1] == 0.75
+    assert measured(*references(), row(FACE, occlusion=0.75, occlusion_source="face_attributes"))[-1] == 0.75
 
 
 def test_a_face_without_pixels_is_unmeasured() -> None:
