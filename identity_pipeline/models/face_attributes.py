@@ -14,7 +14,6 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 import onnxruntime
-from numpy.typing import NDArray
 
 from identity_pipeline.media.crops import ImageBGR
 from identity_pipeline.models.device import note_fallback, session_options
@@ -79,6 +78,6 @@ class FaceAttributeNet:
         blob = cv2.dnn.blobFromImages(
             list(crops), 1 / 128, (self.side, self.side), (127.5,) * 3, swapRB=True
         )
-        attributes, pose = self._session.run(["attributes", "pose"], {self._input: blob})
-        rows: NDArray[np.float32] = np.concatenate([attributes, pose], axis=1)
+        told = self._session.run(["attributes", "pose"], {self._input: blob})
+        rows = np.concatenate([np.asarray(part, np.float32) for part in told], axis=1)
         return [FaceAttributes(*map(float, row)) for row in rows]

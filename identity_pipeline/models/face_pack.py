@@ -212,7 +212,7 @@ class FacePack:
         side = int(model.input_size[0])
         crops, matrices = _face_crops(regions, boxes, side)
         raw = _run_landmarks(model, crops, side)
-        inverses = map(cv2.invertAffineTransform, matrices)
+        inverses = [np.asarray(cv2.invertAffineTransform(matrix), float) for matrix in matrices]
         return np.stack([_to_frame(*where) for where in zip(raw, inverses, regions, strict=True)])
 
     def attributes(
@@ -235,7 +235,7 @@ def _face_crops(
         _landmark_transform(region, box, side) for region, box in zip(regions, boxes, strict=True)
     ]
     crops = [
-        cv2.warpAffine(region.bgr, matrix, (side, side), borderValue=0.0)
+        np.asarray(cv2.warpAffine(region.bgr, matrix, (side, side), borderValue=0.0), np.uint8)
         for region, matrix in zip(regions, matrices, strict=True)
     ]
     return crops, matrices

@@ -110,7 +110,10 @@ def test_beyond_the_yaw_of_the_references_it_is_unmeasured(
 
 
 def test_what_a_model_measured_is_kept() -> None:
-    assert measured(*references(), row(FACE, occlusion=0.75, occlusion_source="face_attributes"))[-1] == 0.75
+    assert (
+        measured(*references(), row(FACE, occlusion=0.75, occlusion_source="face_attributes"))[-1]
+        == 0.75
+    )
 
 
 def test_a_face_without_pixels_is_unmeasured() -> None:
