@@ -31,7 +31,7 @@ def demo(allow: bool) -> ModelSettings:
 def test_the_demo_pack_is_refused_with_what_to_do() -> None:
     with pytest.raises(FacePackError, match=r"models\.face_pack .*buffalo_l .*allow_demo"):
         FacePack(demo(allow=False))
-    with pytest.raises(VisionEncoderError, match=r"models\.vision_encoder .* dinov2"):
+    with pytest.raises(VisionEncoderError, match=r"models\.vision_encoder .*dinov2"):
         VisionEncoder(demo(allow=False))
 
 
