@@ -1,0 +1,2 @@
+"""x"""
+def render_evaluation_page(report): return "x"
