@@ -71,6 +71,14 @@ HEADLINES: Final = (
     "riders.recall", "riders.precision", "pose.yaw_mae", "recognition.across_auc",
     "exports.wrong", "coverage.yaw",
 )  # fmt: skip
+SUMMARY: Final = (
+    *HEADLINES, "tracking.switches", "tracking.purity", "pose.pitch_mae", "pose.roll_mae",
+    "landmarks.error", "bins.yaw", "bins.pitch", "bins.expression", "bins.occlusion",
+    "bins.lighting", "recognition.all_auc", "recognition.across_tar_0.001",
+    "exports.wrong_riders", "coverage.pitch", "coverage.expression", "vision.encoder_pose",
+    "vision.chance_pose",
+)  # fmt: skip
+"""What a terminal shows; the page has everything."""
 VIDEO_COLUMNS: Final = {
     "detection.recall": "recall",
     "detection.precision": "precision",
@@ -85,7 +93,7 @@ VIDEO_COLUMNS: Final = {
     "bins.lighting": "light",
     "exports.wrong": "wrong images",
 }
-UNITS: Final = {key: "share" for key in VIDEO_COLUMNS} | {
+UNITS: Final = dict.fromkeys(VIDEO_COLUMNS, "share") | {
     "tracking.switches": "count",
     "pose.yaw_mae": "degrees",
     "pose.pitch_mae": "degrees",
@@ -115,6 +123,8 @@ def value_words(value: float | None, unit: str) -> str:
         return NOT_MEASURED
     if unit == "share":
         return f"{100 * value:.1f} %"
+    if unit == "area":
+        return f"{value:.3f}"
     if unit == "of box":
         return f"{100 * value:.2f} % of the box"
     if unit == "degrees":
@@ -151,6 +161,24 @@ def topics(section: Section) -> list[Topic]:
     return result
 
 
+def columns_of(section: Section) -> dict[str, str]:
+    """The columns of the table of videos that any of them has a value for."""
+    return {
+        key: label
+        for key, label in VIDEO_COLUMNS.items()
+        if any(video.values[key] is not None for video in section.videos)
+    }
+
+
+def summary(section: Section) -> list[Topic]:
+    """The topics with the figures of `SUMMARY` alone."""
+    chosen = (
+        Topic(t.name, t.explanation, tuple(f for f in t.figures if f.key in SUMMARY))
+        for t in topics(section)
+    )
+    return [topic for topic in chosen if topic.figures]
+
+
 def difference_of(report: Report, section: Section, figure: Figure) -> Difference | None:
     """How a figure differs from the earlier report, if one was given."""
     for difference in report.differences or ():
@@ -166,6 +194,14 @@ def arrow(difference: Difference) -> str:
     if difference.before == difference.after:
         return "="
     return "▲" if difference.after > difference.before else "▼"
+
+
+def change_words(difference: Difference, unit: str) -> str:
+    """The change in one line, such as `▲ better, was 91.2 %`."""
+    words = f"{arrow(difference)} {VERDICT_WORDS[difference.verdict]}"
+    if difference.before is None or difference.verdict == "same":
+        return words
+    return f"{words}, was {value_words(difference.before, unit)}"
 
 
 def vanished(report: Report) -> list[Difference]:
@@ -187,7 +223,7 @@ def render_evaluation_page(report: Report) -> str:
             difference_of=lambda section, figure: difference_of(report, section, figure),
             vanished=vanished(report),
             origin_words=ORIGIN_WORDS,
-            columns=VIDEO_COLUMNS,
+            columns_of=columns_of,
             units=UNITS,
             verdict_words=VERDICT_WORDS,
         )

@@ -17,6 +17,7 @@ from identity_pipeline.media.wording import plain
 LINES: Final = ("#2e86de", "#22a079", "#e08a1e", "#b05fd0")
 AXIS_LINES: Final = {"yaw": "#2e86de", "pitch": "#e08a1e", "roll": "#22a079"}
 GOOD, BAD = "#3a76c8", "#c9803a"
+CELL_W, CELL_H = 76.0, 34.0
 MINUS = "\N{MINUS SIGN}"
 
 
@@ -90,20 +91,20 @@ def roc_svg(rocs: Sequence[Roc]) -> str:
 
 def confusion_svg(matrix: Confusion) -> str:
     """Counts per true bin (row) and called bin (column), tinted by their share of the row."""
-    left, top, cell_w, cell_h = 104.0, 46.0, 68.0, 34.0
+    left, top = 104.0, 46.0
     parts = []
     for c, column in enumerate(matrix.columns):
-        parts.append(text(left + (c + 0.5) * cell_w, top - 9, bin_words(column), "mid small"))
+        parts.append(text(left + (c + 0.5) * CELL_W, top - 9, bin_words(column), "mid small"))
     parts.append(text(left, 15, f"called {matrix.name} →", "small"))
     parts.append(text(left - 12, top - 9, "true ↓", "end small"))
     for r, row in enumerate(matrix.rows):
         total = sum(matrix.counts[r])
-        y = top + r * cell_h
-        parts.append(text(left - 12, y + cell_h / 2 + 4, bin_words(row), "end small"))
+        y = top + r * CELL_H
+        parts.append(text(left - 12, y + CELL_H / 2 + 4, bin_words(row), "end small"))
         for c, column in enumerate(matrix.columns):
-            parts.append(_cell(matrix.counts[r][c], total, row, column, left + c * cell_w, y))
-    width = left + cell_w * len(matrix.columns) + 4
-    return svg(width, top + cell_h * len(matrix.rows) + 4, f"{matrix.name} bins, true and called",
+            parts.append(_cell(matrix.counts[r][c], total, row, column, left + c * CELL_W, y))
+    width = left + CELL_W * len(matrix.columns) + 4
+    return svg(width, top + CELL_H * len(matrix.rows) + 4, f"{matrix.name} bins, true and called",
                parts)  # fmt: skip
 
 
@@ -112,13 +113,13 @@ def _cell(count: int, total: int, row: str, column: str, x: float, y: float) -> 
     colour = GOOD if row == column else BAD
     words = f"truly {bin_words(row)}, called {bin_words(column)}: {count:,} of {total:,}"
     body = tip(words) + tag(
-        "rect", x=x + 1, y=y + 1, width=66, height=32, rx=4, fill=colour,
+        "rect", x=x + 1, y=y + 1, width=CELL_W - 2, height=CELL_H - 2, rx=4, fill=colour,
         fill_opacity=round(0.06 + 0.9 * share, 3) if count else 0.04,
         stroke=GOOD if row == column else None, stroke_opacity=0.6,
     )  # fmt: skip
     if count:
-        classes = "mid on" if share > 0.45 else "mid strong"
-        body += text(x + 34, y + 21, f"{count:,}", classes)
+        classes = "mid on" if share > 0.6 else "mid strong"
+        body += text(x + CELL_W / 2, y + 21, f"{count:,}", classes)
     return tag("g", body, data_true=row, data_called=column, data_count=str(count))
 
 
@@ -144,8 +145,10 @@ def pose_error_svg(bands: Sequence[ErrorBand]) -> str:
         for band in mine:
             at = x((band.low + band.high) / 2) + 7 * (i - (len(axes) - 1) / 2)
             points.append((at, y(band.median)))
-            words = (f"{axis}, true yaw {band.low:g} to {band.high:g}°: median "
-                     f"{band.median:.1f}°, nine of ten below {band.p90:.1f}° ({band.n:,} faces)")  # fmt: skip
+            words = (
+                f"{axis}, true yaw {band.low:g} to {band.high:g}°: median {band.median:.1f}°, "
+                f"nine of ten below {band.p90:.1f}° ({band.n:,} faces)"
+            )
             bar = tag("path", d=f"M{num(at)} {num(y(band.median))}V{num(y(band.p90))}",
                       stroke=AXIS_LINES[axis], stroke_width=2, stroke_opacity=0.5)  # fmt: skip
             dot = tag("circle", cx=at, cy=y(band.median), r=4, fill=AXIS_LINES[axis])
@@ -182,8 +185,10 @@ def coverage_svg(rows: Sequence[CoverageRow]) -> str:
 
 
 def _squares(row: CoverageRow, x: float, y: float, size: float, gap: float) -> str:
-    words = (f"{row.person}: {row.filled} of {row.reachable} reachable {row.axis} bins are filled, "
-             f"{row.truly} with an image that truly lies there; the axis has {row.bins}")  # fmt: skip
+    words = (
+        f"{row.person}: {row.filled} of {row.reachable} reachable {row.axis} bins are filled, in "
+        f"{row.truly} an image truly lies; the axis has {row.bins}"
+    )
     body = tip(words)
     for i in range(row.bins):
         filled, shown = i < row.filled, i < row.reachable
@@ -197,8 +202,8 @@ def _squares(row: CoverageRow, x: float, y: float, size: float, gap: float) -> s
 
 
 def interval_svg(figure: Figure) -> str | None:
-    """A share and its interval on a line from 0 to 1; None for anything else."""
-    if figure.unit != "share" or figure.value is None:
+    """A share or area and its interval on a line from 0 to 1; None for anything else."""
+    if figure.unit not in ("share", "area") or figure.value is None:
         return None
     width, middle = 120.0, 8.0
 

@@ -84,9 +84,15 @@ def pose_figures(faces: pl.DataFrame, scope: str) -> list[Figure]:
         errors = (known[axis].cast(pl.Float64) - known[f"true_{axis}"]).abs()
         result.append(
             figures.mean(
-                f"pose.{axis}_mae", f"Mean error of {axis}", errors, known["unit"].to_list(),
-                scope, COUNTED, "degrees", no_truth(faces, f"true_{axis}", "pose"),
-            )  # fmt: skip
+                f"pose.{axis}_mae",
+                f"Mean error of {axis}",
+                errors,
+                known["unit"].to_list(),
+                scope,
+                COUNTED,
+                "degrees",
+                no_truth(faces, f"true_{axis}", "pose"),
+            )
         )
     return result
 
@@ -145,26 +151,40 @@ def bin_figures(
         units = known["unit"].to_list()
         result.append(
             figures.share(
-                f"bins.{name}", f"Right {name} bin", known[true] == known[called], units, scope,
-                COUNTED, nothing,
-            )  # fmt: skip
+                f"bins.{name}",
+                f"Right {name} bin",
+                known[true] == known[called],
+                units,
+                scope,
+                COUNTED,
+                nothing,
+            )
         )
         if name in ("yaw", "pitch"):
             result.append(
                 figures.share(
-                    f"bins.{name}_adjacent", f"Right or adjacent {name} bin",
-                    adjacent(known[true].to_list(), known[called].to_list(), labels[:-1]), units,
-                    scope, COUNTED, nothing,
-                )  # fmt: skip
+                    f"bins.{name}_adjacent",
+                    f"Right or adjacent {name} bin",
+                    adjacent(known[true].to_list(), known[called].to_list(), labels[:-1]),
+                    units,
+                    scope,
+                    COUNTED,
+                    nothing,
+                )
             )
         else:
             result.append(_balanced(name, known, scope, nothing))
         if name in ("expression", "occlusion"):
             result.append(
                 figures.share(
-                    f"bins.{name}_named", f"Faces whose {name} is told at all",
-                    told[called] != UNKNOWN, told["unit"].to_list(), scope, COUNTED, nothing,
-                )  # fmt: skip
+                    f"bins.{name}_named",
+                    f"Faces whose {name} is told at all",
+                    told[called] != UNKNOWN,
+                    told["unit"].to_list(),
+                    scope,
+                    COUNTED,
+                    nothing,
+                )
             )
         if told.height:
             matrices.append(_matrix(name, told, labels))
@@ -231,16 +251,27 @@ def measure_figures(faces: pl.DataFrame, scope: str) -> list[Figure]:
         varies = len(mine) > 2 and float(np.ptp(mine)) > 0 and float(np.ptp(true)) > 0
         result.append(
             figures.counted_value(
-                f"measures.{name}_r", f"Correlation of {WORDS[name]} with the truth",
-                float(np.corrcoef(mine, true)[0, 1]) if varies else None, len(mine), COUNTED, "r",
-                scope, nothing if not len(mine) else "it does not vary",
-            )  # fmt: skip
+                f"measures.{name}_r",
+                f"Correlation of {WORDS[name]} with the truth",
+                float(np.corrcoef(mine, true)[0, 1]) if varies else None,
+                len(mine),
+                COUNTED,
+                "r",
+                scope,
+                nothing if not len(mine) else "it does not vary",
+            )
         )
         result.append(
             figures.mean(
-                f"measures.{name}_mae", f"Mean error of {WORDS[name]}", np.abs(mine - true),
-                known["unit"].to_list(), scope, COUNTED, "ratio", nothing,
-            )  # fmt: skip
+                f"measures.{name}_mae",
+                f"Mean error of {WORDS[name]}",
+                np.abs(mine - true),
+                known["unit"].to_list(),
+                scope,
+                COUNTED,
+                "ratio",
+                nothing,
+            )
         )
     return result
 

@@ -36,8 +36,13 @@ def detection_figures(evidence: Evidence) -> list[Figure]:
     )
     return [
         figures.share(
-            f"detection.{name}", label, table.select(found).to_series(), table["unit"].to_list(),
-            about.scope, counted, why,
-        )  # fmt: skip
+            f"detection.{name}",
+            label,
+            table.select(found).to_series(),
+            table["unit"].to_list(),
+            about.scope,
+            counted,
+            why,
+        )
         for name, label, table, about, counted, why in rows
     ]

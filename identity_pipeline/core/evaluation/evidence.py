@@ -31,6 +31,8 @@ FACE_COLUMNS = {
     "vision_embeddings": ("vision_space", "e_vis_face"),
 }  # fmt: skip
 """Columns that are looked up for every detected face, by table."""
+NAMED = 12
+"""So many clips are named in words; the table of videos has them all."""
 SETS = ("anchor_set", "coverage_set", "challenge_set", "pair_set")
 
 
@@ -74,14 +76,14 @@ class Evidence:
 
     def only(self, videos: Sequence[str]) -> Evidence:
         """The evidence of some of the videos."""
+        chosen = pl.col("video").is_in(list(videos))
         return Evidence(
-            self.origin,
-            {v: t for v, t in self.truths.items() if v in videos},
-            *(
-                table.filter(pl.col("video").is_in(list(videos)))
-                for table in (self.outcomes, self.seats, self.images)
-            ),
-            {v: n for v, n in self.sampled.items() if v in videos},
+            origin=self.origin,
+            truths={v: t for v, t in self.truths.items() if v in videos},
+            outcomes=self.outcomes.filter(chosen),
+            seats=self.seats.filter(chosen),
+            images=self.images.filter(chosen),
+            sampled={v: n for v, n in self.sampled.items() if v in videos},
         )
 
     def of_kind(self, kind: str) -> Evidence:
@@ -99,7 +101,9 @@ class Evidence:
         people += f" and {len(others)} bystander{'s' * (len(others) != 1)}" if others else ""
         clips = ORIGIN_WORDS[self.origin]
         clips = clips.removesuffix("s") if len(self.truths) == 1 else clips
-        return f"{len(self.truths)} {clips} ({', '.join(self.truths)}), {people}"
+        names = list(self.truths)
+        more = [f"and {len(names) - NAMED} more"] if len(names) > NAMED else []
+        return f"{len(names)} {clips} ({', '.join(names[:NAMED] + more)}), {people}"
 
 
 def gather(origin: str, videos: Sequence[VideoTables]) -> Evidence:
@@ -133,8 +137,7 @@ def _outcomes(video: VideoTables) -> pl.DataFrame:
         video=pl.lit(video.video),
         kind=pl.lit(video.truth.kind),
         # A bootstrap draws these: a person's appearance in a video, else the track it was held for.
-        unit=prefix
-        + pl.coalesce("person", pl.format("track {}", "track_id"), pl.lit("untracked")),
+        unit=prefix + pl.coalesce("person", pl.format("track {}", "track_id"), pl.lit("untracked")),
         track=prefix + pl.col("track_id").cast(pl.String),
         tracklet=prefix + pl.col("tracklet_id").cast(pl.String),
     ).sort("video", "frame_idx", "person", "face_id", nulls_last=True)
@@ -159,5 +162,3 @@ def _images(video: VideoTables) -> pl.DataFrame:
         for name in SETS
     ]
     return pl.concat(parts).sort("set_name", "person_id", "image", "face_id")
-
-

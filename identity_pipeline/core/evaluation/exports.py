@@ -49,25 +49,43 @@ def export_figures(evidence: Evidence) -> list[Figure]:
     rate = figures.rate_of_errors
     result = [
         rate(
-            "exports.wrong", WRONG, int(images["wrong"].sum()), images.height, scope,
-            "exported images", NO_IMAGE, 0.0,
-        )  # fmt: skip
+            "exports.wrong",
+            WRONG,
+            int(images["wrong"].sum()),
+            images.height,
+            scope,
+            "exported images",
+            NO_IMAGE,
+            0.0,
+        )
     ]
     alone = images.filter(pl.col("set_name") != "pair")
     owners = alone.group_by("owner").agg(pl.col("wrong").any())
     result.append(
         rate(
-            "exports.wrong_riders", "Riders with a wrong image in their sets",
-            int(owners["wrong"].sum()), owners.height, scope, "riders with images", NO_IMAGE, 0.0,
-        )  # fmt: skip
+            "exports.wrong_riders",
+            "Riders with a wrong image in their sets",
+            int(owners["wrong"].sum()),
+            owners.height,
+            scope,
+            "riders with images",
+            NO_IMAGE,
+            0.0,
+        )
     )
     for name in SET_NAMES:
         part = images.filter(pl.col("set_name") == name)
         result.append(
             rate(
-                f"exports.wrong_{name}", f"{WRONG}, {name} set", int(part["wrong"].sum()),
-                part.height, scope, f"{name} images", f"no {name} image was exported", 0.0,
-            )  # fmt: skip
+                f"exports.wrong_{name}",
+                f"{WRONG}, {name} set",
+                int(part["wrong"].sum()),
+                part.height,
+                scope,
+                f"{name} images",
+                f"no {name} image was exported",
+                0.0,
+            )
         )
     return result
 
@@ -123,9 +141,14 @@ def coverage_figures(rows: list[CoverageRow], scope: str) -> list[Figure]:
         for suffix, (words, filled) in counts.items():
             result.append(
                 figures.counted_value(
-                    f"coverage.{axis}{suffix}", f"Reachable {axis} bins {words}",
-                    filled / reachable if reachable else None, reachable, "reachable bins",
-                    "share", scope, f"the truth of these clips does not say the {axis}",
-                )  # fmt: skip
+                    f"coverage.{axis}{suffix}",
+                    f"Reachable {axis} bins {words}",
+                    filled / reachable if reachable else None,
+                    reachable,
+                    "reachable bins",
+                    "share",
+                    scope,
+                    f"the truth of these clips does not say the {axis}",
+                )
             )
     return result

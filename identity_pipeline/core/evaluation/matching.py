@@ -87,9 +87,7 @@ def match_video(truth: Truth, sampled: pl.Series, detections: pl.DataFrame) -> p
         {"frame_idx": frame, **row}
         for frame in sorted(by_frame.keys() | found.keys())
         if frame in by_frame or truth.kind == FACES
-        for row in match(
-            by_frame.get(frame, faces.clear()), found.get(frame, detections.clear())
-        )
+        for row in match(by_frame.get(frame, faces.clear()), found.get(frame, detections.clear()))
     ]
     schema = {"frame_idx": pl.Int64, **dict.fromkeys(("person", "face_id", "outcome"), pl.String)}
     return pl.DataFrame(rows, schema=schema)

@@ -98,9 +98,7 @@ def _index_pairs(n: int, limit: int) -> tuple[NDArray[np.int64], NDArray[np.int6
     return ordered[:, 0], ordered[:, 1]
 
 
-def _at_most(
-    mask: NDArray[np.bool_], limit: int, rng: np.random.Generator
-) -> NDArray[np.int64]:
+def _at_most(mask: NDArray[np.bool_], limit: int, rng: np.random.Generator) -> NDArray[np.int64]:
     places = np.flatnonzero(mask)
     return rng.choice(places, limit, replace=False) if len(places) > limit else places
 
@@ -114,14 +112,15 @@ def subsets(faces: pl.DataFrame) -> Iterator[tuple[str, str, Pairs, str]]:
     yield "all", "all pairs", pairs, "too few people or faces to make pairs of"
     yield "frontal", "yaw within 30 degrees", frontal, "no pose is known, or too few frontal faces"
     yield "within", "pairs within one video", pairs.where(within), "too few pairs within a video"
-    yield "across", "pairs across videos", pairs.where(~within), (
-        "nobody is in two of the videos, or there is only one"
+    yield (
+        "across",
+        "pairs across videos",
+        pairs.where(~within),
+        ("nobody is in two of the videos, or there is only one"),
     )
 
 
-def tar_at(
-    far: NDArray[np.float64], tar: NDArray[np.float64], limit: float
-) -> float:
+def tar_at(far: NDArray[np.float64], tar: NDArray[np.float64], limit: float) -> float:
     """The largest share of genuine pairs accepted while at most `limit` of the impostors are."""
     return float(tar[far <= limit].max(initial=0.0))
 
@@ -145,16 +144,16 @@ def recognition_figures(evidence: Evidence) -> tuple[list[Figure], list[Roc]]:
             continue
         far, tar, _ = roc_curve(pairs.genuine, pairs.cosine)
         result += _measured(key, words, pairs, far, tar, evidence.scope)
-        if key in ("all", "frontal", "within", "across"):
-            curves.append(_curve(words, far, tar, genuine, impostor))
+        curves.append(_curve(words, far, tar, genuine, impostor))
     return result, curves
 
 
 def _none(key: str, words: str, scope: str, reason: str) -> list[Figure]:
-    names = [("auc", "ROC-AUC"), *((f"tar_{far:g}", f"TAR at FAR {far:g}") for far in FARS)]
+    rates = ((f"tar_{far:g}", f"TAR at FAR {far:g}", "share") for far in FARS)
+    names = [("auc", "ROC-AUC", "area"), *rates]
     return [
-        unmeasured(f"recognition.{key}_{name}", f"{label}, {words}", "share", scope, reason)
-        for name, label in names
+        unmeasured(f"recognition.{key}_{name}", f"{label}, {words}", unit, scope, reason)
+        for name, label, unit in names
     ]
 
 
@@ -164,14 +163,21 @@ def _measured(
 ) -> list[Figure]:  # fmt: skip
     genuine = int(pairs.genuine.sum())
     impostor = len(pairs.genuine) - genuine
-    counted = f"pairs ({genuine} genuine, {impostor} impostor)"
+    counted = f"pairs ({genuine:,} genuine, {impostor:,} impostor)"
     bounds, how = _intervals(pairs)
     n = genuine + impostor
     result = [
         Figure(
-            f"recognition.{key}_auc", f"ROC-AUC, {words}", float(auc(far, tar)), n, counted,
-            "share", scope, *bounds["auc"], how,
-        )  # fmt: skip
+            f"recognition.{key}_auc",
+            f"ROC-AUC, {words}",
+            float(auc(far, tar)),
+            n,
+            counted,
+            "area",
+            scope,
+            *bounds["auc"],
+            how,
+        )
     ]
     for limit in FARS:
         name, label = f"recognition.{key}_tar_{limit:g}", f"TAR at FAR {limit:g}, {words}"
@@ -184,9 +190,16 @@ def _measured(
             continue
         result.append(
             Figure(
-                name, label, tar_at(far, tar, limit), n, counted, "share", scope,
-                *bounds[f"{limit:g}"], how,
-            )  # fmt: skip
+                name,
+                label,
+                tar_at(far, tar, limit),
+                n,
+                counted,
+                "share",
+                scope,
+                *bounds[f"{limit:g}"],
+                how,
+            )
         )
     return result
 

@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal
 
 Better = Literal["higher", "lower"] | None
+Place = tuple[str, str]
+"""Origin and key of a figure."""
 SCHEMA_VERSION: Final = 1
 DIGITS: Final = 6
 
@@ -27,7 +29,7 @@ class Figure:
         counted: what n counts.
         low, high: 95 % interval; None when there is none (see `interval`).
         interval: how the interval was made, or why there is none.
-        unit: `share`, `degrees`, `count`, `of box`, `r`, `cosine`.
+        unit: `share`, `area` (under a ROC curve), `degrees`, `count`, `of box`, `r`, `ratio`.
         measured_on: the clips and the people.
         better: which direction is better; None for neither.
         reason: why there is no value.
@@ -197,7 +199,9 @@ def differences(report: Report, previous: Mapping[str, Any]) -> tuple[Difference
     """
     before = _values(previous)
     after = _values(report.as_json())
-    better = {(s.origin, f.key): f.better for s in report.sections for f in s.figures}
+    better: dict[Place, Better] = {
+        (s.origin, f.key): f.better for s in report.sections for f in s.figures
+    }
     order = [*after, *(key for key in before if key not in after)]
     return tuple(
         Difference(
@@ -205,9 +209,6 @@ def differences(report: Report, previous: Mapping[str, Any]) -> tuple[Difference
         )
         for key in order
     )
-
-
-Place = tuple[str, str]
 
 
 def _values(report: Mapping[str, Any]) -> dict[Place, float | None]:

@@ -35,7 +35,7 @@ def mot_counts(outcomes: pl.DataFrame, track: str = "track") -> dict[str, int]:
         outcomes: rows of `Evidence.outcomes`.
         track: column with the predicted identity; faces without one count as their own track.
     """
-    kinds = [HIT, MISSED, FALSE] if (outcomes["kind"] == FACES).all() else [HIT]
+    kinds = [HIT, MISSED, FALSE] if _boxed(outcomes) else [HIT]
     rows = outcomes.filter(pl.col("outcome").is_in(kinds)).with_columns(
         held=pl.coalesce(track, "face_id")
     )
@@ -62,10 +62,12 @@ def _codes(names: pl.Series) -> Mapping[str, int]:
 
 
 def _distances(true: pl.DataFrame, shown: pl.DataFrame) -> np.ndarray:
-    if (true["kind"] != FACES).any():
+    if not _boxed(true):
         same = true["face_id"].to_numpy()[:, None] == shown["face_id"].to_numpy()[None, :]
         return np.where(same, 0.0, np.nan)
-    boxes = [t.select(c).to_numpy().reshape(-1, 4) for t, c in ((true, TRUE_BOX), (shown, tuple(BOX)))]
+    boxes = [
+        t.select(c).to_numpy().reshape(-1, 4) for t, c in ((true, TRUE_BOX), (shown, tuple(BOX)))
+    ]
     overlap = ious(*boxes)
     return np.where(overlap >= IOU_MIN, 1.0 - overlap, np.nan)
 
@@ -86,64 +88,81 @@ def tracking_figures(evidence: Evidence) -> list[Figure]:
     """Identity over time, of all true faces; intervals over videos."""
     scope = evidence.scope
     per_video = evidence.outcomes.partition_by("video", maintain_order=True)
+    boxed = evidence.of_kind(FACES)
+    words = "true faces" if boxed.truths else "faces found in seats"
     final = [mot_counts(part) for part in per_video]
     short = [mot_counts(part, "tracklet") for part in per_video]
-    boxed = evidence.of_kind(FACES)
-    objects = sum(c["num_objects"] for c in final)
-    words = "true faces" if boxed.truths else "faces found in seats"
-    mota_counts = [mot_counts(p) for p in boxed.outcomes.partition_by("video", maintain_order=True)]
+    total = _total(final)
+    with_boxes = _total([c for c, p in zip(final, per_video, strict=True) if _boxed(p)])
     tracked = evidence.faces.filter(pl.col("track").is_not_null() & (pl.col("outcome") == HIT))
-    figure = figures.counted_value
-    switches = sum(c["num_switches"] for c in final) if objects else None
     return [
-        _over_videos("tracking.idf1", "IDF1 of the identity-aware tracks", final, words, scope),
-        _over_videos("tracking.idf1_tracklets", "IDF1 of the short-term tracks", short, words, scope),
-        figure(
-            "tracking.mota", "MOTA", mota(_total(mota_counts)) if mota_counts else None,
-            sum(c["num_objects"] for c in mota_counts), "true faces", "share", boxed.scope,
+        _idf1("idf1", "IDF1 of the identity-aware tracks", final, words, scope),
+        _idf1("idf1_tracklets", "IDF1 of the short-term tracks", short, words, scope),
+        figures.counted_value(
+            "tracking.mota",
+            "MOTA",
+            mota(with_boxes),
+            with_boxes["num_objects"],
+            "true faces",
+            "share",
+            boxed.scope,
             NOTHING if boxed.truths else NO_BOXES,
         ),
-        figure(
-            "tracking.switches", "Identity switches", switches, objects, words, "count", scope,
-            NOTHING, "lower",
+        figures.counted_value(
+            "tracking.switches",
+            "Identity switches",
+            total["num_switches"] if total["num_objects"] else None,
+            total["num_objects"],
+            words,
+            "count",
+            scope,
+            NOTHING,
+            "lower",
         ),
-        *_purities(tracked, scope),
-    ]  # fmt: skip
+        _held("purity", "Faces of a track that are its main person's", tracked, "track", scope),
+        _held(
+            "completeness", "Faces of a person that its main track holds", tracked, "unit", scope
+        ),
+    ]
 
 
-def _purities(tracked: pl.DataFrame, scope: str) -> list[Figure]:
-    rows = (
-        ("purity", "Faces of a track that are its main person's", "track", "person"),
-        ("completeness", "Faces of a person that its longest track holds", "person", "track"),
+def _boxed(outcomes: pl.DataFrame) -> bool:
+    return bool((outcomes["kind"] == FACES).all())
+
+
+def _held(name: str, label: str, tracked: pl.DataFrame, group: str, scope: str) -> Figure:
+    """Share of the faces of each group that carry its most frequent label.
+
+    The groups are tracks and the labels people, or the other way round.
+    """
+    what = "unit" if group == "track" else "track"
+    main = (
+        tracked.group_by(group, what)
+        .len()
+        .sort("len", what, descending=[True, False])
+        .unique(group, keep="first", maintain_order=True)
+        .select(group, main=what)
     )
-    result = []
-    for name, label, group, what in rows:
-        main = pl.len().over("video", group, what)
-        best = tracked.select(
-            "video", group, what, size=main
-        ).unique().sort("size", what, descending=[True, False]).unique(
-            ["video", group], keep="first", maintain_order=True
-        )  # fmt: skip
-        right = tracked.join(best.select("video", group, what, right=pl.lit(True)),
-                             on=["video", group, what], how="left")["right"].fill_null(False)  # fmt: skip
-        result.append(
-            figures.share(
-                f"tracking.{name}", label, right, tracked["unit"].to_list(), scope,
-                "tracked faces", NOTHING,
-            )  # fmt: skip
-        )
-    return result
+    right = tracked.join(main, on=group, how="left", maintain_order="left")
+    return figures.share(
+        f"tracking.{name}",
+        label,
+        right[what] == right["main"],
+        tracked["unit"].to_list(),
+        scope,
+        "tracked faces",
+        NOTHING,
+    )
 
 
 def _total(counts: list[dict[str, int]]) -> dict[str, int]:
     return {name: sum(c[name] for c in counts) for name in COUNTS}
 
 
-def _over_videos(
-    key: str, label: str, counts: list[dict[str, int]], counted: str, scope: str
-) -> Figure:
+def _idf1(name: str, label: str, counts: list[dict[str, int]], counted: str, scope: str) -> Figure:
     total = _total(counts)
     value = idf1(total)
+    key = f"tracking.{name}"
     if value is None:
         return figures.unmeasured(key, label, "share", scope, NOTHING)
     low = high = None
@@ -155,6 +174,4 @@ def _over_videos(
         bounds = percentiles(2 * sums["idtp"] / np.where(under > 0, under, np.nan))
         low, high = bounds or (None, None)
         how = "bootstrap over videos"
-    return Figure(
-        key, label, value, total["num_objects"], counted, "share", scope, low, high, how
-    )
+    return Figure(key, label, value, total["num_objects"], counted, "share", scope, low, high, how)

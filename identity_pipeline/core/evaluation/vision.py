@@ -54,18 +54,30 @@ def vision_figures(faces: pl.DataFrame, scope: str) -> list[Figure]:
         rows = table.drop_nulls(f"{finder}_pose")
         result.append(
             figures.mean(
-                f"vision.{finder}_pose", f"Pose difference to the nearest face {words}",
-                rows[f"{finder}_pose"], rows["unit"].to_list(), scope, "riders' faces", "degrees",
-                reason, "lower" if finder == "encoder" else None,
-            )  # fmt: skip
+                f"vision.{finder}_pose",
+                f"Pose difference to the nearest face {words}",
+                rows[f"{finder}_pose"],
+                rows["unit"].to_list(),
+                scope,
+                "riders' faces",
+                "degrees",
+                reason,
+                "lower" if finder == "encoder" else None,
+            )
         )
         rows = table.drop_nulls(f"{finder}_expression")
         result.append(
             figures.mean(
-                f"vision.{finder}_expression", f"Same expression as the nearest face {words}",
-                rows[f"{finder}_expression"], rows["unit"].to_list(), scope, "riders' faces",
-                "share", reason, "higher" if finder == "encoder" else None,
-            )  # fmt: skip
+                f"vision.{finder}_expression",
+                f"Same expression as the nearest face {words}",
+                rows[f"{finder}_expression"],
+                rows["unit"].to_list(),
+                scope,
+                "riders' faces",
+                "share",
+                reason,
+                "higher" if finder == "encoder" else None,
+            )
         )
     return result
 
