@@ -97,6 +97,8 @@ def evaluate(
         return
     for section in report.sections:
         console.print(figure_table(report, section))
+        for line in unmeasured_lines(section):
+            console.print(f"[dim]{line}[/dim]", soft_wrap=False, highlight=False)
     for sentence in report.left_out.values():
         console.print(f"[yellow]left out[/yellow] - {sentence}", soft_wrap=True)
     console.print(f"All figures and plots: open {page}", soft_wrap=True, highlight=False)
@@ -118,16 +120,28 @@ def figure_table(report: Report, section: Section) -> Table:
     for topic in words.summary(section):
         table.add_section()
         for figure in topic.figures:
-            unmeasured = figure.value is None
-            cells = (
+            if figure.value is None:
+                continue
+            cells = [
                 figure.label,
-                "[dim]-[/dim]" if unmeasured else words.headline(figure),
-                "" if unmeasured else words.interval_words(figure),
-                f"[dim]not measured: {figure.reason}[/dim]"
-                if unmeasured
-                else f"{figure.n:,} {figure.counted.split(' (')[0]}",
-            )
+                words.headline(figure),
+                words.interval_words(figure),
+                f"{figure.n:,} {figure.counted.split(' (')[0]}",
+            ]
             difference = words.difference_of(report, section, figure)
-            changed = "" if difference is None else words.change_words(difference, figure.unit)
-            table.add_row(*cells, *([changed] if report.differences is not None else []))
+            if difference is not None:
+                cells.append(words.change_words(difference, figure.unit))
+            table.add_row(*cells)
     return table
+
+
+def unmeasured_lines(section: Section) -> list[str]:
+    """What could not be measured, by reason."""
+    from identity_pipeline.media import evaluation_page as words
+
+    reasons: dict[str, list[str]] = {}
+    for topic in words.summary(section):
+        for figure in topic.figures:
+            if figure.value is None:
+                reasons.setdefault(str(figure.reason), []).append(figure.label)
+    return [f"not measured, {why}: {', '.join(labels)}" for why, labels in reasons.items()]

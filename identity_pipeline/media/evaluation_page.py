@@ -106,6 +106,7 @@ VERDICT_WORDS: Final = {
     "gone": "no longer measured",
     "moved": "changed",
 }
+WITHIN: Final = "within the interval"
 
 
 @dataclass(frozen=True)
@@ -201,7 +202,8 @@ def change_words(difference: Difference, unit: str) -> str:
     words = f"{arrow(difference)} {VERDICT_WORDS[difference.verdict]}"
     if difference.before is None or difference.verdict == "same":
         return words
-    return f"{words}, was {value_words(difference.before, unit)}"
+    chance = f" ({WITHIN})" if difference.within else ""
+    return f"{words}, was {value_words(difference.before, unit)}{chance}"
 
 
 def vanished(report: Report) -> list[Difference]:
@@ -226,6 +228,7 @@ def render_evaluation_page(report: Report) -> str:
             columns_of=columns_of,
             units=UNITS,
             verdict_words=VERDICT_WORDS,
+            WITHIN=WITHIN,
         )
     )
 

@@ -148,13 +148,20 @@ class Section:
 
 @dataclass(frozen=True)
 class Difference:
-    """One figure now and in an earlier report; `verdict`: better, worse, same, new, gone, moved."""
+    """One figure now and in an earlier report.
+
+    Attributes:
+        verdict: better, worse, same, new, gone, or moved where neither direction is better.
+        within: whether the earlier value lies within the interval of now, so that the change may
+            be chance; None without an interval.
+    """
 
     origin: str
     key: str
     before: float | None
     after: float | None
     verdict: str
+    within: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -199,16 +206,24 @@ def differences(report: Report, previous: Mapping[str, Any]) -> tuple[Difference
     """
     before = _values(previous)
     after = _values(report.as_json())
-    better: dict[Place, Better] = {
-        (s.origin, f.key): f.better for s in report.sections for f in s.figures
-    }
+    here = {(s.origin, f.key): f for s in report.sections for f in s.figures}
     order = [*after, *(key for key in before if key not in after)]
     return tuple(
         Difference(
-            *key, before.get(key), after.get(key), _verdict(before, after, key, better.get(key))
+            *key,
+            before.get(key),
+            after.get(key),
+            _verdict(before.get(key), after.get(key), here.get(key)),
+            _within(before.get(key), here.get(key)),
         )
         for key in order
     )
+
+
+def _within(before: float | None, figure: Figure | None) -> bool | None:
+    if before is None or figure is None or figure.high is None:
+        return None
+    return (figure.low or 0.0) <= before <= figure.high
 
 
 def _values(report: Mapping[str, Any]) -> dict[Place, float | None]:
@@ -227,17 +242,11 @@ def _values(report: Mapping[str, Any]) -> dict[Place, float | None]:
         raise ValueError("the previous file is no evaluation report.") from error
 
 
-def _verdict(
-    before: Mapping[Place, float | None],
-    after: Mapping[Place, float | None],
-    key: Place,
-    better: Better,
-) -> str:
-    old, new = before.get(key), after.get(key)
+def _verdict(old: float | None, new: float | None, figure: Figure | None) -> str:
     if new is None or old is None:
         return "same" if new is old else ("new" if old is None else "gone")
     if new == old:
         return "same"
-    if better is None:
+    if figure is None or figure.better is None:
         return "moved"
-    return "better" if (new > old) == (better == "higher") else "worse"
+    return "better" if (new > old) == (figure.better == "higher") else "worse"
