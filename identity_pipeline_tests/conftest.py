@@ -106,13 +106,14 @@ def real_library(
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VideoLibrary]:
     """The bundled solo ride with the bundled settings, as `make demo` runs it, once a session."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("IDENTITY_PIPELINE_SETTINGS", str(BUNDLED / "settings.toml"))
-        patch.setenv("HF_HUB_OFFLINE", "1")
-        folders = (BUNDLED / "pack", BUNDLED / "vision")
-        for opened in VideoLibrary.open(tmp_path_factory.mktemp("demo"), *folders):
+    folders = (BUNDLED / "pack", BUNDLED / "vision")
+    for opened in VideoLibrary.open(tmp_path_factory.mktemp("demo"), *folders):
+        # Only while it runs: what is made later in the session must not read these settings.
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("IDENTITY_PIPELINE_SETTINGS", str(BUNDLED / "settings.toml"))
+            patch.setenv("HF_HUB_OFFLINE", "1")
             assert opened.run(BUNDLED / "rides" / "demo_solo.mp4").success
-            yield opened
+        yield opened
 
 
 @pytest.fixture

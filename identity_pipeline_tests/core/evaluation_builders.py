@@ -108,17 +108,20 @@ def video_of(
     """
     rows = [{**d, "face_id": face_id(d["frame_idx"], d["place"])} for d in detections]
     tables = {name: _table(name, rows) for name in FACE_COLUMNS}
-    for asset, needed in (("face_landmarks", "yaw"), ("face_buckets", "yaw_bin"),
-                          ("face_embeddings", "e_id"), ("vision_embeddings", "e_vis_face")):  # fmt: skip
+    needs = {
+        "face_landmarks": "yaw",
+        "face_buckets": "yaw_bin",
+        "face_embeddings": "e_id",
+        "vision_embeddings": "e_vis_face",
+    }
+    for asset, needed in needs.items():
         tables[asset] = tables[asset].filter(pl.col(needed).is_not_null())
     seats = {r["track_id"]: r["person_id"] for r in rows if r["track_id"] is not None}
     tables["riders"] = pl.DataFrame(
         [{"track_id": t, "person_id": p} for t, p in seats.items()], schema=TABLES["riders"]
     )
     sampled = sorted({r["frame_idx"] for r in [*faces, *detections]})
-    tables["frames"] = pl.DataFrame(
-        [{"frame_idx": f} for f in sampled], schema=TABLES["frames"]
-    )
+    tables["frames"] = pl.DataFrame([{"frame_idx": f} for f in sampled], schema=TABLES["frames"])
     for asset in SETS:
         exported = [
             {"image": image, "person_id": person, "face_id": face}

@@ -56,8 +56,13 @@ def by_key(figures: Sequence[Figure]) -> dict[str, Figure]:
 @pytest.mark.parametrize(
     ("k", "n", "low", "high"),
     # Known values: R's binom.test.
-    [(0, 10, 0.0, 0.30850), (5, 10, 0.18709, 0.81291), (10, 10, 0.69150, 1.0), (1, 100, 0.000253, 0.054459)],
-)  # fmt: skip
+    [
+        (0, 10, 0.0, 0.30850),
+        (5, 10, 0.18709, 0.81291),
+        (10, 10, 0.69150, 1.0),
+        (1, 100, 0.000253, 0.054459),
+    ],
+)
 def test_clopper_pearson_has_its_known_values(k: int, n: int, low: float, high: float) -> None:
     assert clopper_pearson(k, n) == pytest.approx((low, high), abs=5e-5)
 
@@ -81,7 +86,7 @@ def test_the_exact_interval_holds_the_share(k: int, n: int) -> None:
     k = min(k, n)
     low, high = clopper_pearson(k, n) or (1.0, 0.0)
     assert low <= k / n <= high <= (upper_bound(k, n) or 0) + 0.25
-    assert 0 <= low and high <= 1
+    assert low >= 0 and high <= 1
 
 
 def test_a_bootstrap_draws_whole_units_and_needs_enough_of_them() -> None:
@@ -98,7 +103,8 @@ def test_a_bootstrap_draws_whole_units_and_needs_enough_of_them() -> None:
 def faces_with(rows: Sequence[tuple[dict[str, Any], dict[str, Any]]]) -> pl.DataFrame:
     """Matched faces of one rider: (true values, measured values) of each frame."""
     faces = [true_face(f, "ann", LEFT, **true) for f, (true, _) in enumerate(rows)]
-    seen = [found(f, LEFT, 1, 0, **{"yaw_bin": "unknown", **mine}) for f, (_, mine) in enumerate(rows)]  # fmt: skip
+    usable = {"yaw_bin": "unknown"}
+    seen = [found(f, LEFT, 1, 0, **{**usable, **mine}) for f, (_, mine) in enumerate(rows)]
     return rider_faces(evidence_of(video_of("ride", faces, seen, ["ann"])), BUCKETS)
 
 
@@ -176,16 +182,18 @@ def test_measures_and_landmarks_are_compared_with_the_truth() -> None:
 
 
 def people(
-    vectors: dict[str, Sequence[Sequence[float]]], name: str = "ride", space: str = "s", step: int = 20
-) -> Evidence:  # fmt: skip
+    vectors: dict[str, Sequence[Sequence[float]]],
+    name: str = "ride",
+    space: str = "s",
+    step: int = 20,
+) -> Evidence:
     places = dict(zip(vectors, (LEFT, RIGHT, (300.0, 0.0)), strict=False))
     faces, seen = [], []
     for t, (person, list_of) in enumerate(vectors.items()):
         for i, vector in enumerate(list_of):
             faces.append(true_face(i * step, person, places[person]))
-            seen.append(
-                found(i * step, places[person], t, t, e_id=list(vector), space=space, because="usable")
-            )  # fmt: skip
+            embedded = {"e_id": list(vector), "space": space, "because": "usable"}
+            seen.append(found(i * step, places[person], t, t, **embedded))
     return evidence_of(video_of(name, faces, seen, list(vectors)))
 
 
@@ -296,7 +304,9 @@ def test_differences_say_which_way_is_better_and_what_may_be_chance() -> None:
     ]
 
 
-@pytest.mark.parametrize("previous", [{}, {"schema_version": 1}, {"schema_version": 99, "sections": []}])  # fmt: skip
+@pytest.mark.parametrize(
+    "previous", [{}, {"schema_version": 1}, {"schema_version": 99, "sections": []}]
+)
 def test_what_is_no_report_cannot_be_compared(previous: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="previous"):
         differences(report_of(figure("a.b", 1.0)), previous)

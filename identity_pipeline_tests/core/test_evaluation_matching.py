@@ -24,6 +24,7 @@ from identity_pipeline.core.evaluation.riders import rider_figures, rider_map
 from identity_pipeline.core.evaluation.sections import section_of
 from identity_pipeline.core.evaluation.tracking import tracking_figures
 from identity_pipeline.core.evaluation.truth import RENDERED, SEATS
+from identity_pipeline.schemas import empty
 from identity_pipeline.settings import BucketSettings
 from identity_pipeline_tests.core.builders import MODEST
 from identity_pipeline_tests.core.evaluation_builders import (
@@ -82,9 +83,7 @@ def test_small_and_hidden_faces_neither_help_nor_hurt() -> None:
 
 def test_a_frame_that_was_not_sampled_does_not_count() -> None:
     truth = truth_of([true_face(0, "ann", LEFT), true_face(1, "ann", LEFT)], ["ann"])
-    none = pl.DataFrame(
-        schema={"frame_idx": pl.Int64, "face_id": pl.String, **dict.fromkeys(("x1", "y1", "x2", "y2"), pl.Float32)}
-    )  # fmt: skip
+    none = empty("face_detections")
     assert match_video(truth, pl.Series([1]), none)["frame_idx"].to_list() == [1]
 
 
@@ -177,9 +176,7 @@ def exported_duo(images: list[tuple[str, str, int, str]], swap_at: int = 8) -> V
     video = duo(swap_at=swap_at)
     tables = dict(video.tables)
     for name in ("anchor", "pair"):
-        rows = [
-            {"image": i, "person_id": p, "face_id": f} for s, i, p, f in images if s == name
-        ]
+        rows = [{"image": i, "person_id": p, "face_id": f} for s, i, p, f in images if s == name]
         schema = tables[f"{name}_set"].schema
         tables[f"{name}_set"] = pl.DataFrame(rows, schema=schema)
     return dataclasses.replace(video, tables=tables)

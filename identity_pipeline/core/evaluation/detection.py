@@ -28,21 +28,44 @@ def detection_figures(evidence: Evidence) -> list[Figure]:
     riders = true.filter("rider")
     seats = seated.outcomes.filter(pl.col("outcome").is_in([HIT, MISSED]))
     nothing = NO_FACE if boxed.truths else NO_BOXES
-    rows = (
-        ("recall", "Faces found (recall)", true, boxed, "true faces", nothing),
-        ("recall_riders", "Riders' faces found", riders, boxed, "true faces of riders", nothing),
-        ("precision", "Detections that are faces (precision)", shown, boxed, "detections", nothing),
-        ("seats", "Seats in which a face was found", seats, seated, "seats", NO_SEATS),
-    )
+    share = figures.share
     return [
-        figures.share(
-            f"detection.{name}",
-            label,
-            table.select(found).to_series(),
-            table["unit"].to_list(),
-            about.scope,
-            counted,
-            why,
-        )
-        for name, label, table, about, counted, why in rows
+        share(
+            "detection.recall",
+            "Faces found (recall)",
+            true.select(found).to_series(),
+            true["unit"].to_list(),
+            boxed.scope,
+            "true faces",
+            nothing,
+        ),
+        share(
+            "detection.recall_riders",
+            "Riders' faces found",
+            riders.select(found).to_series(),
+            riders["unit"].to_list(),
+            boxed.scope,
+            "true faces of riders",
+            nothing,
+        ),
+        share(
+            "detection.precision",
+            "Detections that are faces (precision)",
+            shown.select(found).to_series(),
+            # A false detection has no true track; drawing tracks would part wrong from right.
+            shown["second"].to_list(),
+            boxed.scope,
+            "detections",
+            nothing,
+            drawn_from=figures.SECONDS,
+        ),
+        share(
+            "detection.seats",
+            "Seats in which a face was found",
+            seats.select(found).to_series(),
+            seats["unit"].to_list(),
+            seated.scope,
+            "seats",
+            NO_SEATS,
+        ),
     ]

@@ -136,8 +136,9 @@ def _outcomes(video: VideoTables) -> pl.DataFrame:
     return rows.with_columns(
         video=pl.lit(video.video),
         kind=pl.lit(video.truth.kind),
-        # A bootstrap draws these: a person's appearance in a video, else the track it was held for.
-        unit=prefix + pl.coalesce("person", pl.format("track {}", "track_id"), pl.lit("untracked")),
+        # A bootstrap draws these: a person's appearance in a video, or a second of it.
+        unit=prefix + pl.col("person"),
+        second=pl.format("{}/{}", pl.lit(video.video), pl.col("timestamp_ms") // 1000),
         track=prefix + pl.col("track_id").cast(pl.String),
         tracklet=prefix + pl.col("tracklet_id").cast(pl.String),
     ).sort("video", "frame_idx", "person", "face_id", nulls_last=True)

@@ -15,11 +15,19 @@ from identity_pipeline.core.evaluation.intervals import (
 )
 from identity_pipeline.core.evaluation.report import Better, Figure
 
-BY_TRACK = "bootstrap over tracks, never narrower than the exact binomial interval"
-BY_TRACK_MEAN = "bootstrap over tracks"
+TRACKS, SECONDS = "tracks", "seconds of video"
 EXACT = "exact binomial interval"
 EXACT_UPPER = "exact one-sided 95 % upper bound"
-TOO_FEW = f"no interval: fewer than {MIN_UNITS} tracks"
+
+
+def how_drawn(drawn: object, drawn_from: str) -> str:
+    """How an interval was made, or why there is none."""
+    return f"bootstrap over {drawn_from}" if drawn else too_few(drawn_from)
+
+
+def too_few(drawn_from: str) -> str:
+    """Why there is no interval."""
+    return f"no interval: fewer than {MIN_UNITS} {drawn_from}"
 
 
 def unmeasured(
@@ -31,9 +39,13 @@ def unmeasured(
 
 def share(
     key: str, label: str, right: ArrayLike, units: Sequence[str], scope: str, counted: str,
-    nothing: str, better: Better = "higher",
+    nothing: str, better: Better = "higher", drawn_from: str = TRACKS,
 ) -> Figure:  # fmt: skip
-    """The share of true values, with an interval by track; `nothing` says why there are none."""
+    """The share of true values.
+
+    Its interval draws whole `units` again (what they are: `drawn_from`) and is never narrower than
+    the exact binomial one. `nothing` says why there is no value when there are no rows.
+    """
     values = np.asarray(right, dtype=bool)
     n, successes = len(values), int(values.sum())
     exact = clopper_pearson(successes, n)
@@ -43,7 +55,7 @@ def share(
     low, high = (min(drawn[0], exact[0]), max(drawn[1], exact[1])) if drawn else (None, None)
     return Figure(
         key, label, successes / n, n, counted, "share", scope, low, high,
-        BY_TRACK if drawn else TOO_FEW, better,
+        how_drawn(drawn, drawn_from), better,
     )  # fmt: skip
 
 
@@ -83,7 +95,7 @@ def mean(
     low, high = drawn or (None, None)
     return Figure(
         key, label, float(numbers.mean()), len(numbers), counted, unit, scope, low, high,
-        BY_TRACK_MEAN if drawn else TOO_FEW, better,
+        how_drawn(drawn, TRACKS), better,
     )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import auc, roc_curve
 
 from identity_pipeline.core.evaluation.evidence import Evidence
-from identity_pipeline.core.evaluation.figures import unmeasured
+from identity_pipeline.core.evaluation.figures import too_few, unmeasured
 from identity_pipeline.core.evaluation.intervals import MIN_UNITS, SEED, percentiles, resamples
 from identity_pipeline.core.evaluation.report import Figure, Roc
 from identity_pipeline.core.vectors import check_unit, to_matrix
@@ -213,7 +213,7 @@ def _intervals(pairs: Pairs) -> tuple[dict[str, Bounds], str]:
     videos = np.unique(np.concatenate([pairs.video_a, pairs.video_b]))
     if len(videos) < MIN_UNITS:
         none: Bounds = (None, None)
-        return dict.fromkeys(names, none), f"no interval: fewer than {MIN_UNITS} videos"
+        return dict.fromkeys(names, none), too_few("videos")
     a, b = np.searchsorted(videos, pairs.video_a), np.searchsorted(videos, pairs.video_b)
     steps = np.round(pairs.cosine / COSINE_STEP).astype(np.int64)
     rows, sizes = np.unique(

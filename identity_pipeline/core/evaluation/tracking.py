@@ -166,7 +166,7 @@ def _idf1(name: str, label: str, counts: list[dict[str, int]], counted: str, sco
     if value is None:
         return figures.unmeasured(key, label, "share", scope, NOTHING)
     low = high = None
-    how = f"no interval: fewer than {MIN_UNITS} videos"
+    how = figures.too_few("videos")
     if len(counts) >= MIN_UNITS:
         drawn = resamples(len(counts))
         sums = {name: drawn @ np.array([c[name] for c in counts]) for name in COUNTS[:3]}
