@@ -6,7 +6,15 @@ from typing import Any
 
 import dagster as dg
 
-from identity_pipeline.defs import checks, embeddings, faces, image_sets, observations, videos
+from identity_pipeline.defs import (
+    checks,
+    embeddings,
+    faces,
+    image_sets,
+    observations,
+    reports,
+    videos,
+)
 from identity_pipeline.defs.io import CropArchiveIOManager, VideoTableIOManager
 from identity_pipeline.defs.jobs import per_video
 from identity_pipeline.defs.progress import ProgressReporters
@@ -14,7 +22,7 @@ from identity_pipeline.defs.resources import ModelsResource, SettingsResource, S
 from identity_pipeline.defs.schedules import sweep_videos
 from identity_pipeline.defs.sensors import new_videos
 
-ASSET_MODULES = [videos, faces, embeddings, observations, image_sets]
+ASSET_MODULES = [videos, faces, embeddings, observations, image_sets, reports]
 
 
 def build_defs(settings: SettingsResource | None = None, **resources: Any) -> dg.Definitions:

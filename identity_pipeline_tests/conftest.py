@@ -10,10 +10,12 @@ import dagster as dg
 import numpy as np
 import pytest
 
+import identity_pipeline
 from identity_pipeline.defs.resources import SettingsResource
 from identity_pipeline_tests.library import VideoLibrary
 from identity_pipeline_tests.synthetic import write_video
 
+BUNDLED = Path(identity_pipeline.__file__).parent / "bundled"
 REAL = Path(os.environ.get("IDENTITY_PIPELINE_REAL", Path(__file__).parents[2] / "shared" / "real"))
 
 
@@ -98,6 +100,19 @@ def real_library(
         for clip in sorted((real / "videos").glob("*.mp4")):
             result = opened.run(clip)
             assert result.success, f"{clip.name} failed"
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VideoLibrary]:
+    """The bundled solo ride with the bundled settings, as `make demo` runs it, once a session."""
+    folders = (BUNDLED / "pack", BUNDLED / "vision")
+    for opened in VideoLibrary.open(tmp_path_factory.mktemp("demo"), *folders):
+        # Only while it runs: what is made later in the session must not read these settings.
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("IDENTITY_PIPELINE_SETTINGS", str(BUNDLED / "settings.toml"))
+            patch.setenv("HF_HUB_OFFLINE", "1")
+            assert opened.run(BUNDLED / "rides" / "demo_solo.mp4").success
         yield opened
 
 

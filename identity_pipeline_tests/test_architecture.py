@@ -22,6 +22,8 @@ HEAVY = (
     "hdbscan",
     "qdrant_client",
     "av",
+    "motmetrics",
+    "pandas",
 )
 LEAVES = {"settings", "schemas"}
 MAY_IMPORT = {
@@ -33,7 +35,7 @@ MAY_IMPORT = {
     "defs": {"core", "models", "media", "storage", "stages", "defs"},
     "cli": {"core", "models", "media", "storage", "stages", "defs", "cli", "definitions"},
 }
-CORE_LIBRARIES = {"numpy", "scipy", "polars", "sklearn", "hdbscan", "torch"}
+CORE_LIBRARIES = {"numpy", "scipy", "polars", "sklearn", "hdbscan", "torch", "motmetrics"}
 
 
 def imports_of(path: Path) -> set[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from identity_pipeline import __version__
+from identity_pipeline.cli.evaluate import evaluate
 from identity_pipeline.cli.explain import why
 from identity_pipeline.cli.inspect import models, settings, videos
 from identity_pipeline.cli.recover import recover
@@ -21,6 +22,7 @@ def cli() -> None:
       identity-pipeline run ride.mp4        one video, here and now, with a progress display
       identity-pipeline videos              what is known of every video
       identity-pipeline why RIDE 812        what became of each face of frame 812, and why
+      identity-pipeline evaluate            how good it is, on videos whose truth is known
       make dev                              the Dagster UI: drop files into data/videos
 
     Settings come from settings.toml, from IDENTITY_PIPELINE__GROUP__NAME variables, and from
@@ -28,5 +30,5 @@ def cli() -> None:
     """
 
 
-for command in (run, why, videos, settings, models, recover):
+for command in (run, why, videos, settings, models, evaluate, recover):
     cli.add_command(command)

@@ -331,7 +331,7 @@ def render_export_page(page: ExportPage) -> str:
         if path.is_absolute() or ".." in path.parts or ":" in file or "\\" in file:
             raise ValueError(f"{file!r} is not a path relative to the page")
     return (
-        _environment()
+        environment()
         .get_template("export.html.j2")
         .render(
             page=page,
@@ -357,15 +357,16 @@ def _breakable(name: str) -> Markup:
 
 
 @cache
-def _environment() -> Environment:
-    environment = Environment(
+def environment() -> Environment:
+    """What renders the pages: escapes everything but figures; an unknown name is an error."""
+    made = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
-    environment.filters.update(
+    made.filters.update(
         {
             "figure": Markup,
             "breakable": _breakable,
@@ -373,4 +374,4 @@ def _environment() -> Environment:
             **wording.FILTERS,
         }
     )
-    return environment
+    return made

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,18 +14,6 @@ from identity_pipeline_tests.library import VideoLibrary, reused_assets
 BUNDLED = Path(identity_pipeline.__file__).parent / "bundled"
 RIDE = "demo_solo"
 LIMITS = {"one file": 5 * 1024**2, "everything": 25 * 1024**2}
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VideoLibrary]:
-    """The solo ride with the bundled settings, as `make demo` runs it."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("IDENTITY_PIPELINE_SETTINGS", str(BUNDLED / "settings.toml"))
-        patch.setenv("HF_HUB_OFFLINE", "1")
-        folders = (BUNDLED / "pack", BUNDLED / "vision")
-        for library in VideoLibrary.open(tmp_path_factory.mktemp("demo"), *folders):
-            assert library.run(BUNDLED / "rides" / f"{RIDE}.mp4").success
-            yield library
 
 
 def truth() -> dict:

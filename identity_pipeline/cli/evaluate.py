@@ -1,0 +1,147 @@
+"""`identity-pipeline evaluate`: measured against truth, how good it is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from identity_pipeline.cli.options import (
+    console,
+    data_option,
+    merged_settings,
+    open_store,
+    overrides,
+)
+
+if TYPE_CHECKING:
+    from identity_pipeline.core.evaluation.report import Report, Section
+
+
+@click.command()
+@click.argument("videos", nargs=-1, metavar="[VIDEO]...")
+@data_option
+@click.option(
+    "--truth",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of the truth files.  [default: beside each video]",
+)
+@click.option(
+    "--against",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="An earlier report.json: shows what has become better or worse.",
+)
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for report.json and index.html.  [default: reports/evaluation in the data folder]",
+)
+@click.option("--json", "as_json", is_flag=True, help="For machines: print the report itself.")
+def evaluate(
+    videos: tuple[str, ...],
+    data: str | None,
+    truth: Path | None,
+    against: Path | None,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    r"""Measure how good the results are, on videos whose truth is known.
+
+    VIDEO is a video id, a file name, or the beginning of an id; without one, every processed video
+    with a truth file counts. The truth of X.mp4 is X.truth.json: every true face of each frame
+    (rendered rides have that), or only each rider's seat, made by hand. Process the videos with
+    `identity-pipeline run` first.
+
+    \b
+      identity-pipeline run ride.mp4 && identity-pipeline evaluate
+      cp -r data/reports/evaluation before   # change something, run again, then:
+      identity-pipeline evaluate --against before/report.json
+    """
+    from identity_pipeline.stages import evaluate as evaluation
+    from identity_pipeline.storage.truth import TruthError
+
+    settings = merged_settings(overrides(data))
+    store = open_store(settings)
+    folder = out or store.layout.evaluation
+    try:
+        previous = evaluation.read_previous(against) if against else None
+        with Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
+            disable=as_json,
+        ) as progress:
+            bars = {name: progress.add_task(name, total=None) for name in ("reading", "measuring")}
+
+            def show(stage: str, done: int, total: int | None, unit: str) -> None:
+                progress.update(
+                    bars[stage], completed=done, total=total, description=f"{stage} ({unit})"
+                )
+
+            material = evaluation.collect(store, videos, truth, show)
+            if not material.videos:
+                raise evaluation.EvaluationError(evaluation.nothing_to_evaluate(material, truth))
+            report = evaluation.evaluate(material, settings, previous, show)
+        page = evaluation.write_report(report, folder)
+    except (evaluation.EvaluationError, TruthError) as error:
+        raise click.ClickException(str(error)) from error
+    if as_json:
+        click.echo(json.dumps(report.as_json(), indent=2, sort_keys=True, ensure_ascii=False))
+        return
+    for section in report.sections:
+        console.print(figure_table(report, section))
+        for line in unmeasured_lines(section):
+            console.print(f"[dim]{line}[/dim]", soft_wrap=False, highlight=False)
+    for sentence in report.left_out.values():
+        console.print(f"[yellow]left out[/yellow] - {sentence}", soft_wrap=True)
+    console.print(f"All figures and plots: open {page}", soft_wrap=True, highlight=False)
+
+
+def figure_table(report: Report, section: Section) -> Table:
+    """The main figures of the clips of one origin; topics apart."""
+    from identity_pipeline.media import evaluation_page as words
+
+    table = Table(
+        title=f"On {section.scope}", title_justify="left", show_edge=False, pad_edge=False
+    )
+    table.add_column("figure", overflow="fold")
+    table.add_column("value", justify="right")
+    table.add_column("95 % interval")
+    table.add_column("of how many", overflow="fold")
+    if report.differences is not None:
+        table.add_column("since the earlier report")
+    for topic in words.summary(section):
+        table.add_section()
+        for figure in topic.figures:
+            if figure.value is None:
+                continue
+            cells = [
+                figure.label,
+                words.headline(figure),
+                words.interval_words(figure),
+                f"{figure.n:,} {figure.counted.split(' (')[0]}",
+            ]
+            difference = words.difference_of(report, section, figure)
+            if difference is not None:
+                cells.append(words.change_words(difference, figure.unit))
+            table.add_row(*cells)
+    return table
+
+
+def unmeasured_lines(section: Section) -> list[str]:
+    """What could not be measured, by reason."""
+    from identity_pipeline.media import evaluation_page as words
+
+    reasons: dict[str, list[str]] = {}
+    for topic in words.summary(section):
+        for figure in topic.figures:
+            if figure.value is None:
+                reasons.setdefault(str(figure.reason), []).append(figure.label)
+    return [f"not measured, {why}: {', '.join(labels)}" for why, labels in reasons.items()]

@@ -1,0 +1,220 @@
+"""`evaluate` and `evaluation_report` on what the pipeline really made, judged by its truth."""
+
+from __future__ import annotations
+
+import json
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from click.testing import CliRunner, Result
+
+import identity_pipeline
+from identity_pipeline.cli.main import cli
+from identity_pipeline.core.evaluation.report import Section
+from identity_pipeline.definitions import build_defs
+from identity_pipeline.defs.reports import evaluation_report
+from identity_pipeline.defs.resources import SettingsResource
+from identity_pipeline.settings import load_settings
+from identity_pipeline.stages.evaluate import (
+    EvaluationError,
+    collect,
+    evaluate,
+    nothing_to_evaluate,
+    write_report,
+)
+from identity_pipeline.storage.layout import Layout
+from identity_pipeline.storage.registry import VideoRegistry
+from identity_pipeline.storage.tables import TableStore
+from identity_pipeline.storage.truth import SUFFIX
+from identity_pipeline_tests.library import VideoLibrary
+
+RIDES = Path(identity_pipeline.__file__).parent / "bundled" / "rides"
+
+
+def call(*arguments: object) -> Result:
+    return CliRunner().invoke(cli, ["evaluate", *map(str, arguments)], env={"COLUMNS": "160"})
+
+
+def values(section: Section) -> dict[str, float | None]:
+    return {figure.key: figure.value for figure in section.figures}
+
+
+def at_least(found: dict[str, float | None], **bounds: float) -> None:
+    for name, bound in bounds.items():
+        value = found[name.replace("__", ".")]
+        assert value is not None and value >= bound, (name, value)
+
+
+@pytest.fixture(scope="module")
+def page(demo: VideoLibrary, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page that the command writes for the bundled ride."""
+    folder = tmp_path_factory.mktemp("evaluation")
+    result = call("--data", demo.root, "--out", folder)
+    assert result.exit_code == 0, result.output
+    assert "Exported images with a wrong person" in result.output
+    return folder / "index.html"
+
+
+def test_the_demo_finds_its_faces_and_exports_nobody_wrong(page: Path) -> None:
+    report = json.loads(page.with_name("report.json").read_text())
+    (section,) = report["sections"]
+    figures = {figure["key"]: figure for figure in section["figures"]}
+    found = {key: figure["value"] for key, figure in figures.items()}
+    at_least(found, detection__recall_riders=0.9, tracking__purity=0.95, riders__recall=1.0)
+    assert found["exports.wrong"] == 0.0
+    assert figures["exports.wrong"]["high"] < 0.1, "the bound says that zero was seen in many"
+    assert all(f["value"] is not None or f["reason"] for f in section["figures"])
+    assert all("1 rendered clip (demo_solo-" in f["measured_on"] for f in section["figures"]
+               if f["value"] is not None)  # fmt: skip
+    assert report["identity_spaces"][0].startswith("pack/")
+    assert report["gate_versions"] and report["package_version"]
+
+
+def test_the_same_input_gives_the_same_bytes(
+    page: Path, demo: VideoLibrary, tmp_path: Path
+) -> None:
+    assert call("--data", demo.root, "--out", tmp_path).exit_code == 0
+    for name in ("report.json", "index.html"):
+        assert (tmp_path / name).read_bytes() == page.with_name(name).read_bytes()
+
+
+class Plots(HTMLParser):
+    """The labels of the plots."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.labels: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "svg":
+            self.labels.append(str(dict(attrs)["aria-label"]))
+
+
+def test_the_page_holds_the_plots(page: Path) -> None:
+    labels = " ".join(Plots(page.read_text()).labels)
+    for name in ("ROC curves", "Pose error over true yaw", "Bins filled", "yaw bins",
+                 "expression bins", "occlusion bins", "lighting bins"):  # fmt: skip
+        assert name in labels
+
+
+def test_an_earlier_report_shows_what_has_changed(
+    page: Path, demo: VideoLibrary, tmp_path: Path
+) -> None:
+    earlier = json.loads(page.with_name("report.json").read_text())
+    figures = {f["key"]: f for f in earlier["sections"][0]["figures"]}
+    figures["detection.precision"]["value"] = 0.1
+    before = tmp_path / "before.json"
+    before.write_text(json.dumps(earlier))
+    result = call("demo_solo", "--data", demo.root, "--out", tmp_path, "--against", before)
+    assert result.exit_code == 0, result.output
+    assert "▲ better, was 10.0 %" in result.output and "= as before" in result.output
+    differences = json.loads((tmp_path / "report.json").read_text())["differences"]
+    (precision,) = [d for d in differences if d["key"] == "detection.precision"]
+    assert precision["verdict"] == "better" and precision["within"] is False
+    assert "was 10.0 %" in (tmp_path / "index.html").read_text()
+
+
+def test_no_report_to_compare_with_is_one_sentence(demo: VideoLibrary, tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.json"
+    wrong.write_text("{}")
+    result = call("--data", demo.root, "--against", wrong, "--out", tmp_path / "out")
+    assert result.exit_code == 1 and "no evaluation report" in result.output
+
+
+def test_a_video_without_tables_says_what_to_run(tmp_path: Path) -> None:
+    VideoRegistry(Layout(tmp_path)).register(RIDES / "demo_solo.mp4")
+    for names in (["demo_solo.mp4"], []):
+        result = call(*names, "--data", tmp_path)
+        assert result.exit_code == 1
+        assert "has no finished tables; run `identity-pipeline run`" in result.output
+
+
+def test_videos_without_truth_are_said(tmp_path: Path) -> None:
+    assert "no video is registered" in call("--data", tmp_path).output
+    VideoRegistry(Layout(tmp_path)).register(RIDES / "demo_solo.mp4")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    output = call("--data", tmp_path, "--truth", empty).output
+    assert "none of the 1 registered videos has a truth file" in output
+    output = call("demo_solo", "--data", tmp_path, "--truth", empty).output
+    assert "has no truth: there is no demo_solo.truth.json in" in output
+
+
+def test_one_malformed_truth_leaves_the_others_alone(demo: VideoLibrary, tmp_path: Path) -> None:
+    (tmp_path / "demo_solo.truth.json").write_text("{}")
+    material = collect(demo.store, folder=tmp_path)
+    assert not material.videos and "no usable truth" in nothing_to_evaluate(material, tmp_path)
+    with pytest.raises(EvaluationError, match="no usable truth"):
+        evaluate(material, load_settings())
+
+
+def resources(root: Path) -> dict[str, Any]:
+    settings = SettingsResource.of(paths={"data": str(root)})
+    return dict(build_defs(settings).resources or {})
+
+
+def test_the_asset_reports_what_is_finished_and_passes_over_what_failed(
+    demo: VideoLibrary, instance: dg.DagsterInstance
+) -> None:
+    unfinished, _ = VideoRegistry(demo.store.layout).register(RIDES / "demo_duo_a.mp4")
+    try:
+        result = dg.materialize(
+            [evaluation_report], instance=instance, resources=resources(demo.root)
+        )
+    finally:
+        demo.store.layout.registration(unfinished.video_id).unlink()
+    assert result.success
+    (event,) = result.asset_materializations_for_node("evaluation_report")
+    metadata = {name: entry.value for name, entry in event.metadata.items()}
+    assert metadata["evaluated_videos"] == 1 and metadata["videos_left_out"] == 1
+    assert metadata["rendered/exports.wrong"] == 0.0
+    assert "| Faces found (recall) |" in str(metadata["figures"])
+    assert Path(str(metadata["page"])).is_file()
+
+
+def test_the_asset_says_when_there_is_nothing_with_truth(
+    instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    result = dg.materialize([evaluation_report], instance=instance, resources=resources(tmp_path))
+    (event,) = result.asset_materializations_for_node("evaluation_report")
+    assert result.success
+    assert "no video is registered" in str(event.metadata["note"].value)
+
+
+def test_production_models_on_a_rendered_ride_are_measured_exactly(library: VideoLibrary) -> None:
+    run = library.run(RIDES / "demo_solo.mp4", overrides={"video": {"analysis_fps": 3.0}})
+    assert run.success
+    report = evaluate(collect(library.store), load_settings())
+    (section,) = report.sections
+    found = values(section)
+    assert section.origin == "rendered"
+    at_least(found, detection__recall=0.95, detection__precision=0.95, tracking__idf1=0.9,
+             riders__recall=1.0, bins__yaw_adjacent=0.9, recognition__all_auc=0.95)  # fmt: skip
+    assert found["exports.wrong"] == 0.0
+    assert found["pose.yaw_mae"] is not None and found["pose.yaw_mae"] < 6.0
+
+
+def test_real_clips_are_measured_as_far_as_their_truth_goes(
+    real_library: VideoLibrary, tmp_path: Path
+) -> None:
+    material = collect(TableStore(Layout(real_library.root)))
+    assert material.without_truth == len(list(real_clips(real_library, with_truth=False)))
+    report = evaluate(material, load_settings())
+    (section,) = report.sections
+    found = values(section)
+    assert section.origin == "real" and len(section.videos) == len(material.videos)
+    at_least(found, detection__seats=0.9, tracking__idf1=0.9, riders__recall=1.0,
+             riders__precision=1.0, bins__lighting=0.9, recognition__across_auc=0.95)  # fmt: skip
+    assert found["exports.wrong"] == 0.0
+    for key in ("detection.recall", "pose.yaw_mae", "coverage.yaw", "vision.encoder_pose"):
+        assert found[key] is None and "truth of these clips" in str(section.figure(key).reason)
+    assert "not measured: the truth" in write_report(report, tmp_path).read_text()
+
+
+def real_clips(library: VideoLibrary, *, with_truth: bool) -> list[Path]:
+    paths = [Path(r.path) for r in VideoRegistry(library.store.layout).all()]
+    return [path for path in paths if path.with_suffix(SUFFIX).is_file() == with_truth]
