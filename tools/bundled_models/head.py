@@ -23,6 +23,7 @@ from tools.bundled_models.facekit import (
     LENS,
     LIMB,
     SKIN,
+    TRIM,
     FaceKit,
     Floats,
 )
@@ -32,6 +33,11 @@ from tools.bundled_models.outfit import Mesh, Outfit
 
 _PIVOT = np.array([0, -2.0, 0])  # where the neck turns
 _SHADOW_SIZE = 160
+_FABRICS = (
+    (0.03, 0.05, 0.12), (0.04, 0.042, 0.045), (0.66, 0.65, 0.62), (0.27, 0.27, 0.28), (0.34, 0.03, 0.035),
+    (0.04, 0.12, 0.06), (0.48, 0.29, 0.05), (0.05, 0.22, 0.25), (0.55, 0.28, 0.30), (0.015, 0.015, 0.017),
+    (0.22, 0.37, 0.56), (0.14, 0.14, 0.06), (0.45, 0.42, 0.36), (0.16, 0.06, 0.2), (0.6, 0.16, 0.05),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -90,7 +96,7 @@ class _Scene:
         self.add(
             mesh.vertices,
             uv,
-            np.full(len(mesh.vertices), ambient, np.float32),
+            np.full(len(mesh.vertices), ambient, np.float32) if mesh.ambient is None else mesh.ambient,
             mesh.triangles,
             material,
             True,
@@ -227,7 +233,7 @@ def _shadow(
 def _materials(person: Person, outfit: Outfit) -> Floats:
     """Per material: colour, shine, its power, stripe frequencies, stripe colour."""
     rng = np.random.default_rng([outfit.seed, 5])
-    table = np.zeros((12, 10), np.float32)
+    table = np.zeros((13, 10), np.float32)
     table[:, 3], table[:, 4] = 0.15, 20.0
     table[SKIN, 4] = 20.0
     table[1, :3], table[2, :3], table[3, :3] = (
@@ -248,7 +254,24 @@ def _materials(person: Person, outfit: Outfit) -> Floats:
         table[material, 5:7] = step * rng.random(2) * 2
         table[material, 3:5] = (shine, 40.0)
     table[LIMB, :4] = (*person.traits.skin, 0.1)
+    if outfit.seated:
+        _everyday_clothes(table, outfit)
     return table
+
+
+def _everyday_clothes(table: Floats, outfit: Outfit) -> None:
+    """Shirts in colours that are sold, most of them plain, some with stripes across."""
+    rng = np.random.default_rng([outfit.seed, 8])
+    shirt, other, cap = (np.array(_FABRICS[k]) for k in rng.integers(0, len(_FABRICS), 3))
+    table[CLOTH, :3] = shirt * rng.uniform(0.8, 1.2)
+    table[TRIM, :3] = (
+        table[CLOTH, :3] * 0.7 if rng.random() < 0.6 else 0.5 * (table[CLOTH, :3] + other)
+    )
+    table[TRIM, 3:5] = table[CLOTH, 3:5]
+    table[CLOTH, 5:10] = 0
+    if rng.random() < 0.3:
+        table[CLOTH, 6], table[CLOTH, 7:] = rng.uniform(0.2, 0.4), 0.65 * other + 0.35 * shirt
+    table[HAT, :3], table[HAT, 3:7] = cap, (0.08, 30.0, 0.0, 0.0)
 
 
 def _visibility(

@@ -246,3 +246,25 @@ def shade(
             out[y, x, 1] = green * lg + sg
             out[y, x, 2] = blue * lb + sb
             out[y, x, 3] = 1.0
+
+
+@njit(fastmath=True, cache=True)
+def lay(
+    frame: Any, owner: Any, layer: Any, x: int, y: int, tone: float, visible: Any, number: int
+) -> None:
+    """Lay premultiplied RGBA, its colours times `tone`, on a frame (float RGB), cut at its edges.
+
+    `owner` says whose face each pixel of the frame shows (-1: nobody's): what the layer covers
+    becomes `number` where `visible` is set, and nobody's elsewhere.
+    """
+    for j in range(max(0, -y), min(layer.shape[0], frame.shape[0] - y)):
+        for i in range(max(0, -x), min(layer.shape[1], frame.shape[1] - x)):
+            cover = layer[j, i, 3]
+            if cover <= 0:
+                continue
+            through = 1 - cover
+            for k in range(3):
+                value = frame[y + j, x + i, k] * through + layer[j, i, k] * tone
+                frame[y + j, x + i, k] = value
+            if cover > 0.5:
+                owner[y + j, x + i] = number if visible[j, i] else -1
