@@ -25,7 +25,7 @@ DEMO = (
 )
 """The rider on the right of the first ride sits on the left in the second."""
 
-_REST, _UP, _OVER = np.array([10.0, -42, 12]), np.array([24.0, 9, 9]), np.array([3.5, -11.5, 19.0])
+_REST, _UP, _OVER = np.array([10.0, -42, 12]), np.array([21.5, 19, 8]), np.array([3.5, -11.5, 19.0])
 _VIA = np.array([27.0, -24, 17])
 
 

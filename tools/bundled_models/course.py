@@ -194,7 +194,7 @@ def _framing(
     if plan.takes == 1:
         return (first,) * plan.frames
     near = rng.random() < 0.5
-    second = Framing(10.6 if near else 7.9, 400 if near else 360, int(rng.choice([-46, 46])), 0.46 if near else 0.36)
+    second = Framing(10.6 if near else 7.9, 400 if near else 408, int(rng.choice([-46, 46])), 0.46 if near else 0.36)
     start = round([s for s in segments if s.kind == "bend"][-1].start * plan.frames)
     return (first,) * start + (second,) * (plan.frames - start)
 

@@ -27,7 +27,7 @@ from tools.bundled_models.facekit import (
     FaceKit,
     Floats,
 )
-from tools.bundled_models.identity import Person
+from tools.bundled_models.identity import Person, smooth_step
 from tools.bundled_models.moments import Light, rotation
 from tools.bundled_models.outfit import Mesh, Outfit
 
@@ -119,6 +119,8 @@ def draw(
     face = (person.vertices + (weights[used] @ kit.expression[used]).reshape(-1, 3)).astype(
         np.float32
     )
+    if outfit.seated:
+        face = _under_the_shirt(kit, face)
     turn, body_turn = rotation(*pose).astype(np.float32), rotation(*body_pose).astype(np.float32)
     scene = _Scene([], [], [], [], [], [])
     _add_head(scene, kit, person, face, outfit)
@@ -148,6 +150,16 @@ def draw(
     )  # detectors trained on photographs hold a little more forehead, less chin
     hull, seen = _visibility(owner, materials, marks, camera.size)
     return Portrait(picture, marks.astype(np.float32), box, hull, seen)
+
+
+def _under_the_shirt(kit: FaceKit, face: Floats) -> Floats:
+    """The bust drawn in, so that no shoulder looks through the cloth."""
+    below = smooth_step(-11.5, -15.0, kit.neutral[:, 1])
+    out = face.copy()
+    out[:, 0] *= 1 - 0.3 * below
+    out[:, 2] -= (1.0 + 1.2 * below) * below * (face[:, 2] > -2)
+    out[:, 2] += 2.5 * below * (face[:, 2] < -5)
+    return out
 
 
 def _head_parts(scene: _Scene, vertices: int) -> int:
@@ -212,6 +224,9 @@ def _paint(
         out = np.asarray(
             cv2.resize(out, (camera.size, camera.size), interpolation=cv2.INTER_AREA), np.float32
         )
+    if outfit.seated:
+        raster.for_display(out)
+        return out, owner, materials, points
     colour = np.ascontiguousarray(out[..., :3] / np.maximum(out[..., 3:], 1e-3))
     out[..., :3] = np.minimum(cv2.pow(colour, 1 / 2.2), 1) * out[..., 3:]
     return out, owner, materials, points

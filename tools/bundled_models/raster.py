@@ -268,3 +268,23 @@ def lay(
                 frame[y + j, x + i, k] = value
             if cover > 0.5:
                 owner[y + j, x + i] = number if visible[j, i] else -1
+
+
+_GAMMA = np.minimum((np.arange(4097) / 4096) ** (2 / 2.2), 1).astype(np.float32)  # of square roots
+
+
+@njit(fastmath=True, cache=True)
+def _for_display(picture: Any, gamma: Any) -> None:
+    for y in range(picture.shape[0]):
+        for x in range(picture.shape[1]):
+            cover = picture[y, x, 3]
+            if cover > 0:
+                inverse = 1 / max(cover, 1e-3)
+                for k in range(3):
+                    root = math.sqrt(min(max(picture[y, x, k] * inverse, 0.0), 1.0))
+                    picture[y, x, k] = gamma[int(root * 4096)] * cover
+
+
+def for_display(picture: Floats) -> None:
+    """Linear premultiplied RGBA to display gamma, in place."""
+    _for_display(picture, _GAMMA)

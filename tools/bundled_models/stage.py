@@ -24,6 +24,8 @@ _PANORAMA = (4608, 1440)
 _BARRIER_Y = 335  # in the station, bystanders stand behind what is below this row
 _NOBODY = np.zeros((_SEAT * 2, _SEAT * 2), np.bool_)
 _LAMPS = 9
+_FAR = Framing(4.4, 214, 0)  # the people on the platform
+_CENTRE = 0.45  # row of the head's centre in the picture of a person
 
 
 @dataclass(frozen=True)
@@ -106,8 +108,9 @@ class Composer:
         for k, (actor, place) in enumerate(zip(stage.performers, places, strict=True)):
             cx, cy = middle + round(place * framing.gap * WIDTH), framing.head_y + dy
             lower = round(framing.scale * 6.5 * actor.person.traits.child)  # children sit lower
-            portrait, reach = _portrait(self.kit, actor, number, light, framing.scale)
-            face = Face(person_name(stage.plan.riders[k]), True, portrait, actor, cx - reach, cy + lower - reach)
+            portrait, left, above = _portrait(self.kit, actor, number, light, framing)
+            name = person_name(stage.plan.riders[k])
+            face = Face(name, True, portrait, actor, cx - left, cy + lower - above)
             _add(canvas, owner, faces, face)
             raster.lay(canvas, owner, harness, cx - half, cy - half, tone, _NOBODY, -1)
         if course.occluder[number]:
@@ -169,29 +172,31 @@ class Composer:
         """People behind the barrier of the station, walking slowly."""
         stage = self.stage
         for k, actor in enumerate(stage.bystanders):
-            portrait, reach = _portrait(self.kit, actor, number, light, 4.4, 1.3)
+            portrait, left, above = _portrait(self.kit, actor, number, light, _FAR)
             way = stage.course.local[number] * (0.1, -0.05, 0.02)[k]
             x = round(((0.07, 0.5, 0.9)[k] + way) * WIDTH)
             y = 214 + round(26 * actor.person.traits.child) + (0, 9, -6)[k]
             name = f"bystander_{actor.person.traits.seed}"
-            _add(canvas, owner, faces, Face(name, False, portrait, actor, x - reach, y - reach))
+            _add(canvas, owner, faces, Face(name, False, portrait, actor, x - left, y - above))
         canvas[_BARRIER_Y:] = stage.station[_BARRIER_Y:].astype(np.float32) * np.float32(tone / 255)
         owner[_BARRIER_Y:] = -1
 
 
 def _portrait(
-    kit: FaceKit, actor: Performance, frame: int, light: moments.Light, scale: float, sampling: float = SUPERSAMPLING
-) -> tuple[head.Portrait, int]:
-    """A person, and half the size of the picture, whose centre is the head's centre."""
+    kit: FaceKit, actor: Performance, frame: int, light: moments.Light, framing: Framing
+) -> tuple[head.Portrait, int, int]:
+    """A person, and the column and row of the picture in which the head's centre is."""
     outfit = actor.dressed(frame)
     lifted = max((wrist[1] for wrist in outfit.arms), default=-40.0) > -20
-    size = round((86 if lifted else 66) * scale / 2) * 2
+    scale, below = framing.scale, (HEIGHT + 16 - framing.head_y) / framing.scale
+    across = max(68, 88 if lifted else 0, below / (1 - _CENTRE)) if framing is not _FAR else 68
+    size = round(across * scale / 20) * 20
     pose = (float(actor.pitch[frame]), float(actor.yaw[frame]), float(actor.roll[frame]))
-    camera = head.Camera(size=size, scale=scale, distance=70.0, supersampling=sampling)
+    camera = head.Camera(size, scale, (0.5, _CENTRE), 70.0, SUPERSAMPLING)
     body = (0.12 * pose[0], 0.15 * pose[1], 0.12 * pose[2])
     weights = actor.weights(kit, frame)
     portrait = head.draw(kit, actor.person, weights, pose, light, camera, outfit, body)
-    return portrait, size // 2
+    return portrait, size // 2, round(size * _CENTRE)
 
 
 def _add(canvas: Floats, owner: NDArray[np.int16], faces: list[Face], face: Face) -> None:

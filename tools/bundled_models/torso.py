@@ -6,6 +6,7 @@ here: what moves with the head (`outfit`) or when a hand is lifted (`choreograph
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -35,45 +36,53 @@ _RINGS = np.array(
     ]
 )
 UPPER_ARM, FOREARM = 27.0, 24.0
+_CHILD = 0.2  # by how much a small child's body is smaller
 
 
 def body_scale(person: Person) -> float:
     """Size of the body relative to an adult's."""
-    return 1 - 0.2 * person.traits.child
+    return 1 - _CHILD * person.traits.child
 
 
 def seated(person: Person, outfit: Outfit) -> list[Mesh]:
     """Shirt, both arms and both hands. `outfit.arms` are the wrists, left of the image first."""
+    return list(_seated(outfit, person.traits.female, person.traits.child))
+
+
+@lru_cache(maxsize=16)  # arms rest most of the time
+def _seated(outfit: Outfit, female: bool, child: float) -> tuple[Mesh, ...]:
     rng = np.random.default_rng([outfit.seed, 6])
-    scale = body_scale(person)
-    build = float(rng.normal(1.0, 0.05)) * (0.94 if person.traits.female else 1.02) * scale
+    scale = 1 - _CHILD * child
+    build = float(rng.normal(1.0, 0.05)) * (0.94 if female else 1.02) * scale
     sleeve = float(rng.choice([0.5, 0.62, 2.0, 2.0]))  # share of the arm that the sleeve covers
-    scoop = float(rng.uniform(-0.6, 2.4)) * (1.0 if person.traits.female else 0.4)
-    meshes = _shirt(rng, person, build, scoop)
+    scoop = float(rng.uniform(-0.6, 2.4)) * (1.0 if female else 0.4)
+    meshes = _shirt(rng, female, child, build, scoop)
     for side, wrist in zip((-1.0, 1.0), outfit.arms, strict=False):
         meshes += _arm(np.array(wrist), side, build, scale, sleeve, outfit.seed)
-    return meshes
+    return tuple(meshes)
 
 
-def _shirt(rng: np.random.Generator, person: Person, build: float, scoop: float) -> list[Mesh]:
+def _shirt(
+    rng: np.random.Generator, female: bool, child: float, build: float, scoop: float
+) -> list[Mesh]:
     shape, rows, columns = _RINGS.copy(), 40, 64
     outer = smooth_step(7, 17, shape[:, 0])
     shape[:, 0] *= 1 + (build - 1) * outer
-    shape[:, 0] = np.where(outer > 0, shape[:, 0], shape[:, 0] * (1 - 0.08 * person.traits.child))
+    shape[:, 0] = np.where(outer > 0, shape[:, 0], shape[:, 0] * (1 - 0.08 * child))
     shape[:2, 2] -= scoop
     along = np.linspace(0, len(shape) - 1, rows)
     rings = np.asarray(PchipInterpolator(np.arange(len(shape)), shape)(along))
     width, side_y, front_y, back_y, front, back = (rings[:, k, None] for k in range(6))
     angle = np.linspace(0, 2 * np.pi, columns)[None]
     sine, cosine = np.sin(angle), np.cos(angle)
-    x = width * np.sign(sine) * np.abs(sine) ** 0.9
+    x = width * sine
     ahead, behind = np.clip(cosine, 0, 1) ** 1.6, np.clip(-cosine, 0, 1) ** 1.6
     y = side_y * (1 - ahead - behind) + front_y * ahead + back_y * behind
     z = (front + back) / 2 + (front - back) / 2 * cosine
     folds = noise(rng, rows, columns, (5, 11), 1.0)
     folds[:, -1] = folds[:, 0]
     depth = smooth_step(2, 9, along)[:, None] * folds * 0.28
-    if person.traits.female and not person.traits.child:
+    if female and not child:
         chest = np.exp(-(((np.abs(x) - 7) / 5) ** 2) - ((y + 30) / 5.5) ** 2)
         z = z + 2.4 * chest * ahead
     points = np.stack([x + sine * depth, y, z + cosine * depth], -1)
