@@ -15,7 +15,7 @@ import numpy as np
 
 from tools.bundled_models.choreography import person_name
 from tools.bundled_models.course import RidePlan
-from tools.bundled_models.identity import TWIN, traits_of, twin_traits
+from tools.bundled_models.identity import TWIN, ride_traits, traits_of
 
 FIRST_SEED = 400_000  # nobody trained on, and nobody of the demo
 PEOPLE_PER_RIDE = 0.7
@@ -44,7 +44,7 @@ class Cast:
                 for p in self.rides
             ],
             "people": {
-                person_name(s): {"seed": s, "child": twin_traits(s).child > 0, "rides": places[s]}
+                person_name(s): {"seed": s, "child": ride_traits(s).child > 0, "rides": places[s]}
                 for s in self.people
             },
             "twins": [[person_name(a), person_name(b)] for a, b in self.twins],
@@ -72,7 +72,9 @@ class _Queue:
             self.done[seed] += 1
         if len(riders) == 2:
             first, second = riders
-            wanted = 1 - self.side.get(first, 1 - self.side.get(second, 0) if second in self.side else 1)
+            wanted = 1 - self.side.get(
+                first, 1 - self.side.get(second, 0) if second in self.side else 1
+            )
             riders = (first, second) if wanted == 0 else (second, first)
             for side, seed in enumerate(riders):
                 self.side[seed] = side
@@ -82,7 +84,11 @@ class _Queue:
     def next(self, rng: np.random.Generator, without: int | None = None) -> int:
         """Who has ridden least of what they wish; newcomers come in between."""
         waiting = [s for s in self.wishes if s != without and self.done[s] < MOST_RIDES]
-        open_ = [s for s in waiting if self.done[s] < self.wishes[s]] or waiting or [s for s in self.wishes if s != without]
+        open_ = (
+            [s for s in waiting if self.done[s] < self.wishes[s]]
+            or waiting
+            or [s for s in self.wishes if s != without]
+        )
         new = [s for s in open_ if not self.done[s]]
         return int(rng.choice(new if new and rng.random() < 0.6 else open_))
 
@@ -98,9 +104,19 @@ def plan_library(rides: int, seed: int, fps: int = 10, seconds: float = 9.0) -> 
     rng = np.random.default_rng([seed, 50])
     solo = rng.random(rides) < _SOLO
     people, twins = _people(rng, max(4, round(rides * PEOPLE_PER_RIDE)))
-    wishes = {s: int(n) for s, n in zip(people, rng.choice([1, 2, 3, 4, 5], len(people), p=[0.15, 0.35, 0.27, 0.13, 0.1]), strict=True)}
+    wishes = {
+        s: int(n)
+        for s, n in zip(
+            people,
+            rng.choice([1, 2, 3, 4, 5], len(people), p=[0.15, 0.35, 0.27, 0.13, 0.1]),
+            strict=True,
+        )
+    }
     queue, parties = _Queue(wishes), []
-    together = {int(i): pair for i, pair in zip(np.linspace(0, rides - 1, len(twins) + 2)[1:-1], twins, strict=True)}
+    together = {
+        int(i): pair
+        for i, pair in zip(np.linspace(0, rides - 1, len(twins) + 2)[1:-1], twins, strict=True)
+    }
     for number in range(rides):
         if number in together:
             parties.append(queue.board(together[number]))
@@ -114,8 +130,12 @@ def plan_library(rides: int, seed: int, fps: int = 10, seconds: float = 9.0) -> 
             parties.append(queue.board([first]))
             continue
         friend = queue.partner.get(first)
-        again = friend is not None and queue.done[friend] < MOST_RIDES and rng.random() < _SAME_PARTNER
-        parties.append(queue.board([first, friend if again and friend is not None else queue.next(rng, first)]))
+        again = (
+            friend is not None and queue.done[friend] < MOST_RIDES and rng.random() < _SAME_PARTNER
+        )
+        parties.append(
+            queue.board([first, friend if again and friend is not None else queue.next(rng, first)])
+        )
     plans = tuple(
         RidePlan(f"ride_{k:03d}", riders, int(rng.integers(1 << 30)), seconds, fps, 1 + int(rng.random() < _TWO_TAKES))
         for k, riders in enumerate(parties)
@@ -123,7 +143,9 @@ def plan_library(rides: int, seed: int, fps: int = 10, seconds: float = 9.0) -> 
     return Cast(people, twins, plans)
 
 
-def _people(rng: np.random.Generator, count: int) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...]]:
+def _people(
+    rng: np.random.Generator, count: int
+) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...]]:
     """Seeds of `count` people, a tenth of them children, and a pair of twins for every 20."""
     pairs, children = max(1, count // 20), max(1, count // 10)
     young, grown, seed = [], [], FIRST_SEED + 1000 * int(rng.integers(100))

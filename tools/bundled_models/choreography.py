@@ -12,7 +12,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tools.bundled_models import moments
-from tools.bundled_models.course import RidePlan, Segment, Series, drift, plateaus, segments_of, through
+from tools.bundled_models.course import (
+    RidePlan,
+    Segment,
+    Series,
+    drift,
+    plateaus,
+    segments_of,
+    through,
+)
 from tools.bundled_models.facekit import FaceKit, Floats
 from tools.bundled_models.identity import Person, rider_of
 from tools.bundled_models.outfit import Outfit
@@ -25,7 +33,7 @@ DEMO = (
 )
 """The rider on the right of the first ride sits on the left in the second."""
 
-_REST, _UP, _OVER = np.array([10.0, -42, 12]), np.array([21.5, 19, 8]), np.array([3.5, -11.5, 19.0])
+_REST, _UP, _OVER = np.array([10.0, -42, 12]), np.array([22.5, 21, 9]), np.array([3.5, -11.5, 19.0])
 _VIA = np.array([27.0, -24, 17])
 
 
@@ -77,7 +85,15 @@ class Performance:
 # head, which goes to the other side in the next wide turn. Plateaus are (from, to, height).
 _YAW: dict[str, tuple[tuple[float, float], ...]] = {  # in units of a wide turn
     "board": ((0.25, 0.2), (0.55, -0.25), (0.85, 0)),
-    "lift": ((0.08, 0), (0.22, 0.25), (0.36, 0.5), (0.5, 1.0), (0.62, 0.95), (0.74, 0.72), (0.94, 0)),
+    "lift": (
+        (0.08, 0),
+        (0.22, 0.25),
+        (0.36, 0.5),
+        (0.5, 1.0),
+        (0.62, 0.95),
+        (0.74, 0.72),
+        (0.94, 0),
+    ),
     "tunnel": ((0.3, -0.2), (0.65, 0.17), (0.9, 0)),
     "bend": ((0.06, 0), (0.2, 0.45), (0.4, 1.0), (0.54, 0.95), (0.68, 0.7), (0.8, 0.25), (0.94, 0)),
     "drop": ((0.3, 0.08), (0.7, -0.08)),
@@ -135,7 +151,9 @@ def perform(kit: FaceKit, plan: RidePlan, seat: int) -> Performance:
     for segment in segments:
         place = _placing(segment, late())
         yaw += [(place(t), v * far * way) for t, v in _YAW.get(segment.kind, ())]
-        pitch += [(place(t), v * float(rng.uniform(0.9, 1.1))) for t, v in _PITCH.get(segment.kind, ())]
+        pitch += [
+            (place(t), v * float(rng.uniform(0.9, 1.1))) for t, v in _PITCH.get(segment.kind, ())
+        ]
         if segment.kind in _WIDE:
             way = -way
     hands, cover = _gestures(rng, frames, segments)
@@ -209,7 +227,9 @@ def _gestures(
     for segment in segments:
         length = segment.end - segment.start
 
-        def span(a: float, b: float, start: float = segment.start, length: float = length) -> Series:
+        def span(
+            a: float, b: float, start: float = segment.start, length: float = length
+        ) -> Series:
             return plateaus(frames, [(start + a * length, start + b * length, 1.0)], 0.025)
 
         side = int(rng.integers(2))

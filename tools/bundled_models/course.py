@@ -7,6 +7,7 @@ Does not belong here: what the riders do (`choreography`), or drawing.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,9 +101,7 @@ def through(frames: int, keys: list[tuple[float, float]]) -> Series:
     return np.asarray(PchipInterpolator(shares, values)(np.linspace(0, 1, frames)))
 
 
-def plateaus(
-    frames: int, spans: list[tuple[float, float, float]], ramp: float = 0.012
-) -> Series:
+def plateaus(frames: int, spans: list[tuple[float, float, float]], ramp: float = 0.012) -> Series:
     """Plateaus (from, to, height) in shares of the ride, with soft edges of width `ramp`."""
     t = np.linspace(0, 1, frames)
     out = np.zeros(frames)
@@ -122,7 +121,17 @@ def segments_of(plan: RidePlan) -> tuple[Segment, ...]:
 
 
 # Per kind of segment: speed (px of panorama in 1/30 s), how far the horizon sinks (px), bend of the track.
-_SPEED = {"board": 0, "lift": 5, "tunnel": 16, "glare": 17, "bend": 20, "drop": 27, "straight": 20, "brake": 5, "end": 2}
+_SPEED = {
+    "board": 0,
+    "lift": 5,
+    "tunnel": 16,
+    "glare": 17,
+    "bend": 20,
+    "drop": 27,
+    "straight": 20,
+    "brake": 5,
+    "end": 2,
+}
 _VIEW = {"lift": -130, "drop": 190, "straight": 30}
 _RISE = {"lift": -0.010, "drop": 0.024, "straight": 0.002}
 
@@ -134,29 +143,45 @@ def course_of(plan: RidePlan) -> Course:
     share = (np.arange(frames) + 0.5) / frames
     number = np.searchsorted([s.end for s in segments[:-1]], share, side="right")
     kind = tuple(segments[n].kind for n in number)
-    local = np.array([(t - segments[n].start) / (segments[n].end - segments[n].start) for t, n in zip(share, number, strict=True)])
+    local = np.array(
+        [
+            (t - segments[n].start) / (segments[n].end - segments[n].start)
+            for t, n in zip(share, number, strict=True)
+        ]
+    )
 
     def course_keys(table: dict[str, float]) -> list[tuple[float, float]]:
         keys = [(0.0, table.get("board", 0.0))]
         for s in segments:
-            keys += [(s.start * 0.75 + s.end * 0.25, table.get(s.kind, 0.0)), (s.start * 0.25 + s.end * 0.75, table.get(s.kind, 0.0))]
+            keys += [
+                (s.start * 0.75 + s.end * 0.25, table.get(s.kind, 0.0)),
+                (s.start * 0.25 + s.end * 0.75, table.get(s.kind, 0.0)),
+            ]
         return [*keys, (1.0, table.get("end", 0.0))]
 
     speed = through(frames, course_keys(_SPEED)) * pace
     speed[[k == "board" for k in kind]] = 0
     tremble = 0.35 + speed / pace / 9
-    shake = np.stack([drift(rng, frames, plan.fps * 0.13, 2.4) * tremble, drift(rng, frames, plan.fps * 0.13, 2.0) * tremble], 1)
+    shake = np.stack(
+        [
+            drift(rng, frames, plan.fps * 0.13, 2.4) * tremble,
+            drift(rng, frames, plan.fps * 0.13, 2.0) * tremble,
+        ],
+        1,
+    )
     bends = [s for s in segments if s.kind == "bend"]
     first = float(rng.choice([-1, 1]))
     turning = [(s.start, s.end, first * (-1) ** k) for k, s in enumerate(bends)]
-    bank = sum((plateaus(frames, [(a, b, 1.0)], 0.05) * sign for a, b, sign in turning), np.zeros(frames))
+    bank = sum(
+        (plateaus(frames, [(a, b, 1.0)], 0.05) * sign for a, b, sign in turning), np.zeros(frames)
+    )
     blur, down = _blur(rng, plan, segments)
     track_cut = kind.index(segments[1].kind)
     framing = _framing(rng, plan, segments)
     cut = np.zeros(frames, bool)
     if track_cut:
         cut[track_cut] = True
-    cut[1:] |= [a != b for a, b in zip(framing, framing[1:], strict=False)]
+    cut[1:] |= [a != b for a, b in pairwise(framing)]
     straight = next(s for s in segments if s.kind == "straight")
     bar = (straight.start * 0.6 + straight.end * 0.4, straight.end)
     return Course(
@@ -190,11 +215,18 @@ def _framing(
     rng: np.random.Generator, plan: RidePlan, segments: tuple[Segment, ...]
 ) -> tuple[Framing, ...]:
     """One mounting of the camera per take."""
-    first = Framing(float(rng.uniform(9.1, 9.8)), int(rng.uniform(372, 392)), int(rng.normal(0, 12)))
+    first = Framing(
+        float(rng.uniform(9.1, 9.8)), int(rng.uniform(372, 392)), int(rng.normal(0, 12))
+    )
     if plan.takes == 1:
         return (first,) * plan.frames
     near = rng.random() < 0.5
-    second = Framing(10.6 if near else 7.9, 400 if near else 408, int(rng.choice([-46, 46])), 0.46 if near else 0.36)
+    second = Framing(
+        10.6 if near else 7.9,
+        400 if near else 408,
+        int(rng.choice([-46, 46])),
+        0.46 if near else 0.36,
+    )
     start = round([s for s in segments if s.kind == "bend"][-1].start * plan.frames)
     return (first,) * start + (second,) * (plan.frames - start)
 

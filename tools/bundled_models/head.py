@@ -19,6 +19,7 @@ from tools.bundled_models.facekit import (
     FACE_MATERIALS,
     FRAME,
     HAIR,
+    HAIR_ROOT,
     HAT,
     LENS,
     LIMB,
@@ -96,7 +97,9 @@ class _Scene:
         self.add(
             mesh.vertices,
             uv,
-            np.full(len(mesh.vertices), ambient, np.float32) if mesh.ambient is None else mesh.ambient,
+            np.full(len(mesh.vertices), ambient, np.float32)
+            if mesh.ambient is None
+            else mesh.ambient,
             mesh.triangles,
             material,
             True,
@@ -154,7 +157,7 @@ def draw(
 
 def _under_the_shirt(kit: FaceKit, face: Floats) -> Floats:
     """The bust drawn in, so that no shoulder looks through the cloth."""
-    below = smooth_step(-11.5, -15.0, kit.neutral[:, 1])
+    below = smooth_step(-9.8, -13.2, kit.neutral[:, 1])
     out = face.copy()
     out[:, 0] *= 1 - 0.3 * below
     out[:, 2] -= (1.0 + 1.2 * below) * below * (face[:, 2] > -2)
@@ -173,7 +176,8 @@ def _add_head(scene: _Scene, kit: FaceKit, person: Person, face: Floats, outfit:
         normals = raster.vertex_normals(face, kit.triangles)
         depth = np.minimum(person.hair_depth, 0.25) if outfit.hat else person.hair_depth
         shade = np.maximum(kit.ambient, 0.75) * np.clip(0.75 + person.hair_depth * 0.2, 0, 1)
-        material = np.full(len(person.hair_triangles), HAIR, np.int32)
+        kind = HAIR if person.hair_above is None else HAIR_ROOT
+        material = np.full(len(person.hair_triangles), kind, np.int32)
         scene.add(
             face + normals * depth[:, None],
             kit.texture_uv,
@@ -208,6 +212,8 @@ def _paint(
         shadow_map, shadow_matrix = _shadow(vertices, triangles, light.directions[0])
     rest = np.zeros_like(vertices)
     rest[: len(kit.neutral)] = kit.neutral
+    if person.hair_above is not None and len(person.hair_triangles):  # hair follows the face
+        rest[len(kit.neutral) : 2 * len(kit.neutral), 0] = person.hair_above
     eyes = np.concatenate([kit.eye_centres, person.traits.iris[None].astype(np.float32)]).astype(
         np.float32
     )
@@ -248,7 +254,7 @@ def _shadow(
 def _materials(person: Person, outfit: Outfit) -> Floats:
     """Per material: colour, shine, its power, stripe frequencies, stripe colour."""
     rng = np.random.default_rng([outfit.seed, 5])
-    table = np.zeros((13, 10), np.float32)
+    table = np.zeros((14, 10), np.float32)
     table[:, 3], table[:, 4] = 0.15, 20.0
     table[SKIN, 4] = 20.0
     table[1, :3], table[2, :3], table[3, :3] = (
@@ -258,7 +264,7 @@ def _materials(person: Person, outfit: Outfit) -> Floats:
     )
     for eye in (4, 5):
         table[eye, :5] = (0.62, 0.59, 0.56, 0.7, 120.0)
-    table[HAIR, :5] = (*person.traits.hair, 0.25, 12.0)
+    table[HAIR, :5] = table[HAIR_ROOT, :5] = (*person.traits.hair, 0.25, 12.0)
     frame = ((0.02, 0.02, 0.02), (0.15, 0.06, 0.03), (0.4, 0.4, 0.42))[
         int(person.traits.glasses["colour"])
     ]

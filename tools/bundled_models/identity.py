@@ -127,11 +127,16 @@ def traits_of(seed: int, shape_spread: float = 1.0) -> Traits:
     )
 
 
-def twin_traits(seed: int) -> Traits:
-    """The traits of somebody who may be a twin: the sibling's, with small differences of shape."""
+def ride_traits(seed: int) -> Traits:
+    """As `traits_of`, for rides: a twin is the sibling with small differences, no child is grey."""
     if seed < TWIN:
-        return traits_of(seed)
-    sibling, rng = traits_of(seed - TWIN), np.random.default_rng([seed, 3])
+        traits = traits_of(seed)
+        grey = traits.hair.max() > 0.2 and traits.hair.min() > 0.85 * traits.hair.max()
+        if traits.child and grey:
+            brown = np.array(HAIR_COLOURS[4])
+            return replace(traits, hair=brown, brow=0.7 * brown)
+        return traits
+    sibling, rng = ride_traits(seed - TWIN), np.random.default_rng([seed, 3])
     return replace(
         sibling,
         seed=seed,
@@ -181,6 +186,7 @@ class Person:
     strands: Floats  # (128, 128) brightness of hair
     hair_triangles: NDArray[np.int32]  # the part of the skull that carries hair
     hair_depth: Floats  # (V,) cm of hair above each vertex
+    hair_above: Floats | None = None  # (V,) cm above the hairline, where that is drawn smoothly
 
 
 def person_of(kit: FaceKit, seed: int) -> Person:
@@ -189,21 +195,21 @@ def person_of(kit: FaceKit, seed: int) -> Person:
 
 
 def rider_of(kit: FaceKit, seed: int) -> Person:
-    """As `person_of`, for rides: twins exist, and children have rounder faces."""
-    person = _built(kit, twin_traits(seed))
+    """As `person_of`, for rides: twins exist, children have rounder faces, hairlines no steps."""
+    person = _built(kit, ride_traits(seed), smooth_hairline=True)
     if not person.traits.child:
         return person
     return replace(person, vertices=_rounder(kit, person.vertices, person.traits.child))
 
 
-def _built(kit: FaceKit, traits: Traits) -> Person:
+def _built(kit: FaceKit, traits: Traits, smooth_hairline: bool = False) -> Person:
     from tools.bundled_models import albedo
 
     vertices = (kit.neutral.reshape(-1) + traits.shape @ kit.identity).reshape(-1, 3)
     if traits.child:
         vertices = _childlike(kit, vertices, traits.child)
     rng = np.random.default_rng([traits.detail_seed, 1])
-    triangles, depth = _hair(kit, traits, rng)
+    triangles, depth, above = _hair(kit, traits, rng, 1.4 if smooth_hairline else 0.2)
     return Person(
         traits=traits,
         vertices=vertices.astype(np.float32),
@@ -211,6 +217,7 @@ def _built(kit: FaceKit, traits: Traits) -> Person:
         strands=albedo.strands(rng),
         hair_triangles=triangles,
         hair_depth=depth,
+        hair_above=above if smooth_hairline else None,
     )
 
 
@@ -246,15 +253,16 @@ def _rounder(kit: FaceKit, vertices: Floats, degree: float) -> Floats:
 
 
 def _hair(
-    kit: FaceKit, traits: Traits, rng: np.random.Generator
-) -> tuple[NDArray[np.int32], Floats]:
+    kit: FaceKit, traits: Traits, rng: np.random.Generator, margin: float
+) -> tuple[NDArray[np.int32], Floats, Floats]:
+    """Triangles down to `margin` cm below the hairline, cm of hair and cm above it per vertex."""
     from tools.bundled_models import albedo
 
     x, y, z = kit.neutral.T
     angle = np.arctan2(x, z + 1)
     above = y - hairline_height(angle, traits.hairline)
     ear = (np.abs(x) > 7.6) & (y < 5.6) & (y > -3) & (z > -4)
-    hairy = kit.is_head & (above > -0.2)
+    hairy = kit.is_head & (above > -margin)
     if traits.style != "long":
         hairy &= ~ear
     skull = kit.triangles[kit.triangle_material == 0]
@@ -266,4 +274,4 @@ def _hair(
     cell = np.clip(kit.texture_uv.astype(int), 0, [511, 255])
     depth = traits.volume * smooth_step(-0.2, 2.2, above) * (1 + uneven[cell[:, 1], cell[:, 0]])
     depth = np.maximum(depth, 0.03) * (1 + 0.35 * smooth_step(6, 13, y))
-    return np.ascontiguousarray(triangles), depth.astype(np.float32)
+    return np.ascontiguousarray(triangles), depth.astype(np.float32), above.astype(np.float32)

@@ -33,7 +33,9 @@ def write_cast(cast: Cast, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     path, text = folder / "cast.json", json.dumps(cast.document(), indent=1)
     if path.exists() and path.read_text() != text:
-        raise FileExistsError(f"{folder} holds another plan; give its options again or another folder.")
+        raise FileExistsError(
+            f"{folder} holds another plan; give its options again or another folder."
+        )
     beside = path.with_suffix(".part")
     beside.write_text(text)
     beside.rename(path)

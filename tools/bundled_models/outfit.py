@@ -7,6 +7,7 @@ here: how they are lit, or when they are worn.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +38,7 @@ class Outfit:
     seated: bool = False  # the finer body and hair of the rides; `arms` are then both wrists
 
 
-def sheet(points: NDArray[np.floating], material: int, ambient: Floats | None = None) -> Mesh:
+def sheet(points: NDArray[np.floating], material: int, ambient: NDArray[Any] | None = None) -> Mesh:
     """A sheet of rows x columns points, with what each sees of the sky."""
     rows, columns = points.shape[:2]
     i = np.arange((rows - 1) * (columns - 1))

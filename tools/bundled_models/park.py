@@ -68,13 +68,18 @@ def panorama(
     wide, high = width // 2, height // 2  # painted small: it is out of focus
     down = np.linspace(0, 1, high)[:, None, None] / horizon
     share = np.clip(down, 0, 1) ** 1.3
-    image = np.repeat(np.array(weather.zenith) * (1 - share) + np.array(weather.horizon) * share, wide, 1)
+    image = np.repeat(
+        np.array(weather.zenith) * (1 - share) + np.array(weather.horizon) * share, wide, 1
+    )
     image = image.astype(np.float32)
     cover = noise(rng, high, wide, (7, 15, 34), 1.0)
     image += (np.clip(cover - 0.2, 0, 1.2) * weather.clouds)[..., None]
     rows = np.arange(high)[:, None]
     haze = np.array(weather.horizon)
-    for level, tone, rough, far in ((0.96, (0.30, 0.38, 0.36), 10, 0.55), (1.03, (0.20, 0.31, 0.15), 9, 0.2)):
+    for level, tone, rough, far in (
+        (0.96, (0.30, 0.38, 0.36), 10, 0.55),
+        (1.03, (0.20, 0.31, 0.15), 9, 0.2),
+    ):
         edge = high * horizon * level + noise(rng, 4, wide, (9, 31, 90), rough)[0]
         edge += 4 * np.abs(noise(rng, 4, wide, (wide // 14,), 1.0)[0]) * (far < 0.5)
         texture = 1 + noise(rng, high, wide, (60, 160, 420), 0.25)[..., None]
@@ -93,13 +98,23 @@ def panorama(
     blend = np.linspace(0, 1, seam)[None, :, None]
     head, tail = picture[:, :seam], picture[:, -seam:]
     picture[:, -seam:] = (tail * (1 - blend) + head[:, ::-1] * blend).astype(np.uint8)
-    return np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
+    return np.asarray(
+        cv2.resize(picture, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8
+    )
 
 
 def _halls(image: Floats, rng: np.random.Generator, weather: Weather, horizon: float) -> Floats:
     """Halls and towers in plaster and brick colours."""
     high, wide = image.shape[:2]
-    walls = np.array([(0.72, 0.66, 0.56), (0.55, 0.36, 0.28), (0.62, 0.63, 0.62), (0.42, 0.47, 0.52), (0.76, 0.72, 0.66)])
+    walls = np.array(
+        [
+            (0.72, 0.66, 0.56),
+            (0.55, 0.36, 0.28),
+            (0.62, 0.63, 0.62),
+            (0.42, 0.47, 0.52),
+            (0.76, 0.72, 0.66),
+        ]
+    )
     out = np.ascontiguousarray(image, np.float32)
     for _ in range(11):
         x, w, h = int(rng.uniform(0, wide)), int(rng.uniform(30, 120)), int(rng.uniform(18, 64))
@@ -117,7 +132,16 @@ def _halls(image: Floats, rng: np.random.Generator, weather: Weather, horizon: f
 def _supports(picture: Picture, rng: np.random.Generator, weather: Weather, horizon: float) -> None:
     """Columns of other track, and one far track that winds between them."""
     high, wide = picture.shape[:2]
-    hues = np.array([(176, 58, 44), (48, 92, 150), (214, 186, 80), (140, 142, 146), (226, 226, 224), (60, 110, 84)])
+    hues = np.array(
+        [
+            (176, 58, 44),
+            (48, 92, 150),
+            (214, 186, 80),
+            (140, 142, 146),
+            (226, 226, 224),
+            (60, 110, 84),
+        ]
+    )
     colour = hues[rng.integers(len(hues))] * weather.shine
     xs = np.sort(rng.uniform(0, wide, 22)).astype(int)
     knots = high * horizon * (0.55 + 0.3 * rng.standard_normal(12))
@@ -162,7 +186,9 @@ def tunnel(rng: np.random.Generator, width: int, height: int, lamps: int) -> Pic
         image += (0.22 / (1 + away))[..., None] * glow
         image += (np.clip(1.5 - (near / 16) ** 2 - ((ys - cy) / 5) ** 2, 0, 1))[..., None] * glow
     picture = (np.clip(image, 0, 1) * 255).astype(np.uint8)
-    return np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
+    return np.asarray(
+        cv2.resize(picture, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8
+    )
 
 
 def window(
@@ -187,7 +213,7 @@ def rails(
     picture: Picture, horizon: float, bend: float, rise: float, phase: float, colour: Any
 ) -> None:
     """The track behind the car, drawn into the picture. `rise` > 0: it comes from above."""
-    height, width = picture.shape[:2]
+    width = picture.shape[1]
 
     def place(z: NDArray[Any], x: float) -> NDArray[np.int32]:
         scale = 620 / z
@@ -210,7 +236,9 @@ def rails(
             cv2.line(picture, a, b, dark if x == 0 else pale, size, cv2.LINE_AA)
 
 
-def portal(inside: Picture, outside: Picture, horizon: float, passed: float, leaving: bool) -> Picture:
+def portal(
+    inside: Picture, outside: Picture, horizon: float, passed: float, leaving: bool
+) -> Picture:
     """The mouth of the tunnel recedes behind the car; `passed` is the way since it, in cm of the car."""
     height, width = inside.shape[:2]
     radius = max(1, int(1000 / (0.35 + passed)))

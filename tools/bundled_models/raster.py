@@ -212,6 +212,15 @@ def shade(
                 green *= tone
                 blue *= tone
                 shine *= tone
+            elif m == 13:  # the hairline: skin below it, hair above it, uneven as the strands
+                tone = strands[int(v * 0.6) % strand_size, int(u * 1.5) % strand_size]
+                above = w0 * rest[a, 0] + w1 * rest[b, 0] + w2 * rest[c, 0]
+                share = min(1.0, max(0.0, (above + 0.25 + 0.9 * (tone - 1)) / 0.6))
+                bare_red, bare_green, bare_blue = _texel(skin, u, v)
+                red = red * tone * share + bare_red * (1 - share)
+                green = green * tone * share + bare_green * (1 - share)
+                blue = blue * tone * share + bare_blue * (1 - share)
+                shine = shine * tone * share + gloss * (1 - share)
             elif table[m, 5] != 0 and math.sin(u * table[m, 5] + v * table[m, 6]) > 0.4:
                 red, green, blue = table[m, 7], table[m, 8], table[m, 9]
             up = 0.5 + 0.5 * ny

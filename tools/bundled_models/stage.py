@@ -62,7 +62,10 @@ def prepare(kit: FaceKit, plan: RidePlan) -> Stage:
     rng, course = np.random.default_rng(plan.seed), course_of(plan)
     weather = park.WEATHERS[course.weather]
     guests = 300_000 + rng.integers(0, 90_000, 3)
-    seat, harness = (make(np.random.default_rng([plan.seed, k]), _SEAT) for k, make in ((9, scenery.seat_back), (10, scenery.harness)))
+    seat, harness = (
+        make(np.random.default_rng([plan.seed, k]), _SEAT)
+        for k, make in ((9, scenery.seat_back), (10, scenery.harness))
+    )
     return Stage(
         plan=plan,
         course=course,
@@ -102,7 +105,7 @@ class Composer:
         places = (0.0,) if len(stage.performers) == 1 else (-0.5, 0.5)
         seat, harness = self._furniture(framing)
         half = seat.shape[0] // 2
-        for k, (actor, place) in enumerate(zip(stage.performers, places, strict=True)):
+        for place in places:
             cx, cy = middle + round(place * framing.gap * WIDTH), framing.head_y + dy
             raster.lay(canvas, owner, seat, cx - half, cy - half, tone, _NOBODY, -1)
         for k, (actor, place) in enumerate(zip(stage.performers, places, strict=True)):
@@ -124,8 +127,14 @@ class Composer:
         if framing.scale not in self._fitted:
             size = round(_SEAT * framing.scale / 9.5 / 2) * 2
             way = cv2.INTER_AREA if size < _SEAT else cv2.INTER_LINEAR
-            pair = [cv2.resize(p, (size, size), interpolation=way) for p in (self.stage.seat, self.stage.harness)]
-            self._fitted[framing.scale] = (np.asarray(pair[0], np.float32), np.asarray(pair[1], np.float32))
+            pair = [
+                cv2.resize(p, (size, size), interpolation=way)
+                for p in (self.stage.seat, self.stage.harness)
+            ]
+            self._fitted[framing.scale] = (
+                np.asarray(pair[0], np.float32),
+                np.asarray(pair[1], np.float32),
+            )
         return self._fitted[framing.scale]
 
     def _behind(self, number: int, tone: float) -> Floats:
@@ -137,20 +146,36 @@ class Composer:
         dx, dy = course.shake[number]
         horizon = HEIGHT * 0.46 + course.view[number] + 2 * dy
         row = middle + HEIGHT / 2 - horizon
-        sight = (course.travelled[number] + 2 * dx, row, float(course.bank[number]), (WIDTH, HEIGHT))
-        smear = float(course.speed[number]) * 30 / stage.plan.fps ** 0.5 / 30**0.5
+        sight = (
+            course.travelled[number] + 2 * dx,
+            row,
+            float(course.bank[number]),
+            (WIDTH, HEIGHT),
+        )
+        smear = float(course.speed[number]) * 30 / stage.plan.fps**0.5 / 30**0.5
         outside = park.window(stage.panorama, *sight, smear)
         rail = (float(horizon), float(course.bend[number]), float(course.rise[number]))
-        park.rails(outside, *rail, -course.travelled[number] / 60, stage.track * park.WEATHERS[course.weather].shine)
+        park.rails(
+            outside,
+            *rail,
+            -course.travelled[number] / 60,
+            stage.track * park.WEATHERS[course.weather].shine,
+        )
         inside, way = self._tunnel(number)
         if inside is None:
             return np.asarray(outside, np.float32) * np.float32(tone / 255)
         pace = way * stage.plan.seconds * 9
-        if course.kind[number] == "tunnel":  # the light outside is far too bright for the eye of the dark
-            outside = cv2.convertScaleAbs(outside, alpha=1.3)
-            return np.asarray(park.portal(inside, outside, horizon, pace, False), np.float32) / np.float32(255)
+        if (
+            course.kind[number] == "tunnel"
+        ):  # the light outside is far too bright for the eye of the dark
+            outside = np.asarray(cv2.convertScaleAbs(outside, alpha=1.3), np.uint8)
+            return np.asarray(
+                park.portal(inside, outside, horizon, pace, False), np.float32
+            ) / np.float32(255)
         lit = np.clip(outside.astype(np.float32) * tone, 0, 255).astype(np.uint8)
-        return np.asarray(park.portal(inside, lit, horizon, pace, True), np.float32) / np.float32(255)
+        return np.asarray(park.portal(inside, lit, horizon, pace, True), np.float32) / np.float32(
+            255
+        )
 
     def _tunnel(self, number: int) -> tuple[park.Picture | None, float]:
         """The tunnel's wall if it is in sight, and the share of the ride since its nearer mouth."""
@@ -161,13 +186,21 @@ class Composer:
         start = next(s.start for s in course.segments if s.kind == kind)
         wall = stage.tunnel
         x = course.local[number] * 2.5 * wall.shape[1] / _LAMPS * 2 if kind == "tunnel" else 0.0
-        inside = park.window(wall, x + 700, wall.shape[0] / 2, float(course.bank[number]), (WIDTH, HEIGHT), 20)
+        inside = park.window(
+            wall, x + 700, wall.shape[0] / 2, float(course.bank[number]), (WIDTH, HEIGHT), 20
+        )
         grey = np.full(3, 46.0)
         park.rails(inside, HEIGHT * 0.46, 0.0, 0.0, -course.travelled[number] / 60, grey)
         return inside, share - start
 
     def _platform(
-        self, canvas: Floats, owner: NDArray[np.int16], faces: list[Face], number: int, light: moments.Light, tone: float
+        self,
+        canvas: Floats,
+        owner: NDArray[np.int16],
+        faces: list[Face],
+        number: int,
+        light: moments.Light,
+        tone: float,
     ) -> None:
         """People behind the barrier of the station, walking slowly."""
         stage = self.stage
@@ -200,7 +233,9 @@ def _portrait(
 
 
 def _add(canvas: Floats, owner: NDArray[np.int16], faces: list[Face], face: Face) -> None:
-    raster.lay(canvas, owner, face.portrait.rgba, face.x, face.y, 1.0, face.portrait.visible, len(faces))
+    raster.lay(
+        canvas, owner, face.portrait.rgba, face.x, face.y, 1.0, face.portrait.visible, len(faces)
+    )
     faces.append(face)
 
 
@@ -213,5 +248,9 @@ def _passing_bar(
     left, width = int(share * (WIDTH + 260)) - 190, 130
     columns = np.arange(max(0, left), min(WIDTH, left + width))
     around = 0.3 + 0.7 * np.sin((columns - left + 0.5) / width * np.pi) ** 0.8
-    canvas[:, columns] = np.array([0.2, 0.25, 0.31], np.float32) * np.float32(tone) * around[:, None].astype(np.float32)
+    canvas[:, columns] = (
+        np.array([0.2, 0.25, 0.31], np.float32)
+        * np.float32(tone)
+        * around[:, None].astype(np.float32)
+    )
     owner[:, columns] = -1

@@ -35,7 +35,7 @@ _RINGS = np.array(
         (17.2, -48.0, -48.0, -48.0, 10.0, -10.0),
     ]
 )
-UPPER_ARM, FOREARM = 27.0, 24.0
+UPPER_ARM, FOREARM = 25.5, 22.5
 _CHILD = 0.2  # by how much a small child's body is smaller
 
 
@@ -117,8 +117,8 @@ def elbow_of(shoulder: Points, wrist: Points, side: float, scale: float) -> tupl
     reach = float(np.clip(np.linalg.norm(toward), abs(upper - lower) + 1, upper + lower - 0.6))
     toward = toward / (np.linalg.norm(toward) + 1e-9)
     share = (upper**2 - lower**2 + reach**2) / (2 * reach)
-    lifted = float(smooth_step(-30, 0, wrist[1]))  # elbows go back on the lap, outward above
-    pole = np.array([side * (0.25 + 0.4 * lifted), -0.7, -0.7 + 0.8 * lifted])
+    lifted = float(smooth_step(-30, 0, wrist[1]))  # elbows go back on the lap, forward above
+    pole = np.array([side * (0.25 + 0.2 * lifted), -0.7, -0.7 + 1.3 * lifted])
     pole -= (pole @ toward) * toward
     pole /= np.linalg.norm(pole) + 1e-9
     bend = np.sqrt(max(0.0, upper**2 - share**2))
@@ -128,7 +128,7 @@ def elbow_of(shoulder: Points, wrist: Points, side: float, scale: float) -> tupl
 def _arm(
     wrist: Points, side: float, build: float, scale: float, sleeve: float, seed: int
 ) -> list[Mesh]:
-    shoulder = np.array([side * 17.6 * build, -18.6, -1.5])
+    shoulder = np.array([side * 15.8 * build, -18.4, -1.5])
     elbow, wrist = elbow_of(shoulder, wrist, side, scale)
     upper, lower = np.linspace(shoulder, elbow, 14), np.linspace(elbow, wrist, 14)
     whole = np.concatenate([upper, lower[1:]])

@@ -20,7 +20,7 @@ from tools.bundled_models import moments
 from tools.bundled_models.choreography import person_name
 from tools.bundled_models.course import RidePlan
 from tools.bundled_models.facekit import FaceKit
-from tools.bundled_models.identity import TWIN, twin_traits
+from tools.bundled_models.identity import TWIN, ride_traits
 from tools.bundled_models.pool import five_points
 from tools.bundled_models.stage import Face, Stage
 
@@ -86,7 +86,9 @@ def name_the_light(frames: list[Row], settings: BucketSettings | None = None) ->
     usual = {name: float(np.median(values)) for name, values in lumas.items()}
     for row in frames:
         for face in row["faces"]:
-            face["lighting"] = lighting_bin(face["luma"], face["clipped"], usual[face["person"]], settings)
+            face["lighting"] = lighting_bin(
+                face["luma"], face["clipped"], usual[face["person"]], settings
+            )
         labels = [face["lighting"] for face in row["faces"] if face["rider"]]
         row["lighting"] = max(("dark", "overexposed", "normal"), key=labels.count)
 
@@ -97,8 +99,10 @@ def document(kit: FaceKit, plan: RidePlan, stage: Stage, frames: list[Row]) -> R
     return {
         "rendered": True,
         "people": [person_name(seed) for seed in plan.riders],
-        "children": [person_name(seed) for seed in plan.riders if twin_traits(seed).child > 0],
-        "twins": [[person_name(s), person_name(s + TWIN)] for s in sorted(riders) if s + TWIN in riders],
+        "children": [person_name(seed) for seed in plan.riders if ride_traits(seed).child > 0],
+        "twins": [
+            [person_name(s), person_name(s + TWIN)] for s in sorted(riders) if s + TWIN in riders
+        ],
         "fps": plan.fps,
         "seed": plan.seed,
         "weather": stage.course.weather,
