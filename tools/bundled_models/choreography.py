@@ -27,8 +27,8 @@ from tools.bundled_models.outfit import Outfit
 from tools.bundled_models.torso import body_scale
 
 DEMO = (
-    RidePlan("demo_duo_a", (200_031, 200_018), 11),
-    RidePlan("demo_duo_b", (200_018, 200_012), 12, takes=2),
+    RidePlan("demo_duo_a", (200_031, 200_018), 12),
+    RidePlan("demo_duo_b", (200_018, 200_012), 15, takes=2),
     RidePlan("demo_solo", (200_031,), 13),
 )
 """The rider on the right of the first ride sits on the left in the second."""

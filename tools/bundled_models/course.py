@@ -176,11 +176,9 @@ def course_of(plan: RidePlan) -> Course:
         (plateaus(frames, [(a, b, 1.0)], 0.05) * sign for a, b, sign in turning), np.zeros(frames)
     )
     blur, down = _blur(rng, plan, segments)
-    track_cut = kind.index(segments[1].kind)
     framing = _framing(rng, plan, segments)
     cut = np.zeros(frames, bool)
-    if track_cut:
-        cut[track_cut] = True
+    cut[1:] |= [a == "board" != b for a, b in pairwise(kind)]
     cut[1:] |= [a != b for a, b in pairwise(framing)]
     straight = next(s for s in segments if s.kind == "straight")
     bar = (straight.start * 0.6 + straight.end * 0.4, straight.end)
