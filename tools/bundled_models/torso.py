@@ -39,6 +39,11 @@ UPPER_ARM, FOREARM = 25.5, 22.5
 _CHILD = 0.2  # by how much a small child's body is smaller
 
 
+def _lifted(y: Any, child: float) -> Any:
+    """Heights of the body under a child's shorter face (see `identity`)."""
+    return (y + 1.8 * child) * (1 - 0.1 * child)
+
+
 def body_scale(person: Person) -> float:
     """Size of the body relative to an adult's."""
     return 1 - _CHILD * person.traits.child
@@ -58,7 +63,7 @@ def _seated(outfit: Outfit, female: bool, child: float) -> tuple[Mesh, ...]:
     scoop = float(rng.uniform(-0.6, 2.4)) * (1.0 if female else 0.4)
     meshes = _shirt(rng, female, child, build, scoop)
     for side, wrist in zip((-1.0, 1.0), outfit.arms, strict=False):
-        meshes += _arm(np.array(wrist), side, build, scale, sleeve, outfit.seed)
+        meshes += _arm(np.array(wrist), side, build, scale, sleeve, outfit.seed, child)
     return tuple(meshes)
 
 
@@ -70,6 +75,7 @@ def _shirt(
     shape[:, 0] *= 1 + (build - 1) * outer
     shape[:, 0] = np.where(outer > 0, shape[:, 0], shape[:, 0] * (1 - 0.08 * child))
     shape[:2, 2] -= scoop
+    shape[:, 1:4] = _lifted(shape[:, 1:4], child)
     along = np.linspace(0, len(shape) - 1, rows)
     rings = np.asarray(PchipInterpolator(np.arange(len(shape)), shape)(along))
     width, side_y, front_y, back_y, front, back = (rings[:, k, None] for k in range(6))
@@ -126,9 +132,9 @@ def elbow_of(shoulder: Points, wrist: Points, side: float, scale: float) -> tupl
 
 
 def _arm(
-    wrist: Points, side: float, build: float, scale: float, sleeve: float, seed: int
+    wrist: Points, side: float, build: float, scale: float, sleeve: float, seed: int, child: float
 ) -> list[Mesh]:
-    shoulder = np.array([side * 15.8 * build, -18.4, -1.5])
+    shoulder = np.array([side * 15.8 * build, _lifted(-18.4, child), -1.5])
     elbow, wrist = elbow_of(shoulder, wrist, side, scale)
     upper, lower = np.linspace(shoulder, elbow, 14), np.linspace(elbow, wrist, 14)
     whole = np.concatenate([upper, lower[1:]])
