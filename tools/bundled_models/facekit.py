@@ -22,7 +22,22 @@ Floats = NDArray[np.float32]
 Ints = NDArray[np.int32]
 
 # Materials, the index of a row in the material table of `head`.
-SKIN, SOCKET, GUM, TEETH, EYE_LEFT, EYE_RIGHT, HAIR, HAT, FRAME, LENS, CLOTH, LIMB = range(12)
+(
+    SKIN,
+    SOCKET,
+    GUM,
+    TEETH,
+    EYE_LEFT,
+    EYE_RIGHT,
+    HAIR,
+    HAT,
+    FRAME,
+    LENS,
+    CLOTH,
+    LIMB,
+    TRIM,
+    HAIR_ROOT,
+) = range(14)
 FACE_MATERIALS = (SKIN, SOCKET, GUM, TEETH, EYE_LEFT, EYE_RIGHT)
 
 # First and last vertex of each part that is drawn; lashes, irises and eye fluid are left out.

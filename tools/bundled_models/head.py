@@ -19,19 +19,26 @@ from tools.bundled_models.facekit import (
     FACE_MATERIALS,
     FRAME,
     HAIR,
+    HAIR_ROOT,
     HAT,
     LENS,
     LIMB,
     SKIN,
+    TRIM,
     FaceKit,
     Floats,
 )
-from tools.bundled_models.identity import Person
+from tools.bundled_models.identity import Person, smooth_step
 from tools.bundled_models.moments import Light, rotation
 from tools.bundled_models.outfit import Mesh, Outfit
 
 _PIVOT = np.array([0, -2.0, 0])  # where the neck turns
 _SHADOW_SIZE = 160
+_FABRICS = (
+    (0.03, 0.05, 0.12), (0.04, 0.042, 0.045), (0.66, 0.65, 0.62), (0.27, 0.27, 0.28), (0.34, 0.03, 0.035),
+    (0.04, 0.12, 0.06), (0.48, 0.29, 0.05), (0.05, 0.22, 0.25), (0.55, 0.28, 0.30), (0.015, 0.015, 0.017),
+    (0.22, 0.37, 0.56), (0.14, 0.14, 0.06), (0.45, 0.42, 0.36), (0.16, 0.06, 0.2), (0.6, 0.16, 0.05),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -90,7 +97,9 @@ class _Scene:
         self.add(
             mesh.vertices,
             uv,
-            np.full(len(mesh.vertices), ambient, np.float32),
+            np.full(len(mesh.vertices), ambient, np.float32)
+            if mesh.ambient is None
+            else mesh.ambient,
             mesh.triangles,
             material,
             True,
@@ -113,6 +122,8 @@ def draw(
     face = (person.vertices + (weights[used] @ kit.expression[used]).reshape(-1, 3)).astype(
         np.float32
     )
+    if outfit.seated:
+        face = _under_the_shirt(kit, face)
     turn, body_turn = rotation(*pose).astype(np.float32), rotation(*body_pose).astype(np.float32)
     scene = _Scene([], [], [], [], [], [])
     _add_head(scene, kit, person, face, outfit)
@@ -144,6 +155,16 @@ def draw(
     return Portrait(picture, marks.astype(np.float32), box, hull, seen)
 
 
+def _under_the_shirt(kit: FaceKit, face: Floats) -> Floats:
+    """The bust drawn in, so that no shoulder looks through the cloth."""
+    below = smooth_step(-9.8, -13.2, kit.neutral[:, 1])
+    out = face.copy()
+    out[:, 0] *= 1 - 0.3 * below
+    out[:, 2] -= (1.0 + 1.2 * below) * below * (face[:, 2] > -2)
+    out[:, 2] += 2.5 * below * (face[:, 2] < -5)
+    return out
+
+
 def _head_parts(scene: _Scene, vertices: int) -> int:
     """How many parts make up the first `vertices` vertices."""
     return int(np.searchsorted(np.cumsum([len(part) for part in scene.vertices]), vertices)) + 1
@@ -155,7 +176,8 @@ def _add_head(scene: _Scene, kit: FaceKit, person: Person, face: Floats, outfit:
         normals = raster.vertex_normals(face, kit.triangles)
         depth = np.minimum(person.hair_depth, 0.25) if outfit.hat else person.hair_depth
         shade = np.maximum(kit.ambient, 0.75) * np.clip(0.75 + person.hair_depth * 0.2, 0, 1)
-        material = np.full(len(person.hair_triangles), HAIR, np.int32)
+        kind = HAIR if person.hair_above is None else HAIR_ROOT
+        material = np.full(len(person.hair_triangles), kind, np.int32)
         scene.add(
             face + normals * depth[:, None],
             kit.texture_uv,
@@ -190,6 +212,8 @@ def _paint(
         shadow_map, shadow_matrix = _shadow(vertices, triangles, light.directions[0])
     rest = np.zeros_like(vertices)
     rest[: len(kit.neutral)] = kit.neutral
+    if person.hair_above is not None and len(person.hair_triangles):  # hair follows the face
+        rest[len(kit.neutral) : 2 * len(kit.neutral), 0] = person.hair_above
     eyes = np.concatenate([kit.eye_centres, person.traits.iris[None].astype(np.float32)]).astype(
         np.float32
     )
@@ -206,6 +230,9 @@ def _paint(
         out = np.asarray(
             cv2.resize(out, (camera.size, camera.size), interpolation=cv2.INTER_AREA), np.float32
         )
+    if outfit.seated:
+        raster.for_display(out)
+        return out, owner, materials, points
     colour = np.ascontiguousarray(out[..., :3] / np.maximum(out[..., 3:], 1e-3))
     out[..., :3] = np.minimum(cv2.pow(colour, 1 / 2.2), 1) * out[..., 3:]
     return out, owner, materials, points
@@ -227,7 +254,7 @@ def _shadow(
 def _materials(person: Person, outfit: Outfit) -> Floats:
     """Per material: colour, shine, its power, stripe frequencies, stripe colour."""
     rng = np.random.default_rng([outfit.seed, 5])
-    table = np.zeros((12, 10), np.float32)
+    table = np.zeros((14, 10), np.float32)
     table[:, 3], table[:, 4] = 0.15, 20.0
     table[SKIN, 4] = 20.0
     table[1, :3], table[2, :3], table[3, :3] = (
@@ -237,7 +264,7 @@ def _materials(person: Person, outfit: Outfit) -> Floats:
     )
     for eye in (4, 5):
         table[eye, :5] = (0.62, 0.59, 0.56, 0.7, 120.0)
-    table[HAIR, :5] = (*person.traits.hair, 0.25, 12.0)
+    table[HAIR, :5] = table[HAIR_ROOT, :5] = (*person.traits.hair, 0.25, 12.0)
     frame = ((0.02, 0.02, 0.02), (0.15, 0.06, 0.03), (0.4, 0.4, 0.42))[
         int(person.traits.glasses["colour"])
     ]
@@ -248,7 +275,24 @@ def _materials(person: Person, outfit: Outfit) -> Floats:
         table[material, 5:7] = step * rng.random(2) * 2
         table[material, 3:5] = (shine, 40.0)
     table[LIMB, :4] = (*person.traits.skin, 0.1)
+    if outfit.seated:
+        _everyday_clothes(table, outfit)
     return table
+
+
+def _everyday_clothes(table: Floats, outfit: Outfit) -> None:
+    """Shirts in colours that are sold, most of them plain, some with stripes across."""
+    rng = np.random.default_rng([outfit.seed, 8])
+    shirt, other, cap = (np.array(_FABRICS[k]) for k in rng.integers(0, len(_FABRICS), 3))
+    table[CLOTH, :3] = shirt * rng.uniform(0.8, 1.2)
+    table[TRIM, :3] = (
+        table[CLOTH, :3] * 0.7 if rng.random() < 0.6 else 0.5 * (table[CLOTH, :3] + other)
+    )
+    table[TRIM, 3:5] = table[CLOTH, 3:5]
+    table[CLOTH, 5:10] = 0
+    if rng.random() < 0.3:
+        table[CLOTH, 6], table[CLOTH, 7:] = rng.uniform(0.2, 0.4), 0.65 * other + 0.35 * shirt
+    table[HAT, :3], table[HAT, 3:7] = cap, (0.08, 30.0, 0.0, 0.0)
 
 
 def _visibility(

@@ -6,7 +6,7 @@ they wear today, their expression or the light (`moments`), or how the skin is p
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,11 @@ IRIS_COLOURS = (
     (0.2, 0.32, 0.42),
     (0.3, 0.38, 0.42),
 )
+
+
+TWIN = 1_000_000
+"""The identical twin of the person of seed S is the person of seed S + TWIN."""
+_TWINS_DIFFER = 0.22  # deviation of each shape coefficient, where two strangers differ by 1.4
 
 
 @dataclass(frozen=True)
@@ -122,6 +127,29 @@ def traits_of(seed: int, shape_spread: float = 1.0) -> Traits:
     )
 
 
+def ride_traits(seed: int) -> Traits:
+    """As `traits_of`, for rides: a twin is the sibling with small differences, no child is grey."""
+    if seed < TWIN:
+        traits = traits_of(seed)
+        grey = traits.hair.max() > 0.2 and traits.hair.min() > 0.85 * traits.hair.max()
+        if traits.child and grey:
+            brown = np.array(HAIR_COLOURS[4])
+            return replace(traits, hair=brown, brow=0.7 * brown)
+        return traits
+    sibling, rng = ride_traits(seed - TWIN), np.random.default_rng([seed, 3])
+    return replace(
+        sibling,
+        seed=seed,
+        shape=(sibling.shape + _TWINS_DIFFER * rng.standard_normal(100)).astype(np.float32),
+        skin=np.clip(sibling.skin * rng.uniform(0.96, 1.04), 0.03, 0.9),
+        hairline={k: v + rng.normal(0, 0.3) for k, v in sibling.hairline.items()},
+        volume=sibling.volume * rng.uniform(0.8, 1.2),
+        length=sibling.length + rng.normal(0, 2.5),
+        beard=sibling.beard * rng.uniform(0.6, 1.0),
+        wears_glasses=bool(rng.random() < 0.22),
+    )
+
+
 def described(traits: Traits) -> Floats:
     """What a recogniser is asked to tell besides who it is: shape, sex, skin and hair, about N(0, 1)."""
     return np.concatenate(
@@ -158,18 +186,30 @@ class Person:
     strands: Floats  # (128, 128) brightness of hair
     hair_triangles: NDArray[np.int32]  # the part of the skull that carries hair
     hair_depth: Floats  # (V,) cm of hair above each vertex
+    hair_above: Floats | None = None  # (V,) cm above the hairline, where that is drawn smoothly
 
 
 def person_of(kit: FaceKit, seed: int) -> Person:
     """Build a person from a seed (about 30 ms: the skin is painted)."""
+    return _built(kit, traits_of(seed))
+
+
+def rider_of(kit: FaceKit, seed: int) -> Person:
+    """As `person_of`, for rides: twins exist, children have rounder faces, hairlines no steps."""
+    person = _built(kit, ride_traits(seed), smooth_hairline=True)
+    if not person.traits.child:
+        return person
+    return replace(person, vertices=_rounder(kit, person.vertices, person.traits.child))
+
+
+def _built(kit: FaceKit, traits: Traits, smooth_hairline: bool = False) -> Person:
     from tools.bundled_models import albedo
 
-    traits = traits_of(seed)
     vertices = (kit.neutral.reshape(-1) + traits.shape @ kit.identity).reshape(-1, 3)
     if traits.child:
         vertices = _childlike(kit, vertices, traits.child)
     rng = np.random.default_rng([traits.detail_seed, 1])
-    triangles, depth = _hair(kit, traits, rng)
+    triangles, depth, above = _hair(kit, traits, rng, 1.4 if smooth_hairline else 0.2)
     return Person(
         traits=traits,
         vertices=vertices.astype(np.float32),
@@ -177,6 +217,7 @@ def person_of(kit: FaceKit, seed: int) -> Person:
         strands=albedo.strands(rng),
         hair_triangles=triangles,
         hair_depth=depth,
+        hair_above=above if smooth_hairline else None,
     )
 
 
@@ -190,16 +231,38 @@ def _childlike(kit: FaceKit, vertices: Floats, degree: float) -> Floats:
     return np.asarray(out * (1 - 0.1 * degree), np.float32)
 
 
+def _rounder(kit: FaceKit, vertices: Floats, degree: float) -> Floats:
+    """Larger eyes, a smaller nose, fuller cheeks, a higher forehead and a thinner neck."""
+    out, rest = vertices.astype(np.float64), kit.neutral
+    for k in range(2):
+        reach = np.exp(-(((rest - kit.eye_centres[k]) / [2.6, 2.2, 3.5]) ** 2).sum(1))
+        ball = np.square(rest - kit.eye_centres[k]).sum(1) < 2.0
+        out += 0.09 * degree * reach[:, None] * (vertices - vertices[ball].mean(0))
+    nose = np.exp(-(((rest - [0, -0.3, 11.5]) / [2.2, 2.6, 4]) ** 2).sum(1))[:, None]
+    out -= degree * nose * np.array([0, -0.25, 0.75])
+    out[:, 0] -= 0.14 * degree * nose[:, 0] * out[:, 0]
+    cheek = np.exp(-(((np.abs(rest) - [4.8, 2.6, 6.0]) / [2.6, 2.4, 4.5]) ** 2).sum(1))
+    cheek *= (rest[:, 1] < 0) & kit.is_head
+    out[:, 0] += 0.55 * degree * cheek * np.sign(rest[:, 0])
+    out[:, 2] += 0.5 * degree * cheek
+    forehead = np.exp(-(((rest - [0, 8.5, 8.5]) / [6, 3, 5]) ** 2).sum(1)) * kit.is_head
+    out[:, 2] += 0.5 * degree * forehead
+    neck = smooth_step(-8.0, -9.5, rest[:, 1]) * (1 - smooth_step(-11, -13.5, rest[:, 1]))
+    out[:, 0] *= 1 - 0.16 * degree * neck
+    return np.asarray(out, np.float32)
+
+
 def _hair(
-    kit: FaceKit, traits: Traits, rng: np.random.Generator
-) -> tuple[NDArray[np.int32], Floats]:
+    kit: FaceKit, traits: Traits, rng: np.random.Generator, margin: float
+) -> tuple[NDArray[np.int32], Floats, Floats]:
+    """Triangles down to `margin` cm below the hairline, cm of hair and cm above it per vertex."""
     from tools.bundled_models import albedo
 
     x, y, z = kit.neutral.T
     angle = np.arctan2(x, z + 1)
     above = y - hairline_height(angle, traits.hairline)
     ear = (np.abs(x) > 7.6) & (y < 5.6) & (y > -3) & (z > -4)
-    hairy = kit.is_head & (above > -0.2)
+    hairy = kit.is_head & (above > -margin)
     if traits.style != "long":
         hairy &= ~ear
     skull = kit.triangles[kit.triangle_material == 0]
@@ -211,4 +274,4 @@ def _hair(
     cell = np.clip(kit.texture_uv.astype(int), 0, [511, 255])
     depth = traits.volume * smooth_step(-0.2, 2.2, above) * (1 + uneven[cell[:, 1], cell[:, 0]])
     depth = np.maximum(depth, 0.03) * (1 + 0.35 * smooth_step(6, 13, y))
-    return np.ascontiguousarray(triangles), depth.astype(np.float32)
+    return np.ascontiguousarray(triangles), depth.astype(np.float32), above.astype(np.float32)

@@ -7,6 +7,7 @@ here: how they are lit, or when they are worn.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ class Mesh:
     vertices: Floats
     triangles: NDArray[np.int32]
     material: int
+    ambient: Floats | None = None  # (V,) share of the sky each vertex sees; None: much the same
 
 
 @dataclass(frozen=True)
@@ -33,17 +35,19 @@ class Outfit:
     sunglasses: bool = False
     seed: int = 0  # colours, patterns and the cut of hat and clothes
     arms: tuple[tuple[float, float, float], ...] = ()  # body-space places of raised hands, cm
+    seated: bool = False  # the finer body and hair of the rides; `arms` are then both wrists
 
 
-def _grid(points: NDArray[np.floating], material: int) -> Mesh:
-    """A sheet of rows x columns points."""
+def sheet(points: NDArray[np.floating], material: int, ambient: NDArray[Any] | None = None) -> Mesh:
+    """A sheet of rows x columns points, with what each sees of the sky."""
     rows, columns = points.shape[:2]
     i = np.arange((rows - 1) * (columns - 1))
     a = i // (columns - 1) * columns + i % (columns - 1)
     quads = np.concatenate(
         [np.stack([a, a + 1, a + columns], 1), np.stack([a + 1, a + columns + 1, a + columns], 1)]
     )
-    return Mesh(points.reshape(-1, 3).astype(np.float32), quads.astype(np.int32), material)
+    shade = None if ambient is None else ambient.reshape(-1).astype(np.float32)
+    return Mesh(points.reshape(-1, 3).astype(np.float32), quads.astype(np.int32), material, shade)
 
 
 def tube(
@@ -57,7 +61,7 @@ def tube(
     up = np.cross(along, side)
     angle = np.linspace(0, 2 * np.pi, sides + 1)
     ring = side[:, None] * np.cos(angle)[None, :, None] + up[:, None] * np.sin(angle)[None, :, None]
-    return _grid(line[:, None] + ring * np.asarray(radii)[:, None, None], material)
+    return sheet(line[:, None] + ring * np.asarray(radii)[:, None, None], material)
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,8 @@ def worn_on_head(kit: FaceKit, person: Person, outfit: Outfit) -> list[Mesh]:
     skull = _skull(kit, person)
     meshes = []
     if person.traits.style == "long":
-        meshes.append(_long_hair(person, skull))
+        make = _flowing_hair if outfit.seated else _long_hair
+        meshes.append(make(person, skull))
     if outfit.hat:
         meshes += _hat(person, skull, outfit)
     if outfit.glasses or outfit.sunglasses:
@@ -106,7 +111,29 @@ def _long_hair(person: Person, skull: _Skull) -> Mesh:
     thick = person.traits.volume * 0.45
     x = (skull.half_width + thick) * np.sin(angle) * width
     z = skull.middle - 0.6 + (skull.half_depth * 0.93 + thick) * np.cos(angle) * width
-    return _grid(np.stack([x, y, z], -1), HAIR)
+    return sheet(np.stack([x, y, z], -1), HAIR)
+
+
+def _flowing_hair(person: Person, skull: _Skull) -> Mesh:
+    """The long hair of the same person in locks, with uneven ends."""
+    rng = np.random.default_rng([person.traits.detail_seed, 2])
+    opening, columns, rows = np.radians(rng.uniform(52, 78)), 110, 30
+    coarse = 0.5 * rng.standard_normal(40)
+    flare = rng.uniform(0, 1)
+    locks = np.interp(np.linspace(0, 39, columns), np.arange(40), coarse)
+    fine = np.convolve(rng.standard_normal(columns + 2), [0.3, 0.4, 0.3], "valid")
+    around = np.linspace(opening, 2 * np.pi - opening, columns)[None]
+    down = np.linspace(0, 1, rows)[:, None]
+    y = 9 + (person.traits.length + 1.1 * locks + 0.7 * fine - 9) * down
+    width = 1 + 0.10 * smooth_step(8, 2, y) + 0.02 * locks * smooth_step(6, -10, y)
+    width = width + 0.10 * smooth_step(0, -16, y) * flare + 0.018 * fine * smooth_step(8, 0, y)
+    width = width - 0.05 * smooth_step(0.75, 1, down)
+    width = width * np.where(y > 4, np.sqrt(np.clip(1 - ((y - 4) / 9) ** 2 * 0.55, 0.2, 1)), 1)
+    thick = person.traits.volume * 0.45
+    x = (skull.half_width + thick) * np.sin(around) * width
+    z = skull.middle - 0.6 + (skull.half_depth * 0.93 + thick) * np.cos(around) * width
+    shade = np.clip(0.72 + 0.12 * fine + 0.1 * locks - 0.12 * down, 0.3, 1)
+    return sheet(np.stack([x, y, z], -1), HAIR, np.broadcast_to(shade, y.shape))
 
 
 def _hat(person: Person, skull: _Skull, outfit: Outfit) -> list[Mesh]:
@@ -132,7 +159,7 @@ def _hat(person: Person, skull: _Skull, outfit: Outfit) -> list[Mesh]:
     if helmet:
         behind = np.abs(np.degrees(np.where(angle > np.pi, angle - 2 * np.pi, angle)))
         y = y - smooth_step(60, 110, behind) * (1 - np.sin(rise)) * drop
-    meshes = [_grid(np.stack([x, y, z], -1), HAT)]
+    meshes = [sheet(np.stack([x, y, z], -1), HAT)]
     if has_brim:
         side, out = np.meshgrid(
             np.radians(np.linspace(-62, 62, 20)), np.linspace(0, brim, 5), indexing="ij"
@@ -140,7 +167,7 @@ def _hat(person: Person, skull: _Skull, outfit: Outfit) -> list[Mesh]:
         ahead = np.cos(side * 1.35)
         bx = (skull.half_width + thick) * np.sin(side)
         bz = skull.middle + (skull.half_depth + thick) * np.cos(side) + out * ahead
-        meshes.append(_grid(np.stack([bx, rim + tilt * bz - out * ahead * slope, bz], -1), HAT))
+        meshes.append(sheet(np.stack([bx, rim + tilt * bz - out * ahead * slope, bz], -1), HAT))
     return meshes
 
 
@@ -165,7 +192,7 @@ def _glasses(kit: FaceKit, person: Person, skull: _Skull, dark: bool) -> list[Me
             return np.stack([x, y, bend + ahead], 1)
 
         rims = np.stack([ring(-tube_width, 0), ring(0, tube_width), ring(tube_width, 0)])
-        meshes.append(_grid(rims, FRAME))
+        meshes.append(sheet(rims, FRAME))
         if dark:
             fan = np.concatenate(
                 [[[cx, cy, plane - 0.0315 * cx * cx + 0.05]], ring(-tube_width * 0.5, 0)]
@@ -179,15 +206,19 @@ def _glasses(kit: FaceKit, person: Person, skull: _Skull, dark: bool) -> list[Me
         ]
         temple.append((side * (skull.half_width + 0.15), cy + 0.2, -1.0))
         bar = [[(x, y + tube_width * 1.3, z), (x, y - tube_width * 1.3, z)] for x, y, z in temple]
-        meshes.append(_grid(np.array(bar), FRAME))
+        meshes.append(sheet(np.array(bar), FRAME))
     (x0, y0), (x1, y1) = centres
     ends = ((x0 + half_width, y0), (x1 - half_width, y1))
     bridge = [[(x, y + 0.5 + tube_width, plane), (x, y + 0.5 - tube_width, plane)] for x, y in ends]
-    return [*meshes, _grid(np.array(bridge), FRAME)]
+    return [*meshes, sheet(np.array(bridge), FRAME)]
 
 
 def body(person: Person, outfit: Outfit) -> list[Mesh]:
     """Torso and arms: everything that does not move with the head."""
+    if outfit.seated:
+        from tools.bundled_models.torso import seated
+
+        return seated(person, outfit)
     rng = np.random.default_rng([outfit.seed, 4])
     width = rng.uniform(17, 24) * (1 - 0.2 * person.traits.child)
     sleeve = rng.random() < 0.6
@@ -195,7 +226,7 @@ def body(person: Person, outfit: Outfit) -> list[Mesh]:
     reach = np.minimum(1, u * 2.2) ** 0.55
     x = (7 + (width - 7) * reach) * np.sin(angle)
     z = -3 + (7.0 + 5 * reach) * np.cos(angle)
-    meshes = [_grid(np.stack([x, -13.5 - u * 32 - 2 * reach, z], -1), CLOTH)]
+    meshes = [sheet(np.stack([x, -13.5 - u * 32 - 2 * reach, z], -1), CLOTH)]
     for hand in outfit.arms:
         meshes += _arm(np.array(hand), width, sleeve)
     return meshes

@@ -212,6 +212,15 @@ def shade(
                 green *= tone
                 blue *= tone
                 shine *= tone
+            elif m == 13:  # the hairline: skin below it, hair above it, uneven as the strands
+                tone = strands[int(v * 0.6) % strand_size, int(u * 1.5) % strand_size]
+                above = w0 * rest[a, 0] + w1 * rest[b, 0] + w2 * rest[c, 0]
+                share = min(1.0, max(0.0, (above + 0.25 + 0.9 * (tone - 1)) / 0.6))
+                bare_red, bare_green, bare_blue = _texel(skin, u, v)
+                red = red * tone * share + bare_red * (1 - share)
+                green = green * tone * share + bare_green * (1 - share)
+                blue = blue * tone * share + bare_blue * (1 - share)
+                shine = shine * tone * share + gloss * (1 - share)
             elif table[m, 5] != 0 and math.sin(u * table[m, 5] + v * table[m, 6]) > 0.4:
                 red, green, blue = table[m, 7], table[m, 8], table[m, 9]
             up = 0.5 + 0.5 * ny
@@ -246,3 +255,45 @@ def shade(
             out[y, x, 1] = green * lg + sg
             out[y, x, 2] = blue * lb + sb
             out[y, x, 3] = 1.0
+
+
+@njit(fastmath=True, cache=True)
+def lay(
+    frame: Any, owner: Any, layer: Any, x: int, y: int, tone: float, visible: Any, number: int
+) -> None:
+    """Lay premultiplied RGBA, its colours times `tone`, on a frame (float RGB), cut at its edges.
+
+    `owner` says whose face each pixel of the frame shows (-1: nobody's): what the layer covers
+    becomes `number` where `visible` is set, and nobody's elsewhere.
+    """
+    for j in range(max(0, -y), min(layer.shape[0], frame.shape[0] - y)):
+        for i in range(max(0, -x), min(layer.shape[1], frame.shape[1] - x)):
+            cover = layer[j, i, 3]
+            if cover <= 0:
+                continue
+            through = 1 - cover
+            for k in range(3):
+                value = frame[y + j, x + i, k] * through + layer[j, i, k] * tone
+                frame[y + j, x + i, k] = value
+            if cover > 0.5:
+                owner[y + j, x + i] = number if visible[j, i] else -1
+
+
+_GAMMA = np.minimum((np.arange(4097) / 4096) ** (2 / 2.2), 1).astype(np.float32)  # of square roots
+
+
+@njit(fastmath=True, cache=True)
+def _for_display(picture: Any, gamma: Any) -> None:
+    for y in range(picture.shape[0]):
+        for x in range(picture.shape[1]):
+            cover = picture[y, x, 3]
+            if cover > 0:
+                inverse = 1 / max(cover, 1e-3)
+                for k in range(3):
+                    root = math.sqrt(min(max(picture[y, x, k] * inverse, 0.0), 1.0))
+                    picture[y, x, k] = gamma[int(root * 4096)] * cover
+
+
+def for_display(picture: Floats) -> None:
+    """Linear premultiplied RGBA to display gamma, in place."""
+    _for_display(picture, _GAMMA)

@@ -10,8 +10,7 @@ import pytest
 
 pytest.importorskip("numba")
 
-from tools.bundled_models import facekit, head, identity, moments, raster, ride
-from tools.bundled_models.choreography import DEMO, RidePlan, perform
+from tools.bundled_models import facekit, head, identity, moments, raster
 from tools.bundled_models.outfit import Outfit
 
 ARRAYS = Path(os.environ.get("FACEKIT_ARRAYS", "../shared/facekit/ict_facekit.npz"))
@@ -31,11 +30,14 @@ def kit() -> facekit.FaceKit:
 
 
 def _portrait(
-    kit: facekit.FaceKit, pose: tuple[float, float, float] = (0, 0, 0), **worn: object
+    kit: facekit.FaceKit,
+    pose: tuple[float, float, float] = (0, 0, 0),
+    scale: float = 4.0,
+    **worn: object,
 ) -> head.Portrait:
     person = identity.person_of(kit, 5)
     neutral = np.zeros(len(kit.expression_names), np.float32)
-    camera = head.Camera(128, 4.0, supersampling=1.0)
+    camera = head.Camera(128, scale, supersampling=1.0)
     return head.draw(kit, person, neutral, pose, LIGHT, camera, Outfit(**worn), shadow=False)  # type: ignore[arg-type]
 
 
@@ -104,23 +106,23 @@ def test_rendering_is_deterministic(kit: facekit.FaceKit) -> None:
 
 
 @needs_arrays
-def test_every_rider_turns_smiles_shouts_and_closes_the_eyes(kit: facekit.FaceKit) -> None:
-    plan = DEMO[0]
-    for seat in range(2):
-        acted = perform(kit, plan, seat)
-        assert acted.yaw.min() < -35 and acted.yaw.max() > 35
-        assert acted.pitch.min() < -10 and acted.pitch.max() > 10
-        assert acted.smile.max() > 0.6 and acted.jaw.max() > 0.6 and acted.blink.max() > 0.9
+def test_lifted_arms_rise_above_the_shoulders(kit: facekit.FaceKit) -> None:
+    def cover(*wrist: float) -> float:
+        x, y, z = wrist
+        portrait = _portrait(kit, scale=1.6, seated=True, arms=((-x, y, z), (x, y, z)))
+        return float(portrait.rgba[:60, :, 3].sum())  # the rows above the shoulders
+
+    assert cover(22, 20, 9) > cover(10, -42, 12) + 200
 
 
 @needs_arrays
-def test_a_ride_has_the_truth_of_every_frame(kit: facekit.FaceKit, tmp_path: Path) -> None:
-    plan = RidePlan("short", (200_001, 200_002), 3, seconds=0.07)
-    ride.write(kit, plan, tmp_path)
-    import json
-
-    truth = json.loads((tmp_path / "short.truth.json").read_text())
-    assert truth["people"] == ["rider_200001", "rider_200002"]
-    assert [row["frame_idx"] for row in truth["frames"]] == list(range(plan.frames))
-    riders = [face for face in truth["frames"][0]["faces"] if face["person"].startswith("rider")]
-    assert len(riders) == 2 and riders[0]["box"][0] < riders[1]["box"][0]
+@pytest.mark.parametrize("seed", [400_018, 400_064])
+def test_children_of_rides_have_smaller_heads_and_larger_eyes(
+    kit: facekit.FaceKit, seed: int
+) -> None:
+    child = identity.rider_of(kit, seed)
+    plain = identity.person_of(kit, seed)
+    marks, before = child.vertices[kit.landmarks], plain.vertices[kit.landmarks]
+    assert child.traits.child > 0
+    assert np.ptp(marks[:17, 0]) < np.ptp(kit.neutral[kit.landmarks][:17, 0])
+    assert np.ptp(marks[36:42, 0]) > np.ptp(before[36:42, 0])

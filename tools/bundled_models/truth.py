@@ -1,0 +1,111 @@
+"""What is known about a rendered frame, in the form in which it is written beside the video.
+
+Belongs here: rows of the truth file, and the light of each face as the pipeline would call it.
+Does not belong here: drawing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from identity_pipeline.core.buckets import lighting_bin
+from identity_pipeline.core.quality import measure_pixels
+from identity_pipeline.media.crops import align
+from identity_pipeline.settings.observing import BucketSettings
+from tools.bundled_models import moments
+from tools.bundled_models.choreography import person_name
+from tools.bundled_models.course import RidePlan
+from tools.bundled_models.facekit import FaceKit
+from tools.bundled_models.identity import TWIN, ride_traits
+from tools.bundled_models.pool import five_points
+from tools.bundled_models.stage import Face, Stage
+
+Row = dict[str, Any]
+
+
+def rounded(values: Iterable[float], digits: int) -> list[float]:
+    """Rounded numbers; whole ones without a decimal point, which keeps the files small."""
+    near = [round(float(v), digits) for v in values]
+    return [int(v) if v == int(v) else v for v in near]
+
+
+def face_row(kit: FaceKit, face: Face, frame: int, picture: NDArray[np.uint8]) -> Row:
+    """The truth of one face in a frame; `picture` is the finished frame (RGB)."""
+    portrait, actor, offset = face.portrait, face.actor, np.array([face.x, face.y, 0.0])
+    weights = actor.weights(kit, frame)
+    eye, mouth, smile = moments.attributes(kit, actor.person, weights)
+    marks = portrait.landmarks + offset
+    pixels = measure_pixels(align(np.ascontiguousarray(picture[..., ::-1]), five_points(marks)))
+    area = max(1, int(portrait.face.sum()))
+    return {
+        "person": face.name,
+        "rider": face.rider,
+        "box": rounded(portrait.box + np.tile(offset[:2], 2), 1),
+        "pose": rounded((actor.pitch[frame], actor.yaw[frame], actor.roll[frame]), 1),
+        "landmarks": [rounded(mark, 1) for mark in marks],
+        "expression": rounded(weights, 2),
+        "occlusion": round(1 - face.shown / area, 3),
+        "eye_open": round(eye, 3),
+        "mouth_open": round(mouth, 3),
+        "smile": round(smile, 3),
+        "luma": round(pixels.luma_mean, 1),
+        "clipped": round(pixels.clipped_share, 3),
+    }
+
+
+def frame_row(stage: Stage, frame: int, faces: list[Row]) -> Row:
+    """The truth of a frame; its lighting follows when all frames are known."""
+    course = stage.course
+    return {
+        "frame_idx": frame,
+        "faces": faces,
+        "lighting": "normal",
+        "motion_blur": bool(course.blur[frame]),
+        "blur_px": int(course.blur[frame]),
+        "occluder": bool(course.occluder[frame]),
+        "scene_cut": bool(course.cut[frame]),
+        "segment": course.kind[frame],
+    }
+
+
+def name_the_light(frames: list[Row], settings: BucketSettings | None = None) -> None:
+    """Give each face its `lighting` as the pipeline bins it, and each frame that of most riders.
+
+    A face's usual luma is the median over the ride. Of two labels that as many riders have, the
+    frame takes the harder: dark before overexposed before normal.
+    """
+    settings = settings or BucketSettings()
+    lumas: dict[str, list[float]] = {}
+    for row in frames:
+        for face in row["faces"]:
+            lumas.setdefault(face["person"], []).append(face["luma"])
+    usual = {name: float(np.median(values)) for name, values in lumas.items()}
+    for row in frames:
+        for face in row["faces"]:
+            face["lighting"] = lighting_bin(
+                face["luma"], face["clipped"], usual[face["person"]], settings
+            )
+        labels = [face["lighting"] for face in row["faces"] if face["rider"]]
+        row["lighting"] = max(("dark", "overexposed", "normal"), key=labels.count)
+
+
+def document(kit: FaceKit, plan: RidePlan, stage: Stage, frames: list[Row]) -> Row:
+    """The whole truth file of a ride."""
+    riders = set(plan.riders)
+    return {
+        "rendered": True,
+        "people": [person_name(seed) for seed in plan.riders],
+        "children": [person_name(seed) for seed in plan.riders if ride_traits(seed).child > 0],
+        "twins": [
+            [person_name(s), person_name(s + TWIN)] for s in sorted(riders) if s + TWIN in riders
+        ],
+        "fps": plan.fps,
+        "seed": plan.seed,
+        "weather": stage.course.weather,
+        "expression_names": list(kit.expression_names),
+        "frames": frames,
+    }
