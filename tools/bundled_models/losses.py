@@ -42,7 +42,7 @@ def detection(
     wanted = targets[positive]
     iou, giou = _ious(predicted, wanted[:, :4])
     quality = torch.zeros_like(scores)
-    quality[positive] = (0.45 + 0.6 * iou.detach()).clamp(0, 1)
+    quality[positive] = (0.25 + 0.8 * iou.detach()).clamp(0, 1)
     weight = (torch.sigmoid(scores).detach() - quality).abs() ** 2
     score = (F.binary_cross_entropy_with_logits(scores, quality, reduction="none") * weight)[
         labels >= 0
@@ -54,7 +54,7 @@ def detection(
     return {
         "score": 1.5 * score / count,
         "box": 2 * (1 - giou).sum() / count,
-        "points": 5 * off / count,
+        "points": 7 * off / count,
     }
 
 

@@ -118,20 +118,12 @@ def on_canvases(app: FaceAnalysis, pool: Path, count: int = 300, side: int = 448
     data.large = data.pool  # the larger crops are of people trained on
     for draw in range(count):
         rng = np.random.default_rng([987_654, draw])
-        image, boxes, _ = data.canvas(rng, side)
+        image, boxes, _, seen = data.canvas(rng, side)
         image = camera(image, rng, 0.8)
         found = app.det_model.detect(image[..., ::-1])[0][:, :4]
         size = np.sqrt((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]))
-        inside = iou_inside(boxes, side)
-        tally.add(found, boxes, (size >= SMALLEST) & (inside > 0.6))
+        tally.add(found, boxes, (size >= SMALLEST) & (seen > 1 - MOST_HIDDEN))
     return tally.figures()
-
-
-def iou_inside(boxes: NDArray[Any], side: int) -> NDArray[Any]:
-    """Share of each box that lies on the canvas."""
-    clipped = np.clip(boxes, 0, side)
-    area = (boxes[:, 2:] - boxes[:, :2]).prod(1)
-    return np.asarray((clipped[:, 2:] - clipped[:, :2]).clip(0).prod(1) / np.maximum(area, 1e-9))
 
 
 def on_crops(app: FaceAnalysis, pack: Path, pool: Path) -> Figures:

@@ -182,6 +182,34 @@ def _separable(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
     return nn.Sequential(conv(inputs, inputs, 3, stride, inputs), conv(inputs, outputs, 1))
 
 
+class Context(nn.Module):
+    """Looks far around each cell (dilated convolutions), so that a close-up is seen whole.
+
+    Begins as nothing at all, so that it can be added to trained weights.
+    """
+
+    def __init__(self, channels: int, width: int = 64) -> None:
+        super().__init__()
+        self.narrow = conv(channels, width, 1)
+        self.looks = nn.ModuleList([_dilated(width, reach) for reach in (1, 2, 4)])
+        self.widen = conv(width, channels, 1, relu=False)
+        nn.init.zeros_(self.widen[1].get_parameter("weight"))
+
+    def forward(self, x: Tensor) -> Tensor:
+        seen = self.narrow(x)
+        for look in self.looks:
+            seen = seen + look(seen)
+        return F.relu(x + self.widen(seen))
+
+
+def _dilated(width: int, reach: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(width, width, 3, 1, reach, dilation=reach, bias=False),
+        nn.BatchNorm2d(width),
+        nn.ReLU(),
+    )
+
+
 class Detector(nn.Module):
     """Faces with five points at strides 8, 16 and 32, two anchors a cell (SCRFD's format)."""
 
@@ -190,7 +218,7 @@ class Detector(nn.Module):
 
     def __init__(self, width: int = 40, head: int = 48) -> None:
         super().__init__()
-        self.trunk = Trunk()
+        self.trunk, self.context = Trunk(), Context(Trunk.CHANNELS[2])
         self.lateral = nn.ModuleList([conv(k, width, 1) for k in Trunk.CHANNELS])
         self.smooth = nn.ModuleList([_separable(width, width) for _ in range(3)])
         self.down = nn.ModuleList([_separable(width, width, 2) for _ in range(2)])
@@ -209,9 +237,11 @@ class Detector(nn.Module):
         if self.training:
             with bfloat16():
                 a, b, c = self.trunk(x)
+                c = self.context(c)
             a, b, c = a.float(), b.float(), c.float()
         else:
             a, b, c = self.trunk(x)
+            c = self.context(c)
         a, b, c = self.lateral[0](a), self.lateral[1](b), self.lateral[2](c)
         b = b + F.interpolate(c, scale_factor=2.0, mode="nearest")
         a = a + F.interpolate(b, scale_factor=2.0, mode="nearest")
