@@ -75,9 +75,12 @@ class Trunk(nn.Module):
 
 
 class Recogniser(nn.Module):
-    """A face (112 px, aligned by five points) to an embedding; `aux` describes the person."""
+    """A face (112 px, aligned by five points) to an embedding.
 
-    def __init__(self, size: int = 256, described: int = 0) -> None:
+    For training only: `aux` describes the person, `people` holds one direction per person.
+    """
+
+    def __init__(self, size: int = 256, described: int = 0, people: int = 0) -> None:
         super().__init__()
         self.trunk, self.widen = Trunk(coarse=False), conv(96, 384, 1)
         self.head = nn.Sequential(
@@ -85,6 +88,7 @@ class Recogniser(nn.Module):
             nn.Linear(384, size, bias=False), nn.BatchNorm1d(size),
         )  # fmt: skip
         self.aux = nn.Linear(size, described) if described else None
+        self.people = nn.Linear(size, people, bias=False) if people else None
 
     def features(self, x: Tensor) -> Tensor:
         return torch.as_tensor(self.widen(self.trunk(x)[1]))
