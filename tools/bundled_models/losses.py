@@ -102,6 +102,9 @@ def _landmark_weights() -> Tensor:
     return weights[None, :, None]
 
 
+_HARD = torch.tensor([2.0, 1.0, 1.2, 2.0])  # eyes and occlusion are learned last
+
+
 def reading(
     outputs: tuple[Tensor, Tensor, Tensor], landmarks: Tensor, attributes: Tensor, pose: Tensor
 ) -> dict[str, Tensor]:
@@ -117,8 +120,8 @@ def reading(
     return {
         "landmarks": 20 * near.mean(),
         "openings": 3 * torch.as_tensor(openings),
-        "attributes": 2 * (torch.sigmoid(logits) - attributes).abs().mean()
-        + 0.5 * F.binary_cross_entropy_with_logits(logits, attributes),
+        "attributes": 2 * ((torch.sigmoid(logits) - attributes).abs() * _HARD).mean()
+        + 0.5 * F.binary_cross_entropy_with_logits(logits, attributes, weight=_HARD),
         "pose": 0.5 * F.smooth_l1_loss(turn, pose, beta=0.1),
     }
 

@@ -39,7 +39,7 @@ from tools.bundled_models.datasets import (
 from tools.bundled_models.identity import described, traits_of
 
 Losses = dict[str, Tensor]
-_SAVE_EVERY = 300  # steps
+_SAVE_EVERY = 100  # steps
 
 
 @dataclass
