@@ -1,6 +1,7 @@
 """General-vision encoders through `transformers.AutoModel`, by id or folder; batched.
 
-The embedding is the class token, L2-normalised: DINOv2's own image-level feature.
+The embedding is the class token, L2-normalised: DINOv2's own image-level feature. Of a
+convolutional encoder, which has no such token, it is the mean of the last map.
 """
 
 from __future__ import annotations
@@ -105,15 +106,23 @@ class VisionEncoder:
         return model.eval().to(self.device)
 
     @cached_property
+    def _preprocessing(self) -> dict[str, Any]:
+        """The encoder's own `preprocessor_config.json`; empty without one."""
+        path = self.folder / "preprocessor_config.json"
+        return json.loads(path.read_text()) if path.is_file() else {}
+
+    @cached_property
+    def _side(self) -> int:
+        """Side of the pictures that the encoder takes, in pixels."""
+        return int(self._preprocessing.get("crop_size", {}).get("height", VISION_PX))
+
+    @cached_property
     def _normalisation(self) -> tuple[Any, Any]:
         """Mean and standard deviation as (1, 3, 1, 1) tensors on the 0-255 scale."""
         import torch
 
-        mean, std = IMAGENET_MEAN, IMAGENET_STD
-        path = self.folder / "preprocessor_config.json"
-        if path.is_file():
-            config = json.loads(path.read_text())
-            mean, std = config.get("image_mean", mean), config.get("image_std", std)
+        mean = self._preprocessing.get("image_mean", IMAGENET_MEAN)
+        std = self._preprocessing.get("image_std", IMAGENET_STD)
         return tuple(  # type: ignore[return-value]
             255 * torch.tensor(v, device=self.device, dtype=torch.float32).view(1, 3, 1, 1)
             for v in (mean, std)
@@ -122,7 +131,10 @@ class VisionEncoder:
     @cached_property
     def space(self) -> EmbeddingSpace:
         """The encoder's embedding space."""
-        return EmbeddingSpace(self.name, self.sha256, int(self._model.config.hidden_size))
+        config = self._model.config
+        sizes = getattr(config, "hidden_sizes", None)  # convolutional encoders: one per stage
+        dimension = sizes[-1] if sizes else config.hidden_size
+        return EmbeddingSpace(self.name, self.sha256, int(dimension))
 
     def embed(self, crops: Sequence[ImageBGR]) -> Matrix:
         """Unit embeddings (N, D) of (224, 224, 3) BGR crops, in batches."""
@@ -133,7 +145,7 @@ class VisionEncoder:
         return normalise(np.concatenate(batches))
 
     def preprocess(self, crops: Sequence[ImageBGR]) -> Any:
-        """The network's input tensor (N, 3, 224, 224) on its device.
+        """The network's input tensor (N, 3, side, side) on its device, at the encoder's own size.
 
         Raises:
             ValueError: a crop has another size.
@@ -143,7 +155,11 @@ class VisionEncoder:
         stacked = np.stack(crops)
         if stacked.shape[1:] != (VISION_PX, VISION_PX, 3):
             raise ValueError(f"expected {VISION_PX} px BGR crops, got {stacked.shape[1:]}")
-        blob = cv2.dnn.blobFromImages(list(stacked), swapRB=True)  # (N, 3, H, W) float32
+        pictures = list(stacked)
+        if self._side != VISION_PX:
+            size = (self._side, self._side)
+            pictures = [cv2.resize(p, size, interpolation=cv2.INTER_AREA) for p in pictures]
+        blob = cv2.dnn.blobFromImages(pictures, swapRB=True)  # (N, 3, H, W) float32
         mean, std = self._normalisation
         return torch.from_numpy(blob).to(self.device).sub_(mean).div_(std)
 
@@ -152,4 +168,6 @@ class VisionEncoder:
 
         with torch.inference_mode():
             output = self._model(pixel_values=self.preprocess(crops))
-        return output.last_hidden_state[:, 0].float().cpu().numpy()
+        hidden = output.last_hidden_state  # (N, tokens, D), or a map (N, D, h, w)
+        pooled = hidden[:, 0] if hidden.ndim == 3 else hidden.mean((2, 3))
+        return pooled.float().cpu().numpy()

@@ -59,7 +59,7 @@ def _write_batched(graph: nn.Module, side: int, path: Path, *outputs: str) -> Pa
 
 
 def write_recogniser(model: networks.Recogniser, folder: Path) -> Path:
-    model.aux = None
+    model.aux = model.people = None
     return _write_batched(model, 112, folder / RECOGNISER, "fc1")
 
 
@@ -92,7 +92,7 @@ def export_all(weights: Path, out: Path, untrained: bool = False) -> list[Path]:
         detector.load_state_dict(found, strict=bool(found))
         written.append(write_detector(detector, pack))
     if (found := _weights("recogniser", weights, untrained)) is not None:
-        kept = {key: value for key, value in found.items() if not key.startswith("aux")}
+        kept = {key: value for key, value in found.items() if not key.startswith(("aux", "people"))}
         recogniser.load_state_dict(kept, strict=bool(kept))
         written.append(write_recogniser(recogniser, pack))
     if (found := _weights("reader", weights, untrained)) is not None:

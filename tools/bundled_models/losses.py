@@ -42,7 +42,7 @@ def detection(
     wanted = targets[positive]
     iou, giou = _ious(predicted, wanted[:, :4])
     quality = torch.zeros_like(scores)
-    quality[positive] = (0.45 + 0.6 * iou.detach()).clamp(0, 1)
+    quality[positive] = (0.25 + 0.8 * iou.detach()).clamp(0, 1)
     weight = (torch.sigmoid(scores).detach() - quality).abs() ** 2
     score = (F.binary_cross_entropy_with_logits(scores, quality, reduction="none") * weight)[
         labels >= 0
@@ -54,7 +54,7 @@ def detection(
     return {
         "score": 1.5 * score / count,
         "box": 2 * (1 - giou).sum() / count,
-        "points": 5 * off / count,
+        "points": 7 * off / count,
     }
 
 
@@ -77,6 +77,15 @@ def contrastive(embeddings: Tensor, group: Tensor, temperature: float) -> Tensor
     return -((log_share * same).sum(1) / same.sum(1).clamp(min=1)).mean()
 
 
+def classification(
+    embeddings: Tensor, directions: Tensor, row: Tensor, margin: float, scale: float = 20.0
+) -> Tensor:
+    """CosFace (Wang et al. 2018): each face nearest to its own person's direction, by a margin."""
+    cosine = F.normalize(embeddings) @ F.normalize(directions).T
+    own = F.one_hot(row, len(directions)) * margin
+    return F.cross_entropy(scale * (cosine - own), row)
+
+
 def recognition(
     embeddings: Tensor, described: Tensor, person: Tensor, wanted: Tensor, temperature: float
 ) -> dict[str, Tensor]:
@@ -91,6 +100,9 @@ def _landmark_weights() -> Tensor:
     weights = torch.ones(68)
     weights[:17], weights[36:48], weights[48:] = 0.7, 2.0, 1.6
     return weights[None, :, None]
+
+
+_HARD = torch.tensor([2.0, 1.0, 1.2, 2.0])  # eyes and occlusion are learned last
 
 
 def reading(
@@ -108,26 +120,36 @@ def reading(
     return {
         "landmarks": 20 * near.mean(),
         "openings": 3 * torch.as_tensor(openings),
-        "attributes": 2 * (torch.sigmoid(logits) - attributes).abs().mean()
-        + 0.5 * F.binary_cross_entropy_with_logits(logits, attributes),
+        "attributes": 2 * ((torch.sigmoid(logits) - attributes).abs() * _HARD).mean()
+        + 0.5 * F.binary_cross_entropy_with_logits(logits, attributes, weight=_HARD),
         "pose": 0.5 * F.smooth_l1_loss(turn, pose, beta=0.1),
     }
 
 
-def sameness(
-    embeddings: Tensor, targets: Tensor, predicted: Tensor, temperature: float = 0.1
-) -> dict[str, Tensor]:
+def sameness(embeddings: Tensor, targets: Tensor, temperature: float = 0.1) -> dict[str, Tensor]:
     """Embeddings whose cosine follows the distance between pose and expression, whoever it is.
 
     Each embedding must find its neighbours in the order of the targets (a soft contrastive loss),
-    and pose and attributes must be readable from it.
+    and cosines must spread: 1 for the same moment, 0.6 a unit of the targets away, 0 for strangers.
     """
     unit = F.normalize(embeddings)
     self_mask = torch.eye(len(unit), dtype=torch.bool)
-    distance = torch.cdist(targets, targets)
-    wanted = torch.softmax((-(distance**2) / 0.7).masked_fill(self_mask, -1e4), 1)
-    log_share = torch.log_softmax((unit @ unit.T / temperature).masked_fill(self_mask, -1e4), 1)
+    distance = torch.cdist(targets, targets) ** 2
+    cosine = unit @ unit.T
+    wanted = torch.softmax((-distance / 0.7).masked_fill(self_mask, -1e4), 1)
+    log_share = torch.log_softmax((cosine / temperature).masked_fill(self_mask, -1e4), 1)
+    off = (cosine - torch.exp(-distance / 2)) ** 2
     return {
         "neighbours": (wanted * ((wanted + 1e-9).log() - log_share)).sum(1).mean(),
-        "reading": 2 * F.smooth_l1_loss(predicted, targets, beta=0.5),
+        "spread": 4 * off[~self_mask].mean(),
+    }
+
+
+def seeing(
+    embeddings: Tensor, read: Tensor, marks: Tensor, targets: Tensor, landmarks: Tensor
+) -> dict[str, Tensor]:
+    """What the vision encoder is asked for: sameness, and to read pose, attributes and landmarks."""
+    return sameness(embeddings, targets) | {
+        "reading": 2 * F.smooth_l1_loss(read, targets, beta=0.5),
+        "landmarks": 10 * F.smooth_l1_loss(marks, landmarks.flatten(1), beta=0.05),
     }

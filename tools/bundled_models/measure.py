@@ -9,29 +9,37 @@ Run `python -m bundled_models.measure --bundled identity_pipeline/bundled --pool
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import av
 import cv2
 import numpy as np
 import onnxruntime
 from insightface.app import FaceAnalysis
 from insightface.utils import face_align
 from numpy.typing import NDArray
-from sklearn.metrics import roc_auc_score, roc_curve
 
+from identity_pipeline.media.crops import VISION_PX
+from identity_pipeline.models.vision_encoder import VisionEncoder
+from identity_pipeline.settings import ModelSettings
 from tools.bundled_models.canvases import Canvases
 from tools.bundled_models.datasets import ReaderCrops, RecogniserCrops, VisionCrops
 from tools.bundled_models.degrade import camera
+from tools.bundled_models.measure_real import REFERENCE, frames_of, on_real
 from tools.bundled_models.pool import ATTRIBUTES
-
-Figures = dict[str, Any]
-SMALLEST, MOST_HIDDEN = 40, 0.5  # px and share: which true faces must be found
+from tools.bundled_models.scores import (
+    MOST_HIDDEN,
+    SMALLEST,
+    Figures,
+    Tally,
+    agreement,
+    pose_error,
+    pose_of,
+    verification,
+)
 
 
 def analysis(pack: Path, side: int = 640) -> FaceAnalysis:
@@ -42,96 +50,18 @@ def analysis(pack: Path, side: int = 640) -> FaceAnalysis:
     return app
 
 
-def iou(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
-    """IoU of every box of a with every box of b."""
-    a, b = a.reshape(-1, 1, 4), b.reshape(1, -1, 4)
-    both = np.maximum(
-        np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]), 0
-    ).prod(-1)
-    area_a, area_b = (a[..., 2:] - a[..., :2]).prod(-1), (b[..., 2:] - b[..., :2]).prod(-1)
-    return np.asarray(both / np.maximum(area_a + area_b - both, 1e-9))
-
-
-def match(found: NDArray[Any], true: NDArray[Any]) -> list[tuple[int, int]]:
-    """Pairs (found, true) with IoU >= 0.5, best first, each used once."""
-    overlaps = iou(found, true)
-    pairs = []
-    while overlaps.size and overlaps.max() >= 0.5:
-        i, j = np.unravel_index(overlaps.argmax(), overlaps.shape)
-        pairs.append((int(i), int(j)))
-        overlaps[i], overlaps[:, j] = 0, 0
-    return pairs
-
-
-class Tally:
-    """Detections against truth; faces that are small or hidden neither count nor harm."""
-
-    def __init__(self) -> None:
-        self.hit = self.missed = self.false = 0
-
-    def add(
-        self, found: NDArray[Any], true: NDArray[Any], counted: NDArray[np.bool_]
-    ) -> list[tuple[int, int]]:
-        pairs = match(found, true)
-        self.hit += sum(bool(counted[j]) for _, j in pairs)
-        self.missed += int(counted.sum()) - sum(bool(counted[j]) for _, j in pairs)
-        matched = {i for i, _ in pairs}
-        spare = [i for i in range(len(found)) if i not in matched]
-        excused = (
-            iou(found[spare], true[~counted]).max(1, initial=0) > 0.1 if len(spare) else np.zeros(0)
-        )
-        self.false += len(spare) - int(excused.sum())
-        return pairs
-
-    def figures(self) -> Figures:
-        recall, precision = (
-            self.hit / max(1, self.hit + self.missed),
-            self.hit / max(1, self.hit + self.false),
-        )
-        return {
-            "recall": round(recall, 4),
-            "precision": round(precision, 4),
-            "n": self.hit + self.missed,
-        }
-
-
-def verification(vectors: NDArray[Any], people: NDArray[Any]) -> Figures:
-    """ROC-AUC and TAR at FAR over all pairs."""
-    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    i, j = np.triu_indices(len(unit), 1)
-    scores, same = (unit @ unit.T)[i, j], people[i] == people[j]
-    far, tar, _ = roc_curve(same, scores)
-    return {
-        "roc_auc": round(float(roc_auc_score(same, scores)), 4),
-        "tar_at_far_1e-2": round(float(np.interp(1e-2, far, tar)), 4),
-        "tar_at_far_1e-3": round(float(np.interp(1e-3, far, tar)), 4),
-        "cosine_same": round(float(scores[same].mean()), 3),
-        "cosine_different": round(float(scores[~same].mean()), 3),
-        "n": len(unit),
-        "people": len(np.unique(people)),
-    }
-
-
 def on_canvases(app: FaceAnalysis, pool: Path, count: int = 300, side: int = 448) -> Figures:
     """Detection in clutter: held-out people, and look-alikes, on busy backgrounds."""
     data, tally = Canvases(pool, 987_654, "test"), Tally()
     data.large = data.pool  # the larger crops are of people trained on
     for draw in range(count):
         rng = np.random.default_rng([987_654, draw])
-        image, boxes, _ = data.canvas(rng, side)
+        image, boxes, _, seen = data.canvas(rng, side)
         image = camera(image, rng, 0.8)
         found = app.det_model.detect(image[..., ::-1])[0][:, :4]
         size = np.sqrt((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]))
-        inside = iou_inside(boxes, side)
-        tally.add(found, boxes, (size >= SMALLEST) & (inside > 0.6))
+        tally.add(found, boxes, (size >= SMALLEST) & (seen > 1 - MOST_HIDDEN))
     return tally.figures()
-
-
-def iou_inside(boxes: NDArray[Any], side: int) -> NDArray[Any]:
-    """Share of each box that lies on the canvas."""
-    clipped = np.clip(boxes, 0, side)
-    area = (boxes[:, 2:] - boxes[:, :2]).prod(1)
-    return np.asarray((clipped[:, 2:] - clipped[:, :2]).clip(0).prod(1) / np.maximum(area, 1e-9))
 
 
 def on_crops(app: FaceAnalysis, pack: Path, pool: Path) -> Figures:
@@ -183,49 +113,13 @@ def _reading(app: FaceAnalysis, pack: Path, pool: Path) -> Figures:
             "eyes_error_over_box": round(float(np.mean(eyes)), 4),
             "n": len(error),
         },
-        "pose_mae_of_landmarks": _pose_error(fitted, wanted_pose),
-        "pose_mae_of_attribute_net": _pose_error(direct_pose, wanted_pose),
-        "pose_mae_of_exact_landmarks": _pose_error(exact, wanted_pose),
+        "pose_mae_of_landmarks": pose_error(fitted, wanted_pose),
+        "pose_mae_of_attribute_net": pose_error(direct_pose, wanted_pose),
+        "pose_mae_of_exact_landmarks": pose_error(exact, wanted_pose),
         "attributes": {
-            name: _agreement(values[:, k], truth[:, k]) for k, name in enumerate(ATTRIBUTES)
+            name: agreement(values[:, k], truth[:, k]) for k, name in enumerate(ATTRIBUTES)
         },
     }
-
-
-def _agreement(value: NDArray[Any], truth: NDArray[Any]) -> Figures:
-    with np.errstate(invalid="ignore", divide="ignore"):
-        correlation = float(np.corrcoef(value, truth)[0, 1])
-    return {
-        "correlation": round(correlation, 3),
-        "mae": round(float(np.abs(value - truth).mean()), 3),
-    }
-
-
-def _pose_error(estimated: NDArray[Any], wanted: NDArray[Any]) -> Figures:
-    """Mean absolute error in degrees."""
-    off = np.abs(estimated - wanted).mean(0).round(2).tolist()
-    return dict(zip(("pitch", "yaw", "roll"), off, strict=True))
-
-
-def pose_of(landmarks: NDArray[Any]) -> NDArray[np.float64]:
-    """Pitch, yaw, roll from 68 points in 3-D as insightface does it, with the signs of the truth."""
-    from insightface.data import get_object
-    from insightface.utils import transform
-
-    mean = get_object("meanshape_68.pkl")
-    points = np.concatenate([(landmarks[:, :2] + 1) * 96, landmarks[:, 2:] * 96], 1)
-    matrix = transform.estimate_affine_matrix_3d23d(mean, points)
-    _, rotation, _ = transform.P2sRt(matrix)
-    pitch, yaw, roll = transform.matrix2angle(rotation)
-    return np.array([pitch, yaw, roll])
-
-
-def frames_of(path: Path, step: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-    """Every step-th frame, BGR."""
-    with av.open(str(path)) as container:
-        for k, frame in enumerate(container.decode(video=0)):
-            if k % step == 0:
-                yield k, np.asarray(frame.to_ndarray(format="bgr24"), np.uint8)
 
 
 def on_rides(app: FaceAnalysis, pack: Path, folders: list[Path], step: int = 6) -> Figures:
@@ -277,8 +171,8 @@ def _ride_reading(rows: list[Any]) -> Figures:
     truth = np.array([[true[name] for name in ATTRIBUTES] for _, true, _ in rows])
     return {
         "faces": len(rows),
-        "pose_mae_of_landmarks": _pose_error(pose, wanted),
-        "pose_mae_of_attribute_net": _pose_error(direct, wanted),
+        "pose_mae_of_landmarks": pose_error(pose, wanted),
+        "pose_mae_of_attribute_net": pose_error(direct, wanted),
         "pose_correlation": {
             name: round(float(np.corrcoef(pose[:, k], wanted[:, k])[0, 1]), 3)
             for k, name in enumerate(("pitch", "yaw", "roll"))
@@ -287,47 +181,55 @@ def _ride_reading(rows: list[Any]) -> Figures:
             float((np.linalg.norm(marks - exact, axis=2).mean(1) / size).mean()), 4
         ),
         "attributes": {
-            name: _agreement(read[:, k], truth[:, k]) for k, name in enumerate(ATTRIBUTES)
+            name: agreement(read[:, k], truth[:, k]) for k, name in enumerate(ATTRIBUTES)
         },
     }
 
 
 def on_vision(folder: Path, app: FaceAnalysis, pool: Path) -> Figures:
     """Do nearest neighbours (of other people) share pose and expression? Against pixels and the recogniser."""
-    import torch
-    from transformers import AutoModel
-
-    encoder = AutoModel.from_pretrained(folder).float()
-    encoder.train(False)
-    crops, faces = VisionCrops(pool, "test"), RecogniserCrops(pool, "test")
+    encoder = VisionEncoder(ModelSettings(vision_encoder=str(folder), device="cpu"))
+    crops, faces = VisionCrops(pool, "test", VISION_PX), RecogniserCrops(pool, "test")
     session = app.models["recognition"].session
-    vectors: dict[str, list[Any]] = {"encoder": [], "pixels": [], "recogniser": []}
-    with torch.inference_mode():
-        for k in range(len(crops)):
-            picture = crops[(k, 0)][0]
-            vectors["encoder"].append(encoder(pixel_values=picture[None]).pooler_output[0].numpy())
-            small = cv2.resize(
-                picture.numpy().transpose(1, 2, 0), (24, 24), interpolation=cv2.INTER_AREA
-            )
-            vectors["pixels"].append((small - small.mean()).reshape(-1))
-            vectors["recogniser"].append(
-                session.run(None, {session.get_inputs()[0].name: faces[(k, 0)][0].numpy()[None]})[
-                    0
-                ][0]
-            )
-    person, targets = crops.pool.person, crops.targets
-    return {
-        name: _neighbours(np.array(rows), person, targets, crops) for name, rows in vectors.items()
-    } | {
-        "chance": _neighbours(
-            np.random.default_rng(0).standard_normal((len(person), 64)), person, targets, crops
-        )
+    name = session.get_inputs()[0].name
+    first = [crops.view((k, 0))[0] for k in range(len(crops))]
+    second = [crops.view((k, 1))[0] for k in range(len(crops))]
+    small = [cv2.resize(p, (24, 24), interpolation=cv2.INTER_AREA).reshape(-1) for p in first]
+    seen = encoder.embed([p[..., ::-1] for p in first])
+    vectors = {
+        "encoder": seen,
+        "pixels": np.array([row - row.mean() for row in np.array(small, np.float32)]),
+        "recogniser": np.array(
+            [session.run(None, {name: faces[(k, 0)][0].numpy()[None]})[0][0] for k in range(len(faces))]
+        ),
+        "chance": np.random.default_rng(0).standard_normal((len(crops), 64)),
+    }  # fmt: skip
+    again = encoder.embed([p[..., ::-1] for p in second])
+    out: Figures = {key: _neighbours(rows, crops) for key, rows in vectors.items()}
+    return out | {"encoder_cosines": _cosines(seen, again, crops)}
+
+
+def _cosines(seen: NDArray[Any], again: NDArray[Any], crops: VisionCrops) -> Figures:
+    """How cosines spread: the same moment damaged twice, and pairs by their distance in the targets."""
+    i, j = np.triu_indices(len(seen), 1)
+    cosine = (seen @ seen.T)[i, j]
+    distance = np.linalg.norm(crops.targets[i] - crops.targets[j], axis=1)
+    groups = {
+        "same_moment": (seen * again).sum(1),
+        "alike_below_0.8": cosine[distance < 0.8],
+        "between_0.8_and_1.6": cosine[(distance >= 0.8) & (distance < 1.6)],
+        "between_1.6_and_3": cosine[(distance >= 1.6) & (distance < 3)],
+        "unlike_from_3": cosine[distance >= 3],
     }
+    return {
+        key: dict(zip(("p05", "median", "p95"), np.quantile(rows, (0.05, 0.5, 0.95)).round(3).tolist(), strict=True))
+        | {"n": len(rows)}
+        for key, rows in groups.items()
+    }  # fmt: skip
 
 
-def _neighbours(
-    vectors: NDArray[Any], person: NDArray[Any], targets: NDArray[Any], crops: VisionCrops
-) -> Figures:
+def _neighbours(vectors: NDArray[Any], crops: VisionCrops) -> Figures:
+    person, targets = crops.pool.person, crops.targets
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     cosine = unit @ unit.T
     cosine[person[:, None] == person[None]] = -2
@@ -347,81 +249,6 @@ def _neighbours(
         ),
         "n": len(person),
     }
-
-
-def on_real(app: FaceAnalysis, real: Path, step: int = 12) -> Figures:
-    """Against the boxes of a detector trained on photographs, and on labelled photographs."""
-    reference = analysis(real / "models" / "mobile")
-    out: Figures = {}
-    for group, pattern in (("rides", "ride_*.mp4"), ("heads", "solo_*.mp4")):
-        tally, agreement, vectors, people = Tally(), [], [], []
-        for path in sorted((real / "videos").glob(pattern)):
-            seats = _people(path)
-            for _, image in frames_of(path, step):
-                sure = reference.det_model.detect(image)
-                boxes = sure[0][sure[0][:, 4] >= 0.6]
-                size = np.sqrt((boxes[:, 2:4] - boxes[:, :2]).prod(1))
-                found = app.get(image)
-                at = np.array([face.bbox for face in found]).reshape(-1, 4)
-                for i, j in tally.add(at, boxes[:, :4], size >= SMALLEST):
-                    points = sure[1][sure[0][:, 4] >= 0.6][j]
-                    agreement.append(
-                        float(np.linalg.norm(found[i].kps - points, axis=1).mean() / size[j])
-                    )
-                    vectors.append(found[i].embedding)
-                    people.append(_seat(seats, boxes[j], image.shape[1]))
-        out[group] = {
-            "detection_against_reference": tally.figures(),
-            "five_points_difference_over_box": round(float(np.mean(agreement)), 4)
-            if agreement
-            else None,
-            "verification": verification(np.array(vectors), np.array(people)),
-        }
-    return out | {"photographs": _photographs(app, reference, real / "pairs")}
-
-
-def _people(video: Path) -> list[str]:
-    truth = video.with_name(video.stem + ".truth.json")
-    names = (
-        json.loads(truth.read_text())["people"]
-        if truth.exists()
-        else [video.stem.removeprefix("solo_")]
-    )
-    return [name.removesuffix(".mp4") for name in names]
-
-
-def _seat(people: list[str], box: NDArray[Any], width: int) -> str:
-    return people[0] if len(people) == 1 or box[0] + box[2] < width else people[1]
-
-
-def _photographs(app: FaceAnalysis, reference: FaceAnalysis, folder: Path) -> Figures:
-    tally, vectors = Tally(), {}
-    with (folder / "people.csv").open() as file:
-        people = {row["file"]: row["person"] for row in csv.DictReader(file)}
-    for name in sorted(p.name for p in folder.glob("*.jpg")):
-        image = cv2.imread(str(folder / name))
-        boxes = reference.det_model.detect(image)[0]
-        found = app.get(image)
-        tally.add(
-            np.array([f.bbox for f in found]).reshape(-1, 4), boxes[:, :4], boxes[:, 4] >= 0.6
-        )
-        if found:
-            biggest = max(found, key=lambda f: float((f.bbox[2:] - f.bbox[:2]).prod()))
-            vectors[name] = biggest.embedding / np.linalg.norm(biggest.embedding)
-    with (folder / "pairs.csv").open() as file:
-        pairs = [
-            row
-            for row in csv.DictReader(file)
-            if row["file_x"] in vectors and row["file_y"] in vectors
-        ]
-    same = [int(row["same_person"]) for row in pairs]
-    scores = [float(vectors[row["file_x"]] @ vectors[row["file_y"]]) for row in pairs]
-    labelled = sum(name in people for name in vectors)
-    auc = round(float(roc_auc_score(same, scores)), 4) if len(set(same)) == 2 else None
-    return {
-        "detection_against_reference": tally.figures(),
-        "verification_roc_auc": auc, "pairs": len(pairs), "same_pairs": sum(same), "photographs": labelled,
-    }  # fmt: skip
 
 
 def main() -> None:
@@ -444,7 +271,7 @@ def main() -> None:
         "rides": lambda: on_rides(app, pack, rides),
     }
     if arguments.real:
-        parts["real"] = lambda: on_real(app, arguments.real)
+        parts["real"] = lambda: on_real(app, analysis(arguments.real / REFERENCE), arguments.real)
     figures: Figures = {}
     for name, measured in parts.items():
         if arguments.only in (None, name):

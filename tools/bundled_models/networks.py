@@ -13,6 +13,8 @@ from torch.nn import functional as F
 
 LANDMARK_INPUT = 192
 _CELLS = LANDMARK_INPUT // 8
+# Landmarks (from, to) of each eye, the inner lips, the outer lips, the jaw.
+_SPOTS = ((36, 42), (42, 48), (60, 68), (48, 60), (0, 17))
 
 
 def bfloat16() -> torch.autocast:
@@ -75,9 +77,12 @@ class Trunk(nn.Module):
 
 
 class Recogniser(nn.Module):
-    """A face (112 px, aligned by five points) to an embedding; `aux` describes the person."""
+    """A face (112 px, aligned by five points) to an embedding.
 
-    def __init__(self, size: int = 256, described: int = 0) -> None:
+    For training only: `aux` describes the person, `people` holds one direction per person.
+    """
+
+    def __init__(self, size: int = 256, described: int = 0, people: int = 0) -> None:
         super().__init__()
         self.trunk, self.widen = Trunk(coarse=False), conv(96, 384, 1)
         self.head = nn.Sequential(
@@ -85,6 +90,7 @@ class Recogniser(nn.Module):
             nn.Linear(384, size, bias=False), nn.BatchNorm1d(size),
         )  # fmt: skip
         self.aux = nn.Linear(size, described) if described else None
+        self.people = nn.Linear(size, people, bias=False) if people else None
 
     def features(self, x: Tensor) -> Tensor:
         return torch.as_tensor(self.widen(self.trunk(x)[1]))
@@ -101,7 +107,8 @@ class FaceReader(nn.Module):
     """68 landmarks, head pose and attributes from one crop of 192 px.
 
     Landmarks are the centre of mass of a heat map each (so they learn quickly), plus a small
-    correction from the whole face, which also gives depth, pose and attributes.
+    correction from the whole face, which also gives depth, pose and attributes. Attributes are
+    read once more where the heat maps say that eyes and lips are.
     """
 
     def __init__(self) -> None:
@@ -119,9 +126,13 @@ class FaceReader(nn.Module):
             conv(56, 12, 3, 2), nn.Flatten(), nn.Linear(12 * 144, 96), nn.ReLU()
         )
         self.attributes = nn.Linear(160 + 96, 4)
+        self.refine = nn.Sequential(
+            nn.Linear(160 + 96 + 64 * len(_SPOTS) + 204, 64), nn.ReLU(), nn.Linear(64, 4)
+        )
         self.pose = nn.Linear(160, 3)
-        nn.init.zeros_(self.spatial.weight)
-        nn.init.zeros_(self.spatial.bias)
+        for layer in (self.spatial, self.refine[2]):  # both correct a first answer
+            nn.init.zeros_(layer.get_parameter("weight"))
+            nn.init.zeros_(layer.get_parameter("bias"))
         steps = (torch.arange(_CELLS) + 0.5) / _CELLS * 2 - 1
         self.register_buffer(
             "grid", torch.stack([steps.repeat(_CELLS), steps.repeat_interleave(_CELLS)], 1)
@@ -150,8 +161,11 @@ class FaceReader(nn.Module):
         correction = self.spatial(glance).reshape(-1, 68, 3)
         flat = torch.matmul(mass, torch.as_tensor(self.grid))
         landmarks = torch.cat([flat + correction[..., :2], correction[..., 2:]], 2)
-        attributes = self.attributes(torch.cat([glance, self.close_up(fine)], 1))
-        return landmarks, attributes, self.pose(glance)
+        seen = torch.cat([glance, self.close_up(fine)], 1)
+        spots = torch.stack([mass[:, first:last].mean(1) for first, last in _SPOTS], 1)
+        there = torch.matmul(spots, merged.flatten(2).transpose(1, 2))
+        details = torch.cat([seen, there.flatten(1), landmarks.flatten(1)], 1)
+        return landmarks, self.attributes(seen) + self.refine(details), self.pose(glance)
 
 
 class LandmarkGraph(nn.Module):
@@ -182,6 +196,34 @@ def _separable(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
     return nn.Sequential(conv(inputs, inputs, 3, stride, inputs), conv(inputs, outputs, 1))
 
 
+class Context(nn.Module):
+    """Looks far around each cell (dilated convolutions), so that a close-up is seen whole.
+
+    Begins as nothing at all, so that it can be added to trained weights.
+    """
+
+    def __init__(self, channels: int, width: int = 64) -> None:
+        super().__init__()
+        self.narrow = conv(channels, width, 1)
+        self.looks = nn.ModuleList([_dilated(width, reach) for reach in (1, 2, 4)])
+        self.widen = conv(width, channels, 1, relu=False)
+        nn.init.zeros_(self.widen[1].get_parameter("weight"))
+
+    def forward(self, x: Tensor) -> Tensor:
+        seen = self.narrow(x)
+        for look in self.looks:
+            seen = seen + look(seen)
+        return F.relu(x + self.widen(seen))
+
+
+def _dilated(width: int, reach: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(width, width, 3, 1, reach, dilation=reach, bias=False),
+        nn.BatchNorm2d(width),
+        nn.ReLU(),
+    )
+
+
 class Detector(nn.Module):
     """Faces with five points at strides 8, 16 and 32, two anchors a cell (SCRFD's format)."""
 
@@ -190,7 +232,7 @@ class Detector(nn.Module):
 
     def __init__(self, width: int = 40, head: int = 48) -> None:
         super().__init__()
-        self.trunk = Trunk()
+        self.trunk, self.context = Trunk(), Context(Trunk.CHANNELS[2])
         self.lateral = nn.ModuleList([conv(k, width, 1) for k in Trunk.CHANNELS])
         self.smooth = nn.ModuleList([_separable(width, width) for _ in range(3)])
         self.down = nn.ModuleList([_separable(width, width, 2) for _ in range(2)])
@@ -209,9 +251,11 @@ class Detector(nn.Module):
         if self.training:
             with bfloat16():
                 a, b, c = self.trunk(x)
+                c = self.context(c)
             a, b, c = a.float(), b.float(), c.float()
         else:
             a, b, c = self.trunk(x)
+            c = self.context(c)
         a, b, c = self.lateral[0](a), self.lateral[1](b), self.lateral[2](c)
         b = b + F.interpolate(c, scale_factor=2.0, mode="nearest")
         a = a + F.interpolate(b, scale_factor=2.0, mode="nearest")

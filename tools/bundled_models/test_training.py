@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tools.bundled_models import canvases, datasets, degrade, losses, networks, train
-from tools.bundled_models.measure import Tally, match, pose_of
+from tools.bundled_models.scores import Tally, match, pose_of
 
 
 def test_anchor_targets_point_back_at_their_face() -> None:

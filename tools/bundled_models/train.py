@@ -33,12 +33,13 @@ from tools.bundled_models.datasets import (
     PeopleDraws,
     ReaderCrops,
     RecogniserCrops,
+    TwiceDraws,
     VisionCrops,
 )
 from tools.bundled_models.identity import described, traits_of
 
 Losses = dict[str, Tensor]
-_SAVE_EVERY = 300  # steps
+_SAVE_EVERY = 100  # steps
 
 
 @dataclass
@@ -50,6 +51,7 @@ class Task:
     loss: Callable[[Any, float], Losses]
     rate: float
     decay: float = 0.02
+    prepare: Callable[[], None] | None = None  # once, when the starting weights are in
 
 
 _workers = 0
@@ -71,7 +73,7 @@ def _one_thread(_: int) -> None:
 
 def detector_task(pool: Path, samples: int, seed: int) -> Task:
     model = networks.Detector()
-    batches = samples // 12  # 2/3 of the batches hold 16 canvases, 1/3 hold 5
+    batches = int(samples // 11.5)  # 55 % of the batches hold 16 canvases, 45 % hold 6
 
     def loss(batch: Any, _: float) -> Losses:
         images, labels, targets = batch
@@ -87,22 +89,33 @@ def recogniser_task(pool: Path, samples: int, seed: int) -> Task:
     person = torch.from_numpy(dataset.pool.person)
     seeds, row = torch.unique(person, return_inverse=True)
     wanted = torch.from_numpy(np.stack([described(traits_of(int(s))) for s in seeds]))
-    model = networks.Recogniser(described=wanted.shape[1])
-    describe = model.aux
-    assert describe is not None
+    model = networks.Recogniser(described=wanted.shape[1], people=len(seeds))
+    describe, people = model.aux, model.people
+    assert describe is not None and people is not None
+
+    @torch.no_grad()
+    def prepare() -> None:
+        """Each person's direction begins as the mean of some of the person's faces."""
+        model.eval()
+        for k in range(len(seeds)):
+            chosen = torch.nonzero(row == k)[:4, 0].tolist()
+            faces = torch.stack([dataset[(index, 0)][0] for index in chosen])
+            people.weight[k] = nn.functional.normalize(model(faces)).mean(0)
 
     def loss(batch: Any, progress: float) -> Losses:
         images, index = batch
         embeddings = model(images.contiguous(memory_format=torch.channels_last))
-        temperature = 0.1 if progress < 0.4 else 0.07
-        return losses.recognition(
-            embeddings, describe(embeddings), person[index], wanted[row[index]], temperature
+        parts = losses.recognition(
+            embeddings, describe(embeddings), person[index], wanted[row[index]], 0.08
         )
+        margin = 0.25 * min(1.0, 2 * progress)
+        parts["people"] = losses.classification(embeddings, people.weight, row[index], margin)
+        return parts
 
     loader = _loader(
         dataset, seed, batch_sampler=PeopleDraws(dataset.pool.person, 48, 4, samples, seed)
     )
-    return Task(model, loader, loss, 7e-4)
+    return Task(model, loader, loss, 7e-4, prepare=prepare)
 
 
 def reader_task(pool: Path, samples: int, seed: int) -> Task:
@@ -121,19 +134,17 @@ def reader_task(pool: Path, samples: int, seed: int) -> Task:
 
 
 def vision_task(pool: Path, samples: int, seed: int) -> Task:
-    dataset = VisionCrops(pool, "train")
+    dataset = VisionCrops(pool, "train", vision.SIDE)
     model = vision.VisionTrainer(dataset.targets.shape[1])
 
     def loss(batch: Any, _: float) -> Losses:
-        pictures, targets, _index = batch
+        pictures, targets, landmarks, _index = batch
         with networks.bfloat16():
-            embeddings, predicted = model(pictures)
-        return losses.sameness(embeddings.float(), targets, predicted.float())
+            embeddings, read, marks = model(pictures.contiguous(memory_format=torch.channels_last))
+        return losses.seeing(embeddings.float(), read.float(), marks.float(), targets, landmarks)
 
-    loader = _loader(
-        dataset, seed, batch_size=96, sampler=Draws(len(dataset), samples, seed), drop_last=True
-    )
-    return Task(model, loader, loss, 1e-3, 0.05)
+    loader = _loader(dataset, seed, batch_sampler=TwiceDraws(len(dataset), 48, samples, seed))
+    return Task(model, loader, loss, 2e-3)
 
 
 TASKS = {
@@ -159,9 +170,9 @@ def learning_rate(progress: float, rate: float) -> float:
 def begin_with_trunk(model: nn.Module, weights: dict[str, Tensor]) -> None:
     """Copy the part that the face networks share."""
     own = model.state_dict()
-    shared = {
-        key: value for key, value in weights.items() if key.startswith("trunk.") and key in own
-    }
+    candidates = weights | vision.from_trunk(weights)
+    parts = ("trunk.", "encoder.")
+    shared = {k: v for k, v in candidates.items() if k.startswith(parts) and k in own}
     if not shared:
         raise ValueError("no shared trunk in these weights")
     model.load_state_dict(shared, strict=False)
@@ -195,9 +206,17 @@ def save(model: nn.Module, path: Path) -> None:
 def fit(task: Task, path: Path) -> None:
     """Run through the task's batches once; the average is saved now and then, and at the end."""
     model = task.model
+    if task.prepare:
+        task.prepare()
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = Average(model)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=task.rate, weight_decay=task.decay)
+    # what is no matrix (biases, norms) does not decay
+    kinds = [[p for p in model.parameters() if (p.ndim > 1) == matrix] for matrix in (True, False)]
+    groups = [
+        {"params": kinds[0], "weight_decay": task.decay},
+        {"params": kinds[1], "weight_decay": 0.0},
+    ]
+    optimiser = torch.optim.AdamW(groups, lr=task.rate)
     total, started = len(task.loader), time.monotonic()
     shown: dict[str, float] = {}
     for step, batch in enumerate(task.loader):
@@ -245,7 +264,9 @@ def main() -> None:
         arguments.pool, arguments.samples or SAMPLES[arguments.net], arguments.seed
     )
     if arguments.start:
-        task.model.load_state_dict(load_file(arguments.start))
+        unknown = task.model.load_state_dict(load_file(arguments.start), strict=False)
+        if unknown.unexpected_keys:
+            raise ValueError(f"{arguments.start} holds weights of another network")
     if arguments.trunk:
         begin_with_trunk(task.model, load_file(arguments.trunk))
     task.rate = arguments.rate or task.rate

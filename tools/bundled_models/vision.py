@@ -1,7 +1,8 @@
-"""The small vision encoder: DINOv2's architecture, trained so that near means same pose and expression.
+"""The small vision encoder: a ResNet, trained so that near means same pose and expression.
 
 Belongs here: the encoder's configuration, its training head, and its export in Hugging Face format.
-Does not belong here: its loss and data.
+Does not belong here: its loss and data. (A vision transformer of this size learned hardly anything
+from as many samples: it knows nothing of neighbourhoods, and cannot begin with the reader's trunk.)
 """
 
 from __future__ import annotations
@@ -10,35 +11,62 @@ import json
 from pathlib import Path
 
 from torch import Tensor, nn
-from transformers import Dinov2Config, Dinov2Model
+from transformers import ResNetConfig, ResNetModel
 
-SIDE = 224
+SIDE, CELLS, WIDTH = 112, 4, 192  # the picture's and the last map's side; the embedding
 
 
-def configuration() -> Dinov2Config:
-    return Dinov2Config(  # type: ignore[call-arg]
-        hidden_size=160, num_hidden_layers=5, num_attention_heads=4, mlp_ratio=3, image_size=SIDE, patch_size=28,
-        drop_path_rate=0.0, layerscale_value=1.0, attn_implementation="sdpa",
-    )  # fmt: skip
+def configuration() -> ResNetConfig:
+    """The stages of the face networks' trunk, and a wider last one."""
+    return ResNetConfig(
+        embedding_size=24, hidden_sizes=[24, 56, 96, WIDTH], depths=[1, 2, 2, 1], layer_type="basic"
+    )
 
 
 class VisionTrainer(nn.Module):
-    """The encoder and a linear reading of pose and attributes from its pooled output."""
+    """The encoder, with a reading of pose and attributes from its embedding.
+
+    Its last map also says where the 68 landmarks are: rich and exact teaching.
+    """
 
     def __init__(self, targets: int) -> None:
         super().__init__()
-        config = configuration()
-        self.encoder = Dinov2Model(config)
-        self.reading = nn.Linear(config.hidden_size, targets)
+        self.encoder = ResNetModel(configuration())
+        self.reading = nn.Linear(WIDTH, targets)
+        self.gather = nn.Conv2d(WIDTH, 24, 1)
+        self.landmarks = nn.Linear(24 * CELLS**2, 136)
 
-    def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        pooled = self.encoder(pixel_values=pictures).pooler_output
-        return pooled, self.reading(pooled)
+    def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        out = self.encoder(pixel_values=pictures)
+        embedding = out.pooler_output.flatten(1)
+        spots = self.gather(out.last_hidden_state).flatten(1)
+        return embedding, self.reading(embedding), self.landmarks(spots)
+
+
+# Blocks of the face networks' trunk, and where the encoder has the same.
+_BLOCKS = {"fine.1": "0.layers.0", "fine.2": "1.layers.0", "fine.3": "1.layers.1", "middle.0": "2.layers.0",
+           "middle.1": "2.layers.1"}  # fmt: skip
+_PARTS = {"first": "layer.0", "second": "layer.1", "shortcut": "shortcut"}
+_LAYERS = {"0": "convolution", "1": "normalization"}
+
+
+def from_trunk(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The weights of the face networks' trunk under the encoder's names (all but stem and last stage)."""
+    out = {}
+    for ours, theirs in _BLOCKS.items():
+        for part, layer in _PARTS.items():
+            for number, kind in _LAYERS.items():
+                for key, value in weights.items():
+                    head = f"trunk.{ours}.{part}.{number}."
+                    if key.startswith(head):
+                        name = f"encoder.encoder.stages.{theirs}.{layer}.{kind}."
+                        out[name + key.removeprefix(head)] = value
+    return out
 
 
 def export(weights: dict[str, Tensor], folder: Path) -> None:
     """Write config, weights (half precision) and preprocessing for `AutoModel.from_pretrained`."""
-    encoder = Dinov2Model(configuration())
+    encoder = ResNetModel(configuration())
     encoder.train(False)
     prefix = "encoder."
     encoder.load_state_dict(
