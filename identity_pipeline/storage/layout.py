@@ -7,6 +7,7 @@
     data/tables/{asset}/{video_id}.parquet and .manifest.json
     data/crops/{video_id}/part-00000.parquet
     data/output/{video_id}/identity_builder/
+    data/ledger/events.jsonl           every human decision; never deleted, never rewritten
     data/dagster/                      Dagster's own state
 """
 
@@ -66,6 +67,11 @@ class Layout:
     def output(self) -> Path:
         """Exports of all videos."""
         return self.root / "output"
+
+    @property
+    def ledger(self) -> Path:
+        """The file of all human decisions; its lock and its head lie beside it."""
+        return self.root / "ledger" / "events.jsonl"
 
     def registration(self, video_id: str) -> Path:
         """The record of one video."""
