@@ -16,6 +16,7 @@ from uuid import uuid4
 from pydantic import ValidationError
 
 from identity_pipeline.ledger import events as ev
+from identity_pipeline.ledger import subjects as ids
 from identity_pipeline.ledger.effects import Effect, Facts, effect_of
 from identity_pipeline.ledger.errors import NameTakenError, NoChangeError, RefusedError
 from identity_pipeline.ledger.replay import History
@@ -212,22 +213,41 @@ def undo(history: History, stamp: Stamp, event_id: str) -> Planned:
 
 
 def renumber(
-    history: History,
-    stamp: Stamp,
-    renames: Mapping[str, str],
-    not_found: Iterable[str],
+    history: History, stamp: Stamp, renames: Mapping[str, str], not_found: Iterable[str]
 ) -> Planned:
-    """Notes that videos were processed anew; see `anchors.resolve`."""
-    pairs = sorted((old, new) for old, new in renames.items() if old != new)
-    return _plan(history, stamp, "renumber", renames=pairs, not_found=sorted(not_found))
+    """Notes that videos were processed anew, so that subjects have other ids; no decision changes.
+
+    Args:
+        history: all events so far.
+        stamp: who runs it.
+        renames: old → present subjects (`anchors.resolve(history.anchors, faces).found`).
+        not_found: subjects that are kept as lost (of the same resolution).
+
+    Raises:
+        NoChangeError: every subject is where it was.
+    """
+    pairs = tuple(sorted((old, new) for old, new in renames.items() if old != new))
+    missing = tuple(sorted(s for s in set(not_found) if not ids.parse(s).lost))
+    if not pairs and not missing:
+        raise NoChangeError("Every subject is still where it was; nothing to renumber.")
+    details = {"kind": "renumber", "renames": pairs, "not_found": missing}
+    event = _build(history, stamp, details)
+    longer = history.after(event)
+    lost = set(longer.state.lost) - set(history.state.lost)
+    unmatched = {ids.lost(subject, event.seq) for subject in missing}
+    notes = (
+        f"{len({old for old, _ in pairs} & history.state.subjects)} subjects have other ids now",
+        f"{len(lost & unmatched)} are not found again and are kept as lost",
+        f"{len(lost - unmatched)} contradict another one of the same track and are kept as lost",
+    )
+    return Planned(event, Effect((), notes), longer)
 
 
 def _plan(history: History, stamp: Stamp, kind: str, **details: Any) -> Planned:
     event = _build(history, stamp, {"kind": kind, **details})
     longer = history.after(event)
     before, after = history.state, longer.state
-    silent = isinstance(event, ev.Undone | ev.Renumbered)
-    if not silent and before.state_hash == after.state_hash:
+    if not isinstance(event, ev.Undone) and before.state_hash == after.state_hash:
         raise NoChangeError(f"Nothing would change: this {kind.replace('_', ' ')} already holds.")
     _check_seen_together(before, after, stamp.facts)
     return Planned(event, effect_of(before, after, stamp.facts), longer)

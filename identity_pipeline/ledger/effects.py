@@ -38,7 +38,7 @@ class Shift:
         subjects: which, sorted.
         faces: how many faces they have; None when it is not known of all of them.
         videos: in how many videos they are seen.
-        disputed: how many of the subjects are disputed.
+        disputed: how many of the faces (of the subjects, where faces are not known) are disputed.
     """
 
     before: str
@@ -58,10 +58,7 @@ class Shift:
             f"from {self.before} to {self.after}"
         )
         if self.disputed:
-            noun = (
-                "" if self.faces is None else f" {'subject' if self.disputed == 1 else 'subjects'}"
-            )
-            text += f"; {self.disputed}{noun} {'is' if self.disputed == 1 else 'are'} disputed"
+            text += f"; {self.disputed} {'is' if self.disputed == 1 else 'are'} disputed"
         return text
 
 
@@ -119,8 +116,9 @@ def _shift(
     after: LibraryState,
     facts: Facts,
 ) -> Shift:
-    counts = [1 if ids.parse(s).kind == "face" else facts.faces.get(s) for s in subjects]
-    known = [count for count in counts if count is not None]
+    counts = {s: 1 if ids.parse(s).kind == "face" else facts.faces.get(s) for s in subjects}
+    known = {subject: count for subject, count in counts.items() if count is not None}
+    weights = known if len(known) == len(counts) else dict.fromkeys(subjects, 1)
     disputed = [
         subject
         for subject in subjects
@@ -130,9 +128,9 @@ def _shift(
         before=source,
         after=target,
         subjects=tuple(subjects),
-        faces=sum(known) if len(known) == len(counts) else None,
+        faces=sum(known.values()) if weights is known else None,
         videos=len({ids.parse(subject).video_id for subject in subjects}),
-        disputed=len(disputed),
+        disputed=sum(weights[subject] for subject in disputed),
     )
 
 

@@ -60,7 +60,7 @@ def clean_name(value: str) -> str:
     """A person's name in Unicode's composed form, with single spaces.
 
     Raises:
-        ValueError: nothing is left, it is longer than 200 characters, or it holds control characters.
+        ValueError: nothing is left, it is too long, or it holds control characters.
     """
     name = " ".join(unicodedata.normalize("NFC", value).split())
     if not name:
@@ -293,6 +293,15 @@ class Renumbered(_Event):
     kind: Literal["renumber"] = "renumber"
     renames: tuple[tuple[SubjectId, SubjectId], ...] = ()
     not_found: tuple[SubjectId, ...] = ()
+
+    @model_validator(mode="after")
+    def _is_a_mapping(self) -> Self:
+        old = [pair[0] for pair in self.renames]
+        if old != sorted(set(old)) or list(self.not_found) != sorted(set(self.not_found)):
+            raise ValueError("renames and subjects not found must be sorted, each subject once")
+        if both := sorted(set(old) & set(self.not_found)):
+            raise ValueError(f"{', '.join(both)} cannot be both found and not found")
+        return self
 
 
 Event = (

@@ -1,7 +1,7 @@
 """From events to the state: a pure replay of those that were not undone.
 
-An undo removes its event from the sequence, and the state is what the rest amounts to. So undoing is
-exact for every kind and in any order; it is refused when a later event would lose its ground.
+An undo removes its event from the sequence, and the state is what the rest amounts to. So undoing
+is exact for every kind and in any order; it is refused when a later event would lose its ground.
 """
 
 from __future__ import annotations

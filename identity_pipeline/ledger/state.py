@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from identity_pipeline.ledger import subjects as ids
-from identity_pipeline.ledger.events import name_key
+from identity_pipeline.ledger.events import Origin, name_key
 from identity_pipeline.storage.hashing import sha256_of_value
 
 
@@ -52,7 +52,7 @@ class LibraryState:
 
     people: Mapping[str, Person]
     assigned: Mapping[str, str]
-    origin: Mapping[str, str]
+    origin: Mapping[str, Origin]
     rejected: frozenset[tuple[str, str]]
     declined: Mapping[tuple[str, str], float]
     ignored: frozenset[str]

@@ -1,8 +1,8 @@
-"""The file of events: append-only JSON lines, durable before a command returns, safe for many writers.
+"""The file of events: append-only JSON lines, durable before a command returns, for many writers.
 
-Each line is one event with sorted keys and the SHA-256 of the line before it, so a changed or missing
-line is noticed. A head beside the file says how many events were acknowledged, so a missing end is
-noticed too. Writers take turns by a lock; readers never wait.
+Each line is one event with sorted keys and the SHA-256 of the line before it, so a changed or
+missing line is noticed. A head beside the file says how many events were acknowledged, so a missing
+end is noticed too. Writers take turns by a lock; readers never wait.
 
 A crash in the middle of an append leaves a last line without its end, which nobody was told about:
 readers pass over it and the next writer cuts it off. Any other damage is an error.
@@ -129,7 +129,7 @@ class LedgerStore:
             return int(head["seq"]), str(head["sha256"])
         except (ValueError, KeyError, TypeError) as error:
             raise LedgerError(
-                f"{self.head_path} is damaged; remove it when {self.path.name} is known to be whole."
+                f"{self.head_path} is damaged; remove it if {self.path.name} is known to be whole."
             ) from error
 
     def _parsed(self, acknowledged: tuple[int, str], data: bytes) -> _Contents:
@@ -192,7 +192,13 @@ class LedgerStore:
             atomic.flush(self.path.parent)
 
     def _note_head(self, seq: int, line: bytes) -> None:
-        atomic.write_json(self.head_path, {"seq": seq, "sha256": digest(line[:-1])})
+        try:
+            atomic.write_json(self.head_path, {"seq": seq, "sha256": digest(line[:-1])})
+        except OSError as error:
+            raise LedgerError(
+                f"Event {seq} is stored, but {self.head_path} could not be written ({error}); mend "
+                "that and do not repeat the command."
+            ) from error
 
 
 def encode(event: ev.Event, previous: str) -> bytes:

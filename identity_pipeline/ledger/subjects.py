@@ -1,8 +1,8 @@
 """What a decision is about: the ids of tracks and faces as strings.
 
-`track:{video_id}:{track_id}`, `face:{video_id}:{face_id}` with `face_id` = `{frame_idx:06d}-{n}`, and
-`lost:{seq}:` before one of them for a subject that a new processing of its video did not find again
-(see `anchors`).
+`track:{video_id}:{track_id}`, `face:{video_id}:{face_id}` with `face_id` = `{frame_idx:06d}-{n}`,
+and `lost:{seq}:` before one of them for a subject that a new processing of its video did not find
+again (see `anchors`).
 """
 
 from __future__ import annotations

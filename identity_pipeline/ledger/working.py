@@ -142,8 +142,8 @@ class WorkingState:
         for subject in event.subjects:
             if self.assigned.get(subject) == event.person_id:
                 raise RefusedError(
-                    f"{subject} was confirmed as {self._called(event.person_id)}; reject it instead "
-                    "of declining a suggestion."
+                    f"{subject} was confirmed as {self._called(event.person_id)}; reject it "
+                    "instead of declining a suggestion."
                 )
             self.declined[subject, event.person_id] = event.evidence
 
@@ -166,18 +166,19 @@ class WorkingState:
         self._change(gone, merged_into=into, cover=None, cover_face=None)
 
     def _check_merge(self, gone: str, into: str) -> None:
+        refused = f"{self._called(gone)} cannot be merged into {self._called(into)}"
         for one, other in ((gone, into), (into, gone)):
             for subject in sorted(self.members.get(one, ())):
                 if cause := self.rejected.get(subject, {}).get(other):
                     raise RefusedError(
-                        f"{self._called(gone)} cannot be merged into {self._called(into)}: {subject} "
-                        f"was rejected from {self._called(other)}; undo {cause} first."
+                        f"{refused}: {subject} was rejected from {self._called(other)}; undo "
+                        f"{cause} first."
                     )
                 for partner, cause in sorted(self.apart.get(subject, {}).items()):
                     if self.assigned.get(partner) == other:
                         raise RefusedError(
-                            f"{self._called(gone)} cannot be merged into {self._called(into)}: "
-                            f"{subject} and {partner} were split apart; undo {cause} first."
+                            f"{refused}: {subject} and {partner} were split apart; undo "
+                            f"{cause} first."
                         )
 
     def _split(self, event: ev.Split) -> None:
@@ -231,9 +232,8 @@ class WorkingState:
         if person is None:
             raise RefusedError(f"There is no person {person_id}; list them with `people`.")
         if person.merged_into is not None:
-            raise RefusedError(
-                f"Person {person_id} was merged into {person.merged_into}; use that."
-            )
+            into = person.merged_into
+            raise RefusedError(f"Person {person_id} was merged into {into}; use that one.")
         return person
 
     def _called(self, person_id: str) -> str:
@@ -272,7 +272,8 @@ class WorkingState:
         for partner, cause in sorted(self.apart.get(subject, {}).items()):
             if self.assigned.get(partner) == person_id:
                 raise RefusedError(
-                    f"{subject} was split apart from {partner}, who is {called}; undo {cause} first."
+                    f"{subject} was split apart from {partner}, who is {called}; undo {cause} "
+                    "first."
                 )
 
     def _release(self, subject: str) -> ev.Origin:
