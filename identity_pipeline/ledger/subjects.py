@@ -10,9 +10,11 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-_VIDEO = r"[a-z0-9][a-z0-9_-]{0,63}"
+from identity_pipeline.storage.layout import VIDEO_ID
+
+_VIDEO = VIDEO_ID.pattern.strip("^$")
 SUBJECT = re.compile(
-    rf"^(lost:\d+:)?(?:(track):({_VIDEO}):(\d+)|(face):({_VIDEO}):(\d{{6,}}-\d+))$"
+    rf"(lost:\d+:)?(?:(track):({_VIDEO}):(0|[1-9]\d*)|(face):({_VIDEO}):(\d{{6,}}-\d+))", re.ASCII
 )
 
 
