@@ -1,4 +1,4 @@
-"""A curator for tests: gives commands one after the other, with ids that are the same every time."""
+"""A curator for tests: commands one after the other, with ids that are the same every time."""
 
 from __future__ import annotations
 

@@ -22,24 +22,12 @@ from identity_pipeline_tests.ledger.curator import Curator, t
 
 ROOT = Path(__file__).parents[2]
 TRACKS = 8
-ours = settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
+ours = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 
 Step = tuple[str, int, int, int]
 DECISIONS = [
-    "name",
-    "rename",
-    "confirm",
-    "accept",
-    "reject",
-    "decline",
-    "merge",
-    "split",
-    "move",
-    "hide",
-    "unhide",
-    "not_a_face",
-    "ignore",
-    "cover",
+    *("name", "rename", "confirm", "accept", "reject", "decline", "merge", "split", "move"),
+    *("hide", "unhide", "not_a_face", "ignore", "cover"),
 ]
 numbers = st.integers(0, 1_000)
 
@@ -53,7 +41,7 @@ def carry_out(me: Curator, step: Step) -> str | None:
     """Tries a step that fits the state as far as it can be told; the event's id, or None."""
     kind, i, j, k = step
     state = me.state
-    people = [p for p in state.active] or ["0" * 8 + "-0000-4000-8000-" + "0" * 12]
+    people = list(state.active) or ["0" * 8 + "-0000-4000-8000-" + "0" * 12]
     one, other = people[i % len(people)], people[j % len(people)]
     some = [t(k % TRACKS), t((k * 7 + j) % TRACKS)]
     mine = state.members.get(one, (t(0),))
@@ -87,7 +75,7 @@ def carry_out(me: Curator, step: Step) -> str | None:
 def renumber(me: Curator, i: int, j: int, k: int) -> str:
     """A new processing: tracks are shuffled, sometimes two become one or one is not found."""
     shuffled = list(range(TRACKS))
-    random.Random(i).shuffle(shuffled)
+    random.Random(i).shuffle(shuffled)  # noqa: S311
     if j % 2:
         shuffled[j % TRACKS] = shuffled[k % TRACKS]
     known = sorted(me.history.anchors)
@@ -169,7 +157,7 @@ def test_no_link_is_violated_when_tracks_get_other_numbers(sequence: list[Step])
 
 
 @pytest.mark.parametrize("kind", DECISIONS)
-@settings(ours, max_examples=15)
+@settings(ours, max_examples=12)
 @given(data=st.data())
 def test_undo_is_exact_for_every_kind_at_any_point(kind: str, data: st.DataObject) -> None:
     prefix = data.draw(steps([*DECISIONS, "name", "undo", "renumber"], 12))
@@ -202,9 +190,10 @@ def test_the_order_of_two_undos_does_not_matter(sequence: list[Step], i: int, j:
     me = Curator()
     me.person("First", t(0), t(1))
     done = [id_ for step in sequence if (id_ := carry_out(me, step))]
-    if len(set(done)) < 2:
+    if len(done) < 2:
         return
-    one, other = done[i % len(done)], done[j % len(done)]
+    one = done.pop(i % len(done))
+    other = done[j % len(done)]
     hashes = []
     for first, second in ((one, other), (other, one)):
         again = Curator(me.history, salt=1)
@@ -231,10 +220,8 @@ def test_a_merge_is_reversed_as_if_it_had_never_been(
     me.person("Second", t(4))
     for step in prefix:
         carry_out(me, step)
-    one, other = (
-        me.state.active[i % len(me.state.active)],
-        me.state.active[j % len(me.state.active)],
-    )
+    active = me.state.active
+    one, other = active[i % len(active)], active[j % len(active)]
     never, in_force = Curator(me.history, salt=1), len(me.history.in_force)
     try:
         merge = me.do(c.merge, one, other)

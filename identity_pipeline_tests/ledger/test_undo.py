@@ -1,10 +1,11 @@
-"""Undo is exact, in any order that leaves nothing dangling; a merge is reversed after later labels."""
+"""Undo is exact in any order that leaves nothing dangling, a merge also after later labels."""
 
 from __future__ import annotations
 
 import pytest
 
 from identity_pipeline.ledger import commands as c
+from identity_pipeline.ledger.effects import Facts
 from identity_pipeline.ledger.errors import DanglingError, LedgerError, NoChangeError, RefusedError
 from identity_pipeline.ledger.replay import History, replay
 from identity_pipeline_tests.ledger.curator import Curator, t
@@ -135,8 +136,6 @@ def test_an_event_confirmed_twice_needs_two_undos(me: Curator) -> None:
 
 
 def test_undo_respects_what_is_seen_together(me: Curator) -> None:
-    from identity_pipeline.ledger.effects import Facts
-
     ann, bob = me.person("Ann", t(1), t(3)), me.person("Bob", t(11))
     moved = me.do(c.move, ann, bob, [t(1)])
     me.facts = Facts(seen_together=frozenset({(t(1), t(2))}))

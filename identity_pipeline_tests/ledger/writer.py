@@ -1,7 +1,8 @@
-"""A process that labels: `python -m … DATA SALT COUNT MODE`; prints each event's id once acknowledged.
+"""A process that labels and prints each event's id once it is acknowledged.
 
-Mode `steady` labels COUNT times (0: until it is killed). Modes `half` and `whole` die by SIGKILL inside
-the last append: after half of the line, or after all of it but before it is acknowledged.
+Arguments: data folder, salt of the names, count (0: until it is killed), mode. In the modes `half`
+and `whole` it dies by SIGKILL inside the last append: after half of the line, or after all of it
+but before it is acknowledged; `steady` does not.
 """
 
 from __future__ import annotations
