@@ -31,9 +31,10 @@ MAY_IMPORT = {
     "models": {"core", "models", "media", "storage"},
     "media": {"core", "media"},
     "storage": {"core", "storage"},
-    "stages": {"core", "models", "media", "storage", "stages"},
-    "defs": {"core", "models", "media", "storage", "stages", "defs"},
-    "cli": {"core", "models", "media", "storage", "stages", "defs", "cli", "definitions"},
+    "ledger": {"core", "ledger", "storage"},
+    "stages": {"core", "ledger", "models", "media", "storage", "stages"},
+    "defs": {"core", "ledger", "models", "media", "storage", "stages", "defs"},
+    "cli": {"core", "ledger", "models", "media", "storage", "stages", "defs", "cli", "definitions"},
 }
 CORE_LIBRARIES = {"numpy", "scipy", "polars", "sklearn", "hdbscan", "torch", "motmetrics"}
 

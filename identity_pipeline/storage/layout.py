@@ -8,6 +8,7 @@
     data/crops/{video_id}/part-00000.parquet
     data/output/{video_id}/identity_builder/
     data/reports/evaluation/           report.json and index.html
+    data/ledger/events.jsonl           every human decision; never deleted, never rewritten
     data/dagster/                      Dagster's own state
 """
 
@@ -72,6 +73,11 @@ class Layout:
     def evaluation(self) -> Path:
         """The evaluation report."""
         return self.root / "reports" / "evaluation"
+
+    @property
+    def ledger(self) -> Path:
+        """The file of all human decisions; its lock and its head lie beside it."""
+        return self.root / "ledger" / "events.jsonl"
 
     def registration(self, video_id: str) -> Path:
         """The record of one video."""

@@ -1,0 +1,61 @@
+"""What the ledger refuses, and why: each error is one sentence that says what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class LedgerError(Exception):
+    """Anything that is wrong with the ledger or with what was asked of it."""
+
+
+class RefusedError(LedgerError):
+    """A decision that contradicts the ledger; nothing was written."""
+
+
+class NoChangeError(RefusedError):
+    """A decision that would change nothing."""
+
+
+class NameTakenError(RefusedError):
+    """A name that another person bears; the caller may merge, or say that both are meant.
+
+    Attributes:
+        name: the name that was asked for.
+        person_ids: who bears it, sorted.
+    """
+
+    def __init__(self, name: str, person_ids: Sequence[str]) -> None:
+        self.name = name
+        self.person_ids = tuple(sorted(person_ids))
+        bearers = ", ".join(self.person_ids)
+        super().__init__(
+            f"{name!r} is already the name of {bearers}; merge the two if they are one person, or "
+            "say that two people bear this name."
+        )
+
+
+class DanglingError(RefusedError):
+    """An undo that would take the ground from under later events.
+
+    Attributes:
+        event_ids: the events that would no longer hold, in order.
+    """
+
+    def __init__(self, message: str, event_ids: Sequence[str]) -> None:
+        self.event_ids = tuple(event_ids)
+        super().__init__(message)
+
+
+class DamagedLedgerError(LedgerError):
+    """The file is not what was written.
+
+    Attributes:
+        line: number of the first damaged line, from 1.
+    """
+
+    def __init__(self, path: object, line: int, why: str) -> None:
+        self.line = line
+        super().__init__(
+            f"Line {line} of {path} is damaged: {why}; restore the file from a backup."
+        )

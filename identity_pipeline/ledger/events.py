@@ -1,0 +1,333 @@
+"""What a person can decide, as typed events: one model a kind, told apart by `kind`.
+
+Only what an event is, alone: whether it fits the events before it is for `working` and `replay`.
+Nothing here reads a clock or makes an id.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, Self
+from uuid import UUID
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
+
+from identity_pipeline.core.geometry import Box
+from identity_pipeline.ledger import subjects as ids
+
+Origin = Literal["human", "suggestion_accepted"]
+"""Who proposed what a person confirmed: the person, or the system's suggestion."""
+
+
+def _uuid(value: str) -> str:
+    try:
+        canonical = str(UUID(value))
+    except ValueError:
+        canonical = None
+    if canonical != value:
+        raise ValueError(f"{value!r} is no id; expected a UUID in lower case with dashes")
+    return value
+
+
+def _subject(value: str) -> str:
+    ids.parse(value)
+    return value
+
+
+def utc(value: Any) -> str:
+    """An instant as ISO 8601 in UTC, ending in `Z`.
+
+    Raises:
+        ValueError: it has no time zone, or is no instant.
+    """
+    instant = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+    if instant.tzinfo is None:
+        raise ValueError(f"{value} has no time zone; give the time in UTC")
+    return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def clean_name(value: str) -> str:
+    """A person's name in Unicode's composed form, with single spaces.
+
+    Raises:
+        ValueError: nothing is left, it is too long, or it holds control characters.
+    """
+    name = " ".join(unicodedata.normalize("NFC", value).split())
+    if not name:
+        raise ValueError("a name must not be empty")
+    if len(name) > 200 or any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name):
+        raise ValueError("a name has at most 200 characters and no control characters")
+    return name
+
+
+def name_key(name: str) -> str:
+    """What makes two names the same: compatibility form, without case."""
+    return unicodedata.normalize("NFKC", name).casefold()
+
+
+def _sorted(values: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sorted(set(values)))
+
+
+Uuid = Annotated[str, AfterValidator(_uuid)]
+SubjectId = Annotated[str, AfterValidator(_subject)]
+Subjects = Annotated[tuple[SubjectId, ...], Field(min_length=1), AfterValidator(_sorted)]
+Name = Annotated[str, AfterValidator(clean_name)]
+Utc = Annotated[str, BeforeValidator(utc)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Pixel = Annotated[Number, AfterValidator(lambda value: round(value, 2))]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Anchor(_Frozen):
+    """One face of a subject at the time of the decision: where to look for it again.
+
+    Attributes:
+        subject: the track or face that was decided on.
+        frame_idx: frame of the face, in the source's decode order.
+        box: `x1, y1, x2, y2` of the face in pixels of the source, kept to 0.01.
+    """
+
+    subject: SubjectId
+    frame_idx: int = Field(ge=0)
+    box: tuple[Pixel, Pixel, Pixel, Pixel]
+
+    @property
+    def video_id(self) -> str:
+        """The video in which the face is seen."""
+        return ids.parse(self.subject).video_id
+
+    @model_validator(mode="after")
+    def _has_area(self) -> Self:
+        if Box(*self.box).area <= 0:
+            raise ValueError(f"the box of {self.subject} is empty")
+        return self
+
+
+class _Event(_Frozen):
+    """What all events have.
+
+    Attributes:
+        id: UUID of the event.
+        seq: place in the ledger, from 1, without gaps.
+        time: when it was decided, ISO 8601 in UTC.
+        actor: who decided.
+        reason: why, in their words; may be empty.
+        anchors: one face of each subject that the event names, sorted by subject.
+    """
+
+    id: Uuid
+    seq: int = Field(ge=1)
+    time: Utc
+    actor: str = Field(min_length=1)
+    reason: str = ""
+    anchors: tuple[Anchor, ...] = ()
+
+    @property
+    def named_subjects(self) -> tuple[str, ...]:
+        """The subjects that the decision is about."""
+        return tuple(getattr(self, "subjects", ()))
+
+    @model_validator(mode="after")
+    def _anchored(self) -> Self:
+        anchored = [anchor.subject for anchor in self.anchors]
+        if anchored != sorted(set(anchored)):
+            raise ValueError("anchors must be sorted by subject, one each")
+        if missing := sorted(set(self.named_subjects) - set(anchored)):
+            raise ValueError(f"no anchor for {', '.join(missing)}; give one face of each subject")
+        if other := sorted(set(anchored) - set(self.named_subjects)):
+            raise ValueError(f"anchors for {', '.join(other)}, which the event does not name")
+        return self
+
+
+class Created(_Event):
+    """A new person, with a name, made of subjects that are nobody's yet.
+
+    `same_name` says that another person bears the name and that this is meant.
+    """
+
+    kind: Literal["name"] = "name"
+    person_id: Uuid
+    name: Name
+    subjects: Subjects
+    same_name: bool = False
+
+
+class Renamed(_Event):
+    """Another name for a person."""
+
+    kind: Literal["rename"] = "rename"
+    person_id: Uuid
+    name: Name
+    same_name: bool = False
+
+
+class Confirmed(_Event):
+    """Subjects belong to a person (must-link)."""
+
+    kind: Literal["confirm"] = "confirm"
+    person_id: Uuid
+    subjects: Subjects
+    origin: Origin = "human"
+
+
+class Rejected(_Event):
+    """Subjects do not belong to a person: a cannot-link for ever; it also takes them off them."""
+
+    kind: Literal["reject"] = "reject"
+    person_id: Uuid
+    subjects: Subjects
+
+
+class SuggestionRejected(_Event):
+    """A suggestion was declined: weaker than a rejection, it may come back on new evidence.
+
+    Attributes:
+        evidence: the suggestion's score at that time.
+    """
+
+    kind: Literal["suggestion_rejected"] = "suggestion_rejected"
+    person_id: Uuid
+    subjects: Subjects
+    evidence: Number
+
+
+class Merged(_Event):
+    """A person is another one: everything of `person_id` becomes `into`'s."""
+
+    kind: Literal["merge"] = "merge"
+    person_id: Uuid
+    into: Uuid
+
+
+class Split(_Event):
+    """Subjects of a person are another, new person; the two parts must never be one again."""
+
+    kind: Literal["split"] = "split"
+    person_id: Uuid
+    subjects: Subjects
+    new_person_id: Uuid
+    new_name: Name | None = None
+    same_name: bool = False
+
+
+class Moved(_Event):
+    """Subjects of a person belong to another one. It is no rejection of the first."""
+
+    kind: Literal["move"] = "move"
+    person_id: Uuid
+    to: Uuid
+    subjects: Subjects
+
+
+class Hidden(_Event):
+    """A person is not to be listed."""
+
+    kind: Literal["hide"] = "hide"
+    person_id: Uuid
+
+
+class Unhidden(_Event):
+    """A person is to be listed again."""
+
+    kind: Literal["unhide"] = "unhide"
+    person_id: Uuid
+
+
+class NotAFace(_Event):
+    """Subjects are no faces; it also takes them off their person."""
+
+    kind: Literal["not_a_face"] = "not_a_face"
+    subjects: Subjects
+
+
+class Ignored(_Event):
+    """Subjects are faces that nobody wants to know about; it also takes them off their person."""
+
+    kind: Literal["ignore"] = "ignore"
+    subjects: Subjects
+
+
+class CoverSet(_Event):
+    """The picture that stands for a person.
+
+    Attributes:
+        subjects: the one subject of the person that it shows.
+        face_id: which of the subject's faces; None: its best one.
+    """
+
+    kind: Literal["set_cover"] = "set_cover"
+    person_id: Uuid
+    subjects: Annotated[Subjects, Field(max_length=1)]
+    face_id: str | None = Field(default=None, pattern=r"^\d{6,}-\d+$")
+
+
+class Undone(_Event):
+    """An event is as if it had never been; undoing the undo brings it back."""
+
+    kind: Literal["undo"] = "undo"
+    event_id: Uuid
+
+
+class Renumbered(_Event):
+    """Not a decision: videos were processed anew, and their subjects have other names now.
+
+    Attributes:
+        renames: (old, new) subjects, sorted; subjects in neither list keep their names.
+        not_found: subjects that no face of the new processing matches, sorted.
+    """
+
+    kind: Literal["renumber"] = "renumber"
+    renames: tuple[tuple[SubjectId, SubjectId], ...] = ()
+    not_found: tuple[SubjectId, ...] = ()
+
+    @model_validator(mode="after")
+    def _is_a_mapping(self) -> Self:
+        old = [pair[0] for pair in self.renames]
+        if old != sorted(set(old)) or list(self.not_found) != sorted(set(self.not_found)):
+            raise ValueError("renames and subjects not found must be sorted, each subject once")
+        if both := sorted(set(old) & set(self.not_found)):
+            raise ValueError(f"{', '.join(both)} cannot be both found and not found")
+        return self
+
+
+Event = (
+    Created
+    | Renamed
+    | Confirmed
+    | Rejected
+    | SuggestionRejected
+    | Merged
+    | Split
+    | Moved
+    | Hidden
+    | Unhidden
+    | NotAFace
+    | Ignored
+    | CoverSet
+    | Undone
+    | Renumbered
+)
+EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="kind")])
+"""Reads any event by its `kind`."""
+
+
+def why_invalid(error: ValidationError) -> str:
+    """One sentence about what is wrong with an event's fields."""
+    first = error.errors(include_url=False, include_context=False)[0]
+    place = ".".join(str(part) for part in first["loc"][1:])
+    text = first["msg"].removeprefix("Value error, ").rstrip(".")
+    return f"{place}: {text}." if place else f"{text[:1].upper()}{text[1:]}."

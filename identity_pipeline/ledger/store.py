@@ -1,0 +1,222 @@
+"""The file of events: append-only JSON lines, durable before a command returns, for many writers.
+
+Each line is one event with sorted keys and the SHA-256 of the line before it, so a changed or
+missing line is noticed. A head beside the file says how many events were acknowledged, so a missing
+end is noticed too. Writers take turns by a lock; readers never wait.
+
+A crash in the middle of an append leaves a last line without its end, which nobody was told about:
+readers pass over it and the next writer cuts it off. Any other damage is an error.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from identity_pipeline.ledger import events as ev
+from identity_pipeline.ledger.commands import Command, Planned
+from identity_pipeline.ledger.errors import DamagedLedgerError, LedgerError, RefusedError
+from identity_pipeline.ledger.replay import History
+from identity_pipeline.storage import atomic
+from identity_pipeline.storage.layout import Layout
+
+FIRST = "0" * 64
+"""What the first line has in the place of a digest."""
+
+
+@dataclass(frozen=True)
+class _Contents:
+    """What a reading of the file found.
+
+    Attributes:
+        history: all whole events.
+        size: bytes up to the end of the last whole line.
+        head: digest of the last whole line.
+    """
+
+    history: History
+    size: int
+    head: str
+
+
+@dataclass(frozen=True)
+class LedgerStore:
+    """The ledger of one data folder."""
+
+    layout: Layout
+
+    @property
+    def path(self) -> Path:
+        """The file of events."""
+        return self.layout.ledger
+
+    @property
+    def head_path(self) -> Path:
+        """The record of what was acknowledged: number and digest of the last line."""
+        return self.path.with_name("head.json")
+
+    @property
+    def lock_path(self) -> Path:
+        """An empty file on which writers lock."""
+        return self.path.with_name("lock")
+
+    def history(self) -> History:
+        """All events; waits for nobody.
+
+        Raises:
+            DamagedLedgerError: a line was changed, is missing, or is no event.
+        """
+        return self._read().history
+
+    def preview(self, command: Command) -> Planned:
+        """What a command would do now; nothing is written."""
+        return command(self.history())
+
+    def commit(self, command: Command) -> Planned:
+        """Runs a command on the newest history and appends its event, durably.
+
+        Nothing is written when the command or the check of its event raises.
+
+        Raises:
+            RefusedError: the event contradicts the ledger.
+            DamagedLedgerError: see `history`.
+        """
+        with self._locked():
+            contents = self._read()
+            planned = command(contents.history)
+            if planned.history.events[:-1] != contents.history.events:
+                raise RefusedError("The command was built on another history; build it anew.")
+            longer = contents.history.after(planned.event)
+            line = encode(planned.event, contents.head)
+            self._append(contents.size, line)
+            self._note_head(longer.next_seq - 1, line)
+        return planned
+
+    # reading -----------------------------------------------------------------------------------
+
+    def _read(self) -> _Contents:
+        """Reads the file; damage counts only when a second reading finds the same bytes.
+
+        A reader may see half of a writer's cut and append, which are two steps.
+        """
+        acknowledged, data = self._acknowledged(), self._bytes()
+        while True:
+            try:
+                return self._parsed(acknowledged, data)
+            except DamagedLedgerError:
+                before = acknowledged, data
+                acknowledged, data = self._acknowledged(), self._bytes()
+                if (acknowledged, data) == before:
+                    raise
+
+    def _bytes(self) -> bytes:
+        return self.path.read_bytes() if self.path.is_file() else b""
+
+    def _acknowledged(self) -> tuple[int, str]:
+        if not self.head_path.is_file():
+            return 0, FIRST
+        try:
+            head = json.loads(self.head_path.read_bytes())
+            return int(head["seq"]), str(head["sha256"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise LedgerError(
+                f"{self.head_path} is damaged; remove it if {self.path.name} is known to be whole."
+            ) from error
+
+    def _parsed(self, acknowledged: tuple[int, str], data: bytes) -> _Contents:
+        events, head, digests = [], FIRST, [FIRST]
+        size = data.rfind(b"\n") + 1
+        for number, line in enumerate(data[:size].split(b"\n")[:-1], start=1):
+            events.append(self._event(number, line, head))
+            head = digest(line)
+            digests.append(head)
+        seq, expected = acknowledged
+        if seq >= len(digests):
+            why = f"{seq} events were acknowledged, {len(events)} are there"
+            raise DamagedLedgerError(self.path, len(digests), why)
+        if digests[seq] != expected:
+            raise DamagedLedgerError(self.path, seq, "it is not the line that was acknowledged")
+        return _Contents(History(tuple(events)), size, head)
+
+    def _event(self, number: int, line: bytes, previous: str) -> ev.Event:
+        try:
+            record = json.loads(line)
+            named = record.pop("previous")
+            event = ev.EVENT.validate_python(record)
+        except ValidationError as error:
+            raise DamagedLedgerError(self.path, number, _lower(ev.why_invalid(error))) from error
+        except (ValueError, KeyError, AttributeError, TypeError) as error:
+            raise DamagedLedgerError(self.path, number, "it is no event") from error
+        if named != previous:
+            why = f"it does not follow line {number - 1}, which was changed or is missing"
+            raise DamagedLedgerError(self.path, number, why)
+        if event.seq != number:
+            raise DamagedLedgerError(self.path, number, f"it is numbered {event.seq}")
+        return event
+
+    # writing -----------------------------------------------------------------------------------
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        folder = self.path.parent
+        if not folder.is_dir():
+            folder.mkdir(parents=True, exist_ok=True)
+            atomic.flush(folder.parent)
+        with self.lock_path.open("ab") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # released when the file is closed, also by a kill
+            yield
+
+    def _append(self, size: int, line: bytes) -> None:
+        """Appends after the last whole line; whatever goes wrong, the file is as before."""
+        new = not self.path.exists()
+        with self.path.open("ab", buffering=0) as stream:
+            if stream.tell() != size:
+                stream.truncate(size)
+            try:
+                _write_all(stream.fileno(), line)
+                os.fsync(stream.fileno())
+            except BaseException:
+                stream.truncate(size)
+                os.fsync(stream.fileno())
+                raise
+        if new:
+            atomic.flush(self.path.parent)
+
+    def _note_head(self, seq: int, line: bytes) -> None:
+        try:
+            atomic.write_json(self.head_path, {"seq": seq, "sha256": digest(line[:-1])})
+        except OSError as error:
+            raise LedgerError(
+                f"Event {seq} is stored, but {self.head_path} could not be written ({error}); mend "
+                "that and do not repeat the command."
+            ) from error
+
+
+def encode(event: ev.Event, previous: str) -> bytes:
+    """The line of an event, with its newline: JSON with sorted keys."""
+    record: dict[str, Any] = {**event.model_dump(mode="json"), "previous": previous}
+    return (json.dumps(record, sort_keys=True, ensure_ascii=False) + "\n").encode()
+
+
+def digest(line: bytes) -> str:
+    """SHA-256 of a line without its newline."""
+    return hashlib.sha256(line).hexdigest()
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
+def _lower(sentence: str) -> str:
+    return sentence[:1].lower() + sentence[1:].rstrip(".")
