@@ -25,6 +25,10 @@ Selection = Literal["eom", "leaf"]
 NEAREST = 1e-4
 """Smaller distances count as this one (cosine 0.999999995): hdbscan divides by them."""
 
+JUST_BEYOND = 1.000001
+"""Components are joined so little beyond the bound: at the bound itself a component whose links
+all lie there would have no stability, and hdbscan would take the join for the cluster."""
+
 
 def hdbscan_labels(
     links: Links,
@@ -55,27 +59,37 @@ def hdbscan_labels(
     """
     core = core_distances(links, min_samples)
     reach = np.maximum(np.maximum(core[links.left], core[links.right]), links.distance)
-    finite = np.isfinite(reach)
-    reach = np.maximum(reach[finite], NEAREST)
-    left, right = links.left[finite], links.right[finite]
-    n = links.n
-    if bound is not None:  # a far cluster besides, so that no real component is the root of the tree
-        far = np.arange(n, n + min_cluster_size, dtype=np.int32)
+    usable = np.isfinite(reach)
+    reach = np.maximum(reach[usable], NEAREST)
+    left, right = links.left[usable], links.right[usable]
+    inside = _in_large_component(links.n, left, right, min_cluster_size)
+    large = np.flatnonzero(inside)
+    labels = np.full(links.n, -1, dtype=np.int64)
+    if not len(large):
+        return labels
+    n = len(large)
+    position = np.cumsum(inside) - 1
+    reach = reach[inside[left]]
+    left, right = position[left[inside[left]]], position[right[inside[left]]]
+    beyond = np.inf
+    if bound is not None:
+        # A far cluster besides, so that no real component is the root of the tree.
+        far = np.arange(n, n + min_cluster_size)
         left, right = np.append(left, far[:-1]), np.append(right, far[1:])
         reach = np.append(reach, np.full(len(far) - 1, bound))
         n += len(far)
-    if n < max(2, min_cluster_size):
-        return np.full(links.n, -1, dtype=np.int64)
-    tree = label(_spanning_tree(n, left, right, reach, np.inf if bound is None else bound))
+        beyond = bound * JUST_BEYOND
+    tree = label(_spanning_tree(n, left, right, reach, beyond))
     condensed = condense_tree(tree, min_cluster_size)
-    labels, _, _ = get_clusters(
+    found, _, _ = get_clusters(
         condensed,
         compute_stability(condensed),
         cluster_selection_method=selection,
         allow_single_cluster=False,
         cluster_selection_epsilon=epsilon,
     )
-    return in_order_of_appearance(labels[: links.n])
+    labels[large] = found[: len(large)]
+    return in_order_of_appearance(labels)
 
 
 def dbscan_labels(links: Links, *, distance: float, min_samples: int) -> NDArray[np.int64]:
@@ -103,6 +117,21 @@ def core_distances(links: Links, min_samples: int) -> NDArray[np.float64]:
     return core
 
 
+def _in_large_component(
+    n: int, left: NDArray[np.int32], right: NDArray[np.int32], size: int
+) -> NDArray[np.bool_]:
+    """Whether each item is in a component of at least `size`.
+
+    The others are noise, and must not reach the tree: joined there, two of them would look like a
+    cluster.
+    """
+    if n == 0:
+        return np.zeros(0, dtype=bool)
+    graph = coo_array((np.ones(len(left)), (left, right)), shape=(n, n))
+    component = connected_components(graph, directed=False)[1]
+    return np.bincount(component)[component] >= size
+
+
 def _symmetric(
     n: int, left: NDArray[np.int32], right: NDArray[np.int32], value: NDArray[np.float64]
 ) -> csr_array:
@@ -113,8 +142,8 @@ def _symmetric(
 
 def _spanning_tree(
     n: int,
-    left: NDArray[np.int32],
-    right: NDArray[np.int32],
+    left: NDArray[np.int64],
+    right: NDArray[np.int64],
     distance: NDArray[np.float64],
     beyond: float,
 ) -> NDArray[np.float64]:
