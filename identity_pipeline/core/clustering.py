@@ -30,6 +30,15 @@ SMALL = 2048
 """Up to so many items HDBSCAN sees every link above the floor instead of the nearest alone."""
 
 
+def merge_far(tracks: int, settings: ClusterSettings) -> float:
+    """The false-accept rate at which the merge floor of a library of this many tracks is read.
+
+    Every track meets all others: at one rate, false links grow with the library. So the rate is
+    what keeps the expected number of false links of one track.
+    """
+    return min(settings.merge_far_max, settings.merge_false_links / max(1, tracks - 1))
+
+
 def cluster_vectors(
     keys: Sequence[str],
     vectors: NDArray[np.floating],

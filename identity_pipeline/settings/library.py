@@ -20,11 +20,19 @@ class ClusterSettings(Group):
         unit="name",
         source=f"TODO {MEASURED}",
     )
-    merge_far: float = tunable(
-        1e-3,
-        "The merge floor is the cosine that this share of pairs of different people reaches.",
-        unit="share of impostor pairs",
+    merge_false_links: float = tunable(
+        0.03,
+        "The merge floor is the cosine at which a track expects so many links to other people; "
+        "the false-accept rate follows from the size of the library.",
+        unit="links per track",
         source=f"TODO {MEASURED}",
+        gt=0,
+    )
+    merge_far_max: float = tunable(
+        1e-2,
+        "Largest false-accept rate of the merge floor, for very small libraries.",
+        unit="share of impostor pairs",
+        source="design: the rate of the exclude threshold",
         gt=0,
         lt=1,
     )
