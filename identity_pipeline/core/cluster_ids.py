@@ -137,9 +137,7 @@ def _best_pairs(
         preferred = gain.copy()
         preferred[r, c] -= TIE_PREFERENCE * late
         chosen = zip(*linear_sum_assignment(preferred, maximize=True), strict=True)
-        pairs += [
-            (int(some_rows[i]), int(some_columns[j])) for i, j in chosen if gain[i, j] > 0
-        ]
+        pairs += [(int(some_rows[i]), int(some_columns[j])) for i, j in chosen if gain[i, j] > 0]
     return pairs
 
 

@@ -96,8 +96,8 @@ def _figures(
     groups: NDArray[np.int64], people: NDArray[np.int64], shape: tuple[int, int]
 ) -> dict[str, float | None]:
     table = coo_array((np.ones(len(groups)), (groups, people)), shape=shape).tocsr().tocoo()
-    shared = table.data
-    in_group, of_person = np.bincount(groups), np.bincount(people)
+    shared = table.data.astype(np.float64)
+    in_group, of_person = (np.bincount(x).astype(np.float64) for x in (groups, people))
     precision = float((shared**2 / in_group[table.row]).sum() / len(groups))
     recall = float((shared**2 / of_person[table.col]).sum() / len(groups))
     right = _pairs(shared)
@@ -110,7 +110,7 @@ def _figures(
     }
 
 
-def _pairs(sizes: NDArray[np.number]) -> float:
+def _pairs(sizes: NDArray[np.float64]) -> float:
     return float((sizes * (sizes - 1) / 2).sum())
 
 

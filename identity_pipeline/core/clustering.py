@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from identity_pipeline.core.agglomeration import TIE_DECIMALS, agglomerate
+from identity_pipeline.core.agglomeration import agglomerate
 from identity_pipeline.core.constraints import (
     Constraints,
     Pair,
@@ -23,7 +22,7 @@ from identity_pipeline.core.constraints import (
     in_order_of_appearance,
 )
 from identity_pipeline.core.neighbours import Links, distance_of, find_links
-from identity_pipeline.core.vectors import Matrix, check_unit, to_matrix
+from identity_pipeline.core.vectors import Matrix, check_unit
 from identity_pipeline.settings import ClusterSettings
 
 SMALL = 2048
@@ -78,7 +77,7 @@ def cluster_vectors(
     matrix = check_unit(vectors, "template")
     if not np.array_equal(order, np.arange(len(order))):
         matrix = matrix[order]
-    constraints = constraints_of([keys[i] for i in order], together, apart)
+    constraints = constraints_of([keys[i] for i in order.tolist()], together, apart)
     labels = np.empty(len(keys), dtype=np.int64)
     labels[order] = _labels(matrix, floor, settings, constraints)
     return labels

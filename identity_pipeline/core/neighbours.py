@@ -24,6 +24,9 @@ spare and then measured in float64."""
 MEASURED_AT_ONCE = 8192
 """Pairs whose difference is formed at once: 32 MB of float64 at 512 dimensions."""
 
+SPARE_PAIRS = 1_000_000
+"""Pairs kept, besides a few times those of the result, before they are thinned out."""
+
 Indices = NDArray[np.int32]
 
 
@@ -112,8 +115,7 @@ class _Found:
         self._least = np.full(n, floor, dtype=np.float32)
         self._parts: list[tuple[Indices, Indices, NDArray[np.float32]]] = []
         self._count = 0
-        # Beyond this the pairs are thinned out: a few times what is kept at the end.
-        self._budget = 4 * n * (neighbours or 0) + 1_000_000
+        self._budget = 4 * n * (neighbours or 0) + SPARE_PAIRS
 
     def take(self, tile: Matrix, top: int, start: int) -> None:
         """Keeps what matters of the product of rows from `top` with columns from `start`."""

