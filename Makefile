@@ -50,8 +50,9 @@ dev: venv  ## Start the Dagster UI on http://127.0.0.1:3000; drop videos into da
 	$(BIN)/dagster instance concurrency set gpu 1
 	$(BIN)/dg dev --host 127.0.0.1 --port 3000
 
-bench: venv  ## Measure the pipeline against its bare parts.
+bench: venv  ## Measure the pipeline against its bare parts, and grouping by size.
 	$(BIN)/python -m identity_pipeline_tests.benchmarks.bench_video
+	$(BIN)/python -m identity_pipeline_tests.benchmarks.bench_clustering
 
 clean:  ## Remove the environment; data stays.
 	rm -rf $(VENV) *.egg-info

@@ -26,6 +26,7 @@ from pydantic_settings import (
 )
 
 from identity_pipeline.settings.curating import ExportSettings, SelectionSettings
+from identity_pipeline.settings.library import ClusterSettings
 from identity_pipeline.settings.observing import (
     BucketSettings,
     QualitySettings,
@@ -47,6 +48,7 @@ __all__ = [
     "ENVIRONMENT_PREFIX",
     "SETTINGS_FILE_VARIABLE",
     "BucketSettings",
+    "ClusterSettings",
     "CropSettings",
     "ExportSettings",
     "IngestSettings",
@@ -87,6 +89,7 @@ class Settings(BaseSettings):
     stability: StabilitySettings = StabilitySettings()
     selection: SelectionSettings = SelectionSettings()
     export: ExportSettings = ExportSettings()
+    cluster: ClusterSettings = ClusterSettings()
 
     @model_validator(mode="after")
     def _edges_ascend(self) -> Settings:

@@ -1,5 +1,6 @@
 """Measurements, run by hand or by `make bench`, never as tests.
 
-`bench_video` measures speed, `bench_memory` peak memory, `sharpness` what the settings' sharpness
+`bench_video` measures speed, `bench_memory` peak memory, `bench_clustering` grouping by size,
+`cluster_methods` which way of grouping suits small groups, `sharpness` what the settings' sharpness
 floors rest on. Each explains its options with `--help`.
 """

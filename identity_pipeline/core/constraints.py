@@ -1,0 +1,110 @@
+"""What people and pictures say about pairs of tracks: must be one person, must be two.
+
+Two faces in one frame are two people. A curator's decisions count as much. Both kinds are pairs
+of items by index; what contradicts itself is refused, never resolved in silence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+Pair = tuple[str, str]
+
+
+class ContradictoryLinksError(ValueError):
+    """Two tracks must be one person and must be two."""
+
+
+@dataclass(frozen=True)
+class Constraints:
+    """Constraints on n items.
+
+    Attributes:
+        atom: (N,) number of the group of items that must stay together, from 0 in the order of
+            the first member; a group of one is the usual case.
+        forbidden: for each atom, the atoms that must not be in its cluster.
+        linked: (N,) whether a must-link names the item.
+    """
+
+    atom: NDArray[np.int64]
+    forbidden: tuple[frozenset[int], ...]
+    linked: NDArray[np.bool_]
+
+
+def shared_frame_pairs(tracks: pl.DataFrame) -> list[Pair]:
+    """Pairs of tracks of one video that have a face in the same frame, sorted.
+
+    Args:
+        tracks: table with track_key, video_id and frames (list of frame indices).
+    """
+    pairs: list[Pair] = []
+    crowded = tracks.filter(pl.len().over("video_id") > 1)
+    for (_,), video in crowded.sort("track_key").group_by("video_id", maintain_order=True):
+        frames = [set(row) for row in video["frames"].to_list()]
+        keys = video["track_key"].to_list()
+        pairs += [
+            (keys[i], keys[j])
+            for i, j in combinations(range(len(keys)), 2)
+            if not frames[i].isdisjoint(frames[j])
+        ]
+    return sorted(pairs)
+
+
+def constraints_of(
+    keys: Sequence[str], together: Iterable[Pair] = (), apart: Iterable[Pair] = ()
+) -> Constraints:
+    """Constraints on the items of these keys.
+
+    Pairs that name a key which is not there are left out: the ledger knows tracks of videos that
+    are not in the library at present.
+
+    Raises:
+        ContradictoryLinksError: two items that must be apart are, perhaps through others, linked.
+        ValueError: an item is to be apart from itself.
+    """
+    index = {key: i for i, key in enumerate(keys)}
+    n = len(keys)
+    must = [(index[a], index[b]) for a, b in together if a in index and b in index]
+    atom = _atoms(n, must)
+    linked = np.zeros(n, dtype=bool)
+    linked[[i for pair in must for i in pair if pair[0] != pair[1]]] = True
+    forbidden: list[set[int]] = [set() for _ in range(int(atom.max(initial=-1)) + 1)]
+    for a, b in apart:
+        if a == b:
+            raise ValueError(f"{a} cannot be apart from itself; take that decision back.")
+        if a not in index or b not in index:
+            continue
+        i, j = int(atom[index[a]]), int(atom[index[b]])
+        if i == j:
+            raise ContradictoryLinksError(
+                f"{a} and {b} must be two people (they share a frame, or were set apart) and were "
+                "also said to be one person; undo one of the two decisions."
+            )
+        forbidden[i].add(j)
+        forbidden[j].add(i)
+    return Constraints(atom, tuple(frozenset(f) for f in forbidden), linked)
+
+
+def _atoms(n: int, pairs: list[tuple[int, int]]) -> NDArray[np.int64]:
+    if not pairs:
+        return np.arange(n, dtype=np.int64)
+    left, right = np.array(pairs).T
+    graph = coo_array((np.ones(len(pairs)), (left, right)), shape=(n, n))
+    return in_order_of_appearance(connected_components(graph, directed=False)[1])
+
+
+def in_order_of_appearance(labels: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Labels (N,) renumbered from 0 in the order of their first item; -1 stays -1."""
+    values, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
+    number = np.full(len(values), -1, dtype=np.int64)
+    real = np.flatnonzero(values >= 0)
+    number[real[np.argsort(first[real])]] = np.arange(len(real))
+    return number[inverse]

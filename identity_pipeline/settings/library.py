@@ -1,0 +1,112 @@
+"""Settings of the identity library: how unknown people are grouped."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import model_validator
+
+from identity_pipeline.settings.base import Group, tunable
+
+MEASURED = "identity_pipeline_tests/benchmarks/cluster_methods.py"
+
+
+class ClusterSettings(Group):
+    """Grouping of the tracks of unknown people."""
+
+    method: Literal["agglomerative", "hdbscan", "dbscan"] = tunable(
+        "agglomerative",
+        "How tracks are grouped: average linkage, HDBSCAN or DBSCAN, each above the merge floor.",
+        unit="name",
+        source="synthetic libraries of a theme park's shape, three spaces: average linkage at FAR "
+        "5e-4 and hdbscan at 2e-4 reach B-cubed precision 0.99 at equal recall (0.84); average "
+        f"linkage bears a floor that is too low better ({MEASURED})",
+    )
+    merge_false_links: float = tunable(
+        0.05,
+        "The merge floor is the cosine at which a track expects so many links to other people; "
+        "the false-accept rate follows from the size of the library.",
+        unit="links per track",
+        source="FAR 5e-4 in synthetic libraries of 106 tracks: B-cubed precision 0.99 in three "
+        f"spaces, look-alikes included ({MEASURED})",
+        gt=0,
+    )
+    merge_far_max: float = tunable(
+        1e-2,
+        "Largest false-accept rate of the merge floor, for very small libraries.",
+        unit="share of impostor pairs",
+        source="design: the rate of the exclude threshold",
+        gt=0,
+        lt=1,
+    )
+    merge_cos: float | None = tunable(
+        None,
+        "Pins the merge floor instead of calibrating it; no link below it is ever used.",
+        unit="cosine",
+        source="unset: read from the calibration of the embedding space",
+        ge=-1,
+        le=1,
+    )
+    min_cluster_size: int = tunable(
+        2,
+        "Groups of fewer tracks are noise.",
+        unit="tracks",
+        source="design: most people ride a few times; three or more would hide couples of tracks",
+        ge=2,
+    )
+    min_samples: int = tunable(
+        1,
+        "Neighbours, besides itself, that make a track dense (hdbscan, dbscan).",
+        unit="tracks",
+        source="design: who rides twice has one neighbour",
+        ge=1,
+    )
+    hdbscan_selection: Literal["eom", "leaf"] = tunable(
+        "eom",
+        "HDBSCAN's choice of clusters: excess of mass, or the leaves of the tree.",
+        unit="name",
+        source="default of hdbscan",
+    )
+    hdbscan_epsilon_cos: float | None = tunable(
+        None,
+        "HDBSCAN takes no cluster apart above this cosine.",
+        unit="cosine",
+        source="unset, as in hdbscan",
+        ge=-1,
+        le=1,
+    )
+    neighbours: int = tunable(
+        32,
+        "Nearest neighbours kept per track by hdbscan in a library of more than 2048 tracks.",
+        unit="tracks",
+        source="earlier measurement: partition of the exact one to ARI 0.999 (synthetic, 5-50 k)",
+        ge=2,
+    )
+    max_links: int = tunable(
+        20_000_000,
+        "More pairs above the merge floor than this are refused (agglomerative, dbscan).",
+        unit="pairs",
+        source="memory: about 1 GB while they are sorted",
+        ge=1,
+    )
+    tile_mb: int = tunable(
+        64,
+        "Memory of one tile of the product of all tracks with all.",
+        unit="MB",
+        source="earlier measurement: 64 to 128 MB are equally fast",
+        ge=1,
+    )
+    carry_jaccard: float = tunable(
+        0.5,
+        "A cluster keeps its id when it shares this much of its known tracks with the old one.",
+        unit="Jaccard index",
+        source="design: over a half, at most one old cluster can claim a new one",
+        gt=0,
+        le=1,
+    )
+
+    @model_validator(mode="after")
+    def _core_distance_within_neighbours(self) -> ClusterSettings:
+        if self.min_samples > self.neighbours:
+            raise ValueError("cluster.min_samples must not exceed cluster.neighbours")
+        return self

@@ -1,0 +1,196 @@
+"""Grouping unit vectors with known truth: seconds, peak memory above the vectors, B-cubed.
+
+Side by side with what one would call today: `hdbscan.HDBSCAN` and scikit-learn's brute force.
+Each case runs in a process of its own. The vectors are people of 1 to 30 templates each in 512
+dimensions; the merge floor is that of the settings for the size.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+from scipy.stats import norm
+
+from identity_pipeline.core.cluster_metrics import cluster_metrics
+from identity_pipeline.core.clustering import cluster_vectors, merge_far
+from identity_pipeline.settings import ClusterSettings
+from identity_pipeline_tests.benchmarks.memory import Peaks, peak_mb
+from identity_pipeline_tests.benchmarks.timing import measured
+from identity_pipeline_tests.synthetic_people import STRONG, Library, crowd
+
+MODULE = "identity_pipeline_tests.benchmarks.bench_clustering"
+OURS = ("hdbscan", "agglomerative", "dbscan")
+RIVALS = ("hdbscan.HDBSCAN", "sklearn brute")
+TARGETS = {50_000: (30.0, 512.0), 100_000: (120.0, None)}
+MILLION = 1_000_000
+Labels = NDArray[np.integer]
+
+
+def floor_for(n: int) -> float:
+    """The cosine that pairs of different people reach as often as the settings allow at n.
+
+    Cosines of the synthetic people are as good as normal; the rate is too small to be counted.
+    """
+    other = crowd(np.random.default_rng(7), 3000, STRONG, most=1)
+    cosines = (other.vectors @ other.vectors.T)[np.triu_indices(3000, 1)]
+    rate = merge_far(n, ClusterSettings())
+    return float(cosines.mean() + cosines.std() * norm.isf(rate))
+
+
+def _runner(method: str, library: Library, floor: float) -> Callable[[], Labels]:
+    if method in OURS:
+        settings = ClusterSettings.model_validate({"method": method})
+        keys = library.keys
+        return lambda: cluster_vectors(keys, library.vectors, floor, settings)
+    if method == "hdbscan.HDBSCAN":
+        from hdbscan import HDBSCAN
+
+        return lambda: HDBSCAN(min_cluster_size=2).fit_predict(library.vectors)
+    from sklearn.cluster import HDBSCAN as Brute  # noqa: N811 - two libraries, one name
+
+    brute = Brute(min_cluster_size=2, algorithm="brute", copy=True)
+    return lambda: brute.fit_predict(library.vectors)
+
+
+def run_case(method: str, n: int) -> dict[str, Any]:
+    """One case in this process, after a small one that loads and warms everything."""
+    floor = floor_for(n)
+    _runner(method, crowd(np.random.default_rng(1), 500, STRONG), floor)()
+    library = crowd(np.random.default_rng(0), n, STRONG)
+    run = _runner(method, library, floor)
+    peaks = Peaks()
+    peaks.end("before")
+    before = peak_mb()
+    with measured() as took:
+        labels = run()
+    above = peak_mb() - before
+    truth = library.person.tolist()
+    found = cluster_metrics([None if v < 0 else v for v in labels.tolist()], truth)
+    return {
+        "method": method,
+        "n": n,
+        "floor": floor if method in OURS else None,
+        "wall": took.wall,
+        "cpu": took.cpu,
+        "others": took.others,
+        "above_mb": above,
+        "vectors_mb": library.vectors.nbytes / 2**20,
+        "precision": found.b3_precision,
+        "recall": found.b3_recall,
+        "ari": found.ari,
+        "groups": found.groups,
+        "people": found.people,
+    }
+
+
+def _in_own_process(method: str, n: int) -> dict[str, Any]:
+    command = [sys.executable, "-m", MODULE, "--case", method, "--sizes", str(n)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=False, text=True)
+    if done.returncode:
+        raise click.ClickException(f"{method} at {n} failed; its error is above.")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def _table(cases: list[dict[str, Any]]) -> Table:
+    table = Table(title="Grouping, by size", title_justify="left")
+    table.add_column("method")
+    for name in ("n", "wall s", "CPU s", "others' cores", "MB above vectors", "vectors MB"):
+        table.add_column(name, justify="right")
+    for name in ("floor", "B3 precision", "B3 recall", "ARI", "groups", "people"):
+        table.add_column(name, justify="right")
+    for case in cases:
+        others, floor = case["others"], case["floor"]
+        table.add_row(
+            case["method"],
+            f"{case['n']:,}",
+            f"{case['wall']:.1f}",
+            f"{case['cpu']:.1f}",
+            "-" if others is None else f"{others:.1f}",
+            f"{case['above_mb']:.0f}",
+            f"{case['vectors_mb']:.0f}",
+            "-" if floor is None else f"{floor:.3f}",
+            *(f"{case[name]:.4f}" for name in ("precision", "recall", "ari")),
+            str(case["groups"]),
+            str(case["people"]),
+        )
+    return table
+
+
+def slope(sizes: list[int], values: list[float]) -> tuple[float, float]:
+    """Exponent of the growth, and the value to expect at a million, by least squares of logs."""
+    exponent, offset = np.polyfit(np.log(sizes), np.log(values), 1)
+    return float(exponent), float(np.exp(offset + exponent * np.log(MILLION)))
+
+
+def _verdict(cases: list[dict[str, Any]]) -> list[str]:
+    said = []
+    for case in cases:
+        if case["method"] in OURS and case["n"] in TARGETS:
+            seconds, mb = TARGETS[case["n"]]
+            met = case["wall"] < seconds and (mb is None or case["above_mb"] < mb)
+            others = "" if case["others"] is None else f", others {case['others']:.1f} cores"
+            limit = f"{seconds:.0f} s" + ("" if mb is None else f" and {mb:.0f} MB")
+            said.append(
+                f"{case['method']} at {case['n']:,}: {case['wall']:.1f} s on the clock, "
+                f"{case['cpu']:.1f} CPU s{others}, {case['above_mb']:.0f} MB (target {limit}: {'met' if met else 'MISSED'})."
+            )
+    for method in (*OURS, *RIVALS):
+        # Small sizes are all overhead: the slope is taken from 5,000 on.
+        large = [c for c in cases if c["method"] == method and c["n"] >= 5000]
+        if len({c["n"] for c in large}) < 2:
+            continue
+        sizes = [c["n"] for c in large]
+        exponent, seconds = slope(sizes, [c["cpu"] for c in large])
+        growth, mb = slope(sizes, [max(c["above_mb"], 1.0) for c in large])
+        said.append(
+            f"{method}: CPU seconds grow with n^{exponent:.2f}, memory with n^{growth:.2f}; a "
+            f"million would take {seconds / 3600:.1f} CPU hours and {mb / 1024:.1f} GB above its "
+            f"vectors (extrapolated from {min(sizes):,} to {max(sizes):,})."
+        )
+    return said
+
+
+def _sizes(text: str) -> list[int]:
+    return sorted(int(part) for part in text.split(",") if part)
+
+
+@click.command(help=(__doc__ or "").split("\n\n")[0])
+@click.option("--sizes", default="1000,10000,50000,100000", show_default=True, help="Numbers.")
+@click.option("--methods", default="hdbscan,agglomerative", show_default=True, help="Ours.")
+@click.option("--compare", default="1000,10000", show_default=True, help="Sizes for the others.")
+@click.option("--json", "json_file", type=Path, help="Also write the figures to this file.")
+@click.option("--case", hidden=True, help="Run one case in this process.")
+def main(sizes: str, methods: str, compare: str, json_file: Path | None, case: str | None) -> None:
+    """Measures and prints."""
+    if case:
+        print(json.dumps(run_case(case, int(sizes))))
+        return
+    cases = []
+    for n in _sizes(sizes):
+        for method in methods.split(","):
+            click.echo(f"... {method} at {n}", err=True)
+            cases.append(_in_own_process(method, n))
+    for n in _sizes(compare):
+        for method in RIVALS:
+            click.echo(f"... {method} at {n}", err=True)
+            cases.append(_in_own_process(method, n))
+    console = Console(width=max(150, Console().width))
+    console.print(_table(cases))
+    for line in _verdict(cases):
+        console.print(line)
+    if json_file:
+        json_file.write_text(json.dumps(cases, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""The blocked neighbour graph: the same links as the whole matrix of cosines."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from identity_pipeline.core import neighbours
+from identity_pipeline.core.neighbours import TooManyLinksError, distance_of, find_links
+from identity_pipeline.core.vectors import normalise
+from identity_pipeline_tests.core.builders import MODEST, plane
+
+
+def cloud(seed: int, n: int, people: int) -> NDArray[np.float32]:
+    rng = np.random.default_rng(seed)
+    faces = rng.standard_normal((people, 32))
+    return normalise(faces[rng.integers(0, people, n)] + 0.8 * rng.standard_normal((n, 32)))
+
+
+def naive(vectors: NDArray[np.float32], floor: float, k: int | None) -> set[tuple[int, int]]:
+    exact = vectors.astype(np.float64)
+    cosines = 1 - ((exact[:, None] - exact[None]) ** 2).sum(2) / 2
+    np.fill_diagonal(cosines, -np.inf)
+    near = np.zeros(cosines.shape, dtype=bool)
+    order = np.argsort(-cosines, axis=1, kind="stable")[:, :k]
+    near[np.arange(len(vectors))[:, None], order] = True
+    near = (near | near.T) & (cosines >= floor)
+    return {(int(i), int(j)) for i, j in np.argwhere(np.triu(near))}
+
+
+@pytest.mark.parametrize("k", [None, 1, 5])
+@pytest.mark.parametrize("floor", [-1.0, 0.0, 0.4])
+def test_links_are_those_of_the_whole_matrix(floor: float, k: int | None) -> None:
+    """Tiles of 1 MB hold 512 rows: 700 items need several, on and off the diagonal."""
+    vectors = cloud(3, 700, 40)
+    links = find_links(vectors, floor, neighbours=k, tile_mb=1)
+    found = list(zip(links.left.tolist(), links.right.tolist(), strict=True))
+    assert found == sorted(naive(vectors, floor, k))
+    expected = np.einsum("ij,ij->i", vectors[links.left], vectors[links.right], dtype=np.float64)
+    np.testing.assert_allclose(links.cosine, expected, atol=1e-6)
+
+
+def test_links_that_cannot_be_nearest_any_more_are_thinned_out_on_the_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The result does not depend on how often that happens."""
+    vectors = cloud(4, 900, 30)
+    whole = find_links(vectors, -1.0, neighbours=3)
+    monkeypatch.setattr(neighbours, "SPARE_PAIRS", -10_000)
+    thinned = find_links(vectors, -1.0, neighbours=3, tile_mb=1)
+    np.testing.assert_array_equal(whole.left, thinned.left)
+    np.testing.assert_array_equal(whole.right, thinned.right)
+
+
+@given(st.integers(0, 1000), st.floats(-0.9, 0.9))
+@MODEST
+def test_no_link_is_below_the_floor(seed: int, floor: float) -> None:
+    links = find_links(cloud(seed, 30, 6), floor, neighbours=4)
+    assert np.all(links.cosine >= floor)
+    assert np.all(links.left < links.right)
+
+
+def test_equal_vectors_are_exactly_nothing_apart() -> None:
+    vector = normalise(np.random.default_rng(0).standard_normal((1, 512)))
+    links = find_links(np.repeat(vector, 3, axis=0), 0.9)
+    assert links.distance.tolist() == [0.0, 0.0, 0.0]
+
+
+def test_distance_of_a_cosine() -> None:
+    vectors = np.array([plane(0), plane(60)], np.float32)
+    assert find_links(vectors, 0.0).distance[0] == pytest.approx(distance_of(0.5), abs=1e-6)
+    assert distance_of(1.0) == 0.0
+
+
+def test_a_floor_that_links_everything_is_refused() -> None:
+    with pytest.raises(TooManyLinksError, match="Raise the floor"):
+        find_links(cloud(0, 100, 2), -1.0, max_links=50)
+
+
+@pytest.mark.parametrize("n", [0, 1])
+def test_nothing_and_one_have_no_links(n: int) -> None:
+    assert len(find_links(cloud(0, n, 1), -1.0).left) == 0
