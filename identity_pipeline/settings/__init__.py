@@ -26,6 +26,7 @@ from pydantic_settings import (
 )
 
 from identity_pipeline.settings.curating import ExportSettings, SelectionSettings
+from identity_pipeline.settings.matching import BankSettings, MatchSettings
 from identity_pipeline.settings.observing import (
     BucketSettings,
     QualitySettings,
@@ -46,10 +47,12 @@ ENVIRONMENT_PREFIX = "IDENTITY_PIPELINE__"
 __all__ = [
     "ENVIRONMENT_PREFIX",
     "SETTINGS_FILE_VARIABLE",
+    "BankSettings",
     "BucketSettings",
     "CropSettings",
     "ExportSettings",
     "IngestSettings",
+    "MatchSettings",
     "ModelSettings",
     "PathSettings",
     "QualitySettings",
@@ -87,6 +90,8 @@ class Settings(BaseSettings):
     stability: StabilitySettings = StabilitySettings()
     selection: SelectionSettings = SelectionSettings()
     export: ExportSettings = ExportSettings()
+    match: MatchSettings = MatchSettings()
+    bank: BankSettings = BankSettings()
 
     @model_validator(mode="after")
     def _edges_ascend(self) -> Settings:
@@ -96,6 +101,9 @@ class Settings(BaseSettings):
                 raise ValueError(f"buckets.{name} must ascend, got {edges}")
         if self.export.crop_expand_min > self.export.crop_expand:
             raise ValueError("export.crop_expand_min must not exceed export.crop_expand")
+        rates = (self.match.far_assign, self.match.far_suggest, self.match.far_exclude)
+        if list(rates) != sorted(rates):
+            raise ValueError("match: far_assign <= far_suggest <= far_exclude must hold")
         return self
 
     @classmethod
