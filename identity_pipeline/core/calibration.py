@@ -193,15 +193,14 @@ def choose_impostors(
     """The known impostor pairs, or the cohort where these are too few, or a reason for none."""
     least = settings.tail_fit_min_pairs
     groups = _groups(known)
-    if groups >= least:
-        return _impostors(known, groups, robust=False), None
     cohort = pairs.filter(pl.col("kind") == "cohort")
     tracks = len(set(cohort["left"].to_list()) | set(cohort["right"].to_list()))
-    if settings.cohort and tracks >= least:
-        # Known impostors count among the unknown pairs; the fit ignores the genuine few.
-        together = pl.concat([cohort, known])
-        # Pairs that share a track are not independent: as many groups as there are tracks.
-        return _impostors(together, tracks, robust=True), None
+    if groups < settings.cohort_below and tracks >= least and tracks > groups:
+        # Known impostors count among the unknown pairs; the fit ignores the genuine few. Pairs
+        # that share a track are not independent: as many groups as there are tracks.
+        return _impostors(pl.concat([cohort, known]), tracks, robust=True), None
+    if groups >= least:
+        return _impostors(known, groups, robust=False), None
     return None, (
         f"{groups} pairs of tracks are known to be two people and {tracks} tracks could be "
         f"compared across videos; at least {least} of either are needed"

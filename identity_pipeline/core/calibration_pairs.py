@@ -46,7 +46,7 @@ SAMPLES: Final[Schema] = {
     "space": pl.String,
     "e_id": VECTOR,
 }
-Scores = NDArray[np.float64]
+Scores = NDArray[np.floating]
 
 
 class _Track:
