@@ -98,17 +98,18 @@ def video_pairs(video: VideoTables, settings: MatchSettings) -> pl.DataFrame:
     }
     parts: list[pl.DataFrame] = []
     for own in tracks.values():
-        unit = (own.key, own.key)
+        unit, where = (own.key, own.key), (video.video_id, video.video_id)
         parts += [
-            _table(level, "genuine", "track", unit, (video.video_id,) * 2, scores)
+            _table(level, "genuine", "track", unit, where, scores)
             for level, scores in _genuine(own, settings)
         ]
     for a, b in combinations(sorted(tracks), 2):
         if seen[a].isdisjoint(seen[b]):
             continue
-        unit = (f"{tracks[a].key}|{tracks[b].key}",) * 2
+        pair = f"{tracks[a].key}|{tracks[b].key}"
+        unit, where = (pair, pair), (video.video_id, video.video_id)
         parts += [
-            _table(level, "impostor", "same_frame", unit, (video.video_id,) * 2, scores)
+            _table(level, "impostor", "same_frame", unit, where, scores)
             for level, scores in _impostor(tracks[a], tracks[b], settings.pairs_per_track)
         ]
     return _joined(parts, faces["space"][0])

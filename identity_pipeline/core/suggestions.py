@@ -130,8 +130,9 @@ def build_suggestions(
 
 def has_risen(score: float | None, evidence: float | None, settings: MatchSettings) -> bool:
     """Whether a score lies above the evidence by more than the stated amount."""
-    known = score is not None and evidence is not None
-    return known and score > evidence + settings.suggestion_regrow
+    if score is None or evidence is None:
+        return False
+    return score > evidence + settings.suggestion_regrow
 
 
 def _rejected(

@@ -7,6 +7,7 @@
     data/tables/{asset}/{video_id}.parquet and .manifest.json
     data/crops/{video_id}/part-00000.parquet
     data/output/{video_id}/identity_builder/
+    data/models/identities/{slug}-{uuid}/profile.json
     data/dagster/                      Dagster's own state
 """
 
@@ -66,6 +67,11 @@ class Layout:
     def output(self) -> Path:
         """Exports of all videos."""
         return self.root / "output"
+
+    @property
+    def identities(self) -> Path:
+        """Profiles of people."""
+        return self.root / "models" / "identities"
 
     def registration(self, video_id: str) -> Path:
         """The record of one video."""
