@@ -13,7 +13,14 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from identity_pipeline.core.moments import Moments, check_identity, merge, moments_of
+from identity_pipeline.core.moments import (
+    Moments,
+    check_identity,
+    moments_of,
+    total,
+    with_source,
+    without_source,
+)
 from identity_pipeline.core.stability import medoid
 from identity_pipeline.core.vectors import check_unit, same_space
 
@@ -89,13 +96,9 @@ class IdentityProfile:
 
     @property
     def moments(self) -> Moments | None:
-        """All sources together, merged in the order of their hashes; null without any."""
-        merged: Moments | None = None
-        for source in sorted(self.sources):
-            part = self.sources[source].moments
-            if part is not None:
-                merged = part if merged is None else merge(merged, part)
-        return merged
+        """All sources together; null without any."""
+        parts = {name: source.moments for name, source in self.sources.items()}
+        return total({name: part for name, part in parts.items() if part is not None})
 
     @property
     def embedding_count(self) -> int:
@@ -217,7 +220,7 @@ def enrich(
     )
     grown = replace(
         profile,
-        sources={**profile.sources, new.source: source},
+        sources=with_source(profile.sources, new.source, source),
         sessions=session,
         last_training=today,
         quarantined=tuple(sorted((*profile.quarantined, *kept_out), key=_place)),
@@ -238,7 +241,7 @@ def withdraw(profile: IdentityProfile, source: str) -> IdentityProfile:
         raise ProfileError(f"source {source[:12]} is not in the profile of {profile.name}")
     return replace(
         profile,
-        sources={name: part for name, part in profile.sources.items() if name != source},
+        sources=without_source(profile.sources, source),
         quarantined=tuple(q for q in profile.quarantined if q.source != source),
     )
 
@@ -268,19 +271,19 @@ def _quality(
 def _report(
     action: str, profile: IdentityProfile, added: int, kept_out: tuple[Quarantined, ...]
 ) -> Enrichment:
-    total, session = profile.embedding_count, profile.sessions
+    in_all, session = profile.embedding_count, profile.sessions
     if action == "unchanged":
         message = (
             f"{profile.name}: nothing new, this source is already in the profile "
-            f"({total} in all, session {session})."
+            f"({in_all} in all, session {session})."
         )
     else:
         message = (
-            f"{profile.name}: profile {action}, +{added} new, {total} in all, session {session}."
+            f"{profile.name}: profile {action}, +{added} new, {in_all} in all, session {session}."
         )
     if kept_out:
         message += f" {len(kept_out)} too far from the person: quarantined."
-    return Enrichment(action, added, total, session, kept_out, message)
+    return Enrichment(action, added, in_all, session, kept_out, message)
 
 
 def _place(kept_out: Quarantined) -> tuple[str, str]:

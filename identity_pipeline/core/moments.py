@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from identity_pipeline.core.vectors import check_unit
 
 IDENTITY_TOLERANCE = 1e-9
 Vector = NDArray[np.float64]
+T = TypeVar("T")
 
 
 class MomentsError(ValueError):
@@ -115,12 +117,12 @@ def total(parts: Mapping[str, Moments]) -> Moments | None:
     return merged
 
 
-def with_source(parts: Mapping[str, Moments], source: str, moments: Moments) -> dict[str, Moments]:
+def with_source(parts: Mapping[str, T], source: str, part: T) -> dict[str, T]:
     """The parts with a source; one that is already there stays as it is."""
-    return dict(parts) if source in parts else {**parts, source: moments}
+    return dict(parts) if source in parts else {**parts, source: part}
 
 
-def without_source(parts: Mapping[str, Moments], source: str) -> dict[str, Moments]:
+def without_source(parts: Mapping[str, T], source: str) -> dict[str, T]:
     """The parts as if the source had never been added.
 
     Raises:

@@ -135,7 +135,7 @@ class ProfileStore:
         folder = self.folder(profile.person_id)
         if folder is None:
             person = checked_person_id(profile.person_id)
-            named = self.layout.identities / f"{slug(profile.name)}-{person}"
+            named = self.layout.identities / f"{slug(profile.name, 'person')}-{person}"
             folder = inside(self.layout.identities, named)
         atomic.write_json(folder / PROFILE, to_json(profile))
         return folder / PROFILE
