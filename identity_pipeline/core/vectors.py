@@ -14,6 +14,22 @@ class NotUnitNormError(ValueError):
     """An embedding at a boundary is not of unit length (or not finite)."""
 
 
+class SpaceMismatchError(ValueError):
+    """Vectors of two embedding spaces were about to be compared."""
+
+
+def same_space(*keys: str) -> str:
+    """The one space of all keys.
+
+    Raises:
+        SpaceMismatchError: there is more than one, or none.
+    """
+    spaces = sorted(set(keys))
+    if len(spaces) != 1:
+        raise SpaceMismatchError(f"expected vectors of one embedding space, got {spaces or 'none'}")
+    return spaces[0]
+
+
 def check_unit(vectors: NDArray[np.floating], what: str) -> Matrix:
     """The (N, D) vectors as float32, after asserting that each has norm 1 +- 1e-3.
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from identity_pipeline.core.vectors import SpaceMismatchError, same_space
 
-class SpaceMismatchError(ValueError):
-    """Vectors of two embedding spaces were about to be compared."""
+__all__ = ["EmbeddingSpace", "SpaceMismatchError", "same_space"]
 
 
 @dataclass(frozen=True)
@@ -27,15 +27,3 @@ class EmbeddingSpace:
     def key(self) -> str:
         """What is stored on rows and images: `name@first 12 digits/dimension`."""
         return f"{self.name}@{self.sha256[:12]}/{self.dimension}"
-
-
-def same_space(*keys: str) -> str:
-    """The one space of all keys.
-
-    Raises:
-        SpaceMismatchError: there is more than one, or none.
-    """
-    spaces = sorted(set(keys))
-    if len(spaces) != 1:
-        raise SpaceMismatchError(f"expected vectors of one embedding space, got {spaces or 'none'}")
-    return spaces[0]

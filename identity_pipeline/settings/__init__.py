@@ -27,6 +27,7 @@ from pydantic_settings import (
 
 from identity_pipeline.settings.curating import ExportSettings, SelectionSettings
 from identity_pipeline.settings.library import ClusterSettings
+from identity_pipeline.settings.matching import BankSettings, MatchSettings
 from identity_pipeline.settings.observing import (
     BucketSettings,
     QualitySettings,
@@ -47,11 +48,13 @@ ENVIRONMENT_PREFIX = "IDENTITY_PIPELINE__"
 __all__ = [
     "ENVIRONMENT_PREFIX",
     "SETTINGS_FILE_VARIABLE",
+    "BankSettings",
     "BucketSettings",
     "ClusterSettings",
     "CropSettings",
     "ExportSettings",
     "IngestSettings",
+    "MatchSettings",
     "ModelSettings",
     "PathSettings",
     "QualitySettings",
@@ -90,6 +93,8 @@ class Settings(BaseSettings):
     selection: SelectionSettings = SelectionSettings()
     export: ExportSettings = ExportSettings()
     cluster: ClusterSettings = ClusterSettings()
+    match: MatchSettings = MatchSettings()
+    bank: BankSettings = BankSettings()
 
     @model_validator(mode="after")
     def _edges_ascend(self) -> Settings:
@@ -99,6 +104,9 @@ class Settings(BaseSettings):
                 raise ValueError(f"buckets.{name} must ascend, got {edges}")
         if self.export.crop_expand_min > self.export.crop_expand:
             raise ValueError("export.crop_expand_min must not exceed export.crop_expand")
+        rates = (self.match.far_assign, self.match.far_suggest, self.match.far_exclude)
+        if list(rates) != sorted(rates):
+            raise ValueError("match: far_assign <= far_suggest <= far_exclude must hold")
         return self
 
     @classmethod

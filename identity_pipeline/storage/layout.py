@@ -9,6 +9,7 @@
     data/output/{video_id}/identity_builder/
     data/reports/evaluation/           report.json and index.html
     data/ledger/events.jsonl           every human decision; never deleted, never rewritten
+    data/models/identities/{slug}-{uuid}/profile.json
     data/dagster/                      Dagster's own state
 """
 
@@ -78,6 +79,11 @@ class Layout:
     def ledger(self) -> Path:
         """The file of all human decisions; its lock and its head lie beside it."""
         return self.root / "ledger" / "events.jsonl"
+
+    @property
+    def identities(self) -> Path:
+        """Profiles of people."""
+        return self.root / "models" / "identities"
 
     def registration(self, video_id: str) -> Path:
         """The record of one video."""

@@ -44,11 +44,11 @@ class Registration:
         return next(same, there[0] if there else paths[0])
 
 
-def slug(stem: str) -> str:
-    """A file's stem in lower-case ASCII letters, digits, dashes and underscores."""
+def slug(stem: str, fallback: str = "video") -> str:
+    """A name in lower-case ASCII letters, digits, dashes and underscores."""
     ascii_stem = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode()
     cleaned = re.sub(r"[^a-z0-9_]+", "-", ascii_stem.lower()).strip("-_")
-    return cleaned[:MAX_SLUG].strip("-_") or "video"
+    return cleaned[:MAX_SLUG].strip("-_") or fallback
 
 
 def video_id_for(stem: str, sha256: str) -> str:

@@ -1,0 +1,224 @@
+"""Thresholds named by their false-accept rate, for any number of references and people.
+
+What belongs here: how a threshold follows from what is known of impostor cosines. What does not:
+where those come from (`core.calibration`).
+
+A person with n references is scored by the best of them, so a stranger has n chances: for a rate F
+the single comparison must keep 1 - (1 - F)^(1/n). This takes the n chances for independent; the
+references of one person are not, which makes the threshold strict rather than loose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Final, Literal
+
+import numpy as np
+import polars as pl
+from scipy import stats
+
+NAMES: Final = ("exclude", "suggest", "assign")
+Method = Literal["counted", "tail_fit", "pinned", "default"]
+
+
+@dataclass(frozen=True)
+class ImpostorModel:
+    """What is known of the cosines of two people.
+
+    Attributes:
+        pairs: comparisons.
+        groups: independent pairs of tracks among them.
+        mean: their mean.
+        scale: their standard deviation, widened where the observed tail is heavier than a normal
+            one.
+        dof: degrees of freedom of Student's t: the smaller the evidence, the heavier the tail.
+        top: the largest cosines, descending; empty where single values may not be counted.
+        exceedances: a rate is counted only where so many pairs exceed the threshold.
+    """
+
+    pairs: int
+    groups: int
+    mean: float
+    scale: float
+    dof: float
+    top: tuple[float, ...]
+    exceedances: int
+
+    def threshold(self, far: float, single: float | None = None) -> tuple[float, Method]:
+        """The smallest cosine t with P(impostor >= t) <= rate, and how it was found.
+
+        Counted where enough pairs exceed it; otherwise the upper prediction limit of a normal
+        sample, mean + t(dof, 1 - far) * scale * sqrt(1 + 1/groups), and never below what can
+        still be counted.
+
+        Args:
+            far: the named rate; its Student quantile carries what is not known of the scale.
+            single: the rate of one comparison where several are made (default: `far`). They share
+                the unknown scale, so the distance to the mean grows as a normal quantile does.
+        """
+        single = far if single is None else single
+        index = self._index(single)
+        if index is not None:
+            return self._above(index), "counted"
+        distance = float(stats.t.ppf(1.0 - far, self.dof)) * growth(far, single) * self.scale
+        fitted = self.mean + distance * float(np.sqrt(1.0 + 1.0 / self.groups))
+        if len(self.top) > self.exceedances:
+            fitted = max(fitted, self._above(self.exceedances))
+        return fitted, "tail_fit"
+
+    def _index(self, far: float) -> int | None:
+        index = int(np.floor(far * self.pairs))
+        return index if self.exceedances <= index < len(self.top) else None
+
+    def _above(self, index: int) -> float:
+        return float(np.nextafter(self.top[index], np.inf))
+
+
+def single_rate(far: float, references: int) -> float:
+    """The rate one comparison must keep so that the best of n keeps `far`.
+
+    Raises:
+        ValueError: there is no reference.
+    """
+    if references < 1:
+        raise ValueError("a person without references has no threshold")
+    return float(-np.expm1(np.log1p(-far) / references))
+
+
+def growth(far: float, single: float) -> float:
+    """Normal quantile of a stricter rate over that of the named one."""
+    return float(stats.norm.ppf(1.0 - single) / stats.norm.ppf(1.0 - far))
+
+
+def centroid_cosine(mean_cosine: float, members: int) -> float:
+    """Expected cosine of a vector to the centroid of n others of its person.
+
+    For unit vectors with mean pairwise cosine s: s / sqrt(s + (1 - s) / n). The denominator is the
+    length of their mean; a centroid's cosines are larger than its members' by one over it.
+    """
+    return mean_cosine / float(np.sqrt(mean_cosine + (1.0 - mean_cosine) / members))
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """One named threshold before it knows how many references it guards.
+
+    Attributes:
+        far: false-accept rate per person.
+        default: the setting used while nothing is measured; taken for the quantile of a normal
+            distribution around zero, so that it too grows with the number of references.
+        model: null while too little is known.
+        pinned: a number set by hand; it holds as it stands.
+        reason: why there is no model.
+    """
+
+    far: float
+    default: float
+    model: ImpostorModel | None = None
+    pinned: float | None = None
+    reason: str | None = None
+
+    def at(self, references: int = 1, rate: float | None = None) -> tuple[float, Method]:
+        """The threshold for a person with so many references, and how it was found.
+
+        Args:
+            references: templates and centres of the person, >= 1.
+            rate: a stricter rate than the own.
+        """
+        single = single_rate(min(self.far, rate or self.far), references)
+        if self.pinned is not None:
+            return self.pinned, "pinned"
+        if self.model is not None and self.model.threshold(self.far)[0] < 1.0:
+            return self.model.threshold(self.far, single)
+        # Also where the fitted tail reaches beyond the largest cosine: it knows too little.
+        return self.default * growth(self.far, single), "default"
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """The operating points of one embedding space at one level.
+
+    Attributes:
+        space: its key.
+        level: what is compared: face, probe or template.
+        points: by name.
+        fpir: share of strangers that may be taken for any known person.
+    """
+
+    space: str
+    level: str
+    points: Mapping[str, OperatingPoint]
+    fpir: float = 1.0
+
+    def at(self, name: str, references: int = 1, people: int = 1) -> float:
+        """The threshold of a person with n references among so many people.
+
+        `assign` keeps both its rate per person and the rate over all people; `suggest` is never
+        above `assign`.
+        """
+        if name == "assign":
+            over_all = single_rate(min(self.fpir, 0.5), max(people, 1))
+            return self.points[name].at(references, over_all)[0]
+        value = self.points[name].at(references)[0]
+        return min(value, self.at("assign", references, people)) if name == "suggest" else value
+
+    def pin(self, **values: float) -> Thresholds:
+        """With some points set by hand."""
+        points = dict(self.points)
+        for name, value in values.items():
+            points[name] = replace(points[name], pinned=value)
+        return replace(self, points=points)
+
+
+def thresholds_of(
+    calibration: pl.DataFrame, space: str, level: str, fpir: float, camera: str | None = None
+) -> Thresholds:
+    """The thresholds at rest in the table `CALIBRATION`.
+
+    Args:
+        calibration: the table.
+        space: key of the embedding space.
+        level: face, probe or template.
+        fpir: see `Thresholds`.
+        camera: use this camera's own numbers where it has measured ones.
+
+    Raises:
+        KeyError: the table has no row for the space and level.
+    """
+    rows = calibration.filter(pl.col("space") == space, pl.col("level") == level)
+    points: dict[str, OperatingPoint] = {}
+    for name in NAMES:
+        named = rows.filter(pl.col("name") == name)
+        chosen = named.filter(pl.col("camera").is_null())
+        if camera is not None:
+            own = named.filter(pl.col("camera") == camera, pl.col("threshold").is_not_null())
+            chosen = own if own.height else chosen
+        if not chosen.height:
+            raise KeyError(
+                f"no calibration of {space} at level {level}; calibrate that space first"
+            )
+        points[name] = _point(chosen.row(0, named=True))
+    return Thresholds(space, level, points, fpir)
+
+
+def _point(row: dict[str, object]) -> OperatingPoint:
+    model = None
+    if row["mean"] is not None:
+        model = ImpostorModel(
+            pairs=int(str(row["impostor_pairs"])),
+            groups=int(str(row["impostor_groups"])),
+            mean=float(str(row["mean"])),
+            scale=float(str(row["scale"])),
+            dof=float(str(row["dof"])),
+            top=tuple(row["top"] or ()),  # type: ignore[arg-type]
+            exceedances=int(str(row["exceedances"])),
+        )
+    pinned = row["in_effect"] if row["method"] == "pinned" else None
+    return OperatingPoint(
+        far=float(str(row["far"])),
+        default=float(str(row["default"])),
+        model=model,
+        pinned=None if pinned is None else float(str(pinned)),
+        reason=None if row["reason"] is None else str(row["reason"]),
+    )

@@ -1,0 +1,260 @@
+"""Settings of templates, calibration, the matching of known people, and profiles."""
+
+from __future__ import annotations
+
+from identity_pipeline.settings.base import Group, tunable
+
+
+class MatchSettings(Group):
+    """From the faces of a track to the person it is."""
+
+    template_min_faces: int = tunable(
+        3,
+        "A track with fewer usable faces gives no template.",
+        unit="faces",
+        source="chosen; identity_builder's prototype wants three strict frames",
+        ge=1,
+    )
+    template_thin_cos: float = tunable(
+        0.98,
+        "Of successive faces closer than this only the best counts.",
+        unit="cosine",
+        source="chosen: a standing car must not outvote the ride",
+        ge=0,
+        le=1,
+    )
+    template_weight_floor: float = tunable(
+        0.05,
+        "Least weight of a usable face in its template.",
+        unit="quality",
+        source="chosen: a usable face counts",
+        gt=0,
+        le=1,
+    )
+    genuine_gap_s: float = tunable(
+        1.0,
+        "Two faces of a track that lie farther apart in time are a genuine pair.",
+        unit="s",
+        source="design: label-free calibration from ride physics",
+        ge=0,
+    )
+    pairs_per_track: int = tunable(
+        400,
+        "Face pairs taken from a track, or from two tracks, at most; evenly spread.",
+        unit="pairs",
+        source="chosen: faces of one track tell little more",
+        ge=10,
+    )
+    samples_per_track: int = tunable(
+        8,
+        "Faces of a track kept for comparisons with the tracks of other videos.",
+        unit="faces",
+        source="chosen: faces of one track tell little more",
+        ge=1,
+    )
+    track_pairs_max: int = tunable(
+        200_000,
+        "Pairs of templates used at most; evenly spread.",
+        unit="pairs",
+        source="chosen: 20 false accepts at a rate of 1e-4",
+        ge=100,
+    )
+    far_exclude: float = tunable(
+        1e-2,
+        "False-accept rate of `exclude`: below it two tracks are not the same person.",
+        unit="share of impostor comparisons",
+        source="design",
+        gt=0,
+        lt=0.5,
+    )
+    far_suggest: float = tunable(
+        1e-3,
+        "False-accept rate of `suggest`.",
+        unit="share of impostor comparisons",
+        source="design",
+        gt=0,
+        lt=0.5,
+    )
+    far_assign: float = tunable(
+        1e-4,
+        "False-accept rate of `assign`, per known person.",
+        unit="share of impostor comparisons",
+        source="design",
+        gt=0,
+        lt=0.5,
+    )
+    fpir_assign: float = tunable(
+        1e-2,
+        "Share of strangers that may be taken for any known person; with many people it makes "
+        "`assign` stricter than its rate per person.",
+        unit="share of strangers",
+        source="field practice: FPIR of 1 percent",
+        gt=0,
+        lt=0.5,
+    )
+    pin_exclude: float | None = tunable(
+        None, "Overrides `exclude`.", unit="cosine", source="not pinned", ge=-1, le=1
+    )
+    pin_suggest: float | None = tunable(
+        None, "Overrides `suggest`.", unit="cosine", source="not pinned", ge=-1, le=1
+    )
+    pin_assign: float | None = tunable(
+        None, "Overrides `assign`.", unit="cosine", source="not pinned", ge=-1, le=1
+    )
+    default_exclude: float = tunable(
+        0.25,
+        "`exclude` while nothing could be measured.",
+        unit="cosine",
+        source="chosen for ArcFace-like spaces, whose practice is 0.28-0.48; not measured",
+        gt=0,
+        le=1,
+    )
+    default_suggest: float = tunable(
+        0.35,
+        "`suggest` while nothing could be measured.",
+        unit="cosine",
+        source="chosen for ArcFace-like spaces, whose practice is 0.28-0.48; not measured",
+        gt=0,
+        le=1,
+    )
+    default_assign: float = tunable(
+        0.45,
+        "`assign` while nothing could be measured.",
+        unit="cosine",
+        source="chosen for ArcFace-like spaces, whose practice is 0.28-0.48; not measured",
+        gt=0,
+        le=1,
+    )
+    counted_exceedances: int = tunable(
+        10,
+        "A rate is counted where this many impostor pairs exceed the threshold, else it is "
+        "extrapolated.",
+        unit="pairs",
+        source="chosen: a relative error of about a third",
+        ge=1,
+    )
+    tail_fit_min_pairs: int = tunable(
+        8,
+        "With fewer independent impostor pairs no tail is fitted.",
+        unit="pairs of tracks",
+        source="chosen: Student's quantile at 1e-4 is then 7.1 against the normal's 3.7",
+        ge=3,
+    )
+    cohort_below: int = tunable(
+        30,
+        "With fewer known impostor pairs the tail is fitted robustly (median, MAD) to all pairs "
+        "of tracks of different videos, most of which are of different people; 0: never.",
+        unit="pairs of tracks",
+        source="chosen: Student's quantile at 1e-4 is 4.2 with 30 and 3.7 with very many",
+        ge=0,
+    )
+    bootstrap_rounds: int = tunable(
+        200,
+        "Resamplings by track behind an interval.",
+        unit="rounds",
+        source="chosen",
+        ge=20,
+    )
+    bootstrap_seed: int = tunable(
+        20240607, "Seed of the resampling.", unit="seed", source="chosen", ge=0
+    )
+    interval: float = tunable(
+        0.95, "Coverage of the intervals.", unit="share", source="convention", gt=0.5, lt=1
+    )
+    margin_min: float = tunable(
+        0.05,
+        "Lead over the second-best person from which a match is made without asking.",
+        unit="cosine",
+        source="momentscan in production (rival margin)",
+        ge=0,
+        le=2,
+    )
+    nearest_shown: int = tunable(
+        3, "References named as the nearest.", unit="references", source="chosen", ge=1
+    )
+    exemplars_max: int = tunable(
+        8, "Exemplars of a person; pinned ones come on top.", unit="tracks", source="chosen", ge=1
+    )
+    exemplar_quality_weight: float = tunable(
+        0.5,
+        "Weight of quality against diversity in the choice of exemplars.",
+        unit="share",
+        source="chosen",
+        ge=0,
+        le=1,
+    )
+    centres_max: int = tunable(
+        3, "Spherical centres of a person.", unit="centres", source="design (k <= 3)", ge=1, le=3
+    )
+    centre_min_members: int = tunable(
+        3, "Fewest templates of a centre.", unit="tracks", source="chosen", ge=1
+    )
+    centre_min_gain: float = tunable(
+        0.05,
+        "Gain in the mean cosine to the own centre that one centre more must bring.",
+        unit="cosine",
+        source="chosen",
+        ge=0,
+        le=1,
+    )
+    suggestion_days: int = tunable(
+        30, "A suggestion expires after.", unit="days", source="image-search-service", ge=1
+    )
+    suggestion_regrow: float = tunable(
+        0.05,
+        "A rejected or expired suggestion comes back only when its score has risen by more.",
+        unit="cosine",
+        source="chosen",
+        ge=0,
+        le=2,
+    )
+    find_more_max: int = tunable(
+        50, "Tracks that find-more lists.", unit="tracks", source="image-search-service", ge=1
+    )
+    quarantine_cos: float | None = tunable(
+        None,
+        "An embedding farther than this from its person's direction is kept out of the profile; "
+        "unset: the calibrated `exclude` of a face against a template.",
+        unit="cosine",
+        source="calibration",
+        ge=-1,
+        le=1,
+    )
+
+
+class BankSettings(Group):
+    """The memory bank of one person. The numbers are momentbank's, for ArcFace cosines."""
+
+    nodes_max: int = tunable(10, "Nodes.", unit="nodes", source="momentbank", ge=1)
+    rate: float = tunable(
+        0.1, "Weight of a new face in its node.", unit="share", source="momentbank", gt=0, le=1
+    )
+    merge_cos: float = tunable(
+        0.5, "A face this close belongs to the node.", unit="cosine", source="momentbank", ge=-1
+    )
+    far_cos: float = tunable(
+        0.3,
+        "A face of middling quality this close still teaches the nearest node.",
+        unit="cosine",
+        source="momentbank",
+        ge=-1,
+    )
+    close_cos: float = tunable(
+        0.8, "Nodes this close are merged on overflow.", unit="cosine", source="momentbank", ge=-1
+    )
+    quality_update: float = tunable(
+        0.3, "Quality that may change a node.", unit="score", source="momentbank", ge=0, le=1
+    )
+    quality_new: float = tunable(
+        0.5, "Quality that may open a node.", unit="score", source="momentbank", ge=0, le=1
+    )
+    temperature: float = tunable(
+        0.1, "Of the softmax over nodes.", unit="cosine", source="momentbank", gt=0
+    )
+    top: int = tunable(3, "Nodes that share the weight.", unit="nodes", source="momentbank", ge=1)
+    anchor_weight_min: float = tunable(
+        0.15, "Least weight of the anchors.", unit="share", source="momentbank", ge=0, le=1
+    )
+    images_max: int = tunable(
+        3, "Images that stand for a node.", unit="images", source="momentbank", ge=1
+    )

@@ -1,0 +1,266 @@
+"""Profiles at rest: `data/models/identities/{slug}-{uuid}/profile.json`.
+
+The folder is named once, by the name the person had then; the name inside the file is the true one.
+Writers take a lock, read what is there and write it whole, so two processes never lose each other's
+sources.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from identity_pipeline.core.identity_profile import (
+    OLD_SOURCE,
+    Enrichment,
+    IdentityProfile,
+    NewEmbeddings,
+    ProfileError,
+    QualityStatistics,
+    Quarantined,
+    Source,
+    check_profile,
+    enrich,
+    withdraw,
+)
+from identity_pipeline.core.moments import Moments
+from identity_pipeline.storage import atomic
+from identity_pipeline.storage.layout import Layout, UnsafePathError, inside
+from identity_pipeline.storage.registry import slug
+
+SCHEMA_VERSION = 2
+PROFILE = "profile.json"
+
+
+@dataclass(frozen=True)
+class ProfileStore:
+    """The profiles of all people."""
+
+    layout: Layout
+
+    def folder(self, person_id: str) -> Path | None:
+        """Where a person's profile lies, or None when there is none.
+
+        Raises:
+            UnsafePathError: the id is no UUID, or the folder leads out of its root.
+            ProfileError: two folders claim the person.
+        """
+        person = checked_person_id(person_id)
+        found = sorted(self.layout.identities.glob(f"*-{person}"))
+        found = [path for path in found if not atomic.is_temporary(path)]
+        if len(found) > 1:
+            names = ", ".join(path.name for path in found)
+            raise ProfileError(f"two profiles of one person: {names}; remove the wrong one.")
+        return inside(self.layout.identities, found[0]) if found else None
+
+    def get(self, person_id: str) -> IdentityProfile | None:
+        """A person's profile, or None when there is none.
+
+        Raises:
+            ProfileError: it was written by a newer version, or cannot be read.
+        """
+        folder = self.folder(person_id)
+        path = folder / PROFILE if folder else None
+        return read_profile(path) if path and path.is_file() else None
+
+    def all(self) -> Iterator[IdentityProfile]:
+        """All profiles, by the names of their folders."""
+        for path in sorted(self.layout.identities.glob(f"*/{PROFILE}")):
+            if not atomic.is_temporary(path.parent):
+                yield read_profile(inside(self.layout.identities, path))
+
+    def listing(self) -> list[str]:
+        """`Name (N embeddings, k sessions)` of all that are not ephemeral, by name."""
+        shown = [profile for profile in self.all() if not profile.ephemeral]
+        ordered = sorted(shown, key=lambda profile: (profile.name.casefold(), profile.person_id))
+        return [profile.label for profile in ordered]
+
+    def enrich(
+        self, person_id: str, name: str, new: NewEmbeddings, threshold: float, today: str
+    ) -> Enrichment:
+        """Adds one source to a person's profile, which is created when there is none.
+
+        Args:
+            person_id: UUID.
+            name: the person's name now.
+            new: the embeddings of one source.
+            threshold: see `core.identity_profile.enrich`.
+            today: ISO date.
+        """
+        with self._locked():
+            before = self.get(person_id) or IdentityProfile(person_id, name, new.space)
+            after, report = enrich(replace(before, name=name), new, threshold, today)
+            if after != before or report.action == "created":
+                self._write(after)
+        return report
+
+    def withdraw(self, person_id: str, source: str) -> IdentityProfile:
+        """Takes one source out of a person's profile, exactly.
+
+        Raises:
+            ProfileError: there is no such profile, or the source is not in it.
+        """
+        with self._locked():
+            profile = self.get(person_id)
+            if profile is None:
+                raise ProfileError(f"there is no profile of {person_id}")
+            left = withdraw(profile, source)
+            self._write(left)
+        return left
+
+    def save(self, profile: IdentityProfile) -> Path:
+        """Writes what a curator changed: name, cover, retention. Statistics stay as they are.
+
+        Raises:
+            ProfileError: the statistics differ from those at rest.
+        """
+        with self._locked():
+            before = self.get(profile.person_id)
+            if before is not None and before.sources != profile.sources:
+                raise ProfileError(
+                    f"the statistics of {profile.name} have changed meanwhile; read it again."
+                )
+            return self._write(profile)
+
+    def _write(self, profile: IdentityProfile) -> Path:
+        check_profile(profile)
+        folder = self.folder(profile.person_id)
+        if folder is None:
+            person = checked_person_id(profile.person_id)
+            named = self.layout.identities / f"{slug(profile.name, 'person')}-{person}"
+            folder = inside(self.layout.identities, named)
+        atomic.write_json(folder / PROFILE, to_json(profile))
+        return folder / PROFILE
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        root = self.layout.identities
+        root.mkdir(parents=True, exist_ok=True)
+        with (root / ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+def checked_person_id(person_id: str) -> str:
+    """The id, after checking that it is a UUID in its usual form.
+
+    Raises:
+        UnsafePathError: it is not.
+    """
+    try:
+        usual = str(uuid.UUID(person_id))
+    except ValueError:
+        usual = ""
+    if usual != person_id:
+        raise UnsafePathError(f"{person_id!r} is no person id; expected a UUID")
+    return usual
+
+
+def to_json(profile: IdentityProfile) -> dict[str, Any]:
+    """The profile as JSON-able values; floats keep every bit."""
+    sources = {
+        name: {
+            "moments": None if source.moments is None else _moments_json(source.moments),
+            "quality": None if source.quality is None else asdict(source.quality),
+            "session": source.session,
+        }
+        for name, source in profile.sources.items()
+    }
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "person_id": profile.person_id,
+        "name": profile.name,
+        "space": profile.space,
+        "sources": sources,
+        "embedding_count": profile.embedding_count,
+        "quality": None if profile.quality is None else asdict(profile.quality),
+        "sessions": profile.sessions,
+        "last_training": profile.last_training,
+        "cover": profile.cover,
+        "ephemeral": profile.ephemeral,
+        "retain_until": profile.retain_until,
+        "quarantined_count": len(profile.quarantined),
+        "quarantined": [asdict(q) for q in profile.quarantined],
+    }
+
+
+def read_profile(path: Path) -> IdentityProfile:
+    """The profile in a file.
+
+    Raises:
+        ProfileError: it was written by a newer version, or cannot be read.
+    """
+    try:
+        return from_json(json.loads(path.read_text()))
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise ProfileError(
+            f"{path} is no profile ({error!r}); restore it from a backup or remove it."
+        ) from error
+
+
+def from_json(value: dict[str, Any]) -> IdentityProfile:
+    """The profile of JSON values: this schema, or the one with mean, std and count only.
+
+    Raises:
+        ProfileError: the schema is newer than this program.
+        KeyError: something is missing.
+    """
+    version = value.get("schema_version", 1)
+    if not isinstance(version, int) or version > SCHEMA_VERSION:
+        raise ProfileError(
+            f"the profile of {value.get('name', 'an unknown person')} has schema {version}, this "
+            f"program knows up to {SCHEMA_VERSION}; update identity_pipeline."
+        )
+    if version < SCHEMA_VERSION:
+        return _from_old(value)
+    sources = {
+        name: Source(
+            None if part["moments"] is None else _moments(part["moments"]),
+            None if part["quality"] is None else QualityStatistics(**part["quality"]),
+            part["session"],
+        )
+        for name, part in value["sources"].items()
+    }
+    plain = ("person_id", "name", "space", "sessions", "last_training", "cover", "ephemeral")
+    return IdentityProfile(
+        **{key: value[key] for key in plain},
+        sources=sources,
+        retain_until=value["retain_until"],
+        quarantined=tuple(Quarantined(**q) for q in value["quarantined"]),
+    )
+
+
+def _from_old(value: dict[str, Any]) -> IdentityProfile:
+    """Mean, standard deviation (over n) and count; without counters it is session 1."""
+    mean = np.asarray(value["embedding_mean"], dtype=np.float64)
+    spread = np.asarray(value["embedding_std"], dtype=np.float64)
+    statistics = value.get("quality_stats", {})
+    count = int(value.get("count") or statistics["final_embedding_count"])
+    sessions = int(statistics.get("training_sessions", 1))
+    source = Source(Moments(count, mean, spread**2 * count), None, sessions)
+    return IdentityProfile(
+        person_id=value.get("person_id") or value["id"],
+        name=value["name"],
+        space=None,
+        sources={OLD_SOURCE: source},
+        sessions=sessions,
+        last_training=statistics.get("last_training"),
+        ephemeral=bool(value.get("is_ephemeral", False)),
+    )
+
+
+def _moments_json(moments: Moments) -> dict[str, Any]:
+    return {"n": moments.count, "mean": moments.mean.tolist(), "m2": moments.m2.tolist()}
+
+
+def _moments(value: dict[str, Any]) -> Moments:
+    mean, m2 = (np.asarray(value[key], dtype=np.float64) for key in ("mean", "m2"))
+    return Moments(value["n"], mean, m2)
