@@ -33,6 +33,7 @@ from identity_pipeline.settings.observing import (
     StabilitySettings,
 )
 from identity_pipeline.settings.operating import IngestSettings, PathSettings
+from identity_pipeline.settings.stores import CatalogueSettings, IndexSettings
 from identity_pipeline.settings.watching import (
     CropSettings,
     ModelSettings,
@@ -47,8 +48,10 @@ __all__ = [
     "ENVIRONMENT_PREFIX",
     "SETTINGS_FILE_VARIABLE",
     "BucketSettings",
+    "CatalogueSettings",
     "CropSettings",
     "ExportSettings",
+    "IndexSettings",
     "IngestSettings",
     "ModelSettings",
     "PathSettings",
@@ -87,6 +90,8 @@ class Settings(BaseSettings):
     stability: StabilitySettings = StabilitySettings()
     selection: SelectionSettings = SelectionSettings()
     export: ExportSettings = ExportSettings()
+    index: IndexSettings = IndexSettings()
+    catalogue: CatalogueSettings = CatalogueSettings()
 
     @model_validator(mode="after")
     def _edges_ascend(self) -> Settings:

@@ -30,9 +30,9 @@ def write_with(target: Path, write: Callable[[Path], None]) -> None:
     temporary = temporary_beside(target)
     try:
         write(temporary)
-        _flush(temporary)
+        flush(temporary)
         temporary.replace(target)
-        _flush(target.parent)
+        flush(target.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -69,7 +69,7 @@ def new_folder(target: Path) -> Iterator[Path]:
     try:
         yield temporary
         for path in sorted(temporary.rglob("*")):
-            _flush(path)
+            flush(path)
         retired = temporary_beside(target)
         if target.exists():
             target.rename(retired)
@@ -79,7 +79,7 @@ def new_folder(target: Path) -> Iterator[Path]:
             if retired.exists():
                 retired.rename(target)
             raise
-        _flush(target.parent)
+        flush(target.parent)
         shutil.rmtree(retired, ignore_errors=True)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -99,7 +99,8 @@ def sweep_temporaries(root: Path) -> list[Path]:
     return swept
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
+    """Brings a file or a folder to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
