@@ -100,7 +100,7 @@ def sweep_temporaries(root: Path) -> list[Path]:
 
 
 def flush(path: Path) -> None:
-    """Brings a file or a folder to the disk."""
+    """Waits until a file's bytes, or a folder's entries, are on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -117,7 +117,9 @@ class VideoPoints:
         """Digest of each point by its id."""
         space = str(self.space)
         return {
-            (id_ := point.point_id(space)): digest(id_, point.payload(), point.vectors)
+            (id_ := point.point_id(space)): digest(
+                id_, point.payload(), point.vectors, self.vision_space
+            )
             for point in self.points
         }
 
@@ -128,9 +130,18 @@ def collection_name(space: str) -> str:
     return f"{COLLECTION_PREFIX}{readable}__{hashlib.sha256(space.encode()).hexdigest()[:8]}"
 
 
-def digest(point_id: str, payload: Mapping[str, Any], vectors: Mapping[Any, Any]) -> str:
-    """SHA-256 of a point: id, payload, and the float32 bytes of its vectors."""
-    text = json.dumps([point_id, payload], sort_keys=True, separators=(",", ":"))
+def digest(
+    point_id: str,
+    payload: Mapping[str, Any],
+    vectors: Mapping[Any, Any],
+    vision_space: str | None,
+) -> str:
+    """SHA-256 of a point: id (which knows the recogniser), payload, float32 bytes of its vectors.
+
+    The encoder counts where there is a vector of it.
+    """
+    encoder = vision_space if any(name in vectors for name in VISION) else None
+    text = json.dumps([point_id, payload, encoder], sort_keys=True, separators=(",", ":"))
     state = hashlib.sha256(text.encode())
     for name in sorted(vectors):
         values = np.asarray(vectors[name], dtype="<f4") + np.float32(0)  # no negative zero

@@ -114,7 +114,8 @@ class OpenIndex:
                     removed += n
             if target is None:
                 return Replaced(0, removed, 0)
-            found = {str(p.id): _digest(p) for p in self._points(target, chosen)}
+            encoder = self._ready[target].vision_space
+            found = {str(p.id): _digest(p, encoder) for p in self._points(target, chosen)}
             wanted = video.digests()
             gone = sorted(found.keys() - wanted.keys())
             if gone:
@@ -189,7 +190,8 @@ class OpenIndex:
         done = 0
         for collection in self.collections():
             for point in self._points(collection.name, None):
-                digests.setdefault(point.payload["video_id"], []).append(_digest(point))
+                value = _digest(point, collection.vision_space)
+                digests.setdefault(point.payload["video_id"], []).append(value)
                 done += 1
                 progress(done)
         return {v: VideoState(len(d), checksum(d)) for v, d in sorted(digests.items())}
@@ -275,5 +277,5 @@ class OpenIndex:
                 return
 
 
-def _digest(point: Any) -> str:
-    return digest(str(point.id), point.payload or {}, point.vector or {})
+def _digest(point: Any, vision_space: str | None) -> str:
+    return digest(str(point.id), point.payload or {}, point.vector or {}, vision_space)

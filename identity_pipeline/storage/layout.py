@@ -8,7 +8,7 @@
     data/tables/library/{asset}.parquet and .manifest.json
     data/crops/{video_id}/part-00000.parquet
     data/output/{video_id}/identity_builder/
-    data/ledger/                       the human decisions
+    data/ledger/events.jsonl           every human decision; never deleted, never rewritten
     data/index/                        the embedded vector index, its lock and its markers
     data/dagster/                      Dagster's own state
 """
@@ -70,6 +70,11 @@ class Layout:
         """Exports of all videos."""
         return self.root / "output"
 
+    @property
+    def ledger(self) -> Path:
+        """The file of all human decisions; its lock and its head lie beside it."""
+        return self.root / "ledger" / "events.jsonl"
+
     def registration(self, video_id: str) -> Path:
         """The record of one video."""
         return self.registry / f"{check_video_id(video_id)}.json"
@@ -78,11 +83,6 @@ class Layout:
     def tables(self) -> Path:
         """All tables."""
         return self.root / "tables"
-
-    @property
-    def ledger(self) -> Path:
-        """The human decisions."""
-        return self.root / "ledger"
 
     @property
     def index(self) -> Path:
