@@ -21,7 +21,8 @@ FACE: Final[Schema] = {"face_id": pl.String, "frame_idx": pl.Int64}
 BOX: Final[Schema] = dict.fromkeys(("x1", "y1", "x2", "y2"), pl.Float32)
 KEY_POINTS: Final[Schema] = {f"kp{i}_{axis}": pl.Float32 for i in range(5) for axis in "xy"}
 VECTOR: Final = pl.List(pl.Float32)
-REASONS: Final = pl.List(pl.String)
+STRINGS: Final = pl.List(pl.String)
+REASONS: Final = STRINGS
 
 TABLES: Final[dict[str, Schema]] = {
     "ride_video": {
@@ -221,7 +222,73 @@ TABLES: Final[dict[str, Schema]] = {
         "sha256": pl.String,
         "size_bytes": pl.Int64,
     },
+    "track_templates": {
+        "track_key": pl.String,  # track:{video_id}:{track_id}
+        "video_id": pl.String,
+        "track_id": pl.Int64,
+        "rider": pl.Int64,  # 0, 1 in its video; null: no rider
+        "face_count": pl.Int64,  # embedded, usable faces
+        "quality": pl.Float32,  # mean quality_score
+        "first_frame": pl.Int64,
+        "last_frame": pl.Int64,
+        "frames": pl.List(pl.Int64),  # sampled frames in which the track has a face
+        "best_face_id": pl.String,
+        "best_frame": pl.Int64,
+        "box": VECTOR,  # x1, y1, x2, y2 of the best face
+        "spread": pl.Float32,  # 1 - norm of the mean of its unit vectors
+        "space": pl.String,
+        "template": VECTOR,  # L2-normalised, quality-weighted mean
+    },
+    "people": {
+        "person_id": pl.String,  # UUID
+        "name": pl.String,
+        "state": pl.String,  # active, hidden
+        "cover": pl.String,  # a subject
+        "track_count": pl.Int64,
+        "face_count": pl.Int64,
+        "video_count": pl.Int64,
+        "videos": STRINGS,
+    },
+    "person_assignments": {
+        "track_key": pl.String,
+        "video_id": pl.String,
+        "track_id": pl.Int64,
+        "rider": pl.Int64,
+        "state": pl.String,  # known, suggested, unknown, noise, ignored, not_a_face
+        "person_id": pl.String,
+        "cluster_id": pl.Int64,
+        "display": pl.String,  # person_{uuid}, unknown_cluster_{n}, unknown_noise_{face_id}
+        "origin": pl.String,  # human, auto, suggestion_accepted; null for unknown
+        "score": pl.Float32,
+        "margin": pl.Float32,  # over the runner-up
+        "runner_up": pl.String,  # person_id
+        "rule": pl.String,  # stable code
+        "threshold": pl.Float32,
+        "reference_count": pl.Int64,  # templates of the person
+        "nearest": STRINGS,  # track_keys
+    },
+    "unknown_clusters": {
+        "cluster_id": pl.Int64,  # kept between runs, never used again
+        "track_count": pl.Int64,
+        "face_count": pl.Int64,
+        "video_count": pl.Int64,
+        "confidence": pl.Float32,  # mean pairwise cosine
+        "representative": pl.String,  # track_key
+        "tracks": STRINGS,
+    },
+    "suggestions": {
+        "suggestion_id": pl.String,  # hash of track_key and person_id
+        "track_key": pl.String,
+        "person_id": pl.String,
+        "score": pl.Float32,
+        "state": pl.String,  # pending, accepted, rejected, expired
+        "first_seen": pl.String,  # ISO date
+        "expires": pl.String,
+        "evidence": pl.Float32,  # score when it was rejected
+    },
 }
+LIBRARY_TABLES: Final = ("people", "person_assignments", "unknown_clusters", "suggestions")
+"""Tables of the whole library, without a video."""
 
 
 def _without(name: str, *columns: str) -> Schema:

@@ -7,9 +7,11 @@ import click
 from identity_pipeline import __version__
 from identity_pipeline.cli.evaluate import evaluate
 from identity_pipeline.cli.explain import why
+from identity_pipeline.cli.index import index
 from identity_pipeline.cli.inspect import models, settings, videos
 from identity_pipeline.cli.recover import recover
 from identity_pipeline.cli.run import run
+from identity_pipeline.cli.sql import sql
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -23,6 +25,7 @@ def cli() -> None:
       identity-pipeline videos              what is known of every video
       identity-pipeline why RIDE 812        what became of each face of frame 812, and why
       identity-pipeline evaluate            how good it is, on videos whose truth is known
+      identity-pipeline sql                 what can be asked of the library in SQL
       make dev                              the Dagster UI: drop files into data/videos
 
     Settings come from settings.toml, from IDENTITY_PIPELINE__GROUP__NAME variables, and from
@@ -30,5 +33,5 @@ def cli() -> None:
     """
 
 
-for command in (run, why, videos, settings, models, evaluate, recover):
+for command in (run, why, videos, settings, models, evaluate, recover, index, sql):
     cli.add_command(command)

@@ -35,6 +35,7 @@ from identity_pipeline.settings.observing import (
     StabilitySettings,
 )
 from identity_pipeline.settings.operating import IngestSettings, PathSettings
+from identity_pipeline.settings.stores import CatalogueSettings, IndexSettings
 from identity_pipeline.settings.watching import (
     CropSettings,
     ModelSettings,
@@ -50,9 +51,11 @@ __all__ = [
     "SETTINGS_FILE_VARIABLE",
     "BankSettings",
     "BucketSettings",
+    "CatalogueSettings",
     "ClusterSettings",
     "CropSettings",
     "ExportSettings",
+    "IndexSettings",
     "IngestSettings",
     "MatchSettings",
     "ModelSettings",
@@ -95,6 +98,8 @@ class Settings(BaseSettings):
     cluster: ClusterSettings = ClusterSettings()
     match: MatchSettings = MatchSettings()
     bank: BankSettings = BankSettings()
+    index: IndexSettings = IndexSettings()
+    catalogue: CatalogueSettings = CatalogueSettings()
 
     @model_validator(mode="after")
     def _edges_ascend(self) -> Settings:

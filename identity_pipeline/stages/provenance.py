@@ -42,8 +42,9 @@ def model_facts(models: ModelHub) -> tuple[ModelFacts, ...]:
 
 
 def shaping_settings(settings: Settings) -> str:
-    """Digest of all settings that shape an export; paths and the sensor's do not."""
-    values = settings.model_dump(mode="json", exclude={"paths", "ingest"})
+    """Digest of all settings that shape an export; those of operation and of the stores do not."""
+    aside = {"paths", "ingest", "index", "catalogue"}
+    values = settings.model_dump(mode="json", exclude=aside)
     values["models"] = {
         name: value
         for name, value in values["models"].items()

@@ -5,11 +5,13 @@
     data/videos/                       what the operator drops in
     data/registry/{video_id}.json      which file a partition is
     data/tables/{asset}/{video_id}.parquet and .manifest.json
+    data/tables/library/{asset}.parquet and .manifest.json
     data/crops/{video_id}/part-00000.parquet
     data/output/{video_id}/identity_builder/
     data/reports/evaluation/           report.json and index.html
     data/ledger/events.jsonl           every human decision; never deleted, never rewritten
     data/models/identities/{slug}-{uuid}/profile.json
+    data/index/                        the embedded vector index, its lock and its markers
     data/dagster/                      Dagster's own state
 """
 
@@ -89,13 +91,28 @@ class Layout:
         """The record of one video."""
         return self.registry / f"{check_video_id(video_id)}.json"
 
-    def table(self, asset: str, video_id: str) -> Path:
-        """One table of one video."""
-        return self.root / "tables" / asset / f"{check_video_id(video_id)}.parquet"
+    @property
+    def tables(self) -> Path:
+        """All tables."""
+        return self.root / "tables"
 
-    def manifest(self, asset: str, video_id: str) -> Path:
-        """What made one output of one video."""
-        return self.root / "tables" / asset / f"{check_video_id(video_id)}.manifest.json"
+    @property
+    def index(self) -> Path:
+        """The embedded vector index, its lock and its markers."""
+        return self.root / "index"
+
+    def table(self, asset: str, video_id: str | None) -> Path:
+        """One table of one video; of the library when the video is None."""
+        return self._output(asset, video_id, ".parquet")
+
+    def manifest(self, asset: str, video_id: str | None) -> Path:
+        """What made one output of one video, or of the library."""
+        return self._output(asset, video_id, ".manifest.json")
+
+    def _output(self, asset: str, video_id: str | None, suffix: str) -> Path:
+        if video_id is None:
+            return self.tables / "library" / f"{check_video_id(asset)}{suffix}"
+        return self.tables / asset / f"{check_video_id(video_id)}{suffix}"
 
     def crops(self, video_id: str) -> Path:
         """Folder of the stored crops of one video."""

@@ -1,5 +1,6 @@
 """Parquet tables with a schema, one file per asset and video, and the manifest of what made them.
 
+Tables of the whole library have no video: their `video_id` is `LIBRARY`, and there is one file.
 Equal tables are equal bytes: no clock and no writer state goes into a file.
 """
 
@@ -8,6 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Final
 
 import polars as pl
 
@@ -15,6 +17,9 @@ from identity_pipeline.schemas import conform
 from identity_pipeline.storage import atomic
 from identity_pipeline.storage.hashing import sha256_of_file
 from identity_pipeline.storage.layout import Layout
+
+LIBRARY: Final = None
+"""In place of a video id: the unpartitioned tables of the library."""
 
 
 class MissingTableError(FileNotFoundError):
@@ -38,11 +43,13 @@ class Manifest:
 
 @dataclass(frozen=True)
 class TableStore:
-    """Reads and writes the tables of all videos."""
+    """Reads and writes the tables of all videos and of the library."""
 
     layout: Layout
 
-    def write(self, asset: str, video_id: str, table: pl.DataFrame, fingerprint: str) -> Manifest:
+    def write(
+        self, asset: str, video_id: str | None, table: pl.DataFrame, fingerprint: str
+    ) -> Manifest:
         """Writes a table, then its manifest; a crash between the two only costs a recomputation.
 
         Raises:
@@ -55,7 +62,7 @@ class TableStore:
         self.note(asset, video_id, manifest)
         return manifest
 
-    def read(self, asset: str, video_id: str) -> pl.DataFrame:
+    def read(self, asset: str, video_id: str | None) -> pl.DataFrame:
         """Reads a table.
 
         Raises:
@@ -64,24 +71,25 @@ class TableStore:
         """
         path = self.layout.table(asset, video_id)
         if not path.is_file():
+            whose = video_id or "the library"
             raise MissingTableError(
-                f"{asset} of {video_id} is not there; materialise it first ({path})."
+                f"{asset} of {whose} is not there; materialise it first ({path})."
             )
         return conform(asset, pl.read_parquet(path))
 
-    def manifest(self, asset: str, video_id: str) -> Manifest | None:
+    def manifest(self, asset: str, video_id: str | None) -> Manifest | None:
         """The manifest of an output that is whole and unchanged, else None."""
         noted = self.noted(asset, video_id)
         path = self.layout.table(asset, video_id)
         whole = noted and path.is_file() and sha256_of_file(path) == noted.data_version
         return noted if whole else None
 
-    def noted(self, asset: str, video_id: str) -> Manifest | None:
+    def noted(self, asset: str, video_id: str | None) -> Manifest | None:
         """The manifest as it was written, without looking at the output."""
         path = self.layout.manifest(asset, video_id)
         return Manifest(**json.loads(path.read_text())) if path.is_file() else None
 
-    def note(self, asset: str, video_id: str, manifest: Manifest) -> None:
+    def note(self, asset: str, video_id: str | None, manifest: Manifest) -> None:
         """Writes the manifest of an output that is no table."""
         atomic.write_json(self.layout.manifest(asset, video_id), asdict(manifest))
 

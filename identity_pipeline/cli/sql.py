@@ -1,0 +1,122 @@
+"""`identity-pipeline sql`: any question to the library, in SQL, read only."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import click
+from rich.table import Table
+
+from identity_pipeline.cli.options import (
+    console,
+    data_option,
+    merged_settings,
+    open_store,
+    overrides,
+)
+from identity_pipeline.storage.catalogue import (
+    Answer,
+    Catalogue,
+    CatalogueError,
+    jsonable,
+    open_catalogue,
+)
+from identity_pipeline.storage.catalogue_views import VIEWS
+
+EXAMPLES = """\
+\b
+Three to begin with:
+  How many images has each rider, by set?
+    identity-pipeline sql "SELECT video_id, rider, set, count(*) AS images
+      FROM images GROUP BY ALL ORDER BY ALL"
+  Why were faces refused, and how often?
+    identity-pipeline sql "SELECT state, reason, count(*) AS faces
+      FROM faces GROUP BY ALL ORDER BY faces DESC"
+  Who rode more than once?
+    identity-pipeline sql "SELECT display, count(DISTINCT video_id) AS rides
+      FROM assignments GROUP BY ALL HAVING rides > 1 ORDER BY rides DESC"
+"""
+VIEW_LIST = "\b\nViews:\n" + "\n".join(f"  {name:<12} {what}" for name, (what, _) in VIEWS.items())
+
+
+@click.command(epilog=f"{VIEW_LIST}\n\n{EXAMPLES}")
+@click.argument("query", required=False)
+@click.option("--csv", "as_csv", is_flag=True, help="All rows as CSV.")
+@click.option("--json", "as_json", is_flag=True, help="All rows as JSON objects.")
+@click.option(
+    "--limit", type=click.IntRange(1), help="Rows to print.  [default: catalogue.rows_shown]"
+)
+@data_option
+def sql(
+    query: str | None, as_csv: bool, as_json: bool, limit: int | None, data: str | None
+) -> None:
+    """Ask the library anything in SQL (DuckDB's); QUERY is one SELECT, or - to read it from stdin.
+
+    Without QUERY, lists the views with their columns and rows. The tables of the pipeline as they
+    are stored lie in the schema raw (raw.face_quality). Nothing can be changed by a query, and no
+    other file can be read; queries run while videos are processed, and see each table whole.
+    """
+    if as_csv and as_json:
+        raise click.UsageError("--csv and --json exclude each other; give one.")
+    settings = merged_settings(overrides(data))
+    text = sys.stdin.read() if query == "-" else query
+    try:
+        with open_catalogue(open_store(settings).layout, settings.catalogue) as catalogue:
+            if text is None:
+                print_views(catalogue, as_json)
+            elif as_csv:
+                catalogue.write_csv(text, sys.stdout)
+            elif as_json:
+                click.echo(json.dumps(records(catalogue.query(text)), indent=2, ensure_ascii=False))
+            else:
+                shown = limit or settings.catalogue.rows_shown
+                print_answer(catalogue.query(text, shown))
+    except CatalogueError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def records(answer: Answer) -> list[dict[str, object]]:
+    """The rows as objects."""
+    return [
+        {name: jsonable(value) for name, value in zip(answer.columns, row, strict=True)}
+        for row in answer.rows
+    ]
+
+
+def print_answer(answer: Answer) -> None:
+    """A table; what was left out is said below it."""
+    table = Table()
+    for column in answer.columns:
+        table.add_column(column, overflow="fold")
+    for row in answer.rows:
+        table.add_row(*("" if value is None else _shown(value) for value in row))
+    console.print(table)
+    if answer.more:
+        console.print(
+            f"The first {len(answer.rows)} rows; --limit shows more, --csv and --json all."
+        )
+    else:
+        console.print(f"{len(answer.rows)} {'row' if len(answer.rows) == 1 else 'rows'}.")
+
+
+def _shown(value: object) -> str:
+    text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    return (text if len(text) <= 300 else f"{text[:297]}...").replace("[", "\\[")
+
+
+def print_views(catalogue: Catalogue, as_json: bool) -> None:
+    """What can be asked."""
+    views = catalogue.views()
+    if as_json:
+        click.echo(json.dumps([vars(view) for view in views], indent=2))
+        return
+    table = Table()
+    table.add_column("view")
+    table.add_column("rows", justify="right")
+    table.add_column("what", min_width=20)
+    table.add_column("columns", overflow="fold")
+    for view in views:
+        table.add_row(view.name, str(view.rows), view.description, ", ".join(view.columns))
+    console.print(table)
+    console.print("`identity-pipeline sql --help` has three queries to begin with.")

@@ -1,0 +1,43 @@
+"""Settings of the stores: the vector index (Qdrant) and the catalogue (DuckDB)."""
+
+from __future__ import annotations
+
+from identity_pipeline.settings.base import Group, tunable
+
+
+class IndexSettings(Group):
+    """The vector index. The server, if any, is named by QDRANT_URL and QDRANT_API_KEY."""
+
+    lock_wait_s: float = tunable(
+        30.0,
+        "How long to wait for another process that has the index open.",
+        unit="s",
+        source="chosen: a hundred times what one video's points took to write (0.3 s, rendered "
+        "demo ride, busy 2-core machine)",
+        gt=0,
+    )
+    batch: int = tunable(
+        256, "Points per request.", unit="points", source="chosen: about 1 MB of JSON", ge=1
+    )
+    embedded_points_max: int = tunable(
+        20_000,
+        "Above this, `index status` advises a server; nothing is refused.",
+        unit="points",
+        source="where qdrant-client itself starts to warn (LARGE_DATA_THRESHOLD)",
+        ge=1,
+    )
+
+
+class CatalogueSettings(Group):
+    """The SQL catalogue."""
+
+    rows_shown: int = tunable(
+        50, "Rows that `sql` prints without --limit.", unit="rows", source="a screen", ge=1
+    )
+    memory_mb: int = tunable(
+        2048,
+        "Memory a query may take; past it the query fails and says so.",
+        unit="MiB",
+        source="chosen: leaves a run its memory",
+        ge=64,
+    )

@@ -1,0 +1,301 @@
+"""The points of a video, and keeping the index equal to the tables."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+
+from identity_pipeline.schemas import SET_ASSETS, empty
+from identity_pipeline.stages.progress import Progress, silent
+from identity_pipeline.storage.hashing import sha256_of_value
+from identity_pipeline.storage.index_points import (
+    IDENTITY,
+    IMAGE,
+    TEMPLATE,
+    VISION,
+    IndexPoint,
+    MixedSpacesError,
+    Vector,
+    VideoPoints,
+    checksum,
+)
+from identity_pipeline.storage.index_session import OpenIndex, Replaced, VideoState
+from identity_pipeline.storage.tables import LIBRARY, TableStore
+from identity_pipeline.storage.vector_index import Rebuilt, Sources, VectorIndex
+
+FACE_TABLES: Final = ("face_embeddings", "vision_embeddings", "face_tracks")
+SOURCES: Final = ("track_templates", *FACE_TABLES, *SET_ASSETS)
+"""Per-video tables that points are made of."""
+NO_PEOPLE: Final[Mapping[str, str]] = {}
+
+
+def track_key(video_id: str, track_id: int) -> str:
+    """Subject of a track."""
+    return f"track:{video_id}:{track_id}"
+
+
+def people_of(store: TableStore) -> dict[str, str]:
+    """Track key -> person_id of the tracks whose person is known; empty before there is a library.
+
+    Suggestions are not people: their points stay without a person.
+    """
+    if store.noted("person_assignments", LIBRARY) is None:
+        return {}
+    table = store.read("person_assignments", LIBRARY)
+    known = table.filter((pl.col("state") == "known") & pl.col("person_id").is_not_null())
+    return dict(known.select("track_key", "person_id").iter_rows())
+
+
+def points_of_video(
+    store: TableStore, video_id: str, people: Mapping[str, str] = NO_PEOPLE
+) -> VideoPoints:
+    """The points that the tables of a video give: its track templates and its exported images.
+
+    A table that is not there yet gives no points.
+
+    Args:
+        store: the tables.
+        video_id: partition key.
+        people: see `people_of`.
+
+    Raises:
+        MixedSpacesError: the video's own tables are of different embedding spaces.
+    """
+    templates = _read(store, "track_templates", video_id)
+    images, image_spaces, vision_spaces = _images(store, video_id, people)
+    points = [*_templates(templates, people), *images]
+    spaces = {*templates["space"].to_list(), *image_spaces}
+    return VideoPoints(
+        video_id,
+        _one(spaces, video_id, "recognition"),
+        _one(vision_spaces, video_id, "vision"),
+        tuple(points),
+    )
+
+
+def sync_video(store: TableStore, index: OpenIndex, video_id: str) -> Replaced:
+    """Makes the index hold what the tables of one video say."""
+    return index.replace(points_of_video(store, video_id, people_of(store)))
+
+
+def indexed_videos(store: TableStore) -> list[str]:
+    """Videos with anything to index, in alphabetical order."""
+    return sorted(
+        {v for asset in ("track_templates", *SET_ASSETS) for v in store.videos_with(asset)}
+    )
+
+
+# --- comparing and rebuilding --------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A video whose points are not those of the tables.
+
+    Attributes:
+        video_id: the video.
+        state: missing, changed, superfluous, unfinished or refused.
+        wanted: points by the tables; null when they cannot be indexed.
+        found: points in the index.
+        sentence: what is wrong.
+    """
+
+    video_id: str
+    state: str
+    wanted: int | None
+    found: int
+    sentence: str
+
+
+def check(store: TableStore, index: VectorIndex, progress: Progress = silent) -> list[Difference]:
+    """Compares counts and checksums per video; an empty list means that all is equal.
+
+    Raises:
+        LockBusyError, IndexDamagedError, IndexUnreachableError: the index cannot be opened.
+    """
+    unfinished = set(index.unfinished())
+    with index.open("checking the index") as session:
+        found = session.contents(lambda done: progress("index", done, None, "points"))
+    people, videos = people_of(store), indexed_videos(store)
+    differences = []
+    for n, video_id in enumerate(sorted({*videos, *found, *unfinished}), start=1):
+        there = found.get(video_id, VideoState(0, checksum([])))
+        difference = _difference(store, video_id, there, people, video_id in unfinished)
+        differences += [difference] if difference else []
+        progress("tables", n, len(videos), "videos")
+    return differences
+
+
+def _difference(
+    store: TableStore, video_id: str, found: VideoState, people: Mapping[str, str], unfinished: bool
+) -> Difference | None:
+    try:
+        digests = points_of_video(store, video_id, people).digests()
+    except MixedSpacesError as error:
+        return Difference(video_id, "refused", None, found.count, str(error))
+    wanted = VideoState(len(digests), checksum(digests.values()))
+    states = {
+        "unfinished": (unfinished, "its writer died before the end, or is at work now"),
+        "missing": (found.count == 0 < wanted.count, "the index has none of it"),
+        "superfluous": (wanted.count == 0 < found.count, "the tables have none of it"),
+        "changed": (found != wanted, "its points are not those of the tables"),
+    }
+    for state, (holds, sentence) in states.items():
+        if holds:
+            return Difference(video_id, state, wanted.count, found.count, sentence)
+    return None
+
+
+def rebuild(store: TableStore, index: VectorIndex, progress: Progress = silent) -> Rebuilt:
+    """Makes the index anew from the tables; see `VectorIndex.rebuild`.
+
+    Where videos come with different vision encoders, the one of most videos is kept (of equally
+    many, the first by name) and the others are refused by name.
+    """
+    return index.rebuild(
+        sources_of(store), lambda done, total: progress("index", done, total, "videos")
+    )
+
+
+def sync(store: TableStore, index: VectorIndex) -> dict[str, Replaced]:
+    """Writes the videos that differ from the tables and removes those that are gone.
+
+    What a library run calls when people were named: only payloads that changed are written.
+
+    Returns:
+        What was done, by video; equal ones are left out.
+
+    Raises:
+        MixedSpacesError: a video cannot share the index with the others.
+    """
+    people, done = people_of(store), {}
+    wanted = {v: points_of_video(store, v, people) for v in indexed_videos(store)}
+    with index.open("bringing the index up to date", write=True) as session:
+        found, unfinished = session.contents(), set(index.unfinished())
+        for video_id, points in wanted.items():
+            digests = points.digests()
+            state = VideoState(len(digests), checksum(digests.values()))
+            same = found.get(video_id, VideoState(0, checksum([]))) == state
+            if not same or video_id in unfinished:
+                done[video_id] = session.replace(points)
+        for video_id in sorted({*found, *unfinished} - wanted.keys()):
+            done[video_id] = Replaced(0, session.forget(video_id), 0)
+    return done
+
+
+def sources_of(store: TableStore) -> Sources:
+    """The tables as the source of a rebuild."""
+    assigned: dict[str | None, dict[str, str]] = {}
+
+    def library_version() -> str | None:
+        noted = store.noted("person_assignments", LIBRARY)
+        return noted.data_version if noted else None
+
+    def points_of(video_id: str) -> VideoPoints:
+        version = library_version()
+        if version not in assigned:
+            assigned[version] = people_of(store)
+        return points_of_video(store, video_id, assigned[version])
+
+    def version_of(video_id: str) -> str:
+        noted = [store.noted(asset, video_id) for asset in SOURCES]
+        return sha256_of_value([library_version(), *(n and n.data_version for n in noted)])
+
+    def videos() -> list[str]:
+        spaces = {video_id: _vision_space(store, video_id) for video_id in indexed_videos(store)}
+        votes = Counter(str(space) for space in spaces.values())
+        votes["None"] = 0
+        return sorted(spaces, key=lambda v: (-votes[str(spaces[v])], str(spaces[v]), v))
+
+    return Sources(videos, points_of, version_of)
+
+
+def _vision_space(store: TableStore, video_id: str) -> str | None:
+    if video_id not in set(store.videos_with("vision_embeddings")):
+        return None
+    path = store.layout.table("vision_embeddings", video_id)
+    spaces = pl.scan_parquet(path).select("space").head(1).collect()["space"]
+    return spaces[0] if len(spaces) else None
+
+
+# --- points from tables --------------------------------------------------------------------------
+
+
+def _read(store: TableStore, asset: str, video_id: str) -> pl.DataFrame:
+    there = store.layout.table(asset, video_id).is_file()
+    return store.read(asset, video_id) if there else empty(asset)
+
+
+def _templates(templates: pl.DataFrame, people: Mapping[str, str]) -> list[IndexPoint]:
+    return [
+        IndexPoint(
+            kind=TEMPLATE,
+            subject=row["track_key"],
+            video_id=row["video_id"],
+            track_id=row["track_id"],
+            frame_idx=row["best_frame"],
+            face_id=row["best_face_id"],
+            rider=row["rider"],
+            quality=row["quality"],
+            person_id=people.get(row["track_key"]),
+            set=None,
+            vectors={IDENTITY: _vector(row["template"])},
+        )
+        for row in templates.iter_rows(named=True)
+    ]
+
+
+def _images(
+    store: TableStore, video_id: str, people: Mapping[str, str]
+) -> tuple[list[IndexPoint], set[str], set[str]]:
+    """The exported images with the spaces of their vectors."""
+    columns = ("face_id", "frame_idx", "person_id", "quality_score")
+    sets = pl.concat(
+        _read(store, asset, video_id).select(*columns, set=pl.lit(asset.removesuffix("_set")))
+        for asset in SET_ASSETS
+    )
+    faces, vision, tracks = (_read(store, asset, video_id) for asset in FACE_TABLES)
+    rows = (
+        sets.join(faces.select("face_id", IDENTITY, "space"), on="face_id", how="inner")
+        .join(vision.select("face_id", *VISION, vision_space="space"), on="face_id", how="left")
+        .join(tracks.select("face_id", "track_id"), on="face_id", how="left")
+        .sort("face_id")
+    )
+    points = [_image(video_id, row, people) for row in rows.iter_rows(named=True)]
+    vision_spaces = rows["vision_space"].drop_nulls().to_list()
+    return points, set(rows["space"].to_list()), set(vision_spaces)
+
+
+def _image(video_id: str, row: Mapping[str, Any], people: Mapping[str, str]) -> IndexPoint:
+    track = row["track_id"]
+    return IndexPoint(
+        kind=IMAGE,
+        subject=f"face:{video_id}:{row['face_id']}",
+        video_id=video_id,
+        track_id=track,
+        frame_idx=row["frame_idx"],
+        face_id=row["face_id"],
+        rider=row["person_id"],
+        quality=row["quality_score"],
+        person_id=None if track is None else people.get(track_key(video_id, track)),
+        set=row["set"],
+        vectors={n: _vector(row[n]) for n in (IDENTITY, *VISION) if row[n] is not None},
+    )
+
+
+def _vector(values: list[float]) -> Vector:
+    return np.asarray(values, dtype=np.float32)
+
+
+def _one(spaces: set[str], video_id: str, what: str) -> str | None:
+    if len(spaces) > 1:
+        raise MixedSpacesError(
+            f"the tables of {video_id} hold {what} vectors of {', '.join(sorted(spaces))}; "
+            "process the video again with one model."
+        )
+    return next(iter(spaces), None)

@@ -1,0 +1,103 @@
+"""The views of the catalogue: each a description and its SQL over the schema `raw`.
+
+`raw` has one view per table of the pipeline, all videos together, with a first column `video_id`.
+A rider's place in its video, called `person_id` in the tables of one video, is `rider` here;
+`person_id` is the person of the library.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+VIDEOS: Final = """
+WITH ids AS (SELECT video_id FROM raw.registry UNION SELECT video_id FROM raw.ride_video),
+frames AS (SELECT video_id, count(*) AS frames, sum(face_count) AS faces
+           FROM raw.frames GROUP BY video_id),
+riders AS (SELECT video_id, count(DISTINCT person_id) AS riders FROM raw.riders GROUP BY video_id),
+files AS (SELECT video_id, count(*) FILTER (type <> 'metadata') AS images
+          FROM raw.identity_dataset GROUP BY video_id)
+SELECT video_id, coalesce(g.path, v.path) AS path, coalesce(g.sha256, v.sha256) AS sha256,
+    v.* EXCLUDE (video_id, path, sha256),
+    frames.frames, frames.faces::BIGINT AS faces, riders.riders, files.images,
+    f.code AS failure, f.sentence AS failure_sentence
+FROM ids LEFT JOIN raw.registry g USING (video_id) LEFT JOIN raw.ride_video v USING (video_id)
+    LEFT JOIN frames USING (video_id) LEFT JOIN riders USING (video_id)
+    LEFT JOIN files USING (video_id) LEFT JOIN raw.failures f USING (video_id)
+"""
+
+FACES: Final = """
+SELECT d.video_id, d.face_id, d.frame_idx, d.timestamp_ms, d.x1, d.y1, d.x2, d.y2, d.score,
+    t.track_id, t.tracklet_id, t.track_cos, r.person_id AS rider, r.reason AS track_reason,
+    q.* EXCLUDE (video_id, face_id, frame_idx, score, occlusion, relative_sharpness),
+    l.yaw, l.pitch, l.roll, l.pose_source, l.eye_open, l.mouth_open, l.smile, l.occlusion,
+    l.relative_sharpness,
+    s.stable_score, s.rival_score, s.margin, s.stable, s.is_prototype,
+    b.yaw_bin, b.pitch_bin, b.expression_bin, b.occlusion_bin, b.lighting_bin, b.bucket_key,
+    e.space AS e_id_space, g.state, g.reason, g.would_change,
+    a.person_id, a.display
+FROM raw.face_detections d
+    LEFT JOIN raw.face_tracks t USING (video_id, face_id)
+    LEFT JOIN raw.face_quality q USING (video_id, face_id)
+    LEFT JOIN raw.face_landmarks l USING (video_id, face_id)
+    LEFT JOIN raw.identity_stability s USING (video_id, face_id)
+    LEFT JOIN raw.face_buckets b USING (video_id, face_id)
+    LEFT JOIN raw.face_embeddings e USING (video_id, face_id)
+    LEFT JOIN raw.frame_ledger g USING (video_id, face_id)
+    LEFT JOIN raw.riders r ON r.video_id = d.video_id AND r.track_id = t.track_id
+    LEFT JOIN raw.person_assignments a ON a.video_id = d.video_id AND a.track_id = t.track_id
+"""
+
+TRACKS: Final = """
+SELECT r.* RENAME (person_id AS rider),
+    'track:' || r.video_id || ':' || r.track_id AS track_key,
+    t.face_count AS template_faces, t.quality, t.spread, t.first_frame, t.last_frame,
+    t.best_face_id, t.best_frame, t.space,
+    a.state, a.person_id, a.cluster_id, a.display, a.origin, a.score, a.margin, a.rule
+FROM raw.riders r LEFT JOIN raw.track_templates t USING (video_id, track_id)
+    LEFT JOIN raw.person_assignments a USING (video_id, track_id)
+"""
+
+IMAGES: Final = """
+WITH sets AS (
+    SELECT 'anchor' AS set, * FROM raw.anchor_set
+    UNION ALL BY NAME SELECT 'coverage' AS set, * FROM raw.coverage_set
+    UNION ALL BY NAME SELECT 'challenge' AS set, * FROM raw.challenge_set
+    UNION ALL BY NAME SELECT 'pair' AS set, * FROM raw.pair_set)
+SELECT s.video_id, f.file, s.set, s.rank, s.face_id, s.frame_idx, s.timestamp_ms,
+    s.person_id AS rider, t.track_id, a.person_id, a.display, s.kind,
+    s.quality_score, s.novelty, s.stable_score,
+    s.crop_x1, s.crop_y1, s.crop_x2, s.crop_y2, l.yaw, l.pitch, l.roll,
+    b.yaw_bin, b.pitch_bin, b.expression_bin, b.occlusion_bin, b.lighting_bin, b.bucket_key,
+    e.space AS e_id_space, v.space AS e_vis_space, f.sha256, f.size_bytes
+FROM sets s JOIN raw.identity_dataset f ON f.video_id = s.video_id AND f.type = s.set
+        AND ends_with(f.file, '/' || s.image || '.jpg')
+        AND (s.set = 'pair' OR f.person_id = s.person_id)
+    LEFT JOIN raw.face_tracks t ON t.video_id = s.video_id AND t.face_id = s.face_id
+    LEFT JOIN raw.face_landmarks l ON l.video_id = s.video_id AND l.face_id = s.face_id
+    LEFT JOIN raw.face_buckets b ON b.video_id = s.video_id AND b.face_id = s.face_id
+    LEFT JOIN raw.face_embeddings e ON e.video_id = s.video_id AND e.face_id = s.face_id
+    LEFT JOIN raw.vision_embeddings v ON v.video_id = s.video_id AND v.face_id = s.face_id
+    LEFT JOIN raw.person_assignments a ON a.video_id = s.video_id AND a.track_id = t.track_id
+"""
+
+ASSIGNMENTS: Final = """
+SELECT a.*, p.name FROM raw.person_assignments a LEFT JOIN raw.people p USING (person_id)
+"""
+
+SUGGESTIONS: Final = """
+SELECT s.*, p.name FROM raw.suggestions s LEFT JOIN raw.people p USING (person_id)
+"""
+
+VIEWS: Final[dict[str, tuple[str, str]]] = {
+    "videos": ("every registered video, what it holds, why it failed", VIDEOS),
+    "frames": ("every sampled frame", "SELECT * FROM raw.frames"),
+    "faces": ("every detected face with all its measures", FACES),
+    "tracks": ("every face track, rider or not, and whose it is", TRACKS),
+    "images": ("every exported image; a pair image has a row for each rider", IMAGES),
+    "people": ("the people of the library", "SELECT * FROM raw.people"),
+    "assignments": ("who each track is, and why", ASSIGNMENTS),
+    "clusters": ("unknown people, grouped", "SELECT * FROM raw.unknown_clusters"),
+    "suggestions": ("what a person is asked to confirm", SUGGESTIONS),
+    "events": ("the ledger: every human decision", "SELECT * FROM raw.events"),
+    "runs": ("every output: what made it, when it was written", "SELECT * FROM raw.runs"),
+}
