@@ -239,6 +239,62 @@ TABLES: Final[dict[str, Schema]] = {
         "space": pl.String,
         "template": VECTOR,  # L2-normalised, quality-weighted mean
     },
+    "calibration_pairs": {
+        "space": pl.String,
+        "level": pl.String,
+        "kind": pl.String,  # genuine, impostor, cohort
+        "source": pl.String,  # track, same_frame, labelled, cohort
+        "left": pl.String,  # what is resampled: a track, or two tracks that share a frame
+        "right": pl.String,
+        "left_video": pl.String,
+        "right_video": pl.String,
+        "score": pl.Float64,  # cosine
+    },
+    "face_samples": {
+        "track_key": pl.String,
+        "video_id": pl.String,
+        "space": pl.String,
+        "e_id": VECTOR,
+    },
+    "calibration": {
+        "space": pl.String,
+        "camera": pl.String,  # null: all cameras together
+        "level": pl.String,  # face, probe, template
+        "name": pl.String,  # exclude, suggest, assign
+        "far": pl.Float64,
+        "threshold": pl.Float64,  # measured, for one reference; null: too little is known
+        "low": pl.Float64,  # bootstrap interval by track
+        "high": pl.Float64,
+        "in_effect": pl.Float64,  # measured, pinned or default
+        "default": pl.Float64,
+        "method": pl.String,  # counted, tail_fit, pinned, default
+        "reason": pl.String,  # why it is not measured
+        "fnmr": pl.Float64,  # share of genuine pairs below the threshold in effect
+        "genuine_pairs": pl.Int64,
+        "genuine_tracks": pl.Int64,  # pairs of tracks, for labelled ones
+        "genuine_mean": pl.Float64,
+        "genuine_p05": pl.Float64,
+        "impostor_pairs": pl.Int64,
+        "impostor_groups": pl.Int64,  # independent pairs of tracks
+        "impostor_from": pl.String,  # known, cohort; null: none
+        "impostor_max": pl.Float64,  # of the known ones
+        "mean": pl.Float64,
+        "scale": pl.Float64,
+        "dof": pl.Float64,
+        "top": pl.List(pl.Float64),  # largest impostor cosines, descending
+        "exceedances": pl.Int64,
+    },
+    "person_references": {
+        "person_id": pl.String,
+        "reference": pl.String,  # track_key of an exemplar, "centre:{n}"
+        "kind": pl.String,  # exemplar, centre
+        "pinned": pl.Boolean,
+        "track_keys": pl.List(pl.String),  # what it is made of
+        "strength": pl.Float32,  # 1 for an exemplar, length of the mean for a centre
+        "quality": pl.Float32,
+        "space": pl.String,
+        "vector": VECTOR,  # unit
+    },
     "people": {
         "person_id": pl.String,  # UUID
         "name": pl.String,
@@ -287,7 +343,14 @@ TABLES: Final[dict[str, Schema]] = {
         "evidence": pl.Float32,  # score when it was rejected
     },
 }
-LIBRARY_TABLES: Final = ("people", "person_assignments", "unknown_clusters", "suggestions")
+LIBRARY_TABLES: Final = (
+    "calibration",
+    "person_references",
+    "people",
+    "person_assignments",
+    "unknown_clusters",
+    "suggestions",
+)
 """Tables of the whole library, without a video."""
 
 

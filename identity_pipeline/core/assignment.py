@@ -29,27 +29,10 @@ from identity_pipeline.core.gallery import NEVER, Gallery
 from identity_pipeline.core.templates import shared_frames, template_matrix
 from identity_pipeline.core.thresholds import Thresholds
 from identity_pipeline.core.vectors import Matrix, same_space
-from identity_pipeline.schemas import Schema
+from identity_pipeline.schemas import TABLES
 from identity_pipeline.settings import MatchSettings
 
-PERSON_ASSIGNMENTS: Final[Schema] = {
-    "track_key": pl.String,
-    "video_id": pl.String,
-    "track_id": pl.Int64,
-    "rider": pl.Int64,
-    "state": pl.String,  # known, suggested, unknown, noise, ignored, not_a_face
-    "person_id": pl.String,
-    "cluster_id": pl.Int64,
-    "display": pl.String,
-    "origin": pl.String,  # human, auto, suggestion_accepted; null for unknown
-    "score": pl.Float32,  # to the best person that was not ruled out; null: nothing to compare
-    "margin": pl.Float32,  # over the runner-up; null without one
-    "runner_up": pl.String,
-    "rule": pl.String,
-    "threshold": pl.Float32,  # the one that decided
-    "reference_count": pl.Int64,
-    "nearest": pl.List(pl.String),
-}
+PERSON_ASSIGNMENTS: Final = TABLES["person_assignments"]
 
 
 @dataclass(frozen=True)

@@ -22,37 +22,10 @@ from scipy import stats
 
 from identity_pipeline.core.calibration_pairs import LEVELS
 from identity_pipeline.core.thresholds import NAMES, ImpostorModel, OperatingPoint
-from identity_pipeline.schemas import Schema
+from identity_pipeline.schemas import TABLES
 from identity_pipeline.settings import MatchSettings
 
-CALIBRATION: Final[Schema] = {
-    "space": pl.String,
-    "camera": pl.String,  # null: all cameras together
-    "level": pl.String,  # face, probe, template
-    "name": pl.String,  # exclude, suggest, assign
-    "far": pl.Float64,
-    "threshold": pl.Float64,  # measured, for one reference; null: too little is known
-    "low": pl.Float64,  # bootstrap interval by track
-    "high": pl.Float64,
-    "in_effect": pl.Float64,  # measured, pinned or default
-    "default": pl.Float64,
-    "method": pl.String,  # counted, tail_fit, pinned, default
-    "reason": pl.String,  # why it is not measured
-    "fnmr": pl.Float64,  # share of genuine pairs below the threshold in effect
-    "genuine_pairs": pl.Int64,
-    "genuine_tracks": pl.Int64,  # pairs of tracks, for labelled ones
-    "genuine_mean": pl.Float64,
-    "genuine_p05": pl.Float64,
-    "impostor_pairs": pl.Int64,
-    "impostor_groups": pl.Int64,  # independent pairs of tracks
-    "impostor_from": pl.String,  # known, cohort; null: none
-    "impostor_max": pl.Float64,  # of the known ones
-    "mean": pl.Float64,
-    "scale": pl.Float64,
-    "dof": pl.Float64,
-    "top": pl.List(pl.Float64),  # largest impostor cosines, descending
-    "exceedances": pl.Int64,
-}
+CALIBRATION: Final = TABLES["calibration"]
 MAD_TO_SIGMA: Final = 1.4826
 
 

@@ -25,27 +25,12 @@ from identity_pipeline.core.templates import (
     weighted_direction,
 )
 from identity_pipeline.core.vectors import Matrix, check_unit, to_matrix
-from identity_pipeline.schemas import VECTOR, Schema
+from identity_pipeline.schemas import TABLES
 from identity_pipeline.settings import MatchSettings
 
 LEVELS: Final = ("face", "probe", "template")
-PAIRS: Final[Schema] = {
-    "space": pl.String,
-    "level": pl.String,
-    "kind": pl.String,  # genuine, impostor, cohort
-    "source": pl.String,  # track, same_frame, labelled, cohort
-    "left": pl.String,  # what is resampled: a track, or two tracks that share a frame
-    "right": pl.String,
-    "left_video": pl.String,
-    "right_video": pl.String,
-    "score": pl.Float64,  # cosine
-}
-SAMPLES: Final[Schema] = {
-    "track_key": pl.String,
-    "video_id": pl.String,
-    "space": pl.String,
-    "e_id": VECTOR,
-}
+PAIRS: Final = TABLES["calibration_pairs"]
+SAMPLES: Final = TABLES["face_samples"]
 Scores = NDArray[np.floating]
 
 

@@ -18,6 +18,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from identity_pipeline.core.vectors import Matrix, check_unit, to_matrix
+from identity_pipeline.schemas import TABLES
 
 TIE_DECIMALS = 9
 TIE_PREFERENCE = 1e-6
@@ -207,15 +208,4 @@ def describe_clusters(tracks: pl.DataFrame, of_key: Mapping[str, int | None]) ->
                 "tracks": group["track_key"].to_list(),
             }
         )
-    return pl.DataFrame(rows, schema=CLUSTER_COLUMNS)
-
-
-CLUSTER_COLUMNS = {
-    "cluster_id": pl.Int64,
-    "track_count": pl.Int64,
-    "face_count": pl.Int64,
-    "video_count": pl.Int64,
-    "confidence": pl.Float64,
-    "representative": pl.String,
-    "tracks": pl.List(pl.String),
-}
+    return pl.DataFrame(rows, schema=TABLES["unknown_clusters"])

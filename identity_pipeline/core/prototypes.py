@@ -19,20 +19,10 @@ from numpy.typing import NDArray
 from identity_pipeline.core.stability import medoid
 from identity_pipeline.core.templates import template_matrix
 from identity_pipeline.core.vectors import Matrix, normalise
-from identity_pipeline.schemas import VECTOR, Schema
+from identity_pipeline.schemas import TABLES
 from identity_pipeline.settings import MatchSettings
 
-PERSON_REFERENCES: Final[Schema] = {
-    "person_id": pl.String,
-    "reference": pl.String,  # track_key of an exemplar, "centre:{n}"
-    "kind": pl.String,  # exemplar, centre
-    "pinned": pl.Boolean,
-    "track_keys": pl.List(pl.String),  # what it is made of
-    "strength": pl.Float32,  # 1 for an exemplar, length of the mean for a centre
-    "quality": pl.Float32,
-    "space": pl.String,
-    "vector": VECTOR,  # unit
-}
+PERSON_REFERENCES: Final = TABLES["person_references"]
 ITERATIONS: Final = 50
 
 

@@ -20,19 +20,10 @@ from identity_pipeline.core.gallery import Gallery
 from identity_pipeline.core.templates import shared_frames, template_matrix
 from identity_pipeline.core.thresholds import Thresholds
 from identity_pipeline.core.vectors import same_space
-from identity_pipeline.schemas import Schema
+from identity_pipeline.schemas import TABLES, Schema
 from identity_pipeline.settings import MatchSettings
 
-SUGGESTIONS: Final[Schema] = {
-    "suggestion_id": pl.String,
-    "track_key": pl.String,
-    "person_id": pl.String,
-    "score": pl.Float32,
-    "state": pl.String,  # pending, accepted, rejected, expired
-    "first_seen": pl.String,  # ISO date
-    "expires": pl.String,  # ISO date; on it the suggestion is still pending
-    "evidence": pl.Float32,  # score when it was rejected or expired by age
-}
+SUGGESTIONS: Final = TABLES["suggestions"]
 FIND_MORE: Final[Schema] = {
     "track_key": pl.String,
     "video_id": pl.String,

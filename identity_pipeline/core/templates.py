@@ -23,26 +23,10 @@ from identity_pipeline.core.vectors import (
     same_space,
     to_matrix,
 )
-from identity_pipeline.schemas import VECTOR, Schema
+from identity_pipeline.schemas import TABLES, Schema
 from identity_pipeline.settings import MatchSettings
 
-TRACK_TEMPLATES: Final[Schema] = {
-    "track_key": pl.String,
-    "video_id": pl.String,
-    "track_id": pl.Int64,
-    "rider": pl.Int64,  # place of the rider, from the left; null for tracks that are no rider
-    "face_count": pl.Int64,  # embedded and usable
-    "quality": pl.Float32,  # mean quality_score of the usable faces
-    "first_frame": pl.Int64,
-    "last_frame": pl.Int64,
-    "frames": pl.List(pl.Int64),  # sampled frames in which the track has a face, usable or not
-    "best_face_id": pl.String,
-    "best_frame": pl.Int64,
-    "box": pl.List(pl.Float32),  # x1, y1, x2, y2 of the best face
-    "spread": pl.Float32,  # 1 - norm of the mean of its unit vectors
-    "space": pl.String,
-    "template": VECTOR,
-}
+TRACK_TEMPLATES: Final = TABLES["track_templates"]
 NO_TEMPLATE: Final[Schema] = {
     "track_key": pl.String,
     "video_id": pl.String,

@@ -1,8 +1,8 @@
-"""Tables that belong together and change together: all of a new generation are seen, or none.
+"""Tables that belong together and change together: readers see all of a new generation, or none.
 
-A generation is a folder that is written beside and renamed; `current.json` names the one in force
-and is replaced last. So a reader sees the tables of one run, and a crash leaves the generation
-that was in force. The last few are kept, so that a run can say what it moved.
+A generation is a folder that is written beside and renamed; `data/tables/library` is a symbolic
+link to the one in force, and replacing the link is the only moment of change. So a crash leaves
+the generation that was in force. The last few are kept, so that a run can say what it moved.
 """
 
 from __future__ import annotations
@@ -12,15 +12,19 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import polars as pl
 
 from identity_pipeline.schemas import conform
 from identity_pipeline.storage import atomic
+from identity_pipeline.storage.hashing import sha256_of_file
+from identity_pipeline.storage.layout import Layout
+from identity_pipeline.storage.tables import Manifest
 
 KEPT = 3
+NOTE = "generation.json"
 
 
 class NoGenerationError(FileNotFoundError):
@@ -34,10 +38,14 @@ class Generation:
     Attributes:
         number: counts from 1.
         fingerprint: SHA-256 over everything that the tables were made of.
+        space: embedding space of its templates; empty without any.
+        next_cluster_id: the first cluster id that was never given.
     """
 
     number: int
     fingerprint: str
+    space: str
+    next_cluster_id: int
 
     @property
     def name(self) -> str:
@@ -47,27 +55,31 @@ class Generation:
 
 @dataclass(frozen=True)
 class Generations:
-    """The generations below one folder."""
+    """The generations of the library's tables."""
 
-    root: Path
+    layout: Layout
+
+    @property
+    def root(self) -> Path:
+        """The folder of all generations."""
+        return self.layout.generations
+
+    @property
+    def link(self) -> Path:
+        """What readers open."""
+        return self.layout.library_tables
 
     def current(self) -> Generation | None:
         """The generation in force; None before the first."""
-        path = self.root / "current.json"
-        return Generation(**json.loads(path.read_text())) if path.is_file() else None
+        return self._noted(self.link)
 
     def previous(self) -> Generation | None:
         """The newest kept generation before the one in force."""
         current = self.current()
-        older = [g for g in self._kept() if current and g < f"{current.number:06d}"]
-        if not older:
+        if current is None:
             return None
-        path = self.root / max(older) / "generation.json"
-        return Generation(**json.loads(path.read_text()))
-
-    def folder(self, generation: Generation) -> Path:
-        """Where a generation's tables lie."""
-        return self.root / generation.name
+        older = [name for name in self._kept() if name < current.name]
+        return self._noted(self.root / older[-1]) if older else None
 
     def read(self, table: str, generation: Generation | None = None) -> pl.DataFrame:
         """One table of a generation, by default of the one in force.
@@ -75,39 +87,62 @@ class Generations:
         Raises:
             NoGenerationError: there is none.
         """
-        chosen = generation or self.current()
-        path = self.folder(chosen) / f"{table}.parquet" if chosen else None
-        if path is None or not path.is_file():
+        folder = self.root / generation.name if generation else self.link
+        path = folder / f"{table}.parquet"
+        if not path.is_file():
             raise NoGenerationError(
-                f"the library's table {table} is not there yet; run `identity-pipeline recluster`."
+                f"the library has no table {table} yet; run `identity-pipeline recluster` first."
             )
         return conform(table, pl.read_parquet(path))
 
-    def publish(self, tables: Mapping[str, pl.DataFrame], fingerprint: str) -> Generation:
+    def publish(
+        self,
+        tables: Mapping[str, pl.DataFrame],
+        fingerprint: str,
+        *,
+        space: str,
+        next_cluster_id: int,
+    ) -> Generation:
         """Writes the tables as a new generation and puts it in force.
 
         Raises:
             SchemaError: a table does not have its schema.
         """
         conformed = {name: conform(name, table) for name, table in sorted(tables.items())}
-        with self._locked():
-            current = self.current()
-            generation = Generation(current.number + 1 if current else 1, fingerprint)
-            with atomic.new_folder(self.folder(generation)) as folder:
+        with self.locked():
+            kept = self._kept()
+            number = int(kept[-1].split("-")[0]) + 1 if kept else 1
+            generation = Generation(number, fingerprint, space, next_cluster_id)
+            with atomic.new_folder(self.root / generation.name) as folder:
                 for name, table in conformed.items():
-                    table.write_parquet(folder / f"{name}.parquet", compression="zstd")
-                atomic.write_json(folder / "generation.json", generation.__dict__)
-            atomic.write_json(self.root / "current.json", generation.__dict__)
-            for name in sorted(self._kept())[:-KEPT]:
+                    path = folder / f"{name}.parquet"
+                    table.write_parquet(path, compression="zstd", statistics=True)
+                    manifest = Manifest(fingerprint, sha256_of_file(path), table.height)
+                    atomic.write_json(folder / f"{name}.manifest.json", asdict(manifest))
+                atomic.write_json(folder / NOTE, asdict(generation))
+            self._put_in_force(generation)
+            for name in self._kept()[:-KEPT]:
                 shutil.rmtree(self.root / name, ignore_errors=True)
         return generation
 
+    def _put_in_force(self, generation: Generation) -> None:
+        temporary = atomic.temporary_beside(self.link)
+        temporary.symlink_to((self.root / generation.name).relative_to(self.link.parent))
+        temporary.replace(self.link)
+        atomic.flush(self.link.parent)
+
+    def _noted(self, folder: Path) -> Generation | None:
+        path = folder / NOTE
+        return Generation(**json.loads(path.read_text())) if path.is_file() else None
+
     def _kept(self) -> list[str]:
-        return [path.parent.name for path in self.root.glob("[0-9]*/generation.json")]
+        """Names of the kept generations, oldest first."""
+        return sorted(path.parent.name for path in self.root.glob(f"[0-9]*/{NOTE}"))
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
+    def locked(self) -> Iterator[None]:
+        """One writer at a time."""
         self.root.mkdir(parents=True, exist_ok=True)
-        with (self.root / "lock").open("w") as lock:
+        with (self.root / ".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield

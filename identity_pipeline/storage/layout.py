@@ -5,7 +5,8 @@
     data/videos/                       what the operator drops in
     data/registry/{video_id}.json      which file a partition is
     data/tables/{asset}/{video_id}.parquet and .manifest.json
-    data/tables/library/{asset}.parquet and .manifest.json
+    data/tables/library/{asset}.parquet and .manifest.json (a link to the generation in force)
+    data/tables/.generations/{number}-{fingerprint}/
     data/crops/{video_id}/part-00000.parquet
     data/output/{video_id}/identity_builder/
     data/reports/evaluation/           report.json and index.html
@@ -97,6 +98,16 @@ class Layout:
         return self.root / "tables"
 
     @property
+    def library_tables(self) -> Path:
+        """The tables of the whole library, in force."""
+        return self.tables / "library"
+
+    @property
+    def generations(self) -> Path:
+        """The last generations of the library's tables."""
+        return self.tables / ".generations"
+
+    @property
     def index(self) -> Path:
         """The embedded vector index, its lock and its markers."""
         return self.root / "index"
@@ -111,7 +122,7 @@ class Layout:
 
     def _output(self, asset: str, video_id: str | None, suffix: str) -> Path:
         if video_id is None:
-            return self.tables / "library" / f"{check_video_id(asset)}{suffix}"
+            return self.library_tables / f"{check_video_id(asset)}{suffix}"
         return self.tables / asset / f"{check_video_id(video_id)}{suffix}"
 
     def crops(self, video_id: str) -> Path:
