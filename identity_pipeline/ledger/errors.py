@@ -39,7 +39,7 @@ class DanglingError(RefusedError):
     """An undo that would take the ground from under later events.
 
     Attributes:
-        event_ids: the events that would no longer hold, in order.
+        event_ids: the first 20 events that would no longer hold, in order.
     """
 
     def __init__(self, message: str, event_ids: Sequence[str]) -> None:

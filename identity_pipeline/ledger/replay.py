@@ -17,6 +17,9 @@ from identity_pipeline.ledger.errors import DanglingError, LedgerError, NoChange
 from identity_pipeline.ledger.state import LibraryState
 from identity_pipeline.ledger.working import WorkingState
 
+LISTED, EXPLAINED = 20, 3
+"""How many events a refused undo names at most, and how many of them with the reason."""
+
 
 def in_order(events: Iterable[ev.Event]) -> tuple[ev.Event, ...]:
     """Events sorted by `seq`.
@@ -143,18 +146,16 @@ class History:
             raise NoChangeError(f"{describe(target)} is already undone.")
         if longer.in_force == self.in_force:
             raise NoChangeError(f"Undoing {describe(target)} changes nothing: other undos remain.")
-        if broken := longer.failing():
-            reasons = "; ".join(f"{describe(late)}: {reason}" for late, reason in broken)
-            raise DanglingError(
-                f"{describe(target)} cannot be undone because of {len(broken)} other "
-                f"event{'s' if len(broken) > 1 else ''}, undo them first: {reasons}",
-                [late.id for late, _ in broken],
-            )
+        if broken := longer.failing(LISTED):
+            raise DanglingError(_refusal(target, broken), [late.id for late, _ in broken])
 
-    def failing(self) -> list[tuple[ev.Event, str]]:
-        """Events in force that contradict those before them, with the reason; each is skipped."""
+    def failing(self, most: int) -> list[tuple[ev.Event, str]]:
+        """The first events in force that contradict those before them, with the reason.
+
+        Each is passed over, and the replay begins anew because it may have been half applied.
+        """
         broken: dict[str, tuple[ev.Event, str]] = {}
-        while (first := self._first_failing(broken)) is not None:
+        while len(broken) < most and (first := self._first_failing(broken)) is not None:
             broken[first[0].id] = first
         return list(broken.values())
 
@@ -172,6 +173,17 @@ class History:
 def describe(event: ev.Event) -> str:
     """An event in a few words, for messages."""
     return f"{event.kind} #{event.seq} ({event.id})"
+
+
+def _refusal(target: ev.Event, broken: Sequence[tuple[ev.Event, str]]) -> str:
+    reasons = "; ".join(f"{describe(late)}: {why.rstrip('.')}" for late, why in broken[:EXPLAINED])
+    rest = ", ".join(describe(late) for late, _ in broken[EXPLAINED:])
+    count = f"{'at least ' if len(broken) == LISTED else ''}{len(broken)}"
+    return (
+        f"{describe(target)} cannot be undone because {count} other "
+        f"{'event needs' if len(broken) == 1 else 'events need'} it, undo them first: {reasons}"
+        f"{f'; also {rest}' if rest else ''}."
+    )
 
 
 def _renumbered(

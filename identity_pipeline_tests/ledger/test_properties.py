@@ -22,7 +22,7 @@ from identity_pipeline_tests.ledger.curator import Curator, t
 
 ROOT = Path(__file__).parents[2]
 TRACKS = 8
-ours = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+ours = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 
 Step = tuple[str, int, int, int]
 DECISIONS = [
@@ -157,7 +157,7 @@ def test_no_link_is_violated_when_tracks_get_other_numbers(sequence: list[Step])
 
 
 @pytest.mark.parametrize("kind", DECISIONS)
-@settings(ours, max_examples=12)
+@settings(ours, max_examples=8)
 @given(data=st.data())
 def test_undo_is_exact_for_every_kind_at_any_point(kind: str, data: st.DataObject) -> None:
     prefix = data.draw(steps([*DECISIONS, "name", "undo", "renumber"], 12))

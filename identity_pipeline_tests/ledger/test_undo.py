@@ -56,7 +56,7 @@ def test_an_undo_is_refused_when_later_events_need_the_event(me: Curator) -> Non
     confirmed = me.do(c.confirm, ann, [t(2)])
     hidden = me.do(c.hide, ann)
     me.person("Bob", t(11))
-    with pytest.raises(DanglingError, match=r"2 other events, undo them first") as caught:
+    with pytest.raises(DanglingError, match=r"2 other events need it, undo them first") as caught:
         me.undo(naming)
     assert caught.value.event_ids == (confirmed, hidden)
     assert confirmed in str(caught.value)
@@ -64,6 +64,15 @@ def test_an_undo_is_refused_when_later_events_need_the_event(me: Curator) -> Non
     me.undo(confirmed)
     me.undo(naming)
     assert ann not in me.state.people
+
+
+def test_a_refusal_stays_short_however_many_events_depend(me: Curator) -> None:
+    ann = me.person("Ann", t(0))
+    confirmed = [me.do(c.confirm, ann, [t(number)]) for number in range(1, 31)]
+    with pytest.raises(DanglingError, match="at least 20 other events need it") as caught:
+        me.undo(me.history.events[0].id)
+    assert caught.value.event_ids == tuple(confirmed[:20])
+    assert str(caught.value).count("There is no person") == 3
 
 
 def test_a_move_after_a_merge_needs_the_merge(me: Curator) -> None:
