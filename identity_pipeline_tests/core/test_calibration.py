@@ -39,12 +39,9 @@ S = MatchSettings(bootstrap_rounds=40)
 
 
 def pairs(
-    impostors: np.ndarray,
-    genuine: np.ndarray | None = None,
-    level: str = "template",
-    **changes: Any,
+    impostors: np.ndarray, genuine: np.ndarray | None = None, video: str | None = None
 ) -> pl.DataFrame:
-    """Independent pairs: each is its own unit."""
+    """Independent pairs of templates: each is its own unit."""
     rows = []
     for kind, scores in (("impostor", impostors), ("genuine", genuine)):
         for i, score in enumerate([] if scores is None else scores.tolist()):
@@ -163,7 +160,7 @@ def test_too_little_is_said_and_the_defaults_are_named_as_such() -> None:
     for name, row in points(table).items():
         assert (row["threshold"], row["low"], row["method"]) == (None, None, "default")
         assert row["in_effect"] == getattr(S, f"default_{name}")
-        assert row["reason"].startswith("3 pairs of tracks are known to be two people")
+        assert row["reason"].startswith("3 independent pairs of tracks are known")
     thresholds = template_thresholds(table)
     assert thresholds.at("assign") == pytest.approx(0.45)
     assert thresholds.at("assign", 11) > 0.5, "defaults know the number of references too"
@@ -204,6 +201,16 @@ def test_a_camera_has_its_own_thresholds_where_it_has_the_pairs() -> None:
     assert own["few"] == own[None], "a camera without enough pairs uses the common numbers"
     with pytest.raises(LookupError, match="calibrate that space first"):
         thresholds_of(table, "other", "template", 0.5)
+
+
+def test_pairs_that_share_tracks_are_no_more_evidence_than_the_tracks() -> None:
+    rng = np.random.default_rng(13)
+    people = directions(rng, 9)
+    rows = [template(f"v{i}:0", people[i]) for i in range(9)]
+    labels = {row["track_key"]: row["track_key"] for row in rows}
+    labelled = pairs_across(templates(*rows), _no_samples(), labels, S)
+    row = points(calibrate(labelled, S))["assign"]
+    assert (row["impostor_pairs"], row["impostor_groups"], row["dof"]) == (36, 9, 8)
 
 
 def test_the_cohort_takes_the_place_of_pairs_that_are_not_known() -> None:
