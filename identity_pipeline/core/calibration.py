@@ -161,21 +161,24 @@ def choose_impostors(
     least = settings.tail_fit_min_pairs
     groups = _groups(known)
     cohort = pairs.filter(pl.col("kind") == "cohort")
-    tracks = len(set(cohort["left"].to_list()) | set(cohort["right"].to_list()))
+    tracks = _groups(cohort)
     if groups < settings.cohort_below and tracks >= least and tracks > groups:
-        # Known impostors count among the unknown pairs; the fit ignores the genuine few. Pairs
-        # that share a track are not independent: as many groups as there are tracks.
+        # Known impostors count among the unknown pairs; the fit ignores the genuine few.
         return _impostors(pl.concat([cohort, known]), tracks, robust=True), None
     if groups >= least:
         return _impostors(known, groups, robust=False), None
     return None, (
-        f"{groups} pairs of tracks are known to be two people and {tracks} tracks could be "
-        f"compared across videos; at least {least} of either are needed"
+        f"{groups} independent pairs of tracks are known to be two people, and {tracks} can be "
+        f"had from different videos; at least {least} of either are needed"
     )
 
 
 def _groups(pairs: pl.DataFrame) -> int:
-    return pairs.select("left", "right").n_unique() if pairs.height else 0
+    """Independent pairs: those of tracks, but no more than there are units to resample."""
+    if not pairs.height:
+        return 0
+    units = set(pairs["left"].to_list()) | set(pairs["right"].to_list())
+    return min(len(units), pairs.select("left", "right").n_unique())
 
 
 def _impostors(pairs: pl.DataFrame, groups: int, *, robust: bool) -> _Impostors:

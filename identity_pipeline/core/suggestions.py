@@ -183,11 +183,11 @@ def find_more(
     track that a human gave to the person, and all below the `exclude` threshold.
 
     Raises:
-        KeyError: the person has no reference.
+        LookupError: the person has no reference.
         SpaceMismatchError: templates, gallery and thresholds are not of one space.
     """
     if person_id not in gallery.people:
-        raise KeyError(f"{person_id} has no confirmed track to compare with; label one first")
+        raise LookupError(f"{person_id} has no confirmed track to compare with; label one first")
     column, number = gallery.people.index(person_id), len(gallery.people)
     count = int(gallery.counts[column])
     own = {key for key, person in decisions.assigned.items() if person == person_id}

@@ -184,7 +184,7 @@ def thresholds_of(
         camera: use this camera's own numbers where it has measured ones.
 
     Raises:
-        KeyError: the table has no row for the space and level.
+        LookupError: the table has no row for the space and level.
     """
     rows = calibration.filter(pl.col("space") == space, pl.col("level") == level)
     points: dict[str, OperatingPoint] = {}
@@ -195,7 +195,7 @@ def thresholds_of(
             own = named.filter(pl.col("camera") == camera, pl.col("threshold").is_not_null())
             chosen = own if own.height else chosen
         if not chosen.height:
-            raise KeyError(
+            raise LookupError(
                 f"no calibration of {space} at level {level}; calibrate that space first"
             )
         points[name] = _point(chosen.row(0, named=True))

@@ -158,8 +158,8 @@ def checked_person_id(person_id: str) -> str:
     try:
         usual = str(uuid.UUID(person_id))
     except ValueError:
-        usual = ""
-    if usual != person_id:
+        usual = None
+    if usual is None or usual != person_id:
         raise UnsafePathError(f"{person_id!r} is no person id; expected a UUID")
     return usual
 

@@ -1,0 +1,224 @@
+"""Profiles: enriched and never overwritten, withdrawn by source, old and future schemas."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from identity_pipeline.core.identity_profile import IdentityProfile, NewEmbeddings, ProfileError
+from identity_pipeline.core.moments import moments_of
+from identity_pipeline.core.vectors import SpaceMismatchError
+from identity_pipeline.storage.layout import Layout, UnsafePathError
+from identity_pipeline.storage.profiles import ProfileStore, from_json, to_json
+from identity_pipeline_tests.core.people import SPACE, directions, looks
+
+ANNA = "11111111-2222-4333-8444-555555555555"
+BEN = "99999999-2222-4333-8444-555555555555"
+DAY = "2026-01-10"
+PERSON = directions(np.random.default_rng(0), 1)[0]
+
+
+def batch(source: str, count: int = 5, seed: int = 1, **changes: Any) -> NewEmbeddings:
+    vectors = looks(np.random.default_rng(seed), PERSON, count, 0.5)
+    ids = [f"{i:06d}-0" for i in range(count)]
+    base = {"source": source, "space": SPACE, "face_ids": ids, "vectors": vectors}
+    return NewEmbeddings(**{**base, "qualities": [0.5 + i / 100 for i in range(count)], **changes})
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ProfileStore:
+    return ProfileStore(Layout(tmp_path))
+
+
+def enriched(store: ProfileStore, *batches: NewEmbeddings, person: str = ANNA) -> IdentityProfile:
+    for new in batches:
+        store.enrich(person, "Anna Ö", new, 0.3, DAY)
+    profile = store.get(person)
+    assert profile is not None
+    return profile
+
+
+def test_a_profile_is_created_then_enriched(store: ProfileStore) -> None:
+    first = store.enrich(ANNA, "Anna Ö", batch("aa"), 0.3, DAY)
+    assert (first.action, first.added, first.total, first.session) == ("created", 5, 5, 1)
+    assert first.message == "Anna Ö: profile created, +5 new, 5 in all, session 1."
+    second = store.enrich(ANNA, "Anna Ö", batch("bb", 7, 2), 0.3, "2026-02-01")
+    assert second.message == "Anna Ö: profile enriched, +7 new, 12 in all, session 2."
+    profile = store.get(ANNA)
+    assert profile is not None
+    vectors = np.concatenate([batch("aa").vectors, batch("bb", 7, 2).vectors])
+    whole = moments_of(vectors)
+    assert profile.moments is not None
+    assert profile.moments.count == 12
+    assert profile.moments.mean == pytest.approx(whole.mean, abs=1e-12)
+    assert profile.moments.m2 == pytest.approx(whole.m2, abs=1e-12)
+    assert profile.last_training == "2026-02-01"
+    assert profile.quality is not None
+    assert (profile.quality.count, profile.quality.lowest) == (12, 0.5)
+    assert store.listing() == ["Anna Ö (12 embeddings, 2 sessions)"]
+    assert store.folder(ANNA) == store.layout.identities / f"anna-o-{ANNA}"
+
+
+def test_the_same_source_twice_adds_nothing(store: ProfileStore) -> None:
+    enriched(store, batch("aa"))
+    path = store.layout.identities / f"anna-o-{ANNA}" / "profile.json"
+    before = path.read_bytes()
+    again = store.enrich(ANNA, "Anna Ö", batch("aa", 9, 3), 0.3, "2026-03-01")
+    assert (again.action, again.added, again.session) == ("unchanged", 0, 1)
+    assert "nothing new" in again.message
+    assert path.read_bytes() == before
+
+
+def test_a_withdrawn_source_was_never_added(store: ProfileStore) -> None:
+    far = batch("cc", 3, vectors=np.stack([PERSON, -PERSON, PERSON]))
+    all_of_them = enriched(store, batch("aa"), batch("bb", 7, 2), far)
+    assert len(all_of_them.quarantined) == 1
+    for source in ("cc", "bb"):
+        store.withdraw(ANNA, source)
+    left = store.get(ANNA)
+    only = enriched(store, batch("aa"), person=BEN)
+    assert left is not None
+    assert (left.moments, left.quality, left.quarantined) == (only.moments, only.quality, ())
+    assert left.sessions == 3, "the sessions did take place"
+    with pytest.raises(ProfileError, match="not in the profile"):
+        store.withdraw(ANNA, "bb")
+
+
+def test_what_is_too_far_is_quarantined_and_reported(store: ProfileStore) -> None:
+    enriched(store, batch("aa"))
+    mixed = batch("bb", 3, vectors=np.stack([PERSON, -PERSON, directions_away()]))
+    told = store.enrich(ANNA, "Anna Ö", mixed, 0.3, DAY)
+    assert [q.face_id for q in told.quarantined] == ["000001-0", "000002-0"]
+    assert told.quarantined[0].cosine < -0.8
+    assert (told.added, told.total) == (1, 6)
+    assert told.message.endswith("2 too far from the person: quarantined.")
+    at_rest = json.loads(next(store.layout.identities.glob("*/profile.json")).read_text())
+    assert at_rest["quarantined_count"] == 2
+    assert {q["source"] for q in at_rest["quarantined"]} == {"bb"}
+
+
+def directions_away() -> np.ndarray:
+    other = directions(np.random.default_rng(5), 1)[0].astype(np.float64)
+    other -= (other @ PERSON) * PERSON
+    return other / np.linalg.norm(other)
+
+
+def test_in_a_first_session_the_majority_is_the_person(store: ProfileStore) -> None:
+    vectors = np.concatenate([-PERSON[None], batch("aa").vectors])
+    told = store.enrich(ANNA, "Anna", batch("aa", 6, vectors=vectors), 0.3, DAY)
+    assert [q.face_id for q in told.quarantined] == ["000000-0"]
+
+
+def test_floats_keep_every_bit(store: ProfileStore) -> None:
+    profile = enriched(store, batch("aa"), batch("bb", 7, 2))
+    again = from_json(json.loads(json.dumps(to_json(profile))))
+    assert again == profile
+    assert again.moments == profile.moments
+
+
+def test_old_profiles_load_as_session_one(store: ProfileStore) -> None:
+    vectors = batch("aa").vectors.astype(np.float64)
+    old = {
+        "id": ANNA,
+        "name": "Anna",
+        "embedding_mean": vectors.mean(axis=0).tolist(),
+        "embedding_std": vectors.std(axis=0).tolist(),
+        "quality_stats": {"final_embedding_count": 5},
+    }
+    folder = store.layout.identities / f"anna-{ANNA}"
+    folder.mkdir(parents=True)
+    (folder / "profile.json").write_text(json.dumps(old))
+    profile = store.get(ANNA)
+    assert profile is not None
+    assert profile.label == "Anna (5 embeddings, 1 session)"
+    assert profile.moments is not None
+    assert profile.moments.m2 == pytest.approx(moments_of(vectors).m2, abs=1e-6)
+    with pytest.raises(ProfileError, match="does not say its embedding space"):
+        store.enrich(ANNA, "Anna", batch("bb"), 0.3, DAY)
+
+
+def test_a_future_schema_is_refused_in_a_sentence() -> None:
+    with pytest.raises(ProfileError, match=r"Anna has schema 9.*update identity_pipeline"):
+        from_json({"schema_version": 9, "name": "Anna"})
+
+
+def test_a_broken_file_says_what_to_do(store: ProfileStore) -> None:
+    enriched(store, batch("aa"))
+    path = store.layout.identities / f"anna-o-{ANNA}" / "profile.json"
+    path.write_text('{"schema_version": 2}')
+    with pytest.raises(ProfileError, match="is no profile"):
+        store.get(ANNA)
+
+
+def test_spaces_are_never_mixed(store: ProfileStore) -> None:
+    enriched(store, batch("aa"))
+    with pytest.raises(SpaceMismatchError):
+        store.enrich(ANNA, "Anna", batch("bb", space="other@000000000000/64"), 0.3, DAY)
+
+
+@pytest.mark.parametrize("person", ["../x", "", "anna", ANNA.replace("-", ""), f"{ANNA}/..", "*"])
+def test_only_a_uuid_names_a_person(store: ProfileStore, person: str) -> None:
+    with pytest.raises(UnsafePathError):
+        store.enrich(person, "Anna", batch("aa"), 0.3, DAY)
+
+
+@pytest.mark.parametrize("name", ["../../etc", "李", "a/b\\c", ".", " ", "x" * 300])
+def test_any_name_is_a_safe_folder(store: ProfileStore, name: str) -> None:
+    store.enrich(ANNA, name, batch("aa"), 0.3, DAY)
+    folder = store.folder(ANNA)
+    assert folder is not None
+    assert folder.parent == store.layout.identities.resolve()
+    profile = store.get(ANNA)
+    assert profile is not None
+    assert profile.name == name
+
+
+def test_a_link_out_of_the_root_is_refused(store: ProfileStore, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    store.layout.identities.mkdir(parents=True)
+    (store.layout.identities / f"anna-{ANNA}").symlink_to(outside)
+    with pytest.raises(UnsafePathError):
+        store.enrich(ANNA, "Anna", batch("aa"), 0.3, DAY)
+
+
+def test_a_new_name_keeps_the_folder_and_two_folders_are_an_error(store: ProfileStore) -> None:
+    enriched(store, batch("aa"))
+    store.enrich(ANNA, "Someone Else", batch("bb", 7, 2), 0.3, DAY)
+    assert store.listing() == ["Someone Else (12 embeddings, 2 sessions)"]
+    (store.layout.identities / f"twin-{ANNA}").mkdir()
+    with pytest.raises(ProfileError, match="two profiles"):
+        store.get(ANNA)
+
+
+def test_ephemeral_profiles_are_unlisted_and_expire(store: ProfileStore) -> None:
+    profile = enriched(store, batch("aa"))
+    assert not profile.expired("2030-01-01")
+    from dataclasses import replace
+
+    store.save(replace(profile, ephemeral=True, retain_until="2026-02-01", cover="f"))
+    kept = store.get(ANNA)
+    assert kept is not None
+    assert [kept.expired(d) for d in ("2026-02-01", "2026-02-02")] == [False, True]
+    assert store.listing() == []
+
+
+def test_saving_never_overwrites_statistics(store: ProfileStore) -> None:
+    stale = enriched(store, batch("aa"))
+    enriched(store, batch("bb", 7, 2))
+    with pytest.raises(ProfileError, match="read it again"):
+        store.save(stale)
+
+
+def test_writers_at_once_lose_nothing(store: ProfileStore) -> None:
+    batches = [batch(f"{i:02x}", 3, i) for i in range(8)]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda new: store.enrich(ANNA, "Anna", new, 0.0, DAY), batches))
+    profile = store.get(ANNA)
+    assert profile is not None
+    assert (len(profile.sources), profile.embedding_count, profile.sessions) == (8, 24, 8)
