@@ -142,7 +142,8 @@ def _verdict(cases: list[dict[str, Any]]) -> list[str]:
             limit = f"{seconds:.0f} s" + ("" if mb is None else f" and {mb:.0f} MB")
             said.append(
                 f"{case['method']} at {case['n']:,}: {case['wall']:.1f} s on the clock, "
-                f"{case['cpu']:.1f} CPU s{others}, {case['above_mb']:.0f} MB (target {limit}: {'met' if met else 'MISSED'})."
+                f"{case['cpu']:.1f} CPU s{others}, {case['above_mb']:.0f} MB "
+                f"(target {limit}: {'met' if met else 'MISSED'})."
             )
     for method in (*OURS, *RIVALS):
         # Small sizes are all overhead: the slope is taken from 5,000 on.
