@@ -11,7 +11,7 @@ made, and the pair of groups is never asked again, as groups only grow.
 
 from __future__ import annotations
 
-from heapq import heapify, heappop, heappush
+from heapq import heappop, heappush
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,7 +84,13 @@ def _parts(
 
 
 class _Groups:
-    """The groups of one component; each is known by its first atom."""
+    """The groups of one component; each is known by its first atom.
+
+    Every group has its best partner in the heap. The mean cosine to two groups that were joined is
+    at most the larger of the two before: an entry whose partner has changed is an upper bound, and
+    it is enough to look again when it comes to the top. (Where links are missing above the floor,
+    as inside a cluster that is taken apart, a joined group may rank a little late on one side.)
+    """
 
     def __init__(
         self,
@@ -99,30 +105,39 @@ class _Groups:
         self._group = np.arange(len(sums))
         self._version = [0] * len(sums)
         self._near: list[set[int]] = [set() for _ in range(len(sums))]
-        self._heap: list[tuple[float, int, int, int, int]] = []
+        # Negative mean cosine, the two groups, which of them is the owner, versions of the two.
+        self._heap: list[tuple[float, int, int, bool, int, int]] = []
 
     def join(self, edges: NDArray[np.int64]) -> NDArray[np.int64]:
         """For each atom the first atom of its group at the end."""
-        left, right = edges.T
         for i, j in edges.tolist():
             self._near[i].add(j)
             self._near[j].add(i)
-        means = np.einsum("ij,ij->i", self._sums[left], self._sums[right])
-        means = np.round(means / (self._sizes[left] * self._sizes[right]), TIE_DECIMALS)
-        self._heap = [
-            (-m, i, j, 0, 0)
-            for m, (i, j) in zip(means.tolist(), edges.tolist(), strict=True)
-            if m >= self._floor
-        ]
-        heapify(self._heap)
+        for i in range(len(self._sums)):
+            self._push_best(i)
         while self._heap:
-            _, i, j, of_i, of_j = heappop(self._heap)
-            if self._version[i] == of_i and self._version[j] == of_j and self._permitted(i, j):
+            _, i, j, first_owns, of_i, of_j = heappop(self._heap)
+            i_same, j_same = self._version[i] == of_i, self._version[j] == of_j
+            if not (i_same if first_owns else j_same):
+                continue  # the owner was taken in by another, or has a newer entry
+            if i_same and j_same and j not in self._forbidden[i]:
                 self._merge(i, j)
+                self._push_best(i)
+            else:
+                self._push_best(i if first_owns else j)
         return self._roots()
 
-    def _permitted(self, i: int, j: int) -> bool:
-        return j not in self._forbidden[i]
+    def _push_best(self, i: int) -> None:
+        others = sorted(self._near[i] - self._forbidden[i])
+        if not others:
+            return
+        means = self._sums[others] @ self._sums[i] / (self._sizes[others] * self._sizes[i])
+        means = np.round(means, TIE_DECIMALS)
+        best = int(np.argmax(means))
+        mean, other = float(means[best]), others[best]
+        if mean >= self._floor:
+            a, b = (i, other) if i < other else (other, i)
+            heappush(self._heap, (-mean, a, b, a == i, self._version[a], self._version[b]))
 
     def _merge(self, i: int, j: int) -> None:
         """Group j becomes part of i < j; what either was linked to or kept from, i is now."""
@@ -139,17 +154,6 @@ class _Groups:
                     relation[i].add(other)
             relation[i].discard(j)
             relation[j] = set()
-        self._push(i)
-
-    def _push(self, i: int) -> None:
-        others = sorted(self._near[i])
-        if not others:
-            return
-        means = self._sums[others] @ self._sums[i] / (self._sizes[others] * self._sizes[i])
-        for other, mean in zip(others, np.round(means, TIE_DECIMALS).tolist(), strict=True):
-            if mean >= self._floor and self._permitted(i, other):
-                a, b = (i, other) if i < other else (other, i)
-                heappush(self._heap, (-mean, a, b, self._version[a], self._version[b]))
 
     def _roots(self) -> NDArray[np.int64]:
         # A group is only ever taken in by an earlier one: one pass in order finds every root.

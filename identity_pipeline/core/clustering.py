@@ -73,11 +73,12 @@ def cluster_vectors(
         raise ValueError("Every track must come once; the same track_key was given twice.")
     if len(keys) != len(vectors):
         raise ValueError(f"{len(keys)} keys were given for {len(vectors)} vectors.")
-    order = np.array(sorted(range(len(keys)), key=keys.__getitem__), dtype=np.int64)
+    ranked = sorted(range(len(keys)), key=keys.__getitem__)
+    order = np.array(ranked, dtype=np.int64)
     matrix = check_unit(vectors, "template")
     if not np.array_equal(order, np.arange(len(order))):
         matrix = matrix[order]
-    constraints = constraints_of([keys[i] for i in order.tolist()], together, apart)
+    constraints = constraints_of([keys[i] for i in ranked], together, apart)
     labels = np.empty(len(keys), dtype=np.int64)
     labels[order] = _labels(matrix, floor, settings, constraints)
     return labels
