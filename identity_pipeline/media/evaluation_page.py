@@ -106,7 +106,6 @@ VERDICT_WORDS: Final = {
     "gone": "no longer measured",
     "moved": "changed",
 }
-WITHIN: Final = "within the interval"
 
 
 @dataclass(frozen=True)
@@ -202,8 +201,15 @@ def change_words(difference: Difference, unit: str) -> str:
     words = f"{arrow(difference)} {VERDICT_WORDS[difference.verdict]}"
     if difference.before is None or difference.verdict == "same":
         return words
-    chance = f" ({WITHIN})" if difference.within else ""
-    return f"{words}, was {value_words(difference.before, unit)}{chance}"
+    note = doubt(difference)
+    return f"{words}, was {value_words(difference.before, unit)}{f' ({note})' if note else ''}"
+
+
+def doubt(difference: Difference) -> str:
+    """Why a change may mean nothing, or nothing to say."""
+    if difference.other_clips:
+        return "on other clips"
+    return "within the interval" if difference.within else ""
 
 
 def vanished(report: Report) -> list[Difference]:
@@ -228,7 +234,6 @@ def render_evaluation_page(report: Report) -> str:
             columns_of=columns_of,
             units=UNITS,
             verdict_words=VERDICT_WORDS,
-            WITHIN=WITHIN,
         )
     )
 
@@ -242,6 +247,7 @@ def _environment() -> Environment:
         "interval": interval_words,
         "headline": headline,
         "arrow": arrow,
+        "doubt": doubt,
         "counted": counted,
     }
     return environment

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -302,6 +303,15 @@ def test_differences_say_which_way_is_better_and_what_may_be_chance() -> None:
         ("a.same", "same", None),
         ("a.gone", "gone", None),
     ]
+
+
+def test_figures_of_other_clips_are_marked() -> None:
+    before = report_of(figure("a.b", 0.5), figure("a.c", None))
+    moved = [dataclasses.replace(figure(k, 0.7), measured_on="there") for k in ("a.b", "a.c")]
+    found_differences = differences(report_of(*moved), before.as_json())
+    assert [d.other_clips for d in found_differences] == [True, False]
+    same = differences(report_of(figure("a.b", 0.7)), before.as_json())
+    assert not same[0].other_clips
 
 
 @pytest.mark.parametrize(

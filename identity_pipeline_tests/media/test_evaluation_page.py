@@ -130,8 +130,10 @@ def test_differences_have_arrows_and_words() -> None:
     html = render_evaluation_page(report(differences=found))
     parsed(html)
     assert re.search(r'change better"><b>▲</b> better<small>was 40\.0 %', html)
-    assert re.search(r'change within"><b>▼</b> better<small>was 60\.0 %, within the interval', html)
+    assert re.search(r'change doubt"><b>▼</b> better<small>was 60\.0 %, within the interval', html)
     assert "old.figure" in html and "Only in the earlier report" in html
+    elsewhere = replace(found[0], other_clips=True)
+    assert change_words(elsewhere, "share") == "▲ better, was 40.0 % (on other clips)"
     assert change_words(found[0], "share") == "▲ better, was 40.0 %"
     assert "since the earlier report" not in render_evaluation_page(report())
 

@@ -12,7 +12,7 @@ from itertools import pairwise
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from sklearn.metrics import balanced_accuracy_score, confusion_matrix
+from sklearn.metrics import confusion_matrix, recall_score
 
 from identity_pipeline.core.buckets import (
     BEYOND,
@@ -199,22 +199,11 @@ def _balanced(name: str, known: pl.DataFrame, scope: str, nothing: str) -> Figur
     if classes:
         reason = f"the truth knows only {', '.join(classes)}"
     if len(classes) > 1:
-        # Recall is asked of true classes only; others would warn and change nothing.
-        named = [label if label in classes else UNKNOWN for label in called]
-        value = float(_mean_recall(true, named))
+        value = float(recall_score(true, called, labels=sorted(classes), average="macro"))
     return figures.counted_value(
         f"bins.{name}_balanced", f"Mean over {name} bins of the share that is right", value,
         len(true), COUNTED, "share", scope, reason,
     )  # fmt: skip
-
-
-def _mean_recall(true: list[str], called: list[str]) -> float:
-    if set(called) <= set(true):
-        return balanced_accuracy_score(true, called)
-    labels = sorted(set(true) | set(called))
-    matrix = confusion_matrix(true, called, labels=labels)
-    rows = matrix.sum(axis=1)
-    return float(np.mean(np.diag(matrix)[rows > 0] / rows[rows > 0]))
 
 
 def adjacent(

@@ -154,6 +154,7 @@ class Difference:
         verdict: better, worse, same, new, gone, or moved where neither direction is better.
         within: whether the earlier value lies within the interval of now, so that the change may
             be chance; None without an interval.
+        other_clips: it was measured on other clips then, so that the two cannot be compared.
     """
 
     origin: str
@@ -162,6 +163,7 @@ class Difference:
     after: float | None
     verdict: str
     within: bool | None = None
+    other_clips: bool = False
 
 
 @dataclass(frozen=True)
@@ -204,20 +206,24 @@ def differences(report: Report, previous: Mapping[str, Any]) -> tuple[Difference
     Raises:
         ValueError: it is no report of this schema.
     """
-    before = _values(previous)
-    after = _values(report.as_json())
-    here = {(s.origin, f.key): f for s in report.sections for f in s.figures}
-    order = [*after, *(key for key in before if key not in after)]
+    before, here = _figures(previous), _figures(report.as_json())
+    known = {(s.origin, f.key): f for s in report.sections for f in s.figures}
     return tuple(
-        Difference(
-            *key,
-            before.get(key),
-            after.get(key),
-            _verdict(before.get(key), after.get(key), here.get(key)),
-            _within(before.get(key), here.get(key)),
-        )
-        for key in order
+        _difference(place, before.get(place), here.get(place), known.get(place))
+        for place in [*here, *(place for place in before if place not in here)]
     )
+
+
+def _difference(
+    place: Place,
+    before: Mapping[str, Any] | None,
+    here: Mapping[str, Any] | None,
+    figure: Figure | None,
+) -> Difference:
+    old, new = (side["value"] if side else None for side in (before, here))
+    moved = before and here and before["measured_on"] != here["measured_on"]
+    other = bool(moved) and old is not None and new is not None
+    return Difference(*place, old, new, _verdict(old, new, figure), _within(old, figure), other)
 
 
 def _within(before: float | None, figure: Figure | None) -> bool | None:
@@ -226,7 +232,7 @@ def _within(before: float | None, figure: Figure | None) -> bool | None:
     return (figure.low or 0.0) <= before <= figure.high
 
 
-def _values(report: Mapping[str, Any]) -> dict[Place, float | None]:
+def _figures(report: Mapping[str, Any]) -> dict[Place, Mapping[str, Any]]:
     try:
         if report["schema_version"] != SCHEMA_VERSION:
             raise ValueError(
@@ -234,7 +240,9 @@ def _values(report: Mapping[str, Any]) -> dict[Place, float | None]:
                 f"this one {SCHEMA_VERSION}; make it again to compare."
             )
         return {
-            (str(section["origin"]), str(figure["key"])): figure["value"]
+            (str(section["origin"]), str(figure["key"])): {
+                name: figure[name] for name in ("value", "measured_on")
+            }
             for section in report["sections"]
             for figure in section["figures"]
         }

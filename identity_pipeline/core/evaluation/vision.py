@@ -18,7 +18,7 @@ from identity_pipeline.core.evaluation.recognition import APART_MS
 from identity_pipeline.core.evaluation.report import Figure
 from identity_pipeline.core.vectors import to_matrix
 
-FACES_MAX = 3000
+FACES_MAX = 2000
 """Of one person; above, every n-th is taken."""
 FINDERS = (
     ("encoder", "found by the vision encoder"),
