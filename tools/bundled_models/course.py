@@ -17,13 +17,14 @@ from tools.bundled_models.park import WEATHERS
 
 Series = NDArray[np.float64]
 
-# The order of what happens; the numbers are relative lengths. Every route begins in the station.
+# The order of what happens; the numbers are relative lengths. Every route begins in the station,
+# for less than a tenth of the ride, as nobody on the platform must be seen as long as a rider is.
 ROUTES: tuple[tuple[tuple[str, float], ...], ...] = (
-    (("board", 12), ("lift", 16), ("tunnel", 12), ("glare", 4), ("bend", 13), ("drop", 15), ("bend", 12),
+    (("board", 9), ("lift", 16), ("tunnel", 12), ("glare", 4), ("bend", 13), ("drop", 15), ("bend", 12),
      ("straight", 8), ("brake", 6), ("end", 8)),
-    (("board", 12), ("lift", 16), ("drop", 15), ("bend", 13), ("straight", 8), ("tunnel", 12), ("glare", 4),
+    (("board", 9), ("lift", 16), ("drop", 15), ("bend", 13), ("straight", 8), ("tunnel", 12), ("glare", 4),
      ("bend", 12), ("brake", 6), ("end", 8)),
-    (("board", 12), ("bend", 12), ("tunnel", 12), ("glare", 4), ("lift", 15), ("drop", 15), ("straight", 8),
+    (("board", 9), ("bend", 12), ("tunnel", 12), ("glare", 4), ("lift", 15), ("drop", 15), ("straight", 8),
      ("bend", 12), ("brake", 6), ("end", 8)),
 )  # fmt: skip
 

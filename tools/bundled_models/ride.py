@@ -46,7 +46,8 @@ def frames_of(kit: FaceKit, stage: Stage) -> Iterator[tuple[NDArray[np.uint8], d
         canvas, faces = composer.frame(frame)
         dark = course.exposure[frame] < 0.5
         picture = _camera(canvas, rng, int(course.blur[frame]), course.blur_down, dark)
-        rows = [truth.face_row(kit, face, frame, picture) for face in faces]
+        bgr = np.ascontiguousarray(picture[..., ::-1])
+        rows = [truth.face_row(kit, face, frame, bgr) for face in faces]
         yield picture, truth.frame_row(stage, frame, rows)
 
 

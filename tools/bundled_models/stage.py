@@ -24,7 +24,7 @@ _PANORAMA = (4608, 1440)
 _BARRIER_Y = 335  # in the station, bystanders stand behind what is below this row
 _NOBODY = np.zeros((_SEAT * 2, _SEAT * 2), np.bool_)
 _LAMPS = 9
-_FAR = Framing(4.4, 214, 0)  # the people on the platform
+_FAR = Framing(3.8, 228, 0)  # the people on the platform
 _CENTRE = 0.45  # row of the head's centre in the picture of a person
 
 
@@ -208,7 +208,7 @@ class Composer:
             portrait, left, above = _portrait(self.kit, actor, number, light, _FAR)
             way = stage.course.local[number] * (0.1, -0.05, 0.02)[k]
             x = round(((0.07, 0.5, 0.9)[k] + way) * WIDTH)
-            y = 214 + round(26 * actor.person.traits.child) + (0, 9, -6)[k]
+            y = _FAR.head_y + round(22 * actor.person.traits.child) + (0, 9, -6)[k]
             name = f"bystander_{actor.person.traits.seed}"
             _add(canvas, owner, faces, Face(name, False, portrait, actor, x - left, y - above))
         canvas[_BARRIER_Y:] = stage.station[_BARRIER_Y:].astype(np.float32) * np.float32(tone / 255)

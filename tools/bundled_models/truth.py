@@ -33,13 +33,13 @@ def rounded(values: Iterable[float], digits: int) -> list[float]:
     return [int(v) if v == int(v) else v for v in near]
 
 
-def face_row(kit: FaceKit, face: Face, frame: int, picture: NDArray[np.uint8]) -> Row:
-    """The truth of one face in a frame; `picture` is the finished frame (RGB)."""
+def face_row(kit: FaceKit, face: Face, frame: int, bgr: NDArray[np.uint8]) -> Row:
+    """The truth of one face in a frame; `bgr` is the finished frame."""
     portrait, actor, offset = face.portrait, face.actor, np.array([face.x, face.y, 0.0])
     weights = actor.weights(kit, frame)
     eye, mouth, smile = moments.attributes(kit, actor.person, weights)
     marks = portrait.landmarks + offset
-    pixels = measure_pixels(align(np.ascontiguousarray(picture[..., ::-1]), five_points(marks)))
+    pixels = measure_pixels(align(bgr, five_points(marks)))
     area = max(1, int(portrait.face.sum()))
     return {
         "person": face.name,
