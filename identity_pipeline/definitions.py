@@ -11,18 +11,22 @@ from identity_pipeline.defs import (
     embeddings,
     faces,
     image_sets,
+    library,
+    library_checks,
     observations,
     reports,
     videos,
 )
 from identity_pipeline.defs.io import CropArchiveIOManager, VideoTableIOManager
+from identity_pipeline.defs.jobs import library as library_job
 from identity_pipeline.defs.jobs import per_video
+from identity_pipeline.defs.library_sensor import library_changed
 from identity_pipeline.defs.progress import ProgressReporters
 from identity_pipeline.defs.resources import ModelsResource, SettingsResource, StoreResource
 from identity_pipeline.defs.schedules import sweep_videos
 from identity_pipeline.defs.sensors import new_videos
 
-ASSET_MODULES = [videos, faces, embeddings, observations, image_sets, reports]
+ASSET_MODULES = [videos, faces, embeddings, observations, image_sets, library, reports]
 
 
 def build_defs(settings: SettingsResource | None = None, **resources: Any) -> dg.Definitions:
@@ -36,9 +40,9 @@ def build_defs(settings: SettingsResource | None = None, **resources: Any) -> dg
     store = StoreResource(settings=settings)
     return dg.Definitions(
         assets=dg.load_assets_from_modules(ASSET_MODULES),
-        asset_checks=dg.load_asset_checks_from_modules([checks]),
-        jobs=[per_video],
-        sensors=[new_videos],
+        asset_checks=dg.load_asset_checks_from_modules([checks, library_checks]),
+        jobs=[per_video, library_job],
+        sensors=[new_videos, library_changed],
         schedules=[sweep_videos],
         resources={
             "settings": settings,

@@ -7,11 +7,20 @@ import dagster as dg
 from identity_pipeline.defs.partitions import videos
 
 PER_VIDEO_GROUPS = ("watch", "observe", "curate")
+LIBRARY_PER_VIDEO = ("track_templates", "calibration_pairs", "face_samples", "face_index")
 
 per_video = dg.define_asset_job(
     "per_video",
-    selection=dg.AssetSelection.groups(*PER_VIDEO_GROUPS),
+    selection=dg.AssetSelection.groups(*PER_VIDEO_GROUPS)
+    | dg.AssetSelection.assets(*LIBRARY_PER_VIDEO),
     partitions_def=videos,
     executor_def=dg.in_process_executor,
     description="From one ride video to the image sets of its riders.",
+)
+
+library = dg.define_asset_job(
+    "library",
+    selection=dg.AssetSelection.groups("library") - dg.AssetSelection.assets(*LIBRARY_PER_VIDEO),
+    executor_def=dg.in_process_executor,
+    description="Who is who across all videos: matches the known, groups the unknown.",
 )

@@ -46,9 +46,8 @@ class _Reporter:
         metadata = {"done": done, "unit": unit, "per_second": round(rate, 2)}
         if total is not None and left is not None:
             metadata |= {"total": total, "seconds_left": left}
+        partition = self._context.partition_key if self._context.has_partition_key else None
         for key in sorted(self._context.selected_asset_keys):
             self._context.log_event(
-                dg.AssetObservation(
-                    key, partition=self._context.partition_key, metadata=dict(metadata)
-                )
+                dg.AssetObservation(key, partition=partition, metadata=dict(metadata))
             )

@@ -103,6 +103,7 @@ class Step:
         compute: Callable[[], pl.DataFrame],
         describe: Describe,
         whole: Callable[[pl.DataFrame], bool] = lambda table: True,
+        asset: str | None = None,
     ) -> dg.MaterializeResult[pl.DataFrame]:
         """Computes the asset's table, or takes the one that is there, and describes it.
 
@@ -110,8 +111,9 @@ class Step:
             compute: makes the table.
             describe: makes the metadata of a table.
             whole: whether what the table stands for is still there; else it is made again.
+            asset: which of the step's outputs; may be left out where there is one.
         """
-        asset = self.context.asset_key.path[-1]
+        asset = asset or self.context.asset_key.path[-1]
         with named_failures(self.context, self.store):
             fingerprint = self.fingerprint(asset)
             known = self.store.manifest(asset, self.video_id)

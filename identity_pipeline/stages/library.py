@@ -329,3 +329,39 @@ def _told(
         history.state.lost,
         floor,
     )
+
+
+def contradicted(store: TableStore) -> tuple[list[str], list[str]]:
+    """Tracks whose assignment in force is against a human decision, and subjects without a track.
+
+    Decisions made since the generation was published count: then the library is stale, which is
+    told apart by running it again.
+    """
+    history = LedgerStore(store.layout).history()
+    human = human_facts(history.state, tracks_of_faces(store, history))
+    assignments = Generations(store.layout).read("person_assignments")
+    rows = {row["track_key"]: row for row in assignments.iter_rows(named=True)}
+    wrong = {
+        key
+        for key, person in human.decisions.assigned.items()
+        if key in rows and rows[key]["person_id"] != person
+    }
+    wrong |= {
+        key
+        for (key, person), evidence in human.decisions.rejected.items()
+        if evidence is None and key in rows and rows[key]["person_id"] == person
+    }
+    wrong |= {
+        key
+        for a, b in human.apart
+        if a in rows and b in rows and _together(rows[a], rows[b])
+        for key in (a, b)
+    }
+    return sorted(wrong), list(history.state.lost)
+
+
+def _together(one: Mapping[str, object], other: Mapping[str, object]) -> bool:
+    return any(
+        one[column] is not None and one[column] == other[column]
+        for column in ("person_id", "cluster_id")
+    )

@@ -1,0 +1,183 @@
+"""Group `library`: who is who, across all videos.
+
+Templates, calibration pairs and the index are per video. People, assignments, clusters and
+suggestions change together, so one step makes them and puts them in force at once.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import dagster as dg
+import polars as pl
+
+from identity_pipeline.defs import library_pictures as pictures
+from identity_pipeline.defs.metadata import numbers
+from identity_pipeline.defs.partitions import videos
+from identity_pipeline.defs.pools import INDEX, LIBRARY
+from identity_pipeline.defs.progress import ProgressReporters
+from identity_pipeline.defs.steps import OWNERS, Step
+from identity_pipeline.schemas import LIBRARY_TABLES
+from identity_pipeline.settings import Settings
+from identity_pipeline.storage.tables import TableStore
+
+GROUP = "library"
+TEMPLATES = ("track_templates", "calibration_pairs", "face_samples")
+
+
+@dg.multi_asset(
+    outs={
+        name: dg.AssetOut(
+            group_name=GROUP,
+            kinds={"numpy"},
+            owners=OWNERS,
+            code_version="1",
+            io_manager_key="video_table_io",
+            description=description,
+        )
+        for name, description in (
+            ("track_templates", "One template per rider's track: the unit of the library."),
+            ("calibration_pairs", "Cosines of which the ride itself says: same person, or two."),
+            ("face_samples", "A few faces of each track, to compare with other videos."),
+        )
+    },
+    partitions_def=videos,
+)
+def templates(
+    context: dg.AssetExecutionContext,
+    face_embeddings: pl.DataFrame,
+    face_quality: pl.DataFrame,
+    face_tracks: pl.DataFrame,
+    riders: pl.DataFrame,
+    face_detections: pl.DataFrame,
+    store: dg.ResourceParam[TableStore],
+    settings: dg.ResourceParam[Settings],
+) -> Iterator[dg.MaterializeResult]:
+    """What the library needs of a video: templates, calibration pairs, samples."""
+    from identity_pipeline.stages.library import templates_of_video
+
+    step = Step(context, store, settings, uses=("match",))
+    made: dict[str, pl.DataFrame] = {}
+
+    def table(name: str) -> pl.DataFrame:
+        if not made:
+            made.update(
+                templates_of_video(
+                    context.partition_key,
+                    face_embeddings,
+                    face_quality,
+                    face_tracks,
+                    riders,
+                    face_detections,
+                    settings,
+                )
+            )
+        return made[name]
+
+    for name in TEMPLATES:
+        yield step.table(lambda name=name: table(name), pictures.describe_rows, asset=name)
+
+
+@dg.asset(
+    partitions_def=videos,
+    group_name=GROUP,
+    kinds={"qdrant"},
+    owners=OWNERS,
+    code_version="1",
+    pool=INDEX,
+    deps=["track_templates", "anchor_set", "coverage_set", "challenge_set", "pair_set",
+          "vision_embeddings"],
+)  # fmt: skip
+def face_index(
+    context: dg.AssetExecutionContext,
+    store: dg.ResourceParam[TableStore],
+    settings: dg.ResourceParam[Settings],
+) -> dg.MaterializeResult:
+    """This video's points in the vector index: its templates and its exported images."""
+    from identity_pipeline.stages.indexing import sync_video
+    from identity_pipeline.storage.index_client import IndexPlace
+    from identity_pipeline.storage.vector_index import VectorIndex
+
+    index = VectorIndex(IndexPlace.of(store.layout), settings.index)
+    with index.open(f"indexing {context.partition_key}", write=True) as session:
+        done = sync_video(store, session, context.partition_key)
+    return dg.MaterializeResult(metadata=numbers(vars(done)))
+
+
+@dg.multi_asset(
+    specs=[
+        dg.AssetSpec(
+            name,
+            group_name=GROUP,
+            kinds={"polars"},
+            owners=OWNERS,
+            code_version="1",
+            # Lineage only: the step reads what is in the store, so that one video that failed, or
+            # is still under way, neither holds the library up nor fails it.
+            deps=list(TEMPLATES),
+            description=description,
+        )
+        for name, description in (
+            ("calibration", "Thresholds by false-accept rate, with intervals and how they are known."),
+            ("person_references", "What stands for each known person: exemplars and centres."),
+            ("people", "Everybody whom humans have named."),
+            ("person_assignments", "Who each track is, why, and how sure that is."),
+            ("unknown_clusters", "Unknown people, grouped; ids are kept from run to run."),
+            ("suggestions", "What the machine would ask a curator."),
+        )
+    ],
+    name="identity_library",
+    pool=LIBRARY,
+)  # fmt: skip
+def identity_library(
+    context: dg.AssetExecutionContext,
+    store: dg.ResourceParam[TableStore],
+    settings: dg.ResourceParam[Settings],
+    progress: dg.ResourceParam[ProgressReporters],
+) -> Iterator[dg.MaterializeResult]:
+    """Known people matched, unknown people grouped, from all templates and all decisions."""
+    from identity_pipeline.stages.library import recompute
+
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    done = recompute(store, settings, now, progress.reporter(context))
+    if done.reused:
+        context.log.info("library: unchanged templates, decisions and settings; reused")
+    for sentence in pictures.warnings(done):
+        context.log.warning(sentence)
+    shown = pictures.describe_library(store, done)
+    for name in LIBRARY_TABLES:
+        yield dg.MaterializeResult(
+            asset_key=name,
+            data_version=dg.DataVersion(done.generation.fingerprint[:16]),
+            metadata={"reused": done.reused, **shown[name]},
+        )
+
+
+@dg.asset(
+    group_name=GROUP,
+    kinds={"json"},
+    owners=OWNERS,
+    code_version="1",
+    pool=LIBRARY,
+    deps=["people", "person_assignments", "calibration"],
+)
+def identity_profiles(
+    context: dg.AssetExecutionContext,
+    store: dg.ResourceParam[TableStore],
+    settings: dg.ResourceParam[Settings],
+    progress: dg.ResourceParam[ProgressReporters],
+) -> dg.MaterializeResult:
+    """Exact statistics of each known person, enriched by every confirmed video, once."""
+    from identity_pipeline.stages.profiles import sync_profiles
+
+    today = datetime.now(UTC).date().isoformat()
+    changes = sync_profiles(store, settings, today, progress.reporter(context))
+    for report in changes.enriched:
+        context.log.info(report.message)
+    return dg.MaterializeResult(
+        metadata={
+            "profiles": len(changes.labels),
+            "sources_added": len(changes.enriched),
+            "sources_withdrawn": len(changes.withdrawn),
+            "people": dg.MetadataValue.md("\n".join(f"- {n}" for n in changes.labels) or "nobody"),
+        }
+    )

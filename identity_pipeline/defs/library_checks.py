@@ -1,0 +1,69 @@
+"""Checks of the library: no decision is lost, thresholds hold, the index is what the tables say."""
+
+import dagster as dg
+
+from identity_pipeline.settings import Settings
+from identity_pipeline.storage.generations import Generations
+from identity_pipeline.storage.tables import TableStore
+
+NAMED = 5
+
+
+@dg.asset_check(asset="person_assignments", description="Every human decision on a present track.")
+def decisions_are_honoured(store: dg.ResourceParam[TableStore]) -> dg.AssetCheckResult:
+    """No track is assigned against a decision, and no labelled track has disappeared."""
+    from identity_pipeline.stages.library import contradicted
+
+    wrong, lost = contradicted(store)
+    return dg.AssetCheckResult(
+        passed=not wrong,
+        severity=dg.AssetCheckSeverity.ERROR,
+        metadata={
+            "contradicted": len(wrong),
+            "for_example": ", ".join(wrong[:NAMED]) or "none",
+            "decisions_without_a_present_track": len(lost),
+            "lost": ", ".join(lost[:NAMED]) or "none",
+        },
+    )
+
+
+@dg.asset_check(asset="calibration", description="Thresholds stay within their last intervals.")
+def thresholds_hold(store: dg.ResourceParam[TableStore]) -> dg.AssetCheckResult:
+    """A threshold that leaves the interval of the generation before says so."""
+    from identity_pipeline.core.calibration_report import drift
+
+    generations = Generations(store.layout)
+    before = generations.previous()
+    if before is None:
+        return dg.AssetCheckResult(passed=True, metadata={"compared": "nothing to compare with"})
+    moved = drift(generations.read("calibration"), generations.read("calibration", before))
+    gone = moved.filter("moved")
+    names = [f"{row['level']} {row['name']}" for row in gone.iter_rows(named=True)]
+    return dg.AssetCheckResult(
+        passed=not names,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"compared": moved.height, "moved": ", ".join(names) or "none"},
+    )
+
+
+@dg.asset_check(asset="person_assignments", description="The vector index against the tables.")
+def index_agrees(
+    store: dg.ResourceParam[TableStore], settings: dg.ResourceParam[Settings]
+) -> dg.AssetCheckResult:
+    """Counts and checksums of the vector index, after bringing in who was named."""
+    from identity_pipeline.stages.indexing import check, sync
+    from identity_pipeline.storage.index_client import IndexPlace
+    from identity_pipeline.storage.vector_index import VectorIndex
+
+    index = VectorIndex(IndexPlace.of(store.layout), settings.index)
+    written = sync(store, index)
+    differences = check(store, index)
+    return dg.AssetCheckResult(
+        passed=not differences,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={
+            "videos_brought_up_to_date": len(written),
+            "differences": len(differences),
+            "for_example": "; ".join(d.sentence for d in differences[:NAMED]) or "none",
+        },
+    )

@@ -1,0 +1,102 @@
+"""What an operator sees of the library in the UI: counts, montages, thresholds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from identity_pipeline.defs import metadata
+
+if TYPE_CHECKING:
+    from identity_pipeline.stages.library import Recomputed
+    from identity_pipeline.storage.tables import TableStore
+
+GROUPS_SHOWN = 10
+
+
+def describe_rows(table: pl.DataFrame) -> dict[str, Any]:
+    """How many rows, and of how many tracks where that is known."""
+    tracks = table["track_key"].n_unique() if "track_key" in table.columns else None
+    return {"rows_made": table.height} | ({"tracks": tracks} if tracks is not None else {})
+
+
+def warnings(done: Recomputed) -> Iterator[str]:
+    """What an operator should know."""
+    if done.other_space:
+        yield (
+            f"{len(done.other_space)} videos were embedded by another model and are left out "
+            f"until they are processed anew: {', '.join(done.other_space[:5])}"
+        )
+    if done.lost:
+        yield (
+            f"{len(done.lost)} labelled tracks are no longer found in their videos; their "
+            f"decisions are kept: {', '.join(done.lost[:5])}"
+        )
+
+
+def describe_library(store: TableStore, done: Recomputed) -> dict[str, dict[str, Any]]:
+    """Metadata of each of the library's tables."""
+    tables = done.tables
+    assignments, clusters = tables["person_assignments"], tables["unknown_clusters"]
+    states = dict(assignments.group_by("state").len().sort("state").iter_rows())
+    people = tables["people"].filter(pl.col("track_count") > 0)
+    shown = {name: {"rows": metadata.preview(table)} for name, table in tables.items()}
+    shown["person_assignments"] |= metadata.numbers(
+        {"tracks": done.tracks, **{f"state/{state}": n for state, n in states.items()}}
+    )
+    shown["person_assignments"]["generation"] = done.generation.name
+    shown["unknown_clusters"] |= metadata.numbers(
+        {
+            "clusters": clusters.height,
+            "tracks_in_clusters": clusters["track_count"].sum(),
+            "merge_floor": done.floor,
+        }
+    )
+    largest = clusters.sort(["track_count", "cluster_id"], descending=[True, False])
+    groups = [(f"unknown {row['cluster_id']}", row["tracks"]) for row in largest.to_dicts()]
+    shown["unknown_clusters"]["picture"] = _montage(store, groups)
+    known = assignments.filter(pl.col("state") == "known").sort("person_id", "track_key")
+    named = [
+        (row["name"] or "unnamed", known.filter(pl.col("person_id") == row["person_id"])["track_key"].to_list())
+        for row in people.sort("name").to_dicts()
+    ]  # fmt: skip
+    shown["people"] |= {"people": tables["people"].height, "picture": _montage(store, named)}
+    states = tables["suggestions"].group_by("state").len().sort("state")
+    shown["suggestions"] |= {f"state/{state}": n for state, n in states.iter_rows()}
+    shown["calibration"]["thresholds"] = _thresholds(tables["calibration"])
+    return shown
+
+
+def _montage(store: TableStore, groups: list[tuple[str, list[str]]]) -> Any:
+    from identity_pipeline.media.sheets import encode_jpeg_below
+    from identity_pipeline.stages.montage import montage
+
+    if not groups:
+        return "nobody to show"
+    videos = sorted({key.split(":")[1] for _, keys in groups[:GROUPS_SHOWN] for key in keys})
+    templates = pl.concat([store.read("track_templates", video_id) for video_id in videos])
+    sheet = montage(store, templates, groups[:GROUPS_SHOWN])
+    return metadata.jpeg(
+        encode_jpeg_below(sheet, metadata.PICTURE_BYTES), "best face of each track"
+    )
+
+
+def _thresholds(calibration: pl.DataFrame) -> Any:
+    import dagster as dg
+
+    lines = [
+        "| level | name | threshold | 95 % interval | how | missed |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in calibration.filter(pl.col("camera").is_null()).iter_rows(named=True):
+        interval = (
+            "not measured" if row["low"] is None else f"{row['low']:.3f} to {row['high']:.3f}"
+        )
+        missed = "not measured" if row["fnmr"] is None else f"{row['fnmr']:.1%}"
+        how = row["method"] + (f" ({row['reason']})" if row["reason"] else "")
+        lines.append(
+            f"| {row['level']} | {row['name']} | {row['in_effect']:.3f} | {interval} | {how} | {missed} |"
+        )
+    return dg.MetadataValue.md("\n".join(lines))

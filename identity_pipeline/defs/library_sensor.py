@@ -1,0 +1,57 @@
+"""The sensor `library_changed`: new templates or new decisions bring the library up to date."""
+
+import json
+
+import dagster as dg
+
+from identity_pipeline.defs.jobs import library
+from identity_pipeline.storage.hashing import sha256_of_value
+from identity_pipeline.storage.tables import TableStore
+
+UNDER_WAY = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+]
+
+
+def library_stamp(store: TableStore) -> str | None:
+    """Changes whenever a video's templates or the ledger change; None while there is neither.
+
+    The folder's time changes with each file renamed into it, so that no file is opened however
+    many videos there are.
+    """
+    templates = store.layout.tables / "track_templates"
+    ledger = store.layout.ledger
+    known = [path.stat().st_mtime_ns if path.exists() else None for path in (templates, ledger)]
+    return None if known == [None, None] else sha256_of_value(known)
+
+
+@dg.sensor(
+    job=library,
+    minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Requests a run of the library when videos were finished or people were labelled.",
+)
+def library_changed(
+    context: dg.SensorEvaluationContext, store: dg.ResourceParam[TableStore]
+) -> dg.SensorResult | dg.SkipReason:
+    """One run at a time; what changes meanwhile is in the next."""
+    seen = json.loads(context.cursor or "null")
+    stamp = library_stamp(store)
+    if stamp is None:
+        return dg.SkipReason("No video has been processed yet.")
+    if stamp == seen:
+        return dg.SkipReason("No new templates and no new decisions.")
+    running = context.instance.get_runs(
+        dg.RunsFilter(job_name=library.name, statuses=UNDER_WAY), limit=1
+    )
+    if running:
+        return dg.SkipReason(f"Run {running[0].run_id[:8]} of the library is under way.")
+    return dg.SensorResult(
+        run_requests=[
+            dg.RunRequest(run_key=stamp, tags={"identity_pipeline/by": "library_changed"})
+        ],
+        cursor=json.dumps(stamp),
+    )

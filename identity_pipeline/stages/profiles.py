@@ -1,0 +1,109 @@
+"""Profiles of known people, kept in step with the ledger: what was confirmed goes in, once.
+
+A video of which every confirmed track was taken off a person again is withdrawn, exactly.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from identity_pipeline.core.identity_profile import Enrichment, NewEmbeddings
+from identity_pipeline.core.templates import VideoTables, track_key, usable_faces
+from identity_pipeline.core.thresholds import thresholds_of
+from identity_pipeline.core.vectors import to_matrix
+from identity_pipeline.settings import Settings
+from identity_pipeline.stages.progress import Progress, silent
+from identity_pipeline.storage.generations import Generations
+from identity_pipeline.storage.profiles import ProfileStore
+from identity_pipeline.storage.registry import VideoRegistry
+from identity_pipeline.storage.tables import TableStore
+
+HUMAN = ("human", "suggestion_accepted")
+
+
+@dataclass(frozen=True)
+class ProfileChanges:
+    """What a run did to the profiles.
+
+    Attributes:
+        enriched: reports of sources that were added, by person.
+        withdrawn: (person_id, source) that were taken out.
+        labels: `Name (N embeddings, k sessions)` of all profiles, by name.
+    """
+
+    enriched: tuple[Enrichment, ...]
+    withdrawn: tuple[tuple[str, str], ...]
+    labels: tuple[str, ...]
+
+
+def sync_profiles(
+    store: TableStore, settings: Settings, today: str, progress: Progress = silent
+) -> ProfileChanges:
+    """Brings every profile in step with the library's generation in force.
+
+    Args:
+        store: the tables.
+        settings: `match`.
+        today: ISO date.
+        progress: called per person.
+
+    Raises:
+        NoGenerationError: the library was never computed.
+    """
+    generations, profiles = Generations(store.layout), ProfileStore(store.layout)
+    assignments, people = generations.read("person_assignments"), generations.read("people")
+    confirmed = assignments.filter(pl.col("state") == "known", pl.col("origin").is_in(HUMAN))
+    contents = {record.video_id: record.sha256 for record in VideoRegistry(store.layout).all()}
+    threshold = _threshold(generations, settings)
+    enriched: list[Enrichment] = []
+    withdrawn: list[tuple[str, str]] = []
+    for n, person in enumerate(people.iter_rows(named=True), 1):
+        own = confirmed.filter(pl.col("person_id") == person["person_id"])
+        videos = {contents[v]: v for v in sorted(set(own["video_id"])) if v in contents}
+        known = profiles.get(person["person_id"])
+        for source in sorted(set(known.sources) - set(videos)) if known else ():
+            profiles.withdraw(person["person_id"], source)
+            withdrawn.append((person["person_id"], source))
+        for source, video_id in sorted(videos.items()):
+            if known is not None and source in known.sources:
+                continue
+            new = _embeddings(store, video_id, source, set(own["track_key"]))
+            if new is not None:
+                name = person["name"] or f"person_{person['person_id']}"
+                report = profiles.enrich(person["person_id"], name, new, threshold, today)
+                enriched.append(report)
+        progress("profiles", n, people.height, "people")
+    return ProfileChanges(tuple(enriched), tuple(withdrawn), tuple(profiles.listing()))
+
+
+def _threshold(generations: Generations, settings: Settings) -> float:
+    """The cosine to a person's direction below which an embedding is quarantined."""
+    if settings.match.quarantine_cos is not None:
+        return settings.match.quarantine_cos
+    calibration = generations.read("calibration")
+    if not calibration.height:
+        return settings.match.default_exclude
+    space = str(calibration["space"][0])
+    return thresholds_of(calibration, space, "probe", settings.match.fpir_assign).at("exclude")
+
+
+def _embeddings(
+    store: TableStore, video_id: str, source: str, tracks: set[str]
+) -> NewEmbeddings | None:
+    """Usable faces of some tracks of a video; None when there is none."""
+    names = ("face_embeddings", "face_quality", "face_tracks", "riders", "face_detections")
+    tables = [store.read(name, video_id) for name in names]
+    faces = usable_faces(VideoTables(video_id, *tables))
+    wanted = [track_key(video_id, t) in tracks for t in faces["track_id"].to_list()]
+    own = faces.filter(pl.Series(wanted, dtype=pl.Boolean))
+    if not own.height:
+        return None
+    return NewEmbeddings(
+        source,
+        own["space"][0],
+        own["face_id"].to_list(),
+        to_matrix(own["e_id"]),
+        own["quality_score"].to_list(),
+    )
