@@ -1,7 +1,7 @@
-"""What the stores cost: points per second, opening, searching; and what DuckDB does beside a writer.
+"""What the stores cost: points a second, opening, searching; what DuckDB does beside a writer.
 
-`python -m identity_pipeline_tests.benchmarks.bench_stores [POINTS ...]`. Seconds are of the processor
-(of the wall in brackets), so that a busy machine says the same.
+`python -m identity_pipeline_tests.benchmarks.bench_stores [POINTS ...]`. Seconds are those of the
+processor (of the wall in brackets), so that a busy machine says the same.
 """
 
 from __future__ import annotations
