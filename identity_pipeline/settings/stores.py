@@ -9,11 +9,11 @@ class IndexSettings(Group):
     """The vector index. The server, if any, is named by QDRANT_URL and QDRANT_API_KEY."""
 
     lock_wait_s: float = tunable(
-        30.0,
+        120.0,
         "How long to wait for another process that has the index open.",
         unit="s",
-        source="chosen: a hundred times what one video's points took to write (0.3 s, rendered "
-        "demo ride, busy 2-core machine)",
+        source="chosen: ten times the longest use by one writer that was measured (12.8 s: one "
+        "video beside 10 000 points of 1280 numbers, on 2 cores with eight times their load)",
         gt=0,
     )
     batch: int = tunable(

@@ -182,8 +182,8 @@ class Catalogue:
                         raise failure or CatalogueError("the query gave nothing")
                     return result
         raise CatalogueError(
-            f"tables of this query were replaced each of the {ATTEMPTS} times it ran; try again when "
-            "less is being written, or ask for less."
+            f"tables of this query were replaced each of the {ATTEMPTS} times it ran; try again "
+            "when less is being written, or ask for less."
         )
 
     def _refuse_all_but_reading(self, sql: str) -> None:

@@ -22,6 +22,7 @@ from identity_pipeline.storage import atomic
 from identity_pipeline.storage.index_client import defer_flushing
 from identity_pipeline.storage.index_points import (
     COLLECTION_PREFIX,
+    EXEMPLAR,
     IDENTITY,
     IMAGE,
     TEMPLATE,
@@ -40,8 +41,7 @@ if TYPE_CHECKING:
     from qdrant_client import QdrantClient
 
 PAGE: Final = 5000
-PER_VIDEO: Final[tuple[Kind, ...]] = (TEMPLATE, IMAGE)
-"""Kinds that a video's own tables give; exemplars come from the library."""
+ALL_KINDS: Final[tuple[Kind, ...]] = (TEMPLATE, EXEMPLAR, IMAGE)
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class OpenIndex:
         count = self.client.count(name).count
         return Collection(name, notes["space"], notes.get("vision_space"), dimensions, count)
 
-    def replace(self, video: VideoPoints, kinds: Sequence[Kind] = PER_VIDEO) -> Replaced:
+    def replace(self, video: VideoPoints, kinds: Sequence[Kind] = ALL_KINDS) -> Replaced:
         """Makes the index hold exactly these points of the given kinds of a video.
 
         Points that are equal already are not written; those of the video that are no longer there,

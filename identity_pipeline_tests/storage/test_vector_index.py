@@ -181,11 +181,13 @@ def test_kinds_are_replaced_on_their_own(store: TableStore, index: VectorIndex) 
     alone = replace(video, points=(exemplar,))
     with index.open("testing", write=True) as session:
         assert session.replace(alone, kinds=("exemplar",)) == Replaced(1, 0, 0)
-        assert session.replace(video) == Replaced(0, 0, 10)
+        assert session.replace(video, kinds=("template", "image")) == Replaced(0, 0, 10)
         assert session.contents()[RIDE_A].count == 11
         gone = replace(alone, points=())
         assert session.replace(gone, kinds=("exemplar",)) == Replaced(0, 1, 0)
-    assert states(store, index) == {}
+        session.replace(alone, kinds=("exemplar",))
+    assert states(store, index) == {RIDE_A: "changed"}
+    assert indexing.sync(store, index) == {RIDE_A: Replaced(0, 1, 10)}
 
 
 def test_naming_people_changes_their_payload_only(store: TableStore, index: VectorIndex) -> None:
