@@ -14,7 +14,7 @@ from typing import Any
 
 from identity_pipeline import __version__
 from identity_pipeline.core.evaluation.evidence import FACE_COLUMNS, SETS, VideoTables, gather
-from identity_pipeline.core.evaluation.report import Report, differences
+from identity_pipeline.core.evaluation.report import Report, differences, figures_of
 from identity_pipeline.core.evaluation.sections import section_of
 from identity_pipeline.core.evaluation.truth import REAL, RENDERED, Truth
 from identity_pipeline.media.evaluation_page import render_evaluation_page
@@ -161,6 +161,8 @@ def evaluate(
     """
     if not material.videos:
         raise EvaluationError(nothing_to_evaluate(material))
+    if previous is not None:
+        _check(previous)
     sections = []
     origins = [
         origin
@@ -184,8 +186,13 @@ def evaluate(
     )
     if previous is None:
         return report
+    return replace(report, differences=differences(report, previous))
+
+
+def _check(previous: Mapping[str, Any]) -> None:
+    """Before anything is measured, which takes a while."""
     try:
-        return replace(report, differences=differences(report, previous))
+        figures_of(previous)
     except ValueError as error:
         raise EvaluationError(str(error)) from error
 

@@ -65,7 +65,7 @@ def test_the_demo_finds_its_faces_and_exports_nobody_wrong(page: Path) -> None:
     found = {key: figure["value"] for key, figure in figures.items()}
     at_least(found, detection__recall_riders=0.9, tracking__purity=0.95, riders__recall=1.0)
     assert found["exports.wrong"] == 0.0
-    assert figures["exports.wrong"]["high"] < 0.1, "the bound says that zero was seen in many"
+    assert figures["exports.wrong"]["high"] < 0.2, "the bound says that zero was seen in many"
     assert all(f["value"] is not None or f["reason"] for f in section["figures"])
     assert all("1 rendered clip (demo_solo-" in f["measured_on"] for f in section["figures"]
                if f["value"] is not None)  # fmt: skip

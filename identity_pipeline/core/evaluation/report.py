@@ -206,7 +206,7 @@ def differences(report: Report, previous: Mapping[str, Any]) -> tuple[Difference
     Raises:
         ValueError: it is no report of this schema.
     """
-    before, here = _figures(previous), _figures(report.as_json())
+    before, here = figures_of(previous), figures_of(report.as_json())
     known = {(s.origin, f.key): f for s in report.sections for f in s.figures}
     return tuple(
         _difference(place, before.get(place), here.get(place), known.get(place))
@@ -232,7 +232,12 @@ def _within(before: float | None, figure: Figure | None) -> bool | None:
     return (figure.low or 0.0) <= before <= figure.high
 
 
-def _figures(report: Mapping[str, Any]) -> dict[Place, Mapping[str, Any]]:
+def figures_of(report: Mapping[str, Any]) -> dict[Place, Mapping[str, Any]]:
+    """Value and clips of each figure of a report that was read from JSON.
+
+    Raises:
+        ValueError: it is no report of this schema.
+    """
     try:
         if report["schema_version"] != SCHEMA_VERSION:
             raise ValueError(
