@@ -31,6 +31,7 @@ from identity_pipeline.settings import MatchSettings
 LEVELS: Final = ("face", "probe", "template")
 PAIRS: Final = TABLES["calibration_pairs"]
 SAMPLES: Final = TABLES["face_samples"]
+BLOCK: Final = 8192
 Scores = NDArray[np.floating]
 
 
@@ -167,7 +168,11 @@ def _joined(parts: list[pl.DataFrame], space: str) -> pl.DataFrame:
 
 def cosines(a: Matrix, b: Matrix) -> Scores:
     """Cosine of each row of (N, D) unit vectors with the same row of another, in float64."""
-    return np.einsum("ij,ij->i", a.astype(np.float64), b.astype(np.float64))
+    scores = np.empty(len(a), dtype=np.float64)
+    for start in range(0, len(a), BLOCK):
+        part = slice(start, start + BLOCK)
+        scores[part] = np.einsum("ij,ij->i", a[part].astype(np.float64), b[part].astype(np.float64))
+    return scores
 
 
 def spread(values: NDArray, most: int) -> NDArray:

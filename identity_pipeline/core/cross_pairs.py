@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from identity_pipeline.core.calibration_pairs import PAIRS, Scores, cosines, spread
+from identity_pipeline.core.calibration_pairs import BLOCK, PAIRS, Scores, cosines, spread
 from identity_pipeline.core.templates import shared_frames, template_matrix
 from identity_pipeline.core.vectors import Matrix, check_unit, same_space, to_matrix
 from identity_pipeline.settings import MatchSettings
@@ -57,7 +57,7 @@ def pairs_across(
         if not len(pairs):
             continue
         chosen = spread(pairs, settings.track_pairs_max)
-        scores = {"template": (chosen, cosines(matrix[chosen[:, 0]], matrix[chosen[:, 1]]))}
+        scores = {"template": (chosen, _of(matrix, chosen))}
         # The finer levels have several scores for a pair of tracks.
         few = spread(chosen, max(1, settings.track_pairs_max // settings.samples_per_track))
         scores |= _finer(few, faces, matrix)
@@ -65,6 +65,11 @@ def pairs_across(
     if not parts:
         return pl.DataFrame(schema=PAIRS)
     return pl.concat(parts).select(pl.lit(ordered["space"][0]).alias("space"), pl.all())
+
+
+def _of(matrix: Matrix, pairs: NDArray[np.int64]) -> Scores:
+    blocks = [pairs[i : i + BLOCK] for i in range(0, len(pairs), BLOCK)]
+    return np.concatenate([cosines(matrix[block[:, 0]], matrix[block[:, 1]]) for block in blocks])
 
 
 def _stacked(

@@ -173,7 +173,7 @@ def calibration_of(
 
 def template_thresholds(calibration: pl.DataFrame, space: str, settings: Settings) -> Thresholds:
     """Thresholds between templates."""
-    return thresholds_of(calibration, space, "template", settings.match.fpir_assign)
+    return thresholds_of(calibration, space, "template", settings.match)
 
 
 def merge_floor(thresholds: Thresholds, tracks: int, settings: Settings) -> tuple[float, str]:

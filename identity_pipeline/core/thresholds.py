@@ -11,12 +11,14 @@ references of one person are not, which makes the threshold strict rather than l
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 import numpy as np
 import polars as pl
 from scipy import stats
+
+from identity_pipeline.settings import MatchSettings
 
 NAMES: Final = ("exclude", "suggest", "assign")
 Method = Literal["counted", "tail_fit", "pinned", "default"]
@@ -143,24 +145,23 @@ class Thresholds:
         space: its key.
         level: what is compared: face, probe or template.
         points: by name.
-        fpir: share of strangers that may be taken for any known person.
+        fpir: share of strangers that may reach a point with any known person, by its name.
     """
 
     space: str
     level: str
     points: Mapping[str, OperatingPoint]
-    fpir: float = 1.0
+    fpir: Mapping[str, float] = field(default_factory=dict)
 
     def at(self, name: str, references: int = 1, people: int = 1) -> float:
         """The threshold of a person with n references among so many people.
 
-        `assign` keeps both its rate per person and the rate over all people; `suggest` is never
-        above `assign`.
+        `assign` and `suggest` keep both their rate per person and the one over all people;
+        `suggest` is never above `assign`.
         """
-        if name == "assign":
-            over_all = single_rate(min(self.fpir, 0.5), max(people, 1))
-            return self.points[name].at(references, over_all)[0]
-        value = self.points[name].at(references)[0]
+        over_all = self.fpir.get(name)
+        rate = None if over_all is None else single_rate(over_all, max(people, 1))
+        value = self.points[name].at(references, rate)[0]
         return min(value, self.at("assign", references, people)) if name == "suggest" else value
 
     def pin(self, **values: float) -> Thresholds:
@@ -172,7 +173,11 @@ class Thresholds:
 
 
 def thresholds_of(
-    calibration: pl.DataFrame, space: str, level: str, fpir: float, camera: str | None = None
+    calibration: pl.DataFrame,
+    space: str,
+    level: str,
+    settings: MatchSettings,
+    camera: str | None = None,
 ) -> Thresholds:
     """The thresholds at rest in the table `CALIBRATION`.
 
@@ -180,7 +185,7 @@ def thresholds_of(
         calibration: the table.
         space: key of the embedding space.
         level: face, probe or template.
-        fpir: see `Thresholds`.
+        settings: the rates over all people.
         camera: use this camera's own numbers where it has measured ones.
 
     Raises:
@@ -199,6 +204,7 @@ def thresholds_of(
                 f"no calibration of {space} at level {level}; calibrate that space first"
             )
         points[name] = _point(chosen.row(0, named=True))
+    fpir = {"assign": settings.fpir_assign, "suggest": settings.fpir_suggest}
     return Thresholds(space, level, points, fpir)
 
 

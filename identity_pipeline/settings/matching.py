@@ -92,6 +92,16 @@ class MatchSettings(Group):
         gt=0,
         lt=0.5,
     )
+    fpir_suggest: float = tunable(
+        1e-1,
+        "Share of strangers that may be suggested as any known person; with many people it makes "
+        "`suggest` stricter than its rate per person.",
+        unit="share of strangers",
+        source="chosen: with 590 known synthetic people, the rate per person alone drew a "
+        "question about two of five unmatched tracks",
+        gt=0,
+        lt=0.5,
+    )
     pin_exclude: float | None = tunable(
         None, "Overrides `exclude`.", unit="cosine", source="not pinned", ge=-1, le=1
     )

@@ -86,7 +86,7 @@ def _threshold(generations: Generations, settings: Settings) -> float:
     if not calibration.height:
         return settings.match.default_exclude
     space = str(calibration["space"][0])
-    return thresholds_of(calibration, space, "probe", settings.match.fpir_assign).at("exclude")
+    return thresholds_of(calibration, space, "probe", settings.match).at("exclude")
 
 
 def _embeddings(

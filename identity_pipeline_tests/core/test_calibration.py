@@ -57,8 +57,8 @@ def points(table: pl.DataFrame, level: str = "template") -> dict[str, dict[str, 
     return {row["name"]: row for row in own.to_dicts()}
 
 
-def template_thresholds(table: pl.DataFrame, fpir: float = 0.49) -> Thresholds:
-    return thresholds_of(table, SPACE, "template", fpir)
+def template_thresholds(table: pl.DataFrame) -> Thresholds:
+    return thresholds_of(table, SPACE, "template", S)
 
 
 # --- thresholds ---------------------------------------------------------------------------------
@@ -123,12 +123,14 @@ def test_a_heavy_tail_makes_the_fit_stricter() -> None:
 
 def test_more_references_and_more_people_want_a_higher_score() -> None:
     scores = np.random.default_rng(3).normal(0, 0.1, 50_000)
-    thresholds = template_thresholds(calibrate(pairs(scores), S), fpir=0.01)
+    thresholds = template_thresholds(calibrate(pairs(scores), S))
     by_references = [thresholds.at("assign", n) for n in (1, 2, 5, 11, 50)]
     assert by_references == sorted(by_references)
     assert by_references[0] < by_references[-1]
     assert thresholds.at("assign", 3, 10) == thresholds.at("assign", 3, 1), "0.001 in all"
     assert thresholds.at("assign", 3, 1000) > thresholds.at("assign", 3, 1)
+    assert thresholds.at("suggest", 3, 50) == thresholds.at("suggest", 3, 1), "0.05 in all"
+    assert thresholds.at("suggest", 3, 1000) > thresholds.at("suggest", 3, 1)
     rng = np.random.default_rng(4)
     best_of_five = rng.normal(0, 0.1, (200_000, 5)).max(axis=1)
     rate = float((best_of_five >= thresholds.at("exclude", 5)).mean())
@@ -194,13 +196,13 @@ def test_a_camera_has_its_own_thresholds_where_it_has_the_pairs() -> None:
     cameras = {"d": "dark", "l": "light", "f": "few"}
     table = calibrate(pl.concat([dark, light, few]), S, cameras)
     own = {
-        camera: thresholds_of(table, SPACE, "template", 0.5, camera).at("exclude")
+        camera: thresholds_of(table, SPACE, "template", S, camera).at("exclude")
         for camera in ("dark", "light", "few", None)
     }
     assert own["dark"] > own["light"] + 0.1
     assert own["few"] == own[None], "a camera without enough pairs uses the common numbers"
     with pytest.raises(LookupError, match="calibrate that space first"):
-        thresholds_of(table, "other", "template", 0.5)
+        thresholds_of(table, "other", "template", S)
 
 
 def test_pairs_that_share_tracks_are_no_more_evidence_than_the_tracks() -> None:

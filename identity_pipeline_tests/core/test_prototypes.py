@@ -82,6 +82,10 @@ def test_centres_join_when_there_are_more_templates_than_exemplars() -> None:
     assert len(made["track_keys"][-1]) == 12
     gallery = gallery_of(made)
     assert gallery.counts.tolist() == [10]
+    centre = gallery.names.index("centre:0")
+    probe = directions(rng, 1)
+    mean_cosine = float((vectors @ probe[0]).mean())
+    assert gallery.reference_scores(probe)[0, centre] == pytest.approx(mean_cosine, abs=1e-5)
     scores = gallery.person_scores(gallery.reference_scores(vectors[:1], ["track:v:0"]))
     assert scores[0, 0] < 0.999, "a track is not compared with what it is part of"
 
