@@ -30,11 +30,12 @@ from identity_pipeline.cli.options import (
 )
 from identity_pipeline.storage.failures import FailureNotes
 from identity_pipeline.storage.registry import Registration, VideoRegistry
-from identity_pipeline.storage.tables import TableStore
+from identity_pipeline.storage.tables import LIBRARY, TableStore
 
 STOPPED = (
     "it was stopped before it was done; run the same command again: what is finished is reused."
 )
+BY = {"identity_pipeline/by": "command line"}
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -132,6 +133,7 @@ def run(
         if outcome.succeeded:
             page = store.layout.export(outcome.record.video_id) / "index.html"
             console.print(f"Open {page}", soft_wrap=True, highlight=False)
+    console.print(who_line(store), highlight=False)
     failed = [outcome.record for outcome in outcomes if not outcome.succeeded]
     for record in failed:
         note = FailureNotes(store.layout).get(record.video_id)
@@ -147,13 +149,14 @@ def run_videos(
     progress: Progress,
     instance: dg.DagsterInstance,
 ) -> list[Outcome]:
-    """Runs the job of each video, one after the other."""
+    """Runs the job of each video, one after the other, and then that of the library."""
     from identity_pipeline.definitions import build_defs
     from identity_pipeline.defs.partitions import videos
     from identity_pipeline.defs.resources import SettingsResource
 
     reporters = RichReporters(progress)
-    job = build_defs(SettingsResource.of(**groups), progress=reporters).resolve_job_def("per_video")
+    defs = build_defs(SettingsResource.of(**groups), progress=reporters)
+    job = defs.resolve_job_def("per_video")
     keys = [record.video_id for record in records]
     instance.add_dynamic_partitions(str(videos.name), keys)
     outcomes = []
@@ -165,13 +168,29 @@ def run_videos(
             partition_key=record.video_id,
             run_config=QUIET,
             raise_on_error=False,
-            tags={"identity_pipeline/by": "command line"},
+            tags=BY,
         )
         outcomes.append(Outcome(record, result.success))
         reporters.clear()
         progress.advance(overall)
+    progress.update(overall, description="[bold]library[/bold]")
+    defs.resolve_job_def("library").execute_in_process(
+        instance=instance, run_config=QUIET, raise_on_error=True, tags=BY
+    )
     progress.update(overall, description="videos")
     return outcomes
+
+
+def who_line(store: TableStore) -> str:
+    """How many tracks are known people, grouped unknown ones, and alone."""
+    assignments = store.read("person_assignments", LIBRARY)
+    states = dict(assignments.group_by("state").len().iter_rows())
+    clusters = assignments["cluster_id"].drop_nulls().n_unique()
+    return (
+        f"Library: {assignments.height} riders' tracks of {assignments['video_id'].n_unique()} "
+        f"videos; {states.get('known', 0)} known, {clusters} unknown people seen more than once, "
+        f"{states.get('noise', 0)} seen once. Look: identity-pipeline clusters"
+    )
 
 
 def summary_table(outcomes: list[Outcome], store: TableStore) -> Table:

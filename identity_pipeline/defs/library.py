@@ -13,10 +13,10 @@ import polars as pl
 from identity_pipeline.defs import library_pictures as pictures
 from identity_pipeline.defs.metadata import numbers
 from identity_pipeline.defs.partitions import videos
-from identity_pipeline.defs.pools import INDEX, LIBRARY
+from identity_pipeline.defs.pools import LIBRARY
 from identity_pipeline.defs.progress import ProgressReporters
 from identity_pipeline.defs.steps import OWNERS, Step
-from identity_pipeline.schemas import LIBRARY_TABLES
+from identity_pipeline.schemas import LIBRARY_TABLES, SET_ASSETS
 from identity_pipeline.settings import Settings
 from identity_pipeline.storage.tables import TableStore
 
@@ -83,10 +83,9 @@ def templates(
     kinds={"qdrant"},
     owners=OWNERS,
     code_version="1",
-    pool=INDEX,
-    deps=["track_templates", "anchor_set", "coverage_set", "challenge_set", "pair_set",
-          "vision_embeddings"],
-)  # fmt: skip
+    # No pool: it would hold a slot as long as the whole run. The index has a lock of its own.
+    deps=["track_templates", "vision_embeddings", *SET_ASSETS],
+)
 def face_index(
     context: dg.AssetExecutionContext,
     store: dg.ResourceParam[TableStore],
@@ -117,7 +116,7 @@ def face_index(
             description=description,
         )
         for name, description in (
-            ("calibration", "Thresholds by false-accept rate, with intervals and how they are known."),
+            ("calibration", "Thresholds by false-accept rate, with intervals and methods."),
             ("person_references", "What stands for each known person: exemplars and centres."),
             ("people", "Everybody whom humans have named."),
             ("person_assignments", "Who each track is, why, and how sure that is."),
@@ -127,7 +126,7 @@ def face_index(
     ],
     name="identity_library",
     pool=LIBRARY,
-)  # fmt: skip
+)
 def identity_library(
     context: dg.AssetExecutionContext,
     store: dg.ResourceParam[TableStore],

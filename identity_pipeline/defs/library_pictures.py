@@ -42,7 +42,9 @@ def describe_library(store: TableStore, done: Recomputed) -> dict[str, dict[str,
     assignments, clusters = tables["person_assignments"], tables["unknown_clusters"]
     states = dict(assignments.group_by("state").len().sort("state").iter_rows())
     people = tables["people"].filter(pl.col("track_count") > 0)
-    shown = {name: {"rows": metadata.preview(table)} for name, table in tables.items()}
+    shown: dict[str, dict[str, Any]] = {
+        name: {"rows": metadata.preview(table)} for name, table in tables.items()
+    }
     shown["person_assignments"] |= metadata.numbers(
         {"tracks": done.tracks, **{f"state/{state}": n for state, n in states.items()}}
     )
@@ -58,10 +60,10 @@ def describe_library(store: TableStore, done: Recomputed) -> dict[str, dict[str,
     groups = [(f"unknown {row['cluster_id']}", row["tracks"]) for row in largest.to_dicts()]
     shown["unknown_clusters"]["picture"] = _montage(store, groups)
     known = assignments.filter(pl.col("state") == "known").sort("person_id", "track_key")
-    named = [
-        (row["name"] or "unnamed", known.filter(pl.col("person_id") == row["person_id"])["track_key"].to_list())
-        for row in people.sort("name").to_dicts()
-    ]  # fmt: skip
+    named = []
+    for row in people.sort("name").to_dicts():
+        tracks = known.filter(pl.col("person_id") == row["person_id"])["track_key"].to_list()
+        named.append((row["name"] or "unnamed", tracks))
     shown["people"] |= {"people": tables["people"].height, "picture": _montage(store, named)}
     states = tables["suggestions"].group_by("state").len().sort("state")
     shown["suggestions"] |= {f"state/{state}": n for state, n in states.iter_rows()}
@@ -86,17 +88,16 @@ def _montage(store: TableStore, groups: list[tuple[str, list[str]]]) -> Any:
 def _thresholds(calibration: pl.DataFrame) -> Any:
     import dagster as dg
 
+    unknown = "not measured"
     lines = [
         "| level | name | threshold | 95 % interval | how | missed |",
         "|---|---|---|---|---|---|",
     ]
     for row in calibration.filter(pl.col("camera").is_null()).iter_rows(named=True):
-        interval = (
-            "not measured" if row["low"] is None else f"{row['low']:.3f} to {row['high']:.3f}"
-        )
-        missed = "not measured" if row["fnmr"] is None else f"{row['fnmr']:.1%}"
+        known = row["low"] is not None
+        interval = f"{row['low']:.3f} to {row['high']:.3f}" if known else unknown
+        missed = unknown if row["fnmr"] is None else f"{row['fnmr']:.1%}"
         how = row["method"] + (f" ({row['reason']})" if row["reason"] else "")
-        lines.append(
-            f"| {row['level']} | {row['name']} | {row['in_effect']:.3f} | {interval} | {how} | {missed} |"
-        )
+        cells = (row["level"], row["name"], f"{row['in_effect']:.3f}", interval, how, missed)
+        lines.append(f"| {' | '.join(cells)} |")
     return dg.MetadataValue.md("\n".join(lines))

@@ -8,9 +8,7 @@ from __future__ import annotations
 GPU = "gpu"
 """One slot per GPU. Granularity is `run`: a waiting video stays in the queue and burns no core."""
 
-INDEX = "index"
-"""One writer of the vector index at a time."""
 LIBRARY = "library"
 """One run of the library at a time: each reads the one before."""
 
-ALL_POOLS = (GPU, INDEX, LIBRARY)
+ALL_POOLS = (GPU, LIBRARY)

@@ -17,7 +17,7 @@ ACCENTS: tuple[SetColour, ...] = ((222, 134, 46), (121, 160, 34), (30, 138, 224)
 
 
 def best_faces(store: TableStore, templates: pl.DataFrame) -> dict[str, ImageBGR]:
-    """The aligned best face of each track, by `track_key`; tracks whose crops are gone are left out.
+    """The aligned best face of each track, by `track_key`, of those whose crops are still there.
 
     Args:
         store: where the crops lie.

@@ -143,7 +143,7 @@ def test_dark_skin_is_not_darkness(luma: float, usual: float, expected: str) -> 
     assert lighting_bin(luma, 0.0, usual, S) == expected
 
 
-@pytest.mark.parametrize(("clipped", "expected"), [(0.1999, "normal"), (0.2, "overexposed")])
+@pytest.mark.parametrize(("clipped", "expected"), [(0.0999, "normal"), (0.1, "overexposed")])
 def test_blown_pixels_make_a_face_overexposed(clipped: float, expected: str) -> None:
     assert lighting_bin(120, clipped, 120, S) == expected
 

@@ -86,11 +86,6 @@ def test_single_faces_are_found_by_their_ids() -> None:
     assert anchors.resolve({subject: [anchor]}, table).found == {subject: "face:ride:000010-1"}
 
 
-@pytest.fixture
-def me() -> Curator:
-    return Curator()
-
-
 def test_tracks_that_change_places_keep_their_people(me: Curator) -> None:
     ann, bob = me.person("Ann", t(1)), me.person("Bob", t(2))
     me.do(c.set_cover, ann, t(1))

@@ -17,21 +17,6 @@ from identity_pipeline_tests.ledger.curator import TIME, Curator, anchor, t
 NOBODY = "00000000-0000-4000-8000-000000000000"
 
 
-@pytest.fixture
-def me() -> Curator:
-    return Curator()
-
-
-@pytest.fixture
-def ann(me: Curator) -> str:
-    return me.person("Ann", t(1), t(2), t(3))
-
-
-@pytest.fixture
-def bob(me: Curator, ann: str) -> str:
-    return me.person("Bob", t(11), t(12))
-
-
 def test_naming_makes_a_person_of_subjects(me: Curator, ann: str) -> None:
     assert me.state.people == {ann: Person("Ann")}
     assert me.state.assigned == {t(1): ann, t(2): ann, t(3): ann}

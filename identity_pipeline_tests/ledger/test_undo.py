@@ -11,11 +11,6 @@ from identity_pipeline.ledger.replay import History, replay
 from identity_pipeline_tests.ledger.curator import Curator, t
 
 
-@pytest.fixture
-def me() -> Curator:
-    return Curator()
-
-
 def test_a_merge_is_reversed_after_later_labels(me: Curator) -> None:
     ann, bob = me.person("Ann", t(1), t(2)), me.person("Bob", t(11))
     me.do(c.set_cover, ann, t(1))
