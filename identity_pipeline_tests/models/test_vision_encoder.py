@@ -59,6 +59,22 @@ def test_the_folder_s_own_normalisation_is_used(
     assert not np.allclose(plain, raw)
 
 
+def test_a_convolutional_encoder_is_pooled_at_its_own_size(
+    tmp_path: Path, crops: list[np.ndarray]
+) -> None:
+    from transformers import ResNetConfig, ResNetModel
+
+    config = ResNetConfig(embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1], layer_type="basic")
+    ResNetModel(config).save_pretrained(tmp_path)
+    preprocessing = {"crop_size": {"height": 112, "width": 112}}
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(preprocessing))
+    encoder = VisionEncoder(settings_for(tmp_path))
+    assert tuple(encoder.preprocess(crops[:2]).shape) == (2, 3, 112, 112)
+    vectors = encoder.embed(crops)
+    assert vectors.shape == (7, 16) and encoder.space.dimension == 16
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+
+
 def test_pickled_weights_are_refused(tmp_path: Path) -> None:
     (tmp_path / "pytorch_model.bin").write_bytes(b"\x80")
     with pytest.raises(VisionEncoderError, match="safetensors"):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from tools.bundled_models import canvases, datasets, degrade, losses, networks, train
+from tools.bundled_models import canvases, datasets, degrade, losses, networks, train, vision
 from tools.bundled_models.scores import Tally, match, pose_of
 
 
@@ -28,6 +28,14 @@ def test_anchor_targets_point_back_at_their_face() -> None:
 def test_an_empty_canvas_has_no_targets() -> None:
     labels, _ = canvases.assign(np.zeros((0, 4), np.float32), np.zeros((0, 10), np.float32), 256)
     assert not labels.any()
+
+
+def test_hardly_seen_faces_are_neither_asked_for_nor_forbidden() -> None:
+    box, points = np.array([[40, 50, 100, 122]], np.float32), np.zeros((1, 10), np.float32)
+    asked, _ = canvases.assign(box, points, 256)
+    labels, targets = canvases.assign(box, points, 256, np.array([False]))
+    assert not (labels == 1).any() and not targets.any()
+    assert (labels[asked == 1] == -1).all()
 
 
 def test_detection_loss_is_small_for_a_perfect_answer() -> None:
@@ -94,6 +102,41 @@ def test_contrastive_loss_falls_when_groups_gather() -> None:
     assert losses.contrastive(torch.eye(16)[group], group, 0.1) < losses.contrastive(
         apart, group, 0.1
     )
+
+
+def test_faces_by_their_own_person_s_direction_cost_less() -> None:
+    directions, row = torch.eye(4), torch.arange(4)
+    at_home = losses.classification(directions, directions, row, 0.2)
+    away = losses.classification(directions.roll(1, 0), directions, row, 0.2)
+    assert at_home < away
+    assert at_home > losses.classification(directions, directions, row, 0.0)
+
+
+def test_cosines_that_follow_the_targets_cost_nothing() -> None:
+    targets = torch.tensor([[0.0], [0.0], [9.0], [9.0]])
+    together = torch.eye(4)[[0, 0, 1, 1]]
+    assert losses.sameness(together, targets)["spread"] < 1e-6
+    assert losses.sameness(together[[0, 2, 1, 3]], targets)["spread"] > 1
+
+
+def test_every_moment_is_drawn_twice() -> None:
+    for batch in datasets.TwiceDraws(10, 3, 24, 1):
+        crops = [crop for crop, _ in batch]
+        assert len(batch) == 6 and crops[::2] == crops[1::2]
+        assert len({draw for _, draw in batch}) == 6
+
+
+def test_the_vision_encoder_begins_with_the_readers_trunk() -> None:
+    weights = networks.FaceReader().state_dict()
+    model = vision.VisionTrainer(7)
+    train.begin_with_trunk(model, weights)
+    block = model.encoder.encoder.stages[1].layers[1].layer[1].convolution
+    assert torch.equal(block.weight, weights["trunk.fine.3.second.0.weight"])
+
+
+def test_context_begins_as_nothing() -> None:
+    features = torch.rand(2, 112, 8, 8)
+    assert torch.equal(networks.Context(112)(features), features)
 
 
 def test_the_reader_starts_near_the_middle() -> None:
