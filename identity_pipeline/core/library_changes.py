@@ -69,7 +69,8 @@ def library_changes(
     """The difference of two tables `person_assignments`.
 
     Args:
-        before, after: the tables.
+        before: the table as it was.
+        after: the table as it is.
         called: how a person is called, by id.
     """
     old, new = (

@@ -222,7 +222,8 @@ def anchors_of(desk: Desk, subjects: Iterable[str]) -> list[ev.Anchor]:
     for subject in chosen:
         where = best.get(subject) or _largest_face(desk, subject)
         if where is not None:
-            found.append(ev.Anchor(subject=subject, frame_idx=where[0], box=tuple(where[1])))
+            x1, y1, x2, y2 = where[1]
+            found.append(ev.Anchor(subject=subject, frame_idx=where[0], box=(x1, y1, x2, y2)))
     return found
 
 
@@ -269,7 +270,7 @@ def facts_of(
         if key in chosen
         and row["person_id"] is not None
         and row["origin"] in (None, "auto")
-        and (row["person_id"] != towards)
+        and desk.survivor(str(row["person_id"])) != towards
     }
     return Facts(
         faces=dict(templates.select("track_key", "face_count").iter_rows()),

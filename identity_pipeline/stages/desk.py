@@ -96,7 +96,12 @@ class Desk:
         """A person's name, with the id where others bear it too."""
         if person_id not in self.state.people:
             return f"person_{person_id}"
-        return self.state.display(self.state.survivor(person_id))
+        return self.state.display(self.survivor(person_id))
+
+    def survivor(self, person_id: str) -> str:
+        """Who a person of the tables is after all merges; the same where the ledger forgot them."""
+        known = person_id in self.state.people
+        return self.state.survivor(person_id) if known else person_id
 
     def place(self, track_key: str) -> str:
         """Where the machine puts a track, in words."""

@@ -42,7 +42,7 @@ class Explanation:
         person, runner_up: names of the person (also the suggested one) and the second-best one.
         flip: what would change it.
         decision: the event that settled it, in words; null without one.
-        outdated: what was decided since the last recompute and is not in the numbers; null: nothing.
+        outdated: what was decided since the last recompute; null: nothing.
     """
 
     track_key: str
@@ -112,7 +112,9 @@ def _since(desk: Desk, track_key: str) -> str | None:
     if now == was and aside == (row["state"] in ("ignored", "not_a_face")):
         return None
     place = "nobody's" if now is None else desk.called(now)
-    return f"{'set aside' if aside else place} by a decision since; run `identity-pipeline recluster`"
+    return (
+        f"{'set aside' if aside else place} by a decision since; run `identity-pipeline recluster`"
+    )
 
 
 def more_of(desk: Desk, person_id: str, settings: Settings) -> list[Row]:
@@ -142,5 +144,3 @@ def more_of(desk: Desk, person_id: str, settings: Settings) -> list[Row]:
             "`identity-pipeline recluster`."
         ) from error
     return [{**row, "place": desk.place(row["track_key"])} for row in found.iter_rows(named=True)]
-
-

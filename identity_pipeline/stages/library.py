@@ -221,7 +221,8 @@ def before_of(generations: Generations, space: str) -> Before:
     if current is None:
         return Before()
     assignments = generations.read("person_assignments")
-    clusters = dict(assignments.select("track_key", "cluster_id").iter_rows()) | current.former
+    last: dict[str, int | None] = dict(assignments.select("track_key", "cluster_id").iter_rows())
+    clusters = {**last, **current.former}
     same = current.space == space
     return Before(
         clusters if same else {},

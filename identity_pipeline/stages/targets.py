@@ -60,15 +60,7 @@ def find_person(desk: Desk, word: str) -> str:
     Raises:
         CurationError: nobody fits, or several do.
     """
-    state = desk.state
-    given = word.removeprefix("person_").removeprefix("person ")
-    if given in state.people:
-        return given
-    starts = [p for p in state.active if len(given) >= 4 and p.startswith(given)]
-    try:
-        people = state.named(ev.clean_name(word)) or state.named(ev.clean_name(given)) or starts
-    except ValueError as error:
-        raise CurationError(f"{error}.".capitalize()) from error
+    people = people_called(desk, word)
     if len(people) == 1:
         return people[0]
     if people:
@@ -76,6 +68,19 @@ def find_person(desk: Desk, word: str) -> str:
             f"{len(people)} people fit {word!r}: {', '.join(people)}; use one of these ids."
         )
     raise CurationError(f"no person fits {word!r}; `identity-pipeline people` lists them.")
+
+
+def people_called(desk: Desk, word: str) -> list[str]:
+    """Everybody who is meant by a name, else by an id, else by the beginning of one."""
+    state = desk.state
+    given = word.removeprefix("person_").removeprefix("person ")
+    if given in state.people:
+        return [given]
+    try:
+        named = state.named(ev.clean_name(word)) or state.named(ev.clean_name(given))
+    except ValueError:
+        named = ()
+    return list(named) or [p for p in state.active if len(given) >= 4 and p.startswith(given)]
 
 
 def find_suggestion(desk: Desk, word: str) -> dict[str, object]:
@@ -129,26 +134,25 @@ def _target(desk: Desk, word: str, confirmed: bool) -> Chosen:
         return _plain(_cluster(desk, int(found[1])))
     if word.startswith("unknown_noise_"):
         return _plain(_noise(desk, word))
-    if word.startswith("lost:") and word in desk.state.subjects:
-        return _plain([word])
     if found := FACE.fullmatch(word):
         return _face(desk, found[1] or found[2], f"{int(found[3]):06d}-{int(found[4])}")
     if found := TRACK.fullmatch(word):
         return _plain([_track(desk, found[1], int(found[2]))])
+    return _plain(_by_name(desk, word, confirmed))
+
+
+def _by_name(desk: Desk, word: str, confirmed: bool) -> list[str]:
+    """The tracks of a lost subject, a suggestion or a person."""
+    if word.startswith("lost:") and word in desk.state.subjects:
+        return [word]
     if re.fullmatch(r"[0-9a-f]{4,16}", word):
         near = desk.table("suggestions").filter(pl.col("suggestion_id").str.starts_with(word))
         if near.height == 1:
-            return _plain([near["track_key"][0]])
-    try:
-        person = find_person(desk, word)
-    except CurationError as error:
-        several = "people fit" in str(error)
-        raise (error if several else CurationError(_nothing(word))) from error
-    return _plain(tracks_of_person(desk, person, confirmed=confirmed))
-
-
-def _nothing(word: str) -> str:
-    return f"{word!r} is nothing that is known; expected {FORMS}."
+            return [near["track_key"][0]]
+    people = people_called(desk, word)
+    if not people:
+        raise CurationError(f"{word!r} is nothing that is known; expected {FORMS}.")
+    return tracks_of_person(desk, find_person(desk, word), confirmed=confirmed)
 
 
 def _plain(subjects: Iterable[str]) -> Chosen:
@@ -258,5 +262,3 @@ def _column(desk: Desk, video_id: str, name: str, drop: bool = True) -> list[obj
         return []
     column = pl.read_parquet(path, columns=[name])[name]
     return (column.drop_nulls() if drop else column).to_list()
-
-

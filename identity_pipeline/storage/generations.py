@@ -120,7 +120,12 @@ class Generations:
             kept = self._kept()
             number = int(kept[-1].split("-")[0]) + 1 if kept else 1
             generation = Generation(
-                number, fingerprint, space, next_cluster_id, dict(versions or {}), dict(former or {})
+                number,
+                fingerprint,
+                space,
+                next_cluster_id,
+                dict(versions or {}),
+                dict(former or {}),
             )
             with atomic.new_folder(self.root / generation.name) as folder:
                 for name, table in conformed.items():
