@@ -1,4 +1,4 @@
-"""What all commands of the curator share: options, one sentence for every error, telling effects."""
+"""What all commands of the curator share: options, errors in one sentence, effects."""
 
 from __future__ import annotations
 

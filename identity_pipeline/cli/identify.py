@@ -212,8 +212,8 @@ def _stat_lines(found: LibraryStats) -> list[str]:
     if found.truth is not None:
         t, g = found.truth, found.truth.grouping
         lines += [
-            f"truth       of {counted(found.truth_videos, 'video')}: {g.items} tracks of {g.people} "
-            f"people; {g.without_truth} tracks without",
+            f"truth       of {counted(found.truth_videos, 'video')}: {g.items} tracks of "
+            f"{g.people} people; {g.without_truth} tracks without",
             f"  grouping  B-cubed precision {_figure(g.b3_precision)}, recall "
             f"{_figure(g.b3_recall)}, F {_figure(g.b3_f)}",
             f"  assigned  {t.right} right, {t.wrong} wrong, {t.unjudged} not to be judged "

@@ -159,8 +159,8 @@ def rename(
             )
         except NameTakenError as error:
             raise click.ClickException(
-                f"{name!r} is already the name of {', '.join(error.person_ids)}. If the two are one "
-                f"person: identity-pipeline merge {found} {error.person_ids[0]}; if two people "
+                f"{name!r} is already the name of {', '.join(error.person_ids)}. If the two are "
+                f"one person: identity-pipeline merge {found} {error.person_ids[0]}; if two people "
                 "bear the name: add --same-name."
             ) from error
         tell(curator, [planned])

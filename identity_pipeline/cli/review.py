@@ -183,7 +183,7 @@ def _all_for(desk: Desk, person: str) -> list[dict[str, object]]:
 @json_option
 @data_option
 def find_more(person: str, as_json: bool, data: str | None) -> None:
-    """List the tracks of nobody that most resemble PERSON, the best first."""
+    """List the tracks that most resemble PERSON and that no human gave to anybody."""
     with one_sentence():
         settings, desk = open_desk(data)
         found = find_person(desk, person)
@@ -192,7 +192,7 @@ def find_more(person: str, as_json: bool, data: str | None) -> None:
         echo_json(rows)
         return
     if not rows:
-        click.echo(f"No track of nobody resembles {desk.called(found)}.")
+        click.echo(f"No unassigned track resembles {desk.called(found)}.")
         return
     echo_table(
         (">#", "track", ">score", "is in", "enough to suggest"),
@@ -207,7 +207,7 @@ def find_more(person: str, as_json: bool, data: str | None) -> None:
             for r in rows
         ),
     )
-    click.echo(f"Those who are: identity-pipeline label TRACK --person {found[:8]}")
+    click.echo(f"To say so: identity-pipeline label TRACK --person {found[:8]}")
 
 
 @click.command()
@@ -262,13 +262,23 @@ def _tell_changes(done: Recomputed, changes: LibraryChanges, dry_run: bool) -> N
         click.echo(str(move))
     if not changes.moves:
         click.echo("No track moved.")
-    for what, numbers in (("new", changes.new_clusters), ("gone", changes.retired_clusters)):
-        if numbers:
-            names = ", ".join(f"unknown_cluster_{n}" for n in numbers)
-            click.echo(f"{counted(len(numbers), 'cluster')} {what}: {names}")
+    _tell_clusters("new", changes.new_clusters)
+    _tell_clusters("gone", changes.retired_clusters)
     if changes.suggested:
         number = counted(len(changes.suggested), "new suggestion")
         click.echo(f"{number}: identity-pipeline suggestions")
+    _tell_left_out(done)
+    if not dry_run:
+        click.echo(f"{counted(done.tracks, 'track')} in generation {done.generation.number}.")
+
+
+def _tell_clusters(what: str, numbers: tuple[int, ...]) -> None:
+    if numbers:
+        names = ", ".join(f"unknown_cluster_{n}" for n in numbers)
+        click.echo(f"{counted(len(numbers), 'cluster')} {what}: {names}")
+
+
+def _tell_left_out(done: Recomputed) -> None:
     if done.lost:
         click.echo(
             f"{counted(len(done.lost), 'decided track')} not found again in the present videos, "
@@ -279,5 +289,3 @@ def _tell_changes(done: Recomputed, changes: LibraryChanges, dry_run: bool) -> N
             f"Left out, for they are of another recogniser: {', '.join(done.other_space)}; process "
             "them anew."
         )
-    if not dry_run:
-        click.echo(f"{counted(done.tracks, 'track')} in generation {done.generation.number}.")

@@ -16,7 +16,7 @@ from identity_pipeline.ledger import commands
 from identity_pipeline.ledger import events as ev
 from identity_pipeline.ledger import subjects as ids
 from identity_pipeline.ledger.commands import Planned, Stamp
-from identity_pipeline.ledger.effects import Facts
+from identity_pipeline.ledger.effects import Effect, Facts
 from identity_pipeline.ledger.errors import RefusedError
 from identity_pipeline.ledger.replay import History
 from identity_pipeline.ledger.store import LedgerStore
@@ -128,7 +128,22 @@ class Curator:
     def reject(self, person_id: str, subjects: Iterable[str]) -> Planned:
         """Says that tracks are not a person."""
         chosen = sorted(set(subjects))
-        return self.decide(lambda h, s: commands.reject(h, s, person_id, chosen), chosen)
+        planned = self.decide(lambda h, s: commands.reject(h, s, person_id, chosen), chosen)
+        rows = {key: self.desk.assignments.get(key) for key in chosen}
+        leaving = [
+            key
+            for key, row in rows.items()
+            if row
+            and row["origin"] == "auto"
+            and self.desk.survivor(str(row["person_id"])) == person_id
+        ]
+        if not leaving:
+            return planned
+        # The ledger does not know what the machine assigned, so it does not tell of it.
+        tracks = "track leaves" if len(leaving) == 1 else "tracks leave"
+        note = f"{len(leaving)} {tracks} person {self.desk.called(person_id)} at the next recluster"
+        effect = Effect(planned.effect.shifts, (*planned.effect.notes, note))
+        return replace(planned, effect=effect)
 
     def merge(self, person_id: str, into: str) -> Planned:
         """Says that a person is another one."""

@@ -67,8 +67,10 @@ def _present(desk: Desk) -> tuple[pl.DataFrame, pl.DataFrame]:
         {"track_key": key, "video_id": video_of(key), "state": "known", "person_id": person}
         for key, person in sorted(whose.items())
     ]
-    columns = {name: pl.String for name in ("track_key", "video_id", "state", "person_id")}
-    return pl.DataFrame(rows, schema=columns), desk.templates(map(video_of, whose))
+    columns = ("track_key", "video_id", "state", "person_id")
+    return pl.DataFrame(rows, schema=[(name, pl.String) for name in columns]), desk.templates(
+        map(video_of, whose)
+    )
 
 
 def cluster_rows(desk: Desk) -> list[Row]:
@@ -103,7 +105,7 @@ def pending_suggestions(desk: Desk) -> list[Row]:
         if pair not in state.rejected and pair not in state.declined:
             assigned = desk.assignments.get(track, {})
             rows.append({**row, "person": desk.called(person), "rule": assigned.get("rule")})
-    return sorted(rows, key=lambda r: (-float(r["score"]), r["suggestion_id"]))
+    return sorted(rows, key=lambda r: (-float(str(r["score"])), str(r["suggestion_id"])))
 
 
 def event_rows(history: History, most: int) -> Iterator[Row]:
