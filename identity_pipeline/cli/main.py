@@ -7,9 +7,13 @@ import click
 from identity_pipeline import __version__
 from identity_pipeline.cli.evaluate import evaluate
 from identity_pipeline.cli.explain import why
+from identity_pipeline.cli.identify import explain, identify, stats
 from identity_pipeline.cli.index import index
 from identity_pipeline.cli.inspect import models, settings, videos
+from identity_pipeline.cli.label import confirm, events, ignore, label, not_a_face, reject, undo
+from identity_pipeline.cli.people import cover, hide, merge, move, people, rename, split, unhide
 from identity_pipeline.cli.recover import recover
+from identity_pipeline.cli.review import clusters, find_more, recluster, suggestions
 from identity_pipeline.cli.run import run
 from identity_pipeline.cli.sql import sql
 
@@ -28,10 +32,28 @@ def cli() -> None:
       identity-pipeline sql                 what can be asked of the library in SQL
       make dev                              the Dagster UI: drop files into data/videos
 
+    \b
+    Who is who, the curator's loop:
+      identity-pipeline recluster                     known people, groups, suggestions: up to date
+      identity-pipeline clusters --montage faces.jpg  groups of unknown faces, and a look at them
+      identity-pipeline label cluster 5 --name Ada    name one; --dry-run says what it would do
+      identity-pipeline recluster                     what moved
+      identity-pipeline suggestions                   what the machine would ask
+      identity-pipeline explain RIDE:4                why a track is who it is
+      identity-pipeline undo last                     take a decision back; `events` lists them
+
     Settings come from settings.toml, from IDENTITY_PIPELINE__GROUP__NAME variables, and from
     options; `identity-pipeline settings` shows them all with where their values come from.
     """
 
 
-for command in (run, why, videos, settings, models, evaluate, recover, index, sql):
+VIDEOS = (run, why, videos, evaluate, recover)
+SETUP = (settings, models, index, sql)
+LIBRARY = (recluster, clusters, people, suggestions, find_more, explain, identify, stats, events)
+DECISIONS = (
+    label, confirm, reject, merge, split, move, rename, cover, hide, unhide, not_a_face, ignore,
+    undo,
+)  # fmt: skip
+
+for command in (*VIDEOS, *LIBRARY, *DECISIONS, *SETUP):
     cli.add_command(command)

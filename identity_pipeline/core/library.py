@@ -138,7 +138,7 @@ def build_library(
         tables = {"calibration": calibration, "person_assignments": assignments}
     suggestions = build_suggestions(
         tables["person_assignments"],
-        before.suggestions,
+        before.suggestions.filter(pl.col("person_id").is_in(sorted(human.people))),
         human.decisions.assigned,
         human.decisions.rejected,
         today,

@@ -15,6 +15,7 @@ import polars as pl
 from identity_pipeline.core.assignment import Decisions
 from identity_pipeline.core.calibration_pairs import sample_faces, video_pairs
 from identity_pipeline.core.library import (
+    GROUPED,
     Before,
     HumanFacts,
     LibraryResult,
@@ -142,8 +143,13 @@ _NO_FACES = pl.DataFrame(
 )
 
 
-def settle_ledger(store: TableStore, ledger: LedgerStore, now: str) -> History:
-    """The ledger, after noting where videos that were processed anew have other track numbers."""
+def settle_ledger(
+    store: TableStore, ledger: LedgerStore, now: str, *, write: bool = True
+) -> History:
+    """The ledger, after noting where videos that were processed anew have other track numbers.
+
+    With `write` False nothing is noted, but the history is told as if it were.
+    """
     history = ledger.history()
     if not history.anchors:
         return history
@@ -151,8 +157,9 @@ def settle_ledger(store: TableStore, ledger: LedgerStore, now: str) -> History:
     if not found.changes:
         return history
     stamp = commands.Stamp(MACHINE, now, "videos were processed anew")
+    carry_out = ledger.commit if write else ledger.preview
     try:
-        return ledger.commit(
+        return carry_out(
             lambda latest: commands.renumber(latest, stamp, found.found, found.not_found)
         ).history
     except NoChangeError:
@@ -214,13 +221,21 @@ def before_of(generations: Generations, space: str) -> Before:
     if current is None:
         return Before()
     assignments = generations.read("person_assignments")
-    clusters = dict(assignments.select("track_key", "cluster_id").iter_rows())
+    last: dict[str, int | None] = dict(assignments.select("track_key", "cluster_id").iter_rows())
+    clusters = {**last, **current.former}
     same = current.space == space
     return Before(
         clusters if same else {},
         generations.read("suggestions") if same else empty("suggestions"),
         current.next_cluster_id,
     )
+
+
+def former_clusters(before: Before, assignments: pl.DataFrame) -> dict[str, int]:
+    """The last cluster of each track that is grouped no more, because humans settled it."""
+    settled = assignments.filter(~pl.col("state").is_in([*GROUPED, "noise"]))["track_key"]
+    last = {key: before.clusters.get(key) for key in settled.to_list()}
+    return {key: cluster for key, cluster in last.items() if cluster is not None}
 
 
 @dataclass(frozen=True)
@@ -263,7 +278,7 @@ def recompute(
         publish: whether to put the result in force; False computes only (`--dry-run`).
     """
     ledger, generations = LedgerStore(store.layout), Generations(store.layout)
-    history = settle_ledger(store, ledger, now) if publish else ledger.history()
+    history = settle_ledger(store, ledger, now, write=publish)
     inputs = read_templates(store, progress)
     fingerprint = fingerprint_of(inputs, history, settings, now[:10])
     current = generations.current()
@@ -280,6 +295,10 @@ def recompute(
             fingerprint,
             space=inputs.space,
             next_cluster_id=result.next_cluster_id,
+            versions=inputs.versions,
+            former=former_clusters(
+                before_of(generations, inputs.space), result.tables["person_assignments"]
+            ),
         )
     return _told(generation, False, result.tables, inputs, history, result.floor)
 

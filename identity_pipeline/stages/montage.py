@@ -1,61 +1,92 @@
-"""Pictures of people and clusters: the best face of each of their tracks on one sheet."""
+"""Pictures of groups: a contact sheet of each group's best faces, from the stored crops."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
+import numpy as np
 import polars as pl
 
-from identity_pipeline.media.crops import ImageBGR
-from identity_pipeline.media.sheets import SetColour, Tile, contact_sheet
+from identity_pipeline.ledger import subjects as ids
+from identity_pipeline.media.crops import ImageBGR, encode_jpeg
+from identity_pipeline.media.sheets import Tile, contact_sheet
+from identity_pipeline.stages.desk import video_of
+from identity_pipeline.stages.progress import Progress, silent
+from identity_pipeline.storage import atomic
 from identity_pipeline.storage.crop_archive import CropArchive
 from identity_pipeline.storage.tables import TableStore
 
-TRACKS_SHOWN = 8
-ACCENTS: tuple[SetColour, ...] = ((222, 134, 46), (121, 160, 34), (30, 138, 224), (208, 95, 176))
-"""One group, one colour (BGR), in turn."""
+FACES_PER_GROUP, TILE_PX, JPEG_QUALITY = 8, 112, 90
+ACCENTS = ((96, 174, 255), (110, 200, 120))
+"""Bars above the faces; groups take turns, so that they can be told apart."""
 
 
-def best_faces(store: TableStore, templates: pl.DataFrame) -> dict[str, ImageBGR]:
-    """The aligned best face of each track, by `track_key`, of those whose crops are still there.
+def best_faces(store: TableStore, tracks: Sequence[str], most: int) -> list[tuple[str, str]]:
+    """(track, face) of the best faces of several tracks, each track in turn, the best first.
 
     Args:
-        store: where the crops lie.
-        templates: rows of `track_templates`.
+        store: the tables.
+        tracks: track keys.
+        most: how many.
     """
-    found: dict[str, ImageBGR] = {}
-    for (video_id,), group in templates.sort("track_key").group_by("video_id", maintain_order=True):
-        key_of = dict(group.select("best_face_id", "track_key").iter_rows())
-        archive = CropArchive(store.layout.crops(str(video_id)))
-        found |= {key_of[face]: image for face, image in archive.aligned(list(key_of))}
-    return found
+    per_track = -(-most // max(1, len(tracks)))
+    ranked: list[tuple[int, float, str, str]] = []
+    for key in tracks:
+        _, video_id, number, _ = ids.parse(key)
+        faces = store.read("face_tracks", video_id).filter(pl.col("track_id") == int(number))
+        quality = store.read("face_quality", video_id).select("face_id", "quality_score")
+        best = (
+            faces.join(quality, on="face_id")
+            .drop_nulls("quality_score")
+            .sort(["quality_score", "face_id"], descending=[True, False])
+            .head(per_track)
+        )
+        for rank, (face, score) in enumerate(best.select("face_id", "quality_score").iter_rows()):
+            ranked.append((rank, -float(score), key, face))
+    return [(key, face) for _, _, key, face in sorted(ranked)[:most]]
 
 
 def montage(
-    store: TableStore,
-    templates: pl.DataFrame,
-    groups: Sequence[tuple[str, Sequence[str]]],
-    *,
-    columns: int = TRACKS_SHOWN,
-    tile_px: int = 96,
-    shown: int = TRACKS_SHOWN,
-) -> ImageBGR:
-    """One sheet: group after group, each with the best faces of its first tracks.
+    store: TableStore, groups: Mapping[str, Sequence[str]], progress: Progress = silent
+) -> tuple[ImageBGR, int]:
+    """A contact sheet, a row of faces for each group, and how many faces it shows.
 
     Args:
-        store: where the crops lie.
-        templates: table `track_templates` of all tracks.
-        groups: (caption, track keys) of each group, in order.
-        columns: faces per row.
-        tile_px: side of a face.
-        shown: tracks per group at most.
+        store: the tables and the stored crops.
+        groups: track keys by the caption of the group.
+        progress: called per video read.
     """
-    wanted = {key for _, keys in groups for key in keys[:shown]}
-    faces = best_faces(store, templates.filter(pl.col("track_key").is_in(sorted(wanted))))
-    tiles = [
-        Tile(faces[key], f"{caption} {key.removeprefix('track:')}", ACCENTS[n % len(ACCENTS)])
-        for n, (caption, keys) in enumerate(groups)
-        for key in keys[:shown]
-        if key in faces
-    ]
-    return contact_sheet(tiles, columns=min(columns, max(1, len(tiles))), tile_px=tile_px)
+    chosen = {name: best_faces(store, keys, FACES_PER_GROUP) for name, keys in groups.items()}
+    wanted: dict[str, set[str]] = {}
+    for faces in chosen.values():
+        for key, face in faces:
+            wanted.setdefault(video_of(key), set()).add(face)
+    pixels = {}
+    for n, (video_id, names) in enumerate(sorted(wanted.items()), 1):
+        for face, crop in CropArchive(store.layout.crops(video_id)).aligned(names):
+            pixels[video_id, face] = crop
+        progress("faces", n, len(wanted), "videos")
+    tiles, shown, blank = [], 0, Tile(np.zeros((1, 1, 3), dtype=np.uint8), "")
+    for n, (name, faces) in enumerate(chosen.items()):
+        row = [
+            Tile(pixels[where], f"{name}\n{where[0]}", ACCENTS[n % len(ACCENTS)])
+            for key, face in faces
+            if (where := (video_of(key), face)) in pixels
+        ]
+        shown += len(row)
+        # So that every group begins a row.
+        tiles += [*row, *[blank] * (FACES_PER_GROUP - len(row))] if row else []
+    return contact_sheet(tiles, columns=FACES_PER_GROUP, tile_px=TILE_PX), shown
+
+
+def write_montage(
+    store: TableStore,
+    groups: Mapping[str, Sequence[str]],
+    path: Path,
+    progress: Progress = silent,
+) -> int:
+    """Writes `montage` as a JPEG file and returns how many faces it shows."""
+    sheet, shown = montage(store, groups, progress)
+    atomic.write_bytes(path, encode_jpeg(sheet, JPEG_QUALITY))
+    return shown

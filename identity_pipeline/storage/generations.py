@@ -12,7 +12,7 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import polars as pl
@@ -40,12 +40,17 @@ class Generation:
         fingerprint: SHA-256 over everything that the tables were made of.
         space: embedding space of its templates; empty without any.
         next_cluster_id: the first cluster id that was never given.
+        versions: data version of the templates of each video that it is made of.
+        former: the cluster in which a track was before humans said who it is, so that the cluster
+            gets its id back when they take that back.
     """
 
     number: int
     fingerprint: str
     space: str
     next_cluster_id: int
+    versions: Mapping[str, str] = field(default_factory=dict)
+    former: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -102,6 +107,8 @@ class Generations:
         *,
         space: str,
         next_cluster_id: int,
+        versions: Mapping[str, str] | None = None,
+        former: Mapping[str, int] | None = None,
     ) -> Generation:
         """Writes the tables as a new generation and puts it in force.
 
@@ -112,7 +119,14 @@ class Generations:
         with self.locked():
             kept = self._kept()
             number = int(kept[-1].split("-")[0]) + 1 if kept else 1
-            generation = Generation(number, fingerprint, space, next_cluster_id)
+            generation = Generation(
+                number,
+                fingerprint,
+                space,
+                next_cluster_id,
+                dict(versions or {}),
+                dict(former or {}),
+            )
             with atomic.new_folder(self.root / generation.name) as folder:
                 for name, table in conformed.items():
                     path = folder / f"{name}.parquet"

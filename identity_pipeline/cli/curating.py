@@ -1,0 +1,155 @@
+"""What all commands of the curator share: options, errors in one sentence, effects."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import click
+from rich.table import Table
+
+from identity_pipeline.cli.options import (
+    console,
+    data_option,
+    merged_settings,
+    open_store,
+    overrides,
+)
+from identity_pipeline.core.constraints import ContradictoryLinksError
+from identity_pipeline.core.vectors import SpaceMismatchError
+from identity_pipeline.ledger.commands import Planned
+from identity_pipeline.ledger.errors import LedgerError
+from identity_pipeline.settings import Settings
+from identity_pipeline.stages.curation import Curator
+from identity_pipeline.stages.desk import CurationError, Desk
+from identity_pipeline.storage.generations import NoGenerationError
+from identity_pipeline.storage.layout import UnsafePathError
+from identity_pipeline.storage.tables import MissingTableError
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+json_option = click.option("--json", "as_json", is_flag=True, help="For machines.")
+same_name_option = click.option(
+    "--same-name", is_flag=True, help="Two people bear this name, and this is the other one."
+)
+targets_argument = click.argument("targets", nargs=-1, required=True, metavar="TARGET...")
+TARGETS = """\b
+TARGET is any of
+  ride_7:4              a track: a video (id, or the beginning of one) and its number
+  ride_7@000812-1       a face, as `why` names it; it stands for its whole track
+  cluster 5             all tracks of unknown_cluster_5
+  unknown_noise_000812-1
+  3f9a04c2...           a suggestion, for its track
+  Ada                   a person by name or id, for all their tracks
+"""
+
+
+def decision_options(command: Command) -> Command:
+    """`--as`, `--reason`, `--dry-run` and `--data`."""
+    for option in (
+        data_option,
+        click.option("--dry-run", is_flag=True, help="Say what would change, and write nothing."),
+        click.option("--reason", default="", help="Why, for the history."),
+        click.option(
+            "--as",
+            "actor",
+            default=lambda: os.environ.get("USER") or "unknown",
+            help="Who decides.  [default: $USER]",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@contextmanager
+def one_sentence() -> Iterator[None]:
+    """Turns what can go wrong into one line and exit code 1."""
+    try:
+        yield
+    except (
+        CurationError,
+        LedgerError,
+        NoGenerationError,
+        MissingTableError,
+        UnsafePathError,
+        ContradictoryLinksError,
+        SpaceMismatchError,
+    ) as error:
+        text = str(error)
+        raise click.ClickException(text[:1].upper() + text[1:]) from error
+
+
+def now() -> str:
+    """The time, in UTC."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def open_desk(data: str | None) -> tuple[Settings, Desk]:
+    """Settings and library, to look at; nothing is written."""
+    settings = merged_settings(overrides(data))
+    return settings, Desk.open(open_store(settings), now(), write=False)
+
+
+def open_curator(data: str | None, actor: str, reason: str, dry_run: bool) -> Curator:
+    """Who decides, with the library before them."""
+    if not actor.strip():
+        raise click.UsageError("--as must name somebody.")
+    time = now()
+    desk = Desk.open(open_store(merged_settings(overrides(data))), time, write=not dry_run)
+    return Curator(desk, actor, time, reason, dry_run)
+
+
+def tell(curator: Curator, planned: Sequence[Planned], undoing: str = "takes it back") -> None:
+    """Prints what changed, or would change, and what to do next."""
+    if curator.dry_run:
+        click.echo("Dry run, nothing is written. It would change:")
+    for decision in planned:
+        head = "" if curator.dry_run else f"#{decision.event.seq} "
+        click.echo(f"{head}{decision.effect}")
+    if curator.dry_run:
+        return
+    numbers = [str(decision.event.seq) for decision in reversed(planned)]
+    last = "last" if len(planned) == 1 and undoing == "takes it back" else " ".join(numbers)
+    first = (
+        "nothing was grouped yet, so run `identity-pipeline recluster` next"
+        if curator.desk.generation is None
+        else "`identity-pipeline recluster` brings the rest of the library up to date"
+    )
+    click.echo(f"{first[0].upper()}{first[1:]}; `identity-pipeline undo {last}` {undoing}.")
+
+
+def echo_json(value: object) -> None:
+    """Prints JSON."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def echo_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Prints a table; a column whose name begins with `>` is set to the right."""
+    table = Table()
+    for name in columns:
+        right = name.startswith(">")
+        table.add_column(
+            name.removeprefix(">"), justify="right" if right else "left", overflow="fold"
+        )
+    for row in rows:
+        table.add_row(*(shown(value) for value in row))
+    console.print(table)
+
+
+def shown(value: object) -> str:
+    """A value in a table; what is not known is a dash."""
+    text = "-" if value is None else f"{value:.3f}" if isinstance(value, float) else str(value)
+    return text.replace("[", "\\[")
+
+
+def short_track(track_key: object) -> str:
+    """`VIDEO:N`, as it may be typed."""
+    return str(track_key).removeprefix("track:")
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 track`, `2 tracks`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,238 @@
+"""Asking the library: who is on a picture, why a track is who it is, and how much is known."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from identity_pipeline.cli.curating import (
+    TARGETS,
+    counted,
+    echo_json,
+    echo_table,
+    json_option,
+    one_sentence,
+    open_desk,
+    short_track,
+    targets_argument,
+)
+from identity_pipeline.cli.index import bar
+from identity_pipeline.cli.options import data_option, merged_settings, model_options, overrides
+from identity_pipeline.stages.desk import Desk
+from identity_pipeline.stages.explanation import Explanation
+from identity_pipeline.stages.explanation import explain as explain_track
+from identity_pipeline.stages.identification import IdentifiedFace, identify_picture
+from identity_pipeline.stages.library_stats import LibraryStats, library_stats
+from identity_pipeline.stages.targets import find_targets
+
+SHOWN = 3
+"""People named for a face at most."""
+
+
+@click.command()
+@click.argument("image", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@json_option
+@data_option
+@model_options
+def identify(
+    image: Path,
+    as_json: bool,
+    data: str | None,
+    pack: str | None,
+    vision: str | None,
+    device: str | None,
+) -> None:
+    """Say who is on IMAGE, of the known people or none of them.
+
+    Each face, from left to right, is a name, "unknown" or "ambiguous", with its scores and the
+    thresholds they were held against (calibrated for a single face).
+    """
+    with one_sentence():
+        _, desk = open_desk(data)
+        settings = merged_settings(overrides(data, pack, vision, device))
+        try:
+            faces = identify_picture(desk, image, settings)
+        except RuntimeError as error:
+            raise click.ClickException(str(error)) from error
+    if as_json:
+        echo_json([_face_json(desk, face) for face in faces])
+        return
+    if not faces:
+        click.echo(f"No face was found on {image.name}.")
+        return
+    echo_table(
+        (">#", "face at", "who", ">score", ">assign from", ">lead", "why", "next"),
+        (_face_row(desk, number, face) for number, face in enumerate(faces, 1)),
+    )
+
+
+def _answer(desk: Desk, face: IdentifiedFace) -> str:
+    person = face.result.person_id
+    return face.result.answer if person is None else desk.called(person)
+
+
+def _face_row(desk: Desk, number: int, face: IdentifiedFace) -> tuple[object, ...]:
+    first, *others = face.result.people or (None,)
+    who = _answer(desk, face)
+    if first is not None and face.result.person_id is None:
+        who += f" (nearest: {desk.called(first.person_id)})"
+    return (
+        number,
+        ", ".join(f"{v:.0f}" for v in face.box),
+        who,
+        first and first.score,
+        first and first.assign,
+        face.result.margin,
+        face.result.reason,
+        "\n".join(
+            f"{desk.called(other.person_id)} {other.score:.3f}" for other in others[: SHOWN - 1]
+        ),
+    )
+
+
+def _face_json(desk: Desk, face: IdentifiedFace) -> dict[str, object]:
+    result = face.result
+    return {
+        "box": face.box,
+        "detection": face.detection,
+        "answer": result.answer,
+        "person_id": result.person_id,
+        "name": None if result.person_id is None else desk.called(result.person_id),
+        "margin": result.margin,
+        "reason": result.reason,
+        "people": [{**asdict(p), "name": desk.called(p.person_id)} for p in result.people],
+    }
+
+
+@click.command(epilog=TARGETS)
+@targets_argument
+@json_option
+@data_option
+def explain(targets: tuple[str, ...], as_json: bool, data: str | None) -> None:
+    """Say why TARGET is who it is, and what would change that.
+
+    The rule, the score against the threshold, the lead over the second person, the confirmed
+    tracks that are nearest, and the decision of a human, if one settled it.
+    """
+    with one_sentence():
+        settings, desk = open_desk(data)
+        subjects = find_targets(desk, targets).subjects
+        told = [explain_track(desk, subject, settings) for subject in subjects]
+    if as_json:
+        echo_json([one.as_json() for one in told])
+        return
+    click.echo("\n\n".join("\n".join(_lines(one)) for one in told))
+
+
+def _lines(told: Explanation) -> list[str]:
+    row = told.row
+    lines = [f"{short_track(told.track_key)} is {told.place}: {told.why} ({row['rule']})."]
+    if told.person and row["state"] == "suggested":
+        lines.append(f"  suggested     {told.person}")
+    if row["score"] is not None:
+        limit = "" if row["threshold"] is None else f", threshold {row['threshold']:.3f}"
+        count = counted(int(str(row["reference_count"])), "reference")
+        lines.append(f"  score         {row['score']:.3f}{limit}, best of {count}")
+    if row["margin"] is not None:
+        lines.append(f"  lead          {row['margin']:.3f} over {told.runner_up}")
+    if row["nearest"]:
+        names = ", ".join(map(short_track, row["nearest"]))  # type: ignore[arg-type]
+        lines.append(f"  nearest       {names}")
+    if told.decision:
+        lines.append(f"  decision      {told.decision}")
+    lines.append(f"  would change  {told.flip.sentence}")
+    if told.outdated:
+        lines.append(f"  but now       {told.outdated}")
+    return lines
+
+
+@click.command()
+@click.option(
+    "--truth",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of truth files.  [default: beside the videos]",
+)
+@json_option
+@data_option
+def stats(truth: Path | None, as_json: bool, data: str | None) -> None:
+    """Say how much of the library is known, at which thresholds, and how right it is.
+
+    Where videos have truth files (see `evaluate`), grouping and assignments are compared with
+    them; a name is taken for one person in all files. Human labels are also held out one at a time:
+    what would the machine have said of each without it?
+    """
+    with one_sentence(), bar() as report:
+        settings, desk = open_desk(data)
+        found = library_stats(desk, settings, truth, report)
+    if as_json:
+        echo_json(found.as_json())
+        return
+    for line in _stat_lines(found):
+        click.echo(line)
+    echo_table(
+        (
+            "threshold",
+            ">false accepts",
+            ">in effect",
+            "method",
+            "95 % interval",
+            "why not measured",
+        ),
+        (
+            (
+                t["name"],
+                f"{t['far']:g}",
+                t["in_effect"],
+                t["method"],
+                "not measured" if t["low"] is None else f"{t['low']:.3f} to {t['high']:.3f}",
+                t["reason"] or "",
+            )
+            for t in found.thresholds
+        ),
+    )
+    if found.floor:
+        value, method = found.floor
+        click.echo(f"Unknown tracks are linked from a cosine of {value:.3f} ({method}).")
+
+
+def _stat_lines(found: LibraryStats) -> list[str]:
+    states = ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in found.states.items())
+    origins = ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in found.origins.items())
+    lines = [
+        f"tracks      {sum(found.states.values())}: {states}",
+        f"known by    {origins}",
+        f"people      {found.people}; {counted(found.clusters, 'unknown cluster')}; "
+        f"{counted(found.pending, 'pending suggestion')}; "
+        f"{counted(found.decisions, 'decision')} in force",
+        f"videos      {found.videos}"
+        + (f"; {found.new_videos} not in the library yet: recluster" if found.new_videos else ""),
+    ]
+    if found.truth is not None:
+        t, g = found.truth, found.truth.grouping
+        lines += [
+            f"truth       of {counted(found.truth_videos, 'video')}: {g.items} tracks of "
+            f"{g.people} people; {g.without_truth} tracks without",
+            f"  grouping  B-cubed precision {_figure(g.b3_precision)}, recall "
+            f"{_figure(g.b3_recall)}, F {_figure(g.b3_f)}",
+            f"  assigned  {t.right} right, {t.wrong} wrong, {t.unjudged} not to be judged "
+            f"(automatic); {t.human_right} right, {t.human_wrong} wrong (by humans)",
+        ]
+    else:
+        lines.append("truth       no video has a usable truth file")
+    lines += [f"  not used  {fault}" for fault in found.truth_faults]
+    if found.held_out is not None:
+        h = found.held_out
+        lines.append(
+            f"held out    of {counted(h.tracks, 'label')}, one at a time: {h.assigned} assigned "
+            f"right, {h.suggested} suggested, {h.missed} missed, {h.mistaken} taken for somebody "
+            f"else; {h.alone} alone, so not to be judged"
+        )
+    else:
+        lines.append("held out    no label yet")
+    return lines
+
+
+def _figure(value: float | None) -> str:
+    return "not defined" if value is None else f"{value:.3f}"

@@ -1,0 +1,291 @@
+"""Looking through the library: groups of unknown faces, suggestions, and grouping anew."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from identity_pipeline.cli.curating import (
+    counted,
+    decision_options,
+    echo_json,
+    echo_table,
+    json_option,
+    now,
+    one_sentence,
+    open_curator,
+    open_desk,
+    short_track,
+    tell,
+)
+from identity_pipeline.cli.index import bar
+from identity_pipeline.cli.options import data_option, merged_settings, open_store, overrides
+from identity_pipeline.core.library_changes import LibraryChanges, library_changes
+from identity_pipeline.schemas import empty
+from identity_pipeline.stages.desk import CurationError, Desk
+from identity_pipeline.stages.explanation import more_of
+from identity_pipeline.stages.library import Recomputed, recompute
+from identity_pipeline.stages.library_view import cluster_rows, noise_rows, pending_suggestions
+from identity_pipeline.stages.montage import write_montage
+from identity_pipeline.stages.targets import find_person, find_suggestion
+from identity_pipeline.storage.generations import Generations
+
+NOT_YET = "Nothing was grouped yet; run `identity-pipeline recluster` first."
+
+
+@click.command()
+@click.option(
+    "--montage",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Writes a contact sheet (JPEG): a row of the best faces of each group.",
+)
+@click.option("--noise", is_flag=True, help="The tracks that are in no group.")
+@json_option
+@data_option
+def clusters(montage: Path | None, noise: bool, as_json: bool, data: str | None) -> None:
+    """List the groups of unknown faces, the largest first.
+
+    A group is tracks that are probably one person. Its number is its own: it is kept when the
+    library is grouped anew, and never given again. `confidence` is the mean cosine of its tracks.
+    """
+    with one_sentence():
+        _, desk = open_desk(data)
+        if desk.generation is None:
+            raise CurationError(NOT_YET)
+        rows, shown = noise_rows(desk) if noise else cluster_rows(desk), 0
+        if montage is not None:
+            key, tracks = ("display", "track_key") if noise else ("cluster_id", "tracks")
+            prefix = "" if noise else "cluster "
+            groups = {
+                f"{prefix}{row[key]}": [row[tracks]] if noise else row[tracks] for row in rows
+            }
+            with bar() as report:
+                shown = write_montage(desk.store, groups, montage, report)  # type: ignore[arg-type]
+    if as_json:
+        echo_json(rows)
+        return
+    if noise:
+        echo_table(
+            ("display", "track"), ((r["display"], short_track(r["track_key"])) for r in rows)
+        )
+    elif rows:
+        echo_table(
+            ("id", ">tracks", ">faces", ">videos", ">confidence", "representative", "since"),
+            (
+                (
+                    f"unknown_cluster_{r['cluster_id']}",
+                    r["track_count"],
+                    r["face_count"],
+                    r["video_count"],
+                    r["confidence"],
+                    short_track(r["representative"]),
+                    f"{r['decided']} decided" if r["decided"] else "",
+                )
+                for r in rows
+            ),
+        )
+    else:
+        click.echo("No unknown faces are grouped.")
+    if montage is not None:
+        click.echo(f"{counted(shown, 'face')} in {montage}")
+    elif rows:
+        click.echo(
+            "Look at them: identity-pipeline clusters --montage faces.jpg; then: identity-pipeline "
+            "label cluster NUMBER --name NAME"
+        )
+
+
+@click.command()
+@click.option("--accept", multiple=True, metavar="ID", help="Accept; may be given again.")
+@click.option("--reject", multiple=True, metavar="ID", help="Decline; may be given again.")
+@click.option("--all-for", metavar="PERSON", help="Accept all that are pending for PERSON.")
+@json_option
+@decision_options
+def suggestions(
+    accept: tuple[str, ...],
+    reject: tuple[str, ...],
+    all_for: str | None,
+    as_json: bool,
+    actor: str,
+    reason: str,
+    dry_run: bool,
+    data: str | None,
+) -> None:
+    """List what the machine would ask, and answer it.
+
+    \b
+      identity-pipeline suggestions
+      identity-pipeline suggestions --accept 3f9a --reject 77c1
+      identity-pipeline suggestions --all-for Ada --dry-run
+
+    A declined suggestion comes back only when its score has risen clearly
+    (match.suggestion_regrow); `reject` is for ever.
+    """
+    with one_sentence():
+        if accept or reject or all_for:
+            if set(accept) & set(reject):
+                raise click.UsageError("a suggestion cannot be both accepted and rejected.")
+            curator = open_curator(data, actor, reason, dry_run)
+            accepted = [find_suggestion(curator.desk, word) for word in accept]
+            declined = [find_suggestion(curator.desk, word) for word in reject]
+            if all_for:
+                accepted += _all_for(curator.desk, all_for)
+            planned = []
+            try:
+                for row in accepted:
+                    planned.append(curator.accept(row))
+                for row in declined:
+                    planned.append(curator.decline(row))
+            finally:
+                if planned:
+                    tell(curator, planned)
+            return
+        _, desk = open_desk(data)
+        rows = pending_suggestions(desk)
+    if as_json:
+        echo_json(rows)
+        return
+    if not rows:
+        click.echo("No suggestion is pending.")
+        return
+    echo_table(
+        ("id", "track", "may be", ">score", "since", "until", "why it is asked"),
+        (
+            (
+                str(r["suggestion_id"])[:8],
+                short_track(r["track_key"]),
+                r["person"],
+                r["score"],
+                r["first_seen"],
+                r["expires"],
+                r["rule"],
+            )
+            for r in rows
+        ),
+    )
+
+
+def _all_for(desk: Desk, person: str) -> list[dict[str, object]]:
+    found = find_person(desk, person)
+    rows = [
+        row
+        for row in pending_suggestions(desk)
+        if desk.state.survivor(str(row["person_id"])) == found
+    ]
+    if not rows:
+        raise CurationError(f"no suggestion is pending for {desk.called(found)}.")
+    return rows
+
+
+@click.command("find-more")
+@click.argument("person")
+@json_option
+@data_option
+def find_more(person: str, as_json: bool, data: str | None) -> None:
+    """List the tracks that most resemble PERSON and that no human gave to anybody."""
+    with one_sentence():
+        settings, desk = open_desk(data)
+        found = find_person(desk, person)
+        rows = more_of(desk, found, settings)
+    if as_json:
+        echo_json(rows)
+        return
+    if not rows:
+        click.echo(f"No unassigned track resembles {desk.called(found)}.")
+        return
+    echo_table(
+        (">#", "track", ">score", "is in", "enough to suggest"),
+        (
+            (
+                r["rank"],
+                short_track(r["track_key"]),
+                r["score"],
+                r["place"],
+                "yes" if r["suggestible"] else "no",
+            )
+            for r in rows
+        ),
+    )
+    click.echo(f"To say so: identity-pipeline label TRACK --person {found[:8]}")
+
+
+@click.command()
+@click.option("--dry-run", is_flag=True, help="Say what would move, and write nothing.")
+@json_option
+@data_option
+def recluster(dry_run: bool, as_json: bool, data: str | None) -> None:
+    """Bring the library up to date: thresholds, known people, groups, suggestions.
+
+    What humans decided never changes. Says what moved; the result is in force at once, or, after a
+    crash, not at all.
+    """
+    settings = merged_settings(overrides(data))
+    store = open_store(settings)
+    generations = Generations(store.layout)
+    with one_sentence(), bar() as report:
+        current = generations.current()
+        before = (
+            generations.read("person_assignments", current)
+            if current
+            else empty("person_assignments")
+        )
+        done = recompute(store, settings, now(), report, publish=not dry_run)
+        desk = Desk.open(store, now(), write=False)
+    changes = library_changes(before, done.tables["person_assignments"], desk.called)
+    if as_json:
+        echo_json(
+            {
+                "generation": done.generation.number,
+                "reused": done.reused,
+                "moves": [vars(move) for move in changes.moves],
+                "new_clusters": changes.new_clusters,
+                "retired_clusters": changes.retired_clusters,
+                "suggested": changes.suggested,
+                "lost": done.lost,
+            }
+        )
+        return
+    _tell_changes(done, changes, dry_run)
+
+
+def _tell_changes(done: Recomputed, changes: LibraryChanges, dry_run: bool) -> None:
+    if not done.tracks:
+        click.echo("No video has faces for the library yet; run `identity-pipeline run` on some.")
+        return
+    if done.reused:
+        click.echo("Nothing has changed since the last time; the library is up to date.")
+        return
+    if dry_run:
+        click.echo("Dry run, nothing is written. These would move:")
+    for move in changes.moves:
+        click.echo(str(move))
+    if not changes.moves:
+        click.echo("No track moved.")
+    _tell_clusters("new", changes.new_clusters)
+    _tell_clusters("gone", changes.retired_clusters)
+    if changes.suggested:
+        number = counted(len(changes.suggested), "new suggestion")
+        click.echo(f"{number}: identity-pipeline suggestions")
+    _tell_left_out(done)
+    if not dry_run:
+        click.echo(f"{counted(done.tracks, 'track')} in generation {done.generation.number}.")
+
+
+def _tell_clusters(what: str, numbers: tuple[int, ...]) -> None:
+    if numbers:
+        names = ", ".join(f"unknown_cluster_{n}" for n in numbers)
+        click.echo(f"{counted(len(numbers), 'cluster')} {what}: {names}")
+
+
+def _tell_left_out(done: Recomputed) -> None:
+    if done.lost:
+        click.echo(
+            f"{counted(len(done.lost), 'decided track')} not found again in the present videos, "
+            f"kept in the ledger: {', '.join(done.lost)}"
+        )
+    if done.other_space:
+        click.echo(
+            f"Left out, for they are of another recogniser: {', '.join(done.other_space)}; process "
+            "them anew."
+        )
