@@ -77,9 +77,7 @@ def _montage(store: TableStore, groups: list[tuple[str, list[str]]]) -> Any:
 
     if not groups:
         return "nobody to show"
-    videos = sorted({key.split(":")[1] for _, keys in groups[:GROUPS_SHOWN] for key in keys})
-    templates = pl.concat([store.read("track_templates", video_id) for video_id in videos])
-    sheet = montage(store, templates, groups[:GROUPS_SHOWN])
+    sheet, _ = montage(store, dict(groups[:GROUPS_SHOWN]))
     return metadata.jpeg(
         encode_jpeg_below(sheet, metadata.PICTURE_BYTES), "best face of each track"
     )

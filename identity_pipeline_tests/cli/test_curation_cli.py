@@ -238,7 +238,7 @@ def put_swapped(store: TableStore, video_id: str) -> None:
     store.write("track_templates", video_id, swapped, "g")
 
 
-def keys_series(keys: list[str]):  # noqa: ANN201
+def keys_series(keys: list[str]):
     import polars as pl
 
     return pl.Series(keys)
