@@ -85,6 +85,19 @@ def write_video(
         "face_quality": ("face_id", "frame_idx", "quality_score"),
     }.items():
         put(store, asset, video_id, [{name: face[name] for name in columns} for face in faces])
+    embedded = [
+        {
+            "face_id": face["face_id"],
+            "frame_idx": face["frame_idx"],
+            "space": space,
+            "because": "usable",
+            "e_id": looks[int(str(face["track_id"]))],
+        }
+        for face in faces
+    ]
+    put(store, "face_embeddings", video_id, embedded)
+    riders = [{"track_id": n, "person_id": n - 1, "reason": "rider"} for n in looks]
+    put(store, "riders", video_id, riders)
     sampled = sorted({int(str(face["frame_idx"])) for face in faces})
     put(store, "frames", video_id, [{"frame_idx": frame} for frame in sampled])
     rows = []

@@ -1,0 +1,139 @@
+"""The library in Dagster: its job, its checks, its sensor, on a small library of known vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from identity_pipeline.definitions import build_defs
+from identity_pipeline.defs.library_sensor import library_changed
+from identity_pipeline.defs.resources import SettingsResource
+from identity_pipeline.schemas import LIBRARY_TABLES
+from identity_pipeline.storage.generations import Generations
+from identity_pipeline.storage.tables import TableStore
+from identity_pipeline_tests.curated_library import call, write_rides
+
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+class Curated:
+    """The rides of `curated_library`, in a Dagster instance."""
+
+    def __init__(self, root: Path, instance: dg.DagsterInstance) -> None:
+        self.root, self.instance = root, instance
+        self.store: TableStore = write_rides(root)
+        settings = SettingsResource.of(
+            paths={"data": str(root / "data")},
+            cluster={"merge_cos": 0.6},
+            match={"pin_exclude": 0.25, "pin_suggest": 0.35, "pin_assign": 0.6},
+        )
+        self.defs = build_defs(settings)
+        self.cursor: str | None = None
+
+    def run(self) -> dg.ExecuteInProcessResult:
+        job = self.defs.resolve_job_def("library")
+        return job.execute_in_process(instance=self.instance, run_config=QUIET)
+
+    def tick(self) -> int:
+        """Runs that the sensor requests."""
+        assert self.defs.resources
+        with dg.build_sensor_context(
+            instance=self.instance,
+            cursor=self.cursor,
+            resources={"store": self.defs.resources["store"]},
+        ) as context:
+            result = library_changed(context)
+        if isinstance(result, dg.SkipReason):
+            return 0
+        assert isinstance(result, dg.SensorResult)
+        self.cursor = result.cursor
+        return len(result.run_requests or [])
+
+
+@pytest.fixture
+def curated(tmp_path: Path, instance: dg.DagsterInstance) -> Iterator[Curated]:
+    yield Curated(tmp_path, instance)
+
+
+def metadata_of(result: dg.ExecuteInProcessResult, asset: str) -> dict[str, object]:
+    for event in result.get_asset_materialization_events():
+        if event.materialization.asset_key == dg.AssetKey(asset):
+            return {k: v.value for k, v in event.materialization.metadata.items()}
+    raise AssertionError(asset)
+
+
+def checks_of(result: dg.ExecuteInProcessResult) -> dict[str, bool]:
+    return {e.check_name: e.passed for e in result.get_asset_check_evaluations()}
+
+
+def test_the_job_makes_every_table_of_one_generation_and_checks_it(curated: Curated) -> None:
+    result = curated.run()
+    assert result.success
+    generation = Generations(curated.store.layout).current()
+    assert generation is not None
+    versions = {
+        str(event.materialization.tags.get("dagster/data_version"))
+        for event in result.get_asset_materialization_events()
+        if event.asset_key and event.asset_key.path[-1] in LIBRARY_TABLES
+    }
+    assert versions == {generation.fingerprint[:16]}
+    assert checks_of(result) == {
+        "decisions_are_honoured": True,
+        "thresholds_hold": True,
+        "index_agrees": True,
+    }
+    assert "data:image/jpeg" in str(metadata_of(result, "unknown_clusters")["picture"]) or (
+        metadata_of(result, "unknown_clusters")["picture"] == "nobody to show"
+    )
+
+
+def test_a_second_run_reuses_and_a_label_makes_a_new_generation_and_a_profile(
+    curated: Curated,
+) -> None:
+    curated.run()
+    assert metadata_of(curated.run(), "people")["reused"] is True
+    call(curated.root, "label", "unknown_cluster_1", "--name", "Ada")
+    result = curated.run()
+    assert metadata_of(result, "people")["reused"] is False
+    assert checks_of(result)["decisions_are_honoured"]
+    people = Generations(curated.store.layout).read("people")
+    assert people["name"].to_list() == ["Ada"]
+    assert people["track_count"][0] >= 2
+    assert "Ada (" in str(metadata_of(result, "identity_profiles")["people"])
+
+
+def test_a_decision_that_is_not_yet_in_force_is_noticed(curated: Curated) -> None:
+    curated.run()
+    call(curated.root, "label", "unknown_cluster_1", "--name", "Ada")
+    check = curated.defs.resolve_asset_graph()
+    assert dg.AssetCheckKey(dg.AssetKey("person_assignments"), "decisions_are_honoured") in set(
+        check.asset_check_keys
+    )
+    from identity_pipeline.stages.library import contradicted
+
+    wrong, lost = contradicted(curated.store)
+    assert wrong
+    assert not lost
+    curated.run()
+    assert contradicted(curated.store) == ([], [])
+
+
+def test_the_sensor_asks_once_per_change(curated: Curated) -> None:
+    assert curated.tick() == 1
+    assert curated.tick() == 0
+    curated.run()
+    assert curated.tick() == 0
+    call(curated.root, "label", "unknown_cluster_1", "--name", "Ada")
+    assert curated.tick() == 1
+    assert curated.tick() == 0
+
+
+def test_an_empty_library_is_no_error(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    defs = build_defs(SettingsResource.of(paths={"data": str(tmp_path / "data")}))
+    job = defs.resolve_job_def("library")
+    result = job.execute_in_process(instance=instance, run_config=QUIET)
+    assert result.success
+    assert metadata_of(result, "people")["people"] == 0
