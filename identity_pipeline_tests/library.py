@@ -54,6 +54,14 @@ class VideoLibrary:
         self.instance.add_dynamic_partitions(str(videos.name), [record.video_id])
         return record.video_id
 
+    def run_library(self) -> dg.ExecuteInProcessResult:
+        """Brings the library up to date with the videos that were run."""
+        defs = build_defs(SettingsResource.of(**self.groups))
+        job = defs.resolve_job_def("library")
+        return job.execute_in_process(
+            instance=self.instance, run_config=QUIET, raise_on_error=False
+        )
+
     def run(
         self, path: Path, *, overrides: dict[str, dict[str, Any]] | None = None
     ) -> dg.ExecuteInProcessResult:
