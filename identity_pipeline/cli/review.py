@@ -225,14 +225,20 @@ def recluster(dry_run: bool, as_json: bool, data: str | None) -> None:
     generations = Generations(store.layout)
     with one_sentence(), bar() as report:
         current = generations.current()
-        before = (
-            generations.read("person_assignments", current)
-            if current
-            else empty("person_assignments")
+        before, people = (
+            generations.read(name, current) if current else empty(name)
+            for name in ("person_assignments", "people")
         )
         done = recompute(store, settings, now(), report, publish=not dry_run)
         desk = Desk.open(store, now(), write=False)
-    changes = library_changes(before, done.tables["person_assignments"], desk.called)
+    names = dict(people.select("person_id", "name").iter_rows())
+
+    def called(person_id: str) -> str:
+        """Also of people whom an undo took away."""
+        known = person_id in desk.state.people
+        return desk.called(person_id) if known else names.get(person_id) or desk.called(person_id)
+
+    changes = library_changes(before, done.tables["person_assignments"], called)
     if as_json:
         echo_json(
             {
