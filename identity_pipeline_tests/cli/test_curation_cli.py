@@ -57,7 +57,7 @@ def test_the_loop_and_back(root: Path) -> None:
     assert [(p["name"], p["track_count"]) for p in asked(root, "people")] == [("Ada", 2)]
     moved = call(root, "recluster")
     assert "2 tracks from unknown_cluster_1 to person Ada" in moved
-    assert "1 cluster gone: unknown_cluster_1" in moved and "1 new suggestion" in moved
+    assert "1 cluster is gone: unknown_cluster_1" in moved and "1 new suggestion" in moved
 
     call(root, "label", "unknown_cluster_2", "--name", "Ben")
     [suggestion] = asked(root, "suggestions")

@@ -147,7 +147,9 @@ def test_a_cluster_gets_its_number_back_when_its_name_is_taken_back(tmp_path: Pa
         call(tmp_path, "recluster")
         call(tmp_path, "undo", "last")
     call(tmp_path, "undo", "last")
-    assert "2 tracks from person Ada to unknown_cluster_1" in call(tmp_path, "recluster")
+    told = call(tmp_path, "recluster")
+    assert "2 tracks from person Ada to unknown_cluster_1" in told
+    assert "1 cluster appears: unknown_cluster_1" in told
 
 
 def test_a_picture_is_a_name_or_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
