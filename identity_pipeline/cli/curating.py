@@ -78,8 +78,7 @@ def one_sentence() -> Iterator[None]:
         ContradictoryLinksError,
         SpaceMismatchError,
     ) as error:
-        text = str(error)
-        raise click.ClickException(text[:1].upper() + text[1:]) from error
+        raise click.ClickException(str(error)) from error
 
 
 def now() -> str:

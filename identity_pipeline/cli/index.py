@@ -67,7 +67,13 @@ def one_sentence() -> Iterator[None]:
 def bar() -> Iterator[Report]:
     """A progress bar per stage."""
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[count]}"))
-    with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as progress:
+    with Progress(
+        *columns,
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    ) as progress:
         tasks = {}
 
         def report(stage: str, done: int, total: int | None, unit: str) -> None:

@@ -24,7 +24,7 @@ from identity_pipeline.cli.options import data_option, merged_settings, open_sto
 from identity_pipeline.core.library_changes import LibraryChanges, library_changes
 from identity_pipeline.schemas import empty
 from identity_pipeline.stages.desk import CurationError, Desk
-from identity_pipeline.stages.explanation import more_of
+from identity_pipeline.stages.explanation import RULES, more_of
 from identity_pipeline.stages.library import Recomputed, recompute
 from identity_pipeline.stages.library_view import cluster_rows, noise_rows, pending_suggestions
 from identity_pipeline.stages.montage import write_montage
@@ -159,7 +159,7 @@ def suggestions(
                 r["score"],
                 r["first_seen"],
                 r["expires"],
-                r["rule"],
+                RULES.get(str(r["rule"]), "it was asked before"),
             )
             for r in rows
         ),
@@ -225,14 +225,20 @@ def recluster(dry_run: bool, as_json: bool, data: str | None) -> None:
     generations = Generations(store.layout)
     with one_sentence(), bar() as report:
         current = generations.current()
-        before = (
-            generations.read("person_assignments", current)
-            if current
-            else empty("person_assignments")
+        before, people = (
+            generations.read(name, current) if current else empty(name)
+            for name in ("person_assignments", "people")
         )
         done = recompute(store, settings, now(), report, publish=not dry_run)
         desk = Desk.open(store, now(), write=False)
-    changes = library_changes(before, done.tables["person_assignments"], desk.called)
+    names = dict(people.select("person_id", "name").iter_rows())
+
+    def called(person_id: str) -> str:
+        """Also of people whom an undo took away."""
+        known = person_id in desk.state.people
+        return desk.called(person_id) if known else names.get(person_id) or desk.called(person_id)
+
+    changes = library_changes(before, done.tables["person_assignments"], called)
     if as_json:
         echo_json(
             {
@@ -262,8 +268,8 @@ def _tell_changes(done: Recomputed, changes: LibraryChanges, dry_run: bool) -> N
         click.echo(str(move))
     if not changes.moves:
         click.echo("No track moved.")
-    _tell_clusters("new", changes.new_clusters)
-    _tell_clusters("gone", changes.retired_clusters)
+    _tell_clusters("appears", "appear", changes.new_clusters)
+    _tell_clusters("is gone", "are gone", changes.retired_clusters)
     if changes.suggested:
         number = counted(len(changes.suggested), "new suggestion")
         click.echo(f"{number}: identity-pipeline suggestions")
@@ -272,10 +278,11 @@ def _tell_changes(done: Recomputed, changes: LibraryChanges, dry_run: bool) -> N
         click.echo(f"{counted(done.tracks, 'track')} in generation {done.generation.number}.")
 
 
-def _tell_clusters(what: str, numbers: tuple[int, ...]) -> None:
+def _tell_clusters(one: str, several: str, numbers: tuple[int, ...]) -> None:
     if numbers:
         names = ", ".join(f"unknown_cluster_{n}" for n in numbers)
-        click.echo(f"{counted(len(numbers), 'cluster')} {what}: {names}")
+        verb = one if len(numbers) == 1 else several
+        click.echo(f"{counted(len(numbers), 'cluster')} {verb}: {names}")
 
 
 def _tell_left_out(done: Recomputed) -> None:

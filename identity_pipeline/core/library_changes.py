@@ -39,7 +39,8 @@ class LibraryChanges:
 
     Attributes:
         moves: by falling number of tracks.
-        new_clusters, retired_clusters: ids, ascending.
+        new_clusters: ids that are in use and were not before, ascending.
+        retired_clusters: the other way round.
         suggested: tracks for which somebody is suggested now and was not before.
     """
 
