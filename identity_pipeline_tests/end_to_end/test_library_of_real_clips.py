@@ -28,7 +28,8 @@ def people(library: VideoLibrary, real: Path, assignments: pl.DataFrame) -> dict
     assert not faults
     known = {key: name.removesuffix(".mp4") for key, name in known.items()}
     for key, video in assignments.select("track_key", "video_id").iter_rows():
-        known.update({key: name for stem, name in SOLO.items() if video.startswith(stem)})
+        name = next((name for stem, name in SOLO.items() if video.startswith(stem)), None)
+        known |= {key: name} if name else {}
     return known
 
 

@@ -164,7 +164,7 @@ def _ride_reading(rows: list[Any]) -> Figures:
     direct = np.array([read[1] for _, _, read in rows])
     wanted = np.array([true["pose"] for _, true, _ in rows])
     marks = np.array([found.landmark_3d_68[:, :2] for found, _, _ in rows])
-    exact = np.array([true["landmarks"] for _, true, _ in rows])
+    exact = np.array([true["landmarks"] for _, true, _ in rows])[..., :2]
     boxes = np.array([true["box"] for _, true, _ in rows])
     size = np.sqrt((boxes[:, 2:] - boxes[:, :2]).prod(1))
     read = np.array([read[0] for _, _, read in rows])
