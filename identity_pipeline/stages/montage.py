@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
 from identity_pipeline.ledger import subjects as ids
-from identity_pipeline.media.crops import ImageBGR, encode_jpeg
-from identity_pipeline.media.sheets import Tile, contact_sheet
 from identity_pipeline.stages.desk import video_of
 from identity_pipeline.stages.progress import Progress, silent
 from identity_pipeline.storage import atomic
 from identity_pipeline.storage.crop_archive import CropArchive
 from identity_pipeline.storage.tables import TableStore
+
+if TYPE_CHECKING:
+    from identity_pipeline.media.crops import ImageBGR
 
 FACES_PER_GROUP, TILE_PX, JPEG_QUALITY = 8, 112, 90
 ACCENTS = ((96, 174, 255), (110, 200, 120))
@@ -57,6 +59,8 @@ def montage(
         groups: track keys by the caption of the group.
         progress: called per video read.
     """
+    from identity_pipeline.media.sheets import Tile, contact_sheet
+
     chosen = {name: best_faces(store, keys, FACES_PER_GROUP) for name, keys in groups.items()}
     wanted: dict[str, set[str]] = {}
     for faces in chosen.values():
@@ -87,6 +91,8 @@ def write_montage(
     progress: Progress = silent,
 ) -> int:
     """Writes `montage` as a JPEG file and returns how many faces it shows."""
+    from identity_pipeline.media.crops import encode_jpeg
+
     sheet, shown = montage(store, groups, progress)
     atomic.write_bytes(path, encode_jpeg(sheet, JPEG_QUALITY))
     return shown
