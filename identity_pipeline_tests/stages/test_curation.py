@@ -160,17 +160,19 @@ def test_a_picture_is_a_name_or_unknown(tmp_path: Path, monkeypatch: pytest.Monk
     models = {"face_pack": str(BUNDLED / "pack"), "allow_demo": True, "device": "cpu"}
     pack = ModelHub(load_settings(models=models).models).face_pack
     ride = cv2.VideoCapture(str(BUNDLED / "rides" / "demo_duo_a.mp4"))
-    frames = [ride.read()[1] for _ in range(235)]
-    seen = {number: pack.detect(frames[number]) for number in (138, 162, 234)}
-    assert all(len(faces.boxes) == 2 for faces in seen.values())
-    left = [pack.embed([align(frames[n], seen[n].key_points[0])])[0] for n in (138, 162)]
+    frames = [ride.read()[1] for _ in range(300)]
+    looked = {n: pack.detect(frames[n]) for n in range(60, 300, 24)}
+    clear = [n for n, faces in looked.items() if len(faces.boxes) == 2]
+    assert len(clear) >= 3, "the demo ride shows both riders"
+    *known, asked = clear[:3]
+    left = [pack.embed([align(frames[n], looked[n].key_points[0])])[0] for n in known]
     store = write_rides(tmp_path)
     for video in store.videos_with("track_templates"):
         store.layout.table("track_templates", video).unlink()
     template = normalise(sum(left)[None])[0].tolist()
     write_video(store, "demo", {1: template}, space=pack.space.key)
     picture = tmp_path / "picture.png"
-    cv2.imwrite(str(picture), frames[234])
+    cv2.imwrite(str(picture), frames[asked])
     for name in ("ALLOW_DEMO", "FACE_PACK", "DEVICE"):
         value = str(models[name.lower()])
         monkeypatch.setenv(f"IDENTITY_PIPELINE__MODELS__{name}", value)
