@@ -55,7 +55,7 @@ def identify_picture(desk: Desk, path: Path, settings: Settings) -> list[Identif
     space = pack.space.key
     try:
         thresholds = thresholds_of(
-            desk.table("calibration"), space, "probe", settings.match.fpir_assign
+            desk.table("calibration"), space, "probe", settings.match
         )
     except LookupError as error:
         raise CurationError(
