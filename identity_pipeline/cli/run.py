@@ -109,7 +109,8 @@ def run(
     Registers each FILE, materialises the whole per-video graph in this process, and prints where
     the sets are. What is there already and made of the same is reused. Runs and pictures also
     appear in the Dagster UI of this folder. For a season of videos use `make dev` and drop the
-    files into data/videos instead: that queues them and minds the GPU.
+    files into data/videos instead: that queues them and minds the GPU. At the end the library is
+    brought up to date: who is known, and who rides again.
     """
     groups = overrides(data, pack, vision, device)
     settings = merged_settings(groups)
@@ -133,7 +134,7 @@ def run(
         if outcome.succeeded:
             page = store.layout.export(outcome.record.video_id) / "index.html"
             console.print(f"Open {page}", soft_wrap=True, highlight=False)
-    console.print(who_line(store), highlight=False)
+    console.print(who_line(store), highlight=False, soft_wrap=True)
     failed = [outcome.record for outcome in outcomes if not outcome.succeeded]
     for record in failed:
         note = FailureNotes(store.layout).get(record.video_id)
