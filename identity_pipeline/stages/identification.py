@@ -54,9 +54,7 @@ def identify_picture(desk: Desk, path: Path, settings: Settings) -> list[Identif
     gallery = gallery_of(desk.table("person_references"))
     space = pack.space.key
     try:
-        thresholds = thresholds_of(
-            desk.table("calibration"), space, "probe", settings.match
-        )
+        thresholds = thresholds_of(desk.table("calibration"), space, "probe", settings.match)
     except LookupError as error:
         raise CurationError(
             f"the library is of the recogniser {desk.generation.space}, models.face_pack is "

@@ -21,6 +21,8 @@ from identity_pipeline.core.library import (
     LibraryResult,
     PersonFacts,
     build_library,
+    merge_floor,
+    template_thresholds,
 )
 from identity_pipeline.core.templates import VideoTables, build_templates
 from identity_pipeline.ledger import anchors, commands, subjects
@@ -249,7 +251,7 @@ class Recomputed:
         tracks: templates it is made of.
         other_space: videos that were left out.
         lost: subjects with a decision that no present face matches.
-        floor: cosine below which no unknown tracks are linked; null when reused.
+        floor: cosine below which no unknown tracks are linked; null without any track.
     """
 
     generation: Generation
@@ -284,7 +286,7 @@ def recompute(
     current = generations.current()
     if publish and current is not None and current.fingerprint == fingerprint:
         tables = {name: generations.read(name) for name in LIBRARY_TABLES}
-        return _told(current, True, tables, inputs, history, None)
+        return _told(current, True, tables, inputs, history, settings)
     result = compute(store, inputs, history, settings, now)
     if not publish:
         number = current.number + 1 if current else 1
@@ -300,7 +302,7 @@ def recompute(
                 before_of(generations, inputs.space), result.tables["person_assignments"]
             ),
         )
-    return _told(generation, False, result.tables, inputs, history, result.floor)
+    return _told(generation, False, result.tables, inputs, history, settings)
 
 
 def compute(
@@ -337,8 +339,12 @@ def _told(
     tables: dict[str, pl.DataFrame],
     inputs: LibraryTables,
     history: History,
-    floor: float | None,
+    settings: Settings,
 ) -> Recomputed:
+    floor = None
+    if inputs.templates.height:
+        thresholds = template_thresholds(tables["calibration"], inputs.space, settings)
+        floor, _ = merge_floor(thresholds, inputs.templates.height, settings)
     return Recomputed(
         generation,
         reused,
