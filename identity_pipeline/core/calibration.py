@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from identity_pipeline.core.calibration_pairs import LEVELS
-from identity_pipeline.core.thresholds import NAMES, ImpostorModel, OperatingPoint
+from identity_pipeline.core.thresholds import NAMES, ImpostorModel, OperatingPoint, fisher_z
 from identity_pipeline.schemas import TABLES
 from identity_pipeline.settings import MatchSettings
 
@@ -197,20 +197,21 @@ def fit(
 ) -> ImpostorModel:
     """The model of impostor scores; `weights` says how often each counts (default: once)."""
     scores = impostors.scores if weights is None else np.repeat(impostors.scores, weights)
+    z = fisher_z(scores)
     count = len(scores)
     least = settings.counted_exceedances
     if impostors.robust:
-        mean = float(np.median(scores))
-        scale = MAD_TO_SIGMA * float(np.median(np.abs(scores - mean)))
+        mean = float(np.median(z))
+        scale = MAD_TO_SIGMA * float(np.median(np.abs(z - mean)))
         top: tuple[float, ...] = ()  # the largest may be genuine
     else:
-        mean, scale = float(scores.mean()), float(scores.std(ddof=1)) if count > 1 else 0.0
+        mean, scale = float(z.mean()), float(z.std(ddof=1)) if count > 1 else 0.0
         kept = int(np.ceil(settings.far_exclude * count)) + least + 1
         top = tuple(scores[:kept].tolist())
         if count >= 4 * least:
             # A tail heavier than normal shows at the last pair that can be counted.
             reach = float(stats.norm.ppf(1.0 - least / count))
-            scale = max(scale, (float(scores[least]) - mean) / reach)
+            scale = max(scale, (float(z[least]) - mean) / reach)
     return ImpostorModel(count, impostors.groups, mean, scale, impostors.groups - 1, top, least)
 
 

@@ -65,7 +65,7 @@ TABLES: Final[dict[str, Schema]] = {
         "impostor_groups": pl.Int64,  # independent pairs of tracks
         "impostor_from": pl.String,  # known, cohort; null: none
         "impostor_max": pl.Float64,  # of the known ones
-        "mean": pl.Float64,
+        "mean": pl.Float64,  # of Fisher z = artanh(cosine)
         "scale": pl.Float64,
         "dof": pl.Float64,
         "top": pl.List(pl.Float64),  # largest impostor cosines, descending
