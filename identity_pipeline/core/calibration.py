@@ -128,9 +128,6 @@ def _point(
     pinned = getattr(settings, f"pin_{name}")
     in_effect, method = OperatingPoint(far, default, model, pinned).at()
     measured = model.threshold(far)[0] if model else None
-    if model and measured is not None and measured >= 1.0:
-        reason = f"the tail fitted to {model.groups} pairs of tracks reaches beyond cosine 1"
-        measured = None
     low = high = None
     if measured is not None and rounds:
         tail = (1.0 - settings.interval) / 2

@@ -143,9 +143,8 @@ class OperatingPoint:
         single = single_rate(min(self.far, rate or self.far), references)
         if self.pinned is not None:
             return self.pinned, "pinned"
-        if self.model is not None and self.model.threshold(self.far)[0] < 1.0:
+        if self.model is not None:
             return self.model.threshold(self.far, single)
-        # Also where the fitted tail reaches beyond the largest cosine: it knows too little.
         return self.default * growth(self.far, single), "default"
 
 

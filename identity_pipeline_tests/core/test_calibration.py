@@ -65,7 +65,7 @@ def template_thresholds(table: pl.DataFrame) -> Thresholds:
 
 
 def test_what_can_be_counted_is_counted_and_the_rest_is_said_to_be_fitted() -> None:
-    scores = np.random.default_rng(0).normal(0, 0.1, 20_000)
+    scores = np.tanh(np.random.default_rng(0).normal(0, 0.1, 20_000))
     told = points(calibrate(pairs(scores), S))
     assert [told[n]["method"] for n in ("exclude", "suggest", "assign")] == [
         "counted", "counted", "tail_fit",
@@ -74,7 +74,7 @@ def test_what_can_be_counted_is_counted_and_the_rest_is_said_to_be_fitted() -> N
         assert (scores >= told[name]["threshold"]).sum() == int(far * 20_000)
     for name, far in (("exclude", 1e-2), ("suggest", 1e-3), ("assign", 1e-4)):
         row = told[name]
-        truth = stats.norm.ppf(1 - far) * 0.1
+        truth = np.tanh(stats.norm.ppf(1 - far) * 0.1)
         assert row["low"] <= truth <= row["high"]
         assert row["low"] <= row["threshold"] <= row["high"]
         assert row["in_effect"] == row["threshold"]
@@ -169,11 +169,11 @@ def test_too_little_is_said_and_the_defaults_are_named_as_such() -> None:
     assert points(uncalibrated(SPACE, S))["assign"]["method"] == "default"
 
 
-def test_a_tail_that_reaches_beyond_one_is_no_threshold() -> None:
+def test_a_tail_of_few_wide_pairs_is_strict_and_within_the_bound_of_cosines() -> None:
     wide = np.linspace(-0.9, 0.9, 9)
     row = points(calibrate(pairs(wide), S))["assign"]
-    assert (row["threshold"], row["method"]) == (None, "default")
-    assert "beyond cosine 1" in row["reason"]
+    assert 0.99 < row["threshold"] <= 1
+    assert row["method"] == "tail_fit"
 
 
 def test_a_pin_says_so_and_holds_for_any_number_of_references() -> None:
