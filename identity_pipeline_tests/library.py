@@ -113,10 +113,14 @@ def reused_assets(result: dg.ExecuteInProcessResult) -> dict[str, bool]:
     }
 
 
-def digest_of_tree(folder: Path, *, without: tuple[str, ...] = ()) -> dict[str, str]:
-    """SHA-256 of every file below a folder by relative path."""
+REBUILDABLE = ("index/", "tables/library/", "tables/.generations/")
+"""What is made anew from the rest: a database with names of its own, and the library's tables."""
+
+
+def digest_of_tree(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file below a folder by relative path, but for what is `REBUILDABLE`."""
     return {
         path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.relative_to(folder).parts[0] not in without
+        if path.is_file() and not path.relative_to(folder).as_posix().startswith(REBUILDABLE)
     }

@@ -134,7 +134,8 @@ def run(
         if outcome.succeeded:
             page = store.layout.export(outcome.record.video_id) / "index.html"
             console.print(f"Open {page}", soft_wrap=True, highlight=False)
-    console.print(who_line(store), highlight=False, soft_wrap=True)
+    if store.noted("person_assignments", LIBRARY):
+        console.print(who_line(store), highlight=False, soft_wrap=True)
     failed = [outcome.record for outcome in outcomes if not outcome.succeeded]
     for record in failed:
         note = FailureNotes(store.layout).get(record.video_id)
@@ -175,9 +176,14 @@ def run_videos(
         reporters.clear()
         progress.advance(overall)
     progress.update(overall, description="[bold]library[/bold]")
-    defs.resolve_job_def("library").execute_in_process(
-        instance=instance, run_config=QUIET, raise_on_error=True, tags=BY
+    library = defs.resolve_job_def("library").execute_in_process(
+        instance=instance, run_config=QUIET, raise_on_error=False, tags=BY
     )
+    if not library.success:
+        progress.console.print(
+            "[red]The library could not be brought up to date; the image sets are whole. For the "
+            "reason: identity-pipeline recluster[/red]"
+        )
     progress.update(overall, description="videos")
     return outcomes
 

@@ -99,7 +99,8 @@ def face_index(
     index = VectorIndex(IndexPlace.of(store.layout), settings.index)
     with index.open(f"indexing {context.partition_key}", write=True) as session:
         done = sync_video(store, session, context.partition_key)
-    return dg.MaterializeResult(metadata=numbers(vars(done)))
+    reused = not (done.written or done.removed)
+    return dg.MaterializeResult(metadata={"reused": reused, **numbers(vars(done))})
 
 
 @dg.multi_asset(

@@ -39,7 +39,7 @@ from identity_pipeline.storage.tables import TableStore
 
 PER_VIDEO = ("track_templates", "calibration_pairs", "face_samples")
 SETTINGS = ("match", "cluster")
-CODE_VERSION = "2"
+CODE_VERSION = "3"
 """Raise it with every change of what `core.library` computes."""
 MACHINE = "identity-pipeline"
 

@@ -16,6 +16,7 @@ from identity_pipeline_tests.library import VideoLibrary, digest_of_tree, reused
 
 CLIP = "solo_d19"
 FROM_SELECTION_ON = {
+    "face_index",
     "selection",
     "anchor_set",
     "coverage_set",
