@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -160,14 +161,14 @@ def test_a_picture_is_a_name_or_unknown(tmp_path: Path, monkeypatch: pytest.Monk
     models = {"face_pack": str(BUNDLED / "pack"), "allow_demo": True, "device": "cpu"}
     pack = ModelHub(load_settings(models=models).models).face_pack
     ride = cv2.VideoCapture(str(BUNDLED / "rides" / "demo_duo_a.mp4"))
-    frames = [ride.read()[1] for _ in range(235)]
+    frames = [np.asarray(ride.read()[1], dtype=np.uint8) for _ in range(235)]
     seen = {number: pack.detect(frames[number]) for number in (138, 162, 234)}
     assert all(len(faces.boxes) == 2 for faces in seen.values())
     left = [pack.embed([align(frames[n], seen[n].key_points[0])])[0] for n in (138, 162)]
     store = write_rides(tmp_path)
     for video in store.videos_with("track_templates"):
         store.layout.table("track_templates", video).unlink()
-    template = normalise(sum(left)[None])[0].tolist()
+    template = normalise(np.sum(left, axis=0)[None])[0].tolist()
     write_video(store, "demo", {1: template}, space=pack.space.key)
     picture = tmp_path / "picture.png"
     cv2.imwrite(str(picture), frames[234])
