@@ -31,8 +31,8 @@ def store(tmp_path: Path) -> TableStore:
     return made
 
 
-def curator(store: TableStore, **options: bool) -> Curator:
-    return Curator(Desk.open(store, NOW, write=False), "tester", NOW, **options)
+def curator(store: TableStore, *, dry_run: bool = False) -> Curator:
+    return Curator(Desk.open(store, NOW, write=False), "tester", NOW, dry_run=dry_run)
 
 
 def found(desk: Desk, *words: str) -> list[str]:
