@@ -17,6 +17,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -169,7 +170,7 @@ def call(root: Path, *arguments: str, code: int = 0) -> str:
     return result.output
 
 
-def asked(root: Path, *arguments: str) -> list | dict:
+def asked(root: Path, *arguments: str) -> Any:
     """What a command says with `--json`."""
     return json.loads(call(root, *arguments, "--json"))
 
