@@ -12,7 +12,7 @@ NAMED = 5
 @dg.asset_check(asset="person_assignments", description="Every human decision on a present track.")
 def decisions_are_honoured(store: dg.ResourceParam[TableStore]) -> dg.AssetCheckResult:
     """No track is assigned against a decision, and no labelled track has disappeared."""
-    from identity_pipeline.stages.library import contradicted
+    from identity_pipeline.stages.decisions import contradicted
 
     wrong, lost = contradicted(store)
     return dg.AssetCheckResult(

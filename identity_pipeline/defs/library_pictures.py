@@ -41,7 +41,7 @@ def describe_library(store: TableStore, done: Recomputed) -> dict[str, dict[str,
     tables = done.tables
     assignments, clusters = tables["person_assignments"], tables["unknown_clusters"]
     states = dict(assignments.group_by("state").len().sort("state").iter_rows())
-    people = tables["people"].filter(pl.col("track_count") > 0)
+    people = tables["people"].filter(pl.col("track_count") > 0, pl.col("state") == "active")
     shown: dict[str, dict[str, Any]] = {
         name: {"rows": metadata.preview(table)} for name, table in tables.items()
     }
@@ -63,7 +63,7 @@ def describe_library(store: TableStore, done: Recomputed) -> dict[str, dict[str,
     named = []
     for row in people.sort("name").to_dicts():
         tracks = known.filter(pl.col("person_id") == row["person_id"])["track_key"].to_list()
-        named.append((row["name"] or "unnamed", tracks))
+        named.append((f"{row['name'] or 'unnamed'} {row['person_id'][:8]}", tracks))
     shown["people"] |= {"people": tables["people"].height, "picture": _montage(store, named)}
     states = tables["suggestions"].group_by("state").len().sort("state")
     shown["suggestions"] |= {f"state/{state}": n for state, n in states.iter_rows()}

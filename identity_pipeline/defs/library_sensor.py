@@ -8,6 +8,8 @@ from identity_pipeline.defs.jobs import library
 from identity_pipeline.storage.hashing import sha256_of_value
 from identity_pipeline.storage.tables import TableStore
 
+TEMPLATES = ("track_templates", "calibration_pairs", "face_samples")
+BY = {"identity_pipeline/by": "library_changed"}
 UNDER_WAY = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -22,10 +24,9 @@ def library_stamp(store: TableStore) -> str | None:
     The folder's time changes with each file renamed into it, so that no file is opened however
     many videos there are.
     """
-    templates = store.layout.tables / "track_templates"
-    ledger = store.layout.ledger
-    known = [path.stat().st_mtime_ns if path.exists() else None for path in (templates, ledger)]
-    return None if known == [None, None] else sha256_of_value(known)
+    paths = [*(store.layout.tables / name for name in TEMPLATES), store.layout.ledger]
+    known = [path.stat().st_mtime_ns if path.exists() else None for path in paths]
+    return None if not any(known) else sha256_of_value(known)
 
 
 @dg.sensor(
@@ -42,16 +43,20 @@ def library_changed(
     stamp = library_stamp(store)
     if stamp is None:
         return dg.SkipReason("No video has been processed yet.")
-    if stamp == seen:
+    last = context.instance.get_runs(dg.RunsFilter(job_name=library.name, tags=BY), limit=1)
+    failed = bool(last) and last[0].status == dg.DagsterRunStatus.FAILURE
+    if stamp == seen and not failed:
         return dg.SkipReason("No new templates and no new decisions.")
+    # Its own runs only: one of the command line that was killed must not hold it up.
     running = context.instance.get_runs(
-        dg.RunsFilter(job_name=library.name, statuses=UNDER_WAY), limit=1
+        dg.RunsFilter(job_name=library.name, statuses=UNDER_WAY, tags=BY), limit=1
     )
     if running:
         return dg.SkipReason(f"Run {running[0].run_id[:8]} of the library is under way.")
     return dg.SensorResult(
         run_requests=[
-            dg.RunRequest(run_key=stamp, tags={"identity_pipeline/by": "library_changed"})
+            # A failed run is tried once more: the same key is never run twice.
+            dg.RunRequest(run_key=f"{stamp}-again" if stamp == seen else stamp, tags=BY)
         ],
         cursor=json.dumps(stamp),
     )

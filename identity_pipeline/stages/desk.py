@@ -18,7 +18,7 @@ from identity_pipeline.ledger.replay import History
 from identity_pipeline.ledger.state import LibraryState
 from identity_pipeline.ledger.store import LedgerStore
 from identity_pipeline.schemas import empty
-from identity_pipeline.stages.library import settle_ledger
+from identity_pipeline.stages.decisions import settle_ledger
 from identity_pipeline.storage.generations import Generation, Generations
 from identity_pipeline.storage.tables import TableStore
 

@@ -9,8 +9,9 @@ from identity_pipeline.core.gallery import gallery_of
 from identity_pipeline.core.library import template_thresholds
 from identity_pipeline.core.suggestions import find_more
 from identity_pipeline.settings import Settings
+from identity_pipeline.stages.decisions import human_facts, tracks_of_faces
 from identity_pipeline.stages.desk import CurationError, Desk, video_of
-from identity_pipeline.stages.library import human_facts, read_templates, tracks_of_faces
+from identity_pipeline.stages.library import read_templates
 from identity_pipeline.stages.library_view import Row
 
 RULES = {

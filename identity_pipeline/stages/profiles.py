@@ -9,7 +9,12 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from identity_pipeline.core.identity_profile import Enrichment, NewEmbeddings
+from identity_pipeline.core.identity_profile import (
+    OLD_SOURCE,
+    Enrichment,
+    IdentityProfile,
+    NewEmbeddings,
+)
 from identity_pipeline.core.templates import VideoTables, track_key, usable_faces
 from identity_pipeline.core.thresholds import thresholds_of
 from identity_pipeline.core.vectors import to_matrix
@@ -57,25 +62,67 @@ def sync_profiles(
     confirmed = assignments.filter(pl.col("state") == "known", pl.col("origin").is_in(HUMAN))
     contents = {record.video_id: record.sha256 for record in VideoRegistry(store.layout).all()}
     threshold = _threshold(generations, settings)
+    current = generations.current()
+    space = current.space if current else ""
     enriched: list[Enrichment] = []
     withdrawn: list[tuple[str, str]] = []
     for n, person in enumerate(people.iter_rows(named=True), 1):
         own = confirmed.filter(pl.col("person_id") == person["person_id"])
-        videos = {contents[v]: v for v in sorted(set(own["video_id"])) if v in contents}
+        sources = _sources(store, own, contents, space)
         known = profiles.get(person["person_id"])
-        for source in sorted(set(known.sources) - set(videos)) if known else ():
+        for source in _stale(known, sources, space):
             profiles.withdraw(person["person_id"], source)
             withdrawn.append((person["person_id"], source))
-        for source, video_id in sorted(videos.items()):
-            if known is not None and source in known.sources:
-                continue
-            new = _embeddings(store, video_id, source, set(own["track_key"]))
-            if new is not None:
-                name = person["name"] or f"person_{person['person_id']}"
-                report = profiles.enrich(person["person_id"], name, new, threshold, today)
-                enriched.append(report)
+        name = person["name"] or f"person_{person['person_id']}"
+        for _, new in sorted(sources.items()):
+            report = profiles.enrich(person["person_id"], name, new, threshold, today)
+            enriched += [report] if report.action != "unchanged" else []
         progress("profiles", n, people.height, "people")
+    there = set(people["person_id"])
+    for gone in [profile for profile in profiles.all() if profile.person_id not in there]:
+        for source in _stale(gone, {}, space):
+            profiles.withdraw(gone.person_id, source)
+            withdrawn.append((gone.person_id, source))
     return ProfileChanges(tuple(enriched), tuple(withdrawn), tuple(profiles.listing()))
+
+
+def _sources(
+    store: TableStore, own: pl.DataFrame, contents: dict[str, str], space: str
+) -> dict[str, NewEmbeddings]:
+    """What each video gives of a person's confirmed tracks, by the video's content."""
+    found: dict[str, NewEmbeddings] = {}
+    for video_id in sorted(set(own["video_id"]) & set(contents)):
+        source = contents[video_id]
+        new = _embeddings(store, video_id, source, set(own["track_key"]))
+        if new is not None and new.space == space:
+            found[source] = new
+    return found
+
+
+def _stale(
+    known: IdentityProfile | None, sources: dict[str, NewEmbeddings], space: str
+) -> list[str]:
+    """Sources that are no more, are of another model, or have other faces than before.
+
+    Statistics from before sources were told apart stay: nothing could make them anew.
+    """
+    if known is None:
+        return []
+    other_model = known.space not in (None, space)
+    return sorted(
+        source
+        for source in set(known.sources) - {OLD_SOURCE}
+        if other_model
+        or source not in sources
+        or _held(known, source) != len(sources[source].face_ids)
+    )
+
+
+def _held(profile: IdentityProfile, source: str) -> int:
+    """How many embeddings of a source a profile knows, quarantined ones among them."""
+    moments = profile.sources[source].moments
+    kept_out = sum(quarantined.source == source for quarantined in profile.quarantined)
+    return (moments.count if moments else 0) + kept_out
 
 
 def _threshold(generations: Generations, settings: Settings) -> float:

@@ -154,6 +154,14 @@ class Generations:
         return sorted(path.parent.name for path in self.root.glob(f"[0-9]*/{NOTE}"))
 
     @contextmanager
+    def computing(self) -> Iterator[None]:
+        """One computation at a time, from what it reads to what it publishes."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        with (self.root / ".computing").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    @contextmanager
     def locked(self) -> Iterator[None]:
         """One writer at a time."""
         self.root.mkdir(parents=True, exist_ok=True)

@@ -79,7 +79,7 @@ class ProfileStore:
 
     def listing(self) -> list[str]:
         """`Name (N embeddings, k sessions)` of all that are not ephemeral, by name."""
-        shown = [profile for profile in self.all() if not profile.ephemeral]
+        shown = [p for p in self.all() if not p.ephemeral and p.embedding_count]
         ordered = sorted(shown, key=lambda profile: (profile.name.casefold(), profile.person_id))
         return [profile.label for profile in ordered]
 
@@ -97,6 +97,8 @@ class ProfileStore:
         """
         with self._locked():
             before = self.get(person_id) or IdentityProfile(person_id, name, new.space)
+            if not before.sources:  # emptied because of another model
+                before = replace(before, space=new.space)
             after, report = enrich(replace(before, name=name), new, threshold, today)
             if after != before or report.action == "created":
                 self._write(after)

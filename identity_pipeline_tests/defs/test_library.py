@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
+import polars as pl
 import pytest
 
 from identity_pipeline.definitions import build_defs
@@ -13,6 +14,7 @@ from identity_pipeline.defs.library_sensor import library_changed
 from identity_pipeline.defs.resources import SettingsResource
 from identity_pipeline.schemas import LIBRARY_TABLES
 from identity_pipeline.storage.generations import Generations
+from identity_pipeline.storage.profiles import ProfileStore
 from identity_pipeline.storage.tables import TableStore
 from identity_pipeline_tests.curated_library import call, write_rides
 
@@ -112,7 +114,7 @@ def test_a_decision_that_is_not_yet_in_force_is_noticed(curated: Curated) -> Non
     assert dg.AssetCheckKey(dg.AssetKey("person_assignments"), "decisions_are_honoured") in set(
         check.asset_check_keys
     )
-    from identity_pipeline.stages.library import contradicted
+    from identity_pipeline.stages.decisions import contradicted
 
     wrong, lost = contradicted(curated.store)
     assert wrong
@@ -137,3 +139,35 @@ def test_an_empty_library_is_no_error(tmp_path: Path, instance: dg.DagsterInstan
     result = job.execute_in_process(instance=instance, run_config=QUIET)
     assert result.success
     assert metadata_of(result, "people")["people"] == 0
+
+
+def test_a_profile_follows_its_person_and_leaves_with_it(curated: Curated) -> None:
+    curated.run()
+    call(curated.root, "label", "unknown_cluster_1", "--name", "Ada")
+    curated.run()
+    profiles = ProfileStore(curated.store.layout)
+    (ada,) = profiles.all()
+    assert (len(ada.sources), ada.sessions) == (2, 2)
+    assert metadata_of(curated.run(), "identity_profiles")["sources_added"] == 0
+    one = call(curated.root, "reject", "ride-b:1", "--person", "Ada")
+    assert "Ada" in one
+    assert metadata_of(curated.run(), "identity_profiles")["sources_withdrawn"] == 1
+    call(curated.root, "undo", "last")
+    call(curated.root, "undo", "1")
+    assert metadata_of(curated.run(), "identity_profiles")["people"] == "nobody"
+
+
+def test_settling_writes_nothing_twice(curated: Curated) -> None:
+    curated.run()
+    call(curated.root, "label", "ride-a:1", "--name", "Ada")
+    call(curated.root, "label", "ride-a:2", "--name", "Bea")
+    video = next(v for v in curated.store.videos_with("face_tracks") if v.startswith("ride-a"))
+    for name in ("face_tracks", "track_templates"):  # both riders are one track now
+        table = curated.store.read(name, video).with_columns(track_id=pl.lit(1, pl.Int64))
+        if name == "track_templates":
+            table = table.with_columns(track_key=pl.lit(f"track:{video}:1")).head(1)
+        curated.store.write(name, video, table, "anew")
+    curated.run()
+    events = curated.store.layout.ledger.read_bytes()
+    curated.run()
+    assert curated.store.layout.ledger.read_bytes() == events

@@ -1,0 +1,197 @@
+"""Human decisions in terms of the present tables: found again, settled, compared with the library.
+
+What belongs here: from the ledger's subjects to tracks. What does not: what follows from them
+(`core.library`, `stages.library`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import polars as pl
+
+from identity_pipeline.core.assignment import Decisions
+from identity_pipeline.core.library import HumanFacts, PersonFacts
+from identity_pipeline.ledger import anchors, commands, subjects
+from identity_pipeline.ledger.commands import Planned
+from identity_pipeline.ledger.errors import NoChangeError
+from identity_pipeline.ledger.replay import History
+from identity_pipeline.ledger.state import LibraryState
+from identity_pipeline.ledger.store import LedgerStore
+from identity_pipeline.storage.generations import Generations
+from identity_pipeline.storage.tables import TableStore
+
+MACHINE = "identity-pipeline"
+
+
+def present_faces(store: TableStore, history: History) -> pl.DataFrame:
+    """Faces near the anchors of all decisions, as the tables show them now.
+
+    Returns:
+        video_id, track_id, face_id, frame_idx, x1, y1, x2, y2.
+    """
+    wanted: dict[str, set[int]] = {}
+    for several in history.anchors.values():
+        for anchor in several:
+            near = range(anchor.frame_idx - anchors.FRAMES_WITHIN, anchor.frame_idx + 3)
+            wanted.setdefault(anchor.video_id, set()).update(near)
+    parts = []
+    for video_id in sorted(wanted):
+        paths = [store.layout.table(name, video_id) for name in ("face_tracks", "face_detections")]
+        if all(path.is_file() for path in paths) and _in_step(store, video_id):
+            tracks, faces = (
+                pl.scan_parquet(path).filter(pl.col("frame_idx").is_in(sorted(wanted[video_id])))
+                for path in paths
+            )
+            boxes = faces.select("face_id", "frame_idx", "x1", "y1", "x2", "y2")
+            joined = boxes.join(tracks.select("face_id", "track_id"), on="face_id", how="left")
+            parts.append(joined.with_columns(video_id=pl.lit(video_id)).collect())
+    return pl.concat([_NO_FACES, *(part.select(_NO_FACES.columns) for part in parts)])
+
+
+def _in_step(store: TableStore, video_id: str) -> bool:
+    """Whether a video's templates are of its present tracks.
+
+    While a video is processed anew its tracks are new and its templates old: decisions keep their
+    names until both fit.
+    """
+    path = store.layout.table("track_templates", video_id)
+    if not path.is_file():
+        return True
+    best = pl.read_parquet(path, columns=["best_face_id", "track_id"])
+    tracks = pl.read_parquet(
+        store.layout.table("face_tracks", video_id), columns=["face_id", "track_id"]
+    )
+    named = best.rename({"best_face_id": "face_id"})
+    return named.join(tracks, on=["face_id", "track_id"], how="anti").height == 0
+
+
+_NO_FACES = pl.DataFrame(
+    schema={
+        "video_id": pl.String,
+        "track_id": pl.Int64,
+        "face_id": pl.String,
+        "frame_idx": pl.Int64,
+        **dict.fromkeys(("x1", "y1", "x2", "y2"), pl.Float32),
+    }
+)
+
+
+def settle_ledger(
+    store: TableStore, ledger: LedgerStore, now: str, *, write: bool = True
+) -> History:
+    """The ledger, after noting where videos that were processed anew have other track numbers.
+
+    With `write` False nothing is noted, but the history is told as if it were.
+    """
+    history = ledger.history()
+    if not history.anchors:
+        return history
+    found = anchors.resolve(history.anchors, present_faces(store, history))
+    if not found.changes:
+        return history
+    stamp = commands.Stamp(MACHINE, now, "videos were processed anew")
+
+    def noted(latest: History) -> Planned:
+        there = found
+        if latest.events != history.events:  # somebody else was faster
+            there = anchors.resolve(latest.anchors, present_faces(store, latest))
+        planned = commands.renumber(latest, stamp, there.found, there.not_found)
+        if planned.state.state_hash == latest.state.state_hash:
+            raise NoChangeError("Every decision is still where it was.")
+        return planned
+
+    carry_out = ledger.commit if write else ledger.preview
+    try:
+        return carry_out(noted).history
+    except NoChangeError:
+        return ledger.history() if write else history
+
+
+def human_facts(state: LibraryState, track_of_face: Mapping[str, str]) -> HumanFacts:
+    """The ledger's state in terms of tracks; a decision on a face counts for its track.
+
+    Args:
+        state: the state.
+        track_of_face: track subject of each face subject that is known.
+    """
+
+    def place(subject: str) -> str:
+        return track_of_face.get(subject, subject)
+
+    assigned = {place(s): person for s, person in state.assigned.items()}
+    # A decision about the track itself outweighs one about a face of it.
+    assigned |= {s: p for s, p in state.assigned.items() if subjects.parse(s).kind == "track"}
+    rejected: dict[tuple[str, str], float | None] = {
+        (place(s), p): score for (s, p), score in state.declined.items()
+    }
+    rejected |= {(place(s), person): None for s, person in state.rejected}
+    apart = frozenset((place(a), place(b)) for a, b in state.apart if place(a) != place(b))
+    for one, other in (*apart, *((b, a) for a, b in apart)):
+        if other in assigned and one not in assigned:
+            rejected[one, assigned[other]] = None
+    decisions = Decisions(
+        assigned=assigned,
+        accepted={place(s) for s, origin in state.origin.items() if origin != "human"},
+        rejected=rejected,
+        # A single face that is none does not take its whole track from a person.
+        ignored={place(s) for s in state.ignored} - set(assigned),
+        not_faces={place(s) for s in state.not_faces} - set(assigned),
+    )
+    people = {
+        key: PersonFacts(state.people[key].name, state.people[key].cover, state.people[key].hidden)
+        for key in state.active
+    }
+    pinned = frozenset(place(p.cover) for p in state.people.values() if p.cover)
+    return HumanFacts(people, decisions, apart, pinned)
+
+
+def tracks_of_faces(store: TableStore, history: History) -> dict[str, str]:
+    """Track subject of each face subject on which anything was decided."""
+    wanted = {s for s in history.state.subjects if subjects.parse(s).kind == "face"}
+    if not wanted:
+        return {}
+    rows = present_faces(store, history).filter(pl.col("track_id").is_not_null())
+    found = {
+        subjects.face(row["video_id"], row["face_id"]): subjects.track(
+            row["video_id"], row["track_id"]
+        )
+        for row in rows.iter_rows(named=True)
+    }
+    return {face: track for face, track in found.items() if face in wanted}
+
+
+def contradicted(store: TableStore) -> tuple[list[str], list[str]]:
+    """Tracks whose assignment in force is against a human decision, and subjects without a track.
+
+    Decisions made since the generation was published count: then the library is stale, which is
+    told apart by running it again.
+    """
+    history = LedgerStore(store.layout).history()
+    human = human_facts(history.state, tracks_of_faces(store, history))
+    assignments = Generations(store.layout).read("person_assignments")
+    rows = {row["track_key"]: row for row in assignments.iter_rows(named=True)}
+    wrong = {
+        key
+        for key, person in human.decisions.assigned.items()
+        if key in rows and rows[key]["person_id"] != person
+    }
+    wrong |= {
+        key
+        for (key, person), evidence in human.decisions.rejected.items()
+        if evidence is None and key in rows and rows[key]["person_id"] == person
+    }
+    wrong |= {
+        key
+        for a, b in human.apart
+        if a in rows and b in rows and _together(rows[a], rows[b])
+        for key in (a, b)
+    }
+    return sorted(wrong), list(history.state.lost)
+
+
+def _together(one: Mapping[str, object], other: Mapping[str, object]) -> bool:
+    both_known = one["state"] == other["state"] == "known"
+    one_person = both_known and one["person_id"] == other["person_id"]
+    in_cluster = one["cluster_id"] is not None and one["cluster_id"] == other["cluster_id"]
+    return one_person or in_cluster
