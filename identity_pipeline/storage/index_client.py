@@ -1,29 +1,25 @@
-"""Which Qdrant it is, and how the embedded one is opened safely.
+"""Which Qdrant it is, and how the embedded one is opened.
 
-The embedded client allows one process at a time, reads its whole folder into memory when it opens,
-and keeps each point as a *pickle* in SQLite; qdrant-client 1.20 offers no other format. Nothing of
-ours is pickled, and the index is a cache that `identity-pipeline index rebuild` makes anew from the
-tables. Yet a pickle can run code when it is read, so before the client sees the folder every stored
-point is read by an unpickler that knows inert data and the client's own point type only; anything
-else is refused. A server (QDRANT_URL) has no pickles.
+The embedded client lives in memory while the index is open and lies in one Parquet file between
+(`index_file`). The index is a cache that `identity-pipeline index rebuild` makes anew from the
+tables. A server is named by QDRANT_URL.
 """
 
 from __future__ import annotations
 
-import io
 import os
-import pickle  # noqa: TID251  the embedded client's format; see above
 import shutil
-import sqlite3
 import uuid
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from identity_pipeline.storage import atomic
+import polars as pl
+
+from identity_pipeline.storage import atomic, index_file
 from identity_pipeline.storage.layout import Layout
 
 if TYPE_CHECKING:
@@ -32,19 +28,18 @@ if TYPE_CHECKING:
 URL_VARIABLE = "QDRANT_URL"
 KEY_VARIABLE = "QDRANT_API_KEY"
 REBUILD = "`identity-pipeline index rebuild` makes it anew from the tables."
-POINT_TYPE = ("qdrant_client.http.models.models", "PointStruct")
 STORE_PREFIX = "store-"
-UNREADABLE = (sqlite3.DatabaseError, ValueError, KeyError, TypeError, EOFError)
+UNREADABLE = (pl.exceptions.PolarsError, OSError, ValueError, KeyError, TypeError)
 """What reading a torn or foreign store raises."""
 TOO_LARGE = "Local mode is not recommended"
 
 
 class IndexDamagedError(RuntimeError):
-    """The embedded index cannot be read, or holds what no index of ours holds."""
+    """The embedded index cannot be read."""
 
 
 class IndexUnreachableError(RuntimeError):
-    """The server does not answer, or another program has the embedded folder open."""
+    """The server does not answer."""
 
 
 @dataclass(frozen=True)
@@ -69,12 +64,12 @@ class IndexPlace:
 
     @property
     def store(self) -> Path:
-        """The embedded client's folder."""
+        """Where the embedded index lies."""
         return self.folder / "qdrant"
 
     @property
     def lock(self) -> Path:
-        """The lock of the embedded client's folder, and of all writers."""
+        """The lock of the embedded index, and of all writers."""
         return self.folder / "qdrant.lock"
 
     @property
@@ -112,8 +107,8 @@ def new_store(place: IndexPlace) -> Iterator[Path]:
 def ensure_store(place: IndexPlace) -> None:
     """Makes an empty store when there is none; the caller holds the lock."""
     if not place.store.exists():
-        with new_store(place) as folder:
-            _client(folder).close()
+        with new_store(place) as folder, embedded(folder, write=True):
+            pass
 
 
 @contextmanager
@@ -148,78 +143,30 @@ def server_client(place: IndexPlace) -> QdrantClient:
 
 
 @contextmanager
-def embedded(folder: Path) -> Iterator[QdrantClient]:
-    """The embedded client of a folder.
+def embedded(folder: Path, *, write: bool) -> Iterator[QdrantClient]:
+    """A client in memory with what lies in a folder; the caller holds the lock.
 
-    The caller holds the lock. Commits are not flushed one by one (qdrant-client commits every
-    point; of 256 numbers, 52 points a second were measured with flushing, 3400 without); the files
-    are flushed when the block ends. A killed process loses nothing by that; a power cut may damage
-    the file, which the next open says, and the markers tell which videos were being written.
+    Args:
+        folder: of the index; one without a file is an empty index.
+        write: whether the file is replaced when the block ends well; after an error it stays.
 
     Raises:
-        IndexDamagedError: it cannot be read.
-        IndexUnreachableError: another program has it open.
+        IndexDamagedError: the file cannot be read.
     """
-    _refuse_foreign_pickles(folder)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=TOO_LARGE)
-        client = _client(folder)
-        try:
-            yield client
-        finally:
-            client.close()
-            for path in sorted(folder.rglob("storage.sqlite")):
-                atomic.flush(path)
-
-
-def _client(folder: Path) -> QdrantClient:
     from qdrant_client import QdrantClient
 
-    try:
-        client = QdrantClient(path=str(folder))
-    except RuntimeError as error:
-        raise IndexUnreachableError(
-            f"another program has {folder} open without this pipeline's lock; close it, then try "
-            "again."
-        ) from error
-    except UNREADABLE as error:
-        sentence = f"the index in {folder} cannot be read ({error}). {REBUILD}"
-        raise IndexDamagedError(sentence) from error
-    return client
-
-
-def defer_flushing(client: QdrantClient) -> None:
-    """Lets the embedded client commit without a flush per point; nothing for a server."""
-    local: Any = client._client
-    for collection in getattr(local, "collections", {}).values():
-        collection.storage.storage.execute("PRAGMA synchronous=OFF")
-
-
-def _refuse_foreign_pickles(folder: Path) -> None:
-    for path in sorted(folder.rglob("storage.sqlite")):
+    path = folder / index_file.FILE
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=TOO_LARGE)
+        client = QdrantClient(":memory:")
         try:
-            with closing(sqlite3.connect(path)) as database:
-                database.execute("CREATE TABLE IF NOT EXISTS points (id TEXT PRIMARY KEY, point)")
-                for (value,) in database.execute("SELECT point FROM points"):
-                    _OnlyPoints(io.BytesIO(value)).load()
-        except (*UNREADABLE, pickle.UnpicklingError) as error:
+            if path.exists():
+                index_file.load(client, path)
+        except UNREADABLE as error:
             raise IndexDamagedError(f"{path} cannot be read ({error}). {REBUILD}") from error
-
-
-class _Inert:
-    """Stands for a stored point: takes its fields and does nothing."""
-
-    def __setstate__(self, state: object) -> None:
-        del state
-
-
-class _OnlyPoints(pickle.Unpickler):
-    """Reads pickles of plain data and of the client's points, and refuses all others."""
-
-    def find_class(self, module_name: str, global_name: str, /) -> type:
-        if (module_name, global_name) != POINT_TYPE:
-            raise IndexDamagedError(
-                f"the index holds a pickle of {module_name}.{global_name}, which no index of ours "
-                f"does; it was not opened. {REBUILD}"
-            )
-        return _Inert
+        try:
+            yield client
+            if write:
+                index_file.save(client, path)
+        finally:
+            client.close()

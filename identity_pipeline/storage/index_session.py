@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from identity_pipeline.core.vectors import check_unit
 from identity_pipeline.settings import IndexSettings
 from identity_pipeline.storage import atomic
-from identity_pipeline.storage.index_client import defer_flushing
 from identity_pipeline.storage.index_points import (
     COLLECTION_PREFIX,
     EXEMPLAR,
@@ -42,6 +41,10 @@ if TYPE_CHECKING:
 
 PAGE: Final = 5000
 ALL_KINDS: Final[tuple[Kind, ...]] = (TEMPLATE, EXEMPLAR, IMAGE)
+
+
+class ReadOnlyIndexError(RuntimeError):
+    """A write into an index that was opened to be read: it would be lost."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,7 @@ class OpenIndex:
     client: QdrantClient
     markers: Path
     settings: IndexSettings
+    write: bool = True
     _ready: dict[str, Collection] = field(default_factory=dict)
     _finished: list[Path] = field(default_factory=list)
 
@@ -132,6 +136,7 @@ class OpenIndex:
 
     def forget(self, video_id: str) -> int:
         """Removes all points of a video and says how many there were."""
+        self._check_writable()
         chosen = to_qdrant(Filter(video_ids=[video_id]))
         with self._unfinished(video_id):
             counts = {c.name: self._count(c.name, chosen) for c in self.collections()}
@@ -203,6 +208,10 @@ class OpenIndex:
 
     # -- inside ---------------------------------------------------------------------------------
 
+    def _check_writable(self) -> None:
+        if not self.write:
+            raise ReadOnlyIndexError("the index was opened to be read; open it with write=True")
+
     @contextmanager
     def _unfinished(self, video_id: str) -> Iterator[None]:
         marker = self.markers / check_video_id(video_id)
@@ -211,9 +220,14 @@ class OpenIndex:
         self._finished.append(marker)
 
     def _collection_for(self, video: VideoPoints) -> str | None:
-        """Name of the collection of a video's space, made and given its vectors when needed."""
+        """Name of the collection of a video's space, made and given its vectors when needed.
+
+        Raises:
+            ReadOnlyIndexError: the index was opened without `write`.
+        """
         from qdrant_client import models
 
+        self._check_writable()
         if video.space is None:
             return None
         name, dimensions = collection_name(video.space), video.dimensions()
@@ -244,7 +258,6 @@ class OpenIndex:
             )
             have = self._facts(name)
         self._ready[name] = have
-        defer_flushing(self.client)
         return name
 
     def _upsert(self, name: str, video: VideoPoints, wanted: Iterable[str]) -> None:

@@ -2,9 +2,9 @@
 
 The index is a cache: everything in it comes from the tables, and `rebuild` makes it anew. Writing
 is per video and idempotent. A marker file stands from before the first to after the last write of
-a video, so a killed writer is known, and the next write of that video mends it. The embedded store
-is opened briefly under a lock between processes (its own client would refuse a second process with
-an error); on a server, only writers take the lock, which orders those of one machine.
+a video, so a killed writer is known, and the next write of that video mends it. The embedded index
+is opened briefly under a lock between processes; on a server, only writers take the lock, which
+orders those of one machine.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class VectorIndex:
 
         Args:
             purpose: what for, in the words that another process that waits will read.
-            write: whether the block writes; matters for a server only.
+            write: whether the block may write.
 
         Raises:
             LockBusyError: another process had it open for longer than `index.lock_wait_s`.
@@ -73,12 +73,12 @@ class VectorIndex:
             if self.place.url is None:
                 stack.enter_context(self._locked(purpose))
                 index_client.ensure_store(self.place)
-                opened = index_client.embedded(self.place.store)
+                opened = index_client.embedded(self.place.store, write=write)
             else:
                 if write:
                     stack.enter_context(self._locked(purpose))
                 opened = index_client.server(self.place)
-            with self._session(opened) as session:
+            with self._session(opened, write) as session:
                 yield session
 
     def unfinished(self) -> list[str]:
@@ -110,10 +110,10 @@ class VectorIndex:
         built, done = Rebuilt(), {}
         with ExitStack() as held:
             with index_client.new_store(self.place) as folder:
-                with self._session(index_client.embedded(folder)) as session:
+                with self._session(index_client.embedded(folder, write=True)) as session:
                     done = _fill(session, sources, built, progress)
                 held.enter_context(self._locked("rebuilding the index"))
-                with self._session(index_client.embedded(folder)) as session:
+                with self._session(index_client.embedded(folder, write=True)) as session:
                     _catch_up(session, sources, done, built)
                     built.points = sum(c.count for c in session.collections())
             self._clear_markers()
@@ -139,12 +139,11 @@ class VectorIndex:
         )
 
     @contextmanager
-    def _session(self, opened: AbstractContextManager) -> Iterator[OpenIndex]:
-        with ExitStack() as settled, opened as client:
-            index_client.defer_flushing(client)
-            session = OpenIndex(client, self.place.markers, self.settings)
-            settled.callback(session.settle)  # after the client has closed and flushed
+    def _session(self, opened: AbstractContextManager, write: bool = True) -> Iterator[OpenIndex]:
+        with opened as client:
+            session = OpenIndex(client, self.place.markers, self.settings, write)
             yield session
+        session.settle()  # what was written is on the disk by now
 
 
 def _fill(

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import pickle  # noqa: TID251  what a hostile index would hold
 import signal
-import sqlite3
 import time
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -18,6 +15,7 @@ from identity_pipeline.storage.index_client import (
     IndexPlace,
     IndexUnreachableError,
 )
+from identity_pipeline.storage.index_session import ReadOnlyIndexError
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.tables import TableStore
 from identity_pipeline.storage.vector_index import VectorIndex
@@ -42,20 +40,10 @@ with index.open("waiting", write=True) as session:
     indexing.sync_video(store, session, RIDE_B)
 """
 KILLED = """
-from qdrant_client.local.persistence import CollectionPersistence
-calls, whole = 0, CollectionPersistence.persist
-def persist(self, point):
-    global calls
-    calls += 1
-    if calls == 4 and WHERE == "inside":
-        self.storage.execute("PRAGMA cache_size = 1")  # so that half of it reaches the file
-        rows = [(f"torn{i}", bytes(4000)) for i in range(200)]
-        self.storage.executemany("INSERT INTO points VALUES (?, ?)", rows)
-        assert next(Path(root).rglob("storage.sqlite-journal")).stat().st_size
-    if calls == 4:
-        os.kill(os.getpid(), signal.SIGKILL)
-    whole(self, point)
-CollectionPersistence.persist = persist
+from identity_pipeline.storage import atomic, index_file
+def die(*arguments, **options):
+    os.kill(os.getpid(), signal.SIGKILL)
+MOMENT
 with index.open("being killed", write=True) as session:
     indexing.sync_video(store, session, RIDE_A)
 """
@@ -84,8 +72,8 @@ def until(path: Path) -> None:
     raise AssertionError(f"{path.name} never came")
 
 
-def sqlite_file(index: VectorIndex) -> Path:
-    return next(index.place.store.resolve().rglob("storage.sqlite"))
+def index_file(index: VectorIndex) -> Path:
+    return index.place.store.resolve() / "points.parquet"
 
 
 def test_two_processes_take_turns_and_both_succeed(store: TableStore) -> None:
@@ -116,22 +104,27 @@ def test_the_lock_ends_with_its_holder(store: TableStore) -> None:
     assert [d.state for d in indexing.check(store, index)] == ["unfinished", "missing"]
 
 
-@pytest.mark.parametrize("where", ["between", "inside"])
-def test_a_writer_killed_in_the_middle_is_known_and_mended(store: TableStore, where: str) -> None:
-    code = KILLED.replace("WHERE", repr(where))
-    killed = started(code, store.layout.root)
-    assert killed.wait(60) == -signal.SIGKILL
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "session_type = indexing.OpenIndex; session_type._upsert = die",
+        "index_file.save = die",
+        "import polars; polars.DataFrame.write_parquet = die",
+    ],
+)
+def test_a_writer_killed_in_the_middle_is_known_and_mended(store: TableStore, moment: str) -> None:
     index = index_of(store)
+    with index.open("before", write=True) as session:
+        indexing.sync_video(store, session, RIDE_B)
+    before = index_file(index).read_bytes()
+    killed = started(KILLED.replace("MOMENT", moment), store.layout.root)
+    assert killed.wait(60) == -signal.SIGKILL
+    assert index_file(index).read_bytes() == before, "what was there is whole"
     assert index.unfinished() == [RIDE_A]
-    found = {d.video_id: (d.state, d.found) for d in indexing.check(store, index)}
-    assert found == {RIDE_A: ("unfinished", 3), RIDE_B: ("missing", 0)}
+    assert [d.state for d in indexing.check(store, index)] == ["unfinished"]
     with index.open("testing", write=True) as session:
-        assert indexing.sync_video(store, session, RIDE_A).written == 7
-        mended = session.contents()[RIDE_A]
+        assert indexing.sync_video(store, session, RIDE_A).written == 10
     assert index.unfinished() == []
-    indexing.rebuild(store, index)
-    with index.open("testing") as session:
-        assert session.contents()[RIDE_A] == mended
     assert indexing.check(store, index) == []
 
 
@@ -156,51 +149,31 @@ def test_a_killed_rebuild_leaves_an_index_that_is_whole(store: TableStore, momen
 def test_a_torn_file_is_one_sentence_and_a_rebuild_mends_it(store: TableStore) -> None:
     index = index_of(store)
     indexing.rebuild(store, index)
-    path = sqlite_file(index)
-    data = bytearray(path.read_bytes())
-    data[4096:] = bytes(len(data) - 4096)
-    for torn in (bytes(data), data[:5000], b"no database at all " * 300):
+    path = index_file(index)
+    data = path.read_bytes()
+    for torn in (data[: len(data) // 2], b"", b"no table at all " * 300):
         path.write_bytes(torn)
         with pytest.raises(IndexDamagedError, match="index rebuild"):
             indexing.check(store, index)
     indexing.rebuild(store, index)
-    (index.place.store / "meta.json").write_text("")
-    with pytest.raises(IndexDamagedError, match="index rebuild"):
-        indexing.check(store, index)
-    indexing.rebuild(store, index)
     assert indexing.check(store, index) == []
 
 
-class Hostile:
-    def __reduce__(self) -> tuple[object, ...]:
-        return Path.touch, (Path("owned"),)
-
-
-def test_a_foreign_pickle_is_never_run(
-    store: TableStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_equal_contents_are_equal_bytes_and_reading_changes_none(store: TableStore) -> None:
     index = index_of(store)
     indexing.rebuild(store, index)
-    with closing(sqlite3.connect(sqlite_file(index))) as database, database:
-        database.execute("INSERT INTO points VALUES ('x', ?)", (pickle.dumps(Hostile()),))
-    with pytest.raises(IndexDamagedError, match="not opened"):
-        indexing.check(store, index)
-    assert not (tmp_path / "owned").exists()
-
-
-def test_another_program_in_the_folder_is_one_sentence(store: TableStore) -> None:
-    from qdrant_client import QdrantClient
-
-    index = index_of(store)
-    indexing.rebuild(store, index)
-    stranger = QdrantClient(path=str(index.place.store))
-    try:
-        with pytest.raises(IndexUnreachableError, match="another program"):
-            indexing.check(store, index)
-    finally:
-        stranger.close()
+    before = index_file(index).read_bytes()
     assert indexing.check(store, index) == []
+    indexing.rebuild(store, index)
+    assert index_file(index).read_bytes() == before
+
+
+def test_a_write_that_would_be_lost_is_refused(store: TableStore) -> None:
+    with (
+        pytest.raises(ReadOnlyIndexError, match="write=True"),
+        index_of(store).open("reading") as session,
+    ):
+        indexing.sync_video(store, session, RIDE_A)
 
 
 def test_a_server_that_does_not_answer_is_one_sentence(store: TableStore) -> None:
