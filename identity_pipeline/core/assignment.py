@@ -25,8 +25,9 @@ from typing import Final
 import numpy as np
 import polars as pl
 
+from identity_pipeline.core.constraints import shared_frame_pairs
 from identity_pipeline.core.gallery import NEVER, Gallery
-from identity_pipeline.core.templates import shared_frames, template_matrix
+from identity_pipeline.core.templates import template_matrix
 from identity_pipeline.core.thresholds import Thresholds
 from identity_pipeline.core.vectors import Matrix, same_space
 from identity_pipeline.schemas import TABLES
@@ -244,7 +245,7 @@ def _rivals(templates: pl.DataFrame, keys: list[str]) -> list[set[int]]:
     """Rows that share a frame with each row."""
     row_of = {key: row for row, key in enumerate(keys)}
     rivals: list[set[int]] = [set() for _ in keys]
-    for a, b in shared_frames(templates):
+    for a, b in shared_frame_pairs(templates):
         rivals[row_of[a]].add(row_of[b])
         rivals[row_of[b]].add(row_of[a])
     return rivals

@@ -15,7 +15,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from identity_pipeline.core.calibration_pairs import BLOCK, PAIRS, Scores, cosines, spread
-from identity_pipeline.core.templates import shared_frames, template_matrix
+from identity_pipeline.core.constraints import shared_frame_pairs
+from identity_pipeline.core.templates import template_matrix
 from identity_pipeline.core.vectors import Matrix, check_unit, same_space, to_matrix
 from identity_pipeline.settings import MatchSettings
 
@@ -96,7 +97,7 @@ def _kinds(
     person = np.array([-1 if p is None else number[p] for p in people])
     video = ordered["video_id"].rank("dense").to_numpy().astype(np.int64)
     row_of = {key: row for row, key in enumerate(keys)}
-    taken = {(row_of[a], row_of[b]) for a, b in shared_frames(ordered)}
+    taken = {(row_of[a], row_of[b]) for a, b in shared_frame_pairs(ordered)}
 
     everyone = spread(np.arange(len(keys)), TRACKS_COMPARED)
     a, b = _all_pairs(everyone)

@@ -16,8 +16,9 @@ import numpy as np
 import polars as pl
 
 from identity_pipeline.core.assignment import Decisions
+from identity_pipeline.core.constraints import shared_frame_pairs
 from identity_pipeline.core.gallery import Gallery
-from identity_pipeline.core.templates import shared_frames, template_matrix
+from identity_pipeline.core.templates import template_matrix
 from identity_pipeline.core.thresholds import Thresholds
 from identity_pipeline.core.vectors import same_space
 from identity_pipeline.schemas import TABLES, Schema
@@ -191,8 +192,8 @@ def find_more(
     column, number = gallery.people.index(person_id), len(gallery.people)
     count = int(gallery.counts[column])
     own = {key for key, person in decisions.assigned.items() if person == person_id}
-    seen = {b for a, b in shared_frames(templates) if a in own}
-    seen |= {a for a, b in shared_frames(templates) if b in own}
+    seen = {b for a, b in shared_frame_pairs(templates) if a in own}
+    seen |= {a for a, b in shared_frame_pairs(templates) if b in own}
     refused = {key for key, person in decisions.rejected if person == person_id}
     out = {*decisions.assigned, *decisions.ignored, *decisions.not_faces, *seen, *refused}
     ordered = templates.filter(~pl.col("track_key").is_in(sorted(out))).sort("track_key")

@@ -190,25 +190,6 @@ def thin(vectors: Matrix, quality: NDArray[np.float64], cosine: float) -> NDArra
     return np.asarray(kept, dtype=np.int64)
 
 
-def shared_frames(templates: pl.DataFrame) -> set[tuple[str, str]]:
-    """Pairs of tracks that are seen in one frame, so two people; smaller key first.
-
-    Args:
-        templates: table `track_templates`.
-    """
-    pairs: set[tuple[str, str]] = set()
-    for _, group in templates.sort("track_key").group_by("video_id", maintain_order=True):
-        keys = group["track_key"].to_list()
-        frames = [set(f) for f in group["frames"].to_list()]
-        for i in range(len(keys)):
-            pairs |= {
-                (keys[i], keys[j])
-                for j in range(i + 1, len(keys))
-                if not frames[i].isdisjoint(frames[j])
-            }
-    return pairs
-
-
 def template_matrix(templates: pl.DataFrame) -> Matrix:
     """The (N, D) templates of a table, checked for unit length and for one space.
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
+from identity_pipeline.core.templates import track_key
 from identity_pipeline.schemas import SET_ASSETS, empty
 from identity_pipeline.stages.progress import Progress, silent
 from identity_pipeline.storage.hashing import sha256_of_value
@@ -32,11 +33,6 @@ FACE_TABLES: Final = ("face_embeddings", "vision_embeddings", "face_tracks")
 SOURCES: Final = ("track_templates", *FACE_TABLES, *SET_ASSETS)
 """Per-video tables that points are made of."""
 NO_PEOPLE: Final[Mapping[str, str]] = {}
-
-
-def track_key(video_id: str, track_id: int) -> str:
-    """Subject of a track."""
-    return f"track:{video_id}:{track_id}"
 
 
 def people_of(store: TableStore) -> dict[str, str]:

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from identity_pipeline.core.assignment import PERSON_ASSIGNMENTS, Decisions, assign
+from identity_pipeline.core.constraints import shared_frame_pairs
 from identity_pipeline.core.flip import what_would_flip
 from identity_pipeline.core.gallery import Gallery, gallery_of, identify
 from identity_pipeline.core.prototypes import PERSON_REFERENCES, person_references
-from identity_pipeline.core.templates import shared_frames
 from identity_pipeline.core.vectors import SpaceMismatchError
 from identity_pipeline.settings import MatchSettings
 from identity_pipeline_tests.core.builders import MODEST, axis, plane
@@ -202,7 +202,7 @@ def test_no_decision_is_violated_and_every_refusal_has_its_reason(seed: int) -> 
 
 
 def _check_frames(who: Mapping[str, dict[str, Any]], table: pl.DataFrame) -> None:
-    for a, b in shared_frames(table):
+    for a, b in shared_frame_pairs(table):
         human = [who[key]["origin"] == "human" for key in (a, b)]
         if who[a]["person_id"] is not None and not all(human):
             assert who[a]["person_id"] != who[b]["person_id"]
@@ -216,7 +216,7 @@ def _check_stability(
     vectors = np.array(table["template"].to_list(), dtype=np.float32)
     scores = gallery.person_scores(gallery.reference_scores(vectors, keys))
     rivals: dict[str, set[str]] = {key: set() for key in keys}
-    for a, b in shared_frames(table):
+    for a, b in shared_frame_pairs(table):
         rivals[a].add(b)
         rivals[b].add(a)
     for row, key in enumerate(keys):

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from identity_pipeline.core.constraints import shared_frame_pairs
 from identity_pipeline.core.templates import (
     TRACK_TEMPLATES,
     VideoTables,
     build_templates,
-    shared_frames,
     thin,
 )
 from identity_pipeline.core.vectors import NotUnitNormError, SpaceMismatchError
@@ -116,4 +116,4 @@ def test_tracks_that_share_a_frame() -> None:
         template("a:2", axis(2), frames=[5]),
         template("b:0", axis(0), frames=[1, 2, 3]),
     )
-    assert shared_frames(table) == {("track:a:0", "track:a:1")}
+    assert shared_frame_pairs(table) == [("track:a:0", "track:a:1")]
