@@ -119,6 +119,16 @@ TABLES: Final[dict[str, Schema]] = {
         "representative": pl.String,  # track_key
         "tracks": STRINGS,
     },
+    "training_set": {
+        "person_id": pl.String,
+        "track_key": pl.String,
+        "video_id": pl.String,
+        "face_id": pl.String,
+        "split": pl.String,  # train, held_out
+        "quality": pl.Float32,
+        "space": pl.String,
+        "e_id": VECTOR,
+    },
     "suggestions": {
         "suggestion_id": pl.String,  # hash of track_key and person_id
         "track_key": pl.String,

@@ -26,6 +26,7 @@ from pydantic_settings import (
 )
 
 from identity_pipeline.settings.curating import ExportSettings, SelectionSettings
+from identity_pipeline.settings.learning import TrainSettings
 from identity_pipeline.settings.library import ClusterSettings
 from identity_pipeline.settings.matching import BankSettings, MatchSettings
 from identity_pipeline.settings.observing import (
@@ -66,6 +67,7 @@ __all__ = [
     "Settings",
     "StabilitySettings",
     "TrackingSettings",
+    "TrainSettings",
     "VideoSettings",
     "chosen",
     "load_settings",
@@ -98,6 +100,7 @@ class Settings(BaseSettings):
     cluster: ClusterSettings = ClusterSettings()
     match: MatchSettings = MatchSettings()
     bank: BankSettings = BankSettings()
+    train: TrainSettings = TrainSettings()
     index: IndexSettings = IndexSettings()
     catalogue: CatalogueSettings = CatalogueSettings()
 

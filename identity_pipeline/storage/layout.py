@@ -12,6 +12,7 @@
     data/reports/evaluation/           report.json and index.html
     data/ledger/events.jsonl           every human decision; never deleted, never rewritten
     data/models/identities/{slug}-{uuid}/profile.json
+    data/models/heads/                 heads, training sessions, and which head is live
     data/index/                        the embedded vector index, its lock and its markers
     data/dagster/                      Dagster's own state
 """
@@ -87,6 +88,20 @@ class Layout:
     def identities(self) -> Path:
         """Profiles of people."""
         return self.root / "models" / "identities"
+
+    @property
+    def heads(self) -> Path:
+        """Heads that learned from labels."""
+        return self.root / "models" / "heads"
+
+    @property
+    def training_sessions(self) -> Path:
+        """Training sessions with their checkpoints."""
+        return self.heads / "sessions"
+
+    def head(self, head_id: str) -> Path:
+        """Folder of one head."""
+        return self.heads / check_video_id(head_id)
 
     def registration(self, video_id: str) -> Path:
         """The record of one video."""

@@ -1,0 +1,89 @@
+"""Settings of the heads that learn from labels: what teaches, how, and when a head goes live."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from identity_pipeline.settings.base import Group, tunable
+
+
+class TrainSettings(Group):
+    """Training, judgement and the retraining sensor."""
+
+    thin_cos: float = tunable(
+        0.98,
+        "Of successive faces of a track closer than this only the best teaches.",
+        unit="cosine",
+        source="as match.template_thin_cos: near-identical positives teach nothing",
+        ge=0,
+        le=1,
+    )
+    faces_per_track_max: int = tunable(
+        24, "Faces of a track that teach at most, evenly spread.", unit="faces", source="chosen", ge=2
+    )
+    held_out_people: float = tunable(
+        0.25,
+        "Share of people, drawn by a hash of their id, of whom no face ever teaches.",
+        unit="share",
+        source="chosen: heads are judged on people they have never seen",
+        gt=0,
+        lt=1,
+    )
+    held_out_videos: float = tunable(
+        0.2,
+        "Share of videos, drawn by a hash of their id, of which no face ever teaches.",
+        unit="share",
+        source="chosen",
+        gt=0,
+        lt=1,
+    )
+    people_min: int = tunable(
+        8,
+        "Fewer people who teach are refused.",
+        unit="people",
+        source="chosen: a batch of 8 people",
+        ge=2,
+    )
+    tracks_per_person_min: int = tunable(
+        2,
+        "A person with fewer confirmed tracks outside the held-out part does not teach.",
+        unit="tracks",
+        source="chosen: the same face on another ride is what there is to learn",
+        ge=1,
+    )
+    videos_min: int = tunable(
+        10, "Fewer videos that teach are refused.", unit="videos", source="chosen", ge=2
+    )
+    held_out_people_min: int = tunable(
+        5,
+        "With fewer people to judge by a training is refused.",
+        unit="people",
+        source="chosen: fewer give a bootstrap no spread",
+        ge=2,
+    )
+    objective: Literal["triplet", "arcface"] = tunable(
+        "triplet", "What a training minimises.", unit="name", source="design"
+    )
+    base_share: float = tunable(
+        0.5,
+        "Share of the recogniser's own cosine in the cosine of the new space.",
+        unit="share",
+        source="chosen",
+        ge=0,
+        lt=1,
+    )
+    margin: float = tunable(
+        0.2, "By how much a triplet's negative must be farther.", unit="cosine", source="design", gt=0
+    )
+    arcface_margin: float = tunable(
+        0.3, "Additive angle of the arcface objective.", unit="radian", source="chosen", gt=0
+    )
+    arcface_scale: float = tunable(
+        16.0, "Scale of its softmax.", unit="1", source="chosen", gt=0
+    )
+    epochs: int = tunable(20, "Epochs of a training.", unit="epochs", source="design", ge=1)
+    rate: float = tunable(1e-3, "Learning rate of AdamW.", unit="1", source="chosen", gt=0)
+    weight_decay: float = tunable(1e-2, "Decay of AdamW.", unit="1", source="torch's default", ge=0)
+    people_per_batch: int = tunable(16, "P of a P x K batch.", unit="people", source="chosen", ge=2)
+    faces_per_person: int = tunable(4, "K of a P x K batch.", unit="faces", source="chosen", ge=2)
+    seed: int = tunable(20240607, "Seed of split, weights and batches.", unit="seed", source="chosen", ge=0)
