@@ -27,6 +27,7 @@ from identity_pipeline.core.evaluation.rates import (
     index_pairs,
     tar_at,
 )
+from identity_pipeline.core.evaluation.roc import Ranked, Scores, area, equal_errors
 from identity_pipeline.core.vectors import Matrix, check_unit
 
 FARS = (1e-2, 1e-3)
@@ -35,7 +36,6 @@ PAIRS_MAX = 8_000_000
 RESAMPLED_MAX = 300_000
 """Impostor pairs that are weighed again in each resample: a seeded draw when there are more."""
 BLOCK = 1024
-Scores = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -200,11 +200,11 @@ def verification_of(pairs: PersonPairs, fars: Sequence[float] = FARS) -> Verific
     genuine, impostor = pairs.cosine[pairs.genuine], pairs.cosine[~pairs.genuine]
     intra = float(genuine.mean()) if len(genuine) else None
     inter = float(impostor.mean()) if len(impostor) else None
-    gap = area = equal = None
+    gap = auc = eer = None
     if intra is not None and inter is not None:
         gap = intra - inter
         far, tar = Ranked.of(genuine, impostor).curve()
-        area, equal = _area(far, tar), _equal_errors(far, tar)
+        auc, eer = area(far, tar), equal_errors(far, tar)
     return Verification(
         people=len(pairs.names),
         testable=pairs.testable,
@@ -217,8 +217,8 @@ def verification_of(pairs: PersonPairs, fars: Sequence[float] = FARS) -> Verific
         gap=gap,
         d_prime=_d_prime(genuine, impostor),
         discrimination=_discrimination(intra, inter),
-        auc=area,
-        eer=equal,
+        auc=auc,
+        eer=eer,
         at=tuple(_at(genuine, impostor, limit) for limit in fars),
     )
 
@@ -244,55 +244,6 @@ def _at(genuine: Scores, impostor: Scores, far: float) -> AtFar:
     threshold = float(np.nextafter(np.partition(impostor, place)[place], np.inf))
     tar = float((genuine >= threshold).mean()) if len(genuine) else None
     return AtFar(far, threshold, tar)
-
-
-@dataclass(frozen=True)
-class Ranked:
-    """Where each score stands among the distinct genuine ones: all that a ROC curve needs.
-
-    Attributes:
-        distinct: U, how many they are.
-        genuine: (G,) place of each genuine score.
-        impostor: (I,) 2k + 1 for an impostor score equal to the k-th one, 2k for one below it.
-    """
-
-    distinct: int
-    genuine: NDArray[np.int64]
-    impostor: NDArray[np.int64]
-
-    @classmethod
-    def of(cls, genuine: Scores, impostor: Scores) -> Ranked:
-        """Ranks scores once, however often they are weighed afterwards."""
-        values, places = np.unique(genuine, return_inverse=True)
-        below = np.searchsorted(values, impostor, side="left")
-        return cls(len(values), places, below + np.searchsorted(values, impostor, side="right"))
-
-    def curve(
-        self, genuine: Scores | None = None, impostor: Scores | None = None
-    ) -> tuple[Scores, Scores]:
-        """The vertices (FAR, TAR) of the ROC curve, from (0, 0) to (1, 1).
-
-        Args:
-            genuine: (G,) weights, not all zero; ones by default.
-            impostor: (I,) weights, likewise.
-        """
-        own = np.bincount(self.genuine, genuine, minlength=self.distinct)
-        others = np.bincount(self.impostor, impostor, minlength=2 * self.distinct + 1)
-        # From above the highest genuine score down: each score is passed in two steps, first the
-        # impostors between it and the one before, then it together with those equal to it.
-        accepted = np.cumsum(others[::-1]) / others.sum()
-        far = np.concatenate([[0.0], accepted])
-        tar = np.cumsum(own[::-1]) / own.sum()
-        return far, np.repeat(np.concatenate([[0.0], tar]), 2)
-
-
-def _area(far: Scores, tar: Scores) -> float:
-    return float(np.trapezoid(tar, far))
-
-
-def _equal_errors(far: Scores, tar: Scores) -> float:
-    """Where the curve crosses FAR = 1 - TAR."""
-    return float(np.interp(1.0, far + tar, far))
 
 
 @dataclass(frozen=True)
@@ -378,7 +329,7 @@ def _resampled(
         if not genuine.any() or not impostor.any():
             continue
         (far_0, tar_0), (far_1, tar_1) = (ranks.curve(genuine, impostor) for ranks in ranked)
-        drawn["auc"].append(_area(far_1, tar_1) - _area(far_0, tar_0))
+        drawn["auc"].append(area(far_1, tar_1) - area(far_0, tar_0))
         for limit in fars:
             gain = tar_at(far_1, tar_1, limit) - tar_at(far_0, tar_0, limit)
             drawn[f"tar_{limit:g}"].append(gain)

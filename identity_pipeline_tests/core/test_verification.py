@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from identity_pipeline.core.evaluation.rates import enough_impostors, tar_at
+from identity_pipeline.core.evaluation.roc import Ranked, area
 from identity_pipeline.core.vectors import Matrix, normalise
 from identity_pipeline.core.verification import (
     PersonPairs,
-    Ranked,
     bootstrap_difference,
     person_pairs,
     recall_by_person,
@@ -110,9 +110,7 @@ def test_the_curve_is_that_of_scikit_learn(
     far, tar = Ranked.of(own, others).curve(weights[: len(own)], weights[len(own) :])
     truth = np.repeat([True, False], [len(own), len(others)])
     scores = np.concatenate([own, others])
-    assert np.trapezoid(tar, far) == pytest.approx(
-        roc_auc_score(truth, scores, sample_weight=weights)
-    )
+    assert area(far, tar) == pytest.approx(roc_auc_score(truth, scores, sample_weight=weights))
     theirs = roc_curve(truth, scores, sample_weight=weights, drop_intermediate=False)
     for limit in (0.0, 0.1, 0.5):
         assert tar_at(far, tar, limit) == pytest.approx(tar_at(theirs[0], theirs[1], limit))
