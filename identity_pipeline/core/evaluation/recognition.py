@@ -19,6 +19,13 @@ from sklearn.metrics import auc, roc_curve
 from identity_pipeline.core.evaluation.evidence import Evidence
 from identity_pipeline.core.evaluation.figures import too_few, unmeasured
 from identity_pipeline.core.evaluation.intervals import MIN_UNITS, SEED, percentiles, resamples
+from identity_pipeline.core.evaluation.rates import (
+    at_most,
+    enough_impostors,
+    impostors_needed,
+    index_pairs,
+    tar_at,
+)
 from identity_pipeline.core.evaluation.report import Figure, Roc
 from identity_pipeline.core.vectors import check_unit, to_matrix
 
@@ -27,8 +34,6 @@ PAIRS_MAX = 100_000
 APART_MS = 1000.0
 FRONTAL_YAW = 30.0
 FARS = (1e-2, 1e-3)
-ACCEPTS_MIN = 10
-"""A rate of false accepts says something once as many impostors would be accepted at it."""
 CURVE_POINTS = 160
 COSINE_STEP = 1e-3
 """Cosines are rounded for intervals only, so that a resample costs little."""
@@ -71,12 +76,12 @@ def pairs_of(faces: pl.DataFrame, limit: int = PAIRS_MAX) -> Pairs:
     person = _codes(faces["person"])
     video = _codes(faces["video"])
     time = faces["timestamp_ms"].to_numpy()
-    i, j = _index_pairs(len(faces), limit)
+    i, j = index_pairs(len(faces), 40 * limit)
     same = person[i] == person[j]
     apart = (video[i] != video[j]) | (np.abs(time[i] - time[j]) >= APART_MS)
     rng = np.random.default_rng(SEED)
     kept = np.sort(
-        np.concatenate([_at_most(m, limit, rng) for m in (same & apart, ~same)]).astype(np.int64)
+        np.concatenate([at_most(m, limit, rng) for m in (same & apart, ~same)]).astype(np.int64)
     )
     i, j = i[kept], j[kept]
     cosine = np.einsum("nd,nd->n", vectors[i], vectors[j]) if len(i) else np.zeros(0)
@@ -85,22 +90,6 @@ def pairs_of(faces: pl.DataFrame, limit: int = PAIRS_MAX) -> Pairs:
 
 def _codes(names: pl.Series) -> NDArray[np.int64]:
     return np.unique(names.to_numpy().astype(str), return_inverse=True)[1]
-
-
-def _index_pairs(n: int, limit: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """All pairs i < j, or a seeded draw of them when there are very many."""
-    wanted = 40 * limit
-    if n * (n - 1) // 2 <= wanted:
-        i, j = np.triu_indices(n, k=1)
-        return i.astype(np.int64), j.astype(np.int64)
-    drawn = np.random.default_rng(SEED).integers(0, n, size=(wanted, 2))
-    ordered = np.unique(np.sort(drawn[drawn[:, 0] != drawn[:, 1]], axis=1), axis=0)
-    return ordered[:, 0], ordered[:, 1]
-
-
-def _at_most(mask: NDArray[np.bool_], limit: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    places = np.flatnonzero(mask)
-    return rng.choice(places, limit, replace=False) if len(places) > limit else places
 
 
 def subsets(faces: pl.DataFrame) -> Iterator[tuple[str, str, Pairs, str]]:
@@ -118,11 +107,6 @@ def subsets(faces: pl.DataFrame) -> Iterator[tuple[str, str, Pairs, str]]:
         pairs.where(~within),
         ("nobody is in two of the videos, or there is only one"),
     )
-
-
-def tar_at(far: NDArray[np.float64], tar: NDArray[np.float64], limit: float) -> float:
-    """The largest share of genuine pairs accepted while at most `limit` of the impostors are."""
-    return float(tar[far <= limit].max(initial=0.0))
 
 
 def recognition_figures(evidence: Evidence) -> tuple[list[Figure], list[Roc]]:
@@ -181,10 +165,10 @@ def _measured(
     ]
     for limit in FARS:
         name, label = f"recognition.{key}_tar_{limit:g}", f"TAR at FAR {limit:g}, {words}"
-        if impostor * limit < ACCEPTS_MIN:
+        if not enough_impostors(impostor, limit):
             reason = (
                 f"{impostor} impostor pairs are too few to say; "
-                f"at least {round(ACCEPTS_MIN / limit)} are needed"
+                f"at least {impostors_needed(limit)} are needed"
             )
             result.append(unmeasured(name, label, "share", scope, reason))
             continue

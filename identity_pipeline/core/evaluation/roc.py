@@ -1,0 +1,60 @@
+"""The ROC curve of scores that are ranked once and weighed often, as resampling does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Scores = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """Where each score stands among the distinct genuine ones: all that a ROC curve needs.
+
+    Attributes:
+        distinct: U, how many they are.
+        genuine: (G,) place of each genuine score.
+        impostor: (I,) 2k + 1 for an impostor score equal to the k-th one, 2k for one below it.
+    """
+
+    distinct: int
+    genuine: NDArray[np.int64]
+    impostor: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, genuine: Scores, impostor: Scores) -> Ranked:
+        """Ranks scores once, however often they are weighed afterwards."""
+        values, places = np.unique(genuine, return_inverse=True)
+        below = np.searchsorted(values, impostor, side="left")
+        return cls(len(values), places, below + np.searchsorted(values, impostor, side="right"))
+
+    def curve(
+        self, genuine: Scores | None = None, impostor: Scores | None = None
+    ) -> tuple[Scores, Scores]:
+        """The vertices (FAR, TAR) of the ROC curve, from (0, 0) to (1, 1).
+
+        Args:
+            genuine: (G,) weights, not all zero; ones by default.
+            impostor: (I,) weights, likewise.
+        """
+        own = np.bincount(self.genuine, genuine, minlength=self.distinct)
+        others = np.bincount(self.impostor, impostor, minlength=2 * self.distinct + 1)
+        # From above the highest genuine score down: each score is passed in two steps, first the
+        # impostors between it and the one before, then it together with those equal to it.
+        accepted = np.cumsum(others[::-1]) / others.sum()
+        far = np.concatenate([[0.0], accepted])
+        tar = np.cumsum(own[::-1]) / own.sum()
+        return far, np.repeat(np.concatenate([[0.0], tar]), 2)
+
+
+def area(far: Scores, tar: Scores) -> float:
+    """Under the curve of these vertices."""
+    return float(np.trapezoid(tar, far))
+
+
+def equal_errors(far: Scores, tar: Scores) -> float:
+    """Where the curve crosses FAR = 1 - TAR."""
+    return float(np.interp(1.0, far + tar, far))
