@@ -1,4 +1,7 @@
-"""The code location: everything that Dagster loads. No file is read and no model opened here."""
+"""The code location: everything that Dagster loads. No model is opened here.
+
+Of the settings one switch is read: whether retraining is on from the start.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from identity_pipeline.defs import (
     checks,
     embeddings,
     faces,
+    heads,
     image_sets,
     library,
     library_checks,
@@ -18,15 +22,16 @@ from identity_pipeline.defs import (
     videos,
 )
 from identity_pipeline.defs.io import CropArchiveIOManager, VideoTableIOManager
+from identity_pipeline.defs.jobs import learn, per_video
 from identity_pipeline.defs.jobs import library as library_job
-from identity_pipeline.defs.jobs import per_video
 from identity_pipeline.defs.library_sensor import library_changed
 from identity_pipeline.defs.progress import ProgressReporters
 from identity_pipeline.defs.resources import ModelsResource, SettingsResource, StoreResource
+from identity_pipeline.defs.retraining import retraining_schedule, retraining_sensor
 from identity_pipeline.defs.schedules import sweep_videos
 from identity_pipeline.defs.sensors import new_videos
 
-ASSET_MODULES = [videos, faces, embeddings, observations, image_sets, library, reports]
+ASSET_MODULES = [videos, faces, embeddings, observations, image_sets, library, heads, reports]
 
 
 def build_defs(settings: SettingsResource | None = None, **resources: Any) -> dg.Definitions:
@@ -38,12 +43,13 @@ def build_defs(settings: SettingsResource | None = None, **resources: Any) -> dg
     """
     settings = settings or SettingsResource()
     store = StoreResource(settings=settings)
+    retrain = settings.load().train.automatic
     return dg.Definitions(
         assets=dg.load_assets_from_modules(ASSET_MODULES),
         asset_checks=dg.load_asset_checks_from_modules([checks, library_checks]),
-        jobs=[per_video, library_job],
-        sensors=[new_videos, library_changed],
-        schedules=[sweep_videos],
+        jobs=[per_video, library_job, learn],
+        sensors=[new_videos, library_changed, retraining_sensor(retrain)],
+        schedules=[sweep_videos, retraining_schedule(retrain)],
         resources={
             "settings": settings,
             "store": store,

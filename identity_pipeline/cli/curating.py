@@ -26,9 +26,12 @@ from identity_pipeline.ledger.errors import LedgerError
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.curation import Curator
 from identity_pipeline.stages.desk import CurationError, Desk
+from identity_pipeline.stages.training_data import TooLittleToLearnError
 from identity_pipeline.storage.generations import NoGenerationError
+from identity_pipeline.storage.heads import HeadStoreError
 from identity_pipeline.storage.layout import UnsafePathError
 from identity_pipeline.storage.tables import MissingTableError
+from identity_pipeline.storage.training_sessions import TrainingSessionError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 json_option = click.option("--json", "as_json", is_flag=True, help="For machines.")
@@ -77,6 +80,9 @@ def one_sentence() -> Iterator[None]:
         UnsafePathError,
         ContradictoryLinksError,
         SpaceMismatchError,
+        HeadStoreError,
+        TrainingSessionError,
+        TooLittleToLearnError,
     ) as error:
         raise click.ClickException(str(error)) from error
 

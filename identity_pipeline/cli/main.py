@@ -7,6 +7,7 @@ import click
 from identity_pipeline import __version__
 from identity_pipeline.cli.evaluate import evaluate
 from identity_pipeline.cli.explain import why
+from identity_pipeline.cli.heads import heads, reassign
 from identity_pipeline.cli.identify import explain, identify, stats
 from identity_pipeline.cli.index import index
 from identity_pipeline.cli.inspect import models, settings, videos
@@ -16,6 +17,7 @@ from identity_pipeline.cli.recover import recover
 from identity_pipeline.cli.review import clusters, find_more, recluster, suggestions
 from identity_pipeline.cli.run import run
 from identity_pipeline.cli.sql import sql
+from identity_pipeline.cli.train import train
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -42,6 +44,12 @@ def cli() -> None:
       identity-pipeline explain RIDE:4                why a track is who it is
       identity-pipeline undo last                     take a decision back; `events` lists them
 
+    \b
+    Learning from labels:
+      identity-pipeline train                         a head, judged on people it never saw
+      identity-pipeline reassign --use-trained-model  what it moves, then move it
+      identity-pipeline heads rollback                back to what was live before
+
     Settings come from settings.toml, from IDENTITY_PIPELINE__GROUP__NAME variables, and from
     options; `identity-pipeline settings` shows them all with where their values come from.
     """
@@ -50,10 +58,11 @@ def cli() -> None:
 VIDEOS = (run, why, videos, evaluate, recover)
 SETUP = (settings, models, index, sql)
 LIBRARY = (recluster, clusters, people, suggestions, find_more, explain, identify, stats, events)
+LEARNING = (train, heads, reassign)
 DECISIONS = (
     label, confirm, reject, merge, split, move, rename, cover, hide, unhide, not_a_face, ignore,
     undo,
 )  # fmt: skip
 
-for command in (*VIDEOS, *LIBRARY, *DECISIONS, *SETUP):
+for command in (*VIDEOS, *LIBRARY, *DECISIONS, *LEARNING, *SETUP):
     cli.add_command(command)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
+import polars as pl
 
 from identity_pipeline.cli.curating import (
     counted,
@@ -30,6 +33,7 @@ from identity_pipeline.stages.library_view import cluster_rows, noise_rows, pend
 from identity_pipeline.stages.montage import write_montage
 from identity_pipeline.stages.targets import find_person, find_suggestion
 from identity_pipeline.storage.generations import Generations
+from identity_pipeline.storage.tables import TableStore
 
 NOT_YET = "Nothing was grouped yet; run `identity-pipeline recluster` first."
 
@@ -222,23 +226,10 @@ def recluster(dry_run: bool, as_json: bool, data: str | None) -> None:
     """
     settings = merged_settings(overrides(data))
     store = open_store(settings)
-    generations = Generations(store.layout)
     with one_sentence(), bar() as report:
-        current = generations.current()
-        before, people = (
-            generations.read(name, current) if current else empty(name)
-            for name in ("person_assignments", "people")
-        )
+        before = in_force(store)
         done = recompute(store, settings, now(), report, publish=not dry_run)
-        desk = Desk.open(store, now(), write=False)
-    names = dict(people.select("person_id", "name").iter_rows())
-
-    def called(person_id: str) -> str:
-        """Also of people whom an undo took away."""
-        known = person_id in desk.state.people
-        return desk.called(person_id) if known else names.get(person_id) or desk.called(person_id)
-
-    changes = library_changes(before, done.tables["person_assignments"], called)
+        changes = compared(store, done, before)
     if as_json:
         echo_json(
             {
@@ -252,10 +243,46 @@ def recluster(dry_run: bool, as_json: bool, data: str | None) -> None:
             }
         )
         return
-    _tell_changes(done, changes, dry_run)
+    tell_changes(done, changes, dry_run)
 
 
-def _tell_changes(done: Recomputed, changes: LibraryChanges, dry_run: bool) -> None:
+@dataclass(frozen=True)
+class InForce:
+    """What is compared with: tracks as they are placed, and who is called what."""
+
+    assignments: pl.DataFrame
+    names: Mapping[str, str | None]
+
+
+def in_force(store: TableStore) -> InForce:
+    """The library before a recomputation."""
+    generations = Generations(store.layout)
+    current = generations.current()
+    assignments, people = (
+        generations.read(name, current) if current else empty(name)
+        for name in ("person_assignments", "people")
+    )
+    return InForce(assignments, dict(people.select("person_id", "name").iter_rows()))
+
+
+def compared(store: TableStore, done: Recomputed, before: InForce | None = None) -> LibraryChanges:
+    """What a recomputation moves, against what was in force (default: what is)."""
+    before = before or in_force(store)
+    desk = Desk.open(store, now(), write=False)
+
+    def called(person_id: str) -> str:
+        """Also of people whom an undo took away."""
+        known = person_id in desk.state.people
+        earlier = before.names.get(person_id)
+        return desk.called(person_id) if known else earlier or desk.called(person_id)
+
+    return library_changes(before.assignments, done.tables["person_assignments"], called)
+
+
+def tell_changes(done: Recomputed, changes: LibraryChanges, dry_run: bool) -> None:
+    """Prints what a recomputation moved, or would move."""
+    if done.unfit:
+        click.echo(f"Note: {done.unfit}")
     if not done.tracks:
         click.echo("No video has faces for the library yet; run `identity-pipeline run` on some.")
         return

@@ -65,13 +65,19 @@ class PersonPairs:
         return len(np.unique(self.a[self.genuine]))
 
 
-def person_pairs(vectors: Matrix, person: Sequence[str], video: Sequence[str]) -> PersonPairs:
+def person_pairs(
+    vectors: Matrix,
+    person: Sequence[str],
+    video: Sequence[str],
+    judging: Sequence[bool] | None = None,
+) -> PersonPairs:
     """The pairs of (N, D) unit vectors.
 
     Args:
         vectors: of tracks or faces, of one space.
         person: N people.
         video: N videos.
+        judging: N; only pairs with at least one such row count (default: all).
 
     Raises:
         NotUnitNormError: a vector is not of unit length.
@@ -84,6 +90,9 @@ def person_pairs(vectors: Matrix, person: Sequence[str], video: Sequence[str]) -
     clips, where = np.unique(np.asarray(video, dtype=str), return_inverse=True)
     i, j = index_pairs(len(unit), PAIRS_MAX)
     kept = (who[i] != who[j]) | (where[i] != where[j])
+    if judging is not None:
+        held = np.asarray(judging, dtype=bool)
+        kept &= held[i] | held[j]
     i, j = i[kept], j[kept]
     return PersonPairs(
         tuple(names.tolist()),
@@ -177,7 +186,11 @@ class Verification:
 
 
 def verification(
-    vectors: Matrix, person: Sequence[str], video: Sequence[str], fars: Sequence[float] = FARS
+    vectors: Matrix,
+    person: Sequence[str],
+    video: Sequence[str],
+    fars: Sequence[float] = FARS,
+    judging: Sequence[bool] | None = None,
 ) -> Verification:
     """How well the space of (N, D) unit vectors tells people apart.
 
@@ -187,12 +200,13 @@ def verification(
         video: N videos.
         fars: rates of false accepts; a rate is null where fewer than `rates.ACCEPTS_MIN` impostor
             pairs would be accepted at it.
+        judging: as in `person_pairs`.
 
     Raises:
         NotUnitNormError: a vector is not of unit length.
         ValueError: not as many people or videos as vectors.
     """
-    return verification_of(person_pairs(vectors, person, video), fars)
+    return verification_of(person_pairs(vectors, person, video, judging), fars)
 
 
 def verification_of(pairs: PersonPairs, fars: Sequence[float] = FARS) -> Verification:
@@ -275,6 +289,7 @@ def bootstrap_difference(
     fars: Sequence[float] = FARS,
     draws: int = DRAWS,
     seed: int = SEED,
+    judging: Sequence[bool] | None = None,
 ) -> tuple[Change, ...]:
     """AUC and TAR at FAR of two spaces of the same rows, compared on the same resampled people.
 
@@ -289,12 +304,13 @@ def bootstrap_difference(
         fars: as in `verification`.
         draws: resamples, at least a hundred.
         seed: of the draws.
+        judging: as in `person_pairs`.
 
     Raises:
         NotUnitNormError: a vector is not of unit length.
         ValueError: the two spaces, people and videos have different numbers of rows.
     """
-    spaces = [person_pairs(vectors, person, video) for vectors in (before, after)]
+    spaces = [person_pairs(vectors, person, video, judging) for vectors in (before, after)]
     numbers = [_measures(verification_of(pairs, fars)) for pairs in spaces]
     drawn = _resampled(spaces, fars, draws, seed)
     changes = []
@@ -355,7 +371,11 @@ class Recall:
 
 
 def recall_by_person(
-    vectors: Matrix, person: Sequence[str], video: Sequence[str], threshold: float
+    vectors: Matrix,
+    person: Sequence[str],
+    video: Sequence[str],
+    threshold: float,
+    judging: Sequence[bool] | None = None,
 ) -> dict[str, Recall]:
     """The recall of each person who is in two videos; others have none to speak of.
 
@@ -364,12 +384,13 @@ def recall_by_person(
         person: N people.
         video: N videos.
         threshold: of the space, see `AtFar`.
+        judging: as in `person_pairs`.
 
     Raises:
         NotUnitNormError: a vector is not of unit length.
         ValueError: not as many people or videos as vectors.
     """
-    pairs = person_pairs(vectors, person, video)
+    pairs = person_pairs(vectors, person, video, judging)
     own, accepted = pairs.a[pairs.genuine], pairs.cosine[pairs.genuine] >= threshold
     number = np.bincount(own, minlength=len(pairs.names))
     right = np.bincount(own[accepted], minlength=len(pairs.names))

@@ -20,7 +20,15 @@ per_video = dg.define_asset_job(
 
 library = dg.define_asset_job(
     "library",
-    selection=dg.AssetSelection.groups("library") - dg.AssetSelection.assets(*LIBRARY_PER_VIDEO),
+    selection=(dg.AssetSelection.groups("library") - dg.AssetSelection.assets(*LIBRARY_PER_VIDEO))
+    | dg.AssetSelection.assets("head_embeddings"),
     executor_def=dg.in_process_executor,
     description="Who is who across all videos: matches the known, groups the unknown.",
+)
+
+learn = dg.define_asset_job(
+    "learn",
+    selection=dg.AssetSelection.assets("training_set", "projection_head", "head_evaluation"),
+    executor_def=dg.in_process_executor,
+    description="A head from the labels: trained, judged, and live only if it is better.",
 )

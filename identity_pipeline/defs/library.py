@@ -53,24 +53,23 @@ def templates(
     settings: dg.ResourceParam[Settings],
 ) -> Iterator[dg.MaterializeResult]:
     """What the library needs of a video: templates, calibration pairs, samples."""
-    from identity_pipeline.stages.library import templates_of_video
+    from identity_pipeline.core.templates import VideoTables
+    from identity_pipeline.stages.spaces import templates_of_video
 
     step = Step(context, store, settings, uses=("match",))
     made: dict[str, pl.DataFrame] = {}
 
     def table(name: str) -> pl.DataFrame:
         if not made:
-            made.update(
-                templates_of_video(
-                    context.partition_key,
-                    face_embeddings,
-                    face_quality,
-                    face_tracks,
-                    riders,
-                    face_detections,
-                    settings,
-                )
+            video = VideoTables(
+                context.partition_key,
+                face_embeddings,
+                face_quality,
+                face_tracks,
+                riders,
+                face_detections,
             )
+            made.update(templates_of_video(video, settings))
         return made[name]
 
     for name in TEMPLATES:
@@ -113,7 +112,7 @@ def face_index(
             code_version="1",
             # Lineage only: the step reads what is in the store, so that one video that failed, or
             # is still under way, neither holds the library up nor fails it.
-            deps=list(TEMPLATES),
+            deps=[*TEMPLATES, "head_embeddings"],
             description=description,
         )
         for name, description in (

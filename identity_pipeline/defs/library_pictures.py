@@ -24,6 +24,8 @@ def describe_rows(table: pl.DataFrame) -> dict[str, Any]:
 
 def warnings(done: Recomputed) -> Iterator[str]:
     """What an operator should know."""
+    if done.unfit:
+        yield done.unfit
     if done.other_space:
         yield (
             f"{len(done.other_space)} videos were embedded by another model and are left out "

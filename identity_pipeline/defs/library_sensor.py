@@ -19,12 +19,13 @@ UNDER_WAY = [
 
 
 def library_stamp(store: TableStore) -> str | None:
-    """Changes whenever a video's templates or the ledger change; None while there is neither.
+    """Changes with any video's templates, the ledger, or the head that is live; None without any.
 
     The folder's time changes with each file renamed into it, so that no file is opened however
     many videos there are.
     """
-    paths = [*(store.layout.tables / name for name in TEMPLATES), store.layout.ledger]
+    live = store.layout.heads / "live.json"
+    paths = [*(store.layout.tables / name for name in TEMPLATES), store.layout.ledger, live]
     known = [path.stat().st_mtime_ns if path.exists() else None for path in paths]
     return None if not any(known) else sha256_of_value(known)
 

@@ -29,16 +29,18 @@ def bin_words(label: str) -> str:
     return f"{low}…{high}".replace("-", MINUS)
 
 
-def _polyline(points: Iterable[tuple[float, float]], colour: str, dash: str | None = None) -> str:
+def polyline(points: Iterable[tuple[float, float]], colour: str, dash: str | None = None) -> str:
+    """A curve."""
     path = " ".join(f"{num(x)},{num(y)}" for x, y in points)
     return tag("polyline", points=path, fill="none", stroke=colour, stroke_width=2,
                stroke_linejoin="round", stroke_dasharray=dash)  # fmt: skip
 
 
-def _grid(
+def grid(
     xs: Sequence[tuple[float, str]], ys: Sequence[tuple[float, str]],
     area: tuple[float, float, float, float],
 ) -> list[str]:  # fmt: skip
+    """Faint lines with their labels, in an area (left, top, right, bottom)."""
     left, top, right, bottom = area
     parts = []
     for x, label in xs:
@@ -69,7 +71,7 @@ def roc_svg(rocs: Sequence[Roc]) -> str:
 
     ticks = [(x(10.0**-d), f"{10.0 ** (2 - d):g} %") for d in range(decades, -1, -1)]
     levels = [(y(v / 5), f"{20 * v} %") for v in range(6)]
-    parts = _grid(ticks, levels, area)
+    parts = grid(ticks, levels, area)
     for i, roc in enumerate(rocs):
         colour = LINES[i % len(LINES)]
         points = [
@@ -78,7 +80,7 @@ def roc_svg(rocs: Sequence[Roc]) -> str:
             if far >= 10.0**-decades
         ]
         words = f"{roc.name}: {roc.genuine:,} genuine and {roc.impostor:,} impostor pairs"
-        parts.append(tag("g", tip(words) + _polyline(points, colour), data_curve=roc.name))
+        parts.append(tag("g", tip(words) + polyline(points, colour), data_curve=roc.name))
         row, column = divmod(i, 2)
         where = (left + 300 * column, bottom + 62 + 20 * row)
         parts.append(tag("rect", x=where[0], y=where[1] - 9, width=16, height=4, fill=colour))
@@ -137,7 +139,7 @@ def pose_error_svg(bands: Sequence[ErrorBand]) -> str:
 
     step = 5.0 if highest <= 30 else 10.0 * math.ceil(highest / 60)
     levels = [(y(v * step), f"{v * step:g}°") for v in range(int(highest / step) + 1)]
-    parts = _grid([(x(e), f"{e:g}°".replace("-", MINUS)) for e in edges], levels, area)
+    parts = grid([(x(e), f"{e:g}°".replace("-", MINUS)) for e in edges], levels, area)
     axes = [axis for axis in AXIS_LINES if any(band.axis == axis for band in bands)]
     for i, axis in enumerate(axes):
         mine = [band for band in bands if band.axis == axis]
@@ -153,7 +155,7 @@ def pose_error_svg(bands: Sequence[ErrorBand]) -> str:
                       stroke=AXIS_LINES[axis], stroke_width=2, stroke_opacity=0.5)  # fmt: skip
             dot = tag("circle", cx=at, cy=y(band.median), r=4, fill=AXIS_LINES[axis])
             parts.append(tag("g", tip(words) + bar + dot, data_axis=axis, data_n=str(band.n)))
-        parts.append(_polyline(points, AXIS_LINES[axis], "1 5"))
+        parts.append(polyline(points, AXIS_LINES[axis], "1 5"))
         at = left + 90 * i
         parts.append(tag("circle", cx=at + 5, cy=bottom + 57, r=5, fill=AXIS_LINES[axis]))
         parts.append(text(at + 16, bottom + 61, axis))

@@ -19,7 +19,11 @@ class TrainSettings(Group):
         le=1,
     )
     faces_per_track_max: int = tunable(
-        24, "Faces of a track that teach at most, evenly spread.", unit="faces", source="chosen", ge=2
+        24,
+        "Faces of a track that teach at most, evenly spread.",
+        unit="faces",
+        source="chosen",
+        ge=2,
     )
     held_out_people: float = tunable(
         0.25,
@@ -73,17 +77,57 @@ class TrainSettings(Group):
         lt=1,
     )
     margin: float = tunable(
-        0.2, "By how much a triplet's negative must be farther.", unit="cosine", source="design", gt=0
+        0.2,
+        "By how much a triplet's negative must be farther.",
+        unit="cosine",
+        source="design",
+        gt=0,
     )
     arcface_margin: float = tunable(
         0.3, "Additive angle of the arcface objective.", unit="radian", source="chosen", gt=0
     )
-    arcface_scale: float = tunable(
-        16.0, "Scale of its softmax.", unit="1", source="chosen", gt=0
-    )
+    arcface_scale: float = tunable(16.0, "Scale of its softmax.", unit="1", source="chosen", gt=0)
     epochs: int = tunable(20, "Epochs of a training.", unit="epochs", source="design", ge=1)
     rate: float = tunable(1e-3, "Learning rate of AdamW.", unit="1", source="chosen", gt=0)
     weight_decay: float = tunable(1e-2, "Decay of AdamW.", unit="1", source="torch's default", ge=0)
     people_per_batch: int = tunable(16, "P of a P x K batch.", unit="people", source="chosen", ge=2)
     faces_per_person: int = tunable(4, "K of a P x K batch.", unit="faces", source="chosen", ge=2)
-    seed: int = tunable(20240607, "Seed of split, weights and batches.", unit="seed", source="chosen", ge=0)
+    seed: int = tunable(
+        20240607, "Seed of split, weights and batches.", unit="seed", source="chosen", ge=0
+    )
+    judge_far: float = tunable(
+        1e-2,
+        "False-accept rate at which champion and challenger are compared.",
+        unit="share of impostor pairs",
+        source="chosen: held-out pairs of a library of some hundred tracks can be counted there",
+        gt=0,
+        lt=0.5,
+    )
+    recall_drop_max: float = tunable(
+        0.01,
+        "A head by which any person's recall falls by more does not go live.",
+        unit="share of the person's held-out genuine pairs",
+        source="design: one point",
+        ge=0,
+        le=1,
+    )
+    automatic: bool = tunable(
+        False,
+        "Whether the sensor `retrain_when_labelled` and the schedule `retrain_monthly` are on when "
+        "the code location loads; each can be switched in the UI.",
+        unit="yes or no",
+        source="chosen: training is asked for until its effect is known",
+    )
+    retrain_tracks: int = tunable(
+        50,
+        "So many newly confirmed tracks ask for a training.",
+        unit="tracks",
+        source="chosen: some twenty people with a few rides each",
+        ge=1,
+    )
+    retrain_people: int = tunable(
+        10, "So many new people ask for a training.", unit="people", source="chosen", ge=1
+    )
+    retrain_hours: float = tunable(
+        6.0, "Least time between two automatic trainings.", unit="h", source="chosen", ge=0
+    )

@@ -13,6 +13,7 @@ from identity_pipeline.stages.decisions import human_facts, tracks_of_faces
 from identity_pipeline.stages.desk import CurationError, Desk, video_of
 from identity_pipeline.stages.library import read_templates
 from identity_pipeline.stages.library_view import Row
+from identity_pipeline.stages.spaces import head_of_space
 
 RULES = {
     "human_confirmed": "a human said so",
@@ -124,7 +125,8 @@ def more_of(desk: Desk, person_id: str, settings: Settings) -> list[Row]:
     Raises:
         CurationError: there is nothing to compare with.
     """
-    inputs = read_templates(desk.store)
+    space = desk.generation.space if desk.generation else ""
+    inputs = read_templates(desk.store, head_id=head_of_space(space))
     references = desk.table("person_references")
     if not references.height or not inputs.templates.height:
         raise CurationError("the library knows nobody yet; run `identity-pipeline recluster`.")

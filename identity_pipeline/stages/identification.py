@@ -13,6 +13,8 @@ from identity_pipeline.core.vectors import SpaceMismatchError
 from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.desk import CurationError, Desk
+from identity_pipeline.stages.spaces import head_of_space
+from identity_pipeline.storage.heads import HeadStore, HeadStoreError
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,14 @@ def identify_picture(desk: Desk, path: Path, settings: Settings) -> list[Identif
         raise CurationError(f"{path.name} is no picture that can be read.") from error
     pack = ModelHub(settings.models).face_pack
     gallery = gallery_of(desk.table("person_references"))
-    space = pack.space.key
+    head_id = head_of_space(desk.generation.space)
+    head, space = None, pack.space.key
+    if head_id is not None:
+        heads = HeadStore(desk.store.layout)
+        try:
+            head, space = heads.load(head_id, pack.space.key), heads.card(head_id).space
+        except HeadStoreError as error:
+            raise CurationError(str(error)) from error
     try:
         thresholds = thresholds_of(desk.table("calibration"), space, "probe", settings.match)
     except LookupError as error:
@@ -64,6 +73,8 @@ def identify_picture(desk: Desk, path: Path, settings: Settings) -> list[Identif
     if not len(faces.boxes):
         return []
     vectors = pack.embed([align(picture, points) for points in faces.key_points])
+    if head is not None:
+        vectors = head.apply(vectors)
     found = []
     for box, score, vector in zip(faces.boxes, faces.scores, vectors, strict=True):
         try:

@@ -13,7 +13,10 @@ import polars as pl
 from identity_pipeline.core.templates import track_key
 from identity_pipeline.schemas import SET_ASSETS, empty
 from identity_pipeline.stages.progress import Progress, silent
+from identity_pipeline.stages.spaces import head_of_space, projected, tables_of_space
+from identity_pipeline.storage.generations import Generations
 from identity_pipeline.storage.hashing import sha256_of_value
+from identity_pipeline.storage.heads import HeadStore
 from identity_pipeline.storage.index_points import (
     IDENTITY,
     IMAGE,
@@ -52,7 +55,8 @@ def points_of_video(
 ) -> VideoPoints:
     """The points that the tables of a video give: its track templates and its exported images.
 
-    A table that is not there yet gives no points.
+    Identity vectors are of the space that the library in force was computed in. A table that is
+    not there yet gives no points.
 
     Args:
         store: the tables.
@@ -62,8 +66,10 @@ def points_of_video(
     Raises:
         MixedSpacesError: the video's own tables are of different embedding spaces.
     """
-    templates = _read(store, "track_templates", video_id)
-    images, image_spaces, vision_spaces = _images(store, video_id, people)
+    current = Generations(store.layout).current()
+    space = current.space if current else ""
+    templates = _read(tables_of_space(store, head_of_space(space)), "track_templates", video_id)
+    images, image_spaces, vision_spaces = _images(store, video_id, people, space)
     points = [*_templates(templates, people), *images]
     spaces = {*templates["space"].to_list(), *image_spaces}
     return VideoPoints(
@@ -247,7 +253,7 @@ def _templates(templates: pl.DataFrame, people: Mapping[str, str]) -> list[Index
 
 
 def _images(
-    store: TableStore, video_id: str, people: Mapping[str, str]
+    store: TableStore, video_id: str, people: Mapping[str, str], space: str
 ) -> tuple[list[IndexPoint], set[str], set[str]]:
     """The exported images with the spaces of their vectors."""
     columns = ("face_id", "frame_idx", "person_id", "quality_score")
@@ -256,6 +262,9 @@ def _images(
         for asset in SET_ASSETS
     )
     faces, vision, tracks = (_read(store, asset, video_id) for asset in FACE_TABLES)
+    head_id = head_of_space(space)
+    if head_id is not None:
+        faces = projected(faces, HeadStore(store.layout).load(head_id), space)
     rows = (
         sets.join(faces.select("face_id", IDENTITY, "space"), on="face_id", how="inner")
         .join(vision.select("face_id", *VISION, vision_space="space"), on="face_id", how="left")

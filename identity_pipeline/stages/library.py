@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from identity_pipeline.core.calibration_pairs import sample_faces, video_pairs
 from identity_pipeline.core.library import (
     GROUPED,
     Before,
@@ -21,7 +20,6 @@ from identity_pipeline.core.library import (
     merge_floor,
     template_thresholds,
 )
-from identity_pipeline.core.templates import VideoTables, build_templates
 from identity_pipeline.ledger import subjects
 from identity_pipeline.ledger.replay import History
 from identity_pipeline.ledger.store import LedgerStore
@@ -29,32 +27,20 @@ from identity_pipeline.schemas import LIBRARY_TABLES, empty
 from identity_pipeline.settings import Settings, chosen
 from identity_pipeline.stages.decisions import human_facts, settle_ledger, tracks_of_faces
 from identity_pipeline.stages.progress import Progress, silent
+from identity_pipeline.stages.spaces import (
+    PER_VIDEO,
+    LiveSpace,
+    live_space,
+    regenerate,
+    tables_of_space,
+)
 from identity_pipeline.storage.generations import Generation, Generations
 from identity_pipeline.storage.hashing import sha256_of_value
 from identity_pipeline.storage.tables import TableStore
 
-PER_VIDEO = ("track_templates", "calibration_pairs", "face_samples")
 SETTINGS = ("match", "cluster")
 CODE_VERSION = "3"
 """Raise it with every change of what `core.library` computes."""
-
-
-def templates_of_video(
-    video_id: str,
-    embeddings: pl.DataFrame,
-    quality: pl.DataFrame,
-    tracks: pl.DataFrame,
-    riders: pl.DataFrame,
-    detections: pl.DataFrame,
-    settings: Settings,
-) -> dict[str, pl.DataFrame]:
-    """The tables of `PER_VIDEO` of one video, by name."""
-    video = VideoTables(video_id, embeddings, quality, tracks, riders, detections)
-    return {
-        "track_templates": build_templates(video, settings.match).table,
-        "calibration_pairs": video_pairs(video, settings.match),
-        "face_samples": sample_faces(video, settings.match),
-    }
 
 
 @dataclass(frozen=True)
@@ -65,7 +51,7 @@ class LibraryTables:
         templates, pairs, samples: the tables of `PER_VIDEO`, all videos together.
         space: key of the space; empty without a template.
         other_space: videos left out because their templates are of another space.
-        versions: data version of each video's templates.
+        versions: data version of each video's templates in the recogniser's space.
         made_of: data versions of all of `PER_VIDEO`, by video.
     """
 
@@ -78,20 +64,31 @@ class LibraryTables:
     made_of: dict[str, list[str]]
 
 
-def read_templates(store: TableStore, progress: Progress = silent) -> LibraryTables:
-    """Reads what the library is made of; where there are two spaces, that of most videos wins."""
-    videos = store.videos_with("track_templates")
+def read_templates(
+    store: TableStore, progress: Progress = silent, head_id: str | None = None
+) -> LibraryTables:
+    """Reads what the library is made of; where there are two spaces, that of most videos wins.
+
+    Args:
+        store: the tables.
+        progress: called per video.
+        head_id: read the tables in this head's space (`spaces.regenerate` makes them).
+    """
+    own = tables_of_space(store, head_id)
+    videos = own.videos_with("track_templates")
     parts: dict[str, list[pl.DataFrame]] = {name: [] for name in PER_VIDEO}
     versions: dict[str, str] = {}
     made_of: dict[str, list[str]] = {}
     for n, video_id in enumerate(videos, 1):
         # Noted before reading: what is replaced meanwhile makes the next run compute again.
-        noted = {name: store.noted(name, video_id) for name in PER_VIDEO}
+        noted = {name: own.noted(name, video_id) for name in PER_VIDEO}
         made_of[video_id] = [known.data_version if known else "" for known in noted.values()]
-        versions[video_id] = made_of[video_id][0]
+        # Whether a video was processed anew does not hang on the space.
+        plain = store.noted("track_templates", video_id)
+        versions[video_id] = plain.data_version if plain else ""
         for name in PER_VIDEO:
-            there = store.layout.table(name, video_id).is_file()
-            parts[name].append(store.read(name, video_id) if there else empty(name))
+            there = own.layout.table(name, video_id).is_file()
+            parts[name].append(own.read(name, video_id) if there else empty(name))
         progress("templates", n, len(videos), "videos")
     tables = {name: pl.concat([empty(name), *several]) for name, several in parts.items()}
     of_space = tables["track_templates"].group_by("space").agg(pl.col("video_id").unique())
@@ -111,8 +108,9 @@ def read_templates(store: TableStore, progress: Progress = silent) -> LibraryTab
 
 
 def before_of(generations: Generations, space: str, versions: Mapping[str, str]) -> Before:
-    """What the generation in force hands on; cluster ids hold within one embedding space.
+    """What the generation in force hands on.
 
+    Clusters are known by their tracks, so their ids outlive a change of the space; scores do not.
     Nothing of a video that was processed anew: its tracks may be other people now.
 
     Args:
@@ -125,14 +123,13 @@ def before_of(generations: Generations, space: str, versions: Mapping[str, str])
         return Before()
     assignments = generations.read("person_assignments")
     last: dict[str, int | None] = dict(assignments.select("track_key", "cluster_id").iter_rows())
-    if current.space != space:
-        return Before(next_cluster_id=current.next_cluster_id)
     anew = {v for v, known in current.versions.items() if versions.get(v, known) != known}
 
     def kept(key: str) -> bool:
         return subjects.parse(key).video_id not in anew
 
-    suggestions = generations.read("suggestions")
+    same_scores = current.space == space
+    suggestions = generations.read("suggestions") if same_scores else empty("suggestions")
     mask = [kept(key) for key in suggestions["track_key"].to_list()]
     return Before(
         {key: c for key, c in {**last, **current.former}.items() if kept(key)},
@@ -160,6 +157,7 @@ class Recomputed:
         other_space: videos that were left out.
         lost: subjects with a decision that no present face matches.
         floor: cosine below which no unknown tracks are linked; null without any track.
+        unfit: why the head that is live was not used; null when it was, or none is.
     """
 
     generation: Generation
@@ -169,6 +167,7 @@ class Recomputed:
     other_space: tuple[str, ...]
     lost: tuple[str, ...]
     floor: float | None
+    unfit: str | None = None
 
 
 def recompute(
@@ -177,6 +176,7 @@ def recompute(
     now: str,
     progress: Progress = silent,
     publish: bool = True,
+    space: LiveSpace | None = None,
 ) -> Recomputed:
     """People, assignments, clusters, suggestions and calibration anew, in force at the end.
 
@@ -186,25 +186,34 @@ def recompute(
         now: ISO time with a zone; its date ages suggestions.
         progress: called per video read.
         publish: whether to put the result in force; False computes only (`--dry-run`).
+        space: compute as if this head (or none) were live.
     """
     if not publish:
-        return _recompute(store, settings, now, progress, publish)
+        return _recompute(store, settings, now, progress, publish, space)
     # From the reading of the ledger on: an older computation must not replace a newer one.
     with Generations(store.layout).computing():
-        return _recompute(store, settings, now, progress, publish)
+        return _recompute(store, settings, now, progress, publish, space)
 
 
 def _recompute(
-    store: TableStore, settings: Settings, now: str, progress: Progress, publish: bool
+    store: TableStore,
+    settings: Settings,
+    now: str,
+    progress: Progress,
+    publish: bool,
+    space: LiveSpace | None,
 ) -> Recomputed:
+    live = space or live_space(store)
+    if live.head_id is not None:
+        regenerate(store, live.head_id, settings, progress)
     ledger, generations = LedgerStore(store.layout), Generations(store.layout)
     history = settle_ledger(store, ledger, now, write=publish)
-    inputs = read_templates(store, progress)
+    inputs = read_templates(store, progress, live.head_id)
     fingerprint = fingerprint_of(inputs, history, settings, now[:10])
     current = generations.current()
     if publish and current is not None and current.fingerprint == fingerprint:
         tables = {name: generations.read(name) for name in LIBRARY_TABLES}
-        return _told(current, True, tables, inputs, history, settings)
+        return _told(current, True, tables, inputs, history, settings, live)
     result = compute(store, inputs, history, settings, now)
     if not publish:
         number = current.number + 1 if current else 1
@@ -221,7 +230,7 @@ def _recompute(
                 result.tables["person_assignments"],
             ),
         )
-    return _told(generation, False, result.tables, inputs, history, settings)
+    return _told(generation, False, result.tables, inputs, history, settings, live)
 
 
 def compute(
@@ -259,6 +268,7 @@ def _told(
     inputs: LibraryTables,
     history: History,
     settings: Settings,
+    live: LiveSpace,
 ) -> Recomputed:
     floor = None
     if inputs.templates.height:
@@ -272,4 +282,5 @@ def _told(
         inputs.other_space,
         history.state.lost,
         floor,
+        live.unfit,
     )

@@ -15,11 +15,12 @@ from identity_pipeline.core.identity_profile import (
     IdentityProfile,
     NewEmbeddings,
 )
-from identity_pipeline.core.templates import VideoTables, track_key, usable_faces
+from identity_pipeline.core.templates import track_key, usable_faces
 from identity_pipeline.core.thresholds import thresholds_of
 from identity_pipeline.core.vectors import to_matrix
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.progress import Progress, silent
+from identity_pipeline.stages.spaces import faces_in_space
 from identity_pipeline.storage.generations import Generations
 from identity_pipeline.storage.profiles import ProfileStore
 from identity_pipeline.storage.registry import VideoRegistry
@@ -93,7 +94,7 @@ def _sources(
     found: dict[str, NewEmbeddings] = {}
     for video_id in sorted(set(own["video_id"]) & set(contents)):
         source = contents[video_id]
-        new = _embeddings(store, video_id, source, set(own["track_key"]))
+        new = _embeddings(store, video_id, source, set(own["track_key"]), space)
         if new is not None and new.space == space:
             found[source] = new
     return found
@@ -137,12 +138,10 @@ def _threshold(generations: Generations, settings: Settings) -> float:
 
 
 def _embeddings(
-    store: TableStore, video_id: str, source: str, tracks: set[str]
+    store: TableStore, video_id: str, source: str, tracks: set[str], space: str
 ) -> NewEmbeddings | None:
-    """Usable faces of some tracks of a video; None when there is none."""
-    names = ("face_embeddings", "face_quality", "face_tracks", "riders", "face_detections")
-    tables = [store.read(name, video_id) for name in names]
-    faces = usable_faces(VideoTables(video_id, *tables))
+    """Usable faces of some tracks of a video, in the library's space; None when there is none."""
+    faces = usable_faces(faces_in_space(store, video_id, space))
     wanted = [track_key(video_id, t) in tracks for t in faces["track_id"].to_list()]
     own = faces.filter(pl.Series(wanted, dtype=pl.Boolean))
     if not own.height:

@@ -2,9 +2,10 @@
 
 ::
 
-    data/models/heads/{head_id}/head.safetensors, head.json, evaluation.json, head.onnx (if complete)
-    data/models/heads/{head_id}/tables/{asset}/{video_id}.parquet     the library in its space
-    data/models/heads/live.json                                       which head is live, and was
+    data/models/heads/{head_id}/head.safetensors, head.json, evaluation.json
+    data/models/heads/{head_id}/head.onnx                            if training was completed
+    data/models/heads/{head_id}/tables/{asset}/{video_id}.parquet    the library in its space
+    data/models/heads/live.json                                      which head is live, and was
 
 A head is written as a whole folder and never changed, but for its evaluation and its tables, which
 can be made again. Going live and rolling back are one atomic write of `live.json`.
@@ -20,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from identity_pipeline.core.heads.network import Head
+from identity_pipeline.core.heads.projection import Head
 from identity_pipeline.storage import atomic
 from identity_pipeline.storage.hashing import sha256_of_value
 from identity_pipeline.storage.layout import Layout
@@ -126,7 +127,9 @@ class HeadStore:
         from safetensors.numpy import save
 
         with atomic.new_folder(path) as folder:
-            ordered = {name: np.ascontiguousarray(head.tensors[name]) for name in sorted(head.tensors)}
+            ordered = {
+                name: np.ascontiguousarray(head.tensors[name]) for name in sorted(head.tensors)
+            }
             atomic.write_bytes(folder / "head.safetensors", save(ordered))
             if onnx is not None:
                 atomic.write_bytes(folder / "head.onnx", onnx)
@@ -161,8 +164,9 @@ class HeadStore:
         card = self.card(head_id)
         if input_space is not None and card.input_space != input_space:
             raise HeadStoreError(
-                f"head {head_id} was trained on {card.input_space}, the faces are of {input_space}; "
-                "train a head for that recogniser, or go back with `identity-pipeline heads rollback`."
+                f"head {head_id} was trained on {card.input_space}, the faces are of "
+                f"{input_space}; train a head for that recogniser, or go back with "
+                "`identity-pipeline heads rollback`."
             )
         tensors = load_file(self.folder(head_id) / "head.safetensors")
         return Head(tensors, card.base_share)

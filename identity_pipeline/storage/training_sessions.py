@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from identity_pipeline.core.heads.trainer import Epoch, TrainerState
+from identity_pipeline.core.heads.training_state import Epoch, TrainerState
 from identity_pipeline.schemas import conform
 from identity_pipeline.storage import atomic
 from identity_pipeline.storage.hashing import sha256_of_value

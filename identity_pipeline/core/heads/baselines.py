@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sklearn.covariance import LedoitWolf
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-from identity_pipeline.core.heads.network import OUTPUT, LinearMap
+from identity_pipeline.core.heads.projection import OUTPUT, LinearMap
 from identity_pipeline.core.heads.training_set import TeachingArrays
 
 
@@ -23,7 +23,7 @@ def baselines(data: TeachingArrays) -> dict[str, LinearMap]:
 
 
 def whitening(data: TeachingArrays) -> LinearMap:
-    """x @ W^(-1/2), W the covariance of faces about their person's mean."""
+    """X @ W^(-1/2), W the covariance of faces about their person's mean."""
     vectors = data.vectors.astype(np.float64)
     within = vectors - _means(data)[data.person]
     values, axes = np.linalg.eigh(LedoitWolf(assume_centered=True).fit(within).covariance_)

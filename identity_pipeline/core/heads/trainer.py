@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,40 +16,11 @@ from numpy.typing import NDArray
 
 from identity_pipeline.core.heads.batches import BatchSampler
 from identity_pipeline.core.heads.losses import AngularProxies, semi_hard_triplets
-from identity_pipeline.core.heads.network import OUTPUT, Head, ProjectionNetwork, head_of
+from identity_pipeline.core.heads.network import ProjectionNetwork, head_of
+from identity_pipeline.core.heads.projection import OUTPUT, Head
 from identity_pipeline.core.heads.training_set import TeachingArrays
+from identity_pipeline.core.heads.training_state import Epoch, TrainerState
 from identity_pipeline.settings import TrainSettings
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """What an epoch gave.
-
-    Attributes:
-        number: counts from 1.
-        loss: mean over its batches.
-        active: mean share of pairs within the margin (triplet), or of faces nearest to a wrong
-            proxy (arcface).
-    """
-
-    number: int
-    loss: float
-    active: float
-
-
-@dataclass(frozen=True)
-class TrainerState:
-    """All that the next epoch depends on.
-
-    Attributes:
-        tensors: weights and the optimiser's moments, by name.
-        rng: state of the sampler's generator, of plain integers and strings.
-        epochs: those that are done.
-    """
-
-    tensors: dict[str, NDArray[Any]]
-    rng: dict[str, Any]
-    epochs: tuple[Epoch, ...]
 
 
 class HeadTrainer:
@@ -64,8 +34,8 @@ class HeadTrainer:
 
     def __init__(self, data: TeachingArrays, settings: TrainSettings, device: str = "cpu") -> None:
         self._settings, self._device = settings, torch.device(device)
-        self._vectors = torch.from_numpy(data.vectors).to(self._device)
-        self._person = torch.from_numpy(data.person).to(self._device)
+        self._vectors = torch.from_numpy(data.vectors.copy()).to(self._device)
+        self._person = torch.from_numpy(data.person.copy()).to(self._device)
         self._sampler = BatchSampler(
             data.person, data.track, settings.people_per_batch, settings.faces_per_person
         )

@@ -130,9 +130,7 @@ def sufficiency(training_set: pl.DataFrame, settings: TrainSettings) -> Sufficie
         for there, least, what in wanted
         if there < least
     )
-    return Sufficiency(
-        people, own["track_key"].n_unique(), own.height, videos, judges, missing
-    )
+    return Sufficiency(people, own["track_key"].n_unique(), own.height, videos, judges, missing)
 
 
 def _judging_people(training_set: pl.DataFrame) -> int:

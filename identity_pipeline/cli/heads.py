@@ -1,0 +1,151 @@
+"""`identity-pipeline heads` and `reassign`: which head is live, going back, and what it moves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from identity_pipeline.cli.curating import (
+    counted,
+    echo_json,
+    echo_table,
+    json_option,
+    now,
+    one_sentence,
+)
+from identity_pipeline.cli.index import bar
+from identity_pipeline.cli.options import data_option, merged_settings, open_store, overrides
+from identity_pipeline.cli.review import compared, tell_changes
+from identity_pipeline.stages.library import recompute
+from identity_pipeline.stages.spaces import LiveSpace, live_space
+from identity_pipeline.storage.heads import HeadStore, HeadStoreError
+
+
+@click.group(invoke_without_command=True)
+@json_option
+@data_option
+@click.pass_context
+def heads(context: click.Context, as_json: bool, data: str | None) -> None:
+    """List the heads that were trained, how each was judged, and which one is live.
+
+    \b
+      identity-pipeline heads                   the list
+      identity-pipeline heads rollback          back to what was live before
+      identity-pipeline heads export 3f9a0c...  a copy as ONNX
+    """
+    if context.invoked_subcommand is not None:
+        return
+    store = HeadStore(open_store(merged_settings(overrides(data))).layout)
+    live = store.live()
+    rows = [
+        {
+            "head_id": card.head_id,
+            "session": card.session,
+            "epochs": f"{card.epochs}/{card.planned}",
+            "taught_by": dict(card.teaching),
+            "live": card.head_id == live.head_id,
+            "verdict": (store.evaluation(card.head_id) or {}).get("sentence", "not judged yet"),
+        }
+        for card in store.cards()
+    ]
+    if as_json:
+        echo_json({"live": live.head_id, "changes": [vars(c) for c in live.changes], "heads": rows})
+        return
+    if not rows:
+        click.echo("No head was trained yet; the recogniser alone decides. identity-pipeline train")
+        return
+    echo_table(
+        ("head", ">session", ">epochs", "taught by", "live", "verdict"),
+        (
+            (
+                row["head_id"],
+                row["session"],
+                row["epochs"],
+                ", ".join(f"{n} {what}" for what, n in row["taught_by"].items()),
+                "live" if row["live"] else "",
+                row["verdict"],
+            )
+            for row in rows
+        ),
+    )
+    if live.head_id is None:
+        click.echo("The recogniser alone decides.")
+
+
+@heads.command()
+@data_option
+def rollback(data: str | None) -> None:
+    """Go back to the head (or the recogniser alone) that was live before; again goes further."""
+    store = HeadStore(open_store(merged_settings(overrides(data))).layout)
+    try:
+        live = store.roll_back(now(), "rolled back")
+    except HeadStoreError as error:
+        raise click.ClickException(str(error)) from error
+    what = "The recogniser alone" if live.head_id is None else f"Head {live.head_id}"
+    click.echo(
+        f"{what} is live again. `identity-pipeline reassign --use-trained-model` puts it in force "
+        "now; in the UI the sensor library_changed does."
+    )
+
+
+@heads.command()
+@click.argument("head_id")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@data_option
+def export(head_id: str, file: Path, data: str | None) -> None:
+    """Copy HEAD_ID's ONNX graph to FILE; input `e_id` (n, D), output `e_head` (n, K)."""
+    store = HeadStore(open_store(merged_settings(overrides(data))).layout)
+    try:
+        source = store.folder(head_id) / "head.onnx"
+    except HeadStoreError as error:
+        raise click.ClickException(str(error)) from error
+    if not source.is_file():
+        raise click.ClickException(
+            f"the training of head {head_id} was not completed, so it was not exported; "
+            "`identity-pipeline train --resume` goes on."
+        )
+    file.write_bytes(source.read_bytes())
+    click.echo(f"{file}: {file.stat().st_size // 1000} kB")
+
+
+@click.command()
+@click.option(
+    "--use-trained-model/--recogniser-only",
+    "trained",
+    default=True,
+    show_default=True,
+    help="In the space of the head that is live, or as if none were.",
+)
+@click.option("--head", "head_id", help="As if this head were live; only looked at, never written.")
+@click.option("--dry-run", is_flag=True, help="Only show what would move.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@data_option
+def reassign(
+    trained: bool, head_id: str | None, dry_run: bool, yes: bool, data: str | None
+) -> None:
+    """Recompute who everybody is in the space of the trained head: shows the difference first.
+
+    What humans decided never changes. `--recogniser-only` and `--head` only show; to go back for
+    good, `identity-pipeline heads rollback`.
+    """
+    settings = merged_settings(overrides(data))
+    store = open_store(settings)
+    with one_sentence(), bar() as report:
+        space = live_space(store) if trained else LiveSpace(None)
+        if head_id is not None:
+            space = LiveSpace(HeadStore(store.layout).card(head_id).head_id)
+        preview = recompute(store, settings, now(), report, publish=False, space=space)
+    if space.unfit:
+        raise click.ClickException(space.unfit)
+    where = "the recogniser's space" if space.head_id is None else f"the space of {space.head_id}"
+    click.echo(f"In {where}:")
+    tell_changes(preview, compared(store, preview), dry_run=True)
+    if dry_run or head_id is not None or not trained:
+        return
+    if not yes and not click.confirm("Put this in force?"):
+        click.echo("Nothing was changed.")
+        return
+    with one_sentence(), bar() as report:
+        done = recompute(store, settings, now(), report)
+    click.echo(f"{counted(done.tracks, 'track')} in generation {done.generation.number}.")

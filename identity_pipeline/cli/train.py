@@ -1,0 +1,125 @@
+"""`identity-pipeline train`: a head from the labels, judged, and live only if it is better."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import click
+
+from identity_pipeline.cli.curating import echo_json, json_option, now, one_sentence
+from identity_pipeline.cli.index import bar
+from identity_pipeline.cli.options import data_option, merged_settings, open_store, overrides
+from identity_pipeline.core.heads.training_state import Epoch
+from identity_pipeline.stages import judging, training
+from identity_pipeline.stages.training import Trained, TrainingRequest
+
+
+@click.command()
+@click.option("--epochs", type=click.IntRange(min=1), help="How many.  [default: train.epochs]")
+@click.option("--resume", is_flag=True, help="Go on with the training that was stopped last.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Device of torch.")
+@json_option
+@data_option
+def train(
+    epochs: int | None, resume: bool, device: str | None, as_json: bool, data: str | None
+) -> None:
+    """Learn from the labels: train a head, judge it on people and videos it never saw.
+
+    \b
+      identity-pipeline train                 20 epochs; Ctrl-C keeps what was learnt so far
+      identity-pipeline train --resume        goes on exactly where it stopped
+      identity-pipeline heads                 all heads, and which one is live
+      identity-pipeline reassign --use-trained-model
+                                              what the live head moves, and then move it
+
+    Only tracks that humans confirmed teach. A head goes live only if it accepts surely more genuine
+    pairs at the set false-accept rate (train.judge_far) and no person is found less often; else it
+    is kept, and the reason is told. Profiles are brought up to date in any case.
+    """
+    settings = merged_settings(overrides(data, device=device))
+    store = open_store(settings)
+    with one_sentence():
+        from identity_pipeline.models.device import torch_device
+
+        request = TrainingRequest(epochs, resume, torch_device(settings.models.device))
+        with bar() as report:
+            session = training.start(store, settings, now(), request, report)
+
+        def told(epoch: Epoch, planned: int) -> None:
+            if not as_json:
+                click.echo(
+                    f"epoch {epoch.number:3d} of {planned}  loss {epoch.loss:.4f}  "
+                    f"{epoch.active:5.1%} of the pairs within the margin"
+                )
+
+        with _terminated_as_interrupted():
+            trained = training.train(
+                store, settings, session, now(), told=told, when_stopped=_tell_stopped
+            )
+        if not as_json:
+            click.echo(trained.message)
+        with bar() as report:
+            verdict = judging.judge_head(store, settings, trained.session, now(), report)
+    if as_json:
+        echo_json(
+            {"message": trained.message, "session": vars(trained.session), **verdict.as_json()}
+        )
+        return
+    for line in verdict_lines(verdict):
+        click.echo(line)
+
+
+def _tell_stopped(trained: Trained) -> None:
+    click.echo(f"\n{trained.message}", err=True)
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """SIGTERM ends a training as Ctrl-C does: with what was learnt kept."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def verdict_lines(verdict: judging.Verdict) -> list[str]:
+    """A verdict with its numbers, for people."""
+    lines = [verdict.sentence]
+    judgement = verdict.judgement
+    if judgement is not None:
+        before, after, gain = judgement.before, judgement.after, judgement.gain
+        lines.append(
+            f"  held out      {after.genuine} genuine and {after.impostor} impostor pairs of "
+            f"{after.testable} people"
+        )
+        lines.append(
+            f"  accepted at FAR {judgement.far:g}   {_shown(gain.before)} before, "
+            f"{_shown(gain.after)} after, difference {_shown(gain.difference, '+.3f')} "
+            f"(95 % interval {_shown(gain.low, '+.3f')} to {_shown(gain.high, '+.3f')})"
+        )
+        lines.append(f"  ROC-AUC       {_shown(before.auc)} before, {_shown(after.auc)} after")
+        others = ", ".join(
+            f"{name} {_shown(found.at_far(judgement.far).tar)}"
+            for name, found in judgement.baselines.items()
+        )
+        lines.append(f"  baselines     {others}")
+    if verdict.contradicted is not None:
+        lines.append(
+            f"  contradicts   {len(verdict.contradicted)} human decisions, which all stay in force"
+        )
+    if verdict.promoted:
+        lines.append("See what it moves: identity-pipeline reassign --use-trained-model")
+    return lines
+
+
+def _shown(value: float | None, form: str = ".3f") -> str:
+    return "not measured" if value is None else format(value, form)

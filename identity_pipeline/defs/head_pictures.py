@@ -1,0 +1,102 @@
+"""What an operator sees of heads in the UI: counts, curves, verdicts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+import polars as pl
+
+from identity_pipeline.defs import metadata
+
+if TYPE_CHECKING:
+    from identity_pipeline.stages.judging import Verdict
+    from identity_pipeline.storage.heads import HeadCard
+
+NAMED = 10
+
+
+def counts(table: pl.DataFrame) -> dict[str, Any]:
+    """People, tracks, faces and videos of a training set."""
+    return {
+        "people": table["person_id"].n_unique(),
+        "tracks": table["track_key"].n_unique(),
+        "videos": table["video_id"].n_unique(),
+        "faces": table.height,
+    }
+
+
+def splits(table: pl.DataFrame) -> dg.TableMetadataValue | dg.TextMetadataValue:
+    """The same for each part of a training set."""
+    rows = [{"split": str(name), **counts(part)} for (name,), part in table.group_by("split")]
+    return metadata.preview(pl.DataFrame(rows).sort("split")) if rows else metadata.preview(table)
+
+
+def describe_head(card: HeadCard) -> dict[str, Any]:
+    """A head and its loss curve."""
+    from identity_pipeline.media.head_plots import loss_svg
+
+    return {
+        "head": card.head_id,
+        "space": card.space,
+        "session": card.session,
+        "epochs": f"{card.epochs} of {card.planned}",
+        **metadata.numbers({f"taught_by/{what}": n for what, n in card.teaching.items()}),
+        "loss": card.losses[-1],
+        "loss_curve": metadata.svg(loss_svg(card.losses, card.planned), "loss by epoch"),
+    }
+
+
+def describe_verdict(verdict: Verdict) -> dict[str, Any]:
+    """A verdict with its figures, pictures, and whom and what it would have harmed."""
+    from identity_pipeline.media.head_plots import separation_svg
+
+    told: dict[str, Any] = {
+        "verdict": verdict.sentence,
+        "promoted": verdict.promoted,
+        "head": verdict.head_id,
+        "champion": verdict.champion or "the recogniser alone",
+    }
+    judgement = verdict.judgement
+    if judgement is not None:
+        gain = judgement.gain
+        told |= metadata.numbers(
+            {
+                "far": judgement.far,
+                "accepted_before": gain.before,
+                "accepted_after": gain.after,
+                "difference": gain.difference,
+                "difference_low": gain.low,
+                "difference_high": gain.high,
+                "auc_before": judgement.before.auc,
+                "auc_after": judgement.after.auc,
+                "genuine_pairs": judgement.after.genuine,
+                "impostor_pairs": judgement.after.impostor,
+                **{
+                    f"baseline/{name}": found.at_far(judgement.far).tar
+                    for name, found in judgement.baselines.items()
+                },
+            }
+        )
+        told["separation"] = metadata.svg(
+            separation_svg(*judgement.separation), "held-out pairs by cosine"
+        )
+        told["found_less_often"] = _named(
+            f"{one.person_id}: {one.before} of {one.pairs} pairs before, {one.after} after"
+            for one in judgement.recalls
+            if one.drop > 0
+        )
+    if verdict.contradicted is not None:
+        told["contradicted_decisions"] = _named(
+            f"{one.track_key}: {one.kind}, machine says {one.other} at {one.score:.3f}"
+            for one in verdict.contradicted
+        )
+    return told
+
+
+def _named(lines: Any) -> dg.MarkdownMetadataValue:
+    several = list(lines)
+    more = [f"- and {len(several) - NAMED} more"] if len(several) > NAMED else []
+    return dg.MetadataValue.md(
+        "\n".join([f"- {line}" for line in several[:NAMED]] + more) or "none"
+    )

@@ -1,0 +1,176 @@
+"""Group `learn`: heads that learn from labels, judged before they go live.
+
+A training that fails, or is refused, fails its own run and nothing else: the library goes on with
+the head that is live, or with the recogniser alone.
+"""
+
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from identity_pipeline.defs import head_pictures as pictures
+from identity_pipeline.defs.metadata import numbers
+from identity_pipeline.defs.pools import GPU, LIBRARY
+from identity_pipeline.defs.progress import ProgressReporters
+from identity_pipeline.defs.steps import OWNERS, PermanentFailure
+from identity_pipeline.settings import Settings
+from identity_pipeline.storage.tables import TableStore
+
+LEARN = "learn"
+TEMPLATES = ("track_templates", "face_samples")
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+@dg.asset(
+    group_name=LEARN,
+    kinds={"polars"},
+    owners=OWNERS,
+    code_version="1",
+    # Lineage only, and none on `people`: whom humans confirmed is read from the ledger.
+    deps=list(TEMPLATES),
+)
+def training_set(
+    context: dg.AssetExecutionContext,
+    store: dg.ResourceParam[TableStore],
+    settings: dg.ResourceParam[Settings],
+    progress: dg.ResourceParam[ProgressReporters],
+) -> dg.MaterializeResult:
+    """Faces of human-confirmed tracks, thinned, split by person and by video."""
+    from identity_pipeline.models.device import torch_device
+    from identity_pipeline.stages.training import begin_or_go_on
+    from identity_pipeline.stages.training_data import TooLittleToLearnError
+    from identity_pipeline.storage.training_sessions import TrainingSessions
+
+    device = torch_device(settings.models.device)
+    try:
+        session = begin_or_go_on(store, settings, _now(), device, progress.reporter(context))
+    except TooLittleToLearnError as error:
+        raise PermanentFailure("too_little_to_learn", str(error)) from error
+    table = TrainingSessions(store.layout).training_set(session)
+    return dg.MaterializeResult(
+        data_version=dg.DataVersion(session.data_version[:16]),
+        metadata={
+            "session": session.number,
+            "state": session.state,
+            **numbers(pictures.counts(table)),
+            "splits": pictures.splits(table),
+        },
+    )
+
+
+@dg.asset(
+    group_name=LEARN,
+    kinds={"torch"},
+    owners=OWNERS,
+    code_version="1",
+    pool=GPU,
+    deps=[training_set],
+)
+def projection_head(
+    context: dg.AssetExecutionContext,
+    store: dg.ResourceParam[TableStore],
+    settings: dg.ResourceParam[Settings],
+    progress: dg.ResourceParam[ProgressReporters],
+) -> dg.MaterializeResult:
+    """The head of the last session: trained to its end, or taken as it is when it is complete."""
+    from identity_pipeline.core.heads.training_state import Epoch
+    from identity_pipeline.stages.training import Trained, train
+    from identity_pipeline.storage.heads import HeadStore
+    from identity_pipeline.storage.training_sessions import COMPLETE, TrainingSessions
+
+    session = TrainingSessions(store.layout).last()
+    if session is None:
+        raise PermanentFailure("no_session", "Materialise training_set first.")
+
+    def told(epoch: Epoch, planned: int) -> None:
+        context.log.info(
+            f"epoch {epoch.number} of {planned}: loss {epoch.loss:.4f}, "
+            f"{epoch.active:.1%} of the pairs within the margin"
+        )
+
+    def when_stopped(trained: Trained) -> None:
+        context.log.warning(trained.message)
+
+    reused, message = session.state == COMPLETE, f"session {session.number} is complete; reused"
+    if not reused:
+        report = progress.reporter(context)
+        trained = train(store, settings, session, _now(), report, told, when_stopped)
+        session, message = trained.session, trained.message
+    context.log.info(message)
+    card = HeadStore(store.layout).card(str(session.head_id))
+    return dg.MaterializeResult(
+        data_version=dg.DataVersion(card.head_id),
+        metadata={"reused": reused, "message": message, **pictures.describe_head(card)},
+    )
+
+
+@dg.asset(
+    group_name=LEARN,
+    kinds={"json"},
+    owners=OWNERS,
+    code_version="1",
+    pool=LIBRARY,
+    deps=[projection_head],
+)
+def head_evaluation(
+    context: dg.AssetExecutionContext,
+    store: dg.ResourceParam[TableStore],
+    settings: dg.ResourceParam[Settings],
+    progress: dg.ResourceParam[ProgressReporters],
+) -> dg.MaterializeResult:
+    """Champion against challenger on people and videos that neither saw; the better goes live."""
+    from identity_pipeline.stages.judging import judge_head
+    from identity_pipeline.storage.training_sessions import TrainingSessions
+
+    session = TrainingSessions(store.layout).last()
+    if session is None:
+        raise PermanentFailure("no_session", "Materialise training_set and projection_head first.")
+    verdict = judge_head(store, settings, session, _now(), progress.reporter(context))
+    context.log.info(verdict.sentence)
+    return dg.MaterializeResult(
+        data_version=dg.DataVersion(f"{verdict.head_id}-{verdict.promoted}"),
+        metadata=pictures.describe_verdict(verdict),
+    )
+
+
+@dg.asset(
+    group_name=LEARN,
+    kinds={"numpy"},
+    owners=OWNERS,
+    code_version="1",
+    pool=LIBRARY,
+    deps=[head_evaluation, *TEMPLATES],
+)
+def head_embeddings(
+    context: dg.AssetExecutionContext,
+    store: dg.ResourceParam[TableStore],
+    settings: dg.ResourceParam[Settings],
+    progress: dg.ResourceParam[ProgressReporters],
+) -> dg.MaterializeResult:
+    """Templates, pairs and samples of all videos in the space of the head that is live."""
+    from identity_pipeline.stages.spaces import live_space, regenerate
+    from identity_pipeline.storage.heads import HeadStore
+
+    live = live_space(store)
+    if live.unfit:
+        context.log.warning(live.unfit)
+    if live.head_id is None:
+        return dg.MaterializeResult(
+            data_version=dg.DataVersion("none"),
+            metadata={"live": "no head: the recogniser alone", "unfit": live.unfit or "no"},
+        )
+    done = regenerate(store, live.head_id, settings, progress.reporter(context))
+    return dg.MaterializeResult(
+        data_version=dg.DataVersion(f"{live.head_id}-{done.digest[:12]}"),
+        metadata={
+            "live": live.head_id,
+            "space": HeadStore(store.layout).card(live.head_id).space,
+            "reused": not done.written and not done.removed,
+            "videos_projected": len(done.written),
+            "videos_unchanged": done.unchanged,
+            "videos_of_another_recogniser": len(done.left_out),
+        },
+    )

@@ -1,0 +1,87 @@
+"""Retraining: the sensor `retrain_when_labelled` and the schedule `retrain_monthly`.
+
+Both request a run of the job `learn`, are off unless `train.automatic` is set, and can be switched
+in the UI. A training has a run of its own, so one that fails never holds the daily pipeline up.
+"""
+
+import json
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from identity_pipeline.defs.jobs import learn
+from identity_pipeline.settings import Settings
+from identity_pipeline.storage.tables import TableStore
+
+BY_SENSOR = {"identity_pipeline/by": "retrain_when_labelled"}
+BY_SCHEDULE = {"identity_pipeline/by": "retrain_monthly"}
+UNDER_WAY = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+]
+
+
+def retraining_sensor(on: bool) -> dg.SensorDefinition:
+    """The sensor.
+
+    Args:
+        on: whether it runs from the start.
+    """
+    status = dg.DefaultSensorStatus.RUNNING if on else dg.DefaultSensorStatus.STOPPED
+
+    @dg.sensor(
+        job=learn,
+        name="retrain_when_labelled",
+        minimum_interval_seconds=60,
+        default_status=status,
+        description="Requests a training when enough tracks or people were newly confirmed.",
+    )
+    def retrain_when_labelled(
+        context: dg.SensorEvaluationContext,
+        store: dg.ResourceParam[TableStore],
+        settings: dg.ResourceParam[Settings],
+    ) -> dg.SensorResult | dg.SkipReason:
+        """The cursor holds what the last request was for, and when it was made."""
+        from identity_pipeline.core.heads.retraining import grown, reason_to_wait
+        from identity_pipeline.stages.training_data import last_taught, present_labels
+
+        labels, state_hash = present_labels(store)
+        asked = json.loads(context.cursor or "{}")
+        now = datetime.now(UTC).timestamp()
+        since = now - asked["at"] if "at" in asked else None
+        waiting = reason_to_wait(grown(last_taught(store), labels), since, settings.train)
+        if waiting is not None:
+            return dg.SkipReason(waiting)
+        if asked.get("state") == state_hash:
+            return dg.SkipReason("A training was requested for these labels already.")
+        running = context.instance.get_runs(
+            dg.RunsFilter(job_name=learn.name, statuses=UNDER_WAY), limit=1
+        )
+        if running:
+            return dg.SkipReason(f"Training run {running[0].run_id[:8]} is under way.")
+        return dg.SensorResult(
+            run_requests=[dg.RunRequest(run_key=f"learn-{state_hash}", tags=BY_SENSOR)],
+            cursor=json.dumps({"state": state_hash, "at": now}, sort_keys=True),
+        )
+
+    return retrain_when_labelled
+
+
+def retraining_schedule(on: bool) -> dg.ScheduleDefinition:
+    """The schedule: once a month, at night.
+
+    Args:
+        on: whether it runs from the start.
+    """
+    return dg.ScheduleDefinition(
+        name="retrain_monthly",
+        job=learn,
+        cron_schedule="0 3 1 * *",
+        tags=BY_SCHEDULE,
+        default_status=(
+            dg.DefaultScheduleStatus.RUNNING if on else dg.DefaultScheduleStatus.STOPPED
+        ),
+        description="Every month: a training on all labels; unchanged ones are not trained again.",
+    )

@@ -1,0 +1,156 @@
+"""What labels teach: held-out recognition before and after rounds of labels, on known truth.
+
+A round is what a curator does in one sitting: the ten people of most tracks whom nobody has named
+yet get their names. Held-out people and videos (drawn by a hash) judge, and are the same in every
+round. Nothing is written but what is printed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+import numpy as np
+import polars as pl
+from rich.console import Console
+from rich.table import Table
+
+from identity_pipeline.core.heads.baselines import baselines
+from identity_pipeline.core.heads.judgement import Judgement, Tracks, judge, tracks_of
+from identity_pipeline.core.heads.trainer import HeadTrainer
+from identity_pipeline.core.heads.training_set import (
+    HELD_OUT,
+    TRAIN,
+    teachers,
+    teaching_arrays,
+    teaching_faces,
+)
+from identity_pipeline.core.vectors import check_unit
+from identity_pipeline.settings import Settings, TrainSettings, load_settings
+from identity_pipeline.stages.library_stats import true_people
+from identity_pipeline.stages.spaces import read_video
+from identity_pipeline.storage.layout import Layout
+from identity_pipeline.storage.tables import TableStore
+
+PEOPLE_PER_ROUND = 10
+console = Console(width=130)
+
+
+def labelled(store: TableStore, truth: Mapping[str, str], settings: TrainSettings) -> pl.DataFrame:
+    """The table `training_set` if every track had its true name."""
+    videos = sorted(
+        {key.split(":")[1] for key in truth} & set(store.videos_with("track_templates"))
+    )
+    return pl.concat([teaching_faces(read_video(store, v), truth, settings) for v in videos])
+
+
+def after_rounds(full: pl.DataFrame, rounds: int | None) -> pl.DataFrame:
+    """The set after so many rounds: all that is held out, and the tracks of those named so far."""
+    if rounds is None:
+        return full
+    teach = full.filter(pl.col("split") == TRAIN)
+    tracks = Counter(dict(teach.group_by("person_id").agg(pl.col("track_key").n_unique()).rows()))
+    named = sorted(tracks, key=lambda person: (-tracks[person], person))
+    chosen = named[: rounds * PEOPLE_PER_ROUND]
+    return full.filter((pl.col("split") == HELD_OUT) | pl.col("person_id").is_in(chosen))
+
+
+def shuffled(full: pl.DataFrame, share: float, seed: int) -> pl.DataFrame:
+    """The set with the names of a share of its tracks dealt out anew among them."""
+    tracks = full.select("track_key", "person_id").unique().sort("track_key")
+    rng = np.random.default_rng(seed)
+    rows = np.flatnonzero(rng.random(tracks.height) < share)
+    people = tracks["person_id"].to_numpy().copy()
+    people[rows] = people[rng.permutation(rows)]
+    dealt = tracks.select("track_key").with_columns(person_id=pl.Series(people))
+    return full.drop("person_id").join(dealt, on="track_key").select(full.columns)
+
+
+def trained(training_set: pl.DataFrame, settings: TrainSettings) -> tuple[HeadTrainer, float]:
+    """A head of the teaching part, and the seconds it took."""
+    trainer = HeadTrainer(teaching_arrays(teachers(training_set, settings)), settings)
+    started = time.perf_counter()
+    for _ in range(settings.epochs):
+        trainer.run_epoch()
+    return trainer, time.perf_counter() - started
+
+
+def judged(training_set: pl.DataFrame, tracks: Tracks, settings: TrainSettings) -> Judgement:
+    """The head of a training set on given tracks, with the baselines."""
+    trainer, _ = trained(training_set, settings)
+    others = baselines(teaching_arrays(teachers(training_set, settings)))
+    return judge(
+        tracks,
+        lambda vectors: check_unit(vectors, "e_id"),
+        trainer.head().apply,
+        settings,
+        {name: other.apply for name, other in others.items()},
+    )
+
+
+def row_of(
+    name: str, training_set: pl.DataFrame, found: Judgement, settings: TrainSettings
+) -> list[str]:
+    """One line of the table."""
+    own, gain = teachers(training_set, settings), found.gain
+    harmed = sum(one.drop > settings.recall_drop_max for one in found.recalls)
+
+    def shown(value: float | None, form: str = ".3f") -> str:
+        return "-" if value is None else format(value, form)
+
+    return [
+        name,
+        f"{own['person_id'].n_unique()}/{own['track_key'].n_unique()}/{own.height}",
+        shown(gain.before),
+        shown(gain.after),
+        f"{shown(gain.difference, '+.3f')} "
+        f"({shown(gain.low, '+.3f')} to {shown(gain.high, '+.3f')})",
+        f"{shown(found.before.auc)} {shown(found.after.auc)}",
+        f"{harmed}/{len(found.recalls)}",
+        "yes" if found.promoted else "no",
+        " ".join(shown(b.at_far(found.far).tar) for b in found.baselines.values()),
+    ]
+
+
+def table() -> Table:
+    """The head of the table."""
+    drawn = Table(title="Held-out pairs of tracks", title_justify="left")
+    for column in (
+        "labels", "people/tracks/faces", "TAR", "after", "difference (95 %)", "AUC before, after",
+        "harmed", "live", "whitening lda means",
+    ):  # fmt: skip
+        drawn.add_column(column)
+    return drawn
+
+
+@click.command()
+@click.argument("data", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--truth", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--rounds", default="1,3,10", show_default=True)
+@click.option("--set", "sets", multiple=True, metavar="NAME=VALUE", help="A setting of `train`.")
+def main(data: Path, truth: Path | None, rounds: str, sets: tuple[str, ...]) -> None:
+    """Measure heads on the processed videos of DATA."""
+    settings: Settings = load_settings(train=dict(pair.split("=") for pair in sets))
+    store = TableStore(Layout(data))
+    people, _ = true_people(store, truth)
+    full = labelled(store, people, settings.train)
+    tracks = tracks_of(full)
+    drawn = table()
+    for number in [int(n) for n in rounds.split(",")]:
+        part = after_rounds(full, number)
+        drawn.add_row(
+            *row_of(f"{number} rounds", part, judged(part, tracks, settings.train), settings.train)
+        )
+    for name, part in (
+        ("all shuffled", shuffled(full, 1.0, 0)),
+        ("a third wrong", shuffled(full, 0.33, 0)),
+    ):
+        drawn.add_row(*row_of(name, part, judged(part, tracks, settings.train), settings.train))
+    console.print(drawn)
+
+
+if __name__ == "__main__":
+    main()
