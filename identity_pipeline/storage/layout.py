@@ -12,6 +12,7 @@
     data/reports/evaluation/           report.json and index.html
     data/ledger/events.jsonl           every human decision; never deleted, never rewritten
     data/models/identities/{slug}-{uuid}/profile.json
+    data/models/heads/kmeans/{space}/  heads.json and heads.safetensors
     data/index/                        the embedded vector index, its lock and its markers
     data/dagster/                      Dagster's own state
 """
@@ -87,6 +88,11 @@ class Layout:
     def identities(self) -> Path:
         """Profiles of people."""
         return self.root / "models" / "identities"
+
+    @property
+    def kmeans_heads(self) -> Path:
+        """K-means heads, a folder per embedding space."""
+        return self.root / "models" / "heads" / "kmeans"
 
     def registration(self, video_id: str) -> Path:
         """The record of one video."""
