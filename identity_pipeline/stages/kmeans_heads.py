@@ -240,7 +240,7 @@ def _gone(before: StoredHeads | None, heads: KMeansHeads) -> str:
     if before is None:
         return ""
     gone = {h.person_id for h in before.heads.people} - {h.person_id for h in heads.people}
-    return f"; {len(gone)} who are confirmed no more are gone" if gone else ""
+    return f"; gone, because confirmed no more: {len(gone)}" if gone else ""
 
 
 def _left_aside(confirmed: Confirmed) -> tuple[str, ...]:
