@@ -1,12 +1,13 @@
 """K-means heads: a few spherical centres of each person's confirmed faces, and who a vector is.
 
 The centres are those of `core.prototypes.spherical_centres`: never centred, one to three by its
-criterion, one face is enough. A centre's score is the mean cosine to its faces, so a head is
-compared at the level of faces: a single face with the thresholds of level `face`, a track's
-template with those of level `probe`; both know how many centres a person has.
+criterion, one face is enough. The mean direction of some faces of a track is a template of it, so
+a centre is scored as templates are: by the mean cosine to what each track gives to it. A track's
+template is therefore held against the thresholds of level `template`, a single face against those
+of level `probe`, and both know how many centres a person has.
 
-Somebody who was confirmed after the training has no head yet and is compared by the raw faces, one
-reference each; the answer says so.
+Somebody who was confirmed after the training has no head yet and is compared by the raw templates,
+one reference each; the answer says so.
 """
 
 from __future__ import annotations
@@ -19,19 +20,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from identity_pipeline.core.gallery import Gallery, Identification, identify
-from identity_pipeline.core.prototypes import spherical_centres
+from identity_pipeline.core.prototypes import Centres, spherical_centres
 from identity_pipeline.core.thresholds import Thresholds
-from identity_pipeline.core.vectors import Matrix, check_unit, same_space
+from identity_pipeline.core.vectors import Matrix, check_unit, mean_direction, same_space
 from identity_pipeline.settings import MatchSettings
 
 By = Literal["centre", "raw_reference"]
-LEVELS: Final[Mapping[str, str]] = {"face": "face", "template": "probe"}
+LEVELS: Final[Mapping[str, str]] = {"face": "probe", "template": "template"}
 """Level of the thresholds by what is compared with a head."""
 
 
 @dataclass(frozen=True)
-class ConfirmedFaces:
-    """Faces of human-confirmed tracks, of one space.
+class ConfirmedVectors:
+    """Faces or templates of human-confirmed tracks, of one space.
 
     Attributes:
         space: its key.
@@ -47,14 +48,14 @@ class ConfirmedFaces:
     video: tuple[str, ...]
     track: tuple[str, ...]
 
-    def where(self, keep: Sequence[bool] | NDArray[np.bool_]) -> ConfirmedFaces:
-        """Some of the faces."""
+    def where(self, keep: Sequence[bool] | NDArray[np.bool_]) -> ConfirmedVectors:
+        """Some of the vectors."""
         rows = np.flatnonzero(keep)
         names = ([column[i] for i in rows] for column in (self.person, self.video, self.track))
-        return ConfirmedFaces(self.space, self.vectors[rows], *(tuple(each) for each in names))
+        return ConfirmedVectors(self.space, self.vectors[rows], *(tuple(each) for each in names))
 
-    def of(self, people: Iterable[str]) -> ConfirmedFaces:
-        """The faces of some people."""
+    def of(self, people: Iterable[str]) -> ConfirmedVectors:
+        """The vectors of some people."""
         wanted = set(people)
         return self.where([person in wanted for person in self.person])
 
@@ -66,7 +67,8 @@ class PersonHead:
     Attributes:
         person_id: who.
         centres: (k, D) unit vectors.
-        strengths: (k,) mean cosine of each centre's faces to it; 1 - strength is their spread.
+        strengths: (k,) mean cosine to it of the templates that each track's faces in it make.
+        spreads: (k,) 1 - length of the mean of its faces.
         members: (k,) faces of each centre.
         tracks: that the faces are of.
         videos: that the tracks are of.
@@ -75,6 +77,7 @@ class PersonHead:
     person_id: str
     centres: Matrix
     strengths: NDArray[np.float64]
+    spreads: NDArray[np.float64]
     members: NDArray[np.int64]
     tracks: int
     videos: int
@@ -93,7 +96,7 @@ class KMeansHeads:
         return sum(len(head.members) for head in self.people)
 
 
-def train_heads(faces: ConfirmedFaces, settings: MatchSettings) -> KMeansHeads:
+def train_heads(faces: ConfirmedVectors, settings: MatchSettings) -> KMeansHeads:
     """A head for everybody who has a face.
 
     Args:
@@ -104,21 +107,35 @@ def train_heads(faces: ConfirmedFaces, settings: MatchSettings) -> KMeansHeads:
         NotUnitNormError: a vector is not of unit length.
     """
     check_unit(faces.vectors, "face")
-    heads = []
-    for person in sorted(set(faces.person)):
-        own = faces.of([person])
-        centres = spherical_centres(own.vectors, settings)
-        heads.append(
-            PersonHead(
-                person,
-                centres.vectors,
-                centres.strengths,
-                np.bincount(centres.labels, minlength=len(centres.vectors)),
-                len(set(own.track)),
-                len(set(own.video)),
-            )
-        )
-    return KMeansHeads(faces.space, tuple(heads))
+    people = sorted(set(faces.person))
+    return KMeansHeads(faces.space, tuple(_head(p, faces.of([p]), settings) for p in people))
+
+
+def _head(person: str, faces: ConfirmedVectors, settings: MatchSettings) -> PersonHead:
+    found = spherical_centres(faces.vectors, settings)
+    return PersonHead(
+        person,
+        found.vectors,
+        _strengths(faces, found),
+        1.0 - found.strengths,
+        np.bincount(found.labels, minlength=len(found.vectors)),
+        len(set(faces.track)),
+        len(set(faces.video)),
+    )
+
+
+def _strengths(faces: ConfirmedVectors, found: Centres) -> NDArray[np.float64]:
+    """(k,) see `PersonHead`; every centre has a member."""
+    track = np.asarray(faces.track)
+    strengths = np.empty(len(found.vectors))
+    for i, centre in enumerate(found.vectors):
+        inside = found.labels == i
+        parts = [
+            mean_direction(faces.vectors[inside & (track == key)])
+            for key in sorted(set(track[inside].tolist()))
+        ]
+        strengths[i] = min(float(np.mean(np.stack(parts) @ centre)), 1.0)
+    return strengths
 
 
 @dataclass(frozen=True)
@@ -126,7 +143,7 @@ class HeadsGallery:
     """Everybody who can be named.
 
     Attributes:
-        gallery: centres, and raw faces of people without a head.
+        gallery: centres, and raw templates of people without a head.
         by: what stands for each person.
     """
 
@@ -134,17 +151,21 @@ class HeadsGallery:
     by: Mapping[str, By]
 
 
-def heads_gallery(heads: KMeansHeads, faces: ConfirmedFaces) -> HeadsGallery:
-    """The people who have a confirmed face: by their head, or by those faces without one.
+def heads_gallery(heads: KMeansHeads, templates: ConfirmedVectors) -> HeadsGallery:
+    """The people who have a confirmed track: by their head, or by the templates without one.
 
-    A head of somebody who has no confirmed face any more takes no part.
+    A head of somebody who has no confirmed track any more takes no part.
+
+    Args:
+        heads: trained some time ago.
+        templates: of all tracks that are confirmed now.
 
     Raises:
-        SpaceMismatchError: heads and faces are of two spaces.
+        SpaceMismatchError: heads and templates are of two spaces.
     """
-    same_space(heads.space, faces.space)
+    same_space(heads.space, templates.space)
     of_person = {head.person_id: head for head in heads.people}
-    people = tuple(sorted(set(faces.person)))
+    people = tuple(sorted(set(templates.person)))
     vectors, names, sources, owner = [], [], [], []
     for place, person in enumerate(people):
         head = of_person.get(person)
@@ -153,14 +174,14 @@ def heads_gallery(heads: KMeansHeads, faces: ConfirmedFaces) -> HeadsGallery:
             names += [f"centre:{i}" for i in range(len(own))]
             sources += [()] * len(own)
         else:
-            raw = faces.of([person])
+            raw = templates.of([person])
             own = raw.vectors
-            names += [f"face:{i}" for i in range(len(own))]
+            names += raw.track
             sources += [(key,) for key in raw.track]
         vectors.append(own)
         owner += [place] * len(own)
     gallery = Gallery(
-        faces.space,
+        templates.space,
         people,
         np.asarray(owner, dtype=np.int64),
         np.concatenate(vectors) if vectors else np.zeros((0, 0), dtype=np.float32),

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from identity_pipeline.core.kmeans_heads import (
-    ConfirmedFaces,
+    ConfirmedVectors,
     HeadIdentification,
     KMeansHeads,
     heads_gallery,
@@ -100,8 +100,8 @@ class LeaveOneVideoOut:
 
     def __init__(
         self,
-        faces: ConfirmedFaces,
-        templates: ConfirmedFaces,
+        faces: ConfirmedVectors,
+        templates: ConfirmedVectors,
         heads: KMeansHeads,
         thresholds: Thresholds,
         settings: MatchSettings,
@@ -112,7 +112,7 @@ class LeaveOneVideoOut:
             faces: all confirmed faces.
             templates: the templates of the same tracks.
             heads: trained on all of the faces.
-            thresholds: of level `probe`.
+            thresholds: of level `template`.
             settings: centres and margin.
         """
         self.videos = sorted(set(templates.video))
@@ -122,14 +122,14 @@ class LeaveOneVideoOut:
 
     def leave_out(self, video: str) -> None:
         """Identifies the tracks of one video by heads trained without it."""
-        inside = np.asarray(self._faces.video) == video
-        left = self._faces.where(~inside)
-        touched = set(self._faces.where(inside).person)
-        # Only these people's heads change.
-        anew = train_heads(left.of(touched), self._settings)
+        faces = self._faces.where(np.asarray(self._faces.video) != video)
+        inside = np.asarray(self._templates.video) == video
+        probes, others = self._templates.where(inside), self._templates.where(~inside)
+        # Only the heads of people in the video change.
+        touched = set(probes.person)
+        anew = train_heads(faces.of(touched), self._settings)
         same = (head for head in self._heads.people if head.person_id not in touched)
-        known = heads_gallery(KMeansHeads(left.space, (*same, *anew.people)), left)
-        probes = self._templates.where(np.asarray(self._templates.video) == video)
+        known = heads_gallery(KMeansHeads(faces.space, (*same, *anew.people)), others)
         for person, vector in zip(probes.person, probes.vectors, strict=True):
             answer = identify_with_heads(
                 vector, probes.space, known, self._thresholds, self._settings

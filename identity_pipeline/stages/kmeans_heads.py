@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from identity_pipeline.core.kmeans_heads import (
     LEVELS,
-    ConfirmedFaces,
+    ConfirmedVectors,
     HeadIdentification,
     HeadsGallery,
     KMeansHeads,
@@ -53,8 +53,8 @@ class Confirmed:
     """
 
     generation: Generation
-    faces: ConfirmedFaces
-    templates: ConfirmedFaces
+    faces: ConfirmedVectors
+    templates: ConfirmedVectors
     changed: tuple[str, ...]
     versions: dict[str, list[str]]
 
@@ -101,14 +101,14 @@ def read_confirmed(store: TableStore, progress: Progress = silent) -> Confirmed:
 
 def _labelled(
     parts: Sequence[pl.DataFrame], column: str, person_of: dict[str, str], space: str
-) -> ConfirmedFaces:
+) -> ConfirmedVectors:
     if not parts:
-        return ConfirmedFaces(space, np.zeros((0, 0), dtype=np.float32), (), (), ())
+        return ConfirmedVectors(space, np.zeros((0, 0), dtype=np.float32), (), (), ())
     # Stable: faces of a track stay in the order of time.
     rows = pl.concat(parts).sort("track_key", maintain_order=True)
     tracks = tuple(rows["track_key"].to_list())
     people = tuple(person_of[key] for key in tracks)
-    return ConfirmedFaces(
+    return ConfirmedVectors(
         space, to_matrix(rows[column]), people, tuple(rows["video_id"].to_list()), tracks
     )
 
@@ -118,7 +118,7 @@ class HeadsTrained:
     """A run of the training.
 
     Attributes:
-        heads: in force now; null without any confirmed track.
+        heads: of the confirmed tracks; null without any that could be read.
         reused: nothing had changed, so nothing was computed.
         messages: what happened, in sentences.
         metrics: `faces` (`core.verification` of all confirmed faces), `left_out`
@@ -148,6 +148,8 @@ def train_kmeans_heads(
     confirmed = read_confirmed(store, progress)
     shelf = KMeansHeadStore(store.layout)
     said = _left_aside(confirmed)
+    if not confirmed.faces.person and said:
+        return HeadsTrained(None, False, said, {})
     if not confirmed.faces.person:
         removed = " The old heads were removed." if shelf.clear() else ""
         nobody = "No track is confirmed by a human yet, so there are no heads; name somebody first."
@@ -258,7 +260,7 @@ class HeadsAtWork:
     """Trained heads, ready to name somebody.
 
     Attributes:
-        known: everybody, those confirmed after the training by their raw faces.
+        known: everybody, those confirmed after the training by their raw templates.
         thresholds: of the level that fits the probes.
         settings: the margin.
     """
@@ -291,4 +293,4 @@ def heads_at_work(store: TableStore, settings: Settings, probe: str = "face") ->
     confirmed = read_confirmed(store)
     heads = KMeansHeadStore(store.layout).load(confirmed.generation.space).heads
     thresholds = _thresholds(store, confirmed.generation, probe, settings.match)
-    return HeadsAtWork(heads_gallery(heads, confirmed.faces), thresholds, settings.match)
+    return HeadsAtWork(heads_gallery(heads, confirmed.templates), thresholds, settings.match)

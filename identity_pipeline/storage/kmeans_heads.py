@@ -25,6 +25,7 @@ from identity_pipeline.storage.registry import slug
 
 SCHEMA_VERSION: Final = 1
 NOTE, ARRAYS = "heads.json", "heads.safetensors"
+PER_CENTRE: Final = ("centres", "strengths", "spreads", "members")
 LOCK_WAIT_S = 60.0
 TRAIN_AGAIN = "train the heads again (asset `kmeans_heads`)"
 
@@ -148,9 +149,7 @@ def _read_note(folder: Path) -> dict[str, Any] | None:
 
 def _arrays(heads: KMeansHeads) -> dict[str, np.ndarray]:
     return {
-        "centres": np.concatenate([head.centres for head in heads.people]),
-        "strengths": np.concatenate([head.strengths for head in heads.people]),
-        "members": np.concatenate([head.members for head in heads.people]),
+        name: np.concatenate([getattr(head, name) for head in heads.people]) for name in PER_CENTRE
     }
 
 
@@ -184,11 +183,9 @@ def _heads(note: dict[str, Any], arrays: dict[str, np.ndarray]) -> KMeansHeads:
         heads.append(
             PersonHead(
                 person["person_id"],
-                arrays["centres"][rows],
-                arrays["strengths"][rows],
-                arrays["members"][rows],
-                person["tracks"],
-                person["videos"],
+                tracks=person["tracks"],
+                videos=person["videos"],
+                **{name: arrays[name][rows] for name in PER_CENTRE},
             )
         )
     return KMeansHeads(note["space"], tuple(heads))

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from identity_pipeline.core.kmeans_heads import (
-    ConfirmedFaces,
+    ConfirmedVectors,
     HeadsGallery,
     KMeansHeads,
     heads_gallery,
@@ -17,42 +17,43 @@ from identity_pipeline.core.kmeans_heads import (
 )
 from identity_pipeline.core.kmeans_validation import LeaveOneVideoOut, LeftOut, Recognised
 from identity_pipeline.core.thresholds import OperatingPoint, Thresholds
-from identity_pipeline.core.vectors import NotUnitNormError, SpaceMismatchError, normalise
+from identity_pipeline.core.vectors import (
+    NotUnitNormError,
+    SpaceMismatchError,
+    mean_direction,
+    normalise,
+)
 from identity_pipeline.settings import MatchSettings
 from identity_pipeline_tests.core.builders import FEW, axis, plane
 from identity_pipeline_tests.core.people import SPACE, directions, fixed_thresholds, looks
 
 S = MatchSettings()
-PROBE = fixed_thresholds(level="probe")
+FIXED = fixed_thresholds(level="template")
 
 
-def faces(*tracks: tuple[str, str, np.ndarray | list[list[float]]]) -> ConfirmedFaces:
+def faces(*tracks: tuple[str, str, np.ndarray | list[list[float]]]) -> ConfirmedVectors:
     """Tracks of (person, video, faces); one person has one track in a video."""
     rows = [(p, v, f"track:{v}:{p}", face) for p, v, several in tracks for face in several]
     people, videos, keys, vectors = zip(*rows, strict=True)
-    return ConfirmedFaces(SPACE, np.array(vectors, dtype=np.float32), people, videos, keys)
+    return ConfirmedVectors(SPACE, np.array(vectors, dtype=np.float32), people, videos, keys)
 
 
-def templates_of(some: ConfirmedFaces) -> ConfirmedFaces:
+def templates_of(some: ConfirmedVectors) -> ConfirmedVectors:
     """One template of each track."""
-    rows = [some.track.index(key) for key in sorted(set(some.track))]
-    means = [some.vectors[[t == some.track[i] for t in some.track]].mean(axis=0) for i in rows]
-    first = some.where(np.isin(np.arange(len(some.track)), rows))
-    assert first.track == tuple(some.track[i] for i in sorted(rows))
-    order = [first.track.index(some.track[i]) for i in rows]
-    keep = [tuple(column[i] for i in order) for column in (first.person, first.video, first.track)]
-    return ConfirmedFaces(SPACE, normalise(np.stack(means)), *keep)
+    tracks = [some.where([t == key for t in some.track]) for key in sorted(set(some.track))]
+    means = [(own.person[0], own.video[0], [mean_direction(own.vectors)]) for own in tracks]
+    return faces(*means)  # type: ignore[arg-type]
 
 
-def left_out(some: ConfirmedFaces, thresholds: Thresholds = PROBE) -> LeftOut:
+def left_out(some: ConfirmedVectors, thresholds: Thresholds = FIXED) -> LeftOut:
     rounds = LeaveOneVideoOut(some, templates_of(some), train_heads(some, S), thresholds, S)
     for video in rounds.videos:
         rounds.leave_out(video)
     return rounds.result(fars=(0.1,))
 
 
-def known(some: ConfirmedFaces) -> HeadsGallery:
-    return heads_gallery(train_heads(some, S), some)
+def known(some: ConfirmedVectors) -> HeadsGallery:
+    return heads_gallery(train_heads(some, S), templates_of(some))
 
 
 def test_one_face_gives_a_head_and_two_looks_give_two_centres() -> None:
@@ -63,6 +64,16 @@ def test_one_face_gives_a_head_and_two_looks_give_two_centres() -> None:
     assert a.strengths.tolist() == pytest.approx([1.0])
     assert b.members.tolist() == [3, 3]
     assert sorted(np.degrees(np.arccos(b.centres[:, 0]))) == pytest.approx([1, 71], abs=0.1)
+
+
+def test_a_centre_is_as_strong_as_the_templates_of_its_tracks_are_near_to_it() -> None:
+    """Faces of one track differ, but their mean is the track's template: nothing is lost by it."""
+    [one] = train_heads(faces(("p", "1", [plane(0), plane(40)])), S).people
+    assert one.strengths.tolist() == pytest.approx([1.0])
+    assert one.spreads.tolist() == pytest.approx([1 - np.cos(np.radians(20))])
+    tracks = faces(("p", "1", [plane(0), plane(20)]), ("p", "2", [plane(30), plane(50)]))
+    [two] = train_heads(tracks, S).people  # templates at 10 and 40, centre at 25
+    assert two.strengths.tolist() == pytest.approx([np.cos(np.radians(15))])
 
 
 def test_heads_do_not_depend_on_who_else_is_there() -> None:
@@ -96,7 +107,7 @@ def test_a_name_no_name_or_an_open_question() -> None:
 
     def answer(*values: float) -> tuple[str, str | None, str | None]:
         probe = normalise(np.array([[*values, *np.zeros(64 - len(values))]]))[0]
-        found = identify_with_heads(probe, SPACE, gallery, PROBE, S)
+        found = identify_with_heads(probe, SPACE, gallery, FIXED, S)
         return found.result.answer, found.result.person_id, found.by
 
     assert answer(1, 0.1) == ("known", "a", "centre")
@@ -114,19 +125,19 @@ def test_more_centres_make_the_threshold_stricter() -> None:
         )
     )
     result = identify_with_heads(
-        np.array(plane(0)), SPACE, gallery, Thresholds(SPACE, "probe", points), S
+        np.array(plane(0)), SPACE, gallery, Thresholds(SPACE, "template", points), S
     ).result
     one, two = sorted(result.people, key=lambda standing: standing.person_id)
     assert (one.references, two.references) == (1, 2)
     assert two.assign > one.assign == pytest.approx(0.4)
 
 
-def test_somebody_without_a_head_is_known_by_raw_faces_and_somebody_gone_is_not() -> None:
+def test_somebody_without_a_head_is_known_by_raw_templates_and_somebody_gone_is_not() -> None:
     before = faces(("gone", "1", [axis(0)] * 3), ("stays", "1", [axis(1)] * 3))
-    now = faces(("stays", "1", [axis(1)] * 3), ("new", "2", [axis(2), axis(3)]))
-    gallery = heads_gallery(train_heads(before, S), now)
+    now = faces(("stays", "1", [axis(1)] * 3), ("new", "2", [axis(2)]), ("new", "3", [axis(3)]))
+    gallery = heads_gallery(train_heads(before, S), templates_of(now))
     assert dict(gallery.by) == {"new": "raw_reference", "stays": "centre"}
-    answers = [identify_with_heads(np.array(axis(i)), SPACE, gallery, PROBE, S) for i in range(4)]
+    answers = [identify_with_heads(np.array(axis(i)), SPACE, gallery, FIXED, S) for i in range(4)]
     assert [found.result.person_id for found in answers] == [None, "stays", "new", "new"]
     assert [found.by for found in answers][1:] == ["centre", "raw_reference", "raw_reference"]
     assert answers[2].result.people[0].references == 2
@@ -134,7 +145,9 @@ def test_somebody_without_a_head_is_known_by_raw_faces_and_somebody_gone_is_not(
 
 def test_nobody_is_known_to_no_heads() -> None:
     nobody = faces(("a", "1", [axis(0)])).of([])
-    found = identify_with_heads(np.array(axis(0)), SPACE, known(nobody), PROBE, S)
+    found = identify_with_heads(
+        np.array(axis(0)), SPACE, heads_gallery(train_heads(nobody, S), nobody), FIXED, S
+    )
     assert (found.result.answer, found.result.reason, found.by) == ("unknown", "no_people", None)
 
 
@@ -143,7 +156,7 @@ def test_spaces_are_never_mixed() -> None:
     with pytest.raises(SpaceMismatchError):
         heads_gallery(KMeansHeads("other", ()), some)
     with pytest.raises(SpaceMismatchError):
-        identify_with_heads(np.array(axis(0)), "other", known(some), PROBE, S)
+        identify_with_heads(np.array(axis(0)), "other", known(some), FIXED, S)
 
 
 def test_every_video_is_judged_by_heads_that_never_saw_it() -> None:

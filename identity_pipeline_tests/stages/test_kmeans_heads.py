@@ -141,13 +141,13 @@ def test_people_who_are_gone_are_gone_after_training(store: TableStore) -> None:
         heads_at_work(store, Settings())
 
 
-def test_the_heads_name_people_and_raw_faces_those_who_came_later(store: TableStore) -> None:
+def test_the_heads_name_people_and_raw_templates_those_who_came_later(store: TableStore) -> None:
     named(store, ADA)
     train(store)
     named(store, BEN)
     heads, names = heads_at_work(store, Settings(), "template"), names_of(store)
-    assert heads.thresholds.level == "probe"
-    assert heads_at_work(store, Settings()).thresholds.level == "face"
+    assert heads.thresholds.level == "template"
+    assert heads_at_work(store, Settings()).thresholds.level == "probe"
     answers = [heads.identify(np.array(axis(i, 16)), SPACE) for i in range(3)]
     assert [(names.get(a.result.person_id or ""), a.by) for a in answers[:2]] == [
         ("Ada", "centre"),
@@ -165,6 +165,11 @@ def test_a_video_that_was_processed_anew_is_left_aside(store: TableStore) -> Non
     trained = train(store)
     assert "ride-b" in trained.messages[1] and "recluster" in trained.messages[1]
     assert trained.metrics["left_out"]["videos"] == 2
+    for other in store.videos_with("track_templates"):
+        put(store, "track_templates", other, [])
+    nothing = train(store)
+    assert nothing.heads is None and "recluster" in nothing.messages[0]
+    assert KMeansHeadStore(store.layout).load(SPACE).heads.people  # nobody took anything back
 
 
 def test_without_a_library_there_is_nothing_to_train(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ def head(person: str, *angles: float) -> PersonHead:
         person,
         np.array([plane(a) for a in angles], dtype=np.float32),
         np.linspace(0.8, 0.9, len(angles)),
+        np.linspace(0.1, 0.2, len(angles)),
         np.arange(3, 3 + len(angles)),
         2,
         1,
@@ -53,7 +54,7 @@ def test_what_is_saved_is_loaded(shelf: KMeansHeadStore) -> None:
         assert (one.person_id, one.tracks, one.videos) == (
             other.person_id, other.tracks, other.videos,
         )  # fmt: skip
-        for name in ("centres", "strengths", "members"):
+        for name in ("centres", "strengths", "spreads", "members"):
             assert np.array_equal(getattr(one, name), getattr(other, name))
 
 
