@@ -148,12 +148,8 @@ def train_kmeans_heads(
     confirmed = read_confirmed(store, progress)
     shelf = KMeansHeadStore(store.layout)
     said = _left_aside(confirmed)
-    if not confirmed.faces.person and said:
-        return HeadsTrained(None, False, said, {})
     if not confirmed.faces.person:
-        removed = " The old heads were removed." if shelf.clear() else ""
-        nobody = "No track is confirmed by a human yet, so there are no heads; name somebody first."
-        return HeadsTrained(None, False, (nobody + removed, *said), {})
+        return HeadsTrained(None, False, said or (_nobody(shelf),), {})
     fingerprint = _fingerprint(store, confirmed, settings)
     before = _before(shelf, confirmed.generation.space)
     if before is not None and before.fingerprint == fingerprint:
@@ -172,6 +168,11 @@ def train_kmeans_heads(
     stored = shelf.load(heads.space)
     trained = f"Trained {_counted(heads)}{_gone(before, heads)}."
     return HeadsTrained(stored.heads, False, (trained, *said), stored.metrics)
+
+
+def _nobody(shelf: KMeansHeadStore) -> str:
+    removed = " The old heads were removed." if shelf.clear() else ""
+    return "No track is confirmed by a human, so there are no heads; name somebody first." + removed
 
 
 def _fingerprint(store: TableStore, confirmed: Confirmed, settings: Settings) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -132,7 +133,7 @@ class KMeansHeadStore:
             if folder != kept:
                 shutil.rmtree(folder)
 
-    def _locked(self, purpose: str) -> Any:
+    def _locked(self, purpose: str) -> AbstractContextManager[None]:
         lock = self.layout.kmeans_heads / ".lock"
         return exclusive(lock, "the folder of k-means heads", purpose, LOCK_WAIT_S)
 
