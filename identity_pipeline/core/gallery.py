@@ -162,16 +162,15 @@ def identify(
         return Identification("unknown", None, None, (), "no_people")
     unit = check_unit(np.asarray(probe)[None], "probe")
     scores = gallery.person_scores(gallery.reference_scores(unit))[0]
-    number = len(gallery.people)
+    number, counts = len(gallery.people), gallery.counts.tolist()
+    # People with as many references share their thresholds, which take long to compute.
+    limits = {
+        count: (thresholds.at("assign", count, number), thresholds.at("suggest", count, number))
+        for count in set(counts)
+    }
     people = [
-        Standing(
-            person,
-            float(score),
-            thresholds.at("assign", int(count), number),
-            thresholds.at("suggest", int(count), number),
-            int(count),
-        )
-        for person, score, count in zip(gallery.people, scores, gallery.counts, strict=True)
+        Standing(person, float(score), *limits[count], count)
+        for person, score, count in zip(gallery.people, scores, counts, strict=True)
     ]
     people.sort(key=lambda standing: (-standing.score, standing.person_id))
     first = people[0]

@@ -174,3 +174,33 @@ def head_embeddings(
             "videos_of_another_recogniser": len(done.left_out),
         },
     )
+
+
+@dg.asset(
+    group_name=LEARN,
+    kinds={"numpy"},
+    owners=OWNERS,
+    code_version="1",
+    pool=LIBRARY,
+    deps=["people", "person_assignments", "calibration"],
+)
+def kmeans_heads(
+    context: dg.AssetExecutionContext,
+    store: dg.ResourceParam[TableStore],
+    settings: dg.ResourceParam[Settings],
+    progress: dg.ResourceParam[ProgressReporters],
+) -> dg.MaterializeResult:
+    """At most three centres of each known person's confirmed faces, and how well they recognise."""
+    from identity_pipeline.stages.kmeans_heads import train_kmeans_heads
+    from identity_pipeline.stages.kmeans_summary import summary
+
+    trained = train_kmeans_heads(store, settings, _now(), progress.reporter(context))
+    for message in trained.messages:
+        context.log.info(message)
+    return dg.MaterializeResult(
+        metadata={
+            "reused": trained.reused,
+            "people": len(trained.heads.people) if trained.heads else 0,
+            "summary": dg.MetadataValue.md(summary(trained)),
+        },
+    )

@@ -195,10 +195,19 @@ class MatchSettings(Group):
         le=1,
     )
     centres_max: int = tunable(
-        3, "Spherical centres of a person.", unit="centres", source="design (k <= 3)", ge=1, le=3
+        3,
+        "Spherical centres of a person, of templates in the gallery, of faces in a k-means head.",
+        unit="centres",
+        source="design (k <= 3)",
+        ge=1,
+        le=3,
     )
     centre_min_members: int = tunable(
-        3, "Fewest templates of a centre.", unit="tracks", source="chosen", ge=1
+        3,
+        "Fewest members of one of several centres.",
+        unit="templates or faces",
+        source="chosen",
+        ge=1,
     )
     centre_min_gain: float = tunable(
         0.05,

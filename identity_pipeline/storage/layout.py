@@ -13,6 +13,7 @@
     data/ledger/events.jsonl           every human decision; never deleted, never rewritten
     data/models/identities/{slug}-{uuid}/profile.json
     data/models/heads/                 heads, training sessions, and which head is live
+    data/models/heads/kmeans/{space}/  heads.json and heads.safetensors
     data/index/                        the embedded vector index, its lock and its markers
     data/dagster/                      Dagster's own state
 """
@@ -102,6 +103,11 @@ class Layout:
     def head(self, head_id: str) -> Path:
         """Folder of one head."""
         return self.heads / check_video_id(head_id)
+
+    @property
+    def kmeans_heads(self) -> Path:
+        """K-means heads, a folder per embedding space."""
+        return self.heads / "kmeans"
 
     def registration(self, video_id: str) -> Path:
         """The record of one video."""
