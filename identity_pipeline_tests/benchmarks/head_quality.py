@@ -29,7 +29,9 @@ from identity_pipeline.core.heads.training_set import (
     teaching_faces,
 )
 from identity_pipeline.core.vectors import check_unit
+from identity_pipeline.ledger import subjects
 from identity_pipeline.settings import Settings, TrainSettings, load_settings
+from identity_pipeline.stages.library import read_templates
 from identity_pipeline.stages.library_stats import true_people
 from identity_pipeline.stages.spaces import read_video
 from identity_pipeline.storage.layout import Layout
@@ -40,11 +42,11 @@ console = Console(width=130)
 
 
 def labelled(store: TableStore, truth: Mapping[str, str], settings: TrainSettings) -> pl.DataFrame:
-    """The table `training_set` if every track had its true name."""
-    videos = sorted(
-        {key.split(":")[1] for key in truth} & set(store.videos_with("track_templates"))
-    )
-    return pl.concat([teaching_faces(read_video(store, v), truth, settings) for v in videos])
+    """The table `training_set` if every track of the library had its true name."""
+    keys = set(read_templates(store).templates["track_key"])
+    named = {key: person for key, person in truth.items() if key in keys}
+    videos = sorted({subjects.parse(key).video_id for key in named})
+    return pl.concat([teaching_faces(read_video(store, v), named, settings) for v in videos])
 
 
 def after_rounds(full: pl.DataFrame, rounds: int | None) -> pl.DataFrame:
