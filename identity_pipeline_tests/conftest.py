@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,8 +13,10 @@ import pytest
 
 import identity_pipeline
 from identity_pipeline.defs.resources import SettingsResource
+from identity_pipeline_tests.curated_library import call
 from identity_pipeline_tests.library import VideoLibrary
 from identity_pipeline_tests.synthetic import write_video
+from identity_pipeline_tests.teaching_library import label, rides, write_library
 
 BUNDLED = Path(identity_pipeline.__file__).parent / "bundled"
 REAL = Path(os.environ.get("IDENTITY_PIPELINE_REAL", Path(__file__).parents[2] / "shared" / "real"))
@@ -139,3 +142,21 @@ def stripes(i: int, height: int = 96, width: int = 128) -> np.ndarray:
     y = np.arange(height)[:, None, None]
     wave = 127 + 100 * np.sin((x + y + 4 * i) / 9 + np.array([0.0, 1.0, 2.0]))
     return wave.astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def unknown_rides(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`teaching_library.write_library` of 24 people, grouped; copy it before changing anything."""
+    root = tmp_path_factory.mktemp("unknown")
+    write_library(root, rides(24))
+    call(root, "recluster")
+    return root
+
+
+@pytest.fixture(scope="session")
+def known_rides(unknown_rides: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same in which everybody has been named; copy it before changing anything."""
+    root = tmp_path_factory.mktemp("known")
+    shutil.copytree(unknown_rides, root, symlinks=True, dirs_exist_ok=True)
+    label(root, rides(24))
+    return root

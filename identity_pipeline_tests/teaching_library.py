@@ -7,6 +7,7 @@ light takes two people in equal light for one; a head can learn it from labels.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from identity_pipeline.core.vectors import normalise, to_series
 from identity_pipeline.schemas import TABLES
 from identity_pipeline.settings import TrainSettings
 from identity_pipeline.storage.layout import Layout
+from identity_pipeline.storage.registry import VideoRegistry
 from identity_pipeline.storage.tables import TableStore
 from identity_pipeline_tests.curated_library import call
 from identity_pipeline_tests.storage.small_library import put
@@ -41,7 +43,7 @@ class Ride:
         return f"track:{self.video_id}:1"
 
 
-def rides(people: int = 36, each: int = 3, light: float = 1.6, seed: int = 0) -> list[Ride]:
+def rides(people: int = 30, each: int = 3, light: float = 1.6, seed: int = 0) -> list[Ride]:
     """Rides of people, each alone; without light the recogniser would hardly ever err."""
     rng = np.random.default_rng(seed)
     who = normalise(rng.normal(size=(people, DIMENSION - LIGHTS)))
@@ -54,8 +56,9 @@ def rides(people: int = 36, each: int = 3, light: float = 1.6, seed: int = 0) ->
             faces[:, DIMENSION - LIGHTS :] = light * direction
             faces += rng.normal(scale=0.35 / np.sqrt(DIMENSION), size=faces.shape)
             faces[:, DIMENSION - LIGHTS :] += rng.normal(scale=0.3, size=(FACES, LIGHTS))
-            name = f"ride-{number:02d}{ride}-{number * each + ride:08x}"
-            found.append(Ride(name, f"person-{number:02d}", normalise(faces)))
+            name = f"ride-{number:02d}{ride}"
+            video_id = f"{name}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+            found.append(Ride(video_id, f"person-{number:02d}", normalise(faces)))
     return found
 
 
@@ -92,12 +95,16 @@ def write_library(root: Path, found: list[Ride]) -> TableStore:
     """The tables of the rides; nobody is known yet."""
     store = TableStore(Layout(root / "data"))
     for ride in found:
-        write_ride(store, ride)
+        write_ride(root, store, ride)
     return store
 
 
-def write_ride(store: TableStore, ride: Ride) -> None:
-    """The tables of one ride that templates are made of, and its templates."""
+def write_ride(root: Path, store: TableStore, ride: Ride) -> None:
+    """A registered ride: the tables that templates are made of, and its templates."""
+    stem = ride.video_id.rsplit("-", 1)[0]
+    video = root / f"{stem}.mp4"
+    video.write_bytes(stem.encode())
+    assert VideoRegistry(store.layout).register(video)[0].video_id == ride.video_id
     from identity_pipeline.settings import Settings
     from identity_pipeline.stages.spaces import read_video, templates_of_video
 
@@ -122,7 +129,6 @@ def write_ride(store: TableStore, ride: Ride) -> None:
 
 def label(root: Path, found: list[Ride]) -> None:
     """Names everybody, as a curator would."""
-    call(root, "recluster")
     for person in sorted({ride.person for ride in found}):
         tracks = [f"{ride.video_id}:1" for ride in found if ride.person == person]
         call(root, "label", *tracks, "--name", person)

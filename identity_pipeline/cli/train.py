@@ -102,7 +102,7 @@ def verdict_lines(verdict: judging.Verdict) -> list[str]:
             f"{after.testable} people"
         )
         lines.append(
-            f"  accepted at FAR {judgement.far:g}   {_shown(gain.before)} before, "
+            f"  accepted at FAR {judgement.far:.2g}   {_shown(gain.before)} before, "
             f"{_shown(gain.after)} after, difference {_shown(gain.difference, '+.3f')} "
             f"(95 % interval {_shown(gain.low, '+.3f')} to {_shown(gain.high, '+.3f')})"
         )

@@ -87,8 +87,8 @@ def judge_head(
     heads = HeadStore(store.layout)
     if session.head_id is None:
         raise HeadStoreError(
-            f"training session {session.number} has no head yet; `identity-pipeline train --resume` "
-            "goes on."
+            f"training session {session.number} has no head yet; go on with "
+            "`identity-pipeline train --resume`."
         )
     card = heads.card(session.head_id)
     champion = heads.live().head_id
@@ -153,7 +153,7 @@ def contradicted(
 def _why(judgement: Judgement) -> str:
     gain = judgement.gain
     return (
-        f"accepted genuine pairs at FAR {judgement.far:g} rose from {gain.before:.3f} to "
+        f"accepted genuine pairs at FAR {judgement.far:.2g} rose from {gain.before:.3f} to "
         f"{gain.after:.3f} ({gain.low:+.3f} to {gain.high:+.3f})"
     )
 

@@ -16,15 +16,15 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from identity_pipeline.core.evaluation.rates import ACCEPTS_MIN
 from identity_pipeline.core.heads.training_set import HELD_OUT
+from identity_pipeline.core.person_pairs import PersonPairs, person_pairs
 from identity_pipeline.core.templates import weighted_direction
 from identity_pipeline.core.vectors import Matrix, to_matrix
 from identity_pipeline.core.verification import (
     Change,
-    PersonPairs,
     Verification,
     bootstrap_difference,
-    person_pairs,
     recall_by_person,
     verification,
     verification_of,
@@ -161,22 +161,23 @@ def judge(
     Raises:
         NotUnitNormError: a space gives vectors that are not of unit length.
     """
-    fars = (settings.judge_far,)
     rows = {"person": tracks.person, "video": tracks.video, "judging": tracks.held_out}
     old, new = tracks.in_space(champion), tracks.in_space(challenger)
     pairs = [person_pairs(space, **rows) for space in (old, new)]
+    far = countable_far(int((~pairs[0].genuine).sum()), settings)
+    fars = (far,)
     before, after = (verification_of(own, fars) for own in pairs)
     changes = bootstrap_difference(old, new, fars=fars, seed=settings.seed, **rows)
-    recalls = _recalls(old, new, before, after, rows, settings.judge_far)
+    recalls = _recalls(old, new, before, after, rows, far)
     measured = {
         name: verification(tracks.in_space(apply), fars=fars, **rows)
         for name, apply in (others or {}).items()
     }
-    reasons = tuple(_against(changes, recalls, settings))
+    reasons = tuple(_against(changes, recalls, far, settings))
     return Judgement(
         promoted=not reasons,
         reasons=reasons,
-        far=settings.judge_far,
+        far=far,
         before=before,
         after=after,
         changes=changes,
@@ -184,6 +185,15 @@ def judge(
         separation=(_separation(pairs[0]), _separation(pairs[1])),
         baselines=measured,
     )
+
+
+def countable_far(impostors: int, settings: TrainSettings) -> float:
+    """The rate that two spaces are compared at: the set one, or the strictest that can be counted.
+
+    Never looser than `train.judge_far_max`; then nothing can be measured.
+    """
+    strictest = float(np.nextafter(ACCEPTS_MIN / max(impostors, 1), 1.0))
+    return min(max(settings.judge_far, strictest), settings.judge_far_max)
 
 
 def _separation(pairs: PersonPairs) -> Separation:
@@ -213,11 +223,13 @@ def _recalls(
 
 
 def _against(
-    changes: tuple[Change, ...], recalls: tuple[PersonRecall, ...], settings: TrainSettings
+    changes: tuple[Change, ...],
+    recalls: tuple[PersonRecall, ...],
+    far: float,
+    settings: TrainSettings,
 ) -> list[str]:
-    name = f"tar_{settings.judge_far:g}"
-    gain = next(change for change in changes if change.measure == name)
-    what = f"the share of genuine pairs accepted at FAR {settings.judge_far:g}"
+    gain = next(change for change in changes if change.measure == f"tar_{far:g}")
+    what = f"the share of genuine pairs accepted at FAR {far:.2g}"
     if gain.difference is None or gain.before is None or gain.after is None:
         return [f"{what} cannot be measured: too few held-out pairs of confirmed tracks"]
     told = f"{what} went from {gain.before:.3f} to {gain.after:.3f}"

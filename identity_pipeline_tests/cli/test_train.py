@@ -1,0 +1,180 @@
+"""`train`, `heads`, `reassign`: from labels to a live head and back, through the real commands."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from identity_pipeline.ledger.store import LedgerStore
+from identity_pipeline.storage.generations import Generations
+from identity_pipeline.storage.heads import HeadStore
+from identity_pipeline.storage.layout import Layout
+from identity_pipeline.storage.profiles import ProfileStore
+from identity_pipeline.storage.tables import TableStore
+from identity_pipeline.storage.training_sessions import TrainingSessions
+from identity_pipeline_tests.curated_library import call
+from identity_pipeline_tests.teaching_library import rides, write_library, write_ride
+
+PEOPLE = 24
+SETTINGS = {
+    "IDENTITY_PIPELINE__TRAIN__BASE_SHARE": "0",
+    "IDENTITY_PIPELINE__TRAIN__EPOCHS": "10",
+    "IDENTITY_PIPELINE__TRAIN__JUDGE_FAR": "0.02",
+    "IDENTITY_PIPELINE__TRAIN__JUDGE_FAR_MAX": "0.05",
+    "IDENTITY_PIPELINE__MODELS__DEVICE": "cpu",
+}
+
+
+@pytest.fixture
+def taught(known_rides: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A library in which everybody has a name."""
+    for name, value in SETTINGS.items():
+        monkeypatch.setenv(name, value)
+    return Path(shutil.copytree(known_rides, tmp_path, symlinks=True, dirs_exist_ok=True))
+
+
+def layout(root: Path) -> Layout:
+    return Layout(root / "data")
+
+
+def test_labels_give_a_live_head_that_moves_the_library_and_can_be_taken_back(
+    taught: Path,
+) -> None:
+    call(taught, "recluster")
+    base = Generations(layout(taught)).current()
+    before = Generations(layout(taught)).read("person_assignments")
+    ledger = layout(taught).ledger.read_bytes()
+    said = call(taught, "train")
+    assert "Training session 1 is complete: 10 epochs." in said
+    assert "is live." in said
+    assert "epoch  10 of 10" in said
+    head_id = HeadStore(layout(taught)).live().head_id
+    assert head_id is not None
+    assert (HeadStore(layout(taught)).folder(head_id) / "head.onnx").is_file()
+
+    # A new ride of a known person, in a light that hides who it is.
+    extra = rides(PEOPLE, each=4)[3]
+    write_ride(taught, TableStore(layout(taught)), extra)
+    shown = call(taught, "reassign", "--use-trained-model", "--dry-run")
+    assert f"In the space of {head_id}" in shown
+    assert f"to person {extra.person}" in shown
+    current = Generations(layout(taught)).current()
+    assert current is not None
+    assert base is not None
+    assert current.space == base.space  # nothing was written yet
+    call(taught, "reassign", "--use-trained-model", "--yes")
+    current = Generations(layout(taught)).current()
+    assert current is not None
+    assert current.space.startswith(f"head@{head_id}")
+    after = Generations(layout(taught)).read("person_assignments")
+    human = before.filter(pl.col("origin") == "human").select("track_key", "person_id")
+    assert human.join(after, on=["track_key", "person_id"], how="anti").height == 0
+    assert layout(taught).ledger.read_bytes() == ledger
+    assert f"{extra.video_id}:1 is person {extra.person} (automatic)" in call(
+        taught, "explain", f"{extra.video_id}:1"
+    )
+    assert call(taught, "find-more", extra.person)
+
+    assert "The recogniser alone is live again" in call(taught, "heads", "rollback")
+    call(taught, "reassign", "--yes")
+    back = Generations(layout(taught)).current()
+    assert back is not None
+    assert back.space == base.space
+    old = before.select("track_key", "state", "person_id", "score")
+    now = Generations(layout(taught)).read("person_assignments").select(old.columns)
+    assert now.filter(pl.col("track_key") != extra.track_key).equals(old)
+    listed = json.loads(call(taught, "heads", "--json"))
+    assert [change["head_id"] for change in listed["changes"]] == [head_id, None]
+
+
+def test_clusters_keep_their_numbers_in_a_new_space(taught: Path) -> None:
+    for ride in rides(PEOPLE + 3)[-9:]:
+        write_ride(taught, TableStore(layout(taught)), ride)
+    call(taught, "recluster")
+    call(taught, "train")
+    call(taught, "reassign", "--yes")
+    first = json.loads(call(taught, "clusters", "--json"))
+    assert first
+    call(taught, "heads", "rollback")
+    call(taught, "reassign", "--yes")
+    rows = json.loads(call(taught, "clusters", "--json"))
+    again = {track: row["cluster_id"] for row in rows for track in row["tracks"]}
+    for row in first:
+        ids = {again[track] for track in row["tracks"] if track in again}
+        assert row["cluster_id"] in ids or not ids
+
+
+def test_too_few_labels_are_refused_with_what_to_label_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IDENTITY_PIPELINE__MODELS__DEVICE", "cpu")
+    write_library(tmp_path, rides(people=6, light=0.2))
+    call(tmp_path, "recluster")
+    said = call(tmp_path, "train", code=1)
+    assert "too little to learn from: 0 of 8 people with 2 confirmed tracks" in said
+    assert "Label next: cluster " in said
+    assert TrainingSessions(layout(tmp_path)).last() is None
+
+
+def test_a_training_that_is_interrupted_keeps_what_it_learned_and_resumes_exactly(
+    taught: Path,
+) -> None:
+    environment = {
+        **os.environ,
+        **SETTINGS,
+        "IDENTITY_PIPELINE__TRAIN__EPOCHS": "40",
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+    }
+    arguments = ["train", "--data", str(taught / "data")]
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-m", "identity_pipeline", *arguments],
+        env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("epoch   3"):
+            process.send_signal(signal.SIGTERM)
+            break
+    _, told = process.communicate()
+    assert process.returncode != 0
+    assert "Training session 1 stopped early, after " in told
+    assert "profile created, +" in told
+    assert ProfileStore(layout(taught)).all()
+    session = TrainingSessions(layout(taught)).last()
+    assert session is not None
+    stopped = HeadStore(layout(taught)).card(str(session.head_id))
+    assert 3 <= stopped.epochs < 40
+    assert not (HeadStore(layout(taught)).folder(stopped.head_id) / "head.onnx").exists()
+    assert HeadStore(layout(taught)).live().head_id is None
+    assert "planned for 40 epochs" in call(taught, "train", "--resume", "--epochs", "5", code=1)
+    said = call(taught, "train", "--resume")
+    assert "Training session 1 is complete: 40 epochs." in said
+    resumed = TrainingSessions(layout(taught)).last()
+    assert resumed is not None
+    assert call(taught, "train", "--resume", code=1)  # nothing is left to resume
+    call(taught, "train", "--epochs", "40")
+    whole = TrainingSessions(layout(taught)).last()
+    assert whole is not None
+    assert whole.number == 2
+    assert whole.head_id == resumed.head_id  # the id is of the weights
+
+
+def test_the_ledger_is_not_read_for_who_is_who_in_machine_assignments(taught: Path) -> None:
+    """What the machine assigned teaches nothing."""
+    extra = rides(PEOPLE, each=4, light=0.1)[3]
+    write_ride(taught, TableStore(layout(taught)), extra)
+    call(taught, "recluster")
+    call(taught, "train")
+    session = TrainingSessions(layout(taught)).last()
+    assert session is not None
+    keys = set(TrainingSessions(layout(taught)).training_set(session)["track_key"])
+    assert extra.track_key not in keys
+    assert keys == set(LedgerStore(layout(taught)).history().state.assigned)
