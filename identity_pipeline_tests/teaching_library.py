@@ -43,19 +43,21 @@ class Ride:
         return f"track:{self.video_id}:1"
 
 
-def rides(people: int = 30, each: int = 3, light: float = 1.6, seed: int = 0) -> list[Ride]:
+def rides(
+    people: int = 30, each: int = 3, light: float = 1.6, seed: int = 0, faces_each: int = FACES
+) -> list[Ride]:
     """Rides of people, each alone; without light the recogniser would hardly ever err."""
     rng = np.random.default_rng(seed)
     who = normalise(rng.normal(size=(people, DIMENSION - LIGHTS)))
     found = []
     for number in range(people):
         for ride in range(each):
-            faces = np.zeros((FACES, DIMENSION))
+            faces = np.zeros((faces_each, DIMENSION))
             faces[:, : DIMENSION - LIGHTS] = who[number]
             direction = normalise(rng.normal(size=(1, LIGHTS)))[0]
             faces[:, DIMENSION - LIGHTS :] = light * direction
             faces += rng.normal(scale=0.35 / np.sqrt(DIMENSION), size=faces.shape)
-            faces[:, DIMENSION - LIGHTS :] += rng.normal(scale=0.3, size=(FACES, LIGHTS))
+            faces[:, DIMENSION - LIGHTS :] += rng.normal(scale=0.3, size=(faces_each, LIGHTS))
             name = f"ride-{number:02d}{ride}"
             video_id = f"{name}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
             found.append(Ride(video_id, f"person-{number:02d}", normalise(faces)))

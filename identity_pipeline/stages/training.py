@@ -255,5 +255,5 @@ def outcome(session: TrainingSession, epochs: int, profiles: ProfileChanges) -> 
     )
     told = [report.message for report in profiles.enriched]
     if not told:
-        told = [f"Profiles: +0 new; {', '.join(profiles.labels) or 'nobody is known yet'}."]
-    return " ".join([how, *told])
+        told = [f"Profiles: +0 new; {', '.join(profiles.labels) or 'nobody has one yet'}."]
+    return "\n".join([how, *told])
