@@ -12,6 +12,7 @@ import click
 from identity_pipeline.cli.curating import echo_json, json_option, now, one_sentence
 from identity_pipeline.cli.index import bar
 from identity_pipeline.cli.options import data_option, merged_settings, open_store, overrides
+from identity_pipeline.core.heads.judgement import Comparison
 from identity_pipeline.core.heads.training_state import Epoch
 from identity_pipeline.stages import judging, training
 from identity_pipeline.stages.training import Trained, TrainingRequest
@@ -36,8 +37,9 @@ def train(
                                               what the live head moves, and then move it
 
     Only tracks that humans confirmed teach. A head goes live only if it accepts surely more genuine
-    pairs at the set false-accept rate (train.judge_far) and no person is found less often; else it
-    is kept, and the reason is told. Profiles are brought up to date in any case.
+    pairs of faces at the set false-accept rate (train.judge_far), no fewer of tracks, and no person
+    is found less often; else it is kept, and the reason is told. Profiles are brought up to date
+    in any case.
     """
     settings = merged_settings(overrides(data, device=device))
     store = open_store(settings)
@@ -96,29 +98,32 @@ def verdict_lines(verdict: judging.Verdict) -> list[str]:
     lines = [verdict.sentence]
     judgement = verdict.judgement
     if judgement is not None:
-        before, after, gain = judgement.before, judgement.after, judgement.gain
-        lines.append(
-            f"  held out      {after.genuine} genuine and {after.impostor} impostor pairs of "
-            f"{after.testable} people"
-        )
-        lines.append(
-            f"  accepted at FAR {judgement.far:.2g}   {_shown(gain.before)} before, "
-            f"{_shown(gain.after)} after, difference {_shown(gain.difference, '+.3f')} "
-            f"(95 % interval {_shown(gain.low, '+.3f')} to {_shown(gain.high, '+.3f')})"
-        )
-        lines.append(f"  ROC-AUC       {_shown(before.auc)} before, {_shown(after.auc)} after")
+        for name, found in (("faces", judgement.faces), ("tracks", judgement.tracks)):
+            lines += _comparison_lines(name, found)
         others = ", ".join(
-            f"{name} {_shown(found.at_far(judgement.far).tar)}"
-            for name, found in judgement.baselines.items()
+            f"{name} {_shown(faces)} and {_shown(tracks)}"
+            for name, (faces, tracks) in judgement.baselines.items()
         )
-        lines.append(f"  baselines     {others}")
+        lines.append(f"  baselines  {others} (faces and tracks)")
     if verdict.contradicted is not None:
         lines.append(
-            f"  contradicts   {len(verdict.contradicted)} human decisions, which all stay in force"
+            f"  against    {len(verdict.contradicted)} human decisions, which all stay in force"
         )
     if verdict.promoted:
         lines.append("See what it moves: identity-pipeline reassign --use-trained-model")
     return lines
+
+
+def _comparison_lines(name: str, found: Comparison) -> list[str]:
+    change = found.accepted
+    return [
+        f"  {name:9}  {found.after.genuine} genuine and {found.after.impostor} impostor held-out "
+        f"pairs of {found.after.testable} people",
+        f"             accepted at FAR {found.far:.2g}: {_shown(change.before)} before, "
+        f"{_shown(change.after)} after, difference {_shown(change.difference, '+.3f')} "
+        f"(95 % interval {_shown(change.low, '+.3f')} to {_shown(change.high, '+.3f')}); "
+        f"ROC-AUC {_shown(found.before.auc)} before, {_shown(found.after.auc)} after",
+    ]
 
 
 def _shown(value: float | None, form: str = ".3f") -> str:

@@ -59,27 +59,28 @@ def describe_verdict(verdict: Verdict) -> dict[str, Any]:
     }
     judgement = verdict.judgement
     if judgement is not None:
-        gain = judgement.gain
-        told |= metadata.numbers(
-            {
-                "far": judgement.far,
-                "accepted_before": gain.before,
-                "accepted_after": gain.after,
-                "difference": gain.difference,
-                "difference_low": gain.low,
-                "difference_high": gain.high,
-                "auc_before": judgement.before.auc,
-                "auc_after": judgement.after.auc,
-                "genuine_pairs": judgement.after.genuine,
-                "impostor_pairs": judgement.after.impostor,
-                **{
-                    f"baseline/{name}": found.at_far(judgement.far).tar
-                    for name, found in judgement.baselines.items()
-                },
-            }
-        )
+        for name, found in (("faces", judgement.faces), ("tracks", judgement.tracks)):
+            change = found.accepted
+            told |= metadata.numbers(
+                {
+                    f"{name}/far": found.far,
+                    f"{name}/accepted_before": change.before,
+                    f"{name}/accepted_after": change.after,
+                    f"{name}/difference": change.difference,
+                    f"{name}/difference_low": change.low,
+                    f"{name}/difference_high": change.high,
+                    f"{name}/auc_before": found.before.auc,
+                    f"{name}/auc_after": found.after.auc,
+                    f"{name}/genuine_pairs": found.after.genuine,
+                    f"{name}/impostor_pairs": found.after.impostor,
+                }
+            )
+        for name, (faces, tracks) in judgement.baselines.items():
+            told |= metadata.numbers(
+                {f"baseline/{name}/faces": faces, f"baseline/{name}/tracks": tracks}
+            )
         told["separation"] = metadata.svg(
-            separation_svg(*judgement.separation), "held-out pairs by cosine"
+            separation_svg(*judgement.tracks.separation), "held-out pairs by cosine"
         )
         told["found_less_often"] = _named(
             f"{one.person_id}: {one.before} of {one.pairs} pairs before, {one.after} after"

@@ -96,26 +96,33 @@ class TrainSettings(Group):
         20240607, "Seed of split, weights and batches.", unit="seed", source="chosen", ge=0
     )
     judge_far: float = tunable(
-        1e-3,
+        1e-2,
         "False-accept rate at which champion and challenger are compared; in a library too small "
         "to count it, the strictest rate that can be counted.",
         unit="share of impostor pairs",
-        source="rendered library of 160 rides: at 1e-2 the recogniser already accepts nine of ten",
+        source="chosen: held-out track pairs of a hundred tracks can be counted there",
         gt=0,
         lt=0.5,
     )
     judge_far_max: float = tunable(
-        1e-2,
+        5e-2,
         "A library in which not even this rate can be counted cannot judge a head.",
         unit="share of impostor pairs",
         source="chosen",
         gt=0,
         lt=0.5,
     )
+    judge_faces_per_track: int = tunable(
+        8,
+        "Faces of each track that judge, evenly spread; fewer where there are many tracks.",
+        unit="faces",
+        source="as match.samples_per_track",
+        ge=1,
+    )
     recall_drop_max: float = tunable(
         0.01,
         "A head by which any person's recall falls by more does not go live.",
-        unit="share of the person's held-out genuine pairs",
+        unit="share of the person's held-out genuine pairs of tracks",
         source="design: one point",
         ge=0,
         le=1,

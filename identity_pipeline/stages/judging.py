@@ -7,14 +7,14 @@ are input, in every space.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from identity_pipeline.core.heads.judgement import Judgement, judge, tracks_of
+from identity_pipeline.core.heads.judgement import Judgement, judge
+from identity_pipeline.core.heads.judging_rows import Apply, judging_rows
 from identity_pipeline.core.heads.shadow import Contradiction, contradictions
 from identity_pipeline.core.heads.training_set import teachers, teaching_arrays
 from identity_pipeline.core.library import template_thresholds
@@ -28,8 +28,6 @@ from identity_pipeline.stages.spaces import LiveSpace
 from identity_pipeline.storage.heads import HeadCard, HeadStore, HeadStoreError
 from identity_pipeline.storage.tables import TableStore
 from identity_pipeline.storage.training_sessions import TrainingSession, TrainingSessions
-
-Apply = Callable[[NDArray[np.floating]], Matrix]
 
 
 @dataclass(frozen=True)
@@ -123,7 +121,7 @@ def compare(
         live = heads.load(champion, card.input_space).apply
         others = {"recogniser": _as_it_is, **others}
     return judge(
-        tracks_of(training_set), live, heads.load(card.head_id).apply, settings.train, others
+        judging_rows(training_set), live, heads.load(card.head_id).apply, settings.train, others
     )
 
 
@@ -151,9 +149,9 @@ def contradicted(
 
 
 def _why(judgement: Judgement) -> str:
-    gain = judgement.gain
+    gain, far = judgement.faces.accepted, judgement.faces.far
     return (
-        f"accepted genuine pairs at FAR {judgement.far:.2g} rose from {gain.before:.3f} to "
+        f"genuine pairs of faces accepted at FAR {far:.2g} rose from {gain.before:.3f} to "
         f"{gain.after:.3f} ({gain.low:+.3f} to {gain.high:+.3f})"
     )
 

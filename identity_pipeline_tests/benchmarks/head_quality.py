@@ -19,7 +19,8 @@ from rich.console import Console
 from rich.table import Table
 
 from identity_pipeline.core.heads.baselines import baselines
-from identity_pipeline.core.heads.judgement import Judgement, Tracks, judge, tracks_of
+from identity_pipeline.core.heads.judgement import Comparison, Judgement, judge
+from identity_pipeline.core.heads.judging_rows import JudgingRows, judging_rows
 from identity_pipeline.core.heads.trainer import HeadTrainer
 from identity_pipeline.core.heads.training_set import (
     HELD_OUT,
@@ -80,12 +81,12 @@ def trained(training_set: pl.DataFrame, settings: TrainSettings) -> tuple[HeadTr
     return trainer, time.perf_counter() - started
 
 
-def judged(training_set: pl.DataFrame, tracks: Tracks, settings: TrainSettings) -> Judgement:
-    """The head of a training set on given tracks, with the baselines."""
+def judged(training_set: pl.DataFrame, rows: JudgingRows, settings: TrainSettings) -> Judgement:
+    """The head of a training set on given rows, with the baselines."""
     trainer, _ = trained(training_set, settings)
     others = baselines(teaching_arrays(teachers(training_set, settings)))
     return judge(
-        tracks,
+        rows,
         lambda vectors: check_unit(vectors, "e_id"),
         trainer.head().apply,
         settings,
@@ -93,36 +94,46 @@ def judged(training_set: pl.DataFrame, tracks: Tracks, settings: TrainSettings) 
     )
 
 
+def shown(value: float | None, form: str = ".3f") -> str:
+    """A number, or a dash."""
+    return "-" if value is None else format(value, form)
+
+
+def gain_of(found: Comparison) -> list[str]:
+    """Before, after, and the difference with its interval."""
+    change = found.accepted
+    return [
+        f"{shown(change.before)} {shown(change.after)}",
+        f"{shown(change.difference, '+.3f')} "
+        f"({shown(change.low, '+.3f')} to {shown(change.high, '+.3f')})",
+    ]
+
+
 def row_of(
     name: str, training_set: pl.DataFrame, found: Judgement, settings: TrainSettings
 ) -> list[str]:
     """One line of the table."""
-    own, gain = teachers(training_set, settings), found.gain
+    own = teachers(training_set, settings)
     harmed = sum(one.drop > settings.recall_drop_max for one in found.recalls)
-
-    def shown(value: float | None, form: str = ".3f") -> str:
-        return "-" if value is None else format(value, form)
-
     return [
         name,
         f"{own['person_id'].n_unique()}/{own['track_key'].n_unique()}/{own.height}",
-        shown(gain.before),
-        shown(gain.after),
-        f"{shown(gain.difference, '+.3f')} "
-        f"({shown(gain.low, '+.3f')} to {shown(gain.high, '+.3f')})",
-        f"{shown(found.before.auc)} {shown(found.after.auc)}",
+        *gain_of(found.faces),
+        *gain_of(found.tracks),
         f"{harmed}/{len(found.recalls)}",
         "yes" if found.promoted else "no",
-        " ".join(shown(b.at_far(found.far).tar) for b in found.baselines.values()),
+        " ".join(f"{shown(faces)}/{shown(tracks)}" for faces, tracks in found.baselines.values()),
     ]
 
 
-def table() -> Table:
+def table(settings: TrainSettings) -> Table:
     """The head of the table."""
-    drawn = Table(title="Held-out pairs of tracks", title_justify="left")
+    drawn = Table(
+        title=f"Held-out genuine pairs accepted at FAR {settings.judge_far:g}", title_justify="left"
+    )
     for column in (
-        "labels", "people/tracks/faces", "TAR", "after", "difference (95 %)", "AUC before, after",
-        "harmed", "live", "whitening lda means",
+        "labels", "people/tracks/faces", "faces", "difference (95 %)", "tracks",
+        "difference (95 %)", "harmed", "live", "whitening lda means (faces/tracks)",
     ):  # fmt: skip
         drawn.add_column(column)
     return drawn
@@ -139,18 +150,14 @@ def main(data: Path, truth: Path | None, rounds: str, sets: tuple[str, ...]) -> 
     store = TableStore(Layout(data))
     people, _ = true_people(store, truth)
     full = labelled(store, people, settings.train)
-    tracks = tracks_of(full)
-    drawn = table()
+    rows, drawn, own = judging_rows(full), table(settings.train), settings.train
     for number in [int(n) for n in rounds.split(",")]:
         part = after_rounds(full, number)
-        drawn.add_row(
-            *row_of(f"{number} rounds", part, judged(part, tracks, settings.train), settings.train)
-        )
-    for name, part in (
-        ("all shuffled", shuffled(full, 1.0, 0)),
-        ("a third wrong", shuffled(full, 0.33, 0)),
-    ):
-        drawn.add_row(*row_of(name, part, judged(part, tracks, settings.train), settings.train))
+        drawn.add_row(*row_of(f"{number} rounds", part, judged(part, rows, own), own))
+    # Whoever shuffles labels shuffles those that judge, too.
+    for name, share in (("all shuffled", 1.0), ("a third wrong", 0.33)):
+        part = shuffled(full, share, 0)
+        drawn.add_row(*row_of(name, part, judged(part, judging_rows(part), own), own))
     console.print(drawn)
 
 

@@ -98,7 +98,7 @@ def test_labels_train_a_head_that_goes_live_and_the_library_follows(
     assert library_stamp(learning.store) != before  # so library_changed asks for a run
     told = metadata_of(result, "head_evaluation")
     assert told["promoted"], told["verdict"]
-    assert told["accepted_after"] > told["accepted_before"]
+    assert told["tracks/accepted_after"] > told["tracks/accepted_before"]
     assert told["separation"].startswith("![held-out pairs by cosine]")
     head = metadata_of(result, "projection_head")
     assert "complete: 5 epochs" in head["message"]

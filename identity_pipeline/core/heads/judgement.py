@@ -1,91 +1,75 @@
 """Champion and challenger: whether a head may go live, by people and videos it never saw.
 
-Both spaces are compared on the same held-out track pairs: at least one side is a held-out person or
-video. A challenger goes live only if the share of genuine pairs accepted at the set false-accept
-rate rises with an interval that excludes zero, and no person's recall falls by more than the
-setting allows. Anything that cannot be measured is a reason against.
+Both spaces are compared on the same held-out pairs: at least one side is a held-out person or
+video. A challenger goes live only if
+
+- of single faces, surely more genuine pairs are accepted at the set false-accept rate: the interval
+  of the difference excludes zero (faces are many, and where a recogniser is weak it shows in them);
+- of tracks, by which the library decides, no fewer are; and
+- no person's share of accepted track pairs falls by more than the setting allows.
+
+Anything that cannot be measured is a reason against.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-import polars as pl
-from numpy.typing import NDArray
 
 from identity_pipeline.core.evaluation.rates import ACCEPTS_MIN
-from identity_pipeline.core.heads.training_set import HELD_OUT
+from identity_pipeline.core.heads.judging_rows import Apply, JudgingRows, Labels
 from identity_pipeline.core.person_pairs import PersonPairs, person_pairs
-from identity_pipeline.core.templates import weighted_direction
-from identity_pipeline.core.vectors import Matrix, to_matrix
+from identity_pipeline.core.vectors import Matrix
 from identity_pipeline.core.verification import (
     Change,
     Verification,
     bootstrap_difference,
     recall_by_person,
-    verification,
     verification_of,
 )
 from identity_pipeline.settings import TrainSettings
 
 SEPARATION_BINS = 40
-Apply = Callable[[NDArray[np.floating]], Matrix]
-WEIGHT_FLOOR = 0.05
-"""Least weight of a face in its track, as `match.template_weight_floor`."""
 
 
 @dataclass(frozen=True)
-class Tracks:
-    """Confirmed tracks as rows.
+class Separation:
+    """Held-out pairs by cosine, in `SEPARATION_BINS` equal bins from -1 to 1."""
+
+    genuine: tuple[int, ...]
+    impostor: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two spaces on the same pairs.
 
     Attributes:
-        keys, person, video: of each.
-        held_out: whether it may judge.
-        faces: (M,) row of each face's track.
-        quality: (M,) of each face.
-        vectors: (M, D) of each face, in the recogniser's space.
+        far: rate of false accepts at which they are compared.
+        before: the champion's space.
+        after: the challenger's.
+        changes: of AUC and of the share accepted at `far`, with intervals.
+        separation: both kinds of pairs by cosine, before and after.
     """
 
-    keys: list[str]
-    person: list[str]
-    video: list[str]
-    held_out: list[bool]
-    faces: NDArray[np.int64]
-    quality: NDArray[np.float64]
-    vectors: Matrix
+    far: float
+    before: Verification
+    after: Verification
+    changes: tuple[Change, ...]
+    separation: tuple[Separation, Separation]
 
-    def in_space(self, apply: Apply) -> Matrix:
-        """(N, K) quality-weighted mean direction of each track's faces in another space."""
-        mapped = apply(self.vectors)
-        rows = [
-            weighted_direction(mapped[own], self.quality[own], WEIGHT_FLOOR)
-            for own in (np.flatnonzero(self.faces == n) for n in range(len(self.keys)))
-        ]
-        return np.stack(rows)
-
-
-def tracks_of(training_set: pl.DataFrame) -> Tracks:
-    """The tracks of the table `training_set`."""
-    ordered = training_set.sort("track_key", "face_id")
-    keys, rows = np.unique(ordered["track_key"].to_numpy(), return_inverse=True)
-    first = ordered.unique("track_key", keep="first", maintain_order=True).sort("track_key")
-    return Tracks(
-        [str(key) for key in keys],
-        first["person_id"].to_list(),
-        first["video_id"].to_list(),
-        (first["split"] == HELD_OUT).to_list(),
-        rows.astype(np.int64),
-        ordered["quality"].cast(pl.Float64).to_numpy(),
-        to_matrix(ordered["e_id"]),
-    )
+    @property
+    def accepted(self) -> Change:
+        """The share of genuine pairs accepted at `far`."""
+        return next(one for one in self.changes if one.measure == f"tar_{self.far:g}")
 
 
 @dataclass(frozen=True)
 class PersonRecall:
-    """One person's genuine pairs that are accepted, before and after."""
+    """One person's genuine track pairs that are accepted, before and after."""
 
     person_id: str
     pairs: int
@@ -99,43 +83,24 @@ class PersonRecall:
 
 
 @dataclass(frozen=True)
-class Separation:
-    """Held-out pairs by cosine, in `SEPARATION_BINS` equal bins from -1 to 1."""
-
-    genuine: tuple[int, ...]
-    impostor: tuple[int, ...]
-
-
-@dataclass(frozen=True)
 class Judgement:
     """What came of a comparison.
 
     Attributes:
         promoted: whether the challenger may go live.
         reasons: why not; empty when it may.
-        far: the rate at which both are compared.
-        before: the champion's space on the held-out pairs.
-        after: the challenger's.
-        changes: with intervals.
-        recalls: of each person with a held-out pair, the largest loss first.
-        separation: both kinds of pairs by cosine, before and after.
-        baselines: other maps on the same pairs, for comparison.
+        faces: single faces compared.
+        tracks: tracks compared.
+        recalls: of each person with a held-out pair of tracks, the largest loss first.
+        baselines: share of genuine pairs of faces and of tracks that other maps accept.
     """
 
     promoted: bool
     reasons: tuple[str, ...]
-    far: float
-    before: Verification
-    after: Verification
-    changes: tuple[Change, ...]
+    faces: Comparison
+    tracks: Comparison
     recalls: tuple[PersonRecall, ...]
-    separation: tuple[Separation, Separation]
-    baselines: Mapping[str, Verification]
-
-    @property
-    def gain(self) -> Change:
-        """The measure that decides."""
-        return next(one for one in self.changes if one.measure == f"tar_{self.far:g}")
+    baselines: Mapping[str, tuple[float | None, float | None]]
 
     def as_json(self) -> dict[str, Any]:
         """For machines."""
@@ -143,48 +108,53 @@ class Judgement:
 
 
 def judge(
-    tracks: Tracks,
+    rows: JudgingRows,
     champion: Apply,
     challenger: Apply,
     settings: TrainSettings,
     others: Mapping[str, Apply] | None = None,
 ) -> Judgement:
-    """Compares two spaces on held-out pairs of tracks.
+    """Compares two spaces on held-out pairs.
 
     Args:
-        tracks: all confirmed tracks, with what is held out.
+        rows: all confirmed tracks, with what is held out.
         champion: from the recogniser's vectors to the space that is live.
         challenger: to the new one.
-        settings: the rate and what a person may lose.
+        settings: the rates and what a person may lose.
         others: baselines by name.
 
     Raises:
         NotUnitNormError: a space gives vectors that are not of unit length.
     """
-    rows = {"person": tracks.person, "video": tracks.video, "judging": tracks.held_out}
-    old, new = tracks.in_space(champion), tracks.in_space(challenger)
-    pairs = [person_pairs(space, **rows) for space in (old, new)]
+    chosen = rows.some_faces(settings.judge_faces_per_track)
+    of_faces = rows.tracks.of(rows.owner[chosen])
+
+    def spaces(apply: Apply) -> tuple[Matrix, Matrix]:
+        return apply(rows.vectors[chosen]), rows.in_space(apply)
+
+    (old_faces, old), (new_faces, new) = spaces(champion), spaces(challenger)
+    faces = compare(old_faces, new_faces, of_faces, settings)
+    tracks = compare(old, new, rows.tracks, settings)
+    recalls = _recalls(old, new, tracks, rows.tracks)
+    measured = {}
+    for name, apply in (others or {}).items():
+        other_faces, other = spaces(apply)
+        measured[name] = (
+            _accepted(other_faces, of_faces, faces.far),
+            _accepted(other, rows.tracks, tracks.far),
+        )
+    reasons = (*_no_gain(faces), *_lost(tracks), *_harmed(recalls, settings))
+    return Judgement(not reasons, reasons, faces, tracks, recalls, measured)
+
+
+def compare(old: Matrix, new: Matrix, labels: Labels, settings: TrainSettings) -> Comparison:
+    """Two spaces of the same rows, at the set rate or the strictest that can be counted."""
+    pairs = [person_pairs(space, **vars(labels)) for space in (old, new)]
     far = countable_far(int((~pairs[0].genuine).sum()), settings)
-    fars = (far,)
-    before, after = (verification_of(own, fars) for own in pairs)
-    changes = bootstrap_difference(old, new, fars=fars, seed=settings.seed, **rows)
-    recalls = _recalls(old, new, before, after, rows, far)
-    measured = {
-        name: verification(tracks.in_space(apply), fars=fars, **rows)
-        for name, apply in (others or {}).items()
-    }
-    reasons = tuple(_against(changes, recalls, far, settings))
-    return Judgement(
-        promoted=not reasons,
-        reasons=reasons,
-        far=far,
-        before=before,
-        after=after,
-        changes=changes,
-        recalls=recalls,
-        separation=(_separation(pairs[0]), _separation(pairs[1])),
-        baselines=measured,
-    )
+    before, after = (verification_of(own, (far,)) for own in pairs)
+    changes = bootstrap_difference(old, new, fars=(far,), seed=settings.seed, **vars(labels))
+    separation = (_separation(pairs[0]), _separation(pairs[1]))
+    return Comparison(far, before, after, changes, separation)
 
 
 def countable_far(impostors: int, settings: TrainSettings) -> float:
@@ -194,6 +164,10 @@ def countable_far(impostors: int, settings: TrainSettings) -> float:
     """
     strictest = float(np.nextafter(ACCEPTS_MIN / max(impostors, 1), 1.0))
     return min(max(settings.judge_far, strictest), settings.judge_far_max)
+
+
+def _accepted(space: Matrix, labels: Labels, far: float) -> float | None:
+    return verification_of(person_pairs(space, **vars(labels)), (far,)).at_far(far).tar
 
 
 def _separation(pairs: PersonPairs) -> Separation:
@@ -206,46 +180,51 @@ def _separation(pairs: PersonPairs) -> Separation:
 
 
 def _recalls(
-    old: Matrix,
-    new: Matrix,
-    before: Verification,
-    after: Verification,
-    rows: Mapping[str, Any],
-    far: float,
+    old: Matrix, new: Matrix, tracks: Comparison, labels: Labels
 ) -> tuple[PersonRecall, ...]:
-    limits = before.at_far(far).threshold, after.at_far(far).threshold
+    limits = [one.at_far(tracks.far).threshold for one in (tracks.before, tracks.after)]
     if limits[0] is None or limits[1] is None:
         return ()
-    was = recall_by_person(old, threshold=limits[0], **rows)
-    now = recall_by_person(new, threshold=limits[1], **rows)
+    was = recall_by_person(old, threshold=limits[0], **vars(labels))
+    now = recall_by_person(new, threshold=limits[1], **vars(labels))
     recalls = [PersonRecall(p, was[p].pairs, was[p].accepted, now[p].accepted) for p in was]
     return tuple(sorted(recalls, key=lambda one: (-one.drop, one.person_id)))
 
 
-def _against(
-    changes: tuple[Change, ...],
-    recalls: tuple[PersonRecall, ...],
-    far: float,
-    settings: TrainSettings,
-) -> list[str]:
-    gain = next(change for change in changes if change.measure == f"tar_{far:g}")
-    what = f"the share of genuine pairs accepted at FAR {far:.2g}"
-    if gain.difference is None or gain.before is None or gain.after is None:
-        return [f"{what} cannot be measured: too few held-out pairs of confirmed tracks"]
+def _no_gain(faces: Comparison) -> list[str]:
+    """Why single faces show no sure gain; empty when they do."""
+    gain = faces.accepted
+    what = f"genuine pairs of faces accepted at FAR {faces.far:.2g}"
+    if gain.difference is None:
+        return [f"{what} cannot be measured: there are too few held-out pairs"]
     told = f"{what} went from {gain.before:.3f} to {gain.after:.3f}"
     if gain.low is None or gain.high is None:
         return [f"{told}, and there are too few people for an interval"]
-    reasons = []
-    if gain.low <= 0:
-        reasons.append(
-            f"{told} (difference {gain.difference:+.3f}, 95 % interval {gain.low:+.3f} to "
-            f"{gain.high:+.3f}), which is no sure gain"
-        )
+    if gain.low > 0:
+        return []
+    between = f"95 % interval {gain.low:+.3f} to {gain.high:+.3f}"
+    return [f"{told} (difference {gain.difference:+.3f}, {between}), which is no sure gain"]
+
+
+def _lost(tracks: Comparison) -> list[str]:
+    """Why tracks are recognised worse; empty when they are not."""
+    change = tracks.accepted
+    what = f"genuine pairs of tracks accepted at FAR {tracks.far:.2g}"
+    if change.difference is None:
+        return [f"{what} cannot be measured: there are too few held-out pairs"]
+    if change.difference >= 0:
+        return []
+    return [f"{what} fell from {change.before:.3f} to {change.after:.3f}"]
+
+
+def _harmed(recalls: tuple[PersonRecall, ...], settings: TrainSettings) -> list[str]:
+    """Who would be found less often, in words; empty when nobody is."""
     harmed = [one for one in recalls if one.drop > settings.recall_drop_max]
-    if harmed:
-        worst = harmed[0]
-        reasons.append(
-            f"{len(harmed)} of {len(recalls)} people would be found less often, most of all "
-            f"{worst.person_id} ({worst.before} of {worst.pairs} pairs before, {worst.after} after)"
-        )
-    return reasons
+    if not harmed:
+        return []
+    worst = harmed[0]
+    return [
+        f"{len(harmed)} of {len(recalls)} people would be found less often, most of all "
+        f"{worst.person_id} ({worst.before} of {worst.pairs} pairs of tracks before, "
+        f"{worst.after} after)"
+    ]
