@@ -19,8 +19,8 @@ from rich.console import Console
 from rich.table import Table
 
 from identity_pipeline.core.heads.baselines import baselines
-from identity_pipeline.core.heads.judgement import Comparison, Judgement, judge
-from identity_pipeline.core.heads.judging_rows import JudgingRows, judging_rows
+from identity_pipeline.core.heads.judgement import Comparison, Judgement, compare, judge
+from identity_pipeline.core.heads.judging_rows import JudgingRows, Labels, judging_rows
 from identity_pipeline.core.heads.trainer import HeadTrainer
 from identity_pipeline.core.heads.training_set import (
     HELD_OUT,
@@ -39,7 +39,7 @@ from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.tables import TableStore
 
 PEOPLE_PER_ROUND = 10
-console = Console(width=130)
+console = Console(width=170)
 
 
 def labelled(store: TableStore, truth: Mapping[str, str], settings: TrainSettings) -> pl.DataFrame:
@@ -139,6 +139,47 @@ def table(settings: TrainSettings) -> Table:
     return drawn
 
 
+SLICES = {
+    "profile (|yaw| of 30 and more)": pl.col("yaw").abs() >= 30,
+    "frontal (|yaw| below 15)": pl.col("yaw").abs() < 15,
+    "dark or overexposed": pl.col("lighting_bin").is_in(["dark", "overexposed"]),
+    "partly covered or more": pl.col("occlusion_bin").is_in(["partial", "heavy"]),
+    "normal light, uncovered": (pl.col("lighting_bin") == "normal")
+    & (pl.col("occlusion_bin") == "none"),
+}
+"""Faces by what makes recognition hard, as the pipeline itself measured it."""
+
+
+def slices(
+    store: TableStore, full: pl.DataFrame, part: pl.DataFrame, settings: TrainSettings
+) -> Table:
+    """Pairs with a held-out face of each slice, before and after the head of a training set."""
+    rows = judging_rows(full)
+    chosen = rows.some_faces(settings.judge_faces_per_track)
+    seen = full.sort("track_key", "face_id")[chosen.tolist()].select("video_id", "face_id")
+    looks = pl.concat(
+        store.read("face_buckets", video).select("face_id", "lighting_bin", "occlusion_bin").join(
+            store.read("face_landmarks", video).select("face_id", "yaw"), on="face_id"
+        ).with_columns(video_id=pl.lit(video))
+        for video in sorted(set(seen["video_id"]))
+    )  # fmt: skip
+    seen = seen.join(looks, on=["video_id", "face_id"], how="left", maintain_order="left")
+    head = trained(part, settings)[0].head()
+    old, labels = rows.vectors[chosen], rows.tracks.of(rows.owner[chosen])
+    drawn = Table(title="Held-out faces by what makes them hard", title_justify="left")
+    for column in ("slice", "genuine pairs", "before, after", "difference (95 %)"):
+        drawn.add_column(column)
+    for name, condition in SLICES.items():
+        inside = seen.select(condition.fill_null(value=False)).to_series().to_list()
+        own = Labels(
+            labels.person, labels.video,
+            [held and face for held, face in zip(labels.judging, inside, strict=True)],
+        )  # fmt: skip
+        found = compare(old, head.apply(old), own, settings)
+        drawn.add_row(name, f"{found.after.genuine}", *gain_of(found))
+    return drawn
+
+
 @click.command()
 @click.argument("data", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--truth", type=click.Path(exists=True, file_okay=False, path_type=Path))
@@ -159,6 +200,7 @@ def main(data: Path, truth: Path | None, rounds: str, sets: tuple[str, ...]) -> 
         part = shuffled(full, share, 0)
         drawn.add_row(*row_of(name, part, judged(part, judging_rows(part), own), own))
     console.print(drawn)
+    console.print(slices(store, full, full, own))
 
 
 if __name__ == "__main__":
