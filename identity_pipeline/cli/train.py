@@ -9,10 +9,17 @@ from types import FrameType
 
 import click
 
-from identity_pipeline.cli.curating import echo_json, json_option, now, one_sentence
+from identity_pipeline.cli.curating import (
+    echo_json,
+    json_option,
+    now,
+    one_sentence,
+    short_track,
+)
 from identity_pipeline.cli.index import bar
 from identity_pipeline.cli.options import data_option, merged_settings, open_store, overrides
 from identity_pipeline.core.heads.judgement import Comparison
+from identity_pipeline.core.heads.label_audit import DoubtfulLabel
 from identity_pipeline.core.heads.training_state import Epoch
 from identity_pipeline.stages import judging, training
 from identity_pipeline.stages.training import Trained, TrainingRequest
@@ -105,6 +112,11 @@ def verdict_lines(verdict: judging.Verdict) -> list[str]:
             for name, (faces, tracks) in judgement.baselines.items()
         )
         lines.append(f"  baselines  {others} (faces and tracks)")
+        audit = judgement.audit
+        lines.append(
+            f"  doubtful   {len(audit.doubtful)} of {audit.tracks} confirmed tracks look more like "
+            "somebody else" + "".join(f"; {_doubt(one)}" for one in audit.doubtful[:3])
+        )
     if verdict.contradicted is not None:
         lines.append(
             f"  against    {len(verdict.contradicted)} human decisions, which all stay in force"
@@ -124,6 +136,10 @@ def _comparison_lines(name: str, found: Comparison) -> list[str]:
         f"(95 % interval {_shown(change.low, '+.3f')} to {_shown(change.high, '+.3f')}); "
         f"ROC-AUC {_shown(found.before.auc)} before, {_shown(found.after.auc)} after",
     ]
+
+
+def _doubt(label: DoubtfulLabel) -> str:
+    return f"{short_track(label.track_key)} like {short_track(label.nearest)} (+{label.lead:.2f})"
 
 
 def _shown(value: float | None, form: str = ".3f") -> str:

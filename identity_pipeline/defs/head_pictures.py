@@ -82,6 +82,10 @@ def describe_verdict(verdict: Verdict) -> dict[str, Any]:
         told["separation"] = metadata.svg(
             separation_svg(*judgement.tracks.separation), "held-out pairs by cosine"
         )
+        told["doubtful_labels"] = _named(
+            f"{one.track_key}: {one.person_id}, but {one.lead:.3f} nearer to {one.nearest}"
+            for one in judgement.audit.doubtful
+        )
         told["found_less_often"] = _named(
             f"{one.person_id}: {one.before} of {one.pairs} pairs before, {one.after} after"
             for one in judgement.recalls

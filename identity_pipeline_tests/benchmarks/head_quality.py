@@ -121,6 +121,7 @@ def row_of(
         *gain_of(found.faces),
         *gain_of(found.tracks),
         f"{harmed}/{len(found.recalls)}",
+        f"{len(found.audit.doubtful)}/{found.audit.tracks}",
         "yes" if found.promoted else "no",
         " ".join(f"{shown(faces)}/{shown(tracks)}" for faces, tracks in found.baselines.values()),
     ]
@@ -133,7 +134,7 @@ def table(settings: TrainSettings) -> Table:
     )
     for column in (
         "labels", "people/tracks/faces", "faces", "difference (95 %)", "tracks",
-        "difference (95 %)", "harmed", "live", "whitening lda means (faces/tracks)",
+        "difference (95 %)", "harmed", "doubtful", "live", "whitening lda means (faces/tracks)",
     ):  # fmt: skip
         drawn.add_column(column)
     return drawn

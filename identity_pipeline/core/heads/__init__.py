@@ -2,6 +2,7 @@
 
 Belongs here: which faces teach (`training_set`), what a head is (`projection`), the network and its
 training (`network`, `batches`, `losses`, `trainer`, `training_state`), what it is compared with
-(`baselines`), whether it may go live (`judgement`, `shadow`), and when to train (`retraining`).
+(`baselines`), whether it may go live (`judgement` of `judging_rows`, `label_audit`, `shadow`), and
+when to train (`retraining`).
 Does not belong here: files, ONNX, the ledger, Dagster.
 """

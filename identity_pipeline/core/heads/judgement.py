@@ -5,7 +5,8 @@ video. A challenger goes live only if
 
 - of single faces, surely more genuine pairs are accepted at the set false-accept rate: the interval
   of the difference excludes zero (faces are many, and where a recogniser is weak it shows in them);
-- of tracks, by which the library decides, no fewer are; and
+- of tracks, by which the library decides, no fewer are;
+- few of the confirmed tracks are doubtful (`label_audit`): wrong names neither teach nor judge; and
 - no person's share of accepted track pairs falls by more than the setting allows.
 
 Anything that cannot be measured is a reason against.
@@ -21,6 +22,7 @@ import numpy as np
 
 from identity_pipeline.core.evaluation.rates import ACCEPTS_MIN
 from identity_pipeline.core.heads.judging_rows import Apply, JudgingRows, Labels
+from identity_pipeline.core.heads.label_audit import LabelAudit, audit_labels
 from identity_pipeline.core.person_pairs import PersonPairs, person_pairs
 from identity_pipeline.core.vectors import Matrix
 from identity_pipeline.core.verification import (
@@ -92,6 +94,7 @@ class Judgement:
         faces: single faces compared.
         tracks: tracks compared.
         recalls: of each person with a held-out pair of tracks, the largest loss first.
+        audit: confirmed tracks that both spaces speak against.
         baselines: share of genuine pairs of faces and of tracks that other maps accept.
     """
 
@@ -100,6 +103,7 @@ class Judgement:
     faces: Comparison
     tracks: Comparison
     recalls: tuple[PersonRecall, ...]
+    audit: LabelAudit
     baselines: Mapping[str, tuple[float | None, float | None]]
 
     def as_json(self) -> dict[str, Any]:
@@ -143,8 +147,14 @@ def judge(
             _accepted(other_faces, of_faces, faces.far),
             _accepted(other, rows.tracks, tracks.far),
         )
-    reasons = (*_no_gain(faces), *_lost(tracks), *_harmed(recalls, settings))
-    return Judgement(not reasons, reasons, faces, tracks, recalls, measured)
+    audit = audit_labels(rows, (old, new), settings.doubtful_lead)
+    reasons = (
+        *_no_gain(faces),
+        *_lost(tracks),
+        *_harmed(recalls, settings),
+        *_doubtful(audit, settings),
+    )
+    return Judgement(not reasons, reasons, faces, tracks, recalls, audit, measured)
 
 
 def compare(old: Matrix, new: Matrix, labels: Labels, settings: TrainSettings) -> Comparison:
@@ -227,4 +237,15 @@ def _harmed(recalls: tuple[PersonRecall, ...], settings: TrainSettings) -> list[
         f"{len(harmed)} of {len(recalls)} people would be found less often, most of all "
         f"{worst.person_id} ({worst.before} of {worst.pairs} pairs of tracks before, "
         f"{worst.after} after)"
+    ]
+
+
+def _doubtful(audit: LabelAudit, settings: TrainSettings) -> list[str]:
+    """Why the labels cannot be trusted; empty when they can."""
+    if audit.share <= settings.doubtful_share_max:
+        return []
+    named = ", ".join(one.track_key.removeprefix("track:") for one in audit.doubtful[:3])
+    return [
+        f"{len(audit.doubtful)} of {audit.tracks} confirmed tracks look much more like somebody "
+        f"else, so names may be mixed up; look at {named} first"
     ]

@@ -45,12 +45,14 @@ class JudgingRows:
     """Confirmed tracks with their faces.
 
     Attributes:
-        tracks: labels of N tracks, in the order of their keys.
+        keys: of N tracks, ascending.
+        tracks: their labels.
         owner: (M,) track of each face.
         quality: (M,) of each face.
         vectors: (M, D) of each face, in the recogniser's space.
     """
 
+    keys: tuple[str, ...]
     tracks: Labels
     owner: NDArray[np.int64]
     quality: NDArray[np.float64]
@@ -76,9 +78,10 @@ class JudgingRows:
 def judging_rows(training_set: pl.DataFrame) -> JudgingRows:
     """The rows of the table `training_set`."""
     ordered = training_set.sort("track_key", "face_id")
-    _, owner = np.unique(ordered["track_key"].to_numpy(), return_inverse=True)
+    keys, owner = np.unique(ordered["track_key"].to_numpy(), return_inverse=True)
     first = ordered.unique("track_key", keep="first", maintain_order=True)
     return JudgingRows(
+        tuple(str(key) for key in keys),
         Labels(
             first["person_id"].to_list(),
             first["video_id"].to_list(),

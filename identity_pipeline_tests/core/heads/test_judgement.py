@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -103,6 +105,27 @@ def test_a_gain_for_all_but_one_person_is_refused_and_the_person_is_named() -> N
     assert verdict.recalls[0].person_id == victim
     assert verdict.recalls[0].after == 0
     assert any(f"most of all {victim}" in reason for reason in verdict.reasons)
+
+
+def test_mixed_up_names_are_noticed_and_named_though_a_head_would_gain() -> None:
+    found = rides(light=0.4)
+    swapped = dict(zip(range(0, 24, 3), range(30, 54, 3), strict=True))
+    mixed = list(found)
+    for a, b in swapped.items():
+        mixed[a], mixed[b] = (
+            replace(found[a], person=found[b].person),
+            replace(found[b], person=found[a].person),
+        )
+    verdict = judged(mixed)
+    wrong = {found[n].track_key for pair in swapped.items() for n in pair}
+    assert not verdict.promoted
+    noticed = {one.track_key for one in verdict.audit.doubtful}
+    assert len(noticed & wrong) >= len(wrong) / 2  # a head may have learned some by heart
+    assert verdict.audit.doubtful[0].track_key in wrong
+    assert any("names may be mixed up" in reason for reason in verdict.reasons)
+    clean = judged(found).audit
+    assert clean.share <= SETTINGS.doubtful_share_max
+    assert clean.tracks == len(found)
 
 
 def test_without_held_out_pairs_nothing_is_promoted() -> None:
