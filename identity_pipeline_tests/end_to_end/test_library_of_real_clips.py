@@ -9,11 +9,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from identity_pipeline.stages.library_stats import true_people
 from identity_pipeline.storage.generations import Generations
 from identity_pipeline_tests.library import VideoLibrary
-
-SOLO = {"solo_d10": "d10", "solo_d18": "d18", "solo_d19": "d19"}
+from identity_pipeline_tests.real_clips import people
 
 
 @pytest.fixture(scope="module")
@@ -22,21 +20,10 @@ def assignments(real_library: VideoLibrary) -> pl.DataFrame:
     return Generations(real_library.store.layout).read("person_assignments")
 
 
-def people(library: VideoLibrary, real: Path, assignments: pl.DataFrame) -> dict[str, str]:
-    """Who each track is; clips of one person have no truth file, their name says it."""
-    known, faults = true_people(library.store, real / "videos")
-    assert not faults
-    known = {key: name.removesuffix(".mp4") for key, name in known.items()}
-    for key, video in assignments.select("track_key", "video_id").iter_rows():
-        name = next((name for stem, name in SOLO.items() if video.startswith(stem)), None)
-        known |= {key: name} if name else {}
-    return known
-
-
 def test_riders_of_several_clips_are_one_cluster_and_all_others_are_apart(
     real_library: VideoLibrary, real: Path, assignments: pl.DataFrame
 ) -> None:
-    who = people(real_library, real, assignments)
+    who = people(real_library.store, real, assignments)
     rows = {row["track_key"]: row for row in assignments.iter_rows(named=True)}
     assert set(rows) <= set(who), "every rider's track has a true person"
     for a, b in combinations(sorted(rows), 2):
