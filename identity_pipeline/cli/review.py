@@ -35,6 +35,7 @@ from identity_pipeline.stages.targets import find_person, find_suggestion
 from identity_pipeline.storage.generations import Generations
 from identity_pipeline.storage.tables import TableStore
 
+NAMED = 10
 NOT_YET = "Nothing was grouped yet; run `identity-pipeline recluster` first."
 
 
@@ -307,7 +308,8 @@ def tell_changes(done: Recomputed, changes: LibraryChanges, dry_run: bool) -> No
 
 def _tell_clusters(one: str, several: str, numbers: tuple[int, ...]) -> None:
     if numbers:
-        names = ", ".join(f"unknown_cluster_{n}" for n in numbers)
+        names = ", ".join(f"unknown_cluster_{n}" for n in numbers[:NAMED])
+        names += f" and {len(numbers) - NAMED} more" if len(numbers) > NAMED else ""
         verb = one if len(numbers) == 1 else several
         click.echo(f"{counted(len(numbers), 'cluster')} {verb}: {names}")
 

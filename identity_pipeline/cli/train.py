@@ -61,7 +61,7 @@ def train(
             if not as_json:
                 click.echo(
                     f"epoch {epoch.number:3d} of {planned}  loss {epoch.loss:.4f}  "
-                    f"{epoch.active:5.1%} of the pairs within the margin"
+                    f"{epoch.active:5.1%} not right by the margin yet"
                 )
 
         with _terminated_as_interrupted():

@@ -88,7 +88,7 @@ def projection_head(
     def told(epoch: Epoch, planned: int) -> None:
         context.log.info(
             f"epoch {epoch.number} of {planned}: loss {epoch.loss:.4f}, "
-            f"{epoch.active:.1%} of the pairs within the margin"
+            f"{epoch.active:.1%} not right by the margin yet"
         )
 
     def when_stopped(trained: Trained) -> None:
