@@ -290,12 +290,12 @@ def tell_changes(done: Recomputed, changes: LibraryChanges, dry_run: bool) -> No
     if done.reused:
         click.echo("Nothing has changed since the last time; the library is up to date.")
         return
-    if dry_run:
+    if dry_run and changes.moves:
         click.echo("Dry run, nothing is written. These would move:")
     for move in changes.moves:
         click.echo(str(move))
     if not changes.moves:
-        click.echo("No track moved.")
+        click.echo("No track would move." if dry_run else "No track moved.")
     _tell_clusters("appears", "appear", changes.new_clusters)
     _tell_clusters("is gone", "are gone", changes.retired_clusters)
     if changes.suggested:
