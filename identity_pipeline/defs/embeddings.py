@@ -10,6 +10,7 @@ from identity_pipeline.defs.progress import ProgressReporters
 from identity_pipeline.defs.steps import Step, video_table
 from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.settings import Settings
+from identity_pipeline.storage.chunks import ChunkStore
 from identity_pipeline.storage.crop_archive import CropArchive
 from identity_pipeline.storage.tables import TableStore
 
@@ -28,10 +29,10 @@ def face_embeddings(
     """`e_id` of every usable face, and of every n-th face of each tracklet as a witness."""
     from identity_pipeline.stages.observe import embed_faces, faces_to_embed
 
-    def compute() -> pl.DataFrame:
+    def compute(chunks: ChunkStore) -> pl.DataFrame:
         wanted = faces_to_embed(face_detections, face_quality, settings.quality.witness_every)
         reporter = progress.reporter(context)
-        return embed_faces(wanted, face_crops, models.face_pack, settings, reporter)
+        return embed_faces(wanted, face_crops, models.face_pack, settings, reporter, chunks)
 
     def describe(table: pl.DataFrame) -> dict[str, object]:
         witnesses = (table["because"] == "witness").sum()
@@ -45,7 +46,7 @@ def face_embeddings(
         )
 
     step = Step(context, store, settings, ("quality.witness_every",), models, runs=("face_pack",))
-    return step.table(compute, describe)
+    return step.chunked(compute, describe, "models.recognition_batch")
 
 
 @video_table(OBSERVE, {"torch", "huggingface"}, code_version="1", pool=GPU)
@@ -71,9 +72,10 @@ def vision_embeddings(
         ride_video, face_detections, face_quality, face_landmarks, identity_stability, face_buckets
     )
 
-    def compute() -> pl.DataFrame:
+    def compute(chunks: ChunkStore) -> pl.DataFrame:
         wanted = faces_to_see(observed, settings)
-        return embed_views(wanted, face_crops, models.vision, settings, progress.reporter(context))
+        reporter = progress.reporter(context)
+        return embed_views(wanted, face_crops, models.vision, settings, reporter, chunks)
 
     def describe(table: pl.DataFrame) -> dict[str, object]:
         return metadata.numbers(
@@ -93,4 +95,4 @@ def vision_embeddings(
         "crops.body_heights",
     )
     step = Step(context, store, settings, uses, models, runs=("vision",))
-    return step.table(compute, describe)
+    return step.chunked(compute, describe, "models.vision_batch")

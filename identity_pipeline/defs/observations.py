@@ -11,6 +11,7 @@ from identity_pipeline.defs.progress import ProgressReporters
 from identity_pipeline.defs.steps import Step, video_table
 from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.settings import Settings
+from identity_pipeline.storage.chunks import ChunkStore
 from identity_pipeline.storage.crop_archive import CropArchive
 from identity_pipeline.storage.tables import TableStore
 
@@ -31,12 +32,12 @@ def face_landmarks(
     """Landmarks, head pose, eyes, mouth, smile and occlusion of the riders' usable faces."""
     from identity_pipeline.stages.observe import observe_landmarks, smoothed_boxes
 
-    def compute() -> pl.DataFrame:
+    def compute(chunks: ChunkStore) -> pl.DataFrame:
         boxes = smoothed_boxes(rider_faces(face_tracks, riders), face_detections, settings)
         usable = boxes.join(face_quality.filter("loose").select("face_id"), on="face_id")
         reporter = progress.reporter(context)
         pack = models.face_pack
-        return observe_landmarks(usable, face_crops, pack, face_quality, settings, reporter)
+        return observe_landmarks(usable, face_crops, pack, face_quality, settings, reporter, chunks)
 
     uses = (
         "buckets.expression_yaw_max",
@@ -45,7 +46,11 @@ def face_landmarks(
         "crops.ema_gap_s",
     )
     step = Step(context, store, settings, uses, models, runs=("face_pack",))
-    return step.table(compute, lambda table: pictures.describe_landmarks(table, face_crops))
+    return step.chunked(
+        compute,
+        lambda table: pictures.describe_landmarks(table, face_crops),
+        "models.recognition_batch",
+    )
 
 
 @video_table(OBSERVE, {"numpy"}, code_version="1")
