@@ -3,12 +3,13 @@
 import dagster as dg
 import polars as pl
 
-from identity_pipeline.defs import metadata
+from identity_pipeline.defs import metadata, uses
 from identity_pipeline.defs.faces import OBSERVE
 from identity_pipeline.defs.pools import GPU
 from identity_pipeline.defs.progress import ProgressReporters
 from identity_pipeline.defs.steps import Step, video_table
 from identity_pipeline.models.hub import ModelHub
+from identity_pipeline.schemas import empty
 from identity_pipeline.settings import Settings
 from identity_pipeline.storage.chunks import ChunkStore
 from identity_pipeline.storage.crop_archive import CropArchive
@@ -45,7 +46,7 @@ def face_embeddings(
             }
         )
 
-    step = Step(context, store, settings, ("quality.witness_every",), models, runs=("face_pack",))
+    step = Step(context, store, settings, uses.FACE_EMBEDDINGS, models, runs=("face_pack",))
     return step.chunked(compute, describe, "models.recognition_batch")
 
 
@@ -58,7 +59,6 @@ def vision_embeddings(
     face_quality: pl.DataFrame,
     face_landmarks: pl.DataFrame,
     identity_stability: pl.DataFrame,
-    face_buckets: pl.DataFrame,
     store: dg.ResourceParam[TableStore],
     settings: dg.ResourceParam[Settings],
     models: dg.ResourceParam[ModelHub],
@@ -68,8 +68,10 @@ def vision_embeddings(
     from identity_pipeline.stages.curate import Observations, faces_to_see
     from identity_pipeline.stages.observe import embed_views
 
+    # Which bucket a face falls into says nothing of whether it is worth seeing.
+    unsorted = empty("face_buckets")
     observed = Observations(
-        ride_video, face_detections, face_quality, face_landmarks, identity_stability, face_buckets
+        ride_video, face_detections, face_quality, face_landmarks, identity_stability, unsorted
     )
 
     def compute(chunks: ChunkStore) -> pl.DataFrame:
@@ -86,13 +88,5 @@ def vision_embeddings(
             }
         )
 
-    uses = (
-        "quality",
-        "export.crop_expand",
-        "export.crop_expand_min",
-        "crops.face_expand",
-        "crops.body_widths",
-        "crops.body_heights",
-    )
-    step = Step(context, store, settings, uses, models, runs=("vision",))
+    step = Step(context, store, settings, uses.VISION_EMBEDDINGS, models, runs=("vision",))
     return step.chunked(compute, describe, "models.vision_batch")

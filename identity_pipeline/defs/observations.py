@@ -4,7 +4,7 @@ import dagster as dg
 import polars as pl
 
 from identity_pipeline.core.riders import rider_faces
-from identity_pipeline.defs import pictures
+from identity_pipeline.defs import pictures, uses
 from identity_pipeline.defs.faces import OBSERVE
 from identity_pipeline.defs.pools import GPU
 from identity_pipeline.defs.progress import ProgressReporters
@@ -39,13 +39,7 @@ def face_landmarks(
         pack = models.face_pack
         return observe_landmarks(usable, face_crops, pack, face_quality, settings, reporter, chunks)
 
-    uses = (
-        "buckets.expression_yaw_max",
-        "buckets.neutral_min_faces",
-        "crops.ema_alpha",
-        "crops.ema_gap_s",
-    )
-    step = Step(context, store, settings, uses, models, runs=("face_pack",))
+    step = Step(context, store, settings, uses.FACE_LANDMARKS, models, runs=("face_pack",))
     return step.chunked(
         compute,
         lambda table: pictures.describe_landmarks(table, face_crops),
@@ -67,7 +61,7 @@ def identity_stability(
     """Each rider's prototype (a medoid), and which faces surely are that rider."""
     from identity_pipeline.stages.curate import stability_of
 
-    step = Step(context, store, settings, uses=("stability", "quality"))
+    step = Step(context, store, settings, uses=uses.IDENTITY_STABILITY)
     return step.table(
         lambda: stability_of(
             rider_faces(face_tracks, riders),
@@ -91,7 +85,7 @@ def face_buckets(
     """Pose, expression, occlusion and lighting bins of the riders' usable faces."""
     from identity_pipeline.stages.curate import buckets_of
 
-    step = Step(context, store, settings, uses=("buckets",))
+    step = Step(context, store, settings, uses=uses.FACE_BUCKETS)
     return step.table(
         lambda: buckets_of(face_landmarks, face_quality, settings), pictures.describe_buckets
     )

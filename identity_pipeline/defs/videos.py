@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 import polars as pl
 
-from identity_pipeline.defs import metadata, pictures
+from identity_pipeline.defs import metadata, pictures, uses
 from identity_pipeline.defs.partitions import videos
 from identity_pipeline.defs.pools import GPU
 from identity_pipeline.defs.progress import ProgressReporters
@@ -111,22 +111,7 @@ def watch(
         context,
         store,
         settings,
-        uses=(
-            "video.analysis_fps",
-            "video.scene_cut_correlation",
-            "video.truncated_share",
-            "video.allow_truncated",
-            "models.det_size",
-            "models.det_score_min",
-            "tracking.lost_buffer_s",
-            "tracking.min_iou",
-            "crops.body_widths",
-            "crops.body_heights",
-            "crops.region_face_px",
-            "crops.region_jpeg_quality",
-            "crops.chunk_faces",
-            "crops.chunk_frames",
-        ),
+        uses=uses.WATCH,
         models=models,
         runs=("face_pack",),
     )
@@ -146,9 +131,8 @@ def watch(
 def _chunk_key(step: Step) -> str:
     """What a chunk depends on: not on the tracker, nor on whether a truncated file is accepted."""
     later = ("tracking.", "video.truncated_share", "video.allow_truncated")
-    uses = tuple(name for name in step.uses if not name.startswith(later))
-    shaping = (*uses, "models.device")
-    return replace(step, uses=shaping).fingerprint("frames")
+    shaping = tuple(name for name in step.uses if not name.startswith(later))
+    return replace(step, uses=(*shaping, "models.device")).fingerprint("frames")
 
 
 def _in_place(

@@ -64,7 +64,9 @@ class _Chunk:
         pl.DataFrame(self.faces, schema=UNTRACKED).write_parquet(folder / FACES)
         if self.crops:
             write_part(folder / CROPS, self.crops)
-        pixels = None if self.thumbnail is None else base64.b64encode(self.thumbnail).decode()
+        pixels = (
+            None if self.thumbnail is None else base64.b64encode(self.thumbnail.tobytes()).decode()
+        )
         (folder / STATE).write_text(json.dumps({"last": last, "thumbnail": pixels}))
 
 
