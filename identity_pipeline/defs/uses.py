@@ -81,15 +81,16 @@ PAIR_SET = (
     "selection.anchor_gap_s",
 )
 FRAME_LEDGER = (
-    *GATES,
-    *CROP_LIMITS,
+    *(name for name in GATES if not name.startswith("quality.strict_")),
+    *all_but("riders", "size_weight", "centre_weight", "length_weight"),
+    *all_but("stability", "prototype_yaw_max"),
     *LIKENESS,
-    "riders",
-    "stability",
+    "export.crop_expand_min",
     "selection.covered_from",
     "selection.novelty_min",
     "selection.replace_gain",
 )
+# The export prints the digest of all settings that shape it, so that any of them renews it.
 IDENTITY_DATASET = ("selection", "buckets", "export")
 TEMPLATES = (
     "match.genuine_gap_s",
