@@ -24,8 +24,8 @@ from identity_pipeline.storage.tables import TableStore
 def pause(reason: str, actor: str, data: str | None) -> None:
     """Stop all runs behind the chunk they are at, and start no new ones.
 
-    Every run on this data folder sees the pause within one chunk, a few seconds, gives the GPU
-    free and ends as cancelled. Nothing that was finished is lost. Sensors and schedules start
+    Every run on this data folder sees the pause within one chunk, a few seconds, frees the GPU
+    and ends as cancelled. Nothing that was finished is lost. Sensors and schedules start
     nothing meanwhile and say why. Also holds after a restart.
 
     \b

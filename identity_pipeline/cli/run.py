@@ -142,8 +142,9 @@ def run(
             console.print(f"Open {page}", soft_wrap=True, highlight=False)
     if store.noted("person_assignments", LIBRARY):
         console.print(who_line(store), highlight=False, soft_wrap=True)
+    unfinished = sum(outcome.succeeded for outcome in outcomes) < len(records)
     order = paused(store.layout)
-    if order:
+    if order and unfinished:
         console.print(f"{order.sentence()} Then run the same command again.", soft_wrap=True)
         raise SystemExit(TRY_LATER)
     failed = [outcome.record for outcome in outcomes if not outcome.succeeded]

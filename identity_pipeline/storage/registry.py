@@ -89,7 +89,7 @@ class VideoRegistry:
             video_id = video_id_for(stem, sha256, digits)
             if self.get(video_id) is None:
                 return video_id
-        raise ValueError(f"{video_id} is taken by another content; rename {stem} and try again.")
+        raise ValueError(f"all ids of {stem} are taken by other contents; rename it and try again.")
 
     def get(self, video_id: str) -> Registration | None:
         """The record of a video id, or None."""
