@@ -25,6 +25,7 @@ from identity_pipeline.defs.io import CropArchiveIOManager, VideoTableIOManager
 from identity_pipeline.defs.jobs import learn, per_video
 from identity_pipeline.defs.jobs import library as library_job
 from identity_pipeline.defs.library_sensor import library_changed
+from identity_pipeline.defs.pausing import paused_videos
 from identity_pipeline.defs.progress import ProgressReporters
 from identity_pipeline.defs.resources import ModelsResource, SettingsResource, StoreResource
 from identity_pipeline.defs.retraining import retraining_schedule, retraining_sensor
@@ -48,7 +49,7 @@ def build_defs(settings: SettingsResource | None = None, **resources: Any) -> dg
         assets=dg.load_assets_from_modules(ASSET_MODULES),
         asset_checks=dg.load_asset_checks_from_modules([checks, library_checks]),
         jobs=[per_video, library_job, learn],
-        sensors=[new_videos, library_changed, retraining_sensor(retrain)],
+        sensors=[new_videos, paused_videos, library_changed, retraining_sensor(retrain)],
         schedules=[sweep_videos, retraining_schedule(retrain)],
         resources={
             "settings": settings,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,9 +63,13 @@ class VideoLibrary:
         )
 
     def run(
-        self, path: Path, *, overrides: dict[str, dict[str, Any]] | None = None
+        self,
+        path: Path,
+        *,
+        overrides: dict[str, dict[str, Any]] | None = None,
+        assets: Sequence[str] | None = None,
     ) -> dg.ExecuteInProcessResult:
-        """Materialises the whole graph of a file; settings may be overridden by group."""
+        """Materialises the graph of a file, all of it or some assets; settings by group."""
         groups = {
             name: {**self.groups.get(name, {}), **(overrides or {}).get(name, {})}
             for name in {*self.groups, *(overrides or {})}
@@ -76,6 +80,7 @@ class VideoLibrary:
             partition_key=self.register(path),
             run_config=QUIET,
             raise_on_error=False,
+            asset_selection=[dg.AssetKey(name) for name in assets] if assets else None,
         )
 
     def video_id(self, stem: str) -> str:

@@ -12,6 +12,7 @@ from identity_pipeline.cli.identify import explain, identify, stats
 from identity_pipeline.cli.index import index
 from identity_pipeline.cli.inspect import models, settings, videos
 from identity_pipeline.cli.label import confirm, events, ignore, label, not_a_face, reject, undo
+from identity_pipeline.cli.pause import continue_, pause
 from identity_pipeline.cli.people import cover, hide, merge, move, people, rename, split, unhide
 from identity_pipeline.cli.recover import recover
 from identity_pipeline.cli.review import clusters, find_more, recluster, suggestions
@@ -55,7 +56,7 @@ def cli() -> None:
     """
 
 
-VIDEOS = (run, why, videos, evaluate, recover)
+VIDEOS = (run, why, videos, evaluate, pause, continue_, recover)
 SETUP = (settings, models, index, sql)
 LIBRARY = (recluster, clusters, people, suggestions, find_more, explain, identify, stats, events)
 LEARNING = (train, heads, reassign)

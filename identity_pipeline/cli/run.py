@@ -29,13 +29,15 @@ from identity_pipeline.cli.options import (
     overrides,
 )
 from identity_pipeline.storage.failures import FailureNotes
+from identity_pipeline.storage.pause import paused
 from identity_pipeline.storage.registry import Registration, VideoRegistry
 from identity_pipeline.storage.tables import LIBRARY, TableStore
 
 STOPPED = (
     "it was stopped before it was done; run the same command again: what is finished is reused."
 )
-BY = {"identity_pipeline/by": "command line"}
+TRY_LATER = 75
+"""Exit status of a command that was paused: EX_TEMPFAIL of <sysexits.h>."""
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -115,6 +117,10 @@ def run(
     groups = overrides(data, pack, vision, device)
     settings = merged_settings(groups)
     store = open_store(settings)
+    order = paused(store.layout)
+    if order:
+        console.print(order.sentence(), soft_wrap=True, highlight=False)
+        raise SystemExit(TRY_LATER)
     records = register(files, store)
     with (
         Progress(
@@ -136,6 +142,11 @@ def run(
             console.print(f"Open {page}", soft_wrap=True, highlight=False)
     if store.noted("person_assignments", LIBRARY):
         console.print(who_line(store), highlight=False, soft_wrap=True)
+    unfinished = sum(outcome.succeeded for outcome in outcomes) < len(records)
+    order = paused(store.layout)
+    if order and unfinished:
+        console.print(f"{order.sentence()} Then run the same command again.", soft_wrap=True)
+        raise SystemExit(TRY_LATER)
     failed = [outcome.record for outcome in outcomes if not outcome.succeeded]
     for record in failed:
         note = FailureNotes(store.layout).get(record.video_id)
@@ -154,8 +165,11 @@ def run_videos(
     """Runs the job of each video, one after the other, and then that of the library."""
     from identity_pipeline.definitions import build_defs
     from identity_pipeline.defs.partitions import videos
+    from identity_pipeline.defs.pausing import BY_TAG, COMMAND_LINE
     from identity_pipeline.defs.resources import SettingsResource
 
+    by = {BY_TAG: COMMAND_LINE}
+    store = open_store(merged_settings(groups))
     reporters = RichReporters(progress)
     defs = build_defs(SettingsResource.of(**groups), progress=reporters)
     job = defs.resolve_job_def("per_video")
@@ -170,14 +184,16 @@ def run_videos(
             partition_key=record.video_id,
             run_config=QUIET,
             raise_on_error=False,
-            tags=BY,
+            tags=by,
         )
         outcomes.append(Outcome(record, result.success))
         reporters.clear()
+        if paused(store.layout):
+            return outcomes
         progress.advance(overall)
     progress.update(overall, description="[bold]library[/bold]")
     library = defs.resolve_job_def("library").execute_in_process(
-        instance=instance, run_config=QUIET, raise_on_error=False, tags=BY
+        instance=instance, run_config=QUIET, raise_on_error=False, tags=by
     )
     if not library.success:
         progress.console.print(

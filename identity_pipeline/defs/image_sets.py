@@ -8,7 +8,7 @@ import polars as pl
 from identity_pipeline.core import frame_ledger as ledger
 from identity_pipeline.core import image_sets
 from identity_pipeline.core import selection as select_images
-from identity_pipeline.defs import pictures
+from identity_pipeline.defs import pictures, uses
 from identity_pipeline.defs.progress import ProgressReporters
 from identity_pipeline.defs.steps import Step, named_failures, video_table
 from identity_pipeline.defs.videos import registered
@@ -19,7 +19,6 @@ from identity_pipeline.storage.failures import FailureNotes
 from identity_pipeline.storage.tables import TableStore
 
 CURATE = "curate"
-CROP_LIMITS = ("export.crop_expand", "export.crop_expand_min")
 
 
 @video_table(CURATE, {"polars"}, code_version="1")
@@ -47,7 +46,7 @@ def candidates(
         face_buckets,
         vision_embeddings,
     )
-    step = Step(context, store, settings, uses=("quality", *CROP_LIMITS))
+    step = Step(context, store, settings, uses=uses.CANDIDATES)
     return step.table(
         lambda: candidates_of(observed, settings),
         lambda table: pictures.describe_counts(table, "standing"),
@@ -62,7 +61,7 @@ def selection(
     settings: dg.ResourceParam[Settings],
 ) -> dg.MaterializeResult[pl.DataFrame]:
     """The replayable decision on every candidate: save, replace, add or reject, with its reason."""
-    step = Step(context, store, settings, uses=("selection",))
+    step = Step(context, store, settings, uses=uses.SELECTION)
     return step.table(
         lambda: select_images.select(candidates, settings.selection),
         lambda table: pictures.describe_selection(table, candidates, settings),
@@ -79,7 +78,7 @@ def anchor_set(
     settings: dg.ResourceParam[Settings],
 ) -> dg.MaterializeResult[pl.DataFrame]:
     """Three to five frontal, best images per rider, apart in time and unlike each other."""
-    step = Step(context, store, settings, uses=("selection",))
+    step = Step(context, store, settings, uses=uses.ANCHOR_SET)
     return step.table(
         lambda: image_sets.build_anchor_set(
             image_sets.open_candidates(candidates, selection), settings.selection
@@ -99,7 +98,7 @@ def coverage_set(
     settings: dg.ResourceParam[Settings],
 ) -> dg.MaterializeResult[pl.DataFrame]:
     """The best image, at most two, of every pose and expression bucket."""
-    step = Step(context, store, settings, uses=("selection",))
+    step = Step(context, store, settings, uses=uses.COVERAGE_SET)
     return step.table(
         lambda: image_sets.build_coverage_set(
             image_sets.open_candidates(candidates, selection), anchor_set, settings.selection
@@ -120,7 +119,7 @@ def challenge_set(
     settings: dg.ResourceParam[Settings],
 ) -> dg.MaterializeResult[pl.DataFrame]:
     """Five to eight extreme images that are surely the same person."""
-    step = Step(context, store, settings, uses=("selection",))
+    step = Step(context, store, settings, uses=uses.CHALLENGE_SET)
     return step.table(
         lambda: image_sets.build_challenge_set(
             image_sets.open_candidates(candidates, selection),
@@ -148,7 +147,7 @@ def pair_set(
     """Frames in which both riders are good, well apart and alone."""
     from identity_pipeline.stages.curate import frame_size
 
-    step = Step(context, store, settings, uses=("selection",))
+    step = Step(context, store, settings, uses=uses.PAIR_SET)
     return step.table(
         lambda: image_sets.build_pair_set(
             image_sets.open_candidates(candidates, selection),
@@ -183,8 +182,7 @@ def frame_ledger(
         "challenge_set": challenge_set,
         "pair_set": pair_set,
     }
-    uses = ("quality", "riders", "stability", "selection", *CROP_LIMITS)
-    step = Step(context, store, settings, uses=uses)
+    step = Step(context, store, settings, uses=uses.FRAME_LEDGER)
     return step.table(
         lambda: ledger.build_ledger(
             face_detections, face_tracks, riders, candidates, selection, sets, settings
@@ -236,7 +234,7 @@ def identity_dataset(
     # Names and the digest of all settings are printed in the export.
     shown = (shaping_settings(settings), settings.models.face_pack, settings.models.vision_encoder)
     step = Step(
-        context, store, settings, ("selection", "buckets", "export"), models,
+        context, store, settings, uses.IDENTITY_DATASET, models,
         runs=("face_pack", "vision"), also=tuple(Path(name).name for name in shown),
     )  # fmt: skip
 

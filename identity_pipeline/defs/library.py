@@ -11,6 +11,7 @@ import dagster as dg
 import polars as pl
 
 from identity_pipeline.defs import library_pictures as pictures
+from identity_pipeline.defs import uses
 from identity_pipeline.defs.metadata import numbers
 from identity_pipeline.defs.partitions import videos
 from identity_pipeline.defs.pools import LIBRARY
@@ -56,7 +57,7 @@ def templates(
     from identity_pipeline.core.templates import VideoTables
     from identity_pipeline.stages.spaces import templates_of_video
 
-    step = Step(context, store, settings, uses=("match",))
+    step = Step(context, store, settings, uses=uses.TEMPLATES)
     made: dict[str, pl.DataFrame] = {}
 
     def table(name: str) -> pl.DataFrame:

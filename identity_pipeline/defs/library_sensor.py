@@ -5,6 +5,7 @@ import json
 import dagster as dg
 
 from identity_pipeline.defs.jobs import library
+from identity_pipeline.defs.pausing import skip_while_paused
 from identity_pipeline.storage.hashing import sha256_of_value
 from identity_pipeline.storage.tables import TableStore
 
@@ -40,6 +41,9 @@ def library_changed(
     context: dg.SensorEvaluationContext, store: dg.ResourceParam[TableStore]
 ) -> dg.SensorResult | dg.SkipReason:
     """One run at a time; what changes meanwhile is in the next."""
+    waiting = skip_while_paused(store)
+    if waiting:
+        return waiting
     seen = json.loads(context.cursor or "null")
     stamp = library_stamp(store)
     if stamp is None:

@@ -8,6 +8,7 @@ import dagster as dg
 
 from identity_pipeline.defs.jobs import per_video
 from identity_pipeline.defs.partitions import videos
+from identity_pipeline.defs.pausing import skip_while_paused
 from identity_pipeline.settings import Settings
 from identity_pipeline.storage.failures import FailureNotes
 from identity_pipeline.storage.registry import VideoRegistry, video_files
@@ -76,6 +77,9 @@ def sweep_videos(
     settings: dg.ResourceParam[Settings],
 ) -> list[dg.RunRequest] | dg.SkipReason:
     """Requests a run for every registered video that has no dataset and may still get one."""
+    waiting = skip_while_paused(store)
+    if waiting:
+        return waiting
     now = context.scheduled_execution_time.timestamp()
     register_missed(context.instance, store, settings, now)
     wanted = unfinished(context.instance, store, settings.ingest.max_retries)

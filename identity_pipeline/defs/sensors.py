@@ -8,6 +8,7 @@ import dagster as dg
 
 from identity_pipeline.defs.jobs import per_video
 from identity_pipeline.defs.partitions import videos
+from identity_pipeline.defs.pausing import skip_while_paused
 from identity_pipeline.settings import Settings
 from identity_pipeline.storage.registry import VideoRegistry, video_files
 from identity_pipeline.storage.tables import TableStore
@@ -63,6 +64,9 @@ def new_videos(
     settings: dg.ResourceParam[Settings],
 ) -> dg.SensorResult | dg.SkipReason:
     """A file counts as finished when its size and time were the same at the last tick."""
+    waiting = skip_while_paused(store)
+    if waiting:
+        return waiting
     store.layout.videos.mkdir(parents=True, exist_ok=True)
     memory = json.loads(context.cursor or "{}")
     seen = {file: tuple(stamp) for file, stamp in memory.get("seen", {}).items()}

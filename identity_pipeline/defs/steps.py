@@ -8,7 +8,7 @@ the data versions of its inputs. An output with the same fingerprint is reused a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,9 @@ import dagster as dg
 from identity_pipeline.defs import metadata
 from identity_pipeline.defs.io import FINGERPRINT, REUSED
 from identity_pipeline.defs.partitions import videos
+from identity_pipeline.defs.pausing import stop_if_paused
 from identity_pipeline.settings import Settings, chosen
+from identity_pipeline.storage.chunks import ChunkStore, open_chunks
 from identity_pipeline.storage.failures import FailureNote, FailureNotes
 from identity_pipeline.storage.hashing import sha256_of_value
 from identity_pipeline.storage.tables import TableStore
@@ -122,19 +124,55 @@ class Step:
                 value = self.store.read(asset, self.video_id)
                 value = value if whole(value) else None
             reused = value is not None
-            value = compute() if value is None else value
+            if value is None:
+                self.go_on()
+                value = compute()
             return self.result(asset, value, fingerprint, reused, describe)
+
+    def chunked(
+        self, compute: Callable[[ChunkStore], pl.DataFrame], describe: Describe, *shaping: str
+    ) -> dg.MaterializeResult[pl.DataFrame]:
+        """Like `table`, for a dear computation: what a stopped run had done of it is taken up.
+
+        Args:
+            compute: makes the table, from and into chunks.
+            describe: makes the metadata of a table.
+            shaping: settings that may change the last bits of a number (batches), so that chunks
+                made with others are not mixed with these.
+        """
+        asset = self.context.asset_key.path[-1]
+        with named_failures(self.context, self.store):
+            chosen_too = sha256_of_value(chosen(self.settings, ("models.device", *shaping)))
+            key = sha256_of_value([self.fingerprint(asset), chosen_too])
+            with self.open_chunks(asset, key) as chunks:
+                result = self.table(lambda: compute(chunks), describe)
+                chunks.drop()
+                return result
+
+    def open_chunks(self, name: str, key: str) -> AbstractContextManager[ChunkStore]:
+        """The chunks of this step; a run that is to stop stops behind each."""
+        return open_chunks(self.store.layout, name, self.video_id, key, self.go_on)
+
+    def go_on(self) -> None:
+        """Stops the run if all runs are paused: see `defs.pausing`."""
+        stop_if_paused(self.context, self.store.layout)
 
     def result(
         self, asset: str, value: pl.DataFrame, fingerprint: str, reused: bool, describe: Describe
     ) -> dg.MaterializeResult[pl.DataFrame]:
-        """A table as the result of a step."""
+        """A table as the result of a step; a new one is written.
+
+        Dagster's data version is the hash of the table's bytes: what was computed again and came
+        out the same does not make its descendants stale.
+        """
+        known = self.store.noted(asset, self.video_id) if reused else None
         if reused:
             self.context.log.info(f"{asset}: unchanged inputs, settings and models; reused")
+        noted = known or self.store.write(asset, self.video_id, value, fingerprint)
         return dg.MaterializeResult(
             asset_key=asset,
             value=value,
-            data_version=dg.DataVersion(fingerprint[:16]),
+            data_version=dg.DataVersion(noted.data_version[:16]),
             metadata={
                 FINGERPRINT: fingerprint,
                 REUSED: reused,
@@ -175,6 +213,8 @@ def named_failures(context: dg.AssetExecutionContext, store: TableStore) -> Iter
     asset = context.op_execution_context.op.name
     try:
         yield
+    except PermanentFailure:
+        raise  # named and noted by an inner block
     except known_failures() as error:
         video_fault = isinstance(error, VideoError)
         code = error.code if isinstance(error, VideoError) else type(error).__name__

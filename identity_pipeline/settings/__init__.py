@@ -69,6 +69,7 @@ __all__ = [
     "TrackingSettings",
     "TrainSettings",
     "VideoSettings",
+    "all_but",
     "chosen",
     "load_settings",
     "settings_file",
@@ -167,3 +168,16 @@ def chosen(settings: Settings, names: tuple[str, ...]) -> dict[str, Any]:
         whole = getattr(settings, group)
         values[name] = getattr(whole, field) if field else whole.model_dump(mode="json")
     return values
+
+
+def all_but(group: str, *names: str) -> tuple[str, ...]:
+    """The names of all settings of a group but some, as `chosen` takes them.
+
+    Raises:
+        ValueError: there is no such setting.
+    """
+    fields = type(Settings.model_fields[group].default).model_fields
+    unknown = set(names) - set(fields)
+    if unknown:
+        raise ValueError(f"no such settings in {group}: {', '.join(sorted(unknown))}")
+    return tuple(f"{group}.{name}" for name in fields if name not in names)

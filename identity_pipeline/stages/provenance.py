@@ -13,6 +13,10 @@ from identity_pipeline.stages.export import Provenance
 from identity_pipeline.storage.hashing import sha256_of_value
 
 INSIGHTFACE_PACKS = ("antelopev2", "buffalo_l", "buffalo_m", "buffalo_s", "buffalo_sc")
+SHAPING = {
+    "video", "models", "crops", "quality", "tracking", "riders", "buckets", "stability",
+    "selection", "export",
+}  # fmt: skip
 DINOV2 = "facebook/dinov2"
 
 
@@ -42,14 +46,14 @@ def model_facts(models: ModelHub) -> tuple[ModelFacts, ...]:
 
 
 def shaping_settings(settings: Settings) -> str:
-    """Digest of all settings that shape an export; those of operation and of the stores do not."""
-    aside = {"paths", "ingest", "index", "catalogue"}
-    values = settings.model_dump(mode="json", exclude=aside)
+    """Digest of all settings that shape an export; those of operation and the library do not."""
+    values = settings.model_dump(mode="json", include=SHAPING)
     values["models"] = {
         name: value
         for name, value in values["models"].items()
         if name in ("det_size", "det_score_min")
     }
+    values["crops"] = {n: v for n, v in values["crops"].items() if not n.startswith("chunk_")}
     return sha256_of_value(values)
 
 

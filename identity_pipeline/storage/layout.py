@@ -8,6 +8,9 @@
     data/tables/library/{asset}.parquet and .manifest.json (a link to the generation in force)
     data/tables/.generations/{number}-{fingerprint}/
     data/crops/{video_id}/part-00000.parquet
+    data/chunks/{step}/{video_id}/{key}/00000/   what an unfinished step has done so far
+    data/chunks/.locks/{video_id}
+    data/paused.json                   there while no run may work
     data/output/{video_id}/identity_builder/
     data/reports/evaluation/           report.json and index.html
     data/ledger/events.jsonl           every human decision; never deleted, never rewritten
@@ -149,6 +152,19 @@ class Layout:
     def crops(self, video_id: str) -> Path:
         """Folder of the stored crops of one video."""
         return self.root / "crops" / check_video_id(video_id)
+
+    def chunks(self, step: str, video_id: str) -> Path:
+        """Folder of what an unfinished step of one video has done so far."""
+        return self.root / "chunks" / check_video_id(step) / check_video_id(video_id)
+
+    def chunk_lock(self, video_id: str) -> Path:
+        """The lock that a run holds while it works on the chunks of a video."""
+        return self.root / "chunks" / ".locks" / check_video_id(video_id)
+
+    @property
+    def pause(self) -> Path:
+        """The flag that stops all runs."""
+        return self.root / "paused.json"
 
     def export(self, video_id: str) -> Path:
         """Folder of the exported sets of one video."""

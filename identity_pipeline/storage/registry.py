@@ -1,7 +1,8 @@
 """Which video a partition is: one record per content, with every name it was seen under.
 
 A video's id is the slug of the file's stem, a dash, and the first 8 hex digits of the content's
-SHA-256. The same bytes under another name are linked to the first record, not processed twice.
+SHA-256; more digits where another content has that id already. The same bytes under another name
+are linked to the first record, not processed twice.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from identity_pipeline.storage.hashing import sha256_of_file
 from identity_pipeline.storage.layout import Layout, check_video_id
 
 MAX_SLUG = 48
+DIGITS = (8, 12, 15)
+"""Of the digest in an id: the usual number, and what a collision leads to."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +54,9 @@ def slug(stem: str, fallback: str = "video") -> str:
     return cleaned[:MAX_SLUG].strip("-_") or fallback
 
 
-def video_id_for(stem: str, sha256: str) -> str:
+def video_id_for(stem: str, sha256: str, digits: int = DIGITS[0]) -> str:
     """The partition key of a file."""
-    return check_video_id(f"{slug(stem)}-{sha256[:8]}")
+    return check_video_id(f"{slug(stem)}-{sha256[:digits]}")
 
 
 @dataclass(frozen=True)
@@ -72,13 +75,21 @@ class VideoRegistry:
         sha256 = sha256_of_file(path)
         known = self.by_digest(sha256)
         if known is None:
-            record = Registration(video_id_for(path.stem, sha256), sha256, str(path))
+            record = Registration(self._free_id(path.stem, sha256), sha256, str(path))
         elif str(path) in (known.path, *known.links):
             return known, False
         else:
             record = replace(known, links=tuple(sorted({*known.links, str(path)})))
         atomic.write_json(self.layout.registration(record.video_id), asdict(record))
         return record, known is None
+
+    def _free_id(self, stem: str, sha256: str) -> str:
+        """The id of a new content, which no other content has."""
+        for digits in DIGITS:
+            video_id = video_id_for(stem, sha256, digits)
+            if self.get(video_id) is None:
+                return video_id
+        raise ValueError(f"all ids of {stem} are taken by other contents; rename it and try again.")
 
     def get(self, video_id: str) -> Registration | None:
         """The record of a video id, or None."""
@@ -87,7 +98,7 @@ class VideoRegistry:
 
     def by_digest(self, sha256: str) -> Registration | None:
         """The record of a content, or None."""
-        candidates = sorted(self.layout.registry.glob(f"*-{sha256[:8]}.json"))
+        candidates = sorted(self.layout.registry.glob(f"*-{sha256[: DIGITS[0]]}*.json"))
         return next((r for r in map(_load, candidates) if r.sha256 == sha256), None)
 
     def all(self) -> Iterator[Registration]:
