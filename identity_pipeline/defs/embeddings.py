@@ -14,7 +14,7 @@ from identity_pipeline.storage.crop_archive import CropArchive
 from identity_pipeline.storage.tables import TableStore
 
 
-@video_table(OBSERVE, {"onnx"}, code_version="1", pool=GPU)
+@video_table(OBSERVE, {"onnx"}, pool=GPU)
 def face_embeddings(
     context: dg.AssetExecutionContext,
     face_detections: pl.DataFrame,
@@ -44,11 +44,11 @@ def face_embeddings(
             }
         )
 
-    step = Step(context, store, settings, ("quality.witness_every",), models, runs=("face_pack",))
+    step = Step(context, store, settings, models)
     return step.table(compute, describe)
 
 
-@video_table(OBSERVE, {"torch", "huggingface"}, code_version="1", pool=GPU)
+@video_table(OBSERVE, {"torch", "huggingface"}, pool=GPU)
 def vision_embeddings(
     context: dg.AssetExecutionContext,
     ride_video: pl.DataFrame,
@@ -84,13 +84,5 @@ def vision_embeddings(
             }
         )
 
-    uses = (
-        "quality",
-        "export.crop_expand",
-        "export.crop_expand_min",
-        "crops.face_expand",
-        "crops.body_widths",
-        "crops.body_heights",
-    )
-    step = Step(context, store, settings, uses, models, runs=("vision",))
+    step = Step(context, store, settings, models)
     return step.table(compute, describe)

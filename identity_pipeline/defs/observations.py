@@ -15,7 +15,7 @@ from identity_pipeline.storage.crop_archive import CropArchive
 from identity_pipeline.storage.tables import TableStore
 
 
-@video_table(OBSERVE, {"onnx"}, code_version="2", pool=GPU)
+@video_table(OBSERVE, {"onnx"}, pool=GPU)
 def face_landmarks(
     context: dg.AssetExecutionContext,
     face_detections: pl.DataFrame,
@@ -38,17 +38,11 @@ def face_landmarks(
         pack = models.face_pack
         return observe_landmarks(usable, face_crops, pack, face_quality, settings, reporter)
 
-    uses = (
-        "buckets.expression_yaw_max",
-        "buckets.neutral_min_faces",
-        "crops.ema_alpha",
-        "crops.ema_gap_s",
-    )
-    step = Step(context, store, settings, uses, models, runs=("face_pack",))
+    step = Step(context, store, settings, models)
     return step.table(compute, lambda table: pictures.describe_landmarks(table, face_crops))
 
 
-@video_table(OBSERVE, {"numpy"}, code_version="1")
+@video_table(OBSERVE, {"numpy"})
 def identity_stability(
     context: dg.AssetExecutionContext,
     face_embeddings: pl.DataFrame,
@@ -62,7 +56,7 @@ def identity_stability(
     """Each rider's prototype (a medoid), and which faces surely are that rider."""
     from identity_pipeline.stages.curate import stability_of
 
-    step = Step(context, store, settings, uses=("stability", "quality"))
+    step = Step(context, store, settings)
     return step.table(
         lambda: stability_of(
             rider_faces(face_tracks, riders),
@@ -75,7 +69,7 @@ def identity_stability(
     )
 
 
-@video_table(OBSERVE, {"polars"}, code_version="1")
+@video_table(OBSERVE, {"polars"})
 def face_buckets(
     context: dg.AssetExecutionContext,
     face_landmarks: pl.DataFrame,
@@ -86,7 +80,7 @@ def face_buckets(
     """Pose, expression, occlusion and lighting bins of the riders' usable faces."""
     from identity_pipeline.stages.curate import buckets_of
 
-    step = Step(context, store, settings, uses=("buckets",))
+    step = Step(context, store, settings)
     return step.table(
         lambda: buckets_of(face_landmarks, face_quality, settings), pictures.describe_buckets
     )

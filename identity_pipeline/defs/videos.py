@@ -13,6 +13,7 @@ from identity_pipeline.defs.progress import ProgressReporters
 from identity_pipeline.defs.steps import OWNERS, Step, named_failures, video_table
 from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.settings import Settings
+from identity_pipeline.stages.recipes import PASS, RECIPES, fingerprint
 from identity_pipeline.storage import atomic
 from identity_pipeline.storage.crop_archive import CropArchive
 from identity_pipeline.storage.failures import FailureNotes
@@ -21,7 +22,6 @@ from identity_pipeline.storage.registry import Registration, VideoRegistry
 from identity_pipeline.storage.tables import Manifest, TableStore
 
 WATCH = "watch"
-PASS = ("frames", "face_detections", "face_crops")
 
 
 def registered(store: TableStore, video_id: str) -> Registration:
@@ -42,7 +42,7 @@ def registered(store: TableStore, video_id: str) -> Registration:
     return record
 
 
-@video_table(WATCH, {"ffmpeg"}, code_version="1")
+@video_table(WATCH, {"ffmpeg"})
 def ride_video(
     context: dg.AssetExecutionContext,
     store: dg.ResourceParam[TableStore],
@@ -51,14 +51,16 @@ def ride_video(
     """One validated ride video: its bytes' SHA-256, container, codec, size, rotation and times."""
     from identity_pipeline.stages.facts import video_row
 
-    with named_failures(context, store):
+    step = Step(context, store, settings)
+    with named_failures(context, store), step.at_work():
         record = registered(store, context.partition_key)
         row = video_row(record, settings.video)
+        step.work.computed = True
     # A new attempt begins: what an older one died of is no longer true.
     FailureNotes(store.layout).clear(context.partition_key)
     # A file may change under its name, so it is looked at every time, and the row is what counts.
     fingerprint = sha256_of_value(row.to_dicts())
-    return Step(context, store, settings).result(
+    return step.result(
         "ride_video",
         row,
         fingerprint,
@@ -77,7 +79,7 @@ def ride_video(
             group_name=WATCH,
             kinds=kinds,
             owners=OWNERS,
-            code_version="1",
+            code_version=RECIPES[name].code,
             io_manager_key="crop_archive_io" if name == "face_crops" else "video_table_io",
             description=description,
         )
@@ -99,41 +101,33 @@ def watch(
     progress: dg.ResourceParam[ProgressReporters],
 ) -> Iterator[dg.MaterializeResult]:
     """The one decoding pass: frames, face detections and crops."""
-    step = Step(
-        context,
-        store,
-        settings,
-        uses=(
-            "video.analysis_fps",
-            "video.scene_cut_correlation",
-            "video.truncated_share",
-            "video.allow_truncated",
-            "models.det_size",
-            "models.det_score_min",
-            "tracking.lost_buffer_s",
-            "tracking.min_iou",
-            "crops.body_widths",
-            "crops.body_heights",
-            "crops.region_face_px",
-            "crops.region_jpeg_quality",
-            "crops.chunk_faces",
-        ),
-        models=models,
-        runs=("face_pack",),
-    )
+    step = Step(context, store, settings, models)
     video_id = context.partition_key
     archive = CropArchive(store.layout.crops(video_id))
-    with named_failures(context, store):
-        fingerprints = {name: step.fingerprint(name) for name in PASS}
+    with named_failures(context, store), step.at_work():
+        made = {name: step.made_of(name) for name in PASS}
+        fingerprints = {name: fingerprint(of) for name, of in made.items()}
         tables = _reusable(store, video_id, archive, fingerprints)
         reused = tables is not None
         if tables is None:
             tables = _pass(context, ride_video, archive, step, models, progress)
+            for name, of in made.items():
+                step.computed(name, of)
             store.note(
                 "face_crops",
                 video_id,
                 Manifest(fingerprints["face_crops"], archive.data_version(), archive.count()),
             )
+        yield from _outputs(step, tables, archive, fingerprints, reused)
+
+
+def _outputs(
+    step: Step,
+    tables: dict[str, pl.DataFrame],
+    archive: CropArchive,
+    fingerprints: dict[str, str],
+    reused: bool,
+) -> Iterator[dg.MaterializeResult]:
     frames, detections = tables["frames"], tables["face_detections"]
     yield step.result("frames", frames, fingerprints["frames"], reused, pictures.describe_frames)
     yield step.result(
