@@ -37,11 +37,28 @@ def counted(store: TableStore, step: str, video_id: str) -> int | None:
     return noted.rows if noted else None
 
 
+def unit_of(step: str) -> str:
+    """What a unit of a step's work is."""
+    return UNITS[steps()[step][0].counted_by]
+
+
+def expected_frames(store: TableStore, settings: Settings, video_id: str) -> int | None:
+    """Sampled frames of a video: counted, or expected by its length; None before it was read."""
+    noted = store.noted("frames", video_id)
+    if noted is not None:
+        return noted.rows
+    if store.noted("ride_video", video_id) is None:
+        return None
+    row = store.read("ride_video", video_id)
+    duration, fps = row["duration_ms"][0], settings.video.analysis_fps or row["average_fps"][0]
+    return round(duration * fps / 1000) if duration and fps else None
+
+
 def note_cost(
     store: TableStore, step: str, video_id: str | None, seconds: float, models: str = ""
 ) -> None:
     """Notes what a step took that has just computed."""
-    if video_id is LIBRARY:
+    if video_id is None:
         name = "person_assignments" if step == "identity_library" else "people"
         noted, frames = store.noted(name, LIBRARY), None
         units = noted.rows if noted else None

@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from identity_pipeline.core.costs import Sample
 from identity_pipeline.storage.layout import Layout, check_video_id
@@ -51,7 +52,7 @@ class Costs:
             if noted.items() >= here.items()
         ]
 
-    def _lines(self, step: str) -> Iterator[dict[str, object]]:
+    def _lines(self, step: str) -> Iterator[dict[str, Any]]:
         path = self._path(step)
         if not path.is_file():
             return
