@@ -11,11 +11,13 @@ from identity_pipeline.stages.costing import LIBRARY_STEPS
 from identity_pipeline.stages.desk import Desk
 from identity_pipeline.stages.library import in_force_fits
 from identity_pipeline.stages.library_view import pending_suggestions
+from identity_pipeline.stages.video_work import Live
 from identity_pipeline.stages.work import Phase, RunFact, Whole, phase_of
 from identity_pipeline.storage.tables import LIBRARY, TableStore
 
 SUGGESTIONS = "suggestions"
 """The phase that waits for a curator; it has no weight, for it takes a person's time."""
+CHANGED = "decisions, templates or settings changed"
 
 
 def library_work(
@@ -51,11 +53,7 @@ def library_work(
         "identity_profiles": fits and not missing and synced,
     }
     questions = len(pending_suggestions(desk)) if generation else 0
-    waiting = (
-        f"{len(missing)} videos are not in it yet"
-        if missing
-        else "decisions, templates or settings"
-    )
+    stale = f"{len(missing)} videos are not in it yet" if missing else CHANGED
     phases = []
     for step, unit in LIBRARY_STEPS.items():
         working = live.get((None, step))
@@ -70,7 +68,7 @@ def library_work(
             failed=run is not None and run.status == "failed" and step == _first_open(current),
         )
         state = state_of(facts)
-        why = waiting + ("" if missing else " changed") if state is State.STALE else ""
+        why = stale if state is State.STALE else ""
         if state is State.FAILED and run:
             why = f"run {run.run_id[:8]} failed; see its log"
         units = _library_units(store, step)
