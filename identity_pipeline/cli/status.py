@@ -34,14 +34,12 @@ from identity_pipeline.stages.judging import Models
 from identity_pipeline.stages.status import look
 from identity_pipeline.stages.work import Phase, RunFact, Status, Whole
 from identity_pipeline.stages.work_words import (
-    as_json as status_as_json,
-)
-from identity_pipeline.stages.work_words import (
     attention,
     batch_line,
     eta_line,
     now_words,
     phase_words,
+    status_json,
 )
 from identity_pipeline.storage.tables import TableStore
 
@@ -115,7 +113,7 @@ def status(
             return
         seen = _look(store, settings, models)
     if as_json:
-        value = status_as_json(seen)
+        value = status_json(seen)
         if wanted:
             value["videos"] = [v for v in value["videos"] if v["name"] == wanted]
         click.echo(json.dumps(value, indent=2))
@@ -125,9 +123,8 @@ def status(
 
 def _look(store: TableStore, settings: Settings, models: Models) -> Status:
     now = datetime.now(UTC)
-    return look(
-        store, settings, models, _runs(), now.timestamp(), now.isoformat(timespec="seconds")
-    )
+    today = now.isoformat(timespec="seconds")
+    return look(store, settings, models, _runs(), now.timestamp(), today)
 
 
 def _runs() -> dict[str, RunFact]:
@@ -155,9 +152,10 @@ def _page(seen: Status, wanted: str | None) -> Group:
 
 def _video_table(seen: Status) -> Table:
     table = Table()
-    for column, justify in (("video", "left"), ("state", "left"), ("steps done", "right")):
-        table.add_column(column, justify=justify, overflow="fold")
-    table.add_column("work left", justify="right")
+    for column in ("video", "state"):
+        table.add_column(column, overflow="fold")
+    for column in ("steps done", "work left"):
+        table.add_column(column, justify="right")
     table.add_column("now", overflow="fold")
     for whole in (*seen.videos, seen.library):
         skipped = whole.count(State.SKIPPED)
@@ -174,9 +172,10 @@ def _video_table(seen: Status) -> Table:
 
 def _phase_table(whole: Whole) -> Table:
     table = Table(title=f"{whole.name}: {whole.state.value}", title_justify="left")
-    for column, justify in (("step", "left"), ("state", "left"), ("work", "right")):
-        table.add_column(column, justify=justify)
-    table.add_column("time", justify="right")
+    for column in ("step", "state"):
+        table.add_column(column)
+    for column in ("work", "time left"):
+        table.add_column(column, justify="right")
     table.add_column("why", overflow="fold")
     for phase in whole.phases:
         row = phase.step, _styled(phase.state), _work(phase), _time(phase)

@@ -64,20 +64,15 @@ class Price:
         return None
 
 
-def price(samples: Sequence[Sample], bundled_per_frame: float | None) -> Price:
-    """The price by the last samples, else the bundled one.
-
-    Args:
-        samples: oldest first.
-        bundled_per_frame: seconds per sampled frame; None where there is no bundled price.
-    """
+def price(samples: Sequence[Sample], bundled: Price) -> Price:
+    """The price by the last samples, oldest first; the bundled one where there are none."""
     last = samples[-LAST:]
     if not last:
-        return Price(None, bundled_per_frame, 0)
+        return bundled
     per_unit = [s.seconds / s.units for s in last if s.units]
     per_frame = [s.seconds / s.frames for s in last if s.frames]
     return Price(
         median(per_unit) if per_unit else None,
-        median(per_frame) if per_frame else bundled_per_frame,
+        median(per_frame) if per_frame else None,
         len(last),
     )

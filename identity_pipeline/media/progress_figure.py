@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from identity_pipeline.core.progress import State
-from identity_pipeline.media.svg import ALARM, OTHER_COLOUR, num, svg, tag, text, tip
+from identity_pipeline.media.svg import ALARM, OTHER_COLOUR, svg, tag, text, tip
 
 COLOURS: Final[Mapping[State, str]] = {
     State.DONE: "#22a079",
@@ -89,8 +89,6 @@ def _legend(states: Sequence[State], top: float) -> list[str]:
     for n, state in enumerate(states):
         row, column = divmod(n, _legend_columns())
         x, y = 8 + column * LEGEND_COLUMN_W, top + row * ROW_H
-        parts.append(
-            tag("rect", x=num(x), y=num(y + 4), width=12.0, height=12.0, fill=COLOURS[state])
-        )
+        parts.append(tag("rect", x=x, y=y + 4, width=12.0, height=12.0, fill=COLOURS[state]))
         parts.append(text(x + 18, y + 14, state.value, "small"))
     return parts

@@ -15,9 +15,39 @@ from identity_pipeline.stages.recipes import steps
 from identity_pipeline.storage.costs import Costs
 from identity_pipeline.storage.tables import LIBRARY, TableStore
 
-BUNDLED_SECONDS_PER_FRAME: Final[Mapping[str, float]] = {}
-"""Prices until this machine has measured its own."""
-UNITS: Final = {"ride_video": "videos", "frames": "frames", "face_detections": "faces"}
+BUNDLED_MS_PER_FRAME: Final[Mapping[str, float]] = {
+    "ride_video": 0.5,
+    "watch": 142,
+    "face_quality": 1.6,
+    "face_embeddings": 4.5,
+    "face_tracks": 0.2,
+    "riders": 0.2,
+    "face_landmarks": 38,
+    "identity_stability": 0.2,
+    "face_buckets": 0.1,
+    "vision_embeddings": 164,
+    "candidates": 0.2,
+    "selection": 0.4,
+    "anchor_set": 0.2,
+    "coverage_set": 1.0,
+    "challenge_set": 0.4,
+    "pair_set": 0.3,
+    "frame_ledger": 0.1,
+    "identity_dataset": 14,
+    "templates": 3.5,
+    "face_index": 6.7,
+}
+"""Prices until this machine has measured its own: milliseconds per sampled frame of two of the
+bundled rides, with the bundled models, on two busy cores (`identity-pipeline plan --costs`).
+Production models cost several times as much; the proportions are what matters for a share."""
+BUNDLED_LIBRARY_MS: Final[Mapping[str, float]] = {"identity_library": 58, "identity_profiles": 50}
+"""The same per track, and per person (chosen, for want of a labelled library)."""
+UNITS: Final = {
+    "ride_video": "videos",
+    "frames": "frames",
+    "face_detections": "faces",
+    "identity_stability": "rider faces",
+}
 """What a row of the table that counts the work is."""
 LIBRARY_STEPS: Final = {"identity_library": "tracks", "identity_profiles": "people"}
 """Steps of the whole library and what counts their work."""
@@ -33,7 +63,10 @@ def models_key(settings: Settings, digests: Mapping[str, str]) -> str:
 
 def counted(store: TableStore, step: str, video_id: str) -> int | None:
     """Units of a step's work for a video; None before the table that counts them is there."""
-    noted = store.noted(steps()[step][0].counted_by, video_id)
+    by = steps()[step][0].counted_by
+    if by == "ride_video":
+        return 1
+    noted = store.noted(by, video_id)
     return noted.rows if noted else None
 
 
@@ -82,7 +115,9 @@ def prices(store: TableStore, settings: Settings, digests: Mapping[str, str]) ->
     for step, recipes in steps().items():
         runs = {model: digests.get(model, "") for recipe in recipes for model in recipe.runs}
         samples = costs.samples(step, models_key(settings, runs))
-        found[step] = price(samples, BUNDLED_SECONDS_PER_FRAME.get(step))
+        found[step] = price(samples, Price(None, BUNDLED_MS_PER_FRAME[step] / 1000, 0))
     for step in LIBRARY_STEPS:
-        found[step] = price(costs.samples(step, ""), None)
+        found[step] = price(
+            costs.samples(step, ""), Price(BUNDLED_LIBRARY_MS[step] / 1000, None, 0)
+        )
     return found

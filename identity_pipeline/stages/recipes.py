@@ -132,6 +132,7 @@ RECIPES: Final[Mapping[str, Recipe]] = {
                 "crops.body_heights",
             ),
             ("vision",),
+            counted_by="identity_stability",
         ),
         Recipe("candidates", (*_OF_FACES, "vision_embeddings"), ("quality", *CROP_LIMITS)),
         Recipe("selection", ("candidates",), ("selection",)),

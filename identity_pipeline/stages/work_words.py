@@ -88,7 +88,7 @@ def _wholes(status: Status) -> tuple[Whole, ...]:
     return (*status.videos, status.library)
 
 
-def as_json(status: Status) -> dict[str, Any]:
+def status_json(status: Status) -> dict[str, Any]:
     """For machines."""
     return {
         "videos": [_whole_json(whole) for whole in status.videos],
