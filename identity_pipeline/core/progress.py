@@ -224,7 +224,8 @@ def _because(fresh: Mapping[Key, Seen]) -> str:
         videos = len({video for video, _ in listed} - {LIBRARY_WORK})
         if not listed:
             return []
-        return [f"{what}: {len(listed)} steps" + (f" of {videos} videos" if videos else "")]
+        of = f" of {videos} video{'s' if videos > 1 else ''}" if videos else " of the library"
+        return [f"{what}: {len(listed)} step{'s' if len(listed) > 1 else ''}{of}"]
 
     new = counted((key for key, seen in fresh.items() if not seen.again), "new work")
     again = counted((key for key, seen in fresh.items() if seen.again), "to be made again")

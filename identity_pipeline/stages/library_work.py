@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from identity_pipeline.core.costs import Price
 from identity_pipeline.core.progress import LIBRARY_WORK, SETTLED, Facts, State, state_of
+from identity_pipeline.media.wording import counted
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.costing import LIBRARY_STEPS
 from identity_pipeline.stages.desk import Desk
@@ -53,7 +54,7 @@ def library_work(
         "identity_profiles": fits and not missing and synced,
     }
     questions = len(pending_suggestions(desk)) if generation else 0
-    stale = f"{len(missing)} videos are not in it yet" if missing else CHANGED
+    stale = f"not in it yet: {counted(len(missing), 'video')}" if missing else CHANGED
     phases = []
     for step, unit in LIBRARY_STEPS.items():
         working = live.get((None, step))

@@ -10,6 +10,8 @@ from identity_pipeline.core.progress import State
 from identity_pipeline.media.progress_figure import percent, span
 from identity_pipeline.stages.work import BatchStatus, Phase, Status, Whole
 
+ROWS_SHOWN = 40
+"""Rows of the report's tables: the event log keeps each report."""
 TROUBLE = (State.FAILED, State.INTERRUPTED, State.PAUSED)
 
 
@@ -86,6 +88,45 @@ def _same_as_before(whole: Whole, phase: Phase) -> bool:
 
 def _wholes(status: Status) -> tuple[Whole, ...]:
     return (*status.videos, status.library)
+
+
+def headline_numbers(status: Status) -> dict[str, int | float]:
+    """What is worth plotting from report to report."""
+    states = Counter(video.state for video in status.videos)
+    return {
+        "videos": len(status.videos),
+        **{f"videos/{state.value}": states[state] for state in State if states[state]},
+        "open_batches": len(status.open_batches),
+        "work_left_s": round(status.left_s, 1),
+        "waiting_for_a_person": status.questions,
+    }
+
+
+def markdown(status: Status) -> str:
+    """The report: batches, what to look at, and the videos that are not done."""
+    batches = status.open_batches or status.batches[-1:]
+    lines = [f"- {batch_line(batch)}" for batch in batches[-ROWS_SHOWN:]]
+    lines += [f"- {eta_line(status)}", ""]
+    looked = list(attention(status))
+    if looked:
+        lines += ["**To look at**", "", *(f"- {_cell(s)}" for s in looked[:ROWS_SHOWN]), ""]
+    rows = [whole for whole in _wholes(status) if whole.state is not State.DONE]
+    done = len(status.videos) - sum(v.state is not State.DONE for v in status.videos)
+    lines += [f"{done} of {len(status.videos)} videos are done.", ""]
+    if rows:
+        lines += ["| | state | steps done | work left | now |", "|---|---|---|---|---|"]
+    for whole in rows[:ROWS_SHOWN]:
+        steps_done = f"{whole.count(State.DONE)} of {len(whole.phases)}"
+        cells = (whole.name, whole.state.value, steps_done, span(whole.left_s), now_words(whole))
+        lines.append(f"| {' | '.join(map(_cell, cells))} |")
+    if len(rows) > ROWS_SHOWN:
+        lines += ["", f"and {len(rows) - ROWS_SHOWN} more: identity-pipeline status"]
+    return "\n".join(lines)
+
+
+def _cell(words: str) -> str:
+    """Text that Markdown leaves alone."""
+    return words.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
 
 
 def status_json(status: Status) -> dict[str, Any]:

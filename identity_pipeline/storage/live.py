@@ -147,13 +147,6 @@ class LiveSteps:
         temporary.write_text(json.dumps(asdict(step)))
         temporary.replace(path)
 
-    def remove_dead(self, now: float) -> int:
-        """Removes the files of dead processes and says how many."""
-        dead = [step for step in self.all() if not step.alive(now)]
-        for step in dead:
-            self._path(step).unlink(missing_ok=True)
-        return len(dead)
-
     def _path(self, step: LiveStep) -> Path:
         return self.folder / f"{check_video_id(step.run_id)}-{check_video_id(step.step)}.json"
 
