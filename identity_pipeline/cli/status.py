@@ -35,10 +35,9 @@ from identity_pipeline.stages.status import look
 from identity_pipeline.stages.work import Phase, RunFact, Status, Whole
 from identity_pipeline.stages.work_words import (
     attention,
-    batch_line,
-    eta_line,
     now_words,
     phase_words,
+    progress_lines,
     status_json,
 )
 from identity_pipeline.storage.tables import TableStore
@@ -54,7 +53,6 @@ STYLES: Mapping[State, str] = {
     State.QUEUED: "cyan",
 }
 WATCH_S = 2.0
-BATCHES_SHOWN = 5
 
 
 @click.command()
@@ -140,9 +138,7 @@ def _watch(store: TableStore, settings: Settings, models: Models, wanted: str | 
 
 
 def _page(seen: Status, wanted: str | None) -> Group:
-    batches = (seen.open_batches or seen.batches[-1:])[-BATCHES_SHOWN:]
-    lines = [Text(batch_line(batch)) for batch in batches]
-    lines.append(Text(eta_line(seen)))
+    lines = [Text(line) for line in progress_lines(seen)]
     if wanted:
         whole = next(video for video in seen.videos if video.name == wanted)
         return Group(*lines, _phase_table(whole))

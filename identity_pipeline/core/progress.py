@@ -33,18 +33,18 @@ KEPT: Final = 20
 
 
 class State(StrEnum):
-    """What holds of a phase. The first that applies, in the order of `state_of`."""
+    """What holds of a phase; exactly one, see `state_of`."""
 
-    SKIPPED = "skipped"
     DONE = "done"
     RUNNING = "running"
-    WAITING = "waiting for a person"
     QUEUED = "waiting for a slot"
-    FAILED = "failed"
-    INTERRUPTED = "interrupted"
+    WAITING = "waiting for a person"
     PAUSED = "paused"
+    INTERRUPTED = "interrupted"
     STALE = "stale"
     PENDING = "pending"
+    FAILED = "failed"
+    SKIPPED = "skipped"
 
 
 SETTLED: Final = (State.FAILED, State.SKIPPED)

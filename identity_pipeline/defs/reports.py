@@ -17,6 +17,8 @@ from identity_pipeline.stages.recipes import steps
 from identity_pipeline.storage.tables import TableStore
 
 REPORTS = "reports"
+LINES_SHOWN = 40
+"""Of a list in the event log, which keeps every report."""
 
 
 @dg.asset(
@@ -36,8 +38,8 @@ def library_report(
 ) -> dg.MaterializeResult:
     """How far all work is: steps by state, time left, what waits for a person, what failed, why."""
     from identity_pipeline.media.progress_figure import phases_svg
+    from identity_pipeline.stages import work_words as words
     from identity_pipeline.stages.status import look
-    from identity_pipeline.stages.work_words import headline_numbers, markdown
 
     now = datetime.now(UTC)
     runs = last_runs(context.instance, without=context.run_id)
@@ -56,9 +58,12 @@ def library_report(
     picture = metadata.svg(phases_svg(states), "steps of all videos by state")
     return dg.MaterializeResult(
         metadata={
-            "report": dg.MetadataValue.md(markdown(seen)),
+            "progress": _list(words.progress_lines(seen)),
+            "to_look_at": _list(list(words.attention(seen))[:LINES_SHOWN]),
+            "not_done": metadata.records(words.open_work(seen)),
+            "steps": metadata.records(words.steps_by_state(seen)),
             "picture": picture if seen.videos else "no video yet",
-            **metadata.numbers(headline_numbers(seen)),
+            **metadata.numbers(words.headline_numbers(seen)),
         }
     )
 
@@ -104,6 +109,10 @@ def evaluation_report(
             "figures": dg.MetadataValue.md(_markdown(report)),
         }
     )
+
+
+def _list(sentences: list[str]) -> dg.MetadataValue:
+    return dg.MetadataValue.md("\n".join(f"- {s}" for s in sentences) or "nothing")
 
 
 def _markdown(report: Any) -> str:

@@ -25,12 +25,14 @@ COLOURS: Final[Mapping[State, str]] = {
     State.PENDING: "#c9ced6",
     State.SKIPPED: OTHER_COLOUR,
 }
-LABEL_W, BAR_W, ROW_H, COUNT_W = 150.0, 430.0, 20.0, 190.0
-LEGEND_COLUMN_W = 154.0
+LABEL_W, BAR_W, ROW_H, COUNT_W = 150.0, 430.0, 20.0, 110.0
+LEGEND_COLUMN_W = 170.0
 
 
 def percent(share: float) -> str:
     """A share as whole per cent, rounded down."""
+    if 0 < share < 0.01:
+        return "under 1 %"
     return f"{math.floor(share * 100)} %"
 
 
@@ -68,9 +70,7 @@ def phases_svg(phases: Mapping[str, Sequence[State]]) -> str:
                     )
                 )  # fmt: skip
             x += width
-        done = counts[State.DONE]
-        others = ", ".join(f"{counts[s]} {s.value}" for s in State if counts[s] and s != "done")
-        said = f"{done} of {len(states)} done" + (f"; {others}" if others else "")
+        said = f"{counts[State.DONE]} of {len(states)} done"
         parts.append(text(LABEL_W + BAR_W + 8, y + 14, said, "small"))
     height = len(phases) * ROW_H + 8
     used = [s for s in State if any(s in states for states in phases.values())]

@@ -12,6 +12,7 @@ from identity_pipeline.stages.work import BatchStatus, Phase, Status, Whole
 
 ROWS_SHOWN = 40
 """Rows of the report's tables: the event log keeps each report."""
+BATCHES_SHOWN = 5
 TROUBLE = (State.FAILED, State.INTERRUPTED, State.PAUSED)
 
 
@@ -37,7 +38,8 @@ def eta_line(status: Status) -> str:
     """How long it will take, if it can be said."""
     states = Counter(phase.state for whole in _wholes(status) for phase in whole.phases)
     if not status.left_s:
-        return "Nothing is left to compute."
+        failed = sum(whole.state is State.FAILED for whole in _wholes(status))
+        return f"Nothing is left to compute, but {failed} failed." if failed else "All is computed."
     if not status.at_once:
         queued = f", {states[State.QUEUED]} steps wait for a slot" if states[State.QUEUED] else ""
         return f"Nothing is running{queued}; {span(status.left_s)} of work is left."
@@ -102,31 +104,36 @@ def headline_numbers(status: Status) -> dict[str, int | float]:
     }
 
 
-def markdown(status: Status) -> str:
-    """The report: batches, what to look at, and the videos that are not done."""
+def progress_lines(status: Status) -> list[str]:
+    """How far the batches are, and how long it will take."""
     batches = status.open_batches or status.batches[-1:]
-    lines = [f"- {batch_line(batch)}" for batch in batches[-ROWS_SHOWN:]]
-    lines += [f"- {eta_line(status)}", ""]
-    looked = list(attention(status))
-    if looked:
-        lines += ["**To look at**", "", *(f"- {_cell(s)}" for s in looked[:ROWS_SHOWN]), ""]
-    rows = [whole for whole in _wholes(status) if whole.state is not State.DONE]
-    done = len(status.videos) - sum(v.state is not State.DONE for v in status.videos)
-    lines += [f"{done} of {len(status.videos)} videos are done.", ""]
-    if rows:
-        lines += ["| | state | steps done | work left | now |", "|---|---|---|---|---|"]
-    for whole in rows[:ROWS_SHOWN]:
-        steps_done = f"{whole.count(State.DONE)} of {len(whole.phases)}"
-        cells = (whole.name, whole.state.value, steps_done, span(whole.left_s), now_words(whole))
-        lines.append(f"| {' | '.join(map(_cell, cells))} |")
-    if len(rows) > ROWS_SHOWN:
-        lines += ["", f"and {len(rows) - ROWS_SHOWN} more: identity-pipeline status"]
-    return "\n".join(lines)
+    return [*map(batch_line, batches[-BATCHES_SHOWN:]), eta_line(status)]
 
 
-def _cell(words: str) -> str:
-    """Text that Markdown leaves alone."""
-    return words.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+def steps_by_state(status: Status) -> list[dict[str, str | int]]:
+    """One row per step of the videos: in how many it is in which state."""
+    used = [s for s in State if any(whole.count(s) for whole in status.videos)]
+    rows = []
+    for phases in zip(*(whole.phases for whole in status.videos), strict=True):
+        counts = Counter(phase.state for phase in phases)
+        rows.append({"step": phases[0].step, **{s.value: counts[s] for s in used}})
+    return rows
+
+
+def open_work(status: Status) -> list[dict[str, str]]:
+    """One row per video that is not done, and for the library; the first of many."""
+    return [
+        {
+            "video": whole.name,
+            "state": whole.state.value,
+            "steps done": f"{whole.count(State.DONE)} of {len(whole.phases)}",
+            "work left": span(whole.left_s),
+            # Of a failed one it is told elsewhere, at length.
+            "now": now_words(whole) if whole.state in (State.RUNNING, State.STALE) else "",
+        }
+        for whole in _wholes(status)
+        if whole.state is not State.DONE
+    ][:ROWS_SHOWN]
 
 
 def status_json(status: Status) -> dict[str, Any]:
