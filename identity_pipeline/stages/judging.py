@@ -92,9 +92,12 @@ class _Judge:
     models: Models
     video_id: str
     thorough: bool
+    noted: dict[str, Manifest | None] = field(default_factory=dict)
+    """The manifests that were read so far; inputs come first."""
 
     def of(self, recipe: Recipe, judged: Mapping[str, Judged]) -> Judged:
         noted = self.store.noted(recipe.asset, self.video_id)
+        self.noted[recipe.asset] = noted
         there = noted is not None
         blocked = self._blocked(recipe, judged)
         if blocked:
@@ -108,7 +111,8 @@ class _Judge:
         return self._compared(recipe, noted, judged)
 
     def _compared(self, recipe: Recipe, noted: Manifest, judged: Mapping[str, Judged]) -> Judged:
-        versions = self.store.versions(recipe.inputs, self.video_id)
+        inputs = {name: self.noted[name] for name in recipe.inputs}
+        versions = {name: known.data_version if known else None for name, known in inputs.items()}
         now = ingredients(recipe, self.settings, self.models.digests, versions)
         open_inputs = {n for n in recipe.inputs if judged[n].verdict is not Verdict.REUSE}
         if fingerprint(now) == noted.fingerprint:

@@ -224,16 +224,20 @@ def ingredients(
         digests: SHA-256 of the models that it runs, by name.
         versions: data version of each input; None for one that was never made.
     """
-    shown = (shaping_settings(settings), settings.models.face_pack, settings.models.vision_encoder)
     made = {
         "asset": recipe.asset,
         "code": recipe.code,
         "settings": chosen(settings, recipe.uses),
         "models": {model: digests[model] for model in recipe.runs},
         "inputs": {name: versions[name] for name in recipe.inputs},
-        "also": [Path(name).name for name in shown] if recipe.shows_names else [],
+        "also": _shown(settings) if recipe.shows_names else [],
     }
     return json.loads(json.dumps(made))  # as it is read back, so that old and new can be compared
+
+
+def _shown(settings: Settings) -> list[str]:
+    names = (settings.models.face_pack, settings.models.vision_encoder)
+    return [shaping_settings(settings), *(Path(name).name for name in names)]
 
 
 def fingerprint(made: Made) -> str:
