@@ -143,9 +143,9 @@ def _line(video: PlannedVideo) -> str:
 def _totals(planned: list[PlannedVideo]) -> None:
     sure = sum(video.seconds(Verdict.COMPUTE) for video in planned)
     perhaps = sum(video.seconds(Verdict.PERHAPS) for video in planned)
+    more = f", and {span(perhaps)} more if no input comes out the same" if perhaps else ""
     console.print(
-        f"Expected: {span(sure)} of computing, and {span(perhaps)} more if all inputs come out "
-        "otherwise than they were. The library is brought up to date afterwards."
+        f"Expected: {span(sure)} of computing{more}. The library is brought up to date afterwards."
     )
     computing = (Verdict.COMPUTE, Verdict.PERHAPS)
     if any(not s.measured for v in planned for s in v.steps if s.verdict in computing):

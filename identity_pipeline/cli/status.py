@@ -141,7 +141,7 @@ def _page(seen: Status, wanted: str | None) -> Group:
     lines = [Text(line) for line in progress_lines(seen)]
     if wanted:
         whole = next(video for video in seen.videos if video.name == wanted)
-        return Group(*lines, _phase_table(whole))
+        return Group(*lines, _phase_table(whole), *([Text(whole.note)] if whole.note else []))
     looked = [Text(f"! {sentence}") for sentence in attention(seen)]
     return Group(*lines, _video_table(seen), *looked)
 

@@ -54,12 +54,15 @@ def look(
         LockBusyError: another process keeps the book of batches.
     """
     records = list(VideoRegistry(store.layout).all())
-    live = {(step.video_id, step.step): step for step in LiveSteps(store.layout).all()}
+    found = LiveSteps(store.layout).all()
+    live = {(step.video_id, step.step): step for step in found if not step.ended}
+    between = {step.video_id: step for step in found if step.ended}
     costs = prices(store, settings, models.digests)
     wholes = []
     for n, record in enumerate(records, 1):
         judged = judge_video(store, settings, models, record.video_id, thorough=False)
-        video = VideoWork(store, settings, record.video_id, judged, runs.get(record.video_id), now)
+        run, last = runs.get(record.video_id), between.get(record.video_id)
+        video = VideoWork(store, settings, record.video_id, judged, run, last, now)
         wholes.append(video.whole(live, costs))
         progress("videos", n, len(records), "videos")
     library = library_work(store, settings, wholes, live, costs, runs.get(LIBRARY_WORK), today, now)

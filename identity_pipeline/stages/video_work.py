@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from identity_pipeline.core.costs import Price
 from identity_pipeline.core.progress import SETTLED, Facts, State, state_of
@@ -31,6 +31,8 @@ class VideoWork:
     video_id: str
     judged: Mapping[str, Judged]
     run: RunFact | None
+    last: LiveStep | None
+    """The step that ended last in a run, if no other has begun since."""
     now: float
 
     def whole(self, live: Live, costs: Mapping[str, Price]) -> Whole:
@@ -41,10 +43,13 @@ class VideoWork:
         unexplained = note is None and self.run is not None and self.run.status == "failed"
         failed = note.asset if note else open_steps[0] if unexplained and open_steps else None
         hopeless = _dependents(note.asset) if note and note.permanent else set()
-        under_way = {step for (video, step) in live if video == self.video_id}
+        at_work = {step for (video, step) in live if video == self.video_id}
+        next_one = self._next(open_steps, at_work)
         phases = []
         for step, recipes in steps().items():
-            working = live.get((self.video_id, step))
+            working = live.get((self.video_id, step)) or (
+                next_one if step in open_steps[:1] else None
+            )
             alive = working is not None and working.alive(self.now)
             current = self._current(recipes)
             facts = Facts(
@@ -67,7 +72,9 @@ class VideoWork:
             phases.append(
                 phase_of(step, state, why, working, units, unit_of(step), expected, costs[step])
             )
-        return Whole(self.video_id, tuple(phases), self._run_note(phases, under_way))
+        return Whole(
+            self.video_id, tuple(phases), self._run_note(phases, bool(at_work or next_one))
+        )
 
     def _current(self, recipes: Iterable[Recipe]) -> bool:
         return all(self.judged[recipe.asset].verdict is Verdict.REUSE for recipe in recipes)
@@ -75,7 +82,15 @@ class VideoWork:
     def _run_is(self, status: str) -> bool:
         return self.run is not None and self.run.status == status
 
-    def _run_note(self, phases: Sequence[Phase], under_way: set[str]) -> str:
+    def _next(self, open_steps: Sequence[str], at_work: set[str]) -> LiveStep | None:
+        """The first open step, for a run that is between two steps, or died there."""
+        last, run = self.last, self.run
+        if last is None or at_work or not open_steps or run is None or run.status != "started":
+            return None
+        coming = replace(last, step=open_steps[0], unit="", done=0, total=None, ended=False)
+        return coming if run.run_id == last.run_id else None
+
+    def _run_note(self, phases: Sequence[Phase], under_way: bool) -> str:
         if self.run is None or not self._run_is("started") or under_way:
             return ""
         if all(phase.state in (State.DONE, *SETTLED) for phase in phases):
@@ -93,21 +108,26 @@ class VideoWork:
         working: LiveStep | None,
     ) -> str:
         run = self.run.run_id[:8] if self.run else ""
-        reasons = (reason for recipe in recipes for reason in self.judged[recipe.asset].reasons)
+        judged = [self.judged[recipe.asset] for recipe in recipes]
+        reasons = (reason for known in judged for reason in known.reasons)
+        blocked = (r for known in judged if known.verdict is Verdict.BLOCKED for r in known.reasons)
         said = {
             State.FAILED: f"run {run} failed; see its log",
             State.QUEUED: f"run {run} is in the queue",
             State.PAUSED: f"run {run} was stopped; a new run takes it up",
             State.STALE: "; ".join(dict.fromkeys(reasons)),
+            State.PENDING: "; ".join(dict.fromkeys(blocked)),
         }
         if note and state is State.FAILED:
             return f"{note.code}: {note.sentence}"
         if note and state is State.SKIPPED:
             return f"needs {note.asset}, which failed for good"
         if working and state is State.INTERRUPTED:
+            held = self.run and self.run.status == "started"
+            first = "identity-pipeline recover, then " if held else ""
             return (
-                f"process {working.pid} on {working.host} died in run {working.run_id[:8]}; a new "
-                "run takes it up"
+                f"process {working.pid} on {working.host} died in run {working.run_id[:8]}; "
+                f"{first}a new run takes it up"
             )
         return said.get(state, "")
 

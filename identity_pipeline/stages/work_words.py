@@ -42,7 +42,8 @@ def eta_line(status: Status) -> str:
         return f"Nothing is left to compute, but {failed} failed." if failed else "All is computed."
     if not status.at_once:
         queued = f", {states[State.QUEUED]} steps wait for a slot" if states[State.QUEUED] else ""
-        return f"Nothing is running{queued}; {span(status.left_s)} of work is left."
+        left = f"{span(status.left_s)} of work is left"
+        return f"No step is at work at this moment{queued}; {left}."
     at_once = f"{status.at_once} at a time" if status.at_once > 1 else "one at a time"
     return f"Done in about {span(status.eta_s)} if it goes on as now, {at_once}."
 
@@ -55,7 +56,7 @@ def now_words(whole: Whole) -> str:
                 return f"{phase.step}: {phase_words(phase)}"
     if whole.note:
         return whole.note
-    first = next((p for p in whole.phases if p.state in (State.STALE, State.QUEUED)), None)
+    first = next((p for p in whole.phases if p.state is not State.DONE and p.why), None)
     return f"{first.step}: {first.why}" if first else ""
 
 

@@ -4,10 +4,14 @@ The file is there while the step works. Its contents say how far the step is, it
 that it lives: a thread of the working process touches it. A killed process leaves its file behind,
 and is told from a living one by its process number and start time, or, from another host, by the
 time of the last touch. Nothing waits for the disk here: a lost file costs a line of a display.
+
+Between two steps, while a run reads and writes tables, the file of the last one stays and says that
+it ended: so a run is never taken for dead, nor a dead one for living, in between.
 """
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import platform
@@ -47,6 +51,7 @@ class LiveStep:
         counting_since: when the first unit was reported, so that opening models is no part of the
             rate.
         beat_at: the last sign of life.
+        ended: the step is over; its process, if it lives, is on its way to the next.
     """
 
     run_id: str
@@ -62,6 +67,7 @@ class LiveStep:
     counting_since: float | None = None
     counted_from: int = 0
     beat_at: float = 0.0
+    ended: bool = False
 
     def alive(self, now: float) -> bool:
         """Whether the process still works on it."""
@@ -112,7 +118,7 @@ class LiveSteps:
         return self.layout.progress / "live"
 
     def all(self) -> list[LiveStep]:
-        """Every step that is, or was when its process died, under way; the latest last."""
+        """What every process works on, or did when it died; the latest last."""
         found = []
         for path in self.folder.glob("*.json"):
             if not atomic.is_temporary(path):
@@ -123,12 +129,13 @@ class LiveSteps:
 
     @contextmanager
     def working(self, step: LiveStep) -> Iterator[None]:
-        """Shows a step while the block runs, and removes what dead attempts at it left."""
+        """Shows a step while the block runs, and removes what dead runs of the video left."""
         for other in self.all():
-            same = (other.step, other.video_id) == (step.step, step.video_id)
-            if same and not other.alive(step.started_at):
+            if other.video_id == step.video_id and not other.alive(step.started_at):
                 self._path(other).unlink(missing_ok=True)
         self.put(step)
+        _ENDED.discard(self._path(step))  # it is tried again
+        _remove_ended()
         path, over = self._path(step), threading.Event()
         beating = threading.Thread(target=_beat, args=(path, over), daemon=True)
         beating.start()
@@ -137,7 +144,8 @@ class LiveSteps:
         finally:
             over.set()
             beating.join()
-            path.unlink(missing_ok=True)
+            self.put(replace(step, ended=True))
+            _ENDED.add(path)
 
     def put(self, step: LiveStep) -> None:
         """Shows how far a step is."""
@@ -149,6 +157,16 @@ class LiveSteps:
 
     def _path(self, step: LiveStep) -> Path:
         return self.folder / f"{check_video_id(step.run_id)}-{check_video_id(step.step)}.json"
+
+
+_ENDED: set[Path] = set()
+"""Files of this process whose step is over: removed when the next begins, or the process ends."""
+
+
+@atexit.register
+def _remove_ended() -> None:
+    while _ENDED:
+        _ENDED.pop().unlink(missing_ok=True)
 
 
 def _beat(path: Path, over: threading.Event) -> None:

@@ -230,6 +230,16 @@ def test_a_running_step_is_in_flight_and_a_dead_one_is_interrupted(fresh: Small)
     assert dead.at_once == 0 and dead.batches[0].portions.in_flight == 0
 
 
+def test_a_run_between_two_steps_is_running_and_one_that_died_there_is_not(fresh: Small) -> None:
+    live, run = LiveSteps(fresh.store.layout), RunFact("run-1", "started")
+    step = LiveStep("run-1", "ride_video", fresh.video, time.time(), ended=True)
+    live.put(step)
+    assert states(fresh.whole(run))["ride_video"] is State.RUNNING
+    assert states(fresh.whole(RunFact("run-1", "failed")))["ride_video"] is State.FAILED
+    live.put(replace(step, born=1))
+    assert states(fresh.whole(run))["ride_video"] is State.INTERRUPTED
+
+
 @pytest.mark.parametrize(
     ("run", "state"),
     [("queued", State.QUEUED), ("cancelled", State.PAUSED), ("started", State.PENDING)],

@@ -37,17 +37,25 @@ def step(**more: object) -> LiveStep:
     return replace(LiveStep("run-2", "watch", "ride", time.time()), **more)  # type: ignore[arg-type]
 
 
-def test_a_step_is_seen_while_it_works_and_not_after(steps: LiveSteps) -> None:
+def test_a_step_is_seen_while_it_works_and_as_ended_until_the_next(steps: LiveSteps) -> None:
     with steps.working(step()):
         (seen,) = steps.all()
-        assert seen.alive(time.time()) and seen.video_id == "ride"
+        assert seen.alive(time.time()) and seen.video_id == "ride" and not seen.ended
+    assert [s.ended for s in steps.all()] == [True]
+    with steps.working(step(step="riders")):
+        assert [(s.step, s.ended) for s in steps.all()] == [("riders", False)]
+
+
+def test_a_process_that_ends_leaves_nothing(steps: LiveSteps, tmp_path: Path) -> None:
+    code = WORKER.replace("time.sleep(60)", "pass")
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, capture_output=True)
     assert steps.all() == []
 
 
-def test_a_step_that_fails_leaves_nothing(steps: LiveSteps) -> None:
+def test_a_step_that_fails_has_ended(steps: LiveSteps) -> None:
     with pytest.raises(ValueError, match="bad frame"), steps.working(step()):
         raise ValueError("bad frame")
-    assert steps.all() == []
+    assert [s.ended for s in steps.all()] == [True]
 
 
 def test_a_killed_process_leaves_a_step_that_is_dead(steps: LiveSteps, tmp_path: Path) -> None:
