@@ -43,13 +43,11 @@ class VideoWork:
         unexplained = note is None and self.run is not None and self.run.status == "failed"
         failed = note.asset if note else open_steps[0] if unexplained and open_steps else None
         hopeless = _dependents(note.asset) if note and note.permanent else set()
-        at_work = {step for (video, step) in live if video == self.video_id}
-        next_one = self._next(open_steps, at_work)
+        mine = {step: found for (video, step), found in live.items() if video == self.video_id}
+        mine = mine or self._next(open_steps)
         phases = []
         for step, recipes in steps().items():
-            working = live.get((self.video_id, step)) or (
-                next_one if step in open_steps[:1] else None
-            )
+            working = mine.get(step)
             alive = working is not None and working.alive(self.now)
             current = self._current(recipes)
             facts = Facts(
@@ -72,9 +70,7 @@ class VideoWork:
             phases.append(
                 phase_of(step, state, why, working, units, unit_of(step), expected, costs[step])
             )
-        return Whole(
-            self.video_id, tuple(phases), self._run_note(phases, bool(at_work or next_one))
-        )
+        return Whole(self.video_id, tuple(phases), "" if mine else self._run_note(phases))
 
     def _current(self, recipes: Iterable[Recipe]) -> bool:
         return all(self.judged[recipe.asset].verdict is Verdict.REUSE for recipe in recipes)
@@ -82,16 +78,17 @@ class VideoWork:
     def _run_is(self, status: str) -> bool:
         return self.run is not None and self.run.status == status
 
-    def _next(self, open_steps: Sequence[str], at_work: set[str]) -> LiveStep | None:
-        """The first open step, for a run that is between two steps, or died there."""
-        last, run = self.last, self.run
-        if last is None or at_work or not open_steps or run is None or run.status != "started":
-            return None
-        coming = replace(last, step=open_steps[0], unit="", done=0, total=None, ended=False)
-        return coming if run.run_id == last.run_id else None
+    def _next(self, open_steps: Sequence[str]) -> dict[str, LiveStep]:
+        """The first open step, of a run that is between two steps, or died there."""
+        if self.last is None or not open_steps:
+            return {}
+        if self.run != RunFact(self.last.run_id, "started"):
+            return {}
+        step = open_steps[0]
+        return {step: replace(self.last, step=step, unit="", done=0, total=None, ended=False)}
 
-    def _run_note(self, phases: Sequence[Phase], under_way: bool) -> str:
-        if self.run is None or not self._run_is("started") or under_way:
+    def _run_note(self, phases: Sequence[Phase]) -> str:
+        if self.run is None or not self._run_is("started"):
             return ""
         if all(phase.state in (State.DONE, *SETTLED) for phase in phases):
             return ""
