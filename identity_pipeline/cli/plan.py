@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from identity_pipeline.cli.curating import json_option
+from identity_pipeline.cli.index import bar
 from identity_pipeline.cli.options import (
     console,
     data_option,
@@ -26,9 +27,10 @@ from identity_pipeline.media.progress_figure import span
 from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.costing import prices, unit_of
-from identity_pipeline.stages.judging import Models, Verdict
 from identity_pipeline.stages.planning import PlannedVideo, plan_file, plan_video
+from identity_pipeline.stages.progress import Progress
 from identity_pipeline.stages.recipes import steps
+from identity_pipeline.stages.verdicts import Models, Verdict
 from identity_pipeline.storage.failures import FailureNotes
 from identity_pipeline.storage.registry import VideoRegistry, video_files
 from identity_pipeline.storage.tables import TableStore
@@ -82,7 +84,8 @@ def plan(
     if costs:
         console.print(_cost_table(known))
         return
-    planned = list(_planned(videos, store, settings, models, known))
+    with bar() as report:
+        planned = list(_planned(videos, store, settings, models, known, report))
     if as_json:
         click.echo(json.dumps([asdict(video) for video in planned], indent=2))
         return
@@ -99,6 +102,7 @@ def _planned(
     settings: Settings,
     models: Models,
     costs: Mapping[str, Price],
+    report: Progress,
 ) -> Iterator[PlannedVideo]:
     registry, notes = VideoRegistry(store.layout), FailureNotes(store.layout)
     ids: list[str] = []
@@ -111,11 +115,14 @@ def _planned(
         known = {path for record in records for path in (record.path, *record.links)}
         waiting = video_files(store.layout.videos, settings.ingest.extensions)
         files = [path for path in waiting if str(path.resolve()) not in known]
-    for video_id in ids:
+    total = len(ids) + len(files)
+    for n, video_id in enumerate(ids):
+        report("reading", n, total, "videos")
         note = notes.get(video_id)
         failed = f"failed before ({note.code}: {note.sentence})" if note else ""
         yield plan_video(store, settings, models, costs, video_id, failed)
-    for path in files:
+    for n, path in enumerate(files, len(ids)):
+        report("reading", n, total, "videos")
         yield plan_file(store, settings, models, costs, path)
 
 

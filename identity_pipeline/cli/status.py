@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from identity_pipeline.cli.curating import json_option, one_sentence
+from identity_pipeline.cli.index import bar
 from identity_pipeline.cli.options import (
     console,
     data_option,
@@ -30,8 +31,9 @@ from identity_pipeline.defs.runs import last_runs
 from identity_pipeline.media.progress_figure import span
 from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.settings import Settings
-from identity_pipeline.stages.judging import Models
+from identity_pipeline.stages.progress import Progress, silent
 from identity_pipeline.stages.status import look
+from identity_pipeline.stages.verdicts import Models
 from identity_pipeline.stages.work import Phase, RunFact, Status, Whole
 from identity_pipeline.stages.work_words import (
     attention,
@@ -109,7 +111,8 @@ def status(
         if watch:
             _watch(store, settings, models, wanted)
             return
-        seen = _look(store, settings, models)
+        with bar() as report:
+            seen = _look(store, settings, models, report)
     if as_json:
         value = status_json(seen)
         if wanted:
@@ -119,10 +122,12 @@ def status(
     console.print(_page(seen, wanted), soft_wrap=False)
 
 
-def _look(store: TableStore, settings: Settings, models: Models) -> Status:
+def _look(
+    store: TableStore, settings: Settings, models: Models, report: Progress = silent
+) -> Status:
     now = datetime.now(UTC)
     today = now.isoformat(timespec="seconds")
-    return look(store, settings, models, _runs(), now.timestamp(), today)
+    return look(store, settings, models, _runs(), now.timestamp(), today, report)
 
 
 def _runs() -> dict[str, RunFact]:

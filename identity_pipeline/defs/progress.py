@@ -55,7 +55,7 @@ def shown_to_others(context: dg.AssetExecutionContext, report: Progress) -> Prog
         now = time.time()
         if now - last >= SECONDS_BETWEEN_FILES:
             live, last = live.advanced(done, total, unit, now), now
-            files.put(live)
+            files.advance(live)
 
     return tell
 

@@ -12,8 +12,8 @@ from identity_pipeline.defs.runs import last_runs
 from identity_pipeline.defs.steps import OWNERS
 from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.settings import Settings
-from identity_pipeline.stages.judging import Models
 from identity_pipeline.stages.recipes import steps
+from identity_pipeline.stages.verdicts import Models
 from identity_pipeline.storage.tables import TableStore
 
 REPORTS = "reports"

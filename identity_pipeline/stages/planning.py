@@ -9,8 +9,8 @@ from pathlib import Path
 from identity_pipeline.core.costs import Price
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.costing import counted, expected_frames
-from identity_pipeline.stages.judging import Judged, Models, Verdict, judge_video
 from identity_pipeline.stages.recipes import steps
+from identity_pipeline.stages.verdicts import Judged, Models, Verdict, judge_video
 from identity_pipeline.stages.video_work import ASSUMED_FRAMES
 from identity_pipeline.storage.hashing import sha256_of_file
 from identity_pipeline.storage.registry import VideoRegistry, video_id_for

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping
 from identity_pipeline.core.progress import LIBRARY_WORK, Batch, Seen, State, observe
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.costing import prices
-from identity_pipeline.stages.judging import Models, judge_video
 from identity_pipeline.stages.library_work import SUGGESTIONS, library_work
 from identity_pipeline.stages.progress import Progress, silent
+from identity_pipeline.stages.verdicts import Models, judge_video
 from identity_pipeline.stages.video_work import VideoWork
 from identity_pipeline.stages.work import (
     BatchStatus,

@@ -9,8 +9,8 @@ from identity_pipeline.core.costs import Price
 from identity_pipeline.core.progress import SETTLED, Facts, State, state_of
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.costing import counted, expected_frames, unit_of
-from identity_pipeline.stages.judging import Judged, Verdict
 from identity_pipeline.stages.recipes import RECIPES, Recipe, step_of, steps
+from identity_pipeline.stages.verdicts import Judged, Verdict
 from identity_pipeline.stages.work import Phase, RunFact, Whole, phase_of
 from identity_pipeline.storage.failures import FailureNote, FailureNotes
 from identity_pipeline.storage.live import LiveStep

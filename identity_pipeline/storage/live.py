@@ -147,8 +147,13 @@ class LiveSteps:
             self.put(replace(step, ended=True))
             _ENDED.add(path)
 
+    def advance(self, step: LiveStep) -> None:
+        """Shows how far a step is, if it is shown at all: nothing else would take the file away."""
+        if self._path(step).exists():
+            self.put(step)
+
     def put(self, step: LiveStep) -> None:
-        """Shows how far a step is."""
+        """Writes the file of a step."""
         path = self._path(step)
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = atomic.temporary_beside(path)

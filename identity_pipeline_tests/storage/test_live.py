@@ -93,6 +93,11 @@ def test_the_rate_counts_from_the_first_report_and_falls_while_nothing_happens()
     assert replace(on, beat_at=70.0).per_second == 1.0
 
 
+def test_a_step_that_is_not_shown_leaves_no_file_behind(steps: LiveSteps) -> None:
+    steps.advance(step().advanced(3, 9, "frames", 1.0))
+    assert steps.all() == []
+
+
 def test_a_half_written_file_is_passed_over(steps: LiveSteps) -> None:
     steps.put(step())
     (steps.folder / "run-3-watch.json").write_text('{"run_id": "run-3"')
