@@ -79,19 +79,23 @@ class World:
 
 EVENTS = ("arrive", "finish", "finish", "finish", "turn_stale", "forget", "nothing_lasting")
 histories = st.lists(
-    st.tuples(st.sampled_from(EVENTS), st.integers(0, 3), st.integers(0, 2)), max_size=60
+    st.tuples(st.sampled_from(EVENTS), st.integers(0, 3), st.integers(0, 2), st.booleans()),
+    max_size=60,
 )
+"""(what, of which video, at which step, whether somebody looks afterwards)."""
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(histories)
 def test_a_share_never_falls_and_never_runs_ahead_of_the_work(
-    history: list[tuple[str, int, int]],
+    history: list[tuple[str, int, int, bool]],
 ) -> None:
     world, batches = World(), ()
-    for event, video, step in history:
+    for event, video, step, somebody_looks in history:
         world.now += 1
         getattr(world, event)(video, step)
+        if not somebody_looks:
+            continue
         before = {batch.number: batch for batch in batches}
         batches = observe(batches, world.picture(), world.now)
         for batch in batches:
@@ -125,6 +129,15 @@ def test_what_turns_stale_is_the_work_of_another_batch() -> None:
     assert batches[0].share_done == 1
     assert batches[1].open_keys() == {("a", "embed"), ("a", "export")}
     assert batches[1].because == "to be made again: 2 steps of 1 video"
+
+
+def test_what_was_done_stays_done_in_its_batch_though_it_turns_stale_while_others_go_on() -> None:
+    both = {**seen("watch"), **seen("watch", video="b")}
+    batches = observe(observe((), {**seen(), **seen(video="b")}, 1), both, 2)
+    share = batches[0].share_done
+    batches = observe(batches, {**seen(), **seen("watch", "embed", video="b")}, 3)
+    assert batches[0].share_done > share
+    assert batches[1].open_keys() == {("a", "watch")}
 
 
 def test_the_weights_are_those_of_the_opening() -> None:
