@@ -118,8 +118,8 @@ def reused_assets(result: dg.ExecuteInProcessResult) -> dict[str, bool]:
     }
 
 
-REBUILDABLE = ("index/", "tables/library/", "tables/.generations/")
-"""What is made anew from the rest: a database with names of its own, and the library's tables."""
+REBUILDABLE = ("index/", "progress/", "tables/library/", "tables/.generations/")
+"""Made anew from the rest, or told by the clock: a database, the library's tables, costs."""
 
 
 def digest_of_tree(folder: Path) -> dict[str, str]:

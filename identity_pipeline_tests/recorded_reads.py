@@ -10,11 +10,12 @@ from identity_pipeline.defs import videos
 from identity_pipeline.defs.steps import Step
 from identity_pipeline.settings import Settings
 from identity_pipeline.settings.base import Group
+from identity_pipeline.stages.recipes import RECIPES
 
 GROUP_OF = {type(field.default): name for name, field in Settings.model_fields.items()}
 
 Reads = dict[str, set[str]]
-"""By asset, names as `Step.uses` has them."""
+"""By asset (the pass: `watch`), names as `Recipe.uses` has them."""
 
 
 class Recorder:
@@ -35,13 +36,18 @@ class Recorder:
 
         def computing(*arguments: Any) -> Any:
             self._current = self.reads.setdefault(asset, set())
-            self.declared[asset] = names_of(step.uses)
+            self.declared[asset] = names_of(uses_of(asset))
             try:
                 return compute(*arguments)
             finally:
                 self._current = None
 
         return computing
+
+
+def uses_of(asset: str) -> tuple[str, ...]:
+    """What the recipe of an asset, or of the pass, declares."""
+    return RECIPES["frames" if asset == "watch" else asset].uses
 
 
 def names_of(uses: tuple[str, ...]) -> set[str]:

@@ -14,10 +14,12 @@ from identity_pipeline.cli.inspect import models, settings, videos
 from identity_pipeline.cli.label import confirm, events, ignore, label, not_a_face, reject, undo
 from identity_pipeline.cli.pause import continue_, pause
 from identity_pipeline.cli.people import cover, hide, merge, move, people, rename, split, unhide
+from identity_pipeline.cli.plan import plan
 from identity_pipeline.cli.recover import recover
 from identity_pipeline.cli.review import clusters, find_more, recluster, suggestions
 from identity_pipeline.cli.run import run
 from identity_pipeline.cli.sql import sql
+from identity_pipeline.cli.status import status
 from identity_pipeline.cli.train import train
 
 
@@ -29,6 +31,8 @@ def cli() -> None:
     \b
     First steps:
       identity-pipeline run ride.mp4        one video, here and now, with a progress display
+      identity-pipeline plan                what a run would compute, what it would reuse, and why
+      identity-pipeline status              how far the work is; --watch to look on
       identity-pipeline videos              what is known of every video
       identity-pipeline why RIDE 812        what became of each face of frame 812, and why
       identity-pipeline evaluate            how good it is, on videos whose truth is known
@@ -56,7 +60,7 @@ def cli() -> None:
     """
 
 
-VIDEOS = (run, why, videos, evaluate, pause, continue_, recover)
+VIDEOS = (run, plan, status, why, videos, evaluate, pause, continue_, recover)
 SETUP = (settings, models, index, sql)
 LIBRARY = (recluster, clusters, people, suggestions, find_more, explain, identify, stats, events)
 LEARNING = (train, heads, reassign)

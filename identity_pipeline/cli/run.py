@@ -28,6 +28,8 @@ from identity_pipeline.cli.options import (
     open_store,
     overrides,
 )
+from identity_pipeline.defs.progress import shown_to_others
+from identity_pipeline.stages.progress import Progress as Report
 from identity_pipeline.storage.failures import FailureNotes
 from identity_pipeline.storage.pause import paused
 from identity_pipeline.storage.registry import Registration, VideoRegistry
@@ -48,10 +50,9 @@ class RichReporters:
         self._progress = progress
         self._tasks: dict[str, Any] = {}
 
-    def reporter(self, context: dg.AssetExecutionContext) -> Any:
+    def reporter(self, context: dg.AssetExecutionContext) -> Report:
         """A callback for one step; the bars of a video stay until the next video."""
-        del context
-        return self._report
+        return shown_to_others(context, self._report)
 
     def _report(self, stage: str, done: int, total: int | None, unit: str) -> None:
         if stage not in self._tasks:

@@ -3,7 +3,7 @@
 import dagster as dg
 import polars as pl
 
-from identity_pipeline.defs import metadata, uses
+from identity_pipeline.defs import metadata
 from identity_pipeline.defs.faces import OBSERVE
 from identity_pipeline.defs.pools import GPU
 from identity_pipeline.defs.progress import ProgressReporters
@@ -16,7 +16,7 @@ from identity_pipeline.storage.crop_archive import CropArchive
 from identity_pipeline.storage.tables import TableStore
 
 
-@video_table(OBSERVE, {"onnx"}, code_version="1", pool=GPU)
+@video_table(OBSERVE, {"onnx"}, pool=GPU)
 def face_embeddings(
     context: dg.AssetExecutionContext,
     face_detections: pl.DataFrame,
@@ -46,11 +46,11 @@ def face_embeddings(
             }
         )
 
-    step = Step(context, store, settings, uses.FACE_EMBEDDINGS, models, runs=("face_pack",))
+    step = Step(context, store, settings, models)
     return step.chunked(compute, describe, "models.recognition_batch")
 
 
-@video_table(OBSERVE, {"torch", "huggingface"}, code_version="1", pool=GPU)
+@video_table(OBSERVE, {"torch", "huggingface"}, pool=GPU)
 def vision_embeddings(
     context: dg.AssetExecutionContext,
     ride_video: pl.DataFrame,
@@ -88,5 +88,5 @@ def vision_embeddings(
             }
         )
 
-    step = Step(context, store, settings, uses.VISION_EMBEDDINGS, models, runs=("vision",))
+    step = Step(context, store, settings, models)
     return step.chunked(compute, describe, "models.vision_batch")

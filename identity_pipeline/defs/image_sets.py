@@ -1,14 +1,12 @@
 """Group `curate`: candidates, the selection, the four sets, the frame ledger, the export."""
 
-from pathlib import Path
-
 import dagster as dg
 import polars as pl
 
 from identity_pipeline.core import frame_ledger as ledger
 from identity_pipeline.core import image_sets
 from identity_pipeline.core import selection as select_images
-from identity_pipeline.defs import pictures, uses
+from identity_pipeline.defs import pictures
 from identity_pipeline.defs.progress import ProgressReporters
 from identity_pipeline.defs.steps import Step, named_failures, video_table
 from identity_pipeline.defs.videos import registered
@@ -21,7 +19,7 @@ from identity_pipeline.storage.tables import TableStore
 CURATE = "curate"
 
 
-@video_table(CURATE, {"polars"}, code_version="1")
+@video_table(CURATE, {"polars"})
 def candidates(
     context: dg.AssetExecutionContext,
     ride_video: pl.DataFrame,
@@ -46,14 +44,14 @@ def candidates(
         face_buckets,
         vision_embeddings,
     )
-    step = Step(context, store, settings, uses=uses.CANDIDATES)
+    step = Step(context, store, settings)
     return step.table(
         lambda: candidates_of(observed, settings),
         lambda table: pictures.describe_counts(table, "standing"),
     )
 
 
-@video_table(CURATE, {"python"}, code_version="1")
+@video_table(CURATE, {"python"})
 def selection(
     context: dg.AssetExecutionContext,
     candidates: pl.DataFrame,
@@ -61,14 +59,14 @@ def selection(
     settings: dg.ResourceParam[Settings],
 ) -> dg.MaterializeResult[pl.DataFrame]:
     """The replayable decision on every candidate: save, replace, add or reject, with its reason."""
-    step = Step(context, store, settings, uses=uses.SELECTION)
+    step = Step(context, store, settings)
     return step.table(
         lambda: select_images.select(candidates, settings.selection),
         lambda table: pictures.describe_selection(table, candidates, settings),
     )
 
 
-@video_table(CURATE, {"python"}, code_version="1")
+@video_table(CURATE, {"python"})
 def anchor_set(
     context: dg.AssetExecutionContext,
     candidates: pl.DataFrame,
@@ -78,7 +76,7 @@ def anchor_set(
     settings: dg.ResourceParam[Settings],
 ) -> dg.MaterializeResult[pl.DataFrame]:
     """Three to five frontal, best images per rider, apart in time and unlike each other."""
-    step = Step(context, store, settings, uses=uses.ANCHOR_SET)
+    step = Step(context, store, settings)
     return step.table(
         lambda: image_sets.build_anchor_set(
             image_sets.open_candidates(candidates, selection), settings.selection
@@ -87,7 +85,7 @@ def anchor_set(
     )
 
 
-@video_table(CURATE, {"python"}, code_version="1")
+@video_table(CURATE, {"python"})
 def coverage_set(
     context: dg.AssetExecutionContext,
     candidates: pl.DataFrame,
@@ -98,7 +96,7 @@ def coverage_set(
     settings: dg.ResourceParam[Settings],
 ) -> dg.MaterializeResult[pl.DataFrame]:
     """The best image, at most two, of every pose and expression bucket."""
-    step = Step(context, store, settings, uses=uses.COVERAGE_SET)
+    step = Step(context, store, settings)
     return step.table(
         lambda: image_sets.build_coverage_set(
             image_sets.open_candidates(candidates, selection), anchor_set, settings.selection
@@ -107,7 +105,7 @@ def coverage_set(
     )
 
 
-@video_table(CURATE, {"python"}, code_version="1")
+@video_table(CURATE, {"python"})
 def challenge_set(
     context: dg.AssetExecutionContext,
     candidates: pl.DataFrame,
@@ -119,7 +117,7 @@ def challenge_set(
     settings: dg.ResourceParam[Settings],
 ) -> dg.MaterializeResult[pl.DataFrame]:
     """Five to eight extreme images that are surely the same person."""
-    step = Step(context, store, settings, uses=uses.CHALLENGE_SET)
+    step = Step(context, store, settings)
     return step.table(
         lambda: image_sets.build_challenge_set(
             image_sets.open_candidates(candidates, selection),
@@ -130,7 +128,7 @@ def challenge_set(
     )
 
 
-@video_table(CURATE, {"python"}, code_version="1")
+@video_table(CURATE, {"python"})
 def pair_set(
     context: dg.AssetExecutionContext,
     ride_video: pl.DataFrame,
@@ -147,7 +145,7 @@ def pair_set(
     """Frames in which both riders are good, well apart and alone."""
     from identity_pipeline.stages.curate import frame_size
 
-    step = Step(context, store, settings, uses=uses.PAIR_SET)
+    step = Step(context, store, settings)
     return step.table(
         lambda: image_sets.build_pair_set(
             image_sets.open_candidates(candidates, selection),
@@ -160,7 +158,7 @@ def pair_set(
     )
 
 
-@video_table(CURATE, {"polars"}, code_version="1")
+@video_table(CURATE, {"polars"})
 def frame_ledger(
     context: dg.AssetExecutionContext,
     face_detections: pl.DataFrame,
@@ -182,7 +180,7 @@ def frame_ledger(
         "challenge_set": challenge_set,
         "pair_set": pair_set,
     }
-    step = Step(context, store, settings, uses=uses.FRAME_LEDGER)
+    step = Step(context, store, settings)
     return step.table(
         lambda: ledger.build_ledger(
             face_detections, face_tracks, riders, candidates, selection, sets, settings
@@ -191,7 +189,7 @@ def frame_ledger(
     )
 
 
-@video_table(CURATE, {"jpeg"}, code_version="1")
+@video_table(CURATE, {"jpeg"})
 def identity_dataset(
     context: dg.AssetExecutionContext,
     ride_video: pl.DataFrame,
@@ -212,7 +210,7 @@ def identity_dataset(
 ) -> dg.MaterializeResult[pl.DataFrame]:
     """The exported folder: images re-cut at native resolution, metadata, contact sheets, a page."""
     from identity_pipeline.stages.dataset import VideoTables, export_is_whole, write_dataset
-    from identity_pipeline.stages.provenance import provenance_of, shaping_settings
+    from identity_pipeline.stages.provenance import provenance_of
 
     tables = VideoTables(
         ride_video=ride_video,
@@ -231,12 +229,7 @@ def identity_dataset(
     )
     video_id = context.partition_key
     target = store.layout.export(video_id)
-    # Names and the digest of all settings are printed in the export.
-    shown = (shaping_settings(settings), settings.models.face_pack, settings.models.vision_encoder)
-    step = Step(
-        context, store, settings, uses.IDENTITY_DATASET, models,
-        runs=("face_pack", "vision"), also=tuple(Path(name).name for name in shown),
-    )  # fmt: skip
+    step = Step(context, store, settings, models)
 
     def compute() -> pl.DataFrame:
         with named_failures(context, store):

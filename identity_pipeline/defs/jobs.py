@@ -21,7 +21,7 @@ per_video = dg.define_asset_job(
 library = dg.define_asset_job(
     "library",
     selection=(dg.AssetSelection.groups("library") - dg.AssetSelection.assets(*LIBRARY_PER_VIDEO))
-    | dg.AssetSelection.assets("head_embeddings", "kmeans_heads"),
+    | dg.AssetSelection.assets("head_embeddings", "kmeans_heads", "library_report"),
     executor_def=dg.in_process_executor,
     description="Who is who across all videos: matches the known, groups the unknown.",
 )

@@ -11,18 +11,17 @@ import dagster as dg
 import polars as pl
 
 from identity_pipeline.defs import library_pictures as pictures
-from identity_pipeline.defs import uses
 from identity_pipeline.defs.metadata import numbers
 from identity_pipeline.defs.partitions import videos
 from identity_pipeline.defs.pools import LIBRARY
 from identity_pipeline.defs.progress import ProgressReporters
-from identity_pipeline.defs.steps import OWNERS, Step
-from identity_pipeline.schemas import LIBRARY_TABLES, SET_ASSETS
+from identity_pipeline.defs.steps import OWNERS, Step, Work, at_work
+from identity_pipeline.schemas import LIBRARY_TABLES
 from identity_pipeline.settings import Settings
-from identity_pipeline.storage.tables import TableStore
+from identity_pipeline.stages.recipes import RECIPES, TEMPLATES, fingerprint
+from identity_pipeline.storage.tables import Manifest, TableStore
 
 GROUP = "library"
-TEMPLATES = ("track_templates", "calibration_pairs", "face_samples")
 
 
 @dg.multi_asset(
@@ -31,7 +30,7 @@ TEMPLATES = ("track_templates", "calibration_pairs", "face_samples")
             group_name=GROUP,
             kinds={"numpy"},
             owners=OWNERS,
-            code_version="1",
+            code_version=RECIPES[name].code,
             io_manager_key="video_table_io",
             description=description,
         )
@@ -57,7 +56,7 @@ def templates(
     from identity_pipeline.core.templates import VideoTables
     from identity_pipeline.stages.spaces import templates_of_video
 
-    step = Step(context, store, settings, uses=uses.TEMPLATES)
+    step = Step(context, store, settings)
     made: dict[str, pl.DataFrame] = {}
 
     def table(name: str) -> pl.DataFrame:
@@ -73,8 +72,9 @@ def templates(
             made.update(templates_of_video(video, settings))
         return made[name]
 
-    for name in TEMPLATES:
-        yield step.table(lambda name=name: table(name), pictures.describe_rows, asset=name)
+    with step.at_work():
+        for name in TEMPLATES:
+            yield step.table(lambda name=name: table(name), pictures.describe_rows, asset=name)
 
 
 @dg.asset(
@@ -82,9 +82,9 @@ def templates(
     group_name=GROUP,
     kinds={"qdrant"},
     owners=OWNERS,
-    code_version="1",
+    code_version=RECIPES["face_index"].code,
     # No pool: it would hold a slot as long as the whole run. The index has a lock of its own.
-    deps=["track_templates", "vision_embeddings", *SET_ASSETS],
+    deps=RECIPES["face_index"].inputs,
 )
 def face_index(
     context: dg.AssetExecutionContext,
@@ -96,9 +96,16 @@ def face_index(
     from identity_pipeline.storage.index_client import IndexPlace
     from identity_pipeline.storage.vector_index import VectorIndex
 
+    step = Step(context, store, settings)
     index = VectorIndex(IndexPlace.of(store.layout), settings.index)
-    with index.open(f"indexing {context.partition_key}", write=True) as session:
-        done = sync_video(store, session, context.partition_key)
+    with step.at_work():
+        made = step.made_of("face_index")
+        with index.open(f"indexing {context.partition_key}", write=True) as session:
+            done = sync_video(store, session, context.partition_key)
+        step.computed("face_index", made)
+        # There is no table; the note says that the index was brought in step with these inputs.
+        points = Manifest(fingerprint(made), fingerprint(made), done.written + done.unchanged)
+        store.note("face_index", context.partition_key, points)
     reused = not (done.written or done.removed)
     return dg.MaterializeResult(metadata={"reused": reused, **numbers(vars(done))})
 
@@ -138,7 +145,9 @@ def identity_library(
     from identity_pipeline.stages.library import recompute
 
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    done = recompute(store, settings, now, progress.reporter(context))
+    with at_work(context, store, Work()) as work:
+        done = recompute(store, settings, now, progress.reporter(context))
+        work.computed = not done.reused
     if done.reused:
         context.log.info("library: unchanged templates, decisions and settings; reused")
     for sentence in pictures.warnings(done):
@@ -170,7 +179,9 @@ def identity_profiles(
     from identity_pipeline.stages.profiles import sync_profiles
 
     today = datetime.now(UTC).date().isoformat()
-    changes = sync_profiles(store, settings, today, progress.reporter(context))
+    with at_work(context, store, Work()) as work:
+        changes = sync_profiles(store, settings, today, progress.reporter(context))
+        work.computed = True
     for report in changes.enriched:
         context.log.info(report.message)
     return dg.MaterializeResult(

@@ -4,7 +4,7 @@ import dagster as dg
 import polars as pl
 
 from identity_pipeline.core.riders import rider_faces
-from identity_pipeline.defs import pictures, uses
+from identity_pipeline.defs import pictures
 from identity_pipeline.defs.faces import OBSERVE
 from identity_pipeline.defs.pools import GPU
 from identity_pipeline.defs.progress import ProgressReporters
@@ -16,7 +16,7 @@ from identity_pipeline.storage.crop_archive import CropArchive
 from identity_pipeline.storage.tables import TableStore
 
 
-@video_table(OBSERVE, {"onnx"}, code_version="2", pool=GPU)
+@video_table(OBSERVE, {"onnx"}, pool=GPU)
 def face_landmarks(
     context: dg.AssetExecutionContext,
     face_detections: pl.DataFrame,
@@ -39,7 +39,7 @@ def face_landmarks(
         pack = models.face_pack
         return observe_landmarks(usable, face_crops, pack, face_quality, settings, reporter, chunks)
 
-    step = Step(context, store, settings, uses.FACE_LANDMARKS, models, runs=("face_pack",))
+    step = Step(context, store, settings, models)
     return step.chunked(
         compute,
         lambda table: pictures.describe_landmarks(table, face_crops),
@@ -47,7 +47,7 @@ def face_landmarks(
     )
 
 
-@video_table(OBSERVE, {"numpy"}, code_version="1")
+@video_table(OBSERVE, {"numpy"})
 def identity_stability(
     context: dg.AssetExecutionContext,
     face_embeddings: pl.DataFrame,
@@ -61,7 +61,7 @@ def identity_stability(
     """Each rider's prototype (a medoid), and which faces surely are that rider."""
     from identity_pipeline.stages.curate import stability_of
 
-    step = Step(context, store, settings, uses=uses.IDENTITY_STABILITY)
+    step = Step(context, store, settings)
     return step.table(
         lambda: stability_of(
             rider_faces(face_tracks, riders),
@@ -74,7 +74,7 @@ def identity_stability(
     )
 
 
-@video_table(OBSERVE, {"polars"}, code_version="1")
+@video_table(OBSERVE, {"polars"})
 def face_buckets(
     context: dg.AssetExecutionContext,
     face_landmarks: pl.DataFrame,
@@ -85,7 +85,7 @@ def face_buckets(
     """Pose, expression, occlusion and lighting bins of the riders' usable faces."""
     from identity_pipeline.stages.curate import buckets_of
 
-    step = Step(context, store, settings, uses=uses.FACE_BUCKETS)
+    step = Step(context, store, settings)
     return step.table(
         lambda: buckets_of(face_landmarks, face_quality, settings), pictures.describe_buckets
     )

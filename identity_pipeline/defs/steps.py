@@ -1,15 +1,17 @@
 """What every per-video asset shares: skip what is there, say why something failed, describe.
 
 Dagster's code and data versions drive staleness in the UI but skip nothing; skipping is done here.
-A step's fingerprint is the hash of its code version, the settings it reads, the models it runs and
-the data versions of its inputs. An output with the same fingerprint is reused and says so.
+A step's fingerprint (`stages.recipes`) is the hash of its code version, the settings it reads, the
+models it runs and the data versions of its inputs. An output with the same fingerprint is reused
+and says so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -18,7 +20,10 @@ from identity_pipeline.defs import metadata
 from identity_pipeline.defs.io import FINGERPRINT, REUSED
 from identity_pipeline.defs.partitions import videos
 from identity_pipeline.defs.pausing import stop_if_paused
+from identity_pipeline.defs.progress import under_way
 from identity_pipeline.settings import Settings, chosen
+from identity_pipeline.stages.costing import models_key, note_cost
+from identity_pipeline.stages.recipes import RECIPES, fingerprint, ingredients
 from identity_pipeline.storage.chunks import ChunkStore, open_chunks
 from identity_pipeline.storage.failures import FailureNote, FailureNotes
 from identity_pipeline.storage.hashing import sha256_of_value
@@ -36,22 +41,22 @@ Describe = Callable[["pl.DataFrame"], dict[str, Any]]
 
 
 def video_table(
-    group: str, kinds: set[str], *, code_version: str, pool: str | None = None
+    group: str, kinds: set[str], *, pool: str | None = None
 ) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
-    """`dg.asset` for an asset with one table per video.
+    """`dg.asset` for an asset with one table per video; what it is made of: `stages.recipes`."""
 
-    Raise `code_version` with every change of what the step computes: it is part of the
-    fingerprint, and without it old results would be reused.
-    """
-    return dg.asset(
-        partitions_def=videos,
-        group_name=group,
-        kinds=kinds,
-        owners=OWNERS,
-        code_version=code_version,
-        io_manager_key="video_table_io",
-        pool=pool,
-    )
+    def asset(compute: Callable[..., Any]) -> dg.AssetsDefinition:
+        return dg.asset(
+            partitions_def=videos,
+            group_name=group,
+            kinds=kinds,
+            owners=OWNERS,
+            code_version=RECIPES[compute.__name__].code,
+            io_manager_key="video_table_io",
+            pool=pool,
+        )(compute)
+
+    return asset
 
 
 class PermanentFailure(dg.Failure):
@@ -62,6 +67,21 @@ class PermanentFailure(dg.Failure):
         self.code = code
 
 
+@dataclass
+class Work:
+    """What a step has done so far.
+
+    Attributes:
+        under_way: it is at work.
+        computed: it computed something.
+        taken_up: a part of that was there from a stopped run, so the time it took is no price.
+    """
+
+    under_way: bool = False
+    computed: bool = False
+    taken_up: bool = False
+
+
 @dataclass(frozen=True)
 class Step:
     """One asset of one video, as it runs."""
@@ -69,36 +89,33 @@ class Step:
     context: dg.AssetExecutionContext
     store: TableStore
     settings: Settings
-    uses: tuple[str, ...] = ()
     models: ModelHub | None = None
-    runs: tuple[str, ...] = ()
-    also: tuple[str, ...] = ()
-    """Whatever else the output shows, as texts."""
+    work: Work = field(default_factory=Work)
 
     @property
     def video_id(self) -> str:
         """The partition key."""
         return self.context.partition_key
 
+    @property
+    def runs(self) -> tuple[str, ...]:
+        """The models that it runs."""
+        return tuple(
+            sorted(
+                {m for key in self.context.selected_asset_keys for m in RECIPES[key.path[-1]].runs}
+            )
+        )
+
+    def made_of(self, asset: str) -> dict[str, Any]:
+        """Everything that the output depends on."""
+        recipe = RECIPES[asset]
+        digests = {m: self.models.digest(m) for m in recipe.runs} if self.models else {}
+        versions = self.store.versions(recipe.inputs, self.video_id)
+        return ingredients(recipe, self.settings, digests, versions)
+
     def fingerprint(self, asset: str) -> str:
         """Hash of everything the output depends on."""
-        key = dg.AssetKey(asset)
-        definition = self.context.assets_def
-        upstream = sorted(k.path[-1] for k in definition.asset_deps[key])
-        versions = {}
-        for name in upstream:
-            noted = self.store.noted(name, self.video_id)
-            versions[name] = noted.data_version if noted else None
-        return sha256_of_value(
-            {
-                "asset": asset,
-                "code": definition.specs_by_key[key].code_version,
-                "settings": chosen(self.settings, self.uses),
-                "models": {m: self.models.digest(m) for m in self.runs} if self.models else {},
-                "inputs": versions,
-                "also": self.also,
-            }
-        )
+        return fingerprint(self.made_of(asset))
 
     def table(
         self,
@@ -116,18 +133,35 @@ class Step:
             asset: which of the step's outputs; may be left out where there is one.
         """
         asset = asset or self.context.asset_key.path[-1]
-        with named_failures(self.context, self.store):
-            fingerprint = self.fingerprint(asset)
+        with named_failures(self.context, self.store), self.at_work():
+            made = self.made_of(asset)
             known = self.store.manifest(asset, self.video_id)
             value: pl.DataFrame | None = None
-            if known is not None and known.fingerprint == fingerprint:
+            if known is not None and known.fingerprint == fingerprint(made):
                 value = self.store.read(asset, self.video_id)
                 value = value if whole(value) else None
             reused = value is not None
             if value is None:
                 self.go_on()
                 value = compute()
-            return self.result(asset, value, fingerprint, reused, describe)
+                self.computed(asset, made)
+            return self.result(asset, value, fingerprint(made), reused, describe)
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Shows other processes that the step works, and notes what it cost if it computed."""
+        if self.work.under_way:
+            yield
+            return
+        self.work.under_way = True
+        digests = {m: self.models.digest(m) for m in self.runs} if self.models else {}
+        with at_work(self.context, self.store, self.work, models_key(self.settings, digests)):
+            yield
+
+    def computed(self, asset: str, made: Mapping[str, Any]) -> None:
+        """Notes what a new output is made of; it is put in place right after."""
+        self.work.computed = True
+        self.store.note_made_of(asset, self.video_id, made)
 
     def chunked(
         self, compute: Callable[[ChunkStore], pl.DataFrame], describe: Describe, *shaping: str
@@ -149,9 +183,12 @@ class Step:
                 chunks.drop()
                 return result
 
-    def open_chunks(self, name: str, key: str) -> AbstractContextManager[ChunkStore]:
+    @contextmanager
+    def open_chunks(self, name: str, key: str) -> Iterator[ChunkStore]:
         """The chunks of this step; a run that is to stop stops behind each."""
-        return open_chunks(self.store.layout, name, self.video_id, key, self.go_on)
+        with open_chunks(self.store.layout, name, self.video_id, key, self.go_on) as chunks:
+            self.work.taken_up = chunks.folder.is_dir()
+            yield chunks
 
     def go_on(self) -> None:
         """Stops the run if all runs are paused: see `defs.pausing`."""
@@ -192,6 +229,20 @@ class Step:
             for model in self.runs
             for role, provider in self.models.providers(model).items()
         }
+
+
+@contextmanager
+def at_work(
+    context: dg.AssetExecutionContext, store: TableStore, work: Work, models: str = ""
+) -> Iterator[Work]:
+    """Shows other processes that a step works, and notes what it cost if it computed it all."""
+    started = time.perf_counter()
+    with under_way(context, store):
+        yield work
+    if work.computed and not work.taken_up:
+        partition = context.partition_key if context.has_partition_key else None
+        took = time.perf_counter() - started
+        note_cost(store, context.op_execution_context.op.name, partition, took, models)
 
 
 def known_failures() -> tuple[type[Exception], ...]:

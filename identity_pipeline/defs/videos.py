@@ -1,20 +1,20 @@
 """Group `watch`: what a video is, and the one pass over its pixels."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dagster as dg
 import polars as pl
 
-from identity_pipeline.defs import metadata, pictures, uses
+from identity_pipeline.defs import metadata, pictures
 from identity_pipeline.defs.partitions import videos
 from identity_pipeline.defs.pools import GPU
 from identity_pipeline.defs.progress import ProgressReporters
 from identity_pipeline.defs.steps import OWNERS, Step, named_failures, video_table
 from identity_pipeline.models.hub import ModelHub
-from identity_pipeline.settings import Settings
+from identity_pipeline.settings import Settings, chosen
+from identity_pipeline.stages.recipes import PASS, RECIPES, fingerprint
 from identity_pipeline.storage import atomic
 from identity_pipeline.storage.chunks import ChunkStore
 from identity_pipeline.storage.crop_archive import CropArchive, take_over
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from identity_pipeline.stages.watch import Watched
 
 WATCH = "watch"
-PASS = ("frames", "face_detections", "face_crops")
 
 
 def registered(store: TableStore, video_id: str) -> Registration:
@@ -48,7 +47,7 @@ def registered(store: TableStore, video_id: str) -> Registration:
     return record
 
 
-@video_table(WATCH, {"ffmpeg"}, code_version="1")
+@video_table(WATCH, {"ffmpeg"})
 def ride_video(
     context: dg.AssetExecutionContext,
     store: dg.ResourceParam[TableStore],
@@ -57,11 +56,12 @@ def ride_video(
     """One validated ride video: its bytes' SHA-256, container, codec, size, rotation and times."""
     from identity_pipeline.stages.facts import video_row
 
-    with named_failures(context, store):
-        step = Step(context, store, settings)
+    step = Step(context, store, settings)
+    with named_failures(context, store), step.at_work():
         step.go_on()
         record = registered(store, context.partition_key)
         row = video_row(record, settings.video)
+        step.work.computed = True
     # A new attempt begins: what an older one died of is no longer true.
     FailureNotes(store.layout).clear(context.partition_key)
     # A file may change under its name, so it is looked at every time, and the row is what counts.
@@ -85,7 +85,7 @@ def ride_video(
             group_name=WATCH,
             kinds=kinds,
             owners=OWNERS,
-            code_version="2",
+            code_version=RECIPES[name].code,
             io_manager_key="crop_archive_io" if name == "face_crops" else "video_table_io",
             description=description,
         )
@@ -107,32 +107,33 @@ def watch(
     progress: dg.ResourceParam[ProgressReporters],
 ) -> Iterator[dg.MaterializeResult]:
     """The one decoding pass: frames, face detections and crops."""
-    step = Step(
-        context,
-        store,
-        settings,
-        uses=uses.WATCH,
-        models=models,
-        runs=("face_pack",),
-    )
+    step = Step(context, store, settings, models)
     archive = CropArchive(store.layout.crops(context.partition_key))
-    with named_failures(context, store):
-        fingerprints = {name: step.fingerprint(name) for name in PASS}
-        with step.open_chunks(WATCH, _chunk_key(step)) as chunks:
-            tables = _reusable(step, archive, fingerprints)
-            reused = tables is not None
-            if tables is None:
-                seen = _pass(context, ride_video, chunks, step, models, progress)
-                tables = _in_place(seen, archive, step, fingerprints["face_crops"])
-            yield from _results(step, tables, archive, fingerprints, reused)
-            chunks.drop()
+    with (
+        named_failures(context, store),
+        step.at_work(),
+        step.open_chunks(WATCH, _chunk_key(step)) as chunks,
+    ):
+        made = {name: step.made_of(name) for name in PASS}
+        fingerprints = {name: fingerprint(of) for name, of in made.items()}
+        tables = _reusable(step, archive, fingerprints)
+        reused = tables is not None
+        if tables is None:
+            seen = _pass(context, ride_video, chunks, step, models, progress)
+            for name, of in made.items():
+                step.computed(name, of)
+            tables = _in_place(seen, archive, step, fingerprints["face_crops"])
+        yield from _results(step, tables, archive, fingerprints, reused)
+        chunks.drop()
 
 
 def _chunk_key(step: Step) -> str:
     """What a chunk depends on: not on the tracker, nor on whether a truncated file is accepted."""
     later = ("tracking.", "video.truncated_share", "video.allow_truncated")
-    shaping = tuple(name for name in step.uses if not name.startswith(later))
-    return replace(step, uses=(*shaping, "models.device")).fingerprint("frames")
+    made = step.made_of("frames")
+    shaping = {n: value for n, value in made["settings"].items() if not n.startswith(later)}
+    shaping |= chosen(step.settings, ("models.device",))
+    return fingerprint({**made, "settings": shaping})
 
 
 def _in_place(

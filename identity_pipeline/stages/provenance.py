@@ -10,13 +10,9 @@ from identity_pipeline.media.page import ModelFacts
 from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.export import Provenance
-from identity_pipeline.storage.hashing import sha256_of_value
+from identity_pipeline.stages.recipes import shaping_settings
 
 INSIGHTFACE_PACKS = ("antelopev2", "buffalo_l", "buffalo_m", "buffalo_s", "buffalo_sc")
-SHAPING = {
-    "video", "models", "crops", "quality", "tracking", "riders", "buckets", "stability",
-    "selection", "export",
-}  # fmt: skip
 DINOV2 = "facebook/dinov2"
 
 
@@ -43,18 +39,6 @@ def model_facts(models: ModelHub) -> tuple[ModelFacts, ...]:
         vision.device,
     )
     return (*faces, encoder)
-
-
-def shaping_settings(settings: Settings) -> str:
-    """Digest of all settings that shape an export; those of operation and the library do not."""
-    values = settings.model_dump(mode="json", include=SHAPING)
-    values["models"] = {
-        name: value
-        for name, value in values["models"].items()
-        if name in ("det_size", "det_score_min")
-    }
-    values["crops"] = {n: v for n, v in values["crops"].items() if not n.startswith("chunk_")}
-    return sha256_of_value(values)
 
 
 def provenance_of(

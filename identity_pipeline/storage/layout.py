@@ -4,7 +4,7 @@
 
     data/videos/                       what the operator drops in
     data/registry/{video_id}.json      which file a partition is
-    data/tables/{asset}/{video_id}.parquet and .manifest.json
+    data/tables/{asset}/{video_id}.parquet, .manifest.json and .made-of.json
     data/tables/library/{asset}.parquet and .manifest.json (a link to the generation in force)
     data/tables/.generations/{number}-{fingerprint}/
     data/crops/{video_id}/part-00000.parquet
@@ -13,6 +13,7 @@
     data/paused.json                   there while no run may work
     data/output/{video_id}/identity_builder/
     data/reports/evaluation/           report.json and index.html
+    data/progress/                     live/, costs/ and batches.json: may be deleted at any time
     data/ledger/events.jsonl           every human decision; never deleted, never rewritten
     data/models/identities/{slug}-{uuid}/profile.json
     data/models/heads/                 heads, training sessions, and which head is live
@@ -143,6 +144,15 @@ class Layout:
     def manifest(self, asset: str, video_id: str | None) -> Path:
         """What made one output of one video, or of the library."""
         return self._output(asset, video_id, ".manifest.json")
+
+    def made_of(self, asset: str, video_id: str) -> Path:
+        """The settings, models and inputs that made one output of one video."""
+        return self._output(asset, video_id, ".made-of.json")
+
+    @property
+    def progress(self) -> Path:
+        """What is under way, what work cost, and the batches of work."""
+        return self.root / "progress"
 
     def _output(self, asset: str, video_id: str | None, suffix: str) -> Path:
         if video_id is None:

@@ -1,0 +1,38 @@
+"""What Dagster knows of the runs, as plain facts for `stages.status`."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from identity_pipeline.core.progress import LIBRARY_WORK
+from identity_pipeline.defs.jobs import library, per_video
+from identity_pipeline.stages.work import RunFact
+
+LOOKED_AT = 1000
+"""The latest runs of each job that are looked at; older ones are history."""
+STATUS = {
+    dg.DagsterRunStatus.QUEUED: "queued",
+    dg.DagsterRunStatus.NOT_STARTED: "queued",
+    dg.DagsterRunStatus.STARTING: "started",
+    dg.DagsterRunStatus.STARTED: "started",
+    dg.DagsterRunStatus.CANCELING: "started",
+    dg.DagsterRunStatus.CANCELED: "cancelled",
+    dg.DagsterRunStatus.FAILURE: "failed",
+}
+
+
+def last_runs(instance: dg.DagsterInstance, without: str | None = None) -> dict[str, RunFact]:
+    """The last run of each video, and of the library by `LIBRARY_WORK`; successful ones too.
+
+    Args:
+        instance: of Dagster.
+        without: a run to leave out: the one that asks.
+    """
+    found: dict[str, RunFact] = {}
+    for job in (per_video.name, library.name):
+        for run in instance.get_runs(dg.RunsFilter(job_name=job), limit=LOOKED_AT):
+            key = run.tags.get("dagster/partition", LIBRARY_WORK)
+            if run.run_id != without:
+                status = STATUS.get(run.status, "succeeded")
+                found.setdefault(key, RunFact(run.run_id, status))
+    return found
