@@ -10,6 +10,7 @@ from identity_pipeline.defs import (
     checks,
     embeddings,
     faces,
+    housekeeping,
     image_sets,
     library,
     library_checks,
@@ -17,16 +18,16 @@ from identity_pipeline.defs import (
     reports,
     videos,
 )
+from identity_pipeline.defs.dead_runs import dead_runs, failed_videos
 from identity_pipeline.defs.io import CropArchiveIOManager, VideoTableIOManager
-from identity_pipeline.defs.jobs import library as library_job
-from identity_pipeline.defs.jobs import per_video
+from identity_pipeline.defs.jobs import ALL_JOBS
 from identity_pipeline.defs.library_sensor import library_changed
 from identity_pipeline.defs.progress import ProgressReporters
 from identity_pipeline.defs.resources import ModelsResource, SettingsResource, StoreResource
-from identity_pipeline.defs.schedules import sweep_videos
+from identity_pipeline.defs.schedules import ALL_SCHEDULES
 from identity_pipeline.defs.sensors import new_videos
 
-ASSET_MODULES = [videos, faces, embeddings, observations, image_sets, library, reports]
+ASSET_MODULES = [videos, faces, embeddings, observations, image_sets, library, reports, housekeeping]
 
 
 def build_defs(settings: SettingsResource | None = None, **resources: Any) -> dg.Definitions:
@@ -41,9 +42,9 @@ def build_defs(settings: SettingsResource | None = None, **resources: Any) -> dg
     return dg.Definitions(
         assets=dg.load_assets_from_modules(ASSET_MODULES),
         asset_checks=dg.load_asset_checks_from_modules([checks, library_checks]),
-        jobs=[per_video, library_job],
-        sensors=[new_videos, library_changed],
-        schedules=[sweep_videos],
+        jobs=ALL_JOBS,
+        sensors=[new_videos, library_changed, failed_videos, dead_runs],
+        schedules=ALL_SCHEDULES,
         resources={
             "settings": settings,
             "store": store,

@@ -5,6 +5,7 @@ import polars as pl
 
 from identity_pipeline.defs import metadata
 from identity_pipeline.defs.faces import OBSERVE
+from identity_pipeline.defs.phases import switched_off
 from identity_pipeline.defs.pools import GPU
 from identity_pipeline.defs.progress import ProgressReporters
 from identity_pipeline.defs.steps import Step, video_table
@@ -67,6 +68,8 @@ def vision_embeddings(
     from identity_pipeline.stages.curate import Observations, faces_to_see
     from identity_pipeline.stages.observe import embed_views
 
+    if off := switched_off(settings, "vision"):
+        return Step(context, store, settings).skip(off)
     observed = Observations(
         ride_video, face_detections, face_quality, face_landmarks, identity_stability, face_buckets
     )

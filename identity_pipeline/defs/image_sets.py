@@ -9,6 +9,7 @@ from identity_pipeline.core import frame_ledger as ledger
 from identity_pipeline.core import image_sets
 from identity_pipeline.core import selection as select_images
 from identity_pipeline.defs import pictures
+from identity_pipeline.defs.phases import switched_off
 from identity_pipeline.defs.progress import ProgressReporters
 from identity_pipeline.defs.steps import Step, named_failures, video_table
 from identity_pipeline.defs.videos import registered
@@ -148,6 +149,8 @@ def pair_set(
     """Frames in which both riders are good, well apart and alone."""
     from identity_pipeline.stages.curate import frame_size
 
+    if off := switched_off(settings, "pair_sets"):
+        return Step(context, store, settings).skip(off)
     step = Step(context, store, settings, uses=("selection",))
     return step.table(
         lambda: image_sets.build_pair_set(
@@ -241,7 +244,7 @@ def identity_dataset(
     )  # fmt: skip
 
     def compute() -> pl.DataFrame:
-        with named_failures(context, store):
+        with named_failures(context, store, settings):
             return write_dataset(
                 target,
                 registered(store, video_id).existing_path(),

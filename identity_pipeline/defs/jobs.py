@@ -24,3 +24,19 @@ library = dg.define_asset_job(
     executor_def=dg.in_process_executor,
     description="Who is who across all videos: matches the known, groups the unknown.",
 )
+
+nightly = dg.define_asset_job(
+    "nightly",
+    selection=library.selection | dg.AssetSelection.groups("reports"),
+    executor_def=dg.in_process_executor,
+    description="The library, the profiles and all reports, once a day.",
+)
+
+retention = dg.define_asset_job(
+    "retention",
+    selection=dg.AssetSelection.groups("operate"),
+    executor_def=dg.in_process_executor,
+    description="What lies on the disk, and what may go.",
+)
+
+ALL_JOBS = [per_video, library, nightly, retention]

@@ -11,11 +11,14 @@ import dagster as dg
 import polars as pl
 
 from identity_pipeline.defs import library_pictures as pictures
+from identity_pipeline.defs.automation import NIGHTLY
+from identity_pipeline.defs.healing import healing
 from identity_pipeline.defs.metadata import numbers
 from identity_pipeline.defs.partitions import videos
+from identity_pipeline.defs.phases import skipped, switched_off
 from identity_pipeline.defs.pools import LIBRARY
 from identity_pipeline.defs.progress import ProgressReporters
-from identity_pipeline.defs.steps import OWNERS, Step
+from identity_pipeline.defs.steps import OWNERS, Step, sound_check
 from identity_pipeline.schemas import LIBRARY_TABLES, SET_ASSETS
 from identity_pipeline.settings import Settings
 from identity_pipeline.storage.tables import TableStore
@@ -40,6 +43,7 @@ TEMPLATES = ("track_templates", "calibration_pairs", "face_samples")
             ("face_samples", "A few faces of each track, to compare with other videos."),
         )
     },
+    check_specs=[sound_check(name) for name in TEMPLATES],
     partitions_def=videos,
 )
 def templates(
@@ -55,6 +59,9 @@ def templates(
     """What the library needs of a video: templates, calibration pairs, samples."""
     from identity_pipeline.stages.library import templates_of_video
 
+    if off := switched_off(settings, "library"):
+        yield from (Step(context, store, settings).skip(off, name) for name in TEMPLATES)
+        return
     step = Step(context, store, settings, uses=("match",))
     made: dict[str, pl.DataFrame] = {}
 
@@ -96,8 +103,10 @@ def face_index(
     from identity_pipeline.storage.index_client import IndexPlace
     from identity_pipeline.storage.vector_index import VectorIndex
 
+    if off := switched_off(settings, "index", "library"):
+        return dg.MaterializeResult(metadata=skipped(off))
     index = VectorIndex(IndexPlace.of(store.layout), settings.index)
-    with index.open(f"indexing {context.partition_key}", write=True) as session:
+    with healing(context, settings), index.open(f"indexing {context.partition_key}", write=True) as session:
         done = sync_video(store, session, context.partition_key)
     reused = not (done.written or done.removed)
     return dg.MaterializeResult(metadata={"reused": reused, **numbers(vars(done))})
@@ -114,6 +123,7 @@ def face_index(
             # Lineage only: the step reads what is in the store, so that one video that failed, or
             # is still under way, neither holds the library up nor fails it.
             deps=list(TEMPLATES),
+            freshness_policy=NIGHTLY,
             description=description,
         )
         for name, description in (
@@ -137,8 +147,13 @@ def identity_library(
     """Known people matched, unknown people grouped, from all templates and all decisions."""
     from identity_pipeline.stages.library import recompute
 
+    if off := switched_off(settings, "library"):
+        for name in LIBRARY_TABLES:
+            yield dg.MaterializeResult(asset_key=name, metadata=skipped(off))
+        return
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    done = recompute(store, settings, now, progress.reporter(context))
+    with healing(context, settings):
+        done = recompute(store, settings, now, progress.reporter(context))
     if done.reused:
         context.log.info("library: unchanged templates, decisions and settings; reused")
     for sentence in pictures.warnings(done):
@@ -158,6 +173,7 @@ def identity_library(
     owners=OWNERS,
     code_version="1",
     pool=LIBRARY,
+    freshness_policy=NIGHTLY,
     deps=["people", "person_assignments", "calibration"],
 )
 def identity_profiles(
@@ -169,8 +185,11 @@ def identity_profiles(
     """Exact statistics of each known person, enriched by every confirmed video, once."""
     from identity_pipeline.stages.profiles import sync_profiles
 
+    if off := switched_off(settings, "library"):
+        return dg.MaterializeResult(metadata=skipped(off))
     today = datetime.now(UTC).date().isoformat()
-    changes = sync_profiles(store, settings, today, progress.reporter(context))
+    with healing(context, settings):
+        changes = sync_profiles(store, settings, today, progress.reporter(context))
     for report in changes.enriched:
         context.log.info(report.message)
     return dg.MaterializeResult(

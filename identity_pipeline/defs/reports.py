@@ -5,6 +5,7 @@ from typing import Any
 
 import dagster as dg
 
+from identity_pipeline.defs.automation import NIGHTLY
 from identity_pipeline.defs.metadata import numbers
 from identity_pipeline.defs.steps import OWNERS
 from identity_pipeline.settings import Settings
@@ -18,6 +19,7 @@ REPORTS = "reports"
     kinds={"python"},
     owners=OWNERS,
     code_version="1",
+    freshness_policy=NIGHTLY,
     # Lineage only: which videos are read is decided by what is in the store, so that one video
     # that failed, or is still under way, neither holds the report up nor fails it.
     deps=["identity_dataset", "face_embeddings", "vision_embeddings"],

@@ -14,11 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from identity_pipeline.core.trust import faults
 from identity_pipeline.defs import metadata
+from identity_pipeline.defs.healing import ask_for_another_try
 from identity_pipeline.defs.io import FINGERPRINT, REUSED
 from identity_pipeline.defs.partitions import videos
+from identity_pipeline.defs.phases import skipped
+from identity_pipeline.schemas import conform, empty
 from identity_pipeline.settings import Settings, chosen
-from identity_pipeline.storage.failures import FailureNote, FailureNotes
+from identity_pipeline.storage.failures import CHECK_FAILED, FailureNote, FailureNotes
 from identity_pipeline.storage.hashing import sha256_of_value
 from identity_pipeline.storage.tables import TableStore
 
@@ -30,6 +34,7 @@ if TYPE_CHECKING:
 OWNERS = ["team:vision"]
 MAY_HEAL = ("missing", "truncated", "too_long", "too_large")
 """Faults of a video that a remounted share or a raised limit mends."""
+SOUND = "sound"
 Describe = Callable[["pl.DataFrame"], dict[str, Any]]
 
 
@@ -41,14 +46,36 @@ def video_table(
     Raise `code_version` with every change of what the step computes: it is part of the
     fingerprint, and without it old results would be reused.
     """
-    return dg.asset(
+
+    def asset(function: Callable[..., Any]) -> dg.AssetsDefinition:
+        # With a check the step has two outputs, and Dagster takes a generic result type for none of
+        # them; without an annotation both pass as they are.
+        function.__annotations__.pop("return", None)
+        return dg.asset(
+            partitions_def=videos,
+            group_name=group,
+            kinds=kinds,
+            owners=OWNERS,
+            code_version=code_version,
+            io_manager_key="video_table_io",
+            pool=pool,
+            check_specs=[sound_check(function.__name__)],
+        )(function)
+
+    return asset
+
+
+def sound_check(asset: str) -> dg.AssetCheckSpec:
+    """The check that each table of a video passes in the step that makes it; see `core.trust`.
+
+    A table that fails stops its own video and no other.
+    """
+    return dg.AssetCheckSpec(
+        SOUND,
+        asset=asset,
         partitions_def=videos,
-        group_name=group,
-        kinds=kinds,
-        owners=OWNERS,
-        code_version=code_version,
-        io_manager_key="video_table_io",
-        pool=pool,
+        blocking=True,
+        description="Columns, keys, value ranges and unit vectors are as they must be.",
     )
 
 
@@ -114,7 +141,7 @@ class Step:
             asset: which of the step's outputs; may be left out where there is one.
         """
         asset = asset or self.context.asset_key.path[-1]
-        with named_failures(self.context, self.store):
+        with named_failures(self.context, self.store, self.settings):
             fingerprint = self.fingerprint(asset)
             known = self.store.manifest(asset, self.video_id)
             value: pl.DataFrame | None = None
@@ -125,12 +152,31 @@ class Step:
             value = compute() if value is None else value
             return self.result(asset, value, fingerprint, reused, describe)
 
+    def skip(self, reason: str, asset: str | None = None) -> dg.MaterializeResult[pl.DataFrame]:
+        """An empty table that says why: its phase is switched off.
+
+        Args:
+            reason: result of `phases.switched_off`.
+            asset: which of the step's outputs; may be left out where there is one.
+        """
+        asset = asset or self.context.asset_key.path[-1]
+        self.context.log.info(f"{asset}: {reason}")
+        fingerprint = sha256_of_value({"asset": asset, "skipped": reason})
+        known = self.store.manifest(asset, self.video_id)
+        reused = known is not None and known.fingerprint == fingerprint
+        return self.result(asset, empty(asset), fingerprint, reused, lambda _: skipped(reason))
+
     def result(
         self, asset: str, value: pl.DataFrame, fingerprint: str, reused: bool, describe: Describe
     ) -> dg.MaterializeResult[pl.DataFrame]:
         """A table as the result of a step."""
         if reused:
             self.context.log.info(f"{asset}: unchanged inputs, settings and models; reused")
+        wrong = faults(asset, conform(asset, value))
+        if wrong:
+            FailureNotes(self.store.layout).put(
+                self.video_id, FailureNote(CHECK_FAILED, "; ".join(wrong), asset, permanent=False)
+            )
         return dg.MaterializeResult(
             asset_key=asset,
             value=value,
@@ -143,6 +189,14 @@ class Step:
                 **({} if reused else self._providers()),
                 "rows": metadata.preview(value),
             },
+            check_results=[
+                dg.AssetCheckResult(
+                    passed=not wrong,
+                    asset_key=asset,
+                    check_name=SOUND,
+                    description="; ".join(wrong) or f"{value.height} rows are sound.",
+                )
+            ],
         )
 
     def _providers(self) -> dict[str, Any]:
@@ -167,8 +221,13 @@ def known_failures() -> tuple[type[Exception], ...]:
 
 
 @contextmanager
-def named_failures(context: dg.AssetExecutionContext, store: TableStore) -> Iterator[None]:
-    """Turns known errors into failures of this partition with one sentence, and notes them."""
+def named_failures(
+    context: dg.AssetExecutionContext, store: TableStore, settings: Settings
+) -> Iterator[None]:
+    """Turns known errors into failures of this partition with one sentence, and notes them.
+
+    What heals by waiting is tried again first, and noted when it did not heal.
+    """
     from identity_pipeline.media.errors import VideoError
 
     notes = FailureNotes(store.layout)
@@ -182,7 +241,10 @@ def named_failures(context: dg.AssetExecutionContext, store: TableStore) -> Iter
         permanent = video_fault and code not in MAY_HEAL
         notes.put(context.partition_key, FailureNote(code, sentence, asset, permanent))
         raise PermanentFailure(code, sentence) from error
+    except (dg.Failure, dg.RetryRequested):  # named already, further in
+        raise
     except Exception as error:
+        ask_for_another_try(context, settings, error)
         sentence = f"{type(error).__name__}: {error}"
         notes.put(context.partition_key, FailureNote("unexpected", sentence, asset, False))
         raise

@@ -10,7 +10,7 @@ from identity_pipeline.defs import metadata, pictures
 from identity_pipeline.defs.partitions import videos
 from identity_pipeline.defs.pools import GPU
 from identity_pipeline.defs.progress import ProgressReporters
-from identity_pipeline.defs.steps import OWNERS, Step, named_failures, video_table
+from identity_pipeline.defs.steps import OWNERS, Step, named_failures, sound_check, video_table
 from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.settings import Settings
 from identity_pipeline.storage import atomic
@@ -51,7 +51,7 @@ def ride_video(
     """One validated ride video: its bytes' SHA-256, container, codec, size, rotation and times."""
     from identity_pipeline.stages.facts import video_row
 
-    with named_failures(context, store):
+    with named_failures(context, store, settings):
         record = registered(store, context.partition_key)
         row = video_row(record, settings.video)
     # A new attempt begins: what an older one died of is no longer true.
@@ -87,6 +87,7 @@ def ride_video(
             ("face_crops", {"onnx"}, "Aligned 112 px crop and padded region of every face."),
         )
     },
+    check_specs=[sound_check(name) for name in ("frames", "face_detections")],
     partitions_def=videos,
     pool=GPU,
 )
@@ -123,7 +124,7 @@ def watch(
     )
     video_id = context.partition_key
     archive = CropArchive(store.layout.crops(video_id))
-    with named_failures(context, store):
+    with named_failures(context, store, settings):
         fingerprints = {name: step.fingerprint(name) for name in PASS}
         tables = _reusable(store, video_id, archive, fingerprints)
         reused = tables is not None

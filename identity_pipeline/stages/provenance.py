@@ -43,7 +43,7 @@ def model_facts(models: ModelHub) -> tuple[ModelFacts, ...]:
 
 def shaping_settings(settings: Settings) -> str:
     """Digest of all settings that shape an export; those of operation and of the stores do not."""
-    aside = {"paths", "ingest", "index", "catalogue"}
+    aside = {"paths", "ingest", "phases", "drift", "retention", "index", "catalogue"}
     values = settings.model_dump(mode="json", exclude=aside)
     values["models"] = {
         name: value

@@ -24,6 +24,26 @@ def is_temporary(path: Path) -> bool:
     return path.name.startswith(TEMPORARY_MARK)
 
 
+def target_of(temporary: Path) -> Path:
+    """What a temporary path was to become, or was before."""
+    name = temporary.name.removeprefix(TEMPORARY_MARK).rsplit("-", 2)[0]
+    return temporary.with_name(name)
+
+
+def is_writer_alive(temporary: Path) -> bool:
+    """Whether the process that made a temporary path still runs on this host."""
+    process = temporary.name.rsplit("-", 2)[-2]
+    if not process.isdigit():
+        return False
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True
+
+
 def write_with(target: Path, write: Callable[[Path], None]) -> None:
     """Calls `write` with a temporary path and renames the result to the target."""
     target.parent.mkdir(parents=True, exist_ok=True)
