@@ -17,18 +17,20 @@ from identity_pipeline.cli.options import (
     open_store,
     overrides,
 )
+from identity_pipeline.storage.archive import Archive
 from identity_pipeline.storage.failures import FailureNotes
 from identity_pipeline.storage.registry import VideoRegistry
 from identity_pipeline.storage.tables import TableStore
 
 
 def video_state(store: TableStore, video_id: str) -> str:
-    """`done`, `failed: CODE`, or how far the tables reach."""
+    """`done`, `done (archived)`, `failed: CODE`, or how far the tables reach."""
     note = FailureNotes(store.layout).get(video_id)
     if note is not None:
         return f"[red]failed: {note.code}[/red] - {note.sentence}"
     if store.noted("identity_dataset", video_id):
-        return "[green]done[/green]"
+        archived = " (archived)" if Archive(store.layout).get(video_id) else ""
+        return f"[green]done[/green]{archived}"
     reached = [a for a in ("frames", "riders", "selection") if store.noted(a, video_id)]
     return f"begun: {reached[-1]} is there" if reached else "waiting"
 

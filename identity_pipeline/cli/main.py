@@ -7,11 +7,13 @@ import click
 from identity_pipeline import __version__
 from identity_pipeline.cli.evaluate import evaluate
 from identity_pipeline.cli.explain import why
+from identity_pipeline.cli.housekeeping import archive, clean
 from identity_pipeline.cli.identify import explain, identify, stats
 from identity_pipeline.cli.index import index
 from identity_pipeline.cli.inspect import models, settings, videos
 from identity_pipeline.cli.label import confirm, events, ignore, label, not_a_face, reject, undo
 from identity_pipeline.cli.people import cover, hide, merge, move, people, rename, split, unhide
+from identity_pipeline.cli.pools import pools
 from identity_pipeline.cli.recover import recover
 from identity_pipeline.cli.review import clusters, find_more, recluster, suggestions
 from identity_pipeline.cli.run import run
@@ -47,7 +49,8 @@ def cli() -> None:
     """
 
 
-VIDEOS = (run, why, videos, evaluate, recover)
+VIDEOS = (run, why, videos, evaluate)
+OPERATION = (recover, pools, archive, clean)
 SETUP = (settings, models, index, sql)
 LIBRARY = (recluster, clusters, people, suggestions, find_more, explain, identify, stats, events)
 DECISIONS = (
@@ -55,5 +58,5 @@ DECISIONS = (
     undo,
 )  # fmt: skip
 
-for command in (*VIDEOS, *LIBRARY, *DECISIONS, *SETUP):
+for command in (*VIDEOS, *OPERATION, *LIBRARY, *DECISIONS, *SETUP):
     cli.add_command(command)

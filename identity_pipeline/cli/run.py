@@ -28,6 +28,7 @@ from identity_pipeline.cli.options import (
     open_store,
     overrides,
 )
+from identity_pipeline.storage.archive import Archive
 from identity_pipeline.storage.failures import FailureNotes
 from identity_pipeline.storage.registry import Registration, VideoRegistry
 from identity_pipeline.storage.tables import LIBRARY, TableStore
@@ -90,6 +91,7 @@ def register(paths: tuple[str, ...], store: TableStore) -> list[Registration]:
         if record.video_id in records:
             console.print(f"{Path(path).name} has the same content as {record.video_id}: linked.")
         records[record.video_id] = record
+        Archive(store.layout).remove(record.video_id)  # it becomes a partition again
     return list(records.values())
 
 

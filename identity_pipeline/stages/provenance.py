@@ -45,6 +45,8 @@ def shaping_settings(settings: Settings) -> str:
     """Digest of all settings that shape an export; those of operation and of the stores do not."""
     aside = {"paths", "ingest", "phases", "drift", "retention", "index", "catalogue"}
     values = settings.model_dump(mode="json", exclude=aside)
+    off = [phase for phase in ("vision", "pair_sets") if not getattr(settings.phases, phase)]
+    values |= {"phases_switched_off": off} if off else {}
     values["models"] = {
         name: value
         for name, value in values["models"].items()

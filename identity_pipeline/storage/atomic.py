@@ -105,12 +105,16 @@ def new_folder(target: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def sweep_temporaries(root: Path) -> list[Path]:
+def sweep_temporaries(root: Path, *, spare_living: bool = False) -> list[Path]:
     """Removes what dead writers left below a folder and returns the paths.
 
-    Only call it while nothing writes there.
+    Only call it while nothing writes there, or spare what writers on this host are at.
     """
-    swept = [path for path in sorted(root.rglob(f"{TEMPORARY_MARK}*")) if path.exists()]
+    swept = [
+        path
+        for path in sorted(root.rglob(f"{TEMPORARY_MARK}*"))
+        if path.exists() and not (spare_living and is_writer_alive(path))
+    ]
     for path in swept:
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)

@@ -42,11 +42,11 @@ KINDS: Final = (
     Kind("exports", "image sets", None),
     Kind("ledger", "human decisions", None),
     Kind("other", "registrations, profiles, index, reports, notes", None),
-    Kind("dagster", "Dagster's database and logs; may go: old runs no partition needs", "nothing"),
+    Kind("dagster", "Dagster's database and logs", "nothing"),
     Kind("generations", "the library as it was before", "nothing"),
     Kind("chunks", "parts of steps; may go: of finished videos", "nothing"),
     Kind("temporary", "half-written files of dead writers", "nothing"),
-    Kind("crops", "stored crops; may go: of finished videos", "a decoding pass per video"),
+    Kind("crops", "stored crops; may go: of finished videos", "a decoding pass per video that is run again"),
 )
 CHEAP: Final = ("dagster", "generations", "chunks", "temporary")
 """Dropped without being named: nothing has to be made again."""
