@@ -8,26 +8,27 @@ import dagster as dg
 
 from identity_pipeline.defs import (
     checks,
+    dead_runs,
     embeddings,
     faces,
     housekeeping,
     image_sets,
+    jobs,
     library,
     library_checks,
     observations,
     reports,
+    schedules,
+    sensors,
     videos,
 )
-from identity_pipeline.defs.dead_runs import dead_runs, failed_videos
 from identity_pipeline.defs.io import CropArchiveIOManager, VideoTableIOManager
-from identity_pipeline.defs.jobs import ALL_JOBS
 from identity_pipeline.defs.library_sensor import library_changed
 from identity_pipeline.defs.progress import ProgressReporters
 from identity_pipeline.defs.resources import ModelsResource, SettingsResource, StoreResource
-from identity_pipeline.defs.schedules import ALL_SCHEDULES
-from identity_pipeline.defs.sensors import new_videos
 
-ASSET_MODULES = [videos, faces, embeddings, observations, image_sets, library, reports, housekeeping]
+OF_VIDEOS = [videos, faces, embeddings, observations, image_sets]
+OF_ALL = [library, reports, housekeeping]
 
 
 def build_defs(settings: SettingsResource | None = None, **resources: Any) -> dg.Definitions:
@@ -40,11 +41,11 @@ def build_defs(settings: SettingsResource | None = None, **resources: Any) -> dg
     settings = settings or SettingsResource()
     store = StoreResource(settings=settings)
     return dg.Definitions(
-        assets=dg.load_assets_from_modules(ASSET_MODULES),
+        assets=dg.load_assets_from_modules([*OF_VIDEOS, *OF_ALL]),
         asset_checks=dg.load_asset_checks_from_modules([checks, library_checks]),
-        jobs=ALL_JOBS,
-        sensors=[new_videos, library_changed, failed_videos, dead_runs],
-        schedules=ALL_SCHEDULES,
+        jobs=jobs.ALL_JOBS,
+        sensors=[sensors.new_videos, library_changed, *dead_runs.ALL_SENSORS],
+        schedules=schedules.ALL_SCHEDULES,
         resources={
             "settings": settings,
             "store": store,

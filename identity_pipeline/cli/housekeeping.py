@@ -31,7 +31,9 @@ SHOWN = 20
 @click.option(
     "--older-than", type=click.FloatRange(0), metavar="DAYS", help="Videos finished so long ago."
 )
-@click.option("--undo", "videos", multiple=True, metavar="VIDEO", help="Make VIDEO a partition again.")
+@click.option(
+    "--undo", "videos", multiple=True, metavar="VIDEO", help="Make VIDEO a partition again."
+)
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 @data_option
 def archive(
@@ -99,7 +101,9 @@ def _bring_back(store: TableStore, videos: Sequence[str], dry_run: bool) -> None
             video_id = find_video(store, name).video_id
             if dry_run:
                 there = Archive(store.layout).get(video_id) is not None
-                console.print(f"{video_id} {'would be brought back' if there else 'is no archived'}")
+                console.print(
+                    f"{video_id} {'would be brought back' if there else 'is no archived'}"
+                )
             elif archiving.unarchive(instance, store, video_id):
                 console.print(f"{video_id} is a partition again.")
             else:

@@ -17,7 +17,11 @@ def _wish(text: str) -> tuple[str, int]:
 
 @click.command()
 @click.option(
-    "--set", "wishes", multiple=True, metavar="POOL=SLOTS", help="Change a pool's slots; may repeat."
+    "--set",
+    "wishes",
+    multiple=True,
+    metavar="POOL=SLOTS",
+    help="Change a pool's slots; may repeat.",
 )
 def pools(wishes: tuple[str, ...]) -> None:
     """Show the pools of scarce things: their slots, who holds them, who waits.

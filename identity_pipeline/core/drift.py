@@ -1,5 +1,6 @@
-"""Whether a video looks unlike the last ones of its camera: a dirty lens, a turned mount, a new
-light. Unusual, not wrong: a person looks, nothing stops.
+"""Whether a video looks unlike the last ones of its camera.
+
+A dirty lens, a turned mount, a new light: unusual, not wrong. A person looks, nothing stops.
 """
 
 from __future__ import annotations

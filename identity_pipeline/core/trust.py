@@ -121,12 +121,12 @@ def _finite(column: pl.Series) -> list[str]:
 
 def _range(column: pl.Series, low: float, high: float) -> list[str]:
     values = column.drop_nulls().cast(pl.Float64)
-    outside = values.filter(
-        ~values.is_finite() | (values < low - SLACK) | (values > high + SLACK)
-    )
+    outside = values.filter(~values.is_finite() | (values < low - SLACK) | (values > high + SLACK))
     if not outside.len():
         return []
-    return [f"{column.name}: {outside.len()} values like {outside[0]:g} outside [{low:g}, {high:g}]"]
+    return [
+        f"{column.name}: {outside.len()} values like {outside[0]:g} outside [{low:g}, {high:g}]"
+    ]
 
 
 def _unit(column: pl.Series) -> list[str]:

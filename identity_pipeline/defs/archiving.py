@@ -11,7 +11,6 @@ import dagster as dg
 
 from identity_pipeline.defs.partitions import videos
 from identity_pipeline.schemas import LIBRARY_TABLES, TABLES
-from identity_pipeline.stages.dataset import export_is_whole
 from identity_pipeline.storage.archive import Archive, ArchiveMark
 from identity_pipeline.storage.disk import finished_before
 from identity_pipeline.storage.failures import FailureNotes
@@ -42,6 +41,8 @@ def candidates(instance: dg.DagsterInstance, store: TableStore, before: float) -
 
 def unsafe(store: TableStore, video_id: str) -> str | None:
     """Why a video must not be archived yet; None when all that it stands for is whole."""
+    from identity_pipeline.stages.dataset import export_is_whole
+
     if FailureNotes(store.layout).get(video_id) is not None:
         return "its last run failed"
     for asset in sorted(TABLES.keys() - {*LIBRARY_TABLES, "image_set"}):

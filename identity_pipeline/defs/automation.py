@@ -19,7 +19,7 @@ NIGHTLY = dg.FreshnessPolicy.time_window(
     fail_window=timedelta(hours=50), warn_window=timedelta(hours=26)
 )
 """Of what is made of all videos: the night brings it up to date, also when no video came, so an idle
-week is fresh and a night that did not run is not. Never on assets of one video."""
+week is fresh, and a night that did not run is not. Never on assets of one video."""
 
 
 def tags(by: str, priority: int) -> dict[str, str]:

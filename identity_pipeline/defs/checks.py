@@ -1,7 +1,7 @@
-"""Asset checks between the tables of a video. Each table by itself is checked where it is made
-(`steps.sound_check`).
+"""Asset checks between the tables of a video.
 
-A failed check of severity ERROR stops its own video only.
+Each table by itself is checked where it is made (`steps.sound_check`). A failed check of severity
+ERROR stops its own video only.
 """
 
 from pathlib import Path

@@ -109,23 +109,19 @@ def subject_of(run: dg.DagsterRun) -> str:
     minimum_interval_seconds=15,
     description="Leaves the reason on the video of a failed run, where its step could not.",
 )
-def failed_videos(
-    context: dg.RunFailureSensorContext, store: dg.ResourceParam[TableStore]
-) -> None:
+def failed_videos(context: dg.RunFailureSensorContext, store: dg.ResourceParam[TableStore]) -> None:
     """A killed worker and a failed check leave no note of their own."""
     video_id = context.dagster_run.tags.get("dagster/partition")
     if video_id is None:
         return
-    newest = context.instance.get_runs(
-        dg.RunsFilter(tags={"dagster/partition": video_id}), limit=1
-    )
+    newest = context.instance.get_runs(dg.RunsFilter(tags={"dagster/partition": video_id}), limit=1)
     if newest and newest[0].is_success:  # a later run has made up for it
         return
     notes = FailureNotes(store.layout)
     record = context.instance.get_run_record_by_id(context.dagster_run.run_id)
-    started = record.start_time if record else None
+    began = (record.start_time or record.create_timestamp.timestamp()) if record else 0.0
     noted = notes.noted_at(video_id)
-    if noted is not None and started is not None and noted >= started:
+    if noted is not None and noted >= began:  # the step itself said why
         return
     notes.put(video_id, note_of(context))
 
@@ -145,3 +141,6 @@ def note_of(context: dg.RunFailureSensorContext) -> FailureNote:
     message = (context.failure_event.message or "the run failed").strip().splitlines()[0]
     sentence = f"{message} At {where}; the hourly sweep tries it again."
     return FailureNote(CODE, sentence, where, permanent=False)
+
+
+ALL_SENSORS = [failed_videos, dead_runs]

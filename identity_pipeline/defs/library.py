@@ -106,7 +106,10 @@ def face_index(
     if off := switched_off(settings, "index", "library"):
         return dg.MaterializeResult(metadata=skipped(off))
     index = VectorIndex(IndexPlace.of(store.layout), settings.index)
-    with healing(context, settings), index.open(f"indexing {context.partition_key}", write=True) as session:
+    with (
+        healing(context, settings),
+        index.open(f"indexing {context.partition_key}", write=True) as session,
+    ):
         done = sync_video(store, session, context.partition_key)
     reused = not (done.written or done.removed)
     return dg.MaterializeResult(metadata={"reused": reused, **numbers(vars(done))})

@@ -1,5 +1,6 @@
-"""Schedules. `sweep_videos` finds what the sensor missed and what failed but may heal; the night
-brings the library up to date and looks at what is kept.
+"""Schedules: every hour what the sensor missed and what failed but may heal; every night the rest.
+
+The night brings the library up to date and looks at what is kept.
 """
 
 from collections.abc import Iterator

@@ -59,9 +59,7 @@ def new_videos(
     Dagster has no partition for it and it was not archived.
     """
     store.layout.videos.mkdir(parents=True, exist_ok=True)
-    seen = {
-        file: Stamp(*stamp) for file, stamp in json.loads(context.cursor or "{}").items()
-    }
+    seen = {file: Stamp(*stamp) for file, stamp in json.loads(context.cursor or "{}").items()}
     limit = settings.ingest.max_new_per_tick
     now = stamps_of(video_files(store.layout.videos, settings.ingest.extensions))
     files = KnownFiles(store.layout)

@@ -33,9 +33,7 @@ class CameraHistory:
             name = f"{slug(camera, 'camera')}-{hashlib.sha256(camera.encode()).hexdigest()[:8]}"
         return self.layout.root / "cameras" / f"{name}.json"
 
-    def add(
-        self, camera: str | None, video_id: str, figures: Figures, keep: int
-    ) -> list[Figures]:
+    def add(self, camera: str | None, video_id: str, figures: Figures, keep: int) -> list[Figures]:
         """Notes a video and returns what is known of the others, oldest first.
 
         A video that was noted before keeps its place.

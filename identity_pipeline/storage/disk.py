@@ -46,7 +46,11 @@ KINDS: Final = (
     Kind("generations", "the library as it was before", "nothing"),
     Kind("chunks", "parts of steps; may go: of finished videos", "nothing"),
     Kind("temporary", "half-written files of dead writers", "nothing"),
-    Kind("crops", "stored crops; may go: of finished videos", "a decoding pass per video that is run again"),
+    Kind(
+        "crops",
+        "stored crops; may go: of finished videos",
+        "one decoding pass a video",
+    ),
 )
 CHEAP: Final = ("dagster", "generations", "chunks", "temporary")
 """Dropped without being named: nothing has to be made again."""

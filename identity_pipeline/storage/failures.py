@@ -1,4 +1,4 @@
-"""Why a video failed, kept beside the tables until it succeeds; and which errors heal by waiting."""
+"""Why a video failed, kept beside the tables until it succeeds; which errors heal by waiting."""
 
 from __future__ import annotations
 

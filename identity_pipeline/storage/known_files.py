@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,12 +74,14 @@ class KnownFiles:
         before = Stamp.of(path.stat())
         record, is_new = VideoRegistry(self.layout).register(path)
         if Stamp.of(path.stat()) == before:
-            with self._open() as database:
-                database.execute(
-                    "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?)",
-                    (str(path), *before, record.video_id),
-                )
+            self.remember({str(path): KnownFile(before, record.video_id)})
         return record, is_new
+
+    def remember(self, files: Mapping[str, KnownFile]) -> None:
+        """Notes files, by path, in place of what was known of them."""
+        rows = [(path, *file.stamp, file.video_id) for path, file in files.items()]
+        with self._open() as database:
+            database.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?)", rows)
 
     def forget(self, paths: Iterable[str]) -> None:
         """Forgets files, because they are gone."""

@@ -123,9 +123,7 @@ def test_half_written_files_go_once_their_writer_is_dead(layout: Layout) -> None
 
 def test_the_only_whole_export_is_not_dropped_though_its_name_is_temporary(layout: Layout) -> None:
     export = layout.export(FINISHED)
-    aside = export.with_name(
-        f"{atomic.TEMPORARY_MARK}{export.name}-{dead_process()}-0123abcd"
-    )
+    aside = export.with_name(f"{atomic.TEMPORARY_MARK}{export.name}-{dead_process()}-0123abcd")
     export.rename(aside)
     old(aside)
     assert atomic.target_of(aside) == export
