@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import count
 
 import click
 import polars as pl
@@ -101,9 +102,7 @@ def _bring_back(store: TableStore, videos: Sequence[str], dry_run: bool) -> None
             video_id = find_video(store, name).video_id
             if dry_run:
                 there = Archive(store.layout).get(video_id) is not None
-                console.print(
-                    f"{video_id} {'would be brought back' if there else 'is no archived'}"
-                )
+                console.print(f"{video_id} {'would come back' if there else 'is not archived'}.")
             elif archiving.unarchive(instance, store, video_id):
                 console.print(f"{video_id} is a partition again.")
             else:
@@ -127,14 +126,16 @@ def clean(kinds: tuple[str, ...], dry_run: bool, older_than: float, data: str | 
     Without a KIND, what goes is what costs nothing to have again: old generations of the library,
     chunks of finished videos, half-written files of dead writers, Dagster's records of old runs
     that no partition needs. The crops of finished videos go when they are named: a video that is
-    run again is then decoded once more. Never dropped: the ledger, image sets,
-    tables, source videos, the library in force.
+    run again is then decoded once more, so they stay where the source video is gone. Never dropped:
+    the ledger, image sets, tables, source videos, the library in force.
 
     \b
       identity-pipeline clean --dry-run              how much there is, and what would go
       identity-pipeline clean                        drop what costs nothing
       identity-pipeline clean crops --older-than 30  drop crops of videos finished 30 days ago
     """
+    from identity_pipeline.defs import housekeeping, old_runs
+
     may_go = [kind.name for kind in disk.KINDS if kind.again is not None]
     for kind in kinds:
         if kind not in may_go:
@@ -143,14 +144,12 @@ def clean(kinds: tuple[str, ...], dry_run: bool, older_than: float, data: str | 
     store, now = open_store(settings), datetime.now(UTC).timestamp()
     wanted = kinds or disk.CHEAP
     with bar() as report:
-        steps = iter(range(1, 1_000_000))
+        done = count(1)
         sums = disk.bytes_by_kind(
-            store.layout, lambda folder: report("adding up", next(steps), None, "folders")
+            store.layout, lambda folder: report("adding up", next(done), None, "folders")
         )
-    things = disk.droppable(store.layout, now, older_than)
-    from identity_pipeline.defs import old_runs
-
     with dagster_instance() as instance:
+        things = housekeeping.droppable(instance, store.layout, now, older_than)
         runs = list(old_runs.old_runs(instance, now, settings.retention.runs_days))
         folder = store.layout.root / "dagster"
         things += [Droppable("dagster", folder, old_runs.size_of_run(folder, r)) for r in runs]

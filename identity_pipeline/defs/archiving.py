@@ -33,10 +33,14 @@ def candidates(instance: dg.DagsterInstance, store: TableStore, before: float) -
         store: the tables.
         before: seconds since 1970.
     """
-    runs = instance.get_runs(dg.RunsFilter(statuses=NOT_FINISHED))
-    busy = {run.tags.get("dagster/partition") for run in runs}
     keys = set(instance.get_dynamic_partitions(str(videos.name)))
-    return sorted(keys & finished_before(store.layout, before) - busy)
+    return sorted(keys & finished_before(store.layout, before) - busy_videos(instance))
+
+
+def busy_videos(instance: dg.DagsterInstance) -> set[str]:
+    """Videos that a run is at, or waits for."""
+    runs = instance.get_runs(dg.RunsFilter(statuses=NOT_FINISHED))
+    return {run.tags["dagster/partition"] for run in runs if "dagster/partition" in run.tags}
 
 
 def unsafe(store: TableStore, video_id: str) -> str | None:

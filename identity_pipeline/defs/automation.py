@@ -18,8 +18,8 @@ before a backfill, and what failed before goes after it."""
 NIGHTLY = dg.FreshnessPolicy.time_window(
     fail_window=timedelta(hours=50), warn_window=timedelta(hours=26)
 )
-"""Of what is made of all videos: the night brings it up to date, also without a new video, so an idle
-week is fresh, and a night that did not run is not. Never on assets of one video."""
+"""Of what is made of all videos: the night brings it up to date, also without a new video, so an
+idle week is fresh, and a night that did not run is not. Never on assets of one video."""
 
 
 def tags(by: str, priority: int) -> dict[str, str]:

@@ -19,7 +19,6 @@ UNDER_WAY = [
     dg.DagsterRunStatus.CANCELING,
 ]
 DIED = "its process is gone: killed, out of memory, or the host went down"
-EVENTS_LOOKED_AT = 100
 CODE = "run_died"
 
 
@@ -43,15 +42,13 @@ def is_dead(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool | None:
 
 
 def process_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> tuple[int, float] | None:
-    """(process, seconds since 1970 at which it said so) of the last worker of a run."""
-    events = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ENGINE_EVENT)
-    found = None
-    for entry in list(events)[:EVENTS_LOOKED_AT]:
+    """(process, seconds since 1970 at which it said so) of the worker of a run."""
+    for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ENGINE_EVENT):
         event = entry.dagster_event
         pid = event.engine_event_data.metadata.get("pid") if event else None
         if pid is not None and str(pid.value).isdigit():
-            found = int(str(pid.value)), entry.timestamp
-    return found
+            return int(str(pid.value)), entry.timestamp
+    return None
 
 
 def _lives(pid: int, since: float) -> bool:
@@ -132,15 +129,19 @@ def note_of(context: dg.RunFailureSensorContext) -> FailureNote:
     if failures:
         event = failures[0]
         error = event.step_failure_data.error
-        lines = (error.message if error else event.message or "").strip().splitlines()
-        code = CHECK_FAILED if "AssetCheckFailed" in lines[0] else "step_failed"
-        return FailureNote(code, lines[0], str(event.step_key), permanent=False)
+        sentence = _first_line(error.message if error else event.message)
+        code = CHECK_FAILED if "AssetCheckFailed" in sentence else "step_failed"
+        return FailureNote(code, sentence, str(event.step_key), permanent=False)
     steps = context.instance.get_run_step_stats(context.dagster_run.run_id)
     open_steps = [step.step_key for step in steps if step.end_time is None]
     where = open_steps[-1] if open_steps else "before the first step"
-    message = (context.failure_event.message or "the run failed").strip().splitlines()[0]
+    message = _first_line(context.failure_event.message)
     sentence = f"{message} At {where}; the hourly sweep tries it again."
     return FailureNote(CODE, sentence, where, permanent=False)
+
+
+def _first_line(text: str | None) -> str:
+    return next(iter((text or "").strip().splitlines()), "The run failed without a word.")
 
 
 ALL_SENSORS = [failed_videos, dead_runs]

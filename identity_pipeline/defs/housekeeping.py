@@ -32,7 +32,9 @@ def disk_usage(
     """Bytes by kind and what may go; drops and archives where the settings [retention] say so."""
     now, wanted = datetime.now(UTC), settings.retention
     archived = archive_old(context, store, wanted, now)
-    things = droppable(store.layout, wanted, now.timestamp())
+    things = droppable(context.instance, store.layout, now.timestamp(), wanted.crops_days or 0.0)
+    if wanted.crops_days is None:
+        things = [thing for thing in things if thing.kind != "crops"]
     runs = list(old_runs.old_runs(context.instance, now.timestamp(), wanted.runs_days))
     freed = 0
     if wanted.delete:
@@ -55,10 +57,13 @@ def disk_usage(
     )
 
 
-def droppable(layout: Layout, wanted: RetentionSettings, now: float) -> list[Droppable]:
-    """What the night drops: what is cheap, and crops only where their age is set."""
-    things = disk.droppable(layout, now, wanted.crops_days or 0.0)
-    return [thing for thing in things if thing.kind != "crops" or wanted.crops_days is not None]
+def droppable(
+    instance: dg.DagsterInstance, layout: Layout, now: float, older_than_days: float
+) -> list[Droppable]:
+    """As `disk.droppable`, but for videos that a run is at."""
+    busy = archiving.busy_videos(instance)
+    things = disk.droppable(layout, now, older_than_days)
+    return [thing for thing in things if thing.video_id not in busy]
 
 
 def archive_old(

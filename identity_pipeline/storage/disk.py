@@ -1,8 +1,8 @@
 """What lies on the disk, by kind, and what may go because it can be made again.
 
-What may go is only what is listed here, below the data folder, and never: the ledger, exports,
-registrations, the tables of a video, the library in force, profiles, or a source video. A thing is
-renamed to a temporary name first and removed then, so that no reader sees half of it.
+What may go is only what is listed here, and never: the ledger, exports, registrations, the tables
+of a video, the library in force, profiles, a source video, or the crops of a video whose source is
+gone. A thing is renamed to a temporary name first and removed then: no reader sees half of it.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from typing import Final
 
 from identity_pipeline.storage import atomic
 from identity_pipeline.storage.layout import Layout, UnsafePathError, inside
+from identity_pipeline.storage.registry import VideoRegistry
 
 DAY_S: Final = 86_400.0
-KEPT_FOR_EVER: Final = ("videos", "ledger", "output", "registry", "models", "archive")
-"""Folders of the data folder below which nothing is ever dropped, whoever asks."""
+MAY_GO: Final = (("crops",), ("chunks",), ("tables", ".generations"))
+"""Folders of the data folder in which anything but a temporary file may be dropped."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ def droppable(layout: Layout, now: float, older_than_days: float = 0.0) -> list[
     finished = finished_before(layout, now - older_than_days * DAY_S)
     found = [*_generations(layout), *_temporaries(layout, now)]
     for folder in _folders(layout.root / "crops"):
-        if folder.name in finished:
+        if folder.name in finished and _has_source(layout, folder.name):
             found.append(Droppable("crops", folder, size_of(folder), folder.name))
     for step in _folders(layout.root / "chunks"):
         for folder in _folders(step):
@@ -122,6 +123,12 @@ def finished_before(layout: Layout, moment: float) -> set[str]:
         for path in folder.glob("*.manifest.json")
         if not atomic.is_temporary(path) and path.stat().st_mtime <= moment
     }
+
+
+def _has_source(layout: Layout, video_id: str) -> bool:
+    """Whether a video's crops can be cut again."""
+    record = VideoRegistry(layout).get(video_id)
+    return record is not None and any(Path(p).is_file() for p in (record.path, *record.links))
 
 
 def _folders(root: Path) -> Iterator[Path]:
@@ -158,7 +165,7 @@ def drop(layout: Layout, things: Iterable[Droppable]) -> int:
     """Removes things and returns the bytes that were freed.
 
     Raises:
-        UnsafePathError: one lies outside the data folder, or where nothing is ever dropped.
+        UnsafePathError: one lies where nothing is ever dropped.
     """
     freed = 0
     for thing in things:
@@ -178,9 +185,10 @@ def drop(layout: Layout, things: Iterable[Droppable]) -> int:
 def _safe(layout: Layout, thing: Droppable) -> Path:
     root = layout.root.resolve()
     path = inside(root, thing.path)
-    top = path.relative_to(root).parts[:1]
-    kept = not top or (top[0] in KEPT_FOR_EVER and not atomic.is_temporary(path))
-    if kept or path == layout.library_tables.resolve():
+    parts = path.relative_to(root).parts
+    allowed = any(parts[: len(top)] == top and len(parts) > len(top) for top in MAY_GO)
+    allowed = allowed or atomic.is_temporary(path)
+    if not allowed or path == layout.library_tables.resolve():
         raise UnsafePathError(f"{thing.path} is never dropped")
     return path
 

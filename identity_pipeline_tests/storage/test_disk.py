@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from identity_pipeline.schemas import empty
 from identity_pipeline.storage import atomic, disk
 from identity_pipeline.storage.disk import Droppable
 from identity_pipeline.storage.layout import Layout, UnsafePathError
+from identity_pipeline.storage.registry import Registration
 from identity_pipeline.storage.tables import TableStore
 
 NOW = 2_000_000_000.0
@@ -30,7 +32,10 @@ def layout(tmp_path: Path) -> Layout:
         chunk.mkdir(parents=True)
         (chunk / "x").write_bytes(b"0" * 10)
     TableStore(layout).write("identity_dataset", FINISHED, empty("identity_dataset"), "f")
-    for path in (layout.ledger, layout.export(FINISHED) / "manifest.json", layout.videos / "a.mp4"):
+    source = layout.videos / "a.mp4"
+    record = Registration(FINISHED, "0" * 64, str(source))
+    atomic.write_json(layout.registration(FINISHED), asdict(record))
+    for path in (layout.ledger, layout.export(FINISHED) / "manifest.json", source):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"0" * 7)
     return layout
@@ -58,6 +63,11 @@ def test_crops_and_chunks_go_of_finished_videos_only(layout: Layout) -> None:
     assert names(disk.droppable(layout, NOW)) == {"crops": [FINISHED], "chunks": [FINISHED]}
 
 
+def test_crops_stay_where_the_source_is_gone(layout: Layout) -> None:
+    (layout.videos / "a.mp4").unlink()
+    assert names(disk.droppable(layout, NOW)) == {"chunks": [FINISHED]}
+
+
 def test_a_video_that_was_finished_lately_keeps_its_crops(layout: Layout) -> None:
     now = layout.manifest("identity_dataset", FINISHED).stat().st_mtime + 86_400
     assert names(disk.droppable(layout, now, older_than_days=2)) == {}
@@ -81,10 +91,13 @@ def test_dropping_twice_is_no_error(layout: Layout) -> None:
     assert disk.drop(layout, things) == 0
 
 
-@pytest.mark.parametrize("name", [*disk.KEPT_FOR_EVER, ".", ".."])
+@pytest.mark.parametrize(
+    "name",
+    ["videos", "ledger", "output", "registry", "tables", "tables/frames", "crops", ".", ".."],
+)
 def test_what_must_stay_is_refused(layout: Layout, name: str) -> None:
     folder = layout.root / name
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     with pytest.raises(UnsafePathError):
         disk.drop(layout, [Droppable("crops", folder, 0)])
     assert folder.exists()
