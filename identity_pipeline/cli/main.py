@@ -44,6 +44,13 @@ def cli() -> None:
       identity-pipeline explain RIDE:4                why a track is who it is
       identity-pipeline undo last                     take a decision back; `events` lists them
 
+    \b
+    Keeping it running (docs/operating.md):
+      identity-pipeline pools                         who holds the GPU, who waits
+      identity-pipeline recover                       after a crash of the host
+      identity-pipeline archive --older-than 30       finished videos out of Dagster
+      identity-pipeline clean --dry-run               what lies on the disk, and what may go
+
     Settings come from settings.toml, from IDENTITY_PIPELINE__GROUP__NAME variables, and from
     options; `identity-pipeline settings` shows them all with where their values come from.
     """
