@@ -76,16 +76,12 @@ def test_only_what_is_made_of_all_videos_must_be_fresh(defs: dg.Definitions) -> 
     assert fresh == unpartitioned
 
 
-def test_everything_that_happens_by_itself_is_on_and_says_what_it_does(
-    defs: dg.Definitions,
-) -> None:
+def test_everything_that_happens_by_itself_says_what_it_does(defs: dg.Definitions) -> None:
     for sensor in defs.sensors or ():
         assert sensor.description, sensor.name
-        assert sensor.default_status == dg.DefaultSensorStatus.RUNNING
     for schedule in defs.schedules or ():
         assert isinstance(schedule, dg.ScheduleDefinition)
         assert schedule.description, schedule.name
-        assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING
 
 
 def test_one_run_is_one_video_in_one_process(defs: dg.Definitions) -> None:
