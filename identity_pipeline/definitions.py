@@ -10,11 +10,14 @@ from typing import Any
 import dagster as dg
 
 from identity_pipeline.defs import (
+    automatic,
     checks,
     embeddings,
     faces,
     heads,
+    housekeeping,
     image_sets,
+    jobs,
     library,
     library_checks,
     observations,
@@ -22,17 +25,11 @@ from identity_pipeline.defs import (
     videos,
 )
 from identity_pipeline.defs.io import CropArchiveIOManager, VideoTableIOManager
-from identity_pipeline.defs.jobs import learn, per_video
-from identity_pipeline.defs.jobs import library as library_job
-from identity_pipeline.defs.library_sensor import library_changed
-from identity_pipeline.defs.pausing import paused_videos
 from identity_pipeline.defs.progress import ProgressReporters
 from identity_pipeline.defs.resources import ModelsResource, SettingsResource, StoreResource
-from identity_pipeline.defs.retraining import retraining_schedule, retraining_sensor
-from identity_pipeline.defs.schedules import sweep_videos
-from identity_pipeline.defs.sensors import new_videos
 
-ASSET_MODULES = [videos, faces, embeddings, observations, image_sets, library, heads, reports]
+OF_VIDEOS = [videos, faces, embeddings, observations, image_sets]
+OF_ALL = [library, heads, reports, housekeeping]
 
 
 def build_defs(settings: SettingsResource | None = None, **resources: Any) -> dg.Definitions:
@@ -46,11 +43,11 @@ def build_defs(settings: SettingsResource | None = None, **resources: Any) -> dg
     store = StoreResource(settings=settings)
     retrain = settings.load().train.automatic
     return dg.Definitions(
-        assets=dg.load_assets_from_modules(ASSET_MODULES),
+        assets=dg.load_assets_from_modules([*OF_VIDEOS, *OF_ALL]),
         asset_checks=dg.load_asset_checks_from_modules([checks, library_checks]),
-        jobs=[per_video, library_job, learn],
-        sensors=[new_videos, paused_videos, library_changed, retraining_sensor(retrain)],
-        schedules=[sweep_videos, retraining_schedule(retrain)],
+        jobs=jobs.ALL_JOBS,
+        sensors=automatic.all_sensors(retrain),
+        schedules=automatic.all_schedules(retrain),
         resources={
             "settings": settings,
             "store": store,

@@ -17,6 +17,7 @@ from identity_pipeline.cli.options import (
     open_store,
     overrides,
 )
+from identity_pipeline.storage.archive import Archive
 from identity_pipeline.storage.chunks import unfinished
 from identity_pipeline.storage.failures import FailureNotes
 from identity_pipeline.storage.pause import paused
@@ -25,12 +26,13 @@ from identity_pipeline.storage.tables import TableStore
 
 
 def video_state(store: TableStore, video_id: str) -> str:
-    """`done`, `failed: CODE`, or how far the tables reach."""
+    """`done`, `done (archived)`, `failed: CODE`, or how far the tables reach."""
     note = FailureNotes(store.layout).get(video_id)
     if note is not None:
         return f"[red]failed: {note.code}[/red] - {note.sentence}"
     if store.noted("identity_dataset", video_id):
-        return "[green]done[/green]"
+        archived = " (archived)" if Archive(store.layout).get(video_id) else ""
+        return f"[green]done[/green]{archived}"
     kept = [n for (step, video), n in unfinished(store.layout).items() if video == video_id]
     chunks = f", {sum(kept)} chunks of the next step are kept" if kept else ""
     reached = [a for a in ("frames", "riders", "selection") if store.noted(a, video_id)]

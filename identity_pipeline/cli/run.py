@@ -30,6 +30,7 @@ from identity_pipeline.cli.options import (
 )
 from identity_pipeline.defs.progress import shown_to_others
 from identity_pipeline.stages.progress import Progress as Report
+from identity_pipeline.storage.archive import Archive
 from identity_pipeline.storage.failures import FailureNotes
 from identity_pipeline.storage.pause import paused
 from identity_pipeline.storage.registry import Registration, VideoRegistry
@@ -93,6 +94,7 @@ def register(paths: tuple[str, ...], store: TableStore) -> list[Registration]:
         if record.video_id in records:
             console.print(f"{Path(path).name} has the same content as {record.video_id}: linked.")
         records[record.video_id] = record
+        Archive(store.layout).remove(record.video_id)  # it becomes a partition again
     return list(records.values())
 
 

@@ -11,6 +11,7 @@ from identity_pipeline.defs.steps import Step, video_table
 from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.schemas import empty
 from identity_pipeline.settings import Settings
+from identity_pipeline.stages.phases import switched_off
 from identity_pipeline.storage.chunks import ChunkStore
 from identity_pipeline.storage.crop_archive import CropArchive
 from identity_pipeline.storage.tables import TableStore
@@ -68,6 +69,8 @@ def vision_embeddings(
     from identity_pipeline.stages.curate import Observations, faces_to_see
     from identity_pipeline.stages.observe import embed_views
 
+    if off := switched_off(settings, "vision"):
+        return Step(context, store, settings).skip(off)
     # Which bucket a face falls into says nothing of whether it is worth seeing.
     unsorted = empty("face_buckets")
     observed = Observations(

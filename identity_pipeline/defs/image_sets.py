@@ -12,6 +12,7 @@ from identity_pipeline.defs.steps import Step, named_failures, video_table
 from identity_pipeline.defs.videos import registered
 from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.settings import Settings
+from identity_pipeline.stages.phases import switched_off
 from identity_pipeline.storage.crop_archive import CropArchive
 from identity_pipeline.storage.failures import FailureNotes
 from identity_pipeline.storage.tables import TableStore
@@ -146,6 +147,8 @@ def pair_set(
     from identity_pipeline.stages.curate import frame_size
 
     step = Step(context, store, settings)
+    if off := switched_off(settings, "pair_sets"):
+        return step.skip(off)
     return step.table(
         lambda: image_sets.build_pair_set(
             image_sets.open_candidates(candidates, selection),
@@ -232,7 +235,7 @@ def identity_dataset(
     step = Step(context, store, settings, models)
 
     def compute() -> pl.DataFrame:
-        with named_failures(context, store):
+        with named_failures(context, store, settings):
             return write_dataset(
                 target,
                 registered(store, video_id).existing_path(),

@@ -11,13 +11,17 @@ import dagster as dg
 import polars as pl
 
 from identity_pipeline.defs import library_pictures as pictures
+from identity_pipeline.defs.automation import NIGHTLY
+from identity_pipeline.defs.healing import healing
 from identity_pipeline.defs.metadata import numbers
 from identity_pipeline.defs.partitions import videos
+from identity_pipeline.defs.phases import skipped
 from identity_pipeline.defs.pools import LIBRARY
 from identity_pipeline.defs.progress import ProgressReporters
-from identity_pipeline.defs.steps import OWNERS, Step, Work, at_work
+from identity_pipeline.defs.steps import OWNERS, Step, Work, at_work, sound_check
 from identity_pipeline.schemas import LIBRARY_TABLES
 from identity_pipeline.settings import Settings
+from identity_pipeline.stages.phases import switched_off
 from identity_pipeline.stages.recipes import RECIPES, TEMPLATES, fingerprint
 from identity_pipeline.storage.tables import Manifest, TableStore
 
@@ -40,6 +44,7 @@ GROUP = "library"
             ("face_samples", "A few faces of each track, to compare with other videos."),
         )
     },
+    check_specs=[sound_check(name) for name in TEMPLATES],
     partitions_def=videos,
 )
 def templates(
@@ -57,6 +62,9 @@ def templates(
     from identity_pipeline.stages.spaces import templates_of_video
 
     step = Step(context, store, settings)
+    if off := switched_off(settings, "library"):
+        yield from (step.skip(off, name) for name in TEMPLATES)
+        return
     made: dict[str, pl.DataFrame] = {}
 
     def table(name: str) -> pl.DataFrame:
@@ -96,9 +104,11 @@ def face_index(
     from identity_pipeline.storage.index_client import IndexPlace
     from identity_pipeline.storage.vector_index import VectorIndex
 
+    if off := switched_off(settings, "index", "library"):
+        return dg.MaterializeResult(metadata=skipped(off))
     step = Step(context, store, settings)
     index = VectorIndex(IndexPlace.of(store.layout), settings.index)
-    with step.at_work():
+    with healing(context, settings), step.at_work():
         made = step.made_of("face_index")
         with index.open(f"indexing {context.partition_key}", write=True) as session:
             done = sync_video(store, session, context.partition_key)
@@ -121,6 +131,7 @@ def face_index(
             # Lineage only: the step reads what is in the store, so that one video that failed, or
             # is still under way, neither holds the library up nor fails it.
             deps=[*TEMPLATES, "head_embeddings"],
+            freshness_policy=NIGHTLY,
             description=description,
         )
         for name, description in (
@@ -144,8 +155,12 @@ def identity_library(
     """Known people matched, unknown people grouped, from all templates and all decisions."""
     from identity_pipeline.stages.library import recompute
 
+    if off := switched_off(settings, "library"):
+        for name in LIBRARY_TABLES:
+            yield dg.MaterializeResult(asset_key=name, metadata=skipped(off))
+        return
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    with at_work(context, store, Work()) as work:
+    with healing(context, settings), at_work(context, store, Work()) as work:
         done = recompute(store, settings, now, progress.reporter(context))
         work.computed = not done.reused
     if done.reused:
@@ -167,6 +182,7 @@ def identity_library(
     owners=OWNERS,
     code_version="1",
     pool=LIBRARY,
+    freshness_policy=NIGHTLY,
     deps=["people", "person_assignments", "calibration"],
 )
 def identity_profiles(
@@ -178,8 +194,10 @@ def identity_profiles(
     """Exact statistics of each known person, enriched by every confirmed video, once."""
     from identity_pipeline.stages.profiles import sync_profiles
 
+    if off := switched_off(settings, "library"):
+        return dg.MaterializeResult(metadata=skipped(off))
     today = datetime.now(UTC).date().isoformat()
-    with at_work(context, store, Work()) as work:
+    with healing(context, settings), at_work(context, store, Work()) as work:
         changes = sync_profiles(store, settings, today, progress.reporter(context))
         work.computed = True
     for report in changes.enriched:

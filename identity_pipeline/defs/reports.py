@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 
 from identity_pipeline.defs import metadata
+from identity_pipeline.defs.automation import NIGHTLY
 from identity_pipeline.defs.progress import ProgressReporters
 from identity_pipeline.defs.runs import last_runs
 from identity_pipeline.defs.steps import OWNERS
@@ -26,6 +27,7 @@ LINES_SHOWN = 40
     kinds={"python"},
     owners=OWNERS,
     code_version="1",
+    freshness_policy=NIGHTLY,
     # Lineage only, as below; it is the last step of the job `library`.
     deps=["identity_dataset", "face_index", "person_assignments", "identity_profiles"],
 )
@@ -73,6 +75,7 @@ def library_report(
     kinds={"python"},
     owners=OWNERS,
     code_version="1",
+    freshness_policy=NIGHTLY,
     # Lineage only: which videos are read is decided by what is in the store, so that one video
     # that failed, or is still under way, neither holds the report up nor fails it.
     deps=["identity_dataset", "face_embeddings", "vision_embeddings"],

@@ -16,16 +16,20 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from identity_pipeline.core.trust import faults
 from identity_pipeline.defs import metadata
+from identity_pipeline.defs.healing import ask_for_another_try
 from identity_pipeline.defs.io import FINGERPRINT, REUSED
 from identity_pipeline.defs.partitions import videos
 from identity_pipeline.defs.pausing import stop_if_paused
+from identity_pipeline.defs.phases import skipped
 from identity_pipeline.defs.progress import under_way
+from identity_pipeline.schemas import conform, empty
 from identity_pipeline.settings import Settings, chosen
 from identity_pipeline.stages.costing import models_key, note_cost
 from identity_pipeline.stages.recipes import RECIPES, fingerprint, ingredients
 from identity_pipeline.storage.chunks import ChunkStore, open_chunks
-from identity_pipeline.storage.failures import FailureNote, FailureNotes
+from identity_pipeline.storage.failures import CHECK_FAILED, FailureNote, FailureNotes
 from identity_pipeline.storage.hashing import sha256_of_value
 from identity_pipeline.storage.tables import TableStore
 
@@ -37,6 +41,7 @@ if TYPE_CHECKING:
 OWNERS = ["team:vision"]
 MAY_HEAL = ("missing", "truncated", "too_long", "too_large")
 """Faults of a video that a remounted share or a raised limit mends."""
+SOUND = "sound"
 Describe = Callable[["pl.DataFrame"], dict[str, Any]]
 
 
@@ -45,18 +50,36 @@ def video_table(
 ) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
     """`dg.asset` for an asset with one table per video; what it is made of: `stages.recipes`."""
 
-    def asset(compute: Callable[..., Any]) -> dg.AssetsDefinition:
+    def asset(function: Callable[..., Any]) -> dg.AssetsDefinition:
+        # With a check the step has two outputs, and Dagster takes a generic result type for none of
+        # them; without an annotation both pass as they are.
+        function.__annotations__.pop("return", None)
         return dg.asset(
             partitions_def=videos,
             group_name=group,
             kinds=kinds,
             owners=OWNERS,
-            code_version=RECIPES[compute.__name__].code,
+            code_version=RECIPES[function.__name__].code,
             io_manager_key="video_table_io",
             pool=pool,
-        )(compute)
+            check_specs=[sound_check(function.__name__)],
+        )(function)
 
     return asset
+
+
+def sound_check(asset: str) -> dg.AssetCheckSpec:
+    """The check that each table of a video passes in the step that makes it; see `core.trust`.
+
+    A table that fails stops its own video and no other.
+    """
+    return dg.AssetCheckSpec(
+        SOUND,
+        asset=asset,
+        partitions_def=videos,
+        blocking=True,
+        description="Columns, keys, value ranges and unit vectors are as they must be.",
+    )
 
 
 class PermanentFailure(dg.Failure):
@@ -133,7 +156,7 @@ class Step:
             asset: which of the step's outputs; may be left out where there is one.
         """
         asset = asset or self.context.asset_key.path[-1]
-        with named_failures(self.context, self.store), self.at_work():
+        with named_failures(self.context, self.store, self.settings), self.at_work():
             made = self.made_of(asset)
             known = self.store.manifest(asset, self.video_id)
             value: pl.DataFrame | None = None
@@ -194,6 +217,24 @@ class Step:
         """Stops the run if all runs are paused: see `defs.pausing`."""
         stop_if_paused(self.context, self.store.layout)
 
+    def skip(self, reason: str, asset: str | None = None) -> dg.MaterializeResult[pl.DataFrame]:
+        """An empty table that says why: its phase is switched off.
+
+        Args:
+            reason: result of `stages.phases.switched_off`.
+            asset: which of the step's outputs; may be left out where there is one.
+        """
+        asset = asset or self.context.asset_key.path[-1]
+        self.context.log.info(f"{asset}: {reason}")
+        made = self.made_of(asset)
+        known = self.store.manifest(asset, self.video_id)
+        reused = known is not None and known.fingerprint == fingerprint(made)
+        if not reused:
+            self.store.note_made_of(asset, self.video_id, made)
+        return self.result(
+            asset, empty(asset), fingerprint(made), reused, lambda _: skipped(reason)
+        )
+
     def result(
         self, asset: str, value: pl.DataFrame, fingerprint: str, reused: bool, describe: Describe
     ) -> dg.MaterializeResult[pl.DataFrame]:
@@ -206,6 +247,11 @@ class Step:
         if reused:
             self.context.log.info(f"{asset}: unchanged inputs, settings and models; reused")
         noted = known or self.store.write(asset, self.video_id, value, fingerprint)
+        wrong = faults(asset, conform(asset, value))
+        if wrong:
+            FailureNotes(self.store.layout).put(
+                self.video_id, FailureNote(CHECK_FAILED, "; ".join(wrong), asset, permanent=False)
+            )
         return dg.MaterializeResult(
             asset_key=asset,
             value=value,
@@ -218,6 +264,14 @@ class Step:
                 **({} if reused else self._providers()),
                 "rows": metadata.preview(value),
             },
+            check_results=[
+                dg.AssetCheckResult(
+                    passed=not wrong,
+                    asset_key=asset,
+                    check_name=SOUND,
+                    description="; ".join(wrong) or f"{value.height} rows are sound.",
+                )
+            ],
         )
 
     def _providers(self) -> dict[str, Any]:
@@ -256,16 +310,19 @@ def known_failures() -> tuple[type[Exception], ...]:
 
 
 @contextmanager
-def named_failures(context: dg.AssetExecutionContext, store: TableStore) -> Iterator[None]:
-    """Turns known errors into failures of this partition with one sentence, and notes them."""
+def named_failures(
+    context: dg.AssetExecutionContext, store: TableStore, settings: Settings
+) -> Iterator[None]:
+    """Turns known errors into failures of this partition with one sentence, and notes them.
+
+    What heals by waiting is tried again first, and noted when it did not heal.
+    """
     from identity_pipeline.media.errors import VideoError
 
     notes = FailureNotes(store.layout)
     asset = context.op_execution_context.op.name
     try:
         yield
-    except PermanentFailure:
-        raise  # named and noted by an inner block
     except known_failures() as error:
         video_fault = isinstance(error, VideoError)
         code = error.code if isinstance(error, VideoError) else type(error).__name__
@@ -273,7 +330,10 @@ def named_failures(context: dg.AssetExecutionContext, store: TableStore) -> Iter
         permanent = video_fault and code not in MAY_HEAL
         notes.put(context.partition_key, FailureNote(code, sentence, asset, permanent))
         raise PermanentFailure(code, sentence) from error
+    except (dg.Failure, dg.RetryRequested):  # named already, further in
+        raise
     except Exception as error:
+        ask_for_another_try(context, settings, error)
         sentence = f"{type(error).__name__}: {error}"
         notes.put(context.partition_key, FailureNote("unexpected", sentence, asset, False))
         raise

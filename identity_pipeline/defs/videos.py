@@ -11,7 +11,7 @@ from identity_pipeline.defs import metadata, pictures
 from identity_pipeline.defs.partitions import videos
 from identity_pipeline.defs.pools import GPU
 from identity_pipeline.defs.progress import ProgressReporters
-from identity_pipeline.defs.steps import OWNERS, Step, named_failures, video_table
+from identity_pipeline.defs.steps import OWNERS, Step, named_failures, sound_check, video_table
 from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.settings import Settings, chosen
 from identity_pipeline.stages.recipes import PASS, RECIPES, fingerprint
@@ -57,7 +57,7 @@ def ride_video(
     from identity_pipeline.stages.facts import video_row
 
     step = Step(context, store, settings)
-    with named_failures(context, store), step.at_work():
+    with named_failures(context, store, settings), step.at_work():
         step.go_on()
         record = registered(store, context.partition_key)
         row = video_row(record, settings.video)
@@ -95,6 +95,7 @@ def ride_video(
             ("face_crops", {"onnx"}, "Aligned 112 px crop and padded region of every face."),
         )
     },
+    check_specs=[sound_check(name) for name in ("frames", "face_detections")],
     partitions_def=videos,
     pool=GPU,
 )
@@ -110,7 +111,7 @@ def watch(
     step = Step(context, store, settings, models)
     archive = CropArchive(store.layout.crops(context.partition_key))
     with (
-        named_failures(context, store),
+        named_failures(context, store, settings),
         step.at_work(),
         step.open_chunks(WATCH, _chunk_key(step)) as chunks,
     ):

@@ -35,7 +35,13 @@ from identity_pipeline.settings.observing import (
     RiderSettings,
     StabilitySettings,
 )
-from identity_pipeline.settings.operating import IngestSettings, PathSettings
+from identity_pipeline.settings.operating import (
+    DriftSettings,
+    IngestSettings,
+    PathSettings,
+    PhaseSettings,
+    RetentionSettings,
+)
 from identity_pipeline.settings.stores import CatalogueSettings, IndexSettings
 from identity_pipeline.settings.watching import (
     CropSettings,
@@ -55,13 +61,16 @@ __all__ = [
     "CatalogueSettings",
     "ClusterSettings",
     "CropSettings",
+    "DriftSettings",
     "ExportSettings",
     "IndexSettings",
     "IngestSettings",
     "MatchSettings",
     "ModelSettings",
     "PathSettings",
+    "PhaseSettings",
     "QualitySettings",
+    "RetentionSettings",
     "RiderSettings",
     "SelectionSettings",
     "Settings",
@@ -88,6 +97,9 @@ class Settings(BaseSettings):
 
     paths: PathSettings = PathSettings()
     ingest: IngestSettings = IngestSettings()
+    phases: PhaseSettings = PhaseSettings()
+    drift: DriftSettings = DriftSettings()
+    retention: RetentionSettings = RetentionSettings()
     video: VideoSettings = VideoSettings()
     models: ModelSettings = ModelSettings()
     crops: CropSettings = CropSettings()

@@ -8,13 +8,14 @@ not: computing anything, or Dagster.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from identity_pipeline.schemas import SET_ASSETS
 from identity_pipeline.settings import Settings, all_but, chosen
+from identity_pipeline.stages.phases import switched_off
 from identity_pipeline.storage.hashing import sha256_of_value
 
 Made = Mapping[str, Any]
@@ -36,6 +37,7 @@ class Recipe:
         step: what makes it; several outputs may come of one step.
         counted_by: the table whose rows count the step's work.
         shows_names: whether the output prints the models' names and the digest of all settings.
+        phases: that it belongs to; with one of them switched off, it is empty and needs nothing.
     """
 
     asset: str
@@ -46,6 +48,11 @@ class Recipe:
     step: str = ""
     counted_by: str = "face_detections"
     shows_names: bool = False
+    phases: tuple[str, ...] = ()
+
+    def off(self, settings: Settings) -> str | None:
+        """Why it is not made; None where it is."""
+        return switched_off(settings, *self.phases)
 
 
 PASS: Final = ("frames", "face_detections", "face_crops")
@@ -207,6 +214,7 @@ RECIPES: Final[Mapping[str, Recipe]] = {
             ),
             ("vision",),
             counted_by="identity_stability",
+            phases=("vision",),
         ),
         Recipe(
             "candidates",
@@ -251,6 +259,7 @@ RECIPES: Final[Mapping[str, Recipe]] = {
                 "selection.pair_iou_max",
                 "selection.anchor_gap_s",
             ),
+            phases=("pair_sets",),
         ),
         Recipe(
             "frame_ledger",
@@ -274,8 +283,15 @@ RECIPES: Final[Mapping[str, Recipe]] = {
             ("face_pack", "vision"),
             shows_names=True,
         ),
-        *(Recipe(name, _OF_TRACKS, _TEMPLATE_USES, step="templates") for name in TEMPLATES),
-        Recipe("face_index", ("track_templates", "vision_embeddings", *SET_ASSETS)),
+        *(
+            Recipe(name, _OF_TRACKS, _TEMPLATE_USES, step="templates", phases=("library",))
+            for name in TEMPLATES
+        ),
+        Recipe(
+            "face_index",
+            ("track_templates", "vision_embeddings", *SET_ASSETS),
+            phases=("index", "library"),
+        ),
     )
 }
 """Every per-video output, after all that it is made of."""
@@ -297,6 +313,8 @@ def steps() -> dict[str, tuple[Recipe, ...]]:
 def shaping_settings(settings: Settings) -> str:
     """Digest of all settings that shape an export; those of operation and the library do not."""
     values = settings.model_dump(mode="json", include=set(_SHAPING))
+    off = [phase for phase in ("vision", "pair_sets") if switched_off(settings, phase)]
+    values |= {"phases_switched_off": off} if off else {}
     values["models"] = {
         name: value
         for name, value in values["models"].items()
@@ -320,6 +338,17 @@ def ingredients(
         digests: SHA-256 of the models that it runs, by name.
         versions: data version of each input; None for one that was never made.
     """
+    off = recipe.off(settings)
+    if off:
+        return {
+            "asset": recipe.asset,
+            "code": recipe.code,
+            "settings": {},
+            "models": {},
+            "inputs": {},
+            "also": [],
+            "off": off,
+        }
     made = {
         "asset": recipe.asset,
         "code": recipe.code,
@@ -339,38 +368,3 @@ def _shown(settings: Settings) -> list[str]:
 def fingerprint(made: Made) -> str:
     """SHA-256 of what an output is made of: equal ones are not computed again."""
     return sha256_of_value(made)
-
-
-def changed_inputs(before: Made, now: Made) -> set[str]:
-    """Inputs that are others than they were."""
-    return {name for name, value in now["inputs"].items() if before["inputs"].get(name) != value}
-
-
-def differences(before: Made, now: Made) -> list[str]:
-    """In words, what differs between two lists of ingredients of the same output."""
-    told = []
-    if before["code"] != now["code"]:
-        told.append(f"changed code (version {before['code']} -> {now['code']})")
-    told += [f"changed model {name}" for name in _different(before["models"], now["models"])]
-    old, new = _flat(before["settings"]), _flat(now["settings"])
-    told += [
-        f"changed setting {name} ({old.get(name, 'unset')} -> {new.get(name, 'unset')})"
-        for name in _different(old, new)
-    ]
-    told += [f"new input {name}" for name in sorted(changed_inputs(before, now))]
-    if before["also"] != now["also"]:
-        told.append("changed settings or model names, which the output prints")
-    return told
-
-
-def _different(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterable[str]:
-    return sorted(n for n in {*before, *now} if before.get(n) != now.get(n))
-
-
-def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Values by `group.name`, whether a whole group or one setting was chosen."""
-    flat: dict[str, Any] = {}
-    for name, value in settings.items():
-        single = not isinstance(value, dict)
-        flat |= {name: value} if single else {f"{name}.{field}": v for field, v in value.items()}
-    return flat

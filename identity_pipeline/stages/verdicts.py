@@ -13,11 +13,10 @@ from enum import StrEnum
 from pathlib import Path
 
 from identity_pipeline.settings import Settings
+from identity_pipeline.stages.changes import changed_inputs, differences
 from identity_pipeline.stages.recipes import (
     RECIPES,
     Recipe,
-    changed_inputs,
-    differences,
     fingerprint,
     ingredients,
     steps,
@@ -99,6 +98,9 @@ class _Judge:
         noted = self.store.noted(recipe.asset, self.video_id)
         self.noted[recipe.asset] = noted
         there = noted is not None
+        off = recipe.off(self.settings)
+        if off and recipe.asset == "face_index":  # nothing is written for it, and nothing noted
+            return Judged(Verdict.REUSE, (off,), there)
         blocked = self._blocked(recipe, judged)
         if blocked:
             return Judged(Verdict.BLOCKED, (blocked,), there)
@@ -114,7 +116,7 @@ class _Judge:
         inputs = {name: self.noted[name] for name in recipe.inputs}
         versions = {name: known.data_version if known else None for name, known in inputs.items()}
         now = ingredients(recipe, self.settings, self.models.digests, versions)
-        open_inputs = {n for n in recipe.inputs if judged[n].verdict is not Verdict.REUSE}
+        open_inputs = {n for n in now["inputs"] if judged[n].verdict is not Verdict.REUSE}
         if fingerprint(now) == noted.fingerprint:
             if not open_inputs:
                 return Judged(Verdict.REUSE, there=True)
@@ -132,6 +134,8 @@ class _Judge:
     def _blocked(self, recipe: Recipe, judged: Mapping[str, Judged]) -> str | None:
         if recipe.asset == "ride_video":
             return self._file_fault()
+        if recipe.off(self.settings):
+            return None
         for name in recipe.inputs:
             if judged[name].verdict is Verdict.BLOCKED:
                 return f"needs {name}, which is blocked"

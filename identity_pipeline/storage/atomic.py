@@ -26,6 +26,26 @@ def is_temporary(path: Path) -> bool:
     return path.name.startswith(TEMPORARY_MARK)
 
 
+def target_of(temporary: Path) -> Path:
+    """What a temporary path was to become, or was before."""
+    name = temporary.name.removeprefix(TEMPORARY_MARK).rsplit("-", 2)[0]
+    return temporary.with_name(name)
+
+
+def is_writer_alive(temporary: Path) -> bool:
+    """Whether the process that made a temporary path still runs on this host."""
+    process = temporary.name.rsplit("-", 2)[-2]
+    if not process.isdigit():
+        return False
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True
+
+
 def write_with(target: Path, write: Callable[[Path], None]) -> None:
     """Calls `write` with a temporary path and renames the result to the target."""
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -122,12 +142,16 @@ def exchange(a: Path, b: Path) -> bool:
     return not renamed
 
 
-def sweep_temporaries(root: Path) -> list[Path]:
+def sweep_temporaries(root: Path, *, spare_living: bool = False) -> list[Path]:
     """Removes what dead writers left below a folder and returns the paths.
 
-    Only call it while nothing writes there.
+    Only call it while nothing writes there, or spare what writers on this host are at.
     """
-    swept = [path for path in sorted(root.rglob(f"{TEMPORARY_MARK}*")) if path.exists()]
+    swept = [
+        path
+        for path in sorted(root.rglob(f"{TEMPORARY_MARK}*"))
+        if path.exists() and not (spare_living and is_writer_alive(path))
+    ]
     for path in swept:
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)

@@ -8,11 +8,12 @@ are linked to the first record, not processed twice.
 from __future__ import annotations
 
 import json
+import os
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from identity_pipeline.storage import atomic
 from identity_pipeline.storage.hashing import sha256_of_file
@@ -103,9 +104,13 @@ class VideoRegistry:
 
     def all(self) -> Iterator[Registration]:
         """All records in alphabetical order of their ids."""
-        for path in sorted(self.layout.registry.glob("*.json")):
-            if not atomic.is_temporary(path):
-                yield _load(path)
+        for video_id in self.ids():
+            yield _load(self.layout.registration(video_id))
+
+    def ids(self) -> list[str]:
+        """Ids of all records in alphabetical order; no file is opened."""
+        paths = self.layout.registry.glob("*.json")
+        return sorted(path.stem for path in paths if not atomic.is_temporary(path))
 
     def find(self, name: str) -> Registration | None:
         """The video meant by a person: an id, a file name, or an unambiguous beginning of an id."""
@@ -136,12 +141,19 @@ def video_files(folder: Path, extensions: Iterable[str]) -> list[Path]:
     if not folder.is_dir():
         return []
     suffixes = {extension.lower() for extension in extensions}
-    root = folder.resolve()
-    return sorted(
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in suffixes
-        and not path.name.startswith(".")
-        and path.is_file()
-        and path.resolve().is_relative_to(root)
-    )
+    with os.scandir(folder) as entries:
+        return sorted(
+            Path(entry)
+            for entry in entries
+            if not entry.name.startswith(".")
+            and PurePath(entry.name).suffix.lower() in suffixes
+            and _is_file_within(entry, folder)
+        )
+
+
+def _is_file_within(entry: os.DirEntry[str], folder: Path) -> bool:
+    """Whether an entry of a folder is a file in it; only links need a look at where they lead."""
+    if not entry.is_symlink():
+        return entry.is_file()
+    target = Path(entry).resolve()
+    return target.is_file() and target.is_relative_to(folder.resolve())
