@@ -24,9 +24,7 @@ from identity_pipeline.defs import (
     reports,
     videos,
 )
-from identity_pipeline.defs.io import CropArchiveIOManager, VideoTableIOManager
-from identity_pipeline.defs.progress import ProgressReporters
-from identity_pipeline.defs.resources import ModelsResource, SettingsResource, StoreResource
+from identity_pipeline.defs.resources import SettingsResource, all_resources
 
 OF_VIDEOS = [videos, faces, embeddings, observations, image_sets]
 OF_ALL = [library, heads, reports, housekeeping]
@@ -40,7 +38,6 @@ def build_defs(settings: SettingsResource | None = None, **resources: Any) -> dg
         resources: resources that replace those of the same name.
     """
     settings = settings or SettingsResource()
-    store = StoreResource(settings=settings)
     retrain = settings.load().train.automatic
     return dg.Definitions(
         assets=dg.load_assets_from_modules([*OF_VIDEOS, *OF_ALL]),
@@ -48,15 +45,7 @@ def build_defs(settings: SettingsResource | None = None, **resources: Any) -> dg
         jobs=jobs.ALL_JOBS,
         sensors=automatic.all_sensors(retrain),
         schedules=automatic.all_schedules(retrain),
-        resources={
-            "settings": settings,
-            "store": store,
-            "models": ModelsResource(settings=settings),
-            "progress": ProgressReporters(),
-            "video_table_io": VideoTableIOManager(store=store),
-            "crop_archive_io": CropArchiveIOManager(store=store),
-            **resources,
-        },
+        resources={**all_resources(settings), **resources},
         executor=dg.in_process_executor,
     )
 

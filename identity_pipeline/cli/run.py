@@ -167,11 +167,12 @@ def run_videos(
 ) -> list[Outcome]:
     """Runs the job of each video, one after the other, and then that of the library."""
     from identity_pipeline.definitions import build_defs
+    from identity_pipeline.defs.automation import BY
     from identity_pipeline.defs.partitions import videos
-    from identity_pipeline.defs.pausing import BY_TAG, COMMAND_LINE
+    from identity_pipeline.defs.pausing import COMMAND_LINE
     from identity_pipeline.defs.resources import SettingsResource
 
-    by = {BY_TAG: COMMAND_LINE}
+    by = {BY: COMMAND_LINE}
     store = open_store(merged_settings(groups))
     reporters = RichReporters(progress)
     defs = build_defs(SettingsResource.of(**groups), progress=reporters)

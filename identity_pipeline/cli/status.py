@@ -41,6 +41,7 @@ from identity_pipeline.stages.work_words import (
     phase_words,
     progress_lines,
     status_json,
+    steps_done,
 )
 from identity_pipeline.storage.tables import TableStore
 
@@ -164,7 +165,7 @@ def _video_table(seen: Status) -> Table:
         table.add_row(
             whole.name,
             _styled(whole.state),
-            f"{whole.count(State.DONE)} of {len(whole.phases)}{aside}",
+            f"{steps_done(whole)}{aside}",
             span(whole.left_s) if whole.left_s else "",
             escape(now_words(whole)),
         )

@@ -28,6 +28,7 @@ from typing import Final
 Key = tuple[str, str]
 """(video id, or `LIBRARY_WORK`; step)."""
 LIBRARY_WORK: Final = "library"
+LEARNING_WORK: Final = "learn"
 KEPT: Final = 20
 """Finished batches that are remembered; chosen."""
 

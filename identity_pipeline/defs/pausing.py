@@ -1,24 +1,23 @@
 """Pausing: how a run ends that was told to stop, and how it is taken up again.
 
 A paused run ends as cancelled, not as failed, so that nothing retries it and nobody is alarmed; a
-tag tells it from one that somebody cancelled. Its chunks stay. `paused_videos` requests a new run
-of each such video once the pause is over.
+tag tells it from one that somebody cancelled. Its chunks, or the epochs of a training, stay.
+`paused_videos` requests a new run of each such video or training once the pause is over.
 """
 
 import dagster as dg
 
-from identity_pipeline.defs.jobs import per_video
+from identity_pipeline.defs.automation import BY, CONTINUE, tags
+from identity_pipeline.defs.jobs import learn, per_video
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.pause import paused
 from identity_pipeline.storage.tables import TableStore
 
 PAUSED_TAG = "identity_pipeline/paused"
 YES = "true"
+TAGS = tags("paused_videos", CONTINUE)
 PARTITION_TAG = "dagster/partition"
-BY_TAG = "identity_pipeline/by"
 COMMAND_LINE = "command line"
-CONTINUE_PRIORITY = "20"
-"""What was begun goes before what is new."""
 
 
 class RunPaused(dg.DagsterExecutionInterruptedError):
@@ -67,11 +66,50 @@ def stopped_by_pause(instance: dg.DagsterInstance) -> dict[str, dg.DagsterRun]:
     return found
 
 
+def stopped_training(instance: dg.DagsterInstance) -> dg.DagsterRun | None:
+    """The latest training, if a pause stopped it."""
+    latest = instance.get_runs(dg.RunsFilter(job_name=learn.name), limit=1)
+    stopped = latest and latest[0].status == dg.DagsterRunStatus.CANCELED
+    return latest[0] if stopped and PAUSED_TAG in latest[0].tags else None
+
+
+def unless_paused(
+    job: dg.UnresolvedAssetJobDefinition,
+    cron_schedule: str,
+    by: str,
+    tags: dict[str, str],
+    description: str,
+    status: dg.DefaultScheduleStatus = dg.DefaultScheduleStatus.RUNNING,
+) -> dg.ScheduleDefinition:
+    """A schedule that starts nothing while a pause is in force.
+
+    Args:
+        job: to run.
+        cron_schedule: when.
+        by: its name.
+        tags: of its runs.
+        description: what it does.
+        status: whether it runs from the start.
+    """
+
+    @dg.schedule(
+        job=job,
+        name=by,
+        cron_schedule=cron_schedule,
+        default_status=status,
+        description=description,
+    )
+    def schedule(store: dg.ResourceParam[TableStore]) -> dg.RunRequest | dg.SkipReason:
+        return skip_while_paused(store) or dg.RunRequest(tags=tags)
+
+    return schedule
+
+
 @dg.sensor(
-    job=per_video,
+    jobs=[per_video, learn],
     minimum_interval_seconds=15,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Takes up the videos that a pause stopped, once it is over.",
+    description="Takes up the videos, and the training, that a pause stopped, once it is over.",
 )
 def paused_videos(
     context: dg.SensorEvaluationContext, store: dg.ResourceParam[TableStore]
@@ -83,10 +121,15 @@ def paused_videos(
     requests = [
         dg.RunRequest(
             run_key=f"continue-{run.run_id}",
+            job_name=per_video.name,
             partition_key=video_id,
-            tags={"dagster/priority": CONTINUE_PRIORITY, BY_TAG: "paused_videos"},
+            tags=TAGS,
         )
         for video_id, run in stopped_by_pause(context.instance).items()
-        if run.tags.get(BY_TAG) != COMMAND_LINE
+        if run.tags.get(BY) != COMMAND_LINE
     ]
+    training = stopped_training(context.instance)
+    if training:
+        run_key = f"continue-{training.run_id}"
+        requests.append(dg.RunRequest(run_key=run_key, job_name=learn.name, tags=TAGS))
     return requests or dg.SkipReason("No pause, and no video that one has stopped.")

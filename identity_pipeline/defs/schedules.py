@@ -11,7 +11,7 @@ import dagster as dg
 from identity_pipeline.defs.automation import NIGHT, SWEEP, tags
 from identity_pipeline.defs.jobs import nightly, per_video, retention
 from identity_pipeline.defs.partitions import videos
-from identity_pipeline.defs.pausing import skip_while_paused
+from identity_pipeline.defs.pausing import skip_while_paused, unless_paused
 from identity_pipeline.settings import Settings
 from identity_pipeline.storage.archive import Archive
 from identity_pipeline.storage.failures import FailureNotes
@@ -110,24 +110,22 @@ def sweep_videos(
     )
 
 
-nightly_library = dg.ScheduleDefinition(
-    name="nightly_library",
-    job=nightly,
-    cron_schedule="30 2 * * *",
-    default_status=dg.DefaultScheduleStatus.RUNNING,
-    tags=tags("nightly_library", NIGHT),
-    description="Every night: who is who across all videos, profiles and reports. Where nothing "
-    "changed, what is there is reused.",
+nightly_library = unless_paused(
+    nightly,
+    "30 2 * * *",
+    "nightly_library",
+    tags("nightly_library", NIGHT),
+    "Every night: who is who across all videos, profiles and reports. Where nothing changed, what "
+    "is there is reused.",
 )
 
-nightly_retention = dg.ScheduleDefinition(
-    name="nightly_retention",
-    job=retention,
-    cron_schedule="45 3 * * *",
-    default_status=dg.DefaultScheduleStatus.RUNNING,
-    tags=tags("nightly_retention", NIGHT),
-    description="Every night: what lies on the disk, by kind, and what may go. Deletes and "
-    "archives nothing unless the settings [retention] say so.",
+nightly_retention = unless_paused(
+    retention,
+    "45 3 * * *",
+    "nightly_retention",
+    tags("nightly_retention", NIGHT),
+    "Every night: what lies on the disk, by kind, and what may go. Deletes and archives nothing "
+    "unless the settings [retention] say so.",
 )
 
 ALL_SCHEDULES = [sweep_videos, nightly_library, nightly_retention]

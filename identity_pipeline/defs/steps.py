@@ -98,11 +98,13 @@ class Work:
         under_way: it is at work.
         computed: it computed something.
         taken_up: a part of that was there from a stopped run, so the time it took is no price.
+        units: units of work that were done; None where the step's tables count them.
     """
 
     under_way: bool = False
     computed: bool = False
     taken_up: bool = False
+    units: int | None = None
 
 
 @dataclass(frozen=True)
@@ -296,7 +298,8 @@ def at_work(
     if work.computed and not work.taken_up:
         partition = context.partition_key if context.has_partition_key else None
         took = time.perf_counter() - started
-        note_cost(store, context.op_execution_context.op.name, partition, took, models)
+        name = context.op_execution_context.op.name
+        note_cost(store, name, partition, took, models, work.units)
 
 
 def known_failures() -> tuple[type[Exception], ...]:

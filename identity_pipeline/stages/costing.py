@@ -40,8 +40,17 @@ BUNDLED_MS_PER_FRAME: Final[Mapping[str, float]] = {
 """Prices until this machine has measured its own: milliseconds per sampled frame of two of the
 bundled rides, with the bundled models, on two busy cores (`identity-pipeline plan --costs`).
 Production models cost several times as much; the proportions are what matters for a share."""
-BUNDLED_LIBRARY_MS: Final[Mapping[str, float]] = {"identity_library": 58, "identity_profiles": 50}
-"""The same per track, and per person (chosen, for want of a labelled library)."""
+BUNDLED_LIBRARY_MS: Final[Mapping[str, float]] = {
+    "identity_library": 58,
+    "identity_profiles": 50,
+    "kmeans_heads": 50,
+    "training_set": 5,
+    "projection_head": 200,
+    "head_evaluation": 5000,
+    "head_embeddings": 50,
+}
+"""The same per unit of `LIBRARY_STEPS` and `LEARNING_STEPS`; all but the first chosen, for want of
+a labelled library."""
 UNITS: Final = {
     "ride_video": "videos",
     "frames": "frames",
@@ -49,8 +58,19 @@ UNITS: Final = {
     "identity_stability": "rider faces",
 }
 """What a row of the table that counts the work is."""
-LIBRARY_STEPS: Final = {"identity_library": "tracks", "identity_profiles": "people"}
+LIBRARY_STEPS: Final = {
+    "identity_library": "tracks",
+    "identity_profiles": "people",
+    "kmeans_heads": "people",
+}
 """Steps of the whole library and what counts their work."""
+LEARNING_STEPS: Final = {
+    "training_set": "tracks",
+    "projection_head": "epochs",
+    "head_evaluation": "heads",
+    "head_embeddings": "videos",
+}
+"""The same of steps that nobody waits for: a head is trained when somebody asks for it."""
 
 
 def models_key(settings: Settings, digests: Mapping[str, str]) -> str:
@@ -88,12 +108,29 @@ def expected_frames(store: TableStore, settings: Settings, video_id: str) -> int
 
 
 def note_cost(
-    store: TableStore, step: str, video_id: str | None, seconds: float, models: str = ""
+    store: TableStore,
+    step: str,
+    video_id: str | None,
+    seconds: float,
+    models: str = "",
+    units: int | None = None,
 ) -> None:
-    """Notes what a step took that has just computed."""
-    if video_id is None:
+    """Notes what a step took that has just computed.
+
+    Args:
+        store: below whose data folder the costs lie.
+        step: its name.
+        video_id: partition key; None for a step of the library.
+        seconds: that it took.
+        models: see `models_key`.
+        units: units of work that were done; None where a table counts them.
+    """
+    frames = None
+    if units is not None:
+        pass
+    elif video_id is None:
         name = "person_assignments" if step == "identity_library" else "people"
-        noted, frames = store.noted(name, LIBRARY), None
+        noted = store.noted(name, LIBRARY)
         units = noted.rows if noted else None
     else:
         units = counted(store, step, video_id)
@@ -116,7 +153,7 @@ def prices(store: TableStore, settings: Settings, digests: Mapping[str, str]) ->
         runs = {model: digests.get(model, "") for recipe in recipes for model in recipe.runs}
         samples = costs.samples(step, models_key(settings, runs))
         found[step] = price(samples, Price(None, BUNDLED_MS_PER_FRAME[step] / 1000, 0))
-    for step in LIBRARY_STEPS:
+    for step in (*LIBRARY_STEPS, *LEARNING_STEPS):
         found[step] = price(
             costs.samples(step, ""), Price(BUNDLED_LIBRARY_MS[step] / 1000, None, 0)
         )

@@ -8,16 +8,19 @@ from identity_pipeline.core.costs import Price
 from identity_pipeline.core.progress import LIBRARY_WORK, SETTLED, Facts, State, state_of
 from identity_pipeline.media.wording import counted
 from identity_pipeline.settings import Settings
-from identity_pipeline.stages.costing import LIBRARY_STEPS
+from identity_pipeline.stages.costing import LEARNING_STEPS, LIBRARY_STEPS
 from identity_pipeline.stages.desk import Desk
+from identity_pipeline.stages.learning_work import learning_phases
 from identity_pipeline.stages.library import in_force_fits
 from identity_pipeline.stages.library_view import pending_suggestions
+from identity_pipeline.stages.phases import switched_off
 from identity_pipeline.stages.video_work import Live
 from identity_pipeline.stages.work import Phase, RunFact, Whole, phase_of
 from identity_pipeline.storage.tables import LIBRARY, TableStore
 
 SUGGESTIONS = "suggestions"
 """The phase that waits for a curator; it has no weight, for it takes a person's time."""
+STEPS = {**LIBRARY_STEPS, SUGGESTIONS: "answers", **LEARNING_STEPS}
 CHANGED = "decisions, templates or settings changed"
 
 
@@ -27,7 +30,7 @@ def library_work(
     videos: Sequence[Whole],
     live: Live,
     costs: Mapping[str, Price],
-    run: RunFact | None,
+    runs: Mapping[str, RunFact],
     today: str,
     now: float,
 ) -> Whole:
@@ -39,30 +42,33 @@ def library_work(
         videos: all videos; the library lacks what they have yet to give.
         live: what is under way.
         costs: prices by step.
-        run: the last run of the library.
+        runs: the last run of the library, and of learning.
         today: ISO time with a zone.
         now: seconds since 1970.
     """
+    if off := switched_off(settings, "library"):
+        return Whole(LIBRARY_WORK, tuple(_off(step, unit, off) for step, unit in STEPS.items()))
     desk = Desk.open(store, today, write=False)
+    run = runs.get(LIBRARY_WORK)
     missing = [v.name for v in videos if _still_to_come(v)]
     fits = in_force_fits(store, settings, desk.history)
-    profiles = store.noted("identity_profiles", LIBRARY)
     generation = desk.generation
-    synced = generation is not None and profiles is not None
-    current = {
-        "identity_library": fits and not missing,
-        "identity_profiles": fits and not missing and synced,
+    # The notes of the other steps lie in the generation, so that a new one starts without them.
+    there = {
+        step: generation is not None
+        and (step == "identity_library" or store.noted(step, LIBRARY) is not None)
+        for step in LIBRARY_STEPS
     }
+    current = {step: fits and not missing and there[step] for step in LIBRARY_STEPS}
     questions = len(pending_suggestions(desk)) if generation else 0
     stale = f"not in it yet: {counted(len(missing), 'video')}" if missing else CHANGED
     phases = []
     for step, unit in LIBRARY_STEPS.items():
         working = live.get((None, step))
         alive = working is not None and working.alive(now)
-        there = generation is not None if step == "identity_library" else profiles is not None
         facts = Facts(
             current=current[step],
-            there=there,
+            there=there[step],
             alive=alive and not current[step],
             died=working is not None and not alive,
             queued=run is not None and run.status == "queued",
@@ -80,7 +86,13 @@ def library_work(
     phases.append(
         Phase(SUGGESTIONS, state, why, 0, questions, "answers", None, None, 0.0, measured=False)
     )
-    return Whole(LIBRARY_WORK, tuple(phases))
+    learning = learning_phases(store, settings, desk.history, live, costs, runs, now)
+    return Whole(LIBRARY_WORK, (*phases, *learning))
+
+
+def _off(step: str, unit: str, why: str) -> Phase:
+    state = state_of(Facts(off=True))
+    return Phase(step, state, why, 0, None, unit, None, None, 0.0, measured=False, aside=True)
 
 
 def _still_to_come(video: Whole) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from identity_pipeline.core.progress import LIBRARY_WORK, Batch, Seen, State, observe
+from identity_pipeline.core.progress import Batch, Seen, State, observe
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.costing import prices
 from identity_pipeline.stages.library_work import SUGGESTIONS, library_work
@@ -45,7 +45,8 @@ def look(
         store: the tables.
         settings: a run would have.
         models: a run would have.
-        runs: the last run of each video by its id, and of the library by `LIBRARY_WORK`.
+        runs: the last run of each video by its id, of the library and of learning by
+            `LIBRARY_WORK` and `LEARNING_WORK`.
         now: seconds since 1970.
         today: ISO time with a zone.
         progress: called per video.
@@ -65,7 +66,7 @@ def look(
         video = VideoWork(store, settings, record.video_id, judged, run, last, now)
         wholes.append(video.whole(live, costs))
         progress("videos", n, len(records), "videos")
-    library = library_work(store, settings, wholes, live, costs, runs.get(LIBRARY_WORK), today, now)
+    library = library_work(store, settings, wholes, live, costs, runs, today, now)
     batches = BatchBook(store.layout).update(
         lambda before: observe(before, _picture([*wholes, library]), now)
     )
@@ -85,7 +86,7 @@ def _picture(wholes: Iterable[Whole]) -> dict[tuple[str, str], Seen]:
         )
         for whole in wholes
         for phase in whole.phases
-        if phase.step != SUGGESTIONS
+        if phase.step != SUGGESTIONS and not phase.aside
     }
 
 

@@ -50,7 +50,9 @@ class VideoWork:
             working = mine.get(step)
             alive = working is not None and working.alive(self.now)
             current = self._current(recipes)
+            off = next((why for r in recipes if (why := r.off(self.settings))), None)
             facts = Facts(
+                off=off is not None,
                 current=current,
                 there=any(self.judged[r.asset].there for r in recipes),
                 # A step that only looks and then reuses what is there computes nothing.
@@ -62,14 +64,14 @@ class VideoWork:
                 hopeless=step in hopeless,
             )
             state = state_of(facts)
-            why = self._why(state, recipes, note, working)
+            why = off or self._why(state, recipes, note, working)
             units = counted(self.store, step, self.video_id)
             if units is None and step == "watch":
                 units = frames
             expected = costs[step].expected(units, frames or ASSUMED_FRAMES)
-            phases.append(
-                phase_of(step, state, why, working, units, unit_of(step), expected, costs[step])
-            )
+            unit = unit_of(step)
+            phase = phase_of(step, state, why, working, units, unit, expected, costs[step])
+            phases.append(replace(phase, aside=off is not None))
         return Whole(self.video_id, tuple(phases), "" if mine else self._run_note(phases))
 
     def _current(self, recipes: Iterable[Recipe]) -> bool:

@@ -36,6 +36,7 @@ class Phase:
         expected_s: seconds that the whole phase takes; None where that cannot be said.
         left_s: seconds left of it; 0 for a phase that is done, failed or skipped.
         measured: whether `expected_s` was learnt on this machine.
+        aside: it is switched off, or not asked for: the whole is done without it.
     """
 
     step: str
@@ -48,6 +49,12 @@ class Phase:
     expected_s: float | None
     left_s: float | None
     measured: bool
+    aside: bool = False
+
+    @property
+    def counts(self) -> bool:
+        """Whether the whole is not done before it is: not aside, or somebody did ask for it."""
+        return not self.aside or self.state in (State.RUNNING, State.QUEUED)
 
     @property
     def in_flight(self) -> float:
@@ -67,8 +74,8 @@ class Whole:
 
     @property
     def state(self) -> State:
-        """Done only if every phase is."""
-        return overall(phase.state for phase in self.phases)
+        """Done only if every phase is that counts."""
+        return overall(phase.state for phase in self.phases if phase.counts)
 
     def count(self, *states: State) -> int:
         """Phases in one of some states."""
@@ -77,7 +84,7 @@ class Whole:
     @property
     def left_s(self) -> float:
         """Seconds of work left, as far as they can be told."""
-        return sum(phase.left_s or 0.0 for phase in self.phases)
+        return sum(phase.left_s or 0.0 for phase in self.phases if phase.counts)
 
 
 @dataclass(frozen=True)

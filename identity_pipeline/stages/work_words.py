@@ -56,7 +56,8 @@ def now_words(whole: Whole) -> str:
                 return f"{phase.step}: {phase_words(phase)}"
     if whole.note:
         return whole.note
-    first = next((p for p in whole.phases if p.state is not State.DONE and p.why), None)
+    open_phases = (p for p in whole.phases if p.counts and p.state is not State.DONE)
+    first = next((p for p in open_phases if p.why), None)
     return f"{first.step}: {first.why}" if first else ""
 
 
@@ -93,6 +94,12 @@ def _wholes(status: Status) -> tuple[Whole, ...]:
     return (*status.videos, status.library)
 
 
+def steps_done(whole: Whole) -> str:
+    """How many steps are done, of those that count."""
+    counted = [phase for phase in whole.phases if phase.counts]
+    return f"{sum(phase.state is State.DONE for phase in counted)} of {len(counted)}"
+
+
 def headline_numbers(status: Status) -> dict[str, int | float]:
     """What is worth plotting from report to report."""
     states = Counter(video.state for video in status.videos)
@@ -127,7 +134,7 @@ def open_work(status: Status) -> list[dict[str, str]]:
         {
             "video": whole.name,
             "state": whole.state.value,
-            "steps done": f"{whole.count(State.DONE)} of {len(whole.phases)}",
+            "steps done": steps_done(whole),
             "work left": span(whole.left_s),
             # Of a failed one it is told elsewhere, at length.
             "now": now_words(whole) if whole.state in (State.RUNNING, State.STALE) else "",

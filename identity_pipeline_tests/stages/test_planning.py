@@ -14,9 +14,10 @@ from identity_pipeline.core.progress import State
 from identity_pipeline.definitions import build_defs
 from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.settings import Settings, load_settings
+from identity_pipeline.stages.changes import differences
 from identity_pipeline.stages.costing import prices
 from identity_pipeline.stages.planning import plan_file, plan_video
-from identity_pipeline.stages.recipes import RECIPES, differences, ingredients, steps
+from identity_pipeline.stages.recipes import RECIPES, ingredients, steps
 from identity_pipeline.stages.status import look
 from identity_pipeline.stages.verdicts import Models, Verdict, judge_video
 from identity_pipeline.stages.work import RunFact, Status, Whole
