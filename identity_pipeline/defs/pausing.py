@@ -74,7 +74,7 @@ def stopped_training(instance: dg.DagsterInstance) -> dg.DagsterRun | None:
 
 
 def unless_paused(
-    job: dg.UnresolvedAssetJobDefinition,
+    job: str,
     cron_schedule: str,
     by: str,
     tags: dict[str, str],
@@ -84,7 +84,7 @@ def unless_paused(
     """A schedule that starts nothing while a pause is in force.
 
     Args:
-        job: to run.
+        job: name of the job to run.
         cron_schedule: when.
         by: its name.
         tags: of its runs.
@@ -93,7 +93,7 @@ def unless_paused(
     """
 
     @dg.schedule(
-        job=job,
+        job_name=job,
         name=by,
         cron_schedule=cron_schedule,
         default_status=status,

@@ -29,7 +29,13 @@ LINES_SHOWN = 40
     code_version="1",
     freshness_policy=NIGHTLY,
     # Lineage only, as below; it is the last step of the job `library`.
-    deps=["identity_dataset", "face_index", "person_assignments", "identity_profiles"],
+    deps=[
+        "identity_dataset",
+        "face_index",
+        "person_assignments",
+        "identity_profiles",
+        "kmeans_heads",
+    ],
 )
 def library_report(
     context: dg.AssetExecutionContext,

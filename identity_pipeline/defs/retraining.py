@@ -15,6 +15,7 @@ from identity_pipeline.defs.pausing import skip_while_paused, unless_paused
 from identity_pipeline.settings import Settings
 from identity_pipeline.storage.tables import TableStore
 
+TAGS = {BY: "retrain_when_labelled"}
 UNDER_WAY = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -65,9 +66,7 @@ def retraining_sensor(on: bool) -> dg.SensorDefinition:
         if running:
             return dg.SkipReason(f"Training run {running[0].run_id[:8]} is under way.")
         return dg.SensorResult(
-            run_requests=[
-                dg.RunRequest(run_key=f"learn-{state_hash}", tags={BY: "retrain_when_labelled"})
-            ],
+            run_requests=[dg.RunRequest(run_key=f"learn-{state_hash}", tags=TAGS)],
             cursor=json.dumps({"state": state_hash, "at": now}, sort_keys=True),
         )
 
@@ -82,7 +81,7 @@ def retraining_schedule(on: bool) -> dg.ScheduleDefinition:
     """
     status = dg.DefaultScheduleStatus.RUNNING if on else dg.DefaultScheduleStatus.STOPPED
     return unless_paused(
-        learn,
+        learn.name,
         "0 3 1 * *",
         "retrain_monthly",
         {BY: "retrain_monthly"},

@@ -24,7 +24,7 @@ STATUS = {
 
 
 def last_runs(instance: dg.DagsterInstance, without: str | None = None) -> dict[str, RunFact]:
-    """The last run of each video, and of the library and of learning by their work; successful ones too.
+    """The last run of each video, of the library and of learning; successful ones too.
 
     Args:
         instance: of Dagster.

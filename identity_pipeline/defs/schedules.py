@@ -111,7 +111,7 @@ def sweep_videos(
 
 
 nightly_library = unless_paused(
-    nightly,
+    nightly.name,
     "30 2 * * *",
     "nightly_library",
     tags("nightly_library", NIGHT),
@@ -120,7 +120,7 @@ nightly_library = unless_paused(
 )
 
 nightly_retention = unless_paused(
-    retention,
+    retention.name,
     "45 3 * * *",
     "nightly_retention",
     tags("nightly_retention", NIGHT),

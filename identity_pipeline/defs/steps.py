@@ -200,7 +200,7 @@ class Step:
                 made with others are not mixed with these.
         """
         asset = self.context.asset_key.path[-1]
-        with named_failures(self.context, self.store):
+        with named_failures(self.context, self.store, self.settings):
             chosen_too = sha256_of_value(chosen(self.settings, ("models.device", *shaping)))
             key = sha256_of_value([self.fingerprint(asset), chosen_too])
             with self.open_chunks(asset, key) as chunks:

@@ -152,11 +152,9 @@ def train_kmeans_heads(
     confirmed = read_confirmed(store, progress)
     trained = _trained(store, settings, now, progress, confirmed)
     # The note lies in the generation, so that a new one starts without it.
-    fingerprint, people = (
-        confirmed.generation.fingerprint,
-        trained.heads.people if trained.heads else (),
-    )
-    store.note("kmeans_heads", LIBRARY, Manifest(fingerprint, fingerprint, len(people)))
+    fingerprint = confirmed.generation.fingerprint
+    people = len(trained.heads.people) if trained.heads else 0
+    store.note("kmeans_heads", LIBRARY, Manifest(fingerprint, fingerprint, people))
     return trained
 
 

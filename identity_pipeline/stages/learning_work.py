@@ -137,6 +137,6 @@ def _head_embeddings(store: TableStore, settings: Settings) -> _Known:
     space, videos = live_space(store), len(store.videos_with("track_templates"))
     if space.head_id is None:
         why = space.unfit or "no head is live: the recogniser alone decides"
-        return _Known(Facts(off=True), why, videos)
+        return _Known(Facts(), why, videos)
     facts = Facts(current=is_regenerated(store, space.head_id, settings), there=True)
     return _Known(facts, "videos, settings or the head changed", videos, aside=False)
