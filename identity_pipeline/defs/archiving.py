@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from identity_pipeline.defs.partitions import videos
-from identity_pipeline.schemas import LIBRARY_TABLES, TABLES
+from identity_pipeline.schemas import TABLES
+from identity_pipeline.stages.recipes import RECIPES
 from identity_pipeline.storage.archive import Archive, ArchiveMark
 from identity_pipeline.storage.disk import finished_before
 from identity_pipeline.storage.failures import FailureNotes
@@ -49,7 +50,7 @@ def unsafe(store: TableStore, video_id: str) -> str | None:
 
     if FailureNotes(store.layout).get(video_id) is not None:
         return "its last run failed"
-    for asset in sorted(TABLES.keys() - {*LIBRARY_TABLES, "image_set"}):
+    for asset in sorted(TABLES.keys() & RECIPES.keys()):
         if store.noted(asset, video_id) and store.manifest(asset, video_id) is None:
             return f"its table {asset} is damaged"
     if store.noted("identity_dataset", video_id) is None:

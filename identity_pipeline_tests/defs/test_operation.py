@@ -177,14 +177,15 @@ def test_every_table_of_a_video_is_checked_where_it_is_made(
     processed: tuple[VideoLibrary, dict],
 ) -> None:
     from identity_pipeline.definitions import build_defs
-    from identity_pipeline.schemas import LIBRARY_TABLES, TABLES
+    from identity_pipeline.schemas import TABLES
+    from identity_pipeline.stages.recipes import RECIPES
 
     checked = {
         key.asset_key.path[-1]
         for key in build_defs().resolve_asset_graph().asset_check_keys
         if key.name == "sound"
     }
-    assert checked == TABLES.keys() - {"image_set", *LIBRARY_TABLES}
+    assert checked == TABLES.keys() & RECIPES.keys()
 
 
 def test_a_table_that_is_not_sound_stops_its_own_video_and_says_why(video: VideoLibrary) -> None:
