@@ -26,7 +26,7 @@ from identity_pipeline.cli.options import (
     overrides,
 )
 from identity_pipeline.cli.run import dagster_instance
-from identity_pipeline.core.progress import SETTLED, State
+from identity_pipeline.core.progress import LIBRARY_WORK, SETTLED, State
 from identity_pipeline.defs.runs import last_runs
 from identity_pipeline.media.progress_figure import span
 from identity_pipeline.models.hub import ModelHub
@@ -95,6 +95,7 @@ def status(
     Examples:
       identity-pipeline status
       identity-pipeline status demo_solo      each step of one video
+      identity-pipeline status library        each step of the library, and of learning
       identity-pipeline status --watch
       identity-pipeline status --json | jq .eta_s
 
@@ -106,7 +107,7 @@ def status(
     groups = overrides(data, pack, vision, device)
     settings = merged_settings(groups)
     store = open_store(settings)
-    wanted = find_video(store, video).video_id if video else None
+    wanted = video if video in (None, LIBRARY_WORK) else find_video(store, video).video_id
     models = Models(*ModelHub(settings.models).here())
     with one_sentence():
         if watch:
@@ -146,7 +147,7 @@ def _watch(store: TableStore, settings: Settings, models: Models, wanted: str | 
 def _page(seen: Status, wanted: str | None) -> Group:
     lines = [Text(line) for line in progress_lines(seen)]
     if wanted:
-        whole = next(video for video in seen.videos if video.name == wanted)
+        whole = next(w for w in (*seen.videos, seen.library) if w.name == wanted)
         return Group(*lines, _phase_table(whole), *([Text(whole.note)] if whole.note else []))
     looked = [Text(f"! {sentence}") for sentence in attention(seen)]
     return Group(*lines, _video_table(seen), *looked)

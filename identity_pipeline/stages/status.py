@@ -25,6 +25,7 @@ from identity_pipeline.stages.work import (
     Whole,
 )
 from identity_pipeline.storage.batches import BatchBook
+from identity_pipeline.storage.chunks import unfinished
 from identity_pipeline.storage.live import LiveSteps
 from identity_pipeline.storage.registry import VideoRegistry
 from identity_pipeline.storage.tables import TableStore
@@ -58,12 +59,13 @@ def look(
     found = LiveSteps(store.layout).all()
     live = {(step.video_id, step.step): step for step in found if not step.ended}
     between = {step.video_id: step for step in found if step.ended}
+    chunks = unfinished(store.layout)
     costs = prices(store, settings, models.digests)
     wholes = []
     for n, record in enumerate(records, 1):
         judged = judge_video(store, settings, models, record.video_id, thorough=False)
         run, last = runs.get(record.video_id), between.get(record.video_id)
-        video = VideoWork(store, settings, record.video_id, judged, run, last, now)
+        video = VideoWork(store, settings, record.video_id, judged, run, last, now, chunks)
         wholes.append(video.whole(live, costs))
         progress("videos", n, len(records), "videos")
     library = library_work(store, settings, wholes, live, costs, runs, today, now)

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import Final
 
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.changes import changed_inputs, differences
@@ -24,6 +25,9 @@ from identity_pipeline.stages.recipes import (
 from identity_pipeline.storage.crop_archive import CropArchive
 from identity_pipeline.storage.registry import VideoRegistry
 from identity_pipeline.storage.tables import Manifest, TableStore
+
+FINISHED_BY: Final = "identity_dataset"
+"""The output that makes a video finished."""
 
 
 class Verdict(StrEnum):
@@ -157,7 +161,8 @@ class _Judge:
             archive = CropArchive(layout.crops(self.video_id))
             if self.thorough:
                 return archive.data_version() == noted.data_version
-            return archive.folder.is_dir()
+            # `clean` drops the crops of finished videos: no open work, but a run makes them again.
+            return archive.folder.is_dir() or bool(self.store.noted(FINISHED_BY, self.video_id))
         if asset == "face_index":
             return layout.index.is_dir()
         if not self.thorough:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from identity_pipeline.core.costs import Price
 from identity_pipeline.core.progress import SETTLED, Facts, State, state_of
+from identity_pipeline.media import wording
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.costing import counted, expected_frames, unit_of
 from identity_pipeline.stages.recipes import RECIPES, Recipe, step_of, steps
@@ -34,6 +35,8 @@ class VideoWork:
     last: LiveStep | None
     """The step that ended last in a run, if no other has begun since."""
     now: float
+    chunks: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """Finished chunks that are kept, by step and video."""
 
     def whole(self, live: Live, costs: Mapping[str, Price]) -> Whole:
         """Its phases, in the order of the work."""
@@ -64,7 +67,7 @@ class VideoWork:
                 hopeless=step in hopeless,
             )
             state = state_of(facts)
-            why = off or self._why(state, recipes, note, working)
+            why = off or self._why(state, recipes, note, working) + self._kept(state, step)
             units = counted(self.store, step, self.video_id)
             if units is None and step == "watch":
                 units = frames
@@ -73,6 +76,13 @@ class VideoWork:
             phase = phase_of(step, state, why, working, units, unit, expected, costs[step])
             phases.append(replace(phase, aside=off is not None))
         return Whole(self.video_id, tuple(phases), "" if mine else self._run_note(phases))
+
+    def _kept(self, state: State, step: str) -> str:
+        """What a stopped run has left of a step to be taken up."""
+        chunks = (
+            0 if state in (State.DONE, State.RUNNING) else self.chunks.get((step, self.video_id), 0)
+        )
+        return f"; {wording.counted(chunks, 'chunk')} of it kept" if chunks else ""
 
     def _current(self, recipes: Iterable[Recipe]) -> bool:
         return all(self.judged[recipe.asset].verdict is Verdict.REUSE for recipe in recipes)

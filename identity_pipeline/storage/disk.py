@@ -42,7 +42,7 @@ KINDS: Final = (
     Kind("tables", "tables of the videos, and the library in force", None),
     Kind("exports", "image sets", None),
     Kind("ledger", "human decisions", None),
-    Kind("other", "registrations, profiles, index, reports, notes", None),
+    Kind("other", "registrations, profiles, heads, index, reports, notes", None),
     Kind("dagster", "Dagster's database and logs", "nothing"),
     Kind("generations", "the library as it was before", "nothing"),
     Kind("chunks", "parts of steps; may go: of finished videos", "nothing"),

@@ -19,7 +19,8 @@ from identity_pipeline.definitions import build_defs
 from identity_pipeline.defs.library_sensor import library_changed
 from identity_pipeline.defs.pausing import paused_videos
 from identity_pipeline.defs.resources import SettingsResource
-from identity_pipeline.defs.schedules import sweep_videos
+from identity_pipeline.defs.retraining import retraining_sensor
+from identity_pipeline.defs.schedules import nightly_library, sweep_videos
 from identity_pipeline.defs.sensors import new_videos
 from identity_pipeline.storage import atomic
 from identity_pipeline.storage.chunks import unfinished
@@ -150,7 +151,10 @@ def test_a_pause_stops_behind_the_chunk_and_the_video_goes_on_from_it(
     assert_same(library, whole)
 
 
-@pytest.mark.parametrize("starter", [new_videos, sweep_videos, library_changed])
+@pytest.mark.parametrize(
+    "starter",
+    [new_videos, sweep_videos, library_changed, nightly_library, retraining_sensor(True)],
+)
 def test_while_paused_nothing_is_started_and_the_reason_is_told(
     library: VideoLibrary, starter: Any
 ) -> None:

@@ -275,3 +275,44 @@ def test_a_failure_that_may_heal_leaves_the_rest_pending(fresh: Small) -> None:
     found = states(fresh.whole())
     assert found.pop("ride_video") is State.FAILED
     assert {*found.values()} == {State.PENDING}
+
+
+def test_a_switched_off_phase_is_planned_and_shown_as_such(tmp_path: Path) -> None:
+    off: dict[str, dict[str, Any]] = {"phases": {"vision": False, "index": False}}
+    for small in open_small(tmp_path):
+        assert small.run(small.file, overrides=off).success
+        assert set(small.verdicts(**off).values()) == {Verdict.REUSE}
+        seen = states(small.whole(**off))
+        assert {step for step, state in seen.items() if state is State.SKIPPED} == {
+            "vision_embeddings",
+            "face_index",
+        }
+        assert small.whole(**off).state is State.DONE
+        reasons = {phase.step: phase.why for phase in small.whole(**off).phases}
+        assert reasons["vision_embeddings"] == "switched off by settings phases.vision"
+        on = small.verdicts()
+        assert on["vision_embeddings"] is on["face_index"] is Verdict.COMPUTE
+        computed = {n for n, reused in reused_assets(small.run(small.file)).items() if not reused}
+        assert "vision_embeddings" in computed and "face_quality" not in computed
+        assert set(small.verdicts().values()) == {Verdict.REUSE}
+
+
+def test_dropped_crops_of_a_finished_video_are_no_open_work_but_planned(small: Small) -> None:
+    crops = small.store.layout.crops(small.video)
+    aside = crops.rename(crops.with_name("aside"))
+    try:
+        assert small.whole().state is State.DONE
+        assert small.status().library.state is State.DONE
+        assert small.verdicts()["face_crops"] is Verdict.COMPUTE
+    finally:
+        aside.rename(crops)
+
+
+def test_learning_holds_nothing_up_and_says_what_it_waits_for(small: Small) -> None:
+    library = small.status().library
+    assert library.state is State.DONE
+    phases = {phase.step: phase for phase in library.phases}
+    assert phases["training_set"].state is State.WAITING
+    assert "label" in phases["training_set"].why
+    assert phases["projection_head"].state is phases["head_embeddings"].state is State.PENDING
+    assert phases["kmeans_heads"].state is State.DONE
