@@ -313,7 +313,8 @@ def steps() -> dict[str, tuple[Recipe, ...]]:
 def shaping_settings(settings: Settings) -> str:
     """Digest of all settings that shape an export; those of operation and the library do not."""
     values = settings.model_dump(mode="json", include=set(_SHAPING))
-    off = [phase for phase in ("vision", "pair_sets") if switched_off(settings, phase)]
+    phases = settings.phases.model_dump()
+    off = [phase for phase in ("vision", "pair_sets") if not phases[phase]]
     values |= {"phases_switched_off": off} if off else {}
     values["models"] = {
         name: value

@@ -10,7 +10,6 @@ import pytest
 from click.testing import CliRunner, Result
 
 from identity_pipeline.cli.main import cli
-from identity_pipeline.cli.options import console
 from identity_pipeline.definitions import build_defs
 from identity_pipeline.defs.jobs import per_video
 from identity_pipeline.defs.resources import SettingsResource
@@ -27,7 +26,7 @@ MODELS = ("--models", str(BUNDLED / "pack"), "--vision", str(BUNDLED / "vision")
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A data folder with a registered video that was never run, and one that waits."""
     monkeypatch.setenv("IDENTITY_PIPELINE__MODELS__ALLOW_DEMO", "true")
-    monkeypatch.setattr(console, "_width", 160)  # whatever the terminal was at import
+    monkeypatch.setenv("COLUMNS", "160")
     monkeypatch.chdir(tmp_path)  # away from the dagster.yaml of the checkout
     root = tmp_path / "data"
     (root / "videos").mkdir(parents=True)

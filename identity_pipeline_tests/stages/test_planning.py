@@ -297,13 +297,12 @@ def test_a_switched_off_phase_is_planned_and_shown_as_such(tmp_path: Path) -> No
         assert set(small.verdicts().values()) == {Verdict.REUSE}
 
 
-def test_dropped_crops_of_a_finished_video_are_no_open_work_but_planned(small: Small) -> None:
+def test_dropped_crops_of_a_finished_video_are_no_open_work(small: Small) -> None:
     crops = small.store.layout.crops(small.video)
     aside = crops.rename(crops.with_name("aside"))
     try:
         assert small.whole().state is State.DONE
         assert small.status().library.state is State.DONE
-        assert small.verdicts()["face_crops"] is Verdict.COMPUTE
     finally:
         aside.rename(crops)
 
