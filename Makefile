@@ -47,13 +47,14 @@ format: venv  ## Put the code into form.
 
 dev: venv  ## Start the Dagster UI on http://127.0.0.1:3000; drop videos into data/videos.
 	@mkdir -p data/videos data/dagster
-	$(BIN)/dagster instance concurrency set gpu 1
+	$(BIN)/identity-pipeline pools
 	$(BIN)/dg dev --host 127.0.0.1 --port 3000
 
 bench: venv  ## Measure the pipeline against its bare parts, grouping by size, and learning.
 	$(BIN)/python -m identity_pipeline_tests.benchmarks.bench_video
 	$(BIN)/python -m identity_pipeline_tests.benchmarks.bench_clustering
 	$(BIN)/python -m identity_pipeline_tests.benchmarks.bench_heads
+	$(BIN)/python -m identity_pipeline_tests.benchmarks.bench_partitions
 
 clean:  ## Remove the environment; data stays.
 	rm -rf $(VENV) *.egg-info

@@ -10,28 +10,24 @@ from typing import Any
 import dagster as dg
 
 from identity_pipeline.defs import (
+    automatic,
     checks,
     embeddings,
     faces,
     heads,
+    housekeeping,
     image_sets,
+    jobs,
     library,
     library_checks,
     observations,
     reports,
     videos,
 )
-from identity_pipeline.defs.io import CropArchiveIOManager, VideoTableIOManager
-from identity_pipeline.defs.jobs import learn, per_video
-from identity_pipeline.defs.jobs import library as library_job
-from identity_pipeline.defs.library_sensor import library_changed
-from identity_pipeline.defs.progress import ProgressReporters
-from identity_pipeline.defs.resources import ModelsResource, SettingsResource, StoreResource
-from identity_pipeline.defs.retraining import retraining_schedule, retraining_sensor
-from identity_pipeline.defs.schedules import sweep_videos
-from identity_pipeline.defs.sensors import new_videos
+from identity_pipeline.defs.resources import SettingsResource, all_resources
 
-ASSET_MODULES = [videos, faces, embeddings, observations, image_sets, library, heads, reports]
+OF_VIDEOS = [videos, faces, embeddings, observations, image_sets]
+OF_ALL = [library, heads, reports, housekeeping]
 
 
 def build_defs(settings: SettingsResource | None = None, **resources: Any) -> dg.Definitions:
@@ -42,23 +38,14 @@ def build_defs(settings: SettingsResource | None = None, **resources: Any) -> dg
         resources: resources that replace those of the same name.
     """
     settings = settings or SettingsResource()
-    store = StoreResource(settings=settings)
     retrain = settings.load().train.automatic
     return dg.Definitions(
-        assets=dg.load_assets_from_modules(ASSET_MODULES),
+        assets=dg.load_assets_from_modules([*OF_VIDEOS, *OF_ALL]),
         asset_checks=dg.load_asset_checks_from_modules([checks, library_checks]),
-        jobs=[per_video, library_job, learn],
-        sensors=[new_videos, library_changed, retraining_sensor(retrain)],
-        schedules=[sweep_videos, retraining_schedule(retrain)],
-        resources={
-            "settings": settings,
-            "store": store,
-            "models": ModelsResource(settings=settings),
-            "progress": ProgressReporters(),
-            "video_table_io": VideoTableIOManager(store=store),
-            "crop_archive_io": CropArchiveIOManager(store=store),
-            **resources,
-        },
+        jobs=jobs.ALL_JOBS,
+        sensors=automatic.all_sensors(retrain),
+        schedules=automatic.all_schedules(retrain),
+        resources={**all_resources(settings), **resources},
         executor=dg.in_process_executor,
     )
 

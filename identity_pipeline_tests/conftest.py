@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import identity_pipeline
+from identity_pipeline.cli.options import console
 from identity_pipeline.defs.resources import SettingsResource
 from identity_pipeline_tests.curated_library import call
 from identity_pipeline_tests.library import VideoLibrary
@@ -31,6 +32,7 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
             "IDENTITY_PIPELINE_SETTINGS",
         ):
             monkeypatch.delenv(name)
+    monkeypatch.setattr(console, "_width", None)  # else that of the terminal at import
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,7 @@ from click.testing import CliRunner, Result
 
 from identity_pipeline.cli.main import cli
 from identity_pipeline.schemas import LIBRARY_TABLES
-from identity_pipeline.storage.crop_archive import CropWriter
+from identity_pipeline.storage.crop_archive import part_in, write_part
 from identity_pipeline.storage.generations import Generations
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.registry import VideoRegistry
@@ -122,11 +122,10 @@ def write_video(
             }
         )
     put(store, "track_templates", video_id, rows)
-    writer = CropWriter(store.layout.crops(video_id), 1000)
-    writer.folder.mkdir(parents=True, exist_ok=True)
-    for face in faces:
-        writer.add(face_id=face["face_id"], aligned=bytes(112 * 112 * 3))
-    writer.flush()
+    crops = store.layout.crops(video_id)
+    crops.mkdir(parents=True, exist_ok=True)
+    rows = [{"face_id": face["face_id"], "aligned": bytes(112 * 112 * 3)} for face in faces]
+    write_part(part_in(crops, 0), rows)
 
 
 def write_truth(video: Path, looks: dict[int, tuple[str, float]]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,9 +63,13 @@ class VideoLibrary:
         )
 
     def run(
-        self, path: Path, *, overrides: dict[str, dict[str, Any]] | None = None
+        self,
+        path: Path,
+        *,
+        overrides: dict[str, dict[str, Any]] | None = None,
+        assets: Sequence[str] | None = None,
     ) -> dg.ExecuteInProcessResult:
-        """Materialises the whole graph of a file; settings may be overridden by group."""
+        """Materialises the graph of a file, all of it or some assets; settings by group."""
         groups = {
             name: {**self.groups.get(name, {}), **(overrides or {}).get(name, {})}
             for name in {*self.groups, *(overrides or {})}
@@ -76,6 +80,7 @@ class VideoLibrary:
             partition_key=self.register(path),
             run_config=QUIET,
             raise_on_error=False,
+            asset_selection=[dg.AssetKey(name) for name in assets] if assets else None,
         )
 
     def video_id(self, stem: str) -> str:
@@ -113,8 +118,8 @@ def reused_assets(result: dg.ExecuteInProcessResult) -> dict[str, bool]:
     }
 
 
-REBUILDABLE = ("index/", "tables/library/", "tables/.generations/")
-"""What is made anew from the rest: a database with names of its own, and the library's tables."""
+REBUILDABLE = ("index/", "progress/", "tables/library/", "tables/.generations/")
+"""Made anew from the rest, or told by the clock: a database, the library's tables, costs."""
 
 
 def digest_of_tree(folder: Path) -> dict[str, str]:

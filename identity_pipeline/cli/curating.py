@@ -50,18 +50,21 @@ TARGET is any of
 """
 
 
+actor_option = click.option(
+    "--as",
+    "actor",
+    default=lambda: os.environ.get("USER") or "unknown",
+    help="Who decides.  [default: $USER]",
+)
+
+
 def decision_options(command: Command) -> Command:
     """`--as`, `--reason`, `--dry-run` and `--data`."""
     for option in (
         data_option,
         click.option("--dry-run", is_flag=True, help="Say what would change, and write nothing."),
         click.option("--reason", default="", help="Why, for the history."),
-        click.option(
-            "--as",
-            "actor",
-            default=lambda: os.environ.get("USER") or "unknown",
-            help="Who decides.  [default: $USER]",
-        ),
+        actor_option,
     ):
         command = option(command)
     return command

@@ -17,20 +17,29 @@ from identity_pipeline.cli.options import (
     open_store,
     overrides,
 )
+from identity_pipeline.storage.archive import Archive
+from identity_pipeline.storage.chunks import unfinished
 from identity_pipeline.storage.failures import FailureNotes
+from identity_pipeline.storage.pause import paused
 from identity_pipeline.storage.registry import VideoRegistry
 from identity_pipeline.storage.tables import TableStore
 
 
 def video_state(store: TableStore, video_id: str) -> str:
-    """`done`, `failed: CODE`, or how far the tables reach."""
+    """`done`, `done (archived)`, `failed: CODE`, or how far the tables reach."""
     note = FailureNotes(store.layout).get(video_id)
     if note is not None:
         return f"[red]failed: {note.code}[/red] - {note.sentence}"
     if store.noted("identity_dataset", video_id):
-        return "[green]done[/green]"
+        archived = " (archived)" if Archive(store.layout).get(video_id) else ""
+        return f"[green]done[/green]{archived}"
+    kept = [n for (step, video), n in unfinished(store.layout).items() if video == video_id]
+    chunks = f", {sum(kept)} chunks of the next step are kept" if kept else ""
     reached = [a for a in ("frames", "riders", "selection") if store.noted(a, video_id)]
-    return f"begun: {reached[-1]} is there" if reached else "waiting"
+    if reached or kept:
+        begun = f"{reached[-1]} is there" if reached else "the first pass"
+        return f"{'paused' if paused(store.layout) else 'begun'}: {begun}{chunks}"
+    return "waiting"
 
 
 @click.command()
@@ -51,6 +60,9 @@ def videos(data: str | None) -> None:
         )
         return
     console.print(table)
+    order = paused(store.layout)
+    if order:
+        console.print(order.sentence(), soft_wrap=True, highlight=False)
 
 
 @click.command()

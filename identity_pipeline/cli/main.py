@@ -8,15 +8,20 @@ from identity_pipeline import __version__
 from identity_pipeline.cli.evaluate import evaluate
 from identity_pipeline.cli.explain import why
 from identity_pipeline.cli.heads import heads, reassign
+from identity_pipeline.cli.housekeeping import archive, clean
 from identity_pipeline.cli.identify import explain, identify, stats
 from identity_pipeline.cli.index import index
 from identity_pipeline.cli.inspect import models, settings, videos
 from identity_pipeline.cli.label import confirm, events, ignore, label, not_a_face, reject, undo
+from identity_pipeline.cli.pause import continue_, pause
 from identity_pipeline.cli.people import cover, hide, merge, move, people, rename, split, unhide
+from identity_pipeline.cli.plan import plan
+from identity_pipeline.cli.pools import pools
 from identity_pipeline.cli.recover import recover
 from identity_pipeline.cli.review import clusters, find_more, recluster, suggestions
 from identity_pipeline.cli.run import run
 from identity_pipeline.cli.sql import sql
+from identity_pipeline.cli.status import status
 from identity_pipeline.cli.train import train
 
 
@@ -28,6 +33,8 @@ def cli() -> None:
     \b
     First steps:
       identity-pipeline run ride.mp4        one video, here and now, with a progress display
+      identity-pipeline plan                what a run would compute, what it would reuse, and why
+      identity-pipeline status              how far the work is; --watch to look on
       identity-pipeline videos              what is known of every video
       identity-pipeline why RIDE 812        what became of each face of frame 812, and why
       identity-pipeline evaluate            how good it is, on videos whose truth is known
@@ -50,12 +57,23 @@ def cli() -> None:
       identity-pipeline reassign --use-trained-model  what it moves, then move it
       identity-pipeline heads rollback                back to what was live before
 
+    \b
+    Keeping it running (docs/operating.md):
+      identity-pipeline plan RIDE.mp4                 what a run would do, and why
+      identity-pipeline status --watch                how far the work is, and the time left
+      identity-pipeline pause, continue               stop all runs behind their chunk; go on
+      identity-pipeline pools                         who holds the GPU, who waits
+      identity-pipeline recover                       after a crash of the host
+      identity-pipeline archive --older-than 30       finished videos out of Dagster
+      identity-pipeline clean --dry-run               what lies on the disk, and what may go
+
     Settings come from settings.toml, from IDENTITY_PIPELINE__GROUP__NAME variables, and from
     options; `identity-pipeline settings` shows them all with where their values come from.
     """
 
 
-VIDEOS = (run, why, videos, evaluate, recover)
+VIDEOS = (run, plan, status, why, videos, evaluate)
+OPERATION = (pause, continue_, recover, pools, archive, clean)
 SETUP = (settings, models, index, sql)
 LIBRARY = (recluster, clusters, people, suggestions, find_more, explain, identify, stats, events)
 LEARNING = (train, heads, reassign)
@@ -64,5 +82,5 @@ DECISIONS = (
     undo,
 )  # fmt: skip
 
-for command in (*VIDEOS, *LIBRARY, *DECISIONS, *LEARNING, *SETUP):
+for command in (*VIDEOS, *OPERATION, *LIBRARY, *DECISIONS, *LEARNING, *SETUP):
     cli.add_command(command)

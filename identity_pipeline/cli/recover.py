@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import click
-import dagster as dg
 
 from identity_pipeline.cli.options import (
     console,
@@ -15,32 +14,38 @@ from identity_pipeline.cli.options import (
 from identity_pipeline.cli.run import dagster_instance
 from identity_pipeline.storage import atomic
 
-UNFINISHED = [
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.CANCELING,
-]
+HOST_DIED = "the host died while this run was active"
 
 
 @click.command()
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@click.option("--all", "everything", is_flag=True, help="Fail runs whose process is alive, too.")
 @data_option
-def recover(dry_run: bool, data: str | None) -> None:
-    """Clean up after a crash: fail runs that a dead host left as started, sweep half-written files.
+def recover(dry_run: bool, everything: bool, data: str | None) -> None:
+    """Clean up after a crash: fail dead runs, free their slots, sweep half-written files.
 
-    Only run it while neither `make dev` nor another run is active: a live run would be failed too.
-    The hourly sweep, or a new run, then takes the videos up again.
+    A run is dead when its process is gone. One that is alive on this host, and the files that it
+    writes, are left alone; of runs elsewhere nothing is known, so stop those first. The sensor
+    dead_runs does the same while `make dev` is up. The hourly sweep, or a new run, then takes the
+    videos up again.
     """
+    from identity_pipeline.defs.dead_runs import fail_run, is_dead, runs_under_way, subject_of
+
     store = open_store(merged_settings(overrides(data)))
     with dagster_instance() as instance:
-        runs = instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))
-        for run in runs:
-            key = run.tags.get("dagster/partition", run.job_name)
-            console.print(f"{'would fail' if dry_run else 'failing'} run {run.run_id[:8]} of {key}")
+        failed = 0
+        for run in runs_under_way(instance):
+            name = f"run {run.run_id[:8]} of {subject_of(run)}"
+            if is_dead(instance, run) is False and not everything:
+                console.print(f"{name} is alive and is left alone (--all fails it too)")
+                continue
+            console.print(f"{'would fail' if dry_run else 'failing'} {name}")
+            failed += 1
             if not dry_run:
-                instance.report_run_failed(run, "The host died while this run was active.")
+                fail_run(instance, run, HOST_DIED)
     if dry_run:
-        console.print(f"{len(runs)} runs would be failed.")
+        console.print(f"{failed} runs would be failed.")
         return
-    swept = atomic.sweep_temporaries(store.layout.root) if store.layout.root.is_dir() else []
-    console.print(f"{len(runs)} runs failed, {len(swept)} half-written files removed.")
+    root = store.layout.root
+    swept = atomic.sweep_temporaries(root, spare_living=True) if root.is_dir() else []
+    console.print(f"{failed} runs failed, {len(swept)} half-written files removed.")

@@ -28,14 +28,19 @@ from identity_pipeline.cli.options import (
     open_store,
     overrides,
 )
+from identity_pipeline.defs.progress import shown_to_others
+from identity_pipeline.stages.progress import Progress as Report
+from identity_pipeline.storage.archive import Archive
 from identity_pipeline.storage.failures import FailureNotes
+from identity_pipeline.storage.pause import paused
 from identity_pipeline.storage.registry import Registration, VideoRegistry
 from identity_pipeline.storage.tables import LIBRARY, TableStore
 
 STOPPED = (
     "it was stopped before it was done; run the same command again: what is finished is reused."
 )
-BY = {"identity_pipeline/by": "command line"}
+TRY_LATER = 75
+"""Exit status of a command that was paused: EX_TEMPFAIL of <sysexits.h>."""
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -46,10 +51,9 @@ class RichReporters:
         self._progress = progress
         self._tasks: dict[str, Any] = {}
 
-    def reporter(self, context: dg.AssetExecutionContext) -> Any:
+    def reporter(self, context: dg.AssetExecutionContext) -> Report:
         """A callback for one step; the bars of a video stay until the next video."""
-        del context
-        return self._report
+        return shown_to_others(context, self._report)
 
     def _report(self, stage: str, done: int, total: int | None, unit: str) -> None:
         if stage not in self._tasks:
@@ -90,6 +94,7 @@ def register(paths: tuple[str, ...], store: TableStore) -> list[Registration]:
         if record.video_id in records:
             console.print(f"{Path(path).name} has the same content as {record.video_id}: linked.")
         records[record.video_id] = record
+        Archive(store.layout).remove(record.video_id)  # it becomes a partition again
     return list(records.values())
 
 
@@ -115,6 +120,10 @@ def run(
     groups = overrides(data, pack, vision, device)
     settings = merged_settings(groups)
     store = open_store(settings)
+    order = paused(store.layout)
+    if order:
+        console.print(order.sentence(), soft_wrap=True, highlight=False)
+        raise SystemExit(TRY_LATER)
     records = register(files, store)
     with (
         Progress(
@@ -136,6 +145,11 @@ def run(
             console.print(f"Open {page}", soft_wrap=True, highlight=False)
     if store.noted("person_assignments", LIBRARY):
         console.print(who_line(store), highlight=False, soft_wrap=True)
+    unfinished = sum(outcome.succeeded for outcome in outcomes) < len(records)
+    order = paused(store.layout)
+    if order and unfinished:
+        console.print(f"{order.sentence()} Then run the same command again.", soft_wrap=True)
+        raise SystemExit(TRY_LATER)
     failed = [outcome.record for outcome in outcomes if not outcome.succeeded]
     for record in failed:
         note = FailureNotes(store.layout).get(record.video_id)
@@ -153,9 +167,13 @@ def run_videos(
 ) -> list[Outcome]:
     """Runs the job of each video, one after the other, and then that of the library."""
     from identity_pipeline.definitions import build_defs
+    from identity_pipeline.defs.automation import BY
     from identity_pipeline.defs.partitions import videos
+    from identity_pipeline.defs.pausing import COMMAND_LINE
     from identity_pipeline.defs.resources import SettingsResource
 
+    by = {BY: COMMAND_LINE}
+    store = open_store(merged_settings(groups))
     reporters = RichReporters(progress)
     defs = build_defs(SettingsResource.of(**groups), progress=reporters)
     job = defs.resolve_job_def("per_video")
@@ -170,14 +188,16 @@ def run_videos(
             partition_key=record.video_id,
             run_config=QUIET,
             raise_on_error=False,
-            tags=BY,
+            tags=by,
         )
         outcomes.append(Outcome(record, result.success))
         reporters.clear()
+        if paused(store.layout):
+            return outcomes
         progress.advance(overall)
     progress.update(overall, description="[bold]library[/bold]")
     library = defs.resolve_job_def("library").execute_in_process(
-        instance=instance, run_config=QUIET, raise_on_error=False, tags=BY
+        instance=instance, run_config=QUIET, raise_on_error=False, tags=by
     )
     if not library.success:
         progress.console.print(

@@ -8,13 +8,14 @@ are never joined, whatever their embeddings say.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from itertools import combinations, pairwise
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from identity_pipeline.core.vectors import Matrix, check_unit, mean_direction, to_matrix
+from identity_pipeline.core.joining import JoinablePairs
+from identity_pipeline.core.vectors import check_unit, mean_direction, to_matrix
 from identity_pipeline.settings import TrackingSettings
 
 
@@ -203,46 +204,19 @@ def stitch(
     """
     known = [f for f in fragments if f.evidence]
     silent = [f for f in fragments if not f.evidence]
-    templates = [_template(f, vectors) for f in known]
-    while True:
-        best = _best_pair(known, np.stack(templates) if templates else np.zeros((0, 1)), settings)
-        if best is None:
-            return known + silent
+    if not known:
+        return silent
+    templates = np.stack([_template(f, vectors) for f in known])
+    pairs = JoinablePairs(templates, [f.frames for f in known], settings)
+    while (best := pairs.best()) is not None:
         i, j, cosine = best
         known[i] = _join(known[i], known[j], cosine)
-        templates[i] = _template(known[i], vectors)
-        del known[j], templates[j]
+        pairs.join(i, j, _template(known[i], vectors))
+    return [*(known[i] for i in pairs.left()), *silent]
 
 
 def _template(fragment: Fragment, vectors: dict[int, NDArray[np.float32]]) -> NDArray[np.float32]:
     return mean_direction(np.stack([vectors[r] for r in sorted(fragment.evidence)]))
-
-
-def _best_pair(
-    fragments: list[Fragment], templates: Matrix | NDArray[np.floating], settings: TrackingSettings
-) -> tuple[int, int, float] | None:
-    cosines = templates @ templates.T
-    np.fill_diagonal(cosines, -2.0)
-    best: tuple[int, int, float] | None = None
-    for i, j in combinations(range(len(fragments)), 2):
-        cosine = float(cosines[i, j])
-        if cosine < settings.stitch_cos_with_margin or (best and cosine <= best[2]):
-            continue
-        if fragments[i].frames & fragments[j].frames:
-            continue
-        if (
-            cosine < settings.stitch_cos
-            and cosine - _runner_up(cosines, i, j) < settings.stitch_margin
-        ):
-            continue
-        best = (i, j, cosine)
-    return best
-
-
-def _runner_up(cosines: NDArray[np.floating], i: int, j: int) -> float:
-    """The best cosine of either fragment to any third one."""
-    others = np.delete(cosines[[i, j]], [i, j], axis=1)
-    return float(others.max()) if others.size else -1.0
 
 
 def _join(a: Fragment, b: Fragment, cosine: float) -> Fragment:

@@ -1,16 +1,91 @@
-"""Asset checks: what makes a table trustworthy. All are per video.
+"""Asset checks between the tables of a video.
 
-A failed check of severity ERROR stops its own video only.
+Each table by itself is checked where it is made (`steps.sound_check`). A failed check of severity
+ERROR stops its own video only.
 """
+
+from pathlib import Path
 
 import dagster as dg
 import polars as pl
 
+from identity_pipeline.core import drift
 from identity_pipeline.core.frame_ledger import conservation_errors
-from identity_pipeline.defs.faces import riders
+from identity_pipeline.core.trust import count_faults
+from identity_pipeline.defs.faces import face_quality, face_tracks, riders
 from identity_pipeline.defs.image_sets import frame_ledger, identity_dataset
+from identity_pipeline.defs.metadata import numbers
 from identity_pipeline.defs.partitions import videos
+from identity_pipeline.settings import Settings
+from identity_pipeline.storage.camera_history import CameraHistory
 from identity_pipeline.storage.tables import TableStore
+
+
+@dg.asset_check(
+    asset=face_tracks,
+    additional_ins={
+        name: dg.AssetIn()
+        for name in ("frames", "face_detections", "face_quality", "face_embeddings")
+    },
+    partitions_def=videos,
+    blocking=True,
+    description="No face is lost or made up between the frames and the tracks.",
+)
+def counts_agree(
+    face_tracks: pl.DataFrame,
+    frames: pl.DataFrame,
+    face_detections: pl.DataFrame,
+    face_quality: pl.DataFrame,
+    face_embeddings: pl.DataFrame,
+) -> dg.AssetCheckResult:
+    """The counts of `core.trust`."""
+    wrong = count_faults(frames, face_detections, face_quality, face_embeddings, face_tracks)
+    return dg.AssetCheckResult(
+        passed=not wrong,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description="; ".join(wrong) or f"{face_detections.height} faces are in every table.",
+        metadata={"faces": face_detections.height, "frames": frames.height},
+    )
+
+
+@dg.asset_check(
+    asset=face_quality,
+    additional_ins={name: dg.AssetIn() for name in ("ride_video", "frames", "face_detections")},
+    partitions_def=videos,
+    blocking=False,
+    description="Faces, light, detector score and usable share are as in the last videos of the "
+    "camera.",
+)
+def like_its_camera(
+    context: dg.AssetCheckExecutionContext,
+    face_quality: pl.DataFrame,
+    ride_video: pl.DataFrame,
+    frames: pl.DataFrame,
+    face_detections: pl.DataFrame,
+    store: dg.ResourceParam[TableStore],
+    settings: dg.ResourceParam[Settings],
+) -> dg.AssetCheckResult:
+    """A dirty lens or a turned mount is worth a look; the video itself may be fine."""
+    camera = drift.camera_of(Path(ride_video["path"][0]).stem, settings.ingest.camera_pattern)
+    figures = drift.figures_of(frames, face_detections, face_quality)
+    history = CameraHistory(store.layout).add(
+        camera, context.partition_key, figures, settings.drift.videos
+    )
+    compared = drift.compare(figures, history, settings.drift)
+    unlike = [one.sentence for one in compared if one.unlike]
+    whose = camera or "the camera without a name"
+    few = "" if any(one.usual is not None for one in compared) else "; too few to compare with"
+    return dg.AssetCheckResult(
+        passed=not unlike,
+        severity=dg.AssetCheckSeverity.WARN,
+        description="; ".join(unlike) or f"As the last {len(history)} videos of {whose}{few}.",
+        metadata={
+            "camera": whose,
+            "videos_before": len(history),
+            **numbers({one.name: one.value for one in compared}),
+            **numbers({f"usual_{one.name}": one.usual for one in compared}),
+        },
+    )
 
 
 @dg.asset_check(

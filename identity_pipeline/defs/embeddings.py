@@ -9,12 +9,15 @@ from identity_pipeline.defs.pools import GPU
 from identity_pipeline.defs.progress import ProgressReporters
 from identity_pipeline.defs.steps import Step, video_table
 from identity_pipeline.models.hub import ModelHub
+from identity_pipeline.schemas import empty
 from identity_pipeline.settings import Settings
+from identity_pipeline.stages.phases import switched_off
+from identity_pipeline.storage.chunks import ChunkStore
 from identity_pipeline.storage.crop_archive import CropArchive
 from identity_pipeline.storage.tables import TableStore
 
 
-@video_table(OBSERVE, {"onnx"}, code_version="1", pool=GPU)
+@video_table(OBSERVE, {"onnx"}, pool=GPU)
 def face_embeddings(
     context: dg.AssetExecutionContext,
     face_detections: pl.DataFrame,
@@ -28,10 +31,10 @@ def face_embeddings(
     """`e_id` of every usable face, and of every n-th face of each tracklet as a witness."""
     from identity_pipeline.stages.observe import embed_faces, faces_to_embed
 
-    def compute() -> pl.DataFrame:
+    def compute(chunks: ChunkStore) -> pl.DataFrame:
         wanted = faces_to_embed(face_detections, face_quality, settings.quality.witness_every)
         reporter = progress.reporter(context)
-        return embed_faces(wanted, face_crops, models.face_pack, settings, reporter)
+        return embed_faces(wanted, face_crops, models.face_pack, settings, reporter, chunks)
 
     def describe(table: pl.DataFrame) -> dict[str, object]:
         witnesses = (table["because"] == "witness").sum()
@@ -44,11 +47,11 @@ def face_embeddings(
             }
         )
 
-    step = Step(context, store, settings, ("quality.witness_every",), models, runs=("face_pack",))
-    return step.table(compute, describe)
+    step = Step(context, store, settings, models)
+    return step.chunked(compute, describe, "models.recognition_batch")
 
 
-@video_table(OBSERVE, {"torch", "huggingface"}, code_version="1", pool=GPU)
+@video_table(OBSERVE, {"torch", "huggingface"}, pool=GPU)
 def vision_embeddings(
     context: dg.AssetExecutionContext,
     ride_video: pl.DataFrame,
@@ -57,7 +60,6 @@ def vision_embeddings(
     face_quality: pl.DataFrame,
     face_landmarks: pl.DataFrame,
     identity_stability: pl.DataFrame,
-    face_buckets: pl.DataFrame,
     store: dg.ResourceParam[TableStore],
     settings: dg.ResourceParam[Settings],
     models: dg.ResourceParam[ModelHub],
@@ -67,13 +69,18 @@ def vision_embeddings(
     from identity_pipeline.stages.curate import Observations, faces_to_see
     from identity_pipeline.stages.observe import embed_views
 
+    if off := switched_off(settings, "vision"):
+        return Step(context, store, settings).skip(off)
+    # Which bucket a face falls into says nothing of whether it is worth seeing.
+    unsorted = empty("face_buckets")
     observed = Observations(
-        ride_video, face_detections, face_quality, face_landmarks, identity_stability, face_buckets
+        ride_video, face_detections, face_quality, face_landmarks, identity_stability, unsorted
     )
 
-    def compute() -> pl.DataFrame:
+    def compute(chunks: ChunkStore) -> pl.DataFrame:
         wanted = faces_to_see(observed, settings)
-        return embed_views(wanted, face_crops, models.vision, settings, progress.reporter(context))
+        reporter = progress.reporter(context)
+        return embed_views(wanted, face_crops, models.vision, settings, reporter, chunks)
 
     def describe(table: pl.DataFrame) -> dict[str, object]:
         return metadata.numbers(
@@ -84,13 +91,5 @@ def vision_embeddings(
             }
         )
 
-    uses = (
-        "quality",
-        "export.crop_expand",
-        "export.crop_expand_min",
-        "crops.face_expand",
-        "crops.body_widths",
-        "crops.body_heights",
-    )
-    step = Step(context, store, settings, uses, models, runs=("vision",))
-    return step.table(compute, describe)
+    step = Step(context, store, settings, models)
+    return step.chunked(compute, describe, "models.vision_batch")

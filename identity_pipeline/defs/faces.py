@@ -15,7 +15,7 @@ from identity_pipeline.storage.tables import TableStore
 OBSERVE = "observe"
 
 
-@video_table(OBSERVE, {"numpy"}, code_version="1")
+@video_table(OBSERVE, {"numpy"})
 def face_quality(
     context: dg.AssetExecutionContext,
     ride_video: pl.DataFrame,
@@ -35,11 +35,11 @@ def face_quality(
             face_detections, face_crops, size, settings, progress.reporter(context)
         )
 
-    step = Step(context, store, settings, uses=("quality",))
+    step = Step(context, store, settings)
     return step.table(compute, lambda table: pictures.describe_quality(table, face_crops))
 
 
-@video_table(OBSERVE, {"numpy"}, code_version="1")
+@video_table(OBSERVE, {"numpy"})
 def face_tracks(
     context: dg.AssetExecutionContext,
     face_detections: pl.DataFrame,
@@ -48,14 +48,14 @@ def face_tracks(
     settings: dg.ResourceParam[Settings],
 ) -> dg.MaterializeResult[pl.DataFrame]:
     """Identity-aware tracks: contaminated tracklets split, fragments of one person stitched."""
-    step = Step(context, store, settings, uses=("tracking",))
+    step = Step(context, store, settings)
     return step.table(
         lambda: build_tracks(face_detections, face_embeddings, settings.tracking),
         pictures.describe_tracks,
     )
 
 
-@video_table(OBSERVE, {"polars"}, code_version="1")
+@video_table(OBSERVE, {"polars"})
 def riders(
     context: dg.AssetExecutionContext,
     ride_video: pl.DataFrame,
@@ -68,7 +68,7 @@ def riders(
     """The one or two riders, from left to right, and for every other track why it is none."""
     from identity_pipeline.stages.curate import frame_size
 
-    step = Step(context, store, settings, uses=("riders", "buckets"))
+    step = Step(context, store, settings)
     return step.table(
         lambda: find_riders(
             face_tracks, face_detections, frames.height, frame_size(ride_video), settings.riders

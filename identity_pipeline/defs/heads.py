@@ -9,11 +9,15 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from identity_pipeline.defs import head_pictures as pictures
+from identity_pipeline.defs.automation import NIGHTLY
 from identity_pipeline.defs.metadata import numbers
+from identity_pipeline.defs.pausing import stop_if_paused
+from identity_pipeline.defs.phases import skipped
 from identity_pipeline.defs.pools import GPU, LIBRARY
 from identity_pipeline.defs.progress import ProgressReporters
-from identity_pipeline.defs.steps import OWNERS, PermanentFailure
+from identity_pipeline.defs.steps import OWNERS, PermanentFailure, Work, at_work
 from identity_pipeline.settings import Settings
+from identity_pipeline.stages.phases import switched_off
 from identity_pipeline.storage.tables import TableStore
 
 LEARN = "learn"
@@ -46,10 +50,12 @@ def training_set(
 
     device = torch_device(settings.models.device)
     try:
-        session = begin_or_go_on(store, settings, _now(), device, progress.reporter(context))
+        with at_work(context, store, Work()) as work:
+            session = begin_or_go_on(store, settings, _now(), device, progress.reporter(context))
+            table = TrainingSessions(store.layout).training_set(session)
+            work.computed, work.units = True, table["track_key"].n_unique()
     except TooLittleToLearnError as error:
         raise PermanentFailure("too_little_to_learn", str(error)) from error
-    table = TrainingSessions(store.layout).training_set(session)
     return dg.MaterializeResult(
         data_version=dg.DataVersion(session.data_version[:16]),
         metadata={
@@ -85,19 +91,27 @@ def projection_head(
     if session is None:
         raise PermanentFailure("no_session", "Materialise training_set first.")
 
+    work = Work(units=0)
+
     def told(epoch: Epoch, planned: int) -> None:
+        work.units = (work.units or 0) + 1
         context.log.info(
             f"epoch {epoch.number} of {planned}: loss {epoch.loss:.4f}, "
             f"{epoch.active:.1%} not right by the margin yet"
         )
+        # Its checkpoint is kept; a pause frees the GPU here, and a new run goes on from it.
+        stop_if_paused(context, store.layout)
 
     def when_stopped(trained: Trained) -> None:
         context.log.warning(trained.message)
 
     reused, message = session.state == COMPLETE, f"session {session.number} is complete; reused"
     if not reused:
-        report = progress.reporter(context)
-        trained = train(store, settings, session, _now(), report, told, when_stopped)
+        stop_if_paused(context, store.layout)
+        with at_work(context, store, work):
+            report = progress.reporter(context)
+            trained = train(store, settings, session, _now(), report, told, when_stopped)
+            work.computed = True
         session, message = trained.session, trained.message
     context.log.info(message)
     card = HeadStore(store.layout).card(str(session.head_id))
@@ -128,7 +142,9 @@ def head_evaluation(
     session = TrainingSessions(store.layout).last()
     if session is None:
         raise PermanentFailure("no_session", "Materialise training_set and projection_head first.")
-    verdict = judge_head(store, settings, session, _now(), progress.reporter(context))
+    with at_work(context, store, Work(units=1)) as work:
+        verdict = judge_head(store, settings, session, _now(), progress.reporter(context))
+        work.computed = verdict.judgement is not None
     context.log.info(verdict.sentence)
     return dg.MaterializeResult(
         data_version=dg.DataVersion(f"{verdict.head_id}-{verdict.promoted}"),
@@ -142,6 +158,7 @@ def head_evaluation(
     owners=OWNERS,
     code_version="1",
     pool=LIBRARY,
+    freshness_policy=NIGHTLY,
     deps=[head_evaluation, *TEMPLATES],
 )
 def head_embeddings(
@@ -154,6 +171,8 @@ def head_embeddings(
     from identity_pipeline.stages.spaces import live_space, regenerate
     from identity_pipeline.storage.heads import HeadStore
 
+    if off := switched_off(settings, "library"):
+        return dg.MaterializeResult(metadata=skipped(off))
     live = live_space(store)
     if live.unfit:
         context.log.warning(live.unfit)
@@ -162,7 +181,9 @@ def head_embeddings(
             data_version=dg.DataVersion("none"),
             metadata={"live": "no head: the recogniser alone", "unfit": live.unfit or "no"},
         )
-    done = regenerate(store, live.head_id, settings, progress.reporter(context))
+    with at_work(context, store, Work()) as work:
+        done = regenerate(store, live.head_id, settings, progress.reporter(context))
+        work.computed, work.units = bool(done.written), len(done.written)
     return dg.MaterializeResult(
         data_version=dg.DataVersion(f"{live.head_id}-{done.digest[:12]}"),
         metadata={
@@ -182,6 +203,7 @@ def head_embeddings(
     owners=OWNERS,
     code_version="1",
     pool=LIBRARY,
+    freshness_policy=NIGHTLY,
     deps=["people", "person_assignments", "calibration"],
 )
 def kmeans_heads(
@@ -194,7 +216,12 @@ def kmeans_heads(
     from identity_pipeline.stages.kmeans_heads import train_kmeans_heads
     from identity_pipeline.stages.kmeans_summary import summary
 
-    trained = train_kmeans_heads(store, settings, _now(), progress.reporter(context))
+    if off := switched_off(settings, "library"):
+        return dg.MaterializeResult(metadata=skipped(off))
+    with at_work(context, store, Work()) as work:
+        trained = train_kmeans_heads(store, settings, _now(), progress.reporter(context))
+        work.computed = trained.heads is not None and not trained.reused
+        work.units = len(trained.heads.people) if trained.heads else 0
     for message in trained.messages:
         context.log.info(message)
     return dg.MaterializeResult(

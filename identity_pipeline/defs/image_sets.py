@@ -1,7 +1,5 @@
 """Group `curate`: candidates, the selection, the four sets, the frame ledger, the export."""
 
-from pathlib import Path
-
 import dagster as dg
 import polars as pl
 
@@ -14,15 +12,15 @@ from identity_pipeline.defs.steps import Step, named_failures, video_table
 from identity_pipeline.defs.videos import registered
 from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.settings import Settings
+from identity_pipeline.stages.phases import switched_off
 from identity_pipeline.storage.crop_archive import CropArchive
 from identity_pipeline.storage.failures import FailureNotes
 from identity_pipeline.storage.tables import TableStore
 
 CURATE = "curate"
-CROP_LIMITS = ("export.crop_expand", "export.crop_expand_min")
 
 
-@video_table(CURATE, {"polars"}, code_version="1")
+@video_table(CURATE, {"polars"})
 def candidates(
     context: dg.AssetExecutionContext,
     ride_video: pl.DataFrame,
@@ -47,14 +45,14 @@ def candidates(
         face_buckets,
         vision_embeddings,
     )
-    step = Step(context, store, settings, uses=("quality", *CROP_LIMITS))
+    step = Step(context, store, settings)
     return step.table(
         lambda: candidates_of(observed, settings),
         lambda table: pictures.describe_counts(table, "standing"),
     )
 
 
-@video_table(CURATE, {"python"}, code_version="1")
+@video_table(CURATE, {"python"})
 def selection(
     context: dg.AssetExecutionContext,
     candidates: pl.DataFrame,
@@ -62,14 +60,14 @@ def selection(
     settings: dg.ResourceParam[Settings],
 ) -> dg.MaterializeResult[pl.DataFrame]:
     """The replayable decision on every candidate: save, replace, add or reject, with its reason."""
-    step = Step(context, store, settings, uses=("selection",))
+    step = Step(context, store, settings)
     return step.table(
         lambda: select_images.select(candidates, settings.selection),
         lambda table: pictures.describe_selection(table, candidates, settings),
     )
 
 
-@video_table(CURATE, {"python"}, code_version="1")
+@video_table(CURATE, {"python"})
 def anchor_set(
     context: dg.AssetExecutionContext,
     candidates: pl.DataFrame,
@@ -79,7 +77,7 @@ def anchor_set(
     settings: dg.ResourceParam[Settings],
 ) -> dg.MaterializeResult[pl.DataFrame]:
     """Three to five frontal, best images per rider, apart in time and unlike each other."""
-    step = Step(context, store, settings, uses=("selection",))
+    step = Step(context, store, settings)
     return step.table(
         lambda: image_sets.build_anchor_set(
             image_sets.open_candidates(candidates, selection), settings.selection
@@ -88,7 +86,7 @@ def anchor_set(
     )
 
 
-@video_table(CURATE, {"python"}, code_version="1")
+@video_table(CURATE, {"python"})
 def coverage_set(
     context: dg.AssetExecutionContext,
     candidates: pl.DataFrame,
@@ -99,7 +97,7 @@ def coverage_set(
     settings: dg.ResourceParam[Settings],
 ) -> dg.MaterializeResult[pl.DataFrame]:
     """The best image, at most two, of every pose and expression bucket."""
-    step = Step(context, store, settings, uses=("selection",))
+    step = Step(context, store, settings)
     return step.table(
         lambda: image_sets.build_coverage_set(
             image_sets.open_candidates(candidates, selection), anchor_set, settings.selection
@@ -108,7 +106,7 @@ def coverage_set(
     )
 
 
-@video_table(CURATE, {"python"}, code_version="1")
+@video_table(CURATE, {"python"})
 def challenge_set(
     context: dg.AssetExecutionContext,
     candidates: pl.DataFrame,
@@ -120,7 +118,7 @@ def challenge_set(
     settings: dg.ResourceParam[Settings],
 ) -> dg.MaterializeResult[pl.DataFrame]:
     """Five to eight extreme images that are surely the same person."""
-    step = Step(context, store, settings, uses=("selection",))
+    step = Step(context, store, settings)
     return step.table(
         lambda: image_sets.build_challenge_set(
             image_sets.open_candidates(candidates, selection),
@@ -131,7 +129,7 @@ def challenge_set(
     )
 
 
-@video_table(CURATE, {"python"}, code_version="1")
+@video_table(CURATE, {"python"})
 def pair_set(
     context: dg.AssetExecutionContext,
     ride_video: pl.DataFrame,
@@ -148,7 +146,9 @@ def pair_set(
     """Frames in which both riders are good, well apart and alone."""
     from identity_pipeline.stages.curate import frame_size
 
-    step = Step(context, store, settings, uses=("selection",))
+    step = Step(context, store, settings)
+    if off := switched_off(settings, "pair_sets"):
+        return step.skip(off)
     return step.table(
         lambda: image_sets.build_pair_set(
             image_sets.open_candidates(candidates, selection),
@@ -161,7 +161,7 @@ def pair_set(
     )
 
 
-@video_table(CURATE, {"polars"}, code_version="1")
+@video_table(CURATE, {"polars"})
 def frame_ledger(
     context: dg.AssetExecutionContext,
     face_detections: pl.DataFrame,
@@ -183,8 +183,7 @@ def frame_ledger(
         "challenge_set": challenge_set,
         "pair_set": pair_set,
     }
-    uses = ("quality", "riders", "stability", "selection", *CROP_LIMITS)
-    step = Step(context, store, settings, uses=uses)
+    step = Step(context, store, settings)
     return step.table(
         lambda: ledger.build_ledger(
             face_detections, face_tracks, riders, candidates, selection, sets, settings
@@ -193,7 +192,7 @@ def frame_ledger(
     )
 
 
-@video_table(CURATE, {"jpeg"}, code_version="1")
+@video_table(CURATE, {"jpeg"})
 def identity_dataset(
     context: dg.AssetExecutionContext,
     ride_video: pl.DataFrame,
@@ -214,7 +213,7 @@ def identity_dataset(
 ) -> dg.MaterializeResult[pl.DataFrame]:
     """The exported folder: images re-cut at native resolution, metadata, contact sheets, a page."""
     from identity_pipeline.stages.dataset import VideoTables, export_is_whole, write_dataset
-    from identity_pipeline.stages.provenance import provenance_of, shaping_settings
+    from identity_pipeline.stages.provenance import provenance_of
 
     tables = VideoTables(
         ride_video=ride_video,
@@ -233,15 +232,10 @@ def identity_dataset(
     )
     video_id = context.partition_key
     target = store.layout.export(video_id)
-    # Names and the digest of all settings are printed in the export.
-    shown = (shaping_settings(settings), settings.models.face_pack, settings.models.vision_encoder)
-    step = Step(
-        context, store, settings, ("selection", "buckets", "export"), models,
-        runs=("face_pack", "vision"), also=tuple(Path(name).name for name in shown),
-    )  # fmt: skip
+    step = Step(context, store, settings, models)
 
     def compute() -> pl.DataFrame:
-        with named_failures(context, store):
+        with named_failures(context, store, settings):
             return write_dataset(
                 target,
                 registered(store, video_id).existing_path(),

@@ -1,7 +1,7 @@
 """How tables and crops pass between assets: Parquet files written whole or not at all.
 
-Loading an input reads the upstream video's table; storing an output is a no-op when the step
-reused what was there.
+Loading an input reads the upstream video's table. Storing an output is left to the step, which
+must know what it wrote to tell its data version: see `steps.Step.result`.
 """
 
 import dagster as dg
@@ -22,11 +22,7 @@ class VideoTableIOManager(dg.ConfigurableIOManager):
     store: dg.ResourceDependency[TableStore]
 
     def handle_output(self, context: dg.OutputContext, obj: pl.DataFrame) -> None:
-        """Writes the table and its manifest, unless the step reused what is there."""
-        asset, video_id = context.asset_key.path[-1], context.partition_key
-        if not context.output_metadata[REUSED].value:
-            fingerprint = str(context.output_metadata[FINGERPRINT].value)
-            self.store.write(asset, video_id, obj, fingerprint)
+        """Nothing to do: the step has written the table."""
 
     def load_input(self, context: dg.InputContext) -> pl.DataFrame:
         """Reads the table of the same video.

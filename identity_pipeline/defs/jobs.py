@@ -21,7 +21,7 @@ per_video = dg.define_asset_job(
 library = dg.define_asset_job(
     "library",
     selection=(dg.AssetSelection.groups("library") - dg.AssetSelection.assets(*LIBRARY_PER_VIDEO))
-    | dg.AssetSelection.assets("head_embeddings", "kmeans_heads"),
+    | dg.AssetSelection.assets("head_embeddings", "kmeans_heads", "library_report"),
     executor_def=dg.in_process_executor,
     description="Who is who across all videos: matches the known, groups the unknown.",
 )
@@ -32,3 +32,19 @@ learn = dg.define_asset_job(
     executor_def=dg.in_process_executor,
     description="A head from the labels: trained, judged, and live only if it is better.",
 )
+
+nightly = dg.define_asset_job(
+    "nightly",
+    selection=library.selection | dg.AssetSelection.groups("reports"),
+    executor_def=dg.in_process_executor,
+    description="The library, the profiles and all reports, once a day.",
+)
+
+retention = dg.define_asset_job(
+    "retention",
+    selection=dg.AssetSelection.groups("operate"),
+    executor_def=dg.in_process_executor,
+    description="What lies on the disk, and what may go.",
+)
+
+ALL_JOBS = [per_video, library, learn, nightly, retention]

@@ -11,17 +11,21 @@ import dagster as dg
 import polars as pl
 
 from identity_pipeline.defs import library_pictures as pictures
+from identity_pipeline.defs.automation import NIGHTLY
+from identity_pipeline.defs.healing import healing
 from identity_pipeline.defs.metadata import numbers
 from identity_pipeline.defs.partitions import videos
+from identity_pipeline.defs.phases import skipped
 from identity_pipeline.defs.pools import LIBRARY
 from identity_pipeline.defs.progress import ProgressReporters
-from identity_pipeline.defs.steps import OWNERS, Step
-from identity_pipeline.schemas import LIBRARY_TABLES, SET_ASSETS
+from identity_pipeline.defs.steps import OWNERS, Step, Work, at_work, sound_check
+from identity_pipeline.schemas import LIBRARY_TABLES
 from identity_pipeline.settings import Settings
-from identity_pipeline.storage.tables import TableStore
+from identity_pipeline.stages.phases import switched_off
+from identity_pipeline.stages.recipes import RECIPES, TEMPLATES, fingerprint
+from identity_pipeline.storage.tables import Manifest, TableStore
 
 GROUP = "library"
-TEMPLATES = ("track_templates", "calibration_pairs", "face_samples")
 
 
 @dg.multi_asset(
@@ -30,7 +34,7 @@ TEMPLATES = ("track_templates", "calibration_pairs", "face_samples")
             group_name=GROUP,
             kinds={"numpy"},
             owners=OWNERS,
-            code_version="1",
+            code_version=RECIPES[name].code,
             io_manager_key="video_table_io",
             description=description,
         )
@@ -40,6 +44,7 @@ TEMPLATES = ("track_templates", "calibration_pairs", "face_samples")
             ("face_samples", "A few faces of each track, to compare with other videos."),
         )
     },
+    check_specs=[sound_check(name) for name in TEMPLATES],
     partitions_def=videos,
 )
 def templates(
@@ -56,7 +61,10 @@ def templates(
     from identity_pipeline.core.templates import VideoTables
     from identity_pipeline.stages.spaces import templates_of_video
 
-    step = Step(context, store, settings, uses=("match",))
+    step = Step(context, store, settings)
+    if off := switched_off(settings, "library"):
+        yield from (step.skip(off, name) for name in TEMPLATES)
+        return
     made: dict[str, pl.DataFrame] = {}
 
     def table(name: str) -> pl.DataFrame:
@@ -72,8 +80,9 @@ def templates(
             made.update(templates_of_video(video, settings))
         return made[name]
 
-    for name in TEMPLATES:
-        yield step.table(lambda name=name: table(name), pictures.describe_rows, asset=name)
+    with step.at_work():
+        for name in TEMPLATES:
+            yield step.table(lambda name=name: table(name), pictures.describe_rows, asset=name)
 
 
 @dg.asset(
@@ -81,9 +90,9 @@ def templates(
     group_name=GROUP,
     kinds={"qdrant"},
     owners=OWNERS,
-    code_version="1",
+    code_version=RECIPES["face_index"].code,
     # No pool: it would hold a slot as long as the whole run. The index has a lock of its own.
-    deps=["track_templates", "vision_embeddings", *SET_ASSETS],
+    deps=RECIPES["face_index"].inputs,
 )
 def face_index(
     context: dg.AssetExecutionContext,
@@ -95,9 +104,18 @@ def face_index(
     from identity_pipeline.storage.index_client import IndexPlace
     from identity_pipeline.storage.vector_index import VectorIndex
 
+    if off := switched_off(settings, "index", "library"):
+        return dg.MaterializeResult(metadata=skipped(off))
+    step = Step(context, store, settings)
     index = VectorIndex(IndexPlace.of(store.layout), settings.index)
-    with index.open(f"indexing {context.partition_key}", write=True) as session:
-        done = sync_video(store, session, context.partition_key)
+    with healing(context, settings), step.at_work():
+        made = step.made_of("face_index")
+        with index.open(f"indexing {context.partition_key}", write=True) as session:
+            done = sync_video(store, session, context.partition_key)
+        step.computed("face_index", made)
+        # There is no table; the note says that the index was brought in step with these inputs.
+        points = Manifest(fingerprint(made), fingerprint(made), done.written + done.unchanged)
+        store.note("face_index", context.partition_key, points)
     reused = not (done.written or done.removed)
     return dg.MaterializeResult(metadata={"reused": reused, **numbers(vars(done))})
 
@@ -113,6 +131,7 @@ def face_index(
             # Lineage only: the step reads what is in the store, so that one video that failed, or
             # is still under way, neither holds the library up nor fails it.
             deps=[*TEMPLATES, "head_embeddings"],
+            freshness_policy=NIGHTLY,
             description=description,
         )
         for name, description in (
@@ -136,8 +155,14 @@ def identity_library(
     """Known people matched, unknown people grouped, from all templates and all decisions."""
     from identity_pipeline.stages.library import recompute
 
+    if off := switched_off(settings, "library"):
+        for name in LIBRARY_TABLES:
+            yield dg.MaterializeResult(asset_key=name, metadata=skipped(off))
+        return
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    done = recompute(store, settings, now, progress.reporter(context))
+    with healing(context, settings), at_work(context, store, Work()) as work:
+        done = recompute(store, settings, now, progress.reporter(context))
+        work.computed = not done.reused
     if done.reused:
         context.log.info("library: unchanged templates, decisions and settings; reused")
     for sentence in pictures.warnings(done):
@@ -157,6 +182,7 @@ def identity_library(
     owners=OWNERS,
     code_version="1",
     pool=LIBRARY,
+    freshness_policy=NIGHTLY,
     deps=["people", "person_assignments", "calibration"],
 )
 def identity_profiles(
@@ -168,8 +194,12 @@ def identity_profiles(
     """Exact statistics of each known person, enriched by every confirmed video, once."""
     from identity_pipeline.stages.profiles import sync_profiles
 
+    if off := switched_off(settings, "library"):
+        return dg.MaterializeResult(metadata=skipped(off))
     today = datetime.now(UTC).date().isoformat()
-    changes = sync_profiles(store, settings, today, progress.reporter(context))
+    with healing(context, settings), at_work(context, store, Work()) as work:
+        changes = sync_profiles(store, settings, today, progress.reporter(context))
+        work.computed = True
     for report in changes.enriched:
         context.log.info(report.message)
     return dg.MaterializeResult(

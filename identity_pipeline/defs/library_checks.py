@@ -3,6 +3,7 @@
 import dagster as dg
 
 from identity_pipeline.settings import Settings
+from identity_pipeline.stages.phases import switched_off
 from identity_pipeline.storage.generations import Generations
 from identity_pipeline.storage.tables import TableStore
 
@@ -24,6 +25,25 @@ def decisions_are_honoured(store: dg.ResourceParam[TableStore]) -> dg.AssetCheck
             "decisions_without_a_present_track": len(lost),
             "lost": ", ".join(lost[:NAMED]) or "none",
         },
+    )
+
+
+@dg.asset_check(
+    asset="person_assignments",
+    description="Every track has one place, with a person or in a cluster that is there.",
+)
+def tracks_add_up(store: dg.ResourceParam[TableStore]) -> dg.AssetCheckResult:
+    """Keys, ranges and counts of the generation in force."""
+    from identity_pipeline.core.trust import library_faults
+
+    generations = Generations(store.layout)
+    tables = [generations.read(n) for n in ("people", "person_assignments", "unknown_clusters")]
+    wrong = library_faults(*tables)
+    return dg.AssetCheckResult(
+        passed=not wrong,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description="; ".join(wrong) or f"{tables[1].height} tracks add up.",
+        metadata={"tracks": tables[1].height, "faults": len(wrong)},
     )
 
 
@@ -55,6 +75,8 @@ def index_agrees(
     from identity_pipeline.storage.index_client import IndexPlace
     from identity_pipeline.storage.vector_index import VectorIndex
 
+    if off := switched_off(settings, "index", "library"):
+        return dg.AssetCheckResult(passed=True, description=f"Not looked at: {off}.")
     index = VectorIndex(IndexPlace.of(store.layout), settings.index)
     written = sync(store, index)
     differences = check(store, index)

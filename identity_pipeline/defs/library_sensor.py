@@ -4,12 +4,17 @@ import json
 
 import dagster as dg
 
+from identity_pipeline.defs import automation
 from identity_pipeline.defs.jobs import library
+from identity_pipeline.defs.pausing import skip_while_paused
+from identity_pipeline.settings import Settings
+from identity_pipeline.stages.phases import switched_off
 from identity_pipeline.storage.hashing import sha256_of_value
 from identity_pipeline.storage.tables import TableStore
 
 TEMPLATES = ("track_templates", "calibration_pairs", "face_samples")
-BY = {"identity_pipeline/by": "library_changed"}
+BY = {automation.BY: "library_changed"}
+TAGS = automation.tags("library_changed", automation.LIBRARY)
 UNDER_WAY = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -37,9 +42,16 @@ def library_stamp(store: TableStore) -> str | None:
     description="Requests a run of the library when videos were finished or people were labelled.",
 )
 def library_changed(
-    context: dg.SensorEvaluationContext, store: dg.ResourceParam[TableStore]
+    context: dg.SensorEvaluationContext,
+    store: dg.ResourceParam[TableStore],
+    settings: dg.ResourceParam[Settings],
 ) -> dg.SensorResult | dg.SkipReason:
     """One run at a time; what changes meanwhile is in the next."""
+    waiting = skip_while_paused(store)
+    if waiting:
+        return waiting
+    if off := switched_off(settings, "library"):
+        return dg.SkipReason(f"The library is {off}.")
     seen = json.loads(context.cursor or "null")
     stamp = library_stamp(store)
     if stamp is None:
@@ -57,7 +69,7 @@ def library_changed(
     return dg.SensorResult(
         run_requests=[
             # A failed run is tried once more: the same key is never run twice.
-            dg.RunRequest(run_key=f"{stamp}-again" if stamp == seen else stamp, tags=BY)
+            dg.RunRequest(run_key=f"{stamp}-again" if stamp == seen else stamp, tags=TAGS)
         ],
         cursor=json.dumps(stamp),
     )

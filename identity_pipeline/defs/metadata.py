@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -35,14 +35,20 @@ def preview(table: pl.DataFrame) -> dg.TableMetadataValue | dg.TextMetadataValue
     import polars as pl
 
     shown = [c for c, t in table.schema.items() if not isinstance(t, pl.List) and t != pl.Binary]
-    rows = table.select(shown[:PREVIEW_COLUMNS]).head(PREVIEW_ROWS).to_dicts()
+    return records(table.select(shown[:PREVIEW_COLUMNS]).head(PREVIEW_ROWS).to_dicts())
+
+
+def records(
+    rows: Sequence[Mapping[str, Any]],
+) -> dg.TableMetadataValue | dg.TextMetadataValue:
+    """Rows as a table."""
     if not rows:
         return dg.MetadataValue.text("no rows")
-    records = [
+    shown = [
         dg.TableRecord({k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()})
         for row in rows
     ]
-    return dg.MetadataValue.table(records)
+    return dg.MetadataValue.table(shown)
 
 
 def jpeg(data: bytes, alt: str) -> dg.MarkdownMetadataValue:

@@ -11,11 +11,12 @@ from identity_pipeline.defs.progress import ProgressReporters
 from identity_pipeline.defs.steps import Step, video_table
 from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.settings import Settings
+from identity_pipeline.storage.chunks import ChunkStore
 from identity_pipeline.storage.crop_archive import CropArchive
 from identity_pipeline.storage.tables import TableStore
 
 
-@video_table(OBSERVE, {"onnx"}, code_version="2", pool=GPU)
+@video_table(OBSERVE, {"onnx"}, pool=GPU)
 def face_landmarks(
     context: dg.AssetExecutionContext,
     face_detections: pl.DataFrame,
@@ -31,24 +32,22 @@ def face_landmarks(
     """Landmarks, head pose, eyes, mouth, smile and occlusion of the riders' usable faces."""
     from identity_pipeline.stages.observe import observe_landmarks, smoothed_boxes
 
-    def compute() -> pl.DataFrame:
+    def compute(chunks: ChunkStore) -> pl.DataFrame:
         boxes = smoothed_boxes(rider_faces(face_tracks, riders), face_detections, settings)
         usable = boxes.join(face_quality.filter("loose").select("face_id"), on="face_id")
         reporter = progress.reporter(context)
         pack = models.face_pack
-        return observe_landmarks(usable, face_crops, pack, face_quality, settings, reporter)
+        return observe_landmarks(usable, face_crops, pack, face_quality, settings, reporter, chunks)
 
-    uses = (
-        "buckets.expression_yaw_max",
-        "buckets.neutral_min_faces",
-        "crops.ema_alpha",
-        "crops.ema_gap_s",
+    step = Step(context, store, settings, models)
+    return step.chunked(
+        compute,
+        lambda table: pictures.describe_landmarks(table, face_crops),
+        "models.recognition_batch",
     )
-    step = Step(context, store, settings, uses, models, runs=("face_pack",))
-    return step.table(compute, lambda table: pictures.describe_landmarks(table, face_crops))
 
 
-@video_table(OBSERVE, {"numpy"}, code_version="1")
+@video_table(OBSERVE, {"numpy"})
 def identity_stability(
     context: dg.AssetExecutionContext,
     face_embeddings: pl.DataFrame,
@@ -62,7 +61,7 @@ def identity_stability(
     """Each rider's prototype (a medoid), and which faces surely are that rider."""
     from identity_pipeline.stages.curate import stability_of
 
-    step = Step(context, store, settings, uses=("stability", "quality"))
+    step = Step(context, store, settings)
     return step.table(
         lambda: stability_of(
             rider_faces(face_tracks, riders),
@@ -75,7 +74,7 @@ def identity_stability(
     )
 
 
-@video_table(OBSERVE, {"polars"}, code_version="1")
+@video_table(OBSERVE, {"polars"})
 def face_buckets(
     context: dg.AssetExecutionContext,
     face_landmarks: pl.DataFrame,
@@ -86,7 +85,7 @@ def face_buckets(
     """Pose, expression, occlusion and lighting bins of the riders' usable faces."""
     from identity_pipeline.stages.curate import buckets_of
 
-    step = Step(context, store, settings, uses=("buckets",))
+    step = Step(context, store, settings)
     return step.table(
         lambda: buckets_of(face_landmarks, face_quality, settings), pictures.describe_buckets
     )

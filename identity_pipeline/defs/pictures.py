@@ -57,12 +57,15 @@ def describe_counts(table: pl.DataFrame, column: str) -> dict[str, Any]:
 
 def describe_frames(table: pl.DataFrame) -> dict[str, Any]:
     """Sampled frames, light, cuts, errors."""
+    from identity_pipeline.media.video import JUMPED
+
     return metadata.numbers(
         {
             "sampled_frames": table.height,
             "frames_with_faces": (table["face_count"] > 0).sum(),
             "scene_cuts": table["scene_cut"].sum(),
             "decode_errors": table["decode_error"].is_not_null().sum(),
+            "clock_jumps": table["decode_error"].str.contains(JUMPED, literal=True).sum(),
             "luma_mean": table["luma_mean"].mean(),
         }
     )

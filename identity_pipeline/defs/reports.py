@@ -1,16 +1,25 @@
 """Group `reports`: what the pipeline says of itself, over all videos."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
-from identity_pipeline.defs.metadata import numbers
+from identity_pipeline.defs import metadata
+from identity_pipeline.defs.automation import NIGHTLY
+from identity_pipeline.defs.progress import ProgressReporters
+from identity_pipeline.defs.runs import last_runs
 from identity_pipeline.defs.steps import OWNERS
+from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.settings import Settings
+from identity_pipeline.stages.recipes import steps
+from identity_pipeline.stages.verdicts import Models
 from identity_pipeline.storage.tables import TableStore
 
 REPORTS = "reports"
+LINES_SHOWN = 40
+"""Of a list in the event log, which keeps every report."""
 
 
 @dg.asset(
@@ -18,6 +27,61 @@ REPORTS = "reports"
     kinds={"python"},
     owners=OWNERS,
     code_version="1",
+    freshness_policy=NIGHTLY,
+    # Lineage only, as below; it is the last step of the job `library`.
+    deps=[
+        "identity_dataset",
+        "face_index",
+        "person_assignments",
+        "identity_profiles",
+        "kmeans_heads",
+    ],
+)
+def library_report(
+    context: dg.AssetExecutionContext,
+    store: dg.ResourceParam[TableStore],
+    settings: dg.ResourceParam[Settings],
+    models: dg.ResourceParam[ModelHub],
+    progress: dg.ResourceParam[ProgressReporters],
+) -> dg.MaterializeResult:
+    """How far all work is: steps by state, time left, what waits for a person, what failed, why."""
+    from identity_pipeline.media.progress_figure import phases_svg
+    from identity_pipeline.stages import work_words as words
+    from identity_pipeline.stages.status import look
+
+    now = datetime.now(UTC)
+    runs = last_runs(context.instance, without=context.run_id)
+    seen = look(
+        store,
+        settings,
+        Models(*models.here()),
+        runs,
+        now.timestamp(),
+        now.isoformat(timespec="seconds"),
+        progress.reporter(context),
+    )
+    states = {
+        step: [whole.phases[n].state for whole in seen.videos] for n, step in enumerate(steps())
+    }
+    picture = metadata.svg(phases_svg(states), "steps of all videos by state")
+    return dg.MaterializeResult(
+        metadata={
+            "progress": _list(words.progress_lines(seen)),
+            "to_look_at": _list(list(words.attention(seen))[:LINES_SHOWN]),
+            "not_done": metadata.records(words.open_work(seen)),
+            "steps": metadata.records(words.steps_by_state(seen)),
+            "picture": picture if seen.videos else "no video yet",
+            **metadata.numbers(words.headline_numbers(seen)),
+        }
+    )
+
+
+@dg.asset(
+    group_name=REPORTS,
+    kinds={"python"},
+    owners=OWNERS,
+    code_version="1",
+    freshness_policy=NIGHTLY,
     # Lineage only: which videos are read is decided by what is in the store, so that one video
     # that failed, or is still under way, neither holds the report up nor fails it.
     deps=["identity_dataset", "face_embeddings", "vision_embeddings"],
@@ -50,10 +114,14 @@ def evaluation_report(
             "evaluated_videos": len(material.videos),
             "videos_left_out": len(material.left_out),
             "page": dg.MetadataValue.path(str(Path(page).resolve())),
-            **numbers(headlines),
+            **metadata.numbers(headlines),
             "figures": dg.MetadataValue.md(_markdown(report)),
         }
     )
+
+
+def _list(sentences: list[str]) -> dg.MetadataValue:
+    return dg.MetadataValue.md("\n".join(f"- {s}" for s in sentences) or "nothing")
 
 
 def _markdown(report: Any) -> str:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from identity_pipeline.defs.io import CropArchiveIOManager, VideoTableIOManager
+from identity_pipeline.defs.progress import ProgressReporters
 from identity_pipeline.settings import Settings, load_settings
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.tables import TableStore
@@ -57,3 +59,16 @@ class ModelsResource(dg.ConfigurableResource["ModelHub"]):
         from identity_pipeline.models.hub import ModelHub
 
         return ModelHub(self.settings.models)
+
+
+def all_resources(settings: SettingsResource) -> dict[str, Any]:
+    """Every resource of the code location, by name."""
+    store = StoreResource(settings=settings)
+    return {
+        "settings": settings,
+        "store": store,
+        "models": ModelsResource(settings=settings),
+        "progress": ProgressReporters(),
+        "video_table_io": VideoTableIOManager(store=store),
+        "crop_archive_io": CropArchiveIOManager(store=store),
+    }

@@ -9,12 +9,13 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
+from identity_pipeline.defs.automation import BY
 from identity_pipeline.defs.jobs import learn
+from identity_pipeline.defs.pausing import skip_while_paused, unless_paused
 from identity_pipeline.settings import Settings
 from identity_pipeline.storage.tables import TableStore
 
-BY_SENSOR = {"identity_pipeline/by": "retrain_when_labelled"}
-BY_SCHEDULE = {"identity_pipeline/by": "retrain_monthly"}
+TAGS = {BY: "retrain_when_labelled"}
 UNDER_WAY = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -47,13 +48,16 @@ def retraining_sensor(on: bool) -> dg.SensorDefinition:
         from identity_pipeline.core.heads.retraining import grown, reason_to_wait
         from identity_pipeline.stages.training_data import last_taught, present_labels
 
+        waiting = skip_while_paused(store)
+        if waiting:
+            return waiting
         labels, state_hash = present_labels(store)
         asked = json.loads(context.cursor or "{}")
         now = datetime.now(UTC).timestamp()
         since = now - asked["at"] if "at" in asked else None
-        waiting = reason_to_wait(grown(last_taught(store), labels), since, settings.train)
-        if waiting is not None:
-            return dg.SkipReason(waiting)
+        reason = reason_to_wait(grown(last_taught(store), labels), since, settings.train)
+        if reason is not None:
+            return dg.SkipReason(reason)
         if asked.get("state") == state_hash:
             return dg.SkipReason("A training was requested for these labels already.")
         running = context.instance.get_runs(
@@ -62,7 +66,7 @@ def retraining_sensor(on: bool) -> dg.SensorDefinition:
         if running:
             return dg.SkipReason(f"Training run {running[0].run_id[:8]} is under way.")
         return dg.SensorResult(
-            run_requests=[dg.RunRequest(run_key=f"learn-{state_hash}", tags=BY_SENSOR)],
+            run_requests=[dg.RunRequest(run_key=f"learn-{state_hash}", tags=TAGS)],
             cursor=json.dumps({"state": state_hash, "at": now}, sort_keys=True),
         )
 
@@ -75,13 +79,12 @@ def retraining_schedule(on: bool) -> dg.ScheduleDefinition:
     Args:
         on: whether it runs from the start.
     """
-    return dg.ScheduleDefinition(
-        name="retrain_monthly",
-        job=learn,
-        cron_schedule="0 3 1 * *",
-        tags=BY_SCHEDULE,
-        default_status=(
-            dg.DefaultScheduleStatus.RUNNING if on else dg.DefaultScheduleStatus.STOPPED
-        ),
-        description="Every month: a training on all labels; unchanged ones are not trained again.",
+    status = dg.DefaultScheduleStatus.RUNNING if on else dg.DefaultScheduleStatus.STOPPED
+    return unless_paused(
+        learn.name,
+        "0 3 1 * *",
+        "retrain_monthly",
+        {BY: "retrain_monthly"},
+        "Every month: a training on all labels; unchanged ones are not trained again.",
+        status,
     )

@@ -1,15 +1,21 @@
-"""Schedules. `sweep_videos` finds what the sensor missed and what failed but may heal."""
+"""Schedules: every hour what the sensor missed and what failed but may heal; every night the rest.
+
+The night brings the library up to date and looks at what is kept.
+"""
 
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 
 import dagster as dg
 
-from identity_pipeline.defs.jobs import per_video
+from identity_pipeline.defs.automation import NIGHT, SWEEP, tags
+from identity_pipeline.defs.jobs import nightly, per_video, retention
 from identity_pipeline.defs.partitions import videos
+from identity_pipeline.defs.pausing import skip_while_paused, unless_paused
 from identity_pipeline.settings import Settings
+from identity_pipeline.storage.archive import Archive
 from identity_pipeline.storage.failures import FailureNotes
+from identity_pipeline.storage.known_files import KnownFiles, stamps_of
 from identity_pipeline.storage.registry import VideoRegistry, video_files
 from identity_pipeline.storage.tables import TableStore
 
@@ -26,15 +32,24 @@ FINISHED = (
 def register_missed(
     instance: dg.DagsterInstance, store: TableStore, settings: Settings, now: float
 ) -> list[str]:
-    """Registers settled files without a partition and makes partitions of all registered videos."""
-    registry = VideoRegistry(store.layout)
-    for file in video_files(store.layout.videos, settings.ingest.extensions):
-        with suppress(OSError):  # a vanished or unreadable file must not keep the others waiting
-            if now - file.stat().st_mtime >= SETTLED_SECONDS:
-                registry.register(Path(file))
+    """Registers settled files without a partition and makes partitions of all registered videos.
+
+    Known files cost one stat; archived videos stay archived.
+    """
+    files = KnownFiles(store.layout)
+    known = files.all()
+    found = video_files(store.layout.videos, settings.ingest.extensions)
+    stamps = stamps_of(found)
+    for file in found:
+        stamp = stamps.get(str(file))
+        if stamp is None or (str(file) in known and known[str(file)].stamp == stamp):
+            continue
+        if now - stamp.mtime_ns / 1e9 >= SETTLED_SECONDS:
+            with suppress(OSError):  # an unreadable file must not keep the others waiting
+                files.register(file)
     name = str(videos.name)
-    known = set(instance.get_dynamic_partitions(name))
-    missing = sorted({record.video_id for record in registry.all()} - known)
+    there = set(instance.get_dynamic_partitions(name)) | Archive(store.layout).ids()
+    missing = sorted(set(VideoRegistry(store.layout).ids()) - there)
     if missing:
         instance.add_dynamic_partitions(name, missing)
     return missing
@@ -76,6 +91,9 @@ def sweep_videos(
     settings: dg.ResourceParam[Settings],
 ) -> list[dg.RunRequest] | dg.SkipReason:
     """Requests a run for every registered video that has no dataset and may still get one."""
+    waiting = skip_while_paused(store)
+    if waiting:
+        return waiting
     now = context.scheduled_execution_time.timestamp()
     register_missed(context.instance, store, settings, now)
     wanted = unfinished(context.instance, store, settings.ingest.max_retries)
@@ -83,10 +101,31 @@ def sweep_videos(
         dg.RunRequest(
             run_key=f"sweep-{video_id}-{runs}",
             partition_key=video_id,
-            tags={"identity_pipeline/by": "sweep_videos"},
+            tags=tags("sweep_videos", SWEEP),
         )
         for video_id, runs in wanted
     ]
     return requests or dg.SkipReason(
         "Every registered video is done, under way, or failed for good."
     )
+
+
+nightly_library = unless_paused(
+    nightly.name,
+    "30 2 * * *",
+    "nightly_library",
+    tags("nightly_library", NIGHT),
+    "Every night: who is who across all videos, profiles and reports. Where nothing changed, what "
+    "is there is reused.",
+)
+
+nightly_retention = unless_paused(
+    retention.name,
+    "45 3 * * *",
+    "nightly_retention",
+    tags("nightly_retention", NIGHT),
+    "Every night: what lies on the disk, by kind, and what may go. Deletes and archives nothing "
+    "unless the settings [retention] say so.",
+)
+
+ALL_SCHEDULES = [sweep_videos, nightly_library, nightly_retention]

@@ -1,54 +1,46 @@
 """Sensors: what happens by itself. `new_videos` turns finished files into partitions and runs."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 
 import dagster as dg
 
+from identity_pipeline.defs.automation import NEW_VIDEO, tags
 from identity_pipeline.defs.jobs import per_video
 from identity_pipeline.defs.partitions import videos
+from identity_pipeline.defs.pausing import skip_while_paused
 from identity_pipeline.settings import Settings
-from identity_pipeline.storage.registry import VideoRegistry, video_files
+from identity_pipeline.storage.archive import Archive
+from identity_pipeline.storage.known_files import KnownFile, KnownFiles, Stamp, stamps_of
+from identity_pipeline.storage.registry import video_files
 from identity_pipeline.storage.tables import TableStore
 
-Stamp = tuple[int, int]
-"""Size in bytes and time of the last change in ns."""
-NEW_VIDEO_PRIORITY = "10"
-"""A new video goes before a sweep or a backfill."""
-
-
-def stamps_of(files: Iterable[Path]) -> dict[str, Stamp]:
-    """The stamp of every file that still exists."""
-    stamps: dict[str, Stamp] = {}
-    for file in files:
-        try:
-            stat = file.stat()
-        except OSError:
-            continue
-        stamps[str(file)] = (stat.st_size, stat.st_mtime_ns)
-    return stamps
+TICKS_AHEAD = 20
+"""The cursor remembers files for so many ticks; more are looked at when these are done."""
 
 
 def sort_arrivals(
-    now: dict[str, Stamp], seen: dict[str, Stamp], done: dict[str, Stamp], limit: int
-) -> tuple[list[str], dict[str, Stamp], dict[str, Stamp]]:
-    """Which files are finished, which are to be looked at again, which are done.
+    now: Mapping[str, Stamp], seen: Mapping[str, Stamp], known: Mapping[str, KnownFile], limit: int
+) -> tuple[list[str], dict[str, Stamp], list[str]]:
+    """Which files are finished, which are to be looked at again, which are gone.
 
     Args:
         now: stamps of this tick.
-        seen: stamps of the last tick.
-        done: files that were registered already, with their stamp then.
+        seen: stamps of the last tick, of files that were not known then.
+        known: files that were registered already.
         limit: registrations in one tick.
 
     Returns:
-        Finished files to register, the stamps to remember, and `done` without vanished files. A
-        file is finished when its stamp is that of the last tick.
+        Finished files to register, the stamps to remember, and known files that are gone. A file
+        is finished when its stamp is that of the last tick. What is remembered is bounded by
+        `TICKS_AHEAD` times the limit, however many files arrive at once.
     """
-    still_done = {file: stamp for file, stamp in done.items() if now.get(file) == stamp}
-    open_files = {file: stamp for file, stamp in now.items() if file not in still_done}
-    finished = sorted(file for file, stamp in open_files.items() if seen.get(file) == stamp)
-    return finished[:limit], open_files, still_done
+    waiting = sorted(
+        file for file, stamp in now.items() if file not in known or known[file].stamp != stamp
+    )[: TICKS_AHEAD * limit]
+    finished = [file for file in waiting if seen.get(file) == now[file]][:limit]
+    return finished, {file: now[file] for file in waiting}, sorted(known.keys() - now.keys())
 
 
 @dg.sensor(
@@ -62,48 +54,49 @@ def new_videos(
     store: dg.ResourceParam[TableStore],
     settings: dg.ResourceParam[Settings],
 ) -> dg.SensorResult | dg.SkipReason:
-    """A file counts as finished when its size and time were the same at the last tick."""
+    """A file counts as finished when its size and time were the same at the last tick.
+
+    A file that was registered before costs one stat. Its video is requested again only where
+    Dagster has no partition for it and it was not archived.
+    """
+    waiting = skip_while_paused(store)
+    if waiting:
+        return waiting
     store.layout.videos.mkdir(parents=True, exist_ok=True)
-    memory = json.loads(context.cursor or "{}")
-    seen = {file: tuple(stamp) for file, stamp in memory.get("seen", {}).items()}
-    done = {file: tuple(stamp) for file, stamp in memory.get("done", {}).items()}
+    seen = {file: Stamp(*stamp) for file, stamp in json.loads(context.cursor or "{}").items()}
+    limit = settings.ingest.max_new_per_tick
     now = stamps_of(video_files(store.layout.videos, settings.ingest.extensions))
-    finished, remembered, done = sort_arrivals(now, seen, done, settings.ingest.max_new_per_tick)
-    registry = VideoRegistry(store.layout)
-    new_keys: list[str] = []
+    files = KnownFiles(store.layout)
+    known = files.all()
+    finished, remembered, gone = sort_arrivals(now, seen, known, limit)
+    files.forget(gone)
+    present = {file.video_id for path, file in known.items() if path in now}
     linked = 0
     for file in finished:
         try:
-            record, is_new = registry.register(Path(file))
+            record, is_new = files.register(Path(file))
         except OSError as error:  # one unreadable file must not keep the others waiting
             context.log.warning(f"{file} cannot be read and is tried again: {error}")
             continue
-        done[file] = remembered.pop(file)
-        if is_new or not _known(context.instance, record.video_id):
-            new_keys.append(record.video_id)
-        else:
-            linked += 1
-    cursor = json.dumps({"seen": remembered, "done": done}, sort_keys=True)
-    if not new_keys:
+        del remembered[file]
+        present.add(record.video_id)
+        linked += not is_new
+    partitions = context.instance.get_dynamic_partitions(str(videos.name))
+    keys = sorted(present.difference(partitions, Archive(store.layout).ids()))[:limit]
+    cursor = json.dumps(remembered, sort_keys=True)
+    if not keys:
         context.update_cursor(cursor)
         return dg.SkipReason(
             f"{len(remembered)} files are still being looked at, {linked} were known under "
-            f"another name, {len(done)} are done."
+            f"another name, {len(now) - len(remembered)} are done."
         )
-    keys = sorted(set(new_keys))
     return dg.SensorResult(
         run_requests=[
             dg.RunRequest(
-                run_key=f"new-{key}",
-                partition_key=key,
-                tags={"dagster/priority": NEW_VIDEO_PRIORITY, "identity_pipeline/by": "new_videos"},
+                run_key=f"new-{key}", partition_key=key, tags=tags("new_videos", NEW_VIDEO)
             )
             for key in keys
         ],
         dynamic_partitions_requests=[videos.build_add_request(keys)],
         cursor=cursor,
     )
-
-
-def _known(instance: dg.DagsterInstance, key: str) -> bool:
-    return instance.has_dynamic_partition(str(videos.name), key)

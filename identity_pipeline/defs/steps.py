@@ -1,24 +1,35 @@
 """What every per-video asset shares: skip what is there, say why something failed, describe.
 
 Dagster's code and data versions drive staleness in the UI but skip nothing; skipping is done here.
-A step's fingerprint is the hash of its code version, the settings it reads, the models it runs and
-the data versions of its inputs. An output with the same fingerprint is reused and says so.
+A step's fingerprint (`stages.recipes`) is the hash of its code version, the settings it reads, the
+models it runs and the data versions of its inputs. An output with the same fingerprint is reused
+and says so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from identity_pipeline.core.trust import faults
 from identity_pipeline.defs import metadata
+from identity_pipeline.defs.healing import ask_for_another_try
 from identity_pipeline.defs.io import FINGERPRINT, REUSED
 from identity_pipeline.defs.partitions import videos
+from identity_pipeline.defs.pausing import stop_if_paused
+from identity_pipeline.defs.phases import skipped
+from identity_pipeline.defs.progress import under_way
+from identity_pipeline.schemas import conform, empty
 from identity_pipeline.settings import Settings, chosen
-from identity_pipeline.storage.failures import FailureNote, FailureNotes
+from identity_pipeline.stages.costing import models_key, note_cost
+from identity_pipeline.stages.recipes import RECIPES, fingerprint, ingredients
+from identity_pipeline.storage.chunks import ChunkStore, open_chunks
+from identity_pipeline.storage.failures import CHECK_FAILED, FailureNote, FailureNotes
 from identity_pipeline.storage.hashing import sha256_of_value
 from identity_pipeline.storage.tables import TableStore
 
@@ -30,25 +41,44 @@ if TYPE_CHECKING:
 OWNERS = ["team:vision"]
 MAY_HEAL = ("missing", "truncated", "too_long", "too_large")
 """Faults of a video that a remounted share or a raised limit mends."""
+SOUND = "sound"
 Describe = Callable[["pl.DataFrame"], dict[str, Any]]
 
 
 def video_table(
-    group: str, kinds: set[str], *, code_version: str, pool: str | None = None
+    group: str, kinds: set[str], *, pool: str | None = None
 ) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
-    """`dg.asset` for an asset with one table per video.
+    """`dg.asset` for an asset with one table per video; what it is made of: `stages.recipes`."""
 
-    Raise `code_version` with every change of what the step computes: it is part of the
-    fingerprint, and without it old results would be reused.
+    def asset(function: Callable[..., Any]) -> dg.AssetsDefinition:
+        # With a check the step has two outputs, and Dagster takes a generic result type for none of
+        # them; without an annotation both pass as they are.
+        function.__annotations__.pop("return", None)
+        return dg.asset(
+            partitions_def=videos,
+            group_name=group,
+            kinds=kinds,
+            owners=OWNERS,
+            code_version=RECIPES[function.__name__].code,
+            io_manager_key="video_table_io",
+            pool=pool,
+            check_specs=[sound_check(function.__name__)],
+        )(function)
+
+    return asset
+
+
+def sound_check(asset: str) -> dg.AssetCheckSpec:
+    """The check that each table of a video passes in the step that makes it; see `core.trust`.
+
+    A table that fails stops its own video and no other.
     """
-    return dg.asset(
+    return dg.AssetCheckSpec(
+        SOUND,
+        asset=asset,
         partitions_def=videos,
-        group_name=group,
-        kinds=kinds,
-        owners=OWNERS,
-        code_version=code_version,
-        io_manager_key="video_table_io",
-        pool=pool,
+        blocking=True,
+        description="Columns, keys, value ranges and unit vectors are as they must be.",
     )
 
 
@@ -60,6 +90,23 @@ class PermanentFailure(dg.Failure):
         self.code = code
 
 
+@dataclass
+class Work:
+    """What a step has done so far.
+
+    Attributes:
+        under_way: it is at work.
+        computed: it computed something.
+        taken_up: a part of that was there from a stopped run, so the time it took is no price.
+        units: units of work that were done; None where the step's tables count them.
+    """
+
+    under_way: bool = False
+    computed: bool = False
+    taken_up: bool = False
+    units: int | None = None
+
+
 @dataclass(frozen=True)
 class Step:
     """One asset of one video, as it runs."""
@@ -67,36 +114,33 @@ class Step:
     context: dg.AssetExecutionContext
     store: TableStore
     settings: Settings
-    uses: tuple[str, ...] = ()
     models: ModelHub | None = None
-    runs: tuple[str, ...] = ()
-    also: tuple[str, ...] = ()
-    """Whatever else the output shows, as texts."""
+    work: Work = field(default_factory=Work)
 
     @property
     def video_id(self) -> str:
         """The partition key."""
         return self.context.partition_key
 
+    @property
+    def runs(self) -> tuple[str, ...]:
+        """The models that it runs."""
+        return tuple(
+            sorted(
+                {m for key in self.context.selected_asset_keys for m in RECIPES[key.path[-1]].runs}
+            )
+        )
+
+    def made_of(self, asset: str) -> dict[str, Any]:
+        """Everything that the output depends on."""
+        recipe = RECIPES[asset]
+        digests = {m: self.models.digest(m) for m in recipe.runs} if self.models else {}
+        versions = self.store.versions(recipe.inputs, self.video_id)
+        return ingredients(recipe, self.settings, digests, versions)
+
     def fingerprint(self, asset: str) -> str:
         """Hash of everything the output depends on."""
-        key = dg.AssetKey(asset)
-        definition = self.context.assets_def
-        upstream = sorted(k.path[-1] for k in definition.asset_deps[key])
-        versions = {}
-        for name in upstream:
-            noted = self.store.noted(name, self.video_id)
-            versions[name] = noted.data_version if noted else None
-        return sha256_of_value(
-            {
-                "asset": asset,
-                "code": definition.specs_by_key[key].code_version,
-                "settings": chosen(self.settings, self.uses),
-                "models": {m: self.models.digest(m) for m in self.runs} if self.models else {},
-                "inputs": versions,
-                "also": self.also,
-            }
-        )
+        return fingerprint(self.made_of(asset))
 
     def table(
         self,
@@ -114,27 +158,106 @@ class Step:
             asset: which of the step's outputs; may be left out where there is one.
         """
         asset = asset or self.context.asset_key.path[-1]
-        with named_failures(self.context, self.store):
-            fingerprint = self.fingerprint(asset)
+        with named_failures(self.context, self.store, self.settings), self.at_work():
+            made = self.made_of(asset)
             known = self.store.manifest(asset, self.video_id)
             value: pl.DataFrame | None = None
-            if known is not None and known.fingerprint == fingerprint:
+            if known is not None and known.fingerprint == fingerprint(made):
                 value = self.store.read(asset, self.video_id)
                 value = value if whole(value) else None
             reused = value is not None
-            value = compute() if value is None else value
-            return self.result(asset, value, fingerprint, reused, describe)
+            if value is None:
+                self.go_on()
+                value = compute()
+                self.computed(asset, made)
+            return self.result(asset, value, fingerprint(made), reused, describe)
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Shows other processes that the step works, and notes what it cost if it computed."""
+        if self.work.under_way:
+            yield
+            return
+        self.work.under_way = True
+        digests = {m: self.models.digest(m) for m in self.runs} if self.models else {}
+        with at_work(self.context, self.store, self.work, models_key(self.settings, digests)):
+            yield
+
+    def computed(self, asset: str, made: Mapping[str, Any]) -> None:
+        """Notes what a new output is made of; it is put in place right after."""
+        self.work.computed = True
+        self.store.note_made_of(asset, self.video_id, made)
+
+    def chunked(
+        self, compute: Callable[[ChunkStore], pl.DataFrame], describe: Describe, *shaping: str
+    ) -> dg.MaterializeResult[pl.DataFrame]:
+        """Like `table`, for a dear computation: what a stopped run had done of it is taken up.
+
+        Args:
+            compute: makes the table, from and into chunks.
+            describe: makes the metadata of a table.
+            shaping: settings that may change the last bits of a number (batches), so that chunks
+                made with others are not mixed with these.
+        """
+        asset = self.context.asset_key.path[-1]
+        with named_failures(self.context, self.store, self.settings):
+            chosen_too = sha256_of_value(chosen(self.settings, ("models.device", *shaping)))
+            key = sha256_of_value([self.fingerprint(asset), chosen_too])
+            with self.open_chunks(asset, key) as chunks:
+                result = self.table(lambda: compute(chunks), describe)
+                chunks.drop()
+                return result
+
+    @contextmanager
+    def open_chunks(self, name: str, key: str) -> Iterator[ChunkStore]:
+        """The chunks of this step; a run that is to stop stops behind each."""
+        with open_chunks(self.store.layout, name, self.video_id, key, self.go_on) as chunks:
+            self.work.taken_up = chunks.folder.is_dir()
+            yield chunks
+
+    def go_on(self) -> None:
+        """Stops the run if all runs are paused: see `defs.pausing`."""
+        stop_if_paused(self.context, self.store.layout)
+
+    def skip(self, reason: str, asset: str | None = None) -> dg.MaterializeResult[pl.DataFrame]:
+        """An empty table that says why: its phase is switched off.
+
+        Args:
+            reason: result of `stages.phases.switched_off`.
+            asset: which of the step's outputs; may be left out where there is one.
+        """
+        asset = asset or self.context.asset_key.path[-1]
+        self.context.log.info(f"{asset}: {reason}")
+        made = self.made_of(asset)
+        known = self.store.manifest(asset, self.video_id)
+        reused = known is not None and known.fingerprint == fingerprint(made)
+        if not reused:
+            self.store.note_made_of(asset, self.video_id, made)
+        return self.result(
+            asset, empty(asset), fingerprint(made), reused, lambda _: skipped(reason)
+        )
 
     def result(
         self, asset: str, value: pl.DataFrame, fingerprint: str, reused: bool, describe: Describe
     ) -> dg.MaterializeResult[pl.DataFrame]:
-        """A table as the result of a step."""
+        """A table as the result of a step; a new one is written.
+
+        Dagster's data version is the hash of the table's bytes: what was computed again and came
+        out the same does not make its descendants stale.
+        """
+        known = self.store.noted(asset, self.video_id) if reused else None
         if reused:
             self.context.log.info(f"{asset}: unchanged inputs, settings and models; reused")
+        noted = known or self.store.write(asset, self.video_id, value, fingerprint)
+        wrong = faults(asset, conform(asset, value))
+        if wrong:
+            FailureNotes(self.store.layout).put(
+                self.video_id, FailureNote(CHECK_FAILED, "; ".join(wrong), asset, permanent=False)
+            )
         return dg.MaterializeResult(
             asset_key=asset,
             value=value,
-            data_version=dg.DataVersion(fingerprint[:16]),
+            data_version=dg.DataVersion(noted.data_version[:16]),
             metadata={
                 FINGERPRINT: fingerprint,
                 REUSED: reused,
@@ -143,6 +266,14 @@ class Step:
                 **({} if reused else self._providers()),
                 "rows": metadata.preview(value),
             },
+            check_results=[
+                dg.AssetCheckResult(
+                    passed=not wrong,
+                    asset_key=asset,
+                    check_name=SOUND,
+                    description="; ".join(wrong) or f"{value.height} rows are sound.",
+                )
+            ],
         )
 
     def _providers(self) -> dict[str, Any]:
@@ -156,6 +287,21 @@ class Step:
         }
 
 
+@contextmanager
+def at_work(
+    context: dg.AssetExecutionContext, store: TableStore, work: Work, models: str = ""
+) -> Iterator[Work]:
+    """Shows other processes that a step works, and notes what it cost if it computed it all."""
+    started = time.perf_counter()
+    with under_way(context, store):
+        yield work
+    if work.computed and not work.taken_up:
+        partition = context.partition_key if context.has_partition_key else None
+        took = time.perf_counter() - started
+        name = context.op_execution_context.op.name
+        note_cost(store, name, partition, took, models, work.units)
+
+
 def known_failures() -> tuple[type[Exception], ...]:
     """Errors that carry a sentence for the operator; imported late, they pull in the models."""
     from identity_pipeline.media.errors import VideoError
@@ -167,8 +313,13 @@ def known_failures() -> tuple[type[Exception], ...]:
 
 
 @contextmanager
-def named_failures(context: dg.AssetExecutionContext, store: TableStore) -> Iterator[None]:
-    """Turns known errors into failures of this partition with one sentence, and notes them."""
+def named_failures(
+    context: dg.AssetExecutionContext, store: TableStore, settings: Settings
+) -> Iterator[None]:
+    """Turns known errors into failures of this partition with one sentence, and notes them.
+
+    What heals by waiting is tried again first, and noted when it did not heal.
+    """
     from identity_pipeline.media.errors import VideoError
 
     notes = FailureNotes(store.layout)
@@ -182,7 +333,10 @@ def named_failures(context: dg.AssetExecutionContext, store: TableStore) -> Iter
         permanent = video_fault and code not in MAY_HEAL
         notes.put(context.partition_key, FailureNote(code, sentence, asset, permanent))
         raise PermanentFailure(code, sentence) from error
+    except (dg.Failure, dg.RetryRequested):  # named already, further in
+        raise
     except Exception as error:
+        ask_for_another_try(context, settings, error)
         sentence = f"{type(error).__name__}: {error}"
         notes.put(context.partition_key, FailureNote("unexpected", sentence, asset, False))
         raise

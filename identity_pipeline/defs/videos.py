@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import dagster as dg
 import polars as pl
@@ -10,18 +11,22 @@ from identity_pipeline.defs import metadata, pictures
 from identity_pipeline.defs.partitions import videos
 from identity_pipeline.defs.pools import GPU
 from identity_pipeline.defs.progress import ProgressReporters
-from identity_pipeline.defs.steps import OWNERS, Step, named_failures, video_table
+from identity_pipeline.defs.steps import OWNERS, Step, named_failures, sound_check, video_table
 from identity_pipeline.models.hub import ModelHub
-from identity_pipeline.settings import Settings
+from identity_pipeline.settings import Settings, chosen
+from identity_pipeline.stages.recipes import PASS, RECIPES, fingerprint
 from identity_pipeline.storage import atomic
-from identity_pipeline.storage.crop_archive import CropArchive
+from identity_pipeline.storage.chunks import ChunkStore
+from identity_pipeline.storage.crop_archive import CropArchive, take_over
 from identity_pipeline.storage.failures import FailureNotes
 from identity_pipeline.storage.hashing import sha256_of_value
 from identity_pipeline.storage.registry import Registration, VideoRegistry
 from identity_pipeline.storage.tables import Manifest, TableStore
 
+if TYPE_CHECKING:
+    from identity_pipeline.stages.watch import Watched
+
 WATCH = "watch"
-PASS = ("frames", "face_detections", "face_crops")
 
 
 def registered(store: TableStore, video_id: str) -> Registration:
@@ -42,7 +47,7 @@ def registered(store: TableStore, video_id: str) -> Registration:
     return record
 
 
-@video_table(WATCH, {"ffmpeg"}, code_version="1")
+@video_table(WATCH, {"ffmpeg"})
 def ride_video(
     context: dg.AssetExecutionContext,
     store: dg.ResourceParam[TableStore],
@@ -51,14 +56,17 @@ def ride_video(
     """One validated ride video: its bytes' SHA-256, container, codec, size, rotation and times."""
     from identity_pipeline.stages.facts import video_row
 
-    with named_failures(context, store):
+    step = Step(context, store, settings)
+    with named_failures(context, store, settings), step.at_work():
+        step.go_on()
         record = registered(store, context.partition_key)
         row = video_row(record, settings.video)
+        step.work.computed = True
     # A new attempt begins: what an older one died of is no longer true.
     FailureNotes(store.layout).clear(context.partition_key)
     # A file may change under its name, so it is looked at every time, and the row is what counts.
     fingerprint = sha256_of_value(row.to_dicts())
-    return Step(context, store, settings).result(
+    return step.result(
         "ride_video",
         row,
         fingerprint,
@@ -77,7 +85,7 @@ def ride_video(
             group_name=WATCH,
             kinds=kinds,
             owners=OWNERS,
-            code_version="1",
+            code_version=RECIPES[name].code,
             io_manager_key="crop_archive_io" if name == "face_crops" else "video_table_io",
             description=description,
         )
@@ -87,6 +95,7 @@ def ride_video(
             ("face_crops", {"onnx"}, "Aligned 112 px crop and padded region of every face."),
         )
     },
+    check_specs=[sound_check(name) for name in ("frames", "face_detections")],
     partitions_def=videos,
     pool=GPU,
 )
@@ -99,54 +108,65 @@ def watch(
     progress: dg.ResourceParam[ProgressReporters],
 ) -> Iterator[dg.MaterializeResult]:
     """The one decoding pass: frames, face detections and crops."""
-    step = Step(
-        context,
-        store,
-        settings,
-        uses=(
-            "video.analysis_fps",
-            "video.scene_cut_correlation",
-            "video.truncated_share",
-            "video.allow_truncated",
-            "models.det_size",
-            "models.det_score_min",
-            "tracking.lost_buffer_s",
-            "tracking.min_iou",
-            "crops.body_widths",
-            "crops.body_heights",
-            "crops.region_face_px",
-            "crops.region_jpeg_quality",
-            "crops.chunk_faces",
-        ),
-        models=models,
-        runs=("face_pack",),
-    )
-    video_id = context.partition_key
-    archive = CropArchive(store.layout.crops(video_id))
-    with named_failures(context, store):
-        fingerprints = {name: step.fingerprint(name) for name in PASS}
-        tables = _reusable(store, video_id, archive, fingerprints)
+    step = Step(context, store, settings, models)
+    archive = CropArchive(store.layout.crops(context.partition_key))
+    with (
+        named_failures(context, store, settings),
+        step.at_work(),
+        step.open_chunks(WATCH, _chunk_key(step)) as chunks,
+    ):
+        made = {name: step.made_of(name) for name in PASS}
+        fingerprints = {name: fingerprint(of) for name, of in made.items()}
+        tables = _reusable(step, archive, fingerprints)
         reused = tables is not None
         if tables is None:
-            tables = _pass(context, ride_video, archive, step, models, progress)
-            store.note(
-                "face_crops",
-                video_id,
-                Manifest(fingerprints["face_crops"], archive.data_version(), archive.count()),
-            )
-    frames, detections = tables["frames"], tables["face_detections"]
-    yield step.result("frames", frames, fingerprints["frames"], reused, pictures.describe_frames)
-    yield step.result(
-        "face_detections",
-        detections,
-        fingerprints["face_detections"],
-        reused,
-        lambda table: pictures.describe_detections(table, archive),
-    )
+            seen = _pass(context, ride_video, chunks, step, models, progress)
+            for name, of in made.items():
+                step.computed(name, of)
+            tables = _in_place(seen, archive, step, fingerprints["face_crops"])
+        yield from _results(step, tables, archive, fingerprints, reused)
+        chunks.drop()
+
+
+def _chunk_key(step: Step) -> str:
+    """What a chunk depends on: not on the tracker, nor on whether a truncated file is accepted."""
+    later = ("tracking.", "video.truncated_share", "video.allow_truncated")
+    made = step.made_of("frames")
+    shaping = {n: value for n, value in made["settings"].items() if not n.startswith(later)}
+    shaping |= chosen(step.settings, ("models.device",))
+    return fingerprint({**made, "settings": shaping})
+
+
+def _in_place(
+    seen: "Watched", archive: CropArchive, step: Step, fingerprint: str
+) -> dict[str, pl.DataFrame]:
+    """Puts the crops of a pass in their place, and returns its tables."""
+    with atomic.new_folder(archive.folder) as folder:
+        take_over(seen.crop_parts, folder)
+    noted = Manifest(fingerprint, archive.data_version(), archive.count())
+    step.store.note("face_crops", step.video_id, noted)
+    return {"frames": seen.frames, "face_detections": seen.face_detections}
+
+
+def _results(
+    step: Step,
+    tables: dict[str, pl.DataFrame],
+    archive: CropArchive,
+    fingerprints: dict[str, str],
+    reused: bool,
+) -> Iterator[dg.MaterializeResult]:
+    def describe_faces(table: pl.DataFrame) -> dict[str, object]:
+        return pictures.describe_detections(table, archive)
+
+    for name, describe in (
+        ("frames", pictures.describe_frames),
+        ("face_detections", describe_faces),
+    ):
+        yield step.result(name, tables[name], fingerprints[name], reused, describe)
     yield dg.MaterializeResult(
         asset_key="face_crops",
         value=archive,  # type: ignore[arg-type]
-        data_version=dg.DataVersion(fingerprints["face_crops"][:16]),
+        data_version=dg.DataVersion(archive.data_version()[:16]),
         metadata={
             "reused": reused,
             "faces": archive.count(),
@@ -157,9 +177,10 @@ def watch(
 
 
 def _reusable(
-    store: TableStore, video_id: str, archive: CropArchive, fingerprints: dict[str, str]
+    step: Step, archive: CropArchive, fingerprints: dict[str, str]
 ) -> dict[str, pl.DataFrame] | None:
     """The tables of an earlier pass, when all three outputs are whole and made of the same."""
+    store, video_id = step.store, step.video_id
     for name in ("frames", "face_detections"):
         known = store.manifest(name, video_id)
         if known is None or known.fingerprint != fingerprints[name]:
@@ -175,22 +196,16 @@ def _reusable(
 def _pass(
     context: dg.AssetExecutionContext,
     ride_video: pl.DataFrame,
-    archive: CropArchive,
+    chunks: ChunkStore,
     step: Step,
     models: ModelHub,
     progress: ProgressReporters,
-) -> dict[str, pl.DataFrame]:
+) -> "Watched":
     from identity_pipeline.stages.watch import watch_video
 
+    step.go_on()
     duration, fps = ride_video["duration_ms"][0], step.settings.video.analysis_fps
     expected = round(duration * fps / 1000) if duration and fps else None
-    with atomic.new_folder(archive.folder) as folder:
-        seen = watch_video(
-            registered(step.store, context.partition_key).existing_path(),
-            folder,
-            models.face_pack,
-            step.settings,
-            expected,
-            progress.reporter(context),
-        )
-    return {"frames": seen.frames, "face_detections": seen.face_detections}
+    path = registered(step.store, context.partition_key).existing_path()
+    reporter = progress.reporter(context)
+    return watch_video(path, chunks, models.face_pack, step.settings, expected, reporter)

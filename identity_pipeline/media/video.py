@@ -19,6 +19,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from identity_pipeline.media.clocks import REORDERING_S, SamplingClock, StreamClock
 from identity_pipeline.media.errors import VideoError
 from identity_pipeline.settings import VideoSettings
 
@@ -46,9 +47,10 @@ class SampledFrame:
     Attributes:
         frame_idx: position in decode order, from 0.
         pts: presentation time in units of the stream's time base.
-        timestamp_ms: presentation time in ms.
+        timestamp_ms: presentation time in ms; runs on where the stream's own clock jumps back.
         bgr: (H, W, 3) pixels.
-        decode_error: what the decoder complained of, None when it was content.
+        decode_error: `damaged data`, `clock jumped back` or both, of the frames since the last
+            sampled one; None when all was well.
     """
 
     frame_idx: int
@@ -188,29 +190,17 @@ def _image(frame: VideoFrame) -> ImageBGR:
     return upright(np.asarray(frame.to_ndarray(format="bgr24"), np.uint8), frame.rotation % 360)
 
 
-class SamplingClock:
-    """Decides which frames are sampled: the first at or after k / fps, for every k once.
-
-    Times are rounded to a microsecond first, so that 0.3000001 s counts as 0.3 s.
-    """
-
-    def __init__(self, fps: float) -> None:
-        self._fps = fps
-        self._next_k = 0
-
-    def takes(self, timestamp_ms: float) -> bool:
-        """Whether the frame of this time is sampled; times must be given in ascending order."""
-        if self._fps == 0:
-            return True
-        position = round(timestamp_ms * self._fps / 1000, 6)
-        if position < self._next_k:
-            return False
-        self._next_k = int(np.floor(position)) + 1
-        return True
+DAMAGED, JUMPED = "damaged data", "clock jumped back"
 
 
-def sampled_frames(path: Path, settings: VideoSettings) -> Iterator[SampledFrame]:
+def sampled_frames(path: Path, settings: VideoSettings, skip: int = 0) -> Iterator[SampledFrame]:
     """Decodes a video once and yields its sampled frames in order.
+
+    Args:
+        path: the video.
+        settings: sampling, and what is done about a truncated file.
+        skip: so many sampled frames are known already: they are decoded, as what follows depends
+            on them, but neither turned into pictures nor yielded.
 
     Raises:
         VideoError: the file cannot be opened, yields no frame, or ends long before its declared
@@ -220,33 +210,26 @@ def sampled_frames(path: Path, settings: VideoSettings) -> Iterator[SampledFrame
     with _open(path) as container:
         stream = _video_stream(container, path)
         declared = _duration_ms(container, stream)
-        clock = SamplingClock(settings.analysis_fps)
+        sampling = SamplingClock(settings.analysis_fps)
+        clock = StreamClock(stream)
         first_ms: float | None = None
-        last_ms, trouble = 0.0, False
-        for frame_idx, (frame, damaged), pts, timestamp_ms in _timed(container, stream, path):
-            first_ms = timestamp_ms if first_ms is None else first_ms
-            last_ms = timestamp_ms
-            trouble = trouble or damaged or frame.is_corrupt
-            if clock.takes(timestamp_ms - first_ms):
-                error, trouble = "damaged data" if trouble else None, False
-                yield SampledFrame(frame_idx, pts, timestamp_ms, _image(frame), error)
+        troubles: set[str] = set()
+        taken = 0
+        for frame_idx, (frame, damaged) in enumerate(_decoded(container, path)):
+            pts, jumped = clock.read(frame)
+            first_ms = clock.now_ms if first_ms is None else first_ms
+            troubles |= {DAMAGED} if damaged or frame.is_corrupt else set()
+            troubles |= {JUMPED} if jumped else set()
+            if not sampling.takes(clock.now_ms - first_ms):
+                continue
+            error, troubles = "; ".join(sorted(troubles, reverse=True)) or None, set()
+            taken += 1
+            if taken > skip:
+                yield SampledFrame(frame_idx, pts, clock.now_ms, _image(frame), error)
     if first_ms is None:
         raise VideoError("no_frames", f"{path.name} holds no readable picture.")
     rate = float(stream.average_rate or 10)
-    _check_complete(path, last_ms - first_ms, declared, 3000 / rate, settings)
-
-
-def _timed(
-    container: InputContainer, stream: VideoStream, path: Path
-) -> Iterator[tuple[int, tuple[VideoFrame, bool], int, float]]:
-    """Frames with index, pts and time; a frame without pts follows its predecessor by 1 / fps."""
-    base = stream.time_base or Fraction(1, 1000)
-    step = round(1 / (float(stream.average_rate or 30) * float(base)))
-    previous: int | None = None
-    for frame_idx, (frame, damaged) in enumerate(_decoded(container, path)):
-        pts = frame.pts if frame.pts is not None else (0 if previous is None else previous + step)
-        previous = pts
-        yield frame_idx, (frame, damaged), pts, float(pts * base * 1000)
+    _check_complete(path, clock.now_ms - first_ms, declared, 3000 / rate, settings)
 
 
 def _check_complete(
@@ -267,7 +250,9 @@ def _check_complete(
         )
 
 
-def frames_at(path: Path, wanted: Iterable[tuple[int, int]]) -> Iterator[tuple[int, ImageBGR]]:
+def frames_at(
+    path: Path, wanted: Iterable[tuple[int, int]], *, seekable: bool = True
+) -> Iterator[tuple[int, ImageBGR]]:
     """Single upright frames by seeking, each decoded from a key frame before it.
 
     Some containers (MPEG-TS, AVI with B-frames) seek past the wanted frame: it is then looked for
@@ -276,6 +261,7 @@ def frames_at(path: Path, wanted: Iterable[tuple[int, int]]) -> Iterator[tuple[i
     Args:
         path: the video.
         wanted: (frame_idx, pts) of the frames, as `sampled_frames` gave them.
+        seekable: whether a pts stands for one frame; it does not where the clock jumped back.
 
     Yields:
         (frame_idx, image) of each wanted frame, in the order in which they are found.
@@ -288,8 +274,9 @@ def frames_at(path: Path, wanted: Iterable[tuple[int, int]]) -> Iterator[tuple[i
         return
     with _open(path) as container:
         stream = _video_stream(container, path)
-        for group in _neighbours(missing, stream):
-            for back_s in SEEK_BACK_S:
+        groups = _neighbours(missing, stream) if seekable else [missing]
+        for group in groups:
+            for back_s in SEEK_BACK_S if seekable else ():
                 if not group:
                     break
                 for found, image in _found_near(container, stream, path, group, back_s):
@@ -310,8 +297,6 @@ SEEK_BACK_S = (0.0, 2.0, 10.0)
 """How far before a wanted frame a seek aims, one try after the other."""
 NEIGHBOURS_S = 2.0
 """Frames that are nearer share a seek: decoding on costs less than a usual group of pictures."""
-REORDERING_S = 1.0
-"""Frames may come this much out of order."""
 
 
 def _neighbours(

@@ -84,6 +84,14 @@ def pack_folder(settings: ModelSettings) -> Path:
     return Path(folder).resolve()
 
 
+def pack_is_here(settings: ModelSettings) -> bool:
+    """Whether the pack can be had without a download; also for a folder that does not exist."""
+    given = Path(settings.face_pack).expanduser()
+    named = len(given.parts) == 1 and not given.is_dir()
+    kept = Path(settings.face_pack_root).expanduser() / "models" / settings.face_pack
+    return kept.is_dir() if named else True
+
+
 def pack_sha256(folder: Path) -> str:
     """Digest over the names and contents of all ONNX files of a pack."""
     digest = hashlib.sha256()

@@ -46,6 +46,27 @@ class ModelHub:
             return self.face_pack.sha256
         return self.vision.sha256
 
+    def here(self) -> tuple[dict[str, str], dict[str, str]]:
+        """Digests of the models that are on this machine, and why the others cannot be told.
+
+        Nothing is downloaded and no network opened.
+        """
+        from identity_pipeline.models.face_pack import FacePackError, pack_is_here
+        from identity_pipeline.models.vision_encoder import VisionEncoderError, encoder_is_here
+
+        digests: dict[str, str] = {}
+        faults: dict[str, str] = {}
+        is_here = {"face_pack": pack_is_here, "vision": encoder_is_here}
+        for model, look in is_here.items():
+            try:
+                if look(self.settings):
+                    digests[model] = self.digest(model)
+                else:
+                    faults[model] = f"the model {model} is not here yet; a run would fetch it first"
+            except (FacePackError, VisionEncoderError) as error:
+                faults[model] = str(error)
+        return digests, faults
+
     def providers(self, model: str) -> dict[str, str]:
         """What really runs each network of `face_pack` or `vision`, by role."""
         if model == "face_pack":

@@ -9,9 +9,39 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from identity_pipeline.settings import TrackingSettings
+
+
+def tracklets_of(
+    frames: pl.DataFrame,
+    faces: pl.DataFrame,
+    settings: TrackingSettings,
+    frame_rate: float,
+    score_min: float,
+) -> list[int]:
+    """Tracklet ids of all faces of a video, in their order, counting from 0.
+
+    Args:
+        frames: table `frames`.
+        faces: `face_detections` without its tracklets, in the order of the frames.
+        settings: of the short-term tracker.
+        frame_rate: sampled frames per second.
+        score_min: a fainter face starts no tracklet.
+    """
+    builder = TrackletBuilder(settings, frame_rate, score_min)
+    boxes = faces.select("x1", "y1", "x2", "y2").to_numpy()
+    scores = faces["score"].to_numpy()
+    first = 0
+    columns = ("timestamp_ms", "scene_cut", "face_count")
+    for timestamp_ms, scene_cut, count in frames.select(columns).iter_rows():
+        if scene_cut:
+            builder.cut()
+        builder.add_frame(boxes[first : first + count], scores[first : first + count], timestamp_ms)
+        first += count
+    return builder.finish()
 
 
 class TrackletBuilder:

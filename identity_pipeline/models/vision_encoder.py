@@ -47,6 +47,16 @@ def encoder_folder(settings: ModelSettings) -> Path:
     return folder
 
 
+def encoder_is_here(settings: ModelSettings) -> bool:
+    """Whether the encoder can be had without a download."""
+    from huggingface_hub import try_to_load_from_cache
+
+    given = Path(settings.vision_encoder).expanduser()
+    if given.is_dir() or given.is_absolute():
+        return True
+    return isinstance(try_to_load_from_cache(settings.vision_encoder, WEIGHTS), str)
+
+
 def _from_hub(name: str) -> Path:
     from huggingface_hub import snapshot_download
 

@@ -35,7 +35,13 @@ from identity_pipeline.settings.observing import (
     RiderSettings,
     StabilitySettings,
 )
-from identity_pipeline.settings.operating import IngestSettings, PathSettings
+from identity_pipeline.settings.operating import (
+    DriftSettings,
+    IngestSettings,
+    PathSettings,
+    PhaseSettings,
+    RetentionSettings,
+)
 from identity_pipeline.settings.stores import CatalogueSettings, IndexSettings
 from identity_pipeline.settings.watching import (
     CropSettings,
@@ -55,13 +61,16 @@ __all__ = [
     "CatalogueSettings",
     "ClusterSettings",
     "CropSettings",
+    "DriftSettings",
     "ExportSettings",
     "IndexSettings",
     "IngestSettings",
     "MatchSettings",
     "ModelSettings",
     "PathSettings",
+    "PhaseSettings",
     "QualitySettings",
+    "RetentionSettings",
     "RiderSettings",
     "SelectionSettings",
     "Settings",
@@ -69,6 +78,7 @@ __all__ = [
     "TrackingSettings",
     "TrainSettings",
     "VideoSettings",
+    "all_but",
     "chosen",
     "load_settings",
     "settings_file",
@@ -87,6 +97,9 @@ class Settings(BaseSettings):
 
     paths: PathSettings = PathSettings()
     ingest: IngestSettings = IngestSettings()
+    phases: PhaseSettings = PhaseSettings()
+    drift: DriftSettings = DriftSettings()
+    retention: RetentionSettings = RetentionSettings()
     video: VideoSettings = VideoSettings()
     models: ModelSettings = ModelSettings()
     crops: CropSettings = CropSettings()
@@ -167,3 +180,16 @@ def chosen(settings: Settings, names: tuple[str, ...]) -> dict[str, Any]:
         whole = getattr(settings, group)
         values[name] = getattr(whole, field) if field else whole.model_dump(mode="json")
     return values
+
+
+def all_but(group: str, *names: str) -> tuple[str, ...]:
+    """The names of all settings of a group but some, as `chosen` takes them.
+
+    Raises:
+        ValueError: there is no such setting.
+    """
+    fields = type(Settings.model_fields[group].default).model_fields
+    unknown = set(names) - set(fields)
+    if unknown:
+        raise ValueError(f"no such settings in {group}: {', '.join(sorted(unknown))}")
+    return tuple(f"{group}.{name}" for name in fields if name not in names)

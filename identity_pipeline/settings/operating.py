@@ -1,6 +1,10 @@
-"""Settings of day-to-day operation: folders, sensor, sweep."""
+"""Settings of day-to-day operation: folders, sensor, sweep, phases, checks, what is kept."""
 
 from __future__ import annotations
+
+import re
+
+from pydantic import field_validator
 
 from identity_pipeline.settings.base import Group, tunable
 
@@ -22,6 +26,120 @@ class IngestSettings(Group):
         "The sweep retries a failed video at most this often.",
         unit="runs",
         source="operations",
+        ge=0,
+    )
+    step_retries: int = tunable(
+        2,
+        "A step is tried again so often within its run, where the error heals by waiting.",
+        unit="times",
+        source="chosen: what lasts longer is left to the hourly sweep",
+        ge=0,
+    )
+    step_retry_wait_s: float = tunable(
+        15.0,
+        "Wait before the first of these; each next wait is four times as long.",
+        unit="s",
+        source="chosen: a share that is mounted anew is back within a minute",
+        ge=0,
+    )
+    camera_pattern: str = tunable(
+        "",
+        "Which camera a video is of: the first group of this regular expression in the file's stem "
+        "(`^(cam[0-9]+)_`). Empty, or no match: the camera without a name.",
+        unit="regular expression",
+        source="chosen: file names differ from park to park",
+    )
+
+    @field_validator("camera_pattern")
+    @classmethod
+    def _one_group(cls, pattern: str) -> str:
+        try:
+            groups = re.compile(pattern).groups
+        except re.error as error:
+            raise ValueError(f"camera_pattern is no regular expression: {error}") from error
+        if pattern and not groups:
+            raise ValueError("camera_pattern needs a group in parentheses: the camera's name")
+        return pattern
+
+
+class PhaseSettings(Group):
+    """Phases that can be switched off; their assets then say so and hold nothing."""
+
+    vision: bool = tunable(
+        True,
+        "Vision embeddings. Off, nothing tells what is new in an image, so the image sets stay "
+        "empty: for hosts that only feed the library.",
+        unit="switch",
+        source="design",
+    )
+    pair_sets: bool = tunable(True, "Images of both riders.", unit="switch", source="design")
+    library: bool = tunable(
+        True,
+        "Who is who across videos: templates, people, clusters, profiles.",
+        unit="switch",
+        source="design",
+    )
+    index: bool = tunable(True, "The vector index.", unit="switch", source="design")
+
+
+class DriftSettings(Group):
+    """When a video looks unlike the last ones of its camera."""
+
+    videos: int = tunable(
+        20, "Videos of the camera to compare with.", unit="videos", source="design", ge=2
+    )
+    videos_min: int = tunable(
+        5,
+        "With fewer, nothing is compared.",
+        unit="videos",
+        source="chosen: the median of fewer says little",
+        ge=2,
+    )
+    deviations: float = tunable(
+        4.0,
+        "How far from their median is unlike, in robust standard deviations (1.4826 MAD).",
+        unit="standard deviations",
+        source="chosen: one false alarm in some 16 000 normal values; heavier tails give more",
+        gt=0,
+    )
+    floor: float = tunable(
+        0.1,
+        "A standard deviation is at least this share of the median.",
+        unit="share",
+        source="chosen: twenty videos that are all alike must not make the next one a drift",
+        gt=0,
+    )
+
+
+class RetentionSettings(Group):
+    """What is kept, for how long. Nothing is deleted or archived until it is switched on."""
+
+    delete: bool = tunable(
+        False,
+        "Whether the nightly job `retention` drops what it finds, or only says what it would.",
+        unit="switch",
+        source="design: nothing is deleted by default",
+    )
+    archive_after_days: float | None = tunable(
+        None,
+        "The nightly job archives videos finished longer ago.",
+        unit="days",
+        source="unset: off. Dagster asks for at most 100 000 partitions",
+        ge=0,
+    )
+    runs_days: float = tunable(
+        30.0,
+        "Dagster's records and logs of older runs may be dropped, where no open partition needs "
+        "them.",
+        unit="days",
+        source="chosen: the same as for ticks in dagster.yaml",
+        ge=0,
+    )
+    crops_days: float | None = tunable(
+        None,
+        "The nightly job drops the crops of videos finished longer ago.",
+        unit="days",
+        source="unset: off, for a later re-run decodes these videos again",
         ge=0,
     )
 

@@ -226,8 +226,16 @@ class CropSettings(Group):
     )
     chunk_faces: int = tunable(
         256,
-        "Faces per crop file; bounds the memory of the pass.",
+        "A chunk of the pass, and with it a crop file, ends after so many faces; bounds the memory "
+        "of the pass. Also the faces in a chunk of embeddings and of landmarks.",
         unit="faces",
         source="design: about 16 MB of pixels",
         ge=8,
+    )
+    chunk_frames: int = tunable(
+        50,
+        "A chunk of the pass also ends after so many sampled frames: what a stop may cost.",
+        unit="frames",
+        source="chosen: five seconds of video, 1 to 8 s of detection on two cores",
+        ge=1,
     )

@@ -65,10 +65,11 @@ def write_dataset(
     Raises:
         VideoError: the source cannot be read any more.
     """
-    pts_of = dict(tables.frames.select("frame_idx", "pts").iter_rows())
     planned = export.planned_images(tables.sets, tables.observed)
     with atomic.new_folder(target) as folder:
-        images = export.write_images(folder, video, planned, pts_of, provenance, settings, progress)
+        images = export.write_images(
+            folder, video, planned, tables.frames, provenance, settings, progress
+        )
         riders = person_report.riders_data(
             tables.riders, tables.observed, tables.selection, tables.sets, images
         )

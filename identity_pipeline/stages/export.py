@@ -22,7 +22,7 @@ from identity_pipeline.core.selection import VECTORS
 from identity_pipeline.media.crops import ImageBGR, cut_native, encode_jpeg
 from identity_pipeline.media.page import ModelFacts
 from identity_pipeline.media.sheets import SET_ACCENTS, Tile, contact_sheet, thumbnail
-from identity_pipeline.media.video import frames_at
+from identity_pipeline.media.video import JUMPED, frames_at
 from identity_pipeline.schemas import TABLES
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.progress import Progress, silent
@@ -103,7 +103,7 @@ def write_images(
     folder: Path,
     video: Path,
     images: Mapping[str, tuple[str, list[dict[str, Any]]]],
-    pts_of: Mapping[int, int],
+    frames: pl.DataFrame,
     provenance: Provenance,
     settings: Settings,
     progress: Progress = silent,
@@ -116,9 +116,11 @@ def write_images(
     by_frame: dict[int, list[str]] = {}
     for file, (_, rows) in images.items():
         by_frame.setdefault(int(rows[0]["frame_idx"]), []).append(file)
+    pts_of = dict(frames.select("frame_idx", "pts").iter_rows())
     wanted = [(frame, pts_of[frame]) for frame in by_frame]
+    seekable = not frames["decode_error"].str.contains(JUMPED, literal=True).any()
     done: dict[str, Exported] = {}
-    for frame_idx, frame in frames_at(video, wanted):
+    for frame_idx, frame in frames_at(video, wanted, seekable=seekable):
         for file in by_frame[frame_idx]:
             set_name, rows = images[file]
             done[file] = _write_image(folder, file, set_name, rows, frame, provenance, settings)

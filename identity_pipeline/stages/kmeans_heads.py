@@ -34,7 +34,7 @@ from identity_pipeline.stages.spaces import head_of_space, tables_of_space
 from identity_pipeline.storage.generations import Generation, Generations, NoGenerationError
 from identity_pipeline.storage.hashing import sha256_of_value
 from identity_pipeline.storage.kmeans_heads import KMeansHeadsError, KMeansHeadStore, StoredHeads
-from identity_pipeline.storage.tables import LIBRARY, TableStore
+from identity_pipeline.storage.tables import LIBRARY, Manifest, TableStore
 
 CODE_VERSION: Final = "1"
 """Raise it with every change of what is computed here or in `core.kmeans_heads`."""
@@ -150,6 +150,17 @@ def train_kmeans_heads(
         NoGenerationError: the library was never computed.
     """
     confirmed = read_confirmed(store, progress)
+    trained = _trained(store, settings, now, progress, confirmed)
+    # The note lies in the generation, so that a new one starts without it.
+    fingerprint = confirmed.generation.fingerprint
+    people = len(trained.heads.people) if trained.heads else 0
+    store.note("kmeans_heads", LIBRARY, Manifest(fingerprint, fingerprint, people))
+    return trained
+
+
+def _trained(
+    store: TableStore, settings: Settings, now: str, progress: Progress, confirmed: Confirmed
+) -> HeadsTrained:
     shelf = KMeansHeadStore(store.layout)
     said = _left_aside(confirmed)
     if not confirmed.faces.person:

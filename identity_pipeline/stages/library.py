@@ -30,6 +30,7 @@ from identity_pipeline.stages.progress import Progress, silent
 from identity_pipeline.stages.spaces import (
     PER_VIDEO,
     LiveSpace,
+    is_regenerated,
     live_space,
     regenerate,
     tables_of_space,
@@ -81,11 +82,9 @@ def read_templates(
     made_of: dict[str, list[str]] = {}
     for n, video_id in enumerate(videos, 1):
         # Noted before reading: what is replaced meanwhile makes the next run compute again.
-        noted = {name: own.noted(name, video_id) for name in PER_VIDEO}
-        made_of[video_id] = [known.data_version if known else "" for known in noted.values()]
+        made_of[video_id] = _versions(own, video_id)
         # Whether a video was processed anew does not hang on the space.
-        plain = store.noted("track_templates", video_id)
-        versions[video_id] = plain.data_version if plain else ""
+        versions[video_id] = _versions(store, video_id)[0]
         for name in PER_VIDEO:
             there = own.layout.table(name, video_id).is_file()
             parts[name].append(own.read(name, video_id) if there else empty(name))
@@ -105,6 +104,26 @@ def read_templates(
         versions,
         made_of,
     )
+
+
+def _versions(store: TableStore, video_id: str) -> list[str]:
+    return [version or "" for version in store.versions(PER_VIDEO, video_id).values()]
+
+
+def in_force_fits(store: TableStore, settings: Settings, history: History) -> bool:
+    """Whether the generation in force is what a computation on its day would give now.
+
+    No whole table is read. Another day alone, which ages suggestions, does not make it unfit.
+    """
+    current = Generations(store.layout).current()
+    if current is None or not current.day:
+        return False
+    live = live_space(store)
+    if live.head_id is not None and not is_regenerated(store, live.head_id, settings):
+        return False
+    own = tables_of_space(store, live.head_id)
+    made_of = {v: _versions(own, v) for v in own.videos_with("track_templates")}
+    return current.fingerprint == fingerprint_of(made_of, history, settings, current.day)
 
 
 def before_of(generations: Generations, space: str, versions: Mapping[str, str]) -> Before:
@@ -209,7 +228,7 @@ def _recompute(
     ledger, generations = LedgerStore(store.layout), Generations(store.layout)
     history = settle_ledger(store, ledger, now, write=publish)
     inputs = read_templates(store, progress, live.head_id)
-    fingerprint = fingerprint_of(inputs, history, settings, now[:10])
+    fingerprint = fingerprint_of(inputs.made_of, history, settings, now[:10])
     current = generations.current()
     if publish and current is not None and current.fingerprint == fingerprint:
         tables = {name: generations.read(name) for name in LIBRARY_TABLES}
@@ -225,6 +244,7 @@ def _recompute(
             space=inputs.space,
             next_cluster_id=result.next_cluster_id,
             versions=inputs.versions,
+            day=now[:10],
             former=former_clusters(
                 before_of(generations, inputs.space, inputs.versions),
                 result.tables["person_assignments"],
@@ -248,12 +268,21 @@ def compute(
     )
 
 
-def fingerprint_of(inputs: LibraryTables, history: History, settings: Settings, today: str) -> str:
-    """Hash of everything that the library's tables depend on."""
+def fingerprint_of(
+    made_of: Mapping[str, list[str]], history: History, settings: Settings, today: str
+) -> str:
+    """Hash of everything that the library's tables depend on.
+
+    Args:
+        made_of: see `LibraryTables`.
+        history: every decision.
+        settings: in force.
+        today: ISO date; it ages suggestions.
+    """
     return sha256_of_value(
         {
             "code": CODE_VERSION,
-            "templates": inputs.made_of,
+            "templates": made_of,
             "state": history.state.state_hash,
             "settings": chosen(settings, SETTINGS),
             "today": today,

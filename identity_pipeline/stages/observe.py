@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import polars as pl
@@ -25,9 +25,11 @@ from identity_pipeline.models.face_attributes import FaceAttributes
 from identity_pipeline.models.face_pack import FacePack
 from identity_pipeline.models.head_pose import pose_from_points
 from identity_pipeline.models.vision_encoder import VisionEncoder
-from identity_pipeline.schemas import TABLES
+from identity_pipeline.schemas import TABLES, VECTOR
 from identity_pipeline.settings import Settings
+from identity_pipeline.stages.chunked import by_chunks
 from identity_pipeline.stages.progress import Progress, silent
+from identity_pipeline.storage.chunks import ChunkStore
 from identity_pipeline.storage.crop_archive import CropArchive
 
 T = TypeVar("T")
@@ -116,6 +118,7 @@ def embed_faces(
     pack: FacePack,
     settings: Settings,
     progress: Progress = silent,
+    chunks: ChunkStore | None = None,
 ) -> pl.DataFrame:
     """The table `face_embeddings`.
 
@@ -123,20 +126,26 @@ def embed_faces(
         wanted: result of `faces_to_embed`.
         archive: the crops of the same video.
         pack: recogniser.
-        settings: batch size.
+        settings: batch and chunk size.
         progress: called per batch.
+        chunks: what an earlier run has done of it; None keeps nothing.
     """
-    ids: list[str] = []
-    vectors: list[NDArray[np.float32]] = []
-    crops = archive.aligned(wanted["face_id"].to_list())
-    for batch in _batches(crops, settings.models.recognition_batch):
-        ids.extend(face_id for face_id, _ in batch)
-        vectors.append(pack.embed([image for _, image in batch]))
-        progress("face_embeddings", len(ids), wanted.height, "faces")
-    matrix = np.concatenate(vectors) if vectors else np.zeros((0, pack.space.dimension))
-    embedded = pl.DataFrame({"face_id": ids}, schema={"face_id": pl.String}).with_columns(
-        to_series("e_id", matrix), space=pl.lit(pack.space.key)
-    )
+
+    def embed(face_ids: list[str]) -> Iterator[pl.DataFrame]:
+        for batch in _batches(archive.aligned(face_ids), settings.models.recognition_batch):
+            vectors = pack.embed([image for _, image in batch])
+            yield pl.DataFrame({"face_id": [face_id for face_id, _ in batch]}).with_columns(
+                to_series("e_id", vectors)
+            )
+
+    embedded = by_chunks(
+        wanted["face_id"].to_list(),
+        embed,
+        {"face_id": pl.String, "e_id": VECTOR},
+        settings.crops.chunk_faces,
+        chunks,
+        lambda done: progress("face_embeddings", done, wanted.height, "faces"),
+    ).with_columns(space=pl.lit(pack.space.key))
     return wanted.join(embedded, on="face_id", how="inner", maintain_order="left").select(
         TABLES["face_embeddings"].keys()
     )
@@ -180,6 +189,7 @@ def observe_landmarks(
     quality: pl.DataFrame,
     settings: Settings,
     progress: Progress = silent,
+    chunks: ChunkStore | None = None,
 ) -> pl.DataFrame:
     """The table `face_landmarks`, for the riders' usable faces.
 
@@ -189,22 +199,27 @@ def observe_landmarks(
         pack: landmark model; without one the 5 key points of the detector are used. A pack with
             an attribute net also gives pose, occlusion, eyes, mouth and smile by it.
         quality: table `face_quality`.
-        settings: batch sizes and the limits of expressions.
+        settings: batch and chunk sizes and the limits of expressions.
         progress: called per batch.
+        chunks: what an earlier run has done of it; None keeps nothing.
     """
     by_id = {row["face_id"]: row for row in faces.iter_rows(named=True)}
-    rows: list[dict[str, object]] = []
-    for batch in _batches(_regions(archive, list(by_id)), settings.models.recognition_batch):
-        ids, regions = [face_id for face_id, _ in batch], [region for _, region in batch]
-        batch_faces = [by_id[face_id] for face_id in ids]
-        points = _points(pack, regions, batch_faces)
-        told = pack.attributes(regions, [box_of(face) for face in batch_faces])
-        for i, (face, landmarks) in enumerate(zip(batch_faces, points, strict=True)):
-            row = _landmark_row(face, landmarks, pack)
-            rows.append(row | (_attribute_columns(told[i]) if told else {}))
-        progress("face_landmarks", len(rows), faces.height, "faces")
     schema = {c: t for c, t in TABLES["face_landmarks"].items() if c != "relative_sharpness"}
-    table = pl.DataFrame(rows, schema=schema)
+
+    def observe(face_ids: list[str]) -> Iterator[pl.DataFrame]:
+        for batch in _batches(_regions(archive, face_ids), settings.models.recognition_batch):
+            batch_faces = [by_id[face_id] for face_id, _ in batch]
+            rows = _landmark_rows(pack, [region for _, region in batch], batch_faces)
+            yield pl.DataFrame(rows, schema=schema)
+
+    table = by_chunks(
+        list(by_id),
+        observe,
+        schema,
+        settings.crops.chunk_faces,
+        chunks,
+        lambda done: progress("face_landmarks", done, faces.height, "faces"),
+    )
     table = relative_to_neutral(table, settings.buckets)
     patches = _patches(archive, table["face_id"].to_list())
     measured = table.join(patches, on="face_id", how="left").join(
@@ -236,6 +251,17 @@ def _points(
         np.array([[face[f"kp{i}_x"], face[f"kp{i}_y"]] for i in range(5)], dtype=np.float32)
         for face in faces
     ]
+
+
+def _landmark_rows(
+    pack: FacePack, regions: Sequence[Region], faces: Sequence[dict[str, Any]]
+) -> list[dict[str, object]]:
+    points = _points(pack, regions, faces)
+    told = pack.attributes(regions, [box_of(face) for face in faces])
+    rows = [_landmark_row(*where, pack) for where in zip(faces, points, strict=True)]
+    if told is None:
+        return rows
+    return [row | _attribute_columns(said) for row, said in zip(rows, told, strict=True)]
 
 
 def _landmark_row(
@@ -307,6 +333,7 @@ def embed_views(
     encoder: VisionEncoder,
     settings: Settings,
     progress: Progress = silent,
+    chunks: ChunkStore | None = None,
 ) -> pl.DataFrame:
     """The table `vision_embeddings`: face and upper body of each wanted face.
 
@@ -314,34 +341,41 @@ def embed_views(
         faces: face_id, frame_idx, person_id and the smoothed box of the wanted faces.
         archive: the crops of the same video.
         encoder: vision encoder.
-        settings: batch size and crop sizes.
+        settings: batch, chunk and crop sizes.
         progress: called per batch.
+        chunks: what an earlier run has done of it; None keeps nothing.
     """
     by_id = {row["face_id"]: row for row in faces.iter_rows(named=True)}
-    ids: list[str] = []
-    matrices: dict[str, list[NDArray[np.float32]]] = {"e_vis_face": [], "e_vis_body": []}
     half = max(1, settings.models.vision_batch // 2)
-    for batch in _batches(_regions(archive, list(by_id)), half):
-        views: list[ImageBGR] = []
-        for cutter in (face_view, body_view):
-            for face_id, region in batch:
-                views.append(cutter(region, box_of(by_id[face_id], "smooth_"), settings.crops))
-        embedded = encoder.embed(views)
-        matrices["e_vis_face"].append(embedded[: len(batch)])
-        matrices["e_vis_body"].append(embedded[len(batch) :])
-        ids.extend(face_id for face_id, _ in batch)
-        progress("vision_embeddings", len(ids), faces.height, "faces")
+
+    def embed(face_ids: list[str]) -> Iterator[pl.DataFrame]:
+        for batch in _batches(_regions(archive, face_ids), half):
+            views: list[ImageBGR] = []
+            for cutter in (face_view, body_view):
+                for face_id, region in batch:
+                    views.append(cutter(region, box_of(by_id[face_id], "smooth_"), settings.crops))
+            vectors = encoder.embed(views)
+            yield pl.DataFrame({"face_id": [face_id for face_id, _ in batch]}).with_columns(
+                to_series("e_vis_face", vectors[: len(batch)]),
+                to_series("e_vis_body", vectors[len(batch) :]),
+            )
+
+    embedded = by_chunks(
+        list(by_id),
+        embed,
+        {"face_id": pl.String, "e_vis_face": VECTOR, "e_vis_body": VECTOR},
+        settings.crops.chunk_faces,
+        chunks,
+        lambda done: progress("vision_embeddings", done, faces.height, "faces"),
+    )
     looks = {face_id: look_of(luma_of(image)) for face_id, image in archive.aligned(list(by_id))}
-    matrices["look"] = [np.stack([looks[face_id] for face_id in ids])] if ids else []
-    columns = [
-        to_series(name, np.concatenate(parts) if parts else np.zeros((0, 1)))
-        for name, parts in matrices.items()
-    ]
-    embedded_faces = pl.DataFrame({"face_id": ids}, schema={"face_id": pl.String}).with_columns(
-        *columns, space=pl.lit(encoder.space.key if ids else "")
+    ids = embedded["face_id"].to_list()
+    look = np.stack([looks[face_id] for face_id in ids]) if ids else np.zeros((0, 1))
+    embedded = embedded.with_columns(
+        to_series("look", look), space=pl.lit(encoder.space.key if ids else "")
     )
     return (
-        faces.join(embedded_faces, on="face_id", how="inner")
+        faces.join(embedded, on="face_id", how="inner")
         .select(TABLES["vision_embeddings"].keys())
         .sort("frame_idx", "face_id")
     )

@@ -24,7 +24,7 @@ from identity_pipeline.stages.spaces import faces_in_space
 from identity_pipeline.storage.generations import Generations
 from identity_pipeline.storage.profiles import ProfileStore
 from identity_pipeline.storage.registry import VideoRegistry
-from identity_pipeline.storage.tables import TableStore
+from identity_pipeline.storage.tables import LIBRARY, Manifest, TableStore
 
 HUMAN = ("human", "suggestion_accepted")
 
@@ -84,6 +84,9 @@ def sync_profiles(
         for source in _stale(gone, {}, space):
             profiles.withdraw(gone.person_id, source)
             withdrawn.append((gone.person_id, source))
+    if current:  # the note lies in the generation, so that a new one starts without it
+        manifest = Manifest(current.fingerprint, current.fingerprint, people.height)
+        store.note("identity_profiles", LIBRARY, manifest)
     return ProfileChanges(tuple(enriched), tuple(withdrawn), tuple(profiles.listing()))
 
 

@@ -10,7 +10,7 @@ from identity_pipeline.media.page import ModelFacts
 from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.export import Provenance
-from identity_pipeline.storage.hashing import sha256_of_value
+from identity_pipeline.stages.recipes import shaping_settings
 
 INSIGHTFACE_PACKS = ("antelopev2", "buffalo_l", "buffalo_m", "buffalo_s", "buffalo_sc")
 DINOV2 = "facebook/dinov2"
@@ -39,18 +39,6 @@ def model_facts(models: ModelHub) -> tuple[ModelFacts, ...]:
         vision.device,
     )
     return (*faces, encoder)
-
-
-def shaping_settings(settings: Settings) -> str:
-    """Digest of all settings that shape an export; those of operation and of the stores do not."""
-    aside = {"paths", "ingest", "index", "catalogue"}
-    values = settings.model_dump(mode="json", exclude=aside)
-    values["models"] = {
-        name: value
-        for name, value in values["models"].items()
-        if name in ("det_size", "det_score_min")
-    }
-    return sha256_of_value(values)
 
 
 def provenance_of(

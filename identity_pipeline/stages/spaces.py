@@ -21,6 +21,7 @@ from identity_pipeline.core.templates import VideoTables, build_templates
 from identity_pipeline.core.vectors import same_space, to_matrix, to_series
 from identity_pipeline.settings import Settings, chosen
 from identity_pipeline.stages.progress import Progress, silent
+from identity_pipeline.stages.recipes import RECIPES
 from identity_pipeline.storage.hashing import sha256_of_value
 from identity_pipeline.storage.heads import HeadStore
 from identity_pipeline.storage.layout import Layout
@@ -145,6 +146,24 @@ def regenerate(
     )
 
 
+def is_regenerated(store: TableStore, head_id: str, settings: Settings) -> bool:
+    """Whether `regenerate` would write and remove nothing.
+
+    Raises:
+        HeadStoreError: there is no such head.
+    """
+    card, own = HeadStore(store.layout).card(head_id), tables_of_space(store, head_id)
+    videos = store.videos_with("track_templates")
+    behind = {
+        video_id
+        for video_id in videos
+        if not _up_to_date(own, video_id, _fingerprint(store, video_id, head_id, settings))
+    }
+    left_out = {v for v in behind if _space_of(store, v) not in (None, card.input_space)}
+    there = set(own.videos_with("track_templates"))
+    return behind == left_out and not there - (set(videos) - left_out)
+
+
 def _fingerprint(store: TableStore, video_id: str, head_id: str, settings: Settings) -> str:
     made_of: dict[str, str | None] = {}
     for name in FACE_TABLES:
@@ -155,7 +174,7 @@ def _fingerprint(store: TableStore, video_id: str, head_id: str, settings: Setti
             "code": CODE_VERSION,
             "head": head_id,
             "inputs": made_of,
-            "settings": chosen(settings, ("match",)),
+            "settings": chosen(settings, RECIPES["track_templates"].uses),
         }
     )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import json
 import os
 import shutil
@@ -22,6 +24,26 @@ def temporary_beside(target: Path) -> Path:
 def is_temporary(path: Path) -> bool:
     """Whether a path was left by a writer that died."""
     return path.name.startswith(TEMPORARY_MARK)
+
+
+def target_of(temporary: Path) -> Path:
+    """What a temporary path was to become, or was before."""
+    name = temporary.name.removeprefix(TEMPORARY_MARK).rsplit("-", 2)[0]
+    return temporary.with_name(name)
+
+
+def is_writer_alive(temporary: Path) -> bool:
+    """Whether the process that made a temporary path still runs on this host."""
+    process = temporary.name.rsplit("-", 2)[-2]
+    if not process.isdigit():
+        return False
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True
 
 
 def write_with(target: Path, write: Callable[[Path], None]) -> None:
@@ -60,8 +82,10 @@ def json_bytes(value: Any) -> bytes:
 def new_folder(target: Path) -> Iterator[Path]:
     """A folder to fill that takes the target's place when the block ends without an error.
 
-    An older folder of that name is moved aside first and removed afterwards; a crash between the
-    two renames leaves it to `sweep_temporaries`, and the next run writes the folder again.
+    An older folder of that name is exchanged for it in one step of the kernel, then removed: at
+    every moment there is the old folder or the new one. Where system or file system cannot
+    exchange (anything but Linux, some network shares) the old one is moved aside first; a crash
+    between the two renames then leaves no folder until the next run writes it again.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = temporary_beside(target)
@@ -70,27 +94,64 @@ def new_folder(target: Path) -> Iterator[Path]:
         yield temporary
         for path in sorted(temporary.rglob("*")):
             flush(path)
-        retired = temporary_beside(target)
-        if target.exists():
-            target.rename(retired)
-        try:
-            temporary.rename(target)
-        except OSError:
-            if retired.exists():
-                retired.rename(target)
-            raise
+        flush(temporary)
+        _put_in_place(temporary, target)
         flush(target.parent)
-        shutil.rmtree(retired, ignore_errors=True)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def sweep_temporaries(root: Path) -> list[Path]:
+def _put_in_place(new: Path, target: Path) -> None:
+    """Renames a folder to the target; what was there is gone, or lies at `new`."""
+    if not target.exists():
+        new.rename(target)
+    elif not exchange(new, target):
+        retired = temporary_beside(target)
+        target.rename(retired)
+        try:
+            new.rename(target)
+        except OSError:
+            retired.rename(target)
+            raise
+        shutil.rmtree(retired, ignore_errors=True)
+
+
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2
+"""Of the kernel's <fcntl.h> and <linux/fs.h>."""
+_CANNOT_EXCHANGE = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EPERM}
+
+
+def exchange(a: Path, b: Path) -> bool:
+    """Swaps two paths of one file system in one step.
+
+    Returns:
+        Whether it was done; False where the C library, kernel or file system cannot.
+
+    Raises:
+        OSError: a path is not there, or may not be renamed.
+    """
+    renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if renameat2 is None:
+        return False
+    renamed = renameat2(
+        _AT_FDCWD, os.fsencode(a), _AT_FDCWD, os.fsencode(b), ctypes.c_uint(_RENAME_EXCHANGE)
+    )
+    code = ctypes.get_errno()
+    if renamed and code not in _CANNOT_EXCHANGE:
+        raise OSError(code, os.strerror(code), str(a), None, str(b))
+    return not renamed
+
+
+def sweep_temporaries(root: Path, *, spare_living: bool = False) -> list[Path]:
     """Removes what dead writers left below a folder and returns the paths.
 
-    Only call it while nothing writes there.
+    Only call it while nothing writes there, or spare what writers on this host are at.
     """
-    swept = [path for path in sorted(root.rglob(f"{TEMPORARY_MARK}*")) if path.exists()]
+    swept = [
+        path
+        for path in sorted(root.rglob(f"{TEMPORARY_MARK}*"))
+        if path.exists() and not (spare_living and is_writer_alive(path))
+    ]
     for path in swept:
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)

@@ -6,8 +6,9 @@ A part holds whole faces in the order of the video, so a reader needs the memory
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+import shutil
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -28,29 +29,26 @@ SCHEMA = {
 }
 
 
-@dataclass
-class CropWriter:
-    """Collects faces and writes a part whenever enough are there."""
+def part_in(folder: Path, number: int) -> Path:
+    """The file of a part, counted from 0 in the order of the video."""
+    return folder / f"part-{number:05d}.parquet"
 
-    folder: Path
-    faces_per_part: int
-    _rows: list[dict[str, object]] = field(default_factory=list)
-    _parts: int = 0
 
-    def add(self, **row: object) -> None:
-        """Adds one face, by the columns of `SCHEMA`."""
-        self._rows.append(row)
-        if len(self._rows) >= self.faces_per_part:
-            self.flush()
+def write_part(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
+    """Writes faces, by the columns of `SCHEMA`, as one part."""
+    pl.DataFrame(rows, schema=SCHEMA).write_parquet(path, compression="lz4")
 
-    def flush(self) -> None:
-        """Writes what is left; the last call of a pass."""
-        if not self._rows:
-            return
-        path = self.folder / f"part-{self._parts:05d}.parquet"
-        pl.DataFrame(self._rows, schema=SCHEMA).write_parquet(path, compression="lz4")
-        self._parts += 1
-        self._rows = []
+
+def take_over(parts: Iterable[Path], folder: Path) -> None:
+    """Puts finished parts into an archive's folder, in their order; they stay where they are.
+
+    They are linked, not copied, where the file system can.
+    """
+    for number, part in enumerate(parts):
+        try:
+            part_in(folder, number).hardlink_to(part)
+        except OSError:
+            shutil.copyfile(part, part_in(folder, number))
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,45 @@
-"""Why a video failed, kept beside the tables until it succeeds."""
+"""Why a video failed, kept beside the tables until it succeeds; which errors heal by waiting."""
 
 from __future__ import annotations
 
+import errno
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from identity_pipeline.storage import atomic
 from identity_pipeline.storage.layout import Layout, check_video_id
+from identity_pipeline.storage.locks import LockBusyError
+
+PASSING = frozenset(
+    {
+        errno.EAGAIN,
+        errno.EBUSY,
+        errno.ECONNREFUSED,
+        errno.ECONNRESET,
+        errno.EHOSTUNREACH,
+        errno.EIO,
+        errno.ENETUNREACH,
+        errno.ESTALE,
+        errno.ETIMEDOUT,
+    }
+)
+"""Errors of a share, a disk or a server that is back in a moment. A full disk is not: it wants a
+person, or the hourly sweep."""
+CHECK_FAILED = "check_failed"
+"""Code of a note on a table that its own check refused."""
+MEMORY_WORDS = ("out of memory", "failed to allocate memory")
+"""What torch and onnxruntime say when another run has taken the memory of the accelerator."""
+
+
+def heals_by_waiting(error: BaseException) -> bool:
+    """Whether trying the same again in a moment may succeed; bugs and bad input never do."""
+    if isinstance(error, LockBusyError):
+        return True
+    if isinstance(error, OSError):
+        return error.errno in PASSING or isinstance(error, ConnectionError | TimeoutError)
+    said = str(error).lower()
+    return isinstance(error, RuntimeError) and any(words in said for words in MEMORY_WORDS)
 
 
 @dataclass(frozen=True)
@@ -44,6 +76,11 @@ class FailureNotes:
         """The note of a video, or None."""
         path = self._path(video_id)
         return FailureNote(**json.loads(path.read_text())) if path.is_file() else None
+
+    def noted_at(self, video_id: str) -> float | None:
+        """When the note of a video was written, in seconds since 1970, or None."""
+        path = self._path(video_id)
+        return path.stat().st_mtime if path.is_file() else None
 
     def clear(self, video_id: str) -> None:
         """The video has succeeded."""

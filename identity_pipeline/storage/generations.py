@@ -43,6 +43,7 @@ class Generation:
         versions: data version of the templates of each video that it is made of.
         former: the cluster in which a track was before humans said who it is, so that the cluster
             gets its id back when they take that back.
+        day: ISO date on which it was computed; empty for one of an older version.
     """
 
     number: int
@@ -51,6 +52,7 @@ class Generation:
     next_cluster_id: int
     versions: Mapping[str, str] = field(default_factory=dict)
     former: Mapping[str, int] = field(default_factory=dict)
+    day: str = ""
 
     @property
     def name(self) -> str:
@@ -109,6 +111,7 @@ class Generations:
         next_cluster_id: int,
         versions: Mapping[str, str] | None = None,
         former: Mapping[str, int] | None = None,
+        day: str = "",
     ) -> Generation:
         """Writes the tables as a new generation and puts it in force.
 
@@ -126,6 +129,7 @@ class Generations:
                 next_cluster_id,
                 dict(versions or {}),
                 dict(former or {}),
+                day,
             )
             with atomic.new_folder(self.root / generation.name) as folder:
                 for name, table in conformed.items():

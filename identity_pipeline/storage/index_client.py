@@ -38,7 +38,7 @@ class IndexDamagedError(RuntimeError):
     """The embedded index cannot be read."""
 
 
-class IndexUnreachableError(RuntimeError):
+class IndexUnreachableError(ConnectionError):
     """The server does not answer."""
 
 

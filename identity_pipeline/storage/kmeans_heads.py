@@ -110,6 +110,8 @@ class KMeansHeadStore:
 
     def clear(self) -> bool:
         """Removes all heads; whether there were any."""
+        if not self._folders():
+            return False
         with self._locked("removing heads"):
             there = bool(self._folders())
             self._keep_only(None)

@@ -4,12 +4,20 @@
 
     data/videos/                       what the operator drops in
     data/registry/{video_id}.json      which file a partition is
-    data/tables/{asset}/{video_id}.parquet and .manifest.json
+    data/registry/known_files.sqlite   a memory of the inbox; may be deleted at any time
+    data/failures/{video_id}.json      why a video failed
+    data/archive/{video_id}.json       videos whose partition left Dagster
+    data/cameras/{camera}.json         what the last videos of a camera looked like
+    data/tables/{asset}/{video_id}.parquet, .manifest.json and .made-of.json
     data/tables/library/{asset}.parquet and .manifest.json (a link to the generation in force)
     data/tables/.generations/{number}-{fingerprint}/
     data/crops/{video_id}/part-00000.parquet
+    data/chunks/{step}/{video_id}/{key}/00000/   what an unfinished step has done so far
+    data/chunks/.locks/{video_id}
+    data/paused.json                   there while no run may work
     data/output/{video_id}/identity_builder/
     data/reports/evaluation/           report.json and index.html
+    data/progress/                     live/, costs/ and batches.json: may be deleted at any time
     data/ledger/events.jsonl           every human decision; never deleted, never rewritten
     data/models/identities/{slug}-{uuid}/profile.json
     data/models/heads/                 heads, training sessions, and which head is live
@@ -141,6 +149,15 @@ class Layout:
         """What made one output of one video, or of the library."""
         return self._output(asset, video_id, ".manifest.json")
 
+    def made_of(self, asset: str, video_id: str) -> Path:
+        """The settings, models and inputs that made one output of one video."""
+        return self._output(asset, video_id, ".made-of.json")
+
+    @property
+    def progress(self) -> Path:
+        """What is under way, what work cost, and the batches of work."""
+        return self.root / "progress"
+
     def _output(self, asset: str, video_id: str | None, suffix: str) -> Path:
         if video_id is None:
             return self.library_tables / f"{check_video_id(asset)}{suffix}"
@@ -149,6 +166,19 @@ class Layout:
     def crops(self, video_id: str) -> Path:
         """Folder of the stored crops of one video."""
         return self.root / "crops" / check_video_id(video_id)
+
+    def chunks(self, step: str, video_id: str) -> Path:
+        """Folder of what an unfinished step of one video has done so far."""
+        return self.root / "chunks" / check_video_id(step) / check_video_id(video_id)
+
+    def chunk_lock(self, video_id: str) -> Path:
+        """The lock that a run holds while it works on the chunks of a video."""
+        return self.root / "chunks" / ".locks" / check_video_id(video_id)
+
+    @property
+    def pause(self) -> Path:
+        """The flag that stops all runs."""
+        return self.root / "paused.json"
 
     def export(self, video_id: str) -> Path:
         """Folder of the exported sets of one video."""

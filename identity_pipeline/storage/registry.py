@@ -1,23 +1,27 @@
 """Which video a partition is: one record per content, with every name it was seen under.
 
 A video's id is the slug of the file's stem, a dash, and the first 8 hex digits of the content's
-SHA-256. The same bytes under another name are linked to the first record, not processed twice.
+SHA-256; more digits where another content has that id already. The same bytes under another name
+are linked to the first record, not processed twice.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from identity_pipeline.storage import atomic
 from identity_pipeline.storage.hashing import sha256_of_file
 from identity_pipeline.storage.layout import Layout, check_video_id
 
 MAX_SLUG = 48
+DIGITS = (8, 12, 15)
+"""Of the digest in an id: the usual number, and what a collision leads to."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +55,9 @@ def slug(stem: str, fallback: str = "video") -> str:
     return cleaned[:MAX_SLUG].strip("-_") or fallback
 
 
-def video_id_for(stem: str, sha256: str) -> str:
+def video_id_for(stem: str, sha256: str, digits: int = DIGITS[0]) -> str:
     """The partition key of a file."""
-    return check_video_id(f"{slug(stem)}-{sha256[:8]}")
+    return check_video_id(f"{slug(stem)}-{sha256[:digits]}")
 
 
 @dataclass(frozen=True)
@@ -72,13 +76,21 @@ class VideoRegistry:
         sha256 = sha256_of_file(path)
         known = self.by_digest(sha256)
         if known is None:
-            record = Registration(video_id_for(path.stem, sha256), sha256, str(path))
+            record = Registration(self._free_id(path.stem, sha256), sha256, str(path))
         elif str(path) in (known.path, *known.links):
             return known, False
         else:
             record = replace(known, links=tuple(sorted({*known.links, str(path)})))
         atomic.write_json(self.layout.registration(record.video_id), asdict(record))
         return record, known is None
+
+    def _free_id(self, stem: str, sha256: str) -> str:
+        """The id of a new content, which no other content has."""
+        for digits in DIGITS:
+            video_id = video_id_for(stem, sha256, digits)
+            if self.get(video_id) is None:
+                return video_id
+        raise ValueError(f"all ids of {stem} are taken by other contents; rename it and try again.")
 
     def get(self, video_id: str) -> Registration | None:
         """The record of a video id, or None."""
@@ -87,14 +99,18 @@ class VideoRegistry:
 
     def by_digest(self, sha256: str) -> Registration | None:
         """The record of a content, or None."""
-        candidates = sorted(self.layout.registry.glob(f"*-{sha256[:8]}.json"))
+        candidates = sorted(self.layout.registry.glob(f"*-{sha256[: DIGITS[0]]}*.json"))
         return next((r for r in map(_load, candidates) if r.sha256 == sha256), None)
 
     def all(self) -> Iterator[Registration]:
         """All records in alphabetical order of their ids."""
-        for path in sorted(self.layout.registry.glob("*.json")):
-            if not atomic.is_temporary(path):
-                yield _load(path)
+        for video_id in self.ids():
+            yield _load(self.layout.registration(video_id))
+
+    def ids(self) -> list[str]:
+        """Ids of all records in alphabetical order; no file is opened."""
+        paths = self.layout.registry.glob("*.json")
+        return sorted(path.stem for path in paths if not atomic.is_temporary(path))
 
     def find(self, name: str) -> Registration | None:
         """The video meant by a person: an id, a file name, or an unambiguous beginning of an id."""
@@ -125,12 +141,19 @@ def video_files(folder: Path, extensions: Iterable[str]) -> list[Path]:
     if not folder.is_dir():
         return []
     suffixes = {extension.lower() for extension in extensions}
-    root = folder.resolve()
-    return sorted(
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in suffixes
-        and not path.name.startswith(".")
-        and path.is_file()
-        and path.resolve().is_relative_to(root)
-    )
+    with os.scandir(folder) as entries:
+        return sorted(
+            Path(entry)
+            for entry in entries
+            if not entry.name.startswith(".")
+            and PurePath(entry.name).suffix.lower() in suffixes
+            and _is_file_within(entry, folder)
+        )
+
+
+def _is_file_within(entry: os.DirEntry[str], folder: Path) -> bool:
+    """Whether an entry of a folder is a file in it; only links need a look at where they lead."""
+    if not entry.is_symlink():
+        return entry.is_file()
+    target = Path(entry).resolve()
+    return target.is_file() and target.is_relative_to(folder.resolve())

@@ -7,9 +7,10 @@ Equal tables are equal bytes: no clock and no writer state goes into a file.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import polars as pl
 
@@ -92,6 +93,20 @@ class TableStore:
     def note(self, asset: str, video_id: str | None, manifest: Manifest) -> None:
         """Writes the manifest of an output that is no table."""
         atomic.write_json(self.layout.manifest(asset, video_id), asdict(manifest))
+
+    def versions(self, assets: Iterable[str], video_id: str | None) -> dict[str, str | None]:
+        """Data version of each output by its manifest; None for one that was never made."""
+        noted = {asset: self.noted(asset, video_id) for asset in assets}
+        return {asset: known.data_version if known else None for asset, known in noted.items()}
+
+    def made_of(self, asset: str, video_id: str) -> dict[str, Any] | None:
+        """What was noted by `note_made_of`, else None."""
+        path = self.layout.made_of(asset, video_id)
+        return json.loads(path.read_text()) if path.is_file() else None
+
+    def note_made_of(self, asset: str, video_id: str, made: Mapping[str, Any]) -> None:
+        """Notes what an output is made of, so that it can be said what changed since."""
+        atomic.write_json(self.layout.made_of(asset, video_id), made)
 
     def videos_with(self, asset: str) -> list[str]:
         """Ids of all videos that have a table of this asset, in alphabetical order."""

@@ -34,7 +34,8 @@ def stages_case(video: Path, models: Path, analysis_fps: float, folder: Path) ->
     from identity_pipeline.settings import load_settings
     from identity_pipeline.stages import observe
     from identity_pipeline.stages.watch import watch_video
-    from identity_pipeline.storage.crop_archive import CropArchive
+    from identity_pipeline.storage.chunks import ChunkStore
+    from identity_pipeline.storage.crop_archive import CropArchive, take_over
     from identity_pipeline_tests.benchmarks.pipeline_run import settings_groups
 
     settings = load_settings(**settings_groups(models, Path("unused"), analysis_fps))
@@ -45,7 +46,9 @@ def stages_case(video: Path, models: Path, analysis_fps: float, folder: Path) ->
     crops = folder / "crops"
     crops.mkdir()
     expected = round(long_videos.minutes_of(video) * 60 * analysis_fps)
-    seen = watch_video(video, crops, pack, settings, expected, peaks.along)
+    chunks = ChunkStore(folder / "chunks")
+    seen = watch_video(video, chunks, pack, settings, expected, peaks.along)
+    take_over(seen.crop_parts, crops)
     peaks.end("watch")
     archive = CropArchive(crops)
     size = (long_videos.WIDTH, long_videos.HEIGHT)

@@ -27,7 +27,8 @@ from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.settings import QualitySettings, Settings, load_settings
 from identity_pipeline.stages.observe import measure_quality
 from identity_pipeline.stages.watch import watch_video
-from identity_pipeline.storage.crop_archive import CropArchive
+from identity_pipeline.storage.chunks import ChunkStore
+from identity_pipeline.storage.crop_archive import CropArchive, take_over
 from identity_pipeline_tests.benchmarks import material
 from identity_pipeline_tests.benchmarks.pipeline_run import settings_groups
 
@@ -60,7 +61,8 @@ def labelled_faces(
     of the rider's faces that pass the loose gate without it. The seat stands in for the rider.
     """
     truth = json.loads(clip.with_suffix(".truth.json").read_text())
-    seen = watch_video(clip, folder, hub.face_pack, settings, None)
+    seen = watch_video(clip, ChunkStore(folder / "chunks"), hub.face_pack, settings, None)
+    take_over(seen.crop_parts, folder)
     archive = CropArchive(folder)
     facts = probe(clip, settings.video)
     size = (facts.width, facts.height)

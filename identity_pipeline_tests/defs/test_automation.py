@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -13,10 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from identity_pipeline.definitions import build_defs
+from identity_pipeline.defs.automation import NEW_VIDEO, NIGHT, SWEEP, tags
 from identity_pipeline.defs.resources import SettingsResource
 from identity_pipeline.defs.schedules import SETTLED_SECONDS, sweep_videos
-from identity_pipeline.defs.sensors import new_videos, sort_arrivals
+from identity_pipeline.defs.sensors import TICKS_AHEAD, new_videos, sort_arrivals
+from identity_pipeline.storage.archive import Archive, ArchiveMark
 from identity_pipeline.storage.failures import FailureNote, FailureNotes
+from identity_pipeline.storage.known_files import KnownFile, KnownFiles, Stamp
 from identity_pipeline.storage.layout import Layout
 
 
@@ -121,18 +125,89 @@ def test_a_lost_cursor_runs_nothing_twice(inbox: Inbox) -> None:
     assert inbox.tick() == [] and inbox.tick() == []
 
 
-stamps = st.dictionaries(st.sampled_from("abcdef"), st.tuples(st.integers(0, 2), st.integers(0, 2)))
+def test_a_known_file_is_not_read_again(inbox: Inbox) -> None:
+    path = inbox.put("a.mp4", b"a")
+    inbox.tick()
+    assert len(inbox.tick()) == 1
+    path.chmod(0)
+    inbox.cursor = None
+    inbox.layout.registration(inbox.instance.get_dynamic_partitions("videos")[0]).unlink()
+    assert inbox.tick() == [] and inbox.tick() == []
+    # Reading it again would have registered it again.
+    assert list(inbox.layout.registry.glob("*.json")) == []
+
+
+def test_the_cursor_holds_no_file_that_is_done(inbox: Inbox) -> None:
+    for i in range(3):
+        inbox.put(f"v{i}.mp4", bytes([i]))
+    for _ in range(3):
+        inbox.tick()
+    assert json.loads(inbox.cursor or "") == {}
+
+
+def test_the_memory_forgets_files_that_left_the_inbox(inbox: Inbox) -> None:
+    path = inbox.put("a.mp4", b"a")
+    inbox.tick()
+    inbox.tick()
+    path.unlink()
+    inbox.tick()
+    assert KnownFiles(inbox.layout).all() == {}
+
+
+def test_a_video_whose_partition_was_lost_is_requested_again(inbox: Inbox) -> None:
+    inbox.put("a.mp4", b"a")
+    inbox.tick()
+    (key,) = inbox.tick()
+    inbox.instance.delete_dynamic_partition("videos", key)
+    assert inbox.tick() == [key]
+
+
+def test_an_archived_video_is_not_requested_again_whatever_its_file_is_called(
+    inbox: Inbox,
+) -> None:
+    inbox.put("a.mp4", b"same")
+    inbox.tick()
+    (key,) = inbox.tick()
+    Archive(inbox.layout).put(key, ArchiveMark("2026-01-01", "2026-01-01"))
+    inbox.instance.delete_dynamic_partition("videos", key)
+    inbox.put("b.mp4", b"same")
+    assert [inbox.tick() for _ in range(3)] == [[], [], []]
+
+
+def test_a_new_video_goes_before_a_backfill_and_a_retry_after_it() -> None:
+    assert NEW_VIDEO > 0 > SWEEP > NIGHT
+    assert tags("new_videos", NEW_VIDEO)["dagster/priority"] == str(NEW_VIDEO)
+
+
+stamps = st.dictionaries(
+    st.sampled_from("abcdef"),
+    st.builds(Stamp, st.integers(0, 2), st.integers(0, 2), st.integers(0, 1)),
+)
 
 
 @given(now=stamps, seen=stamps, done=stamps, limit=st.integers(1, 4))
 def test_arrivals_are_finished_waiting_or_done_and_never_two_of_them(
     now: dict, seen: dict, done: dict, limit: int
 ) -> None:
-    finished, remembered, still_done = sort_arrivals(now, seen, done, limit)
-    assert set(remembered) | set(still_done) == set(now)
-    assert not set(remembered) & set(still_done)
+    known = {file: KnownFile(stamp, file) for file, stamp in done.items()}
+    finished, remembered, gone = sort_arrivals(now, seen, known, limit)
+    settled = {file for file in now if done.get(file) == now[file]}
+    assert set(remembered) | settled == set(now)
+    assert not set(remembered) & settled
     assert set(finished) <= set(remembered) and len(finished) <= limit
     assert all(now[f] == seen[f] for f in finished)
+    assert set(gone) == set(done) - set(now)
+
+
+def test_what_is_remembered_is_bounded_and_nothing_is_lost() -> None:
+    now = {f"{n:05d}": Stamp(n, n, n) for n in range(500)}
+    seen: dict[str, Stamp] = {}
+    known: dict[str, KnownFile] = {}
+    for _ in range(1 + 500 // 5):
+        finished, seen, _ = sort_arrivals(now, seen, known, 5)
+        assert len(seen) <= 5 * TICKS_AHEAD
+        known |= {file: KnownFile(now[file], file) for file in finished}
+    assert set(known) == set(now)
 
 
 @pytest.fixture
@@ -179,3 +254,12 @@ def test_the_sweep_leaves_what_failed_for_good(swept: Inbox) -> None:
     notes.put(key, FailureNote("unexpected", "Disk full.", "frames", permanent=False))
     assert sweep(swept) == [key]
     assert sweep(swept) == [key]
+
+
+def test_the_sweep_leaves_archived_videos_archived(swept: Inbox) -> None:
+    swept.put("old.mp4", b"old")
+    (key,) = sweep(swept)
+    Archive(swept.layout).put(key, ArchiveMark("2026-01-01", "2026-01-01"))
+    swept.instance.delete_dynamic_partition("videos", key)
+    assert sweep(swept) == []
+    assert swept.instance.get_dynamic_partitions("videos") == []

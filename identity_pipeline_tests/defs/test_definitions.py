@@ -64,6 +64,28 @@ def test_pools_are_known(defs: dg.Definitions) -> None:
     assert {a["pool"] for a in described(defs).values()} - {None} == set(ALL_POOLS)
 
 
+def test_only_what_is_made_of_all_videos_must_be_fresh(defs: dg.Definitions) -> None:
+    """An idle week is no failure of a video."""
+    graph = defs.resolve_asset_graph()
+    fresh = {
+        key.to_user_string()
+        for key in graph.get_all_asset_keys()
+        if graph.get(key).assets_def.specs_by_key[key].freshness_policy is not None
+    }
+    unpartitioned = {n for n, a in described(defs).items() if a["partitions"] is None}
+    # A head is trained when there are labels to learn from, however long that takes.
+    on_demand = {"training_set", "projection_head", "head_evaluation"}
+    assert fresh == unpartitioned - on_demand
+
+
+def test_everything_that_happens_by_itself_says_what_it_does(defs: dg.Definitions) -> None:
+    for sensor in defs.sensors or ():
+        assert sensor.description, sensor.name
+    for schedule in defs.schedules or ():
+        assert isinstance(schedule, dg.ScheduleDefinition)
+        assert schedule.description, schedule.name
+
+
 def test_one_run_is_one_video_in_one_process(defs: dg.Definitions) -> None:
     job = defs.resolve_job_def("per_video")
     assert job.executor_def.name == "in_process"

@@ -12,16 +12,38 @@ import pytest
 from identity_pipeline.definitions import build_defs
 from identity_pipeline.defs.jobs import learn
 from identity_pipeline.defs.library_sensor import library_stamp
+from identity_pipeline.defs.pausing import paused_videos
+from identity_pipeline.defs.progress import ProgressReporters
 from identity_pipeline.defs.resources import SettingsResource
+from identity_pipeline.stages.progress import Progress
 from identity_pipeline.storage.generations import Generations
 from identity_pipeline.storage.heads import HeadStore
 from identity_pipeline.storage.layout import Layout
+from identity_pipeline.storage.pause import Pause, go_on, pause
 from identity_pipeline.storage.tables import TableStore
+from identity_pipeline.storage.training_sessions import STOPPED, TrainingSessions
 from identity_pipeline_tests.curated_library import call
 from identity_pipeline_tests.teaching_library import label, rides
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 PEOPLE = 24
+
+
+class PausingReporters(ProgressReporters):
+    """Reporters of a library in which somebody gives the order to pause after an epoch."""
+
+    def __init__(self, learning: Learning) -> None:
+        self.learning = learning
+
+    def reporter(self, context: dg.AssetExecutionContext) -> Progress:
+        report = super().reporter(context)
+
+        def tell(stage: str, done: int, total: int | None, unit: str) -> None:
+            report(stage, done, total, unit)
+            if unit == "epochs" and done == self.learning.pause_after:
+                pause(self.learning.store.layout, Pause("now", "somebody", "GPU"))
+
+        return tell
 
 
 class Learning:
@@ -41,7 +63,8 @@ class Learning:
                 **train,
             },
         }
-        self.defs = build_defs(SettingsResource.of(**groups))
+        self.defs = build_defs(SettingsResource.of(**groups), progress=PausingReporters(self))
+        self.pause_after: int | None = None
         self.cursor: str | None = None
 
     def run(self, job: str) -> dg.ExecuteInProcessResult:
@@ -179,3 +202,22 @@ def test_a_training_takes_a_slot_of_the_gpu() -> None:
         "projection_head": "gpu",
         "head_evaluation": "library",
     }
+
+
+def test_a_pause_stops_a_training_behind_its_epoch_and_it_is_taken_up(
+    known: Path, instance: dg.DagsterInstance
+) -> None:
+    learning = Learning(known, instance)
+    learning.pause_after = 2
+    stopped = instance.get_run_by_id(learning.run("learn").run_id)
+    assert stopped is not None and stopped.status == dg.DagsterRunStatus.CANCELED
+    session = TrainingSessions(learning.store.layout).last()
+    assert session is not None and session.state == STOPPED
+    go_on(learning.store.layout)
+    with dg.build_sensor_context(instance=instance, resources={"store": learning.store}) as context:
+        requested = paused_videos(context)
+    assert isinstance(requested, list)
+    assert [request.job_name for request in requested] == ["learn"]
+    learning.pause_after = None
+    result = learning.run("learn")
+    assert "complete: 5 epochs" in metadata_of(result, "projection_head")["message"]

@@ -45,7 +45,7 @@ class Curated:
         with dg.build_sensor_context(
             instance=self.instance,
             cursor=self.cursor,
-            resources={"store": self.defs.resources["store"]},
+            resources={name: self.defs.resources[name] for name in ("store", "settings")},
         ) as context:
             result = library_changed(context)
         if isinstance(result, dg.SkipReason):
@@ -84,6 +84,7 @@ def test_the_job_makes_every_table_of_one_generation_and_checks_it(curated: Cura
     assert versions == {generation.fingerprint[:16]}
     assert checks_of(result) == {
         "decisions_are_honoured": True,
+        "tracks_add_up": True,
         "thresholds_hold": True,
         "index_agrees": True,
     }

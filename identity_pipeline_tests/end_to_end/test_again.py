@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from identity_pipeline_tests.counted_models import Calls, counted
 from identity_pipeline_tests.library import VideoLibrary, digest_of_tree, reused_assets
+from identity_pipeline_tests.recorded_reads import Reads, recorded
 
 CLIP = "solo_d19"
 FROM_SELECTION_ON = {
@@ -25,6 +29,17 @@ FROM_SELECTION_ON = {
     "frame_ledger",
     "identity_dataset",
 }
+READ: Reads = {}
+DECLARED: Reads = {}
+NOT_SHAPING = {
+    "crops.chunk_faces",
+    "crops.chunk_frames",
+    "models.device",
+    "models.recognition_batch",
+    "models.vision_batch",
+    "video.max_file_bytes",
+}
+"""Read by steps that are not to be computed again when one of these changes."""
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +49,18 @@ def done(
     """A library in which one short real clip was processed undisturbed."""
     root = tmp_path_factory.mktemp("done")
     for opened in VideoLibrary.open(root, real_pack, vision_encoder):
-        assert opened.run(real / "videos" / f"{CLIP}.mp4").success
+        with recorded() as recorder:
+            assert opened.run(real / "videos" / f"{CLIP}.mp4").success
+        READ.update(recorder.reads)
+        DECLARED.update(recorder.declared)
         yield opened
+
+
+def test_each_step_declares_the_settings_it_reads(done: VideoLibrary) -> None:
+    """A setting that is read but not declared would let an old result pass for a new one."""
+    assert len(READ) > 15
+    undeclared = {asset: READ[asset] - DECLARED[asset] - NOT_SHAPING for asset in READ}
+    assert {asset: names for asset, names in undeclared.items() if names} == {}
 
 
 def test_a_second_run_computes_nothing_and_changes_no_byte(done: VideoLibrary, real: Path) -> None:
@@ -55,6 +80,33 @@ def test_a_changed_novelty_recomputes_from_the_selection_on(done: VideoLibrary, 
     assert done.run(real / "videos" / f"{CLIP}.mp4").success
 
 
+def test_another_vision_model_detects_and_identifies_nothing_again(
+    done: VideoLibrary, real: Path, tmp_path: Path, vision_encoder: Path
+) -> None:
+    other = tmp_path / "other_vision"
+    shutil.copytree(vision_encoder, other)
+    config = json.loads((other / "config.json").read_text())
+    (other / "config.json").write_text(json.dumps({**config, "note": "another"}))
+    with counted(Calls()) as calls:
+        result = done.run(
+            real / "videos" / f"{CLIP}.mp4", overrides={"models": {"vision_encoder": str(other)}}
+        )
+    assert calls.given["detect"] == calls.given["embed"] == 0 < calls.given["see"]
+    computed = {name for name, again in reused_assets(result).items() if not again}
+    assert {"vision_embeddings", "candidates", "ride_video"} <= computed
+    assert computed <= FROM_SELECTION_ON | {"vision_embeddings", "candidates", "ride_video"}
+    assert done.run(real / "videos" / f"{CLIP}.mp4").success
+
+
+def test_other_buckets_leave_the_networks_alone(done: VideoLibrary, real: Path) -> None:
+    with counted(Calls()) as calls:
+        changed = {"buckets": {"smile_from": 0.31}}
+        result = done.run(real / "videos" / f"{CLIP}.mp4", overrides=changed)
+    assert sum(calls.given.values()) == 0
+    assert not reused_assets(result)["face_buckets"]
+    assert done.run(real / "videos" / f"{CLIP}.mp4").success
+
+
 def test_a_lost_image_is_exported_again(done: VideoLibrary, real: Path) -> None:
     before = digest_of_tree(done.export(CLIP))
     next(done.export(CLIP).rglob("*.jpg")).unlink()
@@ -67,8 +119,11 @@ def test_a_damaged_table_is_computed_again(done: VideoLibrary, real: Path) -> No
     path = done.store.layout.table("face_quality", done.video_id(CLIP))
     before = path.read_bytes()
     path.write_bytes(before[:-10])
-    assert done.run(real / "videos" / f"{CLIP}.mp4").success
+    result = done.run(real / "videos" / f"{CLIP}.mp4")
     assert path.read_bytes() == before
+    # It came out the same, so that nothing that is made of it is made again.
+    computed = {name for name, again in reused_assets(result).items() if not again}
+    assert computed == {"ride_video", "face_quality"}
 
 
 def test_another_folder_gives_the_same_bytes(

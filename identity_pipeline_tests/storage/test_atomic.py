@@ -117,3 +117,39 @@ def test_equal_values_are_equal_json(tmp_path: Path) -> None:
     atomic.write_json(tmp_path / "a.json", one)
     assert (tmp_path / "a.json").read_text().endswith("}\n")
     assert "é" in (tmp_path / "a.json").read_text()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux exchanges folders in one step")
+def test_a_reader_always_finds_a_folder_while_it_is_replaced(tmp_path: Path) -> None:
+    """A child replaces the folder over and over and is killed; the old or the new one is there."""
+    target = tmp_path / "out"
+    with atomic.new_folder(target) as folder:
+        (folder / "number").write_text("start")
+    child = os.fork()
+    if child == 0:
+        for i in range(10_000):
+            with atomic.new_folder(target) as folder:
+                (folder / "number").write_text(str(i))
+        os._exit(0)
+    for _ in range(3000):
+        assert (target / "number").read_text()
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    assert (target / "number").read_text()
+
+
+def test_where_nothing_can_be_exchanged_the_old_folder_is_moved_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(atomic, "exchange", lambda a, b: False)
+    target = tmp_path / "out"
+    for name in ("first", "second"):
+        with atomic.new_folder(target) as folder:
+            (folder / name).touch()
+    assert names(target) == ["second"] and names(tmp_path) == ["out"]
+
+
+def test_what_is_not_there_cannot_be_exchanged(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    with pytest.raises(FileNotFoundError):
+        atomic.exchange(tmp_path / "a", tmp_path / "b")

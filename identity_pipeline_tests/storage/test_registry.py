@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from identity_pipeline.storage import registry
+from identity_pipeline.storage.hashing import sha256_of_file
 from identity_pipeline.storage.layout import (
     VIDEO_ID,
     Layout,
@@ -168,3 +170,18 @@ def test_what_is_in_the_inbox(layout: Layout, tmp_path: Path) -> None:
     names = [path.name for path in video_files(layout.videos, (".mp4", ".mov"))]
     assert names == ["a.mov", "b.MP4", "leads_in.mp4"]
     assert video_files(tmp_path / "missing", (".mp4",)) == []
+
+
+def test_two_contents_with_the_same_first_digits_are_two_videos(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The digest is cut so that all contents agree in the digits an id usually has."""
+    monkeypatch.setattr(registry, "sha256_of_file", lambda path: "0" * 8 + sha256_of_file(path)[8:])
+    records = VideoRegistry(layout)
+    first, _ = records.register(drop(layout, "a/ride.mp4", b"one"))
+    second, new = records.register(drop(layout, "b/ride.mp4", b"two"))
+    assert first.video_id == "ride-00000000"
+    assert new and second.video_id.startswith("ride-00000000") and len(second.video_id) == 17
+    again, new = records.register(drop(layout, "c/ride.mp4", b"two"))
+    assert not new and again.video_id == second.video_id
+    assert records.get(first.video_id) == first

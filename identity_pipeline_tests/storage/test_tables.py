@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from identity_pipeline.schemas import LIBRARY_TABLES, TABLES, SchemaError, conform, empty
-from identity_pipeline.storage.crop_archive import CropArchive, CropWriter
+from identity_pipeline.storage.crop_archive import CropArchive, part_in, take_over, write_part
 from identity_pipeline.storage.failures import FailureNote, FailureNotes
 from identity_pipeline.storage.hashing import sha256_of_file, sha256_of_value
 from identity_pipeline.storage.layout import Layout
@@ -181,31 +181,29 @@ def picture(i: int) -> NDArray[np.uint8]:
 
 def archive(folder: Path, count: int, per_part: int) -> CropArchive:
     folder.mkdir(parents=True, exist_ok=True)
-    writer = CropWriter(folder, per_part)
-    for i in range(count):
-        writer.add(
-            face_id=f"{i:06d}-0",
-            aligned=picture(i).tobytes(),
-            region_jpeg=bytes([i % 256]) * 2,
-            region_x=float(i),
-            region_y=0.5,
-            region_scale=1 / 3,
-        )
-    writer.flush()
-    writer.flush()
+    faces = [
+        {
+            "face_id": f"{i:06d}-0",
+            "aligned": picture(i).tobytes(),
+            "region_jpeg": bytes([i % 256]) * 2,
+            "region_x": float(i),
+            "region_y": 0.5,
+            "region_scale": 1 / 3,
+        }
+        for i in range(count)
+    ]
+    for number, first in enumerate(range(0, count, per_part)):
+        write_part(part_in(folder, number), faces[first : first + per_part])
     return CropArchive(folder)
 
 
 @given(st.integers(0, 23), st.integers(1, 8))
 @FEW
-def test_parts_hold_at_most_so_many_faces_in_the_order_of_the_video(
+def test_parts_are_read_in_the_order_of_the_video(
     tmp_path_factory: pytest.TempPathFactory, count: int, per_part: int
 ) -> None:
     crops = archive(tmp_path_factory.mktemp("crops"), count, per_part)
-    sizes = [pl.read_parquet(part).height for part in crops.parts]
-    assert all(size == per_part for size in sizes[:-1])
-    assert all(0 < size <= per_part for size in sizes)
-    assert crops.count() == sum(sizes) == count
+    assert crops.count() == count
     ids = [row["face_id"] for row in crops.rows(None, ["region_x"])]
     assert ids == [f"{i:06d}-0" for i in range(count)]
 
@@ -226,3 +224,12 @@ def test_the_version_of_the_crops_is_that_of_their_bytes(tmp_path: Path) -> None
         archive(tmp_path / name, count, 4) for name, count in (("a", 9), ("b", 9), ("c", 10))
     )
     assert one.data_version() == two.data_version() != three.data_version()
+
+
+def test_parts_are_taken_over_in_their_order_and_stay_where_they_were(tmp_path: Path) -> None:
+    whole = archive(tmp_path / "whole", 5, 2)
+    folder = tmp_path / "taken"
+    folder.mkdir()
+    take_over(whole.parts, folder)
+    assert CropArchive(folder).data_version() == whole.data_version()
+    assert len(whole.parts) == 3

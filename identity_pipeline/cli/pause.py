@@ -1,0 +1,73 @@
+"""`identity-pipeline pause` and `continue`: all runs stop behind their chunk, and go on from it."""
+
+from __future__ import annotations
+
+import click
+
+from identity_pipeline.cli.curating import actor_option, counted, now
+from identity_pipeline.cli.options import (
+    console,
+    data_option,
+    merged_settings,
+    open_store,
+    overrides,
+)
+from identity_pipeline.storage import pause as flag
+from identity_pipeline.storage.chunks import unfinished
+from identity_pipeline.storage.tables import TableStore
+
+
+@click.command()
+@click.option("--reason", default="", help="Why; shown wherever the pause keeps something waiting.")
+@actor_option
+@data_option
+def pause(reason: str, actor: str, data: str | None) -> None:
+    """Stop all runs behind the chunk they are at, and start no new ones.
+
+    Every run on this data folder sees the pause within one chunk, a few seconds, frees the GPU
+    and ends as cancelled. Nothing that was finished is lost. Sensors and schedules start
+    nothing meanwhile and say why. Also holds after a restart.
+
+    \b
+    Examples:
+      identity-pipeline pause --reason "GPU needed until noon"
+      identity-pipeline continue
+    """
+    store = open_store(merged_settings(overrides(data)))
+    order = flag.Pause(now(), actor, reason)
+    if not flag.pause(store.layout, order):
+        in_force = flag.paused(store.layout)
+        console.print(f"Already so. {in_force.sentence() if in_force else ''}", soft_wrap=True)
+        return
+    console.print("Paused: runs stop behind the chunk they are at; no new ones are started.")
+    console.print("Go on with: identity-pipeline continue", highlight=False)
+
+
+@click.command("continue")
+@data_option
+def continue_(data: str | None) -> None:
+    """End a pause: stopped videos go on from their last finished chunk.
+
+    With `make dev` the sensor paused_videos takes them up within seconds. A run that was started
+    by `identity-pipeline run` goes on when the same command is given again.
+
+    \b
+    Examples:
+      identity-pipeline continue
+    """
+    store = open_store(merged_settings(overrides(data)))
+    order = flag.go_on(store.layout)
+    if order is None:
+        console.print("There is no pause.")
+    else:
+        console.print(f"The pause of {order.since} by {order.by} is over.", highlight=False)
+    for line in kept_work(store):
+        console.print(line, highlight=False)
+
+
+def kept_work(store: TableStore) -> list[str]:
+    """What stopped runs have left to be taken up, one line per step and video."""
+    return [
+        f"{video_id}: {counted(count, 'chunk')} of {step} are kept."
+        for (step, video_id), count in unfinished(store.layout).items()
+    ]

@@ -1,0 +1,174 @@
+"""`identity-pipeline plan`: what a run would do, before it does it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+from rich.markup import escape
+from rich.table import Table
+
+from identity_pipeline.cli.curating import json_option
+from identity_pipeline.cli.index import bar
+from identity_pipeline.cli.options import (
+    console,
+    data_option,
+    find_video,
+    merged_settings,
+    model_options,
+    open_store,
+    overrides,
+)
+from identity_pipeline.core.costs import Price
+from identity_pipeline.media.progress_figure import span
+from identity_pipeline.models.hub import ModelHub
+from identity_pipeline.settings import Settings
+from identity_pipeline.stages.costing import prices, unit_of
+from identity_pipeline.stages.planning import PlannedVideo, plan_file, plan_video
+from identity_pipeline.stages.progress import Progress
+from identity_pipeline.stages.recipes import steps
+from identity_pipeline.stages.verdicts import Models, Verdict
+from identity_pipeline.storage.failures import FailureNotes
+from identity_pipeline.storage.registry import VideoRegistry, video_files
+from identity_pipeline.storage.tables import TableStore
+
+WORDS: Mapping[Verdict, str] = {
+    Verdict.COMPUTE: "[yellow]would be computed[/]",
+    Verdict.PERHAPS: "would be computed unless its input comes out the same",
+    Verdict.REUSE: "[green]reused[/]",
+    Verdict.BLOCKED: "[red]cannot run[/]",
+}
+
+
+@click.command()
+@click.argument("videos", nargs=-1)
+@json_option
+@click.option("--costs", is_flag=True, help="Show what each step costs here, and nothing else.")
+@data_option
+@model_options
+def plan(
+    videos: tuple[str, ...],
+    as_json: bool,
+    costs: bool,
+    data: str | None,
+    pack: str | None,
+    vision: str | None,
+    device: str | None,
+) -> None:
+    """Say what a run of VIDEOS would do, before it does it: which steps compute, and why.
+
+    VIDEOS are ids, beginnings of ids, or files, registered or not; by default all registered videos
+    and the files that wait in the videos folder. The answer comes from the same fingerprints by
+    which the steps decide: code, settings, models, and the data of all inputs. Nothing is computed,
+    registered or downloaded. Every byte of what is there is read, as the steps do.
+
+    \b
+    Examples:
+      identity-pipeline plan
+      identity-pipeline plan demo_solo
+      IDENTITY_PIPELINE__SELECTION__NOVELTY_MIN=0.3 identity-pipeline plan    what would that cost?
+      identity-pipeline plan --costs
+
+    A step of which an input would be computed is computed too, unless that input comes out the same
+    as it was. Expected times are medians of what the same step took before on this machine with
+    the same models. Where there is none yet, prices that ship with the package stand in, and are
+    marked as such.
+    """
+    settings = merged_settings(overrides(data, pack, vision, device))
+    store = open_store(settings)
+    models = Models(*ModelHub(settings.models).here())
+    known = prices(store, settings, models.digests)
+    if costs:
+        console.print(_cost_table(known))
+        return
+    with bar() as report:
+        planned = list(_planned(videos, store, settings, models, known, report))
+    if as_json:
+        click.echo(json.dumps([asdict(video) for video in planned], indent=2))
+        return
+    if not planned:
+        console.print(f"No video yet: drop one into {store.layout.videos}, or name a FILE.")
+    for video in planned:
+        console.print(_table(video) if len(planned) == 1 or videos else _line(video))
+    _totals(planned)
+
+
+def _planned(
+    names: tuple[str, ...],
+    store: TableStore,
+    settings: Settings,
+    models: Models,
+    costs: Mapping[str, Price],
+    report: Progress,
+) -> Iterator[PlannedVideo]:
+    registry, notes = VideoRegistry(store.layout), FailureNotes(store.layout)
+    ids: list[str] = []
+    files = [Path(name) for name in names if Path(name).is_file()]
+    if names:
+        ids = [find_video(store, name).video_id for name in names if not Path(name).is_file()]
+    else:
+        records = list(registry.all())
+        ids = [record.video_id for record in records]
+        known = {path for record in records for path in (record.path, *record.links)}
+        waiting = video_files(store.layout.videos, settings.ingest.extensions)
+        files = [path for path in waiting if str(path.resolve()) not in known]
+    total = len(ids) + len(files)
+    for n, video_id in enumerate(ids):
+        report("reading", n, total, "videos")
+        note = notes.get(video_id)
+        failed = f"failed before ({note.code}: {note.sentence})" if note else ""
+        yield plan_video(store, settings, models, costs, video_id, failed)
+    for n, path in enumerate(files, len(ids)):
+        report("reading", n, total, "videos")
+        yield plan_file(store, settings, models, costs, path)
+
+
+def _table(video: PlannedVideo) -> Table:
+    aside = f" - {video.note}" if video.note else ""
+    table = Table(title=escape(f"{video.video_id}{aside}"), title_justify="left")
+    for column in ("step", "a run", "why"):
+        table.add_column(column, overflow="fold")
+    table.add_column("expected", justify="right")
+    for step in video.steps:
+        cost = "" if step.verdict in (Verdict.REUSE, Verdict.BLOCKED) else span(step.seconds)
+        mark = "" if step.measured or not cost else " *"
+        table.add_row(step.step, WORDS[step.verdict], escape("; ".join(step.reasons)), cost + mark)
+    return table
+
+
+def _line(video: PlannedVideo) -> str:
+    parts = [f"{len(video.of(v))} {v.value}" for v in Verdict if video.of(v)]
+    wanted = [step for step in video.steps if step.verdict in (Verdict.COMPUTE, Verdict.BLOCKED)]
+    why = f"; first {wanted[0].step}: {'; '.join(wanted[0].reasons)}" if wanted else ""
+    aside = f" ({video.note})" if video.note else ""
+    return escape(f"{video.video_id}{aside}: {', '.join(parts)}{why}")
+
+
+def _totals(planned: list[PlannedVideo]) -> None:
+    sure = sum(video.seconds(Verdict.COMPUTE) for video in planned)
+    perhaps = sum(video.seconds(Verdict.PERHAPS) for video in planned)
+    more = f", and {span(perhaps)} more if no input comes out the same" if perhaps else ""
+    console.print(
+        f"Expected: {span(sure)} of computing{more}. The library is brought up to date afterwards."
+    )
+    computing = (Verdict.COMPUTE, Verdict.PERHAPS)
+    if any(not s.measured for v in planned for s in v.steps if s.verdict in computing):
+        console.print("* not measured on this machine yet: a price that ships with the package")
+
+
+def _cost_table(costs: Mapping[str, Price]) -> Table:
+    table = Table(title="What each step costs", title_justify="left")
+    for column in ("step", "ms per unit", "unit", "ms per sampled frame", "learnt from"):
+        table.add_column(column, justify="right" if column.startswith("ms") else "left")
+    for step, price in costs.items():
+        unit = unit_of(step) if step in steps() else ""
+        learnt = f"{price.samples} computations" if price.measured else "not measured here yet"
+        table.add_row(step, _ms(price.per_unit), unit, _ms(price.per_frame), learnt)
+    return table
+
+
+def _ms(seconds: float | None) -> str:
+    return "" if seconds is None else f"{seconds * 1000:.2f}"

@@ -1,0 +1,67 @@
+"""`identity-pipeline pools`: what is scarce, and who has it."""
+
+from __future__ import annotations
+
+import click
+
+from identity_pipeline.cli.curating import echo_table
+from identity_pipeline.cli.run import dagster_instance
+
+
+def _wish(text: str) -> tuple[str, int]:
+    name, _, slots = text.partition("=")
+    if not slots.isdigit():
+        raise click.UsageError(f"{text!r} is not POOL=SLOTS, such as gpu=2.")
+    return name, int(slots)
+
+
+@click.command()
+@click.option(
+    "--set",
+    "wishes",
+    multiple=True,
+    metavar="POOL=SLOTS",
+    help="Change a pool's slots; may repeat.",
+)
+def pools(wishes: tuple[str, ...]) -> None:
+    """Show the pools of scarce things: their slots, who holds them, who waits.
+
+    Slots come from dagster.yaml (concurrency.pools.default_limit) until --set gives a pool its own
+    number, which Dagster keeps in its database. A run holds its slot from start to end.
+
+    \b
+      identity-pipeline pools                 what is held, and makes new pools known
+      identity-pipeline pools --set gpu=2     two GPUs, or two videos that share one
+    """
+    from identity_pipeline.defs import pools as scarce
+
+    chosen = [_wish(wish) for wish in wishes]
+    unknown = [name for name, _ in chosen if name not in scarce.ALL_POOLS]
+    if unknown:
+        raise click.UsageError(
+            f"there is no pool {unknown[0]!r}; pools: {', '.join(scarce.ALL_POOLS)}"
+        )
+    with dagster_instance() as instance:
+        scarce.make_known(instance)
+        for name, slots in chosen:
+            instance.event_log_storage.set_concurrency_slots(name, slots)
+        found = scarce.uses(instance)
+    if not found:
+        raise click.ClickException(
+            "Dagster has no default for pools here; set concurrency.pools.default_limit in "
+            "dagster.yaml, or give --set."
+        )
+    echo_table(
+        ("pool", ">slots", "from", "held by", ">waiting"),
+        (
+            (
+                use.name,
+                use.slots,
+                "dagster.yaml" if use.from_file else "--set",
+                ", ".join(run.tags.get("dagster/partition", run.job_name) for run in use.inside)
+                or "nobody",
+                use.waiting,
+            )
+            for use in found
+        ),
+    )

@@ -1,0 +1,29 @@
+"""Everything that happens by itself: the sensors and the schedules of the code location."""
+
+import dagster as dg
+
+from identity_pipeline.defs import dead_runs, schedules
+from identity_pipeline.defs.library_sensor import library_changed
+from identity_pipeline.defs.pausing import paused_videos
+from identity_pipeline.defs.retraining import retraining_schedule, retraining_sensor
+from identity_pipeline.defs.sensors import new_videos
+
+
+def all_sensors(retrain: bool) -> list[dg.SensorDefinition]:
+    """The sensors.
+
+    Args:
+        retrain: whether retraining is on from the start.
+    """
+    return [
+        new_videos,
+        paused_videos,
+        library_changed,
+        retraining_sensor(retrain),
+        *dead_runs.ALL_SENSORS,
+    ]
+
+
+def all_schedules(retrain: bool) -> list[dg.ScheduleDefinition]:
+    """The schedules; see `all_sensors`."""
+    return [*schedules.ALL_SCHEDULES, retraining_schedule(retrain)]

@@ -1,0 +1,147 @@
+"""Runs that died: found by their process, failed, and the reason left on their video.
+
+Dagster's own launcher does not look after its processes: after a kill of the whole host a run would
+stay started, and keep its GPU slot, for ever.
+"""
+
+import os
+from pathlib import Path
+
+import dagster as dg
+
+from identity_pipeline.defs.jobs import per_video
+from identity_pipeline.storage.failures import CHECK_FAILED, FailureNote, FailureNotes
+from identity_pipeline.storage.tables import TableStore
+
+UNDER_WAY = [
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.CANCELING,
+]
+DIED = "its process is gone: killed, out of memory, or the host went down"
+CODE = "run_died"
+
+
+def runs_under_way(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
+    """Runs that Dagster holds to be running."""
+    return list(instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY)))
+
+
+def is_dead(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool | None:
+    """Whether the process of a run on this host is gone; None while it cannot be told.
+
+    Only Dagster's default launcher runs on this host; of other launchers nothing is said, nor of a
+    run that has not told its process yet.
+    """
+    from dagster._core.launcher import DefaultRunLauncher
+
+    if not isinstance(instance.run_launcher, DefaultRunLauncher):
+        return None
+    told = process_of(instance, run)
+    return None if told is None else not _lives(*told)
+
+
+def process_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> tuple[int, float] | None:
+    """(process, seconds since 1970 at which it said so) of the worker of a run."""
+    for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ENGINE_EVENT):
+        event = entry.dagster_event
+        pid = event.engine_event_data.metadata.get("pid") if event else None
+        if pid is not None and str(pid.value).isdigit():
+            return int(str(pid.value)), entry.timestamp
+    return None
+
+
+def _lives(pid: int, since: float) -> bool:
+    """Whether a process is there, and was before that moment: numbers are given anew."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    stat = Path(f"/proc/{pid}/stat")
+    if not stat.is_file():  # no Linux: the number has to do
+        return True
+    fields = stat.read_text().rpartition(")")[2].split()
+    booted = next(
+        int(line.split()[1])
+        for line in Path("/proc/stat").read_text().splitlines()
+        if line.startswith("btime")
+    )
+    started = booted + int(fields[19]) / os.sysconf("SC_CLK_TCK")
+    return fields[0] != "Z" and started <= since + 1.0
+
+
+def fail_run(instance: dg.DagsterInstance, run: dg.DagsterRun, reason: str) -> None:
+    """Fails a run and frees its slots in all pools."""
+    instance.report_run_failed(run, f"{reason[0].upper()}{reason[1:]}.")
+    instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+
+
+@dg.sensor(
+    minimum_interval_seconds=60,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Fails runs whose process is gone, so that their GPU slots are free again.",
+)
+def dead_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+    """A run is failed when its process was gone at two looks, so that one that ends is not hit."""
+    suspects = set((context.cursor or "").split())
+    dead = [run for run in runs_under_way(context.instance) if is_dead(context.instance, run)]
+    failed = [run for run in dead if run.run_id in suspects]
+    for run in failed:
+        context.log.warning(f"run {run.run_id[:8]} of {subject_of(run)}: {DIED}")
+        fail_run(context.instance, run, DIED)
+    context.update_cursor(" ".join(run.run_id for run in dead if run not in failed))
+    return dg.SkipReason(f"{len(failed)} dead runs failed, {len(dead) - len(failed)} suspected.")
+
+
+def subject_of(run: dg.DagsterRun) -> str:
+    """The video of a run, else its job."""
+    return run.tags.get("dagster/partition", run.job_name)
+
+
+@dg.run_failure_sensor(
+    monitored_jobs=[per_video],
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    minimum_interval_seconds=15,
+    description="Leaves the reason on the video of a failed run, where its step could not.",
+)
+def failed_videos(context: dg.RunFailureSensorContext, store: dg.ResourceParam[TableStore]) -> None:
+    """A killed worker and a failed check leave no note of their own."""
+    video_id = context.dagster_run.tags.get("dagster/partition")
+    if video_id is None:
+        return
+    newest = context.instance.get_runs(dg.RunsFilter(tags={"dagster/partition": video_id}), limit=1)
+    if newest and newest[0].is_success:  # a later run has made up for it
+        return
+    notes = FailureNotes(store.layout)
+    record = context.instance.get_run_record_by_id(context.dagster_run.run_id)
+    began = (record.start_time or record.create_timestamp.timestamp()) if record else 0.0
+    noted = notes.noted_at(video_id)
+    if noted is not None and noted >= began:  # the step itself said why
+        return
+    notes.put(video_id, note_of(context))
+
+
+def note_of(context: dg.RunFailureSensorContext) -> FailureNote:
+    """What became of a failed run, as far as its events tell."""
+    failures = context.get_step_failure_events()
+    if failures:
+        event = failures[0]
+        error = event.step_failure_data.error
+        sentence = _first_line(error.message if error else event.message)
+        code = CHECK_FAILED if "AssetCheckFailed" in sentence else "step_failed"
+        return FailureNote(code, sentence, str(event.step_key), permanent=False)
+    steps = context.instance.get_run_step_stats(context.dagster_run.run_id)
+    open_steps = [step.step_key for step in steps if step.end_time is None]
+    where = open_steps[-1] if open_steps else "before the first step"
+    message = _first_line(context.failure_event.message)
+    sentence = f"{message} At {where}; the hourly sweep tries it again."
+    return FailureNote(CODE, sentence, where, permanent=False)
+
+
+def _first_line(text: str | None) -> str:
+    return next(iter((text or "").strip().splitlines()), "The run failed without a word.")
+
+
+ALL_SENSORS = [failed_videos, dead_runs]

@@ -1,0 +1,109 @@
+"""What a run would do before it does it: per video, which steps compute, which reuse, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from identity_pipeline.core.costs import Price
+from identity_pipeline.settings import Settings
+from identity_pipeline.stages.costing import counted, expected_frames
+from identity_pipeline.stages.recipes import steps
+from identity_pipeline.stages.verdicts import Judged, Models, Verdict, judge_video
+from identity_pipeline.stages.video_work import ASSUMED_FRAMES
+from identity_pipeline.storage.hashing import sha256_of_file
+from identity_pipeline.storage.registry import VideoRegistry, video_id_for
+from identity_pipeline.storage.tables import TableStore
+
+WORST_FIRST = (Verdict.BLOCKED, Verdict.COMPUTE, Verdict.PERHAPS, Verdict.REUSE)
+
+
+@dataclass(frozen=True)
+class PlannedStep:
+    """One step of one video.
+
+    Attributes:
+        step: its name.
+        verdict: what a run would do with it; of several outputs, the most that is done with any.
+        reasons: why, in words.
+        seconds: that it is expected to take if it computes; None where that cannot be said.
+        measured: whether that was learnt on this machine.
+    """
+
+    step: str
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    seconds: float | None
+    measured: bool
+
+
+@dataclass(frozen=True)
+class PlannedVideo:
+    """What a run would do with one video."""
+
+    video_id: str
+    steps: tuple[PlannedStep, ...]
+    note: str = ""
+
+    def of(self, verdict: Verdict) -> tuple[PlannedStep, ...]:
+        """The steps with one verdict."""
+        return tuple(step for step in self.steps if step.verdict is verdict)
+
+    def seconds(self, *verdicts: Verdict) -> float:
+        """Expected seconds of the steps with some verdicts, as far as they can be told."""
+        return sum(step.seconds or 0.0 for v in verdicts for step in self.of(v))
+
+
+def plan_video(
+    store: TableStore,
+    settings: Settings,
+    models: Models,
+    costs: Mapping[str, Price],
+    video_id: str,
+    note: str = "",
+) -> PlannedVideo:
+    """What a run would do with a registered video, by the fingerprints that its steps will use.
+
+    Every byte of what is there is read, as the steps do.
+    """
+    judged = judge_video(store, settings, models, video_id, thorough=True)
+    frames = expected_frames(store, settings, video_id) or ASSUMED_FRAMES
+    planned = []
+    for step, recipes in steps().items():
+        of_step = [judged[recipe.asset] for recipe in recipes]
+        verdict = next(v for v in WORST_FIRST if any(j.verdict is v for j in of_step))
+        units = counted(store, step, video_id)
+        seconds = costs[step].expected(units, frames)
+        reasons = _reasons(of_step, verdict)
+        planned.append(PlannedStep(step, verdict, reasons, seconds, costs[step].measured))
+    return PlannedVideo(video_id, tuple(planned), note)
+
+
+def _reasons(judged: list[Judged], verdict: Verdict) -> tuple[str, ...]:
+    said = [reason for known in judged if known.verdict is verdict for reason in known.reasons]
+    return tuple(dict.fromkeys(said))
+
+
+def plan_file(
+    store: TableStore,
+    settings: Settings,
+    models: Models,
+    costs: Mapping[str, Price],
+    path: Path,
+) -> PlannedVideo:
+    """What `run FILE` would do; a file that is not registered yet is not registered by this."""
+    sha256 = sha256_of_file(path)
+    known = VideoRegistry(store.layout).by_digest(sha256)
+    if known is not None:
+        return plan_video(store, settings, models, costs, known.video_id)
+    faults = [models.faults[m] for m in sorted(models.faults)]
+    verdict = Verdict.BLOCKED if faults else Verdict.COMPUTE
+    reasons = tuple(faults) or ("new video",)
+    planned = tuple(
+        PlannedStep(
+            step, verdict, reasons, costs[step].expected(None, ASSUMED_FRAMES), costs[step].measured
+        )
+        for step in steps()
+    )
+    return PlannedVideo(video_id_for(path.stem, sha256), planned, "not registered yet")

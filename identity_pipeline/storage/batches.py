@@ -1,0 +1,49 @@
+"""The batches of work (`core.progress`), kept so that a share means the same at every look."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+from identity_pipeline.core.progress import Batch
+from identity_pipeline.storage import atomic
+from identity_pipeline.storage.layout import Layout
+from identity_pipeline.storage.locks import exclusive
+
+WAIT_S = 10.0
+Batches = tuple[Batch, ...]
+
+
+@dataclass(frozen=True)
+class BatchBook:
+    """The file `data/progress/batches.json`."""
+
+    layout: Layout
+
+    def update(self, change: Callable[[Batches], Batches]) -> Batches:
+        """Reads, changes and writes the batches, one process at a time, and returns them.
+
+        Raises:
+            LockBusyError: another process kept them for too long.
+        """
+        folder = self.layout.progress
+        with exclusive(folder / ".batches.lock", "the list of batches", "looking", WAIT_S):
+            before = self._read()
+            after = change(before)
+            if after != before:
+                value = [asdict(batch) for batch in after]
+                atomic.write_json(folder / "batches.json", value)
+        return after
+
+    def _read(self) -> Batches:
+        path = self.layout.progress / "batches.json"
+        if not path.is_file():
+            return ()
+        return tuple(_batch(noted) for noted in json.loads(path.read_text()))
+
+
+def _batch(noted: dict[str, object]) -> Batch:
+    batch = Batch(**noted)  # type: ignore[arg-type]
+    done = {video: tuple(steps) for video, steps in batch.done.items()}
+    return Batch(batch.number, batch.opened_at, batch.because, batch.work, done)

@@ -1,0 +1,68 @@
+"""What work cost: one line per computed step, appended; the last ones are the prices of today.
+
+They hold times, so they lie apart from the tables, which are the same bytes every time. A line that
+a dying process left half-written is passed over.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from identity_pipeline.core.costs import Sample
+from identity_pipeline.storage.layout import Layout, check_video_id
+from identity_pipeline.storage.live import host
+
+TAIL_BYTES = 64_000
+"""Only so much of a file is read: some 400 lines."""
+
+
+@dataclass(frozen=True)
+class Costs:
+    """The files in `data/progress/costs`, one per step."""
+
+    layout: Layout
+
+    def _path(self, step: str) -> Path:
+        return self.layout.progress / "costs" / f"{check_video_id(step)}.jsonl"
+
+    def add(self, step: str, sample: Sample, models: str) -> None:
+        """Notes one computation on this machine.
+
+        Args:
+            step: what was computed.
+            sample: what it took.
+            models: what tells the models and the device; empty for a step without.
+        """
+        path = self._path(step)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        line = json.dumps({**asdict(sample), "host": host(), "models": models}) + "\n"
+        with path.open("a") as stream:  # short appends are whole on a local disk
+            stream.write(line)
+
+    def samples(self, step: str, models: str) -> list[Sample]:
+        """What the step took on this machine with these models, oldest first."""
+        here = {"host": host(), "models": models}
+        return [
+            Sample(**{name: noted[name] for name in Sample.__dataclass_fields__})
+            for noted in self._lines(step)
+            if noted.items() >= here.items()
+        ]
+
+    def _lines(self, step: str) -> Iterator[dict[str, Any]]:
+        path = self._path(step)
+        if not path.is_file():
+            return
+        with path.open("rb") as stream:
+            stream.seek(max(0, path.stat().st_size - TAIL_BYTES))
+            lines = stream.read().splitlines()
+        for line in lines:
+            try:
+                noted = json.loads(line)
+            except ValueError:  # cut off, by a crash or by the tail's beginning
+                continue
+            if isinstance(noted, dict):
+                yield noted

@@ -1,0 +1,112 @@
+"""`status` and `plan`: what they print, for people and for machines."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from click.testing import CliRunner, Result
+
+from identity_pipeline.cli.main import cli
+from identity_pipeline.definitions import build_defs
+from identity_pipeline.defs.jobs import per_video
+from identity_pipeline.defs.resources import SettingsResource
+from identity_pipeline.defs.runs import last_runs
+from identity_pipeline.storage.layout import Layout
+from identity_pipeline.storage.registry import VideoRegistry
+from identity_pipeline_tests.conftest import BUNDLED, stripes
+from identity_pipeline_tests.synthetic import write_video
+
+MODELS = ("--models", str(BUNDLED / "pack"), "--vision", str(BUNDLED / "vision"))
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A data folder with a registered video that was never run, and one that waits."""
+    monkeypatch.setenv("IDENTITY_PIPELINE__MODELS__ALLOW_DEMO", "true")
+    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.chdir(tmp_path)  # away from the dagster.yaml of the checkout
+    root = tmp_path / "data"
+    (root / "videos").mkdir(parents=True)
+    write_video(root / "videos" / "waits.mp4", (stripes(i) for i in range(5)))
+    file = write_video(tmp_path / "known.mp4", (stripes(2 * i) for i in range(5)))
+    VideoRegistry(Layout(root)).register(file)
+    return root
+
+
+def call(*arguments: str) -> Result:
+    result = CliRunner().invoke(cli, arguments)
+    assert result.exit_code == 0, result.output
+    return result
+
+
+def test_status_names_the_batch_and_says_that_nothing_works(data: Path) -> None:
+    output = call("status", "--data", str(data), *MODELS).output
+    assert "Batch 1 (new work: 23 steps of 1 video): 0 % done" in output
+    assert "not measured on this machine yet" in output
+    assert "No step is at work" in output and "known-" in output
+
+
+def test_status_of_one_video_shows_every_step(data: Path) -> None:
+    output = call("status", "known", "--data", str(data), *MODELS).output
+    assert "identity_dataset" in output and output.count("pending") >= 20
+
+
+def test_status_for_machines(data: Path) -> None:
+    seen = json.loads(call("status", "--json", "--data", str(data), *MODELS).output)
+    assert {video["state"] for video in seen["videos"]} == {"pending"}
+    assert seen["eta_s"] is None and seen["left_s"] > 0
+    assert seen["batches"][0]["shares"]["done"] == 0
+    again = json.loads(call("status", "--json", "--data", str(data), *MODELS).output)
+    assert len(again["batches"]) == 1, "a second look opens no other batch"
+
+
+def test_plan_lists_the_registered_and_the_waiting(data: Path) -> None:
+    output = call("plan", "--data", str(data), *MODELS).output
+    assert "known-" in output and "waits-" in output and "not registered yet" in output
+    planned = json.loads(call("plan", "--json", "--data", str(data), *MODELS).output)
+    verdicts = {step["verdict"] for video in planned for step in video["steps"]}
+    assert verdicts == {"compute"}
+    assert len(list(VideoRegistry(Layout(data)).all())) == 1, "planning registers nothing"
+
+
+def test_plan_of_one_video_says_why_and_marks_bundled_prices(data: Path) -> None:
+    output = call("plan", "known", "--data", str(data), *MODELS).output
+    assert "never made" in output and "*" in output
+
+
+def test_plan_says_what_each_step_costs(data: Path) -> None:
+    output = call("plan", "--costs", "--data", str(data), *MODELS).output
+    assert "vision_embeddings" in output and "not measured here yet" in output
+
+
+def test_the_last_run_of_a_video_counts(instance: dg.DagsterInstance) -> None:
+    defs = build_defs(SettingsResource.of())
+    job = defs.resolve_job_def(per_video.name)
+    for status, key in (("FAILURE", "a"), ("NOT_STARTED", "a"), ("CANCELED", "b")):
+        instance.create_run_for_job(
+            job,
+            status=dg.DagsterRunStatus[status],
+            tags={"dagster/partition": key},
+            asset_selection=frozenset({dg.AssetKey("ride_video")}),
+        )
+    found = {key: run.status for key, run in last_runs(instance).items()}
+    assert found == {"a": "queued", "b": "cancelled"}
+
+
+def test_the_report_shows_the_same_picture(data: Path, instance: dg.DagsterInstance) -> None:
+    groups = {
+        "paths": {"data": str(data)},
+        "models": {"face_pack": MODELS[1], "vision_encoder": MODELS[3]},
+    }
+    defs = build_defs(SettingsResource.of(**groups))
+    job = defs.resolve_implicit_global_asset_job_def()
+    result = job.execute_in_process(
+        instance=instance, asset_selection=[dg.AssetKey("library_report")]
+    )
+    (event,) = result.asset_materializations_for_node("library_report")
+    assert event.metadata["videos"].value == event.metadata["videos/pending"].value == 1
+    assert "0 % done" in str(event.metadata["progress"].value)
+    assert "data:image/svg+xml" in str(event.metadata["picture"].value)

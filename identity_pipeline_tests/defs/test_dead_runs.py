@@ -1,0 +1,182 @@
+"""Runs that died: found by their process, failed, their slots freed, their reason kept."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from click.testing import CliRunner
+
+from identity_pipeline.cli.main import cli
+from identity_pipeline.definitions import build_defs
+from identity_pipeline.defs.dead_runs import (
+    CODE,
+    dead_runs,
+    failed_videos,
+    is_dead,
+    process_of,
+    runs_under_way,
+)
+from identity_pipeline.defs.jobs import per_video
+from identity_pipeline.defs.pools import GPU
+from identity_pipeline.defs.resources import SettingsResource
+from identity_pipeline.storage.failures import FailureNote, FailureNotes
+from identity_pipeline.storage.layout import Layout
+
+VIDEO = "ride-1-aaaaaaaa"
+OP_GRANULARITY = """
+telemetry: {enabled: false}
+concurrency: {pools: {granularity: op, default_limit: 1}}
+"""
+
+
+class Killed:
+    """A run in a process of its own that holds the one slot of the GPU."""
+
+    def __init__(self, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        home.mkdir()
+        # `op`, so that the slot is a row in Dagster's database that outlives its process.
+        (home / "dagster.yaml").write_text(OP_GRANULARITY)
+        monkeypatch.setenv("DAGSTER_HOME", str(home))
+        self.instance = dg.DagsterInstance.get()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "identity_pipeline_tests.defs.killable", VIDEO],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "DAGSTER_HOME": str(home)},
+        )
+        assert self.process.stdout is not None
+        assert self.process.stdout.readline() == b"inside\n"
+
+    def kill(self) -> None:
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    @property
+    def run(self) -> dg.DagsterRun:
+        (run,) = self.instance.get_runs()
+        return run
+
+    def slots_taken(self) -> int:
+        return self.instance.event_log_storage.get_concurrency_info(GPU).active_slot_count
+
+    def tick(self, cursor: str | None) -> str:
+        with dg.build_sensor_context(instance=self.instance, cursor=cursor) as context:
+            dead_runs(context)
+            return context.cursor or ""
+
+
+@pytest.fixture
+def killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Killed]:
+    victim = Killed(tmp_path / "home", monkeypatch)
+    yield victim
+    if victim.process.poll() is None:
+        victim.kill()
+    victim.instance.dispose()
+
+
+def test_recover_leaves_the_living_and_frees_the_slot_of_the_dead(
+    killed: Killed, tmp_path: Path
+) -> None:
+    arguments = ["recover", "--data", str(tmp_path / "data")]
+    assert killed.slots_taken() == 1
+    assert is_dead(killed.instance, killed.run) is False
+    told = process_of(killed.instance, killed.run)
+    assert told is not None and told[0] == killed.process.pid
+    assert "is alive and is left alone" in CliRunner().invoke(cli, arguments).output
+    assert killed.run.status == dg.DagsterRunStatus.STARTED
+
+    killed.kill()
+    assert is_dead(killed.instance, killed.run) is True
+    assert killed.slots_taken() == 1  # nobody frees it by itself
+    assert "would fail" in CliRunner().invoke(cli, [*arguments, "--dry-run"]).output
+    assert killed.slots_taken() == 1
+    assert "1 runs failed" in CliRunner().invoke(cli, arguments).output
+    assert killed.run.status == dg.DagsterRunStatus.FAILURE
+    assert killed.slots_taken() == 0
+    claim = killed.instance.event_log_storage.claim_concurrency_slot(GPU, "next", "step")
+    assert claim.is_claimed
+
+
+def test_the_sensor_fails_a_run_that_was_dead_at_two_looks(killed: Killed) -> None:
+    cursor = killed.tick(killed.tick(None))
+    assert cursor == ""
+    assert runs_under_way(killed.instance)
+    killed.kill()
+    cursor = killed.tick(cursor)
+    assert cursor == killed.run.run_id
+    assert killed.run.status == dg.DagsterRunStatus.STARTED
+    assert killed.tick(cursor) == ""
+    assert killed.run.status == dg.DagsterRunStatus.FAILURE
+    assert killed.slots_taken() == 0
+
+
+def test_a_run_on_another_launcher_is_not_judged(
+    instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    run = failed_run(instance, tmp_path, status=dg.DagsterRunStatus.STARTED)
+    assert is_dead(instance, run) is None
+
+
+def failed_run(
+    instance: dg.DagsterInstance, root: Path, *, status: dg.DagsterRunStatus
+) -> dg.DagsterRun:
+    """A run of the per-video job that ended without a word from any step."""
+    job = build_defs(SettingsResource.of(paths={"data": str(root)})).resolve_job_def("per_video")
+    run = instance.create_run_for_job(
+        job, status=dg.DagsterRunStatus.STARTED, tags={"dagster/partition": VIDEO}
+    )
+    if status == dg.DagsterRunStatus.FAILURE:
+        instance.report_run_failed(run, "Run process 12 was killed.")
+    return instance.get_run_by_id(run.run_id) or run
+
+
+def note_after(instance: dg.DagsterInstance, root: Path, run: dg.DagsterRun) -> FailureNote | None:
+    resources = build_defs(SettingsResource.of(paths={"data": str(root)})).resources
+    assert resources
+    record = instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.RUN_FAILURE)
+    event = record.records[-1].event_log_entry.dagster_event
+    assert event is not None
+    with dg.build_run_status_sensor_context(
+        sensor_name="failed_videos",
+        dagster_event=event,
+        dagster_instance=instance,
+        dagster_run=run,
+        resources={"store": resources["store"]},
+    ) as context:
+        failed_videos(context.for_run_failure())
+    return FailureNotes(Layout(root)).get(VIDEO)
+
+
+def test_a_killed_run_leaves_its_reason_on_the_video(
+    instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    run = failed_run(instance, tmp_path, status=dg.DagsterRunStatus.FAILURE)
+    note = note_after(instance, tmp_path, run)
+    assert note is not None
+    assert (note.code, note.permanent) == (CODE, False)
+    assert "Run process 12 was killed." in note.sentence
+
+
+def test_the_note_of_the_step_itself_is_kept(instance: dg.DagsterInstance, tmp_path: Path) -> None:
+    run = failed_run(instance, tmp_path, status=dg.DagsterRunStatus.FAILURE)
+    own = FailureNote("truncated", "The file ends too early.", "watch", permanent=False)
+    FailureNotes(Layout(tmp_path)).put(VIDEO, own)
+    assert note_after(instance, tmp_path, run) == own
+
+
+def test_a_later_success_is_not_called_a_failure(
+    instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    run = failed_run(instance, tmp_path, status=dg.DagsterRunStatus.FAILURE)
+    job = build_defs().resolve_job_def(per_video.name)
+    instance.create_run_for_job(
+        job, status=dg.DagsterRunStatus.SUCCESS, tags={"dagster/partition": VIDEO}
+    )
+    assert note_after(instance, tmp_path, run) is None
