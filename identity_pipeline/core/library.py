@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import polars as pl
 
@@ -18,6 +19,7 @@ from identity_pipeline.core.clustering import cluster_vectors, merge_far
 from identity_pipeline.core.constraints import shared_frame_pairs
 from identity_pipeline.core.cross_pairs import pairs_across
 from identity_pipeline.core.gallery import gallery_of
+from identity_pipeline.core.heads.no_laxer import no_laxer, stranger_pairs
 from identity_pipeline.core.prototypes import person_references
 from identity_pipeline.core.suggestions import build_suggestions
 from identity_pipeline.core.templates import template_matrix
@@ -76,6 +78,14 @@ class Before:
     next_cluster_id: int = 1
 
 
+class SpaceTables(NamedTuple):
+    """`track_templates`, `calibration_pairs` and `face_samples` of all videos, of one space."""
+
+    templates: pl.DataFrame
+    pairs: pl.DataFrame
+    samples: pl.DataFrame
+
+
 @dataclass(frozen=True)
 class LibraryResult:
     """The tables of the library.
@@ -101,6 +111,7 @@ def build_library(
     before: Before,
     today: str,
     settings: Settings,
+    recogniser: SpaceTables | None = None,
 ) -> LibraryResult:
     """Calibrates, matches the known, groups the rest, suggests.
 
@@ -112,6 +123,8 @@ def build_library(
         before: the run before.
         today: ISO date.
         settings: `match` and `cluster`.
+        recogniser: the same tables in the recogniser's space, when these are in a head's: its
+            thresholds let no more strangers in.
 
     Raises:
         SpaceMismatchError: the tables are of more than one space.
@@ -119,6 +132,15 @@ def build_library(
     """
     templates = templates.sort("track_key")
     calibration = calibration_of(templates, pairs, samples, human.decisions, settings)
+    if recogniser is not None and templates.height:
+        known = set(human.decisions.assigned)
+        same = pl.col("track_key").is_in(templates["track_key"].to_list())
+        calibration = no_laxer(
+            calibration,
+            calibration_of(*recogniser, human.decisions, settings),
+            stranger_pairs(templates, known),
+            stranger_pairs(recogniser.templates.filter(same), known),
+        )
     references = person_references(
         templates, human.decisions.assigned, settings.match, human.pinned
     )

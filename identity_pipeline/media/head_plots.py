@@ -42,8 +42,8 @@ def separation_svg(before: Separation, after: Separation) -> str:
         top = 18 + row * 120.0
         parts += _histogram(name, separation, top, top + 84)
     for place, (colour, name) in enumerate(((GOOD, "one person"), (BAD, "two people"))):
-        parts.append(tag("rect", x=60 + place * 120, y=252, width=12, height=10, fill=colour))
-        parts.append(text(78 + place * 120, 261, f"pairs of {name}", "small"))
+        parts.append(tag("rect", x=60 + place * 150, y=252, width=12, height=10, fill=colour))
+        parts.append(text(78 + place * 150, 261, f"pairs of {name}", "small"))
     return svg(WIDTH, 270, "Held-out pairs by cosine, before and after", parts)
 
 

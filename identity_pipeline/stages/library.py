@@ -16,6 +16,7 @@ from identity_pipeline.core.library import (
     GROUPED,
     Before,
     LibraryResult,
+    SpaceTables,
     build_library,
     merge_floor,
     template_thresholds,
@@ -30,6 +31,7 @@ from identity_pipeline.stages.progress import Progress, silent
 from identity_pipeline.stages.spaces import (
     PER_VIDEO,
     LiveSpace,
+    head_of_space,
     is_regenerated,
     live_space,
     regenerate,
@@ -40,7 +42,7 @@ from identity_pipeline.storage.hashing import sha256_of_value
 from identity_pipeline.storage.tables import TableStore
 
 SETTINGS = ("match", "cluster")
-CODE_VERSION = "3"
+CODE_VERSION = "4"
 """Raise it with every change of what `core.library` computes."""
 
 
@@ -257,6 +259,10 @@ def compute(
     store: TableStore, inputs: LibraryTables, history: History, settings: Settings, now: str
 ) -> LibraryResult:
     """The library that a history of decisions gives; nothing is written."""
+    recogniser = None
+    if head_of_space(inputs.space) is not None:
+        own = read_templates(store)
+        recogniser = SpaceTables(own.templates, own.pairs, own.samples)
     return build_library(
         inputs.templates,
         inputs.pairs,
@@ -265,6 +271,7 @@ def compute(
         before_of(Generations(store.layout), inputs.space, inputs.versions),
         now[:10],
         settings,
+        recogniser,
     )
 
 
