@@ -176,7 +176,7 @@ def _video_table(seen: Status) -> Table:
 def _phase_table(whole: Whole) -> Table:
     table = Table(title=f"{whole.name}: {whole.state.value}", title_justify="left")
     for column in ("step", "state"):
-        table.add_column(column)
+        table.add_column(column, no_wrap=True)
     for column in ("work", "time left"):
         table.add_column(column, justify="right")
     table.add_column("why", overflow="fold")

@@ -19,7 +19,7 @@ from identity_pipeline.core.vectors import NotUnitNormError, normalise
 from identity_pipeline.settings import TrainSettings
 from identity_pipeline_tests.teaching_library import DIMENSION, rides, training_table
 
-PLAIN = TrainSettings(base_share=0.0)
+PLAIN = TrainSettings(base_share=0.0, objective="triplet")
 
 
 def data() -> TeachingArrays:
