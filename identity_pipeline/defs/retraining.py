@@ -11,17 +11,12 @@ import dagster as dg
 
 from identity_pipeline.defs.automation import BY
 from identity_pipeline.defs.jobs import learn
+from identity_pipeline.defs.library_sensor import UNDER_WAY
 from identity_pipeline.defs.pausing import skip_while_paused, unless_paused
 from identity_pipeline.settings import Settings
 from identity_pipeline.storage.tables import TableStore
 
 TAGS = {BY: "retrain_when_labelled"}
-UNDER_WAY = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-]
 
 
 def retraining_sensor(on: bool) -> dg.SensorDefinition:
