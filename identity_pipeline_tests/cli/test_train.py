@@ -29,6 +29,8 @@ SETTINGS = {
     "IDENTITY_PIPELINE__TRAIN__EPOCHS": "10",
     "IDENTITY_PIPELINE__TRAIN__JUDGE_FAR": "0.02",
     "IDENTITY_PIPELINE__TRAIN__JUDGE_FAR_MAX": "0.05",
+    # Light hides who people are here, so true labels look doubtful.
+    "IDENTITY_PIPELINE__TRAIN__DOUBTFUL_SHARE_MAX": "1",
     "IDENTITY_PIPELINE__MODELS__DEVICE": "cpu",
 }
 
