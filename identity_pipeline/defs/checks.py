@@ -4,6 +4,7 @@ Each table by itself is checked where it is made (`steps.sound_check`). A failed
 ERROR stops its own video only.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import dagster as dg
@@ -14,6 +15,7 @@ from identity_pipeline.core.frame_ledger import conservation_errors
 from identity_pipeline.core.trust import count_faults
 from identity_pipeline.defs.faces import face_quality, face_tracks, riders
 from identity_pipeline.defs.image_sets import frame_ledger, identity_dataset
+from identity_pipeline.defs.inputs import from_store
 from identity_pipeline.defs.metadata import numbers
 from identity_pipeline.defs.partitions import videos
 from identity_pipeline.settings import Settings
@@ -21,13 +23,26 @@ from identity_pipeline.storage.camera_history import CameraHistory
 from identity_pipeline.storage.tables import TableStore
 
 
-@dg.asset_check(
+def video_check(
+    asset: dg.AssetsDefinition, *, blocking: bool, description: str
+) -> Callable[[Callable[..., dg.AssetCheckResult]], dg.AssetChecksDefinition]:
+    """`dg.asset_check` of one video's table, for a function that takes tables by their names."""
+
+    def check(function: Callable[..., dg.AssetCheckResult]) -> dg.AssetChecksDefinition:
+        step, inputs = from_store(function)
+        return dg.asset_check(
+            asset=asset,
+            additional_deps=[name for name in inputs if name != asset.key.path[-1]],
+            partitions_def=videos,
+            blocking=blocking,
+            description=description,
+        )(step)
+
+    return check
+
+
+@video_check(
     asset=face_tracks,
-    additional_ins={
-        name: dg.AssetIn()
-        for name in ("frames", "face_detections", "face_quality", "face_embeddings")
-    },
-    partitions_def=videos,
     blocking=True,
     description="No face is lost or made up between the frames and the tracks.",
 )
@@ -48,10 +63,8 @@ def counts_agree(
     )
 
 
-@dg.asset_check(
+@video_check(
     asset=face_quality,
-    additional_ins={name: dg.AssetIn() for name in ("ride_video", "frames", "face_detections")},
-    partitions_def=videos,
     blocking=False,
     description="Faces, light, detector score and usable share are as in the last videos of the "
     "camera.",
@@ -88,20 +101,8 @@ def like_its_camera(
     )
 
 
-@dg.asset_check(
+@video_check(
     asset=frame_ledger,
-    additional_ins={
-        name: dg.AssetIn()
-        for name in (
-            "frames",
-            "face_detections",
-            "anchor_set",
-            "coverage_set",
-            "challenge_set",
-            "pair_set",
-        )
-    },
-    partitions_def=videos,
     blocking=True,
     description="Every face of every sampled frame is in exactly one state, and the sums agree.",
 )
@@ -130,9 +131,8 @@ def every_face_is_accounted_for(
     )
 
 
-@dg.asset_check(
+@video_check(
     asset=riders,
-    partitions_def=videos,
     blocking=False,
     description="Somebody rides.",
 )
@@ -147,9 +147,8 @@ def somebody_rides(riders: pl.DataFrame) -> dg.AssetCheckResult:
     )
 
 
-@dg.asset_check(
+@video_check(
     asset=identity_dataset,
-    partitions_def=videos,
     blocking=True,
     description="Every exported file is in its place with the bytes of its digest, and no other.",
 )

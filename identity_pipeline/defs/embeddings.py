@@ -27,7 +27,7 @@ def face_embeddings(
     settings: dg.ResourceParam[Settings],
     models: dg.ResourceParam[ModelHub],
     progress: dg.ResourceParam[ProgressReporters],
-) -> dg.MaterializeResult[pl.DataFrame]:
+) -> dg.MaterializeResult:
     """`e_id` of every usable face, and of every n-th face of each tracklet as a witness."""
     from identity_pipeline.stages.observe import embed_faces, faces_to_embed
 
@@ -64,7 +64,7 @@ def vision_embeddings(
     settings: dg.ResourceParam[Settings],
     models: dg.ResourceParam[ModelHub],
     progress: dg.ResourceParam[ProgressReporters],
-) -> dg.MaterializeResult[pl.DataFrame]:
+) -> dg.MaterializeResult:
     """`e_vis_face` and `e_vis_body` of the faces that are usable, stable and fit for export."""
     from identity_pipeline.stages.curate import Observations, faces_to_see
     from identity_pipeline.stages.observe import embed_views

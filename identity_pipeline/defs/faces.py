@@ -24,7 +24,7 @@ def face_quality(
     store: dg.ResourceParam[TableStore],
     settings: dg.ResourceParam[Settings],
     progress: dg.ResourceParam[ProgressReporters],
-) -> dg.MaterializeResult[pl.DataFrame]:
+) -> dg.MaterializeResult:
     """The measured quality vector of every face, and the strict and the loose gate with reasons."""
     from identity_pipeline.stages.curate import frame_size
     from identity_pipeline.stages.observe import measure_quality
@@ -46,7 +46,7 @@ def face_tracks(
     face_embeddings: pl.DataFrame,
     store: dg.ResourceParam[TableStore],
     settings: dg.ResourceParam[Settings],
-) -> dg.MaterializeResult[pl.DataFrame]:
+) -> dg.MaterializeResult:
     """Identity-aware tracks: contaminated tracklets split, fragments of one person stitched."""
     step = Step(context, store, settings)
     return step.table(
@@ -64,7 +64,7 @@ def riders(
     face_tracks: pl.DataFrame,
     store: dg.ResourceParam[TableStore],
     settings: dg.ResourceParam[Settings],
-) -> dg.MaterializeResult[pl.DataFrame]:
+) -> dg.MaterializeResult:
     """The one or two riders, from left to right, and for every other track why it is none."""
     from identity_pipeline.stages.curate import frame_size
 

@@ -32,7 +32,7 @@ def candidates(
     vision_embeddings: pl.DataFrame,
     store: dg.ResourceParam[TableStore],
     settings: dg.ResourceParam[Settings],
-) -> dg.MaterializeResult[pl.DataFrame]:
+) -> dg.MaterializeResult:
     """Every rider face with all that was observed, its export crop, and how far it got."""
     from identity_pipeline.stages.curate import Observations, candidates_of
 
@@ -58,7 +58,7 @@ def selection(
     candidates: pl.DataFrame,
     store: dg.ResourceParam[TableStore],
     settings: dg.ResourceParam[Settings],
-) -> dg.MaterializeResult[pl.DataFrame]:
+) -> dg.MaterializeResult:
     """The replayable decision on every candidate: save, replace, add or reject, with its reason."""
     step = Step(context, store, settings)
     return step.table(
@@ -75,7 +75,7 @@ def anchor_set(
     face_crops: CropArchive,
     store: dg.ResourceParam[TableStore],
     settings: dg.ResourceParam[Settings],
-) -> dg.MaterializeResult[pl.DataFrame]:
+) -> dg.MaterializeResult:
     """Three to five frontal, best images per rider, apart in time and unlike each other."""
     step = Step(context, store, settings)
     return step.table(
@@ -95,7 +95,7 @@ def coverage_set(
     face_crops: CropArchive,
     store: dg.ResourceParam[TableStore],
     settings: dg.ResourceParam[Settings],
-) -> dg.MaterializeResult[pl.DataFrame]:
+) -> dg.MaterializeResult:
     """The best image, at most two, of every pose and expression bucket."""
     step = Step(context, store, settings)
     return step.table(
@@ -116,7 +116,7 @@ def challenge_set(
     face_crops: CropArchive,
     store: dg.ResourceParam[TableStore],
     settings: dg.ResourceParam[Settings],
-) -> dg.MaterializeResult[pl.DataFrame]:
+) -> dg.MaterializeResult:
     """Five to eight extreme images that are surely the same person."""
     step = Step(context, store, settings)
     return step.table(
@@ -142,7 +142,7 @@ def pair_set(
     face_crops: CropArchive,
     store: dg.ResourceParam[TableStore],
     settings: dg.ResourceParam[Settings],
-) -> dg.MaterializeResult[pl.DataFrame]:
+) -> dg.MaterializeResult:
     """Frames in which both riders are good, well apart and alone."""
     from identity_pipeline.stages.curate import frame_size
 
@@ -175,7 +175,7 @@ def frame_ledger(
     pair_set: pl.DataFrame,
     store: dg.ResourceParam[TableStore],
     settings: dg.ResourceParam[Settings],
-) -> dg.MaterializeResult[pl.DataFrame]:
+) -> dg.MaterializeResult:
     """What became of every face: one state, one reason, and what would have changed it."""
     sets = {
         "anchor_set": anchor_set,
@@ -210,7 +210,7 @@ def identity_dataset(
     settings: dg.ResourceParam[Settings],
     models: dg.ResourceParam[ModelHub],
     progress: dg.ResourceParam[ProgressReporters],
-) -> dg.MaterializeResult[pl.DataFrame]:
+) -> dg.MaterializeResult:
     """The exported folder: images re-cut at native resolution, metadata, contact sheets, a page."""
     from identity_pipeline.stages.dataset import VideoTables, export_is_whole, write_dataset
     from identity_pipeline.stages.provenance import provenance_of

@@ -1,14 +1,14 @@
-"""How tables and crops pass between assets: Parquet files written whole or not at all.
+"""How Dagster loads a table or crops that somebody asks it for, as `load_asset_value` does.
 
-Loading an input reads the upstream video's table. Storing an output is left to the step, which
-must know what it wrote to tell its data version: see `steps.Step.result`.
+Steps read their inputs themselves (`defs.inputs`), and write their output themselves, because they
+must know what they wrote to tell its data version: see `steps.Step.result`.
 """
 
 import dagster as dg
 import polars as pl
 
 from identity_pipeline.storage.crop_archive import CropArchive
-from identity_pipeline.storage.tables import MissingTableError, TableStore
+from identity_pipeline.storage.tables import TableStore
 
 FINGERPRINT = "fingerprint"
 """Metadata key under which a step says what its output was made of."""
@@ -47,10 +47,4 @@ class CropArchiveIOManager(dg.ConfigurableIOManager):
         Raises:
             MissingTableError: it is not the one that the last whole pass wrote.
         """
-        archive = CropArchive(self.store.layout.crops(context.partition_key))
-        noted = self.store.noted("face_crops", context.partition_key)
-        if noted is None or archive.data_version() != noted.data_version:
-            raise MissingTableError(
-                f"the crops of {context.partition_key} are not whole; materialise face_crops again."
-            )
-        return archive
+        return self.store.crops(context.partition_key)

@@ -18,7 +18,7 @@ from identity_pipeline.defs.partitions import videos
 from identity_pipeline.defs.phases import skipped
 from identity_pipeline.defs.pools import LIBRARY
 from identity_pipeline.defs.progress import ProgressReporters
-from identity_pipeline.defs.steps import OWNERS, Step, Work, at_work, sound_check
+from identity_pipeline.defs.steps import OWNERS, Step, Work, at_work, video_tables
 from identity_pipeline.schemas import LIBRARY_TABLES
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.phases import switched_off
@@ -28,8 +28,8 @@ from identity_pipeline.storage.tables import Manifest, TableStore
 GROUP = "library"
 
 
-@dg.multi_asset(
-    outs={
+@video_tables(
+    {
         name: dg.AssetOut(
             group_name=GROUP,
             kinds={"numpy"},
@@ -37,6 +37,7 @@ GROUP = "library"
             code_version=RECIPES[name].code,
             io_manager_key="video_table_io",
             description=description,
+            dagster_type=dg.Nothing,
         )
         for name, description in (
             ("track_templates", "One template per rider's track: the unit of the library."),
@@ -44,8 +45,7 @@ GROUP = "library"
             ("face_samples", "A few faces of each track, to compare with other videos."),
         )
     },
-    check_specs=[sound_check(name) for name in TEMPLATES],
-    partitions_def=videos,
+    checked=TEMPLATES,
 )
 def templates(
     context: dg.AssetExecutionContext,

@@ -28,7 +28,7 @@ def face_landmarks(
     settings: dg.ResourceParam[Settings],
     models: dg.ResourceParam[ModelHub],
     progress: dg.ResourceParam[ProgressReporters],
-) -> dg.MaterializeResult[pl.DataFrame]:
+) -> dg.MaterializeResult:
     """Landmarks, head pose, eyes, mouth, smile and occlusion of the riders' usable faces."""
     from identity_pipeline.stages.observe import observe_landmarks, smoothed_boxes
 
@@ -57,7 +57,7 @@ def identity_stability(
     riders: pl.DataFrame,
     store: dg.ResourceParam[TableStore],
     settings: dg.ResourceParam[Settings],
-) -> dg.MaterializeResult[pl.DataFrame]:
+) -> dg.MaterializeResult:
     """Each rider's prototype (a medoid), and which faces surely are that rider."""
     from identity_pipeline.stages.curate import stability_of
 
@@ -81,7 +81,7 @@ def face_buckets(
     face_quality: pl.DataFrame,
     store: dg.ResourceParam[TableStore],
     settings: dg.ResourceParam[Settings],
-) -> dg.MaterializeResult[pl.DataFrame]:
+) -> dg.MaterializeResult:
     """Pose, expression, occlusion and lighting bins of the riders' usable faces."""
     from identity_pipeline.stages.curate import buckets_of
 

@@ -9,7 +9,7 @@ and says so.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ import dagster as dg
 from identity_pipeline.core.trust import faults
 from identity_pipeline.defs import metadata
 from identity_pipeline.defs.healing import ask_for_another_try
+from identity_pipeline.defs.inputs import from_store
 from identity_pipeline.defs.io import FINGERPRINT, REUSED
 from identity_pipeline.defs.partitions import videos
 from identity_pipeline.defs.pausing import stop_if_paused
@@ -51,19 +52,38 @@ def video_table(
     """`dg.asset` for an asset with one table per video; what it is made of: `stages.recipes`."""
 
     def asset(function: Callable[..., Any]) -> dg.AssetsDefinition:
-        # With a check the step has two outputs, and Dagster takes a generic result type for none of
-        # them; without an annotation both pass as they are.
-        function.__annotations__.pop("return", None)
+        step, inputs = from_store(function)
         return dg.asset(
+            deps=inputs,
             partitions_def=videos,
             group_name=group,
             kinds=kinds,
             owners=OWNERS,
             code_version=RECIPES[function.__name__].code,
+            # The step writes its table itself; the manager is for those who ask Dagster for one.
             io_manager_key="video_table_io",
+            dagster_type=dg.Nothing,  # type: ignore[arg-type]
             pool=pool,
             check_specs=[sound_check(function.__name__)],
-        )(function)
+        )(step)
+
+    return asset
+
+
+def video_tables(
+    outs: Mapping[str, dg.AssetOut], *, checked: Iterable[str], pool: str | None = None
+) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
+    """`dg.multi_asset` for a step that makes several outputs of a video."""
+
+    def asset(function: Callable[..., Any]) -> dg.AssetsDefinition:
+        step, inputs = from_store(function)
+        return dg.multi_asset(
+            outs=outs,
+            deps=inputs,
+            check_specs=[sound_check(name) for name in checked],
+            partitions_def=videos,
+            pool=pool,
+        )(step)
 
     return asset
 
@@ -148,7 +168,7 @@ class Step:
         describe: Describe,
         whole: Callable[[pl.DataFrame], bool] = lambda table: True,
         asset: str | None = None,
-    ) -> dg.MaterializeResult[pl.DataFrame]:
+    ) -> dg.MaterializeResult:
         """Computes the asset's table, or takes the one that is there, and describes it.
 
         Args:
@@ -190,7 +210,7 @@ class Step:
 
     def chunked(
         self, compute: Callable[[ChunkStore], pl.DataFrame], describe: Describe, *shaping: str
-    ) -> dg.MaterializeResult[pl.DataFrame]:
+    ) -> dg.MaterializeResult:
         """Like `table`, for a dear computation: what a stopped run had done of it is taken up.
 
         Args:
@@ -219,7 +239,7 @@ class Step:
         """Stops the run if all runs are paused: see `defs.pausing`."""
         stop_if_paused(self.context, self.store.layout)
 
-    def skip(self, reason: str, asset: str | None = None) -> dg.MaterializeResult[pl.DataFrame]:
+    def skip(self, reason: str, asset: str | None = None) -> dg.MaterializeResult:
         """An empty table that says why: its phase is switched off.
 
         Args:
@@ -239,7 +259,7 @@ class Step:
 
     def result(
         self, asset: str, value: pl.DataFrame, fingerprint: str, reused: bool, describe: Describe
-    ) -> dg.MaterializeResult[pl.DataFrame]:
+    ) -> dg.MaterializeResult:
         """A table as the result of a step; a new one is written.
 
         Dagster's data version is the hash of the table's bytes: what was computed again and came
@@ -256,7 +276,6 @@ class Step:
             )
         return dg.MaterializeResult(
             asset_key=asset,
-            value=value,
             data_version=dg.DataVersion(noted.data_version[:16]),
             metadata={
                 FINGERPRINT: fingerprint,

@@ -8,10 +8,9 @@ import dagster as dg
 import polars as pl
 
 from identity_pipeline.defs import metadata, pictures
-from identity_pipeline.defs.partitions import videos
 from identity_pipeline.defs.pools import GPU
 from identity_pipeline.defs.progress import ProgressReporters
-from identity_pipeline.defs.steps import OWNERS, Step, named_failures, sound_check, video_table
+from identity_pipeline.defs.steps import OWNERS, Step, named_failures, video_table, video_tables
 from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.settings import Settings, chosen
 from identity_pipeline.stages.recipes import PASS, RECIPES, fingerprint
@@ -52,7 +51,7 @@ def ride_video(
     context: dg.AssetExecutionContext,
     store: dg.ResourceParam[TableStore],
     settings: dg.ResourceParam[Settings],
-) -> dg.MaterializeResult[pl.DataFrame]:
+) -> dg.MaterializeResult:
     """One validated ride video: its bytes' SHA-256, container, codec, size, rotation and times."""
     from identity_pipeline.stages.facts import video_row
 
@@ -79,8 +78,8 @@ def ride_video(
     )
 
 
-@dg.multi_asset(
-    outs={
+@video_tables(
+    {
         name: dg.AssetOut(
             group_name=WATCH,
             kinds=kinds,
@@ -88,6 +87,7 @@ def ride_video(
             code_version=RECIPES[name].code,
             io_manager_key="crop_archive_io" if name == "face_crops" else "video_table_io",
             description=description,
+            dagster_type=dg.Nothing,
         )
         for name, kinds, description in (
             ("frames", {"ffmpeg"}, "One row per sampled frame: time, light, sharpness, scene cut."),
@@ -95,8 +95,7 @@ def ride_video(
             ("face_crops", {"onnx"}, "Aligned 112 px crop and padded region of every face."),
         )
     },
-    check_specs=[sound_check(name) for name in ("frames", "face_detections")],
-    partitions_def=videos,
+    checked=("frames", "face_detections"),
     pool=GPU,
 )
 def watch(
@@ -165,7 +164,6 @@ def _results(
         yield step.result(name, tables[name], fingerprints[name], reused, describe)
     yield dg.MaterializeResult(
         asset_key="face_crops",
-        value=archive,  # type: ignore[arg-type]
         data_version=dg.DataVersion(archive.data_version()[:16]),
         metadata={
             "reused": reused,

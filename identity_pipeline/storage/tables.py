@@ -16,6 +16,7 @@ import polars as pl
 
 from identity_pipeline.schemas import conform
 from identity_pipeline.storage import atomic
+from identity_pipeline.storage.crop_archive import CropArchive
 from identity_pipeline.storage.hashing import sha256_of_file
 from identity_pipeline.storage.layout import Layout
 
@@ -77,6 +78,20 @@ class TableStore:
                 f"{asset} of {whose} is not there; materialise it first ({path})."
             )
         return conform(asset, pl.read_parquet(path))
+
+    def crops(self, video_id: str) -> CropArchive:
+        """The crops of a video.
+
+        Raises:
+            MissingTableError: they are not those that the last whole pass wrote.
+        """
+        archive = CropArchive(self.layout.crops(video_id))
+        noted = self.noted("face_crops", video_id)
+        if noted is None or archive.data_version() != noted.data_version:
+            raise MissingTableError(
+                f"the crops of {video_id} are not whole; materialise face_crops again."
+            )
+        return archive
 
     def manifest(self, asset: str, video_id: str | None) -> Manifest | None:
         """The manifest of an output that is whole and unchanged, else None."""
