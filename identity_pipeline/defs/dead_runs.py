@@ -10,7 +10,7 @@ from pathlib import Path
 import dagster as dg
 
 from identity_pipeline.defs.jobs import per_video
-from identity_pipeline.storage.failures import CHECK_FAILED, FailureNote, FailureNotes
+from identity_pipeline.storage.failures import CHECK_FAILED, RUN_DIED, FailureNote, FailureNotes
 from identity_pipeline.storage.tables import TableStore
 
 UNDER_WAY = [
@@ -19,7 +19,7 @@ UNDER_WAY = [
     dg.DagsterRunStatus.CANCELING,
 ]
 DIED = "its process is gone: killed, out of memory, or the host went down"
-CODE = "run_died"
+WILL_RETRY = "dagster/will_retry"
 
 
 def runs_under_way(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
@@ -79,20 +79,23 @@ def fail_run(instance: dg.DagsterInstance, run: dg.DagsterRun, reason: str) -> N
 
 
 @dg.sensor(
-    minimum_interval_seconds=60,
+    minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Fails runs whose process is gone, so that their GPU slots are free again.",
 )
 def dead_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-    """A run is failed when its process was gone at two looks, so that one that ends is not hit."""
-    suspects = set((context.cursor or "").split())
-    dead = [run for run in runs_under_way(context.instance) if is_dead(context.instance, run)]
-    failed = [run for run in dead if run.run_id in suspects]
+    """A run says how it ended before its process ends, so the process is looked at first."""
+    suspects = [run for run in runs_under_way(context.instance) if is_dead(context.instance, run)]
+    failed = [run for run in suspects if _still_under_way(context.instance, run)]
     for run in failed:
         context.log.warning(f"run {run.run_id[:8]} of {subject_of(run)}: {DIED}")
         fail_run(context.instance, run, DIED)
-    context.update_cursor(" ".join(run.run_id for run in dead if run not in failed))
-    return dg.SkipReason(f"{len(failed)} dead runs failed, {len(dead) - len(failed)} suspected.")
+    return dg.SkipReason(f"{len(failed)} dead runs failed.")
+
+
+def _still_under_way(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    known = instance.get_run_by_id(run.run_id)
+    return known is not None and known.status in UNDER_WAY
 
 
 def subject_of(run: dg.DagsterRun) -> str:
@@ -107,12 +110,18 @@ def subject_of(run: dg.DagsterRun) -> str:
     description="Leaves the reason on the video of a failed run, where its step could not.",
 )
 def failed_videos(context: dg.RunFailureSensorContext, store: dg.ResourceParam[TableStore]) -> None:
-    """A killed worker and a failed check leave no note of their own."""
+    """A killed worker and a failed check leave no note of their own.
+
+    Nothing is noted where a later run has taken the video up, nor of a run that died when its steps
+    were done.
+    """
     video_id = context.dagster_run.tags.get("dagster/partition")
     if video_id is None:
         return
     newest = context.instance.get_runs(dg.RunsFilter(tags={"dagster/partition": video_id}), limit=1)
-    if newest and newest[0].is_success:  # a later run has made up for it
+    if newest and newest[0].run_id != context.dagster_run.run_id:
+        return
+    if all_steps_done(context.instance, context.dagster_run):
         return
     notes = FailureNotes(store.layout)
     record = context.instance.get_run_record_by_id(context.dagster_run.run_id)
@@ -121,6 +130,16 @@ def failed_videos(context: dg.RunFailureSensorContext, store: dg.ResourceParam[T
     if noted is not None and noted >= began:  # the step itself said why
         return
     notes.put(video_id, note_of(context))
+
+
+def all_steps_done(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Whether a run had nothing left to do."""
+    if run.execution_plan_snapshot_id is None:
+        return False
+    planned = instance.get_execution_plan_snapshot(run.execution_plan_snapshot_id)
+    stats = instance.get_run_step_stats(run.run_id)
+    done = {step.step_key for step in stats if step.status and step.status.value == "SUCCESS"}
+    return done >= set(planned.step_keys_to_execute)
 
 
 def note_of(context: dg.RunFailureSensorContext) -> FailureNote:
@@ -136,8 +155,10 @@ def note_of(context: dg.RunFailureSensorContext) -> FailureNote:
     open_steps = [step.step_key for step in steps if step.end_time is None]
     where = open_steps[-1] if open_steps else "before the first step"
     message = _first_line(context.failure_event.message)
-    sentence = f"{message} At {where}; the hourly sweep tries it again."
-    return FailureNote(CODE, sentence, where, permanent=False)
+    retried = context.dagster_run.tags.get(WILL_RETRY) == "true"
+    again = "a new run takes it up" if retried else "the hourly sweep tries it again"
+    sentence = f"{message} At {where}; {again}."
+    return FailureNote(RUN_DIED, sentence, where, permanent=False)
 
 
 def _first_line(text: str | None) -> str:

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 import dagster as dg
 
 from identity_pipeline.stages.progress import Progress
+from identity_pipeline.stages.recipes import steps
+from identity_pipeline.storage.leftovers import sweep_after
 from identity_pipeline.storage.live import LiveStep, LiveSteps
 from identity_pipeline.storage.tables import TableStore
 
@@ -39,8 +41,13 @@ def live_step(context: dg.AssetExecutionContext) -> LiveStep:
 
 @contextmanager
 def under_way(context: dg.AssetExecutionContext, store: TableStore) -> Iterator[None]:
-    """Shows other processes that this step is at work."""
-    with LiveSteps(store.layout).working(live_step(context)):
+    """Shows other processes that this step is at work; clears up behind one that was killed."""
+    live, files = live_step(context), LiveSteps(store.layout)
+    for dead in files.dead(live.video_id, live.started_at):
+        outputs = [recipe.asset for recipe in steps().get(dead.step, ())]
+        for path in sweep_after(store.layout, dead, outputs):
+            context.log.info(f"{path.name}: half-written by a killed process; removed")
+    with files.working(live):
         yield
 
 

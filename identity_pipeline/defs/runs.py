@@ -5,6 +5,7 @@ from __future__ import annotations
 import dagster as dg
 
 from identity_pipeline.core.progress import LEARNING_WORK, LIBRARY_WORK
+from identity_pipeline.defs.dead_runs import WILL_RETRY
 from identity_pipeline.defs.jobs import learn, library, per_video
 from identity_pipeline.stages.work import RunFact
 
@@ -35,6 +36,11 @@ def last_runs(instance: dg.DagsterInstance, without: str | None = None) -> dict[
         for run in instance.get_runs(dg.RunsFilter(job_name=job), limit=LOOKED_AT):
             key = run.tags.get("dagster/partition", of)
             if run.run_id != without:
-                status = STATUS.get(run.status, "succeeded")
+                status = "queued" if _is_retried(run) else STATUS.get(run.status, "succeeded")
                 found.setdefault(key, RunFact(run.run_id, status))
     return found
+
+
+def _is_retried(run: dg.DagsterRun) -> bool:
+    """Whether Dagster is about to start a run again that died; then that run is the last one."""
+    return run.status == dg.DagsterRunStatus.FAILURE and run.tags.get(WILL_RETRY) == "true"

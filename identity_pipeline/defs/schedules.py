@@ -22,6 +22,8 @@ from identity_pipeline.storage.tables import TableStore
 SETTLED_SECONDS = 300
 """A file that has not changed for as long is finished; the sweep has no earlier look to compare."""
 
+LAST = ("identity_dataset", "track_templates", "face_index")
+"""A video is done when all of these are there: nothing of a video is made of them."""
 FINISHED = (
     dg.DagsterRunStatus.SUCCESS,
     dg.DagsterRunStatus.FAILURE,
@@ -63,7 +65,9 @@ def unfinished(
     Left out are those that are done, in the queue or running, failed for good, failed more often
     than `max_retries`, or cancelled by somebody.
     """
-    done = instance.get_materialized_partitions(dg.AssetKey("identity_dataset"))
+    done = set.intersection(
+        *(instance.get_materialized_partitions(dg.AssetKey(asset)) for asset in LAST)
+    )
     notes = FailureNotes(store.layout)
     for video_id in instance.get_dynamic_partitions(str(videos.name)):
         if video_id in done:

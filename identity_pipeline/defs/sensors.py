@@ -1,7 +1,8 @@
 """Sensors: what happens by itself. `new_videos` turns finished files into partitions and runs."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import dagster as dg
@@ -9,7 +10,7 @@ import dagster as dg
 from identity_pipeline.defs.automation import NEW_VIDEO, tags
 from identity_pipeline.defs.jobs import per_video
 from identity_pipeline.defs.partitions import videos
-from identity_pipeline.defs.pausing import skip_while_paused
+from identity_pipeline.defs.pausing import PARTITION_TAG, skip_while_paused
 from identity_pipeline.settings import Settings
 from identity_pipeline.storage.archive import Archive
 from identity_pipeline.storage.known_files import KnownFile, KnownFiles, Stamp, stamps_of
@@ -18,6 +19,41 @@ from identity_pipeline.storage.tables import TableStore
 
 TICKS_AHEAD = 20
 """The cursor remembers files for so many ticks; more are looked at when these are done."""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What one tick tells the next.
+
+    Attributes:
+        files: stamps of files that are still being looked at.
+        asked: videos whose runs were requested, until each is seen to have one: a daemon or code
+            server that dies in between leaves partitions without runs, and Dagster gives up after
+            one more try.
+    """
+
+    files: Mapping[str, Stamp]
+    asked: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, cursor: str | None) -> "Memory":
+        """Of a sensor's cursor; an unknown form remembers nothing, which only costs a look."""
+        noted = json.loads(cursor or "{}")
+        files = {file: Stamp(*stamp) for file, stamp in noted.get("files", {}).items()}
+        return cls(files, tuple(noted.get("asked", ())))
+
+    def cursor(self) -> str:
+        """As a cursor."""
+        return json.dumps({"files": self.files, "asked": self.asked}, sort_keys=True)
+
+
+def without_run(instance: dg.DagsterInstance, videos: Iterable[str]) -> list[str]:
+    """Those of some videos of which Dagster has no run."""
+    return [
+        video_id
+        for video_id in sorted(set(videos))
+        if not instance.get_runs(dg.RunsFilter(tags={PARTITION_TAG: video_id}), limit=1)
+    ]
 
 
 def sort_arrivals(
@@ -57,18 +93,21 @@ def new_videos(
     """A file counts as finished when its size and time were the same at the last tick.
 
     A file that was registered before costs one stat. Its video is requested again only where
-    Dagster has no partition for it and it was not archived.
+    Dagster has no partition for it, or the tick that made the partition died before there was a
+    run, and it was not archived. A request that was carried out after all is known by its key.
     """
     waiting = skip_while_paused(store)
     if waiting:
         return waiting
     store.layout.videos.mkdir(parents=True, exist_ok=True)
-    seen = {file: Stamp(*stamp) for file, stamp in json.loads(context.cursor or "{}").items()}
+    memory = Memory.of(context.cursor)
     limit = settings.ingest.max_new_per_tick
     now = stamps_of(video_files(store.layout.videos, settings.ingest.extensions))
     files = KnownFiles(store.layout)
     known = files.all()
-    finished, remembered, gone = sort_arrivals(now, seen, known, limit)
+    finished, remembered, gone = sort_arrivals(now, memory.files, known, limit)
+    # Registered by a tick that died before it could say so.
+    cut_off = {known[file].video_id for file in memory.files if file in known}
     files.forget(gone)
     present = {file.video_id for path, file in known.items() if path in now}
     linked = 0
@@ -82,8 +121,10 @@ def new_videos(
         present.add(record.video_id)
         linked += not is_new
     partitions = context.instance.get_dynamic_partitions(str(videos.name))
-    keys = sorted(present.difference(partitions, Archive(store.layout).ids()))[:limit]
-    cursor = json.dumps(remembered, sort_keys=True)
+    wanted = present.difference(Archive(store.layout).ids())
+    asked = without_run(context.instance, wanted & {*memory.asked, *cut_off})
+    keys = sorted({*wanted.difference(partitions), *asked})[:limit]
+    cursor = Memory(remembered, tuple(sorted({*keys, *asked}))).cursor()
     if not keys:
         context.update_cursor(cursor)
         return dg.SkipReason(

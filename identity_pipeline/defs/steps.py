@@ -199,6 +199,7 @@ class Step:
             yield
             return
         self.work.under_way = True
+        FailureNotes(self.store.layout).a_run_works(self.video_id)
         digests = {m: self.models.digest(m) for m in self.runs} if self.models else {}
         with at_work(self.context, self.store, self.work, models_key(self.settings, digests)):
             yield

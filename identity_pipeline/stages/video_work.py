@@ -13,7 +13,7 @@ from identity_pipeline.stages.costing import counted, expected_frames, unit_of
 from identity_pipeline.stages.recipes import RECIPES, Recipe, step_of, steps
 from identity_pipeline.stages.verdicts import Judged, Verdict
 from identity_pipeline.stages.work import Phase, RunFact, Whole, phase_of
-from identity_pipeline.storage.failures import FailureNote, FailureNotes
+from identity_pipeline.storage.failures import RUN_DIED, FailureNote, FailureNotes
 from identity_pipeline.storage.live import LiveStep
 from identity_pipeline.storage.tables import TableStore
 
@@ -40,7 +40,7 @@ class VideoWork:
 
     def whole(self, live: Live, costs: Mapping[str, Price]) -> Whole:
         """Its phases, in the order of the work."""
-        note = FailureNotes(self.store.layout).get(self.video_id)
+        note = self._note()
         frames = expected_frames(self.store, self.settings, self.video_id)
         open_steps = [name for name, made in steps().items() if not self._current(made)]
         unexplained = note is None and self.run is not None and self.run.status == "failed"
@@ -76,6 +76,12 @@ class VideoWork:
             phase = phase_of(step, state, why, working, units, unit, expected, costs[step])
             phases.append(replace(phase, aside=off is not None))
         return Whole(self.video_id, tuple(phases), "" if mine else self._run_note(phases))
+
+    def _note(self) -> FailureNote | None:
+        """Why it failed; that a run died is the past once there is a new one."""
+        note = FailureNotes(self.store.layout).get(self.video_id)
+        taken_up = self._run_is("queued") or self._run_is("started")
+        return None if note and note.code == RUN_DIED and taken_up else note
 
     def _kept(self, state: State, step: str) -> str:
         """What a stopped run has left of a step to be taken up."""

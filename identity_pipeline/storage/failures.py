@@ -28,6 +28,8 @@ PASSING = frozenset(
 person, or the hourly sweep."""
 CHECK_FAILED = "check_failed"
 """Code of a note on a table that its own check refused."""
+RUN_DIED = "run_died"
+"""Code of a note on a run that ended without a word; a new run of the video makes it untrue."""
 MEMORY_WORDS = ("out of memory", "failed to allocate memory")
 """What torch and onnxruntime say when another run has taken the memory of the accelerator."""
 
@@ -85,3 +87,9 @@ class FailureNotes:
     def clear(self, video_id: str) -> None:
         """The video has succeeded."""
         self._path(video_id).unlink(missing_ok=True)
+
+    def a_run_works(self, video_id: str) -> None:
+        """What an older run died of is no longer true; what a step said of itself stays."""
+        note = self.get(video_id)
+        if note is not None and note.code == RUN_DIED:
+            self.clear(video_id)

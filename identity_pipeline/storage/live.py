@@ -127,12 +127,16 @@ class LiveSteps:
                     found.append(LiveStep(**{**noted, "beat_at": path.stat().st_mtime}))
         return sorted(found, key=lambda step: (step.started_at, step.step))
 
+    def dead(self, video_id: str | None, now: float) -> list[LiveStep]:
+        """Steps of a video, or of the library, whose process died in them or behind them."""
+        mine = (step for step in self.all() if step.video_id == video_id)
+        return [step for step in mine if not step.alive(now)]
+
     @contextmanager
     def working(self, step: LiveStep) -> Iterator[None]:
         """Shows a step while the block runs, and removes what dead runs of the video left."""
-        for other in self.all():
-            if other.video_id == step.video_id and not other.alive(step.started_at):
-                self._path(other).unlink(missing_ok=True)
+        for other in self.dead(step.video_id, step.started_at):
+            self._path(other).unlink(missing_ok=True)
         self.put(step)
         _ENDED.discard(self._path(step))  # it is tried again
         _remove_ended()

@@ -38,6 +38,14 @@ from identity_pipeline_tests.benchmarks.sameness import Compared, compare
 AT_ONCE = 2
 """Videos at once on this machine: as many as it has cores."""
 CHANGES = {"concurrency": {"runs": {"max_concurrent_runs": AT_ONCE + 1}}}
+SHORT = {
+    "IDENTITY_PIPELINE__VIDEO__ANALYSIS_FPS": "2.5",
+    "IDENTITY_PIPELINE__CROPS__CHUNK_FRAMES": "4",
+    "IDENTITY_PIPELINE__CROPS__CHUNK_FACES": "6",
+    "OMP_NUM_THREADS": "1",
+}
+"""A ride of a few seconds has several chunks, as one of two minutes has by default; each of two
+workers on two cores computes in one thread."""
 LINE_S = 20.0
 LOOK_S = 3.0
 SETTLE_S = 60.0
@@ -148,7 +156,6 @@ class Course:
             print(
                 f"  {now - self._started:6.0f} s  {100 * share:5.1f} % of the steps{kills}; {said}"
             )
-            sys.stdout.flush()
         if self.killer:
             self.killer.look(share)
 
@@ -158,7 +165,7 @@ def run_all(
 ) -> Outcome:
     """Starts a deployment, drops the rides, and waits until all is done or the deadline is over."""
     started = time.monotonic()
-    with operated(root, changes=CHANGES, pools={"gpu": AT_ONCE}) as deployment:
+    with operated(root, changes=CHANGES, environment=SHORT, pools={"gpu": AT_ONCE}) as deployment:
         deployment.drop(rides)
         killer = disturbance.begin(deployment) if disturbance else None
         course = Course(deployment, len(rides), killer)
@@ -276,8 +283,10 @@ def main(
         place = (work or Path(temporary)).resolve()
         live, reference = place / "live", place / "reference"
         console.print(
-            f"{videos} videos, {AT_ONCE} at once (gpu={AT_ONCE}, max_concurrent_runs="
-            f"{AT_ONCE + 1}); everything else as in dagster.yaml"
+            f"{videos} videos, {AT_ONCE} at once; {CHANGES}; {SHORT}; everything else as in "
+            "dagster.yaml and the settings",
+            soft_wrap=True,
+            highlight=False,
         )
         if not (keep_reference and (reference / CALM).is_file()):
             for folder in (live, reference):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.utils import make_new_run_id
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -42,8 +43,12 @@ class Inbox:
         path.write_bytes(content)
         return path
 
-    def tick(self) -> list[str]:
-        """One evaluation; returns the requested partitions and adds them, as the daemon would."""
+    def tick(self, *, dies: str = "") -> list[str]:
+        """One evaluation; returns the requested partitions and runs them, as the daemon would.
+
+        A daemon that `dies` does so with `partitions` but no runs, or when the cursor is `kept`.
+        """
+        before = self.cursor
         resources = build_defs(self.resource).resources
         assert resources
         with dg.build_sensor_context(
@@ -58,7 +63,14 @@ class Inbox:
         assert isinstance(result, dg.SensorResult)
         for request in result.dynamic_partitions_requests or []:
             self.instance.add_dynamic_partitions("videos", request.partition_keys)
-        return [str(r.partition_key) for r in result.run_requests or []]
+        keys = [str(r.partition_key) for r in result.run_requests or []]
+        if dies == "partitions":
+            self.cursor = before
+        for key in keys if not dies else ():
+            self.instance.add_run(
+                dg.DagsterRun("per_video", make_new_run_id(), tags={"dagster/partition": key})
+            )
+        return keys
 
 
 @pytest.fixture
@@ -125,6 +137,20 @@ def test_a_lost_cursor_runs_nothing_twice(inbox: Inbox) -> None:
     assert inbox.tick() == [] and inbox.tick() == []
 
 
+@pytest.mark.parametrize("dies", ["partitions", "kept"])
+def test_a_daemon_that_dies_between_partition_and_run_leaves_no_video_without_run(
+    inbox: Inbox, dies: str
+) -> None:
+    for name in ("a", "b"):
+        inbox.put(f"{name}.mp4", name.encode())
+    inbox.tick()
+    keys = inbox.tick(dies=dies)
+    assert len(keys) == 2
+    assert inbox.tick(dies="kept") == keys
+    assert inbox.tick() == keys
+    assert inbox.tick() == []
+
+
 def test_a_known_file_is_not_read_again(inbox: Inbox) -> None:
     path = inbox.put("a.mp4", b"a")
     inbox.tick()
@@ -140,9 +166,9 @@ def test_a_known_file_is_not_read_again(inbox: Inbox) -> None:
 def test_the_cursor_holds_no_file_that_is_done(inbox: Inbox) -> None:
     for i in range(3):
         inbox.put(f"v{i}.mp4", bytes([i]))
-    for _ in range(3):
+    for _ in range(4):
         inbox.tick()
-    assert json.loads(inbox.cursor or "") == {}
+    assert json.loads(inbox.cursor or "") == {"asked": [], "files": {}}
 
 
 def test_the_memory_forgets_files_that_left_the_inbox(inbox: Inbox) -> None:

@@ -16,7 +16,6 @@ from click.testing import CliRunner
 from identity_pipeline.cli.main import cli
 from identity_pipeline.definitions import build_defs
 from identity_pipeline.defs.dead_runs import (
-    CODE,
     dead_runs,
     failed_videos,
     is_dead,
@@ -26,7 +25,7 @@ from identity_pipeline.defs.dead_runs import (
 from identity_pipeline.defs.jobs import per_video
 from identity_pipeline.defs.pools import GPU
 from identity_pipeline.defs.resources import SettingsResource
-from identity_pipeline.storage.failures import FailureNote, FailureNotes
+from identity_pipeline.storage.failures import RUN_DIED, FailureNote, FailureNotes
 from identity_pipeline.storage.layout import Layout
 
 VIDEO = "ride-1-aaaaaaaa"
@@ -66,10 +65,9 @@ class Killed:
     def slots_taken(self) -> int:
         return self.instance.event_log_storage.get_concurrency_info(GPU).active_slot_count
 
-    def tick(self, cursor: str | None) -> str:
-        with dg.build_sensor_context(instance=self.instance, cursor=cursor) as context:
+    def tick(self) -> None:
+        with dg.build_sensor_context(instance=self.instance) as context:
             dead_runs(context)
-            return context.cursor or ""
 
 
 @pytest.fixture
@@ -104,17 +102,26 @@ def test_recover_leaves_the_living_and_frees_the_slot_of_the_dead(
     assert claim.is_claimed
 
 
-def test_the_sensor_fails_a_run_that_was_dead_at_two_looks(killed: Killed) -> None:
-    cursor = killed.tick(killed.tick(None))
-    assert cursor == ""
+def test_the_sensor_leaves_the_living_and_fails_the_dead_at_its_next_look(killed: Killed) -> None:
+    killed.tick()
     assert runs_under_way(killed.instance)
     killed.kill()
-    cursor = killed.tick(cursor)
-    assert cursor == killed.run.run_id
-    assert killed.run.status == dg.DagsterRunStatus.STARTED
-    assert killed.tick(cursor) == ""
+    killed.tick()
     assert killed.run.status == dg.DagsterRunStatus.FAILURE
     assert killed.slots_taken() == 0
+
+
+def test_a_run_that_ends_while_the_sensor_looks_is_not_failed(
+    killed: Killed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ends(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+        instance.report_run_canceled(run)
+        killed.kill()
+        return True
+
+    monkeypatch.setattr("identity_pipeline.defs.dead_runs.is_dead", ends)
+    killed.tick()
+    assert killed.run.status == dg.DagsterRunStatus.CANCELED
 
 
 def test_a_run_on_another_launcher_is_not_judged(
@@ -160,7 +167,7 @@ def test_a_killed_run_leaves_its_reason_on_the_video(
     run = failed_run(instance, tmp_path, status=dg.DagsterRunStatus.FAILURE)
     note = note_after(instance, tmp_path, run)
     assert note is not None
-    assert (note.code, note.permanent) == (CODE, False)
+    assert (note.code, note.permanent) == (RUN_DIED, False)
     assert "Run process 12 was killed." in note.sentence
 
 

@@ -13,12 +13,14 @@ from pathlib import Path
 import pytest
 
 from identity_pipeline.storage.layout import Layout
+from identity_pipeline.storage.leftovers import sweep_after
 from identity_pipeline.storage.live import LOST_AFTER_S, LiveStep, LiveSteps
 
 WORKER = """
 import sys, time
 from pathlib import Path
 from identity_pipeline.storage.layout import Layout
+from identity_pipeline.storage.leftovers import sweep_after
 from identity_pipeline.storage.live import LiveStep, LiveSteps
 steps, step = LiveSteps(Layout(Path(sys.argv[1]))), LiveStep("run-1", "watch", "ride", time.time())
 with steps.working(step):
@@ -104,3 +106,31 @@ def test_a_half_written_file_is_passed_over(steps: LiveSteps) -> None:
     assert [s.run_id for s in steps.all()] == ["run-2"]
     os.utime(steps.folder / "run-2-watch.json", (5.0, 5.0))
     assert steps.all()[0].beat_at == 5.0
+
+
+def test_what_a_killed_step_left_half_written_goes_and_that_of_others_stays(
+    steps: LiveSteps, tmp_path: Path
+) -> None:
+    worker = subprocess.Popen([sys.executable, "-c", WORKER, str(tmp_path)], stdout=subprocess.PIPE)
+    assert worker.stdout is not None
+    assert worker.stdout.readline()
+    tables, export = tmp_path / "tables" / "frames", tmp_path / "output" / "ride"
+    mine = [
+        tables / f".partial-ride.parquet-{worker.pid}-0123abcd",
+        export / f".partial-identity_builder-{worker.pid}-0123abcd",
+    ]
+    others = [
+        tables / f".partial-ride.parquet-{os.getpid()}-0123abcd",
+        tables / "ride.parquet",
+    ]
+    mine[1].mkdir(parents=True)
+    for path in (mine[0], *others, mine[1] / "half.jpg"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+    (living,) = steps.all()
+    assert sweep_after(steps.layout, living, ["frames"]) == []
+    worker.send_signal(signal.SIGKILL)
+    worker.wait()
+    (dead,) = steps.dead("ride", time.time())
+    assert sorted(sweep_after(steps.layout, dead, ["frames"])) == sorted(mine)
+    assert not any(path.exists() for path in mine) and all(path.exists() for path in others)
