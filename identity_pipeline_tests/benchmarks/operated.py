@@ -149,7 +149,9 @@ class Deployment:
 
     def processes(self) -> list[Process]:
         """All living processes, by the mark in their environment."""
-        services = {s.process.pid: s.role for s in self.services if s.process is not None}
+        services: dict[int, Role] = {
+            s.process.pid: s.role for s in self.services if s.process is not None
+        }
         wanted = f"{MARK}={self.mark}".encode()
         found = []
         for folder in Path("/proc").glob("[0-9]*"):
