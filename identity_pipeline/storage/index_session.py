@@ -1,9 +1,9 @@
 """The open index: reading and writing points through whichever Qdrant client it is.
 
-One collection per recognition space and vision encoder, with the named vectors `e_id`, `e_vis_face`
-and `e_vis_body`. Track templates and exemplars have `e_id` only; exported images have all three. The
-collection's metadata says the two spaces its vectors come from; vectors of another space never get
-in. While a library goes over to another encoder, video by video, there are two collections.
+One collection per recognition space and vision encoder with the named vectors `e_id`, `e_vis_face`
+and `e_vis_body`. Track templates and exemplars have `e_id` only; exported images have all three.
+The collection's metadata says the two spaces its vectors come from; vectors of another space never
+get in. While a library goes over to another encoder, video by video, there are two collections.
 """
 
 from __future__ import annotations
