@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from identity_pipeline_tests.benchmarks.operated import Deployment
 from identity_pipeline_tests.benchmarks.services import Role
 
@@ -99,9 +101,10 @@ def course(samples: list[tuple[float, float]]) -> Course:
     for at, megabytes in samples:
         parts[min(3, int(4 * (at - start) / (end - start)))].append(megabytes)
     late = [(at / 3600, megabytes) for at, megabytes in samples if at >= start + (end - start) / 4]
-    slope = theilslopes([y for _, y in late], [x for x, _ in late])
+    found = theilslopes([y for _, y in late], [x for x, _ in late])
+    slope, _, low, high = np.asarray(found).tolist()
     first, second, third, last = (statistics.median(part) for part in parts)
-    return Course((first, second, third, last), slope[0], slope[2], slope[3], len(samples))
+    return Course((first, second, third, last), slope, low, high, len(samples))
 
 
 def growth(peaks: list[float]) -> tuple[float, float, float]:
@@ -109,5 +112,5 @@ def growth(peaks: list[float]) -> tuple[float, float, float]:
     from scipy.stats import theilslopes
 
     half = len(peaks) // 2
-    slope = theilslopes(peaks, range(len(peaks)))[0]
+    slope = np.asarray(theilslopes(peaks, range(len(peaks)))).tolist()[0]
     return statistics.median(peaks[:half]), statistics.median(peaks[half:]), slope
