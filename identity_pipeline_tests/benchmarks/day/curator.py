@@ -63,6 +63,8 @@ class Curator:
         A group of several people is taken apart.
         """
         store = self.deployment.store
+        if Generations(store.layout).current() is None:  # no video is done yet
+            return
         truth, _ = true_people(store, self.truth)
         table = Generations(store.layout).read("person_assignments")
         left = {key for key in table["track_key"] if key in truth and key not in self.named}
