@@ -156,8 +156,8 @@ def check(as_json: bool, data: str | None) -> None:
 def rebuild(data: str | None) -> None:
     """Make the index anew from the tables, beside the old one, and then switch over.
 
-    The old index stays in use until the new one is whole. Videos that were processed with another
-    vision encoder than most are left out and named; the command then exits with 1.
+    The old index stays in use until the new one is whole. Videos whose own tables are of different
+    models are left out and named; the command then exits with 1.
     """
     _, store, vectors = opened(data)
     with one_sentence(), bar() as report:

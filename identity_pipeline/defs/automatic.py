@@ -4,6 +4,7 @@ import dagster as dg
 
 from identity_pipeline.defs import dead_runs, schedules
 from identity_pipeline.defs.library_sensor import library_changed
+from identity_pipeline.defs.outdated_sensor import outdated_videos
 from identity_pipeline.defs.pausing import paused_videos
 from identity_pipeline.defs.retraining import retraining_schedule, retraining_sensor
 from identity_pipeline.defs.sensors import new_videos
@@ -19,6 +20,7 @@ def all_sensors(retrain: bool) -> list[dg.SensorDefinition]:
         new_videos,
         paused_videos,
         library_changed,
+        outdated_videos,
         retraining_sensor(retrain),
         *dead_runs.ALL_SENSORS,
     ]

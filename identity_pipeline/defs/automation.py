@@ -11,9 +11,10 @@ import dagster as dg
 BY = "identity_pipeline/by"
 """Run tag: who asked for the run. `command line` for the commands; none for a person in the UI."""
 PRIORITY = "dagster/priority"
-CONTINUE, NEW_VIDEO, LIBRARY, SWEEP, NIGHT = 20, 10, 5, -5, -10
+CONTINUE, NEW_VIDEO, LIBRARY, OUTDATED, SWEEP, NIGHT = 20, 10, 5, -3, -5, -10
 """The queue takes the highest first. Backfills and runs started by hand have 0, so a new video goes
-before a backfill, and what failed before goes after it; what a pause stopped goes first."""
+before a backfill, what is only to be brought up to date and what failed before go after it; what a
+pause stopped goes first."""
 
 NIGHTLY = dg.FreshnessPolicy.time_window(
     fail_window=timedelta(hours=50), warn_window=timedelta(hours=26)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -154,11 +153,7 @@ def _difference(
 
 
 def rebuild(store: TableStore, index: VectorIndex, progress: Progress = silent) -> Rebuilt:
-    """Makes the index anew from the tables; see `VectorIndex.rebuild`.
-
-    Where videos come with different vision encoders, the one of most videos is kept (of equally
-    many, the first by name) and the others are refused by name.
-    """
+    """Makes the index anew from the tables; see `VectorIndex.rebuild`."""
     return index.rebuild(
         sources_of(store), lambda done, total: progress("index", done, total, "videos")
     )
@@ -173,7 +168,7 @@ def sync(store: TableStore, index: VectorIndex) -> dict[str, Replaced]:
         What was done, by video; equal ones are left out.
 
     Raises:
-        MixedSpacesError: a video cannot share the index with the others.
+        MixedSpacesError: the tables of a video are of different embedding spaces.
     """
     people, done = people_of(store), {}
     wanted = {v: points_of_video(store, v, people) for v in indexed_videos(store)}
@@ -208,21 +203,7 @@ def sources_of(store: TableStore) -> Sources:
         noted = [store.noted(asset, video_id) for asset in SOURCES]
         return sha256_of_value([library_version(), *(n and n.data_version for n in noted)])
 
-    def videos() -> list[str]:
-        spaces = {video_id: _vision_space(store, video_id) for video_id in indexed_videos(store)}
-        votes = Counter(str(space) for space in spaces.values())
-        votes["None"] = 0
-        return sorted(spaces, key=lambda v: (-votes[str(spaces[v])], str(spaces[v]), v))
-
-    return Sources(videos, points_of, version_of)
-
-
-def _vision_space(store: TableStore, video_id: str) -> str | None:
-    if video_id not in set(store.videos_with("vision_embeddings")):
-        return None
-    path = store.layout.table("vision_embeddings", video_id)
-    spaces = pl.scan_parquet(path).select("space").head(1).collect()["space"]
-    return spaces[0] if len(spaces) else None
+    return Sources(lambda: indexed_videos(store), points_of, version_of)
 
 
 # --- points from tables --------------------------------------------------------------------------

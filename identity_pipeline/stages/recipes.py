@@ -361,6 +361,16 @@ def ingredients(
     return json.loads(json.dumps(made))  # as it is read back, so that old and new can be compared
 
 
+def standing(settings: Settings, digests: Mapping[str, str]) -> str:
+    """SHA-256 of all that outputs are made of but for data: code, settings and models.
+
+    While it stays the same, no finished video becomes outdated.
+    """
+    return sha256_of_value(
+        [ingredients(r, settings, digests, dict.fromkeys(r.inputs)) for r in RECIPES.values()]
+    )
+
+
 def _shown(settings: Settings) -> list[str]:
     names = (settings.models.face_pack, settings.models.vision_encoder)
     return [shaping_settings(settings), *(Path(name).name for name in names)]

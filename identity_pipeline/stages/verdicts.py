@@ -88,6 +88,14 @@ def judge_video(
     return judged
 
 
+def why_outdated(judged: Mapping[str, Judged]) -> str | None:
+    """Why a run would make something again of a finished video; None where it would not."""
+    if not judged[FINISHED_BY].there:
+        return None
+    first = next((a for a, known in judged.items() if known.verdict is Verdict.COMPUTE), None)
+    return f"{first}: {'; '.join(judged[first].reasons)}" if first else None
+
+
 @dataclass(frozen=True)
 class _Judge:
     store: TableStore

@@ -124,10 +124,16 @@ class VideoPoints:
         }
 
 
-def collection_name(space: str) -> str:
-    """Name of the collection of a space: readable, and never the same for two spaces."""
+def collection_name(space: str, vision_space: str | None = None) -> str:
+    """Name of the collection of a space: readable, and never the same for two spaces.
+
+    Args:
+        space: key of the recogniser's space.
+        vision_space: key of the encoder's, where the recogniser has more than one collection.
+    """
     readable = re.sub(r"[^A-Za-z0-9_.-]+", "_", space)[:100]
-    return f"{COLLECTION_PREFIX}{readable}__{hashlib.sha256(space.encode()).hexdigest()[:8]}"
+    both = space if vision_space is None else f"{space}\n{vision_space}"
+    return f"{COLLECTION_PREFIX}{readable}__{hashlib.sha256(both.encode()).hexdigest()[:8]}"
 
 
 def digest(

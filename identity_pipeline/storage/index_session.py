@@ -1,13 +1,14 @@
 """The open index: reading and writing points through whichever Qdrant client it is.
 
-One collection per recognition space with the named vectors `e_id`, `e_vis_face` and `e_vis_body`.
-Track templates and exemplars have `e_id` only; exported images have all three. The collection's
-metadata says the two spaces its vectors come from; vectors of another space are refused.
+One collection per recognition space and vision encoder with the named vectors `e_id`, `e_vis_face`
+and `e_vis_body`. Track templates and exemplars have `e_id` only; exported images have all three.
+The collection's metadata says the two spaces its vectors come from; vectors of another space never
+get in. While a library goes over to another encoder, video by video, there are two collections.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -83,7 +84,7 @@ class OpenIndex:
     markers: Path
     settings: IndexSettings
     write: bool = True
-    _ready: dict[str, Collection] = field(default_factory=dict)
+    _ready: dict[tuple[str, str | None], Collection] = field(default_factory=dict)
     _finished: list[Path] = field(default_factory=list)
 
     def collections(self) -> list[Collection]:
@@ -103,12 +104,10 @@ class OpenIndex:
         """Makes the index hold exactly these points of the given kinds of a video.
 
         Points that are equal already are not written; those of the video that are no longer there,
-        or lie in another space's collection, are removed.
-
-        Raises:
-            MixedSpacesError: the collection has vision vectors of another encoder.
+        or lie in another collection, are removed.
         """
-        target = self._collection_for(video)
+        collection = self._collection_for(video)
+        target = collection.name if collection else None
         with self._unfinished(video.video_id):
             chosen = to_qdrant(Filter(kinds=kinds, video_ids=[video.video_id]))
             removed = 0
@@ -116,9 +115,9 @@ class OpenIndex:
                 if other.name != target and (n := self._count(other.name, chosen)):
                     self.client.delete(other.name, points_selector=chosen)
                     removed += n
-            if target is None:
+            if collection is None or target is None:
                 return Replaced(0, removed, 0)
-            encoder = self._ready[target].vision_space
+            encoder = collection.vision_space
             found = {str(p.id): _digest(p, encoder) for p in self._points(target, chosen)}
             wanted = video.digests()
             gone = sorted(found.keys() - wanted.keys())
@@ -130,9 +129,9 @@ class OpenIndex:
 
     def insert(self, video: VideoPoints) -> None:
         """Writes a video's points into an index that has none of it, without looking."""
-        target = self._collection_for(video)
-        if target is not None:
-            self._upsert(target, video, video.digests().keys())
+        collection = self._collection_for(video)
+        if collection is not None:
+            self._upsert(collection.name, video, video.digests().keys())
 
     def forget(self, video_id: str) -> int:
         """Removes all points of a video and says how many there were."""
@@ -219,8 +218,8 @@ class OpenIndex:
         yield
         self._finished.append(marker)
 
-    def _collection_for(self, video: VideoPoints) -> str | None:
-        """Name of the collection of a video's space, made and given its vectors when needed.
+    def _collection_for(self, video: VideoPoints) -> Collection | None:
+        """The collection of a video's spaces, made and given its vectors when needed.
 
         Raises:
             ReadOnlyIndexError: the index was opened without `write`.
@@ -230,35 +229,51 @@ class OpenIndex:
         self._check_writable()
         if video.space is None:
             return None
-        name, dimensions = collection_name(video.space), video.dimensions()
-        have = self._ready.get(name)
-        if have is None and not self.client.collection_exists(name):
-            self.client.create_collection(
-                name,
-                vectors_config={
-                    str(vector): models.VectorParams(size=size, distance=models.Distance.DOT)
-                    for vector, size in sorted(dimensions.items())
-                },
-                metadata={"space": video.space, "vision_space": video.vision_space},
-            )
-        have = have or self._facts(name)
+        spaces, dimensions = (video.space, video.vision_space), video.dimensions()
+        have = self._ready.get(spaces) or self._fitting(*spaces)
+        if have is None:
+            have = self._new_collection(*spaces, dimensions)
         if video.vision_space not in (None, have.vision_space):
-            if have.vision_space is not None:
-                raise MixedSpacesError(
-                    f"{video.video_id} has vision vectors of {video.vision_space}, and the index "
-                    f"those of {have.vision_space}; process all videos with one encoder, then "
-                    "`identity-pipeline index rebuild`."
-                )
-            self.client.update_collection(name, metadata={"vision_space": video.vision_space})
-            have = self._facts(name)
+            metadata = {"vision_space": video.vision_space}
+            self.client.update_collection(have.name, metadata=metadata)
+            have = self._facts(have.name)
         for vector in sorted(dimensions.keys() - have.dimensions.keys()):
             dense = models.DenseVectorConfig(size=dimensions[vector], distance=models.Distance.DOT)
             self.client.create_vector_name(
-                name, vector, models.DenseVectorNameConfig(dense=dense), wait=True
+                have.name, vector, models.DenseVectorNameConfig(dense=dense), wait=True
             )
-            have = self._facts(name)
-        self._ready[name] = have
-        return name
+            have = self._facts(have.name)
+        self._ready[spaces] = have
+        return have
+
+    def _fitting(self, space: str, vision_space: str | None) -> Collection | None:
+        """A collection of these spaces, or one of the recogniser that has no encoder yet.
+
+        Points without vision vectors fit into any of their recogniser.
+        """
+        own = [c for c in self.collections() if c.space == space]
+        if vision_space is None:
+            return next(iter(own), None)
+        by_encoder = {c.vision_space: c for c in reversed(own)}
+        return by_encoder.get(vision_space) or by_encoder.get(None)
+
+    def _new_collection(
+        self, space: str, vision_space: str | None, dimensions: Mapping[Any, int]
+    ) -> Collection:
+        from qdrant_client import models
+
+        name = collection_name(space)
+        if self.client.collection_exists(name):  # with vectors of another encoder
+            name = collection_name(space, vision_space)
+        self.client.create_collection(
+            name,
+            vectors_config={
+                str(vector): models.VectorParams(size=size, distance=models.Distance.DOT)
+                for vector, size in sorted(dimensions.items())
+            },
+            metadata={"space": space, "vision_space": vision_space},
+        )
+        return self._facts(name)
 
     def _upsert(self, name: str, video: VideoPoints, wanted: Iterable[str]) -> None:
         from qdrant_client import models

@@ -70,10 +70,22 @@ def test_a_busy_index_is_one_sentence_that_names_who(
 
 
 def test_a_rebuild_that_leaves_videos_out_says_which(data: str) -> None:
-    write_ride(TableStore(Layout(Path(data))), RIDE_B, vision="vision@000000000000/6")
+    store = TableStore(Layout(Path(data)))
+    templates = store.read("track_templates", RIDE_B)
+    write_ride(store, RIDE_B, space="face@000000000000/8")
+    store.write("track_templates", RIDE_B, templates, "of another recogniser")
     result = call("index", "rebuild", data=data)
     assert result.exit_code == 1
-    assert f"left out {RIDE_A}" in result.output or f"left out {RIDE_B}" in result.output
+    assert f"left out {RIDE_B}" in result.output and RIDE_A not in result.output
+    assert "10 points of 1 videos" in result.output
+
+
+def test_a_rebuild_takes_in_the_videos_of_every_vision_encoder(data: str) -> None:
+    write_ride(TableStore(Layout(Path(data))), RIDE_B, vision="vision@000000000000/6")
+    assert "20 points of 2 videos" in call("index", "rebuild", data=data).output
+    facts = json.loads(call("index", "status", "--json", data=data).output)
+    assert [c["count"] for c in facts["collections"]] == [10, 10]
+    assert call("index", "check", data=data).exit_code == 0
 
 
 def test_sql_without_a_query_lists_the_views(data: str) -> None:

@@ -91,6 +91,7 @@ def test_another_vision_model_detects_and_identifies_nothing_again(
         result = done.run(
             real / "videos" / f"{CLIP}.mp4", overrides={"models": {"vision_encoder": str(other)}}
         )
+    assert result.success
     assert calls.given["detect"] == calls.given["embed"] == 0 < calls.given["see"]
     computed = {name for name, again in reused_assets(result).items() if not again}
     assert {"vision_embeddings", "candidates", "ride_video"} <= computed

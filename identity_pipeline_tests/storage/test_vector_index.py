@@ -137,6 +137,7 @@ def test_a_vector_that_is_not_of_unit_length_never_gets_in(store: TableStore) ->
 def test_collections_have_safe_names_and_one_per_space() -> None:
     assert collection_name(SPACE) != collection_name(OTHER_SPACE)
     assert collection_name("a/b") != collection_name("a_b")
+    assert len({collection_name(SPACE, v) for v in (None, VISION, OTHER_VISION)}) == 3
     assert set(collection_name(SPACE)).isdisjoint('<>:"/\\|?*')
 
 
@@ -256,24 +257,51 @@ def test_a_video_of_another_recogniser_goes_to_a_collection_of_its_own(
     assert states(store, index) == {}
 
 
-def test_vision_vectors_of_another_encoder_are_refused(
+def test_two_encoders_share_the_index_and_are_never_compared(
+    store: TableStore, index: VectorIndex
+) -> None:
+    """A library goes over to another encoder video by video; until then it has both."""
+    write_ride(store, RIDE_B, seed=2, vision=OTHER_VISION)
+    with index.open("testing", write=True) as session:
+        assert indexing.sync_video(store, session, RIDE_B) == Replaced(10, 10, 0)
+        found = {c.vision_space: (c.space, c.count) for c in session.collections()}
+        assert found == {VISION: (SPACE, 10), OTHER_VISION: (SPACE, 10)}
+        query = np.eye(6, dtype=np.float32)[0]
+        seen = session.search(OTHER_VISION, query, 50, using="e_vis_face")
+        assert {hit.video_id for hit in seen} == {RIDE_B}
+        same_recogniser = session.search(SPACE, np.eye(8)[0], 50)
+        assert {hit.video_id for hit in same_recogniser} == {RIDE_A, RIDE_B}
+    assert states(store, index) == {}
+    write_ride(store, RIDE_A, vision=OTHER_VISION)
+    assert set(indexing.sync(store, index)) == {RIDE_A}
+    with index.open("testing") as session:
+        assert {c.vision_space: c.count for c in session.collections() if c.count} == {
+            OTHER_VISION: 20
+        }
+    assert states(store, index) == {}
+
+
+def test_a_video_without_vision_vectors_fits_in_beside_any_encoder(
     store: TableStore, index: VectorIndex
 ) -> None:
     write_ride(store, RIDE_B, seed=2, vision=OTHER_VISION)
+    indexing.sync(store, index)
+    video = indexing.points_of_video(store, RIDE_A)
+    bare = replace(video, points=video.points[:2], vision_space=None)
     with index.open("testing", write=True) as session:
-        with pytest.raises(MixedSpacesError, match="one encoder"):
-            indexing.sync_video(store, session, RIDE_B)
-        assert session.contents()[RIDE_B].count == 10
-    assert states(store, index) == {RIDE_B: "changed"}
-    assert index.unfinished() == []
+        assert session.replace(bare) == Replaced(0, 8, 2)
+        assert session.replace(bare) == Replaced(0, 0, 2)
+        assert session.replace(video) == Replaced(8, 0, 2)
+    assert states(store, index) == {}
 
 
-def test_a_rebuild_keeps_the_encoder_of_most_videos(store: TableStore) -> None:
+def test_a_rebuild_holds_the_videos_of_every_encoder(store: TableStore) -> None:
     for n, video_id in enumerate(("x-1", "x-2")):
         write_ride(store, video_id, seed=n, vision=OTHER_VISION)
-    write_ride(store, RIDE_B, seed=2, vision=OTHER_VISION)
-    built = indexing.rebuild(store, index_of(store))
-    assert built.points == 30 and list(built.refused) == [RIDE_A]
+    index = index_of(store)
+    built = indexing.rebuild(store, index)
+    assert built.points == 40 and built.refused == {}
+    assert states(store, index) == {}
 
 
 def test_vision_vectors_may_come_later_than_the_templates(store: TableStore) -> None:

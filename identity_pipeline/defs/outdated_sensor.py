@@ -1,0 +1,140 @@
+"""The sensor `outdated_videos`: finished videos that another setting, model or code has outdated.
+
+Dagster knows code and data versions, but neither settings nor models. So this asks what the steps
+themselves would do, and requests a run of each video of which something would be made again. It is
+off until somebody switches it on: a threshold that is tried out must not set off a season of work.
+"""
+
+import json
+from dataclasses import asdict, dataclass, replace
+
+import dagster as dg
+
+from identity_pipeline.defs.archiving import busy_videos
+from identity_pipeline.defs.automation import BY, OUTDATED, tags
+from identity_pipeline.defs.jobs import per_video
+from identity_pipeline.defs.partitions import videos
+from identity_pipeline.defs.pausing import PARTITION_TAG, skip_while_paused
+from identity_pipeline.settings import Settings
+from identity_pipeline.storage.hashing import sha256_of_value
+from identity_pipeline.storage.tables import TableStore
+
+NAME = "outdated_videos"
+STANDING_TAG = "identity_pipeline/standing"
+"""Run tag: of which code, settings and models the run was to bring the video up to date."""
+LOOKED_AT = 500
+"""Videos in one tick; chosen so that a tick stays far below Dagster's limit of a minute."""
+IN_QUEUE = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED]
+
+
+@dataclass(frozen=True)
+class Round:
+    """How far the look at all videos is.
+
+    Attributes:
+        standing: code, settings and models that it is about.
+        after: the last video that was looked at.
+        again: some video was outdated, or under way, so that all are looked at once more.
+        over: nothing is left to do until code, settings or models change.
+    """
+
+    standing: str
+    after: str = ""
+    again: bool = False
+    over: bool = False
+
+    @staticmethod
+    def of(cursor: str | None, standing: str) -> "Round":
+        """The round of a cursor; a new one where something has changed since."""
+        known = Round(**json.loads(cursor)) if cursor else Round(standing)
+        return known if known.standing == standing else Round(standing)
+
+    @property
+    def cursor(self) -> str:
+        """For the next tick."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    def ended(self) -> "Round":
+        """After the last video."""
+        return Round(self.standing, over=not self.again)
+
+
+@dg.sensor(
+    job=per_video,
+    name=NAME,
+    minimum_interval_seconds=60,
+    default_status=dg.DefaultSensorStatus.STOPPED,
+    description="Brings finished videos up to date after settings, a model or the code changed; "
+    "`identity-pipeline plan` says beforehand what that means.",
+)
+def outdated_videos(
+    context: dg.SensorEvaluationContext,
+    store: dg.ResourceParam[TableStore],
+    settings: dg.ResourceParam[Settings],
+) -> dg.SensorResult | dg.SkipReason:
+    """A bounded number waits in the queue at once, behind all other work but retries and the night.
+
+    A video that is not outdated any more is not requested again; one that stays so is tried as
+    often as the sweep tries a failed one.
+    """
+    from identity_pipeline.models.hub import ModelHub
+    from identity_pipeline.stages.recipes import standing
+    from identity_pipeline.stages.verdicts import Models, judge_video, why_outdated
+
+    waiting = skip_while_paused(store)
+    if waiting:
+        return waiting
+    models = Models(*ModelHub(settings.models).here())
+    if models.faults:
+        return dg.SkipReason("; ".join(models.faults[name] for name in sorted(models.faults)))
+    now = Round.of(context.cursor, standing(settings, models.digests))
+    if now.over:
+        return dg.SkipReason("Every finished video is as a run would make it now.")
+    keys = sorted(context.instance.get_dynamic_partitions(str(videos.name)))
+    left = [key for key in keys if key > now.after]
+    room = settings.ingest.max_new_per_tick - _in_queue(context.instance)
+    busy = busy_videos(context.instance)
+    requests: list[dg.RunRequest] = []
+    for key in left[:LOOKED_AT]:
+        if len(requests) >= room:
+            break
+        now = replace(now, after=key)
+        if key in busy:
+            now = replace(now, again=True)
+            continue
+        why = why_outdated(judge_video(store, settings, models, key, thorough=False))
+        tries = _tries(context.instance, key, now.standing) if why else []
+        if why is None or not _may_try(tries, settings.ingest.max_retries):
+            continue
+        context.log.info(f"{key}: {why}")
+        now = replace(now, again=True)
+        requests.append(_request(key, now.standing, len(tries)))
+    if not left or now.after == left[-1]:
+        now = now.ended()
+    if not requests:
+        context.update_cursor(now.cursor)
+        return dg.SkipReason(f"{len(busy)} videos are under way; no other one is outdated so far.")
+    return dg.SensorResult(run_requests=requests, cursor=now.cursor)
+
+
+def _request(video_id: str, standing: str, tries: int) -> dg.RunRequest:
+    digest = sha256_of_value([video_id, standing, tries])[:16]
+    return dg.RunRequest(
+        run_key=f"outdated-{digest}",
+        partition_key=video_id,
+        tags={**tags(NAME, OUTDATED), STANDING_TAG: standing[:16]},
+    )
+
+
+def _in_queue(instance: dg.DagsterInstance) -> int:
+    return instance.get_runs_count(dg.RunsFilter(statuses=IN_QUEUE, tags={BY: NAME}))
+
+
+def _tries(instance: dg.DagsterInstance, video_id: str, standing: str) -> list[dg.DagsterRun]:
+    wanted = {PARTITION_TAG: video_id, STANDING_TAG: standing[:16]}
+    return list(instance.get_runs(dg.RunsFilter(tags=wanted)))
+
+
+def _may_try(tries: list[dg.DagsterRun], max_retries: int) -> bool:
+    cancelled = bool(tries) and tries[0].status == dg.DagsterRunStatus.CANCELED
+    return not cancelled and len(tries) <= max_retries

@@ -1,0 +1,1 @@
+"""The parts of `benchmarks/simulated_day.py`: what happens when, who does it, what is expected."""

@@ -1,0 +1,68 @@
+"""What `status` says over a day: whether it ever fell, or changed what it had counted."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import Final
+
+from identity_pipeline.core.progress import State
+from identity_pipeline.storage.locks import LockBusyError
+from identity_pipeline_tests.benchmarks.operated import Deployment
+
+EVERY_S: Final = 8.0
+
+
+@dataclass
+class ProgressWatch:
+    """Looks at the progress in a thread of its own.
+
+    Attributes:
+        looks: how often.
+        shares: the last share done of each batch, by its number.
+        scopes: the steps of each batch as first seen.
+        faults: what a batch said that it must not, in words.
+        states: states of videos that were ever seen.
+    """
+
+    deployment: Deployment
+    looks: int = 0
+    shares: dict[int, float] = field(default_factory=dict)
+    scopes: dict[int, int] = field(default_factory=dict)
+    faults: list[str] = field(default_factory=list)
+    states: set[State] = field(default_factory=set)
+    _over: threading.Event = field(default_factory=threading.Event)
+    _thread: threading.Thread | None = None
+
+    def __enter__(self) -> ProgressWatch:
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._over.wait(EVERY_S):
+            self.look()
+
+    def look(self) -> None:
+        """One look; none where another process keeps the book of batches at this moment."""
+        try:
+            seen = self.deployment.status()
+        except LockBusyError:
+            return
+        self.looks += 1
+        self.states |= {video.state for video in seen.videos}
+        for status in seen.batches:
+            number, done = status.batch.number, status.portions.done
+            scope = len(status.batch.keys())
+            if done < self.shares.get(number, 0.0):
+                self.faults.append(f"batch {number} fell from {self.shares[number]} to {done}")
+            if self.scopes.setdefault(number, scope) != scope:
+                self.faults.append(f"batch {number} changed its scope")
+            if done == 1.0 and status.batch.open_keys():
+                self.faults.append(f"batch {number} says all is done and it is not")
+            self.shares[number] = done
