@@ -67,8 +67,12 @@ def test_plan_lists_the_registered_and_the_waiting(data: Path) -> None:
     output = call("plan", "--data", str(data), *MODELS).output
     assert "known-" in output and "waits-" in output and "not registered yet" in output
     planned = json.loads(call("plan", "--json", "--data", str(data), *MODELS).output)
-    verdicts = {step["verdict"] for video in planned for step in video["steps"]}
+    verdicts = {step["verdict"] for video in planned["videos"] for step in video["steps"]}
     assert verdicts == {"compute"}
+    library = {step["step"]: step for step in planned["library"]["steps"]}
+    assert library["identity_library"]["reasons"] == ["never made; 2 videos to come"]
+    assert library["identity_library"]["verdict"] == "compute"
+    assert "identity_profiles" in output and "only when asked" in output
     assert len(list(VideoRegistry(Layout(data)).all())) == 1, "planning registers nothing"
 
 
