@@ -101,9 +101,22 @@ def test_every_module_says_what_belongs_in_it() -> None:
     assert not silent
 
 
+def test_a_command_imports_what_it_needs_alone() -> None:
+    code = (
+        "import sys\nfrom identity_pipeline.cli.main import cli\n"
+        "for name in ('sql', 'videos'):\n    assert cli.get_command(None, name) is not None\n"
+        "print([m for m in ('dagster', 'scipy') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 def test_loading_the_definitions_imports_nothing_heavy() -> None:
     code = (
-        "import sys, identity_pipeline.definitions, identity_pipeline.cli.main\n"
+        "import sys, identity_pipeline.definitions\n"
+        "from importlib import import_module\n"
+        "from identity_pipeline.cli.main import COMMANDS\n"
+        "[import_module(module) for module in COMMANDS.values()]\n"
         f"print([m for m in {HEAVY!r} if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

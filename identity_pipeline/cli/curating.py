@@ -29,6 +29,7 @@ from identity_pipeline.stages.desk import CurationError, Desk
 from identity_pipeline.stages.training_data import TooLittleToLearnError
 from identity_pipeline.storage.generations import NoGenerationError
 from identity_pipeline.storage.heads import HeadStoreError
+from identity_pipeline.storage.kmeans_heads import KMeansHeadsError
 from identity_pipeline.storage.layout import UnsafePathError
 from identity_pipeline.storage.tables import MissingTableError
 from identity_pipeline.storage.training_sessions import TrainingSessionError
@@ -86,6 +87,7 @@ def one_sentence() -> Iterator[None]:
         HeadStoreError,
         TrainingSessionError,
         TooLittleToLearnError,
+        KMeansHeadsError,
     ) as error:
         raise click.ClickException(str(error)) from error
 

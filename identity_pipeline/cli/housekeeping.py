@@ -123,15 +123,16 @@ def _bring_back(store: TableStore, videos: Sequence[str], dry_run: bool) -> None
 def clean(kinds: tuple[str, ...], dry_run: bool, older_than: float, data: str | None) -> None:
     """Show what lies on the disk, by kind, and drop what can be made again.
 
-    Without a KIND, what goes is what costs nothing to have again: old generations of the library,
-    chunks of finished videos, half-written files of dead writers, Dagster's records of old runs
-    that no partition needs. The crops of finished videos go when they are named: a video that is
+    Without a KIND, what goes is what nobody misses: old generations of the library, templates in
+    the space of heads that are neither live nor what a rollback goes back to, chunks of finished
+    videos, half-written files of dead writers, Dagster's records of old runs that no partition
+    needs. The crops of finished videos go when they are named: a video that is
     run again is then decoded once more, so they stay where the source video is gone. Never dropped:
-    the ledger, image sets, tables, source videos, the library in force.
+    the ledger, image sets, tables, source videos, the library in force, trained heads.
 
     \b
       identity-pipeline clean --dry-run              how much there is, and what would go
-      identity-pipeline clean                        drop what costs nothing
+      identity-pipeline clean                        drop what nobody misses
       identity-pipeline clean crops --older-than 30  drop crops of videos finished 30 days ago
     """
     from identity_pipeline.defs import housekeeping, old_runs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -23,7 +24,7 @@ from identity_pipeline.cli.options import data_option, merged_settings, model_op
 from identity_pipeline.stages.desk import Desk
 from identity_pipeline.stages.explanation import Explanation
 from identity_pipeline.stages.explanation import explain as explain_track
-from identity_pipeline.stages.identification import IdentifiedFace, identify_picture
+from identity_pipeline.stages.identification import RULES, IdentifiedFace, identify_picture
 from identity_pipeline.stages.library_stats import LibraryStats, library_stats
 from identity_pipeline.stages.targets import find_targets
 
@@ -33,11 +34,19 @@ SHOWN = 3
 
 @click.command()
 @click.argument("image", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--by",
+    type=click.Choice(["references", "heads"]),
+    default="references",
+    show_default=True,
+    help="What stands for each known person.",
+)
 @json_option
 @data_option
 @model_options
 def identify(
     image: Path,
+    by: Literal["references", "heads"],
     as_json: bool,
     data: str | None,
     pack: str | None,
@@ -48,12 +57,17 @@ def identify(
 
     Each face, from left to right, is a name, "unknown" or "ambiguous", with its scores and the
     thresholds they were held against (calibrated for a single face).
+
+    By default a face is held against the references of the library: exemplars and centres of each
+    person. `--by heads` holds it against the k-means heads (asset kmeans_heads): at most three
+    centres of each person's confirmed faces, and the template of whoever was confirmed since.
+    `by` says which of them answered.
     """
     with one_sentence():
         _, desk = open_desk(data)
         settings = merged_settings(overrides(data, pack, vision, device))
         try:
-            faces = identify_picture(desk, image, settings)
+            faces = identify_picture(desk, image, settings, by)
         except RuntimeError as error:
             raise click.ClickException(str(error)) from error
     if as_json:
@@ -63,7 +77,7 @@ def identify(
         click.echo(f"No face was found on {image.name}.")
         return
     echo_table(
-        (">#", "face at", "who", ">score", ">assign from", ">lead", "why", "next"),
+        (">#", "face at", "who", ">score", ">assign from", ">lead", "why", "by", "next"),
         (_face_row(desk, number, face) for number, face in enumerate(faces, 1)),
     )
 
@@ -86,6 +100,7 @@ def _face_row(desk: Desk, number: int, face: IdentifiedFace) -> tuple[object, ..
         first and first.assign,
         face.result.margin,
         face.result.reason,
+        face.rule and RULES[face.rule],
         "\n".join(
             f"{desk.called(other.person_id)} {other.score:.3f}" for other in others[: SHOWN - 1]
         ),
@@ -102,6 +117,7 @@ def _face_json(desk: Desk, face: IdentifiedFace) -> dict[str, object]:
         "name": None if result.person_id is None else desk.called(result.person_id),
         "margin": result.margin,
         "reason": result.reason,
+        "rule": face.rule,
         "people": [{**asdict(p), "name": desk.called(p.person_id)} for p in result.people],
     }
 

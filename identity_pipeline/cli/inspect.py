@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 from pydantic import BaseModel
+from rich.markup import escape
 from rich.table import Table
 
 from identity_pipeline.cli.options import (
@@ -17,52 +18,73 @@ from identity_pipeline.cli.options import (
     open_store,
     overrides,
 )
-from identity_pipeline.storage.archive import Archive
-from identity_pipeline.storage.chunks import unfinished
-from identity_pipeline.storage.failures import FailureNotes
+from identity_pipeline.media.wording import counted
+from identity_pipeline.stages.video_list import Kind, VideoList
 from identity_pipeline.storage.pause import paused
 from identity_pipeline.storage.registry import VideoRegistry
-from identity_pipeline.storage.tables import TableStore
 
-
-def video_state(store: TableStore, video_id: str) -> str:
-    """`done`, `done (archived)`, `failed: CODE`, or how far the tables reach."""
-    note = FailureNotes(store.layout).get(video_id)
-    if note is not None:
-        return f"[red]failed: {note.code}[/red] - {note.sentence}"
-    if store.noted("identity_dataset", video_id):
-        archived = " (archived)" if Archive(store.layout).get(video_id) else ""
-        return f"[green]done[/green]{archived}"
-    kept = [n for (step, video), n in unfinished(store.layout).items() if video == video_id]
-    chunks = f", {sum(kept)} chunks of the next step are kept" if kept else ""
-    reached = [a for a in ("frames", "riders", "selection") if store.noted(a, video_id)]
-    if reached or kept:
-        begun = f"{reached[-1]} is there" if reached else "the first pass"
-        return f"{'paused' if paused(store.layout) else 'begun'}: {begun}{chunks}"
-    return "waiting"
+STYLES = {Kind.FAILED: "red", Kind.DONE: "green", Kind.ARCHIVED: "green"}
+SHOWN = 50
+"""Videos listed without --all; chosen: a screen or two."""
 
 
 @click.command()
+@click.option(
+    "--limit",
+    type=click.IntRange(1),
+    default=SHOWN,
+    show_default=True,
+    help="List so many, the newest.",
+)
+@click.option("--all", "everything", is_flag=True, help="List all.")
+@click.option(
+    "--state",
+    "states",
+    type=click.Choice([kind.value for kind in Kind]),
+    multiple=True,
+    help="Only videos in this state; may be given again.",
+)
 @data_option
-def videos(data: str | None) -> None:
-    """List the registered videos, their state and their other names."""
+def videos(limit: int, everything: bool, states: tuple[str, ...], data: str | None) -> None:
+    """List the registered videos, their state and their other names, the newest first.
+
+    \b
+    Examples:
+      identity-pipeline videos
+      identity-pipeline videos --state failed --all
+      identity-pipeline sql "SELECT video_id, path FROM videos"     every video, for machines
+    """
     store = open_store(merged_settings(overrides(data)))
-    table = Table()
-    for column in ("video", "file", "state"):
-        table.add_column(column, overflow="fold")
-    records = list(VideoRegistry(store.layout).all())
-    for record in records:
-        names = [Path(p).name for p in (record.path, *record.links)]
-        table.add_row(record.video_id, ", ".join(names), video_state(store, record.video_id))
-    if not records:
+    known = VideoList.of(store)
+    if not known.ids:
         console.print(
             f"No video yet. Drop one into {store.layout.videos}, or: identity-pipeline run FILE"
         )
         return
-    console.print(table)
+    chosen = known.chosen([Kind(state) for state in states])
+    shown = chosen if everything else chosen[:limit]
+    if shown:
+        console.print(_video_table(known, VideoRegistry(store.layout), shown))
+    if len(chosen) > len(shown):
+        console.print(f"… and {len(chosen) - len(shown)} more, --all shows them.")
+    counts = known.counts()
+    parts = ", ".join(f"{counts[kind]} {kind.value}" for kind in Kind if counts[kind])
+    console.print(f"{counted(len(known.ids), 'video')}: {parts}.", highlight=False)
     order = paused(store.layout)
     if order:
         console.print(order.sentence(), soft_wrap=True, highlight=False)
+
+
+def _video_table(known: VideoList, registry: VideoRegistry, shown: list[str]) -> Table:
+    table = Table()
+    for column in ("video", "file", "state"):
+        table.add_column(column, overflow="fold")
+    for record in filter(None, map(registry.get, shown)):
+        names = [Path(p).name for p in (record.path, *record.links)]
+        words, style = escape(known.words(record.video_id)), STYLES.get(known.kind(record.video_id))
+        state = f"[{style}]{words}[/]" if style else words
+        table.add_row(record.video_id, escape(", ".join(names)), state)
+    return table
 
 
 @click.command()

@@ -2,30 +2,63 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from importlib import import_module
+
 import click
 
 from identity_pipeline import __version__
-from identity_pipeline.cli.evaluate import evaluate
-from identity_pipeline.cli.explain import why
-from identity_pipeline.cli.heads import heads, reassign
-from identity_pipeline.cli.housekeeping import archive, clean
-from identity_pipeline.cli.identify import explain, identify, stats
-from identity_pipeline.cli.index import index
-from identity_pipeline.cli.inspect import models, settings, videos
-from identity_pipeline.cli.label import confirm, events, ignore, label, not_a_face, reject, undo
-from identity_pipeline.cli.pause import continue_, pause
-from identity_pipeline.cli.people import cover, hide, merge, move, people, rename, split, unhide
-from identity_pipeline.cli.plan import plan
-from identity_pipeline.cli.pools import pools
-from identity_pipeline.cli.recover import recover
-from identity_pipeline.cli.review import clusters, find_more, recluster, suggestions
-from identity_pipeline.cli.run import run
-from identity_pipeline.cli.sql import sql
-from identity_pipeline.cli.status import status
-from identity_pipeline.cli.train import train
+
+COMMANDS: Mapping[str, str] = {
+    command: f"identity_pipeline.cli.{module}"
+    for module, commands in {
+        "run": "run",
+        "plan": "plan",
+        "status": "status",
+        "explain": "why",
+        "inspect": "videos settings models",
+        "evaluate": "evaluate",
+        "pause": "pause continue",
+        "recover": "recover",
+        "pools": "pools",
+        "housekeeping": "archive clean",
+        "review": "recluster clusters suggestions find-more",
+        "people": "people merge split move rename cover hide unhide",
+        "identify": "explain identify stats",
+        "label": "events label confirm reject not-a-face ignore undo",
+        "train": "train",
+        "heads": "heads reassign",
+        "index": "index",
+        "sql": "sql",
+    }.items()
+    for command in commands.split()
+}
+"""In which module each command is."""
+NAMED_OTHERWISE: Mapping[str, str] = {"continue": "continue_"}
+"""Words of Python."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class LazyGroup(click.Group):
+    """Imports the module of a command when it is called: most need neither Dagster nor scipy."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All names."""
+        del ctx
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command, imported now."""
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        name = NAMED_OTHERWISE.get(cmd_name, cmd_name.replace("-", "_"))
+        return getattr(import_module(COMMANDS[cmd_name]), name)
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(__version__, prog_name="identity-pipeline")
 def cli() -> None:
     """Ride videos in, per-person image sets for diffusion models out.
@@ -70,17 +103,3 @@ def cli() -> None:
     Settings come from settings.toml, from IDENTITY_PIPELINE__GROUP__NAME variables, and from
     options; `identity-pipeline settings` shows them all with where their values come from.
     """
-
-
-VIDEOS = (run, plan, status, why, videos, evaluate)
-OPERATION = (pause, continue_, recover, pools, archive, clean)
-SETUP = (settings, models, index, sql)
-LIBRARY = (recluster, clusters, people, suggestions, find_more, explain, identify, stats, events)
-LEARNING = (train, heads, reassign)
-DECISIONS = (
-    label, confirm, reject, merge, split, move, rename, cover, hide, unhide, not_a_face, ignore,
-    undo,
-)  # fmt: skip
-
-for command in (*VIDEOS, *OPERATION, *LIBRARY, *DECISIONS, *LEARNING, *SETUP):
-    cli.add_command(command)

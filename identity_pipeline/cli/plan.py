@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -27,6 +28,7 @@ from identity_pipeline.media.progress_figure import span
 from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.costing import prices, unit_of
+from identity_pipeline.stages.library_planning import plan_library
 from identity_pipeline.stages.planning import PlannedVideo, plan_file, plan_video
 from identity_pipeline.stages.progress import Progress
 from identity_pipeline.stages.recipes import steps
@@ -40,6 +42,7 @@ WORDS: Mapping[Verdict, str] = {
     Verdict.PERHAPS: "would be computed unless its input comes out the same",
     Verdict.REUSE: "[green]reused[/]",
     Verdict.BLOCKED: "[red]cannot run[/]",
+    Verdict.ASIDE: "only when asked",
 }
 
 
@@ -59,6 +62,10 @@ def plan(
     device: str | None,
 ) -> None:
     """Say what a run of VIDEOS would do, before it does it: which steps compute, and why.
+
+    Then what the run of the library would do that follows: the tables of the live head, people,
+    profiles, k-means heads and names in the index. A head is trained only when asked for; its rows
+    say what is there to train.
 
     VIDEOS are ids, beginnings of ids, or files, registered or not; by default all registered videos
     and the files that wait in the videos folder. The answer comes from the same fingerprints by
@@ -86,14 +93,18 @@ def plan(
         return
     with bar() as report:
         planned = list(_planned(videos, store, settings, models, known, report))
+        today = datetime.now(UTC).isoformat(timespec="seconds")
+        library = plan_library(store, settings, known, planned, today)
     if as_json:
-        click.echo(json.dumps([asdict(video) for video in planned], indent=2))
+        value = {"videos": [asdict(video) for video in planned], "library": asdict(library)}
+        click.echo(json.dumps(value, indent=2))
         return
     if not planned:
         console.print(f"No video yet: drop one into {store.layout.videos}, or name a FILE.")
     for video in planned:
         console.print(_table(video) if len(planned) == 1 or videos else _line(video))
-    _totals(planned)
+    console.print(_table(library))
+    _totals([*planned, library])
 
 
 def _planned(
@@ -133,7 +144,8 @@ def _table(video: PlannedVideo) -> Table:
         table.add_column(column, overflow="fold")
     table.add_column("expected", justify="right")
     for step in video.steps:
-        cost = "" if step.verdict in (Verdict.REUSE, Verdict.BLOCKED) else span(step.seconds)
+        nothing = (Verdict.REUSE, Verdict.BLOCKED)
+        cost = "" if step.verdict in nothing or step.seconds is None else span(step.seconds)
         mark = "" if step.measured or not cost else " *"
         table.add_row(step.step, WORDS[step.verdict], escape("; ".join(step.reasons)), cost + mark)
     return table
@@ -151,9 +163,7 @@ def _totals(planned: list[PlannedVideo]) -> None:
     sure = sum(video.seconds(Verdict.COMPUTE) for video in planned)
     perhaps = sum(video.seconds(Verdict.PERHAPS) for video in planned)
     more = f", and {span(perhaps)} more if no input comes out the same" if perhaps else ""
-    console.print(
-        f"Expected: {span(sure)} of computing{more}. The library is brought up to date afterwards."
-    )
+    console.print(f"Expected: {span(sure)} of computing{more}.")
     computing = (Verdict.COMPUTE, Verdict.PERHAPS)
     if any(not s.measured for v in planned for s in v.steps if s.verdict in computing):
         console.print("* not measured on this machine yet: a price that ships with the package")

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import click
+import dagster as dg
 
 from identity_pipeline.cli.curating import echo_table
+from identity_pipeline.cli.options import data_option, merged_settings, open_store, overrides
 from identity_pipeline.cli.run import dagster_instance
+from identity_pipeline.storage.live import LiveSteps
 
 
 def _wish(text: str) -> tuple[str, int]:
@@ -13,6 +18,11 @@ def _wish(text: str) -> tuple[str, int]:
     if not slots.isdigit():
         raise click.UsageError(f"{text!r} is not POOL=SLOTS, such as gpu=2.")
     return name, int(slots)
+
+
+def _holder(run: dg.DagsterRun, at: Mapping[str, str]) -> str:
+    name = run.tags.get("dagster/partition", run.job_name)
+    return f"{name}, at {at[run.run_id]}" if run.run_id in at else name
 
 
 @click.command()
@@ -23,11 +33,13 @@ def _wish(text: str) -> tuple[str, int]:
     metavar="POOL=SLOTS",
     help="Change a pool's slots; may repeat.",
 )
-def pools(wishes: tuple[str, ...]) -> None:
+@data_option
+def pools(wishes: tuple[str, ...], data: str | None) -> None:
     """Show the pools of scarce things: their slots, who holds them, who waits.
 
     Slots come from dagster.yaml (concurrency.pools.default_limit) until --set gives a pool its own
-    number, which Dagster keeps in its database. A run holds its slot from start to end.
+    number, which Dagster keeps in its database. A run holds its slot from start to end; the step
+    that it is at is told by the data folder.
 
     \b
       identity-pipeline pools                 what is held, and makes new pools known
@@ -46,6 +58,8 @@ def pools(wishes: tuple[str, ...]) -> None:
         for name, slots in chosen:
             instance.event_log_storage.set_concurrency_slots(name, slots)
         found = scarce.uses(instance)
+    live = LiveSteps(open_store(merged_settings(overrides(data))).layout).all()
+    at = {step.run_id: step.step for step in live if not step.ended}
     if not found:
         raise click.ClickException(
             "Dagster has no default for pools here; set concurrency.pools.default_limit in "
@@ -58,8 +72,7 @@ def pools(wishes: tuple[str, ...]) -> None:
                 use.name,
                 use.slots,
                 "dagster.yaml" if use.from_file else "--set",
-                ", ".join(run.tags.get("dagster/partition", run.job_name) for run in use.inside)
-                or "nobody",
+                ", ".join(_holder(run, at) for run in use.inside) or "nobody",
                 use.waiting,
             )
             for use in found

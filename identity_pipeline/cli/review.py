@@ -24,13 +24,16 @@ from identity_pipeline.cli.curating import (
 )
 from identity_pipeline.cli.index import bar
 from identity_pipeline.cli.options import data_option, merged_settings, open_store, overrides
+from identity_pipeline.cli.working import command_at_work
 from identity_pipeline.core.library_changes import LibraryChanges, library_changes
 from identity_pipeline.schemas import empty
+from identity_pipeline.settings import Settings
 from identity_pipeline.stages.desk import CurationError, Desk
 from identity_pipeline.stages.explanation import RULES, more_of
 from identity_pipeline.stages.library import Recomputed, recompute
 from identity_pipeline.stages.library_view import cluster_rows, noise_rows, pending_suggestions
 from identity_pipeline.stages.montage import write_montage
+from identity_pipeline.stages.progress import Progress
 from identity_pipeline.stages.targets import find_person, find_suggestion
 from identity_pipeline.storage.generations import Generations
 from identity_pipeline.storage.tables import TableStore
@@ -229,7 +232,10 @@ def recluster(dry_run: bool, as_json: bool, data: str | None) -> None:
     store = open_store(settings)
     with one_sentence(), bar() as report:
         before = in_force(store)
-        done = recompute(store, settings, now(), report, publish=not dry_run)
+        if dry_run:
+            done = recompute(store, settings, now(), report, publish=False)
+        else:
+            done = put_in_force(store, settings, report)
         changes = compared(store, done, before)
     if as_json:
         echo_json(
@@ -245,6 +251,14 @@ def recluster(dry_run: bool, as_json: bool, data: str | None) -> None:
         )
         return
     tell_changes(done, changes, dry_run)
+
+
+def put_in_force(store: TableStore, settings: Settings, shown: Progress) -> Recomputed:
+    """The library brought up to date, before the eyes of other processes."""
+    with command_at_work(store, "identity_library", shown) as (work, report):
+        done = recompute(store, settings, now(), report)
+        work.computed = not done.reused
+    return done
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,9 @@ from identity_pipeline.cli.options import (
     open_store,
     overrides,
 )
-from identity_pipeline.defs.progress import shown_to_others
+from identity_pipeline.cli.working import TRY_LATER, refuse_while_paused
+from identity_pipeline.defs.progress import live_step
+from identity_pipeline.stages.at_work import shown_to_others
 from identity_pipeline.stages.progress import Progress as Report
 from identity_pipeline.storage.archive import Archive
 from identity_pipeline.storage.failures import FailureNotes
@@ -39,8 +41,6 @@ from identity_pipeline.storage.tables import LIBRARY, TableStore
 STOPPED = (
     "it was stopped before it was done; run the same command again: what is finished is reused."
 )
-TRY_LATER = 75
-"""Exit status of a command that was paused: EX_TEMPFAIL of <sysexits.h>."""
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -53,7 +53,7 @@ class RichReporters:
 
     def reporter(self, context: dg.AssetExecutionContext) -> Report:
         """A callback for one step; the bars of a video stay until the next video."""
-        return shown_to_others(context, self._report)
+        return shown_to_others(context.resources.store, live_step(context), self._report)
 
     def _report(self, stage: str, done: int, total: int | None, unit: str) -> None:
         if stage not in self._tasks:
@@ -120,10 +120,7 @@ def run(
     groups = overrides(data, pack, vision, device)
     settings = merged_settings(groups)
     store = open_store(settings)
-    order = paused(store.layout)
-    if order:
-        console.print(order.sentence(), soft_wrap=True, highlight=False)
-        raise SystemExit(TRY_LATER)
+    refuse_while_paused(store)
     records = register(files, store)
     with (
         Progress(

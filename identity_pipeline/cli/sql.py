@@ -62,7 +62,8 @@ def sql(
     settings = merged_settings(overrides(data))
     text = sys.stdin.read() if query == "-" else query
     try:
-        with open_catalogue(open_store(settings).layout, settings.catalogue) as catalogue:
+        layout = open_store(settings).layout
+        with open_catalogue(layout, settings.catalogue, text or "") as catalogue:
             if text is None:
                 print_views(catalogue, as_json)
             elif as_csv:

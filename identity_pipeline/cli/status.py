@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import click
@@ -138,7 +139,8 @@ def _runs() -> dict[str, RunFact]:
 
 
 def _watch(store: TableStore, settings: Settings, models: Models, wanted: str | None) -> None:
-    with Live(console=console, auto_refresh=False) as shown:
+    # Ctrl-C is how a person ends it, and no failure.
+    with suppress(KeyboardInterrupt), Live(console=console, auto_refresh=False) as shown:
         while True:
             shown.update(_page(_look(store, settings, models), wanted), refresh=True)
             time.sleep(WATCH_S)

@@ -18,11 +18,16 @@ from identity_pipeline.cli.curating import (
 )
 from identity_pipeline.cli.index import bar
 from identity_pipeline.cli.options import data_option, merged_settings, open_store, overrides
+from identity_pipeline.cli.working import command_at_work, end_paused, refuse_while_paused
 from identity_pipeline.core.heads.judgement import Comparison
 from identity_pipeline.core.heads.label_audit import DoubtfulLabel
 from identity_pipeline.core.heads.training_state import Epoch
+from identity_pipeline.settings import Settings
 from identity_pipeline.stages import judging, training
 from identity_pipeline.stages.training import Trained, TrainingRequest
+from identity_pipeline.storage.pause import Pause, paused
+from identity_pipeline.storage.tables import TableStore
+from identity_pipeline.storage.training_sessions import TrainingSession, TrainingSessions
 
 
 @click.command()
@@ -39,6 +44,7 @@ def train(
     \b
       identity-pipeline train                 20 epochs; Ctrl-C keeps what was learnt so far
       identity-pipeline train --resume        goes on exactly where it stopped
+      identity-pipeline status library        how far it is, from another terminal
       identity-pipeline heads                 all heads, and which one is live
       identity-pipeline reassign --use-trained-model
                                               what the live head moves, and then move it
@@ -46,32 +52,20 @@ def train(
     Only tracks that humans confirmed teach. A head goes live only if it accepts surely more genuine
     pairs of faces at the set false-accept rate (train.judge_far), no fewer of tracks, and no person
     is found less often; else it is kept, and the reason is told. Profiles are brought up to date
-    in any case.
+    in any case. `identity-pipeline pause` stops it behind its epoch, with exit status 75.
     """
     settings = merged_settings(overrides(data, device=device))
     store = open_store(settings)
+    refuse_while_paused(store)
     with one_sentence():
         from identity_pipeline.models.device import torch_device
 
         request = TrainingRequest(epochs, resume, torch_device(settings.models.device))
-        with bar() as report:
-            session = training.start(store, settings, now(), request, report)
-
-        def told(epoch: Epoch, planned: int) -> None:
-            if not as_json:
-                click.echo(
-                    f"epoch {epoch.number:3d} of {planned}  loss {epoch.loss:.4f}  "
-                    f"{epoch.active:5.1%} not right by the margin yet"
-                )
-
-        with _terminated_as_interrupted():
-            trained = training.train(
-                store, settings, session, now(), told=told, when_stopped=_tell_stopped
-            )
+        session = _begun(store, settings, request)
+        trained = _trained(store, settings, session, quiet=as_json)
         if not as_json:
             click.echo(trained.message)
-        with bar() as report:
-            verdict = judging.judge_head(store, settings, trained.session, now(), report)
+        verdict = _judged(store, settings, trained.session)
     if as_json:
         echo_json(
             {"message": trained.message, "session": vars(trained.session), **verdict.as_json()}
@@ -79,6 +73,66 @@ def train(
         return
     for line in verdict_lines(verdict):
         click.echo(line)
+
+
+def _begun(store: TableStore, settings: Settings, request: TrainingRequest) -> TrainingSession:
+    with bar() as shown, command_at_work(store, "training_set", shown) as (work, report):
+        session = training.start(store, settings, now(), request, report)
+        work.computed = not request.resume
+        table = TrainingSessions(store.layout).training_set(session)
+        work.units = table["track_key"].n_unique()
+    return session
+
+
+class _Paused(KeyboardInterrupt):
+    """All runs are to stop; the training ends as by Ctrl-C."""
+
+    def __init__(self, order: Pause) -> None:
+        super().__init__(order.sentence())
+        self.order = order
+
+
+def _trained(
+    store: TableStore, settings: Settings, session: TrainingSession, *, quiet: bool
+) -> Trained:
+    """The session at its end.
+
+    Raises:
+        SystemExit: `TRY_LATER`, when a pause stopped it.
+    """
+    with (
+        command_at_work(store, "projection_head") as (work, report),
+        _terminated_as_interrupted(),
+    ):
+        work.units = 0
+
+        def told(epoch: Epoch, planned: int) -> None:
+            work.units = (work.units or 0) + 1
+            if not quiet:
+                click.echo(
+                    f"epoch {epoch.number:3d} of {planned}  loss {epoch.loss:.4f}  "
+                    f"{epoch.active:5.1%} not right by the margin yet"
+                )
+            order = paused(store.layout) if epoch.number < planned else None
+            if order:
+                raise _Paused(order)
+
+        try:
+            trained = training.train(
+                store, settings, session, now(), report, told, when_stopped=_tell_stopped
+            )
+        except _Paused as stop:
+            end_paused(stop.order)
+        work.computed = True
+    return trained
+
+
+def _judged(store: TableStore, settings: Settings, session: TrainingSession) -> judging.Verdict:
+    with bar() as shown, command_at_work(store, "head_evaluation", shown) as (work, report):
+        work.units = 1
+        verdict = judging.judge_head(store, settings, session, now(), report)
+        work.computed = verdict.judgement is not None
+    return verdict
 
 
 def _tell_stopped(trained: Trained) -> None:

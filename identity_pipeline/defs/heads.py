@@ -14,9 +14,10 @@ from identity_pipeline.defs.metadata import numbers
 from identity_pipeline.defs.pausing import stop_if_paused
 from identity_pipeline.defs.phases import skipped
 from identity_pipeline.defs.pools import GPU, LIBRARY
-from identity_pipeline.defs.progress import ProgressReporters
-from identity_pipeline.defs.steps import OWNERS, PermanentFailure, Work, at_work
+from identity_pipeline.defs.progress import ProgressReporters, live_step
+from identity_pipeline.defs.steps import OWNERS, PermanentFailure
 from identity_pipeline.settings import Settings
+from identity_pipeline.stages.at_work import Work, at_work
 from identity_pipeline.stages.phases import switched_off
 from identity_pipeline.storage.tables import TableStore
 
@@ -50,7 +51,7 @@ def training_set(
 
     device = torch_device(settings.models.device)
     try:
-        with at_work(context, store, Work()) as work:
+        with at_work(store, live_step(context), Work()) as work:
             session = begin_or_go_on(store, settings, _now(), device, progress.reporter(context))
             table = TrainingSessions(store.layout).training_set(session)
             work.computed, work.units = True, table["track_key"].n_unique()
@@ -108,7 +109,7 @@ def projection_head(
     reused, message = session.state == COMPLETE, f"session {session.number} is complete; reused"
     if not reused:
         stop_if_paused(context, store.layout)
-        with at_work(context, store, work):
+        with at_work(store, live_step(context), work):
             report = progress.reporter(context)
             trained = train(store, settings, session, _now(), report, told, when_stopped)
             work.computed = True
@@ -142,7 +143,7 @@ def head_evaluation(
     session = TrainingSessions(store.layout).last()
     if session is None:
         raise PermanentFailure("no_session", "Materialise training_set and projection_head first.")
-    with at_work(context, store, Work(units=1)) as work:
+    with at_work(store, live_step(context), Work(units=1)) as work:
         verdict = judge_head(store, settings, session, _now(), progress.reporter(context))
         work.computed = verdict.judgement is not None
     context.log.info(verdict.sentence)
@@ -181,7 +182,7 @@ def head_embeddings(
             data_version=dg.DataVersion("none"),
             metadata={"live": "no head: the recogniser alone", "unfit": live.unfit or "no"},
         )
-    with at_work(context, store, Work()) as work:
+    with at_work(store, live_step(context), Work()) as work:
         done = regenerate(store, live.head_id, settings, progress.reporter(context))
         work.computed, work.units = bool(done.written), len(done.written)
     return dg.MaterializeResult(
@@ -218,7 +219,7 @@ def kmeans_heads(
 
     if off := switched_off(settings, "library"):
         return dg.MaterializeResult(metadata=skipped(off))
-    with at_work(context, store, Work()) as work:
+    with at_work(store, live_step(context), Work()) as work:
         trained = train_kmeans_heads(store, settings, _now(), progress.reporter(context))
         work.computed = trained.heads is not None and not trained.reused
         work.units = len(trained.heads.people) if trained.heads else 0

@@ -17,10 +17,11 @@ from identity_pipeline.defs.metadata import numbers
 from identity_pipeline.defs.partitions import videos
 from identity_pipeline.defs.phases import skipped
 from identity_pipeline.defs.pools import LIBRARY
-from identity_pipeline.defs.progress import ProgressReporters
-from identity_pipeline.defs.steps import OWNERS, Step, Work, at_work, video_tables
+from identity_pipeline.defs.progress import ProgressReporters, live_step
+from identity_pipeline.defs.steps import OWNERS, Step, video_tables
 from identity_pipeline.schemas import LIBRARY_TABLES
 from identity_pipeline.settings import Settings
+from identity_pipeline.stages.at_work import Work, at_work
 from identity_pipeline.stages.phases import switched_off
 from identity_pipeline.stages.recipes import RECIPES, TEMPLATES, fingerprint
 from identity_pipeline.storage.tables import Manifest, TableStore
@@ -160,7 +161,7 @@ def identity_library(
             yield dg.MaterializeResult(asset_key=name, metadata=skipped(off))
         return
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    with healing(context, settings), at_work(context, store, Work()) as work:
+    with healing(context, settings), at_work(store, live_step(context), Work()) as work:
         done = recompute(store, settings, now, progress.reporter(context))
         work.computed = not done.reused
     if done.reused:
@@ -197,7 +198,7 @@ def identity_profiles(
     if off := switched_off(settings, "library"):
         return dg.MaterializeResult(metadata=skipped(off))
     today = datetime.now(UTC).date().isoformat()
-    with healing(context, settings), at_work(context, store, Work()) as work:
+    with healing(context, settings), at_work(store, live_step(context), Work()) as work:
         changes = sync_profiles(store, settings, today, progress.reporter(context))
         work.computed = True
     for report in changes.enriched:

@@ -61,7 +61,8 @@ def retraining_sensor(on: bool) -> dg.SensorDefinition:
         if running:
             return dg.SkipReason(f"Training run {running[0].run_id[:8]} is under way.")
         return dg.SensorResult(
-            run_requests=[dg.RunRequest(run_key=f"learn-{state_hash}", tags=TAGS)],
+            # No run key: labels that come back to an earlier state may want another training.
+            run_requests=[dg.RunRequest(tags=TAGS)],
             cursor=json.dumps({"state": state_hash, "at": now}, sort_keys=True),
         )
 

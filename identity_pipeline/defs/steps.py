@@ -8,7 +8,6 @@ and says so.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,10 +23,11 @@ from identity_pipeline.defs.io import FINGERPRINT, REUSED
 from identity_pipeline.defs.partitions import videos
 from identity_pipeline.defs.pausing import stop_if_paused
 from identity_pipeline.defs.phases import skipped
-from identity_pipeline.defs.progress import under_way
+from identity_pipeline.defs.progress import live_step
 from identity_pipeline.schemas import conform, empty
 from identity_pipeline.settings import Settings, chosen
-from identity_pipeline.stages.costing import models_key, note_cost
+from identity_pipeline.stages.at_work import Work, at_work
+from identity_pipeline.stages.costing import models_key
 from identity_pipeline.stages.recipes import RECIPES, fingerprint, ingredients
 from identity_pipeline.storage.chunks import ChunkStore, open_chunks
 from identity_pipeline.storage.failures import CHECK_FAILED, FailureNote, FailureNotes
@@ -110,23 +110,6 @@ class PermanentFailure(dg.Failure):
         self.code = code
 
 
-@dataclass
-class Work:
-    """What a step has done so far.
-
-    Attributes:
-        under_way: it is at work.
-        computed: it computed something.
-        taken_up: a part of that was there from a stopped run, so the time it took is no price.
-        units: units of work that were done; None where the step's tables count them.
-    """
-
-    under_way: bool = False
-    computed: bool = False
-    taken_up: bool = False
-    units: int | None = None
-
-
 @dataclass(frozen=True)
 class Step:
     """One asset of one video, as it runs."""
@@ -201,7 +184,8 @@ class Step:
         self.work.under_way = True
         FailureNotes(self.store.layout).a_run_works(self.video_id)
         digests = {m: self.models.digest(m) for m in self.runs} if self.models else {}
-        with at_work(self.context, self.store, self.work, models_key(self.settings, digests)):
+        key = models_key(self.settings, digests)
+        with at_work(self.store, live_step(self.context), self.work, key):
             yield
 
     def computed(self, asset: str, made: Mapping[str, Any]) -> None:
@@ -305,21 +289,6 @@ class Step:
             for model in self.runs
             for role, provider in self.models.providers(model).items()
         }
-
-
-@contextmanager
-def at_work(
-    context: dg.AssetExecutionContext, store: TableStore, work: Work, models: str = ""
-) -> Iterator[Work]:
-    """Shows other processes that a step works, and notes what it cost if it computed it all."""
-    started = time.perf_counter()
-    with under_way(context, store):
-        yield work
-    if work.computed and not work.taken_up:
-        partition = context.partition_key if context.has_partition_key else None
-        took = time.perf_counter() - started
-        name = context.op_execution_context.op.name
-        note_cost(store, name, partition, took, models, work.units)
 
 
 def known_failures() -> tuple[type[Exception], ...]:

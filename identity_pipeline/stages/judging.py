@@ -120,9 +120,8 @@ def compare(
     if champion is not None:
         live = heads.load(champion, card.input_space).apply
         others = {"recogniser": _as_it_is, **others}
-    return judge(
-        judging_rows(training_set), live, heads.load(card.head_id).apply, settings.train, others
-    )
+    rows = judging_rows(training_set, settings.match.template_weight_floor)
+    return judge(rows, live, heads.load(card.head_id).apply, settings.train, others)
 
 
 def _as_it_is(vectors: NDArray[np.floating]) -> Matrix:

@@ -78,7 +78,7 @@ def library_work(
         why = stale if state is State.STALE else ""
         if state is State.FAILED and run:
             why = f"run {run.run_id[:8]} failed; see its log"
-        units = _library_units(store, step)
+        units = library_units(store, step)
         expected = costs[step].expected(units, None)
         phases.append(phase_of(step, state, why, working, units, unit, expected, costs[step]))
     state = state_of(Facts(current=current["identity_library"], questions=questions))
@@ -106,7 +106,8 @@ def _first_open(current: Mapping[str, bool]) -> str | None:
     return next((step for step, done in current.items() if not done), None)
 
 
-def _library_units(store: TableStore, step: str) -> int | None:
+def library_units(store: TableStore, step: str) -> int | None:
+    """Units of the work of a step of the library; None before the table that counts them."""
     if step == "identity_library":
         videos = store.videos_with("track_templates")
         noted = [store.noted("track_templates", video) for video in videos]

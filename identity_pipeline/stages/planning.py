@@ -1,4 +1,7 @@
-"""What a run would do before it does it: per video, which steps compute, which reuse, and why."""
+"""What a run would do before it does it: per video, which steps compute, which reuse, and why.
+
+The library after that: `stages.library_planning`.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ WORST_FIRST = (Verdict.BLOCKED, Verdict.COMPUTE, Verdict.PERHAPS, Verdict.REUSE)
 
 @dataclass(frozen=True)
 class PlannedStep:
-    """One step of one video.
+    """One step of one video, or of the library.
 
     Attributes:
         step: its name.
@@ -40,7 +43,7 @@ class PlannedStep:
 
 @dataclass(frozen=True)
 class PlannedVideo:
-    """What a run would do with one video."""
+    """What a run would do with one video, or, as `LIBRARY_WORK`, with the library."""
 
     video_id: str
     steps: tuple[PlannedStep, ...]

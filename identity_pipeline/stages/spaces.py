@@ -152,16 +152,34 @@ def is_regenerated(store: TableStore, head_id: str, settings: Settings) -> bool:
     Raises:
         HeadStoreError: there is no such head.
     """
-    card, own = HeadStore(store.layout).card(head_id), tables_of_space(store, head_id)
-    videos = store.videos_with("track_templates")
-    behind = {
-        video_id
-        for video_id in videos
-        if not _up_to_date(own, video_id, _fingerprint(store, video_id, head_id, settings))
-    }
-    left_out = {v for v in behind if _space_of(store, v) not in (None, card.input_space)}
+    own, videos = tables_of_space(store, head_id), store.videos_with("track_templates")
+    behind = _behind(store, own, head_id, settings)
+    left_out = _of_another_recogniser(store, head_id, behind)
     there = set(own.videos_with("track_templates"))
     return behind == left_out and not there - (set(videos) - left_out)
+
+
+def not_regenerated(store: TableStore, head_id: str, settings: Settings) -> set[str]:
+    """Videos that `regenerate` would project.
+
+    Raises:
+        HeadStoreError: there is no such head.
+    """
+    behind = _behind(store, tables_of_space(store, head_id), head_id, settings)
+    return behind - _of_another_recogniser(store, head_id, behind)
+
+
+def _behind(store: TableStore, own: TableStore, head_id: str, settings: Settings) -> set[str]:
+    return {
+        video_id
+        for video_id in store.videos_with("track_templates")
+        if not _up_to_date(own, video_id, _fingerprint(store, video_id, head_id, settings))
+    }
+
+
+def _of_another_recogniser(store: TableStore, head_id: str, videos: set[str]) -> set[str]:
+    card = HeadStore(store.layout).card(head_id)
+    return {v for v in videos if _space_of(store, v) not in (None, card.input_space)}
 
 
 def _fingerprint(store: TableStore, video_id: str, head_id: str, settings: Settings) -> str:

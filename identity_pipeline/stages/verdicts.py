@@ -37,6 +37,8 @@ class Verdict(StrEnum):
     COMPUTE = "compute"
     PERHAPS = "perhaps"
     BLOCKED = "blocked"
+    ASIDE = "aside"
+    """Nothing: it happens only when somebody asks for it."""
 
 
 @dataclass(frozen=True)

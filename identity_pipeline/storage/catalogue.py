@@ -74,8 +74,16 @@ class ViewFacts:
 
 
 @contextmanager
-def open_catalogue(layout: Layout, settings: CatalogueSettings) -> Iterator[Catalogue]:
-    """A catalogue over the tables that are there now; tables that are not there are empty views."""
+def open_catalogue(
+    layout: Layout, settings: CatalogueSettings, statement: str = ""
+) -> Iterator[Catalogue]:
+    """A catalogue over the tables that are there now; tables that are not there are empty views.
+
+    Args:
+        layout: whose tables.
+        settings: memory, rows.
+        statement: the only one that will be asked: views that it does not name are not made.
+    """
     import duckdb
 
     options: dict[str, str | bool | int | float | list[str]] = {
@@ -92,7 +100,7 @@ def open_catalogue(layout: Layout, settings: CatalogueSettings) -> Iterator[Cata
     readable = {f"{base}/{name}/" for base in (root, literal(root)) for name in names}
     with duckdb.connect(":memory:", config=options) as connection:
         with _sentences():
-            create_views(connection, Layout(root))
+            create_views(connection, Layout(root), statement)
         folders = ", ".join(quoted(folder) for folder in sorted(readable))
         connection.execute(f"SET allowed_directories = [{folders}]")
         connection.execute("SET enable_external_access = false")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -44,6 +45,10 @@ EVENTS: Final = {
 RUNS: Final = {"fingerprint": "VARCHAR", "data_version": "VARCHAR", "rows": "BIGINT"}
 
 
+ABOUT_ALL: Final = ("show", "information_schema", "duckdb_", "pg_", "sqlite_", "query_table")
+"""Beginnings of words of statements that ask which views there are, or name them by a value."""
+
+
 FileState = dict[str, tuple[int, int, int]]
 """Path -> inode, time of change, size."""
 
@@ -61,11 +66,18 @@ def state_of_files(layout: Layout, sql: str) -> FileState:
 
 
 def _named_tables(sql: str) -> set[str]:
-    words = set(re.findall(r"\w+", sql.lower()))
-    for name, (_, definition) in VIEWS.items():
-        if name in words:
-            words |= set(re.findall(r"raw\.(\w+)", definition))
-    return words & TABLES.keys()
+    words = _words(sql)
+    return (words | _below(words)) & TABLES.keys()
+
+
+def _words(sql: str) -> set[str]:
+    return set(re.findall(r"\w+", sql.lower()))
+
+
+def _below(names: set[str]) -> set[str]:
+    """What lies in `raw` below some views."""
+    definitions = (VIEWS[name][1] for name in names & VIEWS.keys())
+    return {found for text in definitions for found in re.findall(r"raw\.(\w+)", text)}
 
 
 def _parquet_files(layout: Layout, names: set[str]) -> Iterator[Path]:
@@ -83,19 +95,33 @@ def _stat(path: Path) -> os.stat_result | None:
         return None
 
 
-def create_views(connection: DuckDBPyConnection, layout: Layout) -> None:
-    """Makes the schema `raw` over the files, and the views over it."""
+def create_views(connection: DuckDBPyConnection, layout: Layout, statement: str = "") -> None:
+    """Makes the schema `raw` over the files, and the views over it.
+
+    Args:
+        connection: of DuckDB.
+        layout: whose files.
+        statement: makes only what this statement names, since DuckDB lists the files of every view
+            that it makes; all where it names none, or asks for what there is.
+    """
+    sources: dict[str, Callable[[], str]] = {
+        name: partial(_table, layout, name)
+        for name in TABLES.keys() - {*NO_TABLES, *LIBRARY_TABLES}
+    }
+    sources |= {name: partial(_library_table, layout, name) for name in LIBRARY_TABLES}
+    sources["registry"] = partial(_records, layout.registry, ".json", REGISTRY)
+    sources["failures"] = partial(_records, layout.root / "failures", ".json", FAILURES)
+    sources["events"] = partial(_events, layout)
+    sources["runs"] = partial(_runs, layout)
+    words = _words(statement)
+    named = words & {*VIEWS, *sources}
+    about_all = not named or any(word.startswith(ABOUT_ALL) for word in words)
+    wanted = {*VIEWS, *sources} if about_all else named | _below(named)
     connection.execute("CREATE SCHEMA raw")
-    sources = {name: _table(layout, name) for name in TABLES.keys() - {*NO_TABLES, *LIBRARY_TABLES}}
-    sources |= {name: _library_table(layout, name) for name in LIBRARY_TABLES}
-    sources["registry"] = _records(layout.registry, ".json", REGISTRY)
-    sources["failures"] = _records(layout.root / "failures", ".json", FAILURES)
-    sources["events"] = _events(layout)
-    sources["runs"] = _runs(layout)
-    for name, sql in sorted(sources.items()):
-        connection.execute(f"CREATE VIEW raw.{name} AS {sql}")
-    for name, (_, sql) in VIEWS.items():
-        connection.execute(f"CREATE VIEW {name} AS {sql}")
+    for name in sorted(wanted & sources.keys()):
+        connection.execute(f"CREATE VIEW raw.{name} AS {sources[name]()}")
+    for name in [name for name in VIEWS if name in wanted]:
+        connection.execute(f"CREATE VIEW {name} AS {VIEWS[name][1]}")
 
 
 def _table(layout: Layout, name: str) -> str:

@@ -1,8 +1,9 @@
 """What lies on the disk, by kind, and what may go because it can be made again.
 
 What may go is only what is listed here, and never: the ledger, exports, registrations, the tables
-of a video, the library in force, profiles, a source video, or the crops of a video whose source is
-gone. A thing is renamed to a temporary name first and removed then: no reader sees half of it.
+of a video, the library in force, profiles, heads, a source video, or the crops of a video whose
+source is gone. A thing is renamed to a temporary name first and removed then: no reader sees half
+of it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import Final
 
 from identity_pipeline.storage import atomic
+from identity_pipeline.storage.generations import Generations
+from identity_pipeline.storage.heads import HeadStore
 from identity_pipeline.storage.layout import Layout, UnsafePathError, inside
 from identity_pipeline.storage.registry import VideoRegistry
 
@@ -45,6 +48,11 @@ KINDS: Final = (
     Kind("other", "registrations, profiles, heads, index, reports, notes", None),
     Kind("dagster", "Dagster's database and logs", "nothing"),
     Kind("generations", "the library as it was before", "nothing"),
+    Kind(
+        "projections",
+        "templates in the space of heads; may go: neither live, nor gone back to next",
+        "projecting all videos, should that head ever be live again",
+    ),
     Kind("chunks", "parts of steps; may go: of finished videos", "nothing"),
     Kind("temporary", "half-written files of dead writers", "nothing"),
     Kind(
@@ -53,8 +61,8 @@ KINDS: Final = (
         "one decoding pass a video",
     ),
 )
-CHEAP: Final = ("dagster", "generations", "chunks", "temporary")
-"""Dropped without being named: nothing has to be made again."""
+CHEAP: Final = ("dagster", "generations", "projections", "chunks", "temporary")
+"""Dropped without being named: nothing that is in use has to be made again."""
 FOLDERS: Final = {
     "videos": "videos",
     "tables": "tables",
@@ -65,6 +73,8 @@ FOLDERS: Final = {
     "chunks": "chunks",
 }
 """Kind of each folder of the data folder; of all others it is `other`."""
+PROJECTED: Final = "tables"
+"""Folder of a head in which templates in its space lie."""
 LIVE_S: Final = 3600.0
 """A temporary file that changed since is left alone: another host may be at it."""
 
@@ -104,7 +114,7 @@ def droppable(layout: Layout, now: float, older_than_days: float = 0.0) -> list[
         older_than_days: crops and chunks of videos that were finished later stay.
     """
     finished = finished_before(layout, now - older_than_days * DAY_S)
-    found = [*_generations(layout), *_temporaries(layout, now)]
+    found = [*_generations(layout), *_projections(layout, now), *_temporaries(layout, now)]
     for folder in _folders(layout.root / "crops"):
         if folder.name in finished and _has_source(layout, folder.name):
             found.append(Droppable("crops", folder, size_of(folder), folder.name))
@@ -150,6 +160,20 @@ def _generations(layout: Layout) -> Iterator[Droppable]:
         yield Droppable("generations", folder, size_of(folder))
 
 
+def _projections(layout: Layout, now: float) -> Iterator[Droppable]:
+    """Of all heads but the one that is live, the one before it, and the one of the library."""
+    live, current = HeadStore(layout).live(), Generations(layout).current()
+    kept = {live.head_id, *live.earlier[-1:]}
+    for head in _folders(layout.heads):
+        tables = head / PROJECTED
+        in_force = current is not None and current.space.startswith(f"head@{head.name}/")
+        if head.name in kept or in_force or not tables.is_dir():
+            continue
+        # A head that is being judged, or looked at, has just been projected to.
+        if all(now - path.stat().st_mtime >= LIVE_S for path in (tables, *_folders(tables))):
+            yield Droppable("projections", tables, size_of(tables))
+
+
 def _temporaries(layout: Layout, now: float) -> Iterator[Droppable]:
     for path in sorted(layout.root.rglob(f"{atomic.TEMPORARY_MARK}*")):
         if any(atomic.is_temporary(parent) for parent in path.parents):
@@ -187,7 +211,8 @@ def _safe(layout: Layout, thing: Droppable) -> Path:
     path = inside(root, thing.path)
     parts = path.relative_to(root).parts
     allowed = any(parts[: len(top)] == top and len(parts) > len(top) for top in MAY_GO)
-    allowed = allowed or atomic.is_temporary(path)
+    projected = path.parent.parent == root / "models" / "heads" and path.name == PROJECTED
+    allowed = allowed or projected or atomic.is_temporary(path)
     if not allowed or path == layout.library_tables.resolve():
         raise UnsafePathError(f"{thing.path} is never dropped")
     return path
@@ -206,6 +231,8 @@ def bytes_by_kind(layout: Layout, progress: Callable[[str], None]) -> dict[str, 
         sums[FOLDERS.get(path.name, "other")] += size_of(path)
     sums["generations"] = size_of(layout.generations)
     sums["tables"] -= sums["generations"]
+    sums["projections"] = sum(size_of(head / PROJECTED) for head in _folders(layout.heads))
+    sums["other"] -= sums["projections"]
     if layout.library_tables.is_symlink():
         in_force = size_of(layout.library_tables.resolve())
         sums["tables"] += in_force

@@ -79,6 +79,11 @@ class FailureNotes:
         path = self._path(video_id)
         return FailureNote(**json.loads(path.read_text())) if path.is_file() else None
 
+    def ids(self) -> set[str]:
+        """All videos with a note; no file is opened."""
+        paths = (self.layout.root / "failures").glob("*.json")
+        return {path.stem for path in paths if not atomic.is_temporary(path)}
+
     def noted_at(self, video_id: str) -> float | None:
         """When the note of a video was written, in seconds since 1970, or None."""
         path = self._path(video_id)

@@ -112,6 +112,21 @@ class VideoRegistry:
         paths = self.layout.registry.glob("*.json")
         return sorted(path.stem for path in paths if not atomic.is_temporary(path))
 
+    def newest_first(self) -> list[str]:
+        """Ids of all records, the one written last first; no file is opened.
+
+        A record is written again when its content is seen under another name.
+        """
+        if not self.layout.registry.is_dir():
+            return []
+        with os.scandir(self.layout.registry) as entries:
+            written = [
+                (-entry.stat().st_mtime_ns, entry.name.removesuffix(".json"))
+                for entry in entries
+                if entry.name.endswith(".json") and not atomic.is_temporary(Path(entry))
+            ]
+        return [video_id for _, video_id in sorted(written)]
+
     def find(self, name: str) -> Registration | None:
         """The video meant by a person: an id, a file name, or an unambiguous beginning of an id."""
         records = list(self.all())

@@ -123,6 +123,12 @@ class TableStore:
         """Notes what an output is made of, so that it can be said what changed since."""
         atomic.write_json(self.layout.made_of(asset, video_id), made)
 
+    def videos_noted(self, asset: str) -> set[str]:
+        """Ids of all videos with a manifest of this asset; no file is opened."""
+        folder, suffix = self.layout.tables / asset, ".manifest.json"
+        paths = folder.glob(f"*{suffix}")
+        return {p.name.removesuffix(suffix) for p in paths if not atomic.is_temporary(p)}
+
     def videos_with(self, asset: str) -> list[str]:
         """Ids of all videos that have a table of this asset, in alphabetical order."""
         folder = self.layout.root / "tables" / asset

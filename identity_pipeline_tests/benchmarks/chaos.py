@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 import random
 import shutil
-import sys
 import tempfile
 import time
 from collections import Counter

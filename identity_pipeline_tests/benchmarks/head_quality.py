@@ -39,6 +39,7 @@ from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.tables import TableStore
 
 PEOPLE_PER_ROUND = 10
+FLOOR = Settings().match.template_weight_floor
 console = Console(width=170)
 
 
@@ -155,7 +156,7 @@ def slices(
     store: TableStore, full: pl.DataFrame, part: pl.DataFrame, settings: TrainSettings
 ) -> Table:
     """Pairs with a held-out face of each slice, before and after the head of a training set."""
-    rows = judging_rows(full)
+    rows = judging_rows(full, FLOOR)
     chosen = rows.some_faces(settings.judge_faces_per_track)
     seen = full.sort("track_key", "face_id")[chosen.tolist()].select("video_id", "face_id")
     looks = pl.concat(
@@ -192,14 +193,14 @@ def main(data: Path, truth: Path | None, rounds: str, sets: tuple[str, ...]) -> 
     store = TableStore(Layout(data))
     people, _ = true_people(store, truth)
     full = labelled(store, people, settings.train)
-    rows, drawn, own = judging_rows(full), table(settings.train), settings.train
+    rows, drawn, own = judging_rows(full, FLOOR), table(settings.train), settings.train
     for number in [int(n) for n in rounds.split(",")]:
         part = after_rounds(full, number)
         drawn.add_row(*row_of(f"{number} rounds", part, judged(part, rows, own), own))
     # Whoever shuffles labels shuffles those that judge, too.
     for name, share in (("all shuffled", 1.0), ("a third wrong", 0.33)):
         part = shuffled(full, share, 0)
-        drawn.add_row(*row_of(name, part, judged(part, judging_rows(part), own), own))
+        drawn.add_row(*row_of(name, part, judged(part, judging_rows(part, FLOOR), own), own))
     console.print(drawn)
     console.print(slices(store, full, full, own))
 

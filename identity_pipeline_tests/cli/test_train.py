@@ -13,13 +13,19 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from identity_pipeline.cli.review import put_in_force
+from identity_pipeline.cli.working import TRY_LATER
 from identity_pipeline.ledger.store import LedgerStore
+from identity_pipeline.settings import load_settings
+from identity_pipeline.storage.costs import Costs
 from identity_pipeline.storage.generations import Generations
 from identity_pipeline.storage.heads import HeadStore
 from identity_pipeline.storage.layout import Layout
+from identity_pipeline.storage.live import LiveStep, LiveSteps
+from identity_pipeline.storage.pause import Pause, pause
 from identity_pipeline.storage.profiles import ProfileStore
 from identity_pipeline.storage.tables import TableStore
-from identity_pipeline.storage.training_sessions import TrainingSessions
+from identity_pipeline.storage.training_sessions import STOPPED, TrainingSessions
 from identity_pipeline_tests.curated_library import call
 from identity_pipeline_tests.teaching_library import rides, write_library, write_ride
 
@@ -126,16 +132,15 @@ def test_too_few_labels_are_refused_with_what_to_label_next(
     assert TrainingSessions(layout(tmp_path)).last() is None
 
 
-def test_a_training_that_is_interrupted_keeps_what_it_learned_and_resumes_exactly(
-    taught: Path,
-) -> None:
+def training_at_epoch_3(root: Path, epochs: int) -> subprocess.Popen[str]:
+    """A process that trains and has just told of its third epoch."""
     environment = {
         **os.environ,
         **SETTINGS,
-        "IDENTITY_PIPELINE__TRAIN__EPOCHS": "40",
+        "IDENTITY_PIPELINE__TRAIN__EPOCHS": str(epochs),
         "PYTHONPATH": str(Path(__file__).parents[2]),
     }
-    arguments = ["train", "--data", str(taught / "data")]
+    arguments = ["train", "--data", str(root / "data")]
     process = subprocess.Popen(
         [sys.executable, "-u", "-m", "identity_pipeline", *arguments],
         env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -143,8 +148,48 @@ def test_a_training_that_is_interrupted_keeps_what_it_learned_and_resumes_exactl
     assert process.stdout is not None
     for line in process.stdout:
         if line.startswith("epoch   3"):
-            process.send_signal(signal.SIGTERM)
             break
+    return process
+
+
+def test_a_training_is_seen_by_status_and_stopped_by_a_pause(taught: Path) -> None:
+    process = training_at_epoch_3(taught, epochs=500)
+    process.send_signal(signal.SIGSTOP)  # it stands still while it is looked at
+    (seen,) = (step for step in LiveSteps(layout(taught)).all() if not step.ended)
+    library = json.loads(call(taught, "status", "--json"))["library"]
+    phases = {phase["step"]: phase for phase in library["phases"]}
+    pause(layout(taught), Pause("now", "somebody", "GPU needed"))
+    process.send_signal(signal.SIGCONT)
+    _, told = process.communicate()
+    assert (seen.step, seen.unit, seen.total) == ("projection_head", "epochs", 500)
+    assert phases["projection_head"]["state"] == "running"
+    assert phases["training_set"]["state"] == "done"
+    assert process.returncode == TRY_LATER and "Paused by somebody" in told
+    assert "stopped early, after" in told
+    assert seen.pid not in {step.pid for step in LiveSteps(layout(taught)).all()}
+    session = TrainingSessions(layout(taught)).last()
+    assert session is not None and session.state == STOPPED
+    assert "GPU needed" in call(taught, "train", "--resume", code=TRY_LATER)
+    assert TrainingSessions(layout(taught)).last() == session
+
+
+def test_grouping_anew_is_seen_by_status_while_it_works(taught: Path) -> None:
+    seen: list[LiveStep] = []
+
+    def look(stage: str, done: int, total: int | None, unit: str) -> None:
+        seen.extend(LiveSteps(layout(taught)).all())
+
+    store = TableStore(layout(taught))
+    put_in_force(store, load_settings(paths={"data": str(taught / "data")}), look)
+    assert {(s.step, s.video_id, s.ended) for s in seen} == {("identity_library", None, False)}
+    assert Costs(store.layout).samples("identity_library", ""), "and what it cost is learnt"
+
+
+def test_a_training_that_is_interrupted_keeps_what_it_learned_and_resumes_exactly(
+    taught: Path,
+) -> None:
+    process = training_at_epoch_3(taught, epochs=40)
+    process.send_signal(signal.SIGTERM)
     _, told = process.communicate()
     assert process.returncode != 0
     assert "Training session 1 stopped early, after " in told

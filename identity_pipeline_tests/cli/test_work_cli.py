@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import dagster as dg
@@ -14,6 +19,7 @@ from identity_pipeline.definitions import build_defs
 from identity_pipeline.defs.jobs import per_video
 from identity_pipeline.defs.resources import SettingsResource
 from identity_pipeline.defs.runs import last_runs
+from identity_pipeline.storage.failures import FailureNote, FailureNotes
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.registry import VideoRegistry
 from identity_pipeline_tests.conftest import BUNDLED, stripes
@@ -63,12 +69,52 @@ def test_status_for_machines(data: Path) -> None:
     assert len(again["batches"]) == 1, "a second look opens no other batch"
 
 
+def test_watch_looks_again_until_ctrl_c(data: Path) -> None:
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-W", "ignore", "-m", "identity_pipeline", "status", "--watch"]
+    environment = {**os.environ, "COLUMNS": "160", "LINES": "50", "TERM": "xterm"}
+    environment["PYTHONPATH"] = str(Path(__file__).parents[2])
+    arguments = [*command, "--data", str(data), *MODELS]
+    with subprocess.Popen(
+        arguments, env=environment, stdin=theirs, stdout=theirs, stderr=theirs
+    ) as process:
+        os.close(theirs)
+        assert "known-" in read_until(ours, "pending")
+        (record,) = VideoRegistry(Layout(data)).all()
+        note = FailureNote("not_a_video", "It is none.", "ride_video", permanent=True)
+        FailureNotes(Layout(data)).put(record.video_id, note)
+        read_until(ours, "not_a_video")
+        process.send_signal(signal.SIGINT)
+        # Whatever it still writes is taken, so that it can end.
+        assert read_until(ours, None) is not None
+    assert process.returncode == 0
+
+
+def read_until(terminal: int, wanted: str | None) -> str:
+    """What a terminal shows until a text has come; None: until it is closed."""
+    shown = b""
+    while wanted is None or wanted.encode() not in shown:
+        try:
+            more = os.read(terminal, 65536)
+        except OSError:  # closed
+            more = b""
+        if not more:
+            assert wanted is None, shown.decode(errors="replace")
+            break
+        shown += more
+    return shown.decode(errors="replace")
+
+
 def test_plan_lists_the_registered_and_the_waiting(data: Path) -> None:
     output = call("plan", "--data", str(data), *MODELS).output
     assert "known-" in output and "waits-" in output and "not registered yet" in output
     planned = json.loads(call("plan", "--json", "--data", str(data), *MODELS).output)
-    verdicts = {step["verdict"] for video in planned for step in video["steps"]}
+    verdicts = {step["verdict"] for video in planned["videos"] for step in video["steps"]}
     assert verdicts == {"compute"}
+    library = {step["step"]: step for step in planned["library"]["steps"]}
+    assert library["identity_library"]["reasons"] == ["never made; 2 videos to come"]
+    assert library["identity_library"]["verdict"] == "compute"
+    assert "identity_profiles" in output and "only when asked" in output
     assert len(list(VideoRegistry(Layout(data)).all())) == 1, "planning registers nothing"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,11 +11,14 @@ from pathlib import Path
 import dagster as dg
 import pytest
 from click.testing import CliRunner, Result
+from dagster._core.storage.dagster_run import RunOpConcurrency
 
 from identity_pipeline.cli.main import cli
 from identity_pipeline.defs import archiving, old_runs
 from identity_pipeline.storage.archive import Archive
 from identity_pipeline.storage.failures import FailureNote, FailureNotes
+from identity_pipeline.storage.layout import Layout
+from identity_pipeline.storage.live import LiveStep, LiveSteps
 from identity_pipeline.storage.locks import LockBusyError
 from identity_pipeline_tests.conftest import BUNDLED, stripes
 from identity_pipeline_tests.library import VideoLibrary, digest_of_tree, reused_assets
@@ -295,3 +299,28 @@ def test_pools_have_the_slots_of_the_file_until_they_are_set(
     assert limits == {"gpu": 2, "library": 3}
     for wrong in ("gpus=2", "gpu", "gpu=-1"):
         assert invoke("pools", "--set", wrong).exit_code == 2
+
+
+def test_pools_say_at_which_step_of_the_data_folder_a_holder_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "dagster.yaml").write_text(
+        "telemetry: {enabled: false}\nconcurrency: {pools: {granularity: run, default_limit: 1}}\n"
+    )
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    monkeypatch.setenv("COLUMNS", "160")
+    holding = RunOpConcurrency(root_key_counts={"gpu": 1}, has_unconstrained_root_nodes=False,
+                               all_pools={"gpu"})  # fmt: skip
+    run = dg.DagsterRun(
+        job_name="per_video",
+        status=dg.DagsterRunStatus.STARTED,
+        tags={"dagster/partition": "ride_7"},
+        run_op_concurrency=holding,
+    )
+    with dg.DagsterInstance.get() as instance:
+        instance.add_run(run)
+    data = ("--data", str(tmp_path / "data"))
+    live = LiveSteps(Layout(tmp_path / "data"))
+    with live.working(LiveStep(run.run_id, "watch", "ride_7", time.time())):
+        assert "ride_7, at watch" in invoke("pools", *data).output
+    assert "ride_7  " in invoke("pools", *data).output

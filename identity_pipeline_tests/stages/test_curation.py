@@ -12,13 +12,15 @@ from identity_pipeline.core.library_changes import GONE, NEW, library_changes
 from identity_pipeline.core.vectors import normalise
 from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.schemas import TABLES
-from identity_pipeline.settings import load_settings
+from identity_pipeline.settings import Settings, load_settings
 from identity_pipeline.stages.curation import Curator
 from identity_pipeline.stages.desk import CurationError, Desk
+from identity_pipeline.stages.kmeans_heads import train_kmeans_heads
 from identity_pipeline.stages.targets import find_event, find_person, find_targets
 from identity_pipeline.storage.tables import TableStore
 from identity_pipeline_tests.conftest import BUNDLED
 from identity_pipeline_tests.curated_library import PINS, call, write_rides, write_video
+from identity_pipeline_tests.storage.small_library import put
 
 NOW = "2026-01-02T03:04:05Z"
 
@@ -171,6 +173,9 @@ def test_a_picture_is_a_name_or_unknown(tmp_path: Path, monkeypatch: pytest.Monk
         store.layout.table("track_templates", video).unlink()
     template = normalise(sum(left)[None])[0].tolist()
     write_video(store, "demo", {1: template}, space=pack.space.key)
+    (row,) = store.read("track_templates", "demo").iter_rows(named=True)
+    sample = {name: row[name] for name in ("track_key", "video_id", "space")}
+    put(store, "face_samples", "demo", [sample | {"e_id": template} for _ in range(3)])
     picture = tmp_path / "picture.png"
     cv2.imwrite(str(picture), frames[asked])
     for name in ("ALLOW_DEMO", "FACE_PACK", "DEVICE"):
@@ -190,3 +195,12 @@ def test_a_picture_is_a_name_or_unknown(tmp_path: Path, monkeypatch: pytest.Monk
     assert answers[0]["name"] == "Ada" and answers[0]["people"][0]["score"] > 0.6
     assert "Ada" in call(tmp_path, "identify", str(picture))
     assert "no picture" in call(tmp_path, "identify", __file__, code=1)
+    assert {a["rule"] for a in answers} == {"reference"}
+
+    heads = ("identify", str(picture), "--by", "heads")
+    assert "no k-means heads" in call(tmp_path, *heads, code=1)
+    train_kmeans_heads(store, Settings(), "2026-01-01T00:00:00+00:00")
+    answers = json.loads(call(tmp_path, *heads, "--json"))
+    assert [a["answer"] for a in answers] == ["known", "unknown"], answers
+    assert answers[0]["name"] == "Ada" and answers[0]["rule"] == "centre"
+    assert "heads: a k-means centre" in call(tmp_path, *heads)

@@ -86,6 +86,28 @@ def test_an_empty_folder_has_all_views_with_all_columns(store: TableStore, tmp_p
     assert [view.columns for view in empty] == [view.columns for view in full]
 
 
+def test_a_statement_gets_the_views_that_it_names_and_the_same_rows(store: TableStore) -> None:
+    for statement in (
+        "SELECT count(*) FROM videos",
+        'SELECT count(*) FROM Faces JOIN "tracks" USING (video_id, track_id)',
+        "FROM raw.riders ORDER BY ALL",
+        "DESCRIBE images",
+    ):
+        with open_catalogue(store.layout, SETTINGS, statement) as catalogue:
+            assert catalogue.query(statement).rows == ask(store.layout, statement)
+            made = catalogue.query("SELECT view_name FROM duckdb_views() WHERE NOT internal").rows
+            assert 0 < len(made) < len(VIEWS) + len(TABLES) - 5, statement
+    for statement in ("SHOW TABLES", "SELECT 1", "FROM information_schema.tables"):
+        with open_catalogue(store.layout, SETTINGS, statement) as catalogue:
+            assert catalogue.query("SELECT count(*) FROM videos").rows[0][0] == 2
+    wrong = "SELECT * FROM videos JOIN clips USING (video_id)"
+    with (
+        open_catalogue(store.layout, SETTINGS, wrong) as catalogue,
+        pytest.raises(CatalogueError, match="Views: videos, frames"),
+    ):
+        catalogue.query(wrong)
+
+
 def test_stored_tables_are_there_as_they_are(store: TableStore) -> None:
     with open_catalogue(store.layout, SETTINGS) as catalogue:
         for asset in TABLES.keys() - {"image_set"}:

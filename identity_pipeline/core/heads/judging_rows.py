@@ -19,8 +19,6 @@ Apply = Callable[[NDArray[np.floating]], Matrix]
 """From the recogniser's (N, D) unit vectors to (N, K) unit vectors of another space."""
 FACES_MAX: Final = 3000
 """Faces that are compared in all: four and a half million pairs, resampled in some ten seconds."""
-WEIGHT_FLOOR: Final = 0.05
-"""Least weight of a face in its track, as `match.template_weight_floor`."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +48,7 @@ class JudgingRows:
         owner: (M,) track of each face.
         quality: (M,) of each face.
         vectors: (M, D) of each face, in the recogniser's space.
+        weight_floor: least weight of a face in its track.
     """
 
     keys: tuple[str, ...]
@@ -57,12 +56,13 @@ class JudgingRows:
     owner: NDArray[np.int64]
     quality: NDArray[np.float64]
     vectors: Matrix
+    weight_floor: float
 
     def in_space(self, apply: Apply) -> Matrix:
         """(N, K) quality-weighted mean direction of each track's faces in another space."""
         mapped, count = apply(self.vectors), len(self.tracks.person)
         rows = [
-            weighted_direction(mapped[own], self.quality[own], WEIGHT_FLOOR)
+            weighted_direction(mapped[own], self.quality[own], self.weight_floor)
             for own in (np.flatnonzero(self.owner == n) for n in range(count))
         ]
         return np.stack(rows)
@@ -75,8 +75,13 @@ class JudgingRows:
         return np.concatenate(rows) if rows else np.zeros(0, dtype=np.int64)
 
 
-def judging_rows(training_set: pl.DataFrame) -> JudgingRows:
-    """The rows of the table `training_set`."""
+def judging_rows(training_set: pl.DataFrame, weight_floor: float) -> JudgingRows:
+    """The rows of the table `training_set`.
+
+    Args:
+        training_set: confirmed faces.
+        weight_floor: `match.template_weight_floor`, for tracks as templates are made.
+    """
     ordered = training_set.sort("track_key", "face_id")
     keys, owner = np.unique(ordered["track_key"].to_numpy(), return_inverse=True)
     first = ordered.unique("track_key", keep="first", maintain_order=True)
@@ -90,4 +95,5 @@ def judging_rows(training_set: pl.DataFrame) -> JudgingRows:
         owner.astype(np.int64),
         ordered["quality"].cast(pl.Float64).to_numpy(),
         to_matrix(ordered["e_id"]),
+        weight_floor,
     )

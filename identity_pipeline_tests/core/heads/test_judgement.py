@@ -14,7 +14,7 @@ from identity_pipeline.core.heads.retraining import Grown, grown, reason_to_wait
 from identity_pipeline.core.heads.trainer import HeadTrainer
 from identity_pipeline.core.heads.training_set import HELD_OUT, teachers, teaching_arrays
 from identity_pipeline.core.vectors import Matrix, check_unit
-from identity_pipeline.settings import TrainSettings
+from identity_pipeline.settings import MatchSettings, TrainSettings
 from identity_pipeline_tests.teaching_library import (
     Ride,
     rides,
@@ -23,6 +23,7 @@ from identity_pipeline_tests.teaching_library import (
 )
 
 SETTINGS = TrainSettings(base_share=0.0)
+FLOOR = MatchSettings().template_weight_floor
 
 
 def same(vectors: np.ndarray) -> Matrix:
@@ -40,7 +41,7 @@ def judged(found: list[Ride], shuffle: int | None = None) -> Judgement:
     trainer = HeadTrainer(teaching_arrays(teachers(table, SETTINGS)), SETTINGS)
     for _ in range(10):
         trainer.run_epoch()
-    return judge(judging_rows(table), same, trainer.head().apply, SETTINGS)
+    return judge(judging_rows(table, FLOOR), same, trainer.head().apply, SETTINGS)
 
 
 def test_a_head_that_learned_goes_live_by_people_it_never_saw() -> None:
@@ -68,7 +69,7 @@ def test_random_embeddings_give_chance_and_are_refused() -> None:
 
 
 def test_the_same_space_is_no_gain_and_its_difference_is_exactly_nothing() -> None:
-    tracks = judging_rows(training_table(rides(), SETTINGS))
+    tracks = judging_rows(training_table(rides(), SETTINGS), FLOOR)
     found = judge(tracks, same, same, SETTINGS)
     for change in (*found.faces.changes, *found.tracks.changes):
         assert change.difference == change.low == change.high == 0
@@ -100,7 +101,7 @@ def test_a_gain_for_all_but_one_person_is_refused_and_the_person_is_named() -> N
             [axis[keys[vector.tobytes()]] for vector in np.asarray(vectors, dtype=np.float32)]
         ]
 
-    verdict = judge(judging_rows(mild), same, challenger, SETTINGS)
+    verdict = judge(judging_rows(mild, FLOOR), same, challenger, SETTINGS)
     assert not verdict.promoted
     assert verdict.recalls[0].person_id == victim
     assert verdict.recalls[0].after == 0
@@ -130,13 +131,13 @@ def test_mixed_up_names_are_noticed_and_named_though_a_head_would_gain() -> None
 
 def test_without_held_out_pairs_nothing_is_promoted() -> None:
     table = training_table(rides(people=3), SETTINGS)
-    found = judge(judging_rows(table), same, same, SETTINGS)
+    found = judge(judging_rows(table, FLOOR), same, same, SETTINGS)
     assert not found.promoted
     assert "too few" in found.reasons[0]
 
 
 def test_only_held_out_pairs_count() -> None:
-    rows = judging_rows(training_table(rides(), SETTINGS))
+    rows = judging_rows(training_table(rides(), SETTINGS), FLOOR)
     labels = rows.tracks
     found = judge(rows, same, same, SETTINGS).tracks.before
     pairs = [
@@ -147,6 +148,18 @@ def test_only_held_out_pairs_count() -> None:
     ]
     genuine = sum(labels.person[a] == labels.person[b] for a, b in pairs)
     assert (found.genuine, found.impostor) == (genuine, len(pairs) - genuine)
+
+
+def test_tracks_are_averaged_with_the_floor_of_templates() -> None:
+    table = training_table(rides(4), SETTINGS)
+    first = table["track_key"] == table["track_key"][0]
+    quality = table["quality"].to_numpy().copy()
+    quality[first.to_numpy()] = [0.0, 0.0, 0.0, 0.0, 0.0, 1.0]
+    uneven = table.with_columns(quality=quality)
+    equal = judging_rows(uneven, 1.0).in_space(same)
+    assert np.allclose(equal, judging_rows(table, FLOOR).in_space(same), atol=1e-6)
+    low = judging_rows(uneven, 1e-6).in_space(same)
+    assert not np.allclose(equal, low, atol=1e-3)
 
 
 def test_new_labels_are_counted_once_and_corrections_count() -> None:

@@ -1,0 +1,54 @@
+"""What commands that do the work of a step share: seen by `status`, and stopped by `pause`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+import click
+
+from identity_pipeline.stages.at_work import Work, at_work, command_step, shown_to_others
+from identity_pipeline.stages.progress import Progress, silent
+from identity_pipeline.storage.pause import Pause, paused
+from identity_pipeline.storage.tables import TableStore
+
+TRY_LATER = 75
+"""Exit status of a command that was paused: EX_TEMPFAIL of <sysexits.h>."""
+
+
+@contextmanager
+def command_at_work(
+    store: TableStore, step: str, report: Progress = silent
+) -> Iterator[tuple[Work, Progress]]:
+    """A step of the library or of learning, seen by other processes while the block runs.
+
+    Args:
+        store: below whose data folder the live files lie.
+        step: its name, as `status` lists it.
+        report: what else is told of the progress.
+    """
+    live = command_step(step)
+    with at_work(store, live, Work()) as work:
+        yield work, shown_to_others(store, live, report)
+
+
+def refuse_while_paused(store: TableStore) -> None:
+    """Ends the command where a pause is in force.
+
+    Raises:
+        SystemExit: `TRY_LATER`, after the pause was told.
+    """
+    order = paused(store.layout)
+    if order:
+        end_paused(order)
+
+
+def end_paused(order: Pause) -> NoReturn:
+    """Ends the command and says who paused it.
+
+    Raises:
+        SystemExit: `TRY_LATER`.
+    """
+    click.echo(order.sentence(), err=True)
+    raise SystemExit(TRY_LATER)
