@@ -17,12 +17,14 @@ from identity_pipeline.cli.pause import continue_, pause
 from identity_pipeline.cli.people import cover, hide, merge, move, people, rename, split, unhide
 from identity_pipeline.cli.plan import plan
 from identity_pipeline.cli.pools import pools
+from identity_pipeline.cli.publish import fetch, publish
 from identity_pipeline.cli.recover import recover
 from identity_pipeline.cli.review import clusters, find_more, recluster, suggestions
 from identity_pipeline.cli.run import run
 from identity_pipeline.cli.sql import sql
 from identity_pipeline.cli.status import status
 from identity_pipeline.cli.train import train
+from identity_pipeline.cli.worker import worker
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -66,6 +68,8 @@ def cli() -> None:
       identity-pipeline recover                       after a crash of the host
       identity-pipeline archive --older-than 30       finished videos out of Dagster
       identity-pipeline clean --dry-run               what lies on the disk, and what may go
+      identity-pipeline publish, fetch                finished videos to an object store, and back
+      identity-pipeline worker --queue gpu            work for a site of several machines
 
     Settings come from settings.toml, from IDENTITY_PIPELINE__GROUP__NAME variables, and from
     options; `identity-pipeline settings` shows them all with where their values come from.
@@ -73,7 +77,7 @@ def cli() -> None:
 
 
 VIDEOS = (run, plan, status, why, videos, evaluate)
-OPERATION = (pause, continue_, recover, pools, archive, clean)
+OPERATION = (pause, continue_, recover, pools, worker, archive, clean, publish, fetch)
 SETUP = (settings, models, index, sql)
 LIBRARY = (recluster, clusters, people, suggestions, find_more, explain, identify, stats, events)
 LEARNING = (train, heads, reassign)
