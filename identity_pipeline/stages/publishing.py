@@ -185,7 +185,7 @@ class Publisher:
         there = self.store.version(subject)
         if there is None:
             raise OthersThereError(f"{subject} was never published to {self.store.url}.")
-        return self.store.read(subject, there, lambda done: None), there
+        return self.store.read(subject, there), there
 
     def _put_in_place(self, video_id: str, contents: Contents) -> None:
         """The export whole, then the tables, each before its manifest, the dataset's last."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 MANIFEST = "manifest.json"
 SCHEMA_VERSION = 1
 VERSION_DIGITS = 16
+NOT_IN_NAMES = set("\\\0*?[]")
+"""What leads out of a folder on some systems, or stands for several files to fsspec."""
 Contents = dict[str, bytes]
 """Path below a version's folder -> bytes."""
 LIBRARY_SUBJECT = "library"
@@ -85,7 +87,7 @@ def version_of(contents: Contents) -> Version:
 
 def _safe(path: str) -> str:
     parts = PurePosixPath(path).parts
-    if not parts or path.startswith("/") or ".." in parts or "\\" in path or "\0" in path:
+    if not parts or path.startswith("/") or ".." in parts or set(path) & NOT_IN_NAMES:
         raise UnsafePathError(f"{path!r} is no path below a folder")
     return path
 
@@ -114,10 +116,9 @@ class ObjectStore:
             ObjectStoreError: the store does not answer, or the manifest is no manifest.
         """
         with self._reached():
-            try:
-                text = _bytes(self._at(subject, MANIFEST))
-            except FileNotFoundError:
-                return None
+            (text,) = _bytes_of([self._at(subject, MANIFEST)])
+        if text is None:
+            return None
         try:
             noted = json.loads(text)
             files = {_safe(p): StoredFile(**file) for p, file in noted["files"].items()}
@@ -145,8 +146,7 @@ class ObjectStore:
         older = tuple(v for v in dict.fromkeys(behind) if v != made.version)
         made = Version(made.version, made.files, older[: keep - 1])
         with self._reached():
-            for path, data in contents.items():
-                self._write(self._at(subject, made.version, path), data)
+            self._write({self._at(subject, made.version, p): d for p, d in contents.items()})
             self._put_in_force(subject, made)
             for version in older[keep - 1 :]:
                 self._remove(self._at(subject, check_video_id(version)))
@@ -154,7 +154,7 @@ class ObjectStore:
 
     def _put_in_force(self, subject: str, version: Version) -> None:
         noted = {"schema_version": SCHEMA_VERSION, "subject": subject, **asdict(version)}
-        self._write(self._at(subject, MANIFEST), atomic.json_bytes(noted))
+        self._write({self._at(subject, MANIFEST): atomic.json_bytes(noted)})
 
     def wrong(self, subject: str, version: Version) -> list[str]:
         """Files that are missing or hold other bytes than the manifest says; reads them all.
@@ -162,25 +162,24 @@ class ObjectStore:
         Raises:
             ObjectStoreError: the store does not answer.
         """
-        return [path for path in version.files if self._read(subject, version, path) is None]
+        found = self._found(subject, version)
+        return [path for path in version.files if path not in found]
 
-    def read(self, subject: str, version: Version, progress: Callable[[int], None]) -> Contents:
+    def read(self, subject: str, version: Version) -> Contents:
         """The bytes of all files of a version, each checked.
 
         Raises:
             ObjectStoreError: the store does not answer, or a file is missing or holds other bytes.
         """
-        contents: Contents = {}
-        for path in version.files:
-            data = self._read(subject, version, path)
-            if data is None:
-                raise ObjectStoreError(
-                    f"{path} of {subject} is missing in {self.url}, or not what was published; "
-                    "`identity-pipeline publish --verify` mends it where the files still are."
-                )
-            contents[path] = data
-            progress(len(contents))
-        return contents
+        found = self._found(subject, version)
+        wrong = [path for path in version.files if path not in found]
+        if wrong:
+            raise ObjectStoreError(
+                f"{len(wrong)} files of {subject} are missing in {self.url}, or not what was "
+                f"published, such as {wrong[0]}; `identity-pipeline publish --verify` mends them "
+                "where the data folder still has them."
+            )
+        return found
 
     def subjects(self) -> list[str]:
         """Everything that was ever published: videos in alphabetical order, then the library.
@@ -195,25 +194,27 @@ class ObjectStore:
         found = [subject_of(video) for video in videos]
         return [s for s in (*found, LIBRARY_SUBJECT) if self.version(s) is not None]
 
-    def _read(self, subject: str, version: Version, path: str) -> bytes | None:
-        """A file's bytes; None where they are missing or others."""
+    def _found(self, subject: str, version: Version) -> Contents:
+        """The files of a version that hold the bytes that the manifest says."""
         with self._reached():
-            try:
-                data = _bytes(self._at(subject, version.version, path))
-            except FileNotFoundError:
-                return None
-        right = hashlib.sha256(data).hexdigest() == version.files[path].sha256
-        return data if right else None
+            there = _bytes_of([self._at(subject, version.version, p) for p in version.files])
+        return {
+            path: data
+            for (path, file), data in zip(version.files.items(), there, strict=True)
+            if data is not None and hashlib.sha256(data).hexdigest() == file.sha256
+        }
 
     def _at(self, *parts: str) -> UPath:
         return self.root.joinpath(*parts)
 
-    def _write(self, path: UPath, data: bytes) -> None:
-        """One object, whole at once: a store does that by itself, a folder by a rename."""
-        if path.protocol in ("", "file", "local"):
-            atomic.write_bytes(Path(path.path), data)
+    def _write(self, files: Mapping[UPath, bytes]) -> None:
+        """Objects, each whole at once: a store does that by itself, a folder by a rename."""
+        first = next(iter(files))
+        if first.protocol in ("", "file", "local"):
+            for path, data in files.items():
+                atomic.write_bytes(Path(path.path), data)
         else:
-            path.fs.pipe_file(path.path, data)
+            first.fs.pipe({path.path: data for path, data in files.items()})
 
     def _remove(self, path: UPath) -> None:
         path.fs.invalidate_cache()
@@ -235,10 +236,20 @@ class ObjectStore:
             raise
 
 
-def _bytes(path: UPath) -> bytes:
-    """In one request: opening it would trust the size of an earlier listing."""
-    data = path.fs.cat_file(path.path)
-    return data.encode() if isinstance(data, str) else data
+def _bytes_of(paths: list[UPath]) -> list[bytes | None]:
+    """Contents; None for a path that is not there. Opening would trust an earlier listing's size.
+
+    Raises:
+        Exception: whatever else the store answered.
+    """
+    found: Any = paths[0].fs.cat([path.path for path in paths], on_error="return") if paths else {}
+    contents: list[bytes | None] = []
+    for path in paths:
+        answer = found[path.path]
+        if isinstance(answer, Exception) and not isinstance(answer, FileNotFoundError):
+            raise answer
+        contents.append(None if isinstance(answer, Exception) else bytes(answer))
+    return contents
 
 
 FOREIGN = ("botocore", "aiobotocore", "aiohttp", "google", "azure", "gcsfs")
