@@ -21,13 +21,14 @@ from identity_pipeline.defs import (
     library,
     library_checks,
     observations,
+    publishing,
     reports,
     videos,
 )
 from identity_pipeline.defs.resources import SettingsResource, all_resources
 
 OF_VIDEOS = [videos, faces, embeddings, observations, image_sets]
-OF_ALL = [library, heads, reports, housekeeping]
+OF_ALL = [library, heads, reports, housekeeping, publishing]
 
 
 def build_defs(settings: SettingsResource | None = None, **resources: Any) -> dg.Definitions:

@@ -21,6 +21,8 @@ COMMANDS: Mapping[str, str] = {
         "pause": "pause continue",
         "recover": "recover",
         "pools": "pools",
+        "publish": "publish fetch",
+        "worker": "worker",
         "housekeeping": "archive clean",
         "review": "recluster clusters suggestions find-more",
         "people": "people merge split move rename cover hide unhide",
@@ -99,6 +101,8 @@ def cli() -> None:
       identity-pipeline recover                       after a crash of the host
       identity-pipeline archive --older-than 30       finished videos out of Dagster
       identity-pipeline clean --dry-run               what lies on the disk, and what may go
+      identity-pipeline publish, fetch                finished videos to an object store, and back
+      identity-pipeline worker --queue gpu            work for a site of several machines
 
     Settings come from settings.toml, from IDENTITY_PIPELINE__GROUP__NAME variables, and from
     options; `identity-pipeline settings` shows them all with where their values come from.

@@ -24,20 +24,21 @@ HOST_DIED = "the host died while this run was active"
 def recover(dry_run: bool, everything: bool, data: str | None) -> None:
     """Clean up after a crash: fail dead runs, free their slots, sweep half-written files.
 
-    A run is dead when its process is gone. One that is alive on this host, and the files that it
-    writes, are left alone; of runs elsewhere nothing is known, so stop those first. The sensor
-    dead_runs does the same while `make dev` is up. The hourly sweep, or a new run, then takes the
-    videos up again.
+    A run is dead when its process is gone, or, of runs that a launcher starts on other hosts, when
+    the launcher says so. What is alive, or cannot be judged from here, is left alone, and so are
+    the files that it writes. The sensor dead_runs does the same while `make dev` is up. The hourly
+    sweep, or a new run, then takes the videos up again.
     """
-    from identity_pipeline.defs.dead_runs import fail_run, is_dead, runs_under_way, subject_of
+    from identity_pipeline.defs.dead_runs import fail_run, runs_under_way, subject_of, why_spared
 
     store = open_store(merged_settings(overrides(data)))
     with dagster_instance() as instance:
         failed = 0
         for run in runs_under_way(instance):
             name = f"run {run.run_id[:8]} of {subject_of(run)}"
-            if is_dead(instance, run) is False and not everything:
-                console.print(f"{name} is alive and is left alone (--all fails it too)")
+            spared = why_spared(instance, run)
+            if spared and not everything:
+                console.print(f"{name} {spared} and is left alone (--all fails it too)")
                 continue
             console.print(f"{'would fail' if dry_run else 'failing'} {name}")
             failed += 1

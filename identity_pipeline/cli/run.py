@@ -34,6 +34,7 @@ from identity_pipeline.stages.at_work import shown_to_others
 from identity_pipeline.stages.progress import Progress as Report
 from identity_pipeline.storage.archive import Archive
 from identity_pipeline.storage.failures import FailureNotes
+from identity_pipeline.storage.live import host
 from identity_pipeline.storage.pause import paused
 from identity_pipeline.storage.registry import Registration, VideoRegistry
 from identity_pipeline.storage.tables import LIBRARY, TableStore
@@ -164,12 +165,12 @@ def run_videos(
 ) -> list[Outcome]:
     """Runs the job of each video, one after the other, and then that of the library."""
     from identity_pipeline.definitions import build_defs
-    from identity_pipeline.defs.automation import BY
+    from identity_pipeline.defs.automation import BY, HOST
     from identity_pipeline.defs.partitions import videos
     from identity_pipeline.defs.pausing import COMMAND_LINE
     from identity_pipeline.defs.resources import SettingsResource
 
-    by = {BY: COMMAND_LINE}
+    by = {BY: COMMAND_LINE, HOST: host()}
     store = open_store(merged_settings(groups))
     reporters = RichReporters(progress)
     defs = build_defs(SettingsResource.of(**groups), progress=reporters)

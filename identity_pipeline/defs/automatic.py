@@ -6,6 +6,7 @@ from identity_pipeline.defs import dead_runs, schedules
 from identity_pipeline.defs.library_sensor import library_changed
 from identity_pipeline.defs.outdated_sensor import outdated_videos
 from identity_pipeline.defs.pausing import paused_videos
+from identity_pipeline.defs.publishing import publish_finished
 from identity_pipeline.defs.retraining import retraining_schedule, retraining_sensor
 from identity_pipeline.defs.sensors import new_videos
 
@@ -23,6 +24,7 @@ def all_sensors(retrain: bool) -> list[dg.SensorDefinition]:
         outdated_videos,
         retraining_sensor(retrain),
         *dead_runs.ALL_SENSORS,
+        publish_finished,
     ]
 
 

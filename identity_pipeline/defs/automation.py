@@ -10,6 +10,8 @@ import dagster as dg
 
 BY = "identity_pipeline/by"
 """Run tag: who asked for the run. `command line` for the commands; none for a person in the UI."""
+HOST = "identity_pipeline/host"
+"""Run tag: the machine of a run that the command line does in its own process."""
 PRIORITY = "dagster/priority"
 CONTINUE, NEW_VIDEO, LIBRARY, OUTDATED, SWEEP, NIGHT = 20, 10, 5, -3, -5, -10
 """The queue takes the highest first. Backfills and runs started by hand have 0, so a new video goes

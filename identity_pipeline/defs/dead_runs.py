@@ -1,16 +1,21 @@
 """Runs that died: found by their process, failed, and the reason left on their video.
 
-Dagster's own launcher does not look after its processes: after a kill of the whole host a run would
-stay started, and keep its GPU slot, for ever.
+Dagster's default launcher does not look after its processes: after a kill of the whole host a run
+would stay started, and keep its GPU slot, for ever. A process is looked up only where it must be on
+this host. Of other launchers the launcher itself is asked.
 """
 
 import os
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import dagster as dg
+from dagster._core.launcher.base import WorkerStatus
 
+from identity_pipeline.defs.automation import HOST
 from identity_pipeline.defs.jobs import per_video
 from identity_pipeline.storage.failures import CHECK_FAILED, RUN_DIED, FailureNote, FailureNotes
+from identity_pipeline.storage.live import host
 from identity_pipeline.storage.tables import TableStore
 
 UNDER_WAY = [
@@ -27,18 +32,66 @@ def runs_under_way(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
     return list(instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY)))
 
 
-def is_dead(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool | None:
-    """Whether the process of a run on this host is gone; None while it cannot be told.
+@runtime_checkable
+class TellsLost(Protocol):
+    """A launcher that can tell whether anybody is still at a run, also before it has begun."""
 
-    Only Dagster's default launcher runs on this host; of other launchers nothing is said, nor of a
-    run that has not told its process yet.
+    def lost(self, run: dg.DagsterRun) -> bool | None:
+        """Whether nobody is; None while that cannot be told."""
+
+
+GONE = (WorkerStatus.FAILED, WorkerStatus.NOT_FOUND, WorkerStatus.SUCCESS)
+"""What a launcher says of a worker that is over, of a run that is not."""
+
+
+def is_dead(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool | None:
+    """Whether what ran a run is gone; None while it cannot be told.
+
+    A run of the command line is judged by its process, on the host where it was started only. Any
+    other is judged by its launcher, or, with Dagster's default launcher, which starts processes on
+    this host, by its process.
     """
+    if is_process_of_this_host(instance, run):
+        told = process_of(instance, run)
+        return None if told is None else not _lives(*told)
+    launcher = instance.run_launcher
+    if HOST in run.tags:
+        return None
+    if isinstance(launcher, TellsLost):
+        return launcher.lost(run)
+    if run.status == dg.DagsterRunStatus.STARTED and launcher.supports_check_run_worker_health:
+        status = launcher.check_run_worker_health(run).status
+        return None if status == WorkerStatus.UNKNOWN else status in GONE
+    return None
+
+
+def is_process_of_this_host(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Whether a run is a process that can only be on this host."""
     from dagster._core.launcher import DefaultRunLauncher
 
-    if not isinstance(instance.run_launcher, DefaultRunLauncher):
+    if HOST in run.tags:
+        return run.tags[HOST] == host()
+    return isinstance(instance.run_launcher, DefaultRunLauncher)
+
+
+def is_monitored(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Whether Dagster's run monitoring asks the launcher about a run by itself."""
+    return (
+        run.status == dg.DagsterRunStatus.STARTED
+        and HOST not in run.tags
+        and instance.run_monitoring_enabled
+        and instance.run_launcher.supports_check_run_worker_health
+    )
+
+
+def why_spared(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str | None:
+    """Why a run is not failed by hand; None where it is dead, or never told its process here."""
+    dead = is_dead(instance, run)
+    if dead is False:
+        return "is alive"
+    if dead or is_process_of_this_host(instance, run):
         return None
-    told = process_of(instance, run)
-    return None if told is None else not _lives(*told)
+    return "cannot be judged from here"
 
 
 def process_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> tuple[int, float] | None:
@@ -84,13 +137,21 @@ def fail_run(instance: dg.DagsterInstance, run: dg.DagsterRun, reason: str) -> N
     description="Fails runs whose process is gone, so that their GPU slots are free again.",
 )
 def dead_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-    """A run says how it ended before its process ends, so the process is looked at first."""
-    suspects = [run for run in runs_under_way(context.instance) if is_dead(context.instance, run)]
-    failed = [run for run in suspects if _still_under_way(context.instance, run)]
+    """A run says how it ended before its process ends, so one look at the process is enough.
+
+    What a launcher tells of a worker elsewhere may be on its way; it has to be so at two looks.
+    """
+    instance, before = context.instance, set((context.cursor or "").split())
+    ours = [run for run in runs_under_way(instance) if not is_monitored(instance, run)]
+    dead = [run for run in ours if is_dead(instance, run)]
+    sure = [r for r in dead if r.run_id in before or is_process_of_this_host(instance, r)]
+    failed = [run for run in sure if _still_under_way(instance, run)]
     for run in failed:
         context.log.warning(f"run {run.run_id[:8]} of {subject_of(run)}: {DIED}")
-        fail_run(context.instance, run, DIED)
-    return dg.SkipReason(f"{len(failed)} dead runs failed.")
+        fail_run(instance, run, DIED)
+    suspects = [run.run_id for run in dead if run not in sure]
+    context.update_cursor(" ".join(suspects))
+    return dg.SkipReason(f"{len(failed)} dead runs failed, {len(suspects)} suspected.")
 
 
 def _still_under_way(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:

@@ -47,4 +47,11 @@ retention = dg.define_asset_job(
     description="What lies on the disk, and what may go.",
 )
 
-ALL_JOBS = [per_video, library, learn, nightly, retention]
+publish = dg.define_asset_job(
+    "publish",
+    selection=dg.AssetSelection.assets("published"),
+    executor_def=dg.in_process_executor,
+    description="Finished videos and the library, copied to an object store.",
+)
+
+ALL_JOBS = [per_video, library, learn, nightly, retention, publish]

@@ -63,14 +63,15 @@ def uses(instance: dg.DagsterInstance) -> list[PoolUse]:
             name,
             limits[name].limit,
             limits[name].from_default,
-            tuple(run for run in busy if name in _pools_of(run)),
-            sum(name in _pools_of(run) for run in queued),
+            tuple(run for run in busy if name in pools_of(run)),
+            sum(name in pools_of(run) for run in queued),
         )
         for name in ALL_POOLS
         if name in limits
     ]
 
 
-def _pools_of(run: dg.DagsterRun) -> set[str]:
+def pools_of(run: dg.DagsterRun) -> set[str]:
+    """Names of the pools that a run needs."""
     wanted = run.run_op_concurrency
     return set(wanted.all_pools or ()) if wanted else set()

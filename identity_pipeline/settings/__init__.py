@@ -42,6 +42,7 @@ from identity_pipeline.settings.operating import (
     PhaseSettings,
     RetentionSettings,
 )
+from identity_pipeline.settings.publishing import PublishSettings
 from identity_pipeline.settings.stores import CatalogueSettings, IndexSettings
 from identity_pipeline.settings.watching import (
     CropSettings,
@@ -69,6 +70,7 @@ __all__ = [
     "ModelSettings",
     "PathSettings",
     "PhaseSettings",
+    "PublishSettings",
     "QualitySettings",
     "RetentionSettings",
     "RiderSettings",
@@ -116,6 +118,7 @@ class Settings(BaseSettings):
     train: TrainSettings = TrainSettings()
     index: IndexSettings = IndexSettings()
     catalogue: CatalogueSettings = CatalogueSettings()
+    publish: PublishSettings = PublishSettings()
 
     @model_validator(mode="after")
     def _edges_ascend(self) -> Settings:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import hashlib
 import json
 import os
+import platform
 import shutil
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,11 +17,16 @@ from pathlib import Path
 from typing import Any
 
 TEMPORARY_MARK = ".partial-"
+HERE = hashlib.sha256(platform.node().encode()).hexdigest()[:6]
+"""Stands for this machine in temporary names: several may share a data folder."""
+ELSEWHERE_S = 3600.0
+"""A writer on another machine counts as alive while what it writes changed within this time."""
 
 
 def temporary_beside(target: Path) -> Path:
     """A path in the target's folder that no other writer uses and no reader looks at."""
-    return target.with_name(f"{TEMPORARY_MARK}{target.name}-{os.getpid()}-{uuid.uuid4().hex[:8]}")
+    writer = f"{os.getpid()}@{HERE}"
+    return target.with_name(f"{TEMPORARY_MARK}{target.name}-{writer}-{uuid.uuid4().hex[:8]}")
 
 
 def is_temporary(path: Path) -> bool:
@@ -33,8 +41,10 @@ def target_of(temporary: Path) -> Path:
 
 
 def is_writer_alive(temporary: Path) -> bool:
-    """Whether the process that made a temporary path still runs on this host."""
-    process = temporary.name.rsplit("-", 2)[-2]
+    """Whether the process that made a temporary path still runs; of other hosts by its age."""
+    process, _, machine = temporary.name.rsplit("-", 2)[-2].partition("@")
+    if machine not in ("", HERE):
+        return time.time() - temporary.lstat().st_mtime < ELSEWHERE_S
     if not process.isdigit():
         return False
     try:
@@ -145,7 +155,7 @@ def exchange(a: Path, b: Path) -> bool:
 def sweep_temporaries(root: Path, *, spare_living: bool = False) -> list[Path]:
     """Removes what dead writers left below a folder and returns the paths.
 
-    Only call it while nothing writes there, or spare what writers on this host are at.
+    Only call it while nothing writes there, or spare what living writers are at.
     """
     swept = [
         path

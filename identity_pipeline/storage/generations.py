@@ -20,7 +20,7 @@ import polars as pl
 from identity_pipeline.schemas import conform
 from identity_pipeline.storage import atomic
 from identity_pipeline.storage.hashing import sha256_of_file
-from identity_pipeline.storage.layout import Layout
+from identity_pipeline.storage.layout import Layout, inside
 from identity_pipeline.storage.tables import Manifest
 
 KEPT = 3
@@ -138,14 +138,30 @@ class Generations:
                     manifest = Manifest(fingerprint, sha256_of_file(path), table.height)
                     atomic.write_json(folder / f"{name}.manifest.json", asdict(manifest))
                 atomic.write_json(folder / NOTE, asdict(generation))
-            self._put_in_force(generation)
+            self._put_in_force(generation.name)
             for name in self._kept()[:-KEPT]:
                 shutil.rmtree(self.root / name, ignore_errors=True)
         return generation
 
-    def _put_in_force(self, generation: Generation) -> None:
+    def adopt(self, name: str, files: Mapping[str, bytes]) -> None:
+        """Puts a generation in force that another data folder has made.
+
+        Args:
+            name: of its folder.
+            files: name -> bytes of each of its files.
+
+        Raises:
+            UnsafePathError: a name leads out of its folder.
+        """
+        with self.locked():
+            with atomic.new_folder(inside(self.root, self.root / name)) as folder:
+                for file, data in files.items():
+                    inside(folder, folder / file).write_bytes(data)
+            self._put_in_force(name)
+
+    def _put_in_force(self, name: str) -> None:
         temporary = atomic.temporary_beside(self.link)
-        temporary.symlink_to((self.root / generation.name).relative_to(self.link.parent))
+        temporary.symlink_to((self.root / name).relative_to(self.link.parent))
         temporary.replace(self.link)
         atomic.flush(self.link.parent)
 

@@ -17,6 +17,7 @@
     data/paused.json                   there while no run may work
     data/output/{video_id}/identity_builder/
     data/reports/evaluation/           report.json and index.html
+    data/published/{address}/{video_id}.json     what was copied to an object store; may be deleted
     data/progress/                     live/, costs/ and batches.json: may be deleted at any time
     data/ledger/events.jsonl           every human decision; never deleted, never rewritten
     data/models/identities/{slug}-{uuid}/profile.json
@@ -152,6 +153,11 @@ class Layout:
     def made_of(self, asset: str, video_id: str) -> Path:
         """The settings, models and inputs that made one output of one video."""
         return self._output(asset, video_id, ".made-of.json")
+
+    @property
+    def published(self) -> Path:
+        """What was copied to object stores, a folder per address."""
+        return self.root / "published"
 
     @property
     def progress(self) -> Path:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import platform
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,7 +40,8 @@ def exclusive(path: Path, what: str, purpose: str, wait_s: float) -> Iterator[No
     with path.open("a+") as stream:
         _acquire(stream, path, what, wait_s)
         stream.truncate(0)
-        stream.write(json.dumps({"pid": os.getpid(), "purpose": purpose, "since": _now()}))
+        me = {"pid": os.getpid(), "host": platform.node(), "purpose": purpose, "since": _now()}
+        stream.write(json.dumps(me))
         stream.flush()
         try:
             yield
@@ -49,12 +51,17 @@ def exclusive(path: Path, what: str, purpose: str, wait_s: float) -> Iterator[No
 
 
 def holder(path: Path) -> str | None:
-    """Who holds a lock, as far as its file tells: "PURPOSE (process 12, since 10:15:01 UTC)"."""
+    """Who holds a lock, as far as its file tells: "PURPOSE (process 12, since 10:15:01 UTC)".
+
+    The machine is told where it is another one.
+    """
     try:
         noted = json.loads(path.read_text())
     except (FileNotFoundError, ValueError):
         return None
-    return f"{noted['purpose']} (process {noted['pid']}, since {noted['since']})"
+    machine = noted.get("host", platform.node())
+    where = "" if machine == platform.node() else f" on {machine}"
+    return f"{noted['purpose']} (process {noted['pid']}{where}, since {noted['since']})"
 
 
 def _now() -> str:

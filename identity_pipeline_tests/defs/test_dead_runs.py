@@ -15,6 +15,7 @@ from click.testing import CliRunner
 
 from identity_pipeline.cli.main import cli
 from identity_pipeline.definitions import build_defs
+from identity_pipeline.defs.automation import HOST
 from identity_pipeline.defs.dead_runs import (
     dead_runs,
     failed_videos,
@@ -27,6 +28,7 @@ from identity_pipeline.defs.pools import GPU
 from identity_pipeline.defs.resources import SettingsResource
 from identity_pipeline.storage.failures import RUN_DIED, FailureNote, FailureNotes
 from identity_pipeline.storage.layout import Layout
+from identity_pipeline.storage.live import host
 
 VIDEO = "ride-1-aaaaaaaa"
 OP_GRANULARITY = """
@@ -129,6 +131,19 @@ def test_a_run_on_another_launcher_is_not_judged(
 ) -> None:
     run = failed_run(instance, tmp_path, status=dg.DagsterRunStatus.STARTED)
     assert is_dead(instance, run) is None
+
+
+def test_a_process_of_another_host_is_not_looked_up_here(killed: Killed, tmp_path: Path) -> None:
+    """Its number may be that of any process of this host, or of none."""
+    killed.kill()
+    killed.instance.add_run_tags(killed.run.run_id, {HOST: "another"})
+    assert is_dead(killed.instance, killed.run) is None
+    assert killed.tick(killed.tick(None)) == ""
+    said = CliRunner().invoke(cli, ["recover", "--data", str(tmp_path / "data")]).output
+    assert "cannot be judged from here and is left alone" in said
+    assert killed.run.status == dg.DagsterRunStatus.STARTED
+    killed.instance.add_run_tags(killed.run.run_id, {HOST: host()})
+    assert is_dead(killed.instance, killed.run) is True
 
 
 def failed_run(

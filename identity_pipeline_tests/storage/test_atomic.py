@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -153,3 +154,19 @@ def test_what_is_not_there_cannot_be_exchanged(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     with pytest.raises(FileNotFoundError):
         atomic.exchange(tmp_path / "a", tmp_path / "b")
+
+
+def test_what_a_writer_on_another_machine_is_at_is_left_alone(tmp_path: Path) -> None:
+    """Its process number says nothing here; only what did not change for an hour is swept."""
+    mine = atomic.temporary_beside(tmp_path / "a.json")
+    other = "0" * 6 if atomic.HERE != "0" * 6 else "1" * 6
+    theirs, old = (
+        mine.with_name(mine.name.replace(f"@{atomic.HERE}", f"@{other}").replace("a.json", name))
+        for name in ("b.json", "c.json")
+    )
+    for path in (mine, theirs, old):
+        path.touch()
+    long_ago = time.time() - 2 * atomic.ELSEWHERE_S
+    os.utime(old, (long_ago, long_ago))
+    assert atomic.sweep_temporaries(tmp_path, spare_living=True) == [old]
+    assert atomic.target_of(theirs) == tmp_path / "b.json"

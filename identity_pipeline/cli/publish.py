@@ -1,0 +1,194 @@
+"""`identity-pipeline publish` and `fetch`: finished videos to an object store, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+from identity_pipeline.cli.curating import counted
+from identity_pipeline.cli.index import bar
+from identity_pipeline.cli.options import (
+    console,
+    data_option,
+    find_video,
+    merged_settings,
+    open_store,
+    overrides,
+)
+from identity_pipeline.stages.publishing import NotWholeError, OthersThereError, Publisher
+from identity_pipeline.storage.locks import LockBusyError
+from identity_pipeline.storage.object_store import (
+    LIBRARY_SUBJECT,
+    ObjectStore,
+    ObjectStoreError,
+    subject_of,
+)
+from identity_pipeline.storage.tables import TableStore
+
+SHOWN = 20
+LIBRARY = "the library"
+
+
+def opened(data: str | None) -> tuple[TableStore, Publisher]:
+    """Tables, and the way from them to the store of the settings.
+
+    Raises:
+        click.UsageError: the settings name no store.
+    """
+    settings = merged_settings(overrides(data))
+    wanted = settings.publish
+    if not wanted.url:
+        raise click.UsageError(
+            "publish.url is empty; set it in settings.toml ([publish], url = "
+            '"s3://bucket/prefix") or as IDENTITY_PIPELINE__PUBLISH__URL.'
+        )
+    store = open_store(settings)
+    return store, Publisher(store.layout, ObjectStore(wanted.url), wanted.versions)
+
+
+@contextmanager
+def one_sentence() -> Iterator[None]:
+    """Turns what can go wrong with a store into one line."""
+    try:
+        yield
+    except (ObjectStoreError, OthersThereError, NotWholeError, LockBusyError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+@click.command()
+@click.argument("videos", nargs=-1, metavar="[VIDEO]...")
+@click.option("--dry-run", is_flag=True, help="Only say what would be sent.")
+@click.option(
+    "--verify", is_flag=True, help="Read back what is there, and send again what is wrong."
+)
+@data_option
+def publish(videos: tuple[str, ...], dry_run: bool, verify: bool, data: str | None) -> None:
+    """Copy finished videos and the library to the object store of [publish].
+
+    Tables, exports and registrations go there; source videos, crops and the ledger do not. What is
+    there already is not sent again. Files go first and the manifest last, so that a reader sees
+    the old version or the new one. Keys come from the environment (AWS_ACCESS_KEY_ID, ...). The
+    sensor publish_finished does the same every few minutes.
+
+    \b
+      identity-pipeline publish --dry-run       what is finished and not there yet
+      identity-pipeline publish                 send it
+      identity-pipeline publish ride_7          one video
+      identity-pipeline publish --verify        read everything back, mend what is wrong
+    """
+    store, work = opened(data)
+    named = [find_video(store, name).video_id for name in videos]
+    with one_sentence():
+        if verify:
+            _verify(work, named, dry_run)
+            return
+        wanted = list(named) or work.pending()
+        if dry_run:
+            for video_id in wanted[:SHOWN]:
+                console.print(f"would publish {video_id or LIBRARY}")
+            more = f" ({len(wanted) - SHOWN} not shown)" if len(wanted) > SHOWN else ""
+            console.print(f"{counted(len(wanted), 'thing')} to publish to {work.store.url}{more}.")
+            return
+        _publish(work, wanted)
+
+
+def _publish(work: Publisher, wanted: list[str | None] | list[str]) -> None:
+    sent = size = files = 0
+    waiting = []
+    with bar() as report:
+        for number, video_id in enumerate(wanted, 1):
+            done = work.publish(video_id)
+            if done.why_not:
+                waiting.append(f"{video_id or LIBRARY} stays here: {done.why_not}")
+            elif done.is_new and done.version:
+                sent, files = sent + 1, files + len(done.version.files)
+                size += done.version.size
+            report("publish", number, len(wanted), "things")
+    for sentence in waiting:
+        console.print(sentence, soft_wrap=True)
+    there = len(wanted) - sent - len(waiting)
+    console.print(
+        f"{sent} sent to {work.store.url} ({counted(files, 'file')}, {size / 1e6:.1f} MB), "
+        f"{there} there already.",
+        soft_wrap=True,
+    )
+    if waiting:
+        raise SystemExit(1)
+
+
+def _verify(work: Publisher, named: list[str], dry_run: bool) -> None:
+    subjects = [subject_of(video_id) for video_id in named] or work.store.subjects()
+    wrong = 0
+    with bar() as report:
+        for number, subject in enumerate(subjects, 1):
+            found = _wrong(work, subject, dry_run)
+            wrong += len(found)
+            for path in found[:SHOWN]:
+                verb = "is wrong" if dry_run else "was wrong and is sent again"
+                console.print(f"{subject}: {path} {verb}", soft_wrap=True)
+            report("verify", number, len(subjects), "things")
+    console.print(f"{counted(len(subjects), 'thing')} read back, {counted(wrong, 'file')} wrong.")
+
+
+def _wrong(work: Publisher, subject: str, dry_run: bool) -> list[str]:
+    if not dry_run:
+        return work.mend(None if subject == LIBRARY_SUBJECT else _video_of(subject))
+    there = work.store.version(subject)
+    return work.store.wrong(subject, there) if there else []
+
+
+def _video_of(subject: str) -> str:
+    return subject.rpartition("/")[2]
+
+
+@click.command()
+@click.argument("videos", nargs=-1, metavar="[VIDEO]...")
+@click.option("--all", "everything", is_flag=True, help="All videos, and the library.")
+@click.option("--library", is_flag=True, help="The library's tables.")
+@click.option("--force", is_flag=True, help="Replace another version that is in the data folder.")
+@data_option
+def fetch(
+    videos: tuple[str, ...], everything: bool, library: bool, force: bool, data: str | None
+) -> None:
+    """Bring tables and exports back from the object store of [publish]; without VIDEO, list it.
+
+    Every file is checked against its digest. Fetched into an empty data folder they can be asked
+    with `sql` and `why` on a machine that never saw the videos.
+
+    \b
+      identity-pipeline fetch                                   what is there
+      identity-pipeline fetch ride_7                            one video
+      identity-pipeline fetch --all --data reading              everything, to read it elsewhere
+      identity-pipeline sql --data reading "SELECT count(*) FROM images"
+    """
+    _, work = opened(data)
+    with one_sentence():
+        there = work.store.subjects()
+        if not (videos or everything or library):
+            for subject in there:
+                console.print(subject if subject == LIBRARY_SUBJECT else _video_of(subject))
+            console.print(f"{counted(len(there), 'thing')} in {work.store.url}.", soft_wrap=True)
+            return
+        known = [_video_of(subject) for subject in there if subject != LIBRARY_SUBJECT]
+        wanted = known if everything else [_meant(name, known) for name in videos]
+        with bar() as report:
+            fetched = 0
+            for number, video_id in enumerate(wanted, 1):
+                fetched += work.fetch(video_id, force=force) is not None
+                report("fetch", number, len(wanted), "videos")
+        same = len(wanted) - fetched
+        console.print(f"{counted(fetched, 'video')} fetched, {same} there already.")
+        if (library or everything) and LIBRARY_SUBJECT in there:
+            new = work.fetch_library(force=force)
+            console.print(f"The library {'is fetched' if new else 'is there already'}.")
+
+
+def _meant(name: str, known: list[str]) -> str:
+    matches = [name] if name in known else [video for video in known if video.startswith(name)]
+    if len(matches) != 1:
+        raise click.UsageError(
+            f"no single published video fits {name!r}; `identity-pipeline fetch` lists them."
+        )
+    return matches[0]

@@ -1,0 +1,96 @@
+"""Group `operate`: finished videos and the library copied to an object store.
+
+This is no step of `per_video`: a slow store would keep a GPU waiting, and an unreachable one would
+fail videos that are done.
+"""
+
+import dagster as dg
+
+from identity_pipeline.defs.archiving import NOT_FINISHED, busy_videos
+from identity_pipeline.defs.automation import NIGHT, NIGHTLY, tags
+from identity_pipeline.defs.healing import healing
+from identity_pipeline.defs.jobs import publish
+from identity_pipeline.defs.pausing import skip_while_paused
+from identity_pipeline.defs.phases import skipped
+from identity_pipeline.defs.steps import OWNERS
+from identity_pipeline.settings import Settings
+from identity_pipeline.stages.publishing import Published, Publisher
+from identity_pipeline.storage.object_store import ObjectStore
+from identity_pipeline.storage.tables import TableStore
+
+OFF = "publish.url is empty: nothing is copied anywhere"
+LOOK_EVERY_S = 300
+
+
+def publisher(store: TableStore, settings: Settings) -> Publisher:
+    """From the data folder to the store that the settings name."""
+    wanted = settings.publish
+    return Publisher(store.layout, ObjectStore(wanted.url), wanted.versions)
+
+
+@dg.asset(
+    group_name="operate",
+    kinds={"python"},
+    owners=OWNERS,
+    code_version="1",
+    freshness_policy=NIGHTLY,
+)
+def published(
+    context: dg.AssetExecutionContext,
+    store: dg.ResourceParam[TableStore],
+    settings: dg.ResourceParam[Settings],
+) -> dg.MaterializeResult:
+    """What of finished videos and of the library lies in the object store of [publish]."""
+    if not settings.publish.url:
+        return dg.MaterializeResult(metadata=skipped(OFF))
+    with healing(context, settings):
+        return dg.MaterializeResult(metadata=_publish(context, store, settings))
+
+
+def _publish(
+    context: dg.AssetExecutionContext, store: TableStore, settings: Settings
+) -> dict[str, str | int | float]:
+    work = publisher(store, settings)
+    busy = busy_videos(context.instance)
+    done: list[Published] = []
+    for video_id in work.pending():
+        if video_id in busy:
+            continue
+        done.append(work.publish(video_id))
+        if done[-1].why_not:
+            context.log.warning(f"{video_id or 'the library'} waits: {done[-1].why_not}")
+    sent = [one.version for one in done if one.is_new and one.version]
+    return {
+        "url": settings.publish.url,
+        "sent": len(sent),
+        "files_sent": sum(len(version.files) for version in sent),
+        "megabytes_sent": round(sum(version.size for version in sent) / 1e6, 2),
+        "there_already": sum(not one.is_new and one.version is not None for one in done),
+        "not_whole": sum(one.why_not is not None for one in done),
+    }
+
+
+@dg.sensor(
+    job=publish,
+    minimum_interval_seconds=LOOK_EVERY_S,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Copies finished videos and the library to the object store of [publish].",
+)
+def publish_finished(
+    context: dg.SensorEvaluationContext,
+    store: dg.ResourceParam[TableStore],
+    settings: dg.ResourceParam[Settings],
+) -> dg.RunRequest | dg.SkipReason:
+    """Asks for one run for all that is new; none while such a run waits or works."""
+    if not settings.publish.url:
+        return dg.SkipReason(OFF)
+    waiting = skip_while_paused(store)
+    if waiting:
+        return waiting
+    under_way = dg.RunsFilter(job_name=publish.name, statuses=NOT_FINISHED)
+    if context.instance.get_runs(under_way, limit=1):
+        return dg.SkipReason("A run is at it.")
+    new = set(publisher(store, settings).pending()) - busy_videos(context.instance)
+    if not new:
+        return dg.SkipReason("Everything finished is there.")
+    return dg.RunRequest(tags=tags("publish_finished", NIGHT))

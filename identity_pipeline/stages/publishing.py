@@ -1,0 +1,320 @@
+"""What of a finished video, or of the library, goes to an object store, and how it comes back.
+
+A video is its tables with their manifests, its export and its registration; the library is its
+generation in force. Crops and chunks are made again when they are needed; source videos and the
+ledger are the only copies of what they hold and belong into a backup instead.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from identity_pipeline.stages.recipes import RECIPES
+from identity_pipeline.storage import atomic, locks
+from identity_pipeline.storage.generations import Generations
+from identity_pipeline.storage.layout import Layout, check_video_id, inside
+from identity_pipeline.storage.object_store import (
+    Contents,
+    ObjectStore,
+    Version,
+    subject_of,
+    version_of,
+)
+
+DATASET = "identity_dataset"
+TABLES, EXPORT, REGISTRATION = "tables/", "export/", "registration.json"
+LAST_ASSETS = (DATASET, "track_templates", "calibration_pairs", "face_samples", "face_index")
+"""The ends of a video's graph: whatever else was made anew, one of them was written after it."""
+LIBRARY_NOTE = "library"
+WAIT_S = 10.0
+
+
+class NotWholeError(RuntimeError):
+    """A video's files do not agree with each other: it is unfinished, damaged or being made."""
+
+
+class OthersThereError(RuntimeError):
+    """What is in the data folder is not what would be fetched."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """What became of one subject.
+
+    Attributes:
+        video_id: None for the library.
+        version: what is in force in the store now; None where it was not published.
+        is_new: whether files were sent.
+        why_not: why it was not published; None where it is.
+    """
+
+    video_id: str | None
+    version: Version | None
+    is_new: bool = False
+    why_not: str | None = None
+
+
+@dataclass(frozen=True)
+class Publisher:
+    """Copies from one data folder to one store and back.
+
+    Attributes:
+        layout: the data folder.
+        store: the object store.
+        versions: that stay in it, of each subject.
+    """
+
+    layout: Layout
+    store: ObjectStore
+    versions: int
+
+    def pending(self) -> list[str | None]:
+        """Finished videos that changed since they were published; None stands for the library.
+
+        Looks at times of files only, so that it may be asked often.
+        """
+        noted = _times(self._notes, ".json")
+        made = _last_made(self.layout)
+        videos: list[str | None] = [v for v, at in sorted(made.items()) if noted.get(v) != at]
+        generation = Generations(self.layout).current()
+        known = self._note(None)
+        if generation and (not known.is_file() or _noted_name(known) != generation.name):
+            videos.append(None)
+        return videos
+
+    def publish(self, video_id: str | None) -> Published:
+        """Publishes a video or the library, unless the same is there.
+
+        Raises:
+            ObjectStoreError: the store does not answer; what is in force there stays.
+        """
+        generation = Generations(self.layout).current() if video_id is None else None
+        at = _last_made(self.layout, video_id).get(video_id) if video_id else None
+        try:
+            contents = self._contents(video_id)
+        except NotWholeError as error:
+            return Published(video_id, None, why_not=str(error))
+        subject = subject_of(video_id)
+        there, here = self.store.version(subject), version_of(contents)
+        is_new = there is None or there.version != here.version
+        if is_new:
+            there = self.store.put(subject, contents, self.versions)
+        note = self._note(video_id)
+        name = generation.name if generation else ""
+        atomic.write_json(note, {"version": here.version, "generation": name})
+        if at is not None:
+            os.utime(note, ns=(at, at))
+        return Published(video_id, there, is_new)
+
+    def mend(self, video_id: str | None) -> list[str]:
+        """Reads back what is in force and sends again what is missing or was changed.
+
+        Returns:
+            The files that were wrong.
+
+        Raises:
+            ObjectStoreError: the store does not answer.
+            NotWholeError: something is wrong there, and the data folder no longer has it.
+        """
+        subject = subject_of(video_id)
+        there = self.store.version(subject)
+        if there is None:
+            return []
+        wrong = self.store.wrong(subject, there)
+        if wrong:
+            contents = self._contents(video_id)
+            if version_of(contents).version != there.version:
+                raise NotWholeError(
+                    f"{subject}: {len(wrong)} files are wrong, and the data folder has another "
+                    "version by now; publish it."
+                )
+            self.store.put(subject, contents, self.versions)
+        return wrong
+
+    def fetch(self, video_id: str, *, force: bool = False) -> Version | None:
+        """Brings a video's tables and export back into the data folder.
+
+        Returns:
+            What was fetched; None where the same is there already.
+
+        Raises:
+            ObjectStoreError: the store lacks it, or what it has is damaged; nothing is changed.
+            OthersThereError: the data folder has another version of it.
+            LockBusyError: a run is at the video.
+        """
+        contents, there = self._read(video_id)
+        for path in contents:
+            inside(self._place(video_id, "").parent, self._place(video_id, path))
+        with locks.exclusive(
+            self.layout.chunk_lock(video_id), f"the video {video_id}", "fetch", WAIT_S
+        ):
+            if self.layout.manifest(DATASET, video_id).is_file() and not force:
+                if _same_manifests(self.layout, video_id, contents):
+                    return None
+                raise OthersThereError(
+                    f"{video_id} is in the data folder in another version; --force replaces it."
+                )
+            self._put_in_place(video_id, contents)
+        return there
+
+    def fetch_library(self, *, force: bool = False) -> Version | None:
+        """Brings the library's tables back, for reading; see `fetch`."""
+        contents, there = self._read(None)
+        (name,) = {path.partition("/")[0] for path in contents}  # a generation is one folder
+        generations = Generations(self.layout)
+        current = generations.current()
+        if current and current.name == name:
+            return None
+        if current and not force:
+            raise OthersThereError(
+                f"the data folder has generation {current.name} of the library, the store {name}; "
+                "--force replaces it."
+            )
+        generations.adopt(name, {path.partition("/")[2]: data for path, data in contents.items()})
+        return there
+
+    def _read(self, video_id: str | None) -> tuple[Contents, Version]:
+        subject = subject_of(video_id)
+        there = self.store.version(subject)
+        if there is None:
+            raise OthersThereError(f"{subject} was never published to {self.store.url}.")
+        return self.store.read(subject, there), there
+
+    def _put_in_place(self, video_id: str, contents: Contents) -> None:
+        """The export whole, then the tables, each before its manifest, the dataset's last."""
+        if not self.layout.registration(video_id).is_file():
+            atomic.write_bytes(self.layout.registration(video_id), contents[REGISTRATION])
+        with atomic.new_folder(self.layout.export(video_id)) as folder:
+            for path, data in contents.items():
+                if path.startswith(EXPORT):
+                    place = inside(folder, folder / path.removeprefix(EXPORT))
+                    place.parent.mkdir(parents=True, exist_ok=True)
+                    place.write_bytes(data)
+        for path in sorted(contents, key=_order):
+            if path.startswith(TABLES):
+                atomic.write_bytes(self._place(video_id, path), contents[path])
+
+    def _place(self, video_id: str, path: str) -> Path:
+        """Where a file of a video lies in the data folder."""
+        asset, _, suffix = path.removeprefix(TABLES).partition(".")
+        return self.layout.tables / asset / f"{check_video_id(video_id)}.{suffix}"
+
+    def _contents(self, video_id: str | None) -> Contents:
+        return _library(self.layout) if video_id is None else _video(self.layout, video_id)
+
+    @property
+    def _notes(self) -> Path:
+        """Notes on what was published to this address."""
+        return self.layout.published / hashlib.sha256(self.store.url.encode()).hexdigest()[:12]
+
+    def _note(self, video_id: str | None) -> Path:
+        # No video is called so: its id ends in digits of a digest.
+        return (
+            self._notes / f"{LIBRARY_NOTE if video_id is None else check_video_id(video_id)}.json"
+        )
+
+
+def _order(path: str) -> tuple[bool, bool, str]:
+    return path.startswith(f"{TABLES}{DATASET}."), path.endswith(".manifest.json"), path
+
+
+def _video(layout: Layout, video_id: str) -> Contents:
+    """Everything of a video that is published, checked against its manifests.
+
+    Raises:
+        NotWholeError: it does not agree.
+    """
+    contents: Contents = {}
+    for asset in sorted(RECIPES):
+        manifest = layout.manifest(asset, video_id)
+        if not manifest.is_file():
+            continue
+        found = {
+            f"{TABLES}{asset}.{suffix}": path.read_bytes()
+            for suffix, path in (
+                ("manifest.json", manifest),
+                ("made-of.json", layout.made_of(asset, video_id)),
+                ("parquet", layout.table(asset, video_id)),
+            )
+            if path.is_file()
+        }
+        noted = json.loads(found[f"{TABLES}{asset}.manifest.json"])["data_version"]
+        table = found.get(f"{TABLES}{asset}.parquet")
+        if table is not None and hashlib.sha256(table).hexdigest() != noted:
+            raise NotWholeError(f"the table {asset} is being made, or damaged")
+        contents |= found
+    if f"{TABLES}{DATASET}.parquet" not in contents:
+        raise NotWholeError("it is not finished")
+    contents[REGISTRATION] = layout.registration(video_id).read_bytes()
+    return contents | dict(_export(layout, video_id, contents[f"{TABLES}{DATASET}.parquet"]))
+
+
+def _export(layout: Layout, video_id: str, table: bytes) -> Iterator[tuple[str, bytes]]:
+    folder = layout.export(video_id)
+    for file, digest in pl.read_parquet(table).select("file", "sha256").iter_rows():
+        path = inside(folder, folder / file)
+        data = path.read_bytes() if path.is_file() else b""
+        if hashlib.sha256(data).hexdigest() != digest:
+            raise NotWholeError(f"{file} of its export is missing, or not what was written")
+        yield f"{EXPORT}{file}", data
+
+
+def _library(layout: Layout) -> Contents:
+    generations = Generations(layout)
+    current = generations.current()
+    if current is None:
+        raise NotWholeError("there is no library yet")
+    folder = generations.root / current.name
+    return {
+        f"{current.name}/{path.name}": path.read_bytes()
+        for path in sorted(folder.iterdir())
+        if path.is_file() and not atomic.is_temporary(path)
+    }
+
+
+def _same_manifests(layout: Layout, video_id: str, contents: Contents) -> bool:
+    """Whether the data folder's tables are those, by what their manifests say."""
+    suffix = ".manifest.json"
+    return all(
+        path.is_file() and path.read_bytes() == data
+        for name, data in contents.items()
+        if name.endswith(suffix)
+        for path in [layout.manifest(name.removeprefix(TABLES).removesuffix(suffix), video_id)]
+    )
+
+
+def _last_made(layout: Layout, video_id: str | None = None) -> dict[str, int]:
+    """Finished video -> when the last of it was written, in nanoseconds since 1970."""
+    newest: dict[str, int] = {}
+    for asset in LAST_ASSETS:
+        folder = layout.tables / asset
+        for video, at in _times(folder, ".manifest.json", video_id).items():
+            newest[video] = max(at, newest.get(video, 0))
+    finished = _times(layout.tables / DATASET, ".manifest.json", video_id)
+    return {video: at for video, at in newest.items() if video in finished}
+
+
+def _times(folder: Path, suffix: str, only: str | None = None) -> dict[str, int]:
+    """Name -> time of change of every file of a folder with a suffix."""
+    if not folder.is_dir():
+        return {}
+    names: Iterable[str] = [f"{only}{suffix}"] if only else os.listdir(folder)  # noqa: PTH208
+    wanted = (n for n in names if n.endswith(suffix) and not atomic.is_temporary(Path(n)))
+    times: dict[str, int] = {}
+    for name in wanted:
+        try:
+            times[name.removesuffix(suffix)] = (folder / name).stat().st_mtime_ns
+        except FileNotFoundError:
+            continue
+    return times
+
+
+def _noted_name(note: Path) -> str:
+    return str(json.loads(note.read_text()).get("generation", ""))

@@ -1,0 +1,1 @@
+"""Several workers, their servers, and what is written for them in `deploy`."""

@@ -1,0 +1,184 @@
+"""A finished video to an object store and back: the same bytes, or nothing at all."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from click.testing import CliRunner
+
+from identity_pipeline.cli.main import cli
+from identity_pipeline.definitions import build_defs
+from identity_pipeline.defs import archiving
+from identity_pipeline.defs.publishing import publish_finished
+from identity_pipeline.defs.resources import SettingsResource
+from identity_pipeline.stages.publishing import OthersThereError, Publisher
+from identity_pipeline.storage.layout import Layout
+from identity_pipeline.storage.object_store import ObjectStore, ObjectStoreError
+from identity_pipeline.storage.tables import TableStore
+from identity_pipeline_tests.library import VideoLibrary, digest_of_tree
+
+KEPT = ("tables/", "output/", "registry/")
+
+
+@pytest.fixture
+def made(demo: VideoLibrary, tmp_path: Path) -> Layout:
+    """The data folder of a finished ride, to be changed at will."""
+    shutil.copytree(demo.root, tmp_path / "made", symlinks=True)
+    return Layout(tmp_path / "made")
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"file://{tmp_path}/bucket"
+
+
+@pytest.fixture
+def video_id(demo: VideoLibrary) -> str:
+    return demo.video_id("demo_solo")
+
+
+def publisher(layout: Layout, url: str) -> Publisher:
+    return Publisher(layout, ObjectStore(url), versions=2)
+
+
+def kept(layout: Layout) -> dict[str, str]:
+    """What is published of a data folder, by path."""
+    files = digest_of_tree(layout.root).items()
+    return {file: digest for file, digest in files if file.startswith(KEPT)}
+
+
+def test_there_and_back_gives_the_same_bytes(
+    made: Layout, url: str, video_id: str, tmp_path: Path
+) -> None:
+    work = publisher(made, url)
+    assert work.pending() == [video_id]
+    assert work.publish(video_id).is_new
+    assert work.pending() == []
+    assert not work.publish(video_id).is_new
+    elsewhere = publisher(Layout(tmp_path / "elsewhere"), url)
+    assert elsewhere.fetch(video_id) is not None
+    assert kept(elsewhere.layout) == kept(made)
+    assert elsewhere.fetch(video_id) is None  # the same is there
+    whole = archiving.unsafe(TableStore(elsewhere.layout), video_id)
+    assert whole is None, "what was fetched may be archived like what was made"
+
+
+def test_what_is_made_anew_is_published_anew(made: Layout, url: str, video_id: str) -> None:
+    work = publisher(made, url)
+    before = work.publish(video_id).version
+    store = TableStore(made)
+    riders = store.read("riders", video_id)
+    store.write("riders", video_id, riders.head(0), "another")
+    store.write("identity_dataset", video_id, store.read("identity_dataset", video_id), "another")
+    assert work.pending() == [video_id]
+    after = work.publish(video_id)
+    assert after.is_new and before and after.version and after.version.older == (before.version,)
+
+
+def test_another_version_in_the_folder_is_not_replaced_by_itself(
+    made: Layout, url: str, video_id: str
+) -> None:
+    work = publisher(made, url)
+    work.publish(video_id)
+    published = kept(made)
+    store = TableStore(made)
+    store.write("riders", video_id, store.read("riders", video_id).head(0), "another")
+    mine = kept(made)
+    with pytest.raises(OthersThereError, match="--force"):
+        work.fetch(video_id)
+    assert kept(made) == mine
+    work.fetch(video_id, force=True)
+    assert kept(made) == published
+
+
+@pytest.mark.parametrize("damage", ["table", "image", "unfinished"])
+def test_what_is_not_whole_stays_here(made: Layout, url: str, video_id: str, damage: str) -> None:
+    if damage == "table":
+        with made.table("riders", video_id).open("ab") as stream:
+            stream.write(b"x")
+    elif damage == "image":
+        next(made.export(video_id).rglob("*.jpg")).write_bytes(b"")
+    else:
+        made.table("identity_dataset", video_id).unlink()
+    work = publisher(made, url)
+    assert work.publish(video_id).why_not
+    assert work.store.subjects() == []
+
+
+def test_a_damaged_store_changes_nothing_here_and_is_mended_from_here(
+    made: Layout, url: str, video_id: str, tmp_path: Path
+) -> None:
+    work = publisher(made, url)
+    there = work.publish(video_id).version
+    assert there is not None
+    place = tmp_path / "bucket" / "videos" / video_id / there.version
+    (place / "tables" / "riders.parquet").write_bytes(b"tampered")
+    (place / "export" / "manifest.json").unlink()
+    elsewhere = publisher(Layout(tmp_path / "elsewhere"), url)
+    with pytest.raises(ObjectStoreError):
+        elsewhere.fetch(video_id)
+    assert kept(elsewhere.layout) == {}
+    assert sorted(work.mend(video_id)) == ["export/manifest.json", "tables/riders.parquet"]
+    assert elsewhere.fetch(video_id) is not None
+    assert kept(elsewhere.layout) == kept(made)
+
+
+def invoke(*arguments: str, url: str) -> str:
+    environment = {"IDENTITY_PIPELINE__PUBLISH__URL": url, "COLUMNS": "160"}
+    result = CliRunner().invoke(cli, list(arguments), env=environment)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_the_commands_there_and_back(made: Layout, url: str, video_id: str, tmp_path: Path) -> None:
+    here, reading = str(made.root), str(tmp_path / "reading")
+    assert f"would publish {video_id}" in invoke("publish", "--dry-run", "--data", here, url=url)
+    assert not (tmp_path / "bucket").exists()
+    assert "1 sent to" in invoke("publish", "--data", here, url=url)
+    assert "0 sent to" in invoke("publish", video_id, "--data", here, url=url)
+    assert "0 files wrong" in invoke("publish", "--verify", "--data", here, url=url)
+    assert video_id in invoke("fetch", "--data", reading, url=url)
+    assert "1 video fetched" in invoke("fetch", "--all", "--data", reading, url=url)
+    count = "SELECT count(*) AS n FROM images"
+    asked = [invoke("sql", count, "--csv", "--data", folder, url="") for folder in (here, reading)]
+    assert asked[0] == asked[1] and asked[0].split()[-1] != "0"
+
+
+def test_without_an_address_nothing_happens_and_says_so(
+    made: Layout, instance: dg.DagsterInstance
+) -> None:
+    settings = SettingsResource.of(paths={"data": str(made.root)})
+    assert "publish.url" in ticked(settings, instance)
+    result = materialize(settings, instance)
+    assert result["status"] == "skipped"
+    refused = CliRunner().invoke(cli, ["publish", "--data", str(made.root)])
+    assert refused.exit_code == 2 and "publish.url is empty" in refused.output
+
+
+def test_the_sensor_asks_once_and_the_asset_sends(
+    made: Layout, url: str, instance: dg.DagsterInstance
+) -> None:
+    settings = SettingsResource.of(paths={"data": str(made.root)}, publish={"url": url})
+    assert ticked(settings, instance) == "requested"
+    sent = materialize(settings, instance)
+    assert (sent["sent"], sent["not_whole"]) == (1, 0)
+    assert "Everything finished is there." in ticked(settings, instance)
+
+
+def ticked(settings: SettingsResource, instance: dg.DagsterInstance) -> str:
+    resources = build_defs(settings).resources or {}
+    wanted = {name: resources[name] for name in ("settings", "store")}
+    with dg.build_sensor_context(instance=instance, resources=wanted) as context:
+        result = publish_finished(context)
+    return str(result.skip_message) if isinstance(result, dg.SkipReason) else "requested"
+
+
+def materialize(settings: SettingsResource, instance: dg.DagsterInstance) -> dict[str, object]:
+    job = build_defs(settings).resolve_job_def("publish")
+    result = job.execute_in_process(instance=instance)
+    (event,) = result.get_asset_materialization_events()
+    found = event.step_materialization_data.materialization.metadata
+    return {name: value.value for name, value in found.items()}
