@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import random
 import shutil
-import sys
+import statistics
 import tempfile
 import time
 from collections import Counter
@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import dagster as dg
 from rich.console import Console
 from rich.table import Table
 
@@ -40,8 +41,8 @@ AT_ONCE = 2
 CHANGES = {"concurrency": {"runs": {"max_concurrent_runs": AT_ONCE + 1}}}
 SHORT = {
     "IDENTITY_PIPELINE__VIDEO__ANALYSIS_FPS": "2.5",
-    "IDENTITY_PIPELINE__CROPS__CHUNK_FRAMES": "4",
-    "IDENTITY_PIPELINE__CROPS__CHUNK_FACES": "6",
+    "IDENTITY_PIPELINE__CROPS__CHUNK_FRAMES": "8",
+    "IDENTITY_PIPELINE__CROPS__CHUNK_FACES": "8",
     "OMP_NUM_THREADS": "1",
 }
 """A ride of a few seconds has several chunks, as one of two minutes has by default; each of two
@@ -117,6 +118,7 @@ class Outcome:
     notes_left: int
     peaks: dict[str, float]
     index: str
+    launch_s: float
 
 
 @dataclass
@@ -196,6 +198,17 @@ def _outcome(deployment: Deployment, course: Course, seconds: float, finished: b
         len(list((layout.root / "failures").glob("*.json"))),
         course.peaks,
         " ".join(deployment.command("index", "check").split()),
+        _launching(deployment),
+    )
+
+
+def _launching(deployment: Deployment) -> float:
+    """Median seconds from leaving the queue to the beginning of the work, of runs that succeeded."""
+    with deployment.instance() as instance:
+        runs = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.SUCCESS]))
+        stats = [instance.get_run_stats(run.run_id) for run in runs]
+    return statistics.median(
+        s.start_time - s.launch_time for s in stats if s.start_time and s.launch_time
     )
 
 
@@ -249,6 +262,7 @@ def figures(calm_s: float, wild: Outcome, same: Compared, rework: Rework) -> Tab
         "library: same bytes": ", ".join(same.library_bytes) or "none",
         "library: same but for the numbers of clusters": ", ".join(same.library_rows) or "none",
         "index against tables": wild.index,
+        "launching a run, median": f"{wild.launch_s:.1f} s",
         "memory, peak by role": ", ".join(f"{r} {mb:.0f} MB" for r, mb in wild.peaks.items()),
     }
     table = Table(title="Killed at random", title_justify="left", show_header=False)
