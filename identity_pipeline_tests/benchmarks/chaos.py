@@ -203,7 +203,7 @@ def _outcome(deployment: Deployment, course: Course, seconds: float, finished: b
 
 
 def _launching(deployment: Deployment) -> float:
-    """Median seconds from leaving the queue to the beginning of the work, of runs that succeeded."""
+    """Median seconds from leaving the queue to the first step, of runs that succeeded."""
     with deployment.instance() as instance:
         runs = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.SUCCESS]))
         stats = [instance.get_run_stats(run.run_id) for run in runs]
