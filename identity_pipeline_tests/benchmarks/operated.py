@@ -274,7 +274,7 @@ class Deployment:
         return look(self.store, settings, models, runs, now.timestamp(), today)
 
 
-def _home(root: Path, changes: Mapping[str, Any], port: int) -> None:
+def write_home(root: Path, changes: Mapping[str, Any], port: int) -> None:
     """DAGSTER_HOME: the repository's `dagster.yaml` with changes, and the workspace."""
     home = root / "home"
     home.mkdir(parents=True, exist_ok=True)
@@ -312,7 +312,7 @@ def operated(
     """
     root = root.resolve()
     port, home, logs = free_port(), root / "home", root / "logs"
-    _home(root, changes or {}, port)
+    write_home(root, changes or {}, port)
     logs.mkdir(exist_ok=True)
     (root / "data" / "dagster").mkdir(parents=True, exist_ok=True)
     variables = {
