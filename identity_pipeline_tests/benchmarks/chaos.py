@@ -51,7 +51,7 @@ SHORT = {
 """A ride of a few seconds has several chunks, as one of two minutes has by default; each of two
 workers on two cores computes in one thread."""
 LINE_S = 20.0
-LOOK_S = 3.0
+LOOK_S = 4.0
 SETTLE_S = 60.0
 CALM = "calm.json"
 """Seconds of the undisturbed run, and whether it finished."""
