@@ -17,6 +17,7 @@ from identity_pipeline.cli.main import cli
 from identity_pipeline.definitions import build_defs
 from identity_pipeline.defs.automation import HOST
 from identity_pipeline.defs.dead_runs import (
+    WILL_RETRY,
     dead_runs,
     failed_videos,
     is_dead,
@@ -194,12 +195,44 @@ def test_the_note_of_the_step_itself_is_kept(instance: dg.DagsterInstance, tmp_p
     assert note_after(instance, tmp_path, run) == own
 
 
-def test_a_later_success_is_not_called_a_failure(
-    instance: dg.DagsterInstance, tmp_path: Path
+@pytest.mark.parametrize("status", ["NOT_STARTED", "STARTED", "SUCCESS"])
+def test_once_a_later_run_has_taken_the_video_up_the_dead_one_is_the_past(
+    instance: dg.DagsterInstance, tmp_path: Path, status: str
 ) -> None:
     run = failed_run(instance, tmp_path, status=dg.DagsterRunStatus.FAILURE)
     job = build_defs().resolve_job_def(per_video.name)
     instance.create_run_for_job(
-        job, status=dg.DagsterRunStatus.SUCCESS, tags={"dagster/partition": VIDEO}
+        job, status=dg.DagsterRunStatus[status], tags={"dagster/partition": VIDEO}
     )
     assert note_after(instance, tmp_path, run) is None
+
+
+@dg.op
+def quick() -> None:
+    pass
+
+
+@dg.job
+def done_at_once() -> None:
+    quick()
+
+
+def test_a_run_that_died_behind_its_last_step_is_no_failure_of_the_video(
+    instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    tags = {"dagster/partition": VIDEO}
+    run_id = done_at_once.execute_in_process(instance=instance, tags=tags).run_id
+    run = instance.get_run_by_id(run_id)
+    assert run is not None
+    instance.report_run_failed(run, "Run process 12 was killed.")
+    assert note_after(instance, tmp_path, run) is None
+
+
+def test_the_note_says_who_tries_again(instance: dg.DagsterInstance, tmp_path: Path) -> None:
+    run = failed_run(instance, tmp_path, status=dg.DagsterRunStatus.FAILURE)
+    note = note_after(instance, tmp_path, run)
+    assert note is not None and "hourly sweep" in note.sentence
+    again = note_after(
+        instance, tmp_path / "other", run.with_tags({**run.tags, WILL_RETRY: "true"})
+    )
+    assert again is not None and "a new run takes it up" in again.sentence
