@@ -61,7 +61,7 @@ ENOUGH: Final = 0.7
 """Share of the tracks whose labels ask for a training: reached by the last sitting."""
 QUIET_S: Final = 50.0
 """Longer than any sensor but that of trainings waits between two looks."""
-DRAIN_S: Final = 900.0
+DRAIN_S: Final = 1500.0
 console = Console(width=150)
 Act = tuple[float, str, Callable[[], None]]
 
