@@ -3,16 +3,16 @@
 Videos arrive by a seeded timetable, more of them at noon; one file is broken, one is there twice.
 At noon the vision encoder changes, and the operator switches on what brings old videos up to date.
 In the afternoon a curator names people on the command line; in the evening, when all rides are in
-the library, errs once and takes it back, and names the others: labels enough for a training; at night the nightly jobs run. Code server, daemon,
-sensors, schedules and run workers are the real ones; nothing is called by hand but what an operator
-would do. Sensors tick in real time, so a video's wait is longer in hours of the day than it would
-be. Cron knows no compressed time either: the jobs of the nightly schedules are launched at their
-hour.
+the library, errs once and takes it back, and names the others. These labels are enough for a
+training; at night the nightly jobs run. Code server, daemon, sensors, schedules and run workers are
+the real ones; nothing is called by hand but what an operator would do. Sensors tick in real time,
+so a video waits longer in hours of the day than it would. Cron knows no compressed time either: the
+jobs of the nightly schedules are launched at their hour.
 
     python -m identity_pipeline_tests.benchmarks.simulated_day RIDES --videos 24 --minutes 22
 
 RIDES is a folder of rendered rides with their truth beside them. Exits with 1 if anything does not
-hold. For one machine with nothing else to do: the longer the queue, the later the day ends.
+hold. The evening waits for the queue, so on a busy machine the day ends later.
 """
 
 from __future__ import annotations
