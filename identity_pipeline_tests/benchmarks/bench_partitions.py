@@ -4,9 +4,10 @@
 default, on an instance of its own in a temporary folder (`TMPDIR`). With `--files` there are no
 events, which take most of the time, and only what looks at files and records is measured. The
 partitions are real and so are the events: every video has a registration and materialisations of
-`ASSETS`, reported to the instance as a run would. Tables and exports are empty, but whole, so that archiving reads them back. Everything
-is measured before archiving all videos but the last 500, and after: seconds of the wall (in
-brackets of the processor, without the web server's), and the load of the machine.
+`ASSETS`, reported to the instance as a run would. Tables and exports are empty, but whole, so that
+archiving reads them back. Everything is measured before archiving all videos but the last 500, and
+after: seconds of the wall (in brackets of the processor, without the web server's), and the load
+of the machine.
 """
 
 from __future__ import annotations
