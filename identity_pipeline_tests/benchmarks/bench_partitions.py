@@ -219,7 +219,6 @@ def measure_files(season: Season) -> None:
     """What looks at files and records."""
     print(f"  load of the machine: {os.getloadavg()[0]:.1f}")
     timed("tick of the sensor new_videos", season.tick)
-    timed("tick of the sweep", season.sweep)
     lookup(season)
     timed("identity-pipeline videos", lambda: command("videos"), 1)
     timed("identity-pipeline archive", lambda: command("archive"), 1)
@@ -231,6 +230,7 @@ def measure_files(season: Season) -> None:
 def measure(season: Season) -> None:
     """Everything once."""
     measure_files(season)
+    timed("tick of the sweep", season.sweep)
     with webserver() as ask:
         for page, query in PAGES.items():
             timed(f"{page} ({ask(query) / 1e6:.2f} MB)", lambda query=query: ask(query))
