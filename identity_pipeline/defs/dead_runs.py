@@ -25,6 +25,9 @@ UNDER_WAY = [
 ]
 DIED = "its process is gone: killed, out of memory, or the host went down"
 WILL_RETRY = "dagster/will_retry"
+BEFORE = "before the first step"
+UNSAID = "This run has been marked as failed from outside the execution context."
+"""What Dagster says of a run whose process it misses."""
 
 
 def runs_under_way(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
@@ -214,11 +217,13 @@ def note_of(context: dg.RunFailureSensorContext) -> FailureNote:
         return FailureNote(code, sentence, str(event.step_key), permanent=False)
     steps = context.instance.get_run_step_stats(context.dagster_run.run_id)
     open_steps = [step.step_key for step in steps if step.end_time is None]
-    where = open_steps[-1] if open_steps else "before the first step"
+    where = open_steps[-1] if open_steps else BEFORE
+    at = f"at {where}" if open_steps else where
     message = _first_line(context.failure_event.message)
     retried = context.dagster_run.tags.get(WILL_RETRY) == "true"
     again = "a new run takes it up" if retried else "the hourly sweep tries it again"
-    sentence = f"{message} At {where}; {again}."
+    said = "" if message == UNSAID else f" {message}"
+    sentence = f"Its run ended without a word {at}; {again}.{said}"
     return FailureNote(RUN_DIED, sentence, where, permanent=False)
 
 

@@ -183,7 +183,10 @@ def test_a_killed_run_leaves_its_reason_on_the_video(
     note = note_after(instance, tmp_path, run)
     assert note is not None
     assert (note.code, note.permanent) == (RUN_DIED, False)
-    assert "Run process 12 was killed." in note.sentence
+    assert note.sentence == (
+        "Its run ended without a word before the first step; the hourly sweep tries it again. "
+        "Run process 12 was killed."
+    )
 
 
 def test_the_note_of_the_step_itself_is_kept(instance: dg.DagsterInstance, tmp_path: Path) -> None:
