@@ -44,6 +44,8 @@ def train(
     \b
       identity-pipeline train                 20 epochs; Ctrl-C keeps what was learnt so far
       identity-pipeline train --resume        goes on exactly where it stopped
+      identity-pipeline train --resume --device cpu
+                                              though it began on a GPU, which its record then says
       identity-pipeline status library        how far it is, from another terminal
       identity-pipeline heads                 all heads, and which one is live
       identity-pipeline reassign --use-trained-model
@@ -58,10 +60,7 @@ def train(
     store = open_store(settings)
     refuse_while_paused(store)
     with one_sentence():
-        from identity_pipeline.models.device import torch_device
-
-        request = TrainingRequest(epochs, resume, torch_device(settings.models.device))
-        session = _begun(store, settings, request)
+        session = _begun(store, settings, TrainingRequest(epochs, resume, settings.models.device))
         trained = _trained(store, settings, session, quiet=as_json)
         if not as_json:
             click.echo(trained.message)
@@ -76,8 +75,13 @@ def train(
 
 
 def _begun(store: TableStore, settings: Settings, request: TrainingRequest) -> TrainingSession:
+    from identity_pipeline.models.device import DeviceError
+
     with bar() as shown, command_at_work(store, "training_set", shown) as (work, report):
-        session = training.start(store, settings, now(), request, report)
+        try:
+            session = training.start(store, settings, now(), request, report)
+        except DeviceError as error:
+            raise click.ClickException(str(error)) from error
         work.computed = not request.resume
         table = TrainingSessions(store.layout).training_set(session)
         work.units = table["track_key"].n_unique()

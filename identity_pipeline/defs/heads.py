@@ -44,15 +44,13 @@ def training_set(
     progress: dg.ResourceParam[ProgressReporters],
 ) -> dg.MaterializeResult:
     """Faces of human-confirmed tracks, thinned, split by person and by video."""
-    from identity_pipeline.models.device import torch_device
     from identity_pipeline.stages.training import begin_or_go_on
     from identity_pipeline.stages.training_data import TooLittleToLearnError
     from identity_pipeline.storage.training_sessions import TrainingSessions
 
-    device = torch_device(settings.models.device)
     try:
         with at_work(store, live_step(context), Work()) as work:
-            session = begin_or_go_on(store, settings, _now(), device, progress.reporter(context))
+            session = begin_or_go_on(store, settings, _now(), progress.reporter(context))
             table = TrainingSessions(store.layout).training_set(session)
             work.computed, work.units = True, table["track_key"].n_unique()
     except TooLittleToLearnError as error:

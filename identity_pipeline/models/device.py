@@ -56,6 +56,24 @@ def note_fallback(model: str, asked: list[str], active: list[str]) -> str:
     return provider
 
 
+def device_to_go_on(began: str, wanted: Literal["auto", "cpu", "cuda"]) -> Device:
+    """The torch device of work that was begun on another day, perhaps on another machine.
+
+    It stays where it began, unless that is not there or the settings insist: another device need
+    not give the same bits.
+
+    Args:
+        began: device of its beginning.
+        wanted: by the settings.
+
+    Raises:
+        DeviceError: `cuda` is wanted and torch sees none.
+    """
+    if wanted == "auto" and began == "cpu":
+        return "cpu"
+    return torch_device(wanted)
+
+
 def torch_device(wanted: Literal["auto", "cpu", "cuda"]) -> Device:
     """The torch device.
 

@@ -232,6 +232,7 @@ def _video(layout: Layout, video_id: str) -> Contents:
         NotWholeError: it does not agree.
     """
     contents: Contents = {}
+    versions: dict[str, str] = {}
     for asset in sorted(RECIPES):
         manifest = layout.manifest(asset, video_id)
         if not manifest.is_file():
@@ -246,14 +247,32 @@ def _video(layout: Layout, video_id: str) -> Contents:
             if path.is_file()
         }
         noted = json.loads(found[f"{TABLES}{asset}.manifest.json"])["data_version"]
+        versions[asset] = noted
         table = found.get(f"{TABLES}{asset}.parquet")
         if table is not None and hashlib.sha256(table).hexdigest() != noted:
             raise NotWholeError(f"the table {asset} is being made, or damaged")
         contents |= found
     if f"{TABLES}{DATASET}.parquet" not in contents:
         raise NotWholeError("it is not finished")
+    _check_made_of_each_other(contents, versions)
     contents[REGISTRATION] = layout.registration(video_id).read_bytes()
     return contents | dict(_export(layout, video_id, contents[f"{TABLES}{DATASET}.parquet"]))
+
+
+def _check_made_of_each_other(contents: Contents, versions: dict[str, str]) -> None:
+    """Tables of one making, not some old and some new: each names what it was made of.
+
+    Raises:
+        NotWholeError: one was made of another than the one that is there.
+    """
+    for asset in versions:
+        noted = contents.get(f"{TABLES}{asset}.made-of.json")
+        inputs = json.loads(noted)["inputs"] if noted else {}
+        for name, version in inputs.items():
+            if versions.get(name) != version:
+                raise NotWholeError(
+                    f"{asset} is not made of the {name} that is there; run it again"
+                )
 
 
 def _export(layout: Layout, video_id: str, table: bytes) -> Iterator[tuple[str, bytes]]:

@@ -203,7 +203,13 @@ def _up_to_date(own: TableStore, video_id: str, fingerprint: str) -> bool:
 
 
 def _space_of(store: TableStore, video_id: str) -> str | None:
-    """Space of a video's templates; None when it has none."""
+    """Space of a video's templates; None when it has none.
+
+    The table is opened only where its note does not say: one of an older version, or mixed.
+    """
+    noted = store.noted("track_templates", video_id)
+    if noted is not None and (noted.space or not noted.rows):
+        return noted.space
     path = store.layout.table("track_templates", video_id)
     spaces = pl.scan_parquet(path).select("space").head(1).collect()["space"]
     return spaces[0] if len(spaces) else None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -45,12 +46,12 @@ class TrainingRequest:
     Attributes:
         epochs: null: as the settings say, or as the session to be resumed planned.
         resume: go on with the last session instead of beginning one.
-        device: of torch.
+        device: of torch, as `models.device`: one that is resumed stays on its own where it may.
     """
 
     epochs: int | None = None
     resume: bool = False
-    device: str = "cpu"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,10 @@ def start(
         TooLittleToLearnError: there are too few labels.
         TrainingSessionError: there is nothing to resume.
         SpaceMismatchError: confirmed tracks are of more than one recogniser.
+        DeviceError: `cuda` is wanted and there is none.
     """
+    from identity_pipeline.models.device import device_to_go_on, torch_device
+
     sessions = TrainingSessions(store.layout)
     if request.resume:
         last = sessions.last()
@@ -100,7 +104,9 @@ def start(
                 f"session {last.number} was planned for {last.epochs} epochs; resume it without "
                 "--epochs, or start a new one without --resume."
             )
+        last = sessions.move(last, device_to_go_on(last.device, request.device))
         return sessions.note(last, RUNNING, last.head_id)
+    device = torch_device(request.device)
     training_set = build_training_set(store, settings, now, progress)
     check_enough(store, training_set, settings)
     return sessions.begin(
@@ -108,13 +114,13 @@ def start(
         version_of(training_set),
         settings.train.model_dump(mode="json"),
         request.epochs or settings.train.epochs,
-        request.device,
+        device,
         now,
     )
 
 
 def begin_or_go_on(
-    store: TableStore, settings: Settings, now: str, device: str, progress: Progress = silent
+    store: TableStore, settings: Settings, now: str, progress: Progress = silent
 ) -> TrainingSession:
     """What a scheduler wants: the last session while it fits the labels, else a new one.
 
@@ -124,14 +130,19 @@ def begin_or_go_on(
     Raises:
         TooLittleToLearnError: there are too few labels.
         SpaceMismatchError: confirmed tracks are of more than one recogniser.
+        DeviceError: `cuda` is wanted and there is none.
     """
-    sessions = TrainingSessions(store.layout)
+    from identity_pipeline.models.device import device_to_go_on, torch_device
+
+    sessions, wanted = TrainingSessions(store.layout), settings.models.device
     training_set = build_training_set(store, settings, now, progress)
     version, own = version_of(training_set), settings.train.model_dump(mode="json")
     last = sessions.last()
     if last is not None and (last.data_version, last.settings) == (version, own):
-        return last
+        done = last.state == COMPLETE
+        return last if done else sessions.move(last, device_to_go_on(last.device, wanted))
     check_enough(store, training_set, settings)
+    device = torch_device(wanted)
     return sessions.begin(training_set, version, own, settings.train.epochs, device, now)
 
 
@@ -239,6 +250,7 @@ class _Run:
             teaching=teaching_counts(sufficiency(self._set, self._train)),
             settings=self._session.settings,
             created=self._now,
+            moved=self._session.moved,
         )
         onnx = export_head(head) if card.complete else None
         HeadStore(self._store.layout).save(head, card, onnx)
@@ -256,4 +268,8 @@ def outcome(session: TrainingSession, epochs: int, profiles: ProfileChanges) -> 
     told = [report.message for report in profiles.enriched]
     if not told:
         told = [f"Profiles: +0 new; {', '.join(profiles.labels) or 'nobody has one yet'}."]
-    return "\n".join([how, *told])
+    moved = [
+        f"It changed its device {change}: one device for all epochs might have given other weights."
+        for change in session.moved
+    ]
+    return "\n".join([how, *moved, *told])

@@ -136,7 +136,7 @@ class Generations:
                     path = folder / f"{name}.parquet"
                     table.write_parquet(path, compression="zstd", statistics=True)
                     manifest = Manifest(fingerprint, sha256_of_file(path), table.height)
-                    atomic.write_json(folder / f"{name}.manifest.json", asdict(manifest))
+                    atomic.write_json(folder / f"{name}.manifest.json", manifest.as_json())
                 atomic.write_json(folder / NOTE, asdict(generation))
             self._put_in_force(generation.name)
             for name in self._kept()[:-KEPT]:

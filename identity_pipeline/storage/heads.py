@@ -51,6 +51,7 @@ class HeadCard:
         teaching: people, tracks, faces and videos that taught.
         settings: group `train` as it was.
         created: ISO time.
+        moved: each change of the device during the training, in words.
     """
 
     head_id: str
@@ -65,6 +66,7 @@ class HeadCard:
     teaching: Mapping[str, int]
     settings: Mapping[str, Any]
     created: str
+    moved: tuple[str, ...] = ()
 
     @property
     def complete(self) -> bool:
@@ -146,7 +148,8 @@ class HeadStore:
             raise HeadStoreError(
                 f"head {head_id} was written by another version of this package; train anew."
             )
-        return HeadCard(**{**noted, "losses": tuple(noted["losses"])})
+        lists = {name: tuple(noted.get(name, ())) for name in ("losses", "moved")}
+        return HeadCard(**{**noted, **lists})
 
     def load(self, head_id: str, input_space: str | None = None) -> Head:
         """The head itself.

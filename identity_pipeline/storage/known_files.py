@@ -92,6 +92,9 @@ class KnownFiles:
     def _open(self) -> Iterator[sqlite3.Connection]:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with closing(sqlite3.connect(self.path, timeout=WAIT_S)) as database, database:
+            # The journal stays, so that a write leaves the folder's time of change alone: it tells
+            # `storage.digests` of new records.
+            database.execute("PRAGMA journal_mode = PERSIST")
             database.execute(
                 "CREATE TABLE IF NOT EXISTS files (path TEXT PRIMARY KEY, size INTEGER, "
                 "mtime_ns INTEGER, inode INTEGER, video_id TEXT) WITHOUT ROWID"

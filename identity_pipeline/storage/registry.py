@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePath
 
 from identity_pipeline.storage import atomic
+from identity_pipeline.storage.digests import DigestIndex
 from identity_pipeline.storage.hashing import sha256_of_file
 from identity_pipeline.storage.layout import Layout, check_video_id
 
@@ -81,7 +82,8 @@ class VideoRegistry:
             return known, False
         else:
             record = replace(known, links=tuple(sorted({*known.links, str(path)})))
-        atomic.write_json(self.layout.registration(record.video_id), asdict(record))
+        with DigestIndex(self.layout).writing(record.video_id, sha256):
+            atomic.write_json(self.layout.registration(record.video_id), asdict(record))
         return record, known is None
 
     def _free_id(self, stem: str, sha256: str) -> str:
@@ -99,8 +101,8 @@ class VideoRegistry:
 
     def by_digest(self, sha256: str) -> Registration | None:
         """The record of a content, or None."""
-        candidates = sorted(self.layout.registry.glob(f"*-{sha256[: DIGITS[0]]}*.json"))
-        return next((r for r in map(_load, candidates) if r.sha256 == sha256), None)
+        candidates = map(self.get, DigestIndex(self.layout).ids(sha256))
+        return next((r for r in candidates if r and r.sha256 == sha256), None)
 
     def all(self) -> Iterator[Registration]:
         """All records in alphabetical order of their ids."""

@@ -36,11 +36,18 @@ class Manifest:
         fingerprint: SHA-256 over code version, settings, models and the inputs' data versions.
         data_version: SHA-256 of the output's bytes.
         rows: rows of the table.
+        space: of the vectors, where all rows name one; null where they name none, and in notes of
+            older versions.
     """
 
     fingerprint: str
     data_version: str
     rows: int
+    space: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """As it is written: without what is not known."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -60,7 +67,8 @@ class TableStore:
         path = self.layout.table(asset, video_id)
         conformed = conform(asset, table)
         atomic.write_with(path, lambda temporary: _write_parquet(conformed, temporary))
-        manifest = Manifest(fingerprint, sha256_of_file(path), conformed.height)
+        space = _space_of(conformed)
+        manifest = Manifest(fingerprint, sha256_of_file(path), conformed.height, space)
         self.note(asset, video_id, manifest)
         return manifest
 
@@ -107,7 +115,7 @@ class TableStore:
 
     def note(self, asset: str, video_id: str | None, manifest: Manifest) -> None:
         """Writes the manifest of an output that is no table."""
-        atomic.write_json(self.layout.manifest(asset, video_id), asdict(manifest))
+        atomic.write_json(self.layout.manifest(asset, video_id), manifest.as_json())
 
     def versions(self, assets: Iterable[str], video_id: str | None) -> dict[str, str | None]:
         """Data version of each output by its manifest; None for one that was never made."""
@@ -135,6 +143,12 @@ class TableStore:
         return sorted(
             path.stem for path in folder.glob("*.parquet") if not atomic.is_temporary(path)
         )
+
+
+def _space_of(table: pl.DataFrame) -> str | None:
+    """The one embedding space that all rows name."""
+    found = table["space"].unique() if "space" in table.columns else ()
+    return found[0] if len(found) == 1 else None
 
 
 def _write_parquet(table: pl.DataFrame, path: Path) -> None:

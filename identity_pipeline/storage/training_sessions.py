@@ -45,10 +45,11 @@ class TrainingSession:
         data_version: of its training set.
         settings: group `train` that it runs with.
         epochs: planned.
-        device: where it runs.
+        device: where it runs, or ran last.
         state: running (or killed), stopped, complete.
         started: ISO time.
         head_id: the head that it gave last; null before it ended or stopped.
+        moved: each change of the device, in words; another device need not give the same bits.
     """
 
     number: int
@@ -59,6 +60,7 @@ class TrainingSession:
     state: str
     started: str
     head_id: str | None = None
+    moved: tuple[str, ...] = ()
 
 
 def version_of(training_set: pl.DataFrame) -> str:
@@ -67,6 +69,10 @@ def version_of(training_set: pl.DataFrame) -> str:
     rows = training_set.select(names).sort(names)
     vectors = training_set.sort(names)["e_id"].to_list()
     return sha256_of_value([rows.rows(), vectors])
+
+
+def _session(noted: dict[str, Any]) -> TrainingSession:
+    return TrainingSession(**{**noted, "moved": tuple(noted.get("moved", ()))})
 
 
 @dataclass(frozen=True)
@@ -82,7 +88,7 @@ class TrainingSessions:
     def all(self) -> list[TrainingSession]:
         """All sessions, the first first."""
         notes = sorted(self.layout.training_sessions.glob("[0-9]*/session.json"))
-        return [TrainingSession(**json.loads(path.read_text())) for path in notes]
+        return [_session(json.loads(path.read_text())) for path in notes]
 
     def last(self) -> TrainingSession | None:
         """The newest session."""
@@ -112,6 +118,20 @@ class TrainingSessions:
         noted = replace(session, state=state, head_id=head_id)
         atomic.write_json(self.folder(session.number) / "session.json", asdict(noted))
         return noted
+
+    def move(self, session: TrainingSession, device: str) -> TrainingSession:
+        """Notes that a session goes on elsewhere; on its own device nothing changes."""
+        if device == session.device:
+            return session
+        change = f"after {self._done(session)} epochs from {session.device} to {device}"
+        noted = replace(session, device=device, moved=(*session.moved, change))
+        atomic.write_json(self.folder(session.number) / "session.json", asdict(noted))
+        return noted
+
+    def _done(self, session: TrainingSession) -> int:
+        """Epochs of the last whole checkpoint; 0 before the first."""
+        there = self._checkpoints(session)
+        return int(there[-1].name.removeprefix("epoch-")) if there else 0
 
     def training_set(self, session: TrainingSession) -> pl.DataFrame:
         """The faces that a session learns from."""

@@ -1,11 +1,13 @@
 """What a season of partitions costs: sensor ticks, commands, and the queries of Dagster's pages.
 
-`python -m identity_pipeline_tests.benchmarks.bench_partitions [PARTITIONS]`, 20 000 by default, on
-an instance of its own in a temporary folder (`TMPDIR`). The partitions are real and so are the
-events: every video has a registration and materialisations of `ASSETS`, reported to the instance as
-a run would. Tables and exports are empty, but whole, so that archiving reads them back. Everything
-is measured before archiving all videos but the last 500, and after: seconds of the wall (in
-brackets of the processor, without the web server's), and the load of the machine.
+`python -m identity_pipeline_tests.benchmarks.bench_partitions [PARTITIONS] [--files]`, 20 000 by
+default, on an instance of its own in a temporary folder (`TMPDIR`). With `--files` there are no
+events, which take most of the time, and only what looks at files and records is measured. The
+partitions are real and so are the events: every video has a registration and materialisations of
+`ASSETS`, reported to the instance as a run would. Tables and exports are empty, but whole, so that
+archiving reads them back. Everything is measured before archiving all videos but the last 500, and
+after: seconds of the wall (in brackets of the processor, without the web server's), and the load
+of the machine.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ from identity_pipeline.schemas import empty
 from identity_pipeline.storage.disk import finished_before
 from identity_pipeline.storage.known_files import KnownFile, KnownFiles, Stamp
 from identity_pipeline.storage.layout import Layout
+from identity_pipeline.storage.registry import VideoRegistry
 from identity_pipeline.storage.tables import TableStore
 
 ASSET = "identity_dataset"
@@ -43,6 +46,7 @@ ASSETS = ("ride_video", "frames", ASSET)
 OPEN = 500
 PORT = 3178
 REPEATS = 3
+FILES_ONLY = "--files"
 HEAD = "query($key: AssetKeyInput!) { assetNodeOrError(assetKey: $key) { ... on AssetNode { "
 PAGES = {
     "asset page: state of all partitions": HEAD
@@ -74,8 +78,13 @@ class Season:
         self.settings = SettingsResource.of(paths={"data": str(self.layout.root)})
         self.instance = dg.DagsterInstance.get()
 
-    def fill(self, count: int) -> None:
-        """So many videos, as if each had been dropped, registered, run and finished."""
+    def fill(self, count: int, events: bool) -> None:
+        """So many videos, as if each had been dropped, registered, run and finished.
+
+        Args:
+            count: how many.
+            events: also their materialisations.
+        """
         digests = [hashlib.sha256(str(n).encode()).hexdigest() for n in range(count)]
         keys = [f"ride-{n:06d}-{digest[:8]}" for n, digest in enumerate(digests)]
         started = time.perf_counter()
@@ -92,7 +101,7 @@ class Season:
         self._tables(keys)
         for start in range(0, count, 5000):
             self.instance.add_dynamic_partitions("videos", keys[start : start + 5000])
-        for n, key in enumerate(keys):
+        for n, key in enumerate(keys if events else ()):
             for asset in ASSETS:
                 event = dg.AssetMaterialization(asset, partition=key, metadata={"rows": n})
                 self.instance.report_runless_asset_event(event)
@@ -137,6 +146,13 @@ class Season:
         done = list(archiving.archive(self.instance, self.store, keys, now))
         assert not any(why for _, why in done)
         return len(done)
+
+
+def lookup(season: Season) -> None:
+    """Whether the contents of 100 new files are known, one after the other."""
+    registry = VideoRegistry(season.layout)
+    new = [hashlib.sha256(f"new {n}".encode()).hexdigest() for n in range(100)]
+    timed("100 new files: known contents?", lambda: [registry.by_digest(one) for one in new])
 
 
 def cpu() -> float:
@@ -199,16 +215,22 @@ def webserver() -> Iterator[Callable[[str], int]]:
         server.wait()
 
 
-def measure(season: Season) -> None:
-    """Everything once."""
+def measure_files(season: Season) -> None:
+    """What looks at files and records."""
     print(f"  load of the machine: {os.getloadavg()[0]:.1f}")
     timed("tick of the sensor new_videos", season.tick)
-    timed("tick of the sweep", season.sweep)
+    lookup(season)
     timed("identity-pipeline videos", lambda: command("videos"), 1)
     timed("identity-pipeline archive", lambda: command("archive"), 1)
     timed(
         "identity-pipeline sql, one count", lambda: command("sql", "SELECT count(*) FROM videos"), 1
     )
+
+
+def measure(season: Season) -> None:
+    """Everything once."""
+    measure_files(season)
+    timed("tick of the sweep", season.sweep)
     with webserver() as ask:
         for page, query in PAGES.items():
             timed(f"{page} ({ask(query) / 1e6:.2f} MB)", lambda query=query: ask(query))
@@ -216,13 +238,18 @@ def measure(season: Season) -> None:
 
 def main() -> None:
     """Runs all."""
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 20_000
+    words = [word for word in sys.argv[1:] if word != FILES_ONLY]
+    count = int(words[0]) if words else 20_000
+    events = FILES_ONLY not in sys.argv
     with tempfile.TemporaryDirectory() as folder:
         season = Season(Path(folder))
-        print(f"making {count} videos with {len(ASSETS)} events each")
-        season.fill(count)
+        print(f"making {count} videos with {len(ASSETS) if events else 0} events each")
+        season.fill(count, events)
         assert len(finished_before(season.layout, time.time())) == count
         print(f"{count} partitions")
+        if not events:
+            measure_files(season)
+            return
         measure(season)
         started = time.perf_counter()
         archived = season.archive_all_but(OPEN)

@@ -87,6 +87,7 @@ class Deployment:
     trouble: list[str] = field(default_factory=list)
     _over: threading.Event = field(default_factory=threading.Event)
     _supervisor: threading.Thread | None = None
+    _models: Models | None = None
 
     @property
     def layout(self) -> Layout:
@@ -267,14 +268,15 @@ class Deployment:
     def status(self) -> Status:
         """What `identity-pipeline status` shows, by the same function, in this process."""
         now, settings = datetime.now(UTC), self.settings
-        models = Models(*ModelHub(settings.models).here())
+        if self._models is None:
+            self._models = Models(*ModelHub(settings.models).here())
         with self.instance() as instance:
             runs = last_runs(instance)
         today = now.isoformat(timespec="seconds")
-        return look(self.store, settings, models, runs, now.timestamp(), today)
+        return look(self.store, settings, self._models, runs, now.timestamp(), today)
 
 
-def _home(root: Path, changes: Mapping[str, Any], port: int) -> None:
+def write_home(root: Path, changes: Mapping[str, Any], port: int) -> None:
     """DAGSTER_HOME: the repository's `dagster.yaml` with changes, and the workspace."""
     home = root / "home"
     home.mkdir(parents=True, exist_ok=True)
@@ -312,7 +314,7 @@ def operated(
     """
     root = root.resolve()
     port, home, logs = free_port(), root / "home", root / "logs"
-    _home(root, changes or {}, port)
+    write_home(root, changes or {}, port)
     logs.mkdir(exist_ok=True)
     (root / "data" / "dagster").mkdir(parents=True, exist_ok=True)
     variables = {

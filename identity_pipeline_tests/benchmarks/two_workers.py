@@ -141,9 +141,9 @@ def tell_of_runs(instance: dg.DagsterInstance, step: LiveStep, killed: float) ->
             record = instance.get_run_record_by_id(run.run_id)
             assert record is not None and record.start_time and record.end_time
             began, took = record.start_time - killed, record.end_time - record.start_time
-            print(f"its video           {run.status.value}: began {began:.0f} s after the kill, ")
             print(
-                f"                    took {took:.0f} s, tag {run.tags.get('dagster-celery/queue')}"
+                f"its video           {run.status.value}, began {began:.0f} s after the kill, took "
+                f"{took:.0f} s"
             )
     library = instance.get_runs(dg.RunsFilter(job_name="library"))
     print(f"runs of the library {[run.status.value for run in library]}")

@@ -202,10 +202,19 @@ def test_a_training_that_is_interrupted_keeps_what_it_learned_and_resumes_exactl
     assert not (HeadStore(layout(taught)).folder(stopped.head_id) / "head.onnx").exists()
     assert HeadStore(layout(taught)).live().head_id is None
     assert "planned for 40 epochs" in call(taught, "train", "--resume", "--epochs", "5", code=1)
-    said = call(taught, "train", "--resume")
+    # As if it had begun on a GPU, which is not here: the weights so far are the same.
+    note = TrainingSessions(layout(taught)).folder(1) / "session.json"
+    note.write_text(json.dumps({**json.loads(note.read_text()), "device": "cuda"}))
+    assert "set models.device to auto" in call(
+        taught, "train", "--resume", "--device", "cuda", code=1
+    )
+    said = call(taught, "train", "--resume", "--device", "auto")
     assert "Training session 1 is complete: 40 epochs." in said
+    moved = f"after {stopped.epochs} epochs from cuda to cpu"
+    assert f"It changed its device {moved}: one device" in said
     resumed = TrainingSessions(layout(taught)).last()
-    assert resumed is not None
+    assert resumed is not None and resumed.device == "cpu"
+    assert resumed.moved == HeadStore(layout(taught)).card(str(resumed.head_id)).moved == (moved,)
     assert call(taught, "train", "--resume", code=1)  # nothing is left to resume
     call(taught, "train", "--epochs", "40")
     whole = TrainingSessions(layout(taught)).last()

@@ -16,6 +16,7 @@ from click.testing import CliRunner, Result
 
 from identity_pipeline.cli.main import cli
 from identity_pipeline.definitions import build_defs
+from identity_pipeline.defs.dead_runs import WILL_RETRY
 from identity_pipeline.defs.jobs import per_video
 from identity_pipeline.defs.resources import SettingsResource
 from identity_pipeline.defs.runs import last_runs
@@ -140,6 +141,19 @@ def test_the_last_run_of_a_video_counts(instance: dg.DagsterInstance) -> None:
         )
     found = {key: run.status for key, run in last_runs(instance).items()}
     assert found == {"a": "queued", "b": "cancelled"}
+
+
+def test_a_run_that_dagster_will_start_again_waits(instance: dg.DagsterInstance) -> None:
+    job = build_defs(SettingsResource.of()).resolve_job_def(per_video.name)
+    for key, retried in (("a", "true"), ("b", "false")):
+        instance.create_run_for_job(
+            job,
+            status=dg.DagsterRunStatus.FAILURE,
+            tags={"dagster/partition": key, WILL_RETRY: retried},
+            asset_selection=frozenset({dg.AssetKey("ride_video")}),
+        )
+    found = {key: run.status for key, run in last_runs(instance).items()}
+    assert found == {"a": "queued", "b": "failed"}
 
 
 def test_the_report_shows_the_same_picture(data: Path, instance: dg.DagsterInstance) -> None:

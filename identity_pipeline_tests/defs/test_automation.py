@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from identity_pipeline.definitions import build_defs
 from identity_pipeline.defs.automation import NEW_VIDEO, NIGHT, SWEEP, tags
 from identity_pipeline.defs.resources import SettingsResource
-from identity_pipeline.defs.schedules import SETTLED_SECONDS, sweep_videos
+from identity_pipeline.defs.schedules import LAST, SETTLED_SECONDS, sweep_videos
 from identity_pipeline.defs.sensors import TICKS_AHEAD, new_videos, sort_arrivals
 from identity_pipeline.storage.archive import Archive, ArchiveMark
 from identity_pipeline.storage.failures import FailureNote, FailureNotes
@@ -280,6 +280,17 @@ def test_the_sweep_leaves_what_failed_for_good(swept: Inbox) -> None:
     notes.put(key, FailureNote("unexpected", "Disk full.", "frames", permanent=False))
     assert sweep(swept) == [key]
     assert sweep(swept) == [key]
+
+
+def test_the_sweep_takes_up_a_video_that_died_behind_its_dataset(swept: Inbox) -> None:
+    swept.put("late.mp4", b"late")
+    (key,) = sweep(swept)
+    for asset in LAST:
+        assert sweep(swept) == [key]
+        event = dg.AssetMaterialization(asset, partition=key)
+        swept.instance.report_runless_asset_event(event)
+    assert LAST[0] == "identity_dataset"
+    assert sweep(swept) == []
 
 
 def test_the_sweep_leaves_archived_videos_archived(swept: Inbox) -> None:

@@ -17,6 +17,7 @@ from identity_pipeline.cli.main import cli
 from identity_pipeline.definitions import build_defs
 from identity_pipeline.defs.automation import HOST
 from identity_pipeline.defs.dead_runs import (
+    WILL_RETRY,
     dead_runs,
     failed_videos,
     is_dead,
@@ -67,9 +68,10 @@ class Killed:
     def slots_taken(self) -> int:
         return self.instance.event_log_storage.get_concurrency_info(GPU).active_slot_count
 
-    def tick(self) -> None:
-        with dg.build_sensor_context(instance=self.instance) as context:
+    def tick(self, cursor: str | None = None) -> str | None:
+        with dg.build_sensor_context(instance=self.instance, cursor=cursor) as context:
             dead_runs(context)
+            return context.cursor
 
 
 @pytest.fixture
@@ -138,7 +140,7 @@ def test_a_process_of_another_host_is_not_looked_up_here(killed: Killed, tmp_pat
     killed.kill()
     killed.instance.add_run_tags(killed.run.run_id, {HOST: "another"})
     assert is_dead(killed.instance, killed.run) is None
-    assert killed.tick(killed.tick(None)) == ""
+    assert killed.tick(killed.tick()) == ""
     said = CliRunner().invoke(cli, ["recover", "--data", str(tmp_path / "data")]).output
     assert "cannot be judged from here and is left alone" in said
     assert killed.run.status == dg.DagsterRunStatus.STARTED
@@ -196,12 +198,44 @@ def test_the_note_of_the_step_itself_is_kept(instance: dg.DagsterInstance, tmp_p
     assert note_after(instance, tmp_path, run) == own
 
 
-def test_a_later_success_is_not_called_a_failure(
-    instance: dg.DagsterInstance, tmp_path: Path
+@pytest.mark.parametrize("status", ["NOT_STARTED", "STARTED", "SUCCESS"])
+def test_once_a_later_run_has_taken_the_video_up_the_dead_one_is_the_past(
+    instance: dg.DagsterInstance, tmp_path: Path, status: str
 ) -> None:
     run = failed_run(instance, tmp_path, status=dg.DagsterRunStatus.FAILURE)
     job = build_defs().resolve_job_def(per_video.name)
     instance.create_run_for_job(
-        job, status=dg.DagsterRunStatus.SUCCESS, tags={"dagster/partition": VIDEO}
+        job, status=dg.DagsterRunStatus[status], tags={"dagster/partition": VIDEO}
     )
     assert note_after(instance, tmp_path, run) is None
+
+
+@dg.op
+def quick() -> None:
+    pass
+
+
+@dg.job
+def done_at_once() -> None:
+    quick()
+
+
+def test_a_run_that_died_behind_its_last_step_is_no_failure_of_the_video(
+    instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    tags = {"dagster/partition": VIDEO}
+    run_id = done_at_once.execute_in_process(instance=instance, tags=tags).run_id
+    run = instance.get_run_by_id(run_id)
+    assert run is not None
+    instance.report_run_failed(run, "Run process 12 was killed.")
+    assert note_after(instance, tmp_path, run) is None
+
+
+def test_the_note_says_who_tries_again(instance: dg.DagsterInstance, tmp_path: Path) -> None:
+    run = failed_run(instance, tmp_path, status=dg.DagsterRunStatus.FAILURE)
+    note = note_after(instance, tmp_path, run)
+    assert note is not None and "hourly sweep" in note.sentence
+    again = note_after(
+        instance, tmp_path / "other", run.with_tags({**run.tags, WILL_RETRY: "true"})
+    )
+    assert again is not None and "a new run takes it up" in again.sentence

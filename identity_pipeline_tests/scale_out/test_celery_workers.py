@@ -16,6 +16,7 @@ from dagster._core.launcher.base import WorkerStatus
 
 from identity_pipeline_tests.scale_out import servers
 from identity_pipeline_tests.scale_out.endless import endless
+from identity_pipeline_tests.scale_out.site import children_of
 
 pytest.importorskip("dagster_celery", reason="dagster-celery is not installed (extra `deploy`)")
 if servers.without_redis():
@@ -24,10 +25,11 @@ if servers.without_redis():
 from identity_pipeline.cli.recover import recover
 from identity_pipeline.defs import celery_launcher
 from identity_pipeline.defs.celery_launcher import WatchedCeleryRunLauncher
-from identity_pipeline.defs.dead_runs import is_dead, why_spared
+from identity_pipeline.defs.dead_runs import is_dead, is_monitored, why_spared
 
 INSTANCE = """
 telemetry: {enabled: false}
+run_monitoring: {enabled: true}
 run_launcher:
   module: identity_pipeline.defs.celery_launcher
   class: WatchedCeleryRunLauncher
@@ -79,7 +81,7 @@ class Workers:
         return run
 
     def wait(self, done: Callable[[], object]) -> None:
-        end = time.monotonic() + 90
+        end = time.monotonic() + 300
         while not done():
             assert time.monotonic() < end, (self.root / "worker.log").read_text()
             time.sleep(0.2)
@@ -108,6 +110,7 @@ def workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workers
                     opened.process.wait()
 
 
+@pytest.mark.slow
 def test_waiting_stopped_killed(workers: Workers) -> None:
     """One story, because starting a worker takes seconds."""
     instance, launcher = workers.instance, workers.launcher
@@ -117,15 +120,26 @@ def test_waiting_stopped_killed(workers: Workers) -> None:
     assert run.status == Status.STARTING
     assert launcher.lost(run) is None, "it waits for a worker; nobody can have lost it"
     assert why_spared(instance, run) == "cannot be judged from here"
+    assert not is_monitored(instance, run), "of runs that wait, the sensor dead_runs takes care"
 
     workers.start()
     workers.wait(lambda: workers.at_step(stopped))
     assert launcher.lost(workers.run(stopped)) is False
     assert is_dead(instance, workers.run(stopped)) is False
+    assert is_monitored(instance, workers.run(stopped))
     assert why_spared(instance, workers.run(stopped)) == "is alive"
     assert launcher.terminate(stopped)
     workers.wait_for(stopped, Status.CANCELED)
     assert launcher.terminate(stopped) is False
+
+    orphaned = workers.launch()
+    workers.wait(lambda: workers.at_step(orphaned))
+    launcher.celery.backend.client.flushall()
+    assert launcher.lost(workers.run(orphaned)) is False, "the broker forgot; its worker did not"
+    assert workers.process is not None
+    for process in children_of(workers.process.pid):
+        os.kill(process, signal.SIGKILL)
+    workers.wait(lambda: launcher.lost(workers.run(orphaned)))
 
     killed = workers.launch()
     workers.wait(lambda: workers.at_step(killed))
@@ -141,7 +155,8 @@ def test_waiting_stopped_killed(workers: Workers) -> None:
 
     assert recover.callback is not None
     recover.callback(dry_run=False, everything=False, data=str(workers.root / "data"))
-    assert workers.run(killed).status == Status.FAILURE
+    for run_id in (orphaned, killed):
+        assert workers.run(run_id).status == Status.FAILURE
 
 
 def test_a_run_that_celery_did_not_start_is_left_alone(workers: Workers) -> None:

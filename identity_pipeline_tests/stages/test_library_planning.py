@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from identity_pipeline.settings import Settings, load_settings
@@ -15,13 +17,14 @@ from identity_pipeline.stages.library import recompute
 from identity_pipeline.stages.library_planning import plan_library
 from identity_pipeline.stages.planning import PlannedStep, PlannedVideo
 from identity_pipeline.stages.profiles import sync_profiles
+from identity_pipeline.stages.spaces import live_space
 from identity_pipeline.stages.verdicts import Verdict
 from identity_pipeline.storage.heads import HeadStore
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.tables import TableStore
 from identity_pipeline_tests.curated_library import call
 from identity_pipeline_tests.storage.test_heads import saved, trainer
-from identity_pipeline_tests.teaching_library import rides, write_library, write_ride
+from identity_pipeline_tests.teaching_library import SPACE, rides, write_library, write_ride
 
 NOW = "2026-01-01T00:00:00+00:00"
 TOMORROW = "2026-01-02T00:00:00+00:00"
@@ -115,6 +118,26 @@ def test_a_live_head_wants_its_tables_and_learning_is_only_offered(store: TableS
     assert steps["identity_library"].reasons == ("another head is live",)
     assert steps["projection_head"].verdict is Verdict.ASIDE
     assert "identity-pipeline train" in steps["projection_head"].reasons[0]
+
+
+def test_which_space_is_live_is_told_by_notes_and_by_tables_without_one(store: TableStore) -> None:
+    heads = HeadStore(store.layout)
+    card = saved(heads, trainer().head())
+    heads.go_live(card.head_id, NOW, "test")
+    videos = store.videos_with("track_templates")
+    kept = {video: store.read("track_templates", video) for video in videos}
+    for video in videos:
+        store.layout.table("track_templates", video).write_bytes(b"is not opened")
+    assert live_space(store).head_id == card.head_id
+    for video, table in kept.items():
+        noted = store.write("track_templates", video, table, "f")
+        assert noted.space == SPACE
+        store.note("track_templates", video, replace(noted, space=None))  # of an older version
+    assert live_space(store).head_id == card.head_id
+    other = kept[videos[0]].with_columns(space=pl.lit("other@0/64"))
+    for video in videos[: len(videos) // 2 + 1]:
+        store.write("track_templates", video, other, "f")
+    assert "most videos are of other@0/64" in str(live_space(store).unfit)
 
 
 def test_before_the_first_run_and_switched_off(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from identity_pipeline.stages.recipes import RECIPES, ingredients, steps
 from identity_pipeline.stages.status import look
 from identity_pipeline.stages.verdicts import Models, Verdict, judge_video
 from identity_pipeline.stages.work import RunFact, Status, Whole
-from identity_pipeline.storage.failures import FailureNote, FailureNotes
+from identity_pipeline.storage.failures import RUN_DIED, FailureNote, FailureNotes
 from identity_pipeline.storage.live import LiveStep, LiveSteps
 from identity_pipeline_tests.conftest import BUNDLED, stripes
 from identity_pipeline_tests.library import VideoLibrary, reused_assets
@@ -290,6 +290,21 @@ def test_a_failure_that_may_heal_leaves_the_rest_pending(fresh: Small) -> None:
     found = states(fresh.whole())
     assert found.pop("ride_video") is State.FAILED
     assert {*found.values()} == {State.PENDING}
+
+
+@pytest.mark.parametrize(
+    ("run", "state"),
+    [("queued", State.QUEUED), ("started", State.PENDING), ("failed", State.FAILED)],
+)
+def test_what_an_older_run_died_of_is_over_once_there_is_a_new_one(
+    fresh: Small, run: str, state: State
+) -> None:
+    notes = FailureNotes(fresh.store.layout)
+    notes.put(fresh.video, FailureNote(RUN_DIED, "Killed.", "ride_video", permanent=False))
+    assert states(fresh.whole(RunFact("0123456789", run)))["ride_video"] is state
+    notes.put(fresh.video, FailureNote("unexpected", "Disk full.", "ride_video", permanent=False))
+    seen = states(fresh.whole(RunFact("0123456789", run)))["ride_video"]
+    assert seen is (State.QUEUED if run == "queued" else State.FAILED)
 
 
 def test_a_switched_off_phase_is_planned_and_shown_as_such(tmp_path: Path) -> None:

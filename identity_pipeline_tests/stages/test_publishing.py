@@ -15,6 +15,7 @@ from identity_pipeline.defs import archiving
 from identity_pipeline.defs.publishing import publish_finished
 from identity_pipeline.defs.resources import SettingsResource
 from identity_pipeline.stages.publishing import OthersThereError, Publisher
+from identity_pipeline.storage.generations import Generations
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.object_store import ObjectStore, ObjectStoreError
 from identity_pipeline.storage.tables import TableStore
@@ -70,9 +71,7 @@ def test_what_is_made_anew_is_published_anew(made: Layout, url: str, video_id: s
     work = publisher(made, url)
     before = work.publish(video_id).version
     store = TableStore(made)
-    riders = store.read("riders", video_id)
-    store.write("riders", video_id, riders.head(0), "another")
-    store.write("identity_dataset", video_id, store.read("identity_dataset", video_id), "another")
+    store.write("face_samples", video_id, store.read("face_samples", video_id).head(0), "another")
     assert work.pending() == [video_id]
     after = work.publish(video_id)
     assert after.is_new and before and after.version and after.version.older == (before.version,)
@@ -94,15 +93,18 @@ def test_another_version_in_the_folder_is_not_replaced_by_itself(
     assert kept(made) == published
 
 
-@pytest.mark.parametrize("damage", ["table", "image", "unfinished"])
+@pytest.mark.parametrize("damage", ["table", "image", "unfinished", "half made anew"])
 def test_what_is_not_whole_stays_here(made: Layout, url: str, video_id: str, damage: str) -> None:
     if damage == "table":
         with made.table("riders", video_id).open("ab") as stream:
             stream.write(b"x")
     elif damage == "image":
         next(made.export(video_id).rglob("*.jpg")).write_bytes(b"")
-    else:
+    elif damage == "unfinished":
         made.table("identity_dataset", video_id).unlink()
+    else:
+        store = TableStore(made)
+        store.write("riders", video_id, store.read("riders", video_id).head(0), "another")
     work = publisher(made, url)
     assert work.publish(video_id).why_not
     assert work.store.subjects() == []
@@ -182,3 +184,30 @@ def materialize(settings: SettingsResource, instance: dg.DagsterInstance) -> dic
     (event,) = result.get_asset_materialization_events()
     found = event.step_materialization_data.materialization.metadata
     return {name: value.value for name, value in found.items()}
+
+
+def test_the_library_there_and_back(unknown_rides: Path, url: str, tmp_path: Path) -> None:
+    shutil.copytree(unknown_rides / "data", tmp_path / "known", symlinks=True)
+    work = publisher(Layout(tmp_path / "known"), url)
+    assert work.pending() == [None]
+    assert work.publish(None).is_new and not work.publish(None).is_new
+    assert work.pending() == []
+    elsewhere = publisher(Layout(tmp_path / "elsewhere"), url)
+    assert elsewhere.fetch_library() is not None
+    assert elsewhere.fetch_library() is None
+    assert table_files(elsewhere.layout) == table_files(work.layout)
+
+    other = Generations(work.layout).current()
+    assert other is not None
+    Generations(work.layout).publish({}, "f" * 64, space=other.space, next_cluster_id=9)
+    assert work.pending() == [None]
+    with pytest.raises(OthersThereError, match="--force"):
+        work.fetch_library()
+    assert work.fetch_library(force=True) is not None
+    assert table_files(work.layout) == table_files(elsewhere.layout)
+
+
+def table_files(layout: Layout) -> dict[str, bytes]:
+    """The library's tables in force."""
+    folder = layout.library_tables.resolve()
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}

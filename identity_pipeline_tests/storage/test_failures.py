@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from identity_pipeline.storage.failures import FailureNote, FailureNotes, heals_by_waiting
+from identity_pipeline.storage.failures import RUN_DIED, FailureNote, FailureNotes, heals_by_waiting
 from identity_pipeline.storage.index_client import IndexUnreachableError
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.locks import LockBusyError
@@ -43,3 +43,15 @@ def test_a_note_is_kept_until_it_is_cleared(tmp_path: Path) -> None:
     assert notes.get("a-1") == note and notes.noted_at("a-1")
     notes.clear("a-1")
     assert notes.get("a-1") is None
+
+
+def test_a_run_at_work_ends_the_note_on_a_dead_one_and_no_other(tmp_path: Path) -> None:
+    notes = FailureNotes(Layout(tmp_path))
+    own = FailureNote("truncated", "The file ends too early.", "watch", permanent=False)
+    for note, left in (
+        (FailureNote(RUN_DIED, "Killed.", "watch", permanent=False), None),
+        (own, own),
+    ):
+        notes.put("ride-1", note)
+        notes.a_run_works("ride-1")
+        assert notes.get("ride-1") == left
