@@ -99,7 +99,7 @@ def test_recover_leaves_the_living_and_frees_the_slot_of_the_dead(
     assert killed.slots_taken() == 1  # nobody frees it by itself
     assert "would fail" in CliRunner().invoke(cli, [*arguments, "--dry-run"]).output
     assert killed.slots_taken() == 1
-    assert "1 runs failed" in CliRunner().invoke(cli, arguments).output
+    assert "1 run failed, 0 half-written files" in CliRunner().invoke(cli, arguments).output
     assert killed.run.status == dg.DagsterRunStatus.FAILURE
     assert killed.slots_taken() == 0
     claim = killed.instance.event_log_storage.claim_concurrency_slot(GPU, "next", "step")
