@@ -189,6 +189,7 @@ def test_a_killed_run_leaves_its_reason_on_the_video(
         "Its run ended without a word before the first step; the hourly sweep tries it again. "
         "Run process 12 was killed."
     )
+    assert shown(instance, "ride_video") == [note.sentence]
 
 
 def test_the_note_of_the_step_itself_is_kept(instance: dg.DagsterInstance, tmp_path: Path) -> None:
@@ -196,6 +197,15 @@ def test_the_note_of_the_step_itself_is_kept(instance: dg.DagsterInstance, tmp_p
     own = FailureNote("truncated", "The file ends too early.", "watch", permanent=False)
     FailureNotes(Layout(tmp_path)).put(VIDEO, own)
     assert note_after(instance, tmp_path, run) == own
+    assert shown(instance, "frames") == [own.sentence]
+
+
+def shown(instance: dg.DagsterInstance, asset: str) -> list[object]:
+    """Reasons of failures among the events of an asset's partition, the newest first."""
+    where = dg.AssetRecordsFilter(dg.AssetKey(asset), asset_partitions=[VIDEO])
+    found = instance.fetch_observations(where, limit=10).records
+    seen = [record.event_log_entry.asset_observation for record in found]
+    return [one.metadata["failed"].value for one in seen if one]
 
 
 @pytest.mark.parametrize("status", ["NOT_STARTED", "STARTED", "SUCCESS"])
