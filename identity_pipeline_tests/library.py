@@ -118,7 +118,13 @@ def reused_assets(result: dg.ExecuteInProcessResult) -> dict[str, bool]:
     }
 
 
-REBUILDABLE = ("index/", "progress/", "tables/library/", "tables/.generations/")
+REBUILDABLE = (
+    "index/",
+    "progress/",
+    "registry/digests/",
+    "tables/library/",
+    "tables/.generations/",
+)
 """Made anew from the rest, or told by the clock: a database, the library's tables, costs."""
 
 

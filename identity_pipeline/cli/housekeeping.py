@@ -35,30 +35,39 @@ SHOWN = 20
 @click.option(
     "--undo", "videos", multiple=True, metavar="VIDEO", help="Make VIDEO a partition again."
 )
+@click.option("--failed", multiple=True, metavar="VIDEO", help="VIDEO, which failed for good.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 @data_option
 def archive(
-    older_than: float | None, videos: tuple[str, ...], dry_run: bool, data: str | None
+    older_than: float | None,
+    videos: tuple[str, ...],
+    failed: tuple[str, ...],
+    dry_run: bool,
+    data: str | None,
 ) -> None:
     """Take finished videos out of Dagster; their tables and image sets stay.
 
     Dagster's pages grow slow with the number of partitions, so finished ones leave: each after its
     tables and its export were read back and are whole. `sql`, `videos`, `why` and the library go
-    on using them, and the sensor does not take them for new.
+    on using them, and the sensor does not take them for new. A bad file leaves when it is named;
+    until then Dagster marks every asset as failed, for want of that one video.
 
     \b
       identity-pipeline archive --older-than 30 --dry-run     which would go
       identity-pipeline archive --older-than 30               let them go
+      identity-pipeline archive --failed broken               a bad file that was looked at
       identity-pipeline archive --undo ride_7                 bring one back
       identity-pipeline archive                               how many there are
 
     At night by itself: [retention] archive_after_days.
     """
-    if videos and older_than is not None:
-        raise click.UsageError("--older-than and --undo exclude each other; give one.")
+    if sum((bool(videos), bool(failed), older_than is not None)) > 1:
+        raise click.UsageError("--older-than, --failed and --undo exclude each other; give one.")
     store = open_store(merged_settings(overrides(data)))
     if videos:
         _bring_back(store, videos, dry_run)
+    elif failed:
+        _put_aside(store, failed, dry_run)
     elif older_than is not None:
         _archive(store, older_than, dry_run)
     else:
@@ -92,6 +101,20 @@ def _archive(store: TableStore, days: float, dry_run: bool) -> None:
     for sentence in stay:
         console.print(sentence)
     console.print(f"{counted(done, 'video')} archived; {counted(left, 'partition')} in Dagster.")
+
+
+def _put_aside(store: TableStore, names: Sequence[str], dry_run: bool) -> None:
+    from identity_pipeline.defs import archiving
+
+    with dagster_instance() as instance:
+        for name in names:
+            video_id = find_video(store, name).video_id
+            if dry_run:
+                why_not = archiving.not_for_good(instance, store, video_id)
+            else:
+                why_not = archiving.put_aside(instance, store, video_id, datetime.now(UTC))
+            done = "would be archived" if dry_run else "archived"
+            console.print(f"{video_id} {f'stays: {why_not}' if why_not else done}.")
 
 
 def _bring_back(store: TableStore, videos: Sequence[str], dry_run: bool) -> None:

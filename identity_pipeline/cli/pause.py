@@ -60,7 +60,7 @@ def continue_(data: str | None) -> None:
     if order is None:
         console.print("There is no pause.")
     else:
-        console.print(f"The pause of {order.since} by {order.by} is over.", highlight=False)
+        console.print(f"The pause of {order.moment} by {order.by} is over.", highlight=False)
     for line in kept_work(store):
         console.print(line, highlight=False)
 
@@ -68,6 +68,6 @@ def continue_(data: str | None) -> None:
 def kept_work(store: TableStore) -> list[str]:
     """What stopped runs have left to be taken up, one line per step and video."""
     return [
-        f"{video_id}: {counted(count, 'chunk')} of {step} are kept."
+        f"{video_id}: kept of {step}: {counted(count, 'chunk')}."
         for (step, video_id), count in unfinished(store.layout).items()
     ]

@@ -12,6 +12,7 @@ from identity_pipeline.cli.options import (
     overrides,
 )
 from identity_pipeline.cli.run import dagster_instance
+from identity_pipeline.media.wording import counted
 from identity_pipeline.storage import atomic
 
 HOST_DIED = "the host died while this run was active"
@@ -45,8 +46,9 @@ def recover(dry_run: bool, everything: bool, data: str | None) -> None:
             if not dry_run:
                 fail_run(instance, run, HOST_DIED)
     if dry_run:
-        console.print(f"{failed} runs would be failed.")
+        console.print(f"{counted(failed, 'run')} would be failed.")
         return
     root = store.layout.root
     swept = atomic.sweep_temporaries(root, spare_living=True) if root.is_dir() else []
-    console.print(f"{failed} runs failed, {len(swept)} half-written files removed.")
+    runs, files = counted(failed, "run"), counted(len(swept), "half-written file")
+    console.print(f"{runs} failed, {files} removed.")

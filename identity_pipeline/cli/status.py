@@ -44,6 +44,7 @@ from identity_pipeline.stages.work_words import (
     status_json,
     steps_done,
 )
+from identity_pipeline.storage.pause import Pause, paused
 from identity_pipeline.storage.tables import TableStore
 
 STYLES: Mapping[State, str] = {
@@ -122,7 +123,7 @@ def status(
             value["videos"] = [v for v in value["videos"] if v["name"] == wanted]
         click.echo(json.dumps(value, indent=2))
         return
-    console.print(_page(seen, wanted), soft_wrap=False)
+    console.print(_page(seen, wanted, paused(store.layout)), soft_wrap=False)
 
 
 def _look(
@@ -142,12 +143,14 @@ def _watch(store: TableStore, settings: Settings, models: Models, wanted: str | 
     # Ctrl-C is how a person ends it, and no failure.
     with suppress(KeyboardInterrupt), Live(console=console, auto_refresh=False) as shown:
         while True:
-            shown.update(_page(_look(store, settings, models), wanted), refresh=True)
+            seen = _look(store, settings, models)
+            shown.update(_page(seen, wanted, paused(store.layout)), refresh=True)
             time.sleep(WATCH_S)
 
 
-def _page(seen: Status, wanted: str | None) -> Group:
-    lines = [Text(line) for line in progress_lines(seen)]
+def _page(seen: Status, wanted: str | None, order: Pause | None) -> Group:
+    held = [order.sentence()] if order else []
+    lines = [Text(line) for line in (*held, *progress_lines(seen))]
     if wanted:
         whole = next(w for w in (*seen.videos, seen.library) if w.name == wanted)
         return Group(*lines, _phase_table(whole), *([Text(whole.note)] if whole.note else []))

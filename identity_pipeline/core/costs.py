@@ -39,11 +39,13 @@ class Price:
         per_frame: seconds per sampled frame of the video, for work whose units are not counted
             yet; None when unknown.
         samples: computations it was learnt from; 0 for a bundled price.
+        frames: sampled frames of a usual video among them; None when unknown.
     """
 
     per_unit: float | None
     per_frame: float | None
     samples: int
+    frames: int | None = None
 
     @property
     def measured(self) -> bool:
@@ -70,9 +72,11 @@ def price(samples: Sequence[Sample], bundled: Price) -> Price:
     if not last:
         return bundled
     per_unit = [s.seconds / s.units for s in last if s.units]
+    frames = [s.frames for s in last if s.frames]
     per_frame = [s.seconds / s.frames for s in last if s.frames]
     return Price(
         median(per_unit) if per_unit else None,
         median(per_frame) if per_frame else None,
         len(last),
+        round(median(frames)) if frames else None,
     )

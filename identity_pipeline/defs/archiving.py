@@ -1,5 +1,8 @@
 """Archiving: a finished video's partition leaves Dagster, its tables and exports stay.
 
+So does, when it is named, that of a video that failed for good: Dagster shows an asset as failed as
+long as one of its partitions is.
+
 A partition goes only when everything that it stands for was read back and is whole. The mark is
 written before the partition is dropped, so that no crash makes the sensor see a new video.
 """
@@ -74,6 +77,32 @@ def archive(
             archived.put(video_id, mark)
             instance.delete_dynamic_partition(str(videos.name), video_id)
         yield video_id, why_not
+
+
+def not_for_good(instance: dg.DagsterInstance, store: TableStore, video_id: str) -> str | None:
+    """Why a video must not be put aside as failed; None when it failed for good."""
+    note = FailureNotes(store.layout).get(video_id)
+    if note is None or not note.permanent:
+        return "it did not fail for good"
+    if video_id in busy_videos(instance):
+        return "a run is at it"
+    return None
+
+
+def put_aside(
+    instance: dg.DagsterInstance, store: TableStore, video_id: str, now: datetime
+) -> str | None:
+    """Takes a video that failed for good out of Dagster; returns why it stays, or None.
+
+    The note of its failure stays, and so it does in every list.
+    """
+    why_not = not_for_good(instance, store, video_id)
+    if why_not is None:
+        failed = FailureNotes(store.layout).noted_at(video_id) or now.timestamp()
+        mark = ArchiveMark(_iso(now), _iso(datetime.fromtimestamp(failed, UTC)))
+        Archive(store.layout).put(video_id, mark)
+        instance.delete_dynamic_partition(str(videos.name), video_id)
+    return why_not
 
 
 def unarchive(instance: dg.DagsterInstance, store: TableStore, video_id: str) -> bool:

@@ -14,6 +14,7 @@ from dagster._core.launcher.base import WorkerStatus
 
 from identity_pipeline.defs.automation import HOST
 from identity_pipeline.defs.jobs import per_video
+from identity_pipeline.stages.recipes import RECIPES, step_of
 from identity_pipeline.storage.failures import CHECK_FAILED, RUN_DIED, FailureNote, FailureNotes
 from identity_pipeline.storage.live import host
 from identity_pipeline.storage.tables import TableStore
@@ -25,6 +26,9 @@ UNDER_WAY = [
 ]
 DIED = "its process is gone: killed, out of memory, or the host went down"
 WILL_RETRY = "dagster/will_retry"
+BEFORE = "before the first step"
+UNSAID = "This run has been marked as failed from outside the execution context."
+"""What Dagster says of a run whose process it misses."""
 
 
 def runs_under_way(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
@@ -188,9 +192,24 @@ def failed_videos(context: dg.RunFailureSensorContext, store: dg.ResourceParam[T
     record = context.instance.get_run_record_by_id(context.dagster_run.run_id)
     began = (record.start_time or record.create_timestamp.timestamp()) if record else 0.0
     noted = notes.noted_at(video_id)
-    if noted is not None and noted >= began:  # the step itself said why
-        return
-    notes.put(video_id, note_of(context))
+    said_by_step = noted is not None and noted >= began
+    note = notes.get(video_id) if said_by_step else None
+    if note is None:
+        note = note_of(context)
+        notes.put(video_id, note)
+    show_on_partition(context.instance, video_id, note)
+
+
+def show_on_partition(instance: dg.DagsterInstance, video_id: str, note: FailureNote) -> None:
+    """The reason among the events of the asset that was not made, where the UI shows the failure.
+
+    A note names a step or an output; what is neither (a check, no step at all) is shown where the
+    work on a video begins.
+    """
+    named = (r.asset for r in RECIPES.values() if note.asset in (r.asset, step_of(r)))
+    reason = {"failed": note.sentence, "reason_code": note.code, "tried_again": not note.permanent}
+    event = dg.AssetObservation(next(named, "ride_video"), partition=video_id, metadata=reason)
+    instance.report_runless_asset_event(event)
 
 
 def all_steps_done(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
@@ -214,11 +233,13 @@ def note_of(context: dg.RunFailureSensorContext) -> FailureNote:
         return FailureNote(code, sentence, str(event.step_key), permanent=False)
     steps = context.instance.get_run_step_stats(context.dagster_run.run_id)
     open_steps = [step.step_key for step in steps if step.end_time is None]
-    where = open_steps[-1] if open_steps else "before the first step"
+    where = open_steps[-1] if open_steps else BEFORE
+    at = f"at {where}" if open_steps else where
     message = _first_line(context.failure_event.message)
     retried = context.dagster_run.tags.get(WILL_RETRY) == "true"
     again = "a new run takes it up" if retried else "the hourly sweep tries it again"
-    sentence = f"{message} At {where}; {again}."
+    said = "" if message == UNSAID else f" {message}"
+    sentence = f"Its run ended without a word {at}; {again}.{said}"
     return FailureNote(RUN_DIED, sentence, where, permanent=False)
 
 

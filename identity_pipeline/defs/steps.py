@@ -262,13 +262,14 @@ class Step:
         return dg.MaterializeResult(
             asset_key=asset,
             data_version=dg.DataVersion(noted.data_version[:16]),
+            # In the order in which the UI shows them: what a person looks for comes first.
             metadata={
-                FINGERPRINT: fingerprint,
-                REUSED: reused,
-                "dagster/partition_row_count": value.height,
                 **describe(value),
+                REUSED: reused,
                 **({} if reused else self._providers()),
                 "rows": metadata.preview(value),
+                "dagster/partition_row_count": value.height,
+                FINGERPRINT: fingerprint,
             },
             check_results=[
                 dg.AssetCheckResult(

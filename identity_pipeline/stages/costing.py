@@ -73,6 +73,10 @@ LEARNING_STEPS: Final = {
 """The same of steps that nobody waits for: a head is trained when somebody asks for it."""
 
 
+ASSUMED_FRAMES: Final = 1200
+"""Sampled frames of a video while none was processed here: two minutes at ten a second."""
+
+
 def models_key(settings: Settings, digests: Mapping[str, str]) -> str:
     """What tells the models and the device of a price; empty for a step without models."""
     if not digests:
@@ -105,6 +109,11 @@ def expected_frames(store: TableStore, settings: Settings, video_id: str) -> int
     row = store.read("ride_video", video_id)
     duration, fps = row["duration_ms"][0], settings.video.analysis_fps or row["average_fps"][0]
     return round(duration * fps / 1000) if duration and fps else None
+
+
+def usual_frames(costs: Mapping[str, Price]) -> int:
+    """Sampled frames of a video that was not read yet: as of the last ones on this machine."""
+    return costs["watch"].frames or ASSUMED_FRAMES
 
 
 def note_cost(

@@ -11,10 +11,9 @@ from pathlib import Path
 
 from identity_pipeline.core.costs import Price
 from identity_pipeline.settings import Settings
-from identity_pipeline.stages.costing import counted, expected_frames
+from identity_pipeline.stages.costing import counted, expected_frames, usual_frames
 from identity_pipeline.stages.recipes import steps
 from identity_pipeline.stages.verdicts import Judged, Models, Verdict, judge_video
-from identity_pipeline.stages.video_work import ASSUMED_FRAMES
 from identity_pipeline.storage.hashing import sha256_of_file
 from identity_pipeline.storage.registry import VideoRegistry, video_id_for
 from identity_pipeline.storage.tables import TableStore
@@ -71,7 +70,7 @@ def plan_video(
     Every byte of what is there is read, as the steps do.
     """
     judged = judge_video(store, settings, models, video_id, thorough=True)
-    frames = expected_frames(store, settings, video_id) or ASSUMED_FRAMES
+    frames = expected_frames(store, settings, video_id) or usual_frames(costs)
     planned = []
     for step, recipes in steps().items():
         of_step = [judged[recipe.asset] for recipe in recipes]
@@ -103,9 +102,10 @@ def plan_file(
     faults = [models.faults[m] for m in sorted(models.faults)]
     verdict = Verdict.BLOCKED if faults else Verdict.COMPUTE
     reasons = tuple(faults) or ("new video",)
+    frames = usual_frames(costs)
     planned = tuple(
         PlannedStep(
-            step, verdict, reasons, costs[step].expected(None, ASSUMED_FRAMES), costs[step].measured
+            step, verdict, reasons, costs[step].expected(None, frames), costs[step].measured
         )
         for step in steps()
     )

@@ -9,7 +9,7 @@ from identity_pipeline.core.costs import Price
 from identity_pipeline.core.progress import SETTLED, Facts, State, state_of
 from identity_pipeline.media import wording
 from identity_pipeline.settings import Settings
-from identity_pipeline.stages.costing import counted, expected_frames, unit_of
+from identity_pipeline.stages.costing import counted, expected_frames, unit_of, usual_frames
 from identity_pipeline.stages.recipes import RECIPES, Recipe, step_of, steps
 from identity_pipeline.stages.verdicts import Judged, Verdict
 from identity_pipeline.stages.work import Phase, RunFact, Whole, phase_of
@@ -17,8 +17,6 @@ from identity_pipeline.storage.failures import RUN_DIED, FailureNote, FailureNot
 from identity_pipeline.storage.live import LiveStep
 from identity_pipeline.storage.tables import TableStore
 
-ASSUMED_FRAMES = 1200
-"""Sampled frames of a video that was not read yet: two minutes at ten a second."""
 Live = Mapping[tuple[str | None, str], LiveStep]
 """Live files by video (None: the library) and step."""
 
@@ -71,7 +69,7 @@ class VideoWork:
             units = counted(self.store, step, self.video_id)
             if units is None and step == "watch":
                 units = frames
-            expected = costs[step].expected(units, frames or ASSUMED_FRAMES)
+            expected = costs[step].expected(units, frames or usual_frames(costs))
             unit = unit_of(step)
             phase = phase_of(step, state, why, working, units, unit, expected, costs[step])
             phases.append(replace(phase, aside=off is not None))

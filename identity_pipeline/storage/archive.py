@@ -20,7 +20,7 @@ class ArchiveMark:
 
     Attributes:
         archived_at: ISO time with a zone.
-        finished_at: when its export was finished.
+        finished_at: when its export was finished, or it failed for good.
     """
 
     archived_at: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 
 from identity_pipeline.storage import atomic
 from identity_pipeline.storage.layout import Layout
@@ -27,9 +28,17 @@ class Pause:
         """What a person is told wherever a pause keeps something from running."""
         why = f" ({self.reason})" if self.reason else ""
         return (
-            f"Paused by {self.by} since {self.since}{why}; `identity-pipeline continue` lets the "
+            f"Paused by {self.by} since {self.moment}{why}; `identity-pipeline continue` lets the "
             "runs go on."
         )
+
+    @property
+    def moment(self) -> str:
+        """When it was given, to the second; as it stands where it is no time."""
+        try:
+            return f"{datetime.fromisoformat(self.since).astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+        except ValueError:
+            return self.since
 
 
 def paused(layout: Layout) -> Pause | None:

@@ -56,6 +56,15 @@ def test_status_names_the_batch_and_says_that_nothing_works(data: Path) -> None:
     assert "No step is at work" in output and "known-" in output
 
 
+def test_status_says_that_a_pause_is_why_nothing_works(data: Path) -> None:
+    asked = ("status", "--data", str(data), *MODELS)
+    assert "Paused by" not in call(*asked).output
+    call("pause", "--reason", "GPU needed", "--as", "ada", "--data", str(data))
+    assert call(*asked).output.startswith("Paused by ada since ")
+    call("continue", "--data", str(data))
+    assert "Paused by" not in call(*asked).output
+
+
 def test_status_of_one_video_shows_every_step(data: Path) -> None:
     output = call("status", "known", "--data", str(data), *MODELS).output
     assert "identity_dataset" in output and output.count("pending") >= 20

@@ -9,7 +9,7 @@ BUNDLED = Price(None, 0.5, 0)
 
 def test_one_odd_computation_does_not_move_the_price() -> None:
     samples = [Sample(10.0, 100, 50)] * 4 + [Sample(900.0, 100, 50)]
-    assert price(samples, BUNDLED) == Price(0.1, 0.2, 5)
+    assert price(samples, BUNDLED) == Price(0.1, 0.2, 5, 50)
 
 
 def test_only_the_last_computations_count() -> None:
@@ -27,6 +27,12 @@ def test_work_whose_units_are_not_counted_is_estimated_by_the_length_of_the_vide
     assert known.expected(20, 50) == 2.0
     assert known.expected(None, 50) == 10.0
     assert known.expected(None, None) is None
+
+
+def test_the_usual_length_of_a_video_is_the_middle_of_the_last_ones() -> None:
+    samples = [Sample(1.0, 10, frames) for frames in (80, 80, 1200)]
+    assert price(samples, BUNDLED).frames == 80
+    assert price([], BUNDLED).frames is None
 
 
 def test_work_without_units_gives_no_price_per_unit() -> None:

@@ -99,7 +99,7 @@ def test_recover_leaves_the_living_and_frees_the_slot_of_the_dead(
     assert killed.slots_taken() == 1  # nobody frees it by itself
     assert "would fail" in CliRunner().invoke(cli, [*arguments, "--dry-run"]).output
     assert killed.slots_taken() == 1
-    assert "1 runs failed" in CliRunner().invoke(cli, arguments).output
+    assert "1 run failed, 0 half-written files" in CliRunner().invoke(cli, arguments).output
     assert killed.run.status == dg.DagsterRunStatus.FAILURE
     assert killed.slots_taken() == 0
     claim = killed.instance.event_log_storage.claim_concurrency_slot(GPU, "next", "step")
@@ -185,7 +185,11 @@ def test_a_killed_run_leaves_its_reason_on_the_video(
     note = note_after(instance, tmp_path, run)
     assert note is not None
     assert (note.code, note.permanent) == (RUN_DIED, False)
-    assert "Run process 12 was killed." in note.sentence
+    assert note.sentence == (
+        "Its run ended without a word before the first step; the hourly sweep tries it again. "
+        "Run process 12 was killed."
+    )
+    assert shown(instance, "ride_video") == [note.sentence]
 
 
 def test_the_note_of_the_step_itself_is_kept(instance: dg.DagsterInstance, tmp_path: Path) -> None:
@@ -193,6 +197,15 @@ def test_the_note_of_the_step_itself_is_kept(instance: dg.DagsterInstance, tmp_p
     own = FailureNote("truncated", "The file ends too early.", "watch", permanent=False)
     FailureNotes(Layout(tmp_path)).put(VIDEO, own)
     assert note_after(instance, tmp_path, run) == own
+    assert shown(instance, "frames") == [own.sentence]
+
+
+def shown(instance: dg.DagsterInstance, asset: str) -> list[object]:
+    """Reasons of failures among the events of an asset's partition, the newest first."""
+    where = dg.AssetRecordsFilter(dg.AssetKey(asset), asset_partitions=[VIDEO])
+    found = instance.fetch_observations(where, limit=10).records
+    seen = [record.event_log_entry.asset_observation for record in found]
+    return [one.metadata["failed"].value for one in seen if one]
 
 
 @pytest.mark.parametrize("status", ["NOT_STARTED", "STARTED", "SUCCESS"])

@@ -137,6 +137,26 @@ def test_a_video_at_which_a_run_is_stays(video: VideoLibrary) -> None:
     assert archived(video, NOW.timestamp()) == []
 
 
+def test_only_what_failed_for_good_is_put_aside_and_it_stays_a_failure(
+    video: VideoLibrary,
+) -> None:
+    key, notes = video.video_id("clip"), FailureNotes(video.store.layout)
+    may_heal = FailureNote("truncated", "It ends early.", "watch", permanent=False)
+    for note in (None, may_heal):
+        if note:
+            notes.put(key, note)
+        assert archiving.put_aside(video.instance, video.store, key, NOW) is not None
+        assert video.instance.get_dynamic_partitions("videos") == [key]
+    bad = FailureNote("not_a_video", "It is no video.", "ride_video", permanent=True)
+    notes.put(key, bad)
+    assert archiving.put_aside(video.instance, video.store, key, NOW) is None
+    assert video.instance.get_dynamic_partitions("videos") == []
+    assert Archive(video.store.layout).ids() == {key}
+    assert notes.get(key) == bad
+    assert archiving.unarchive(video.instance, video.store, key)
+    assert video.instance.get_dynamic_partitions("videos") == [key]
+
+
 def test_runs_of_open_partitions_are_kept_and_those_of_archived_ones_may_go(
     processed: tuple[VideoLibrary, dict], tmp_path: Path
 ) -> None:
@@ -269,6 +289,7 @@ def test_archive_by_command_goes_there_and_back(
     key, data = video.video_id("clip"), ("--data", str(video.root))
     with dg.DagsterInstance.get() as instance:
         instance.add_dynamic_partitions("videos", [key])
+    assert "stays: it did not fail" in invoke("archive", "--failed", "clip", *data).output
     assert (
         "1 video would be archived"
         in invoke("archive", "--older-than", "0", "--dry-run", *data).output

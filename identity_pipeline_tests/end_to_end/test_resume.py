@@ -142,7 +142,7 @@ def test_a_pause_stops_behind_the_chunk_and_the_video_goes_on_from_it(
     assert status_of(again, library) == CANCELED and kept(library) == {"watch": 3}
 
     said = CliRunner().invoke(cli, ["continue", *data]).output
-    assert "3 chunks of watch are kept" in said
+    assert "kept of watch: 3 chunks" in said
     assert tick(paused_videos, library) == [library.video_id(CLIP)]
     with counted(Calls()) as calls:
         assert run(library, clip).success

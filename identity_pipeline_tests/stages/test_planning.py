@@ -181,6 +181,21 @@ def test_a_file_that_is_not_registered_would_be_computed_and_stays_unregistered(
     assert plan_file(small.store, settings, models, known, small.file).video_id == small.video
 
 
+def test_a_video_that_nobody_has_read_is_expected_to_be_as_long_as_the_last_ones(
+    small: Small, tmp_path: Path
+) -> None:
+    settings = small.settings()
+    models = small.models(settings)
+    other = write_video(tmp_path / "another.mp4", (stripes(5 * i) for i in range(10)))
+    known = prices(small.store, settings, models.digests)
+    noted = small.store.noted("frames", small.video)
+    assert noted is not None
+    seconds = {
+        s.step: s.seconds for s in plan_file(small.store, settings, models, known, other).steps
+    }
+    assert seconds["watch"] == known["watch"].expected(None, noted.rows)
+
+
 def test_a_missing_model_blocks_what_runs_it_and_says_why(small: Small) -> None:
     settings = small.settings(models={"vision_encoder": "/nowhere"})
     judged = judge_video(small.store, settings, small.models(settings), small.video, thorough=True)
