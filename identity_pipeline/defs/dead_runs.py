@@ -5,11 +5,15 @@ stay started, and keep its GPU slot, for ever.
 """
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
 
+from identity_pipeline.defs.automation import NEW_VIDEO, tags
 from identity_pipeline.defs.jobs import per_video
+from identity_pipeline.defs.pausing import PARTITION_TAG, skip_while_paused
+from identity_pipeline.settings import Settings
 from identity_pipeline.storage.failures import CHECK_FAILED, RUN_DIED, FailureNote, FailureNotes
 from identity_pipeline.storage.tables import TableStore
 
@@ -20,6 +24,7 @@ UNDER_WAY = [
 ]
 DIED = "its process is gone: killed, out of memory, or the host went down"
 WILL_RETRY = "dagster/will_retry"
+TAGS = tags("dead_runs", NEW_VIDEO)
 
 
 def runs_under_way(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
@@ -79,18 +84,50 @@ def fail_run(instance: dg.DagsterInstance, run: dg.DagsterRun, reason: str) -> N
 
 
 @dg.sensor(
+    job=per_video,
     minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Fails runs whose process is gone, so that their GPU slots are free again.",
+    description="Fails runs whose process is gone, so that their GPU slots are free again, and "
+    "takes their videos up where Dagster did not.",
 )
-def dead_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+def dead_runs(
+    context: dg.SensorEvaluationContext,
+    store: dg.ResourceParam[TableStore],
+    settings: dg.ResourceParam[Settings],
+) -> list[dg.RunRequest] | dg.SkipReason:
     """A run says how it ended before its process ends, so the process is looked at first."""
     suspects = [run for run in runs_under_way(context.instance) if is_dead(context.instance, run)]
     failed = [run for run in suspects if _still_under_way(context.instance, run)]
     for run in failed:
         context.log.warning(f"run {run.run_id[:8]} of {subject_of(run)}: {DIED}")
         fail_run(context.instance, run, DIED)
+    if skip_while_paused(store) is None:
+        requests = [
+            # The same key is never run twice.
+            dg.RunRequest(run_key=f"died-{run_id}", partition_key=video_id, tags=TAGS)
+            for video_id, run_id in not_taken_up(
+                context.instance, store, settings.ingest.max_retries
+            )
+        ]
+        if requests:
+            return requests
     return dg.SkipReason(f"{len(failed)} dead runs failed.")
+
+
+def not_taken_up(
+    instance: dg.DagsterInstance, store: TableStore, max_retries: int
+) -> Iterator[tuple[str, str]]:
+    """(video, its last run) of videos whose run died and that Dagster will not start again.
+
+    It tries once, and gives up if the code server is not there at that moment. Videos that were run
+    more often than `max_retries` are left out.
+    """
+    for video_id in FailureNotes(store.layout).videos_with(RUN_DIED):
+        runs = instance.get_runs(dg.RunsFilter(tags={PARTITION_TAG: video_id}))
+        if not runs or len(runs) > max_retries:
+            continue
+        if runs[0].status == dg.DagsterRunStatus.FAILURE and runs[0].tags.get(WILL_RETRY) != "true":
+            yield video_id, runs[0].run_id
 
 
 def _still_under_way(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
@@ -156,7 +193,7 @@ def note_of(context: dg.RunFailureSensorContext) -> FailureNote:
     where = open_steps[-1] if open_steps else "before the first step"
     message = _first_line(context.failure_event.message)
     retried = context.dagster_run.tags.get(WILL_RETRY) == "true"
-    again = "a new run takes it up" if retried else "the hourly sweep tries it again"
+    again = "a new run takes it up" if retried else "it is tried again up to ingest.max_retries"
     sentence = f"{message} At {where}; {again}."
     return FailureNote(RUN_DIED, sentence, where, permanent=False)
 

@@ -36,6 +36,16 @@ concurrency: {pools: {granularity: op, default_limit: 1}}
 """
 
 
+def tick(instance: dg.DagsterInstance, root: Path) -> list[str]:
+    """One look of the sensor; the videos of which it requests a run."""
+    resources = build_defs(SettingsResource.of(paths={"data": str(root)})).resources
+    assert resources
+    wanted = {name: resources[name] for name in ("store", "settings")}
+    with dg.build_sensor_context(instance=instance, resources=wanted) as context:
+        result = dead_runs(context)
+    return [] if isinstance(result, dg.SkipReason) else [str(r.partition_key) for r in result]
+
+
 class Killed:
     """A run in a process of its own that holds the one slot of the GPU."""
 
@@ -67,8 +77,7 @@ class Killed:
         return self.instance.event_log_storage.get_concurrency_info(GPU).active_slot_count
 
     def tick(self) -> None:
-        with dg.build_sensor_context(instance=self.instance) as context:
-            dead_runs(context)
+        tick(self.instance, Path(self.instance.root_directory) / "data")
 
 
 @pytest.fixture
@@ -215,8 +224,32 @@ def test_a_run_that_died_behind_its_last_step_is_no_failure_of_the_video(
 def test_the_note_says_who_tries_again(instance: dg.DagsterInstance, tmp_path: Path) -> None:
     run = failed_run(instance, tmp_path, status=dg.DagsterRunStatus.FAILURE)
     note = note_after(instance, tmp_path, run)
-    assert note is not None and "hourly sweep" in note.sentence
+    assert note is not None and "ingest.max_retries" in note.sentence
     again = note_after(
         instance, tmp_path / "other", run.with_tags({**run.tags, WILL_RETRY: "true"})
     )
     assert again is not None and "a new run takes it up" in again.sentence
+
+
+def test_a_dead_video_that_dagster_gives_up_is_taken_up_at_once_and_not_for_ever(
+    instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    for _ in range(3):
+        run = failed_run(instance, tmp_path, status=dg.DagsterRunStatus.FAILURE)
+        instance.add_run_tags(run.run_id, {WILL_RETRY: "true"})
+        note_after(instance, tmp_path, run)
+        assert tick(instance, tmp_path) == []
+        # As the daemon does when there is no code server.
+        instance.add_run_tags(run.run_id, {WILL_RETRY: "false"})
+        assert tick(instance, tmp_path) == [VIDEO]
+    failed_run(instance, tmp_path, status=dg.DagsterRunStatus.FAILURE)
+    assert tick(instance, tmp_path) == []
+
+
+def test_a_video_that_a_run_is_at_is_not_requested(
+    instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    run = failed_run(instance, tmp_path, status=dg.DagsterRunStatus.FAILURE)
+    note_after(instance, tmp_path, run)
+    failed_run(instance, tmp_path, status=dg.DagsterRunStatus.STARTED)
+    assert tick(instance, tmp_path) == []
