@@ -242,7 +242,7 @@ def _asset_checks(story: Story) -> Check:
         event = record.event_log_entry.dagster_event
         if event is not None:
             told = event.asset_check_evaluation_data
-            last[told.asset_key.path[-1], told.check_name, event.partition] = told
+            last[told.asset_key.path[-1], told.check_name, told.partition] = told
     for (asset, check, partition), told in last.items():
         number += 1
         if not told.passed and told.severity == dg.AssetCheckSeverity.ERROR:
