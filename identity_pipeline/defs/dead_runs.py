@@ -6,14 +6,17 @@ this host. Of other launchers the launcher itself is asked.
 """
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import dagster as dg
 from dagster._core.launcher.base import WorkerStatus
 
-from identity_pipeline.defs.automation import HOST
+from identity_pipeline.defs.automation import HOST, NEW_VIDEO, tags
 from identity_pipeline.defs.jobs import per_video
+from identity_pipeline.defs.pausing import PARTITION_TAG, skip_while_paused
+from identity_pipeline.settings import Settings
 from identity_pipeline.stages.recipes import RECIPES, step_of
 from identity_pipeline.storage.failures import CHECK_FAILED, RUN_DIED, FailureNote, FailureNotes
 from identity_pipeline.storage.live import host
@@ -29,6 +32,7 @@ WILL_RETRY = "dagster/will_retry"
 BEFORE = "before the first step"
 UNSAID = "This run has been marked as failed from outside the execution context."
 """What Dagster says of a run whose process it misses."""
+TAGS = tags("dead_runs", NEW_VIDEO)
 
 
 def runs_under_way(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
@@ -136,11 +140,17 @@ def fail_run(instance: dg.DagsterInstance, run: dg.DagsterRun, reason: str) -> N
 
 
 @dg.sensor(
+    job=per_video,
     minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Fails runs whose process is gone, so that their GPU slots are free again.",
+    description="Fails runs whose process is gone, so that their GPU slots are free again, and "
+    "takes their videos up where Dagster did not.",
 )
-def dead_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+def dead_runs(
+    context: dg.SensorEvaluationContext,
+    store: dg.ResourceParam[TableStore],
+    settings: dg.ResourceParam[Settings],
+) -> dg.SensorResult:
     """A run says how it ended before its process ends, so one look at the process is enough.
 
     What a launcher tells of a worker elsewhere may be on its way; it has to be so at two looks.
@@ -154,8 +164,38 @@ def dead_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         context.log.warning(f"run {run.run_id[:8]} of {subject_of(run)}: {DIED}")
         fail_run(instance, run, DIED)
     suspects = [run.run_id for run in dead if run not in sure]
-    context.update_cursor(" ".join(suspects))
-    return dg.SkipReason(f"{len(failed)} dead runs failed, {len(suspects)} suspected.")
+    left = (
+        ()
+        if skip_while_paused(store)
+        else not_taken_up(instance, store, settings.ingest.max_retries)
+    )
+    # The same key is never run twice.
+    requests = [
+        dg.RunRequest(run_key=f"died-{run_id}", partition_key=video_id, tags=TAGS)
+        for video_id, run_id in left
+    ]
+    said = f"{len(failed)} dead runs failed, {len(suspects)} suspected."
+    return dg.SensorResult(
+        run_requests=requests,
+        skip_reason=None if requests else dg.SkipReason(said),
+        cursor=" ".join(suspects),
+    )
+
+
+def not_taken_up(
+    instance: dg.DagsterInstance, store: TableStore, max_retries: int
+) -> Iterator[tuple[str, str]]:
+    """(video, its last run) of videos whose run died and that Dagster will not start again.
+
+    It tries once, and gives up if the code server is not there at that moment. Videos that were run
+    more often than `max_retries` are left out.
+    """
+    for video_id in FailureNotes(store.layout).videos_with(RUN_DIED):
+        runs = instance.get_runs(dg.RunsFilter(tags={PARTITION_TAG: video_id}))
+        if not runs or len(runs) > max_retries:
+            continue
+        if runs[0].status == dg.DagsterRunStatus.FAILURE and runs[0].tags.get(WILL_RETRY) != "true":
+            yield video_id, runs[0].run_id
 
 
 def _still_under_way(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
@@ -237,7 +277,7 @@ def note_of(context: dg.RunFailureSensorContext) -> FailureNote:
     at = f"at {where}" if open_steps else where
     message = _first_line(context.failure_event.message)
     retried = context.dagster_run.tags.get(WILL_RETRY) == "true"
-    again = "a new run takes it up" if retried else "the hourly sweep tries it again"
+    again = "a new run takes it up" if retried else "it is tried again up to ingest.max_retries"
     said = "" if message == UNSAID else f" {message}"
     sentence = f"Its run ended without a word {at}; {again}.{said}"
     return FailureNote(RUN_DIED, sentence, where, permanent=False)

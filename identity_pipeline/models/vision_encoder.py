@@ -48,13 +48,24 @@ def encoder_folder(settings: ModelSettings) -> Path:
 
 
 def encoder_is_here(settings: ModelSettings) -> bool:
-    """Whether the encoder can be had without a download."""
+    """Whether the encoder can be had without a download.
+
+    Raises:
+        VisionEncoderError: it is named by what is neither a folder nor a name on the hub.
+    """
     from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
 
     given = Path(settings.vision_encoder).expanduser()
     if given.is_dir() or given.is_absolute():
         return True
-    return isinstance(try_to_load_from_cache(settings.vision_encoder, WEIGHTS), str)
+    try:
+        return isinstance(try_to_load_from_cache(settings.vision_encoder, WEIGHTS), str)
+    except HFValidationError as error:
+        raise VisionEncoderError(
+            f"{settings.vision_encoder} is no folder here, nor a name on the Hugging Face hub; set "
+            "models.vision_encoder to one of them."
+        ) from error
 
 
 def _from_hub(name: str) -> Path:

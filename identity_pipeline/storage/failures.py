@@ -84,6 +84,11 @@ class FailureNotes:
         paths = (self.layout.root / "failures").glob("*.json")
         return {path.stem for path in paths if not atomic.is_temporary(path)}
 
+    def videos_with(self, code: str) -> list[str]:
+        """Videos whose note has a code, in alphabetical order."""
+        notes = ((video_id, self.get(video_id)) for video_id in sorted(self.ids()))
+        return [video_id for video_id, note in notes if note is not None and note.code == code]
+
     def noted_at(self, video_id: str) -> float | None:
         """When the note of a video was written, in seconds since 1970, or None."""
         path = self._path(video_id)

@@ -11,14 +11,14 @@ import json
 import os
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePath
 
 from identity_pipeline.storage import atomic
 from identity_pipeline.storage.digests import DigestIndex
 from identity_pipeline.storage.hashing import sha256_of_file
-from identity_pipeline.storage.layout import Layout, check_video_id
+from identity_pipeline.storage.layout import VIDEO_ID, Layout, check_video_id
 
 MAX_SLUG = 48
 DIGITS = (8, 12, 15)
@@ -131,13 +131,17 @@ class VideoRegistry:
 
     def find(self, name: str) -> Registration | None:
         """The video meant by a person: an id, a file name, or an unambiguous beginning of an id."""
-        records = list(self.all())
-        exact = [r for r in records if name in _names(r)]
-        starts = [r for r in records if r.video_id.startswith(name)]
-        for matches in (exact, starts):
-            if len(matches) == 1:
-                return matches[0]
-        return None
+        if VIDEO_ID.fullmatch(name):  # no file name: those have a suffix
+            exact = self.get(name)
+            return exact or self._only([self.get(video_id) for video_id in self._starting(name)])
+        return self._only([r for r in self.all() if name in _names(r)])
+
+    def _starting(self, beginning: str) -> list[str]:
+        return [path.stem for path in self.layout.registry.glob(f"{beginning}*.json")]
+
+    @staticmethod
+    def _only(records: Sequence[Registration | None]) -> Registration | None:
+        return records[0] if len(records) == 1 else None
 
 
 def _names(record: Registration) -> set[str]:

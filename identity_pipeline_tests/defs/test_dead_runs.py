@@ -38,6 +38,22 @@ concurrency: {pools: {granularity: op, default_limit: 1}}
 """
 
 
+def tick(instance: dg.DagsterInstance, root: Path, cursor: str | None = None) -> dg.SensorResult:
+    """One look of the sensor."""
+    resources = build_defs(SettingsResource.of(paths={"data": str(root)})).resources
+    assert resources
+    wanted = {name: resources[name] for name in ("store", "settings")}
+    with dg.build_sensor_context(instance=instance, resources=wanted, cursor=cursor) as context:
+        result = dead_runs(context)
+    assert isinstance(result, dg.SensorResult)
+    return result
+
+
+def taken_up(instance: dg.DagsterInstance, root: Path) -> list[str]:
+    """The videos of which one look of the sensor requests a run."""
+    return [str(request.partition_key) for request in tick(instance, root).run_requests or ()]
+
+
 class Killed:
     """A run in a process of its own that holds the one slot of the GPU."""
 
@@ -68,10 +84,8 @@ class Killed:
     def slots_taken(self) -> int:
         return self.instance.event_log_storage.get_concurrency_info(GPU).active_slot_count
 
-    def tick(self, cursor: str | None = None) -> str | None:
-        with dg.build_sensor_context(instance=self.instance, cursor=cursor) as context:
-            dead_runs(context)
-            return context.cursor
+    def tick(self, cursor: str | None = None) -> dg.SensorResult:
+        return tick(self.instance, Path(self.instance.root_directory) / "data", cursor)
 
 
 @pytest.fixture
@@ -140,7 +154,7 @@ def test_a_process_of_another_host_is_not_looked_up_here(killed: Killed, tmp_pat
     killed.kill()
     killed.instance.add_run_tags(killed.run.run_id, {HOST: "another"})
     assert is_dead(killed.instance, killed.run) is None
-    assert killed.tick(killed.tick()) == ""
+    assert killed.tick(killed.tick().cursor).cursor == ""
     said = CliRunner().invoke(cli, ["recover", "--data", str(tmp_path / "data")]).output
     assert "cannot be judged from here and is left alone" in said
     assert killed.run.status == dg.DagsterRunStatus.STARTED
@@ -244,8 +258,32 @@ def test_a_run_that_died_behind_its_last_step_is_no_failure_of_the_video(
 def test_the_note_says_who_tries_again(instance: dg.DagsterInstance, tmp_path: Path) -> None:
     run = failed_run(instance, tmp_path, status=dg.DagsterRunStatus.FAILURE)
     note = note_after(instance, tmp_path, run)
-    assert note is not None and "hourly sweep" in note.sentence
+    assert note is not None and "ingest.max_retries" in note.sentence
     again = note_after(
         instance, tmp_path / "other", run.with_tags({**run.tags, WILL_RETRY: "true"})
     )
     assert again is not None and "a new run takes it up" in again.sentence
+
+
+def test_a_dead_video_that_dagster_gives_up_is_taken_up_at_once_and_not_for_ever(
+    instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    for _ in range(3):
+        run = failed_run(instance, tmp_path, status=dg.DagsterRunStatus.FAILURE)
+        instance.add_run_tags(run.run_id, {WILL_RETRY: "true"})
+        note_after(instance, tmp_path, run)
+        assert taken_up(instance, tmp_path) == []
+        # As the daemon does when there is no code server.
+        instance.add_run_tags(run.run_id, {WILL_RETRY: "false"})
+        assert taken_up(instance, tmp_path) == [VIDEO]
+    failed_run(instance, tmp_path, status=dg.DagsterRunStatus.FAILURE)
+    assert taken_up(instance, tmp_path) == []
+
+
+def test_a_video_that_a_run_is_at_is_not_requested(
+    instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    run = failed_run(instance, tmp_path, status=dg.DagsterRunStatus.FAILURE)
+    note_after(instance, tmp_path, run)
+    failed_run(instance, tmp_path, status=dg.DagsterRunStatus.STARTED)
+    assert taken_up(instance, tmp_path) == []

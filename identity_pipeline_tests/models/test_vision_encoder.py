@@ -13,6 +13,7 @@ from identity_pipeline.models.vision_encoder import (
     VisionEncoder,
     VisionEncoderError,
     encoder_folder,
+    encoder_is_here,
 )
 from identity_pipeline.settings import ModelSettings, load_settings
 
@@ -97,3 +98,8 @@ def test_other_weights_are_another_space(vision_encoder: Path, tmp_path: Path) -
     save_file(weights, other / "model.safetensors", metadata={"format": "pt"})
     first, second = VisionEncoder(settings_for(vision_encoder)), VisionEncoder(settings_for(other))
     assert first.space.key != second.space.key
+
+
+def test_a_path_without_a_folder_is_named_and_not_looked_up_on_the_hub() -> None:
+    with pytest.raises(VisionEncoderError, match="models/vision/gone is no folder here"):
+        encoder_is_here(settings_for(Path("models/vision/gone")))

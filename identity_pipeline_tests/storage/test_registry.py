@@ -149,6 +149,8 @@ def test_a_video_is_found_by_what_a_person_would_type(layout: Layout) -> None:
     assert registry.find("ride-o") == ride
     assert registry.find("ride") is None
     assert registry.find("nothing") is None
+    (layout.registry / f"{other.video_id}.json").write_text("not read, when the name is an id's")
+    assert registry.find(ride.video_id) == registry.find("ride-o") == ride
 
 
 def test_a_video_is_found_under_every_name_it_was_seen_under(layout: Layout) -> None:
