@@ -277,9 +277,7 @@ def note_of(context: dg.RunFailureSensorContext) -> FailureNote:
     at = f"at {where}" if open_steps else where
     message = _first_line(context.failure_event.message)
     retried = context.dagster_run.tags.get(WILL_RETRY) == "true"
-    again = (
-        "a new run takes it up" if retried else "it is tried again, up to ingest.max_retries times"
-    )
+    again = "a new run takes it up" if retried else "it is tried again (ingest.max_retries)"
     said = "" if message == UNSAID else f" {message}"
     sentence = f"Its run ended without a word {at}; {again}.{said}"
     return FailureNote(RUN_DIED, sentence, where, permanent=False)

@@ -200,8 +200,8 @@ def test_a_killed_run_leaves_its_reason_on_the_video(
     assert note is not None
     assert (note.code, note.permanent) == (RUN_DIED, False)
     assert note.sentence == (
-        "Its run ended without a word before the first step; it is tried again, up to "
-        "ingest.max_retries times. Run process 12 was killed."
+        "Its run ended without a word before the first step; it is tried again "
+        "(ingest.max_retries). Run process 12 was killed."
     )
     assert shown(instance, "ride_video") == [note.sentence]
 
