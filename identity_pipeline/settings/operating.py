@@ -28,6 +28,14 @@ class IngestSettings(Group):
         source="operations",
         ge=0,
     )
+    library_every_s: float = tunable(
+        600.0,
+        "While videos wait or run, finished ones go into the library at most this often; decisions "
+        "go in at once.",
+        unit="s",
+        source="chosen: in a rush the library would be computed again after nearly every video",
+        ge=0,
+    )
     step_retries: int = tunable(
         2,
         "A step is tried again so often within its run, where the error heals by waiting.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import polars as pl
 import pytest
 
 from identity_pipeline.definitions import build_defs
+from identity_pipeline.defs.automation import BY
 from identity_pipeline.defs.library_sensor import library_changed
 from identity_pipeline.defs.resources import SettingsResource
 from identity_pipeline.schemas import LIBRARY_TABLES
@@ -132,6 +134,30 @@ def test_the_sensor_asks_once_per_change(curated: Curated) -> None:
     call(curated.root, "label", "unknown_cluster_1", "--name", "Ada")
     assert curated.tick() == 1
     assert curated.tick() == 0
+
+
+def test_in_a_rush_finished_videos_are_gathered_but_decisions_are_not(curated: Curated) -> None:
+    def add(job: str, status: dg.DagsterRunStatus, by: str) -> dg.DagsterRun:
+        definition = curated.defs.resolve_job_def(job)
+        return curated.instance.create_run_for_job(definition, status=status, tags={BY: by})
+
+    def finish_one() -> None:
+        """The folder's time changes, as with a table that is renamed into it."""
+        folder = curated.store.layout.tables / "track_templates"
+        os.utime(folder, ns=(0, folder.stat().st_mtime_ns + 1_000_000))
+
+    assert curated.tick() == 1
+    curated.run()
+    add("library", dg.DagsterRunStatus.SUCCESS, "library_changed")
+    video = add("per_video", dg.DagsterRunStatus.STARTED, "new_videos")
+    finish_one()
+    assert curated.tick() == 0
+    call(curated.root, "label", "unknown_cluster_1", "--name", "Ada")
+    assert curated.tick() == 1
+    finish_one()
+    assert curated.tick() == 0
+    curated.instance.report_run_failed(video)
+    assert curated.tick() == 1
 
 
 def test_an_empty_library_is_no_error(tmp_path: Path, instance: dg.DagsterInstance) -> None:
