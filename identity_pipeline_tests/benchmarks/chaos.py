@@ -46,6 +46,8 @@ SHORT = {
     "IDENTITY_PIPELINE__VIDEO__ANALYSIS_FPS": "2.5",
     "IDENTITY_PIPELINE__CROPS__CHUNK_FRAMES": "8",
     "IDENTITY_PIPELINE__CROPS__CHUNK_FACES": "8",
+    "IDENTITY_PIPELINE__MODELS__RECOGNITION_BATCH": "4",
+    "IDENTITY_PIPELINE__MODELS__VISION_BATCH": "8",
     "OMP_NUM_THREADS": "1",
 }
 """A ride of a few seconds has several chunks, as one of two minutes has by default; each of two
