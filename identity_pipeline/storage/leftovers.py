@@ -38,7 +38,7 @@ def sweep_after(layout: Layout, dead: LiveStep, assets: Iterable[str]) -> list[P
 
 def _folders(layout: Layout, dead: LiveStep, assets: Iterable[str]) -> Iterator[Path]:
     """Where a step writes; its chunks are swept when they are opened."""
-    yield layout.progress / "live"
+    yield from (layout.progress / "live", layout.index)
     if dead.video_id is None:
         yield from (layout.tables, layout.generations)
         return

@@ -118,13 +118,14 @@ def test_what_a_killed_step_left_half_written_goes_and_that_of_others_stays(
     mine = [
         tables / f".partial-ride.parquet-{worker.pid}-0123abcd",
         export / f".partial-identity_builder-{worker.pid}-0123abcd",
+        tmp_path / "index" / f".partial-store-1-{worker.pid}-0123abcd",
     ]
     others = [
         tables / f".partial-ride.parquet-{os.getpid()}-0123abcd",
         tables / "ride.parquet",
     ]
     mine[1].mkdir(parents=True)
-    for path in (mine[0], *others, mine[1] / "half.jpg"):
+    for path in (mine[0], mine[2], *others, mine[1] / "half.jpg"):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"")
     (living,) = steps.all()
