@@ -79,7 +79,7 @@ def clusters(montage: Path | None, noise: bool, as_json: bool, data: str | None)
         )
     elif rows:
         echo_table(
-            ("id", ">tracks", ">faces", ">videos", ">confidence", "representative", "since"),
+            ("id", ">tracks", ">faces", ">videos", ">confidence", "representative", ">settled"),
             (
                 (
                     f"unknown_cluster_{r['cluster_id']}",
@@ -88,7 +88,7 @@ def clusters(montage: Path | None, noise: bool, as_json: bool, data: str | None)
                     r["video_count"],
                     r["confidence"],
                     short_track(r["representative"]),
-                    f"{r['decided']} decided" if r["decided"] else "",
+                    r["decided"] or "",
                 )
                 for r in rows
             ),

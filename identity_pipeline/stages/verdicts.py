@@ -23,6 +23,7 @@ from identity_pipeline.stages.recipes import (
     steps,
 )
 from identity_pipeline.storage.crop_archive import CropArchive
+from identity_pipeline.storage.failures import FailureNotes
 from identity_pipeline.storage.registry import VideoRegistry
 from identity_pipeline.storage.tables import Manifest, TableStore
 
@@ -160,6 +161,9 @@ class _Judge:
         record = VideoRegistry(self.store.layout).get(self.video_id)
         if record is None:
             return f"{self.video_id} is not registered"
+        note = FailureNotes(self.store.layout).get(self.video_id)
+        if note is not None and note.permanent:
+            return f"it failed for good: {note.sentence}"
         paths = [Path(record.path), *map(Path, record.links)]
         if any(path.is_file() for path in paths):
             return None

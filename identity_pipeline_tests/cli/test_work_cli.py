@@ -8,6 +8,8 @@ import pty
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
@@ -85,9 +87,12 @@ def test_watch_looks_again_until_ctrl_c(data: Path) -> None:
     environment = {**os.environ, "COLUMNS": "160", "LINES": "50", "TERM": "xterm"}
     environment["PYTHONPATH"] = str(Path(__file__).parents[2])
     arguments = [*command, "--data", str(data), *MODELS]
-    with subprocess.Popen(
-        arguments, env=environment, stdin=theirs, stdout=theirs, stderr=theirs
-    ) as process:
+    with (
+        ctrl_c_is_obeyed(),
+        subprocess.Popen(
+            arguments, env=environment, stdin=theirs, stdout=theirs, stderr=theirs
+        ) as process,
+    ):
         os.close(theirs)
         assert "known-" in read_until(ours, "pending")
         (record,) = VideoRegistry(Layout(data)).all()
@@ -98,6 +103,16 @@ def test_watch_looks_again_until_ctrl_c(data: Path) -> None:
         # Whatever it still writes is taken, so that it can end.
         assert read_until(ours, None) is not None
     assert process.returncode == 0
+
+
+@contextmanager
+def ctrl_c_is_obeyed() -> Iterator[None]:
+    """What a script's `&` starts ignores it, and so would its children."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def read_until(terminal: int, wanted: str | None) -> str:

@@ -282,6 +282,7 @@ def test_a_failure_for_good_skips_what_needs_it_and_holds_up_nobody(fresh: Small
     batch = seen.batches[0]
     assert batch.portions.done == 0 and batch.portions.failed + batch.portions.skipped > 0.9
     assert seen.videos[0].left_s == 0
+    assert {*fresh.verdicts().values()} == {Verdict.BLOCKED}
 
 
 def test_a_failure_that_may_heal_leaves_the_rest_pending(fresh: Small) -> None:
