@@ -21,7 +21,13 @@ from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.tables import LIBRARY, TableStore
 
 COMPARED: Final = ("tables", "crops", "output", "registry", "videos")
-NOT: Final = ("tables/library/", "tables/.generations/", "registry/known_files.sqlite")
+NOT: Final = (
+    "tables/library/",
+    "tables/.generations/",
+    "registry/known_files.sqlite",
+    "registry/digests/",
+)
+"""The library is compared by its contents; what may be deleted at any time is not compared."""
 NUMBERS: Final = {
     "person_assignments": ("cluster_id", "display"),
     "unknown_clusters": ("cluster_id",),
