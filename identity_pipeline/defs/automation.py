@@ -13,6 +13,8 @@ BY = "identity_pipeline/by"
 HOST = "identity_pipeline/host"
 """Run tag: the machine of a run that the command line does in its own process."""
 PRIORITY = "dagster/priority"
+STANDING_TAG = "identity_pipeline/standing"
+"""Run tag: of which code, settings and models the run was to bring the video up to date."""
 CONTINUE, NEW_VIDEO, LIBRARY, OUTDATED, SWEEP, NIGHT = 20, 10, 5, -3, -5, -10
 """The queue takes the highest first. Backfills and runs started by hand have 0, so a new video goes
 before a backfill, what is only to be brought up to date and what failed before go after it; what a

@@ -6,6 +6,7 @@ this host. Of other launchers the launcher itself is asked.
 """
 
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -33,6 +34,10 @@ BEFORE = "before the first step"
 UNSAID = "This run has been marked as failed from outside the execution context."
 """What Dagster says of a run whose process it misses."""
 TAGS = tags("dead_runs", NEW_VIDEO)
+STARTING_S = 120.0
+"""A launched run that has not told its process yet is spared so long, as by run monitoring."""
+RECENT_S = 2 * 3600.0
+"""Notes of so long ago are looked at every 30 s; two rounds of the hourly sweep."""
 
 
 def runs_under_way(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
@@ -63,7 +68,7 @@ def is_dead(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool | None:
         told = process_of(instance, run)
         return None if told is None else not _lives(*told)
     launcher = instance.run_launcher
-    if HOST in run.tags:
+    if _told_host(run):
         return None
     if isinstance(launcher, TellsLost):
         return launcher.lost(run)
@@ -77,19 +82,30 @@ def is_process_of_this_host(instance: dg.DagsterInstance, run: dg.DagsterRun) ->
     """Whether a run is a process that can only be on this host."""
     from dagster._core.launcher import DefaultRunLauncher
 
-    if HOST in run.tags:
-        return run.tags[HOST] == host()
-    return isinstance(instance.run_launcher, DefaultRunLauncher)
+    told = _told_host(run)
+    return told == host() if told else isinstance(instance.run_launcher, DefaultRunLauncher)
+
+
+def _told_host(run: dg.DagsterRun) -> str | None:
+    """The host that a run of the command line named; a re-execution may be anywhere."""
+    return None if run.parent_run_id else run.tags.get(HOST)
 
 
 def is_monitored(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
     """Whether Dagster's run monitoring asks the launcher about a run by itself."""
     return (
         run.status == dg.DagsterRunStatus.STARTED
-        and HOST not in run.tags
+        and not _told_host(run)
         and instance.run_monitoring_enabled
         and instance.run_launcher.supports_check_run_worker_health
     )
+
+
+def is_ours(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Whether nobody else looks after a run: Dagster ends cancelled ones of other launchers."""
+    if run.status == dg.DagsterRunStatus.CANCELING and not is_process_of_this_host(instance, run):
+        return False
+    return not is_monitored(instance, run)
 
 
 def why_spared(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str | None:
@@ -97,8 +113,13 @@ def why_spared(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str | None:
     dead = is_dead(instance, run)
     if dead is False:
         return "is alive"
-    if dead or is_process_of_this_host(instance, run):
+    if dead:
         return None
+    if is_process_of_this_host(instance, run):
+        record = instance.get_run_record_by_id(run.run_id)
+        waited = time.time() - record.update_timestamp.timestamp() if record else STARTING_S
+        starting = run.status == dg.DagsterRunStatus.STARTING and waited < STARTING_S
+        return "is just starting" if starting else None
     return "cannot be judged from here"
 
 
@@ -134,8 +155,12 @@ def _lives(pid: int, since: float) -> bool:
 
 
 def fail_run(instance: dg.DagsterInstance, run: dg.DagsterRun, reason: str) -> None:
-    """Fails a run and frees its slots in all pools."""
-    instance.report_run_failed(run, f"{reason[0].upper()}{reason[1:]}.")
+    """Ends a run, as failed or as cancelled where that was asked for, and frees its slots."""
+    said = f"{reason[0].upper()}{reason[1:]}."
+    if run.status == dg.DagsterRunStatus.CANCELING:
+        instance.report_run_canceled(run, said)
+    else:
+        instance.report_run_failed(run, said)
     instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
 
 
@@ -156,7 +181,7 @@ def dead_runs(
     What a launcher tells of a worker elsewhere may be on its way; it has to be so at two looks.
     """
     instance, before = context.instance, set((context.cursor or "").split())
-    ours = [run for run in runs_under_way(instance) if not is_monitored(instance, run)]
+    ours = [run for run in runs_under_way(instance) if is_ours(instance, run)]
     dead = [run for run in ours if is_dead(instance, run)]
     sure = [r for r in dead if r.run_id in before or is_process_of_this_host(instance, r)]
     failed = [run for run in sure if _still_under_way(instance, run)]
@@ -187,15 +212,22 @@ def not_taken_up(
 ) -> Iterator[tuple[str, str]]:
     """(video, its last run) of videos whose run died and that Dagster will not start again.
 
-    It tries once, and gives up if the code server is not there at that moment. Videos that were run
-    more often than `max_retries` are left out.
+    It gives up if the code server is not there at that moment. Videos that failed more often than
+    `max_retries` are left out, and what died longer ago is left to the hourly sweep.
     """
-    for video_id in FailureNotes(store.layout).videos_with(RUN_DIED):
-        runs = instance.get_runs(dg.RunsFilter(tags={PARTITION_TAG: video_id}))
-        if not runs or len(runs) > max_retries:
+    for video_id in FailureNotes(store.layout).videos_with(RUN_DIED, time.time() - RECENT_S):
+        last = instance.get_runs(dg.RunsFilter(tags={PARTITION_TAG: video_id}), limit=1)
+        if not last or failures_of(instance, video_id) > max_retries:
             continue
-        if runs[0].status == dg.DagsterRunStatus.FAILURE and runs[0].tags.get(WILL_RETRY) != "true":
-            yield video_id, runs[0].run_id
+        if last[0].status == dg.DagsterRunStatus.FAILURE and last[0].tags.get(WILL_RETRY) != "true":
+            yield video_id, last[0].run_id
+
+
+def failures_of(instance: dg.DagsterInstance, video_id: str) -> int:
+    """How many runs of a video have failed."""
+    return instance.get_runs_count(
+        dg.RunsFilter(tags={PARTITION_TAG: video_id}, statuses=[dg.DagsterRunStatus.FAILURE])
+    )
 
 
 def _still_under_way(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:

@@ -7,21 +7,23 @@ off until somebody switches it on: a threshold that is tried out must not set of
 
 import json
 from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from identity_pipeline.defs.archiving import busy_videos
-from identity_pipeline.defs.automation import BY, OUTDATED, tags
+from identity_pipeline.defs.automation import BY, OUTDATED, STANDING_TAG, tags
 from identity_pipeline.defs.jobs import per_video
 from identity_pipeline.defs.partitions import videos
-from identity_pipeline.defs.pausing import PARTITION_TAG, skip_while_paused
+from identity_pipeline.defs.pausing import PARTITION_TAG, PAUSED_TAG, skip_while_paused
 from identity_pipeline.settings import Settings
 from identity_pipeline.storage.hashing import sha256_of_value
 from identity_pipeline.storage.tables import TableStore
 
+if TYPE_CHECKING:
+    from identity_pipeline.stages.verdicts import Models
+
 NAME = "outdated_videos"
-STANDING_TAG = "identity_pipeline/standing"
-"""Run tag: of which code, settings and models the run was to bring the video up to date."""
 LOOKED_AT = 500
 """Videos in one tick; chosen so that a tick stays far below Dagster's limit of a minute."""
 IN_QUEUE = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED]
@@ -36,12 +38,14 @@ class Round:
         after: the last video that was looked at.
         again: some video was outdated, or under way, so that all are looked at once more.
         over: nothing is left to do until code, settings or models change.
+        refused: outdated videos that are left alone, for they were tried too often or cancelled.
     """
 
     standing: str
     after: str = ""
     again: bool = False
     over: bool = False
+    refused: int = 0
 
     @staticmethod
     def of(cursor: str | None, standing: str) -> "Round":
@@ -56,7 +60,16 @@ class Round:
 
     def ended(self) -> "Round":
         """After the last video."""
-        return Round(self.standing, over=not self.again)
+        return Round(self.standing, over=not self.again, refused=0 if self.again else self.refused)
+
+    def said(self) -> str:
+        """Why nothing is requested any more."""
+        if not self.refused:
+            return "Every finished video is as a run would make it now."
+        return (
+            f"{self.refused} outdated videos are left alone: they were brought up to date more "
+            "often than ingest.max_retries, or somebody cancelled that. All others are up to date."
+        )
 
 
 @dg.sensor(
@@ -79,7 +92,7 @@ def outdated_videos(
     """
     from identity_pipeline.models.hub import ModelHub
     from identity_pipeline.stages.recipes import standing
-    from identity_pipeline.stages.verdicts import Models, judge_video, why_outdated
+    from identity_pipeline.stages.verdicts import Models
 
     waiting = skip_while_paused(store)
     if waiting:
@@ -89,12 +102,28 @@ def outdated_videos(
         return dg.SkipReason("; ".join(models.faults[name] for name in sorted(models.faults)))
     now = Round.of(context.cursor, standing(settings, models.digests))
     if now.over:
-        return dg.SkipReason("Every finished video is as a run would make it now.")
-    keys = sorted(context.instance.get_dynamic_partitions(str(videos.name)))
-    left = [key for key in keys if key > now.after]
-    room = settings.ingest.max_new_per_tick - _in_queue(context.instance)
-    busy = busy_videos(context.instance)
-    requests: list[dg.RunRequest] = []
+        return dg.SkipReason(now.said())
+    now, requests = _look_on(context, store, settings, models, now)
+    if not requests:
+        context.update_cursor(now.cursor)
+        return dg.SkipReason("No more videos are outdated so far; those under way come later.")
+    return dg.SensorResult(run_requests=requests, cursor=now.cursor)
+
+
+def _look_on(
+    context: dg.SensorEvaluationContext,
+    store: TableStore,
+    settings: Settings,
+    models: "Models",
+    now: Round,
+) -> tuple[Round, list[dg.RunRequest]]:
+    """Looks at the next videos of a round, until the queue is full."""
+    from identity_pipeline.stages.verdicts import judge_video, why_outdated
+
+    instance, requests = context.instance, list[dg.RunRequest]()
+    left = sorted(k for k in instance.get_dynamic_partitions(str(videos.name)) if k > now.after)
+    room = settings.ingest.max_new_per_tick - _in_queue(instance)
+    busy = busy_videos(instance)
     for key in left[:LOOKED_AT]:
         if len(requests) >= room:
             break
@@ -103,18 +132,16 @@ def outdated_videos(
             now = replace(now, again=True)
             continue
         why = why_outdated(judge_video(store, settings, models, key, thorough=False))
-        tries = _tries(context.instance, key, now.standing) if why else []
-        if why is None or not _may_try(tries, settings.ingest.max_retries):
+        if why is None:
+            continue
+        tries = _tries(instance, key, now.standing)
+        if not _may_try(tries, settings.ingest.max_retries):
+            now = replace(now, refused=now.refused + 1)
             continue
         context.log.info(f"{key}: {why}")
         now = replace(now, again=True)
         requests.append(_request(key, now.standing, len(tries)))
-    if not left or now.after == left[-1]:
-        now = now.ended()
-    if not requests:
-        context.update_cursor(now.cursor)
-        return dg.SkipReason(f"{len(busy)} videos are under way; no other one is outdated so far.")
-    return dg.SensorResult(run_requests=requests, cursor=now.cursor)
+    return (now.ended() if not left or now.after == left[-1] else now), requests
 
 
 def _request(video_id: str, standing: str, tries: int) -> dg.RunRequest:
@@ -136,5 +163,7 @@ def _tries(instance: dg.DagsterInstance, video_id: str, standing: str) -> list[d
 
 
 def _may_try(tries: list[dg.DagsterRun], max_retries: int) -> bool:
-    cancelled = bool(tries) and tries[0].status == dg.DagsterRunStatus.CANCELED
-    return not cancelled and len(tries) <= max_retries
+    # A run that succeeded and made nothing right counts too, or it would be asked for without end.
+    own = [run for run in tries if PAUSED_TAG not in run.tags]
+    cancelled = bool(own) and own[0].status == dg.DagsterRunStatus.CANCELED
+    return not cancelled and len(own) <= max_retries

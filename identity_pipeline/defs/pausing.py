@@ -7,7 +7,7 @@ tag tells it from one that somebody cancelled. Its chunks, or the epochs of a tr
 
 import dagster as dg
 
-from identity_pipeline.defs.automation import BY, CONTINUE, tags
+from identity_pipeline.defs.automation import BY, CONTINUE, PRIORITY, STANDING_TAG, tags
 from identity_pipeline.defs.jobs import learn, per_video
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.pause import paused
@@ -123,7 +123,7 @@ def paused_videos(
             run_key=f"continue-{run.run_id}",
             job_name=per_video.name,
             partition_key=video_id,
-            tags=TAGS,
+            tags={**TAGS, **_kept_tags(run)},
         )
         for video_id, run in stopped_by_pause(context.instance).items()
         if run.tags.get(BY) != COMMAND_LINE
@@ -133,3 +133,9 @@ def paused_videos(
         run_key = f"continue-{training.run_id}"
         requests.append(dg.RunRequest(run_key=run_key, job_name=learn.name, tags=TAGS))
     return requests or dg.SkipReason("No pause, and no video that one has stopped.")
+
+
+def _kept_tags(run: dg.DagsterRun) -> dict[str, str]:
+    """What was only to be brought up to date goes on with its own priority, behind new videos."""
+    kept = (STANDING_TAG, PRIORITY) if STANDING_TAG in run.tags else ()
+    return {name: run.tags[name] for name in kept if name in run.tags}

@@ -76,7 +76,8 @@ def unfinished(
         if note is not None and note.permanent:
             continue
         runs = instance.get_runs(dg.RunsFilter(tags={"dagster/partition": video_id}))
-        if any(run.status not in FINISHED for run in runs) or len(runs) > max_retries:
+        failures = sum(run.status == dg.DagsterRunStatus.FAILURE for run in runs)
+        if any(run.status not in FINISHED for run in runs) or failures > max_retries:
             continue
         if runs and runs[0].status == dg.DagsterRunStatus.CANCELED:
             continue

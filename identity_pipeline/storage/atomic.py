@@ -29,6 +29,11 @@ def temporary_beside(target: Path) -> Path:
     return target.with_name(f"{TEMPORARY_MARK}{target.name}-{writer}-{uuid.uuid4().hex[:8]}")
 
 
+def left_by(pid: int, folder: Path) -> list[Path]:
+    """Temporary paths in a folder that a process of this machine made."""
+    return sorted(folder.glob(f"{TEMPORARY_MARK}*-{pid}@{HERE}-*"))
+
+
 def is_temporary(path: Path) -> bool:
     """Whether a path was left by a writer that died."""
     return path.name.startswith(TEMPORARY_MARK)

@@ -84,9 +84,15 @@ class FailureNotes:
         paths = (self.layout.root / "failures").glob("*.json")
         return {path.stem for path in paths if not atomic.is_temporary(path)}
 
-    def videos_with(self, code: str) -> list[str]:
-        """Videos whose note has a code, in alphabetical order."""
-        notes = ((video_id, self.get(video_id)) for video_id in sorted(self.ids()))
+    def videos_with(self, code: str, since: float) -> list[str]:
+        """Videos whose note has a code, in alphabetical order.
+
+        Args:
+            code: of the note.
+            since: only notes written after this, in seconds since 1970; others are not opened.
+        """
+        recent = (v for v in sorted(self.ids()) if (self.noted_at(v) or 0.0) > since)
+        notes = ((video_id, self.get(video_id)) for video_id in recent)
         return [video_id for video_id, note in notes if note is not None and note.code == code]
 
     def noted_at(self, video_id: str) -> float | None:

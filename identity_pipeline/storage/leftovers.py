@@ -26,8 +26,8 @@ def sweep_after(layout: Layout, dead: LiveStep, assets: Iterable[str]) -> list[P
     # Another process may have its number by now, and another host may number as it likes.
     if dead.host != host() or birth_of(dead.pid) is not None:
         return []
-    mine = f"{atomic.TEMPORARY_MARK}*-{dead.pid}-*"
-    left = sorted(path for folder in _folders(layout, dead, assets) for path in folder.glob(mine))
+    folders = _folders(layout, dead, assets)
+    left = [path for folder in folders for path in atomic.left_by(dead.pid, folder)]
     for path in left:
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)

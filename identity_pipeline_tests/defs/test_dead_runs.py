@@ -15,14 +15,17 @@ from click.testing import CliRunner
 
 from identity_pipeline.cli.main import cli
 from identity_pipeline.definitions import build_defs
+from identity_pipeline.defs import dead_runs as dead_runs_module
 from identity_pipeline.defs.automation import HOST
 from identity_pipeline.defs.dead_runs import (
     WILL_RETRY,
     dead_runs,
     failed_videos,
     is_dead,
+    is_process_of_this_host,
     process_of,
     runs_under_way,
+    why_spared,
 )
 from identity_pipeline.defs.jobs import per_video
 from identity_pipeline.defs.pools import GPU
@@ -287,3 +290,32 @@ def test_a_video_that_a_run_is_at_is_not_requested(
     note_after(instance, tmp_path, run)
     failed_run(instance, tmp_path, status=dg.DagsterRunStatus.STARTED)
     assert taken_up(instance, tmp_path) == []
+
+
+def test_what_was_to_be_cancelled_ends_as_cancelled(killed: Killed) -> None:
+    killed.instance.report_run_canceling(killed.run)
+    killed.kill()
+    killed.tick()
+    assert killed.run.status == dg.DagsterRunStatus.CANCELED
+    assert killed.slots_taken() == 0
+
+
+def test_a_run_that_has_not_told_its_process_yet_is_spared(
+    killed: Killed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    instance, job = killed.instance, build_defs().resolve_job_def(per_video.name)
+    run = instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTING)
+    assert why_spared(instance, run) == "is just starting"
+    monkeypatch.setattr(dead_runs_module, "STARTING_S", 0.0)
+    assert why_spared(instance, run) is None
+
+
+def test_a_re_execution_may_be_on_any_host(killed: Killed) -> None:
+    instance, job = killed.instance, build_defs().resolve_job_def(per_video.name)
+    tags = {HOST: "another"}
+    first = instance.create_run_for_job(job, tags=tags)
+    again = instance.create_run_for_job(
+        job, tags=tags, parent_run_id=first.run_id, root_run_id=first.run_id
+    )
+    assert not is_process_of_this_host(instance, first)
+    assert is_process_of_this_host(instance, again), "the launcher of this instance starts here"

@@ -14,6 +14,7 @@ import pytest
 from identity_pipeline.definitions import build_defs
 from identity_pipeline.defs.automation import OUTDATED, SWEEP
 from identity_pipeline.defs.outdated_sensor import outdated_videos
+from identity_pipeline.defs.pausing import PAUSED_TAG
 from identity_pipeline.defs.resources import SettingsResource, all_resources
 from identity_pipeline.storage.pause import Pause, pause
 from identity_pipeline_tests.conftest import BUNDLED, stripes
@@ -46,6 +47,7 @@ class Watched:
         ) as context:
             result = outdated_videos(context)
             self.cursor = getattr(result, "cursor", None) or context.cursor
+        self.said = getattr(result, "skip_message", None)
         return list(getattr(result, "run_requests", None) or [])
 
     def queue(self, request: dg.RunRequest, status: dg.DagsterRunStatus) -> None:
@@ -142,6 +144,26 @@ def test_what_somebody_cancelled_is_not_requested_again(watched: Watched) -> Non
     for request in watched.tick(**STRICTER):
         watched.queue(request, dg.DagsterRunStatus.CANCELED)
     assert watched.tick(**STRICTER) == []
+
+
+def test_what_a_pause_stopped_does_not_count_as_a_try(watched: Watched) -> None:
+    for _ in range(5):
+        requests = watched.tick(**STRICTER)
+        assert len(requests) == 2
+        for request in requests:
+            paused = dg.RunRequest(
+                partition_key=request.partition_key, tags={**request.tags, PAUSED_TAG: "yes"}
+            )
+            watched.queue(paused, dg.DagsterRunStatus.CANCELED)
+
+
+def test_what_is_left_alone_is_not_said_to_be_up_to_date(watched: Watched) -> None:
+    for request in watched.tick(**STRICTER):
+        watched.queue(request, dg.DagsterRunStatus.CANCELED)
+    assert watched.tick(**STRICTER) == []
+    assert watched.tick(**STRICTER) == []
+    assert watched.rests
+    assert "2 outdated videos are left alone" in str(watched.said)
 
 
 def test_no_more_wait_in_the_queue_than_the_limit(watched: Watched) -> None:

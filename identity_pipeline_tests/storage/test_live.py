@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from identity_pipeline.storage.atomic import temporary_beside
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.leftovers import sweep_after
 from identity_pipeline.storage.live import LOST_AFTER_S, LiveStep, LiveSteps
@@ -20,12 +21,19 @@ WORKER = """
 import sys, time
 from pathlib import Path
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.leftovers import sweep_after
+from identity_pipeline.storage.atomic import temporary_beside
 from identity_pipeline.storage.live import LiveStep, LiveSteps
-steps, step = LiveSteps(Layout(Path(sys.argv[1]))), LiveStep("run-1", "watch", "ride", time.time())
+root = Path(sys.argv[1])
+steps, step = LiveSteps(Layout(root)), LiveStep("run-1", "watch", "ride", time.time())
+halves = [
+    temporary_beside(root / place)
+    for place in ("tables/frames/ride.parquet", "output/ride/identity_builder", "index/store-1")
+]
+for half in halves:
+    half.mkdir(parents=True)
 with steps.working(step):
     steps.put(step.advanced(7, 20, "frames", time.time()))
-    print("at work", flush=True)
+    print(*halves, sep="|", flush=True)
     time.sleep(60)
 """
 
@@ -65,7 +73,7 @@ def test_a_killed_process_leaves_a_step_that_is_dead(steps: LiveSteps, tmp_path:
         [sys.executable, "-c", WORKER, str(tmp_path)], stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
-        assert process.stdout.readline() == "at work\n"
+        assert process.stdout.readline()
         (seen,) = steps.all()
         assert (seen.done, seen.total, seen.alive(time.time())) == (7, 20, True)
         process.send_signal(signal.SIGKILL)
@@ -113,20 +121,10 @@ def test_what_a_killed_step_left_half_written_goes_and_that_of_others_stays(
 ) -> None:
     worker = subprocess.Popen([sys.executable, "-c", WORKER, str(tmp_path)], stdout=subprocess.PIPE)
     assert worker.stdout is not None
-    assert worker.stdout.readline()
-    tables, export = tmp_path / "tables" / "frames", tmp_path / "output" / "ride"
-    mine = [
-        tables / f".partial-ride.parquet-{worker.pid}-0123abcd",
-        export / f".partial-identity_builder-{worker.pid}-0123abcd",
-        tmp_path / "index" / f".partial-store-1-{worker.pid}-0123abcd",
-    ]
-    others = [
-        tables / f".partial-ride.parquet-{os.getpid()}-0123abcd",
-        tables / "ride.parquet",
-    ]
-    mine[1].mkdir(parents=True)
-    for path in (mine[0], mine[2], *others, mine[1] / "half.jpg"):
-        path.parent.mkdir(parents=True, exist_ok=True)
+    mine = [Path(half) for half in worker.stdout.readline().decode().strip().split("|")]
+    table = tmp_path / "tables" / "frames" / "ride.parquet"
+    others = [temporary_beside(table), table]
+    for path in (*others, mine[1] / "half.jpg"):
         path.write_bytes(b"")
     (living,) = steps.all()
     assert sweep_after(steps.layout, living, ["frames"]) == []
