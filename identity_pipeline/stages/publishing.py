@@ -27,6 +27,7 @@ from identity_pipeline.storage.object_store import (
     subject_of,
     version_of,
 )
+from identity_pipeline.storage.registry import VideoRegistry
 
 DATASET = "identity_dataset"
 TABLES, EXPORT, REGISTRATION = "tables/", "export/", "registration.json"
@@ -189,8 +190,7 @@ class Publisher:
 
     def _put_in_place(self, video_id: str, contents: Contents) -> None:
         """The export whole, then the tables, each before its manifest, the dataset's last."""
-        if not self.layout.registration(video_id).is_file():
-            atomic.write_bytes(self.layout.registration(video_id), contents[REGISTRATION])
+        VideoRegistry(self.layout).adopt(video_id, contents[REGISTRATION])
         with atomic.new_folder(self.layout.export(video_id)) as folder:
             for path, data in contents.items():
                 if path.startswith(EXPORT):

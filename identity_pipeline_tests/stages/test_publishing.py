@@ -15,9 +15,11 @@ from identity_pipeline.defs import archiving
 from identity_pipeline.defs.publishing import publish_finished
 from identity_pipeline.defs.resources import SettingsResource
 from identity_pipeline.stages.publishing import OthersThereError, Publisher
+from identity_pipeline.storage.digests import DigestIndex
 from identity_pipeline.storage.generations import Generations
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.object_store import ObjectStore, ObjectStoreError
+from identity_pipeline.storage.registry import VideoRegistry
 from identity_pipeline.storage.tables import TableStore
 from identity_pipeline_tests.library import VideoLibrary, digest_of_tree
 
@@ -126,6 +128,19 @@ def test_a_damaged_store_changes_nothing_here_and_is_mended_from_here(
     assert sorted(work.mend(video_id)) == ["export/manifest.json", "tables/riders.parquet"]
     assert elsewhere.fetch(video_id) is not None
     assert kept(elsewhere.layout) == kept(made)
+
+
+def test_what_is_fetched_while_another_registers_is_known_by_its_content(
+    made: Layout, url: str, video_id: str, tmp_path: Path
+) -> None:
+    publisher(made, url).publish(video_id)
+    mine = VideoRegistry(made).get(video_id)
+    assert mine is not None
+    elsewhere = Layout(tmp_path / "elsewhere")
+    elsewhere.registry.mkdir(parents=True)
+    with DigestIndex(elsewhere).writing("other-00000000", "0" * 64):
+        publisher(elsewhere, url).fetch(video_id)
+    assert VideoRegistry(elsewhere).by_digest(mine.sha256) == mine
 
 
 def invoke(*arguments: str, url: str) -> str:
