@@ -21,7 +21,6 @@ from identity_pipeline.stages.publishing import NotWholeError, OthersThereError,
 from identity_pipeline.storage.locks import LockBusyError
 from identity_pipeline.storage.object_store import (
     LIBRARY_SUBJECT,
-    ObjectStore,
     ObjectStoreError,
     subject_of,
 )
@@ -38,14 +37,13 @@ def opened(data: str | None) -> tuple[TableStore, Publisher]:
         click.UsageError: the settings name no store.
     """
     settings = merged_settings(overrides(data))
-    wanted = settings.publish
-    if not wanted.url:
+    if not settings.publish.url:
         raise click.UsageError(
             "publish.url is empty; set it in settings.toml ([publish], url = "
             '"s3://bucket/prefix") or as IDENTITY_PIPELINE__PUBLISH__URL.'
         )
     store = open_store(settings)
-    return store, Publisher(store.layout, ObjectStore(wanted.url), wanted.versions)
+    return store, Publisher.of(store.layout, settings)
 
 
 @contextmanager
@@ -84,7 +82,8 @@ def publish(videos: tuple[str, ...], dry_run: bool, verify: bool, data: str | No
         if verify:
             _verify(work, named, dry_run)
             return
-        wanted = list(named) or work.pending()
+        # What was refused is tried again: whoever asks may have changed the settings or the store.
+        wanted = list(named) or list(dict.fromkeys([*work.pending(), *work.refused()]))
         if dry_run:
             for video_id in wanted[:SHOWN]:
                 console.print(f"would publish {video_id or LIBRARY}")

@@ -15,17 +15,13 @@ from identity_pipeline.defs.phases import skipped
 from identity_pipeline.defs.steps import OWNERS
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.publishing import Published, Publisher
-from identity_pipeline.storage.object_store import ObjectStore
 from identity_pipeline.storage.tables import TableStore
 
 OFF = "publish.url is empty: nothing is copied anywhere"
 LOOK_EVERY_S = 300
-
-
-def publisher(store: TableStore, settings: Settings) -> Publisher:
-    """From the data folder to the store that the settings name."""
-    wanted = settings.publish
-    return Publisher(store.layout, ObjectStore(wanted.url), wanted.versions)
+LIBRARY = "the library"
+SHOWN = 20
+"""Sentences on what was refused."""
 
 
 @dg.asset(
@@ -50,7 +46,7 @@ def published(
 def _publish(
     context: dg.AssetExecutionContext, store: TableStore, settings: Settings
 ) -> dict[str, str | int | float]:
-    work = publisher(store, settings)
+    work = Publisher.of(store.layout, settings)
     busy = busy_videos(context.instance)
     done: list[Published] = []
     for video_id in work.pending():
@@ -58,7 +54,8 @@ def _publish(
             continue
         done.append(work.publish(video_id))
         if done[-1].why_not:
-            context.log.warning(f"{video_id or 'the library'} waits: {done[-1].why_not}")
+            context.log.warning(f"{video_id or LIBRARY} stays here: {done[-1].why_not}")
+    refused = work.refused()
     sent = [one.version for one in done if one.is_new and one.version]
     return {
         "url": settings.publish.url,
@@ -66,7 +63,10 @@ def _publish(
         "files_sent": sum(len(version.files) for version in sent),
         "megabytes_sent": round(sum(version.size for version in sent) / 1e6, 2),
         "there_already": sum(not one.is_new and one.version is not None for one in done),
-        "not_whole": sum(one.why_not is not None for one in done),
+        "refused": len(refused),
+        "why_refused": "\n".join(
+            f"{video_id or LIBRARY}: {why}" for video_id, why in list(refused.items())[:SHOWN]
+        ),
     }
 
 
@@ -90,7 +90,7 @@ def publish_finished(
     under_way = dg.RunsFilter(job_name=publish.name, statuses=NOT_FINISHED)
     if context.instance.get_runs(under_way, limit=1):
         return dg.SkipReason("A run is at it.")
-    new = set(publisher(store, settings).pending()) - busy_videos(context.instance)
+    new = set(Publisher.of(store.layout, settings).pending()) - busy_videos(context.instance)
     if not new:
         return dg.SkipReason("Everything finished is there.")
     return dg.RunRequest(tags=tags("publish_finished", NIGHT))

@@ -14,6 +14,7 @@ from identity_pipeline.definitions import build_defs
 from identity_pipeline.defs import archiving
 from identity_pipeline.defs.publishing import publish_finished
 from identity_pipeline.defs.resources import SettingsResource
+from identity_pipeline.settings import Settings
 from identity_pipeline.stages.publishing import OthersThereError, Publisher
 from identity_pipeline.storage.digests import DigestIndex
 from identity_pipeline.storage.generations import Generations
@@ -110,6 +111,39 @@ def test_what_is_not_whole_stays_here(made: Layout, url: str, video_id: str, dam
     work = publisher(made, url)
     assert work.publish(video_id).why_not
     assert work.store.subjects() == []
+    assert work.pending() == [], "it is not asked for again while its files are the same"
+
+
+def test_what_was_refused_is_said_until_its_files_change(
+    made: Layout, url: str, video_id: str, instance: dg.DagsterInstance
+) -> None:
+    before = made.table("riders", video_id).read_bytes()
+    made.table("riders", video_id).write_bytes(b"x")
+    settings = SettingsResource.of(paths={"data": str(made.root)}, publish={"url": url})
+    for _ in range(2):
+        told = materialize(settings, instance)
+        assert told["refused"] == 1 and "riders" in str(told["why_refused"])
+    assert "Everything finished is there." in ticked(settings, instance)
+    environment = {"IDENTITY_PIPELINE__PUBLISH__URL": url, "COLUMNS": "160"}
+    asked = CliRunner().invoke(cli, ["publish", "--data", str(made.root)], env=environment)
+    assert asked.exit_code == 1 and f"{video_id} stays here" in asked.output
+    made.table("riders", video_id).write_bytes(before)
+    assert ticked(settings, instance) == "requested"
+    told = materialize(settings, instance)
+    assert (told["sent"], told["refused"], told["why_refused"]) == (1, 0, "")
+
+
+def test_an_index_of_before_it_was_switched_off_is_no_fault(
+    made: Layout, url: str, video_id: str
+) -> None:
+    store = TableStore(made)
+    made_of = store.made_of("face_index", video_id)
+    assert made_of is not None
+    old = dict.fromkeys(made_of["inputs"], "of before")
+    store.note_made_of("face_index", video_id, {**made_of, "inputs": old})
+    for phases, is_sent in (({}, False), ({"index": False}, True)):
+        settings = Settings.model_validate({"publish": {"url": url}, "phases": phases})
+        assert Publisher.of(made, settings).publish(video_id).is_new is is_sent
 
 
 def test_a_damaged_store_changes_nothing_here_and_is_mended_from_here(
@@ -181,7 +215,7 @@ def test_the_sensor_asks_once_and_the_asset_sends(
     settings = SettingsResource.of(paths={"data": str(made.root)}, publish={"url": url})
     assert ticked(settings, instance) == "requested"
     sent = materialize(settings, instance)
-    assert (sent["sent"], sent["not_whole"]) == (1, 0)
+    assert (sent["sent"], sent["refused"]) == (1, 0)
     assert "Everything finished is there." in ticked(settings, instance)
 
 
