@@ -21,6 +21,7 @@ from identity_pipeline.stages.publishing import NotWholeError, OthersThereError,
 from identity_pipeline.storage.locks import LockBusyError
 from identity_pipeline.storage.object_store import (
     LIBRARY_SUBJECT,
+    NoManifestError,
     ObjectStoreError,
     subject_of,
 )
@@ -120,15 +121,24 @@ def _publish(work: Publisher, wanted: list[str | None] | list[str]) -> None:
 def _verify(work: Publisher, named: list[str], dry_run: bool) -> None:
     subjects = [subject_of(video_id) for video_id in named] or work.store.subjects()
     wrong = 0
+    unmended = []
     with bar() as report:
         for number, subject in enumerate(subjects, 1):
-            found = _wrong(work, subject, dry_run)
+            try:
+                found = _wrong(work, subject, dry_run)
+            except (NotWholeError, NoManifestError) as error:
+                found = []
+                unmended.append(str(error))
             wrong += len(found)
             for path in found[:SHOWN]:
                 verb = "is wrong" if dry_run else "was wrong and is sent again"
                 console.print(f"{subject}: {path} {verb}", soft_wrap=True)
             report("verify", number, len(subjects), "things")
+    for sentence in unmended:
+        console.print(sentence, soft_wrap=True)
     console.print(f"{counted(len(subjects), 'thing')} read back, {counted(wrong, 'file')} wrong.")
+    if unmended:
+        raise SystemExit(1)
 
 
 def _wrong(work: Publisher, subject: str, dry_run: bool) -> list[str]:

@@ -40,12 +40,17 @@ def published(
     if not settings.publish.url:
         return dg.MaterializeResult(metadata=skipped(OFF))
     with healing(context, settings):
-        return dg.MaterializeResult(metadata=_publish(context, store, settings))
+        return _publish(context, store, settings)
 
 
 def _publish(
     context: dg.AssetExecutionContext, store: TableStore, settings: Settings
-) -> dict[str, str | int | float]:
+) -> dg.MaterializeResult:
+    """Publishes all that is new.
+
+    Raises:
+        Failure: after all the others, where the store has something wrong of one.
+    """
     work = Publisher.of(store.layout, settings)
     busy = busy_videos(context.instance)
     done: list[Published] = []
@@ -57,7 +62,7 @@ def _publish(
             context.log.warning(f"{video_id or LIBRARY} stays here: {done[-1].why_not}")
     refused = work.refused()
     sent = [one.version for one in done if one.is_new and one.version]
-    return {
+    metadata: dict[str, str | int | float] = {
         "url": settings.publish.url,
         "sent": len(sent),
         "files_sent": sum(len(version.files) for version in sent),
@@ -68,6 +73,9 @@ def _publish(
             f"{video_id or LIBRARY}: {why}" for video_id, why in list(refused.items())[:SHOWN]
         ),
     }
+    if faults := [one.why_not for one in done if one.is_fault and one.why_not]:
+        raise dg.Failure("\n".join(faults), metadata=metadata, allow_retries=False)
+    return dg.MaterializeResult(metadata=metadata)
 
 
 @dg.sensor(

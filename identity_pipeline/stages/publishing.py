@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -30,6 +31,7 @@ from identity_pipeline.storage.hashing import sha256_of_value
 from identity_pipeline.storage.layout import Layout, check_video_id, inside
 from identity_pipeline.storage.object_store import (
     Contents,
+    NoManifestError,
     ObjectStore,
     Version,
     subject_of,
@@ -61,12 +63,14 @@ class Published:
         version: what is in force in the store now; None where it was not published.
         is_new: whether files were sent.
         why_not: why it was not published; None where it is.
+        is_fault: something is wrong in the store, which only a person can mend.
     """
 
     video_id: str | None
     version: Version | None
     is_new: bool = False
     why_not: str | None = None
+    is_fault: bool = False
 
 
 @dataclass(frozen=True)
@@ -119,20 +123,23 @@ class Publisher:
     def publish(self, video_id: str | None) -> Published:
         """Publishes a video or the library, unless the same is there.
 
+        What is wrong with this one alone is in the result, so that the others can go on.
+
         Raises:
             ObjectStoreError: the store does not answer; what is in force there stays.
         """
         generation = Generations(self.layout).current() if video_id is None else None
         at = _last_made(self.layout, video_id).get(video_id, 0) if video_id else 0
-        stamp = _stamp(self.layout, video_id)
+        stamp, subject = _stamp(self.layout, video_id), subject_of(video_id)
         try:
             contents = self._contents(video_id)
-        except NotWholeError as error:
-            if at:
+            there = self.store.version(subject)
+        except (NotWholeError, NoManifestError) as error:
+            if at or generation:
                 self.notes.note_refused(video_id, Refusal(str(error), stamp))
-            return Published(video_id, None, why_not=str(error))
-        subject = subject_of(video_id)
-        there, here = self.store.version(subject), version_of(contents)
+            is_fault = isinstance(error, NoManifestError)
+            return Published(video_id, None, why_not=str(error), is_fault=is_fault)
+        here = version_of(contents)
         is_new = there is None or there.version != here.version
         if is_new:
             there = self.store.put(subject, contents, self.versions)
@@ -273,7 +280,7 @@ def _video(layout: Layout, video_id: str, off: frozenset[str]) -> Contents:
             )
             if path.is_file()
         }
-        noted = json.loads(found[f"{TABLES}{asset}.manifest.json"])["data_version"]
+        noted = _read_note(found, f"{TABLES}{asset}.manifest.json", "data_version")
         versions[asset] = noted
         table = found.get(f"{TABLES}{asset}.parquet")
         if table is not None and hashlib.sha256(table).hexdigest() != noted:
@@ -282,8 +289,23 @@ def _video(layout: Layout, video_id: str, off: frozenset[str]) -> Contents:
     if f"{TABLES}{DATASET}.parquet" not in contents:
         raise NotWholeError("it is not finished")
     _check_made_of_each_other(contents, versions, off)
-    contents[REGISTRATION] = layout.registration(video_id).read_bytes()
+    registration = layout.registration(video_id)
+    if not registration.is_file():
+        raise NotWholeError("its registration is missing; `identity-pipeline run` its file again")
+    contents[REGISTRATION] = registration.read_bytes()
     return contents | dict(_export(layout, video_id, contents[f"{TABLES}{DATASET}.parquet"]))
+
+
+def _read_note(contents: Contents, path: str, key: str) -> Any:
+    """An entry of a manifest, or of a note on what a table is made of.
+
+    Raises:
+        NotWholeError: it cannot be read.
+    """
+    try:
+        return json.loads(contents[path])[key]
+    except (ValueError, TypeError, KeyError) as error:
+        raise NotWholeError(f"{path} cannot be read ({error}); run it again") from error
 
 
 def _check_made_of_each_other(
@@ -297,8 +319,8 @@ def _check_made_of_each_other(
         NotWholeError: one was made of another than the one that is there.
     """
     for asset in versions.keys() - off:
-        noted = contents.get(f"{TABLES}{asset}.made-of.json")
-        inputs = json.loads(noted)["inputs"] if noted else {}
+        note = f"{TABLES}{asset}.made-of.json"
+        inputs = _read_note(contents, note, "inputs") if note in contents else {}
         for name, version in inputs.items():
             if versions.get(name) != version:
                 raise NotWholeError(

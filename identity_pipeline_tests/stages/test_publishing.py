@@ -16,6 +16,7 @@ from identity_pipeline.defs.publishing import publish_finished
 from identity_pipeline.defs.resources import SettingsResource
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.publishing import OthersThereError, Publisher
+from identity_pipeline.stages.recipes import RECIPES
 from identity_pipeline.storage.digests import DigestIndex
 from identity_pipeline.storage.generations import Generations
 from identity_pipeline.storage.layout import Layout
@@ -131,6 +132,46 @@ def test_what_was_refused_is_said_until_its_files_change(
     assert ticked(settings, instance) == "requested"
     told = materialize(settings, instance)
     assert (told["sent"], told["refused"], told["why_refused"]) == (1, 0, "")
+
+
+def twin_of(layout: Layout, video_id: str) -> str:
+    """A second finished video, behind the first in the alphabet."""
+    twin = f"z-{video_id}"
+    for asset in RECIPES:
+        for place in (layout.table, layout.manifest, layout.made_of):
+            if place(asset, video_id).is_file():
+                shutil.copy(place(asset, video_id), place(asset, twin))
+    shutil.copytree(layout.export(video_id), layout.export(twin))
+    shutil.copy(layout.registration(video_id), layout.registration(twin))
+    return twin
+
+
+@pytest.mark.parametrize("what", ["registration", "manifest", "manifest there"])
+def test_what_is_wrong_with_one_leaves_the_others_alone(
+    made: Layout, url: str, video_id: str, instance: dg.DagsterInstance, what: str
+) -> None:
+    twin = twin_of(made, video_id)
+    there = Path(url.removeprefix("file://")) / "videos" / video_id / "manifest.json"
+    if what == "registration":
+        made.registration(video_id).unlink()
+    elif what == "manifest":
+        made.manifest("riders", video_id).write_text("{")
+    else:
+        there.parent.mkdir(parents=True)
+        there.write_text("{")
+    settings = SettingsResource.of(paths={"data": str(made.root)}, publish={"url": url})
+    job = build_defs(settings).resolve_job_def("publish")
+    result = job.execute_in_process(instance=instance, raise_on_error=False)
+    assert result.success is (what != "manifest there"), "a person has to look into the bucket"
+    work = publisher(made, url)
+    assert work.store.version(f"videos/{twin}") is not None
+    assert list(work.refused()) == [video_id] and work.pending() == []
+    if what == "manifest there":
+        (failure,) = result.filter_events(lambda event: event.is_step_failure)
+        assert str(there) in str(failure.step_failure_data.user_failure_data)
+        there.unlink()
+        invoke("publish", "--data", str(made.root), url=url)
+        assert work.refused() == {}
 
 
 def test_an_index_of_before_it_was_switched_off_is_no_fault(
