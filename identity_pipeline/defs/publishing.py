@@ -10,7 +10,7 @@ from identity_pipeline.defs.archiving import NOT_FINISHED, busy_videos
 from identity_pipeline.defs.automation import NIGHT, NIGHTLY, tags
 from identity_pipeline.defs.healing import healing
 from identity_pipeline.defs.jobs import publish
-from identity_pipeline.defs.pausing import skip_while_paused
+from identity_pipeline.defs.pausing import skip_while_paused, stop_if_paused
 from identity_pipeline.defs.phases import skipped
 from identity_pipeline.defs.steps import OWNERS
 from identity_pipeline.settings import Settings
@@ -19,6 +19,8 @@ from identity_pipeline.storage.tables import TableStore
 
 OFF = "publish.url is empty: nothing is copied anywhere"
 LOOK_EVERY_S = 300
+MOST = 500
+"""Videos of one run; `publish_finished` asks for the next. After a new address all are behind."""
 LIBRARY = "the library"
 SHOWN = 20
 """Sentences on what was refused."""
@@ -46,17 +48,18 @@ def published(
 def _publish(
     context: dg.AssetExecutionContext, store: TableStore, settings: Settings
 ) -> dg.MaterializeResult:
-    """Publishes all that is new.
+    """Publishes what is new, up to `MOST` of it.
 
     Raises:
+        RunPaused: a pause is in force; what is there stays there.
         Failure: after all the others, where the store has something wrong of one.
     """
     work = Publisher.of(store.layout, settings)
     busy = busy_videos(context.instance)
+    wanted = [video_id for video_id in work.pending() if video_id not in busy]
     done: list[Published] = []
-    for video_id in work.pending():
-        if video_id in busy:
-            continue
+    for video_id in wanted[:MOST]:
+        stop_if_paused(context, store.layout)
         done.append(work.publish(video_id))
         if done[-1].why_not:
             context.log.warning(f"{video_id or LIBRARY} stays here: {done[-1].why_not}")
@@ -68,6 +71,7 @@ def _publish(
         "files_sent": sum(len(version.files) for version in sent),
         "megabytes_sent": round(sum(version.size for version in sent) / 1e6, 2),
         "there_already": sum(not one.is_new and one.version is not None for one in done),
+        "left": len(wanted) - len(done),
         "refused": len(refused),
         "why_refused": "\n".join(
             f"{video_id or LIBRARY}: {why}" for video_id, why in list(refused.items())[:SHOWN]

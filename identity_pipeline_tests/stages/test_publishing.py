@@ -11,16 +11,17 @@ from click.testing import CliRunner
 
 from identity_pipeline.cli.main import cli
 from identity_pipeline.definitions import build_defs
-from identity_pipeline.defs import archiving
+from identity_pipeline.defs import archiving, publishing
 from identity_pipeline.defs.publishing import publish_finished
 from identity_pipeline.defs.resources import SettingsResource
 from identity_pipeline.settings import Settings
-from identity_pipeline.stages.publishing import OthersThereError, Publisher
+from identity_pipeline.stages.publishing import OthersThereError, Published, Publisher
 from identity_pipeline.stages.recipes import RECIPES
 from identity_pipeline.storage.digests import DigestIndex
 from identity_pipeline.storage.generations import Generations
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.object_store import ObjectStore, ObjectStoreError
+from identity_pipeline.storage.pause import Pause, go_on, pause
 from identity_pipeline.storage.registry import VideoRegistry
 from identity_pipeline.storage.tables import TableStore
 from identity_pipeline_tests.library import VideoLibrary, digest_of_tree
@@ -172,6 +173,51 @@ def test_what_is_wrong_with_one_leaves_the_others_alone(
         there.unlink()
         invoke("publish", "--data", str(made.root), url=url)
         assert work.refused() == {}
+
+
+def test_a_run_sends_so_many_and_the_next_goes_on(
+    made: Layout,
+    url: str,
+    video_id: str,
+    instance: dg.DagsterInstance,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(publishing, "MOST", 1)
+    twin = twin_of(made, video_id)
+    settings = SettingsResource.of(paths={"data": str(made.root)}, publish={"url": url})
+    first = materialize(settings, instance)
+    assert (first["sent"], first["left"]) == (1, 1)
+    assert publisher(made, url).pending() == [twin]
+    assert ticked(settings, instance) == "requested"
+    second = materialize(settings, instance)
+    assert (second["sent"], second["left"]) == (1, 0)
+
+
+def test_a_pause_stops_it_between_two_videos(
+    made: Layout,
+    url: str,
+    video_id: str,
+    instance: dg.DagsterInstance,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    twin = twin_of(made, video_id)
+    send = Publisher.publish
+
+    def send_then_pause(work: Publisher, one: str | None) -> Published:
+        sent = send(work, one)
+        pause(made, Pause("now", "somebody", "bandwidth"))
+        return sent
+
+    monkeypatch.setattr(Publisher, "publish", send_then_pause)
+    settings = SettingsResource.of(paths={"data": str(made.root)}, publish={"url": url})
+    job = build_defs(settings).resolve_job_def("publish")
+    run_id = job.execute_in_process(instance=instance, raise_on_error=False).run_id
+    stopped = instance.get_run_by_id(run_id)
+    assert stopped is not None and stopped.status == dg.DagsterRunStatus.CANCELED
+    assert publisher(made, url).pending() == [twin]
+    assert "bandwidth" in ticked(settings, instance)
+    go_on(made)
+    assert ticked(settings, instance) == "requested"
 
 
 def test_an_index_of_before_it_was_switched_off_is_no_fault(
