@@ -21,7 +21,7 @@ from identity_pipeline.stages.publishing import NotWholeError, OthersThereError,
 from identity_pipeline.storage.locks import LockBusyError
 from identity_pipeline.storage.object_store import (
     LIBRARY_SUBJECT,
-    ObjectStore,
+    NoManifestError,
     ObjectStoreError,
     subject_of,
 )
@@ -38,14 +38,13 @@ def opened(data: str | None) -> tuple[TableStore, Publisher]:
         click.UsageError: the settings name no store.
     """
     settings = merged_settings(overrides(data))
-    wanted = settings.publish
-    if not wanted.url:
+    if not settings.publish.url:
         raise click.UsageError(
             "publish.url is empty; set it in settings.toml ([publish], url = "
             '"s3://bucket/prefix") or as IDENTITY_PIPELINE__PUBLISH__URL.'
         )
     store = open_store(settings)
-    return store, Publisher(store.layout, ObjectStore(wanted.url), wanted.versions)
+    return store, Publisher.of(store.layout, settings)
 
 
 @contextmanager
@@ -84,7 +83,8 @@ def publish(videos: tuple[str, ...], dry_run: bool, verify: bool, data: str | No
         if verify:
             _verify(work, named, dry_run)
             return
-        wanted = list(named) or work.pending()
+        # What was refused is tried again: whoever asks may have changed the settings or the store.
+        wanted = list(named) or list(dict.fromkeys([*work.pending(), *work.refused()]))
         if dry_run:
             for video_id in wanted[:SHOWN]:
                 console.print(f"would publish {video_id or LIBRARY}")
@@ -121,15 +121,24 @@ def _publish(work: Publisher, wanted: list[str | None] | list[str]) -> None:
 def _verify(work: Publisher, named: list[str], dry_run: bool) -> None:
     subjects = [subject_of(video_id) for video_id in named] or work.store.subjects()
     wrong = 0
+    unmended = []
     with bar() as report:
         for number, subject in enumerate(subjects, 1):
-            found = _wrong(work, subject, dry_run)
+            try:
+                found = _wrong(work, subject, dry_run)
+            except (NotWholeError, NoManifestError) as error:
+                found = []
+                unmended.append(str(error))
             wrong += len(found)
             for path in found[:SHOWN]:
                 verb = "is wrong" if dry_run else "was wrong and is sent again"
                 console.print(f"{subject}: {path} {verb}", soft_wrap=True)
             report("verify", number, len(subjects), "things")
+    for sentence in unmended:
+        console.print(sentence, soft_wrap=True)
     console.print(f"{counted(len(subjects), 'thing')} read back, {counted(wrong, 'file')} wrong.")
+    if unmended:
+        raise SystemExit(1)
 
 
 def _wrong(work: Publisher, subject: str, dry_run: bool) -> list[str]:

@@ -10,22 +10,20 @@ from identity_pipeline.defs.archiving import NOT_FINISHED, busy_videos
 from identity_pipeline.defs.automation import NIGHT, NIGHTLY, tags
 from identity_pipeline.defs.healing import healing
 from identity_pipeline.defs.jobs import publish
-from identity_pipeline.defs.pausing import skip_while_paused
+from identity_pipeline.defs.pausing import skip_while_paused, stop_if_paused
 from identity_pipeline.defs.phases import skipped
 from identity_pipeline.defs.steps import OWNERS
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.publishing import Published, Publisher
-from identity_pipeline.storage.object_store import ObjectStore
 from identity_pipeline.storage.tables import TableStore
 
 OFF = "publish.url is empty: nothing is copied anywhere"
 LOOK_EVERY_S = 300
-
-
-def publisher(store: TableStore, settings: Settings) -> Publisher:
-    """From the data folder to the store that the settings name."""
-    wanted = settings.publish
-    return Publisher(store.layout, ObjectStore(wanted.url), wanted.versions)
+MOST = 500
+"""Videos of one run; `publish_finished` asks for the next. After a new address all are behind."""
+LIBRARY = "the library"
+SHOWN = 20
+"""Sentences on what was refused."""
 
 
 @dg.asset(
@@ -44,30 +42,44 @@ def published(
     if not settings.publish.url:
         return dg.MaterializeResult(metadata=skipped(OFF))
     with healing(context, settings):
-        return dg.MaterializeResult(metadata=_publish(context, store, settings))
+        return _publish(context, store, settings)
 
 
 def _publish(
     context: dg.AssetExecutionContext, store: TableStore, settings: Settings
-) -> dict[str, str | int | float]:
-    work = publisher(store, settings)
+) -> dg.MaterializeResult:
+    """Publishes what is new, up to `MOST` of it.
+
+    Raises:
+        RunPaused: a pause is in force; what is there stays there.
+        Failure: after all the others, where the store has something wrong of one.
+    """
+    work = Publisher.of(store.layout, settings)
     busy = busy_videos(context.instance)
+    wanted = [video_id for video_id in work.pending() if video_id not in busy]
     done: list[Published] = []
-    for video_id in work.pending():
-        if video_id in busy:
-            continue
+    for video_id in wanted[:MOST]:
+        stop_if_paused(context, store.layout)
         done.append(work.publish(video_id))
         if done[-1].why_not:
-            context.log.warning(f"{video_id or 'the library'} waits: {done[-1].why_not}")
+            context.log.warning(f"{video_id or LIBRARY} stays here: {done[-1].why_not}")
+    refused = work.refused()
     sent = [one.version for one in done if one.is_new and one.version]
-    return {
+    metadata: dict[str, str | int | float] = {
         "url": settings.publish.url,
         "sent": len(sent),
         "files_sent": sum(len(version.files) for version in sent),
         "megabytes_sent": round(sum(version.size for version in sent) / 1e6, 2),
         "there_already": sum(not one.is_new and one.version is not None for one in done),
-        "not_whole": sum(one.why_not is not None for one in done),
+        "left": len(wanted) - len(done),
+        "refused": len(refused),
+        "why_refused": "\n".join(
+            f"{video_id or LIBRARY}: {why}" for video_id, why in list(refused.items())[:SHOWN]
+        ),
     }
+    if faults := [one.why_not for one in done if one.is_fault and one.why_not]:
+        raise dg.Failure("\n".join(faults), metadata=metadata, allow_retries=False)
+    return dg.MaterializeResult(metadata=metadata)
 
 
 @dg.sensor(
@@ -90,7 +102,7 @@ def publish_finished(
     under_way = dg.RunsFilter(job_name=publish.name, statuses=NOT_FINISHED)
     if context.instance.get_runs(under_way, limit=1):
         return dg.SkipReason("A run is at it.")
-    new = set(publisher(store, settings).pending()) - busy_videos(context.instance)
+    new = set(Publisher.of(store.layout, settings).pending()) - busy_videos(context.instance)
     if not new:
         return dg.SkipReason("Everything finished is there.")
     return dg.RunRequest(tags=tags("publish_finished", NIGHT))

@@ -9,30 +9,40 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
+from identity_pipeline.settings import Settings
+from identity_pipeline.stages.publishing_notes import (
+    LIBRARY_NOTE,
+    SUFFIX,
+    PublishingNotes,
+    Refusal,
+    times,
+)
 from identity_pipeline.stages.recipes import RECIPES
 from identity_pipeline.storage import atomic, locks
 from identity_pipeline.storage.generations import Generations
+from identity_pipeline.storage.hashing import sha256_of_value
 from identity_pipeline.storage.layout import Layout, check_video_id, inside
 from identity_pipeline.storage.object_store import (
     Contents,
+    NoManifestError,
     ObjectStore,
     Version,
     subject_of,
     version_of,
 )
+from identity_pipeline.storage.registry import VideoRegistry
 
 DATASET = "identity_dataset"
 TABLES, EXPORT, REGISTRATION = "tables/", "export/", "registration.json"
 LAST_ASSETS = (DATASET, "track_templates", "calibration_pairs", "face_samples", "face_index")
 """The ends of a video's graph: whatever else was made anew, one of them was written after it."""
-LIBRARY_NOTE = "library"
 WAIT_S = 10.0
 
 
@@ -53,12 +63,14 @@ class Published:
         version: what is in force in the store now; None where it was not published.
         is_new: whether files were sent.
         why_not: why it was not published; None where it is.
+        is_fault: something is wrong in the store, which only a person can mend.
     """
 
     video_id: str | None
     version: Version | None
     is_new: bool = False
     why_not: str | None = None
+    is_fault: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,48 +81,70 @@ class Publisher:
         layout: the data folder.
         store: the object store.
         versions: that stay in it, of each subject.
+        off: assets that the settings switch off; an old one of them may be left from before.
     """
 
     layout: Layout
     store: ObjectStore
     versions: int
+    off: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, layout: Layout, settings: Settings) -> Publisher:
+        """From a data folder to the store that the settings name."""
+        wanted = settings.publish
+        off = frozenset(name for name, recipe in RECIPES.items() if recipe.off(settings))
+        return cls(layout, ObjectStore(wanted.url), wanted.versions, off)
 
     def pending(self) -> list[str | None]:
         """Finished videos that changed since they were published; None stands for the library.
 
-        Looks at times of files only, so that it may be asked often.
+        What was refused is not among them until its files change. Looks at times of files only,
+        so that it may be asked often.
         """
-        noted = _times(self._notes, ".json")
+        noted = times(self.notes.sent, SUFFIX)
         made = _last_made(self.layout)
-        videos: list[str | None] = [v for v, at in sorted(made.items()) if noted.get(v) != at]
+        new: list[str | None] = [v for v, at in sorted(made.items()) if noted.get(v) != at]
         generation = Generations(self.layout).current()
-        known = self._note(None)
-        if generation and (not known.is_file() or _noted_name(known) != generation.name):
-            videos.append(None)
-        return videos
+        if generation and self.notes.generation() != generation.name:
+            new.append(None)
+        refusals = self.notes.refusals()
+        return [one for one in new if not self._is_refused(one, refusals)]
+
+    def refused(self) -> dict[str | None, str]:
+        """Why, of everything that was refused the last time and is still there."""
+        made = _last_made(self.layout)
+        return {
+            None if name == LIBRARY_NOTE else name: refusal.why_not
+            for name, refusal in self.notes.refusals().items()
+            if name == LIBRARY_NOTE or name in made
+        }
 
     def publish(self, video_id: str | None) -> Published:
         """Publishes a video or the library, unless the same is there.
+
+        What is wrong with this one alone is in the result, so that the others can go on.
 
         Raises:
             ObjectStoreError: the store does not answer; what is in force there stays.
         """
         generation = Generations(self.layout).current() if video_id is None else None
-        at = _last_made(self.layout, video_id).get(video_id) if video_id else None
+        at = _last_made(self.layout, video_id).get(video_id, 0) if video_id else 0
+        stamp, subject = _stamp(self.layout, video_id), subject_of(video_id)
         try:
             contents = self._contents(video_id)
-        except NotWholeError as error:
-            return Published(video_id, None, why_not=str(error))
-        subject = subject_of(video_id)
-        there, here = self.store.version(subject), version_of(contents)
+            there = self.store.version(subject)
+        except (NotWholeError, NoManifestError) as error:
+            if at or generation:
+                self.notes.note_refused(video_id, Refusal(str(error), stamp))
+            is_fault = isinstance(error, NoManifestError)
+            return Published(video_id, None, why_not=str(error), is_fault=is_fault)
+        here = version_of(contents)
         is_new = there is None or there.version != here.version
         if is_new:
             there = self.store.put(subject, contents, self.versions)
-        note = self._note(video_id)
         name = generation.name if generation else ""
-        atomic.write_json(note, {"version": here.version, "generation": name})
-        if at is not None:
-            os.utime(note, ns=(at, at))
+        self.notes.note_sent(video_id, here.version, name, at)
         return Published(video_id, there, is_new)
 
     def mend(self, video_id: str | None) -> list[str]:
@@ -189,8 +223,7 @@ class Publisher:
 
     def _put_in_place(self, video_id: str, contents: Contents) -> None:
         """The export whole, then the tables, each before its manifest, the dataset's last."""
-        if not self.layout.registration(video_id).is_file():
-            atomic.write_bytes(self.layout.registration(video_id), contents[REGISTRATION])
+        VideoRegistry(self.layout).adopt(video_id, contents[REGISTRATION])
         with atomic.new_folder(self.layout.export(video_id)) as folder:
             for path, data in contents.items():
                 if path.startswith(EXPORT):
@@ -207,25 +240,26 @@ class Publisher:
         return self.layout.tables / asset / f"{check_video_id(video_id)}.{suffix}"
 
     def _contents(self, video_id: str | None) -> Contents:
-        return _library(self.layout) if video_id is None else _video(self.layout, video_id)
+        if video_id is None:
+            return _library(self.layout)
+        return _video(self.layout, video_id, self.off)
 
     @property
-    def _notes(self) -> Path:
+    def notes(self) -> PublishingNotes:
         """Notes on what was published to this address."""
-        return self.layout.published / hashlib.sha256(self.store.url.encode()).hexdigest()[:12]
+        return PublishingNotes(self.layout, self.store.url)
 
-    def _note(self, video_id: str | None) -> Path:
-        # No video is called so: its id ends in digits of a digest.
-        return (
-            self._notes / f"{LIBRARY_NOTE if video_id is None else check_video_id(video_id)}.json"
-        )
+    def _is_refused(self, video_id: str | None, known: Mapping[str, Refusal]) -> bool:
+        """Whether it was refused as it is now."""
+        refusal = known.get(video_id or LIBRARY_NOTE)
+        return refusal is not None and refusal.stamp == _stamp(self.layout, video_id)
 
 
 def _order(path: str) -> tuple[bool, bool, str]:
     return path.startswith(f"{TABLES}{DATASET}."), path.endswith(".manifest.json"), path
 
 
-def _video(layout: Layout, video_id: str) -> Contents:
+def _video(layout: Layout, video_id: str, off: frozenset[str]) -> Contents:
     """Everything of a video that is published, checked against its manifests.
 
     Raises:
@@ -246,7 +280,7 @@ def _video(layout: Layout, video_id: str) -> Contents:
             )
             if path.is_file()
         }
-        noted = json.loads(found[f"{TABLES}{asset}.manifest.json"])["data_version"]
+        noted = _read_note(found, f"{TABLES}{asset}.manifest.json", "data_version")
         versions[asset] = noted
         table = found.get(f"{TABLES}{asset}.parquet")
         if table is not None and hashlib.sha256(table).hexdigest() != noted:
@@ -254,20 +288,39 @@ def _video(layout: Layout, video_id: str) -> Contents:
         contents |= found
     if f"{TABLES}{DATASET}.parquet" not in contents:
         raise NotWholeError("it is not finished")
-    _check_made_of_each_other(contents, versions)
-    contents[REGISTRATION] = layout.registration(video_id).read_bytes()
+    _check_made_of_each_other(contents, versions, off)
+    registration = layout.registration(video_id)
+    if not registration.is_file():
+        raise NotWholeError("its registration is missing; `identity-pipeline run` its file again")
+    contents[REGISTRATION] = registration.read_bytes()
     return contents | dict(_export(layout, video_id, contents[f"{TABLES}{DATASET}.parquet"]))
 
 
-def _check_made_of_each_other(contents: Contents, versions: dict[str, str]) -> None:
+def _read_note(contents: Contents, path: str, key: str) -> Any:
+    """An entry of a manifest, or of a note on what a table is made of.
+
+    Raises:
+        NotWholeError: it cannot be read.
+    """
+    try:
+        return json.loads(contents[path])[key]
+    except (ValueError, TypeError, KeyError) as error:
+        raise NotWholeError(f"{path} cannot be read ({error}); run it again") from error
+
+
+def _check_made_of_each_other(
+    contents: Contents, versions: dict[str, str], off: frozenset[str]
+) -> None:
     """Tables of one making, not some old and some new: each names what it was made of.
+
+    What is switched off is not asked: the index is then left as it was, with inputs of before.
 
     Raises:
         NotWholeError: one was made of another than the one that is there.
     """
-    for asset in versions:
-        noted = contents.get(f"{TABLES}{asset}.made-of.json")
-        inputs = json.loads(noted)["inputs"] if noted else {}
+    for asset in versions.keys() - off:
+        note = f"{TABLES}{asset}.made-of.json"
+        inputs = _read_note(contents, note, "inputs") if note in contents else {}
         for name, version in inputs.items():
             if versions.get(name) != version:
                 raise NotWholeError(
@@ -309,31 +362,30 @@ def _same_manifests(layout: Layout, video_id: str, contents: Contents) -> bool:
     )
 
 
+def _stamp(layout: Layout, video_id: str | None) -> str:
+    """Changes with any file of a video or of the library, by their times."""
+    if video_id is None:
+        return sha256_of_value(_changed([layout.library_tables]))
+    places = (layout.manifest, layout.made_of, layout.table)
+    paths = [place(asset, video_id) for asset in sorted(RECIPES) for place in places]
+    return sha256_of_value(
+        _changed([*paths, layout.export(video_id), layout.registration(video_id)])
+    )
+
+
+def _changed(paths: Iterable[Path]) -> list[int | None]:
+    """When each was written or put there, in nanoseconds since 1970; None for one not there."""
+    return [
+        path.lstat().st_mtime_ns if path.is_symlink() or path.exists() else None for path in paths
+    ]
+
+
 def _last_made(layout: Layout, video_id: str | None = None) -> dict[str, int]:
     """Finished video -> when the last of it was written, in nanoseconds since 1970."""
     newest: dict[str, int] = {}
     for asset in LAST_ASSETS:
         folder = layout.tables / asset
-        for video, at in _times(folder, ".manifest.json", video_id).items():
+        for video, at in times(folder, ".manifest.json", video_id).items():
             newest[video] = max(at, newest.get(video, 0))
-    finished = _times(layout.tables / DATASET, ".manifest.json", video_id)
+    finished = times(layout.tables / DATASET, ".manifest.json", video_id)
     return {video: at for video, at in newest.items() if video in finished}
-
-
-def _times(folder: Path, suffix: str, only: str | None = None) -> dict[str, int]:
-    """Name -> time of change of every file of a folder with a suffix."""
-    if not folder.is_dir():
-        return {}
-    names: Iterable[str] = [f"{only}{suffix}"] if only else os.listdir(folder)  # noqa: PTH208
-    wanted = (n for n in names if n.endswith(suffix) and not atomic.is_temporary(Path(n)))
-    times: dict[str, int] = {}
-    for name in wanted:
-        try:
-            times[name.removesuffix(suffix)] = (folder / name).stat().st_mtime_ns
-        except FileNotFoundError:
-            continue
-    return times
-
-
-def _noted_name(note: Path) -> str:
-    return str(json.loads(note.read_text()).get("generation", ""))

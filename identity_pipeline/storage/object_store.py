@@ -42,6 +42,10 @@ class ObjectStoreError(ConnectionError):
     """The store cannot be reached, refuses, or lacks what a manifest names."""
 
 
+class NoManifestError(ObjectStoreError):
+    """The store answers, but what lies in the place of one subject's manifest is none of ours."""
+
+
 @dataclass(frozen=True)
 class StoredFile:
     """A file of a version: SHA-256 of its bytes, and how many they are."""
@@ -113,7 +117,8 @@ class ObjectStore:
         """What is in force; None where nothing was ever published.
 
         Raises:
-            ObjectStoreError: the store does not answer, or the manifest is no manifest.
+            NoManifestError: the manifest is no manifest.
+            ObjectStoreError: the store does not answer.
         """
         with self._reached():
             (text,) = _bytes_of([self._at(subject, MANIFEST)])
@@ -124,7 +129,7 @@ class ObjectStore:
             files = {_safe(p): StoredFile(**file) for p, file in noted["files"].items()}
             return Version(check_video_id(noted["version"]), files, tuple(noted["older"]))
         except (KeyError, TypeError, ValueError) as error:
-            raise ObjectStoreError(
+            raise NoManifestError(
                 f"{self.url}/{subject}/{MANIFEST} is no manifest of ours ({error}); look what it "
                 "is, then remove it and publish again."
             ) from error
@@ -184,6 +189,8 @@ class ObjectStore:
     def subjects(self) -> list[str]:
         """Everything that was ever published: videos in alphabetical order, then the library.
 
+        Those whose manifest cannot be read are among them.
+
         Raises:
             ObjectStoreError: the store does not answer.
         """
@@ -192,7 +199,13 @@ class ObjectStore:
             folder.fs.invalidate_cache()  # of what another process has put there since
             videos = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
         found = [subject_of(video) for video in videos]
-        return [s for s in (*found, LIBRARY_SUBJECT) if self.version(s) is not None]
+        return [s for s in (*found, LIBRARY_SUBJECT) if self._is_there(s)]
+
+    def _is_there(self, subject: str) -> bool:
+        try:
+            return self.version(subject) is not None
+        except NoManifestError:
+            return True
 
     def _found(self, subject: str, version: Version) -> Contents:
         """The files of a version that hold the bytes that the manifest says."""

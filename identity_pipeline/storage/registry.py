@@ -86,6 +86,17 @@ class VideoRegistry:
             atomic.write_json(self.layout.registration(record.video_id), asdict(record))
         return record, known is None
 
+    def adopt(self, video_id: str, record: bytes) -> None:
+        """Takes over a record that another data folder has made; one that is there stays."""
+        path = self.layout.registration(video_id)
+        if path.is_file():
+            return
+        sha256 = json.loads(record)["sha256"]
+        index = DigestIndex(self.layout)
+        index.ids(sha256)  # it takes older names for read once something is written
+        with index.writing(video_id, sha256):
+            atomic.write_bytes(path, record)
+
     def _free_id(self, stem: str, sha256: str) -> str:
         """The id of a new content, which no other content has."""
         for digits in DIGITS:

@@ -11,13 +11,18 @@ from click.testing import CliRunner
 
 from identity_pipeline.cli.main import cli
 from identity_pipeline.definitions import build_defs
-from identity_pipeline.defs import archiving
+from identity_pipeline.defs import archiving, publishing
 from identity_pipeline.defs.publishing import publish_finished
 from identity_pipeline.defs.resources import SettingsResource
-from identity_pipeline.stages.publishing import OthersThereError, Publisher
+from identity_pipeline.settings import Settings
+from identity_pipeline.stages.publishing import OthersThereError, Published, Publisher
+from identity_pipeline.stages.recipes import RECIPES
+from identity_pipeline.storage.digests import DigestIndex
 from identity_pipeline.storage.generations import Generations
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.object_store import ObjectStore, ObjectStoreError
+from identity_pipeline.storage.pause import Pause, go_on, pause
+from identity_pipeline.storage.registry import VideoRegistry
 from identity_pipeline.storage.tables import TableStore
 from identity_pipeline_tests.library import VideoLibrary, digest_of_tree
 
@@ -108,6 +113,124 @@ def test_what_is_not_whole_stays_here(made: Layout, url: str, video_id: str, dam
     work = publisher(made, url)
     assert work.publish(video_id).why_not
     assert work.store.subjects() == []
+    assert work.pending() == [], "it is not asked for again while its files are the same"
+
+
+def test_what_was_refused_is_said_until_its_files_change(
+    made: Layout, url: str, video_id: str, instance: dg.DagsterInstance
+) -> None:
+    before = made.table("riders", video_id).read_bytes()
+    made.table("riders", video_id).write_bytes(b"x")
+    settings = SettingsResource.of(paths={"data": str(made.root)}, publish={"url": url})
+    for _ in range(2):
+        told = materialize(settings, instance)
+        assert told["refused"] == 1 and "riders" in str(told["why_refused"])
+    assert "Everything finished is there." in ticked(settings, instance)
+    environment = {"IDENTITY_PIPELINE__PUBLISH__URL": url, "COLUMNS": "160"}
+    asked = CliRunner().invoke(cli, ["publish", "--data", str(made.root)], env=environment)
+    assert asked.exit_code == 1 and f"{video_id} stays here" in asked.output
+    made.table("riders", video_id).write_bytes(before)
+    assert ticked(settings, instance) == "requested"
+    told = materialize(settings, instance)
+    assert (told["sent"], told["refused"], told["why_refused"]) == (1, 0, "")
+
+
+def twin_of(layout: Layout, video_id: str) -> str:
+    """A second finished video, behind the first in the alphabet."""
+    twin = f"z-{video_id}"
+    for asset in RECIPES:
+        for place in (layout.table, layout.manifest, layout.made_of):
+            if place(asset, video_id).is_file():
+                shutil.copy(place(asset, video_id), place(asset, twin))
+    shutil.copytree(layout.export(video_id), layout.export(twin))
+    shutil.copy(layout.registration(video_id), layout.registration(twin))
+    return twin
+
+
+@pytest.mark.parametrize("what", ["registration", "manifest", "manifest there"])
+def test_what_is_wrong_with_one_leaves_the_others_alone(
+    made: Layout, url: str, video_id: str, instance: dg.DagsterInstance, what: str
+) -> None:
+    twin = twin_of(made, video_id)
+    there = Path(url.removeprefix("file://")) / "videos" / video_id / "manifest.json"
+    if what == "registration":
+        made.registration(video_id).unlink()
+    elif what == "manifest":
+        made.manifest("riders", video_id).write_text("{")
+    else:
+        there.parent.mkdir(parents=True)
+        there.write_text("{")
+    settings = SettingsResource.of(paths={"data": str(made.root)}, publish={"url": url})
+    job = build_defs(settings).resolve_job_def("publish")
+    result = job.execute_in_process(instance=instance, raise_on_error=False)
+    assert result.success is (what != "manifest there"), "a person has to look into the bucket"
+    work = publisher(made, url)
+    assert work.store.version(f"videos/{twin}") is not None
+    assert list(work.refused()) == [video_id] and work.pending() == []
+    if what == "manifest there":
+        (failure,) = result.filter_events(lambda event: event.is_step_failure)
+        assert str(there) in str(failure.step_failure_data.user_failure_data)
+        there.unlink()
+        invoke("publish", "--data", str(made.root), url=url)
+        assert work.refused() == {}
+
+
+def test_a_run_sends_so_many_and_the_next_goes_on(
+    made: Layout,
+    url: str,
+    video_id: str,
+    instance: dg.DagsterInstance,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(publishing, "MOST", 1)
+    twin = twin_of(made, video_id)
+    settings = SettingsResource.of(paths={"data": str(made.root)}, publish={"url": url})
+    first = materialize(settings, instance)
+    assert (first["sent"], first["left"]) == (1, 1)
+    assert publisher(made, url).pending() == [twin]
+    assert ticked(settings, instance) == "requested"
+    second = materialize(settings, instance)
+    assert (second["sent"], second["left"]) == (1, 0)
+
+
+def test_a_pause_stops_it_between_two_videos(
+    made: Layout,
+    url: str,
+    video_id: str,
+    instance: dg.DagsterInstance,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    twin = twin_of(made, video_id)
+    send = Publisher.publish
+
+    def send_then_pause(work: Publisher, one: str | None) -> Published:
+        sent = send(work, one)
+        pause(made, Pause("now", "somebody", "bandwidth"))
+        return sent
+
+    monkeypatch.setattr(Publisher, "publish", send_then_pause)
+    settings = SettingsResource.of(paths={"data": str(made.root)}, publish={"url": url})
+    job = build_defs(settings).resolve_job_def("publish")
+    run_id = job.execute_in_process(instance=instance, raise_on_error=False).run_id
+    stopped = instance.get_run_by_id(run_id)
+    assert stopped is not None and stopped.status == dg.DagsterRunStatus.CANCELED
+    assert publisher(made, url).pending() == [twin]
+    assert "bandwidth" in ticked(settings, instance)
+    go_on(made)
+    assert ticked(settings, instance) == "requested"
+
+
+def test_an_index_of_before_it_was_switched_off_is_no_fault(
+    made: Layout, url: str, video_id: str
+) -> None:
+    store = TableStore(made)
+    made_of = store.made_of("face_index", video_id)
+    assert made_of is not None
+    old = dict.fromkeys(made_of["inputs"], "of before")
+    store.note_made_of("face_index", video_id, {**made_of, "inputs": old})
+    for phases, is_sent in (({}, False), ({"index": False}, True)):
+        settings = Settings.model_validate({"publish": {"url": url}, "phases": phases})
+        assert Publisher.of(made, settings).publish(video_id).is_new is is_sent
 
 
 def test_a_damaged_store_changes_nothing_here_and_is_mended_from_here(
@@ -126,6 +249,19 @@ def test_a_damaged_store_changes_nothing_here_and_is_mended_from_here(
     assert sorted(work.mend(video_id)) == ["export/manifest.json", "tables/riders.parquet"]
     assert elsewhere.fetch(video_id) is not None
     assert kept(elsewhere.layout) == kept(made)
+
+
+def test_what_is_fetched_while_another_registers_is_known_by_its_content(
+    made: Layout, url: str, video_id: str, tmp_path: Path
+) -> None:
+    publisher(made, url).publish(video_id)
+    mine = VideoRegistry(made).get(video_id)
+    assert mine is not None
+    elsewhere = Layout(tmp_path / "elsewhere")
+    elsewhere.registry.mkdir(parents=True)
+    with DigestIndex(elsewhere).writing("other-00000000", "0" * 64):
+        publisher(elsewhere, url).fetch(video_id)
+    assert VideoRegistry(elsewhere).by_digest(mine.sha256) == mine
 
 
 def invoke(*arguments: str, url: str) -> str:
@@ -166,7 +302,7 @@ def test_the_sensor_asks_once_and_the_asset_sends(
     settings = SettingsResource.of(paths={"data": str(made.root)}, publish={"url": url})
     assert ticked(settings, instance) == "requested"
     sent = materialize(settings, instance)
-    assert (sent["sent"], sent["not_whole"]) == (1, 0)
+    assert (sent["sent"], sent["refused"]) == (1, 0)
     assert "Everything finished is there." in ticked(settings, instance)
 
 
