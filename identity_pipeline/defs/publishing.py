@@ -102,7 +102,12 @@ def publish_finished(
     under_way = dg.RunsFilter(job_name=publish.name, statuses=NOT_FINISHED)
     if context.instance.get_runs(under_way, limit=1):
         return dg.SkipReason("A run is at it.")
-    new = set(Publisher.of(store.layout, settings).pending()) - busy_videos(context.instance)
-    if not new:
+    work = Publisher.of(store.layout, settings)
+    stamp = work.stamp()  # before the look: what comes during it makes the next one look again
+    pending = set(work.pending()) if stamp != context.cursor else set()
+    if not pending:
+        context.update_cursor(stamp)
         return dg.SkipReason("Everything finished is there.")
+    if pending <= busy_videos(context.instance):
+        return dg.SkipReason("What is not there yet is under way.")
     return dg.RunRequest(tags=tags("publish_finished", NIGHT))

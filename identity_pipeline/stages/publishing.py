@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from identity_pipeline.stages.publishing_notes import (
     SUFFIX,
     PublishingNotes,
     Refusal,
+    changed,
     times,
 )
 from identity_pipeline.stages.recipes import RECIPES
@@ -110,6 +111,15 @@ class Publisher:
             new.append(None)
         refusals = self.notes.refusals()
         return [one for one in new if not self._is_refused(one, refusals)]
+
+    def stamp(self) -> str:
+        """Changes when something may have become pending; no file of a video is looked at.
+
+        A folder's time changes with each file renamed into it.
+        """
+        tables = [self.layout.tables / asset for asset in sorted(RECIPES)]
+        known = [self.layout.library_tables, self.notes.sent, self.notes.refused]
+        return sha256_of_value([self.store.url, *changed([*tables, *known])])
 
     def refused(self) -> dict[str | None, str]:
         """Why, of everything that was refused the last time and is still there."""
@@ -365,19 +375,12 @@ def _same_manifests(layout: Layout, video_id: str, contents: Contents) -> bool:
 def _stamp(layout: Layout, video_id: str | None) -> str:
     """Changes with any file of a video or of the library, by their times."""
     if video_id is None:
-        return sha256_of_value(_changed([layout.library_tables]))
+        return sha256_of_value(changed([layout.library_tables]))
     places = (layout.manifest, layout.made_of, layout.table)
     paths = [place(asset, video_id) for asset in sorted(RECIPES) for place in places]
     return sha256_of_value(
-        _changed([*paths, layout.export(video_id), layout.registration(video_id)])
+        changed([*paths, layout.export(video_id), layout.registration(video_id)])
     )
-
-
-def _changed(paths: Iterable[Path]) -> list[int | None]:
-    """When each was written or put there, in nanoseconds since 1970; None for one not there."""
-    return [
-        path.lstat().st_mtime_ns if path.is_symlink() or path.exists() else None for path in paths
-    ]
 
 
 def _last_made(layout: Layout, video_id: str | None = None) -> dict[str, int]:

@@ -96,3 +96,10 @@ def times(folder: Path, suffix: str, only: str | None = None) -> dict[str, int]:
         except FileNotFoundError:
             continue
     return found
+
+
+def changed(paths: Iterable[Path]) -> list[int | None]:
+    """When each was written or put there, in nanoseconds since 1970; None for one not there."""
+    return [
+        path.lstat().st_mtime_ns if path.is_symlink() or path.exists() else None for path in paths
+    ]

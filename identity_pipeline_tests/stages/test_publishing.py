@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -306,11 +307,46 @@ def test_the_sensor_asks_once_and_the_asset_sends(
     assert "Everything finished is there." in ticked(settings, instance)
 
 
-def ticked(settings: SettingsResource, instance: dg.DagsterInstance) -> str:
+def test_the_sensor_looks_at_files_only_where_a_folder_changed(
+    made: Layout, url: str, video_id: str, instance: dg.DagsterInstance
+) -> None:
+    settings = SettingsResource.of(paths={"data": str(made.root)}, publish={"url": url})
+    with sensor_context(settings, instance) as context:
+
+        def tick() -> str:
+            return said(publish_finished(context))
+
+        assert [tick(), tick()] == ["requested"] * 2, "it asks until nothing is left"
+        materialize(settings, instance)
+        assert "Everything" in tick()
+        # Nothing of ours changes a file in its place, so that this is not looked for.
+        os.utime(made.manifest("face_samples", video_id))
+        assert publisher(made, url).pending() == [video_id]
+        assert "Everything" in tick()
+        store = TableStore(made)
+        table = store.read("face_samples", video_id).head(0)
+        store.write("face_samples", video_id, table, "another")
+        assert tick() == "requested"
+        materialize(settings, instance)
+        assert "Everything" in tick()
+        shutil.rmtree(made.published)
+        assert tick() == "requested", "the notes may be deleted"
+
+
+def sensor_context(
+    settings: SettingsResource, instance: dg.DagsterInstance
+) -> dg.SensorEvaluationContext:
     resources = build_defs(settings).resources or {}
     wanted = {name: resources[name] for name in ("settings", "store")}
-    with dg.build_sensor_context(instance=instance, resources=wanted) as context:
-        result = publish_finished(context)
+    return dg.build_sensor_context(instance=instance, resources=wanted)
+
+
+def ticked(settings: SettingsResource, instance: dg.DagsterInstance) -> str:
+    with sensor_context(settings, instance) as context:
+        return said(publish_finished(context))
+
+
+def said(result: object) -> str:
     return str(result.skip_message) if isinstance(result, dg.SkipReason) else "requested"
 
 
