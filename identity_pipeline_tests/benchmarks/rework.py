@@ -19,6 +19,7 @@ from identity_pipeline.stages.recipes import RECIPES, step_of
 from identity_pipeline.storage import atomic
 from identity_pipeline.storage.chunks import DIGESTS
 from identity_pipeline.storage.layout import Layout
+from identity_pipeline_tests.benchmarks.watching import Watch
 
 EVERY_S: Final = 0.25
 LOOKED_AT_ANYWAY: Final = "ride_video"
@@ -27,38 +28,26 @@ Stamp = tuple[int, int]
 
 
 @dataclass
-class Rework:
+class Rework(Watch):
     """Watches a data folder in a thread of its own.
 
     Attributes:
         made: how often each chunk, output or export was seen to be made, by its path.
         lost: chunks that went before the output of their step was there.
-        found_by_a_later_run: chunks that a killed run left and another took up.
+        left_behind: chunks that a killed run left and another may take up.
     """
 
     layout: Layout
     made: Counter[str] = field(default_factory=Counter)
     lost: set[str] = field(default_factory=set)
     left_behind: set[str] = field(default_factory=set)
+    every_s: float = field(default=EVERY_S, kw_only=True)
     _stamps: dict[str, Stamp] = field(default_factory=dict)
-    _over: threading.Event = field(default_factory=threading.Event)
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _thread: threading.Thread | None = None
-
-    def __enter__(self) -> Rework:
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-        self._thread.start()
-        return self
 
     def __exit__(self, *_: object) -> None:
-        self._over.set()
-        if self._thread is not None:
-            self._thread.join()
+        super().__exit__()
         self.look()
-
-    def _watch(self) -> None:
-        while not self._over.wait(EVERY_S):
-            self.look()
 
     def look(self) -> None:
         """Notes what is there now."""

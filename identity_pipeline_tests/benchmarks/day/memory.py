@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics
-import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ import numpy as np
 
 from identity_pipeline_tests.benchmarks.operated import Deployment
 from identity_pipeline_tests.benchmarks.services import Role
+from identity_pipeline_tests.benchmarks.watching import Watch
 
 EVERY_S: Final = 3.0
 FLAT: Final = 0.05
@@ -21,7 +21,7 @@ FLAT: Final = 0.05
 
 
 @dataclass
-class Memory:
+class Memory(Watch):
     """Samples of all processes, taken in a thread of its own.
 
     Attributes:
@@ -32,28 +32,17 @@ class Memory:
     deployment: Deployment
     services: dict[Role, list[tuple[float, float]]] = field(default_factory=dict)
     peaks: dict[int, float] = field(default_factory=dict)
-    _over: threading.Event = field(default_factory=threading.Event)
-    _thread: threading.Thread | None = None
+    every_s: float = field(default=EVERY_S, kw_only=True)
 
-    def __enter__(self) -> Memory:
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        if self._thread is not None:
-            self._thread.join()
-
-    def _watch(self) -> None:
-        while not self._over.wait(EVERY_S):
-            now = time.time()
-            for process in self.deployment.processes():
-                if process.role == "run worker":
-                    with suppress(OSError):  # it ended meanwhile
-                        self.peaks[process.pid] = _peak_mb(process.pid)
-                elif process.role != "helper":
-                    self.services.setdefault(process.role, []).append((now, process.memory_mb))
+    def look(self) -> None:
+        """One sample of every process."""
+        now = time.time()
+        for process in self.deployment.processes():
+            if process.role == "run worker":
+                with suppress(OSError):  # it ended meanwhile
+                    self.peaks[process.pid] = _peak_mb(process.pid)
+            elif process.role != "helper":
+                self.services.setdefault(process.role, []).append((now, process.memory_mb))
 
 
 def _peak_mb(pid: int) -> float:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass, field
 from typing import Final
 
 from identity_pipeline.core.progress import State
 from identity_pipeline.storage.locks import LockBusyError
 from identity_pipeline_tests.benchmarks.operated import Deployment
+from identity_pipeline_tests.benchmarks.watching import Watch
 
 EVERY_S: Final = 8.0
 
 
 @dataclass
-class ProgressWatch:
+class ProgressWatch(Watch):
     """Looks at the progress in a thread of its own.
 
     Attributes:
@@ -31,22 +31,7 @@ class ProgressWatch:
     scopes: dict[int, int] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
     states: set[State] = field(default_factory=set)
-    _over: threading.Event = field(default_factory=threading.Event)
-    _thread: threading.Thread | None = None
-
-    def __enter__(self) -> ProgressWatch:
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        if self._thread is not None:
-            self._thread.join()
-
-    def _watch(self) -> None:
-        while not self._over.wait(EVERY_S):
-            self.look()
+    every_s: float = field(default=EVERY_S, kw_only=True)
 
     def look(self) -> None:
         """One look; none where another process keeps the book of batches at this moment."""
