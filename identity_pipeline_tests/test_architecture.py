@@ -25,7 +25,7 @@ HEAVY = (
     "motmetrics",
     "pandas",
 )
-LEAVES = {"settings", "schemas"}
+LEAVES = {"settings", "schemas", "errors"}
 MAY_IMPORT = {
     "core": {"core"},
     "models": {"core", "models", "media", "storage"},

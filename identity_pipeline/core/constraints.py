@@ -16,10 +16,12 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from identity_pipeline.errors import IdentityPipelineError
+
 Pair = tuple[str, str]
 
 
-class ContradictoryLinksError(ValueError):
+class ContradictoryLinksError(IdentityPipelineError, ValueError):
     """Two tracks must be one person and must be two."""
 
 

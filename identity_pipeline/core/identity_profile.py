@@ -23,12 +23,13 @@ from identity_pipeline.core.moments import (
 )
 from identity_pipeline.core.stability import medoid
 from identity_pipeline.core.vectors import check_unit, same_space
+from identity_pipeline.errors import IdentityPipelineError
 
 OLD_SOURCE = "before-sources"
 """Name of the one source of a profile from before sources were told apart."""
 
 
-class ProfileError(ValueError):
+class ProfileError(IdentityPipelineError, ValueError):
     """A change that would make a profile untrue."""
 
 

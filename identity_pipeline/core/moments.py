@@ -15,13 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from identity_pipeline.core.vectors import check_unit
+from identity_pipeline.errors import IdentityPipelineError
 
 IDENTITY_TOLERANCE = 1e-9
 Vector = NDArray[np.float64]
 T = TypeVar("T")
 
 
-class MomentsError(ValueError):
+class MomentsError(IdentityPipelineError, ValueError):
     """Statistics that contradict each other or the vectors they are of."""
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from identity_pipeline.core.vectors import Matrix
+from identity_pipeline.errors import IdentityPipelineError
 
 SLACK = 1e-5
 """float32 products of 512-d unit vectors are off by about 1e-6: links are found with this much to
@@ -30,7 +31,7 @@ SPARE_PAIRS = 1_000_000
 Indices = NDArray[np.int32]
 
 
-class TooManyLinksError(ValueError):
+class TooManyLinksError(IdentityPipelineError, ValueError):
     """The floor is so low that nearly everything is linked with everything."""
 
 

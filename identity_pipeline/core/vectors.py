@@ -6,15 +6,17 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from identity_pipeline.errors import IdentityPipelineError
+
 UNIT_TOLERANCE = 1e-3
 Matrix = NDArray[np.float32]
 
 
-class NotUnitNormError(ValueError):
+class NotUnitNormError(IdentityPipelineError, ValueError):
     """An embedding at a boundary is not of unit length (or not finite)."""
 
 
-class SpaceMismatchError(ValueError):
+class SpaceMismatchError(IdentityPipelineError, ValueError):
     """Vectors of two embedding spaces were about to be compared."""
 
 

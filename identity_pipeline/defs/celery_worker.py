@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from identity_pipeline.errors import IdentityPipelineError
+
 if TYPE_CHECKING:
     from celery import Celery
 
@@ -21,7 +23,7 @@ _PR_SET_PDEATHSIG = 1
 """Of <sys/prctl.h>."""
 
 
-class NoCeleryError(RuntimeError):
+class NoCeleryError(IdentityPipelineError, RuntimeError):
     """The instance does not start its runs by Celery."""
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from identity_pipeline.errors import IdentityPipelineError
 
-class LedgerError(Exception):
+
+class LedgerError(IdentityPipelineError):
     """Anything that is wrong with the ledger or with what was asked of it."""
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from identity_pipeline.errors import IdentityPipelineError
 
-class VideoError(Exception):
+
+class VideoError(IdentityPipelineError):
     """A video that cannot be processed, whatever is retried.
 
     Attributes:

@@ -9,11 +9,13 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from identity_pipeline.errors import IdentityPipelineError
+
 FILE = "pack.json"
 DEMO = "demo"
 
 
-class ModelCardError(RuntimeError):
+class ModelCardError(IdentityPipelineError, RuntimeError):
     """A folder's `pack.json` cannot be read, or forbids this use."""
 
 

@@ -7,11 +7,13 @@ from typing import Literal
 
 import onnxruntime
 
+from identity_pipeline.errors import IdentityPipelineError
+
 Device = Literal["cpu", "cuda"]
 log = logging.getLogger(__name__)
 
 
-class DeviceError(RuntimeError):
+class DeviceError(IdentityPipelineError, RuntimeError):
     """The device that the settings insist on is not there."""
 
 

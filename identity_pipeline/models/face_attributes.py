@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import onnxruntime
 
+from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.media.crops import ImageBGR
 from identity_pipeline.models.device import note_fallback, session_options
 
@@ -22,7 +23,7 @@ FILE = Path("attributes") / "face_attributes.onnx"
 SOURCE = "face_attributes"
 
 
-class FaceAttributesError(RuntimeError):
+class FaceAttributesError(IdentityPipelineError, RuntimeError):
     """The net of a pack has another format."""
 
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from identity_pipeline.core.geometry import Box, face_crop_box
 from identity_pipeline.core.vectors import Matrix, normalise
+from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.media.crops import ImageBGR, Region
 from identity_pipeline.models.cards import ModelCardError, permitted
 from identity_pipeline.models.device import (
@@ -41,7 +42,7 @@ LANDMARK_TASKS = ("landmark_3d_68", "landmark_2d_68", "landmark_2d_106")
 """In order of preference."""
 
 
-class FacePackError(RuntimeError):
+class FacePackError(IdentityPipelineError, RuntimeError):
     """A face pack cannot be loaded or lacks what the pipeline needs."""
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from identity_pipeline.core.heads.projection import Head
+from identity_pipeline.errors import IdentityPipelineError
 
 OPSET = 17
 TOLERANCE = 1e-4
 """Largest difference to the head itself that an export may show (design)."""
 
 
-class HeadExportError(RuntimeError):
+class HeadExportError(IdentityPipelineError, RuntimeError):
     """The exported graph does not compute what the head does."""
 
 

@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 
 from identity_pipeline.core.vectors import Matrix, normalise
+from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.media.crops import VISION_PX, ImageBGR
 from identity_pipeline.models.cards import ModelCardError, permitted
 from identity_pipeline.models.device import torch_device
@@ -29,7 +30,7 @@ WEIGHTS = "model.safetensors"
 FILES = (WEIGHTS, "config.json", "preprocessor_config.json")
 
 
-class VisionEncoderError(RuntimeError):
+class VisionEncoderError(IdentityPipelineError, RuntimeError):
     """A vision encoder cannot be loaded."""
 
 

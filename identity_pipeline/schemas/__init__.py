@@ -15,6 +15,7 @@ from typing import Final
 
 import polars as pl
 
+from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.schemas import library
 from identity_pipeline.schemas.base import (
     BOX,
@@ -275,7 +276,7 @@ SET_ASSETS: Final = ("anchor_set", "coverage_set", "challenge_set", "pair_set")
 TABLES.update(dict.fromkeys(SET_ASSETS, TABLES["image_set"]))
 
 
-class SchemaError(ValueError):
+class SchemaError(IdentityPipelineError, ValueError):
     """A table does not have the columns and dtypes of its schema."""
 
 

@@ -13,6 +13,7 @@ from functools import cached_property
 import polars as pl
 
 from identity_pipeline.core.library_changes import place_of
+from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.ledger import subjects as ids
 from identity_pipeline.ledger.replay import History
 from identity_pipeline.ledger.state import LibraryState
@@ -23,7 +24,7 @@ from identity_pipeline.storage.generations import Generation, Generations
 from identity_pipeline.storage.tables import TableStore
 
 
-class CurationError(ValueError):
+class CurationError(IdentityPipelineError, ValueError):
     """What was asked for cannot be found or decided; the sentence says what to do."""
 
 

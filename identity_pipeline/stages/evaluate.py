@@ -17,6 +17,7 @@ from identity_pipeline.core.evaluation.evidence import FACE_COLUMNS, SETS, Video
 from identity_pipeline.core.evaluation.report import Report, differences, figures_of
 from identity_pipeline.core.evaluation.sections import section_of
 from identity_pipeline.core.evaluation.truth import REAL, RENDERED, Truth
+from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.media.evaluation_page import render_evaluation_page
 from identity_pipeline.schemas import SchemaError
 from identity_pipeline.settings import Settings
@@ -31,7 +32,7 @@ REPORT, PAGE = "report.json", "index.html"
 Manifest = Mapping[str, Any]
 
 
-class EvaluationError(ValueError):
+class EvaluationError(IdentityPipelineError, ValueError):
     """Nothing can be evaluated; the sentence says what to do."""
 
 

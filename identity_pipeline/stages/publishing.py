@@ -16,6 +16,7 @@ from typing import Any
 
 import polars as pl
 
+from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.publishing_notes import (
     LIBRARY_NOTE,
@@ -47,11 +48,11 @@ LAST_ASSETS = (DATASET, "track_templates", "calibration_pairs", "face_samples", 
 WAIT_S = 10.0
 
 
-class NotWholeError(RuntimeError):
+class NotWholeError(IdentityPipelineError, RuntimeError):
     """A video's files do not agree with each other: it is unfinished, damaged or being made."""
 
 
-class OthersThereError(RuntimeError):
+class OthersThereError(IdentityPipelineError, RuntimeError):
     """What is in the data folder is not what would be fetched."""
 
 

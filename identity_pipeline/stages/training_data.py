@@ -12,6 +12,7 @@ from identity_pipeline.core.heads.training_set import (
     teaching_faces,
     worth_labelling,
 )
+from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.ledger import subjects
 from identity_pipeline.ledger.replay import History
 from identity_pipeline.ledger.store import LedgerStore
@@ -25,7 +26,7 @@ from identity_pipeline.storage.tables import TableStore
 from identity_pipeline.storage.training_sessions import TrainingSessions
 
 
-class TooLittleToLearnError(ValueError):
+class TooLittleToLearnError(IdentityPipelineError, ValueError):
     """There are too few labels for a training; the sentence says which to add."""
 
 

@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TextIO, TypeVar
 
+from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.settings import CatalogueSettings
 from identity_pipeline.storage.catalogue_files import (
     create_views,
@@ -42,7 +43,7 @@ ATTEMPTS: Final = 10
 """How often a query is run again when a table was replaced under it; chosen."""
 
 
-class CatalogueError(RuntimeError):
+class CatalogueError(IdentityPipelineError, RuntimeError):
     """A query that is not allowed, or not possible."""
 
 

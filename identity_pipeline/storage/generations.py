@@ -17,6 +17,7 @@ from pathlib import Path
 
 import polars as pl
 
+from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.schemas import conform
 from identity_pipeline.storage import atomic
 from identity_pipeline.storage.hashing import sha256_of_file
@@ -27,7 +28,7 @@ KEPT = 3
 NOTE = "generation.json"
 
 
-class NoGenerationError(FileNotFoundError):
+class NoGenerationError(IdentityPipelineError, FileNotFoundError):
     """Nothing was published yet."""
 
 

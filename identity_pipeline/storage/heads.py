@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from identity_pipeline.core.heads.projection import Head
+from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.storage import atomic
 from identity_pipeline.storage.hashing import sha256_of_value
 from identity_pipeline.storage.layout import Layout
@@ -30,7 +31,7 @@ SCHEMA = 1
 LIVE = "live.json"
 
 
-class HeadStoreError(RuntimeError):
+class HeadStoreError(IdentityPipelineError, RuntimeError):
     """A head that is not there, is of another version, or cannot go live."""
 
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.storage import atomic, index_file
 from identity_pipeline.storage.layout import Layout
 
@@ -34,11 +35,11 @@ UNREADABLE = (pl.exceptions.PolarsError, OSError, ValueError, KeyError, TypeErro
 TOO_LARGE = "Local mode is not recommended"
 
 
-class IndexDamagedError(RuntimeError):
+class IndexDamagedError(IdentityPipelineError, RuntimeError):
     """The embedded index cannot be read."""
 
 
-class IndexUnreachableError(ConnectionError):
+class IndexUnreachableError(IdentityPipelineError, ConnectionError):
     """The server does not answer."""
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from identity_pipeline.core.vectors import check_unit
+from identity_pipeline.errors import IdentityPipelineError
 
 IDENTITY: Final = "e_id"
 VISION: Final = ("e_vis_face", "e_vis_body")
@@ -32,7 +33,7 @@ NAMESPACE: Final = uuid.uuid5(uuid.NAMESPACE_URL, "identity_pipeline/index")
 COLLECTION_PREFIX: Final = "identity__"
 
 
-class MixedSpacesError(ValueError):
+class MixedSpacesError(IdentityPipelineError, ValueError):
     """Vectors of two embedding spaces were about to share a collection."""
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from identity_pipeline.core.vectors import check_unit
+from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.settings import IndexSettings
 from identity_pipeline.storage import atomic
 from identity_pipeline.storage.index_points import (
@@ -44,7 +45,7 @@ PAGE: Final = 5000
 ALL_KINDS: Final[tuple[Kind, ...]] = (TEMPLATE, EXEMPLAR, IMAGE)
 
 
-class ReadOnlyIndexError(RuntimeError):
+class ReadOnlyIndexError(IdentityPipelineError, RuntimeError):
     """A write into an index that was opened to be read: it would be lost."""
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 
 from identity_pipeline.core.kmeans_heads import KMeansHeads, PersonHead
+from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.storage import atomic
 from identity_pipeline.storage.hashing import sha256_of_file, sha256_of_value
 from identity_pipeline.storage.layout import Layout
@@ -31,7 +32,7 @@ LOCK_WAIT_S = 60.0
 TRAIN_AGAIN = "train the heads again (asset `kmeans_heads`)"
 
 
-class KMeansHeadsError(ValueError):
+class KMeansHeadsError(IdentityPipelineError, ValueError):
     """There are no heads, or those that lie there cannot be used; the sentence says what to do."""
 
 

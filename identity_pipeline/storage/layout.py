@@ -34,10 +34,12 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from identity_pipeline.errors import IdentityPipelineError
+
 VIDEO_ID = re.compile(r"^[a-z0-9][a-z0-9_-]{0,63}$")
 
 
-class UnsafePathError(ValueError):
+class UnsafePathError(IdentityPipelineError, ValueError):
     """A name that would lead out of its folder."""
 
 

@@ -16,10 +16,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
+from identity_pipeline.errors import IdentityPipelineError
+
 POLL_S = 0.05
 
 
-class LockBusyError(RuntimeError):
+class LockBusyError(IdentityPipelineError, RuntimeError):
     """Somebody else kept a lock for longer than the wait."""
 
 

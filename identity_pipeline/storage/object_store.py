@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.storage import atomic
 from identity_pipeline.storage.hashing import sha256_of_value
 from identity_pipeline.storage.layout import UnsafePathError, check_video_id
@@ -38,7 +39,7 @@ Contents = dict[str, bytes]
 LIBRARY_SUBJECT = "library"
 
 
-class ObjectStoreError(ConnectionError):
+class ObjectStoreError(IdentityPipelineError, ConnectionError):
     """The store cannot be reached, refuses, or lacks what a manifest names."""
 
 

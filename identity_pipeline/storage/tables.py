@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import polars as pl
 
+from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.schemas import conform
 from identity_pipeline.storage import atomic
 from identity_pipeline.storage.crop_archive import CropArchive
@@ -24,7 +25,7 @@ LIBRARY: Final = None
 """In place of a video id: the unpartitioned tables of the library."""
 
 
-class MissingTableError(FileNotFoundError):
+class MissingTableError(IdentityPipelineError, FileNotFoundError):
     """A table is read that was never materialised."""
 
 

@@ -23,6 +23,7 @@ import numpy as np
 import polars as pl
 
 from identity_pipeline.core.heads.training_state import Epoch, TrainerState
+from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.schemas import conform
 from identity_pipeline.storage import atomic
 from identity_pipeline.storage.hashing import sha256_of_value
@@ -32,7 +33,7 @@ KEPT = 2
 RUNNING, STOPPED, COMPLETE = "running", "stopped", "complete"
 
 
-class TrainingSessionError(RuntimeError):
+class TrainingSessionError(IdentityPipelineError, RuntimeError):
     """A session that is not there, or cannot be resumed."""
 
 

@@ -23,6 +23,7 @@ from identity_pipeline.core.evaluation.truth import (
     TRUTH_FRAMES,
     Truth,
 )
+from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.storage.registry import Registration
 
 SUFFIX = ".truth.json"
@@ -34,7 +35,7 @@ Corners = tuple[Finite, Finite, Finite, Finite]
 Flag = Annotated[bool, BeforeValidator(bool)]
 
 
-class TruthError(ValueError):
+class TruthError(IdentityPipelineError, ValueError):
     """A truth file cannot be used; the sentence says which and why."""
 
 

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from identity_pipeline.core.vectors import Matrix, check_unit, normalise
+from identity_pipeline.errors import IdentityPipelineError
 
 HIDDEN: Final = 256
 OUTPUT: Final = 128
@@ -26,7 +27,7 @@ WEIGHTS: Final = ("first.weight", "first.bias", "second.weight", "second.bias")
 Tensors = Mapping[str, NDArray[np.float32]]
 
 
-class HeadShapeError(ValueError):
+class HeadShapeError(IdentityPipelineError, ValueError):
     """Arrays that are no head, or a head that is given vectors of another length."""
 
 
