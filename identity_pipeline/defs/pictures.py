@@ -235,9 +235,11 @@ def describe_dataset(
     from identity_pipeline.media.sheets import encode_jpeg_below
     from identity_pipeline.stages.dataset import timeline_svg
 
+    images = table.filter(pl.col("type") != "metadata", pl.col("left_out").is_null())
     described: dict[str, Any] = {
-        "images": (table["type"] != "metadata").sum(),
-        **_counts(table.filter(pl.col("type") != "metadata")["type"], "type"),
+        "images": images.height,
+        "left_out": table["left_out"].is_not_null().sum(),
+        **_counts(images["type"], "type"),
         "megabytes": round(int(table["size_bytes"].sum()) / 1e6, 3),
         "page": dg.MetadataValue.path(target / "index.html"),
     }

@@ -236,11 +236,12 @@ TABLES: Final[dict[str, Schema]] = {
     },
     "identity_dataset": {
         "file": pl.String,  # relative to the export folder
-        "type": pl.String,
+        "type": pl.String,  # metadata, the set's name, or left_out: then no such file is there
         "person_id": pl.Int64,
         "face_id": pl.String,
-        "sha256": pl.String,
+        "sha256": pl.String,  # null for what is left out
         "size_bytes": pl.Int64,
+        "left_out": pl.String,  # code and sentence of why the image is not exported
     },
 }
 

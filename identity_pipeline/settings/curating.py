@@ -183,3 +183,12 @@ class ExportSettings(Group):
         ge=50,
         le=100,
     )
+    same_region_min: float = tunable(
+        0.98,
+        "A frame decoded again is exported if the region around each of its faces is as like the "
+        "region that was analysed; equal pixels are 1.",
+        unit="correlation",
+        source="TO BE MEASURED",
+        ge=0,
+        le=1,
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -116,7 +117,7 @@ def levelled(number: int) -> av.VideoFrame:
     return av.VideoFrame.from_ndarray(np.full((48, 64, 3), level, np.uint8), "bgr24")
 
 
-def clock_of(stamps: list[int | None], *, fps: int = 30) -> list[tuple[float, frozenset[str]]]:
+def clock_of(stamps: Sequence[int | None], *, fps: int = 30) -> list[tuple[float, frozenset[str]]]:
     """The clock over frames with these stamps, in ms."""
     stream = SimpleNamespace(time_base=Fraction(1, 1000), average_rate=fps)
     clock, told = StreamClock(cast(Any, stream)), []
@@ -127,7 +128,7 @@ def clock_of(stamps: list[int | None], *, fps: int = 30) -> list[tuple[float, fr
 
 
 REGULAR = [round(i * 1000 / 30) for i in range(90)]
-WRONG: dict[str, list[int | None]] = {
+WRONG: dict[str, Sequence[int | None]] = {
     "steps back by 0.8 s": [*REGULAR[:45], *(t + REGULAR[45] - 800 for t in REGULAR[:45])],
     "steps back by two frames": [*REGULAR[:45], *(t + REGULAR[43] for t in REGULAR[:45])],
     "starts anew every second": REGULAR[:30] * 3,
