@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from identity_pipeline.stages.finished import with_sets
 from identity_pipeline.storage.archive import Archive
 from identity_pipeline.storage.chunks import unfinished
 from identity_pipeline.storage.failures import FailureNotes
@@ -20,7 +21,6 @@ from identity_pipeline.storage.pause import paused
 from identity_pipeline.storage.registry import VideoRegistry
 from identity_pipeline.storage.tables import TableStore
 
-FINISHED_BY: Final = "identity_dataset"
 MILESTONES: Final = ("frames", "riders", "selection")
 """How far a video is that is not finished, in the order of the work."""
 
@@ -69,7 +69,7 @@ class VideoList:
             tuple(VideoRegistry(store.layout).newest_first()),
             frozenset(FailureNotes(store.layout).ids()),
             frozenset(Archive(store.layout).ids()),
-            frozenset(store.videos_noted(FINISHED_BY)),
+            frozenset(with_sets(store)),
             {name: frozenset(store.videos_noted(name)) for name in MILESTONES},
             chunks,
             paused(store.layout) is not None,
