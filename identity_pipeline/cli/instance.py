@@ -11,6 +11,7 @@ import dagster as dg
 from sqlalchemy.exc import SQLAlchemyError
 
 import identity_pipeline
+from identity_pipeline.cli.refusing import refused
 from identity_pipeline.defs.binding import bind
 from identity_pipeline.defs.instance_home import HOME_VARIABLE, NoInstanceError, instance_of
 from identity_pipeline.storage.layout import Layout
@@ -46,22 +47,23 @@ def dagster_instance(layout: Layout, *, look: bool = False) -> Iterator[dg.Dagst
         look: the command changes nothing, so an instance that was never used is not made.
 
     Raises:
-        NoInstanceError: it belongs to another data folder, or cannot be opened.
+        Refused: it belongs to another data folder, or cannot be opened.
     """
-    place = home()
+    with refused():
+        place = home()
     if place is None or (look and not _was_used(place, layout)):
         with dg.DagsterInstance.ephemeral() as forgotten:
             yield forgotten
         return
-    os.environ[HOME_VARIABLE] = str(place)
-    with _opened(place, layout) as instance:
-        if layout.root.is_dir() or not look:
-            bind(instance, layout)
+    with refused():
+        instance = _opened(place, layout)
+    with instance:
+        with refused():
+            bind(instance, layout, look=look)
         yield instance
 
 
-@contextmanager
-def _opened(place: Path, layout: Layout) -> Iterator[dg.DagsterInstance]:
+def _opened(place: Path, layout: Layout) -> dg.DagsterInstance:
     """The instance that `dagster.yaml` describes.
 
     Raises:
@@ -69,14 +71,12 @@ def _opened(place: Path, layout: Layout) -> Iterator[dg.DagsterInstance]:
     """
     with instance_of(layout.root):
         try:
-            instance = dg.DagsterInstance.get()
+            return dg.DagsterInstance.from_config(str(place))
         except (OSError, SQLAlchemyError, dg.DagsterError) as error:
             raise NoInstanceError(
                 f"Dagster's instance ({place / FILE}) cannot be opened: {_first_line(error)}; mend "
                 f"that, or name another folder in {HOME_VARIABLE}."
             ) from error
-    with instance:
-        yield instance
 
 
 def _was_used(place: Path, layout: Layout) -> bool:

@@ -15,7 +15,7 @@ import dagster as dg
 from identity_pipeline.defs.instance_home import NoInstanceError
 from identity_pipeline.defs.partitions import videos
 from identity_pipeline.storage import atomic
-from identity_pipeline.storage.data_folder import claim_data_folder
+from identity_pipeline.storage.data_folder import claim_data_folder, open_data_folder
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.locks import exclusive
 from identity_pipeline.storage.registry import VideoRegistry
@@ -37,14 +37,20 @@ class WrongInstanceError(NoInstanceError):
     """The instance belongs to another data folder, or the data folder to another instance."""
 
 
-def bind(instance: dg.DagsterInstance, layout: Layout) -> None:
+def bind(instance: dg.DagsterInstance, layout: Layout, *, look: bool = False) -> None:
     """Checks that an instance is that of a data folder; the first time, notes that it is.
 
     An instance that is forgotten with its process is anybody's.
 
+    Args:
+        instance: Dagster's.
+        layout: the data folder.
+        look: note nothing.
+
     Raises:
         WrongInstanceError: it is another one's.
-        DataFolderError: the folder cannot be opened.
+        NoInstanceError: Dagster's folder cannot be written.
+        DataFolderError: the data folder cannot be opened.
     """
     if instance.is_ephemeral:
         return
@@ -53,12 +59,23 @@ def bind(instance: dg.DagsterInstance, layout: Layout) -> None:
             "Dagster was started without DAGSTER_HOME, so it would forget all that it does; "
             f"{MEND}."
         )
-    folder = claim_data_folder(layout).id
-    if _agree(instance, layout, folder):
+    if look:
+        known = open_data_folder(layout)
+        if known is not None and known.id:
+            _agree(instance, layout, known.id)
         return
-    with exclusive(layout.dagster / ".binding.lock", "Dagster's folder", "binding", WAIT_S):
-        if not _agree(instance, layout, folder):
-            _adopt(instance, layout, folder)
+    try:
+        folder = claim_data_folder(layout).id
+        if _agree(instance, layout, folder):
+            return
+        with exclusive(layout.dagster / ".binding.lock", "Dagster's folder", "binding", WAIT_S):
+            if not _agree(instance, layout, folder):
+                _adopt(instance, layout, folder)
+    except OSError as error:
+        raise NoInstanceError(
+            f"Dagster's state in {layout.dagster} cannot be written: {error.strerror or error}; "
+            "free space there, or give this user the right to write, then try again."
+        ) from error
 
 
 def _agree(instance: dg.DagsterInstance, layout: Layout, folder: str) -> bool:

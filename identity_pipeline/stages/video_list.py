@@ -43,7 +43,7 @@ class VideoList:
     Attributes:
         ids: registered, the newest first.
         failed, archived: of which there is a note, or a mark.
-        finished: whose export was made.
+        finished: whose image sets are there, or the word that there are none.
         reached: of each milestone, the videos that reached it.
         chunks: finished chunks that are kept, by video.
         stopped: a pause is in force.
@@ -79,8 +79,10 @@ class VideoList:
         """The state of one video."""
         if video_id in self.failed:
             return Kind.FAILED
+        if video_id in self.archived:  # it was finished; its export may have been taken elsewhere
+            return Kind.ARCHIVED
         if video_id in self.finished:
-            return Kind.ARCHIVED if video_id in self.archived else Kind.DONE
+            return Kind.DONE
         if self.chunks[video_id] or any(video_id in there for there in self.reached.values()):
             return Kind.PAUSED if self.stopped else Kind.BEGUN
         return Kind.WAITING
