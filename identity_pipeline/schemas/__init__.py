@@ -75,6 +75,7 @@ TABLES: Final[dict[str, Schema]] = {
         "scene_correlation": pl.Float32,  # null for the first frame and for flat ones
         "decode_error": pl.String,  # damaged data, troubles of the clock; null when all was well
         "face_count": pl.Int64,
+        "look_hash": pl.Binary,  # see core.copies.frame_hash; null for a flat frame
     },
     "face_detections": {
         **FACE,

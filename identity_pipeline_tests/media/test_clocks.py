@@ -12,6 +12,7 @@ from typing import Any, cast
 import av
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from identity_pipeline.media.clocks import (
     JUMPED,
@@ -220,3 +221,21 @@ def test_trouble_behind_the_last_sample_is_told_with_it(tmp_path: Path) -> None:
     sampled = list(sampled_frames(path, VideoSettings(analysis_fps=1)))
     assert [f.frame_idx for f in sampled] == [0, 30]
     assert not stamps_are_keys(f.decode_error for f in sampled)
+
+
+def burned_in(image: NDArray[np.uint8]) -> int:
+    """The counter at the bottom: twelve cells, least significant first, behind a white one."""
+    cells = image[-20:, :1183].mean(axis=(0, 2)).reshape(13, 91).mean(axis=1) > 128
+    assert cells[0]
+    return sum(1 << i for i, white in enumerate(cells[1:]) if white)
+
+
+def test_two_segments_whose_clocks_overlap(cases: Path) -> None:
+    path = cases / "media" / "jump08.ts"
+    sampled = list(sampled_frames(path, TEN))
+    assert [f.frame_idx for f in sampled] == list(range(0, 120, 3))
+    assert all(burned_in(f.bgr) == f.frame_idx for f in sampled)
+    assert not stamps_are_keys(f.decode_error for f in sampled)
+    wanted = [(f.frame_idx, f.pts) for f in sampled]
+    for frame_idx, image in frames_at(path, wanted, seekable=False):
+        assert burned_in(image) == frame_idx
