@@ -14,8 +14,6 @@ from av.container import InputContainer
 from av.error import FFmpegError
 from av.video.stream import VideoStream
 
-from identity_pipeline.media.clocks import REORDERING_S
-from identity_pipeline.media.errors import VideoError
 from identity_pipeline.media.video import (
     ImageBGR,
     decoded,
@@ -36,42 +34,42 @@ def frames_at(
     Args:
         path: the video.
         wanted: (frame_idx, pts) of the frames, as `sampled_frames` gave them.
-        seekable: whether a pts stands for one frame; it does not where the clock jumped back.
+        seekable: whether a pts stands for one frame: see `clocks.stamps_are_keys`.
 
     Yields:
-        (frame_idx, image) of each wanted frame, in the order in which they are found.
+        (frame_idx, image) of each wanted frame that is there, in the order in which they are found.
 
     Raises:
-        VideoError: a frame is not found again.
+        VideoError: the file cannot be opened as a video.
     """
-    missing = sorted(set(wanted), key=lambda item: item[1])
-    if not missing:
-        return
-    with open_video(path) as container:
-        stream = video_stream(container, path)
-        groups = _neighbours(missing, stream) if seekable else [missing]
-        for group in groups:
-            for back_s in SEEK_BACK_S if seekable else ():
-                if not group:
-                    break
-                for found, image in _found_near(container, stream, path, group, back_s):
-                    group.remove(found)
-                    yield found[0], image
-            for found, image in _found_by_counting(path, group):
-                group.remove(found)
-                yield found[0], image
-            if group:
-                raise VideoError(
-                    "unreadable_frame",
-                    f"frame {group[0][0]} of {path.name} was not found again at pts "
-                    f"{group[0][1]}; has the file changed? Register it anew.",
-                )
+    missing = set(wanted)
+    if seekable and missing:
+        for found, image in _found_by_seeking(path, sorted(missing, key=lambda item: item[1])):
+            missing.remove(found)
+            yield found[0], image
+    yield from _found_by_counting(path, {frame_idx for frame_idx, _ in missing})
 
 
 SEEK_BACK_S = (0.0, 2.0, 10.0)
 """How far before a wanted frame a seek aims, one try after the other."""
+REORDERING_S = 1.0
+"""So far behind the last wanted frame it is looked for, in what seeking has found."""
 NEIGHBOURS_S = 2.0
 """Frames that are nearer share a seek: decoding on costs less than a usual group of pictures."""
+
+
+def _found_by_seeking(
+    path: Path, wanted: list[tuple[int, int]]
+) -> Iterator[tuple[tuple[int, int], ImageBGR]]:
+    with open_video(path) as container:
+        stream = video_stream(container, path)
+        for group in _neighbours(wanted, stream):
+            for back_s in SEEK_BACK_S:
+                if not group:
+                    break
+                for found, image in _found_near(container, stream, path, group, back_s):
+                    group.remove(found)
+                    yield found, image
 
 
 def _neighbours(
@@ -110,17 +108,15 @@ def _found_near(
             return
 
 
-def _found_by_counting(
-    path: Path, group: list[tuple[int, int]]
-) -> Iterator[tuple[tuple[int, int], ImageBGR]]:
-    """Frames of a group by their position in the video, which is decoded from the start."""
-    by_index = {frame_idx: (frame_idx, pts) for frame_idx, pts in group}
-    if not by_index:
+def _found_by_counting(path: Path, wanted: set[int]) -> Iterator[tuple[int, ImageBGR]]:
+    """Frames by their position in the video, which is decoded from the start."""
+    if not wanted:
         return
+    last = max(wanted)
     with open_video(path) as container:
         video_stream(container, path)
         for frame_idx, (frame, _) in enumerate(decoded(container, path)):
-            if frame_idx in by_index:
-                yield by_index.pop(frame_idx), picture_of(frame)
-            if not by_index:
+            if frame_idx in wanted:
+                yield frame_idx, picture_of(frame)
+            if frame_idx >= last:
                 return

@@ -7,7 +7,7 @@ upright: the rotation that a phone or camera wrote into the file is applied.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import av
@@ -48,8 +48,9 @@ class SampledFrame:
         pts: presentation time in units of the stream's time base.
         timestamp_ms: presentation time in ms; runs on where the stream's own clock jumps back.
         bgr: (H, W, 3) pixels.
-        decode_error: `damaged data`, `clock jumped back` or both, of the frames since the last
-            sampled one; None when all was well.
+        decode_error: `damaged data` and what the clock's troubles are (`media.clocks`), of the
+            frames since the last sampled one, and for the last of a video of those behind it;
+            None when all was well.
     """
 
     frame_idx: int
@@ -200,7 +201,7 @@ def picture_of(frame: VideoFrame) -> ImageBGR:
     return upright(np.asarray(frame.to_ndarray(format="bgr24"), np.uint8), frame.rotation % 360)
 
 
-DAMAGED, JUMPED = "damaged data", "clock jumped back"
+DAMAGED = "damaged data"
 
 
 def sampled_frames(path: Path, settings: VideoSettings, skip: int = 0) -> Iterator[SampledFrame]:
@@ -225,21 +226,34 @@ def sampled_frames(path: Path, settings: VideoSettings, skip: int = 0) -> Iterat
         first_ms: float | None = None
         troubles: set[str] = set()
         taken = 0
+        held: SampledFrame | None = None
         for frame_idx, (frame, damaged) in enumerate(decoded(container, path)):
-            pts, jumped = clock.read(frame)
+            pts, clock_troubles = clock.read(frame)
             first_ms = clock.now_ms if first_ms is None else first_ms
-            troubles |= {DAMAGED} if damaged or frame.is_corrupt else set()
-            troubles |= {JUMPED} if jumped else set()
+            troubles |= clock_troubles | ({DAMAGED} if damaged or frame.is_corrupt else set())
             if not sampling.takes(clock.now_ms - first_ms):
                 continue
-            error, troubles = "; ".join(sorted(troubles, reverse=True)) or None, set()
+            if held is not None:
+                yield held
             taken += 1
             if taken > skip:
-                yield SampledFrame(frame_idx, pts, clock.now_ms, picture_of(frame), error)
+                image = picture_of(frame)
+                held = SampledFrame(frame_idx, pts, clock.now_ms, image, _told(troubles))
+            troubles = set()
+        if held is not None:  # what was wrong behind it is told with it: no other row follows
+            yield replace(held, decode_error=_told(troubles | _said(held.decode_error)))
     if first_ms is None:
         raise VideoError("no_frames", f"{path.name} holds no readable picture.")
     rate = float(stream.average_rate or 10)
     _check_complete(path, clock.now_ms - first_ms, declared, 3000 / rate, settings)
+
+
+def _told(troubles: set[str]) -> str | None:
+    return "; ".join(sorted(troubles, reverse=True)) or None
+
+
+def _said(decode_error: str | None) -> set[str]:
+    return set(decode_error.split("; ")) if decode_error else set()
 
 
 def _check_complete(

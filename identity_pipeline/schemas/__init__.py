@@ -72,7 +72,7 @@ TABLES: Final[dict[str, Schema]] = {
         "sharpness": pl.Float32,  # variance of the Laplacian of the luma at 640 px width
         "scene_cut": pl.Boolean,  # cut between the previous sampled frame and this one
         "scene_correlation": pl.Float32,  # null for the first frame and for flat ones
-        "decode_error": pl.String,  # damaged data, clock jumped back; null when all was well
+        "decode_error": pl.String,  # damaged data, troubles of the clock; null when all was well
         "face_count": pl.Int64,
     },
     "face_detections": {

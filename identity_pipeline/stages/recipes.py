@@ -156,7 +156,7 @@ RECIPES: Final[Mapping[str, Recipe]] = {
                 ("ride_video",),
                 _PASS_USES,
                 ("face_pack",),
-                code="2",
+                code="3",
                 step="watch",
                 counted_by="frames",
             )

@@ -240,9 +240,12 @@ def test_nothing_wanted_opens_nothing(tmp_path: Path) -> None:
     assert list(frames_at(tmp_path / "missing.mp4", [])) == []
 
 
-def test_a_frame_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+def test_a_frame_that_is_not_there_does_not_hide_the_others(tmp_path: Path) -> None:
     path = write(tmp_path / "a.mp4", 5)
-    assert code_of(lambda: list(frames_at(path, [(99, 10**7)]))) == "unreadable_frame"
+    frames = list(sampled_frames(path, ALL))
+    wanted = [(99, 10**7), (3, frames[3].pts)]
+    for seekable in (True, False):
+        assert [i for i, _ in frames_at(path, wanted, seekable=seekable)] == [3]
 
 
 # --- what is refused ---------------------------------------------------------------------------
