@@ -163,7 +163,7 @@ class Presenter:
         )
         width, height = look.size
         if not 0 < width * height <= self._max_pixels:
-            raise too_many_pixels(self._name, width, height)
+            raise absurd_size(self._name, width, height)
         return look
 
     def picture(self, frame: VideoFrame) -> tuple[ImageBGR, bool]:
@@ -246,7 +246,9 @@ class Presenter:
         )
 
 
-def too_many_pixels(name: str, width: int, height: int, *, in_mid_stream: bool = False) -> VideoError:
+def absurd_size(
+    name: str, width: int, height: int, *, in_mid_stream: bool = False
+) -> VideoError:
     """The refusal of a picture of an absurd size."""
     what = "changes in mid-stream to" if in_mid_stream else "declares"
     return VideoError(

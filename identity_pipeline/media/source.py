@@ -24,7 +24,7 @@ from av.video.stream import VideoStream
 
 from identity_pipeline.media.colour import ImageBGR
 from identity_pipeline.media.errors import VideoError
-from identity_pipeline.media.presentation import Look, Presenter, too_many_pixels
+from identity_pipeline.media.presentation import Look, Presenter, absurd_size
 from identity_pipeline.settings import VideoSettings
 
 NO_VIDEO = Disposition.attached_pic | Disposition.timed_thumbnails
@@ -147,13 +147,16 @@ class VideoSource:
     def _check_size(self, *, in_mid_stream: bool = False) -> None:
         context = self.stream.codec_context
         if context.width * context.height > self._settings.max_pixels:
-            raise too_many_pixels(
+            raise absurd_size(
                 self.path.name, context.width, context.height, in_mid_stream=in_mid_stream
             )
 
     def _check_moving(self) -> None:
         name = self.path.name
         if not self._ahead:
+            context = self.stream.codec_context
+            if context.width <= 0 or context.height <= 0:
+                raise absurd_size(name, context.width, context.height)
             raise VideoError(
                 "no_frames", f"{name} holds no readable picture; copy it again from the camera."
             )
@@ -212,6 +215,4 @@ def _rank(stream: VideoStream) -> tuple[bool, int, int]:
 
 def other_videos(container: InputContainer, chosen: VideoStream) -> list[VideoStream]:
     """The streams that might have been looked at instead."""
-    return [
-        s for s in container.streams.video if not s.disposition & NO_VIDEO and s is not chosen
-    ]
+    return [s for s in container.streams.video if not s.disposition & NO_VIDEO and s is not chosen]
