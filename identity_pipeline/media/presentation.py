@@ -246,9 +246,7 @@ class Presenter:
         )
 
 
-def absurd_size(
-    name: str, width: int, height: int, *, in_mid_stream: bool = False
-) -> VideoError:
+def absurd_size(name: str, width: int, height: int, *, in_mid_stream: bool = False) -> VideoError:
     """The refusal of a picture of an absurd size."""
     what = "changes in mid-stream to" if in_mid_stream else "declares"
     return VideoError(
