@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from identity_pipeline.errors import IdentityPipelineError
+
+DAMAGED: Final = "damaged data"
+RESHAPED: Final = "other frame size"
+"""What is noted of single frames that could be used all the same."""
 
 
 class VideoError(IdentityPipelineError):

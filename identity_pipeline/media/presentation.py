@@ -300,8 +300,10 @@ def _deinterlaced(frame: VideoFrame) -> VideoFrame:
 
 
 def _side_data(frame: VideoFrame, kind: SideData) -> bytes:
-    data = frame.side_data.get(kind)
-    return bytes(data) if data is not None else b""
+    try:
+        return bytes(frame.side_data[kind])
+    except KeyError:
+        return b""
 
 
 def _fitted(bgr: ImageBGR, width: int, height: int) -> ImageBGR:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from identity_pipeline.media.clocks import SamplingClock, StreamClock
 from identity_pipeline.media.colour import ImageBGR
-from identity_pipeline.media.errors import VideoError
+from identity_pipeline.media.errors import DAMAGED, RESHAPED, VideoError
 from identity_pipeline.media.source import VideoSource, other_videos
 from identity_pipeline.settings import VideoSettings
 
@@ -160,9 +160,6 @@ def _warnings(source: VideoSource) -> list[str]:
     if source.duration_ms is None:
         said.append("The file does not say how long it lasts: a missing end cannot be noticed.")
     return said
-
-
-DAMAGED, RESHAPED = "damaged data", "other frame size"
 
 
 def sampled_frames(path: Path, settings: VideoSettings, skip: int = 0) -> Iterator[SampledFrame]:
