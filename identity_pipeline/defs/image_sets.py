@@ -242,7 +242,7 @@ def identity_dataset(
                 registered(store, video_id).existing_path(),
                 tables,
                 face_crops,
-                provenance_of(video_id, ride_video, models, settings),
+                provenance_of(video_id, ride_video, frames, models, settings),
                 settings,
                 progress.reporter(context),
             ).files

@@ -164,7 +164,9 @@ def write_images(
         wanted = {frame for frame, files in by_frame.items() if not done.keys() >= {*files}}
         enough = IDENTICAL if seekable else settings.export.same_region_min
         places = [(frame, pts_of[frame]) for frame in sorted(wanted)]
-        for frame_idx, frame in frames_at(video, places, seekable=seekable):
+        for frame_idx, frame in frames_at(
+            video, places, seekable=seekable, settings=settings.video
+        ):
             for file in by_frame[frame_idx]:
                 set_name, rows = images[file]
                 if file in done:

@@ -149,7 +149,7 @@ _OF_TRACKS: Final = (
 RECIPES: Final[Mapping[str, Recipe]] = {
     recipe.asset: recipe
     for recipe in (
-        Recipe("ride_video", (), counted_by="ride_video"),
+        Recipe("ride_video", (), code="2", counted_by="ride_video"),
         *(
             Recipe(
                 name,

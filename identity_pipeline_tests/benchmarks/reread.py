@@ -11,15 +11,15 @@ from __future__ import annotations
 from collections import defaultdict
 from pathlib import Path
 
-import av
 import click
+import cv2
 import numpy as np
 import polars as pl
 from rich.console import Console
 from rich.table import Table
 
 from identity_pipeline.media.crops import decode_image, encode_jpeg
-from identity_pipeline.media.video import picture_of
+from identity_pipeline.media.video import sampled_frames
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.proof import Analysed
 from identity_pipeline.storage.layout import Layout
@@ -31,6 +31,14 @@ FAR = 30
 """Frames: a second at the usual rate."""
 
 
+def chroma_of_half(bgr: np.ndarray) -> np.ndarray:
+    """The picture with its colours at half the resolution, as another conversion may leave them."""
+    luma, *chroma = cv2.split(cv2.cvtColor(bgr, cv2.COLOR_BGR2YCrCb))
+    size = (bgr.shape[1], bgr.shape[0])
+    rough = [cv2.resize(cv2.resize(c, None, fx=0.5, fy=0.5), size) for c in chroma]
+    return cv2.cvtColor(cv2.merge([luma, *rough]), cv2.COLOR_YCrCb2BGR)
+
+
 def measured(store: TableStore, video_id: str, settings: Settings, faces: int) -> dict:
     """Likenesses of one video by what was compared."""
     record = VideoRegistry(store.layout).get(video_id)
@@ -39,13 +47,13 @@ def measured(store: TableStore, video_id: str, settings: Settings, faces: int) -
     rows = rows[np.unique(np.linspace(0, rows.height - 1, faces).astype(int)).tolist()]
     crops = store.crops(video_id)
     analysed = Analysed.of(crops, set(rows["face_id"]), settings.crops)
-    with av.open(str(record.existing_path())) as container:
-        decoded = list(container.decode(video=0))
+    every = settings.video.model_copy(update={"analysis_fps": 0.0})
+    decoded = [frame.bgr for frame in sampled_frames(record.existing_path(), every)]
     found = defaultdict(list)
     for row in rows.iter_rows(named=True):
         at = row["frame_idx"]
-        own = picture_of(decoded[at])
-        rough = decoded[at].reformat(format="bgr24", interpolation="FAST_BILINEAR").to_ndarray()
+        own = decoded[at]
+        rough = chroma_of_half(own)
         found["itself"].append(analysed.likeness(own, [row]))
         found["itself, other chroma"].append(analysed.likeness(rough, [row]))
         worse = decode_image(encode_jpeg(rough, 85))
@@ -53,11 +61,11 @@ def measured(store: TableStore, video_id: str, settings: Settings, faces: int) -
         for step in NEAR:
             for other in (at - step, at + step):
                 if 0 <= other < len(decoded):
-                    alike = analysed.likeness(picture_of(decoded[other]), [row])
+                    alike = analysed.likeness(decoded[other], [row])
                     found[f"{step} frames away"].append(alike)
         for other in range(at % FAR, len(decoded), FAR):
             if abs(other - at) >= FAR:
-                alike = analysed.likeness(picture_of(decoded[other]), [row])
+                alike = analysed.likeness(decoded[other], [row])
                 found["a second away or more"].append(alike)
     return found
 

@@ -19,7 +19,6 @@ from identity_pipeline.media.video import (
     SamplingClock,
     probe,
     sampled_frames,
-    upright,
 )
 from identity_pipeline.settings import VideoSettings
 
@@ -124,8 +123,8 @@ def test_a_variable_frame_rate_keeps_the_times_of_the_stream(tmp_path: Path) -> 
     assert [f.frame_idx for f in sampled] == [0, 3, 5]
 
 
-def test_a_single_frame_is_a_video(tmp_path: Path) -> None:
-    path = write(tmp_path / "one.mp4", 1)
+def test_two_frames_are_a_video(tmp_path: Path) -> None:
+    path = write(tmp_path / "two.mp4", 2)
     assert probe(path, ALL).width == 64
     assert [f.frame_idx for f in sampled_frames(path, VideoSettings())] == [0]
 
@@ -181,13 +180,6 @@ def test_the_rotation_of_the_track_header_is_applied(
     assert blue < 80
     again = dict(frames_at(path, [(0, frame.pts)]))
     assert np.array_equal(again[0], frame.bgr)
-
-
-def test_upright_turns_counter_clockwise() -> None:
-    image = np.zeros((2, 3, 3), np.uint8)
-    image[0, 2] = 9  # top right goes to the top left
-    assert upright(image, 90).shape == (3, 2, 3)
-    assert upright(image, 90)[0, 0, 0] == 9
 
 
 # --- single frames -----------------------------------------------------------------------------
