@@ -31,6 +31,13 @@ def warnings(done: Recomputed) -> Iterator[str]:
             f"{len(done.other_space)} videos were embedded by another model and are left out "
             f"until they are processed anew: {', '.join(done.other_space[:5])}"
         )
+    copies = done.tables["video_copies"]
+    if copies.height:
+        pairs = [f"{a} of {b}" for a, b in copies.select("video_id", "copy_of").head(5).iter_rows()]
+        yield (
+            f"{copies.height} videos are copies of another one's ride and are no evidence: "
+            f"{', '.join(pairs)}"
+        )
     if done.lost:
         yield (
             f"{len(done.lost)} labelled tracks are no longer found in their videos; their "
@@ -69,6 +76,7 @@ def describe_library(store: TableStore, done: Recomputed) -> dict[str, dict[str,
     shown["people"] |= {"people": tables["people"].height, "picture": _montage(store, named)}
     states = tables["suggestions"].group_by("state").len().sort("state")
     shown["suggestions"] |= {f"state/{state}": n for state, n in states.iter_rows()}
+    shown["video_copies"]["copies"] = tables["video_copies"].height
     shown["calibration"]["thresholds"] = _thresholds(tables["calibration"])
     return shown
 

@@ -96,6 +96,7 @@ VIEWS: Final[dict[str, tuple[str, str]]] = {
     "images": ("every exported image; a pair image has a row for each rider", IMAGES),
     "people": ("the people of the library", "SELECT * FROM raw.people"),
     "assignments": ("who each track is, and why", ASSIGNMENTS),
+    "copies": ("videos that are copies of another one's ride", "SELECT * FROM raw.video_copies"),
     "clusters": ("unknown people, grouped", "SELECT * FROM raw.unknown_clusters"),
     "suggestions": ("what a person is asked to confirm", SUGGESTIONS),
     "events": ("the ledger: every human decision", "SELECT * FROM raw.events"),

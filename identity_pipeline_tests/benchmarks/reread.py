@@ -81,11 +81,21 @@ def main(data: str, faces: int) -> None:
         for name, values in measured(store, video_id, Settings(), faces).items():
             found[name] += values
     table = Table(title="Likeness of the region of a face")
-    for column in ("compared", "pairs", "least", "1 %", "median", "99 %", "greatest", ">= 0.98"):
+    enough = Settings().export.same_region_min
+    for column in (
+        "compared",
+        "pairs",
+        "least",
+        "1 %",
+        "median",
+        "99 %",
+        "greatest",
+        f">= {enough}",
+    ):
         table.add_column(column)
     for name, values in found.items():
         least, low, mid, high, most = np.percentile(values, [0, 1, 50, 99, 100])
-        share = float(np.mean(np.array(values) >= Settings().export.same_region_min))
+        share = float(np.mean(np.array(values) >= enough))
         shown = (f"{v:.4f}" for v in (least, low, mid, high, most))
         table.add_row(name, str(len(values)), *shown, f"{share:.1%}")
     Console(width=150).print(table)
