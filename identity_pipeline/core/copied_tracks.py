@@ -1,6 +1,10 @@
-"""Which track of one video is which of a copy of it: where both see a face at the same time.
+"""The faces of two videos that look like one ride: whether they are, and which track is which.
 
-What belongs here: tracks of two videos of one ride. What does not: whether they are of one ride
+Two rides of one car with the same background differ where the riders sit, and nowhere else; a copy
+with a counter burned in differs anywhere else. So what the hashes say of the whole picture is
+looked at once more where the faces are.
+
+What belongs here: faces of two videos at the same time. What does not: the whole picture
 (`core.copies`), or who anybody is.
 """
 
@@ -12,12 +16,14 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from identity_pipeline.core.copies import NEAR_MS
+from identity_pipeline.core.copies import BITS, COLUMNS, NEAR_MS, ROWS, Look, nearest
 
 OVERLAP: Final = 0.3
 """Intersection over union from which two boxes are of one face: frames differ by up to 60 ms."""
 FACES_MIN: Final = 3
 """So many faces must lie in one place, and over half of all that could."""
+SIGNS_MIN: Final = 60
+"""Of fewer signs nothing is said: a face far away, or hardly any time in common."""
 CORNERS: Final = ("x1", "y1", "x2", "y2")
 
 
@@ -53,6 +59,46 @@ def same_tracks(one: pl.DataFrame, other: pl.DataFrame, offset_ms: float) -> dic
             if count >= FACES_MIN and 2 * count > seen:
                 found[int(str(track))] = most
     return found
+
+
+def face_likeness(one: Look, other: Look, offset_ms: float, faces: pl.DataFrame) -> float | None:
+    """How alike two videos are where the faces of the second are.
+
+    Args:
+        one: hashed frames.
+        other: hashed frames of the video whose faces they are.
+        offset_ms: added to the times of `other`, gives those of `one`.
+        faces: see `same_tracks`, of `other`.
+
+    Returns:
+        The least of its tracks: the share of the signs within their faces' boxes that agree, of
+        those that are large in both. None where no track has enough of them.
+    """
+    if not faces.height:
+        return None
+    mine, near = nearest(one, other, offset_ms)
+    place = {
+        float(other.time_ms[j]): (i, j) for i, j in zip(near.tolist(), mine.tolist(), strict=True)
+    }
+    # The sign between two rows lies on their border.
+    x = np.tile((np.arange(COLUMNS) + 0.5) / COLUMNS, ROWS - 1)
+    y = np.repeat(np.arange(1, ROWS) / ROWS, COLUMNS)
+    counted: Counter[int] = Counter()
+    agreed: Counter[int] = Counter()
+    for track, time, x1, y1, x2, y2 in faces.select("track_id", "time_ms", *CORNERS).iter_rows():
+        if time not in place:
+            continue
+        i, j = place[time]
+        inside = (x >= x1) & (x <= x2) & (y >= y1) & (y <= y2)
+        large = _bits(one.large[i] & other.large[j]) & inside
+        counted[track] += int(large.sum())
+        agreed[track] += int((large & ~_bits(one.signs[i] ^ other.signs[j])).sum())
+    shares = [agreed[track] / n for track, n in counted.items() if n >= SIGNS_MIN]
+    return min(shares, default=None)
+
+
+def _bits(words: np.ndarray) -> np.ndarray:
+    return np.unpackbits(np.ascontiguousarray(words).view(np.uint8), count=BITS).astype(bool)
 
 
 def _overlaps(boxes: np.ndarray, box: np.ndarray) -> np.ndarray:

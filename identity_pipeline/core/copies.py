@@ -196,23 +196,35 @@ def _rank(found: Likeness) -> tuple[float, float]:
 
 
 def _aligned(one: Look, other: Look, offset_ms: float) -> Likeness:
-    if not len(one.time_ms) or not len(other.time_ms):
+    mine, near = nearest(one, other, offset_ms)
+    if not len(mine):
         return Likeness(0.0, offset_ms, 0.0)
-    shifted = other.time_ms + offset_ms
-    after = np.searchsorted(one.time_ms, shifted).clip(1, max(len(one.time_ms) - 1, 1))
-    before = np.minimum(after, len(one.time_ms)) - 1
-    after = np.minimum(after, len(one.time_ms) - 1)
-    nearer = np.abs(one.time_ms[before] - shifted) <= np.abs(one.time_ms[after] - shifted)
-    near = np.where(nearer, before, after)
-    fits = np.flatnonzero(np.abs(one.time_ms[near] - shifted) <= NEAR_MS)
-    if not len(fits):
-        return Likeness(0.0, offset_ms, 0.0)
-    near = near[fits]
-    counts = one.large[near] & other.large[fits]
-    agree = ~(one.signs[near] ^ other.signs[fits]) & counts
+    counts = one.large[near] & other.large[mine]
+    agree = ~(one.signs[near] ^ other.signs[mine]) & counts
     total = int(np.bitwise_count(counts).sum())
     share = int(np.bitwise_count(agree).sum()) / total if total else 0.0
-    return Likeness(share, offset_ms, float(shifted[fits[-1]] - shifted[fits[0]]))
+    return Likeness(share, offset_ms, float(other.time_ms[mine[-1]] - other.time_ms[mine[0]]))
+
+
+def nearest(
+    one: Look, other: Look, offset_ms: float
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Frames of two videos at the same time: places in the second, and in the first.
+
+    Args:
+        one: looked for.
+        other: whose frames are gone through.
+        offset_ms: added to the times of `other`, gives those of `one`.
+    """
+    if not len(one.time_ms) or not len(other.time_ms):
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    shifted = other.time_ms + offset_ms
+    after = np.searchsorted(one.time_ms, shifted).clip(0, len(one.time_ms) - 1)
+    before = (after - 1).clip(0)
+    nearer = np.abs(one.time_ms[before] - shifted) <= np.abs(one.time_ms[after] - shifted)
+    near = np.where(nearer, before, after)
+    mine = np.flatnonzero(np.abs(one.time_ms[near] - shifted) <= NEAR_MS)
+    return mine, near[mine]
 
 
 def are_copies(found: Likeness, one: Look, other: Look, settings: CopySettings) -> bool:

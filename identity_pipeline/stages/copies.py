@@ -15,7 +15,7 @@ from functools import lru_cache
 
 import polars as pl
 
-from identity_pipeline.core.copied_tracks import CORNERS, same_tracks
+from identity_pipeline.core.copied_tracks import CORNERS, face_likeness, same_tracks
 from identity_pipeline.core.copies import (
     Keys,
     Likeness,
@@ -122,8 +122,11 @@ def find_copies(store: TableStore, history: History, settings: CopySettings) -> 
     for pair in candidate_pairs([keys[video] for video in videos]):
         one, other = look(videos[pair.left]), look(videos[pair.right])
         found = likeness(one, other, pair.offsets_ms)
-        if are_copies(found, one, other, settings):
-            links.append(Link(videos[pair.left], videos[pair.right], found))
+        if not are_copies(found, one, other, settings):
+            continue
+        link = Link(videos[pair.left], videos[pair.right], found)
+        if _same_faces(store, link, one, other) >= settings.face_likeness_min:
+            links.append(link)
     linked = {video for link in links for video in (link.left, link.right)}
     sizes = {video: Size(_pixels(store, video), look(video).duration_ms) for video in linked}
     copy_of = representatives(links, sizes)
@@ -184,6 +187,20 @@ def _keys(store: TableStore) -> dict[str, Keys]:
 def _look(store: TableStore, video_id: str) -> Look:
     frames = store.read("frames", video_id, ["timestamp_ms", "look_hash"])
     return look_of(frames["timestamp_ms"].to_list(), frames["look_hash"].to_list())
+
+
+def _same_faces(store: TableStore, link: Link, one: Look, other: Look) -> float:
+    """How alike two videos are where faces are; 1 without any, 0 before they are known."""
+    try:
+        left, right = _boxes(store, link.left), _boxes(store, link.right)
+    except (MissingTableError, DamagedTableError):
+        return 0.0
+    offset = link.found.offset_ms
+    shares = (
+        face_likeness(one, other, offset, right),
+        face_likeness(other, one, -offset, left),
+    )
+    return min((share for share in shares if share is not None), default=1.0)
 
 
 def _pixels(store: TableStore, video_id: str) -> int:
