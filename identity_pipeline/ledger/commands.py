@@ -247,7 +247,7 @@ def _plan(history: History, stamp: Stamp, kind: str, **details: Any) -> Planned:
     event = _build(history, stamp, {"kind": kind, **details})
     longer = history.after(event)
     before, after = history.state, longer.state
-    if not isinstance(event, ev.Undone) and before.state_hash == after.state_hash:
+    if not isinstance(event, ev.Undone) and before == after:
         raise NoChangeError(f"Nothing would change: this {kind.replace('_', ' ')} already holds.")
     _check_seen_together(before, after, stamp.facts)
     return Planned(event, effect_of(before, after, stamp.facts), longer)

@@ -4,6 +4,9 @@ Each line is one event with sorted keys and the SHA-256 of the line before it, s
 missing line is noticed. A head beside the file says how many events were acknowledged, so a missing
 end is noticed too. Writers take turns by a lock; readers never wait.
 
+Reading costs what the last events cost: what the others amount to lies in a snapshot, which is
+used only where every byte before them is as it was (`snapshot`). `verify` trusts no snapshot.
+
 A crash in the middle of an append leaves a last line without its end, which nobody was told about:
 readers pass over it and the next writer cuts it off. Any other damage is an error.
 """
@@ -14,7 +17,7 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +26,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from identity_pipeline.ledger import events as ev
+from identity_pipeline.ledger import snapshot
 from identity_pipeline.ledger.commands import Command, Planned
 from identity_pipeline.ledger.errors import DamagedLedgerError, LedgerError, RefusedError
+from identity_pipeline.ledger.lines import StoredEvents, event_of
 from identity_pipeline.ledger.replay import History
 from identity_pipeline.storage import atomic
 from identity_pipeline.storage.layout import Layout
@@ -39,13 +44,20 @@ class _Contents:
 
     Attributes:
         history: all whole events.
-        size: bytes up to the end of the last whole line.
+        data: all whole lines.
         head: digest of the last whole line.
+        saved: how many events the snapshot holds.
     """
 
     history: History
-    size: int
+    data: bytes
     head: str
+    saved: int
+
+    @property
+    def size(self) -> int:
+        """Bytes up to the end of the last whole line."""
+        return len(self.data)
 
 
 @dataclass(frozen=True)
@@ -69,13 +81,40 @@ class LedgerStore:
         """An empty file on which writers lock."""
         return self.path.with_name("lock")
 
+    @property
+    def snapshot_path(self) -> Path:
+        """What the events amount to; may be deleted at any time."""
+        return self.path.with_name("replayed.json")
+
     def history(self) -> History:
         """All events; waits for nobody.
 
         Raises:
             DamagedLedgerError: a line was changed, is missing, or is no event.
         """
-        return self._read().history
+        contents = self._read()
+        self._save(contents.history, contents, contents.data, contents.head)
+        return contents.history
+
+    def verify(self) -> History:
+        """All events, each read, checked and replayed anew, whatever the snapshot says.
+
+        Raises:
+            DamagedLedgerError: see `history`.
+            LedgerError: the snapshot fits the file and says something else; it is removed.
+        """
+        contents = self._read(whole=True)
+        found = snapshot.read(self.snapshot_path, contents.data)
+        if found is not None:
+            position, _, _ = found
+            now = History(contents.history.events, position)
+            if now.state != contents.history.state:
+                self.snapshot_path.unlink(missing_ok=True)
+                raise LedgerError(
+                    f"{self.snapshot_path} did not say what the events of {self.path.name} amount "
+                    "to and was removed; the events are whole. Run the command again."
+                )
+        return contents.history
 
     def preview(self, command: Command) -> Planned:
         """What a command would do now; nothing is written."""
@@ -93,17 +132,23 @@ class LedgerStore:
         with self._locked():
             contents = self._read()
             planned = command(contents.history)
-            if planned.history.events[:-1] != contents.history.events:
+            if not _follows(planned.history.events, contents.history.events):
                 raise RefusedError("The command was built on another history; build it anew.")
             longer = contents.history.after(planned.event)
             line = encode(planned.event, contents.head)
             self._append(contents.size, line)
             self._note_head(longer.next_seq - 1, line)
+            self._save(longer, contents, contents.data + line, digest(line[:-1]))
         return planned
+
+    def _save(self, history: History, contents: _Contents, data: bytes, head: str) -> None:
+        """Writes the snapshot where the old one saves too little."""
+        if history.next_seq - 1 - contents.saved >= snapshot.EVERY:
+            snapshot.write(self.snapshot_path, history.position, data, head)
 
     # reading -----------------------------------------------------------------------------------
 
-    def _read(self) -> _Contents:
+    def _read(self, *, whole: bool = False) -> _Contents:
         """Reads the file; damage counts only when a second reading finds the same bytes.
 
         A reader may see half of a writer's cut and append, which are two steps.
@@ -111,7 +156,7 @@ class LedgerStore:
         acknowledged, data = self._acknowledged(), self._bytes()
         while True:
             try:
-                return self._parsed(acknowledged, data)
+                return self._parsed(acknowledged, data, whole)
             except DamagedLedgerError:
                 before = acknowledged, data
                 acknowledged, data = self._acknowledged(), self._bytes()
@@ -132,26 +177,36 @@ class LedgerStore:
                 f"{self.head_path} is damaged; remove it if {self.path.name} is known to be whole."
             ) from error
 
-    def _parsed(self, acknowledged: tuple[int, str], data: bytes) -> _Contents:
-        events, head, digests = [], FIRST, [FIRST]
-        size = data.rfind(b"\n") + 1
-        for number, line in enumerate(data[:size].split(b"\n")[:-1], start=1):
-            events.append(self._event(number, line, head))
-            head = digest(line)
-            digests.append(head)
+    def _parsed(self, acknowledged: tuple[int, str], data: bytes, whole: bool) -> _Contents:
+        data = data[: data.rfind(b"\n") + 1]
+        found = None if whole else snapshot.read(self.snapshot_path, data)
+        position, start, head = found or (None, 0, FIRST)
+        saved = position.seq if position else 0
+        events: dict[int, ev.Event] = {}
+        digests = {saved: head}
+        for number, line in enumerate(data[start:].split(b"\n")[:-1], start=saved + 1):
+            events[number - 1] = self._event(number, line, head)
+            head = digests[number] = digest(line)
+        self._check_acknowledged(acknowledged, data, digests)
+        return _Contents(History(StoredEvents(data, events), position), data, head, saved)
+
+    def _check_acknowledged(
+        self, acknowledged: tuple[int, str], data: bytes, digests: dict[int, str]
+    ) -> None:
         seq, expected = acknowledged
-        if seq >= len(digests):
-            why = f"{seq} events were acknowledged, {len(events)} are there"
-            raise DamagedLedgerError(self.path, len(digests), why)
-        if digests[seq] != expected:
+        last = max(digests)
+        if seq > last:
+            why = f"{seq} events were acknowledged, {last} are there"
+            raise DamagedLedgerError(self.path, last + 1, why)
+        found = digests.get(seq)
+        if found is None and seq:
+            found = digest(data.split(b"\n", seq)[seq - 1])
+        if (found or FIRST) != expected:
             raise DamagedLedgerError(self.path, seq, "it is not the line that was acknowledged")
-        return _Contents(History(tuple(events)), size, head)
 
     def _event(self, number: int, line: bytes, previous: str) -> ev.Event:
         try:
-            record = json.loads(line)
-            named = record.pop("previous")
-            event = ev.EVENT.validate_python(record)
+            event, named = event_of(line)
         except ValidationError as error:
             raise DamagedLedgerError(self.path, number, _lower(ev.why_invalid(error))) from error
         except (ValueError, KeyError, AttributeError, TypeError) as error:
@@ -199,6 +254,11 @@ class LedgerStore:
                 f"Event {seq} is stored, but {self.head_path} could not be written ({error}); mend "
                 "that and do not repeat the command."
             ) from error
+
+
+def _follows(longer: Sequence[ev.Event], events: Sequence[ev.Event]) -> bool:
+    """Whether a history was built on these very events, and has one more."""
+    return isinstance(longer, StoredEvents) and longer.follows(events)
 
 
 def encode(event: ev.Event, previous: str) -> bytes:

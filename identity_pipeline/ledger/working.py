@@ -7,9 +7,9 @@ taken, which is a question to whoever decides (`commands`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
-from typing import Self
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import astuple, replace
+from typing import Any, Self
 
 from identity_pipeline.ledger import events as ev
 from identity_pipeline.ledger.errors import RefusedError
@@ -86,6 +86,67 @@ class WorkingState:
         working.not_faces = dict.fromkeys(state.not_faces, UNKNOWN_CAUSE)
         for pair in state.apart:
             working._set_apart(*pair, UNKNOWN_CAUSE)
+        return working
+
+    def copy(self) -> WorkingState:
+        """Another state to work on, which shares nothing that changes."""
+        other = WorkingState()
+        other.people, other.origin = self.people.copy(), self.origin.copy()
+        other.assigned, other.declined = self.assigned.copy(), self.declined.copy()
+        other.ignored, other.not_faces = self.ignored.copy(), self.not_faces.copy()
+        other.members = {person_id: members.copy() for person_id, members in self.members.items()}
+        other.rejected = {subject: causes.copy() for subject, causes in self.rejected.items()}
+        other.apart = {subject: causes.copy() for subject, causes in self.apart.items()}
+        return other
+
+    def put(self, part: WorkingState, named: Collection[str]) -> None:
+        """Exchanges all that is known of some people and subjects.
+
+        Args:
+            part: what is now known of them, and of nobody else.
+            named: the people and subjects; with each all that decisions connect with it.
+        """
+        ours: list[dict[str, Any]] = self._by_entity()
+        theirs: list[dict[str, Any]] = part._by_entity()
+        for mine, new in zip(ours, theirs, strict=True):
+            for name in named:
+                mine.pop(name, None)
+            mine.update(new)
+        self.declined = {k: v for k, v in self.declined.items() if k[0] not in named}
+        self.declined.update(part.declined)
+
+    def _by_entity(self) -> list[dict[str, Any]]:
+        return [
+            *(self.people, self.assigned, self.origin, self.members, self.rejected),
+            *(self.ignored, self.not_faces, self.apart),
+        ]
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything, as plain lists and dicts."""
+        return {
+            "people": {person_id: astuple(person) for person_id, person in self.people.items()},
+            "members": {person_id: sorted(members) for person_id, members in self.members.items()},
+            "accepted": sorted(s for s, origin in self.origin.items() if origin != "human"),
+            "rejected": self.rejected,
+            "declined": [[*pair, score] for pair, score in self.declined.items()],
+            "ignored": self.ignored,
+            "not_faces": self.not_faces,
+            "apart": self.apart,
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """What `as_json` gave, as a state to work on."""
+        working = cls()
+        working.people = {key: Person(*fields) for key, fields in value["people"].items()}
+        working.members = {key: set(members) for key, members in value["members"].items()}
+        working.assigned = {s: key for key, several in value["members"].items() for s in several}
+        working.origin = dict.fromkeys(working.assigned, "human")
+        working.origin.update(dict.fromkeys(value["accepted"], "suggestion_accepted"))
+        working.rejected = value["rejected"]
+        working.declined = {(s, person_id): score for s, person_id, score in value["declined"]}
+        working.ignored, working.not_faces = value["ignored"], value["not_faces"]
+        working.apart = value["apart"]
         return working
 
     def rename(self, names: Mapping[str, str]) -> None:
