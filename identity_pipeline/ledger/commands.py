@@ -261,9 +261,11 @@ def _build(history: History, stamp: Stamp, details: dict[str, Any]) -> ev.Event:
         if not fields["subjects"]:
             raise RefusedError(f"No subject is given to {details['kind'].replace('_', ' ')}.")
         given = {anchor.subject: anchor for anchor in stamp.anchors}
-        known = {s: history.anchors[s][0] for s in fields["subjects"] if s in history.anchors}
-        anchors = {**known, **given}
-        fields["anchors"] = [anchors[s] for s in fields["subjects"] if s in anchors]
+        fields["anchors"] = [
+            given[s] if s in given else history.anchors[s][0]
+            for s in fields["subjects"]
+            if s in given or s in history.anchors
+        ]
     try:
         return ev.EVENT.validate_python(fields)
     except ValidationError as error:

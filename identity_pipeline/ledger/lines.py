@@ -7,10 +7,13 @@ before (`store`).
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from typing import overload
 
 from identity_pipeline.ledger import events as ev
+
+SEQ = re.compile(rb'"seq": (\d+)')
 
 
 class StoredEvents(Sequence[ev.Event]):
@@ -26,13 +29,14 @@ class StoredEvents(Sequence[ev.Event]):
         self._data = data
         self._lines = data.split(b"\n")[:-1]
         self._parsed = {} if parsed is None else parsed
+        self._numbers: dict[str, int] = {}
         self._more: tuple[ev.Event, ...] = ()
 
     def plus(self, event: ev.Event) -> StoredEvents:
         """The sequence with one more event, which is in no file yet."""
         longer = StoredEvents.__new__(StoredEvents)
         longer._data, longer._lines, longer._parsed = self._data, self._lines, self._parsed
-        longer._more = (*self._more, event)
+        longer._numbers, longer._more = self._numbers, (*self._more, event)
         return longer
 
     def follows(self, other: Sequence[ev.Event]) -> bool:
@@ -40,14 +44,30 @@ class StoredEvents(Sequence[ev.Event]):
         same = isinstance(other, StoredEvents) and other._lines is self._lines
         return same and self._more[:-1] == other._more and len(self) == len(other) + 1
 
+    @property
+    def size(self) -> int:
+        """Bytes of the lines."""
+        return len(self._data)
+
+    def begin(self, data: bytes) -> bool:
+        """Whether a file begins with these lines; not where an event is in no file yet."""
+        return bool(self._data) and not self._more and data.startswith(self._data)
+
     def number(self, event_id: str) -> int:
         """The number of an event by its id; 0 where there is none."""
         for event in self._more:
             if event.id == event_id:
                 return event.seq
-        at = self._data.find(b'"id": "' + event_id.encode() + b'"')
+        if event_id not in self._numbers:
+            self._numbers[event_id] = self._stored_number(event_id)
+        return self._numbers[event_id]
+
+    def _stored_number(self, event_id: str) -> int:
         # A reason may hold these very letters, but there its quotation marks are escaped.
-        return 0 if at < 0 else self._data.count(b"\n", 0, at) + 1
+        at = self._data.find(b'"id": "' + event_id.encode() + b'"')
+        line = self._data[at : self._data.find(b"\n", at)] if at >= 0 else b""
+        found = SEQ.search(line)
+        return int(found[1]) if found else 0
 
     @overload
     def __getitem__(self, index: int) -> ev.Event: ...

@@ -8,7 +8,8 @@ can the outcome change. That this is the pure replay of all events is a test's b
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Self
+from functools import cached_property
+from typing import Any, Generic, Self, TypeVar
 
 from identity_pipeline.ledger import book
 from identity_pipeline.ledger import events as ev
@@ -18,6 +19,8 @@ from identity_pipeline.ledger.working import WorkingState
 
 Undo = tuple[int, str, str]
 """Number and id of an undo, and the id of the event that it takes back."""
+Named = dict[str, list[int]]
+Value = TypeVar("Value")
 
 
 class Position:
@@ -28,8 +31,7 @@ class Position:
         undos: all undos among them, in order.
         off: ids of the events that are undone, undos among them.
         working: the state that the events in force amount to.
-        anchors: faces by which subjects are found again, see `book`.
-        named: person or subject → numbers of the decisions and new numberings that name it.
+        saved: how many of the events are in the snapshot from which it came.
     """
 
     def __init__(self) -> None:
@@ -37,9 +39,19 @@ class Position:
         self.undos: list[Undo] = []
         self.off: frozenset[str] = frozenset()
         self.working = WorkingState()
-        self.anchors: book.Book = {}
-        self.named: dict[str, list[int]] = {}
-        self._own: set[str] = set()  # names whose list no other position shares
+        self.saved = 0
+        self._anchors: _Later[book.Book] = _Later(dict, _with_anchors)
+        self._named: _Later[Named] = _Later(dict, _with_names)
+
+    @property
+    def anchors(self) -> book.Book:
+        """Faces by which subjects are found again, see `book`."""
+        return self._anchors.value
+
+    @property
+    def named(self) -> Named:
+        """Person or subject -> numbers of the decisions and new numberings that name it."""
+        return self._named.value
 
     def after(self, events: Sequence[ev.Event]) -> Position:
         """The position after all of `events`, of which this one has the first `seq`.
@@ -51,14 +63,15 @@ class Position:
         if not fresh:
             return self
         later = Position()
-        later.seq = len(events)
+        later.seq, later.saved = len(events), self.saved
         later.undos = [*self.undos, *(undo_of(e) for e in fresh if isinstance(e, ev.Undone))]
         later.off = undone(later.undos)
-        later.anchors, later.named = self.anchors.copy(), self.named.copy()
+        later._anchors, later._named = self._anchors.and_then(fresh), self._named.and_then(fresh)
         later.working = self.working.copy()
         self._toggle(later, events)
         for event in fresh:
-            later._add(event)
+            if not isinstance(event, ev.Undone) and event.id not in later.off:
+                later.working.apply(event)
         return later
 
     def _toggle(self, later: Position, events: Sequence[ev.Event]) -> None:
@@ -77,17 +90,6 @@ class Position:
             if event.id not in later.off:
                 part.apply(event)
         later.working.put(part, names)
-
-    def _add(self, event: ev.Event) -> None:
-        if not isinstance(event, ev.Undone):
-            if event.id not in self.off:
-                self.working.apply(event)
-            for name in sorted(names_of(event)):
-                if name not in self._own:
-                    self.named[name] = list(self.named.get(name, ()))
-                    self._own.add(name)
-                self.named[name].append(event.seq)
-        self.anchors = book.with_event(self.anchors, event)
 
     def reached(
         self, numbers: Iterable[int], events: Sequence[ev.Event]
@@ -117,26 +119,69 @@ class Position:
                 found.add(seq)
         return seen, sorted(found)
 
-    def as_json(self) -> dict[str, Any]:
-        """Everything, as plain lists and dicts."""
-        return {
-            "seq": self.seq,
-            "undos": self.undos,
-            "working": self.working.as_json(),
-            "anchors": self.anchors,
-            "named": self.named,
-        }
+    def as_json(self) -> list[Any]:
+        """Everything, as plain lists and dicts, in three parts: most commands need but the first.
+
+        These are the state, the anchors, and the names.
+        """
+        first = {"seq": self.seq, "undos": self.undos, "working": self.working.as_json()}
+        return [first, self.anchors, self.named]
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Self:
-        """What `as_json` gave."""
+    def from_json(cls, first: Mapping[str, Any], rest: Sequence[Callable[[], Any]]) -> Self:
+        """What `as_json` gave; functions that read the second and the third part when called."""
         position = cls()
-        position.seq = value["seq"]
-        position.undos = [(seq, event_id, target) for seq, event_id, target in value["undos"]]
+        position.seq = position.saved = first["seq"]
+        position.undos = first["undos"]
         position.off = undone(position.undos)
-        position.working = WorkingState.from_json(value["working"])
-        position.anchors, position.named = value["anchors"], value["named"]
+        position.working = WorkingState.from_json(first["working"])
+        read_anchors, read_names = rest
+        position._anchors = _Later(read_anchors, _with_anchors)
+        position._named = _Later(read_names, _with_names)
         return position
+
+
+class _Later(Generic[Value]):
+    """Something that events add to, computed when it is asked for and then kept."""
+
+    def __init__(
+        self,
+        base: Callable[[], Value],
+        grown: Callable[[Value, Sequence[ev.Event]], Value],
+        fresh: tuple[ev.Event, ...] = (),
+    ) -> None:
+        self._base, self._grown, self._fresh = base, grown, fresh
+
+    @cached_property
+    def value(self) -> Value:
+        """It."""
+        base = self._base()
+        return self._grown(base, self._fresh) if self._fresh else base
+
+    def and_then(self, fresh: tuple[ev.Event, ...]) -> _Later[Value]:
+        """The same after more events."""
+        if "value" in vars(self):
+            value = self.value
+            return _Later(lambda: value, self._grown, fresh)
+        return _Later(self._base, self._grown, (*self._fresh, *fresh))
+
+
+def _with_anchors(base: book.Book, fresh: Sequence[ev.Event]) -> book.Book:
+    rows = base.copy()
+    for event in fresh:
+        rows = book.with_event(rows, event)
+    return rows
+
+
+def _with_names(base: Named, fresh: Sequence[ev.Event]) -> Named:
+    named, own = base.copy(), set[str]()  # own: names whose list is not one of the base
+    for event in fresh:
+        for name in names_of(event):
+            if name not in own:
+                named[name] = list(named.get(name, ()))
+                own.add(name)
+            named[name].append(event.seq)
+    return named
 
 
 def undo_of(event: ev.Undone) -> Undo:

@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,11 @@ def read(path: Path, data: bytes) -> tuple[Position, int, str] | None:
     try:
         head, body = path.read_bytes().split(b"\n", 1)
         key = json.loads(head)
-        fits = isinstance(key, dict) and key == _key(data, key["size"], key["last"], body)
-        return (Position.from_json(json.loads(body)), key["size"], key["last"]) if fits else None
+        if not isinstance(key, dict) or key != _key(data, key["size"], key["last"], body):
+            return None
+        first, *rest = body.split(b"\n")
+        later = [partial(json.loads, part) for part in rest]
+        return Position.from_json(json.loads(first), later), key["size"], key["last"]
     except (OSError, ValueError, KeyError, TypeError):
         return None  # whatever it is, the ledger itself says all of it
 
@@ -46,7 +50,8 @@ def write(path: Path, position: Position, data: bytes, last: str) -> None:
 
     A disk that cannot take it is no reason to fail: the next reader replays.
     """
-    body = json.dumps(position.as_json(), ensure_ascii=False, separators=(",", ":")).encode()
+    parts = [json.dumps(part, separators=(",", ":")) for part in position.as_json()]
+    body = "\n".join(parts).encode()
     head = json.dumps(_key(data, len(data), last, body), sort_keys=True).encode()
     with contextlib.suppress(OSError):
         if os.access(path.parent, os.W_OK):

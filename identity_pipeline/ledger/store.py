@@ -30,6 +30,7 @@ from identity_pipeline.ledger import snapshot
 from identity_pipeline.ledger.commands import Command, Planned
 from identity_pipeline.ledger.errors import DamagedLedgerError, LedgerError, RefusedError
 from identity_pipeline.ledger.lines import StoredEvents, event_of
+from identity_pipeline.ledger.position import Position
 from identity_pipeline.ledger.replay import History
 from identity_pipeline.storage import atomic
 from identity_pipeline.storage.layout import Layout
@@ -46,13 +47,11 @@ class _Contents:
         history: all whole events.
         data: all whole lines.
         head: digest of the last whole line.
-        saved: how many events the snapshot holds.
     """
 
     history: History
     data: bytes
     head: str
-    saved: int
 
     @property
     def size(self) -> int:
@@ -93,7 +92,7 @@ class LedgerStore:
             DamagedLedgerError: a line was changed, is missing, or is no event.
         """
         contents = self._read()
-        self._save(contents.history, contents, contents.data, contents.head)
+        self._save(contents.history, contents.data, contents.head)
         return contents.history
 
     def verify(self) -> History:
@@ -120,35 +119,42 @@ class LedgerStore:
         """What a command would do now; nothing is written."""
         return command(self.history())
 
-    def commit(self, command: Command) -> Planned:
+    def commit(self, command: Command, seen: History | None = None) -> Planned:
         """Runs a command on the newest history and appends its event, durably.
 
         Nothing is written when the command or the check of its event raises.
+
+        Args:
+            command: decides.
+            seen: an earlier history of this ledger, which need not be read again.
 
         Raises:
             RefusedError: the event contradicts the ledger.
             DamagedLedgerError: see `history`.
         """
         with self._locked():
-            contents = self._read()
+            contents = self._read(seen=seen)
             planned = command(contents.history)
             if not _follows(planned.history.events, contents.history.events):
                 raise RefusedError("The command was built on another history; build it anew.")
-            longer = contents.history.after(planned.event)
+            longer = planned.history
+            if longer.events[-1] != planned.event:
+                raise RefusedError("The command's history does not end with its event.")
             line = encode(planned.event, contents.head)
             self._append(contents.size, line)
             self._note_head(longer.next_seq - 1, line)
-            self._save(longer, contents, contents.data + line, digest(line[:-1]))
+            self._save(longer, contents.data + line, digest(line[:-1]))
         return planned
 
-    def _save(self, history: History, contents: _Contents, data: bytes, head: str) -> None:
+    def _save(self, history: History, data: bytes, head: str) -> None:
         """Writes the snapshot where the old one saves too little."""
-        if history.next_seq - 1 - contents.saved >= snapshot.EVERY:
+        saved = history.known.saved if history.known else 0
+        if history.next_seq - 1 - saved >= snapshot.EVERY:
             snapshot.write(self.snapshot_path, history.position, data, head)
 
     # reading -----------------------------------------------------------------------------------
 
-    def _read(self, *, whole: bool = False) -> _Contents:
+    def _read(self, *, whole: bool = False, seen: History | None = None) -> _Contents:
         """Reads the file; damage counts only when a second reading finds the same bytes.
 
         A reader may see half of a writer's cut and append, which are two steps.
@@ -156,7 +162,7 @@ class LedgerStore:
         acknowledged, data = self._acknowledged(), self._bytes()
         while True:
             try:
-                return self._parsed(acknowledged, data, whole)
+                return self._parsed(acknowledged, data, whole, seen)
             except DamagedLedgerError:
                 before = acknowledged, data
                 acknowledged, data = self._acknowledged(), self._bytes()
@@ -177,18 +183,20 @@ class LedgerStore:
                 f"{self.head_path} is damaged; remove it if {self.path.name} is known to be whole."
             ) from error
 
-    def _parsed(self, acknowledged: tuple[int, str], data: bytes, whole: bool) -> _Contents:
+    def _parsed(
+        self, acknowledged: tuple[int, str], data: bytes, whole: bool, seen: History | None
+    ) -> _Contents:
         data = data[: data.rfind(b"\n") + 1]
-        found = None if whole else snapshot.read(self.snapshot_path, data)
+        found = None if whole else _begun(data, seen) or snapshot.read(self.snapshot_path, data)
         position, start, head = found or (None, 0, FIRST)
-        saved = position.seq if position else 0
+        known = position.seq if position else 0
         events: dict[int, ev.Event] = {}
-        digests = {saved: head}
-        for number, line in enumerate(data[start:].split(b"\n")[:-1], start=saved + 1):
+        digests = {known: head}
+        for number, line in enumerate(data[start:].split(b"\n")[:-1], start=known + 1):
             events[number - 1] = self._event(number, line, head)
             head = digests[number] = digest(line)
         self._check_acknowledged(acknowledged, data, digests)
-        return _Contents(History(StoredEvents(data, events), position), data, head, saved)
+        return _Contents(History(StoredEvents(data, events), position), data, head)
 
     def _check_acknowledged(
         self, acknowledged: tuple[int, str], data: bytes, digests: dict[int, str]
@@ -254,6 +262,15 @@ class LedgerStore:
                 f"Event {seq} is stored, but {self.head_path} could not be written ({error}); mend "
                 "that and do not repeat the command."
             ) from error
+
+
+def _begun(data: bytes, seen: History | None) -> tuple[Position, int, str] | None:
+    """As `snapshot.read`, from a history with whose very bytes the file begins."""
+    events = seen.events if seen else None
+    if seen is None or not isinstance(events, StoredEvents) or not events.begin(data):
+        return None
+    last = data.rfind(b"\n", 0, events.size - 1) + 1
+    return seen.position, events.size, digest(data[last : events.size - 1])
 
 
 def _follows(longer: Sequence[ev.Event], events: Sequence[ev.Event]) -> bool:

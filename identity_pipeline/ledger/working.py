@@ -8,14 +8,16 @@ taken, which is a question to whoever decides (`commands`).
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
+from copy import copy
 from dataclasses import astuple, replace
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from identity_pipeline.ledger import events as ev
 from identity_pipeline.ledger.errors import RefusedError
 from identity_pipeline.ledger.renaming import new_names
 from identity_pipeline.ledger.state import LibraryState, Person, read_only
 
+Group = TypeVar("Group", set[str], dict[str, str])
 UNKNOWN_CAUSE = "the event that decided it"
 
 
@@ -32,6 +34,7 @@ class WorkingState:
         self.ignored: dict[str, str] = {}
         self.not_faces: dict[str, str] = {}
         self.apart: dict[str, dict[str, str]] = {}
+        self._owned: set[tuple[int, str]] = set()
         self._apply: dict[type, Callable[..., None]] = {
             ev.Created: self._create,
             ev.Renamed: self._rename,
@@ -78,9 +81,9 @@ class WorkingState:
         working.origin = dict(state.origin)
         for subject, person_id in state.assigned.items():
             working.assigned[subject] = person_id
-            working.members.setdefault(person_id, set()).add(subject)
+            working._own(working.members, person_id, set).add(subject)
         for subject, person_id in state.rejected:
-            working.rejected.setdefault(subject, {})[person_id] = UNKNOWN_CAUSE
+            working._own(working.rejected, subject, dict)[person_id] = UNKNOWN_CAUSE
         working.declined = dict(state.declined)
         working.ignored = dict.fromkeys(state.ignored, UNKNOWN_CAUSE)
         working.not_faces = dict.fromkeys(state.not_faces, UNKNOWN_CAUSE)
@@ -89,15 +92,24 @@ class WorkingState:
         return working
 
     def copy(self) -> WorkingState:
-        """Another state to work on, which shares nothing that changes."""
+        """Another state to work on; what is done to one of the two does not show in the other."""
         other = WorkingState()
         other.people, other.origin = self.people.copy(), self.origin.copy()
         other.assigned, other.declined = self.assigned.copy(), self.declined.copy()
         other.ignored, other.not_faces = self.ignored.copy(), self.not_faces.copy()
-        other.members = {person_id: members.copy() for person_id, members in self.members.items()}
-        other.rejected = {subject: causes.copy() for subject, causes in self.rejected.items()}
-        other.apart = {subject: causes.copy() for subject, causes in self.apart.items()}
+        # What lies in these is copied when it changes, for most of it never does.
+        other.members, other.rejected = self.members.copy(), self.rejected.copy()
+        other.apart = self.apart.copy()
+        self._owned, other._owned = set(), set()
         return other
+
+    def _own(self, groups: dict[str, Group], key: str, new: Callable[[], Group]) -> Group:
+        """The group of a key, which no other state shares; an empty one where there is none."""
+        mark = id(groups), key
+        if mark not in self._owned:
+            groups[key] = copy(groups[key]) if key in groups else new()
+            self._owned.add(mark)
+        return groups.setdefault(key, new())
 
     def put(self, part: WorkingState, named: Collection[str]) -> None:
         """Exchanges all that is known of some people and subjects.
@@ -164,7 +176,7 @@ class WorkingState:
         self.members = {p: {names[s] for s in members} for p, members in self.members.items()}
         rejected, self.rejected = self.rejected, {}
         for subject, causes in sorted(rejected.items()):
-            self.rejected.setdefault(names[subject], {}).update(causes)
+            self._own(self.rejected, names[subject], dict).update(causes)
         declined, self.declined = self.declined, {}
         for (subject, person_id), score in declined.items():
             pair = names[subject], person_id
@@ -196,7 +208,7 @@ class WorkingState:
         for subject in event.subjects:
             if self.assigned.get(subject) == event.person_id:
                 self._release(subject)
-            self.rejected.setdefault(subject, {}).setdefault(event.person_id, event.id)
+            self._own(self.rejected, subject, dict).setdefault(event.person_id, event.id)
 
     def _decline(self, event: ev.SuggestionRejected) -> None:
         self._person(event.person_id)
@@ -217,10 +229,10 @@ class WorkingState:
         self._check_merge(gone, into)
         for subject in self.members.pop(gone, set()):
             self.assigned[subject] = into
-            self.members.setdefault(into, set()).add(subject)
-        for people in self.rejected.values():
-            if gone in people:
-                people.setdefault(into, people.pop(gone))
+            self._own(self.members, into, set).add(subject)
+        for subject in [s for s, people in self.rejected.items() if gone in people]:
+            people = self._own(self.rejected, subject, dict)
+            people.setdefault(into, people.pop(gone))
         for subject, person_id in [pair for pair in self.declined if pair[1] == gone]:
             score = self.declined.pop((subject, person_id))
             self.declined[subject, into] = max(score, self.declined.get((subject, into), score))
@@ -316,7 +328,7 @@ class WorkingState:
         self._check_assignable(subject, person_id, whose)
         self.assigned[subject] = person_id
         self.origin[subject] = origin
-        self.members.setdefault(person_id, set()).add(subject)
+        self._own(self.members, person_id, set).add(subject)
 
     def _check_assignable(self, subject: str, person_id: str, whose: str | None) -> None:
         called = self._called(person_id)
@@ -340,7 +352,7 @@ class WorkingState:
     def _release(self, subject: str) -> ev.Origin:
         """Takes a subject off its person, and off the cover; returns how it had come there."""
         person_id = self.assigned.pop(subject)
-        self.members[person_id].discard(subject)
+        self._own(self.members, person_id, set).discard(subject)
         if self.people[person_id].cover == subject:
             self._change(person_id, cover=None, cover_face=None)
         return self.origin.pop(subject)
@@ -354,5 +366,5 @@ class WorkingState:
             )
 
     def _set_apart(self, one: str, other: str, cause: str) -> None:
-        self.apart.setdefault(one, {}).setdefault(other, cause)
-        self.apart.setdefault(other, {}).setdefault(one, cause)
+        self._own(self.apart, one, dict).setdefault(other, cause)
+        self._own(self.apart, other, dict).setdefault(one, cause)
