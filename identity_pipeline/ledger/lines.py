@@ -44,6 +44,12 @@ class StoredEvents(Sequence[ev.Event]):
         same = isinstance(other, StoredEvents) and other._lines is self._lines
         return same and self._more[:-1] == other._more and len(self) == len(other) + 1
 
+    def grown(self, data: bytes, parsed: dict[int, ev.Event]) -> StoredEvents:
+        """The events of a file that begins with these lines, which are not taken apart again."""
+        longer = StoredEvents(data[len(self._data) :], self._parsed | parsed)
+        longer._data, longer._lines = data, [*self._lines, *longer._lines]
+        return longer
+
     @property
     def size(self) -> int:
         """Bytes of the lines."""
@@ -61,6 +67,12 @@ class StoredEvents(Sequence[ev.Event]):
         if event_id not in self._numbers:
             self._numbers[event_id] = self._stored_number(event_id)
         return self._numbers[event_id]
+
+    def numbers(self, beginning: str) -> list[int]:
+        """Numbers of the events whose id begins so."""
+        pattern = re.compile(rb'"id": "(' + re.escape(beginning.encode()) + rb'[^"]*)"')
+        found = [self.number(match.decode()) for match in pattern.findall(self._data)]
+        return found + [event.seq for event in self._more if event.id.startswith(beginning)]
 
     def _stored_number(self, event_id: str) -> int:
         # A reason may hold these very letters, but there its quotation marks are escaped.

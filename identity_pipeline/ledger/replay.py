@@ -108,6 +108,13 @@ class History:
             return self.events[seq - 1]
         raise RefusedError(f"There is no event {event_id}; list them with `events`.")
 
+    def called(self, beginning: str) -> list[ev.Event]:
+        """Events whose id begins so."""
+        events = self.events
+        if isinstance(events, StoredEvents):
+            return [events[seq - 1] for seq in events.numbers(beginning)]
+        return [event for event in events if event.id.startswith(beginning)]
+
     def _number(self, event_id: str) -> int:
         return number_in(self.events)(event_id)
 

@@ -196,7 +196,13 @@ class LedgerStore:
             events[number - 1] = self._event(number, line, head)
             head = digests[number] = digest(line)
         self._check_acknowledged(acknowledged, data, digests)
-        return _Contents(History(StoredEvents(data, events), position), data, head)
+        base = seen.events if seen and position is seen.position else None
+        stored = (
+            base.grown(data, events)
+            if isinstance(base, StoredEvents)
+            else StoredEvents(data, events)
+        )
+        return _Contents(History(stored, position), data, head)
 
     def _check_acknowledged(
         self, acknowledged: tuple[int, str], data: bytes, digests: dict[int, str]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +20,8 @@ from identity_pipeline.storage.layout import Layout
 VERSION = 1
 ASSETS = ("face_tracks", "face_detections", "track_templates")
 """Tables that say which track a face is of."""
+EVERY = 64
+"""Events after which the memory is written although nothing else is new."""
 SLACK_NS = 2_000_000_000
 """A folder that changed so shortly before it was looked at may change again in the same instant."""
 
@@ -71,7 +73,7 @@ class Settling:
             # An empty memory knows no video, so all of the book are new.
             new = {video_in(subject) for subject in history.anchors}
         else:
-            new = _named(history.events[before.seq :])
+            new = _named(history.events[before.seq :], before.videos)
         quiet = before.folders == now.folders and all(
             changed < before.at - SLACK_NS for changed in now.folders
         )
@@ -81,7 +83,8 @@ class Settling:
 
     def note(self) -> None:
         """Notes that every decision of these videos is where it was."""
-        if not self.videos and self._before.folders == self._now.folders:
+        same = self._before.folders == self._now.folders
+        if not self.videos and same and self._now.seq - self._before.seq < EVERY:
             return
         made = {video: _tables(self.layout, video) for video in sorted(self.videos)}
         self._now.videos = {**self._before.videos, **made}
@@ -111,14 +114,20 @@ def _begins(history: History, noted: Settled) -> bool:
     return 0 < noted.seq <= len(events) and events[noted.seq - 1].id == noted.last
 
 
-def _named(events: Iterable[ev.Event]) -> set[str]:
-    """Videos of which events speak, or of whose tracks they change the names."""
-    subjects = [anchor.subject for event in events for anchor in event.anchors]
+def _named(events: Iterable[ev.Event], known: Container[str]) -> set[str]:
+    """Videos that events name first, or of whose tracks they change the names.
+
+    A decision names faces as the tables show them then. Where the tables are still those that were
+    noted, its tracks are where it found them.
+    """
+    found: set[str] = set()
     for event in events:
         if isinstance(event, ev.Renumbered):
-            subjects += [name for pair in event.renames for name in pair]
-            subjects += event.not_found
-    return set(map(video_in, subjects))
+            names = [name for pair in event.renames for name in pair]
+            found.update(map(video_in, (*names, *event.not_found)))
+        named = {anchor.video_id for anchor in event.anchors}
+        found.update(video for video in named if video not in known)
+    return found
 
 
 def _folders(layout: Layout) -> list[int]:
