@@ -6,13 +6,16 @@ before (`store`).
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Iterator, Sequence
-from typing import overload
+from typing import Final, overload
 
 from identity_pipeline.ledger import events as ev
 
+FIRST: Final = "0" * 64
+"""What the first line has in the place of a digest."""
 SEQ = re.compile(rb'"seq": (\d+)')
 
 
@@ -49,6 +52,15 @@ class StoredEvents(Sequence[ev.Event]):
         longer = StoredEvents(data[len(self._data) :], self._parsed | parsed)
         longer._data, longer._lines = data, [*self._lines, *longer._lines]
         return longer
+
+    @property
+    def has_more(self) -> bool:
+        """Whether some of the events are in no file yet."""
+        return bool(self._more)
+
+    def digest(self, number: int) -> str:
+        """The digest of the line of an event that is stored; of none, what the first refers to."""
+        return digest(self._lines[number - 1]) if number else FIRST
 
     @property
     def size(self) -> int:
@@ -112,6 +124,11 @@ class StoredEvents(Sequence[ev.Event]):
         if place not in self._parsed:
             self._parsed[place] = event_of(self._lines[place])[0]
         return self._parsed[place]
+
+
+def digest(line: bytes) -> str:
+    """SHA-256 of a line without its newline."""
+    return hashlib.sha256(line).hexdigest()
 
 
 def event_of(line: bytes) -> tuple[ev.Event, str]:

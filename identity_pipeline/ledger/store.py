@@ -1,8 +1,8 @@
 """The file of events: append-only JSON lines, durable before a command returns, for many writers.
 
 Each line is one event with sorted keys and the SHA-256 of the line before it, so a changed or
-missing line is noticed. A head beside the file says how many events were acknowledged, so a missing
-end is noticed too. Writers take turns by a lock; readers never wait.
+missing line is noticed. Witnesses say how many events were acknowledged (`witnesses`), so a missing
+end, or a missing ledger, is noticed too. Writers take turns by a lock; readers never wait.
 
 Reading costs what the last events cost: what the others amount to lies in a snapshot, which is
 used only where every byte before them is as it was (`snapshot`). `verify` trusts no snapshot.
@@ -14,7 +14,6 @@ readers pass over it and the next writer cuts it off. Any other damage is an err
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -26,17 +25,20 @@ from typing import Any
 from pydantic import ValidationError
 
 from identity_pipeline.ledger import events as ev
-from identity_pipeline.ledger import snapshot
+from identity_pipeline.ledger import snapshot, witnesses
 from identity_pipeline.ledger.commands import Command, Planned
-from identity_pipeline.ledger.errors import DamagedLedgerError, LedgerError, RefusedError
-from identity_pipeline.ledger.lines import StoredEvents, event_of
+from identity_pipeline.ledger.errors import (
+    DamagedLedgerError,
+    LedgerError,
+    NoChangeError,
+    RefusedError,
+)
+from identity_pipeline.ledger.lines import FIRST, StoredEvents, digest, event_of
 from identity_pipeline.ledger.position import Position
 from identity_pipeline.ledger.replay import History
+from identity_pipeline.ledger.witnesses import GivenUp, Witness
 from identity_pipeline.storage import atomic
 from identity_pipeline.storage.layout import Layout
-
-FIRST = "0" * 64
-"""What the first line has in the place of a digest."""
 
 
 @dataclass(frozen=True)
@@ -45,13 +47,18 @@ class _Contents:
 
     Attributes:
         history: all whole events.
+        events: the same, as they are stored.
         data: all whole lines.
-        head: digest of the last whole line.
     """
 
     history: History
+    events: StoredEvents
     data: bytes
-    head: str
+
+    @property
+    def head(self) -> str:
+        """Digest of the last whole line."""
+        return self.events.digest(len(self.events))
 
     @property
     def size(self) -> int:
@@ -73,7 +80,7 @@ class LedgerStore:
     @property
     def head_path(self) -> Path:
         """The record of what was acknowledged: number and digest of the last line."""
-        return self.path.with_name("head.json")
+        return witnesses.head_path(self.layout)
 
     @property
     def lock_path(self) -> Path:
@@ -90,6 +97,7 @@ class LedgerStore:
 
         Raises:
             DamagedLedgerError: a line was changed, is missing, or is no event.
+            LostLedgerError: the ledger is gone, shorter than what was acknowledged, or another one.
         """
         contents = self._read()
         self._save(contents.history, contents.data, contents.head)
@@ -114,6 +122,12 @@ class LedgerStore:
                     "to and was removed; the events are whole. Run the command again."
                 )
         return contents.history
+
+    def head_of(self, history: History) -> tuple[int, str]:
+        """Number and digest of the last event of a history that was read here."""
+        events, seq = history.events, history.next_seq - 1
+        stored = isinstance(events, StoredEvents) and not events.has_more
+        return seq, (events if stored else StoredEvents(self._bytes())).digest(seq)
 
     def preview(self, command: Command) -> Planned:
         """What a command would do now; nothing is written."""
@@ -152,6 +166,36 @@ class LedgerStore:
         if history.next_seq - 1 - saved >= snapshot.EVERY:
             snapshot.write(self.snapshot_path, history.position, data, head)
 
+    def accept(self, by: str, at: str, *, write: bool = True) -> list[GivenUp]:
+        """Goes on with the events that are there, where some that were acknowledged are lost.
+
+        What was given up is recorded, and no witness speaks of it again.
+
+        Args:
+            by: who does that.
+            at: ISO time with a zone.
+            write: False only tells what would be given up.
+
+        Returns:
+            What was lost, the most first.
+
+        Raises:
+            NoChangeError: nothing is lost.
+            DamagedLedgerError: the events that are there are damaged themselves.
+        """
+        with self._locked():
+            known = witnesses.witnesses_of(self.layout)
+            contents = self._parsed((), self._bytes(), whole=True)
+            seq = contents.history.next_seq - 1
+            wrong = witnesses.unfit(known, seq, contents.events.digest)
+            if not wrong:
+                raise NoChangeError("Nothing of the ledger is lost; there is nothing to accept.")
+            known_ends = dict.fromkeys((one.seq, one.sha256) for one in wrong)
+            lost = [GivenUp(number, sha256, seq, by, at) for number, sha256 in known_ends]
+            if write:
+                witnesses.note(self.layout, seq, contents.head, lost)
+        return lost
+
     # reading -----------------------------------------------------------------------------------
 
     def _read(self, *, whole: bool = False, seen: History | None = None) -> _Contents:
@@ -159,64 +203,40 @@ class LedgerStore:
 
         A reader may see half of a writer's cut and append, which are two steps.
         """
-        acknowledged, data = self._acknowledged(), self._bytes()
+        known, data = witnesses.witnesses_of(self.layout), self._bytes()
         while True:
             try:
-                return self._parsed(acknowledged, data, whole, seen)
+                return self._parsed(known, data, whole, seen)
             except DamagedLedgerError:
-                before = acknowledged, data
-                acknowledged, data = self._acknowledged(), self._bytes()
-                if (acknowledged, data) == before:
+                before = known, data
+                known, data = witnesses.witnesses_of(self.layout), self._bytes()
+                if (known, data) == before:
                     raise
 
     def _bytes(self) -> bytes:
         return self.path.read_bytes() if self.path.is_file() else b""
 
-    def _acknowledged(self) -> tuple[int, str]:
-        if not self.head_path.is_file():
-            return 0, FIRST
-        try:
-            head = json.loads(self.head_path.read_bytes())
-            return int(head["seq"]), str(head["sha256"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise LedgerError(
-                f"{self.head_path} is damaged; remove it if {self.path.name} is known to be whole."
-            ) from error
-
     def _parsed(
-        self, acknowledged: tuple[int, str], data: bytes, whole: bool, seen: History | None
+        self,
+        known: tuple[Witness, ...],
+        data: bytes,
+        whole: bool = False,
+        seen: History | None = None,
     ) -> _Contents:
         data = data[: data.rfind(b"\n") + 1]
         found = None if whole else _begun(data, seen) or snapshot.read(self.snapshot_path, data)
         position, start, head = found or (None, 0, FIRST)
-        known = position.seq if position else 0
-        events: dict[int, ev.Event] = {}
-        digests = {known: head}
-        for number, line in enumerate(data[start:].split(b"\n")[:-1], start=known + 1):
-            events[number - 1] = self._event(number, line, head)
-            head = digests[number] = digest(line)
-        self._check_acknowledged(acknowledged, data, digests)
+        there = position.seq if position else 0
+        fresh: dict[int, ev.Event] = {}
+        for number, line in enumerate(data[start:].split(b"\n")[:-1], start=there + 1):
+            fresh[number - 1] = self._event(number, line, head)
+            head = digest(line)
         base = seen.events if seen and position is seen.position else None
-        stored = (
-            base.grown(data, events)
-            if isinstance(base, StoredEvents)
-            else StoredEvents(data, events)
+        events = (
+            base.grown(data, fresh) if isinstance(base, StoredEvents) else StoredEvents(data, fresh)
         )
-        return _Contents(History(stored, position), data, head)
-
-    def _check_acknowledged(
-        self, acknowledged: tuple[int, str], data: bytes, digests: dict[int, str]
-    ) -> None:
-        seq, expected = acknowledged
-        last = max(digests)
-        if seq > last:
-            why = f"{seq} events were acknowledged, {last} are there"
-            raise DamagedLedgerError(self.path, last + 1, why)
-        found = digests.get(seq)
-        if found is None and seq:
-            found = digest(data.split(b"\n", seq)[seq - 1])
-        if (found or FIRST) != expected:
-            raise DamagedLedgerError(self.path, seq, "it is not the line that was acknowledged")
+        witnesses.check(self.path, known, len(events), events.digest)
+        return _Contents(History(events, position), events, data)
 
     def _event(self, number: int, line: bytes, previous: str) -> ev.Event:
         try:
@@ -262,11 +282,11 @@ class LedgerStore:
 
     def _note_head(self, seq: int, line: bytes) -> None:
         try:
-            atomic.write_json(self.head_path, {"seq": seq, "sha256": digest(line[:-1])})
+            witnesses.note(self.layout, seq, digest(line[:-1]))
         except OSError as error:
             raise LedgerError(
-                f"Event {seq} is stored, but {self.head_path} could not be written ({error}); mend "
-                "that and do not repeat the command."
+                f"Event {seq} is stored, but how far the ledger is could not be noted ({error}); "
+                "mend that and do not repeat the command."
             ) from error
 
 
@@ -288,11 +308,6 @@ def encode(event: ev.Event, previous: str) -> bytes:
     """The line of an event, with its newline: JSON with sorted keys."""
     record: dict[str, Any] = {**event.model_dump(mode="json"), "previous": previous}
     return (json.dumps(record, sort_keys=True, ensure_ascii=False) + "\n").encode()
-
-
-def digest(line: bytes) -> str:
-    """SHA-256 of a line without its newline."""
-    return hashlib.sha256(line).hexdigest()
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

@@ -140,7 +140,7 @@ class WorkingState:
             "members": {person_id: sorted(members) for person_id, members in self.members.items()},
             "accepted": sorted(s for s, origin in self.origin.items() if origin != "human"),
             "rejected": self.rejected,
-            "declined": [[*pair, score] for pair, score in self.declined.items()],
+            "declined": sorted([*pair, score] for pair, score in self.declined.items()),
             "ignored": self.ignored,
             "not_faces": self.not_faces,
             "apart": self.apart,
