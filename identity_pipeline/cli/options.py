@@ -9,7 +9,9 @@ from typing import Any, TypeVar
 import click
 from rich.console import Console
 
+from identity_pipeline.cli.spoken import DATA, DATA_OPTION
 from identity_pipeline.settings import Settings, load_settings
+from identity_pipeline.storage.data_folder import check_data_folder
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.registry import Registration, VideoRegistry
 from identity_pipeline.storage.tables import TableStore
@@ -19,10 +21,20 @@ console = Console()
 
 
 def data_option(command: Command) -> Command:
-    """`--data`."""
+    """`--data`, also understood before the command's name."""
     return click.option(
-        "--data", type=click.Path(file_okay=False), help="Data folder.  [default: paths.data]"
+        "--data",
+        type=click.Path(),
+        callback=_noted_data,
+        help="Data folder.  [default: paths.data]",
     )(command)
+
+
+def _noted_data(context: click.Context, option: click.Parameter, data: str | None) -> str | None:
+    del option
+    if data is not None:
+        context.meta[DATA_OPTION] = data  # what is hinted at afterwards needs it too
+    return data
 
 
 def model_options(command: Command) -> Command:
@@ -47,6 +59,9 @@ def overrides(
     device: str | None = None,
 ) -> dict[str, dict[str, str]]:
     """Groups of settings from options; what was not given is left to file and environment."""
+    context = click.get_current_context(silent=True)
+    if data is None and context is not None:
+        data = context.meta.get(DATA_OPTION)
     models = {"face_pack": pack, "vision_encoder": vision, "device": device}
     groups = {"paths": {"data": data}, "models": models}
     given = {
@@ -59,17 +74,28 @@ def merged_settings(groups: dict[str, dict[str, str]]) -> Settings:
     """Settings with the options on top.
 
     Raises:
-        click.UsageError: a value is out of bounds or misspelt.
+        SettingsError: a value is out of bounds or misspelt.
     """
-    try:
-        return load_settings(**groups)
-    except (ValueError, FileNotFoundError) as error:
-        raise click.UsageError(str(error)) from error
+    return load_settings(**groups)
 
 
-def open_store(settings: Settings) -> TableStore:
-    """The store below the data folder."""
-    return TableStore(Layout(Path(settings.paths.data)))
+def open_store(settings: Settings, *, new: bool = False) -> TableStore:
+    """The store below the data folder.
+
+    Args:
+        settings: name the folder.
+        new: the command may begin a data folder; else there has to be one.
+
+    Raises:
+        DataFolderError: there is none, or it is another; the sentence says which may be meant.
+    """
+    root = Path(settings.paths.data)
+    usual = Path(load_settings().paths.data)
+    check_data_folder(root, [usual], new=new)
+    context = click.get_current_context(silent=True)
+    if context is not None:
+        context.meta[DATA] = str(root)
+    return TableStore(Layout(root))
 
 
 def find_video(store: TableStore, name: str) -> Registration:

@@ -58,7 +58,7 @@ def pools(wishes: tuple[str, ...], data: str | None) -> None:
         for name, slots in chosen:
             instance.event_log_storage.set_concurrency_slots(name, slots)
         found = scarce.uses(instance)
-    live = LiveSteps(open_store(merged_settings(overrides(data))).layout).all()
+    live = LiveSteps(open_store(merged_settings(overrides(data)), new=True).layout).all()
     at = {step.run_id: step.step for step in live if not step.ended}
     if not found:
         raise click.ClickException(

@@ -120,7 +120,7 @@ def run(
     """
     groups = overrides(data, pack, vision, device)
     settings = merged_settings(groups)
-    store = open_store(settings)
+    store = open_store(settings, new=True)
     refuse_while_paused(store)
     records = register(files, store)
     with (
@@ -171,7 +171,7 @@ def run_videos(
     from identity_pipeline.defs.resources import SettingsResource
 
     by = {BY: COMMAND_LINE, HOST: host()}
-    store = open_store(merged_settings(groups))
+    store = open_store(merged_settings(groups), new=True)
     reporters = RichReporters(progress)
     defs = build_defs(SettingsResource.of(**groups), progress=reporters)
     job = defs.resolve_job_def("per_video")
