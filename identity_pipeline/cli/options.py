@@ -11,7 +11,8 @@ from rich.console import Console
 
 from identity_pipeline.cli.spoken import DATA, DATA_OPTION
 from identity_pipeline.settings import Settings, load_settings
-from identity_pipeline.storage.data_folder import check_data_folder
+from identity_pipeline.storage.folder_check import check_data_folder
+from identity_pipeline.storage.data_folder import claim_data_folder, open_data_folder
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.registry import Registration, VideoRegistry
 from identity_pipeline.storage.tables import TableStore
@@ -79,23 +80,27 @@ def merged_settings(groups: dict[str, dict[str, str]]) -> Settings:
     return load_settings(**groups)
 
 
-def open_store(settings: Settings, *, new: bool = False) -> TableStore:
-    """The store below the data folder.
+<<<<<<< HEAD
+def open_store(settings: Settings, *, claim: bool = False, new: bool = False) -> TableStore:
+    """The store below the data folder, which is brought to the present format.
 
     Args:
-        settings: name the folder.
-        new: the command may begin a data folder; else there has to be one.
+        settings: `paths.data`.
+        claim: the command begins to work here, so a folder that is new becomes a data folder.
+        new: there may be no folder yet; else a looking command is told which one may be meant.
 
     Raises:
-        DataFolderError: there is none, or it is another; the sentence says which may be meant.
+        NoDataFolderError: there is none, or it is another.
+        DataFolderError: it is of a newer format, or damaged.
     """
-    root = Path(settings.paths.data)
-    usual = Path(load_settings().paths.data)
-    check_data_folder(root, [usual], new=new)
+    layout = Layout(Path(settings.paths.data))
+    check_data_folder(layout.root, [Path(load_settings().paths.data)], new=new or claim)
     context = click.get_current_context(silent=True)
     if context is not None:
-        context.meta[DATA] = str(root)
-    return TableStore(Layout(root))
+        context.meta[DATA] = str(layout.root)
+    open_it = claim_data_folder if claim else open_data_folder
+    open_it(layout, lambda sentence: click.echo(sentence, err=True))
+    return TableStore(layout)
 
 
 def find_video(store: TableStore, name: str) -> Registration:

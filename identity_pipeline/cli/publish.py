@@ -38,7 +38,11 @@ def opened(data: str | None, *, new: bool = False) -> tuple[TableStore, Publishe
             "publish.url is empty; set it in settings.toml ([publish], url = "
             '"s3://bucket/prefix") or as IDENTITY_PIPELINE__PUBLISH__URL.'
         )
+<<<<<<< HEAD
     store = open_store(settings, new=new)
+=======
+    store = open_store(settings, claim=True)
+>>>>>>> main
     return store, Publisher.of(store.layout, settings)
 
 

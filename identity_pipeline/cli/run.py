@@ -120,7 +120,7 @@ def run(
     """
     groups = overrides(data, pack, vision, device)
     settings = merged_settings(groups)
-    store = open_store(settings, new=True)
+    store = open_store(settings, claim=True)
     refuse_while_paused(store)
     records = register(files, store)
     with (

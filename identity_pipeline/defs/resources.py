@@ -4,6 +4,7 @@ Nothing is read or opened when the definitions load; weights are opened at first
 """
 
 import json
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import dagster as dg
 from identity_pipeline.defs.io import CropArchiveIOManager, VideoTableIOManager
 from identity_pipeline.defs.progress import ProgressReporters
 from identity_pipeline.settings import Settings, load_settings
+from identity_pipeline.storage.data_folder import claim_data_folder
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.tables import TableStore
 
@@ -45,8 +47,10 @@ class StoreResource(dg.ConfigurableResource[TableStore]):
     settings: dg.ResourceDependency[Settings]
 
     def create_resource(self, context: dg.InitResourceContext) -> TableStore:
-        """The store below `paths.data`."""
-        return TableStore(Layout(Path(self.settings.paths.data)))
+        """The store below `paths.data`, which is brought to the present format."""
+        layout = Layout(Path(self.settings.paths.data))
+        claim_data_folder(layout, logging.getLogger(__name__).warning)
+        return TableStore(layout)
 
 
 class ModelsResource(dg.ConfigurableResource["ModelHub"]):

@@ -1,4 +1,4 @@
-"""Reading video with PyAV: what a file is, its sampled frames in one pass, single frames by seek.
+"""Reading video with PyAV: what a file is, and its sampled frames in one pass.
 
 Memory does not depend on the length of the video: frames are yielded one at a time. Frames come
 upright: the rotation that a phone or camera wrote into the file is applied.
@@ -6,9 +6,8 @@ upright: the rotation that a phone or camera wrote into the file is applied.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -19,7 +18,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from identity_pipeline.media.clocks import REORDERING_S, SamplingClock, StreamClock
+from identity_pipeline.media.clocks import SamplingClock, StreamClock
 from identity_pipeline.media.errors import VideoError
 from identity_pipeline.settings import VideoSettings
 
@@ -60,7 +59,12 @@ class SampledFrame:
     decode_error: str | None
 
 
-def _open(path: Path) -> InputContainer:
+def open_video(path: Path) -> InputContainer:
+    """The opened container.
+
+    Raises:
+        VideoError: it is no video.
+    """
     try:
         return av.open(str(path), mode="r")
     except (FFmpegError, ValueError) as error:
@@ -75,7 +79,12 @@ def _reason(error: Exception) -> str:
     return str(getattr(error, "strerror", None) or error)
 
 
-def _video_stream(container: InputContainer, path: Path) -> VideoStream:
+def video_stream(container: InputContainer, path: Path) -> VideoStream:
+    """The stream of pictures that is read.
+
+    Raises:
+        VideoError: there is none, or none that can be decoded.
+    """
     if not container.streams.video:
         raise VideoError(
             "no_video_stream",
@@ -113,8 +122,8 @@ def probe(path: Path, settings: VideoSettings) -> VideoFacts:
         VideoError: the file cannot be processed; the sentence says why.
     """
     _check_size(path, settings)
-    with _open(path) as container:
-        stream = _video_stream(container, path)
+    with open_video(path) as container:
+        stream = video_stream(container, path)
         width, height = stream.codec_context.width, stream.codec_context.height
         if width <= 0 or height <= 0 or width * height > settings.max_pixels:
             raise VideoError(
@@ -153,14 +162,14 @@ def _duration_ms(container: InputContainer, stream: VideoStream) -> float | None
 
 
 def _first_rotation(container: InputContainer, path: Path) -> int:
-    for frame, _ in _decoded(container, path):
+    for frame, _ in decoded(container, path):
         return frame.rotation % 360
     raise VideoError(
         "no_frames", f"{path.name} holds no readable picture; copy it again from the camera."
     )
 
 
-def _decoded(container: InputContainer, path: Path) -> Iterator[tuple[VideoFrame, bool]]:
+def decoded(container: InputContainer, path: Path) -> Iterator[tuple[VideoFrame, bool]]:
     """All frames that can be decoded, and whether something before each was damaged.
 
     Damaged packets are skipped; a broken container ends it, and the caller judges the shortfall
@@ -186,7 +195,8 @@ def upright(bgr: ImageBGR, rotation: int) -> ImageBGR:
     return np.ascontiguousarray(np.rot90(bgr, k=rotation // 90)) if rotation else bgr
 
 
-def _image(frame: VideoFrame) -> ImageBGR:
+def picture_of(frame: VideoFrame) -> ImageBGR:
+    """The frame's pixels, upright."""
     return upright(np.asarray(frame.to_ndarray(format="bgr24"), np.uint8), frame.rotation % 360)
 
 
@@ -207,15 +217,15 @@ def sampled_frames(path: Path, settings: VideoSettings, skip: int = 0) -> Iterat
             duration and `allow_truncated` is off.
     """
     _check_size(path, settings)
-    with _open(path) as container:
-        stream = _video_stream(container, path)
+    with open_video(path) as container:
+        stream = video_stream(container, path)
         declared = _duration_ms(container, stream)
         sampling = SamplingClock(settings.analysis_fps)
         clock = StreamClock(stream)
         first_ms: float | None = None
         troubles: set[str] = set()
         taken = 0
-        for frame_idx, (frame, damaged) in enumerate(_decoded(container, path)):
+        for frame_idx, (frame, damaged) in enumerate(decoded(container, path)):
             pts, jumped = clock.read(frame)
             first_ms = clock.now_ms if first_ms is None else first_ms
             troubles |= {DAMAGED} if damaged or frame.is_corrupt else set()
@@ -225,7 +235,7 @@ def sampled_frames(path: Path, settings: VideoSettings, skip: int = 0) -> Iterat
             error, troubles = "; ".join(sorted(troubles, reverse=True)) or None, set()
             taken += 1
             if taken > skip:
-                yield SampledFrame(frame_idx, pts, clock.now_ms, _image(frame), error)
+                yield SampledFrame(frame_idx, pts, clock.now_ms, picture_of(frame), error)
     if first_ms is None:
         raise VideoError("no_frames", f"{path.name} holds no readable picture.")
     rate = float(stream.average_rate or 10)
@@ -248,104 +258,3 @@ def _check_complete(
             f"{path.name} ends after {read_ms / 1000:.1f} of {declared_ms / 1000:.1f} s; copy it "
             "again from the camera, or set video.allow_truncated to use what is there.",
         )
-
-
-def frames_at(
-    path: Path, wanted: Iterable[tuple[int, int]], *, seekable: bool = True
-) -> Iterator[tuple[int, ImageBGR]]:
-    """Single upright frames by seeking, each decoded from a key frame before it.
-
-    Some containers (MPEG-TS, AVI with B-frames) seek past the wanted frame: it is then looked for
-    from farther back, and at last by counting frames from the start.
-
-    Args:
-        path: the video.
-        wanted: (frame_idx, pts) of the frames, as `sampled_frames` gave them.
-        seekable: whether a pts stands for one frame; it does not where the clock jumped back.
-
-    Yields:
-        (frame_idx, image) of each wanted frame, in the order in which they are found.
-
-    Raises:
-        VideoError: a frame is not found again.
-    """
-    missing = sorted(set(wanted), key=lambda item: item[1])
-    if not missing:
-        return
-    with _open(path) as container:
-        stream = _video_stream(container, path)
-        groups = _neighbours(missing, stream) if seekable else [missing]
-        for group in groups:
-            for back_s in SEEK_BACK_S if seekable else ():
-                if not group:
-                    break
-                for found, image in _found_near(container, stream, path, group, back_s):
-                    group.remove(found)
-                    yield found[0], image
-            for found, image in _found_by_counting(path, group):
-                group.remove(found)
-                yield found[0], image
-            if group:
-                raise VideoError(
-                    "unreadable_frame",
-                    f"frame {group[0][0]} of {path.name} was not found again at pts "
-                    f"{group[0][1]}; has the file changed? Register it anew.",
-                )
-
-
-SEEK_BACK_S = (0.0, 2.0, 10.0)
-"""How far before a wanted frame a seek aims, one try after the other."""
-NEIGHBOURS_S = 2.0
-"""Frames that are nearer share a seek: decoding on costs less than a usual group of pictures."""
-
-
-def _neighbours(
-    frames: list[tuple[int, int]], stream: VideoStream
-) -> Iterator[list[tuple[int, int]]]:
-    base = stream.time_base or Fraction(1, 1000)
-    group: list[tuple[int, int]] = []
-    for frame in frames:
-        if group and (frame[1] - group[-1][1]) * base >= NEIGHBOURS_S:
-            yield group
-            group = []
-        group.append(frame)
-    if group:
-        yield group
-
-
-def _found_near(
-    container: InputContainer,
-    stream: VideoStream,
-    path: Path,
-    group: list[tuple[int, int]],
-    back_s: float,
-) -> Iterator[tuple[tuple[int, int], ImageBGR]]:
-    """Frames of a group by their pts, after seeking to `back_s` before its first."""
-    base = stream.time_base or Fraction(1, 1000)
-    by_pts = {pts: (frame_idx, pts) for frame_idx, pts in group}
-    last = group[-1][1] + round(REORDERING_S / base)
-    try:
-        container.seek(group[0][1] - round(back_s / base), stream=stream, backward=True)
-    except FFmpegError:
-        return  # some containers refuse to seek before their start
-    for frame, _ in _decoded(container, path):
-        if frame.pts in by_pts:
-            yield by_pts.pop(frame.pts), _image(frame)
-        if not by_pts or (frame.pts is not None and frame.pts > last):
-            return
-
-
-def _found_by_counting(
-    path: Path, group: list[tuple[int, int]]
-) -> Iterator[tuple[tuple[int, int], ImageBGR]]:
-    """Frames of a group by their position in the video, which is decoded from the start."""
-    by_index = {frame_idx: (frame_idx, pts) for frame_idx, pts in group}
-    if not by_index:
-        return
-    with _open(path) as container:
-        _video_stream(container, path)
-        for frame_idx, (frame, _) in enumerate(_decoded(container, path)):
-            if frame_idx in by_index:
-                yield by_index.pop(frame_idx), _image(frame)
-            if not by_index:
-                return

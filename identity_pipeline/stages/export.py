@@ -21,8 +21,9 @@ from identity_pipeline.core.image_sets import CROP
 from identity_pipeline.core.selection import VECTORS
 from identity_pipeline.media.crops import ImageBGR, cut_native, encode_jpeg
 from identity_pipeline.media.page import ModelFacts
+from identity_pipeline.media.seeking import frames_at
 from identity_pipeline.media.sheets import SET_ACCENTS, Tile, contact_sheet, thumbnail
-from identity_pipeline.media.video import JUMPED, frames_at
+from identity_pipeline.media.video import JUMPED
 from identity_pipeline.schemas import TABLES
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.progress import Progress, silent

@@ -1,91 +1,190 @@
-"""Whether a folder is a data folder, so that a mistyped one is no empty library.
+"""Which format a data folder has, who it is, and the way from an older format to the present one.
 
-What belongs here: telling a data folder from any other, and which one may be meant. What lies in
-it: `storage.layout`.
+`data/folder.json` holds both. A folder without it that holds data was made before there were
+formats: that is format 1. Opening a folder brings it to the present format, once, whoever comes
+first; a folder of a newer format is refused. The note is written last, so a migration that was
+killed is done again from its beginning: each one may be repeated.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable
-from difflib import get_close_matches
+import errno
+import json
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import Final
 
-from identity_pipeline.errors import IdentityPipelineError, system_words
+from identity_pipeline.errors import IdentityPipelineError
+from identity_pipeline.storage import atomic
+from identity_pipeline.storage.layout import Layout
+from identity_pipeline.storage.locks import exclusive
 
-OWN: Final = frozenset(
-    {"registry", "tables", "ledger", "videos", "output", "failures", "archive", "models", "index",
-     "progress", "dagster", "published", "crops", "chunks", "cameras", "reports", "paused.json",
-     "logs"}
-)  # fmt: skip
-"""What a data folder may hold; any of it makes one."""
-SURE: Final = frozenset({"registry", "tables", "ledger"})
-"""What nothing else holds: by these another folder is offered."""
+FORMAT: Final = 2
+"""Of the folders that this program writes. Raise it, with a migration, when an older program would
+misread or spoil what a newer one writes; a new field that has a default needs no new format."""
+UNNUMBERED: Final = 1
+"""Of folders from before there were formats."""
+DATA: Final = ("registry", "tables", "ledger", "output", "models", "failures", "archive")
+"""Folders of which a file makes a data folder one that was in use."""
+READ_ONLY: Final = (errno.EROFS, errno.EACCES, errno.EPERM)
+WAIT_S: Final = 600.0
+"""How long to wait for another process that migrates."""
+
+Tell = Callable[[str], None]
+"""Is told in a sentence what a migration does."""
 
 
-class DataFolderError(IdentityPipelineError, ValueError):
-    """The data folder that is named is none; the sentence says which may be meant."""
-
-    exit_status: ClassVar[int] = 2
+class DataFolderError(IdentityPipelineError, RuntimeError):
+    """A data folder that this program cannot open."""
 
 
-def check_data_folder(root: Path, usual: Iterable[Path] = (), *, new: bool = False) -> None:
-    """Passes a data folder, also an empty one.
+@dataclass(frozen=True)
+class DataFolder:
+    """What a data folder says of itself.
+
+    Attributes:
+        format: of its files.
+        id: 32 hex digits that no other folder has, and that it keeps; empty for a folder of an
+            older format that cannot be written.
+    """
+
+    format: int
+    id: str
+
+
+@dataclass(frozen=True)
+class Migration:
+    """The way from one format to the next.
+
+    Attributes:
+        what: what it changes, in words that follow "it".
+        migrate: does it; may be called again where an earlier call was killed.
+    """
+
+    what: str
+    migrate: Callable[[Layout], None]
+
+
+def _note_what_was_acknowledged(layout: Layout) -> None:
+    """Format 2 knows outside the ledger's folder how far the ledger was acknowledged."""
+    head = layout.ledger.with_name("head.json")
+    if head.is_file() and not layout.acknowledged.is_file():
+        atomic.write_bytes(layout.acknowledged, head.read_bytes())
+
+
+MIGRATIONS: Final[Mapping[int, Migration]] = {
+    1: Migration("notes how many decisions the ledger holds", _note_what_was_acknowledged),
+}
+"""By the format that each one starts from."""
+
+
+def open_data_folder(layout: Layout, tell: Tell | None = None) -> DataFolder | None:
+    """Opens a folder to read it, or to work in it; brings an older one to the present format.
+
+    Where nothing may be written, an older folder is read as it is.
 
     Args:
-        root: the folder that is named.
-        usual: others that may be meant.
-        new: a folder that is not there may be begun.
+        layout: the folder.
+        tell: is told what a migration does.
+
+    Returns:
+        What the folder says of itself; None for one that was never used, which stays untouched.
 
     Raises:
-        DataFolderError: there is none, or it may not be read, or it holds other things.
+        DataFolderError: it is of a newer format, or its note is damaged.
+        LockBusyError: another process has been migrating it for very long.
     """
+    noted = noted_folder(layout)
+    if noted is not None and noted.format == FORMAT:
+        return noted
+    if noted is None and not holds_data(layout):
+        return None
     try:
-        if not root.exists():
-            _check_missing(root, usual, new)
-            return
-        if not root.is_dir():
-            raise DataFolderError(
-                f"{root} is a file, and no data folder{_meant(root, usual)}; "
-                "--data names the folder."
-            )
-        names = {entry.name for entry in os.scandir(root)}
+        return _brought_up(layout, tell)
     except OSError as error:
-        raise DataFolderError(f"the data folder cannot be read. {system_words(error)}") from error
-    if new or not names or names & OWN or names <= {"README.md", ".gitkeep"}:
-        return
-    raise DataFolderError(
-        f"{root} is no data folder, it holds other things{_meant(root, usual)}; name the folder "
-        "with --data, or, to begin a new one: identity-pipeline run FILE"
-    )
+        if error.errno not in READ_ONLY:
+            raise
+        return noted or DataFolder(UNNUMBERED, "")
 
 
-def _check_missing(root: Path, usual: Iterable[Path], new: bool) -> None:
-    parent = next(folder for folder in root.absolute().parents if folder.exists())
-    if not parent.is_dir():
-        raise DataFolderError(f"there can be no data folder at {root}, for {parent} is a file.")
-    if not new:
+def claim_data_folder(layout: Layout, tell: Tell | None = None) -> DataFolder:
+    """Opens a folder to work in it; one that was never used gets its note.
+
+    Raises:
+        DataFolderError: it is of a newer format, or its note is damaged.
+        LockBusyError: another process has been migrating it for very long.
+        OSError: it cannot be written.
+    """
+    noted = noted_folder(layout)
+    return noted if noted and noted.format == FORMAT else _brought_up(layout, tell)
+
+
+def noted_folder(layout: Layout) -> DataFolder | None:
+    """What the note says; None without one.
+
+    Raises:
+        DataFolderError: the folder is of a newer format, or the note is damaged.
+    """
+    path = layout.folder_note
+    try:
+        noted = json.loads(path.read_bytes())
+        version, name = noted["format"], noted["id"]
+        if type(version) is not int or version < UNNUMBERED or not isinstance(name, str):
+            raise TypeError("wrong types")
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError) as error:
         raise DataFolderError(
-            f"there is no data folder at {root}{_meant(root, usual) or '.'} To begin one: "
-            "identity-pipeline run FILE"
+            f"{path} is damaged ({error!r}); put it back from a backup, or remove it: the folder "
+            "then gets a new id, and everything else stays as it is."
+        ) from error
+    if version > FORMAT:
+        raise DataFolderError(
+            f"{layout.root} is a data folder of format {version}, and this program knows formats "
+            f"up to {FORMAT}; update identity_pipeline, or name another folder with --data."
         )
+    return DataFolder(version, name)
 
 
-def _meant(root: Path, usual: Iterable[Path]) -> str:
-    """`; did you mean FOLDER?` for a data folder near the one that is named, else nothing."""
-    there = [path for path in usual if path.absolute() != root.absolute() and _is_one(path)]
-    inside = [path for path in _folders(root) if _is_one(path)]
-    beside = {path.name: path for path in _folders(root.parent) if _is_one(path)}
-    alike = [beside[name] for name in get_close_matches(root.name, beside, n=1)]
-    around = [root.parent] if _is_one(root.parent) else []
-    found = [*inside, *alike, *there, *around]
-    return f"; did you mean {found[0]}?" if found else ""
+def holds_data(layout: Layout) -> bool:
+    """Whether somebody has worked in a folder."""
+    return any(_has_entries(layout.root / name) for name in DATA)
 
 
-def _folders(parent: Path) -> list[Path]:
-    return sorted(path for path in parent.iterdir() if path.is_dir()) if parent.is_dir() else []
+def pending(layout: Layout) -> list[Migration]:
+    """What opening a folder would do to it, in order.
+
+    Raises:
+        DataFolderError: see `noted_folder`.
+    """
+    noted = noted_folder(layout)
+    if noted is None and not holds_data(layout):
+        return []
+    return _from(noted.format if noted else UNNUMBERED)
 
 
-def _is_one(path: Path) -> bool:
-    return any((path / name).is_dir() for name in SURE)
+def _from(version: int) -> list[Migration]:
+    return [MIGRATIONS[number] for number in range(version, FORMAT)]
+
+
+def _brought_up(layout: Layout, tell: Tell | None) -> DataFolder:
+    """Migrates under a lock, or makes the note of a new folder."""
+    purpose = "a migration to the present format"
+    with exclusive(layout.root / ".folder.lock", f"The data folder {layout.root}", purpose, WAIT_S):
+        noted = noted_folder(layout)  # another process may have been faster
+        if noted is not None and noted.format == FORMAT:
+            return noted
+        name = noted.id if noted else uuid.uuid4().hex
+        for migration in pending(layout):
+            if tell:
+                tell(f"{layout.root} is a data folder of an older version: it {migration.what}.")
+            migration.migrate(layout)
+        folder = DataFolder(FORMAT, name)
+        atomic.write_json(layout.folder_note, asdict(folder))
+        return folder
+
+
+def _has_entries(folder: Path) -> bool:
+    return folder.is_dir() and any(folder.iterdir())

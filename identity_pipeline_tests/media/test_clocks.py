@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from identity_pipeline.media.video import JUMPED, frames_at, sampled_frames
+from identity_pipeline.media.seeking import frames_at
+from identity_pipeline.media.video import JUMPED, sampled_frames
 from identity_pipeline.settings import VideoSettings
 from identity_pipeline_tests.synthetic import write_video
 

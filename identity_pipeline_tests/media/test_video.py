@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from identity_pipeline.media.errors import VideoError
+from identity_pipeline.media.seeking import frames_at
 from identity_pipeline.media.video import (
     SamplingClock,
-    frames_at,
     probe,
     sampled_frames,
     upright,
