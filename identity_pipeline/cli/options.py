@@ -11,8 +11,8 @@ from rich.console import Console
 
 from identity_pipeline.cli.spoken import DATA, DATA_OPTION
 from identity_pipeline.settings import Settings, load_settings
-from identity_pipeline.storage.folder_check import check_data_folder
 from identity_pipeline.storage.data_folder import claim_data_folder, open_data_folder
+from identity_pipeline.storage.folder_check import check_data_folder
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.registry import Registration, VideoRegistry
 from identity_pipeline.storage.tables import TableStore
@@ -80,7 +80,6 @@ def merged_settings(groups: dict[str, dict[str, str]]) -> Settings:
     return load_settings(**groups)
 
 
-<<<<<<< HEAD
 def open_store(settings: Settings, *, claim: bool = False, new: bool = False) -> TableStore:
     """The store below the data folder, which is brought to the present format.
 

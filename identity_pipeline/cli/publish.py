@@ -26,7 +26,7 @@ SHOWN = 20
 LIBRARY = "the library"
 
 
-def opened(data: str | None, *, new: bool = False) -> tuple[TableStore, Publisher]:
+def opened(data: str | None, *, claim: bool = False) -> tuple[TableStore, Publisher]:
     """Tables, and the way from them to the store of the settings.
 
     Raises:
@@ -38,11 +38,7 @@ def opened(data: str | None, *, new: bool = False) -> tuple[TableStore, Publishe
             "publish.url is empty; set it in settings.toml ([publish], url = "
             '"s3://bucket/prefix") or as IDENTITY_PIPELINE__PUBLISH__URL.'
         )
-<<<<<<< HEAD
-    store = open_store(settings, new=new)
-=======
-    store = open_store(settings, claim=True)
->>>>>>> main
+    store = open_store(settings, claim=claim)
     return store, Publisher.of(store.layout, settings)
 
 
@@ -161,7 +157,7 @@ def fetch(
       identity-pipeline fetch --all --data reading              everything, to read it elsewhere
       identity-pipeline sql --data reading "SELECT count(*) FROM images"
     """
-    _, work = opened(data, new=True)
+    _, work = opened(data, claim=True)
     there = work.store.subjects()
     if not (videos or everything or library):
         for subject in there:
