@@ -138,6 +138,10 @@ SUBJECTS: Final[Mapping[str, Mapping[str, Entry]]] = {
         "archive": Entry(
             "housekeeping", "Take finished videos out of Dagster; their tables and image sets stay."
         ),
+        "accept-ledger": Entry(
+            "safety",
+            "Go on with the ledger that is there, where decisions that were acknowledged are lost.",
+        ),
         "clean": Entry(
             "housekeeping", "Show what lies on the disk, by kind, and drop what can be made again."
         ),
