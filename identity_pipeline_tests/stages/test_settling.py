@@ -80,6 +80,7 @@ def test_another_ledger_is_looked_at_whole(ledger: LedgerStore) -> None:
     looked_at(ledger)
     ledger.path.unlink()
     ledger.head_path.unlink()
+    ledger.layout.acknowledged.unlink()
     label(ledger, 1)
     assert looked_at(ledger) == {VIDEO}
     assert t(1) in ledger.history().state.assigned
