@@ -42,6 +42,7 @@ __all__ = [
     "SchemaError",
     "conform",
     "empty",
+    "with_later_columns",
 ]
 
 TABLES: Final[dict[str, Schema]] = {
@@ -278,6 +279,23 @@ TABLES.update(dict.fromkeys(SET_ASSETS, TABLES["image_set"]))
 
 class SchemaError(IdentityPipelineError, ValueError):
     """A table does not have the columns and dtypes of its schema."""
+
+
+LATER: Final[dict[str, frozenset[str]]] = {
+    "calibration": frozenset(
+        (
+            *("far_bound", "far_counted", "safe_mean", "safe_scale", "safe_from"),
+            *("genuine_p01", "known_groups"),
+        )
+    ),
+}
+"""Columns that tables of older versions lack; null, as not measured, where one is read."""
+
+
+def with_later_columns(name: str, table: pl.DataFrame) -> pl.DataFrame:
+    """A table that was read, with the columns that its version did not know as nulls."""
+    lacking = [c for c in TABLES[name] if c in LATER.get(name, ()) and c not in table.columns]
+    return table.with_columns(pl.lit(None, dtype=TABLES[name][c]).alias(c) for c in lacking)
 
 
 def conform(name: str, table: pl.DataFrame) -> pl.DataFrame:

@@ -15,7 +15,7 @@ from typing import Any, Final
 import polars as pl
 
 from identity_pipeline.errors import IdentityPipelineError
-from identity_pipeline.schemas import conform
+from identity_pipeline.schemas import conform, with_later_columns
 from identity_pipeline.storage import atomic
 from identity_pipeline.storage.crop_archive import CropArchive
 from identity_pipeline.storage.hashing import sha256_of_file
@@ -86,7 +86,7 @@ class TableStore:
             raise MissingTableError(
                 f"{asset} of {whose} is not there; materialise it first ({path})."
             )
-        return conform(asset, pl.read_parquet(path))
+        return conform(asset, with_later_columns(asset, pl.read_parquet(path)))
 
     def crops(self, video_id: str) -> CropArchive:
         """The crops of a video.
