@@ -119,13 +119,15 @@ def reused_assets(result: dg.ExecuteInProcessResult) -> dict[str, bool]:
 
 
 REBUILDABLE = (
+    "folder.json",
+    ".folder.lock",
     "index/",
     "progress/",
     "registry/digests/",
     "tables/library/",
     "tables/.generations/",
 )
-"""Made anew from the rest, or told by the clock: a database, the library's tables, costs."""
+"""Made anew from the rest, the folder's own, or told by the clock: a database, costs."""
 
 
 def digest_of_tree(folder: Path) -> dict[str, str]:

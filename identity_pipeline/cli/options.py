@@ -10,6 +10,11 @@ import click
 from rich.console import Console
 
 from identity_pipeline.settings import Settings, load_settings
+from identity_pipeline.storage.data_folder import (
+    DataFolderError,
+    claim_data_folder,
+    open_data_folder,
+)
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.registry import Registration, VideoRegistry
 from identity_pipeline.storage.tables import TableStore
@@ -67,9 +72,23 @@ def merged_settings(groups: dict[str, dict[str, str]]) -> Settings:
         raise click.UsageError(str(error)) from error
 
 
-def open_store(settings: Settings) -> TableStore:
-    """The store below the data folder."""
-    return TableStore(Layout(Path(settings.paths.data)))
+def open_store(settings: Settings, *, claim: bool = False) -> TableStore:
+    """The store below the data folder, which is brought to the present format.
+
+    Args:
+        settings: `paths.data`.
+        claim: the command begins to work here, so a folder that is new becomes a data folder.
+
+    Raises:
+        click.ClickException: the folder is of a newer format, or damaged.
+    """
+    layout = Layout(Path(settings.paths.data))
+    open_it = claim_data_folder if claim else open_data_folder
+    try:
+        open_it(layout, lambda sentence: click.echo(sentence, err=True))
+    except DataFolderError as error:
+        raise click.ClickException(str(error)) from error
+    return TableStore(layout)
 
 
 def find_video(store: TableStore, name: str) -> Registration:

@@ -43,7 +43,7 @@ def opened(data: str | None) -> tuple[TableStore, Publisher]:
             "publish.url is empty; set it in settings.toml ([publish], url = "
             '"s3://bucket/prefix") or as IDENTITY_PIPELINE__PUBLISH__URL.'
         )
-    store = open_store(settings)
+    store = open_store(settings, claim=True)
     return store, Publisher.of(store.layout, settings)
 
 

@@ -4,14 +4,17 @@ Nothing is read or opened when the definitions load; weights are opened at first
 """
 
 import json
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from identity_pipeline.defs.binding import bind
 from identity_pipeline.defs.io import CropArchiveIOManager, VideoTableIOManager
 from identity_pipeline.defs.progress import ProgressReporters
 from identity_pipeline.settings import Settings, load_settings
+from identity_pipeline.storage.data_folder import claim_data_folder
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.tables import TableStore
 
@@ -45,8 +48,15 @@ class StoreResource(dg.ConfigurableResource[TableStore]):
     settings: dg.ResourceDependency[Settings]
 
     def create_resource(self, context: dg.InitResourceContext) -> TableStore:
-        """The store below `paths.data`."""
-        return TableStore(Layout(Path(self.settings.paths.data)))
+        """The store below `paths.data`, which is brought to the present format.
+
+        A run on the instance of another data folder ends here; a sensor is told by `defs.gate`.
+        """
+        layout = Layout(Path(self.settings.paths.data))
+        claim_data_folder(layout, logging.getLogger(__name__).warning)
+        if context.run is not None and context.instance is not None:
+            bind(context.instance, layout)
+        return TableStore(layout)
 
 
 class ModelsResource(dg.ConfigurableResource["ModelHub"]):

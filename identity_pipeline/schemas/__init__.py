@@ -11,6 +11,7 @@ Times are milliseconds of the stream's own clock. Null means "not measured", nev
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
 import polars as pl
@@ -298,13 +299,18 @@ def with_later_columns(name: str, table: pl.DataFrame) -> pl.DataFrame:
     return table.with_columns(pl.lit(None, dtype=TABLES[name][c]).alias(c) for c in lacking)
 
 
-def conform(name: str, table: pl.DataFrame) -> pl.DataFrame:
+def conform(name: str, table: pl.DataFrame, columns: Collection[str] | None = None) -> pl.DataFrame:
     """The table with exactly the columns of `TABLES[name]`, in order and cast to their dtypes.
+
+    Args:
+        name: of the table.
+        table: to be checked.
+        columns: of the schema that it is to have; all when None.
 
     Raises:
         SchemaError: a column is missing, superfluous, or cannot be cast.
     """
-    schema = TABLES[name]
+    schema = {c: d for c, d in TABLES[name].items() if columns is None or c in columns}
     missing, extra = schema.keys() - set(table.columns), set(table.columns) - schema.keys()
     if missing or extra:
         raise SchemaError(f"table {name}: missing {sorted(missing)}, superfluous {sorted(extra)}")

@@ -63,15 +63,33 @@ def is_writer_alive(temporary: Path) -> bool:
 
 def write_with(target: Path, write: Callable[[Path], None]) -> None:
     """Calls `write` with a temporary path and renames the result to the target."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = temporary_beside(target)
+    write_together((target, write))
+
+
+def write_together(*parts: tuple[Path, Callable[[Path], None]]) -> None:
+    """Writes several files of one folder beside their places, then renames them in one breath.
+
+    Between two renames there is no wait for the disk, so whoever reads the files meanwhile finds
+    them in step at the second look.
+
+    Args:
+        parts: target, and what writes a temporary path; called and put in place in this order.
+    """
+    temporaries: list[tuple[Path, Path]] = []
     try:
-        write(temporary)
-        flush(temporary)
-        temporary.replace(target)
-        flush(target.parent)
+        for target, write in parts:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            temporary = temporary_beside(target)
+            temporaries.append((temporary, target))
+            write(temporary)
+            flush(temporary)
+        for temporary, target in temporaries:
+            temporary.replace(target)
+        for folder in {target.parent for target, _ in parts}:
+            flush(folder)
     finally:
-        temporary.unlink(missing_ok=True)
+        for temporary, _ in temporaries:
+            temporary.unlink(missing_ok=True)
 
 
 def write_bytes(target: Path, data: bytes) -> None:

@@ -2,6 +2,8 @@
 
 ::
 
+    data/folder.json                   the folder's format and its id
+    data/acknowledged.json             how far the ledger was acknowledged: a second witness
     data/videos/                       what the operator drops in
     data/registry/{video_id}.json      which file a partition is
     data/registry/known_files.sqlite   a memory of the inbox; may be deleted at any time
@@ -71,6 +73,16 @@ class Layout:
     """Paths below one data folder."""
 
     root: Path
+
+    @property
+    def folder_note(self) -> Path:
+        """The folder's format and its id."""
+        return self.root / "folder.json"
+
+    @property
+    def acknowledged(self) -> Path:
+        """How far the ledger was acknowledged, outside the ledger's own folder."""
+        return self.root / "acknowledged.json"
 
     @property
     def videos(self) -> Path:
@@ -183,6 +195,11 @@ class Layout:
     def chunk_lock(self, video_id: str) -> Path:
         """The lock that a run holds while it works on the chunks of a video."""
         return self.root / "chunks" / ".locks" / check_video_id(video_id)
+
+    @property
+    def dagster(self) -> Path:
+        """Dagster's own state."""
+        return self.root / "dagster"
 
     @property
     def pause(self) -> Path:

@@ -10,15 +10,17 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePath
 
-from identity_pipeline.storage import atomic
+from identity_pipeline.storage import atomic, small_files
 from identity_pipeline.storage.digests import DigestIndex
 from identity_pipeline.storage.hashing import sha256_of_file
 from identity_pipeline.storage.layout import VIDEO_ID, Layout, check_video_id
+from identity_pipeline.storage.small_files import DamagedFileError
 
 MAX_SLUG = 48
 DIGITS = (8, 12, 15)
@@ -160,9 +162,24 @@ def _names(record: Registration) -> set[str]:
     return {record.video_id, *paths, *(Path(path).name for path in paths)}
 
 
+def mending_command(layout: Layout, video_id: str) -> str:
+    """What a person types to have the damaged outputs of a video made anew."""
+    try:
+        record = VideoRegistry(layout).get(video_id)
+    except DamagedFileError:
+        record = None
+    file = shlex.quote(str(record.existing_path())) if record else "VIDEO_FILE"
+    return f"identity-pipeline run {file}"
+
+
 def _load(path: Path) -> Registration:
-    record = json.loads(path.read_text())
-    return Registration(**{**record, "links": tuple(record["links"])})
+    mend = "`identity-pipeline run` with the file of this video registers it anew."
+    record = small_files.read(path, Registration, mend)
+    if record is None:
+        raise DamagedFileError(path, "it is no file", mend)
+    if record.video_id != path.stem:
+        raise DamagedFileError(path, f"it is the record of {record.video_id!r}", mend)
+    return record
 
 
 def video_files(folder: Path, extensions: Iterable[str]) -> list[Path]:

@@ -6,8 +6,7 @@ Equal tables are equal bytes: no clock and no writer state goes into a file.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -15,11 +14,13 @@ from typing import Any, Final
 import polars as pl
 
 from identity_pipeline.errors import IdentityPipelineError
-from identity_pipeline.schemas import conform, with_later_columns
-from identity_pipeline.storage import atomic
+from identity_pipeline.schemas import LATER, SchemaError, conform, with_later_columns
+from identity_pipeline.storage import atomic, small_files
 from identity_pipeline.storage.crop_archive import CropArchive
 from identity_pipeline.storage.hashing import sha256_of_file
 from identity_pipeline.storage.layout import Layout
+from identity_pipeline.storage.recorded import DamagedTableError, read_recorded
+from identity_pipeline.storage.registry import mending_command
 
 LIBRARY: Final = None
 """In place of a video id: the unpartitioned tables of the library."""
@@ -52,6 +53,18 @@ class Manifest:
 
 
 @dataclass(frozen=True)
+class _Note(Manifest):
+    """A manifest as it lies on the disk.
+
+    Attributes:
+        of: asset and video whose output it is, so that another's is not taken for it; null in
+            notes of older versions.
+    """
+
+    of: str | None = None
+
+
+@dataclass(frozen=True)
 class TableStore:
     """Reads and writes the tables of all videos and of the library."""
 
@@ -60,25 +73,41 @@ class TableStore:
     def write(
         self, asset: str, video_id: str | None, table: pl.DataFrame, fingerprint: str
     ) -> Manifest:
-        """Writes a table, then its manifest; a crash between the two only costs a recomputation.
+        """Writes a table with its manifest; a crash between the two only costs a recomputation.
 
         Raises:
             SchemaError: the table does not have the asset's schema.
         """
-        path = self.layout.table(asset, video_id)
         conformed = conform(asset, table)
-        atomic.write_with(path, lambda temporary: _write_parquet(conformed, temporary))
-        space = _space_of(conformed)
-        manifest = Manifest(fingerprint, sha256_of_file(path), conformed.height, space)
-        self.note(asset, video_id, manifest)
-        return manifest
+        made: list[Manifest] = []
 
-    def read(self, asset: str, video_id: str | None) -> pl.DataFrame:
-        """Reads a table.
+        def write_table(path: Path) -> None:
+            _write_parquet(conformed, path)
+            digest = sha256_of_file(path)
+            made.append(Manifest(fingerprint, digest, conformed.height, _space_of(conformed)))
+
+        def write_note(path: Path) -> None:
+            path.write_bytes(_note_bytes(asset, video_id, made[0]))
+
+        atomic.write_together(
+            (self.layout.table(asset, video_id), write_table),
+            (self.layout.manifest(asset, video_id), write_note),
+        )
+        return made[0]
+
+    def read(
+        self, asset: str, video_id: str | None, columns: Sequence[str] | None = None
+    ) -> pl.DataFrame:
+        """Reads a table, after comparing it with what its manifest records.
+
+        Args:
+            asset: whose table.
+            video_id: of which video; None for the library.
+            columns: which to read; all when None.
 
         Raises:
             MissingTableError: it was never written.
-            SchemaError: it was written by an incompatible version.
+            DamagedTableError: it is not what was written, or of an incompatible version.
         """
         path = self.layout.table(asset, video_id)
         if not path.is_file():
@@ -86,7 +115,27 @@ class TableStore:
             raise MissingTableError(
                 f"{asset} of {whose} is not there; materialise it first ({path})."
             )
-        return conform(asset, with_later_columns(asset, pl.read_parquet(path)))
+        mend = self.mend(video_id)
+        there = None if asset in LATER else columns  # an older version may lack some
+        table = read_recorded(path, lambda: self._recorded(asset, video_id), mend, there)
+        table = with_later_columns(asset, table).select(columns or pl.all())
+        try:
+            conformed = conform(asset, table, columns)
+        except SchemaError as error:
+            reason = f"it was written by another version ({error})"
+            raise DamagedTableError(path, reason, mend) from error
+        if "video_id" in conformed.columns and video_id is not None:
+            others = set(conformed["video_id"].unique()) - {video_id}
+            if others:
+                reason = f"it is of {', '.join(sorted(map(str, others)))}"
+                raise DamagedTableError(path, reason, mend)
+        return conformed
+
+    def mend(self, video_id: str | None) -> str:
+        """What to do about a damaged output of a video, or of the library, as a sentence."""
+        if video_id is None:
+            return "`identity-pipeline recluster` computes the library anew."
+        return f"`{mending_command(self.layout, video_id)}` computes anew what is damaged."
 
     def crops(self, video_id: str) -> CropArchive:
         """The crops of a video.
@@ -110,13 +159,27 @@ class TableStore:
         return noted if whole else None
 
     def noted(self, asset: str, video_id: str | None) -> Manifest | None:
-        """The manifest as it was written, without looking at the output."""
+        """The manifest as it was written, without looking at the output.
+
+        A damaged one, or another output's, counts as none: then the output was not made.
+        """
         path = self.layout.manifest(asset, video_id)
-        return Manifest(**json.loads(path.read_text())) if path.is_file() else None
+        try:
+            note = small_files.read(path, _Note, self.mend(None))
+        except small_files.DamagedFileError:
+            return None
+        if note is None or note.of not in (None, _name(asset, video_id)):
+            return None
+        return Manifest(note.fingerprint, note.data_version, note.rows, note.space)
+
+    def _recorded(self, asset: str, video_id: str | None) -> str | None:
+        noted = self.noted(asset, video_id)
+        return noted.data_version if noted else None
 
     def note(self, asset: str, video_id: str | None, manifest: Manifest) -> None:
         """Writes the manifest of an output that is no table."""
-        atomic.write_json(self.layout.manifest(asset, video_id), manifest.as_json())
+        path = self.layout.manifest(asset, video_id)
+        atomic.write_bytes(path, _note_bytes(asset, video_id, manifest))
 
     def versions(self, assets: Iterable[str], video_id: str | None) -> dict[str, str | None]:
         """Data version of each output by its manifest; None for one that was never made."""
@@ -124,9 +187,9 @@ class TableStore:
         return {asset: known.data_version if known else None for asset, known in noted.items()}
 
     def made_of(self, asset: str, video_id: str) -> dict[str, Any] | None:
-        """What was noted by `note_made_of`, else None."""
+        """What was noted by `note_made_of`, else None, as where the note is damaged."""
         path = self.layout.made_of(asset, video_id)
-        return json.loads(path.read_text()) if path.is_file() else None
+        return small_files.recall(path, dict[str, Any])
 
     def note_made_of(self, asset: str, video_id: str, made: Mapping[str, Any]) -> None:
         """Notes what an output is made of, so that it can be said what changed since."""
@@ -144,6 +207,14 @@ class TableStore:
         return sorted(
             path.stem for path in folder.glob("*.parquet") if not atomic.is_temporary(path)
         )
+
+
+def _name(asset: str, video_id: str | None) -> str:
+    return f"{asset}/{video_id or 'library'}"
+
+
+def _note_bytes(asset: str, video_id: str | None, manifest: Manifest) -> bytes:
+    return atomic.json_bytes({**manifest.as_json(), "of": _name(asset, video_id)})
 
 
 def _space_of(table: pl.DataFrame) -> str | None:

@@ -17,7 +17,13 @@ from identity_pipeline.storage.crop_archive import CropArchive, part_in, take_ov
 from identity_pipeline.storage.failures import FailureNote, FailureNotes
 from identity_pipeline.storage.hashing import sha256_of_file, sha256_of_value
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.tables import LIBRARY, Manifest, MissingTableError, TableStore
+from identity_pipeline.storage.tables import (
+    LIBRARY,
+    DamagedTableError,
+    Manifest,
+    MissingTableError,
+    TableStore,
+)
 from identity_pipeline_tests.core.builders import FEW, candidate, candidates
 
 VIDEO = "ride-01234567"
@@ -97,7 +103,8 @@ def test_a_file_of_an_older_version_is_refused(store: TableStore) -> None:
     path = store.layout.table("riders", VIDEO)
     path.parent.mkdir(parents=True)
     empty("riders").drop("reason").write_parquet(path)
-    with pytest.raises(SchemaError, match="reason"):
+    store.note("riders", VIDEO, Manifest("f", sha256_of_file(path), 0))
+    with pytest.raises(DamagedTableError, match=r"another version .*reason"):
         store.read("riders", VIDEO)
 
 

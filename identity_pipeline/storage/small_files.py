@@ -1,0 +1,99 @@
+"""Small JSON files, read as what they must be: whole, or refused with a sentence; never half.
+
+What belongs here: the one reader of every file of a few lines that the pipeline keeps for itself.
+What a damaged one means is for the caller: `read` is for records, whose loss somebody must hear of,
+`recall` for memories and caches, which are made anew.
+"""
+
+from __future__ import annotations
+
+import logging
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from identity_pipeline.errors import IdentityPipelineError
+
+LOG = logging.getLogger(__name__)
+Form = TypeVar("Form")
+
+
+class DamagedFileError(IdentityPipelineError, ValueError):
+    """A file of the data folder is not what was written, or cannot be read.
+
+    Attributes:
+        path: the file.
+        reason: what is wrong with it.
+        mend: what to do, as a sentence.
+    """
+
+    def __init__(self, path: Path, reason: str, mend: str) -> None:
+        super().__init__(f"{path} is damaged: {reason}. {mend}")
+        self.path, self.reason, self.mend = path, reason, mend
+
+
+def parse(data: bytes, form: type[Form]) -> Form:
+    """JSON as an object of a class, every field of the type that it is declared to have.
+
+    Fields that the class does not know (of a later version) are passed over; those with a default
+    may be missing (of an earlier one).
+
+    Raises:
+        ValueError: it is no JSON, or of another form; the message says where.
+    """
+    try:
+        return _adapter(form).validate_json(data, strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        raise ValueError(f"{place}: {first['msg']}" if place else first["msg"]) from None
+
+
+def read(path: Path, form: type[Form], mend: str) -> Form | None:
+    """A record; None where there is none.
+
+    Args:
+        path: of the file.
+        form: what it holds.
+        mend: a sentence for the error, on what to do about a damaged one.
+
+    Raises:
+        DamagedFileError: it is there and cannot be read as this.
+    """
+    try:
+        return parse(path.read_bytes(), form) if path.is_file() else None
+    except FileNotFoundError:  # it went in between
+        return None
+    except OSError as error:
+        reason = f"it cannot be read ({error.strerror or error})"
+        raise DamagedFileError(path, reason, mend) from error
+    except ValueError as error:
+        raise DamagedFileError(path, str(error), mend) from None
+
+
+def recall(path: Path, form: type[Form]) -> Form | None:
+    """A memory, which may be lost at any time; None where there is none that can be read.
+
+    A damaged one is told of once, in the log, and put away: whoever remembers begins anew.
+    """
+    try:
+        return read(path, form, "It is only a memory: it is removed and begun anew.")
+    except DamagedFileError as error:
+        LOG.warning("%s", error)
+        discard(path)
+        return None
+
+
+def discard(path: Path) -> None:
+    """Removes a damaged memory; one that cannot be removed stays and is passed over."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        LOG.warning("%s cannot be removed: %s", path, error.strerror or error)
+
+
+@lru_cache(maxsize=64)
+def _adapter(form: type[Any]) -> TypeAdapter[Any]:
+    return TypeAdapter(form)
