@@ -211,7 +211,6 @@ def stats(truth: Path | None, as_json: bool, data: str | None) -> None:
             "95 % interval",
             ">at most",
             "method",
-            "why not measured",
         ),
         (
             (
@@ -222,11 +221,12 @@ def stats(truth: Path | None, as_json: bool, data: str | None) -> None:
                 "not measured" if t["low"] is None else f"{t['low']:.3f} to {t['high']:.3f}",
                 None if t["far_bound"] is None else one_in(float(str(t["far_bound"]))),
                 t["method"],
-                t["reason"] or "",
             )
             for t in found.thresholds
         ),
     )
+    for reason in sorted({str(t["reason"]) for t in found.thresholds if t["method"] == "default"}):
+        click.echo(f"Defaults stand where nothing is measured: {reason}.")
     if found.budget:
         click.echo(found.budget.sentence)
     if found.floor:

@@ -54,8 +54,8 @@ class Budget:
         """All of it in words."""
         if self.unproven is not None:
             return (
-                "Nobody is named without asking, for nothing shows how often a stranger would be: "
-                f"{self.unproven}. Who is near enough is suggested."
+                "Nobody is named without asking, only suggested, for nothing shows how often a "
+                f"stranger would be: {self.unproven}."
             )
         if self.bound is None:
             return (

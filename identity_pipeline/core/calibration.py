@@ -5,9 +5,8 @@ pairs (`core.calibration_pairs`), curves and drift (`core.calibration_report`), 
 (`core.assignment`).
 
 `assign` names people without asking, so it is not read at the estimate but at the safe end of its
-interval (`core.upper_tail`); `far_bound` says which rate that keeps at most. Pins and defaults are
-cosines between templates and say nothing of single faces: at the other levels a threshold is
-measured or null.
+interval (`core.upper_tail`); `far_bound` says which rate that keeps at most. Defaults are cosines
+between templates and say nothing of single faces: there a threshold is measured, pinned or null.
 
 How a threshold was found is in `method`: `counted`; `tail_fit` (a normal tail with Student's
 quantile, see `core.thresholds`, fitted to known impostor pairs or, where these are too few, to the
@@ -103,9 +102,11 @@ def _levels(
 def _told_by_settings(
     level: str, settings: MatchSettings
 ) -> dict[str, tuple[float | None, float | None]]:
-    """Pin and default of each point: cosines between templates, so null at the other levels."""
-    if level != "template":
+    """Pin and default of each point; there are defaults between templates alone."""
+    if level == "face":
         return dict.fromkeys(NAMES, (None, None))
+    if level == "probe":
+        return {name: (getattr(settings, f"pin_probe_{name}"), None) for name in NAMES}
     return {
         name: (getattr(settings, f"pin_{name}"), getattr(settings, f"default_{name}"))
         for name in NAMES

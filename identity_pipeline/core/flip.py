@@ -58,8 +58,8 @@ def what_would_flip(
     if thresholds.unproven is not None and rule != "evidence_rose":
         # No score is enough while nothing says how often the threshold is wrong.
         sentence = (
-            "Nobody is assigned without asking until the threshold can be measured: "
-            f"{thresholds.unproven}. To be suggested is as far as a score goes; confirm it."
+            "No score is enough until the threshold can be measured; a human may confirm it "
+            "(identity-pipeline confirm)."
         )
         return Flip(None, None, wanted, lead, sentence)
     return Flip(needed, needed - own, wanted, lead, sentence)

@@ -194,7 +194,7 @@ class Thresholds:
     @property
     def measured(self) -> bool:
         """Whether there are thresholds at all: measured, set by hand, or by default."""
-        return self.points["assign"].at()[0] is not None
+        return all(point.at()[0] is not None for point in self.points.values())
 
     @property
     def unproven(self) -> str | None:

@@ -129,6 +129,30 @@ class MatchSettings(Group):
         ge=-1,
         le=1,
     )
+    pin_probe_exclude: float | None = tunable(
+        None,
+        "Overrides `exclude` of a single face against a template.",
+        unit="cosine",
+        source="not pinned",
+        ge=-1,
+        le=1,
+    )
+    pin_probe_suggest: float | None = tunable(
+        None,
+        "Overrides `suggest` of a single face against a template.",
+        unit="cosine",
+        source="not pinned",
+        ge=-1,
+        le=1,
+    )
+    pin_probe_assign: float | None = tunable(
+        None,
+        "Overrides `assign` of a single face against a template.",
+        unit="cosine",
+        source="not pinned",
+        ge=-1,
+        le=1,
+    )
     default_exclude: float = tunable(
         0.25,
         "`exclude` between templates while nothing could be measured.",

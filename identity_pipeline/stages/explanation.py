@@ -22,8 +22,8 @@ RULES = {
     "leads the second person",
     "below_assign_above_suggest": "its best match is good enough to ask, not to decide",
     "margin_too_small": "two people are about equally near, so it is asked, not decided",
-    "assign_not_proven": "its best match would do, but too few pairs of two people are known to "
-    "say how often strangers come so near, so it is asked, not decided",
+    "assign_not_proven": "its best match would do, but nothing shows how often a stranger comes as "
+    "near, so it is asked, not decided",
     "evidence_rose": "it was turned down before, and resembles the person more now",
     "below_suggest": "nobody known resembles it enough",
     "rejected_before": "a human said that it is not the person whom it resembles most",

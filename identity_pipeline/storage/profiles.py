@@ -83,11 +83,14 @@ class ProfileStore:
         path = folder / PROFILE if folder else None
         return read_profile(path) if path and path.is_file() else None
 
-    def all(self, faults: list[str]) -> Iterator[IdentityProfile]:
-        """All profiles that can be read, by the names of their folders.
+    def all(self, faults: list[str] | None = None) -> Iterator[IdentityProfile]:
+        """All profiles, by the names of their folders.
 
         Args:
-            faults: gets a sentence for each that cannot.
+            faults: gets a sentence for each that cannot be read, which then is left out.
+
+        Raises:
+            ProfileError: one cannot be read, and there are no `faults` to say so.
         """
         for path in sorted(self.layout.identities.glob(f"*/{PROFILE}")):
             if atomic.is_temporary(path.parent):
@@ -95,6 +98,8 @@ class ProfileStore:
             try:
                 yield read_profile(inside(self.layout.identities, path))
             except ProfileError as error:
+                if faults is None:
+                    raise
                 faults.append(str(error))
 
     def listing(self) -> list[str]:

@@ -166,7 +166,8 @@ def test_without_evidence_nobody_is_named_and_a_human_is_not_overruled() -> None
         assert rows[key]["score"] > 0.9
         flip = what_would_flip(rows[key], thresholds, 1, S)
         assert flip.score_needed is None
-        assert "independent pairs of tracks are known" in flip.sentence
+        assert "until the threshold can be measured" in flip.sentence
+    assert "independent pairs of tracks are known" in str(thresholds.unproven)
 
 
 def test_a_table_of_an_older_version_names_nobody_and_says_so() -> None:
@@ -188,6 +189,9 @@ def test_pins_and_defaults_are_of_templates_and_judge_no_single_face() -> None:
         assert (row["in_effect"], row["default"], row["method"]) == (None, None, "not_measured")
         probe = thresholds_of(table, SPACE, "probe", pinned)
         assert not probe.measured
+        own = MatchSettings(pin_probe_assign=0.5, pin_probe_suggest=0.4, pin_probe_exclude=0.3)
+        by_hand = thresholds_of(uncalibrated(SPACE, own), SPACE, "probe", own)
+        assert by_hand.measured and by_hand.at("assign") == 0.5
         with pytest.raises(LookupError, match="level probe"):
             probe.at("assign")
         assert template_level(table, pinned).at("assign", 5) == 0.9
