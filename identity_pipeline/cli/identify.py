@@ -14,7 +14,6 @@ from identity_pipeline.cli.curating import (
     echo_json,
     echo_table,
     json_option,
-    one_sentence,
     open_desk,
     short_track,
     targets_argument,
@@ -66,13 +65,9 @@ def identify(
     centres of each person's confirmed faces, and the template of whoever was confirmed since.
     `by` says which of them answered.
     """
-    with one_sentence():
-        _, desk = open_desk(data)
-        settings = merged_settings(overrides(data, pack, vision, device))
-        try:
-            faces = identify_picture(desk, image, settings, by)
-        except RuntimeError as error:
-            raise click.ClickException(str(error)) from error
+    _, desk = open_desk(data)
+    settings = merged_settings(overrides(data, pack, vision, device))
+    faces = identify_picture(desk, image, settings, by)
     if as_json:
         echo_json([_face_json(desk, face) for face in faces])
         return
@@ -145,10 +140,9 @@ def explain(targets: tuple[str, ...], as_json: bool, data: str | None) -> None:
     The rule, the score against the threshold, the lead over the second person, the confirmed
     tracks that are nearest, and the decision of a human, if one settled it.
     """
-    with one_sentence():
-        settings, desk = open_desk(data)
-        subjects = find_targets(desk, targets).subjects
-        told = [explain_track(desk, subject, settings) for subject in subjects]
+    settings, desk = open_desk(data)
+    subjects = find_targets(desk, targets).subjects
+    told = [explain_track(desk, subject, settings) for subject in subjects]
     if as_json:
         echo_json([one.as_json() for one in told])
         return
@@ -194,7 +188,7 @@ def stats(truth: Path | None, as_json: bool, data: str | None) -> None:
     them; a name is taken for one person in all files. Human labels are also held out one at a time:
     what would the machine have said of each without it?
     """
-    with one_sentence(), bar() as report:
+    with bar() as report:
         settings, desk = open_desk(data)
         found = library_stats(desk, settings, truth, report)
     if as_json:
