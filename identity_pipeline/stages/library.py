@@ -42,7 +42,7 @@ from identity_pipeline.storage.hashing import sha256_of_value
 from identity_pipeline.storage.tables import TableStore
 
 SETTINGS = ("match", "cluster")
-CODE_VERSION = "4"
+CODE_VERSION = "5"
 """Raise it with every change of what `core.library` computes."""
 
 
