@@ -43,7 +43,7 @@ from identity_pipeline.storage.hashing import sha256_of_value
 from identity_pipeline.storage.tables import TableStore
 
 SETTINGS = ("match", "cluster", "copies")
-CODE_VERSION = "5"
+CODE_VERSION = "6"
 """Raise it with every change of what `core.library` computes."""
 
 
@@ -238,6 +238,7 @@ def _recompute(
     if live.head_id is not None:
         regenerate(store, live.head_id, settings, progress)
     ledger, generations = LedgerStore(store.layout), Generations(store.layout)
+    ledger.verify()  # every line, from the first: commands look at the last ones only
     history = settle_ledger(store, ledger, now, write=publish)
     copied = find_copies(store, history, settings.copies)
     copies = Copies.from_table(copied)
