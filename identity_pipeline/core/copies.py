@@ -31,6 +31,11 @@ KEYS: Final = 256
 """Keys kept of a video: the smallest, so that a copy keeps the same ones."""
 COMMON_TO: Final = 32
 """A key of more videos than this is of the scenery, and leads to no pair."""
+VOTES: Final = 3
+"""So many keys must say the same shift in time."""
+STEP_MS: Final = 100.0
+SHIFTS: Final = 1 << 20
+"""More than there are steps in the longest videos, forth and back."""
 OFFSETS_TRIED: Final = 8
 NEAR_MS: Final = 60.0
 """Frames at most this far apart, after the shift, are compared."""
@@ -137,35 +142,42 @@ class Candidate(NamedTuple):
 
 
 def candidate_pairs(keys: Sequence[Keys]) -> list[Candidate]:
-    """Pairs of videos that share a key that few videos have, in ascending order.
+    """Pairs of videos that share keys which few videos have, at one shift in time.
 
-    The work grows with the number of keys, not with the number of pairs.
+    The work grows with the number of keys, not with the number of pairs of videos.
     """
     if not keys:
         return []
     key = np.concatenate([k.key for k in keys])
     video = np.repeat(np.arange(len(keys)), [len(k.key) for k in keys])
-    time = np.concatenate([k.time_ms for k in keys])
+    step = np.round(np.concatenate([k.time_ms for k in keys]) / STEP_MS).astype(np.int64)
     order = np.lexsort((video, key))
-    key, video, time = key[order], video[order], time[order]
-    starts = np.flatnonzero(np.r_[True, key[1:] != key[:-1]])
+    key, video, step = key[order], video[order], step[order]
+    starts = np.flatnonzero(np.r_[True, key[1:] != key[:-1]]) if len(key) else np.empty(0, int)
     sizes = np.diff(np.r_[starts, len(key)])
-    found: dict[tuple[int, int], list[float]] = {}
-    for start, size in zip(starts.tolist(), sizes.tolist(), strict=True) if len(key) else ():
-        if not 2 <= size <= COMMON_TO:
-            continue
-        for a in range(start, start + size):
-            for b in range(a + 1, start + size):
-                pair = (int(video[a]), int(video[b]))
-                found.setdefault(pair, []).append(float(time[a]) - float(time[b]))
-    return [Candidate(*pair, _voted(offsets)) for pair, offsets in sorted(found.items())]
-
-
-def _voted(offsets: list[float]) -> tuple[float, ...]:
-    """Offsets by how many keys say so, in steps of 100 ms, and that of none."""
-    steps, counts = np.unique(np.round(np.asarray(offsets) / 100.0), return_counts=True)
-    order = np.lexsort((np.abs(steps), -counts))[:OFFSETS_TRIED]
-    return tuple(dict.fromkeys((*(float(steps[i]) * 100.0 for i in order), 0.0)))
+    parts = []
+    for size in np.unique(sizes[(sizes >= 2) & (sizes <= COMMON_TO)]).tolist():
+        at = starts[sizes == size][:, None] + np.arange(size)
+        i, j = np.triu_indices(size, 1)
+        pair = video[at[:, i]] * len(keys) + video[at[:, j]]
+        shift = step[at[:, i]] - step[at[:, j]]
+        parts.append((pair * SHIFTS + shift + SHIFTS // 2).ravel())
+    if not parts:
+        return []
+    said, votes = np.unique(np.concatenate(parts), return_counts=True)
+    pair, shift = said // SHIFTS, said % SHIFTS - SHIFTS // 2
+    # Times are rounded: what is meant by one shift may be said by two.
+    nearby = np.r_[np.where(np.diff(said) == 1, votes[1:], 0), 0]
+    first = np.flatnonzero(np.r_[True, pair[1:] != pair[:-1]])
+    best = np.maximum.reduceat(votes + nearby, first)
+    ends = np.r_[first[1:], len(pair)]
+    found = []
+    for start, end in zip(first[best >= VOTES].tolist(), ends[best >= VOTES].tolist(), strict=True):
+        by_votes = np.lexsort((np.abs(shift[start:end]), -votes[start:end]))[:OFFSETS_TRIED]
+        offsets = (STEP_MS * float(shift[start + k]) for k in by_votes.tolist())
+        left, right = divmod(int(pair[start]), len(keys))
+        found.append(Candidate(left, right, tuple(dict.fromkeys((*offsets, 0.0)))))
+    return found
 
 
 class Likeness(NamedTuple):

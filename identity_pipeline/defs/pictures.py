@@ -67,7 +67,7 @@ def describe_frames(table: pl.DataFrame) -> dict[str, Any]:
             "scene_cuts": table["scene_cut"].sum(),
             "decode_errors": table["decode_error"].str.contains(DAMAGED, literal=True).sum(),
             "other_frame_size": table["decode_error"].str.contains(RESHAPED, literal=True).sum(),
-            "clock_troubles": table["decode_error"].str.contains_any(CLOCK_TROUBLES).sum(),
+            "clock_troubles": table["decode_error"].str.contains_any(list(CLOCK_TROUBLES)).sum(),
             "luma_mean": table["luma_mean"].mean(),
         }
     )

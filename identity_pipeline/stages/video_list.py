@@ -107,10 +107,13 @@ class VideoList:
             note = FailureNotes(self.layout).get(video_id)
             return f"failed: {note.code} - {note.sentence}" if note else "failed"
         copied = f", a copy of {self.copy_of[video_id]}" if video_id in self.copy_of else ""
+        return f"{self._reached(video_id, kind)}{copied}"
+
+    def _reached(self, video_id: str, kind: Kind) -> str:
         if kind is Kind.ARCHIVED:
-            return f"done (archived){copied}"
+            return "done (archived)"
         if kind in (Kind.DONE, Kind.WAITING):
-            return f"{kind.value}{copied}"
+            return kind.value
         count = self.chunks[video_id]
         kept = f", {count} chunks of the next step are kept" if count else ""
         reached = [name for name in MILESTONES if video_id in self.reached[name]]
