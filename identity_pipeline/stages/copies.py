@@ -116,7 +116,7 @@ def find_copies(store: TableStore, history: History, settings: CopySettings) -> 
 
     @lru_cache(maxsize=LOOKS_HELD)
     def look(video_id: str) -> Look:
-        return _look(store, video_id)
+        return look_of_video(store, video_id)
 
     links = []
     for pair in candidate_pairs([keys[video] for video in videos]):
@@ -125,7 +125,7 @@ def find_copies(store: TableStore, history: History, settings: CopySettings) -> 
         if not are_copies(found, one, other, settings):
             continue
         link = Link(videos[pair.left], videos[pair.right], found)
-        if _same_faces(store, link, one, other) >= settings.face_likeness_min:
+        if same_faces(store, link, one, other) >= settings.face_likeness_min:
             links.append(link)
     linked = {video for link in links for video in (link.left, link.right)}
     sizes = {video: Size(_pixels(store, video), look(video).duration_ms) for video in linked}
@@ -172,7 +172,7 @@ def _keys(store: TableStore) -> dict[str, Keys]:
         version, held = known.get(video_id, ("", None))
         if held is None or version != noted.data_version:
             try:
-                held = keys_of(_look(store, video_id))
+                held = keys_of(look_of_video(store, video_id))
             except (MissingTableError, DamagedTableError):
                 continue  # a failure of its own, told where the video is run or shown
         current[video_id] = (noted.data_version, held)
@@ -184,12 +184,18 @@ def _keys(store: TableStore) -> dict[str, Keys]:
     return {video_id: held for video_id, (_, held) in current.items()}
 
 
-def _look(store: TableStore, video_id: str) -> Look:
+def look_of_video(store: TableStore, video_id: str) -> Look:
+    """The hashes of a video's frames.
+
+    Raises:
+        MissingTableError: it has not been looked at.
+        DamagedTableError: what was noted of it is damaged.
+    """
     frames = store.read("frames", video_id, ["timestamp_ms", "look_hash"])
     return look_of(frames["timestamp_ms"].to_list(), frames["look_hash"].to_list())
 
 
-def _same_faces(store: TableStore, link: Link, one: Look, other: Look) -> float:
+def same_faces(store: TableStore, link: Link, one: Look, other: Look) -> float:
     """How alike two videos are where faces are; 1 without any, 0 before they are known."""
     try:
         left, right = _boxes(store, link.left), _boxes(store, link.right)

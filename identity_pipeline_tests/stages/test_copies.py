@@ -220,13 +220,13 @@ def test_what_was_read_once_is_not_read_again(
     root: Path, store: TableStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[str] = []
-    look_at = stage._look
+    look_at = stage.look_of_video
 
     def counted(store: TableStore, video: str) -> object:
         read.append(video)
         return look_at(store, video)
 
-    monkeypatch.setattr(stage, "_look", counted)
+    monkeypatch.setattr(stage, "look_of_video", counted)
     history = LedgerStore(store.layout).history()
     assert find_copies(store, history, CopySettings()).height == 0
     assert read == []
