@@ -30,10 +30,12 @@ from identity_pipeline.cli.options import (
 )
 from identity_pipeline.cli.working import TRY_LATER, refuse_while_paused
 from identity_pipeline.defs.progress import live_step
+from identity_pipeline.media.wording import counted
 from identity_pipeline.stages.at_work import shown_to_others
 from identity_pipeline.stages.progress import Progress as Report
 from identity_pipeline.storage.archive import Archive
 from identity_pipeline.storage.failures import FailureNotes
+from identity_pipeline.storage.generations import Generations
 from identity_pipeline.storage.live import host
 from identity_pipeline.storage.pause import paused
 from identity_pipeline.storage.registry import Registration, VideoRegistry
@@ -201,10 +203,12 @@ def who_line(store: TableStore) -> str:
     assignments = store.read("person_assignments", LIBRARY)
     states = dict(assignments.group_by("state").len().iter_rows())
     clusters = assignments["cluster_id"].drop_nulls().n_unique()
+    copies = Generations(store.layout).read("video_copies").height
+    copied = f"; {counted(copies, 'video')} a copy of another" if copies else ""
     return (
         f"Library: {assignments.height} riders' tracks of {assignments['video_id'].n_unique()} "
         f"videos; {states.get('known', 0)} known, {clusters} unknown people seen more than once, "
-        f"{states.get('noise', 0)} seen once. Look: identity-pipeline clusters"
+        f"{states.get('noise', 0)} seen once{copied}. Look: identity-pipeline clusters"
     )
 
 

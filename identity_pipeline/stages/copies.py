@@ -120,6 +120,8 @@ def find_copies(store: TableStore, history: History, settings: CopySettings) -> 
 
     links = []
     for pair in candidate_pairs([keys[video] for video in videos]):
+        if not _comparable(store, videos[pair.left], videos[pair.right]):
+            continue
         one, other = look(videos[pair.left]), look(videos[pair.right])
         found = likeness(one, other, pair.offsets_ms)
         if not are_copies(found, one, other, settings):
@@ -128,7 +130,10 @@ def find_copies(store: TableStore, history: History, settings: CopySettings) -> 
         if same_faces(store, link, one, other) >= settings.face_likeness_min:
             links.append(link)
     linked = {video for link in links for video in (link.left, link.right)}
-    sizes = {video: Size(_pixels(store, video), look(video).duration_ms) for video in linked}
+    sizes = {
+        video: Size(_tracks(store, video) > 0, _pixels(store, video), look(video).duration_ms)
+        for video in linked
+    }
     copy_of = representatives(links, sizes)
     decided = _decided(store, history, copy_of)
     rows = []
@@ -207,6 +212,18 @@ def same_faces(store: TableStore, link: Link, one: Look, other: Look) -> float:
         face_likeness(other, one, -offset, left),
     )
     return min((share for share in shares if share is not None), default=1.0)
+
+
+def _comparable(store: TableStore, one: str, other: str) -> bool:
+    """Whether both are in the library, and were embedded alike: else one cannot stand for both."""
+    noted = [store.noted("track_templates", video) for video in (one, other)]
+    spaces = {known.space for known in noted if known is not None and known.space is not None}
+    return None not in noted and len(spaces) < 2
+
+
+def _tracks(store: TableStore, video_id: str) -> int:
+    noted = store.noted("track_templates", video_id)
+    return noted.rows if noted else 0
 
 
 def _pixels(store: TableStore, video_id: str) -> int:

@@ -52,7 +52,7 @@ def copy(
     codec: str = "libx264",
     scale: float = 1.0,
     fps: int = 30,
-    cut: tuple[float, float] = (0.0, 0.0),
+    cut: tuple[float, float] = (0.0, 1e6),
     crf: int = 30,
     tone: Callable[[Picture], Picture] = lambda picture: picture,
 ) -> Path:
@@ -64,25 +64,30 @@ def copy(
         codec: of FFmpeg.
         scale: of both sides.
         fps: frames are repeated or left out.
-        cut: seconds taken off at the beginning and at the end.
+        cut: seconds of the source at which it begins and ends.
         crf: of x264.
         tone: changes a picture.
     """
-    with av.open(str(source)) as read:
-        frames = [frame.to_ndarray(format="bgr24") for frame in read.decode(video=0)]
-    frames = frames[round(30 * cut[0]) : len(frames) - round(30 * cut[1])]
-    height, width = (2 * round(scale * side / 2) for side in frames[0].shape[:2])
-    with av.open(str(target), "w") as written:
+    first, end = (round(30 * seconds) for seconds in cut)
+    with av.open(str(source)) as read, av.open(str(target), "w") as written:
         stream = written.add_stream(codec, rate=fps)
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream.width, stream.height = (
+            2 * round(scale * side / 2)
+            for side in (read.streams.video[0].width, read.streams.video[0].height)
+        )
+        stream.pix_fmt = "yuv420p"
         stream.options = {"crf": str(crf), "preset": "ultrafast"} if codec == "libx264" else {}
-        for number in range(len(frames) * fps // 30):
-            small = cv2.resize(
-                frames[number * 30 // fps], (width, height), interpolation=cv2.INTER_AREA
-            )
-            frame = av.VideoFrame.from_ndarray(tone(np.asarray(small, np.uint8)), "bgr24")
-            frame.pts, frame.time_base = number, Fraction(1, fps)
-            written.mux(stream.encode(frame))
+        number = 0
+        for index, decoded in enumerate(read.decode(video=0)):
+            if index >= end:
+                break
+            while index >= first and number * 30 // fps + first <= index:
+                picture, size = decoded.to_ndarray(format="bgr24"), (stream.width, stream.height)
+                small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+                frame = av.VideoFrame.from_ndarray(tone(np.asarray(small, np.uint8)), "bgr24")
+                frame.pts, frame.time_base = number, Fraction(1, fps)
+                written.mux(stream.encode(frame))
+                number += 1
         written.mux(stream.encode())
     return target
 
@@ -96,7 +101,7 @@ def copies_of(source: Path, folder: Path) -> Iterator[tuple[str, Path]]:
     """Name and file of each copy."""
     stem = folder / source.stem
     yield "a half, crf 38", copy(source, stem.with_suffix(".mp4"), scale=0.5, crf=38)
-    ends = copy(source, stem.with_suffix(".mkv"), fps=25, cut=(2.37, 1.0))
+    ends = copy(source, stem.with_suffix(".mkv"), fps=25, cut=(2.37, 12.0))
     yield "cut at both ends, 25 fps", ends
     yield "mpeg4, avi, a third", copy(source, stem.with_suffix(".avi"), codec="mpeg4", scale=0.375)
     yield "darker, 15 fps", copy(source, stem.with_suffix(".ts"), fps=15, tone=darker)
