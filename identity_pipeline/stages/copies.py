@@ -100,7 +100,9 @@ def copies_in_force(store: TableStore) -> Copies:
         return NONE
 
 
-def find_copies(store: TableStore, history: History, settings: CopySettings) -> pl.DataFrame:
+def find_copies(
+    store: TableStore, history: History, settings: CopySettings, *, write: bool = True
+) -> pl.DataFrame:
     """The table `video_copies` of all videos that are there.
 
     Only the videos that are new or were processed anew since the last time are read, and those that
@@ -110,8 +112,9 @@ def find_copies(store: TableStore, history: History, settings: CopySettings) -> 
         store: the tables.
         history: every human decision.
         settings: when two videos are copies.
+        write: keep what was read of the videos for the next time.
     """
-    keys = _keys(store)
+    keys = _keys(store, write)
     videos = sorted(keys)
 
     @lru_cache(maxsize=LOOKS_HELD)
@@ -166,7 +169,7 @@ def find_copies(store: TableStore, history: History, settings: CopySettings) -> 
     return _without_contradictions(table, history)
 
 
-def _keys(store: TableStore) -> dict[str, Keys]:
+def _keys(store: TableStore, write: bool) -> dict[str, Keys]:
     path = store.layout.copy_keys
     known = read_keys(path)
     current: dict[str, tuple[str, Keys]] = {}
@@ -184,7 +187,7 @@ def _keys(store: TableStore) -> dict[str, Keys]:
     changed = {v: version for v, (version, _) in known.items()} != {
         v: version for v, (version, _) in current.items()
     }
-    if changed:
+    if changed and write:
         write_keys(path, current)
     return {video_id: held for video_id, (_, held) in current.items()}
 
