@@ -142,6 +142,7 @@ def face_index(
             ("person_assignments", "Who each track is, why, and how sure that is."),
             ("unknown_clusters", "Unknown people, grouped; ids are kept from run to run."),
             ("suggestions", "What the machine would ask a curator."),
+            ("video_copies", "Videos that are copies of another one's ride, and so do not count."),
         )
     ],
     name="identity_library",
@@ -168,7 +169,7 @@ def identity_library(
         context.log.info("library: unchanged templates, decisions and settings; reused")
     for sentence in pictures.warnings(done):
         context.log.warning(sentence)
-    shown = pictures.describe_library(store, done)
+    shown = pictures.describe_library(store, done, settings)
     for name in LIBRARY_TABLES:
         yield dg.MaterializeResult(
             asset_key=name,

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from identity_pipeline.core.budget import budget_of, one_in, references_of
 from identity_pipeline.defs import metadata
+from identity_pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from identity_pipeline.stages.library import Recomputed
@@ -31,6 +33,13 @@ def warnings(done: Recomputed) -> Iterator[str]:
             f"{len(done.other_space)} videos were embedded by another model and are left out "
             f"until they are processed anew: {', '.join(done.other_space[:5])}"
         )
+    copies = done.tables["video_copies"]
+    if copies.height:
+        pairs = [f"{a} of {b}" for a, b in copies.select("video_id", "copy_of").head(5).iter_rows()]
+        yield (
+            f"{copies.height} videos are copies of another one's ride and are no evidence: "
+            f"{', '.join(pairs)}"
+        )
     if done.lost:
         yield (
             f"{len(done.lost)} labelled tracks are no longer found in their videos; their "
@@ -38,7 +47,9 @@ def warnings(done: Recomputed) -> Iterator[str]:
         )
 
 
-def describe_library(store: TableStore, done: Recomputed) -> dict[str, dict[str, Any]]:
+def describe_library(
+    store: TableStore, done: Recomputed, settings: Settings
+) -> dict[str, dict[str, Any]]:
     """Metadata of each of the library's tables."""
     tables = done.tables
     assignments, clusters = tables["person_assignments"], tables["unknown_clusters"]
@@ -69,7 +80,14 @@ def describe_library(store: TableStore, done: Recomputed) -> dict[str, dict[str,
     shown["people"] |= {"people": tables["people"].height, "picture": _montage(store, named)}
     states = tables["suggestions"].group_by("state").len().sort("state")
     shown["suggestions"] |= {f"state/{state}": n for state, n in states.iter_rows()}
+    shown["video_copies"]["copies"] = tables["video_copies"].height
     shown["calibration"]["thresholds"] = _thresholds(tables["calibration"])
+    if tables["calibration"].height:
+        references = references_of(tables["person_references"])
+        space = tables["calibration"]["space"][0]
+        budget = budget_of(tables["calibration"], space, references, settings.match)
+        shown["person_assignments"]["strangers_named_at_most"] = budget.sentence
+        shown["calibration"]["strangers_named_at_most"] = budget.sentence
     return shown
 
 
@@ -90,14 +108,19 @@ def _thresholds(calibration: pl.DataFrame) -> Any:
 
     unknown = "not measured"
     lines = [
-        "| level | name | threshold | 95 % interval | how | missed |",
-        "|---|---|---|---|---|---|",
+        "| level | name | in effect | measured | 95 % interval | at most | how | missed |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for row in calibration.filter(pl.col("camera").is_null()).iter_rows(named=True):
         known = row["low"] is not None
         interval = f"{row['low']:.3f} to {row['high']:.3f}" if known else unknown
         missed = unknown if row["fnmr"] is None else f"{row['fnmr']:.1%}"
         how = row["method"] + (f" ({row['reason']})" if row["reason"] else "")
-        cells = (row["level"], row["name"], f"{row['in_effect']:.3f}", interval, how, missed)
+        in_effect, measured = (
+            unknown if row[name] is None else f"{row[name]:.3f}"
+            for name in ("in_effect", "threshold")
+        )
+        at_most = unknown if row["far_bound"] is None else one_in(row["far_bound"])
+        cells = (row["level"], row["name"], in_effect, measured, interval, at_most, how, missed)
         lines.append(f"| {' | '.join(cells)} |")
     return dg.MetadataValue.md("\n".join(lines))

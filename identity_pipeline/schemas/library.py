@@ -52,19 +52,26 @@ TABLES: Final[dict[str, Schema]] = {
         "threshold": pl.Float64,  # measured, for one reference; null: too little is known
         "low": pl.Float64,  # bootstrap interval by track
         "high": pl.Float64,
-        "in_effect": pl.Float64,  # measured, pinned or default
-        "default": pl.Float64,
-        "method": pl.String,  # counted, tail_fit, pinned, default
+        "in_effect": pl.Float64,  # measured (assign: the safe end), pinned or default; null: none
+        "default": pl.Float64,  # null: there is none at this level
+        "method": pl.String,  # counted, tail_fit, pinned, default, not_measured
         "reason": pl.String,  # why it is not measured
+        "far_bound": pl.Float64,  # upper bound of the rate at in_effect, of one comparison
+        "far_counted": pl.Float64,  # the same by counting known impostors alone, without a model
+        "safe_mean": pl.Float64,  # upper confidence ends, of Fisher z
+        "safe_scale": pl.Float64,
+        "safe_from": pl.String,  # known, cohort
         "fnmr": pl.Float64,  # share of genuine pairs below the threshold in effect
         "genuine_pairs": pl.Int64,
         "genuine_tracks": pl.Int64,  # pairs of tracks, for labelled ones
         "genuine_mean": pl.Float64,
         "genuine_p05": pl.Float64,
+        "genuine_p01": pl.Float64,
         "impostor_pairs": pl.Int64,
         "impostor_groups": pl.Int64,  # independent pairs of tracks
         "impostor_from": pl.String,  # known, cohort; null: none
         "impostor_max": pl.Float64,  # of the known ones
+        "known_groups": pl.Int64,  # independent known impostor pairs
         "mean": pl.Float64,  # of Fisher z = artanh(cosine)
         "scale": pl.Float64,
         "dof": pl.Float64,
@@ -139,6 +146,16 @@ TABLES: Final[dict[str, Schema]] = {
         "expires": pl.String,
         "evidence": pl.Float32,  # score when it was rejected
     },
+    "video_copies": {
+        "video_id": pl.String,  # a copy
+        "copy_of": pl.String,  # the video that counts in its place
+        "linked_to": pl.String,  # the video it resembles most; of the same ride
+        "likeness": pl.Float64,  # to that one: share of equal signs, see core.copies
+        "offset_ms": pl.Float64,  # added to its time, gives that of the other
+        "common_ms": pl.Float64,  # how long both show the same
+        "decided": STRINGS,  # its tracks on which a human decided something
+        "stands_for": STRINGS,  # the track that has each decision; null: its own one
+    },
 }
 LIBRARY_TABLES: Final = (
     "calibration",
@@ -147,5 +164,6 @@ LIBRARY_TABLES: Final = (
     "person_assignments",
     "unknown_clusters",
     "suggestions",
+    "video_copies",
 )
 """Tables of the whole library, without a video."""

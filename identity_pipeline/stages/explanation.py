@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
+from identity_pipeline.core.budget import budget_of, references_of
 from identity_pipeline.core.flip import Flip, what_would_flip
 from identity_pipeline.core.gallery import gallery_of
 from identity_pipeline.core.library import template_thresholds
 from identity_pipeline.core.suggestions import find_more
 from identity_pipeline.settings import Settings
-from identity_pipeline.stages.decisions import human_facts, tracks_of_faces
+from identity_pipeline.stages.copies import copies_in_force
+from identity_pipeline.stages.decisions import human_facts
 from identity_pipeline.stages.desk import CurationError, Desk, video_of
 from identity_pipeline.stages.library import read_templates
 from identity_pipeline.stages.library_view import Row
@@ -21,6 +23,8 @@ RULES = {
     "leads the second person",
     "below_assign_above_suggest": "its best match is good enough to ask, not to decide",
     "margin_too_small": "two people are about equally near, so it is asked, not decided",
+    "assign_not_proven": "its best match would do, but nothing shows how often a stranger comes as "
+    "near, so it is asked, not decided",
     "evidence_rose": "it was turned down before, and resembles the person more now",
     "below_suggest": "nobody known resembles it enough",
     "rejected_before": "a human said that it is not the person whom it resembles most",
@@ -45,6 +49,7 @@ class Explanation:
         flip: what would change it.
         decision: the event that settled it, in words; null without one.
         outdated: what was decided since the last recompute; null: nothing.
+        budget: how many strangers are named at most, in words; null where no score decided.
     """
 
     track_key: str
@@ -56,6 +61,7 @@ class Explanation:
     flip: Flip
     decision: str | None
     outdated: str | None
+    budget: str | None
 
     def as_json(self) -> Row:
         """For machines."""
@@ -69,15 +75,23 @@ def explain(desk: Desk, track_key: str, settings: Settings) -> Explanation:
         CurationError: the library in force does not know it.
     """
     row = desk.assignments.get(track_key)
+    if row is None and (original := copies_in_force(desk.store).of.get(video_of(track_key))):
+        raise CurationError(
+            f"{track_key} is of a copy of {original}, which counts in its place; explain the track "
+            "there. What was decided about it holds there too."
+        )
     if row is None or desk.outdated([video_of(track_key)]):
         raise CurationError(
             f"{track_key} is not in the library yet (or its video was processed anew, or it has "
             "too few usable faces); run `identity-pipeline recluster`."
         )
     calibration = desk.table("calibration")
-    thresholds = template_thresholds(calibration, calibration["space"][0], settings)
-    people = desk.table("person_references")["person_id"].n_unique()
-    flip = what_would_flip(row, thresholds, people, settings.match)
+    space = calibration["space"][0]
+    thresholds = template_thresholds(calibration, space, settings)
+    references = references_of(desk.table("person_references"))
+    flip = what_would_flip(row, thresholds, len(references), settings.match)
+    scored = row["score"] is not None and row["origin"] in (None, "auto")
+    budget = budget_of(calibration, space, references, settings.match) if scored else None
     person, runner_up = (
         None if row[name] is None else desk.called(str(row[name]))
         for name in ("person_id", "runner_up")
@@ -92,11 +106,12 @@ def explain(desk: Desk, track_key: str, settings: Settings) -> Explanation:
         flip,
         _decision(desk, track_key),
         _since(desk, track_key),
+        budget.sentence if budget else None,
     )
 
 
 def _decision(desk: Desk, track_key: str) -> str | None:
-    for event in reversed(desk.history.in_force):
+    for event in desk.history.latest_in_force():
         if track_key in event.named_subjects:
             why = f": {event.reason}" if event.reason else ""
             return f"#{event.seq} {event.kind} by {event.actor} at {event.time}{why}"
@@ -126,11 +141,12 @@ def more_of(desk: Desk, person_id: str, settings: Settings) -> list[Row]:
         CurationError: there is nothing to compare with.
     """
     space = desk.generation.space if desk.generation else ""
-    inputs = read_templates(desk.store, head_id=head_of_space(space))
+    copies = copies_in_force(desk.store)
+    inputs = read_templates(desk.store, copies, head_id=head_of_space(space))
     references = desk.table("person_references")
     if not references.height or not inputs.templates.height:
         raise CurationError("the library knows nobody yet; run `identity-pipeline recluster`.")
-    human = human_facts(desk.state, tracks_of_faces(desk.store, desk.history))
+    human = human_facts(desk.state, copies.tracks(desk.store, desk.history))
     thresholds = template_thresholds(desk.table("calibration"), inputs.space, settings)
     try:
         found = find_more(
