@@ -15,7 +15,7 @@ from identity_pipeline.cli.curating import (
 )
 from identity_pipeline.cli.index import bar
 from identity_pipeline.cli.options import data_option, merged_settings, open_store, overrides
-from identity_pipeline.cli.review import compared, put_in_force, tell_changes
+from identity_pipeline.cli.review import compared, put_in_force, tell_changes, tell_followed
 from identity_pipeline.stages.library import recompute
 from identity_pipeline.stages.spaces import LiveSpace, live_space
 from identity_pipeline.storage.heads import HeadStore
@@ -140,5 +140,7 @@ def reassign(
         click.echo("Nothing was changed.")
         return
     with bar() as report:
-        done = put_in_force(store, settings, report)
+        updated = put_in_force(store, settings, report)
+    done = updated.library
     click.echo(f"{counted(done.tracks, 'track')} in generation {done.generation.number}.")
+    tell_followed(updated)

@@ -150,6 +150,7 @@ def rebuild(data: str | None) -> None:
     _, store, vectors = opened(data)
     with bar() as report:
         built = indexing.rebuild(store, vectors, report)
+        indexing.note_names(store)
     console.print(f"{built.points} points of {built.videos} videos; the index is {vectors.place}.")
     for video_id, sentence in sorted(built.refused.items()):
         console.print(f"[red]left out {video_id}[/red]: {sentence}")

@@ -86,6 +86,7 @@ class IdentityProfile:
         ephemeral: the profile is to be deleted when its retention ends.
         retain_until: ISO date; null: for ever.
         quarantined: embeddings kept out.
+        made_of: hash of what it was last made of; null in a profile of an older version.
     """
 
     person_id: str
@@ -98,6 +99,7 @@ class IdentityProfile:
     ephemeral: bool = False
     retain_until: str | None = None
     quarantined: tuple[Quarantined, ...] = ()
+    made_of: str | None = None
 
     @property
     def moments(self) -> Moments | None:
