@@ -6,14 +6,9 @@ from pathlib import Path
 
 import click
 
-from identity_pipeline.cli.curating import (
-    counted,
-    echo_json,
-    echo_table,
-    json_option,
-    now,
-)
+from identity_pipeline.cli.curating import counted, now
 from identity_pipeline.cli.index import bar
+from identity_pipeline.cli.lists import echo_json, echo_table, json_option, say
 from identity_pipeline.cli.options import data_option, merged_settings, open_store, overrides
 from identity_pipeline.cli.review import compared, put_in_force, tell_changes
 from identity_pipeline.stages.library import recompute
@@ -52,7 +47,7 @@ def heads(context: click.Context, as_json: bool, data: str | None) -> None:
         echo_json({"live": live.head_id, "changes": [vars(c) for c in live.changes], "heads": rows})
         return
     if not rows:
-        click.echo("No head was trained yet; the recogniser alone decides. identity-pipeline train")
+        say("No head was trained yet; the recogniser alone decides. identity-pipeline train")
         return
     echo_table(
         ("head", ">session", ">epochs", "taught by", "live", "verdict"),
@@ -69,7 +64,7 @@ def heads(context: click.Context, as_json: bool, data: str | None) -> None:
         ),
     )
     if live.head_id is None:
-        click.echo("The recogniser alone decides.")
+        say("The recogniser alone decides.")
 
 
 @heads.command()
@@ -79,7 +74,7 @@ def rollback(data: str | None) -> None:
     store = HeadStore(open_store(merged_settings(overrides(data))).layout)
     live = store.roll_back(now(), "rolled back")
     what = "The recogniser alone" if live.head_id is None else f"Head {live.head_id}"
-    click.echo(
+    say(
         f"{what} is live again. `identity-pipeline reassign --use-trained-model` puts it in force "
         "now; in the UI the sensor library_changed does."
     )
@@ -99,7 +94,7 @@ def export(head_id: str, file: Path, data: str | None) -> None:
             "`identity-pipeline train --resume` goes on."
         )
     file.write_bytes(source.read_bytes())
-    click.echo(f"{file}: {file.stat().st_size // 1000} kB")
+    say(f"{file}: {file.stat().st_size // 1000} kB")
 
 
 @click.command()
@@ -132,13 +127,13 @@ def reassign(
     if space.unfit:
         raise click.ClickException(space.unfit)
     where = "the recogniser's space" if space.head_id is None else f"the space of {space.head_id}"
-    click.echo(f"In {where}:")
+    say(f"In {where}:")
     tell_changes(preview, compared(store, preview), dry_run=True)
     if dry_run or head_id is not None or not trained:
         return
     if not yes and not click.confirm("Put this in force?"):
-        click.echo("Nothing was changed.")
+        say("Nothing was changed.")
         return
     with bar() as report:
         done = put_in_force(store, settings, report)
-    click.echo(f"{counted(done.tracks, 'track')} in generation {done.generation.number}.")
+    say(f"{counted(done.tracks, 'track')} in generation {done.generation.number}.")

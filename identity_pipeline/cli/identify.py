@@ -11,14 +11,12 @@ import click
 from identity_pipeline.cli.curating import (
     TARGETS,
     counted,
-    echo_json,
-    echo_table,
-    json_option,
     open_desk,
     short_track,
     targets_argument,
 )
 from identity_pipeline.cli.index import bar
+from identity_pipeline.cli.lists import echo_json, echo_table, json_option, say
 from identity_pipeline.cli.options import data_option, merged_settings, model_options, overrides
 from identity_pipeline.stages.desk import Desk
 from identity_pipeline.stages.explanation import Explanation
@@ -69,7 +67,7 @@ def identify(
         echo_json([_face_json(desk, face) for face in faces])
         return
     if not faces:
-        click.echo(f"No face was found on {image.name}.")
+        say(f"No face was found on {image.name}.")
         return
     echo_table(
         (">#", "face at", "who", ">score", ">assign from", ">lead", "why", "by", "next"),
@@ -133,7 +131,7 @@ def explain(targets: tuple[str, ...], as_json: bool, data: str | None) -> None:
     if as_json:
         echo_json([one.as_json() for one in told])
         return
-    click.echo("\n\n".join("\n".join(_lines(one)) for one in told))
+    say("\n\n".join("\n".join(_lines(one)) for one in told))
 
 
 def _lines(told: Explanation) -> list[str]:
@@ -180,7 +178,7 @@ def stats(truth: Path | None, as_json: bool, data: str | None) -> None:
         echo_json(found.as_json())
         return
     for line in _stat_lines(found):
-        click.echo(line)
+        say(line)
     echo_table(
         (
             "threshold",
@@ -204,7 +202,7 @@ def stats(truth: Path | None, as_json: bool, data: str | None) -> None:
     )
     if found.floor:
         value, method = found.floor
-        click.echo(f"Unknown tracks are linked from a cosine of {value:.3f} ({method}).")
+        say(f"Unknown tracks are linked from a cosine of {value:.3f} ({method}).")
 
 
 def _stat_lines(found: LibraryStats) -> list[str]:

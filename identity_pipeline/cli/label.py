@@ -7,15 +7,13 @@ import click
 from identity_pipeline.cli.curating import (
     TARGETS,
     decision_options,
-    echo_json,
-    echo_table,
-    json_option,
     open_curator,
     open_desk,
     same_name_option,
     targets_argument,
     tell,
 )
+from identity_pipeline.cli.lists import echo_json, echo_table, json_option, say
 from identity_pipeline.cli.options import data_option
 from identity_pipeline.ledger import commands
 from identity_pipeline.ledger.errors import NameTakenError
@@ -178,7 +176,7 @@ def events(limit: int, as_json: bool, data: str | None) -> None:
         echo_json(rows)
         return
     if not rows:
-        click.echo("Nothing was decided yet. To begin: identity-pipeline clusters")
+        say("Nothing was decided yet. To begin: identity-pipeline clusters")
         return
     echo_table(
         ("#", "time", "who", "what", "effect", "reason", "undone"),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from identity_pipeline.cli.curating import actor_option, counted, now
+from identity_pipeline.cli.lists import say
 from identity_pipeline.cli.options import (
-    console,
     data_option,
     merged_settings,
     open_store,
@@ -37,10 +37,10 @@ def pause(reason: str, actor: str, data: str | None) -> None:
     order = flag.Pause(now(), actor, reason)
     if not flag.pause(store.layout, order):
         in_force = flag.paused(store.layout)
-        console.print(f"Already so. {in_force.sentence() if in_force else ''}", soft_wrap=True)
+        say(f"Already so. {in_force.sentence() if in_force else ''}")
         return
-    console.print("Paused: runs stop behind the chunk they are at; no new ones are started.")
-    console.print("Go on with: identity-pipeline continue", highlight=False)
+    say("Paused: runs stop behind the chunk they are at; no new ones are started.")
+    say("Go on with: identity-pipeline continue")
 
 
 @click.command("continue")
@@ -58,11 +58,11 @@ def continue_(data: str | None) -> None:
     store = open_store(merged_settings(overrides(data)))
     order = flag.go_on(store.layout)
     if order is None:
-        console.print("There is no pause.")
+        say("There is no pause.")
     else:
-        console.print(f"The pause of {order.moment} by {order.by} is over.", highlight=False)
+        say(f"The pause of {order.moment} by {order.by} is over.")
     for line in kept_work(store):
-        console.print(line, highlight=False)
+        say(line)
 
 
 def kept_work(store: TableStore) -> list[str]:

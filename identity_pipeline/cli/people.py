@@ -9,15 +9,13 @@ import click
 from identity_pipeline.cli.curating import (
     TARGETS,
     decision_options,
-    echo_json,
-    echo_table,
-    json_option,
     open_curator,
     open_desk,
     same_name_option,
     targets_argument,
     tell,
 )
+from identity_pipeline.cli.lists import echo_json, echo_table, json_option, say
 from identity_pipeline.cli.options import data_option
 from identity_pipeline.ledger import commands
 from identity_pipeline.ledger.commands import Planned
@@ -44,7 +42,7 @@ def people(hidden: bool, as_json: bool, data: str | None) -> None:
         echo_json(rows)
         return
     if not rows:
-        click.echo(
+        say(
             "Nobody is known yet. `identity-pipeline clusters` lists the unknown; "
             "`identity-pipeline label cluster 1 --name NAME` names them."
         )

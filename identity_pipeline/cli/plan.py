@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
-from rich.markup import escape
-from rich.table import Table
+from rich.text import Text
 
-from identity_pipeline.cli.curating import json_option
 from identity_pipeline.cli.index import bar
+from identity_pipeline.cli.lists import echo_json, echo_table, json_option, say
 from identity_pipeline.cli.options import (
-    console,
     data_option,
     find_video,
     merged_settings,
@@ -37,13 +34,14 @@ from identity_pipeline.storage.failures import FailureNotes
 from identity_pipeline.storage.registry import VideoRegistry, video_files
 from identity_pipeline.storage.tables import TableStore
 
-WORDS: Mapping[Verdict, str] = {
-    Verdict.COMPUTE: "[yellow]would be computed[/]",
-    Verdict.PERHAPS: "would be computed unless its input comes out the same",
-    Verdict.REUSE: "[green]reused[/]",
-    Verdict.BLOCKED: "[red]cannot run[/]",
-    Verdict.ASIDE: "only when asked",
+WORDS: Mapping[Verdict, tuple[str, str]] = {
+    Verdict.COMPUTE: ("would be computed", "yellow"),
+    Verdict.PERHAPS: ("would be computed unless its input comes out the same", ""),
+    Verdict.REUSE: ("reused", "green"),
+    Verdict.BLOCKED: ("cannot run", "red"),
+    Verdict.ASIDE: ("only when asked", ""),
 }
+"""Words and style of each verdict."""
 
 
 @click.command()
@@ -89,7 +87,7 @@ def plan(
     models = Models(*ModelHub(settings.models).here())
     known = prices(store, settings, models.digests)
     if costs:
-        console.print(_cost_table(known))
+        _print_costs(known)
         return
     with bar() as report:
         planned = list(_planned(videos, store, settings, models, known, report))
@@ -97,13 +95,16 @@ def plan(
         library = plan_library(store, settings, known, planned, today)
     if as_json:
         value = {"videos": [asdict(video) for video in planned], "library": asdict(library)}
-        click.echo(json.dumps(value, indent=2))
+        echo_json(value)
         return
     if not planned:
-        console.print(f"No video yet: drop one into {store.layout.videos}, or name a FILE.")
+        say(f"No video yet: drop one into {store.layout.videos}, or name a FILE.")
     for video in planned:
-        console.print(_table(video) if len(planned) == 1 or videos else _line(video))
-    console.print(_table(library))
+        if len(planned) == 1 or videos:
+            _print_steps(video)
+        else:
+            say(_line(video))
+    _print_steps(library)
     _totals([*planned, library])
 
 
@@ -137,18 +138,17 @@ def _planned(
         yield plan_file(store, settings, models, costs, path)
 
 
-def _table(video: PlannedVideo) -> Table:
+def _print_steps(video: PlannedVideo) -> None:
     aside = f" - {video.note}" if video.note else ""
-    table = Table(title=escape(f"{video.video_id}{aside}"), title_justify="left")
-    for column in ("step", "a run", "why"):
-        table.add_column(column, overflow="fold")
-    table.add_column("expected", justify="right")
+    rows = []
     for step in video.steps:
         nothing = (Verdict.REUSE, Verdict.BLOCKED)
         cost = "" if step.verdict in nothing or step.seconds is None else span(step.seconds)
         mark = "" if step.measured or not cost else " *"
-        table.add_row(step.step, WORDS[step.verdict], escape("; ".join(step.reasons)), cost + mark)
-    return table
+        words, style = WORDS[step.verdict]
+        rows.append((step.step, Text(words, style), "; ".join(step.reasons), cost + mark))
+    columns = ("step", "a run", "why", ">expected")
+    echo_table(columns, rows, title=f"{video.video_id}{aside}")
 
 
 def _line(video: PlannedVideo) -> str:
@@ -156,28 +156,27 @@ def _line(video: PlannedVideo) -> str:
     wanted = [step for step in video.steps if step.verdict in (Verdict.COMPUTE, Verdict.BLOCKED)]
     why = f"; first {wanted[0].step}: {'; '.join(wanted[0].reasons)}" if wanted else ""
     aside = f" ({video.note})" if video.note else ""
-    return escape(f"{video.video_id}{aside}: {', '.join(parts)}{why}")
+    return f"{video.video_id}{aside}: {', '.join(parts)}{why}"
 
 
 def _totals(planned: list[PlannedVideo]) -> None:
     sure = sum(video.seconds(Verdict.COMPUTE) for video in planned)
     perhaps = sum(video.seconds(Verdict.PERHAPS) for video in planned)
     more = f", and {span(perhaps)} more if no input comes out the same" if perhaps else ""
-    console.print(f"Expected: {span(sure)} of computing{more}.")
+    say(f"Expected: {span(sure)} of computing{more}.")
     computing = (Verdict.COMPUTE, Verdict.PERHAPS)
     if any(not s.measured for v in planned for s in v.steps if s.verdict in computing):
-        console.print("* not measured on this machine yet: a price that ships with the package")
+        say("* not measured on this machine yet: a price that ships with the package")
 
 
-def _cost_table(costs: Mapping[str, Price]) -> Table:
-    table = Table(title="What each step costs", title_justify="left")
-    for column in ("step", "ms per unit", "unit", "ms per sampled frame", "learnt from"):
-        table.add_column(column, justify="right" if column.startswith("ms") else "left")
+def _print_costs(costs: Mapping[str, Price]) -> None:
+    rows = []
     for step, price in costs.items():
         unit = unit_of(step) if step in steps() else ""
         learnt = f"{price.samples} computations" if price.measured else "not measured here yet"
-        table.add_row(step, _ms(price.per_unit), unit, _ms(price.per_frame), learnt)
-    return table
+        rows.append((step, _ms(price.per_unit), unit, _ms(price.per_frame), learnt))
+    columns = ("step", ">ms per unit", "unit", ">ms per sampled frame", "learnt from")
+    echo_table(columns, rows, title="What each step costs")
 
 
 def _ms(seconds: float | None) -> str:

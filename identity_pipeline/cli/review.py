@@ -12,9 +12,6 @@ import polars as pl
 from identity_pipeline.cli.curating import (
     counted,
     decision_options,
-    echo_json,
-    echo_table,
-    json_option,
     now,
     open_curator,
     open_desk,
@@ -22,6 +19,7 @@ from identity_pipeline.cli.curating import (
     tell,
 )
 from identity_pipeline.cli.index import bar
+from identity_pipeline.cli.lists import echo_json, echo_table, json_option, say
 from identity_pipeline.cli.options import data_option, merged_settings, open_store, overrides
 from identity_pipeline.cli.working import command_at_work
 from identity_pipeline.core.library_changes import LibraryChanges, library_changes
@@ -90,11 +88,11 @@ def clusters(montage: Path | None, noise: bool, as_json: bool, data: str | None)
             ),
         )
     else:
-        click.echo("No unknown faces are grouped.")
+        say("No unknown faces are grouped.")
     if montage is not None:
-        click.echo(f"{counted(shown, 'face')} in {montage}")
+        say(f"{counted(shown, 'face')} in {montage}")
     elif rows:
-        click.echo(
+        say(
             "Look at them: identity-pipeline clusters --montage faces.jpg; then: identity-pipeline "
             "label cluster NUMBER --name NAME"
         )
@@ -150,7 +148,7 @@ def suggestions(
         echo_json(rows)
         return
     if not rows:
-        click.echo("No suggestion is pending.")
+        say("No suggestion is pending.")
         return
     echo_table(
         ("id", "track", "may be", ">score", "since", "until", "why it is asked"),
@@ -194,7 +192,7 @@ def find_more(person: str, as_json: bool, data: str | None) -> None:
         echo_json(rows)
         return
     if not rows:
-        click.echo(f"No unassigned track resembles {desk.called(found)}.")
+        say(f"No unassigned track resembles {desk.called(found)}.")
         return
     echo_table(
         (">#", "track", ">score", "is in", "enough to suggest"),
@@ -209,7 +207,7 @@ def find_more(person: str, as_json: bool, data: str | None) -> None:
             for r in rows
         ),
     )
-    click.echo(f"To say so: identity-pipeline label TRACK --person {found[:8]}")
+    say(f"To say so: identity-pipeline label TRACK --person {found[:8]}")
 
 
 @click.command()
@@ -291,27 +289,27 @@ def compared(store: TableStore, done: Recomputed, before: InForce | None = None)
 def tell_changes(done: Recomputed, changes: LibraryChanges, dry_run: bool) -> None:
     """Prints what a recomputation moved, or would move."""
     if done.unfit:
-        click.echo(f"Note: {done.unfit}")
+        say(f"Note: {done.unfit}")
     if not done.tracks:
-        click.echo("No video has faces for the library yet; run `identity-pipeline run` on some.")
+        say("No video has faces for the library yet; run `identity-pipeline run` on some.")
         return
     if done.reused:
-        click.echo("Nothing has changed since the last time; the library is up to date.")
+        say("Nothing has changed since the last time; the library is up to date.")
         return
     if dry_run and changes.moves:
-        click.echo("Dry run, nothing is written. These would move:")
+        say("Dry run, nothing is written. These would move:")
     for move in changes.moves:
-        click.echo(str(move))
+        say(str(move))
     if not changes.moves:
-        click.echo("No track would move." if dry_run else "No track moved.")
+        say("No track would move." if dry_run else "No track moved.")
     _tell_clusters("appears", "appear", changes.new_clusters)
     _tell_clusters("is gone", "are gone", changes.retired_clusters)
     if changes.suggested:
         number = counted(len(changes.suggested), "new suggestion")
-        click.echo(f"{number}: identity-pipeline suggestions")
+        say(f"{number}: identity-pipeline suggestions")
     _tell_left_out(done)
     if not dry_run:
-        click.echo(f"{counted(done.tracks, 'track')} in generation {done.generation.number}.")
+        say(f"{counted(done.tracks, 'track')} in generation {done.generation.number}.")
 
 
 def _tell_clusters(one: str, several: str, numbers: tuple[int, ...]) -> None:
@@ -319,17 +317,17 @@ def _tell_clusters(one: str, several: str, numbers: tuple[int, ...]) -> None:
         names = ", ".join(f"unknown_cluster_{n}" for n in numbers[:NAMED])
         names += f" and {len(numbers) - NAMED} more" if len(numbers) > NAMED else ""
         verb = one if len(numbers) == 1 else several
-        click.echo(f"{counted(len(numbers), 'cluster')} {verb}: {names}")
+        say(f"{counted(len(numbers), 'cluster')} {verb}: {names}")
 
 
 def _tell_left_out(done: Recomputed) -> None:
     if done.lost:
-        click.echo(
+        say(
             f"{counted(len(done.lost), 'decided track')} not found again in the present videos, "
             f"kept in the ledger: {', '.join(done.lost)}"
         )
     if done.other_space:
-        click.echo(
+        say(
             f"Left out, for they are of another recogniser: {', '.join(done.other_space)}; process "
             "them anew."
         )

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
 
 import click
-from rich.table import Table
 
+from identity_pipeline.cli.lists import echo_json, echo_table, say
 from identity_pipeline.cli.options import (
-    console,
     data_option,
     merged_settings,
     open_store,
@@ -67,7 +65,7 @@ def sql(
         elif as_csv:
             catalogue.write_csv(text, sys.stdout)
         elif as_json:
-            click.echo(json.dumps(records(catalogue.query(text)), indent=2, ensure_ascii=False))
+            echo_json(records(catalogue.query(text)))
         else:
             shown = limit or settings.catalogue.rows_shown
             print_answer(catalogue.query(text, shown))
@@ -83,37 +81,29 @@ def records(answer: Answer) -> list[dict[str, object]]:
 
 def print_answer(answer: Answer) -> None:
     """A table; what was left out is said below it."""
-    table = Table()
-    for column in answer.columns:
-        table.add_column(column, overflow="fold")
-    for row in answer.rows:
-        table.add_row(*("" if value is None else _shown(value) for value in row))
-    console.print(table)
+    echo_table(
+        [name if name else " " for name in answer.columns],
+        (["" if value is None else _shown(value) for value in row] for row in answer.rows),
+    )
     if answer.more:
-        console.print(
-            f"The first {len(answer.rows)} rows; --limit shows more, --csv and --json all."
-        )
+        say(f"The first {len(answer.rows)} rows; --limit shows more, --csv and --json all.")
     else:
-        console.print(f"{len(answer.rows)} {'row' if len(answer.rows) == 1 else 'rows'}.")
+        say(f"{len(answer.rows)} {'row' if len(answer.rows) == 1 else 'rows'}.")
 
 
 def _shown(value: object) -> str:
     text = f"{value:.4g}" if isinstance(value, float) else str(value)
-    return (text if len(text) <= 300 else f"{text[:297]}...").replace("[", "\\[")
+    return text if len(text) <= 300 else f"{text[:297]}..."
 
 
 def print_views(catalogue: Catalogue, as_json: bool) -> None:
     """What can be asked."""
     views = catalogue.views()
     if as_json:
-        click.echo(json.dumps([vars(view) for view in views], indent=2))
+        echo_json([vars(view) for view in views])
         return
-    table = Table()
-    table.add_column("view")
-    table.add_column("rows", justify="right")
-    table.add_column("what", min_width=20)
-    table.add_column("columns", overflow="fold")
-    for view in views:
-        table.add_row(view.name, str(view.rows), view.description, ", ".join(view.columns))
-    console.print(table)
-    console.print("`identity-pipeline sql --help` has three queries to begin with.")
+    echo_table(
+        ("view", ">rows", "what", "columns"),
+        ((view.name, view.rows, view.description, ", ".join(view.columns)) for view in views),
+    )
+    say("`identity-pipeline sql --help` has three queries to begin with.")

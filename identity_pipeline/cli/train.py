@@ -9,13 +9,9 @@ from types import FrameType
 
 import click
 
-from identity_pipeline.cli.curating import (
-    echo_json,
-    json_option,
-    now,
-    short_track,
-)
+from identity_pipeline.cli.curating import now, short_track
 from identity_pipeline.cli.index import bar
+from identity_pipeline.cli.lists import echo_json, json_option, say
 from identity_pipeline.cli.options import data_option, merged_settings, open_store, overrides
 from identity_pipeline.cli.working import command_at_work, end_paused, refuse_while_paused
 from identity_pipeline.core.heads.judgement import Comparison
@@ -61,7 +57,7 @@ def train(
     session = _begun(store, settings, TrainingRequest(epochs, resume, settings.models.device))
     trained = _trained(store, settings, session, quiet=as_json)
     if not as_json:
-        click.echo(trained.message)
+        say(trained.message)
     verdict = _judged(store, settings, trained.session)
     if as_json:
         echo_json(
@@ -69,7 +65,7 @@ def train(
         )
         return
     for line in verdict_lines(verdict):
-        click.echo(line)
+        say(line)
 
 
 def _begun(store: TableStore, settings: Settings, request: TrainingRequest) -> TrainingSession:
@@ -106,7 +102,7 @@ def _trained(
         def told(epoch: Epoch, planned: int) -> None:
             work.units = (work.units or 0) + 1
             if not quiet:
-                click.echo(
+                say(
                     f"epoch {epoch.number:3d} of {planned}  loss {epoch.loss:.4f}  "
                     f"{epoch.active:5.1%} not right by the margin yet"
                 )
@@ -133,7 +129,7 @@ def _judged(store: TableStore, settings: Settings, session: TrainingSession) -> 
 
 
 def _tell_stopped(trained: Trained) -> None:
-    click.echo(f"\n{trained.message}", err=True)
+    say(f"\n{trained.message}", err=True)
 
 
 @contextmanager

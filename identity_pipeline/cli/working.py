@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
-import click
-
+from identity_pipeline.cli.lists import say
 from identity_pipeline.stages.at_work import Work, at_work, command_step, shown_to_others
 from identity_pipeline.stages.progress import Progress, silent
 from identity_pipeline.storage.pause import Pause, paused
@@ -50,5 +49,5 @@ def end_paused(order: Pause) -> NoReturn:
     Raises:
         SystemExit: `TRY_LATER`.
     """
-    click.echo(order.sentence(), err=True)
+    say(order.sentence(), err=True)
     raise SystemExit(TRY_LATER)
