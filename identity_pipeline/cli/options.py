@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import click
 from rich.console import Console
 
+from identity_pipeline.cli.lists import say
 from identity_pipeline.cli.spoken import DATA, DATA_OPTION
 from identity_pipeline.settings import Settings, load_settings
 from identity_pipeline.storage.data_folder import claim_data_folder, open_data_folder
@@ -98,7 +99,7 @@ def open_store(settings: Settings, *, claim: bool = False, new: bool = False) ->
     if context is not None:
         context.meta[DATA] = str(layout.root)
     open_it = claim_data_folder if claim else open_data_folder
-    open_it(layout, lambda sentence: click.echo(sentence, err=True))
+    open_it(layout, lambda sentence: say(sentence, err=True))
     return TableStore(layout)
 
 

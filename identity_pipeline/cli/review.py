@@ -94,7 +94,7 @@ def clusters(montage: Path | None, noise: bool, as_json: bool, data: str | None)
     elif rows:
         say(
             "Look at them: identity-pipeline clusters --montage faces.jpg; then: identity-pipeline "
-            "label cluster NUMBER --name NAME"
+            f"label cluster {rows[0]['cluster_id']} --name NAME"
         )
 
 
