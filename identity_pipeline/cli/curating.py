@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -16,10 +16,13 @@ from identity_pipeline.cli.options import (
     open_store,
     overrides,
 )
-from identity_pipeline.ledger.commands import Planned
-from identity_pipeline.settings import Settings
-from identity_pipeline.stages.curation import Curator
-from identity_pipeline.stages.desk import Desk
+
+if TYPE_CHECKING:
+    from identity_pipeline.ledger.commands import Planned
+    from identity_pipeline.settings import Settings
+    from identity_pipeline.stages.curation import Curator
+    from identity_pipeline.stages.desk import Desk
+
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 same_name_option = click.option(
@@ -64,12 +67,17 @@ def now() -> str:
 
 def open_desk(data: str | None) -> tuple[Settings, Desk]:
     """Settings and library, to look at; nothing is written."""
+    from identity_pipeline.stages.desk import Desk
+
     settings = merged_settings(overrides(data))
     return settings, Desk.open(open_store(settings), now(), write=False)
 
 
 def open_curator(data: str | None, actor: str, reason: str, dry_run: bool) -> Curator:
     """Who decides, with the library before them."""
+    from identity_pipeline.stages.curation import Curator
+    from identity_pipeline.stages.desk import Desk
+
     if not actor.strip():
         raise click.UsageError("--as must name somebody.")
     time = now()

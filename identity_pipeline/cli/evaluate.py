@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from identity_pipeline.cli.lists import echo_table, json_option, say
 from identity_pipeline.cli.options import (
@@ -61,6 +60,8 @@ def evaluate(
       cp -r data/reports/evaluation before   # change something, run again, then:
       identity-pipeline evaluate --against before/report.json
     """
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
     from identity_pipeline.stages import evaluate as evaluation
 
     settings = merged_settings(overrides(data))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-import polars as pl
 
 from identity_pipeline.cli.lists import echo_json, echo_table, json_option
 from identity_pipeline.cli.options import (
@@ -15,7 +14,11 @@ from identity_pipeline.cli.options import (
     open_store,
     overrides,
 )
-from identity_pipeline.storage.tables import TableStore
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from identity_pipeline.storage.tables import TableStore
 
 
 @click.command()
@@ -44,6 +47,8 @@ def why(video: str, frame: int, as_json: bool, data: str | None) -> None:
 
 def no_face_sentence(frames: pl.DataFrame, frame: int) -> str:
     """Why a frame has no face to explain."""
+    import polars as pl
+
     sampled = frames["frame_idx"]
     if frame in set(sampled):
         return f"frame {frame} was looked at, and no face was found in it."
@@ -59,6 +64,8 @@ def faces_of_frame(
     store: TableStore, video_id: str, ledger: pl.DataFrame, frame: int
 ) -> pl.DataFrame:
     """The ledger's rows of one frame, with the measures that people ask for."""
+    import polars as pl
+
     measures = store.read("face_quality", video_id).select(
         "face_id", "quality_score", "sharpness", "score", "luma_mean"
     )

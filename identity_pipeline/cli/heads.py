@@ -11,9 +11,6 @@ from identity_pipeline.cli.index import bar
 from identity_pipeline.cli.lists import echo_json, echo_table, json_option, say
 from identity_pipeline.cli.options import data_option, merged_settings, open_store, overrides
 from identity_pipeline.cli.review import compared, put_in_force, tell_changes
-from identity_pipeline.stages.library import recompute
-from identity_pipeline.stages.spaces import LiveSpace, live_space
-from identity_pipeline.storage.heads import HeadStore
 
 
 @click.group(invoke_without_command=True)
@@ -28,6 +25,8 @@ def heads(context: click.Context, as_json: bool, data: str | None) -> None:
       identity-pipeline heads rollback          back to what was live before
       identity-pipeline heads export 3f9a0c...  a copy as ONNX
     """
+    from identity_pipeline.storage.heads import HeadStore
+
     if context.invoked_subcommand is not None:
         return
     store = HeadStore(open_store(merged_settings(overrides(data))).layout)
@@ -71,6 +70,8 @@ def heads(context: click.Context, as_json: bool, data: str | None) -> None:
 @data_option
 def rollback(data: str | None) -> None:
     """Go back to the head (or the recogniser alone) that was live before; again goes further."""
+    from identity_pipeline.storage.heads import HeadStore
+
     store = HeadStore(open_store(merged_settings(overrides(data))).layout)
     live = store.roll_back(now(), "rolled back")
     what = "The recogniser alone" if live.head_id is None else f"Head {live.head_id}"
@@ -86,6 +87,8 @@ def rollback(data: str | None) -> None:
 @data_option
 def export(head_id: str, file: Path, data: str | None) -> None:
     """Copy HEAD_ID's ONNX graph to FILE; input `e_id` (n, D), output `e_head` (n, K)."""
+    from identity_pipeline.storage.heads import HeadStore
+
     store = HeadStore(open_store(merged_settings(overrides(data))).layout)
     source = store.folder(head_id) / "head.onnx"
     if not source.is_file():
@@ -117,6 +120,10 @@ def reassign(
     What humans decided never changes. `--recogniser-only` and `--head` only show; to go back for
     good, `identity-pipeline heads rollback`.
     """
+    from identity_pipeline.stages.library import recompute
+    from identity_pipeline.stages.spaces import LiveSpace, live_space
+    from identity_pipeline.storage.heads import HeadStore
+
     settings = merged_settings(overrides(data))
     store = open_store(settings)
     with bar() as report:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-import polars as pl
 
 from identity_pipeline.cli.curating import counted
 from identity_pipeline.cli.index import bar
@@ -21,10 +20,11 @@ from identity_pipeline.cli.options import (
     open_store,
     overrides,
 )
-from identity_pipeline.storage import disk
-from identity_pipeline.storage.archive import Archive
-from identity_pipeline.storage.disk import Droppable
-from identity_pipeline.storage.tables import TableStore
+
+if TYPE_CHECKING:
+    from identity_pipeline.storage.disk import Droppable
+    from identity_pipeline.storage.tables import TableStore
+
 
 SHOWN = 20
 
@@ -64,6 +64,8 @@ def archive(
 
     At night by itself: [retention] archive_after_days.
     """
+    from identity_pipeline.storage.archive import Archive
+
     if sum((bool(videos), bool(failed), older_than is not None)) > 1:
         raise click.UsageError("--older-than, --failed and --undo exclude each other; give one.")
     store = open_store(merged_settings(overrides(data)))
@@ -99,6 +101,7 @@ def _told(rows: Sequence[dict[str, str | None]], as_json: bool) -> None:
 
 def _archive(store: TableStore, days: float, dry_run: bool, as_json: bool) -> None:
     from identity_pipeline.defs import archiving
+    from identity_pipeline.storage import disk
 
     now = datetime.now(UTC)
     with dagster_instance(store.layout) as instance:
@@ -149,6 +152,7 @@ def _bring_back(
     store: TableStore, videos: Sequence[str], dry_run: bool
 ) -> list[dict[str, str | None]]:
     from identity_pipeline.defs import archiving
+    from identity_pipeline.storage.archive import Archive
 
     rows = []
     with dagster_instance(store.layout) as instance:
@@ -194,6 +198,8 @@ def clean(
       identity-pipeline clean crops --older-than 30  drop crops of videos finished 30 days ago
     """
     from identity_pipeline.defs import housekeeping, old_runs
+    from identity_pipeline.storage import disk
+    from identity_pipeline.storage.disk import Droppable
 
     may_go = [kind.name for kind in disk.KINDS if kind.again is not None]
     for kind in kinds:
@@ -233,6 +239,8 @@ def clean(
 
 def _kinds(sums: Mapping[str, int], things: Sequence[Droppable]) -> list[dict[str, Any]]:
     """How much there is of each kind, and how much of it may go, in MB; null for never."""
+    from identity_pipeline.storage import disk
+
     may_go = dict.fromkeys((kind.name for kind in disk.KINDS), 0)
     for thing in things:
         may_go[thing.kind] += thing.size
@@ -267,6 +275,8 @@ def _show(sums: Mapping[str, int], things: Sequence[Droppable]) -> None:
 
 def _say_cost(store: TableStore, crops: Sequence[Droppable], dropped: bool) -> None:
     """How much video is decoded again, if all of these are ever run with other settings."""
+    import polars as pl
+
     if not crops:
         return
     paths = [store.layout.table("ride_video", str(thing.video_id)) for thing in crops]

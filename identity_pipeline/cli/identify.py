@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -18,13 +18,13 @@ from identity_pipeline.cli.curating import (
 from identity_pipeline.cli.index import bar
 from identity_pipeline.cli.lists import echo_json, echo_table, json_option, say
 from identity_pipeline.cli.options import data_option, merged_settings, model_options, overrides
-from identity_pipeline.core.budget import one_in
-from identity_pipeline.stages.desk import Desk
-from identity_pipeline.stages.explanation import Explanation
-from identity_pipeline.stages.explanation import explain as explain_track
-from identity_pipeline.stages.identification import RULES, IdentifiedFace, identify_picture
-from identity_pipeline.stages.library_stats import LibraryStats, library_stats
-from identity_pipeline.stages.targets import find_targets
+
+if TYPE_CHECKING:
+    from identity_pipeline.stages.desk import Desk
+    from identity_pipeline.stages.explanation import Explanation
+    from identity_pipeline.stages.identification import IdentifiedFace
+    from identity_pipeline.stages.library_stats import LibraryStats
+
 
 SHOWN = 3
 """People named for a face at most."""
@@ -63,6 +63,8 @@ def identify(
     centres of each person's confirmed faces, and the template of whoever was confirmed since.
     `by` says which of them answered.
     """
+    from identity_pipeline.stages.identification import identify_picture
+
     _, desk = open_desk(data)
     settings = merged_settings(overrides(data, pack, vision, device))
     faces = identify_picture(desk, image, settings, by)
@@ -94,6 +96,8 @@ def _answer(desk: Desk, face: IdentifiedFace) -> str:
 
 
 def _face_row(desk: Desk, number: int, face: IdentifiedFace) -> tuple[object, ...]:
+    from identity_pipeline.stages.identification import RULES
+
     first, *others = face.result.people or (None,)
     return (
         number,
@@ -138,6 +142,9 @@ def explain(targets: tuple[str, ...], as_json: bool, data: str | None) -> None:
     The rule, the score against the threshold, the lead over the second person, the confirmed
     tracks that are nearest, and the decision of a human, if one settled it.
     """
+    from identity_pipeline.stages.explanation import explain as explain_track
+    from identity_pipeline.stages.targets import find_targets
+
     settings, desk = open_desk(data)
     subjects = find_targets(desk, targets).subjects
     told = [explain_track(desk, subject, settings) for subject in subjects]
@@ -186,6 +193,9 @@ def stats(truth: Path | None, as_json: bool, data: str | None) -> None:
     them; a name is taken for one person in all files. Human labels are also held out one at a time:
     what would the machine have said of each without it?
     """
+    from identity_pipeline.core.budget import one_in
+    from identity_pipeline.stages.library_stats import library_stats
+
     with bar() as report:
         settings, desk = open_desk(data)
         found = library_stats(desk, settings, truth, report)

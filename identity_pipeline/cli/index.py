@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import click
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from identity_pipeline.cli.lists import echo_json, echo_table, json_option, say
 from identity_pipeline.cli.options import (
@@ -17,14 +17,12 @@ from identity_pipeline.cli.options import (
     open_store,
     overrides,
 )
-from identity_pipeline.settings import Settings
-from identity_pipeline.stages import indexing
-from identity_pipeline.stages.progress import Progress as Report
-from identity_pipeline.storage.index_client import (
-    IndexPlace,
-)
-from identity_pipeline.storage.tables import TableStore
-from identity_pipeline.storage.vector_index import VectorIndex
+
+if TYPE_CHECKING:
+    from identity_pipeline.settings import Settings
+    from identity_pipeline.stages.progress import Progress as Report
+    from identity_pipeline.storage.tables import TableStore
+    from identity_pipeline.storage.vector_index import VectorIndex
 
 
 @click.group()
@@ -45,6 +43,9 @@ def index() -> None:
 
 def opened(data: str | None) -> tuple[Settings, TableStore, VectorIndex]:
     """Settings, tables and index of a data folder."""
+    from identity_pipeline.storage.index_client import IndexPlace
+    from identity_pipeline.storage.vector_index import VectorIndex
+
     settings = merged_settings(overrides(data))
     store = open_store(settings)
     return settings, store, VectorIndex(IndexPlace.of(store.layout), settings.index)
@@ -53,6 +54,8 @@ def opened(data: str | None) -> tuple[Settings, TableStore, VectorIndex]:
 @contextmanager
 def bar() -> Iterator[Report]:
     """A progress bar per stage."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[count]}"))
     with Progress(
         *columns,
@@ -126,6 +129,8 @@ def check(as_json: bool, data: str | None) -> None:
 
     Exits with 1 when they differ; `identity-pipeline index rebuild` mends it.
     """
+    from identity_pipeline.stages import indexing
+
     _, store, vectors = opened(data)
     with bar() as report:
         differences = indexing.check(store, vectors, report)
@@ -160,6 +165,8 @@ def rebuild(data: str | None) -> None:
     The old index stays in use until the new one is whole. Videos whose own tables are of different
     models are left out and named; the command then exits with 1.
     """
+    from identity_pipeline.stages import indexing
+
     _, store, vectors = opened(data)
     with bar() as report:
         built = indexing.rebuild(store, vectors, report)

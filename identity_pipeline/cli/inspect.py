@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from pydantic import BaseModel
@@ -18,12 +18,12 @@ from identity_pipeline.cli.options import (
     open_store,
     overrides,
 )
-from identity_pipeline.media.wording import counted
-from identity_pipeline.stages.video_list import Kind, VideoList
-from identity_pipeline.stages.video_notes import notes
-from identity_pipeline.storage.pause import paused
-from identity_pipeline.storage.registry import VideoRegistry
-from identity_pipeline.storage.tables import TableStore
+from identity_pipeline.stages.video_list import Kind
+
+if TYPE_CHECKING:
+    from identity_pipeline.stages.video_list import VideoList
+    from identity_pipeline.storage.tables import TableStore
+
 
 STYLES = {Kind.FAILED: "red", Kind.DONE: "green", Kind.ARCHIVED: "green"}
 SHOWN = 50
@@ -60,6 +60,10 @@ def videos(
       identity-pipeline videos --all --json | jq -r '.[].video'
       identity-pipeline sql "SELECT video_id, path FROM videos"     every video, for machines
     """
+    from identity_pipeline.media.wording import counted
+    from identity_pipeline.stages.video_list import VideoList
+    from identity_pipeline.storage.pause import paused
+
     store = open_store(merged_settings(overrides(data)))
     known = VideoList.of(store)
     chosen = known.chosen([Kind(state) for state in states])
@@ -92,6 +96,9 @@ def _video_rows(
     known: VideoList, store: TableStore, shown: Sequence[str]
 ) -> Iterator[dict[str, Any]]:
     """One object for each video, as `--json` prints it."""
+    from identity_pipeline.stages.video_notes import notes
+    from identity_pipeline.storage.registry import VideoRegistry
+
     registry = VideoRegistry(store.layout)
     for record in filter(None, map(registry.get, shown)):
         yield {
@@ -136,13 +143,13 @@ def _print_settings(name: str, group: BaseModel) -> None:
     rows = []
     for field, info in type(group).model_fields.items():
         extra = info.json_schema_extra
-        notes = extra if isinstance(extra, dict) else {}
+        said = extra if isinstance(extra, dict) else {}
         value = getattr(group, field)
         changed = Text(f"{visible(str(value))} (changed)", "bold yellow")
         same = value == info.default
         rows.append(
-            (field, value if same else changed, notes.get("unit"), info.description,
-             notes.get("source"))
+            (field, value if same else changed, said.get("unit"), info.description,
+             said.get("source"))
         )  # fmt: skip
     columns = ("setting", "value", "unit", "what it does", "source")
     echo_table(columns, rows, title=f"[{name}] {type(group).__doc__}")

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from rich.console import Console
 
 from identity_pipeline.cli.lists import say
 from identity_pipeline.cli.spoken import DATA, DATA_OPTION
-from identity_pipeline.settings import Settings, load_settings
-from identity_pipeline.storage.data_folder import claim_data_folder, open_data_folder
-from identity_pipeline.storage.folder_check import check_data_folder
-from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.registry import Registration, VideoRegistry
-from identity_pipeline.storage.tables import TableStore
+
+if TYPE_CHECKING:
+    from identity_pipeline.settings import Settings
+    from identity_pipeline.storage.registry import Registration
+    from identity_pipeline.storage.tables import TableStore
+
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 console = Console()
@@ -78,6 +78,8 @@ def merged_settings(groups: dict[str, dict[str, str]]) -> Settings:
     Raises:
         SettingsError: a value is out of bounds or misspelt.
     """
+    from identity_pipeline.settings import load_settings
+
     return load_settings(**groups)
 
 
@@ -93,6 +95,12 @@ def open_store(settings: Settings, *, claim: bool = False, new: bool = False) ->
         NoDataFolderError: there is none, or it is another.
         DataFolderError: it is of a newer format, or damaged.
     """
+    from identity_pipeline.settings import load_settings
+    from identity_pipeline.storage.data_folder import claim_data_folder, open_data_folder
+    from identity_pipeline.storage.folder_check import check_data_folder
+    from identity_pipeline.storage.layout import Layout
+    from identity_pipeline.storage.tables import TableStore
+
     layout = Layout(Path(settings.paths.data))
     check_data_folder(layout.root, [Path(load_settings().paths.data)], new=new or claim)
     context = click.get_current_context(silent=True)
@@ -109,6 +117,8 @@ def find_video(store: TableStore, name: str) -> Registration:
     Raises:
         click.UsageError: none or several fit.
     """
+    from identity_pipeline.storage.registry import VideoRegistry
+
     record = VideoRegistry(store.layout).find(name)
     if record is None:
         raise click.UsageError(

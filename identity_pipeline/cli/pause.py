@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from identity_pipeline.cli.curating import actor_option, counted, now
@@ -12,9 +14,9 @@ from identity_pipeline.cli.options import (
     open_store,
     overrides,
 )
-from identity_pipeline.storage import pause as flag
-from identity_pipeline.storage.chunks import unfinished
-from identity_pipeline.storage.tables import TableStore
+
+if TYPE_CHECKING:
+    from identity_pipeline.storage.tables import TableStore
 
 
 @click.command()
@@ -33,6 +35,8 @@ def pause(reason: str, actor: str, data: str | None) -> None:
       identity-pipeline pause --reason "GPU needed until noon"
       identity-pipeline continue
     """
+    from identity_pipeline.storage import pause as flag
+
     store = open_store(merged_settings(overrides(data)))
     order = flag.Pause(now(), actor, reason)
     if not flag.pause(store.layout, order):
@@ -55,6 +59,8 @@ def continue_(data: str | None) -> None:
     Examples:
       identity-pipeline continue
     """
+    from identity_pipeline.storage import pause as flag
+
     store = open_store(merged_settings(overrides(data)))
     order = flag.go_on(store.layout)
     if order is None:
@@ -67,6 +73,8 @@ def continue_(data: str | None) -> None:
 
 def kept_work(store: TableStore) -> list[str]:
     """What stopped runs have left to be taken up, one line per step and video."""
+    from identity_pipeline.storage.chunks import unfinished
+
     return [
         f"{video_id}: kept of {step}: {counted(count, 'chunk')}."
         for (step, video_id), count in unfinished(store.layout).items()

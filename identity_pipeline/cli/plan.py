@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.text import Text
@@ -20,19 +21,16 @@ from identity_pipeline.cli.options import (
     open_store,
     overrides,
 )
-from identity_pipeline.core.costs import Price
-from identity_pipeline.media.progress_figure import span
-from identity_pipeline.models.hub import ModelHub
-from identity_pipeline.settings import Settings
-from identity_pipeline.stages.costing import prices, unit_of
-from identity_pipeline.stages.library_planning import plan_library
-from identity_pipeline.stages.planning import PlannedVideo, plan_file, plan_video
-from identity_pipeline.stages.progress import Progress
-from identity_pipeline.stages.recipes import steps
-from identity_pipeline.stages.verdicts import Models, Verdict
-from identity_pipeline.storage.failures import FailureNotes
-from identity_pipeline.storage.registry import VideoRegistry, video_files
-from identity_pipeline.storage.tables import TableStore
+from identity_pipeline.stages.verdicts import Verdict
+
+if TYPE_CHECKING:
+    from identity_pipeline.core.costs import Price
+    from identity_pipeline.settings import Settings
+    from identity_pipeline.stages.planning import PlannedVideo
+    from identity_pipeline.stages.progress import Progress
+    from identity_pipeline.stages.verdicts import Models
+    from identity_pipeline.storage.tables import TableStore
+
 
 WORDS: Mapping[Verdict, tuple[str, str]] = {
     Verdict.COMPUTE: ("would be computed", "yellow"),
@@ -82,6 +80,11 @@ def plan(
     the same models. Where there is none yet, prices that ship with the package stand in, and are
     marked as such.
     """
+    from identity_pipeline.models.hub import ModelHub
+    from identity_pipeline.stages.costing import prices
+    from identity_pipeline.stages.library_planning import plan_library
+    from identity_pipeline.stages.verdicts import Models
+
     settings = merged_settings(overrides(data, pack, vision, device))
     store = open_store(settings, new=True)
     models = Models(*ModelHub(settings.models).here())
@@ -116,6 +119,10 @@ def _planned(
     costs: Mapping[str, Price],
     report: Progress,
 ) -> Iterator[PlannedVideo]:
+    from identity_pipeline.stages.planning import plan_file, plan_video
+    from identity_pipeline.storage.failures import FailureNotes
+    from identity_pipeline.storage.registry import VideoRegistry, video_files
+
     registry, notes = VideoRegistry(store.layout), FailureNotes(store.layout)
     ids: list[str] = []
     files = [Path(name) for name in names if Path(name).is_file()]
@@ -139,6 +146,8 @@ def _planned(
 
 
 def _print_steps(video: PlannedVideo) -> None:
+    from identity_pipeline.media.progress_figure import span
+
     aside = f" - {video.note}" if video.note else ""
     rows = []
     for step in video.steps:
@@ -160,6 +169,8 @@ def _line(video: PlannedVideo) -> str:
 
 
 def _totals(planned: list[PlannedVideo]) -> None:
+    from identity_pipeline.media.progress_figure import span
+
     sure = sum(video.seconds(Verdict.COMPUTE) for video in planned)
     perhaps = sum(video.seconds(Verdict.PERHAPS) for video in planned)
     more = f", and {span(perhaps)} more if no input comes out the same" if perhaps else ""
@@ -170,6 +181,9 @@ def _totals(planned: list[PlannedVideo]) -> None:
 
 
 def _print_costs(costs: Mapping[str, Price]) -> None:
+    from identity_pipeline.stages.costing import unit_of
+    from identity_pipeline.stages.recipes import steps
+
     rows = []
     for step, price in costs.items():
         unit = unit_of(step) if step in steps() else ""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import click
-import dagster as dg
 
 from identity_pipeline.cli.instance import dagster_instance
 from identity_pipeline.cli.lists import echo_json, echo_table, json_option
 from identity_pipeline.cli.options import data_option, merged_settings, open_store, overrides
-from identity_pipeline.storage.live import LiveSteps
+
+if TYPE_CHECKING:
+    import dagster as dg
 
 
 def _wish(text: str) -> tuple[str, int]:
@@ -47,6 +49,7 @@ def pools(wishes: tuple[str, ...], as_json: bool, data: str | None) -> None:
       identity-pipeline pools --set gpu=2     two GPUs, or two videos that share one
     """
     from identity_pipeline.defs import pools as scarce
+    from identity_pipeline.storage.live import LiveSteps
 
     chosen = [_wish(wish) for wish in wishes]
     unknown = [name for name, _ in chosen if name not in scarce.ALL_POOLS]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from identity_pipeline.cli.curating import counted
@@ -14,13 +16,11 @@ from identity_pipeline.cli.options import (
     open_store,
     overrides,
 )
-from identity_pipeline.stages.publishing import NotWholeError, Publisher
-from identity_pipeline.storage.object_store import (
-    LIBRARY_SUBJECT,
-    NoManifestError,
-    subject_of,
-)
-from identity_pipeline.storage.tables import TableStore
+
+if TYPE_CHECKING:
+    from identity_pipeline.stages.publishing import Publisher
+    from identity_pipeline.storage.tables import TableStore
+
 
 SHOWN = 20
 LIBRARY = "the library"
@@ -32,6 +32,8 @@ def opened(data: str | None, *, claim: bool = False) -> tuple[TableStore, Publis
     Raises:
         click.UsageError: the settings name no store.
     """
+    from identity_pipeline.stages.publishing import Publisher
+
     settings = merged_settings(overrides(data))
     if not settings.publish.url:
         raise click.UsageError(
@@ -103,6 +105,9 @@ def _publish(work: Publisher, wanted: list[str | None] | list[str]) -> None:
 
 
 def _verify(work: Publisher, named: list[str], dry_run: bool) -> None:
+    from identity_pipeline.stages.publishing import NotWholeError
+    from identity_pipeline.storage.object_store import NoManifestError, subject_of
+
     subjects = [subject_of(video_id) for video_id in named] or work.store.subjects()
     wrong = 0
     unmended = []
@@ -126,6 +131,8 @@ def _verify(work: Publisher, named: list[str], dry_run: bool) -> None:
 
 
 def _wrong(work: Publisher, subject: str, dry_run: bool) -> list[str]:
+    from identity_pipeline.storage.object_store import LIBRARY_SUBJECT
+
     if not dry_run:
         return work.mend(None if subject == LIBRARY_SUBJECT else _video_of(subject))
     there = work.store.version(subject)
@@ -156,6 +163,8 @@ def fetch(
       identity-pipeline fetch --all --data reading              everything, to read it elsewhere
       identity-pipeline sql --data reading "SELECT count(*) FROM images"
     """
+    from identity_pipeline.storage.object_store import LIBRARY_SUBJECT
+
     _, work = opened(data, claim=True)
     there = work.store.subjects()
     if not (videos or everything or library):

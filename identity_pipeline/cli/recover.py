@@ -12,8 +12,6 @@ from identity_pipeline.cli.options import (
     open_store,
     overrides,
 )
-from identity_pipeline.media.wording import counted
-from identity_pipeline.storage import atomic
 
 HOST_DIED = "the host died while this run was active"
 
@@ -32,6 +30,8 @@ def recover(dry_run: bool, everything: bool, as_json: bool, data: str | None) ->
     sweep, or a new run, then takes the videos up again.
     """
     from identity_pipeline.defs.dead_runs import fail_run, runs_under_way, subject_of, why_spared
+    from identity_pipeline.media.wording import counted
+    from identity_pipeline.storage import atomic
 
     store = open_store(merged_settings(overrides(data)))
     with dagster_instance(store.layout) as instance:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-import polars as pl
 
 from identity_pipeline.cli.curating import (
     counted,
@@ -22,18 +22,17 @@ from identity_pipeline.cli.index import bar
 from identity_pipeline.cli.lists import echo_json, echo_table, json_option, say
 from identity_pipeline.cli.options import data_option, merged_settings, open_store, overrides
 from identity_pipeline.cli.working import command_at_work
-from identity_pipeline.core.library_changes import LibraryChanges, library_changes
-from identity_pipeline.schemas import empty
-from identity_pipeline.settings import Settings
-from identity_pipeline.stages.desk import CurationError, Desk
-from identity_pipeline.stages.explanation import RULES, more_of
-from identity_pipeline.stages.library import Recomputed, recompute
-from identity_pipeline.stages.library_view import cluster_rows, noise_rows, pending_suggestions
-from identity_pipeline.stages.montage import write_montage
-from identity_pipeline.stages.progress import Progress
-from identity_pipeline.stages.targets import find_person, find_suggestion
-from identity_pipeline.storage.generations import Generations
-from identity_pipeline.storage.tables import TableStore
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from identity_pipeline.core.library_changes import LibraryChanges
+    from identity_pipeline.settings import Settings
+    from identity_pipeline.stages.desk import Desk
+    from identity_pipeline.stages.library import Recomputed
+    from identity_pipeline.stages.progress import Progress
+    from identity_pipeline.storage.tables import TableStore
+
 
 NAMED = 10
 NOT_YET = "Nothing was grouped yet; run `identity-pipeline recluster` first."
@@ -54,6 +53,10 @@ def clusters(montage: Path | None, noise: bool, as_json: bool, data: str | None)
     A group is tracks that are probably one person. Its number is its own: it is kept when the
     library is grouped anew, and never given again. `confidence` is the mean cosine of its tracks.
     """
+    from identity_pipeline.stages.desk import CurationError
+    from identity_pipeline.stages.library_view import cluster_rows, noise_rows
+    from identity_pipeline.stages.montage import write_montage
+
     _, desk = open_desk(data)
     if desk.generation is None:
         raise CurationError(NOT_YET)
@@ -124,6 +127,10 @@ def suggestions(
     A declined suggestion comes back only when its score has risen clearly
     (match.suggestion_regrow); `reject` is for ever.
     """
+    from identity_pipeline.stages.explanation import RULES
+    from identity_pipeline.stages.library_view import pending_suggestions
+    from identity_pipeline.stages.targets import find_suggestion
+
     if accept or reject or all_for:
         if set(accept) & set(reject):
             raise click.UsageError("a suggestion cannot be both accepted and rejected.")
@@ -168,6 +175,10 @@ def suggestions(
 
 
 def _all_for(desk: Desk, person: str) -> list[dict[str, object]]:
+    from identity_pipeline.stages.desk import CurationError
+    from identity_pipeline.stages.library_view import pending_suggestions
+    from identity_pipeline.stages.targets import find_person
+
     found = find_person(desk, person)
     rows = [
         row
@@ -185,6 +196,9 @@ def _all_for(desk: Desk, person: str) -> list[dict[str, object]]:
 @data_option
 def find_more(person: str, as_json: bool, data: str | None) -> None:
     """List the tracks that most resemble PERSON and that no human gave to anybody."""
+    from identity_pipeline.stages.explanation import more_of
+    from identity_pipeline.stages.targets import find_person
+
     settings, desk = open_desk(data)
     found = find_person(desk, person)
     rows = more_of(desk, found, settings)
@@ -220,6 +234,8 @@ def recluster(dry_run: bool, as_json: bool, data: str | None) -> None:
     What humans decided never changes. Says what moved; the result is in force at once, or, after a
     crash, not at all.
     """
+    from identity_pipeline.stages.library import recompute
+
     settings = merged_settings(overrides(data))
     store = open_store(settings)
     with bar() as report:
@@ -247,6 +263,8 @@ def recluster(dry_run: bool, as_json: bool, data: str | None) -> None:
 
 def put_in_force(store: TableStore, settings: Settings, shown: Progress) -> Recomputed:
     """The library brought up to date, before the eyes of other processes."""
+    from identity_pipeline.stages.library import recompute
+
     with command_at_work(store, "identity_library", shown) as (work, report):
         done = recompute(store, settings, now(), report)
         work.computed = not done.reused
@@ -263,6 +281,9 @@ class InForce:
 
 def in_force(store: TableStore) -> InForce:
     """The library before a recomputation."""
+    from identity_pipeline.schemas import empty
+    from identity_pipeline.storage.generations import Generations
+
     generations = Generations(store.layout)
     current = generations.current()
     assignments, people = (
@@ -274,6 +295,9 @@ def in_force(store: TableStore) -> InForce:
 
 def compared(store: TableStore, done: Recomputed, before: InForce | None = None) -> LibraryChanges:
     """What a recomputation moves, against what was in force (default: what is)."""
+    from identity_pipeline.core.library_changes import library_changes
+    from identity_pipeline.stages.desk import Desk
+
     before = before or in_force(store)
     desk = Desk.open(store, now(), write=False)
 

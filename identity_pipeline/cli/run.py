@@ -4,19 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-import dagster as dg
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.text import Text
 
 from identity_pipeline.cli.instance import dagster_instance
@@ -30,15 +20,15 @@ from identity_pipeline.cli.options import (
     overrides,
 )
 from identity_pipeline.cli.working import TRY_LATER, refuse_while_paused
-from identity_pipeline.defs.progress import live_step
-from identity_pipeline.stages.at_work import shown_to_others
-from identity_pipeline.stages.progress import Progress as Report
-from identity_pipeline.storage.archive import Archive
-from identity_pipeline.storage.failures import FailureNotes
-from identity_pipeline.storage.live import host
-from identity_pipeline.storage.pause import paused
-from identity_pipeline.storage.registry import Registration, VideoRegistry
-from identity_pipeline.storage.tables import LIBRARY, TableStore
+
+if TYPE_CHECKING:
+    import dagster as dg
+    from rich.progress import Progress
+
+    from identity_pipeline.stages.progress import Progress as Report
+    from identity_pipeline.storage.registry import Registration
+    from identity_pipeline.storage.tables import TableStore
+
 
 STOPPED = (
     "it was stopped before it was done; run the same command again: what is finished is reused."
@@ -56,6 +46,9 @@ class RichReporters:
 
     def reporter(self, context: dg.AssetExecutionContext) -> Report:
         """A callback for one step; the bars of a video stay until the next video."""
+        from identity_pipeline.defs.progress import live_step
+        from identity_pipeline.stages.at_work import shown_to_others
+
         return shown_to_others(context.resources.store, live_step(context), self._report)
 
     def _report(self, stage: str, done: int, total: int | None, unit: str) -> None:
@@ -80,6 +73,9 @@ class Outcome:
 
 def register(paths: tuple[str, ...], store: TableStore) -> list[Registration]:
     """Registers files, in the order given, each content once."""
+    from identity_pipeline.storage.archive import Archive
+    from identity_pipeline.storage.registry import VideoRegistry
+
     registry = VideoRegistry(store.layout)
     records: dict[str, Registration] = {}
     for path in paths:
@@ -112,6 +108,19 @@ def run(
     files into data/videos instead: that queues them and minds the GPU. At the end the library is
     brought up to date: who is known, and who rides again.
     """
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        SpinnerColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    from identity_pipeline.storage.failures import FailureNotes
+    from identity_pipeline.storage.pause import paused
+
     groups = overrides(data, pack, vision, device)
     settings = merged_settings(groups)
     store = open_store(settings, claim=True)
@@ -153,6 +162,8 @@ def run(
 
 def _say_where(outcomes: list[Outcome], store: TableStore) -> None:
     """Where the pages are, and who is known."""
+    from identity_pipeline.storage.tables import LIBRARY
+
     for outcome in outcomes:
         if outcome.succeeded:
             page = store.layout.export(outcome.record.video_id) / "index.html"
@@ -173,6 +184,8 @@ def run_videos(
     from identity_pipeline.defs.partitions import videos
     from identity_pipeline.defs.pausing import COMMAND_LINE
     from identity_pipeline.defs.resources import SettingsResource
+    from identity_pipeline.storage.live import host
+    from identity_pipeline.storage.pause import paused
 
     by = {BY: COMMAND_LINE, HOST: host()}
     store = open_store(merged_settings(groups), new=True)
@@ -212,6 +225,8 @@ def run_videos(
 
 def who_line(store: TableStore) -> str:
     """How many tracks are known people, grouped unknown ones, and alone."""
+    from identity_pipeline.storage.tables import LIBRARY
+
     assignments = store.read("person_assignments", LIBRARY)
     states = dict(assignments.group_by("state").len().iter_rows())
     clusters = assignments["cluster_id"].drop_nulls().n_unique()

@@ -7,7 +7,6 @@ import click
 from identity_pipeline.cli.curating import actor_option, counted, now
 from identity_pipeline.cli.lists import say
 from identity_pipeline.cli.options import data_option, merged_settings, open_store, overrides
-from identity_pipeline.ledger.store import LedgerStore
 
 
 @click.command("accept-ledger")
@@ -27,6 +26,8 @@ def accept_ledger(actor: str, yes: bool, dry_run: bool, data: str | None) -> Non
       identity-pipeline accept-ledger --dry-run   what would be given up
       identity-pipeline accept-ledger             give it up
     """
+    from identity_pipeline.ledger.store import LedgerStore
+
     ledger = LedgerStore(open_store(merged_settings(overrides(data))).layout)
     lost = ledger.accept(actor, now(), write=False)
     known, left = lost[0].seq, lost[0].left

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,13 +14,11 @@ from identity_pipeline.cli.options import (
     open_store,
     overrides,
 )
-from identity_pipeline.storage.catalogue import (
-    Answer,
-    Catalogue,
-    jsonable,
-    open_catalogue,
-)
 from identity_pipeline.storage.catalogue_views import VIEWS
+
+if TYPE_CHECKING:
+    from identity_pipeline.storage.catalogue import Answer, Catalogue
+
 
 EXAMPLES = """\
 \b
@@ -54,6 +53,8 @@ def sql(
     are stored lie in the schema raw (raw.face_quality). Nothing can be changed by a query, and no
     other file can be read; queries run while videos are processed, and see each table whole.
     """
+    from identity_pipeline.storage.catalogue import open_catalogue
+
     if as_csv and as_json:
         raise click.UsageError("--csv and --json exclude each other; give one.")
     settings = merged_settings(overrides(data))
@@ -73,6 +74,8 @@ def sql(
 
 def records(answer: Answer) -> list[dict[str, object]]:
     """The rows as objects."""
+    from identity_pipeline.storage.catalogue import jsonable
+
     return [
         {name: jsonable(value) for name, value in zip(answer.columns, row, strict=True)}
         for row in answer.rows

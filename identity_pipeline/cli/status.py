@@ -6,9 +6,9 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import click
-from rich.live import Live
 from rich.text import Text
 
 from identity_pipeline.cli.index import bar
@@ -23,25 +23,17 @@ from identity_pipeline.cli.options import (
     open_store,
     overrides,
 )
-from identity_pipeline.core.progress import LIBRARY_WORK, SETTLED, State
-from identity_pipeline.defs.runs import last_runs
-from identity_pipeline.media.progress_figure import span
-from identity_pipeline.models.hub import ModelHub
-from identity_pipeline.settings import Settings
-from identity_pipeline.stages.progress import Progress, silent
-from identity_pipeline.stages.status import look
-from identity_pipeline.stages.verdicts import Models
-from identity_pipeline.stages.work import Phase, RunFact, Status, Whole
-from identity_pipeline.stages.work_words import (
-    attention,
-    now_words,
-    phase_words,
-    progress_lines,
-    status_json,
-    steps_done,
-)
-from identity_pipeline.storage.pause import Pause, paused
-from identity_pipeline.storage.tables import TableStore
+from identity_pipeline.core.progress import State
+from identity_pipeline.stages.progress import silent
+
+if TYPE_CHECKING:
+    from identity_pipeline.settings import Settings
+    from identity_pipeline.stages.progress import Progress
+    from identity_pipeline.stages.verdicts import Models
+    from identity_pipeline.stages.work import Phase, RunFact, Status, Whole
+    from identity_pipeline.storage.pause import Pause
+    from identity_pipeline.storage.tables import TableStore
+
 
 STYLES: Mapping[State, str] = {
     State.DONE: "green",
@@ -102,6 +94,12 @@ def status(
     Files are trusted by their notes here; `plan` reads every byte. Dagster's runs are those of the
     instance of this data folder.
     """
+    from identity_pipeline.core.progress import LIBRARY_WORK
+    from identity_pipeline.models.hub import ModelHub
+    from identity_pipeline.stages.verdicts import Models
+    from identity_pipeline.stages.work_words import status_json
+    from identity_pipeline.storage.pause import paused
+
     groups = overrides(data, pack, vision, device)
     settings = merged_settings(groups)
     store = open_store(settings)
@@ -124,17 +122,25 @@ def status(
 def _look(
     store: TableStore, settings: Settings, models: Models, report: Progress = silent
 ) -> Status:
+    from identity_pipeline.stages.status import look
+
     now = datetime.now(UTC)
     today = now.isoformat(timespec="seconds")
     return look(store, settings, models, _runs(store), now.timestamp(), today, report)
 
 
 def _runs(store: TableStore) -> dict[str, RunFact]:
+    from identity_pipeline.defs.runs import last_runs
+
     with dagster_instance(store.layout, look=True) as instance:
         return last_runs(instance)
 
 
 def _watch(store: TableStore, settings: Settings, models: Models, wanted: str | None) -> None:
+    from rich.live import Live
+
+    from identity_pipeline.storage.pause import paused
+
     # Ctrl-C is how a person ends it, and no failure.
     with suppress(KeyboardInterrupt), Live(console=console, auto_refresh=False) as shown:
         while True:
@@ -146,6 +152,8 @@ def _watch(store: TableStore, settings: Settings, models: Models, wanted: str | 
 
 
 def _print_page(seen: Status, wanted: str | None, order: Pause | None) -> None:
+    from identity_pipeline.stages.work_words import attention, progress_lines
+
     for line in ([order.sentence()] if order else []) + list(progress_lines(seen)):
         say(line)
     if wanted:
@@ -160,6 +168,9 @@ def _print_page(seen: Status, wanted: str | None, order: Pause | None) -> None:
 
 
 def _print_videos(seen: Status) -> None:
+    from identity_pipeline.media.progress_figure import span
+    from identity_pipeline.stages.work_words import now_words, steps_done
+
     rows = []
     for whole in (*seen.videos, seen.library):
         skipped = whole.count(State.SKIPPED)
@@ -171,6 +182,8 @@ def _print_videos(seen: Status) -> None:
 
 
 def _print_phases(whole: Whole) -> None:
+    from identity_pipeline.stages.work_words import phase_words
+
     rows = [
         (phase.step, _styled(phase.state), _work(phase), _time(phase), phase_words(phase))
         for phase in whole.phases
@@ -192,6 +205,9 @@ def _work(phase: Phase) -> str:
 
 
 def _time(phase: Phase) -> str:
+    from identity_pipeline.core.progress import SETTLED
+    from identity_pipeline.media.progress_figure import span
+
     if phase.state in (State.DONE, *SETTLED):
         return ""
     guess = "" if phase.measured else " (not measured here)"

@@ -6,6 +6,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,15 +15,17 @@ from identity_pipeline.cli.index import bar
 from identity_pipeline.cli.lists import echo_json, json_option, say
 from identity_pipeline.cli.options import data_option, merged_settings, open_store, overrides
 from identity_pipeline.cli.working import command_at_work, end_paused, refuse_while_paused
-from identity_pipeline.core.heads.judgement import Comparison
-from identity_pipeline.core.heads.label_audit import DoubtfulLabel
-from identity_pipeline.core.heads.training_state import Epoch
-from identity_pipeline.settings import Settings
-from identity_pipeline.stages import judging, training
-from identity_pipeline.stages.training import Trained, TrainingRequest
-from identity_pipeline.storage.pause import Pause, paused
-from identity_pipeline.storage.tables import TableStore
-from identity_pipeline.storage.training_sessions import TrainingSession, TrainingSessions
+
+if TYPE_CHECKING:
+    from identity_pipeline.core.heads.judgement import Comparison
+    from identity_pipeline.core.heads.label_audit import DoubtfulLabel
+    from identity_pipeline.core.heads.training_state import Epoch
+    from identity_pipeline.settings import Settings
+    from identity_pipeline.stages import judging
+    from identity_pipeline.stages.training import Trained, TrainingRequest
+    from identity_pipeline.storage.pause import Pause
+    from identity_pipeline.storage.tables import TableStore
+    from identity_pipeline.storage.training_sessions import TrainingSession
 
 
 @click.command()
@@ -51,6 +54,8 @@ def train(
     is found less often; else it is kept, and the reason is told. Profiles are brought up to date
     in any case. `identity-pipeline pause` stops it behind its epoch, with exit status 75.
     """
+    from identity_pipeline.stages.training import TrainingRequest
+
     settings = merged_settings(overrides(data, device=device))
     store = open_store(settings)
     refuse_while_paused(store)
@@ -69,6 +74,9 @@ def train(
 
 
 def _begun(store: TableStore, settings: Settings, request: TrainingRequest) -> TrainingSession:
+    from identity_pipeline.stages import training
+    from identity_pipeline.storage.training_sessions import TrainingSessions
+
     with bar() as shown, command_at_work(store, "training_set", shown) as (work, report):
         session = training.start(store, settings, now(), request, report)
         work.computed = not request.resume
@@ -93,6 +101,9 @@ def _trained(
     Raises:
         SystemExit: `TRY_LATER`, when a pause stopped it.
     """
+    from identity_pipeline.stages import training
+    from identity_pipeline.storage.pause import paused
+
     with (
         command_at_work(store, "projection_head") as (work, report),
         _terminated_as_interrupted(),
@@ -121,6 +132,8 @@ def _trained(
 
 
 def _judged(store: TableStore, settings: Settings, session: TrainingSession) -> judging.Verdict:
+    from identity_pipeline.stages import judging
+
     with bar() as shown, command_at_work(store, "head_evaluation", shown) as (work, report):
         work.units = 1
         verdict = judging.judge_head(store, settings, session, now(), report)
