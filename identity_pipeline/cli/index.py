@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from identity_pipeline.cli.lists import echo_json, echo_table, json_option, say
+from identity_pipeline.cli.lists import console, echo_json, echo_table, json_option, say
 from identity_pipeline.cli.options import (
-    console,
     data_option,
     merged_settings,
     open_store,

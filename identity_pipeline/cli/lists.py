@@ -15,12 +15,13 @@ from collections.abc import Iterable, Sequence
 
 import click
 from rich.cells import cell_len
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from identity_pipeline.cli.options import console
 from identity_pipeline.cli.spoken import as_invoked
 
+console = Console()
 PROSE = 24
 """Cells of a terminal below which no column of words is squeezed; chosen: about four words."""
 BESIDE = 20

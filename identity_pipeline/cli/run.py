@@ -10,9 +10,8 @@ import click
 from rich.text import Text
 
 from identity_pipeline.cli.instance import dagster_instance
-from identity_pipeline.cli.lists import echo_json, echo_table, json_option, say
+from identity_pipeline.cli.lists import console, echo_json, echo_table, json_option, say
 from identity_pipeline.cli.options import (
-    console,
     data_option,
     merged_settings,
     model_options,

@@ -13,9 +13,8 @@ from rich.text import Text
 
 from identity_pipeline.cli.index import bar
 from identity_pipeline.cli.instance import dagster_instance
-from identity_pipeline.cli.lists import echo_json, echo_table, json_option, say
+from identity_pipeline.cli.lists import console, echo_json, echo_table, json_option, say
 from identity_pipeline.cli.options import (
-    console,
     data_option,
     find_video,
     merged_settings,
