@@ -71,10 +71,8 @@ def test_nobody_is_named_as_somebody_else(
         tables = library(inputs, Settings(), others).tables
         rows = tables["person_assignments"].filter(pl.col("track_key").is_in(truth.keys()))
         states = {row["track_key"]: row["state"] for row in rows.iter_rows(named=True)}
-        assert {states[key] for key, name in truth.items() if name == person} <= {
-            "unknown",
-            "noise",
-        }
+        own = {states[key] for key, name in truth.items() if name == person}
+        assert own <= {"unknown", "noise"}, person
 
 
 def test_own_anchors_are_named_right_and_own_faces_are_not_kept_out(
