@@ -121,7 +121,7 @@ def test_what_cannot_be_brought_in_step_is_said_and_healed_by_the_next_time(
     with vectors(store).open("a search of somebody else"):
         told = call(tmp_path, "recluster")
     assert "The names in the index are not current" in told
-    assert "identity-pipeline index rebuild" in told and CURRENT not in told
+    assert "index rebuild" in told and CURRENT not in told
     assert "Dora: profile created" in told, "the other steps went on"
     assert store.noted("index", LIBRARY) is None
     told = call(tmp_path, "recluster")
