@@ -10,7 +10,7 @@ from identity_pipeline.cli.curating import counted, now
 from identity_pipeline.cli.index import bar
 from identity_pipeline.cli.lists import echo_json, echo_table, json_option, say
 from identity_pipeline.cli.options import data_option, merged_settings, open_store, overrides
-from identity_pipeline.cli.review import compared, put_in_force, tell_changes
+from identity_pipeline.cli.review import compared, put_in_force, tell_changes, tell_followed
 
 
 @click.group(invoke_without_command=True)
@@ -142,5 +142,7 @@ def reassign(
         say("Nothing was changed.")
         return
     with bar() as report:
-        done = put_in_force(store, settings, report)
+        updated = put_in_force(store, settings, report)
+    done = updated.library
     say(f"{counted(done.tracks, 'track')} in generation {done.generation.number}.")
+    tell_followed(updated)

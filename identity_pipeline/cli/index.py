@@ -169,6 +169,7 @@ def rebuild(data: str | None) -> None:
     _, store, vectors = opened(data)
     with bar() as report:
         built = indexing.rebuild(store, vectors, report)
+        indexing.note_names(store)
     say(f"{built.points} points of {built.videos} videos; the index is {vectors.place}.")
     for video_id, sentence in sorted(built.refused.items()):
         say(f"left out {video_id}: {sentence}", "red")

@@ -94,6 +94,11 @@ class Generations:
         older = [name for name in self._kept() if name < current.name]
         return self._noted(self.root / older[-1]) if older else None
 
+    def newest_with(self, note: str) -> Generation | None:
+        """The newest kept generation that a step noted to have been brought in step with."""
+        there = [n for n in self._kept() if (self.root / n / f"{note}.manifest.json").is_file()]
+        return self._noted(self.root / there[-1]) if there else None
+
     def read(self, table: str, generation: Generation | None = None) -> pl.DataFrame:
         """One table of a generation, by default of the one in force.
 
