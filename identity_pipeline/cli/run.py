@@ -28,12 +28,18 @@ from identity_pipeline.cli.options import (
     open_store,
     overrides,
 )
+from identity_pipeline.cli.refusing import refused
 from identity_pipeline.cli.working import TRY_LATER, refuse_while_paused
 from identity_pipeline.defs.progress import live_step
+from identity_pipeline.models.hub import ModelHub
+from identity_pipeline.settings import Settings
+from identity_pipeline.stages import preflight
 from identity_pipeline.stages.at_work import shown_to_others
 from identity_pipeline.stages.progress import Progress as Report
 from identity_pipeline.storage.archive import Archive
+from identity_pipeline.storage.disk import size_of
 from identity_pipeline.storage.failures import FailureNotes
+from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.live import host
 from identity_pipeline.storage.pause import paused
 from identity_pipeline.storage.registry import Registration, VideoRegistry
@@ -110,9 +116,13 @@ def run(
     """
     groups = overrides(data, pack, vision, device)
     settings = merged_settings(groups)
+    hub = _looked_at(settings, [Path(file) for file in files])
     store = open_store(settings, claim=True)
     refuse_while_paused(store)
     records = register(files, store)
+    with refused():
+        sizes = {record.video_id: size_of(record.existing_path()) for record in records}
+        preflight.refuse(preflight.video_faults(store, settings, hub, sizes))
     with (
         Progress(
             SpinnerColumn(),
@@ -125,7 +135,7 @@ def run(
         ) as progress,
         dagster_instance(store.layout) as instance,
     ):
-        outcomes = run_videos(records, groups, progress, instance)
+        outcomes = run_videos(records, groups, progress, instance, hub)
     console.print(summary_table(outcomes, store))
     for outcome in outcomes:
         if outcome.succeeded:
@@ -147,13 +157,31 @@ def run(
         raise SystemExit(1)
 
 
+def _looked_at(settings: Settings, files: list[Path]) -> ModelHub:
+    """The models, after a look at what can be told before a file is read or a folder made.
+
+    Raises:
+        Refused: something that every run needs is not there.
+    """
+    layout, hub = Layout(Path(settings.paths.data)), ModelHub(settings.models)
+    with refused():
+        faults = preflight.source_faults(files) + preflight.folder_faults(layout, settings)
+        faults += preflight.model_faults(hub, preflight.used_models(settings), opened=False)
+        preflight.refuse(faults)
+    return hub
+
+
 def run_videos(
     records: list[Registration],
     groups: dict[str, dict[str, str]],
     progress: Progress,
     instance: dg.DagsterInstance,
+    hub: ModelHub,
 ) -> list[Outcome]:
-    """Runs the job of each video, one after the other, and then that of the library."""
+    """Runs the job of each video, one after the other, and then that of the library.
+
+    All share the models, which are opened once.
+    """
     from identity_pipeline.definitions import build_defs
     from identity_pipeline.defs.automation import BY, HOST
     from identity_pipeline.defs.partitions import videos
@@ -163,7 +191,7 @@ def run_videos(
     by = {BY: COMMAND_LINE, HOST: host()}
     store = open_store(merged_settings(groups))
     reporters = RichReporters(progress)
-    defs = build_defs(SettingsResource.of(**groups), progress=reporters)
+    defs = build_defs(SettingsResource.of(**groups), progress=reporters, models=hub)
     job = defs.resolve_job_def("per_video")
     keys = [record.video_id for record in records]
     instance.add_dynamic_partitions(str(videos.name), keys)

@@ -23,6 +23,7 @@ from identity_pipeline.defs.io import FINGERPRINT, REUSED
 from identity_pipeline.defs.partitions import videos
 from identity_pipeline.defs.pausing import stop_if_paused
 from identity_pipeline.defs.phases import skipped
+from identity_pipeline.defs.preflight import is_not_the_videos, not_ready
 from identity_pipeline.defs.progress import live_step
 from identity_pipeline.schemas import conform, empty
 from identity_pipeline.settings import Settings, chosen
@@ -130,14 +131,20 @@ class Step:
         """The models that it runs."""
         return tuple(
             sorted(
-                {m for key in self.context.selected_asset_keys for m in RECIPES[key.path[-1]].runs}
+                {
+                    model
+                    for key in self.context.selected_asset_keys
+                    for model in RECIPES[key.path[-1]].runs
+                    if not RECIPES[key.path[-1]].off(self.settings)
+                }
             )
         )
 
     def made_of(self, asset: str) -> dict[str, Any]:
         """Everything that the output depends on."""
         recipe = RECIPES[asset]
-        digests = {m: self.models.digest(m) for m in recipe.runs} if self.models else {}
+        runs = () if recipe.off(self.settings) else recipe.runs
+        digests = {m: self.models.digest(m) for m in runs} if self.models else {}
         versions = self.store.versions(recipe.inputs, self.video_id)
         return ingredients(recipe, self.settings, digests, versions)
 
@@ -292,23 +299,14 @@ class Step:
         }
 
 
-def known_failures() -> tuple[type[Exception], ...]:
-    """Errors that carry a sentence for the operator; imported late, they pull in the models."""
-    from identity_pipeline.media.errors import VideoError
-    from identity_pipeline.models.device import DeviceError
-    from identity_pipeline.models.face_pack import FacePackError
-    from identity_pipeline.models.vision_encoder import VisionEncoderError
-
-    return VideoError, DeviceError, FacePackError, VisionEncoderError
-
-
 @contextmanager
 def named_failures(
     context: dg.AssetExecutionContext, store: TableStore, settings: Settings
 ) -> Iterator[None]:
     """Turns known errors into failures of this partition with one sentence, and notes them.
 
-    What heals by waiting is tried again first, and noted when it did not heal.
+    What heals by waiting is tried again first, and noted when it did not heal. What is the
+    machine's fault, or the settings', is not noted on the video: see `defs.preflight`.
     """
     from identity_pipeline.media.errors import VideoError
 
@@ -316,16 +314,15 @@ def named_failures(
     asset = context.op_execution_context.op.name
     try:
         yield
-    except known_failures() as error:
-        video_fault = isinstance(error, VideoError)
-        code = error.code if isinstance(error, VideoError) else type(error).__name__
-        sentence = error.sentence if isinstance(error, VideoError) else str(error)
-        permanent = video_fault and code not in MAY_HEAL
-        notes.put(context.partition_key, FailureNote(code, sentence, asset, permanent))
-        raise PermanentFailure(code, sentence) from error
+    except VideoError as error:
+        permanent = error.code not in MAY_HEAL
+        notes.put(context.partition_key, FailureNote(error.code, error.sentence, asset, permanent))
+        raise PermanentFailure(error.code, error.sentence) from error
     except (dg.Failure, dg.RetryRequested):  # named already, further in
         raise
     except Exception as error:
+        if is_not_the_videos(error, store.layout):
+            raise not_ready(context, store, settings, str(error)) from error
         ask_for_another_try(context, settings, error)
         sentence = f"{type(error).__name__}: {error}"
         notes.put(context.partition_key, FailureNote("unexpected", sentence, asset, False))
