@@ -11,7 +11,6 @@ import dagster as dg
 from sqlalchemy.exc import SQLAlchemyError
 
 import identity_pipeline
-from identity_pipeline.cli.refusing import refused
 from identity_pipeline.defs.binding import bind
 from identity_pipeline.defs.instance_home import HOME_VARIABLE, NoInstanceError, instance_of
 from identity_pipeline.storage.layout import Layout
@@ -47,19 +46,15 @@ def dagster_instance(layout: Layout, *, look: bool = False) -> Iterator[dg.Dagst
         look: the command changes nothing, so an instance that was never used is not made.
 
     Raises:
-        Refused: it belongs to another data folder, or cannot be opened.
+        NoInstanceError: it belongs to another data folder, or cannot be opened.
     """
-    with refused():
-        place = home()
+    place = home()
     if place is None or (look and not _was_used(place, layout)):
         with dg.DagsterInstance.ephemeral() as forgotten:
             yield forgotten
         return
-    with refused():
-        instance = _opened(place, layout)
-    with instance:
-        with refused():
-            bind(instance, layout, look=look)
+    with _opened(place, layout) as instance:
+        bind(instance, layout, look=look)
         yield instance
 
 

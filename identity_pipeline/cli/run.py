@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 import dagster as dg
+from dagster._core.utils import make_new_run_id
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -28,7 +30,7 @@ from identity_pipeline.cli.options import (
     open_store,
     overrides,
 )
-from identity_pipeline.cli.refusing import refused
+from identity_pipeline.cli.stopping import Terminated, hearing, raise_for
 from identity_pipeline.cli.working import TRY_LATER, refuse_while_paused
 from identity_pipeline.defs.progress import live_step
 from identity_pipeline.models.hub import ModelHub
@@ -48,6 +50,7 @@ from identity_pipeline.storage.tables import LIBRARY, TableStore
 STOPPED = (
     "it was stopped before it was done; run the same command again: what is finished is reused."
 )
+CANCELED = dg.DagsterRunStatus.CANCELED
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -120,9 +123,8 @@ def run(
     store = open_store(settings, claim=True)
     refuse_while_paused(store)
     records = register(files, store)
-    with refused():
-        sizes = {record.video_id: size_of(record.existing_path()) for record in records}
-        preflight.refuse(preflight.video_faults(store, settings, hub, sizes))
+    sizes = {record.video_id: size_of(record.existing_path()) for record in records}
+    preflight.refuse(preflight.video_faults(store, settings, hub, sizes))
     with (
         Progress(
             SpinnerColumn(),
@@ -161,13 +163,12 @@ def _looked_at(settings: Settings, files: list[Path]) -> ModelHub:
     """The models, after a look at what can be told before a file is read or a folder made.
 
     Raises:
-        Refused: something that every run needs is not there.
+        NotReadyError: something that every run needs is not there.
     """
     layout, hub = Layout(Path(settings.paths.data)), ModelHub(settings.models)
-    with refused():
-        faults = preflight.source_faults(files) + preflight.folder_faults(layout, settings)
-        faults += preflight.model_faults(hub, preflight.used_models(settings), opened=False)
-        preflight.refuse(faults)
+    faults = preflight.source_faults(files) + preflight.folder_faults(layout, settings)
+    faults += preflight.model_faults(hub, preflight.used_models(settings), opened=False)
+    preflight.refuse(faults)
     return hub
 
 
@@ -189,7 +190,7 @@ def run_videos(
     from identity_pipeline.defs.resources import SettingsResource
 
     by = {BY: COMMAND_LINE, HOST: host()}
-    store = open_store(merged_settings(groups))
+    store = open_store(merged_settings(groups), new=True)
     reporters = RichReporters(progress)
     defs = build_defs(SettingsResource.of(**groups), progress=reporters, models=hub)
     job = defs.resolve_job_def("per_video")
@@ -199,29 +200,59 @@ def run_videos(
     overall = progress.add_task("videos", total=len(records))
     for record in records:
         progress.update(overall, description=f"[bold]{record.video_id}[/bold]")
-        result = job.execute_in_process(
-            instance=instance,
-            partition_key=record.video_id,
-            run_config=QUIET,
-            raise_on_error=False,
-            tags=by,
-        )
-        outcomes.append(Outcome(record, result.success))
+        succeeded = _executed(job, instance, by, record.video_id)
+        outcomes.append(Outcome(record, succeeded))
         reporters.clear()
         if paused(store.layout):
             return outcomes
         progress.advance(overall)
     progress.update(overall, description="[bold]library[/bold]")
-    library = defs.resolve_job_def("library").execute_in_process(
-        instance=instance, run_config=QUIET, raise_on_error=False, tags=by
-    )
-    if not library.success:
+    if not _executed(defs.resolve_job_def("library"), instance, by):
         progress.console.print(
             "[red]The library could not be brought up to date; the image sets are whole. For the "
             "reason: identity-pipeline recluster[/red]"
         )
     progress.update(overall, description="videos")
     return outcomes
+
+
+def _executed(
+    job: dg.JobDefinition,
+    instance: dg.DagsterInstance,
+    by: dict[str, str],
+    video_id: str | None = None,
+) -> bool:
+    """Whether a run succeeded; one that a signal ends takes the command along.
+
+    Raises:
+        KeyboardInterrupt, Terminated: a signal came; the run has ended as cancelled.
+    """
+    run_id = make_new_run_id()
+    with hearing() as heard:
+        try:
+            result = job.execute_in_process(
+                instance=instance,
+                partition_key=video_id,
+                run_config=QUIET,
+                raise_on_error=False,
+                tags=by,
+                run_id=run_id,
+            )
+        except (KeyboardInterrupt, Terminated, dg.DagsterExecutionInterruptedError):
+            _cancelled(instance, run_id)
+            raise_for(heard.signal() or signal.SIGINT)
+            raise
+        if (number := heard.signal()) is not None:
+            _cancelled(instance, run_id)
+            raise_for(number)
+    return result.success
+
+
+def _cancelled(instance: dg.DagsterInstance, run_id: str) -> None:
+    """A run that was stopped did not fail: Dagster takes it for failed, or has not ended it."""
+    run = instance.get_run_by_id(run_id)
+    if run is not None and run.status not in (CANCELED, dg.DagsterRunStatus.SUCCESS):
+        instance.report_run_canceled(run, "The command was stopped.")
 
 
 def who_line(store: TableStore) -> str:

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
-
 import click
 
 from identity_pipeline.cli.curating import (
     echo_json,
     json_option,
     now,
-    one_sentence,
     short_track,
 )
 from identity_pipeline.cli.index import bar
@@ -59,12 +53,11 @@ def train(
     settings = merged_settings(overrides(data, device=device))
     store = open_store(settings)
     refuse_while_paused(store)
-    with one_sentence():
-        session = _begun(store, settings, TrainingRequest(epochs, resume, settings.models.device))
-        trained = _trained(store, settings, session, quiet=as_json)
-        if not as_json:
-            click.echo(trained.message)
-        verdict = _judged(store, settings, trained.session)
+    session = _begun(store, settings, TrainingRequest(epochs, resume, settings.models.device))
+    trained = _trained(store, settings, session, quiet=as_json)
+    if not as_json:
+        click.echo(trained.message)
+    verdict = _judged(store, settings, trained.session)
     if as_json:
         echo_json(
             {"message": trained.message, "session": vars(trained.session), **verdict.as_json()}
@@ -75,13 +68,8 @@ def train(
 
 
 def _begun(store: TableStore, settings: Settings, request: TrainingRequest) -> TrainingSession:
-    from identity_pipeline.models.device import DeviceError
-
     with bar() as shown, command_at_work(store, "training_set", shown) as (work, report):
-        try:
-            session = training.start(store, settings, now(), request, report)
-        except DeviceError as error:
-            raise click.ClickException(str(error)) from error
+        session = training.start(store, settings, now(), request, report)
         work.computed = not request.resume
         table = TrainingSessions(store.layout).training_set(session)
         work.units = table["track_key"].n_unique()
@@ -104,10 +92,7 @@ def _trained(
     Raises:
         SystemExit: `TRY_LATER`, when a pause stopped it.
     """
-    with (
-        command_at_work(store, "projection_head") as (work, report),
-        _terminated_as_interrupted(),
-    ):
+    with command_at_work(store, "projection_head") as (work, report):
         work.units = 0
 
         def told(epoch: Epoch, planned: int) -> None:
@@ -141,21 +126,6 @@ def _judged(store: TableStore, settings: Settings, session: TrainingSession) -> 
 
 def _tell_stopped(trained: Trained) -> None:
     click.echo(f"\n{trained.message}", err=True)
-
-
-@contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    """SIGTERM ends a training as Ctrl-C does: with what was learnt kept."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        del number, frame
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def verdict_lines(verdict: judging.Verdict) -> list[str]:

@@ -261,6 +261,8 @@ def failed_videos(context: dg.RunFailureSensorContext, store: dg.ResourceParam[T
     newest = context.instance.get_runs(dg.RunsFilter(tags={"dagster/partition": video_id}), limit=1)
     if newest and (newest[0].run_id != context.dagster_run.run_id or is_no_try(newest[0])):
         return
+    if newest and newest[0].status == dg.DagsterRunStatus.CANCELED:  # by whoever stopped a command
+        return
     if all_steps_done(context.instance, context.dagster_run):
         return
     notes = FailureNotes(store.layout)

@@ -42,7 +42,7 @@ from identity_pipeline.storage.hashing import sha256_of_value
 from identity_pipeline.storage.tables import TableStore
 
 SETTINGS = ("match", "cluster")
-CODE_VERSION = "4"
+CODE_VERSION = "5"
 """Raise it with every change of what `core.library` computes."""
 
 
@@ -228,6 +228,7 @@ def _recompute(
     if live.head_id is not None:
         regenerate(store, live.head_id, settings, progress)
     ledger, generations = LedgerStore(store.layout), Generations(store.layout)
+    ledger.verify()  # every line, from the first: commands look at the last ones only
     history = settle_ledger(store, ledger, now, write=publish)
     inputs = read_templates(store, progress, live.head_id)
     fingerprint = fingerprint_of(inputs.made_of, history, settings, now[:10])

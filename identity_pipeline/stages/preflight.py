@@ -36,6 +36,8 @@ WRITTEN: Final = (
 class NotReadyError(IdentityPipelineError, RuntimeError):
     """What a run needs is not there; the message says all of it, and what to do."""
 
+    exit_status = 2
+
 
 def refuse(faults: Iterable[str]) -> None:
     """Ends what is about to begin, where anything is wrong.
