@@ -19,7 +19,8 @@ from identity_pipeline.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from identity_pipeline.core.evaluation.report import Report, Section
+    from identity_pipeline.cli.working import refuse_unless_ready
+from identity_pipeline.core.evaluation.report import Report, Section
 
 
 @click.command()
@@ -65,6 +66,7 @@ def evaluate(
 
     settings = merged_settings(overrides(data))
     store = open_store(settings)
+    refuse_unless_ready(store, settings)
     folder = out or store.layout.evaluation
     previous = evaluation.read_previous(against) if against else None
     with Progress(

@@ -16,6 +16,7 @@ from identity_pipeline.cli.curating import (
 from identity_pipeline.cli.index import bar
 from identity_pipeline.cli.options import data_option, merged_settings, open_store, overrides
 from identity_pipeline.cli.review import compared, put_in_force, tell_changes
+from identity_pipeline.cli.working import refuse_unless_ready
 from identity_pipeline.stages.library import recompute
 from identity_pipeline.stages.spaces import LiveSpace, live_space
 from identity_pipeline.storage.heads import HeadStore
@@ -124,6 +125,8 @@ def reassign(
     """
     settings = merged_settings(overrides(data))
     store = open_store(settings)
+    if not dry_run:
+        refuse_unless_ready(store, settings)
     with bar() as report:
         space = live_space(store) if trained else LiveSpace(None)
         if head_id is not None:

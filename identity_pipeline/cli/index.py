@@ -18,6 +18,7 @@ from identity_pipeline.cli.options import (
     open_store,
     overrides,
 )
+from identity_pipeline.cli.working import refuse_unless_ready
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages import indexing
 from identity_pipeline.stages.progress import Progress as Report
@@ -147,7 +148,8 @@ def rebuild(data: str | None) -> None:
     The old index stays in use until the new one is whole. Videos whose own tables are of different
     models are left out and named; the command then exits with 1.
     """
-    _, store, vectors = opened(data)
+    settings, store, vectors = opened(data)
+    refuse_unless_ready(store, settings)
     with bar() as report:
         built = indexing.rebuild(store, vectors, report)
     console.print(f"{built.points} points of {built.videos} videos; the index is {vectors.place}.")

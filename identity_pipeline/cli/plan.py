@@ -27,6 +27,7 @@ from identity_pipeline.core.costs import Price
 from identity_pipeline.media.progress_figure import span
 from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.settings import Settings
+from identity_pipeline.stages import preflight
 from identity_pipeline.stages.costing import prices, unit_of
 from identity_pipeline.stages.library_planning import plan_library
 from identity_pipeline.stages.planning import PlannedVideo, plan_file, plan_video
@@ -86,7 +87,9 @@ def plan(
     """
     settings = merged_settings(overrides(data, pack, vision, device))
     store = open_store(settings, new=True)
-    models = Models(*ModelHub(settings.models).here())
+    hub = ModelHub(settings.models)
+    models = Models(*hub.here())
+    refused = preflight.foreseen_faults(store.layout, settings, hub)
     known = prices(store, settings, models.digests)
     if costs:
         console.print(_cost_table(known))
@@ -96,9 +99,15 @@ def plan(
         today = datetime.now(UTC).isoformat(timespec="seconds")
         library = plan_library(store, settings, known, planned, today)
     if as_json:
-        value = {"videos": [asdict(video) for video in planned], "library": asdict(library)}
+        value = {
+            "refused": refused,
+            "videos": [asdict(video) for video in planned],
+            "library": asdict(library),
+        }
         click.echo(json.dumps(value, indent=2))
         return
+    for fault in refused:
+        console.print(f"A run would be refused: {fault.rstrip('.')}.", style="red", markup=False)
     if not planned:
         console.print(f"No video yet: drop one into {store.layout.videos}, or name a FILE.")
     for video in planned:

@@ -23,7 +23,7 @@ from identity_pipeline.cli.curating import (
 )
 from identity_pipeline.cli.index import bar
 from identity_pipeline.cli.options import data_option, merged_settings, open_store, overrides
-from identity_pipeline.cli.working import command_at_work
+from identity_pipeline.cli.working import command_at_work, refuse_unless_ready
 from identity_pipeline.core.library_changes import LibraryChanges, library_changes
 from identity_pipeline.schemas import empty
 from identity_pipeline.settings import Settings
@@ -224,6 +224,8 @@ def recluster(dry_run: bool, as_json: bool, data: str | None) -> None:
     """
     settings = merged_settings(overrides(data))
     store = open_store(settings)
+    if not dry_run:
+        refuse_unless_ready(store, settings)
     with bar() as report:
         before = in_force(store)
         if dry_run:

@@ -12,7 +12,12 @@ from identity_pipeline.cli.curating import (
 )
 from identity_pipeline.cli.index import bar
 from identity_pipeline.cli.options import data_option, merged_settings, open_store, overrides
-from identity_pipeline.cli.working import command_at_work, end_paused, refuse_while_paused
+from identity_pipeline.cli.working import (
+    command_at_work,
+    end_paused,
+    refuse_unless_ready,
+    refuse_while_paused,
+)
 from identity_pipeline.core.heads.judgement import Comparison
 from identity_pipeline.core.heads.label_audit import DoubtfulLabel
 from identity_pipeline.core.heads.training_state import Epoch
@@ -52,6 +57,7 @@ def train(
     """
     settings = merged_settings(overrides(data, device=device))
     store = open_store(settings)
+    refuse_unless_ready(store, settings)
     refuse_while_paused(store)
     session = _begun(store, settings, TrainingRequest(epochs, resume, settings.models.device))
     trained = _trained(store, settings, session, quiet=as_json)

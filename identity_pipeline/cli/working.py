@@ -8,6 +8,8 @@ from typing import NoReturn
 
 import click
 
+from identity_pipeline.settings import Settings
+from identity_pipeline.stages import preflight
 from identity_pipeline.stages.at_work import Work, at_work, command_step, shown_to_others
 from identity_pipeline.stages.progress import Progress, silent
 from identity_pipeline.storage.pause import Pause, paused
@@ -31,6 +33,15 @@ def command_at_work(
     live = command_step(step)
     with at_work(store, live, Work()) as work:
         yield work, shown_to_others(store, live, report)
+
+
+def refuse_unless_ready(store: TableStore, settings: Settings) -> None:
+    """Ends a command that writes into the data folder before its work, where that cannot be.
+
+    Raises:
+        NotReadyError: a folder cannot be written, or there is too little room.
+    """
+    preflight.refuse(preflight.folder_faults(store.layout, settings))
 
 
 def refuse_while_paused(store: TableStore) -> None:

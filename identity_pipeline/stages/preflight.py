@@ -152,6 +152,14 @@ def video_faults(
     return found + model_faults(hub, sorted(runs & models.digests.keys()), opened=True)
 
 
+def foreseen_faults(layout: Layout, settings: Settings, hub: ModelHub) -> list[str]:
+    """What a run would be refused for, as far as it can be told without opening or fetching."""
+    here = [name for name in used_models(settings) if hub.is_here(name)]
+    inbox = inbox_fault(layout)
+    found = folder_faults(layout, settings) + model_faults(hub, here, opened=False)
+    return [*found, inbox] if inbox else found
+
+
 def _computed(store: TableStore, settings: Settings, models: Models, video_id: str) -> list[str]:
     judged = judge_video(store, settings, models, video_id, thorough=False)
     computing = (Verdict.COMPUTE, Verdict.PERHAPS)
