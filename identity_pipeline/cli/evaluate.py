@@ -19,8 +19,7 @@ from identity_pipeline.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from identity_pipeline.cli.working import refuse_unless_ready
-from identity_pipeline.core.evaluation.report import Report, Section
+    from identity_pipeline.core.evaluation.report import Report, Section
 
 
 @click.command()
@@ -66,6 +65,8 @@ def evaluate(
 
     settings = merged_settings(overrides(data))
     store = open_store(settings)
+    from identity_pipeline.cli.working import refuse_unless_ready
+
     refuse_unless_ready(store, settings)
     folder = out or store.layout.evaluation
     previous = evaluation.read_previous(against) if against else None

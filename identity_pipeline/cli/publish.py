@@ -19,6 +19,7 @@ from identity_pipeline.stages.publishing import NotWholeError, Publisher
 from identity_pipeline.storage.object_store import (
     LIBRARY_SUBJECT,
     NoManifestError,
+    ObjectStoreError,
     subject_of,
 )
 from identity_pipeline.storage.tables import TableStore

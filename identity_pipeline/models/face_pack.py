@@ -116,7 +116,8 @@ class FacePack:
             raise FacePackError(str(error)) from error
         if not any(self.folder.glob("*.onnx")):
             raise FacePackError(
-                f"models.face_pack names {self.folder}, which holds no ONNX model; name a folder "
+                f"models.face_pack names {self.folder}, which holds no face detector, nor any "
+                "other ONNX model; name a folder "
                 "that insightface.app.FaceAnalysis loads."
             )
         self.name = self.folder.name

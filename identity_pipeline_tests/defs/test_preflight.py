@@ -1,4 +1,4 @@
-"""What a run needs is looked at before its first frame; what is missing is no fault of the video."""
+"""What a run needs is looked at before its first frame; what is missing is no video's fault."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def not_on_the_hub(root: Path) -> dict[str, str]:
 SPOILT = [
     (no_folder, "does not exist"),
     (demo_not_allowed, "models.allow_demo"),
-    (no_pack, "no ONNX model"),
+    (no_pack, "no face detector"),
     (torn_network, "cannot be opened"),
     (pickled, "pickled weights are not loaded"),
     (torn_weights, "does not open as a vision encoder"),
