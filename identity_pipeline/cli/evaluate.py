@@ -61,12 +61,11 @@ def evaluate(
       cp -r data/reports/evaluation before   # change something, run again, then:
       identity-pipeline evaluate --against before/report.json
     """
+    from identity_pipeline.cli.working import refuse_unless_ready
     from identity_pipeline.stages import evaluate as evaluation
 
     settings = merged_settings(overrides(data))
     store = open_store(settings)
-    from identity_pipeline.cli.working import refuse_unless_ready
-
     refuse_unless_ready(store, settings)
     folder = out or store.layout.evaluation
     previous = evaluation.read_previous(against) if against else None

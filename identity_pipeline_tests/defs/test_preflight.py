@@ -259,11 +259,6 @@ def test_sensors_see_a_wrong_setting_without_opening_a_network(tmp_path: Path) -
     assert leave_to_ask(store, right, 0.0, 50) == Leave(50)
 
 
-def test_a_phase_that_is_off_needs_no_model() -> None:
-    off = load_settings(phases={"vision": False}, models={**DEMO, "vision_encoder": "/nowhere"})
-    assert preflight.used_models(off) == ["face_pack"]
-
-
 def test_models_are_opened_once(monkeypatch: pytest.MonkeyPatch) -> None:
     hub = ModelHub(load_settings(models=DEMO).models)
     assert preflight.model_faults(hub, ["face_pack", "vision"], opened=True) == []
