@@ -5,25 +5,14 @@ from __future__ import annotations
 import signal
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-import dagster as dg
-from dagster._core.utils import make_new_run_id
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-from rich.table import Table
+from rich.text import Text
 
 from identity_pipeline.cli.instance import dagster_instance
+from identity_pipeline.cli.lists import console, echo_json, echo_table, json_option, say
 from identity_pipeline.cli.options import (
-    console,
     data_option,
     merged_settings,
     model_options,
@@ -32,25 +21,23 @@ from identity_pipeline.cli.options import (
 )
 from identity_pipeline.cli.stopping import Terminated, hearing, raise_for
 from identity_pipeline.cli.working import TRY_LATER, refuse_while_paused
-from identity_pipeline.defs.progress import live_step
-from identity_pipeline.models.hub import ModelHub
-from identity_pipeline.settings import Settings
-from identity_pipeline.stages import preflight
-from identity_pipeline.stages.at_work import shown_to_others
-from identity_pipeline.stages.progress import Progress as Report
-from identity_pipeline.storage.archive import Archive
-from identity_pipeline.storage.disk import size_of
-from identity_pipeline.storage.failures import FailureNotes
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.live import host
-from identity_pipeline.storage.pause import paused
-from identity_pipeline.storage.registry import Registration, VideoRegistry
-from identity_pipeline.storage.tables import LIBRARY, TableStore
+
+if TYPE_CHECKING:
+    import dagster as dg
+    from rich.progress import Progress
+
+    from identity_pipeline.models.hub import ModelHub
+    from identity_pipeline.settings import Settings
+    from identity_pipeline.stages.progress import Progress as Report
+    from identity_pipeline.storage.registry import Registration
+    from identity_pipeline.storage.tables import TableStore
+
 
 STOPPED = (
     "it was stopped before it was done; run the same command again: what is finished is reused."
 )
-CANCELED = dg.DagsterRunStatus.CANCELED
+SETS = ("anchor", "coverage", "challenge", "pair")
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -63,6 +50,9 @@ class RichReporters:
 
     def reporter(self, context: dg.AssetExecutionContext) -> Report:
         """A callback for one step; the bars of a video stay until the next video."""
+        from identity_pipeline.defs.progress import live_step
+        from identity_pipeline.stages.at_work import shown_to_others
+
         return shown_to_others(context.resources.store, live_step(context), self._report)
 
     def _report(self, stage: str, done: int, total: int | None, unit: str) -> None:
@@ -87,12 +77,15 @@ class Outcome:
 
 def register(paths: tuple[str, ...], store: TableStore) -> list[Registration]:
     """Registers files, in the order given, each content once."""
+    from identity_pipeline.storage.archive import Archive
+    from identity_pipeline.storage.registry import VideoRegistry
+
     registry = VideoRegistry(store.layout)
     records: dict[str, Registration] = {}
     for path in paths:
         record, _ = registry.register(Path(path))
         if record.video_id in records:
-            console.print(f"{Path(path).name} has the same content as {record.video_id}: linked.")
+            say(f"{Path(path).name} has the same content as {record.video_id}: linked.")
         records[record.video_id] = record
         Archive(store.layout).remove(record.video_id)  # it becomes a partition again
     return list(records.values())
@@ -100,10 +93,12 @@ def register(paths: tuple[str, ...], store: TableStore) -> list[Registration]:
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False))
+@json_option
 @data_option
 @model_options
 def run(
     files: tuple[str, ...],
+    as_json: bool,
     data: str | None,
     pack: str | None,
     vision: str | None,
@@ -117,6 +112,21 @@ def run(
     files into data/videos instead: that queues them and minds the GPU. At the end the library is
     brought up to date: who is known, and who rides again.
     """
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        SpinnerColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    from identity_pipeline.stages import preflight
+    from identity_pipeline.storage.disk import size_of
+    from identity_pipeline.storage.failures import FailureNotes
+    from identity_pipeline.storage.pause import paused
+
     groups = overrides(data, pack, vision, device)
     settings = merged_settings(groups)
     hub = _looked_at(settings, [Path(file) for file in files])
@@ -134,27 +144,27 @@ def run(
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             console=console,
+            disable=as_json,
         ) as progress,
         dagster_instance(store.layout) as instance,
     ):
         outcomes = run_videos(records, groups, progress, instance, hub)
-    console.print(summary_table(outcomes, store))
-    for outcome in outcomes:
-        if outcome.succeeded:
-            page = store.layout.export(outcome.record.video_id) / "index.html"
-            console.print(f"Open {page}", soft_wrap=True, highlight=False)
-    if store.noted("person_assignments", LIBRARY):
-        console.print(who_line(store), highlight=False, soft_wrap=True)
+    rows = summary(outcomes, store)
+    if as_json:
+        echo_json(rows)
+    else:
+        print_summary(rows)
+        _say_where(outcomes, store)
     unfinished = sum(outcome.succeeded for outcome in outcomes) < len(records)
     order = paused(store.layout)
     if order and unfinished:
-        console.print(f"{order.sentence()} Then run the same command again.", soft_wrap=True)
+        say(f"{order.sentence()} Then run the same command again.")
         raise SystemExit(TRY_LATER)
     failed = [outcome.record for outcome in outcomes if not outcome.succeeded]
     for record in failed:
         note = FailureNotes(store.layout).get(record.video_id)
         reason = f"{note.code}: {note.sentence}" if note else STOPPED
-        console.print(f"[red]{record.video_id} failed[/red] - {reason}", soft_wrap=True)
+        say(f"{record.video_id} failed - {reason}", "red", err=as_json)
     if failed:
         raise SystemExit(1)
 
@@ -165,11 +175,26 @@ def _looked_at(settings: Settings, files: list[Path]) -> ModelHub:
     Raises:
         NotReadyError: something that every run needs is not there.
     """
+    from identity_pipeline.models.hub import ModelHub
+    from identity_pipeline.stages import preflight
+
     layout, hub = Layout(Path(settings.paths.data)), ModelHub(settings.models)
     faults = preflight.source_faults(files) + preflight.folder_faults(layout, settings)
     faults += preflight.model_faults(hub, preflight.used_models(settings), opened=False)
     preflight.refuse(faults)
     return hub
+
+
+def _say_where(outcomes: list[Outcome], store: TableStore) -> None:
+    """Where the pages are, and who is known."""
+    from identity_pipeline.storage.tables import LIBRARY
+
+    for outcome in outcomes:
+        if outcome.succeeded:
+            page = store.layout.export(outcome.record.video_id) / "index.html"
+            say(f"Open {page}")
+    if store.noted("person_assignments", LIBRARY):
+        say(who_line(store))
 
 
 def run_videos(
@@ -188,6 +213,8 @@ def run_videos(
     from identity_pipeline.defs.partitions import videos
     from identity_pipeline.defs.pausing import COMMAND_LINE
     from identity_pipeline.defs.resources import SettingsResource
+    from identity_pipeline.storage.live import host
+    from identity_pipeline.storage.pause import paused
 
     by = {BY: COMMAND_LINE, HOST: host()}
     store = open_store(merged_settings(groups), new=True)
@@ -227,6 +254,9 @@ def _executed(
     Raises:
         KeyboardInterrupt, Terminated: a signal came; the run has ended as cancelled.
     """
+    import dagster as dg
+    from dagster._core.utils import make_new_run_id
+
     run_id = make_new_run_id()
     with hearing() as heard:
         try:
@@ -250,13 +280,18 @@ def _executed(
 
 def _cancelled(instance: dg.DagsterInstance, run_id: str) -> None:
     """A run that was stopped did not fail: Dagster takes it for failed, or has not ended it."""
+    import dagster as dg
+
+    ended = dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.SUCCESS
     run = instance.get_run_by_id(run_id)
-    if run is not None and run.status not in (CANCELED, dg.DagsterRunStatus.SUCCESS):
+    if run is not None and run.status not in ended:
         instance.report_run_canceled(run, "The command was stopped.")
 
 
 def who_line(store: TableStore) -> str:
     """How many tracks are known people, grouped unknown ones, and alone."""
+    from identity_pipeline.storage.tables import LIBRARY
+
     assignments = store.read("person_assignments", LIBRARY)
     states = dict(assignments.group_by("state").len().iter_rows())
     clusters = assignments["cluster_id"].drop_nulls().n_unique()
@@ -267,20 +302,28 @@ def who_line(store: TableStore) -> str:
     )
 
 
-def summary_table(outcomes: list[Outcome], store: TableStore) -> Table:
-    """Riders and sets of each video."""
-    table = Table(title="Image sets", title_justify="left")
-    for column in ("video", "riders", "anchor", "coverage", "challenge", "pair"):
-        table.add_column(column, justify="left" if column == "video" else "right")
+def summary(outcomes: list[Outcome], store: TableStore) -> list[dict[str, Any]]:
+    """Riders and sets of each video, None where it failed; an object each, for machines."""
+    rows = []
     for outcome in outcomes:
         video_id = outcome.record.video_id
-        if not outcome.succeeded:
-            table.add_row(video_id, "[red]failed[/red]", *["-"] * 4)
-            continue
-        seats = store.read("riders", video_id)["person_id"].drop_nulls().len()
-        types = store.read("identity_dataset", video_id)["type"]
-        counts = [
-            str((types == name).sum()) for name in ("anchor", "coverage", "challenge", "pair")
-        ]
-        table.add_row(video_id, str(seats), *counts)
-    return table
+        row: dict[str, Any] = {"video": video_id, "riders": None, **dict.fromkeys(SETS)}
+        if outcome.succeeded:
+            row["riders"] = store.read("riders", video_id)["person_id"].drop_nulls().len()
+            types = store.read("identity_dataset", video_id)["type"]
+            row |= {name: int((types == name).sum()) for name in SETS}
+        rows.append(row)
+    return rows
+
+
+def print_summary(rows: list[dict[str, Any]]) -> None:
+    """The same for people."""
+    failed = Text("failed", "red")
+    echo_table(
+        ("video", ">riders", *(f">{name}" for name in SETS)),
+        (
+            (r["video"], failed if r["riders"] is None else r["riders"], *(r[n] for n in SETS))
+            for r in rows
+        ),
+        title="Image sets",
+    )
