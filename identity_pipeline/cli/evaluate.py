@@ -61,10 +61,12 @@ def evaluate(
     """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+    from identity_pipeline.cli.working import refuse_unless_ready
     from identity_pipeline.stages import evaluate as evaluation
 
     settings = merged_settings(overrides(data))
     store = open_store(settings)
+    refuse_unless_ready(store, settings)
     folder = out or store.layout.evaluation
     previous = evaluation.read_previous(against) if against else None
     with Progress(
