@@ -21,7 +21,7 @@ from identity_pipeline.cli.curating import (
 from identity_pipeline.cli.index import bar
 from identity_pipeline.cli.lists import echo_json, echo_table, json_option, say
 from identity_pipeline.cli.options import data_option, merged_settings, open_store, overrides
-from identity_pipeline.cli.working import command_at_work
+from identity_pipeline.cli.working import command_at_work, refuse_unless_ready
 
 if TYPE_CHECKING:
     import polars as pl
@@ -240,6 +240,8 @@ def recluster(dry_run: bool, as_json: bool, data: str | None) -> None:
 
     settings = merged_settings(overrides(data))
     store = open_store(settings)
+    if not dry_run:
+        refuse_unless_ready(store, settings)
     updated = None
     with bar() as report:
         before = in_force(store)
