@@ -129,7 +129,7 @@ class CopySettings(Group):
         0.9,
         "The same where each face is, in both videos: other riders are no copy.",
         unit="share",
-        source="the same rides: copies 0.973 to 1, another rider in one seat at most 0.76",
+        source="the same: copies 0.973 to 1, another rider in one seat 0.18 to 0.64",
         ge=0.5,
         le=1,
     )
