@@ -11,6 +11,7 @@ from rich.console import Console
 
 from identity_pipeline.cli.spoken import DATA, DATA_OPTION
 from identity_pipeline.settings import Settings, load_settings
+from identity_pipeline.storage import private
 from identity_pipeline.storage.data_folder import claim_data_folder, open_data_folder
 from identity_pipeline.storage.folder_check import check_data_folder
 from identity_pipeline.storage.layout import Layout
@@ -92,6 +93,7 @@ def open_store(settings: Settings, *, claim: bool = False, new: bool = False) ->
         NoDataFolderError: there is none, or it is another.
         DataFolderError: it is of a newer format, or damaged.
     """
+    private.guard(group_may_read=settings.paths.group_may_read)
     layout = Layout(Path(settings.paths.data))
     check_data_folder(layout.root, [Path(load_settings().paths.data)], new=new or claim)
     context = click.get_current_context(silent=True)

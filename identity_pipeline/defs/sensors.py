@@ -16,6 +16,7 @@ from identity_pipeline.defs.partitions import videos
 from identity_pipeline.media.wording import counted
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.finished import with_sets
+from identity_pipeline.storage import private
 from identity_pipeline.storage.archive import Archive
 from identity_pipeline.storage.failures import FailureNotes
 from identity_pipeline.storage.known_files import KnownFile, KnownFiles, Stamp, stamps_of
@@ -80,7 +81,7 @@ def new_videos(
     waiting = skip_unless_ready(context.instance, store)
     if waiting:
         return waiting
-    store.layout.videos.mkdir(parents=True, exist_ok=True)
+    private.make_folder(store.layout.videos)
     seen = remembered_files(context.cursor)
     limit = settings.ingest.max_new_per_tick
     now = stamps_of(video_files(store.layout.videos, settings.ingest.extensions))

@@ -19,7 +19,7 @@ import polars as pl
 
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.schemas import conform, with_later_columns
-from identity_pipeline.storage import atomic
+from identity_pipeline.storage import atomic, private
 from identity_pipeline.storage.data_folder import noted_folder
 from identity_pipeline.storage.hashing import sha256_of_file
 from identity_pipeline.storage.layout import Layout, inside
@@ -195,7 +195,7 @@ class Generations:
     @contextmanager
     def computing(self) -> Iterator[None]:
         """One computation at a time, from what it reads to what it publishes."""
-        self.root.mkdir(parents=True, exist_ok=True)
+        private.make_folder(self.root)
         with (self.root / ".computing").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
@@ -203,7 +203,7 @@ class Generations:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """One writer at a time."""
-        self.root.mkdir(parents=True, exist_ok=True)
+        private.make_folder(self.root)
         with (self.root / ".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield

@@ -21,7 +21,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from identity_pipeline.storage import atomic
+from identity_pipeline.storage import atomic, private
 from identity_pipeline.storage.layout import Layout, check_video_id
 
 BEAT_S = 5.0
@@ -159,7 +159,7 @@ class LiveSteps:
     def put(self, step: LiveStep) -> None:
         """Writes the file of a step."""
         path = self._path(step)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        private.make_folder(path.parent)
         temporary = atomic.temporary_beside(path)
         temporary.write_text(json.dumps(asdict(step)))
         temporary.replace(path)

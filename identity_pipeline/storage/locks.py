@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO
 
 from identity_pipeline.errors import IdentityPipelineError
+from identity_pipeline.storage import private
 
 POLL_S = 0.05
 
@@ -38,7 +39,7 @@ def exclusive(path: Path, what: str, purpose: str, wait_s: float) -> Iterator[No
     Raises:
         LockBusyError: it was held all the time; names the holder.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    private.make_folder(path.parent)
     with path.open("a+") as stream:
         _acquire(stream, path, what, wait_s)
         stream.truncate(0)

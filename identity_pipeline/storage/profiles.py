@@ -31,7 +31,7 @@ from identity_pipeline.core.identity_profile import (
     made_of,
 )
 from identity_pipeline.core.moments import Moments
-from identity_pipeline.storage import atomic
+from identity_pipeline.storage import atomic, private
 from identity_pipeline.storage.layout import Layout, UnsafePathError, inside
 from identity_pipeline.storage.registry import slug
 
@@ -172,7 +172,7 @@ class ProfileStore:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         root = self.layout.identities
-        root.mkdir(parents=True, exist_ok=True)
+        private.make_folder(root)
         with (root / ".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
