@@ -22,6 +22,8 @@ from identity_pipeline_tests.teaching_library import label, rides, write_library
 BUNDLED = Path(identity_pipeline.__file__).parent / "bundled"
 REAL = Path(os.environ.get("IDENTITY_PIPELINE_REAL", Path(__file__).parents[2] / "shared" / "real"))
 
+CASES = Path(os.environ.get("IDENTITY_PIPELINE_CASES", REAL.parent / "cases"))
+
 
 @pytest.fixture(autouse=True)
 def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,6 +43,14 @@ def real() -> Path:
     if not REAL.is_dir():
         pytest.skip(f"no real material at {REAL} (IDENTITY_PIPELINE_REAL)")
     return REAL
+
+
+@pytest.fixture(scope="session")
+def cases() -> Path:
+    """The folder of files with known right values; the test is skipped where it is absent."""
+    if not CASES.is_dir():
+        pytest.skip(f"no cases at {CASES} (IDENTITY_PIPELINE_CASES)")
+    return CASES
 
 
 @pytest.fixture(scope="session")

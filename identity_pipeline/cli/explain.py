@@ -68,7 +68,25 @@ def faces_of_frame(
     rows = ledger.filter(pl.col("frame_idx") == frame)
     for table in (measures, pose, stable):
         rows = rows.join(table, on="face_id", how="left", maintain_order="left")
-    return rows
+    return _with_left_out(store, video_id, rows)
+
+
+def _with_left_out(store: TableStore, video_id: str, rows: pl.DataFrame) -> pl.DataFrame:
+    """Faces whose image was chosen but could not be proved say so instead."""
+    if store.noted("identity_dataset", video_id) is None:
+        return rows
+    files = store.read("identity_dataset", video_id).filter(pl.col("left_out").is_not_null())
+    told = files.drop_nulls("face_id").select(
+        "face_id",
+        pl.col("left_out").str.splitn(": ", 2).struct.rename_fields(["code", "why"]).alias("told"),
+    )
+    joined = rows.join(told.unnest("told"), on="face_id", how="left", maintain_order="left")
+    out = pl.col("why").is_not_null()
+    return joined.with_columns(
+        state=pl.when(out).then(pl.lit("left_out")).otherwise("state"),
+        reason=pl.when(out).then("code").otherwise("reason"),
+        would_change=pl.coalesce("why", "would_change"),
+    ).drop("code", "why")
 
 
 def face_table(faces: pl.DataFrame, video_id: str, frame: int) -> Table:

@@ -14,9 +14,12 @@ from identity_pipeline.cli.options import (
     open_store,
     overrides,
 )
-from identity_pipeline.stages.publishing import NotWholeError, Publisher
+from identity_pipeline.stages.incoming import NotOursError
+from identity_pipeline.stages.publishing import NotWholeError, OthersThereError, Publisher
+from identity_pipeline.storage.locks import LockBusyError
 from identity_pipeline.storage.object_store import (
     LIBRARY_SUBJECT,
+    DamagedCopyError,
     NoManifestError,
     subject_of,
 )
@@ -24,6 +27,11 @@ from identity_pipeline.storage.tables import TableStore
 
 SHOWN = 20
 LIBRARY = "the library"
+OF_ONE = (
+    *(NotOursError, NotWholeError, OthersThereError, LockBusyError),
+    *(DamagedCopyError, NoManifestError),
+)
+"""What is wrong with one thing of a store, and not with the store."""
 
 
 def opened(data: str | None, *, claim: bool = False) -> tuple[TableStore, Publisher]:
@@ -166,16 +174,26 @@ def fetch(
         return
     known = [_video_of(subject) for subject in there if subject != LIBRARY_SUBJECT]
     wanted = known if everything else [_meant(name, known) for name in videos]
+    fetched, failed = 0, list[str]()
     with bar() as report:
-        fetched = 0
         for number, video_id in enumerate(wanted, 1):
-            fetched += work.fetch(video_id, force=force) is not None
+            try:
+                fetched += work.fetch(video_id, force=force) is not None
+            except OF_ONE as error:  # the others can be fetched all the same
+                failed.append(str(error))
             report("fetch", number, len(wanted), "videos")
-    same = len(wanted) - fetched
+    same = len(wanted) - fetched - len(failed)
     console.print(f"{counted(fetched, 'video')} fetched, {same} there already.")
     if (library or everything) and LIBRARY_SUBJECT in there:
-        new = work.fetch_library(force=force)
-        console.print(f"The library {'is fetched' if new else 'is there already'}.")
+        try:
+            new = work.fetch_library(force=force)
+            console.print(f"The library {'is fetched' if new else 'is there already'}.")
+        except OF_ONE as error:
+            failed.append(str(error))
+    for sentence in failed:
+        console.print(sentence, soft_wrap=True, markup=False)
+    if failed:
+        raise SystemExit(1)
 
 
 def _meant(name: str, known: list[str]) -> str:

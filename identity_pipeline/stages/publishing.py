@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,15 @@ import polars as pl
 
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.settings import Settings
+from identity_pipeline.stages.incoming import (
+    DATASET,
+    EXPORT,
+    REGISTRATION,
+    TABLES,
+    NotOursError,
+    check_library,
+    check_video,
+)
 from identity_pipeline.stages.publishing_notes import (
     LIBRARY_NOTE,
     SUFFIX,
@@ -41,8 +51,6 @@ from identity_pipeline.storage.object_store import (
 )
 from identity_pipeline.storage.registry import VideoRegistry
 
-DATASET = "identity_dataset"
-TABLES, EXPORT, REGISTRATION = "tables/", "export/", "registration.json"
 LAST_ASSETS = (DATASET, "track_templates", "calibration_pairs", "face_samples", "face_index")
 """The ends of a video's graph: whatever else was made anew, one of them was written after it."""
 WAIT_S = 10.0
@@ -191,12 +199,13 @@ class Publisher:
 
         Raises:
             ObjectStoreError: the store lacks it, or what it has is damaged; nothing is changed.
+            NotOursError: what it has is no video of this program; nothing is changed.
             OthersThereError: the data folder has another version of it.
             LockBusyError: a run is at the video.
         """
         contents, there = self._read(video_id)
-        for path in contents:
-            inside(self._place(video_id, "").parent, self._place(video_id, path))
+        with self._checked(subject_of(video_id)):
+            check_video(video_id, contents)
         with locks.exclusive(
             self.layout.chunk_lock(video_id), f"the video {video_id}", "fetch", WAIT_S
         ):
@@ -212,7 +221,8 @@ class Publisher:
     def fetch_library(self, *, force: bool = False) -> Version | None:
         """Brings the library's tables back, for reading; see `fetch`."""
         contents, there = self._read(None)
-        (name,) = {path.partition("/")[0] for path in contents}  # a generation is one folder
+        with self._checked(subject_of(None)):
+            name, files = check_library(contents)
         generations = Generations(self.layout)
         current = generations.current()
         if current and current.name == name:
@@ -222,8 +232,19 @@ class Publisher:
                 f"the data folder has generation {current.name} of the library, the store {name}; "
                 "--force replaces it."
             )
-        generations.adopt(name, {path.partition("/")[2]: data for path, data in contents.items()})
+        generations.adopt(name, files)
         return there
+
+    @contextmanager
+    def _checked(self, subject: str) -> Iterator[None]:
+        """Says of which subject a look at what the store has is."""
+        try:
+            yield
+        except NotOursError as error:
+            raise NotOursError(
+                f"{subject} in {self.store.url} cannot be taken: {error}. Nothing was changed "
+                "here; whoever published it has to publish it again."
+            ) from error
 
     def _read(self, video_id: str | None) -> tuple[Contents, Version]:
         subject = subject_of(video_id)
@@ -251,9 +272,16 @@ class Publisher:
         return self.layout.tables / asset / f"{check_video_id(video_id)}.{suffix}"
 
     def _contents(self, video_id: str | None) -> Contents:
-        if video_id is None:
-            return _library(self.layout)
-        return _video(self.layout, video_id, self.off)
+        try:
+            if video_id is None:
+                contents = _library(self.layout)
+                check_library(contents)
+            else:
+                contents = _video(self.layout, video_id, self.off)
+                check_video(video_id, contents)
+        except NotOursError as error:  # nobody would take it
+            raise NotWholeError(str(error)) from error
+        return contents
 
     @property
     def notes(self) -> PublishingNotes:
