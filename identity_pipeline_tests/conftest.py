@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import identity_pipeline
-from identity_pipeline.cli.options import console
+from identity_pipeline.cli.lists import console
 from identity_pipeline.defs.resources import SettingsResource
 from identity_pipeline_tests.curated_library import call
 from identity_pipeline_tests.library import VideoLibrary

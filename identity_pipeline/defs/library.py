@@ -19,6 +19,7 @@ from identity_pipeline.defs.phases import skipped
 from identity_pipeline.defs.pools import LIBRARY
 from identity_pipeline.defs.progress import ProgressReporters, live_step
 from identity_pipeline.defs.steps import OWNERS, Step, video_tables
+from identity_pipeline.media.markdown import bullets
 from identity_pipeline.schemas import LIBRARY_TABLES
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.at_work import Work, at_work
@@ -204,11 +205,14 @@ def identity_profiles(
         work.computed = True
     for report in changes.enriched:
         context.log.info(report.message)
+    for sentence in changes.left:
+        context.log.warning(sentence)
     return dg.MaterializeResult(
         metadata={
             "profiles": len(changes.labels),
             "sources_added": len(changes.enriched),
             "sources_withdrawn": len(changes.withdrawn),
-            "people": dg.MetadataValue.md("\n".join(f"- {n}" for n in changes.labels) or "nobody"),
+            "left_as_they_are": list(changes.left),
+            "people": dg.MetadataValue.md(bullets(changes.labels, "nobody")),
         }
     )

@@ -41,7 +41,7 @@ class Costs:
         path = self._path(step)
         private.make_folder(path.parent)
         line = json.dumps({**asdict(sample), "host": host(), "models": models}) + "\n"
-        with path.open("a") as stream:  # short appends are whole on a local disk
+        with path.open("a", encoding="utf-8") as stream:  # short appends are whole on a local disk
             stream.write(line)
 
     def samples(self, step: str, models: str) -> list[Sample]:

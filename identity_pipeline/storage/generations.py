@@ -94,6 +94,11 @@ class Generations:
         older = [name for name in self._kept() if name < current.name]
         return self._noted(self.root / older[-1]) if older else None
 
+    def newest_with(self, note: str) -> Generation | None:
+        """The newest kept generation that a step noted to have been brought in step with."""
+        there = [n for n in self._kept() if (self.root / n / f"{note}.manifest.json").is_file()]
+        return self._noted(self.root / there[-1]) if there else None
+
     def read(self, table: str, generation: Generation | None = None) -> pl.DataFrame:
         """One table of a generation, by default of the one in force.
 
@@ -190,7 +195,9 @@ class Generations:
 
     def _noted(self, folder: Path) -> Generation | None:
         path = folder / NOTE
-        return Generation(**json.loads(path.read_text())) if path.is_file() else None
+        return (
+            Generation(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+        )
 
     def _kept(self) -> list[str]:
         """Names of the kept generations, oldest first."""
@@ -200,7 +207,7 @@ class Generations:
     def computing(self) -> Iterator[None]:
         """One computation at a time, from what it reads to what it publishes."""
         private.make_folder(self.root)
-        with (self.root / ".computing").open("w") as lock:
+        with (self.root / ".computing").open("w", encoding="utf-8") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
@@ -208,6 +215,6 @@ class Generations:
     def locked(self) -> Iterator[None]:
         """One writer at a time."""
         private.make_folder(self.root)
-        with (self.root / ".lock").open("w") as lock:
+        with (self.root / ".lock").open("w", encoding="utf-8") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield

@@ -40,7 +40,7 @@ def exclusive(path: Path, what: str, purpose: str, wait_s: float) -> Iterator[No
         LockBusyError: it was held all the time; names the holder.
     """
     private.make_folder(path.parent)
-    with path.open("a+") as stream:
+    with path.open("a+", encoding="utf-8") as stream:
         _acquire(stream, path, what, wait_s)
         stream.truncate(0)
         me = {"pid": os.getpid(), "host": platform.node(), "purpose": purpose, "since": _now()}
@@ -59,7 +59,7 @@ def holder(path: Path) -> str | None:
     The machine is told where it is another one.
     """
     try:
-        noted = json.loads(path.read_text())
+        noted = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         return None
     machine = noted.get("host", platform.node())

@@ -129,3 +129,24 @@ def test_what_is_no_data_folder_is_left_alone(tmp_path: Path) -> None:
     folder.chmod(0o755)
     assert open_data_folder(Layout(folder)) is None
     assert stat.S_IMODE(folder.stat().st_mode) == 0o755
+
+
+def test_names_survive_where_the_locale_is_none(tmp_path: Path) -> None:
+    data, name = tmp_path / "data", "Zoë Łódź 李"
+    code = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from identity_pipeline.ledger import commands\n"
+        "from identity_pipeline.ledger.store import LedgerStore\n"
+        "from identity_pipeline.storage.layout import Layout\n"
+        "from identity_pipeline_tests.ledger.curator import TIME, anchor, t\n"
+        "store = LedgerStore(Layout(Path(sys.argv[1])))\n"
+        "stamp = commands.Stamp('me', TIME, anchors=[anchor(t(1))])\n"
+        f"store.commit(lambda h: commands.name(h, stamp, {name!a}, [t(1)]))\n"
+    )
+    bare = {"LC_ALL": "C", "LANG": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    assert run(["-c", code, str(data)], 0o022, tmp_path, **bare) == ""
+    asked = ["-m", "identity_pipeline", "people", "--json", "--data", str(data)]
+    said = run(asked, 0o022, tmp_path, **{**bare, "PYTHONIOENCODING": "utf-8"})
+    assert name in said
+    assert "Traceback" not in run(asked, 0o022, tmp_path, **bare)
