@@ -21,7 +21,7 @@ from identity_pipeline.cli.curating import (
 from identity_pipeline.cli.index import bar
 from identity_pipeline.cli.lists import echo_json, echo_table, json_option, say
 from identity_pipeline.cli.options import data_option, merged_settings, open_store, overrides
-from identity_pipeline.cli.working import command_at_work
+from identity_pipeline.cli.working import command_at_work, refuse_unless_ready
 
 if TYPE_CHECKING:
     import polars as pl
@@ -240,6 +240,8 @@ def recluster(dry_run: bool, as_json: bool, data: str | None) -> None:
 
     settings = merged_settings(overrides(data))
     store = open_store(settings)
+    if not dry_run:
+        refuse_unless_ready(store, settings)
     updated = None
     with bar() as report:
         before = in_force(store)
@@ -259,6 +261,7 @@ def recluster(dry_run: bool, as_json: bool, data: str | None) -> None:
                 "retired_clusters": changes.retired_clusters,
                 "suggested": changes.suggested,
                 "lost": done.lost,
+                "copies": done.tables["video_copies"].to_dicts(),
                 **_followed_json(updated),
             }
         )
@@ -381,6 +384,8 @@ def _tell_left_out(done: Recomputed) -> None:
             f"{counted(len(done.lost), 'decided track')} not found again in the present videos, "
             f"kept in the ledger: {', '.join(done.lost)}"
         )
+    for video, copy_of in done.tables["video_copies"].select("video_id", "copy_of").iter_rows():
+        say(f"{video} is a copy of {copy_of}: it is no evidence of another ride.")
     if done.other_space:
         say(
             f"Left out, for they are of another recogniser: {', '.join(done.other_space)}; process "
