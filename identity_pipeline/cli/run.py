@@ -290,15 +290,19 @@ def _cancelled(instance: dg.DagsterInstance, run_id: str) -> None:
 
 def who_line(store: TableStore) -> str:
     """How many tracks are known people, grouped unknown ones, and alone."""
+    from identity_pipeline.media.wording import counted
+    from identity_pipeline.storage.generations import Generations
     from identity_pipeline.storage.tables import LIBRARY
 
     assignments = store.read("person_assignments", LIBRARY)
     states = dict(assignments.group_by("state").len().iter_rows())
     clusters = assignments["cluster_id"].drop_nulls().n_unique()
+    copies = Generations(store.layout).read("video_copies").height
+    copied = f"; {counted(copies, 'video')} a copy of another" if copies else ""
     return (
         f"Library: {assignments.height} riders' tracks of {assignments['video_id'].n_unique()} "
         f"videos; {states.get('known', 0)} known, {clusters} unknown people seen more than once, "
-        f"{states.get('noise', 0)} seen once. Look: identity-pipeline clusters"
+        f"{states.get('noise', 0)} seen once{copied}. Look: identity-pipeline clusters"
     )
 
 
