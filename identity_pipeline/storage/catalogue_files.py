@@ -146,7 +146,11 @@ def _library_table(layout: Layout, name: str) -> str:
     if not path.is_file():
         return _nothing(columns)
     chosen = ", ".join(f'"{column}"' for column in columns)
-    return f"SELECT {chosen} FROM read_parquet({_pattern(path.parent, path.name)})"  # noqa: S608
+    rows = f"SELECT * FROM read_parquet({_pattern(path.parent, path.name)})"  # noqa: S608
+    if name in LATER:  # see `_table`
+        lacking = _nothing({c: columns[c] for c in sorted(LATER[name])})
+        rows = f"{rows} UNION ALL BY NAME {lacking}"
+    return f"SELECT {chosen} FROM ({rows})"  # noqa: S608
 
 
 def _records(folder: Path, suffix: str, fields: dict[str, str]) -> str:

@@ -19,7 +19,7 @@ import polars as pl
 
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.schemas import conform, empty, with_later_columns
-from identity_pipeline.storage import atomic
+from identity_pipeline.storage import atomic, private
 from identity_pipeline.storage.data_folder import noted_folder
 from identity_pipeline.storage.hashing import sha256_of_file
 from identity_pipeline.storage.layout import Layout, inside
@@ -195,7 +195,9 @@ class Generations:
 
     def _noted(self, folder: Path) -> Generation | None:
         path = folder / NOTE
-        return Generation(**json.loads(path.read_text())) if path.is_file() else None
+        return (
+            Generation(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+        )
 
     def _kept(self) -> list[str]:
         """Names of the kept generations, oldest first."""
@@ -204,15 +206,15 @@ class Generations:
     @contextmanager
     def computing(self) -> Iterator[None]:
         """One computation at a time, from what it reads to what it publishes."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        with (self.root / ".computing").open("w") as lock:
+        private.make_folder(self.root)
+        with (self.root / ".computing").open("w", encoding="utf-8") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
     @contextmanager
     def locked(self) -> Iterator[None]:
         """One writer at a time."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        with (self.root / ".lock").open("w") as lock:
+        private.make_folder(self.root)
+        with (self.root / ".lock").open("w", encoding="utf-8") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield

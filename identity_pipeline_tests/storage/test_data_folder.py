@@ -113,7 +113,7 @@ def _open(root: Path, counted: Path) -> None:
     """In a process of its own; each migration leaves a line."""
 
     def migrate(layout: Layout) -> None:
-        with counted.open("a") as stream:
+        with counted.open("a", encoding="utf-8") as stream:
             stream.write("x\n")
 
     module.MIGRATIONS = {1: Migration("counts", migrate)}  # type: ignore[misc]
