@@ -27,10 +27,10 @@ from identity_pipeline.settings import Settings
 from identity_pipeline.stages.curation import Curator
 from identity_pipeline.stages.desk import CurationError, Desk
 from identity_pipeline.stages.training_data import TooLittleToLearnError
-from identity_pipeline.storage.generations import NoGenerationError
 from identity_pipeline.storage.heads import HeadStoreError
 from identity_pipeline.storage.kmeans_heads import KMeansHeadsError
 from identity_pipeline.storage.layout import UnsafePathError
+from identity_pipeline.storage.snapshots import NoGenerationError
 from identity_pipeline.storage.tables import MissingTableError
 from identity_pipeline.storage.training_sessions import TrainingSessionError
 

@@ -271,10 +271,9 @@ class InForce:
 
 def in_force(store: TableStore) -> InForce:
     """The library before a recomputation."""
-    generations = Generations(store.layout)
-    current = generations.current()
+    snapshot = Generations(store.layout).newest_whole()
     assignments, people = (
-        generations.read(name, current) if current else empty(name)
+        snapshot.table(name) if snapshot else empty(name)
         for name in ("person_assignments", "people")
     )
     return InForce(assignments, dict(people.select("person_id", "name").iter_rows()))

@@ -34,10 +34,11 @@ from identity_pipeline.stages.at_work import shown_to_others
 from identity_pipeline.stages.progress import Progress as Report
 from identity_pipeline.storage.archive import Archive
 from identity_pipeline.storage.failures import FailureNotes
+from identity_pipeline.storage.generations import Generations
 from identity_pipeline.storage.live import host
 from identity_pipeline.storage.pause import paused
 from identity_pipeline.storage.registry import Registration, VideoRegistry
-from identity_pipeline.storage.tables import LIBRARY, TableStore
+from identity_pipeline.storage.tables import TableStore
 
 STOPPED = (
     "it was stopped before it was done; run the same command again: what is finished is reused."
@@ -141,8 +142,9 @@ def run(
         if outcome.succeeded:
             page = store.layout.export(outcome.record.video_id) / "index.html"
             console.print(f"Open {page}", soft_wrap=True, highlight=False)
-    if store.noted("person_assignments", LIBRARY):
-        console.print(who_line(store), highlight=False, soft_wrap=True)
+    line = who_line(store)
+    if line:
+        console.print(line, highlight=False, soft_wrap=True)
     unfinished = sum(outcome.succeeded for outcome in outcomes) < len(records)
     order = paused(store.layout)
     if order and unfinished:
@@ -207,8 +209,12 @@ def run_videos(
 
 
 def who_line(store: TableStore) -> str:
-    """How many tracks are known people, grouped unknown ones, and alone."""
-    assignments = store.read("person_assignments", LIBRARY)
+    """How many tracks are known people, grouped unknown ones, and alone; empty without any."""
+    snapshot = Generations(store.layout).find()
+    if snapshot is None:
+        return ""
+    with snapshot:
+        assignments = snapshot.table("person_assignments")
     states = dict(assignments.group_by("state").len().iter_rows())
     clusters = assignments["cluster_id"].drop_nulls().n_unique()
     return (

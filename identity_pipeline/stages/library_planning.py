@@ -20,8 +20,8 @@ from identity_pipeline.stages.phases import switched_off
 from identity_pipeline.stages.planning import PlannedStep, PlannedVideo
 from identity_pipeline.stages.spaces import head_of_space, live_space, not_regenerated
 from identity_pipeline.stages.verdicts import Verdict
-from identity_pipeline.storage.generations import Generation
-from identity_pipeline.storage.tables import LIBRARY, TableStore
+from identity_pipeline.storage.snapshots import Generation
+from identity_pipeline.storage.tables import TableStore
 
 INDEX = "index"
 """Bringing the names into the vector index; the points themselves are steps of the videos."""
@@ -123,7 +123,7 @@ class _Plan:
             return self._priced(step, Verdict.PERHAPS, reason, units)
         if not there:
             return _reused(step, "there is no library yet")
-        if self._store.noted(step, LIBRARY) is None:
+        if self._desk.snapshot is None or self._desk.snapshot.noted(step) is None:
             return self._priced(step, Verdict.COMPUTE, "never made of this library", units)
         return _reused(step, EVERY_TIME)
 

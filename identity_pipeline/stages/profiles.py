@@ -24,7 +24,8 @@ from identity_pipeline.stages.spaces import faces_in_space
 from identity_pipeline.storage.generations import Generations
 from identity_pipeline.storage.profiles import ProfileStore
 from identity_pipeline.storage.registry import VideoRegistry
-from identity_pipeline.storage.tables import LIBRARY, Manifest, TableStore
+from identity_pipeline.storage.snapshots import Snapshot
+from identity_pipeline.storage.tables import Manifest, TableStore
 
 HUMAN = ("human", "suggestion_accepted")
 
@@ -58,13 +59,19 @@ def sync_profiles(
     Raises:
         NoGenerationError: the library was never computed.
     """
-    generations, profiles = Generations(store.layout), ProfileStore(store.layout)
-    assignments, people = generations.read("person_assignments"), generations.read("people")
+    with Generations(store.layout).open() as snapshot:
+        return _synced(store, snapshot, settings, today, progress)
+
+
+def _synced(
+    store: TableStore, snapshot: Snapshot, settings: Settings, today: str, progress: Progress
+) -> ProfileChanges:
+    """Brings every profile in step with one generation."""
+    profiles = ProfileStore(store.layout)
+    assignments, people = snapshot.table("person_assignments"), snapshot.table("people")
     confirmed = assignments.filter(pl.col("state") == "known", pl.col("origin").is_in(HUMAN))
     contents = {record.video_id: record.sha256 for record in VideoRegistry(store.layout).all()}
-    threshold = _threshold(generations, settings)
-    current = generations.current()
-    space = current.space if current else ""
+    threshold, space = _threshold(snapshot, settings), snapshot.space
     enriched: list[Enrichment] = []
     withdrawn: list[tuple[str, str]] = []
     for n, person in enumerate(people.iter_rows(named=True), 1):
@@ -84,9 +91,8 @@ def sync_profiles(
         for source in _stale(gone, {}, space):
             profiles.withdraw(gone.person_id, source)
             withdrawn.append((gone.person_id, source))
-    if current:  # the note lies in the generation, so that a new one starts without it
-        manifest = Manifest(current.fingerprint, current.fingerprint, people.height)
-        store.note("identity_profiles", LIBRARY, manifest)
+    fingerprint = snapshot.generation.fingerprint
+    snapshot.note("identity_profiles", Manifest(fingerprint, fingerprint, people.height))
     return ProfileChanges(tuple(enriched), tuple(withdrawn), tuple(profiles.listing()))
 
 
@@ -129,11 +135,11 @@ def _held(profile: IdentityProfile, source: str) -> int:
     return (moments.count if moments else 0) + kept_out
 
 
-def _threshold(generations: Generations, settings: Settings) -> float:
+def _threshold(snapshot: Snapshot, settings: Settings) -> float:
     """The cosine to a person's direction below which an embedding is quarantined."""
     if settings.match.quarantine_cos is not None:
         return settings.match.quarantine_cos
-    calibration = generations.read("calibration")
+    calibration = snapshot.table("calibration")
     if not calibration.height:
         return settings.match.default_exclude
     space = str(calibration["space"][0])

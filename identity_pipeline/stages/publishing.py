@@ -351,15 +351,13 @@ def _export(layout: Layout, video_id: str, table: bytes) -> Iterator[tuple[str, 
 
 def _library(layout: Layout) -> Contents:
     generations = Generations(layout)
-    current = generations.current()
-    if current is None:
+    snapshot = generations.find()
+    if snapshot is None:
         raise NotWholeError("there is no library yet")
-    folder = generations.root / current.name
-    return {
-        f"{current.name}/{path.name}": path.read_bytes()
-        for path in sorted(folder.iterdir())
-        if path.is_file() and not atomic.is_temporary(path)
-    }
+    with snapshot:
+        return {
+            f"{snapshot.generation.name}/{name}": data for name, data in snapshot.files().items()
+        }
 
 
 def _same_manifests(layout: Layout, video_id: str, contents: Contents) -> bool:

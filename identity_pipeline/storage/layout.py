@@ -12,7 +12,7 @@
     data/archive/{video_id}.json       videos whose partition left Dagster
     data/cameras/{camera}.json         what the last videos of a camera looked like
     data/tables/{asset}/{video_id}.parquet, .manifest.json and .made-of.json
-    data/tables/library/{asset}.parquet and .manifest.json (a link to the generation in force)
+    data/tables/library/                a link to the generation in force
     data/tables/.generations/{number}-{fingerprint}/
     data/crops/{video_id}/part-00000.parquet
     data/chunks/{step}/{video_id}/{key}/00000/   what an unfinished step has done so far
@@ -157,12 +157,12 @@ class Layout:
         """The embedded vector index, its lock and its markers."""
         return self.root / "index"
 
-    def table(self, asset: str, video_id: str | None) -> Path:
-        """One table of one video; of the library when the video is None."""
+    def table(self, asset: str, video_id: str) -> Path:
+        """One table of one video."""
         return self._output(asset, video_id, ".parquet")
 
-    def manifest(self, asset: str, video_id: str | None) -> Path:
-        """What made one output of one video, or of the library."""
+    def manifest(self, asset: str, video_id: str) -> Path:
+        """What made one output of one video."""
         return self._output(asset, video_id, ".manifest.json")
 
     def made_of(self, asset: str, video_id: str) -> Path:
@@ -179,9 +179,7 @@ class Layout:
         """What is under way, what work cost, and the batches of work."""
         return self.root / "progress"
 
-    def _output(self, asset: str, video_id: str | None, suffix: str) -> Path:
-        if video_id is None:
-            return self.library_tables / f"{check_video_id(asset)}{suffix}"
+    def _output(self, asset: str, video_id: str, suffix: str) -> Path:
         return self.tables / asset / f"{check_video_id(video_id)}{suffix}"
 
     def crops(self, video_id: str) -> Path:

@@ -23,12 +23,13 @@ from identity_pipeline.storage.catalogue import (
 )
 from identity_pipeline.storage.catalogue_views import VIEWS
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.tables import LIBRARY, TableStore
+from identity_pipeline.storage.tables import TableStore
 from identity_pipeline_tests.storage.small_library import (
     RIDE_A,
     RIDE_B,
     name_track,
     put,
+    put_library,
     started,
     write_ride,
 )
@@ -72,7 +73,7 @@ def store(tmp_path: Path, request: pytest.FixtureRequest) -> TableStore:
         put(store, "ride_video", video_id, [{"video_id": video_id, "path": "/r.mp4", "width": 7}])
         put(store, "frames", video_id, [{"frame_idx": i, "face_count": 1} for i in range(8)])
     name_track(store, RIDE_A, 1, PERSON)
-    put(store, "people", LIBRARY, [{"person_id": PERSON, "name": "Ada", "state": "active"}])
+    put_library(store, "people", [{"person_id": PERSON, "name": "Ada", "state": "active"}])
     return store
 
 
