@@ -20,8 +20,10 @@ from identity_pipeline.cli.options import (
 )
 from identity_pipeline.media.wording import counted
 from identity_pipeline.stages.video_list import Kind, VideoList
+from identity_pipeline.stages.video_notes import notes
 from identity_pipeline.storage.pause import paused
 from identity_pipeline.storage.registry import VideoRegistry
+from identity_pipeline.storage.tables import TableStore
 
 STYLES = {Kind.FAILED: "red", Kind.DONE: "green", Kind.ARCHIVED: "green"}
 SHOWN = 50
@@ -64,7 +66,7 @@ def videos(limit: int, everything: bool, states: tuple[str, ...], data: str | No
     chosen = known.chosen([Kind(state) for state in states])
     shown = chosen if everything else chosen[:limit]
     if shown:
-        console.print(_video_table(known, VideoRegistry(store.layout), shown))
+        console.print(_video_table(known, store, shown))
     if len(chosen) > len(shown):
         console.print(f"… and {len(chosen) - len(shown)} more, --all shows them.")
     counts = known.counts()
@@ -75,7 +77,8 @@ def videos(limit: int, everything: bool, states: tuple[str, ...], data: str | No
         console.print(order.sentence(), soft_wrap=True, highlight=False)
 
 
-def _video_table(known: VideoList, registry: VideoRegistry, shown: list[str]) -> Table:
+def _video_table(known: VideoList, store: TableStore, shown: list[str]) -> Table:
+    registry = VideoRegistry(store.layout)
     table = Table()
     for column in ("video", "file", "state"):
         table.add_column(column, overflow="fold")
@@ -83,7 +86,8 @@ def _video_table(known: VideoList, registry: VideoRegistry, shown: list[str]) ->
         names = [Path(p).name for p in (record.path, *record.links)]
         words, style = escape(known.words(record.video_id)), STYLES.get(known.kind(record.video_id))
         state = f"[{style}]{words}[/]" if style else words
-        table.add_row(record.video_id, escape(", ".join(names)), state)
+        said = "".join(f"\n[yellow]{escape(note)}[/]" for note in notes(store, record.video_id))
+        table.add_row(record.video_id, escape(", ".join(names)), state + said)
     return table
 
 
