@@ -106,7 +106,7 @@ class LedgerStore:
             RefusedError: the event contradicts the ledger.
             DamagedLedgerError: see `history`.
         """
-        with self._locked():
+        with self.locked():
             contents = self._read()
             planned = command(contents.history)
             if planned.history.events[:-1] != contents.history.events:
@@ -134,7 +134,7 @@ class LedgerStore:
             NoChangeError: nothing is lost.
             DamagedLedgerError: the events that are there are damaged themselves.
         """
-        with self._locked():
+        with self.locked():
             known = witnesses.witnesses_of(self.layout)
             contents = self._parsed((), self._bytes())
             seq = contents.history.next_seq - 1
@@ -195,7 +195,7 @@ class LedgerStore:
     # writing -----------------------------------------------------------------------------------
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
+    def locked(self) -> Iterator[None]:
         folder = self.path.parent
         if not folder.is_dir():
             folder.mkdir(parents=True, exist_ok=True)

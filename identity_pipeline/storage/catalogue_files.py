@@ -149,7 +149,8 @@ def _library_table(snapshot: Snapshot | None, name: str) -> str:
         return _nothing(columns)
     snapshot.table(name)  # compared with what was recorded
     path = snapshot.path(name)
-    there = pl.read_parquet_schema(path)
+    with path.open("rb") as stream:  # a path would be taken for a pattern
+        there = pl.read_parquet_schema(stream)
     chosen = ", ".join(
         f'"{column}"' if column in there else f'NULL::{kind} AS "{column}"'
         for column, kind in columns.items()
