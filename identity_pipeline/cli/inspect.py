@@ -140,11 +140,7 @@ def models(pack: str | None, vision: str | None, device: str | None) -> None:
     table = Table()
     for column in ("role", "name", "sha256", "licence", "runs on"):
         table.add_column(column)
-    try:
-        facts = model_facts(ModelHub(current.models))
-    except RuntimeError as error:
-        raise click.ClickException(str(error)) from error
-    for fact in facts:
+    for fact in model_facts(ModelHub(current.models)):
         table.add_row(
             fact.role,
             fact.name,

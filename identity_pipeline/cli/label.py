@@ -10,7 +10,6 @@ from identity_pipeline.cli.curating import (
     echo_json,
     echo_table,
     json_option,
-    one_sentence,
     open_curator,
     open_desk,
     same_name_option,
@@ -53,18 +52,17 @@ def label(
         raise click.UsageError("give one of --name (a new person) and --person (a known one).")
     if same_name and name is None:
         raise click.UsageError("--same-name goes with --name.")
-    with one_sentence():
-        curator = open_curator(data, actor, reason, dry_run)
-        subjects = find_targets(curator.desk, targets).subjects
-        if person is not None:
-            found = find_person(curator.desk, person)
-            tell(curator, [curator.confirm(found, subjects)])
-            return
-        try:
-            planned = curator.name(str(name), subjects, same_name=same_name)
-        except NameTakenError as error:
-            raise click.ClickException(name_taken(error, " ".join(targets))) from error
-        tell(curator, [planned])
+    curator = open_curator(data, actor, reason, dry_run)
+    subjects = find_targets(curator.desk, targets).subjects
+    if person is not None:
+        found = find_person(curator.desk, person)
+        tell(curator, [curator.confirm(found, subjects)])
+        return
+    try:
+        planned = curator.name(str(name), subjects, same_name=same_name)
+    except NameTakenError as error:
+        raise click.ClickException(name_taken(error, " ".join(targets))) from error
+    tell(curator, [planned])
 
 
 def name_taken(error: NameTakenError, targets: str) -> str:
@@ -94,14 +92,13 @@ def confirm(
 
     Only what a human confirmed is compared with; automatic assignments never are.
     """
-    with one_sentence():
-        curator = open_curator(data, actor, reason, dry_run)
-        subjects = find_targets(curator.desk, targets).subjects
-        if person is None:
-            tell(curator, curator.confirm_machine(subjects))
-        else:
-            found = find_person(curator.desk, person)
-            tell(curator, [curator.confirm(found, subjects)])
+    curator = open_curator(data, actor, reason, dry_run)
+    subjects = find_targets(curator.desk, targets).subjects
+    if person is None:
+        tell(curator, curator.confirm_machine(subjects))
+    else:
+        found = find_person(curator.desk, person)
+        tell(curator, [curator.confirm(found, subjects)])
 
 
 @click.command(epilog=TARGETS)
@@ -117,14 +114,13 @@ def reject(
     data: str | None,
 ) -> None:
     """Say that TARGET is not a person, for ever; takes it off them if it was."""
-    with one_sentence():
-        curator = open_curator(data, actor, reason, dry_run)
-        subjects = find_targets(curator.desk, targets).subjects
-        if person is not None:
-            groups = {find_person(curator.desk, person): list(subjects)}
-        else:
-            groups = curator.by_machine(subjects, "--person says who it is not")
-        tell(curator, [curator.reject(one, keys) for one, keys in groups.items()])
+    curator = open_curator(data, actor, reason, dry_run)
+    subjects = find_targets(curator.desk, targets).subjects
+    if person is not None:
+        groups = {find_person(curator.desk, person): list(subjects)}
+    else:
+        groups = curator.by_machine(subjects, "--person says who it is not")
+    tell(curator, [curator.reject(one, keys) for one, keys in groups.items()])
 
 
 @click.command("not-a-face", epilog=TARGETS)
@@ -134,10 +130,9 @@ def not_a_face(
     targets: tuple[str, ...], actor: str, reason: str, dry_run: bool, data: str | None
 ) -> None:
     """Say that TARGET is no face at all; a face stands for its whole track."""
-    with one_sentence():
-        curator = open_curator(data, actor, reason, dry_run)
-        subjects = find_targets(curator.desk, targets).subjects
-        tell(curator, [curator.decide(lambda h, s: commands.not_a_face(h, s, subjects), subjects)])
+    curator = open_curator(data, actor, reason, dry_run)
+    subjects = find_targets(curator.desk, targets).subjects
+    tell(curator, [curator.decide(lambda h, s: commands.not_a_face(h, s, subjects), subjects)])
 
 
 @click.command(epilog=TARGETS)
@@ -147,10 +142,9 @@ def ignore(
     targets: tuple[str, ...], actor: str, reason: str, dry_run: bool, data: str | None
 ) -> None:
     """Say that nobody wants to know who TARGET is (a guard, a poster)."""
-    with one_sentence():
-        curator = open_curator(data, actor, reason, dry_run)
-        subjects = find_targets(curator.desk, targets).subjects
-        tell(curator, [curator.decide(lambda h, s: commands.ignore(h, s, subjects), subjects)])
+    curator = open_curator(data, actor, reason, dry_run)
+    subjects = find_targets(curator.desk, targets).subjects
+    tell(curator, [curator.decide(lambda h, s: commands.ignore(h, s, subjects), subjects)])
 
 
 @click.command()
@@ -162,15 +156,14 @@ def undo(events: tuple[str, ...], actor: str, reason: str, dry_run: bool, data: 
     EVENT is a number or id as `events` lists it, or `last`: the last decision in force. Undoing an
     undo brings its decision back. One that later decisions need is refused, and they are named.
     """
-    with one_sentence():
-        curator = open_curator(data, actor, reason, dry_run)
-        planned = []
-        try:
-            for word in events:
-                planned.append(curator.undo(find_event(curator.desk, word)))
-        finally:
-            if planned:
-                tell(curator, planned, "brings it back")
+    curator = open_curator(data, actor, reason, dry_run)
+    planned = []
+    try:
+        for word in events:
+            planned.append(curator.undo(find_event(curator.desk, word)))
+    finally:
+        if planned:
+            tell(curator, planned, "brings it back")
 
 
 @click.command()
@@ -179,9 +172,8 @@ def undo(events: tuple[str, ...], actor: str, reason: str, dry_run: bool, data: 
 @data_option
 def events(limit: int, as_json: bool, data: str | None) -> None:
     """List what was decided, the newest first: when, by whom, with which effect."""
-    with one_sentence():
-        _, desk = open_desk(data)
-        rows = list(event_rows(desk.history, limit))
+    _, desk = open_desk(data)
+    rows = list(event_rows(desk.history, limit))
     if as_json:
         echo_json(rows)
         return

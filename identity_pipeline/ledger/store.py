@@ -196,6 +196,7 @@ class LedgerStore:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
+        """One writer at a time."""
         folder = self.path.parent
         if not folder.is_dir():
             folder.mkdir(parents=True, exist_ok=True)

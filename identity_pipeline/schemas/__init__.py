@@ -296,6 +296,12 @@ class SchemaError(IdentityPipelineError, ValueError):
 
 
 LATER: Final[dict[str, frozenset[str]]] = {
+    "calibration": frozenset(
+        (
+            *("far_bound", "far_counted", "safe_mean", "safe_scale", "safe_from"),
+            *("genuine_p01", "known_groups"),
+        )
+    ),
     "ride_video": frozenset(
         (
             *("stream_index", "coded_width", "coded_height", "sample_aspect_ratio", "mirrored"),

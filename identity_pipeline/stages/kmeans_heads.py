@@ -37,7 +37,7 @@ from identity_pipeline.storage.kmeans_heads import KMeansHeadsError, KMeansHeadS
 from identity_pipeline.storage.snapshots import Snapshot
 from identity_pipeline.storage.tables import Manifest, TableStore
 
-CODE_VERSION: Final = "1"
+CODE_VERSION: Final = "2"
 """Raise it with every change of what is computed here or in `core.kmeans_heads`."""
 SOURCES: Final = ("face_samples", "track_templates")
 

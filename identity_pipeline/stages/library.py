@@ -44,7 +44,7 @@ from identity_pipeline.storage.snapshots import Generation, Snapshot
 from identity_pipeline.storage.tables import TableStore
 
 SETTINGS = ("match", "cluster")
-CODE_VERSION = "4"
+CODE_VERSION = "5"
 """Raise it with every change of what `core.library` computes."""
 
 

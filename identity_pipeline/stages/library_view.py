@@ -29,7 +29,9 @@ def people_rows(desk: Desk, *, hidden: bool = False) -> list[Row]:
         key: PersonFacts(state.people[key].name, state.people[key].cover, state.people[key].hidden)
         for key in state.active
     }
-    profiles = {profile.person_id: profile for profile in ProfileStore(desk.store.layout).all()}
+    # One that cannot be read is named where profiles are brought in step; the others are shown.
+    readable = ProfileStore(desk.store.layout).all(faults=[])
+    profiles = {profile.person_id: profile for profile in readable}
     rows = []
     for row in people_table(facts, *_present(desk)).iter_rows(named=True):
         person = row["person_id"]

@@ -127,9 +127,7 @@ def _whole_lines(path: Path) -> list[bytes]:
 def _lost(layout: Layout, lines: list[bytes], by: str, at: str) -> list[GivenUp]:
     """What the folder knows of the ledger beyond the backup."""
     known = witnesses.witnesses_of(layout)
-    wrong = witnesses.unfit(
-        known, len(lines), lambda seq: digest(lines[seq - 1]) if seq else FIRST
-    )
+    wrong = witnesses.unfit(known, len(lines), lambda seq: digest(lines[seq - 1]) if seq else FIRST)
     ends = dict.fromkeys((one.seq, one.sha256) for one in wrong)
     return [GivenUp(seq, sha256, len(lines), by, at) for seq, sha256 in ends]
 
@@ -146,11 +144,13 @@ def _refusal(
     if same and not there:
         what = f"this folder had acknowledged {known} events, and the backup holds {len(lines)}"
     elif lines == there[: len(lines)]:
-        what = f"{layout.ledger} holds {len(there)} events, and the backup only {len(lines)} of them"
+        what = (
+            f"{layout.ledger} holds {len(there)} events, and the backup only {len(lines)} of them"
+        )
     else:
         what = f"{layout.ledger} holds other events than the backup"
     return (
-        f"{what}, so restoring {backup} would give up decisions; take a newer backup, or do it with "
+        f"{what}, so restoring {backup} would give up decisions; take a newer backup, or say "
         "--force, which keeps the present ledger beside and records what is given up."
     )
 
@@ -182,4 +182,3 @@ def _put_settings(target: Path, data: bytes | None, *, force: bool) -> str:
         return f"{target} is there and differs; that of the backup is {aside}."
     atomic.write_bytes(target, data)
     return f"{target} was put back."
-

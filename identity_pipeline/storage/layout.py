@@ -4,6 +4,7 @@
 
     data/folder.json                   the folder's format and its id
     data/acknowledged.json             how far the ledger was acknowledged: a second witness
+    data/backups/                      what cannot be made again, as it was before a migration
     data/videos/                       what the operator drops in
     data/registry/{video_id}.json      which file a partition is
     data/registry/known_files.sqlite   a memory of the inbox; may be deleted at any time
@@ -83,6 +84,11 @@ class Layout:
     def acknowledged(self) -> Path:
         """How far the ledger was acknowledged, outside the ledger's own folder."""
         return self.root / "acknowledged.json"
+
+    @property
+    def backups(self) -> Path:
+        """Backups that a migration makes."""
+        return self.root / "backups"
 
     @property
     def videos(self) -> Path:
