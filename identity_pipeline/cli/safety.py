@@ -119,8 +119,8 @@ def tell_restored(layout: Layout, done: Restored) -> None:
         click.echo(f"The ledger that was there is {done.beside}.")
     if done.lost:
         click.echo(
-            f"{counted(done.lost[0].seq, 'event')} had been acknowledged; what is not in the backup "
-            f"is given up, and recorded in {layout.acknowledged}."
+            f"{counted(done.lost[0].seq, 'event')} had been acknowledged; what is not in the "
+            f"backup is given up, and recorded in {layout.acknowledged}."
         )
     click.echo(f"{counted(len(done.written), 'other file')} put in place.")
     if done.kept:

@@ -144,9 +144,7 @@ def _refusal(
     if same and not there:
         what = f"this folder had acknowledged {known} events, and the backup holds {len(lines)}"
     elif lines == there[: len(lines)]:
-        what = (
-            f"{layout.ledger} holds {len(there)} events, and the backup only {len(lines)} of them"
-        )
+        what = f"{layout.ledger} holds {len(there)} events, the backup only {len(lines)} of them"
     else:
         what = f"{layout.ledger} holds other events than the backup"
     return (

@@ -36,7 +36,7 @@ from identity_pipeline_tests.curated_library import SPACE, call, in_force, write
 from identity_pipeline_tests.storage.small_library import put
 
 NOW = "2026-01-02T03:04:05+00:00"
-ROOT = Path("/tmp/rides")
+ROOT = Path("/tmp/rides")  # noqa: S108  the same on every machine
 """Where it is made; registrations name it."""
 DECISIONS = (
     ("label", "cluster", "1", "--name", "Ada", "--as", "curator"),
