@@ -6,6 +6,7 @@ import click
 
 from identity_pipeline.cli.curating import (
     TARGETS,
+    counted,
     decision_options,
     echo_json,
     echo_table,
@@ -16,9 +17,10 @@ from identity_pipeline.cli.curating import (
     targets_argument,
     tell,
 )
-from identity_pipeline.cli.options import data_option
+from identity_pipeline.cli.options import data_option, open_store
 from identity_pipeline.ledger import commands
 from identity_pipeline.ledger.errors import NameTakenError
+from identity_pipeline.ledger.store import LedgerStore
 from identity_pipeline.stages.library_view import event_rows
 from identity_pipeline.stages.targets import find_event, find_person, find_targets
 
@@ -168,11 +170,16 @@ def undo(events: tuple[str, ...], actor: str, reason: str, dry_run: bool, data: 
 
 @click.command()
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="How many.")
+@click.option("--verify", is_flag=True, help="Read and check every event, from the first.")
 @json_option
 @data_option
-def events(limit: int, as_json: bool, data: str | None) -> None:
+def events(limit: int, verify: bool, as_json: bool, data: str | None) -> None:
     """List what was decided, the newest first: when, by whom, with which effect."""
-    _, desk = open_desk(data)
+    settings, desk = open_desk(data)
+    if verify:
+        count = len(LedgerStore(open_store(settings).layout).verify().events)
+        click.echo(f"{counted(count, 'event')} checked; each is as it was written.")
+        return
     rows = list(event_rows(desk.history, limit))
     if as_json:
         echo_json(rows)

@@ -105,7 +105,7 @@ def explain(desk: Desk, track_key: str, settings: Settings) -> Explanation:
 
 
 def _decision(desk: Desk, track_key: str) -> str | None:
-    for event in reversed(desk.history.in_force):
+    for event in desk.history.latest_in_force():
         if track_key in event.named_subjects:
             why = f": {event.reason}" if event.reason else ""
             return f"#{event.seq} {event.kind} by {event.actor} at {event.time}{why}"

@@ -232,6 +232,7 @@ def _recompute(
     if live.head_id is not None:
         regenerate(store, live.head_id, settings, progress)
     ledger, generations = LedgerStore(store.layout), Generations(store.layout)
+    ledger.verify()  # every line, from the first: commands look at the last ones only
     history = settle_ledger(store, ledger, now, write=publish)
     inputs = read_templates(store, progress, live.head_id)
     fingerprint = fingerprint_of(inputs.made_of, history, settings, now[:10])

@@ -65,7 +65,7 @@ def back_up(layout: Layout, target: Path) -> BackupManifest:
     """
     if not holds_data(layout):
         raise RestoreError(f"{layout.root} holds nothing to back up; name a folder with --data.")
-    LedgerStore(layout).history()
+    LedgerStore(layout).verify()
     return write_backup(layout, target)
 
 
@@ -116,7 +116,7 @@ def restore(
         earlier = _given_up(contents.get(DATA + ACKNOWLEDGED, b"{}"))
         witnesses.note(layout, len(lines), head, [*earlier, *lost])
     said = _put_settings(settings, contents.get(SETTINGS), force=force)
-    ledger.history()
+    ledger.verify()
     return Restored(len(lines), tuple(written), tuple(kept), tuple(lost), beside, said)
 
 

@@ -91,11 +91,8 @@ def test_everything_comes_back_into_an_empty_folder(root: Path) -> None:
     assert "settings.toml was put back" in said
     assert names(elsewhere) == {"Ada", "Bea"}
     assert json.loads((elsewhere / "data" / "folder.json").read_text()) == there
-    for name in ("registry", "ledger"):
-        modes = {
-            stat.S_IMODE(p.stat().st_mode) for p in (elsewhere / "data" / name).glob("*.json*")
-        }
-        assert modes <= {0o600, 0o644} and 0o600 in modes
+    private = [*elsewhere.glob("data/registry/*.json"), elsewhere / "data/ledger/events.jsonl"]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in private} == {0o600}
     call(elsewhere, "label", "ride-d:1", "--name", "Dot", code=1)  # no tables yet, so no tracks
 
 
