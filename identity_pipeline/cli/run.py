@@ -4,24 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-import dagster as dg
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-from rich.table import Table
+from rich.text import Text
 
 from identity_pipeline.cli.instance import dagster_instance
+from identity_pipeline.cli.lists import console, echo_json, echo_table, json_option, say
 from identity_pipeline.cli.options import (
-    console,
     data_option,
     merged_settings,
     model_options,
@@ -29,20 +19,20 @@ from identity_pipeline.cli.options import (
     overrides,
 )
 from identity_pipeline.cli.working import TRY_LATER, refuse_while_paused
-from identity_pipeline.defs.progress import live_step
-from identity_pipeline.stages.at_work import shown_to_others
-from identity_pipeline.stages.progress import Progress as Report
-from identity_pipeline.storage.archive import Archive
-from identity_pipeline.storage.failures import FailureNotes
-from identity_pipeline.storage.generations import Generations
-from identity_pipeline.storage.live import host
-from identity_pipeline.storage.pause import paused
-from identity_pipeline.storage.registry import Registration, VideoRegistry
-from identity_pipeline.storage.tables import TableStore
+
+if TYPE_CHECKING:
+    import dagster as dg
+    from rich.progress import Progress
+
+    from identity_pipeline.stages.progress import Progress as Report
+    from identity_pipeline.storage.registry import Registration
+    from identity_pipeline.storage.tables import TableStore
+
 
 STOPPED = (
     "it was stopped before it was done; run the same command again: what is finished is reused."
 )
+SETS = ("anchor", "coverage", "challenge", "pair")
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -55,6 +45,9 @@ class RichReporters:
 
     def reporter(self, context: dg.AssetExecutionContext) -> Report:
         """A callback for one step; the bars of a video stay until the next video."""
+        from identity_pipeline.defs.progress import live_step
+        from identity_pipeline.stages.at_work import shown_to_others
+
         return shown_to_others(context.resources.store, live_step(context), self._report)
 
     def _report(self, stage: str, done: int, total: int | None, unit: str) -> None:
@@ -79,12 +72,15 @@ class Outcome:
 
 def register(paths: tuple[str, ...], store: TableStore) -> list[Registration]:
     """Registers files, in the order given, each content once."""
+    from identity_pipeline.storage.archive import Archive
+    from identity_pipeline.storage.registry import VideoRegistry
+
     registry = VideoRegistry(store.layout)
     records: dict[str, Registration] = {}
     for path in paths:
         record, _ = registry.register(Path(path))
         if record.video_id in records:
-            console.print(f"{Path(path).name} has the same content as {record.video_id}: linked.")
+            say(f"{Path(path).name} has the same content as {record.video_id}: linked.")
         records[record.video_id] = record
         Archive(store.layout).remove(record.video_id)  # it becomes a partition again
     return list(records.values())
@@ -92,10 +88,12 @@ def register(paths: tuple[str, ...], store: TableStore) -> list[Registration]:
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False))
+@json_option
 @data_option
 @model_options
 def run(
     files: tuple[str, ...],
+    as_json: bool,
     data: str | None,
     pack: str | None,
     vision: str | None,
@@ -109,6 +107,19 @@ def run(
     files into data/videos instead: that queues them and minds the GPU. At the end the library is
     brought up to date: who is known, and who rides again.
     """
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        SpinnerColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    from identity_pipeline.storage.failures import FailureNotes
+    from identity_pipeline.storage.pause import paused
+
     groups = overrides(data, pack, vision, device)
     settings = merged_settings(groups)
     store = open_store(settings, claim=True)
@@ -123,30 +134,40 @@ def run(
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             console=console,
+            disable=as_json,
         ) as progress,
         dagster_instance(store.layout) as instance,
     ):
         outcomes = run_videos(records, groups, progress, instance)
-    console.print(summary_table(outcomes, store))
-    for outcome in outcomes:
-        if outcome.succeeded:
-            page = store.layout.export(outcome.record.video_id) / "index.html"
-            console.print(f"Open {page}", soft_wrap=True, highlight=False)
-    line = who_line(store)
-    if line:
-        console.print(line, highlight=False, soft_wrap=True)
+    rows = summary(outcomes, store)
+    if as_json:
+        echo_json(rows)
+    else:
+        print_summary(rows)
+        _say_where(outcomes, store)
     unfinished = sum(outcome.succeeded for outcome in outcomes) < len(records)
     order = paused(store.layout)
     if order and unfinished:
-        console.print(f"{order.sentence()} Then run the same command again.", soft_wrap=True)
+        say(f"{order.sentence()} Then run the same command again.")
         raise SystemExit(TRY_LATER)
     failed = [outcome.record for outcome in outcomes if not outcome.succeeded]
     for record in failed:
         note = FailureNotes(store.layout).get(record.video_id)
         reason = f"{note.code}: {note.sentence}" if note else STOPPED
-        console.print(f"[red]{record.video_id} failed[/red] - {reason}", soft_wrap=True)
+        say(f"{record.video_id} failed - {reason}", "red", err=as_json)
     if failed:
         raise SystemExit(1)
+
+
+def _say_where(outcomes: list[Outcome], store: TableStore) -> None:
+    """Where the pages are, and who is known."""
+    for outcome in outcomes:
+        if outcome.succeeded:
+            page = store.layout.export(outcome.record.video_id) / "index.html"
+            say(f"Open {page}")
+    line = who_line(store)
+    if line:
+        say(line)
 
 
 def run_videos(
@@ -161,6 +182,8 @@ def run_videos(
     from identity_pipeline.defs.partitions import videos
     from identity_pipeline.defs.pausing import COMMAND_LINE
     from identity_pipeline.defs.resources import SettingsResource
+    from identity_pipeline.storage.live import host
+    from identity_pipeline.storage.pause import paused
 
     by = {BY: COMMAND_LINE, HOST: host()}
     store = open_store(merged_settings(groups), new=True)
@@ -200,6 +223,8 @@ def run_videos(
 
 def who_line(store: TableStore) -> str:
     """How many tracks are known people, grouped unknown ones, and alone; empty without any."""
+    from identity_pipeline.storage.generations import Generations
+
     snapshot = Generations(store.layout).find()
     if snapshot is None:
         return ""
@@ -214,20 +239,28 @@ def who_line(store: TableStore) -> str:
     )
 
 
-def summary_table(outcomes: list[Outcome], store: TableStore) -> Table:
-    """Riders and sets of each video."""
-    table = Table(title="Image sets", title_justify="left")
-    for column in ("video", "riders", "anchor", "coverage", "challenge", "pair"):
-        table.add_column(column, justify="left" if column == "video" else "right")
+def summary(outcomes: list[Outcome], store: TableStore) -> list[dict[str, Any]]:
+    """Riders and sets of each video, None where it failed; an object each, for machines."""
+    rows = []
     for outcome in outcomes:
         video_id = outcome.record.video_id
-        if not outcome.succeeded:
-            table.add_row(video_id, "[red]failed[/red]", *["-"] * 4)
-            continue
-        seats = store.read("riders", video_id)["person_id"].drop_nulls().len()
-        types = store.read("identity_dataset", video_id)["type"]
-        counts = [
-            str((types == name).sum()) for name in ("anchor", "coverage", "challenge", "pair")
-        ]
-        table.add_row(video_id, str(seats), *counts)
-    return table
+        row: dict[str, Any] = {"video": video_id, "riders": None, **dict.fromkeys(SETS)}
+        if outcome.succeeded:
+            row["riders"] = store.read("riders", video_id)["person_id"].drop_nulls().len()
+            types = store.read("identity_dataset", video_id)["type"]
+            row |= {name: int((types == name).sum()) for name in SETS}
+        rows.append(row)
+    return rows
+
+
+def print_summary(rows: list[dict[str, Any]]) -> None:
+    """The same for people."""
+    failed = Text("failed", "red")
+    echo_table(
+        ("video", ">riders", *(f">{name}" for name in SETS)),
+        (
+            (r["video"], failed if r["riders"] is None else r["riders"], *(r[n] for n in SETS))
+            for r in rows
+        ),
+        title="Image sets",
+    )

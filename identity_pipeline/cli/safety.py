@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from identity_pipeline.cli.curating import actor_option, counted, now
+from identity_pipeline.cli.lists import say
 from identity_pipeline.cli.options import data_option, merged_settings, open_store, overrides
-from identity_pipeline.ledger.store import LedgerStore
-from identity_pipeline.settings import settings_file
-from identity_pipeline.stages.restoring import Restored, back_up
-from identity_pipeline.stages.restoring import restore as put_back
-from identity_pipeline.storage.data_folder import FORMAT, noted_folder, pending
-from identity_pipeline.storage.layout import Layout
+
+if TYPE_CHECKING:
+    from identity_pipeline.stages.restoring import Restored
+    from identity_pipeline.storage.layout import Layout
 
 NAMED = 5
 
@@ -35,12 +35,14 @@ def accept_ledger(actor: str, yes: bool, dry_run: bool, data: str | None) -> Non
       identity-pipeline accept-ledger --dry-run   what would be given up
       identity-pipeline accept-ledger             give it up
     """
+    from identity_pipeline.ledger.store import LedgerStore
+
     ledger = LedgerStore(open_store(merged_settings(overrides(data))).layout)
     lost = ledger.accept(actor, now(), write=False)
     known, left = lost[0].seq, lost[0].left
     has = f"{counted(left, 'event')} {'is' if left == 1 else 'are'} there"
-    click.echo(f"{counted(known, 'event')} were acknowledged, {has} in {ledger.path}.")
-    click.echo(
+    say(f"{counted(known, 'event')} were acknowledged, {has} in {ledger.path}.")
+    say(
         "Names, merges and other decisions of the missing events are lost for good; what is "
         "there stays."
         if left < known
@@ -52,7 +54,7 @@ def accept_ledger(actor: str, yes: bool, dry_run: bool, data: str | None) -> Non
     if not yes:
         click.confirm("Go on without what is missing?", abort=True)
     ledger.accept(actor, now())
-    click.echo(
+    say(
         f"Recorded in {ledger.layout.acknowledged}. Next: `identity-pipeline recluster` brings the "
         "library in step with the ledger."
     )
@@ -74,10 +76,12 @@ def backup(file: Path, data: str | None) -> None:
       identity-pipeline backup /backups/identities-$(date +%F).zip
       identity-pipeline restore /backups/identities-2026-01-02.zip
     """
+    from identity_pipeline.stages.restoring import back_up
+
     layout = open_store(merged_settings(overrides(data))).layout
     manifest = back_up(layout, file)
     size = sum(packed.size for packed in manifest.files.values()) / 1e6
-    click.echo(
+    say(
         f"{counted(manifest.events, 'event')} of the ledger and "
         f"{counted(len(manifest.files), 'file')} ({size:.1f} MB) are in {file}; "
         f"`identity-pipeline restore {file}` brings them back."
@@ -105,6 +109,9 @@ def restore(file: Path, force: bool, actor: str, data: str | None) -> None:
       identity-pipeline restore /backups/identities-2026-01-02.zip
       identity-pipeline recluster    the library in step with the ledger
     """
+    from identity_pipeline.settings import settings_file
+    from identity_pipeline.stages.restoring import restore as put_back
+
     layout = open_store(merged_settings(overrides(data)), new=True).layout
     target = settings_file() or Path("settings.toml")
     done = put_back(layout, file, target, actor, now(), force=force)
@@ -114,21 +121,21 @@ def restore(file: Path, force: bool, actor: str, data: str | None) -> None:
 
 def tell_restored(layout: Layout, done: Restored) -> None:
     """Prints what a restore did, and what to do next."""
-    click.echo(f"{counted(done.events, 'event')} in {layout.ledger}.")
+    say(f"{counted(done.events, 'event')} in {layout.ledger}.")
     if done.beside:
-        click.echo(f"The ledger that was there is {done.beside}.")
+        say(f"The ledger that was there is {done.beside}.")
     if done.lost:
-        click.echo(
+        say(
             f"{counted(done.lost[0].seq, 'event')} had been acknowledged; what is not in the "
             f"backup is given up, and recorded in {layout.acknowledged}."
         )
-    click.echo(f"{counted(len(done.written), 'other file')} put in place.")
+    say(f"{counted(len(done.written), 'other file')} put in place.")
     if done.kept:
         shown = ", ".join(done.kept[:NAMED]) + (", ..." if len(done.kept) > NAMED else "")
-        click.echo(f"{counted(len(done.kept), 'file')} differ and stayed as they are: {shown}")
+        say(f"{counted(len(done.kept), 'file')} differ and stayed as they are: {shown}")
     if done.settings:
-        click.echo(done.settings)
-    click.echo(
+        say(done.settings)
+    say(
         "Next: drop the videos into the inbox again if the tables are gone too; then "
         "`identity-pipeline recluster`."
     )
@@ -143,14 +150,17 @@ def migrate(dry_run: bool, data: str | None) -> None:
     Every command does that by itself when it opens the folder, once, after a backup of what cannot
     be made again (in backups/ of the data folder). This says what it would be, or does it now.
     """
+    from identity_pipeline.storage.data_folder import FORMAT, noted_folder, pending
+    from identity_pipeline.storage.layout import Layout
+
     layout = Layout(Path(merged_settings(overrides(data)).paths.data))
     steps = pending(layout)
     if dry_run and steps:
         noted = noted_folder(layout)
-        click.echo(f"{layout.root} has format {noted.format if noted else 1}, not {FORMAT}:")
+        say(f"{layout.root} has format {noted.format if noted else 1}, not {FORMAT}:")
         for step in steps:
-            click.echo(f"  it {step.what}")
+            say(f"  it {step.what}")
         return
     open_store(merged_settings(overrides(data)))
     if not steps:
-        click.echo(f"{layout.root} has the present format, {FORMAT}; there is nothing to do.")
+        say(f"{layout.root} has the present format, {FORMAT}; there is nothing to do.")

@@ -142,6 +142,7 @@ def face_index(
             ("person_assignments", "Who each track is, why, and how sure that is."),
             ("unknown_clusters", "Unknown people, grouped; ids are kept from run to run."),
             ("suggestions", "What the machine would ask a curator."),
+            ("video_copies", "Videos that are copies of another one's ride, and so do not count."),
         )
     ],
     name="identity_library",

@@ -33,6 +33,13 @@ def warnings(done: Recomputed) -> Iterator[str]:
             f"{len(done.other_space)} videos were embedded by another model and are left out "
             f"until they are processed anew: {', '.join(done.other_space[:5])}"
         )
+    copies = done.tables["video_copies"]
+    if copies.height:
+        pairs = [f"{a} of {b}" for a, b in copies.select("video_id", "copy_of").head(5).iter_rows()]
+        yield (
+            f"{copies.height} videos are copies of another one's ride and are no evidence: "
+            f"{', '.join(pairs)}"
+        )
     if done.lost:
         yield (
             f"{len(done.lost)} labelled tracks are no longer found in their videos; their "
@@ -73,6 +80,7 @@ def describe_library(
     shown["people"] |= {"people": tables["people"].height, "picture": _montage(store, named)}
     states = tables["suggestions"].group_by("state").len().sort("state")
     shown["suggestions"] |= {f"state/{state}": n for state, n in states.iter_rows()}
+    shown["video_copies"]["copies"] = tables["video_copies"].height
     shown["calibration"]["thresholds"] = _thresholds(tables["calibration"])
     if tables["calibration"].height:
         references = references_of(tables["person_references"])

@@ -26,7 +26,8 @@ from identity_pipeline.ledger.replay import History
 from identity_pipeline.ledger.store import LedgerStore
 from identity_pipeline.schemas import LIBRARY_TABLES, empty
 from identity_pipeline.settings import Settings, chosen
-from identity_pipeline.stages.decisions import human_facts, settle_ledger, tracks_of_faces
+from identity_pipeline.stages.copies import TABLE, Copies, find_copies
+from identity_pipeline.stages.decisions import human_facts, settle_ledger
 from identity_pipeline.stages.progress import Progress, silent
 from identity_pipeline.stages.spaces import (
     PER_VIDEO,
@@ -43,8 +44,8 @@ from identity_pipeline.storage.small_files import DamagedFileError
 from identity_pipeline.storage.snapshots import Generation, Snapshot
 from identity_pipeline.storage.tables import TableStore
 
-SETTINGS = ("match", "cluster")
-CODE_VERSION = "5"
+SETTINGS = ("match", "cluster", "copies")
+CODE_VERSION = "6"
 """Raise it with every change of what `core.library` computes."""
 
 
@@ -53,11 +54,11 @@ class LibraryTables:
     """The templates of all videos, of one embedding space.
 
     Attributes:
-        templates, pairs, samples: the tables of `PER_VIDEO`, all videos together.
+        templates, pairs, samples: the tables of `PER_VIDEO`, all videos that count together.
         space: key of the space; empty without a template.
         other_space: videos left out because their templates are of another space.
         versions: data version of each video's templates in the recogniser's space.
-        made_of: data versions of all of `PER_VIDEO`, by video.
+        made_of: data versions of all of `PER_VIDEO` and of the frames, by video.
     """
 
     templates: pl.DataFrame
@@ -70,12 +71,13 @@ class LibraryTables:
 
 
 def read_templates(
-    store: TableStore, progress: Progress = silent, head_id: str | None = None
+    store: TableStore, copies: Copies, progress: Progress = silent, head_id: str | None = None
 ) -> LibraryTables:
     """Reads what the library is made of; where there are two spaces, that of most videos wins.
 
     Args:
         store: the tables.
+        copies: whose rows are left out.
         progress: called per video.
         head_id: read the tables in this head's space (`spaces.regenerate` makes them).
     """
@@ -86,14 +88,16 @@ def read_templates(
     made_of: dict[str, list[str]] = {}
     for n, video_id in enumerate(videos, 1):
         # Noted before reading: what is replaced meanwhile makes the next run compute again.
-        made_of[video_id] = _versions(own, video_id)
+        made_of[video_id] = _made_of(store, own, video_id)
         # Whether a video was processed anew does not hang on the space.
         versions[video_id] = _versions(store, video_id)[0]
         for name in PER_VIDEO:
             there = own.layout.table(name, video_id).is_file()
             parts[name].append(own.read(name, video_id) if there else empty(name))
         progress("templates", n, len(videos), "videos")
-    tables = {name: pl.concat([empty(name), *several]) for name, several in parts.items()}
+    tables = {
+        name: copies.counted(pl.concat([empty(name), *several])) for name, several in parts.items()
+    }
     of_space = tables["track_templates"].group_by("space").agg(pl.col("video_id").unique())
     spaces = Counter({row[0]: len(row[1]) for row in of_space.iter_rows()})
     space = min(spaces, key=lambda name: (-spaces[name], name)) if spaces else ""
@@ -108,6 +112,12 @@ def read_templates(
         versions,
         made_of,
     )
+
+
+def _made_of(store: TableStore, own: TableStore, video_id: str) -> list[str]:
+    """Data versions of all that the library reads of a video: its frames tell copies."""
+    frames = store.noted("frames", video_id)
+    return [*_versions(own, video_id), frames.data_version if frames else ""]
 
 
 def _versions(store: TableStore, video_id: str) -> list[str]:
@@ -129,7 +139,7 @@ def in_force_fits(store: TableStore, settings: Settings, history: History) -> bo
     if live.head_id is not None and not is_regenerated(store, live.head_id, settings):
         return False
     own = tables_of_space(store, live.head_id)
-    made_of = {v: _versions(own, v) for v in own.videos_with("track_templates")}
+    made_of = {v: _made_of(store, own, v) for v in own.videos_with("track_templates")}
     return current.fingerprint == fingerprint_of(made_of, history, settings, current.day)
 
 
@@ -234,7 +244,9 @@ def _recompute(
     ledger, generations = LedgerStore(store.layout), Generations(store.layout)
     ledger.verify()  # every line, from the first: commands look at the last ones only
     history = settle_ledger(store, ledger, now, write=publish)
-    inputs = read_templates(store, progress, live.head_id)
+    copied = find_copies(store, history, settings.copies)
+    copies = Copies.from_table(copied)
+    inputs = read_templates(store, copies, progress, live.head_id)
     fingerprint = fingerprint_of(inputs.made_of, history, settings, now[:10])
     last = generations.newest_whole()
     in_force = last is not None and last.folder.name == generations.in_force()
@@ -242,7 +254,8 @@ def _recompute(
         tables = {name: last.table(name) for name in LIBRARY_TABLES}
         return _told(last.generation, True, tables, inputs, history, settings, live)
     before = before_of(last, inputs.space, inputs.versions)
-    result = compute(store, inputs, history, settings, before, now)
+    result = compute(store, inputs, history, settings, before, now, copies)
+    result.tables[TABLE] = copied
     if not publish:
         number = last.number + 1 if last else 1
         generation = Generation(number, fingerprint, inputs.space, result.next_cluster_id)
@@ -267,17 +280,18 @@ def compute(
     settings: Settings,
     before: Before,
     now: str,
+    copies: Copies,
 ) -> LibraryResult:
     """The library that a history of decisions gives; nothing is written."""
     recogniser = None
     if head_of_space(inputs.space) is not None:
-        own = read_templates(store)
+        own = read_templates(store, copies)
         recogniser = SpaceTables(own.templates, own.pairs, own.samples)
     return build_library(
         inputs.templates,
         inputs.pairs,
         inputs.samples,
-        human_facts(history.state, tracks_of_faces(store, history)),
+        human_facts(history.state, copies.tracks(store, history)),
         before,
         now[:10],
         settings,

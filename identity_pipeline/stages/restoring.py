@@ -11,8 +11,9 @@ from pathlib import Path
 
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.ledger import witnesses
-from identity_pipeline.ledger.store import LedgerStore, digest
-from identity_pipeline.ledger.witnesses import FIRST, GivenUp
+from identity_pipeline.ledger.lines import FIRST, digest
+from identity_pipeline.ledger.store import LedgerStore
+from identity_pipeline.ledger.witnesses import GivenUp
 from identity_pipeline.storage import atomic
 from identity_pipeline.storage.backup import (
     ACKNOWLEDGED,

@@ -20,7 +20,7 @@ from typing import Self
 import polars as pl
 
 from identity_pipeline.errors import IdentityPipelineError
-from identity_pipeline.schemas import TABLES, SchemaError, conform
+from identity_pipeline.schemas import TABLES, SchemaError, conform, empty
 from identity_pipeline.storage import atomic, small_files
 from identity_pipeline.storage.recorded import DamagedTableError, read_recorded
 from identity_pipeline.storage.small_files import DamagedFileError
@@ -29,6 +29,8 @@ from identity_pipeline.storage.tables import Manifest
 NOTE = "generation.json"
 LEDGER = "ledger.json"
 """In the folder of a generation: the last event of the ledger that it was made of."""
+LATER_TABLES = ("video_copies",)
+"""Tables that generations of older versions lack; they are empty there."""
 MEND = "`identity-pipeline recluster` computes the library anew."
 
 
@@ -93,6 +95,8 @@ class Snapshot:
         """
         if name not in self._tables:
             path = self.path(name)
+            if name in LATER_TABLES and not path.is_file():
+                return empty(name)
             if not path.is_file():
                 raise NoGenerationError(
                     f"the library has no table {name} yet; run `identity-pipeline recluster` first."
