@@ -47,7 +47,7 @@ def evaluate(
     out: Path | None,
     as_json: bool,
 ) -> None:
-    r"""Measure how good the results are, on videos whose truth is known.
+    """Measure how good the results are, on videos whose truth is known.
 
     VIDEO is a video id, a file name, or the beginning of an id; without one, every processed video
     with a truth file counts. The truth of X.mp4 is X.truth.json: every true face of each frame
@@ -61,10 +61,12 @@ def evaluate(
     """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+    from identity_pipeline.cli.working import refuse_unless_ready
     from identity_pipeline.stages import evaluate as evaluation
 
     settings = merged_settings(overrides(data))
     store = open_store(settings)
+    refuse_unless_ready(store, settings)
     folder = out or store.layout.evaluation
     previous = evaluation.read_previous(against) if against else None
     with Progress(

@@ -10,7 +10,8 @@ from identity_pipeline.cli.curating import counted, now
 from identity_pipeline.cli.index import bar
 from identity_pipeline.cli.lists import echo_json, echo_table, json_option, say
 from identity_pipeline.cli.options import data_option, merged_settings, open_store, overrides
-from identity_pipeline.cli.review import compared, put_in_force, tell_changes
+from identity_pipeline.cli.review import compared, put_in_force, tell_changes, tell_followed
+from identity_pipeline.cli.working import refuse_unless_ready
 
 
 @click.group(invoke_without_command=True)
@@ -126,6 +127,8 @@ def reassign(
 
     settings = merged_settings(overrides(data))
     store = open_store(settings)
+    if not dry_run:
+        refuse_unless_ready(store, settings)
     with bar() as report:
         space = live_space(store) if trained else LiveSpace(None)
         if head_id is not None:
@@ -142,5 +145,7 @@ def reassign(
         say("Nothing was changed.")
         return
     with bar() as report:
-        done = put_in_force(store, settings, report)
+        updated = put_in_force(store, settings, report)
+    done = updated.library
     say(f"{counted(done.tracks, 'track')} in generation {done.generation.number}.")
+    tell_followed(updated)

@@ -164,11 +164,14 @@ def rebuild(data: str | None) -> None:
     The old index stays in use until the new one is whole. Videos whose own tables are of different
     models are left out and named; the command then exits with 1.
     """
+    from identity_pipeline.cli.working import refuse_unless_ready
     from identity_pipeline.stages import indexing
 
-    _, store, vectors = opened(data)
+    settings, store, vectors = opened(data)
+    refuse_unless_ready(store, settings)
     with bar() as report:
         built = indexing.rebuild(store, vectors, report)
+        indexing.note_names(store)
     say(f"{built.points} points of {built.videos} videos; the index is {vectors.place}.")
     for video_id, sentence in sorted(built.refused.items()):
         say(f"left out {video_id}: {sentence}", "red")

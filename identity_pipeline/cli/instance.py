@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import identity_pipeline
-from identity_pipeline.cli.refusing import refused
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -50,23 +49,19 @@ def dagster_instance(layout: Layout, *, look: bool = False) -> Iterator[dg.Dagst
         look: the command changes nothing, so an instance that was never used is not made.
 
     Raises:
-        Refused: it belongs to another data folder, or cannot be opened.
+        NoInstanceError: it belongs to another data folder, or cannot be opened.
     """
     import dagster as dg
 
     from identity_pipeline.defs.binding import bind
 
-    with refused():
-        place = home()
+    place = home()
     if place is None or (look and not _was_used(place, layout)):
         with dg.DagsterInstance.ephemeral() as forgotten:
             yield forgotten
         return
-    with refused():
-        instance = _opened(place, layout)
-    with instance:
-        with refused():
-            bind(instance, layout, look=look)
+    with _opened(place, layout) as instance:
+        bind(instance, layout, look=look)
         yield instance
 
 

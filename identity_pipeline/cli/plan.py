@@ -81,13 +81,16 @@ def plan(
     marked as such.
     """
     from identity_pipeline.models.hub import ModelHub
+    from identity_pipeline.stages import preflight
     from identity_pipeline.stages.costing import prices
     from identity_pipeline.stages.library_planning import plan_library
     from identity_pipeline.stages.verdicts import Models
 
     settings = merged_settings(overrides(data, pack, vision, device))
     store = open_store(settings, new=True)
-    models = Models(*ModelHub(settings.models).here())
+    hub = ModelHub(settings.models)
+    models = Models(*hub.here())
+    refused = preflight.foreseen_faults(store.layout, settings, hub)
     known = prices(store, settings, models.digests)
     if costs:
         _print_costs(known)
@@ -97,9 +100,12 @@ def plan(
         today = datetime.now(UTC).isoformat(timespec="seconds")
         library = plan_library(store, settings, known, planned, today)
     if as_json:
-        value = {"videos": [asdict(video) for video in planned], "library": asdict(library)}
+        of_videos = [asdict(video) for video in planned]
+        value = {"refused": refused, "videos": of_videos, "library": asdict(library)}
         echo_json(value)
         return
+    for fault in refused:
+        say(f"A run would be refused: {fault.rstrip('.')}.", "red")
     if not planned:
         say(f"No video yet: drop one into {store.layout.videos}, or name a FILE.")
     for video in planned:

@@ -67,6 +67,8 @@ def publish(videos: tuple[str, ...], dry_run: bool, verify: bool, data: str | No
     """
     store, work = opened(data)
     named = [find_video(store, name).video_id for name in videos]
+    if not dry_run:
+        _refuse_unless_reached(work)
     if verify:
         _verify(work, named, dry_run)
         return
@@ -79,6 +81,27 @@ def publish(videos: tuple[str, ...], dry_run: bool, verify: bool, data: str | No
         say(f"{counted(len(wanted), 'thing')} to publish to {work.store.url}{more}.")
         return
     _publish(work, wanted)
+
+
+def _refuse_unless_reached(work: Publisher) -> None:
+    """Asks the store for one small file, before anything is read here.
+
+    Raises:
+        NotReadyError: it does not answer as it should.
+    """
+    from identity_pipeline.stages.preflight import NotReadyError
+    from identity_pipeline.storage.object_store import (
+        LIBRARY_SUBJECT,
+        NoManifestError,
+        ObjectStoreError,
+    )
+
+    try:
+        work.store.version(LIBRARY_SUBJECT)
+    except NoManifestError:  # damaged there: that is the library's own affair
+        return
+    except ObjectStoreError as error:
+        raise NotReadyError(f"Nothing was sent: {error}") from error
 
 
 def _publish(work: Publisher, wanted: list[str | None] | list[str]) -> None:

@@ -21,7 +21,7 @@ from identity_pipeline.cli.curating import (
 from identity_pipeline.cli.index import bar
 from identity_pipeline.cli.lists import echo_json, echo_table, json_option, say
 from identity_pipeline.cli.options import data_option, merged_settings, open_store, overrides
-from identity_pipeline.cli.working import command_at_work
+from identity_pipeline.cli.working import command_at_work, refuse_unless_ready
 
 if TYPE_CHECKING:
     import polars as pl
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from identity_pipeline.settings import Settings
     from identity_pipeline.stages.desk import Desk
     from identity_pipeline.stages.library import Recomputed
+    from identity_pipeline.stages.library_update import Updated
     from identity_pipeline.stages.progress import Progress
     from identity_pipeline.storage.tables import TableStore
 
@@ -229,21 +230,26 @@ def find_more(person: str, as_json: bool, data: str | None) -> None:
 @json_option
 @data_option
 def recluster(dry_run: bool, as_json: bool, data: str | None) -> None:
-    """Bring the library up to date: thresholds, known people, groups, suggestions.
+    """Bring the library up to date: thresholds, known people, groups, suggestions, and the rest.
 
     What humans decided never changes. Says what moved; the result is in force at once, or, after a
-    crash, not at all.
+    crash, not at all. Then profiles, k-means heads and the names in the index are brought in step;
+    what could not be is said, with the command that does it.
     """
     from identity_pipeline.stages.library import recompute
 
     settings = merged_settings(overrides(data))
     store = open_store(settings)
+    if not dry_run:
+        refuse_unless_ready(store, settings)
+    updated = None
     with bar() as report:
         before = in_force(store)
         if dry_run:
             done = recompute(store, settings, now(), report, publish=False)
         else:
-            done = put_in_force(store, settings, report)
+            updated = put_in_force(store, settings, report)
+            done = updated.library
         changes = compared(store, done, before)
     if as_json:
         echo_json(
@@ -255,20 +261,47 @@ def recluster(dry_run: bool, as_json: bool, data: str | None) -> None:
                 "retired_clusters": changes.retired_clusters,
                 "suggested": changes.suggested,
                 "lost": done.lost,
+                **_followed_json(updated),
             }
         )
         return
     tell_changes(done, changes, dry_run)
+    if updated is not None:
+        tell_followed(updated)
 
 
-def put_in_force(store: TableStore, settings: Settings, shown: Progress) -> Recomputed:
-    """The library brought up to date, before the eyes of other processes."""
-    from identity_pipeline.stages.library import recompute
+def put_in_force(store: TableStore, settings: Settings, shown: Progress) -> Updated:
+    """The library and what follows it brought up to date, before the eyes of other processes."""
+    from identity_pipeline.stages.library_update import update_library
 
-    with command_at_work(store, "identity_library", shown) as (work, report):
-        done = recompute(store, settings, now(), report)
-        work.computed = not done.reused
-    return done
+    return update_library(store, settings, now(), lambda step: command_at_work(store, step, shown))
+
+
+def tell_followed(updated: Updated) -> None:
+    """Prints what became of profiles, heads and index, and what is not current."""
+    profiles, heads = updated.profiles, updated.heads
+    for report in profiles.enriched if profiles else ():
+        say(report.message)
+    if profiles and profiles.withdrawn:
+        say(f"{counted(len(profiles.withdrawn), 'video')} withdrawn from profiles.")
+    for message in heads.messages if heads else ():
+        say(message)
+    if updated.indexed:
+        say(f"Names in the index changed for {counted(len(updated.indexed), 'video')}.")
+    for behind in updated.behind:
+        say(str(behind), err=True)
+    if not updated.behind:
+        say("Profiles, k-means heads and names in the index are current.")
+
+
+def _followed_json(updated: Updated | None) -> dict[str, object]:
+    if updated is None:
+        return {}
+    return {
+        "profiles": updated.labels,
+        "indexed": updated.indexed,
+        "behind": [vars(behind) for behind in updated.behind],
+    }
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,12 +19,16 @@ from identity_pipeline.cli.options import (
     open_store,
     overrides,
 )
+from identity_pipeline.cli.stopping import Terminated, hearing, raise_for
 from identity_pipeline.cli.working import TRY_LATER, refuse_while_paused
+from identity_pipeline.storage.layout import Layout
 
 if TYPE_CHECKING:
     import dagster as dg
     from rich.progress import Progress
 
+    from identity_pipeline.models.hub import ModelHub
+    from identity_pipeline.settings import Settings
     from identity_pipeline.stages.progress import Progress as Report
     from identity_pipeline.storage.registry import Registration
     from identity_pipeline.storage.tables import TableStore
@@ -117,14 +122,19 @@ def run(
         TimeRemainingColumn,
     )
 
+    from identity_pipeline.stages import preflight
+    from identity_pipeline.storage.disk import size_of
     from identity_pipeline.storage.failures import FailureNotes
     from identity_pipeline.storage.pause import paused
 
     groups = overrides(data, pack, vision, device)
     settings = merged_settings(groups)
+    hub = _looked_at(settings, [Path(file) for file in files])
     store = open_store(settings, claim=True)
     refuse_while_paused(store)
     records = register(files, store)
+    sizes = {record.video_id: size_of(record.existing_path()) for record in records}
+    preflight.refuse(preflight.video_faults(store, settings, hub, sizes))
     with (
         Progress(
             SpinnerColumn(),
@@ -138,7 +148,7 @@ def run(
         ) as progress,
         dagster_instance(store.layout) as instance,
     ):
-        outcomes = run_videos(records, groups, progress, instance)
+        outcomes = run_videos(records, groups, progress, instance, hub)
     rows = summary(outcomes, store)
     if as_json:
         echo_json(rows)
@@ -159,6 +169,22 @@ def run(
         raise SystemExit(1)
 
 
+def _looked_at(settings: Settings, files: list[Path]) -> ModelHub:
+    """The models, after a look at what can be told before a file is read or a folder made.
+
+    Raises:
+        NotReadyError: something that every run needs is not there.
+    """
+    from identity_pipeline.models.hub import ModelHub
+    from identity_pipeline.stages import preflight
+
+    layout, hub = Layout(Path(settings.paths.data)), ModelHub(settings.models)
+    faults = preflight.source_faults(files) + preflight.folder_faults(layout, settings)
+    faults += preflight.model_faults(hub, preflight.used_models(settings), opened=False)
+    preflight.refuse(faults)
+    return hub
+
+
 def _say_where(outcomes: list[Outcome], store: TableStore) -> None:
     """Where the pages are, and who is known."""
     for outcome in outcomes:
@@ -175,8 +201,12 @@ def run_videos(
     groups: dict[str, dict[str, str]],
     progress: Progress,
     instance: dg.DagsterInstance,
+    hub: ModelHub,
 ) -> list[Outcome]:
-    """Runs the job of each video, one after the other, and then that of the library."""
+    """Runs the job of each video, one after the other, and then that of the library.
+
+    All share the models, which are opened once.
+    """
     from identity_pipeline.definitions import build_defs
     from identity_pipeline.defs.automation import BY, HOST
     from identity_pipeline.defs.partitions import videos
@@ -188,7 +218,7 @@ def run_videos(
     by = {BY: COMMAND_LINE, HOST: host()}
     store = open_store(merged_settings(groups), new=True)
     reporters = RichReporters(progress)
-    defs = build_defs(SettingsResource.of(**groups), progress=reporters)
+    defs = build_defs(SettingsResource.of(**groups), progress=reporters, models=hub)
     job = defs.resolve_job_def("per_video")
     keys = [record.video_id for record in records]
     instance.add_dynamic_partitions(str(videos.name), keys)
@@ -196,29 +226,65 @@ def run_videos(
     overall = progress.add_task("videos", total=len(records))
     for record in records:
         progress.update(overall, description=f"[bold]{record.video_id}[/bold]")
-        result = job.execute_in_process(
-            instance=instance,
-            partition_key=record.video_id,
-            run_config=QUIET,
-            raise_on_error=False,
-            tags=by,
-        )
-        outcomes.append(Outcome(record, result.success))
+        succeeded = _executed(job, instance, by, record.video_id)
+        outcomes.append(Outcome(record, succeeded))
         reporters.clear()
         if paused(store.layout):
             return outcomes
         progress.advance(overall)
     progress.update(overall, description="[bold]library[/bold]")
-    library = defs.resolve_job_def("library").execute_in_process(
-        instance=instance, run_config=QUIET, raise_on_error=False, tags=by
-    )
-    if not library.success:
+    if not _executed(defs.resolve_job_def("library"), instance, by):
         progress.console.print(
             "[red]The library could not be brought up to date; the image sets are whole. For the "
             "reason: identity-pipeline recluster[/red]"
         )
     progress.update(overall, description="videos")
     return outcomes
+
+
+def _executed(
+    job: dg.JobDefinition,
+    instance: dg.DagsterInstance,
+    by: dict[str, str],
+    video_id: str | None = None,
+) -> bool:
+    """Whether a run succeeded; one that a signal ends takes the command along.
+
+    Raises:
+        KeyboardInterrupt, Terminated: a signal came; the run has ended as cancelled.
+    """
+    import dagster as dg
+    from dagster._core.utils import make_new_run_id
+
+    run_id = make_new_run_id()
+    with hearing() as heard:
+        try:
+            result = job.execute_in_process(
+                instance=instance,
+                partition_key=video_id,
+                run_config=QUIET,
+                raise_on_error=False,
+                tags=by,
+                run_id=run_id,
+            )
+        except (KeyboardInterrupt, Terminated, dg.DagsterExecutionInterruptedError):
+            _cancelled(instance, run_id)
+            raise_for(heard.signal() or signal.SIGINT)
+            raise
+        if (number := heard.signal()) is not None:
+            _cancelled(instance, run_id)
+            raise_for(number)
+    return result.success
+
+
+def _cancelled(instance: dg.DagsterInstance, run_id: str) -> None:
+    """A run that was stopped did not fail: Dagster takes it for failed, or has not ended it."""
+    import dagster as dg
+
+    ended = dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.SUCCESS
+    run = instance.get_run_by_id(run_id)
+    if run is not None and run.status not in ended:
+        instance.report_run_canceled(run, "The command was stopped.")
 
 
 def who_line(store: TableStore) -> str:

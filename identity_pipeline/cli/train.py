@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
 from typing import TYPE_CHECKING
 
 import click
@@ -14,7 +10,12 @@ from identity_pipeline.cli.curating import now, short_track
 from identity_pipeline.cli.index import bar
 from identity_pipeline.cli.lists import echo_json, json_option, say
 from identity_pipeline.cli.options import data_option, merged_settings, open_store, overrides
-from identity_pipeline.cli.working import command_at_work, end_paused, refuse_while_paused
+from identity_pipeline.cli.working import (
+    command_at_work,
+    end_paused,
+    refuse_unless_ready,
+    refuse_while_paused,
+)
 
 if TYPE_CHECKING:
     from identity_pipeline.core.heads.judgement import Comparison
@@ -58,6 +59,7 @@ def train(
 
     settings = merged_settings(overrides(data, device=device))
     store = open_store(settings)
+    refuse_unless_ready(store, settings)
     refuse_while_paused(store)
     session = _begun(store, settings, TrainingRequest(epochs, resume, settings.models.device))
     trained = _trained(store, settings, session, quiet=as_json)
@@ -104,10 +106,7 @@ def _trained(
     from identity_pipeline.stages import training
     from identity_pipeline.storage.pause import paused
 
-    with (
-        command_at_work(store, "projection_head") as (work, report),
-        _terminated_as_interrupted(),
-    ):
+    with command_at_work(store, "projection_head") as (work, report):
         work.units = 0
 
         def told(epoch: Epoch, planned: int) -> None:
@@ -143,21 +142,6 @@ def _judged(store: TableStore, settings: Settings, session: TrainingSession) -> 
 
 def _tell_stopped(trained: Trained) -> None:
     say(f"\n{trained.message}", err=True)
-
-
-@contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    """SIGTERM ends a training as Ctrl-C does: with what was learnt kept."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        del number, frame
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def verdict_lines(verdict: judging.Verdict) -> list[str]:

@@ -10,6 +10,7 @@ from identity_pipeline.cli.lists import say
 from identity_pipeline.stages.progress import silent
 
 if TYPE_CHECKING:
+    from identity_pipeline.settings import Settings
     from identity_pipeline.stages.at_work import Work
     from identity_pipeline.stages.progress import Progress
     from identity_pipeline.storage.pause import Pause
@@ -36,6 +37,17 @@ def command_at_work(
     live = command_step(step)
     with at_work(store, live, Work()) as work:
         yield work, shown_to_others(store, live, report)
+
+
+def refuse_unless_ready(store: TableStore, settings: Settings) -> None:
+    """Ends a command that writes into the data folder before its work, where that cannot be.
+
+    Raises:
+        NotReadyError: a folder cannot be written, or there is too little room.
+    """
+    from identity_pipeline.stages import preflight
+
+    preflight.refuse(preflight.folder_faults(store.layout, settings))
 
 
 def refuse_while_paused(store: TableStore) -> None:

@@ -204,11 +204,14 @@ def identity_profiles(
         work.computed = True
     for report in changes.enriched:
         context.log.info(report.message)
+    for sentence in changes.left:
+        context.log.warning(sentence)
     return dg.MaterializeResult(
         metadata={
             "profiles": len(changes.labels),
             "sources_added": len(changes.enriched),
             "sources_withdrawn": len(changes.withdrawn),
+            "left_as_they_are": list(changes.left),
             "people": dg.MetadataValue.md("\n".join(f"- {n}" for n in changes.labels) or "nobody"),
         }
     )

@@ -1,6 +1,7 @@
 """Sensors: what happens by itself. `new_videos` turns finished files into partitions and runs."""
 
 import json
+import time
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from itertools import islice
@@ -13,9 +14,11 @@ from identity_pipeline.defs.automation import NEW_VIDEO, tags
 from identity_pipeline.defs.gate import skip_unless_ready
 from identity_pipeline.defs.jobs import per_video
 from identity_pipeline.defs.partitions import videos
+from identity_pipeline.defs.preflight import Leave, leave_to_ask
 from identity_pipeline.media.wording import counted
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.finished import with_sets
+from identity_pipeline.stages.preflight import inbox_fault
 from identity_pipeline.storage.archive import Archive
 from identity_pipeline.storage.failures import FailureNotes
 from identity_pipeline.storage.known_files import KnownFile, KnownFiles, Stamp, stamps_of
@@ -80,6 +83,8 @@ def new_videos(
     waiting = skip_unless_ready(context.instance, store)
     if waiting:
         return waiting
+    if fault := inbox_fault(store.layout):
+        return dg.SkipReason(fault)
     store.layout.videos.mkdir(parents=True, exist_ok=True)
     seen = remembered_files(context.cursor)
     limit = settings.ingest.max_new_per_tick
@@ -101,8 +106,12 @@ def new_videos(
         linked += not is_new
     done = present & with_sets(store)
     wanted = wanted_runs(context.instance, store, settings, present - done, context.cursor)
+    leave = leave_to_ask(store, settings, time.time(), limit) if wanted.runs else Leave(limit)
+    if leave.skip:  # nothing of it is forgotten: the cursor stays, and what was registered, too
+        return leave.skip
+    runs = dict(islice(wanted.runs.items(), leave.at_most))
     cursor = json.dumps({"files": remembered, "after": wanted.after}, sort_keys=True)
-    if not wanted.runs:
+    if not runs:
         context.update_cursor(cursor)
         return dg.SkipReason(
             f"{len(remembered)} files are still being looked at, {linked} were known under "
@@ -111,11 +120,11 @@ def new_videos(
     return dg.SensorResult(
         run_requests=[
             dg.RunRequest(
-                run_key=f"new-{key}-{runs}", partition_key=key, tags=tags("new_videos", NEW_VIDEO)
+                run_key=f"new-{key}-{number}", partition_key=key, tags=tags("new_videos", NEW_VIDEO)
             )
-            for key, runs in wanted.runs.items()
+            for key, number in runs.items()
         ],
-        dynamic_partitions_requests=[videos.build_add_request(sorted(wanted.runs))],
+        dynamic_partitions_requests=[videos.build_add_request(sorted(runs))],
         cursor=cursor,
     )
 

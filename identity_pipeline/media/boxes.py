@@ -105,11 +105,16 @@ def _described(track: bytes) -> Description:
         return Description()
     width, height = struct.unpack_from(">HH", entry, 24)
     inner = entry[SAMPLE_ENTRY_BYTES:]
-    profile, compatible = None, True
+    aperture = _aperture(_inside(inner, b"clap"), width, height)
     for kind, data in _boxes(inner):
-        if kind in DOLBY_BOXES:
-            profile, compatible = data[2] >> 1, data[4] >> 4 != 0
-    return Description(_aperture(_inside(inner, b"clap"), width, height), profile, compatible)
+        if kind in DOLBY_BOXES and len(data) > 4:
+            return dolby_description(aperture, data)
+    return Description(aperture)
+
+
+def dolby_description(aperture: Aperture, record: bytes) -> Description:
+    """With what a Dolby Vision configuration record says: its profile, and who can show it."""
+    return Description(aperture, record[2] >> 1, record[4] >> 4 != 0)
 
 
 def _aperture(clap: bytes, width: int, height: int) -> Aperture:

@@ -226,7 +226,9 @@ class Presenter:
             first.coded_width,
             first.coded_height,
         )
-        return self._description.aperture if described else Aperture()
+        cut = self._description.aperture
+        within = cut.left + cut.right < frame.width and cut.top + cut.bottom < frame.height
+        return cut if described and within else Aperture()
 
     def _ratio(self, frame: VideoFrame) -> Fraction:
         if self._container_ratio is not None:

@@ -7,6 +7,7 @@ that hold before memory is taken. What does not: which frames are wanted (`media
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Iterator
 from itertools import islice
@@ -22,12 +23,15 @@ from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from identity_pipeline.media.boxes import Description, description_of
+from identity_pipeline.media import boxes, matroska
+from identity_pipeline.media.boxes import Description
 from identity_pipeline.media.colour import ImageBGR
 from identity_pipeline.media.errors import VideoError
 from identity_pipeline.media.presentation import Look, Presenter, absurd_size
 from identity_pipeline.settings import VideoSettings
 
+DURATION_TAG = r"(\d+):(\d\d):(\d\d\.\d+)"
+"""How Matroska says what one stream lasts; the container's duration is that of the longest."""
 IMAGE_FORMATS = ("_pipe", "image2", "gif", "webp", "apng", "ico")
 """How ffmpeg's names of still picture formats end."""
 NO_VIDEO = Disposition.attached_pic | Disposition.timed_thumbnails
@@ -53,7 +57,7 @@ class VideoSource:
 
     def _opens(self, choice: int) -> bool:
         """Opens a stream; False where it does not move, and there is another one to look at."""
-        self.container = _opened(self.path)
+        self.container = _opened(self.path, self._settings)
         try:
             streams = ranked_streams(self.container, self.path)
             self.stream = streams[choice]
@@ -101,6 +105,10 @@ class VideoSource:
         stream = self.stream
         if stream.duration is not None and stream.time_base is not None:
             return float(stream.duration * stream.time_base * 1000)
+        own = re.fullmatch(DURATION_TAG, stream.metadata.get("DURATION", ""))
+        if own:
+            hours, minutes, seconds = own.groups()
+            return (int(hours) * 3600 + int(minutes) * 60 + float(seconds)) * 1000
         if self.container.duration is not None:
             return self.container.duration / 1000  # in units of 1 us
         return None
@@ -137,8 +145,12 @@ class VideoSource:
         return self._presenter.picture(frame)
 
     def _description(self) -> Description:
-        is_mp4 = "mp4" in self.container.format.name.split(",")
-        return description_of(self.path, self.stream.id) if is_mp4 else Description()
+        names = self.container.format.name.split(",")
+        if "mp4" in names:
+            return boxes.description_of(self.path, self.stream.id)
+        if "matroska" in names:
+            return matroska.description_of(self.path, self.stream.index)
+        return Description()
 
     def _decoded(self) -> Iterator[tuple[VideoFrame, bool]]:
         damaged = False
@@ -203,9 +215,11 @@ class VideoSource:
         )
 
 
-def _opened(path: Path) -> InputContainer:
+def _opened(path: Path, settings: VideoSettings) -> InputContainer:
     try:
-        return av.open(str(path), mode="r")
+        # The option is for the decoders that look into the first packets.
+        options = {"max_pixels": str(settings.max_pixels)}
+        return av.open(str(path), mode="r", options=options)
     except (FFmpegError, ValueError) as error:
         raise VideoError(
             "not_a_video",

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from identity_pipeline.core.templates import track_key
+from identity_pipeline.ledger import subjects
 from identity_pipeline.schemas import SET_ASSETS, empty
 from identity_pipeline.stages.progress import Progress, silent
 from identity_pipeline.stages.spaces import head_of_space, projected, tables_of_space
@@ -28,12 +29,16 @@ from identity_pipeline.storage.index_points import (
     checksum,
 )
 from identity_pipeline.storage.index_session import OpenIndex, Replaced, VideoState
-from identity_pipeline.storage.tables import TableStore
+from identity_pipeline.storage.small_files import DamagedFileError
+from identity_pipeline.storage.snapshots import Snapshot
+from identity_pipeline.storage.tables import Manifest, TableStore
 from identity_pipeline.storage.vector_index import Rebuilt, Sources, VectorIndex
 
 FACE_TABLES: Final = ("face_embeddings", "vision_embeddings", "face_tracks")
 SOURCES: Final = ("track_templates", *FACE_TABLES, *SET_ASSETS)
 """Per-video tables that points are made of."""
+INDEX: Final = "index"
+"""The step that brings the names of people into the index; the points are steps of the videos."""
 
 
 @dataclass(frozen=True)
@@ -59,10 +64,14 @@ def known_in_force(store: TableStore) -> Known:
     if snapshot is None:
         return NOBODY
     with snapshot:
-        table = snapshot.table("person_assignments")
-        known = table.filter((pl.col("state") == "known") & pl.col("person_id").is_not_null())
-        people = dict(known.select("track_key", "person_id").iter_rows())
-        return Known(people, snapshot.space)
+        return known_of(snapshot)
+
+
+def known_of(snapshot: Snapshot) -> Known:
+    """Of one generation."""
+    table = snapshot.table("person_assignments")
+    known = table.filter((pl.col("state") == "known") & pl.col("person_id").is_not_null())
+    return Known(dict(known.select("track_key", "person_id").iter_rows()), snapshot.space)
 
 
 def points_of_video(store: TableStore, video_id: str, known: Known = NOBODY) -> VideoPoints:
@@ -172,7 +181,7 @@ def rebuild(store: TableStore, index: VectorIndex, progress: Progress = silent) 
     )
 
 
-def sync(store: TableStore, index: VectorIndex) -> dict[str, Replaced]:
+def sync(store: TableStore, index: VectorIndex, known: Known | None = None) -> dict[str, Replaced]:
     """Writes the videos that differ from the tables and removes those that are gone.
 
     What a library run calls when people were named: only payloads that changed are written.
@@ -183,7 +192,7 @@ def sync(store: TableStore, index: VectorIndex) -> dict[str, Replaced]:
     Raises:
         MixedSpacesError: the tables of a video are of different embedding spaces.
     """
-    known, done = known_in_force(store), {}
+    known, done = known or known_in_force(store), {}
     wanted = {v: points_of_video(store, v, known) for v in indexed_videos(store)}
     with index.open("bringing the index up to date", write=True) as session:
         found, unfinished = session.contents(), set(index.unfinished())
@@ -196,6 +205,78 @@ def sync(store: TableStore, index: VectorIndex) -> dict[str, Replaced]:
         for video_id in sorted({*found, *unfinished} - wanted.keys()):
             done[video_id] = Replaced(0, session.forget(video_id), 0)
     return done
+
+
+def put_names_in(
+    store: TableStore, index: VectorIndex, progress: Progress = silent
+) -> dict[str, Replaced]:
+    """Brings the names of the generation in force into the index, and notes that in it.
+
+    Where an earlier generation noted the same, only videos with a track that is somebody else now
+    are looked at; else all are compared, as by `sync`.
+
+    Returns:
+        What was done, by video.
+
+    Raises:
+        LockBusyError, IndexDamagedError, IndexUnreachableError: the index cannot be opened.
+        MixedSpacesError: the tables of a video are of different embedding spaces.
+    """
+    generations = Generations(store.layout)
+    snapshot = generations.find()
+    if snapshot is None:
+        return sync(store, index)
+    with snapshot:
+        now = known_of(snapshot)
+        then = None if index.unfinished() else _noted_before(generations)
+        if then is None or then.space != now.space:
+            done = sync(store, index, now)
+        else:
+            done = _moved(store, index, then, now, progress)
+        _note_names(store, snapshot)
+    return {video: replaced for video, replaced in done.items() if replaced.written}
+
+
+def _noted_before(generations: Generations) -> Known | None:
+    """Of the generation whose names were last brought into the index; None where it is gone."""
+    try:
+        before = generations.newest_with(INDEX)
+        if before is None:
+            return None
+        with before:
+            return known_of(before)
+    except DamagedFileError:
+        return None
+
+
+def _moved(
+    store: TableStore, index: VectorIndex, then: Known, now: Known, progress: Progress
+) -> dict[str, Replaced]:
+    """Writes the videos with a track that is somebody else now."""
+    people = then.people.keys() | now.people.keys()
+    moved = {key for key in people if then.people.get(key) != now.people.get(key)}
+    there = set(indexed_videos(store))
+    videos = sorted({subjects.parse(key).video_id for key in moved} & there)
+    done: dict[str, Replaced] = {}
+    if videos:
+        with index.open("bringing names into the index", write=True) as session:
+            for n, video_id in enumerate(videos, 1):
+                done[video_id] = session.replace(points_of_video(store, video_id, now))
+                progress("names", n, len(videos), "videos")
+    return done
+
+
+def note_names(store: TableStore) -> None:
+    """Notes in the generation in force that its names are in the index."""
+    snapshot = Generations(store.layout).find()
+    if snapshot is not None:
+        with snapshot:
+            _note_names(store, snapshot)
+
+
+def _note_names(store: TableStore, snapshot: Snapshot) -> None:
+    version = snapshot.generation.fingerprint
+    snapshot.note(INDEX, Manifest(version, version, len(indexed_videos(store))))
 
 
 def sources_of(store: TableStore) -> Sources:

@@ -112,6 +112,17 @@ class Generations:
                 return older
         return None
 
+    def newest_with(self, step: str) -> Snapshot | None:
+        """Opens the newest kept generation that a step noted to be in step with.
+
+        Raises:
+            DamagedFileError: its note cannot be read.
+        """
+        for name in reversed(self._kept()):
+            if (self.root / name / f"{step}.manifest.json").is_file():
+                return open_folder(self.root / name)
+        return None
+
     def newest_whole(self) -> Snapshot | None:
         """Opens the generation in force or, where a file of it is damaged, the newest whole one.
 
@@ -130,13 +141,17 @@ class Generations:
                 LOG.warning("The library's generation %s is passed over: %s", name, error)
         return None
 
-    def rows(self, table: str) -> int | None:
-        """Rows of a table in force, by what is noted of it; None before the first."""
+    def noted(self, name: str) -> Manifest | None:
+        """What is noted of a table or step of the generation in force; None before the first."""
         snapshot = self.find()
         if snapshot is None:
             return None
         with snapshot:
-            noted = snapshot.noted(table)
+            return snapshot.noted(name)
+
+    def rows(self, table: str) -> int | None:
+        """Rows of a table in force, by what is noted of it; None before the first."""
+        noted = self.noted(table)
         return noted.rows if noted else None
 
     def publish(

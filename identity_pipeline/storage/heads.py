@@ -23,7 +23,7 @@ import numpy as np
 
 from identity_pipeline.core.heads.projection import Head
 from identity_pipeline.errors import IdentityPipelineError
-from identity_pipeline.storage import atomic
+from identity_pipeline.storage import atomic, small_files
 from identity_pipeline.storage.hashing import sha256_of_value
 from identity_pipeline.storage.layout import Layout
 
@@ -192,13 +192,13 @@ class HeadStore:
         return json.loads(path.read_text()) if path.is_file() else None
 
     def live(self) -> Live:
-        """Which head is live."""
-        path = self.root / LIVE
-        if not path.is_file():
-            return Live()
-        noted = json.loads(path.read_text())
-        changes = tuple(Change(**change) for change in noted["changes"])
-        return Live(noted["head_id"], tuple(noted["earlier"]), changes)
+        """Which head is live.
+
+        Raises:
+            DamagedFileError: the note of it cannot be read.
+        """
+        mend = "Put it back from a backup, or remove it: the recogniser alone then decides."
+        return small_files.read(self.root / LIVE, Live, mend) or Live()
 
     def go_live(self, head_id: str | None, at: str, why: str) -> Live:
         """Makes a head live, or the recogniser alone; the same head again changes nothing.

@@ -99,17 +99,22 @@ def test_the_container_knows_the_shape_of_pixels_better_than_the_codec(tmp_path:
     assert (facts.sample_aspect_ratio, facts.width) == ("2:1", 128)
 
 
+def in_place_of_colour(path: Path, elements: bytes) -> None:
+    """Puts elements into the video of a Matroska file, where it tells its colours."""
+    data = bytearray(path.read_bytes())
+    at = data.index(b"\x55\xb0")
+    length = 3 + (data[at + 2] & 0x7F)
+    assert length >= len(elements) + 2
+    void = b"\xec" + bytes([0x80 | (length - len(elements) - 2)])
+    data[at : at + length] = (elements + void).ljust(length, b"\0")
+    path.write_bytes(data)
+
+
 def test_the_display_size_of_matroska_is_believed(tmp_path: Path) -> None:
     path = write(tmp_path / "d.mkv", 4, codec="ffv1", colorspace=1, color_range=1, color_trc=1)
+    in_place_of_colour(path, b"\x54\xb0\x82\x00\x60\x54\xba\x82\x00\x40")
     data = bytearray(path.read_bytes())
-    at = data.index(b"\x55\xb0")  # the element Colour makes room for DisplayWidth and -Height
-    length = 3 + (data[at + 2] & 0x7F)
-    display = b"\x54\xb0\x82\x00\x60\x54\xba\x82\x00\x40"
-    assert length >= len(display) + 2
-    void = b"\xec" + bytes([0x80 | (length - len(display) - 2)])
-    unit = data.index(b"\x54\xb2\x81\x04")  # not known; pixels
-    data[unit + 3] = 0
-    data[at : at + length] = (display + void).ljust(length, b"\0")
+    data[data.index(b"\x54\xb2\x81\x04") + 3] = 0  # the unit: not known; pixels
     path.write_bytes(data)
     facts = probe(path, ALL)
     assert (facts.sample_aspect_ratio, facts.width, facts.height) == ("3:2", 96, 64)
@@ -273,6 +278,21 @@ def test_the_clean_aperture_is_cut_out(tmp_path: Path) -> None:
         sampled_frames(write(tmp_path / "w.mp4", 4, draw=lambda i: circle(i, 96, 96)), ALL)
     )
     assert np.array_equal(shown(path)[0].bgr, whole.bgr[28:76, 8:72])
+
+
+def test_the_margin_that_matroska_names_is_cut_off(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "a.mkv", 4, codec="ffv1", draw=lambda i: circle(i, 96, 96),
+        colorspace=1, color_range=1, color_trc=1, color_primaries=1,
+    )  # fmt: skip
+    whole = next(sampled_frames(path, ALL)).bgr
+    left, right, bottom = b"\x54\xcc\x81\x08", b"\x54\xdd\x81\x04", b"\x54\xaa\x81\x10"
+    in_place_of_colour(path, left + right + bottom)
+    facts = probe(path, ALL)
+    assert (facts.coded_width, facts.width, facts.height) == (96, 84, 80)
+    shape = shown(path)[0].bgr
+    assert shape.shape == (80, 84, 3)
+    assert np.abs(shape.astype(int) - whole[:80, 8:92]).max() < 40  # its colours are gone
 
 
 @pytest.mark.parametrize("n", [(200, 1, 48, 1, 0, 1, 0, 1), (64, 0, 48, 1, 0, 1, 0, 1)])

@@ -226,6 +226,27 @@ def test_a_late_start_is_no_lack(tmp_path: Path, start: int, mux: dict[str, str]
     assert len(list(sampled_frames(path, ALL))) == 30
 
 
+def test_sound_that_goes_on_behind_the_pictures_is_no_lack(tmp_path: Path) -> None:
+    path = tmp_path / "sound.mkv"
+    with av.open(str(path), "w") as output:
+        video, sound = output.add_stream("libx264", rate=25), output.add_stream("flac", rate=8000)
+        video.width = video.height = 64
+        video.pix_fmt = "yuv420p"
+        for i in range(25):
+            frame = av.VideoFrame.from_ndarray(grey(i), "bgr24")
+            frame.pts, frame.time_base = i, Fraction(1, 25)
+            output.mux(video.encode(frame))
+        for i in range(8):
+            silence = np.zeros((1, 4000), np.int16)
+            heard = av.AudioFrame.from_ndarray(silence, format="s16", layout="mono")
+            heard.sample_rate, heard.pts, heard.time_base = 8000, 4000 * i, Fraction(1, 8000)
+            output.mux(sound.encode(heard))
+        output.mux(video.encode())
+        output.mux(sound.encode())
+    assert probe(path, ALL).duration_ms == pytest.approx(1000, abs=1)
+    assert len(list(sampled_frames(path, ALL))) == 25
+
+
 def test_no_declared_length_is_said(tmp_path: Path) -> None:
     path = write(tmp_path / "live.mkv", 30, mux={"live": "1"})
     facts = probe(path, ALL)
