@@ -261,6 +261,7 @@ def recluster(dry_run: bool, as_json: bool, data: str | None) -> None:
                 "retired_clusters": changes.retired_clusters,
                 "suggested": changes.suggested,
                 "lost": done.lost,
+                "copies": done.tables["video_copies"].to_dicts(),
                 **_followed_json(updated),
             }
         )
@@ -382,6 +383,8 @@ def _tell_left_out(done: Recomputed) -> None:
             f"{counted(len(done.lost), 'decided track')} not found again in the present videos, "
             f"kept in the ledger: {', '.join(done.lost)}"
         )
+    for video, copy_of in done.tables["video_copies"].select("video_id", "copy_of").iter_rows():
+        say(f"{video} is a copy of {copy_of}: it is no evidence of another ride.")
     if done.other_space:
         say(
             f"Left out, for they are of another recogniser: {', '.join(done.other_space)}; process "

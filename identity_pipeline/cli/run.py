@@ -289,6 +289,7 @@ def _cancelled(instance: dg.DagsterInstance, run_id: str) -> None:
 
 def who_line(store: TableStore) -> str:
     """How many tracks are known people, grouped unknown ones, and alone; empty without any."""
+    from identity_pipeline.media.wording import counted
     from identity_pipeline.storage.generations import Generations
 
     snapshot = Generations(store.layout).find()
@@ -296,12 +297,14 @@ def who_line(store: TableStore) -> str:
         return ""
     with snapshot:
         assignments = snapshot.table("person_assignments")
+        copies = snapshot.table("video_copies").height
     states = dict(assignments.group_by("state").len().iter_rows())
     clusters = assignments["cluster_id"].drop_nulls().n_unique()
+    copied = f"; {counted(copies, 'video')} a copy of another" if copies else ""
     return (
         f"Library: {assignments.height} riders' tracks of {assignments['video_id'].n_unique()} "
         f"videos; {states.get('known', 0)} known, {clusters} unknown people seen more than once, "
-        f"{states.get('noise', 0)} seen once. Look: identity-pipeline clusters"
+        f"{states.get('noise', 0)} seen once{copied}. Look: identity-pipeline clusters"
     )
 
 

@@ -21,6 +21,7 @@ from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.media.evaluation_page import render_evaluation_page
 from identity_pipeline.schemas import SchemaError
 from identity_pipeline.settings import Settings
+from identity_pipeline.stages.exported import exported_rows
 from identity_pipeline.stages.progress import Progress, silent
 from identity_pipeline.storage import atomic
 from identity_pipeline.storage.registry import Registration, VideoRegistry
@@ -65,9 +66,10 @@ def tables_of(store: TableStore, video_id: str, truth: Truth) -> tuple[VideoTabl
         raise EvaluationError(f"{video_id} has no finished tables; {advice}.")
     try:
         tables = {name: store.read(name, video_id) for name in TABLES}
+        exported = {name: exported_rows(store, name, video_id, tables[name]) for name in SETS}
     except (MissingTableError, SchemaError) as error:
         raise EvaluationError(f"{video_id}: {error} To mend it, {advice}.") from error
-    return VideoTables(video_id, truth, tables), _manifest(path, video_id, advice)
+    return VideoTables(video_id, truth, tables | exported), _manifest(path, video_id, advice)
 
 
 def _manifest(path: Path, video_id: str, advice: str) -> Manifest:

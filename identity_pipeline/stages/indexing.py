@@ -12,6 +12,7 @@ import polars as pl
 from identity_pipeline.core.templates import track_key
 from identity_pipeline.ledger import subjects
 from identity_pipeline.schemas import SET_ASSETS, empty
+from identity_pipeline.stages.exported import exported_rows
 from identity_pipeline.stages.progress import Progress, silent
 from identity_pipeline.stages.spaces import head_of_space, projected, tables_of_space
 from identity_pipeline.storage.generations import Generations
@@ -330,7 +331,9 @@ def _images(
     """The exported images with the spaces of their vectors."""
     columns = ("face_id", "frame_idx", "person_id", "quality_score")
     sets = pl.concat(
-        _read(store, asset, video_id).select(*columns, set=pl.lit(asset.removesuffix("_set")))
+        exported_rows(store, asset, video_id, _read(store, asset, video_id)).select(
+            *columns, set=pl.lit(asset.removesuffix("_set"))
+        )
         for asset in SET_ASSETS
     )
     faces, vision, tracks = (_read(store, asset, video_id) for asset in FACE_TABLES)

@@ -244,7 +244,7 @@ def _recompute(
     ledger, generations = LedgerStore(store.layout), Generations(store.layout)
     ledger.verify()  # every line, from the first: commands look at the last ones only
     history = settle_ledger(store, ledger, now, write=publish)
-    copied = find_copies(store, history, settings.copies)
+    copied = find_copies(store, history, settings.copies, write=publish)
     copies = Copies.from_table(copied)
     inputs = read_templates(store, copies, progress, live.head_id)
     fingerprint = fingerprint_of(inputs.made_of, history, settings, now[:10])

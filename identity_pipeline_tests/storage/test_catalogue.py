@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from identity_pipeline.schemas import TABLES
+from identity_pipeline.schemas import LATER, TABLES
 from identity_pipeline.settings import CatalogueSettings
 from identity_pipeline.storage.catalogue import (
     Catalogue,
@@ -117,6 +117,17 @@ def test_stored_tables_are_there_as_they_are(store: TableStore) -> None:
             assert [c for c in columns if c != "video_id"] == [
                 c for c in expected if c != "video_id"
             ]
+
+
+def test_a_library_table_of_an_older_version_has_its_later_columns_as_nulls(
+    tmp_path: Path,
+) -> None:
+    layout = Layout(tmp_path)
+    put(TableStore(layout), "calibration", LIBRARY, [{"name": "assign", "in_effect": 0.5}])
+    path = layout.table("calibration", LIBRARY)
+    pl.read_parquet(path).drop(sorted(LATER["calibration"])).write_parquet(path)
+    sql = "SELECT name, in_effect, far_bound, safe_from FROM raw.calibration"
+    assert ask(layout, sql) == [("assign", 0.5, None, None)]
 
 
 def test_views_have_one_row_per_thing(store: TableStore) -> None:
