@@ -19,6 +19,7 @@ from identity_pipeline.defs.phases import skipped
 from identity_pipeline.defs.pools import LIBRARY
 from identity_pipeline.defs.progress import ProgressReporters, live_step
 from identity_pipeline.defs.steps import OWNERS, Step, video_tables
+from identity_pipeline.media.markdown import bullets
 from identity_pipeline.schemas import LIBRARY_TABLES
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.at_work import Work, at_work
@@ -212,6 +213,6 @@ def identity_profiles(
             "sources_added": len(changes.enriched),
             "sources_withdrawn": len(changes.withdrawn),
             "left_as_they_are": list(changes.left),
-            "people": dg.MetadataValue.md("\n".join(f"- {n}" for n in changes.labels) or "nobody"),
+            "people": dg.MetadataValue.md(bullets(changes.labels, "nobody")),
         }
     )

@@ -37,7 +37,7 @@ from identity_pipeline.ledger.lines import FIRST, StoredEvents, digest, event_of
 from identity_pipeline.ledger.position import Position
 from identity_pipeline.ledger.replay import History
 from identity_pipeline.ledger.witnesses import GivenUp, Witness
-from identity_pipeline.storage import atomic
+from identity_pipeline.storage import atomic, private
 from identity_pipeline.storage.layout import Layout
 
 
@@ -259,7 +259,7 @@ class LedgerStore:
         """One writer at a time."""
         folder = self.path.parent
         if not folder.is_dir():
-            folder.mkdir(parents=True, exist_ok=True)
+            private.make_folder(folder)
             atomic.flush(folder.parent)
         with self.lock_path.open("ab") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # released when the file is closed, also by a kill

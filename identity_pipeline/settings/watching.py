@@ -84,6 +84,15 @@ class ModelSettings(Group):
         unit="id or path",
         source="design: diversity is measured by a general-vision embedding",
     )
+    vision_revision: str = tunable(
+        "",
+        "Commit of the encoder's repository on the hub: 40 hex digits, so that a download is the "
+        "same today and next year. Empty: the one that is known of facebook/dinov2-small; any "
+        "other name on the hub needs one. A folder needs none.",
+        unit="commit",
+        source="unset: facebook/dinov2-small at ed25f3a31f01 (weights: SHA-256 ae1e99fcefd5...)",
+        pattern=r"^([0-9a-f]{40})?$",
+    )
     allow_demo: bool = tunable(
         False,
         "Whether models may run that were made for demonstrations (rendered faces only).",

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 Fetched = TypeVar("Fetched")
 PAGE: Final = 2000
+FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+"""What a spreadsheet takes for the beginning of a formula, once it has dropped white space."""
 NAMES: Final = {"MULTI": "PIVOT without its IN list"}
 ATTEMPTS: Final = 10
 """How often a query is run again when a table was replaced under it; chosen."""
@@ -150,9 +152,9 @@ class Catalogue:
             spool.seek(0)
             spool.truncate()
             writer, count = csv.writer(spool, lineterminator="\n"), 0
-            writer.writerow([column[0] for column in cursor.description or []])
+            writer.writerow([_csv_cell(column[0]) for column in cursor.description or []])
             while rows := cursor.fetchmany(PAGE):
-                writer.writerows(rows)
+                writer.writerows([_csv_cell(value) for value in row] for row in rows)
                 count += len(rows)
             return count
 
@@ -213,6 +215,11 @@ class Catalogue:
 def _unexplained(sql: str) -> str:
     """The statement that an EXPLAIN explains; EXPLAIN ANALYZE would run whatever follows."""
     return re.sub(r"^\s*explain(\s+analyze)?\b(\s*\([^)]*\))?", "", sql, flags=re.IGNORECASE)
+
+
+def _csv_cell(value: object) -> object:
+    """A value of which no spreadsheet makes a formula: such a text gets an apostrophe before it."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
 
 
 @contextmanager

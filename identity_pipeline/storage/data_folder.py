@@ -17,8 +17,12 @@ from pathlib import Path
 from typing import Final
 
 from identity_pipeline.errors import IdentityPipelineError
+<<<<<<< HEAD
 from identity_pipeline.storage import atomic
 from identity_pipeline.storage.backup import write_backup
+=======
+from identity_pipeline.storage import atomic, private
+>>>>>>> main
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.locks import exclusive
 
@@ -98,10 +102,11 @@ def open_data_folder(layout: Layout, tell: Tell | None = None) -> DataFolder | N
         LockBusyError: another process has been migrating it for very long.
     """
     noted = noted_folder(layout)
-    if noted is not None and noted.format == FORMAT:
-        return noted
     if noted is None and not holds_data(layout):
         return None
+    _make_private(layout, tell)
+    if noted is not None and noted.format == FORMAT:
+        return noted
     try:
         return _brought_up(layout, tell)
     except OSError as error:
@@ -119,7 +124,9 @@ def claim_data_folder(layout: Layout, tell: Tell | None = None) -> DataFolder:
         OSError: it cannot be written.
     """
     noted = noted_folder(layout)
-    return noted if noted and noted.format == FORMAT else _brought_up(layout, tell)
+    folder = noted if noted and noted.format == FORMAT else _brought_up(layout, tell)
+    _make_private(layout, tell)
+    return folder
 
 
 def noted_folder(layout: Layout) -> DataFolder | None:
@@ -147,6 +154,21 @@ def noted_folder(layout: Layout) -> DataFolder | None:
             f"up to {FORMAT}; update identity_pipeline, or name another folder with --data."
         )
     return DataFolder(version, name)
+
+
+def _make_private(layout: Layout, tell: Tell | None) -> None:
+    """Takes from others what an older program, or a copy, let them do in the folder."""
+    try:
+        changed = private.tighten(layout.root)
+    except OSError as error:
+        if error.errno not in READ_ONLY:
+            raise
+        return
+    if changed > 1 and tell is not None:
+        tell(
+            f"{layout.root} was open to other users of this machine; {changed} files and folders "
+            "of it are private now (paths.group_may_read lets its group read)."
+        )
 
 
 def holds_data(layout: Layout) -> bool:
