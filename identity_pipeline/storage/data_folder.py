@@ -17,12 +17,8 @@ from pathlib import Path
 from typing import Final
 
 from identity_pipeline.errors import IdentityPipelineError
-<<<<<<< HEAD
-from identity_pipeline.storage import atomic
-from identity_pipeline.storage.backup import write_backup
-=======
 from identity_pipeline.storage import atomic, private
->>>>>>> main
+from identity_pipeline.storage.backup import write_backup
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.locks import exclusive
 

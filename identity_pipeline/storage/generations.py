@@ -17,14 +17,8 @@ from pathlib import Path
 
 import polars as pl
 
-<<<<<<< HEAD
 from identity_pipeline.schemas import LIBRARY_TABLES, conform
-from identity_pipeline.storage import atomic, small_files
-=======
-from identity_pipeline.errors import IdentityPipelineError
-from identity_pipeline.schemas import conform, empty, with_later_columns
-from identity_pipeline.storage import atomic, private
->>>>>>> main
+from identity_pipeline.storage import atomic, private, small_files
 from identity_pipeline.storage.data_folder import noted_folder
 from identity_pipeline.storage.hashing import sha256_of_file
 from identity_pipeline.storage.layout import Layout, inside
@@ -238,20 +232,12 @@ class Generations:
         temporary.replace(self.link)
         atomic.flush(self.link.parent)
 
-<<<<<<< HEAD
     def _in_force(self) -> Path | None:
         """The folder in force, by the link; None before the first."""
         try:
             return self.link.parent / self.link.readlink()
         except OSError:
             return None
-=======
-    def _noted(self, folder: Path) -> Generation | None:
-        path = folder / NOTE
-        return (
-            Generation(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
-        )
->>>>>>> main
 
     def _kept(self) -> list[str]:
         """Names of the kept generations, oldest first."""

@@ -131,12 +131,6 @@ module.atomic.write_json = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 open_data_folder(Layout(root))
 """
 
-<<<<<<< HEAD
-=======
-    def migrate(layout: Layout) -> None:
-        with counted.open("a", encoding="utf-8") as stream:
-            stream.write("x\n")
->>>>>>> main
 
 def started(code: str, layout: Layout, counted: Path) -> subprocess.Popen[bytes]:
     """A process of its own: it is not forked, for the libraries here have threads."""
