@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -269,7 +268,8 @@ def _executed(
             )
         except (KeyboardInterrupt, Terminated, dg.DagsterExecutionInterruptedError):
             _cancelled(instance, run_id)
-            raise_for(heard.signal() or signal.SIGINT)
+            if (number := heard.signal()) is not None:
+                raise_for(number)
             raise
         if (number := heard.signal()) is not None:
             _cancelled(instance, run_id)

@@ -27,7 +27,8 @@ class VideoSettings(Group):
     )
     max_pixels: int = tunable(
         8192 * 4320,
-        "A frame with more pixels in its header is refused before it is decoded.",
+        "A video whose pictures have more pixels is refused, as coded or as shown, from its header "
+        "on or in mid-stream, before memory is taken for them.",
         unit="pixels",
         source="8K video, the largest camera format in use",
         gt=0,
