@@ -17,6 +17,7 @@ from identity_pipeline.defs.metadata import numbers
 from identity_pipeline.defs.partitions import videos
 from identity_pipeline.defs.phases import skipped
 from identity_pipeline.defs.pools import LIBRARY
+from identity_pipeline.defs.preflight import check_folder
 from identity_pipeline.defs.progress import ProgressReporters, live_step
 from identity_pipeline.defs.steps import OWNERS, Step, video_tables
 from identity_pipeline.media.markdown import bullets
@@ -162,6 +163,7 @@ def identity_library(
         for name in LIBRARY_TABLES:
             yield dg.MaterializeResult(asset_key=name, metadata=skipped(off))
         return
+    check_folder(context, store, settings)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     with healing(context, settings), at_work(store, live_step(context), Work()) as work:
         done = recompute(store, settings, now, progress.reporter(context))
