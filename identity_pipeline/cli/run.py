@@ -22,7 +22,6 @@ from identity_pipeline.cli.options import (
 )
 from identity_pipeline.cli.stopping import Terminated, hearing, raise_for
 from identity_pipeline.cli.working import TRY_LATER, refuse_while_paused
-from identity_pipeline.storage.layout import Layout
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -178,6 +177,7 @@ def _looked_at(settings: Settings, files: list[Path]) -> ModelHub:
     """
     from identity_pipeline.models.hub import ModelHub
     from identity_pipeline.stages import preflight
+    from identity_pipeline.storage.layout import Layout
 
     layout, hub = Layout(Path(settings.paths.data)), ModelHub(settings.models)
     faults = preflight.source_faults(files) + preflight.folder_faults(layout, settings)
