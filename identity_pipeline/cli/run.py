@@ -261,7 +261,7 @@ def _standing(
     today = datetime.now(UTC).isoformat(timespec="seconds")
     store = open_store(settings, new=True)
     found = standing(store, settings, Models(*hub.here()), keys, today)
-    return found.videos & shown_as_made(instance, keys), found.library
+    return shown_as_made(instance, found.videos), found.library
 
 
 def _executed(
