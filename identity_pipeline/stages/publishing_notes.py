@@ -58,12 +58,18 @@ class PublishingNotes:
     def generation(self) -> str | None:
         """The library's generation that is there."""
         note = self._note(self.sent, None)
-        return str(json.loads(note.read_text())["generation"]) if note.is_file() else None
+        return (
+            str(json.loads(note.read_text(encoding="utf-8"))["generation"])
+            if note.is_file()
+            else None
+        )
 
     def refusals(self) -> dict[str, Refusal]:
         """Name -> the note on it, of everything that was refused when it was last tried."""
         return {
-            name: Refusal(**json.loads((self.refused / f"{name}{SUFFIX}").read_text()))
+            name: Refusal(
+                **json.loads((self.refused / f"{name}{SUFFIX}").read_text(encoding="utf-8"))
+            )
             for name in sorted(times(self.refused, SUFFIX))
         }
 

@@ -48,7 +48,9 @@ class Archive:
     def get(self, video_id: str) -> ArchiveMark | None:
         """The mark of a video, or None."""
         path = self._path(video_id)
-        return ArchiveMark(**json.loads(path.read_text())) if path.is_file() else None
+        return (
+            ArchiveMark(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+        )
 
     def put(self, video_id: str, mark: ArchiveMark) -> None:
         """Marks a video as archived."""

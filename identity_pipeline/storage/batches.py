@@ -40,7 +40,7 @@ class BatchBook:
         path = self.layout.progress / "batches.json"
         if not path.is_file():
             return ()
-        return tuple(_batch(noted) for noted in json.loads(path.read_text()))
+        return tuple(_batch(noted) for noted in json.loads(path.read_text(encoding="utf-8")))
 
 
 def _batch(noted: dict[str, object]) -> Batch:

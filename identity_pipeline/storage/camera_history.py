@@ -49,7 +49,7 @@ class CameraHistory:
         with locks.exclusive(lock, "the list of a camera's videos", f"noting {video_id}", WAIT_S):
             known: dict[str, Figures] = {}
             if path.is_file():
-                known = dict(json.loads(path.read_text()))
+                known = dict(json.loads(path.read_text(encoding="utf-8")))
             others = [known[name] for name in known if name != video_id]
             known[video_id] = dict(figures)
             atomic.write_json(path, list(known.items())[-keep - 1 :])

@@ -67,7 +67,7 @@ class ChunkStore:
 
 def _is_whole(place: Path) -> bool:
     try:
-        digests: dict[str, str] = json.loads((place / DIGESTS).read_text())
+        digests: dict[str, str] = json.loads((place / DIGESTS).read_text(encoding="utf-8"))
         return all(sha256_of_file(place / name) == digest for name, digest in digests.items())
     except (OSError, ValueError):
         return False

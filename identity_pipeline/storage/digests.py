@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from identity_pipeline.storage import private
 from identity_pipeline.storage.layout import Layout
 
 WAIT_S = 10.0
@@ -82,7 +83,7 @@ class DigestIndex:
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        private.make_folder(self.path.parent)
         with closing(sqlite3.connect(self.path, timeout=WAIT_S)) as database, database:
             database.execute(
                 "CREATE TABLE IF NOT EXISTS videos (digits TEXT, id TEXT, PRIMARY KEY (digits, id))"

@@ -77,7 +77,9 @@ class FailureNotes:
     def get(self, video_id: str) -> FailureNote | None:
         """The note of a video, or None."""
         path = self._path(video_id)
-        return FailureNote(**json.loads(path.read_text())) if path.is_file() else None
+        return (
+            FailureNote(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+        )
 
     def ids(self) -> set[str]:
         """All videos with a note; no file is opened."""

@@ -144,7 +144,7 @@ class HeadStore:
         Raises:
             HeadStoreError: it is not there, or was written by another version.
         """
-        noted = json.loads((self.folder(head_id) / "head.json").read_text())
+        noted = json.loads((self.folder(head_id) / "head.json").read_text(encoding="utf-8"))
         if noted.pop("schema", None) != SCHEMA:
             raise HeadStoreError(
                 f"head {head_id} was written by another version of this package; train anew."
@@ -189,7 +189,7 @@ class HeadStore:
     def evaluation(self, head_id: str) -> dict[str, Any] | None:
         """What an evaluation found; None before one."""
         path = self.folder(head_id) / "evaluation.json"
-        return json.loads(path.read_text()) if path.is_file() else None
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
     def live(self) -> Live:
         """Which head is live.

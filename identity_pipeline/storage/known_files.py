@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from identity_pipeline.storage import private
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.registry import Registration, VideoRegistry
 
@@ -90,7 +91,7 @@ class KnownFiles:
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        private.make_folder(self.path.parent)
         with closing(sqlite3.connect(self.path, timeout=WAIT_S)) as database, database:
             # The journal stays, so that a write leaves the folder's time of change alone: it tells
             # `storage.digests` of new records.

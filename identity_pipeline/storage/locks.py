@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO
 
 from identity_pipeline.errors import IdentityPipelineError
+from identity_pipeline.storage import private
 
 POLL_S = 0.05
 
@@ -38,8 +39,8 @@ def exclusive(path: Path, what: str, purpose: str, wait_s: float) -> Iterator[No
     Raises:
         LockBusyError: it was held all the time; names the holder.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+") as stream:
+    private.make_folder(path.parent)
+    with path.open("a+", encoding="utf-8") as stream:
         _acquire(stream, path, what, wait_s)
         stream.truncate(0)
         me = {"pid": os.getpid(), "host": platform.node(), "purpose": purpose, "since": _now()}
@@ -58,7 +59,7 @@ def holder(path: Path) -> str | None:
     The machine is told where it is another one.
     """
     try:
-        noted = json.loads(path.read_text())
+        noted = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         return None
     machine = noted.get("host", platform.node())

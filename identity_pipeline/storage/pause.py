@@ -44,7 +44,7 @@ class Pause:
 def paused(layout: Layout) -> Pause | None:
     """The pause in force, or None. A flag that cannot be read (made by hand) is one too."""
     try:
-        text = layout.pause.read_text()
+        text = layout.pause.read_text(encoding="utf-8")
     except FileNotFoundError:
         return None
     try:

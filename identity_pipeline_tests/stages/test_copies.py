@@ -269,10 +269,10 @@ def test_a_generation_of_an_older_version_knows_no_copies(root: Path, store: Tab
     copy_in(root, store)
     call(root, "recluster")
     generations = Generations(store.layout)
-    assert generations.read("video_copies").height == 1
+    assert generations.open().table("video_copies").height == 1
     for path in (root / "data" / "tables" / "library").resolve().glob("video_copies.*"):
         path.unlink()
-    assert generations.read("video_copies").height == 0
+    assert generations.open().table("video_copies").height == 0
     assert "copy of" not in call(root, "videos")
     assert call(root, "people") is not None
 
