@@ -318,10 +318,9 @@ def in_force(store: TableStore) -> InForce:
     from identity_pipeline.schemas import empty
     from identity_pipeline.storage.generations import Generations
 
-    generations = Generations(store.layout)
-    current = generations.current()
+    snapshot = Generations(store.layout).newest_whole()
     assignments, people = (
-        generations.read(name, current) if current else empty(name)
+        snapshot.table(name) if snapshot else empty(name)
         for name in ("person_assignments", "people")
     )
     return InForce(assignments, dict(people.select("person_id", "name").iter_rows()))

@@ -186,14 +186,13 @@ def _looked_at(settings: Settings, files: list[Path]) -> ModelHub:
 
 def _say_where(outcomes: list[Outcome], store: TableStore) -> None:
     """Where the pages are, and who is known."""
-    from identity_pipeline.storage.tables import LIBRARY
-
     for outcome in outcomes:
         if outcome.succeeded:
             page = store.layout.export(outcome.record.video_id) / "index.html"
             say(f"Open {page}")
-    if store.noted("person_assignments", LIBRARY):
-        say(who_line(store))
+    line = who_line(store)
+    if line:
+        say(line)
 
 
 def run_videos(
@@ -289,15 +288,18 @@ def _cancelled(instance: dg.DagsterInstance, run_id: str) -> None:
 
 
 def who_line(store: TableStore) -> str:
-    """How many tracks are known people, grouped unknown ones, and alone."""
+    """How many tracks are known people, grouped unknown ones, and alone; empty without any."""
     from identity_pipeline.media.wording import counted
     from identity_pipeline.storage.generations import Generations
-    from identity_pipeline.storage.tables import LIBRARY
 
-    assignments = store.read("person_assignments", LIBRARY)
+    snapshot = Generations(store.layout).find()
+    if snapshot is None:
+        return ""
+    with snapshot:
+        assignments = snapshot.table("person_assignments")
+        copies = snapshot.table("video_copies").height
     states = dict(assignments.group_by("state").len().iter_rows())
     clusters = assignments["cluster_id"].drop_nulls().n_unique()
-    copies = Generations(store.layout).read("video_copies").height
     copied = f"; {counted(copies, 'video')} a copy of another" if copies else ""
     return (
         f"Library: {assignments.height} riders' tracks of {assignments['video_id'].n_unique()} "

@@ -146,7 +146,7 @@ class LedgerStore:
             RefusedError: the event contradicts the ledger.
             DamagedLedgerError: see `history`.
         """
-        with self._locked():
+        with self.locked():
             contents = self._read(seen=seen)
             planned = command(contents.history)
             if not _follows(planned.history.events, contents.history.events):
@@ -183,7 +183,7 @@ class LedgerStore:
             NoChangeError: nothing is lost.
             DamagedLedgerError: the events that are there are damaged themselves.
         """
-        with self._locked():
+        with self.locked():
             known = witnesses.witnesses_of(self.layout)
             contents = self._parsed((), self._bytes(), whole=True)
             seq = contents.history.next_seq - 1
@@ -255,7 +255,8 @@ class LedgerStore:
     # writing -----------------------------------------------------------------------------------
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
+    def locked(self) -> Iterator[None]:
+        """One writer at a time."""
         folder = self.path.parent
         if not folder.is_dir():
             private.make_folder(folder)

@@ -35,8 +35,9 @@ from identity_pipeline.schemas import TABLES
 from identity_pipeline.settings import CopySettings
 from identity_pipeline.stages.decisions import tracks_of_faces
 from identity_pipeline.storage.copy_keys import read_keys, write_keys
-from identity_pipeline.storage.generations import Generations, NoGenerationError
+from identity_pipeline.storage.generations import Generations
 from identity_pipeline.storage.recorded import DamagedTableError
+from identity_pipeline.storage.snapshots import Snapshot
 from identity_pipeline.storage.tables import MissingTableError, TableStore
 
 TABLE = "video_copies"
@@ -94,10 +95,12 @@ NONE = Copies()
 
 def copies_in_force(store: TableStore) -> Copies:
     """As the library that is in force knows them; none before the first."""
-    try:
-        return Copies.from_table(Generations(store.layout).read(TABLE))
-    except NoGenerationError:
-        return NONE
+    return copies_of(Generations(store.layout).find())
+
+
+def copies_of(snapshot: Snapshot | None) -> Copies:
+    """As a generation of the library knows them; none before the first."""
+    return Copies.from_table(snapshot.table(TABLE)) if snapshot else NONE
 
 
 def find_copies(
@@ -125,7 +128,10 @@ def find_copies(
     for pair in candidate_pairs([keys[video] for video in videos]):
         if not _comparable(store, videos[pair.left], videos[pair.right]):
             continue
-        one, other = look(videos[pair.left]), look(videos[pair.right])
+        try:
+            one, other = look(videos[pair.left]), look(videos[pair.right])
+        except (MissingTableError, DamagedTableError):
+            continue  # as in `_keys`
         found = likeness(one, other, pair.offsets_ms)
         if not are_copies(found, one, other, settings):
             continue
@@ -147,7 +153,7 @@ def find_copies(
         )
         found = best.found
         if video == best.left:  # the shift is told for this video's time
-            found = Likeness(found.share, -found.offset_ms, found.common_ms)
+            found = Likeness(found.share, 0.0 - found.offset_ms, found.common_ms)
         other = best.right if video == best.left else best.left
         tracks = sorted(decided.get(video, ()))
         same = {}

@@ -38,8 +38,10 @@ from identity_pipeline.stages.spaces import (
     regenerate,
     tables_of_space,
 )
-from identity_pipeline.storage.generations import Generation, Generations
+from identity_pipeline.storage.generations import Generations
 from identity_pipeline.storage.hashing import sha256_of_value
+from identity_pipeline.storage.small_files import DamagedFileError
+from identity_pipeline.storage.snapshots import Generation, Snapshot
 from identity_pipeline.storage.tables import TableStore
 
 SETTINGS = ("match", "cluster", "copies")
@@ -127,7 +129,10 @@ def in_force_fits(store: TableStore, settings: Settings, history: History) -> bo
 
     No whole table is read. Another day alone, which ages suggestions, does not make it unfit.
     """
-    current = Generations(store.layout).current()
+    try:
+        current = Generations(store.layout).current()
+    except DamagedFileError:
+        return False
     if current is None or not current.day:
         return False
     live = live_space(store)
@@ -138,21 +143,20 @@ def in_force_fits(store: TableStore, settings: Settings, history: History) -> bo
     return current.fingerprint == fingerprint_of(made_of, history, settings, current.day)
 
 
-def before_of(generations: Generations, space: str, versions: Mapping[str, str]) -> Before:
-    """What the generation in force hands on.
+def before_of(snapshot: Snapshot | None, space: str, versions: Mapping[str, str]) -> Before:
+    """What the generation in force, or the last whole one, hands on.
 
     Clusters are known by their tracks, so their ids outlive a change of the space; scores do not.
     Nothing of a video that was processed anew: its tracks may be other people now.
 
     Args:
-        generations: of the library.
+        snapshot: of that generation; None before the first.
         space: of the present templates.
         versions: data version of each video's present templates.
     """
-    current = generations.current()
-    if current is None:
+    if snapshot is None:
         return Before()
-    assignments = generations.read("person_assignments")
+    current, assignments = snapshot.generation, snapshot.table("person_assignments")
     last: dict[str, int | None] = dict(assignments.select("track_key", "cluster_id").iter_rows())
     anew = {v for v, known in current.versions.items() if versions.get(v, known) != known}
 
@@ -160,7 +164,7 @@ def before_of(generations: Generations, space: str, versions: Mapping[str, str])
         return subjects.parse(key).video_id not in anew
 
     same_scores = current.space == space
-    suggestions = generations.read("suggestions") if same_scores else empty("suggestions")
+    suggestions = snapshot.table("suggestions") if same_scores else empty("suggestions")
     mask = [kept(key) for key in suggestions["track_key"].to_list()]
     return Before(
         {key: c for key, c in {**last, **current.former}.items() if kept(key)},
@@ -244,14 +248,16 @@ def _recompute(
     copies = Copies.from_table(copied)
     inputs = read_templates(store, copies, progress, live.head_id)
     fingerprint = fingerprint_of(inputs.made_of, history, settings, now[:10])
-    current = generations.current()
-    if publish and current is not None and current.fingerprint == fingerprint:
-        tables = {name: generations.read(name) for name in LIBRARY_TABLES}
-        return _told(current, True, tables, inputs, history, settings, live)
-    result = compute(store, inputs, history, settings, now, copies)
+    last = generations.newest_whole()
+    in_force = last is not None and last.folder.name == generations.in_force()
+    if publish and last and in_force and last.generation.fingerprint == fingerprint:
+        tables = {name: last.table(name) for name in LIBRARY_TABLES}
+        return _told(last.generation, True, tables, inputs, history, settings, live)
+    before = before_of(last, inputs.space, inputs.versions)
+    result = compute(store, inputs, history, settings, before, now, copies)
     result.tables[TABLE] = copied
     if not publish:
-        number = current.number + 1 if current else 1
+        number = last.number + 1 if last else 1
         generation = Generation(number, fingerprint, inputs.space, result.next_cluster_id)
     else:
         generation = generations.publish(
@@ -262,10 +268,7 @@ def _recompute(
             versions=inputs.versions,
             day=now[:10],
             ledger=ledger.head_of(history),
-            former=former_clusters(
-                before_of(generations, inputs.space, inputs.versions),
-                result.tables["person_assignments"],
-            ),
+            former=former_clusters(before, result.tables["person_assignments"]),
         )
     return _told(generation, False, result.tables, inputs, history, settings, live)
 
@@ -275,6 +278,7 @@ def compute(
     inputs: LibraryTables,
     history: History,
     settings: Settings,
+    before: Before,
     now: str,
     copies: Copies,
 ) -> LibraryResult:
@@ -288,7 +292,7 @@ def compute(
         inputs.pairs,
         inputs.samples,
         human_facts(history.state, copies.tracks(store, history)),
-        before_of(Generations(store.layout), inputs.space, inputs.versions),
+        before,
         now[:10],
         settings,
         recogniser,

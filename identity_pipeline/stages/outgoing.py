@@ -16,7 +16,6 @@ import polars as pl
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.stages.incoming import DATASET, EXPORT, REGISTRATION, TABLES
 from identity_pipeline.stages.recipes import RECIPES
-from identity_pipeline.storage import atomic
 from identity_pipeline.storage.generations import Generations
 from identity_pipeline.storage.layout import Layout, inside
 from identity_pipeline.storage.object_store import Contents
@@ -111,13 +110,9 @@ def library_contents(layout: Layout) -> Contents:
     Raises:
         NotWholeError: there is none.
     """
-    generations = Generations(layout)
-    current = generations.current()
-    if current is None:
+    snapshot = Generations(layout).find()
+    if snapshot is None:
         raise NotWholeError("there is no library yet")
-    folder = generations.root / current.name
-    return {
-        f"{current.name}/{path.name}": path.read_bytes()
-        for path in sorted(folder.iterdir())
-        if path.is_file() and not atomic.is_temporary(path)
-    }
+    with snapshot:
+        name = snapshot.generation.name
+        return {f"{name}/{file}": data for file, data in snapshot.files().items()}

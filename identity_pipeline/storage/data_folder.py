@@ -18,6 +18,7 @@ from typing import Final
 
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.storage import atomic, private
+from identity_pipeline.storage.backup import write_backup
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.locks import exclusive
 
@@ -195,13 +196,31 @@ def _brought_up(layout: Layout, tell: Tell | None) -> DataFolder:
         if noted is not None and noted.format == FORMAT:
             return noted
         name = noted.id if noted else uuid.uuid4().hex
-        for migration in pending(layout):
-            if tell:
-                tell(f"{layout.root} is a data folder of an older version: it {migration.what}.")
+        steps = pending(layout)
+        if steps:
+            _say(tell, f"{layout.root} is of an older version and is brought to format {FORMAT}.")
+            _back_up(layout, noted.format if noted else UNNUMBERED, tell)
+        for migration in steps:
+            _say(tell, f"It {migration.what}.")
             migration.migrate(layout)
         folder = DataFolder(FORMAT, name)
         atomic.write_json(layout.folder_note, asdict(folder))
         return folder
+
+
+def _back_up(layout: Layout, version: int, tell: Tell | None) -> None:
+    """Keeps what cannot be made again, as it was before a migration."""
+    target = layout.backups / f"before-format-{version + 1}.zip"
+    names_something = layout.ledger.is_file() or any(layout.registry.glob("*.json"))
+    if target.exists() or not names_something:  # it is there after a migration that was killed
+        return
+    write_backup(layout, target)
+    _say(tell, f"A backup of what cannot be made again is {target}.")
+
+
+def _say(tell: Tell | None, sentence: str) -> None:
+    if tell:
+        tell(sentence)
 
 
 def _has_entries(folder: Path) -> bool:
