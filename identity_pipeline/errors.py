@@ -11,8 +11,20 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Mapping
 from typing import ClassVar, Final
+
+SECRETS: Final = (
+    (re.compile(r"(?<=://)[^/\s@'\"]+@"), "***@"),
+    (
+        re.compile(
+            r"(?i)([?&][^=&\s]*(?:key|secret|token|sig|password|credential)[^=&\s]*=)[^&\s'\"]+"
+        ),
+        r"\1***",
+    ),
+)
+"""What in an address only its owner should know: who logs in, and what a query signs with."""
 
 
 class IdentityPipelineError(Exception):
@@ -24,6 +36,17 @@ class IdentityPipelineError(Exception):
     """
 
     exit_status: ClassVar[int] = 1
+
+    def __str__(self) -> str:
+        """The message; addresses in it without the secrets that they may hold."""
+        return without_secrets(super().__str__())
+
+
+def without_secrets(text: str) -> str:
+    """A text for people and logs: keys and passwords of addresses are left out."""
+    for secret, instead in SECRETS:
+        text = secret.sub(instead, text)
+    return text
 
 
 ADVICE: Final[Mapping[int, str]] = {

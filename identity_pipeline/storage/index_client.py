@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from identity_pipeline.errors import IdentityPipelineError
+from identity_pipeline.errors import IdentityPipelineError, without_secrets
 from identity_pipeline.storage import atomic, index_file, private
 from identity_pipeline.storage.layout import Layout
 
@@ -54,7 +54,7 @@ class IndexPlace:
     """
 
     folder: Path
-    url: str | None = None
+    url: str | None = field(default=None, repr=False)
     api_key: str | None = field(default=None, repr=False)
 
     @classmethod
@@ -80,7 +80,7 @@ class IndexPlace:
 
     def __str__(self) -> str:
         """For people; without the key."""
-        return f"server {self.url}" if self.url else f"embedded in {self.store}"
+        return f"server {without_secrets(self.url)}" if self.url else f"embedded in {self.store}"
 
 
 @contextmanager
