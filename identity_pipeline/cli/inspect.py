@@ -18,10 +18,12 @@ from identity_pipeline.cli.options import (
     open_store,
     overrides,
 )
+from identity_pipeline.errors import printable
 from identity_pipeline.media.wording import counted
 from identity_pipeline.stages.video_list import Kind, VideoList
 from identity_pipeline.storage.pause import paused
 from identity_pipeline.storage.registry import VideoRegistry
+from identity_pipeline.storage.small_files import DamagedFileError
 
 STYLES = {Kind.FAILED: "red", Kind.DONE: "green", Kind.ARCHIVED: "green"}
 SHOWN = 50
@@ -79,11 +81,18 @@ def _video_table(known: VideoList, registry: VideoRegistry, shown: list[str]) ->
     table = Table()
     for column in ("video", "file", "state"):
         table.add_column(column, overflow="fold")
-    for record in filter(None, map(registry.get, shown)):
-        names = [Path(p).name for p in (record.path, *record.links)]
-        words, style = escape(known.words(record.video_id)), STYLES.get(known.kind(record.video_id))
+    for video_id in shown:
+        try:
+            record, damage = registry.get(video_id), None
+        except DamagedFileError as error:
+            record, damage = None, error
+        if record is None and damage is None:  # it was taken away meanwhile
+            continue
+        names = [Path(p).name for p in (record.path, *record.links)] if record else ["not known"]
+        words = escape(f"damaged: {damage}" if damage else known.words(video_id))
+        style = STYLES[Kind.FAILED] if damage else STYLES.get(known.kind(video_id))
         state = f"[{style}]{words}[/]" if style else words
-        table.add_row(record.video_id, escape(", ".join(names)), state)
+        table.add_row(video_id, escape(printable(", ".join(names))), state)
     return table
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 import dagster as dg
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -30,14 +31,15 @@ from identity_pipeline.cli.options import (
 )
 from identity_pipeline.cli.working import TRY_LATER, refuse_while_paused
 from identity_pipeline.defs.progress import live_step
+from identity_pipeline.errors import printable
 from identity_pipeline.stages.at_work import shown_to_others
 from identity_pipeline.stages.progress import Progress as Report
 from identity_pipeline.storage.archive import Archive
 from identity_pipeline.storage.failures import FailureNotes
 from identity_pipeline.storage.live import host
 from identity_pipeline.storage.pause import paused
-from identity_pipeline.storage.registry import Registration, VideoRegistry
-from identity_pipeline.storage.tables import LIBRARY, TableStore
+from identity_pipeline.storage.registry import Registration, UnusableFileError, VideoRegistry
+from identity_pipeline.storage.tables import LIBRARY, DamagedTableError, TableStore
 
 STOPPED = (
     "it was stopped before it was done; run the same command again: what is finished is reused."
@@ -86,17 +88,30 @@ def dagster_instance() -> dg.DagsterInstance:
     return dg.DagsterInstance.ephemeral()
 
 
-def register(paths: tuple[str, ...], store: TableStore) -> list[Registration]:
-    """Registers files, in the order given, each content once."""
+def register(paths: tuple[str, ...], store: TableStore) -> tuple[list[Registration], list[str]]:
+    """Registers files, in the order given, each content once.
+
+    Returns:
+        Their records, and why others cannot be registered, in sentences.
+    """
     registry = VideoRegistry(store.layout)
     records: dict[str, Registration] = {}
+    refused: list[str] = []
     for path in paths:
-        record, _ = registry.register(Path(path))
+        try:
+            record, _ = registry.register(Path(path))
+        except UnusableFileError as error:
+            refused.append(str(error))
+            continue
+        except OSError as error:
+            refused.append(f"{printable(path)} cannot be read ({error.strerror or error}).")
+            continue
         if record.video_id in records:
-            console.print(f"{Path(path).name} has the same content as {record.video_id}: linked.")
+            name = escape(printable(Path(path).name))
+            console.print(f"{name} has the same content as {record.video_id}: linked.")
         records[record.video_id] = record
         Archive(store.layout).remove(record.video_id)  # it becomes a partition again
-    return list(records.values())
+    return list(records.values()), refused
 
 
 @click.command()
@@ -122,7 +137,11 @@ def run(
     settings = merged_settings(groups)
     store = open_store(settings, claim=True)
     refuse_while_paused(store)
-    records = register(files, store)
+    records, refused = register(files, store)
+    for sentence in refused:
+        console.print(f"[red]refused[/red] - {escape(sentence)}", soft_wrap=True)
+    if not records:
+        raise SystemExit(1)
     with (
         Progress(
             SpinnerColumn(),
@@ -152,8 +171,8 @@ def run(
     for record in failed:
         note = FailureNotes(store.layout).get(record.video_id)
         reason = f"{note.code}: {note.sentence}" if note else STOPPED
-        console.print(f"[red]{record.video_id} failed[/red] - {reason}", soft_wrap=True)
-    if failed:
+        console.print(f"[red]{record.video_id} failed[/red] - {escape(reason)}", soft_wrap=True)
+    if failed or refused:
         raise SystemExit(1)
 
 
@@ -228,8 +247,12 @@ def summary_table(outcomes: list[Outcome], store: TableStore) -> Table:
         if not outcome.succeeded:
             table.add_row(video_id, "[red]failed[/red]", *["-"] * 4)
             continue
-        seats = store.read("riders", video_id)["person_id"].drop_nulls().len()
-        types = store.read("identity_dataset", video_id)["type"]
+        try:
+            seats = store.read("riders", video_id)["person_id"].drop_nulls().len()
+            types = store.read("identity_dataset", video_id)["type"]
+        except DamagedTableError:
+            table.add_row(video_id, "[red]damaged[/red]", *["-"] * 4)
+            continue
         counts = [
             str((types == name).sum()) for name in ("anchor", "coverage", "challenge", "pair")
         ]

@@ -2,8 +2,10 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any, TypeVar
 
 import dagster as dg
 
@@ -11,6 +13,7 @@ from identity_pipeline.defs.automation import NEW_VIDEO, tags
 from identity_pipeline.defs.jobs import per_video
 from identity_pipeline.defs.partitions import videos
 from identity_pipeline.defs.pausing import PARTITION_TAG, skip_while_paused
+from identity_pipeline.errors import IdentityPipelineError, printable
 from identity_pipeline.settings import Settings
 from identity_pipeline.storage.archive import Archive
 from identity_pipeline.storage.known_files import KnownFile, KnownFiles, Stamp, stamps_of
@@ -19,6 +22,8 @@ from identity_pipeline.storage.tables import TableStore
 
 TICKS_AHEAD = 20
 """The cursor remembers files for so many ticks; more are looked at when these are done."""
+NAMED = 5
+Form = TypeVar("Form", dict[str, Any], list[Any])
 
 
 @dataclass(frozen=True)
@@ -27,24 +32,42 @@ class Memory:
 
     Attributes:
         files: stamps of files that are still being looked at.
+        refused: stamps of files that could not be registered; they come after all others.
         asked: videos whose runs were requested, until each is seen to have one: a daemon or code
             server that dies in between leaves partitions without runs, and Dagster gives up after
             one more try.
     """
 
-    files: Mapping[str, Stamp]
+    files: Mapping[str, Stamp] = field(default_factory=dict)
     asked: tuple[str, ...] = ()
+    refused: Mapping[str, Stamp] = field(default_factory=dict)
 
     @classmethod
     def of(cls, cursor: str | None) -> "Memory":
         """Of a sensor's cursor; an unknown form remembers nothing, which only costs a look."""
-        noted = json.loads(cursor or "{}")
-        files = {file: Stamp(*stamp) for file, stamp in noted.get("files", {}).items()}
-        return cls(files, tuple(noted.get("asked", ())))
+        noted = told_last(cursor, dict)
+        try:
+            files, refused = (
+                {str(file): Stamp(*map(int, stamp)) for file, stamp in noted.get(name, {}).items()}
+                for name in ("files", "refused")
+            )
+            return cls(files, tuple(map(str, noted.get("asked", ()))), refused)
+        except (AttributeError, TypeError, ValueError):
+            return cls()
 
     def cursor(self) -> str:
         """As a cursor."""
-        return json.dumps({"files": self.files, "asked": self.asked}, sort_keys=True)
+        noted = {"files": self.files, "asked": self.asked, "refused": self.refused}
+        return json.dumps(noted, sort_keys=True)
+
+
+def told_last(cursor: str | None, form: type[Form]) -> Form:
+    """What the last tick noted as a JSON object or list; an empty one where nobody can read it."""
+    try:
+        noted = json.loads(cursor or "null")
+    except ValueError:
+        return form()
+    return noted if isinstance(noted, form) else form()
 
 
 def without_run(instance: dg.DagsterInstance, videos: Iterable[str]) -> list[str]:
@@ -57,7 +80,11 @@ def without_run(instance: dg.DagsterInstance, videos: Iterable[str]) -> list[str
 
 
 def sort_arrivals(
-    now: Mapping[str, Stamp], seen: Mapping[str, Stamp], known: Mapping[str, KnownFile], limit: int
+    now: Mapping[str, Stamp],
+    seen: Mapping[str, Stamp],
+    known: Mapping[str, KnownFile],
+    limit: int,
+    refused: Mapping[str, Stamp] = MappingProxyType({}),
 ) -> tuple[list[str], dict[str, Stamp], list[str]]:
     """Which files are finished, which are to be looked at again, which are gone.
 
@@ -66,6 +93,8 @@ def sort_arrivals(
         seen: stamps of the last tick, of files that were not known then.
         known: files that were registered already.
         limit: registrations in one tick.
+        refused: files that could not be registered as they were then: they come last, so that
+            however many there are they keep no other waiting.
 
     Returns:
         Finished files to register, the stamps to remember, and known files that are gone. A file
@@ -73,10 +102,27 @@ def sort_arrivals(
         `TICKS_AHEAD` times the limit, however many files arrive at once.
     """
     waiting = sorted(
-        file for file, stamp in now.items() if file not in known or known[file].stamp != stamp
+        (file for file, stamp in now.items() if file not in known or known[file].stamp != stamp),
+        key=lambda file: (refused.get(file) == now[file], file),
     )[: TICKS_AHEAD * limit]
     finished = [file for file in waiting if seen.get(file) == now[file]][:limit]
     return finished, {file: now[file] for file in waiting}, sorted(known.keys() - now.keys())
+
+
+def why_refused(file: str, error: Exception) -> str:
+    """Why a file of the inbox is not registered, and what becomes of it."""
+    if isinstance(error, IdentityPipelineError):
+        return str(error)
+    said = (error.strerror if isinstance(error, OSError) else None) or f"{error!r}"
+    return f"{printable(file)} cannot be registered and is tried again: {said}."
+
+
+def _named(refused: Iterable[str]) -> str:
+    names = [printable(Path(file).name) for file in sorted(refused)]
+    if not names:
+        return ""
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return f", {len(names)} cannot be taken ({', '.join(names[:NAMED])}{more}; see the log)"
 
 
 @dg.sensor(
@@ -105,31 +151,34 @@ def new_videos(
     now = stamps_of(video_files(store.layout.videos, settings.ingest.extensions))
     files = KnownFiles(store.layout)
     known = files.all()
-    finished, remembered, gone = sort_arrivals(now, memory.files, known, limit)
+    finished, remembered, gone = sort_arrivals(now, memory.files, known, limit, memory.refused)
     # Registered by a tick that died before it could say so.
     cut_off = {known[file].video_id for file in memory.files if file in known}
     files.forget(gone)
     present = {file.video_id for path, file in known.items() if path in now}
-    linked = 0
+    linked, refused = 0, {f: s for f, s in memory.refused.items() if now.get(f) == s}
     for file in finished:
         try:
             record, is_new = files.register(Path(file))
-        except OSError as error:  # one unreadable file must not keep the others waiting
-            context.log.warning(f"{file} cannot be read and is tried again: {error}")
+        except Exception as error:  # noqa: BLE001 - whatever one file is, the others are taken
+            if file not in refused:  # said once, not at every tick
+                context.log.warning(why_refused(file, error))
+            refused[file] = now[file]
             continue
         del remembered[file]
+        refused.pop(file, None)
         present.add(record.video_id)
         linked += not is_new
     partitions = context.instance.get_dynamic_partitions(str(videos.name))
     wanted = present.difference(Archive(store.layout).ids())
     asked = without_run(context.instance, wanted & {*memory.asked, *cut_off})
     keys = sorted({*wanted.difference(partitions), *asked})[:limit]
-    cursor = Memory(remembered, tuple(sorted({*keys, *asked}))).cursor()
+    cursor = Memory(remembered, tuple(sorted({*keys, *asked})), refused).cursor()
     if not keys:
         context.update_cursor(cursor)
         return dg.SkipReason(
             f"{len(remembered)} files are still being looked at, {linked} were known under "
-            f"another name, {len(now) - len(remembered)} are done."
+            f"another name, {len(now) - len(remembered)} are done{_named(refused)}."
         )
     return dg.SensorResult(
         run_requests=[

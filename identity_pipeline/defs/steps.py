@@ -30,8 +30,9 @@ from identity_pipeline.stages.at_work import Work, at_work
 from identity_pipeline.stages.costing import models_key
 from identity_pipeline.stages.recipes import RECIPES, fingerprint, ingredients
 from identity_pipeline.storage.chunks import ChunkStore, open_chunks
-from identity_pipeline.storage.failures import CHECK_FAILED, FailureNote, FailureNotes
+from identity_pipeline.storage.failures import CHECK_FAILED, DAMAGED, FailureNote, FailureNotes
 from identity_pipeline.storage.hashing import sha256_of_value
+from identity_pipeline.storage.small_files import DamagedFileError
 from identity_pipeline.storage.tables import TableStore
 
 if TYPE_CHECKING:
@@ -316,6 +317,9 @@ def named_failures(
     asset = context.op_execution_context.op.name
     try:
         yield
+    except DamagedFileError as error:
+        notes.put(context.partition_key, FailureNote(DAMAGED, str(error), asset, False))
+        raise PermanentFailure(DAMAGED, str(error)) from error
     except known_failures() as error:
         video_fault = isinstance(error, VideoError)
         code = error.code if isinstance(error, VideoError) else type(error).__name__

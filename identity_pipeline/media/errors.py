@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from identity_pipeline.errors import IdentityPipelineError
+from identity_pipeline.errors import IdentityPipelineError, printable
 
 
 class VideoError(IdentityPipelineError):
@@ -16,6 +16,5 @@ class VideoError(IdentityPipelineError):
     """
 
     def __init__(self, code: str, sentence: str) -> None:
-        super().__init__(f"{code}: {sentence}")
-        self.code = code
-        self.sentence = sentence
+        self.code, self.sentence = code, printable(sentence)  # it names a file as it is called
+        super().__init__(f"{code}: {self.sentence}")

@@ -14,7 +14,7 @@ from typing import Final
 
 from identity_pipeline.storage.archive import Archive
 from identity_pipeline.storage.chunks import unfinished
-from identity_pipeline.storage.failures import FailureNotes
+from identity_pipeline.storage.failures import DAMAGED, NOTE_DAMAGED, FailureNotes
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.pause import paused
 from identity_pipeline.storage.registry import VideoRegistry
@@ -98,6 +98,8 @@ class VideoList:
         kind = self.kind(video_id)
         if kind is Kind.FAILED:
             note = FailureNotes(self.layout).get(video_id)
+            if note is not None and note.code in (DAMAGED, NOTE_DAMAGED):
+                return f"damaged: {note.sentence}"
             return f"failed: {note.code} - {note.sentence}" if note else "failed"
         if kind is Kind.ARCHIVED:
             return "done (archived)"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -115,18 +116,18 @@ class TableStore:
             raise MissingTableError(
                 f"{asset} of {whose} is not there; materialise it first ({path})."
             )
-        mend = self.mend(video_id)
+        mend = partial(self.mend, video_id)
         table = read_recorded(path, lambda: self._recorded(asset, video_id), mend, columns)
         try:
             conformed = conform(asset, table, columns)
         except SchemaError as error:
             reason = f"it was written by another version ({error})"
-            raise DamagedTableError(path, reason, mend) from error
+            raise DamagedTableError(path, reason, mend()) from error
         if "video_id" in conformed.columns and video_id is not None:
             others = set(conformed["video_id"].unique()) - {video_id}
             if others:
                 reason = f"it is of {', '.join(sorted(map(str, others)))}"
-                raise DamagedTableError(path, reason, mend)
+                raise DamagedTableError(path, reason, mend())
         return conformed
 
     def mend(self, video_id: str | None) -> str:
@@ -163,7 +164,7 @@ class TableStore:
         """
         path = self.layout.manifest(asset, video_id)
         try:
-            note = small_files.read(path, _Note, self.mend(None))
+            note = small_files.read(path, _Note, "")
         except small_files.DamagedFileError:
             return None
         if note is None or note.of not in (None, _name(asset, video_id)):
