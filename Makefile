@@ -46,7 +46,7 @@ format: venv  ## Put the code into form.
 	$(BIN)/ruff format .
 
 dev: venv  ## Start the Dagster UI on http://127.0.0.1:3000; drop videos into data/videos.
-	@mkdir -p data/videos data/dagster
+	@mkdir -p data/videos
 	$(BIN)/identity-pipeline pools
 	$(BIN)/dg dev --host 127.0.0.1 --port 3000
 

@@ -11,6 +11,7 @@ import polars as pl
 
 from identity_pipeline.cli.curating import counted, echo_table
 from identity_pipeline.cli.index import bar
+from identity_pipeline.cli.instance import dagster_instance
 from identity_pipeline.cli.options import (
     console,
     data_option,
@@ -19,7 +20,6 @@ from identity_pipeline.cli.options import (
     open_store,
     overrides,
 )
-from identity_pipeline.cli.run import dagster_instance
 from identity_pipeline.storage import disk
 from identity_pipeline.storage.archive import Archive
 from identity_pipeline.storage.disk import Droppable
@@ -71,7 +71,7 @@ def archive(
     elif older_than is not None:
         _archive(store, older_than, dry_run)
     else:
-        with dagster_instance() as instance:
+        with dagster_instance(store.layout) as instance:
             there = len(instance.get_dynamic_partitions("videos"))
         console.print(
             f"{counted(there, 'partition')} in Dagster, "
@@ -83,7 +83,7 @@ def _archive(store: TableStore, days: float, dry_run: bool) -> None:
     from identity_pipeline.defs import archiving
 
     now = datetime.now(UTC)
-    with dagster_instance() as instance:
+    with dagster_instance(store.layout) as instance:
         keys = archiving.candidates(instance, store, now.timestamp() - days * disk.DAY_S)
         if dry_run:
             for video_id in keys[:SHOWN]:
@@ -106,7 +106,7 @@ def _archive(store: TableStore, days: float, dry_run: bool) -> None:
 def _put_aside(store: TableStore, names: Sequence[str], dry_run: bool) -> None:
     from identity_pipeline.defs import archiving
 
-    with dagster_instance() as instance:
+    with dagster_instance(store.layout) as instance:
         for name in names:
             video_id = find_video(store, name).video_id
             if dry_run:
@@ -120,7 +120,7 @@ def _put_aside(store: TableStore, names: Sequence[str], dry_run: bool) -> None:
 def _bring_back(store: TableStore, videos: Sequence[str], dry_run: bool) -> None:
     from identity_pipeline.defs import archiving
 
-    with dagster_instance() as instance:
+    with dagster_instance(store.layout) as instance:
         for name in videos:
             video_id = find_video(store, name).video_id
             if dry_run:
@@ -172,7 +172,7 @@ def clean(kinds: tuple[str, ...], dry_run: bool, older_than: float, data: str | 
         sums = disk.bytes_by_kind(
             store.layout, lambda folder: report("adding up", next(done), None, "folders")
         )
-    with dagster_instance() as instance:
+    with dagster_instance(store.layout) as instance:
         things = housekeeping.droppable(instance, store.layout, now, older_than)
         runs = list(old_runs.old_runs(instance, now, settings.retention.runs_days))
         folder = store.layout.root / "dagster"

@@ -24,6 +24,7 @@ COMMANDS: Mapping[str, str] = {
         "publish": "publish fetch",
         "worker": "worker",
         "housekeeping": "archive clean",
+        "safety": "accept-ledger",
         "review": "recluster clusters suggestions find-more",
         "people": "people merge split move rename cover hide unhide",
         "identify": "explain identify stats",

@@ -8,8 +8,8 @@ import click
 import dagster as dg
 
 from identity_pipeline.cli.curating import echo_table
+from identity_pipeline.cli.instance import dagster_instance
 from identity_pipeline.cli.options import data_option, merged_settings, open_store, overrides
-from identity_pipeline.cli.run import dagster_instance
 from identity_pipeline.storage.live import LiveSteps
 
 
@@ -53,12 +53,13 @@ def pools(wishes: tuple[str, ...], data: str | None) -> None:
         raise click.UsageError(
             f"there is no pool {unknown[0]!r}; pools: {', '.join(scarce.ALL_POOLS)}"
         )
-    with dagster_instance() as instance:
+    store = open_store(merged_settings(overrides(data)))
+    with dagster_instance(store.layout) as instance:
         scarce.make_known(instance)
         for name, slots in chosen:
             instance.event_log_storage.set_concurrency_slots(name, slots)
         found = scarce.uses(instance)
-    live = LiveSteps(open_store(merged_settings(overrides(data))).layout).all()
+    live = LiveSteps(store.layout).all()
     at = {step.run_id: step.step for step in live if not step.ended}
     if not found:
         raise click.ClickException(

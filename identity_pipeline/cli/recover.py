@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from identity_pipeline.cli.instance import dagster_instance
 from identity_pipeline.cli.options import (
     console,
     data_option,
@@ -11,7 +12,6 @@ from identity_pipeline.cli.options import (
     open_store,
     overrides,
 )
-from identity_pipeline.cli.run import dagster_instance
 from identity_pipeline.media.wording import counted
 from identity_pipeline.storage import atomic
 
@@ -33,7 +33,7 @@ def recover(dry_run: bool, everything: bool, data: str | None) -> None:
     from identity_pipeline.defs.dead_runs import fail_run, runs_under_way, subject_of, why_spared
 
     store = open_store(merged_settings(overrides(data)))
-    with dagster_instance() as instance:
+    with dagster_instance(store.layout) as instance:
         failed = 0
         for run in runs_under_way(instance):
             name = f"run {run.run_id[:8]} of {subject_of(run)}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from identity_pipeline.cli.instance import dagster_instance
 from identity_pipeline.cli.options import (
     console,
     data_option,
@@ -76,16 +76,6 @@ class Outcome:
 
     record: Registration
     succeeded: bool
-
-
-def dagster_instance() -> dg.DagsterInstance:
-    """The instance of $DAGSTER_HOME, else of a dagster.yaml here, else one that is forgotten."""
-    home = os.environ.get("DAGSTER_HOME")
-    if not home and Path("dagster.yaml").is_file():
-        home = os.environ["DAGSTER_HOME"] = str(Path.cwd())
-    if home:
-        return dg.DagsterInstance.get()
-    return dg.DagsterInstance.ephemeral()
 
 
 def register(paths: tuple[str, ...], store: TableStore) -> tuple[list[Registration], list[str]]:
@@ -152,7 +142,7 @@ def run(
             TimeRemainingColumn(),
             console=console,
         ) as progress,
-        dagster_instance() as instance,
+        dagster_instance(store.layout) as instance,
     ):
         outcomes = run_videos(records, groups, progress, instance)
     console.print(summary_table(outcomes, store))

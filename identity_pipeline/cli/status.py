@@ -17,6 +17,7 @@ from rich.text import Text
 
 from identity_pipeline.cli.curating import json_option, one_sentence
 from identity_pipeline.cli.index import bar
+from identity_pipeline.cli.instance import dagster_instance
 from identity_pipeline.cli.options import (
     console,
     data_option,
@@ -26,7 +27,6 @@ from identity_pipeline.cli.options import (
     open_store,
     overrides,
 )
-from identity_pipeline.cli.run import dagster_instance
 from identity_pipeline.core.progress import LIBRARY_WORK, SETTLED, State
 from identity_pipeline.defs.runs import last_runs
 from identity_pipeline.media.progress_figure import span
@@ -103,8 +103,8 @@ def status(
 
     Expected times come from what the same step took before on this machine with the same models;
     steps that were never measured here are counted by prices that ship with the package, and said.
-    Files are trusted by their notes here; `plan` reads every byte. Dagster's runs are those of
-    $DAGSTER_HOME, or of the dagster.yaml of this folder.
+    Files are trusted by their notes here; `plan` reads every byte. Dagster's runs are those of the
+    instance of this data folder.
     """
     groups = overrides(data, pack, vision, device)
     settings = merged_settings(groups)
@@ -131,11 +131,11 @@ def _look(
 ) -> Status:
     now = datetime.now(UTC)
     today = now.isoformat(timespec="seconds")
-    return look(store, settings, models, _runs(), now.timestamp(), today, report)
+    return look(store, settings, models, _runs(store), now.timestamp(), today, report)
 
 
-def _runs() -> dict[str, RunFact]:
-    with dagster_instance() as instance:
+def _runs(store: TableStore) -> dict[str, RunFact]:
+    with dagster_instance(store.layout, look=True) as instance:
         return last_runs(instance)
 
 

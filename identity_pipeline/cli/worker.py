@@ -6,7 +6,8 @@ import os
 
 import click
 
-from identity_pipeline.cli.run import dagster_instance
+from identity_pipeline.cli.instance import dagster_instance
+from identity_pipeline.cli.options import merged_settings, open_store
 
 MISSING = "Workers need the extra `deploy`: pip install 'identity_pipeline[deploy]'"
 
@@ -47,7 +48,7 @@ def worker(queues: tuple[str, ...], slots: int, log_level: str) -> None:
     from identity_pipeline.defs import celery_worker
 
     try:
-        with dagster_instance() as instance:
+        with dagster_instance(open_store(merged_settings({})).layout) as instance:
             app = celery_worker.worker_app(instance)
     except ModuleNotFoundError as error:
         raise click.ClickException(f"{error}. {MISSING}") from error

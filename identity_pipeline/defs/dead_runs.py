@@ -15,8 +15,9 @@ import dagster as dg
 from dagster._core.launcher.base import WorkerStatus
 
 from identity_pipeline.defs.automation import HOST, NEW_VIDEO, tags
+from identity_pipeline.defs.gate import skip_unless_ready
 from identity_pipeline.defs.jobs import per_video
-from identity_pipeline.defs.pausing import PARTITION_TAG, skip_while_paused
+from identity_pipeline.defs.pausing import PARTITION_TAG
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.recipes import RECIPES, step_of
 from identity_pipeline.storage.failures import CHECK_FAILED, RUN_DIED, FailureNote, FailureNotes
@@ -191,7 +192,7 @@ def dead_runs(
     suspects = [run.run_id for run in dead if run not in sure]
     left = (
         ()
-        if skip_while_paused(store)
+        if skip_unless_ready(instance, store)
         else not_taken_up(instance, store, settings.ingest.max_retries)
     )
     # The same key is never run twice.

@@ -8,8 +8,8 @@ from pathlib import Path
 import dagster as dg
 
 from identity_pipeline.defs import automation
+from identity_pipeline.defs.gate import skip_unless_ready
 from identity_pipeline.defs.jobs import library, per_video
-from identity_pipeline.defs.pausing import skip_while_paused
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.phases import switched_off
 from identity_pipeline.storage.hashing import sha256_of_value
@@ -84,7 +84,7 @@ def library_changed(
 
     In a rush, finished videos are gathered for a while. Decisions are not: somebody waits for them.
     """
-    waiting = skip_while_paused(store)
+    waiting = skip_unless_ready(context.instance, store)
     if waiting:
         return waiting
     if off := switched_off(settings, "library"):

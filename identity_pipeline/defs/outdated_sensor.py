@@ -13,9 +13,10 @@ import dagster as dg
 
 from identity_pipeline.defs.archiving import busy_videos
 from identity_pipeline.defs.automation import BY, OUTDATED, STANDING_TAG, tags
+from identity_pipeline.defs.gate import skip_unless_ready
 from identity_pipeline.defs.jobs import per_video
 from identity_pipeline.defs.partitions import videos
-from identity_pipeline.defs.pausing import PARTITION_TAG, PAUSED_TAG, skip_while_paused
+from identity_pipeline.defs.pausing import PARTITION_TAG, PAUSED_TAG
 from identity_pipeline.settings import Settings
 from identity_pipeline.storage import small_files
 from identity_pipeline.storage.hashing import sha256_of_value
@@ -98,7 +99,7 @@ def outdated_videos(
     from identity_pipeline.stages.recipes import standing
     from identity_pipeline.stages.verdicts import Models
 
-    waiting = skip_while_paused(store)
+    waiting = skip_unless_ready(context.instance, store)
     if waiting:
         return waiting
     models = Models(*ModelHub(settings.models).here())

@@ -8,6 +8,7 @@ tag tells it from one that somebody cancelled. Its chunks, or the epochs of a tr
 import dagster as dg
 
 from identity_pipeline.defs.automation import BY, CONTINUE, PRIORITY, STANDING_TAG, tags
+from identity_pipeline.defs.gate import skip_unless_ready
 from identity_pipeline.defs.jobs import learn, per_video
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.pause import paused
@@ -38,12 +39,6 @@ def stop_if_paused(context: dg.AssetExecutionContext, layout: Layout) -> None:
     # Without this Dagster takes the interrupt for a crash and the run for failed.
     instance.report_run_canceling(run, message=order.sentence())
     raise RunPaused(order.sentence())
-
-
-def skip_while_paused(store: TableStore) -> dg.SkipReason | None:
-    """Why a sensor or schedule starts nothing now; None when it may."""
-    order = paused(store.layout)
-    return dg.SkipReason(order.sentence()) if order else None
 
 
 def stopped_by_pause(instance: dg.DagsterInstance) -> dict[str, dg.DagsterRun]:
@@ -99,8 +94,10 @@ def unless_paused(
         default_status=status,
         description=description,
     )
-    def schedule(store: dg.ResourceParam[TableStore]) -> dg.RunRequest | dg.SkipReason:
-        return skip_while_paused(store) or dg.RunRequest(tags=tags)
+    def schedule(
+        context: dg.ScheduleEvaluationContext, store: dg.ResourceParam[TableStore]
+    ) -> dg.RunRequest | dg.SkipReason:
+        return skip_unless_ready(context.instance, store) or dg.RunRequest(tags=tags)
 
     return schedule
 
@@ -115,7 +112,7 @@ def paused_videos(
     context: dg.SensorEvaluationContext, store: dg.ResourceParam[TableStore]
 ) -> list[dg.RunRequest] | dg.SkipReason:
     """Runs of the command line are left to whoever started them."""
-    waiting = skip_while_paused(store)
+    waiting = skip_unless_ready(context.instance, store)
     if waiting:
         return waiting
     requests = [

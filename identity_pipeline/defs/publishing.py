@@ -8,9 +8,10 @@ import dagster as dg
 
 from identity_pipeline.defs.archiving import NOT_FINISHED, busy_videos
 from identity_pipeline.defs.automation import NIGHT, NIGHTLY, tags
+from identity_pipeline.defs.gate import skip_unless_ready
 from identity_pipeline.defs.healing import healing
 from identity_pipeline.defs.jobs import publish
-from identity_pipeline.defs.pausing import skip_while_paused, stop_if_paused
+from identity_pipeline.defs.pausing import stop_if_paused
 from identity_pipeline.defs.phases import skipped
 from identity_pipeline.defs.steps import OWNERS
 from identity_pipeline.settings import Settings
@@ -96,7 +97,7 @@ def publish_finished(
     """Asks for one run for all that is new; none while such a run waits or works."""
     if not settings.publish.url:
         return dg.SkipReason(OFF)
-    waiting = skip_while_paused(store)
+    waiting = skip_unless_ready(context.instance, store)
     if waiting:
         return waiting
     under_way = dg.RunsFilter(job_name=publish.name, statuses=NOT_FINISHED)

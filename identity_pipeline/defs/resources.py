@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from identity_pipeline.defs.binding import bind
 from identity_pipeline.defs.io import CropArchiveIOManager, VideoTableIOManager
 from identity_pipeline.defs.progress import ProgressReporters
 from identity_pipeline.settings import Settings, load_settings
@@ -47,9 +48,14 @@ class StoreResource(dg.ConfigurableResource[TableStore]):
     settings: dg.ResourceDependency[Settings]
 
     def create_resource(self, context: dg.InitResourceContext) -> TableStore:
-        """The store below `paths.data`, which is brought to the present format."""
+        """The store below `paths.data`, which is brought to the present format.
+
+        A run on the instance of another data folder ends here; a sensor is told by `defs.gate`.
+        """
         layout = Layout(Path(self.settings.paths.data))
         claim_data_folder(layout, logging.getLogger(__name__).warning)
+        if context.run is not None and context.instance is not None:
+            bind(context.instance, layout)
         return TableStore(layout)
 
 

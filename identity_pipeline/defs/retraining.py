@@ -11,9 +11,10 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from identity_pipeline.defs.automation import BY
+from identity_pipeline.defs.gate import skip_unless_ready
 from identity_pipeline.defs.jobs import learn
 from identity_pipeline.defs.library_sensor import UNDER_WAY
-from identity_pipeline.defs.pausing import skip_while_paused, unless_paused
+from identity_pipeline.defs.pausing import unless_paused
 from identity_pipeline.settings import Settings
 from identity_pipeline.storage import small_files
 from identity_pipeline.storage.tables import TableStore
@@ -61,7 +62,7 @@ def retraining_sensor(on: bool) -> dg.SensorDefinition:
         from identity_pipeline.core.heads.retraining import grown, reason_to_wait
         from identity_pipeline.stages.training_data import last_taught, present_labels
 
-        waiting = skip_while_paused(store)
+        waiting = skip_unless_ready(context.instance, store)
         if waiting:
             return waiting
         labels, state_hash = present_labels(store)

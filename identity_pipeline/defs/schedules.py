@@ -8,12 +8,15 @@ from contextlib import suppress
 
 import dagster as dg
 
+from identity_pipeline.defs.asked_for import may_try, runs_of
 from identity_pipeline.defs.automation import NIGHT, SWEEP, tags
+from identity_pipeline.defs.gate import skip_unless_ready
 from identity_pipeline.defs.jobs import nightly, per_video, retention
 from identity_pipeline.defs.partitions import videos
-from identity_pipeline.defs.pausing import skip_while_paused, unless_paused
+from identity_pipeline.defs.pausing import unless_paused
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.settings import Settings
+from identity_pipeline.stages.finished import finished
 from identity_pipeline.storage.archive import Archive
 from identity_pipeline.storage.failures import FailureNotes
 from identity_pipeline.storage.known_files import KnownFiles, stamps_of
@@ -22,14 +25,6 @@ from identity_pipeline.storage.tables import TableStore
 
 SETTLED_SECONDS = 300
 """A file that has not changed for as long is finished; the sweep has no earlier look to compare."""
-
-LAST = ("identity_dataset", "track_templates", "face_index")
-"""A video is done when all of these are there: nothing of a video is made of them."""
-FINISHED = (
-    dg.DagsterRunStatus.SUCCESS,
-    dg.DagsterRunStatus.FAILURE,
-    dg.DagsterRunStatus.CANCELED,
-)
 
 
 def register_missed(
@@ -60,30 +55,24 @@ def register_missed(
 
 
 def unfinished(
-    instance: dg.DagsterInstance, store: TableStore, max_retries: int
+    instance: dg.DagsterInstance, store: TableStore, settings: Settings
 ) -> Iterator[tuple[str, int]]:
-    """(video, number of runs so far) of videos that want another run.
+    """(video, number of runs so far) of registered videos that want another run.
 
-    Left out are those that are done, in the queue or running, failed for good, failed more often
-    than `max_retries`, or cancelled by somebody.
+    Left out are those that are done, failed for good, or that `may_try` leaves alone. A partition
+    of which this data folder knows no video is none of its videos.
     """
-    done = set.intersection(
-        *(instance.get_materialized_partitions(dg.AssetKey(asset)) for asset in LAST)
-    )
-    notes = FailureNotes(store.layout)
+    done, notes = finished(store, settings), FailureNotes(store.layout)
+    registered = set(VideoRegistry(store.layout).ids())
     for video_id in instance.get_dynamic_partitions(str(videos.name)):
-        if video_id in done:
+        if video_id in done or video_id not in registered:
             continue
         note = notes.get(video_id)
         if note is not None and note.permanent:
             continue
-        runs = instance.get_runs(dg.RunsFilter(tags={"dagster/partition": video_id}))
-        failures = sum(run.status == dg.DagsterRunStatus.FAILURE for run in runs)
-        if any(run.status not in FINISHED for run in runs) or failures > max_retries:
-            continue
-        if runs and runs[0].status == dg.DagsterRunStatus.CANCELED:
-            continue
-        yield video_id, len(runs)
+        runs = runs_of(instance, video_id)
+        if may_try(runs, settings.ingest.max_retries):
+            yield video_id, len(runs)
 
 
 @dg.schedule(
@@ -97,13 +86,13 @@ def sweep_videos(
     store: dg.ResourceParam[TableStore],
     settings: dg.ResourceParam[Settings],
 ) -> list[dg.RunRequest] | dg.SkipReason:
-    """Requests a run for every registered video that has no dataset and may still get one."""
-    waiting = skip_while_paused(store)
+    """Requests a run for every registered video that is not done and may still be."""
+    waiting = skip_unless_ready(context.instance, store)
     if waiting:
         return waiting
     now = context.scheduled_execution_time.timestamp()
     register_missed(context.instance, store, settings, now)
-    wanted = unfinished(context.instance, store, settings.ingest.max_retries)
+    wanted = unfinished(context.instance, store, settings)
     requests = [
         dg.RunRequest(
             run_key=f"sweep-{video_id}-{runs}",

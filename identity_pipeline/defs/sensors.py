@@ -1,21 +1,25 @@
 """Sensors: what happens by itself. `new_videos` turns finished files into partitions and runs."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypeVar
 
 import dagster as dg
 
+from identity_pipeline.defs.asked_for import runs_of, without_outcome
 from identity_pipeline.defs.automation import NEW_VIDEO, tags
+from identity_pipeline.defs.gate import skip_unless_ready
 from identity_pipeline.defs.jobs import per_video
 from identity_pipeline.defs.partitions import videos
-from identity_pipeline.defs.pausing import PARTITION_TAG, skip_while_paused
 from identity_pipeline.errors import IdentityPipelineError, printable
+from identity_pipeline.media.wording import counted
 from identity_pipeline.settings import Settings
+from identity_pipeline.stages.finished import with_sets
 from identity_pipeline.storage.archive import Archive
+from identity_pipeline.storage.failures import FailureNotes
 from identity_pipeline.storage.known_files import KnownFile, KnownFiles, Stamp, stamps_of
 from identity_pipeline.storage.registry import video_files
 from identity_pipeline.storage.tables import TableStore
@@ -23,7 +27,8 @@ from identity_pipeline.storage.tables import TableStore
 TICKS_AHEAD = 20
 """The cursor remembers files for so many ticks; more are looked at when these are done."""
 NAMED = 5
-Form = TypeVar("Form", dict[str, Any], list[Any])
+LOOKED_AT = 200
+"""Videos that are not done and that Dagster knows, in one tick: a look is a query or two."""
 
 
 @dataclass(frozen=True)
@@ -32,51 +37,31 @@ class Memory:
 
     Attributes:
         files: stamps of files that are still being looked at.
+        after: the last video that was looked at.
         refused: stamps of files that could not be registered; they come after all others.
-        asked: videos whose runs were requested, until each is seen to have one: a daemon or code
-            server that dies in between leaves partitions without runs, and Dagster gives up after
-            one more try.
     """
 
     files: Mapping[str, Stamp] = field(default_factory=dict)
-    asked: tuple[str, ...] = ()
+    after: str = ""
     refused: Mapping[str, Stamp] = field(default_factory=dict)
 
     @classmethod
     def of(cls, cursor: str | None) -> "Memory":
         """Of a sensor's cursor; an unknown form remembers nothing, which only costs a look."""
-        noted = told_last(cursor, dict)
         try:
+            noted = json.loads(cursor or "{}")
             files, refused = (
                 {str(file): Stamp(*map(int, stamp)) for file, stamp in noted.get(name, {}).items()}
                 for name in ("files", "refused")
             )
-            return cls(files, tuple(map(str, noted.get("asked", ()))), refused)
+            return cls(files, str(noted.get("after", "")), refused)
         except (AttributeError, TypeError, ValueError):
             return cls()
 
     def cursor(self) -> str:
         """As a cursor."""
-        noted = {"files": self.files, "asked": self.asked, "refused": self.refused}
+        noted = {"files": self.files, "after": self.after, "refused": self.refused}
         return json.dumps(noted, sort_keys=True)
-
-
-def told_last(cursor: str | None, form: type[Form]) -> Form:
-    """What the last tick noted as a JSON object or list; an empty one where nobody can read it."""
-    try:
-        noted = json.loads(cursor or "null")
-    except ValueError:
-        return form()
-    return noted if isinstance(noted, form) else form()
-
-
-def without_run(instance: dg.DagsterInstance, videos: Iterable[str]) -> list[str]:
-    """Those of some videos of which Dagster has no run."""
-    return [
-        video_id
-        for video_id in sorted(set(videos))
-        if not instance.get_runs(dg.RunsFilter(tags={PARTITION_TAG: video_id}), limit=1)
-    ]
 
 
 def sort_arrivals(
@@ -138,11 +123,11 @@ def new_videos(
 ) -> dg.SensorResult | dg.SkipReason:
     """A file counts as finished when its size and time were the same at the last tick.
 
-    A file that was registered before costs one stat. Its video is requested again only where
-    Dagster has no partition for it, or the tick that made the partition died before there was a
-    run, and it was not archived. A request that was carried out after all is known by its key.
+    A file that was registered before costs one stat. Its video is requested where its image sets
+    are not in this data folder, whatever Dagster remembers of it, unless it was archived, failed,
+    is under way, or was cancelled. A request that was carried out after all is known by its key.
     """
-    waiting = skip_while_paused(store)
+    waiting = skip_unless_ready(context.instance, store)
     if waiting:
         return waiting
     store.layout.videos.mkdir(parents=True, exist_ok=True)
@@ -152,8 +137,6 @@ def new_videos(
     files = KnownFiles(store.layout)
     known = files.all()
     finished, remembered, gone = sort_arrivals(now, memory.files, known, limit, memory.refused)
-    # Registered by a tick that died before it could say so.
-    cut_off = {known[file].video_id for file in memory.files if file in known}
     files.forget(gone)
     present = {file.video_id for path, file in known.items() if path in now}
     linked, refused = 0, {f: s for f, s in memory.refused.items() if now.get(f) == s}
@@ -169,24 +152,56 @@ def new_videos(
         refused.pop(file, None)
         present.add(record.video_id)
         linked += not is_new
-    partitions = context.instance.get_dynamic_partitions(str(videos.name))
-    wanted = present.difference(Archive(store.layout).ids())
-    asked = without_run(context.instance, wanted & {*memory.asked, *cut_off})
-    keys = sorted({*wanted.difference(partitions), *asked})[:limit]
-    cursor = Memory(remembered, tuple(sorted({*keys, *asked})), refused).cursor()
-    if not keys:
+    done = present & with_sets(store)
+    wanted = wanted_runs(context.instance, store, settings, present - done, memory.after)
+    cursor = Memory(remembered, wanted.after, refused).cursor()
+    if not wanted.runs:
         context.update_cursor(cursor)
         return dg.SkipReason(
             f"{len(remembered)} files are still being looked at, {linked} were known under "
-            f"another name, {len(now) - len(remembered)} are done{_named(refused)}."
+            f"another name, {counted(len(done), 'video')} of the inbox are done"
+            f"{_named(refused)}."
         )
     return dg.SensorResult(
         run_requests=[
             dg.RunRequest(
-                run_key=f"new-{key}", partition_key=key, tags=tags("new_videos", NEW_VIDEO)
+                run_key=f"new-{key}-{runs}", partition_key=key, tags=tags("new_videos", NEW_VIDEO)
             )
-            for key in keys
+            for key, runs in wanted.runs.items()
         ],
-        dynamic_partitions_requests=[videos.build_add_request(keys)],
+        dynamic_partitions_requests=[videos.build_add_request(sorted(wanted.runs))],
         cursor=cursor,
     )
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Videos to request, with the number of runs that each had, and the last one looked at."""
+
+    runs: dict[str, int]
+    after: str
+
+
+def wanted_runs(
+    instance: dg.DagsterInstance,
+    store: TableStore,
+    settings: Settings,
+    undone: Set[str],
+    after: str,
+) -> Wanted:
+    """Of the videos that are not done, those to request now.
+
+    Videos that Dagster does not know come first. Of the others, `LOOKED_AT` are looked at, the next
+    ones at the next tick: a season that waits in the queue is not looked through every time.
+    """
+    limit = settings.ingest.max_new_per_tick
+    left_alone = Archive(store.layout).ids() | FailureNotes(store.layout).ids()
+    partitions = set(instance.get_dynamic_partitions(str(videos.name)))
+    new = sorted(undone - partitions - left_alone)[:limit]
+    open_ = sorted((undone & partitions) - left_alone, key=lambda key: (key <= after, key))
+    looked_at = open_[:LOOKED_AT]
+    found = without_outcome(instance, store, settings, looked_at)
+    chosen = {key: len(runs_of(instance, key)) for key in new} | dict(
+        islice(found, limit - len(new))
+    )
+    return Wanted(chosen, looked_at[-1] if len(open_) > LOOKED_AT else "")

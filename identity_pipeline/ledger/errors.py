@@ -61,3 +61,29 @@ class DamagedLedgerError(LedgerError):
         super().__init__(
             f"Line {line} of {path} is damaged: {why}; restore the file from a backup."
         )
+
+
+class LostLedgerError(DamagedLedgerError):
+    """Events that were acknowledged are gone, or the file is another ledger.
+
+    Attributes:
+        known: number of the last event that is known to have been there.
+        there: how many events there are.
+    """
+
+    def __init__(self, path: object, source: str, known: int, there: int) -> None:
+        self.known, self.there, self.line = known, there, min(known, there + 1)
+        if not there:
+            what = f"{path} is gone or empty: {known} events were acknowledged, 0 are there"
+        elif there < known:
+            what = f"{path} is too short: {known} events were acknowledged, {there} are there"
+        else:
+            what = (
+                f"Line {known} of {path} is damaged: it is not the line that was acknowledged, so "
+                "it was changed, or the file is another data folder's ledger"
+            )
+        LedgerError.__init__(
+            self,
+            f"{what} (known by {source}). Put it back with `identity-pipeline restore BACKUP`, or "
+            "go on without what is lost with `identity-pipeline accept-ledger`.",
+        )

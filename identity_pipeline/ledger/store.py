@@ -1,8 +1,8 @@
 """The file of events: append-only JSON lines, durable before a command returns, for many writers.
 
 Each line is one event with sorted keys and the SHA-256 of the line before it, so a changed or
-missing line is noticed. A head beside the file says how many events were acknowledged, so a missing
-end is noticed too. Writers take turns by a lock; readers never wait.
+missing line is noticed. Witnesses say how many events were acknowledged (`witnesses`), so a missing
+end, or a missing ledger, is noticed too. Writers take turns by a lock; readers never wait.
 
 A crash in the middle of an append leaves a last line without its end, which nobody was told about:
 readers pass over it and the next writer cuts it off. Any other damage is an error.
@@ -23,14 +23,18 @@ from typing import Any
 from pydantic import ValidationError
 
 from identity_pipeline.ledger import events as ev
+from identity_pipeline.ledger import witnesses
 from identity_pipeline.ledger.commands import Command, Planned
-from identity_pipeline.ledger.errors import DamagedLedgerError, LedgerError, RefusedError
+from identity_pipeline.ledger.errors import (
+    DamagedLedgerError,
+    LedgerError,
+    NoChangeError,
+    RefusedError,
+)
 from identity_pipeline.ledger.replay import History
+from identity_pipeline.ledger.witnesses import FIRST, GivenUp, Witness
 from identity_pipeline.storage import atomic
 from identity_pipeline.storage.layout import Layout
-
-FIRST = "0" * 64
-"""What the first line has in the place of a digest."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +44,17 @@ class _Contents:
     Attributes:
         history: all whole events.
         size: bytes up to the end of the last whole line.
-        head: digest of the last whole line.
+        digests: of each whole line by its number; at 0 what the first line refers to.
     """
 
     history: History
     size: int
-    head: str
+    digests: tuple[str, ...]
+
+    @property
+    def head(self) -> str:
+        """Digest of the last whole line."""
+        return self.digests[-1]
 
 
 @dataclass(frozen=True)
@@ -62,7 +71,7 @@ class LedgerStore:
     @property
     def head_path(self) -> Path:
         """The record of what was acknowledged: number and digest of the last line."""
-        return self.path.with_name("head.json")
+        return witnesses.head_path(self.layout)
 
     @property
     def lock_path(self) -> Path:
@@ -74,8 +83,15 @@ class LedgerStore:
 
         Raises:
             DamagedLedgerError: a line was changed, is missing, or is no event.
+            LostLedgerError: the ledger is gone, shorter than what was acknowledged, or another one.
         """
         return self._read().history
+
+    def head_of(self, history: History) -> tuple[int, str]:
+        """Number and digest of the last event of a history that was read here."""
+        seq = history.next_seq - 1
+        lines = self._bytes().split(b"\n", seq)
+        return seq, digest(lines[seq - 1]) if seq else FIRST
 
     def preview(self, command: Command) -> Planned:
         """What a command would do now; nothing is written."""
@@ -101,6 +117,36 @@ class LedgerStore:
             self._note_head(longer.next_seq - 1, line)
         return planned
 
+    def accept(self, by: str, at: str, *, write: bool = True) -> list[GivenUp]:
+        """Goes on with the events that are there, where some that were acknowledged are lost.
+
+        What was given up is recorded, and no witness speaks of it again.
+
+        Args:
+            by: who does that.
+            at: ISO time with a zone.
+            write: False only tells what would be given up.
+
+        Returns:
+            What was lost, the most first.
+
+        Raises:
+            NoChangeError: nothing is lost.
+            DamagedLedgerError: the events that are there are damaged themselves.
+        """
+        with self._locked():
+            known = witnesses.witnesses_of(self.layout)
+            contents = self._parsed((), self._bytes())
+            seq = contents.history.next_seq - 1
+            wrong = witnesses.unfit(known, seq, contents.digests.__getitem__)
+            if not wrong:
+                raise NoChangeError("Nothing of the ledger is lost; there is nothing to accept.")
+            known_ends = dict.fromkeys((one.seq, one.sha256) for one in wrong)
+            lost = [GivenUp(number, sha256, seq, by, at) for number, sha256 in known_ends]
+            if write:
+                witnesses.note(self.layout, seq, contents.head, lost)
+        return lost
+
     # reading -----------------------------------------------------------------------------------
 
     def _read(self) -> _Contents:
@@ -108,44 +154,27 @@ class LedgerStore:
 
         A reader may see half of a writer's cut and append, which are two steps.
         """
-        acknowledged, data = self._acknowledged(), self._bytes()
+        known, data = witnesses.witnesses_of(self.layout), self._bytes()
         while True:
             try:
-                return self._parsed(acknowledged, data)
+                return self._parsed(known, data)
             except DamagedLedgerError:
-                before = acknowledged, data
-                acknowledged, data = self._acknowledged(), self._bytes()
-                if (acknowledged, data) == before:
+                before = known, data
+                known, data = witnesses.witnesses_of(self.layout), self._bytes()
+                if (known, data) == before:
                     raise
 
     def _bytes(self) -> bytes:
         return self.path.read_bytes() if self.path.is_file() else b""
 
-    def _acknowledged(self) -> tuple[int, str]:
-        if not self.head_path.is_file():
-            return 0, FIRST
-        try:
-            head = json.loads(self.head_path.read_bytes())
-            return int(head["seq"]), str(head["sha256"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise LedgerError(
-                f"{self.head_path} is damaged; remove it if {self.path.name} is known to be whole."
-            ) from error
-
-    def _parsed(self, acknowledged: tuple[int, str], data: bytes) -> _Contents:
-        events, head, digests = [], FIRST, [FIRST]
+    def _parsed(self, known: tuple[Witness, ...], data: bytes) -> _Contents:
+        events, digests = [], [FIRST]
         size = data.rfind(b"\n") + 1
         for number, line in enumerate(data[:size].split(b"\n")[:-1], start=1):
-            events.append(self._event(number, line, head))
-            head = digest(line)
-            digests.append(head)
-        seq, expected = acknowledged
-        if seq >= len(digests):
-            why = f"{seq} events were acknowledged, {len(events)} are there"
-            raise DamagedLedgerError(self.path, len(digests), why)
-        if digests[seq] != expected:
-            raise DamagedLedgerError(self.path, seq, "it is not the line that was acknowledged")
-        return _Contents(History(tuple(events)), size, head)
+            events.append(self._event(number, line, digests[-1]))
+            digests.append(digest(line))
+        witnesses.check(self.path, known, len(events), digests.__getitem__)
+        return _Contents(History(tuple(events)), size, tuple(digests))
 
     def _event(self, number: int, line: bytes, previous: str) -> ev.Event:
         try:
@@ -193,11 +222,11 @@ class LedgerStore:
 
     def _note_head(self, seq: int, line: bytes) -> None:
         try:
-            atomic.write_json(self.head_path, {"seq": seq, "sha256": digest(line[:-1])})
+            witnesses.note(self.layout, seq, digest(line[:-1]))
         except OSError as error:
             raise LedgerError(
-                f"Event {seq} is stored, but {self.head_path} could not be written ({error}); mend "
-                "that and do not repeat the command."
+                f"Event {seq} is stored, but how far the ledger is could not be noted ({error}); "
+                "mend that and do not repeat the command."
             ) from error
 
 

@@ -247,6 +247,7 @@ def _recompute(
             next_cluster_id=result.next_cluster_id,
             versions=inputs.versions,
             day=now[:10],
+            ledger=ledger.head_of(history),
             former=former_clusters(
                 before_of(generations, inputs.space, inputs.versions),
                 result.tables["person_assignments"],

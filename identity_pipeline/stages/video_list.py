@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from identity_pipeline.stages.finished import with_sets
 from identity_pipeline.storage.archive import Archive
 from identity_pipeline.storage.chunks import unfinished
 from identity_pipeline.storage.failures import DAMAGED, NOTE_DAMAGED, FailureNotes
@@ -20,7 +21,6 @@ from identity_pipeline.storage.pause import paused
 from identity_pipeline.storage.registry import VideoRegistry
 from identity_pipeline.storage.tables import TableStore
 
-FINISHED_BY: Final = "identity_dataset"
 MILESTONES: Final = ("frames", "riders", "selection")
 """How far a video is that is not finished, in the order of the work."""
 
@@ -43,7 +43,7 @@ class VideoList:
     Attributes:
         ids: registered, the newest first.
         failed, archived: of which there is a note, or a mark.
-        finished: whose export was made.
+        finished: whose image sets are there, or the word that there are none.
         reached: of each milestone, the videos that reached it.
         chunks: finished chunks that are kept, by video.
         stopped: a pause is in force.
@@ -69,7 +69,7 @@ class VideoList:
             tuple(VideoRegistry(store.layout).newest_first()),
             frozenset(FailureNotes(store.layout).ids()),
             frozenset(Archive(store.layout).ids()),
-            frozenset(store.videos_noted(FINISHED_BY)),
+            frozenset(with_sets(store)),
             {name: frozenset(store.videos_noted(name)) for name in MILESTONES},
             chunks,
             paused(store.layout) is not None,
@@ -79,8 +79,10 @@ class VideoList:
         """The state of one video."""
         if video_id in self.failed:
             return Kind.FAILED
+        if video_id in self.archived:  # it was finished; its export may have been taken elsewhere
+            return Kind.ARCHIVED
         if video_id in self.finished:
-            return Kind.ARCHIVED if video_id in self.archived else Kind.DONE
+            return Kind.DONE
         if self.chunks[video_id] or any(video_id in there for there in self.reached.values()):
             return Kind.PAUSED if self.stopped else Kind.BEGUN
         return Kind.WAITING

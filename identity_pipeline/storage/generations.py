@@ -20,12 +20,15 @@ import polars as pl
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.schemas import conform
 from identity_pipeline.storage import atomic
+from identity_pipeline.storage.data_folder import noted_folder
 from identity_pipeline.storage.hashing import sha256_of_file
 from identity_pipeline.storage.layout import Layout, inside
 from identity_pipeline.storage.tables import Manifest
 
 KEPT = 3
 NOTE = "generation.json"
+LEDGER = "ledger.json"
+"""In the folder of a generation: the last event of the ledger that it was made of."""
 
 
 class NoGenerationError(IdentityPipelineError, FileNotFoundError):
@@ -113,8 +116,19 @@ class Generations:
         versions: Mapping[str, str] | None = None,
         former: Mapping[str, int] | None = None,
         day: str = "",
+        ledger: tuple[int, str] | None = None,
     ) -> Generation:
         """Writes the tables as a new generation and puts it in force.
+
+        Args:
+            tables: all of them.
+            fingerprint: see `Generation`, as for all up to `day`.
+            space: of the templates.
+            next_cluster_id: never given yet.
+            versions: of the templates, by video.
+            former: last cluster of tracks that humans settled.
+            day: ISO date.
+            ledger: number and digest of the last event that went in.
 
         Raises:
             SchemaError: a table does not have its schema.
@@ -138,6 +152,10 @@ class Generations:
                     table.write_parquet(path, compression="zstd", statistics=True)
                     manifest = Manifest(fingerprint, sha256_of_file(path), table.height)
                     atomic.write_json(folder / f"{name}.manifest.json", manifest.as_json())
+                if ledger is not None:
+                    whose = noted_folder(self.layout)
+                    head = {"seq": ledger[0], "sha256": ledger[1]}
+                    atomic.write_json(folder / LEDGER, {**head, "folder": whose and whose.id})
                 atomic.write_json(folder / NOTE, asdict(generation))
             self._put_in_force(generation.name)
             for name in self._kept()[:-KEPT]:

@@ -197,6 +197,11 @@ class Layout:
         return self.root / "chunks" / ".locks" / check_video_id(video_id)
 
     @property
+    def dagster(self) -> Path:
+        """Dagster's own state."""
+        return self.root / "dagster"
+
+    @property
     def pause(self) -> Path:
         """The flag that stops all runs."""
         return self.root / "paused.json"

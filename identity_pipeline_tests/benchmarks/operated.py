@@ -35,6 +35,7 @@ import dagster as dg
 import yaml
 
 from identity_pipeline.defs import pools as scarce
+from identity_pipeline.defs.instance_home import instance_of
 from identity_pipeline.defs.runs import last_runs
 from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.settings import Settings, load_settings
@@ -107,7 +108,10 @@ class Deployment:
     @contextmanager
     def instance(self) -> Iterator[dg.DagsterInstance]:
         """Its Dagster instance."""
-        with dg.DagsterInstance.from_config(str(self.root / "home")) as instance:
+        with (
+            instance_of(self.layout.root),
+            dg.DagsterInstance.from_config(str(self.root / "home")) as instance,
+        ):
             yield instance
 
     # Processes.
@@ -280,8 +284,7 @@ def write_home(root: Path, changes: Mapping[str, Any], port: int) -> None:
     """DAGSTER_HOME: the repository's `dagster.yaml` with changes, and the workspace."""
     home = root / "home"
     home.mkdir(parents=True, exist_ok=True)
-    text = (REPOSITORY / "dagster.yaml").read_text()
-    chosen = yaml.safe_load(text.replace("data/dagster", str(root / "data" / "dagster")))
+    chosen = yaml.safe_load((REPOSITORY / "dagster.yaml").read_text())
     (home / "dagster.yaml").write_text(yaml.safe_dump(merged(chosen, changes)))
     server = {"host": "127.0.0.1", "port": port, "location_name": "identity_pipeline"}
     (home / "workspace.yaml").write_text(yaml.safe_dump({"load_from": [{"grpc_server": server}]}))

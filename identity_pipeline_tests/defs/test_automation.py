@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.utils import make_new_run_id
 from hypothesis import given
 from hypothesis import strategies as st
 
 from identity_pipeline.definitions import build_defs
-from identity_pipeline.defs.automation import NEW_VIDEO, NIGHT, SWEEP, tags
-from identity_pipeline.defs.schedules import LAST, SETTLED_SECONDS, sweep_videos
+from identity_pipeline.defs.automation import BY, NEW_VIDEO, NIGHT, SWEEP, tags
+from identity_pipeline.defs.schedules import SETTLED_SECONDS, sweep_videos
 from identity_pipeline.defs.sensors import TICKS_AHEAD, sort_arrivals
+from identity_pipeline.stages.finished import LAST
 from identity_pipeline.storage.archive import Archive, ArchiveMark
 from identity_pipeline.storage.failures import FailureNote, FailureNotes
 from identity_pipeline.storage.known_files import KnownFile, KnownFiles, Stamp
+from identity_pipeline.storage.tables import Manifest, TableStore
 from identity_pipeline_tests.inbox import Inbox
 
 
@@ -118,7 +122,7 @@ def test_the_cursor_holds_no_file_that_is_done(inbox: Inbox) -> None:
         inbox.put(f"v{i}.mp4", bytes([i]))
     for _ in range(4):
         inbox.tick()
-    assert json.loads(inbox.cursor or "") == {"asked": [], "files": {}}
+    assert json.loads(inbox.cursor or "") == {"after": "", "files": {}}
 
 
 def test_the_memory_forgets_files_that_left_the_inbox(inbox: Inbox) -> None:
@@ -136,6 +140,93 @@ def test_a_video_whose_partition_was_lost_is_requested_again(inbox: Inbox) -> No
     (key,) = inbox.tick()
     inbox.instance.delete_dynamic_partition("videos", key)
     assert inbox.tick() == [key]
+
+
+def last_run(inbox: Inbox, status: dg.DagsterRunStatus, **tags: str) -> None:
+    """The last run ends; with tags, another one that ended so."""
+    run = inbox.instance.get_runs(limit=1)[0]
+    if tags:
+        run = run._replace(run_id=make_new_run_id(), tags={**run.tags, **tags}, status=status)
+        inbox.instance.add_run(run)
+    else:
+        event = dg.DagsterEventType.RUN_SUCCESS
+        event = event if status is dg.DagsterRunStatus.SUCCESS else dg.DagsterEventType.RUN_CANCELED
+        inbox.instance.report_dagster_event(dg.DagsterEvent(event.value, run.job_name), run.run_id)
+
+
+def finish(inbox: Inbox, key: str) -> None:
+    inbox.layout.export(key).mkdir(parents=True)
+    for asset in LAST:
+        TableStore(inbox.layout).note(asset, key, Manifest("f", "d", 0))
+
+
+def test_what_dagster_did_elsewhere_is_not_done_here(inbox: Inbox) -> None:
+    """The instance knows the video as made, and its outputs are in another data folder."""
+    inbox.put("a.mp4", b"a")
+    inbox.tick()
+    (key,) = inbox.tick()
+    last_run(inbox, dg.DagsterRunStatus.SUCCESS)
+    for asset in LAST:
+        event = dg.AssetMaterialization(asset, partition=key)
+        inbox.instance.report_runless_asset_event(event)
+    assert inbox.tick() == [key]
+    last_run(inbox, dg.DagsterRunStatus.SUCCESS)
+    finish(inbox, key)
+    assert inbox.tick() == []
+
+
+def test_outputs_that_were_deleted_are_made_again_but_not_without_end(inbox: Inbox) -> None:
+    inbox.put("a.mp4", b"a")
+    inbox.tick()
+    (key,) = inbox.tick()
+    last_run(inbox, dg.DagsterRunStatus.SUCCESS)
+    finish(inbox, key)
+    assert inbox.tick() == []
+    shutil.rmtree(inbox.layout.tables)
+    for _ in range(20):
+        last_run(inbox, dg.DagsterRunStatus.SUCCESS, **{BY: "new_videos"})
+        if not inbox.tick():
+            break
+    else:
+        raise AssertionError("it is asked for without end")
+    runs = inbox.instance.get_runs(dg.RunsFilter(tags={"dagster/partition": key}))
+    assert len(runs) > 3
+
+
+@pytest.mark.parametrize("permanent", [True, False])
+def test_a_video_that_failed_is_left_to_the_sweep(inbox: Inbox, permanent: bool) -> None:
+    inbox.put("a.mp4", b"a")
+    inbox.tick()
+    (key,) = inbox.tick()
+    last_run(inbox, dg.DagsterRunStatus.SUCCESS)
+    note = FailureNote("unexpected", "Something.", "frames", permanent)
+    FailureNotes(inbox.layout).put(key, note)
+    assert inbox.tick() == []
+
+
+def test_a_video_that_somebody_cancelled_is_left_alone(inbox: Inbox) -> None:
+    inbox.put("a.mp4", b"a")
+    inbox.tick()
+    inbox.tick()
+    last_run(inbox, dg.DagsterRunStatus.CANCELED)
+    assert inbox.tick() == []
+
+
+def test_of_many_that_wait_each_is_looked_at(inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("identity_pipeline.defs.sensors.LOOKED_AT", 2)
+    for i in range(7):
+        inbox.put(f"v{i}.mp4", bytes([i]))
+    inbox.tick()
+    keys = [key for _ in range(3) for key in inbox.tick()]
+    assert len(keys) == 7
+    for run in inbox.instance.get_runs():
+        inbox.instance.delete_run(run.run_id)  # all partitions, and none has a run
+    assert sorted(key for _ in range(4) for key in inbox.tick()) == sorted(keys)
+
+
+def test_a_partition_of_another_folder_is_not_swept(swept: Inbox) -> None:
+    swept.instance.add_dynamic_partitions("videos", ["of-another-folder"])
+    assert sweep(swept) == []
 
 
 def test_an_archived_video_is_not_requested_again_whatever_its_file_is_called(
@@ -235,12 +326,17 @@ def test_the_sweep_leaves_what_failed_for_good(swept: Inbox) -> None:
 def test_the_sweep_takes_up_a_video_that_died_behind_its_dataset(swept: Inbox) -> None:
     swept.put("late.mp4", b"late")
     (key,) = sweep(swept)
+    swept.layout.export(key).mkdir(parents=True)
     for asset in LAST:
-        assert sweep(swept) == [key]
+        # Whatever Dagster remembers of it: what counts is what lies in this folder.
         event = dg.AssetMaterialization(asset, partition=key)
         swept.instance.report_runless_asset_event(event)
+        assert sweep(swept) == [key]
+        TableStore(swept.layout).note(asset, key, Manifest("f", "d", 0))
     assert LAST[0] == "identity_dataset"
     assert sweep(swept) == []
+    shutil.rmtree(swept.layout.export(key))
+    assert sweep(swept) == [key]
 
 
 def test_the_sweep_leaves_archived_videos_archived(swept: Inbox) -> None:

@@ -88,7 +88,7 @@ class Killed:
         return self.instance.event_log_storage.get_concurrency_info(GPU).active_slot_count
 
     def tick(self, cursor: str | None = None) -> dg.SensorResult:
-        return tick(self.instance, Path(self.instance.root_directory) / "data", cursor)
+        return tick(self.instance, Path(self.instance.root_directory).parent / "data", cursor)
 
 
 @pytest.fixture

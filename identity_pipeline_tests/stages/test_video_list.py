@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,7 @@ def store(tmp_path: Path) -> TableStore:
     done, archived, failed, begun = oldest(store)[:4]
     for video_id in (done, archived, failed):
         store.write("identity_dataset", video_id, empty("identity_dataset"), "f")
+        store.layout.export(video_id).mkdir(parents=True)
     Archive(store.layout).put(archived, ArchiveMark("now", "then"))
     note = FailureNote("not_a_video", "It is [none].", "ride_video", permanent=True)
     FailureNotes(store.layout).put(failed, note)
@@ -47,6 +49,11 @@ def test_each_video_is_in_one_state(store: TableStore) -> None:
         Kind.DONE, Kind.ARCHIVED, Kind.FAILED, Kind.BEGUN, Kind.WAITING, Kind.WAITING,
     ]  # fmt: skip
     assert known.words(oldest(store)[3]) == "begun: frames is there"
+    for gone in oldest(store)[:2]:
+        shutil.rmtree(store.layout.export(gone))
+    assert [VideoList.of(store).kind(v) for v in oldest(store)[:2]] == [
+        Kind.WAITING, Kind.ARCHIVED,
+    ]  # fmt: skip
     pause(store.layout, Pause("now", "somebody"))
     assert VideoList.of(store).kind(oldest(store)[3]) is Kind.PAUSED
     assert VideoList.of(TableStore(Layout(store.layout.root / "none"))).ids == ()

@@ -1,0 +1,90 @@
+"""Dagster's instance, as the commands open it: that of the data folder they work on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dagster as dg
+from sqlalchemy.exc import SQLAlchemyError
+
+import identity_pipeline
+from identity_pipeline.cli.refusing import refused
+from identity_pipeline.defs.binding import bind
+from identity_pipeline.defs.instance_home import HOME_VARIABLE, NoInstanceError, instance_of
+from identity_pipeline.storage.layout import Layout
+
+FILE = "dagster.yaml"
+
+
+def home() -> Path | None:
+    """The folder of `dagster.yaml`: named by $DAGSTER_HOME, else here, else that of the checkout.
+
+    Raises:
+        NoInstanceError: $DAGSTER_HOME names no folder.
+    """
+    named = os.environ.get(HOME_VARIABLE)
+    if named:
+        if not Path(named).is_dir():
+            raise NoInstanceError(
+                f"{HOME_VARIABLE} names {named}, which is no folder; set it to the folder of "
+                f"{FILE}, or unset it."
+            )
+        return Path(named).absolute()
+    checkout = Path(identity_pipeline.__file__).parents[1]
+    places = (Path.cwd(), checkout)
+    return next((place for place in places if (place / FILE).is_file()), None)
+
+
+@contextmanager
+def dagster_instance(layout: Layout, *, look: bool = False) -> Iterator[dg.DagsterInstance]:
+    """The instance of a data folder; one that is forgotten where there is no `dagster.yaml`.
+
+    Args:
+        layout: the data folder.
+        look: the command changes nothing, so an instance that was never used is not made.
+
+    Raises:
+        Refused: it belongs to another data folder, or cannot be opened.
+    """
+    with refused():
+        place = home()
+    if place is None or (look and not _was_used(place, layout)):
+        with dg.DagsterInstance.ephemeral() as forgotten:
+            yield forgotten
+        return
+    with refused():
+        instance = _opened(place, layout)
+    with instance:
+        with refused():
+            bind(instance, layout, look=look)
+        yield instance
+
+
+def _opened(place: Path, layout: Layout) -> dg.DagsterInstance:
+    """The instance that `dagster.yaml` describes.
+
+    Raises:
+        NoInstanceError: it cannot be opened.
+    """
+    with instance_of(layout.root):
+        try:
+            return dg.DagsterInstance.from_config(str(place))
+        except (OSError, SQLAlchemyError, dg.DagsterError) as error:
+            raise NoInstanceError(
+                f"Dagster's instance ({place / FILE}) cannot be opened: {_first_line(error)}; mend "
+                f"that, or name another folder in {HOME_VARIABLE}."
+            ) from error
+
+
+def _was_used(place: Path, layout: Layout) -> bool:
+    """Whether there may be runs to see: always, where the state is not kept in the data folder."""
+    text = (place / FILE).read_text(encoding="utf-8") if (place / FILE).is_file() else ""
+    return "DataFolderStorage" not in text or layout.dagster.is_dir()
+
+
+def _first_line(error: BaseException) -> str:
+    cause = error.__cause__ or error
+    return next(iter(str(cause).splitlines()), type(cause).__name__)
