@@ -247,6 +247,7 @@ def recluster(dry_run: bool, as_json: bool, data: str | None) -> None:
                 "retired_clusters": changes.retired_clusters,
                 "suggested": changes.suggested,
                 "lost": done.lost,
+                "damaged": done.damaged,
             }
         )
         return
@@ -298,6 +299,8 @@ def tell_changes(done: Recomputed, changes: LibraryChanges, dry_run: bool) -> No
     """Prints what a recomputation moved, or would move."""
     if done.unfit:
         click.echo(f"Note: {done.unfit}")
+    for video_id, sentence in done.damaged.items():
+        click.echo(f"The library is computed without {video_id}: {sentence}")
     if not done.tracks:
         click.echo("No video has faces for the library yet; run `identity-pipeline run` on some.")
         return

@@ -31,6 +31,8 @@ def warnings(done: Recomputed) -> Iterator[str]:
             f"{len(done.other_space)} videos were embedded by another model and are left out "
             f"until they are processed anew: {', '.join(done.other_space[:5])}"
         )
+    for video_id, sentence in done.damaged.items():
+        yield f"The library is computed without {video_id}: {sentence}"
     if done.lost:
         yield (
             f"{len(done.lost)} labelled tracks are no longer found in their videos; their "

@@ -11,6 +11,7 @@ import polars as pl
 
 from identity_pipeline.core.templates import track_key
 from identity_pipeline.schemas import SET_ASSETS, empty
+from identity_pipeline.stages.damage import PassedOver
 from identity_pipeline.stages.progress import Progress, silent
 from identity_pipeline.stages.spaces import head_of_space, projected, tables_of_space
 from identity_pipeline.storage.generations import Generations
@@ -28,7 +29,7 @@ from identity_pipeline.storage.index_points import (
     checksum,
 )
 from identity_pipeline.storage.index_session import OpenIndex, Replaced, VideoState
-from identity_pipeline.storage.tables import LIBRARY, TableStore
+from identity_pipeline.storage.tables import LIBRARY, DamagedTableError, TableStore
 from identity_pipeline.storage.vector_index import Rebuilt, Sources, VectorIndex
 
 FACE_TABLES: Final = ("face_embeddings", "vision_embeddings", "face_tracks")
@@ -137,7 +138,7 @@ def _difference(
 ) -> Difference | None:
     try:
         digests = points_of_video(store, video_id, people).digests()
-    except MixedSpacesError as error:
+    except (MixedSpacesError, DamagedTableError) as error:
         return Difference(video_id, "refused", None, found.count, str(error))
     wanted = VideoState(len(digests), checksum(digests.values()))
     states = {
@@ -162,7 +163,8 @@ def rebuild(store: TableStore, index: VectorIndex, progress: Progress = silent) 
 def sync(store: TableStore, index: VectorIndex) -> dict[str, Replaced]:
     """Writes the videos that differ from the tables and removes those that are gone.
 
-    What a library run calls when people were named: only payloads that changed are written.
+    What a library run calls when people were named: only payloads that changed are written. Videos
+    whose tables cannot be read are left as they are.
 
     Returns:
         What was done, by video; equal ones are left out.
@@ -170,8 +172,11 @@ def sync(store: TableStore, index: VectorIndex) -> dict[str, Replaced]:
     Raises:
         MixedSpacesError: the tables of a video are of different embedding spaces.
     """
-    people, done = people_of(store), {}
-    wanted = {v: points_of_video(store, v, people) for v in indexed_videos(store)}
+    people, done, passed_over = people_of(store), {}, PassedOver()
+    wanted: dict[str, VideoPoints] = {}
+    for video_id in indexed_videos(store):
+        with passed_over.reading(video_id):
+            wanted[video_id] = points_of_video(store, video_id, people)
     with index.open("bringing the index up to date", write=True) as session:
         found, unfinished = session.contents(), set(index.unfinished())
         for video_id, points in wanted.items():
@@ -180,7 +185,8 @@ def sync(store: TableStore, index: VectorIndex) -> dict[str, Replaced]:
             same = found.get(video_id, VideoState(0, checksum([]))) == state
             if not same or video_id in unfinished:
                 done[video_id] = session.replace(points)
-        for video_id in sorted({*found, *unfinished} - wanted.keys()):
+        # What the index has of a video whose tables cannot be read stays until they can.
+        for video_id in sorted({*found, *unfinished} - wanted.keys() - passed_over.why.keys()):
             done[video_id] = Replaced(0, session.forget(video_id), 0)
     return done
 

@@ -7,8 +7,8 @@ Human decisions are found again where a video was processed anew (`ledger.anchor
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 
 import polars as pl
 
@@ -26,11 +26,13 @@ from identity_pipeline.ledger.replay import History
 from identity_pipeline.ledger.store import LedgerStore
 from identity_pipeline.schemas import LIBRARY_TABLES, empty
 from identity_pipeline.settings import Settings, chosen
+from identity_pipeline.stages.damage import PassedOver, keep_notes
 from identity_pipeline.stages.decisions import human_facts, settle_ledger, tracks_of_faces
 from identity_pipeline.stages.progress import Progress, silent
 from identity_pipeline.stages.spaces import (
     PER_VIDEO,
     LiveSpace,
+    forget,
     head_of_space,
     is_regenerated,
     live_space,
@@ -56,6 +58,8 @@ class LibraryTables:
         other_space: videos left out because their templates are of another space.
         versions: data version of each video's templates in the recogniser's space.
         made_of: data versions of all of `PER_VIDEO`, by video.
+        damaged: videos left out because their tables cannot be read; a sentence by video. They are
+            in none of the others, so the library is computed again as soon as they can be read.
     """
 
     templates: pl.DataFrame
@@ -65,6 +69,7 @@ class LibraryTables:
     other_space: tuple[str, ...]
     versions: dict[str, str]
     made_of: dict[str, list[str]]
+    damaged: dict[str, str]
 
 
 def read_templates(
@@ -82,14 +87,16 @@ def read_templates(
     parts: dict[str, list[pl.DataFrame]] = {name: [] for name in PER_VIDEO}
     versions: dict[str, str] = {}
     made_of: dict[str, list[str]] = {}
+    passed_over = PassedOver()
     for n, video_id in enumerate(videos, 1):
         # Noted before reading: what is replaced meanwhile makes the next run compute again.
-        made_of[video_id] = _versions(own, video_id)
-        # Whether a video was processed anew does not hang on the space.
-        versions[video_id] = _versions(store, video_id)[0]
-        for name in PER_VIDEO:
-            there = own.layout.table(name, video_id).is_file()
-            parts[name].append(own.read(name, video_id) if there else empty(name))
+        noted = _versions(own, video_id)
+        with passed_over.reading(video_id):
+            for name, table in _of_video(own, video_id).items():
+                parts[name].append(table)
+            made_of[video_id] = noted
+            # Whether a video was processed anew does not hang on the space.
+            versions[video_id] = _versions(store, video_id)[0]
         progress("templates", n, len(videos), "videos")
     tables = {name: pl.concat([empty(name), *several]) for name, several in parts.items()}
     of_space = tables["track_templates"].group_by("space").agg(pl.col("video_id").unique())
@@ -105,7 +112,14 @@ def read_templates(
         tuple(sorted(set(others.to_list()))),
         versions,
         made_of,
+        passed_over.why,
     )
+
+
+def _of_video(own: TableStore, video_id: str) -> dict[str, pl.DataFrame]:
+    """The tables of `PER_VIDEO` of one video: all of them, or an error."""
+    there = {name: own.layout.table(name, video_id).is_file() for name in PER_VIDEO}
+    return {name: own.read(name, video_id) if there[name] else empty(name) for name in PER_VIDEO}
 
 
 def _versions(store: TableStore, video_id: str) -> list[str]:
@@ -115,7 +129,8 @@ def _versions(store: TableStore, video_id: str) -> list[str]:
 def in_force_fits(store: TableStore, settings: Settings, history: History) -> bool:
     """Whether the generation in force is what a computation on its day would give now.
 
-    No whole table is read. Another day alone, which ages suggestions, does not make it unfit.
+    No whole table is read, but those of videos that the generation was computed without: one that
+    still cannot be read does not make it unfit. Nor does another day, which ages suggestions.
     """
     current = Generations(store.layout).current()
     if current is None or not current.day:
@@ -124,8 +139,24 @@ def in_force_fits(store: TableStore, settings: Settings, history: History) -> bo
     if live.head_id is not None and not is_regenerated(store, live.head_id, settings):
         return False
     own = tables_of_space(store, live.head_id)
-    made_of = {v: _versions(own, v) for v in own.videos_with("track_templates")}
+    damaged = left_out(store)
+    made_of = {v: _versions(own, v) for v in own.videos_with("track_templates") if v not in damaged}
     return current.fingerprint == fingerprint_of(made_of, history, settings, current.day)
+
+
+def left_out(store: TableStore) -> dict[str, str]:
+    """Videos that the generation in force lacks because they cannot be read; a sentence by video.
+
+    Only videos are opened that it lacks.
+    """
+    current = Generations(store.layout).current()
+    if current is None:
+        return {}
+    own, passed_over = tables_of_space(store, head_of_space(current.space)), PassedOver()
+    for video_id in sorted(set(own.videos_with("track_templates")) - set(current.versions)):
+        with passed_over.reading(video_id):
+            _of_video(own, video_id)
+    return passed_over.why
 
 
 def before_of(generations: Generations, space: str, versions: Mapping[str, str]) -> Before:
@@ -159,10 +190,16 @@ def before_of(generations: Generations, space: str, versions: Mapping[str, str])
     )
 
 
-def former_clusters(before: Before, assignments: pl.DataFrame) -> dict[str, int]:
-    """The last cluster of each track that is grouped no more, because humans settled it."""
+def former_clusters(
+    before: Before, assignments: pl.DataFrame, damaged: Collection[str] = ()
+) -> dict[str, int]:
+    """The last cluster of each track that is grouped no more.
+
+    Because humans settled it, or because its video, one of `damaged`, cannot be read now.
+    """
     settled = assignments.filter(~pl.col("state").is_in([*GROUPED, "noise"]))["track_key"]
-    last = {key: before.clusters.get(key) for key in settled.to_list()}
+    aside = [key for key in before.clusters if subjects.parse(key).video_id in damaged]
+    last = {key: before.clusters.get(key) for key in (*settled.to_list(), *aside)}
     return {key: cluster for key, cluster in last.items() if cluster is not None}
 
 
@@ -178,6 +215,8 @@ class Recomputed:
         other_space: videos that were left out.
         lost: subjects with a decision that no present face matches.
         floor: cosine below which no unknown tracks are linked; null without any track.
+        damaged: videos that it was computed without, because their tables cannot be read; a
+            sentence by video.
         unfit: why the head that is live was not used; null when it was, or none is.
     """
 
@@ -188,6 +227,7 @@ class Recomputed:
     other_space: tuple[str, ...]
     lost: tuple[str, ...]
     floor: float | None
+    damaged: dict[str, str]
     unfit: str | None = None
 
 
@@ -225,11 +265,11 @@ def _recompute(
     space: LiveSpace | None,
 ) -> Recomputed:
     live = space or live_space(store)
-    if live.head_id is not None:
-        regenerate(store, live.head_id, settings, progress)
     ledger, generations = LedgerStore(store.layout), Generations(store.layout)
+    inputs = _inputs(store, settings, progress, live.head_id)
     history = settle_ledger(store, ledger, now, write=publish)
-    inputs = read_templates(store, progress, live.head_id)
+    if publish:
+        keep_notes(store.layout, inputs.damaged, set(inputs.made_of))
     fingerprint = fingerprint_of(inputs.made_of, history, settings, now[:10])
     current = generations.current()
     if publish and current is not None and current.fingerprint == fingerprint:
@@ -251,9 +291,28 @@ def _recompute(
             former=former_clusters(
                 before_of(generations, inputs.space, inputs.versions),
                 result.tables["person_assignments"],
+                inputs.damaged.keys(),
             ),
         )
     return _told(generation, False, result.tables, inputs, history, settings, live)
+
+
+def _inputs(
+    store: TableStore, settings: Settings, progress: Progress, head_id: str | None
+) -> LibraryTables:
+    """The templates in a space, brought up to date before; videos that cannot be read are told."""
+    if head_id is None:
+        return read_templates(store, progress)
+    unreadable = regenerate(store, head_id, settings, progress).damaged
+    inputs = read_templates(store, progress, head_id)
+    if spoilt := inputs.damaged.keys() - unreadable.keys():
+        # What was projected is damaged, not what it was projected from.
+        own = tables_of_space(store, head_id)
+        for video_id in spoilt:
+            forget(own, video_id)
+        unreadable = regenerate(store, head_id, settings, progress).damaged
+        inputs = read_templates(store, progress, head_id)
+    return replace(inputs, damaged={**unreadable, **inputs.damaged})
 
 
 def compute(
@@ -319,5 +378,6 @@ def _told(
         inputs.other_space,
         history.state.lost,
         floor,
+        inputs.damaged,
         live.unfit,
     )

@@ -137,17 +137,28 @@ class TableStore:
         return f"`{mending_command(self.layout, video_id)}` computes anew what is damaged."
 
     def crops(self, video_id: str) -> CropArchive:
-        """The crops of a video.
+        """The crops of a video, after comparing all parts with what was recorded of them.
+
+        Once, when they are opened: parts are too large to be kept from then until they are read.
 
         Raises:
-            MissingTableError: they are not those that the last whole pass wrote.
+            MissingTableError: there are none.
+            DamagedTableError: they are not those that the last whole pass wrote.
         """
         archive = CropArchive(self.layout.crops(video_id))
         noted = self.noted("face_crops", video_id)
-        if noted is None or archive.data_version() != noted.data_version:
+        if noted is None:
             raise MissingTableError(
-                f"the crops of {video_id} are not whole; materialise face_crops again."
+                f"the crops of {video_id} are not there; materialise face_crops again."
             )
+        try:
+            whole = archive.data_version() == noted.data_version
+        except OSError as error:
+            reason = f"a part cannot be read ({error.strerror or error})"
+            raise DamagedTableError(archive.folder, reason, self.mend(video_id)) from error
+        if not whole:
+            reason = "its parts are not those that were recorded when they were written"
+            raise DamagedTableError(archive.folder, reason, self.mend(video_id))
         return archive
 
     def manifest(self, asset: str, video_id: str | None) -> Manifest | None:

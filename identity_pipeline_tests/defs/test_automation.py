@@ -122,7 +122,7 @@ def test_the_cursor_holds_no_file_that_is_done(inbox: Inbox) -> None:
         inbox.put(f"v{i}.mp4", bytes([i]))
     for _ in range(4):
         inbox.tick()
-    assert json.loads(inbox.cursor or "") == {"after": "", "files": {}}
+    assert json.loads(inbox.cursor or "") == {"after": "", "files": {}, "refused": {}}
 
 
 def test_the_memory_forgets_files_that_left_the_inbox(inbox: Inbox) -> None:
