@@ -2,11 +2,18 @@
 
 A new error class belongs in the room that raises it and derives from this one; whoever shows
 errors (the command line, a step, a sensor) catches this one and nothing by name.
+
+What other packages raise is worded where it arises. Errors of the operating system arise
+everywhere, so their words are here.
 """
 
 from __future__ import annotations
 
+import errno
+import os
 import unicodedata
+from collections.abc import Mapping
+from typing import ClassVar, Final
 
 HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Categories of characters that steer a terminal, turn a line round, or cannot be written out."""
@@ -25,4 +32,56 @@ def printable(text: str) -> str:
 
 
 class IdentityPipelineError(Exception):
-    """Something went wrong, and the message says what, in one sentence, and what to do next."""
+    """Something went wrong, and the message says what, in one sentence, and what to do next.
+
+    Attributes:
+        exit_status: what a command that it ends exits with: 1, or 2 where what was asked for, or
+            how it is set up, has to change before anything can begin.
+    """
+
+    exit_status: ClassVar[int] = 1
+
+
+ADVICE: Final[Mapping[int, str]] = {
+    errno.ENOSPC: "the disk is full; make room (`identity-pipeline clean --dry-run` says what may "
+    "go), then do it again",
+    errno.EDQUOT: "your share of the disk is used up; make room, then do it again",
+    errno.EACCES: "you may not read or write there; change its permissions, or name another place",
+    errno.EPERM: "you may not do that there; change its permissions, or name another place",
+    errno.EROFS: "that disk is read-only; name another place, or mount it for writing",
+    errno.ENOENT: "it is not there",
+    errno.ENOTDIR: "part of this path is a file, where a folder is needed; name another place",
+    errno.EISDIR: "it is a folder, where a file is needed; name another place",
+    errno.EEXIST: "something else is there already; name another place, or move it away",
+    errno.ENAMETOOLONG: "the name is longer than the file system allows; give it a shorter one",
+    errno.ELOOP: "its links lead in a circle; mend them",
+    errno.EMFILE: "too many files are open; raise the limit (`ulimit -n`)",
+    errno.ENFILE: "too many files are open on this machine",
+    errno.EIO: "the disk did not answer; look at its health",
+    errno.ESTALE: "the network share was replaced meanwhile; mount it anew",
+    errno.ENOMEM: "there is not enough memory",
+    errno.EFBIG: "the file is larger than the file system allows",
+    errno.EXDEV: "the two places are on different disks",
+    errno.ECONNREFUSED: "nobody answers there; is the server running?",
+    errno.ETXTBSY: "the file is in use",
+    errno.EBUSY: "it is in use",
+}
+"""What an error of the operating system means, and what to do."""
+
+
+def system_words(error: OSError) -> str:
+    """An error of the operating system in one sentence: where, and what to do.
+
+    Args:
+        error: of any kind; without a number its own words are taken.
+    """
+    known = ADVICE.get(error.errno) if error.errno is not None else None
+    words = known or error.strerror or str(error) or type(error).__name__
+    names = [os.fsdecode(name) for name in (error.filename, error.filename2) if _is_path(name)]
+    where = f"{' and '.join(names)}: " if names else ""
+    return f"{where}{words}."
+
+
+def _is_path(name: object) -> bool:
+    """Whether the system said which file; some callers pass a descriptor."""
+    return isinstance(name, (str, bytes)) and bool(name)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
-from identity_pipeline.settings import Settings, chosen, load_settings
+from identity_pipeline.settings import Settings, SettingsError, chosen, load_settings
 
 
 def groups() -> list[tuple[str, type[BaseModel]]]:
@@ -37,23 +37,23 @@ def test_the_environment_beats_the_file_and_arguments_beat_both(
 
 
 def test_a_misspelt_setting_is_an_error() -> None:
-    with pytest.raises(ValidationError):
+    with pytest.raises(SettingsError):
         load_settings(selection={"novelty_minimum": 0.2})
 
 
 def test_a_value_out_of_bounds_is_an_error() -> None:
-    with pytest.raises(ValidationError):
+    with pytest.raises(SettingsError):
         load_settings(models={"det_size": 100})
 
 
 def test_edges_must_ascend() -> None:
-    with pytest.raises(ValidationError, match="yaw_edges"):
+    with pytest.raises(SettingsError, match="yaw_edges"):
         load_settings(buckets={"yaw_edges": [-10, 10, 5]})
 
 
 def test_a_named_file_that_is_not_there_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IDENTITY_PIPELINE_SETTINGS", "/nowhere/settings.toml")
-    with pytest.raises(FileNotFoundError, match="nowhere"):
+    with pytest.raises(SettingsError, match="nowhere"):
         load_settings()
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -19,20 +18,10 @@ from identity_pipeline.cli.options import (
     open_store,
     overrides,
 )
-from identity_pipeline.core.constraints import ContradictoryLinksError
-from identity_pipeline.core.vectors import SpaceMismatchError
 from identity_pipeline.ledger.commands import Planned
-from identity_pipeline.ledger.errors import LedgerError
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.curation import Curator
-from identity_pipeline.stages.desk import CurationError, Desk
-from identity_pipeline.stages.training_data import TooLittleToLearnError
-from identity_pipeline.storage.generations import NoGenerationError
-from identity_pipeline.storage.heads import HeadStoreError
-from identity_pipeline.storage.kmeans_heads import KMeansHeadsError
-from identity_pipeline.storage.layout import UnsafePathError
-from identity_pipeline.storage.tables import MissingTableError
-from identity_pipeline.storage.training_sessions import TrainingSessionError
+from identity_pipeline.stages.desk import Desk
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 json_option = click.option("--json", "as_json", is_flag=True, help="For machines.")
@@ -69,27 +58,6 @@ def decision_options(command: Command) -> Command:
     ):
         command = option(command)
     return command
-
-
-@contextmanager
-def one_sentence() -> Iterator[None]:
-    """Turns what can go wrong into one line and exit code 1."""
-    try:
-        yield
-    except (
-        CurationError,
-        LedgerError,
-        NoGenerationError,
-        MissingTableError,
-        UnsafePathError,
-        ContradictoryLinksError,
-        SpaceMismatchError,
-        HeadStoreError,
-        TrainingSessionError,
-        TooLittleToLearnError,
-        KMeansHeadsError,
-    ) as error:
-        raise click.ClickException(str(error)) from error
 
 
 def now() -> str:

@@ -62,36 +62,32 @@ def evaluate(
       identity-pipeline evaluate --against before/report.json
     """
     from identity_pipeline.stages import evaluate as evaluation
-    from identity_pipeline.storage.truth import TruthError
 
     settings = merged_settings(overrides(data))
     store = open_store(settings)
     folder = out or store.layout.evaluation
-    try:
-        previous = evaluation.read_previous(against) if against else None
-        with Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            console=console,
-            transient=True,
-            disable=as_json,
-        ) as progress:
-            bars = {name: progress.add_task(name, total=None) for name in ("reading", "measuring")}
+    previous = evaluation.read_previous(against) if against else None
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        disable=as_json,
+    ) as progress:
+        bars = {name: progress.add_task(name, total=None) for name in ("reading", "measuring")}
 
-            def show(stage: str, done: int, total: int | None, unit: str) -> None:
-                progress.update(
-                    bars[stage], completed=done, total=total, description=f"{stage} ({unit})"
-                )
+        def show(stage: str, done: int, total: int | None, unit: str) -> None:
+            progress.update(
+                bars[stage], completed=done, total=total, description=f"{stage} ({unit})"
+            )
 
-            material = evaluation.collect(store, videos, truth, show)
-            if not material.videos:
-                raise evaluation.EvaluationError(evaluation.nothing_to_evaluate(material, truth))
-            report = evaluation.evaluate(material, settings, previous, show)
-        page = evaluation.write_report(report, folder)
-    except (evaluation.EvaluationError, TruthError) as error:
-        raise click.ClickException(str(error)) from error
+        material = evaluation.collect(store, videos, truth, show)
+        if not material.videos:
+            raise evaluation.EvaluationError(evaluation.nothing_to_evaluate(material, truth))
+        report = evaluation.evaluate(material, settings, previous, show)
+    page = evaluation.write_report(report, folder)
     if as_json:
         click.echo(json.dumps(report.as_json(), indent=2, sort_keys=True, ensure_ascii=False))
         return

@@ -16,7 +16,7 @@ from identity_pipeline.cli.options import (
     open_store,
     overrides,
 )
-from identity_pipeline.storage.tables import MissingTableError, TableStore
+from identity_pipeline.storage.tables import TableStore
 
 
 @click.command()
@@ -32,11 +32,8 @@ def why(video: str, frame: int, as_json: bool, data: str | None) -> None:
     """
     store = open_store(merged_settings(overrides(data)))
     record = find_video(store, video)
-    try:
-        ledger = store.read("frame_ledger", record.video_id)
-        frames = store.read("frames", record.video_id)
-    except MissingTableError as error:
-        raise click.ClickException(str(error)) from error
+    ledger = store.read("frame_ledger", record.video_id)
+    frames = store.read("frames", record.video_id)
     faces = faces_of_frame(store, record.video_id, ledger, frame)
     if as_json:
         click.echo(json.dumps(faces.to_dicts(), indent=2))

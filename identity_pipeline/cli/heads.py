@@ -12,14 +12,13 @@ from identity_pipeline.cli.curating import (
     echo_table,
     json_option,
     now,
-    one_sentence,
 )
 from identity_pipeline.cli.index import bar
 from identity_pipeline.cli.options import data_option, merged_settings, open_store, overrides
 from identity_pipeline.cli.review import compared, put_in_force, tell_changes
 from identity_pipeline.stages.library import recompute
 from identity_pipeline.stages.spaces import LiveSpace, live_space
-from identity_pipeline.storage.heads import HeadStore, HeadStoreError
+from identity_pipeline.storage.heads import HeadStore
 
 
 @click.group(invoke_without_command=True)
@@ -78,10 +77,7 @@ def heads(context: click.Context, as_json: bool, data: str | None) -> None:
 def rollback(data: str | None) -> None:
     """Go back to the head (or the recogniser alone) that was live before; again goes further."""
     store = HeadStore(open_store(merged_settings(overrides(data))).layout)
-    try:
-        live = store.roll_back(now(), "rolled back")
-    except HeadStoreError as error:
-        raise click.ClickException(str(error)) from error
+    live = store.roll_back(now(), "rolled back")
     what = "The recogniser alone" if live.head_id is None else f"Head {live.head_id}"
     click.echo(
         f"{what} is live again. `identity-pipeline reassign --use-trained-model` puts it in force "
@@ -96,10 +92,7 @@ def rollback(data: str | None) -> None:
 def export(head_id: str, file: Path, data: str | None) -> None:
     """Copy HEAD_ID's ONNX graph to FILE; input `e_id` (n, D), output `e_head` (n, K)."""
     store = HeadStore(open_store(merged_settings(overrides(data))).layout)
-    try:
-        source = store.folder(head_id) / "head.onnx"
-    except HeadStoreError as error:
-        raise click.ClickException(str(error)) from error
+    source = store.folder(head_id) / "head.onnx"
     if not source.is_file():
         raise click.ClickException(
             f"the training of head {head_id} was not completed, so it was not exported; "
@@ -131,7 +124,7 @@ def reassign(
     """
     settings = merged_settings(overrides(data))
     store = open_store(settings)
-    with one_sentence(), bar() as report:
+    with bar() as report:
         space = live_space(store) if trained else LiveSpace(None)
         if head_id is not None:
             space = LiveSpace(HeadStore(store.layout).card(head_id).head_id)
@@ -146,6 +139,6 @@ def reassign(
     if not yes and not click.confirm("Put this in force?"):
         click.echo("Nothing was changed.")
         return
-    with one_sentence(), bar() as report:
+    with bar() as report:
         done = put_in_force(store, settings, report)
     click.echo(f"{counted(done.tracks, 'track')} in generation {done.generation.number}.")

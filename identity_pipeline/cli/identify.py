@@ -14,13 +14,13 @@ from identity_pipeline.cli.curating import (
     echo_json,
     echo_table,
     json_option,
-    one_sentence,
     open_desk,
     short_track,
     targets_argument,
 )
 from identity_pipeline.cli.index import bar
 from identity_pipeline.cli.options import data_option, merged_settings, model_options, overrides
+from identity_pipeline.core.budget import one_in
 from identity_pipeline.stages.desk import Desk
 from identity_pipeline.stages.explanation import Explanation
 from identity_pipeline.stages.explanation import explain as explain_track
@@ -55,21 +55,19 @@ def identify(
 ) -> None:
     """Say who is on IMAGE, of the known people or none of them.
 
-    Each face, from left to right, is a name, "unknown" or "ambiguous", with its scores and the
-    thresholds they were held against (calibrated for a single face).
+    Each face, from left to right, is a name; "probably NAME" where that is not sure enough to say
+    so; "ambiguous" where two people are about equally near; "unknown"; or "not calibrated" where
+    too few faces of two people are known to judge a single one. With its scores and the thresholds
+    they were held against, which are calibrated for a single face.
 
     By default a face is held against the references of the library: exemplars and centres of each
     person. `--by heads` holds it against the k-means heads (asset kmeans_heads): at most three
     centres of each person's confirmed faces, and the template of whoever was confirmed since.
     `by` says which of them answered.
     """
-    with one_sentence():
-        _, desk = open_desk(data)
-        settings = merged_settings(overrides(data, pack, vision, device))
-        try:
-            faces = identify_picture(desk, image, settings, by)
-        except RuntimeError as error:
-            raise click.ClickException(str(error)) from error
+    _, desk = open_desk(data)
+    settings = merged_settings(overrides(data, pack, vision, device))
+    faces = identify_picture(desk, image, settings, by)
     if as_json:
         echo_json([_face_json(desk, face) for face in faces])
         return
@@ -83,19 +81,26 @@ def identify(
 
 
 def _answer(desk: Desk, face: IdentifiedFace) -> str:
-    person = face.result.person_id
-    return face.result.answer if person is None else desk.called(person)
+    """What is said of a face, with whom it is nearest to where that is not said already."""
+    result = face.result
+    if result.person_id is not None:
+        return desk.called(result.person_id)
+    if result.probable_id is not None:
+        return f"probably {desk.called(result.probable_id)}"
+    if result.answer == "ambiguous":
+        first, second = (desk.called(p.person_id) for p in result.people[:2])
+        return f"ambiguous: {first} or {second}"
+    words = "not calibrated" if result.answer == "not_calibrated" else result.answer
+    nearest = result.people[0].person_id if result.people else None
+    return words if nearest is None else f"{words} (nearest: {desk.called(nearest)})"
 
 
 def _face_row(desk: Desk, number: int, face: IdentifiedFace) -> tuple[object, ...]:
     first, *others = face.result.people or (None,)
-    who = _answer(desk, face)
-    if first is not None and face.result.person_id is None:
-        who += f" (nearest: {desk.called(first.person_id)})"
     return (
         number,
         ", ".join(f"{v:.0f}" for v in face.box),
-        who,
+        _answer(desk, face),
         first and first.score,
         first and first.assign,
         face.result.margin,
@@ -115,6 +120,9 @@ def _face_json(desk: Desk, face: IdentifiedFace) -> dict[str, object]:
         "answer": result.answer,
         "person_id": result.person_id,
         "name": None if result.person_id is None else desk.called(result.person_id),
+        "probable_id": result.probable_id,
+        "probable_name": None if result.probable_id is None else desk.called(result.probable_id),
+        "says": _answer(desk, face),
         "margin": result.margin,
         "reason": result.reason,
         "rule": face.rule,
@@ -132,10 +140,9 @@ def explain(targets: tuple[str, ...], as_json: bool, data: str | None) -> None:
     The rule, the score against the threshold, the lead over the second person, the confirmed
     tracks that are nearest, and the decision of a human, if one settled it.
     """
-    with one_sentence():
-        settings, desk = open_desk(data)
-        subjects = find_targets(desk, targets).subjects
-        told = [explain_track(desk, subject, settings) for subject in subjects]
+    settings, desk = open_desk(data)
+    subjects = find_targets(desk, targets).subjects
+    told = [explain_track(desk, subject, settings) for subject in subjects]
     if as_json:
         echo_json([one.as_json() for one in told])
         return
@@ -156,6 +163,8 @@ def _lines(told: Explanation) -> list[str]:
     if row["nearest"]:
         names = ", ".join(map(short_track, row["nearest"]))  # type: ignore[arg-type]
         lines.append(f"  nearest       {names}")
+    if told.budget:
+        lines.append(f"  evidence      {told.budget}")
     if told.decision:
         lines.append(f"  decision      {told.decision}")
     lines.append(f"  would change  {told.flip.sentence}")
@@ -179,7 +188,7 @@ def stats(truth: Path | None, as_json: bool, data: str | None) -> None:
     them; a name is taken for one person in all files. Human labels are also held out one at a time:
     what would the machine have said of each without it?
     """
-    with one_sentence(), bar() as report:
+    with bar() as report:
         settings, desk = open_desk(data)
         found = library_stats(desk, settings, truth, report)
     if as_json:
@@ -192,22 +201,28 @@ def stats(truth: Path | None, as_json: bool, data: str | None) -> None:
             "threshold",
             ">false accepts",
             ">in effect",
-            "method",
+            "measured",
             "95 % interval",
-            "why not measured",
+            ">at most",
+            "method",
         ),
         (
             (
                 t["name"],
                 f"{t['far']:g}",
                 t["in_effect"],
-                t["method"],
+                t["threshold"],
                 "not measured" if t["low"] is None else f"{t['low']:.3f} to {t['high']:.3f}",
-                t["reason"] or "",
+                None if t["far_bound"] is None else one_in(float(str(t["far_bound"]))),
+                t["method"],
             )
             for t in found.thresholds
         ),
     )
+    for reason in sorted({str(t["reason"]) for t in found.thresholds if t["method"] == "default"}):
+        click.echo(f"Defaults stand where nothing is measured: {reason}.")
+    if found.budget:
+        click.echo(found.budget.sentence)
     if found.floor:
         value, method = found.floor
         click.echo(f"Unknown tracks are linked from a cosine of {value:.3f} ({method}).")

@@ -21,11 +21,8 @@ from identity_pipeline.cli.options import (
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages import indexing
 from identity_pipeline.stages.progress import Progress as Report
-from identity_pipeline.storage import locks
 from identity_pipeline.storage.index_client import (
-    IndexDamagedError,
     IndexPlace,
-    IndexUnreachableError,
 )
 from identity_pipeline.storage.tables import TableStore
 from identity_pipeline.storage.vector_index import VectorIndex
@@ -52,15 +49,6 @@ def opened(data: str | None) -> tuple[Settings, TableStore, VectorIndex]:
     settings = merged_settings(overrides(data))
     store = open_store(settings)
     return settings, store, VectorIndex(IndexPlace.of(store.layout), settings.index)
-
-
-@contextmanager
-def one_sentence() -> Iterator[None]:
-    """Turns what can go wrong with an index into one line."""
-    try:
-        yield
-    except (locks.LockBusyError, IndexDamagedError, IndexUnreachableError) as error:
-        raise click.ClickException(str(error)) from error
 
 
 @contextmanager
@@ -91,7 +79,7 @@ def bar() -> Iterator[Report]:
 def status(as_json: bool, data: str | None) -> None:
     """Say where the index is, what it holds, and which videos are unfinished."""
     settings, _, vectors = opened(data)
-    with one_sentence(), vectors.open("showing the state of the index") as session:
+    with vectors.open("showing the state of the index") as session:
         collections = session.collections()
     unfinished = vectors.unfinished()
     if as_json:
@@ -132,7 +120,7 @@ def check(as_json: bool, data: str | None) -> None:
     Exits with 1 when they differ; `identity-pipeline index rebuild` mends it.
     """
     _, store, vectors = opened(data)
-    with one_sentence(), bar() as report:
+    with bar() as report:
         differences = indexing.check(store, vectors, report)
     if as_json:
         click.echo(json.dumps([asdict(difference) for difference in differences], indent=2))
@@ -160,7 +148,7 @@ def rebuild(data: str | None) -> None:
     models are left out and named; the command then exits with 1.
     """
     _, store, vectors = opened(data)
-    with one_sentence(), bar() as report:
+    with bar() as report:
         built = indexing.rebuild(store, vectors, report)
     console.print(f"{built.points} points of {built.videos} videos; the index is {vectors.place}.")
     for video_id, sentence in sorted(built.refused.items()):

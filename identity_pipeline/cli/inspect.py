@@ -21,9 +21,11 @@ from identity_pipeline.cli.options import (
 from identity_pipeline.errors import printable
 from identity_pipeline.media.wording import counted
 from identity_pipeline.stages.video_list import Kind, VideoList
+from identity_pipeline.stages.video_notes import notes
 from identity_pipeline.storage.pause import paused
 from identity_pipeline.storage.registry import VideoRegistry
 from identity_pipeline.storage.small_files import DamagedFileError
+from identity_pipeline.storage.tables import TableStore
 
 STYLES = {Kind.FAILED: "red", Kind.DONE: "green", Kind.ARCHIVED: "green"}
 SHOWN = 50
@@ -66,7 +68,7 @@ def videos(limit: int, everything: bool, states: tuple[str, ...], data: str | No
     chosen = known.chosen([Kind(state) for state in states])
     shown = chosen if everything else chosen[:limit]
     if shown:
-        console.print(_video_table(known, VideoRegistry(store.layout), shown))
+        console.print(_video_table(known, store, shown))
     if len(chosen) > len(shown):
         console.print(f"… and {len(chosen) - len(shown)} more, --all shows them.")
     counts = known.counts()
@@ -77,7 +79,8 @@ def videos(limit: int, everything: bool, states: tuple[str, ...], data: str | No
         console.print(order.sentence(), soft_wrap=True, highlight=False)
 
 
-def _video_table(known: VideoList, registry: VideoRegistry, shown: list[str]) -> Table:
+def _video_table(known: VideoList, store: TableStore, shown: list[str]) -> Table:
+    registry = VideoRegistry(store.layout)
     table = Table()
     for column in ("video", "file", "state"):
         table.add_column(column, overflow="fold")
@@ -92,7 +95,8 @@ def _video_table(known: VideoList, registry: VideoRegistry, shown: list[str]) ->
         words = escape(f"damaged: {damage}" if damage else known.words(video_id))
         style = STYLES[Kind.FAILED] if damage else STYLES.get(known.kind(video_id))
         state = f"[{style}]{words}[/]" if style else words
-        table.add_row(video_id, escape(printable(", ".join(names))), state)
+        said = "".join(f"\n[yellow]{escape(note)}[/]" for note in notes(store, video_id))
+        table.add_row(video_id, escape(printable(", ".join(names))), state + said)
     return table
 
 
@@ -145,11 +149,7 @@ def models(pack: str | None, vision: str | None, device: str | None) -> None:
     table = Table()
     for column in ("role", "name", "sha256", "licence", "runs on"):
         table.add_column(column)
-    try:
-        facts = model_facts(ModelHub(current.models))
-    except RuntimeError as error:
-        raise click.ClickException(str(error)) from error
-    for fact in facts:
+    for fact in model_facts(ModelHub(current.models)):
         table.add_row(
             fact.role,
             fact.name,

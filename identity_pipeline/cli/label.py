@@ -6,20 +6,21 @@ import click
 
 from identity_pipeline.cli.curating import (
     TARGETS,
+    counted,
     decision_options,
     echo_json,
     echo_table,
     json_option,
-    one_sentence,
     open_curator,
     open_desk,
     same_name_option,
     targets_argument,
     tell,
 )
-from identity_pipeline.cli.options import data_option
+from identity_pipeline.cli.options import data_option, open_store
 from identity_pipeline.ledger import commands
 from identity_pipeline.ledger.errors import NameTakenError
+from identity_pipeline.ledger.store import LedgerStore
 from identity_pipeline.stages.library_view import event_rows
 from identity_pipeline.stages.targets import find_event, find_person, find_targets
 
@@ -53,18 +54,17 @@ def label(
         raise click.UsageError("give one of --name (a new person) and --person (a known one).")
     if same_name and name is None:
         raise click.UsageError("--same-name goes with --name.")
-    with one_sentence():
-        curator = open_curator(data, actor, reason, dry_run)
-        subjects = find_targets(curator.desk, targets).subjects
-        if person is not None:
-            found = find_person(curator.desk, person)
-            tell(curator, [curator.confirm(found, subjects)])
-            return
-        try:
-            planned = curator.name(str(name), subjects, same_name=same_name)
-        except NameTakenError as error:
-            raise click.ClickException(name_taken(error, " ".join(targets))) from error
-        tell(curator, [planned])
+    curator = open_curator(data, actor, reason, dry_run)
+    subjects = find_targets(curator.desk, targets).subjects
+    if person is not None:
+        found = find_person(curator.desk, person)
+        tell(curator, [curator.confirm(found, subjects)])
+        return
+    try:
+        planned = curator.name(str(name), subjects, same_name=same_name)
+    except NameTakenError as error:
+        raise click.ClickException(name_taken(error, " ".join(targets))) from error
+    tell(curator, [planned])
 
 
 def name_taken(error: NameTakenError, targets: str) -> str:
@@ -94,14 +94,13 @@ def confirm(
 
     Only what a human confirmed is compared with; automatic assignments never are.
     """
-    with one_sentence():
-        curator = open_curator(data, actor, reason, dry_run)
-        subjects = find_targets(curator.desk, targets).subjects
-        if person is None:
-            tell(curator, curator.confirm_machine(subjects))
-        else:
-            found = find_person(curator.desk, person)
-            tell(curator, [curator.confirm(found, subjects)])
+    curator = open_curator(data, actor, reason, dry_run)
+    subjects = find_targets(curator.desk, targets).subjects
+    if person is None:
+        tell(curator, curator.confirm_machine(subjects))
+    else:
+        found = find_person(curator.desk, person)
+        tell(curator, [curator.confirm(found, subjects)])
 
 
 @click.command(epilog=TARGETS)
@@ -117,14 +116,13 @@ def reject(
     data: str | None,
 ) -> None:
     """Say that TARGET is not a person, for ever; takes it off them if it was."""
-    with one_sentence():
-        curator = open_curator(data, actor, reason, dry_run)
-        subjects = find_targets(curator.desk, targets).subjects
-        if person is not None:
-            groups = {find_person(curator.desk, person): list(subjects)}
-        else:
-            groups = curator.by_machine(subjects, "--person says who it is not")
-        tell(curator, [curator.reject(one, keys) for one, keys in groups.items()])
+    curator = open_curator(data, actor, reason, dry_run)
+    subjects = find_targets(curator.desk, targets).subjects
+    if person is not None:
+        groups = {find_person(curator.desk, person): list(subjects)}
+    else:
+        groups = curator.by_machine(subjects, "--person says who it is not")
+    tell(curator, [curator.reject(one, keys) for one, keys in groups.items()])
 
 
 @click.command("not-a-face", epilog=TARGETS)
@@ -134,10 +132,9 @@ def not_a_face(
     targets: tuple[str, ...], actor: str, reason: str, dry_run: bool, data: str | None
 ) -> None:
     """Say that TARGET is no face at all; a face stands for its whole track."""
-    with one_sentence():
-        curator = open_curator(data, actor, reason, dry_run)
-        subjects = find_targets(curator.desk, targets).subjects
-        tell(curator, [curator.decide(lambda h, s: commands.not_a_face(h, s, subjects), subjects)])
+    curator = open_curator(data, actor, reason, dry_run)
+    subjects = find_targets(curator.desk, targets).subjects
+    tell(curator, [curator.decide(lambda h, s: commands.not_a_face(h, s, subjects), subjects)])
 
 
 @click.command(epilog=TARGETS)
@@ -147,10 +144,9 @@ def ignore(
     targets: tuple[str, ...], actor: str, reason: str, dry_run: bool, data: str | None
 ) -> None:
     """Say that nobody wants to know who TARGET is (a guard, a poster)."""
-    with one_sentence():
-        curator = open_curator(data, actor, reason, dry_run)
-        subjects = find_targets(curator.desk, targets).subjects
-        tell(curator, [curator.decide(lambda h, s: commands.ignore(h, s, subjects), subjects)])
+    curator = open_curator(data, actor, reason, dry_run)
+    subjects = find_targets(curator.desk, targets).subjects
+    tell(curator, [curator.decide(lambda h, s: commands.ignore(h, s, subjects), subjects)])
 
 
 @click.command()
@@ -162,26 +158,29 @@ def undo(events: tuple[str, ...], actor: str, reason: str, dry_run: bool, data: 
     EVENT is a number or id as `events` lists it, or `last`: the last decision in force. Undoing an
     undo brings its decision back. One that later decisions need is refused, and they are named.
     """
-    with one_sentence():
-        curator = open_curator(data, actor, reason, dry_run)
-        planned = []
-        try:
-            for word in events:
-                planned.append(curator.undo(find_event(curator.desk, word)))
-        finally:
-            if planned:
-                tell(curator, planned, "brings it back")
+    curator = open_curator(data, actor, reason, dry_run)
+    planned = []
+    try:
+        for word in events:
+            planned.append(curator.undo(find_event(curator.desk, word)))
+    finally:
+        if planned:
+            tell(curator, planned, "brings it back")
 
 
 @click.command()
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="How many.")
+@click.option("--verify", is_flag=True, help="Read and check every event, from the first.")
 @json_option
 @data_option
-def events(limit: int, as_json: bool, data: str | None) -> None:
+def events(limit: int, verify: bool, as_json: bool, data: str | None) -> None:
     """List what was decided, the newest first: when, by whom, with which effect."""
-    with one_sentence():
-        _, desk = open_desk(data)
-        rows = list(event_rows(desk.history, limit))
+    settings, desk = open_desk(data)
+    if verify:
+        count = len(LedgerStore(open_store(settings).layout).verify().events)
+        click.echo(f"{counted(count, 'event')} checked; each is as it was written.")
+        return
+    rows = list(event_rows(desk.history, limit))
     if as_json:
         echo_json(rows)
         return

@@ -2,42 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
 from importlib import import_module
+from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from identity_pipeline import __version__
+from identity_pipeline.cli.commands import COMMANDS, SENTENCES, SUBJECTS
+from identity_pipeline.cli.failures import in_words
+from identity_pipeline.cli.spoken import DATA_OPTION
 
-COMMANDS: Mapping[str, str] = {
-    command: f"identity_pipeline.cli.{module}"
-    for module, commands in {
-        "run": "run",
-        "plan": "plan",
-        "status": "status",
-        "explain": "why",
-        "inspect": "videos settings models",
-        "evaluate": "evaluate",
-        "pause": "pause continue",
-        "recover": "recover",
-        "pools": "pools",
-        "publish": "publish fetch",
-        "worker": "worker",
-        "housekeeping": "archive clean",
-        "safety": "accept-ledger",
-        "review": "recluster clusters suggestions find-more",
-        "people": "people merge split move rename cover hide unhide",
-        "identify": "explain identify stats",
-        "label": "events label confirm reject not-a-face ignore undo",
-        "train": "train",
-        "heads": "heads reassign",
-        "index": "index",
-        "sql": "sql",
-    }.items()
-    for command in commands.split()
-}
-"""In which module each command is."""
-NAMED_OTHERWISE: Mapping[str, str] = {"continue": "continue_"}
+NAMED_OTHERWISE = {"continue": "continue_"}
 """Words of Python."""
 
 
@@ -57,13 +34,45 @@ class LazyGroup(click.Group):
         name = NAMED_OTHERWISE.get(cmd_name, cmd_name.replace("-", "_"))
         return getattr(import_module(COMMANDS[cmd_name]), name)
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The commands by subject; none is imported."""
+        del ctx
+        for subject, entries in SUBJECTS.items():
+            with formatter.section(subject):
+                formatter.write_dl([(name, entry.sentence) for name, entry in entries.items()])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Names that begin so; none is imported."""
+        commands = [
+            CompletionItem(name, help=SENTENCES[name])
+            for name in self.list_commands(ctx)
+            if name.startswith(incomplete)
+        ]
+        return [*commands, *click.Command.shell_complete(self, ctx, incomplete)]
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs the command; what goes wrong is told in one sentence."""
+        with in_words(ctx):
+            return super().invoke(ctx)
+
 
 @click.group(
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, prog_name="identity-pipeline")
-def cli() -> None:
+@click.option(
+    "--settings",
+    "settings_file",
+    metavar="FILE",
+    help="Settings file.  [default: $IDENTITY_PIPELINE_SETTINGS, else settings.toml here]",
+)
+@click.option(
+    "--data", metavar="FOLDER", help="Data folder, for any command.  [default: paths.data]"
+)
+@click.option("--debug", is_flag=True, help="Show the traceback of whatever goes wrong.")
+@click.pass_context
+def cli(context: click.Context, settings_file: str | None, data: str | None, debug: bool) -> None:
     """Ride videos in, per-person image sets for diffusion models out.
 
     \b
@@ -108,3 +117,19 @@ def cli() -> None:
     Settings come from settings.toml, from IDENTITY_PIPELINE__GROUP__NAME variables, and from
     options; `identity-pipeline settings` shows them all with where their values come from.
     """
+    del debug  # `in_words` asks the context for it
+    if data is not None:
+        context.meta[DATA_OPTION] = data
+    if settings_file is not None:
+        from identity_pipeline.settings import SETTINGS_FILE_VARIABLE as VARIABLE
+
+        before = os.environ.get(VARIABLE)
+        os.environ[VARIABLE] = settings_file  # also for what the command starts
+        context.call_on_close(lambda: _put_back(VARIABLE, before))
+
+
+def _put_back(variable: str, before: str | None) -> None:
+    """Only a caller that goes on after the command, such as a test, can tell."""
+    os.environ.pop(variable, None)
+    if before is not None:
+        os.environ[variable] = before

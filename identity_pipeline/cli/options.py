@@ -9,12 +9,10 @@ from typing import Any, TypeVar
 import click
 from rich.console import Console
 
+from identity_pipeline.cli.spoken import DATA, DATA_OPTION
 from identity_pipeline.settings import Settings, load_settings
-from identity_pipeline.storage.data_folder import (
-    DataFolderError,
-    claim_data_folder,
-    open_data_folder,
-)
+from identity_pipeline.storage.data_folder import claim_data_folder, open_data_folder
+from identity_pipeline.storage.folder_check import check_data_folder
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.registry import Registration, VideoRegistry
 from identity_pipeline.storage.tables import TableStore
@@ -24,10 +22,20 @@ console = Console()
 
 
 def data_option(command: Command) -> Command:
-    """`--data`."""
+    """`--data`, also understood before the command's name."""
     return click.option(
-        "--data", type=click.Path(file_okay=False), help="Data folder.  [default: paths.data]"
+        "--data",
+        type=click.Path(),
+        callback=_noted_data,
+        help="Data folder.  [default: paths.data]",
     )(command)
+
+
+def _noted_data(context: click.Context, option: click.Parameter, data: str | None) -> str | None:
+    del option
+    if data is not None:
+        context.meta[DATA_OPTION] = data  # what is hinted at afterwards needs it too
+    return data
 
 
 def model_options(command: Command) -> Command:
@@ -52,6 +60,9 @@ def overrides(
     device: str | None = None,
 ) -> dict[str, dict[str, str]]:
     """Groups of settings from options; what was not given is left to file and environment."""
+    context = click.get_current_context(silent=True)
+    if data is None and context is not None:
+        data = context.meta.get(DATA_OPTION)
     models = {"face_pack": pack, "vision_encoder": vision, "device": device}
     groups = {"paths": {"data": data}, "models": models}
     given = {
@@ -64,30 +75,30 @@ def merged_settings(groups: dict[str, dict[str, str]]) -> Settings:
     """Settings with the options on top.
 
     Raises:
-        click.UsageError: a value is out of bounds or misspelt.
+        SettingsError: a value is out of bounds or misspelt.
     """
-    try:
-        return load_settings(**groups)
-    except (ValueError, FileNotFoundError) as error:
-        raise click.UsageError(str(error)) from error
+    return load_settings(**groups)
 
 
-def open_store(settings: Settings, *, claim: bool = False) -> TableStore:
+def open_store(settings: Settings, *, claim: bool = False, new: bool = False) -> TableStore:
     """The store below the data folder, which is brought to the present format.
 
     Args:
         settings: `paths.data`.
         claim: the command begins to work here, so a folder that is new becomes a data folder.
+        new: there may be no folder yet; else a looking command is told which one may be meant.
 
     Raises:
-        click.ClickException: the folder is of a newer format, or damaged.
+        NoDataFolderError: there is none, or it is another.
+        DataFolderError: it is of a newer format, or damaged.
     """
     layout = Layout(Path(settings.paths.data))
+    check_data_folder(layout.root, [Path(load_settings().paths.data)], new=new or claim)
+    context = click.get_current_context(silent=True)
+    if context is not None:
+        context.meta[DATA] = str(layout.root)
     open_it = claim_data_folder if claim else open_data_folder
-    try:
-        open_it(layout, lambda sentence: click.echo(sentence, err=True))
-    except DataFolderError as error:
-        raise click.ClickException(str(error)) from error
+    open_it(layout, lambda sentence: click.echo(sentence, err=True))
     return TableStore(layout)
 
 

@@ -12,7 +12,6 @@ from identity_pipeline.cli.curating import (
     echo_json,
     echo_table,
     json_option,
-    one_sentence,
     open_curator,
     open_desk,
     same_name_option,
@@ -39,9 +38,8 @@ def people(hidden: bool, as_json: bool, data: str | None) -> None:
     `confirmed` counts tracks by human decision; the other tracks were assigned by the machine at
     the last `recluster`.
     """
-    with one_sentence():
-        _, desk = open_desk(data)
-        rows = people_rows(desk, hidden=hidden)
+    _, desk = open_desk(data)
+    rows = people_rows(desk, hidden=hidden)
     if as_json:
         echo_json(rows)
         return
@@ -75,10 +73,9 @@ def people(hidden: bool, as_json: bool, data: str | None) -> None:
 @decision_options
 def merge(person: str, into: str, actor: str, reason: str, dry_run: bool, data: str | None) -> None:
     """Say that PERSON is INTO, who keeps their name; exactly undone by `undo`, even much later."""
-    with one_sentence():
-        curator = open_curator(data, actor, reason, dry_run)
-        pair = (find_person(curator.desk, person), find_person(curator.desk, into))
-        tell(curator, [curator.merge(*pair)])
+    curator = open_curator(data, actor, reason, dry_run)
+    pair = (find_person(curator.desk, person), find_person(curator.desk, into))
+    tell(curator, [curator.merge(*pair)])
 
 
 @click.command(epilog=TARGETS)
@@ -98,19 +95,18 @@ def split(
     data: str | None,
 ) -> None:
     """Make a new person of some of PERSON's confirmed tracks; the two are never joined again."""
-    with one_sentence():
-        curator = open_curator(data, actor, reason, dry_run)
-        found = find_person(curator.desk, person)
-        subjects = find_targets(curator.desk, targets, confirmed=True).subjects
-        try:
-            planned = curator.split(found, subjects, name, same_name)
-        except NameTakenError as error:
-            raise click.ClickException(
-                f"{name!r} is already the name of {', '.join(error.person_ids)}. If the tracks are "
-                f"theirs: identity-pipeline move {' '.join(targets)} --to {error.person_ids[0]}; "
-                "if two people bear the name: add --same-name."
-            ) from error
-        tell(curator, [planned])
+    curator = open_curator(data, actor, reason, dry_run)
+    found = find_person(curator.desk, person)
+    subjects = find_targets(curator.desk, targets, confirmed=True).subjects
+    try:
+        planned = curator.split(found, subjects, name, same_name)
+    except NameTakenError as error:
+        raise click.ClickException(
+            f"{name!r} is already the name of {', '.join(error.person_ids)}. If the tracks are "
+            f"theirs: identity-pipeline move {' '.join(targets)} --to {error.person_ids[0]}; "
+            "if two people bear the name: add --same-name."
+        ) from error
+    tell(curator, [planned])
 
 
 @click.command(epilog=TARGETS)
@@ -128,11 +124,10 @@ def move(
     data: str | None,
 ) -> None:
     """Give confirmed tracks of one person to another."""
-    with one_sentence():
-        curator = open_curator(data, actor, reason, dry_run)
-        subjects = find_targets(curator.desk, targets, confirmed=True).subjects
-        owner = find_person(curator.desk, source) if source else curator.owner(subjects)
-        tell(curator, [curator.move(owner, find_person(curator.desk, to), subjects)])
+    curator = open_curator(data, actor, reason, dry_run)
+    subjects = find_targets(curator.desk, targets, confirmed=True).subjects
+    owner = find_person(curator.desk, source) if source else curator.owner(subjects)
+    tell(curator, [curator.move(owner, find_person(curator.desk, to), subjects)])
 
 
 @click.command()
@@ -150,20 +145,19 @@ def rename(
     data: str | None,
 ) -> None:
     """Give PERSON another NAME; nothing else changes, for a name is no key."""
-    with one_sentence():
-        curator = open_curator(data, actor, reason, dry_run)
-        found = find_person(curator.desk, person)
-        try:
-            planned = curator.decide(
-                lambda h, s: commands.rename(h, s, found, name, same_name=same_name)
-            )
-        except NameTakenError as error:
-            raise click.ClickException(
-                f"{name!r} is already the name of {', '.join(error.person_ids)}. If the two are "
-                f"one person: identity-pipeline merge {found} {error.person_ids[0]}; if two people "
-                "bear the name: add --same-name."
-            ) from error
-        tell(curator, [planned])
+    curator = open_curator(data, actor, reason, dry_run)
+    found = find_person(curator.desk, person)
+    try:
+        planned = curator.decide(
+            lambda h, s: commands.rename(h, s, found, name, same_name=same_name)
+        )
+    except NameTakenError as error:
+        raise click.ClickException(
+            f"{name!r} is already the name of {', '.join(error.person_ids)}. If the two are "
+            f"one person: identity-pipeline merge {found} {error.person_ids[0]}; if two people "
+            "bear the name: add --same-name."
+        ) from error
+    tell(curator, [planned])
 
 
 def _of_person(
@@ -178,8 +172,7 @@ def _of_person(
 @decision_options
 def hide(person: str, actor: str, reason: str, dry_run: bool, data: str | None) -> None:
     """Leave PERSON out of lists; they are still recognised."""
-    with one_sentence():
-        _of_person(open_curator(data, actor, reason, dry_run), person, commands.hide)
+    _of_person(open_curator(data, actor, reason, dry_run), person, commands.hide)
 
 
 @click.command()
@@ -187,8 +180,7 @@ def hide(person: str, actor: str, reason: str, dry_run: bool, data: str | None) 
 @decision_options
 def unhide(person: str, actor: str, reason: str, dry_run: bool, data: str | None) -> None:
     """List PERSON again."""
-    with one_sentence():
-        _of_person(open_curator(data, actor, reason, dry_run), person, commands.unhide)
+    _of_person(open_curator(data, actor, reason, dry_run), person, commands.unhide)
 
 
 @click.command(epilog=TARGETS)
@@ -204,19 +196,14 @@ def cover(
     data: str | None,
 ) -> None:
     """Choose the picture of PERSON: one confirmed track, or one face of it, which is then shown."""
-    with one_sentence():
-        curator = open_curator(data, actor, reason, dry_run)
-        found = find_person(curator.desk, person)
-        chosen = find_targets(curator.desk, target, confirmed=True)
-        if len(chosen.subjects) != 1:
-            raise click.UsageError(f"a cover is one track; {len(chosen.subjects)} are given.")
-        subject = chosen.subjects[0]
-        face = chosen.faces.get(subject)
-        tell(
-            curator,
-            [
-                curator.decide(
-                    lambda h, s: commands.set_cover(h, s, found, subject, face), [subject]
-                )
-            ],
-        )
+    curator = open_curator(data, actor, reason, dry_run)
+    found = find_person(curator.desk, person)
+    chosen = find_targets(curator.desk, target, confirmed=True)
+    if len(chosen.subjects) != 1:
+        raise click.UsageError(f"a cover is one track; {len(chosen.subjects)} are given.")
+    subject = chosen.subjects[0]
+    face = chosen.faces.get(subject)
+    tell(
+        curator,
+        [curator.decide(lambda h, s: commands.set_cover(h, s, found, subject, face), [subject])],
+    )

@@ -85,7 +85,7 @@ def plan(
     marked as such.
     """
     settings = merged_settings(overrides(data, pack, vision, device))
-    store = open_store(settings)
+    store = open_store(settings, new=True)
     models = Models(*ModelHub(settings.models).here())
     known = prices(store, settings, models.digests)
     if costs:

@@ -53,7 +53,7 @@ def pools(wishes: tuple[str, ...], data: str | None) -> None:
         raise click.UsageError(
             f"there is no pool {unknown[0]!r}; pools: {', '.join(scarce.ALL_POOLS)}"
         )
-    store = open_store(merged_settings(overrides(data)))
+    store = open_store(merged_settings(overrides(data)), new=True)
     with dagster_instance(store.layout) as instance:
         scarce.make_known(instance)
         for name, slots in chosen:

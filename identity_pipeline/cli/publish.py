@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import click
 
 from identity_pipeline.cli.curating import counted
@@ -17,12 +14,10 @@ from identity_pipeline.cli.options import (
     open_store,
     overrides,
 )
-from identity_pipeline.stages.publishing import NotWholeError, OthersThereError, Publisher
-from identity_pipeline.storage.locks import LockBusyError
+from identity_pipeline.stages.publishing import NotWholeError, Publisher
 from identity_pipeline.storage.object_store import (
     LIBRARY_SUBJECT,
     NoManifestError,
-    ObjectStoreError,
     subject_of,
 )
 from identity_pipeline.storage.tables import TableStore
@@ -31,7 +26,7 @@ SHOWN = 20
 LIBRARY = "the library"
 
 
-def opened(data: str | None) -> tuple[TableStore, Publisher]:
+def opened(data: str | None, *, claim: bool = False) -> tuple[TableStore, Publisher]:
     """Tables, and the way from them to the store of the settings.
 
     Raises:
@@ -43,17 +38,8 @@ def opened(data: str | None) -> tuple[TableStore, Publisher]:
             "publish.url is empty; set it in settings.toml ([publish], url = "
             '"s3://bucket/prefix") or as IDENTITY_PIPELINE__PUBLISH__URL.'
         )
-    store = open_store(settings, claim=True)
+    store = open_store(settings, claim=claim)
     return store, Publisher.of(store.layout, settings)
-
-
-@contextmanager
-def one_sentence() -> Iterator[None]:
-    """Turns what can go wrong with a store into one line."""
-    try:
-        yield
-    except (ObjectStoreError, OthersThereError, NotWholeError, LockBusyError) as error:
-        raise click.ClickException(str(error)) from error
 
 
 @click.command()
@@ -79,19 +65,18 @@ def publish(videos: tuple[str, ...], dry_run: bool, verify: bool, data: str | No
     """
     store, work = opened(data)
     named = [find_video(store, name).video_id for name in videos]
-    with one_sentence():
-        if verify:
-            _verify(work, named, dry_run)
-            return
-        # What was refused is tried again: whoever asks may have changed the settings or the store.
-        wanted = list(named) or list(dict.fromkeys([*work.pending(), *work.refused()]))
-        if dry_run:
-            for video_id in wanted[:SHOWN]:
-                console.print(f"would publish {video_id or LIBRARY}")
-            more = f" ({len(wanted) - SHOWN} not shown)" if len(wanted) > SHOWN else ""
-            console.print(f"{counted(len(wanted), 'thing')} to publish to {work.store.url}{more}.")
-            return
-        _publish(work, wanted)
+    if verify:
+        _verify(work, named, dry_run)
+        return
+    # What was refused is tried again: whoever asks may have changed the settings or the store.
+    wanted = list(named) or list(dict.fromkeys([*work.pending(), *work.refused()]))
+    if dry_run:
+        for video_id in wanted[:SHOWN]:
+            console.print(f"would publish {video_id or LIBRARY}")
+        more = f" ({len(wanted) - SHOWN} not shown)" if len(wanted) > SHOWN else ""
+        console.print(f"{counted(len(wanted), 'thing')} to publish to {work.store.url}{more}.")
+        return
+    _publish(work, wanted)
 
 
 def _publish(work: Publisher, wanted: list[str | None] | list[str]) -> None:
@@ -172,26 +157,25 @@ def fetch(
       identity-pipeline fetch --all --data reading              everything, to read it elsewhere
       identity-pipeline sql --data reading "SELECT count(*) FROM images"
     """
-    _, work = opened(data)
-    with one_sentence():
-        there = work.store.subjects()
-        if not (videos or everything or library):
-            for subject in there:
-                console.print(subject if subject == LIBRARY_SUBJECT else _video_of(subject))
-            console.print(f"{counted(len(there), 'thing')} in {work.store.url}.", soft_wrap=True)
-            return
-        known = [_video_of(subject) for subject in there if subject != LIBRARY_SUBJECT]
-        wanted = known if everything else [_meant(name, known) for name in videos]
-        with bar() as report:
-            fetched = 0
-            for number, video_id in enumerate(wanted, 1):
-                fetched += work.fetch(video_id, force=force) is not None
-                report("fetch", number, len(wanted), "videos")
-        same = len(wanted) - fetched
-        console.print(f"{counted(fetched, 'video')} fetched, {same} there already.")
-        if (library or everything) and LIBRARY_SUBJECT in there:
-            new = work.fetch_library(force=force)
-            console.print(f"The library {'is fetched' if new else 'is there already'}.")
+    _, work = opened(data, claim=True)
+    there = work.store.subjects()
+    if not (videos or everything or library):
+        for subject in there:
+            console.print(subject if subject == LIBRARY_SUBJECT else _video_of(subject))
+        console.print(f"{counted(len(there), 'thing')} in {work.store.url}.", soft_wrap=True)
+        return
+    known = [_video_of(subject) for subject in there if subject != LIBRARY_SUBJECT]
+    wanted = known if everything else [_meant(name, known) for name in videos]
+    with bar() as report:
+        fetched = 0
+        for number, video_id in enumerate(wanted, 1):
+            fetched += work.fetch(video_id, force=force) is not None
+            report("fetch", number, len(wanted), "videos")
+    same = len(wanted) - fetched
+    console.print(f"{counted(fetched, 'video')} fetched, {same} there already.")
+    if (library or everything) and LIBRARY_SUBJECT in there:
+        new = work.fetch_library(force=force)
+        console.print(f"The library {'is fetched' if new else 'is there already'}.")
 
 
 def _meant(name: str, known: list[str]) -> str:

@@ -16,7 +16,6 @@ from identity_pipeline.cli.curating import (
     echo_table,
     json_option,
     now,
-    one_sentence,
     open_curator,
     open_desk,
     short_track,
@@ -57,19 +56,16 @@ def clusters(montage: Path | None, noise: bool, as_json: bool, data: str | None)
     A group is tracks that are probably one person. Its number is its own: it is kept when the
     library is grouped anew, and never given again. `confidence` is the mean cosine of its tracks.
     """
-    with one_sentence():
-        _, desk = open_desk(data)
-        if desk.generation is None:
-            raise CurationError(NOT_YET)
-        rows, shown = noise_rows(desk) if noise else cluster_rows(desk), 0
-        if montage is not None:
-            key, tracks = ("display", "track_key") if noise else ("cluster_id", "tracks")
-            prefix = "" if noise else "cluster "
-            groups = {
-                f"{prefix}{row[key]}": [row[tracks]] if noise else row[tracks] for row in rows
-            }
-            with bar() as report:
-                shown = write_montage(desk.store, groups, montage, report)  # type: ignore[arg-type]
+    _, desk = open_desk(data)
+    if desk.generation is None:
+        raise CurationError(NOT_YET)
+    rows, shown = noise_rows(desk) if noise else cluster_rows(desk), 0
+    if montage is not None:
+        key, tracks = ("display", "track_key") if noise else ("cluster_id", "tracks")
+        prefix = "" if noise else "cluster "
+        groups = {f"{prefix}{row[key]}": [row[tracks]] if noise else row[tracks] for row in rows}
+        with bar() as report:
+            shown = write_montage(desk.store, groups, montage, report)  # type: ignore[arg-type]
     if as_json:
         echo_json(rows)
         return
@@ -130,27 +126,26 @@ def suggestions(
     A declined suggestion comes back only when its score has risen clearly
     (match.suggestion_regrow); `reject` is for ever.
     """
-    with one_sentence():
-        if accept or reject or all_for:
-            if set(accept) & set(reject):
-                raise click.UsageError("a suggestion cannot be both accepted and rejected.")
-            curator = open_curator(data, actor, reason, dry_run)
-            accepted = [find_suggestion(curator.desk, word) for word in accept]
-            declined = [find_suggestion(curator.desk, word) for word in reject]
-            if all_for:
-                accepted += _all_for(curator.desk, all_for)
-            planned = []
-            try:
-                for row in accepted:
-                    planned.append(curator.accept(row))
-                for row in declined:
-                    planned.append(curator.decline(row))
-            finally:
-                if planned:
-                    tell(curator, planned)
-            return
-        _, desk = open_desk(data)
-        rows = pending_suggestions(desk)
+    if accept or reject or all_for:
+        if set(accept) & set(reject):
+            raise click.UsageError("a suggestion cannot be both accepted and rejected.")
+        curator = open_curator(data, actor, reason, dry_run)
+        accepted = [find_suggestion(curator.desk, word) for word in accept]
+        declined = [find_suggestion(curator.desk, word) for word in reject]
+        if all_for:
+            accepted += _all_for(curator.desk, all_for)
+        planned = []
+        try:
+            for row in accepted:
+                planned.append(curator.accept(row))
+            for row in declined:
+                planned.append(curator.decline(row))
+        finally:
+            if planned:
+                tell(curator, planned)
+        return
+    _, desk = open_desk(data)
+    rows = pending_suggestions(desk)
     if as_json:
         echo_json(rows)
         return
@@ -192,10 +187,9 @@ def _all_for(desk: Desk, person: str) -> list[dict[str, object]]:
 @data_option
 def find_more(person: str, as_json: bool, data: str | None) -> None:
     """List the tracks that most resemble PERSON and that no human gave to anybody."""
-    with one_sentence():
-        settings, desk = open_desk(data)
-        found = find_person(desk, person)
-        rows = more_of(desk, found, settings)
+    settings, desk = open_desk(data)
+    found = find_person(desk, person)
+    rows = more_of(desk, found, settings)
     if as_json:
         echo_json(rows)
         return
@@ -230,7 +224,7 @@ def recluster(dry_run: bool, as_json: bool, data: str | None) -> None:
     """
     settings = merged_settings(overrides(data))
     store = open_store(settings)
-    with one_sentence(), bar() as report:
+    with bar() as report:
         before = in_force(store)
         if dry_run:
             done = recompute(store, settings, now(), report, publish=False)

@@ -180,7 +180,7 @@ def run_videos(
     from identity_pipeline.defs.resources import SettingsResource
 
     by = {BY: COMMAND_LINE, HOST: host()}
-    store = open_store(merged_settings(groups))
+    store = open_store(merged_settings(groups), new=True)
     reporters = RichReporters(progress)
     defs = build_defs(SettingsResource.of(**groups), progress=reporters)
     job = defs.resolve_job_def("per_video")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from identity_pipeline.cli.curating import actor_option, counted, now, one_sentence
+from identity_pipeline.cli.curating import actor_option, counted, now
 from identity_pipeline.cli.options import data_option, merged_settings, open_store, overrides
 from identity_pipeline.ledger.store import LedgerStore
 
@@ -26,24 +26,23 @@ def accept_ledger(actor: str, yes: bool, dry_run: bool, data: str | None) -> Non
       identity-pipeline accept-ledger --dry-run   what would be given up
       identity-pipeline accept-ledger             give it up
     """
-    with one_sentence():
-        ledger = LedgerStore(open_store(merged_settings(overrides(data))).layout)
-        lost = ledger.accept(actor, now(), write=False)
-        known, left = lost[0].seq, lost[0].left
-        has = f"{counted(left, 'event')} {'is' if left == 1 else 'are'} there"
-        click.echo(f"{counted(known, 'event')} were acknowledged, {has} in {ledger.path}.")
-        click.echo(
-            "Names, merges and other decisions of the missing events are lost for good; what is "
-            "there stays."
-            if left < known
-            else "The ledger is another one: decisions that this data folder had seen are not in "
-            "it, and its own count from now on."
-        )
-        if dry_run:
-            return
-        if not yes:
-            click.confirm("Go on without what is missing?", abort=True)
-        ledger.accept(actor, now())
+    ledger = LedgerStore(open_store(merged_settings(overrides(data))).layout)
+    lost = ledger.accept(actor, now(), write=False)
+    known, left = lost[0].seq, lost[0].left
+    has = f"{counted(left, 'event')} {'is' if left == 1 else 'are'} there"
+    click.echo(f"{counted(known, 'event')} were acknowledged, {has} in {ledger.path}.")
+    click.echo(
+        "Names, merges and other decisions of the missing events are lost for good; what is "
+        "there stays."
+        if left < known
+        else "The ledger is another one: decisions that this data folder had seen are not in "
+        "it, and its own count from now on."
+    )
+    if dry_run:
+        return
+    if not yes:
+        click.confirm("Go on without what is missing?", abort=True)
+    ledger.accept(actor, now())
     click.echo(
         f"Recorded in {ledger.layout.acknowledged}. Next: `identity-pipeline recluster` brings the "
         "library in step with the ledger."

@@ -18,7 +18,6 @@ from identity_pipeline.cli.options import (
 from identity_pipeline.storage.catalogue import (
     Answer,
     Catalogue,
-    CatalogueError,
     jsonable,
     open_catalogue,
 )
@@ -61,20 +60,17 @@ def sql(
         raise click.UsageError("--csv and --json exclude each other; give one.")
     settings = merged_settings(overrides(data))
     text = sys.stdin.read() if query == "-" else query
-    try:
-        layout = open_store(settings).layout
-        with open_catalogue(layout, settings.catalogue, text or "") as catalogue:
-            if text is None:
-                print_views(catalogue, as_json)
-            elif as_csv:
-                catalogue.write_csv(text, sys.stdout)
-            elif as_json:
-                click.echo(json.dumps(records(catalogue.query(text)), indent=2, ensure_ascii=False))
-            else:
-                shown = limit or settings.catalogue.rows_shown
-                print_answer(catalogue.query(text, shown))
-    except CatalogueError as error:
-        raise click.ClickException(str(error)) from error
+    layout = open_store(settings).layout
+    with open_catalogue(layout, settings.catalogue, text or "") as catalogue:
+        if text is None:
+            print_views(catalogue, as_json)
+        elif as_csv:
+            catalogue.write_csv(text, sys.stdout)
+        elif as_json:
+            click.echo(json.dumps(records(catalogue.query(text)), indent=2, ensure_ascii=False))
+        else:
+            shown = limit or settings.catalogue.rows_shown
+            print_answer(catalogue.query(text, shown))
 
 
 def records(answer: Answer) -> list[dict[str, object]]:

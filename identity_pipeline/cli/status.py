@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from identity_pipeline.cli.curating import json_option, one_sentence
+from identity_pipeline.cli.curating import json_option
 from identity_pipeline.cli.index import bar
 from identity_pipeline.cli.instance import dagster_instance
 from identity_pipeline.cli.options import (
@@ -111,12 +111,11 @@ def status(
     store = open_store(settings)
     wanted = video if video in (None, LIBRARY_WORK) else find_video(store, video).video_id
     models = Models(*ModelHub(settings.models).here())
-    with one_sentence():
-        if watch:
-            _watch(store, settings, models, wanted)
-            return
-        with bar() as report:
-            seen = _look(store, settings, models, report)
+    if watch:
+        _watch(store, settings, models, wanted)
+        return
+    with bar() as report:
+        seen = _look(store, settings, models, report)
     if as_json:
         value = status_json(seen)
         if wanted:

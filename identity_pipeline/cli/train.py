@@ -13,7 +13,6 @@ from identity_pipeline.cli.curating import (
     echo_json,
     json_option,
     now,
-    one_sentence,
     short_track,
 )
 from identity_pipeline.cli.index import bar
@@ -59,12 +58,11 @@ def train(
     settings = merged_settings(overrides(data, device=device))
     store = open_store(settings)
     refuse_while_paused(store)
-    with one_sentence():
-        session = _begun(store, settings, TrainingRequest(epochs, resume, settings.models.device))
-        trained = _trained(store, settings, session, quiet=as_json)
-        if not as_json:
-            click.echo(trained.message)
-        verdict = _judged(store, settings, trained.session)
+    session = _begun(store, settings, TrainingRequest(epochs, resume, settings.models.device))
+    trained = _trained(store, settings, session, quiet=as_json)
+    if not as_json:
+        click.echo(trained.message)
+    verdict = _judged(store, settings, trained.session)
     if as_json:
         echo_json(
             {"message": trained.message, "session": vars(trained.session), **verdict.as_json()}
@@ -75,13 +73,8 @@ def train(
 
 
 def _begun(store: TableStore, settings: Settings, request: TrainingRequest) -> TrainingSession:
-    from identity_pipeline.models.device import DeviceError
-
     with bar() as shown, command_at_work(store, "training_set", shown) as (work, report):
-        try:
-            session = training.start(store, settings, now(), request, report)
-        except DeviceError as error:
-            raise click.ClickException(str(error)) from error
+        session = training.start(store, settings, now(), request, report)
         work.computed = not request.resume
         table = TrainingSessions(store.layout).training_set(session)
         work.units = table["track_key"].n_unique()

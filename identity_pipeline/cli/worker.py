@@ -52,8 +52,6 @@ def worker(queues: tuple[str, ...], slots: int, log_level: str) -> None:
             app = celery_worker.worker_app(instance)
     except ModuleNotFoundError as error:
         raise click.ClickException(f"{error}. {MISSING}") from error
-    except celery_worker.NoCeleryError as error:
-        raise click.ClickException(str(error)) from error
     celery_worker.die_with_the_worker()
     # The process number makes the name unlike that of a worker that died before it.
     name = f"{queues[0]}-{os.getpid()}"

@@ -6,7 +6,8 @@ and leads the second-best person; between the thresholds it is suggested; one pe
 once. `rule` says why, in one stable code:
 
 `human_confirmed`; `best_reference_above_assign`; `below_assign_above_suggest` and
-`margin_too_small` (both suggested); `evidence_rose` (suggested again after it was turned down);
+`margin_too_small` (both suggested); `assign_not_proven` (suggested, because nothing shows how often
+the threshold is wrong); `evidence_rose` (suggested again after it was turned down);
 `below_suggest`, `rejected_before`, `lost_to_better_in_frame`, `no_people` (unknown); `ignored`;
 `not_a_face`.
 
@@ -108,6 +109,7 @@ class _Matching:
     ) -> None:
         self.keys: list[str] = templates["track_key"].to_list()
         self.gallery, self.decisions, self.settings = gallery, decisions, settings
+        self.unproven = thresholds.unproven is not None
         self.rival_tracks = _rivals(templates, self.keys)
         number, counts = len(gallery.people), gallery.counts
         self.limits = {
@@ -198,6 +200,8 @@ class _Matching:
             rule, state, limit = "below_assign_above_suggest", "suggested", assign
         elif margin is not None and float(str(margin)) < self.settings.margin_min:
             rule, state, limit = "margin_too_small", "suggested", assign
+        elif self.unproven:
+            rule, state, limit = "assign_not_proven", "suggested", assign
         else:
             rule, state, limit = "best_reference_above_assign", "known", assign
         person = self.gallery.people[column]

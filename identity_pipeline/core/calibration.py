@@ -4,9 +4,14 @@ What belongs here: from pairs to named thresholds and their intervals. What does
 pairs (`core.calibration_pairs`), curves and drift (`core.calibration_report`), using the thresholds
 (`core.assignment`).
 
+`assign` names people without asking, so it is not read at the estimate but at the safe end of its
+interval (`core.upper_tail`); `far_bound` says which rate that keeps at most. Defaults are cosines
+between templates and say nothing of single faces: there a threshold is measured, pinned or null.
+
 How a threshold was found is in `method`: `counted`; `tail_fit` (a normal tail with Student's
 quantile, see `core.thresholds`, fitted to known impostor pairs or, where these are too few, to the
-cohort); `pinned` by a setting; `default` where too little is known, with the reason.
+cohort); `pinned` by a setting; `default` where too little is known, with the reason;
+`not_measured` likewise where there is no default either.
 """
 
 from __future__ import annotations
@@ -18,10 +23,12 @@ from typing import Final
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import ndtri
 
 from identity_pipeline.core.calibration_pairs import LEVELS
+from identity_pipeline.core.evaluation.intervals import upper_bound
 from identity_pipeline.core.thresholds import NAMES, ImpostorModel, OperatingPoint, fisher_z
+from identity_pipeline.core.upper_tail import UpperTail, upper_tail
 from identity_pipeline.schemas import TABLES
 from identity_pipeline.settings import MatchSettings
 
@@ -84,66 +91,150 @@ def uncalibrated(space: str, settings: MatchSettings) -> pl.DataFrame:
 def _levels(
     pairs: pl.DataFrame, where: dict[str, object], settings: MatchSettings
 ) -> list[dict[str, object]]:
-    return [
-        {**where, "level": level, **row}
-        for level in LEVELS
-        for row in _points(pairs.filter(pl.col("level") == level).sort(pairs.columns), settings)
-    ]
+    rows = []
+    for level in LEVELS:
+        own = pairs.filter(pl.col("level") == level).sort(pairs.columns)
+        told = _told_by_settings(level, settings)
+        rows += [{**where, "level": level, **row} for row in _points(own, told, settings)]
+    return rows
 
 
-def _points(pairs: pl.DataFrame, settings: MatchSettings) -> list[dict[str, object]]:
+def _told_by_settings(
+    level: str, settings: MatchSettings
+) -> dict[str, tuple[float | None, float | None]]:
+    """Pin and default of each point; there are defaults between templates alone."""
+    if level == "face":
+        return dict.fromkeys(NAMES, (None, None))
+    if level == "probe":
+        return {name: (getattr(settings, f"pin_probe_{name}"), None) for name in NAMES}
+    return {
+        name: (getattr(settings, f"pin_{name}"), getattr(settings, f"default_{name}"))
+        for name in NAMES
+    }
+
+
+@dataclass(frozen=True)
+class _Evidence:
+    """Impostors with what follows from them: the estimate, and resampled ones."""
+
+    impostors: _Impostors
+    model: ImpostorModel
+    rounds: list[ImpostorModel]
+
+    @classmethod
+    def of(cls, impostors: _Impostors, settings: MatchSettings) -> _Evidence:
+        return cls(impostors, fit(impostors, settings), _bootstrap(impostors, settings))
+
+    def interval(self, far: float, settings: MatchSettings) -> tuple[float, float] | None:
+        if not self.rounds:
+            return None
+        tail = (1.0 - settings.interval) / 2
+        values = [again.threshold(far)[0] for again in self.rounds]
+        low, high = (float(v) for v in np.quantile(values, [tail, 1.0 - tail]))
+        return low, high
+
+    def safe_end(
+        self, far: float, between: tuple[float, float] | None, settings: MatchSettings
+    ) -> UpperTail:
+        model, robust = self.model, self.impostors.robust
+        confidence = (1.0 + settings.interval) / 2
+        tail = upper_tail(
+            model.mean, model.scale, model.groups, robust=robust, confidence=confidence
+        )
+        return tail if between is None else tail.at_least(between[1], far)
+
+
+def _points(
+    pairs: pl.DataFrame,
+    told: Mapping[str, tuple[float | None, float | None]],
+    settings: MatchSettings,
+) -> list[dict[str, object]]:
     genuine = pairs.filter(pl.col("kind") == "genuine")
     known = pairs.filter(pl.col("kind") == "impostor")
-    impostors, reason = choose_impostors(known, pairs, settings)
+    found, reason = choose_impostors(known, pairs, settings)
+    evidence = [_Evidence.of(impostors, settings) for impostors in found]
+    chosen = evidence[0] if evidence else None
     scores = genuine["score"].to_numpy()
     common: dict[str, object] = {
         "genuine_pairs": genuine.height,
         "genuine_tracks": _groups(genuine),
         "genuine_mean": float(scores.mean()) if len(scores) else None,
         "genuine_p05": float(np.quantile(scores, 0.05)) if len(scores) else None,
-        "impostor_pairs": len(impostors.scores) if impostors else known.height,
-        "impostor_groups": impostors.groups if impostors else _groups(known),
-        "impostor_from": ("cohort" if impostors.robust else "known") if impostors else None,
+        "genuine_p01": float(np.quantile(scores, 0.01)) if len(scores) else None,
+        "impostor_pairs": chosen.model.pairs if chosen else known.height,
+        "impostor_groups": chosen.model.groups if chosen else _groups(known),
+        "impostor_from": _source(chosen.impostors) if chosen else None,
         "impostor_max": known["score"].max(),
+        "known_groups": _groups(known),
         "exceedances": settings.counted_exceedances,
     }
-    model = fit(impostors, settings) if impostors else None
-    rounds = _bootstrap(impostors, settings) if impostors else []
     return [
-        {"name": name, **common, **_point(name, model, rounds, reason, scores, settings)}
+        {
+            "name": name,
+            **common,
+            **_point(name, evidence, told[name], reason, genuine, known, settings),
+        }
         for name in NAMES
     ]
 
 
+def _source(impostors: _Impostors) -> str:
+    return "cohort" if impostors.robust else "known"
+
+
 def _point(
     name: str,
-    model: ImpostorModel | None,
-    rounds: list[ImpostorModel],
+    evidence: list[_Evidence],
+    told: tuple[float | None, float | None],
     reason: str | None,
-    genuine: NDArray[np.float64],
+    genuine: pl.DataFrame,
+    known: pl.DataFrame,
     settings: MatchSettings,
 ) -> dict[str, object]:
     far = float(getattr(settings, f"far_{name}"))
-    default = float(getattr(settings, f"default_{name}"))
-    pinned = getattr(settings, f"pin_{name}")
-    in_effect, method = OperatingPoint(far, default, model, pinned).at()
-    measured = model.threshold(far)[0] if model else None
-    low = high = None
-    if measured is not None and rounds:
-        tail = (1.0 - settings.interval) / 2
-        values = [again.threshold(far)[0] for again in rounds]
-        low, high = (float(v) for v in np.quantile(values, [tail, 1.0 - tail]))
+    pinned, default = told
+    chosen = evidence[0] if evidence else None
+    model = chosen.model if chosen else None
+    # Each tail holds with its confidence, so the narrower of two may be used: both are wrong at
+    # once, or one of them is, no more often than the two doubts together.
+    intervals = [each.interval(far, settings) for each in evidence]
+    ends = [
+        (each.safe_end(far, interval, settings), _source(each.impostors))
+        for each, interval in zip(evidence, intervals, strict=True)
+    ]
+    safe, safe_from = min(ends, key=lambda end: end[0].threshold(far)) if ends else (None, None)
+    highest = known["score"].max()
+    point = OperatingPoint(
+        far,
+        default,
+        model,
+        pinned,
+        safe=safe if name == "assign" else None,
+        known_max=None if highest is None else float(str(highest)),
+        doubt=1.0 - settings.interval,
+    )
+    in_effect, method = point.at()
+    between = intervals[0] if intervals else None
     kept = int(np.ceil(far * model.pairs)) + settings.counted_exceedances + 1 if model else 0
+    reached = known.filter(pl.col("score") >= in_effect) if in_effect is not None else known
+    below = None if in_effect is None or not genuine.height else genuine["score"] < in_effect
     return {
         "far": far,
-        "threshold": measured,
-        "low": low,
-        "high": high,
+        "threshold": model.threshold(far)[0] if model else None,
+        "low": between[0] if between else None,
+        "high": between[1] if between else None,
         "in_effect": in_effect,
         "default": default,
         "method": method,
         "reason": "the setting pins it" if method == "pinned" else reason,
-        "fnmr": float((genuine < in_effect).mean()) if len(genuine) else None,
+        "far_bound": safe.rate(in_effect) if safe and in_effect is not None else None,
+        "far_counted": upper_bound(min(_groups(reached), _groups(known)), _groups(known))
+        if in_effect is not None
+        else None,
+        "safe_mean": safe.mean if safe else None,
+        "safe_scale": safe.scale if safe else None,
+        "safe_from": safe_from,
+        "fnmr": None if below is None else float(str(below.mean())),
         "mean": model.mean if model else None,
         "scale": model.scale if model else None,
         "dof": model.dof if model else None,
@@ -153,18 +244,22 @@ def _point(
 
 def choose_impostors(
     known: pl.DataFrame, pairs: pl.DataFrame, settings: MatchSettings
-) -> tuple[_Impostors | None, str | None]:
-    """The known impostor pairs, or the cohort where these are too few, or a reason for none."""
+) -> tuple[list[_Impostors], str | None]:
+    """The known impostor pairs and the cohort, the better one first, or a reason for neither.
+
+    The cohort comes first where the known pairs are too few; it stands for nothing else.
+    """
     least = settings.tail_fit_min_pairs
     groups = _groups(known)
     cohort = pairs.filter(pl.col("kind") == "cohort")
     tracks = _groups(cohort)
+    found = [_impostors(known, groups, robust=False)] if groups >= least else []
     if groups < settings.cohort_below and tracks >= least and tracks > groups:
         # Known impostors count among the unknown pairs; the fit ignores the genuine few.
-        return _impostors(pl.concat([cohort, known]), tracks, robust=True), None
-    if groups >= least:
-        return _impostors(known, groups, robust=False), None
-    return None, (
+        found.insert(0, _impostors(pl.concat([cohort, known]), tracks, robust=True))
+    if found:
+        return found, None
+    return [], (
         f"{groups} independent pairs of tracks are known to be two people, and {tracks} can be "
         f"had from different videos; at least {least} of either are needed"
     )
@@ -207,7 +302,7 @@ def fit(
         top = tuple(scores[:kept].tolist())
         if count >= 4 * least:
             # A tail heavier than normal shows at the last pair that can be counted.
-            reach = float(stats.norm.ppf(1.0 - least / count))
+            reach = -float(ndtri(least / count))
             scale = max(scale, (float(z[least]) - mean) / reach)
     return ImpostorModel(count, impostors.groups, mean, scale, impostors.groups - 1, top, least)
 

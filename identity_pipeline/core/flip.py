@@ -54,7 +54,15 @@ def what_would_flip(
     margin = None if row["margin"] is None else float(str(row["margin"]))
     wanted = None if margin is None else settings.margin_min
     lead = None if margin is None or wanted is None else wanted - margin
-    return Flip(needed, needed - own, wanted, lead, _in_words(rule, own, needed, margin, settings))
+    sentence = _in_words(rule, own, needed, margin, settings)
+    if thresholds.unproven is not None and rule != "evidence_rose":
+        # No score is enough while nothing says how often the threshold is wrong.
+        sentence = (
+            "No score is enough until the threshold can be measured; a human may confirm it "
+            "(identity-pipeline confirm)."
+        )
+        return Flip(None, None, wanted, lead, sentence)
+    return Flip(needed, needed - own, wanted, lead, sentence)
 
 
 def _in_words(

@@ -1,6 +1,6 @@
 """The known people as a gallery: scores of probes against the best of each person's references.
 
-Also the open-set question of one probe: a name, "unknown", or "ambiguous".
+Also the open-set question of one probe: a name, probably a name, two names, or none.
 """
 
 from __future__ import annotations
@@ -100,6 +100,9 @@ def gallery_of(references: pl.DataFrame) -> Gallery:
     )
 
 
+Answer = Literal["known", "probably", "ambiguous", "unknown", "not_calibrated"]
+
+
 @dataclass(frozen=True)
 class Standing:
     """One person before a probe.
@@ -107,15 +110,15 @@ class Standing:
     Attributes:
         person_id: who.
         score: best reference.
-        assign: threshold from which the probe is this person.
-        suggest: threshold from which it may be.
+        assign: threshold from which the probe is this person; null where none was measured.
+        suggest: threshold from which it may be; null likewise.
         references: how many the person has.
     """
 
     person_id: str
     score: float
-    assign: float
-    suggest: float
+    assign: float | None
+    suggest: float | None
     references: int
 
 
@@ -124,15 +127,19 @@ class Identification:
     """The answer to "who is this?".
 
     Attributes:
-        answer: `known`, `unknown` or `ambiguous`.
+        answer: `known`; `probably` (one person, but not surely enough to say so); `ambiguous`
+            (two people are about equally near); `unknown`; `not_calibrated` (nothing was measured
+            by which to tell, and it does not resemble anybody as one's own faces usually do).
         person_id: only when known.
+        probable_id: only when probably.
         margin: lead of the first over the second person; null without a second.
         people: all people that were compared, the best first.
         reason: one stable code, as in `core.assignment`.
     """
 
-    answer: Literal["known", "unknown", "ambiguous"]
+    answer: Answer
     person_id: str | None
+    probable_id: str | None
     margin: float | None
     people: tuple[Standing, ...]
     reason: str
@@ -159,13 +166,15 @@ def identify(
     """
     same_space(space, thresholds.space, *([gallery.space] if gallery.space else []))
     if not gallery.people:
-        return Identification("unknown", None, None, (), "no_people")
+        return Identification("unknown", None, None, None, (), "no_people")
     unit = check_unit(np.asarray(probe)[None], "probe")
     scores = gallery.person_scores(gallery.reference_scores(unit))[0]
     number, counts = len(gallery.people), gallery.counts.tolist()
     # People with as many references share their thresholds, which take long to compute.
-    limits = {
+    limits: dict[int, tuple[float | None, float | None]] = {
         count: (thresholds.at("assign", count, number), thresholds.at("suggest", count, number))
+        if thresholds.measured
+        else (None, None)
         for count in set(counts)
     }
     people = [
@@ -175,13 +184,31 @@ def identify(
     people.sort(key=lambda standing: (-standing.score, standing.person_id))
     first = people[0]
     margin = first.score - people[1].score if number > 1 else None
-    if first.score < first.suggest:
-        answer, reason = "unknown", "below_suggest"
+    close = margin is not None and margin < settings.margin_min
+    answer, reason = _answer(first, close, thresholds)
+    return Identification(
+        answer,
+        first.person_id if answer == "known" else None,
+        first.person_id if answer == "probably" else None,
+        margin,
+        tuple(people),
+        reason,
+    )
+
+
+def _answer(first: Standing, close: bool, thresholds: Thresholds) -> tuple[Answer, str]:
+    """What is said of the best person, and by which rule; `close`: the second is about as near."""
+    if first.suggest is None or first.assign is None:
+        # Without a threshold there is still what faces of one person usually are to each other.
+        if thresholds.usual is None or first.score < thresholds.usual:
+            return "not_calibrated", "not_calibrated"
+        answer, reason = "probably", "not_calibrated"
+    elif first.score < first.suggest:
+        return "unknown", "below_suggest"
     elif first.score < first.assign:
-        answer, reason = "ambiguous", "below_assign_above_suggest"
-    elif margin is not None and margin < settings.margin_min:
-        answer, reason = "ambiguous", "margin_too_small"
+        answer, reason = "probably", "below_assign_above_suggest"
+    elif thresholds.unproven is not None:
+        answer, reason = "probably", "assign_not_proven"
     else:
         answer, reason = "known", "best_reference_above_assign"
-    who = first.person_id if answer == "known" else None
-    return Identification(answer, who, margin, tuple(people), reason)
+    return ("ambiguous", "margin_too_small") if close else (answer, reason)

@@ -1,13 +1,15 @@
-"""A person's profile: exact statistics per source, enriched and never overwritten.
+"""A person's profile: exact statistics per source, a function of the set of its sources.
 
-What belongs here: how a profile grows and shrinks. What does not: where it lies
+What belongs here: what some sources make of a profile. What does not: where it lies
 (`storage.profiles`). Only embeddings of human-confirmed tracks may come in. Those too far from the
-person's direction are quarantined: reported, and in no statistic.
+person's direction are quarantined: reported, and in no statistic. The direction is found anew from
+all sources, each counting once, so that neither the order of arrival nor one poor source decides
+who the person is, and a source that was withdrawn leaves no trace.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -18,8 +20,6 @@ from identity_pipeline.core.moments import (
     check_identity,
     moments_of,
     total,
-    with_source,
-    without_source,
 )
 from identity_pipeline.core.stability import medoid
 from identity_pipeline.core.vectors import check_unit, same_space
@@ -27,6 +27,10 @@ from identity_pipeline.errors import IdentityPipelineError
 
 OLD_SOURCE = "before-sources"
 """Name of the one source of a profile from before sources were told apart."""
+DECIMALS = 9
+"""Sums of cosines that agree so far are equal: rounding must not decide who the person is."""
+TINY = 1e-9
+Vectors = NDArray[np.float64]
 
 
 class ProfileError(IdentityPipelineError, ValueError):
@@ -138,10 +142,10 @@ class IdentityProfile:
 
 @dataclass(frozen=True)
 class Enrichment:
-    """What an enrichment did.
+    """What one new source did.
 
     Attributes:
-        action: `created`, `enriched` or `unchanged`.
+        action: `created` or `enriched`.
         added: embeddings that came in.
         total: embeddings now.
         session: number of the session.
@@ -176,75 +180,108 @@ class NewEmbeddings:
     qualities: Sequence[float] | None = None
 
 
-def enrich(
-    profile: IdentityProfile, new: NewEmbeddings, threshold: float, today: str
-) -> tuple[IdentityProfile, Enrichment]:
-    """The profile with one more source; a source that is already in it changes nothing.
+def made_of(
+    profile: IdentityProfile, sources: Sequence[NewEmbeddings], threshold: float | None, today: str
+) -> tuple[IdentityProfile, tuple[Enrichment, ...]]:
+    """The profile that these sources make, and what that did, a report for each new source.
+
+    Statistics and quarantine hang on the set of sources alone; of the profile before stay its name
+    and cover, the number of its sessions (they did take place), and the statistics from before
+    sources were told apart, which nothing could make anew.
 
     Args:
-        profile: before.
-        new: the embeddings of one source.
-        threshold: least cosine to the person's direction (the mean of what is known, or the medoid
-            of the new ones when nothing is); what is farther is quarantined.
+        profile: before; of the space of the sources.
+        sources: all that there are now, each once.
+        threshold: least cosine to the person's direction; what is farther is quarantined; null:
+            nothing is.
         today: ISO date.
 
     Raises:
-        ProfileError: the profile does not say its space, or there is nothing to add.
+        ProfileError: the profile does not say its space, or a source is empty.
         SpaceMismatchError: the spaces differ.
     """
-    if new.source in profile.sources:
-        return profile, _report("unchanged", profile, 0, ())
-    if profile.space is None:
+    if profile.space is None and sources:
         raise ProfileError(
             f"the profile of {profile.name} does not say its embedding space, so nothing can be "
             "added to it; make a new one from the videos."
         )
-    same_space(profile.space, new.space)
-    if len(new.face_ids) == 0:
-        raise ProfileError(f"source {new.source[:12]} has no embedding to add")
-    vectors = check_unit(new.vectors, "embedding").astype(np.float64)
-    known = profile.moments
-    direction = known.direction if known is not None else None
-    if direction is None:
-        direction = vectors[medoid(vectors)]
-    cosines = vectors @ direction
-    near = np.flatnonzero(cosines >= threshold)
-    kept_out = tuple(
-        Quarantined(new.source, new.face_ids[i], round(float(cosines[i]), 6))
-        for i in np.flatnonzero(cosines < threshold).tolist()
-    )
-    session = profile.sessions + 1
-    source = Source(
-        moments_of(vectors[near]) if len(near) else None,
-        _quality(new.qualities, near),
-        session,
-    )
-    grown = replace(
+    vectors: dict[str, Vectors] = {}
+    for new in sorted(sources, key=lambda source: source.source):
+        same_space(str(profile.space), new.space)
+        if len(new.face_ids) == 0:
+            raise ProfileError(f"source {new.source[:12]} has no embedding to add")
+        vectors[new.source] = check_unit(new.vectors, "embedding").astype(np.float64)
+    by_name = {source.source: source for source in sources}
+    direction = None if threshold is None else common_direction(vectors, threshold)
+    kept: dict[str, Source] = {OLD_SOURCE: profile.sources[OLD_SOURCE]} if _old(profile) else {}
+    kept_out: list[Quarantined] = []
+    sessions = profile.sessions
+    reports: list[Enrichment] = []
+    for name, own in vectors.items():
+        before, new = profile.sources.get(name), by_name[name]
+        sessions += before is None
+        cosines = np.ones(len(own)) if direction is None else own @ direction
+        near = cosines >= (-np.inf if threshold is None else threshold)
+        out = tuple(
+            Quarantined(name, new.face_ids[i], round(float(cosines[i]), 6))
+            for i in np.flatnonzero(~near).tolist()
+        )
+        rows = np.flatnonzero(near)
+        kept[name] = Source(
+            moments_of(own[rows]) if len(rows) else None,
+            _quality(new.qualities, rows),
+            sessions if before is None else before.session,
+        )
+        kept_out += out
+        if before is None:
+            far = replace(profile, sources=dict(kept), sessions=sessions)
+            action = "enriched" if len(kept) > 1 or profile.sources else "created"
+            reports.append(_report(action, far, len(rows), out))
+    made = replace(
         profile,
-        sources=with_source(profile.sources, new.source, source),
-        sessions=session,
-        last_training=today,
-        quarantined=tuple(sorted((*profile.quarantined, *kept_out), key=_place)),
+        sources=dict(sorted(kept.items())),
+        sessions=sessions,
+        last_training=today if reports else profile.last_training,
+        quarantined=tuple(sorted(kept_out, key=_place)),
     )
-    action = "enriched" if profile.sources else "created"
-    return grown, _report(action, grown, len(near), kept_out)
+    return made, tuple(reports)
 
 
-def withdraw(profile: IdentityProfile, source: str) -> IdentityProfile:
-    """The profile with statistics and quarantine as if a source had never been added.
+def common_direction(sources: Mapping[str, Vectors], threshold: float) -> Vectors | None:
+    """(D,) where the person is, by all sources; None without any.
 
-    The number of sessions stays: they did take place.
+    Each source says where by the mean of its faces around their medoid. The source that the others
+    agree with most (by the sum of cosines, each counting once; of equal ones that with more faces,
+    then the smaller name) and those near it are averaged.
 
-    Raises:
-        ProfileError: the source is not in it.
+    Args:
+        sources: (N, D) unit vectors by name.
+        threshold: least cosine of what belongs together.
     """
-    if source not in profile.sources:
-        raise ProfileError(f"source {source[:12]} is not in the profile of {profile.name}")
-    return replace(
-        profile,
-        sources=without_source(profile.sources, source),
-        quarantined=tuple(q for q in profile.quarantined if q.source != source),
-    )
+    if not sources:
+        return None
+    names = sorted(sources)
+    centres, faces = [], []
+    for name in names:
+        own = sources[name]
+        around = own[own @ own[medoid(own)] >= threshold]
+        centres.append(_direction(around.sum(axis=0), otherwise=own[medoid(own)]))
+        faces.append(len(around))
+    stacked = np.stack(centres)
+    alike = stacked @ stacked.T
+    agreed = np.round(alike.sum(axis=1), DECIMALS)
+    best = min(range(len(names)), key=lambda i: (-agreed[i], -faces[i], names[i]))
+    return _direction(stacked[alike[best] >= threshold].sum(axis=0), otherwise=stacked[best])
+
+
+def _direction(summed: Vectors, *, otherwise: Vectors) -> Vectors:
+    """Unit vector along a sum; the other where the sum is nothing."""
+    norm = float(np.linalg.norm(summed))
+    return summed / norm if norm > TINY else otherwise
+
+
+def _old(profile: IdentityProfile) -> bool:
+    return OLD_SOURCE in profile.sources
 
 
 def check_profile(profile: IdentityProfile) -> None:
@@ -273,15 +310,7 @@ def _report(
     action: str, profile: IdentityProfile, added: int, kept_out: tuple[Quarantined, ...]
 ) -> Enrichment:
     in_all, session = profile.embedding_count, profile.sessions
-    if action == "unchanged":
-        message = (
-            f"{profile.name}: nothing new, this source is already in the profile "
-            f"({in_all} in all, session {session})."
-        )
-    else:
-        message = (
-            f"{profile.name}: profile {action}, +{added} new, {in_all} in all, session {session}."
-        )
+    message = f"{profile.name}: profile {action}, +{added} new, {in_all} in all, session {session}."
     if kept_out:
         message += f" {len(kept_out)} too far from the person: quarantined."
     return Enrichment(action, added, in_all, session, kept_out, message)

@@ -48,7 +48,8 @@ class LeftOut:
         tracks: of people who are also in another video.
         right: of them, given the right name.
         wrong: given another one.
-        ambiguous: left open between names.
+        probable: the right name, but not surely enough to give it.
+        ambiguous: left open between names, or probably another one.
         unknown: given none.
         strangers: tracks of people who are in no other video; not testable.
         strangers_named: of them, given a name.
@@ -61,6 +62,7 @@ class LeftOut:
     tracks: int
     right: int
     wrong: int
+    probable: int
     ambiguous: int
     unknown: int
     strangers: int
@@ -90,6 +92,8 @@ class _Tally:
         outcome = result.answer
         if outcome == "known":
             outcome = "right" if result.person_id == person else "wrong"
+        elif outcome == "probably":
+            outcome = "probable" if result.probable_id == person else "ambiguous"
         self.outcomes[outcome] += 1
         self.tracks[person] += 1
         self.right[person] += outcome == "right"
@@ -144,8 +148,9 @@ class LeaveOneVideoOut:
             tracks=sum(tracks.values()),
             right=outcomes["right"],
             wrong=outcomes["wrong"],
+            probable=outcomes["probable"],
             ambiguous=outcomes["ambiguous"],
-            unknown=outcomes["unknown"],
+            unknown=outcomes["unknown"] + outcomes["not_calibrated"],
             strangers=outcomes["stranger"],
             strangers_named=outcomes["stranger_named"],
             by_person={p: Recognised(self._tally.right[p], tracks[p]) for p in sorted(tracks)},

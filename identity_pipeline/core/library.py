@@ -203,6 +203,8 @@ def merge_floor(thresholds: Thresholds, tracks: int, settings: Settings) -> tupl
     if settings.cluster.merge_cos is not None:
         return settings.cluster.merge_cos, "pinned"
     value, method = thresholds.points["exclude"].at(1, merge_far(tracks, settings.cluster))
+    if value is None:
+        raise LookupError(f"level {thresholds.level} has no default; the floor is of templates")
     return value, method
 
 

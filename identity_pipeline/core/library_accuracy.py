@@ -130,5 +130,5 @@ def _outcome(
         return "missed"
     if lead is not None and lead < 0:
         return "mistaken"
-    sure = score >= thresholds.at("assign", references, people)
+    sure = thresholds.unproven is None and score >= thresholds.at("assign", references, people)
     return "assigned" if sure and (lead is None or lead >= settings.margin_min) else "suggested"

@@ -1,15 +1,14 @@
 """Exact incremental statistics: count, mean and M2 per source, in float64.
 
-A source is a video, named by the SHA-256 of its bytes. Every source keeps its own numbers and the
-whole is always merged from them, so the same source twice adds nothing, a source is withdrawn
-exactly, and the order of arrival leaves no trace.
+A source is a video, named by the SHA-256 of its bytes. Every source keeps its own numbers and
+the whole is always merged from them, so a source is withdrawn exactly, and the order of arrival
+leaves no trace.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +18,6 @@ from identity_pipeline.errors import IdentityPipelineError
 
 IDENTITY_TOLERANCE = 1e-9
 Vector = NDArray[np.float64]
-T = TypeVar("T")
 
 
 class MomentsError(IdentityPipelineError, ValueError):
@@ -50,12 +48,6 @@ class Moments:
     def variance(self, ddof: int = 0) -> Vector | None:
         """M2 / (n - ddof); None where that is undefined."""
         return self.m2 / (self.count - ddof) if self.count > ddof else None
-
-    @property
-    def direction(self) -> Vector | None:
-        """Unit vector along the mean; None where the mean is zero."""
-        norm = float(np.linalg.norm(self.mean))
-        return self.mean / norm if norm > 0 else None
 
 
 def moments_of(vectors: NDArray[np.floating]) -> Moments:
@@ -116,19 +108,3 @@ def total(parts: Mapping[str, Moments]) -> Moments | None:
     for source in sorted(parts):
         merged = parts[source] if merged is None else merge(merged, parts[source])
     return merged
-
-
-def with_source(parts: Mapping[str, T], source: str, part: T) -> dict[str, T]:
-    """The parts with a source; one that is already there stays as it is."""
-    return dict(parts) if source in parts else {**parts, source: part}
-
-
-def without_source(parts: Mapping[str, T], source: str) -> dict[str, T]:
-    """The parts as if the source had never been added.
-
-    Raises:
-        KeyError: it is not among them.
-    """
-    if source not in parts:
-        raise KeyError(f"source {source} is not in the statistics")
-    return {name: part for name, part in parts.items() if name != source}

@@ -10,19 +10,20 @@ references of one person are not, which makes the threshold strict rather than l
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import ndtri, stdtrit
 
+from identity_pipeline.core.upper_tail import UpperTail, best_of, may_exceed
 from identity_pipeline.settings import MatchSettings
 
 NAMES: Final = ("exclude", "suggest", "assign")
-Method = Literal["counted", "tail_fit", "pinned", "default"]
+Method = Literal["counted", "tail_fit", "pinned", "default", "not_measured"]
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class ImpostorModel:
         index = self._index(single)
         if index is not None:
             return self._above(index), "counted"
-        distance = float(stats.t.ppf(1.0 - far, self.dof)) * growth(far, single) * self.scale
+        distance = -float(stdtrit(self.dof, far)) * growth(far, single) * self.scale
         limit = self.mean + distance * float(np.sqrt(1.0 + 1.0 / self.groups))
         fitted = float(np.tanh(limit))
         if len(self.top) > self.exceedances:
@@ -102,7 +103,7 @@ def single_rate(far: float, references: int) -> float:
 
 def growth(far: float, single: float) -> float:
     """Normal quantile of a stricter rate over that of the named one."""
-    return float(stats.norm.ppf(1.0 - single) / stats.norm.ppf(1.0 - far))
+    return float(ndtri(single) / ndtri(far))
 
 
 def centroid_cosine(mean_cosine: float, members: int) -> float:
@@ -121,31 +122,53 @@ class OperatingPoint:
     Attributes:
         far: false-accept rate per person.
         default: the setting used while nothing is measured; taken for the quantile of a normal
-            distribution around zero, so that it too grows with the number of references.
+            distribution around zero, so that it too grows with the number of references; null
+            where no setting speaks of what is compared.
         model: null while too little is known.
         pinned: a number set by hand; it holds as it stands.
         reason: why there is no model.
+        safe: the safe end of the model; where it is given the threshold is read there.
+        known_max: largest cosine of two tracks that are known to be two people; null without any.
+        doubt: of the safe end, one minus its confidence.
     """
 
     far: float
-    default: float
+    default: float | None
     model: ImpostorModel | None = None
     pinned: float | None = None
     reason: str | None = None
+    safe: UpperTail | None = None
+    known_max: float | None = None
+    doubt: float = 0.05
 
-    def at(self, references: int = 1, rate: float | None = None) -> tuple[float, Method]:
+    def at(self, references: int = 1, rate: float | None = None) -> tuple[float | None, Method]:
         """The threshold for a person with so many references, and how it was found.
 
         Args:
             references: templates and centres of the person, >= 1.
             rate: a stricter rate than the own.
+
+        Returns:
+            Null where it was not measured and no setting gives it.
         """
         single = single_rate(min(self.far, rate or self.far), references)
         if self.pinned is not None:
             return self.pinned, "pinned"
         if self.model is not None:
-            return self.model.threshold(self.far, single)
+            value, method = self.model.threshold(self.far, single)
+            if self.safe is not None:
+                value = max(value, self.safe.threshold(single), self._seen(self.model, single))
+            return value, method
+        if self.default is None:
+            return None, "not_measured"
         return self.default * growth(self.far, single), "default"
+
+    def _seen(self, model: ImpostorModel, single: float) -> float:
+        """Above what two people are known to reach more often than the rate allows."""
+        if model.top:
+            allowed = may_exceed(model.pairs, single, self.doubt)
+            return float(np.nextafter(model.top[allowed], 2)) if allowed < len(model.top) else -1.0
+        return -1.0 if self.known_max is None else float(np.nextafter(self.known_max, 2))
 
 
 @dataclass(frozen=True)
@@ -157,23 +180,67 @@ class Thresholds:
         level: what is compared: face, probe or template.
         points: by name.
         fpir: share of strangers that may reach a point with any known person, by its name.
+        usual: cosine that 95 percent of the genuine pairs reach; null without any.
+        own: cosine that 99 percent of them reach; null likewise.
     """
 
     space: str
     level: str
     points: Mapping[str, OperatingPoint]
     fpir: Mapping[str, float] = field(default_factory=dict)
+    usual: float | None = None
+    own: float | None = None
+
+    @property
+    def measured(self) -> bool:
+        """Whether there are thresholds at all: measured, set by hand, or by default."""
+        return all(point.at()[0] is not None for point in self.points.values())
+
+    @property
+    def unproven(self) -> str | None:
+        """Why nobody may be named by `assign` without asking; None where it is known to hold.
+
+        A pin is the word of whoever set it; a default is nobody's.
+        """
+        point = self.points["assign"]
+        if point.pinned is not None or point.safe is not None:
+            return None
+        return point.reason or "the library was computed by an older version"
 
     def at(self, name: str, references: int = 1, people: int = 1) -> float:
         """The threshold of a person with n references among so many people.
 
         `assign` and `suggest` keep both their rate per person and the one over all people;
         `suggest` is never above `assign`.
+
+        Raises:
+            LookupError: nothing was measured at this level, see `measured`.
         """
-        over_all = self.fpir.get(name)
-        rate = None if over_all is None else single_rate(over_all, max(people, 1))
-        value = self.points[name].at(references, rate)[0]
+        value = self.points[name].at(references, self._rate(name, people))[0]
+        if value is None:
+            raise LookupError(f"nothing is calibrated at level {self.level}")
         return min(value, self.at("assign", references, people)) if name == "suggest" else value
+
+    def _rate(self, name: str, people: int) -> float | None:
+        over_all = self.fpir.get(name)
+        return None if over_all is None else single_rate(over_all, max(people, 1))
+
+    def bound(self, references: Sequence[int]) -> float | None:
+        """Upper bound of the share of strangers that `assign` takes for anybody.
+
+        Args:
+            references: how many each known person has.
+
+        Returns:
+            Null where nothing was measured.
+        """
+        point = self.points["assign"]
+        if point.safe is None:
+            return None
+        let_in = [
+            best_of(point.safe.rate(self.at("assign", n, len(references))), n) for n in references
+        ]
+        return float(-np.expm1(np.sum(np.log1p(-np.minimum(let_in, 1.0 - 1e-15)))))
 
     def pin(self, **values: float) -> Thresholds:
         """With some points set by hand."""
@@ -214,13 +281,15 @@ def thresholds_of(
             raise LookupError(
                 f"no calibration of {space} at level {level}; calibrate that space first"
             )
-        points[name] = _point(chosen.row(0, named=True))
+        points[name] = _point(chosen.row(0, named=True), name, settings)
+    common = rows.filter(pl.col("camera").is_null())
+    usual, own = (_number(common[name].first()) for name in ("genuine_p05", "genuine_p01"))
     fpir = {"assign": settings.fpir_assign, "suggest": settings.fpir_suggest}
-    return Thresholds(space, level, points, fpir)
+    return Thresholds(space, level, points, fpir, usual, own)
 
 
-def _point(row: dict[str, object]) -> OperatingPoint:
-    model = None
+def _point(row: dict[str, object], name: str, settings: MatchSettings) -> OperatingPoint:
+    model = safe = None
     if row["mean"] is not None:
         model = ImpostorModel(
             pairs=int(str(row["impostor_pairs"])),
@@ -231,11 +300,19 @@ def _point(row: dict[str, object]) -> OperatingPoint:
             top=tuple(row["top"] or ()),  # type: ignore[arg-type]
             exceedances=int(str(row["exceedances"])),
         )
-    pinned = row["in_effect"] if row["method"] == "pinned" else None
+    if name == "assign" and row["safe_mean"] is not None:
+        safe = UpperTail(float(str(row["safe_mean"])), float(str(row["safe_scale"])))
     return OperatingPoint(
         far=float(str(row["far"])),
-        default=float(str(row["default"])),
+        default=_number(row["default"]),
         model=model,
-        pinned=None if pinned is None else float(str(pinned)),
+        pinned=_number(row["in_effect"]) if row["method"] == "pinned" else None,
         reason=None if row["reason"] is None else str(row["reason"]),
+        safe=safe,
+        known_max=_number(row["impostor_max"]),
+        doubt=1.0 - settings.interval,
     )
+
+
+def _number(value: object) -> float | None:
+    return None if value is None else float(str(value))

@@ -10,12 +10,13 @@ import dagster as dg
 
 from identity_pipeline.defs import head_pictures as pictures
 from identity_pipeline.defs.automation import NIGHTLY
+from identity_pipeline.defs.healing import PermanentFailure
 from identity_pipeline.defs.metadata import numbers
 from identity_pipeline.defs.pausing import stop_if_paused
 from identity_pipeline.defs.phases import skipped
 from identity_pipeline.defs.pools import GPU, LIBRARY
 from identity_pipeline.defs.progress import ProgressReporters, live_step
-from identity_pipeline.defs.steps import OWNERS, PermanentFailure
+from identity_pipeline.defs.steps import OWNERS
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.at_work import Work, at_work
 from identity_pipeline.stages.phases import switched_off

@@ -1,7 +1,8 @@
-"""Trying a step again within its run, with growing waits, where the error heals by waiting.
+"""What a step does with an error: try again within its run where waiting heals it, else say it.
 
 Everything else fails at once: a bug or a bad file is the same the second time. What is still wrong
-after the last try is left to the hourly sweep.
+after the last try is left to the hourly sweep. An error that the product words, or one of the
+operating system, becomes a failure of one sentence; of any other Dagster shows the traceback.
 """
 
 from collections.abc import Iterator
@@ -9,10 +10,31 @@ from contextlib import contextmanager
 
 import dagster as dg
 
+from identity_pipeline.errors import IdentityPipelineError, system_words
 from identity_pipeline.settings import Settings
 from identity_pipeline.storage.failures import heals_by_waiting
 
 BACK_OFF = 4
+SYSTEM = "system"
+"""Reason code of what the operating system refused."""
+
+
+class PermanentFailure(dg.Failure):
+    """A failure that trying again cannot heal."""
+
+    def __init__(self, code: str, sentence: str) -> None:
+        super().__init__(description=sentence, metadata={"reason_code": code}, allow_retries=False)
+        self.code = code
+
+
+def worded(error: Exception) -> PermanentFailure | None:
+    """The error as a failure of one sentence; None where nobody has words for it."""
+    if isinstance(error, IdentityPipelineError):
+        code = getattr(error, "code", type(error).__name__)
+        return PermanentFailure(code, getattr(error, "sentence", str(error)))
+    if isinstance(error, OSError) and error.errno is not None:
+        return PermanentFailure(SYSTEM, system_words(error))
+    return None
 
 
 def ask_for_another_try(
@@ -33,9 +55,18 @@ def ask_for_another_try(
 
 @contextmanager
 def healing(context: dg.AssetExecutionContext, settings: Settings) -> Iterator[None]:
-    """A step, or part of one, that is tried again where its error heals by waiting."""
+    """A step, or part of one, that is tried again where its error heals by waiting.
+
+    Raises:
+        PermanentFailure: an error that has words.
+    """
     try:
         yield
+    except (dg.Failure, dg.RetryRequested):
+        raise
     except Exception as error:
         ask_for_another_try(context, settings, error)
+        failure = worded(error)
+        if failure is not None:
+            raise failure from error
         raise

@@ -240,7 +240,7 @@ def identity_dataset(
                 target,
                 registered(store, video_id).existing_path(),
                 tables,
-                provenance_of(video_id, ride_video, models, settings),
+                provenance_of(video_id, ride_video, frames, models, settings),
                 settings,
                 progress.reporter(context),
             ).files

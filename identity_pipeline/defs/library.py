@@ -168,7 +168,7 @@ def identity_library(
         context.log.info("library: unchanged templates, decisions and settings; reused")
     for sentence in pictures.warnings(done):
         context.log.warning(sentence)
-    shown = pictures.describe_library(store, done)
+    shown = pictures.describe_library(store, done, settings)
     for name in LIBRARY_TABLES:
         yield dg.MaterializeResult(
             asset_key=name,

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from identity_pipeline.core.budget import budget_of, one_in, references_of
 from identity_pipeline.defs import metadata
+from identity_pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from identity_pipeline.stages.library import Recomputed
@@ -40,7 +42,9 @@ def warnings(done: Recomputed) -> Iterator[str]:
         )
 
 
-def describe_library(store: TableStore, done: Recomputed) -> dict[str, dict[str, Any]]:
+def describe_library(
+    store: TableStore, done: Recomputed, settings: Settings
+) -> dict[str, dict[str, Any]]:
     """Metadata of each of the library's tables."""
     tables = done.tables
     assignments, clusters = tables["person_assignments"], tables["unknown_clusters"]
@@ -72,6 +76,12 @@ def describe_library(store: TableStore, done: Recomputed) -> dict[str, dict[str,
     states = tables["suggestions"].group_by("state").len().sort("state")
     shown["suggestions"] |= {f"state/{state}": n for state, n in states.iter_rows()}
     shown["calibration"]["thresholds"] = _thresholds(tables["calibration"])
+    if tables["calibration"].height:
+        references = references_of(tables["person_references"])
+        space = tables["calibration"]["space"][0]
+        budget = budget_of(tables["calibration"], space, references, settings.match)
+        shown["person_assignments"]["strangers_named_at_most"] = budget.sentence
+        shown["calibration"]["strangers_named_at_most"] = budget.sentence
     return shown
 
 
@@ -92,14 +102,19 @@ def _thresholds(calibration: pl.DataFrame) -> Any:
 
     unknown = "not measured"
     lines = [
-        "| level | name | threshold | 95 % interval | how | missed |",
-        "|---|---|---|---|---|---|",
+        "| level | name | in effect | measured | 95 % interval | at most | how | missed |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for row in calibration.filter(pl.col("camera").is_null()).iter_rows(named=True):
         known = row["low"] is not None
         interval = f"{row['low']:.3f} to {row['high']:.3f}" if known else unknown
         missed = unknown if row["fnmr"] is None else f"{row['fnmr']:.1%}"
         how = row["method"] + (f" ({row['reason']})" if row["reason"] else "")
-        cells = (row["level"], row["name"], f"{row['in_effect']:.3f}", interval, how, missed)
+        in_effect, measured = (
+            unknown if row[name] is None else f"{row[name]:.3f}"
+            for name in ("in_effect", "threshold")
+        )
+        at_most = unknown if row["far_bound"] is None else one_in(row["far_bound"])
+        cells = (row["level"], row["name"], in_effect, measured, interval, at_most, how, missed)
         lines.append(f"| {' | '.join(cells)} |")
     return dg.MetadataValue.md("\n".join(lines))

@@ -57,15 +57,17 @@ def describe_counts(table: pl.DataFrame, column: str) -> dict[str, Any]:
 
 def describe_frames(table: pl.DataFrame) -> dict[str, Any]:
     """Sampled frames, light, cuts, errors."""
-    from identity_pipeline.media.video import JUMPED
+    from identity_pipeline.media.clocks import CLOCK_TROUBLES
+    from identity_pipeline.media.errors import DAMAGED, RESHAPED
 
     return metadata.numbers(
         {
             "sampled_frames": table.height,
             "frames_with_faces": (table["face_count"] > 0).sum(),
             "scene_cuts": table["scene_cut"].sum(),
-            "decode_errors": table["decode_error"].is_not_null().sum(),
-            "clock_jumps": table["decode_error"].str.contains(JUMPED, literal=True).sum(),
+            "decode_errors": table["decode_error"].str.contains(DAMAGED, literal=True).sum(),
+            "other_frame_size": table["decode_error"].str.contains(RESHAPED, literal=True).sum(),
+            "clock_troubles": table["decode_error"].str.contains_any(CLOCK_TROUBLES).sum(),
             "luma_mean": table["luma_mean"].mean(),
         }
     )

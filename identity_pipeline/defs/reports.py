@@ -105,9 +105,10 @@ def evaluation_report(
     report = stage.evaluate(material, settings)
     page = stage.write_report(report, store.layout.evaluation)
     headlines: dict[str, Any] = {
-        f"{section.origin}/{key}": section.figure(key).value
+        f"{section.origin}/{key}": figure.value
         for section in report.sections
         for key in HEADLINES
+        if (figure := section.figure(key))
     }
     return dg.MaterializeResult(
         metadata={

@@ -17,7 +17,7 @@ import dagster as dg
 
 from identity_pipeline.core.trust import faults
 from identity_pipeline.defs import metadata
-from identity_pipeline.defs.healing import ask_for_another_try
+from identity_pipeline.defs.healing import ask_for_another_try, worded
 from identity_pipeline.defs.inputs import from_store
 from identity_pipeline.defs.io import FINGERPRINT, REUSED
 from identity_pipeline.defs.partitions import videos
@@ -101,14 +101,6 @@ def sound_check(asset: str) -> dg.AssetCheckSpec:
         blocking=True,
         description="Columns, keys, value ranges and unit vectors are as they must be.",
     )
-
-
-class PermanentFailure(dg.Failure):
-    """A failure that trying again cannot heal."""
-
-    def __init__(self, code: str, sentence: str) -> None:
-        super().__init__(description=sentence, metadata={"reason_code": code}, allow_retries=False)
-        self.code = code
 
 
 @dataclass(frozen=True)
@@ -293,44 +285,32 @@ class Step:
         }
 
 
-def known_failures() -> tuple[type[Exception], ...]:
-    """Errors that carry a sentence for the operator; imported late, they pull in the models."""
-    from identity_pipeline.media.errors import VideoError
-    from identity_pipeline.models.device import DeviceError
-    from identity_pipeline.models.face_pack import FacePackError
-    from identity_pipeline.models.vision_encoder import VisionEncoderError
-
-    return VideoError, DeviceError, FacePackError, VisionEncoderError
-
-
 @contextmanager
 def named_failures(
     context: dg.AssetExecutionContext, store: TableStore, settings: Settings
 ) -> Iterator[None]:
-    """Turns known errors into failures of this partition with one sentence, and notes them.
+    """Turns errors that have words into failures of this partition with one sentence; notes all.
 
     What heals by waiting is tried again first, and noted when it did not heal.
     """
     from identity_pipeline.media.errors import VideoError
 
-    notes = FailureNotes(store.layout)
     asset = context.op_execution_context.op.name
     try:
         yield
-    except DamagedFileError as error:
-        notes.put(context.partition_key, FailureNote(DAMAGED, str(error), asset, False))
-        raise PermanentFailure(DAMAGED, str(error)) from error
-    except known_failures() as error:
-        video_fault = isinstance(error, VideoError)
-        code = error.code if isinstance(error, VideoError) else type(error).__name__
-        sentence = error.sentence if isinstance(error, VideoError) else str(error)
-        permanent = video_fault and code not in MAY_HEAL
-        notes.put(context.partition_key, FailureNote(code, sentence, asset, permanent))
-        raise PermanentFailure(code, sentence) from error
     except (dg.Failure, dg.RetryRequested):  # named already, further in
         raise
     except Exception as error:
-        ask_for_another_try(context, settings, error)
-        sentence = f"{type(error).__name__}: {error}"
-        notes.put(context.partition_key, FailureNote("unexpected", sentence, asset, False))
+        video_fault = isinstance(error, VideoError)
+        if not video_fault:
+            ask_for_another_try(context, settings, error)
+        failure = worded(error)
+        code = failure.code if failure else "unexpected"
+        code = DAMAGED if isinstance(error, DamagedFileError) else code
+        sentence = failure.description if failure else f"{type(error).__name__}: {error}"
+        permanent = video_fault and code not in MAY_HEAL
+        note = FailureNote(code, str(sentence), asset, permanent)
+        FailureNotes(store.layout).put(context.partition_key, note)
+        if failure:
+            raise failure from error
         raise

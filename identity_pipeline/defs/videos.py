@@ -52,8 +52,9 @@ def ride_video(
     store: dg.ResourceParam[TableStore],
     settings: dg.ResourceParam[Settings],
 ) -> dg.MaterializeResult:
-    """One validated ride video: its bytes' SHA-256, container, codec, size, rotation and times."""
+    """One validated ride video: SHA-256, codec, how its pictures are shown, times, warnings."""
     from identity_pipeline.stages.facts import video_row
+    from identity_pipeline.stages.video_notes import notes_of_file
 
     step = Step(context, store, settings)
     with named_failures(context, store, settings), step.at_work():
@@ -71,7 +72,8 @@ def ride_video(
         fingerprint,
         False,
         lambda table: {
-            **metadata.numbers(table.drop("video_id", "path").row(0, named=True)),
+            **metadata.numbers(table.drop("video_id", "path", "warnings").row(0, named=True)),
+            "warnings": "\n".join(notes_of_file(table)) or "none",
             "path": dg.MetadataValue.path(record.existing_path()),
             "also known as": ", ".join(Path(link).name for link in record.links) or "no other name",
         },

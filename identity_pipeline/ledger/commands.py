@@ -247,7 +247,7 @@ def _plan(history: History, stamp: Stamp, kind: str, **details: Any) -> Planned:
     event = _build(history, stamp, {"kind": kind, **details})
     longer = history.after(event)
     before, after = history.state, longer.state
-    if not isinstance(event, ev.Undone) and before.state_hash == after.state_hash:
+    if not isinstance(event, ev.Undone) and before == after:
         raise NoChangeError(f"Nothing would change: this {kind.replace('_', ' ')} already holds.")
     _check_seen_together(before, after, stamp.facts)
     return Planned(event, effect_of(before, after, stamp.facts), longer)
@@ -261,9 +261,11 @@ def _build(history: History, stamp: Stamp, details: dict[str, Any]) -> ev.Event:
         if not fields["subjects"]:
             raise RefusedError(f"No subject is given to {details['kind'].replace('_', ' ')}.")
         given = {anchor.subject: anchor for anchor in stamp.anchors}
-        known = {s: history.anchors[s][0] for s in fields["subjects"] if s in history.anchors}
-        anchors = {**known, **given}
-        fields["anchors"] = [anchors[s] for s in fields["subjects"] if s in anchors]
+        fields["anchors"] = [
+            given[s] if s in given else history.anchors[s][0]
+            for s in fields["subjects"]
+            if s in given or s in history.anchors
+        ]
     try:
         return ev.EVENT.validate_python(fields)
     except ValidationError as error:

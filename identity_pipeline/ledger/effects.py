@@ -82,7 +82,7 @@ class Effect:
 def effect_of(before: LibraryState, after: LibraryState, facts: Facts) -> Effect:
     """The difference between two states."""
     groups: dict[tuple[str, str], list[str]] = {}
-    for subject in sorted(before.subjects | after.subjects):
+    for subject in sorted(_touched(before, after)):
         if _place(before, subject) != _place(after, subject):
             source = _called(before, subject) or facts.places.get(subject, "unknown")
             target = _called(after, subject) or "unknown"
@@ -90,6 +90,12 @@ def effect_of(before: LibraryState, after: LibraryState, facts: Facts) -> Effect
     shifts = [_shift(*way, subjects, before, after, facts) for way, subjects in groups.items()]
     shifts.sort(key=lambda shift: (shift.before, shift.after))
     return Effect(tuple(shifts), tuple(_notes(before, after)))
+
+
+def _touched(before: LibraryState, after: LibraryState) -> set[str]:
+    """Subjects whose place may have changed."""
+    moved = {subject for subject, _ in before.assigned.items() ^ after.assigned.items()}
+    return moved | (before.ignored ^ after.ignored) | (before.not_faces ^ after.not_faces)
 
 
 def _place(state: LibraryState, subject: str) -> str | None:
@@ -137,7 +143,7 @@ def _shift(
 def _notes(before: LibraryState, after: LibraryState) -> list[str]:
     notes = [
         note
-        for person_id in sorted({*before.people, *after.people})
+        for person_id in sorted({key for key, _ in before.people.items() ^ after.people.items()})
         for note in _person_notes(person_id, before, after)
     ]
     for what, old, new in (

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import unicodedata
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
@@ -70,6 +71,7 @@ def clean_name(value: str) -> str:
     return name
 
 
+@lru_cache(maxsize=1 << 16)
 def name_key(name: str) -> str:
     """What makes two names the same: compatibility form, without case."""
     return unicodedata.normalize("NFKC", name).casefold()

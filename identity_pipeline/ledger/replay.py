@@ -6,14 +6,15 @@ is exact for every kind and in any order; it is refused when a later event would
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Container, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from identity_pipeline.ledger import events as ev
-from identity_pipeline.ledger import subjects as ids
+from identity_pipeline.ledger.book import Anchors
 from identity_pipeline.ledger.errors import DanglingError, LedgerError, NoChangeError, RefusedError
+from identity_pipeline.ledger.lines import StoredEvents
+from identity_pipeline.ledger.position import Position, number_in, undo_of, undone
 from identity_pipeline.ledger.state import LibraryState
 from identity_pipeline.ledger.working import WorkingState
 
@@ -35,20 +36,6 @@ def in_order(events: Iterable[ev.Event]) -> tuple[ev.Event, ...]:
     return ordered
 
 
-def undone(events: Sequence[ev.Event]) -> frozenset[str]:
-    """Ids of the events that are undone; undos that were themselves undone are among them.
-
-    Args:
-        events: in order. An undo only ever refers to an earlier event, so one pass from the last
-            to the first settles all of them.
-    """
-    off: set[str] = set()
-    for event in reversed(events):
-        if isinstance(event, ev.Undone) and event.id not in off:
-            off.add(event.event_id)
-    return frozenset(off)
-
-
 def replay(events: Iterable[ev.Event]) -> LibraryState:
     """The state that events amount to.
 
@@ -60,31 +47,42 @@ def replay(events: Iterable[ev.Event]) -> LibraryState:
 
 @dataclass(frozen=True)
 class History:
-    """All events of a ledger, in order, and what follows from them."""
+    """All events of a ledger, in order, and what follows from them.
 
-    events: tuple[ev.Event, ...] = ()
+    Attributes:
+        events: all of them.
+        known: what the first of them amount to, where that is known already; only saves time.
+    """
+
+    events: Sequence[ev.Event] = ()
+    known: Position | None = field(default=None, compare=False, repr=False)
+
+    @cached_property
+    def position(self) -> Position:
+        """All that follows from the events."""
+        return (self.known or Position()).after(self.events)
 
     @cached_property
     def state(self) -> LibraryState:
         """What the events in force amount to."""
-        working = WorkingState()
-        for event in self.in_force:
-            working.apply(event)
-        return working.freeze()
+        return self.position.working.freeze()
 
-    @cached_property
+    @property
     def undone(self) -> frozenset[str]:
         """Ids of undone events."""
-        return undone(self.events)
+        return self.position.off
 
     @property
     def in_force(self) -> tuple[ev.Event, ...]:
         """Events that are neither undone nor undos, in order."""
-        return tuple(
-            event
-            for event in self.events
-            if event.id not in self.undone and not isinstance(event, ev.Undone)
-        )
+        return tuple(reversed(tuple(self.latest_in_force())))
+
+    def latest_in_force(self) -> Iterator[ev.Event]:
+        """Events that are neither undone nor undos, the last first, each when it is asked for."""
+        for place in range(len(self.events) - 1, -1, -1):
+            event = self.events[place]
+            if event.id not in self.undone and not isinstance(event, ev.Undone):
+                yield event
 
     @property
     def next_seq(self) -> int:
@@ -92,20 +90,13 @@ class History:
         return len(self.events) + 1
 
     @cached_property
-    def anchors(self) -> dict[str, tuple[ev.Anchor, ...]]:
+    def anchors(self) -> Mapping[str, tuple[ev.Anchor, ...]]:
         """Faces by which each subject can be found again, newest first, under its present name.
 
         Of all events, also of undone ones: they may come back. Where decisions decide whether a
         subject is `lost`, both names have its anchors.
         """
-        book: dict[str, tuple[ev.Anchor, ...]] = {}
-        for event in self.events:
-            if isinstance(event, ev.Renumbered):
-                book = _renumbered(book, event)
-            for anchor in event.anchors:
-                known = book.get(anchor.subject, ())
-                book[anchor.subject] = (anchor, *(a for a in known if a != anchor))
-        return book
+        return Anchors(self.position.anchors)
 
     def event(self, event_id: str) -> ev.Event:
         """An event by its id.
@@ -113,10 +104,19 @@ class History:
         Raises:
             RefusedError: there is none.
         """
-        for event in self.events:
-            if event.id == event_id:
-                return event
+        if seq := self._number(event_id):
+            return self.events[seq - 1]
         raise RefusedError(f"There is no event {event_id}; list them with `events`.")
+
+    def called(self, beginning: str) -> list[ev.Event]:
+        """Events whose id begins so."""
+        events = self.events
+        if isinstance(events, StoredEvents):
+            return [events[seq - 1] for seq in events.numbers(beginning)]
+        return [event for event in events if event.id.startswith(beginning)]
+
+    def _number(self, event_id: str) -> int:
+        return number_in(self.events)(event_id)
 
     def after(self, event: ev.Event) -> History:
         """The history with one more event.
@@ -128,15 +128,17 @@ class History:
         """
         if event.seq != self.next_seq:
             raise RefusedError(f"Event {event.seq} cannot follow {len(self.events)} events.")
-        if any(event.id == known.id for known in self.events):
+        if self._number(event.id):
             raise RefusedError(f"There already is an event {event.id}.")
-        longer = History((*self.events, event))
+        events = self.events
+        longer = events.plus(event) if isinstance(events, StoredEvents) else (*events, event)
+        later = History(longer, self.position)
         if isinstance(event, ev.Undone):
-            self._check_undo(event, longer)
-        _ = longer.state
-        return longer
+            self._check_undo(event)
+        _ = later.state
+        return later
 
-    def _check_undo(self, event: ev.Undone, longer: History) -> None:
+    def _check_undo(self, event: ev.Undone) -> None:
         target = self.event(event.event_id)
         if isinstance(target, ev.Renumbered):
             raise RefusedError(
@@ -144,30 +146,40 @@ class History:
             )
         if target.id in self.undone:
             raise NoChangeError(f"{describe(target)} is already undone.")
-        if longer.in_force == self.in_force:
+        undos = [*self.position.undos, undo_of(event)]
+        off = undone(undos)
+        toggled = (off ^ self.undone) - {event_id for _, event_id, _ in undos}
+        if not toggled:
             raise NoChangeError(f"Undoing {describe(target)} changes nothing: other undos remain.")
-        if broken := longer.failing(LISTED):
+        numbers = [self._number(event_id) for event_id in sorted(toggled)]
+        _, connected = self.position.reached(numbers, self.events)
+        chosen = [self.events[seq - 1] for seq in connected]
+        if broken := failing([event for event in chosen if event.id not in off], LISTED):
             raise DanglingError(_refusal(target, broken), [late.id for late, _ in broken])
 
-    def failing(self, most: int) -> list[tuple[ev.Event, str]]:
-        """The first events in force that contradict those before them, with the reason.
 
-        Each is passed over, and the replay begins anew because it may have been half applied.
-        """
-        broken: dict[str, tuple[ev.Event, str]] = {}
-        while len(broken) < most and (first := self._first_failing(broken)) is not None:
-            broken[first[0].id] = first
-        return list(broken.values())
+def failing(in_force: Sequence[ev.Event], most: int) -> list[tuple[ev.Event, str]]:
+    """The first events that contradict those before them, with the reason.
 
-    def _first_failing(self, skipped: Container[str]) -> tuple[ev.Event, str] | None:
-        working = WorkingState()
-        for event in self.in_force:
-            if event.id not in skipped:
-                try:
-                    working.apply(event)
-                except RefusedError as error:
-                    return event, str(error)
-        return None
+    Each is passed over, and the replay begins anew because it may have been half applied.
+    """
+    broken: dict[str, tuple[ev.Event, str]] = {}
+    while len(broken) < most and (first := _first_failing(in_force, broken)) is not None:
+        broken[first[0].id] = first
+    return list(broken.values())
+
+
+def _first_failing(
+    in_force: Sequence[ev.Event], skipped: Container[str]
+) -> tuple[ev.Event, str] | None:
+    working = WorkingState()
+    for event in in_force:
+        if event.id not in skipped:
+            try:
+                working.apply(event)
+            except RefusedError as error:
+                return event, str(error)
+    return None
 
 
 def describe(event: ev.Event) -> str:
@@ -184,19 +196,3 @@ def _refusal(target: ev.Event, broken: Sequence[tuple[ev.Event, str]]) -> str:
         f"{'event needs' if len(broken) == 1 else 'events need'} it, undo them first: {reasons}"
         f"{f'; also {rest}' if rest else ''}."
     )
-
-
-def _renumbered(
-    book: dict[str, tuple[ev.Anchor, ...]], event: ev.Renumbered
-) -> dict[str, tuple[ev.Anchor, ...]]:
-    renames, not_found = dict(event.renames), set(event.not_found)
-    claims = Counter(renames.get(subject, subject) for subject in book if subject not in not_found)
-    new = dict[str, tuple[ev.Anchor, ...]]()
-    for subject, anchors in sorted(book.items()):
-        name = renames.get(subject, subject)
-        kept = ids.lost(subject, event.seq)
-        names = {kept} if subject in not_found else {name, kept} if claims[name] > 1 else {name}
-        for present in names:
-            known = new.get(present, ())
-            new[present] = known + tuple(a for a in anchors if a not in known)
-    return new

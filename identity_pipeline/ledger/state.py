@@ -102,12 +102,16 @@ class LibraryState:
 
     def named(self, name: str) -> tuple[str, ...]:
         """People in force who bear a name, whatever its case, sorted by id."""
-        key = name_key(name)
-        return tuple(
-            person_id
-            for person_id in self.active
-            if (bears := self.people[person_id].name) is not None and name_key(bears) == key
-        )
+        return self._bearers.get(name_key(name), ())
+
+    @cached_property
+    def _bearers(self) -> Mapping[str, tuple[str, ...]]:
+        found: dict[str, tuple[str, ...]] = {}
+        for person_id, person in self.people.items():
+            if person.merged_into is None and person.name is not None:
+                key = name_key(person.name)
+                found[key] = (*found.get(key, ()), person_id)
+        return found
 
     def display(self, person_id: str) -> str:
         """How a person is called in texts: the name, with the id when others bear it too."""

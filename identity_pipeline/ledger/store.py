@@ -4,6 +4,9 @@ Each line is one event with sorted keys and the SHA-256 of the line before it, s
 missing line is noticed. Witnesses say how many events were acknowledged (`witnesses`), so a missing
 end, or a missing ledger, is noticed too. Writers take turns by a lock; readers never wait.
 
+Reading costs what the last events cost: what the others amount to lies in a snapshot, which is
+used only where every byte before them is as it was (`snapshot`). `verify` trusts no snapshot.
+
 A crash in the middle of an append leaves a last line without its end, which nobody was told about:
 readers pass over it and the next writer cuts it off. Any other damage is an error.
 """
@@ -11,10 +14,9 @@ readers pass over it and the next writer cuts it off. Any other damage is an err
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +25,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from identity_pipeline.ledger import events as ev
-from identity_pipeline.ledger import witnesses
+from identity_pipeline.ledger import snapshot, witnesses
 from identity_pipeline.ledger.commands import Command, Planned
 from identity_pipeline.ledger.errors import (
     DamagedLedgerError,
@@ -31,8 +33,10 @@ from identity_pipeline.ledger.errors import (
     NoChangeError,
     RefusedError,
 )
+from identity_pipeline.ledger.lines import FIRST, StoredEvents, digest, event_of
+from identity_pipeline.ledger.position import Position
 from identity_pipeline.ledger.replay import History
-from identity_pipeline.ledger.witnesses import FIRST, GivenUp, Witness
+from identity_pipeline.ledger.witnesses import GivenUp, Witness
 from identity_pipeline.storage import atomic
 from identity_pipeline.storage.layout import Layout
 
@@ -43,18 +47,23 @@ class _Contents:
 
     Attributes:
         history: all whole events.
-        size: bytes up to the end of the last whole line.
-        digests: of each whole line by its number; at 0 what the first line refers to.
+        events: the same, as they are stored.
+        data: all whole lines.
     """
 
     history: History
-    size: int
-    digests: tuple[str, ...]
+    events: StoredEvents
+    data: bytes
 
     @property
     def head(self) -> str:
         """Digest of the last whole line."""
-        return self.digests[-1]
+        return self.events.digest(len(self.events))
+
+    @property
+    def size(self) -> int:
+        """Bytes up to the end of the last whole line."""
+        return len(self.data)
 
 
 @dataclass(frozen=True)
@@ -78,6 +87,11 @@ class LedgerStore:
         """An empty file on which writers lock."""
         return self.path.with_name("lock")
 
+    @property
+    def snapshot_path(self) -> Path:
+        """What the events amount to; may be deleted at any time."""
+        return self.path.with_name("replayed.json")
+
     def history(self) -> History:
         """All events; waits for nobody.
 
@@ -85,37 +99,72 @@ class LedgerStore:
             DamagedLedgerError: a line was changed, is missing, or is no event.
             LostLedgerError: the ledger is gone, shorter than what was acknowledged, or another one.
         """
-        return self._read().history
+        contents = self._read()
+        self._save(contents.history, contents.data, contents.head)
+        return contents.history
+
+    def verify(self) -> History:
+        """All events, each read, checked and replayed anew, whatever the snapshot says.
+
+        Raises:
+            DamagedLedgerError: see `history`.
+            LedgerError: the snapshot fits the file and says something else; it is removed.
+        """
+        contents = self._read(whole=True)
+        found = snapshot.read(self.snapshot_path, contents.data)
+        if found is not None:
+            position, _, _ = found
+            now = History(contents.history.events, position)
+            if now.state != contents.history.state:
+                self.snapshot_path.unlink(missing_ok=True)
+                raise LedgerError(
+                    f"{self.snapshot_path} did not say what the events of {self.path.name} amount "
+                    "to and was removed; the events are whole. Run the command again."
+                )
+        return contents.history
 
     def head_of(self, history: History) -> tuple[int, str]:
         """Number and digest of the last event of a history that was read here."""
-        seq = history.next_seq - 1
-        lines = self._bytes().split(b"\n", seq)
-        return seq, digest(lines[seq - 1]) if seq else FIRST
+        events, seq = history.events, history.next_seq - 1
+        stored = isinstance(events, StoredEvents) and not events.has_more
+        return seq, (events if stored else StoredEvents(self._bytes())).digest(seq)
 
     def preview(self, command: Command) -> Planned:
         """What a command would do now; nothing is written."""
         return command(self.history())
 
-    def commit(self, command: Command) -> Planned:
+    def commit(self, command: Command, seen: History | None = None) -> Planned:
         """Runs a command on the newest history and appends its event, durably.
 
         Nothing is written when the command or the check of its event raises.
+
+        Args:
+            command: decides.
+            seen: an earlier history of this ledger, which need not be read again.
 
         Raises:
             RefusedError: the event contradicts the ledger.
             DamagedLedgerError: see `history`.
         """
         with self._locked():
-            contents = self._read()
+            contents = self._read(seen=seen)
             planned = command(contents.history)
-            if planned.history.events[:-1] != contents.history.events:
+            if not _follows(planned.history.events, contents.history.events):
                 raise RefusedError("The command was built on another history; build it anew.")
-            longer = contents.history.after(planned.event)
+            longer = planned.history
+            if longer.events[-1] != planned.event:
+                raise RefusedError("The command's history does not end with its event.")
             line = encode(planned.event, contents.head)
             self._append(contents.size, line)
             self._note_head(longer.next_seq - 1, line)
+            self._save(longer, contents.data + line, digest(line[:-1]))
         return planned
+
+    def _save(self, history: History, data: bytes, head: str) -> None:
+        """Writes the snapshot where the old one saves too little."""
+        saved = history.known.saved if history.known else 0
+        if history.next_seq - 1 - saved >= snapshot.EVERY:
+            snapshot.write(self.snapshot_path, history.position, data, head)
 
     def accept(self, by: str, at: str, *, write: bool = True) -> list[GivenUp]:
         """Goes on with the events that are there, where some that were acknowledged are lost.
@@ -136,9 +185,9 @@ class LedgerStore:
         """
         with self._locked():
             known = witnesses.witnesses_of(self.layout)
-            contents = self._parsed((), self._bytes())
+            contents = self._parsed((), self._bytes(), whole=True)
             seq = contents.history.next_seq - 1
-            wrong = witnesses.unfit(known, seq, contents.digests.__getitem__)
+            wrong = witnesses.unfit(known, seq, contents.events.digest)
             if not wrong:
                 raise NoChangeError("Nothing of the ledger is lost; there is nothing to accept.")
             known_ends = dict.fromkeys((one.seq, one.sha256) for one in wrong)
@@ -149,7 +198,7 @@ class LedgerStore:
 
     # reading -----------------------------------------------------------------------------------
 
-    def _read(self) -> _Contents:
+    def _read(self, *, whole: bool = False, seen: History | None = None) -> _Contents:
         """Reads the file; damage counts only when a second reading finds the same bytes.
 
         A reader may see half of a writer's cut and append, which are two steps.
@@ -157,7 +206,7 @@ class LedgerStore:
         known, data = witnesses.witnesses_of(self.layout), self._bytes()
         while True:
             try:
-                return self._parsed(known, data)
+                return self._parsed(known, data, whole, seen)
             except DamagedLedgerError:
                 before = known, data
                 known, data = witnesses.witnesses_of(self.layout), self._bytes()
@@ -167,20 +216,31 @@ class LedgerStore:
     def _bytes(self) -> bytes:
         return self.path.read_bytes() if self.path.is_file() else b""
 
-    def _parsed(self, known: tuple[Witness, ...], data: bytes) -> _Contents:
-        events, digests = [], [FIRST]
-        size = data.rfind(b"\n") + 1
-        for number, line in enumerate(data[:size].split(b"\n")[:-1], start=1):
-            events.append(self._event(number, line, digests[-1]))
-            digests.append(digest(line))
-        witnesses.check(self.path, known, len(events), digests.__getitem__)
-        return _Contents(History(tuple(events)), size, tuple(digests))
+    def _parsed(
+        self,
+        known: tuple[Witness, ...],
+        data: bytes,
+        whole: bool = False,
+        seen: History | None = None,
+    ) -> _Contents:
+        data = data[: data.rfind(b"\n") + 1]
+        found = None if whole else _begun(data, seen) or snapshot.read(self.snapshot_path, data)
+        position, start, head = found or (None, 0, FIRST)
+        there = position.seq if position else 0
+        fresh: dict[int, ev.Event] = {}
+        for number, line in enumerate(data[start:].split(b"\n")[:-1], start=there + 1):
+            fresh[number - 1] = self._event(number, line, head)
+            head = digest(line)
+        base = seen.events if seen and position is seen.position else None
+        events = (
+            base.grown(data, fresh) if isinstance(base, StoredEvents) else StoredEvents(data, fresh)
+        )
+        witnesses.check(self.path, known, len(events), events.digest)
+        return _Contents(History(events, position), events, data)
 
     def _event(self, number: int, line: bytes, previous: str) -> ev.Event:
         try:
-            record = json.loads(line)
-            named = record.pop("previous")
-            event = ev.EVENT.validate_python(record)
+            event, named = event_of(line)
         except ValidationError as error:
             raise DamagedLedgerError(self.path, number, _lower(ev.why_invalid(error))) from error
         except (ValueError, KeyError, AttributeError, TypeError) as error:
@@ -230,15 +290,24 @@ class LedgerStore:
             ) from error
 
 
+def _begun(data: bytes, seen: History | None) -> tuple[Position, int, str] | None:
+    """As `snapshot.read`, from a history with whose very bytes the file begins."""
+    events = seen.events if seen else None
+    if seen is None or not isinstance(events, StoredEvents) or not events.begin(data):
+        return None
+    last = data.rfind(b"\n", 0, events.size - 1) + 1
+    return seen.position, events.size, digest(data[last : events.size - 1])
+
+
+def _follows(longer: Sequence[ev.Event], events: Sequence[ev.Event]) -> bool:
+    """Whether a history was built on these very events, and has one more."""
+    return isinstance(longer, StoredEvents) and longer.follows(events)
+
+
 def encode(event: ev.Event, previous: str) -> bytes:
     """The line of an event, with its newline: JSON with sorted keys."""
     record: dict[str, Any] = {**event.model_dump(mode="json"), "previous": previous}
     return (json.dumps(record, sort_keys=True, ensure_ascii=False) + "\n").encode()
-
-
-def digest(line: bytes) -> str:
-    """SHA-256 of a line without its newline."""
-    return hashlib.sha256(line).hexdigest()
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

@@ -17,16 +17,13 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from identity_pipeline.ledger.errors import LedgerError, LostLedgerError
 from identity_pipeline.storage import atomic
 from identity_pipeline.storage.data_folder import noted_folder
 from identity_pipeline.storage.generations import LEDGER
 from identity_pipeline.storage.layout import Layout
-
-FIRST: Final = "0" * 64
-"""What the first line has in the place of a digest."""
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,17 @@ taken, which is a question to whoever decides (`commands`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
-from typing import Self
+from collections.abc import Callable, Collection, Iterable, Mapping
+from copy import copy
+from dataclasses import astuple, replace
+from typing import Any, Self, TypeVar
 
 from identity_pipeline.ledger import events as ev
 from identity_pipeline.ledger.errors import RefusedError
 from identity_pipeline.ledger.renaming import new_names
 from identity_pipeline.ledger.state import LibraryState, Person, read_only
 
+Group = TypeVar("Group", set[str], dict[str, str])
 UNKNOWN_CAUSE = "the event that decided it"
 
 
@@ -32,6 +34,7 @@ class WorkingState:
         self.ignored: dict[str, str] = {}
         self.not_faces: dict[str, str] = {}
         self.apart: dict[str, dict[str, str]] = {}
+        self._owned: set[tuple[int, str]] = set()
         self._apply: dict[type, Callable[..., None]] = {
             ev.Created: self._create,
             ev.Renamed: self._rename,
@@ -78,14 +81,84 @@ class WorkingState:
         working.origin = dict(state.origin)
         for subject, person_id in state.assigned.items():
             working.assigned[subject] = person_id
-            working.members.setdefault(person_id, set()).add(subject)
+            working._own(working.members, person_id, set).add(subject)
         for subject, person_id in state.rejected:
-            working.rejected.setdefault(subject, {})[person_id] = UNKNOWN_CAUSE
+            working._own(working.rejected, subject, dict)[person_id] = UNKNOWN_CAUSE
         working.declined = dict(state.declined)
         working.ignored = dict.fromkeys(state.ignored, UNKNOWN_CAUSE)
         working.not_faces = dict.fromkeys(state.not_faces, UNKNOWN_CAUSE)
         for pair in state.apart:
             working._set_apart(*pair, UNKNOWN_CAUSE)
+        return working
+
+    def copy(self) -> WorkingState:
+        """Another state to work on; what is done to one of the two does not show in the other."""
+        other = WorkingState()
+        other.people, other.origin = self.people.copy(), self.origin.copy()
+        other.assigned, other.declined = self.assigned.copy(), self.declined.copy()
+        other.ignored, other.not_faces = self.ignored.copy(), self.not_faces.copy()
+        # What lies in these is copied when it changes, for most of it never does.
+        other.members, other.rejected = self.members.copy(), self.rejected.copy()
+        other.apart = self.apart.copy()
+        self._owned, other._owned = set(), set()
+        return other
+
+    def _own(self, groups: dict[str, Group], key: str, new: Callable[[], Group]) -> Group:
+        """The group of a key, which no other state shares; an empty one where there is none."""
+        mark = id(groups), key
+        if mark not in self._owned:
+            groups[key] = copy(groups[key]) if key in groups else new()
+            self._owned.add(mark)
+        return groups.setdefault(key, new())
+
+    def put(self, part: WorkingState, named: Collection[str]) -> None:
+        """Exchanges all that is known of some people and subjects.
+
+        Args:
+            part: what is now known of them, and of nobody else.
+            named: the people and subjects; with each all that decisions connect with it.
+        """
+        ours: list[dict[str, Any]] = self._by_entity()
+        theirs: list[dict[str, Any]] = part._by_entity()
+        for mine, new in zip(ours, theirs, strict=True):
+            for name in named:
+                mine.pop(name, None)
+            mine.update(new)
+        self.declined = {k: v for k, v in self.declined.items() if k[0] not in named}
+        self.declined.update(part.declined)
+
+    def _by_entity(self) -> list[dict[str, Any]]:
+        return [
+            *(self.people, self.assigned, self.origin, self.members, self.rejected),
+            *(self.ignored, self.not_faces, self.apart),
+        ]
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything, as plain lists and dicts."""
+        return {
+            "people": {person_id: astuple(person) for person_id, person in self.people.items()},
+            "members": {person_id: sorted(members) for person_id, members in self.members.items()},
+            "accepted": sorted(s for s, origin in self.origin.items() if origin != "human"),
+            "rejected": self.rejected,
+            "declined": sorted([*pair, score] for pair, score in self.declined.items()),
+            "ignored": self.ignored,
+            "not_faces": self.not_faces,
+            "apart": self.apart,
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """What `as_json` gave, as a state to work on."""
+        working = cls()
+        working.people = {key: Person(*fields) for key, fields in value["people"].items()}
+        working.members = {key: set(members) for key, members in value["members"].items()}
+        working.assigned = {s: key for key, several in value["members"].items() for s in several}
+        working.origin = dict.fromkeys(working.assigned, "human")
+        working.origin.update(dict.fromkeys(value["accepted"], "suggestion_accepted"))
+        working.rejected = value["rejected"]
+        working.declined = {(s, person_id): score for s, person_id, score in value["declined"]}
+        working.ignored, working.not_faces = value["ignored"], value["not_faces"]
+        working.apart = value["apart"]
         return working
 
     def rename(self, names: Mapping[str, str]) -> None:
@@ -103,7 +176,7 @@ class WorkingState:
         self.members = {p: {names[s] for s in members} for p, members in self.members.items()}
         rejected, self.rejected = self.rejected, {}
         for subject, causes in sorted(rejected.items()):
-            self.rejected.setdefault(names[subject], {}).update(causes)
+            self._own(self.rejected, names[subject], dict).update(causes)
         declined, self.declined = self.declined, {}
         for (subject, person_id), score in declined.items():
             pair = names[subject], person_id
@@ -135,7 +208,7 @@ class WorkingState:
         for subject in event.subjects:
             if self.assigned.get(subject) == event.person_id:
                 self._release(subject)
-            self.rejected.setdefault(subject, {}).setdefault(event.person_id, event.id)
+            self._own(self.rejected, subject, dict).setdefault(event.person_id, event.id)
 
     def _decline(self, event: ev.SuggestionRejected) -> None:
         self._person(event.person_id)
@@ -156,10 +229,10 @@ class WorkingState:
         self._check_merge(gone, into)
         for subject in self.members.pop(gone, set()):
             self.assigned[subject] = into
-            self.members.setdefault(into, set()).add(subject)
-        for people in self.rejected.values():
-            if gone in people:
-                people.setdefault(into, people.pop(gone))
+            self._own(self.members, into, set).add(subject)
+        for subject in [s for s, people in self.rejected.items() if gone in people]:
+            people = self._own(self.rejected, subject, dict)
+            people.setdefault(into, people.pop(gone))
         for subject, person_id in [pair for pair in self.declined if pair[1] == gone]:
             score = self.declined.pop((subject, person_id))
             self.declined[subject, into] = max(score, self.declined.get((subject, into), score))
@@ -255,7 +328,7 @@ class WorkingState:
         self._check_assignable(subject, person_id, whose)
         self.assigned[subject] = person_id
         self.origin[subject] = origin
-        self.members.setdefault(person_id, set()).add(subject)
+        self._own(self.members, person_id, set).add(subject)
 
     def _check_assignable(self, subject: str, person_id: str, whose: str | None) -> None:
         called = self._called(person_id)
@@ -279,7 +352,7 @@ class WorkingState:
     def _release(self, subject: str) -> ev.Origin:
         """Takes a subject off its person, and off the cover; returns how it had come there."""
         person_id = self.assigned.pop(subject)
-        self.members[person_id].discard(subject)
+        self._own(self.members, person_id, set).discard(subject)
         if self.people[person_id].cover == subject:
             self._change(person_id, cover=None, cover_face=None)
         return self.origin.pop(subject)
@@ -293,5 +366,5 @@ class WorkingState:
             )
 
     def _set_apart(self, one: str, other: str, cause: str) -> None:
-        self.apart.setdefault(one, {}).setdefault(other, cause)
-        self.apart.setdefault(other, {}).setdefault(one, cause)
+        self._own(self.apart, one, dict).setdefault(other, cause)
+        self._own(self.apart, other, dict).setdefault(one, cause)

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from identity_pipeline.errors import IdentityPipelineError, printable
+
+DAMAGED: Final = "damaged data"
+RESHAPED: Final = "other frame size"
+"""What is noted of single frames that could be used all the same."""
 
 
 class VideoError(IdentityPipelineError):
@@ -10,8 +16,8 @@ class VideoError(IdentityPipelineError):
 
     Attributes:
         code: stable reason code: `missing`, `empty`, `changed`, `too_large`, `not_a_video`,
-            `unknown_codec`, `no_video_stream`, `absurd_dimensions`, `too_long`, `truncated`,
-            `no_frames`, `unreadable_frame`.
+            `unknown_codec`, `no_video_stream`, `absurd_dimensions`, `unsupported_picture`,
+            `still_picture`, `too_long`, `truncated`, `no_frames`, `unreadable_frame`.
         sentence: what is wrong and what to do next.
     """
 

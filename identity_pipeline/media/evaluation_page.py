@@ -227,7 +227,7 @@ def render_evaluation_page(report: Report) -> str:
             report=report,
             topics=topics,
             plots=plots,
-            headlines=lambda section: [section.figure(key) for key in HEADLINES],
+            headlines=lambda section: [f for key in HEADLINES if (f := section.figure(key))],
             difference_of=lambda section, figure: difference_of(report, section, figure),
             vanished=vanished(report),
             origin_words=ORIGIN_WORDS,

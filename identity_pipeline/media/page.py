@@ -34,13 +34,14 @@ class VideoFacts:
         video_id: partition key.
         sha256: of the file's bytes, 64 hex digits; the page prints the first 12.
         size_bytes: of the file.
-        width, height: pixels after rotation.
-        rotation: degrees counter-clockwise that were applied: 0, 90, 180, 270.
+        width, height: pixels as shown.
         duration_ms, average_fps: None when the container does not say.
         container, codec: as in `ride_video`.
         sampled_frames: frames that were looked at.
         faces_seen: rows of `face_detections`.
         scene_cuts: cuts between sampled frames.
+        shown: what was done to its pictures, in words.
+        warnings: what to know of how it was read, in sentences.
     """
 
     name: str
@@ -49,7 +50,6 @@ class VideoFacts:
     size_bytes: int
     width: int
     height: int
-    rotation: int
     duration_ms: float | None
     average_fps: float | None
     container: str
@@ -57,6 +57,8 @@ class VideoFacts:
     sampled_frames: int
     faces_seen: int
     scene_cuts: int
+    shown: str
+    warnings: tuple[str, ...]
 
 
 @dataclass(frozen=True)

@@ -1,55 +1,80 @@
-"""Reading video with PyAV: what a file is, and its sampled frames in one pass.
+"""What a video is, and its sampled frames in one pass.
 
-Memory does not depend on the length of the video: frames are yielded one at a time. Frames come
-upright: the rotation that a phone or camera wrote into the file is applied.
+Memory does not depend on the length of the video: frames are yielded one at a time. Frames come as
+a person would see them (`media.presentation`): upright, with square pixels, in the colours of
+bt709.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import av
-import numpy as np
-from av.container import InputContainer
-from av.error import FFmpegError
-from av.video.frame import VideoFrame
-from av.video.stream import VideoStream
-from numpy.typing import NDArray
-
 from identity_pipeline.media.clocks import SamplingClock, StreamClock
-from identity_pipeline.media.errors import VideoError
+from identity_pipeline.media.colour import ImageBGR
+from identity_pipeline.media.errors import DAMAGED, RESHAPED, VideoError
+from identity_pipeline.media.source import VideoSource, other_videos
 from identity_pipeline.settings import VideoSettings
-
-ImageBGR = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class VideoFacts:
-    """What the container says of a video; None where it says nothing."""
+    """What a video says of itself; None where it says nothing.
+
+    Attributes:
+        container, codec: names as ffmpeg has them.
+        stream_index: of the stream that is looked at, among all of the container.
+        coded_width, coded_height: pixels as they are coded.
+        sample_aspect_ratio: width over height of one coded pixel, e.g. `4:3`.
+        width, height: pixels of the pictures as they are shown: square, upright.
+        mirrored: whether pictures are mirrored left to right, before they are turned.
+        rotation: turn that is applied, degrees counter-clockwise.
+        interlaced: whether the first frame is.
+        pixel_format, bit_depth: of the coded frames.
+        matrix, transfer, primaries, range: of the colours, as ffprobe names them.
+        average_fps: frames per second.
+        time_base: unit of time stamps, s.
+        duration_ms: declared.
+        warnings: what a person should know of how the video was read, in sentences.
+    """
 
     container: str
     codec: str
+    stream_index: int
+    coded_width: int
+    coded_height: int
+    sample_aspect_ratio: str
     width: int
     height: int
+    mirrored: bool
     rotation: int
+    interlaced: bool
+    pixel_format: str
+    bit_depth: int
+    matrix: str | None
+    transfer: str | None
+    primaries: str | None
+    range: str | None
     average_fps: float | None
     time_base: float
     duration_ms: float | None
+    warnings: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class SampledFrame:
-    """One decoded frame, upright.
+    """One decoded frame as a person would see it.
 
     Attributes:
         frame_idx: position in decode order, from 0.
         pts: presentation time in units of the stream's time base.
         timestamp_ms: presentation time in ms; runs on where the stream's own clock jumps back.
         bgr: (H, W, 3) pixels.
-        decode_error: `damaged data`, `clock jumped back` or both, of the frames since the last
-            sampled one; None when all was well.
+        decode_error: `damaged data` and what the clock's troubles are (`media.clocks`), of the
+            frames since the last sampled one, and for the last of a video of those behind it;
+            `other frame size` where it was brought to the size of the first; None when all was
+            well.
     """
 
     frame_idx: int
@@ -59,47 +84,7 @@ class SampledFrame:
     decode_error: str | None
 
 
-def open_video(path: Path) -> InputContainer:
-    """The opened container.
-
-    Raises:
-        VideoError: it is no video.
-    """
-    try:
-        return av.open(str(path), mode="r")
-    except (FFmpegError, ValueError) as error:
-        raise VideoError(
-            "not_a_video",
-            f"{path.name} cannot be opened as a video ({_reason(error)}); copy it again from the "
-            "camera, or remove it.",
-        ) from error
-
-
-def _reason(error: Exception) -> str:
-    return str(getattr(error, "strerror", None) or error)
-
-
-def video_stream(container: InputContainer, path: Path) -> VideoStream:
-    """The stream of pictures that is read.
-
-    Raises:
-        VideoError: there is none, or none that can be decoded.
-    """
-    if not container.streams.video:
-        raise VideoError(
-            "no_video_stream",
-            f"{path.name} holds sound or data but no pictures; is it the right file?",
-        )
-    stream = container.streams.video[0]
-    if stream.codec_context is None:
-        raise VideoError(
-            "unknown_codec", f"{path.name} is in a format that cannot be decoded here; convert it."
-        )
-    stream.thread_type = "AUTO"
-    return stream
-
-
-def _check_size(path: Path, settings: VideoSettings) -> int:
+def _check_file(path: Path, settings: VideoSettings) -> None:
     if not path.is_file():
         raise VideoError("missing", f"{path.name} is not there any more; restore or forget it.")
     size = path.stat().st_size
@@ -112,95 +97,69 @@ def _check_size(path: Path, settings: VideoSettings) -> int:
             f"{settings.max_file_bytes / 1e9:.1f} GB of video.max_file_bytes; cut it, or raise the "
             "limit.",
         )
-    return size
 
 
 def probe(path: Path, settings: VideoSettings) -> VideoFacts:
-    """Validates a file and reads its facts; decodes one frame to know its rotation.
+    """Validates a file and reads its facts; decodes two frames, as much is said in the frames.
 
     Raises:
         VideoError: the file cannot be processed; the sentence says why.
     """
-    _check_size(path, settings)
-    with open_video(path) as container:
-        stream = video_stream(container, path)
-        width, height = stream.codec_context.width, stream.codec_context.height
-        if width <= 0 or height <= 0 or width * height > settings.max_pixels:
-            raise VideoError(
-                "absurd_dimensions",
-                f"{path.name} declares pictures of {width} x {height}; nothing that large or small "
-                "comes from a camera (video.max_pixels).",
-            )
-        duration_ms = _duration_ms(container, stream)
+    _check_file(path, settings)
+    with VideoSource(path, settings) as source:
+        duration_ms = source.duration_ms
         if duration_ms is not None and duration_ms > settings.max_duration_s * 1000:
             raise VideoError(
                 "too_long",
                 f"{path.name} lasts {duration_ms / 1000:.0f} s, more than the "
                 f"{settings.max_duration_s:.0f} s of video.max_duration_s; cut it into rides.",
             )
-        rotation = _first_rotation(container, path)
-        turned = rotation in (90, 270)
-        fps = stream.average_rate
+        look, stream = source.look, source.stream
+        ratio, colour = look.sample_aspect_ratio, look.colour
+        width, height = look.size
         return VideoFacts(
-            container=container.format.name,
+            container=source.container.format.name,
             codec=stream.codec_context.name,
-            width=height if turned else width,
-            height=width if turned else height,
-            rotation=rotation,
-            average_fps=float(fps) if fps else None,
+            stream_index=stream.index,
+            coded_width=look.coded_width,
+            coded_height=look.coded_height,
+            sample_aspect_ratio=f"{ratio.numerator}:{ratio.denominator}",
+            width=width,
+            height=height,
+            mirrored=look.orientation.mirrored,
+            rotation=round(look.orientation.rotation) % 360,
+            interlaced=look.interlaced,
+            pixel_format=colour.pixel_format,
+            bit_depth=colour.bit_depth,
+            matrix=colour.matrix,
+            transfer=colour.transfer,
+            primaries=colour.primaries,
+            range=colour.range,
+            average_fps=float(stream.average_rate) if stream.average_rate else None,
             time_base=float(stream.time_base or 0),
             duration_ms=duration_ms,
+            warnings=tuple(_warnings(source)),
         )
 
 
-def _duration_ms(container: InputContainer, stream: VideoStream) -> float | None:
-    if stream.duration is not None and stream.time_base is not None:
-        return float(stream.duration * stream.time_base * 1000)
-    if container.duration is not None:
-        return container.duration / 1000  # in units of 1 us
-    return None
-
-
-def _first_rotation(container: InputContainer, path: Path) -> int:
-    for frame, _ in decoded(container, path):
-        return frame.rotation % 360
-    raise VideoError(
-        "no_frames", f"{path.name} holds no readable picture; copy it again from the camera."
-    )
-
-
-def decoded(container: InputContainer, path: Path) -> Iterator[tuple[VideoFrame, bool]]:
-    """All frames that can be decoded, and whether something before each was damaged.
-
-    Damaged packets are skipped; a broken container ends it, and the caller judges the shortfall
-    against the declared duration.
-    """
-    packets = container.demux(video=0)
-    damaged = False
-    while True:
-        try:
-            packet = next(packets)
-        except (StopIteration, FFmpegError):
-            return
-        try:
-            for frame in packet.decode():
-                yield frame, damaged
-                damaged = False
-        except FFmpegError:
-            damaged = True
-
-
-def upright(bgr: ImageBGR, rotation: int) -> ImageBGR:
-    """The picture turned counter-clockwise by a multiple of 90 degrees."""
-    return np.ascontiguousarray(np.rot90(bgr, k=rotation // 90)) if rotation else bgr
-
-
-def picture_of(frame: VideoFrame) -> ImageBGR:
-    """The frame's pixels, upright."""
-    return upright(np.asarray(frame.to_ndarray(format="bgr24"), np.uint8), frame.rotation % 360)
-
-
-DAMAGED, JUMPED = "damaged data", "clock jumped back"
+def _warnings(source: VideoSource) -> list[str]:
+    said = source.look.warnings()
+    others = other_videos(source.container, source.stream)
+    if others:
+        names = ", ".join(
+            f"stream {s.index} ({s.codec_context.width} × {s.codec_context.height})"
+            if s.codec_context
+            else f"stream {s.index} (unknown format)"
+            for s in others
+        )
+        said.insert(
+            0,
+            f"The file holds several videos; stream {source.stream.index} is looked at, not "
+            f"{names}.",
+        )
+    if source.duration_ms is None:
+        said.append("The file does not say how long it lasts: a missing end cannot be noticed.")
+    return said
 
 
 def sampled_frames(path: Path, settings: VideoSettings, skip: int = 0) -> Iterator[SampledFrame]:
@@ -216,45 +175,60 @@ def sampled_frames(path: Path, settings: VideoSettings, skip: int = 0) -> Iterat
         VideoError: the file cannot be opened, yields no frame, or ends long before its declared
             duration and `allow_truncated` is off.
     """
-    _check_size(path, settings)
-    with open_video(path) as container:
-        stream = video_stream(container, path)
-        declared = _duration_ms(container, stream)
+    _check_file(path, settings)
+    with VideoSource(path, settings) as source:
         sampling = SamplingClock(settings.analysis_fps)
-        clock = StreamClock(stream)
+        clock = StreamClock(source.stream)
         first_ms: float | None = None
         troubles: set[str] = set()
         taken = 0
-        for frame_idx, (frame, damaged) in enumerate(decoded(container, path)):
-            pts, jumped = clock.read(frame)
+        held: SampledFrame | None = None
+        for frame_idx, (frame, damaged) in enumerate(source.frames()):
+            pts, clock_troubles = clock.read(frame)
             first_ms = clock.now_ms if first_ms is None else first_ms
-            troubles |= {DAMAGED} if damaged or frame.is_corrupt else set()
-            troubles |= {JUMPED} if jumped else set()
+            troubles |= clock_troubles | ({DAMAGED} if damaged or frame.is_corrupt else set())
             if not sampling.takes(clock.now_ms - first_ms):
                 continue
-            error, troubles = "; ".join(sorted(troubles, reverse=True)) or None, set()
+            if held is not None:
+                yield held
             taken += 1
             if taken > skip:
-                yield SampledFrame(frame_idx, pts, clock.now_ms, picture_of(frame), error)
-    if first_ms is None:
-        raise VideoError("no_frames", f"{path.name} holds no readable picture.")
-    rate = float(stream.average_rate or 10)
-    _check_complete(path, clock.now_ms - first_ms, declared, 3000 / rate, settings)
+                image, differs = source.picture(frame)
+                troubles |= {RESHAPED} if differs else set()
+                held = SampledFrame(frame_idx, pts, clock.now_ms, image, _told(troubles))
+            troubles = set()
+        if held is not None:  # what was wrong behind it is told with it: no other row follows
+            yield replace(held, decode_error=_told(troubles | _said(held.decode_error)))
+        _check_complete(source, clock.now_ms - (first_ms or 0.0), settings)
 
 
-def _check_complete(
-    path: Path,
-    read_ms: float,
-    declared_ms: float | None,
-    grace_ms: float,
-    settings: VideoSettings,
-) -> None:
-    if declared_ms is None or settings.allow_truncated:
+def _told(troubles: set[str]) -> str | None:
+    return "; ".join(sorted(troubles, reverse=True)) or None
+
+
+def _said(decode_error: str | None) -> set[str]:
+    return set(decode_error.split("; ")) if decode_error else set()
+
+
+def _check_complete(source: VideoSource, read_ms: float, settings: VideoSettings) -> None:
+    if settings.allow_truncated:
         return
-    # The last picture has a duration of its own, and so may the sound after it.
-    if read_ms < settings.truncated_share * declared_ms - max(grace_ms, 250.0):
+    name, declared_ms = source.path.name, source.duration_ms
+    if declared_ms is None:
+        if source.ended_in_error:
+            raise VideoError(
+                "truncated",
+                f"{name} breaks off after {read_ms / 1000:.1f} s; copy it again from the camera, "
+                "or set video.allow_truncated to use what is there.",
+            )
+        return
+    # The last picture has a duration of its own, and so may the sound after it; a rate that was
+    # computed of a few left-over pictures must not excuse the lack of all others.
+    rate = float(source.stream.average_rate or 10)
+    grace_ms = max(min(3000 / rate, declared_ms / 2), 250.0)
+    if read_ms < settings.truncated_share * declared_ms - grace_ms:
         raise VideoError(
             "truncated",
-            f"{path.name} ends after {read_ms / 1000:.1f} of {declared_ms / 1000:.1f} s; copy it "
+            f"{name} ends after {read_ms / 1000:.1f} of {declared_ms / 1000:.1f} s; copy it "
             "again from the camera, or set video.allow_truncated to use what is there.",
         )

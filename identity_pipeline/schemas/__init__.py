@@ -43,6 +43,7 @@ __all__ = [
     "SchemaError",
     "conform",
     "empty",
+    "with_later_columns",
 ]
 
 TABLES: Final[dict[str, Schema]] = {
@@ -53,12 +54,25 @@ TABLES: Final[dict[str, Schema]] = {
         "size_bytes": pl.Int64,
         "container": pl.String,
         "codec": pl.String,
-        "width": pl.Int64,  # px, after rotation
+        "stream_index": pl.Int64,  # of the video that is looked at, among all streams
+        "coded_width": pl.Int64,  # px, as they are coded
+        "coded_height": pl.Int64,
+        "sample_aspect_ratio": pl.String,  # width:height of a coded pixel
+        "width": pl.Int64,  # px as shown: square and upright
         "height": pl.Int64,
-        "rotation": pl.Int64,  # degrees counter-clockwise to apply: 0, 90, 180, 270
+        "mirrored": pl.Boolean,  # left to right, before the rotation
+        "rotation": pl.Int64,  # degrees counter-clockwise to apply, 0 to 359
+        "interlaced": pl.Boolean,
+        "pixel_format": pl.String,
+        "bit_depth": pl.Int64,
+        "matrix": pl.String,  # this and the next three as ffprobe names them; null: not said
+        "transfer": pl.String,
+        "primaries": pl.String,
+        "range": pl.String,  # tv (limited) or pc (full)
         "average_fps": pl.Float64,  # null when the container does not say
         "time_base": pl.Float64,  # s
         "duration_ms": pl.Float64,  # null when the container does not say
+        "warnings": STRINGS,  # what to know of how it was read, in sentences
     },
     "frames": {
         "frame_idx": pl.Int64,  # decode order in the source, from 0
@@ -73,7 +87,7 @@ TABLES: Final[dict[str, Schema]] = {
         "sharpness": pl.Float32,  # variance of the Laplacian of the luma at 640 px width
         "scene_cut": pl.Boolean,  # cut between the previous sampled frame and this one
         "scene_correlation": pl.Float32,  # null for the first frame and for flat ones
-        "decode_error": pl.String,  # damaged data, clock jumped back; null when all was well
+        "decode_error": pl.String,  # damaged data, other size, clock; null: all was well
         "face_count": pl.Int64,
     },
     "face_detections": {
@@ -279,6 +293,30 @@ TABLES.update(dict.fromkeys(SET_ASSETS, TABLES["image_set"]))
 
 class SchemaError(IdentityPipelineError, ValueError):
     """A table does not have the columns and dtypes of its schema."""
+
+
+LATER: Final[dict[str, frozenset[str]]] = {
+    "calibration": frozenset(
+        (
+            *("far_bound", "far_counted", "safe_mean", "safe_scale", "safe_from"),
+            *("genuine_p01", "known_groups"),
+        )
+    ),
+    "ride_video": frozenset(
+        (
+            *("stream_index", "coded_width", "coded_height", "sample_aspect_ratio", "mirrored"),
+            *("interlaced", "pixel_format", "bit_depth", "matrix", "transfer", "primaries"),
+            *("range", "warnings"),
+        )
+    ),
+}
+"""Columns that tables of older versions lack; null, as not measured, where one is read."""
+
+
+def with_later_columns(name: str, table: pl.DataFrame) -> pl.DataFrame:
+    """A table that was read, with the columns that its version did not know as nulls."""
+    lacking = [c for c in TABLES[name] if c in LATER.get(name, ()) and c not in table.columns]
+    return table.with_columns(pl.lit(None, dtype=TABLES[name][c]).alias(c) for c in lacking)
 
 
 def conform(name: str, table: pl.DataFrame, columns: Collection[str] | None = None) -> pl.DataFrame:

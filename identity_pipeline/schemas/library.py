@@ -52,19 +52,26 @@ TABLES: Final[dict[str, Schema]] = {
         "threshold": pl.Float64,  # measured, for one reference; null: too little is known
         "low": pl.Float64,  # bootstrap interval by track
         "high": pl.Float64,
-        "in_effect": pl.Float64,  # measured, pinned or default
-        "default": pl.Float64,
-        "method": pl.String,  # counted, tail_fit, pinned, default
+        "in_effect": pl.Float64,  # measured (assign: the safe end), pinned or default; null: none
+        "default": pl.Float64,  # null: there is none at this level
+        "method": pl.String,  # counted, tail_fit, pinned, default, not_measured
         "reason": pl.String,  # why it is not measured
+        "far_bound": pl.Float64,  # upper bound of the rate at in_effect, of one comparison
+        "far_counted": pl.Float64,  # the same by counting known impostors alone, without a model
+        "safe_mean": pl.Float64,  # upper confidence ends, of Fisher z
+        "safe_scale": pl.Float64,
+        "safe_from": pl.String,  # known, cohort
         "fnmr": pl.Float64,  # share of genuine pairs below the threshold in effect
         "genuine_pairs": pl.Int64,
         "genuine_tracks": pl.Int64,  # pairs of tracks, for labelled ones
         "genuine_mean": pl.Float64,
         "genuine_p05": pl.Float64,
+        "genuine_p01": pl.Float64,
         "impostor_pairs": pl.Int64,
         "impostor_groups": pl.Int64,  # independent pairs of tracks
         "impostor_from": pl.String,  # known, cohort; null: none
         "impostor_max": pl.Float64,  # of the known ones
+        "known_groups": pl.Int64,  # independent known impostor pairs
         "mean": pl.Float64,  # of Fisher z = artanh(cosine)
         "scale": pl.Float64,
         "dof": pl.Float64,

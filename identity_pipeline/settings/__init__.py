@@ -13,18 +13,21 @@ from; `identity-pipeline settings` prints them all.
 from __future__ import annotations
 
 import os
+import tomllib
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from pydantic import model_validator
+from pydantic import ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
+    InitSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
-    TomlConfigSettingsSource,
 )
+from pydantic_settings import SettingsError as UnreadableVariableError
 
+from identity_pipeline.errors import system_words
 from identity_pipeline.settings.curating import ExportSettings, SelectionSettings
 from identity_pipeline.settings.learning import TrainSettings
 from identity_pipeline.settings.library import ClusterSettings
@@ -50,9 +53,14 @@ from identity_pipeline.settings.watching import (
     TrackingSettings,
     VideoSettings,
 )
+from identity_pipeline.settings.wording import (
+    ENVIRONMENT_PREFIX,
+    SettingsError,
+    check_variables,
+    invalid_words,
+)
 
 SETTINGS_FILE_VARIABLE = "IDENTITY_PIPELINE_SETTINGS"
-ENVIRONMENT_PREFIX = "IDENTITY_PIPELINE__"
 
 __all__ = [
     "ENVIRONMENT_PREFIX",
@@ -76,6 +84,7 @@ __all__ = [
     "RiderSettings",
     "SelectionSettings",
     "Settings",
+    "SettingsError",
     "StabilitySettings",
     "TrackingSettings",
     "TrainSettings",
@@ -143,7 +152,8 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Explicit arguments beat the environment, which beats the TOML file."""
-        toml = TomlConfigSettingsSource(settings_cls, settings_file())
+        del dotenv_settings, file_secret_settings
+        toml = InitSettingsSource(settings_cls, _file_values())
         return init_settings, env_settings, toml
 
 
@@ -151,24 +161,62 @@ def settings_file() -> Path | None:
     """The TOML file that `load_settings` reads, or None.
 
     Raises:
-        FileNotFoundError: the variable names a file that does not exist.
+        SettingsError: the variable names a file that does not exist.
     """
     named = os.environ.get(SETTINGS_FILE_VARIABLE)
     if named:
         path = Path(named)
         if not path.is_file():
-            raise FileNotFoundError(
-                f"{SETTINGS_FILE_VARIABLE} names {path}, which does not exist; "
-                "unset it or create the file."
+            what = "is a folder" if path.is_dir() else "does not exist"
+            raise SettingsError(
+                f"the settings file {path} (from --settings or {SETTINGS_FILE_VARIABLE}) {what}; "
+                "name another, create it, or leave it out."
             )
         return path
     default = Path("settings.toml")
     return default if default.is_file() else None
 
 
+def _file_values() -> dict[str, Any]:
+    """What the settings file says.
+
+    Raises:
+        SettingsError: it cannot be read, or is no TOML.
+    """
+    path = settings_file()
+    if path is None:
+        return {}
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path} is no text in UTF-8; save it as UTF-8.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(
+            f"{path} is no TOML: {error}. It holds lines such as [selection] and, below it, "
+            "novelty_min = 0.2."
+        ) from error
+    except OSError as error:
+        raise SettingsError(f"the settings file cannot be read. {system_words(error)}") from error
+
+
 def load_settings(**groups: Any) -> Settings:
-    """Reads the settings; keyword arguments (whole or partial groups) win over everything."""
-    return Settings(**groups)
+    """Reads the settings; keyword arguments (whole or partial groups) win over everything.
+
+    Raises:
+        SettingsError: a file, a variable or a value cannot be used; the sentence says which.
+    """
+    check_variables(Settings, os.environ)
+    try:
+        return Settings(**groups)
+    except ValidationError as error:
+        words = invalid_words(error, Settings, groups, settings_file())
+        raise SettingsError(words) from error
+    except UnreadableVariableError as error:
+        cause = f" ({error.__cause__})" if error.__cause__ else ""
+        raise SettingsError(
+            f"a variable {ENVIRONMENT_PREFIX}... cannot be read: {error}{cause}; a list or a whole "
+            "group is written as JSON, such as [-10, 0, 10]."
+        ) from error
 
 
 def chosen(settings: Settings, names: tuple[str, ...]) -> dict[str, Any]:

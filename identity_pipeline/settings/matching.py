@@ -77,18 +77,21 @@ class MatchSettings(Group):
     )
     far_assign: float = tunable(
         1e-4,
-        "False-accept rate of `assign`, per known person.",
+        "False-accept rate of `assign`, per known person: of so many tracks of somebody else at "
+        "most one reaches it. Kept at the safe end of what is known, not on average.",
         unit="share of impostor comparisons",
         source="design",
         gt=0,
         lt=0.5,
     )
     fpir_assign: float = tunable(
-        1e-2,
-        "Share of strangers that may be taken for any known person; with many people it makes "
-        "`assign` stricter than its rate per person.",
+        1e-3,
+        "The budget: of all tracks of strangers, each held against the whole gallery, at most this "
+        "share is named as anybody without asking. With more than ten people it makes `assign` "
+        "stricter than its rate per person. Where it cannot be shown to hold, everybody is "
+        "suggested and nobody named.",
         unit="share of strangers",
-        source="field practice: FPIR of 1 percent",
+        source="chosen: at most 1 in 1,000 strangers named; `stats` prints the bound reached",
         gt=0,
         lt=0.5,
     )
@@ -103,17 +106,56 @@ class MatchSettings(Group):
         lt=0.5,
     )
     pin_exclude: float | None = tunable(
-        None, "Overrides `exclude`.", unit="cosine", source="not pinned", ge=-1, le=1
+        None,
+        "Overrides `exclude` between templates.",
+        unit="cosine",
+        source="not pinned",
+        ge=-1,
+        le=1,
     )
     pin_suggest: float | None = tunable(
-        None, "Overrides `suggest`.", unit="cosine", source="not pinned", ge=-1, le=1
+        None,
+        "Overrides `suggest` between templates.",
+        unit="cosine",
+        source="not pinned",
+        ge=-1,
+        le=1,
     )
     pin_assign: float | None = tunable(
-        None, "Overrides `assign`.", unit="cosine", source="not pinned", ge=-1, le=1
+        None,
+        "Overrides `assign` between templates; then the rate is the word of whoever sets it.",
+        unit="cosine",
+        source="not pinned",
+        ge=-1,
+        le=1,
+    )
+    pin_probe_exclude: float | None = tunable(
+        None,
+        "Overrides `exclude` of a single face against a template.",
+        unit="cosine",
+        source="not pinned",
+        ge=-1,
+        le=1,
+    )
+    pin_probe_suggest: float | None = tunable(
+        None,
+        "Overrides `suggest` of a single face against a template.",
+        unit="cosine",
+        source="not pinned",
+        ge=-1,
+        le=1,
+    )
+    pin_probe_assign: float | None = tunable(
+        None,
+        "Overrides `assign` of a single face against a template.",
+        unit="cosine",
+        source="not pinned",
+        ge=-1,
+        le=1,
     )
     default_exclude: float = tunable(
         0.25,
-        "`exclude` while nothing could be measured.",
+        "`exclude` between templates while nothing could be measured.",
         unit="cosine",
         source="chosen for ArcFace-like spaces, whose practice is 0.28-0.48; not measured",
         gt=0,
@@ -121,7 +163,7 @@ class MatchSettings(Group):
     )
     default_suggest: float = tunable(
         0.35,
-        "`suggest` while nothing could be measured.",
+        "`suggest` between templates while nothing could be measured.",
         unit="cosine",
         source="chosen for ArcFace-like spaces, whose practice is 0.28-0.48; not measured",
         gt=0,
@@ -129,7 +171,8 @@ class MatchSettings(Group):
     )
     default_assign: float = tunable(
         0.45,
-        "`assign` while nothing could be measured.",
+        "`assign` between templates while nothing could be measured: it bounds `suggest`, "
+        "and nobody is named by it.",
         unit="cosine",
         source="chosen for ArcFace-like spaces, whose practice is 0.28-0.48; not measured",
         gt=0,
@@ -170,7 +213,12 @@ class MatchSettings(Group):
         20240607, "Seed of the resampling.", unit="seed", source="chosen", ge=0
     )
     interval: float = tunable(
-        0.95, "Coverage of the intervals.", unit="share", source="convention", gt=0.5, lt=1
+        0.95,
+        "Coverage of the intervals; `assign` is read at their upper end.",
+        unit="share",
+        source="convention",
+        gt=0.5,
+        lt=1,
     )
     margin_min: float = tunable(
         0.05,
@@ -234,7 +282,8 @@ class MatchSettings(Group):
     quarantine_cos: float | None = tunable(
         None,
         "An embedding farther than this from its person's direction is kept out of the profile; "
-        "unset: the calibrated `exclude` of a face against a template.",
+        "unset: the calibrated `exclude` of a face against a template, but no higher than what "
+        "99 of 100 of a person's own faces reach; nothing is kept out while either is unknown.",
         unit="cosine",
         source="calibration",
         ge=-1,

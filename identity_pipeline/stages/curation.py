@@ -79,7 +79,7 @@ class Curator:
         if self.dry_run:
             planned = build(self.desk.history)
         else:
-            planned = LedgerStore(self.desk.store.layout).commit(build)
+            planned = LedgerStore(self.desk.store.layout).commit(build, self.desk.history)
         self.desk = replace(self.desk, history=planned.history)
         return planned
 
@@ -207,8 +207,12 @@ class Curator:
 
     def undo(self, event: ev.Event) -> Planned:
         """Takes an event back; undoing an undo brings its event back."""
-        videos = {video_of(subject) for subject in self.desk.history.anchors}
-        return self.decide(lambda h, s: commands.undo(h, s, event.id), videos=videos)
+        stamp = Stamp(self.actor, self.now, self.reason)
+        tried = commands.undo(self.desk.history, stamp, event.id)
+        moved = {subject for shift in tried.effect.shifts for subject in shift.subjects}
+        return self.decide(
+            lambda h, s: commands.undo(h, s, event.id), videos=map(video_of, sorted(moved))
+        )
 
 
 def tracks_only(subjects: Iterable[str]) -> list[str]:

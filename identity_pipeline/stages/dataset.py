@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -125,17 +126,34 @@ def timeline_svg(tables: VideoTables, settings: Settings) -> str:
 
 def _video_facts(tables: VideoTables, provenance: Provenance) -> VideoFacts:
     source = tables.ride_video.row(0, named=True)
-    copied = ("sha256", "size_bytes", "width", "height", "rotation", "duration_ms", "average_fps")
+    copied = ("sha256", "size_bytes", "width", "height", "duration_ms", "average_fps")
     return VideoFacts(
         name=Path(source["path"]).name,
         video_id=provenance.video_id,
         **{name: source[name] for name in copied},
         container=source["container"],
         codec=source["codec"],
+        shown=_shown(source),
+        warnings=tuple(provenance.source["warnings"]),
         sampled_frames=tables.frames.height,
         faces_seen=tables.frame_ledger.height,
         scene_cuts=int(tables.frames["scene_cut"].sum()),
     )
+
+
+def _shown(source: Mapping[str, Any]) -> str:
+    """What was done to the pictures of a row of `ride_video`, for its page."""
+    done = []
+    if source["sample_aspect_ratio"] not in (None, "1:1"):
+        coded = f"{source['coded_width']} × {source['coded_height']}"
+        done.append(f"pixels of {source['sample_aspect_ratio']} ({coded}) made square")
+    if source["interlaced"]:
+        done.append("deinterlaced")
+    if source["mirrored"]:
+        done.append("mirrored")
+    if source["rotation"]:
+        done.append(f"turned by {source['rotation']}°")
+    return ", ".join(done) or "as they are"
 
 
 def export_is_whole(target: Path, files: pl.DataFrame) -> bool:

@@ -6,27 +6,33 @@ What belongs here: from the ledger's subjects to tracks. What does not: what fol
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import polars as pl
 
 from identity_pipeline.core.assignment import Decisions
 from identity_pipeline.core.library import HumanFacts, PersonFacts
 from identity_pipeline.ledger import anchors, commands, subjects
+from identity_pipeline.ledger import events as ev
 from identity_pipeline.ledger.commands import Planned
 from identity_pipeline.ledger.errors import NoChangeError
 from identity_pipeline.ledger.replay import History
 from identity_pipeline.ledger.state import LibraryState
 from identity_pipeline.ledger.store import LedgerStore
 from identity_pipeline.stages.damage import PassedOver
+from identity_pipeline.stages.settling import Settling, video_in
 from identity_pipeline.storage.generations import Generations
 from identity_pipeline.storage.tables import TableStore
 
 MACHINE = "identity-pipeline"
 
 
-def present_faces(store: TableStore, history: History) -> pl.DataFrame:
-    """Faces near the anchors of all decisions, as the tables show them now.
+def present_faces(store: TableStore, book: Mapping[str, Sequence[ev.Anchor]]) -> pl.DataFrame:
+    """Faces near the anchors of decisions, as the tables show them now.
+
+    Args:
+        store: the tables.
+        book: subject -> its anchors.
 
     Of a video whose tables cannot be read there are none, so decisions on it keep their names.
 
@@ -34,7 +40,7 @@ def present_faces(store: TableStore, history: History) -> pl.DataFrame:
         video_id, track_id, face_id, frame_idx, x1, y1, x2, y2.
     """
     wanted: dict[str, set[int]] = {}
-    for several in history.anchors.values():
+    for several in book.values():
         for anchor in several:
             near = range(anchor.frame_idx - anchors.FRAMES_WITHIN, anchor.frame_idx + 3)
             wanted.setdefault(anchor.video_id, set()).update(near)
@@ -87,17 +93,18 @@ def settle_ledger(
     With `write` False nothing is noted, but the history is told as if it were.
     """
     history = ledger.history()
-    if not history.anchors:
-        return history
-    found = anchors.resolve(history.anchors, present_faces(store, history))
+    settling = Settling.of(store.layout, history)
+    found = _found_again(store, history, settling.videos)
     if not found.changes:
+        if write and history.events:
+            settling.note()
         return history
     stamp = commands.Stamp(MACHINE, now, "videos were processed anew")
 
     def noted(latest: History) -> Planned:
         there = found
         if latest.events != history.events:  # somebody else was faster
-            there = anchors.resolve(latest.anchors, present_faces(store, latest))
+            there = _found_again(store, latest, Settling.of(store.layout, latest).videos)
         planned = commands.renumber(latest, stamp, there.found, there.not_found)
         if planned.state.state_hash == latest.state.state_hash:
             raise NoChangeError("Every decision is still where it was.")
@@ -107,7 +114,20 @@ def settle_ledger(
     try:
         return carry_out(noted).history
     except NoChangeError:
-        return ledger.history() if write else history
+        if not write:
+            return history
+        settling.note()
+        return ledger.history()
+
+
+def _found_again(
+    store: TableStore, history: History, videos: Collection[str]
+) -> anchors.Resolution:
+    """Where the subjects of some videos are now."""
+    if not videos:
+        return anchors.Resolution({}, (), ())
+    book = {s: history.anchors[s] for s in history.anchors if video_in(s) in videos}
+    return anchors.resolve(book, present_faces(store, book))
 
 
 def human_facts(state: LibraryState, track_of_face: Mapping[str, str]) -> HumanFacts:
@@ -153,7 +173,7 @@ def tracks_of_faces(store: TableStore, history: History) -> dict[str, str]:
     wanted = {s for s in history.state.subjects if subjects.parse(s).kind == "face"}
     if not wanted:
         return {}
-    rows = present_faces(store, history).filter(pl.col("track_id").is_not_null())
+    rows = present_faces(store, history.anchors).filter(pl.col("track_id").is_not_null())
     found = {
         subjects.face(row["video_id"], row["face_id"]): subjects.track(
             row["video_id"], row["track_id"]

@@ -24,7 +24,7 @@ from identity_pipeline.stages.progress import Progress, silent
 from identity_pipeline.storage import atomic, small_files
 from identity_pipeline.storage.registry import Registration, VideoRegistry
 from identity_pipeline.storage.tables import DamagedTableError, MissingTableError, TableStore
-from identity_pipeline.storage.truth import SUFFIX, TruthError, read_truth, truth_path
+from identity_pipeline.storage.truth import SUFFIX, read_truth, truth_path
 
 TABLES = ("frames", "riders", *FACE_COLUMNS, *SETS)
 REPORT, PAGE = "report.json", "index.html"
@@ -135,7 +135,7 @@ def collect(
         else:
             try:
                 found.append(tables_of(store, video_id, read_truth(path)))
-            except (EvaluationError, TruthError) as error:
+            except IdentityPipelineError as error:
                 if names:
                     raise
                 left_out[video_id] = str(error)
@@ -228,14 +228,14 @@ def _check(previous: Mapping[str, Any]) -> None:
 
 
 def _all(manifests: Iterable[Manifest], key: str) -> tuple[str, ...]:
-    return tuple(sorted({str(manifest[key]) for manifest in manifests}))
+    return tuple(sorted({str(manifest[key]) for manifest in manifests if key in manifest}))
 
 
 def _models(manifests: Iterable[Manifest]) -> tuple[dict[str, str], ...]:
     named = {
         (model["role"], model["name"], model["sha256"] or "")
         for manifest in manifests
-        for model in manifest["models"]
+        for model in manifest.get("models", ())
     }
     return tuple({"role": r, "name": n, "sha256": s} for r, n, s in sorted(named))
 
@@ -247,8 +247,8 @@ def read_previous(path: Path) -> dict[str, Any]:
         EvaluationError: the file is no JSON object.
     """
     try:
-        value = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
         raise EvaluationError(f"{path.name} is no evaluation report: {error}.") from error
     if not isinstance(value, dict):
         raise EvaluationError(f"{path.name} is no evaluation report.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
+from identity_pipeline.core.budget import budget_of, references_of
 from identity_pipeline.core.flip import Flip, what_would_flip
 from identity_pipeline.core.gallery import gallery_of
 from identity_pipeline.core.library import template_thresholds
@@ -21,6 +22,8 @@ RULES = {
     "leads the second person",
     "below_assign_above_suggest": "its best match is good enough to ask, not to decide",
     "margin_too_small": "two people are about equally near, so it is asked, not decided",
+    "assign_not_proven": "its best match would do, but nothing shows how often a stranger comes as "
+    "near, so it is asked, not decided",
     "evidence_rose": "it was turned down before, and resembles the person more now",
     "below_suggest": "nobody known resembles it enough",
     "rejected_before": "a human said that it is not the person whom it resembles most",
@@ -45,6 +48,7 @@ class Explanation:
         flip: what would change it.
         decision: the event that settled it, in words; null without one.
         outdated: what was decided since the last recompute; null: nothing.
+        budget: how many strangers are named at most, in words; null where no score decided.
     """
 
     track_key: str
@@ -56,6 +60,7 @@ class Explanation:
     flip: Flip
     decision: str | None
     outdated: str | None
+    budget: str | None
 
     def as_json(self) -> Row:
         """For machines."""
@@ -75,9 +80,12 @@ def explain(desk: Desk, track_key: str, settings: Settings) -> Explanation:
             "too few usable faces); run `identity-pipeline recluster`."
         )
     calibration = desk.table("calibration")
-    thresholds = template_thresholds(calibration, calibration["space"][0], settings)
-    people = desk.table("person_references")["person_id"].n_unique()
-    flip = what_would_flip(row, thresholds, people, settings.match)
+    space = calibration["space"][0]
+    thresholds = template_thresholds(calibration, space, settings)
+    references = references_of(desk.table("person_references"))
+    flip = what_would_flip(row, thresholds, len(references), settings.match)
+    scored = row["score"] is not None and row["origin"] in (None, "auto")
+    budget = budget_of(calibration, space, references, settings.match) if scored else None
     person, runner_up = (
         None if row[name] is None else desk.called(str(row[name]))
         for name in ("person_id", "runner_up")
@@ -92,11 +100,12 @@ def explain(desk: Desk, track_key: str, settings: Settings) -> Explanation:
         flip,
         _decision(desk, track_key),
         _since(desk, track_key),
+        budget.sentence if budget else None,
     )
 
 
 def _decision(desk: Desk, track_key: str) -> str | None:
-    for event in reversed(desk.history.in_force):
+    for event in desk.history.latest_in_force():
         if track_key in event.named_subjects:
             why = f": {event.reason}" if event.reason else ""
             return f"#{event.seq} {event.kind} by {event.actor} at {event.time}{why}"

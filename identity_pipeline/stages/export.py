@@ -19,11 +19,11 @@ from identity_pipeline.core.candidates import box_of
 from identity_pipeline.core.geometry import Box
 from identity_pipeline.core.image_sets import CROP
 from identity_pipeline.core.selection import VECTORS
+from identity_pipeline.media.clocks import stamps_are_keys
 from identity_pipeline.media.crops import ImageBGR, cut_native, encode_jpeg
 from identity_pipeline.media.page import ModelFacts
 from identity_pipeline.media.seeking import frames_at
 from identity_pipeline.media.sheets import SET_ACCENTS, Tile, contact_sheet, thumbnail
-from identity_pipeline.media.video import JUMPED
 from identity_pipeline.schemas import TABLES
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.progress import Progress, silent
@@ -119,7 +119,7 @@ def write_images(
         by_frame.setdefault(int(rows[0]["frame_idx"]), []).append(file)
     pts_of = dict(frames.select("frame_idx", "pts").iter_rows())
     wanted = [(frame, pts_of[frame]) for frame in by_frame]
-    seekable = not frames["decode_error"].str.contains(JUMPED, literal=True).any()
+    seekable = stamps_are_keys(frames["decode_error"])
     done: dict[str, Exported] = {}
     for frame_idx, frame in frames_at(video, wanted, seekable=seekable):
         for file in by_frame[frame_idx]:

@@ -37,5 +37,6 @@ def video_row(record: Registration, settings: VideoSettings) -> pl.DataFrame:
         "sha256": sha256,
         "size_bytes": path.stat().st_size,
         **asdict(facts),
+        "warnings": list(facts.warnings),
     }
     return pl.DataFrame([row], schema=TABLES["ride_video"])

@@ -37,7 +37,7 @@ from identity_pipeline.storage.hashing import sha256_of_value
 from identity_pipeline.storage.kmeans_heads import KMeansHeadsError, KMeansHeadStore, StoredHeads
 from identity_pipeline.storage.tables import LIBRARY, Manifest, TableStore
 
-CODE_VERSION: Final = "1"
+CODE_VERSION: Final = "2"
 """Raise it with every change of what is computed here or in `core.kmeans_heads`."""
 SOURCES: Final = ("face_samples", "track_templates")
 

@@ -11,6 +11,7 @@ COUNTS: Final = {
     "tracks": "tracks of people who are in another video too",
     "right": "given the right name",
     "wrong": "given another name",
+    "probable": "given the right name, but only as probable",
     "ambiguous": "left open between names",
     "unknown": "given no name",
     "strangers": "tracks of people who are in no other video: not testable",

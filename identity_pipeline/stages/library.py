@@ -44,7 +44,7 @@ from identity_pipeline.storage.hashing import sha256_of_value
 from identity_pipeline.storage.tables import TableStore
 
 SETTINGS = ("match", "cluster")
-CODE_VERSION = "4"
+CODE_VERSION = "5"
 """Raise it with every change of what `core.library` computes."""
 
 
@@ -267,6 +267,7 @@ def _recompute(
     live = space or live_space(store)
     ledger, generations = LedgerStore(store.layout), Generations(store.layout)
     inputs = _inputs(store, settings, progress, live.head_id)
+    ledger.verify()  # every line, from the first: commands look at the last ones only
     history = settle_ledger(store, ledger, now, write=publish)
     if publish:
         keep_notes(store.layout, inputs.damaged, set(inputs.made_of))

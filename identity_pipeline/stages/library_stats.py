@@ -8,6 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
+from identity_pipeline.core.budget import Budget, budget_of, references_of
 from identity_pipeline.core.evaluation.matching import match_video
 from identity_pipeline.core.library import merge_floor, template_thresholds
 from identity_pipeline.core.library_accuracy import AgainstTruth, HeldOut, against_truth, held_out
@@ -37,6 +38,7 @@ class LibraryStats:
         pending: suggestions that wait.
         decisions: events in force.
         thresholds: rows of `calibration` at the level of templates.
+        budget: how many strangers are named at most; null before the first calibration.
         floor: cosine below which unknown tracks are not linked, and how it was found.
         truth: against truth files; null without any.
         truth_videos: how many videos have one.
@@ -53,6 +55,7 @@ class LibraryStats:
     pending: int
     decisions: int
     thresholds: list[Row]
+    budget: Budget | None
     floor: tuple[float, str] | None
     truth: AgainstTruth | None
     truth_videos: int
@@ -79,14 +82,18 @@ def library_stats(
     states = Counter(table["state"].to_list())
     origins = Counter(table["origin"].drop_nulls().to_list())
     known, faults = true_people(desk.store, truth, progress)
-    thresholds = judged = None
+    thresholds = judged = budget = None
     if calibration.height:
-        thresholds = template_thresholds(calibration, calibration["space"][0], settings)
-        people = desk.table("person_references")["person_id"].n_unique()
-        judged = held_out(table, thresholds, people, settings.match)
+        space = calibration["space"][0]
+        thresholds = template_thresholds(calibration, space, settings)
+        references = references_of(desk.table("person_references"))
+        judged = held_out(table, thresholds, len(references), settings.match)
+        budget = budget_of(calibration, space, references, settings.match)
     present = set(desk.store.videos_with("track_templates"))
     made_of = set(desk.generation.versions) if desk.generation else set()
-    columns = ("name", "far", "in_effect", "method", "low", "high", "reason")
+    columns = (
+        *("name", "far", "in_effect", "threshold", "low", "high", "far_bound", "method", "reason"),
+    )
     common = pl.col("camera").is_null() & (pl.col("level") == "template")
     return LibraryStats(
         states={name: states[name] for name in STATES},
@@ -98,6 +105,7 @@ def library_stats(
         pending=len(pending_suggestions(desk)),
         decisions=len(desk.history.in_force),
         thresholds=calibration.filter(common).select(columns).to_dicts(),
+        budget=budget,
         floor=merge_floor(thresholds, table.height, settings) if thresholds else None,
         truth=against_truth(table, known) if known and table.height else None,
         truth_videos=len({key.split(":")[1] for key in known}),

@@ -29,7 +29,9 @@ def people_rows(desk: Desk, *, hidden: bool = False) -> list[Row]:
         key: PersonFacts(state.people[key].name, state.people[key].cover, state.people[key].hidden)
         for key in state.active
     }
-    profiles = {profile.person_id: profile for profile in ProfileStore(desk.store.layout).all()}
+    # One that cannot be read is named where profiles are brought in step; the others are shown.
+    readable = ProfileStore(desk.store.layout).all(faults=[])
+    profiles = {profile.person_id: profile for profile in readable}
     rows = []
     for row in people_table(facts, *_present(desk)).iter_rows(named=True):
         person = row["person_id"]
@@ -111,27 +113,31 @@ def pending_suggestions(desk: Desk) -> list[Row]:
 def event_rows(history: History, most: int) -> Iterator[Row]:
     """The last events, the newest first, each with its effect in words."""
     events = history.events
-    for number in range(len(events), max(0, len(events) - most), -1):
-        event = events[number - 1]
+    first = max(0, len(events) - most)
+    told: dict[int, str] = {}
+    before = History(events[:first])
+    for event in events[first:]:
+        after = History((*before.events, event), before.position)
+        told[event.seq] = _effect(event, before, after)
+        before = after
+    for event in reversed(events[first:]):
         yield {
             "seq": event.seq,
             "time": event.time,
             "actor": event.actor,
             "kind": event.kind,
-            "effect": _effect(events, number),
+            "effect": told[event.seq],
             "reason": event.reason,
             "undone": event.id in history.undone,
             "id": event.id,
         }
 
 
-def _effect(events: tuple[ev.Event, ...], number: int) -> str:
-    event = events[number - 1]
+def _effect(event: ev.Event, before: History, after: History) -> str:
     if isinstance(event, ev.Renumbered):
         return f"{len(event.renames)} tracks have other ids, {len(event.not_found)} are lost"
-    before, after = (History(events[:n]).state for n in (number - 1, number))
-    text = str(effect_of(before, after, Facts()))
+    text = str(effect_of(before.state, after.state, Facts()))
     if isinstance(event, ev.Undone):
-        target = next(e for e in events if e.id == event.event_id)
+        target = after.event(event.event_id)
         return f"takes back #{target.seq} ({target.kind}):\n{text}"
     return text

@@ -1,6 +1,7 @@
-"""Profiles of known people, kept in step with the ledger: what was confirmed goes in, once.
+"""Profiles of known people, kept in step with the ledger: they are what was confirmed, exactly.
 
-A video of which every confirmed track was taken off a person again is withdrawn, exactly.
+A profile that cannot be read, or that nothing can be added to, is named and left; the others are
+brought in step.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ import polars as pl
 from identity_pipeline.core.identity_profile import (
     OLD_SOURCE,
     Enrichment,
-    IdentityProfile,
     NewEmbeddings,
+    ProfileError,
 )
 from identity_pipeline.core.templates import track_key, usable_faces
 from identity_pipeline.core.thresholds import thresholds_of
@@ -37,11 +38,13 @@ class ProfileChanges:
         enriched: reports of sources that were added, by person.
         withdrawn: (person_id, source) that were taken out.
         labels: `Name (N embeddings, k sessions)` of all profiles, by name.
+        left: why a profile was left as it is, a sentence each.
     """
 
     enriched: tuple[Enrichment, ...]
     withdrawn: tuple[tuple[str, str], ...]
     labels: tuple[str, ...]
+    left: tuple[str, ...] = ()
 
 
 def sync_profiles(
@@ -62,32 +65,39 @@ def sync_profiles(
     assignments, people = generations.read("person_assignments"), generations.read("people")
     confirmed = assignments.filter(pl.col("state") == "known", pl.col("origin").is_in(HUMAN))
     contents = {record.video_id: record.sha256 for record in VideoRegistry(store.layout).all()}
-    threshold = _threshold(generations, settings)
+    threshold = quarantine_below(generations.read("calibration"), settings)
     current = generations.current()
     space = current.space if current else ""
     enriched: list[Enrichment] = []
     withdrawn: list[tuple[str, str]] = []
+    left: list[str] = []
+
+    def put(person_id: str, name: str, sources: dict[str, NewEmbeddings]) -> None:
+        try:
+            change = profiles.put_in_step(
+                person_id, name, space, list(sources.values()), threshold, today
+            )
+        except ProfileError as error:
+            left.append(str(error))
+            return
+        enriched.extend(change.added)
+        withdrawn.extend((person_id, source) for source in change.withdrawn)
+
     for n, person in enumerate(people.iter_rows(named=True), 1):
         own = confirmed.filter(pl.col("person_id") == person["person_id"])
-        sources = _sources(store, own, contents, space)
-        known = profiles.get(person["person_id"])
-        for source in _stale(known, sources, space):
-            profiles.withdraw(person["person_id"], source)
-            withdrawn.append((person["person_id"], source))
         name = person["name"] or f"person_{person['person_id']}"
-        for _, new in sorted(sources.items()):
-            report = profiles.enrich(person["person_id"], name, new, threshold, today)
-            enriched += [report] if report.action != "unchanged" else []
+        put(person["person_id"], name, _sources(store, own, contents, space))
         progress("profiles", n, people.height, "people")
     there = set(people["person_id"])
-    for gone in [profile for profile in profiles.all() if profile.person_id not in there]:
-        for source in _stale(gone, {}, space):
-            profiles.withdraw(gone.person_id, source)
-            withdrawn.append((gone.person_id, source))
+    for gone in profiles.all(left):
+        if gone.person_id not in there and set(gone.sources) - {OLD_SOURCE}:
+            put(gone.person_id, gone.name, {})
     if current:  # the note lies in the generation, so that a new one starts without it
         manifest = Manifest(current.fingerprint, current.fingerprint, people.height)
         store.note("identity_profiles", LIBRARY, manifest)
-    return ProfileChanges(tuple(enriched), tuple(withdrawn), tuple(profiles.listing()))
+    return ProfileChanges(
+        tuple(enriched), tuple(withdrawn), tuple(profiles.listing()), tuple(sorted(set(left)))
+    )
 
 
 def _sources(
@@ -103,41 +113,25 @@ def _sources(
     return found
 
 
-def _stale(
-    known: IdentityProfile | None, sources: dict[str, NewEmbeddings], space: str
-) -> list[str]:
-    """Sources that are no more, are of another model, or have other faces than before.
+def quarantine_below(calibration: pl.DataFrame, settings: Settings) -> float | None:
+    """The cosine to a person's direction below which an embedding is quarantined; null: none is.
 
-    Statistics from before sources were told apart stay: nothing could make them anew.
+    Only faces that were measured can judge faces: what is both as far as two people are and
+    farther than nearly all of a person's own faces.
+
+    Args:
+        calibration: table `calibration`.
+        settings: `match`.
     """
-    if known is None:
-        return []
-    other_model = known.space not in (None, space)
-    return sorted(
-        source
-        for source in set(known.sources) - {OLD_SOURCE}
-        if other_model
-        or source not in sources
-        or _held(known, source) != len(sources[source].face_ids)
-    )
-
-
-def _held(profile: IdentityProfile, source: str) -> int:
-    """How many embeddings of a source a profile knows, quarantined ones among them."""
-    moments = profile.sources[source].moments
-    kept_out = sum(quarantined.source == source for quarantined in profile.quarantined)
-    return (moments.count if moments else 0) + kept_out
-
-
-def _threshold(generations: Generations, settings: Settings) -> float:
-    """The cosine to a person's direction below which an embedding is quarantined."""
     if settings.match.quarantine_cos is not None:
         return settings.match.quarantine_cos
-    calibration = generations.read("calibration")
     if not calibration.height:
-        return settings.match.default_exclude
+        return None
     space = str(calibration["space"][0])
-    return thresholds_of(calibration, space, "probe", settings.match).at("exclude")
+    thresholds = thresholds_of(calibration, space, "probe", settings.match)
+    if not thresholds.measured or thresholds.own is None:
+        return None
+    return min(thresholds.at("exclude"), thresholds.own)
 
 
 def _embeddings(

@@ -11,6 +11,7 @@ from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.export import Provenance
 from identity_pipeline.stages.recipes import shaping_settings
+from identity_pipeline.stages.video_notes import notes_of_file, notes_of_frames
 
 INSIGHTFACE_PACKS = ("antelopev2", "buffalo_l", "buffalo_m", "buffalo_s", "buffalo_sc")
 DINOV2 = "facebook/dinov2"
@@ -42,11 +43,16 @@ def model_facts(models: ModelHub) -> tuple[ModelFacts, ...]:
 
 
 def provenance_of(
-    video_id: str, ride_video: pl.DataFrame, models: ModelHub, settings: Settings
+    video_id: str,
+    ride_video: pl.DataFrame,
+    frames: pl.DataFrame,
+    models: ModelHub,
+    settings: Settings,
 ) -> Provenance:
     """The provenance of one video's export; says the file's name but not where it lay."""
     source = ride_video.drop("video_id", "path").row(0, named=True)
     source["name"] = Path(ride_video["path"][0]).name
+    source["warnings"] = notes_of_file(ride_video) + notes_of_frames(ride_video, frames)
     return Provenance(
         video_id=video_id,
         source=source,

@@ -149,14 +149,14 @@ _OF_TRACKS: Final = (
 RECIPES: Final[Mapping[str, Recipe]] = {
     recipe.asset: recipe
     for recipe in (
-        Recipe("ride_video", (), counted_by="ride_video"),
+        Recipe("ride_video", (), code="2", counted_by="ride_video"),
         *(
             Recipe(
                 name,
                 ("ride_video",),
                 _PASS_USES,
                 ("face_pack",),
-                code="2",
+                code="3",
                 step="watch",
                 counted_by="frames",
             )

@@ -105,14 +105,15 @@ def find_event(desk: Desk, word: str) -> ev.Event:
     """
     events = desk.history.events
     if word == "last":
-        decisions = [e for e in desk.history.in_force if not isinstance(e, ev.Renumbered)]
-        if not decisions:
+        latest = desk.history.latest_in_force()
+        decision = next((e for e in latest if not isinstance(e, ev.Renumbered)), None)
+        if decision is None:
             raise CurationError("there is no decision to undo.")
-        return decisions[-1]
+        return decision
     number = word.removeprefix("#")
     if number.isdigit() and 1 <= int(number) <= len(events):
         return events[int(number) - 1]
-    found = [e for e in events if len(word) >= 4 and e.id.startswith(word)]
+    found = desk.history.called(word) if len(word) >= 4 else []
     if len(found) != 1:
         raise CurationError(f"no single event fits {word!r}; `identity-pipeline events` lists them")
     return found[0]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
-from identity_pipeline.schemas import LIBRARY_TABLES, TABLES
+from identity_pipeline.schemas import LATER, LIBRARY_TABLES, TABLES
 from identity_pipeline.storage import atomic
 from identity_pipeline.storage.catalogue_views import VIEWS
 from identity_pipeline.storage.layout import Layout
@@ -132,7 +132,12 @@ def _table(layout: Layout, name: str) -> str:
     video = "" if "video_id" in schema else f"{_stem('.parquet')} AS video_id, "
     chosen = ", ".join(f'"{column}"' for column in schema)
     files = _pattern(folder, "*.parquet")
-    return f"SELECT {video}{chosen} FROM read_parquet({files}, filename = true)"  # noqa: S608
+    if name not in LATER:
+        return f"SELECT {video}{chosen} FROM read_parquet({files}, filename = true)"  # noqa: S608
+    # Files of older versions lack columns, perhaps all of them: no row brings them, as nulls.
+    rows = f"SELECT * FROM read_parquet({files}, filename = true, union_by_name = true)"  # noqa: S608
+    lacking = _nothing({c: columns[c] for c in sorted(LATER[name])})
+    return f"SELECT {video}{chosen} FROM ({rows} UNION ALL BY NAME {lacking})"  # noqa: S608
 
 
 def _library_table(layout: Layout, name: str) -> str:

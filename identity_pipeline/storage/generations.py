@@ -18,7 +18,7 @@ from pathlib import Path
 import polars as pl
 
 from identity_pipeline.errors import IdentityPipelineError
-from identity_pipeline.schemas import conform
+from identity_pipeline.schemas import conform, with_later_columns
 from identity_pipeline.storage import atomic
 from identity_pipeline.storage.data_folder import noted_folder
 from identity_pipeline.storage.hashing import sha256_of_file
@@ -104,7 +104,7 @@ class Generations:
             raise NoGenerationError(
                 f"the library has no table {table} yet; run `identity-pipeline recluster` first."
             )
-        return conform(table, pl.read_parquet(path))
+        return conform(table, with_later_columns(table, pl.read_parquet(path)))
 
     def publish(
         self,

@@ -23,6 +23,7 @@
     data/published/{address}/{video_id}.json     what was copied to an object store; may be deleted
     data/progress/                     live/, costs/ and batches.json: may be deleted at any time
     data/ledger/events.jsonl           every human decision; never deleted, never rewritten
+    data/ledger/replayed.json, settled.json      what follows from it; may be deleted at any time
     data/models/identities/{slug}-{uuid}/profile.json
     data/models/heads/                 heads, training sessions, and which head is live
     data/models/heads/kmeans/{space}/  heads.json and heads.safetensors

@@ -10,7 +10,7 @@ from __future__ import annotations
 import fcntl
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -28,8 +28,7 @@ from identity_pipeline.core.identity_profile import (
     Quarantined,
     Source,
     check_profile,
-    enrich,
-    withdraw,
+    made_of,
 )
 from identity_pipeline.core.moments import Moments
 from identity_pipeline.storage import atomic
@@ -38,6 +37,19 @@ from identity_pipeline.storage.registry import slug
 
 SCHEMA_VERSION = 2
 PROFILE = "profile.json"
+
+
+@dataclass(frozen=True)
+class ProfileChange:
+    """What became of a profile.
+
+    Attributes:
+        added: a report for each source that came in.
+        withdrawn: sources that are no more.
+    """
+
+    added: tuple[Enrichment, ...]
+    withdrawn: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -71,52 +83,67 @@ class ProfileStore:
         path = folder / PROFILE if folder else None
         return read_profile(path) if path and path.is_file() else None
 
-    def all(self) -> Iterator[IdentityProfile]:
-        """All profiles, by the names of their folders."""
+    def all(self, faults: list[str] | None = None) -> Iterator[IdentityProfile]:
+        """All profiles, by the names of their folders.
+
+        Args:
+            faults: gets a sentence for each that cannot be read, which then is left out.
+
+        Raises:
+            ProfileError: one cannot be read, and there are no `faults` to say so.
+        """
         for path in sorted(self.layout.identities.glob(f"*/{PROFILE}")):
-            if not atomic.is_temporary(path.parent):
+            if atomic.is_temporary(path.parent):
+                continue
+            try:
                 yield read_profile(inside(self.layout.identities, path))
+            except ProfileError as error:
+                if faults is None:
+                    raise
+                faults.append(str(error))
 
     def listing(self) -> list[str]:
-        """`Name (N embeddings, k sessions)` of all that are not ephemeral, by name."""
-        shown = [p for p in self.all() if not p.ephemeral and p.embedding_count]
+        """`Name (N embeddings, k sessions)` of all but ephemeral ones, by name."""
+        shown = [p for p in self.all([]) if not p.ephemeral and p.embedding_count]
         ordered = sorted(shown, key=lambda profile: (profile.name.casefold(), profile.person_id))
         return [profile.label for profile in ordered]
 
-    def enrich(
-        self, person_id: str, name: str, new: NewEmbeddings, threshold: float, today: str
-    ) -> Enrichment:
-        """Adds one source to a person's profile, which is created when there is none.
+    def put_in_step(
+        self,
+        person_id: str,
+        name: str,
+        space: str,
+        sources: Sequence[NewEmbeddings],
+        threshold: float | None,
+        today: str,
+    ) -> ProfileChange:
+        """Makes a person's profile what these sources make of it; see `identity_profile.made_of`.
+
+        Nothing is written where nothing changes, and nothing for a person without any source.
 
         Args:
             person_id: UUID.
             name: the person's name now.
-            new: the embeddings of one source.
-            threshold: see `core.identity_profile.enrich`.
+            space: of the sources; a profile of another model is made anew.
+            sources: all that there are.
+            threshold: see `made_of`.
             today: ISO date.
-        """
-        with self._locked():
-            before = self.get(person_id) or IdentityProfile(person_id, name, new.space)
-            if not before.sources:  # emptied because of another model
-                before = replace(before, space=new.space)
-            after, report = enrich(replace(before, name=name), new, threshold, today)
-            if after != before or report.action == "created":
-                self._write(after)
-        return report
-
-    def withdraw(self, person_id: str, source: str) -> IdentityProfile:
-        """Takes one source out of a person's profile, exactly.
 
         Raises:
-            ProfileError: there is no such profile, or the source is not in it.
+            ProfileError: the profile cannot be read, or does not say its space.
         """
         with self._locked():
-            profile = self.get(person_id)
-            if profile is None:
-                raise ProfileError(f"there is no profile of {person_id}")
-            left = withdraw(profile, source)
-            self._write(left)
-        return left
+            before = self.get(person_id)
+            if before is None and not sources:
+                return ProfileChange((), ())
+            known = before or IdentityProfile(person_id, name, space)
+            held = set(known.sources) - {OLD_SOURCE}
+            if known.space not in (None, space) or not known.sources:
+                known = replace(known, space=space, sources={})
+            after, added = made_of(replace(known, name=name), sources, threshold, today)
+            if after != before:
+                self._write(after)
+        return ProfileChange(added, tuple(sorted(held - set(after.sources))))
 
     def save(self, profile: IdentityProfile) -> Path:
         """Writes what a curator changed: name, cover, retention. Statistics stay as they are.

@@ -15,7 +15,7 @@ from typing import Any, Final
 import polars as pl
 
 from identity_pipeline.errors import IdentityPipelineError
-from identity_pipeline.schemas import SchemaError, conform
+from identity_pipeline.schemas import LATER, SchemaError, conform, with_later_columns
 from identity_pipeline.storage import atomic, small_files
 from identity_pipeline.storage.crop_archive import CropArchive
 from identity_pipeline.storage.hashing import sha256_of_file
@@ -117,7 +117,9 @@ class TableStore:
                 f"{asset} of {whose} is not there; materialise it first ({path})."
             )
         mend = partial(self.mend, video_id)
-        table = read_recorded(path, lambda: self._recorded(asset, video_id), mend, columns)
+        there = None if asset in LATER else columns  # an older version may lack some
+        table = read_recorded(path, lambda: self._recorded(asset, video_id), mend, there)
+        table = with_later_columns(asset, table).select(columns or pl.all())
         try:
             conformed = conform(asset, table, columns)
         except SchemaError as error:

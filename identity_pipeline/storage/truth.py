@@ -29,8 +29,18 @@ from identity_pipeline.storage.registry import Registration
 SUFFIX = ".truth.json"
 LANDMARKS = 68
 Lighting = Literal["dark", "normal", "overexposed"]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-Corners = tuple[Finite, Finite, Finite, Finite]
+FRAMES_MAX = 10**9
+"""Frames of a video at most: a year at 30 frames a second. More is a slip of the pen."""
+PIXELS_MAX = 1e6
+"""Of a corner, to either side: no picture is so large, and areas stay numbers."""
+
+
+Pixels = Annotated[float, Field(ge=-PIXELS_MAX, le=PIXELS_MAX, allow_inf_nan=False)]
+Degrees = Annotated[float, Field(ge=-360.0, le=360.0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
+# Relative to the person's own neutral.
+Openness = Annotated[float, Field(ge=-100.0, le=100.0, allow_inf_nan=False)]
+Corners = tuple[Pixels, Pixels, Pixels, Pixels]
 # What a renderer notes as a number or a name is, for the evaluation, there or not there.
 Flag = Annotated[bool, BeforeValidator(bool)]
 
@@ -40,23 +50,23 @@ class TruthError(IdentityPipelineError, ValueError):
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
 
 
 class _Face(_Part):
     person: str = Field(min_length=1)
     box: Corners
-    pose: tuple[Finite, Finite, Finite] | None = None
-    landmarks: list[Annotated[list[Finite], Field(min_length=2, max_length=3)]] | None = None
-    occlusion: Finite | None = None
-    eye_open: Finite | None = None
-    mouth_open: Finite | None = None
-    smile: Finite | None = None
+    pose: tuple[Degrees, Degrees, Degrees] | None = None
+    landmarks: list[Annotated[list[Pixels], Field(min_length=2, max_length=3)]] | None = None
+    occlusion: Share | None = None
+    eye_open: Openness | None = None
+    mouth_open: Openness | None = None
+    smile: Openness | None = None
     lighting: Lighting | None = None
 
 
 class _Frame(_Part):
-    frame_idx: int = Field(ge=0)
+    frame_idx: int = Field(ge=0, le=FRAMES_MAX)
     faces: list[_Face] | None = None
     seats: list[Corners] | None = None
     lighting: Lighting | None = None
@@ -66,7 +76,7 @@ class _Frame(_Part):
 
 
 class _File(_Part):
-    people: list[str] = Field(min_length=1)
+    people: list[Annotated[str, Field(min_length=1)]] = Field(min_length=1)
     frames: list[_Frame] = Field(min_length=1)
     rendered: bool | None = None
     seed: Any = None
@@ -92,9 +102,7 @@ def read_truth(path: Path) -> Truth:
     try:
         file = _File.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        place = ".".join(map(str, first["loc"])) or "the file"
-        raise TruthError(f"{path.name} is no usable truth: {place}: {first['msg']}.") from error
+        raise TruthError(f"{path.name} is no usable truth: {_fault(error)}.") from error
     except OSError as error:
         raise TruthError(f"{path.name} cannot be read: {error.strerror}.") from error
     kind = _kind(path, file.frames)
@@ -112,6 +120,16 @@ def read_truth(path: Path) -> Truth:
         frames=pl.DataFrame(frames, schema=TRUTH_FRAMES).sort("frame_idx"),
         faces=pl.DataFrame(rows, schema=TRUTH_FACES).sort("frame_idx", "person"),
     )
+
+
+def _fault(error: ValidationError) -> str:
+    """Where the first fault is, what stands there, and what is wrong with it."""
+    first = error.errors(include_url=False, include_context=False)[0]
+    place = ".".join(map(str, first["loc"]))
+    shown = repr(first["input"])
+    value = f" is {shown}" if place and len(shown) <= 60 else ""
+    message = str(first["msg"]).replace("Input should", "it must")
+    return f"{place or 'the file'}{value}: {message[0].lower()}{message[1:]}"
 
 
 def _kind(path: Path, frames: list[_Frame]) -> str:

@@ -262,7 +262,7 @@ def test_what_would_flip_names_the_numbers() -> None:
 @pytest.mark.parametrize(
     ("degrees", "answer", "who"),
     [
-        (10.0, "known", ANNA), (43.5, "ambiguous", None), (-54.0, "ambiguous", None),
+        (10.0, "known", ANNA), (43.5, "ambiguous", None), (-54.0, "probably", None),
         (-80.0, "unknown", None),
     ],
 )  # fmt: skip

@@ -112,7 +112,7 @@ def test_a_name_no_name_or_an_open_question() -> None:
 
     assert answer(1, 0.1) == ("known", "a", "centre")
     assert answer(0.1, 0.1, 1) == ("unknown", None, "centre")
-    assert answer(0.5, 0.0, 0.85) == ("ambiguous", None, "centre")
+    assert answer(0.5, 0.0, 0.85) == ("probably", None, "centre")
     assert answer(1, 0.99) == ("ambiguous", None, "centre")
 
 

@@ -89,7 +89,6 @@ VIDEO = VideoFacts(
     size_bytes=81_400_000,
     width=1920,
     height=1080,
-    rotation=90,
     duration_ms=61_240.0,
     average_fps=29.97,
     container="mov",
@@ -97,6 +96,8 @@ VIDEO = VideoFacts(
     sampled_frames=612,
     faces_seen=11,
     scene_cuts=1,
+    shown="turned by 90°",
+    warnings=("The colours are HDR & wide.",),
 )
 PAGE = ExportPage(
     video=VIDEO,
@@ -234,7 +235,7 @@ def test_key_facts_of_the_video() -> None:
         "faces seen 11",
         "riders 1",
         "size 81.4 MB",
-        "rotation applied 90°",
+        "pictures shown turned by 90°",
         "SHA-256 of the file 0123456789ab settings settings 5b1e90c2",
         "recognition buffalo_l abababababab non-commercial CUDA",
     ):

@@ -19,7 +19,6 @@ from identity_pipeline.media.video import (
     SamplingClock,
     probe,
     sampled_frames,
-    upright,
 )
 from identity_pipeline.settings import VideoSettings
 
@@ -124,8 +123,8 @@ def test_a_variable_frame_rate_keeps_the_times_of_the_stream(tmp_path: Path) -> 
     assert [f.frame_idx for f in sampled] == [0, 3, 5]
 
 
-def test_a_single_frame_is_a_video(tmp_path: Path) -> None:
-    path = write(tmp_path / "one.mp4", 1)
+def test_two_frames_are_a_video(tmp_path: Path) -> None:
+    path = write(tmp_path / "two.mp4", 2)
     assert probe(path, ALL).width == 64
     assert [f.frame_idx for f in sampled_frames(path, VideoSettings())] == [0]
 
@@ -183,13 +182,6 @@ def test_the_rotation_of_the_track_header_is_applied(
     assert np.array_equal(again[0], frame.bgr)
 
 
-def test_upright_turns_counter_clockwise() -> None:
-    image = np.zeros((2, 3, 3), np.uint8)
-    image[0, 2] = 9  # top right goes to the top left
-    assert upright(image, 90).shape == (3, 2, 3)
-    assert upright(image, 90)[0, 0, 0] == 9
-
-
 # --- single frames -----------------------------------------------------------------------------
 
 FORMATS = {
@@ -240,9 +232,12 @@ def test_nothing_wanted_opens_nothing(tmp_path: Path) -> None:
     assert list(frames_at(tmp_path / "missing.mp4", [])) == []
 
 
-def test_a_frame_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+def test_a_frame_that_is_not_there_does_not_hide_the_others(tmp_path: Path) -> None:
     path = write(tmp_path / "a.mp4", 5)
-    assert code_of(lambda: list(frames_at(path, [(99, 10**7)]))) == "unreadable_frame"
+    frames = list(sampled_frames(path, ALL))
+    wanted = [(99, 10**7), (3, frames[3].pts)]
+    for seekable in (True, False):
+        assert [i for i, _ in frames_at(path, wanted, seekable=seekable)] == [3]
 
 
 # --- what is refused ---------------------------------------------------------------------------

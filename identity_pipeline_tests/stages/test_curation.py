@@ -181,14 +181,27 @@ def test_a_picture_is_a_name_or_unknown(tmp_path: Path, monkeypatch: pytest.Monk
     for name in ("ALLOW_DEMO", "FACE_PACK", "DEVICE"):
         value = str(models[name.lower()])
         monkeypatch.setenv(f"IDENTITY_PIPELINE__MODELS__{name}", value)
-    monkeypatch.setitem(PINS, "IDENTITY_PIPELINE__MATCH__PIN_SUGGEST", "0.55")
-    monkeypatch.setitem(PINS, "IDENTITY_PIPELINE__MATCH__PIN_ASSIGN", "0.6")
 
     call(tmp_path, "identify", str(picture), code=1)
     call(tmp_path, "recluster")
     answers = json.loads(call(tmp_path, "identify", str(picture), "--json"))
     assert [a["answer"] for a in answers] == ["unknown", "unknown"]
     call(tmp_path, "label", "demo:1", "--name", "Ada")
+    call(tmp_path, "recluster")
+    answers = json.loads(call(tmp_path, "identify", str(picture), "--json"))
+    assert [a["answer"] for a in answers] == ["not_calibrated", "not_calibrated"], answers
+    assert {a["people"][0]["assign"] for a in answers} == {None}
+    assert "not calibrated (nearest: Ada)" in call(tmp_path, "identify", str(picture))
+    pins = {"EXCLUDE": "0.3", "SUGGEST": "0.55", "ASSIGN": "0.99"}
+    for name, value in pins.items():
+        monkeypatch.setitem(PINS, f"IDENTITY_PIPELINE__MATCH__PIN_PROBE_{name}", value)
+    call(tmp_path, "recluster")
+    answers = json.loads(call(tmp_path, "identify", str(picture), "--json"))
+    assert [a["answer"] for a in answers] == ["probably", "unknown"], answers
+    assert (answers[0]["says"], answers[0]["name"]) == ("probably Ada", None)
+    assert answers[0]["probable_name"] == "Ada"
+    assert "probably Ada" in call(tmp_path, "identify", str(picture))
+    monkeypatch.setitem(PINS, "IDENTITY_PIPELINE__MATCH__PIN_PROBE_ASSIGN", "0.6")
     call(tmp_path, "recluster")
     answers = json.loads(call(tmp_path, "identify", str(picture), "--json"))
     assert [a["answer"] for a in answers] == ["known", "unknown"], answers

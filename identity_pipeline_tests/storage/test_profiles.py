@@ -9,18 +9,32 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from identity_pipeline.core.identity_profile import IdentityProfile, NewEmbeddings, ProfileError
+from identity_pipeline.core.identity_profile import (
+    IdentityProfile,
+    NewEmbeddings,
+    ProfileError,
+    made_of,
+)
 from identity_pipeline.core.moments import moments_of
 from identity_pipeline.core.vectors import SpaceMismatchError
 from identity_pipeline.storage.layout import Layout, UnsafePathError
-from identity_pipeline.storage.profiles import ProfileStore, from_json, to_json
+from identity_pipeline.storage.profiles import ProfileChange, ProfileStore, from_json, to_json
+from identity_pipeline_tests.core.builders import MODEST
 from identity_pipeline_tests.core.people import SPACE, directions, looks
 
 ANNA = "11111111-2222-4333-8444-555555555555"
 BEN = "99999999-2222-4333-8444-555555555555"
 DAY = "2026-01-10"
 PERSON = directions(np.random.default_rng(0), 1)[0]
+
+
+def directions_away() -> np.ndarray:
+    other = directions(np.random.default_rng(5), 1)[0].astype(np.float64)
+    other -= (other @ PERSON) * PERSON
+    return other / np.linalg.norm(other)
 
 
 def batch(source: str, count: int = 5, seed: int = 1, **changes: Any) -> NewEmbeddings:
@@ -35,19 +49,26 @@ def store(tmp_path: Path) -> ProfileStore:
     return ProfileStore(Layout(tmp_path))
 
 
+def put(
+    store: ProfileStore, *batches: NewEmbeddings, person: str = ANNA, **changes: Any
+) -> ProfileChange:
+    """The profile made of these batches, and of no other."""
+    told = {"name": "Anna Ö", "space": SPACE, "threshold": 0.3, "today": DAY} | changes
+    return store.put_in_step(person, sources=list(batches), **told)
+
+
 def enriched(store: ProfileStore, *batches: NewEmbeddings, person: str = ANNA) -> IdentityProfile:
-    for new in batches:
-        store.enrich(person, "Anna Ö", new, 0.3, DAY)
+    put(store, *batches, person=person)
     profile = store.get(person)
     assert profile is not None
     return profile
 
 
 def test_a_profile_is_created_then_enriched(store: ProfileStore) -> None:
-    first = store.enrich(ANNA, "Anna Ö", batch("aa"), 0.3, DAY)
+    (first,) = put(store, batch("aa")).added
     assert (first.action, first.added, first.total, first.session) == ("created", 5, 5, 1)
     assert first.message == "Anna Ö: profile created, +5 new, 5 in all, session 1."
-    second = store.enrich(ANNA, "Anna Ö", batch("bb", 7, 2), 0.3, "2026-02-01")
+    (second,) = put(store, batch("aa"), batch("bb", 7, 2), today="2026-02-01").added
     assert second.message == "Anna Ö: profile enriched, +7 new, 12 in all, session 2."
     profile = store.get(ANNA)
     assert profile is not None
@@ -64,35 +85,35 @@ def test_a_profile_is_created_then_enriched(store: ProfileStore) -> None:
     assert store.folder(ANNA) == store.layout.identities / f"anna-o-{ANNA}"
 
 
-def test_the_same_source_twice_adds_nothing(store: ProfileStore) -> None:
+def test_the_same_sources_again_write_nothing(store: ProfileStore) -> None:
     enriched(store, batch("aa"))
     path = store.layout.identities / f"anna-o-{ANNA}" / "profile.json"
-    before = path.read_bytes()
-    again = store.enrich(ANNA, "Anna Ö", batch("aa", 9, 3), 0.3, "2026-03-01")
-    assert (again.action, again.added, again.session) == ("unchanged", 0, 1)
-    assert "nothing new" in again.message
-    assert path.read_bytes() == before
+    before, stamp = path.read_bytes(), path.stat().st_mtime_ns
+    assert put(store, batch("aa"), today="2026-03-01") == ProfileChange((), ())
+    assert (path.read_bytes(), path.stat().st_mtime_ns) == (before, stamp)
+
+
+def test_nobody_without_a_source_gets_a_profile(store: ProfileStore) -> None:
+    assert put(store) == ProfileChange((), ())
+    assert store.get(ANNA) is None
 
 
 def test_a_withdrawn_source_was_never_added(store: ProfileStore) -> None:
     far = batch("cc", 3, vectors=np.stack([PERSON, -PERSON, PERSON]))
     all_of_them = enriched(store, batch("aa"), batch("bb", 7, 2), far)
     assert len(all_of_them.quarantined) == 1
-    for source in ("cc", "bb"):
-        store.withdraw(ANNA, source)
+    assert put(store, batch("aa")).withdrawn == ("bb", "cc")
     left = store.get(ANNA)
     only = enriched(store, batch("aa"), person=BEN)
     assert left is not None
     assert (left.moments, left.quality, left.quarantined) == (only.moments, only.quality, ())
     assert left.sessions == 3, "the sessions did take place"
-    with pytest.raises(ProfileError, match="not in the profile"):
-        store.withdraw(ANNA, "bb")
 
 
 def test_what_is_too_far_is_quarantined_and_reported(store: ProfileStore) -> None:
     enriched(store, batch("aa"))
     mixed = batch("bb", 3, vectors=np.stack([PERSON, -PERSON, directions_away()]))
-    told = store.enrich(ANNA, "Anna Ö", mixed, 0.3, DAY)
+    (told,) = put(store, batch("aa"), mixed).added
     assert [q.face_id for q in told.quarantined] == ["000001-0", "000002-0"]
     assert told.quarantined[0].cosine < -0.8
     assert (told.added, told.total) == (1, 6)
@@ -102,15 +123,66 @@ def test_what_is_too_far_is_quarantined_and_reported(store: ProfileStore) -> Non
     assert {q["source"] for q in at_rest["quarantined"]} == {"bb"}
 
 
-def directions_away() -> np.ndarray:
-    other = directions(np.random.default_rng(5), 1)[0].astype(np.float64)
-    other -= (other @ PERSON) * PERSON
-    return other / np.linalg.norm(other)
+def test_without_a_threshold_nothing_is_kept_out(store: ProfileStore) -> None:
+    mixed = batch("bb", 3, vectors=np.stack([PERSON, -PERSON, directions_away()]))
+    put(store, batch("aa"), mixed, threshold=None)
+    profile = store.get(ANNA)
+    assert profile is not None
+    assert (profile.embedding_count, profile.quarantined) == (8, ())
+
+
+def other_than(count: int, seed: int, **changes: Any) -> NewEmbeddings:
+    """A source that shows somebody else, all through."""
+    vectors = looks(np.random.default_rng(seed), directions_away(), count, 0.3)
+    return batch(f"z{seed}", count, vectors=vectors, **changes)
+
+
+def test_a_poor_first_source_does_not_decide_for_ever(store: ProfileStore) -> None:
+    poor, good, more = other_than(5, 1), batch("bb", 20, 2), batch("cc", 4, 3)
+    put(store, poor)
+    (told,) = put(store, poor, good).added
+    assert (told.added, told.quarantined) == (20, ())
+    profile = store.get(ANNA)
+    assert profile is not None
+    assert profile.embedding_count == 20 and len(profile.quarantined) == 5
+    large = other_than(60, 2)
+    assert put(store, large, good, more).withdrawn == (poor.source,)
+    again = store.get(ANNA)
+    assert again is not None, "each source counts once: two agree against one, however large"
+    assert again.embedding_count == 24 and len(again.quarantined) == 60
+
+
+BATCHES = [batch("aa"), batch("bb", 7, 2), other_than(4, 7), batch("cc", 3, 4), other_than(9, 8)]
+
+
+@given(st.permutations(BATCHES), st.integers(1, 5))
+@MODEST
+def test_a_profile_is_a_function_of_the_set(order: list[NewEmbeddings], count: int) -> None:
+    chosen = order[:count]
+    blank = IdentityProfile(ANNA, "Anna", SPACE)
+    one, _ = made_of(blank, chosen, 0.3, DAY)
+    other, _ = made_of(blank, sorted(chosen, key=lambda new: new.source), 0.3, DAY)
+    assert to_json(one) == to_json(other)
+    again, told = made_of(one, chosen, 0.3, "2027-01-01")
+    assert (again, told) == (one, ())
+
+
+@given(st.lists(st.sets(st.integers(0, len(BATCHES) - 1)), min_size=1, max_size=6))
+@MODEST
+def test_what_came_and_went_leaves_no_trace(history: list[set[int]]) -> None:
+    profile = IdentityProfile(ANNA, "Anna", SPACE)
+    for present in history:
+        profile, _ = made_of(profile, [BATCHES[i] for i in sorted(present)], 0.3, DAY)
+    last = [BATCHES[i] for i in sorted(history[-1])]
+    fresh, _ = made_of(IdentityProfile(ANNA, "Anna", SPACE), last, 0.3, DAY)
+    assert (profile.moments, profile.quality) == (fresh.moments, fresh.quality)
+    assert profile.quarantined == fresh.quarantined
+    assert list(profile.sources) == sorted(profile.sources)
 
 
 def test_in_a_first_session_the_majority_is_the_person(store: ProfileStore) -> None:
     vectors = np.concatenate([-PERSON[None], batch("aa").vectors])
-    told = store.enrich(ANNA, "Anna", batch("aa", 6, vectors=vectors), 0.3, DAY)
+    (told,) = put(store, batch("aa", 6, vectors=vectors)).added
     assert [q.face_id for q in told.quarantined] == ["000000-0"]
 
 
@@ -139,7 +211,7 @@ def test_old_profiles_load_as_session_one(store: ProfileStore) -> None:
     assert profile.moments is not None
     assert profile.moments.m2 == pytest.approx(moments_of(vectors).m2, abs=1e-6)
     with pytest.raises(ProfileError, match="does not say its embedding space"):
-        store.enrich(ANNA, "Anna", batch("bb"), 0.3, DAY)
+        put(store, batch("bb"))
 
 
 def test_a_future_schema_is_refused_in_a_sentence() -> None:
@@ -158,18 +230,28 @@ def test_a_broken_file_says_what_to_do(store: ProfileStore) -> None:
 def test_spaces_are_never_mixed(store: ProfileStore) -> None:
     enriched(store, batch("aa"))
     with pytest.raises(SpaceMismatchError):
-        store.enrich(ANNA, "Anna", batch("bb", space="other@000000000000/64"), 0.3, DAY)
+        put(store, batch("bb", space="other@000000000000/64"))
+
+
+def test_a_profile_of_another_model_is_made_anew(store: ProfileStore) -> None:
+    enriched(store, batch("aa"), batch("bb", 7, 2))
+    other = "other@000000000000/64"
+    change = put(store, batch("aa", 6, 3, space=other), space=other)
+    assert [told.added for told in change.added] == [6] and change.withdrawn == ("bb",)
+    profile = store.get(ANNA)
+    assert profile is not None
+    assert (profile.space, profile.embedding_count) == (other, 6)
 
 
 @pytest.mark.parametrize("person", ["../x", "", "anna", ANNA.replace("-", ""), f"{ANNA}/..", "*"])
 def test_only_a_uuid_names_a_person(store: ProfileStore, person: str) -> None:
     with pytest.raises(UnsafePathError):
-        store.enrich(person, "Anna", batch("aa"), 0.3, DAY)
+        put(store, batch("aa"), person=person)
 
 
 @pytest.mark.parametrize("name", ["../../etc", "李", "a/b\\c", ".", " ", "x" * 300])
 def test_any_name_is_a_safe_folder(store: ProfileStore, name: str) -> None:
-    store.enrich(ANNA, name, batch("aa"), 0.3, DAY)
+    put(store, batch("aa"), name=name)
     folder = store.folder(ANNA)
     assert folder is not None
     assert folder.parent == store.layout.identities.resolve()
@@ -184,12 +266,12 @@ def test_a_link_out_of_the_root_is_refused(store: ProfileStore, tmp_path: Path) 
     store.layout.identities.mkdir(parents=True)
     (store.layout.identities / f"anna-{ANNA}").symlink_to(outside)
     with pytest.raises(UnsafePathError):
-        store.enrich(ANNA, "Anna", batch("aa"), 0.3, DAY)
+        put(store, batch("aa"))
 
 
 def test_a_new_name_keeps_the_folder_and_two_folders_are_an_error(store: ProfileStore) -> None:
     enriched(store, batch("aa"))
-    store.enrich(ANNA, "Someone Else", batch("bb", 7, 2), 0.3, DAY)
+    put(store, batch("aa"), batch("bb", 7, 2), name="Someone Else")
     assert store.listing() == ["Someone Else (12 embeddings, 2 sessions)"]
     (store.layout.identities / f"twin-{ANNA}").mkdir()
     with pytest.raises(ProfileError, match="two profiles"):
@@ -210,15 +292,36 @@ def test_ephemeral_profiles_are_unlisted_and_expire(store: ProfileStore) -> None
 
 def test_saving_never_overwrites_statistics(store: ProfileStore) -> None:
     stale = enriched(store, batch("aa"))
-    enriched(store, batch("bb", 7, 2))
+    enriched(store, batch("aa"), batch("bb", 7, 2))
     with pytest.raises(ProfileError, match="read it again"):
         store.save(stale)
 
 
-def test_writers_at_once_lose_nothing(store: ProfileStore) -> None:
+def test_writers_at_once_leave_one_of_what_they_wrote(store: ProfileStore) -> None:
+    people = [f"{i:08x}-2222-4333-8444-555555555555" for i in range(4)]
     batches = [batch(f"{i:02x}", 3, i) for i in range(8)]
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda new: store.enrich(ANNA, "Anna", new, 0.0, DAY), batches))
-    profile = store.get(ANNA)
-    assert profile is not None
-    assert (len(profile.sources), profile.embedding_count, profile.sessions) == (8, 24, 8)
+        list(pool.map(lambda i: put(store, *batches, person=people[i % 4]), range(16)))
+    for person in people:
+        profile = store.get(person)
+        assert profile is not None
+        assert (len(profile.sources), profile.embedding_count, profile.sessions) == (8, 24, 8)
+
+
+def test_profiles_at_rest_of_the_version_before_open_and_are_brought_in_step(
+    store: ProfileStore,
+) -> None:
+    enriched(store, batch("bb", 7, 2), batch("aa"))
+    path = next(store.layout.identities.glob("*/profile.json"))
+    written = json.loads(path.read_text())
+    # Sources in the order in which they came, and faces kept out that a poor first one drove away.
+    written["sources"] = dict(reversed(written["sources"].items()))
+    written["sources"]["bb"] |= {"moments": None, "quality": None}
+    written["quarantined"] = [{"source": "bb", "face_id": "000000-0", "cosine": 0.1}]
+    path.write_text(json.dumps(written))
+    old = store.get(ANNA)
+    assert old is not None and old.embedding_count == 5
+    assert put(store, batch("aa"), batch("bb", 7, 2)) == ProfileChange((), ())
+    healed = store.get(ANNA)
+    assert healed is not None
+    assert (healed.embedding_count, healed.quarantined, healed.sessions) == (12, (), 2)

@@ -104,6 +104,19 @@ FAULTS: dict[str, tuple[Callable[[], Json], Callable[[Json], Any], str]] = {
     "box upside down": (rendered, lambda v: _set(v, box=[60, 20, 10, 90]), "x1 < x2"),
     "box of three": (rendered, lambda v: _set(v, box=[1, 2, 3]), "frames.1.faces.0.box"),
     "not a number": (rendered, lambda v: _set(v, pose=[0, "left", 0]), "frames.1.faces.0.pose.1"),
+    "NaN": (rendered, lambda v: _set(v, box=[0, 0, float("nan"), 9]), "frames.1.faces.0.box.2"),
+    "endless": (rendered, lambda v: _set(v, pose=[0, float("inf"), 0]), "finite"),
+    "huge": (rendered, lambda v: _set(v, box=[0, 0, 1e308, 9]), "1000000"),
+    "percent": (rendered, lambda v: _set(v, occlusion=30), "occlusion is 30"),
+    "far frame": (rendered, lambda v: v["frames"][0].update(frame_idx=10**30), "frames.0.frame"),
+    "negative frame": (rendered, lambda v: v["frames"][0].update(frame_idx=-1), "frame_idx is -1"),
+    "half a frame": (rendered, lambda v: v["frames"][0].update(frame_idx=1.5), "frame_idx is 1.5"),
+    "frame in words": (rendered, lambda v: v["frames"][0].update(frame_idx="3"), "integer"),
+    "number for a name": (rendered, lambda v: _set(v, person=3), "frames.1.faces.0.person is 3"),
+    "nameless": (rendered, lambda v: v.update(people=[""]), "people.0"),
+    "one name": (rendered, lambda v: v.update(people="ann"), "people is 'ann'"),
+    "seat of NaN": (by_hand, lambda v: v["frames"][0]["seats"][0].__setitem__(0, float("nan")),
+                    "frames.0.seats.0.0"),
     "five landmarks": (rendered, lambda v: _set(v, landmarks=[[0, 0]] * 5), "landmarks, but not"),
     "unknown light": (rendered, lambda v: _set(v, lighting="dusk"), "lighting"),
     "face twice": (rendered, lambda v: faces_of(v).append(face("rider_1")), "in it twice"),
@@ -125,7 +138,7 @@ def test_a_malformed_truth_is_one_sentence(fault: str, write: Callable[[Any], Pa
     assert words in str(raised.value) and "\n" not in str(raised.value)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{", "null"])
+@pytest.mark.parametrize("text", ["", "[]", "{", "null", "[" * 9999])
 def test_what_is_no_truth_at_all_is_said(text: str, write: Callable[[Any], Path]) -> None:
     with pytest.raises(TruthError, match="no usable truth"):
         read_truth(write(text))

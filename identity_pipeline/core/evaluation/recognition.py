@@ -8,8 +8,8 @@ seeded sample is drawn.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import polars as pl
@@ -92,21 +92,26 @@ def _codes(names: pl.Series) -> NDArray[np.int64]:
     return np.unique(names.to_numpy().astype(str), return_inverse=True)[1]
 
 
-def subsets(faces: pl.DataFrame) -> Iterator[tuple[str, str, Pairs, str]]:
-    """(key, words, pairs, why there are none) of every comparison."""
+COMPARISONS: Final = {
+    "all": ("all pairs", "too few people or faces to make pairs of"),
+    "frontal": ("yaw within 30 degrees", "no pose is known, or too few frontal faces"),
+    "within": ("pairs within one video", "too few pairs within a video"),
+    "across": ("pairs across videos", "nobody is in two of the videos, or there is only one"),
+}
+"""Every comparison by key: its words, and why it may have no pairs."""
+
+
+def subsets(faces: pl.DataFrame) -> dict[str, Pairs]:
+    """The pairs of every comparison."""
     pairs = pairs_of(faces)
     within = pairs.video_a == pairs.video_b
     yaw = pl.coalesce("true_yaw", "yaw").abs()
-    frontal = pairs_of(faces.filter(yaw <= FRONTAL_YAW))
-    yield "all", "all pairs", pairs, "too few people or faces to make pairs of"
-    yield "frontal", "yaw within 30 degrees", frontal, "no pose is known, or too few frontal faces"
-    yield "within", "pairs within one video", pairs.where(within), "too few pairs within a video"
-    yield (
-        "across",
-        "pairs across videos",
-        pairs.where(~within),
-        ("nobody is in two of the videos, or there is only one"),
-    )
+    return {
+        "all": pairs,
+        "frontal": pairs_of(faces.filter(yaw <= FRONTAL_YAW)),
+        "within": pairs.where(within),
+        "across": pairs.where(~within),
+    }
 
 
 def recognition_figures(evidence: Evidence) -> tuple[list[Figure], list[Roc]]:
@@ -117,10 +122,16 @@ def recognition_figures(evidence: Evidence) -> tuple[list[Figure], list[Roc]]:
         reason = "no face was embedded" if not spaces else (
             f"the videos were embedded in different spaces ({', '.join(spaces)}), which are never "
             "compared; evaluate them separately")  # fmt: skip
-        return _none("all", "all pairs", evidence.scope, reason), []
+        figures = [
+            figure
+            for key, (words, _) in COMPARISONS.items()
+            for figure in _none(key, words, evidence.scope, reason)
+        ]
+        return figures, []
     result: list[Figure] = []
     curves: list[Roc] = []
-    for key, words, pairs, nothing in subsets(faces):
+    for key, pairs in subsets(faces).items():
+        words, nothing = COMPARISONS[key]
         genuine = int(pairs.genuine.sum())
         impostor = len(pairs.genuine) - genuine
         if not genuine or not impostor:

@@ -134,16 +134,9 @@ class Section:
     pose_errors: tuple[ErrorBand, ...] = ()
     coverage: tuple[CoverageRow, ...] = ()
 
-    def figure(self, key: str) -> Figure:
-        """The figure of this key.
-
-        Raises:
-            KeyError: there is none.
-        """
-        for figure in self.figures:
-            if figure.key == key:
-                return figure
-        raise KeyError(key)
+    def figure(self, key: str) -> Figure | None:
+        """The figure of this key; None where nothing of the kind was looked for."""
+        return next((figure for figure in self.figures if figure.key == key), None)
 
 
 @dataclass(frozen=True)
@@ -246,13 +239,25 @@ def figures_of(report: Mapping[str, Any]) -> dict[Place, Mapping[str, Any]]:
             )
         return {
             (str(section["origin"]), str(figure["key"])): {
-                name: figure[name] for name in ("value", "measured_on")
+                "value": _number(figure["value"]),
+                "measured_on": figure["measured_on"],
             }
             for section in report["sections"]
             for figure in section["figures"]
         }
     except (KeyError, TypeError) as error:
         raise ValueError("the previous file is no evaluation report.") from error
+
+
+def _number(value: Any) -> float | None:
+    """A value of a report that was read.
+
+    Raises:
+        TypeError: it is neither a number nor null.
+    """
+    if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float))):
+        raise TypeError(value)
+    return value
 
 
 def _verdict(old: float | None, new: float | None, figure: Figure | None) -> str:

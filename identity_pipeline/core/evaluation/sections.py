@@ -79,5 +79,5 @@ def _video_row(evidence: Evidence, video: str, settings: BucketSettings) -> Vide
     values = {figure.key: figure.value for figure in found}
     return VideoRow(
         video, truth.kind, truth.people, truth.traits, evidence.sampled[video],
-        {key: values[key] for key in PER_VIDEO},
+        {key: values.get(key) for key in PER_VIDEO},
     )  # fmt: skip

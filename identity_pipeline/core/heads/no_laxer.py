@@ -60,6 +60,10 @@ def no_laxer(
 
     return calibration.with_columns(
         *(widened(name) for name in ("threshold", "low", "high", "in_effect")),
+        safe_mean=pl.col("mean") + (pl.col("safe_mean") - pl.col("mean")) * factor,
+        safe_scale=pl.col("safe_scale") * factor,
+        # A pin stays where it is, so that its rate is another one here.
+        far_bound=pl.when(fitted).then("far_bound").otherwise(None),
         scale=pl.when(fitted).then(pl.col("scale") * factor).otherwise("scale"),
         # Pairs of people who taught are no sample of strangers: nothing is counted among them.
         top=pl.when(fitted).then(pl.lit([], dtype=pl.List(pl.Float64))).otherwise("top"),

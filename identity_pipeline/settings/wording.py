@@ -1,0 +1,145 @@
+"""Settings that cannot be used, in sentences: which one, from where, what is wrong, what is meant.
+
+What belongs here: words for a file, a variable or a value. What does not: reading the settings
+(`load_settings`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ValidationError
+
+from identity_pipeline.errors import IdentityPipelineError
+
+ENVIRONMENT_PREFIX = "IDENTITY_PIPELINE__"
+BARE_PREFIX = "IDENTITY_PIPELINE_"
+PATIENCE = 0.6
+"""How like two names must be to be offered for each other, in [0, 1]; difflib's own default."""
+Fields = Mapping[str, Any]
+
+
+class SettingsError(IdentityPipelineError, ValueError):
+    """The settings cannot be used; the sentence says which, from where, and what would do."""
+
+    exit_status: ClassVar[int] = 2
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`; did you mean NAME?` for the known name that is most like it, else a full stop."""
+    by_folded = {name.casefold(): name for name in known}
+    near = get_close_matches(word.casefold(), by_folded, n=1, cutoff=PATIENCE)
+    return f"; did you mean {by_folded[near[0]]}?" if near else "."
+
+
+def groups_of(settings: type[BaseModel]) -> dict[str, Fields]:
+    """The fields of every group."""
+    found = {}
+    for name, info in settings.model_fields.items():
+        kind = info.annotation
+        found[name] = kind.model_fields if isinstance(kind, type) else {}
+    return found
+
+
+def check_variables(settings: type[BaseModel], environment: Mapping[str, str]) -> None:
+    """Refuses a variable that looks like a setting and is none: it would be passed over silently.
+
+    Raises:
+        SettingsError: there is one; the sentence says what may be meant.
+    """
+    groups = groups_of(settings)
+    names = {
+        f"{ENVIRONMENT_PREFIX}{g}__{f}".upper() for g, fields in groups.items() for f in fields
+    }
+    names |= {f"{ENVIRONMENT_PREFIX}{g}".upper() for g in groups}
+    for variable in sorted(environment):
+        upper = variable.upper()
+        if upper not in names and _looks_like_a_setting(upper, groups):
+            own_group = [n for n in names if n.startswith(upper.rpartition("__")[0] + "__")]
+            raise SettingsError(
+                f"the variable {variable} is no setting{did_you_mean(upper, own_group or names)} "
+                "Spell it so, or unset it; `identity-pipeline settings` lists what there is."
+            )
+
+
+def _looks_like_a_setting(upper: str, groups: Iterable[str]) -> bool:
+    """Whether somebody who set the variable meant a setting."""
+    if upper.startswith(ENVIRONMENT_PREFIX):
+        return True
+    rest = upper.removeprefix(BARE_PREFIX)
+    return rest != upper and any(rest.startswith(f"{group.upper()}_") for group in groups)
+
+
+def invalid_words(
+    error: ValidationError, settings: type[BaseModel], given: Mapping[str, Any], file: Path | None
+) -> str:
+    """Every wrong setting in a sentence: its name, where it is from, and what is wrong.
+
+    Args:
+        error: of pydantic.
+        settings: the class.
+        given: groups that were given as arguments.
+        file: the settings file, if one was read.
+    """
+    groups = groups_of(settings)
+    return " ".join(_fault(one, groups, given, file) for one in error.errors(include_url=False))
+
+
+def _fault(
+    one: Any, groups: Mapping[str, Fields], given: Mapping[str, Any], file: Path | None
+) -> str:
+    place = [str(part) for part in one["loc"]]
+    name = ".".join(place) if place else "the settings"
+    origin = _origin(place, given, file)
+    if one["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        return f"{origin}{_unknown(place, groups)}"
+    message = str(one["msg"]).removeprefix("Value error, ").replace("Input should", "it must")
+    if one["type"] in ("model_type", "model_attributes_type", "dict_type"):
+        message = "it must be a group of settings, not one value"
+    if not place:
+        return f"{origin}{message}."
+    value = f" is {one['input']!r}, but" if _is_short(one["input"]) else ":"
+    return f"{origin}{name}{value} {message[0].lower()}{message[1:]}."
+
+
+def _is_short(value: object) -> bool:
+    return not isinstance(value, Mapping) and len(repr(value)) <= 80
+
+
+def _unknown(place: list[str], groups: Mapping[str, Fields]) -> str:
+    group, *rest = place
+    fields = groups.get(group)
+    if fields is None:
+        meant = _home(group, groups) or did_you_mean(group, groups)
+        return f"there is no group of settings {group!r}{meant} The groups: {', '.join(groups)}."
+    field = rest[0] if rest else ""
+    meant = did_you_mean(field, fields)
+    meant = meant if meant != "." else _home(field, groups) or "."
+    listed = f"`identity-pipeline settings {group}` lists what there is."
+    return f"there is no setting {group}.{field}{meant} {listed}"
+
+
+def _home(field: str, groups: Mapping[str, Fields]) -> str:
+    """`; did you mean GROUP.NAME?` for a setting of another group, else nothing."""
+    homes = [f"{name}.{field}" for name, fields in groups.items() if field in fields]
+    return f"; did you mean {homes[0]}?" if homes else ""
+
+
+def _origin(place: list[str], given: Mapping[str, Any], file: Path | None) -> str:
+    """Where a value is from: arguments beat the environment, which beats the file."""
+    if not place:
+        return ""
+    group, *rest = place
+    inside = given.get(group)
+    if isinstance(inside, Mapping) and (not rest or rest[0] in inside):
+        return "given with the command: "
+    name = ENVIRONMENT_PREFIX + "__".join(place[:2])
+    for variable in (name, ENVIRONMENT_PREFIX + group):
+        found = next((key for key in os.environ if key.upper() == variable.upper()), None)
+        if found is not None:
+            return f"the variable {found}: "
+    return f"{file}: " if file is not None else ""
