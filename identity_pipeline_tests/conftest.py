@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import identity_pipeline
-from identity_pipeline.cli.options import console
+from identity_pipeline.cli.lists import console
 from identity_pipeline.defs.resources import SettingsResource
 from identity_pipeline_tests.curated_library import call
 from identity_pipeline_tests.library import VideoLibrary
@@ -21,6 +21,8 @@ from identity_pipeline_tests.teaching_library import label, rides, write_library
 
 BUNDLED = Path(identity_pipeline.__file__).parent / "bundled"
 REAL = Path(os.environ.get("IDENTITY_PIPELINE_REAL", Path(__file__).parents[2] / "shared" / "real"))
+
+CASES = Path(os.environ.get("IDENTITY_PIPELINE_CASES", REAL.parent / "cases"))
 
 
 @pytest.fixture(autouse=True)
@@ -41,6 +43,14 @@ def real() -> Path:
     if not REAL.is_dir():
         pytest.skip(f"no real material at {REAL} (IDENTITY_PIPELINE_REAL)")
     return REAL
+
+
+@pytest.fixture(scope="session")
+def cases() -> Path:
+    """The folder of files with known right values; the test is skipped where it is absent."""
+    if not CASES.is_dir():
+        pytest.skip(f"no cases at {CASES} (IDENTITY_PIPELINE_CASES)")
+    return CASES
 
 
 @pytest.fixture(scope="session")

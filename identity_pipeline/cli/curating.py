@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-from rich.table import Table
 
+from identity_pipeline.cli.lists import say
 from identity_pipeline.cli.options import (
-    console,
     data_option,
     merged_settings,
     open_store,
     overrides,
 )
-from identity_pipeline.ledger.commands import Planned
-from identity_pipeline.settings import Settings
-from identity_pipeline.stages.curation import Curator
-from identity_pipeline.stages.desk import Desk
+
+if TYPE_CHECKING:
+    from identity_pipeline.ledger.commands import Planned
+    from identity_pipeline.settings import Settings
+    from identity_pipeline.stages.curation import Curator
+    from identity_pipeline.stages.desk import Desk
+
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-json_option = click.option("--json", "as_json", is_flag=True, help="For machines.")
 same_name_option = click.option(
     "--same-name", is_flag=True, help="Two people bear this name, and this is the other one."
 )
@@ -67,12 +67,17 @@ def now() -> str:
 
 def open_desk(data: str | None) -> tuple[Settings, Desk]:
     """Settings and library, to look at; nothing is written."""
+    from identity_pipeline.stages.desk import Desk
+
     settings = merged_settings(overrides(data))
     return settings, Desk.open(open_store(settings), now(), write=False)
 
 
 def open_curator(data: str | None, actor: str, reason: str, dry_run: bool) -> Curator:
     """Who decides, with the library before them."""
+    from identity_pipeline.stages.curation import Curator
+    from identity_pipeline.stages.desk import Desk
+
     if not actor.strip():
         raise click.UsageError("--as must name somebody.")
     time = now()
@@ -83,10 +88,10 @@ def open_curator(data: str | None, actor: str, reason: str, dry_run: bool) -> Cu
 def tell(curator: Curator, planned: Sequence[Planned], undoing: str = "takes it back") -> None:
     """Prints what changed, or would change, and what to do next."""
     if curator.dry_run:
-        click.echo("Dry run, nothing is written. It would change:")
+        say("Dry run, nothing is written. It would change:")
     for decision in planned:
         head = "" if curator.dry_run else f"#{decision.event.seq} "
-        click.echo(f"{head}{decision.effect}")
+        say(f"{head}{decision.effect}")
     if curator.dry_run:
         return
     numbers = [str(decision.event.seq) for decision in reversed(planned)]
@@ -96,31 +101,7 @@ def tell(curator: Curator, planned: Sequence[Planned], undoing: str = "takes it 
         if curator.desk.generation is None
         else "`identity-pipeline recluster` brings the rest of the library up to date"
     )
-    click.echo(f"{first[0].upper()}{first[1:]}; `identity-pipeline undo {last}` {undoing}.")
-
-
-def echo_json(value: object) -> None:
-    """Prints JSON."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
-
-
-def echo_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Prints a table; a column whose name begins with `>` is set to the right."""
-    table = Table()
-    for name in columns:
-        right = name.startswith(">")
-        table.add_column(
-            name.removeprefix(">"), justify="right" if right else "left", overflow="fold"
-        )
-    for row in rows:
-        table.add_row(*(shown(value) for value in row))
-    console.print(table)
-
-
-def shown(value: object) -> str:
-    """A value in a table; what is not known is a dash."""
-    text = "-" if value is None else f"{value:.3f}" if isinstance(value, float) else str(value)
-    return text.replace("[", "\\[")
+    say(f"{first[0].upper()}{first[1:]}; `identity-pipeline undo {last}` {undoing}.")
 
 
 def short_track(track_key: object) -> str:

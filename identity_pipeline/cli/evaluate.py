@@ -7,11 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
+from identity_pipeline.cli.lists import console, echo_table, json_option, say
 from identity_pipeline.cli.options import (
-    console,
     data_option,
     merged_settings,
     open_store,
@@ -40,7 +38,7 @@ if TYPE_CHECKING:
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder for report.json and index.html.  [default: reports/evaluation in the data folder]",
 )
-@click.option("--json", "as_json", is_flag=True, help="For machines: print the report itself.")
+@json_option
 def evaluate(
     videos: tuple[str, ...],
     data: str | None,
@@ -61,10 +59,14 @@ def evaluate(
       cp -r data/reports/evaluation before   # change something, run again, then:
       identity-pipeline evaluate --against before/report.json
     """
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from identity_pipeline.cli.working import refuse_unless_ready
     from identity_pipeline.stages import evaluate as evaluation
 
     settings = merged_settings(overrides(data))
     store = open_store(settings)
+    refuse_unless_ready(store, settings)
     folder = out or store.layout.evaluation
     previous = evaluation.read_previous(against) if against else None
     with Progress(
@@ -92,29 +94,23 @@ def evaluate(
         click.echo(json.dumps(report.as_json(), indent=2, sort_keys=True, ensure_ascii=False))
         return
     for section in report.sections:
-        console.print(figure_table(report, section))
+        print_figures(report, section)
         for line in unmeasured_lines(section):
-            console.print(f"[dim]{line}[/dim]", soft_wrap=False, highlight=False)
+            say(line, "dim")
     for sentence in report.left_out.values():
-        console.print(f"[yellow]left out[/yellow] - {sentence}", soft_wrap=True)
-    console.print(f"All figures and plots: open {page}", soft_wrap=True, highlight=False)
+        say(f"left out - {sentence}", "yellow")
+    say(f"All figures and plots: open {page}")
 
 
-def figure_table(report: Report, section: Section) -> Table:
-    """The main figures of the clips of one origin; topics apart."""
+def print_figures(report: Report, section: Section) -> None:
+    """The main figures of the clips of one origin."""
     from identity_pipeline.media import evaluation_page as words
 
-    table = Table(
-        title=f"On {section.scope}", title_justify="left", show_edge=False, pad_edge=False
-    )
-    table.add_column("figure", overflow="fold")
-    table.add_column("value", justify="right")
-    table.add_column("95 % interval")
-    table.add_column("of how many", overflow="fold")
+    columns = ["figure", ">value", "95 % interval", "of how many"]
     if report.differences is not None:
-        table.add_column("since the earlier report")
+        columns.append("since the earlier report")
+    rows = []
     for topic in words.summary(section):
-        table.add_section()
         for figure in topic.figures:
             if figure.value is None:
                 continue
@@ -124,11 +120,12 @@ def figure_table(report: Report, section: Section) -> Table:
                 words.interval_words(figure),
                 f"{figure.n:,} {figure.counted.split(' (')[0]}",
             ]
-            difference = words.difference_of(report, section, figure)
-            if difference is not None:
-                cells.append(words.change_words(difference, figure.unit))
-            table.add_row(*cells)
-    return table
+            if report.differences is not None:
+                difference = words.difference_of(report, section, figure)
+                change = words.change_words(difference, figure.unit) if difference else ""
+                cells.append(change)
+            rows.append(cells)
+    echo_table(columns, rows, title=f"On {section.scope}")
 
 
 def unmeasured_lines(section: Section) -> list[str]:

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-import json
+from typing import TYPE_CHECKING, Any
 
 import click
-import polars as pl
-from rich.table import Table
 
+from identity_pipeline.cli.lists import echo_json, echo_table, json_option
 from identity_pipeline.cli.options import (
-    console,
     data_option,
     find_video,
     merged_settings,
     open_store,
     overrides,
 )
-from identity_pipeline.storage.tables import TableStore
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from identity_pipeline.storage.tables import TableStore
 
 
 @click.command()
 @click.argument("video")
 @click.argument("frame", type=int)
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@json_option
 @data_option
 def why(video: str, frame: int, as_json: bool, data: str | None) -> None:
     """Say what became of each face of FRAME in VIDEO, and what would have changed it.
@@ -36,15 +38,17 @@ def why(video: str, frame: int, as_json: bool, data: str | None) -> None:
     frames = store.read("frames", record.video_id)
     faces = faces_of_frame(store, record.video_id, ledger, frame)
     if as_json:
-        click.echo(json.dumps(faces.to_dicts(), indent=2))
+        echo_json(faces.to_dicts())
         return
     if not faces.height:
         raise click.ClickException(no_face_sentence(frames, frame))
-    console.print(face_table(faces, record.video_id, frame), soft_wrap=False)
+    print_faces(faces, record.video_id, frame)
 
 
 def no_face_sentence(frames: pl.DataFrame, frame: int) -> str:
     """Why a frame has no face to explain."""
+    import polars as pl
+
     sampled = frames["frame_idx"]
     if frame in set(sampled):
         return f"frame {frame} was looked at, and no face was found in it."
@@ -60,6 +64,8 @@ def faces_of_frame(
     store: TableStore, video_id: str, ledger: pl.DataFrame, frame: int
 ) -> pl.DataFrame:
     """The ledger's rows of one frame, with the measures that people ask for."""
+    import polars as pl
+
     measures = store.read("face_quality", video_id).select(
         "face_id", "quality_score", "sharpness", "score", "luma_mean"
     )
@@ -68,27 +74,50 @@ def faces_of_frame(
     rows = ledger.filter(pl.col("frame_idx") == frame)
     for table in (measures, pose, stable):
         rows = rows.join(table, on="face_id", how="left", maintain_order="left")
-    return rows
+    return _with_left_out(store, video_id, rows)
 
 
-def face_table(faces: pl.DataFrame, video_id: str, frame: int) -> Table:
+def _with_left_out(store: TableStore, video_id: str, rows: pl.DataFrame) -> pl.DataFrame:
+    """Faces whose image was chosen but could not be proved say so instead."""
+    if store.noted("identity_dataset", video_id) is None:
+        return rows
+    files = store.read("identity_dataset", video_id).filter(pl.col("left_out").is_not_null())
+    told = files.drop_nulls("face_id").select(
+        "face_id",
+        pl.col("left_out").str.splitn(": ", 2).struct.rename_fields(["code", "why"]).alias("told"),
+    )
+    joined = rows.join(told.unnest("told"), on="face_id", how="left", maintain_order="left")
+    out = pl.col("why").is_not_null()
+    return joined.with_columns(
+        state=pl.when(out).then(pl.lit("left_out")).otherwise("state"),
+        reason=pl.when(out).then("code").otherwise("reason"),
+        would_change=pl.coalesce("why", "would_change"),
+    ).drop("code", "why")
+
+
+def print_faces(faces: pl.DataFrame, video_id: str, frame: int) -> None:
     """One row per face, from left to right."""
     seconds = faces["timestamp_ms"][0] / 1000
-    table = Table(title=f"{video_id}, frame {frame} at {seconds:.2f} s", title_justify="left")
-    for name in ("face", "who", "state", "reason", "measured"):
-        table.add_column(name)
-    table.add_column("what would have changed it", overflow="fold", min_width=30)
-    for face in faces.iter_rows(named=True):
-        person = face["person_id"]
-        table.add_row(
-            face["face_id"],
-            f"track {face['track_id']}" if person is None else f"person_{person}",
-            face["state"],
-            face["reason"],
-            "\n".join(_measures(face)),
-            face["would_change"],
-        )
-    return table
+    echo_table(
+        ("face", "who", "state", "reason", "measured", "what would have changed it"),
+        (
+            (
+                face["face_id"],
+                _who(face),
+                face["state"],
+                face["reason"],
+                "\n".join(_measures(face)),
+                face["would_change"],
+            )
+            for face in faces.iter_rows(named=True)
+        ),
+        title=f"{video_id}, frame {frame} at {seconds:.2f} s",
+    )
+
+
+def _who(face: dict[str, Any]) -> str:
+    person = face["person_id"]
+    return f"track {face['track_id']}" if person is None else f"person_{person}"
 
 
 def _measures(face: dict[str, float | None]) -> list[str]:

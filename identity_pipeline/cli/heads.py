@@ -6,19 +6,12 @@ from pathlib import Path
 
 import click
 
-from identity_pipeline.cli.curating import (
-    counted,
-    echo_json,
-    echo_table,
-    json_option,
-    now,
-)
+from identity_pipeline.cli.curating import counted, now
 from identity_pipeline.cli.index import bar
+from identity_pipeline.cli.lists import echo_json, echo_table, json_option, say
 from identity_pipeline.cli.options import data_option, merged_settings, open_store, overrides
-from identity_pipeline.cli.review import compared, put_in_force, tell_changes
-from identity_pipeline.stages.library import recompute
-from identity_pipeline.stages.spaces import LiveSpace, live_space
-from identity_pipeline.storage.heads import HeadStore
+from identity_pipeline.cli.review import compared, put_in_force, tell_changes, tell_followed
+from identity_pipeline.cli.working import refuse_unless_ready
 
 
 @click.group(invoke_without_command=True)
@@ -33,6 +26,8 @@ def heads(context: click.Context, as_json: bool, data: str | None) -> None:
       identity-pipeline heads rollback          back to what was live before
       identity-pipeline heads export 3f9a0c...  a copy as ONNX
     """
+    from identity_pipeline.storage.heads import HeadStore
+
     if context.invoked_subcommand is not None:
         return
     store = HeadStore(open_store(merged_settings(overrides(data))).layout)
@@ -52,7 +47,7 @@ def heads(context: click.Context, as_json: bool, data: str | None) -> None:
         echo_json({"live": live.head_id, "changes": [vars(c) for c in live.changes], "heads": rows})
         return
     if not rows:
-        click.echo("No head was trained yet; the recogniser alone decides. identity-pipeline train")
+        say("No head was trained yet; the recogniser alone decides. identity-pipeline train")
         return
     echo_table(
         ("head", ">session", ">epochs", "taught by", "live", "verdict"),
@@ -69,17 +64,19 @@ def heads(context: click.Context, as_json: bool, data: str | None) -> None:
         ),
     )
     if live.head_id is None:
-        click.echo("The recogniser alone decides.")
+        say("The recogniser alone decides.")
 
 
 @heads.command()
 @data_option
 def rollback(data: str | None) -> None:
     """Go back to the head (or the recogniser alone) that was live before; again goes further."""
+    from identity_pipeline.storage.heads import HeadStore
+
     store = HeadStore(open_store(merged_settings(overrides(data))).layout)
     live = store.roll_back(now(), "rolled back")
     what = "The recogniser alone" if live.head_id is None else f"Head {live.head_id}"
-    click.echo(
+    say(
         f"{what} is live again. `identity-pipeline reassign --use-trained-model` puts it in force "
         "now; in the UI the sensor library_changed does."
     )
@@ -91,6 +88,8 @@ def rollback(data: str | None) -> None:
 @data_option
 def export(head_id: str, file: Path, data: str | None) -> None:
     """Copy HEAD_ID's ONNX graph to FILE; input `e_id` (n, D), output `e_head` (n, K)."""
+    from identity_pipeline.storage.heads import HeadStore
+
     store = HeadStore(open_store(merged_settings(overrides(data))).layout)
     source = store.folder(head_id) / "head.onnx"
     if not source.is_file():
@@ -99,7 +98,7 @@ def export(head_id: str, file: Path, data: str | None) -> None:
             "`identity-pipeline train --resume` goes on."
         )
     file.write_bytes(source.read_bytes())
-    click.echo(f"{file}: {file.stat().st_size // 1000} kB")
+    say(f"{file}: {file.stat().st_size // 1000} kB")
 
 
 @click.command()
@@ -122,8 +121,14 @@ def reassign(
     What humans decided never changes. `--recogniser-only` and `--head` only show; to go back for
     good, `identity-pipeline heads rollback`.
     """
+    from identity_pipeline.stages.library import recompute
+    from identity_pipeline.stages.spaces import LiveSpace, live_space
+    from identity_pipeline.storage.heads import HeadStore
+
     settings = merged_settings(overrides(data))
     store = open_store(settings)
+    if not dry_run:
+        refuse_unless_ready(store, settings)
     with bar() as report:
         space = live_space(store) if trained else LiveSpace(None)
         if head_id is not None:
@@ -132,13 +137,15 @@ def reassign(
     if space.unfit:
         raise click.ClickException(space.unfit)
     where = "the recogniser's space" if space.head_id is None else f"the space of {space.head_id}"
-    click.echo(f"In {where}:")
+    say(f"In {where}:")
     tell_changes(preview, compared(store, preview), dry_run=True)
     if dry_run or head_id is not None or not trained:
         return
     if not yes and not click.confirm("Put this in force?"):
-        click.echo("Nothing was changed.")
+        say("Nothing was changed.")
         return
     with bar() as report:
-        done = put_in_force(store, settings, report)
-    click.echo(f"{counted(done.tracks, 'track')} in generation {done.generation.number}.")
+        updated = put_in_force(store, settings, report)
+    done = updated.library
+    say(f"{counted(done.tracks, 'track')} in generation {done.generation.number}.")
+    tell_followed(updated)

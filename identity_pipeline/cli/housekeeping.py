@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import count
+from typing import TYPE_CHECKING, Any
 
 import click
-import polars as pl
 
-from identity_pipeline.cli.curating import counted, echo_table
+from identity_pipeline.cli.curating import counted
 from identity_pipeline.cli.index import bar
 from identity_pipeline.cli.instance import dagster_instance
+from identity_pipeline.cli.lists import echo_json, echo_table, json_option, say
 from identity_pipeline.cli.options import (
-    console,
     data_option,
     find_video,
     merged_settings,
     open_store,
     overrides,
 )
-from identity_pipeline.storage import disk
-from identity_pipeline.storage.archive import Archive
-from identity_pipeline.storage.disk import Droppable
-from identity_pipeline.storage.tables import TableStore
+
+if TYPE_CHECKING:
+    from identity_pipeline.storage.disk import Droppable
+    from identity_pipeline.storage.tables import TableStore
+
 
 SHOWN = 20
 
@@ -37,12 +38,14 @@ SHOWN = 20
 )
 @click.option("--failed", multiple=True, metavar="VIDEO", help="VIDEO, which failed for good.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@json_option
 @data_option
 def archive(
     older_than: float | None,
     videos: tuple[str, ...],
     failed: tuple[str, ...],
     dry_run: bool,
+    as_json: bool,
     data: str | None,
 ) -> None:
     """Take finished videos out of Dagster; their tables and image sets stay.
@@ -61,51 +64,78 @@ def archive(
 
     At night by itself: [retention] archive_after_days.
     """
+    from identity_pipeline.storage.archive import Archive
+
     if sum((bool(videos), bool(failed), older_than is not None)) > 1:
         raise click.UsageError("--older-than, --failed and --undo exclude each other; give one.")
     store = open_store(merged_settings(overrides(data)))
     if videos:
-        _bring_back(store, videos, dry_run)
+        _told(_bring_back(store, videos, dry_run), as_json)
     elif failed:
-        _put_aside(store, failed, dry_run)
+        _told(_put_aside(store, failed, dry_run), as_json)
     elif older_than is not None:
-        _archive(store, older_than, dry_run)
+        _archive(store, older_than, dry_run, as_json)
     else:
         with dagster_instance(store.layout) as instance:
             there = len(instance.get_dynamic_partitions("videos"))
-        console.print(
-            f"{counted(there, 'partition')} in Dagster, "
-            f"{counted(len(Archive(store.layout).ids()), 'archived video')}."
-        )
+        gone = Archive(store.layout).ids()
+        if as_json:
+            echo_json([_row(video_id, "archived") for video_id in sorted(gone)])
+            return
+        say(f"{counted(there, 'partition')} in Dagster, {counted(len(gone), 'archived video')}.")
 
 
-def _archive(store: TableStore, days: float, dry_run: bool) -> None:
+def _row(video_id: str, state: str, why: str | None = None) -> dict[str, str | None]:
+    """What became of one video, or would, and why it stays."""
+    return {"video": video_id, "state": state, "why": why}
+
+
+def _told(rows: Sequence[dict[str, str | None]], as_json: bool) -> None:
+    if as_json:
+        echo_json(rows)
+        return
+    for row in rows:
+        why = f": {row['why']}" if row["why"] else ""
+        say(f"{row['video']} {row['state']}{why}.")
+
+
+def _archive(store: TableStore, days: float, dry_run: bool, as_json: bool) -> None:
     from identity_pipeline.defs import archiving
+    from identity_pipeline.storage import disk
 
     now = datetime.now(UTC)
     with dagster_instance(store.layout) as instance:
         keys = archiving.candidates(instance, store, now.timestamp() - days * disk.DAY_S)
         if dry_run:
+            if as_json:
+                echo_json([_row(video_id, "would be archived") for video_id in keys])
+                return
             for video_id in keys[:SHOWN]:
-                console.print(f"would archive {video_id}")
+                say(f"would archive {video_id}")
             more = f" ({len(keys) - SHOWN} not shown)" if len(keys) > SHOWN else ""
-            console.print(f"{counted(len(keys), 'video')} would be archived{more}.")
+            say(f"{counted(len(keys), 'video')} would be archived{more}.")
             return
-        done, stay = 0, []
+        rows = []
         with bar() as report:
             for video_id, why_not in archiving.archive(instance, store, keys, now):
-                done += why_not is None
-                stay += [f"{video_id} stays: {why_not}"] if why_not else []
-                report("archive", done + len(stay), len(keys), "videos")
+                rows.append(_row(video_id, "stays" if why_not else "is archived", why_not))
+                report("archive", len(rows), len(keys), "videos")
         left = len(instance.get_dynamic_partitions("videos"))
-    for sentence in stay:
-        console.print(sentence)
-    console.print(f"{counted(done, 'video')} archived; {counted(left, 'partition')} in Dagster.")
+    if as_json:
+        echo_json(rows)
+        return
+    stay = [row for row in rows if row["why"]]
+    _told(stay, as_json)
+    done = counted(len(rows) - len(stay), "video")
+    say(f"{done} archived; {counted(left, 'partition')} in Dagster.")
 
 
-def _put_aside(store: TableStore, names: Sequence[str], dry_run: bool) -> None:
+def _put_aside(
+    store: TableStore, names: Sequence[str], dry_run: bool
+) -> list[dict[str, str | None]]:
     from identity_pipeline.defs import archiving
 
+    rows = []
     with dagster_instance(store.layout) as instance:
         for name in names:
             video_id = find_video(store, name).video_id
@@ -114,22 +144,28 @@ def _put_aside(store: TableStore, names: Sequence[str], dry_run: bool) -> None:
             else:
                 why_not = archiving.put_aside(instance, store, video_id, datetime.now(UTC))
             done = "would be archived" if dry_run else "archived"
-            console.print(f"{video_id} {f'stays: {why_not}' if why_not else done}.")
+            rows.append(_row(video_id, "stays" if why_not else done, why_not))
+    return rows
 
 
-def _bring_back(store: TableStore, videos: Sequence[str], dry_run: bool) -> None:
+def _bring_back(
+    store: TableStore, videos: Sequence[str], dry_run: bool
+) -> list[dict[str, str | None]]:
     from identity_pipeline.defs import archiving
+    from identity_pipeline.storage.archive import Archive
 
+    rows = []
     with dagster_instance(store.layout) as instance:
         for name in videos:
             video_id = find_video(store, name).video_id
             if dry_run:
                 there = Archive(store.layout).get(video_id) is not None
-                console.print(f"{video_id} {'would come back' if there else 'is not archived'}.")
-            elif archiving.unarchive(instance, store, video_id):
-                console.print(f"{video_id} is a partition again.")
+                back = "would come back"
             else:
-                console.print(f"{video_id} is not archived.")
+                there = archiving.unarchive(instance, store, video_id)
+                back = "is a partition again"
+            rows.append(_row(video_id, back if there else "is not archived"))
+    return rows
 
 
 @click.command()
@@ -142,8 +178,11 @@ def _bring_back(store: TableStore, videos: Sequence[str], dry_run: bool) -> None
     metavar="DAYS",
     help="Crops and chunks of videos finished so long ago.  [default: 0]",
 )
+@json_option
 @data_option
-def clean(kinds: tuple[str, ...], dry_run: bool, older_than: float, data: str | None) -> None:
+def clean(
+    kinds: tuple[str, ...], dry_run: bool, older_than: float, as_json: bool, data: str | None
+) -> None:
     """Show what lies on the disk, by kind, and drop what can be made again.
 
     Without a KIND, what goes is what nobody misses: old generations of the library, templates in
@@ -159,6 +198,8 @@ def clean(kinds: tuple[str, ...], dry_run: bool, older_than: float, data: str | 
       identity-pipeline clean crops --older-than 30  drop crops of videos finished 30 days ago
     """
     from identity_pipeline.defs import housekeeping, old_runs
+    from identity_pipeline.storage import disk
+    from identity_pipeline.storage.disk import Droppable
 
     may_go = [kind.name for kind in disk.KINDS if kind.again is not None]
     for kind in kinds:
@@ -177,8 +218,9 @@ def clean(kinds: tuple[str, ...], dry_run: bool, older_than: float, data: str | 
         runs = list(old_runs.old_runs(instance, now, settings.retention.runs_days))
         folder = store.layout.root / "dagster"
         things += [Droppable("dagster", folder, old_runs.size_of_run(folder, r)) for r in runs]
-        _show(sums, things)
-        _say_cost(store, [t for t in things if t.kind == "crops"], "crops" in wanted)
+        if not as_json:
+            _show(sums, things)
+            _say_cost(store, [t for t in things if t.kind == "crops"], "crops" in wanted)
         chosen = [thing for thing in things if thing.kind in wanted]
         if dry_run:
             verb = "would go"
@@ -187,32 +229,54 @@ def clean(kinds: tuple[str, ...], dry_run: bool, older_than: float, data: str | 
             for run in runs if "dagster" in wanted else ():
                 old_runs.drop_run(instance, run)
             verb = "dropped"
+    if as_json:
+        dropped = {thing.kind for thing in chosen}
+        echo_json([{**row, verb: row["kind"] in dropped} for row in _kinds(sums, things)])
+        return
     size = sum(thing.size for thing in chosen)
-    console.print(f"{counted(len(chosen), 'thing')}, {_megabytes(size)} MB {verb}.")
+    say(f"{counted(len(chosen), 'thing')}, {_megabytes(size)} MB {verb}.")
 
 
-def _show(sums: dict[str, int], things: Sequence[Droppable]) -> None:
+def _kinds(sums: Mapping[str, int], things: Sequence[Droppable]) -> list[dict[str, Any]]:
+    """How much there is of each kind, and how much of it may go, in MB; null for never."""
+    from identity_pipeline.storage import disk
+
     may_go = dict.fromkeys((kind.name for kind in disk.KINDS), 0)
     for thing in things:
         may_go[thing.kind] += thing.size
     sums = {**sums, "temporary": may_go["temporary"]}
+    return [
+        {
+            "kind": kind.name,
+            "MB": sums[kind.name] / 1e6,
+            "may go, MB": None if kind.again is None else may_go[kind.name] / 1e6,
+            "what": kind.what,
+            "to have it again": kind.again,
+        }
+        for kind in disk.KINDS
+    ]
+
+
+def _show(sums: Mapping[str, int], things: Sequence[Droppable]) -> None:
     echo_table(
         ("kind", ">MB", ">may go, MB", "what", "to have it again"),
         (
             (
-                kind.name,
-                _megabytes(sums[kind.name]),
-                "never" if kind.again is None else _megabytes(may_go[kind.name]),
-                kind.what,
-                kind.again,
+                row["kind"],
+                f"{row['MB']:,.1f}",
+                "never" if row["may go, MB"] is None else f"{row['may go, MB']:,.1f}",
+                row["what"],
+                row["to have it again"],
             )
-            for kind in disk.KINDS
+            for row in _kinds(sums, things)
         ),
     )
 
 
 def _say_cost(store: TableStore, crops: Sequence[Droppable], dropped: bool) -> None:
     """How much video is decoded again, if all of these are ever run with other settings."""
+    import polars as pl
+
     if not crops:
         return
     paths = [store.layout.table("ride_video", str(thing.video_id)) for thing in crops]
@@ -220,7 +284,7 @@ def _say_cost(store: TableStore, crops: Sequence[Droppable], dropped: bool) -> N
     total = pl.scan_parquet(there).select(pl.col("duration_ms").sum()).collect().item()
     hours = (total or 0.0) / 3.6e6
     verb = "are dropped" if dropped else "stay unless named"
-    console.print(
+    say(
         f"The crops of {counted(len(crops), 'finished video')} {verb}. Without them, running these "
         f"videos again decodes {hours:.2f} hours of video once more, whatever else is reused."
     )

@@ -4,29 +4,27 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 from identity_pipeline.cli.curating import (
     TARGETS,
     counted,
-    echo_json,
-    echo_table,
-    json_option,
     open_desk,
     short_track,
     targets_argument,
 )
 from identity_pipeline.cli.index import bar
+from identity_pipeline.cli.lists import echo_json, echo_table, json_option, say
 from identity_pipeline.cli.options import data_option, merged_settings, model_options, overrides
-from identity_pipeline.core.budget import one_in
-from identity_pipeline.stages.desk import Desk
-from identity_pipeline.stages.explanation import Explanation
-from identity_pipeline.stages.explanation import explain as explain_track
-from identity_pipeline.stages.identification import RULES, IdentifiedFace, identify_picture
-from identity_pipeline.stages.library_stats import LibraryStats, library_stats
-from identity_pipeline.stages.targets import find_targets
+
+if TYPE_CHECKING:
+    from identity_pipeline.stages.desk import Desk
+    from identity_pipeline.stages.explanation import Explanation
+    from identity_pipeline.stages.identification import IdentifiedFace
+    from identity_pipeline.stages.library_stats import LibraryStats
+
 
 SHOWN = 3
 """People named for a face at most."""
@@ -65,6 +63,8 @@ def identify(
     centres of each person's confirmed faces, and the template of whoever was confirmed since.
     `by` says which of them answered.
     """
+    from identity_pipeline.stages.identification import identify_picture
+
     _, desk = open_desk(data)
     settings = merged_settings(overrides(data, pack, vision, device))
     faces = identify_picture(desk, image, settings, by)
@@ -72,7 +72,7 @@ def identify(
         echo_json([_face_json(desk, face) for face in faces])
         return
     if not faces:
-        click.echo(f"No face was found on {image.name}.")
+        say(f"No face was found on {image.name}.")
         return
     echo_table(
         (">#", "face at", "who", ">score", ">assign from", ">lead", "why", "by", "next"),
@@ -96,6 +96,8 @@ def _answer(desk: Desk, face: IdentifiedFace) -> str:
 
 
 def _face_row(desk: Desk, number: int, face: IdentifiedFace) -> tuple[object, ...]:
+    from identity_pipeline.stages.identification import RULES
+
     first, *others = face.result.people or (None,)
     return (
         number,
@@ -140,13 +142,16 @@ def explain(targets: tuple[str, ...], as_json: bool, data: str | None) -> None:
     The rule, the score against the threshold, the lead over the second person, the confirmed
     tracks that are nearest, and the decision of a human, if one settled it.
     """
+    from identity_pipeline.stages.explanation import explain as explain_track
+    from identity_pipeline.stages.targets import find_targets
+
     settings, desk = open_desk(data)
     subjects = find_targets(desk, targets).subjects
     told = [explain_track(desk, subject, settings) for subject in subjects]
     if as_json:
         echo_json([one.as_json() for one in told])
         return
-    click.echo("\n\n".join("\n".join(_lines(one)) for one in told))
+    say("\n\n".join("\n".join(_lines(one)) for one in told))
 
 
 def _lines(told: Explanation) -> list[str]:
@@ -188,6 +193,9 @@ def stats(truth: Path | None, as_json: bool, data: str | None) -> None:
     them; a name is taken for one person in all files. Human labels are also held out one at a time:
     what would the machine have said of each without it?
     """
+    from identity_pipeline.core.budget import one_in
+    from identity_pipeline.stages.library_stats import library_stats
+
     with bar() as report:
         settings, desk = open_desk(data)
         found = library_stats(desk, settings, truth, report)
@@ -195,7 +203,7 @@ def stats(truth: Path | None, as_json: bool, data: str | None) -> None:
         echo_json(found.as_json())
         return
     for line in _stat_lines(found):
-        click.echo(line)
+        say(line)
     echo_table(
         (
             "threshold",
@@ -220,12 +228,12 @@ def stats(truth: Path | None, as_json: bool, data: str | None) -> None:
         ),
     )
     for reason in sorted({str(t["reason"]) for t in found.thresholds if t["method"] == "default"}):
-        click.echo(f"Defaults stand where nothing is measured: {reason}.")
+        say(f"Defaults stand where nothing is measured: {reason}.")
     if found.budget:
-        click.echo(found.budget.sentence)
+        say(found.budget.sentence)
     if found.floor:
         value, method = found.floor
-        click.echo(f"Unknown tracks are linked from a cosine of {value:.3f} ({method}).")
+        say(f"Unknown tracks are linked from a cosine of {value:.3f} ({method}).")
 
 
 def _stat_lines(found: LibraryStats) -> list[str]:

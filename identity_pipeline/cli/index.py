@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import click
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
+from identity_pipeline.cli.lists import console, echo_json, echo_table, json_option, say
 from identity_pipeline.cli.options import (
-    console,
     data_option,
     merged_settings,
     open_store,
     overrides,
 )
-from identity_pipeline.settings import Settings
-from identity_pipeline.stages import indexing
-from identity_pipeline.stages.progress import Progress as Report
-from identity_pipeline.storage.index_client import (
-    IndexPlace,
-)
-from identity_pipeline.storage.tables import TableStore
-from identity_pipeline.storage.vector_index import VectorIndex
+
+if TYPE_CHECKING:
+    from identity_pipeline.settings import Settings
+    from identity_pipeline.stages.progress import Progress as Report
+    from identity_pipeline.storage.tables import TableStore
+    from identity_pipeline.storage.vector_index import VectorIndex
 
 
 @click.group()
@@ -46,6 +42,9 @@ def index() -> None:
 
 def opened(data: str | None) -> tuple[Settings, TableStore, VectorIndex]:
     """Settings, tables and index of a data folder."""
+    from identity_pipeline.storage.index_client import IndexPlace
+    from identity_pipeline.storage.vector_index import VectorIndex
+
     settings = merged_settings(overrides(data))
     store = open_store(settings)
     return settings, store, VectorIndex(IndexPlace.of(store.layout), settings.index)
@@ -54,6 +53,8 @@ def opened(data: str | None) -> tuple[Settings, TableStore, VectorIndex]:
 @contextmanager
 def bar() -> Iterator[Report]:
     """A progress bar per stage."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[count]}"))
     with Progress(
         *columns,
@@ -74,7 +75,7 @@ def bar() -> Iterator[Report]:
 
 
 @index.command()
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@json_option
 @data_option
 def status(as_json: bool, data: str | None) -> None:
     """Say where the index is, what it holds, and which videos are unfinished."""
@@ -88,53 +89,69 @@ def status(as_json: bool, data: str | None) -> None:
             "collections": [asdict(collection) for collection in collections],
             "unfinished": unfinished,
         }
-        click.echo(json.dumps(facts, indent=2))
+        echo_json(facts)
         return
-    console.print(f"The index is {vectors.place}.")
-    table = Table()
-    for column in ("recognition space", "vision space", "vectors", "points"):
-        table.add_column(column, overflow="fold")
-    for c in collections:
-        sizes = ", ".join(f"{name} {size}" for name, size in sorted(c.dimensions.items()))
-        table.add_row(c.space, c.vision_space or "none", sizes, str(c.count))
-    console.print(table if collections else "It is empty.")
+    say(f"The index is {vectors.place}.")
+    if not collections:
+        say("It is empty.")
+    else:
+        echo_table(
+            ("recognition space", "vision space", "vectors", ">points"),
+            (
+                (
+                    c.space,
+                    c.vision_space or "none",
+                    ", ".join(f"{name} {size}" for name, size in sorted(c.dimensions.items())),
+                    c.count,
+                )
+                for c in collections
+            ),
+        )
     if unfinished:
-        console.print(
+        say(
             f"{len(unfinished)} unfinished: {', '.join(unfinished)}. The next run of a video, or "
             "`identity-pipeline index rebuild`, mends it."
         )
     total, most = sum(c.count for c in collections), settings.index.embedded_points_max
     if vectors.place.url is None and total > most:
-        console.print(
+        say(
             f"{total} points are more than the embedded index is made for ({most}); start a Qdrant "
             "server and set QDRANT_URL."
         )
 
 
 @index.command()
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@json_option
 @data_option
 def check(as_json: bool, data: str | None) -> None:
     """Compare counts and checksums of the index with the tables, video by video.
 
     Exits with 1 when they differ; `identity-pipeline index rebuild` mends it.
     """
+    from identity_pipeline.stages import indexing
+
     _, store, vectors = opened(data)
     with bar() as report:
         differences = indexing.check(store, vectors, report)
     if as_json:
-        click.echo(json.dumps([asdict(difference) for difference in differences], indent=2))
+        echo_json([asdict(difference) for difference in differences])
     elif not differences:
-        console.print(f"{len(indexing.indexed_videos(store))} videos, all as the tables say.")
+        say(f"{len(indexing.indexed_videos(store))} videos, all as the tables say.")
     else:
-        table = Table()
-        for column in ("video", "state", "by the tables", "in the index", "what is wrong"):
-            table.add_column(column, overflow="fold")
-        for d in differences:
-            wanted = "none can be" if d.wanted is None else str(d.wanted)
-            table.add_row(d.video_id, d.state, wanted, str(d.found), d.sentence)
-        console.print(table)
-        console.print("`identity-pipeline index rebuild` makes the index anew from the tables.")
+        echo_table(
+            ("video", "state", ">by the tables", ">in the index", "what is wrong"),
+            (
+                (
+                    d.video_id,
+                    d.state,
+                    "none can be" if d.wanted is None else d.wanted,
+                    d.found,
+                    d.sentence,
+                )
+                for d in differences
+            ),
+        )
+        say("`identity-pipeline index rebuild` makes the index anew from the tables.")
     if differences:
         raise click.exceptions.Exit(1)
 
@@ -147,11 +164,16 @@ def rebuild(data: str | None) -> None:
     The old index stays in use until the new one is whole. Videos whose own tables are of different
     models are left out and named; the command then exits with 1.
     """
-    _, store, vectors = opened(data)
+    from identity_pipeline.cli.working import refuse_unless_ready
+    from identity_pipeline.stages import indexing
+
+    settings, store, vectors = opened(data)
+    refuse_unless_ready(store, settings)
     with bar() as report:
         built = indexing.rebuild(store, vectors, report)
-    console.print(f"{built.points} points of {built.videos} videos; the index is {vectors.place}.")
+        indexing.note_names(store)
+    say(f"{built.points} points of {built.videos} videos; the index is {vectors.place}.")
     for video_id, sentence in sorted(built.refused.items()):
-        console.print(f"[red]left out {video_id}[/red]: {sentence}")
+        say(f"left out {video_id}: {sentence}", "red")
     if built.refused:
         raise click.exceptions.Exit(1)

@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 from pydantic import BaseModel
-from rich.markup import escape
-from rich.table import Table
+from rich.text import Text
 
+from identity_pipeline.cli.lists import echo_json, echo_table, json_option, say, visible
 from identity_pipeline.cli.options import (
-    console,
     data_option,
     merged_settings,
     model_options,
     open_store,
     overrides,
 )
-from identity_pipeline.errors import printable
-from identity_pipeline.media.wording import counted
-from identity_pipeline.stages.video_list import Kind, VideoList
-from identity_pipeline.stages.video_notes import notes
-from identity_pipeline.storage.pause import paused
-from identity_pipeline.storage.registry import VideoRegistry
-from identity_pipeline.storage.small_files import DamagedFileError
-from identity_pipeline.storage.tables import TableStore
+from identity_pipeline.stages.video_list import Kind
+
+if TYPE_CHECKING:
+    from identity_pipeline.stages.video_list import VideoList
+    from identity_pipeline.storage.tables import TableStore
+
 
 STYLES = {Kind.FAILED: "red", Kind.DONE: "green", Kind.ARCHIVED: "green"}
 SHOWN = 50
@@ -48,42 +46,61 @@ SHOWN = 50
     multiple=True,
     help="Only videos in this state; may be given again.",
 )
+@json_option
 @data_option
-def videos(limit: int, everything: bool, states: tuple[str, ...], data: str | None) -> None:
+def videos(
+    limit: int, everything: bool, states: tuple[str, ...], as_json: bool, data: str | None
+) -> None:
     """List the registered videos, their state and their other names, the newest first.
 
     \b
     Examples:
       identity-pipeline videos
       identity-pipeline videos --state failed --all
+      identity-pipeline videos --all --json | jq -r '.[].video'
       identity-pipeline sql "SELECT video_id, path FROM videos"     every video, for machines
     """
+    from identity_pipeline.media.wording import counted
+    from identity_pipeline.stages.video_list import VideoList
+    from identity_pipeline.storage.pause import paused
+
     store = open_store(merged_settings(overrides(data)))
     known = VideoList.of(store)
-    if not known.ids:
-        console.print(
-            f"No video yet. Drop one into {store.layout.videos}, or: identity-pipeline run FILE"
-        )
-        return
     chosen = known.chosen([Kind(state) for state in states])
     shown = chosen if everything else chosen[:limit]
+    if as_json:
+        echo_json(list(_video_rows(known, store, shown)))
+        return
+    if not known.ids:
+        say(f"No video yet. Drop one into {store.layout.videos}, or: identity-pipeline run FILE")
+        return
     if shown:
-        console.print(_video_table(known, store, shown))
+        echo_table(
+            ("video", "file", "state"),
+            (
+                (row["video"], ", ".join(row["files"]), _state(known, row))
+                for row in _video_rows(known, store, shown)
+            ),
+        )
     if len(chosen) > len(shown):
-        console.print(f"… and {len(chosen) - len(shown)} more, --all shows them.")
+        say(f"… and {len(chosen) - len(shown)} more, --all shows them.")
     counts = known.counts()
     parts = ", ".join(f"{counts[kind]} {kind.value}" for kind in Kind if counts[kind])
-    console.print(f"{counted(len(known.ids), 'video')}: {parts}.", highlight=False)
+    say(f"{counted(len(known.ids), 'video')}: {parts}.")
     order = paused(store.layout)
     if order:
-        console.print(order.sentence(), soft_wrap=True, highlight=False)
+        say(order.sentence())
 
 
-def _video_table(known: VideoList, store: TableStore, shown: list[str]) -> Table:
+def _video_rows(
+    known: VideoList, store: TableStore, shown: Sequence[str]
+) -> Iterator[dict[str, Any]]:
+    """One object for each video, as `--json` prints it."""
+    from identity_pipeline.stages.video_notes import notes
+    from identity_pipeline.storage.registry import VideoRegistry
+    from identity_pipeline.storage.small_files import DamagedFileError
+
     registry = VideoRegistry(store.layout)
-    table = Table()
-    for column in ("video", "file", "state"):
-        table.add_column(column, overflow="fold")
     for video_id in shown:
         try:
             record, damage = registry.get(video_id), None
@@ -91,17 +108,23 @@ def _video_table(known: VideoList, store: TableStore, shown: list[str]) -> Table
             record, damage = None, error
         if record is None and damage is None:  # it was taken away meanwhile
             continue
-        names = [Path(p).name for p in (record.path, *record.links)] if record else ["not known"]
-        words = escape(f"damaged: {damage}" if damage else known.words(video_id))
-        style = STYLES[Kind.FAILED] if damage else STYLES.get(known.kind(video_id))
-        state = f"[{style}]{words}[/]" if style else words
-        said = "".join(f"\n[yellow]{escape(note)}[/]" for note in notes(store, video_id))
-        table.add_row(video_id, escape(printable(", ".join(names))), state + said)
-    return table
+        yield {
+            "video": video_id,
+            "files": [Path(p).name for p in (record.path, *record.links)] if record else [],
+            "kind": (Kind.FAILED if damage else known.kind(video_id)).value,
+            "state": f"damaged: {damage}" if damage else known.words(video_id),
+            "notes": list(notes(store, video_id)),
+        }
+
+
+def _state(known: VideoList, row: Mapping[str, Any]) -> Text:
+    style = STYLES.get(Kind(row["kind"]), "")
+    said = ((f"\n{visible(note)}", "yellow") for note in row["notes"])
+    return Text.assemble((visible(row["state"]), style), *said)
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="For machines: the values only.")
+@json_option
 @click.argument("group", required=False)
 def settings(group: str | None, as_json: bool) -> None:
     """Show every setting with its unit and where its default comes from; of one GROUP if given.
@@ -111,7 +134,7 @@ def settings(group: str | None, as_json: bool) -> None:
     """
     current = merged_settings({})
     if as_json:
-        click.echo(json.dumps(current.model_dump(mode="json"), indent=2))
+        echo_json(current.model_dump(mode="json"))
         return
     names = [group] if group else list(type(current).model_fields)
     for name in names:
@@ -119,42 +142,60 @@ def settings(group: str | None, as_json: bool) -> None:
             raise click.UsageError(
                 f"no group {name!r}; groups: {', '.join(type(current).model_fields)}"
             )
-        console.print(settings_table(name, getattr(current, name)))
+        _print_settings(name, getattr(current, name))
 
 
-def settings_table(name: str, group: BaseModel) -> Table:
+def _print_settings(name: str, group: BaseModel) -> None:
     """The settings of one group; a changed value is marked."""
-    table = Table(title=f"\\[{name}] {type(group).__doc__}", title_justify="left")
-    for column in ("setting", "value", "unit", "what it does", "source"):
-        table.add_column(column, overflow="fold")
+    rows = []
     for field, info in type(group).model_fields.items():
         extra = info.json_schema_extra
-        notes = extra if isinstance(extra, dict) else {}
+        said = extra if isinstance(extra, dict) else {}
         value = getattr(group, field)
-        shown = str(value) if value == info.default else f"[bold yellow]{value}[/] (changed)"
-        table.add_row(
-            field, shown, str(notes.get("unit")), info.description, str(notes.get("source"))
-        )
-    return table
+        changed = Text(f"{visible(str(value))} (changed)", "bold yellow")
+        same = value == info.default
+        rows.append(
+            (field, value if same else changed, said.get("unit"), info.description,
+             said.get("source"))
+        )  # fmt: skip
+    columns = ("setting", "value", "unit", "what it does", "source")
+    echo_table(columns, rows, title=f"[{name}] {type(group).__doc__}")
 
 
 @click.command()
+@json_option
 @model_options
-def models(pack: str | None, vision: str | None, device: str | None) -> None:
+def models(as_json: bool, pack: str | None, vision: str | None, device: str | None) -> None:
     """Show the models in use, their digests and licences, and what really runs them."""
     from identity_pipeline.models.hub import ModelHub
     from identity_pipeline.stages.provenance import model_facts
 
     current = merged_settings(overrides(None, pack, vision, device))
-    table = Table()
-    for column in ("role", "name", "sha256", "licence", "runs on"):
-        table.add_column(column)
-    for fact in model_facts(ModelHub(current.models)):
-        table.add_row(
-            fact.role,
-            fact.name,
-            (fact.sha256 or "")[:12],
-            fact.licence or "not known",
-            fact.provider or "not known",
+    facts = model_facts(ModelHub(current.models))
+    if as_json:
+        echo_json(
+            [
+                {
+                    "role": fact.role,
+                    "name": fact.name,
+                    "sha256": fact.sha256,
+                    "licence": fact.licence,
+                    "runs on": fact.provider,
+                }
+                for fact in facts
+            ]
         )
-    console.print(table)
+        return
+    echo_table(
+        ("role", "name", "sha256", "licence", "runs on"),
+        (
+            (
+                fact.role,
+                fact.name,
+                (fact.sha256 or "")[:12],
+                fact.licence or "not known",
+                fact.provider or "not known",
+            )
+            for fact in facts
+        ),
+    )

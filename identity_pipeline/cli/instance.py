@@ -6,15 +6,15 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-import dagster as dg
-from sqlalchemy.exc import SQLAlchemyError
+from typing import TYPE_CHECKING
 
 import identity_pipeline
-from identity_pipeline.cli.refusing import refused
-from identity_pipeline.defs.binding import bind
-from identity_pipeline.defs.instance_home import HOME_VARIABLE, NoInstanceError, instance_of
-from identity_pipeline.storage.layout import Layout
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from identity_pipeline.storage.layout import Layout
+
 
 FILE = "dagster.yaml"
 
@@ -25,6 +25,8 @@ def home() -> Path | None:
     Raises:
         NoInstanceError: $DAGSTER_HOME names no folder.
     """
+    from identity_pipeline.defs.instance_home import HOME_VARIABLE, NoInstanceError
+
     named = os.environ.get(HOME_VARIABLE)
     if named:
         if not Path(named).is_dir():
@@ -47,19 +49,19 @@ def dagster_instance(layout: Layout, *, look: bool = False) -> Iterator[dg.Dagst
         look: the command changes nothing, so an instance that was never used is not made.
 
     Raises:
-        Refused: it belongs to another data folder, or cannot be opened.
+        NoInstanceError: it belongs to another data folder, or cannot be opened.
     """
-    with refused():
-        place = home()
+    import dagster as dg
+
+    from identity_pipeline.defs.binding import bind
+
+    place = home()
     if place is None or (look and not _was_used(place, layout)):
         with dg.DagsterInstance.ephemeral() as forgotten:
             yield forgotten
         return
-    with refused():
-        instance = _opened(place, layout)
-    with instance:
-        with refused():
-            bind(instance, layout, look=look)
+    with _opened(place, layout) as instance:
+        bind(instance, layout, look=look)
         yield instance
 
 
@@ -69,6 +71,11 @@ def _opened(place: Path, layout: Layout) -> dg.DagsterInstance:
     Raises:
         NoInstanceError: it cannot be opened.
     """
+    import dagster as dg
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from identity_pipeline.defs.instance_home import HOME_VARIABLE, NoInstanceError, instance_of
+
     with instance_of(layout.root):
         try:
             return dg.DagsterInstance.from_config(str(place))

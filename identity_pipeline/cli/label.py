@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from identity_pipeline.cli.curating import (
     TARGETS,
     counted,
     decision_options,
-    echo_json,
-    echo_table,
-    json_option,
     open_curator,
     open_desk,
     same_name_option,
     targets_argument,
     tell,
 )
+from identity_pipeline.cli.lists import echo_json, echo_table, json_option, say
 from identity_pipeline.cli.options import data_option, open_store
-from identity_pipeline.ledger import commands
-from identity_pipeline.ledger.errors import NameTakenError
-from identity_pipeline.ledger.store import LedgerStore
-from identity_pipeline.stages.library_view import event_rows
-from identity_pipeline.stages.targets import find_event, find_person, find_targets
+
+if TYPE_CHECKING:
+    from identity_pipeline.ledger.errors import NameTakenError
 
 
 @click.command(epilog=TARGETS)
@@ -50,6 +48,9 @@ def label(
     The decision is kept for ever (`events` shows it, `undo` takes it back), and no recompute ever
     changes it.
     """
+    from identity_pipeline.ledger.errors import NameTakenError
+    from identity_pipeline.stages.targets import find_person, find_targets
+
     if (name is None) == (person is None):
         raise click.UsageError("give one of --name (a new person) and --person (a known one).")
     if same_name and name is None:
@@ -94,6 +95,8 @@ def confirm(
 
     Only what a human confirmed is compared with; automatic assignments never are.
     """
+    from identity_pipeline.stages.targets import find_person, find_targets
+
     curator = open_curator(data, actor, reason, dry_run)
     subjects = find_targets(curator.desk, targets).subjects
     if person is None:
@@ -116,6 +119,8 @@ def reject(
     data: str | None,
 ) -> None:
     """Say that TARGET is not a person, for ever; takes it off them if it was."""
+    from identity_pipeline.stages.targets import find_person, find_targets
+
     curator = open_curator(data, actor, reason, dry_run)
     subjects = find_targets(curator.desk, targets).subjects
     if person is not None:
@@ -132,6 +137,9 @@ def not_a_face(
     targets: tuple[str, ...], actor: str, reason: str, dry_run: bool, data: str | None
 ) -> None:
     """Say that TARGET is no face at all; a face stands for its whole track."""
+    from identity_pipeline.ledger import commands
+    from identity_pipeline.stages.targets import find_targets
+
     curator = open_curator(data, actor, reason, dry_run)
     subjects = find_targets(curator.desk, targets).subjects
     tell(curator, [curator.decide(lambda h, s: commands.not_a_face(h, s, subjects), subjects)])
@@ -144,6 +152,9 @@ def ignore(
     targets: tuple[str, ...], actor: str, reason: str, dry_run: bool, data: str | None
 ) -> None:
     """Say that nobody wants to know who TARGET is (a guard, a poster)."""
+    from identity_pipeline.ledger import commands
+    from identity_pipeline.stages.targets import find_targets
+
     curator = open_curator(data, actor, reason, dry_run)
     subjects = find_targets(curator.desk, targets).subjects
     tell(curator, [curator.decide(lambda h, s: commands.ignore(h, s, subjects), subjects)])
@@ -158,6 +169,8 @@ def undo(events: tuple[str, ...], actor: str, reason: str, dry_run: bool, data: 
     EVENT is a number or id as `events` lists it, or `last`: the last decision in force. Undoing an
     undo brings its decision back. One that later decisions need is refused, and they are named.
     """
+    from identity_pipeline.stages.targets import find_event
+
     curator = open_curator(data, actor, reason, dry_run)
     planned = []
     try:
@@ -175,17 +188,20 @@ def undo(events: tuple[str, ...], actor: str, reason: str, dry_run: bool, data: 
 @data_option
 def events(limit: int, verify: bool, as_json: bool, data: str | None) -> None:
     """List what was decided, the newest first: when, by whom, with which effect."""
+    from identity_pipeline.ledger.store import LedgerStore
+    from identity_pipeline.stages.library_view import event_rows
+
     settings, desk = open_desk(data)
     if verify:
         count = len(LedgerStore(open_store(settings).layout).verify().events)
-        click.echo(f"{counted(count, 'event')} checked; each is as it was written.")
+        say(f"{counted(count, 'event')} checked; each is as it was written.")
         return
     rows = list(event_rows(desk.history, limit))
     if as_json:
         echo_json(rows)
         return
     if not rows:
-        click.echo("Nothing was decided yet. To begin: identity-pipeline clusters")
+        say("Nothing was decided yet. To begin: identity-pipeline clusters")
         return
     echo_table(
         ("#", "time", "who", "what", "effect", "reason", "undone"),

@@ -13,6 +13,7 @@ from identity_pipeline import __version__
 from identity_pipeline.cli.commands import COMMANDS, SENTENCES, SUBJECTS
 from identity_pipeline.cli.failures import in_words
 from identity_pipeline.cli.spoken import DATA_OPTION
+from identity_pipeline.cli.stopping import stoppable
 
 NAMED_OTHERWISE = {"continue": "continue_"}
 """Words of Python."""
@@ -52,7 +53,7 @@ class LazyGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Runs the command; what goes wrong is told in one sentence."""
-        with in_words(ctx):
+        with stoppable(), in_words(ctx):
             return super().invoke(ctx)
 
 

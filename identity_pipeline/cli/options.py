@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-from rich.console import Console
 
+from identity_pipeline.cli.lists import say
 from identity_pipeline.cli.spoken import DATA, DATA_OPTION
-from identity_pipeline.settings import Settings, load_settings
-from identity_pipeline.storage.data_folder import claim_data_folder, open_data_folder
-from identity_pipeline.storage.folder_check import check_data_folder
-from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.registry import Registration, VideoRegistry
-from identity_pipeline.storage.tables import TableStore
+
+if TYPE_CHECKING:
+    from identity_pipeline.settings import Settings
+    from identity_pipeline.storage.registry import Registration
+    from identity_pipeline.storage.tables import TableStore
+
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-console = Console()
 
 
 def data_option(command: Command) -> Command:
@@ -77,6 +76,8 @@ def merged_settings(groups: dict[str, dict[str, str]]) -> Settings:
     Raises:
         SettingsError: a value is out of bounds or misspelt.
     """
+    from identity_pipeline.settings import load_settings
+
     return load_settings(**groups)
 
 
@@ -92,13 +93,19 @@ def open_store(settings: Settings, *, claim: bool = False, new: bool = False) ->
         NoDataFolderError: there is none, or it is another.
         DataFolderError: it is of a newer format, or damaged.
     """
+    from identity_pipeline.settings import load_settings
+    from identity_pipeline.storage.data_folder import claim_data_folder, open_data_folder
+    from identity_pipeline.storage.folder_check import check_data_folder
+    from identity_pipeline.storage.layout import Layout
+    from identity_pipeline.storage.tables import TableStore
+
     layout = Layout(Path(settings.paths.data))
     check_data_folder(layout.root, [Path(load_settings().paths.data)], new=new or claim)
     context = click.get_current_context(silent=True)
     if context is not None:
         context.meta[DATA] = str(layout.root)
     open_it = claim_data_folder if claim else open_data_folder
-    open_it(layout, lambda sentence: click.echo(sentence, err=True))
+    open_it(layout, lambda sentence: say(sentence, err=True))
     return TableStore(layout)
 
 
@@ -108,6 +115,8 @@ def find_video(store: TableStore, name: str) -> Registration:
     Raises:
         click.UsageError: none or several fit.
     """
+    from identity_pipeline.storage.registry import VideoRegistry
+
     record = VideoRegistry(store.layout).find(name)
     if record is None:
         raise click.UsageError(

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from identity_pipeline.cli.curating import actor_option, counted, now
+from identity_pipeline.cli.lists import say
 from identity_pipeline.cli.options import (
-    console,
     data_option,
     merged_settings,
     open_store,
     overrides,
 )
-from identity_pipeline.storage import pause as flag
-from identity_pipeline.storage.chunks import unfinished
-from identity_pipeline.storage.tables import TableStore
+
+if TYPE_CHECKING:
+    from identity_pipeline.storage.tables import TableStore
 
 
 @click.command()
@@ -33,14 +35,16 @@ def pause(reason: str, actor: str, data: str | None) -> None:
       identity-pipeline pause --reason "GPU needed until noon"
       identity-pipeline continue
     """
+    from identity_pipeline.storage import pause as flag
+
     store = open_store(merged_settings(overrides(data)))
     order = flag.Pause(now(), actor, reason)
     if not flag.pause(store.layout, order):
         in_force = flag.paused(store.layout)
-        console.print(f"Already so. {in_force.sentence() if in_force else ''}", soft_wrap=True)
+        say(f"Already so. {in_force.sentence() if in_force else ''}")
         return
-    console.print("Paused: runs stop behind the chunk they are at; no new ones are started.")
-    console.print("Go on with: identity-pipeline continue", highlight=False)
+    say("Paused: runs stop behind the chunk they are at; no new ones are started.")
+    say("Go on with: identity-pipeline continue")
 
 
 @click.command("continue")
@@ -55,18 +59,22 @@ def continue_(data: str | None) -> None:
     Examples:
       identity-pipeline continue
     """
+    from identity_pipeline.storage import pause as flag
+
     store = open_store(merged_settings(overrides(data)))
     order = flag.go_on(store.layout)
     if order is None:
-        console.print("There is no pause.")
+        say("There is no pause.")
     else:
-        console.print(f"The pause of {order.moment} by {order.by} is over.", highlight=False)
+        say(f"The pause of {order.moment} by {order.by} is over.")
     for line in kept_work(store):
-        console.print(line, highlight=False)
+        say(line)
 
 
 def kept_work(store: TableStore) -> list[str]:
     """What stopped runs have left to be taken up, one line per step and video."""
+    from identity_pipeline.storage.chunks import unfinished
+
     return [
         f"{video_id}: kept of {step}: {counted(count, 'chunk')}."
         for (step, video_id), count in unfinished(store.layout).items()

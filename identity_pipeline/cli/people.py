@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import click
 
 from identity_pipeline.cli.curating import (
     TARGETS,
     decision_options,
-    echo_json,
-    echo_table,
-    json_option,
     open_curator,
     open_desk,
     same_name_option,
     targets_argument,
     tell,
 )
+from identity_pipeline.cli.lists import echo_json, echo_table, json_option, say
 from identity_pipeline.cli.options import data_option
-from identity_pipeline.ledger import commands
-from identity_pipeline.ledger.commands import Planned
-from identity_pipeline.ledger.errors import NameTakenError
-from identity_pipeline.ledger.replay import History
-from identity_pipeline.stages.curation import Curator
-from identity_pipeline.stages.library_view import people_rows
-from identity_pipeline.stages.targets import find_person, find_targets
+
+if TYPE_CHECKING:
+    from identity_pipeline.ledger import commands
+    from identity_pipeline.ledger.commands import Planned
+    from identity_pipeline.ledger.replay import History
+    from identity_pipeline.stages.curation import Curator
 
 
 @click.command()
@@ -38,13 +36,15 @@ def people(hidden: bool, as_json: bool, data: str | None) -> None:
     `confirmed` counts tracks by human decision; the other tracks were assigned by the machine at
     the last `recluster`.
     """
+    from identity_pipeline.stages.library_view import people_rows
+
     _, desk = open_desk(data)
     rows = people_rows(desk, hidden=hidden)
     if as_json:
         echo_json(rows)
         return
     if not rows:
-        click.echo(
+        say(
             "Nobody is known yet. `identity-pipeline clusters` lists the unknown; "
             "`identity-pipeline label cluster 1 --name NAME` names them."
         )
@@ -73,6 +73,8 @@ def people(hidden: bool, as_json: bool, data: str | None) -> None:
 @decision_options
 def merge(person: str, into: str, actor: str, reason: str, dry_run: bool, data: str | None) -> None:
     """Say that PERSON is INTO, who keeps their name; exactly undone by `undo`, even much later."""
+    from identity_pipeline.stages.targets import find_person
+
     curator = open_curator(data, actor, reason, dry_run)
     pair = (find_person(curator.desk, person), find_person(curator.desk, into))
     tell(curator, [curator.merge(*pair)])
@@ -95,6 +97,9 @@ def split(
     data: str | None,
 ) -> None:
     """Make a new person of some of PERSON's confirmed tracks; the two are never joined again."""
+    from identity_pipeline.ledger.errors import NameTakenError
+    from identity_pipeline.stages.targets import find_person, find_targets
+
     curator = open_curator(data, actor, reason, dry_run)
     found = find_person(curator.desk, person)
     subjects = find_targets(curator.desk, targets, confirmed=True).subjects
@@ -124,6 +129,8 @@ def move(
     data: str | None,
 ) -> None:
     """Give confirmed tracks of one person to another."""
+    from identity_pipeline.stages.targets import find_person, find_targets
+
     curator = open_curator(data, actor, reason, dry_run)
     subjects = find_targets(curator.desk, targets, confirmed=True).subjects
     owner = find_person(curator.desk, source) if source else curator.owner(subjects)
@@ -145,6 +152,10 @@ def rename(
     data: str | None,
 ) -> None:
     """Give PERSON another NAME; nothing else changes, for a name is no key."""
+    from identity_pipeline.ledger import commands
+    from identity_pipeline.ledger.errors import NameTakenError
+    from identity_pipeline.stages.targets import find_person
+
     curator = open_curator(data, actor, reason, dry_run)
     found = find_person(curator.desk, person)
     try:
@@ -163,6 +174,8 @@ def rename(
 def _of_person(
     curator: Curator, person: str, command: Callable[[History, commands.Stamp, str], Planned]
 ) -> None:
+    from identity_pipeline.stages.targets import find_person
+
     found = find_person(curator.desk, person)
     tell(curator, [curator.decide(lambda h, s: command(h, s, found))])
 
@@ -172,6 +185,8 @@ def _of_person(
 @decision_options
 def hide(person: str, actor: str, reason: str, dry_run: bool, data: str | None) -> None:
     """Leave PERSON out of lists; they are still recognised."""
+    from identity_pipeline.ledger import commands
+
     _of_person(open_curator(data, actor, reason, dry_run), person, commands.hide)
 
 
@@ -180,6 +195,8 @@ def hide(person: str, actor: str, reason: str, dry_run: bool, data: str | None) 
 @decision_options
 def unhide(person: str, actor: str, reason: str, dry_run: bool, data: str | None) -> None:
     """List PERSON again."""
+    from identity_pipeline.ledger import commands
+
     _of_person(open_curator(data, actor, reason, dry_run), person, commands.unhide)
 
 
@@ -196,6 +213,9 @@ def cover(
     data: str | None,
 ) -> None:
     """Choose the picture of PERSON: one confirmed track, or one face of it, which is then shown."""
+    from identity_pipeline.ledger import commands
+    from identity_pipeline.stages.targets import find_person, find_targets
+
     curator = open_curator(data, actor, reason, dry_run)
     found = find_person(curator.desk, person)
     chosen = find_targets(curator.desk, target, confirmed=True)

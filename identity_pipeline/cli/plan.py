@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-from rich.markup import escape
-from rich.table import Table
+from rich.text import Text
 
-from identity_pipeline.cli.curating import json_option
 from identity_pipeline.cli.index import bar
+from identity_pipeline.cli.lists import echo_json, echo_table, json_option, say
 from identity_pipeline.cli.options import (
-    console,
     data_option,
     find_video,
     merged_settings,
@@ -23,27 +21,25 @@ from identity_pipeline.cli.options import (
     open_store,
     overrides,
 )
-from identity_pipeline.core.costs import Price
-from identity_pipeline.media.progress_figure import span
-from identity_pipeline.models.hub import ModelHub
-from identity_pipeline.settings import Settings
-from identity_pipeline.stages.costing import prices, unit_of
-from identity_pipeline.stages.library_planning import plan_library
-from identity_pipeline.stages.planning import PlannedVideo, plan_file, plan_video
-from identity_pipeline.stages.progress import Progress
-from identity_pipeline.stages.recipes import steps
-from identity_pipeline.stages.verdicts import Models, Verdict
-from identity_pipeline.storage.failures import FailureNotes
-from identity_pipeline.storage.registry import VideoRegistry, video_files
-from identity_pipeline.storage.tables import TableStore
+from identity_pipeline.stages.verdicts import Verdict
 
-WORDS: Mapping[Verdict, str] = {
-    Verdict.COMPUTE: "[yellow]would be computed[/]",
-    Verdict.PERHAPS: "would be computed unless its input comes out the same",
-    Verdict.REUSE: "[green]reused[/]",
-    Verdict.BLOCKED: "[red]cannot run[/]",
-    Verdict.ASIDE: "only when asked",
+if TYPE_CHECKING:
+    from identity_pipeline.core.costs import Price
+    from identity_pipeline.settings import Settings
+    from identity_pipeline.stages.planning import PlannedVideo
+    from identity_pipeline.stages.progress import Progress
+    from identity_pipeline.stages.verdicts import Models
+    from identity_pipeline.storage.tables import TableStore
+
+
+WORDS: Mapping[Verdict, tuple[str, str]] = {
+    Verdict.COMPUTE: ("would be computed", "yellow"),
+    Verdict.PERHAPS: ("would be computed unless its input comes out the same", ""),
+    Verdict.REUSE: ("reused", "green"),
+    Verdict.BLOCKED: ("cannot run", "red"),
+    Verdict.ASIDE: ("only when asked", ""),
 }
+"""Words and style of each verdict."""
 
 
 @click.command()
@@ -84,26 +80,40 @@ def plan(
     the same models. Where there is none yet, prices that ship with the package stand in, and are
     marked as such.
     """
+    from identity_pipeline.models.hub import ModelHub
+    from identity_pipeline.stages import preflight
+    from identity_pipeline.stages.costing import prices
+    from identity_pipeline.stages.library_planning import plan_library
+    from identity_pipeline.stages.verdicts import Models
+
     settings = merged_settings(overrides(data, pack, vision, device))
     store = open_store(settings, new=True)
-    models = Models(*ModelHub(settings.models).here())
+    hub = ModelHub(settings.models)
+    models = Models(*hub.here())
+    refused = preflight.foreseen_faults(store.layout, settings, hub)
     known = prices(store, settings, models.digests)
     if costs:
-        console.print(_cost_table(known))
+        _print_costs(known)
         return
     with bar() as report:
         planned = list(_planned(videos, store, settings, models, known, report))
         today = datetime.now(UTC).isoformat(timespec="seconds")
         library = plan_library(store, settings, known, planned, today)
     if as_json:
-        value = {"videos": [asdict(video) for video in planned], "library": asdict(library)}
-        click.echo(json.dumps(value, indent=2))
+        of_videos = [asdict(video) for video in planned]
+        value = {"refused": refused, "videos": of_videos, "library": asdict(library)}
+        echo_json(value)
         return
+    for fault in refused:
+        say(f"A run would be refused: {fault.rstrip('.')}.", "red")
     if not planned:
-        console.print(f"No video yet: drop one into {store.layout.videos}, or name a FILE.")
+        say(f"No video yet: drop one into {store.layout.videos}, or name a FILE.")
     for video in planned:
-        console.print(_table(video) if len(planned) == 1 or videos else _line(video))
-    console.print(_table(library))
+        if len(planned) == 1 or videos:
+            _print_steps(video)
+        else:
+            say(_line(video))
+    _print_steps(library)
     _totals([*planned, library])
 
 
@@ -115,6 +125,10 @@ def _planned(
     costs: Mapping[str, Price],
     report: Progress,
 ) -> Iterator[PlannedVideo]:
+    from identity_pipeline.stages.planning import plan_file, plan_video
+    from identity_pipeline.storage.failures import FailureNotes
+    from identity_pipeline.storage.registry import VideoRegistry, video_files
+
     registry, notes = VideoRegistry(store.layout), FailureNotes(store.layout)
     ids: list[str] = []
     files = [Path(name) for name in names if Path(name).is_file()]
@@ -136,18 +150,19 @@ def _planned(
         yield plan_file(store, settings, models, costs, path)
 
 
-def _table(video: PlannedVideo) -> Table:
+def _print_steps(video: PlannedVideo) -> None:
+    from identity_pipeline.media.progress_figure import span
+
     aside = f" - {video.note}" if video.note else ""
-    table = Table(title=escape(f"{video.video_id}{aside}"), title_justify="left")
-    for column in ("step", "a run", "why"):
-        table.add_column(column, overflow="fold")
-    table.add_column("expected", justify="right")
+    rows = []
     for step in video.steps:
         nothing = (Verdict.REUSE, Verdict.BLOCKED)
         cost = "" if step.verdict in nothing or step.seconds is None else span(step.seconds)
         mark = "" if step.measured or not cost else " *"
-        table.add_row(step.step, WORDS[step.verdict], escape("; ".join(step.reasons)), cost + mark)
-    return table
+        words, style = WORDS[step.verdict]
+        rows.append((step.step, Text(words, style), "; ".join(step.reasons), cost + mark))
+    columns = ("step", "a run", "why", ">expected")
+    echo_table(columns, rows, title=f"{video.video_id}{aside}")
 
 
 def _line(video: PlannedVideo) -> str:
@@ -155,28 +170,32 @@ def _line(video: PlannedVideo) -> str:
     wanted = [step for step in video.steps if step.verdict in (Verdict.COMPUTE, Verdict.BLOCKED)]
     why = f"; first {wanted[0].step}: {'; '.join(wanted[0].reasons)}" if wanted else ""
     aside = f" ({video.note})" if video.note else ""
-    return escape(f"{video.video_id}{aside}: {', '.join(parts)}{why}")
+    return f"{video.video_id}{aside}: {', '.join(parts)}{why}"
 
 
 def _totals(planned: list[PlannedVideo]) -> None:
+    from identity_pipeline.media.progress_figure import span
+
     sure = sum(video.seconds(Verdict.COMPUTE) for video in planned)
     perhaps = sum(video.seconds(Verdict.PERHAPS) for video in planned)
     more = f", and {span(perhaps)} more if no input comes out the same" if perhaps else ""
-    console.print(f"Expected: {span(sure)} of computing{more}.")
+    say(f"Expected: {span(sure)} of computing{more}.")
     computing = (Verdict.COMPUTE, Verdict.PERHAPS)
     if any(not s.measured for v in planned for s in v.steps if s.verdict in computing):
-        console.print("* not measured on this machine yet: a price that ships with the package")
+        say("* not measured on this machine yet: a price that ships with the package")
 
 
-def _cost_table(costs: Mapping[str, Price]) -> Table:
-    table = Table(title="What each step costs", title_justify="left")
-    for column in ("step", "ms per unit", "unit", "ms per sampled frame", "learnt from"):
-        table.add_column(column, justify="right" if column.startswith("ms") else "left")
+def _print_costs(costs: Mapping[str, Price]) -> None:
+    from identity_pipeline.stages.costing import unit_of
+    from identity_pipeline.stages.recipes import steps
+
+    rows = []
     for step, price in costs.items():
         unit = unit_of(step) if step in steps() else ""
         learnt = f"{price.samples} computations" if price.measured else "not measured here yet"
-        table.add_row(step, _ms(price.per_unit), unit, _ms(price.per_frame), learnt)
-    return table
+        rows.append((step, _ms(price.per_unit), unit, _ms(price.per_frame), learnt))
+    columns = ("step", ">ms per unit", "unit", ">ms per sampled frame", "learnt from")
+    echo_table(columns, rows, title="What each step costs")
 
 
 def _ms(seconds: float | None) -> str:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import click
-import dagster as dg
 
-from identity_pipeline.cli.curating import echo_table
 from identity_pipeline.cli.instance import dagster_instance
+from identity_pipeline.cli.lists import echo_json, echo_table, json_option
 from identity_pipeline.cli.options import data_option, merged_settings, open_store, overrides
-from identity_pipeline.storage.live import LiveSteps
+
+if TYPE_CHECKING:
+    import dagster as dg
 
 
 def _wish(text: str) -> tuple[str, int]:
@@ -33,8 +35,9 @@ def _holder(run: dg.DagsterRun, at: Mapping[str, str]) -> str:
     metavar="POOL=SLOTS",
     help="Change a pool's slots; may repeat.",
 )
+@json_option
 @data_option
-def pools(wishes: tuple[str, ...], data: str | None) -> None:
+def pools(wishes: tuple[str, ...], as_json: bool, data: str | None) -> None:
     """Show the pools of scarce things: their slots, who holds them, who waits.
 
     Slots come from dagster.yaml (concurrency.pools.default_limit) until --set gives a pool its own
@@ -46,6 +49,7 @@ def pools(wishes: tuple[str, ...], data: str | None) -> None:
       identity-pipeline pools --set gpu=2     two GPUs, or two videos that share one
     """
     from identity_pipeline.defs import pools as scarce
+    from identity_pipeline.storage.live import LiveSteps
 
     chosen = [_wish(wish) for wish in wishes]
     unknown = [name for name, _ in chosen if name not in scarce.ALL_POOLS]
@@ -66,16 +70,23 @@ def pools(wishes: tuple[str, ...], data: str | None) -> None:
             "Dagster has no default for pools here; set concurrency.pools.default_limit in "
             "dagster.yaml, or give --set."
         )
+    rows = [
+        {
+            "pool": use.name,
+            "slots": use.slots,
+            "from": "dagster.yaml" if use.from_file else "--set",
+            "held by": [_holder(run, at) for run in use.inside],
+            "waiting": use.waiting,
+        }
+        for use in found
+    ]
+    if as_json:
+        echo_json(rows)
+        return
     echo_table(
         ("pool", ">slots", "from", "held by", ">waiting"),
         (
-            (
-                use.name,
-                use.slots,
-                "dagster.yaml" if use.from_file else "--set",
-                ", ".join(_holder(run, at) for run in use.inside) or "nobody",
-                use.waiting,
-            )
-            for use in found
+            (r["pool"], r["slots"], r["from"], ", ".join(r["held by"]) or "nobody", r["waiting"])
+            for r in rows
         ),
     )

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from identity_pipeline.cli.curating import counted
 from identity_pipeline.cli.index import bar
+from identity_pipeline.cli.lists import say
 from identity_pipeline.cli.options import (
-    console,
     data_option,
     find_video,
     merged_settings,
     open_store,
     overrides,
 )
-from identity_pipeline.stages.publishing import NotWholeError, Publisher
-from identity_pipeline.storage.object_store import (
-    LIBRARY_SUBJECT,
-    NoManifestError,
-    subject_of,
-)
-from identity_pipeline.storage.tables import TableStore
+
+if TYPE_CHECKING:
+    from identity_pipeline.stages.publishing import Publisher
+    from identity_pipeline.storage.tables import TableStore
+
 
 SHOWN = 20
 LIBRARY = "the library"
@@ -32,6 +32,8 @@ def opened(data: str | None, *, claim: bool = False) -> tuple[TableStore, Publis
     Raises:
         click.UsageError: the settings name no store.
     """
+    from identity_pipeline.stages.publishing import Publisher
+
     settings = merged_settings(overrides(data))
     if not settings.publish.url:
         raise click.UsageError(
@@ -65,6 +67,8 @@ def publish(videos: tuple[str, ...], dry_run: bool, verify: bool, data: str | No
     """
     store, work = opened(data)
     named = [find_video(store, name).video_id for name in videos]
+    if not dry_run:
+        _refuse_unless_reached(work)
     if verify:
         _verify(work, named, dry_run)
         return
@@ -72,11 +76,32 @@ def publish(videos: tuple[str, ...], dry_run: bool, verify: bool, data: str | No
     wanted = list(named) or list(dict.fromkeys([*work.pending(), *work.refused()]))
     if dry_run:
         for video_id in wanted[:SHOWN]:
-            console.print(f"would publish {video_id or LIBRARY}")
+            say(f"would publish {video_id or LIBRARY}")
         more = f" ({len(wanted) - SHOWN} not shown)" if len(wanted) > SHOWN else ""
-        console.print(f"{counted(len(wanted), 'thing')} to publish to {work.store.url}{more}.")
+        say(f"{counted(len(wanted), 'thing')} to publish to {work.store.url}{more}.")
         return
     _publish(work, wanted)
+
+
+def _refuse_unless_reached(work: Publisher) -> None:
+    """Asks the store for one small file, before anything is read here.
+
+    Raises:
+        NotReadyError: it does not answer as it should.
+    """
+    from identity_pipeline.stages.preflight import NotReadyError
+    from identity_pipeline.storage.object_store import (
+        LIBRARY_SUBJECT,
+        NoManifestError,
+        ObjectStoreError,
+    )
+
+    try:
+        work.store.version(LIBRARY_SUBJECT)
+    except NoManifestError:  # damaged there: that is the library's own affair
+        return
+    except ObjectStoreError as error:
+        raise NotReadyError(f"Nothing was sent: {error}") from error
 
 
 def _publish(work: Publisher, wanted: list[str | None] | list[str]) -> None:
@@ -92,18 +117,20 @@ def _publish(work: Publisher, wanted: list[str | None] | list[str]) -> None:
                 size += done.version.size
             report("publish", number, len(wanted), "things")
     for sentence in waiting:
-        console.print(sentence, soft_wrap=True)
+        say(sentence)
     there = len(wanted) - sent - len(waiting)
-    console.print(
+    say(
         f"{sent} sent to {work.store.url} ({counted(files, 'file')}, {size / 1e6:.1f} MB), "
-        f"{there} there already.",
-        soft_wrap=True,
+        f"{there} there already."
     )
     if waiting:
         raise SystemExit(1)
 
 
 def _verify(work: Publisher, named: list[str], dry_run: bool) -> None:
+    from identity_pipeline.stages.publishing import NotWholeError
+    from identity_pipeline.storage.object_store import NoManifestError, subject_of
+
     subjects = [subject_of(video_id) for video_id in named] or work.store.subjects()
     wrong = 0
     unmended = []
@@ -117,16 +144,18 @@ def _verify(work: Publisher, named: list[str], dry_run: bool) -> None:
             wrong += len(found)
             for path in found[:SHOWN]:
                 verb = "is wrong" if dry_run else "was wrong and is sent again"
-                console.print(f"{subject}: {path} {verb}", soft_wrap=True)
+                say(f"{subject}: {path} {verb}")
             report("verify", number, len(subjects), "things")
     for sentence in unmended:
-        console.print(sentence, soft_wrap=True)
-    console.print(f"{counted(len(subjects), 'thing')} read back, {counted(wrong, 'file')} wrong.")
+        say(sentence)
+    say(f"{counted(len(subjects), 'thing')} read back, {counted(wrong, 'file')} wrong.")
     if unmended:
         raise SystemExit(1)
 
 
 def _wrong(work: Publisher, subject: str, dry_run: bool) -> list[str]:
+    from identity_pipeline.storage.object_store import LIBRARY_SUBJECT
+
     if not dry_run:
         return work.mend(None if subject == LIBRARY_SUBJECT else _video_of(subject))
     there = work.store.version(subject)
@@ -157,12 +186,14 @@ def fetch(
       identity-pipeline fetch --all --data reading              everything, to read it elsewhere
       identity-pipeline sql --data reading "SELECT count(*) FROM images"
     """
+    from identity_pipeline.storage.object_store import LIBRARY_SUBJECT
+
     _, work = opened(data, claim=True)
     there = work.store.subjects()
     if not (videos or everything or library):
         for subject in there:
-            console.print(subject if subject == LIBRARY_SUBJECT else _video_of(subject))
-        console.print(f"{counted(len(there), 'thing')} in {work.store.url}.", soft_wrap=True)
+            say(subject if subject == LIBRARY_SUBJECT else _video_of(subject))
+        say(f"{counted(len(there), 'thing')} in {work.store.url}.")
         return
     known = [_video_of(subject) for subject in there if subject != LIBRARY_SUBJECT]
     wanted = known if everything else [_meant(name, known) for name in videos]
@@ -172,10 +203,10 @@ def fetch(
             fetched += work.fetch(video_id, force=force) is not None
             report("fetch", number, len(wanted), "videos")
     same = len(wanted) - fetched
-    console.print(f"{counted(fetched, 'video')} fetched, {same} there already.")
+    say(f"{counted(fetched, 'video')} fetched, {same} there already.")
     if (library or everything) and LIBRARY_SUBJECT in there:
         new = work.fetch_library(force=force)
-        console.print(f"The library {'is fetched' if new else 'is there already'}.")
+        say(f"The library {'is fetched' if new else 'is there already'}.")
 
 
 def _meant(name: str, known: list[str]) -> str:

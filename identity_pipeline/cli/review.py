@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-import polars as pl
 
 from identity_pipeline.cli.curating import (
     counted,
     decision_options,
-    echo_json,
-    echo_table,
-    json_option,
     now,
     open_curator,
     open_desk,
@@ -22,20 +19,21 @@ from identity_pipeline.cli.curating import (
     tell,
 )
 from identity_pipeline.cli.index import bar
+from identity_pipeline.cli.lists import echo_json, echo_table, json_option, say
 from identity_pipeline.cli.options import data_option, merged_settings, open_store, overrides
-from identity_pipeline.cli.working import command_at_work
-from identity_pipeline.core.library_changes import LibraryChanges, library_changes
-from identity_pipeline.schemas import empty
-from identity_pipeline.settings import Settings
-from identity_pipeline.stages.desk import CurationError, Desk
-from identity_pipeline.stages.explanation import RULES, more_of
-from identity_pipeline.stages.library import Recomputed, recompute
-from identity_pipeline.stages.library_view import cluster_rows, noise_rows, pending_suggestions
-from identity_pipeline.stages.montage import write_montage
-from identity_pipeline.stages.progress import Progress
-from identity_pipeline.stages.targets import find_person, find_suggestion
-from identity_pipeline.storage.generations import Generations
-from identity_pipeline.storage.tables import TableStore
+from identity_pipeline.cli.working import command_at_work, refuse_unless_ready
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from identity_pipeline.core.library_changes import LibraryChanges
+    from identity_pipeline.settings import Settings
+    from identity_pipeline.stages.desk import Desk
+    from identity_pipeline.stages.library import Recomputed
+    from identity_pipeline.stages.library_update import Updated
+    from identity_pipeline.stages.progress import Progress
+    from identity_pipeline.storage.tables import TableStore
+
 
 NAMED = 10
 NOT_YET = "Nothing was grouped yet; run `identity-pipeline recluster` first."
@@ -56,6 +54,10 @@ def clusters(montage: Path | None, noise: bool, as_json: bool, data: str | None)
     A group is tracks that are probably one person. Its number is its own: it is kept when the
     library is grouped anew, and never given again. `confidence` is the mean cosine of its tracks.
     """
+    from identity_pipeline.stages.desk import CurationError
+    from identity_pipeline.stages.library_view import cluster_rows, noise_rows
+    from identity_pipeline.stages.montage import write_montage
+
     _, desk = open_desk(data)
     if desk.generation is None:
         raise CurationError(NOT_YET)
@@ -90,13 +92,13 @@ def clusters(montage: Path | None, noise: bool, as_json: bool, data: str | None)
             ),
         )
     else:
-        click.echo("No unknown faces are grouped.")
+        say("No unknown faces are grouped.")
     if montage is not None:
-        click.echo(f"{counted(shown, 'face')} in {montage}")
+        say(f"{counted(shown, 'face')} in {montage}")
     elif rows:
-        click.echo(
+        say(
             "Look at them: identity-pipeline clusters --montage faces.jpg; then: identity-pipeline "
-            "label cluster NUMBER --name NAME"
+            f"label cluster {rows[0]['cluster_id']} --name NAME"
         )
 
 
@@ -126,6 +128,10 @@ def suggestions(
     A declined suggestion comes back only when its score has risen clearly
     (match.suggestion_regrow); `reject` is for ever.
     """
+    from identity_pipeline.stages.explanation import RULES
+    from identity_pipeline.stages.library_view import pending_suggestions
+    from identity_pipeline.stages.targets import find_suggestion
+
     if accept or reject or all_for:
         if set(accept) & set(reject):
             raise click.UsageError("a suggestion cannot be both accepted and rejected.")
@@ -150,7 +156,7 @@ def suggestions(
         echo_json(rows)
         return
     if not rows:
-        click.echo("No suggestion is pending.")
+        say("No suggestion is pending.")
         return
     echo_table(
         ("id", "track", "may be", ">score", "since", "until", "why it is asked"),
@@ -170,6 +176,10 @@ def suggestions(
 
 
 def _all_for(desk: Desk, person: str) -> list[dict[str, object]]:
+    from identity_pipeline.stages.desk import CurationError
+    from identity_pipeline.stages.library_view import pending_suggestions
+    from identity_pipeline.stages.targets import find_person
+
     found = find_person(desk, person)
     rows = [
         row
@@ -187,6 +197,9 @@ def _all_for(desk: Desk, person: str) -> list[dict[str, object]]:
 @data_option
 def find_more(person: str, as_json: bool, data: str | None) -> None:
     """List the tracks that most resemble PERSON and that no human gave to anybody."""
+    from identity_pipeline.stages.explanation import more_of
+    from identity_pipeline.stages.targets import find_person
+
     settings, desk = open_desk(data)
     found = find_person(desk, person)
     rows = more_of(desk, found, settings)
@@ -194,7 +207,7 @@ def find_more(person: str, as_json: bool, data: str | None) -> None:
         echo_json(rows)
         return
     if not rows:
-        click.echo(f"No unassigned track resembles {desk.called(found)}.")
+        say(f"No unassigned track resembles {desk.called(found)}.")
         return
     echo_table(
         (">#", "track", ">score", "is in", "enough to suggest"),
@@ -209,7 +222,7 @@ def find_more(person: str, as_json: bool, data: str | None) -> None:
             for r in rows
         ),
     )
-    click.echo(f"To say so: identity-pipeline label TRACK --person {found[:8]}")
+    say(f"To say so: identity-pipeline label TRACK --person {found[:8]}")
 
 
 @click.command()
@@ -217,19 +230,26 @@ def find_more(person: str, as_json: bool, data: str | None) -> None:
 @json_option
 @data_option
 def recluster(dry_run: bool, as_json: bool, data: str | None) -> None:
-    """Bring the library up to date: thresholds, known people, groups, suggestions.
+    """Bring the library up to date: thresholds, known people, groups, suggestions, and the rest.
 
     What humans decided never changes. Says what moved; the result is in force at once, or, after a
-    crash, not at all.
+    crash, not at all. Then profiles, k-means heads and the names in the index are brought in step;
+    what could not be is said, with the command that does it.
     """
+    from identity_pipeline.stages.library import recompute
+
     settings = merged_settings(overrides(data))
     store = open_store(settings)
+    if not dry_run:
+        refuse_unless_ready(store, settings)
+    updated = None
     with bar() as report:
         before = in_force(store)
         if dry_run:
             done = recompute(store, settings, now(), report, publish=False)
         else:
-            done = put_in_force(store, settings, report)
+            updated = put_in_force(store, settings, report)
+            done = updated.library
         changes = compared(store, done, before)
     if as_json:
         echo_json(
@@ -242,18 +262,47 @@ def recluster(dry_run: bool, as_json: bool, data: str | None) -> None:
                 "suggested": changes.suggested,
                 "lost": done.lost,
                 "damaged": done.damaged,
+                **_followed_json(updated),
             }
         )
         return
     tell_changes(done, changes, dry_run)
+    if updated is not None:
+        tell_followed(updated)
 
 
-def put_in_force(store: TableStore, settings: Settings, shown: Progress) -> Recomputed:
-    """The library brought up to date, before the eyes of other processes."""
-    with command_at_work(store, "identity_library", shown) as (work, report):
-        done = recompute(store, settings, now(), report)
-        work.computed = not done.reused
-    return done
+def put_in_force(store: TableStore, settings: Settings, shown: Progress) -> Updated:
+    """The library and what follows it brought up to date, before the eyes of other processes."""
+    from identity_pipeline.stages.library_update import update_library
+
+    return update_library(store, settings, now(), lambda step: command_at_work(store, step, shown))
+
+
+def tell_followed(updated: Updated) -> None:
+    """Prints what became of profiles, heads and index, and what is not current."""
+    profiles, heads = updated.profiles, updated.heads
+    for report in profiles.enriched if profiles else ():
+        say(report.message)
+    if profiles and profiles.withdrawn:
+        say(f"{counted(len(profiles.withdrawn), 'video')} withdrawn from profiles.")
+    for message in heads.messages if heads else ():
+        say(message)
+    if updated.indexed:
+        say(f"Names in the index changed for {counted(len(updated.indexed), 'video')}.")
+    for behind in updated.behind:
+        say(str(behind), err=True)
+    if not updated.behind:
+        say("Profiles, k-means heads and names in the index are current.")
+
+
+def _followed_json(updated: Updated | None) -> dict[str, object]:
+    if updated is None:
+        return {}
+    return {
+        "profiles": updated.labels,
+        "indexed": updated.indexed,
+        "behind": [vars(behind) for behind in updated.behind],
+    }
 
 
 @dataclass(frozen=True)
@@ -266,6 +315,9 @@ class InForce:
 
 def in_force(store: TableStore) -> InForce:
     """The library before a recomputation."""
+    from identity_pipeline.schemas import empty
+    from identity_pipeline.storage.generations import Generations
+
     generations = Generations(store.layout)
     current = generations.current()
     assignments, people = (
@@ -277,6 +329,9 @@ def in_force(store: TableStore) -> InForce:
 
 def compared(store: TableStore, done: Recomputed, before: InForce | None = None) -> LibraryChanges:
     """What a recomputation moves, against what was in force (default: what is)."""
+    from identity_pipeline.core.library_changes import library_changes
+    from identity_pipeline.stages.desk import Desk
+
     before = before or in_force(store)
     desk = Desk.open(store, now(), write=False)
 
@@ -292,29 +347,29 @@ def compared(store: TableStore, done: Recomputed, before: InForce | None = None)
 def tell_changes(done: Recomputed, changes: LibraryChanges, dry_run: bool) -> None:
     """Prints what a recomputation moved, or would move."""
     if done.unfit:
-        click.echo(f"Note: {done.unfit}")
+        say(f"Note: {done.unfit}")
     for video_id, sentence in done.damaged.items():
-        click.echo(f"The library is computed without {video_id}: {sentence}")
+        say(f"The library is computed without {video_id}: {sentence}")
     if not done.tracks:
-        click.echo("No video has faces for the library yet; run `identity-pipeline run` on some.")
+        say("No video has faces for the library yet; run `identity-pipeline run` on some.")
         return
     if done.reused:
-        click.echo("Nothing has changed since the last time; the library is up to date.")
+        say("Nothing has changed since the last time; the library is up to date.")
         return
     if dry_run and changes.moves:
-        click.echo("Dry run, nothing is written. These would move:")
+        say("Dry run, nothing is written. These would move:")
     for move in changes.moves:
-        click.echo(str(move))
+        say(str(move))
     if not changes.moves:
-        click.echo("No track would move." if dry_run else "No track moved.")
+        say("No track would move." if dry_run else "No track moved.")
     _tell_clusters("appears", "appear", changes.new_clusters)
     _tell_clusters("is gone", "are gone", changes.retired_clusters)
     if changes.suggested:
         number = counted(len(changes.suggested), "new suggestion")
-        click.echo(f"{number}: identity-pipeline suggestions")
+        say(f"{number}: identity-pipeline suggestions")
     _tell_left_out(done)
     if not dry_run:
-        click.echo(f"{counted(done.tracks, 'track')} in generation {done.generation.number}.")
+        say(f"{counted(done.tracks, 'track')} in generation {done.generation.number}.")
 
 
 def _tell_clusters(one: str, several: str, numbers: tuple[int, ...]) -> None:
@@ -322,17 +377,17 @@ def _tell_clusters(one: str, several: str, numbers: tuple[int, ...]) -> None:
         names = ", ".join(f"unknown_cluster_{n}" for n in numbers[:NAMED])
         names += f" and {len(numbers) - NAMED} more" if len(numbers) > NAMED else ""
         verb = one if len(numbers) == 1 else several
-        click.echo(f"{counted(len(numbers), 'cluster')} {verb}: {names}")
+        say(f"{counted(len(numbers), 'cluster')} {verb}: {names}")
 
 
 def _tell_left_out(done: Recomputed) -> None:
     if done.lost:
-        click.echo(
+        say(
             f"{counted(len(done.lost), 'decided track')} not found again in the present videos, "
             f"kept in the ledger: {', '.join(done.lost)}"
         )
     if done.other_space:
-        click.echo(
+        say(
             f"Left out, for they are of another recogniser: {', '.join(done.other_space)}; process "
             "them anew."
         )

@@ -2,48 +2,43 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-import dagster as dg
-from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-from rich.table import Table
+from rich.text import Text
 
 from identity_pipeline.cli.instance import dagster_instance
+from identity_pipeline.cli.lists import console, echo_json, echo_table, json_option, say
 from identity_pipeline.cli.options import (
-    console,
     data_option,
     merged_settings,
     model_options,
     open_store,
     overrides,
 )
+from identity_pipeline.cli.stopping import Terminated, hearing, raise_for
 from identity_pipeline.cli.working import TRY_LATER, refuse_while_paused
-from identity_pipeline.defs.progress import live_step
 from identity_pipeline.errors import printable
-from identity_pipeline.stages.at_work import shown_to_others
-from identity_pipeline.stages.progress import Progress as Report
-from identity_pipeline.storage.archive import Archive
-from identity_pipeline.storage.failures import FailureNotes
-from identity_pipeline.storage.live import host
-from identity_pipeline.storage.pause import paused
-from identity_pipeline.storage.registry import Registration, UnusableFileError, VideoRegistry
-from identity_pipeline.storage.tables import LIBRARY, DamagedTableError, TableStore
+from identity_pipeline.storage.layout import Layout
+
+if TYPE_CHECKING:
+    import dagster as dg
+    from rich.progress import Progress
+
+    from identity_pipeline.models.hub import ModelHub
+    from identity_pipeline.settings import Settings
+    from identity_pipeline.stages.progress import Progress as Report
+    from identity_pipeline.storage.registry import Registration
+    from identity_pipeline.storage.tables import TableStore
+
 
 STOPPED = (
     "it was stopped before it was done; run the same command again: what is finished is reused."
 )
+SETS = ("anchor", "coverage", "challenge", "pair")
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -56,6 +51,9 @@ class RichReporters:
 
     def reporter(self, context: dg.AssetExecutionContext) -> Report:
         """A callback for one step; the bars of a video stay until the next video."""
+        from identity_pipeline.defs.progress import live_step
+        from identity_pipeline.stages.at_work import shown_to_others
+
         return shown_to_others(context.resources.store, live_step(context), self._report)
 
     def _report(self, stage: str, done: int, total: int | None, unit: str) -> None:
@@ -84,6 +82,9 @@ def register(paths: tuple[str, ...], store: TableStore) -> tuple[list[Registrati
     Returns:
         Their records, and why others cannot be registered, in sentences.
     """
+    from identity_pipeline.storage.archive import Archive
+    from identity_pipeline.storage.registry import UnusableFileError, VideoRegistry
+
     registry = VideoRegistry(store.layout)
     records: dict[str, Registration] = {}
     refused: list[str] = []
@@ -97,8 +98,7 @@ def register(paths: tuple[str, ...], store: TableStore) -> tuple[list[Registrati
             refused.append(f"{printable(path)} cannot be read ({error.strerror or error}).")
             continue
         if record.video_id in records:
-            name = escape(printable(Path(path).name))
-            console.print(f"{name} has the same content as {record.video_id}: linked.")
+            say(f"{Path(path).name} has the same content as {record.video_id}: linked.")
         records[record.video_id] = record
         Archive(store.layout).remove(record.video_id)  # it becomes a partition again
     return list(records.values()), refused
@@ -106,10 +106,12 @@ def register(paths: tuple[str, ...], store: TableStore) -> tuple[list[Registrati
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False))
+@json_option
 @data_option
 @model_options
 def run(
     files: tuple[str, ...],
+    as_json: bool,
     data: str | None,
     pack: str | None,
     vision: str | None,
@@ -123,15 +125,33 @@ def run(
     files into data/videos instead: that queues them and minds the GPU. At the end the library is
     brought up to date: who is known, and who rides again.
     """
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        SpinnerColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    from identity_pipeline.stages import preflight
+    from identity_pipeline.storage.disk import size_of
+    from identity_pipeline.storage.failures import FailureNotes
+    from identity_pipeline.storage.pause import paused
+
     groups = overrides(data, pack, vision, device)
     settings = merged_settings(groups)
+    hub = _looked_at(settings, [Path(file) for file in files])
     store = open_store(settings, claim=True)
     refuse_while_paused(store)
     records, refused = register(files, store)
     for sentence in refused:
-        console.print(f"[red]refused[/red] - {escape(sentence)}", soft_wrap=True)
+        say(f"refused - {sentence}", "red", err=as_json)
     if not records:
         raise SystemExit(1)
+    sizes = {record.video_id: size_of(record.existing_path()) for record in records}
+    preflight.refuse(preflight.video_faults(store, settings, hub, sizes))
     with (
         Progress(
             SpinnerColumn(),
@@ -141,29 +161,57 @@ def run(
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             console=console,
+            disable=as_json,
         ) as progress,
         dagster_instance(store.layout) as instance,
     ):
-        outcomes = run_videos(records, groups, progress, instance)
-    console.print(summary_table(outcomes, store))
-    for outcome in outcomes:
-        if outcome.succeeded:
-            page = store.layout.export(outcome.record.video_id) / "index.html"
-            console.print(f"Open {page}", soft_wrap=True, highlight=False)
-    if store.noted("person_assignments", LIBRARY):
-        console.print(who_line(store), highlight=False, soft_wrap=True)
+        outcomes = run_videos(records, groups, progress, instance, hub)
+    rows = summary(outcomes, store)
+    if as_json:
+        echo_json(rows)
+    else:
+        print_summary(rows)
+        _say_where(outcomes, store)
     unfinished = sum(outcome.succeeded for outcome in outcomes) < len(records)
     order = paused(store.layout)
     if order and unfinished:
-        console.print(f"{order.sentence()} Then run the same command again.", soft_wrap=True)
+        say(f"{order.sentence()} Then run the same command again.")
         raise SystemExit(TRY_LATER)
     failed = [outcome.record for outcome in outcomes if not outcome.succeeded]
     for record in failed:
         note = FailureNotes(store.layout).get(record.video_id)
         reason = f"{note.code}: {note.sentence}" if note else STOPPED
-        console.print(f"[red]{record.video_id} failed[/red] - {escape(reason)}", soft_wrap=True)
+        say(f"{record.video_id} failed - {reason}", "red", err=as_json)
     if failed or refused:
         raise SystemExit(1)
+
+
+def _looked_at(settings: Settings, files: list[Path]) -> ModelHub:
+    """The models, after a look at what can be told before a file is read or a folder made.
+
+    Raises:
+        NotReadyError: something that every run needs is not there.
+    """
+    from identity_pipeline.models.hub import ModelHub
+    from identity_pipeline.stages import preflight
+
+    layout, hub = Layout(Path(settings.paths.data)), ModelHub(settings.models)
+    faults = preflight.source_faults(files) + preflight.folder_faults(layout, settings)
+    faults += preflight.model_faults(hub, preflight.used_models(settings), opened=False)
+    preflight.refuse(faults)
+    return hub
+
+
+def _say_where(outcomes: list[Outcome], store: TableStore) -> None:
+    """Where the pages are, and who is known."""
+    from identity_pipeline.storage.tables import LIBRARY
+
+    for outcome in outcomes:
+        if outcome.succeeded:
+            page = store.layout.export(outcome.record.video_id) / "index.html"
+            say(f"Open {page}")
+    if store.noted("person_assignments", LIBRARY):
+        say(who_line(store))
 
 
 def run_videos(
@@ -171,18 +219,24 @@ def run_videos(
     groups: dict[str, dict[str, str]],
     progress: Progress,
     instance: dg.DagsterInstance,
+    hub: ModelHub,
 ) -> list[Outcome]:
-    """Runs the job of each video, one after the other, and then that of the library."""
+    """Runs the job of each video, one after the other, and then that of the library.
+
+    All share the models, which are opened once.
+    """
     from identity_pipeline.definitions import build_defs
     from identity_pipeline.defs.automation import BY, HOST
     from identity_pipeline.defs.partitions import videos
     from identity_pipeline.defs.pausing import COMMAND_LINE
     from identity_pipeline.defs.resources import SettingsResource
+    from identity_pipeline.storage.live import host
+    from identity_pipeline.storage.pause import paused
 
     by = {BY: COMMAND_LINE, HOST: host()}
     store = open_store(merged_settings(groups), new=True)
     reporters = RichReporters(progress)
-    defs = build_defs(SettingsResource.of(**groups), progress=reporters)
+    defs = build_defs(SettingsResource.of(**groups), progress=reporters, models=hub)
     job = defs.resolve_job_def("per_video")
     keys = [record.video_id for record in records]
     instance.add_dynamic_partitions(str(videos.name), keys)
@@ -190,23 +244,14 @@ def run_videos(
     overall = progress.add_task("videos", total=len(records))
     for record in records:
         progress.update(overall, description=f"[bold]{record.video_id}[/bold]")
-        result = job.execute_in_process(
-            instance=instance,
-            partition_key=record.video_id,
-            run_config=QUIET,
-            raise_on_error=False,
-            tags=by,
-        )
-        outcomes.append(Outcome(record, result.success))
+        succeeded = _executed(job, instance, by, record.video_id)
+        outcomes.append(Outcome(record, succeeded))
         reporters.clear()
         if paused(store.layout):
             return outcomes
         progress.advance(overall)
     progress.update(overall, description="[bold]library[/bold]")
-    library = defs.resolve_job_def("library").execute_in_process(
-        instance=instance, run_config=QUIET, raise_on_error=False, tags=by
-    )
-    if not library.success:
+    if not _executed(defs.resolve_job_def("library"), instance, by):
         progress.console.print(
             "[red]The library could not be brought up to date; the image sets are whole. For the "
             "reason: identity-pipeline recluster[/red]"
@@ -215,8 +260,55 @@ def run_videos(
     return outcomes
 
 
+def _executed(
+    job: dg.JobDefinition,
+    instance: dg.DagsterInstance,
+    by: dict[str, str],
+    video_id: str | None = None,
+) -> bool:
+    """Whether a run succeeded; one that a signal ends takes the command along.
+
+    Raises:
+        KeyboardInterrupt, Terminated: a signal came; the run has ended as cancelled.
+    """
+    import dagster as dg
+    from dagster._core.utils import make_new_run_id
+
+    run_id = make_new_run_id()
+    with hearing() as heard:
+        try:
+            result = job.execute_in_process(
+                instance=instance,
+                partition_key=video_id,
+                run_config=QUIET,
+                raise_on_error=False,
+                tags=by,
+                run_id=run_id,
+            )
+        except (KeyboardInterrupt, Terminated, dg.DagsterExecutionInterruptedError):
+            _cancelled(instance, run_id)
+            raise_for(heard.signal() or signal.SIGINT)
+            raise
+        if (number := heard.signal()) is not None:
+            _cancelled(instance, run_id)
+            raise_for(number)
+    return result.success
+
+
+def _cancelled(instance: dg.DagsterInstance, run_id: str) -> None:
+    """A run that was stopped did not fail: Dagster takes it for failed, or has not ended it."""
+    import dagster as dg
+
+    ended = dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.SUCCESS
+    run = instance.get_run_by_id(run_id)
+    if run is not None and run.status not in ended:
+        instance.report_run_canceled(run, "The command was stopped.")
+
+
 def who_line(store: TableStore) -> str:
     """How many tracks are known people, grouped unknown ones, and alone."""
+    from identity_pipeline.storage.tables import LIBRARY
+
     assignments = store.read("person_assignments", LIBRARY)
     states = dict(assignments.group_by("state").len().iter_rows())
     clusters = assignments["cluster_id"].drop_nulls().n_unique()
@@ -227,24 +319,29 @@ def who_line(store: TableStore) -> str:
     )
 
 
-def summary_table(outcomes: list[Outcome], store: TableStore) -> Table:
-    """Riders and sets of each video."""
-    table = Table(title="Image sets", title_justify="left")
-    for column in ("video", "riders", "anchor", "coverage", "challenge", "pair"):
-        table.add_column(column, justify="left" if column == "video" else "right")
+def summary(outcomes: list[Outcome], store: TableStore) -> list[dict[str, Any]]:
+    """Riders and sets of each video, None where it failed; an object each, for machines."""
+    rows = []
     for outcome in outcomes:
         video_id = outcome.record.video_id
-        if not outcome.succeeded:
-            table.add_row(video_id, "[red]failed[/red]", *["-"] * 4)
-            continue
-        try:
-            seats = store.read("riders", video_id)["person_id"].drop_nulls().len()
-            types = store.read("identity_dataset", video_id)["type"]
-        except DamagedTableError:
-            table.add_row(video_id, "[red]damaged[/red]", *["-"] * 4)
-            continue
-        counts = [
-            str((types == name).sum()) for name in ("anchor", "coverage", "challenge", "pair")
-        ]
-        table.add_row(video_id, str(seats), *counts)
-    return table
+        row: dict[str, Any] = {"video": video_id, "riders": None, **dict.fromkeys(SETS)}
+        if outcome.succeeded:
+            seats = store.read("riders", video_id, ("person_id",))["person_id"]
+            types = store.read("identity_dataset", video_id, ("type",))["type"]
+            row["riders"] = seats.drop_nulls().len()
+            row |= {name: int((types == name).sum()) for name in SETS}
+        rows.append(row)
+    return rows
+
+
+def print_summary(rows: list[dict[str, Any]]) -> None:
+    """The same for people."""
+    failed = Text("failed", "red")
+    echo_table(
+        ("video", ">riders", *(f">{name}" for name in SETS)),
+        (
+            (r["video"], failed if r["riders"] is None else r["riders"], *(r[n] for n in SETS))
+            for r in rows
+        ),
+        title="Image sets",
+    )

@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from identity_pipeline.cli.curating import actor_option, counted, now
+from identity_pipeline.cli.lists import say
 from identity_pipeline.cli.options import data_option, merged_settings, open_store, overrides
-from identity_pipeline.ledger.store import LedgerStore
 
 
 @click.command("accept-ledger")
@@ -26,12 +26,14 @@ def accept_ledger(actor: str, yes: bool, dry_run: bool, data: str | None) -> Non
       identity-pipeline accept-ledger --dry-run   what would be given up
       identity-pipeline accept-ledger             give it up
     """
+    from identity_pipeline.ledger.store import LedgerStore
+
     ledger = LedgerStore(open_store(merged_settings(overrides(data))).layout)
     lost = ledger.accept(actor, now(), write=False)
     known, left = lost[0].seq, lost[0].left
     has = f"{counted(left, 'event')} {'is' if left == 1 else 'are'} there"
-    click.echo(f"{counted(known, 'event')} were acknowledged, {has} in {ledger.path}.")
-    click.echo(
+    say(f"{counted(known, 'event')} were acknowledged, {has} in {ledger.path}.")
+    say(
         "Names, merges and other decisions of the missing events are lost for good; what is "
         "there stays."
         if left < known
@@ -43,7 +45,7 @@ def accept_ledger(actor: str, yes: bool, dry_run: bool, data: str | None) -> Non
     if not yes:
         click.confirm("Go on without what is missing?", abort=True)
     ledger.accept(actor, now())
-    click.echo(
+    say(
         f"Recorded in {ledger.layout.acknowledged}. Next: `identity-pipeline recluster` brings the "
         "library in step with the ledger."
     )

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import sys
+from typing import TYPE_CHECKING
 
 import click
-from rich.table import Table
 
+from identity_pipeline.cli.lists import echo_json, echo_table, say
 from identity_pipeline.cli.options import (
-    console,
     data_option,
     merged_settings,
     open_store,
     overrides,
 )
-from identity_pipeline.storage.catalogue import (
-    Answer,
-    Catalogue,
-    jsonable,
-    open_catalogue,
-)
 from identity_pipeline.storage.catalogue_views import VIEWS
+
+if TYPE_CHECKING:
+    from identity_pipeline.storage.catalogue import Answer, Catalogue
+
 
 EXAMPLES = """\
 \b
@@ -56,6 +53,8 @@ def sql(
     are stored lie in the schema raw (raw.face_quality). Nothing can be changed by a query, and no
     other file can be read; queries run while videos are processed, and see each table whole.
     """
+    from identity_pipeline.storage.catalogue import open_catalogue
+
     if as_csv and as_json:
         raise click.UsageError("--csv and --json exclude each other; give one.")
     settings = merged_settings(overrides(data))
@@ -67,7 +66,7 @@ def sql(
         elif as_csv:
             catalogue.write_csv(text, sys.stdout)
         elif as_json:
-            click.echo(json.dumps(records(catalogue.query(text)), indent=2, ensure_ascii=False))
+            echo_json(records(catalogue.query(text)))
         else:
             shown = limit or settings.catalogue.rows_shown
             print_answer(catalogue.query(text, shown))
@@ -75,6 +74,8 @@ def sql(
 
 def records(answer: Answer) -> list[dict[str, object]]:
     """The rows as objects."""
+    from identity_pipeline.storage.catalogue import jsonable
+
     return [
         {name: jsonable(value) for name, value in zip(answer.columns, row, strict=True)}
         for row in answer.rows
@@ -83,37 +84,29 @@ def records(answer: Answer) -> list[dict[str, object]]:
 
 def print_answer(answer: Answer) -> None:
     """A table; what was left out is said below it."""
-    table = Table()
-    for column in answer.columns:
-        table.add_column(column, overflow="fold")
-    for row in answer.rows:
-        table.add_row(*("" if value is None else _shown(value) for value in row))
-    console.print(table)
+    echo_table(
+        [name if name else " " for name in answer.columns],
+        (["" if value is None else _shown(value) for value in row] for row in answer.rows),
+    )
     if answer.more:
-        console.print(
-            f"The first {len(answer.rows)} rows; --limit shows more, --csv and --json all."
-        )
+        say(f"The first {len(answer.rows)} rows; --limit shows more, --csv and --json all.")
     else:
-        console.print(f"{len(answer.rows)} {'row' if len(answer.rows) == 1 else 'rows'}.")
+        say(f"{len(answer.rows)} {'row' if len(answer.rows) == 1 else 'rows'}.")
 
 
 def _shown(value: object) -> str:
     text = f"{value:.4g}" if isinstance(value, float) else str(value)
-    return (text if len(text) <= 300 else f"{text[:297]}...").replace("[", "\\[")
+    return text if len(text) <= 300 else f"{text[:297]}..."
 
 
 def print_views(catalogue: Catalogue, as_json: bool) -> None:
     """What can be asked."""
     views = catalogue.views()
     if as_json:
-        click.echo(json.dumps([vars(view) for view in views], indent=2))
+        echo_json([vars(view) for view in views])
         return
-    table = Table()
-    table.add_column("view")
-    table.add_column("rows", justify="right")
-    table.add_column("what", min_width=20)
-    table.add_column("columns", overflow="fold")
-    for view in views:
-        table.add_row(view.name, str(view.rows), view.description, ", ".join(view.columns))
-    console.print(table)
-    console.print("`identity-pipeline sql --help` has three queries to begin with.")
+    echo_table(
+        ("view", ">rows", "what", "columns"),
+        ((view.name, view.rows, view.description, ", ".join(view.columns)) for view in views),
+    )
+    say("`identity-pipeline sql --help` has three queries to begin with.")

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import click
-from rich.console import Group
-from rich.live import Live
-from rich.markup import escape
-from rich.table import Table
 from rich.text import Text
 
-from identity_pipeline.cli.curating import json_option
 from identity_pipeline.cli.index import bar
 from identity_pipeline.cli.instance import dagster_instance
+from identity_pipeline.cli.lists import console, echo_json, echo_table, json_option, say
 from identity_pipeline.cli.options import (
-    console,
     data_option,
     find_video,
     merged_settings,
@@ -27,25 +22,17 @@ from identity_pipeline.cli.options import (
     open_store,
     overrides,
 )
-from identity_pipeline.core.progress import LIBRARY_WORK, SETTLED, State
-from identity_pipeline.defs.runs import last_runs
-from identity_pipeline.media.progress_figure import span
-from identity_pipeline.models.hub import ModelHub
-from identity_pipeline.settings import Settings
-from identity_pipeline.stages.progress import Progress, silent
-from identity_pipeline.stages.status import look
-from identity_pipeline.stages.verdicts import Models
-from identity_pipeline.stages.work import Phase, RunFact, Status, Whole
-from identity_pipeline.stages.work_words import (
-    attention,
-    now_words,
-    phase_words,
-    progress_lines,
-    status_json,
-    steps_done,
-)
-from identity_pipeline.storage.pause import Pause, paused
-from identity_pipeline.storage.tables import TableStore
+from identity_pipeline.core.progress import State
+from identity_pipeline.stages.progress import silent
+
+if TYPE_CHECKING:
+    from identity_pipeline.settings import Settings
+    from identity_pipeline.stages.progress import Progress
+    from identity_pipeline.stages.verdicts import Models
+    from identity_pipeline.stages.work import Phase, RunFact, Status, Whole
+    from identity_pipeline.storage.pause import Pause
+    from identity_pipeline.storage.tables import TableStore
+
 
 STYLES: Mapping[State, str] = {
     State.DONE: "green",
@@ -106,6 +93,12 @@ def status(
     Files are trusted by their notes here; `plan` reads every byte. Dagster's runs are those of the
     instance of this data folder.
     """
+    from identity_pipeline.core.progress import LIBRARY_WORK
+    from identity_pipeline.models.hub import ModelHub
+    from identity_pipeline.stages.verdicts import Models
+    from identity_pipeline.stages.work_words import status_json
+    from identity_pipeline.storage.pause import paused
+
     groups = overrides(data, pack, vision, device)
     settings = merged_settings(groups)
     store = open_store(settings)
@@ -120,79 +113,86 @@ def status(
         value = status_json(seen)
         if wanted:
             value["videos"] = [v for v in value["videos"] if v["name"] == wanted]
-        click.echo(json.dumps(value, indent=2))
+        echo_json(value)
         return
-    console.print(_page(seen, wanted, paused(store.layout)), soft_wrap=False)
+    _print_page(seen, wanted, paused(store.layout))
 
 
 def _look(
     store: TableStore, settings: Settings, models: Models, report: Progress = silent
 ) -> Status:
+    from identity_pipeline.stages.status import look
+
     now = datetime.now(UTC)
     today = now.isoformat(timespec="seconds")
     return look(store, settings, models, _runs(store), now.timestamp(), today, report)
 
 
 def _runs(store: TableStore) -> dict[str, RunFact]:
+    from identity_pipeline.defs.runs import last_runs
+
     with dagster_instance(store.layout, look=True) as instance:
         return last_runs(instance)
 
 
 def _watch(store: TableStore, settings: Settings, models: Models, wanted: str | None) -> None:
+    from rich.live import Live
+
+    from identity_pipeline.storage.pause import paused
+
     # Ctrl-C is how a person ends it, and no failure.
     with suppress(KeyboardInterrupt), Live(console=console, auto_refresh=False) as shown:
         while True:
             seen = _look(store, settings, models)
-            shown.update(_page(seen, wanted, paused(store.layout)), refresh=True)
+            with console.capture() as page:
+                _print_page(seen, wanted, paused(store.layout))
+            shown.update(Text.from_ansi(page.get()), refresh=True)
             time.sleep(WATCH_S)
 
 
-def _page(seen: Status, wanted: str | None, order: Pause | None) -> Group:
-    held = [order.sentence()] if order else []
-    lines = [Text(line) for line in (*held, *progress_lines(seen))]
+def _print_page(seen: Status, wanted: str | None, order: Pause | None) -> None:
+    from identity_pipeline.stages.work_words import attention, progress_lines
+
+    for line in ([order.sentence()] if order else []) + list(progress_lines(seen)):
+        say(line)
     if wanted:
         whole = next(w for w in (*seen.videos, seen.library) if w.name == wanted)
-        return Group(*lines, _phase_table(whole), *([Text(whole.note)] if whole.note else []))
-    looked = [Text(f"! {sentence}") for sentence in attention(seen)]
-    return Group(*lines, _video_table(seen), *looked)
+        _print_phases(whole)
+        if whole.note:
+            say(whole.note)
+        return
+    _print_videos(seen)
+    for sentence in attention(seen):
+        say(f"! {sentence}")
 
 
-def _video_table(seen: Status) -> Table:
-    table = Table()
-    for column in ("video", "state"):
-        table.add_column(column, overflow="fold")
-    for column in ("steps done", "work left"):
-        table.add_column(column, justify="right")
-    table.add_column("now", overflow="fold")
+def _print_videos(seen: Status) -> None:
+    from identity_pipeline.media.progress_figure import span
+    from identity_pipeline.stages.work_words import now_words, steps_done
+
+    rows = []
     for whole in (*seen.videos, seen.library):
         skipped = whole.count(State.SKIPPED)
         aside = f" ({skipped} skipped)" if skipped else ""
-        table.add_row(
-            whole.name,
-            _styled(whole.state),
-            f"{steps_done(whole)}{aside}",
-            span(whole.left_s) if whole.left_s else "",
-            escape(now_words(whole)),
-        )
-    return table
+        left = span(whole.left_s) if whole.left_s else ""
+        done = f"{steps_done(whole)}{aside}"
+        rows.append((whole.name, _styled(whole.state), done, left, now_words(whole)))
+    echo_table(("video", "state", ">steps done", ">work left", "now"), rows)
 
 
-def _phase_table(whole: Whole) -> Table:
-    table = Table(title=f"{whole.name}: {whole.state.value}", title_justify="left")
-    for column in ("step", "state"):
-        table.add_column(column, no_wrap=True)
-    for column in ("work", "time left"):
-        table.add_column(column, justify="right")
-    table.add_column("why", overflow="fold")
-    for phase in whole.phases:
-        row = phase.step, _styled(phase.state), _work(phase), _time(phase)
-        table.add_row(*row, escape(phase_words(phase)))
-    return table
+def _print_phases(whole: Whole) -> None:
+    from identity_pipeline.stages.work_words import phase_words
+
+    rows = [
+        (phase.step, _styled(phase.state), _work(phase), _time(phase), phase_words(phase))
+        for phase in whole.phases
+    ]
+    columns = ("step", "state", ">work", ">time left", "why")
+    echo_table(columns, rows, title=f"{whole.name}: {whole.state.value}")
 
 
-def _styled(state: State) -> str:
-    style = STYLES.get(state)
-    return f"[{style}]{state.value}[/]" if style else state.value
+def _styled(state: State) -> Text:
+    return Text(state.value, STYLES.get(state, ""))
 
 
 def _work(phase: Phase) -> str:
@@ -204,6 +204,9 @@ def _work(phase: Phase) -> str:
 
 
 def _time(phase: Phase) -> str:
+    from identity_pipeline.core.progress import SETTLED
+    from identity_pipeline.media.progress_figure import span
+
     if phase.state in (State.DONE, *SETTLED):
         return ""
     guess = "" if phase.measured else " (not measured here)"

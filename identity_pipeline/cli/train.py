@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
+from typing import TYPE_CHECKING
 
 import click
 
-from identity_pipeline.cli.curating import (
-    echo_json,
-    json_option,
-    now,
-    short_track,
-)
+from identity_pipeline.cli.curating import now, short_track
 from identity_pipeline.cli.index import bar
+from identity_pipeline.cli.lists import echo_json, json_option, say
 from identity_pipeline.cli.options import data_option, merged_settings, open_store, overrides
-from identity_pipeline.cli.working import command_at_work, end_paused, refuse_while_paused
-from identity_pipeline.core.heads.judgement import Comparison
-from identity_pipeline.core.heads.label_audit import DoubtfulLabel
-from identity_pipeline.core.heads.training_state import Epoch
-from identity_pipeline.settings import Settings
-from identity_pipeline.stages import judging, training
-from identity_pipeline.stages.training import Trained, TrainingRequest
-from identity_pipeline.storage.pause import Pause, paused
-from identity_pipeline.storage.tables import TableStore
-from identity_pipeline.storage.training_sessions import TrainingSession, TrainingSessions
+from identity_pipeline.cli.working import (
+    command_at_work,
+    end_paused,
+    refuse_unless_ready,
+    refuse_while_paused,
+)
+
+if TYPE_CHECKING:
+    from identity_pipeline.core.heads.judgement import Comparison
+    from identity_pipeline.core.heads.label_audit import DoubtfulLabel
+    from identity_pipeline.core.heads.training_state import Epoch
+    from identity_pipeline.settings import Settings
+    from identity_pipeline.stages import judging
+    from identity_pipeline.stages.training import Trained, TrainingRequest
+    from identity_pipeline.storage.pause import Pause
+    from identity_pipeline.storage.tables import TableStore
+    from identity_pipeline.storage.training_sessions import TrainingSession
 
 
 @click.command()
@@ -55,13 +55,16 @@ def train(
     is found less often; else it is kept, and the reason is told. Profiles are brought up to date
     in any case. `identity-pipeline pause` stops it behind its epoch, with exit status 75.
     """
+    from identity_pipeline.stages.training import TrainingRequest
+
     settings = merged_settings(overrides(data, device=device))
     store = open_store(settings)
+    refuse_unless_ready(store, settings)
     refuse_while_paused(store)
     session = _begun(store, settings, TrainingRequest(epochs, resume, settings.models.device))
     trained = _trained(store, settings, session, quiet=as_json)
     if not as_json:
-        click.echo(trained.message)
+        say(trained.message)
     verdict = _judged(store, settings, trained.session)
     if as_json:
         echo_json(
@@ -69,10 +72,13 @@ def train(
         )
         return
     for line in verdict_lines(verdict):
-        click.echo(line)
+        say(line)
 
 
 def _begun(store: TableStore, settings: Settings, request: TrainingRequest) -> TrainingSession:
+    from identity_pipeline.stages import training
+    from identity_pipeline.storage.training_sessions import TrainingSessions
+
     with bar() as shown, command_at_work(store, "training_set", shown) as (work, report):
         session = training.start(store, settings, now(), request, report)
         work.computed = not request.resume
@@ -97,16 +103,16 @@ def _trained(
     Raises:
         SystemExit: `TRY_LATER`, when a pause stopped it.
     """
-    with (
-        command_at_work(store, "projection_head") as (work, report),
-        _terminated_as_interrupted(),
-    ):
+    from identity_pipeline.stages import training
+    from identity_pipeline.storage.pause import paused
+
+    with command_at_work(store, "projection_head") as (work, report):
         work.units = 0
 
         def told(epoch: Epoch, planned: int) -> None:
             work.units = (work.units or 0) + 1
             if not quiet:
-                click.echo(
+                say(
                     f"epoch {epoch.number:3d} of {planned}  loss {epoch.loss:.4f}  "
                     f"{epoch.active:5.1%} not right by the margin yet"
                 )
@@ -125,6 +131,8 @@ def _trained(
 
 
 def _judged(store: TableStore, settings: Settings, session: TrainingSession) -> judging.Verdict:
+    from identity_pipeline.stages import judging
+
     with bar() as shown, command_at_work(store, "head_evaluation", shown) as (work, report):
         work.units = 1
         verdict = judging.judge_head(store, settings, session, now(), report)
@@ -133,22 +141,7 @@ def _judged(store: TableStore, settings: Settings, session: TrainingSession) -> 
 
 
 def _tell_stopped(trained: Trained) -> None:
-    click.echo(f"\n{trained.message}", err=True)
-
-
-@contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    """SIGTERM ends a training as Ctrl-C does: with what was learnt kept."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        del number, frame
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    say(f"\n{trained.message}", err=True)
 
 
 def verdict_lines(verdict: judging.Verdict) -> list[str]:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-import click
+from identity_pipeline.cli.lists import say
+from identity_pipeline.stages.progress import silent
 
-from identity_pipeline.stages.at_work import Work, at_work, command_step, shown_to_others
-from identity_pipeline.stages.progress import Progress, silent
-from identity_pipeline.storage.pause import Pause, paused
-from identity_pipeline.storage.tables import TableStore
+if TYPE_CHECKING:
+    from identity_pipeline.settings import Settings
+    from identity_pipeline.stages.at_work import Work
+    from identity_pipeline.stages.progress import Progress
+    from identity_pipeline.storage.pause import Pause
+    from identity_pipeline.storage.tables import TableStore
+
 
 TRY_LATER = 75
 """Exit status of a command that was paused: EX_TEMPFAIL of <sysexits.h>."""
@@ -28,9 +32,22 @@ def command_at_work(
         step: its name, as `status` lists it.
         report: what else is told of the progress.
     """
+    from identity_pipeline.stages.at_work import Work, at_work, command_step, shown_to_others
+
     live = command_step(step)
     with at_work(store, live, Work()) as work:
         yield work, shown_to_others(store, live, report)
+
+
+def refuse_unless_ready(store: TableStore, settings: Settings) -> None:
+    """Ends a command that writes into the data folder before its work, where that cannot be.
+
+    Raises:
+        NotReadyError: a folder cannot be written, or there is too little room.
+    """
+    from identity_pipeline.stages import preflight
+
+    preflight.refuse(preflight.folder_faults(store.layout, settings))
 
 
 def refuse_while_paused(store: TableStore) -> None:
@@ -39,6 +56,8 @@ def refuse_while_paused(store: TableStore) -> None:
     Raises:
         SystemExit: `TRY_LATER`, after the pause was told.
     """
+    from identity_pipeline.storage.pause import paused
+
     order = paused(store.layout)
     if order:
         end_paused(order)
@@ -50,5 +69,5 @@ def end_paused(order: Pause) -> NoReturn:
     Raises:
         SystemExit: `TRY_LATER`.
     """
-    click.echo(order.sentence(), err=True)
+    say(order.sentence(), err=True)
     raise SystemExit(TRY_LATER)

@@ -38,9 +38,10 @@ MAD_TO_SIGMA: Final = 1.4826
 
 @dataclass(frozen=True)
 class _Impostors:
-    """Impostor scores, largest first, with the units they are resampled by."""
+    """Impostor scores, largest first, their Fisher z, and the units they are resampled by."""
 
     scores: NDArray[np.float64]
+    z: NDArray[np.float64]
     left: NDArray[np.int64]
     right: NDArray[np.int64]
     units: int
@@ -279,7 +280,8 @@ def _impostors(pairs: pl.DataFrame, groups: int, *, robust: bool) -> _Impostors:
     number = {name: i for i, name in enumerate(names)}
     left = np.array([number[name] for name in ordered["left"].to_list()], dtype=np.int64)
     right = np.array([number[name] for name in ordered["right"].to_list()], dtype=np.int64)
-    return _Impostors(ordered["score"].to_numpy(), left, right, len(names), groups, robust)
+    scores = ordered["score"].to_numpy()
+    return _Impostors(scores, fisher_z(scores), left, right, len(names), groups, robust)
 
 
 def fit(
@@ -289,7 +291,7 @@ def fit(
 ) -> ImpostorModel:
     """The model of impostor scores; `weights` says how often each counts (default: once)."""
     scores = impostors.scores if weights is None else np.repeat(impostors.scores, weights)
-    z = fisher_z(scores)
+    z = impostors.z if weights is None else np.repeat(impostors.z, weights)
     count = len(scores)
     least = settings.counted_exceedances
     if impostors.robust:

@@ -9,7 +9,7 @@ who the person is, and a source that was withdrawn leaves no trace.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -86,6 +86,7 @@ class IdentityProfile:
         ephemeral: the profile is to be deleted when its retention ends.
         retain_until: ISO date; null: for ever.
         quarantined: embeddings kept out.
+        made_of: hash of what it was last made of; null in a profile of an older version.
     """
 
     person_id: str
@@ -98,6 +99,7 @@ class IdentityProfile:
     ephemeral: bool = False
     retain_until: str | None = None
     quarantined: tuple[Quarantined, ...] = ()
+    made_of: str | None = None
 
     @property
     def moments(self) -> Moments | None:
@@ -216,7 +218,6 @@ def made_of(
     kept: dict[str, Source] = {OLD_SOURCE: profile.sources[OLD_SOURCE]} if _old(profile) else {}
     kept_out: list[Quarantined] = []
     sessions = profile.sessions
-    reports: list[Enrichment] = []
     for name, own in vectors.items():
         before, new = profile.sources.get(name), by_name[name]
         sessions += before is None
@@ -233,18 +234,14 @@ def made_of(
             sessions if before is None else before.session,
         )
         kept_out += out
-        if before is None:
-            far = replace(profile, sources=dict(kept), sessions=sessions)
-            action = "enriched" if len(kept) > 1 or profile.sources else "created"
-            reports.append(_report(action, far, len(rows), out))
     made = replace(
         profile,
         sources=dict(sorted(kept.items())),
         sessions=sessions,
-        last_training=today if reports else profile.last_training,
+        last_training=today if sessions > profile.sessions else profile.last_training,
         quarantined=tuple(sorted(kept_out, key=_place)),
     )
-    return made, tuple(reports)
+    return made, tuple(_reports(profile, made))
 
 
 def common_direction(sources: Mapping[str, Vectors], threshold: float) -> Vectors | None:
@@ -278,6 +275,18 @@ def _direction(summed: Vectors, *, otherwise: Vectors) -> Vectors:
     """Unit vector along a sum; the other where the sum is nothing."""
     norm = float(np.linalg.norm(summed))
     return summed / norm if norm > TINY else otherwise
+
+
+def _reports(before: IdentityProfile, made: IdentityProfile) -> Iterator[Enrichment]:
+    """One for each new source: how the profile grew by it."""
+    there = {name: source for name, source in made.sources.items() if name in before.sources}
+    for name in sorted(made.sources.keys() - there.keys()):
+        action = "enriched" if there else "created"
+        there[name] = source = made.sources[name]
+        far = replace(made, sources=dict(there), sessions=source.session)
+        added = source.moments.count if source.moments else 0
+        out = tuple(q for q in made.quarantined if q.source == name)
+        yield _report(action, far, added, out)
 
 
 def _old(profile: IdentityProfile) -> bool:

@@ -57,6 +57,7 @@ KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     "person_assignments": ("track_key",),
     "unknown_clusters": ("cluster_id",),
     "suggestions": ("suggestion_id",),
+    "video_copies": ("video_id",),
     **dict.fromkeys(
         (
             "face_detections", "face_quality", "face_embeddings", "face_tracks", "face_landmarks",

@@ -10,6 +10,7 @@ import dagster as dg
 
 from identity_pipeline.defs.automation import BY
 from identity_pipeline.defs.pausing import PARTITION_TAG
+from identity_pipeline.defs.preflight import is_no_try
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.finished import is_finished
 from identity_pipeline.storage.tables import TableStore
@@ -38,10 +39,11 @@ def may_try(runs: list[dg.DagsterRun], max_retries: int) -> bool:
         return False
     if runs and runs[0].status == dg.DagsterRunStatus.CANCELED:
         return False
-    failures = sum(run.status == dg.DagsterRunStatus.FAILURE for run in runs)
+    tries = [run for run in runs if not is_no_try(run)]
+    failures = sum(run.status == dg.DagsterRunStatus.FAILURE for run in tries)
     in_vain = sum(
         run.status == dg.DagsterRunStatus.SUCCESS and run.tags.get(BY) in BY_THEMSELVES
-        for run in runs
+        for run in tries
     )
     return failures <= max_retries and in_vain <= max_retries + 1
 
@@ -49,13 +51,13 @@ def may_try(runs: list[dg.DagsterRun], max_retries: int) -> bool:
 def without_outcome(
     instance: dg.DagsterInstance, store: TableStore, settings: Settings, videos: Iterable[str]
 ) -> Iterator[tuple[str, int]]:
-    """(video, number of its runs) of videos that had no run, or one that left nothing here.
+    """(video, number of its runs) of videos without a run, or whose last one left nothing here.
 
     A run that failed is left to the sweep, and one that died to `dead_runs`.
     """
     for video_id in videos:
         runs = runs_of(instance, video_id)
-        if runs and runs[0].status != dg.DagsterRunStatus.SUCCESS:
+        if runs and runs[0].status != dg.DagsterRunStatus.SUCCESS and not is_no_try(runs[0]):
             continue
         # It may have ended between the look at the folder and the look at the runs.
         if may_try(runs, settings.ingest.max_retries) and not is_finished(

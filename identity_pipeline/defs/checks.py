@@ -168,3 +168,20 @@ def export_is_complete(
         description="All files are there." if whole else f"{target} differs from its manifest.",
         metadata={"files": identity_dataset.height},
     )
+
+
+@video_check(
+    asset=identity_dataset,
+    blocking=False,
+    description="Every image that was chosen was proved to show the frame that was analysed.",
+)
+def every_image_is_proved(identity_dataset: pl.DataFrame) -> dg.AssetCheckResult:
+    """An image that is not proved is left out; the others of the video are sound."""
+    left_out = identity_dataset.filter(pl.col("left_out").is_not_null())
+    told = [f"{file}: {why}" for file, why in left_out.select("file", "left_out").iter_rows()]
+    return dg.AssetCheckResult(
+        passed=not told,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=" ".join(told) or "Every image shows the frame that was analysed.",
+        metadata={"left_out": left_out.height},
+    )

@@ -18,6 +18,7 @@ from identity_pipeline.defs.automation import HOST, NEW_VIDEO, tags
 from identity_pipeline.defs.gate import skip_unless_ready
 from identity_pipeline.defs.jobs import per_video
 from identity_pipeline.defs.pausing import PARTITION_TAG
+from identity_pipeline.defs.preflight import is_no_try
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.recipes import RECIPES, step_of
 from identity_pipeline.storage.failures import CHECK_FAILED, RUN_DIED, FailureNote, FailureNotes
@@ -226,9 +227,10 @@ def not_taken_up(
 
 def failures_of(instance: dg.DagsterInstance, video_id: str) -> int:
     """How many runs of a video have failed."""
-    return instance.get_runs_count(
+    failed = instance.get_runs(
         dg.RunsFilter(tags={PARTITION_TAG: video_id}, statuses=[dg.DagsterRunStatus.FAILURE])
     )
+    return sum(not is_no_try(run) for run in failed)
 
 
 def _still_under_way(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
@@ -250,14 +252,16 @@ def subject_of(run: dg.DagsterRun) -> str:
 def failed_videos(context: dg.RunFailureSensorContext, store: dg.ResourceParam[TableStore]) -> None:
     """A killed worker and a failed check leave no note of their own.
 
-    Nothing is noted where a later run has taken the video up, nor of a run that died when its steps
-    were done.
+    Nothing is noted where a later run has taken the video up, nor of a run that could not begin, or
+    died when its steps were done.
     """
     video_id = context.dagster_run.tags.get("dagster/partition")
     if video_id is None:
         return
     newest = context.instance.get_runs(dg.RunsFilter(tags={"dagster/partition": video_id}), limit=1)
-    if newest and newest[0].run_id != context.dagster_run.run_id:
+    if newest and (newest[0].run_id != context.dagster_run.run_id or is_no_try(newest[0])):
+        return
+    if newest and newest[0].status == dg.DagsterRunStatus.CANCELED:  # by whoever stopped a command
         return
     if all_steps_done(context.instance, context.dagster_run):
         return

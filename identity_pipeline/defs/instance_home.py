@@ -31,6 +31,8 @@ _CHOSEN: ContextVar[Path | None] = ContextVar("data_folder", default=None)
 class NoInstanceError(IdentityPipelineError, RuntimeError):
     """Dagster's instance cannot be told, or not be opened."""
 
+    exit_status = 2
+
 
 @contextmanager
 def instance_of(root: Path) -> Iterator[None]:

@@ -142,6 +142,7 @@ def face_index(
             ("person_assignments", "Who each track is, why, and how sure that is."),
             ("unknown_clusters", "Unknown people, grouped; ids are kept from run to run."),
             ("suggestions", "What the machine would ask a curator."),
+            ("video_copies", "Videos that are copies of another one's ride, and so do not count."),
         )
     ],
     name="identity_library",
@@ -203,11 +204,14 @@ def identity_profiles(
         work.computed = True
     for report in changes.enriched:
         context.log.info(report.message)
+    for sentence in changes.left:
+        context.log.warning(sentence)
     return dg.MaterializeResult(
         metadata={
             "profiles": len(changes.labels),
             "sources_added": len(changes.enriched),
             "sources_withdrawn": len(changes.withdrawn),
+            "left_as_they_are": list(changes.left),
             "people": dg.MetadataValue.md("\n".join(f"- {n}" for n in changes.labels) or "nobody"),
         }
     )

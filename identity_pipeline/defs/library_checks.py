@@ -85,7 +85,7 @@ def index_agrees(
     store: dg.ResourceParam[TableStore], settings: dg.ResourceParam[Settings]
 ) -> dg.AssetCheckResult:
     """Counts and checksums of the vector index, after bringing in who was named."""
-    from identity_pipeline.stages.indexing import check, sync
+    from identity_pipeline.stages.indexing import check, note_names, sync
     from identity_pipeline.storage.index_client import IndexPlace
     from identity_pipeline.storage.vector_index import VectorIndex
 
@@ -93,6 +93,7 @@ def index_agrees(
         return dg.AssetCheckResult(passed=True, description=f"Not looked at: {off}.")
     index = VectorIndex(IndexPlace.of(store.layout), settings.index)
     written = sync(store, index)
+    note_names(store)
     differences = check(store, index)
     return dg.AssetCheckResult(
         passed=not differences,

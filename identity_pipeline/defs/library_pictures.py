@@ -35,6 +35,13 @@ def warnings(done: Recomputed) -> Iterator[str]:
         )
     for video_id, sentence in done.damaged.items():
         yield f"The library is computed without {video_id}: {sentence}"
+    copies = done.tables["video_copies"]
+    if copies.height:
+        pairs = [f"{a} of {b}" for a, b in copies.select("video_id", "copy_of").head(5).iter_rows()]
+        yield (
+            f"{copies.height} videos are copies of another one's ride and are no evidence: "
+            f"{', '.join(pairs)}"
+        )
     if done.lost:
         yield (
             f"{len(done.lost)} labelled tracks are no longer found in their videos; their "
@@ -75,6 +82,7 @@ def describe_library(
     shown["people"] |= {"people": tables["people"].height, "picture": _montage(store, named)}
     states = tables["suggestions"].group_by("state").len().sort("state")
     shown["suggestions"] |= {f"state/{state}": n for state, n in states.iter_rows()}
+    shown["video_copies"]["copies"] = tables["video_copies"].height
     shown["calibration"]["thresholds"] = _thresholds(tables["calibration"])
     if tables["calibration"].height:
         references = references_of(tables["person_references"])

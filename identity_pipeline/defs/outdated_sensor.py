@@ -6,6 +6,7 @@ off until somebody switches it on: a threshold that is tried out must not set of
 """
 
 import json
+import time
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from identity_pipeline.defs.gate import skip_unless_ready
 from identity_pipeline.defs.jobs import per_video
 from identity_pipeline.defs.partitions import videos
 from identity_pipeline.defs.pausing import PARTITION_TAG, PAUSED_TAG
+from identity_pipeline.defs.preflight import leave_to_ask
 from identity_pipeline.settings import Settings
 from identity_pipeline.storage import small_files
 from identity_pipeline.storage.hashing import sha256_of_value
@@ -108,6 +110,9 @@ def outdated_videos(
     now = Round.of(context.cursor, standing(settings, models.digests))
     if now.over:
         return dg.SkipReason(now.said())
+    leave = leave_to_ask(store, settings, time.time(), settings.ingest.max_new_per_tick)
+    if leave.skip:
+        return leave.skip
     now, requests = _look_on(context, store, settings, models, now)
     if not requests:
         context.update_cursor(now.cursor)

@@ -67,7 +67,7 @@ def describe_frames(table: pl.DataFrame) -> dict[str, Any]:
             "scene_cuts": table["scene_cut"].sum(),
             "decode_errors": table["decode_error"].str.contains(DAMAGED, literal=True).sum(),
             "other_frame_size": table["decode_error"].str.contains(RESHAPED, literal=True).sum(),
-            "clock_troubles": table["decode_error"].str.contains_any(CLOCK_TROUBLES).sum(),
+            "clock_troubles": table["decode_error"].str.contains_any(list(CLOCK_TROUBLES)).sum(),
             "luma_mean": table["luma_mean"].mean(),
         }
     )
@@ -237,9 +237,11 @@ def describe_dataset(
     from identity_pipeline.media.sheets import encode_jpeg_below
     from identity_pipeline.stages.dataset import timeline_svg
 
+    images = table.filter(pl.col("type") != "metadata", pl.col("left_out").is_null())
     described: dict[str, Any] = {
-        "images": (table["type"] != "metadata").sum(),
-        **_counts(table.filter(pl.col("type") != "metadata")["type"], "type"),
+        "images": images.height,
+        "left_out": table["left_out"].is_not_null().sum(),
+        **_counts(images["type"], "type"),
         "megabytes": round(int(table["size_bytes"].sum()) / 1e6, 3),
         "page": dg.MetadataValue.path(target / "index.html"),
     }

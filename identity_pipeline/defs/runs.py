@@ -7,6 +7,7 @@ import dagster as dg
 from identity_pipeline.core.progress import LEARNING_WORK, LIBRARY_WORK
 from identity_pipeline.defs.dead_runs import WILL_RETRY
 from identity_pipeline.defs.jobs import learn, library, per_video
+from identity_pipeline.defs.preflight import is_no_try
 from identity_pipeline.stages.work import RunFact
 
 LOOKED_AT = 1000
@@ -35,7 +36,7 @@ def last_runs(instance: dg.DagsterInstance, without: str | None = None) -> dict[
     for job, of in OF_JOB.items():
         for run in instance.get_runs(dg.RunsFilter(job_name=job), limit=LOOKED_AT):
             key = run.tags.get("dagster/partition", of)
-            if run.run_id != without:
+            if run.run_id != without and not is_no_try(run):
                 status = "queued" if _is_retried(run) else STATUS.get(run.status, "succeeded")
                 found.setdefault(key, RunFact(run.run_id, status))
     return found

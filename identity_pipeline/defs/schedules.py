@@ -3,6 +3,7 @@
 The night brings the library up to date and looks at what is kept.
 """
 
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -14,6 +15,7 @@ from identity_pipeline.defs.gate import skip_unless_ready
 from identity_pipeline.defs.jobs import nightly, per_video, retention
 from identity_pipeline.defs.partitions import videos
 from identity_pipeline.defs.pausing import unless_paused
+from identity_pipeline.defs.preflight import leave_to_ask
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.finished import finished
@@ -92,14 +94,17 @@ def sweep_videos(
         return waiting
     now = context.scheduled_execution_time.timestamp()
     register_missed(context.instance, store, settings, now)
-    wanted = unfinished(context.instance, store, settings)
+    wanted = list(unfinished(context.instance, store, settings))
+    leave = leave_to_ask(store, settings, time.time(), len(wanted))
+    if wanted and leave.skip:
+        return leave.skip
     requests = [
         dg.RunRequest(
             run_key=f"sweep-{video_id}-{runs}",
             partition_key=video_id,
             tags=tags("sweep_videos", SWEEP),
         )
-        for video_id, runs in wanted
+        for video_id, runs in wanted[: leave.at_most]
     ]
     return requests or dg.SkipReason(
         "Every registered video is done, under way, or failed for good."

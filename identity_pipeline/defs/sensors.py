@@ -1,6 +1,7 @@
 """Sensors: what happens by itself. `new_videos` turns finished files into partitions and runs."""
 
 import json
+import time
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from itertools import islice
@@ -14,10 +15,12 @@ from identity_pipeline.defs.automation import NEW_VIDEO, tags
 from identity_pipeline.defs.gate import skip_unless_ready
 from identity_pipeline.defs.jobs import per_video
 from identity_pipeline.defs.partitions import videos
+from identity_pipeline.defs.preflight import Leave, leave_to_ask
 from identity_pipeline.errors import IdentityPipelineError, printable
 from identity_pipeline.media.wording import counted
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.finished import with_sets
+from identity_pipeline.stages.preflight import inbox_fault
 from identity_pipeline.storage.archive import Archive
 from identity_pipeline.storage.failures import FailureNotes
 from identity_pipeline.storage.known_files import KnownFile, KnownFiles, Stamp, stamps_of
@@ -130,6 +133,8 @@ def new_videos(
     waiting = skip_unless_ready(context.instance, store)
     if waiting:
         return waiting
+    if fault := inbox_fault(store.layout):
+        return dg.SkipReason(fault)
     store.layout.videos.mkdir(parents=True, exist_ok=True)
     memory = Memory.of(context.cursor)
     limit = settings.ingest.max_new_per_tick
@@ -154,8 +159,12 @@ def new_videos(
         linked += not is_new
     done = present & with_sets(store)
     wanted = wanted_runs(context.instance, store, settings, present - done, memory.after)
+    leave = leave_to_ask(store, settings, time.time(), limit) if wanted.runs else Leave(limit)
+    if leave.skip:  # nothing of it is forgotten: the cursor stays, and what was registered, too
+        return leave.skip
+    runs = dict(islice(wanted.runs.items(), leave.at_most))
     cursor = Memory(remembered, wanted.after, refused).cursor()
-    if not wanted.runs:
+    if not runs:
         context.update_cursor(cursor)
         return dg.SkipReason(
             f"{len(remembered)} files are still being looked at, {linked} were known under "
@@ -165,11 +174,11 @@ def new_videos(
     return dg.SensorResult(
         run_requests=[
             dg.RunRequest(
-                run_key=f"new-{key}-{runs}", partition_key=key, tags=tags("new_videos", NEW_VIDEO)
+                run_key=f"new-{key}-{number}", partition_key=key, tags=tags("new_videos", NEW_VIDEO)
             )
-            for key, runs in wanted.runs.items()
+            for key, number in runs.items()
         ],
-        dynamic_partitions_requests=[videos.build_add_request(sorted(wanted.runs))],
+        dynamic_partitions_requests=[videos.build_add_request(sorted(runs))],
         cursor=cursor,
     )
 

@@ -23,6 +23,7 @@ from identity_pipeline.defs.io import FINGERPRINT, REUSED
 from identity_pipeline.defs.partitions import videos
 from identity_pipeline.defs.pausing import stop_if_paused
 from identity_pipeline.defs.phases import skipped
+from identity_pipeline.defs.preflight import is_not_the_videos, not_ready
 from identity_pipeline.defs.progress import live_step
 from identity_pipeline.schemas import conform, empty
 from identity_pipeline.settings import Settings, chosen
@@ -123,14 +124,20 @@ class Step:
         """The models that it runs."""
         return tuple(
             sorted(
-                {m for key in self.context.selected_asset_keys for m in RECIPES[key.path[-1]].runs}
+                {
+                    model
+                    for key in self.context.selected_asset_keys
+                    for model in RECIPES[key.path[-1]].runs
+                    if not RECIPES[key.path[-1]].off(self.settings)
+                }
             )
         )
 
     def made_of(self, asset: str) -> dict[str, Any]:
         """Everything that the output depends on."""
         recipe = RECIPES[asset]
-        digests = {m: self.models.digest(m) for m in recipe.runs} if self.models else {}
+        runs = () if recipe.off(self.settings) else recipe.runs
+        digests = {m: self.models.digest(m) for m in runs} if self.models else {}
         versions = self.store.versions(recipe.inputs, self.video_id)
         return ingredients(recipe, self.settings, digests, versions)
 
@@ -291,7 +298,8 @@ def named_failures(
 ) -> Iterator[None]:
     """Turns errors that have words into failures of this partition with one sentence; notes all.
 
-    What heals by waiting is tried again first, and noted when it did not heal.
+    What heals by waiting is tried again first, and noted when it did not heal. What is the
+    machine's fault, or the settings', is not noted on the video: see `defs.preflight`.
     """
     from identity_pipeline.media.errors import VideoError
 
@@ -301,6 +309,8 @@ def named_failures(
     except (dg.Failure, dg.RetryRequested):  # named already, further in
         raise
     except Exception as error:
+        if is_not_the_videos(error, store.layout):
+            raise not_ready(context, store, settings, str(error)) from error
         video_fault = isinstance(error, VideoError)
         if not video_fault:
             ask_for_another_try(context, settings, error)

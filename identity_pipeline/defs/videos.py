@@ -9,6 +9,7 @@ import polars as pl
 
 from identity_pipeline.defs import metadata, pictures
 from identity_pipeline.defs.pools import GPU
+from identity_pipeline.defs.preflight import check_video
 from identity_pipeline.defs.progress import ProgressReporters
 from identity_pipeline.defs.steps import OWNERS, Step, named_failures, video_table, video_tables
 from identity_pipeline.models.hub import ModelHub
@@ -17,6 +18,7 @@ from identity_pipeline.stages.recipes import PASS, RECIPES, fingerprint
 from identity_pipeline.storage import atomic
 from identity_pipeline.storage.chunks import ChunkStore
 from identity_pipeline.storage.crop_archive import CropArchive, take_over
+from identity_pipeline.storage.disk import size_of
 from identity_pipeline.storage.failures import FailureNotes
 from identity_pipeline.storage.hashing import sha256_of_value
 from identity_pipeline.storage.registry import Registration, VideoRegistry
@@ -51,6 +53,7 @@ def ride_video(
     context: dg.AssetExecutionContext,
     store: dg.ResourceParam[TableStore],
     settings: dg.ResourceParam[Settings],
+    models: dg.ResourceParam[ModelHub],
 ) -> dg.MaterializeResult:
     """One validated ride video: SHA-256, codec, how its pictures are shown, times, warnings."""
     from identity_pipeline.stages.facts import video_row
@@ -60,6 +63,7 @@ def ride_video(
     with named_failures(context, store, settings), step.at_work():
         step.go_on()
         record = registered(store, context.partition_key)
+        check_video(context, store, settings, models, size_of(record.existing_path()))
         row = video_row(record, settings.video)
         step.work.computed = True
     # A new attempt begins: what an older one died of is no longer true.

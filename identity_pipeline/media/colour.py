@@ -33,8 +33,10 @@ SDR_GAMMA: Final = 2.4
 """Of a bt709 display (ITU-R BT.1886)."""
 HLG_GAMMA: Final = 1.2
 """System gamma of HLG on a display of 1,000 cd/m2 (ITU-R BT.2100)."""
-KNEE: Final = 0.8
-"""Linear light, of SDR white, up to which tone mapping changes nothing: 232 of 255."""
+KNEE: Final = 0.7
+"""Linear light, of SDR white, up to which tone mapping changes nothing: 220 of 255.
+
+Chosen: SDR white of 235 loses 4, and 203 to 1,000 cd/m2 still have 16 steps."""
 HD_HEIGHT, HD_WIDTH = 720, 1280
 """Untagged pictures that are as high or as wide are bt709, smaller ones bt601."""
 

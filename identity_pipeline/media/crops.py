@@ -171,6 +171,11 @@ def _encode(extension: str, image: ImageBGR, options: list[int]) -> bytes:
     return buffer.tobytes()
 
 
+def resized(image: ImageBGR, width: int, height: int) -> ImageBGR:
+    """The picture in another size by area averaging, squeezed where its shape is another."""
+    return _pixels(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA))
+
+
 def decode_image(data: bytes) -> ImageBGR:
     """A BGR picture from PNG or JPEG bytes.
 

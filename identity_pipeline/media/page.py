@@ -292,6 +292,7 @@ class ExportPage:
         timeline_svg: from `figures.track_timeline_svg`; None when no frame was sampled.
         ledger_svg: from `figures.ledger_bar_svg`; None when no face was seen.
         ledger: from `ledger_rows`.
+        left_out: images that were chosen and could not be proved: file and sentence.
         no_rider_reason: a sentence for a page without riders; None takes the usual one.
     """
 
@@ -305,6 +306,7 @@ class ExportPage:
     pairs: tuple[PairCard, ...] = ()
     pair_shortfall: Shortfall | None = None
     no_rider_reason: str | None = None
+    left_out: tuple[tuple[str, str], ...] = ()
 
 
 def ledger_rows(ledger: pl.DataFrame) -> tuple[LedgerRow, ...]:

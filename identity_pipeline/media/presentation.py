@@ -10,15 +10,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
+from typing import cast
 
 import cv2
 import numpy as np
-from av.error import FFmpegError
-from av.filter import Graph
+from av.sidedata.sidedata import SideDataContainer
 from av.sidedata.sidedata import Type as SideData
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from identity_pipeline.media.boxes import Aperture, Description
 from identity_pipeline.media.colour import (
     BgrConverter,
     Colour,
@@ -34,11 +36,13 @@ from identity_pipeline.media.display_matrix import (
     orientation_of,
 )
 from identity_pipeline.media.errors import VideoError
+from identity_pipeline.media.frame_filters import (
+    RATIO_STEP,
+    SQUARE,
+    SampleAspectRatio,
+    deinterlaced,
+)
 
-SQUARE = Fraction(1)
-SAR_STEPS = 8192
-"""Widths of the probe by which a frame's sample aspect ratio is read."""
-SAR_DENOMINATOR_MAX = 10_000
 PACKED_3D = {
     1: "side by side",
     2: "one above the other",
@@ -51,6 +55,7 @@ PACKED_3D = {
 ALTERNATING_3D = 3
 FLAT_PROJECTION = 4
 """`rectilinear` of AVSphericalProjection: an ordinary picture."""
+DOLBY_DATA = (SideData.DOVI_RPU_BUFFER, SideData.DOVI_METADATA)
 DOLBY_VISION_ONLY = ("dvhe", "dvh1", "dav1")
 """Codec tags of Dolby Vision without a base layer that others can show, unless it is tagged."""
 
@@ -61,6 +66,7 @@ class Look:
 
     Attributes:
         coded_width, coded_height: pixels as they are coded.
+        aperture: what is cut off at the edges.
         sample_aspect_ratio: width over height of one pixel.
         interlaced: whether it holds two fields of different times.
         orientation: how it is brought upright.
@@ -70,6 +76,7 @@ class Look:
 
     coded_width: int
     coded_height: int
+    aperture: Aperture
     sample_aspect_ratio: Fraction
     interlaced: bool
     orientation: Orientation
@@ -77,9 +84,20 @@ class Look:
     notes: tuple[str, ...]
 
     @property
+    def region(self) -> tuple[slice, slice]:
+        """Rows and columns of the coded picture that are shown."""
+        cut = self.aperture
+        return (
+            slice(cut.top, self.coded_height - cut.bottom),
+            slice(cut.left, self.coded_width - cut.right),
+        )
+
+    @property
     def square_size(self) -> tuple[int, int]:
         """Width and height with square pixels, before it is turned: no pixel is given away."""
-        width, height, ratio = self.coded_width, self.coded_height, self.sample_aspect_ratio
+        rows, columns = self.region
+        width, height = columns.stop - columns.start, rows.stop - rows.start
+        ratio = self.sample_aspect_ratio
         if ratio >= 1:
             return round(width * ratio), height
         return width, round(height / ratio)
@@ -93,6 +111,11 @@ class Look:
     def warnings(self) -> list[str]:
         """What a person should know of how it is shown, in sentences."""
         said = list(self.notes)
+        if self.aperture != Aperture():
+            said.append(
+                f"A margin of the {self.coded_width} × {self.coded_height} coded pixels is cut off,"
+                " as the file asks for (clean aperture)."
+            )
         if self.interlaced:
             said.append(
                 "The pictures are interlaced and are deinterlaced one by one; fine detail is "
@@ -109,20 +132,24 @@ class Look:
 class Presenter:
     """Makes pictures of the frames of one stream, all of the size of its first frame."""
 
-    def __init__(self, stream: VideoStream, name: str, max_pixels: int) -> None:
+    def __init__(
+        self, stream: VideoStream, description: Description, name: str, max_pixels: int
+    ) -> None:
         """Prepares for a stream.
 
         Args:
             stream: the opened stream, before its first frame is decoded.
+            description: what the container says of it besides.
             name: of the file, for error messages.
             max_pixels: largest picture, in pixels.
         """
         self._codec_tag = stream.codec_context.codec_tag.lower()
         self._guessed_ratio = stream.sample_aspect_ratio
         self._container_ratio: Fraction | None = None
+        self._description = description
         self._name = name
         self._max_pixels = max_pixels
-        self._ratio_of = _SampleAspectRatio()
+        self._ratio_of = SampleAspectRatio()
         self._converter = BgrConverter()
         self._first: Look | None = None
 
@@ -140,7 +167,7 @@ class Presenter:
             VideoError: it cannot be shown.
         """
         ratio, guessed = self._ratio_of(frame), self._guessed_ratio
-        if guessed is not None and guessed > 0 and abs(guessed - ratio) > Fraction(1, SAR_STEPS):
+        if guessed is not None and guessed > 0 and abs(guessed - ratio) > RATIO_STEP:
             self._container_ratio = guessed  # the container knows better than the codec
         self._first = self.look(frame)
         return self._first
@@ -155,6 +182,7 @@ class Presenter:
         look = Look(
             coded_width=frame.width,
             coded_height=frame.height,
+            aperture=self._aperture(frame),
             sample_aspect_ratio=self._ratio(frame),
             interlaced=frame.interlaced_frame,
             orientation=self._orientation(frame),
@@ -178,25 +206,36 @@ class Presenter:
             VideoError: it cannot be shown.
         """
         look = self.look(frame)
-        source = _deinterlaced(frame) if look.interlaced else frame
+        source = deinterlaced(frame) if look.interlaced else frame
         try:
             bgr = self._converter.convert(source, look.colour)
         except UnsupportedColourError as error:
             raise self._unsupported(f"its colours ({error}) cannot be converted") from error
+        bgr = bgr[look.region]
         size = look.square_size
-        if size != (look.coded_width, look.coded_height):
+        if size != bgr.shape[1::-1]:
             bgr = np.asarray(cv2.resize(bgr, size, interpolation=cv2.INTER_CUBIC), np.uint8)
         bgr = look.orientation.apply(bgr)
         if look.size == self.first.size:
             return bgr, False
         return _fitted(bgr, *self.first.size), True
 
+    def _aperture(self, frame: VideoFrame) -> Aperture:
+        first = self._first
+        described = first is None or (frame.width, frame.height) == (
+            first.coded_width,
+            first.coded_height,
+        )
+        cut = self._description.aperture
+        within = cut.left + cut.right < frame.width and cut.top + cut.bottom < frame.height
+        return cut if described and within else Aperture()
+
     def _ratio(self, frame: VideoFrame) -> Fraction:
         if self._container_ratio is not None:
             return self._container_ratio
         ratio = self._ratio_of(frame)
         guessed = self._guessed_ratio or SQUARE
-        return guessed if abs(guessed - ratio) <= Fraction(1, SAR_STEPS) else ratio
+        return guessed if abs(guessed - ratio) <= RATIO_STEP else ratio
 
     def _orientation(self, frame: VideoFrame) -> Orientation:
         matrix = _side_data(frame, SideData.DISPLAYMATRIX)
@@ -230,10 +269,11 @@ class Presenter:
             matrix_of(colour, frame.width, frame.height)
         except UnsupportedColourError as error:
             raise self._unsupported(f"its colours ({error}) cannot be converted") from error
-        dolby = self._codec_tag in DOLBY_VISION_ONLY or any(
-            _side_data(frame, kind) for kind in (SideData.DOVI_RPU_BUFFER, SideData.DOVI_METADATA)
-        )
-        if dolby and colour.transfer is None:
+        described = self._description.dolby_profile is not None
+        dolby = described or self._codec_tag in DOLBY_VISION_ONLY
+        dolby |= any(map(partial(_side_data, frame), DOLBY_DATA))
+        only = described and not self._description.dolby_compatible
+        if only or (dolby and not described and colour.transfer is None):
             raise self._unsupported("it is Dolby Vision without a base layer that others can show")
         if dolby:
             notes.append("The video is Dolby Vision; its base layer alone is looked at.")
@@ -256,54 +296,9 @@ def absurd_size(name: str, width: int, height: int, *, in_mid_stream: bool = Fal
     )
 
 
-class _SampleAspectRatio:
-    """Reads the sample aspect ratio of a frame, which PyAV does not show, by an ffmpeg filter."""
-
-    def __init__(self) -> None:
-        self._graph: Graph | None = None
-
-    def __call__(self, frame: VideoFrame) -> Fraction:
-        """The ratio; 1 where the frame does not say."""
-        if self._graph is None:
-            width = f"clip(round({SAR_STEPS}*sar),1,16*{SAR_STEPS})"
-            self._graph = _graph(frame, ("scale", f"w='{width}':h=2:eval=frame:flags=neighbor"))
-        try:
-            self._graph.vpush(frame)
-            steps = self._graph.vpull().width
-        except FFmpegError:  # a pixel format that cannot be scaled says so when it is converted
-            return SQUARE
-        return Fraction(steps, SAR_STEPS).limit_denominator(SAR_DENOMINATOR_MAX)
-
-
-def _graph(frame: VideoFrame, *filters: tuple[str, str]) -> Graph:
-    graph = Graph()
-    source = graph.add(
-        "buffer",
-        video_size=f"{frame.width}x{frame.height}",
-        pix_fmt=frame.format.name,
-        time_base="1/1000",
-    )
-    graph.link_nodes(source, *(graph.add(*f) for f in filters), graph.add("buffersink")).configure()
-    return graph
-
-
-def _deinterlaced(frame: VideoFrame) -> VideoFrame:
-    """One picture of an interlaced frame's first field.
-
-    It is computed of the frame alone (edge slope tracing), as a frame that is sought must give the
-    same picture as in the pass, where its neighbours are known.
-    """
-    graph = _graph(frame, ("estdif", "mode=frame"))
-    graph.vpush(frame)
-    graph.vpush(None)
-    return graph.vpull()
-
-
 def _side_data(frame: VideoFrame, kind: SideData) -> bytes:
-    try:
-        return bytes(frame.side_data[kind])
-    except KeyError:
-        return b""
+    held = cast("SideDataContainer", frame.side_data)  # PyAV's stub names two of its kinds only
+    return bytes(held[kind]) if kind in held else b""
 
 
 def _fitted(bgr: ImageBGR, width: int, height: int) -> ImageBGR:

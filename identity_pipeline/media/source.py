@@ -7,6 +7,7 @@ that hold before memory is taken. What does not: which frames are wanted (`media
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Iterator
 from itertools import islice
@@ -22,11 +23,17 @@ from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from identity_pipeline.media import boxes, matroska
+from identity_pipeline.media.boxes import Description
 from identity_pipeline.media.colour import ImageBGR
 from identity_pipeline.media.errors import VideoError
 from identity_pipeline.media.presentation import Look, Presenter, absurd_size
 from identity_pipeline.settings import VideoSettings
 
+DURATION_TAG = r"(\d+):(\d\d):(\d\d\.\d+)"
+"""How Matroska says what one stream lasts; the container's duration is that of the longest."""
+IMAGE_FORMATS = ("_pipe", "image2", "gif", "webp", "apng", "ico")
+"""How ffmpeg's names of still picture formats end."""
 NO_VIDEO = Disposition.attached_pic | Disposition.timed_thumbnails
 """Streams of pictures that are no video: a cover, thumbnails."""
 
@@ -42,23 +49,37 @@ class VideoSource:
         """
         self.path = path
         self._settings = settings
-        self.container = _opened(path)
+        self.ended_in_error = False
+        choice = 0
+        while not self._opens(choice):
+            choice += 1  # of one picture, as a cover that is not marked as one
+        self._presenter.introduce(self._ahead[0][0])
+
+    def _opens(self, choice: int) -> bool:
+        """Opens a stream; False where it does not move, and there is another one to look at."""
+        self.container = _opened(self.path, self._settings)
         try:
-            self.stream = chosen_stream(self.container, path)
+            streams = ranked_streams(self.container, self.path)
+            self.stream = streams[choice]
             self.stream.thread_type = "AUTO"
             context = self.stream.codec_context
             self._check_size()
             # The decoder refuses larger frames before it takes memory for them.
-            context.options = {**context.options, "max_pixels": str(settings.max_pixels)}
-            self._presenter = Presenter(self.stream, path.name, settings.max_pixels)
-            self.ended_in_error = False
+            context.options = {**context.options, "max_pixels": str(self._settings.max_pixels)}
+            self._presenter = Presenter(
+                self.stream, self._description(), self.path.name, self._settings.max_pixels
+            )
             self._coming = self._decoded()
             self._ahead = deque(islice(self._coming, 2))
-            self._check_moving()
-            self._presenter.introduce(self._ahead[0][0])
+            if len(self._ahead) > 1:
+                return True
+            if choice + 1 == len(streams):
+                raise self._not_moving()
         except BaseException:
             self.container.close()
             raise
+        self.container.close()
+        return False
 
     def __enter__(self) -> Self:
         """Itself."""
@@ -84,6 +105,10 @@ class VideoSource:
         stream = self.stream
         if stream.duration is not None and stream.time_base is not None:
             return float(stream.duration * stream.time_base * 1000)
+        own = re.fullmatch(DURATION_TAG, stream.metadata.get("DURATION", ""))
+        if own:
+            hours, minutes, seconds = own.groups()
+            return (int(hours) * 3600 + int(minutes) * 60 + float(seconds)) * 1000
         if self.container.duration is not None:
             return self.container.duration / 1000  # in units of 1 us
         return None
@@ -119,6 +144,14 @@ class VideoSource:
         """
         return self._presenter.picture(frame)
 
+    def _description(self) -> Description:
+        names = self.container.format.name.split(",")
+        if "mp4" in names:
+            return boxes.description_of(self.path, self.stream.id)
+        if "matroska" in names:
+            return matroska.description_of(self.path, self.stream.index)
+        return Description()
+
     def _decoded(self) -> Iterator[tuple[VideoFrame, bool]]:
         damaged = False
         for packet in self._packets():
@@ -132,17 +165,25 @@ class VideoSource:
                 damaged = True
 
     def _packets(self) -> Iterator[Packet[VideoStream] | None]:
+        """All packets; at the end one that empties the decoder, or None where none came."""
         packets = self.container.demux(self.stream)
+        held: Packet[VideoStream] | None = None
         while True:
             try:
                 packet = next(packets)
-            except StopIteration:  # its last packet has emptied the decoder
+            except StopIteration:
                 return
             except FFmpegError:
                 self.ended_in_error = True
                 yield None
                 return
-            yield packet
+            # A last packet that was cut short is not given to the decoder: its error, met while the
+            # decoder is emptied, would cost whole frames that are still in there.
+            if held is not None and packet.size:
+                yield held
+            held = packet if packet.is_corrupt else None
+            if held is None:
+                yield packet
 
     def _check_size(self, *, in_mid_stream: bool = False) -> None:
         context = self.stream.codec_context
@@ -151,33 +192,34 @@ class VideoSource:
                 self.path.name, context.width, context.height, in_mid_stream=in_mid_stream
             )
 
-    def _check_moving(self) -> None:
-        name = self.path.name
-        if not self._ahead:
-            context = self.stream.codec_context
-            if context.width <= 0 or context.height <= 0:
-                raise absurd_size(name, context.width, context.height)
-            raise VideoError(
-                "no_frames", f"{name} holds no readable picture; copy it again from the camera."
-            )
-        if len(self._ahead) > 1:
-            return
-        rate = float(self.stream.average_rate or 10)
-        frames = self.stream.frames or (self.duration_ms or 0) * rate / 1000
-        if frames >= 2:
-            raise VideoError(
-                "truncated",
-                f"{name} declares about {frames:.0f} pictures, of which one alone can be read; "
-                "copy it again from the camera.",
-            )
-        raise VideoError(
+    def _not_moving(self) -> VideoError:
+        """Why a video of less than two pictures is refused."""
+        name, context = self.path.name, self.stream.codec_context
+        if not self.container.format.name.endswith(IMAGE_FORMATS):
+            if not self._ahead and min(context.width, context.height) <= 0:
+                return absurd_size(name, context.width, context.height)
+            if not self._ahead:
+                return VideoError(
+                    "no_frames", f"{name} holds no readable picture; copy it again from the camera."
+                )
+            rate = float(self.stream.average_rate or 10)
+            frames = self.stream.frames or (self.duration_ms or 0) * rate / 1000
+            if frames >= 2:
+                return VideoError(
+                    "truncated",
+                    f"{name} declares about {frames:.0f} pictures, of which one alone can be read; "
+                    "copy it again from the camera.",
+                )
+        return VideoError(
             "still_picture", f"{name} is a still picture, not a video; is it the right file?"
         )
 
 
-def _opened(path: Path) -> InputContainer:
+def _opened(path: Path, settings: VideoSettings) -> InputContainer:
     try:
-        return av.open(str(path), mode="r")
+        # The option is for the decoders that look into the first packets.
+        options = {"max_pixels": str(settings.max_pixels)}
+        return av.open(str(path), mode="r", options=options)
     except (FFmpegError, ValueError) as error:
         raise VideoError(
             "not_a_video",
@@ -187,8 +229,10 @@ def _opened(path: Path) -> InputContainer:
         ) from error
 
 
-def chosen_stream(container: InputContainer, path: Path) -> VideoStream:
-    """The stream that is looked at: never a cover; the default one, else the largest.
+def ranked_streams(container: InputContainer, path: Path) -> list[VideoStream]:
+    """The streams that may be looked at, the best first: the default one, else the largest.
+
+    Covers and thumbnails are none of them.
 
     Raises:
         VideoError: there is none, or none that can be decoded.
@@ -204,13 +248,13 @@ def chosen_stream(container: InputContainer, path: Path) -> VideoStream:
         raise VideoError(
             "unknown_codec", f"{path.name} is in a format that cannot be decoded here; convert it."
         )
-    return max(readable, key=_rank)
+    return sorted(readable, key=_rank)
 
 
 def _rank(stream: VideoStream) -> tuple[bool, int, int]:
     context = stream.codec_context
     is_default = bool(stream.disposition & Disposition.default)
-    return is_default, context.width * context.height, -stream.index
+    return not is_default, -context.width * context.height, stream.index
 
 
 def other_videos(container: InputContainer, chosen: VideoStream) -> list[VideoStream]:

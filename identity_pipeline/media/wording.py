@@ -72,6 +72,8 @@ NO_SET_REASONS: Final = {
     "no_prototype": "There are too few sharp, well lit and uncovered faces of this rider to know "
     "for sure who it is. No set is better than a bad set.",
     "no_candidates": "No face of this rider passed the quality gate and the identity test.",
+    "left_out": "None of the images that were chosen could be proved to show the frame that was "
+    "analysed.",
 }
 
 WEIGHT_RULES: Final = {

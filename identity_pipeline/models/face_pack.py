@@ -70,6 +70,8 @@ def pack_folder(settings: ModelSettings) -> Path:
     given = Path(settings.face_pack).expanduser()
     if given.is_dir():
         return given.resolve()
+    if given.is_file():
+        raise FacePackError(f"models.face_pack names the file {given}; name the pack's folder.")
     if given.is_absolute() or len(given.parts) > 1:
         raise FacePackError(f"models.face_pack names the folder {given}, which does not exist.")
     from insightface.utils import ensure_available
@@ -112,6 +114,12 @@ class FacePack:
             self.card = permitted(self.folder, settings.allow_demo, "models.face_pack", "buffalo_l")
         except ModelCardError as error:
             raise FacePackError(str(error)) from error
+        if not any(self.folder.glob("*.onnx")):
+            raise FacePackError(
+                f"models.face_pack names {self.folder}, which holds no face detector, nor any "
+                "other ONNX model; name a folder "
+                "that insightface.app.FaceAnalysis loads."
+            )
         self.name = self.folder.name
         self.sha256 = pack_sha256(self.folder)
         self._asked = onnx_providers(settings.device)
@@ -130,6 +138,11 @@ class FacePack:
             )
         except AssertionError as error:
             raise FacePackError(f"{self.folder} holds no face detector (*.onnx).") from error
+        except Exception as error:  # of ONNX Runtime, by the network's format
+            raise FacePackError(
+                f"a model in {self.folder} cannot be opened ({_first_line(error)}); fetch the pack "
+                "anew, or set models.face_pack to another one."
+            ) from error
         size = (self._settings.det_size, self._settings.det_size)
         app.prepare(ctx_id=0, det_thresh=self._settings.det_score_min, det_size=size)
         if "recognition" not in app.models:
@@ -176,6 +189,26 @@ class FacePack:
         }
         net = self._attributes
         return running if net is None else running | {SOURCE: net.provider}
+
+    def open(self) -> None:
+        """Opens all networks and has them look at a blank picture: what is wrong shows now.
+
+        Raises:
+            FacePackError: a network cannot be opened or run, or gives no key points.
+            DeviceError: the device is not there.
+        """
+        self.providers()
+        side = self._settings.det_size
+        try:
+            self.detect(np.zeros((side, side, 3), np.uint8))
+            self.embed([np.full((112, 112, 3), 128, np.uint8)])
+        except IdentityPipelineError:
+            raise
+        except Exception as error:  # of ONNX Runtime or InsightFace, by the network's shape
+            raise FacePackError(
+                f"a model of {self.name} does not run ({_first_line(error)}); set "
+                "models.face_pack to another pack."
+            ) from error
 
     def detect(self, frame: ImageBGR) -> Detections:
         """Finds the faces of one frame.
@@ -234,6 +267,10 @@ class FacePack:
         """
         net = self._attributes
         return None if net is None else net.read(_face_crops(regions, boxes, net.side)[0])
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def _face_crops(

@@ -46,11 +46,42 @@ class ModelHub:
             return self.face_pack.sha256
         return self.vision.sha256
 
+    def is_here(self, model: str) -> bool:
+        """Whether a model can be had without a download; also one that nothing can be."""
+        from identity_pipeline.models.face_pack import pack_is_here
+        from identity_pipeline.models.vision_encoder import VisionEncoderError, encoder_is_here
+
+        try:
+            look = pack_is_here if model == "face_pack" else encoder_is_here
+            return look(self.settings)
+        except VisionEncoderError:
+            return True
+
+    def fault(self, model: str, *, opened: bool = False) -> str | None:
+        """Why a model cannot be used, in a sentence; None when it can.
+
+        Args:
+            model: `face_pack` or `vision`. One that is not on this machine is fetched.
+            opened: open its networks too, which are then open for the work.
+        """
+        from identity_pipeline.models.device import DeviceError
+        from identity_pipeline.models.face_pack import FacePackError
+        from identity_pipeline.models.vision_encoder import VisionEncoderError
+
+        try:
+            loaded = self.face_pack if model == "face_pack" else self.vision
+            if opened:
+                loaded.open()
+        except (DeviceError, FacePackError, VisionEncoderError) as error:
+            return str(error)
+        return None
+
     def here(self) -> tuple[dict[str, str], dict[str, str]]:
         """Digests of the models that are on this machine, and why the others cannot be told.
 
         Nothing is downloaded and no network opened.
         """
+        from identity_pipeline.models.device import DeviceError
         from identity_pipeline.models.face_pack import FacePackError, pack_is_here
         from identity_pipeline.models.vision_encoder import VisionEncoderError, encoder_is_here
 
@@ -63,7 +94,7 @@ class ModelHub:
                     digests[model] = self.digest(model)
                 else:
                     faults[model] = f"the model {model} is not here yet; a run would fetch it first"
-            except (FacePackError, VisionEncoderError) as error:
+            except (DeviceError, FacePackError, VisionEncoderError) as error:
                 faults[model] = str(error)
         return digests, faults
 

@@ -42,6 +42,11 @@ def encoder_folder(settings: ModelSettings) -> Path:
             safetensors weights (pickled weights are refused).
     """
     given = Path(settings.vision_encoder).expanduser()
+    if given.is_file() or (given.is_absolute() and not given.exists()):
+        raise VisionEncoderError(
+            f"models.vision_encoder names {given}, which is no folder; name a folder that "
+            "save_pretrained wrote, or a Hugging Face id."
+        )
     folder = given.resolve() if given.is_dir() else _from_hub(settings.vision_encoder)
     if not (folder / WEIGHTS).is_file():
         raise VisionEncoderError(f"{folder} holds no {WEIGHTS}; pickled weights are not loaded.")
@@ -126,6 +131,25 @@ class VisionEncoder:
             self.folder, local_files_only=True, use_safetensors=True, dtype=torch.float32
         )
         return model.eval().to(self.device)
+
+    def open(self) -> None:
+        """Opens the network and has it look at a blank picture: what is wrong shows now.
+
+        Raises:
+            VisionEncoderError: the network cannot be opened or does not take pictures.
+            DeviceError: the device is not there.
+        """
+        try:
+            self.embed([np.full((VISION_PX, VISION_PX, 3), 128, np.uint8)])
+        except IdentityPipelineError:
+            raise
+        except Exception as error:  # of transformers, safetensors or torch, by what is wrong
+            reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+            raise VisionEncoderError(
+                f"models.vision_encoder names {self.folder}, which does not open as a vision "
+                f"encoder ({reason}); name a Hugging Face id, or a folder that save_pretrained "
+                "wrote."
+            ) from error
 
     @cached_property
     def _preprocessing(self) -> dict[str, Any]:

@@ -89,6 +89,7 @@ TABLES: Final[dict[str, Schema]] = {
         "scene_correlation": pl.Float32,  # null for the first frame and for flat ones
         "decode_error": pl.String,  # damaged data, other size, clock; null: all was well
         "face_count": pl.Int64,
+        "look_hash": pl.Binary,  # see core.copies.frame_hash; null for a flat frame
     },
     "face_detections": {
         **FACE,
@@ -251,11 +252,12 @@ TABLES: Final[dict[str, Schema]] = {
     },
     "identity_dataset": {
         "file": pl.String,  # relative to the export folder
-        "type": pl.String,
+        "type": pl.String,  # metadata, the set's name, or left_out: then no such file is there
         "person_id": pl.Int64,
         "face_id": pl.String,
-        "sha256": pl.String,
+        "sha256": pl.String,  # null for what is left out
         "size_bytes": pl.Int64,
+        "left_out": pl.String,  # code and sentence of why the image is not exported
     },
 }
 
@@ -309,6 +311,8 @@ LATER: Final[dict[str, frozenset[str]]] = {
             *("range", "warnings"),
         )
     ),
+    "frames": frozenset(("look_hash",)),
+    "identity_dataset": frozenset(("left_out",)),
 }
 """Columns that tables of older versions lack; null, as not measured, where one is read."""
 

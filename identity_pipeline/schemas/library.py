@@ -146,6 +146,16 @@ TABLES: Final[dict[str, Schema]] = {
         "expires": pl.String,
         "evidence": pl.Float32,  # score when it was rejected
     },
+    "video_copies": {
+        "video_id": pl.String,  # a copy
+        "copy_of": pl.String,  # the video that counts in its place
+        "linked_to": pl.String,  # the video it resembles most; of the same ride
+        "likeness": pl.Float64,  # to that one: share of equal signs, see core.copies
+        "offset_ms": pl.Float64,  # added to its time, gives that of the other
+        "common_ms": pl.Float64,  # how long both show the same
+        "decided": STRINGS,  # its tracks on which a human decided something
+        "stands_for": STRINGS,  # the track that has each decision; null: its own one
+    },
 }
 LIBRARY_TABLES: Final = (
     "calibration",
@@ -154,5 +164,6 @@ LIBRARY_TABLES: Final = (
     "person_assignments",
     "unknown_clusters",
     "suggestions",
+    "video_copies",
 )
 """Tables of the whole library, without a video."""

@@ -30,7 +30,7 @@ from pydantic_settings import SettingsError as UnreadableVariableError
 from identity_pipeline.errors import system_words
 from identity_pipeline.settings.curating import ExportSettings, SelectionSettings
 from identity_pipeline.settings.learning import TrainSettings
-from identity_pipeline.settings.library import ClusterSettings
+from identity_pipeline.settings.library import ClusterSettings, CopySettings
 from identity_pipeline.settings.matching import BankSettings, MatchSettings
 from identity_pipeline.settings.observing import (
     BucketSettings,
@@ -69,6 +69,7 @@ __all__ = [
     "BucketSettings",
     "CatalogueSettings",
     "ClusterSettings",
+    "CopySettings",
     "CropSettings",
     "DriftSettings",
     "ExportSettings",
@@ -122,6 +123,7 @@ class Settings(BaseSettings):
     selection: SelectionSettings = SelectionSettings()
     export: ExportSettings = ExportSettings()
     cluster: ClusterSettings = ClusterSettings()
+    copies: CopySettings = CopySettings()
     match: MatchSettings = MatchSettings()
     bank: BankSettings = BankSettings()
     train: TrainSettings = TrainSettings()

@@ -183,3 +183,14 @@ class ExportSettings(Group):
         ge=50,
         le=100,
     )
+    same_region_min: float = tunable(
+        0.99,
+        "A frame found again by counting is exported if the region around each of its faces is as "
+        "like the region analysed; one found by seeking must have equal pixels, which are 1.",
+        unit="correlation",
+        source="80 faces of 8 real clips: the frame itself 1 always, converted otherwise and "
+        "compressed anew at least 0.995, its neighbour 0.65 to 0.9999 (why seeking must be exact): "
+        "identity_pipeline_tests/benchmarks/reread.py",
+        ge=0,
+        le=1,
+    )

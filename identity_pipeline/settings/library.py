@@ -1,4 +1,4 @@
-"""Settings of the identity library: how unknown people are grouped."""
+"""Settings of the identity library: how unknown people are grouped, and what a copy is."""
 
 from __future__ import annotations
 
@@ -110,3 +110,41 @@ class ClusterSettings(Group):
         if self.min_samples > self.neighbours:
             raise ValueError("cluster.min_samples must not exceed cluster.neighbours")
         return self
+
+
+class CopySettings(Group):
+    """When two videos are copies of one ride: then one of them counts."""
+
+    likeness_min: float = tunable(
+        0.93,
+        "Share of the signs of their frames' hashes that agree, over all that they have in common.",
+        unit="share",
+        source="real and rendered rides: copies 0.996 to 1, with a counter burned in 0.957 to "
+        "0.966; other rides at most 0.89, with half of the picture copied 0.955: "
+        "identity_pipeline_tests/benchmarks/copies_quality.py",
+        ge=0.5,
+        le=1,
+    )
+    face_likeness_min: float = tunable(
+        0.9,
+        "The same where each face is, in both videos: other riders are no copy.",
+        unit="share",
+        source="the same rides: copies 0.973 to 1, another rider in one seat at most 0.76",
+        ge=0.5,
+        le=1,
+    )
+    common_min_s: float = tunable(
+        1.5,
+        "So long they must show the same.",
+        unit="s",
+        source="design: shorter than any ride; 15 frames at the default rate",
+        ge=1,
+    )
+    common_share: float = tunable(
+        0.5,
+        "And so much of the shorter one: a copy may be cut at an end.",
+        unit="share of the duration",
+        source="design: two rides have at most a common trailer",
+        gt=0,
+        le=1,
+    )

@@ -50,6 +50,29 @@ class IngestSettings(Group):
         source="chosen: a share that is mounted anew is back within a minute",
         ge=0,
     )
+    free_mb_min: float = tunable(
+        512.0,
+        "With less free space in the data folder nothing is begun.",
+        unit="MiB",
+        source="chosen: the tables of a ride, the library and Dagster's log of a run take a tenth",
+        ge=0,
+    )
+    bytes_per_source_byte: float = tunable(
+        2.0,
+        "Free space that a video wants besides, as a multiple of its file.",
+        unit="ratio",
+        source="chosen: room goes by faces, not by bytes; the bundled rides, of 2.4 MB each, leave "
+        "ten times their size, which free_mb_min covers, and a camera's files are larger",
+        ge=0,
+    )
+    not_ready_wait_s: float = tunable(
+        600.0,
+        "After a run found that what it needs is not there, the sensors ask for one video at a "
+        "time, and not more often than this, until one begins.",
+        unit="s",
+        source="chosen: a model that is mended, or a setting, is noticed at once",
+        ge=0,
+    )
     camera_pattern: str = tunable(
         "",
         "Which camera a video is of: the first group of this regular expression in the file's stem "

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from identity_pipeline.media.errors import VideoError
 from identity_pipeline.media.figures import ledger_bar_svg, track_timeline_svg
 from identity_pipeline.media.page import ExportPage, VideoFacts, ledger_rows, render_export_page
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages import export, person_report
-from identity_pipeline.stages.export import Exported, Provenance
+from identity_pipeline.stages.export import Exported, LeftOut, Provenance
 from identity_pipeline.stages.progress import Progress, silent
+from identity_pipeline.stages.proof import Analysed
 from identity_pipeline.storage import atomic
+from identity_pipeline.storage.crop_archive import CropArchive
 from identity_pipeline.storage.hashing import sha256_of_file
 
 
@@ -38,10 +41,11 @@ class VideoTables:
 
 @dataclass(frozen=True)
 class Dataset:
-    """An export that was written."""
+    """An export that was written; `left_out` is not in it."""
 
     files: pl.DataFrame
     images: list[Exported]
+    left_out: list[LeftOut]
     riders: list[person_report.RiderData]
 
 
@@ -49,6 +53,7 @@ def write_dataset(
     target: Path,
     video: Path,
     tables: VideoTables,
+    crops: CropArchive,
     provenance: Provenance,
     settings: Settings,
     progress: Progress = silent,
@@ -59,20 +64,30 @@ def write_dataset(
         target: the folder; it appears whole or not at all.
         video: the source file.
         tables: the video's tables.
+        crops: what was analysed, which every image is compared with.
         provenance: where the export comes from.
         settings: all settings.
         progress: called per image.
 
     Raises:
-        VideoError: the source cannot be read any more.
+        VideoError: the source cannot be read any more, or is another file than was analysed.
     """
-    planned = export.planned_images(tables.sets, tables.observed)
-    with atomic.new_folder(target) as folder:
-        images = export.write_images(
-            folder, video, planned, tables.frames, provenance, settings, progress
+    if sha256_of_file(video) != provenance.source["sha256"]:
+        raise VideoError(
+            "changed",
+            f"{video.name} is another file than the one that {provenance.video_id} was made of; "
+            "put the old one back, or drop the new one in under a name of its own and run it.",
         )
+    planned = export.planned_images(tables.sets, tables.observed)
+    faces = {row["face_id"] for _, rows in planned.values() for row in rows}
+    analysed = Analysed.of(crops, faces, settings.crops)
+    with atomic.new_folder(target) as folder:
+        images, left_out = export.write_images(
+            folder, video, planned, tables.frames, analysed, provenance, settings, progress
+        )
+        tables = replace(tables, sets=_exported_sets(tables.sets, images))
         riders = person_report.riders_data(
-            tables.riders, tables.observed, tables.selection, tables.sets, images
+            tables.riders, tables.observed, tables.selection, tables.sets, images, left_out
         )
         for rider in riders:
             place = folder / f"person_{rider.person_id}"
@@ -81,16 +96,36 @@ def write_dataset(
             (place / "meta.json").write_bytes(atomic.json_bytes(meta))
             if rider.images:
                 export.write_contact_sheet(folder, rider.person_id, list(rider.images))
-        page = _page(tables, images, riders, provenance, settings)
+        page = _page(tables, images, left_out, riders, provenance, settings)
         (folder / "index.html").write_text(render_export_page(page), encoding="utf-8")
-        export.write_manifest(folder, export.manifest_rows(folder, images), provenance)
-        files = export.manifest_rows(folder, images)
-    return Dataset(files, images, riders)
+        files = files_of(export.manifest_rows(folder, images, left_out))
+        export.write_manifest(folder, files, left_out, provenance)
+        rows = export.manifest_rows(folder, images, left_out)
+    return Dataset(rows, images, left_out, riders)
+
+
+def _exported_sets(
+    sets: Mapping[str, pl.DataFrame], images: list[Exported]
+) -> dict[str, pl.DataFrame]:
+    """The sets without the images that were left out."""
+    there = {(im.set_name, row["image"], row["face_id"]) for im in images for row in im.rows}
+
+    def exported(name: str, table: pl.DataFrame) -> pl.Series:
+        rows = table.select("image", "face_id").iter_rows()
+        return pl.Series([(name, *row) in there for row in rows], dtype=pl.Boolean)
+
+    return {name: table.filter(exported(name, table)) for name, table in sets.items()}
+
+
+def files_of(table: pl.DataFrame) -> pl.DataFrame:
+    """The rows of `identity_dataset` that are files of the folder."""
+    return table.filter(pl.col("left_out").is_null())
 
 
 def _page(
     tables: VideoTables,
     images: list[Exported],
+    left_out: list[LeftOut],
     riders: list[person_report.RiderData],
     provenance: Provenance,
     settings: Settings,
@@ -104,6 +139,7 @@ def _page(
         timeline_svg=timeline_svg(tables, settings) if tables.frames.height else None,
         ledger_svg=_ledger_svg(tables),
         ledger=ledger_rows(tables.frame_ledger),
+        left_out=tuple((image.file, image.sentence) for image in left_out),
     )
 
 
@@ -160,7 +196,7 @@ def export_is_whole(target: Path, files: pl.DataFrame) -> bool:
     """Whether every file of an export is in its place with its bytes, and no other."""
     if not target.is_dir():
         return False
-    expected = dict(files.select("file", "sha256").iter_rows())
+    expected = dict(files_of(files).select("file", "sha256").iter_rows())
     found = {
         path.relative_to(target).as_posix(): sha256_of_file(path)
         for path in target.rglob("*")

@@ -135,7 +135,8 @@ def human_facts(state: LibraryState, track_of_face: Mapping[str, str]) -> HumanF
 
     Args:
         state: the state.
-        track_of_face: track subject of each face subject that is known.
+        track_of_face: track subject of each face subject that is known, and of each track whose
+            decisions count for another one (`stages.copies`).
     """
 
     def place(subject: str) -> str:
@@ -143,7 +144,8 @@ def human_facts(state: LibraryState, track_of_face: Mapping[str, str]) -> HumanF
 
     assigned = {place(s): person for s, person in state.assigned.items()}
     # A decision about the track itself outweighs one about a face of it.
-    assigned |= {s: p for s, p in state.assigned.items() if subjects.parse(s).kind == "track"}
+    own = {s: p for s, p in state.assigned.items() if s not in track_of_face}
+    assigned |= {s: p for s, p in own.items() if subjects.parse(s).kind == "track"}
     rejected: dict[tuple[str, str], float | None] = {
         (place(s), p): score for (s, p), score in state.declined.items()
     }

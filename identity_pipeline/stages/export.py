@@ -1,6 +1,7 @@
 """The exported folder of one video: images re-cut from the source, metadata, sheets, the page.
 
-Images are decoded once more from the source by their time stamps and cut at native resolution.
+Images are decoded once more from the source, proved to be what was analysed (`stages.proof`), and
+cut at native resolution.
 The folder is written beside its place and renamed into it, whole or not at all. No clock goes
 into it: the same sets give the same bytes.
 """
@@ -8,7 +9,7 @@ into it: the same sets give the same bytes.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from identity_pipeline.media.sheets import SET_ACCENTS, Tile, contact_sheet, thu
 from identity_pipeline.schemas import TABLES
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.progress import Progress, silent
+from identity_pipeline.stages.proof import IDENTICAL, Analysed
 from identity_pipeline.storage import atomic
 from identity_pipeline.storage.layout import inside
 
@@ -40,6 +42,8 @@ TYPES = {
     "challenge_set": "challenge",
     "pair_set": "pair",
 }
+LEFT_OUT = "left_out"
+"""In the table `identity_dataset`: the type of an image that is not in the folder."""
 SHEET_COLUMNS, SHEET_TILE_PX, THUMBNAIL_PX, SHEET_QUALITY = 6, 192, 224, 88
 
 
@@ -75,6 +79,36 @@ class Exported:
     sha256: str
 
 
+@dataclass(frozen=True)
+class LeftOut:
+    """An image that was chosen and is not exported, because its picture could not be proved.
+
+    Attributes:
+        set_name: asset of its set.
+        file: where it would be.
+        rows: its faces.
+        code: `frame_not_found` or `other_picture`.
+        sentence: why, and what to do.
+    """
+
+    set_name: str
+    file: str
+    rows: tuple[Mapping[str, Any], ...]
+    code: str
+    sentence: str
+
+    def as_json(self) -> dict[str, Any]:
+        """As manifest and metadata tell it."""
+        return {
+            "file": self.file,
+            "type": TYPES[self.set_name],
+            "frame_idx": self.rows[0]["frame_idx"],
+            "face_ids": [row["face_id"] for row in self.rows],
+            "code": self.code,
+            "reason": self.sentence,
+        }
+
+
 def image_file(set_name: str, row: Mapping[str, Any]) -> str:
     """Path of an image relative to the export folder."""
     if set_name == "pair_set":
@@ -105,11 +139,16 @@ def write_images(
     video: Path,
     images: Mapping[str, tuple[str, list[dict[str, Any]]]],
     frames: pl.DataFrame,
+    analysed: Analysed,
     provenance: Provenance,
     settings: Settings,
     progress: Progress = silent,
-) -> list[Exported]:
+) -> tuple[list[Exported], list[LeftOut]]:
     """Cuts and writes every image with its metadata, decoding each needed frame once.
+
+    Every frame is compared with what was analysed. One that seeking has found must have the very
+    same pixels; else it is looked for by counting, and then must be as alike as
+    `export.same_region_min`. An image of which this is not so is not written.
 
     Raises:
         VideoError: the source cannot be read any more.
@@ -118,15 +157,52 @@ def write_images(
     for file, (_, rows) in images.items():
         by_frame.setdefault(int(rows[0]["frame_idx"]), []).append(file)
     pts_of = dict(frames.select("frame_idx", "pts").iter_rows())
-    wanted = [(frame, pts_of[frame]) for frame in by_frame]
-    seekable = stamps_are_keys(frames["decode_error"])
     done: dict[str, Exported] = {}
-    for frame_idx, frame in frames_at(video, wanted, seekable=seekable):
-        for file in by_frame[frame_idx]:
-            set_name, rows = images[file]
-            done[file] = _write_image(folder, file, set_name, rows, frame, provenance, settings)
-            progress("identity_dataset", len(done), len(images), "images")
-    return [done[file] for file in images]
+    best: dict[str, float] = {}
+
+    def search(*, seekable: bool) -> None:
+        wanted = {frame for frame, files in by_frame.items() if not done.keys() >= {*files}}
+        enough = IDENTICAL if seekable else settings.export.same_region_min
+        places = [(frame, pts_of[frame]) for frame in sorted(wanted)]
+        for frame_idx, frame in frames_at(
+            video, places, seekable=seekable, settings=settings.video
+        ):
+            for file in by_frame[frame_idx]:
+                set_name, rows = images[file]
+                if file in done:
+                    continue
+                alike = analysed.likeness(frame, rows)
+                best[file] = max(alike, best.get(file, -1.0))
+                if alike >= enough:
+                    exported = _write_image(
+                        folder, file, set_name, rows, frame, provenance, settings
+                    )
+                    done[file] = exported
+                    progress("identity_dataset", len(done), len(images), "images")
+
+    if stamps_are_keys(frames["decode_error"]):
+        search(seekable=True)
+    search(seekable=False)
+    left_out = [
+        LeftOut(set_name, file, tuple(rows), *_why_not(best.get(file), settings))
+        for file, (set_name, rows) in images.items()
+        if file not in done
+    ]
+    return [done[file] for file in images if file in done], left_out
+
+
+def _why_not(alike: float | None, settings: Settings) -> tuple[str, str]:
+    """Code and sentence of why an image is left out."""
+    if alike is None:
+        return "frame_not_found", (
+            "Its frame was not found again in the file; look whether the file was changed or "
+            "damaged since it was analysed, and run it again."
+        )
+    return "other_picture", (
+        f"The frame that was decoded again is not the one analysed (likeness {alike:.3f}, "
+        f"{settings.export.same_region_min:.3f} wanted); look whether the file was changed or "
+        "damaged since it was analysed, and run it again."
+    )
 
 
 def _write_image(
@@ -218,8 +294,10 @@ def write_contact_sheet(folder: Path, person_id: int, images: list[Exported]) ->
     path.write_bytes(encode_jpeg(sheet, SHEET_QUALITY))
 
 
-def manifest_rows(folder: Path, exported: list[Exported]) -> pl.DataFrame:
-    """The table `identity_dataset`: every file of the folder with its digest."""
+def manifest_rows(
+    folder: Path, exported: list[Exported], left_out: Sequence[LeftOut]
+) -> pl.DataFrame:
+    """The table `identity_dataset`: every file of the folder with its digest, and what lacks."""
     image_of = {image.file: image for image in exported}
     rows = []
     for path in _files(folder):
@@ -234,6 +312,20 @@ def manifest_rows(folder: Path, exported: list[Exported]) -> pl.DataFrame:
                 "face_id": image.rows[0]["face_id"] if image and len(image.rows) == 1 else None,
                 "sha256": hashlib.sha256(data).hexdigest(),
                 "size_bytes": len(data),
+                "left_out": None,
+            }
+        )
+    for image in left_out:
+        alone = image.rows[0] if len(image.rows) == 1 else {"person_id": None, "face_id": None}
+        rows.append(
+            {
+                "file": image.file,
+                "type": LEFT_OUT,
+                "person_id": alone["person_id"],
+                "face_id": alone["face_id"],
+                "sha256": None,
+                "size_bytes": None,
+                "left_out": f"{image.code}: {image.sentence}",
             }
         )
     return pl.DataFrame(rows, schema=TABLES["identity_dataset"])
@@ -243,8 +335,10 @@ def _files(folder: Path) -> Iterator[Path]:
     return (path for path in sorted(folder.rglob("*")) if path.is_file())
 
 
-def write_manifest(folder: Path, files: pl.DataFrame, provenance: Provenance) -> None:
-    """`manifest.json`: every other file, and where all of it comes from."""
+def write_manifest(
+    folder: Path, files: pl.DataFrame, left_out: Sequence[LeftOut], provenance: Provenance
+) -> None:
+    """`manifest.json`: every other file, what is left out, and where all of it comes from."""
     atomic.write_json(
         folder / "manifest.json",
         {
@@ -258,6 +352,7 @@ def write_manifest(folder: Path, files: pl.DataFrame, provenance: Provenance) ->
             "identity_model_version": provenance.identity_space,
             "gate_version": GATE_VERSION,
             "settings_sha256": provenance.settings_sha256,
+            "left_out": [image.as_json() for image in left_out],
             "files": files.select("file", "type", "sha256", "size_bytes").to_dicts(),
         },
     )

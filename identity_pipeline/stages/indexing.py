@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from identity_pipeline.core.templates import track_key
+from identity_pipeline.ledger import subjects
 from identity_pipeline.schemas import SET_ASSETS, empty
 from identity_pipeline.stages.damage import PassedOver
 from identity_pipeline.stages.progress import Progress, silent
@@ -29,12 +30,14 @@ from identity_pipeline.storage.index_points import (
     checksum,
 )
 from identity_pipeline.storage.index_session import OpenIndex, Replaced, VideoState
-from identity_pipeline.storage.tables import LIBRARY, DamagedTableError, TableStore
+from identity_pipeline.storage.tables import LIBRARY, DamagedTableError, Manifest, TableStore
 from identity_pipeline.storage.vector_index import Rebuilt, Sources, VectorIndex
 
 FACE_TABLES: Final = ("face_embeddings", "vision_embeddings", "face_tracks")
 SOURCES: Final = ("track_templates", *FACE_TABLES, *SET_ASSETS)
 """Per-video tables that points are made of."""
+INDEX: Final = "index"
+"""The step that brings the names of people into the index; the points are steps of the videos."""
 NO_PEOPLE: Final[Mapping[str, str]] = {}
 
 
@@ -45,8 +48,11 @@ def people_of(store: TableStore) -> dict[str, str]:
     """
     if store.noted("person_assignments", LIBRARY) is None:
         return {}
-    table = store.read("person_assignments", LIBRARY)
-    known = table.filter((pl.col("state") == "known") & pl.col("person_id").is_not_null())
+    return _known(store.read("person_assignments", LIBRARY))
+
+
+def _known(assignments: pl.DataFrame) -> dict[str, str]:
+    known = assignments.filter((pl.col("state") == "known") & pl.col("person_id").is_not_null())
     return dict(known.select("track_key", "person_id").iter_rows())
 
 
@@ -189,6 +195,49 @@ def sync(store: TableStore, index: VectorIndex) -> dict[str, Replaced]:
         for video_id in sorted({*found, *unfinished} - wanted.keys() - passed_over.why.keys()):
             done[video_id] = Replaced(0, session.forget(video_id), 0)
     return done
+
+
+def put_names_in(
+    store: TableStore, index: VectorIndex, progress: Progress = silent
+) -> dict[str, Replaced]:
+    """Brings the names of the generation in force into the index, and notes that in it.
+
+    Where an earlier generation noted the same, only videos with a track that is somebody else now
+    are looked at; else all are compared, as by `sync`.
+
+    Returns:
+        What was done, by video.
+
+    Raises:
+        LockBusyError, IndexDamagedError, IndexUnreachableError: the index cannot be opened.
+        MixedSpacesError: the tables of a video are of different embedding spaces.
+    """
+    generations = Generations(store.layout)
+    current, before = generations.current(), generations.newest_with(INDEX)
+    if current is None or before is None or before.space != current.space or index.unfinished():
+        done = sync(store, index)
+        note_names(store)
+        return done
+    then, now = (_known(generations.read("person_assignments", g)) for g in (before, current))
+    moved = {key for key in then.keys() | now.keys() if then.get(key) != now.get(key)}
+    there = set(indexed_videos(store))
+    videos = sorted({subjects.parse(key).video_id for key in moved} & there)
+    done = {}
+    if videos:
+        with index.open("bringing names into the index", write=True) as session:
+            for n, video_id in enumerate(videos, 1):
+                done[video_id] = session.replace(points_of_video(store, video_id, now))
+                progress("names", n, len(videos), "videos")
+    note_names(store)
+    return {video: replaced for video, replaced in done.items() if replaced.written}
+
+
+def note_names(store: TableStore) -> None:
+    """Notes in the generation in force that its names are in the index."""
+    current = Generations(store.layout).current()
+    if current is not None:
+        version = current.fingerprint
+        store.note(INDEX, LIBRARY, Manifest(version, version, len(indexed_videos(store))))
 
 
 def sources_of(store: TableStore) -> Sources:

@@ -21,7 +21,8 @@ from identity_pipeline.core.library import template_thresholds
 from identity_pipeline.core.vectors import Matrix, check_unit
 from identity_pipeline.ledger.store import LedgerStore
 from identity_pipeline.settings import Settings
-from identity_pipeline.stages.decisions import human_facts, tracks_of_faces
+from identity_pipeline.stages.copies import TABLE, Copies
+from identity_pipeline.stages.decisions import human_facts
 from identity_pipeline.stages.library import read_templates, recompute
 from identity_pipeline.stages.progress import Progress, silent
 from identity_pipeline.stages.spaces import LiveSpace
@@ -133,9 +134,10 @@ def contradicted(
 ) -> tuple[Contradiction, ...]:
     """Human decisions that the library in the head's space would contradict; nothing is written."""
     done = recompute(store, settings, now, progress, publish=False, space=LiveSpace(card.head_id))
-    inputs = read_templates(store, head_id=card.head_id)
+    copies = Copies.from_table(done.tables[TABLE])
+    inputs = read_templates(store, copies, head_id=card.head_id)
     history = LedgerStore(store.layout).history()
-    human = human_facts(history.state, tracks_of_faces(store, history))
+    human = human_facts(history.state, copies.tracks(store, history))
     thresholds = template_thresholds(done.tables["calibration"], inputs.space, settings)
     return contradictions(
         inputs.templates,

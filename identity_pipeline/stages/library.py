@@ -7,27 +7,26 @@ Human decisions are found again where a video was processed anew (`ledger.anchor
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import polars as pl
 
 from identity_pipeline.core.library import (
-    GROUPED,
-    Before,
     LibraryResult,
     SpaceTables,
     build_library,
     merge_floor,
     template_thresholds,
 )
-from identity_pipeline.ledger import subjects
 from identity_pipeline.ledger.replay import History
 from identity_pipeline.ledger.store import LedgerStore
 from identity_pipeline.schemas import LIBRARY_TABLES, empty
 from identity_pipeline.settings import Settings, chosen
+from identity_pipeline.stages.copies import TABLE, Copies, find_copies
 from identity_pipeline.stages.damage import PassedOver, keep_notes
-from identity_pipeline.stages.decisions import human_facts, settle_ledger, tracks_of_faces
+from identity_pipeline.stages.decisions import human_facts, settle_ledger
+from identity_pipeline.stages.handing_on import before_of, former_clusters
 from identity_pipeline.stages.progress import Progress, silent
 from identity_pipeline.stages.spaces import (
     PER_VIDEO,
@@ -43,8 +42,8 @@ from identity_pipeline.storage.generations import Generation, Generations
 from identity_pipeline.storage.hashing import sha256_of_value
 from identity_pipeline.storage.tables import TableStore
 
-SETTINGS = ("match", "cluster")
-CODE_VERSION = "5"
+SETTINGS = ("match", "cluster", "copies")
+CODE_VERSION = "6"
 """Raise it with every change of what `core.library` computes."""
 
 
@@ -53,11 +52,11 @@ class LibraryTables:
     """The templates of all videos, of one embedding space.
 
     Attributes:
-        templates, pairs, samples: the tables of `PER_VIDEO`, all videos together.
+        templates, pairs, samples: the tables of `PER_VIDEO`, all videos that count together.
         space: key of the space; empty without a template.
         other_space: videos left out because their templates are of another space.
         versions: data version of each video's templates in the recogniser's space.
-        made_of: data versions of all of `PER_VIDEO`, by video.
+        made_of: data versions of all of `PER_VIDEO` and of the frames, by video.
         damaged: videos left out because their tables cannot be read; a sentence by video. They are
             in none of the others, so the library is computed again as soon as they can be read.
     """
@@ -73,12 +72,13 @@ class LibraryTables:
 
 
 def read_templates(
-    store: TableStore, progress: Progress = silent, head_id: str | None = None
+    store: TableStore, copies: Copies, progress: Progress = silent, head_id: str | None = None
 ) -> LibraryTables:
     """Reads what the library is made of; where there are two spaces, that of most videos wins.
 
     Args:
         store: the tables.
+        copies: whose rows are left out.
         progress: called per video.
         head_id: read the tables in this head's space (`spaces.regenerate` makes them).
     """
@@ -90,7 +90,7 @@ def read_templates(
     passed_over = PassedOver()
     for n, video_id in enumerate(videos, 1):
         # Noted before reading: what is replaced meanwhile makes the next run compute again.
-        noted = _versions(own, video_id)
+        noted = _made_of(store, own, video_id)
         with passed_over.reading(video_id):
             for name, table in _of_video(own, video_id).items():
                 parts[name].append(table)
@@ -98,7 +98,9 @@ def read_templates(
             # Whether a video was processed anew does not hang on the space.
             versions[video_id] = _versions(store, video_id)[0]
         progress("templates", n, len(videos), "videos")
-    tables = {name: pl.concat([empty(name), *several]) for name, several in parts.items()}
+    tables = {
+        name: copies.counted(pl.concat([empty(name), *several])) for name, several in parts.items()
+    }
     of_space = tables["track_templates"].group_by("space").agg(pl.col("video_id").unique())
     spaces = Counter({row[0]: len(row[1]) for row in of_space.iter_rows()})
     space = min(spaces, key=lambda name: (-spaces[name], name)) if spaces else ""
@@ -122,6 +124,12 @@ def _of_video(own: TableStore, video_id: str) -> dict[str, pl.DataFrame]:
     return {name: own.read(name, video_id) if there[name] else empty(name) for name in PER_VIDEO}
 
 
+def _made_of(store: TableStore, own: TableStore, video_id: str) -> list[str]:
+    """Data versions of all that the library reads of a video: its frames tell copies."""
+    frames = store.noted("frames", video_id)
+    return [*_versions(own, video_id), frames.data_version if frames else ""]
+
+
 def _versions(store: TableStore, video_id: str) -> list[str]:
     return [version or "" for version in store.versions(PER_VIDEO, video_id).values()]
 
@@ -139,8 +147,8 @@ def in_force_fits(store: TableStore, settings: Settings, history: History) -> bo
     if live.head_id is not None and not is_regenerated(store, live.head_id, settings):
         return False
     own = tables_of_space(store, live.head_id)
-    damaged = left_out(store)
-    made_of = {v: _versions(own, v) for v in own.videos_with("track_templates") if v not in damaged}
+    damaged, videos = left_out(store), own.videos_with("track_templates")
+    made_of = {v: _made_of(store, own, v) for v in videos if v not in damaged}
     return current.fingerprint == fingerprint_of(made_of, history, settings, current.day)
 
 
@@ -157,50 +165,6 @@ def left_out(store: TableStore) -> dict[str, str]:
         with passed_over.reading(video_id):
             _of_video(own, video_id)
     return passed_over.why
-
-
-def before_of(generations: Generations, space: str, versions: Mapping[str, str]) -> Before:
-    """What the generation in force hands on.
-
-    Clusters are known by their tracks, so their ids outlive a change of the space; scores do not.
-    Nothing of a video that was processed anew: its tracks may be other people now.
-
-    Args:
-        generations: of the library.
-        space: of the present templates.
-        versions: data version of each video's present templates.
-    """
-    current = generations.current()
-    if current is None:
-        return Before()
-    assignments = generations.read("person_assignments")
-    last: dict[str, int | None] = dict(assignments.select("track_key", "cluster_id").iter_rows())
-    anew = {v for v, known in current.versions.items() if versions.get(v, known) != known}
-
-    def kept(key: str) -> bool:
-        return subjects.parse(key).video_id not in anew
-
-    same_scores = current.space == space
-    suggestions = generations.read("suggestions") if same_scores else empty("suggestions")
-    mask = [kept(key) for key in suggestions["track_key"].to_list()]
-    return Before(
-        {key: c for key, c in {**last, **current.former}.items() if kept(key)},
-        suggestions.filter(pl.Series(mask, dtype=pl.Boolean)),
-        current.next_cluster_id,
-    )
-
-
-def former_clusters(
-    before: Before, assignments: pl.DataFrame, damaged: Collection[str] = ()
-) -> dict[str, int]:
-    """The last cluster of each track that is grouped no more.
-
-    Because humans settled it, or because its video, one of `damaged`, cannot be read now.
-    """
-    settled = assignments.filter(~pl.col("state").is_in([*GROUPED, "noise"]))["track_key"]
-    aside = [key for key in before.clusters if subjects.parse(key).video_id in damaged]
-    last = {key: before.clusters.get(key) for key in (*settled.to_list(), *aside)}
-    return {key: cluster for key, cluster in last.items() if cluster is not None}
 
 
 @dataclass(frozen=True)
@@ -266,9 +230,11 @@ def _recompute(
 ) -> Recomputed:
     live = space or live_space(store)
     ledger, generations = LedgerStore(store.layout), Generations(store.layout)
-    inputs = _inputs(store, settings, progress, live.head_id)
     ledger.verify()  # every line, from the first: commands look at the last ones only
     history = settle_ledger(store, ledger, now, write=publish)
+    copied = find_copies(store, history, settings.copies)
+    copies = Copies.from_table(copied)
+    inputs = _inputs(store, settings, copies, progress, live.head_id)
     if publish:
         keep_notes(store.layout, inputs.damaged, set(inputs.made_of))
     fingerprint = fingerprint_of(inputs.made_of, history, settings, now[:10])
@@ -276,7 +242,8 @@ def _recompute(
     if publish and current is not None and current.fingerprint == fingerprint:
         tables = {name: generations.read(name) for name in LIBRARY_TABLES}
         return _told(current, True, tables, inputs, history, settings, live)
-    result = compute(store, inputs, history, settings, now)
+    result = compute(store, inputs, history, settings, now, copies)
+    result.tables[TABLE] = copied
     if not publish:
         number = current.number + 1 if current else 1
         generation = Generation(number, fingerprint, inputs.space, result.next_cluster_id)
@@ -299,36 +266,45 @@ def _recompute(
 
 
 def _inputs(
-    store: TableStore, settings: Settings, progress: Progress, head_id: str | None
+    store: TableStore,
+    settings: Settings,
+    copies: Copies,
+    progress: Progress,
+    head_id: str | None,
 ) -> LibraryTables:
     """The templates in a space, brought up to date before; videos that cannot be read are told."""
     if head_id is None:
-        return read_templates(store, progress)
+        return read_templates(store, copies, progress)
     unreadable = regenerate(store, head_id, settings, progress).damaged
-    inputs = read_templates(store, progress, head_id)
+    inputs = read_templates(store, copies, progress, head_id)
     if spoilt := inputs.damaged.keys() - unreadable.keys():
         # What was projected is damaged, not what it was projected from.
         own = tables_of_space(store, head_id)
         for video_id in spoilt:
             forget(own, video_id)
         unreadable = regenerate(store, head_id, settings, progress).damaged
-        inputs = read_templates(store, progress, head_id)
+        inputs = read_templates(store, copies, progress, head_id)
     return replace(inputs, damaged={**unreadable, **inputs.damaged})
 
 
 def compute(
-    store: TableStore, inputs: LibraryTables, history: History, settings: Settings, now: str
+    store: TableStore,
+    inputs: LibraryTables,
+    history: History,
+    settings: Settings,
+    now: str,
+    copies: Copies,
 ) -> LibraryResult:
     """The library that a history of decisions gives; nothing is written."""
     recogniser = None
     if head_of_space(inputs.space) is not None:
-        own = read_templates(store)
+        own = read_templates(store, copies)
         recogniser = SpaceTables(own.templates, own.pairs, own.samples)
     return build_library(
         inputs.templates,
         inputs.pairs,
         inputs.samples,
-        human_facts(history.state, tracks_of_faces(store, history)),
+        human_facts(history.state, copies.tracks(store, history)),
         before_of(Generations(store.layout), inputs.space, inputs.versions),
         now[:10],
         settings,

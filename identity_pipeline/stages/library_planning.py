@@ -13,6 +13,7 @@ from identity_pipeline.core.progress import LIBRARY_WORK, State
 from identity_pipeline.media.wording import counted
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.desk import Desk
+from identity_pipeline.stages.indexing import INDEX
 from identity_pipeline.stages.learning_work import learning_phases
 from identity_pipeline.stages.library import in_force_fits
 from identity_pipeline.stages.library_work import library_units
@@ -22,10 +23,6 @@ from identity_pipeline.stages.spaces import head_of_space, live_space, not_regen
 from identity_pipeline.stages.verdicts import Verdict
 from identity_pipeline.storage.generations import Generation
 from identity_pipeline.storage.tables import LIBRARY, TableStore
-
-INDEX = "index"
-"""Bringing the names into the vector index; the points themselves are steps of the videos."""
-EVERY_TIME = "looked through every time"
 
 
 def plan_library(
@@ -125,13 +122,18 @@ class _Plan:
             return _reused(step, "there is no library yet")
         if self._store.noted(step, LIBRARY) is None:
             return self._priced(step, Verdict.COMPUTE, "never made of this library", units)
-        return _reused(step, EVERY_TIME)
+        return _reused(step, "made of this library")
 
     def index(self, library: PlannedStep) -> PlannedStep:
         if off := switched_off(self._settings, "index"):
             return _reused(INDEX, off)
         if library.verdict is Verdict.REUSE:
-            return _reused(INDEX, "compared with the tables every time")
+            if self._desk.generation is None:
+                return _reused(INDEX, "there is no library yet")
+            if self._store.noted(INDEX, LIBRARY) is not None:
+                return _reused(INDEX, "it has the names of this library")
+            reason = "the names of this library are not in it yet"
+            return PlannedStep(INDEX, Verdict.COMPUTE, (reason,), None, measured=True)
         reason = "unless everybody's name stays as it is"
         return PlannedStep(INDEX, Verdict.PERHAPS, (reason,), None, measured=True)
 

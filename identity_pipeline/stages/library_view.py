@@ -11,6 +11,7 @@ from identity_pipeline.ledger import events as ev
 from identity_pipeline.ledger import subjects as ids
 from identity_pipeline.ledger.effects import Facts, effect_of
 from identity_pipeline.ledger.replay import History
+from identity_pipeline.stages.copies import TABLE, Copies
 from identity_pipeline.stages.desk import Desk, video_of
 from identity_pipeline.storage.profiles import ProfileStore
 
@@ -64,7 +65,10 @@ def _present(desk: Desk) -> tuple[pl.DataFrame, pl.DataFrame]:
     aside = state.ignored | state.not_faces
     whose = {k: state.survivor(p) for k, p in automatic.items() if k not in aside}
     whose = {k: p for k, p in whose.items() if (k, p) not in state.rejected}
-    whose |= {key: state.assigned[key] for key in tracks}
+    # What was decided about a copy's track holds for the track that counts in its place.
+    place = Copies.from_table(desk.table(TABLE)).place
+    whose |= {place[key]: state.assigned[key] for key in sorted(tracks & place.keys())}
+    whose |= {key: state.assigned[key] for key in tracks - place.keys()}
     rows = [
         {"track_key": key, "video_id": video_of(key), "state": "known", "person_id": person}
         for key, person in sorted(whose.items())

@@ -33,7 +33,7 @@ from identity_pipeline.media.page import (
 )
 from identity_pipeline.media.sheets import data_uri
 from identity_pipeline.settings import Settings
-from identity_pipeline.stages.export import TYPES, Exported, Provenance, pair_relation
+from identity_pipeline.stages.export import TYPES, Exported, LeftOut, Provenance, pair_relation
 
 THUMBNAIL_QUALITY = 82
 
@@ -49,6 +49,7 @@ class RiderData:
         selection: the rider's rows of `selection`.
         sets: the rider's rows of the sets, by asset name.
         images: the rider's exported images, without pairs.
+        left_out: the rider's images that could not be proved, pairs among them.
     """
 
     rider: Mapping[str, Any]
@@ -57,6 +58,7 @@ class RiderData:
     selection: pl.DataFrame
     sets: Mapping[str, pl.DataFrame]
     images: Sequence[Exported]
+    left_out: Sequence[LeftOut]
 
     @property
     def person_id(self) -> int:
@@ -88,6 +90,8 @@ class RiderData:
         """Code of why there is no set; None when there is one."""
         if self.has_set:
             return None
+        if self.left_out:
+            return "left_out"
         lacking = (self.observed["standing"] == "no_prototype").any()
         return "no_prototype" if lacking or not self.observed.height else "no_candidates"
 
@@ -98,6 +102,7 @@ def riders_data(
     selection: pl.DataFrame,
     sets: Mapping[str, pl.DataFrame],
     exported: Sequence[Exported],
+    left_out: Sequence[LeftOut],
 ) -> list[RiderData]:
     """One `RiderData` per rider, from left to right."""
     seats = riders.filter(pl.col("person_id").is_not_null()).sort("person_id")
@@ -117,6 +122,11 @@ def riders_data(
                     for image in exported
                     if image.set_name != "pair_set"
                     and image.rows[0]["person_id"] == rider["person_id"]
+                ],
+                left_out=[
+                    image
+                    for image in left_out
+                    if rider["person_id"] in {row["person_id"] for row in image.rows}
                 ],
             )
         )
@@ -191,6 +201,7 @@ def person_meta(data: RiderData, provenance: Provenance, settings: Settings) -> 
             }
             for s in shortfalls_of(data, settings)
         ],
+        "left_out": [image.as_json() for image in data.left_out],
         "conditioning_weights": weights
         and {
             "anchor": weights.anchor,

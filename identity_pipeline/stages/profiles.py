@@ -6,6 +6,7 @@ brought in step.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import polars as pl
@@ -21,13 +22,16 @@ from identity_pipeline.core.thresholds import thresholds_of
 from identity_pipeline.core.vectors import to_matrix
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.progress import Progress, silent
-from identity_pipeline.stages.spaces import faces_in_space
+from identity_pipeline.stages.spaces import FACE_TABLES, faces_in_space
 from identity_pipeline.storage.generations import Generations
+from identity_pipeline.storage.hashing import sha256_of_value
 from identity_pipeline.storage.profiles import ProfileStore
 from identity_pipeline.storage.registry import VideoRegistry
 from identity_pipeline.storage.tables import LIBRARY, Manifest, TableStore
 
 HUMAN = ("human", "suggestion_accepted")
+CODE_VERSION = "1"
+"""Raise it with every change of what `core.identity_profile` computes."""
 
 
 @dataclass(frozen=True)
@@ -72,11 +76,14 @@ def sync_profiles(
     withdrawn: list[tuple[str, str]] = []
     left: list[str] = []
 
-    def put(person_id: str, name: str, sources: dict[str, NewEmbeddings]) -> None:
+    def put(person_id: str, name: str, own: pl.DataFrame) -> None:
+        inputs = _inputs(store, own, contents, space, threshold)
         try:
-            change = profiles.put_in_step(
-                person_id, name, space, list(sources.values()), threshold, today
-            )
+            known = profiles.get(person_id)
+            if known is not None and (known.made_of, known.name) == (inputs, name):
+                return
+            sources = list(_sources(store, own, contents, space).values())
+            change = profiles.put_in_step(person_id, name, space, sources, threshold, today, inputs)
         except ProfileError as error:
             left.append(str(error))
             return
@@ -86,17 +93,37 @@ def sync_profiles(
     for n, person in enumerate(people.iter_rows(named=True), 1):
         own = confirmed.filter(pl.col("person_id") == person["person_id"])
         name = person["name"] or f"person_{person['person_id']}"
-        put(person["person_id"], name, _sources(store, own, contents, space))
+        put(person["person_id"], name, own)
         progress("profiles", n, people.height, "people")
     there = set(people["person_id"])
     for gone in profiles.all(left):
         if gone.person_id not in there and set(gone.sources) - {OLD_SOURCE}:
-            put(gone.person_id, gone.name, {})
+            put(gone.person_id, gone.name, confirmed.clear())
     if current:  # the note lies in the generation, so that a new one starts without it
         manifest = Manifest(current.fingerprint, current.fingerprint, people.height)
         store.note("identity_profiles", LIBRARY, manifest)
     return ProfileChanges(
         tuple(enriched), tuple(withdrawn), tuple(profiles.listing()), tuple(sorted(set(left)))
+    )
+
+
+def _inputs(
+    store: TableStore,
+    own: pl.DataFrame,
+    contents: dict[str, str],
+    space: str,
+    threshold: float | None,
+) -> str:
+    """Hash of all that a person's profile is made of, without reading a table."""
+    videos = sorted(set(own["video_id"]) & set(contents))
+    return sha256_of_value(
+        {
+            "code": CODE_VERSION,
+            "space": space,
+            "threshold": threshold,
+            "tracks": sorted(own["track_key"].to_list()),
+            "videos": [[contents[v], store.versions(FACE_TABLES, v)] for v in videos],
+        }
     )
 
 
@@ -117,7 +144,8 @@ def quarantine_below(calibration: pl.DataFrame, settings: Settings) -> float | N
     """The cosine to a person's direction below which an embedding is quarantined; null: none is.
 
     Only faces that were measured can judge faces: what is both as far as two people are and
-    farther than nearly all of a person's own faces.
+    farther than nearly all of a person's own faces. Rounded down to hundredths, so that a label
+    more does not have all profiles made anew.
 
     Args:
         calibration: table `calibration`.
@@ -131,7 +159,7 @@ def quarantine_below(calibration: pl.DataFrame, settings: Settings) -> float | N
     thresholds = thresholds_of(calibration, space, "probe", settings.match)
     if not thresholds.measured or thresholds.own is None:
         return None
-    return min(thresholds.at("exclude"), thresholds.own)
+    return math.floor(100 * min(thresholds.at("exclude"), thresholds.own)) / 100
 
 
 def _embeddings(

@@ -277,10 +277,20 @@ RECIPES: Final[Mapping[str, Recipe]] = {
                 "selection",
                 "frame_ledger",
                 *SET_ASSETS,
+                "face_crops",
             ),
             # It prints the digest of all settings that shape it, so that any of them renews it.
-            ("selection", "buckets", "export"),
+            (
+                "selection",
+                "buckets",
+                "export",
+                "crops.body_widths",
+                "crops.body_heights",
+                "crops.region_face_px",
+                "crops.region_jpeg_quality",
+            ),
             ("face_pack", "vision"),
+            code="2",
             shows_names=True,
         ),
         *(

@@ -15,8 +15,8 @@ import numpy as np
 from identity_pipeline.core.heads.training_set import sufficiency, teachers, teaching_arrays
 from identity_pipeline.core.heads.training_state import Epoch
 from identity_pipeline.settings import Settings
-from identity_pipeline.stages.library import recompute
-from identity_pipeline.stages.profiles import ProfileChanges, sync_profiles
+from identity_pipeline.stages.library_update import Updated, update_library
+from identity_pipeline.stages.profiles import ProfileChanges
 from identity_pipeline.stages.progress import Progress, silent
 from identity_pipeline.stages.training_data import (
     build_training_set,
@@ -64,7 +64,7 @@ class Trained:
         epochs: all epochs of the session.
         stopped: it ended before its last epoch.
         message: how it ended, and what became of the profiles, in words.
-        profiles: what was added to them.
+        profiles: what was added to them; null where they were current.
     """
 
     session: TrainingSession
@@ -72,7 +72,7 @@ class Trained:
     epochs: tuple[Epoch, ...]
     stopped: bool
     message: str
-    profiles: ProfileChanges
+    profiles: ProfileChanges | None
 
 
 def start(
@@ -227,10 +227,9 @@ class _Run:
         session = self._sessions.note(
             self._session, STOPPED if stopped else COMPLETE, card.head_id if card else None
         )
-        recompute(self._store, self._settings, self._now)
-        profiles = sync_profiles(self._store, self._settings, self._now[:10])
-        message = outcome(session, len(epochs), profiles)
-        return Trained(session, card, epochs, stopped, message, profiles)
+        updated = update_library(self._store, self._settings, self._now)
+        message = outcome(session, len(epochs), updated)
+        return Trained(session, card, epochs, stopped, message, updated.profiles)
 
     def _save(self) -> HeadCard:
         from identity_pipeline.models.head_export import export_head
@@ -257,7 +256,7 @@ class _Run:
         return card
 
 
-def outcome(session: TrainingSession, epochs: int, profiles: ProfileChanges) -> str:
+def outcome(session: TrainingSession, epochs: int, updated: Updated) -> str:
     """How a training ended, and what became of the profiles."""
     how = (
         f"Training session {session.number} is complete: {epochs} epochs."
@@ -265,9 +264,10 @@ def outcome(session: TrainingSession, epochs: int, profiles: ProfileChanges) -> 
         else f"Training session {session.number} stopped early, after {epochs} of "
         f"{session.epochs} epochs; `identity-pipeline train --resume` goes on."
     )
-    told = [report.message for report in profiles.enriched]
-    if not told:
-        told = [f"Profiles: +0 new; {', '.join(profiles.labels) or 'nobody has one yet'}."]
+    told = [report.message for report in updated.profiles.enriched] if updated.profiles else []
+    if not told and not updated.behind:
+        told = [f"Profiles: +0 new; {', '.join(updated.labels) or 'nobody has one yet'}."]
+    told += map(str, updated.behind)
     moved = [
         f"It changed its device {change}: one device for all epochs might have given other weights."
         for change in session.moved

@@ -18,8 +18,9 @@ from identity_pipeline.ledger.replay import History
 from identity_pipeline.ledger.store import LedgerStore
 from identity_pipeline.schemas import empty
 from identity_pipeline.settings import Settings
+from identity_pipeline.stages.copies import copies_in_force
 from identity_pipeline.stages.damage import PassedOver
-from identity_pipeline.stages.decisions import human_facts, settle_ledger, tracks_of_faces
+from identity_pipeline.stages.decisions import human_facts, settle_ledger
 from identity_pipeline.stages.progress import Progress, silent
 from identity_pipeline.stages.spaces import read_video
 from identity_pipeline.storage.generations import Generations, NoGenerationError
@@ -32,8 +33,12 @@ class TooLittleToLearnError(IdentityPipelineError, ValueError):
 
 
 def confirmed_tracks(store: TableStore, history: History) -> dict[str, str]:
-    """The person of each track that humans confirmed; what they set aside is left out."""
-    decisions = human_facts(history.state, tracks_of_faces(store, history)).decisions
+    """The person of each track that humans confirmed; what they set aside is left out.
+
+    A ride and its copy teach once: see `stages.copies`.
+    """
+    placed = copies_in_force(store).tracks(store, history)
+    decisions = human_facts(history.state, placed).decisions
     aside = {*decisions.ignored, *decisions.not_faces}
     return {key: who for key, who in sorted(decisions.assigned.items()) if key not in aside}
 

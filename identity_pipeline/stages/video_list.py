@@ -7,15 +7,17 @@ season, where opening ten files a video takes seconds.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.stages.finished import with_sets
 from identity_pipeline.storage.archive import Archive
 from identity_pipeline.storage.chunks import unfinished
 from identity_pipeline.storage.failures import DAMAGED, NOTE_DAMAGED, FailureNotes
+from identity_pipeline.storage.generations import Generations
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.pause import paused
 from identity_pipeline.storage.registry import VideoRegistry
@@ -47,6 +49,7 @@ class VideoList:
         reached: of each milestone, the videos that reached it.
         chunks: finished chunks that are kept, by video.
         stopped: a pause is in force.
+        copy_of: the video that counts in place of a copy, by the library in force.
     """
 
     layout: Layout
@@ -57,6 +60,7 @@ class VideoList:
     reached: dict[str, frozenset[str]]
     chunks: Counter[str]
     stopped: bool
+    copy_of: Mapping[str, str]
 
     @classmethod
     def of(cls, store: TableStore) -> VideoList:
@@ -73,6 +77,7 @@ class VideoList:
             {name: frozenset(store.videos_noted(name)) for name in MILESTONES},
             chunks,
             paused(store.layout) is not None,
+            _copies(store.layout),
         )
 
     def kind(self, video_id: str) -> Kind:
@@ -103,6 +108,10 @@ class VideoList:
             if note is not None and note.code in (DAMAGED, NOTE_DAMAGED):
                 return f"damaged: {note.sentence}"
             return f"failed: {note.code} - {note.sentence}" if note else "failed"
+        copied = f", a copy of {self.copy_of[video_id]}" if video_id in self.copy_of else ""
+        return f"{self._reached(video_id, kind)}{copied}"
+
+    def _reached(self, video_id: str, kind: Kind) -> str:
         if kind is Kind.ARCHIVED:
             return "done (archived)"
         if kind in (Kind.DONE, Kind.WAITING):
@@ -111,3 +120,12 @@ class VideoList:
         kept = f", {count} chunks of the next step are kept" if count else ""
         reached = [name for name in MILESTONES if video_id in self.reached[name]]
         return f"{kind.value}: {f'{reached[-1]} is there' if reached else 'the first pass'}{kept}"
+
+
+def _copies(layout: Layout) -> dict[str, str]:
+    """Copies by the library in force; a list of videos is shown without a library too."""
+    try:
+        table = Generations(layout).read("video_copies")
+    except IdentityPipelineError:
+        return {}
+    return dict(table.select("video_id", "copy_of").iter_rows())

@@ -19,6 +19,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from identity_pipeline.core.copies import frame_hash
 from identity_pipeline.core.frames import laplacian_variance, measure_light, scene_correlation
 from identity_pipeline.core.geometry import Box, region_box
 from identity_pipeline.media.crops import ALIGNED_PX, align, cut_region, encode_jpeg
@@ -168,6 +169,7 @@ def _measure_frame(bgr: ImageBGR, chunk: _Chunk, settings: Settings) -> dict[str
         "sharpness": laplacian_variance(luma),
         "scene_correlation": correlation,
         "scene_cut": correlation is not None and correlation < settings.video.scene_cut_correlation,
+        "look_hash": frame_hash(small),
     }
 
 

@@ -14,7 +14,7 @@ WITH ids AS (SELECT video_id FROM raw.registry UNION SELECT video_id FROM raw.ri
 frames AS (SELECT video_id, count(*) AS frames, sum(face_count) AS faces
            FROM raw.frames GROUP BY video_id),
 riders AS (SELECT video_id, count(DISTINCT person_id) AS riders FROM raw.riders GROUP BY video_id),
-files AS (SELECT video_id, count(*) FILTER (type <> 'metadata') AS images
+files AS (SELECT video_id, count(*) FILTER (type NOT IN ('metadata', 'left_out')) AS images
           FROM raw.identity_dataset GROUP BY video_id)
 SELECT video_id, coalesce(g.path, v.path) AS path, coalesce(g.sha256, v.sha256) AS sha256,
     v.* EXCLUDE (video_id, path, sha256),
@@ -96,6 +96,7 @@ VIEWS: Final[dict[str, tuple[str, str]]] = {
     "images": ("every exported image; a pair image has a row for each rider", IMAGES),
     "people": ("the people of the library", "SELECT * FROM raw.people"),
     "assignments": ("who each track is, and why", ASSIGNMENTS),
+    "copies": ("videos that are copies of another one's ride", "SELECT * FROM raw.video_copies"),
     "clusters": ("unknown people, grouped", "SELECT * FROM raw.unknown_clusters"),
     "suggestions": ("what a person is asked to confirm", SUGGESTIONS),
     "events": ("the ledger: every human decision", "SELECT * FROM raw.events"),

@@ -18,7 +18,7 @@ from pathlib import Path
 import polars as pl
 
 from identity_pipeline.errors import IdentityPipelineError
-from identity_pipeline.schemas import conform, with_later_columns
+from identity_pipeline.schemas import conform, empty, with_later_columns
 from identity_pipeline.storage import atomic
 from identity_pipeline.storage.data_folder import noted_folder
 from identity_pipeline.storage.hashing import sha256_of_file
@@ -27,6 +27,8 @@ from identity_pipeline.storage.tables import Manifest
 
 KEPT = 3
 NOTE = "generation.json"
+LATER_TABLES = ("video_copies",)
+"""Tables that generations of older versions lack; they are empty there."""
 LEDGER = "ledger.json"
 """In the folder of a generation: the last event of the ledger that it was made of."""
 
@@ -92,6 +94,11 @@ class Generations:
         older = [name for name in self._kept() if name < current.name]
         return self._noted(self.root / older[-1]) if older else None
 
+    def newest_with(self, note: str) -> Generation | None:
+        """The newest kept generation that a step noted to have been brought in step with."""
+        there = [n for n in self._kept() if (self.root / n / f"{note}.manifest.json").is_file()]
+        return self._noted(self.root / there[-1]) if there else None
+
     def read(self, table: str, generation: Generation | None = None) -> pl.DataFrame:
         """One table of a generation, by default of the one in force.
 
@@ -100,6 +107,8 @@ class Generations:
         """
         folder = self.root / generation.name if generation else self.link
         path = folder / f"{table}.parquet"
+        if table in LATER_TABLES and (folder / NOTE).is_file() and not path.is_file():
+            return empty(table)
         if not path.is_file():
             raise NoGenerationError(
                 f"the library has no table {table} yet; run `identity-pipeline recluster` first."

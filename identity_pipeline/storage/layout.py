@@ -144,6 +144,11 @@ class Layout:
         return self.root / "tables"
 
     @property
+    def copy_keys(self) -> Path:
+        """What copies are found by, of all videos; made anew where it is gone."""
+        return self.tables / "copy_keys.npz"
+
+    @property
     def library_tables(self) -> Path:
         """The tables of the whole library, in force."""
         return self.tables / "library"

@@ -116,6 +116,7 @@ class ProfileStore:
         sources: Sequence[NewEmbeddings],
         threshold: float | None,
         today: str,
+        inputs: str | None = None,
     ) -> ProfileChange:
         """Makes a person's profile what these sources make of it; see `identity_profile.made_of`.
 
@@ -128,6 +129,7 @@ class ProfileStore:
             sources: all that there are.
             threshold: see `made_of`.
             today: ISO date.
+            inputs: hash of what the sources come from, noted in the profile.
 
         Raises:
             ProfileError: the profile cannot be read, or does not say its space.
@@ -140,7 +142,8 @@ class ProfileStore:
             held = set(known.sources) - {OLD_SOURCE}
             if known.space not in (None, space) or not known.sources:
                 known = replace(known, space=space, sources={})
-            after, added = made_of(replace(known, name=name), sources, threshold, today)
+            known = replace(known, name=name, made_of=inputs)
+            after, added = made_of(known, sources, threshold, today)
             if after != before:
                 self._write(after)
         return ProfileChange(added, tuple(sorted(held - set(after.sources))))
@@ -218,6 +221,7 @@ def to_json(profile: IdentityProfile) -> dict[str, Any]:
         "retain_until": profile.retain_until,
         "quarantined_count": len(profile.quarantined),
         "quarantined": [asdict(q) for q in profile.quarantined],
+        "made_of": profile.made_of,
     }
 
 
@@ -264,6 +268,7 @@ def from_json(value: dict[str, Any]) -> IdentityProfile:
         sources=sources,
         retain_until=value["retain_until"],
         quarantined=tuple(Quarantined(**q) for q in value["quarantined"]),
+        made_of=value.get("made_of"),
     )
 
 

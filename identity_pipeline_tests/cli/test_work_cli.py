@@ -73,7 +73,7 @@ def test_status_of_one_video_shows_every_step(data: Path) -> None:
 
 
 def test_status_for_machines(data: Path) -> None:
-    seen = json.loads(call("status", "--json", "--data", str(data), *MODELS).output)
+    seen = json.loads(call("status", "--json", "--data", str(data), *MODELS).stdout)
     assert {video["state"] for video in seen["videos"]} == {"pending"}
     assert seen["eta_s"] is None and seen["left_s"] > 0
     assert seen["batches"][0]["shares"]["done"] == 0

@@ -15,7 +15,6 @@ from dagster._cli.utils import TMP_DAGSTER_HOME_PREFIX
 
 from identity_pipeline.cli.instance import dagster_instance
 from identity_pipeline.cli.main import cli
-from identity_pipeline.cli.refusing import Refused
 from identity_pipeline.definitions import build_defs
 from identity_pipeline.defs.binding import TEMPORARY, WrongInstanceError, bind
 from identity_pipeline.defs.gate import skip_unless_ready
@@ -120,7 +119,7 @@ def test_a_second_instance_of_a_data_folder_is_refused(
     (other / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
     monkeypatch.setenv("DAGSTER_HOME", str(other))
     with (
-        pytest.raises(Refused, match="has a Dagster instance already"),
+        pytest.raises(WrongInstanceError, match="has a Dagster instance already"),
         dagster_instance(layout),
     ):
         pass

@@ -9,7 +9,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from identity_pipeline.settings import Settings, load_settings
+from identity_pipeline.stages.library import read_templates
+from identity_pipeline.stages.profiles import quarantine_below
 from identity_pipeline.storage.generations import Generations
+from identity_pipeline_tests.benchmarks.library_quality import library
+from identity_pipeline_tests.benchmarks.single_faces import anchors, own_anchors, quarantined
 from identity_pipeline_tests.library import VideoLibrary
 from identity_pipeline_tests.real_clips import people
 
@@ -48,3 +53,40 @@ def test_the_index_holds_every_template(
         truth["space"]
         == real_library.store.read("track_templates", assignments["video_id"][0])["space"][0]
     )
+
+
+@pytest.fixture(scope="module")
+def truth(real_library: VideoLibrary, real: Path, assignments: pl.DataFrame) -> dict[str, str]:
+    who = people(real_library.store, real, assignments)
+    return {key: who[key] for key in assignments["track_key"].to_list()}
+
+
+def test_nobody_is_named_as_somebody_else(
+    real_library: VideoLibrary, truth: dict[str, str]
+) -> None:
+    """Each person unnamed once, all others named by all their tracks."""
+    inputs = read_templates(real_library.store)
+    for person in sorted(set(truth.values())):
+        others = {key: name for key, name in truth.items() if name != person}
+        tables = library(inputs, Settings(), others).tables
+        rows = tables["person_assignments"].filter(pl.col("track_key").is_in(truth.keys()))
+        states = {row["track_key"]: row["state"] for row in rows.iter_rows(named=True)}
+        own = {states[key] for key, name in truth.items() if name == person}
+        assert own <= {"unknown", "noise"}, person
+
+
+def test_own_anchors_are_named_right_and_own_faces_are_not_kept_out(
+    real_library: VideoLibrary, truth: dict[str, str]
+) -> None:
+    settings = load_settings(**real_library.groups)
+    store, inputs = real_library.store, read_templates(real_library.store)
+    found = anchors(store, truth, settings)
+    told = own_anchors(inputs, found, truth, settings)
+    assert len(found) >= 30
+    assert told["known right"] >= 0.95 * len(found)
+    assert not told["known wrong"] and not told["probably wrong"]
+    calibration = library(inputs, settings, truth).tables["calibration"]
+    threshold = quarantine_below(calibration, settings)
+    assert threshold is not None
+    out, total = quarantined(store, truth, threshold, inputs.space)
+    assert out < 0.02 * total

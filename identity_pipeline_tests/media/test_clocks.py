@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any, cast
 import av
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from identity_pipeline.media.clocks import (
     JUMPED,
@@ -116,7 +118,7 @@ def levelled(number: int) -> av.VideoFrame:
     return av.VideoFrame.from_ndarray(np.full((48, 64, 3), level, np.uint8), "bgr24")
 
 
-def clock_of(stamps: list[int | None], *, fps: int = 30) -> list[tuple[float, frozenset[str]]]:
+def clock_of(stamps: Sequence[int | None], *, fps: int = 30) -> list[tuple[float, frozenset[str]]]:
     """The clock over frames with these stamps, in ms."""
     stream = SimpleNamespace(time_base=Fraction(1, 1000), average_rate=fps)
     clock, told = StreamClock(cast(Any, stream)), []
@@ -127,7 +129,7 @@ def clock_of(stamps: list[int | None], *, fps: int = 30) -> list[tuple[float, fr
 
 
 REGULAR = [round(i * 1000 / 30) for i in range(90)]
-WRONG: dict[str, list[int | None]] = {
+WRONG: dict[str, Sequence[int | None]] = {
     "steps back by 0.8 s": [*REGULAR[:45], *(t + REGULAR[45] - 800 for t in REGULAR[:45])],
     "steps back by two frames": [*REGULAR[:45], *(t + REGULAR[43] for t in REGULAR[:45])],
     "starts anew every second": REGULAR[:30] * 3,
@@ -219,3 +221,21 @@ def test_trouble_behind_the_last_sample_is_told_with_it(tmp_path: Path) -> None:
     sampled = list(sampled_frames(path, VideoSettings(analysis_fps=1)))
     assert [f.frame_idx for f in sampled] == [0, 30]
     assert not stamps_are_keys(f.decode_error for f in sampled)
+
+
+def burned_in(image: NDArray[np.uint8]) -> int:
+    """The counter at the bottom: twelve cells, least significant first, behind a white one."""
+    cells = image[-20:, :1183].mean(axis=(0, 2)).reshape(13, 91).mean(axis=1) > 128
+    assert cells[0]
+    return sum(1 << i for i, white in enumerate(cells[1:]) if white)
+
+
+def test_two_segments_whose_clocks_overlap(cases: Path) -> None:
+    path = cases / "media" / "jump08.ts"
+    sampled = list(sampled_frames(path, TEN))
+    assert [f.frame_idx for f in sampled] == list(range(0, 120, 3))
+    assert all(burned_in(f.bgr) == f.frame_idx for f in sampled)
+    assert not stamps_are_keys(f.decode_error for f in sampled)
+    wanted = [(f.frame_idx, f.pts) for f in sampled]
+    for frame_idx, image in frames_at(path, wanted, seekable=False):
+        assert burned_in(image) == frame_idx

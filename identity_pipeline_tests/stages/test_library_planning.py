@@ -12,11 +12,9 @@ import pytest
 
 from identity_pipeline.settings import Settings, load_settings
 from identity_pipeline.stages.costing import prices
-from identity_pipeline.stages.kmeans_heads import train_kmeans_heads
-from identity_pipeline.stages.library import recompute
 from identity_pipeline.stages.library_planning import plan_library
+from identity_pipeline.stages.library_update import update_library
 from identity_pipeline.stages.planning import PlannedStep, PlannedVideo
-from identity_pipeline.stages.profiles import sync_profiles
 from identity_pipeline.stages.spaces import live_space
 from identity_pipeline.stages.verdicts import Verdict
 from identity_pipeline.storage.heads import HeadStore
@@ -51,10 +49,9 @@ def store(up_to_date: Path, tmp_path: Path) -> TableStore:
 
 def run_library(store: TableStore) -> bool:
     """The steps of the library; whether it was reused."""
-    done = recompute(store, Settings(), NOW)
-    sync_profiles(store, Settings(), NOW[:10])
-    train_kmeans_heads(store, Settings(), NOW)
-    return done.reused
+    updated = update_library(store, Settings(), NOW)
+    assert not updated.behind
+    return updated.library.reused
 
 
 def planned(
@@ -79,6 +76,15 @@ def coming(video_id: str, verdict: Verdict) -> PlannedVideo:
 def test_an_up_to_date_library_is_reused_and_so_it_is(store: TableStore) -> None:
     assert verdicts(planned(store)) == [Verdict.REUSE] * 5
     assert run_library(store)
+
+
+@pytest.mark.parametrize("step", ["identity_profiles", "kmeans_heads", "index"])
+def test_what_does_not_follow_the_library_yet_is_no_reuse(store: TableStore, step: str) -> None:
+    store.layout.manifest(step, None).unlink()
+    behind = planned(store)[step]
+    assert behind.verdict is Verdict.COMPUTE and "library" in behind.reasons[0]
+    assert run_library(store), "the tables themselves are reused"
+    assert planned(store)[step].verdict is Verdict.REUSE
 
 
 def test_what_changed_is_named_and_computed(store: TableStore) -> None:

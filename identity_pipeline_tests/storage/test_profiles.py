@@ -85,6 +85,14 @@ def test_a_profile_is_created_then_enriched(store: ProfileStore) -> None:
     assert store.folder(ANNA) == store.layout.identities / f"anna-o-{ANNA}"
 
 
+def test_a_source_that_sorts_first_is_counted_with_what_was_there(store: ProfileStore) -> None:
+    enriched(store, batch("bb", 7, 2))
+    told = put(store, batch("bb", 7, 2), batch("cc", 3, 4), batch("aa")).added
+    assert [(r.action, r.added, r.total, r.session) for r in told] == [
+        ("enriched", 5, 12, 2), ("enriched", 3, 15, 3),
+    ]  # fmt: skip
+
+
 def test_the_same_sources_again_write_nothing(store: ProfileStore) -> None:
     enriched(store, batch("aa"))
     path = store.layout.identities / f"anna-o-{ANNA}" / "profile.json"

@@ -1,0 +1,174 @@
+"""What a command prints: sentences, and lists that fit where they are read.
+
+A list is a table where the terminal is wide enough, else a card per row: what is in a cell is never
+cut off, and no id or name is broken. In a pipe it is plain columns, one line a row, as wide as it
+takes. Text is printed as it is: brackets in somebody's name are no markup, and control characters
+are shown rather than obeyed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Sequence
+
+import click
+from rich.cells import cell_len
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from identity_pipeline.cli.spoken import as_invoked
+
+console = Console()
+PROSE = 24
+"""Cells of a terminal below which no column of words is squeezed; chosen: about four words."""
+BESIDE = 20
+"""Least room for a value beside its label on a card; chosen: three words."""
+OBEYED = re.compile("[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u202a-\\u202e\\u2066-\\u2069]")
+"""What a terminal would obey: control characters but tab and new line, and turns of direction."""
+json_option = click.option("--json", "as_json", is_flag=True, help="For machines.")
+
+
+def say(text: str, style: str = "", *, err: bool = False) -> None:
+    """Prints a sentence; commands in it can be typed as printed."""
+    shown = visible(as_invoked(text))
+    if err:
+        click.echo(shown, err=True)
+    else:
+        console.print(Text(shown, style), soft_wrap=True, highlight=False)
+
+
+def echo_json(value: object) -> None:
+    """Prints JSON."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    # A file name that is no UTF-8 becomes an escape, which is JSON too.
+    click.echo(text.encode("utf-8", "backslashreplace").decode())
+
+
+def echo_table(
+    columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = ""
+) -> None:
+    """Prints a list.
+
+    Args:
+        columns: their names; one that begins with `>` is set to the right.
+        rows: a value for each column; None is not known, a `Text` has a style.
+        title: above it.
+    """
+    names = [name.removeprefix(">") for name in columns]
+    right = [name.startswith(">") for name in columns]
+    cells = [[_cell(value) for value in row] for row in rows]
+    if not console.is_terminal and not os.environ.get("COLUMNS"):
+        _print_plain(names, right, cells, title)
+        return
+    widths = fitting(names, cells, console.width)
+    if widths is None:
+        _print_cards(names, cells, title)
+        return
+    if title:
+        say(title, "italic")
+    table = Table()
+    for name, width, to_right in zip(names, widths, right, strict=True):
+        table.add_column(
+            Text(name), width=width, justify="right" if to_right else "left", overflow="fold"
+        )
+    for row in cells:
+        table.add_row(*row)
+    # A line longer than the terminal would be cut; `fitting` saw to it that there is none.
+    console.print(table, soft_wrap=False, crop=False)
+
+
+def visible(text: str) -> str:
+    """The text with control characters, and bytes that are no text, as escapes."""
+    escaped = OBEYED.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+    return escaped.encode("utf-8", "backslashreplace").decode()
+
+
+def shown(value: object) -> str:
+    """A value in a list; what is not known is a dash."""
+    text = "-" if value is None else f"{value:.3f}" if isinstance(value, float) else str(value)
+    return visible(text)
+
+
+def fitting(names: Sequence[str], cells: Sequence[Sequence[Text]], width: int) -> list[int] | None:
+    """How wide each column of a table is; None where the table does not fit.
+
+    Words are never broken: a column is at least as wide as its longest word, and one of several
+    words at least `PROSE`, or as wide as it needs.
+
+    Args:
+        names: of the columns.
+        cells: by row.
+        width: of the terminal, in cells.
+    """
+    columns = [[name, *(row[i].plain for row in cells)] for i, name in enumerate(names)]
+    natural = [max(cell_len(line) for t in c for line in t.split("\n") or [""]) for c in columns]
+    words = [max((cell_len(w) for text in c for w in text.split()), default=1) for c in columns]
+    least = [max(word, min(whole, PROSE)) for word, whole in zip(words, natural, strict=True)]
+    room = width - 3 * len(names) - 1  # a space on both sides of each cell, and the lines between
+    if sum(natural) <= room:
+        return natural
+    if sum(least) > room:
+        return None
+    spare, need = room - sum(least), sum(natural) - sum(least)
+    return [low + spare * (high - low) // need for low, high in zip(least, natural, strict=True)]
+
+
+def _cell(value: object) -> Text:
+    return value if isinstance(value, Text) else Text(shown(value))
+
+
+def _print_plain(
+    names: Sequence[str], right: Sequence[bool], cells: Sequence[Sequence[Text]], title: str
+) -> None:
+    lines = [list(names), *([" ".join(cell.plain.split()) for cell in row] for row in cells)]
+    widths = [max(cell_len(line[i]) for line in lines) for i in range(len(names))]
+    if title:
+        say(title)
+    for line in lines:
+        padded = (
+            " " * (width - cell_len(text)) + text if to_right
+            else text + " " * (width - cell_len(text))
+            for text, width, to_right in zip(line, widths, right, strict=True)
+        )  # fmt: skip
+        console.print(Text("  ".join(padded).rstrip()), soft_wrap=True)
+
+
+def _print_cards(names: Sequence[str], cells: Sequence[Sequence[Text]], title: str) -> None:
+    if title:
+        say(title, "italic")
+    label = max(map(cell_len, names), default=0) + 2
+    beside = console.width - label >= BESIDE
+    for number, row in enumerate(cells):
+        if number or title:
+            console.print()
+        for name, cell in zip(names, row, strict=True):
+            if not cell.plain.strip():
+                continue
+            head = name + " " * (label - cell_len(name)) if beside else f"{name}\n  "
+            indent = label if beside else 2
+            lines = [
+                wrapped
+                for line in cell.plain.split("\n")
+                for wrapped in _wrapped(line, console.width - indent)
+            ]
+            text = Text(head, "bold")
+            text.append(("\n" + " " * indent).join(lines), cell.style)
+            console.print(text, soft_wrap=True, highlight=False)
+    console.print()
+
+
+def _wrapped(line: str, width: int) -> list[str]:
+    """A line in pieces that fit; a longer word keeps a line of its own, whole."""
+    pieces = [""]
+    for word in line.split():
+        joined = f"{pieces[-1]} {word}" if pieces[-1] else word
+        if cell_len(joined) <= width:
+            pieces[-1] = joined
+        elif pieces[-1]:
+            pieces.append(word)
+        else:
+            pieces[-1] = word
+    return pieces

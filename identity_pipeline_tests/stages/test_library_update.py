@@ -1,0 +1,178 @@
+"""After a recompute everything that follows the library is current, or what is not is said."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from identity_pipeline.ledger.store import LedgerStore
+from identity_pipeline.settings import IndexSettings
+from identity_pipeline.stages.indexing import check, indexed_videos
+from identity_pipeline.storage.generations import Generations
+from identity_pipeline.storage.index_client import IndexPlace
+from identity_pipeline.storage.kmeans_heads import KMeansHeadStore
+from identity_pipeline.storage.profiles import ProfileStore
+from identity_pipeline.storage.tables import LIBRARY, TableStore
+from identity_pipeline.storage.vector_index import VectorIndex
+from identity_pipeline_tests.curated_library import PINS, SPACE, asked, call, write_rides
+from identity_pipeline_tests.storage.small_library import put
+
+CURRENT = "Profiles, k-means heads and names in the index are current."
+
+
+def rides(root: Path) -> TableStore:
+    store = write_rides(root)
+    for video in store.videos_with("track_templates"):  # what heads learn from
+        rows = store.read("track_templates", video).iter_rows(named=True)
+        samples = [
+            {name: row[name] for name in ("track_key", "video_id", "space")}
+            | {"e_id": row["template"]}
+            for row in rows
+        ]
+        put(store, "face_samples", video, samples)
+    return store
+
+
+def vectors(store: TableStore) -> VectorIndex:
+    return VectorIndex(IndexPlace.of(store.layout), IndexSettings())
+
+
+def ids(store: TableStore) -> dict[str, str]:
+    state = LedgerStore(store.layout).history().state
+    return {str(state.people[key].name): key for key in state.active}
+
+
+def confirmed(store: TableStore) -> dict[str, set[str]]:
+    """Tracks of each person whom humans gave them to, by the generation in force."""
+    table = Generations(store.layout).read("person_assignments")
+    table = table.filter(pl.col("origin").is_in(["human", "suggestion_accepted"]))
+    found: dict[str, set[str]] = {}
+    for key, person in table.select("track_key", "person_id").iter_rows():
+        found.setdefault(person, set()).add(key)
+    return found
+
+
+def assert_current(store: TableStore) -> None:
+    """Contents, not notes: faces of the profiles, people of the heads, points of the index."""
+    own, profiles = confirmed(store), ProfileStore(store.layout)
+    for person, tracks in own.items():
+        profile = profiles.get(person)
+        assert profile is not None
+        kept = profile.embedding_count + len(profile.quarantined)
+        assert kept == 3 * len(tracks), "three frames a track"
+        assert len(profile.sources) == len({key.split(":")[1] for key in tracks})
+    for profile in profiles.all():
+        assert profile.person_id in own or not profile.sources
+    if own:
+        heads = KMeansHeadStore(store.layout).load(SPACE).heads
+        assert {head.person_id: head.tracks for head in heads.people} == {
+            person: len(tracks) for person, tracks in own.items()
+        }
+    assert check(store, vectors(store)) == []
+
+
+def test_the_loop_ends_with_everything_current(tmp_path: Path) -> None:
+    store = rides(tmp_path)
+    call(tmp_path, "recluster")
+    assert_current(store)
+    call(tmp_path, "label", "cluster", "1", "--name", "Ada")
+    told = call(tmp_path, "recluster")
+    assert "Ada: profile created, +3 new" in told and CURRENT in told
+    assert_current(store)
+    call(tmp_path, "label", "ride-a:2", "--name", "Ben")
+    call(tmp_path, "recluster")
+    call(tmp_path, "move", "ride-b:1", "--to", "Ben")
+    told = call(tmp_path, "recluster")
+    assert "1 video withdrawn from profiles" in told
+    assert_current(store)
+    call(tmp_path, "rename", "Ben", "Benjamin")
+    call(tmp_path, "recluster")
+    profile = ProfileStore(store.layout).get(ids(store)["Benjamin"])
+    assert profile is not None and profile.name == "Benjamin"
+    for _ in range(4):
+        call(tmp_path, "undo", "last")
+    assert CURRENT in call(tmp_path, "recluster")
+    assert_current(store)
+    assert not confirmed(store)
+    assert "up to date" in call(tmp_path, "recluster")
+
+
+def test_only_videos_with_other_names_are_written_to_the_index(tmp_path: Path) -> None:
+    store = rides(tmp_path)
+    call(tmp_path, "recluster")
+    call(tmp_path, "label", "ride-d:1", "--name", "Dora")
+    told = asked(tmp_path, "recluster")
+    assert [video[:6] for video in told["indexed"]] == ["ride-d"] and told["behind"] == []
+    assert len(indexed_videos(store)) == 4
+    assert asked(tmp_path, "recluster")["indexed"] is None, "nothing was left to do"
+    assert_current(store)
+
+
+def test_what_cannot_be_brought_in_step_is_said_and_healed_by_the_next_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = rides(tmp_path)
+    call(tmp_path, "recluster")
+    call(tmp_path, "label", "ride-d:1", "--name", "Dora")
+    monkeypatch.setitem(PINS, "IDENTITY_PIPELINE__INDEX__LOCK_WAIT_S", "0.1")
+    with vectors(store).open("a search of somebody else"):
+        told = call(tmp_path, "recluster")
+    assert "The names in the index are not current" in told
+    assert "index rebuild" in told and CURRENT not in told
+    assert "Dora: profile created" in told, "the other steps went on"
+    assert store.noted("index", LIBRARY) is None
+    told = call(tmp_path, "recluster")
+    assert "Names in the index changed for 1 video" in told and CURRENT in told
+    assert_current(store)
+
+
+def test_a_broken_profile_holds_up_nobody_else(tmp_path: Path) -> None:
+    store = rides(tmp_path)
+    call(tmp_path, "recluster")
+    call(tmp_path, "label", "ride-d:1", "--name", "Dora")
+    call(tmp_path, "recluster")
+    path = next(store.layout.identities.glob("dora-*/profile.json"))
+    whole = path.read_text()
+    path.write_text('{"schema_version": 2}')
+    call(tmp_path, "label", "ride-b:2", "--name", "Cleo")
+    told = call(tmp_path, "recluster")
+    assert "Cleo: profile created" in told
+    assert "The profiles are not current" in told and str(path) in told
+    assert {row["name"] for row in asked(tmp_path, "people")} == {"Cleo", "Dora"}
+    path.write_text(whole)
+    assert CURRENT in call(tmp_path, "recluster")
+    assert_current(store)
+
+
+def test_a_profile_whose_inputs_are_the_same_is_not_read_again(tmp_path: Path) -> None:
+    store = rides(tmp_path)
+    call(tmp_path, "label", "ride-d:1", "--name", "Dora")
+    call(tmp_path, "recluster")
+    profile = ProfileStore(store.layout).get(ids(store)["Dora"])
+    assert profile is not None and profile.made_of is not None
+    path = next(store.layout.identities.glob("dora-*/profile.json"))
+    stamp = path.stat().st_mtime_ns
+    written = json.loads(path.read_text())
+    call(tmp_path, "label", "ride-b:2", "--name", "Cleo")
+    call(tmp_path, "recluster")
+    assert path.stat().st_mtime_ns == stamp
+    written.pop("made_of")  # of an older version
+    path.write_text(json.dumps(written))
+    call(tmp_path, "label", "ride-a:1", "--name", "Ada")
+    call(tmp_path, "recluster")
+    again = ProfileStore(store.layout).get(ids(store)["Dora"])
+    assert again == profile
+
+
+def test_the_plan_knows_whether_the_index_has_the_names(tmp_path: Path) -> None:
+    store = rides(tmp_path)
+    call(tmp_path, "recluster")
+    noted = store.layout.manifest("index", LIBRARY)
+    assert noted.is_file()
+    noted.unlink()
+    assert store.noted("index", LIBRARY) is None
+    call(tmp_path, "index", "rebuild")
+    assert store.noted("index", LIBRARY) is not None

@@ -1,0 +1,198 @@
+"""Proof of every re-cut image: it shows the frame that was analysed, or is left out."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+import identity_pipeline
+from identity_pipeline.media.errors import VideoError
+from identity_pipeline.schemas import SET_ASSETS
+from identity_pipeline.settings import Settings
+from identity_pipeline.stages.dataset import (
+    Dataset,
+    VideoTables,
+    export_is_whole,
+    files_of,
+    write_dataset,
+)
+from identity_pipeline.stages.export import LEFT_OUT, Provenance
+from identity_pipeline.storage.crop_archive import CropArchive
+from identity_pipeline_tests.library import VideoLibrary, digest_of_tree
+
+BUNDLED = Path(identity_pipeline.__file__).parent / "bundled"
+RIDE = "demo_solo"
+SOURCE = BUNDLED / "rides" / f"{RIDE}.mp4"
+
+
+def tables_of(demo: VideoLibrary) -> VideoTables:
+    names = (
+        "ride_video", "frames", "face_tracks", "riders", "candidates", "selection", "frame_ledger",
+    )  # fmt: skip
+    return VideoTables(
+        *(demo.table(name, RIDE) for name in names),
+        sets={name: demo.table(name, RIDE) for name in SET_ASSETS},
+    )
+
+
+def export(
+    demo: VideoLibrary, target: Path, tables: VideoTables, crops: CropArchive | None = None
+) -> Dataset:
+    """The export of the demo ride as these tables would have it."""
+    video_id = demo.video_id(RIDE)
+    source = tables.ride_video.drop("video_id", "path").row(0, named=True)
+    provenance = Provenance(video_id, {**source, "name": SOURCE.name}, (), "vision", "faces", "0")
+    crops = crops or demo.store.crops(video_id)
+    return write_dataset(target, SOURCE, tables, crops, provenance, Settings())
+
+
+def images_of(folder: Path) -> dict[str, str]:
+    digests = digest_of_tree(folder)
+    return {
+        name: digest
+        for name, digest in digests.items()
+        if name.endswith(".jpg") and "contact_sheet" not in name
+    }
+
+
+@pytest.fixture(scope="module")
+def sound(demo: VideoLibrary, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An export to which nothing happened."""
+    folder = tmp_path_factory.mktemp("sound") / "export"
+    assert not export(demo, folder, tables_of(demo)).left_out
+    return folder
+
+
+@pytest.mark.parametrize("shift", [1, 2, 30])
+def test_stamps_that_lead_to_other_frames_change_no_image(
+    demo: VideoLibrary, sound: Path, tmp_path: Path, shift: int
+) -> None:
+    tables = tables_of(demo)
+    step = int(tables.frames["pts"].diff().drop_nulls().mode()[0]) // 3
+    wrong = replace(tables, frames=tables.frames.with_columns(pl.col("pts") + shift * step))
+    done = export(demo, tmp_path / "export", wrong)
+    assert not done.left_out
+    assert images_of(tmp_path / "export") == images_of(sound)
+
+
+def test_an_image_of_another_frame_is_left_out_and_the_others_are_sound(
+    demo: VideoLibrary, sound: Path, tmp_path: Path
+) -> None:
+    tables = tables_of(demo)
+    victim, other = tables.sets["anchor_set"]["face_id"].to_list()[:2]
+    crops = exchanged(demo, tmp_path / "crops", victim, other)
+    done = export(demo, tmp_path / "export", tables, crops)
+    (image,) = done.left_out
+    assert image.code == "other_picture" and "run it again" in image.sentence
+    assert [row["face_id"] for row in image.rows] == [victim]
+    found, whole = images_of(tmp_path / "export"), images_of(sound)
+    assert found == {name: digest for name, digest in whole.items() if name != image.file}
+
+    before, after = (
+        json.loads((folder / "person_0" / "meta.json").read_text())
+        for folder in (sound, tmp_path / "export")
+    )
+    assert after["anchor_count"] == before["anchor_count"] - 1
+    assert after["total_saved"] == before["total_saved"] - 1 == len(found)
+    assert [entry["file"] for entry in after["left_out"]] == [image.file]
+    manifest = json.loads((tmp_path / "export" / "manifest.json").read_text())
+    assert [entry["face_ids"] for entry in manifest["left_out"]] == [[victim]]
+    assert {f["file"] for f in manifest["files"]} >= found.keys()
+    page = (tmp_path / "export" / "index.html").read_text()
+    assert "1 image could not be proved" in page and image.file in page
+
+    (row,) = done.files.filter(pl.col("type") == LEFT_OUT).iter_rows(named=True)
+    assert row["file"] == image.file and row["left_out"].startswith("other_picture: ")
+    assert row["sha256"] is None
+    assert export_is_whole(tmp_path / "export", done.files)
+    assert files_of(done.files).height == done.files.height - 1
+
+
+def exchanged(demo: VideoLibrary, folder: Path, victim: str, other: str) -> CropArchive:
+    """The crops of the ride with the region of one face in the place of another's."""
+    shutil.copytree(demo.store.layout.crops(demo.video_id(RIDE)), folder)
+    crops = CropArchive(folder)
+    regions = {row["face_id"]: row["region_jpeg"] for row in crops.rows(None, ["region_jpeg"])}
+    for part in crops.parts:
+        table = pl.read_parquet(part)
+        swapped = [
+            regions[other] if face == victim else region
+            for face, region in table.select("face_id", "region_jpeg").iter_rows()
+        ]
+        replaced = table.with_columns(pl.Series("region_jpeg", swapped, dtype=pl.Binary))
+        part.unlink()
+        replaced.write_parquet(part, compression="lz4")
+    return crops
+
+
+def test_a_frame_that_is_not_there_any_more_costs_its_image_alone(
+    demo: VideoLibrary, sound: Path, tmp_path: Path
+) -> None:
+    tables = tables_of(demo)
+    moved = (
+        tables.sets["coverage_set"]
+        .with_row_index()
+        .with_columns(frame_idx=pl.when(pl.col("index") == 0).then(10**6).otherwise("frame_idx"))
+    )
+    sets = {**tables.sets, "coverage_set": moved.drop("index")}
+    last = tables.frames.tail(1).with_columns(
+        frame_idx=pl.lit(10**6, dtype=pl.Int64), pts=pl.col("pts") + 10**9
+    )
+    tables = replace(tables, sets=sets, frames=pl.concat([tables.frames, last]))
+    done = export(demo, tmp_path / "export", tables)
+    assert [image.code for image in done.left_out] == ["frame_not_found"]
+    assert len(images_of(tmp_path / "export")) == len(images_of(sound)) - 1
+
+
+def test_another_file_in_the_place_of_the_one_analysed_is_refused(
+    demo: VideoLibrary, tmp_path: Path
+) -> None:
+    tables = tables_of(demo)
+    other = tables.ride_video.with_columns(sha256=pl.lit("0" * 64))
+    with pytest.raises(VideoError, match=r"changed: .* another file .* put the old one back"):
+        export(demo, tmp_path / "export", replace(tables, ride_video=other))
+    assert not (tmp_path / "export").exists()
+
+
+@pytest.fixture
+def tampered(demo: VideoLibrary, tmp_path: Path) -> Iterator[tuple[VideoLibrary, str]]:
+    """A copy of the demo's folder in which one face's region is another's, by all its records."""
+    tables = tables_of(demo)
+    victim, other = tables.sets["anchor_set"]["face_id"].to_list()[:2]
+    root = tmp_path / "data"
+    shutil.copytree(demo.root, root, symlinks=True)
+    for opened in VideoLibrary.open(root, BUNDLED / "pack", BUNDLED / "vision"):
+        video_id = opened.video_id(RIDE)
+        place = opened.store.layout.crops(video_id)
+        shutil.rmtree(place)
+        crops = exchanged(demo, place, victim, other)
+        noted = opened.store.noted("face_crops", video_id)
+        assert noted is not None
+        changed = replace(noted, data_version=crops.data_version())
+        opened.store.note("face_crops", video_id, changed)
+        yield opened, victim
+
+
+def test_dagster_counts_what_is_left_out_and_warns(
+    tampered: tuple[VideoLibrary, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library, victim = tampered
+    monkeypatch.setenv("IDENTITY_PIPELINE_SETTINGS", str(BUNDLED / "settings.toml"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    overrides = {"export": {"jpeg_quality": 90}}
+    result = library.run(SOURCE, overrides=overrides, assets=["identity_dataset"])
+    assert result.success
+    (made,) = result.asset_materializations_for_node("identity_dataset")
+    assert made.metadata["left_out"].value == 1
+    checks = {e.check_name: e for e in result.get_asset_check_evaluations()}
+    warned = checks["every_image_is_proved"]
+    assert not warned.passed and warned.severity.value == "WARN"
+    assert checks["export_is_complete"].passed
+    table = library.table("identity_dataset", RIDE)
+    assert table.drop_nulls("left_out")["face_id"].to_list() == [victim]
