@@ -1,6 +1,7 @@
 """The code location: everything that Dagster loads. No model is opened here.
 
-Of the settings one switch is read: whether retraining is on from the start.
+Of the settings two switches are read: whether retraining is on from the start, and who may read
+what is written.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from identity_pipeline.defs import (
     videos,
 )
 from identity_pipeline.defs.resources import SettingsResource, all_resources
+from identity_pipeline.storage import private
 
 OF_VIDEOS = [videos, faces, embeddings, observations, image_sets]
 OF_ALL = [library, heads, reports, housekeeping, publishing]
@@ -39,7 +41,9 @@ def build_defs(settings: SettingsResource | None = None, **resources: Any) -> dg
         resources: resources that replace those of the same name.
     """
     settings = settings or SettingsResource()
-    retrain = settings.load().train.automatic
+    loaded = settings.load()
+    private.guard(group_may_read=loaded.paths.group_may_read)
+    retrain = loaded.train.automatic
     return dg.Definitions(
         assets=dg.load_assets_from_modules([*OF_VIDEOS, *OF_ALL]),
         asset_checks=dg.load_asset_checks_from_modules([checks, library_checks]),

@@ -11,10 +11,21 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import unicodedata
 from collections.abc import Mapping
 from typing import ClassVar, Final
 
+SECRETS: Final = (
+    (re.compile(r"(?<=://)[^/\s@'\"]+@"), "***@"),
+    (
+        re.compile(
+            r"(?i)([?&][^=&\s]*(?:key|secret|token|sig|password|credential)[^=&\s]*=)[^&\s'\"]+"
+        ),
+        r"\1***",
+    ),
+)
+"""What in an address only its owner should know: who logs in, and what a query signs with."""
 HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Categories of characters that steer a terminal, turn a line round, or cannot be written out."""
 
@@ -40,6 +51,17 @@ class IdentityPipelineError(Exception):
     """
 
     exit_status: ClassVar[int] = 1
+
+    def __str__(self) -> str:
+        """The message; addresses in it without the secrets that they may hold."""
+        return without_secrets(super().__str__())
+
+
+def without_secrets(text: str) -> str:
+    """A text for people and logs: keys and passwords of addresses are left out."""
+    for secret, instead in SECRETS:
+        text = secret.sub(instead, text)
+    return text
 
 
 ADVICE: Final[Mapping[int, str]] = {

@@ -178,8 +178,8 @@ def asked(root: Path, *arguments: str) -> Any:
 
 def in_force(store: TableStore) -> dict[str, pl.DataFrame]:
     """The tables of the generation in force."""
-    generations = Generations(store.layout)
-    return {name: generations.read(name) for name in LIBRARY_TABLES}
+    with Generations(store.layout).open() as snapshot:
+        return {name: snapshot.table(name) for name in LIBRARY_TABLES}
 
 
 def started(code: str, root: Path) -> subprocess.Popen[str]:

@@ -42,7 +42,7 @@ CORE_LIBRARIES = {"numpy", "scipy", "polars", "sklearn", "hdbscan", "torch", "mo
 def imports_of(path: Path) -> set[str]:
     """All modules that a file imports, at any depth."""
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -121,3 +121,14 @@ def test_loading_the_definitions_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+TEXT = {"read_text", "write_text"}
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.rglob("*.py")), ids=lambda path: path.stem)
+def test_every_text_file_says_its_encoding(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            said = {keyword.arg for keyword in node.keywords}
+            assert node.func.attr not in TEXT or "encoding" in said, f"line {node.lineno}"

@@ -138,6 +138,16 @@ SUBJECTS: Final[Mapping[str, Mapping[str, Entry]]] = {
         "archive": Entry(
             "housekeeping", "Take finished videos out of Dagster; their tables and image sets stay."
         ),
+        "backup": Entry(
+            "safety", "Write FILE with everything of the data folder that cannot be made again."
+        ),
+        "restore": Entry(
+            "safety",
+            "Bring back what `backup` wrote to FILE, into the data folder, which may be empty.",
+        ),
+        "migrate": Entry(
+            "safety", "Bring a data folder of an older version to the present format."
+        ),
         "accept-ledger": Entry(
             "safety",
             "Go on with the ledger that is there, where decisions that were acknowledged are lost.",

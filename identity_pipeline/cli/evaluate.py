@@ -47,7 +47,7 @@ def evaluate(
     out: Path | None,
     as_json: bool,
 ) -> None:
-    r"""Measure how good the results are, on videos whose truth is known.
+    """Measure how good the results are, on videos whose truth is known.
 
     VIDEO is a video id, a file name, or the beginning of an id; without one, every processed video
     with a truth file counts. The truth of X.mp4 is X.truth.json: every true face of each frame

@@ -79,6 +79,8 @@ def faces_of_frame(
 
 def _with_left_out(store: TableStore, video_id: str, rows: pl.DataFrame) -> pl.DataFrame:
     """Faces whose image was chosen but could not be proved say so instead."""
+    import polars as pl
+
     if store.noted("identity_dataset", video_id) is None:
         return rows
     files = store.read("identity_dataset", video_id).filter(pl.col("left_out").is_not_null())

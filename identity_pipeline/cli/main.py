@@ -14,6 +14,7 @@ from identity_pipeline.cli.commands import COMMANDS, SENTENCES, SUBJECTS
 from identity_pipeline.cli.failures import in_words
 from identity_pipeline.cli.spoken import DATA_OPTION
 from identity_pipeline.cli.stopping import stoppable
+from identity_pipeline.storage import private
 
 NAMED_OTHERWISE = {"continue": "continue_"}
 """Words of Python."""
@@ -118,6 +119,7 @@ def cli(context: click.Context, settings_file: str | None, data: str | None, deb
     Settings come from settings.toml, from IDENTITY_PIPELINE__GROUP__NAME variables, and from
     options; `identity-pipeline settings` shows them all with where their values come from.
     """
+    private.guard()
     del debug  # `in_words` asks the context for it
     if data is not None:
         context.meta[DATA_OPTION] = data

@@ -10,12 +10,12 @@ import click
 
 from identity_pipeline.cli.lists import say
 from identity_pipeline.cli.spoken import DATA, DATA_OPTION
+from identity_pipeline.storage import private
 
 if TYPE_CHECKING:
     from identity_pipeline.settings import Settings
     from identity_pipeline.storage.registry import Registration
     from identity_pipeline.storage.tables import TableStore
-
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -99,6 +99,7 @@ def open_store(settings: Settings, *, claim: bool = False, new: bool = False) ->
     from identity_pipeline.storage.layout import Layout
     from identity_pipeline.storage.tables import TableStore
 
+    private.guard(group_may_read=settings.paths.group_may_read)
     layout = Layout(Path(settings.paths.data))
     check_data_folder(layout.root, [Path(load_settings().paths.data)], new=new or claim)
     context = click.get_current_context(silent=True)

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from identity_pipeline.stages.publishing import Publisher
     from identity_pipeline.storage.tables import TableStore
 
-
 SHOWN = 20
 LIBRARY = "the library"
 
@@ -128,7 +127,7 @@ def _publish(work: Publisher, wanted: list[str | None] | list[str]) -> None:
 
 
 def _verify(work: Publisher, named: list[str], dry_run: bool) -> None:
-    from identity_pipeline.stages.publishing import NotWholeError
+    from identity_pipeline.stages.outgoing import NotWholeError
     from identity_pipeline.storage.object_store import NoManifestError, subject_of
 
     subjects = [subject_of(video_id) for video_id in named] or work.store.subjects()
@@ -186,6 +185,7 @@ def fetch(
       identity-pipeline fetch --all --data reading              everything, to read it elsewhere
       identity-pipeline sql --data reading "SELECT count(*) FROM images"
     """
+    from identity_pipeline.stages.publishing import OF_ONE
     from identity_pipeline.storage.object_store import LIBRARY_SUBJECT
 
     _, work = opened(data, claim=True)
@@ -197,16 +197,26 @@ def fetch(
         return
     known = [_video_of(subject) for subject in there if subject != LIBRARY_SUBJECT]
     wanted = known if everything else [_meant(name, known) for name in videos]
+    fetched, failed = 0, list[str]()
     with bar() as report:
-        fetched = 0
         for number, video_id in enumerate(wanted, 1):
-            fetched += work.fetch(video_id, force=force) is not None
+            try:
+                fetched += work.fetch(video_id, force=force) is not None
+            except OF_ONE as error:  # the others can be fetched all the same
+                failed.append(str(error))
             report("fetch", number, len(wanted), "videos")
-    same = len(wanted) - fetched
+    same = len(wanted) - fetched - len(failed)
     say(f"{counted(fetched, 'video')} fetched, {same} there already.")
     if (library or everything) and LIBRARY_SUBJECT in there:
-        new = work.fetch_library(force=force)
-        say(f"The library {'is fetched' if new else 'is there already'}.")
+        try:
+            new = work.fetch_library(force=force)
+            say(f"The library {'is fetched' if new else 'is there already'}.")
+        except OF_ONE as error:
+            failed.append(str(error))
+    for sentence in failed:
+        say(sentence)
+    if failed:
+        raise SystemExit(1)
 
 
 def _meant(name: str, known: list[str]) -> str:

@@ -262,6 +262,7 @@ def recluster(dry_run: bool, as_json: bool, data: str | None) -> None:
                 "suggested": changes.suggested,
                 "lost": done.lost,
                 "damaged": done.damaged,
+                "copies": done.tables["video_copies"].to_dicts(),
                 **_followed_json(updated),
             }
         )
@@ -318,10 +319,9 @@ def in_force(store: TableStore) -> InForce:
     from identity_pipeline.schemas import empty
     from identity_pipeline.storage.generations import Generations
 
-    generations = Generations(store.layout)
-    current = generations.current()
+    snapshot = Generations(store.layout).newest_whole()
     assignments, people = (
-        generations.read(name, current) if current else empty(name)
+        snapshot.table(name) if snapshot else empty(name)
         for name in ("person_assignments", "people")
     )
     return InForce(assignments, dict(people.select("person_id", "name").iter_rows()))
@@ -386,6 +386,8 @@ def _tell_left_out(done: Recomputed) -> None:
             f"{counted(len(done.lost), 'decided track')} not found again in the present videos, "
             f"kept in the ledger: {', '.join(done.lost)}"
         )
+    for video, copy_of in done.tables["video_copies"].select("video_id", "copy_of").iter_rows():
+        say(f"{video} is a copy of {copy_of}: it is no evidence of another ride.")
     if done.other_space:
         say(
             f"Left out, for they are of another recogniser: {', '.join(done.other_space)}; process "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -204,14 +203,13 @@ def _looked_at(settings: Settings, files: list[Path]) -> ModelHub:
 
 def _say_where(outcomes: list[Outcome], store: TableStore) -> None:
     """Where the pages are, and who is known."""
-    from identity_pipeline.storage.tables import LIBRARY
-
     for outcome in outcomes:
         if outcome.succeeded:
             page = store.layout.export(outcome.record.video_id) / "index.html"
             say(f"Open {page}")
-    if store.noted("person_assignments", LIBRARY):
-        say(who_line(store))
+    line = who_line(store)
+    if line:
+        say(line)
 
 
 def run_videos(
@@ -287,7 +285,8 @@ def _executed(
             )
         except (KeyboardInterrupt, Terminated, dg.DagsterExecutionInterruptedError):
             _cancelled(instance, run_id)
-            raise_for(heard.signal() or signal.SIGINT)
+            if (number := heard.signal()) is not None:
+                raise_for(number)
             raise
         if (number := heard.signal()) is not None:
             _cancelled(instance, run_id)
@@ -306,16 +305,23 @@ def _cancelled(instance: dg.DagsterInstance, run_id: str) -> None:
 
 
 def who_line(store: TableStore) -> str:
-    """How many tracks are known people, grouped unknown ones, and alone."""
-    from identity_pipeline.storage.tables import LIBRARY
+    """How many tracks are known people, grouped unknown ones, and alone; empty without any."""
+    from identity_pipeline.media.wording import counted
+    from identity_pipeline.storage.generations import Generations
 
-    assignments = store.read("person_assignments", LIBRARY)
+    snapshot = Generations(store.layout).find()
+    if snapshot is None:
+        return ""
+    with snapshot:
+        assignments = snapshot.table("person_assignments")
+        copies = snapshot.table("video_copies").height
     states = dict(assignments.group_by("state").len().iter_rows())
     clusters = assignments["cluster_id"].drop_nulls().n_unique()
+    copied = f"; {counted(copies, 'video')} a copy of another" if copies else ""
     return (
         f"Library: {assignments.height} riders' tracks of {assignments['video_id'].n_unique()} "
         f"videos; {states.get('known', 0)} known, {clusters} unknown people seen more than once, "
-        f"{states.get('noise', 0)} seen once. Look: identity-pipeline clusters"
+        f"{states.get('noise', 0)} seen once{copied}. Look: identity-pipeline clusters"
     )
 
 

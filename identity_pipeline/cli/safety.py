@@ -1,12 +1,21 @@
-"""What cannot be recomputed, kept safe: `accept-ledger`."""
+"""What cannot be made again, kept safe: `backup`, `restore`, `accept-ledger`, `migrate`."""
 
 from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from identity_pipeline.cli.curating import actor_option, counted, now
 from identity_pipeline.cli.lists import say
 from identity_pipeline.cli.options import data_option, merged_settings, open_store, overrides
+
+if TYPE_CHECKING:
+    from identity_pipeline.stages.restoring import Restored
+    from identity_pipeline.storage.layout import Layout
+
+NAMED = 5
 
 
 @click.command("accept-ledger")
@@ -49,3 +58,109 @@ def accept_ledger(actor: str, yes: bool, dry_run: bool, data: str | None) -> Non
         f"Recorded in {ledger.layout.acknowledged}. Next: `identity-pipeline recluster` brings the "
         "library in step with the ledger."
     )
+
+
+@click.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@data_option
+def backup(file: Path, data: str | None) -> None:
+    """Write FILE with everything of the data folder that cannot be made again.
+
+    That is: every human decision (the ledger), the settings, which video an id is, truths written
+    by hand, trained heads and which one is live, and people's profiles. Not in it are videos,
+    tables, crops and image sets: those are copied with the means of the disk, or made again. FILE
+    is readable by you alone; equal content gives equal bytes. A ledger that is damaged or lost is
+    refused, so that no good backup is replaced by a bad one.
+
+    \b
+      identity-pipeline backup /backups/identities-$(date +%F).zip
+      identity-pipeline restore /backups/identities-2026-01-02.zip
+    """
+    from identity_pipeline.stages.restoring import back_up
+
+    layout = open_store(merged_settings(overrides(data))).layout
+    manifest = back_up(layout, file)
+    size = sum(packed.size for packed in manifest.files.values()) / 1e6
+    say(
+        f"{counted(manifest.events, 'event')} of the ledger and "
+        f"{counted(len(manifest.files), 'file')} ({size:.1f} MB) are in {file}; "
+        f"`identity-pipeline restore {file}` brings them back."
+    )
+
+
+@click.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Replace what differs, also a ledger with more or other events; it is kept beside.",
+)
+@actor_option
+@data_option
+def restore(file: Path, force: bool, actor: str, data: str | None) -> None:
+    """Bring back what `backup` wrote to FILE, into the data folder, which may be empty.
+
+    FILE is checked whole before anything is written. What is there stays: the ledger may only
+    become longer, other files are not replaced, and settings.toml is put beside one that differs.
+    Where the folder has, or had acknowledged, events that are not in FILE, nothing is done without
+    --force.
+
+    \b
+      identity-pipeline restore /backups/identities-2026-01-02.zip
+      identity-pipeline recluster    the library in step with the ledger
+    """
+    from identity_pipeline.settings import settings_file
+    from identity_pipeline.stages.restoring import restore as put_back
+
+    layout = open_store(merged_settings(overrides(data)), new=True).layout
+    target = settings_file() or Path("settings.toml")
+    done = put_back(layout, file, target, actor, now(), force=force)
+    open_store(merged_settings(overrides(data)), claim=True)
+    tell_restored(layout, done)
+
+
+def tell_restored(layout: Layout, done: Restored) -> None:
+    """Prints what a restore did, and what to do next."""
+    say(f"{counted(done.events, 'event')} in {layout.ledger}.")
+    if done.beside:
+        say(f"The ledger that was there is {done.beside}.")
+    if done.lost:
+        say(
+            f"{counted(done.lost[0].seq, 'event')} had been acknowledged; what is not in the "
+            f"backup is given up, and recorded in {layout.acknowledged}."
+        )
+    say(f"{counted(len(done.written), 'other file')} put in place.")
+    if done.kept:
+        shown = ", ".join(done.kept[:NAMED]) + (", ..." if len(done.kept) > NAMED else "")
+        say(f"{counted(len(done.kept), 'file')} differ and stayed as they are: {shown}")
+    if done.settings:
+        say(done.settings)
+    say(
+        "Next: drop the videos into the inbox again if the tables are gone too; then "
+        "`identity-pipeline recluster`."
+    )
+
+
+@click.command()
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and write nothing.")
+@data_option
+def migrate(dry_run: bool, data: str | None) -> None:
+    """Bring a data folder of an older version to the present format.
+
+    Every command does that by itself when it opens the folder, once, after a backup of what cannot
+    be made again (in backups/ of the data folder). This says what it would be, or does it now.
+    """
+    from identity_pipeline.storage.data_folder import FORMAT, noted_folder, pending
+    from identity_pipeline.storage.layout import Layout
+
+    layout = Layout(Path(merged_settings(overrides(data)).paths.data))
+    steps = pending(layout)
+    if dry_run and steps:
+        noted = noted_folder(layout)
+        say(f"{layout.root} has format {noted.format if noted else 1}, not {FORMAT}:")
+        for step in steps:
+            say(f"  it {step.what}")
+        return
+    open_store(merged_settings(overrides(data)))
+    if not steps:
+        say(f"{layout.root} has the present format, {FORMAT}; there is nothing to do.")

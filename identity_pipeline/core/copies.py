@@ -262,10 +262,12 @@ class Size(NamedTuple):
     """What a group's representative is chosen by.
 
     Attributes:
+        has_riders: whether it gives the library anything.
         pixels: of a frame.
         duration_ms: of its sampled frames.
     """
 
+    has_riders: bool
     pixels: int
     duration_ms: float
 
@@ -273,8 +275,8 @@ class Size(NamedTuple):
 def representatives(links: Sequence[Link], sizes: Mapping[str, Size]) -> dict[str, str]:
     """The representative of each video that has one other than itself.
 
-    Videos that are linked, also by way of others, are one group. The one with the most pixels
-    stands for it, then the longest, then the first by id.
+    Videos that are linked, also by way of others, are one group. The one with riders stands for it,
+    with the most pixels, then the longest, then the first by id.
 
     Args:
         links: between videos.
@@ -295,6 +297,10 @@ def representatives(links: Sequence[Link], sizes: Mapping[str, Size]) -> dict[st
         groups.setdefault(root(video), []).append(video)
     result: dict[str, str] = {}
     for members in groups.values():
-        best = min(members, key=lambda v: (-sizes[v].pixels, -sizes[v].duration_ms, v))
+        best = min(members, key=lambda v: _order(v, sizes[v]))
         result |= {video: best for video in members if video != best}
     return dict(sorted(result.items()))
+
+
+def _order(video: str, size: Size) -> tuple[bool, int, float, str]:
+    return not size.has_riders, -size.pixels, -size.duration_ms, video

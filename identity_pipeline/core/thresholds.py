@@ -304,7 +304,8 @@ def _point(row: dict[str, object], name: str, settings: MatchSettings) -> Operat
         safe = UpperTail(float(str(row["safe_mean"])), float(str(row["safe_scale"])))
     return OperatingPoint(
         far=float(str(row["far"])),
-        default=_number(row["default"]),
+        # Older versions noted the default of templates for single faces too.
+        default=_number(row["default"]) if row["level"] == "template" else None,
         model=model,
         pinned=_number(row["in_effect"]) if row["method"] == "pinned" else None,
         reason=None if row["reason"] is None else str(row["reason"]),

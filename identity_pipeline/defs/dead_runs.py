@@ -146,10 +146,10 @@ def _lives(pid: int, since: float) -> bool:
     stat = Path(f"/proc/{pid}/stat")
     if not stat.is_file():  # no Linux: the number has to do
         return True
-    fields = stat.read_text().rpartition(")")[2].split()
+    fields = stat.read_text(encoding="utf-8").rpartition(")")[2].split()
     booted = next(
         int(line.split()[1])
-        for line in Path("/proc/stat").read_text().splitlines()
+        for line in Path("/proc/stat").read_text(encoding="utf-8").splitlines()
         if line.startswith("btime")
     )
     started = booted + int(fields[19]) / os.sysconf("SC_CLK_TCK")

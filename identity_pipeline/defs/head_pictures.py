@@ -8,6 +8,7 @@ import dagster as dg
 import polars as pl
 
 from identity_pipeline.defs import metadata
+from identity_pipeline.media.markdown import bullets
 
 if TYPE_CHECKING:
     from identity_pipeline.stages.judging import Verdict
@@ -101,7 +102,5 @@ def describe_verdict(verdict: Verdict) -> dict[str, Any]:
 
 def _named(lines: Any) -> dg.MarkdownMetadataValue:
     several = list(lines)
-    more = [f"- and {len(several) - NAMED} more"] if len(several) > NAMED else []
-    return dg.MetadataValue.md(
-        "\n".join([f"- {line}" for line in several[:NAMED]] + more) or "none"
-    )
+    more = [f"and {len(several) - NAMED} more"] if len(several) > NAMED else []
+    return dg.MetadataValue.md(bullets([*several[:NAMED], *more], "none"))

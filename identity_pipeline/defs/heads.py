@@ -15,6 +15,7 @@ from identity_pipeline.defs.metadata import numbers
 from identity_pipeline.defs.pausing import stop_if_paused
 from identity_pipeline.defs.phases import skipped
 from identity_pipeline.defs.pools import GPU, LIBRARY
+from identity_pipeline.defs.preflight import check_folder
 from identity_pipeline.defs.progress import ProgressReporters, live_step
 from identity_pipeline.defs.steps import OWNERS
 from identity_pipeline.settings import Settings
@@ -49,6 +50,7 @@ def training_set(
     from identity_pipeline.stages.training_data import TooLittleToLearnError
     from identity_pipeline.storage.training_sessions import TrainingSessions
 
+    check_folder(context, store, settings)
     try:
         with at_work(store, live_step(context), Work()) as work:
             session = begin_or_go_on(store, settings, _now(), progress.reporter(context))

@@ -21,6 +21,7 @@ from dagster._serdes import ConfigurableClassData
 
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.settings import load_settings
+from identity_pipeline.storage import private
 from identity_pipeline.storage.layout import Layout
 
 HOME_VARIABLE = "DAGSTER_HOME"
@@ -51,10 +52,13 @@ def state_folder() -> Path:
         NoInstanceError: the settings name the data folder relative to the working folder, and
             Dagster was not started where `dagster.yaml` lies: that would be another, empty one.
     """
+    private.guard()
     chosen = _CHOSEN.get()
     if chosen is not None:
         return Layout(chosen).dagster
-    root, home = Path(load_settings().paths.data), os.environ.get(HOME_VARIABLE)
+    paths = load_settings().paths
+    private.guard(group_may_read=paths.group_may_read)
+    root, home = Path(paths.data), os.environ.get(HOME_VARIABLE)
     if not root.is_absolute() and home and not Path(home).samefile(Path.cwd()):
         raise NoInstanceError(
             f"paths.data is {root}, which counts from the working folder, and Dagster was started "

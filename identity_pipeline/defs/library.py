@@ -17,8 +17,10 @@ from identity_pipeline.defs.metadata import numbers
 from identity_pipeline.defs.partitions import videos
 from identity_pipeline.defs.phases import skipped
 from identity_pipeline.defs.pools import LIBRARY
+from identity_pipeline.defs.preflight import check_folder
 from identity_pipeline.defs.progress import ProgressReporters, live_step
 from identity_pipeline.defs.steps import OWNERS, Step, video_tables
+from identity_pipeline.media.markdown import bullets
 from identity_pipeline.schemas import LIBRARY_TABLES
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.at_work import Work, at_work
@@ -161,6 +163,7 @@ def identity_library(
         for name in LIBRARY_TABLES:
             yield dg.MaterializeResult(asset_key=name, metadata=skipped(off))
         return
+    check_folder(context, store, settings)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     with healing(context, settings), at_work(store, live_step(context), Work()) as work:
         done = recompute(store, settings, now, progress.reporter(context))
@@ -212,6 +215,6 @@ def identity_profiles(
             "sources_added": len(changes.enriched),
             "sources_withdrawn": len(changes.withdrawn),
             "left_as_they_are": list(changes.left),
-            "people": dg.MetadataValue.md("\n".join(f"- {n}" for n in changes.labels) or "nobody"),
+            "people": dg.MetadataValue.md(bullets(changes.labels, "nobody")),
         }
     )

@@ -50,8 +50,9 @@ def tracks_add_up(store: dg.ResourceParam[TableStore]) -> dg.AssetCheckResult:
     """Keys, ranges and counts of the generation in force."""
     from identity_pipeline.core.trust import library_faults
 
-    generations = Generations(store.layout)
-    tables = [generations.read(n) for n in ("people", "person_assignments", "unknown_clusters")]
+    with Generations(store.layout).open() as snapshot:
+        names = ("people", "person_assignments", "unknown_clusters")
+        tables = [snapshot.table(name) for name in names]
     wrong = library_faults(*tables)
     return dg.AssetCheckResult(
         passed=not wrong,
@@ -67,10 +68,13 @@ def thresholds_hold(store: dg.ResourceParam[TableStore]) -> dg.AssetCheckResult:
     from identity_pipeline.core.calibration_report import drift
 
     generations = Generations(store.layout)
-    before = generations.previous()
-    if before is None:
-        return dg.AssetCheckResult(passed=True, metadata={"compared": "nothing to compare with"})
-    moved = drift(generations.read("calibration"), generations.read("calibration", before))
+    with generations.open() as now:
+        before = generations.before(now)
+        if before is None:
+            told = {"compared": "nothing to compare with"}
+            return dg.AssetCheckResult(passed=True, metadata=told)
+        with before:
+            moved = drift(now.table("calibration"), before.table("calibration"))
     gone = moved.filter("moved")
     names = [f"{row['level']} {row['name']}" for row in gone.iter_rows(named=True)]
     return dg.AssetCheckResult(

@@ -9,6 +9,7 @@ import polars as pl
 
 from identity_pipeline.core.budget import budget_of, one_in, references_of
 from identity_pipeline.defs import metadata
+from identity_pipeline.media.markdown import table
 from identity_pipeline.settings import Settings
 
 if TYPE_CHECKING:
@@ -109,10 +110,8 @@ def _thresholds(calibration: pl.DataFrame) -> Any:
     import dagster as dg
 
     unknown = "not measured"
-    lines = [
-        "| level | name | in effect | measured | 95 % interval | at most | how | missed |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
+    head = ("level", "name", "in effect", "measured", "95 % interval", "at most", "how", "missed")
+    rows = []
     for row in calibration.filter(pl.col("camera").is_null()).iter_rows(named=True):
         known = row["low"] is not None
         interval = f"{row['low']:.3f} to {row['high']:.3f}" if known else unknown
@@ -123,6 +122,7 @@ def _thresholds(calibration: pl.DataFrame) -> Any:
             for name in ("in_effect", "threshold")
         )
         at_most = unknown if row["far_bound"] is None else one_in(row["far_bound"])
-        cells = (row["level"], row["name"], in_effect, measured, interval, at_most, how, missed)
-        lines.append(f"| {' | '.join(cells)} |")
-    return dg.MetadataValue.md("\n".join(lines))
+        rows.append(
+            (row["level"], row["name"], in_effect, measured, interval, at_most, how, missed)
+        )
+    return dg.MetadataValue.md(table(head, rows))

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 import numpy as np
 
+from identity_pipeline.media.markdown import escaped
+
 if TYPE_CHECKING:
     import polars as pl
 
@@ -73,4 +75,4 @@ def _inline(data: bytes, mime: str, alt: str) -> dg.MarkdownMetadataValue:
     if len(data) > PICTURE_BYTES:
         raise ValueError(f"picture {alt!r} has {len(data)} bytes, more than {PICTURE_BYTES}")
     encoded = base64.b64encode(data).decode()
-    return dg.MetadataValue.md(f"![{alt}](data:{mime};base64,{encoded})")
+    return dg.MetadataValue.md(f"![{escaped(alt)}](data:{mime};base64,{encoded})")

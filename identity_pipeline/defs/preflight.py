@@ -64,6 +64,16 @@ def check_video(
     readiness.clear(store.layout)
 
 
+def check_folder(context: dg.AssetExecutionContext, store: TableStore, settings: Settings) -> None:
+    """Ends a run of the library, of learning or of publishing where nothing can be written.
+
+    Raises:
+        Failure: with the sentence; the run is tagged.
+    """
+    faults = preflight.folder_faults(store.layout, settings)
+    end_unless_ready(context, store, settings, faults)
+
+
 def end_unless_ready(
     context: dg.AssetExecutionContext, store: TableStore, settings: Settings, faults: Iterable[str]
 ) -> None:
@@ -81,11 +91,15 @@ def end_unless_ready(
 def not_ready(
     context: dg.AssetExecutionContext, store: TableStore, settings: Settings, sentence: str
 ) -> dg.Failure:
-    """How a run ends that is not to blame: tagged, and noted for the sensors."""
+    """How a run ends that is not to blame: tagged; and noted, where sensors cannot see the cause.
+
+    Those see by themselves what can be told without opening a network, and when it is mended.
+    """
     context.instance.add_run_tags(context.run.run_id, {NOT_READY_TAG: "true"})
     found = readiness.NotReady(sentence, _key(settings), time.time())
-    with suppress(OSError):  # where nothing can be written, the sensors see that by themselves
-        readiness.note(store.layout, found)
+    with suppress(OSError):
+        if not _foreseen(store, settings):
+            readiness.note(store.layout, found)
     return dg.Failure(sentence, metadata={"reason_code": CODE}, allow_retries=False)
 
 
@@ -131,9 +145,7 @@ def leave_to_ask(store: TableStore, settings: Settings, now: float, at_most: int
         at_most: what is asked for when all is well.
     """
     try:
-        faults = preflight.folder_faults(store.layout, settings)
-        faults += _model_faults(settings.models, tuple(preflight.used_models(settings)))
-        preflight.refuse(faults)
+        preflight.refuse(_foreseen(store, settings))
     except IdentityPipelineError as error:
         return Leave(0, dg.SkipReason(str(error)))
     last = readiness.noted(store.layout)
@@ -145,8 +157,10 @@ def leave_to_ask(store: TableStore, settings: Settings, now: float, at_most: int
     return Leave(min(1, at_most))
 
 
-def _model_faults(models: ModelSettings, used: tuple[str, ...]) -> list[str]:
-    return _faults_of(models, used, _stamps(models))
+def _foreseen(store: TableStore, settings: Settings) -> list[str]:
+    used = tuple(preflight.used_models(settings))
+    of_models = _faults_of(settings.models, used, _stamps(settings.models))
+    return [*preflight.folder_faults(store.layout, settings), *of_models]
 
 
 @lru_cache(maxsize=4)

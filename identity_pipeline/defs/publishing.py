@@ -13,6 +13,7 @@ from identity_pipeline.defs.healing import healing
 from identity_pipeline.defs.jobs import publish
 from identity_pipeline.defs.pausing import stop_if_paused
 from identity_pipeline.defs.phases import skipped
+from identity_pipeline.defs.preflight import check_folder
 from identity_pipeline.defs.steps import OWNERS
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.publishing import Published, Publisher
@@ -42,6 +43,7 @@ def published(
     """What of finished videos and of the library lies in the object store of [publish]."""
     if not settings.publish.url:
         return dg.MaterializeResult(metadata=skipped(OFF))
+    check_folder(context, store, settings)
     with healing(context, settings):
         return _publish(context, store, settings)
 

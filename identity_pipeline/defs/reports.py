@@ -11,6 +11,7 @@ from identity_pipeline.defs.automation import NIGHTLY
 from identity_pipeline.defs.progress import ProgressReporters
 from identity_pipeline.defs.runs import last_runs
 from identity_pipeline.defs.steps import OWNERS
+from identity_pipeline.media.markdown import bullets, escaped, table
 from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.recipes import steps
@@ -122,7 +123,7 @@ def evaluation_report(
 
 
 def _list(sentences: list[str]) -> dg.MetadataValue:
-    return dg.MetadataValue.md("\n".join(f"- {s}" for s in sentences) or "nothing")
+    return dg.MetadataValue.md(bullets(sentences, "nothing"))
 
 
 def _markdown(report: Any) -> str:
@@ -130,14 +131,14 @@ def _markdown(report: Any) -> str:
 
     lines = []
     for section in report.sections:
-        lines += [f"**{section.scope}**", "", "| figure | value | 95 % interval | of how many |"]
-        lines.append("|---|---|---|---|")
+        lines += [f"**{escaped(section.scope)}**", ""]
+        rows: list[tuple[str, ...]] = []
         for figure in section.figures:
             if figure.value is None:
-                lines.append(f"| {figure.label} | not measured: {figure.reason} | | |")
+                rows.append((figure.label, f"not measured: {figure.reason}", "", ""))
                 continue
             count = f"{figure.n:,} {figure.counted}"
             value = headline(figure)
-            lines.append(f"| {figure.label} | {value} | {interval_words(figure)} | {count} |")
-        lines.append("")
+            rows.append((figure.label, value, interval_words(figure), count))
+        lines += [table(("figure", "value", "95 % interval", "of how many"), rows), ""]
     return "\n".join(lines)

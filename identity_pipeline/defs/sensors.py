@@ -21,6 +21,7 @@ from identity_pipeline.media.wording import counted
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.finished import with_sets
 from identity_pipeline.stages.preflight import inbox_fault
+from identity_pipeline.storage import private
 from identity_pipeline.storage.archive import Archive
 from identity_pipeline.storage.failures import FailureNotes
 from identity_pipeline.storage.known_files import KnownFile, KnownFiles, Stamp, stamps_of
@@ -135,7 +136,7 @@ def new_videos(
         return waiting
     if fault := inbox_fault(store.layout):
         return dg.SkipReason(fault)
-    store.layout.videos.mkdir(parents=True, exist_ok=True)
+    private.make_folder(store.layout.videos)
     memory = Memory.of(context.cursor)
     limit = settings.ingest.max_new_per_tick
     now = stamps_of(video_files(store.layout.videos, settings.ingest.extensions))

@@ -59,7 +59,8 @@ class DamagedLedgerError(LedgerError):
     def __init__(self, path: object, line: int, why: str) -> None:
         self.line = line
         super().__init__(
-            f"Line {line} of {path} is damaged: {why}; restore the file from a backup."
+            f"Line {line} of {path} is damaged: {why}; put the ledger back from a "
+            "backup with `identity-pipeline restore BACKUP`."
         )
 
 

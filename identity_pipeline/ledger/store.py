@@ -37,7 +37,7 @@ from identity_pipeline.ledger.lines import FIRST, StoredEvents, digest, event_of
 from identity_pipeline.ledger.position import Position
 from identity_pipeline.ledger.replay import History
 from identity_pipeline.ledger.witnesses import GivenUp, Witness
-from identity_pipeline.storage import atomic
+from identity_pipeline.storage import atomic, private
 from identity_pipeline.storage.layout import Layout
 
 
@@ -146,7 +146,7 @@ class LedgerStore:
             RefusedError: the event contradicts the ledger.
             DamagedLedgerError: see `history`.
         """
-        with self._locked():
+        with self.locked():
             contents = self._read(seen=seen)
             planned = command(contents.history)
             if not _follows(planned.history.events, contents.history.events):
@@ -183,7 +183,7 @@ class LedgerStore:
             NoChangeError: nothing is lost.
             DamagedLedgerError: the events that are there are damaged themselves.
         """
-        with self._locked():
+        with self.locked():
             known = witnesses.witnesses_of(self.layout)
             contents = self._parsed((), self._bytes(), whole=True)
             seq = contents.history.next_seq - 1
@@ -255,10 +255,11 @@ class LedgerStore:
     # writing -----------------------------------------------------------------------------------
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
+    def locked(self) -> Iterator[None]:
+        """One writer at a time."""
         folder = self.path.parent
         if not folder.is_dir():
-            folder.mkdir(parents=True, exist_ok=True)
+            private.make_folder(folder)
             atomic.flush(folder.parent)
         with self.lock_path.open("ab") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # released when the file is closed, also by a kill

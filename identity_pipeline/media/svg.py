@@ -6,6 +6,7 @@ attributes are escaped here, so that no figure has to think of it.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable
 from typing import Final
 from xml.sax.saxutils import escape, quoteattr
@@ -54,19 +55,24 @@ def tag(name: str, body: str = "", /, **attributes: float | str | None) -> str:
     parts = [name]
     for key, value in attributes.items():
         if value is not None:
-            text = value if isinstance(value, str) else num(value)
+            text = _printable(value) if isinstance(value, str) else num(value)
             parts.append(f"{key.rstrip('_').replace('_', '-')}={quoteattr(text)}")
     return f"<{' '.join(parts)}>{body}</{name}>" if body else f"<{' '.join(parts)}/>"
 
 
 def text(x: float, y: float, content: str, classes: str | None = None, **more: str | None) -> str:
     """A line of text at its baseline."""
-    return tag("text", escape(content), x=x, y=y, class_=classes, **more)
+    return tag("text", escape(_printable(content)), x=x, y=y, class_=classes, **more)
 
 
 def tip(content: str) -> str:
     """What a pointer that rests on the parent element reads."""
-    return f"<title>{escape(content)}</title>"
+    return f"<title>{escape(_printable(content))}</title>"
+
+
+def _printable(text: str) -> str:
+    """A text without the letters that XML cannot hold."""
+    return "".join(c for c in text if c in "\t\n" or unicodedata.category(c) not in ("Cc", "Cs"))
 
 
 def svg(width: float, height: float, label: str, parts: Iterable[str], *, top: float = 0.0) -> str:

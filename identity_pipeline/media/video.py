@@ -142,8 +142,17 @@ def probe(path: Path, settings: VideoSettings) -> VideoFacts:
         )
 
 
+PROGRESSIVE = 1
+"""Of ffmpeg's field orders: 0 is not known, those above are interlaced."""
+
+
 def _warnings(source: VideoSource) -> list[str]:
     said = source.look.warnings()
+    if not source.look.interlaced and source.stream.codec_context.field_order > PROGRESSIVE:
+        said.append(
+            "The file calls its pictures interlaced, the first of them does not; those that do are "
+            "deinterlaced."
+        )
     others = other_videos(source.container, source.stream)
     if others:
         names = ", ".join(

@@ -28,6 +28,8 @@ from identity_pipeline.storage.hashing import sha256_of_file
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 WEIGHTS = "model.safetensors"
 FILES = (WEIGHTS, "config.json", "preprocessor_config.json")
+REVISIONS = {"facebook/dinov2-small": "ed25f3a31f01632728cabb09d1542f84ab7b0056"}
+"""Commits of encoders on the hub: a name alone is whatever its owner put there last."""
 
 
 class VisionEncoderError(IdentityPipelineError, RuntimeError):
@@ -47,7 +49,7 @@ def encoder_folder(settings: ModelSettings) -> Path:
             f"models.vision_encoder names {given}, which is no folder; name a folder that "
             "save_pretrained wrote, or a Hugging Face id."
         )
-    folder = given.resolve() if given.is_dir() else _from_hub(settings.vision_encoder)
+    folder = given.resolve() if given.is_dir() else _from_hub(settings)
     if not (folder / WEIGHTS).is_file():
         raise VisionEncoderError(f"{folder} holds no {WEIGHTS}; pickled weights are not loaded.")
     return folder
@@ -66,7 +68,8 @@ def encoder_is_here(settings: ModelSettings) -> bool:
     if given.is_dir() or given.is_absolute():
         return True
     try:
-        return isinstance(try_to_load_from_cache(settings.vision_encoder, WEIGHTS), str)
+        name, revision = settings.vision_encoder, encoder_revision(settings)
+        return isinstance(try_to_load_from_cache(name, WEIGHTS, revision=revision), str)
     except HFValidationError as error:
         raise VisionEncoderError(
             f"{settings.vision_encoder} is no folder here, nor a name on the Hugging Face hub; set "
@@ -74,16 +77,35 @@ def encoder_is_here(settings: ModelSettings) -> bool:
         ) from error
 
 
-def _from_hub(name: str) -> Path:
+def encoder_revision(settings: ModelSettings) -> str:
+    """The commit of the hub's repository from which an encoder is taken.
+
+    Raises:
+        VisionEncoderError: none is set, and none is known of this encoder.
+    """
+    revision = settings.vision_revision or REVISIONS.get(settings.vision_encoder, "")
+    if not revision:
+        raise VisionEncoderError(
+            f"{settings.vision_encoder} is no folder here, and of no commit on the Hugging Face "
+            "hub; set models.vision_revision to the 40 hex digits of the commit that you mean, or "
+            "models.vision_encoder to a folder saved by save_pretrained."
+        )
+    return revision
+
+
+def _from_hub(settings: ModelSettings) -> Path:
     from huggingface_hub import snapshot_download
 
+    name, revision = settings.vision_encoder, encoder_revision(settings)
     try:
-        return Path(snapshot_download(name, allow_patterns=list(FILES))).resolve()
+        found = snapshot_download(name, revision=revision, allow_patterns=list(FILES))
+        return Path(found).resolve()
     except Exception as error:
         raise VisionEncoderError(
-            f"the vision encoder {name} is neither a folder nor in the Hugging Face cache and "
-            f"could not be downloaded ({type(error).__name__}); get it once on a machine with a "
-            "network, or set models.vision_encoder to a folder saved by save_pretrained."
+            f"the vision encoder {name} (commit {revision[:12]}) is neither a folder nor in the "
+            f"Hugging Face cache and could not be downloaded ({type(error).__name__}); get it once "
+            "on a machine with a network, or set models.vision_encoder to a folder saved by "
+            "save_pretrained."
         ) from error
 
 
@@ -155,7 +177,7 @@ class VisionEncoder:
     def _preprocessing(self) -> dict[str, Any]:
         """The encoder's own `preprocessor_config.json`; empty without one."""
         path = self.folder / "preprocessor_config.json"
-        return json.loads(path.read_text()) if path.is_file() else {}
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
     @cached_property
     def _side(self) -> int:

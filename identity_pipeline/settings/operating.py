@@ -181,3 +181,10 @@ class PathSettings(Group):
     data: str = tunable(
         "data", "Root of everything the pipeline writes.", unit="path", source="project layout"
     )
+    group_may_read: bool = tunable(
+        False,
+        "The data folder's group may read it (modes 0750 and 0640). Otherwise nobody but its owner "
+        "may (0700 and 0600).",
+        unit="yes/no",
+        source="chosen: faces and names of people are private unless somebody decides otherwise",
+    )

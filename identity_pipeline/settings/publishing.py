@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import field_validator
 
+from identity_pipeline.errors import without_secrets
 from identity_pipeline.settings.base import Group, tunable
 
 
@@ -32,6 +33,6 @@ class PublishSettings(Group):
     def _no_secret(cls, url: str) -> str:
         if url and "://" not in url:
             raise ValueError("publish.url must be an address such as s3://bucket/prefix")
-        if urlsplit(url).password or "@" in urlsplit(url).netloc:
+        if "@" in urlsplit(url).netloc or without_secrets(url) != url:
             raise ValueError("publish.url must hold no key; keys come from the environment")
         return url.rstrip("/")

@@ -27,7 +27,8 @@ class VideoSettings(Group):
     )
     max_pixels: int = tunable(
         8192 * 4320,
-        "A frame with more pixels in its header is refused before it is decoded.",
+        "A video whose pictures have more pixels is refused, as coded or as shown, from its header "
+        "on or in mid-stream, before memory is taken for them.",
         unit="pixels",
         source="8K video, the largest camera format in use",
         gt=0,
@@ -83,6 +84,15 @@ class ModelSettings(Group):
         "Vision encoder: a Hugging Face id or a folder saved by `save_pretrained`.",
         unit="id or path",
         source="design: diversity is measured by a general-vision embedding",
+    )
+    vision_revision: str = tunable(
+        "",
+        "Commit of the encoder's repository on the hub: 40 hex digits, so that a download is the "
+        "same today and next year. Empty: the one that is known of facebook/dinov2-small; any "
+        "other name on the hub needs one. A folder needs none.",
+        unit="commit",
+        source="unset: facebook/dinov2-small at ed25f3a31f01 (weights: SHA-256 ae1e99fcefd5...)",
+        pattern=r"^([0-9a-f]{40})?$",
     )
     allow_demo: bool = tunable(
         False,

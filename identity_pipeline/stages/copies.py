@@ -35,8 +35,9 @@ from identity_pipeline.schemas import TABLES
 from identity_pipeline.settings import CopySettings
 from identity_pipeline.stages.decisions import tracks_of_faces
 from identity_pipeline.storage.copy_keys import read_keys, write_keys
-from identity_pipeline.storage.generations import Generations, NoGenerationError
+from identity_pipeline.storage.generations import Generations
 from identity_pipeline.storage.recorded import DamagedTableError
+from identity_pipeline.storage.snapshots import Snapshot
 from identity_pipeline.storage.tables import MissingTableError, TableStore
 
 TABLE = "video_copies"
@@ -94,13 +95,17 @@ NONE = Copies()
 
 def copies_in_force(store: TableStore) -> Copies:
     """As the library that is in force knows them; none before the first."""
-    try:
-        return Copies.from_table(Generations(store.layout).read(TABLE))
-    except NoGenerationError:
-        return NONE
+    return copies_of(Generations(store.layout).find())
 
 
-def find_copies(store: TableStore, history: History, settings: CopySettings) -> pl.DataFrame:
+def copies_of(snapshot: Snapshot | None) -> Copies:
+    """As a generation of the library knows them; none before the first."""
+    return Copies.from_table(snapshot.table(TABLE)) if snapshot else NONE
+
+
+def find_copies(
+    store: TableStore, history: History, settings: CopySettings, *, write: bool = True
+) -> pl.DataFrame:
     """The table `video_copies` of all videos that are there.
 
     Only the videos that are new or were processed anew since the last time are read, and those that
@@ -110,25 +115,31 @@ def find_copies(store: TableStore, history: History, settings: CopySettings) -> 
         store: the tables.
         history: every human decision.
         settings: when two videos are copies.
+        write: keep what was read of the videos for the next time.
     """
-    keys = _keys(store)
+    keys = _keys(store, write)
     videos = sorted(keys)
 
     @lru_cache(maxsize=LOOKS_HELD)
     def look(video_id: str) -> Look:
-        return _look(store, video_id)
+        return look_of_video(store, video_id)
 
     links = []
     for pair in candidate_pairs([keys[video] for video in videos]):
+        if not _comparable(store, videos[pair.left], videos[pair.right]):
+            continue
         one, other = look(videos[pair.left]), look(videos[pair.right])
         found = likeness(one, other, pair.offsets_ms)
         if not are_copies(found, one, other, settings):
             continue
         link = Link(videos[pair.left], videos[pair.right], found)
-        if _same_faces(store, link, one, other) >= settings.face_likeness_min:
+        if same_faces(store, link, one, other) >= settings.face_likeness_min:
             links.append(link)
     linked = {video for link in links for video in (link.left, link.right)}
-    sizes = {video: Size(_pixels(store, video), look(video).duration_ms) for video in linked}
+    sizes = {
+        video: Size(_tracks(store, video) > 0, _pixels(store, video), look(video).duration_ms)
+        for video in linked
+    }
     copy_of = representatives(links, sizes)
     decided = _decided(store, history, copy_of)
     rows = []
@@ -161,7 +172,7 @@ def find_copies(store: TableStore, history: History, settings: CopySettings) -> 
     return _without_contradictions(table, history)
 
 
-def _keys(store: TableStore) -> dict[str, Keys]:
+def _keys(store: TableStore, write: bool) -> dict[str, Keys]:
     path = store.layout.copy_keys
     known = read_keys(path)
     current: dict[str, tuple[str, Keys]] = {}
@@ -172,24 +183,30 @@ def _keys(store: TableStore) -> dict[str, Keys]:
         version, held = known.get(video_id, ("", None))
         if held is None or version != noted.data_version:
             try:
-                held = keys_of(_look(store, video_id))
+                held = keys_of(look_of_video(store, video_id))
             except (MissingTableError, DamagedTableError):
                 continue  # a failure of its own, told where the video is run or shown
         current[video_id] = (noted.data_version, held)
     changed = {v: version for v, (version, _) in known.items()} != {
         v: version for v, (version, _) in current.items()
     }
-    if changed:
+    if changed and write:
         write_keys(path, current)
     return {video_id: held for video_id, (_, held) in current.items()}
 
 
-def _look(store: TableStore, video_id: str) -> Look:
+def look_of_video(store: TableStore, video_id: str) -> Look:
+    """The hashes of a video's frames.
+
+    Raises:
+        MissingTableError: it has not been looked at.
+        DamagedTableError: what was noted of it is damaged.
+    """
     frames = store.read("frames", video_id, ["timestamp_ms", "look_hash"])
     return look_of(frames["timestamp_ms"].to_list(), frames["look_hash"].to_list())
 
 
-def _same_faces(store: TableStore, link: Link, one: Look, other: Look) -> float:
+def same_faces(store: TableStore, link: Link, one: Look, other: Look) -> float:
     """How alike two videos are where faces are; 1 without any, 0 before they are known."""
     try:
         left, right = _boxes(store, link.left), _boxes(store, link.right)
@@ -201,6 +218,18 @@ def _same_faces(store: TableStore, link: Link, one: Look, other: Look) -> float:
         face_likeness(other, one, -offset, left),
     )
     return min((share for share in shares if share is not None), default=1.0)
+
+
+def _comparable(store: TableStore, one: str, other: str) -> bool:
+    """Whether both are in the library, and were embedded alike: else one cannot stand for both."""
+    noted = [store.noted("track_templates", video) for video in (one, other)]
+    spaces = {known.space for known in noted if known is not None and known.space is not None}
+    return None not in noted and len(spaces) < 2
+
+
+def _tracks(store: TableStore, video_id: str) -> int:
+    noted = store.noted("track_templates", video_id)
+    return noted.rows if noted else 0
 
 
 def _pixels(store: TableStore, video_id: str) -> int:

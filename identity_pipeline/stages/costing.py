@@ -13,7 +13,8 @@ from identity_pipeline.core.costs import Price, Sample, price
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.recipes import steps
 from identity_pipeline.storage.costs import Costs
-from identity_pipeline.storage.tables import LIBRARY, DamagedTableError, TableStore
+from identity_pipeline.storage.generations import Generations
+from identity_pipeline.storage.tables import DamagedTableError, TableStore
 
 BUNDLED_MS_PER_FRAME: Final[Mapping[str, float]] = {
     "ride_video": 0.5,
@@ -142,8 +143,7 @@ def note_cost(
         pass
     elif video_id is None:
         name = "person_assignments" if step == "identity_library" else "people"
-        noted = store.noted(name, LIBRARY)
-        units = noted.rows if noted else None
+        units = Generations(store.layout).rows(name)
     else:
         units = counted(store, step, video_id)
         known = store.noted("frames", video_id)

@@ -15,6 +15,7 @@ from identity_pipeline.media.page import ExportPage, VideoFacts, ledger_rows, re
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages import export, person_report
 from identity_pipeline.stages.export import Exported, LeftOut, Provenance
+from identity_pipeline.stages.exported import TYPES
 from identity_pipeline.stages.progress import Progress, silent
 from identity_pipeline.stages.proof import Analysed
 from identity_pipeline.storage import atomic
@@ -152,7 +153,7 @@ def _ledger_svg(tables: VideoTables) -> str | None:
 def timeline_svg(tables: VideoTables, settings: Settings) -> str:
     """Who was seen when, in what light, and where the images were taken."""
     exported = pl.concat(
-        table.select("person_id", "timestamp_ms", set=pl.lit(export.TYPES[name]))
+        table.select("person_id", "timestamp_ms", set=pl.lit(TYPES[name]))
         for name, table in tables.sets.items()
     )
     return track_timeline_svg(

@@ -193,7 +193,8 @@ def contradicted(store: TableStore) -> tuple[list[str], list[str]]:
     """
     history = LedgerStore(store.layout).history()
     human = human_facts(history.state, tracks_of_faces(store, history))
-    assignments = Generations(store.layout).read("person_assignments")
+    with Generations(store.layout).open() as snapshot:
+        assignments = snapshot.table("person_assignments")
     rows = {row["track_key"]: row for row in assignments.iter_rows(named=True)}
     wrong = {
         key

@@ -21,7 +21,8 @@ from identity_pipeline.ledger.store import LedgerStore
 from identity_pipeline.schemas import empty
 from identity_pipeline.stages.damage import PassedOver
 from identity_pipeline.stages.decisions import settle_ledger
-from identity_pipeline.storage.generations import Generation, Generations
+from identity_pipeline.storage.generations import Generations
+from identity_pipeline.storage.snapshots import Generation, Snapshot
 from identity_pipeline.storage.tables import TableStore
 
 
@@ -36,12 +37,12 @@ class Desk:
     Attributes:
         store: the tables.
         history: the ledger, in terms of the present tracks.
-        generation: in force; None before the first `recluster`.
+        snapshot: the generation in force, open; None before the first `recluster`.
     """
 
     store: TableStore
     history: History
-    generation: Generation | None
+    snapshot: Snapshot | None
 
     @classmethod
     def open(cls, store: TableStore, now: str, *, write: bool) -> Desk:
@@ -53,7 +54,12 @@ class Desk:
             write: note in the ledger where videos were processed anew; False leaves it alone.
         """
         history = settle_ledger(store, LedgerStore(store.layout), now, write=write)
-        return cls(store, history, Generations(store.layout).current())
+        return cls(store, history, Generations(store.layout).find())
+
+    @property
+    def generation(self) -> Generation | None:
+        """What is known of the generation in force; None before the first."""
+        return self.snapshot.generation if self.snapshot else None
 
     @property
     def state(self) -> LibraryState:
@@ -62,16 +68,7 @@ class Desk:
 
     def table(self, name: str) -> pl.DataFrame:
         """A table of the generation in force; empty before the first."""
-        if self.generation is None:
-            return empty(name)
-        if name not in self._tables:
-            generations = Generations(self.store.layout)
-            self._tables[name] = generations.read(name, self.generation)
-        return self._tables[name]
-
-    @cached_property
-    def _tables(self) -> dict[str, pl.DataFrame]:
-        return {}
+        return self.snapshot.table(name) if self.snapshot else empty(name)
 
     @cached_property
     def assignments(self) -> Mapping[str, Mapping[str, object]]:

@@ -20,6 +20,7 @@ from identity_pipeline.core.evaluation.truth import REAL, RENDERED, Truth
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.media.evaluation_page import render_evaluation_page
 from identity_pipeline.settings import Settings
+from identity_pipeline.stages.exported import exported_rows
 from identity_pipeline.stages.progress import Progress, silent
 from identity_pipeline.storage import atomic, small_files
 from identity_pipeline.storage.registry import Registration, VideoRegistry
@@ -64,11 +65,12 @@ def tables_of(store: TableStore, video_id: str, truth: Truth) -> tuple[VideoTabl
         raise EvaluationError(f"{video_id} has no finished tables; {advice}.")
     try:
         tables = {name: store.read(name, video_id) for name in TABLES}
+        exported = {name: exported_rows(store, name, video_id, tables[name]) for name in SETS}
     except MissingTableError as error:
         raise EvaluationError(f"{video_id}: {error} To mend it, {advice}.") from error
     except DamagedTableError as error:
         raise EvaluationError(f"{video_id}: {error}") from error
-    return VideoTables(video_id, truth, tables), _manifest_of_export(store, video_id)
+    return VideoTables(video_id, truth, tables | exported), _manifest_of_export(store, video_id)
 
 
 @dataclass(frozen=True)

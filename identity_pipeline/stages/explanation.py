@@ -10,7 +10,7 @@ from identity_pipeline.core.gallery import gallery_of
 from identity_pipeline.core.library import template_thresholds
 from identity_pipeline.core.suggestions import find_more
 from identity_pipeline.settings import Settings
-from identity_pipeline.stages.copies import copies_in_force
+from identity_pipeline.stages.copies import copies_of
 from identity_pipeline.stages.decisions import human_facts
 from identity_pipeline.stages.desk import CurationError, Desk, video_of
 from identity_pipeline.stages.library import read_templates
@@ -75,7 +75,7 @@ def explain(desk: Desk, track_key: str, settings: Settings) -> Explanation:
         CurationError: the library in force does not know it.
     """
     row = desk.assignments.get(track_key)
-    if row is None and (original := copies_in_force(desk.store).of.get(video_of(track_key))):
+    if row is None and (original := copies_of(desk.snapshot).of.get(video_of(track_key))):
         raise CurationError(
             f"{track_key} is of a copy of {original}, which counts in its place; explain the track "
             "there. What was decided about it holds there too."
@@ -141,7 +141,7 @@ def more_of(desk: Desk, person_id: str, settings: Settings) -> list[Row]:
         CurationError: there is nothing to compare with.
     """
     space = desk.generation.space if desk.generation else ""
-    copies = copies_in_force(desk.store)
+    copies = copies_of(desk.snapshot)
     inputs = read_templates(desk.store, copies, head_id=head_of_space(space))
     references = desk.table("person_references")
     if not references.height or not inputs.templates.height:

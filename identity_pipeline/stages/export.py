@@ -27,6 +27,7 @@ from identity_pipeline.media.seeking import frames_at
 from identity_pipeline.media.sheets import SET_ACCENTS, Tile, contact_sheet, thumbnail
 from identity_pipeline.schemas import TABLES
 from identity_pipeline.settings import Settings
+from identity_pipeline.stages.exported import LEFT_OUT, TYPES, image_file
 from identity_pipeline.stages.progress import Progress, silent
 from identity_pipeline.stages.proof import IDENTICAL, Analysed
 from identity_pipeline.storage import atomic
@@ -35,15 +36,6 @@ from identity_pipeline.storage.layout import inside
 GATE_VERSION = "v1"
 """Version of the gates' definition, stamped on every image; thresholds are in the settings hash."""
 
-FOLDERS = {"anchor_set": "anchors", "coverage_set": "coverage", "challenge_set": "challenge"}
-TYPES = {
-    "anchor_set": "anchor",
-    "coverage_set": "coverage",
-    "challenge_set": "challenge",
-    "pair_set": "pair",
-}
-LEFT_OUT = "left_out"
-"""In the table `identity_dataset`: the type of an image that is not in the folder."""
 SHEET_COLUMNS, SHEET_TILE_PX, THUMBNAIL_PX, SHEET_QUALITY = 6, 192, 224, 88
 
 
@@ -107,13 +99,6 @@ class LeftOut:
             "code": self.code,
             "reason": self.sentence,
         }
-
-
-def image_file(set_name: str, row: Mapping[str, Any]) -> str:
-    """Path of an image relative to the export folder."""
-    if set_name == "pair_set":
-        return f"pair/{row['image']}.jpg"
-    return f"person_{row['person_id']}/{FOLDERS[set_name]}/{row['image']}.jpg"
 
 
 def planned_images(

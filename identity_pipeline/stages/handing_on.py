@@ -9,24 +9,23 @@ import polars as pl
 from identity_pipeline.core.library import GROUPED, Before
 from identity_pipeline.ledger import subjects
 from identity_pipeline.schemas import empty
-from identity_pipeline.storage.generations import Generations
+from identity_pipeline.storage.snapshots import Snapshot
 
 
-def before_of(generations: Generations, space: str, versions: Mapping[str, str]) -> Before:
-    """What the generation in force hands on.
+def before_of(snapshot: Snapshot | None, space: str, versions: Mapping[str, str]) -> Before:
+    """What the generation in force, or the last whole one, hands on.
 
     Clusters are known by their tracks, so their ids outlive a change of the space; scores do not.
     Nothing of a video that was processed anew: its tracks may be other people now.
 
     Args:
-        generations: of the library.
+        snapshot: of that generation; None before the first.
         space: of the present templates.
         versions: data version of each video's present templates.
     """
-    current = generations.current()
-    if current is None:
+    if snapshot is None:
         return Before()
-    assignments = generations.read("person_assignments")
+    current, assignments = snapshot.generation, snapshot.table("person_assignments")
     last: dict[str, int | None] = dict(assignments.select("track_key", "cluster_id").iter_rows())
     anew = {v for v, known in current.versions.items() if versions.get(v, known) != known}
 
@@ -34,7 +33,7 @@ def before_of(generations: Generations, space: str, versions: Mapping[str, str])
         return subjects.parse(key).video_id not in anew
 
     same_scores = current.space == space
-    suggestions = generations.read("suggestions") if same_scores else empty("suggestions")
+    suggestions = snapshot.table("suggestions") if same_scores else empty("suggestions")
     mask = [kept(key) for key in suggestions["track_key"].to_list()]
     return Before(
         {key: c for key, c in {**last, **current.former}.items() if kept(key)},

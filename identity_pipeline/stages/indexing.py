@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -13,6 +13,7 @@ from identity_pipeline.core.templates import track_key
 from identity_pipeline.ledger import subjects
 from identity_pipeline.schemas import SET_ASSETS, empty
 from identity_pipeline.stages.damage import PassedOver
+from identity_pipeline.stages.exported import exported_rows
 from identity_pipeline.stages.progress import Progress, silent
 from identity_pipeline.stages.spaces import head_of_space, projected, tables_of_space
 from identity_pipeline.storage.generations import Generations
@@ -30,7 +31,9 @@ from identity_pipeline.storage.index_points import (
     checksum,
 )
 from identity_pipeline.storage.index_session import OpenIndex, Replaced, VideoState
-from identity_pipeline.storage.tables import LIBRARY, DamagedTableError, Manifest, TableStore
+from identity_pipeline.storage.small_files import DamagedFileError
+from identity_pipeline.storage.snapshots import Snapshot
+from identity_pipeline.storage.tables import DamagedTableError, Manifest, TableStore
 from identity_pipeline.storage.vector_index import Rebuilt, Sources, VectorIndex
 
 FACE_TABLES: Final = ("face_embeddings", "vision_embeddings", "face_tracks")
@@ -38,27 +41,42 @@ SOURCES: Final = ("track_templates", *FACE_TABLES, *SET_ASSETS)
 """Per-video tables that points are made of."""
 INDEX: Final = "index"
 """The step that brings the names of people into the index; the points are steps of the videos."""
-NO_PEOPLE: Final[Mapping[str, str]] = {}
 
 
-def people_of(store: TableStore) -> dict[str, str]:
-    """Track key -> person_id of the tracks whose person is known; empty before there is a library.
+@dataclass(frozen=True)
+class Known:
+    """What the index is told of a generation of the library.
 
-    Suggestions are not people: their points stay without a person.
+    Attributes:
+        people: track key -> person_id of the tracks whose person is known. Suggestions are not
+            people: their points stay without a person.
+        space: in which it was computed; empty before there is a library.
     """
-    if store.noted("person_assignments", LIBRARY) is None:
-        return {}
-    return _known(store.read("person_assignments", LIBRARY))
+
+    people: Mapping[str, str] = field(default_factory=dict)
+    space: str = ""
 
 
-def _known(assignments: pl.DataFrame) -> dict[str, str]:
-    known = assignments.filter((pl.col("state") == "known") & pl.col("person_id").is_not_null())
-    return dict(known.select("track_key", "person_id").iter_rows())
+NOBODY: Final = Known()
 
 
-def points_of_video(
-    store: TableStore, video_id: str, people: Mapping[str, str] = NO_PEOPLE
-) -> VideoPoints:
+def known_in_force(store: TableStore) -> Known:
+    """Of the generation in force."""
+    snapshot = Generations(store.layout).find()
+    if snapshot is None:
+        return NOBODY
+    with snapshot:
+        return known_of(snapshot)
+
+
+def known_of(snapshot: Snapshot) -> Known:
+    """Of one generation."""
+    table = snapshot.table("person_assignments")
+    known = table.filter((pl.col("state") == "known") & pl.col("person_id").is_not_null())
+    return Known(dict(known.select("track_key", "person_id").iter_rows()), snapshot.space)
+
+
+def points_of_video(store: TableStore, video_id: str, known: Known = NOBODY) -> VideoPoints:
     """The points that the tables of a video give: its track templates and its exported images.
 
     Identity vectors are of the space that the library in force was computed in. A table that is
@@ -67,13 +85,12 @@ def points_of_video(
     Args:
         store: the tables.
         video_id: partition key.
-        people: see `people_of`.
+        known: by the library, see `known_in_force`.
 
     Raises:
         MixedSpacesError: the video's own tables are of different embedding spaces.
     """
-    current = Generations(store.layout).current()
-    space = current.space if current else ""
+    people, space = known.people, known.space
     templates = _read(tables_of_space(store, head_of_space(space)), "track_templates", video_id)
     images, image_spaces, vision_spaces = _images(store, video_id, people, space)
     points = [*_templates(templates, people), *images]
@@ -88,7 +105,7 @@ def points_of_video(
 
 def sync_video(store: TableStore, index: OpenIndex, video_id: str) -> Replaced:
     """Makes the index hold what the tables of one video say."""
-    return index.replace(points_of_video(store, video_id, people_of(store)))
+    return index.replace(points_of_video(store, video_id, known_in_force(store)))
 
 
 def indexed_videos(store: TableStore) -> list[str]:
@@ -129,21 +146,21 @@ def check(store: TableStore, index: VectorIndex, progress: Progress = silent) ->
     unfinished = set(index.unfinished())
     with index.open("checking the index") as session:
         found = session.contents(lambda done: progress("index", done, None, "points"))
-    people, videos = people_of(store), indexed_videos(store)
+    known, videos = known_in_force(store), indexed_videos(store)
     differences = []
     for n, video_id in enumerate(sorted({*videos, *found, *unfinished}), start=1):
         there = found.get(video_id, VideoState(0, checksum([])))
-        difference = _difference(store, video_id, there, people, video_id in unfinished)
+        difference = _difference(store, video_id, there, known, video_id in unfinished)
         differences += [difference] if difference else []
         progress("tables", n, len(videos), "videos")
     return differences
 
 
 def _difference(
-    store: TableStore, video_id: str, found: VideoState, people: Mapping[str, str], unfinished: bool
+    store: TableStore, video_id: str, found: VideoState, known: Known, unfinished: bool
 ) -> Difference | None:
     try:
-        digests = points_of_video(store, video_id, people).digests()
+        digests = points_of_video(store, video_id, known).digests()
     except (MixedSpacesError, DamagedTableError) as error:
         return Difference(video_id, "refused", None, found.count, str(error))
     wanted = VideoState(len(digests), checksum(digests.values()))
@@ -166,7 +183,7 @@ def rebuild(store: TableStore, index: VectorIndex, progress: Progress = silent) 
     )
 
 
-def sync(store: TableStore, index: VectorIndex) -> dict[str, Replaced]:
+def sync(store: TableStore, index: VectorIndex, known: Known | None = None) -> dict[str, Replaced]:
     """Writes the videos that differ from the tables and removes those that are gone.
 
     What a library run calls when people were named: only payloads that changed are written. Videos
@@ -178,11 +195,11 @@ def sync(store: TableStore, index: VectorIndex) -> dict[str, Replaced]:
     Raises:
         MixedSpacesError: the tables of a video are of different embedding spaces.
     """
-    people, done, passed_over = people_of(store), {}, PassedOver()
+    known, done, passed_over = known or known_in_force(store), {}, PassedOver()
     wanted: dict[str, VideoPoints] = {}
     for video_id in indexed_videos(store):
         with passed_over.reading(video_id):
-            wanted[video_id] = points_of_video(store, video_id, people)
+            wanted[video_id] = points_of_video(store, video_id, known)
     with index.open("bringing the index up to date", write=True) as session:
         found, unfinished = session.contents(), set(index.unfinished())
         for video_id, points in wanted.items():
@@ -213,50 +230,76 @@ def put_names_in(
         MixedSpacesError: the tables of a video are of different embedding spaces.
     """
     generations = Generations(store.layout)
-    current, before = generations.current(), generations.newest_with(INDEX)
-    if current is None or before is None or before.space != current.space or index.unfinished():
-        done = sync(store, index)
-        note_names(store)
-        return done
-    then, now = (_known(generations.read("person_assignments", g)) for g in (before, current))
-    moved = {key for key in then.keys() | now.keys() if then.get(key) != now.get(key)}
+    snapshot = generations.find()
+    if snapshot is None:
+        return sync(store, index)
+    with snapshot:
+        now = known_of(snapshot)
+        then = None if index.unfinished() else _noted_before(generations)
+        if then is None or then.space != now.space:
+            done = sync(store, index, now)
+        else:
+            done = _moved(store, index, then, now, progress)
+        _note_names(store, snapshot)
+    return {video: replaced for video, replaced in done.items() if replaced.written}
+
+
+def _noted_before(generations: Generations) -> Known | None:
+    """Of the generation whose names were last brought into the index; None where it is gone."""
+    try:
+        before = generations.newest_with(INDEX)
+        if before is None:
+            return None
+        with before:
+            return known_of(before)
+    except DamagedFileError:
+        return None
+
+
+def _moved(
+    store: TableStore, index: VectorIndex, then: Known, now: Known, progress: Progress
+) -> dict[str, Replaced]:
+    """Writes the videos with a track that is somebody else now."""
+    people = then.people.keys() | now.people.keys()
+    moved = {key for key in people if then.people.get(key) != now.people.get(key)}
     there = set(indexed_videos(store))
     videos = sorted({subjects.parse(key).video_id for key in moved} & there)
-    done = {}
+    done: dict[str, Replaced] = {}
     if videos:
         with index.open("bringing names into the index", write=True) as session:
             for n, video_id in enumerate(videos, 1):
                 done[video_id] = session.replace(points_of_video(store, video_id, now))
                 progress("names", n, len(videos), "videos")
-    note_names(store)
-    return {video: replaced for video, replaced in done.items() if replaced.written}
+    return done
 
 
 def note_names(store: TableStore) -> None:
     """Notes in the generation in force that its names are in the index."""
-    current = Generations(store.layout).current()
-    if current is not None:
-        version = current.fingerprint
-        store.note(INDEX, LIBRARY, Manifest(version, version, len(indexed_videos(store))))
+    snapshot = Generations(store.layout).find()
+    if snapshot is not None:
+        with snapshot:
+            _note_names(store, snapshot)
+
+
+def _note_names(store: TableStore, snapshot: Snapshot) -> None:
+    version = snapshot.generation.fingerprint
+    snapshot.note(INDEX, Manifest(version, version, len(indexed_videos(store))))
 
 
 def sources_of(store: TableStore) -> Sources:
     """The tables as the source of a rebuild."""
-    assigned: dict[str | None, dict[str, str]] = {}
-
-    def library_version() -> str | None:
-        noted = store.noted("person_assignments", LIBRARY)
-        return noted.data_version if noted else None
+    generations = Generations(store.layout)
+    known: dict[str | None, Known] = {}
 
     def points_of(video_id: str) -> VideoPoints:
-        version = library_version()
-        if version not in assigned:
-            assigned[version] = people_of(store)
-        return points_of_video(store, video_id, assigned[version])
+        in_force = generations.in_force()
+        if in_force not in known:
+            known[in_force] = known_in_force(store)
+        return points_of_video(store, video_id, known[in_force])
 
     def version_of(video_id: str) -> str:
         noted = [store.noted(asset, video_id) for asset in SOURCES]
-        return sha256_of_value([library_version(), *(n and n.data_version for n in noted)])
+        return sha256_of_value([generations.in_force(), *(n and n.data_version for n in noted)])
 
     return Sources(lambda: indexed_videos(store), points_of, version_of)
 
@@ -294,7 +337,9 @@ def _images(
     """The exported images with the spaces of their vectors."""
     columns = ("face_id", "frame_idx", "person_id", "quality_score")
     sets = pl.concat(
-        _read(store, asset, video_id).select(*columns, set=pl.lit(asset.removesuffix("_set")))
+        exported_rows(store, asset, video_id, _read(store, asset, video_id)).select(
+            *columns, set=pl.lit(asset.removesuffix("_set"))
+        )
         for asset in SET_ASSETS
     )
     faces, vision, tracks = (_read(store, asset, video_id) for asset in FACE_TABLES)

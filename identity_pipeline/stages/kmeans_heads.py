@@ -32,10 +32,11 @@ from identity_pipeline.stages.damage import PassedOver
 from identity_pipeline.stages.profiles import HUMAN
 from identity_pipeline.stages.progress import Progress, silent
 from identity_pipeline.stages.spaces import head_of_space, tables_of_space
-from identity_pipeline.storage.generations import Generation, Generations, NoGenerationError
+from identity_pipeline.storage.generations import Generations
 from identity_pipeline.storage.hashing import sha256_of_value
 from identity_pipeline.storage.kmeans_heads import KMeansHeadsError, KMeansHeadStore, StoredHeads
-from identity_pipeline.storage.tables import LIBRARY, Manifest, TableStore
+from identity_pipeline.storage.snapshots import Snapshot
+from identity_pipeline.storage.tables import Manifest, TableStore
 
 CODE_VERSION: Final = "2"
 """Raise it with every change of what is computed here or in `core.kmeans_heads`."""
@@ -47,7 +48,7 @@ class Confirmed:
     """The confirmed tracks of the library in force.
 
     Attributes:
-        generation: in force.
+        snapshot: the generation in force, open.
         faces: of each track, the evenly spread ones of `face_samples`.
         templates: one row per track.
         changed: videos left out because they were processed anew since.
@@ -55,7 +56,7 @@ class Confirmed:
         damaged: a sentence for each video left out because its tables cannot be read.
     """
 
-    generation: Generation
+    snapshot: Snapshot
     faces: ConfirmedVectors
     templates: ConfirmedVectors
     changed: tuple[str, ...]
@@ -73,12 +74,10 @@ def read_confirmed(store: TableStore, progress: Progress = silent) -> Confirmed:
     Raises:
         NoGenerationError: the library was never computed.
     """
-    generations = Generations(store.layout)
-    generation = generations.current()
-    if generation is None:
-        raise NoGenerationError("there is no library yet; run `identity-pipeline recluster` first.")
+    snapshot = Generations(store.layout).open()
+    generation = snapshot.generation
     own = tables_of_space(store, head_of_space(generation.space))
-    table = generations.read("person_assignments", generation)
+    table = snapshot.table("person_assignments")
     table = table.filter(pl.col("state") == "known", pl.col("origin").is_in(HUMAN))
     person_of: dict[str, str] = dict(table.select("track_key", "person_id").iter_rows())
     videos = sorted(set(table["video_id"].to_list()))
@@ -107,7 +106,7 @@ def read_confirmed(store: TableStore, progress: Progress = silent) -> Confirmed:
         for name, column in zip(SOURCES, ("e_id", "template"), strict=True)
     )
     return Confirmed(
-        generation, faces, templates, tuple(changed), versions, tuple(passed_over.why.values())
+        snapshot, faces, templates, tuple(changed), versions, tuple(passed_over.why.values())
     )
 
 
@@ -160,9 +159,9 @@ def train_kmeans_heads(
     confirmed = read_confirmed(store, progress)
     trained = _trained(store, settings, now, progress, confirmed)
     # The note lies in the generation, so that a new one starts without it.
-    fingerprint = confirmed.generation.fingerprint
+    fingerprint = confirmed.snapshot.generation.fingerprint
     people = len(trained.heads.people) if trained.heads else 0
-    store.note("kmeans_heads", LIBRARY, Manifest(fingerprint, fingerprint, people))
+    confirmed.snapshot.note("kmeans_heads", Manifest(fingerprint, fingerprint, people))
     return trained
 
 
@@ -173,19 +172,19 @@ def _trained(
     said = _left_aside(confirmed)
     if not confirmed.faces.person:
         return HeadsTrained(None, False, said or (_nobody(shelf),), {})
-    fingerprint = _fingerprint(store, confirmed, settings)
-    before = _before(shelf, confirmed.generation.space)
+    fingerprint = _fingerprint(confirmed, settings)
+    before = _before(shelf, confirmed.snapshot.space)
     if before is not None and before.fingerprint == fingerprint:
         same = f"Nothing has changed since {before.trained_at}: {_counted(before.heads)}."
         return HeadsTrained(before.heads, True, (same, *said), before.metrics)
     heads = train_heads(confirmed.faces, settings.match)
-    metrics = _measured(store, confirmed, heads, settings.match, progress)
+    metrics = _measured(confirmed, heads, settings.match, progress)
     made_of = {
         "settings": settings.match.model_dump(mode="json"),
         "tracks": len(confirmed.templates.track),
         "tracks_digest": sha256_of_value(_pairs(confirmed)),
         "faces": len(confirmed.faces.track),
-        "generation": confirmed.generation.name,
+        "generation": confirmed.snapshot.generation.name,
     }
     shelf.save(StoredHeads(heads, fingerprint, now, made_of, metrics))
     stored = shelf.load(heads.space)
@@ -198,12 +197,12 @@ def _nobody(shelf: KMeansHeadStore) -> str:
     return "No track is confirmed by a human, so there are no heads; name somebody first." + removed
 
 
-def _fingerprint(store: TableStore, confirmed: Confirmed, settings: Settings) -> str:
-    calibration = store.noted("calibration", LIBRARY)
+def _fingerprint(confirmed: Confirmed, settings: Settings) -> str:
+    calibration = confirmed.snapshot.noted("calibration")
     return sha256_of_value(
         {
             "code": CODE_VERSION,
-            "space": confirmed.generation.space,
+            "space": confirmed.snapshot.space,
             "settings": chosen(settings, ("match",)),
             "versions": confirmed.versions,
             "tracks": _pairs(confirmed),
@@ -225,14 +224,13 @@ def _before(shelf: KMeansHeadStore, space: str) -> StoredHeads | None:
 
 
 def _measured(
-    store: TableStore,
     confirmed: Confirmed,
     heads: KMeansHeads,
     settings: MatchSettings,
     progress: Progress,
 ) -> dict[str, Any]:
     faces = confirmed.faces
-    thresholds = _thresholds(store, confirmed.generation, "template", settings)
+    thresholds = _thresholds(confirmed.snapshot, "template", settings)
     rounds = LeaveOneVideoOut(faces, confirmed.templates, heads, thresholds, settings)
     for n, video in enumerate(rounds.videos, 1):
         rounds.leave_out(video)
@@ -243,11 +241,8 @@ def _measured(
     }
 
 
-def _thresholds(
-    store: TableStore, generation: Generation, probe: str, settings: MatchSettings
-) -> Thresholds:
-    calibration = Generations(store.layout).read("calibration", generation)
-    return thresholds_of(calibration, generation.space, LEVELS[probe], settings)
+def _thresholds(snapshot: Snapshot, probe: str, settings: MatchSettings) -> Thresholds:
+    return thresholds_of(snapshot.table("calibration"), snapshot.space, LEVELS[probe], settings)
 
 
 def _counted(heads: KMeansHeads) -> str:
@@ -316,6 +311,6 @@ def heads_at_work(store: TableStore, settings: Settings, probe: str = "face") ->
         KMeansHeadsError: there are no heads of its space, or they cannot be used.
     """
     confirmed = read_confirmed(store)
-    heads = KMeansHeadStore(store.layout).load(confirmed.generation.space).heads
-    thresholds = _thresholds(store, confirmed.generation, probe, settings.match)
+    heads = KMeansHeadStore(store.layout).load(confirmed.snapshot.space).heads
+    thresholds = _thresholds(confirmed.snapshot, probe, settings.match)
     return HeadsAtWork(heads_gallery(heads, confirmed.templates), thresholds, settings.match)

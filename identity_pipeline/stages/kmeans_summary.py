@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
+from identity_pipeline.media.markdown import escaped, table
 from identity_pipeline.stages.kmeans_heads import HeadsTrained
 
 COUNTS: Final = {
@@ -35,14 +36,14 @@ MEASURES: Final = {
 
 def summary(trained: HeadsTrained) -> str:
     """Messages and metrics; the messages alone without heads."""
-    parts = list(trained.messages)
+    parts = list(map(escaped, trained.messages))
     if trained.metrics:
         faces, left_out = trained.metrics["faces"], trained.metrics["left_out"]
         scores = left_out["scores"]
         parts += [
             f"Heads trained without a video name its tracks; {left_out['videos']} videos, each "
             "left out once:",
-            markdown_table(("outcome", "tracks"), [(w, left_out[k]) for k, w in COUNTS.items()]),
+            table(("outcome", "tracks"), [(w, left_out[k]) for k, w in COUNTS.items()]),
             "Confirmed faces with each other, and tracks with the heads trained without their "
             "video:",
             verification_table({"faces": faces, "heads": scores}),
@@ -60,7 +61,7 @@ def by_person(trained: HeadsTrained, names: Mapping[str, str]) -> str:
     found = trained.metrics["left_out"]["by_person"] if trained.metrics else {}
     order = sorted(found, key=lambda p: (found[p]["right"] / found[p]["tracks"], names.get(p, p)))
     rows = [(names.get(p, p), found[p]["right"], found[p]["tracks"]) for p in order]
-    return markdown_table(("person", "right", "tracks"), rows)
+    return table(("person", "right", "tracks"), rows)
 
 
 def verification_table(spaces: Mapping[str, Mapping[str, Any]]) -> str:
@@ -73,13 +74,7 @@ def verification_table(spaces: Mapping[str, Mapping[str, Any]]) -> str:
     rows = [(words, *(_shown(c[name]) for c in columns)) for name, words in MEASURES.items()]
     for points in zip(*(column["at"] for column in columns), strict=True):
         rows.append((f"TAR at FAR {points[0]['far']:g}", *(_shown(p["tar"]) for p in points)))
-    return markdown_table(("measure", *spaces), rows)
-
-
-def markdown_table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Rows under a head."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+    return table(("measure", *spaces), rows)
 
 
 def _shown(value: float | None) -> str:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from identity_pipeline.core.library import (
+    Before,
     LibraryResult,
     SpaceTables,
     build_library,
@@ -38,8 +39,10 @@ from identity_pipeline.stages.spaces import (
     regenerate,
     tables_of_space,
 )
-from identity_pipeline.storage.generations import Generation, Generations
+from identity_pipeline.storage.generations import Generations
 from identity_pipeline.storage.hashing import sha256_of_value
+from identity_pipeline.storage.small_files import DamagedFileError
+from identity_pipeline.storage.snapshots import Generation
 from identity_pipeline.storage.tables import TableStore
 
 SETTINGS = ("match", "cluster", "copies")
@@ -140,7 +143,10 @@ def in_force_fits(store: TableStore, settings: Settings, history: History) -> bo
     No whole table is read, but those of videos that the generation was computed without: one that
     still cannot be read does not make it unfit. Nor does another day, which ages suggestions.
     """
-    current = Generations(store.layout).current()
+    try:
+        current = Generations(store.layout).current()
+    except DamagedFileError:
+        return False
     if current is None or not current.day:
         return False
     live = live_space(store)
@@ -232,20 +238,22 @@ def _recompute(
     ledger, generations = LedgerStore(store.layout), Generations(store.layout)
     ledger.verify()  # every line, from the first: commands look at the last ones only
     history = settle_ledger(store, ledger, now, write=publish)
-    copied = find_copies(store, history, settings.copies)
+    copied = find_copies(store, history, settings.copies, write=publish)
     copies = Copies.from_table(copied)
     inputs = _inputs(store, settings, copies, progress, live.head_id)
     if publish:
         keep_notes(store.layout, inputs.damaged, set(inputs.made_of))
     fingerprint = fingerprint_of(inputs.made_of, history, settings, now[:10])
-    current = generations.current()
-    if publish and current is not None and current.fingerprint == fingerprint:
-        tables = {name: generations.read(name) for name in LIBRARY_TABLES}
-        return _told(current, True, tables, inputs, history, settings, live)
-    result = compute(store, inputs, history, settings, now, copies)
+    last = generations.newest_whole()
+    in_force = last is not None and last.folder.name == generations.in_force()
+    if publish and last and in_force and last.generation.fingerprint == fingerprint:
+        tables = {name: last.table(name) for name in LIBRARY_TABLES}
+        return _told(last.generation, True, tables, inputs, history, settings, live)
+    before = before_of(last, inputs.space, inputs.versions)
+    result = compute(store, inputs, history, settings, before, now, copies)
     result.tables[TABLE] = copied
     if not publish:
-        number = current.number + 1 if current else 1
+        number = last.number + 1 if last else 1
         generation = Generation(number, fingerprint, inputs.space, result.next_cluster_id)
     else:
         generation = generations.publish(
@@ -257,9 +265,7 @@ def _recompute(
             day=now[:10],
             ledger=ledger.head_of(history),
             former=former_clusters(
-                before_of(generations, inputs.space, inputs.versions),
-                result.tables["person_assignments"],
-                inputs.damaged.keys(),
+                before, result.tables["person_assignments"], inputs.damaged.keys()
             ),
         )
     return _told(generation, False, result.tables, inputs, history, settings, live)
@@ -292,6 +298,7 @@ def compute(
     inputs: LibraryTables,
     history: History,
     settings: Settings,
+    before: Before,
     now: str,
     copies: Copies,
 ) -> LibraryResult:
@@ -305,7 +312,7 @@ def compute(
         inputs.pairs,
         inputs.samples,
         human_facts(history.state, copies.tracks(store, history)),
-        before_of(Generations(store.layout), inputs.space, inputs.versions),
+        before,
         now[:10],
         settings,
         recogniser,

@@ -21,8 +21,8 @@ from identity_pipeline.stages.phases import switched_off
 from identity_pipeline.stages.planning import PlannedStep, PlannedVideo
 from identity_pipeline.stages.spaces import head_of_space, live_space, not_regenerated
 from identity_pipeline.stages.verdicts import Verdict
-from identity_pipeline.storage.generations import Generation
-from identity_pipeline.storage.tables import LIBRARY, TableStore
+from identity_pipeline.storage.snapshots import Generation
+from identity_pipeline.storage.tables import TableStore
 
 
 def plan_library(
@@ -120,7 +120,7 @@ class _Plan:
             return self._priced(step, Verdict.PERHAPS, reason, units)
         if not there:
             return _reused(step, "there is no library yet")
-        if self._store.noted(step, LIBRARY) is None:
+        if self._desk.snapshot is None or self._desk.snapshot.noted(step) is None:
             return self._priced(step, Verdict.COMPUTE, "never made of this library", units)
         return _reused(step, "made of this library")
 
@@ -128,9 +128,9 @@ class _Plan:
         if off := switched_off(self._settings, "index"):
             return _reused(INDEX, off)
         if library.verdict is Verdict.REUSE:
-            if self._desk.generation is None:
+            if self._desk.snapshot is None:
                 return _reused(INDEX, "there is no library yet")
-            if self._store.noted(INDEX, LIBRARY) is not None:
+            if self._desk.snapshot.noted(INDEX) is not None:
                 return _reused(INDEX, "it has the names of this library")
             reason = "the names of this library are not in it yet"
             return PlannedStep(INDEX, Verdict.COMPUTE, (reason,), None, measured=True)

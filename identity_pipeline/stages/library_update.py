@@ -22,9 +22,10 @@ from identity_pipeline.stages.library import Recomputed, recompute
 from identity_pipeline.stages.phases import switched_off
 from identity_pipeline.stages.profiles import ProfileChanges, sync_profiles
 from identity_pipeline.stages.progress import Progress, silent
+from identity_pipeline.storage.generations import Generations
 from identity_pipeline.storage.index_client import IndexPlace
 from identity_pipeline.storage.profiles import ProfileStore
-from identity_pipeline.storage.tables import LIBRARY, TableStore
+from identity_pipeline.storage.tables import TableStore
 from identity_pipeline.storage.vector_index import VectorIndex
 
 Working = Callable[[str], AbstractContextManager[tuple[Work, Progress]]]
@@ -105,7 +106,7 @@ def update_library(
     behind: list[Behind] = []
 
     def follow(step: str, bring: Callable[[Work, Progress], T], mend: str = AGAIN) -> T | None:
-        if store.noted(step, LIBRARY) is not None:
+        if Generations(store.layout).noted(step) is not None:
             return None
         try:
             with working(step) as (work, progress):

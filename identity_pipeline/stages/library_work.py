@@ -16,7 +16,8 @@ from identity_pipeline.stages.library_view import pending_suggestions
 from identity_pipeline.stages.phases import switched_off
 from identity_pipeline.stages.video_work import Live
 from identity_pipeline.stages.work import Phase, RunFact, Whole, phase_of
-from identity_pipeline.storage.tables import LIBRARY, TableStore
+from identity_pipeline.storage.generations import Generations
+from identity_pipeline.storage.tables import TableStore
 
 SUGGESTIONS = "suggestions"
 """The phase that waits for a curator; it has no weight, for it takes a person's time."""
@@ -52,15 +53,15 @@ def library_work(
     run = runs.get(LIBRARY_WORK)
     missing = [v.name for v in videos if _still_to_come(v)]
     fits = in_force_fits(store, settings, desk.history)
-    generation = desk.generation
+    snapshot = desk.snapshot
     # The notes of the other steps lie in the generation, so that a new one starts without them.
     there = {
-        step: generation is not None
-        and (step == "identity_library" or store.noted(step, LIBRARY) is not None)
+        step: snapshot is not None
+        and (step == "identity_library" or snapshot.noted(step) is not None)
         for step in LIBRARY_STEPS
     }
     current = {step: fits and not missing and there[step] for step in LIBRARY_STEPS}
-    questions = len(pending_suggestions(desk)) if generation else 0
+    questions = len(pending_suggestions(desk)) if snapshot else 0
     stale = f"not in it yet: {counted(len(missing), 'video')}" if missing else CHANGED
     phases = []
     for step, unit in LIBRARY_STEPS.items():
@@ -112,5 +113,4 @@ def library_units(store: TableStore, step: str) -> int | None:
         videos = store.videos_with("track_templates")
         noted = [store.noted("track_templates", video) for video in videos]
         return sum(known.rows for known in noted if known)
-    people = store.noted("people", LIBRARY)
-    return people.rows if people else None
+    return Generations(store.layout).rows("people")

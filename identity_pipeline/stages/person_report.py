@@ -33,7 +33,8 @@ from identity_pipeline.media.page import (
 )
 from identity_pipeline.media.sheets import data_uri
 from identity_pipeline.settings import Settings
-from identity_pipeline.stages.export import TYPES, Exported, LeftOut, Provenance, pair_relation
+from identity_pipeline.stages.export import Exported, LeftOut, Provenance, pair_relation
+from identity_pipeline.stages.exported import TYPES
 
 THUMBNAIL_QUALITY = 82
 

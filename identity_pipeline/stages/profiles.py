@@ -27,7 +27,8 @@ from identity_pipeline.storage.generations import Generations
 from identity_pipeline.storage.hashing import sha256_of_value
 from identity_pipeline.storage.profiles import ProfileStore
 from identity_pipeline.storage.registry import VideoRegistry
-from identity_pipeline.storage.tables import LIBRARY, Manifest, TableStore
+from identity_pipeline.storage.snapshots import Snapshot
+from identity_pipeline.storage.tables import Manifest, TableStore
 
 HUMAN = ("human", "suggestion_accepted")
 CODE_VERSION = "1"
@@ -65,13 +66,20 @@ def sync_profiles(
     Raises:
         NoGenerationError: the library was never computed.
     """
-    generations, profiles = Generations(store.layout), ProfileStore(store.layout)
-    assignments, people = generations.read("person_assignments"), generations.read("people")
+    with Generations(store.layout).open() as snapshot:
+        return _synced(store, snapshot, settings, today, progress)
+
+
+def _synced(
+    store: TableStore, snapshot: Snapshot, settings: Settings, today: str, progress: Progress
+) -> ProfileChanges:
+    """Brings every profile in step with one generation."""
+    profiles = ProfileStore(store.layout)
+    assignments, people = snapshot.table("person_assignments"), snapshot.table("people")
     confirmed = assignments.filter(pl.col("state") == "known", pl.col("origin").is_in(HUMAN))
     contents = {record.video_id: record.sha256 for record in VideoRegistry(store.layout).all()}
-    threshold = quarantine_below(generations.read("calibration"), settings)
-    current = generations.current()
-    space = current.space if current else ""
+    threshold = quarantine_below(snapshot.table("calibration"), settings)
+    space = snapshot.space
     enriched: list[Enrichment] = []
     withdrawn: list[tuple[str, str]] = []
     left: list[str] = []
@@ -99,9 +107,8 @@ def sync_profiles(
     for gone in profiles.all(left):
         if gone.person_id not in there and set(gone.sources) - {OLD_SOURCE}:
             put(gone.person_id, gone.name, confirmed.clear())
-    if current:  # the note lies in the generation, so that a new one starts without it
-        manifest = Manifest(current.fingerprint, current.fingerprint, people.height)
-        store.note("identity_profiles", LIBRARY, manifest)
+    fingerprint = snapshot.generation.fingerprint
+    snapshot.note("identity_profiles", Manifest(fingerprint, fingerprint, people.height))
     return ProfileChanges(
         tuple(enriched), tuple(withdrawn), tuple(profiles.listing()), tuple(sorted(set(left)))
     )

@@ -1,23 +1,33 @@
 """What of a finished video, or of the library, goes to an object store, and how it comes back.
 
 A video is its tables with their manifests, its export and its registration; the library is its
-generation in force. Crops and chunks are made again when they are needed; source videos and the
-ledger are the only copies of what they hold and belong into a backup instead.
+generation in force. What goes is collected in `outgoing` and looked at in `incoming`, as is what
+comes back.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import polars as pl
 
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.settings import Settings
+from identity_pipeline.stages.incoming import (
+    DATASET,
+    EXPORT,
+    REGISTRATION,
+    TABLES,
+    NotOursError,
+    check_library,
+    check_video,
+)
+from identity_pipeline.stages.outgoing import (
+    NotWholeError,
+    library_contents,
+    video_contents,
+)
 from identity_pipeline.stages.publishing_notes import (
     LIBRARY_NOTE,
     SUFFIX,
@@ -33,6 +43,7 @@ from identity_pipeline.storage.hashing import sha256_of_value
 from identity_pipeline.storage.layout import Layout, check_video_id, inside
 from identity_pipeline.storage.object_store import (
     Contents,
+    DamagedCopyError,
     NoManifestError,
     ObjectStore,
     Version,
@@ -41,19 +52,20 @@ from identity_pipeline.storage.object_store import (
 )
 from identity_pipeline.storage.registry import VideoRegistry
 
-DATASET = "identity_dataset"
-TABLES, EXPORT, REGISTRATION = "tables/", "export/", "registration.json"
 LAST_ASSETS = (DATASET, "track_templates", "calibration_pairs", "face_samples", "face_index")
 """The ends of a video's graph: whatever else was made anew, one of them was written after it."""
 WAIT_S = 10.0
 
 
-class NotWholeError(IdentityPipelineError, RuntimeError):
-    """A video's files do not agree with each other: it is unfinished, damaged or being made."""
-
-
 class OthersThereError(IdentityPipelineError, RuntimeError):
     """What is in the data folder is not what would be fetched."""
+
+
+OF_ONE = (
+    *(NotOursError, NotWholeError, OthersThereError, locks.LockBusyError),
+    *(DamagedCopyError, NoManifestError),
+)
+"""What is wrong with one video or with the library of a store, and not with the store."""
 
 
 @dataclass(frozen=True)
@@ -191,12 +203,13 @@ class Publisher:
 
         Raises:
             ObjectStoreError: the store lacks it, or what it has is damaged; nothing is changed.
+            NotOursError: what it has is no video of this program; nothing is changed.
             OthersThereError: the data folder has another version of it.
             LockBusyError: a run is at the video.
         """
         contents, there = self._read(video_id)
-        for path in contents:
-            inside(self._place(video_id, "").parent, self._place(video_id, path))
+        with self._checked(subject_of(video_id)):
+            check_video(video_id, contents)
         with locks.exclusive(
             self.layout.chunk_lock(video_id), f"the video {video_id}", "fetch", WAIT_S
         ):
@@ -212,7 +225,8 @@ class Publisher:
     def fetch_library(self, *, force: bool = False) -> Version | None:
         """Brings the library's tables back, for reading; see `fetch`."""
         contents, there = self._read(None)
-        (name,) = {path.partition("/")[0] for path in contents}  # a generation is one folder
+        with self._checked(subject_of(None)):
+            name, files = check_library(contents)
         generations = Generations(self.layout)
         current = generations.current()
         if current and current.name == name:
@@ -222,8 +236,19 @@ class Publisher:
                 f"the data folder has generation {current.name} of the library, the store {name}; "
                 "--force replaces it."
             )
-        generations.adopt(name, {path.partition("/")[2]: data for path, data in contents.items()})
+        generations.adopt(name, files)
         return there
+
+    @contextmanager
+    def _checked(self, subject: str) -> Iterator[None]:
+        """Says of which subject a look at what the store has is."""
+        try:
+            yield
+        except NotOursError as error:
+            raise NotOursError(
+                f"{subject} in {self.store.url} cannot be taken: {error}. Nothing was changed "
+                "here; whoever published it has to publish it again."
+            ) from error
 
     def _read(self, video_id: str | None) -> tuple[Contents, Version]:
         subject = subject_of(video_id)
@@ -251,9 +276,16 @@ class Publisher:
         return self.layout.tables / asset / f"{check_video_id(video_id)}.{suffix}"
 
     def _contents(self, video_id: str | None) -> Contents:
-        if video_id is None:
-            return _library(self.layout)
-        return _video(self.layout, video_id, self.off)
+        try:
+            if video_id is None:
+                contents = library_contents(self.layout)
+                check_library(contents)
+            else:
+                contents = video_contents(self.layout, video_id, self.off)
+                check_video(video_id, contents)
+        except NotOursError as error:  # nobody would take it
+            raise NotWholeError(str(error)) from error
+        return contents
 
     @property
     def notes(self) -> PublishingNotes:
@@ -268,98 +300,6 @@ class Publisher:
 
 def _order(path: str) -> tuple[bool, bool, str]:
     return path.startswith(f"{TABLES}{DATASET}."), path.endswith(".manifest.json"), path
-
-
-def _video(layout: Layout, video_id: str, off: frozenset[str]) -> Contents:
-    """Everything of a video that is published, checked against its manifests.
-
-    Raises:
-        NotWholeError: it does not agree.
-    """
-    contents: Contents = {}
-    versions: dict[str, str] = {}
-    for asset in sorted(RECIPES):
-        manifest = layout.manifest(asset, video_id)
-        if not manifest.is_file():
-            continue
-        found = {
-            f"{TABLES}{asset}.{suffix}": path.read_bytes()
-            for suffix, path in (
-                ("manifest.json", manifest),
-                ("made-of.json", layout.made_of(asset, video_id)),
-                ("parquet", layout.table(asset, video_id)),
-            )
-            if path.is_file()
-        }
-        noted = _read_note(found, f"{TABLES}{asset}.manifest.json", "data_version")
-        versions[asset] = noted
-        table = found.get(f"{TABLES}{asset}.parquet")
-        if table is not None and hashlib.sha256(table).hexdigest() != noted:
-            raise NotWholeError(f"the table {asset} is being made, or damaged")
-        contents |= found
-    if f"{TABLES}{DATASET}.parquet" not in contents:
-        raise NotWholeError("it is not finished")
-    _check_made_of_each_other(contents, versions, off)
-    registration = layout.registration(video_id)
-    if not registration.is_file():
-        raise NotWholeError("its registration is missing; `identity-pipeline run` its file again")
-    contents[REGISTRATION] = registration.read_bytes()
-    return contents | dict(_export(layout, video_id, contents[f"{TABLES}{DATASET}.parquet"]))
-
-
-def _read_note(contents: Contents, path: str, key: str) -> Any:
-    """An entry of a manifest, or of a note on what a table is made of.
-
-    Raises:
-        NotWholeError: it cannot be read.
-    """
-    try:
-        return json.loads(contents[path])[key]
-    except (ValueError, TypeError, KeyError) as error:
-        raise NotWholeError(f"{path} cannot be read ({error}); run it again") from error
-
-
-def _check_made_of_each_other(
-    contents: Contents, versions: dict[str, str], off: frozenset[str]
-) -> None:
-    """Tables of one making, not some old and some new: each names what it was made of.
-
-    What is switched off is not asked: the index is then left as it was, with inputs of before.
-
-    Raises:
-        NotWholeError: one was made of another than the one that is there.
-    """
-    for asset in versions.keys() - off:
-        note = f"{TABLES}{asset}.made-of.json"
-        inputs = _read_note(contents, note, "inputs") if note in contents else {}
-        for name, version in inputs.items():
-            if versions.get(name) != version:
-                raise NotWholeError(
-                    f"{asset} is not made of the {name} that is there; run it again"
-                )
-
-
-def _export(layout: Layout, video_id: str, table: bytes) -> Iterator[tuple[str, bytes]]:
-    folder = layout.export(video_id)
-    for file, digest in pl.read_parquet(table).select("file", "sha256").iter_rows():
-        path = inside(folder, folder / file)
-        data = path.read_bytes() if path.is_file() else b""
-        if hashlib.sha256(data).hexdigest() != digest:
-            raise NotWholeError(f"{file} of its export is missing, or not what was written")
-        yield f"{EXPORT}{file}", data
-
-
-def _library(layout: Layout) -> Contents:
-    generations = Generations(layout)
-    current = generations.current()
-    if current is None:
-        raise NotWholeError("there is no library yet")
-    folder = generations.root / current.name
-    return {
-        f"{current.name}/{path.name}": path.read_bytes()
-        for path in sorted(folder.iterdir())
-        if path.is_file() and not atomic.is_temporary(path)
-    }
 
 
 def _same_manifests(layout: Layout, video_id: str, contents: Contents) -> bool:

@@ -23,7 +23,8 @@ from identity_pipeline.stages.damage import PassedOver
 from identity_pipeline.stages.decisions import human_facts, settle_ledger
 from identity_pipeline.stages.progress import Progress, silent
 from identity_pipeline.stages.spaces import read_video
-from identity_pipeline.storage.generations import Generations, NoGenerationError
+from identity_pipeline.storage.generations import Generations
+from identity_pipeline.storage.snapshots import NoGenerationError
 from identity_pipeline.storage.tables import TableStore
 from identity_pipeline.storage.training_sessions import TrainingSessions
 
@@ -91,7 +92,8 @@ def check_enough(store: TableStore, training_set: pl.DataFrame, settings: Settin
 
 def _advice(store: TableStore) -> str:
     try:
-        clusters = Generations(store.layout).read("unknown_clusters")
+        with Generations(store.layout).open() as snapshot:
+            clusters = snapshot.table("unknown_clusters")
     except NoGenerationError:
         return "Run `identity-pipeline recluster`, then label the largest clusters."
     numbers = worth_labelling(clusters)

@@ -125,7 +125,8 @@ class VideoList:
 def _copies(layout: Layout) -> dict[str, str]:
     """Copies by the library in force; a list of videos is shown without a library too."""
     try:
-        table = Generations(layout).read("video_copies")
+        with Generations(layout).open() as snapshot:
+            table = snapshot.table("video_copies")
     except IdentityPipelineError:
         return {}
     return dict(table.select("video_id", "copy_of").iter_rows())

@@ -68,7 +68,9 @@ class _Chunk:
         pixels = (
             None if self.thumbnail is None else base64.b64encode(self.thumbnail.tobytes()).decode()
         )
-        (folder / STATE).write_text(json.dumps({"last": last, "thumbnail": pixels}))
+        (folder / STATE).write_text(
+            json.dumps({"last": last, "thumbnail": pixels}), encoding="utf-8"
+        )
 
 
 def watch_video(
@@ -93,7 +95,7 @@ def watch_video(
         VideoError: the video cannot be read.
     """
     places = list(chunks.finished())
-    state = json.loads((places[-1] / STATE).read_text()) if places else {}
+    state = json.loads((places[-1] / STATE).read_text(encoding="utf-8")) if places else {}
     if not state.get("last"):
         _watch_on(path, chunks, places, state, pack, settings, expected_frames, progress)
     frames = _joined(places, FRAMES)

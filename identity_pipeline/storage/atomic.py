@@ -1,4 +1,4 @@
-"""Writing whole or not at all: beside the target, flushed, then renamed into place."""
+"""Writing whole or not at all: beside the target, flushed, then renamed into place; private."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from identity_pipeline.storage import private
 
 TEMPORARY_MARK = ".partial-"
 HERE = hashlib.sha256(platform.node().encode()).hexdigest()[:6]
@@ -78,10 +80,11 @@ def write_together(*parts: tuple[Path, Callable[[Path], None]]) -> None:
     temporaries: list[tuple[Path, Path]] = []
     try:
         for target, write in parts:
-            target.parent.mkdir(parents=True, exist_ok=True)
+            private.make_folder(target.parent)
             temporary = temporary_beside(target)
             temporaries.append((temporary, target))
             write(temporary)
+            temporary.chmod(private.file_mode())
             flush(temporary)
         for temporary, target in temporaries:
             temporary.replace(target)
@@ -96,7 +99,8 @@ def write_bytes(target: Path, data: bytes) -> None:
     """Writes bytes atomically."""
 
     def write(path: Path) -> None:
-        path.write_bytes(data)
+        with private.new_file(path) as file:
+            file.write(data)
 
     write_with(target, write)
 
@@ -120,13 +124,16 @@ def new_folder(target: Path) -> Iterator[Path]:
     exchange (anything but Linux, some network shares) the old one is moved aside first; a crash
     between the two renames then leaves no folder until the next run writes it again.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
+    private.make_folder(target.parent)
     temporary = temporary_beside(target)
-    temporary.mkdir()
+    temporary.mkdir(mode=0o700)
     try:
         yield temporary
         for path in sorted(temporary.rglob("*")):
+            if not path.is_symlink():
+                path.chmod(private.folder_mode() if path.is_dir() else private.file_mode())
             flush(path)
+        temporary.chmod(private.folder_mode())
         flush(temporary)
         _put_in_place(temporary, target)
         flush(target.parent)

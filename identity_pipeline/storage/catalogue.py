@@ -4,7 +4,8 @@ Each connection is a DuckDB of its own in memory, with views over the files. So 
 file that a writer could lock, and any number of processes read while others write. Files are
 replaced by renaming, but DuckDB 2.0 opens a file more than once during a query, and then mixes the
 old and the new one (measured: 2 % of queries beside a writer that never rests gave an error or a
-mixture). So a query is run again when a file that it may have read was replaced meanwhile.
+mixture). So a query is run again when a file that it may have read was replaced meanwhile. The
+tables of the library are of one generation, which stays open as long as the catalogue.
 
 Read only is held twice: a statement must be one SELECT (or its EXPLAIN), and DuckDB itself may read
 below the folders of the tables and of the ledger only, its configuration locked.
@@ -18,7 +19,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TextIO, TypeVar
 
@@ -31,6 +32,7 @@ from identity_pipeline.storage.catalogue_files import (
     state_of_files,
 )
 from identity_pipeline.storage.catalogue_views import VIEWS
+from identity_pipeline.storage.generations import Generations
 from identity_pipeline.storage.layout import Layout
 
 if TYPE_CHECKING:
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
 
 Fetched = TypeVar("Fetched")
 PAGE: Final = 2000
+FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+"""What a spreadsheet takes for the beginning of a formula, once it has dropped white space."""
 NAMES: Final = {"MULTI": "PIVOT without its IN list"}
 ATTEMPTS: Final = 10
 """How often a query is run again when a table was replaced under it; chosen."""
@@ -99,9 +103,10 @@ def open_catalogue(
     root = layout.root.resolve()
     names = ("tables", "registry", "failures", "ledger")
     readable = {f"{base}/{name}/" for base in (root, literal(root)) for name in names}
-    with duckdb.connect(":memory:", config=options) as connection:
+    snapshot = Generations(Layout(root)).find()
+    with snapshot or nullcontext(), duckdb.connect(":memory:", config=options) as connection:
         with _sentences():
-            create_views(connection, Layout(root), statement)
+            create_views(connection, Layout(root), snapshot, statement)
         folders = ", ".join(quoted(folder) for folder in sorted(readable))
         connection.execute(f"SET allowed_directories = [{folders}]")
         connection.execute("SET enable_external_access = false")
@@ -147,9 +152,9 @@ class Catalogue:
             spool.seek(0)
             spool.truncate()
             writer, count = csv.writer(spool, lineterminator="\n"), 0
-            writer.writerow([column[0] for column in cursor.description or []])
+            writer.writerow([_csv_cell(column[0]) for column in cursor.description or []])
             while rows := cursor.fetchmany(PAGE):
-                writer.writerows(rows)
+                writer.writerows([_csv_cell(value) for value in row] for row in rows)
                 count += len(rows)
             return count
 
@@ -210,6 +215,11 @@ class Catalogue:
 def _unexplained(sql: str) -> str:
     """The statement that an EXPLAIN explains; EXPLAIN ANALYZE would run whatever follows."""
     return re.sub(r"^\s*explain(\s+analyze)?\b(\s*\([^)]*\))?", "", sql, flags=re.IGNORECASE)
+
+
+def _csv_cell(value: object) -> object:
+    """A value of which no spreadsheet makes a formula: such a text gets an apostrophe before it."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from identity_pipeline.schemas import LATER, LIBRARY_TABLES, TABLES
 from identity_pipeline.storage import atomic
 from identity_pipeline.storage.catalogue_views import VIEWS
 from identity_pipeline.storage.layout import Layout
+from identity_pipeline.storage.snapshots import Snapshot
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -82,9 +83,7 @@ def _below(names: set[str]) -> set[str]:
 
 def _parquet_files(layout: Layout, names: set[str]) -> Iterator[Path]:
     for name in sorted(names):
-        if name in LIBRARY_TABLES:
-            yield layout.table(name, None)
-        else:
+        if name not in LIBRARY_TABLES:  # those of an open generation are never replaced
             yield from (layout.tables / name).glob("*.parquet")
 
 
@@ -95,12 +94,16 @@ def _stat(path: Path) -> os.stat_result | None:
         return None
 
 
-def create_views(connection: DuckDBPyConnection, layout: Layout, statement: str = "") -> None:
+def create_views(
+    connection: DuckDBPyConnection, layout: Layout, snapshot: Snapshot | None, statement: str = ""
+) -> None:
     """Makes the schema `raw` over the files, and the views over it.
 
     Args:
         connection: of DuckDB.
         layout: whose files.
+        snapshot: the library in force, which must stay open as long as the views are used; None
+            before there is one.
         statement: makes only what this statement names, since DuckDB lists the files of every view
             that it makes; all where it names none, or asks for what there is.
     """
@@ -108,7 +111,7 @@ def create_views(connection: DuckDBPyConnection, layout: Layout, statement: str 
         name: partial(_table, layout, name)
         for name in TABLES.keys() - {*NO_TABLES, *LIBRARY_TABLES}
     }
-    sources |= {name: partial(_library_table, layout, name) for name in LIBRARY_TABLES}
+    sources |= {name: partial(_library_table, snapshot, name) for name in LIBRARY_TABLES}
     sources["registry"] = partial(_records, layout.registry, ".json", REGISTRY)
     sources["failures"] = partial(_records, layout.root / "failures", ".json", FAILURES)
     sources["events"] = partial(_events, layout)
@@ -140,12 +143,18 @@ def _table(layout: Layout, name: str) -> str:
     return f"SELECT {video}{chosen} FROM ({rows} UNION ALL BY NAME {lacking})"  # noqa: S608
 
 
-def _library_table(layout: Layout, name: str) -> str:
-    path = layout.table(name, None)
+def _library_table(snapshot: Snapshot | None, name: str) -> str:
     columns = {column: _sql_type(dtype) for column, dtype in TABLES[name].items()}
-    if not path.is_file():
+    if snapshot is None or not snapshot.path(name).is_file():
         return _nothing(columns)
-    chosen = ", ".join(f'"{column}"' for column in columns)
+    snapshot.table(name)  # compared with what was recorded
+    path = snapshot.path(name)
+    with path.open("rb") as stream:  # a path would be taken for a pattern
+        there = pl.read_parquet_schema(stream)
+    chosen = ", ".join(
+        f'"{column}"' if column in there else f'NULL::{kind} AS "{column}"'
+        for column, kind in columns.items()
+    )
     return f"SELECT {chosen} FROM read_parquet({_pattern(path.parent, path.name)})"  # noqa: S608
 
 

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from identity_pipeline.core.costs import Sample
-from identity_pipeline.storage import small_files
+from identity_pipeline.storage import private, small_files
 from identity_pipeline.storage.layout import Layout, check_video_id
 from identity_pipeline.storage.live import host
 
@@ -46,9 +46,9 @@ class Costs:
             models: what tells the models and the device; empty for a step without.
         """
         path = self._path(step)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        private.make_folder(path.parent)
         line = json.dumps({**asdict(sample), "host": host(), "models": models}) + "\n"
-        with path.open("a") as stream:  # short appends are whole on a local disk
+        with path.open("a", encoding="utf-8") as stream:  # short appends are whole on a local disk
             stream.write(line)
 
     def samples(self, step: str, models: str) -> list[Sample]:

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Final
 
 from identity_pipeline.errors import IdentityPipelineError
-from identity_pipeline.storage import atomic
+from identity_pipeline.storage import atomic, private
+from identity_pipeline.storage.backup import write_backup
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.locks import exclusive
 
@@ -97,10 +98,11 @@ def open_data_folder(layout: Layout, tell: Tell | None = None) -> DataFolder | N
         LockBusyError: another process has been migrating it for very long.
     """
     noted = noted_folder(layout)
-    if noted is not None and noted.format == FORMAT:
-        return noted
     if noted is None and not holds_data(layout):
         return None
+    _make_private(layout, tell)
+    if noted is not None and noted.format == FORMAT:
+        return noted
     try:
         return _brought_up(layout, tell)
     except OSError as error:
@@ -118,7 +120,9 @@ def claim_data_folder(layout: Layout, tell: Tell | None = None) -> DataFolder:
         OSError: it cannot be written.
     """
     noted = noted_folder(layout)
-    return noted if noted and noted.format == FORMAT else _brought_up(layout, tell)
+    folder = noted if noted and noted.format == FORMAT else _brought_up(layout, tell)
+    _make_private(layout, tell)
+    return folder
 
 
 def noted_folder(layout: Layout) -> DataFolder | None:
@@ -146,6 +150,21 @@ def noted_folder(layout: Layout) -> DataFolder | None:
             f"up to {FORMAT}; update identity_pipeline, or name another folder with --data."
         )
     return DataFolder(version, name)
+
+
+def _make_private(layout: Layout, tell: Tell | None) -> None:
+    """Takes from others what an older program, or a copy, let them do in the folder."""
+    try:
+        changed = private.tighten(layout.root)
+    except OSError as error:
+        if error.errno not in READ_ONLY:
+            raise
+        return
+    if changed > 1 and tell is not None:
+        tell(
+            f"{layout.root} was open to other users of this machine; {changed} files and folders "
+            "of it are private now (paths.group_may_read lets its group read)."
+        )
 
 
 def holds_data(layout: Layout) -> bool:
@@ -177,13 +196,31 @@ def _brought_up(layout: Layout, tell: Tell | None) -> DataFolder:
         if noted is not None and noted.format == FORMAT:
             return noted
         name = noted.id if noted else uuid.uuid4().hex
-        for migration in pending(layout):
-            if tell:
-                tell(f"{layout.root} is a data folder of an older version: it {migration.what}.")
+        steps = pending(layout)
+        if steps:
+            _say(tell, f"{layout.root} is of an older version and is brought to format {FORMAT}.")
+            _back_up(layout, noted.format if noted else UNNUMBERED, tell)
+        for migration in steps:
+            _say(tell, f"It {migration.what}.")
             migration.migrate(layout)
         folder = DataFolder(FORMAT, name)
         atomic.write_json(layout.folder_note, asdict(folder))
         return folder
+
+
+def _back_up(layout: Layout, version: int, tell: Tell | None) -> None:
+    """Keeps what cannot be made again, as it was before a migration."""
+    target = layout.backups / f"before-format-{version + 1}.zip"
+    names_something = layout.ledger.is_file() or any(layout.registry.glob("*.json"))
+    if target.exists() or not names_something:  # it is there after a migration that was killed
+        return
+    write_backup(layout, target)
+    _say(tell, f"A backup of what cannot be made again is {target}.")
+
+
+def _say(tell: Tell | None, sentence: str) -> None:
+    if tell:
+        tell(sentence)
 
 
 def _has_entries(folder: Path) -> bool:

@@ -19,6 +19,7 @@ from identity_pipeline.storage.generations import Generations
 from identity_pipeline.storage.heads import HeadStore
 from identity_pipeline.storage.layout import Layout, UnsafePathError, inside
 from identity_pipeline.storage.registry import VideoRegistry
+from identity_pipeline.storage.snapshots import prune
 
 DAY_S: Final = 86_400.0
 MAY_GO: Final = (("crops",), ("chunks",), ("tables", ".generations"))
@@ -194,6 +195,9 @@ def drop(layout: Layout, things: Iterable[Droppable]) -> int:
     freed = 0
     for thing in things:
         path = _safe(layout, thing)
+        if thing.kind == "generations":
+            freed += thing.size if prune(path) else 0
+            continue
         retired = path if atomic.is_temporary(path) else atomic.temporary_beside(path)
         if not path.exists():
             continue

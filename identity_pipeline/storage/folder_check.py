@@ -53,6 +53,10 @@ def check_data_folder(root: Path, usual: Iterable[Path] = (), *, new: bool = Fal
         names = {entry.name for entry in os.scandir(root)}
     except OSError as error:
         raise NoDataFolderError(f"the data folder cannot be read. {system_words(error)}") from error
+    if not new and root.name in OWN and not names and _is_one(root.parent):
+        raise NoDataFolderError(
+            f"{root} lies inside the data folder {root.parent}; did you mean {root.parent}?"
+        )
     if new or not names or names & OWN or names <= {"README.md", ".gitkeep"}:
         return
     raise NoDataFolderError(

@@ -3,67 +3,42 @@
 A generation is a folder that is written beside and renamed; `data/tables/library` is a symbolic
 link to the one in force, and replacing the link is the only moment of change. So a crash leaves
 the generation that was in force. The last few are kept, so that a run can say what it moved.
+Reading is `snapshots`: a generation is opened, and all tables are read from it.
 """
 
 from __future__ import annotations
 
 import fcntl
-import json
-import shutil
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import polars as pl
 
-from identity_pipeline.errors import IdentityPipelineError
-from identity_pipeline.schemas import conform, empty, with_later_columns
-from identity_pipeline.storage import atomic
+from identity_pipeline.schemas import LIBRARY_TABLES, conform
+from identity_pipeline.storage import atomic, private, small_files
 from identity_pipeline.storage.data_folder import noted_folder
 from identity_pipeline.storage.hashing import sha256_of_file
 from identity_pipeline.storage.layout import Layout, inside
+from identity_pipeline.storage.small_files import DamagedFileError
+from identity_pipeline.storage.snapshots import (
+    LEDGER,
+    MEND,
+    NOTE,
+    Generation,
+    NoGenerationError,
+    Snapshot,
+    open_folder,
+    prune,
+)
 from identity_pipeline.storage.tables import Manifest
 
+LOG = logging.getLogger(__name__)
 KEPT = 3
-NOTE = "generation.json"
-LATER_TABLES = ("video_copies",)
-"""Tables that generations of older versions lack; they are empty there."""
-LEDGER = "ledger.json"
-"""In the folder of a generation: the last event of the ledger that it was made of."""
-
-
-class NoGenerationError(IdentityPipelineError, FileNotFoundError):
-    """Nothing was published yet."""
-
-
-@dataclass(frozen=True)
-class Generation:
-    """One set of tables.
-
-    Attributes:
-        number: counts from 1.
-        fingerprint: SHA-256 over everything that the tables were made of.
-        space: embedding space of its templates; empty without any.
-        next_cluster_id: the first cluster id that was never given.
-        versions: data version of the templates of each video that it is made of.
-        former: the cluster in which a track was before humans said who it is, so that the cluster
-            gets its id back when they take that back.
-        day: ISO date on which it was computed; empty for one of an older version.
-    """
-
-    number: int
-    fingerprint: str
-    space: str
-    next_cluster_id: int
-    versions: Mapping[str, str] = field(default_factory=dict)
-    former: Mapping[str, int] = field(default_factory=dict)
-    day: str = ""
-
-    @property
-    def name(self) -> str:
-        """Name of its folder."""
-        return f"{self.number:06d}-{self.fingerprint[:12]}"
+TRIES = 100
+"""How often a generation may be replaced and pruned while it is being opened."""
 
 
 @dataclass(frozen=True)
@@ -79,41 +54,105 @@ class Generations:
 
     @property
     def link(self) -> Path:
-        """What readers open."""
+        """What is in force."""
         return self.layout.library_tables
 
+    def in_force(self) -> str | None:
+        """The name of the generation in force, by the link alone; None before the first."""
+        folder = self._in_force()
+        return folder.name if folder else None
+
     def current(self) -> Generation | None:
-        """The generation in force; None before the first."""
-        return self._noted(self.link)
-
-    def previous(self) -> Generation | None:
-        """The newest kept generation before the one in force."""
-        current = self.current()
-        if current is None:
-            return None
-        older = [name for name in self._kept() if name < current.name]
-        return self._noted(self.root / older[-1]) if older else None
-
-    def newest_with(self, note: str) -> Generation | None:
-        """The newest kept generation that a step noted to have been brought in step with."""
-        there = [n for n in self._kept() if (self.root / n / f"{note}.manifest.json").is_file()]
-        return self._noted(self.root / there[-1]) if there else None
-
-    def read(self, table: str, generation: Generation | None = None) -> pl.DataFrame:
-        """One table of a generation, by default of the one in force.
+        """What is known of the generation in force; None before the first.
 
         Raises:
-            NoGenerationError: there is none.
+            DamagedFileError: its note cannot be read.
         """
-        folder = self.root / generation.name if generation else self.link
-        path = folder / f"{table}.parquet"
-        if table in LATER_TABLES and (folder / NOTE).is_file() and not path.is_file():
-            return empty(table)
-        if not path.is_file():
+        noted = small_files.read(self.link / NOTE, Generation, MEND)
+        if noted is None and self._in_force() is not None:
+            raise DamagedFileError(self.link / NOTE, "it is missing", MEND)
+        return noted
+
+    def open(self) -> Snapshot:
+        """Opens the generation in force.
+
+        Raises:
+            NoGenerationError: nothing was published yet.
+            DamagedFileError: its note cannot be read.
+        """
+        snapshot = self.find()
+        if snapshot is None:
             raise NoGenerationError(
-                f"the library has no table {table} yet; run `identity-pipeline recluster` first."
+                "there is no library yet; run `identity-pipeline recluster` first."
             )
-        return conform(table, with_later_columns(table, pl.read_parquet(path)))
+        return snapshot
+
+    def find(self) -> Snapshot | None:
+        """Opens the generation in force; None before the first.
+
+        Raises:
+            DamagedFileError: its note cannot be read.
+        """
+        for _ in range(TRIES):
+            folder = self._in_force()
+            if folder is None:
+                return None
+            snapshot = open_folder(folder)
+            if snapshot is not None:
+                return snapshot
+            if folder == self._in_force():  # no writer leaves it so
+                raise DamagedFileError(folder / NOTE, "it is missing", MEND)
+        raise NoGenerationError("the library is replaced all the time; try again.")
+
+    def before(self, snapshot: Snapshot) -> Snapshot | None:
+        """Opens the newest kept generation before another one; None where there is none."""
+        for name in reversed([name for name in self._kept() if name < snapshot.folder.name]):
+            older = open_folder(self.root / name)
+            if older is not None:
+                return older
+        return None
+
+    def newest_with(self, step: str) -> Snapshot | None:
+        """Opens the newest kept generation that a step noted to be in step with.
+
+        Raises:
+            DamagedFileError: its note cannot be read.
+        """
+        for name in reversed(self._kept()):
+            if (self.root / name / f"{step}.manifest.json").is_file():
+                return open_folder(self.root / name)
+        return None
+
+    def newest_whole(self) -> Snapshot | None:
+        """Opens the generation in force or, where a file of it is damaged, the newest whole one.
+
+        For who makes the next one: ids of clusters are taken over from it.
+        """
+        in_force = self._in_force()
+        names = [name for name in self._kept() if in_force and name <= in_force.name]
+        for name in reversed(names):
+            try:
+                snapshot = open_folder(self.root / name)
+                if snapshot is not None:
+                    for table in LIBRARY_TABLES:
+                        snapshot.table(table)
+                    return snapshot
+            except (DamagedFileError, NoGenerationError) as error:
+                LOG.warning("The library's generation %s is passed over: %s", name, error)
+        return None
+
+    def noted(self, name: str) -> Manifest | None:
+        """What is noted of a table or step of the generation in force; None before the first."""
+        snapshot = self.find()
+        if snapshot is None:
+            return None
+        with snapshot:
+            return snapshot.noted(name)
+
+    def rows(self, table: str) -> int | None:
+        """Rows of a table in force, by what is noted of it; None before the first."""
+        noted = self.noted(table)
+        return noted.rows if noted else None
 
     def publish(
         self,
@@ -168,7 +207,7 @@ class Generations:
                 atomic.write_json(folder / NOTE, asdict(generation))
             self._put_in_force(generation.name)
             for name in self._kept()[:-KEPT]:
-                shutil.rmtree(self.root / name, ignore_errors=True)
+                prune(self.root / name)
         return generation
 
     def adopt(self, name: str, files: Mapping[str, bytes]) -> None:
@@ -193,9 +232,12 @@ class Generations:
         temporary.replace(self.link)
         atomic.flush(self.link.parent)
 
-    def _noted(self, folder: Path) -> Generation | None:
-        path = folder / NOTE
-        return Generation(**json.loads(path.read_text())) if path.is_file() else None
+    def _in_force(self) -> Path | None:
+        """The folder in force, by the link; None before the first."""
+        try:
+            return self.link.parent / self.link.readlink()
+        except OSError:
+            return None
 
     def _kept(self) -> list[str]:
         """Names of the kept generations, oldest first."""
@@ -204,15 +246,15 @@ class Generations:
     @contextmanager
     def computing(self) -> Iterator[None]:
         """One computation at a time, from what it reads to what it publishes."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        with (self.root / ".computing").open("w") as lock:
+        private.make_folder(self.root)
+        with (self.root / ".computing").open("w", encoding="utf-8") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
     @contextmanager
     def locked(self) -> Iterator[None]:
         """One writer at a time."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        with (self.root / ".lock").open("w") as lock:
+        private.make_folder(self.root)
+        with (self.root / ".lock").open("w", encoding="utf-8") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield

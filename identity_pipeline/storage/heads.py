@@ -23,7 +23,7 @@ import numpy as np
 
 from identity_pipeline.core.heads.projection import Head
 from identity_pipeline.errors import IdentityPipelineError
-from identity_pipeline.storage import atomic
+from identity_pipeline.storage import atomic, small_files
 from identity_pipeline.storage.hashing import sha256_of_value
 from identity_pipeline.storage.layout import Layout
 
@@ -144,7 +144,7 @@ class HeadStore:
         Raises:
             HeadStoreError: it is not there, or was written by another version.
         """
-        noted = json.loads((self.folder(head_id) / "head.json").read_text())
+        noted = json.loads((self.folder(head_id) / "head.json").read_text(encoding="utf-8"))
         if noted.pop("schema", None) != SCHEMA:
             raise HeadStoreError(
                 f"head {head_id} was written by another version of this package; train anew."
@@ -189,16 +189,16 @@ class HeadStore:
     def evaluation(self, head_id: str) -> dict[str, Any] | None:
         """What an evaluation found; None before one."""
         path = self.folder(head_id) / "evaluation.json"
-        return json.loads(path.read_text()) if path.is_file() else None
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
     def live(self) -> Live:
-        """Which head is live."""
-        path = self.root / LIVE
-        if not path.is_file():
-            return Live()
-        noted = json.loads(path.read_text())
-        changes = tuple(Change(**change) for change in noted["changes"])
-        return Live(noted["head_id"], tuple(noted["earlier"]), changes)
+        """Which head is live.
+
+        Raises:
+            DamagedFileError: the note of it cannot be read.
+        """
+        mend = "Put it back from a backup, or remove it: the recogniser alone then decides."
+        return small_files.read(self.root / LIVE, Live, mend) or Live()
 
     def go_live(self, head_id: str | None, at: str, why: str) -> Live:
         """Makes a head live, or the recogniser alone; the same head again changes nothing.

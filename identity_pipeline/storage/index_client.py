@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from identity_pipeline.errors import IdentityPipelineError
-from identity_pipeline.storage import atomic, index_file
+from identity_pipeline.errors import IdentityPipelineError, without_secrets
+from identity_pipeline.storage import atomic, index_file, private
 from identity_pipeline.storage.layout import Layout
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class IndexPlace:
     """
 
     folder: Path
-    url: str | None = None
+    url: str | None = field(default=None, repr=False)
     api_key: str | None = field(default=None, repr=False)
 
     @classmethod
@@ -80,7 +80,7 @@ class IndexPlace:
 
     def __str__(self) -> str:
         """For people; without the key."""
-        return f"server {self.url}" if self.url else f"embedded in {self.store}"
+        return f"server {without_secrets(self.url)}" if self.url else f"embedded in {self.store}"
 
 
 @contextmanager
@@ -90,7 +90,7 @@ def new_store(place: IndexPlace) -> Iterator[Path]:
     `data/index/qdrant` is a link, and changing it is one rename: a reader, and a kill at any
     moment, finds the old store or the new one. The caller holds the lock when the block ends.
     """
-    place.folder.mkdir(parents=True, exist_ok=True)
+    private.make_folder(place.folder)
     target = place.folder / f"{STORE_PREFIX}{uuid.uuid4().hex[:8]}"
     with atomic.new_folder(target) as folder:
         yield folder

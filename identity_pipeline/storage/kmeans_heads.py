@@ -144,7 +144,7 @@ class KMeansHeadStore:
 def _read_note(folder: Path) -> dict[str, Any] | None:
     path = folder / NOTE
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     except ValueError as error:

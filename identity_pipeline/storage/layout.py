@@ -4,6 +4,7 @@
 
     data/folder.json                   the folder's format and its id
     data/acknowledged.json             how far the ledger was acknowledged: a second witness
+    data/backups/                      what cannot be made again, as it was before a migration
     data/videos/                       what the operator drops in
     data/registry/{video_id}.json      which file a partition is
     data/registry/known_files.sqlite   a memory of the inbox; may be deleted at any time
@@ -12,7 +13,7 @@
     data/archive/{video_id}.json       videos whose partition left Dagster
     data/cameras/{camera}.json         what the last videos of a camera looked like
     data/tables/{asset}/{video_id}.parquet, .manifest.json and .made-of.json
-    data/tables/library/{asset}.parquet and .manifest.json (a link to the generation in force)
+    data/tables/library/                a link to the generation in force
     data/tables/.generations/{number}-{fingerprint}/
     data/crops/{video_id}/part-00000.parquet
     data/chunks/{step}/{video_id}/{key}/00000/   what an unfinished step has done so far
@@ -84,6 +85,11 @@ class Layout:
     def acknowledged(self) -> Path:
         """How far the ledger was acknowledged, outside the ledger's own folder."""
         return self.root / "acknowledged.json"
+
+    @property
+    def backups(self) -> Path:
+        """Backups that a migration makes."""
+        return self.root / "backups"
 
     @property
     def videos(self) -> Path:
@@ -163,12 +169,12 @@ class Layout:
         """The embedded vector index, its lock and its markers."""
         return self.root / "index"
 
-    def table(self, asset: str, video_id: str | None) -> Path:
-        """One table of one video; of the library when the video is None."""
+    def table(self, asset: str, video_id: str) -> Path:
+        """One table of one video."""
         return self._output(asset, video_id, ".parquet")
 
-    def manifest(self, asset: str, video_id: str | None) -> Path:
-        """What made one output of one video, or of the library."""
+    def manifest(self, asset: str, video_id: str) -> Path:
+        """What made one output of one video."""
         return self._output(asset, video_id, ".manifest.json")
 
     def made_of(self, asset: str, video_id: str) -> Path:
@@ -185,9 +191,7 @@ class Layout:
         """What is under way, what work cost, and the batches of work."""
         return self.root / "progress"
 
-    def _output(self, asset: str, video_id: str | None, suffix: str) -> Path:
-        if video_id is None:
-            return self.library_tables / f"{check_video_id(asset)}{suffix}"
+    def _output(self, asset: str, video_id: str, suffix: str) -> Path:
         return self.tables / asset / f"{check_video_id(video_id)}{suffix}"
 
     def crops(self, video_id: str) -> Path:

@@ -21,7 +21,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from identity_pipeline.storage import atomic, small_files
+from identity_pipeline.storage import atomic, private, small_files
 from identity_pipeline.storage.layout import Layout, check_video_id
 
 BEAT_S = 5.0
@@ -101,7 +101,9 @@ class LiveStep:
 def birth_of(pid: int) -> int | None:
     """The kernel's tick at which a process started: with the number it names one process."""
     try:
-        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+        return int(
+            Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
+        )
     except (OSError, ValueError, IndexError):
         return None
 
@@ -159,9 +161,9 @@ class LiveSteps:
     def put(self, step: LiveStep) -> None:
         """Writes the file of a step."""
         path = self._path(step)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        private.make_folder(path.parent)
         temporary = atomic.temporary_beside(path)
-        temporary.write_text(json.dumps(asdict(step)))
+        temporary.write_text(json.dumps(asdict(step)), encoding="utf-8")
         temporary.replace(path)
 
     def _path(self, step: LiveStep) -> Path:

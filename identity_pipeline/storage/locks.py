@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO
 
 from identity_pipeline.errors import IdentityPipelineError
-from identity_pipeline.storage import small_files
+from identity_pipeline.storage import private, small_files
 
 POLL_S = 0.05
 
@@ -40,8 +40,8 @@ def exclusive(path: Path, what: str, purpose: str, wait_s: float) -> Iterator[No
     Raises:
         LockBusyError: it was held all the time; names the holder.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+") as stream:
+    private.make_folder(path.parent)
+    with path.open("a+", encoding="utf-8") as stream:
         _acquire(stream, path, what, wait_s)
         stream.truncate(0)
         me = {"pid": os.getpid(), "host": platform.node(), "purpose": purpose, "since": _now()}

@@ -13,7 +13,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final, TypeVar
 
-from identity_pipeline.storage import small_files
+from identity_pipeline.storage import private, small_files
 
 LOG = logging.getLogger(__name__)
 WAIT_S = 10.0
@@ -40,7 +40,7 @@ def remembering(
     Raises:
         sqlite3.Error: it is busy for too long, or cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    private.make_folder(path.parent)
     try:
         return _done(path, setup, work)
     except sqlite3.DatabaseError as error:

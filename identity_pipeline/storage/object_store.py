@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -24,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.storage import atomic
 from identity_pipeline.storage.hashing import sha256_of_value
-from identity_pipeline.storage.layout import UnsafePathError, check_video_id
+from identity_pipeline.storage.layout import VIDEO_ID, UnsafePathError, check_video_id
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 MANIFEST = "manifest.json"
 SCHEMA_VERSION = 1
 VERSION_DIGITS = 16
+MOST_BYTES = 16 * 10**9
+"""Of a version that is read: far more than a video's tables and pictures, and less than a disk."""
 NOT_IN_NAMES = set("\\\0*?[]")
 """What leads out of a folder on some systems, or stands for several files to fsspec."""
 Contents = dict[str, bytes]
@@ -45,6 +48,10 @@ class ObjectStoreError(IdentityPipelineError, ConnectionError):
 
 class NoManifestError(ObjectStoreError):
     """The store answers, but what lies in the place of one subject's manifest is none of ours."""
+
+
+class DamagedCopyError(ObjectStoreError):
+    """The store answers, but files of one subject are missing or not what was published."""
 
 
 @dataclass(frozen=True)
@@ -126,10 +133,8 @@ class ObjectStore:
         if text is None:
             return None
         try:
-            noted = json.loads(text)
-            files = {_safe(p): StoredFile(**file) for p, file in noted["files"].items()}
-            return Version(check_video_id(noted["version"]), files, tuple(noted["older"]))
-        except (KeyError, TypeError, ValueError) as error:
+            return _version(json.loads(text), subject)
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
             raise NoManifestError(
                 f"{self.url}/{subject}/{MANIFEST} is no manifest of ours ({error}); look what it "
                 "is, then remove it and publish again."
@@ -175,12 +180,13 @@ class ObjectStore:
         """The bytes of all files of a version, each checked.
 
         Raises:
-            ObjectStoreError: the store does not answer, or a file is missing or holds other bytes.
+            DamagedCopyError: a file is missing or holds other bytes.
+            ObjectStoreError: the store does not answer.
         """
         found = self._found(subject, version)
         wrong = [path for path in version.files if path not in found]
         if wrong:
-            raise ObjectStoreError(
+            raise DamagedCopyError(
                 f"{len(wrong)} files of {subject} are missing in {self.url}, or not what was "
                 f"published, such as {wrong[0]}; `identity-pipeline publish --verify` mends them "
                 "where the data folder still has them."
@@ -199,7 +205,8 @@ class ObjectStore:
             folder = self._at("videos")
             folder.fs.invalidate_cache()  # of what another process has put there since
             videos = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
-        found = [subject_of(video) for video in videos]
+        # Whatever else lies there, somebody else put it there.
+        found = [subject_of(video) for video in videos if VIDEO_ID.fullmatch(video)]
         return [s for s in (*found, LIBRARY_SUBJECT) if self._is_there(s)]
 
     def _is_there(self, subject: str) -> bool:
@@ -209,13 +216,19 @@ class ObjectStore:
             return True
 
     def _found(self, subject: str, version: Version) -> Contents:
-        """The files of a version that hold the bytes that the manifest says."""
+        """The files of a version that hold the bytes that the manifest says.
+
+        One of another size is not read: it cannot be the one, whatever it is.
+        """
         with self._reached():
-            there = _bytes_of([self._at(subject, version.version, p) for p in version.files])
+            sizes = _sizes(self._at(subject, version.version))
+            at = {path: self._at(subject, version.version, path) for path in version.files}
+            wanted = {p: a for p, a in at.items() if sizes.get(a.path) == version.files[p].size}
+            there = _bytes_of(list(wanted.values()))
         return {
             path: data
-            for (path, file), data in zip(version.files.items(), there, strict=True)
-            if data is not None and hashlib.sha256(data).hexdigest() == file.sha256
+            for path, data in zip(wanted, there, strict=True)
+            if data is not None and hashlib.sha256(data).hexdigest() == version.files[path].sha256
         }
 
     def _at(self, *parts: str) -> UPath:
@@ -248,6 +261,42 @@ class ObjectStore:
             if type(error).__module__.startswith(FOREIGN):
                 raise ObjectStoreError(_sentence(self.url, error)) from error
             raise
+
+
+def _version(noted: Any, subject: str) -> Version:
+    """What a manifest says.
+
+    Raises:
+        ValueError, KeyError, TypeError, AttributeError: it is none of ours.
+    """
+    if noted["subject"] != subject:
+        raise ValueError(f"it is that of {noted['subject']!r}")
+    files = {_safe(path): _stored_file(file) for path, file in noted["files"].items()}
+    if sum(file.size for file in files.values()) > MOST_BYTES:
+        raise ValueError(f"its files are more than {MOST_BYTES / 1e9:.0f} GB")
+    digest = sha256_of_value({path: files[path].sha256 for path in sorted(files)})
+    if noted["version"] != digest[:VERSION_DIGITS]:
+        raise ValueError("its version is not the digest of its files")
+    older = noted["older"]
+    if not isinstance(older, list):
+        raise TypeError("the older versions are no list")
+    return Version(noted["version"], files, tuple(map(check_video_id, older)))
+
+
+def _stored_file(noted: Any) -> StoredFile:
+    file = StoredFile(**noted)
+    if not re.fullmatch(r"[0-9a-f]{64}", file.sha256) or type(file.size) is not int:
+        raise ValueError("a file has no SHA-256 or no size")
+    if file.size < 0:
+        raise ValueError("a file has less than no bytes")
+    return file
+
+
+def _sizes(folder: UPath) -> dict[str, int]:
+    """Path -> bytes of every file below a folder; links are none."""
+    folder.fs.invalidate_cache()
+    found: Any = folder.fs.find(folder.path, detail=True)
+    return {path: int(info["size"]) for path, info in found.items() if not info.get("islink")}
 
 
 def _bytes_of(paths: list[UPath]) -> list[bytes | None]:

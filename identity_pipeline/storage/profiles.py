@@ -31,7 +31,7 @@ from identity_pipeline.core.identity_profile import (
     made_of,
 )
 from identity_pipeline.core.moments import Moments
-from identity_pipeline.storage import atomic
+from identity_pipeline.storage import atomic, private
 from identity_pipeline.storage.layout import Layout, UnsafePathError, inside
 from identity_pipeline.storage.registry import slug
 
@@ -175,8 +175,8 @@ class ProfileStore:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         root = self.layout.identities
-        root.mkdir(parents=True, exist_ok=True)
-        with (root / ".lock").open("w") as lock:
+        private.make_folder(root)
+        with (root / ".lock").open("w", encoding="utf-8") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
@@ -232,7 +232,7 @@ def read_profile(path: Path) -> IdentityProfile:
         ProfileError: it was written by a newer version, or cannot be read.
     """
     try:
-        return from_json(json.loads(path.read_text()))
+        return from_json(json.loads(path.read_text(encoding="utf-8")))
     except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise ProfileError(
             f"{path} is no profile ({error!r}); restore it from a backup or remove it."

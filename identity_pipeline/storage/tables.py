@@ -1,6 +1,6 @@
 """Parquet tables with a schema, one file per asset and video, and the manifest of what made them.
 
-Tables of the whole library have no video: their `video_id` is `LIBRARY`, and there is one file.
+The tables of the whole library belong together and are elsewhere: see `generations`.
 Equal tables are equal bytes: no clock and no writer state goes into a file.
 """
 
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import polars as pl
 
@@ -22,9 +22,6 @@ from identity_pipeline.storage.hashing import sha256_of_file
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.recorded import DamagedTableError, read_recorded
 from identity_pipeline.storage.registry import mending_command
-
-LIBRARY: Final = None
-"""In place of a video id: the unpartitioned tables of the library."""
 
 
 class MissingTableError(IdentityPipelineError, FileNotFoundError):
@@ -71,9 +68,7 @@ class TableStore:
 
     layout: Layout
 
-    def write(
-        self, asset: str, video_id: str | None, table: pl.DataFrame, fingerprint: str
-    ) -> Manifest:
+    def write(self, asset: str, video_id: str, table: pl.DataFrame, fingerprint: str) -> Manifest:
         """Writes a table with its manifest; a crash between the two only costs a recomputation.
 
         Raises:
@@ -96,14 +91,12 @@ class TableStore:
         )
         return made[0]
 
-    def read(
-        self, asset: str, video_id: str | None, columns: Sequence[str] | None = None
-    ) -> pl.DataFrame:
+    def read(self, asset: str, video_id: str, columns: Sequence[str] | None = None) -> pl.DataFrame:
         """Reads a table, after comparing it with what its manifest records.
 
         Args:
             asset: whose table.
-            video_id: of which video; None for the library.
+            video_id: of which video.
             columns: which to read; all when None.
 
         Raises:
@@ -112,9 +105,8 @@ class TableStore:
         """
         path = self.layout.table(asset, video_id)
         if not path.is_file():
-            whose = video_id or "the library"
             raise MissingTableError(
-                f"{asset} of {whose} is not there; materialise it first ({path})."
+                f"{asset} of {video_id} is not there; materialise it first ({path})."
             )
         mend = partial(self.mend, video_id)
         there = None if asset in LATER else columns  # an older version may lack some
@@ -125,17 +117,15 @@ class TableStore:
         except SchemaError as error:
             reason = f"it was written by another version ({error})"
             raise DamagedTableError(path, reason, mend()) from error
-        if "video_id" in conformed.columns and video_id is not None:
+        if "video_id" in conformed.columns:
             others = set(conformed["video_id"].unique()) - {video_id}
             if others:
                 reason = f"it is of {', '.join(sorted(map(str, others)))}"
                 raise DamagedTableError(path, reason, mend())
         return conformed
 
-    def mend(self, video_id: str | None) -> str:
-        """What to do about a damaged output of a video, or of the library, as a sentence."""
-        if video_id is None:
-            return "`identity-pipeline recluster` computes the library anew."
+    def mend(self, video_id: str) -> str:
+        """What to do about a damaged output of a video, as a sentence."""
         return f"`{mending_command(self.layout, video_id)}` computes anew what is damaged."
 
     def crops(self, video_id: str) -> CropArchive:
@@ -163,14 +153,14 @@ class TableStore:
             raise DamagedTableError(archive.folder, reason, self.mend(video_id))
         return archive
 
-    def manifest(self, asset: str, video_id: str | None) -> Manifest | None:
+    def manifest(self, asset: str, video_id: str) -> Manifest | None:
         """The manifest of an output that is whole and unchanged, else None."""
         noted = self.noted(asset, video_id)
         path = self.layout.table(asset, video_id)
         whole = noted and path.is_file() and sha256_of_file(path) == noted.data_version
         return noted if whole else None
 
-    def noted(self, asset: str, video_id: str | None) -> Manifest | None:
+    def noted(self, asset: str, video_id: str) -> Manifest | None:
         """The manifest as it was written, without looking at the output.
 
         A damaged one, or another output's, counts as none: then the output was not made.
@@ -184,16 +174,16 @@ class TableStore:
             return None
         return Manifest(note.fingerprint, note.data_version, note.rows, note.space)
 
-    def _recorded(self, asset: str, video_id: str | None) -> str | None:
+    def _recorded(self, asset: str, video_id: str) -> str | None:
         noted = self.noted(asset, video_id)
         return noted.data_version if noted else None
 
-    def note(self, asset: str, video_id: str | None, manifest: Manifest) -> None:
+    def note(self, asset: str, video_id: str, manifest: Manifest) -> None:
         """Writes the manifest of an output that is no table."""
         path = self.layout.manifest(asset, video_id)
         atomic.write_bytes(path, _note_bytes(asset, video_id, manifest))
 
-    def versions(self, assets: Iterable[str], video_id: str | None) -> dict[str, str | None]:
+    def versions(self, assets: Iterable[str], video_id: str) -> dict[str, str | None]:
         """Data version of each output by its manifest; None for one that was never made."""
         noted = {asset: self.noted(asset, video_id) for asset in assets}
         return {asset: known.data_version if known else None for asset, known in noted.items()}
@@ -221,11 +211,11 @@ class TableStore:
         )
 
 
-def _name(asset: str, video_id: str | None) -> str:
-    return f"{asset}/{video_id or 'library'}"
+def _name(asset: str, video_id: str) -> str:
+    return f"{asset}/{video_id}"
 
 
-def _note_bytes(asset: str, video_id: str | None, manifest: Manifest) -> bytes:
+def _note_bytes(asset: str, video_id: str, manifest: Manifest) -> bytes:
     return atomic.json_bytes({**manifest.as_json(), "of": _name(asset, video_id)})
 
 

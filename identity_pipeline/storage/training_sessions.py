@@ -89,7 +89,7 @@ class TrainingSessions:
     def all(self) -> list[TrainingSession]:
         """All sessions, the first first."""
         notes = sorted(self.layout.training_sessions.glob("[0-9]*/session.json"))
-        return [_session(json.loads(path.read_text())) for path in notes]
+        return [_session(json.loads(path.read_text(encoding="utf-8"))) for path in notes]
 
     def last(self) -> TrainingSession | None:
         """The newest session."""
@@ -167,7 +167,7 @@ class TrainingSessions:
         there = self._checkpoints(session)
         if not there:
             return None
-        numbers = json.loads((there[-1] / "state.json").read_text())
+        numbers = json.loads((there[-1] / "state.json").read_text(encoding="utf-8"))
         if numbers["data_version"] != session.data_version:
             raise TrainingSessionError(
                 f"the checkpoint of session {session.number} is of another training set; train "

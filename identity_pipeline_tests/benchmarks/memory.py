@@ -16,7 +16,7 @@ MARKS = (0.25, 0.5, 0.75, 1.0)
 
 
 def _status_mb(name: str) -> float:
-    for line in STATUS.read_text().splitlines():
+    for line in STATUS.read_text(encoding="utf-8").splitlines():
         if line.startswith(f"{name}:"):
             return int(line.split()[1]) / 1024
     raise LookupError(f"{STATUS} has no {name}")
@@ -32,7 +32,7 @@ def peak_mb() -> float:
 
 def _reset() -> None:
     try:
-        CLEAR.write_text("5")
+        CLEAR.write_text("5", encoding="utf-8")
     except OSError:
         return  # then the peaks of later steps include those of earlier ones
 

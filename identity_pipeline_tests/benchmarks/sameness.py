@@ -17,8 +17,8 @@ from typing import Final
 
 import polars as pl
 
+from identity_pipeline.storage.generations import Generations
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.tables import LIBRARY, TableStore
 
 COMPARED: Final = ("tables", "crops", "output", "registry", "videos")
 NOT: Final = (
@@ -104,12 +104,15 @@ def compare(one: Path, other: Path) -> Compared:
 
 
 def _library_bytes(root: Path, table: str) -> bytes:
-    return Layout(root).table(table, LIBRARY).read_bytes()
+    with Generations(Layout(root)).open() as snapshot:
+        return snapshot.path(table).read_bytes()
 
 
 def said(root: Path, table: str) -> pl.DataFrame:
     """A table of the library without the numbers of clusters, in an order of its own."""
-    rows = TableStore(Layout(root)).read(table, LIBRARY).drop(*NUMBERS.get(table, ()))
+    with Generations(Layout(root)).open() as snapshot:
+        whole = snapshot.table(table)
+    rows = whole.drop(*NUMBERS.get(table, ()))
     rows = rows.sort(*ORDER[table])
     if "tracks" in rows.columns:
         rows = rows.with_columns(pl.col("tracks").list.sort())

@@ -42,7 +42,7 @@ def _busy_seconds() -> float | None:
     if not stat.is_file():
         return None
     user, nice, system, _idle, _wait, irq, softirq, *_ = (
-        int(field) for field in stat.read_text().split("\n", 1)[0].split()[1:]
+        int(field) for field in stat.read_text(encoding="utf-8").split("\n", 1)[0].split()[1:]
     )
     return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
 

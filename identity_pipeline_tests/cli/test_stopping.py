@@ -15,6 +15,7 @@ import dagster as dg
 import pytest
 
 from identity_pipeline.cli.instance import dagster_instance
+from identity_pipeline.storage.data_folder import claim_data_folder
 from identity_pipeline.storage.failures import FailureNotes
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline_tests.conftest import BUNDLED
@@ -72,9 +73,7 @@ def test_a_batch_of_videos_ends_with_the_one_at_work(
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_other_commands_end_by_the_same_rule(number: signal.Signals, tmp_path: Path) -> None:
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "registry").mkdir()
-    (tmp_path / "data" / "registry" / "digests").mkdir()
+    claim_data_folder(Layout(tmp_path / "data"))
     code = (
         "import sys, time\n"
         "from identity_pipeline.cli import review\n"

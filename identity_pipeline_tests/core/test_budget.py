@@ -19,6 +19,7 @@ from identity_pipeline.core.prototypes import person_references
 from identity_pipeline.core.thresholds import Thresholds, thresholds_of
 from identity_pipeline.core.upper_tail import best_of, may_exceed, upper_tail
 from identity_pipeline.core.vectors import normalise
+from identity_pipeline.schemas import LATER, conform, with_later_columns
 from identity_pipeline.settings import MatchSettings
 from identity_pipeline_tests.core.people import SPACE, directions, looks, template, templates
 
@@ -174,6 +175,15 @@ def test_a_table_of_an_older_version_names_nobody_and_says_so() -> None:
     table = calibrate(pairs(np.random.default_rng(5).normal(0, 0.1, 60)), S)
     old = table.with_columns(safe_mean=None, safe_scale=None)
     assert "older version" in str(template_level(old).unproven)
+    defaults = pl.when(pl.col("level") == "probe").then(0.45).otherwise("default")
+    old = old.with_columns(default=defaults, in_effect=defaults)
+    assert not thresholds_of(old, SPACE, "probe", S).measured, "0.45 was of templates"
+
+
+def test_a_generation_of_an_older_version_is_read_with_nulls() -> None:
+    table = calibrate(pairs(np.random.default_rng(5).normal(0, 0.1, 60)), S)
+    older = with_later_columns("calibration", table.drop(sorted(LATER["calibration"])))
+    assert "older version" in str(template_level(conform("calibration", older)).unproven)
 
 
 # --- levels -------------------------------------------------------------------------------------

@@ -139,11 +139,12 @@ def link(left: str, right: str) -> Link:
 
 def test_the_video_with_the_most_pixels_stands_for_a_group() -> None:
     sizes = {
-        "a": Size(100, 9.0), "b": Size(400, 5.0), "c": Size(400, 6.0), "d": Size(400, 6.0),
-        "x": Size(1, 1.0), "y": Size(1, 1.0),
+        "a": Size(True, 100, 9.0), "b": Size(True, 400, 5.0), "c": Size(True, 400, 6.0),
+        "d": Size(True, 400, 6.0), "e": Size(False, 900, 9.0),
+        "x": Size(True, 1, 1.0), "y": Size(True, 1, 1.0),
     }  # fmt: skip
-    links = [link("a", "b"), link("b", "d"), link("c", "d"), link("x", "y")]
-    expected = {"a": "c", "b": "c", "d": "c", "y": "x"}
+    links = [link("a", "b"), link("b", "d"), link("c", "d"), link("x", "y"), link("e", "a")]
+    expected = {"a": "c", "b": "c", "d": "c", "e": "c", "y": "x"}
     assert representatives(links, sizes) == expected
     assert representatives(links[::-1], sizes) == expected
     assert representatives([], {}) == {}

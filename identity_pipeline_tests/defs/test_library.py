@@ -105,7 +105,7 @@ def test_a_second_run_reuses_and_a_label_makes_a_new_generation_and_a_profile(
     result = curated.run()
     assert metadata_of(result, "people")["reused"] is False
     assert checks_of(result)["decisions_are_honoured"]
-    people = Generations(curated.store.layout).read("people")
+    people = Generations(curated.store.layout).open().table("people")
     assert people["name"].to_list() == ["Ada"]
     assert people["track_count"][0] >= 2
     assert "Ada (" in str(metadata_of(result, "identity_profiles")["people"])

@@ -95,7 +95,7 @@ class Plots(HTMLParser):
 
 
 def test_the_page_holds_the_plots(page: Path) -> None:
-    labels = " ".join(Plots(page.read_text()).labels)
+    labels = " ".join(Plots(page.read_text(encoding="utf-8")).labels)
     for name in ("ROC curves", "Pose error over true yaw", "Bins filled", "yaw bins",
                  "expression bins", "occlusion bins", "lighting bins"):  # fmt: skip
         assert name in labels

@@ -48,7 +48,7 @@ def named(real_library: VideoLibrary, real: Path, tmp_path_factory: pytest.TempP
     data = tmp_path_factory.mktemp("learning") / "data"
     shutil.copytree(real_library.root, data, symlinks=True)
     store = TableStore(Layout(data))
-    who = people(store, real, Generations(store.layout).read("person_assignments"))
+    who = people(store, real, Generations(store.layout).open().table("person_assignments"))
     for name in sorted(set(who.values())):
         tracks = [key.removeprefix("track:") for key in sorted(who) if who[key] == name]
         assert call(data, "label", *tracks, "--name", name).exit_code == 0

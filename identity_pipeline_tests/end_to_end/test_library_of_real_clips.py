@@ -22,7 +22,7 @@ from identity_pipeline_tests.real_clips import people
 @pytest.fixture(scope="module")
 def assignments(real_library: VideoLibrary) -> pl.DataFrame:
     assert real_library.run_library().success
-    return Generations(real_library.store.layout).read("person_assignments")
+    return Generations(real_library.store.layout).open().table("person_assignments")
 
 
 def test_riders_of_several_clips_are_one_cluster_and_all_others_are_apart(

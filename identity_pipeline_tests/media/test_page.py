@@ -236,6 +236,7 @@ def test_key_facts_of_the_video() -> None:
         "riders 1",
         "size 81.4 MB",
         "pictures shown turned by 90°",
+        "How this video was read The colours are HDR & wide.",
         "SHA-256 of the file 0123456789ab settings settings 5b1e90c2",
         "recognition buffalo_l abababababab non-commercial CUDA",
     ):

@@ -244,7 +244,7 @@ def test_a_frame_that_is_not_there_does_not_hide_the_others(tmp_path: Path) -> N
 
 
 def text(path: Path) -> Path:
-    path.write_text("this is a shopping list\n" * 50)
+    path.write_text("this is a shopping list\n" * 50, encoding="utf-8")
     return path
 
 

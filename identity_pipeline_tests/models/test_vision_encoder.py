@@ -103,3 +103,28 @@ def test_other_weights_are_another_space(vision_encoder: Path, tmp_path: Path) -
 def test_a_path_without_a_folder_is_named_and_not_looked_up_on_the_hub() -> None:
     with pytest.raises(VisionEncoderError, match="models/vision/gone is no folder here"):
         encoder_is_here(settings_for(Path("models/vision/gone")))
+
+
+def test_a_download_is_of_one_commit(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+
+    def download(name: str, *, revision: str, allow_patterns: list[str]) -> str:
+        asked.append((name, revision))
+        raise ConnectionError
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    known = "ed25f3a31f01632728cabb09d1542f84ab7b0056"
+    for given, revision in (("", known), ("0" * 40, "0" * 40)):
+        settings = ModelSettings(vision_encoder="facebook/dinov2-small", vision_revision=given)
+        with pytest.raises(VisionEncoderError, match=revision[:12]):
+            VisionEncoder(settings)
+        assert asked.pop() == ("facebook/dinov2-small", revision)
+
+
+def test_another_name_on_the_hub_needs_a_commit() -> None:
+    settings = ModelSettings(vision_encoder="somebody/encoder")
+    for look in (VisionEncoder, encoder_is_here):
+        with pytest.raises(VisionEncoderError, match=r"models\.vision_revision"):
+            look(settings)
+    with pytest.raises(ValueError, match="vision_revision"):
+        ModelSettings(vision_revision="main")

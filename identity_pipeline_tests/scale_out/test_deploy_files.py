@@ -75,7 +75,9 @@ def test_the_variables_of_settings_name_settings(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
 def test_units_start_commands_that_there_are(unit: Path) -> None:
     lines = dict(
-        line.split("=", 1) for line in unit.read_text().splitlines() if line.startswith("Exec")
+        line.split("=", 1)
+        for line in unit.read_text(encoding="utf-8").splitlines()
+        if line.startswith("Exec")
     )
     for line in lines.values():
         program, *arguments = shlex.split(line)

@@ -136,7 +136,7 @@ def store(root: Path) -> TableStore:
 def test_a_copy_is_linked_and_changes_nothing_else(root: Path, store: TableStore) -> None:
     before = in_force(store)
     copy, original = copy_in(root, store), video_id(store, "ride-a")
-    call(root, "recluster")
+    assert f"{copy} is a copy of {original}" in call(root, "recluster")
     after = in_force(store)
     assert before.pop("video_copies").height == 0
     (row,) = after.pop("video_copies").iter_rows(named=True)
@@ -220,13 +220,13 @@ def test_what_was_read_once_is_not_read_again(
     root: Path, store: TableStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[str] = []
-    look_at = stage._look
+    look_at = stage.look_of_video
 
     def counted(store: TableStore, video: str) -> object:
         read.append(video)
         return look_at(store, video)
 
-    monkeypatch.setattr(stage, "_look", counted)
+    monkeypatch.setattr(stage, "look_of_video", counted)
     history = LedgerStore(store.layout).history()
     assert find_copies(store, history, CopySettings()).height == 0
     assert read == []
@@ -269,9 +269,24 @@ def test_a_generation_of_an_older_version_knows_no_copies(root: Path, store: Tab
     copy_in(root, store)
     call(root, "recluster")
     generations = Generations(store.layout)
-    assert generations.read("video_copies").height == 1
+    assert generations.open().table("video_copies").height == 1
     for path in (root / "data" / "tables" / "library").resolve().glob("video_copies.*"):
         path.unlink()
-    assert generations.read("video_copies").height == 0
+    assert generations.open().table("video_copies").height == 0
     assert "copy of" not in call(root, "videos")
     assert call(root, "people") is not None
+
+
+def test_a_video_that_is_not_in_the_library_stands_for_none(root: Path, store: TableStore) -> None:
+    copy, original = copy_in(root, store), video_id(store, "ride-a")
+    history = LedgerStore(store.layout).history()
+    templates = store.read("track_templates", original)
+    store.layout.table("track_templates", original).unlink()
+    store.layout.manifest("track_templates", original).unlink()
+    assert find_copies(store, history, CopySettings()).height == 0
+    other = templates.with_columns(space=pl.lit("other@000000000000/16"))
+    store.write("track_templates", original, other, "g")
+    assert find_copies(store, history, CopySettings()).height == 0
+    store.write("track_templates", original, templates.clear(), "g")
+    table = find_copies(store, history, CopySettings())
+    assert table["video_id"].to_list() == [original] and table["copy_of"].to_list() == [copy]

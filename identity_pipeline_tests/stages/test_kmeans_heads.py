@@ -61,7 +61,9 @@ def train(store: TableStore, now: str = NOW) -> HeadsTrained:
 
 
 def names_of(store: TableStore) -> dict[str, str]:
-    return dict(Generations(store.layout).read("people").select("person_id", "name").iter_rows())
+    return dict(
+        Generations(store.layout).open().table("people").select("person_id", "name").iter_rows()
+    )
 
 
 def trained_people(store: TableStore, trained: HeadsTrained) -> list[str]:
@@ -72,7 +74,7 @@ def trained_people(store: TableStore, trained: HeadsTrained) -> list[str]:
 
 def test_only_what_humans_confirmed_teaches(store: TableStore) -> None:
     named(store, ("label", "ride-a:1", "--name", "Ada"), ("label", "ride-a:2", "--name", "Ben"))
-    known = Generations(store.layout).read("person_assignments")
+    known = Generations(store.layout).open().table("person_assignments")
     assert "auto" in known["origin"].to_list()
     confirmed = read_confirmed(store)
     assert len(confirmed.templates.track) == 2

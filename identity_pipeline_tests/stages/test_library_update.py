@@ -15,7 +15,7 @@ from identity_pipeline.storage.generations import Generations
 from identity_pipeline.storage.index_client import IndexPlace
 from identity_pipeline.storage.kmeans_heads import KMeansHeadStore
 from identity_pipeline.storage.profiles import ProfileStore
-from identity_pipeline.storage.tables import LIBRARY, TableStore
+from identity_pipeline.storage.tables import TableStore
 from identity_pipeline.storage.vector_index import VectorIndex
 from identity_pipeline_tests.curated_library import PINS, SPACE, asked, call, write_rides
 from identity_pipeline_tests.storage.small_library import put
@@ -47,7 +47,7 @@ def ids(store: TableStore) -> dict[str, str]:
 
 def confirmed(store: TableStore) -> dict[str, set[str]]:
     """Tracks of each person whom humans gave them to, by the generation in force."""
-    table = Generations(store.layout).read("person_assignments")
+    table = Generations(store.layout).open().table("person_assignments")
     table = table.filter(pl.col("origin").is_in(["human", "suggestion_accepted"]))
     found: dict[str, set[str]] = {}
     for key, person in table.select("track_key", "person_id").iter_rows():
@@ -123,7 +123,7 @@ def test_what_cannot_be_brought_in_step_is_said_and_healed_by_the_next_time(
     assert "The names in the index are not current" in told
     assert "index rebuild" in told and CURRENT not in told
     assert "Dora: profile created" in told, "the other steps went on"
-    assert store.noted("index", LIBRARY) is None
+    assert Generations(store.layout).noted("index") is None
     told = call(tmp_path, "recluster")
     assert "Names in the index changed for 1 video" in told and CURRENT in told
     assert_current(store)
@@ -170,9 +170,9 @@ def test_a_profile_whose_inputs_are_the_same_is_not_read_again(tmp_path: Path) -
 def test_the_plan_knows_whether_the_index_has_the_names(tmp_path: Path) -> None:
     store = rides(tmp_path)
     call(tmp_path, "recluster")
-    noted = store.layout.manifest("index", LIBRARY)
+    noted = store.layout.library_tables / "index.manifest.json"
     assert noted.is_file()
     noted.unlink()
-    assert store.noted("index", LIBRARY) is None
+    assert Generations(store.layout).noted("index") is None
     call(tmp_path, "index", "rebuild")
-    assert store.noted("index", LIBRARY) is not None
+    assert Generations(store.layout).noted("index") is not None

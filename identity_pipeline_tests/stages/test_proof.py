@@ -22,7 +22,8 @@ from identity_pipeline.stages.dataset import (
     files_of,
     write_dataset,
 )
-from identity_pipeline.stages.export import LEFT_OUT, Provenance
+from identity_pipeline.stages.export import Provenance
+from identity_pipeline.stages.exported import LEFT_OUT, exported_rows
 from identity_pipeline.storage.crop_archive import CropArchive
 from identity_pipeline_tests.library import VideoLibrary, digest_of_tree
 
@@ -196,3 +197,6 @@ def test_dagster_counts_what_is_left_out_and_warns(
     assert checks["export_is_complete"].passed
     table = library.table("identity_dataset", RIDE)
     assert table.drop_nulls("left_out")["face_id"].to_list() == [victim]
+    anchors = library.table("anchor_set", RIDE)
+    there = exported_rows(library.store, "anchor_set", library.video_id(RIDE), anchors)
+    assert set(anchors["face_id"]) - set(there["face_id"]) == {victim}

@@ -145,6 +145,8 @@ def twin_of(layout: Layout, video_id: str) -> str:
                 shutil.copy(place(asset, video_id), place(asset, twin))
     shutil.copytree(layout.export(video_id), layout.export(twin))
     shutil.copy(layout.registration(video_id), layout.registration(twin))
+    for note in (*layout.tables.glob(f"*/{twin}.manifest.json"), layout.registration(twin)):
+        note.write_text(note.read_text(encoding="utf-8").replace(video_id, twin), encoding="utf-8")
     return twin
 
 

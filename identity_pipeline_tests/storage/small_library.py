@@ -13,11 +13,12 @@ import numpy as np
 import polars as pl
 
 from identity_pipeline.core.vectors import normalise
-from identity_pipeline.schemas import SET_ASSETS, TABLES
+from identity_pipeline.schemas import LIBRARY_TABLES, SET_ASSETS, TABLES, empty
 from identity_pipeline.settings import IndexSettings
+from identity_pipeline.storage.generations import Generations
 from identity_pipeline.storage.index_client import IndexPlace
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.tables import LIBRARY, TableStore
+from identity_pipeline.storage.tables import TableStore
 from identity_pipeline.storage.vector_index import VectorIndex
 
 ROOT = Path(__file__).parents[2]
@@ -124,7 +125,16 @@ def name_track(store: TableStore, video_id: str, track_id: int, person_id: str) 
         "display": f"person_{person_id}",
         "origin": "human",
     }
-    put(store, "person_assignments", LIBRARY, [row])
+    put_library(store, "person_assignments", [row])
+
+
+def put_library(store: TableStore, name: str, rows: list[dict[str, Any]]) -> None:
+    """A generation with one other table than the one before."""
+    generations = Generations(store.layout)
+    last = generations.find()
+    tables = {n: last.table(n) if last else empty(n) for n in LIBRARY_TABLES}
+    tables[name] = table(name, rows)
+    generations.publish(tables, "f" * 64, space="", next_cluster_id=1)
 
 
 def index_of(store: TableStore, **settings: Any) -> VectorIndex:
@@ -150,7 +160,6 @@ def started(code: str, root: Path) -> subprocess.Popen[str]:
 
 
 __all__ = [
-    "LIBRARY",
     "RIDE_A",
     "RIDE_B",
     "SPACE",
@@ -160,6 +169,7 @@ __all__ = [
     "index_of",
     "name_track",
     "put",
+    "put_library",
     "started",
     "table",
     "unit",

@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from identity_pipeline.schemas import TABLES
+from identity_pipeline.schemas import LATER, TABLES
 from identity_pipeline.settings import CatalogueSettings
 from identity_pipeline.storage.catalogue import (
     Catalogue,
@@ -22,13 +22,16 @@ from identity_pipeline.storage.catalogue import (
     open_catalogue,
 )
 from identity_pipeline.storage.catalogue_views import VIEWS
+from identity_pipeline.storage.generations import Generations
+from identity_pipeline.storage.hashing import sha256_of_file
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.tables import LIBRARY, TableStore
+from identity_pipeline.storage.tables import Manifest, TableStore
 from identity_pipeline_tests.storage.small_library import (
     RIDE_A,
     RIDE_B,
     name_track,
     put,
+    put_library,
     started,
     write_ride,
 )
@@ -72,7 +75,7 @@ def store(tmp_path: Path, request: pytest.FixtureRequest) -> TableStore:
         put(store, "ride_video", video_id, [{"video_id": video_id, "path": "/r.mp4", "width": 7}])
         put(store, "frames", video_id, [{"frame_idx": i, "face_count": 1} for i in range(8)])
     name_track(store, RIDE_A, 1, PERSON)
-    put(store, "people", LIBRARY, [{"person_id": PERSON, "name": "Ada", "state": "active"}])
+    put_library(store, "people", [{"person_id": PERSON, "name": "Ada", "state": "active"}])
     return store
 
 
@@ -116,6 +119,20 @@ def test_stored_tables_are_there_as_they_are(store: TableStore) -> None:
             assert [c for c in columns if c != "video_id"] == [
                 c for c in expected if c != "video_id"
             ]
+
+
+def test_a_library_table_of_an_older_version_has_its_later_columns_as_nulls(
+    tmp_path: Path,
+) -> None:
+    layout = Layout(tmp_path)
+    put_library(TableStore(layout), "calibration", [{"name": "assign", "in_effect": 0.5}])
+    with Generations(layout).open() as snapshot:
+        path = snapshot.path("calibration")
+        older = snapshot.table("calibration").drop(sorted(LATER["calibration"]))
+        older.write_parquet(path)
+        snapshot.note("calibration", Manifest("f", sha256_of_file(path), older.height))
+    sql = "SELECT name, in_effect, far_bound, safe_from FROM raw.calibration"
+    assert ask(layout, sql) == [("assign", 0.5, None, None)]
 
 
 def test_views_have_one_row_per_thing(store: TableStore) -> None:

@@ -12,13 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from identity_pipeline.schemas import LIBRARY_TABLES, TABLES, SchemaError, conform, empty
+from identity_pipeline.schemas import TABLES, SchemaError, conform, empty
 from identity_pipeline.storage.crop_archive import CropArchive, part_in, take_over, write_part
 from identity_pipeline.storage.failures import FailureNote, FailureNotes
 from identity_pipeline.storage.hashing import sha256_of_file, sha256_of_value
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.tables import (
-    LIBRARY,
     DamagedTableError,
     Manifest,
     MissingTableError,
@@ -51,23 +50,6 @@ def test_a_table_comes_back_as_it_went(store: TableStore) -> None:
 def test_every_table_can_be_empty(store: TableStore, name: str) -> None:
     store.write(name, VIDEO, empty(name), "f")
     assert store.read(name, VIDEO).schema == pl.Schema(TABLES[name])
-
-
-@pytest.mark.parametrize("name", LIBRARY_TABLES)
-def test_a_table_of_the_library_has_one_file_and_the_same_rules(
-    store: TableStore, name: str
-) -> None:
-    with pytest.raises(MissingTableError, match="of the library is not there"):
-        store.read(name, LIBRARY)
-    assert store.noted(name, LIBRARY) is None
-    manifest = store.write(name, LIBRARY, empty(name), "f")
-    path = store.layout.root / "tables" / "library" / f"{name}.parquet"
-    assert manifest == store.manifest(name, LIBRARY)
-    assert manifest.data_version == sha256_of_file(path)
-    assert store.read(name, LIBRARY).schema == pl.Schema(TABLES[name])
-    assert store.videos_with(name) == []
-    path.write_bytes(b"")
-    assert store.manifest(name, LIBRARY) is None
 
 
 def test_equal_tables_are_equal_bytes(store: TableStore, tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def states(store: TableStore, index: VectorIndex) -> dict[str, str]:
 
 def test_a_video_gives_its_templates_and_its_exported_images(store: TableStore) -> None:
     name_track(store, RIDE_A, 1, PERSON)
-    video = indexing.points_of_video(store, RIDE_A, indexing.people_of(store))
+    video = indexing.points_of_video(store, RIDE_A, indexing.known_in_force(store))
     assert (video.space, video.vision_space) == (SPACE, VISION)
     templates = [p for p in video.points if p.kind == "template"]
     images = [p for p in video.points if p.kind == "image"]

@@ -32,12 +32,12 @@ def write_cast(cast: Cast, folder: Path) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     path, text = folder / "cast.json", json.dumps(cast.document(), indent=1)
-    if path.exists() and path.read_text() != text:
+    if path.exists() and path.read_text(encoding="utf-8") != text:
         raise FileExistsError(
             f"{folder} holds another plan; give its options again or another folder."
         )
     beside = path.with_suffix(".part")
-    beside.write_text(text)
+    beside.write_text(text, encoding="utf-8")
     beside.rename(path)
 
 

@@ -127,7 +127,7 @@ def on_rides(app: FaceAnalysis, pack: Path, folders: list[Path], step: int = 6) 
     session = onnxruntime.InferenceSession(str(pack / "attributes" / "face_attributes.onnx"))
     tally, vectors, people, rows = Tally(), [], [], []
     for path in sorted(p for folder in folders for p in folder.glob("*.truth.json")):
-        truth = json.loads(path.read_text())["frames"]
+        truth = json.loads(path.read_text(encoding="utf-8"))["frames"]
         for k, image in frames_of(path.with_name(path.name.replace(".truth.json", ".mp4")), step):
             true = truth[k]["faces"]
             boxes = np.array([face["box"] for face in true], float).reshape(-1, 4)
@@ -278,7 +278,7 @@ def main() -> None:
             figures[name] = measured()
             print(json.dumps({name: figures[name]}, indent=1), flush=True)
     if arguments.json:
-        arguments.json.write_text(json.dumps(figures, indent=1) + "\n")
+        arguments.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -65,7 +65,7 @@ def on_real(app: FaceAnalysis, reference: FaceAnalysis, real: Path, step: int = 
 def _people(video: Path) -> list[str]:
     truth = video.with_name(video.stem + ".truth.json")
     names = (
-        json.loads(truth.read_text())["people"]
+        json.loads(truth.read_text(encoding="utf-8"))["people"]
         if truth.exists()
         else [video.stem.removeprefix("solo_")]
     )

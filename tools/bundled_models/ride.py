@@ -77,7 +77,7 @@ def write(kit: FaceKit, plan: RidePlan, folder: Path, bit_rate: int = 1_050_000)
     truth.name_the_light(rows)
     document = truth.document(kit, plan, stage, rows)
     beside = facts.with_suffix(".part")
-    beside.write_text(json.dumps(document, separators=(",", ":")))
+    beside.write_text(json.dumps(document, separators=(",", ":")), encoding="utf-8")
     beside.rename(facts)
     partial.rename(video)
 

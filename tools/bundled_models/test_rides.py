@@ -137,7 +137,7 @@ def short(kit: facekit.FaceKit, tmp_path_factory: pytest.TempPathFactory) -> dic
     ride.write(kit, plan, folder)
     video, facts = ride.files_of(plan, folder)
     assert video.exists() and not list(folder.glob("*.part*"))
-    return json.loads(facts.read_text())
+    return json.loads(facts.read_text(encoding="utf-8"))
 
 
 @needs_arrays

@@ -88,4 +88,6 @@ def export(weights: dict[str, Tensor], folder: Path) -> None:
         "image_mean": [0.485, 0.456, 0.406],
         "image_std": [0.229, 0.224, 0.225],
     }
-    (folder / "preprocessor_config.json").write_text(json.dumps(preprocessing, indent=2) + "\n")
+    (folder / "preprocessor_config.json").write_text(
+        json.dumps(preprocessing, indent=2) + "\n", encoding="utf-8"
+    )

@@ -177,8 +177,9 @@ def _model(story: Story, made: list[Made]) -> Iterator[Check]:
 
 def _library(story: Story) -> Iterator[Check]:
     store = story.deployment.store
-    generations = Generations(store.layout)
-    tables = [generations.read(n) for n in ("people", "person_assignments", "unknown_clusters")]
+    names = ("people", "person_assignments", "unknown_clusters")
+    with Generations(store.layout).open() as snapshot:
+        tables = [snapshot.table(name) for name in names]
     assignments = tables[1]
     templates = sorted(read_templates(store).templates["track_key"])
     faults = library_faults(*tables)

@@ -66,7 +66,7 @@ class Curator:
         if Generations(store.layout).current() is None:  # no video is done yet
             return
         truth, _ = true_people(store, self.truth)
-        table = Generations(store.layout).read("person_assignments")
+        table = Generations(store.layout).open().table("person_assignments")
         left = {key for key in table["track_key"] if key in truth and key not in self.named}
         clusters = json.loads(self.deployment.command("clusters", "--json"))
         for row in clusters:

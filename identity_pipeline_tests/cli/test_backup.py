@@ -1,0 +1,285 @@
+"""Backup and restore: everything that cannot be made again, checked, and never over more."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import stat
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from identity_pipeline.ledger.store import LedgerStore
+from identity_pipeline.storage import backup as module
+from identity_pipeline.storage.backup import BackupError, may_be_restored, read_backup
+from identity_pipeline.storage.layout import Layout
+from identity_pipeline_tests.curated_library import asked, call, write_rides
+
+
+@pytest.fixture(scope="module")
+def named(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A library in which Ada is known, with a backup of it; then Bea is named."""
+    root = tmp_path_factory.mktemp("named")
+    write_rides(root)
+    (root / "data" / "videos").mkdir()
+    (root / "data" / "videos" / "ride-a.truth.json").write_text("{}")
+    call(root, "recluster")
+    call(root, "label", "cluster", "1", "--name", "Ada")
+    call(root, "recluster")
+    call(root, "backup", str(root / "night.zip"))
+    call(root, "label", "cluster", "2", "--name", "Bea")
+    call(root, "backup", str(root / "day.zip"))
+    return root
+
+
+@pytest.fixture
+def root(named: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy to work in; settings.toml would lie here."""
+    copy = Path(shutil.copytree(named, tmp_path / "copy", symlinks=True))
+    monkeypatch.chdir(copy)
+    return copy
+
+
+def names(root: Path) -> set[str]:
+    return {person["name"] for person in asked(root, "people")}
+
+
+def test_it_holds_what_cannot_be_made_again_and_is_private(root: Path) -> None:
+    (root / "settings.toml").write_text("[match]\n")
+    said = call(root, "backup", str(root / "b.zip"))
+    assert "2 events of the ledger" in said and "restore" in said
+    assert stat.S_IMODE((root / "b.zip").stat().st_mode) == 0o600
+    manifest, contents = read_backup(root / "b.zip")
+    assert manifest.events == 2
+    assert contents["settings.toml"] == b"[match]\n"
+    assert contents["data/ledger/events.jsonl"].count(b"\n") == 2
+    assert "data/videos/ride-a.truth.json" in contents
+    assert sum(name.startswith("data/registry/ride-") for name in contents) == 4
+    assert not any("tables" in name or "crops" in name for name in contents)
+
+
+def test_equal_content_is_equal_bytes(root: Path) -> None:
+    call(root, "backup", str(root / "a.zip"))
+    os.utime(root / "data" / "ledger" / "events.jsonl", (1, 1))
+    call(root, "backup", str(root / "b.zip"))
+    assert (root / "a.zip").read_bytes() == (root / "b.zip").read_bytes()
+
+
+def test_a_lost_ledger_comes_back(root: Path) -> None:
+    shutil.rmtree(root / "data" / "ledger")
+    assert "restore" in call(root, "people", code=1)
+    said = call(root, "restore", "day.zip")
+    assert "2 events" in said and "recluster" in said
+    assert names(root) == {"Ada", "Bea"}
+    call(root, "recluster")
+    call(root, "undo", "last")
+    assert names(root) == {"Ada"}
+
+
+def test_everything_comes_back_into_an_empty_folder(root: Path) -> None:
+    (root / "settings.toml").write_text("[match]\n")
+    call(root, "backup", "all.zip")
+    there = json.loads((root / "data" / "folder.json").read_text())
+    elsewhere = root / "elsewhere"
+    elsewhere.mkdir()
+    (root / "settings.toml").unlink()
+    said = call(elsewhere, "restore", "all.zip")
+    assert "settings.toml was put back" in said
+    assert names(elsewhere) == {"Ada", "Bea"}
+    assert json.loads((elsewhere / "data" / "folder.json").read_text()) == there
+    private = [*elsewhere.glob("data/registry/*.json"), elsewhere / "data/ledger/events.jsonl"]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in private} == {0o600}
+    call(elsewhere, "label", "ride-d:1", "--name", "Dot", code=1)  # no tables yet, so no tracks
+
+
+def test_what_the_backup_lacks_is_not_given_up_without_force(root: Path) -> None:
+    events = (root / "data" / "ledger" / "events.jsonl").read_bytes()
+    said = " ".join(call(root, "restore", "night.zip", code=1).split())
+    assert "holds 2 events, the backup only 1 of them" in said and "--force" in said
+    assert (root / "data" / "ledger" / "events.jsonl").read_bytes() == events
+    said = call(root, "restore", "night.zip", "--force", "--as", "eve")
+    assert "The ledger that was there is" in said and "given up" in said
+    assert names(root) == {"Ada"}
+    (beside,) = (root / "data" / "ledger").glob("events.before-restore-*.jsonl")
+    assert beside.read_bytes() == events
+    record = json.loads((root / "data" / "acknowledged.json").read_text())
+    assert record["given_up"][0]["by"] == "eve"
+    call(root, "recluster")
+    call(root, "label", "cluster", "2", "--name", "Cara")
+    assert names(root) == {"Ada", "Cara"}
+
+
+def test_a_lost_ledger_that_knew_more_than_the_backup_is_said(root: Path) -> None:
+    shutil.rmtree(root / "data" / "ledger")
+    said = " ".join(call(root, "restore", "night.zip", code=1).split())
+    assert "had acknowledged 2 events, and the backup holds 1" in said
+    call(root, "restore", "night.zip", "--force")
+    assert names(root) == {"Ada"}
+
+
+def test_another_folders_ledger_is_not_replaced(root: Path, named: Path) -> None:
+    other = root / "other"
+    other.mkdir()
+    write_rides(other)
+    call(other, "recluster")
+    call(other, "label", "cluster", "1", "--name", "Zoe")
+    said = " ".join(call(other, "restore", str(root / "day.zip"), code=1).split())
+    assert "holds other events than the backup" in said
+    assert names(other) == {"Zoe"}
+
+
+def test_a_damaged_ledger_is_mended_with_force(root: Path) -> None:
+    path = root / "data" / "ledger" / "events.jsonl"
+    path.write_bytes(path.read_bytes().replace(b"Ada", b"Eva"))
+    assert "is damaged" in call(root, "people", code=1)
+    assert "--force" in call(root, "restore", "day.zip", code=1)
+    call(root, "restore", "day.zip", "--force")
+    assert names(root) == {"Ada", "Bea"}
+
+
+def test_files_that_are_there_stay(root: Path) -> None:
+    truth = root / "data" / "videos" / "ride-a.truth.json"
+    truth.write_text('{"mine": 1}')
+    (root / "settings.toml").write_text("[match]\n")
+    call(root, "backup", "new.zip")
+    (root / "settings.toml").write_text("# mine\n")
+    truth.write_text('{"mine": 2}')
+    said = " ".join(call(root, "restore", "new.zip").split())
+    assert "ride-a.truth.json" in said and "stayed as they are" in said
+    assert truth.read_text() == '{"mine": 2}'
+    assert (root / "settings.toml").read_text() == "# mine\n"
+    assert (root / "settings.toml.restored").read_text() == "[match]\n"
+    call(root, "restore", "new.zip", "--force")
+    assert truth.read_text() == '{"mine": 1}'
+
+
+def test_no_backup_is_made_of_a_damaged_or_empty_folder(root: Path) -> None:
+    good = (root / "day.zip").read_bytes()
+    (root / "data" / "ledger" / "events.jsonl").write_bytes(b"")
+    assert "gone or empty" in call(root, "backup", "day.zip", code=1)
+    assert (root / "day.zip").read_bytes() == good
+    (root / "void" / "data").mkdir(parents=True)
+    call(root / "void", "backup", "void.zip", code=1)
+    assert not (root / "void.zip").exists()
+
+
+def rewritten(path: Path, change: Callable[[dict[str, bytes]], None], *, honest: bool) -> None:
+    """An archive with other contents; honest: its manifest says what is in it."""
+    with zipfile.ZipFile(path) as archive:
+        contents = {name: archive.read(name) for name in archive.namelist()}
+    change(contents)
+    manifest = json.loads(contents["manifest.json"])
+    if honest:
+        manifest["files"] = {
+            name: {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+            for name, data in contents.items()
+            if name != "manifest.json"
+        }
+        contents["manifest.json"] = json.dumps(manifest).encode()
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in contents.items():
+            archive.writestr(name, data)
+
+
+EVIL = (
+    "data/../../evil.json",
+    "data/registry/../../../evil.json",
+    "/etc/evil.json",
+    "data/registry/..",
+    "data/registry/a\x00.json",
+    "data/registry/.hidden.json",
+    "data/registry/sub/x.json",
+    "data/registry/x.py",
+    "data/ledger/lock",
+    "data\\registry\\x.json",
+    "evil.json",
+)
+
+
+@pytest.mark.parametrize("name", EVIL)
+def test_nothing_is_written_where_nothing_belongs(root: Path, name: str) -> None:
+    assert not may_be_restored(name)
+    if "\x00" in name:  # a zip file ends a name there
+        return
+    rewritten(root / "day.zip", lambda contents: contents.update({name: b"{}"}), honest=True)
+    before = sorted(root.rglob("*"))
+    assert "has no place in a data folder" in " ".join(
+        call(root, "restore", "day.zip", "--force", code=1).split()
+    )
+    assert sorted(root.rglob("*")) == before
+
+
+def _change(contents: dict[str, bytes]) -> None:
+    contents["data/ledger/events.jsonl"] = contents["data/ledger/events.jsonl"].replace(
+        b"Ada", b"Eva"
+    )
+
+
+def _longer(contents: dict[str, bytes]) -> None:
+    contents["data/ledger/events.jsonl"] += b"\n" * 10**6
+
+
+def _unlisted(contents: dict[str, bytes]) -> None:
+    contents["data/registry/x.json"] = b"{}"
+
+
+def _without(contents: dict[str, bytes]) -> None:
+    del contents["data/ledger/events.jsonl"]
+
+
+def _no_manifest(contents: dict[str, bytes]) -> None:
+    contents["manifest.json"] = b"[]"
+
+
+@pytest.mark.parametrize("change", [_change, _longer, _unlisted, _without, _no_manifest])
+def test_a_backup_that_was_changed_is_refused_whole(
+    root: Path, change: Callable[[dict[str, bytes]], None]
+) -> None:
+    rewritten(root / "day.zip", change, honest=False)
+    ledger = (root / "data" / "ledger" / "events.jsonl").read_bytes()
+    with pytest.raises(BackupError):
+        read_backup(root / "day.zip")
+    said = call(root, "restore", "day.zip", "--force", code=1)
+    assert "Traceback" not in said
+    assert (root / "data" / "ledger" / "events.jsonl").read_bytes() == ledger
+
+
+@pytest.mark.parametrize("size", [0, 10, 500, -30])
+def test_half_a_backup_is_none(root: Path, size: int) -> None:
+    path = root / "day.zip"
+    path.write_bytes(path.read_bytes()[:size])
+    assert "day.zip" in call(root, "restore", "day.zip", "--force", code=1)
+    assert "there is no backup" in call(root, "restore", "none.zip", code=1)
+
+
+def test_a_newer_backup_is_refused(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "FORMAT", 9)
+    call(root, "backup", "new.zip")
+    monkeypatch.undo()
+    monkeypatch.chdir(root)
+    with pytest.raises(BackupError, match=r"format 9.*update"):
+        read_backup(root / "new.zip")
+
+
+def test_a_crash_before_the_ledger_is_in_place_leaves_the_old_one(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = LedgerStore(Layout(root / "data"))
+    before = ledger.path.read_bytes()
+    write = module.atomic.write_bytes
+
+    def die(target: Path, data: bytes) -> None:
+        if target == ledger.path:
+            raise KeyboardInterrupt
+        write(target, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module.atomic, "write_bytes", die)
+        with pytest.raises((KeyboardInterrupt, SystemExit, AssertionError)):
+            call(root, "restore", "night.zip", "--force")
+    assert ledger.path.read_bytes() == before
+    assert len(ledger.history().events) == 2
