@@ -42,7 +42,8 @@ SUBJECTS: Final[Mapping[str, Mapping[str, Entry]]] = {
     },
     "Who is who": {
         "recluster": Entry(
-            "review", "Bring the library up to date: thresholds, known people, groups, suggestions."
+            "review",
+            "Bring the library up to date: thresholds, known people, groups, suggestions, and the rest.",
         ),
         "people": Entry(
             "people",

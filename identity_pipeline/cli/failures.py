@@ -75,9 +75,8 @@ def _told(error: Exception, context: click.Context) -> Told:
         return kind(as_invoked(str(error)))
     if isinstance(error, OSError) and error.errno is not None:
         return Told(as_invoked(system_words(error)))
-    kind, _, words = "".join(traceback.format_exception_only(error)).strip().partition(": ")
-    said = " ".join(words.split())
-    cause = f"{kind.rpartition('.')[2]}: {said[:ONE_LINE]}" if said else kind
+    said = " ".join(str(error).split())
+    cause = f"{type(error).__name__}{f': {said[:ONE_LINE]}' if said else ''}"
     kept = _keep_traceback(error, _data_of(context))
     return Told(
         f"something unforeseen happened: {cause.rstrip('.')}. The traceback is in {kept}; --debug "

@@ -18,14 +18,15 @@ from identity_pipeline.cli.options import (
     open_store,
     overrides,
 )
-from identity_pipeline.stages.video_list import Kind
 
 if TYPE_CHECKING:
     from identity_pipeline.stages.video_list import VideoList
     from identity_pipeline.storage.tables import TableStore
 
 
-STYLES = {Kind.FAILED: "red", Kind.DONE: "green", Kind.ARCHIVED: "green"}
+KINDS = ("failed", "done", "archived", "paused", "begun", "waiting")
+"""Of `stages.video_list.Kind`."""
+STYLES = {"failed": "red", "done": "green", "archived": "green"}
 SHOWN = 50
 """Videos listed without --all; chosen: a screen or two."""
 
@@ -42,7 +43,7 @@ SHOWN = 50
 @click.option(
     "--state",
     "states",
-    type=click.Choice([kind.value for kind in Kind]),
+    type=click.Choice(KINDS),
     multiple=True,
     help="Only videos in this state; may be given again.",
 )
@@ -61,7 +62,7 @@ def videos(
       identity-pipeline sql "SELECT video_id, path FROM videos"     every video, for machines
     """
     from identity_pipeline.media.wording import counted
-    from identity_pipeline.stages.video_list import VideoList
+    from identity_pipeline.stages.video_list import Kind, VideoList
     from identity_pipeline.storage.pause import paused
 
     store = open_store(merged_settings(overrides(data)))

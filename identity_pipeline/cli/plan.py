@@ -21,7 +21,6 @@ from identity_pipeline.cli.options import (
     open_store,
     overrides,
 )
-from identity_pipeline.stages.verdicts import Verdict
 
 if TYPE_CHECKING:
     from identity_pipeline.core.costs import Price
@@ -32,14 +31,14 @@ if TYPE_CHECKING:
     from identity_pipeline.storage.tables import TableStore
 
 
-WORDS: Mapping[Verdict, tuple[str, str]] = {
-    Verdict.COMPUTE: ("would be computed", "yellow"),
-    Verdict.PERHAPS: ("would be computed unless its input comes out the same", ""),
-    Verdict.REUSE: ("reused", "green"),
-    Verdict.BLOCKED: ("cannot run", "red"),
-    Verdict.ASIDE: ("only when asked", ""),
+WORDS: Mapping[str, tuple[str, str]] = {
+    "compute": ("would be computed", "yellow"),
+    "perhaps": ("would be computed unless its input comes out the same", ""),
+    "reuse": ("reused", "green"),
+    "blocked": ("cannot run", "red"),
+    "aside": ("only when asked", ""),
 }
-"""Words and style of each verdict."""
+"""Words and style of each `stages.verdicts.Verdict`."""
 
 
 @click.command()
@@ -152,6 +151,7 @@ def _planned(
 
 def _print_steps(video: PlannedVideo) -> None:
     from identity_pipeline.media.progress_figure import span
+    from identity_pipeline.stages.verdicts import Verdict
 
     aside = f" - {video.note}" if video.note else ""
     rows = []
@@ -166,6 +166,8 @@ def _print_steps(video: PlannedVideo) -> None:
 
 
 def _line(video: PlannedVideo) -> str:
+    from identity_pipeline.stages.verdicts import Verdict
+
     parts = [f"{len(video.of(v))} {v.value}" for v in Verdict if video.of(v)]
     wanted = [step for step in video.steps if step.verdict in (Verdict.COMPUTE, Verdict.BLOCKED)]
     why = f"; first {wanted[0].step}: {'; '.join(wanted[0].reasons)}" if wanted else ""
@@ -175,6 +177,7 @@ def _line(video: PlannedVideo) -> str:
 
 def _totals(planned: list[PlannedVideo]) -> None:
     from identity_pipeline.media.progress_figure import span
+    from identity_pipeline.stages.verdicts import Verdict
 
     sure = sum(video.seconds(Verdict.COMPUTE) for video in planned)
     perhaps = sum(video.seconds(Verdict.PERHAPS) for video in planned)

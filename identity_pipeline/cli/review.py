@@ -96,9 +96,10 @@ def clusters(montage: Path | None, noise: bool, as_json: bool, data: str | None)
     if montage is not None:
         say(f"{counted(shown, 'face')} in {montage}")
     elif rows:
+        first = rows[0]["display"] if noise else f"cluster {rows[0]['cluster_id']}"
         say(
-            "Look at them: identity-pipeline clusters --montage faces.jpg; then: identity-pipeline "
-            f"label cluster {rows[0]['cluster_id']} --name NAME"
+            f"Look at them: identity-pipeline clusters {'--noise ' if noise else ''}--montage "
+            f"faces.jpg; then: identity-pipeline label {first} --name NAME"
         )
 
 

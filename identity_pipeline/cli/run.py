@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,6 @@ from identity_pipeline.cli.options import (
 from identity_pipeline.cli.stopping import Terminated, hearing, raise_for
 from identity_pipeline.cli.working import TRY_LATER, refuse_while_paused
 from identity_pipeline.errors import printable
-from identity_pipeline.storage.layout import Layout
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -193,6 +193,7 @@ def _looked_at(settings: Settings, files: list[Path]) -> ModelHub:
     """
     from identity_pipeline.models.hub import ModelHub
     from identity_pipeline.stages import preflight
+    from identity_pipeline.storage.layout import Layout
 
     layout, hub = Layout(Path(settings.paths.data)), ModelHub(settings.models)
     faults = preflight.source_faults(files) + preflight.folder_faults(layout, settings)
@@ -221,8 +222,14 @@ def run_videos(
 ) -> list[Outcome]:
     """Runs the job of each video, one after the other, and then that of the library.
 
-    All share the models, which are opened once.
+    All share the models, which are opened once. What stands whole already, and is shown by Dagster,
+    is left out.
     """
+    keys = [record.video_id for record in records]
+    stand, library_stands = _standing(groups, keys, instance, hub)
+    if library_stands and stand == set(keys):
+        return [Outcome(record, succeeded=True) for record in records]
+
     from identity_pipeline.definitions import build_defs
     from identity_pipeline.defs.automation import BY, HOST
     from identity_pipeline.defs.partitions import videos
@@ -236,13 +243,12 @@ def run_videos(
     reporters = RichReporters(progress)
     defs = build_defs(SettingsResource.of(**groups), progress=reporters, models=hub)
     job = defs.resolve_job_def("per_video")
-    keys = [record.video_id for record in records]
     instance.add_dynamic_partitions(str(videos.name), keys)
     outcomes = []
     overall = progress.add_task("videos", total=len(records))
     for record in records:
         progress.update(overall, description=f"[bold]{record.video_id}[/bold]")
-        succeeded = _executed(job, instance, by, record.video_id)
+        succeeded = record.video_id in stand or _executed(job, instance, by, record.video_id)
         outcomes.append(Outcome(record, succeeded))
         reporters.clear()
         if paused(store.layout):
@@ -256,6 +262,21 @@ def run_videos(
         )
     progress.update(overall, description="videos")
     return outcomes
+
+
+def _standing(
+    groups: dict[str, dict[str, str]], keys: list[str], instance: dg.DagsterInstance, hub: ModelHub
+) -> tuple[set[str], bool]:
+    """Videos of which nothing is left to do or to show, and whether the library stands too."""
+    from identity_pipeline.defs.shown import shown_as_made
+    from identity_pipeline.stages.standing import standing
+    from identity_pipeline.stages.verdicts import Models
+
+    settings = merged_settings(groups)
+    today = datetime.now(UTC).isoformat(timespec="seconds")
+    store = open_store(settings, new=True)
+    found = standing(store, settings, Models(*hub.here()), keys, today)
+    return shown_as_made(instance, found.videos), found.library
 
 
 def _executed(

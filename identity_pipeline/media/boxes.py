@@ -10,6 +10,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from io import SEEK_CUR, SEEK_END
 from pathlib import Path
 from typing import BinaryIO
 
@@ -60,18 +61,20 @@ def description_of(path: Path, track_id: int) -> Description:
 
 def _movie(file: BinaryIO) -> bytes:
     """The contents of the movie box, wherever it lies in the file."""
+    end = file.seek(0, SEEK_END)
+    file.seek(0)
     while len(header := file.read(8)) == 8:
         size, kind = struct.unpack(">I4s", header)
         rest = size - 8
         if size == 1:
             rest = struct.unpack(">Q", file.read(8))[0] - 16
-        if not all(32 <= c < 127 for c in kind) or (rest < 0 and size != 0):
-            return b""
+        if not all(32 <= c < 127 for c in kind) or (rest < 0 and size != 0) or rest > end:
+            return b""  # damaged: no name, or longer than the file
         if kind == b"moov":
             return file.read(rest if 0 < rest <= MOVIE_BYTES_MAX else 0)
         if size == 0:  # reaches to the end of the file
             return b""
-        file.seek(rest, 1)
+        file.seek(rest, SEEK_CUR)
     return b""
 
 

@@ -7,7 +7,7 @@ What belongs here: reading the elements of the track entries. What does not: wha
 from __future__ import annotations
 
 from collections.abc import Iterator
-from io import BytesIO
+from io import SEEK_CUR, SEEK_END, BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -53,14 +53,18 @@ def _entries(tracks: bytes) -> Iterator[bytes]:
 
 def _tracks(file: BinaryIO) -> bytes:
     """The contents of the track entries, which come before the pictures."""
+    end = file.seek(0, SEEK_END)
+    file.seek(0)
     while (head := _head(file)) is not None:
         identity, size = head
+        if size is not None and size > end and identity != SEGMENT:
+            return b""  # damaged: longer than the file
         if identity == TRACKS:
             return file.read(size) if size is not None and size <= TRACKS_BYTES_MAX else b""
         if identity == CLUSTER or (size is None and identity != SEGMENT):
             return b""
         if identity != SEGMENT:  # into the segment, over everything else
-            file.seek(size or 0, 1)
+            file.seek(size or 0, SEEK_CUR)
     return b""
 
 

@@ -128,7 +128,10 @@ def find_copies(
     for pair in candidate_pairs([keys[video] for video in videos]):
         if not _comparable(store, videos[pair.left], videos[pair.right]):
             continue
-        one, other = look(videos[pair.left]), look(videos[pair.right])
+        try:
+            one, other = look(videos[pair.left]), look(videos[pair.right])
+        except (MissingTableError, DamagedTableError):
+            continue  # as in `_keys`
         found = likeness(one, other, pair.offsets_ms)
         if not are_copies(found, one, other, settings):
             continue
@@ -150,7 +153,7 @@ def find_copies(
         )
         found = best.found
         if video == best.left:  # the shift is told for this video's time
-            found = Likeness(found.share, -found.offset_ms, found.common_ms)
+            found = Likeness(found.share, 0.0 - found.offset_ms, found.common_ms)
         other = best.right if video == best.left else best.left
         tracks = sorted(decided.get(video, ()))
         same = {}

@@ -22,6 +22,7 @@
     data/output/{video_id}/identity_builder/
     data/reports/evaluation/           report.json and index.html
     data/published/{address}/{video_id}.json     what was copied to an object store; may be deleted
+    data/logs/                         tracebacks of what nobody foresaw; may be deleted
     data/progress/                     live/, costs/ and batches.json: may be deleted at any time
     data/ledger/events.jsonl           every human decision; never deleted, never rewritten
     data/ledger/replayed.json, settled.json      what follows from it; may be deleted at any time

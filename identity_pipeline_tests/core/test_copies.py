@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from numpy.typing import NDArray
 
-from identity_pipeline.core.copied_tracks import same_tracks
+from identity_pipeline.core.copied_tracks import face_likeness, same_tracks
 from identity_pipeline.core.copies import (
     COMMON_TO,
     HASH_BYTES,
@@ -191,3 +191,20 @@ def test_a_hash_counts_only_what_is_sure() -> None:
     assert int(np.bitwise_count(look.large).sum()) >= 64
     both = look.large & other.large
     assert not (np.bitwise_count((look.signs ^ other.signs) & both)).any()
+
+
+def test_another_rider_in_one_seat_is_seen_where_the_faces_are() -> None:
+    one, other = ride(1), ride(2)
+    left = np.zeros((8, 16), bool)
+    left[:, :8] = True
+    mask = np.packbits(left).view(np.uint64)
+    # The left half of one ride beside the right half of another one.
+    mixed = Look(one.time_ms, one.signs & mask | other.signs & ~mask, one.large)
+    times = range(0, 12_000, 100)
+    same, different = boxes(1, 0.2, times), boxes(2, 0.6, times)
+    alike = face_likeness(one, mixed, 0.0, same)
+    assert alike is not None and alike > 0.99
+    found = face_likeness(one, mixed, 0.0, pl.concat([same, different]))
+    assert found is not None and found < 0.8
+    assert face_likeness(one, mixed, 0.0, same.clear()) is None
+    assert face_likeness(one, mixed, 60_000.0, same) is None

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from identity_pipeline.media import boxes, matroska
+from identity_pipeline.media.boxes import Description
 from identity_pipeline.media.clocks import stamps_are_keys
 from identity_pipeline.media.display_matrix import (
     DistortingMatrixError,
@@ -299,6 +302,25 @@ def test_the_margin_that_matroska_names_is_cut_off(tmp_path: Path) -> None:
 def test_an_impossible_aperture_counts_for_nothing(tmp_path: Path, n: tuple[int, ...]) -> None:
     path = with_box(write(tmp_path / "a.mp4", 4), box(b"clap", struct.pack(">8i", *n)))
     assert probe(path, ALL).width == 64
+
+
+@pytest.mark.parametrize(
+    ("name", "read", "damage"),
+    [
+        ("d.mkv", matroska.description_of, b"\xec\x01" + b"\x7f" * 7),
+        ("d.mkv", matroska.description_of, b"\x16\x54\xae\x6b\x01" + b"\x7f" * 7),
+        ("d.mp4", boxes.description_of, b"\0\0\0\1free" + b"\x7f" * 8),
+        ("d.mp4", boxes.description_of, b"\0\0\0\1free" + b"\xff" * 8),
+        ("d.mp4", boxes.description_of, box(b"moov", box(b"trak", box(b"tkhd", b"\0"))[:-1])),
+    ],
+)
+def test_sizes_that_are_damaged_are_as_good_as_nothing_said(
+    tmp_path: Path, name: str, read: Callable[[Path, int], Description], damage: bytes
+) -> None:
+    path = tmp_path / name
+    start = b"" if name == "d.mp4" else b"\x1a\x45\xdf\xa3\x80\x18\x53\x80\x67\x01" + b"\xff" * 7
+    path.write_bytes(start + damage + bytes(64))
+    assert read(path, 0) == Description()
 
 
 @pytest.mark.parametrize("packing", [0, 1, 2, 3, 4])

@@ -12,11 +12,11 @@ from identity_pipeline.core.library_changes import GONE, NEW, library_changes
 from identity_pipeline.core.vectors import normalise
 from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.schemas import TABLES
-from identity_pipeline.settings import Settings, load_settings
+from identity_pipeline.settings import load_settings
 from identity_pipeline.stages.curation import Curator
 from identity_pipeline.stages.desk import CurationError, Desk
-from identity_pipeline.stages.kmeans_heads import train_kmeans_heads
 from identity_pipeline.stages.targets import find_event, find_person, find_targets
+from identity_pipeline.storage.kmeans_heads import KMeansHeadStore
 from identity_pipeline.storage.tables import TableStore
 from identity_pipeline_tests.conftest import BUNDLED
 from identity_pipeline_tests.curated_library import PINS, call, write_rides, write_video
@@ -211,9 +211,9 @@ def test_a_picture_is_a_name_or_unknown(tmp_path: Path, monkeypatch: pytest.Monk
     assert {a["rule"] for a in answers} == {"reference"}
 
     heads = ("identify", str(picture), "--by", "heads")
-    assert "no k-means heads" in call(tmp_path, *heads, code=1)
-    train_kmeans_heads(store, Settings(), "2026-01-01T00:00:00+00:00")
     answers = json.loads(call(tmp_path, *heads, "--json"))
     assert [a["answer"] for a in answers] == ["known", "unknown"], answers
     assert answers[0]["name"] == "Ada" and answers[0]["rule"] == "centre"
     assert "heads: a k-means centre" in call(tmp_path, *heads)
+    KMeansHeadStore(store.layout).clear()
+    assert "no k-means heads" in call(tmp_path, *heads, code=1)

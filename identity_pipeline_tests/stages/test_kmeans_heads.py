@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from identity_pipeline.core.vectors import SpaceMismatchError
-from identity_pipeline.settings import Settings
+from identity_pipeline.settings import Settings, load_settings
 from identity_pipeline.stages.kmeans_heads import (
     HeadsTrained,
     heads_at_work,
@@ -16,12 +16,13 @@ from identity_pipeline.stages.kmeans_heads import (
     train_kmeans_heads,
 )
 from identity_pipeline.stages.kmeans_summary import by_person, summary
+from identity_pipeline.stages.library import recompute
 from identity_pipeline.storage.generations import Generations, NoGenerationError
 from identity_pipeline.storage.kmeans_heads import KMeansHeadsError, KMeansHeadStore
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.tables import TableStore
 from identity_pipeline_tests.core.builders import axis
-from identity_pipeline_tests.curated_library import SPACE, call, write_rides
+from identity_pipeline_tests.curated_library import PINS, SPACE, call, write_rides
 from identity_pipeline_tests.storage.small_library import put
 
 NOW = "2026-01-02T03:04:05Z"
@@ -46,9 +47,13 @@ def store(tmp_path: Path) -> TableStore:
 
 
 def named(store: TableStore, *decisions: tuple[str, ...]) -> TableStore:
+    """The tables alone are computed: what follows them is what is tested here."""
     for words in decisions:
         call(store.layout.root.parent, *words)
-    call(store.layout.root.parent, "recluster")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in PINS.items():
+            patch.setenv(name, value)
+        recompute(store, load_settings(), NOW)
     return store
 
 
@@ -110,7 +115,7 @@ def test_nothing_is_computed_twice(store: TableStore) -> None:
     assert not first.reused and again.reused
     assert again.messages[0].startswith(f"Nothing has changed since {NOW}: 1 head with 1 centre")
     assert again.metrics == first.metrics
-    call(store.layout.root.parent, "recluster")
+    named(store)
     assert train(store, LATER).reused
     named(store, BEN)
     assert not train(store, LATER).reused
