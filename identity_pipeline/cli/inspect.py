@@ -112,14 +112,14 @@ def _video_rows(
         yield {
             "video": video_id,
             "files": [Path(p).name for p in (record.path, *record.links)] if record else [],
-            "kind": (Kind.FAILED if damage else known.kind(video_id)).value,
+            "kind": "failed" if damage else known.kind(video_id).value,
             "state": f"damaged: {damage}" if damage else known.words(video_id),
             "notes": list(notes(store, video_id)),
         }
 
 
 def _state(known: VideoList, row: Mapping[str, Any]) -> Text:
-    style = STYLES.get(Kind(row["kind"]), "")
+    style = STYLES.get(row["kind"], "")
     said = ((f"\n{visible(note)}", "yellow") for note in row["notes"])
     return Text.assemble((visible(row["state"]), style), *said)
 
