@@ -77,7 +77,7 @@ def _in_words(
         )
     if rule == "best_reference_above_assign":
         lost = f"It would be lost below a score of {needed:.3f} (now {score:.3f})"
-        if margin is None:
+        if margin is None:  # nobody else is known
             return f"{lost}."
         return f"{lost} or a lead of {settings.margin_min:.3f} (now {margin:.3f})."
     ruled_out = {

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from identity_pipeline.definitions import build_defs
 from identity_pipeline.defs.automation import BY, NEW_VIDEO, NIGHT, SWEEP, tags
+from identity_pipeline.defs.resources import SettingsResource
 from identity_pipeline.defs.schedules import SETTLED_SECONDS, sweep_videos
 from identity_pipeline.defs.sensors import TICKS_AHEAD, sort_arrivals
 from identity_pipeline.stages.finished import LAST
