@@ -19,7 +19,6 @@ from typing import Any, Final
 import polars as pl
 
 from identity_pipeline.errors import IdentityPipelineError
-from identity_pipeline.schemas import LIBRARY_TABLES
 from identity_pipeline.stages.recipes import RECIPES
 from identity_pipeline.storage.generations import LEDGER, NOTE, Generation
 from identity_pipeline.storage.object_store import Contents
@@ -31,6 +30,8 @@ TABLES, EXPORT, REGISTRATION = "tables/", "export/", "registration.json"
 SUFFIXES: Final = ("manifest.json", "made-of.json", "parquet")
 SHA256: Final = re.compile(r"[0-9a-f]{64}")
 GENERATION: Final = re.compile(r"\d{6,}-[0-9a-f]{1,12}")
+TABLE: Final = re.compile(r"[a-z][a-z0-9_]*\.(manifest\.json|made-of\.json|parquet)")
+"""A file of a table of the library; beside its own there are those of profiles and of heads."""
 DEEPEST: Final = 4
 """Folders of an export, one inside the other; it has two."""
 LONGEST_PATH: Final = 4096
@@ -69,18 +70,18 @@ def check_library(contents: Contents) -> tuple[str, dict[str, bytes]]:
     name = next(iter(names), "")
     if len(names) != 1 or not GENERATION.fullmatch(name):
         raise NotOursError(f"{', '.join(sorted(map(repr, names)))} is no generation of a library")
-    known = {f"{table}.{suffix}" for table in LIBRARY_TABLES for suffix in SUFFIXES}
     for file in files:
-        if file not in known | {LEDGER, NOTE}:
+        if file not in (LEDGER, NOTE) and not TABLE.fullmatch(file):
             raise NotOursError(f"{file!r} is no file of a library")
     if NOTE not in files:
         raise NotOursError(f"{NOTE} is missing")
     if _parsed(NOTE, files[NOTE], Generation).name != name:
         raise NotOursError(f"{NOTE} is of another generation than {name}")
-    for table in LIBRARY_TABLES:
-        data, manifest = files.get(f"{table}.parquet"), files.get(f"{table}.manifest.json")
-        if data is not None:
-            _check_table(table, data, _object(f"{table}.manifest.json", manifest or b""))
+    for file, data in files.items():
+        table, _, suffix = file.partition(".")
+        if suffix == "parquet":
+            noted = files.get(f"{table}.manifest.json", b"")
+            _check_table(table, data, _object(f"{table}.manifest.json", noted))
     return name, files
 
 

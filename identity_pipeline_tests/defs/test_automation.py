@@ -26,6 +26,7 @@ from identity_pipeline.storage.failures import FailureNote, FailureNotes
 from identity_pipeline.storage.known_files import KnownFile, KnownFiles, Stamp
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.tables import Manifest, TableStore
+from identity_pipeline_tests.conftest import BUNDLED
 
 
 class Inbox:
@@ -395,3 +396,26 @@ def test_the_sweep_leaves_archived_videos_archived(swept: Inbox) -> None:
     swept.instance.delete_dynamic_partition("videos", key)
     assert sweep(swept) == []
     assert swept.instance.get_dynamic_partitions("videos") == []
+
+
+def test_a_wrong_model_fails_no_season_of_videos(inbox: Inbox) -> None:
+    paths = {"data": str(inbox.layout.root)}
+    pack = {"face_pack": str(BUNDLED / "pack"), "vision_encoder": str(BUNDLED / "vision")}
+    inbox.resource = SettingsResource.of(paths=paths, models={**pack, "allow_demo": False})
+    for name in "abc":
+        inbox.put(f"{name}.mp4", name.encode())
+    assert [inbox.tick() for _ in range(3)] == [[], [], []]
+    assert inbox.instance.get_runs_count() == 0
+    assert FailureNotes(inbox.layout).ids() == set()
+    inbox.resource = SettingsResource.of(paths=paths, models={**pack, "allow_demo": True})
+    assert len(inbox.tick()) == 3
+
+
+def test_an_inbox_that_is_not_mounted_is_said(inbox: Inbox) -> None:
+    inbox.folder.rmdir()
+    inbox.folder.symlink_to(inbox.layout.root.parent / "share", target_is_directory=True)
+    assert inbox.tick() == []
+    (inbox.layout.root.parent / "share").mkdir()
+    inbox.put("a.mp4", b"a")
+    inbox.tick()
+    assert inbox.tick()[0].startswith("a-")
