@@ -77,8 +77,9 @@ def _in_words(
         )
     if rule == "best_reference_above_assign":
         lost = f"It would be lost below a score of {needed:.3f} (now {score:.3f})"
-        lead = f" or a lead of {settings.margin_min:.3f} (now {margin:.3f})"
-        return lost + (lead if margin is not None else "") + "."
+        if margin is None:  # nobody else is known
+            return f"{lost}."
+        return f"{lost} or a lead of {settings.margin_min:.3f} (now {margin:.3f})."
     ruled_out = {
         "rejected_before": " Its better match was rejected by a human.",
         "lost_to_better_in_frame": " Its better match is another track of the same frame.",

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +73,13 @@ class HeadCard:
     def complete(self) -> bool:
         """Whether all planned epochs were done."""
         return self.epochs >= self.planned
+
+
+@dataclass(frozen=True)
+class _StoredCard(HeadCard):
+    """A card as it lies on the disk."""
+
+    schema: int = 0
 
 
 @dataclass(frozen=True)
@@ -143,14 +150,18 @@ class HeadStore:
 
         Raises:
             HeadStoreError: it is not there, or was written by another version.
+            DamagedFileError: its card cannot be read.
         """
-        noted = json.loads((self.folder(head_id) / "head.json").read_text(encoding="utf-8"))
-        if noted.pop("schema", None) != SCHEMA:
+        mend = "Put it back from a backup, or remove its folder and train anew."
+        noted = small_files.read(self.folder(head_id) / "head.json", _StoredCard, mend)
+        schema = noted.schema if noted else 0
+        if noted is None or schema != SCHEMA:
+            newer = schema > SCHEMA
             raise HeadStoreError(
-                f"head {head_id} was written by another version of this package; train anew."
+                f"head {head_id} was written by {'a newer' if newer else 'another'} version of "
+                f"this package; {'update identity_pipeline' if newer else 'train anew'}."
             )
-        lists = {name: tuple(noted.get(name, ())) for name in ("losses", "moved")}
-        return HeadCard(**{**noted, **lists})
+        return HeadCard(**{field.name: getattr(noted, field.name) for field in fields(HeadCard)})
 
     def load(self, head_id: str, input_space: str | None = None) -> Head:
         """The head itself.

@@ -12,7 +12,7 @@ import json
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -257,7 +257,7 @@ def from_json(value: dict[str, Any]) -> IdentityProfile:
     sources = {
         name: Source(
             None if part["moments"] is None else _moments(part["moments"]),
-            None if part["quality"] is None else QualityStatistics(**part["quality"]),
+            None if part["quality"] is None else _known(QualityStatistics, part["quality"]),
             part["session"],
         )
         for name, part in value["sources"].items()
@@ -267,9 +267,14 @@ def from_json(value: dict[str, Any]) -> IdentityProfile:
         **{key: value[key] for key in plain},
         sources=sources,
         retain_until=value["retain_until"],
-        quarantined=tuple(Quarantined(**q) for q in value["quarantined"]),
+        quarantined=tuple(_known(Quarantined, q) for q in value["quarantined"]),
         made_of=value.get("made_of"),
     )
+
+
+def _known(form: Any, value: dict[str, Any]) -> Any:
+    """A part of a profile; fields that a later version added are passed over."""
+    return form(**{f.name: value[f.name] for f in fields(form) if f.name in value})
 
 
 def _from_old(value: dict[str, Any]) -> IdentityProfile:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +73,8 @@ def version_of(training_set: pl.DataFrame) -> str:
 
 
 def _session(noted: dict[str, Any]) -> TrainingSession:
-    return TrainingSession(**{**noted, "moved": tuple(noted.get("moved", ()))})
+    known = {f.name: noted[f.name] for f in fields(TrainingSession) if f.name in noted}
+    return TrainingSession(**{**known, "moved": tuple(noted.get("moved", ()))})
 
 
 @dataclass(frozen=True)

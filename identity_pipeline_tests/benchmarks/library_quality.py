@@ -30,6 +30,7 @@ from identity_pipeline.core.library import (
 from identity_pipeline.core.library_accuracy import against_truth
 from identity_pipeline.core.vectors import to_matrix
 from identity_pipeline.settings import Settings, load_settings
+from identity_pipeline.stages.copies import copies_in_force
 from identity_pipeline.stages.library import LibraryTables, read_templates
 from identity_pipeline.stages.library_stats import true_people
 from identity_pipeline.storage.layout import Layout
@@ -150,7 +151,7 @@ def main(data: str, folder: Path | None, unpinned: bool) -> None:
         match = settings.match.model_copy(update=pins)
         cluster = settings.cluster.model_copy(update={"merge_cos": None})
         settings = settings.model_copy(update={"match": match, "cluster": cluster})
-    inputs = read_templates(store)
+    inputs = read_templates(store, copies_in_force(store))
     truth, faults = true_people(store, folder)
     present = set(inputs.templates["track_key"])
     truth = {key: name for key, name in truth.items() if key in present}

@@ -27,6 +27,7 @@ from identity_pipeline.core.vectors import to_matrix
 from identity_pipeline.media.crops import align, decode_image
 from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.settings import Settings, load_settings
+from identity_pipeline.stages.copies import copies_in_force
 from identity_pipeline.stages.library import LibraryTables, read_templates
 from identity_pipeline.stages.library_stats import true_people
 from identity_pipeline.stages.profiles import quarantine_below
@@ -145,7 +146,7 @@ def main(data: str, pack: str | None, folder: Path | None, also: tuple[str, ...]
     """Print how the single faces of the data folder DATA are judged."""
     chosen = {"models": {"face_pack": pack}} if pack else {}
     settings, store = load_settings(**chosen), TableStore(Layout(Path(data)))
-    inputs = read_templates(store)
+    inputs = read_templates(store, copies_in_force(store))
     truth, _ = true_people(store, folder)
     alone = dict(item.split("=", 1) for item in also)
     for key, video in inputs.templates.select("track_key", "video_id").iter_rows():

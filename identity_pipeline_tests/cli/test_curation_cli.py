@@ -203,6 +203,13 @@ def test_stats_compare_with_truth_and_with_held_out_labels(root: Path) -> None:
     assert (truth["right"], truth["wrong"], truth["human_right"]) == (1, 0, 1)
     assert truth["grouping"]["items"] == 7 and truth["grouping"]["b3_precision"] == 1.0
     assert found["held_out"]["alone"] == 1 and found["held_out"]["tracks"] == 0
+    budget = found["budget"]
+    assert (budget["allowed"], budget["bound"], budget["method"]) == (0.001, None, "pinned")
+    assert "match.pin_assign names from 0.450 on" in budget["sentence"]
+    [told] = asked(root, "explain", "ride-b:1")
+    assert told["row"]["origin"] == "auto" and told["budget"] == budget["sentence"]
+    shown = " ".join(call(root, "stats").split())
+    assert budget["sentence"] in shown and "at most" in shown
     call(root, "confirm", "ride-b:1")
     call(root, "recluster")
     assert asked(root, "stats")["held_out"]["assigned"] == 2

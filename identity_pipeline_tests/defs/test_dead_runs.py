@@ -30,6 +30,7 @@ from identity_pipeline.defs.dead_runs import (
 from identity_pipeline.defs.jobs import per_video
 from identity_pipeline.defs.pools import GPU
 from identity_pipeline.defs.resources import SettingsResource
+from identity_pipeline.storage.data_folder import claim_data_folder
 from identity_pipeline.storage.failures import RUN_DIED, FailureNote, FailureNotes
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.live import host
@@ -103,6 +104,7 @@ def killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Killed]:
 def test_recover_leaves_the_living_and_frees_the_slot_of_the_dead(
     killed: Killed, tmp_path: Path
 ) -> None:
+    claim_data_folder(Layout(tmp_path / "data"))
     arguments = ["recover", "--data", str(tmp_path / "data")]
     assert killed.slots_taken() == 1
     assert is_dead(killed.instance, killed.run) is False

@@ -86,6 +86,7 @@ def test_the_job_makes_every_table_of_one_generation_and_checks_it(curated: Cura
     assert versions == {generation.fingerprint[:16]}
     assert checks_of(result) == {
         "decisions_are_honoured": True,
+        "every_video_is_read": True,
         "tracks_add_up": True,
         "thresholds_hold": True,
         "index_agrees": True,
@@ -107,7 +108,7 @@ def test_a_second_run_reuses_and_a_label_makes_a_new_generation_and_a_profile(
     people = Generations(curated.store.layout).open().table("people")
     assert people["name"].to_list() == ["Ada"]
     assert people["track_count"][0] >= 2
-    assert "Ada (" in str(metadata_of(result, "identity_profiles")["people"])
+    assert "- Ada " in str(metadata_of(result, "identity_profiles")["people"])
 
 
 def test_a_decision_that_is_not_yet_in_force_is_noticed(curated: Curated) -> None:

@@ -310,16 +310,17 @@ def test_pools_have_the_slots_of_the_file_until_they_are_set(
         "telemetry: {enabled: false}\nconcurrency: {pools: {granularity: run, default_limit: 3}}\n"
     )
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
-    assert "dagster.yaml" in invoke("pools").output
+    data = ("--data", str(tmp_path / "data"))
+    assert "dagster.yaml" in invoke("pools", *data).output
     with dg.DagsterInstance.get() as instance:
         limits = {pool.name: pool.limit for pool in instance.event_log_storage.get_pool_limits()}
     assert limits == {"gpu": 3, "library": 3}
-    assert invoke("pools", "--set", "gpu=2").exit_code == 0
+    assert invoke("pools", "--set", "gpu=2", *data).exit_code == 0
     with dg.DagsterInstance.get() as instance:
         limits = {pool.name: pool.limit for pool in instance.event_log_storage.get_pool_limits()}
     assert limits == {"gpu": 2, "library": 3}
     for wrong in ("gpus=2", "gpu", "gpu=-1"):
-        assert invoke("pools", "--set", wrong).exit_code == 2
+        assert invoke("pools", "--set", wrong, *data).exit_code == 2
 
 
 def test_pools_say_at_which_step_of_the_data_folder_a_holder_is(

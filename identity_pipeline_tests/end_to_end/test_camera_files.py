@@ -15,7 +15,7 @@ from identity_pipeline.models.face_pack import FacePack
 from identity_pipeline.settings import VideoSettings, load_settings
 from identity_pipeline_tests.library import VideoLibrary
 
-SETTINGS = VideoSettings(analysis_fps=2)
+SETTINGS = VideoSettings(analysis_fps=1)
 PATCHES = np.array(
     [(0, 0, 200), (0, 200, 0), (200, 0, 0), (128, 128, 128), (120, 160, 210), (40, 40, 40),
      (235, 235, 235)]

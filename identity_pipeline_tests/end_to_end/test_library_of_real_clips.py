@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from identity_pipeline.settings import Settings, load_settings
+from identity_pipeline.stages.copies import copies_in_force
 from identity_pipeline.stages.library import read_templates
 from identity_pipeline.stages.profiles import quarantine_below
 from identity_pipeline.storage.generations import Generations
@@ -65,7 +66,7 @@ def test_nobody_is_named_as_somebody_else(
     real_library: VideoLibrary, truth: dict[str, str]
 ) -> None:
     """Each person unnamed once, all others named by all their tracks."""
-    inputs = read_templates(real_library.store)
+    inputs = read_templates(real_library.store, copies_in_force(real_library.store))
     for person in sorted(set(truth.values())):
         others = {key: name for key, name in truth.items() if name != person}
         tables = library(inputs, Settings(), others).tables
@@ -79,7 +80,10 @@ def test_own_anchors_are_named_right_and_own_faces_are_not_kept_out(
     real_library: VideoLibrary, truth: dict[str, str]
 ) -> None:
     settings = load_settings(**real_library.groups)
-    store, inputs = real_library.store, read_templates(real_library.store)
+    store, inputs = (
+        real_library.store,
+        read_templates(real_library.store, copies_in_force(real_library.store)),
+    )
     found = anchors(store, truth, settings)
     told = own_anchors(inputs, found, truth, settings)
     assert len(found) >= 30

@@ -174,3 +174,29 @@ def asked_late(root: Path, *arguments: str) -> Any:
     """As `asked`; what the first opening says of the migration comes before the JSON."""
     call(root, "migrate")
     return asked(root, *arguments)
+
+
+def test_fields_that_a_later_version_adds_to_small_files_are_passed_over(root: Path) -> None:
+    call(root, "migrate")
+    data = root / "data"
+    small = [
+        *(data / "folder.json", data / "acknowledged.json", data / "ledger" / "head.json"),
+        *data.glob("models/**/*.json"),
+        *data.glob("tables/.generations/*/*.json"),
+    ]
+    for path in small:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if path.name != "evaluation.json":
+            path.write_text(json.dumps({**content, "of_a_later_version": 1}), encoding="utf-8")
+    check_decisions(root)
+    said = call(root, "videos")
+    assert all(name in said for name in RIDES)
+    assert len(asked(root, "people", "--hidden")) == len(expected(root)["active"])
+    for command in (("heads",), ("status",), ("plan",), ("recluster",), ("explain", "ride-a:1")):
+        call(root, *command)
+    layout = Layout(root / "data")
+    assert len(list(ProfileStore(layout).all())) == 3
+    assert KMeansHeadStore(layout).load(SPACE).heads.people
+    call(root, "label", "ride-c:1", "--name", "Eve")
+    call(root, "undo", "last")
+    check_decisions(root)

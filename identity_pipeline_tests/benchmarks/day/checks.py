@@ -19,6 +19,7 @@ from identity_pipeline.core.progress import State
 from identity_pipeline.core.trust import library_faults
 from identity_pipeline.defs.automation import BY
 from identity_pipeline.ledger.store import LedgerStore
+from identity_pipeline.stages.copies import copies_in_force
 from identity_pipeline.stages.decisions import contradicted
 from identity_pipeline.stages.library import read_templates
 from identity_pipeline.storage.failures import FailureNotes
@@ -181,7 +182,7 @@ def _library(story: Story) -> Iterator[Check]:
     with Generations(store.layout).open() as snapshot:
         tables = [snapshot.table(name) for name in names]
     assignments = tables[1]
-    templates = sorted(read_templates(store).templates["track_key"])
+    templates = sorted(read_templates(store, copies_in_force(store)).templates["track_key"])
     faults = library_faults(*tables)
     yield Check(
         "every track is in exactly one place of the library",
