@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import unicodedata
 from collections.abc import Mapping
 from typing import ClassVar, Final
 
@@ -25,6 +26,20 @@ SECRETS: Final = (
     ),
 )
 """What in an address only its owner should know: who logs in, and what a query signs with."""
+HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+"""Categories of characters that steer a terminal, turn a line round, or cannot be written out."""
+
+
+def printable(text: str) -> str:
+    r"""A name as one line that shows what it is: `\n`, `\u202e` in place of what would act.
+
+    Without it a file's name could end a line, reverse it, or colour the rest of the screen, and one
+    that is not UTF-8 could not be printed at all.
+    """
+    return "".join(
+        c.encode("unicode_escape").decode() if unicodedata.category(c) in HIDDEN else c
+        for c in text
+    )
 
 
 class IdentityPipelineError(Exception):

@@ -25,11 +25,11 @@ from click.testing import CliRunner, Result
 
 from identity_pipeline.cli.main import cli
 from identity_pipeline.schemas import LIBRARY_TABLES
-from identity_pipeline.storage.crop_archive import part_in, write_part
+from identity_pipeline.storage.crop_archive import CropArchive, part_in, write_part
 from identity_pipeline.storage.generations import Generations
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.registry import VideoRegistry
-from identity_pipeline.storage.tables import TableStore
+from identity_pipeline.storage.tables import Manifest, TableStore
 from identity_pipeline_tests.storage.small_library import put
 
 SPACE = "test@000000000000/16"
@@ -126,6 +126,8 @@ def write_video(
     crops.mkdir(parents=True, exist_ok=True)
     rows = [{"face_id": face["face_id"], "aligned": bytes(112 * 112 * 3)} for face in faces]
     write_part(part_in(crops, 0), rows)
+    crop_version = CropArchive(crops).data_version()
+    store.note("face_crops", video_id, Manifest("f", crop_version, len(rows)))
 
 
 def write_truth(video: Path, looks: dict[int, tuple[str, float]]) -> None:

@@ -99,20 +99,27 @@ def _video_rows(
     """One object for each video, as `--json` prints it."""
     from identity_pipeline.stages.video_notes import notes
     from identity_pipeline.storage.registry import VideoRegistry
+    from identity_pipeline.storage.small_files import DamagedFileError
 
     registry = VideoRegistry(store.layout)
-    for record in filter(None, map(registry.get, shown)):
+    for video_id in shown:
+        try:
+            record, damage = registry.get(video_id), None
+        except DamagedFileError as error:
+            record, damage = None, error
+        if record is None and damage is None:  # it was taken away meanwhile
+            continue
         yield {
-            "video": record.video_id,
-            "files": [Path(p).name for p in (record.path, *record.links)],
-            "kind": known.kind(record.video_id).value,
-            "state": known.words(record.video_id),
-            "notes": list(notes(store, record.video_id)),
+            "video": video_id,
+            "files": [Path(p).name for p in (record.path, *record.links)] if record else [],
+            "kind": "failed" if damage else known.kind(video_id).value,
+            "state": f"damaged: {damage}" if damage else known.words(video_id),
+            "notes": list(notes(store, video_id)),
         }
 
 
 def _state(known: VideoList, row: Mapping[str, Any]) -> Text:
-    style = STYLES.get(known.kind(row["video"]), "")
+    style = STYLES.get(row["kind"], "")
     said = ((f"\n{visible(note)}", "yellow") for note in row["notes"])
     return Text.assemble((visible(row["state"]), style), *said)
 

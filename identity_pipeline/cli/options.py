@@ -14,6 +14,7 @@ from identity_pipeline.storage import private
 
 if TYPE_CHECKING:
     from identity_pipeline.settings import Settings
+    from identity_pipeline.storage.layout import Layout
     from identity_pipeline.storage.registry import Registration
     from identity_pipeline.storage.tables import TableStore
 
@@ -81,30 +82,45 @@ def merged_settings(groups: dict[str, dict[str, str]]) -> Settings:
     return load_settings(**groups)
 
 
+def find_layout(settings: Settings, *, new: bool = False) -> Layout:
+    """The data folder, of whatever format.
+
+    Args:
+        settings: `paths.data`.
+        new: there may be no folder yet; else a looking command is told which one may be meant.
+
+    Raises:
+        NoDataFolderError: there is none, or it is another.
+    """
+    from identity_pipeline.settings import load_settings
+    from identity_pipeline.storage.folder_check import check_data_folder
+    from identity_pipeline.storage.layout import Layout
+
+    private.guard(group_may_read=settings.paths.group_may_read)
+    layout = Layout(Path(settings.paths.data))
+    check_data_folder(layout.root, [Path(load_settings().paths.data)], new=new)
+    context = click.get_current_context(silent=True)
+    if context is not None:
+        context.meta[DATA] = str(layout.root)
+    return layout
+
+
 def open_store(settings: Settings, *, claim: bool = False, new: bool = False) -> TableStore:
     """The store below the data folder, which is brought to the present format.
 
     Args:
         settings: `paths.data`.
         claim: the command begins to work here, so a folder that is new becomes a data folder.
-        new: there may be no folder yet; else a looking command is told which one may be meant.
+        new: there may be no folder yet.
 
     Raises:
         NoDataFolderError: there is none, or it is another.
         DataFolderError: it is of a newer format, or damaged.
     """
-    from identity_pipeline.settings import load_settings
     from identity_pipeline.storage.data_folder import claim_data_folder, open_data_folder
-    from identity_pipeline.storage.folder_check import check_data_folder
-    from identity_pipeline.storage.layout import Layout
     from identity_pipeline.storage.tables import TableStore
 
-    private.guard(group_may_read=settings.paths.group_may_read)
-    layout = Layout(Path(settings.paths.data))
-    check_data_folder(layout.root, [Path(load_settings().paths.data)], new=new or claim)
-    context = click.get_current_context(silent=True)
-    if context is not None:
-        context.meta[DATA] = str(layout.root)
+    layout = find_layout(settings, new=new or claim)
     open_it = claim_data_folder if claim else open_data_folder
     open_it(layout, lambda sentence: say(sentence, err=True))
     return TableStore(layout)

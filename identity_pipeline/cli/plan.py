@@ -134,8 +134,7 @@ def _planned(
     if names:
         ids = [find_video(store, name).video_id for name in names if not Path(name).is_file()]
     else:
-        records = list(registry.all())
-        ids = [record.video_id for record in records]
+        records, ids = list(registry.all()), registry.ids()
         known = {path for record in records for path in (record.path, *record.links)}
         waiting = video_files(store.layout.videos, settings.ingest.extensions)
         files = [path for path in waiting if str(path.resolve()) not in known]

@@ -262,6 +262,7 @@ def recluster(dry_run: bool, as_json: bool, data: str | None) -> None:
                 "retired_clusters": changes.retired_clusters,
                 "suggested": changes.suggested,
                 "lost": done.lost,
+                "damaged": done.damaged,
                 "copies": done.tables["video_copies"].to_dicts(),
                 **_followed_json(updated),
             }
@@ -348,6 +349,8 @@ def tell_changes(done: Recomputed, changes: LibraryChanges, dry_run: bool) -> No
     """Prints what a recomputation moved, or would move."""
     if done.unfit:
         say(f"Note: {done.unfit}")
+    for video_id, sentence in done.damaged.items():
+        say(f"The library is computed without {video_id}: {sentence}")
     if not done.tracks:
         say("No video has faces for the library yet; run `identity-pipeline run` on some.")
         return

@@ -21,6 +21,7 @@ from identity_pipeline.cli.options import (
 )
 from identity_pipeline.cli.stopping import Terminated, hearing, raise_for
 from identity_pipeline.cli.working import TRY_LATER, refuse_while_paused
+from identity_pipeline.errors import printable
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -74,20 +75,32 @@ class Outcome:
     succeeded: bool
 
 
-def register(paths: tuple[str, ...], store: TableStore) -> list[Registration]:
-    """Registers files, in the order given, each content once."""
+def register(paths: tuple[str, ...], store: TableStore) -> tuple[list[Registration], list[str]]:
+    """Registers files, in the order given, each content once.
+
+    Returns:
+        Their records, and why others cannot be registered, in sentences.
+    """
     from identity_pipeline.storage.archive import Archive
-    from identity_pipeline.storage.registry import VideoRegistry
+    from identity_pipeline.storage.registry import UnusableFileError, VideoRegistry
 
     registry = VideoRegistry(store.layout)
     records: dict[str, Registration] = {}
+    refused: list[str] = []
     for path in paths:
-        record, _ = registry.register(Path(path))
+        try:
+            record, _ = registry.register(Path(path))
+        except UnusableFileError as error:
+            refused.append(str(error))
+            continue
+        except OSError as error:
+            refused.append(f"{printable(path)} cannot be read ({error.strerror or error}).")
+            continue
         if record.video_id in records:
             say(f"{Path(path).name} has the same content as {record.video_id}: linked.")
         records[record.video_id] = record
         Archive(store.layout).remove(record.video_id)  # it becomes a partition again
-    return list(records.values())
+    return list(records.values()), refused
 
 
 @click.command()
@@ -131,7 +144,11 @@ def run(
     hub = _looked_at(settings, [Path(file) for file in files])
     store = open_store(settings, claim=True)
     refuse_while_paused(store)
-    records = register(files, store)
+    records, refused = register(files, store)
+    for sentence in refused:
+        say(f"refused - {sentence}", "red", err=as_json)
+    if not records:
+        raise SystemExit(1)
     sizes = {record.video_id: size_of(record.existing_path()) for record in records}
     preflight.refuse(preflight.video_faults(store, settings, hub, sizes))
     with (
@@ -164,7 +181,7 @@ def run(
         note = FailureNotes(store.layout).get(record.video_id)
         reason = f"{note.code}: {note.sentence}" if note else STOPPED
         say(f"{record.video_id} failed - {reason}", "red", err=as_json)
-    if failed:
+    if failed or refused:
         raise SystemExit(1)
 
 
@@ -336,8 +353,9 @@ def summary(outcomes: list[Outcome], store: TableStore) -> list[dict[str, Any]]:
         video_id = outcome.record.video_id
         row: dict[str, Any] = {"video": video_id, "riders": None, **dict.fromkeys(SETS)}
         if outcome.succeeded:
-            row["riders"] = store.read("riders", video_id)["person_id"].drop_nulls().len()
-            types = store.read("identity_dataset", video_id)["type"]
+            seats = store.read("riders", video_id, ("person_id",))["person_id"]
+            types = store.read("identity_dataset", video_id, ("type",))["type"]
+            row["riders"] = seats.drop_nulls().len()
             row |= {name: int((types == name).sum()) for name in SETS}
         rows.append(row)
     return rows

@@ -9,7 +9,13 @@ import click
 
 from identity_pipeline.cli.curating import actor_option, counted, now
 from identity_pipeline.cli.lists import say
-from identity_pipeline.cli.options import data_option, merged_settings, open_store, overrides
+from identity_pipeline.cli.options import (
+    data_option,
+    find_layout,
+    merged_settings,
+    open_store,
+    overrides,
+)
 
 if TYPE_CHECKING:
     from identity_pipeline.stages.restoring import Restored
@@ -151,9 +157,8 @@ def migrate(dry_run: bool, data: str | None) -> None:
     be made again (in backups/ of the data folder). This says what it would be, or does it now.
     """
     from identity_pipeline.storage.data_folder import FORMAT, noted_folder, pending
-    from identity_pipeline.storage.layout import Layout
 
-    layout = Layout(Path(merged_settings(overrides(data)).paths.data))
+    layout = find_layout(merged_settings(overrides(data)))
     steps = pending(layout)
     if dry_run and steps:
         noted = noted_folder(layout)

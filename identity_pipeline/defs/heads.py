@@ -10,7 +10,7 @@ import dagster as dg
 
 from identity_pipeline.defs import head_pictures as pictures
 from identity_pipeline.defs.automation import NIGHTLY
-from identity_pipeline.defs.healing import PermanentFailure
+from identity_pipeline.defs.healing import PermanentFailure, healing
 from identity_pipeline.defs.metadata import numbers
 from identity_pipeline.defs.pausing import stop_if_paused
 from identity_pipeline.defs.phases import skipped
@@ -144,7 +144,7 @@ def head_evaluation(
     session = TrainingSessions(store.layout).last()
     if session is None:
         raise PermanentFailure("no_session", "Materialise training_set and projection_head first.")
-    with at_work(store, live_step(context), Work(units=1)) as work:
+    with healing(context, settings), at_work(store, live_step(context), Work(units=1)) as work:
         verdict = judge_head(store, settings, session, _now(), progress.reporter(context))
         work.computed = verdict.judgement is not None
     context.log.info(verdict.sentence)
@@ -183,7 +183,7 @@ def head_embeddings(
             data_version=dg.DataVersion("none"),
             metadata={"live": "no head: the recogniser alone", "unfit": live.unfit or "no"},
         )
-    with at_work(store, live_step(context), Work()) as work:
+    with healing(context, settings), at_work(store, live_step(context), Work()) as work:
         done = regenerate(store, live.head_id, settings, progress.reporter(context))
         work.computed, work.units = bool(done.written), len(done.written)
     return dg.MaterializeResult(
@@ -220,7 +220,7 @@ def kmeans_heads(
 
     if off := switched_off(settings, "library"):
         return dg.MaterializeResult(metadata=skipped(off))
-    with at_work(store, live_step(context), Work()) as work:
+    with healing(context, settings), at_work(store, live_step(context), Work()) as work:
         trained = train_kmeans_heads(store, settings, _now(), progress.reporter(context))
         work.computed = trained.heads is not None and not trained.reused
         work.units = len(trained.heads.people) if trained.heads else 0

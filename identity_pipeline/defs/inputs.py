@@ -13,6 +13,8 @@ import dagster as dg
 import polars as pl
 
 from identity_pipeline.storage.crop_archive import CropArchive
+from identity_pipeline.storage.failures import DAMAGED, FailureNote, FailureNotes
+from identity_pipeline.storage.small_files import DamagedFileError
 from identity_pipeline.storage.tables import TableStore
 
 KIND = inspect.Parameter.POSITIONAL_OR_KEYWORD
@@ -38,10 +40,18 @@ def from_store(function: Callable[..., Any]) -> tuple[Callable[..., Any], list[s
     def step(context: Any, store: TableStore, **others: Any) -> Any:
         handed = {"context": context, "store": store}
         video_id = context.partition_key
-        tables = {
-            name: store.crops(video_id) if kind is CropArchive else store.read(name, video_id)
-            for name, kind in asked.items()
-        }
+        try:
+            tables = {
+                name: store.crops(video_id) if kind is CropArchive else store.read(name, video_id)
+                for name, kind in asked.items()
+            }
+        except DamagedFileError as error:
+            FailureNotes(store.layout).put(
+                video_id, FailureNote(DAMAGED, str(error), function.__name__, permanent=False)
+            )
+            raise dg.Failure(
+                str(error), metadata={"reason_code": DAMAGED}, allow_retries=False
+            ) from error
         own = {name: value for name, value in handed.items() if name in parameters}
         return function(**own, **tables, **others)
 

@@ -28,6 +28,20 @@ def decisions_are_honoured(store: dg.ResourceParam[TableStore]) -> dg.AssetCheck
     )
 
 
+@dg.asset_check(asset="person_assignments", description="The library is computed from every video.")
+def every_video_is_read(store: dg.ResourceParam[TableStore]) -> dg.AssetCheckResult:
+    """Videos with templates that are not in the generation in force, for they cannot be read."""
+    from identity_pipeline.stages.library import left_out
+
+    damaged = left_out(store)
+    return dg.AssetCheckResult(
+        passed=not damaged,
+        severity=dg.AssetCheckSeverity.WARN,
+        description="; ".join(list(damaged.values())[:NAMED]) or "Every video is in it.",
+        metadata={"left_out": len(damaged), "videos": ", ".join(list(damaged)[:NAMED]) or "none"},
+    )
+
+
 @dg.asset_check(
     asset="person_assignments",
     description="Every track has one place, with a person or in a cluster that is there.",

@@ -34,6 +34,8 @@ def warnings(done: Recomputed) -> Iterator[str]:
             f"{len(done.other_space)} videos were embedded by another model and are left out "
             f"until they are processed anew: {', '.join(done.other_space[:5])}"
         )
+    for video_id, sentence in done.damaged.items():
+        yield f"The library is computed without {video_id}: {sentence}"
     copies = done.tables["video_copies"]
     if copies.height:
         pairs = [f"{a} of {b}" for a, b in copies.select("video_id", "copy_of").head(5).iter_rows()]

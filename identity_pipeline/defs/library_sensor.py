@@ -111,5 +111,14 @@ def library_changed(
 
 def _seen(cursor: str | None) -> tuple[str | None, str | None]:
     """The stamps of the last request: of everything, and of decisions."""
-    noted = json.loads(cursor or "null")
-    return tuple(noted) if isinstance(noted, list) else (noted, None)
+    try:
+        noted = json.loads(cursor or "null")
+    except ValueError:  # only a memory: the library is looked at once more
+        return None, None
+    match noted:
+        case [str() as stamp, str() as decisions]:
+            return stamp, decisions
+        case str():
+            return noted, None
+        case _:
+            return None, None

@@ -20,6 +20,7 @@ from identity_pipeline.defs.partitions import videos
 from identity_pipeline.defs.pausing import PARTITION_TAG, PAUSED_TAG
 from identity_pipeline.defs.preflight import leave_to_ask
 from identity_pipeline.settings import Settings
+from identity_pipeline.storage import small_files
 from identity_pipeline.storage.hashing import sha256_of_value
 from identity_pipeline.storage.tables import TableStore
 
@@ -53,7 +54,10 @@ class Round:
     @staticmethod
     def of(cursor: str | None, standing: str) -> "Round":
         """The round of a cursor; a new one where something has changed since."""
-        known = Round(**json.loads(cursor)) if cursor else Round(standing)
+        try:
+            known = small_files.parse(cursor.encode(), Round) if cursor else Round(standing)
+        except ValueError:  # only a memory: all are looked at once more
+            return Round(standing)
         return known if known.standing == standing else Round(standing)
 
     @property

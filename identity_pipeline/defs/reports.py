@@ -8,6 +8,7 @@ import dagster as dg
 
 from identity_pipeline.defs import metadata
 from identity_pipeline.defs.automation import NIGHTLY
+from identity_pipeline.defs.healing import healing
 from identity_pipeline.defs.progress import ProgressReporters
 from identity_pipeline.defs.runs import last_runs
 from identity_pipeline.defs.steps import OWNERS
@@ -96,15 +97,17 @@ def evaluation_report(
     from identity_pipeline.media.evaluation_page import HEADLINES
     from identity_pipeline.stages import evaluate as stage
 
-    material = stage.collect(store)
+    with healing(context, settings):
+        material = stage.collect(store)
     if not material.videos:
         sentence = f"Nothing was evaluated: {stage.nothing_to_evaluate(material)}"
         context.log.warning(sentence)
         return dg.MaterializeResult(metadata={"evaluated_videos": 0, "note": sentence})
     for sentence in material.left_out.values():
         context.log.warning(f"left out: {sentence}")
-    report = stage.evaluate(material, settings)
-    page = stage.write_report(report, store.layout.evaluation)
+    with healing(context, settings):
+        report = stage.evaluate(material, settings)
+        page = stage.write_report(report, store.layout.evaluation)
     headlines: dict[str, Any] = {
         f"{section.origin}/{key}": figure.value
         for section in report.sections

@@ -5,6 +5,7 @@ in the UI. A training has a run of its own, so one that fails never holds the da
 """
 
 import json
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -15,9 +16,26 @@ from identity_pipeline.defs.jobs import learn
 from identity_pipeline.defs.library_sensor import UNDER_WAY
 from identity_pipeline.defs.pausing import unless_paused
 from identity_pipeline.settings import Settings
+from identity_pipeline.storage import small_files
 from identity_pipeline.storage.tables import TableStore
 
 TAGS = {BY: "retrain_when_labelled"}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the last request was for, and when it was made, in seconds since 1970."""
+
+    state: str | None = None
+    at: float | None = None
+
+    @classmethod
+    def of(cls, cursor: str | None) -> "Asked":
+        """Of a sensor's cursor; one that cannot be read remembers nothing."""
+        try:
+            return small_files.parse((cursor or "{}").encode(), cls)
+        except ValueError:
+            return cls()
 
 
 def retraining_sensor(on: bool) -> dg.SensorDefinition:
@@ -48,13 +66,13 @@ def retraining_sensor(on: bool) -> dg.SensorDefinition:
         if waiting:
             return waiting
         labels, state_hash = present_labels(store)
-        asked = json.loads(context.cursor or "{}")
+        asked = Asked.of(context.cursor)
         now = datetime.now(UTC).timestamp()
-        since = now - asked["at"] if "at" in asked else None
+        since = None if asked.at is None else now - asked.at
         reason = reason_to_wait(grown(last_taught(store), labels), since, settings.train)
         if reason is not None:
             return dg.SkipReason(reason)
-        if asked.get("state") == state_hash:
+        if asked.state == state_hash:
             return dg.SkipReason("A training was requested for these labels already.")
         running = context.instance.get_runs(
             dg.RunsFilter(job_name=learn.name, statuses=UNDER_WAY), limit=1

@@ -16,6 +16,7 @@ from identity_pipeline.defs.jobs import nightly, per_video, retention
 from identity_pipeline.defs.partitions import videos
 from identity_pipeline.defs.pausing import unless_paused
 from identity_pipeline.defs.preflight import leave_to_ask
+from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.finished import finished
 from identity_pipeline.storage.archive import Archive
@@ -44,7 +45,8 @@ def register_missed(
         if stamp is None or (str(file) in known and known[str(file)].stamp == stamp):
             continue
         if now - stamp.mtime_ns / 1e9 >= SETTLED_SECONDS:
-            with suppress(OSError):  # an unreadable file must not keep the others waiting
+            # An unusable file, of which the sensor tells, must not keep the others waiting.
+            with suppress(OSError, IdentityPipelineError):
                 files.register(file)
     name = str(videos.name)
     there = set(instance.get_dynamic_partitions(name)) | Archive(store.layout).ids()

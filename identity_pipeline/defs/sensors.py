@@ -2,10 +2,11 @@
 
 import json
 import time
-from collections.abc import Mapping, Set
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from types import MappingProxyType
 
 import dagster as dg
 
@@ -15,6 +16,7 @@ from identity_pipeline.defs.gate import skip_unless_ready
 from identity_pipeline.defs.jobs import per_video
 from identity_pipeline.defs.partitions import videos
 from identity_pipeline.defs.preflight import Leave, leave_to_ask
+from identity_pipeline.errors import IdentityPipelineError, printable
 from identity_pipeline.media.wording import counted
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.finished import with_sets
@@ -28,21 +30,50 @@ from identity_pipeline.storage.tables import TableStore
 
 TICKS_AHEAD = 20
 """The cursor remembers files for so many ticks; more are looked at when these are done."""
+NAMED = 5
 LOOKED_AT = 200
 """Videos that are not done and that Dagster knows, in one tick: a look is a query or two."""
 
 
-def remembered_files(cursor: str | None) -> dict[str, Stamp]:
-    """What one tick told the next: stamps of files that are still being looked at.
+@dataclass(frozen=True)
+class Memory:
+    """What one tick tells the next.
 
-    A cursor of an unknown form remembers nothing, which only costs a look.
+    Attributes:
+        files: stamps of files that are still being looked at.
+        after: the last video that was looked at.
+        refused: stamps of files that could not be registered; they come after all others.
     """
-    noted = json.loads(cursor or "{}")
-    return {file: Stamp(*stamp) for file, stamp in noted.get("files", {}).items()}
+
+    files: Mapping[str, Stamp] = field(default_factory=dict)
+    after: str = ""
+    refused: Mapping[str, Stamp] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, cursor: str | None) -> "Memory":
+        """Of a sensor's cursor; an unknown form remembers nothing, which only costs a look."""
+        try:
+            noted = json.loads(cursor or "{}")
+            files, refused = (
+                {str(file): Stamp(*map(int, stamp)) for file, stamp in noted.get(name, {}).items()}
+                for name in ("files", "refused")
+            )
+            return cls(files, str(noted.get("after", "")), refused)
+        except (AttributeError, TypeError, ValueError):
+            return cls()
+
+    def cursor(self) -> str:
+        """As a cursor."""
+        noted = {"files": self.files, "after": self.after, "refused": self.refused}
+        return json.dumps(noted, sort_keys=True)
 
 
 def sort_arrivals(
-    now: Mapping[str, Stamp], seen: Mapping[str, Stamp], known: Mapping[str, KnownFile], limit: int
+    now: Mapping[str, Stamp],
+    seen: Mapping[str, Stamp],
+    known: Mapping[str, KnownFile],
+    limit: int,
+    refused: Mapping[str, Stamp] = MappingProxyType({}),
 ) -> tuple[list[str], dict[str, Stamp], list[str]]:
     """Which files are finished, which are to be looked at again, which are gone.
 
@@ -51,6 +82,8 @@ def sort_arrivals(
         seen: stamps of the last tick, of files that were not known then.
         known: files that were registered already.
         limit: registrations in one tick.
+        refused: files that could not be registered as they were then: they come last, so that
+            however many there are they keep no other waiting.
 
     Returns:
         Finished files to register, the stamps to remember, and known files that are gone. A file
@@ -58,10 +91,27 @@ def sort_arrivals(
         `TICKS_AHEAD` times the limit, however many files arrive at once.
     """
     waiting = sorted(
-        file for file, stamp in now.items() if file not in known or known[file].stamp != stamp
+        (file for file, stamp in now.items() if file not in known or known[file].stamp != stamp),
+        key=lambda file: (refused.get(file) == now[file], file),
     )[: TICKS_AHEAD * limit]
     finished = [file for file in waiting if seen.get(file) == now[file]][:limit]
     return finished, {file: now[file] for file in waiting}, sorted(known.keys() - now.keys())
+
+
+def why_refused(file: str, error: Exception) -> str:
+    """Why a file of the inbox is not registered, and what becomes of it."""
+    if isinstance(error, IdentityPipelineError):
+        return str(error)
+    said = (error.strerror if isinstance(error, OSError) else None) or f"{error!r}"
+    return f"{printable(file)} cannot be registered and is tried again: {said}."
+
+
+def _named(refused: Iterable[str]) -> str:
+    names = [printable(Path(file).name) for file in sorted(refused)]
+    if not names:
+        return ""
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return f", {len(names)} cannot be taken ({', '.join(names[:NAMED])}{more}; see the log)"
 
 
 @dg.sensor(
@@ -87,36 +137,40 @@ def new_videos(
     if fault := inbox_fault(store.layout):
         return dg.SkipReason(fault)
     private.make_folder(store.layout.videos)
-    seen = remembered_files(context.cursor)
+    memory = Memory.of(context.cursor)
     limit = settings.ingest.max_new_per_tick
     now = stamps_of(video_files(store.layout.videos, settings.ingest.extensions))
     files = KnownFiles(store.layout)
     known = files.all()
-    finished, remembered, gone = sort_arrivals(now, seen, known, limit)
+    finished, remembered, gone = sort_arrivals(now, memory.files, known, limit, memory.refused)
     files.forget(gone)
     present = {file.video_id for path, file in known.items() if path in now}
-    linked = 0
+    linked, refused = 0, {f: s for f, s in memory.refused.items() if now.get(f) == s}
     for file in finished:
         try:
             record, is_new = files.register(Path(file))
-        except OSError as error:  # one unreadable file must not keep the others waiting
-            context.log.warning(f"{file} cannot be read and is tried again: {error}")
+        except Exception as error:  # noqa: BLE001 - whatever one file is, the others are taken
+            if file not in refused:  # said once, not at every tick
+                context.log.warning(why_refused(file, error))
+            refused[file] = now[file]
             continue
         del remembered[file]
+        refused.pop(file, None)
         present.add(record.video_id)
         linked += not is_new
     done = present & with_sets(store)
-    wanted = wanted_runs(context.instance, store, settings, present - done, context.cursor)
+    wanted = wanted_runs(context.instance, store, settings, present - done, memory.after)
     leave = leave_to_ask(store, settings, time.time(), limit) if wanted.runs else Leave(limit)
     if leave.skip:  # nothing of it is forgotten: the cursor stays, and what was registered, too
         return leave.skip
     runs = dict(islice(wanted.runs.items(), leave.at_most))
-    cursor = json.dumps({"files": remembered, "after": wanted.after}, sort_keys=True)
+    cursor = Memory(remembered, wanted.after, refused).cursor()
     if not runs:
         context.update_cursor(cursor)
         return dg.SkipReason(
             f"{len(remembered)} files are still being looked at, {linked} were known under "
-            f"another name, {counted(len(done), 'video')} of the inbox are done."
+            f"another name, {counted(len(done), 'video')} of the inbox are done"
+            f"{_named(refused)}."
         )
     return dg.SensorResult(
         run_requests=[
@@ -143,7 +197,7 @@ def wanted_runs(
     store: TableStore,
     settings: Settings,
     undone: Set[str],
-    cursor: str | None,
+    after: str,
 ) -> Wanted:
     """Of the videos that are not done, those to request now.
 
@@ -154,7 +208,6 @@ def wanted_runs(
     left_alone = Archive(store.layout).ids() | FailureNotes(store.layout).ids()
     partitions = set(instance.get_dynamic_partitions(str(videos.name)))
     new = sorted(undone - partitions - left_alone)[:limit]
-    after = str(json.loads(cursor or "{}").get("after", ""))
     open_ = sorted((undone & partitions) - left_alone, key=lambda key: (key <= after, key))
     looked_at = open_[:LOOKED_AT]
     found = without_outcome(instance, store, settings, looked_at)

@@ -31,8 +31,9 @@ from identity_pipeline.stages.at_work import Work, at_work
 from identity_pipeline.stages.costing import models_key
 from identity_pipeline.stages.recipes import RECIPES, fingerprint, ingredients
 from identity_pipeline.storage.chunks import ChunkStore, open_chunks
-from identity_pipeline.storage.failures import CHECK_FAILED, FailureNote, FailureNotes
+from identity_pipeline.storage.failures import CHECK_FAILED, DAMAGED, FailureNote, FailureNotes
 from identity_pipeline.storage.hashing import sha256_of_value
+from identity_pipeline.storage.small_files import DamagedFileError
 from identity_pipeline.storage.tables import TableStore
 
 if TYPE_CHECKING:
@@ -315,6 +316,7 @@ def named_failures(
             ask_for_another_try(context, settings, error)
         failure = worded(error)
         code = failure.code if failure else "unexpected"
+        code = DAMAGED if isinstance(error, DamagedFileError) else code
         sentence = failure.description if failure else f"{type(error).__name__}: {error}"
         permanent = video_fault and code not in MAY_HEAL
         note = FailureNote(code, str(sentence), asset, permanent)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from identity_pipeline.errors import IdentityPipelineError
+from identity_pipeline.errors import IdentityPipelineError, printable
 
 DAMAGED: Final = "damaged data"
 RESHAPED: Final = "other frame size"
@@ -22,6 +22,5 @@ class VideoError(IdentityPipelineError):
     """
 
     def __init__(self, code: str, sentence: str) -> None:
-        super().__init__(f"{code}: {sentence}")
-        self.code = code
-        self.sentence = sentence
+        self.code, self.sentence = code, printable(sentence)  # it names a file as it is called
+        super().__init__(f"{code}: {self.sentence}")

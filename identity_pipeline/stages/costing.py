@@ -14,7 +14,7 @@ from identity_pipeline.settings import Settings
 from identity_pipeline.stages.recipes import steps
 from identity_pipeline.storage.costs import Costs
 from identity_pipeline.storage.generations import Generations
-from identity_pipeline.storage.tables import TableStore
+from identity_pipeline.storage.tables import DamagedTableError, TableStore
 
 BUNDLED_MS_PER_FRAME: Final[Mapping[str, float]] = {
     "ride_video": 0.5,
@@ -107,7 +107,10 @@ def expected_frames(store: TableStore, settings: Settings, video_id: str) -> int
         return noted.rows
     if store.noted("ride_video", video_id) is None:
         return None
-    row = store.read("ride_video", video_id)
+    try:
+        row = store.read("ride_video", video_id, ("duration_ms", "average_fps"))
+    except DamagedTableError:  # told of by whoever judges the table
+        return None
     duration, fps = row["duration_ms"][0], settings.video.analysis_fps or row["average_fps"][0]
     return round(duration * fps / 1000) if duration and fps else None
 

@@ -249,11 +249,10 @@ def anchors_of(desk: Desk, subjects: Iterable[str]) -> list[ev.Anchor]:
 def _largest_face(desk: Desk, subject: str) -> tuple[int, list[float]] | None:
     """Frame and box of a face, or of the largest face of a track without a template."""
     kind, video_id, local_id, lost = ids.parse(subject)
-    layout = desk.store.layout
-    paths = [layout.table(name, video_id) for name in ("face_detections", "face_tracks")]
-    if lost or not all(path.is_file() for path in paths):
+    names = ("face_detections", "face_tracks")
+    if lost or not all(desk.store.layout.table(name, video_id).is_file() for name in names):
         return None
-    faces, tracks = map(pl.read_parquet, paths)
+    faces, tracks = (desk.store.read(name, video_id) for name in names)
     wanted = [local_id]
     if kind == "track":
         wanted = tracks.filter(pl.col("track_id") == int(local_id))["face_id"].to_list()

@@ -19,6 +19,7 @@ from identity_pipeline.ledger.errors import NoChangeError
 from identity_pipeline.ledger.replay import History
 from identity_pipeline.ledger.state import LibraryState
 from identity_pipeline.ledger.store import LedgerStore
+from identity_pipeline.stages.damage import PassedOver
 from identity_pipeline.stages.settling import Settling, video_in
 from identity_pipeline.storage.generations import Generations
 from identity_pipeline.storage.tables import TableStore
@@ -33,6 +34,8 @@ def present_faces(store: TableStore, book: Mapping[str, Sequence[ev.Anchor]]) ->
         store: the tables.
         book: subject -> its anchors.
 
+    Of a video whose tables cannot be read there are none, so decisions on it keep their names.
+
     Returns:
         video_id, track_id, face_id, frame_idx, x1, y1, x2, y2.
     """
@@ -41,37 +44,36 @@ def present_faces(store: TableStore, book: Mapping[str, Sequence[ev.Anchor]]) ->
         for anchor in several:
             near = range(anchor.frame_idx - anchors.FRAMES_WITHIN, anchor.frame_idx + 3)
             wanted.setdefault(anchor.video_id, set()).update(near)
-    parts = []
+    parts, passed_over = [], PassedOver()
     for video_id in sorted(wanted):
-        paths = [store.layout.table(name, video_id) for name in ("face_tracks", "face_detections")]
-        if all(path.is_file() for path in paths) and _in_step(store, video_id):
-            tracks, faces = (
-                pl.scan_parquet(path).filter(pl.col("frame_idx").is_in(sorted(wanted[video_id])))
-                for path in paths
-            )
-            boxes = faces.select("face_id", "frame_idx", "x1", "y1", "x2", "y2")
-            joined = boxes.join(tracks.select("face_id", "track_id"), on="face_id", how="left")
-            parts.append(joined.with_columns(video_id=pl.lit(video_id)).collect())
+        names = ("face_tracks", "face_detections")
+        if not all(store.layout.table(name, video_id).is_file() for name in names):
+            continue
+        with passed_over.reading(video_id):
+            tracks = store.read("face_tracks", video_id, ("face_id", "frame_idx", "track_id"))
+            faces = store.read("face_detections", video_id, _BOXES)
+            if _in_step(store, video_id, tracks):
+                near = pl.col("frame_idx").is_in(sorted(wanted[video_id]))
+                known = tracks.filter(near).select("face_id", "track_id")
+                joined = faces.filter(near).join(known, on="face_id", how="left")
+                parts.append(joined.with_columns(video_id=pl.lit(video_id)))
     return pl.concat([_NO_FACES, *(part.select(_NO_FACES.columns) for part in parts)])
 
 
-def _in_step(store: TableStore, video_id: str) -> bool:
+def _in_step(store: TableStore, video_id: str, tracks: pl.DataFrame) -> bool:
     """Whether a video's templates are of its present tracks.
 
     While a video is processed anew its tracks are new and its templates old: decisions keep their
     names until both fit.
     """
-    path = store.layout.table("track_templates", video_id)
-    if not path.is_file():
+    if not store.layout.table("track_templates", video_id).is_file():
         return True
-    best = pl.read_parquet(path, columns=["best_face_id", "track_id"])
-    tracks = pl.read_parquet(
-        store.layout.table("face_tracks", video_id), columns=["face_id", "track_id"]
-    )
+    best = store.read("track_templates", video_id, ("best_face_id", "track_id"))
     named = best.rename({"best_face_id": "face_id"})
     return named.join(tracks, on=["face_id", "track_id"], how="anti").height == 0
 
 
+_BOXES = ("face_id", "frame_idx", "x1", "y1", "x2", "y2")
 _NO_FACES = pl.DataFrame(
     schema={
         "video_id": pl.String,

@@ -19,6 +19,7 @@ from identity_pipeline.ledger.replay import History
 from identity_pipeline.ledger.state import LibraryState
 from identity_pipeline.ledger.store import LedgerStore
 from identity_pipeline.schemas import empty
+from identity_pipeline.stages.damage import PassedOver
 from identity_pipeline.stages.decisions import settle_ledger
 from identity_pipeline.storage.generations import Generations
 from identity_pipeline.storage.snapshots import Generation, Snapshot
@@ -82,13 +83,32 @@ class Desk:
         return tuple(sorted({video for several in names for video in several}))
 
     def templates(self, videos: Iterable[str]) -> pl.DataFrame:
-        """The table `track_templates` of some videos, without the vectors, sorted."""
+        """The table `track_templates` of some videos, without the vectors, sorted.
+
+        Of a damaged one there is nothing; `sound` refuses it where one video is asked about.
+        """
         parts = [empty("track_templates").drop("template")]
         for video_id in sorted(set(videos)):
-            path = self.store.layout.table("track_templates", video_id)
-            if path.is_file():
-                parts.append(pl.read_parquet(path, columns=parts[0].columns))
+            if self.store.layout.table("track_templates", video_id).is_file():
+                with self._passed_over.reading(video_id):
+                    table = self.store.read("track_templates", video_id, parts[0].columns)
+                    parts.append(table)
         return pl.concat(parts).sort("track_key")
+
+    @cached_property
+    def _passed_over(self) -> PassedOver:
+        return PassedOver()
+
+    def sound(self, video_id: str) -> str:
+        """The video, after checking that its tracks can be read.
+
+        Raises:
+            DamagedTableError: they cannot; says what mends them.
+        """
+        for name in ("track_templates", "face_tracks"):
+            if self.store.layout.table(name, video_id).is_file():
+                self.store.read(name, video_id, ("track_id",))
+        return video_id
 
     def called(self, person_id: str) -> str:
         """A person's name, with the id where others bear it too."""

@@ -19,13 +19,12 @@ from identity_pipeline.core.evaluation.sections import section_of
 from identity_pipeline.core.evaluation.truth import REAL, RENDERED, Truth
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.media.evaluation_page import render_evaluation_page
-from identity_pipeline.schemas import SchemaError
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.exported import exported_rows
 from identity_pipeline.stages.progress import Progress, silent
-from identity_pipeline.storage import atomic
+from identity_pipeline.storage import atomic, small_files
 from identity_pipeline.storage.registry import Registration, VideoRegistry
-from identity_pipeline.storage.tables import MissingTableError, TableStore
+from identity_pipeline.storage.tables import DamagedTableError, MissingTableError, TableStore
 from identity_pipeline.storage.truth import SUFFIX, read_truth, truth_path
 
 TABLES = ("frames", "riders", *FACE_COLUMNS, *SETS)
@@ -67,19 +66,38 @@ def tables_of(store: TableStore, video_id: str, truth: Truth) -> tuple[VideoTabl
     try:
         tables = {name: store.read(name, video_id) for name in TABLES}
         exported = {name: exported_rows(store, name, video_id, tables[name]) for name in SETS}
-    except (MissingTableError, SchemaError) as error:
+    except MissingTableError as error:
         raise EvaluationError(f"{video_id}: {error} To mend it, {advice}.") from error
-    return VideoTables(video_id, truth, tables | exported), _manifest(path, video_id, advice)
+    except DamagedTableError as error:
+        raise EvaluationError(f"{video_id}: {error}") from error
+    return VideoTables(video_id, truth, tables | exported), _manifest_of_export(store, video_id)
 
 
-def _manifest(path: Path, video_id: str, advice: str) -> Manifest:
+@dataclass(frozen=True)
+class _Model:
+    role: str
+    name: str
+    sha256: str | None
+
+
+@dataclass(frozen=True)
+class _Export:
+    """What the report takes from the manifest of an export."""
+
+    gate_version: str | int
+    identity_model_version: str | None
+    embed_model_version: str | None
+    settings_sha256: str
+    models: list[_Model]
+
+
+def _manifest_of_export(store: TableStore, video_id: str) -> Manifest:
+    path = store.layout.export(video_id) / "manifest.json"
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise EvaluationError(f"{path} cannot be read: {error}. To mend it, {advice}.") from error
-    if not isinstance(value, dict):
-        raise EvaluationError(f"{path} of {video_id} is no manifest. To mend it, {advice}.")
-    return value
+        small_files.read(path, _Export, store.mend(video_id))
+    except small_files.DamagedFileError as error:
+        raise EvaluationError(f"{video_id}: {error}") from error
+    return json.loads(path.read_bytes())
 
 
 def collect(
@@ -107,7 +125,8 @@ def collect(
     records = [_find(registry, name) for name in names] if names else list(registry.all())
     unique = {record.video_id: record for record in records}
     found: list[tuple[VideoTables, Manifest]] = []
-    left_out: dict[str, str] = {}
+    damaged = {} if names else registry.damaged()
+    left_out = {video_id: str(error) for video_id, error in damaged.items()}
     without = 0
     for n, (video_id, record) in enumerate(sorted(unique.items()), 1):
         path = truth_path(record, folder)

@@ -12,6 +12,7 @@ import polars as pl
 from identity_pipeline.core.templates import track_key
 from identity_pipeline.ledger import subjects
 from identity_pipeline.schemas import SET_ASSETS, empty
+from identity_pipeline.stages.damage import PassedOver
 from identity_pipeline.stages.exported import exported_rows
 from identity_pipeline.stages.progress import Progress, silent
 from identity_pipeline.stages.spaces import head_of_space, projected, tables_of_space
@@ -32,7 +33,7 @@ from identity_pipeline.storage.index_points import (
 from identity_pipeline.storage.index_session import OpenIndex, Replaced, VideoState
 from identity_pipeline.storage.small_files import DamagedFileError
 from identity_pipeline.storage.snapshots import Snapshot
-from identity_pipeline.storage.tables import Manifest, TableStore
+from identity_pipeline.storage.tables import DamagedTableError, Manifest, TableStore
 from identity_pipeline.storage.vector_index import Rebuilt, Sources, VectorIndex
 
 FACE_TABLES: Final = ("face_embeddings", "vision_embeddings", "face_tracks")
@@ -160,7 +161,7 @@ def _difference(
 ) -> Difference | None:
     try:
         digests = points_of_video(store, video_id, known).digests()
-    except MixedSpacesError as error:
+    except (MixedSpacesError, DamagedTableError) as error:
         return Difference(video_id, "refused", None, found.count, str(error))
     wanted = VideoState(len(digests), checksum(digests.values()))
     states = {
@@ -185,7 +186,8 @@ def rebuild(store: TableStore, index: VectorIndex, progress: Progress = silent) 
 def sync(store: TableStore, index: VectorIndex, known: Known | None = None) -> dict[str, Replaced]:
     """Writes the videos that differ from the tables and removes those that are gone.
 
-    What a library run calls when people were named: only payloads that changed are written.
+    What a library run calls when people were named: only payloads that changed are written. Videos
+    whose tables cannot be read are left as they are.
 
     Returns:
         What was done, by video; equal ones are left out.
@@ -193,8 +195,11 @@ def sync(store: TableStore, index: VectorIndex, known: Known | None = None) -> d
     Raises:
         MixedSpacesError: the tables of a video are of different embedding spaces.
     """
-    known, done = known or known_in_force(store), {}
-    wanted = {v: points_of_video(store, v, known) for v in indexed_videos(store)}
+    known, done, passed_over = known or known_in_force(store), {}, PassedOver()
+    wanted: dict[str, VideoPoints] = {}
+    for video_id in indexed_videos(store):
+        with passed_over.reading(video_id):
+            wanted[video_id] = points_of_video(store, video_id, known)
     with index.open("bringing the index up to date", write=True) as session:
         found, unfinished = session.contents(), set(index.unfinished())
         for video_id, points in wanted.items():
@@ -203,7 +208,8 @@ def sync(store: TableStore, index: VectorIndex, known: Known | None = None) -> d
             same = found.get(video_id, VideoState(0, checksum([]))) == state
             if not same or video_id in unfinished:
                 done[video_id] = session.replace(points)
-        for video_id in sorted({*found, *unfinished} - wanted.keys()):
+        # What the index has of a video whose tables cannot be read stays until they can.
+        for video_id in sorted({*found, *unfinished} - wanted.keys() - passed_over.why.keys()):
             done[video_id] = Replaced(0, session.forget(video_id), 0)
     return done
 

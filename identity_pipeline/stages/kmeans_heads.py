@@ -28,6 +28,7 @@ from identity_pipeline.core.thresholds import Thresholds, thresholds_of
 from identity_pipeline.core.vectors import to_matrix
 from identity_pipeline.core.verification import verification
 from identity_pipeline.settings import MatchSettings, Settings, chosen
+from identity_pipeline.stages.damage import PassedOver
 from identity_pipeline.stages.profiles import HUMAN
 from identity_pipeline.stages.progress import Progress, silent
 from identity_pipeline.stages.spaces import head_of_space, tables_of_space
@@ -52,6 +53,7 @@ class Confirmed:
         templates: one row per track.
         changed: videos left out because they were processed anew since.
         versions: data versions of `SOURCES` of each video used.
+        damaged: a sentence for each video left out because its tables cannot be read.
     """
 
     snapshot: Snapshot
@@ -59,6 +61,7 @@ class Confirmed:
     templates: ConfirmedVectors
     changed: tuple[str, ...]
     versions: dict[str, list[str]]
+    damaged: tuple[str, ...] = ()
 
 
 def read_confirmed(store: TableStore, progress: Progress = silent) -> Confirmed:
@@ -81,6 +84,7 @@ def read_confirmed(store: TableStore, progress: Progress = silent) -> Confirmed:
     parts: dict[str, list[pl.DataFrame]] = {name: [] for name in SOURCES}
     versions: dict[str, list[str]] = {}
     changed: list[str] = []
+    passed_over = PassedOver()
     for n, video in enumerate(videos, 1):
         noted = [own.noted(name, video) for name in SOURCES]
         known = [manifest.data_version if manifest else "" for manifest in noted]
@@ -90,16 +94,20 @@ def read_confirmed(store: TableStore, progress: Progress = silent) -> Confirmed:
         if anew or not all(known):
             changed.append(video)
             continue
-        versions[video] = known
-        for name in SOURCES:
-            rows = own.read(name, video).filter(pl.col("space") == generation.space)
-            parts[name].append(rows.filter(pl.col("track_key").is_in(sorted(person_of))))
+        with passed_over.reading(video):
+            tables = {name: own.read(name, video) for name in SOURCES}
+            versions[video] = known
+            for name, table in tables.items():
+                rows = table.filter(pl.col("space") == generation.space)
+                parts[name].append(rows.filter(pl.col("track_key").is_in(sorted(person_of))))
         progress("confirmed tracks", n, len(videos), "videos")
     faces, templates = (
         _labelled(parts[name], column, person_of, generation.space)
         for name, column in zip(SOURCES, ("e_id", "template"), strict=True)
     )
-    return Confirmed(snapshot, faces, templates, tuple(changed), versions)
+    return Confirmed(
+        snapshot, faces, templates, tuple(changed), versions, tuple(passed_over.why.values())
+    )
 
 
 def _labelled(
@@ -258,9 +266,10 @@ def _gone(before: StoredHeads | None, heads: KMeansHeads) -> str:
 
 def _left_aside(confirmed: Confirmed) -> tuple[str, ...]:
     if not confirmed.changed:
-        return ()
+        return confirmed.damaged
     names = ", ".join(confirmed.changed)
     return (
+        *confirmed.damaged,
         f"Left aside, because processed anew since the library was computed: {names}; "
         "run `identity-pipeline recluster`, then train again.",
     )

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
 from identity_pipeline.core.library import (
-    GROUPED,
     Before,
     LibraryResult,
     SpaceTables,
@@ -21,17 +20,19 @@ from identity_pipeline.core.library import (
     merge_floor,
     template_thresholds,
 )
-from identity_pipeline.ledger import subjects
 from identity_pipeline.ledger.replay import History
 from identity_pipeline.ledger.store import LedgerStore
 from identity_pipeline.schemas import LIBRARY_TABLES, empty
 from identity_pipeline.settings import Settings, chosen
 from identity_pipeline.stages.copies import TABLE, Copies, find_copies
+from identity_pipeline.stages.damage import PassedOver, keep_notes
 from identity_pipeline.stages.decisions import human_facts, settle_ledger
+from identity_pipeline.stages.handing_on import before_of, former_clusters
 from identity_pipeline.stages.progress import Progress, silent
 from identity_pipeline.stages.spaces import (
     PER_VIDEO,
     LiveSpace,
+    forget,
     head_of_space,
     is_regenerated,
     live_space,
@@ -41,7 +42,7 @@ from identity_pipeline.stages.spaces import (
 from identity_pipeline.storage.generations import Generations
 from identity_pipeline.storage.hashing import sha256_of_value
 from identity_pipeline.storage.small_files import DamagedFileError
-from identity_pipeline.storage.snapshots import Generation, Snapshot
+from identity_pipeline.storage.snapshots import Generation
 from identity_pipeline.storage.tables import TableStore
 
 SETTINGS = ("match", "cluster", "copies")
@@ -59,6 +60,8 @@ class LibraryTables:
         other_space: videos left out because their templates are of another space.
         versions: data version of each video's templates in the recogniser's space.
         made_of: data versions of all of `PER_VIDEO` and of the frames, by video.
+        damaged: videos left out because their tables cannot be read; a sentence by video. They are
+            in none of the others, so the library is computed again as soon as they can be read.
     """
 
     templates: pl.DataFrame
@@ -68,6 +71,7 @@ class LibraryTables:
     other_space: tuple[str, ...]
     versions: dict[str, str]
     made_of: dict[str, list[str]]
+    damaged: dict[str, str]
 
 
 def read_templates(
@@ -86,14 +90,16 @@ def read_templates(
     parts: dict[str, list[pl.DataFrame]] = {name: [] for name in PER_VIDEO}
     versions: dict[str, str] = {}
     made_of: dict[str, list[str]] = {}
+    passed_over = PassedOver()
     for n, video_id in enumerate(videos, 1):
         # Noted before reading: what is replaced meanwhile makes the next run compute again.
-        made_of[video_id] = _made_of(store, own, video_id)
-        # Whether a video was processed anew does not hang on the space.
-        versions[video_id] = _versions(store, video_id)[0]
-        for name in PER_VIDEO:
-            there = own.layout.table(name, video_id).is_file()
-            parts[name].append(own.read(name, video_id) if there else empty(name))
+        noted = _made_of(store, own, video_id)
+        with passed_over.reading(video_id):
+            for name, table in _of_video(own, video_id).items():
+                parts[name].append(table)
+            made_of[video_id] = noted
+            # Whether a video was processed anew does not hang on the space.
+            versions[video_id] = _versions(store, video_id)[0]
         progress("templates", n, len(videos), "videos")
     tables = {
         name: copies.counted(pl.concat([empty(name), *several])) for name, several in parts.items()
@@ -111,7 +117,14 @@ def read_templates(
         tuple(sorted(set(others.to_list()))),
         versions,
         made_of,
+        passed_over.why,
     )
+
+
+def _of_video(own: TableStore, video_id: str) -> dict[str, pl.DataFrame]:
+    """The tables of `PER_VIDEO` of one video: all of them, or an error."""
+    there = {name: own.layout.table(name, video_id).is_file() for name in PER_VIDEO}
+    return {name: own.read(name, video_id) if there[name] else empty(name) for name in PER_VIDEO}
 
 
 def _made_of(store: TableStore, own: TableStore, video_id: str) -> list[str]:
@@ -127,7 +140,8 @@ def _versions(store: TableStore, video_id: str) -> list[str]:
 def in_force_fits(store: TableStore, settings: Settings, history: History) -> bool:
     """Whether the generation in force is what a computation on its day would give now.
 
-    No whole table is read. Another day alone, which ages suggestions, does not make it unfit.
+    No whole table is read, but those of videos that the generation was computed without: one that
+    still cannot be read does not make it unfit. Nor does another day, which ages suggestions.
     """
     try:
         current = Generations(store.layout).current()
@@ -139,45 +153,24 @@ def in_force_fits(store: TableStore, settings: Settings, history: History) -> bo
     if live.head_id is not None and not is_regenerated(store, live.head_id, settings):
         return False
     own = tables_of_space(store, live.head_id)
-    made_of = {v: _made_of(store, own, v) for v in own.videos_with("track_templates")}
+    damaged, videos = left_out(store), own.videos_with("track_templates")
+    made_of = {v: _made_of(store, own, v) for v in videos if v not in damaged}
     return current.fingerprint == fingerprint_of(made_of, history, settings, current.day)
 
 
-def before_of(snapshot: Snapshot | None, space: str, versions: Mapping[str, str]) -> Before:
-    """What the generation in force, or the last whole one, hands on.
+def left_out(store: TableStore) -> dict[str, str]:
+    """Videos that the generation in force lacks because they cannot be read; a sentence by video.
 
-    Clusters are known by their tracks, so their ids outlive a change of the space; scores do not.
-    Nothing of a video that was processed anew: its tracks may be other people now.
-
-    Args:
-        snapshot: of that generation; None before the first.
-        space: of the present templates.
-        versions: data version of each video's present templates.
+    Only videos are opened that it lacks.
     """
-    if snapshot is None:
-        return Before()
-    current, assignments = snapshot.generation, snapshot.table("person_assignments")
-    last: dict[str, int | None] = dict(assignments.select("track_key", "cluster_id").iter_rows())
-    anew = {v for v, known in current.versions.items() if versions.get(v, known) != known}
-
-    def kept(key: str) -> bool:
-        return subjects.parse(key).video_id not in anew
-
-    same_scores = current.space == space
-    suggestions = snapshot.table("suggestions") if same_scores else empty("suggestions")
-    mask = [kept(key) for key in suggestions["track_key"].to_list()]
-    return Before(
-        {key: c for key, c in {**last, **current.former}.items() if kept(key)},
-        suggestions.filter(pl.Series(mask, dtype=pl.Boolean)),
-        current.next_cluster_id,
-    )
-
-
-def former_clusters(before: Before, assignments: pl.DataFrame) -> dict[str, int]:
-    """The last cluster of each track that is grouped no more, because humans settled it."""
-    settled = assignments.filter(~pl.col("state").is_in([*GROUPED, "noise"]))["track_key"]
-    last = {key: before.clusters.get(key) for key in settled.to_list()}
-    return {key: cluster for key, cluster in last.items() if cluster is not None}
+    current = Generations(store.layout).current()
+    if current is None:
+        return {}
+    own, passed_over = tables_of_space(store, head_of_space(current.space)), PassedOver()
+    for video_id in sorted(set(own.videos_with("track_templates")) - set(current.versions)):
+        with passed_over.reading(video_id):
+            _of_video(own, video_id)
+    return passed_over.why
 
 
 @dataclass(frozen=True)
@@ -192,6 +185,8 @@ class Recomputed:
         other_space: videos that were left out.
         lost: subjects with a decision that no present face matches.
         floor: cosine below which no unknown tracks are linked; null without any track.
+        damaged: videos that it was computed without, because their tables cannot be read; a
+            sentence by video.
         unfit: why the head that is live was not used; null when it was, or none is.
     """
 
@@ -202,6 +197,7 @@ class Recomputed:
     other_space: tuple[str, ...]
     lost: tuple[str, ...]
     floor: float | None
+    damaged: dict[str, str]
     unfit: str | None = None
 
 
@@ -239,14 +235,14 @@ def _recompute(
     space: LiveSpace | None,
 ) -> Recomputed:
     live = space or live_space(store)
-    if live.head_id is not None:
-        regenerate(store, live.head_id, settings, progress)
     ledger, generations = LedgerStore(store.layout), Generations(store.layout)
     ledger.verify()  # every line, from the first: commands look at the last ones only
     history = settle_ledger(store, ledger, now, write=publish)
     copied = find_copies(store, history, settings.copies, write=publish)
     copies = Copies.from_table(copied)
-    inputs = read_templates(store, copies, progress, live.head_id)
+    inputs = _inputs(store, settings, copies, progress, live.head_id)
+    if publish:
+        keep_notes(store.layout, inputs.damaged, set(inputs.made_of))
     fingerprint = fingerprint_of(inputs.made_of, history, settings, now[:10])
     last = generations.newest_whole()
     in_force = last is not None and last.folder.name == generations.in_force()
@@ -268,9 +264,33 @@ def _recompute(
             versions=inputs.versions,
             day=now[:10],
             ledger=ledger.head_of(history),
-            former=former_clusters(before, result.tables["person_assignments"]),
+            former=former_clusters(
+                before, result.tables["person_assignments"], inputs.damaged.keys()
+            ),
         )
     return _told(generation, False, result.tables, inputs, history, settings, live)
+
+
+def _inputs(
+    store: TableStore,
+    settings: Settings,
+    copies: Copies,
+    progress: Progress,
+    head_id: str | None,
+) -> LibraryTables:
+    """The templates in a space, brought up to date before; videos that cannot be read are told."""
+    if head_id is None:
+        return read_templates(store, copies, progress)
+    unreadable = regenerate(store, head_id, settings, progress).damaged
+    inputs = read_templates(store, copies, progress, head_id)
+    if spoilt := inputs.damaged.keys() - unreadable.keys():
+        # What was projected is damaged, not what it was projected from.
+        own = tables_of_space(store, head_id)
+        for video_id in spoilt:
+            forget(own, video_id)
+        unreadable = regenerate(store, head_id, settings, progress).damaged
+        inputs = read_templates(store, copies, progress, head_id)
+    return replace(inputs, damaged={**unreadable, **inputs.damaged})
 
 
 def compute(
@@ -342,5 +362,6 @@ def _told(
         inputs.other_space,
         history.state.lost,
         floor,
+        inputs.damaged,
         live.unfit,
     )

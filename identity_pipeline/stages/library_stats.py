@@ -17,7 +17,7 @@ from identity_pipeline.stages.desk import Desk
 from identity_pipeline.stages.library_view import Row, pending_suggestions
 from identity_pipeline.stages.progress import Progress, silent
 from identity_pipeline.storage.registry import VideoRegistry
-from identity_pipeline.storage.tables import MissingTableError, TableStore
+from identity_pipeline.storage.tables import DamagedTableError, MissingTableError, TableStore
 from identity_pipeline.storage.truth import TruthError, read_truth, truth_path
 
 STATES = ("known", "suggested", "unknown", "noise", "ignored", "not_a_face")
@@ -137,7 +137,7 @@ def true_people(
         if path is not None:
             try:
                 people |= _true_of_video(store, record.video_id, path)
-            except (TruthError, MissingTableError) as error:
+            except (TruthError, MissingTableError, DamagedTableError) as error:
                 faults.append(str(error))
             progress("truth", n, len(records), "videos")
     return people, faults

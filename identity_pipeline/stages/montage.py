@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,12 +14,12 @@ from identity_pipeline.ledger import subjects as ids
 from identity_pipeline.stages.desk import video_of
 from identity_pipeline.stages.progress import Progress, silent
 from identity_pipeline.storage import atomic
-from identity_pipeline.storage.crop_archive import CropArchive
-from identity_pipeline.storage.tables import TableStore
+from identity_pipeline.storage.tables import DamagedTableError, MissingTableError, TableStore
 
 if TYPE_CHECKING:
     from identity_pipeline.media.crops import ImageBGR
 
+LOG = logging.getLogger(__name__)
 FACES_PER_GROUP, TILE_PX, JPEG_QUALITY = 8, 112, 90
 ACCENTS = ((96, 174, 255), (110, 200, 120))
 """Bars above the faces; groups take turns, so that they can be told apart."""
@@ -36,8 +37,12 @@ def best_faces(store: TableStore, tracks: Sequence[str], most: int) -> list[tupl
     ranked: list[tuple[int, float, str, str]] = []
     for key in tracks:
         _, video_id, number, _ = ids.parse(key)
-        faces = store.read("face_tracks", video_id).filter(pl.col("track_id") == int(number))
-        quality = store.read("face_quality", video_id).select("face_id", "quality_score")
+        try:
+            faces = store.read("face_tracks", video_id).filter(pl.col("track_id") == int(number))
+            quality = store.read("face_quality", video_id, ("face_id", "quality_score"))
+        except (DamagedTableError, MissingTableError) as error:
+            LOG.warning("%s is not shown: %s", key, error)
+            continue
         best = (
             faces.join(quality, on="face_id")
             .drop_nulls("quality_score")
@@ -68,8 +73,10 @@ def montage(
             wanted.setdefault(video_of(key), set()).add(face)
     pixels = {}
     for n, (video_id, names) in enumerate(sorted(wanted.items()), 1):
-        for face, crop in CropArchive(store.layout.crops(video_id)).aligned(names):
-            pixels[video_id, face] = crop
+        try:
+            pixels |= {(video_id, f): p for f, p in store.crops(video_id).aligned(names)}
+        except (DamagedTableError, MissingTableError) as error:
+            LOG.warning("%s is not shown: %s", video_id, error)
         progress("faces", n, len(wanted), "videos")
     tiles, shown, blank = [], 0, Tile(np.zeros((1, 1, 3), dtype=np.uint8), "")
     for n, (name, faces) in enumerate(chosen.items()):

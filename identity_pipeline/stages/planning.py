@@ -10,12 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from identity_pipeline.core.costs import Price
+from identity_pipeline.errors import printable
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.costing import counted, expected_frames, usual_frames
 from identity_pipeline.stages.recipes import steps
 from identity_pipeline.stages.verdicts import Judged, Models, Verdict, judge_video
 from identity_pipeline.storage.hashing import sha256_of_file
-from identity_pipeline.storage.registry import VideoRegistry, video_id_for
+from identity_pipeline.storage.registry import (
+    UnusableFileError,
+    VideoRegistry,
+    checked_file,
+    video_id_for,
+)
 from identity_pipeline.storage.tables import TableStore
 
 WORST_FIRST = (Verdict.BLOCKED, Verdict.COMPUTE, Verdict.PERHAPS, Verdict.REUSE)
@@ -95,7 +101,12 @@ def plan_file(
     path: Path,
 ) -> PlannedVideo:
     """What `run FILE` would do; a file that is not registered yet is not registered by this."""
-    sha256 = sha256_of_file(path)
+    try:
+        sha256 = sha256_of_file(checked_file(path))
+    except (OSError, UnusableFileError) as error:
+        said = f"it cannot be read ({error.strerror})" if isinstance(error, OSError) else str(error)
+        nothing = tuple(PlannedStep(s, Verdict.BLOCKED, (said,), None, False) for s in steps())
+        return PlannedVideo(printable(path.name), nothing)
     known = VideoRegistry(store.layout).by_digest(sha256)
     if known is not None:
         return plan_video(store, settings, models, costs, known.video_id)

@@ -6,13 +6,12 @@ Only a memory, so that nothing is read twice: it can be deleted at any time.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from identity_pipeline.storage import atomic
+from identity_pipeline.storage import atomic, small_files
 from identity_pipeline.storage.layout import Layout, check_video_id
 
 SUFFIX = ".json"
@@ -31,6 +30,11 @@ class Refusal:
 
     why_not: str
     stamp: str
+
+
+@dataclass(frozen=True)
+class _Sent:
+    generation: str
 
 
 @dataclass(frozen=True)
@@ -57,21 +61,16 @@ class PublishingNotes:
 
     def generation(self) -> str | None:
         """The library's generation that is there."""
-        note = self._note(self.sent, None)
-        return (
-            str(json.loads(note.read_text(encoding="utf-8"))["generation"])
-            if note.is_file()
-            else None
-        )
+        note = small_files.recall(self._note(self.sent, None), _Sent)
+        return note.generation if note else None
 
     def refusals(self) -> dict[str, Refusal]:
         """Name -> the note on it, of everything that was refused when it was last tried."""
-        return {
-            name: Refusal(
-                **json.loads((self.refused / f"{name}{SUFFIX}").read_text(encoding="utf-8"))
-            )
+        found = {
+            name: small_files.recall(self.refused / f"{name}{SUFFIX}", Refusal)
             for name in sorted(times(self.refused, SUFFIX))
         }
+        return {name: refusal for name, refusal in found.items() if refusal is not None}
 
     def note_sent(self, video_id: str | None, version: str, generation: str, at: int) -> None:
         """Notes what is there now; `at` is in nanoseconds since 1970."""

@@ -20,12 +20,13 @@ from identity_pipeline.core.heads.projection import Head
 from identity_pipeline.core.templates import VideoTables, build_templates
 from identity_pipeline.core.vectors import same_space, to_matrix, to_series
 from identity_pipeline.settings import Settings, chosen
+from identity_pipeline.stages.damage import PassedOver
 from identity_pipeline.stages.progress import Progress, silent
 from identity_pipeline.stages.recipes import RECIPES
 from identity_pipeline.storage.hashing import sha256_of_value
 from identity_pipeline.storage.heads import HeadStore
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.tables import TableStore
+from identity_pipeline.storage.tables import DamagedTableError, MissingTableError, TableStore
 
 PER_VIDEO: Final = ("track_templates", "calibration_pairs", "face_samples")
 FACE_TABLES: Final = (
@@ -95,6 +96,7 @@ class Regenerated:
         unchanged: were up to date.
         removed: are no more.
         left_out: of another recogniser than the head takes.
+        damaged: their tables cannot be read; a sentence by video.
         digest: changes whenever any of the tables does.
     """
 
@@ -102,6 +104,7 @@ class Regenerated:
     unchanged: int
     removed: tuple[str, ...]
     left_out: tuple[str, ...]
+    damaged: dict[str, str]
     digest: str
 
 
@@ -123,6 +126,7 @@ def regenerate(
     card, head, own = heads.card(head_id), heads.load(head_id), tables_of_space(store, head_id)
     videos = store.videos_with("track_templates")
     written, left_out, unchanged, made_of = [], [], 0, {}
+    passed_over = PassedOver()
     for n, video_id in enumerate(videos, 1):
         fingerprint = made_of[video_id] = _fingerprint(store, video_id, head_id, settings)
         if _up_to_date(own, video_id, fingerprint):
@@ -130,20 +134,33 @@ def regenerate(
         elif _space_of(store, video_id) not in (None, card.input_space):
             left_out.append(video_id)
         else:
-            video = read_video(store, video_id)
-            mapped = replace(video, embeddings=projected(video.embeddings, head, card.space))
-            for name, table in templates_of_video(mapped, settings).items():
-                own.write(name, video_id, table, fingerprint)
-            written.append(video_id)
+            with passed_over.reading(video_id):
+                video = read_video(store, video_id)
+                mapped = replace(video, embeddings=projected(video.embeddings, head, card.space))
+                for name, table in templates_of_video(mapped, settings).items():
+                    own.write(name, video_id, table, fingerprint)
+                written.append(video_id)
         progress("head embeddings", n, len(videos), "videos")
-    gone = sorted(set(own.videos_with("track_templates")) - (set(videos) - set(left_out)))
+    # What was projected of faces that cannot be read any more is not what they are now.
+    kept = set(videos) - {*left_out, *passed_over.why}
+    gone = sorted(set(own.videos_with("track_templates")) - kept)
     for video_id in gone:
-        for name in PER_VIDEO:
-            own.layout.table(name, video_id).unlink(missing_ok=True)
-            own.layout.manifest(name, video_id).unlink(missing_ok=True)
+        forget(own, video_id)
     return Regenerated(
-        tuple(written), unchanged, tuple(gone), tuple(left_out), sha256_of_value(made_of)
+        tuple(written),
+        unchanged,
+        tuple(gone),
+        tuple(left_out),
+        passed_over.why,
+        sha256_of_value(made_of),
     )
+
+
+def forget(own: TableStore, video_id: str) -> None:
+    """Removes what a head's space holds of a video; `regenerate` makes it anew if it can."""
+    for name in PER_VIDEO:
+        own.layout.table(name, video_id).unlink(missing_ok=True)
+        own.layout.manifest(name, video_id).unlink(missing_ok=True)
 
 
 def is_regenerated(store: TableStore, head_id: str, settings: Settings) -> bool:
@@ -210,8 +227,10 @@ def _space_of(store: TableStore, video_id: str) -> str | None:
     noted = store.noted("track_templates", video_id)
     if noted is not None and (noted.space or not noted.rows):
         return noted.space
-    path = store.layout.table("track_templates", video_id)
-    spaces = pl.scan_parquet(path).select("space").head(1).collect()["space"]
+    try:
+        spaces = store.read("track_templates", video_id, ("space",))["space"]
+    except (DamagedTableError, MissingTableError):
+        return None  # told of by whoever reads the whole table
     return spaces[0] if len(spaces) else None
 
 

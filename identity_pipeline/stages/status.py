@@ -55,19 +55,19 @@ def look(
     Raises:
         LockBusyError: another process keeps the book of batches.
     """
-    records = list(VideoRegistry(store.layout).all())
+    ids = VideoRegistry(store.layout).ids()
     found = LiveSteps(store.layout).all()
     live = {(step.video_id, step.step): step for step in found if not step.ended}
     between = {step.video_id: step for step in found if step.ended}
     chunks = unfinished(store.layout)
     costs = prices(store, settings, models.digests)
     wholes = []
-    for n, record in enumerate(records, 1):
-        judged = judge_video(store, settings, models, record.video_id, thorough=False)
-        run, last = runs.get(record.video_id), between.get(record.video_id)
-        video = VideoWork(store, settings, record.video_id, judged, run, last, now, chunks)
+    for n, video_id in enumerate(ids, 1):
+        judged = judge_video(store, settings, models, video_id, thorough=False)
+        run, last = runs.get(video_id), between.get(video_id)
+        video = VideoWork(store, settings, video_id, judged, run, last, now, chunks)
         wholes.append(video.whole(live, costs))
-        progress("videos", n, len(records), "videos")
+        progress("videos", n, len(ids), "videos")
     library = library_work(store, settings, wholes, live, costs, runs, today, now)
     batches = BatchBook(store.layout).update(
         lambda before: observe(before, _picture([*wholes, library]), now)

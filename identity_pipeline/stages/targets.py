@@ -225,7 +225,7 @@ def _video(desk: Desk, word: str) -> str:
 def _track(desk: Desk, word: str, number: int) -> str:
     if (absent := ids.track(word, number)) in desk.state.subjects and word not in desk.videos:
         return absent
-    video_id = _video(desk, word)
+    video_id = desk.sound(_video(desk, word))
     there = set(desk.templates([video_id])["track_id"].to_list())
     there |= set(_column(desk, video_id, "track_id"))
     if number not in there:
@@ -243,8 +243,8 @@ def _face(desk: Desk, word: str, face_id: str) -> Chosen:
         )
     )  # fmt: skip
     if face_id not in faces:
-        detected = desk.store.layout.table("face_detections", video_id)
-        if detected.is_file() and face_id in set(pl.read_parquet(detected)["face_id"]):
+        detected = desk.store.layout.table("face_detections", video_id).is_file()
+        if detected and face_id in _detected(desk, video_id):
             return _plain([ids.face(video_id, face_id)])
         raise CurationError(
             f"{video_id} has no face {face_id}; `identity-pipeline why {video_id} "
@@ -257,9 +257,12 @@ def _face(desk: Desk, word: str, face_id: str) -> Chosen:
     return Chosen((subject,), {subject: face_id})
 
 
+def _detected(desk: Desk, video_id: str) -> set[str]:
+    return set(desk.store.read("face_detections", video_id, ("face_id",))["face_id"])
+
+
 def _column(desk: Desk, video_id: str, name: str, drop: bool = True) -> list[object]:
-    path = desk.store.layout.table("face_tracks", video_id)
-    if not path.is_file():
+    if not desk.store.layout.table("face_tracks", video_id).is_file():
         return []
-    column = pl.read_parquet(path, columns=[name])[name]
+    column = desk.store.read("face_tracks", video_id, (name,))[name]
     return (column.drop_nulls() if drop else column).to_list()

@@ -19,6 +19,7 @@ from identity_pipeline.ledger.store import LedgerStore
 from identity_pipeline.schemas import empty
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.copies import copies_in_force
+from identity_pipeline.stages.damage import PassedOver
 from identity_pipeline.stages.decisions import human_facts, settle_ledger
 from identity_pipeline.stages.progress import Progress, silent
 from identity_pipeline.stages.spaces import read_video
@@ -48,6 +49,8 @@ def build_training_set(
 ) -> pl.DataFrame:
     """The table `training_set`: all confirmed tracks' faces, thinned and split.
 
+    Videos whose tables cannot be read teach nothing, and the log names them.
+
     Args:
         store: the tables.
         settings: `train`.
@@ -63,10 +66,11 @@ def build_training_set(
     for key, person in person_of.items():
         by_video.setdefault(subjects.parse(key).video_id, {})[key] = person
     there = sorted(set(by_video) & set(store.videos_with("track_templates")))
-    parts = [empty("training_set")]
+    parts, passed_over = [empty("training_set")], PassedOver()
     for n, video_id in enumerate(there, 1):
-        video = read_video(store, video_id)
-        parts.append(teaching_faces(video, by_video[video_id], settings.train))
+        with passed_over.reading(video_id):
+            video = read_video(store, video_id)
+            parts.append(teaching_faces(video, by_video[video_id], settings.train))
         progress("training set", n, len(there), "videos")
     return pl.concat(parts).sort("person_id", "track_key", "face_id")
 

@@ -25,6 +25,7 @@ from identity_pipeline.stages.recipes import (
 from identity_pipeline.storage.crop_archive import CropArchive
 from identity_pipeline.storage.failures import FailureNotes
 from identity_pipeline.storage.registry import VideoRegistry
+from identity_pipeline.storage.small_files import DamagedFileError
 from identity_pipeline.storage.tables import Manifest, TableStore
 
 FINISHED_BY: Final = "identity_dataset"
@@ -158,7 +159,10 @@ class _Judge:
         return faults[0] if faults else None
 
     def _file_fault(self) -> str | None:
-        record = VideoRegistry(self.store.layout).get(self.video_id)
+        try:
+            record = VideoRegistry(self.store.layout).get(self.video_id)
+        except DamagedFileError as error:
+            return str(error)
         if record is None:
             return f"{self.video_id} is not registered"
         note = FailureNotes(self.store.layout).get(self.video_id)
@@ -189,7 +193,10 @@ class _Judge:
     def _export_is_whole(self) -> bool:
         from identity_pipeline.stages.dataset import export_is_whole
 
-        files = self.store.read("identity_dataset", self.video_id)
+        try:
+            files = self.store.read("identity_dataset", self.video_id)
+        except DamagedFileError:
+            return False
         return export_is_whole(self.store.layout.export(self.video_id), files)
 
 

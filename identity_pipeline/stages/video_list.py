@@ -16,7 +16,7 @@ from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.stages.finished import with_sets
 from identity_pipeline.storage.archive import Archive
 from identity_pipeline.storage.chunks import unfinished
-from identity_pipeline.storage.failures import FailureNotes
+from identity_pipeline.storage.failures import DAMAGED, NOTE_DAMAGED, FailureNotes
 from identity_pipeline.storage.generations import Generations
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.pause import paused
@@ -105,6 +105,8 @@ class VideoList:
         kind = self.kind(video_id)
         if kind is Kind.FAILED:
             note = FailureNotes(self.layout).get(video_id)
+            if note is not None and note.code in (DAMAGED, NOTE_DAMAGED):
+                return f"damaged: {note.sentence}"
             return f"failed: {note.code} - {note.sentence}" if note else "failed"
         copied = f", a copy of {self.copy_of[video_id]}" if video_id in self.copy_of else ""
         return f"{self._reached(video_id, kind)}{copied}"

@@ -6,12 +6,14 @@ the sensor and the sweep look here, so that an archived video does not become a 
 
 from __future__ import annotations
 
-import json
+import logging
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from identity_pipeline.storage import atomic
+from identity_pipeline.storage import atomic, small_files
 from identity_pipeline.storage.layout import Layout, check_video_id
+
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -46,11 +48,13 @@ class Archive:
         return {path.stem for path in self.folder.glob("*.json") if not atomic.is_temporary(path)}
 
     def get(self, video_id: str) -> ArchiveMark | None:
-        """The mark of a video, or None."""
-        path = self._path(video_id)
-        return (
-            ArchiveMark(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
-        )
+        """The mark of a video, or None; that of a damaged file says nothing but that it is one."""
+        mend = f"`identity-pipeline archive --undo {video_id}` takes the mark away."
+        try:
+            return small_files.read(self._path(video_id), ArchiveMark, mend)
+        except small_files.DamagedFileError as error:
+            LOG.warning("%s", error)
+            return ArchiveMark("", "")
 
     def put(self, video_id: str, mark: ArchiveMark) -> None:
         """Marks a video as archived."""

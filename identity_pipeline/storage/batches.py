@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 from identity_pipeline.core.progress import Batch
-from identity_pipeline.storage import atomic
+from identity_pipeline.storage import atomic, small_files
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.locks import exclusive
 
@@ -38,12 +37,4 @@ class BatchBook:
 
     def _read(self) -> Batches:
         path = self.layout.progress / "batches.json"
-        if not path.is_file():
-            return ()
-        return tuple(_batch(noted) for noted in json.loads(path.read_text(encoding="utf-8")))
-
-
-def _batch(noted: dict[str, object]) -> Batch:
-    batch = Batch(**noted)  # type: ignore[arg-type]
-    done = {video: tuple(steps) for video, steps in batch.done.items()}
-    return Batch(batch.number, batch.opened_at, batch.because, batch.work, done)
+        return tuple(small_files.recall(path, list[Batch]) or ())

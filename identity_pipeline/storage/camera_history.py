@@ -6,12 +6,11 @@ It can be deleted at any time; then comparing begins anew.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from identity_pipeline.storage import atomic, locks
+from identity_pipeline.storage import atomic, locks, small_files
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.registry import slug
 
@@ -47,9 +46,8 @@ class CameraHistory:
         path = self._path(camera)
         lock = path.with_name(".lock")
         with locks.exclusive(lock, "the list of a camera's videos", f"noting {video_id}", WAIT_S):
-            known: dict[str, Figures] = {}
-            if path.is_file():
-                known = dict(json.loads(path.read_text(encoding="utf-8")))
+            noted = small_files.recall(path, list[tuple[str, dict[str, float | None]]])
+            known: dict[str, Figures] = dict(noted or ())
             others = [known[name] for name in known if name != video_id]
             known[video_id] = dict(figures)
             atomic.write_json(path, list(known.items())[-keep - 1 :])

@@ -7,14 +7,13 @@ models and inputs. They are dropped when the step's output is in place, or when 
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from identity_pipeline.storage import atomic, locks
+from identity_pipeline.storage import atomic, locks, small_files
 from identity_pipeline.storage.hashing import sha256_of_file
 from identity_pipeline.storage.layout import Layout
 
@@ -67,8 +66,10 @@ class ChunkStore:
 
 def _is_whole(place: Path) -> bool:
     try:
-        digests: dict[str, str] = json.loads((place / DIGESTS).read_text(encoding="utf-8"))
-        return all(sha256_of_file(place / name) == digest for name, digest in digests.items())
+        digests = small_files.parse((place / DIGESTS).read_bytes(), dict[str, str])
+        there = {path.name for path in place.iterdir()} - {DIGESTS}
+        known = there == digests.keys()
+        return known and all(sha256_of_file(place / n) == sha for n, sha in digests.items())
     except (OSError, ValueError):
         return False
 

@@ -10,15 +10,22 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from identity_pipeline.core.costs import Sample
-from identity_pipeline.storage import private
+from identity_pipeline.storage import private, small_files
 from identity_pipeline.storage.layout import Layout, check_video_id
 from identity_pipeline.storage.live import host
 
 TAIL_BYTES = 64_000
 """Only so much of a file is read: some 400 lines."""
+
+
+@dataclass(frozen=True)
+class _Line(Sample):
+    """A sample with what it holds for."""
+
+    host: str
+    models: str
 
 
 @dataclass(frozen=True)
@@ -46,14 +53,14 @@ class Costs:
 
     def samples(self, step: str, models: str) -> list[Sample]:
         """What the step took on this machine with these models, oldest first."""
-        here = {"host": host(), "models": models}
+        here = host(), models
         return [
-            Sample(**{name: noted[name] for name in Sample.__dataclass_fields__})
+            Sample(noted.seconds, noted.units, noted.frames)
             for noted in self._lines(step)
-            if noted.items() >= here.items()
+            if (noted.host, noted.models) == here
         ]
 
-    def _lines(self, step: str) -> Iterator[dict[str, Any]]:
+    def _lines(self, step: str) -> Iterator[_Line]:
         path = self._path(step)
         if not path.is_file():
             return
@@ -62,8 +69,6 @@ class Costs:
             lines = stream.read().splitlines()
         for line in lines:
             try:
-                noted = json.loads(line)
+                yield small_files.parse(line, _Line)
             except ValueError:  # cut off, by a crash or by the tail's beginning
                 continue
-            if isinstance(noted, dict):
-                yield noted

@@ -11,17 +11,21 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
-from identity_pipeline.storage import private
-from identity_pipeline.storage.layout import Layout
+from identity_pipeline.storage.layout import VIDEO_ID, Layout
+from identity_pipeline.storage.memory_database import remembering
 
-WAIT_S = 10.0
-"""For another process that writes; a write takes milliseconds."""
+SETUP: Final = (
+    "CREATE TABLE IF NOT EXISTS videos (digits TEXT, id TEXT, PRIMARY KEY (digits, id)) "
+    "WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS seen (changed_ns INTEGER)",
+)
+Answer = TypeVar("Answer")
 NAME: Final = re.compile(r"^(?P<id>.+-(?P<digits>[0-9a-f]{8})[0-9a-f]*)\.json$")
 
 
@@ -43,21 +47,24 @@ class DigestIndex:
         """Ids that may be of this content, sorted: they end in the first digits of its digest."""
         if not self.layout.registry.is_dir():
             return []
-        with self._open() as database:
+
+        def found(database: sqlite3.Connection) -> list[str]:
             if self._seen(database) != self._now():
                 self._read_names(database)
             query = "SELECT id FROM videos WHERE digits = ? ORDER BY id"
-            return [row[0] for row in database.execute(query, (sha256[:8],))]
+            ids = [row[0] for row in database.execute(query, (sha256[:8],))]
+            return [video_id for video_id in ids if VIDEO_ID.fullmatch(str(video_id))]
+
+        return self._do(found)
 
     @contextmanager
     def writing(self, video_id: str, sha256: str) -> Iterator[None]:
         """Notes a record that is written in the block."""
-        with self._open() as database:
-            row = (sha256[:8], video_id)
-            database.execute("INSERT OR IGNORE INTO videos VALUES (?, ?)", row)
+        row = (sha256[:8], video_id)
+        insert = "INSERT OR IGNORE INTO videos VALUES (?, ?)"
+        self._do(lambda database: database.execute(insert, row))
         yield
-        with self._open() as database:
-            self._see(database, self._now())
+        self._do(lambda database: self._see(database, self._now()))
 
     def _read_names(self, database: sqlite3.Connection) -> None:
         now = self._now()  # before the look: what comes during it makes the next one look again
@@ -81,13 +88,5 @@ class DigestIndex:
         database.execute("DELETE FROM seen")
         database.execute("INSERT INTO seen VALUES (?)", (changed_ns,))
 
-    @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        private.make_folder(self.path.parent)
-        with closing(sqlite3.connect(self.path, timeout=WAIT_S)) as database, database:
-            database.execute(
-                "CREATE TABLE IF NOT EXISTS videos (digits TEXT, id TEXT, PRIMARY KEY (digits, id))"
-                " WITHOUT ROWID"
-            )
-            database.execute("CREATE TABLE IF NOT EXISTS seen (changed_ns INTEGER)")
-            yield database
+    def _do(self, work: Callable[[sqlite3.Connection], Answer]) -> Answer:
+        return remembering(self.path, SETUP, work)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import errno
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from identity_pipeline.storage import atomic
+from identity_pipeline.storage import atomic, small_files
 from identity_pipeline.storage.layout import Layout, check_video_id
 from identity_pipeline.storage.locks import LockBusyError
+from identity_pipeline.storage.registry import mending_command
 
 PASSING = frozenset(
     {
@@ -30,6 +30,10 @@ CHECK_FAILED = "check_failed"
 """Code of a note on a table that its own check refused."""
 RUN_DIED = "run_died"
 """Code of a note on a run that ended without a word; a new run of the video makes it untrue."""
+DAMAGED = "damaged"
+"""Code of a note on a table that is not what was written; it goes when the video can be read."""
+NOTE_DAMAGED = "note_damaged"
+"""Code of a note that cannot be read; the video did fail, for it is there."""
 MEMORY_WORDS = ("out of memory", "failed to allocate memory")
 """What torch and onnxruntime say when another run has taken the memory of the accelerator."""
 
@@ -75,11 +79,13 @@ class FailureNotes:
         atomic.write_json(self._path(video_id), asdict(note))
 
     def get(self, video_id: str) -> FailureNote | None:
-        """The note of a video, or None."""
+        """The note of a video, or None; of a damaged note, one that says so."""
         path = self._path(video_id)
-        return (
-            FailureNote(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
-        )
+        mend = f"`{mending_command(self.layout, video_id)}` tries again, and then it is known."
+        try:
+            return small_files.read(path, FailureNote, mend)
+        except small_files.DamagedFileError as error:
+            return FailureNote(NOTE_DAMAGED, f"Why it failed is lost: {error}", "", False)
 
     def ids(self) -> set[str]:
         """All videos with a note; no file is opened."""

@@ -8,18 +8,23 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
-from identity_pipeline.storage import private
-from identity_pipeline.storage.layout import Layout
+from identity_pipeline.storage.layout import VIDEO_ID, Layout
+from identity_pipeline.storage.memory_database import remembering
 from identity_pipeline.storage.registry import Registration, VideoRegistry
 
-WAIT_S = 10.0
-"""For another process that writes; a write takes milliseconds."""
+SETUP: Final = (
+    # The journal stays, so that a write leaves the folder's time of change alone: it tells
+    # `storage.digests` of new records.
+    "PRAGMA journal_mode = PERSIST",
+    "CREATE TABLE IF NOT EXISTS files (path TEXT PRIMARY KEY, size INTEGER, mtime_ns INTEGER, "
+    "inode INTEGER, video_id TEXT) WITHOUT ROWID",
+)
+Answer = TypeVar("Answer")
 
 
 class Stamp(NamedTuple):
@@ -65,10 +70,14 @@ class KnownFiles:
         return self.layout.registry / "known_files.sqlite"
 
     def all(self) -> dict[str, KnownFile]:
-        """What is remembered, by path."""
-        with self._open() as database:
-            rows = database.execute("SELECT path, size, mtime_ns, inode, video_id FROM files")
-            return {path: KnownFile(Stamp(*stamp), video) for path, *stamp, video in rows}
+        """What is remembered, by path; an entry that makes no sense is passed over."""
+        query = "SELECT path, size, mtime_ns, inode, video_id FROM files"
+        rows = self._do(lambda database: database.execute(query).fetchall())
+        return {
+            path: KnownFile(Stamp(*stamp), video)
+            for path, *stamp, video in rows
+            if isinstance(video, str) and VIDEO_ID.fullmatch(video)
+        }
 
     def register(self, path: Path) -> tuple[Registration, bool]:
         """As `VideoRegistry.register`, and remembers the file unless it changed meanwhile."""
@@ -81,23 +90,13 @@ class KnownFiles:
     def remember(self, files: Mapping[str, KnownFile]) -> None:
         """Notes files, by path, in place of what was known of them."""
         rows = [(path, *file.stamp, file.video_id) for path, file in files.items()]
-        with self._open() as database:
-            database.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?)", rows)
+        insert = "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?)"
+        self._do(lambda database: database.executemany(insert, rows))
 
     def forget(self, paths: Iterable[str]) -> None:
         """Forgets files, because they are gone."""
-        with self._open() as database:
-            database.executemany("DELETE FROM files WHERE path = ?", [(path,) for path in paths])
+        gone = [(path,) for path in paths]
+        self._do(lambda database: database.executemany("DELETE FROM files WHERE path = ?", gone))
 
-    @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        private.make_folder(self.path.parent)
-        with closing(sqlite3.connect(self.path, timeout=WAIT_S)) as database, database:
-            # The journal stays, so that a write leaves the folder's time of change alone: it tells
-            # `storage.digests` of new records.
-            database.execute("PRAGMA journal_mode = PERSIST")
-            database.execute(
-                "CREATE TABLE IF NOT EXISTS files (path TEXT PRIMARY KEY, size INTEGER, "
-                "mtime_ns INTEGER, inode INTEGER, video_id TEXT) WITHOUT ROWID"
-            )
-            yield database
+    def _do(self, work: Callable[[sqlite3.Connection], Answer]) -> Answer:
+        return remembering(self.path, SETUP, work)

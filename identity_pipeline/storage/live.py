@@ -21,7 +21,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from identity_pipeline.storage import atomic, private
+from identity_pipeline.storage import atomic, private, small_files
 from identity_pipeline.storage.layout import Layout, check_video_id
 
 BEAT_S = 5.0
@@ -124,9 +124,9 @@ class LiveSteps:
         found = []
         for path in self.folder.glob("*.json"):
             if not atomic.is_temporary(path):
-                with suppress(OSError, ValueError, TypeError):  # it ended meanwhile
-                    noted = json.loads(path.read_text(encoding="utf-8"))
-                    found.append(LiveStep(**{**noted, "beat_at": path.stat().st_mtime}))
+                with suppress(OSError, ValueError):  # it ended meanwhile
+                    noted = small_files.parse(path.read_bytes(), LiveStep)
+                    found.append(replace(noted, beat_at=path.stat().st_mtime))
         return sorted(found, key=lambda step: (step.started_at, step.step))
 
     def dead(self, video_id: str | None, now: float) -> list[LiveStep]:

@@ -12,12 +12,13 @@ import platform
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
 from identity_pipeline.errors import IdentityPipelineError
-from identity_pipeline.storage import private
+from identity_pipeline.storage import private, small_files
 
 POLL_S = 0.05
 
@@ -53,18 +54,25 @@ def exclusive(path: Path, what: str, purpose: str, wait_s: float) -> Iterator[No
             fcntl.flock(stream, fcntl.LOCK_UN)
 
 
+@dataclass(frozen=True)
+class _Holder:
+    purpose: str
+    pid: int
+    since: str
+    host: str = field(default_factory=platform.node)
+
+
 def holder(path: Path) -> str | None:
     """Who holds a lock, as far as its file tells: "PURPOSE (process 12, since 10:15:01 UTC)".
 
     The machine is told where it is another one.
     """
     try:
-        noted = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+        noted = small_files.parse(path.read_bytes(), _Holder)
+    except (OSError, ValueError):
         return None
-    machine = noted.get("host", platform.node())
-    where = "" if machine == platform.node() else f" on {machine}"
-    return f"{noted['purpose']} (process {noted['pid']}{where}, since {noted['since']})"
+    where = "" if noted.host == platform.node() else f" on {noted.host}"
+    return f"{noted.purpose} (process {noted.pid}{where}, since {noted.since})"
 
 
 def _now() -> str:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
-from identity_pipeline.storage import atomic
+from identity_pipeline.storage import atomic, small_files
 from identity_pipeline.storage.layout import Layout
 
 
@@ -44,12 +43,10 @@ class Pause:
 def paused(layout: Layout) -> Pause | None:
     """The pause in force, or None. A flag that cannot be read (made by hand) is one too."""
     try:
-        text = layout.pause.read_text(encoding="utf-8")
+        return small_files.parse(layout.pause.read_bytes(), Pause)
     except FileNotFoundError:
         return None
-    try:
-        return Pause(**json.loads(text))
-    except (TypeError, ValueError):
+    except (OSError, ValueError):
         return Pause("some time", "a file made by hand", str(layout.pause))
 
 

@@ -31,7 +31,7 @@ class DamagedTableError(DamagedFileError):
 def read_recorded(
     path: Path,
     recorded: Callable[[], str | None],
-    mend: str,
+    mend: Callable[[], str],
     columns: Sequence[str] | None = None,
 ) -> pl.DataFrame:
     """A table, after comparing its bytes with the SHA-256 that was recorded of them.
@@ -39,7 +39,7 @@ def read_recorded(
     Args:
         path: of the Parquet file.
         recorded: reads the SHA-256; None where none is recorded.
-        mend: a sentence for the error, on what to do about a damaged one.
+        mend: gives a sentence for the error, on what to do about a damaged one.
         columns: which to parse; all when None. The whole file is hashed in any case.
 
     Raises:
@@ -51,10 +51,12 @@ def read_recorded(
         return pl.read_parquet(data, columns=None if columns is None else list(columns))
     except pl.exceptions.PolarsError as error:
         reason = f"it is no table of the expected form ({_first_line(error)})"
-        raise DamagedTableError(path, reason, mend) from error
+        raise DamagedTableError(path, reason, mend()) from error
 
 
-def _bytes_as_recorded(path: Path, recorded: Callable[[], str | None], mend: str) -> bytes:
+def _bytes_as_recorded(
+    path: Path, recorded: Callable[[], str | None], mend: Callable[[], str]
+) -> bytes:
     digest = None
     for look in range(LOOKS):
         try:
@@ -65,7 +67,7 @@ def _bytes_as_recorded(path: Path, recorded: Callable[[], str | None], mend: str
             raise
         except OSError as error:
             reason = f"it cannot be read ({error.strerror or error})"
-            raise DamagedTableError(path, reason, mend) from error
+            raise DamagedTableError(path, reason, mend()) from error
         digest = hashlib.sha256(data).hexdigest()
         # The record may have been replaced, with the table, after it was read.
         if digest == known or digest == recorded():
@@ -73,7 +75,7 @@ def _bytes_as_recorded(path: Path, recorded: Callable[[], str | None], mend: str
         if settled:
             break
         time.sleep(PAUSE_S * 2**look)
-    raise DamagedTableError(path, _difference(recorded(), digest, path), mend)
+    raise DamagedTableError(path, _difference(recorded(), digest, path), mend())
 
 
 def _difference(known: str | None, digest: str | None, path: Path) -> str:

@@ -101,7 +101,7 @@ class Snapshot:
                 raise NoGenerationError(
                     f"the library has no table {name} yet; run `identity-pipeline recluster` first."
                 )
-            read = read_recorded(path, lambda: self._recorded(name), MEND)
+            read = read_recorded(path, lambda: self._recorded(name), lambda: MEND)
             self._tables[name] = _of_today(name, read, path)
         return self._tables[name]
 

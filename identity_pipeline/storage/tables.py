@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +108,7 @@ class TableStore:
             raise MissingTableError(
                 f"{asset} of {video_id} is not there; materialise it first ({path})."
             )
-        mend = self.mend(video_id)
+        mend = partial(self.mend, video_id)
         there = None if asset in LATER else columns  # an older version may lack some
         table = read_recorded(path, lambda: self._recorded(asset, video_id), mend, there)
         table = with_later_columns(asset, table).select(columns or pl.all())
@@ -115,12 +116,12 @@ class TableStore:
             conformed = conform(asset, table, columns)
         except SchemaError as error:
             reason = f"it was written by another version ({error})"
-            raise DamagedTableError(path, reason, mend) from error
+            raise DamagedTableError(path, reason, mend()) from error
         if "video_id" in conformed.columns:
             others = set(conformed["video_id"].unique()) - {video_id}
             if others:
                 reason = f"it is of {', '.join(sorted(map(str, others)))}"
-                raise DamagedTableError(path, reason, mend)
+                raise DamagedTableError(path, reason, mend())
         return conformed
 
     def mend(self, video_id: str) -> str:
@@ -128,17 +129,28 @@ class TableStore:
         return f"`{mending_command(self.layout, video_id)}` computes anew what is damaged."
 
     def crops(self, video_id: str) -> CropArchive:
-        """The crops of a video.
+        """The crops of a video, after comparing all parts with what was recorded of them.
+
+        Once, when they are opened: parts are too large to be kept from then until they are read.
 
         Raises:
-            MissingTableError: they are not those that the last whole pass wrote.
+            MissingTableError: there are none.
+            DamagedTableError: they are not those that the last whole pass wrote.
         """
         archive = CropArchive(self.layout.crops(video_id))
         noted = self.noted("face_crops", video_id)
-        if noted is None or archive.data_version() != noted.data_version:
+        if noted is None:
             raise MissingTableError(
-                f"the crops of {video_id} are not whole; materialise face_crops again."
+                f"the crops of {video_id} are not there; materialise face_crops again."
             )
+        try:
+            whole = archive.data_version() == noted.data_version
+        except OSError as error:
+            reason = f"a part cannot be read ({error.strerror or error})"
+            raise DamagedTableError(archive.folder, reason, self.mend(video_id)) from error
+        if not whole:
+            reason = "its parts are not those that were recorded when they were written"
+            raise DamagedTableError(archive.folder, reason, self.mend(video_id))
         return archive
 
     def manifest(self, asset: str, video_id: str) -> Manifest | None:
@@ -155,7 +167,7 @@ class TableStore:
         """
         path = self.layout.manifest(asset, video_id)
         try:
-            note = small_files.read(path, _Note, self.mend(video_id))
+            note = small_files.read(path, _Note, "")
         except small_files.DamagedFileError:
             return None
         if note is None or note.of not in (None, _name(asset, video_id)):

@@ -19,6 +19,7 @@ from identity_pipeline.errors import IdentityPipelineError, system_words
 ARGUMENTS: dict[str, tuple[str, ...]] = {
     "accept-ledger": ("--dry-run",),
     "archive": ("--older-than", "1", "--dry-run"),
+    "backup": ("backup.zip",),
     "clean": ("--dry-run",),
     "confirm": ("ride:1",),
     "cover": ("Ada", "ride:1"),
@@ -36,6 +37,7 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "reassign": ("--dry-run",),
     "reject": ("ride:1",),
     "rename": ("Ada", "Eve"),
+    "restore": ("VIDEO",),
     "run": ("VIDEO",),
     "split": ("Ada", "ride:1"),
     "sql": ("SELECT 1",),
@@ -46,7 +48,7 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
 """Of the commands that ask for something; whoever or whatever it names is not there."""
 ELSEWHERE = {"settings", "models", "worker"}
 """Commands that need no data folder."""
-NEW = {"run", "plan", "pools", "fetch", "publish"}
+NEW = {"run", "plan", "pools", "fetch", "publish", "restore"}
 """Commands that may begin a data folder, or need something else first."""
 Place = Callable[[Path], None]
 

@@ -19,62 +19,14 @@ from identity_pipeline.definitions import build_defs
 from identity_pipeline.defs.automation import BY, NEW_VIDEO, NIGHT, SWEEP, tags
 from identity_pipeline.defs.resources import SettingsResource
 from identity_pipeline.defs.schedules import SETTLED_SECONDS, sweep_videos
-from identity_pipeline.defs.sensors import TICKS_AHEAD, new_videos, sort_arrivals
+from identity_pipeline.defs.sensors import TICKS_AHEAD, sort_arrivals
 from identity_pipeline.stages.finished import LAST
 from identity_pipeline.storage.archive import Archive, ArchiveMark
 from identity_pipeline.storage.failures import FailureNote, FailureNotes
 from identity_pipeline.storage.known_files import KnownFile, KnownFiles, Stamp
-from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.tables import Manifest, TableStore
 from identity_pipeline_tests.conftest import BUNDLED
-
-
-class Inbox:
-    """A videos folder watched by the sensor."""
-
-    def __init__(self, root: Path, instance: dg.DagsterInstance) -> None:
-        self.folder = root / "videos"
-        self.folder.mkdir(parents=True)
-        self.layout = Layout(root)
-        self.instance = instance
-        self.resource = SettingsResource.of(
-            paths={"data": str(root)}, ingest={"max_new_per_tick": 3}
-        )
-        self.cursor: str | None = None
-
-    def put(self, name: str, content: bytes) -> Path:
-        path = self.folder / name
-        path.write_bytes(content)
-        return path
-
-    def tick(self, *, dies: str = "") -> list[str]:
-        """One evaluation; returns the requested partitions and runs them, as the daemon would.
-
-        A daemon that `dies` does so with `partitions` but no runs, or when the cursor is `kept`.
-        """
-        before = self.cursor
-        resources = build_defs(self.resource).resources
-        assert resources
-        with dg.build_sensor_context(
-            instance=self.instance,
-            cursor=self.cursor,
-            resources={name: resources[name] for name in ("store", "settings")},
-        ) as context:
-            result = new_videos(context)
-            self.cursor = getattr(result, "cursor", None) or context.cursor
-        if isinstance(result, dg.SkipReason):
-            return []
-        assert isinstance(result, dg.SensorResult)
-        for request in result.dynamic_partitions_requests or []:
-            self.instance.add_dynamic_partitions("videos", request.partition_keys)
-        keys = [str(r.partition_key) for r in result.run_requests or []]
-        if dies == "partitions":
-            self.cursor = before
-        for key in keys if not dies else ():
-            self.instance.add_run(
-                dg.DagsterRun("per_video", make_new_run_id(), tags={"dagster/partition": key})
-            )
-        return keys
+from identity_pipeline_tests.inbox import Inbox
 
 
 @pytest.fixture
@@ -172,7 +124,7 @@ def test_the_cursor_holds_no_file_that_is_done(inbox: Inbox) -> None:
         inbox.put(f"v{i}.mp4", bytes([i]))
     for _ in range(4):
         inbox.tick()
-    assert json.loads(inbox.cursor or "") == {"after": "", "files": {}}
+    assert json.loads(inbox.cursor or "") == {"after": "", "files": {}, "refused": {}}
 
 
 def test_the_memory_forgets_files_that_left_the_inbox(inbox: Inbox) -> None:

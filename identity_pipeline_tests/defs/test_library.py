@@ -86,6 +86,7 @@ def test_the_job_makes_every_table_of_one_generation_and_checks_it(curated: Cura
     assert versions == {generation.fingerprint[:16]}
     assert checks_of(result) == {
         "decisions_are_honoured": True,
+        "every_video_is_read": True,
         "tracks_add_up": True,
         "thresholds_hold": True,
         "index_agrees": True,
