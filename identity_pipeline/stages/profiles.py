@@ -1,7 +1,7 @@
 """Profiles of known people, kept in step with the ledger: they are what was confirmed, exactly.
 
-A profile that cannot be read, or that nothing can be added to, is named and left; the others are
-brought in step.
+A profile that cannot be read, that nothing can be added to, or of which a video is damaged, is
+named and left; the others are brought in step.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ from identity_pipeline.storage.generations import Generations
 from identity_pipeline.storage.hashing import sha256_of_value
 from identity_pipeline.storage.profiles import ProfileStore
 from identity_pipeline.storage.registry import VideoRegistry
+from identity_pipeline.storage.small_files import DamagedFileError
 from identity_pipeline.storage.snapshots import Snapshot
-from identity_pipeline.storage.tables import Manifest, TableStore
+from identity_pipeline.storage.tables import Manifest, MissingTableError, TableStore
 
 HUMAN = ("human", "suggestion_accepted")
 CODE_VERSION = "1"
@@ -85,14 +86,14 @@ def _synced(
     left: list[str] = []
 
     def put(person_id: str, name: str, own: pl.DataFrame) -> None:
-        inputs = _inputs(store, own, contents, space, threshold)
         try:
+            inputs = _inputs(store, own, contents, space, threshold)
             known = profiles.get(person_id)
             if known is not None and (known.made_of, known.name) == (inputs, name):
                 return
             sources = list(_sources(store, own, contents, space).values())
             change = profiles.put_in_step(person_id, name, space, sources, threshold, today, inputs)
-        except ProfileError as error:
+        except (ProfileError, DamagedFileError, MissingTableError) as error:
             left.append(str(error))
             return
         enriched.extend(change.added)
@@ -107,8 +108,9 @@ def _synced(
     for gone in profiles.all(left):
         if gone.person_id not in there and set(gone.sources) - {OLD_SOURCE}:
             put(gone.person_id, gone.name, confirmed.clear())
-    fingerprint = snapshot.generation.fingerprint
-    snapshot.note("identity_profiles", Manifest(fingerprint, fingerprint, people.height))
+    if not left:  # else the next run tries again
+        fingerprint = snapshot.generation.fingerprint
+        snapshot.note("identity_profiles", Manifest(fingerprint, fingerprint, people.height))
     return ProfileChanges(
         tuple(enriched), tuple(withdrawn), tuple(profiles.listing()), tuple(sorted(set(left)))
     )
