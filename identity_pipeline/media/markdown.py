@@ -10,7 +10,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 
-PUNCTUATION = re.compile(r"([\\`*_{}\[\]()#|~!@$^=])")
+PUNCTUATION = re.compile(r"([\\`*_{}\[\]#|~!@$^=])")
 AT_BEGINNING = re.compile(r"^(\s*)([-+>]|\d+(?=\\?[.)](?:\s|$)))")
 LINKS = re.compile(r"(?i)(:)(?=//)|\b(www|mailto|xmpp|javascript|data)([.:])")
 

@@ -45,13 +45,13 @@ def test_nothing_of_it_is_markup(text: str) -> None:
     assert "\n" not in said and "<" not in said and ">" not in said
     assert not re.search(r"(?<!\\)://", said) and "www." not in said and "\x00" not in said
     said = re.sub(r"&#\d+;", "", said)
-    for letter in "`|*_[]()#~!":
+    for letter in "`|*_[]#~!":
         for before, found in zip(" " + said, said, strict=False):
             assert found != letter or before == "\\", said
 
 
 def test_plain_words_stay_as_they_are() -> None:
-    assert escaped("Ada Lovelace, 3 of 5 (auto)") == "Ada Lovelace, 3 of 5 \\(auto\\)"
+    assert escaped("Ada Lovelace, 3 of 5 (auto)") == "Ada Lovelace, 3 of 5 (auto)"
     assert escaped(0.5) == "0.5"
 
 

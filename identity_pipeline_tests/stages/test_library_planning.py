@@ -80,7 +80,7 @@ def test_an_up_to_date_library_is_reused_and_so_it_is(store: TableStore) -> None
 
 @pytest.mark.parametrize("step", ["identity_profiles", "kmeans_heads", "index"])
 def test_what_does_not_follow_the_library_yet_is_no_reuse(store: TableStore, step: str) -> None:
-    store.layout.manifest(step, None).unlink()
+    (store.layout.library_tables / f"{step}.manifest.json").unlink()
     behind = planned(store)[step]
     assert behind.verdict is Verdict.COMPUTE and "library" in behind.reasons[0]
     assert run_library(store), "the tables themselves are reused"
