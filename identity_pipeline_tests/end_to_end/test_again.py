@@ -38,6 +38,7 @@ NOT_SHAPING = {
     "models.recognition_batch",
     "models.vision_batch",
     "video.max_file_bytes",
+    "video.max_pixels",
 }
 """Read by steps that are not to be computed again when one of these changes."""
 
