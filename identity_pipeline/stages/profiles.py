@@ -20,7 +20,10 @@ from identity_pipeline.core.identity_profile import (
 from identity_pipeline.core.templates import track_key, usable_faces
 from identity_pipeline.core.thresholds import thresholds_of
 from identity_pipeline.core.vectors import to_matrix
+from identity_pipeline.ledger import subjects
+from identity_pipeline.ledger.store import LedgerStore
 from identity_pipeline.settings import Settings
+from identity_pipeline.stages.library import left_out
 from identity_pipeline.stages.progress import Progress, silent
 from identity_pipeline.stages.spaces import FACE_TABLES, faces_in_space
 from identity_pipeline.storage.generations import Generations
@@ -85,7 +88,12 @@ def _synced(
     withdrawn: list[tuple[str, str]] = []
     left: list[str] = []
 
+    aside = _with_damaged_videos(store)
+
     def put(person_id: str, name: str, own: pl.DataFrame) -> None:
+        if person_id in aside:
+            left.append(f"The profile of {name} stays as it is: {aside[person_id]}")
+            return
         try:
             inputs = _inputs(store, own, contents, space, threshold)
             known = profiles.get(person_id)
@@ -114,6 +122,20 @@ def _synced(
     return ProfileChanges(
         tuple(enriched), tuple(withdrawn), tuple(profiles.listing()), tuple(sorted(set(left)))
     )
+
+
+def _with_damaged_videos(store: TableStore) -> dict[str, str]:
+    """People with a confirmed track of a video that cannot be read now, and why.
+
+    Without that video their profile would lose it, and get it back when it can be read again.
+    """
+    damaged = left_out(store)
+    damaged |= {v: str(error) for v, error in VideoRegistry(store.layout).damaged().items()}
+    if not damaged:
+        return {}
+    members = LedgerStore(store.layout).history().state.members
+    videos = ((p, subjects.parse(s).video_id) for p, several in members.items() for s in several)
+    return {person: damaged[video] for person, video in videos if video in damaged}
 
 
 def _inputs(

@@ -46,6 +46,8 @@ EVENTS: Final = {
 RUNS: Final = {"fingerprint": "VARCHAR", "data_version": "VARCHAR", "rows": "BIGINT"}
 
 
+TEXT: Final = "TRY(decode(content))"
+"""Of a file; nothing where it is no UTF-8."""
 ABOUT_ALL: Final = ("show", "information_schema", "duckdb_", "pg_", "sqlite_", "query_table")
 """Beginnings of words of statements that ask which views there are, or name them by a value."""
 
@@ -164,8 +166,8 @@ def _records(folder: Path, suffix: str, fields: dict[str, str]) -> str:
         return _nothing({"video_id": "VARCHAR", **fields})
     files = _pattern(folder, f"*{suffix}")
     return (
-        f"SELECT {_stem(suffix)} AS video_id, {_fields('content', fields)} "  # noqa: S608
-        f"FROM read_text({files})"
+        f"SELECT {_stem(suffix)} AS video_id, {_fields(TEXT, fields)} "  # noqa: S608
+        f"FROM read_blob({files})"
     )
 
 
@@ -191,8 +193,8 @@ def _runs(layout: Layout) -> str:
     return (
         f"SELECT CASE {folder} WHEN 'library' THEN {stem} ELSE {folder} END AS asset, "  # noqa: S608
         f"CASE {folder} WHEN 'library' THEN NULL ELSE {stem} END AS video_id, "
-        f"last_modified::TIMESTAMP AS written_at, {_fields('content', RUNS)} "
-        f"FROM read_text({_pattern(layout.tables, '*/*.manifest.json')})"
+        f"last_modified::TIMESTAMP AS written_at, {_fields(TEXT, RUNS)} "
+        f"FROM read_blob({_pattern(layout.tables, '*/*.manifest.json')})"
     )
 
 
@@ -202,8 +204,10 @@ def _nothing(columns: dict[str, str]) -> str:
 
 
 def _fields(json: str, fields: dict[str, str]) -> str:
+    """Fields of a JSON text; nothing of a text that is none, so that one file spoils no query."""
     return ", ".join(
-        f"({json}::JSON ->> '$.{name}')::{kind} AS {name}" for name, kind in fields.items()
+        f"TRY_CAST((TRY_CAST({json} AS JSON) ->> '$.{name}') AS {kind}) AS {name}"
+        for name, kind in fields.items()
     )
 
 

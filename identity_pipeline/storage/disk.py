@@ -19,6 +19,7 @@ from identity_pipeline.storage.generations import Generations
 from identity_pipeline.storage.heads import HeadStore
 from identity_pipeline.storage.layout import Layout, UnsafePathError, inside
 from identity_pipeline.storage.registry import VideoRegistry
+from identity_pipeline.storage.small_files import DamagedFileError
 from identity_pipeline.storage.snapshots import prune
 
 DAY_S: Final = 86_400.0
@@ -163,7 +164,11 @@ def _generations(layout: Layout) -> Iterator[Droppable]:
 
 def _projections(layout: Layout, now: float) -> Iterator[Droppable]:
     """Of all heads but the one that is live, the one before it, and the one of the library."""
-    live, current = HeadStore(layout).live(), Generations(layout).current()
+    live = HeadStore(layout).live()
+    try:
+        current = Generations(layout).current()
+    except DamagedFileError:  # which head it is of is not known, so all stay
+        return
     kept = {live.head_id, *live.earlier[-1:]}
     for head in _folders(layout.heads):
         tables = head / PROJECTED

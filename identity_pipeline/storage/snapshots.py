@@ -20,7 +20,7 @@ from typing import Self
 import polars as pl
 
 from identity_pipeline.errors import IdentityPipelineError
-from identity_pipeline.schemas import TABLES, SchemaError, conform, empty
+from identity_pipeline.schemas import LIBRARY_TABLES, TABLES, SchemaError, conform, empty
 from identity_pipeline.storage import atomic, small_files
 from identity_pipeline.storage.recorded import DamagedTableError, read_recorded
 from identity_pipeline.storage.small_files import DamagedFileError
@@ -121,11 +121,13 @@ class Snapshot:
         atomic.write_json(self.folder / f"{step}.manifest.json", manifest.as_json())
 
     def files(self) -> dict[str, bytes]:
-        """All its files, by name."""
+        """All that a computation published, by name; not what steps of this folder noted in it."""
+        ours = {NOTE, LEDGER}
+        ours |= {f"{n}{end}" for n in LIBRARY_TABLES for end in (".parquet", ".manifest.json")}
         return {
             path.name: path.read_bytes()
             for path in sorted(self.folder.iterdir())
-            if path.is_file() and not atomic.is_temporary(path)
+            if path.name in ours and path.is_file()
         }
 
     def close(self) -> None:

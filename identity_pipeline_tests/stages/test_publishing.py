@@ -382,6 +382,6 @@ def test_the_library_there_and_back(unknown_rides: Path, url: str, tmp_path: Pat
 
 
 def table_files(layout: Layout) -> dict[str, bytes]:
-    """The library's tables in force."""
-    folder = layout.library_tables.resolve()
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+    """The library's tables in force, without what steps of this folder noted of it."""
+    with Generations(layout).open() as snapshot:
+        return snapshot.files()
