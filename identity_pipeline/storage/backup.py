@@ -129,7 +129,7 @@ def _contents(layout: Layout) -> Iterator[tuple[str, bytes]]:
     settings = settings_file()
     if settings is not None:
         yield SETTINGS, settings.read_bytes()
-    # The ledger first: what names its events may then lag behind it, never run ahead.
+    # The ledger first: of every video that it names there was a record by then.
     for pattern in CANNOT_BE_MADE_AGAIN:
         for path in sorted(layout.root.glob(pattern)):
             if not path.is_file() or path.is_symlink() or atomic.is_temporary(path):
