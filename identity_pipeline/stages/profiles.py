@@ -1,7 +1,7 @@
 """Profiles of known people, kept in step with the ledger: they are what was confirmed, exactly.
 
-A profile that cannot be read, or that nothing can be added to, is named and left; the others are
-brought in step.
+A profile that cannot be read, that nothing can be added to, or of which a video is damaged, is
+named and left; the others are brought in step.
 """
 
 from __future__ import annotations
@@ -20,15 +20,19 @@ from identity_pipeline.core.identity_profile import (
 from identity_pipeline.core.templates import track_key, usable_faces
 from identity_pipeline.core.thresholds import thresholds_of
 from identity_pipeline.core.vectors import to_matrix
+from identity_pipeline.ledger import subjects
+from identity_pipeline.ledger.store import LedgerStore
 from identity_pipeline.settings import Settings
+from identity_pipeline.stages.library import left_out
 from identity_pipeline.stages.progress import Progress, silent
 from identity_pipeline.stages.spaces import FACE_TABLES, faces_in_space
 from identity_pipeline.storage.generations import Generations
 from identity_pipeline.storage.hashing import sha256_of_value
 from identity_pipeline.storage.profiles import ProfileStore
 from identity_pipeline.storage.registry import VideoRegistry
+from identity_pipeline.storage.small_files import DamagedFileError
 from identity_pipeline.storage.snapshots import Snapshot
-from identity_pipeline.storage.tables import Manifest, TableStore
+from identity_pipeline.storage.tables import Manifest, MissingTableError, TableStore
 
 HUMAN = ("human", "suggestion_accepted")
 CODE_VERSION = "1"
@@ -84,15 +88,20 @@ def _synced(
     withdrawn: list[tuple[str, str]] = []
     left: list[str] = []
 
+    aside = _with_damaged_videos(store)
+
     def put(person_id: str, name: str, own: pl.DataFrame) -> None:
-        inputs = _inputs(store, own, contents, space, threshold)
+        if person_id in aside:
+            left.append(f"The profile of {name} stays as it is: {aside[person_id]}")
+            return
         try:
+            inputs = _inputs(store, own, contents, space, threshold)
             known = profiles.get(person_id)
             if known is not None and (known.made_of, known.name) == (inputs, name):
                 return
             sources = list(_sources(store, own, contents, space).values())
             change = profiles.put_in_step(person_id, name, space, sources, threshold, today, inputs)
-        except ProfileError as error:
+        except (ProfileError, DamagedFileError, MissingTableError) as error:
             left.append(str(error))
             return
         enriched.extend(change.added)
@@ -107,11 +116,26 @@ def _synced(
     for gone in profiles.all(left):
         if gone.person_id not in there and set(gone.sources) - {OLD_SOURCE}:
             put(gone.person_id, gone.name, confirmed.clear())
-    fingerprint = snapshot.generation.fingerprint
-    snapshot.note("identity_profiles", Manifest(fingerprint, fingerprint, people.height))
+    if not left:  # else the next run tries again
+        fingerprint = snapshot.generation.fingerprint
+        snapshot.note("identity_profiles", Manifest(fingerprint, fingerprint, people.height))
     return ProfileChanges(
         tuple(enriched), tuple(withdrawn), tuple(profiles.listing()), tuple(sorted(set(left)))
     )
+
+
+def _with_damaged_videos(store: TableStore) -> dict[str, str]:
+    """People with a confirmed track of a video that cannot be read now, and why.
+
+    Without that video their profile would lose it, and get it back when it can be read again.
+    """
+    damaged = left_out(store)
+    damaged |= {v: str(error) for v, error in VideoRegistry(store.layout).damaged().items()}
+    if not damaged:
+        return {}
+    members = LedgerStore(store.layout).history().state.members
+    videos = ((p, subjects.parse(s).video_id) for p, several in members.items() for s in several)
+    return {person: damaged[video] for person, video in videos if video in damaged}
 
 
 def _inputs(

@@ -134,7 +134,7 @@ def test_labels_train_a_head_that_goes_live_and_the_library_follows(
     assert metadata_of(result, "training_set")["people"] == PEOPLE
 
     again = learning.run("library")
-    assert again.success
+    assert again.success, failure_of(again)
     live = HeadStore(learning.store.layout).live().head_id
     assert metadata_of(again, "head_embeddings")["videos_projected"] + metadata_of(
         again, "head_embeddings"
