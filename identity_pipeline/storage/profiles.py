@@ -235,7 +235,7 @@ def read_profile(path: Path) -> IdentityProfile:
         return from_json(path.read_bytes())
     except ProfileError:
         raise
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise ProfileError(
             f"{path} is no profile ({error!r}); restore it from a backup or remove it."
         ) from error
