@@ -124,6 +124,16 @@ def may_be_restored(name: str) -> bool:
     return name == SETTINGS or (name.startswith(DATA) and _belongs(name.removeprefix(DATA)))
 
 
+def place_of(layout: Layout, name: str) -> Path:
+    """Where a file of the data folder lies. The inbox may be a link to a folder elsewhere.
+
+    Raises:
+        UnsafePathError: a link leads out of the folder.
+    """
+    path = layout.root / name
+    return inside(layout.videos if path.parent == layout.videos else layout.root, path)
+
+
 def _contents(layout: Layout) -> Iterator[tuple[str, bytes]]:
     settings = settings_file()
     if settings is not None:
@@ -133,9 +143,10 @@ def _contents(layout: Layout) -> Iterator[tuple[str, bytes]]:
         for path in sorted(layout.root.glob(pattern)):
             if not path.is_file() or path.is_symlink() or atomic.is_temporary(path):
                 continue
-            name = inside(layout.root, path).relative_to(layout.root.resolve()).as_posix()
+            name = path.relative_to(layout.root).as_posix()
             if _belongs(name):
-                yield DATA + name, _whole_lines(path) if name == EVENTS else path.read_bytes()
+                there = place_of(layout, name)
+                yield DATA + name, _whole_lines(there) if name == EVENTS else there.read_bytes()
 
 
 def _whole_lines(path: Path) -> bytes:

@@ -290,6 +290,16 @@ def test_what_the_folder_could_not_be_opened_with_is_not_written(
     assert not (root / "empty" / "data").exists()
 
 
+def test_an_inbox_that_is_a_link_is_backed_up_and_restored(root: Path) -> None:
+    (root / "data" / "videos").rename(root / "inbox")
+    (root / "data" / "videos").symlink_to(root / "inbox")
+    call(root, "backup", "b.zip")
+    (root / "inbox" / "ride-a.truth.json").unlink()
+    call(root, "restore", "b.zip")
+    assert (root / "inbox" / "ride-a.truth.json").read_text() == "{}"
+    assert (root / "data" / "videos").is_symlink()
+
+
 def test_settings_that_name_another_data_folder_are_said(root: Path) -> None:
     """Else the next command would find nobody there."""
     other = root / "other"
