@@ -30,7 +30,6 @@ CANNOT_BE_MADE_AGAIN: Final = (
     ACKNOWLEDGED,  # how far the ledger was, and what was given up of it
     FOLDER,  # whose data this is
     "registry/*.json",  # which video an id is: decisions name ids
-    "archive/*.json",  # which videos somebody took out of Dagster
     "videos/*.truth.json",  # who rides in which frame, written by hand
     "models/heads/live.json",  # which head somebody made live, and why
     "models/heads/*/head.json",
@@ -39,7 +38,8 @@ CANNOT_BE_MADE_AGAIN: Final = (
     "models/heads/*/evaluation.json",
     "models/identities/*/profile.json",  # retention, and statistics of sources that are gone
 )
-"""Patterns below the data folder, `*` within one name. Whatever joins them later belongs here."""
+"""Patterns below the data folder, `*` within one name. Whatever joins them later belongs here. Marks
+of archived videos do not: where the tables are gone too, nobody would run these videos again."""
 MANIFEST, SETTINGS, DATA = "manifest.json", "settings.toml", "data/"
 PRIVATE: Final = 0o600
 EPOCH: Final = (1980, 1, 1, 0, 0, 0)
