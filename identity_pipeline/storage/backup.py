@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
@@ -113,9 +114,9 @@ def read_backup(path: Path) -> tuple[BackupManifest, dict[str, bytes]]:
             return manifest, {n: _file(path, archive, n, p) for n, p in manifest.files.items()}
     except FileNotFoundError:
         raise BackupError(f"there is no backup {path}.") from None
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
-        if isinstance(error, BackupError):
-            raise
+    except BackupError:
+        raise
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:
         raise BackupError(f"{path} is no whole backup ({error}). {MEND}") from error
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -332,6 +333,15 @@ def test_half_a_backup_is_none(root: Path, size: int) -> None:
     path.write_bytes(path.read_bytes()[:size])
     assert "day.zip" in call(root, "restore", "day.zip", "--force", code=1)
     assert "there is no backup" in call(root, "restore", "none.zip", code=1)
+
+
+def test_no_damaged_byte_of_a_backup_raises_anything_else(root: Path) -> None:
+    path = root / "day.zip"
+    whole = path.read_bytes()
+    for at in range(0, len(whole), 5):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x5A]) + whole[at + 1 :])
+        with contextlib.suppress(BackupError):
+            read_backup(path)
 
 
 def test_a_newer_backup_is_refused(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
