@@ -39,8 +39,8 @@ CANNOT_BE_MADE_AGAIN: Final = (
     "models/heads/*/evaluation.json",
     "models/identities/*/profile.json",  # retention, and statistics of sources that are gone
 )
-"""Patterns below the data folder, `*` within one name. Whatever joins them later belongs here. Marks
-of archived videos do not: where the tables are gone too, nobody would run these videos again."""
+"""Patterns below the data folder, `*` within one name. Whatever joins them later belongs here.
+Marks of archived videos do not: where the tables are gone too, nobody would run them again."""
 MANIFEST, SETTINGS, DATA = "manifest.json", "settings.toml", "data/"
 PRIVATE: Final = 0o600
 EPOCH: Final = (1980, 1, 1, 0, 0, 0)
