@@ -12,10 +12,9 @@ kept. Weights are safetensors and numbers are JSON; nothing is pickled.
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +24,12 @@ import polars as pl
 from identity_pipeline.core.heads.training_state import Epoch, TrainerState
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.schemas import conform
-from identity_pipeline.storage import atomic
+from identity_pipeline.storage import atomic, small_files, tensor_files
 from identity_pipeline.storage.hashing import sha256_of_value
 from identity_pipeline.storage.layout import Layout
 
 KEPT = 2
+MEND = "Put it back from a backup, or remove its folder."
 RUNNING, STOPPED, COMPLETE = "running", "stopped", "complete"
 
 
@@ -72,9 +72,13 @@ def version_of(training_set: pl.DataFrame) -> str:
     return sha256_of_value([rows.rows(), vectors])
 
 
-def _session(noted: dict[str, Any]) -> TrainingSession:
-    known = {f.name: noted[f.name] for f in fields(TrainingSession) if f.name in noted}
-    return TrainingSession(**{**known, "moved": tuple(noted.get("moved", ()))})
+@dataclass(frozen=True)
+class _Numbers:
+    """The part of a checkpoint that is no array."""
+
+    data_version: str
+    epochs: tuple[Epoch, ...]
+    rng: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -88,9 +92,14 @@ class TrainingSessions:
         return self.layout.training_sessions / f"{number:04d}"
 
     def all(self) -> list[TrainingSession]:
-        """All sessions, the first first."""
+        """All sessions, the first first.
+
+        Raises:
+            DamagedFileError: the note of one cannot be read.
+        """
         notes = sorted(self.layout.training_sessions.glob("[0-9]*/session.json"))
-        return [_session(json.loads(path.read_text(encoding="utf-8"))) for path in notes]
+        found = [small_files.read(path, TrainingSession, MEND) for path in notes]
+        return [session for session in found if session is not None]
 
     def last(self) -> TrainingSession | None:
         """The newest session."""
@@ -162,20 +171,20 @@ class TrainingSessions:
 
         Raises:
             TrainingSessionError: the checkpoint is of another training set.
+            DamagedFileError: the checkpoint cannot be read.
         """
-        from safetensors.numpy import load_file
-
         there = self._checkpoints(session)
         if not there:
             return None
-        numbers = json.loads((there[-1] / "state.json").read_text(encoding="utf-8"))
-        if numbers["data_version"] != session.data_version:
+        mend = f"Remove {there[-1]}: training goes on from the checkpoint before it."
+        numbers = small_files.read(there[-1] / "state.json", _Numbers, mend)
+        if numbers is None or numbers.data_version != session.data_version:
             raise TrainingSessionError(
                 f"the checkpoint of session {session.number} is of another training set; train "
                 "without --resume."
             )
-        epochs = tuple(Epoch(**one) for one in numbers["epochs"])
-        return TrainerState(load_file(there[-1] / "state.safetensors"), numbers["rng"], epochs)
+        tensors = tensor_files.read(there[-1] / "state.safetensors", mend)
+        return TrainerState(tensors, numbers.rng, numbers.epochs)
 
     def _checkpoint(self, session: TrainingSession, epoch: int) -> Path:
         return self.folder(session.number) / f"epoch-{epoch:04d}"
