@@ -13,9 +13,11 @@ kept. Weights are safetensors and numbers are JSON; nothing is pickled.
 from __future__ import annotations
 
 import json
+import logging
 import shutil
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +27,11 @@ import polars as pl
 from identity_pipeline.core.heads.training_state import Epoch, TrainerState
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.schemas import conform
-from identity_pipeline.storage import atomic
+from identity_pipeline.storage import atomic, small_files
 from identity_pipeline.storage.hashing import sha256_of_value
 from identity_pipeline.storage.layout import Layout
 
+LOG = logging.getLogger(__name__)
 KEPT = 2
 RUNNING, STOPPED, COMPLETE = "running", "stopped", "complete"
 
@@ -72,9 +75,28 @@ def version_of(training_set: pl.DataFrame) -> str:
     return sha256_of_value([rows.rows(), vectors])
 
 
-def _session(noted: dict[str, Any]) -> TrainingSession:
-    known = {f.name: noted[f.name] for f in fields(TrainingSession) if f.name in noted}
-    return TrainingSession(**{**known, "moved": tuple(noted.get("moved", ()))})
+@contextmanager
+def _whole(path: Path, mend: str) -> Iterator[None]:
+    """Reads a file of a session.
+
+    Raises:
+        TrainingSessionError: it is damaged, or not there.
+    """
+    from safetensors import SafetensorError
+
+    unreadable = (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        SafetensorError,
+        pl.exceptions.PolarsError,
+    )
+    try:
+        yield
+    except unreadable as error:
+        said = next(iter(str(error).splitlines()), type(error).__name__)
+        raise TrainingSessionError(f"{path} cannot be read ({said}); {mend}") from error
 
 
 @dataclass(frozen=True)
@@ -88,9 +110,20 @@ class TrainingSessions:
         return self.layout.training_sessions / f"{number:04d}"
 
     def all(self) -> list[TrainingSession]:
-        """All sessions, the first first."""
-        notes = sorted(self.layout.training_sessions.glob("[0-9]*/session.json"))
-        return [_session(json.loads(path.read_text(encoding="utf-8"))) for path in notes]
+        """All sessions that can be read, the first first."""
+        found = []
+        for path in sorted(self.layout.training_sessions.glob("[0-9]*/session.json")):
+            try:
+                found.append(small_files.parse(path.read_bytes(), TrainingSession))
+            except (OSError, ValueError) as error:
+                # Its head, if it has one, lies elsewhere; no other session hangs on it.
+                LOG.warning(
+                    "%s is damaged: %s. That session is passed over and cannot be resumed; "
+                    "`identity-pipeline train` begins a new one.",
+                    path,
+                    error,
+                )
+        return found
 
     def last(self) -> TrainingSession | None:
         """The newest session."""
@@ -107,8 +140,8 @@ class TrainingSessions:
         started: str,
     ) -> TrainingSession:
         """A new session with its training set."""
-        last = self.last()
-        number = last.number + 1 if last else 1
+        folders = self.layout.training_sessions.glob("[0-9]*")
+        number = 1 + max((int(f.name) for f in folders if f.name.isdecimal()), default=0)
         session = TrainingSession(number, data_version, settings, epochs, device, RUNNING, started)
         with atomic.new_folder(self.folder(number)) as folder:
             conform("training_set", training_set).write_parquet(folder / "training_set.parquet")
@@ -138,7 +171,8 @@ class TrainingSessions:
     def training_set(self, session: TrainingSession) -> pl.DataFrame:
         """The faces that a session learns from."""
         path = self.folder(session.number) / "training_set.parquet"
-        return conform("training_set", pl.read_parquet(path))
+        with _whole(path, "begin a new training: `identity-pipeline train`."):
+            return conform("training_set", pl.read_parquet(path))
 
     def checkpoint(self, session: TrainingSession, state: TrainerState) -> None:
         """Keeps the state after an epoch, and drops all but the last two."""
@@ -161,21 +195,28 @@ class TrainingSessions:
         """The state after the last whole epoch; None before the first.
 
         Raises:
-            TrainingSessionError: the checkpoint is of another training set.
+            TrainingSessionError: the checkpoint is damaged, or of another training set.
         """
         from safetensors.numpy import load_file
 
         there = self._checkpoints(session)
         if not there:
             return None
-        numbers = json.loads((there[-1] / "state.json").read_text(encoding="utf-8"))
-        if numbers["data_version"] != session.data_version:
+        with _whole(
+            there[-1],
+            "move that folder away to go on from the epoch before, or begin a new training: "
+            "`identity-pipeline train`.",
+        ):
+            numbers = json.loads((there[-1] / "state.json").read_text(encoding="utf-8"))
+            of, rng = numbers["data_version"], numbers["rng"]
+            epochs = tuple(Epoch(**one) for one in numbers["epochs"])
+            tensors = load_file(there[-1] / "state.safetensors")
+        if of != session.data_version:
             raise TrainingSessionError(
                 f"the checkpoint of session {session.number} is of another training set; train "
                 "without --resume."
             )
-        epochs = tuple(Epoch(**one) for one in numbers["epochs"])
-        return TrainerState(load_file(there[-1] / "state.safetensors"), numbers["rng"], epochs)
+        return TrainerState(tensors, rng, epochs)
 
     def _checkpoint(self, session: TrainingSession, epoch: int) -> Path:
         return self.folder(session.number) / f"epoch-{epoch:04d}"
