@@ -16,6 +16,7 @@ from identity_pipeline.cli.options import (
     open_store,
     overrides,
 )
+from identity_pipeline.cli.spoken import DATA_OPTION
 
 if TYPE_CHECKING:
     from identity_pipeline.stages.restoring import Restored
@@ -117,12 +118,31 @@ def restore(file: Path, force: bool, actor: str, data: str | None) -> None:
     """
     from identity_pipeline.settings import settings_file
     from identity_pipeline.stages.restoring import restore as put_back
+    from identity_pipeline.storage.data_folder import claim_data_folder
 
     layout = open_store(merged_settings(overrides(data)), new=True).layout
     target = settings_file() or Path("settings.toml")
     done = put_back(layout, file, target, actor, now(), force=force)
-    open_store(merged_settings(overrides(data)), claim=True)
+    claim_data_folder(layout, lambda sentence: say(sentence, err=True))
     tell_restored(layout, done)
+
+
+def _other_folder(layout: Layout) -> str:
+    """A sentence where the settings, by now, name another data folder; hints then name this one."""
+    from identity_pipeline.settings import SettingsError, load_settings
+
+    try:
+        named = Path(load_settings().paths.data)
+    except SettingsError as error:
+        return str(error)
+    given = click.get_current_context().meta
+    if given.get(DATA_OPTION) or named.resolve() == layout.root.resolve():
+        return ""
+    given[DATA_OPTION] = str(layout.root)
+    return (
+        f"The settings name another data folder, {named}, and this is {layout.root}: name it with "
+        "--data, or change paths.data."
+    )
 
 
 def tell_restored(layout: Layout, done: Restored) -> None:
@@ -139,8 +159,9 @@ def tell_restored(layout: Layout, done: Restored) -> None:
     if done.kept:
         shown = ", ".join(done.kept[:NAMED]) + (", ..." if len(done.kept) > NAMED else "")
         say(f"{counted(len(done.kept), 'file')} differ and stayed as they are: {shown}")
-    if done.settings:
-        say(done.settings)
+    for sentence in (done.settings, _other_folder(layout)):
+        if sentence:
+            say(sentence)
     say(
         "Next: drop the videos into the inbox again if the tables are gone too; then "
         "`identity-pipeline recluster`."

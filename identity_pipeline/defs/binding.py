@@ -79,26 +79,31 @@ def bind(instance: dg.DagsterInstance, layout: Layout, *, look: bool = False) ->
 
 
 def _agree(instance: dg.DagsterInstance, layout: Layout, folder: str) -> bool:
-    """Whether both notes are there and fit.
+    """Whether both notes are there and fit; they do not yet where the folder got a new id.
 
     Raises:
         WrongInstanceError: they do not fit.
     """
     noted = instance.run_storage.get_cursor_values({FOLDER, NAME})
     of, name = noted.get(FOLDER), noted.get(NAME)
-    if of is not None and of != folder:
+    known = _noted_instance(layout)
+    own = known is not None and known == name and _is_inside(instance, layout)
+    if of is not None and of != folder and not own:
         raise WrongInstanceError(
             f"this Dagster instance ({instance.root_directory}) belongs to another data folder "
             f"than {layout.root}; {MEND}."
         )
-    known = _noted_instance(layout)
     if known is not None and known != name:
         raise WrongInstanceError(
             f"{layout.root} has a Dagster instance already, and this ({instance.root_directory}) "
             f"is another one; {MEND}. If the other one is given up for good, delete "
             f"{_note(layout)}."
         )
-    return of is not None and known is not None
+    return of == folder and known is not None
+
+
+def _is_inside(instance: dg.DagsterInstance, layout: Layout) -> bool:
+    return Path(instance.root_directory).resolve().is_relative_to(layout.root.resolve())
 
 
 def _adopt(instance: dg.DagsterInstance, layout: Layout, folder: str) -> None:
@@ -116,7 +121,7 @@ def _check_history(instance: dg.DagsterInstance, layout: Layout) -> None:
     """
     known = set(instance.get_dynamic_partitions(str(videos.name)))
     strangers = known - set(VideoRegistry(layout).ids())
-    inside = Path(instance.root_directory).resolve().is_relative_to(layout.root.resolve())
+    inside = _is_inside(instance, layout)
     if strangers and strangers == known and not inside:
         raise WrongInstanceError(
             f"this Dagster instance ({instance.root_directory}) knows {len(known)} videos, and "

@@ -123,6 +123,14 @@ class LedgerStore:
                 )
         return contents.history
 
+    def check(self, data: bytes) -> None:
+        """Whether these lines may become this ledger; each is read, checked and replayed.
+
+        Raises:
+            LedgerError: they are no ledger.
+        """
+        _ = self._parsed((), data, whole=True).history.state
+
     def head_of(self, history: History) -> tuple[int, str]:
         """Number and digest of the last event of a history that was read here."""
         events, seq = history.events, history.next_seq - 1

@@ -6,22 +6,21 @@
     data/acknowledged.json               the same in another folder, and what was given up
     data/tables/library/ledger.json      the last event that the library in force was made of
 
-The last may have been fetched from another data folder; then it tells nothing of this ledger. So a
-ledger that is gone, shorter, or another one is noticed, whatever part of it was lost. A
-witness may lag behind the events, never the other way round: events are written first.
+A library that was fetched from another data folder has none. So a ledger that is gone, shorter, or
+another one is noticed, whatever part of it was lost. A witness may lag behind the events, never the
+other way round: events are written first.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from identity_pipeline.ledger.errors import LedgerError, LostLedgerError
 from identity_pipeline.storage import atomic
-from identity_pipeline.storage.data_folder import noted_folder
 from identity_pipeline.storage.generations import LEDGER
 from identity_pipeline.storage.layout import Layout
 
@@ -73,7 +72,7 @@ def witnesses_of(layout: Layout) -> tuple[Witness, ...]:
     found = [
         _witness(head_path(layout), "its head file"),
         _witness(layout.acknowledged, "the data folder"),
-        _witness(layout.library_tables / LEDGER, "the library in force", _id(layout)),
+        _witness(layout.library_tables / LEDGER, "the library in force"),
     ]
     known = {(lost.seq, lost.sha256) for lost in given_up(layout)}
     return tuple(one for one in found if one and (one.seq, one.sha256) not in known)
@@ -109,7 +108,7 @@ def check(
 def note(layout: Layout, seq: int, sha256: str, more: Iterable[GivenUp] = ()) -> None:
     """Records how far the ledger was acknowledged, beside it and outside its folder."""
     atomic.write_json(head_path(layout), {"seq": seq, "sha256": sha256})
-    lost = [asdict(one) for one in (*given_up(layout), *more)]
+    lost = [asdict(one) for one in dict.fromkeys((*given_up(layout), *more))]
     record = {"seq": seq, "sha256": sha256, **({"given_up": lost} if lost else {})}
     atomic.write_json(layout.acknowledged, record)
 
@@ -120,26 +119,26 @@ def given_up(layout: Layout) -> tuple[GivenUp, ...]:
     Raises:
         LedgerError: the record is damaged.
     """
-    path = layout.acknowledged
     try:
-        several = (_json(path) or {}).get("given_up", ())
-        names = GivenUp.__dataclass_fields__
-        return tuple(GivenUp(**{n: one[n] for n in names}) for one in several)
+        return given_up_by(_json(layout.acknowledged) or {})
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise _damaged(path) from error
+        raise _damaged(layout.acknowledged) from error
 
 
-def _id(layout: Layout) -> str | None:
-    folder = noted_folder(layout)
-    return folder and folder.id
+def given_up_by(record: Mapping[str, Any]) -> tuple[GivenUp, ...]:
+    """What a record outside the ledger's folder says of that, the oldest first.
+
+    Raises:
+        KeyError, TypeError, AttributeError: it is damaged.
+    """
+    names = GivenUp.__dataclass_fields__
+    return tuple(GivenUp(**{n: one[n] for n in names}) for one in record.get("given_up", ()))
 
 
-def _witness(path: Path, source: str, folder: str | None = None) -> Witness | None:
-    """A record; none where it speaks of the ledger of another data folder."""
+def _witness(path: Path, source: str) -> Witness | None:
+    """A record; None where there is none."""
     try:
         noted = _json(path)
-        if noted is not None and noted.get("folder") != folder:
-            return None
         if noted is not None and (type(noted["seq"]) is not int or noted["seq"] < 0):
             raise ValueError("no number of an event")
         return None if noted is None else Witness(source, noted["seq"], str(noted["sha256"]))

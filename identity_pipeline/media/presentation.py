@@ -145,6 +145,9 @@ class Presenter:
         """
         self._codec_tag = stream.codec_context.codec_tag.lower()
         self._guessed_ratio = stream.sample_aspect_ratio
+        # What the container does not say is told by the decoder that has looked ahead, maybe to
+        # other frames than the first.
+        self._told_by_codec = stream.codec_context.sample_aspect_ratio == stream.sample_aspect_ratio
         self._container_ratio: Fraction | None = None
         self._description = description
         self._name = name
@@ -167,7 +170,8 @@ class Presenter:
             VideoError: it cannot be shown.
         """
         ratio, guessed = self._ratio_of(frame), self._guessed_ratio
-        if guessed is not None and guessed > 0 and abs(guessed - ratio) > RATIO_STEP:
+        differs = guessed is not None and guessed > 0 and abs(guessed - ratio) > RATIO_STEP
+        if differs and not self._told_by_codec:
             self._container_ratio = guessed  # the container knows better than the codec
         self._first = self.look(frame)
         return self._first

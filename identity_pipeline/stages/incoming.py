@@ -20,10 +20,11 @@ import polars as pl
 
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.stages.recipes import RECIPES
-from identity_pipeline.storage.generations import LEDGER, NOTE, Generation
+from identity_pipeline.storage.generations import NOTE, Generation
 from identity_pipeline.storage.object_store import Contents
 from identity_pipeline.storage.registry import Registration
 from identity_pipeline.storage.small_files import parse
+from identity_pipeline.storage.snapshots import FILES
 
 DATASET: Final = "identity_dataset"
 TABLES, EXPORT, REGISTRATION = "tables/", "export/", "registration.json"
@@ -31,7 +32,7 @@ SUFFIXES: Final = ("manifest.json", "made-of.json", "parquet")
 SHA256: Final = re.compile(r"[0-9a-f]{64}")
 GENERATION: Final = re.compile(r"\d{6,}-[0-9a-f]{1,12}")
 TABLE: Final = re.compile(r"[a-z][a-z0-9_]*\.(manifest\.json|made-of\.json|parquet)")
-"""A file of a table of the library; beside its own there are those of profiles and of heads."""
+"""A file of a table of the library, or what a step noted there, as older versions published too."""
 DEEPEST: Final = 4
 """Folders of an export, one inside the other; it has two."""
 LONGEST_PATH: Final = 4096
@@ -60,7 +61,7 @@ def check_library(contents: Contents) -> tuple[str, dict[str, bytes]]:
     """Compares the files of a generation of the library with what one has.
 
     Returns:
-        The name of the generation, and its files by their names.
+        The name of the generation, and its files by their names, without notes of steps.
 
     Raises:
         NotOursError: says what is wrong; nothing of it should be used.
@@ -71,7 +72,7 @@ def check_library(contents: Contents) -> tuple[str, dict[str, bytes]]:
     if len(names) != 1 or not GENERATION.fullmatch(name):
         raise NotOursError(f"{', '.join(sorted(map(repr, names)))} is no generation of a library")
     for file in files:
-        if file not in (LEDGER, NOTE) and not TABLE.fullmatch(file):
+        if file != NOTE and not TABLE.fullmatch(file):
             raise NotOursError(f"{file!r} is no file of a library")
     if NOTE not in files:
         raise NotOursError(f"{NOTE} is missing")
@@ -82,7 +83,7 @@ def check_library(contents: Contents) -> tuple[str, dict[str, bytes]]:
         if suffix == "parquet":
             noted = files.get(f"{table}.manifest.json", b"")
             _check_table(table, data, _object(f"{table}.manifest.json", noted))
-    return name, files
+    return name, {file: data for file, data in files.items() if file in FILES}
 
 
 def _check_registration(video_id: str, data: bytes) -> None:

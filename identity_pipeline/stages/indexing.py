@@ -37,7 +37,7 @@ from identity_pipeline.storage.tables import DamagedTableError, Manifest, TableS
 from identity_pipeline.storage.vector_index import Rebuilt, Sources, VectorIndex
 
 FACE_TABLES: Final = ("face_embeddings", "vision_embeddings", "face_tracks")
-SOURCES: Final = ("track_templates", *FACE_TABLES, *SET_ASSETS)
+SOURCES: Final = ("track_templates", *FACE_TABLES, *SET_ASSETS, "identity_dataset")
 """Per-video tables that points are made of."""
 INDEX: Final = "index"
 """The step that brings the names of people into the index; the points are steps of the videos."""

@@ -118,10 +118,7 @@ def update_library(
     def profiles(work: Work, progress: Progress) -> ProfileChanges:
         changes = sync_profiles(store, settings, now[:10], progress)
         work.computed = True
-        behind.extend(
-            Behind("identity_profiles", one, "mend or remove that file, then " + AGAIN)
-            for one in changes.left
-        )
+        behind.extend(Behind("identity_profiles", one, AGAIN) for one in changes.left)
         return changes
 
     def heads(work: Work, progress: Progress) -> HeadsTrained:

@@ -1,7 +1,7 @@
 """Profiles of known people, kept in step with the ledger: they are what was confirmed, exactly.
 
-A profile that cannot be read, or that nothing can be added to, is named and left; the others are
-brought in step.
+A profile that cannot be read, that nothing can be added to, or of which a video is damaged, is
+named and left; the others are brought in step.
 """
 
 from __future__ import annotations
@@ -94,8 +94,8 @@ def _synced(
         if person_id in aside:
             left.append(f"The profile of {name} stays as it is: {aside[person_id]}")
             return
-        inputs = _inputs(store, own, contents, space, threshold)
         try:
+            inputs = _inputs(store, own, contents, space, threshold)
             known = profiles.get(person_id)
             if known is not None and (known.made_of, known.name) == (inputs, name):
                 return
@@ -116,8 +116,9 @@ def _synced(
     for gone in profiles.all(left):
         if gone.person_id not in there and set(gone.sources) - {OLD_SOURCE}:
             put(gone.person_id, gone.name, confirmed.clear())
-    fingerprint = snapshot.generation.fingerprint
-    snapshot.note("identity_profiles", Manifest(fingerprint, fingerprint, people.height))
+    if not left:  # else the next run tries again
+        fingerprint = snapshot.generation.fingerprint
+        snapshot.note("identity_profiles", Manifest(fingerprint, fingerprint, people.height))
     return ProfileChanges(
         tuple(enriched), tuple(withdrawn), tuple(profiles.listing()), tuple(sorted(set(left)))
     )

@@ -299,7 +299,8 @@ RECIPES: Final[Mapping[str, Recipe]] = {
         ),
         Recipe(
             "face_index",
-            ("track_templates", "vision_embeddings", *SET_ASSETS),
+            # The export says which images were left out.
+            ("track_templates", "vision_embeddings", *SET_ASSETS, "identity_dataset"),
             phases=("index", "library"),
         ),
     )

@@ -6,11 +6,13 @@ The ledger is the last thing to be put in place, in one step: a crash before lea
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.ledger import witnesses
+from identity_pipeline.ledger.errors import DamagedLedgerError, LedgerError
 from identity_pipeline.ledger.lines import FIRST, digest
 from identity_pipeline.ledger.store import LedgerStore
 from identity_pipeline.ledger.witnesses import GivenUp
@@ -20,14 +22,16 @@ from identity_pipeline.storage.backup import (
     DATA,
     EVENTS,
     FOLDER,
-    PRIVATE,
+    MEND,
     SETTINGS,
+    BackupError,
     BackupManifest,
     read_backup,
     write_backup,
 )
-from identity_pipeline.storage.data_folder import holds_data
+from identity_pipeline.storage.data_folder import FORMAT, DataFolder, holds_data
 from identity_pipeline.storage.layout import Layout, inside
+from identity_pipeline.storage.small_files import parse
 
 LEDGER_ONLY = (DATA + EVENTS, DATA + ACKNOWLEDGED)
 
@@ -90,8 +94,10 @@ def restore(
         RestoreError: it would take decisions away, and `force` is not set.
     """
     _, contents = read_backup(backup)
-    lines = contents.get(DATA + EVENTS, b"").split(b"\n")[:-1]
+    events = contents.get(DATA + EVENTS, b"")
+    lines = events.split(b"\n")[:-1]
     ledger = LedgerStore(layout)
+    earlier = _checked(backup, contents, ledger)
     with ledger.locked():
         there = _whole_lines(layout.ledger)
         lost = _lost(layout, lines, by, at)
@@ -106,19 +112,45 @@ def restore(
             there_now = path.read_bytes() if path.is_file() else None
             if there_now is None or (force and there_now != data and name != DATA + FOLDER):
                 atomic.write_bytes(path, data)
-                path.chmod(PRIVATE)
                 written.append(name.removeprefix(DATA))
             elif there_now != data:
                 kept.append(name.removeprefix(DATA))
         beside = None if same else _put_aside(layout)
-        atomic.write_bytes(layout.ledger, contents.get(DATA + EVENTS, b""))
-        layout.ledger.chmod(PRIVATE)
+        atomic.write_bytes(layout.ledger, events)
         head = digest(lines[-1]) if lines else FIRST
-        earlier = _given_up(contents.get(DATA + ACKNOWLEDGED, b"{}"))
         witnesses.note(layout, len(lines), head, [*earlier, *lost])
     said = _put_settings(settings, contents.get(SETTINGS), force=force)
-    ledger.verify()
     return Restored(len(lines), tuple(written), tuple(kept), tuple(lost), beside, said)
+
+
+def _checked(
+    backup: Path, contents: Mapping[str, bytes], ledger: LedgerStore
+) -> tuple[GivenUp, ...]:
+    """Looks at what a backup holds before any of it is written: it may be of a bad day.
+
+    Returns:
+        What had been given up when it was made.
+
+    Raises:
+        BackupError: the ledger, or a record of it, is damaged, or the folder is of a newer format.
+    """
+    name = EVENTS
+    try:
+        ledger.check(contents.get(DATA + EVENTS, b""))
+        name = FOLDER
+        folder = contents.get(DATA + FOLDER)
+        newer = folder is not None and parse(folder, DataFolder).format > FORMAT
+        name = ACKNOWLEDGED
+        earlier = witnesses.given_up_by(json.loads(contents.get(DATA + ACKNOWLEDGED, b"{}")))
+    except (LedgerError, ValueError, KeyError, TypeError, AttributeError) as error:
+        line = f"line {error.line} of " if isinstance(error, DamagedLedgerError) else ""
+        raise BackupError(f"{line}{name} in {backup} is damaged. {MEND}") from error
+    if newer:
+        raise BackupError(
+            f"{backup} is of a data folder of a newer format than this program knows; update "
+            "identity_pipeline."
+        )
+    return earlier
 
 
 def _whole_lines(path: Path) -> list[bytes]:
@@ -160,14 +192,8 @@ def _put_aside(layout: Layout) -> Path:
         beside = layout.ledger.with_name(f"events.before-restore-{number}.jsonl")
         if not beside.exists():
             atomic.write_bytes(beside, layout.ledger.read_bytes())
-            beside.chmod(PRIVATE)
             return beside
     raise RestoreError(f"{layout.ledger.parent} is full of ledgers put aside; move them away.")
-
-
-def _given_up(record: bytes) -> list[GivenUp]:
-    several = json.loads(record).get("given_up", ())
-    return [GivenUp(**one) for one in several]
 
 
 def _put_settings(target: Path, data: bytes | None, *, force: bool) -> str:

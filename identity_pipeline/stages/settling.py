@@ -52,12 +52,13 @@ class Settling:
     Attributes:
         layout: the data folder.
         history: the ledger.
-        videos: those with decisions that may be on other tracks than they were.
+        tables: video with decisions that may be on other tracks than they were -> which tables it
+            had before anybody read them: what is written meanwhile is looked at the next time.
     """
 
     layout: Layout
     history: History
-    videos: frozenset[str]
+    tables: dict[str, str]
     _before: Settled
     _now: Settled
 
@@ -77,17 +78,23 @@ class Settling:
         quiet = before.folders == now.folders and all(
             changed < before.at - SLACK_NS for changed in now.folders
         )
+        tables = {video: _tables(layout, video) for video in sorted(new)}
         if not quiet:
-            new |= {v for v, noted in before.videos.items() if noted != _tables(layout, v)}
-        return cls(layout, history, frozenset(new), before, now)
+            present = {video: _tables(layout, video) for video in before.videos}
+            tables |= {v: there for v, there in present.items() if there != before.videos[v]}
+        return cls(layout, history, tables, before, now)
+
+    @property
+    def videos(self) -> frozenset[str]:
+        """The videos to look at."""
+        return frozenset(self.tables)
 
     def note(self) -> None:
         """Notes that every decision of these videos is where it was."""
         same = self._before.folders == self._now.folders
-        if not self.videos and same and self._now.seq - self._before.seq < EVERY:
+        if not self.tables and same and self._now.seq - self._before.seq < EVERY:
             return
-        made = {video: _tables(self.layout, video) for video in sorted(self.videos)}
-        self._now.videos = {**self._before.videos, **made}
+        self._now.videos = {**self._before.videos, **self.tables}
         noted = json.dumps({"version": VERSION, **vars(self._now)}, sort_keys=True)
         atomic.write_bytes(_path(self.layout), noted.encode())
 

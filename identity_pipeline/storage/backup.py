@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
@@ -113,9 +114,9 @@ def read_backup(path: Path) -> tuple[BackupManifest, dict[str, bytes]]:
             return manifest, {n: _file(path, archive, n, p) for n, p in manifest.files.items()}
     except FileNotFoundError:
         raise BackupError(f"there is no backup {path}.") from None
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
-        if isinstance(error, BackupError):
-            raise
+    except BackupError:
+        raise
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:
         raise BackupError(f"{path} is no whole backup ({error}). {MEND}") from error
 
 
@@ -128,7 +129,7 @@ def _contents(layout: Layout) -> Iterator[tuple[str, bytes]]:
     settings = settings_file()
     if settings is not None:
         yield SETTINGS, settings.read_bytes()
-    # The ledger first: what names its events may then lag behind it, never run ahead.
+    # The ledger first: of every video that it names there was a record by then.
     for pattern in CANNOT_BE_MADE_AGAIN:
         for path in sorted(layout.root.glob(pattern)):
             if not path.is_file() or path.is_symlink() or atomic.is_temporary(path):

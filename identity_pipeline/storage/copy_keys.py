@@ -6,9 +6,12 @@ A cache: it may be deleted at any time, and a damaged one is taken for none.
 from __future__ import annotations
 
 import io
+import struct
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
@@ -17,6 +20,11 @@ from identity_pipeline.storage import atomic
 
 FORMAT = "1"
 """Raise it with every change of `core.copies.keys_of`."""
+# What bytes at random raise: the archive may even seem encrypted, or packed in an unknown way.
+_DAMAGES: Final = (
+    OSError, ValueError, TypeError, LookupError, EOFError, RuntimeError, struct.error, zlib.error,
+    zipfile.BadZipFile,
+)  # fmt: skip
 
 
 def read_keys(path: Path) -> dict[str, tuple[str, Keys]]:
@@ -28,7 +36,7 @@ def read_keys(path: Path) -> dict[str, tuple[str, Keys]]:
             videos, versions = held["videos"].tolist(), held["versions"].tolist()
             ends = np.cumsum(held["counts"])[:-1]
             keys, times = np.split(held["key"], ends), np.split(held["time_ms"], ends)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    except _DAMAGES:
         return {}
     parts = zip(videos, versions, keys, times, strict=True)
     return {video: (version, Keys(key, time)) for video, version, key, time in parts if video}

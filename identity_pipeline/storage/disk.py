@@ -138,9 +138,9 @@ def finished_before(layout: Layout, moment: float) -> set[str]:
 
 
 def _has_source(layout: Layout, video_id: str) -> bool:
-    """Whether a video's crops can be cut again."""
-    record = VideoRegistry(layout).get(video_id)
-    return record is not None and any(Path(p).is_file() for p in (record.path, *record.links))
+    """Whether a video's crops can be cut again; not where its record cannot be read."""
+    records = VideoRegistry(layout).readable([video_id])
+    return any(Path(path).is_file() for r in records for path in (r.path, *r.links))
 
 
 def _folders(root: Path) -> Iterator[Path]:

@@ -19,7 +19,6 @@ import polars as pl
 
 from identity_pipeline.schemas import LIBRARY_TABLES, conform
 from identity_pipeline.storage import atomic, private, small_files
-from identity_pipeline.storage.data_folder import noted_folder
 from identity_pipeline.storage.hashing import sha256_of_file
 from identity_pipeline.storage.layout import Layout, inside
 from identity_pipeline.storage.small_files import DamagedFileError
@@ -201,9 +200,8 @@ class Generations:
                     manifest = Manifest(fingerprint, sha256_of_file(path), table.height)
                     atomic.write_json(folder / f"{name}.manifest.json", manifest.as_json())
                 if ledger is not None:
-                    whose = noted_folder(self.layout)
                     head = {"seq": ledger[0], "sha256": ledger[1]}
-                    atomic.write_json(folder / LEDGER, {**head, "folder": whose and whose.id})
+                    atomic.write_json(folder / LEDGER, head)
                 atomic.write_json(folder / NOTE, asdict(generation))
             self._put_in_force(generation.name)
             for name in self._kept()[:-KEPT]:

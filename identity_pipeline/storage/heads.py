@@ -13,7 +13,6 @@ can be made again. Going live and rolling back are one atomic write of `live.jso
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -23,12 +22,13 @@ import numpy as np
 
 from identity_pipeline.core.heads.projection import Head
 from identity_pipeline.errors import IdentityPipelineError
-from identity_pipeline.storage import atomic, small_files
+from identity_pipeline.storage import atomic, small_files, tensor_files
 from identity_pipeline.storage.hashing import sha256_of_value
 from identity_pipeline.storage.layout import Layout
 
 SCHEMA = 1
 LIVE = "live.json"
+MEND = "Put it back from a backup, or remove its folder and train anew."
 
 
 class HeadStoreError(IdentityPipelineError, RuntimeError):
@@ -152,8 +152,7 @@ class HeadStore:
             HeadStoreError: it is not there, or was written by another version.
             DamagedFileError: its card cannot be read.
         """
-        mend = "Put it back from a backup, or remove its folder and train anew."
-        noted = small_files.read(self.folder(head_id) / "head.json", _StoredCard, mend)
+        noted = small_files.read(self.folder(head_id) / "head.json", _StoredCard, MEND)
         schema = noted.schema if noted else 0
         if noted is None or schema != SCHEMA:
             newer = schema > SCHEMA
@@ -173,9 +172,8 @@ class HeadStore:
         Raises:
             HeadStoreError: it is not there, of another version, or maps from another space.
             HeadShapeError: its file holds something else.
+            DamagedFileError: its file cannot be read.
         """
-        from safetensors.numpy import load_file
-
         card = self.card(head_id)
         if input_space is not None and card.input_space != input_space:
             raise HeadStoreError(
@@ -183,12 +181,12 @@ class HeadStore:
                 f"{input_space}; train a head for that recogniser, or go back with "
                 "`identity-pipeline heads rollback`."
             )
-        tensors = load_file(self.folder(head_id) / "head.safetensors")
+        tensors = tensor_files.read(self.folder(head_id) / "head.safetensors", MEND)
         return Head(tensors, card.base_share)
 
     def cards(self) -> list[HeadCard]:
         """All heads, by session and id."""
-        names = [path.parent.name for path in self.root.glob("*/head.json")]
+        names = [path.parent.name for path in self.root.glob("*/head.json") if path.is_file()]
         return sorted(
             (self.card(name) for name in names), key=lambda card: (card.session, card.head_id)
         )
@@ -198,9 +196,8 @@ class HeadStore:
         atomic.write_json(self.folder(head_id) / "evaluation.json", evaluation)
 
     def evaluation(self, head_id: str) -> dict[str, Any] | None:
-        """What an evaluation found; None before one."""
-        path = self.folder(head_id) / "evaluation.json"
-        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+        """What an evaluation found; None before one, and where it cannot be read: judge anew."""
+        return small_files.recall(self.folder(head_id) / "evaluation.json", dict[str, Any])
 
     def live(self) -> Live:
         """Which head is live.

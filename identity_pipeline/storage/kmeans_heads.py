@@ -7,7 +7,6 @@ another space, or does not belong together.
 
 from __future__ import annotations
 
-import json
 import shutil
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from safetensors.numpy import load_file, save_file
 
 from identity_pipeline.core.kmeans_heads import KMeansHeads, PersonHead
 from identity_pipeline.errors import IdentityPipelineError
-from identity_pipeline.storage import atomic
+from identity_pipeline.storage import atomic, small_files
 from identity_pipeline.storage.hashing import sha256_of_file, sha256_of_value
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.locks import exclusive
@@ -144,7 +143,7 @@ class KMeansHeadStore:
 def _read_note(folder: Path) -> dict[str, Any] | None:
     path = folder / NOTE
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return small_files.parse(path.read_bytes(), dict[str, Any])
     except FileNotFoundError:
         return None
     except ValueError as error:

@@ -233,7 +233,9 @@ def read_profile(path: Path) -> IdentityProfile:
     """
     try:
         return from_json(json.loads(path.read_text(encoding="utf-8")))
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
+    except ProfileError:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ProfileError(
             f"{path} is no profile ({error!r}); restore it from a backup or remove it."
         ) from error

@@ -29,6 +29,11 @@ from identity_pipeline.storage.tables import Manifest
 NOTE = "generation.json"
 LEDGER = "ledger.json"
 """In the folder of a generation: the last event of the ledger that it was made of."""
+FILES = frozenset(
+    {NOTE, *(f"{n}{end}" for n in LIBRARY_TABLES for end in (".parquet", ".manifest.json"))}
+)
+"""In the folder of a generation: the library. The other files say what is of one data folder: which
+steps are in step with it, and how far the ledger was."""
 LATER_TABLES = ("video_copies",)
 """Tables that generations of older versions lack; they are empty there."""
 MEND = "`identity-pipeline recluster` computes the library anew."
@@ -121,14 +126,9 @@ class Snapshot:
         atomic.write_json(self.folder / f"{step}.manifest.json", manifest.as_json())
 
     def files(self) -> dict[str, bytes]:
-        """All that a computation published, by name; not what steps of this folder noted in it."""
-        ours = {NOTE, LEDGER}
-        ours |= {f"{n}{end}" for n in LIBRARY_TABLES for end in (".parquet", ".manifest.json")}
-        return {
-            path.name: path.read_bytes()
-            for path in sorted(self.folder.iterdir())
-            if path.name in ours and path.is_file()
-        }
+        """The files of the library that are there, by name; see `FILES`."""
+        paths = [self.folder / name for name in sorted(FILES)]
+        return {path.name: path.read_bytes() for path in paths if path.is_file()}
 
     def close(self) -> None:
         """Gives it free for pruning."""

@@ -12,11 +12,8 @@ kept. Weights are safetensors and numbers are JSON; nothing is pickled.
 
 from __future__ import annotations
 
-import json
-import logging
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,12 +24,12 @@ import polars as pl
 from identity_pipeline.core.heads.training_state import Epoch, TrainerState
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.schemas import conform
-from identity_pipeline.storage import atomic, small_files
+from identity_pipeline.storage import atomic, small_files, tensor_files
 from identity_pipeline.storage.hashing import sha256_of_value
 from identity_pipeline.storage.layout import Layout
 
-LOG = logging.getLogger(__name__)
 KEPT = 2
+MEND = "Put it back from a backup, or remove its folder."
 RUNNING, STOPPED, COMPLETE = "running", "stopped", "complete"
 
 
@@ -75,28 +72,13 @@ def version_of(training_set: pl.DataFrame) -> str:
     return sha256_of_value([rows.rows(), vectors])
 
 
-@contextmanager
-def _whole(path: Path, mend: str) -> Iterator[None]:
-    """Reads a file of a session.
+@dataclass(frozen=True)
+class _Numbers:
+    """The part of a checkpoint that is no array."""
 
-    Raises:
-        TrainingSessionError: it is damaged, or not there.
-    """
-    from safetensors import SafetensorError
-
-    unreadable = (
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-        SafetensorError,
-        pl.exceptions.PolarsError,
-    )
-    try:
-        yield
-    except unreadable as error:
-        said = next(iter(str(error).splitlines()), type(error).__name__)
-        raise TrainingSessionError(f"{path} cannot be read ({said}); {mend}") from error
+    data_version: str
+    epochs: tuple[Epoch, ...]
+    rng: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -110,20 +92,14 @@ class TrainingSessions:
         return self.layout.training_sessions / f"{number:04d}"
 
     def all(self) -> list[TrainingSession]:
-        """All sessions that can be read, the first first."""
-        found = []
-        for path in sorted(self.layout.training_sessions.glob("[0-9]*/session.json")):
-            try:
-                found.append(small_files.parse(path.read_bytes(), TrainingSession))
-            except (OSError, ValueError) as error:
-                # Its head, if it has one, lies elsewhere; no other session hangs on it.
-                LOG.warning(
-                    "%s is damaged: %s. That session is passed over and cannot be resumed; "
-                    "`identity-pipeline train` begins a new one.",
-                    path,
-                    error,
-                )
-        return found
+        """All sessions, the first first.
+
+        Raises:
+            DamagedFileError: the note of one cannot be read.
+        """
+        notes = sorted(self.layout.training_sessions.glob("[0-9]*/session.json"))
+        found = [small_files.read(path, TrainingSession, MEND) for path in notes]
+        return [session for session in found if session is not None]
 
     def last(self) -> TrainingSession | None:
         """The newest session."""
@@ -140,8 +116,8 @@ class TrainingSessions:
         started: str,
     ) -> TrainingSession:
         """A new session with its training set."""
-        folders = self.layout.training_sessions.glob("[0-9]*")
-        number = 1 + max((int(f.name) for f in folders if f.name.isdecimal()), default=0)
+        last = self.last()
+        number = last.number + 1 if last else 1
         session = TrainingSession(number, data_version, settings, epochs, device, RUNNING, started)
         with atomic.new_folder(self.folder(number)) as folder:
             conform("training_set", training_set).write_parquet(folder / "training_set.parquet")
@@ -169,10 +145,17 @@ class TrainingSessions:
         return int(there[-1].name.removeprefix("epoch-")) if there else 0
 
     def training_set(self, session: TrainingSession) -> pl.DataFrame:
-        """The faces that a session learns from."""
+        """The faces that a session learns from.
+
+        Raises:
+            DamagedFileError: they cannot be read.
+        """
         path = self.folder(session.number) / "training_set.parquet"
-        with _whole(path, "begin a new training: `identity-pipeline train`."):
+        try:
             return conform("training_set", pl.read_parquet(path))
+        except (OSError, pl.exceptions.PolarsError) as error:
+            reason = next(iter(str(error).splitlines()), type(error).__name__)
+            raise small_files.DamagedFileError(path, reason, MEND) from error
 
     def checkpoint(self, session: TrainingSession, state: TrainerState) -> None:
         """Keeps the state after an epoch, and drops all but the last two."""
@@ -195,28 +178,21 @@ class TrainingSessions:
         """The state after the last whole epoch; None before the first.
 
         Raises:
-            TrainingSessionError: the checkpoint is damaged, or of another training set.
+            TrainingSessionError: the checkpoint is of another training set.
+            DamagedFileError: the checkpoint cannot be read.
         """
-        from safetensors.numpy import load_file
-
         there = self._checkpoints(session)
         if not there:
             return None
-        with _whole(
-            there[-1],
-            "move that folder away to go on from the epoch before, or begin a new training: "
-            "`identity-pipeline train`.",
-        ):
-            numbers = json.loads((there[-1] / "state.json").read_text(encoding="utf-8"))
-            of, rng = numbers["data_version"], numbers["rng"]
-            epochs = tuple(Epoch(**one) for one in numbers["epochs"])
-            tensors = load_file(there[-1] / "state.safetensors")
-        if of != session.data_version:
+        mend = f"Remove {there[-1]}: training goes on from the checkpoint before it."
+        numbers = small_files.read(there[-1] / "state.json", _Numbers, mend)
+        if numbers is None or numbers.data_version != session.data_version:
             raise TrainingSessionError(
                 f"the checkpoint of session {session.number} is of another training set; train "
                 "without --resume."
             )
-        return TrainerState(tensors, rng, epochs)
+        tensors = tensor_files.read(there[-1] / "state.safetensors", mend)
+        return TrainerState(tensors, numbers.rng, numbers.epochs)
 
     def _checkpoint(self, session: TrainingSession, epoch: int) -> Path:
         return self.folder(session.number) / f"epoch-{epoch:04d}"

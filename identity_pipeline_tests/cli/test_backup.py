@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -12,12 +13,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from identity_pipeline.cli.main import cli
 from identity_pipeline.ledger.store import LedgerStore
 from identity_pipeline.storage import backup as module
 from identity_pipeline.storage.backup import BackupError, may_be_restored, read_backup
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline_tests.curated_library import asked, call, write_rides
+from identity_pipeline_tests.curated_library import PINS, asked, call, write_rides
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +111,9 @@ def test_what_the_backup_lacks_is_not_given_up_without_force(root: Path) -> None
     assert beside.read_bytes() == events
     record = json.loads((root / "data" / "acknowledged.json").read_text())
     assert record["given_up"][0]["by"] == "eve"
+    call(root, "backup", "later.zip")
+    call(root, "restore", "later.zip")
+    assert json.loads((root / "data" / "acknowledged.json").read_text()) == record
     call(root, "recluster")
     call(root, "label", "cluster", "2", "--name", "Cara")
     assert names(root) == {"Ada", "Cara"}
@@ -248,12 +254,73 @@ def test_a_backup_that_was_changed_is_refused_whole(
     assert (root / "data" / "ledger" / "events.jsonl").read_bytes() == ledger
 
 
+def _with_a_chain_that_broke(contents: dict[str, bytes]) -> None:
+    first, *rest = contents["data/ledger/events.jsonl"].splitlines(keepends=True)
+    contents["data/ledger/events.jsonl"] = b"".join([first.replace(b"Ada", b"Eva"), *rest])
+
+
+def _with_a_damaged_record(contents: dict[str, bytes]) -> None:
+    contents["data/acknowledged.json"] = b'{"given_up": [{}]}'
+
+
+def _with_a_damaged_note(contents: dict[str, bytes]) -> None:
+    contents["data/folder.json"] = b"[]"
+
+
+def _of_a_newer_format(contents: dict[str, bytes]) -> None:
+    contents["data/folder.json"] = b'{"format": 99, "id": "x"}'
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (_with_a_chain_that_broke, "line 2 of ledger/events.jsonl in"),
+        (_with_a_damaged_record, "acknowledged.json in"),
+        (_with_a_damaged_note, "folder.json in"),
+        (_of_a_newer_format, "of a newer format than this program knows"),
+    ],
+)
+def test_what_the_folder_could_not_be_opened_with_is_not_written(
+    root: Path, change: Callable[[dict[str, bytes]], None], why: str
+) -> None:
+    """The archive is whole, and what was backed up was not."""
+    rewritten(root / "day.zip", change, honest=True)
+    (root / "empty").mkdir()
+    said = " ".join(call(root / "empty", "restore", str(root / "day.zip"), code=1).split())
+    assert why in said
+    assert not (root / "empty" / "data").exists()
+
+
+def test_settings_that_name_another_data_folder_are_said(root: Path) -> None:
+    """Else the next command would find nobody there."""
+    other = root / "other"
+    (root / "settings.toml").write_text(f'[paths]\ndata = "{other}"\n')
+    call(root, "backup", "all.zip")
+    for path in (root / "data", root / "settings.toml"):
+        path.rename(path.with_name(f"old-{path.name}"))
+    result = CliRunner().invoke(cli, ["restore", "all.zip"], env=PINS, catch_exceptions=False)
+    said = " ".join(result.output.split())
+    assert f"The settings name another data folder, {other}, and this is data" in said
+    assert "`identity-pipeline --data data recluster`" in said
+    assert not other.exists()
+    assert names(root) == {"Ada", "Bea"}
+
+
 @pytest.mark.parametrize("size", [0, 10, 500, -30])
 def test_half_a_backup_is_none(root: Path, size: int) -> None:
     path = root / "day.zip"
     path.write_bytes(path.read_bytes()[:size])
     assert "day.zip" in call(root, "restore", "day.zip", "--force", code=1)
     assert "there is no backup" in call(root, "restore", "none.zip", code=1)
+
+
+def test_no_damaged_byte_of_a_backup_raises_anything_else(root: Path) -> None:
+    path = root / "day.zip"
+    whole = path.read_bytes()
+    for at in range(0, len(whole), 5):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x5A]) + whole[at + 1 :])
+        with contextlib.suppress(BackupError):
+            read_backup(path)
 
 
 def test_a_newer_backup_is_refused(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

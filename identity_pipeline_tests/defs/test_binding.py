@@ -20,6 +20,7 @@ from identity_pipeline.defs.binding import TEMPORARY, WrongInstanceError, bind
 from identity_pipeline.defs.gate import skip_unless_ready
 from identity_pipeline.defs.instance_home import NoInstanceError, instance_of
 from identity_pipeline.defs.resources import SettingsResource
+from identity_pipeline.storage.data_folder import claim_data_folder
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.tables import TableStore
 from identity_pipeline_tests.library import QUIET
@@ -47,6 +48,18 @@ def test_each_data_folder_has_an_instance_of_its_own(home: Path, tmp_path: Path)
         assert instance.get_dynamic_partitions("videos") == ["ride-1"]
     assert first.dagster.is_dir() and second.dagster.is_dir()
     assert sorted(path.name for path in home.iterdir()) == ["dagster.yaml"]
+
+
+def test_a_data_folder_with_a_new_id_keeps_its_instance(home: Path, tmp_path: Path) -> None:
+    """Whose damaged `folder.json` was removed, as its sentence says."""
+    layout = Layout(tmp_path / "data")
+    with dagster_instance(layout) as instance:
+        bind(instance, layout)
+        before = claim_data_folder(layout).id
+        layout.folder_note.unlink()
+        bind(instance, layout)
+        assert claim_data_folder(layout).id != before
+        bind(instance, layout, look=True)
 
 
 def test_where_one_stands_makes_no_second_instance(

@@ -11,9 +11,11 @@ import pytest
 
 from identity_pipeline.definitions import build_defs
 from identity_pipeline.defs.resources import SettingsResource
+from identity_pipeline.schemas import empty
 from identity_pipeline.storage import index_file
 from identity_pipeline.storage.index_client import IndexPlace
 from identity_pipeline.storage.layout import Layout
+from identity_pipeline.storage.training_sessions import TrainingSessions
 
 Damage = Callable[[Layout], None]
 
@@ -33,6 +35,13 @@ def session(layout: Layout) -> None:
     (folder / "session.json").write_text("[]", encoding="utf-8")
 
 
+def training_set(layout: Layout) -> None:
+    faces = empty("training_set")
+    begun = TrainingSessions(layout).begin(faces, "none", {}, 1, "cpu", "2030-01-01T00:00:00Z")
+    path = layout.training_sessions / f"{begun.number:04d}" / "training_set.parquet"
+    path.write_bytes(b"nonsense")
+
+
 def generation(layout: Layout) -> None:
     note = layout.library_tables.resolve() / "generation.json"
     assert note.is_file()
@@ -45,7 +54,9 @@ def vector_index(layout: Layout) -> None:
     path.write_bytes(b"nonsense")
 
 
-@pytest.mark.parametrize("damage", [ledger, live_head, session, generation, vector_index])
+@pytest.mark.parametrize(
+    "damage", [ledger, live_head, session, training_set, generation, vector_index]
+)
 def test_no_step_or_check_of_the_library_shows_a_traceback(
     damage: Damage, known_rides: Path, tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:

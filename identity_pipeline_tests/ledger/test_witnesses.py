@@ -98,8 +98,8 @@ def test_a_loss_is_said_and_everything_refuses(root: Path, damage: Damage) -> No
     ):
         said = " ".join(call(root, *command, code=1).split())
         assert WAYS[damage] in said, command
-        assert "identity-pipeline restore" in said
-        assert "identity-pipeline accept-ledger" in said
+        assert " restore BACKUP" in said
+        assert " accept-ledger" in said
         assert "Traceback" not in said
 
 

@@ -123,22 +123,26 @@ def test_the_display_size_of_matroska_is_believed(tmp_path: Path) -> None:
     assert (facts.sample_aspect_ratio, facts.width, facts.height) == ("3:2", 96, 64)
 
 
+@pytest.mark.parametrize(
+    ("ratios", "size"),
+    [((Fraction(4, 3), Fraction(1)), (128, 96)), ((Fraction(1), Fraction(4, 3)), (96, 96))],
+)
 def test_a_shape_of_pixels_that_changes_in_mid_stream_is_brought_to_the_first_size(
-    tmp_path: Path,
+    tmp_path: Path, ratios: tuple[Fraction, Fraction], size: tuple[int, int]
 ) -> None:
     parts = [
         write(
             tmp_path / f"{n}.ts", 12, start=12 * n, draw=lambda i: circle(i, 96, 96),
             sample_aspect_ratio=ratio, gop_size=6,
         )
-        for n, ratio in enumerate((Fraction(4, 3), Fraction(1)))
+        for n, ratio in enumerate(ratios)
     ]  # fmt: skip
     frames = shown(joined(tmp_path / "both.ts", *parts))
     assert len(frames) == 24
-    assert {f.bgr.shape for f in frames} == {(96, 128, 3)}
-    wide, square = extent(frames[2].bgr), extent(frames[-2].bgr)
-    assert wide[0] / wide[1] == pytest.approx(4 / 3, rel=0.06)
-    assert square[0] / square[1] == pytest.approx(1, rel=0.06)
+    assert {f.bgr.shape[1::-1] for f in frames} == {size}
+    for frame, ratio in zip((frames[2], frames[-2]), ratios, strict=True):
+        width, height = extent(frame.bgr)
+        assert width / height == pytest.approx(float(ratio), rel=0.06)
     assert [f.frame_idx for f in frames if RESHAPED in (f.decode_error or "")] == [*range(12, 24)]
 
 

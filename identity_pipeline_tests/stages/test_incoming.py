@@ -247,12 +247,12 @@ def test_the_version_is_the_digest_of_the_files(good: tuple[str, Contents]) -> N
     assert one.sha256 == hashlib.sha256(contents[REGISTRATION]).hexdigest()
 
 
-def test_a_library_may_have_tables_of_profiles_and_no_other_files() -> None:
+def test_a_library_may_have_notes_of_steps_which_are_not_taken_and_no_other_files() -> None:
     note = json.dumps({"number": 1, "fingerprint": "ab" * 32, "space": "s", "next_cluster_id": 1})
     name = "000001-abababababab"
     held = {"generation.json": note.encode(), "identity_profiles.manifest.json": b"{}"}
     contents = {f"{name}/{file}": data for file, data in held.items()}
-    assert check_library(contents) == (name, held)
+    assert check_library(contents) == (name, {"generation.json": note.encode()})
     for other in ("run.sh", "a/b.parquet", "people.parquet", ".hidden", "PEOPLE.parquet"):
         with pytest.raises(NotOursError):
             check_library({**contents, f"{name}/{other}": b"x"})

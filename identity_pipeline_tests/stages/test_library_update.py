@@ -142,7 +142,28 @@ def test_a_broken_profile_holds_up_nobody_else(tmp_path: Path) -> None:
     assert "Cleo: profile created" in told
     assert "The profiles are not current" in told and str(path) in told
     assert {row["name"] for row in asked(tmp_path, "people")} == {"Cleo", "Dora"}
+    assert "The profiles are not current" in call(tmp_path, "recluster"), "it is said again"
     path.write_text(whole)
+    assert CURRENT in call(tmp_path, "recluster")
+    assert_current(store)
+
+
+def test_a_damaged_video_holds_up_the_profile_of_nobody_else(tmp_path: Path) -> None:
+    store = rides(tmp_path)
+    for track, name in {"ride-a:1": "Ada", "ride-b:2": "Cleo", "ride-d:1": "Dora"}.items():
+        call(tmp_path, "label", track, "--name", name)
+    # Ids of people are drawn: whoever comes first, is held up by the damage.
+    first = min(ids(store).items(), key=lambda person: person[1])[0]
+    ride = {"Ada": "ride-a", "Cleo": "ride-b", "Dora": "ride-d"}[first]
+    video = next(v for v in store.videos_with("track_templates") if v.startswith(ride))
+    path = store.layout.table("face_quality", video)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-20])
+    told = call(tmp_path, "recluster")
+    assert "The profiles are not current" in told and str(path) in told
+    there = {profile.name for profile in ProfileStore(store.layout).all()}
+    assert there == {"Ada", "Cleo", "Dora"} - {first}
+    path.write_bytes(whole)
     assert CURRENT in call(tmp_path, "recluster")
     assert_current(store)
 

@@ -370,6 +370,8 @@ def test_the_library_there_and_back(unknown_rides: Path, url: str, tmp_path: Pat
     assert elsewhere.fetch_library() is not None
     assert elsewhere.fetch_library() is None
     assert table_files(elsewhere.layout) == table_files(work.layout)
+    names = {path.name for path in elsewhere.layout.library_tables.iterdir()}
+    assert names == set(table_files(work.layout)), "it would speak of this ledger and this index"
 
     other = Generations(work.layout).current()
     assert other is not None

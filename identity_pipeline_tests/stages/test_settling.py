@@ -53,6 +53,18 @@ def test_other_tables_are_looked_at(ledger: LedgerStore) -> None:
     assert looked_at(ledger) == frozenset()
 
 
+def test_a_table_that_comes_while_others_are_read_is_looked_at_the_next_time(
+    ledger: LedgerStore,
+) -> None:
+    found = Settling.of(ledger.layout, ledger.history())
+    table = ledger.layout.table(ASSETS[2], VIDEO)
+    new = table.with_name("new")
+    new.write_bytes(b"templates of the new tracks")
+    new.rename(table)
+    found.note()
+    assert looked_at(ledger) == {VIDEO}
+
+
 def test_a_table_that_went_or_came_is_looked_at(ledger: LedgerStore) -> None:
     looked_at(ledger)
     ledger.layout.table(ASSETS[1], VIDEO).unlink()

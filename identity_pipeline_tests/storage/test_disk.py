@@ -63,6 +63,11 @@ def test_crops_and_chunks_go_of_finished_videos_only(layout: Layout) -> None:
     assert names(disk.droppable(layout, NOW)) == {"crops": [FINISHED], "chunks": [FINISHED]}
 
 
+def test_a_damaged_record_keeps_its_crops_and_stops_nothing(layout: Layout) -> None:
+    layout.registration(FINISHED).write_text("junk")
+    assert names(disk.droppable(layout, NOW)) == {"chunks": [FINISHED]}
+
+
 def test_crops_stay_where_the_source_is_gone(layout: Layout) -> None:
     (layout.videos / "a.mp4").unlink()
     assert names(disk.droppable(layout, NOW)) == {"chunks": [FINISHED]}

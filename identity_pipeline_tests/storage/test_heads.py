@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -27,6 +28,7 @@ from identity_pipeline.storage.heads import (
     space_of,
 )
 from identity_pipeline.storage.layout import Layout
+from identity_pipeline.storage.small_files import DamagedFileError
 from identity_pipeline.storage.training_sessions import (
     TrainingSession,
     TrainingSessionError,
@@ -155,6 +157,57 @@ def test_a_checkpoint_of_another_training_set_is_refused(tmp_path: Path) -> None
     note.write_text(json.dumps({**json.loads(note.read_text()), "data_version": "x"}))
     with pytest.raises(TrainingSessionError, match="without --resume"):
         sessions.restore(session)
+
+
+@pytest.mark.parametrize("name", ["state.json", "state.safetensors"])
+def test_a_damaged_checkpoint_is_refused_and_names_the_way_on(tmp_path: Path, name: str) -> None:
+    sessions, session = begun(tmp_path)
+    made = trainer(1)
+    sessions.checkpoint(session, made.state())
+    made.run_epoch()
+    sessions.checkpoint(session, made.state())
+    place = sessions.folder(1) / "epoch-0002"
+    (place / name).write_bytes((place / name).read_bytes()[:40])
+    with pytest.raises(DamagedFileError, match=r"epoch-0002: training goes on from"):
+        sessions.restore(session)
+    shutil.rmtree(place)
+    state = sessions.restore(session)
+    assert state is not None and len(state.epochs) == 1
+
+
+@pytest.mark.parametrize("junk", [b"{", b"[]", b"\xe9", b"[" * 100_000])
+def test_a_damaged_note_of_a_session_is_refused_in_a_sentence(tmp_path: Path, junk: bytes) -> None:
+    sessions, _ = begun(tmp_path)
+    (sessions.folder(1) / "session.json").write_bytes(junk)
+    with pytest.raises(DamagedFileError, match=r"session\.json is damaged"):
+        sessions.last()
+
+
+@pytest.mark.parametrize("junk", [b"{", b"[]", b"\xe9"])
+def test_an_evaluation_that_cannot_be_read_was_not_made(
+    tmp_path: Path, head: Head, junk: bytes
+) -> None:
+    store = HeadStore(Layout(tmp_path))
+    card = saved(store, head)
+    store.judge(card.head_id, {"sentence": "better"})
+    assert store.evaluation(card.head_id) == {"sentence": "better"}
+    (store.folder(card.head_id) / "evaluation.json").write_bytes(junk)
+    assert store.evaluation(card.head_id) is None
+    assert [one.head_id for one in store.cards()] == [card.head_id]
+
+
+def test_damaged_weights_are_refused_and_a_folder_in_place_of_a_card_is_no_head(
+    tmp_path: Path, head: Head
+) -> None:
+    store = HeadStore(Layout(tmp_path))
+    card = saved(store, head)
+    weights = store.folder(card.head_id) / "head.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-9])
+    with pytest.raises(DamagedFileError, match=r"head\.safetensors is damaged"):
+        store.load(card.head_id)
+    (store.folder(card.head_id) / "head.json").unlink()
+    (store.root / card.head_id / "head.json").mkdir()
+    assert store.cards() == []
 
 
 def test_a_kill_in_the_middle_of_a_checkpoint_leaves_the_one_before(tmp_path: Path) -> None:

@@ -94,9 +94,10 @@ def test_another_schema_is_refused(shelf: KMeansHeadStore) -> None:
     (folder / NOTE).write_text(json.dumps(note | {"schema_version": 99}))
     with pytest.raises(KMeansHeadsError, match="schema 99, this version reads 1; train"):
         shelf.load(SPACE)
-    (folder / NOTE).write_text("{")
-    with pytest.raises(KMeansHeadsError, match="cannot be read; train"):
-        shelf.load(SPACE)
+    for junk in ("{", "[]", "null"):
+        (folder / NOTE).write_text(junk)
+        with pytest.raises(KMeansHeadsError, match="cannot be read; train"):
+            shelf.load(SPACE)
 
 
 def test_files_that_do_not_belong_together_are_refused(shelf: KMeansHeadStore) -> None:

@@ -160,8 +160,12 @@ def test_what_an_output_was_made_of_is_forgotten(layout: Layout, damage: Damage)
 
 def test_a_damaged_chunk_and_what_follows_it_are_done_again(layout: Layout, damage: Damage) -> None:
     chunks = ChunkStore(layout.chunks("watch", VIDEO) / "key")
+
+    def write(folder: Path) -> None:
+        (folder / "rows").write_bytes(b"x")
+
     for number in range(2):
-        chunks.put(number, lambda folder: (folder / "rows").write_bytes(b"x") and None)
+        chunks.put(number, write)
     assert len(list(chunks.finished())) == 2
     damage(layout.chunks("watch", VIDEO) / "key" / "00001" / DIGESTS)
     assert len(list(chunks.finished())) == 1

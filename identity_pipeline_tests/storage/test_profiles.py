@@ -227,10 +227,11 @@ def test_a_future_schema_is_refused_in_a_sentence() -> None:
         from_json({"schema_version": 9, "name": "Anna"})
 
 
-def test_a_broken_file_says_what_to_do(store: ProfileStore) -> None:
+@pytest.mark.parametrize("junk", [b'{"schema_version": 2}', b"{", b"[]", b"null", b"\xe9"])
+def test_a_broken_file_says_what_to_do(store: ProfileStore, junk: bytes) -> None:
     enriched(store, batch("aa"))
     path = store.layout.identities / f"anna-o-{ANNA}" / "profile.json"
-    path.write_text('{"schema_version": 2}')
+    path.write_bytes(junk)
     with pytest.raises(ProfileError, match="is no profile"):
         store.get(ANNA)
 
