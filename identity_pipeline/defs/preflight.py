@@ -170,17 +170,18 @@ def leave_to_ask(store: TableStore, settings: Settings, now: float, at_most: int
 
 def _foreseen(store: TableStore, settings: Settings) -> list[str]:
     used = tuple(preflight.used_models(settings))
-    of_models = _faults_of(settings.models, used, _stamps(settings.models))
+    models = settings.models
+    of_models = _faults_of(models.model_dump_json(), used, _stamps(models))
     return [*preflight.folder_faults(store.layout, settings), *of_models]
 
 
 @lru_cache(maxsize=4)
-def _faults_of(models: ModelSettings, used: tuple[str, ...], stamps: Stamps) -> list[str]:
+def _faults_of(models: str, used: tuple[str, ...], stamps: Stamps) -> list[str]:
     """Of models that are here; the others are fetched by the run. Files are read once a change."""
     from identity_pipeline.models.hub import ModelHub
 
     del stamps
-    hub = ModelHub(models)
+    hub = ModelHub(ModelSettings.model_validate_json(models))
     return [fault for name in used if hub.is_here(name) and (fault := hub.fault(name))]
 
 

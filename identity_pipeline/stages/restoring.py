@@ -26,11 +26,12 @@ from identity_pipeline.storage.backup import (
     SETTINGS,
     BackupError,
     BackupManifest,
+    place_of,
     read_backup,
     write_backup,
 )
 from identity_pipeline.storage.data_folder import FORMAT, DataFolder, holds_data
-from identity_pipeline.storage.layout import Layout, inside
+from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.small_files import parse
 
 LEDGER_ONLY = (DATA + EVENTS, DATA + ACKNOWLEDGED)
@@ -108,7 +109,7 @@ def restore(
         for name, data in sorted(contents.items()):
             if name == SETTINGS or name in LEDGER_ONLY:
                 continue
-            path = inside(layout.root, layout.root / name.removeprefix(DATA))
+            path = place_of(layout, name.removeprefix(DATA))
             there_now = path.read_bytes() if path.is_file() else None
             if there_now is None or (force and there_now != data and name != DATA + FOLDER):
                 atomic.write_bytes(path, data)

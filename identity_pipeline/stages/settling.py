@@ -14,7 +14,7 @@ from pathlib import Path
 
 from identity_pipeline.ledger import events as ev
 from identity_pipeline.ledger.replay import History
-from identity_pipeline.storage import atomic
+from identity_pipeline.storage import atomic, small_files
 from identity_pipeline.storage.layout import Layout
 
 VERSION = 1
@@ -36,6 +36,7 @@ class Settled:
         at: when the tables were looked at, in nanoseconds since 1970.
         folders: time of change of each folder of tables.
         videos: video -> which tables it had.
+        version: of this file.
     """
 
     seq: int = 0
@@ -43,6 +44,7 @@ class Settled:
     at: int = 0
     folders: list[int] = field(default_factory=list)
     videos: dict[str, str] = field(default_factory=dict)
+    version: int = VERSION
 
 
 @dataclass
@@ -95,7 +97,7 @@ class Settling:
         if not self.tables and same and self._now.seq - self._before.seq < EVERY:
             return
         self._now.videos = {**self._before.videos, **self.tables}
-        noted = json.dumps({"version": VERSION, **vars(self._now)}, sort_keys=True)
+        noted = json.dumps(vars(self._now), sort_keys=True)
         atomic.write_bytes(_path(self.layout), noted.encode())
 
 
@@ -109,11 +111,8 @@ def _path(layout: Layout) -> Path:
 
 
 def _read(path: Path) -> Settled:
-    try:
-        noted = json.loads(path.read_bytes())
-        return Settled(**noted) if noted.pop("version") == VERSION else Settled()
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return Settled()
+    noted = small_files.recall(path, Settled)
+    return noted if noted and noted.version == VERSION else Settled()
 
 
 def _begins(history: History, noted: Settled) -> bool:

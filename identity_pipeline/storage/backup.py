@@ -31,7 +31,6 @@ CANNOT_BE_MADE_AGAIN: Final = (
     ACKNOWLEDGED,  # how far the ledger was, and what was given up of it
     FOLDER,  # whose data this is
     "registry/*.json",  # which video an id is: decisions name ids
-    "archive/*.json",  # which videos somebody took out of Dagster
     "videos/*.truth.json",  # who rides in which frame, written by hand
     "models/heads/live.json",  # which head somebody made live, and why
     "models/heads/*/head.json",
@@ -40,7 +39,8 @@ CANNOT_BE_MADE_AGAIN: Final = (
     "models/heads/*/evaluation.json",
     "models/identities/*/profile.json",  # retention, and statistics of sources that are gone
 )
-"""Patterns below the data folder, `*` within one name. Whatever joins them later belongs here."""
+"""Patterns below the data folder, `*` within one name. Whatever joins them later belongs here.
+Marks of archived videos do not: where the tables are gone too, nobody would run them again."""
 MANIFEST, SETTINGS, DATA = "manifest.json", "settings.toml", "data/"
 PRIVATE: Final = 0o600
 EPOCH: Final = (1980, 1, 1, 0, 0, 0)
@@ -125,6 +125,16 @@ def may_be_restored(name: str) -> bool:
     return name == SETTINGS or (name.startswith(DATA) and _belongs(name.removeprefix(DATA)))
 
 
+def place_of(layout: Layout, name: str) -> Path:
+    """Where a file of the data folder lies. The inbox may be a link to a folder elsewhere.
+
+    Raises:
+        UnsafePathError: a link leads out of the folder.
+    """
+    path = layout.root / name
+    return inside(layout.videos if path.parent == layout.videos else layout.root, path)
+
+
 def _contents(layout: Layout) -> Iterator[tuple[str, bytes]]:
     settings = settings_file()
     if settings is not None:
@@ -134,9 +144,10 @@ def _contents(layout: Layout) -> Iterator[tuple[str, bytes]]:
         for path in sorted(layout.root.glob(pattern)):
             if not path.is_file() or path.is_symlink() or atomic.is_temporary(path):
                 continue
-            name = inside(layout.root, path).relative_to(layout.root.resolve()).as_posix()
+            name = path.relative_to(layout.root).as_posix()
             if _belongs(name):
-                yield DATA + name, _whole_lines(path) if name == EVENTS else path.read_bytes()
+                there = place_of(layout, name)
+                yield DATA + name, _whole_lines(there) if name == EVENTS else there.read_bytes()
 
 
 def _whole_lines(path: Path) -> bytes:

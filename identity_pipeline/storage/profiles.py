@@ -12,7 +12,7 @@ import json
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ from identity_pipeline.core.identity_profile import (
     made_of,
 )
 from identity_pipeline.core.moments import Moments
-from identity_pipeline.storage import atomic, private
+from identity_pipeline.storage import atomic, private, small_files
 from identity_pipeline.storage.layout import Layout, UnsafePathError, inside
 from identity_pipeline.storage.registry import slug
 
@@ -232,22 +232,56 @@ def read_profile(path: Path) -> IdentityProfile:
         ProfileError: it was written by a newer version, or cannot be read.
     """
     try:
-        return from_json(json.loads(path.read_text(encoding="utf-8")))
+        return from_json(path.read_bytes())
     except ProfileError:
         raise
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise ProfileError(
             f"{path} is no profile ({error!r}); restore it from a backup or remove it."
         ) from error
 
 
-def from_json(value: dict[str, Any]) -> IdentityProfile:
-    """The profile of JSON values: this schema, or the one with mean, std and count only.
+@dataclass(frozen=True)
+class _MomentsAtRest:
+    n: int
+    mean: list[float]
+    m2: list[float]
+
+
+@dataclass(frozen=True)
+class _SourceAtRest:
+    moments: _MomentsAtRest | None
+    quality: QualityStatistics | None
+    session: int
+
+
+@dataclass(frozen=True)
+class _ProfileAtRest:
+    """Schema 2; what can be computed of it is left out."""
+
+    person_id: str
+    name: str
+    space: str | None
+    sources: dict[str, _SourceAtRest]
+    sessions: int
+    last_training: str | None
+    cover: str | None
+    ephemeral: bool
+    retain_until: str | None
+    quarantined: list[Quarantined]
+    made_of: str | None = None
+
+
+def from_json(data: bytes) -> IdentityProfile:
+    """The profile in JSON: of this schema, or of the one with mean, std and count only.
 
     Raises:
         ProfileError: the schema is newer than this program.
-        KeyError: something is missing.
+        ValueError, LookupError, TypeError, AttributeError: it is no profile.
     """
+    value = json.loads(data)
+    if not isinstance(value, dict):
+        raise TypeError("it is no object")
     version = value.get("schema_version", 1)
     if not isinstance(version, int) or version > SCHEMA_VERSION:
         raise ProfileError(
@@ -256,27 +290,16 @@ def from_json(value: dict[str, Any]) -> IdentityProfile:
         )
     if version < SCHEMA_VERSION:
         return _from_old(value)
+    known = small_files.parse(data, _ProfileAtRest)
     sources = {
         name: Source(
-            None if part["moments"] is None else _moments(part["moments"]),
-            None if part["quality"] is None else _known(QualityStatistics, part["quality"]),
-            part["session"],
+            None if part.moments is None else _moments(part.moments), part.quality, part.session
         )
-        for name, part in value["sources"].items()
+        for name, part in known.sources.items()
     }
-    plain = ("person_id", "name", "space", "sessions", "last_training", "cover", "ephemeral")
     return IdentityProfile(
-        **{key: value[key] for key in plain},
-        sources=sources,
-        retain_until=value["retain_until"],
-        quarantined=tuple(_known(Quarantined, q) for q in value["quarantined"]),
-        made_of=value.get("made_of"),
+        **{**vars(known), "sources": sources, "quarantined": tuple(known.quarantined)}
     )
-
-
-def _known(form: Any, value: dict[str, Any]) -> Any:
-    """A part of a profile; fields that a later version added are passed over."""
-    return form(**{f.name: value[f.name] for f in fields(form) if f.name in value})
 
 
 def _from_old(value: dict[str, Any]) -> IdentityProfile:
@@ -302,6 +325,5 @@ def _moments_json(moments: Moments) -> dict[str, Any]:
     return {"n": moments.count, "mean": moments.mean.tolist(), "m2": moments.m2.tolist()}
 
 
-def _moments(value: dict[str, Any]) -> Moments:
-    mean, m2 = (np.asarray(value[key], dtype=np.float64) for key in ("mean", "m2"))
-    return Moments(value["n"], mean, m2)
+def _moments(known: _MomentsAtRest) -> Moments:
+    return Moments(known.n, np.asarray(known.mean, np.float64), np.asarray(known.m2, np.float64))

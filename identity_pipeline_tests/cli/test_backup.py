@@ -18,6 +18,7 @@ from click.testing import CliRunner
 from identity_pipeline.cli.main import cli
 from identity_pipeline.ledger.store import LedgerStore
 from identity_pipeline.storage import backup as module
+from identity_pipeline.storage.archive import Archive, ArchiveMark
 from identity_pipeline.storage.backup import BackupError, may_be_restored, read_backup
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline_tests.curated_library import PINS, asked, call, write_rides
@@ -289,6 +290,38 @@ def test_what_the_folder_could_not_be_opened_with_is_not_written(
     said = " ".join(call(root / "empty", "restore", str(root / "day.zip"), code=1).split())
     assert why in said
     assert not (root / "empty" / "data").exists()
+
+
+def test_damaged_notes_go_and_come_back_as_their_sentences_say(root: Path) -> None:
+    call(root, "backup", "b.zip")
+    for name in ("folder.json", "acknowledged.json"):
+        note = root / "data" / name
+        note.write_bytes(b"{}")
+        said = " ".join(call(root, "people", code=1).split())
+        assert f"{name} is damaged" in said and "remove it" in said
+        note.unlink()
+        call(root, "restore", "b.zip")
+        assert note.is_file() and names(root) == {"Ada", "Bea"}
+
+
+def test_an_archived_video_is_run_again_where_it_is_restored(root: Path) -> None:
+    video = next((root / "data" / "registry").glob("ride-a-*.json")).stem
+    layout = Layout(root / "data")
+    Archive(layout).put(video, ArchiveMark("2026-01-01", "2026-01-01"))
+    call(root, "backup", "b.zip")
+    empty = Layout(root / "empty" / "data")
+    call(empty.root.parent, "restore", str(root / "b.zip"))
+    assert empty.registration(video).is_file() and not Archive(empty).ids()
+
+
+def test_an_inbox_that_is_a_link_is_backed_up_and_restored(root: Path) -> None:
+    (root / "data" / "videos").rename(root / "inbox")
+    (root / "data" / "videos").symlink_to(root / "inbox")
+    call(root, "backup", "b.zip")
+    (root / "inbox" / "ride-a.truth.json").unlink()
+    call(root, "restore", "b.zip")
+    assert (root / "inbox" / "ride-a.truth.json").read_text() == "{}"
+    assert (root / "data" / "videos").is_symlink()
 
 
 def test_settings_that_name_another_data_folder_are_said(root: Path) -> None:

@@ -81,7 +81,13 @@ def test_a_folder_that_changed_just_now_is_not_trusted(ledger: LedgerStore) -> N
     assert looked_at(ledger) == {VIDEO}
 
 
-@pytest.mark.parametrize("noted", ["", "[]", "{}", '{"version": 1, "seq": 99, "last": "x"}'])
+@pytest.mark.parametrize(
+    "noted",
+    [
+        *("", "[]", "{}", '{"version": 1, "seq": 99, "last": "x"}'),
+        *('{"version": 1, "seq": "1"}', '{"version": 1, "seq": 1, "videos": [], "last": 3}'),
+    ],
+)
 def test_a_damaged_memory_is_none(ledger: LedgerStore, noted: str) -> None:
     looked_at(ledger)
     ledger.path.with_name("settled.json").write_text(noted, encoding="utf-8")

@@ -196,7 +196,7 @@ def test_in_a_first_session_the_majority_is_the_person(store: ProfileStore) -> N
 
 def test_floats_keep_every_bit(store: ProfileStore) -> None:
     profile = enriched(store, batch("aa"), batch("bb", 7, 2))
-    again = from_json(json.loads(json.dumps(to_json(profile))))
+    again = from_json(json.dumps(to_json(profile)).encode())
     assert again == profile
     assert again.moments == profile.moments
 
@@ -224,16 +224,30 @@ def test_old_profiles_load_as_session_one(store: ProfileStore) -> None:
 
 def test_a_future_schema_is_refused_in_a_sentence() -> None:
     with pytest.raises(ProfileError, match=r"Anna has schema 9.*update identity_pipeline"):
-        from_json({"schema_version": 9, "name": "Anna"})
+        from_json(b'{"schema_version": 9, "name": "Anna"}')
 
 
-@pytest.mark.parametrize("junk", [b'{"schema_version": 2}', b"{", b"[]", b"null", b"\xe9"])
-def test_a_broken_file_says_what_to_do(store: ProfileStore, junk: bytes) -> None:
+@pytest.mark.parametrize(
+    "data",
+    [b'{"schema_version": 2}', b"[]", b"null", b"\xff", b"", b'{"name": 1, "quality_stats": []}'],
+)
+def test_a_broken_file_says_what_to_do(store: ProfileStore, data: bytes) -> None:
     enriched(store, batch("aa"))
     path = store.layout.identities / f"anna-o-{ANNA}" / "profile.json"
-    path.write_bytes(junk)
+    path.write_bytes(data)
     with pytest.raises(ProfileError, match="is no profile"):
         store.get(ANNA)
+    faults: list[str] = []
+    assert not list(store.all(faults)) and str(path) in faults[0]
+
+
+def test_a_field_of_another_kind_is_a_broken_file(store: ProfileStore) -> None:
+    whole = to_json(enriched(store, batch("aa")))
+    path = store.layout.identities / f"anna-o-{ANNA}" / "profile.json"
+    for name in ("name", "sources", "sessions", "ephemeral", "quarantined"):
+        path.write_text(json.dumps({**whole, name: 1.5}))
+        with pytest.raises(ProfileError, match=f"is no profile.*{name}"):
+            store.get(ANNA)
 
 
 def test_spaces_are_never_mixed(store: ProfileStore) -> None:
