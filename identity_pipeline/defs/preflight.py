@@ -7,8 +7,8 @@ the sentence, so that one wrong setting does not fail a season of videos.
 
 import errno
 import time
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -103,6 +103,17 @@ def not_ready(
     return dg.Failure(sentence, metadata={"reason_code": CODE}, allow_retries=False)
 
 
+@contextmanager
+def no_try(context: dg.InitResourceContext) -> Iterator[None]:
+    """Makes what a run is handed; one that cannot be handed it is tagged: it could not begin."""
+    try:
+        yield
+    except (IdentityPipelineError, OSError):
+        if context.run is not None and context.instance is not None:
+            context.instance.add_run_tags(context.run.run_id, {NOT_READY_TAG: "true"})
+        raise
+
+
 def is_not_the_videos(error: BaseException, layout: Layout) -> bool:
     """Whether an error in the middle of the work is the machine's or the settings'."""
     from identity_pipeline.models.device import DeviceError
@@ -159,17 +170,18 @@ def leave_to_ask(store: TableStore, settings: Settings, now: float, at_most: int
 
 def _foreseen(store: TableStore, settings: Settings) -> list[str]:
     used = tuple(preflight.used_models(settings))
-    of_models = _faults_of(settings.models, used, _stamps(settings.models))
+    models = settings.models
+    of_models = _faults_of(models.model_dump_json(), used, _stamps(models))
     return [*preflight.folder_faults(store.layout, settings), *of_models]
 
 
 @lru_cache(maxsize=4)
-def _faults_of(models: ModelSettings, used: tuple[str, ...], stamps: Stamps) -> list[str]:
+def _faults_of(models: str, used: tuple[str, ...], stamps: Stamps) -> list[str]:
     """Of models that are here; the others are fetched by the run. Files are read once a change."""
     from identity_pipeline.models.hub import ModelHub
 
     del stamps
-    hub = ModelHub(models)
+    hub = ModelHub(ModelSettings.model_validate_json(models))
     return [fault for name in used if hub.is_here(name) and (fault := hub.fault(name))]
 
 

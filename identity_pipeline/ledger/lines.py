@@ -44,8 +44,9 @@ class StoredEvents(Sequence[ev.Event]):
 
     def follows(self, other: Sequence[ev.Event]) -> bool:
         """Whether this is the other sequence and one event more, without comparing each."""
-        same = isinstance(other, StoredEvents) and other._lines is self._lines
-        return same and self._more[:-1] == other._more and len(self) == len(other) + 1
+        if not isinstance(other, StoredEvents) or other._lines is not self._lines:
+            return False
+        return self._more[:-1] == other._more and len(self) == len(other) + 1
 
     def grown(self, data: bytes, parsed: dict[int, ev.Event]) -> StoredEvents:
         """The events of a file that begins with these lines, which are not taken apart again."""

@@ -158,11 +158,11 @@ class _Later(Generic[Value]):
         base = self._base()
         return self._grown(base, self._fresh) if self._fresh else base
 
-    def and_then(self, fresh: tuple[ev.Event, ...]) -> _Later[Value]:
+    def and_then(self, fresh: Sequence[ev.Event]) -> _Later[Value]:
         """The same after more events."""
         if "value" in vars(self):
             value = self.value
-            return _Later(lambda: value, self._grown, fresh)
+            return _Later(lambda: value, self._grown, tuple(fresh))
         return _Later(self._base, self._grown, (*self._fresh, *fresh))
 
 

@@ -134,8 +134,9 @@ class LedgerStore:
     def head_of(self, history: History) -> tuple[int, str]:
         """Number and digest of the last event of a history that was read here."""
         events, seq = history.events, history.next_seq - 1
-        stored = isinstance(events, StoredEvents) and not events.has_more
-        return seq, (events if stored else StoredEvents(self._bytes())).digest(seq)
+        if isinstance(events, StoredEvents) and not events.has_more:
+            return seq, events.digest(seq)
+        return seq, StoredEvents(self._bytes()).digest(seq)
 
     def preview(self, command: Command) -> Planned:
         """What a command would do now; nothing is written."""

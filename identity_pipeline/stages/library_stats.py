@@ -64,7 +64,7 @@ class LibraryStats:
 
     def as_json(self) -> Row:
         """For machines."""
-        return asdict(self) | {"budget": self.budget.as_json() if self.budget else None}
+        return {**asdict(self), "budget": self.budget.as_json() if self.budget else None}
 
 
 def library_stats(

@@ -1,7 +1,8 @@
 """Profiles of known people, kept in step with the ledger: they are what was confirmed, exactly.
 
-A profile that cannot be read, that nothing can be added to, or of which a video is damaged, is
-named and left; the others are brought in step.
+A profile that cannot be read, that nothing can be added to, or of which a video is damaged or its
+tables are gone, is named and left; the others are brought in step. Only a human decision takes a
+video out of a profile.
 """
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ def _synced(
     withdrawn: list[tuple[str, str]] = []
     left: list[str] = []
 
-    aside = _with_damaged_videos(store)
+    aside, unread = _with_damaged_videos(store), _without_tables(store)
 
     def put(person_id: str, name: str, own: pl.DataFrame) -> None:
         if person_id in aside:
@@ -97,6 +98,11 @@ def _synced(
         try:
             inputs = _inputs(store, own, contents, space, threshold)
             known = profiles.get(person_id)
+            kept = set(known.sources if known else ())
+            lost = [v for v in unread.get(person_id, ()) if contents.get(v) in kept]
+            if lost:
+                left.append(_stays(name, lost))
+                return
             if known is not None and (known.made_of, known.name) == (inputs, name):
                 return
             sources = list(_sources(store, own, contents, space).values())
@@ -136,6 +142,25 @@ def _with_damaged_videos(store: TableStore) -> dict[str, str]:
     members = LedgerStore(store.layout).history().state.members
     videos = ((p, subjects.parse(s).video_id) for p, several in members.items() for s in several)
     return {person: damaged[video] for person, video in videos if video in damaged}
+
+
+def _without_tables(store: TableStore) -> dict[str, list[str]]:
+    """By person, the videos of their confirmed tracks whose tables are not there at all.
+
+    So it is after a backup was restored into an empty folder: the profile has what was learned of
+    those videos, and may be the last that has.
+    """
+    there = store.videos_with("track_templates")
+    members = LedgerStore(store.layout).history().state.members
+    named = {p: {subjects.parse(s).video_id for s in several} for p, several in members.items()}
+    return {person: sorted(videos.difference(there)) for person, videos in named.items()}
+
+
+def _stays(name: str, lost: list[str]) -> str:
+    return (
+        f"The profile of {name} stays as it is: the tables of {', '.join(lost)} are gone; run "
+        f"{'that video' if len(lost) == 1 else 'those videos'} again"
+    )
 
 
 def _inputs(

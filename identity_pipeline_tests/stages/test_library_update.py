@@ -14,6 +14,7 @@ from identity_pipeline.stages.indexing import check, indexed_videos
 from identity_pipeline.storage.generations import Generations
 from identity_pipeline.storage.index_client import IndexPlace
 from identity_pipeline.storage.kmeans_heads import KMeansHeadStore
+from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.profiles import ProfileStore
 from identity_pipeline.storage.tables import TableStore
 from identity_pipeline.storage.vector_index import VectorIndex
@@ -166,6 +167,25 @@ def test_a_damaged_video_holds_up_the_profile_of_nobody_else(tmp_path: Path) -> 
     path.write_bytes(whole)
     assert CURRENT in call(tmp_path, "recluster")
     assert_current(store)
+
+
+def test_a_profile_survives_a_backup_restored_into_an_empty_folder(tmp_path: Path) -> None:
+    store = rides(tmp_path)
+    call(tmp_path, "label", "ride-d:1", "--name", "Dora")
+    call(tmp_path, "recluster")
+    call(tmp_path, "backup", str(tmp_path / "backup.zip"))
+    before = ProfileStore(store.layout).get(ids(store)["Dora"])
+    new = tmp_path / "new"
+    call(new, "restore", str(tmp_path / "backup.zip"))
+    told = call(new, "recluster")
+    assert "The profile of Dora stays as it is: the tables of ride-d-" in told
+    there = TableStore(Layout(new / "data"))
+    assert ProfileStore(there.layout).get(ids(there)["Dora"]) == before
+
+    call(new, "undo", "last")  # what a human takes back is withdrawn all the same
+    call(new, "recluster")
+    (profile,) = ProfileStore(there.layout).all()
+    assert not profile.sources
 
 
 def test_a_profile_whose_inputs_are_the_same_is_not_read_again(tmp_path: Path) -> None:
