@@ -158,6 +158,6 @@ def _json(path: Path) -> dict[str, Any] | None:
 
 def _damaged(path: Path) -> LedgerError:
     return LedgerError(
-        f"{path} is damaged; put it back from a backup, or remove it if the ledger is known to be "
-        "whole."
+        f"{path} is damaged; remove it if the ledger is known to be whole, else remove it and put "
+        "the ledger back with `identity-pipeline restore BACKUP`."
     )

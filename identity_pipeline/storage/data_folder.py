@@ -141,8 +141,8 @@ def noted_folder(layout: Layout) -> DataFolder | None:
         return None
     except (ValueError, KeyError, TypeError) as error:
         raise DataFolderError(
-            f"{path} is damaged ({error!r}); put it back from a backup, or remove it: the folder "
-            "then gets a new id, and everything else stays as it is."
+            f"{path} is damaged ({error!r}); remove it: the folder then gets a new id, and "
+            "everything else stays as it is."
         ) from error
     if version > FORMAT:
         raise DataFolderError(

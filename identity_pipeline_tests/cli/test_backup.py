@@ -292,6 +292,18 @@ def test_what_the_folder_could_not_be_opened_with_is_not_written(
     assert not (root / "empty" / "data").exists()
 
 
+def test_damaged_notes_go_and_come_back_as_their_sentences_say(root: Path) -> None:
+    call(root, "backup", "b.zip")
+    for name in ("folder.json", "acknowledged.json"):
+        note = root / "data" / name
+        note.write_bytes(b"{}")
+        said = " ".join(call(root, "people", code=1).split())
+        assert f"{name} is damaged" in said and "remove it" in said
+        note.unlink()
+        call(root, "restore", "b.zip")
+        assert note.is_file() and names(root) == {"Ada", "Bea"}
+
+
 def test_an_archived_video_is_run_again_where_it_is_restored(root: Path) -> None:
     video = next((root / "data" / "registry").glob("ride-a-*.json")).stem
     layout = Layout(root / "data")
