@@ -36,14 +36,18 @@ class Calls:
     Attributes:
         at: network and number of its pictures at which `then` happens, once.
         then: what happens.
+        looking: a network is being opened, and sees the blank picture of the preflight.
     """
 
     at: tuple[str, int] | None = None
     then: Callable[[], None] = lambda: None
     given: dict[str, int] = field(default_factory=lambda: {"detect": 0, "embed": 0, "see": 0})
+    looking: bool = False
 
     def note(self, network: str, pictures: int) -> None:
-        """Counts pictures before the network sees them."""
+        """Counts pictures before the network sees them, but for the blank one of the preflight."""
+        if self.looking:
+            return
         self.given[network] += pictures
         if self.at and self.at[0] == network and self.given[network] >= self.at[1]:
             self.at = None
@@ -54,6 +58,14 @@ class Calls:
 def counted(calls: Calls) -> Iterator[Calls]:
     """The real networks, counted."""
     detect, embed, see = FacePack.detect, FacePack.embed, VisionEncoder.embed
+    opened = {FacePack: FacePack.open, VisionEncoder: VisionEncoder.open}
+
+    def looking(self: FacePack | VisionEncoder) -> None:
+        calls.looking = True
+        try:
+            opened[type(self)](self)  # type: ignore[arg-type]
+        finally:
+            calls.looking = False
 
     def counting_detect(self: FacePack, frame: ImageBGR) -> Detections:
         calls.note("detect", 1)
@@ -69,11 +81,14 @@ def counted(calls: Calls) -> Iterator[Calls]:
 
     FacePack.detect, FacePack.embed = counting_detect, counting_embed  # type: ignore[method-assign]
     VisionEncoder.embed = counting_see  # type: ignore[method-assign]
+    FacePack.open = VisionEncoder.open = looking  # type: ignore[method-assign]
     try:
         yield calls
     finally:
         FacePack.detect, FacePack.embed = detect, embed  # type: ignore[method-assign]
         VisionEncoder.embed = see  # type: ignore[method-assign]
+        for model, plain in opened.items():
+            model.open = plain  # type: ignore[method-assign]
 
 
 def main() -> None:

@@ -14,6 +14,7 @@ import polars as pl
 from identity_pipeline.definitions import build_defs
 from identity_pipeline.defs.partitions import videos
 from identity_pipeline.defs.resources import SettingsResource
+from identity_pipeline.storage.data_folder import claim_data_folder
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.registry import VideoRegistry
 from identity_pipeline.storage.tables import TableStore
@@ -40,6 +41,7 @@ class VideoLibrary:
                 "device": "cpu",
             },
         }
+        claim_data_folder(Layout(root))
         with dg.DagsterInstance.ephemeral() as instance:
             yield cls(root, instance, groups)
 
@@ -121,11 +123,13 @@ def reused_assets(result: dg.ExecuteInProcessResult) -> dict[str, bool]:
 REBUILDABLE = (
     "folder.json",
     ".folder.lock",
+    "dagster/",
     "index/",
     "progress/",
     "registry/digests/",
     "tables/library/",
     "tables/.generations/",
+    "tables/copy_keys.npz",
 )
 """Made anew from the rest, the folder's own, or told by the clock: a database, costs."""
 
