@@ -81,13 +81,13 @@ def _with_left_out(store: TableStore, video_id: str, rows: pl.DataFrame) -> pl.D
     """Faces whose image was chosen but could not be proved say so instead."""
     import polars as pl
 
-    if store.noted("identity_dataset", video_id) is None:
-        return rows
-    files = store.read("identity_dataset", video_id).filter(pl.col("left_out").is_not_null())
-    told = files.drop_nulls("face_id").select(
-        "face_id",
-        pl.col("left_out").str.splitn(": ", 2).struct.rename_fields(["code", "why"]).alias("told"),
-    )
+    from identity_pipeline.stages.exported import left_out_faces
+
+    told = pl.DataFrame(
+        list(left_out_faces(store, video_id).items()),
+        schema={"face_id": pl.String, "told": pl.String},
+        orient="row",
+    ).with_columns(pl.col("told").str.splitn(": ", 2).struct.rename_fields(["code", "why"]))
     joined = rows.join(told.unnest("told"), on="face_id", how="left", maintain_order="left")
     out = pl.col("why").is_not_null()
     return joined.with_columns(

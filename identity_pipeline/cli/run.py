@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import dagster as dg
     from rich.progress import Progress
 
+    from identity_pipeline.defs.outcome import WhyFailed
     from identity_pipeline.models.hub import ModelHub
     from identity_pipeline.settings import Settings
     from identity_pipeline.stages.progress import Progress as Report
@@ -34,9 +35,6 @@ if TYPE_CHECKING:
     from identity_pipeline.storage.tables import TableStore
 
 
-STOPPED = (
-    "it was stopped before it was done; run the same command again: what is finished is reused."
-)
 SETS = ("anchor", "coverage", "challenge", "pair")
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -69,13 +67,20 @@ class RichReporters:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one video."""
+    """What became of one video; why it failed, where it did."""
 
     record: Registration
-    succeeded: bool
+    why: WhyFailed | None = None
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether its image sets are there."""
+        return self.why is None
 
 
-def register(paths: tuple[str, ...], store: TableStore) -> tuple[list[Registration], list[str]]:
+def register(
+    paths: tuple[str, ...], store: TableStore, *, as_json: bool = False
+) -> tuple[list[Registration], list[str]]:
     """Registers files, in the order given, each content once.
 
     Returns:
@@ -97,7 +102,8 @@ def register(paths: tuple[str, ...], store: TableStore) -> tuple[list[Registrati
             refused.append(f"{printable(path)} cannot be read ({error.strerror or error}).")
             continue
         if record.video_id in records:
-            say(f"{Path(path).name} has the same content as {record.video_id}: linked.")
+            same = f"{Path(path).name} has the same content as {record.video_id}: linked."
+            say(same, err=as_json)
         records[record.video_id] = record
         Archive(store.layout).remove(record.video_id)  # it becomes a partition again
     return list(records.values()), refused
@@ -136,7 +142,6 @@ def run(
 
     from identity_pipeline.stages import preflight
     from identity_pipeline.storage.disk import size_of
-    from identity_pipeline.storage.failures import FailureNotes
     from identity_pipeline.storage.pause import paused
 
     groups = overrides(data, pack, vision, device)
@@ -144,7 +149,7 @@ def run(
     hub = _looked_at(settings, [Path(file) for file in files])
     store = open_store(settings, claim=True)
     refuse_while_paused(store)
-    records, refused = register(files, store)
+    records, refused = register(files, store, as_json=as_json)
     for sentence in refused:
         say(f"refused - {sentence}", "red", err=as_json)
     if not records:
@@ -164,7 +169,7 @@ def run(
         ) as progress,
         dagster_instance(store.layout) as instance,
     ):
-        outcomes = run_videos(records, groups, progress, instance, hub)
+        outcomes, library = run_videos(records, groups, progress, instance, hub)
     rows = summary(outcomes, store)
     if as_json:
         echo_json(rows)
@@ -174,15 +179,32 @@ def run(
     unfinished = sum(outcome.succeeded for outcome in outcomes) < len(records)
     order = paused(store.layout)
     if order and unfinished:
-        say(f"{order.sentence()} Then run the same command again.")
+        say(f"{order.sentence()} Then run the same command again.", err=as_json)
         raise SystemExit(TRY_LATER)
-    failed = [outcome.record for outcome in outcomes if not outcome.succeeded]
-    for record in failed:
-        note = FailureNotes(store.layout).get(record.video_id)
-        reason = f"{note.code}: {note.sentence}" if note else STOPPED
-        say(f"{record.video_id} failed - {reason}", "red", err=as_json)
-    if failed or refused:
+    for outcome in outcomes:
+        if outcome.why is not None:
+            said = f"{outcome.record.video_id} failed - {_reason(outcome, store)}"
+            say(said, "red", err=as_json)
+    if library is not None:
+        say(
+            f"The library could not be brought up to date - {library.sentence.rstrip('.')}. When "
+            "that is mended: identity-pipeline recluster",
+            "red",
+            err=as_json,
+        )
+    if unfinished or refused or library is not None:
         raise SystemExit(1)
+
+
+def _reason(outcome: Outcome, store: TableStore) -> str:
+    """Why a video failed: in the words of the run, else of the note that it left."""
+    from identity_pipeline.storage.failures import FailureNotes
+
+    why = outcome.why
+    note = FailureNotes(store.layout).get(outcome.record.video_id)
+    if why is None or (note and not why.worded):
+        return f"{note.code}: {note.sentence}" if note else ""
+    return why.sentence
 
 
 def _looked_at(settings: Settings, files: list[Path]) -> ModelHub:
@@ -219,16 +241,19 @@ def run_videos(
     progress: Progress,
     instance: dg.DagsterInstance,
     hub: ModelHub,
-) -> list[Outcome]:
+) -> tuple[list[Outcome], WhyFailed | None]:
     """Runs the job of each video, one after the other, and then that of the library.
 
     All share the models, which are opened once. What stands whole already, and is shown by Dagster,
     is left out.
+
+    Returns:
+        What became of each video, and why the library failed; None where it did not.
     """
     keys = [record.video_id for record in records]
     stand, library_stands = _standing(groups, keys, instance, hub)
     if library_stands and stand == set(keys):
-        return [Outcome(record, succeeded=True) for record in records]
+        return [Outcome(record) for record in records], None
 
     from identity_pipeline.definitions import build_defs
     from identity_pipeline.defs.automation import BY, HOST
@@ -248,20 +273,17 @@ def run_videos(
     overall = progress.add_task("videos", total=len(records))
     for record in records:
         progress.update(overall, description=f"[bold]{record.video_id}[/bold]")
-        succeeded = record.video_id in stand or _executed(job, instance, by, record.video_id)
-        outcomes.append(Outcome(record, succeeded))
+        stands = record.video_id in stand
+        why = None if stands else _executed(job, instance, by, record.video_id)
+        outcomes.append(Outcome(record, why))
         reporters.clear()
         if paused(store.layout):
-            return outcomes
+            return outcomes, None
         progress.advance(overall)
     progress.update(overall, description="[bold]library[/bold]")
-    if not _executed(defs.resolve_job_def("library"), instance, by):
-        progress.console.print(
-            "[red]The library could not be brought up to date; the image sets are whole. For the "
-            "reason: identity-pipeline recluster[/red]"
-        )
+    library = _executed(defs.resolve_job_def("library"), instance, by)
     progress.update(overall, description="videos")
-    return outcomes
+    return outcomes, library
 
 
 def _standing(
@@ -284,14 +306,16 @@ def _executed(
     instance: dg.DagsterInstance,
     by: dict[str, str],
     video_id: str | None = None,
-) -> bool:
-    """Whether a run succeeded; one that a signal ends takes the command along.
+) -> WhyFailed | None:
+    """Runs a job: why it failed, None where it did not; a signal takes the command along.
 
     Raises:
         KeyboardInterrupt, Terminated: a signal came; the run has ended as cancelled.
     """
     import dagster as dg
     from dagster._core.utils import make_new_run_id
+
+    from identity_pipeline.defs.outcome import why_failed
 
     run_id = make_new_run_id()
     with hearing() as heard:
@@ -312,7 +336,7 @@ def _executed(
         if (number := heard.signal()) is not None:
             _cancelled(instance, run_id)
             raise_for(number)
-    return result.success
+    return None if result.success else why_failed(result)
 
 
 def _cancelled(instance: dg.DagsterInstance, run_id: str) -> None:

@@ -47,17 +47,13 @@ def training_set(
 ) -> dg.MaterializeResult:
     """Faces of human-confirmed tracks, thinned, split by person and by video."""
     from identity_pipeline.stages.training import begin_or_go_on
-    from identity_pipeline.stages.training_data import TooLittleToLearnError
     from identity_pipeline.storage.training_sessions import TrainingSessions
 
     check_folder(context, store, settings)
-    try:
-        with at_work(store, live_step(context), Work()) as work:
-            session = begin_or_go_on(store, settings, _now(), progress.reporter(context))
-            table = TrainingSessions(store.layout).training_set(session)
-            work.computed, work.units = True, table["track_key"].n_unique()
-    except TooLittleToLearnError as error:
-        raise PermanentFailure("too_little_to_learn", str(error)) from error
+    with healing(context, settings), at_work(store, live_step(context), Work()) as work:
+        session = begin_or_go_on(store, settings, _now(), progress.reporter(context))
+        table = TrainingSessions(store.layout).training_set(session)
+        work.computed, work.units = True, table["track_key"].n_unique()
     return dg.MaterializeResult(
         data_version=dg.DataVersion(session.data_version[:16]),
         metadata={
@@ -89,10 +85,6 @@ def projection_head(
     from identity_pipeline.storage.heads import HeadStore
     from identity_pipeline.storage.training_sessions import COMPLETE, TrainingSessions
 
-    session = TrainingSessions(store.layout).last()
-    if session is None:
-        raise PermanentFailure("no_session", "Materialise training_set first.")
-
     work = Work(units=0)
 
     def told(epoch: Epoch, planned: int) -> None:
@@ -107,16 +99,20 @@ def projection_head(
     def when_stopped(trained: Trained) -> None:
         context.log.warning(trained.message)
 
-    reused, message = session.state == COMPLETE, f"session {session.number} is complete; reused"
-    if not reused:
-        stop_if_paused(context, store.layout)
-        with at_work(store, live_step(context), work):
-            report = progress.reporter(context)
-            trained = train(store, settings, session, _now(), report, told, when_stopped)
-            work.computed = True
-        session, message = trained.session, trained.message
+    with healing(context, settings):
+        session = TrainingSessions(store.layout).last()
+        if session is None:
+            raise PermanentFailure("no_session", "Materialise training_set first.")
+        reused, message = session.state == COMPLETE, f"session {session.number} is complete; reused"
+        if not reused:
+            stop_if_paused(context, store.layout)
+            with at_work(store, live_step(context), work):
+                report = progress.reporter(context)
+                trained = train(store, settings, session, _now(), report, told, when_stopped)
+                work.computed = True
+            session, message = trained.session, trained.message
+        card = HeadStore(store.layout).card(str(session.head_id))
     context.log.info(message)
-    card = HeadStore(store.layout).card(str(session.head_id))
     return dg.MaterializeResult(
         data_version=dg.DataVersion(card.head_id),
         metadata={"reused": reused, "message": message, **pictures.describe_head(card)},
@@ -141,10 +137,11 @@ def head_evaluation(
     from identity_pipeline.stages.judging import judge_head
     from identity_pipeline.storage.training_sessions import TrainingSessions
 
-    session = TrainingSessions(store.layout).last()
-    if session is None:
-        raise PermanentFailure("no_session", "Materialise training_set and projection_head first.")
     with healing(context, settings), at_work(store, live_step(context), Work(units=1)) as work:
+        session = TrainingSessions(store.layout).last()
+        if session is None:
+            first = "Materialise training_set and projection_head first."
+            raise PermanentFailure("no_session", first)
         verdict = judge_head(store, settings, session, _now(), progress.reporter(context))
         work.computed = verdict.judgement is not None
     context.log.info(verdict.sentence)
@@ -175,7 +172,8 @@ def head_embeddings(
 
     if off := switched_off(settings, "library"):
         return dg.MaterializeResult(metadata=skipped(off))
-    live = live_space(store)
+    with healing(context, settings):
+        live = live_space(store)
     if live.unfit:
         context.log.warning(live.unfit)
     if live.head_id is None:

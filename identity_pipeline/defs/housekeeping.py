@@ -7,6 +7,7 @@ import dagster as dg
 
 from identity_pipeline.defs import archiving, old_runs
 from identity_pipeline.defs.automation import NIGHTLY
+from identity_pipeline.defs.healing import healing
 from identity_pipeline.defs.steps import OWNERS
 from identity_pipeline.settings import RetentionSettings, Settings
 from identity_pipeline.storage import disk
@@ -30,6 +31,13 @@ def disk_usage(
     settings: dg.ResourceParam[Settings],
 ) -> dg.MaterializeResult:
     """Bytes by kind and what may go; drops and archives where the settings [retention] say so."""
+    with healing(context, settings):
+        return _disk_usage(context, store, settings)
+
+
+def _disk_usage(
+    context: dg.AssetExecutionContext, store: TableStore, settings: Settings
+) -> dg.MaterializeResult:
     now, wanted = datetime.now(UTC), settings.retention
     archived = archive_old(context, store, wanted, now)
     things = droppable(context.instance, store.layout, now.timestamp(), wanted.crops_days or 0.0)

@@ -7,8 +7,8 @@ the sentence, so that one wrong setting does not fail a season of videos.
 
 import errno
 import time
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -101,6 +101,17 @@ def not_ready(
         if not _foreseen(store, settings):
             readiness.note(store.layout, found)
     return dg.Failure(sentence, metadata={"reason_code": CODE}, allow_retries=False)
+
+
+@contextmanager
+def no_try(context: dg.InitResourceContext) -> Iterator[None]:
+    """Makes what a run is handed; one that cannot be handed it is tagged: it could not begin."""
+    try:
+        yield
+    except (IdentityPipelineError, OSError):
+        if context.run is not None and context.instance is not None:
+            context.instance.add_run_tags(context.run.run_id, {NOT_READY_TAG: "true"})
+        raise
 
 
 def is_not_the_videos(error: BaseException, layout: Layout) -> bool:

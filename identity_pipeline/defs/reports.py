@@ -53,15 +53,16 @@ def library_report(
 
     now = datetime.now(UTC)
     runs = last_runs(context.instance, without=context.run_id)
-    seen = look(
-        store,
-        settings,
-        Models(*models.here()),
-        runs,
-        now.timestamp(),
-        now.isoformat(timespec="seconds"),
-        progress.reporter(context),
-    )
+    with healing(context, settings):
+        seen = look(
+            store,
+            settings,
+            Models(*models.here()),
+            runs,
+            now.timestamp(),
+            now.isoformat(timespec="seconds"),
+            progress.reporter(context),
+        )
     states = {
         step: [whole.phases[n].state for whole in seen.videos] for n, step in enumerate(steps())
     }

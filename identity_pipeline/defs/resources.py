@@ -12,6 +12,7 @@ import dagster as dg
 
 from identity_pipeline.defs.binding import bind
 from identity_pipeline.defs.io import CropArchiveIOManager, VideoTableIOManager
+from identity_pipeline.defs.preflight import no_try
 from identity_pipeline.defs.progress import ProgressReporters
 from identity_pipeline.settings import Settings, load_settings
 from identity_pipeline.storage.data_folder import claim_data_folder
@@ -38,8 +39,9 @@ class SettingsResource(dg.ConfigurableResource[Settings]):
         return load_settings(**json.loads(self.overrides_json))
 
     def create_resource(self, context: dg.InitResourceContext) -> Settings:
-        """Reads the settings at the start of a run."""
-        return self.load()
+        """Reads the settings at the start of a run, which cannot begin with invalid ones."""
+        with no_try(context):
+            return self.load()
 
 
 class StoreResource(dg.ConfigurableResource[TableStore]):
@@ -53,9 +55,10 @@ class StoreResource(dg.ConfigurableResource[TableStore]):
         A run on the instance of another data folder ends here; a sensor is told by `defs.gate`.
         """
         layout = Layout(Path(self.settings.paths.data))
-        claim_data_folder(layout, logging.getLogger(__name__).warning)
-        if context.run is not None and context.instance is not None:
-            bind(context.instance, layout)
+        with no_try(context):
+            claim_data_folder(layout, logging.getLogger(__name__).warning)
+            if context.run is not None and context.instance is not None:
+                bind(context.instance, layout)
         return TableStore(layout)
 
 

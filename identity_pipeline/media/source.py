@@ -53,7 +53,6 @@ class VideoSource:
         choice = 0
         while not self._opens(choice):
             choice += 1  # of one picture, as a cover that is not marked as one
-        self._presenter.introduce(self._ahead[0][0])
 
     def _opens(self, choice: int) -> bool:
         """Opens a stream; False where it does not move, and there is another one to look at."""
@@ -72,6 +71,7 @@ class VideoSource:
             self._coming = self._decoded()
             self._ahead = deque(islice(self._coming, 2))
             if len(self._ahead) > 1:
+                self._presenter.introduce(self._ahead[0][0])
                 return True
             if choice + 1 == len(streams):
                 raise self._not_moving()

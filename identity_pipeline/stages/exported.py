@@ -45,11 +45,27 @@ def exported_rows(
         video_id: the video.
         table: the set.
     """
-    if not table.height or store.noted("identity_dataset", video_id) is None:
-        return table
-    files = store.read("identity_dataset", video_id, ["file", "left_out"]).drop_nulls("left_out")
-    lacking = set(files["file"])
+    lacking = _left_out(store, video_id) if table.height else {}
     if not lacking:
         return table
     there = [image_file(set_name, row) not in lacking for row in table.iter_rows(named=True)]
     return table.filter(pl.Series(there, dtype=pl.Boolean))
+
+
+def left_out_faces(store: TableStore, video_id: str) -> dict[str, str]:
+    """Why the image of a face is not exported, by face; of a pair's image, of both."""
+    lacking = _left_out(store, video_id)
+    return {
+        row["face_id"]: lacking[file]
+        for set_name in (TYPES if lacking else ())
+        for row in store.read(set_name, video_id).iter_rows(named=True)
+        if (file := image_file(set_name, row)) in lacking
+    }
+
+
+def _left_out(store: TableStore, video_id: str) -> dict[str, str]:
+    """Code and sentence of each image that is not exported, by file."""
+    if store.noted("identity_dataset", video_id) is None:
+        return {}
+    files = store.read("identity_dataset", video_id, ["file", "left_out"]).drop_nulls("left_out")
+    return dict(files.iter_rows())

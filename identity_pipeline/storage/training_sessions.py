@@ -145,9 +145,17 @@ class TrainingSessions:
         return int(there[-1].name.removeprefix("epoch-")) if there else 0
 
     def training_set(self, session: TrainingSession) -> pl.DataFrame:
-        """The faces that a session learns from."""
+        """The faces that a session learns from.
+
+        Raises:
+            DamagedFileError: they cannot be read.
+        """
         path = self.folder(session.number) / "training_set.parquet"
-        return conform("training_set", pl.read_parquet(path))
+        try:
+            return conform("training_set", pl.read_parquet(path))
+        except (OSError, pl.exceptions.PolarsError) as error:
+            reason = next(iter(str(error).splitlines()), type(error).__name__)
+            raise small_files.DamagedFileError(path, reason, MEND) from error
 
     def checkpoint(self, session: TrainingSession, state: TrainerState) -> None:
         """Keeps the state after an epoch, and drops all but the last two."""

@@ -266,3 +266,21 @@ def test_models_are_opened_once(monkeypatch: pytest.MonkeyPatch) -> None:
     hub.face_pack.open()
     hub.vision.open()
     assert hub.face_pack._models is pack and hub.vision._model is network
+
+
+def test_a_run_that_finds_invalid_settings_is_no_try_of_its_video(
+    spoilt: VideoLibrary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    defs = build_defs(SettingsResource.of(**spoilt.groups))
+    key = "ride-00000000"
+    spoilt.instance.add_dynamic_partitions("videos", [key])
+    monkeypatch.setenv("IDENTITY_PIPELINE__QUALITY__NO_SUCH", "1")
+    failed = defs.resolve_job_def("per_video").execute_in_process(
+        instance=spoilt.instance, partition_key=key, raise_on_error=False
+    )
+    assert not failed.success
+    (run,) = runs_of(spoilt.instance, key)
+    assert is_no_try(run), run.tags
+    monkeypatch.delenv("IDENTITY_PIPELINE__QUALITY__NO_SUCH")
+    after_the_failure(spoilt, run)
+    assert FailureNotes(spoilt.store.layout).ids() == set()

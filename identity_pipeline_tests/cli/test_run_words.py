@@ -1,0 +1,67 @@
+"""`run` says why a video or the library failed, and keeps what is for machines apart."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from identity_pipeline.cli.main import cli
+from identity_pipeline.stages import preflight
+from identity_pipeline_tests.conftest import BUNDLED
+
+
+@pytest.fixture(autouse=True)
+def _bundled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("IDENTITY_PIPELINE_SETTINGS", str(BUNDLED / "settings.toml"))
+    monkeypatch.setenv("IDENTITY_PIPELINE__MODELS__FACE_PACK", str(BUNDLED / "pack"))
+    monkeypatch.setenv("IDENTITY_PIPELINE__MODELS__VISION_ENCODER", str(BUNDLED / "vision"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.chdir(tmp_path)
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(cli, ["run", *map(str, arguments)], env={"COLUMNS": "400"})
+
+
+def test_a_library_that_fails_is_told_with_its_reason_and_fails_the_command(
+    make_video: Callable[..., Path], tmp_path: Path
+) -> None:
+    ledger = tmp_path / "data" / "ledger" / "events.jsonl"
+    ledger.parent.mkdir(parents=True)
+    ledger.write_text("{nonsense\n", encoding="utf-8")
+    clip, copy = make_video(frames=6), tmp_path / "copy.mp4"
+    copy.write_bytes(clip.read_bytes())
+    done = run(clip, copy, "--data", tmp_path / "data", "--json")
+    assert done.exit_code == 1, done.output
+    (row,) = json.loads(done.stdout)
+    assert row["video"].startswith("clip-") and row["riders"] == 0
+    assert "same content" in done.stderr
+    assert "The library could not be brought up to date - " in done.stderr
+    assert str(ledger) in done.stderr, "the reason itself, not how to find it"
+
+
+def test_a_video_that_could_not_begin_is_told_with_the_reason(
+    make_video: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = iter([[], ["the disk filled up meanwhile"]])
+    monkeypatch.setattr(preflight, "video_faults", lambda *_: next(found))
+    done = run(make_video(frames=6), "--data", tmp_path / "data")
+    assert done.exit_code == 1, done.output
+    assert "failed - not_ready: Nothing was begun: the disk filled up meanwhile." in done.output
+    assert "same command" not in done.output
+
+
+def test_what_nobody_foresaw_is_told_by_type_and_message(
+    make_video: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("by nothing")
+
+    monkeypatch.setattr("identity_pipeline.defs.resources.bind", broken)
+    done = run(make_video(frames=6), "--data", tmp_path / "data")
+    assert done.exit_code == 1, done.output
+    assert "failed - ZeroDivisionError: by nothing" in done.output
