@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from identity_pipeline.core.thresholds import Thresholds
 from identity_pipeline.settings import MatchSettings
 
+ASKED = ("assign_not_proven", "below_assign_above_suggest", "margin_too_small")
+"""Rules by which somebody is suggested, so that there is something to confirm."""
+
 
 @dataclass(frozen=True)
 class Flip:
@@ -57,9 +60,13 @@ def what_would_flip(
     sentence = _in_words(rule, own, needed, margin, settings)
     if thresholds.unproven is not None and rule != "evidence_rose":
         # No score is enough while nothing says how often the threshold is wrong.
+        track = str(row["track_key"]).removeprefix("track:")
+        says = f"label {track} --name NAME"
+        if rule in ASKED:
+            says = f"confirm {track}"
         sentence = (
-            "No score is enough until the threshold can be measured; a human may confirm it "
-            "(identity-pipeline confirm)."
+            "No score is enough until the threshold can be measured; a human may say who it is: "
+            f"`identity-pipeline {says}`."
         )
         return Flip(None, None, wanted, lead, sentence)
     return Flip(needed, needed - own, wanted, lead, sentence)

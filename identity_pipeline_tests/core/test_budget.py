@@ -168,6 +168,10 @@ def test_without_evidence_nobody_is_named_and_a_human_is_not_overruled() -> None
         flip = what_would_flip(rows[key], thresholds, 1, S)
         assert flip.score_needed is None
         assert "until the threshold can be measured" in flip.sentence
+        track = key.removeprefix("track:")
+        assert f"`identity-pipeline confirm {track}`" in flip.sentence
+        unasked = what_would_flip(rows[key] | {"rule": "below_suggest"}, thresholds, 1, S)
+        assert f"`identity-pipeline label {track} --name NAME`" in unasked.sentence
     assert "independent pairs of tracks are known" in str(thresholds.unproven)
 
 
