@@ -218,9 +218,9 @@ def _looked_at(settings: Settings, files: list[Path]) -> ModelHub:
     from identity_pipeline.storage.layout import Layout
 
     layout, hub = Layout(Path(settings.paths.data)), ModelHub(settings.models)
-    faults = preflight.source_faults(files) + preflight.folder_faults(layout, settings)
-    faults += preflight.model_faults(hub, preflight.used_models(settings), opened=False)
-    preflight.refuse(faults)
+    # Folders first: a model that is not here is fetched, which takes long and may be in vain.
+    preflight.refuse(preflight.source_faults(files) + preflight.folder_faults(layout, settings))
+    preflight.refuse(preflight.model_faults(hub, preflight.used_models(settings), opened=False))
     return hub
 
 

@@ -76,6 +76,10 @@ def a_file(root: Path) -> dict[str, str]:
 
 
 def not_on_the_hub(root: Path) -> dict[str, str]:
+    return {"vision_encoder": "nobody/has-this", "vision_revision": "0" * 40}
+
+
+def of_no_commit(root: Path) -> dict[str, str]:
     return {"vision_encoder": "nobody/has-this"}
 
 
@@ -89,6 +93,7 @@ SPOILT = [
     (no_encoder, "safetensors"),
     (a_file, "is no folder"),
     (not_on_the_hub, "could not be downloaded"),
+    (of_no_commit, "40 hex digits of the commit"),
 ]
 
 

@@ -130,7 +130,8 @@ def test_a_video_without_tables_says_what_to_run(tmp_path: Path) -> None:
     for names in (["demo_solo.mp4"], []):
         result = call(*names, "--data", tmp_path)
         assert result.exit_code == 1
-        assert "has no finished tables; run `identity-pipeline run`" in result.output
+        assert "has no finished tables; run `" in result.output
+        assert f"--data {tmp_path} run` on its file first" in result.output
 
 
 def test_videos_without_truth_are_said(tmp_path: Path) -> None:

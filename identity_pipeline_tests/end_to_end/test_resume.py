@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -156,10 +157,14 @@ def test_a_pause_stops_behind_the_chunk_and_the_video_goes_on_from_it(
     [new_videos, sweep_videos, library_changed, nightly_library, retraining_sensor(True)],
 )
 def test_while_paused_nothing_is_started_and_the_reason_is_told(
-    library: VideoLibrary, starter: Any
+    library: VideoLibrary, starter: Any, tmp_path: Path
 ) -> None:
     CliRunner().invoke(cli, ["pause", "--reason", "GPU", "--data", str(library.root)])
-    assert tick(starter, library) == "skipped: GPU"
+    home = tmp_path / "home"
+    home.mkdir()
+    # A schedule is given a reference to its instance, which one that is forgotten does not have.
+    with dg.DagsterInstance.local_temp(str(home)) as stored:
+        assert tick(starter, replace(library, instance=stored)) == "skipped: GPU"
 
 
 def tick(starter: Any, library: VideoLibrary) -> list[str] | str:

@@ -15,6 +15,7 @@ from identity_pipeline.storage.data_folder import claim_data_folder, open_data_f
 from identity_pipeline.storage.layout import Layout
 
 ROOT = Path(__file__).parents[2]
+BUNDLED = ROOT / "identity_pipeline" / "bundled"
 HOME = """
 run_launcher: {module: dagster, class: DefaultRunLauncher}
 storage: {custom: {module: identity_pipeline.defs.instance_home, class: DataFolderStorage,
@@ -80,6 +81,10 @@ def test_commands_and_runs_of_dagster_write_private_files(tmp_path: Path, umask:
     where = {
         "DAGSTER_HOME": str(tmp_path),
         "IDENTITY_PIPELINE__PATHS__DATA": str(tmp_path / "data"),
+        "IDENTITY_PIPELINE__MODELS__FACE_PACK": str(BUNDLED / "pack"),
+        "IDENTITY_PIPELINE__MODELS__VISION_ENCODER": str(BUNDLED / "vision"),
+        "IDENTITY_PIPELINE__MODELS__ALLOW_DEMO": "true",
+        "HF_HUB_OFFLINE": "1",
     }
     said = run(["-m", "identity_pipeline", "run", "broken.mp4"], umask, tmp_path, **where)
     data = tmp_path / "data"
