@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from io import SEEK_CUR, SEEK_END
+from io import SEEK_END
 from pathlib import Path
 from typing import BinaryIO
 
@@ -59,23 +59,45 @@ def description_of(path: Path, track_id: int) -> Description:
     return Description()
 
 
+def ends_inside_a_box(path: Path) -> bool:
+    """Whether the last box reaches beyond the end of the file: it was not copied or written whole.
+
+    How much is missing cannot be told of a file in fragments, whose length is that of the fragments
+    that are there.
+    """
+    with path.open("rb") as file:
+        end = file.seek(0, SEEK_END)
+        return any(at + size > end for _, at, size in _top_boxes(file, end))
+
+
 def _movie(file: BinaryIO) -> bytes:
-    """The contents of the movie box, wherever it lies in the file."""
+    """The contents of the movie box, wherever it lies in the file; empty where it is cut."""
     end = file.seek(0, SEEK_END)
-    file.seek(0)
-    while len(header := file.read(8)) == 8:
-        size, kind = struct.unpack(">I4s", header)
-        rest = size - 8
-        if size == 1:
-            rest = struct.unpack(">Q", file.read(8))[0] - 16
-        if not all(32 <= c < 127 for c in kind) or (rest < 0 and size != 0) or rest > end:
-            return b""  # damaged: no name, or longer than the file
+    for kind, at, size in _top_boxes(file, end):
         if kind == b"moov":
-            return file.read(rest if 0 < rest <= MOVIE_BYTES_MAX else 0)
-        if size == 0:  # reaches to the end of the file
-            return b""
-        file.seek(rest, SEEK_CUR)
+            whole = at + size <= end and size <= MOVIE_BYTES_MAX
+            return file.read(size) if whole else b""
     return b""
+
+
+def _top_boxes(file: BinaryIO, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """(kind, where its contents begin, their length) of each box; the file is read on from there.
+
+    Ends at a box without a name, which is damage, and at one that reaches to the end of the file
+    or beyond.
+    """
+    at = file.seek(0)
+    while at < end and len(header := file.read(8)) == 8:
+        size, kind = struct.unpack(">I4s", header)
+        begin, length = at + 8, size - 8
+        if size == 1:
+            begin, length = at + 16, int.from_bytes(file.read(8)) - 16
+        if not all(32 <= c < 127 for c in kind) or length < 0:
+            return
+        yield kind, begin, length
+        if begin + length > end:
+            return
+        at = file.seek(begin + length)
 
 
 def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from identity_pipeline.media.boxes import ends_inside_a_box
 from identity_pipeline.media.clocks import SamplingClock, StreamClock
 from identity_pipeline.media.colour import ImageBGR
 from identity_pipeline.media.errors import DAMAGED, RESHAPED, VideoError
@@ -152,6 +153,11 @@ def _warnings(source: VideoSource) -> list[str]:
         said.append(
             "The file calls its pictures interlaced, the first of them does not; those that do are "
             "deinterlaced."
+        )
+    if "mp4" in source.container.format.name and ends_inside_a_box(source.path):
+        said.append(
+            "The file ends in the middle of what it began to write; how much is missing is not "
+            "known. If the camera has more of this ride, copy it again."
         )
     others = other_videos(source.container, source.stream)
     if others:

@@ -253,3 +253,14 @@ def test_no_declared_length_is_said(tmp_path: Path) -> None:
     assert facts.duration_ms is None
     assert "how long" in facts.warnings[-1]
     assert len(list(sampled_frames(path, ALL))) == 30
+
+
+def test_a_file_that_ends_in_the_middle_of_a_fragment_says_so(tmp_path: Path) -> None:
+    """Its length is that of the fragments that are there, so nothing else shows that it is cut."""
+    options = {"movflags": "frag_keyframe+empty_moov"}
+    whole = write(tmp_path / "w.mp4", 60, mux=options, gop_size=6)
+    cut = tmp_path / "c.mp4"
+    cut.write_bytes(whole.read_bytes()[: int(whole.stat().st_size * 0.6)])
+    assert not probe(whole, ALL).warnings
+    assert any("in the middle of what it began" in said for said in probe(cut, ALL).warnings)
+    assert 6 <= len(list(sampled_frames(cut, ALL))) < 60
