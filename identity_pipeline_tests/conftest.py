@@ -19,6 +19,7 @@ from identity_pipeline_tests.library import VideoLibrary
 from identity_pipeline_tests.synthetic import write_video
 from identity_pipeline_tests.teaching_library import label, rides, write_library
 
+os.environ["HF_HUB_OFFLINE"] = "1"  # no test waits for a hub, nor does what it starts
 BUNDLED = Path(identity_pipeline.__file__).parent / "bundled"
 REAL = Path(os.environ.get("IDENTITY_PIPELINE_REAL", Path(__file__).parents[2] / "shared" / "real"))
 
