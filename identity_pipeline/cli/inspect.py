@@ -18,6 +18,7 @@ from identity_pipeline.cli.options import (
     open_store,
     overrides,
 )
+from identity_pipeline.settings.wording import did_you_mean
 
 if TYPE_CHECKING:
     from identity_pipeline.stages.video_list import VideoList
@@ -134,15 +135,15 @@ def settings(group: str | None, as_json: bool) -> None:
     (IDENTITY_PIPELINE__SELECTION__NOVELTY_MIN=0.2).
     """
     current = merged_settings({})
+    known = list(type(current).model_fields)
+    if group is not None and group not in known:
+        meant = did_you_mean(group, known)
+        raise click.UsageError(f"No group is called {group}{meant} Groups: {', '.join(known)}.")
     if as_json:
-        echo_json(current.model_dump(mode="json"))
+        shown = current.model_dump(mode="json")
+        echo_json(shown if group is None else {group: shown[group]})
         return
-    names = [group] if group else list(type(current).model_fields)
-    for name in names:
-        if name not in type(current).model_fields:
-            raise click.UsageError(
-                f"no group {name!r}; groups: {', '.join(type(current).model_fields)}"
-            )
+    for name in known if group is None else [group]:
         _print_settings(name, getattr(current, name))
 
 

@@ -364,8 +364,9 @@ def who_line(store: TableStore) -> str:
     clusters = assignments["cluster_id"].drop_nulls().n_unique()
     copied = f"; {counted(copies, 'video')} a copy of another" if copies else ""
     return (
-        f"Library: {assignments.height} riders' tracks of {assignments['video_id'].n_unique()} "
-        f"videos; {states.get('known', 0)} known, {clusters} unknown people seen more than once, "
+        f"Library: {counted(assignments.height, 'track')} of riders in "
+        f"{counted(assignments['video_id'].n_unique(), 'video')}; {states.get('known', 0)} known, "
+        f"{clusters} unknown people seen more than once, "
         f"{states.get('noise', 0)} seen once{copied}. Look: identity-pipeline clusters"
     )
 

@@ -38,6 +38,9 @@ def test_settings_say_unit_and_source_and_mark_changes(monkeypatch: pytest.Monke
 
 
 def test_an_unknown_group_lists_the_groups() -> None:
+    result = call("settings", "selectoin")
+    assert "did you mean selection?" in result.output
+    assert list(json.loads(call("settings", "selection", "--json").output)) == ["selection"]
     result = call("settings", "nonsense")
     assert result.exit_code == 2 and "quality" in result.output
 
