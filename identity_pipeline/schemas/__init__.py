@@ -320,6 +320,8 @@ LATER: Final[dict[str, frozenset[str]]] = {
 def with_later_columns(name: str, table: pl.DataFrame) -> pl.DataFrame:
     """A table that was read, with the columns that its version did not know as nulls."""
     lacking = [c for c in TABLES[name] if c in LATER.get(name, ()) and c not in table.columns]
+    if not lacking:
+        return table
     return table.with_columns(pl.lit(None, dtype=TABLES[name][c]).alias(c) for c in lacking)
 
 
