@@ -16,7 +16,7 @@ MODELS ?=
 VISION ?=
 DEMO_SETTINGS := $(if $(MODELS)$(VISION)$(RIDES),,IDENTITY_PIPELINE_SETTINGS=$(BUNDLED)/settings.toml)
 
-.PHONY: help venv demo dev test lint bench format clean
+.PHONY: help venv demo dev test lint docs bench format clean
 
 help:  ## Say what there is.
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -35,11 +35,14 @@ demo: venv  ## Turn the rides that ship with the package into image sets, offlin
 test: venv  ## Run the tests.
 	$(BIN)/python -m pytest
 
-lint: venv  ## Check style, types and definitions.
+lint: venv docs  ## Check style, types, definitions and the links of the documentation.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/dg check defs
+
+docs: venv  ## Build the documentation as a site in build/site.
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 format: venv  ## Put the code into form.
 	$(BIN)/ruff check --fix .

@@ -1,7 +1,7 @@
 """Reading truth files: `X.truth.json` beside `X.mp4`, rendered or made by hand.
 
 What belongs here: the shape of the file and one clear sentence for every way to be wrong. What is
-done with it: `core.evaluation`. Both forms are shown in the README.
+done with it: `core.evaluation`. Both forms are shown in `docs/evaluating.md`.
 """
 
 from __future__ import annotations
