@@ -38,6 +38,7 @@ test: venv  ## Run the tests.
 lint: venv  ## Check style, types and definitions.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo --no-cache
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/dg check defs
 

@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 
 from identity_pipeline.definitions import build_defs
-from identity_pipeline.defs.pools import ALL_POOLS
+from identity_pipeline.defs.instance.pools import ALL_POOLS
 
 GOLDEN = Path(__file__).with_name("golden_assets.json")
 
