@@ -1,4 +1,4 @@
-"""The house: what `core` knows, what loading the definitions costs; import contracts are in pyproject."""
+"""The house beside its import contracts: libraries, docstrings, what loading costs."""
 
 from __future__ import annotations
 
