@@ -38,6 +38,7 @@ test: venv  ## Run the tests.
 lint: venv docs  ## Check style, types, definitions and the links of the documentation.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo --no-cache
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/dg check defs
 

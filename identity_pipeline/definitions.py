@@ -10,24 +10,24 @@ from typing import Any
 
 import dagster as dg
 
-from identity_pipeline.defs import (
-    automatic,
-    checks,
+from identity_pipeline.defs.assets import (
     embeddings,
     faces,
     heads,
     housekeeping,
     image_sets,
-    jobs,
     library,
-    library_checks,
     observations,
     publishing,
     reports,
     videos,
 )
-from identity_pipeline.defs.resources import SettingsResource, all_resources
-from identity_pipeline.storage import private
+from identity_pipeline.defs.automation import automatic
+from identity_pipeline.defs.checks import library as library_checks
+from identity_pipeline.defs.checks import video
+from identity_pipeline.defs.instance import jobs
+from identity_pipeline.defs.resources.resources import SettingsResource, all_resources
+from identity_pipeline.storage.files import private
 
 OF_VIDEOS = [videos, faces, embeddings, observations, image_sets]
 OF_ALL = [library, heads, reports, housekeeping, publishing]
@@ -46,7 +46,7 @@ def build_defs(settings: SettingsResource | None = None, **resources: Any) -> dg
     retrain = loaded.train.automatic
     return dg.Definitions(
         assets=dg.load_assets_from_modules([*OF_VIDEOS, *OF_ALL]),
-        asset_checks=dg.load_asset_checks_from_modules([checks, library_checks]),
+        asset_checks=dg.load_asset_checks_from_modules([video, library_checks]),
         jobs=jobs.ALL_JOBS,
         sensors=automatic.all_sensors(retrain),
         schedules=automatic.all_schedules(retrain),

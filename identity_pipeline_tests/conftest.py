@@ -13,7 +13,7 @@ import pytest
 
 import identity_pipeline
 from identity_pipeline.cli.lists import console
-from identity_pipeline.defs.resources import SettingsResource
+from identity_pipeline.defs.resources.resources import SettingsResource
 from identity_pipeline_tests.curated_library import call
 from identity_pipeline_tests.library import VideoLibrary
 from identity_pipeline_tests.synthetic import write_video

@@ -24,12 +24,12 @@ import polars as pl
 from click.testing import CliRunner, Result
 
 from identity_pipeline.cli.main import cli
-from identity_pipeline.schemas import LIBRARY_TABLES
-from identity_pipeline.storage.crop_archive import CropArchive, part_in, write_part
-from identity_pipeline.storage.generations import Generations
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.registry import VideoRegistry
-from identity_pipeline.storage.tables import Manifest, TableStore
+from identity_pipeline.storage.library.generations import Generations
+from identity_pipeline.storage.video.crop_archive import CropArchive, part_in, write_part
+from identity_pipeline.storage.video.registry import VideoRegistry
+from identity_pipeline.storage.video.tables import Manifest, TableStore
+from identity_pipeline.tables import LIBRARY_TABLES
 from identity_pipeline_tests.storage.small_library import put
 
 SPACE = "test@000000000000/16"

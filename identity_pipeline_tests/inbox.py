@@ -8,8 +8,8 @@ import dagster as dg
 from dagster._core.utils import make_new_run_id
 
 from identity_pipeline.definitions import build_defs
-from identity_pipeline.defs.resources import SettingsResource
-from identity_pipeline.defs.sensors import new_videos
+from identity_pipeline.defs.automation.sensors import new_videos
+from identity_pipeline.defs.resources.resources import SettingsResource
 from identity_pipeline.storage.layout import Layout
 
 

@@ -12,12 +12,12 @@ import dagster as dg
 import polars as pl
 
 from identity_pipeline.definitions import build_defs
-from identity_pipeline.defs.partitions import videos
-from identity_pipeline.defs.resources import SettingsResource
-from identity_pipeline.storage.data_folder import claim_data_folder
+from identity_pipeline.defs.instance.partitions import videos
+from identity_pipeline.defs.resources.resources import SettingsResource
+from identity_pipeline.storage.folder.data_folder import claim_data_folder
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.registry import VideoRegistry
-from identity_pipeline.storage.tables import TableStore
+from identity_pipeline.storage.video.registry import VideoRegistry
+from identity_pipeline.storage.video.tables import TableStore
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import polars as pl
 
-from identity_pipeline.stages.library_stats import true_people
-from identity_pipeline.storage.tables import TableStore
+from identity_pipeline.stages.library.statistics import true_people
+from identity_pipeline.storage.video.tables import TableStore
 
 SOLO = {"solo_d10": "d10", "solo_d18": "d18", "solo_d19": "d19"}
 

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from identity_pipeline.defs import videos
-from identity_pipeline.defs.steps import Step
+from identity_pipeline.defs.assets import videos
+from identity_pipeline.defs.resources.steps import Step
 from identity_pipeline.settings import Settings
 from identity_pipeline.settings.base import Group
-from identity_pipeline.stages.recipes import RECIPES
+from identity_pipeline.stages.specs.recipes import RECIPES
 
 GROUP_OF = {type(field.default): name for name, field in Settings.model_fields.items()}
 

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from identity_pipeline.core.heads.training_set import split_of
 from identity_pipeline.core.vectors import normalise, to_series
-from identity_pipeline.schemas import TABLES
 from identity_pipeline.settings import TrainSettings
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.registry import VideoRegistry
-from identity_pipeline.storage.tables import TableStore
+from identity_pipeline.storage.video.registry import VideoRegistry
+from identity_pipeline.storage.video.tables import TableStore
+from identity_pipeline.tables import TABLES
 from identity_pipeline_tests.curated_library import call
 from identity_pipeline_tests.storage.small_library import put
 
@@ -108,7 +108,7 @@ def write_ride(root: Path, store: TableStore, ride: Ride) -> None:
     video.write_bytes(stem.encode())
     assert VideoRegistry(store.layout).register(video)[0].video_id == ride.video_id
     from identity_pipeline.settings import Settings
-    from identity_pipeline.stages.spaces import read_video, templates_of_video
+    from identity_pipeline.stages.library.spaces import read_video, templates_of_video
 
     frames = [n * 15 for n in range(len(ride.faces))]
     ids = [f"{frame:06d}-0" for frame in frames]

@@ -1,4 +1,4 @@
-"""The house: who may import whom, how large files are, what loading the definitions costs."""
+"""The house beside its import contracts: libraries, docstrings, what loading costs."""
 
 from __future__ import annotations
 
@@ -25,17 +25,6 @@ HEAVY = (
     "motmetrics",
     "pandas",
 )
-LEAVES = {"settings", "schemas", "errors"}
-MAY_IMPORT = {
-    "core": {"core"},
-    "models": {"core", "models", "media", "storage"},
-    "media": {"core", "media"},
-    "storage": {"core", "storage"},
-    "ledger": {"core", "ledger", "storage"},
-    "stages": {"core", "ledger", "models", "media", "storage", "stages"},
-    "defs": {"core", "ledger", "models", "media", "storage", "stages", "defs"},
-    "cli": {"core", "ledger", "models", "media", "storage", "stages", "defs", "cli", "definitions"},
-}
 CORE_LIBRARIES = {"numpy", "scipy", "polars", "sklearn", "hdbscan", "torch", "motmetrics"}
 
 
@@ -54,46 +43,12 @@ def files(room: str) -> list[Path]:
     return sorted((ROOT / room).rglob("*.py"))
 
 
-@pytest.mark.parametrize("room", sorted(MAY_IMPORT))
-def test_rooms_only_import_what_they_may(room: str) -> None:
-    assert files(room)
-    for path in files(room):
-        for name in imports_of(path):
-            parts = name.split(".")
-            if parts[0] != "identity_pipeline" or len(parts) == 1:
-                continue
-            target = parts[1]
-            allowed = MAY_IMPORT[room] | LEAVES | {"__version__"}
-            assert target in allowed, f"{path.relative_to(ROOT)} imports {name}"
-
-
 def test_core_knows_only_its_libraries() -> None:
     for path in files("core"):
         for name in imports_of(path):
             top = name.split(".")[0]
             known = top in CORE_LIBRARIES or top in sys.stdlib_module_names
             assert known or top == "identity_pipeline", f"{path.name} imports {name}"
-
-
-def test_core_touches_no_file_and_no_clock() -> None:
-    for path in files("core"):
-        forbidden = imports_of(path) & {"os", "pathlib", "time", "datetime", "random", "io"}
-        assert not forbidden, f"{path.name} imports {forbidden}"
-
-
-@pytest.mark.parametrize("room", sorted(set(MAY_IMPORT) - {"defs", "cli"}))
-def test_only_the_shell_imports_dagster(room: str) -> None:
-    for path in files(room):
-        assert not any(n.split(".")[0] == "dagster" for n in imports_of(path)), path.name
-
-
-def test_files_are_single_rooms() -> None:
-    long = {
-        path.relative_to(ROOT).as_posix(): len(path.read_text().splitlines())
-        for path in ROOT.rglob("*.py")
-        if len(path.read_text().splitlines()) > 400
-    }
-    assert not long
 
 
 def test_every_module_says_what_belongs_in_it() -> None:

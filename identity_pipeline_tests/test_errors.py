@@ -11,7 +11,7 @@ import pytest
 
 from identity_pipeline.errors import IdentityPipelineError, without_secrets
 from identity_pipeline.settings.publishing import PublishSettings
-from identity_pipeline.storage.index_client import IndexPlace, IndexUnreachableError, server
+from identity_pipeline.storage.index.client import IndexPlace, IndexUnreachableError, server
 from identity_pipeline.storage.layout import Layout
 
 SECRET = "sEcReT"  # noqa: S105

@@ -20,8 +20,8 @@ from identity_pipeline.cli.options import (
 if TYPE_CHECKING:
     from identity_pipeline.ledger.commands import Planned
     from identity_pipeline.settings import Settings
-    from identity_pipeline.stages.curation import Curator
-    from identity_pipeline.stages.desk import Desk
+    from identity_pipeline.stages.curation.curation import Curator
+    from identity_pipeline.stages.curation.snapshot import Desk
 
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -67,7 +67,7 @@ def now() -> str:
 
 def open_desk(data: str | None) -> tuple[Settings, Desk]:
     """Settings and library, to look at; nothing is written."""
-    from identity_pipeline.stages.desk import Desk
+    from identity_pipeline.stages.curation.snapshot import Desk
 
     settings = merged_settings(overrides(data))
     return settings, Desk.open(open_store(settings), now(), write=False)
@@ -75,8 +75,8 @@ def open_desk(data: str | None) -> tuple[Settings, Desk]:
 
 def open_curator(data: str | None, actor: str, reason: str, dry_run: bool) -> Curator:
     """Who decides, with the library before them."""
-    from identity_pipeline.stages.curation import Curator
-    from identity_pipeline.stages.desk import Desk
+    from identity_pipeline.stages.curation.curation import Curator
+    from identity_pipeline.stages.curation.snapshot import Desk
 
     if not actor.strip():
         raise click.UsageError("--as must name somebody.")

@@ -62,7 +62,7 @@ def evaluate(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from identity_pipeline.cli.working import refuse_unless_ready
-    from identity_pipeline.stages import evaluate as evaluation
+    from identity_pipeline.stages.evaluation import evaluate as evaluation
 
     settings = merged_settings(overrides(data))
     store = open_store(settings)

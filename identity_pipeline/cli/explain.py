@@ -18,7 +18,7 @@ from identity_pipeline.cli.options import (
 if TYPE_CHECKING:
     import polars as pl
 
-    from identity_pipeline.storage.tables import TableStore
+    from identity_pipeline.storage.video.tables import TableStore
 
 
 @click.command()
@@ -81,7 +81,7 @@ def _with_left_out(store: TableStore, video_id: str, rows: pl.DataFrame) -> pl.D
     """Faces whose image was chosen but could not be proved say so instead."""
     import polars as pl
 
-    from identity_pipeline.stages.exported import left_out_faces
+    from identity_pipeline.stages.specs.exported import left_out_faces
 
     told = pl.DataFrame(
         list(left_out_faces(store, video_id).items()),

@@ -26,7 +26,7 @@ def heads(context: click.Context, as_json: bool, data: str | None) -> None:
       identity-pipeline heads rollback          back to what was live before
       identity-pipeline heads export 3f9a0c...  a copy as ONNX
     """
-    from identity_pipeline.storage.heads import HeadStore
+    from identity_pipeline.storage.library.heads import HeadStore
 
     if context.invoked_subcommand is not None:
         return
@@ -71,7 +71,7 @@ def heads(context: click.Context, as_json: bool, data: str | None) -> None:
 @data_option
 def rollback(data: str | None) -> None:
     """Go back to the head (or the recogniser alone) that was live before; again goes further."""
-    from identity_pipeline.storage.heads import HeadStore
+    from identity_pipeline.storage.library.heads import HeadStore
 
     store = HeadStore(open_store(merged_settings(overrides(data))).layout)
     live = store.roll_back(now(), "rolled back")
@@ -88,7 +88,7 @@ def rollback(data: str | None) -> None:
 @data_option
 def export(head_id: str, file: Path, data: str | None) -> None:
     """Copy HEAD_ID's ONNX graph to FILE; input `e_id` (n, D), output `e_head` (n, K)."""
-    from identity_pipeline.storage.heads import HeadStore
+    from identity_pipeline.storage.library.heads import HeadStore
 
     store = HeadStore(open_store(merged_settings(overrides(data))).layout)
     source = store.folder(head_id) / "head.onnx"
@@ -121,9 +121,9 @@ def reassign(
     What humans decided never changes. `--recogniser-only` and `--head` only show; to go back for
     good, `identity-pipeline heads rollback`.
     """
-    from identity_pipeline.stages.library import recompute
-    from identity_pipeline.stages.spaces import LiveSpace, live_space
-    from identity_pipeline.storage.heads import HeadStore
+    from identity_pipeline.stages.library.recompute import recompute
+    from identity_pipeline.stages.library.spaces import LiveSpace, live_space
+    from identity_pipeline.storage.library.heads import HeadStore
 
     settings = merged_settings(overrides(data))
     store = open_store(settings)

@@ -22,8 +22,8 @@ from identity_pipeline.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from identity_pipeline.storage.disk import Droppable
-    from identity_pipeline.storage.tables import TableStore
+    from identity_pipeline.storage.folder.disk import Droppable
+    from identity_pipeline.storage.video.tables import TableStore
 
 
 SHOWN = 20
@@ -64,7 +64,7 @@ def archive(
 
     At night by itself: [retention] archive_after_days.
     """
-    from identity_pipeline.storage.archive import Archive
+    from identity_pipeline.storage.video.archive import Archive
 
     if sum((bool(videos), bool(failed), older_than is not None)) > 1:
         raise click.UsageError("--older-than, --failed and --undo exclude each other; give one.")
@@ -100,8 +100,8 @@ def _told(rows: Sequence[dict[str, str | None]], as_json: bool) -> None:
 
 
 def _archive(store: TableStore, days: float, dry_run: bool, as_json: bool) -> None:
-    from identity_pipeline.defs import archiving
-    from identity_pipeline.storage import disk
+    from identity_pipeline.defs.instance import archiving
+    from identity_pipeline.storage.folder import disk
 
     now = datetime.now(UTC)
     with dagster_instance(store.layout) as instance:
@@ -133,7 +133,7 @@ def _archive(store: TableStore, days: float, dry_run: bool, as_json: bool) -> No
 def _put_aside(
     store: TableStore, names: Sequence[str], dry_run: bool
 ) -> list[dict[str, str | None]]:
-    from identity_pipeline.defs import archiving
+    from identity_pipeline.defs.instance import archiving
 
     rows = []
     with dagster_instance(store.layout) as instance:
@@ -151,8 +151,8 @@ def _put_aside(
 def _bring_back(
     store: TableStore, videos: Sequence[str], dry_run: bool
 ) -> list[dict[str, str | None]]:
-    from identity_pipeline.defs import archiving
-    from identity_pipeline.storage.archive import Archive
+    from identity_pipeline.defs.instance import archiving
+    from identity_pipeline.storage.video.archive import Archive
 
     rows = []
     with dagster_instance(store.layout) as instance:
@@ -197,9 +197,10 @@ def clean(
       identity-pipeline clean                        drop what nobody misses
       identity-pipeline clean crops --older-than 30  drop crops of videos finished 30 days ago
     """
-    from identity_pipeline.defs import housekeeping, old_runs
-    from identity_pipeline.storage import disk
-    from identity_pipeline.storage.disk import Droppable
+    from identity_pipeline.defs.assets import housekeeping
+    from identity_pipeline.defs.instance import old_runs
+    from identity_pipeline.storage.folder import disk
+    from identity_pipeline.storage.folder.disk import Droppable
 
     may_go = [kind.name for kind in disk.KINDS if kind.again is not None]
     for kind in kinds:
@@ -239,7 +240,7 @@ def clean(
 
 def _kinds(sums: Mapping[str, int], things: Sequence[Droppable]) -> list[dict[str, Any]]:
     """How much there is of each kind, and how much of it may go, in MB; null for never."""
-    from identity_pipeline.storage import disk
+    from identity_pipeline.storage.folder import disk
 
     may_go = dict.fromkeys((kind.name for kind in disk.KINDS), 0)
     for thing in things:

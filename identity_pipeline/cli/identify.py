@@ -20,10 +20,10 @@ from identity_pipeline.cli.lists import echo_json, echo_table, json_option, say
 from identity_pipeline.cli.options import data_option, merged_settings, model_options, overrides
 
 if TYPE_CHECKING:
-    from identity_pipeline.stages.desk import Desk
-    from identity_pipeline.stages.explanation import Explanation
-    from identity_pipeline.stages.identification import IdentifiedFace
-    from identity_pipeline.stages.library_stats import LibraryStats
+    from identity_pipeline.stages.curation.snapshot import Desk
+    from identity_pipeline.stages.library.explanation import Explanation
+    from identity_pipeline.stages.library.identification import IdentifiedFace
+    from identity_pipeline.stages.library.statistics import LibraryStats
 
 
 SHOWN = 3
@@ -63,7 +63,7 @@ def identify(
     centres of each person's confirmed faces, and the template of whoever was confirmed since.
     `by` says which of them answered.
     """
-    from identity_pipeline.stages.identification import identify_picture
+    from identity_pipeline.stages.library.identification import identify_picture
 
     _, desk = open_desk(data)
     settings = merged_settings(overrides(data, pack, vision, device))
@@ -96,7 +96,7 @@ def _answer(desk: Desk, face: IdentifiedFace) -> str:
 
 
 def _face_row(desk: Desk, number: int, face: IdentifiedFace) -> tuple[object, ...]:
-    from identity_pipeline.stages.identification import RULES
+    from identity_pipeline.stages.library.identification import RULES
 
     first, *others = face.result.people or (None,)
     return (
@@ -142,8 +142,8 @@ def explain(targets: tuple[str, ...], as_json: bool, data: str | None) -> None:
     The rule, the score against the threshold, the lead over the second person, the confirmed
     tracks that are nearest, and the decision of a human, if one settled it.
     """
-    from identity_pipeline.stages.explanation import explain as explain_track
-    from identity_pipeline.stages.targets import find_targets
+    from identity_pipeline.stages.curation.targets import find_targets
+    from identity_pipeline.stages.library.explanation import explain as explain_track
 
     settings, desk = open_desk(data)
     subjects = find_targets(desk, targets).subjects
@@ -193,8 +193,8 @@ def stats(truth: Path | None, as_json: bool, data: str | None) -> None:
     them; a name is taken for one person in all files. Human labels are also held out one at a time:
     what would the machine have said of each without it?
     """
-    from identity_pipeline.core.budget import one_in
-    from identity_pipeline.stages.library_stats import library_stats
+    from identity_pipeline.core.matching.budget import one_in
+    from identity_pipeline.stages.library.statistics import library_stats
 
     with bar() as report:
         settings, desk = open_desk(data)

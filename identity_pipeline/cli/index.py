@@ -19,9 +19,9 @@ from identity_pipeline.cli.options import (
 
 if TYPE_CHECKING:
     from identity_pipeline.settings import Settings
-    from identity_pipeline.stages.progress import Progress as Report
-    from identity_pipeline.storage.tables import TableStore
-    from identity_pipeline.storage.vector_index import VectorIndex
+    from identity_pipeline.stages.progress.protocol import Progress as Report
+    from identity_pipeline.storage.index.vector_index import VectorIndex
+    from identity_pipeline.storage.video.tables import TableStore
 
 
 @click.group()
@@ -42,8 +42,8 @@ def index() -> None:
 
 def opened(data: str | None) -> tuple[Settings, TableStore, VectorIndex]:
     """Settings, tables and index of a data folder."""
-    from identity_pipeline.storage.index_client import IndexPlace
-    from identity_pipeline.storage.vector_index import VectorIndex
+    from identity_pipeline.storage.index.client import IndexPlace
+    from identity_pipeline.storage.index.vector_index import VectorIndex
 
     settings = merged_settings(overrides(data))
     store = open_store(settings)
@@ -128,7 +128,7 @@ def check(as_json: bool, data: str | None) -> None:
 
     Exits with 1 when they differ; `identity-pipeline index rebuild` mends it.
     """
-    from identity_pipeline.stages import indexing
+    from identity_pipeline.stages.library import indexing
 
     _, store, vectors = opened(data)
     with bar() as report:
@@ -165,7 +165,7 @@ def rebuild(data: str | None) -> None:
     models are left out and named; the command then exits with 1.
     """
     from identity_pipeline.cli.working import refuse_unless_ready
-    from identity_pipeline.stages import indexing
+    from identity_pipeline.stages.library import indexing
 
     settings, store, vectors = opened(data)
     refuse_unless_ready(store, settings)

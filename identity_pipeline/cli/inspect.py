@@ -21,12 +21,12 @@ from identity_pipeline.cli.options import (
 from identity_pipeline.settings.wording import did_you_mean
 
 if TYPE_CHECKING:
-    from identity_pipeline.stages.video_list import VideoList
-    from identity_pipeline.storage.tables import TableStore
+    from identity_pipeline.stages.planning.video_list import VideoList
+    from identity_pipeline.storage.video.tables import TableStore
 
 
 KINDS = ("failed", "done", "archived", "paused", "begun", "waiting")
-"""Of `stages.video_list.Kind`."""
+"""Of `stages.planning.video_list.Kind`."""
 STYLES = {"failed": "red", "done": "green", "archived": "green"}
 SHOWN = 50
 """Videos listed without --all; chosen: a screen or two."""
@@ -63,8 +63,8 @@ def videos(
       identity-pipeline sql "SELECT video_id, path FROM videos"     every video, for machines
     """
     from identity_pipeline.media.wording import counted
-    from identity_pipeline.stages.video_list import Kind, VideoList
-    from identity_pipeline.storage.pause import paused
+    from identity_pipeline.stages.planning.video_list import Kind, VideoList
+    from identity_pipeline.storage.progress.pause import paused
 
     store = open_store(merged_settings(overrides(data)))
     known = VideoList.of(store)
@@ -98,9 +98,9 @@ def _video_rows(
     known: VideoList, store: TableStore, shown: Sequence[str]
 ) -> Iterator[dict[str, Any]]:
     """One object for each video, as `--json` prints it."""
-    from identity_pipeline.stages.video_notes import notes
-    from identity_pipeline.storage.registry import VideoRegistry
-    from identity_pipeline.storage.small_files import DamagedFileError
+    from identity_pipeline.stages.video.notes import notes
+    from identity_pipeline.storage.files.small_files import DamagedFileError
+    from identity_pipeline.storage.video.registry import VideoRegistry
 
     registry = VideoRegistry(store.layout)
     for video_id in shown:
@@ -170,7 +170,7 @@ def _print_settings(name: str, group: BaseModel) -> None:
 def models(as_json: bool, pack: str | None, vision: str | None, device: str | None) -> None:
     """Show the models in use, their digests and licences, and what really runs them."""
     from identity_pipeline.models.hub import ModelHub
-    from identity_pipeline.stages.provenance import model_facts
+    from identity_pipeline.stages.imagesets.provenance import model_facts
 
     current = merged_settings(overrides(None, pack, vision, device))
     facts = model_facts(ModelHub(current.models))

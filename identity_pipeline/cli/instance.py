@@ -25,7 +25,7 @@ def home() -> Path | None:
     Raises:
         NoInstanceError: $DAGSTER_HOME names no folder.
     """
-    from identity_pipeline.defs.instance_home import HOME_VARIABLE, NoInstanceError
+    from identity_pipeline.defs.instance.instance_home import HOME_VARIABLE, NoInstanceError
 
     named = os.environ.get(HOME_VARIABLE)
     if named:
@@ -53,7 +53,7 @@ def dagster_instance(layout: Layout, *, look: bool = False) -> Iterator[dg.Dagst
     """
     import dagster as dg
 
-    from identity_pipeline.defs.binding import bind
+    from identity_pipeline.defs.instance.binding import bind
 
     place = home()
     if place is None or (look and not _was_used(place, layout)):
@@ -74,7 +74,11 @@ def _opened(place: Path, layout: Layout) -> dg.DagsterInstance:
     import dagster as dg
     from sqlalchemy.exc import SQLAlchemyError
 
-    from identity_pipeline.defs.instance_home import HOME_VARIABLE, NoInstanceError, instance_of
+    from identity_pipeline.defs.instance.instance_home import (
+        HOME_VARIABLE,
+        NoInstanceError,
+        instance_of,
+    )
 
     with instance_of(layout.root):
         try:

@@ -49,7 +49,7 @@ def label(
     changes it.
     """
     from identity_pipeline.ledger.errors import NameTakenError
-    from identity_pipeline.stages.targets import find_person, find_targets
+    from identity_pipeline.stages.curation.targets import find_person, find_targets
 
     if (name is None) == (person is None):
         raise click.UsageError("give one of --name (a new person) and --person (a known one).")
@@ -95,7 +95,7 @@ def confirm(
 
     Only what a human confirmed is compared with; automatic assignments never are.
     """
-    from identity_pipeline.stages.targets import find_person, find_targets
+    from identity_pipeline.stages.curation.targets import find_person, find_targets
 
     curator = open_curator(data, actor, reason, dry_run)
     subjects = find_targets(curator.desk, targets).subjects
@@ -119,7 +119,7 @@ def reject(
     data: str | None,
 ) -> None:
     """Say that TARGET is not a person, for ever; takes it off them if it was."""
-    from identity_pipeline.stages.targets import find_person, find_targets
+    from identity_pipeline.stages.curation.targets import find_person, find_targets
 
     curator = open_curator(data, actor, reason, dry_run)
     subjects = find_targets(curator.desk, targets).subjects
@@ -138,7 +138,7 @@ def not_a_face(
 ) -> None:
     """Say that TARGET is no face at all; a face stands for its whole track."""
     from identity_pipeline.ledger import commands
-    from identity_pipeline.stages.targets import find_targets
+    from identity_pipeline.stages.curation.targets import find_targets
 
     curator = open_curator(data, actor, reason, dry_run)
     subjects = find_targets(curator.desk, targets).subjects
@@ -153,7 +153,7 @@ def ignore(
 ) -> None:
     """Say that nobody wants to know who TARGET is (a guard, a poster)."""
     from identity_pipeline.ledger import commands
-    from identity_pipeline.stages.targets import find_targets
+    from identity_pipeline.stages.curation.targets import find_targets
 
     curator = open_curator(data, actor, reason, dry_run)
     subjects = find_targets(curator.desk, targets).subjects
@@ -169,7 +169,7 @@ def undo(events: tuple[str, ...], actor: str, reason: str, dry_run: bool, data: 
     EVENT is a number or id as `events` lists it, or `last`: the last decision in force. Undoing an
     undo brings its decision back. One that later decisions need is refused, and they are named.
     """
-    from identity_pipeline.stages.targets import find_event
+    from identity_pipeline.stages.curation.targets import find_event
 
     curator = open_curator(data, actor, reason, dry_run)
     planned = []
@@ -189,7 +189,7 @@ def undo(events: tuple[str, ...], actor: str, reason: str, dry_run: bool, data: 
 def events(limit: int, verify: bool, as_json: bool, data: str | None) -> None:
     """List what was decided, the newest first: when, by whom, with which effect."""
     from identity_pipeline.ledger.store import LedgerStore
-    from identity_pipeline.stages.library_view import event_rows
+    from identity_pipeline.stages.library.view import event_rows
 
     settings, desk = open_desk(data)
     if verify:

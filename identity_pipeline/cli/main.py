@@ -14,7 +14,7 @@ from identity_pipeline.cli.commands import COMMANDS, SENTENCES, SUBJECTS
 from identity_pipeline.cli.failures import in_words
 from identity_pipeline.cli.spoken import DATA_OPTION
 from identity_pipeline.cli.stopping import stoppable
-from identity_pipeline.storage import private
+from identity_pipeline.storage.files import private
 
 NAMED_OTHERWISE = {"continue": "continue_"}
 """Words of Python."""

@@ -10,13 +10,13 @@ import click
 
 from identity_pipeline.cli.lists import say
 from identity_pipeline.cli.spoken import DATA, DATA_OPTION
-from identity_pipeline.storage import private
+from identity_pipeline.storage.files import private
 
 if TYPE_CHECKING:
     from identity_pipeline.settings import Settings
     from identity_pipeline.storage.layout import Layout
-    from identity_pipeline.storage.registry import Registration
-    from identity_pipeline.storage.tables import TableStore
+    from identity_pipeline.storage.video.registry import Registration
+    from identity_pipeline.storage.video.tables import TableStore
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -93,7 +93,7 @@ def find_layout(settings: Settings, *, new: bool = False) -> Layout:
         NoDataFolderError: there is none, or it is another.
     """
     from identity_pipeline.settings import load_settings
-    from identity_pipeline.storage.folder_check import check_data_folder
+    from identity_pipeline.storage.folder.folder_check import check_data_folder
     from identity_pipeline.storage.layout import Layout
 
     private.guard(group_may_read=settings.paths.group_may_read)
@@ -117,8 +117,8 @@ def open_store(settings: Settings, *, claim: bool = False, new: bool = False) ->
         NoDataFolderError: there is none, or it is another.
         DataFolderError: it is of a newer format, or damaged.
     """
-    from identity_pipeline.storage.data_folder import claim_data_folder, open_data_folder
-    from identity_pipeline.storage.tables import TableStore
+    from identity_pipeline.storage.folder.data_folder import claim_data_folder, open_data_folder
+    from identity_pipeline.storage.video.tables import TableStore
 
     layout = find_layout(settings, new=new or claim)
     open_it = claim_data_folder if claim else open_data_folder
@@ -132,7 +132,7 @@ def find_video(store: TableStore, name: str) -> Registration:
     Raises:
         click.UsageError: none or several fit.
     """
-    from identity_pipeline.storage.registry import VideoRegistry
+    from identity_pipeline.storage.video.registry import VideoRegistry
 
     record = VideoRegistry(store.layout).find(name)
     if record is None:

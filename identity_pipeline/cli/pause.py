@@ -16,7 +16,7 @@ from identity_pipeline.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from identity_pipeline.storage.tables import TableStore
+    from identity_pipeline.storage.video.tables import TableStore
 
 
 @click.command()
@@ -35,7 +35,7 @@ def pause(reason: str, actor: str, data: str | None) -> None:
       identity-pipeline pause --reason "GPU needed until noon"
       identity-pipeline continue
     """
-    from identity_pipeline.storage import pause as flag
+    from identity_pipeline.storage.progress import pause as flag
 
     store = open_store(merged_settings(overrides(data)))
     order = flag.Pause(now(), actor, reason)
@@ -59,7 +59,7 @@ def continue_(data: str | None) -> None:
     Examples:
       identity-pipeline continue
     """
-    from identity_pipeline.storage import pause as flag
+    from identity_pipeline.storage.progress import pause as flag
 
     store = open_store(merged_settings(overrides(data)))
     order = flag.go_on(store.layout)
@@ -73,7 +73,7 @@ def continue_(data: str | None) -> None:
 
 def kept_work(store: TableStore) -> list[str]:
     """What stopped runs have left to be taken up, one line per step and video."""
-    from identity_pipeline.storage.chunks import unfinished
+    from identity_pipeline.storage.video.chunks import unfinished
 
     return [
         f"{video_id}: kept of {step}: {counted(count, 'chunk')}."

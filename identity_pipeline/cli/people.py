@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from identity_pipeline.ledger import commands
     from identity_pipeline.ledger.commands import Planned
     from identity_pipeline.ledger.replay import History
-    from identity_pipeline.stages.curation import Curator
+    from identity_pipeline.stages.curation.curation import Curator
 
 
 @click.command()
@@ -36,7 +36,7 @@ def people(hidden: bool, as_json: bool, data: str | None) -> None:
     `confirmed` counts tracks by human decision; the other tracks were assigned by the machine at
     the last `recluster`.
     """
-    from identity_pipeline.stages.library_view import people_rows
+    from identity_pipeline.stages.library.view import people_rows
 
     _, desk = open_desk(data)
     rows = people_rows(desk, hidden=hidden)
@@ -73,7 +73,7 @@ def people(hidden: bool, as_json: bool, data: str | None) -> None:
 @decision_options
 def merge(person: str, into: str, actor: str, reason: str, dry_run: bool, data: str | None) -> None:
     """Say that PERSON is INTO, who keeps their name; exactly undone by `undo`, even much later."""
-    from identity_pipeline.stages.targets import find_person
+    from identity_pipeline.stages.curation.targets import find_person
 
     curator = open_curator(data, actor, reason, dry_run)
     pair = (find_person(curator.desk, person), find_person(curator.desk, into))
@@ -98,7 +98,7 @@ def split(
 ) -> None:
     """Make a new person of some of PERSON's confirmed tracks; the two are never joined again."""
     from identity_pipeline.ledger.errors import NameTakenError
-    from identity_pipeline.stages.targets import find_person, find_targets
+    from identity_pipeline.stages.curation.targets import find_person, find_targets
 
     curator = open_curator(data, actor, reason, dry_run)
     found = find_person(curator.desk, person)
@@ -129,7 +129,7 @@ def move(
     data: str | None,
 ) -> None:
     """Give confirmed tracks of one person to another."""
-    from identity_pipeline.stages.targets import find_person, find_targets
+    from identity_pipeline.stages.curation.targets import find_person, find_targets
 
     curator = open_curator(data, actor, reason, dry_run)
     subjects = find_targets(curator.desk, targets, confirmed=True).subjects
@@ -154,7 +154,7 @@ def rename(
     """Give PERSON another NAME; nothing else changes, for a name is no key."""
     from identity_pipeline.ledger import commands
     from identity_pipeline.ledger.errors import NameTakenError
-    from identity_pipeline.stages.targets import find_person
+    from identity_pipeline.stages.curation.targets import find_person
 
     curator = open_curator(data, actor, reason, dry_run)
     found = find_person(curator.desk, person)
@@ -174,7 +174,7 @@ def rename(
 def _of_person(
     curator: Curator, person: str, command: Callable[[History, commands.Stamp, str], Planned]
 ) -> None:
-    from identity_pipeline.stages.targets import find_person
+    from identity_pipeline.stages.curation.targets import find_person
 
     found = find_person(curator.desk, person)
     tell(curator, [curator.decide(lambda h, s: command(h, s, found))])
@@ -214,7 +214,7 @@ def cover(
 ) -> None:
     """Choose the picture of PERSON: one confirmed track, or one face of it, which is then shown."""
     from identity_pipeline.ledger import commands
-    from identity_pipeline.stages.targets import find_person, find_targets
+    from identity_pipeline.stages.curation.targets import find_person, find_targets
 
     curator = open_curator(data, actor, reason, dry_run)
     found = find_person(curator.desk, person)

@@ -23,12 +23,12 @@ from identity_pipeline.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from identity_pipeline.core.costs import Price
+    from identity_pipeline.core.progress.costs import Price
     from identity_pipeline.settings import Settings
-    from identity_pipeline.stages.planning import PlannedVideo
-    from identity_pipeline.stages.progress import Progress
-    from identity_pipeline.stages.verdicts import Models
-    from identity_pipeline.storage.tables import TableStore
+    from identity_pipeline.stages.planning.planning import PlannedVideo
+    from identity_pipeline.stages.planning.staleness import Models
+    from identity_pipeline.stages.progress.protocol import Progress
+    from identity_pipeline.storage.video.tables import TableStore
 
 
 WORDS: Mapping[str, tuple[str, str]] = {
@@ -38,7 +38,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "blocked": ("cannot run", "red"),
     "aside": ("only when asked", ""),
 }
-"""Words and style of each `stages.verdicts.Verdict`."""
+"""Words and style of each `stages.planning.staleness.Verdict`."""
 
 
 @click.command()
@@ -80,10 +80,10 @@ def plan(
     marked as such.
     """
     from identity_pipeline.models.hub import ModelHub
-    from identity_pipeline.stages import preflight
-    from identity_pipeline.stages.costing import prices
-    from identity_pipeline.stages.library_planning import plan_library
-    from identity_pipeline.stages.verdicts import Models
+    from identity_pipeline.stages.planning import preflight
+    from identity_pipeline.stages.planning.library_planning import plan_library
+    from identity_pipeline.stages.planning.staleness import Models
+    from identity_pipeline.stages.progress.costing import prices
 
     settings = merged_settings(overrides(data, pack, vision, device))
     store = open_store(settings, new=True)
@@ -124,9 +124,9 @@ def _planned(
     costs: Mapping[str, Price],
     report: Progress,
 ) -> Iterator[PlannedVideo]:
-    from identity_pipeline.stages.planning import plan_file, plan_video
-    from identity_pipeline.storage.failures import FailureNotes
-    from identity_pipeline.storage.registry import VideoRegistry, video_files
+    from identity_pipeline.stages.planning.planning import plan_file, plan_video
+    from identity_pipeline.storage.video.failures import FailureNotes
+    from identity_pipeline.storage.video.registry import VideoRegistry, video_files
 
     registry, notes = VideoRegistry(store.layout), FailureNotes(store.layout)
     ids: list[str] = []
@@ -151,7 +151,7 @@ def _planned(
 
 def _print_steps(video: PlannedVideo) -> None:
     from identity_pipeline.media.progress_figure import span
-    from identity_pipeline.stages.verdicts import Verdict
+    from identity_pipeline.stages.planning.staleness import Verdict
 
     aside = f" - {video.note}" if video.note else ""
     rows = []
@@ -166,7 +166,7 @@ def _print_steps(video: PlannedVideo) -> None:
 
 
 def _line(video: PlannedVideo) -> str:
-    from identity_pipeline.stages.verdicts import Verdict
+    from identity_pipeline.stages.planning.staleness import Verdict
 
     parts = [f"{len(video.of(v))} {v.value}" for v in Verdict if video.of(v)]
     wanted = [step for step in video.steps if step.verdict in (Verdict.COMPUTE, Verdict.BLOCKED)]
@@ -177,7 +177,7 @@ def _line(video: PlannedVideo) -> str:
 
 def _totals(planned: list[PlannedVideo]) -> None:
     from identity_pipeline.media.progress_figure import span
-    from identity_pipeline.stages.verdicts import Verdict
+    from identity_pipeline.stages.planning.staleness import Verdict
 
     sure = sum(video.seconds(Verdict.COMPUTE) for video in planned)
     perhaps = sum(video.seconds(Verdict.PERHAPS) for video in planned)
@@ -189,8 +189,8 @@ def _totals(planned: list[PlannedVideo]) -> None:
 
 
 def _print_costs(costs: Mapping[str, Price]) -> None:
-    from identity_pipeline.stages.costing import unit_of
-    from identity_pipeline.stages.recipes import steps
+    from identity_pipeline.stages.progress.costing import unit_of
+    from identity_pipeline.stages.specs.recipes import steps
 
     rows = []
     for step, price in costs.items():

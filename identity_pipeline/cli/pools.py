@@ -48,8 +48,8 @@ def pools(wishes: tuple[str, ...], as_json: bool, data: str | None) -> None:
       identity-pipeline pools                 what is held, and makes new pools known
       identity-pipeline pools --set gpu=2     two GPUs, or two videos that share one
     """
-    from identity_pipeline.defs import pools as scarce
-    from identity_pipeline.storage.live import LiveSteps
+    from identity_pipeline.defs.instance import pools as scarce
+    from identity_pipeline.storage.progress.heartbeat import LiveSteps
 
     chosen = [_wish(wish) for wish in wishes]
     unknown = [name for name, _ in chosen if name not in scarce.ALL_POOLS]

@@ -18,8 +18,8 @@ from identity_pipeline.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from identity_pipeline.stages.publishing import Publisher
-    from identity_pipeline.storage.tables import TableStore
+    from identity_pipeline.stages.publishing.publishing import Publisher
+    from identity_pipeline.storage.video.tables import TableStore
 
 SHOWN = 20
 LIBRARY = "the library"
@@ -31,7 +31,7 @@ def opened(data: str | None, *, claim: bool = False) -> tuple[TableStore, Publis
     Raises:
         click.UsageError: the settings name no store.
     """
-    from identity_pipeline.stages.publishing import Publisher
+    from identity_pipeline.stages.publishing.publishing import Publisher
 
     settings = merged_settings(overrides(data))
     if not settings.publish.url:
@@ -88,8 +88,8 @@ def _refuse_unless_reached(work: Publisher) -> None:
     Raises:
         NotReadyError: it does not answer as it should.
     """
-    from identity_pipeline.stages.preflight import NotReadyError
-    from identity_pipeline.storage.object_store import (
+    from identity_pipeline.stages.planning.preflight import NotReadyError
+    from identity_pipeline.storage.publishing.object_store import (
         LIBRARY_SUBJECT,
         NoManifestError,
         ObjectStoreError,
@@ -127,8 +127,8 @@ def _publish(work: Publisher, wanted: list[str | None] | list[str]) -> None:
 
 
 def _verify(work: Publisher, named: list[str], dry_run: bool) -> None:
-    from identity_pipeline.stages.outgoing import NotWholeError
-    from identity_pipeline.storage.object_store import NoManifestError, subject_of
+    from identity_pipeline.stages.publishing.outgoing import NotWholeError
+    from identity_pipeline.storage.publishing.object_store import NoManifestError, subject_of
 
     subjects = [subject_of(video_id) for video_id in named] or work.store.subjects()
     wrong = 0
@@ -153,7 +153,7 @@ def _verify(work: Publisher, named: list[str], dry_run: bool) -> None:
 
 
 def _wrong(work: Publisher, subject: str, dry_run: bool) -> list[str]:
-    from identity_pipeline.storage.object_store import LIBRARY_SUBJECT
+    from identity_pipeline.storage.publishing.object_store import LIBRARY_SUBJECT
 
     if not dry_run:
         return work.mend(None if subject == LIBRARY_SUBJECT else _video_of(subject))
@@ -185,8 +185,8 @@ def fetch(
       identity-pipeline fetch --all --data reading              everything, to read it elsewhere
       identity-pipeline sql --data reading "SELECT count(*) FROM images"
     """
-    from identity_pipeline.stages.publishing import OF_ONE
-    from identity_pipeline.storage.object_store import LIBRARY_SUBJECT
+    from identity_pipeline.stages.publishing.publishing import OF_ONE
+    from identity_pipeline.storage.publishing.object_store import LIBRARY_SUBJECT
 
     _, work = opened(data, claim=True)
     there = work.store.subjects()

@@ -29,9 +29,14 @@ def recover(dry_run: bool, everything: bool, as_json: bool, data: str | None) ->
     the files that it writes. The sensor dead_runs does the same while `make dev` is up. The hourly
     sweep, or a new run, then takes the videos up again.
     """
-    from identity_pipeline.defs.dead_runs import fail_run, runs_under_way, subject_of, why_spared
+    from identity_pipeline.defs.automation.dead_runs import (
+        fail_run,
+        runs_under_way,
+        subject_of,
+        why_spared,
+    )
     from identity_pipeline.media.wording import counted
-    from identity_pipeline.storage import atomic
+    from identity_pipeline.storage.files import atomic
 
     store = open_store(merged_settings(overrides(data)))
     with dagster_instance(store.layout) as instance:

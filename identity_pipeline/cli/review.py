@@ -26,13 +26,13 @@ from identity_pipeline.cli.working import command_at_work, refuse_unless_ready
 if TYPE_CHECKING:
     import polars as pl
 
-    from identity_pipeline.core.library_changes import LibraryChanges
+    from identity_pipeline.core.library.changes import LibraryChanges
     from identity_pipeline.settings import Settings
-    from identity_pipeline.stages.desk import Desk
-    from identity_pipeline.stages.library import Recomputed
-    from identity_pipeline.stages.library_update import Updated
-    from identity_pipeline.stages.progress import Progress
-    from identity_pipeline.storage.tables import TableStore
+    from identity_pipeline.stages.curation.snapshot import Desk
+    from identity_pipeline.stages.library.recompute import Recomputed
+    from identity_pipeline.stages.library.update import Updated
+    from identity_pipeline.stages.progress.protocol import Progress
+    from identity_pipeline.storage.video.tables import TableStore
 
 
 NAMED = 10
@@ -54,9 +54,9 @@ def clusters(montage: Path | None, noise: bool, as_json: bool, data: str | None)
     A group is tracks that are probably one person. Its number is its own: it is kept when the
     library is grouped anew, and never given again. `confidence` is the mean cosine of its tracks.
     """
-    from identity_pipeline.stages.desk import CurationError
-    from identity_pipeline.stages.library_view import cluster_rows, noise_rows
-    from identity_pipeline.stages.montage import write_montage
+    from identity_pipeline.stages.curation.snapshot import CurationError
+    from identity_pipeline.stages.library.montage import write_montage
+    from identity_pipeline.stages.library.view import cluster_rows, noise_rows
 
     _, desk = open_desk(data)
     if desk.generation is None:
@@ -129,9 +129,9 @@ def suggestions(
     A declined suggestion comes back only when its score has risen clearly
     (match.suggestion_regrow); `reject` is for ever.
     """
-    from identity_pipeline.stages.explanation import RULES
-    from identity_pipeline.stages.library_view import pending_suggestions
-    from identity_pipeline.stages.targets import find_suggestion
+    from identity_pipeline.stages.curation.targets import find_suggestion
+    from identity_pipeline.stages.library.explanation import RULES
+    from identity_pipeline.stages.library.view import pending_suggestions
 
     if accept or reject or all_for:
         if set(accept) & set(reject):
@@ -177,9 +177,9 @@ def suggestions(
 
 
 def _all_for(desk: Desk, person: str) -> list[dict[str, object]]:
-    from identity_pipeline.stages.desk import CurationError
-    from identity_pipeline.stages.library_view import pending_suggestions
-    from identity_pipeline.stages.targets import find_person
+    from identity_pipeline.stages.curation.snapshot import CurationError
+    from identity_pipeline.stages.curation.targets import find_person
+    from identity_pipeline.stages.library.view import pending_suggestions
 
     found = find_person(desk, person)
     rows = [
@@ -198,8 +198,8 @@ def _all_for(desk: Desk, person: str) -> list[dict[str, object]]:
 @data_option
 def find_more(person: str, as_json: bool, data: str | None) -> None:
     """List the tracks that most resemble PERSON and that no human gave to anybody."""
-    from identity_pipeline.stages.explanation import more_of
-    from identity_pipeline.stages.targets import find_person
+    from identity_pipeline.stages.curation.targets import find_person
+    from identity_pipeline.stages.library.explanation import more_of
 
     settings, desk = open_desk(data)
     found = find_person(desk, person)
@@ -237,7 +237,7 @@ def recluster(dry_run: bool, as_json: bool, data: str | None) -> None:
     crash, not at all. Then profiles, k-means heads and the names in the index are brought in step;
     what could not be is said, with the command that does it.
     """
-    from identity_pipeline.stages.library import recompute
+    from identity_pipeline.stages.library.recompute import recompute
 
     settings = merged_settings(overrides(data))
     store = open_store(settings)
@@ -275,7 +275,7 @@ def recluster(dry_run: bool, as_json: bool, data: str | None) -> None:
 
 def put_in_force(store: TableStore, settings: Settings, shown: Progress) -> Updated:
     """The library and what follows it brought up to date, before the eyes of other processes."""
-    from identity_pipeline.stages.library_update import update_library
+    from identity_pipeline.stages.library.update import update_library
 
     return update_library(store, settings, now(), lambda step: command_at_work(store, step, shown))
 
@@ -317,8 +317,8 @@ class InForce:
 
 def in_force(store: TableStore) -> InForce:
     """The library before a recomputation."""
-    from identity_pipeline.schemas import empty
-    from identity_pipeline.storage.generations import Generations
+    from identity_pipeline.storage.library.generations import Generations
+    from identity_pipeline.tables import empty
 
     snapshot = Generations(store.layout).newest_whole()
     assignments, people = (
@@ -330,8 +330,8 @@ def in_force(store: TableStore) -> InForce:
 
 def compared(store: TableStore, done: Recomputed, before: InForce | None = None) -> LibraryChanges:
     """What a recomputation moves, against what was in force (default: what is)."""
-    from identity_pipeline.core.library_changes import library_changes
-    from identity_pipeline.stages.desk import Desk
+    from identity_pipeline.core.library.changes import library_changes
+    from identity_pipeline.stages.curation.snapshot import Desk
 
     before = before or in_force(store)
     desk = Desk.open(store, now(), write=False)

@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     import dagster as dg
     from rich.progress import Progress
 
-    from identity_pipeline.defs.outcome import WhyFailed
+    from identity_pipeline.defs.instance.outcome import WhyFailed
     from identity_pipeline.models.hub import ModelHub
     from identity_pipeline.settings import Settings
-    from identity_pipeline.stages.progress import Progress as Report
-    from identity_pipeline.storage.registry import Registration
-    from identity_pipeline.storage.tables import TableStore
+    from identity_pipeline.stages.progress.protocol import Progress as Report
+    from identity_pipeline.storage.video.registry import Registration
+    from identity_pipeline.storage.video.tables import TableStore
 
 
 SETS = ("anchor", "coverage", "challenge", "pair")
@@ -48,8 +48,8 @@ class RichReporters:
 
     def reporter(self, context: dg.AssetExecutionContext) -> Report:
         """A callback for one step; the bars of a video stay until the next video."""
-        from identity_pipeline.defs.progress import live_step
-        from identity_pipeline.stages.at_work import shown_to_others
+        from identity_pipeline.defs.resources.progress import live_step
+        from identity_pipeline.stages.progress.heartbeat import shown_to_others
 
         return shown_to_others(context.resources.store, live_step(context), self._report)
 
@@ -86,8 +86,8 @@ def register(
     Returns:
         Their records, and why others cannot be registered, in sentences.
     """
-    from identity_pipeline.storage.archive import Archive
-    from identity_pipeline.storage.registry import UnusableFileError, VideoRegistry
+    from identity_pipeline.storage.video.archive import Archive
+    from identity_pipeline.storage.video.registry import UnusableFileError, VideoRegistry
 
     registry = VideoRegistry(store.layout)
     records: dict[str, Registration] = {}
@@ -140,9 +140,9 @@ def run(
         TimeRemainingColumn,
     )
 
-    from identity_pipeline.stages import preflight
-    from identity_pipeline.storage.disk import size_of
-    from identity_pipeline.storage.pause import paused
+    from identity_pipeline.stages.planning import preflight
+    from identity_pipeline.storage.folder.disk import size_of
+    from identity_pipeline.storage.progress.pause import paused
 
     groups = overrides(data, pack, vision, device)
     settings = merged_settings(groups)
@@ -198,7 +198,7 @@ def run(
 
 def _reason(outcome: Outcome, store: TableStore) -> str:
     """Why a video failed: in the words of the run, else of the note that it left."""
-    from identity_pipeline.storage.failures import FailureNotes
+    from identity_pipeline.storage.video.failures import FailureNotes
 
     why = outcome.why
     note = FailureNotes(store.layout).get(outcome.record.video_id)
@@ -214,7 +214,7 @@ def _looked_at(settings: Settings, files: list[Path]) -> ModelHub:
         NotReadyError: something that every run needs is not there.
     """
     from identity_pipeline.models.hub import ModelHub
-    from identity_pipeline.stages import preflight
+    from identity_pipeline.stages.planning import preflight
     from identity_pipeline.storage.layout import Layout
 
     layout, hub = Layout(Path(settings.paths.data)), ModelHub(settings.models)
@@ -256,12 +256,12 @@ def run_videos(
         return [Outcome(record) for record in records], None
 
     from identity_pipeline.definitions import build_defs
-    from identity_pipeline.defs.automation import BY, HOST
-    from identity_pipeline.defs.partitions import videos
-    from identity_pipeline.defs.pausing import COMMAND_LINE
-    from identity_pipeline.defs.resources import SettingsResource
-    from identity_pipeline.storage.live import host
-    from identity_pipeline.storage.pause import paused
+    from identity_pipeline.defs.instance.partitions import videos
+    from identity_pipeline.defs.instance.pausing import COMMAND_LINE
+    from identity_pipeline.defs.instance.tags import BY, HOST
+    from identity_pipeline.defs.resources.resources import SettingsResource
+    from identity_pipeline.storage.progress.heartbeat import host
+    from identity_pipeline.storage.progress.pause import paused
 
     by = {BY: COMMAND_LINE, HOST: host()}
     store = open_store(merged_settings(groups), new=True)
@@ -290,9 +290,9 @@ def _standing(
     groups: dict[str, dict[str, str]], keys: list[str], instance: dg.DagsterInstance, hub: ModelHub
 ) -> tuple[set[str], bool]:
     """Videos of which nothing is left to do or to show, and whether the library stands too."""
-    from identity_pipeline.defs.shown import shown_as_made
-    from identity_pipeline.stages.standing import standing
-    from identity_pipeline.stages.verdicts import Models
+    from identity_pipeline.defs.instance.shown import shown_as_made
+    from identity_pipeline.stages.planning.staleness import Models
+    from identity_pipeline.stages.planning.standing import standing
 
     settings = merged_settings(groups)
     today = datetime.now(UTC).isoformat(timespec="seconds")
@@ -315,7 +315,7 @@ def _executed(
     import dagster as dg
     from dagster._core.utils import make_new_run_id
 
-    from identity_pipeline.defs.outcome import why_failed
+    from identity_pipeline.defs.instance.outcome import why_failed
 
     run_id = make_new_run_id()
     with hearing() as heard:
@@ -352,7 +352,7 @@ def _cancelled(instance: dg.DagsterInstance, run_id: str) -> None:
 def who_line(store: TableStore) -> str:
     """How many tracks are known people, grouped unknown ones, and alone; empty without any."""
     from identity_pipeline.media.wording import counted
-    from identity_pipeline.storage.generations import Generations
+    from identity_pipeline.storage.library.generations import Generations
 
     snapshot = Generations(store.layout).find()
     if snapshot is None:

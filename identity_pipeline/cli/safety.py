@@ -19,7 +19,7 @@ from identity_pipeline.cli.options import (
 from identity_pipeline.cli.spoken import DATA_OPTION
 
 if TYPE_CHECKING:
-    from identity_pipeline.stages.restoring import Restored
+    from identity_pipeline.stages.publishing.restoring import Restored
     from identity_pipeline.storage.layout import Layout
 
 NAMED = 5
@@ -83,7 +83,7 @@ def backup(file: Path, data: str | None) -> None:
       identity-pipeline backup /backups/identities-$(date +%F).zip
       identity-pipeline restore /backups/identities-2026-01-02.zip
     """
-    from identity_pipeline.stages.restoring import back_up
+    from identity_pipeline.stages.publishing.restoring import back_up
 
     layout = open_store(merged_settings(overrides(data))).layout
     manifest = back_up(layout, file)
@@ -117,8 +117,8 @@ def restore(file: Path, force: bool, actor: str, data: str | None) -> None:
       identity-pipeline recluster    the library in step with the ledger
     """
     from identity_pipeline.settings import settings_file
-    from identity_pipeline.stages.restoring import restore as put_back
-    from identity_pipeline.storage.data_folder import claim_data_folder
+    from identity_pipeline.stages.publishing.restoring import restore as put_back
+    from identity_pipeline.storage.folder.data_folder import claim_data_folder
 
     layout = open_store(merged_settings(overrides(data)), new=True).layout
     target = settings_file() or Path("settings.toml")
@@ -177,7 +177,7 @@ def migrate(dry_run: bool, data: str | None) -> None:
     Every command does that by itself when it opens the folder, once, after a backup of what cannot
     be made again (in backups/ of the data folder). This says what it would be, or does it now.
     """
-    from identity_pipeline.storage.data_folder import FORMAT, noted_folder, pending
+    from identity_pipeline.storage.folder.data_folder import FORMAT, noted_folder, pending
 
     layout = find_layout(merged_settings(overrides(data)))
     steps = pending(layout)

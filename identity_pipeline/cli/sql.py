@@ -14,10 +14,10 @@ from identity_pipeline.cli.options import (
     open_store,
     overrides,
 )
-from identity_pipeline.storage.catalogue_views import VIEWS
+from identity_pipeline.storage.catalogue.views import VIEWS
 
 if TYPE_CHECKING:
-    from identity_pipeline.storage.catalogue import Answer, Catalogue
+    from identity_pipeline.storage.catalogue.catalogue import Answer, Catalogue
 
 
 EXAMPLES = """\
@@ -53,7 +53,7 @@ def sql(
     are stored lie in the schema raw (raw.face_quality). Nothing can be changed by a query, and no
     other file can be read; queries run while videos are processed, and see each table whole.
     """
-    from identity_pipeline.storage.catalogue import open_catalogue
+    from identity_pipeline.storage.catalogue.catalogue import open_catalogue
 
     if as_csv and as_json:
         raise click.UsageError("--csv and --json exclude each other; give one.")
@@ -74,7 +74,7 @@ def sql(
 
 def records(answer: Answer) -> list[dict[str, object]]:
     """The rows as objects."""
-    from identity_pipeline.storage.catalogue import jsonable
+    from identity_pipeline.storage.catalogue.catalogue import jsonable
 
     return [
         {name: jsonable(value) for name, value in zip(answer.columns, row, strict=True)}

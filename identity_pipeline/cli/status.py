@@ -22,16 +22,16 @@ from identity_pipeline.cli.options import (
     open_store,
     overrides,
 )
-from identity_pipeline.core.progress import State
-from identity_pipeline.stages.progress import silent
+from identity_pipeline.core.progress.shares import State
+from identity_pipeline.stages.progress.protocol import silent
 
 if TYPE_CHECKING:
     from identity_pipeline.settings import Settings
-    from identity_pipeline.stages.progress import Progress
-    from identity_pipeline.stages.verdicts import Models
-    from identity_pipeline.stages.work import Phase, RunFact, Status, Whole
-    from identity_pipeline.storage.pause import Pause
-    from identity_pipeline.storage.tables import TableStore
+    from identity_pipeline.stages.planning.phases import Phase, RunFact, Status, Whole
+    from identity_pipeline.stages.planning.staleness import Models
+    from identity_pipeline.stages.progress.protocol import Progress
+    from identity_pipeline.storage.progress.pause import Pause
+    from identity_pipeline.storage.video.tables import TableStore
 
 
 STYLES: Mapping[State, str] = {
@@ -93,11 +93,11 @@ def status(
     Files are trusted by their notes here; `plan` reads every byte. Dagster's runs are those of the
     instance of this data folder.
     """
-    from identity_pipeline.core.progress import LIBRARY_WORK
+    from identity_pipeline.core.progress.shares import LIBRARY_WORK
     from identity_pipeline.models.hub import ModelHub
-    from identity_pipeline.stages.verdicts import Models
-    from identity_pipeline.stages.work_words import status_json
-    from identity_pipeline.storage.pause import paused
+    from identity_pipeline.stages.planning.phase_words import status_json
+    from identity_pipeline.stages.planning.staleness import Models
+    from identity_pipeline.storage.progress.pause import paused
 
     groups = overrides(data, pack, vision, device)
     settings = merged_settings(groups)
@@ -121,7 +121,7 @@ def status(
 def _look(
     store: TableStore, settings: Settings, models: Models, report: Progress = silent
 ) -> Status:
-    from identity_pipeline.stages.status import look
+    from identity_pipeline.stages.planning.status import look
 
     now = datetime.now(UTC)
     today = now.isoformat(timespec="seconds")
@@ -129,7 +129,7 @@ def _look(
 
 
 def _runs(store: TableStore) -> dict[str, RunFact]:
-    from identity_pipeline.defs.runs import last_runs
+    from identity_pipeline.defs.instance.runs import last_runs
 
     with dagster_instance(store.layout, look=True) as instance:
         return last_runs(instance)
@@ -138,7 +138,7 @@ def _runs(store: TableStore) -> dict[str, RunFact]:
 def _watch(store: TableStore, settings: Settings, models: Models, wanted: str | None) -> None:
     from rich.live import Live
 
-    from identity_pipeline.storage.pause import paused
+    from identity_pipeline.storage.progress.pause import paused
 
     # Ctrl-C is how a person ends it, and no failure.
     with suppress(KeyboardInterrupt), Live(console=console, auto_refresh=False) as shown:
@@ -151,7 +151,7 @@ def _watch(store: TableStore, settings: Settings, models: Models, wanted: str | 
 
 
 def _print_page(seen: Status, wanted: str | None, order: Pause | None) -> None:
-    from identity_pipeline.stages.work_words import attention, progress_lines
+    from identity_pipeline.stages.planning.phase_words import attention, progress_lines
 
     for line in ([order.sentence()] if order else []) + list(progress_lines(seen)):
         say(line)
@@ -168,7 +168,7 @@ def _print_page(seen: Status, wanted: str | None, order: Pause | None) -> None:
 
 def _print_videos(seen: Status) -> None:
     from identity_pipeline.media.progress_figure import span
-    from identity_pipeline.stages.work_words import now_words, steps_done
+    from identity_pipeline.stages.planning.phase_words import now_words, steps_done
 
     rows = []
     for whole in (*seen.videos, seen.library):
@@ -181,7 +181,7 @@ def _print_videos(seen: Status) -> None:
 
 
 def _print_phases(whole: Whole) -> None:
-    from identity_pipeline.stages.work_words import phase_words
+    from identity_pipeline.stages.planning.phase_words import phase_words
 
     rows = [
         (phase.step, _styled(phase.state), _work(phase), _time(phase), phase_words(phase))
@@ -204,7 +204,7 @@ def _work(phase: Phase) -> str:
 
 
 def _time(phase: Phase) -> str:
-    from identity_pipeline.core.progress import SETTLED
+    from identity_pipeline.core.progress.shares import SETTLED
     from identity_pipeline.media.progress_figure import span
 
     if phase.state in (State.DONE, *SETTLED):

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from identity_pipeline.core.heads.label_audit import DoubtfulLabel
     from identity_pipeline.core.heads.training_state import Epoch
     from identity_pipeline.settings import Settings
-    from identity_pipeline.stages import judging
-    from identity_pipeline.stages.training import Trained, TrainingRequest
-    from identity_pipeline.storage.pause import Pause
-    from identity_pipeline.storage.tables import TableStore
-    from identity_pipeline.storage.training_sessions import TrainingSession
+    from identity_pipeline.stages.learning import judging
+    from identity_pipeline.stages.learning.training import Trained, TrainingRequest
+    from identity_pipeline.storage.library.training_sessions import TrainingSession
+    from identity_pipeline.storage.progress.pause import Pause
+    from identity_pipeline.storage.video.tables import TableStore
 
 
 @click.command()
@@ -55,7 +55,7 @@ def train(
     is found less often; else it is kept, and the reason is told. Profiles are brought up to date
     in any case. `identity-pipeline pause` stops it behind its epoch, with exit status 75.
     """
-    from identity_pipeline.stages.training import TrainingRequest
+    from identity_pipeline.stages.learning.training import TrainingRequest
 
     settings = merged_settings(overrides(data, device=device))
     store = open_store(settings)
@@ -76,8 +76,8 @@ def train(
 
 
 def _begun(store: TableStore, settings: Settings, request: TrainingRequest) -> TrainingSession:
-    from identity_pipeline.stages import training
-    from identity_pipeline.storage.training_sessions import TrainingSessions
+    from identity_pipeline.stages.learning import training
+    from identity_pipeline.storage.library.training_sessions import TrainingSessions
 
     with bar() as shown, command_at_work(store, "training_set", shown) as (work, report):
         session = training.start(store, settings, now(), request, report)
@@ -103,8 +103,8 @@ def _trained(
     Raises:
         SystemExit: `TRY_LATER`, when a pause stopped it.
     """
-    from identity_pipeline.stages import training
-    from identity_pipeline.storage.pause import paused
+    from identity_pipeline.stages.learning import training
+    from identity_pipeline.storage.progress.pause import paused
 
     with command_at_work(store, "projection_head") as (work, report):
         work.units = 0
@@ -131,7 +131,7 @@ def _trained(
 
 
 def _judged(store: TableStore, settings: Settings, session: TrainingSession) -> judging.Verdict:
-    from identity_pipeline.stages import judging
+    from identity_pipeline.stages.learning import judging
 
     with bar() as shown, command_at_work(store, "head_evaluation", shown) as (work, report):
         work.units = 1

@@ -45,7 +45,7 @@ def worker(queues: tuple[str, ...], slots: int, log_level: str) -> None:
       CUDA_VISIBLE_DEVICES=0 identity-pipeline worker --queue gpu       one for each GPU
       identity-pipeline worker --queue cpu                              the library, the reports
     """
-    from identity_pipeline.defs import celery_worker
+    from identity_pipeline.defs.deploy import celery_worker
 
     try:
         with dagster_instance(open_store(merged_settings({})).layout) as instance:

@@ -7,14 +7,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
 from identity_pipeline.cli.lists import say
-from identity_pipeline.stages.progress import silent
+from identity_pipeline.stages.progress.protocol import silent
 
 if TYPE_CHECKING:
     from identity_pipeline.settings import Settings
-    from identity_pipeline.stages.at_work import Work
-    from identity_pipeline.stages.progress import Progress
-    from identity_pipeline.storage.pause import Pause
-    from identity_pipeline.storage.tables import TableStore
+    from identity_pipeline.stages.progress.heartbeat import Work
+    from identity_pipeline.stages.progress.protocol import Progress
+    from identity_pipeline.storage.progress.pause import Pause
+    from identity_pipeline.storage.video.tables import TableStore
 
 
 TRY_LATER = 75
@@ -32,7 +32,12 @@ def command_at_work(
         step: its name, as `status` lists it.
         report: what else is told of the progress.
     """
-    from identity_pipeline.stages.at_work import Work, at_work, command_step, shown_to_others
+    from identity_pipeline.stages.progress.heartbeat import (
+        Work,
+        at_work,
+        command_step,
+        shown_to_others,
+    )
 
     live = command_step(step)
     with at_work(store, live, Work()) as work:
@@ -45,7 +50,7 @@ def refuse_unless_ready(store: TableStore, settings: Settings) -> None:
     Raises:
         NotReadyError: a folder cannot be written, or there is too little room.
     """
-    from identity_pipeline.stages import preflight
+    from identity_pipeline.stages.planning import preflight
 
     preflight.refuse(preflight.folder_faults(store.layout, settings))
 
@@ -56,7 +61,7 @@ def refuse_while_paused(store: TableStore) -> None:
     Raises:
         SystemExit: `TRY_LATER`, after the pause was told.
     """
-    from identity_pipeline.storage.pause import paused
+    from identity_pipeline.storage.progress.pause import paused
 
     order = paused(store.layout)
     if order:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from identity_pipeline.ledger.position import Position
-from identity_pipeline.storage import atomic
+from identity_pipeline.storage.files import atomic
 
 VERSION = 1
 """Of the code that replays; raise it where events would amount to something else, or this file

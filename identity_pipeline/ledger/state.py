@@ -13,7 +13,7 @@ from typing import Any
 
 from identity_pipeline.ledger import subjects as ids
 from identity_pipeline.ledger.events import Origin, name_key
-from identity_pipeline.storage.hashing import sha256_of_value
+from identity_pipeline.storage.files.hashing import sha256_of_value
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ from identity_pipeline.ledger.lines import FIRST, StoredEvents, digest, event_of
 from identity_pipeline.ledger.position import Position
 from identity_pipeline.ledger.replay import History
 from identity_pipeline.ledger.witnesses import GivenUp, Witness
-from identity_pipeline.storage import atomic, private
+from identity_pipeline.storage.files import atomic, private
 from identity_pipeline.storage.layout import Layout
 
 

@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from identity_pipeline.ledger.errors import LedgerError, LostLedgerError
-from identity_pipeline.storage import atomic
-from identity_pipeline.storage.generations import LEDGER
+from identity_pipeline.storage.files import atomic
 from identity_pipeline.storage.layout import Layout
+from identity_pipeline.storage.library.generations import LEDGER
 
 
 @dataclass(frozen=True)

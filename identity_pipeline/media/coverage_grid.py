@@ -11,7 +11,7 @@ from typing import Final
 
 import polars as pl
 
-from identity_pipeline.core.buckets import EXPRESSIONS, PITCH_NAMES, Bin, axis_bins
+from identity_pipeline.core.faces.buckets import EXPRESSIONS, PITCH_NAMES, Bin, axis_bins
 from identity_pipeline.media.svg import num, svg, tag, text, tip
 from identity_pipeline.settings import BucketSettings
 

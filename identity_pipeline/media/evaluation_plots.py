@@ -9,8 +9,8 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from identity_pipeline.core.buckets import BEYOND
 from identity_pipeline.core.evaluation.report import Confusion, CoverageRow, ErrorBand, Figure, Roc
+from identity_pipeline.core.faces.buckets import BEYOND
 from identity_pipeline.media.svg import ALARM, num, svg, tag, text, tip
 from identity_pipeline.media.wording import plain
 

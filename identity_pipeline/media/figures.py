@@ -18,7 +18,7 @@ from statistics import median
 
 import polars as pl
 
-from identity_pipeline.core.frame_ledger import STATES
+from identity_pipeline.core.imagesets.frame_ledger import STATES
 from identity_pipeline.media.coverage_grid import coverage_grid_svg
 from identity_pipeline.media.svg import (
     ALARM,

@@ -20,7 +20,7 @@ import polars as pl
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from identity_pipeline.core.frame_ledger import STATES
+from identity_pipeline.core.imagesets.frame_ledger import STATES
 from identity_pipeline.media import wording
 from identity_pipeline.media.svg import PERSON_COLOURS, SET_COLOURS, STATE_COLOURS
 
@@ -267,7 +267,7 @@ class LedgerRow:
     """How many faces ended in one state for one reason.
 
     Attributes:
-        state, reason: codes of `core.frame_ledger`.
+        state, reason: codes of `core.imagesets.frame_ledger`.
         count: faces.
         explanation: plain sentence; `ledger_rows` takes it from `wording.REASONS`.
     """

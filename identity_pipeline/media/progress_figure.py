@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from identity_pipeline.core.progress import State
+from identity_pipeline.core.progress.shares import State
 from identity_pipeline.media.svg import ALARM, OTHER_COLOUR, svg, tag, text, tip
 
 COLOURS: Final[Mapping[State, str]] = {

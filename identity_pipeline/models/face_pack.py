@@ -36,7 +36,7 @@ from identity_pipeline.models.face_attributes import (
 )
 from identity_pipeline.models.spaces import EmbeddingSpace
 from identity_pipeline.settings import ModelSettings
-from identity_pipeline.storage.hashing import sha256_of_file
+from identity_pipeline.storage.files.hashing import sha256_of_file
 
 LANDMARK_TASKS = ("landmark_3d_68", "landmark_2d_68", "landmark_2d_106")
 """In order of preference."""

@@ -1,7 +1,7 @@
 """Perspective-n-point by OpenCV: head pose from 68 or 5 points in the picture.
 
 The face is looked at by a virtual camera that points at its centre, so the pose is what the crop
-shows and not where in the frame the face happens to be. Signs: `core.pose`.
+shows and not where in the frame the face happens to be. Signs: `core.faces.pose`.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from identity_pipeline.core.faces.head_model import HEAD_5, HEAD_68
+from identity_pipeline.core.faces.pose import HeadPose, pose_from_rotation
 from identity_pipeline.core.geometry import Box
-from identity_pipeline.core.head_model import HEAD_5, HEAD_68
-from identity_pipeline.core.pose import HeadPose, pose_from_rotation
 
 FOCAL_FACES = 5.0
 """Focal length in face sides; chosen: a face that fills a fifth of the picture's width. Halving it

@@ -1,7 +1,7 @@
 """Short-term tracking by boxes alone: ByteTrack from the `trackers` library.
 
 Tracklets end at scene cuts and after `lost_buffer_s` without a detection. They know nothing of
-identity; `core.tracking` splits and stitches them.
+identity; `core.tracks.tracking` splits and stitches them.
 """
 
 from __future__ import annotations

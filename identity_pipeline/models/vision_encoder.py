@@ -23,7 +23,7 @@ from identity_pipeline.models.cards import ModelCardError, permitted
 from identity_pipeline.models.device import torch_device
 from identity_pipeline.models.spaces import EmbeddingSpace
 from identity_pipeline.settings import ModelSettings
-from identity_pipeline.storage.hashing import sha256_of_file
+from identity_pipeline.storage.files.hashing import sha256_of_file
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 WEIGHTS = "model.safetensors"

@@ -21,8 +21,8 @@ from rich.console import Console
 from rich.table import Table
 from scipy.stats import norm
 
-from identity_pipeline.core.cluster_metrics import cluster_metrics
-from identity_pipeline.core.clustering import cluster_vectors, merge_far
+from identity_pipeline.core.clustering.grouping import cluster_vectors, merge_far
+from identity_pipeline.core.clustering.metrics import cluster_metrics
 from identity_pipeline.settings import ClusterSettings
 from identity_pipeline_tests.benchmarks.memory import Peaks, peak_mb
 from identity_pipeline_tests.benchmarks.timing import measured

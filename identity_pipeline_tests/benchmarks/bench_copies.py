@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from identity_pipeline.core.copies import (
+from identity_pipeline.core.video.copies import (
     Keys,
     Look,
     are_copies,
@@ -27,7 +27,7 @@ from identity_pipeline.core.copies import (
     likeness,
 )
 from identity_pipeline.settings import CopySettings
-from identity_pipeline.storage.copy_keys import read_keys, write_keys
+from identity_pipeline.storage.video.copy_keys import read_keys, write_keys
 from identity_pipeline_tests.benchmarks.timing import measured
 
 FRAMES, SCENES = 1200, 240

@@ -25,9 +25,9 @@ from identity_pipeline.core.heads.trainer import HeadTrainer
 from identity_pipeline.core.heads.training_set import TeachingArrays
 from identity_pipeline.core.vectors import normalise
 from identity_pipeline.settings import Settings, TrainSettings
-from identity_pipeline.stages.library import recompute
-from identity_pipeline.stages.spaces import LiveSpace, regenerate
-from identity_pipeline.storage.heads import HeadCard, HeadStore, head_id_of, space_of
+from identity_pipeline.stages.library.recompute import recompute
+from identity_pipeline.stages.library.spaces import LiveSpace, regenerate
+from identity_pipeline.storage.library.heads import HeadCard, HeadStore, head_id_of, space_of
 from identity_pipeline_tests.teaching_library import DIMENSION, SPACE, rides, write_library
 
 NOW = "2026-01-01T00:00:00+00:00"

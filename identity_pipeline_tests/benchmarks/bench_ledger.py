@@ -21,10 +21,10 @@ from rich.table import Table
 
 from identity_pipeline.ledger import commands, store
 from identity_pipeline.ledger import events as ev
-from identity_pipeline.stages.curation import Curator
-from identity_pipeline.stages.desk import Desk
+from identity_pipeline.stages.curation.curation import Curator
+from identity_pipeline.stages.curation.snapshot import Desk
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.tables import TableStore
+from identity_pipeline.storage.video.tables import TableStore
 
 SIZES = (1_000, 10_000, 20_000)
 TIMES = 5

@@ -32,10 +32,10 @@ def stages_case(video: Path, models: Path, analysis_fps: float, folder: Path) ->
     """The pass, quality and identity embeddings as the assets call them, without Dagster."""
     from identity_pipeline.models.hub import ModelHub
     from identity_pipeline.settings import load_settings
-    from identity_pipeline.stages import observe
-    from identity_pipeline.stages.watch import watch_video
-    from identity_pipeline.storage.chunks import ChunkStore
-    from identity_pipeline.storage.crop_archive import CropArchive, take_over
+    from identity_pipeline.stages.video import measure
+    from identity_pipeline.stages.video.detect import watch_video
+    from identity_pipeline.storage.video.chunks import ChunkStore
+    from identity_pipeline.storage.video.crop_archive import CropArchive, take_over
     from identity_pipeline_tests.benchmarks.pipeline_run import settings_groups
 
     settings = load_settings(**settings_groups(models, Path("unused"), analysis_fps))
@@ -52,11 +52,11 @@ def stages_case(video: Path, models: Path, analysis_fps: float, folder: Path) ->
     peaks.end("watch")
     archive = CropArchive(crops)
     size = (long_videos.WIDTH, long_videos.HEIGHT)
-    quality = observe.measure_quality(seen.face_detections, archive, size, settings)
+    quality = measure.measure_quality(seen.face_detections, archive, size, settings)
     peaks.end("face_quality")
     every = settings.quality.witness_every
-    wanted = observe.faces_to_embed(seen.face_detections, quality, every)
-    embedded = observe.embed_faces(wanted, archive, pack, settings)
+    wanted = measure.faces_to_embed(seen.face_detections, quality, every)
+    embedded = measure.embed_faces(wanted, archive, pack, settings)
     peaks.end("face_embeddings")
     counts = (seen.frames.height, seen.face_detections.height, embedded.height)
     return peaks.result() | dict(zip(("frames", "faces", "embedded"), counts, strict=True))

@@ -29,16 +29,16 @@ from typing import Any
 import dagster as dg
 
 from identity_pipeline.definitions import build_defs
-from identity_pipeline.defs import archiving
-from identity_pipeline.defs.resources import SettingsResource
-from identity_pipeline.defs.schedules import sweep_videos
-from identity_pipeline.defs.sensors import new_videos
-from identity_pipeline.schemas import empty
-from identity_pipeline.storage.disk import finished_before
-from identity_pipeline.storage.known_files import KnownFile, KnownFiles, Stamp
+from identity_pipeline.defs.automation.schedules import sweep_videos
+from identity_pipeline.defs.automation.sensors import new_videos
+from identity_pipeline.defs.instance import archiving
+from identity_pipeline.defs.resources.resources import SettingsResource
+from identity_pipeline.storage.folder.disk import finished_before
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.registry import VideoRegistry
-from identity_pipeline.storage.tables import TableStore
+from identity_pipeline.storage.video.known_files import KnownFile, KnownFiles, Stamp
+from identity_pipeline.storage.video.registry import VideoRegistry
+from identity_pipeline.storage.video.tables import TableStore
+from identity_pipeline.tables import empty
 
 ASSET = "identity_dataset"
 ASSETS = ("ride_video", "frames", ASSET)

@@ -17,10 +17,10 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table
 
-from identity_pipeline.schemas import TABLES, conform
-from identity_pipeline.storage.hashing import sha256_of_file
+from identity_pipeline.storage.files.hashing import sha256_of_file
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.tables import Manifest, TableStore
+from identity_pipeline.storage.video.tables import Manifest, TableStore
+from identity_pipeline.tables import TABLES, conform
 from identity_pipeline_tests.benchmarks.timing import measured
 
 ASSET = "track_templates"

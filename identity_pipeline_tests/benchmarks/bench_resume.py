@@ -21,8 +21,8 @@ import identity_pipeline
 from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.models.tracklets import tracklets_of
 from identity_pipeline.settings import Settings, load_settings
-from identity_pipeline.stages.watch import Watched, watch_video
-from identity_pipeline.storage.chunks import ChunkStore
+from identity_pipeline.stages.video.detect import Watched, watch_video
+from identity_pipeline.storage.video.chunks import ChunkStore
 from identity_pipeline_tests.benchmarks.timing import Sample, measured, median
 
 BUNDLED = Path(identity_pipeline.__file__).parent / "bundled"

@@ -18,10 +18,10 @@ import duckdb
 import numpy as np
 
 from identity_pipeline.core.vectors import normalise
-from identity_pipeline.storage.index_points import IndexPoint, VideoPoints
+from identity_pipeline.storage.index.points import IndexPoint, VideoPoints
+from identity_pipeline.storage.index.vector_index import Sources
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.tables import TableStore
-from identity_pipeline.storage.vector_index import Sources
+from identity_pipeline.storage.video.tables import TableStore
 from identity_pipeline_tests.storage.small_library import RIDE_A, index_of, started
 
 PER_VIDEO, TEMPLATES, IDENTITY, VISION = 100, 10, 512, 384

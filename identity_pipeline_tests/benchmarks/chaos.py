@@ -27,11 +27,11 @@ import dagster as dg
 from rich.console import Console
 from rich.table import Table
 
-from identity_pipeline.core.progress import State
+from identity_pipeline.core.progress.shares import State
 from identity_pipeline.settings import SETTINGS_FILE_VARIABLE
-from identity_pipeline.stages.recipes import steps
-from identity_pipeline.stages.work_words import status_json
-from identity_pipeline.storage import atomic
+from identity_pipeline.stages.planning.phase_words import status_json
+from identity_pipeline.stages.specs.recipes import steps
+from identity_pipeline.storage.files import atomic
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline_tests.benchmarks.killing import Kill, Killer, Victim, plan
 from identity_pipeline_tests.benchmarks.operated import BUNDLED, Deployment, operated, write_home

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from identity_pipeline.core.cluster_metrics import cluster_metrics
-from identity_pipeline.core.clustering import cluster_vectors
+from identity_pipeline.core.clustering.grouping import cluster_vectors
+from identity_pipeline.core.clustering.metrics import cluster_metrics
 from identity_pipeline.settings import ClusterSettings
 from identity_pipeline_tests.synthetic_people import STRONG, WEAK, Library, Space, park
 

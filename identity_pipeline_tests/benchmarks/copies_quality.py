@@ -1,8 +1,8 @@
 """How alike copies of rides are, and how alike other rides: the figures behind `[copies]`.
 
-Each VIDEO is copied in four ways: smaller and compressed hard; cut at both ends, with 25 frames
-per second; in another codec and container; darker, with 15 frames per second. Printed: the share
-of equal signs (`core.copies`) of each copy to its ride, and of rides to each other at their best
+Each VIDEO is copied in four ways: smaller and compressed hard; cut at both ends, with 25 frames per
+second; in another codec and container; darker, with 15 frames per second. Printed: the share of
+equal signs (`core.video.copies`) of each copy to its ride, and of rides to each other at their best
 shift with half of the shorter one in common. With `--data`, of a data folder, the pairs of its
 videos that pass by their whole pictures, and how alike they are where the faces are.
 
@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from identity_pipeline.core.copies import (
+from identity_pipeline.core.video.copies import (
     Likeness,
     Link,
     Look,
@@ -38,9 +38,9 @@ from identity_pipeline.core.copies import (
 from identity_pipeline.media.luma import frame_luma, thumbnail
 from identity_pipeline.media.video import sampled_frames
 from identity_pipeline.settings import Settings
-from identity_pipeline.stages.copies import look_of_video, same_faces
+from identity_pipeline.stages.library.copies import look_of_video, same_faces
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.tables import TableStore
+from identity_pipeline.storage.video.tables import TableStore
 
 Picture = NDArray[np.uint8]
 

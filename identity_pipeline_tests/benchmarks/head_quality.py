@@ -32,12 +32,12 @@ from identity_pipeline.core.heads.training_set import (
 from identity_pipeline.core.vectors import check_unit
 from identity_pipeline.ledger import subjects
 from identity_pipeline.settings import Settings, TrainSettings, load_settings
-from identity_pipeline.stages.copies import copies_in_force
-from identity_pipeline.stages.library import read_templates
-from identity_pipeline.stages.library_stats import true_people
-from identity_pipeline.stages.spaces import read_video
+from identity_pipeline.stages.library.copies import copies_in_force
+from identity_pipeline.stages.library.recompute import read_templates
+from identity_pipeline.stages.library.spaces import read_video
+from identity_pipeline.stages.library.statistics import true_people
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.tables import TableStore
+from identity_pipeline.storage.video.tables import TableStore
 
 PEOPLE_PER_ROUND = 10
 FLOOR = Settings().match.template_weight_floor

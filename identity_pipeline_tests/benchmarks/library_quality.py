@@ -17,24 +17,24 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table
 
-from identity_pipeline.core.assignment import Decisions
-from identity_pipeline.core.constraints import shared_frame_pairs
+from identity_pipeline.core.clustering.constraints import shared_frame_pairs
 from identity_pipeline.core.evaluation.intervals import upper_bound
-from identity_pipeline.core.library import (
+from identity_pipeline.core.library.accuracy import against_truth
+from identity_pipeline.core.library.recompute import (
     Before,
     HumanFacts,
     LibraryResult,
     PersonFacts,
     build_library,
 )
-from identity_pipeline.core.library_accuracy import against_truth
+from identity_pipeline.core.matching.assignment import Decisions
 from identity_pipeline.core.vectors import to_matrix
 from identity_pipeline.settings import Settings, load_settings
-from identity_pipeline.stages.copies import copies_in_force
-from identity_pipeline.stages.library import LibraryTables, read_templates
-from identity_pipeline.stages.library_stats import true_people
+from identity_pipeline.stages.library.copies import copies_in_force
+from identity_pipeline.stages.library.recompute import LibraryTables, read_templates
+from identity_pipeline.stages.library.statistics import true_people
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.tables import TableStore
+from identity_pipeline.storage.video.tables import TableStore
 
 TODAY = "2026-01-01"
 SPLITS = 10

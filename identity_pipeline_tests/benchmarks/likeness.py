@@ -1,7 +1,8 @@
 """How alike two moments of one person look: the figures behind `selection.near_duplicate_look`.
 
 For each rider of a library that the pipeline has processed, the correlation of the aligned pixels
-(`core.novelty.look_of`) of neighbouring sampled frames, of frames a second apart, and of all pairs.
+(`core.imagesets.novelty.look_of`) of neighbouring sampled frames, of frames a second apart, and of
+all pairs.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from rich.table import Table
 
 from identity_pipeline.core.vectors import to_matrix
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.tables import TableStore
+from identity_pipeline.storage.video.tables import TableStore
 
 SECOND = 10
 """Sampled frames in a second at the default rate."""

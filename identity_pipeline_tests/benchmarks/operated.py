@@ -34,17 +34,17 @@ from typing import Any, Final
 import dagster as dg
 import yaml
 
-from identity_pipeline.defs import pools as scarce
-from identity_pipeline.defs.instance_home import instance_of
-from identity_pipeline.defs.runs import last_runs
+from identity_pipeline.defs.instance import pools as scarce
+from identity_pipeline.defs.instance.instance_home import instance_of
+from identity_pipeline.defs.instance.runs import last_runs
 from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.settings import Settings, load_settings
-from identity_pipeline.stages.status import look
-from identity_pipeline.stages.verdicts import Models
-from identity_pipeline.stages.work import Status
+from identity_pipeline.stages.planning.phases import Status
+from identity_pipeline.stages.planning.staleness import Models
+from identity_pipeline.stages.planning.status import look
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.live import LiveStep, LiveSteps
-from identity_pipeline.storage.tables import TableStore
+from identity_pipeline.storage.progress.heartbeat import LiveStep, LiveSteps
+from identity_pipeline.storage.video.tables import TableStore
 from identity_pipeline_tests.benchmarks.services import (
     MARK,
     REPOSITORY,

@@ -15,12 +15,12 @@ import dagster as dg
 import polars as pl
 
 from identity_pipeline.definitions import build_defs
-from identity_pipeline.defs.resources import SettingsResource
+from identity_pipeline.defs.resources.resources import SettingsResource
 from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.settings import Settings
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.registry import VideoRegistry
-from identity_pipeline.storage.tables import TableStore
+from identity_pipeline.storage.video.registry import VideoRegistry
+from identity_pipeline.storage.video.tables import TableStore
 from identity_pipeline_tests.benchmarks.timing import Sample, measured
 
 Instance = Literal["ephemeral", "sqlite"]

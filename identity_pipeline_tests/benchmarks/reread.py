@@ -1,9 +1,9 @@
 """How alike the region of a face is in the frame analysed and in others.
 
 The figures behind `export.same_region_min`: of faces spread over the videos of a data folder, the
-likeness (`stages.proof`) of the frame itself, decoded again; of the frame as other libraries would
-give it (other chroma interpolation; another JPEG quality on top); of its neighbours; and of frames
-at least a second away.
+likeness (`stages.video.proof`) of the frame itself, decoded again; of the frame as other libraries
+would give it (other chroma interpolation; another JPEG quality on top); of its neighbours; and of
+frames at least a second away.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from rich.table import Table
 from identity_pipeline.media.crops import decode_image, encode_jpeg
 from identity_pipeline.media.video import sampled_frames
 from identity_pipeline.settings import Settings
-from identity_pipeline.stages.proof import Analysed
+from identity_pipeline.stages.video.proof import Analysed
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.registry import VideoRegistry
-from identity_pipeline.storage.tables import TableStore
+from identity_pipeline.storage.video.registry import VideoRegistry
+from identity_pipeline.storage.video.tables import TableStore
 
 NEAR = (1, 2, 3, 5)
 FAR = 30

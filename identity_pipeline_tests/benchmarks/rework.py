@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from identity_pipeline.stages.recipes import RECIPES, step_of
-from identity_pipeline.storage import atomic
-from identity_pipeline.storage.chunks import DIGESTS
+from identity_pipeline.stages.specs.recipes import RECIPES, step_of
+from identity_pipeline.storage.files import atomic
 from identity_pipeline.storage.layout import Layout
+from identity_pipeline.storage.video.chunks import DIGESTS
 from identity_pipeline_tests.benchmarks.watching import Watch
 
 EVERY_S: Final = 0.25

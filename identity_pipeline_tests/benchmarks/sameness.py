@@ -17,8 +17,8 @@ from typing import Final
 
 import polars as pl
 
-from identity_pipeline.storage.generations import Generations
 from identity_pipeline.storage.layout import Layout
+from identity_pipeline.storage.library.generations import Generations
 
 COMPARED: Final = ("tables", "crops", "output", "registry", "videos")
 NOT: Final = (

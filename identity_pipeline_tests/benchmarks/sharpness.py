@@ -20,15 +20,15 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from identity_pipeline.core.gates import LATE_MEASURES, regate
-from identity_pipeline.core.quality import measure_pixels
+from identity_pipeline.core.faces.gates import LATE_MEASURES, regate
+from identity_pipeline.core.faces.quality import measure_pixels
 from identity_pipeline.media.video import probe
 from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.settings import QualitySettings, Settings, load_settings
-from identity_pipeline.stages.observe import measure_quality
-from identity_pipeline.stages.watch import watch_video
-from identity_pipeline.storage.chunks import ChunkStore
-from identity_pipeline.storage.crop_archive import CropArchive, take_over
+from identity_pipeline.stages.video.detect import watch_video
+from identity_pipeline.stages.video.measure import measure_quality
+from identity_pipeline.storage.video.chunks import ChunkStore
+from identity_pipeline.storage.video.crop_archive import CropArchive, take_over
 from identity_pipeline_tests.benchmarks import material
 from identity_pipeline_tests.benchmarks.pipeline_run import settings_groups
 

@@ -35,13 +35,13 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from identity_pipeline.core.progress import State
-from identity_pipeline.defs.automation import BY, NIGHT
+from identity_pipeline.core.progress.shares import State
+from identity_pipeline.defs.instance.tags import BY, NIGHT
 from identity_pipeline.models.vision_encoder import encoder_sha256
-from identity_pipeline.storage import atomic
-from identity_pipeline.storage.generations import Generations
-from identity_pipeline.storage.hashing import sha256_of_file
-from identity_pipeline.storage.registry import video_id_for
+from identity_pipeline.storage.files import atomic
+from identity_pipeline.storage.files.hashing import sha256_of_file
+from identity_pipeline.storage.library.generations import Generations
+from identity_pipeline.storage.video.registry import video_id_for
 from identity_pipeline_tests.benchmarks.day.checks import Check, Story, checks
 from identity_pipeline_tests.benchmarks.day.computed import Made, counts, materialisations
 from identity_pipeline_tests.benchmarks.day.curator import Curator

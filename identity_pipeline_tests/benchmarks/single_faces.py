@@ -18,22 +18,22 @@ import click
 import numpy as np
 import polars as pl
 
-from identity_pipeline.core.budget import budget_of, references_of
-from identity_pipeline.core.gallery import gallery_of, identify
-from identity_pipeline.core.identity_profile import IdentityProfile, NewEmbeddings, made_of
-from identity_pipeline.core.templates import track_key, usable_faces
-from identity_pipeline.core.thresholds import Thresholds, thresholds_of
+from identity_pipeline.core.library.identity_profile import IdentityProfile, NewEmbeddings, made_of
+from identity_pipeline.core.matching.budget import budget_of, references_of
+from identity_pipeline.core.matching.gallery import gallery_of, identify
+from identity_pipeline.core.matching.templates import track_key, usable_faces
+from identity_pipeline.core.matching.thresholds import Thresholds, thresholds_of
 from identity_pipeline.core.vectors import to_matrix
 from identity_pipeline.media.crops import align, decode_image
 from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.settings import Settings, load_settings
-from identity_pipeline.stages.copies import copies_in_force
-from identity_pipeline.stages.library import LibraryTables, read_templates
-from identity_pipeline.stages.library_stats import true_people
-from identity_pipeline.stages.profiles import quarantine_below
-from identity_pipeline.stages.spaces import read_video
+from identity_pipeline.stages.library.copies import copies_in_force
+from identity_pipeline.stages.library.profiles import quarantine_below
+from identity_pipeline.stages.library.recompute import LibraryTables, read_templates
+from identity_pipeline.stages.library.spaces import read_video
+from identity_pipeline.stages.library.statistics import true_people
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.tables import TableStore
+from identity_pipeline.storage.video.tables import TableStore
 from identity_pipeline_tests.benchmarks.library_quality import library, person_id
 
 

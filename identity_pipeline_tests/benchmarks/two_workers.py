@@ -22,12 +22,12 @@ from pathlib import Path
 
 import dagster as dg
 
-from identity_pipeline.defs import pools
-from identity_pipeline.defs.jobs import per_video
-from identity_pipeline.storage import atomic
-from identity_pipeline.storage.chunks import unfinished
+from identity_pipeline.defs.instance import pools
+from identity_pipeline.defs.instance.jobs import per_video
+from identity_pipeline.storage.files import atomic
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.live import LiveStep, LiveSteps
+from identity_pipeline.storage.progress.heartbeat import LiveStep, LiveSteps
+from identity_pipeline.storage.video.chunks import unfinished
 from identity_pipeline_tests.library import digest_of_tree
 from identity_pipeline_tests.scale_out import servers
 from identity_pipeline_tests.scale_out.site import (

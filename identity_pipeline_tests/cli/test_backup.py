@@ -17,10 +17,10 @@ from click.testing import CliRunner
 
 from identity_pipeline.cli.main import cli
 from identity_pipeline.ledger.store import LedgerStore
-from identity_pipeline.storage import backup as module
-from identity_pipeline.storage.archive import Archive, ArchiveMark
-from identity_pipeline.storage.backup import BackupError, may_be_restored, read_backup
+from identity_pipeline.storage.folder import backup as module
+from identity_pipeline.storage.folder.backup import BackupError, may_be_restored, read_backup
 from identity_pipeline.storage.layout import Layout
+from identity_pipeline.storage.video.archive import Archive, ArchiveMark
 from identity_pipeline_tests.curated_library import PINS, asked, call, write_rides
 
 

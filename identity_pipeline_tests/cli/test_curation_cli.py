@@ -10,7 +10,7 @@ import pytest
 
 from identity_pipeline.ledger.store import LedgerStore
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.tables import TableStore
+from identity_pipeline.storage.video.tables import TableStore
 from identity_pipeline_tests.curated_library import (
     asked,
     call,
@@ -269,7 +269,7 @@ def test_a_kill_loses_nothing_acknowledged_and_shows_nothing_half_done(root: Pat
         root,
     )
     killed_too = started(
-        "from identity_pipeline.storage.generations import Generations\n"
+        "from identity_pipeline.storage.library.generations import Generations\n"
         "Generations._put_in_force = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
         "call(root, 'recluster')\n",
         root,

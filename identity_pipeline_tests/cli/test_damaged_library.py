@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from identity_pipeline.storage.generations import Generations
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.tables import TableStore
+from identity_pipeline.storage.library.generations import Generations
+from identity_pipeline.storage.video.tables import TableStore
 from identity_pipeline_tests.curated_library import asked, call, in_force, write_rides
 
 

@@ -15,8 +15,8 @@ import pytest
 from click.testing import CliRunner
 
 from identity_pipeline.cli.main import cli
-from identity_pipeline.storage.failures import DAMAGED, FailureNotes
 from identity_pipeline.storage.layout import Layout
+from identity_pipeline.storage.video.failures import DAMAGED, FailureNotes
 from identity_pipeline_tests.curated_library import PINS, call, write_rides
 
 FILES = (

@@ -15,7 +15,7 @@ from rich.text import Text
 from identity_pipeline.cli import lists
 from identity_pipeline.cli.inspect import KINDS
 from identity_pipeline.cli.main import cli
-from identity_pipeline.stages.video_list import Kind
+from identity_pipeline.stages.planning.video_list import Kind
 
 WIDTHS = (60, 80, 120, 200)
 COLUMNS = ("face", "who", ">score", "what would have changed it")

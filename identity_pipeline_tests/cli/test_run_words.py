@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from identity_pipeline.cli.main import cli
-from identity_pipeline.stages import preflight
+from identity_pipeline.stages.planning import preflight
 from identity_pipeline_tests.conftest import BUNDLED
 
 
@@ -61,7 +61,7 @@ def test_what_nobody_foresaw_is_told_by_type_and_message(
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("by nothing")
 
-    monkeypatch.setattr("identity_pipeline.defs.resources.bind", broken)
+    monkeypatch.setattr("identity_pipeline.defs.resources.resources.bind", broken)
     done = run(make_video(frames=6), "--data", tmp_path / "data")
     assert done.exit_code == 1, done.output
     assert "failed - ZeroDivisionError: by nothing" in done.output

@@ -15,9 +15,9 @@ import dagster as dg
 import pytest
 
 from identity_pipeline.cli.instance import dagster_instance
-from identity_pipeline.storage.data_folder import claim_data_folder
-from identity_pipeline.storage.failures import FailureNotes
+from identity_pipeline.storage.folder.data_folder import claim_data_folder
 from identity_pipeline.storage.layout import Layout
+from identity_pipeline.storage.video.failures import FailureNotes
 from identity_pipeline_tests.conftest import BUNDLED
 
 CHECKOUT = Path(__file__).parents[2]

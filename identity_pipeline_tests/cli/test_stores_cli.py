@@ -10,10 +10,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from identity_pipeline.cli.main import cli
-from identity_pipeline.storage import locks
-from identity_pipeline.storage.catalogue_views import VIEWS
+from identity_pipeline.storage.catalogue.views import VIEWS
+from identity_pipeline.storage.files import locks
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.tables import TableStore
+from identity_pipeline.storage.video.tables import TableStore
 from identity_pipeline_tests.storage.small_library import RIDE_A, RIDE_B, index_of, write_ride
 
 

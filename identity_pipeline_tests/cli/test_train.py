@@ -17,15 +17,15 @@ from identity_pipeline.cli.review import put_in_force
 from identity_pipeline.cli.working import TRY_LATER
 from identity_pipeline.ledger.store import LedgerStore
 from identity_pipeline.settings import load_settings
-from identity_pipeline.storage.costs import Costs
-from identity_pipeline.storage.generations import Generations
-from identity_pipeline.storage.heads import HeadStore
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.live import LiveStep, LiveSteps
-from identity_pipeline.storage.pause import Pause, pause
-from identity_pipeline.storage.profiles import ProfileStore
-from identity_pipeline.storage.tables import TableStore
-from identity_pipeline.storage.training_sessions import STOPPED, TrainingSessions
+from identity_pipeline.storage.library.generations import Generations
+from identity_pipeline.storage.library.heads import HeadStore
+from identity_pipeline.storage.library.profiles import ProfileStore
+from identity_pipeline.storage.library.training_sessions import STOPPED, TrainingSessions
+from identity_pipeline.storage.progress.costs import Costs
+from identity_pipeline.storage.progress.heartbeat import LiveStep, LiveSteps
+from identity_pipeline.storage.progress.pause import Pause, pause
+from identity_pipeline.storage.video.tables import TableStore
 from identity_pipeline_tests.curated_library import call
 from identity_pipeline_tests.teaching_library import rides, write_library, write_ride
 

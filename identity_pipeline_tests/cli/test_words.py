@@ -255,7 +255,7 @@ def test_its_traceback_lies_in_the_data_folder_where_there_is_one(
     def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("identity_pipeline.stages.library_view.people_rows", fail)
+    monkeypatch.setattr("identity_pipeline.stages.library.view.people_rows", fail)
     result = call("people", "--data", str(tmp_path))
     assert result.exit_code == 1
     assert len(list((tmp_path / "logs").glob("*.log"))) == 1

@@ -18,13 +18,13 @@ from click.testing import CliRunner, Result
 
 from identity_pipeline.cli.main import cli
 from identity_pipeline.definitions import build_defs
-from identity_pipeline.defs.dead_runs import WILL_RETRY
-from identity_pipeline.defs.jobs import per_video
-from identity_pipeline.defs.resources import SettingsResource
-from identity_pipeline.defs.runs import last_runs
-from identity_pipeline.storage.failures import FailureNote, FailureNotes
+from identity_pipeline.defs.instance.jobs import per_video
+from identity_pipeline.defs.instance.runs import last_runs
+from identity_pipeline.defs.instance.tags import WILL_RETRY
+from identity_pipeline.defs.resources.resources import SettingsResource
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.registry import VideoRegistry
+from identity_pipeline.storage.video.failures import FailureNote, FailureNotes
+from identity_pipeline.storage.video.registry import VideoRegistry
 from identity_pipeline_tests.conftest import BUNDLED, stripes
 from identity_pipeline_tests.synthetic import write_video
 

@@ -11,7 +11,7 @@ import polars as pl
 from hypothesis import settings as hypothesis_settings
 from numpy.typing import NDArray
 
-from identity_pipeline.core.buckets import (
+from identity_pipeline.core.faces.buckets import (
     PITCH_NAMES,
     axis_bins,
     bin_of,
@@ -19,18 +19,18 @@ from identity_pipeline.core.buckets import (
     lighting_bin,
     occlusion_bin,
 )
-from identity_pipeline.core.frame_ledger import build_ledger
-from identity_pipeline.core.image_sets import (
+from identity_pipeline.core.faces.pose import HeadPose, rotation_from_pose
+from identity_pipeline.core.imagesets.frame_ledger import build_ledger
+from identity_pipeline.core.imagesets.image_sets import (
     build_anchor_set,
     build_challenge_set,
     build_coverage_set,
     build_pair_set,
     open_candidates,
 )
-from identity_pipeline.core.pose import HeadPose, rotation_from_pose
-from identity_pipeline.core.selection import select
-from identity_pipeline.schemas import TABLES, conform
+from identity_pipeline.core.imagesets.selection import select
 from identity_pipeline.settings import BucketSettings, Settings
+from identity_pipeline.tables import TABLES, conform
 
 MODEST = hypothesis_settings(max_examples=40, deadline=None, derandomize=True)
 FEW = hypothesis_settings(max_examples=15, deadline=None, derandomize=True)

@@ -22,7 +22,7 @@ from identity_pipeline.core.evaluation.truth import (
     TRUTH_FRAMES,
     Truth,
 )
-from identity_pipeline.schemas import BOX, TABLES
+from identity_pipeline.tables import BOX, TABLES
 
 Row = dict[str, Any]
 SIDE = 100.0

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from identity_pipeline.core.templates import TRACK_TEMPLATES, VideoTables
-from identity_pipeline.core.thresholds import OperatingPoint, Thresholds
+from identity_pipeline.core.matching.templates import TRACK_TEMPLATES, VideoTables
+from identity_pipeline.core.matching.thresholds import OperatingPoint, Thresholds
 from identity_pipeline.core.vectors import Matrix, normalise
-from identity_pipeline.schemas import TABLES
+from identity_pipeline.tables import TABLES
 
 SPACE = "test@000000000000/64"
 

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from identity_pipeline.core.assignment import PERSON_ASSIGNMENTS, Decisions, assign
-from identity_pipeline.core.constraints import shared_frame_pairs
-from identity_pipeline.core.flip import what_would_flip
-from identity_pipeline.core.gallery import Gallery, gallery_of, identify
-from identity_pipeline.core.prototypes import PERSON_REFERENCES, person_references
+from identity_pipeline.core.clustering.constraints import shared_frame_pairs
+from identity_pipeline.core.library.prototypes import PERSON_REFERENCES, person_references
+from identity_pipeline.core.matching.assignment import PERSON_ASSIGNMENTS, Decisions, assign
+from identity_pipeline.core.matching.flip import what_would_flip
+from identity_pipeline.core.matching.gallery import Gallery, gallery_of, identify
 from identity_pipeline.core.vectors import SpaceMismatchError
 from identity_pipeline.settings import MatchSettings
 from identity_pipeline_tests.core.builders import MODEST, axis, plane

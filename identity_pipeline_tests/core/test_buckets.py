@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from identity_pipeline.core.buckets import (
+from identity_pipeline.core.faces.buckets import (
     BEYOND,
     PITCH_NAMES,
     UNKNOWN,
@@ -20,8 +20,8 @@ from identity_pipeline.core.buckets import (
     lighting_bin,
     occlusion_bin,
 )
-from identity_pipeline.schemas import conform
 from identity_pipeline.settings import BucketSettings
+from identity_pipeline.tables import conform
 from identity_pipeline_tests.core.builders import MODEST
 
 S = BucketSettings()

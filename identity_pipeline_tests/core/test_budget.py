@@ -9,18 +9,18 @@ import polars as pl
 import pytest
 from scipy import stats
 
-from identity_pipeline.core.assignment import Decisions, assign
-from identity_pipeline.core.budget import budget_of, one_in
-from identity_pipeline.core.calibration import calibrate, uncalibrated
-from identity_pipeline.core.calibration_pairs import PAIRS
-from identity_pipeline.core.flip import what_would_flip
-from identity_pipeline.core.gallery import gallery_of, identify
-from identity_pipeline.core.prototypes import person_references
-from identity_pipeline.core.thresholds import Thresholds, thresholds_of
-from identity_pipeline.core.upper_tail import best_of, may_exceed, upper_tail
+from identity_pipeline.core.library.prototypes import person_references
+from identity_pipeline.core.matching.assignment import Decisions, assign
+from identity_pipeline.core.matching.budget import budget_of, one_in
+from identity_pipeline.core.matching.calibration import calibrate, uncalibrated
+from identity_pipeline.core.matching.calibration_pairs import PAIRS
+from identity_pipeline.core.matching.flip import what_would_flip
+from identity_pipeline.core.matching.gallery import gallery_of, identify
+from identity_pipeline.core.matching.thresholds import Thresholds, thresholds_of
+from identity_pipeline.core.matching.upper_tail import best_of, may_exceed, upper_tail
 from identity_pipeline.core.vectors import normalise
-from identity_pipeline.schemas import LATER, conform, with_later_columns
 from identity_pipeline.settings import MatchSettings
+from identity_pipeline.tables import LATER, conform, with_later_columns
 from identity_pipeline_tests.core.people import SPACE, directions, looks, template, templates
 
 S = MatchSettings(bootstrap_rounds=20)

@@ -11,12 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from identity_pipeline.core.calibration import CALIBRATION, calibrate, uncalibrated
-from identity_pipeline.core.calibration_pairs import PAIRS, sample_faces, spread, video_pairs
-from identity_pipeline.core.calibration_report import CURVE, curves, drift
-from identity_pipeline.core.cross_pairs import pairs_across
-from identity_pipeline.core.templates import build_templates
-from identity_pipeline.core.thresholds import (
+from identity_pipeline.core.matching.calibration import CALIBRATION, calibrate, uncalibrated
+from identity_pipeline.core.matching.calibration_pairs import (
+    PAIRS,
+    sample_faces,
+    spread,
+    video_pairs,
+)
+from identity_pipeline.core.matching.calibration_report import CURVE, curves, drift
+from identity_pipeline.core.matching.cross_pairs import pairs_across
+from identity_pipeline.core.matching.templates import build_templates
+from identity_pipeline.core.matching.thresholds import (
     ImpostorModel,
     Thresholds,
     centroid_cosine,

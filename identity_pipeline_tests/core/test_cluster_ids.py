@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from identity_pipeline.core.cluster_ids import (
+from identity_pipeline.core.clustering.cluster_ids import (
     carry_over,
     describe_clusters,
     mean_pairwise_cosine,

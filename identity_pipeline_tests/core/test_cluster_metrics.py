@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from identity_pipeline.core.cluster_metrics import cluster_metrics
+from identity_pipeline.core.clustering.metrics import cluster_metrics
 from identity_pipeline_tests.core.builders import MODEST
 
 LABELS = st.lists(

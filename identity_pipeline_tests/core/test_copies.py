@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 from numpy.typing import NDArray
 
-from identity_pipeline.core.copied_tracks import face_likeness, same_tracks
-from identity_pipeline.core.copies import (
+from identity_pipeline.core.video.copied_tracks import face_likeness, same_tracks
+from identity_pipeline.core.video.copies import (
     COMMON_TO,
     HASH_BYTES,
     KEYS,

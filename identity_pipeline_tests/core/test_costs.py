@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from identity_pipeline.core.costs import LAST, Price, Sample, price
+from identity_pipeline.core.progress.costs import LAST, Price, Sample, price
 
 BUNDLED = Price(None, 0.5, 0)
 

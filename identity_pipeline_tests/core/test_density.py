@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from sklearn.cluster import DBSCAN
 from sklearn.metrics import adjusted_rand_score
 
-from identity_pipeline.core.density import core_distances, dbscan_labels, hdbscan_labels
-from identity_pipeline.core.neighbours import distance_of, find_links
+from identity_pipeline.core.clustering.density import core_distances, dbscan_labels, hdbscan_labels
+from identity_pipeline.core.clustering.neighbours import distance_of, find_links
 from identity_pipeline.core.vectors import normalise
 from identity_pipeline_tests.core.builders import plane
 from identity_pipeline_tests.synthetic_people import STRONG, WEAK, Space, crowd

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from identity_pipeline.core.drift import WORDS, camera_of, compare, figures_of
-from identity_pipeline.schemas import TABLES, empty
+from identity_pipeline.core.video.drift import WORDS, camera_of, compare, figures_of
 from identity_pipeline.settings import DriftSettings
+from identity_pipeline.tables import TABLES, empty
 
 SETTINGS = DriftSettings()
 

@@ -24,8 +24,8 @@ from identity_pipeline.core.evaluation.riders import rider_figures, rider_map
 from identity_pipeline.core.evaluation.sections import section_of
 from identity_pipeline.core.evaluation.tracking import tracking_figures
 from identity_pipeline.core.evaluation.truth import RENDERED, SEATS
-from identity_pipeline.schemas import empty
 from identity_pipeline.settings import BucketSettings
+from identity_pipeline.tables import empty
 from identity_pipeline_tests.core.builders import MODEST
 from identity_pipeline_tests.core.evaluation_builders import (
     BACK,

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from identity_pipeline.core.expression import (
+from identity_pipeline.core.faces.expression import (
     SMILE_FULL_STRETCH,
     expression_ratios,
     relative_to_neutral,
 )
-from identity_pipeline.core.head_model import HEAD_68
+from identity_pipeline.core.faces.head_model import HEAD_68
 from identity_pipeline.settings import BucketSettings
 from identity_pipeline_tests.core.builders import MODEST
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from identity_pipeline.core.frame_ledger import SET_NAMES, STATES, conservation_errors
-from identity_pipeline.schemas import TABLES, conform
+from identity_pipeline.core.imagesets.frame_ledger import SET_NAMES, STATES, conservation_errors
 from identity_pipeline.settings import SelectionSettings, Settings
+from identity_pipeline.tables import TABLES, conform
 from identity_pipeline_tests.core.builders import (
     FEW,
     Row,

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from identity_pipeline.core.gates import (
+from identity_pipeline.core.faces.gates import (
     apply_gates,
     loose_requirements,
     regate,
     strict_requirements,
 )
-from identity_pipeline.schemas import TABLES
 from identity_pipeline.settings import QualitySettings
+from identity_pipeline.tables import TABLES
 from identity_pipeline_tests.core.builders import MODEST
 
 S = QualitySettings()

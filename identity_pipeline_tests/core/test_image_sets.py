@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from identity_pipeline.core.image_sets import build_challenge_set
-from identity_pipeline.schemas import conform
+from identity_pipeline.core.imagesets.image_sets import build_challenge_set
 from identity_pipeline.settings import SelectionSettings, Settings
+from identity_pipeline.tables import conform
 from identity_pipeline_tests.core.builders import (
     FEW,
     Row,

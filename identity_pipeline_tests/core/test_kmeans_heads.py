@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from identity_pipeline.core.kmeans_heads import (
+from identity_pipeline.core.heads.kmeans import (
     ConfirmedVectors,
     HeadsGallery,
     KMeansHeads,
@@ -15,8 +15,8 @@ from identity_pipeline.core.kmeans_heads import (
     identify_with_heads,
     train_heads,
 )
-from identity_pipeline.core.kmeans_validation import LeaveOneVideoOut, LeftOut, Recognised
-from identity_pipeline.core.thresholds import OperatingPoint, Thresholds
+from identity_pipeline.core.heads.kmeans_validation import LeaveOneVideoOut, LeftOut, Recognised
+from identity_pipeline.core.matching.thresholds import OperatingPoint, Thresholds
 from identity_pipeline.core.vectors import (
     NotUnitNormError,
     SpaceMismatchError,

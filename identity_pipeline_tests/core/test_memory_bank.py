@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from identity_pipeline.core.memory_bank import (
+from identity_pipeline.core.library.memory_bank import (
     Bank,
     BankImage,
     match,

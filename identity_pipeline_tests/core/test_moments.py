@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from identity_pipeline.core.moments import (
+from identity_pipeline.core.library.running_statistics import (
     Moments,
     MomentsError,
     check_identity,

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from identity_pipeline.core import neighbours
-from identity_pipeline.core.neighbours import TooManyLinksError, distance_of, find_links
+from identity_pipeline.core.clustering import neighbours
+from identity_pipeline.core.clustering.neighbours import TooManyLinksError, distance_of, find_links
 from identity_pipeline.core.vectors import normalise
 from identity_pipeline_tests.core.builders import MODEST, plane
 

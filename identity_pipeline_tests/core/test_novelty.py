@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from identity_pipeline.core.novelty import (
+from identity_pipeline.core.imagesets.novelty import (
     Likeness,
     Views,
     farthest_first,

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from numpy.typing import NDArray
 
-from identity_pipeline.core.occlusion import (
+from identity_pipeline.core.faces.occlusion import (
     GRID,
     MIN_REFERENCES,
     OVAL,

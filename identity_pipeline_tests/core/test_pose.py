@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from identity_pipeline.core.head_model import HEAD_5, HEAD_68, five_points
-from identity_pipeline.core.pose import (
+from identity_pipeline.core.faces.head_model import HEAD_5, HEAD_68, five_points
+from identity_pipeline.core.faces.pose import (
     HeadPose,
     fit_rotation,
     pose_from_landmarks_3d,

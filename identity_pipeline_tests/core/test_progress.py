@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from identity_pipeline.core.progress import (
+from identity_pipeline.core.progress.shares import (
     KEPT,
     Batch,
     Facts,

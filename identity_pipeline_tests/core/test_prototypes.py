@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from identity_pipeline.core.gallery import gallery_of
-from identity_pipeline.core.prototypes import (
+from identity_pipeline.core.library.prototypes import (
     PERSON_REFERENCES,
     choose_exemplars,
     medoid_track,
     person_references,
     spherical_centres,
 )
+from identity_pipeline.core.matching.gallery import gallery_of
 from identity_pipeline.core.vectors import normalise
 from identity_pipeline.settings import MatchSettings
 from identity_pipeline_tests.core.builders import MODEST, plane

@@ -12,15 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from identity_pipeline.core.frames import laplacian_variance, measure_light, scene_correlation
-from identity_pipeline.core.geometry import ARCFACE_TEMPLATE_112
-from identity_pipeline.core.quality import (
+from identity_pipeline.core.faces.quality import (
     estimate_noise,
     exposure_term,
     luma_of,
     measure_pixels,
     quality_score,
 )
+from identity_pipeline.core.geometry import ARCFACE_TEMPLATE_112
+from identity_pipeline.core.video.frames import laplacian_variance, measure_light, scene_correlation
 from identity_pipeline.media.crops import align
 from identity_pipeline_tests.core.builders import MODEST, face_picture
 

@@ -7,9 +7,9 @@ from typing import Any
 import polars as pl
 import pytest
 
-from identity_pipeline.core.riders import find_riders, rider_faces, score_tracks
-from identity_pipeline.schemas import TABLES, conform
+from identity_pipeline.core.tracks.riders import find_riders, rider_faces, score_tracks
 from identity_pipeline.settings import RiderSettings
+from identity_pipeline.tables import TABLES, conform
 
 S = RiderSettings()
 SIZE = (1000, 500)

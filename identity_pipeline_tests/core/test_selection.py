@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from identity_pipeline.core.selection import coverage_counts, select
-from identity_pipeline.schemas import conform
+from identity_pipeline.core.imagesets.selection import coverage_counts, select
 from identity_pipeline.settings import SelectionSettings
+from identity_pipeline.tables import conform
 from identity_pipeline_tests.core.builders import (
     FEW,
     Row,

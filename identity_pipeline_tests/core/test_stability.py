@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from identity_pipeline.core.stability import measure_stability, medoid, prototype_face
+from identity_pipeline.core.tracks.stability import measure_stability, medoid, prototype_face
 from identity_pipeline.core.vectors import (
     NotUnitNormError,
     check_unit,
@@ -19,8 +19,8 @@ from identity_pipeline.core.vectors import (
     to_matrix,
     to_series,
 )
-from identity_pipeline.schemas import VECTOR, conform
 from identity_pipeline.settings import StabilitySettings
+from identity_pipeline.tables import VECTOR, conform
 from identity_pipeline_tests.core.builders import FEW, MODEST, plane
 
 S = StabilitySettings()

@@ -10,16 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from identity_pipeline.core.assignment import PERSON_ASSIGNMENTS, Decisions
-from identity_pipeline.core.gallery import gallery_of
-from identity_pipeline.core.prototypes import person_references
-from identity_pipeline.core.suggestions import (
+from identity_pipeline.core.library.prototypes import person_references
+from identity_pipeline.core.library.suggestions import (
     SUGGESTIONS,
     build_suggestions,
     days_after,
     find_more,
     suggestion_id,
 )
+from identity_pipeline.core.matching.assignment import PERSON_ASSIGNMENTS, Decisions
+from identity_pipeline.core.matching.gallery import gallery_of
 from identity_pipeline.settings import MatchSettings
 from identity_pipeline_tests.core.builders import MODEST, plane
 from identity_pipeline_tests.core.people import fixed_thresholds, template, templates

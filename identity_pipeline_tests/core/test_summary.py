@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from identity_pipeline.core.summary import (
+from identity_pipeline.core.imagesets.summary import (
     CONDITIONING,
     anchor_causes,
     axis_sizes,

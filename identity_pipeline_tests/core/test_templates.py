@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from identity_pipeline.core.constraints import shared_frame_pairs
-from identity_pipeline.core.templates import (
+from identity_pipeline.core.clustering.constraints import shared_frame_pairs
+from identity_pipeline.core.matching.templates import (
     TRACK_TEMPLATES,
     VideoTables,
     build_templates,

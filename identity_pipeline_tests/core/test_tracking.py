@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from identity_pipeline.core.tracking import build_tracks, identity_changes
-from identity_pipeline.schemas import TABLES, conform
+from identity_pipeline.core.tracks.tracking import build_tracks, identity_changes
 from identity_pipeline.settings import TrackingSettings
+from identity_pipeline.tables import TABLES, conform
 from identity_pipeline_tests.core.builders import FEW, MODEST, axis, plane, unit
 
 S = TrackingSettings()

@@ -6,8 +6,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from identity_pipeline.core.trust import count_faults, faults, library_faults
-from identity_pipeline.schemas import LIBRARY_TABLES, TABLES, empty
+from identity_pipeline.tables import LIBRARY_TABLES, TABLES, empty
+from identity_pipeline.tables.soundness import count_faults, faults, library_faults
 
 TABLE_NAMES = sorted(TABLES.keys() - {"image_set"})
 
@@ -15,7 +15,7 @@ TABLE_NAMES = sorted(TABLES.keys() - {"image_set"})
 @pytest.mark.parametrize("name", TABLE_NAMES)
 def test_an_empty_table_and_one_that_measured_nothing_are_sound(name: str) -> None:
     assert faults(name, empty(name)) == []
-    from identity_pipeline.core.trust import KEYS
+    from identity_pipeline.tables.soundness import KEYS
 
     nulls = pl.DataFrame([{}], schema=TABLES[name])
     keys = [pl.lit("k" if TABLES[name][c] == pl.String else 1).cast(TABLES[name][c]).alias(c)

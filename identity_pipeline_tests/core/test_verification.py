@@ -10,8 +10,7 @@ from sklearn.metrics import roc_auc_score, roc_curve
 
 from identity_pipeline.core.evaluation.rates import enough_impostors, tar_at
 from identity_pipeline.core.evaluation.roc import Ranked, area
-from identity_pipeline.core.vectors import Matrix, normalise
-from identity_pipeline.core.verification import (
+from identity_pipeline.core.matching.verification import (
     PersonPairs,
     bootstrap_difference,
     person_pairs,
@@ -19,6 +18,7 @@ from identity_pipeline.core.verification import (
     verification,
     verification_of,
 )
+from identity_pipeline.core.vectors import Matrix, normalise
 from identity_pipeline_tests.core.builders import MODEST, plane
 from identity_pipeline_tests.core.people import directions, looks
 

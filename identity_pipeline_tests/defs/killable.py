@@ -10,7 +10,7 @@ import time
 
 import dagster as dg
 
-from identity_pipeline.defs.pools import GPU
+from identity_pipeline.defs.instance.pools import GPU
 
 
 @dg.op(pool=GPU)

@@ -16,15 +16,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from identity_pipeline.definitions import build_defs
-from identity_pipeline.defs.automation import BY, NEW_VIDEO, NIGHT, SWEEP, tags
-from identity_pipeline.defs.resources import SettingsResource
-from identity_pipeline.defs.schedules import SETTLED_SECONDS, sweep_videos
-from identity_pipeline.defs.sensors import TICKS_AHEAD, sort_arrivals
-from identity_pipeline.stages.finished import LAST
-from identity_pipeline.storage.archive import Archive, ArchiveMark
-from identity_pipeline.storage.failures import FailureNote, FailureNotes
-from identity_pipeline.storage.known_files import KnownFile, KnownFiles, Stamp
-from identity_pipeline.storage.tables import Manifest, TableStore
+from identity_pipeline.defs.automation.schedules import SETTLED_SECONDS, sweep_videos
+from identity_pipeline.defs.automation.sensors import TICKS_AHEAD, sort_arrivals
+from identity_pipeline.defs.instance.tags import BY, NEW_VIDEO, NIGHT, SWEEP, tags
+from identity_pipeline.defs.resources.resources import SettingsResource
+from identity_pipeline.stages.planning.finished import LAST
+from identity_pipeline.storage.video.archive import Archive, ArchiveMark
+from identity_pipeline.storage.video.failures import FailureNote, FailureNotes
+from identity_pipeline.storage.video.known_files import KnownFile, KnownFiles, Stamp
+from identity_pipeline.storage.video.tables import Manifest, TableStore
 from identity_pipeline_tests.conftest import BUNDLED
 from identity_pipeline_tests.inbox import Inbox
 
@@ -215,7 +215,7 @@ def test_a_video_that_somebody_cancelled_is_left_alone(inbox: Inbox) -> None:
 
 
 def test_of_many_that_wait_each_is_looked_at(inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("identity_pipeline.defs.sensors.LOOKED_AT", 2)
+    monkeypatch.setattr("identity_pipeline.defs.automation.sensors.LOOKED_AT", 2)
     for i in range(7):
         inbox.put(f"v{i}.mp4", bytes([i]))
     inbox.tick()

@@ -16,13 +16,13 @@ from dagster._cli.utils import TMP_DAGSTER_HOME_PREFIX
 from identity_pipeline.cli.instance import dagster_instance
 from identity_pipeline.cli.main import cli
 from identity_pipeline.definitions import build_defs
-from identity_pipeline.defs.binding import TEMPORARY, WrongInstanceError, bind
-from identity_pipeline.defs.gate import skip_unless_ready
-from identity_pipeline.defs.instance_home import NoInstanceError, instance_of
-from identity_pipeline.defs.resources import SettingsResource
-from identity_pipeline.storage.data_folder import claim_data_folder
+from identity_pipeline.defs.instance.binding import TEMPORARY, WrongInstanceError, bind
+from identity_pipeline.defs.instance.gate import skip_unless_ready
+from identity_pipeline.defs.instance.instance_home import NoInstanceError, instance_of
+from identity_pipeline.defs.resources.resources import SettingsResource
+from identity_pipeline.storage.folder.data_folder import claim_data_folder
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.tables import TableStore
+from identity_pipeline.storage.video.tables import TableStore
 from identity_pipeline_tests.library import QUIET
 
 CHECKOUT = Path(__file__).parents[2]

@@ -10,12 +10,12 @@ import dagster as dg
 import pytest
 
 from identity_pipeline.definitions import build_defs
-from identity_pipeline.defs.resources import SettingsResource
-from identity_pipeline.schemas import empty
-from identity_pipeline.storage import index_file
-from identity_pipeline.storage.index_client import IndexPlace
+from identity_pipeline.defs.resources.resources import SettingsResource
+from identity_pipeline.storage.index import file
+from identity_pipeline.storage.index.client import IndexPlace
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.training_sessions import TrainingSessions
+from identity_pipeline.storage.library.training_sessions import TrainingSessions
+from identity_pipeline.tables import empty
 
 Damage = Callable[[Layout], None]
 
@@ -49,7 +49,7 @@ def generation(layout: Layout) -> None:
 
 
 def vector_index(layout: Layout) -> None:
-    path = IndexPlace.of(layout).store / index_file.FILE
+    path = IndexPlace.of(layout).store / file.FILE
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"nonsense")
 

@@ -15,10 +15,8 @@ from click.testing import CliRunner
 
 from identity_pipeline.cli.main import cli
 from identity_pipeline.definitions import build_defs
-from identity_pipeline.defs import dead_runs as dead_runs_module
-from identity_pipeline.defs.automation import HOST
-from identity_pipeline.defs.dead_runs import (
-    WILL_RETRY,
+from identity_pipeline.defs.automation import dead_runs as dead_runs_module
+from identity_pipeline.defs.automation.dead_runs import (
     dead_runs,
     failed_videos,
     is_dead,
@@ -27,13 +25,14 @@ from identity_pipeline.defs.dead_runs import (
     runs_under_way,
     why_spared,
 )
-from identity_pipeline.defs.jobs import per_video
-from identity_pipeline.defs.pools import GPU
-from identity_pipeline.defs.resources import SettingsResource
-from identity_pipeline.storage.data_folder import claim_data_folder
-from identity_pipeline.storage.failures import RUN_DIED, FailureNote, FailureNotes
+from identity_pipeline.defs.instance.jobs import per_video
+from identity_pipeline.defs.instance.pools import GPU
+from identity_pipeline.defs.instance.tags import HOST, WILL_RETRY
+from identity_pipeline.defs.resources.resources import SettingsResource
+from identity_pipeline.storage.folder.data_folder import claim_data_folder
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.live import host
+from identity_pipeline.storage.progress.heartbeat import host
+from identity_pipeline.storage.video.failures import RUN_DIED, FailureNote, FailureNotes
 
 VIDEO = "ride-1-aaaaaaaa"
 OP_GRANULARITY = """
@@ -142,7 +141,7 @@ def test_a_run_that_ends_while_the_sensor_looks_is_not_failed(
         killed.kill()
         return True
 
-    monkeypatch.setattr("identity_pipeline.defs.dead_runs.is_dead", ends)
+    monkeypatch.setattr("identity_pipeline.defs.automation.dead_runs.is_dead", ends)
     killed.tick()
     assert killed.run.status == dg.DagsterRunStatus.CANCELED
 

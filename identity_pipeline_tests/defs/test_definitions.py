@@ -1,17 +1,13 @@
-"""The definitions: loadable, complete, and the same as the golden file says."""
+"""The definitions: loadable and complete."""
 
 from __future__ import annotations
-
-import json
-from pathlib import Path
 
 import dagster as dg
 import pytest
 
 from identity_pipeline.definitions import build_defs
-from identity_pipeline.defs.pools import ALL_POOLS
-
-GOLDEN = Path(__file__).with_name("golden_assets.json")
+from identity_pipeline.defs.instance.pools import ALL_POOLS
+from identity_pipeline_tests.test_same_structure import assets_of
 
 
 @pytest.fixture(scope="module")
@@ -19,32 +15,8 @@ def defs() -> dg.Definitions:
     return build_defs()
 
 
-def described(defs: dg.Definitions) -> dict[str, dict[str, object]]:
-    """What the golden file holds of each asset."""
-    graph = defs.resolve_asset_graph()
-    result = {}
-    for key in sorted(graph.get_all_asset_keys()):
-        node = graph.get(key)
-        definition = node.assets_def
-        pools = {op.pool for op in definition.op.iterate_op_defs()}  # type: ignore[union-attr]
-        result[key.to_user_string()] = {
-            "group": node.group_name,
-            "partitions": node.partitions_def.name if node.partitions_def else None,  # type: ignore[attr-defined]
-            "pool": next(iter(pools - {None}), None),
-            "deps": sorted(parent.to_user_string() for parent in node.parent_keys),
-            "code_version": definition.specs_by_key[key].code_version,
-            "checks": sorted(check.name for check in node.check_keys),
-        }
-    return result
-
-
 def test_the_definitions_load(defs: dg.Definitions) -> None:
     dg.Definitions.validate_loadable(defs)
-
-
-def test_assets_are_those_of_the_golden_file(defs: dg.Definitions) -> None:
-    """To accept a change: write `json.dumps(described(defs), indent=2)` into the golden file."""
-    assert described(defs) == json.loads(GOLDEN.read_text())
 
 
 def test_every_asset_has_a_description_an_owner_and_a_kind(defs: dg.Definitions) -> None:
@@ -61,7 +33,7 @@ def test_every_dependency_exists(defs: dg.Definitions) -> None:
 
 
 def test_pools_are_known(defs: dg.Definitions) -> None:
-    assert {a["pool"] for a in described(defs).values()} - {None} == set(ALL_POOLS)
+    assert {a["pool"] for a in assets_of(defs).values()} - {None} == set(ALL_POOLS)
 
 
 def test_only_what_is_made_of_all_videos_must_be_fresh(defs: dg.Definitions) -> None:
@@ -72,7 +44,7 @@ def test_only_what_is_made_of_all_videos_must_be_fresh(defs: dg.Definitions) -> 
         for key in graph.get_all_asset_keys()
         if graph.get(key).assets_def.specs_by_key[key].freshness_policy is not None
     }
-    unpartitioned = {n for n, a in described(defs).items() if a["partitions"] is None}
+    unpartitioned = {n for n, a in assets_of(defs).items() if a["partitions"] is None}
     # A head is trained when there are labels to learn from, however long that takes.
     on_demand = {"training_set", "projection_head", "head_evaluation"}
     assert fresh == unpartitioned - on_demand
@@ -91,5 +63,5 @@ def test_one_run_is_one_video_in_one_process(defs: dg.Definitions) -> None:
     assert job.executor_def.name == "in_process"
     assert job.partitions_def.name == "videos"  # type: ignore[union-attr]
     selected = {key.to_user_string() for key in job.asset_layer.executable_asset_keys}
-    per_video = {n for n, a in described(defs).items() if a["partitions"] == "videos"}
+    per_video = {n for n, a in assets_of(defs).items() if a["partitions"] == "videos"}
     assert selected == per_video

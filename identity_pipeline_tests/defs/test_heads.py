@@ -10,18 +10,18 @@ import dagster as dg
 import pytest
 
 from identity_pipeline.definitions import build_defs
-from identity_pipeline.defs.jobs import learn
-from identity_pipeline.defs.library_sensor import library_stamp
-from identity_pipeline.defs.pausing import paused_videos
-from identity_pipeline.defs.progress import ProgressReporters
-from identity_pipeline.defs.resources import SettingsResource
-from identity_pipeline.stages.progress import Progress
-from identity_pipeline.storage.generations import Generations
-from identity_pipeline.storage.heads import HeadStore
+from identity_pipeline.defs.automation.library_sensor import library_stamp
+from identity_pipeline.defs.instance.jobs import learn
+from identity_pipeline.defs.instance.pausing import paused_videos
+from identity_pipeline.defs.resources.progress import ProgressReporters
+from identity_pipeline.defs.resources.resources import SettingsResource
+from identity_pipeline.stages.progress.protocol import Progress
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.pause import Pause, go_on, pause
-from identity_pipeline.storage.tables import TableStore
-from identity_pipeline.storage.training_sessions import STOPPED, TrainingSessions
+from identity_pipeline.storage.library.generations import Generations
+from identity_pipeline.storage.library.heads import HeadStore
+from identity_pipeline.storage.library.training_sessions import STOPPED, TrainingSessions
+from identity_pipeline.storage.progress.pause import Pause, go_on, pause
+from identity_pipeline.storage.video.tables import TableStore
 from identity_pipeline_tests.curated_library import call
 from identity_pipeline_tests.teaching_library import label, rides
 

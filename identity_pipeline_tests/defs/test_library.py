@@ -11,13 +11,13 @@ import polars as pl
 import pytest
 
 from identity_pipeline.definitions import build_defs
-from identity_pipeline.defs.automation import BY
-from identity_pipeline.defs.library_sensor import library_changed
-from identity_pipeline.defs.resources import SettingsResource
-from identity_pipeline.schemas import LIBRARY_TABLES
-from identity_pipeline.storage.generations import Generations
-from identity_pipeline.storage.profiles import ProfileStore
-from identity_pipeline.storage.tables import TableStore
+from identity_pipeline.defs.automation.library_sensor import library_changed
+from identity_pipeline.defs.instance.tags import BY
+from identity_pipeline.defs.resources.resources import SettingsResource
+from identity_pipeline.storage.library.generations import Generations
+from identity_pipeline.storage.library.profiles import ProfileStore
+from identity_pipeline.storage.video.tables import TableStore
+from identity_pipeline.tables import LIBRARY_TABLES
 from identity_pipeline_tests.curated_library import call, write_rides
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -118,7 +118,7 @@ def test_a_decision_that_is_not_yet_in_force_is_noticed(curated: Curated) -> Non
     assert dg.AssetCheckKey(dg.AssetKey("person_assignments"), "decisions_are_honoured") in set(
         check.asset_check_keys
     )
-    from identity_pipeline.stages.decisions import contradicted
+    from identity_pipeline.stages.curation.decisions import contradicted
 
     wrong, lost = contradicted(curated.store)
     assert wrong

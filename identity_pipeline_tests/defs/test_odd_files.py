@@ -13,14 +13,14 @@ import pytest
 from click.testing import CliRunner
 
 from identity_pipeline.cli.main import cli
-from identity_pipeline.defs.outdated_sensor import Round
-from identity_pipeline.defs.resources import SettingsResource
-from identity_pipeline.defs.retraining import Asked
-from identity_pipeline.defs.schedules import SETTLED_SECONDS, register_missed
-from identity_pipeline.defs.sensors import Memory, sort_arrivals
-from identity_pipeline.storage.known_files import KnownFiles, Stamp
-from identity_pipeline.storage.registry import UnusableFileError, VideoRegistry, video_files
-from identity_pipeline.storage.tables import TableStore
+from identity_pipeline.defs.automation.outdated_sensor import Round
+from identity_pipeline.defs.automation.retraining import Asked
+from identity_pipeline.defs.automation.schedules import SETTLED_SECONDS, register_missed
+from identity_pipeline.defs.automation.sensors import Memory, sort_arrivals
+from identity_pipeline.defs.resources.resources import SettingsResource
+from identity_pipeline.storage.video.known_files import KnownFiles, Stamp
+from identity_pipeline.storage.video.registry import UnusableFileError, VideoRegistry, video_files
+from identity_pipeline.storage.video.tables import TableStore
 from identity_pipeline_tests.inbox import Inbox
 
 NOT_UTF8 = os.fsdecode(b"ride_\xe9\xff.mp4")

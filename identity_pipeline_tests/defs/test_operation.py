@@ -14,12 +14,12 @@ from click.testing import CliRunner, Result
 from dagster._core.storage.dagster_run import RunOpConcurrency
 
 from identity_pipeline.cli.main import cli
-from identity_pipeline.defs import archiving, old_runs
-from identity_pipeline.storage.archive import Archive
-from identity_pipeline.storage.failures import FailureNote, FailureNotes
+from identity_pipeline.defs.instance import archiving, old_runs
+from identity_pipeline.storage.files.locks import LockBusyError
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.live import LiveStep, LiveSteps
-from identity_pipeline.storage.locks import LockBusyError
+from identity_pipeline.storage.progress.heartbeat import LiveStep, LiveSteps
+from identity_pipeline.storage.video.archive import Archive
+from identity_pipeline.storage.video.failures import FailureNote, FailureNotes
 from identity_pipeline_tests.conftest import BUNDLED, stripes
 from identity_pipeline_tests.library import VideoLibrary, digest_of_tree, reused_assets
 from identity_pipeline_tests.synthetic import write_video
@@ -201,8 +201,8 @@ def test_every_table_of_a_video_is_checked_where_it_is_made(
     processed: tuple[VideoLibrary, dict],
 ) -> None:
     from identity_pipeline.definitions import build_defs
-    from identity_pipeline.schemas import TABLES
-    from identity_pipeline.stages.recipes import RECIPES
+    from identity_pipeline.stages.specs.recipes import RECIPES
+    from identity_pipeline.tables import TABLES
 
     checked = {
         key.asset_key.path[-1]
@@ -246,7 +246,7 @@ def test_an_error_that_heals_is_tried_again_in_the_run_and_another_is_not(
 
     quick = {"ingest": {"step_retry_wait_s": 0.0}}
     monkeypatch.setattr(
-        "identity_pipeline.stages.indexing.sync_video", failing(LockBusyError("held"), 1)
+        "identity_pipeline.stages.library.indexing.sync_video", failing(LockBusyError("held"), 1)
     )
     result = video.run(source, overrides=quick)
     assert len(tries) == 1 and not result.success

@@ -12,11 +12,11 @@ import dagster as dg
 import pytest
 
 from identity_pipeline.definitions import build_defs
-from identity_pipeline.defs.automation import OUTDATED, SWEEP
-from identity_pipeline.defs.outdated_sensor import outdated_videos
-from identity_pipeline.defs.pausing import PAUSED_TAG
-from identity_pipeline.defs.resources import SettingsResource, all_resources
-from identity_pipeline.storage.pause import Pause, pause
+from identity_pipeline.defs.automation.outdated_sensor import outdated_videos
+from identity_pipeline.defs.instance.pausing import PAUSED_TAG
+from identity_pipeline.defs.instance.tags import OUTDATED, SWEEP
+from identity_pipeline.defs.resources.resources import SettingsResource, all_resources
+from identity_pipeline.storage.progress.pause import Pause, pause
 from identity_pipeline_tests.conftest import BUNDLED, stripes
 from identity_pipeline_tests.library import VideoLibrary, reused_assets
 from identity_pipeline_tests.synthetic import write_video

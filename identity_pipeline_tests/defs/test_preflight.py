@@ -13,20 +13,20 @@ from click.testing import CliRunner, Result
 
 from identity_pipeline.cli.main import cli
 from identity_pipeline.definitions import build_defs
-from identity_pipeline.defs.asked_for import may_try, runs_of, without_outcome
-from identity_pipeline.defs.dead_runs import failed_videos
-from identity_pipeline.defs.preflight import Leave, is_no_try, leave_to_ask
-from identity_pipeline.defs.resources import SettingsResource
-from identity_pipeline.defs.runs import last_runs
+from identity_pipeline.defs.automation.asked_for import may_try, runs_of, without_outcome
+from identity_pipeline.defs.automation.dead_runs import failed_videos
+from identity_pipeline.defs.instance.preflight import Leave, is_no_try, leave_to_ask
+from identity_pipeline.defs.instance.runs import last_runs
+from identity_pipeline.defs.resources.resources import SettingsResource
 from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.settings import load_settings
-from identity_pipeline.stages import preflight
-from identity_pipeline.storage import readiness
-from identity_pipeline.storage.failures import FailureNotes
-from identity_pipeline.storage.index_client import IndexPlace
+from identity_pipeline.stages.planning import preflight
+from identity_pipeline.storage.files.locks import exclusive
+from identity_pipeline.storage.index.client import IndexPlace
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.locks import exclusive
-from identity_pipeline.storage.tables import TableStore
+from identity_pipeline.storage.progress import readiness
+from identity_pipeline.storage.video.failures import FailureNotes
+from identity_pipeline.storage.video.tables import TableStore
 from identity_pipeline_tests.conftest import BUNDLED
 from identity_pipeline_tests.library import VideoLibrary, failure_of
 
@@ -118,7 +118,7 @@ def test_a_command_refuses_at_once_and_leaves_no_note(
     def never(*_: object, **__: object) -> None:
         raise AssertionError("a frame was decoded")
 
-    monkeypatch.setattr("identity_pipeline.stages.watch.watch_video", never)
+    monkeypatch.setattr("identity_pipeline.stages.video.detect.watch_video", never)
     for name, value in {**DEMO, **spoil(tmp_path)}.items():
         monkeypatch.setenv(f"IDENTITY_PIPELINE__MODELS__{name.upper()}", str(value))
     data = tmp_path / "data"

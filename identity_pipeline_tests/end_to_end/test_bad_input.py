@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 import pytest
 
-from identity_pipeline.storage import atomic
-from identity_pipeline.storage.failures import FailureNotes
+from identity_pipeline.storage.files import atomic
+from identity_pipeline.storage.video.failures import FailureNotes
 from identity_pipeline_tests.conftest import stripes
 from identity_pipeline_tests.library import VideoLibrary, failure_of
 from identity_pipeline_tests.synthetic import write_video
@@ -158,7 +158,7 @@ def test_a_file_that_changed_since_it_was_registered_is_refused(
     images = (stripes(i + 50) for i in range(9))
     write_video(path, images)
     from identity_pipeline.definitions import build_defs
-    from identity_pipeline.defs.resources import SettingsResource
+    from identity_pipeline.defs.resources.resources import SettingsResource
 
     job = build_defs(SettingsResource.of(**library.groups)).resolve_job_def("per_video")
     result = job.execute_in_process(

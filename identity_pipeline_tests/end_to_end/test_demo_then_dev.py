@@ -14,8 +14,8 @@ from click.testing import CliRunner, Result
 from identity_pipeline.cli.instance import dagster_instance
 from identity_pipeline.cli.main import cli
 from identity_pipeline.definitions import build_defs
-from identity_pipeline.defs.automation import BY
-from identity_pipeline.defs.sensors import new_videos
+from identity_pipeline.defs.automation.sensors import new_videos
+from identity_pipeline.defs.instance.tags import BY
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline_tests.conftest import BUNDLED
 from identity_pipeline_tests.library import QUIET

@@ -15,10 +15,10 @@ import identity_pipeline
 from identity_pipeline.cli.main import cli
 from identity_pipeline.core.evaluation.report import Section
 from identity_pipeline.definitions import build_defs
-from identity_pipeline.defs.reports import evaluation_report
-from identity_pipeline.defs.resources import SettingsResource
+from identity_pipeline.defs.assets.reports import evaluation_report
+from identity_pipeline.defs.resources.resources import SettingsResource
 from identity_pipeline.settings import load_settings
-from identity_pipeline.stages.evaluate import (
+from identity_pipeline.stages.evaluation.evaluate import (
     EvaluationError,
     collect,
     evaluate,
@@ -26,9 +26,9 @@ from identity_pipeline.stages.evaluate import (
     write_report,
 )
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.registry import VideoRegistry
-from identity_pipeline.storage.tables import TableStore
-from identity_pipeline.storage.truth import SUFFIX
+from identity_pipeline.storage.video.registry import VideoRegistry
+from identity_pipeline.storage.video.tables import TableStore
+from identity_pipeline.storage.video.truth import SUFFIX
 from identity_pipeline_tests.library import VideoLibrary
 
 RIDES = Path(identity_pipeline.__file__).parent / "bundled" / "rides"

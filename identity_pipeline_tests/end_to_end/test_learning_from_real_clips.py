@@ -14,12 +14,12 @@ from click.testing import CliRunner, Result
 
 from identity_pipeline.cli.main import cli
 from identity_pipeline.settings import Settings
-from identity_pipeline.stages.kmeans_heads import train_kmeans_heads
-from identity_pipeline.storage.generations import Generations
-from identity_pipeline.storage.heads import HeadStore
+from identity_pipeline.stages.library.kmeans_heads import train_kmeans_heads
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.profiles import ProfileStore
-from identity_pipeline.storage.tables import TableStore
+from identity_pipeline.storage.library.generations import Generations
+from identity_pipeline.storage.library.heads import HeadStore
+from identity_pipeline.storage.library.profiles import ProfileStore
+from identity_pipeline.storage.video.tables import TableStore
 from identity_pipeline_tests.library import VideoLibrary
 from identity_pipeline_tests.real_clips import people
 

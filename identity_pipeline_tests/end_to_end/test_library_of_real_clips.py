@@ -10,10 +10,10 @@ import polars as pl
 import pytest
 
 from identity_pipeline.settings import Settings, load_settings
-from identity_pipeline.stages.copies import copies_in_force
-from identity_pipeline.stages.library import read_templates
-from identity_pipeline.stages.profiles import quarantine_below
-from identity_pipeline.storage.generations import Generations
+from identity_pipeline.stages.library.copies import copies_in_force
+from identity_pipeline.stages.library.profiles import quarantine_below
+from identity_pipeline.stages.library.recompute import read_templates
+from identity_pipeline.storage.library.generations import Generations
 from identity_pipeline_tests.benchmarks.library_quality import library
 from identity_pipeline_tests.benchmarks.single_faces import anchors, own_anchors, quarantined
 from identity_pipeline_tests.library import VideoLibrary
@@ -43,9 +43,9 @@ def test_the_index_holds_every_template(
     real_library: VideoLibrary, assignments: pl.DataFrame
 ) -> None:
     from identity_pipeline.settings import IndexSettings
-    from identity_pipeline.stages.indexing import check
-    from identity_pipeline.storage.index_client import IndexPlace
-    from identity_pipeline.storage.vector_index import VectorIndex
+    from identity_pipeline.stages.library.indexing import check
+    from identity_pipeline.storage.index.client import IndexPlace
+    from identity_pipeline.storage.index.vector_index import VectorIndex
 
     layout = real_library.store.layout
     assert check(real_library.store, VectorIndex(IndexPlace.of(layout), IndexSettings())) == []

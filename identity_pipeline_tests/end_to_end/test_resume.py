@@ -17,14 +17,14 @@ from click.testing import CliRunner
 
 from identity_pipeline.cli.main import cli
 from identity_pipeline.definitions import build_defs
-from identity_pipeline.defs.library_sensor import library_changed
-from identity_pipeline.defs.pausing import paused_videos
-from identity_pipeline.defs.resources import SettingsResource
-from identity_pipeline.defs.retraining import retraining_sensor
-from identity_pipeline.defs.schedules import nightly_library, sweep_videos
-from identity_pipeline.defs.sensors import new_videos
-from identity_pipeline.storage import atomic
-from identity_pipeline.storage.chunks import unfinished
+from identity_pipeline.defs.automation.library_sensor import library_changed
+from identity_pipeline.defs.automation.retraining import retraining_sensor
+from identity_pipeline.defs.automation.schedules import nightly_library, sweep_videos
+from identity_pipeline.defs.automation.sensors import new_videos
+from identity_pipeline.defs.instance.pausing import paused_videos
+from identity_pipeline.defs.resources.resources import SettingsResource
+from identity_pipeline.storage.files import atomic
+from identity_pipeline.storage.video.chunks import unfinished
 from identity_pipeline_tests.counted_models import SMALL, UP_TO_EMBEDDINGS, Calls, counted
 from identity_pipeline_tests.library import VideoLibrary, digest_of_tree
 

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import polars as pl
 import pytest
 
-from identity_pipeline.core.frame_ledger import STATES
+from identity_pipeline.core.imagesets.frame_ledger import STATES
 from identity_pipeline.media.coverage_grid import CELL_COLOURS
 from identity_pipeline.media.figures import (
     coverage_grid_svg,
@@ -17,8 +17,8 @@ from identity_pipeline.media.figures import (
     track_timeline_svg,
 )
 from identity_pipeline.media.svg import SET_COLOURS, STATE_COLOURS
-from identity_pipeline.schemas import TABLES
 from identity_pipeline.settings import BucketSettings
+from identity_pipeline.tables import TABLES
 
 NS = "{http://www.w3.org/2000/svg}"
 BUCKETS = BucketSettings()

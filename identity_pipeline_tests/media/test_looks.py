@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from identity_pipeline.core.copies import are_copies, candidate_pairs, keys_of, likeness
+from identity_pipeline.core.video.copies import are_copies, candidate_pairs, keys_of, likeness
 from identity_pipeline.settings import CopySettings
 from identity_pipeline_tests.benchmarks.copies_quality import best, copy, darker, look_at
 from identity_pipeline_tests.conftest import BUNDLED

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from identity_pipeline.media import svg
 from identity_pipeline.media.markdown import bullets, escaped, table
 from identity_pipeline.settings import load_settings
-from identity_pipeline.storage.catalogue import open_catalogue
+from identity_pipeline.storage.catalogue.catalogue import open_catalogue
 from identity_pipeline.storage.layout import Layout
 
 NASTY = [

@@ -9,8 +9,8 @@ from html.parser import HTMLParser
 import polars as pl
 import pytest
 
-from identity_pipeline.core import frame_ledger
-from identity_pipeline.core.frame_ledger import STATES
+from identity_pipeline.core.imagesets import frame_ledger
+from identity_pipeline.core.imagesets.frame_ledger import STATES
 from identity_pipeline.media import wording
 from identity_pipeline.media.figures import coverage_grid_svg, ledger_bar_svg
 from identity_pipeline.media.page import (

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from identity_pipeline.core.progress import State
+from identity_pipeline.core.progress.shares import State
 from identity_pipeline.media.progress_figure import BAR_W, COLOURS, percent, phases_svg, span
 
 SVG = "{http://www.w3.org/2000/svg}"

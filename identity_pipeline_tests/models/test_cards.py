@@ -13,7 +13,7 @@ from identity_pipeline.models.face_pack import FacePack, FacePackError
 from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.models.vision_encoder import VisionEncoder, VisionEncoderError
 from identity_pipeline.settings import ModelSettings, Settings
-from identity_pipeline.stages.provenance import model_facts
+from identity_pipeline.stages.imagesets.provenance import model_facts
 
 BUNDLED = Path(identity_pipeline.__file__).parent / "bundled"
 

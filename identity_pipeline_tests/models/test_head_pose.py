@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from identity_pipeline.core.faces.head_model import HEAD_5, HEAD_68
+from identity_pipeline.core.faces.pose import HeadPose
 from identity_pipeline.core.geometry import Box
-from identity_pipeline.core.head_model import HEAD_5, HEAD_68
-from identity_pipeline.core.pose import HeadPose
 from identity_pipeline.models.head_pose import pose_from_points
 from identity_pipeline_tests.core.builders import FEW, render
 

@@ -23,15 +23,15 @@ if servers.without_redis():
     pytest.skip(str(servers.without_redis()), allow_module_level=True)
 
 from identity_pipeline.cli.recover import recover
-from identity_pipeline.defs import celery_launcher
-from identity_pipeline.defs.celery_launcher import WatchedCeleryRunLauncher
-from identity_pipeline.defs.dead_runs import is_dead, is_monitored, why_spared
+from identity_pipeline.defs.automation.dead_runs import is_dead, is_monitored, why_spared
+from identity_pipeline.defs.deploy import celery_launcher
+from identity_pipeline.defs.deploy.celery_launcher import WatchedCeleryRunLauncher
 
 INSTANCE = """
 telemetry: {enabled: false}
 run_monitoring: {enabled: true}
 run_launcher:
-  module: identity_pipeline.defs.celery_launcher
+  module: identity_pipeline.defs.deploy.celery_launcher
   class: WatchedCeleryRunLauncher
   config:
     broker: {env: IDENTITY_PIPELINE_REDIS_URL}

@@ -21,8 +21,8 @@ from dagster._core.workspace.load import location_origins_from_yaml_paths
 
 import identity_pipeline
 from identity_pipeline.cli.main import cli
-from identity_pipeline.defs.coordinator import PoolTaggingRunCoordinator
-from identity_pipeline.defs.pools import ALL_POOLS, GPU, LIBRARY
+from identity_pipeline.defs.deploy.coordinator import PoolTaggingRunCoordinator
+from identity_pipeline.defs.instance.pools import ALL_POOLS, GPU, LIBRARY
 from identity_pipeline.settings import load_settings
 from identity_pipeline_tests.scale_out.endless import endless
 

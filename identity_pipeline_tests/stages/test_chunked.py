@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from identity_pipeline.stages.chunked import by_chunks
-from identity_pipeline.storage.chunks import ChunkStore
+from identity_pipeline.stages.progress.chunked import by_chunks
+from identity_pipeline.storage.video.chunks import ChunkStore
 from identity_pipeline_tests.core.builders import FEW
 
 SCHEMA = {"face_id": pl.String, "batch": pl.List(pl.String)}

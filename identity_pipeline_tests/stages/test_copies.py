@@ -13,18 +13,18 @@ import numpy as np
 import polars as pl
 import pytest
 
-from identity_pipeline.core.copied_tracks import CORNERS
-from identity_pipeline.core.copies import frame_hash
+from identity_pipeline.core.video.copied_tracks import CORNERS
+from identity_pipeline.core.video.copies import frame_hash
 from identity_pipeline.ledger.store import LedgerStore
-from identity_pipeline.schemas import TABLES
 from identity_pipeline.settings import CopySettings
-from identity_pipeline.stages import copies as stage
-from identity_pipeline.stages.copies import find_copies
-from identity_pipeline.stages.training_data import confirmed_tracks
-from identity_pipeline.stages.video_list import VideoList
-from identity_pipeline.storage.generations import Generations
-from identity_pipeline.storage.registry import VideoRegistry
-from identity_pipeline.storage.tables import TableStore
+from identity_pipeline.stages.learning.training_data import confirmed_tracks
+from identity_pipeline.stages.library import copies as stage
+from identity_pipeline.stages.library.copies import find_copies
+from identity_pipeline.stages.planning.video_list import VideoList
+from identity_pipeline.storage.library.generations import Generations
+from identity_pipeline.storage.video.registry import VideoRegistry
+from identity_pipeline.storage.video.tables import TableStore
+from identity_pipeline.tables import TABLES
 from identity_pipeline_tests.curated_library import (
     asked,
     call,

@@ -8,16 +8,16 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from identity_pipeline.core.library_changes import GONE, NEW, library_changes
+from identity_pipeline.core.library.changes import GONE, NEW, library_changes
 from identity_pipeline.core.vectors import normalise
 from identity_pipeline.models.hub import ModelHub
-from identity_pipeline.schemas import TABLES
 from identity_pipeline.settings import load_settings
-from identity_pipeline.stages.curation import Curator
-from identity_pipeline.stages.desk import CurationError, Desk
-from identity_pipeline.stages.targets import find_event, find_person, find_targets
-from identity_pipeline.storage.kmeans_heads import KMeansHeadStore
-from identity_pipeline.storage.tables import TableStore
+from identity_pipeline.stages.curation.curation import Curator
+from identity_pipeline.stages.curation.snapshot import CurationError, Desk
+from identity_pipeline.stages.curation.targets import find_event, find_person, find_targets
+from identity_pipeline.storage.library.kmeans_heads import KMeansHeadStore
+from identity_pipeline.storage.video.tables import TableStore
+from identity_pipeline.tables import TABLES
 from identity_pipeline_tests.conftest import BUNDLED
 from identity_pipeline_tests.curated_library import PINS, call, write_rides, write_video
 from identity_pipeline_tests.storage.small_library import put

@@ -7,9 +7,9 @@ from pathlib import Path
 import polars as pl
 
 from identity_pipeline.cli.explain import faces_of_frame
-from identity_pipeline.stages.exported import TYPES, left_out_faces
+from identity_pipeline.stages.specs.exported import TYPES, left_out_faces
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.tables import TableStore
+from identity_pipeline.storage.video.tables import TableStore
 from identity_pipeline_tests.storage.small_library import put
 
 RIDE = "ride-a-00000000"

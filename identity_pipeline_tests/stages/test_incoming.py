@@ -14,10 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from identity_pipeline.errors import IdentityPipelineError
-from identity_pipeline.stages.incoming import NotOursError, check_library, check_video
-from identity_pipeline.stages.publishing import Publisher
+from identity_pipeline.stages.publishing.incoming import NotOursError, check_library, check_video
+from identity_pipeline.stages.publishing.publishing import Publisher
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.object_store import (
+from identity_pipeline.storage.publishing.object_store import (
     Contents,
     ObjectStore,
     Version,

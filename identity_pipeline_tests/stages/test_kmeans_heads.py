@@ -9,18 +9,18 @@ import pytest
 
 from identity_pipeline.core.vectors import SpaceMismatchError
 from identity_pipeline.settings import Settings, load_settings
-from identity_pipeline.stages.kmeans_heads import (
+from identity_pipeline.stages.library.kmeans_heads import (
     HeadsTrained,
     heads_at_work,
     read_confirmed,
     train_kmeans_heads,
 )
-from identity_pipeline.stages.kmeans_summary import by_person, summary
-from identity_pipeline.stages.library import recompute
-from identity_pipeline.storage.generations import Generations, NoGenerationError
-from identity_pipeline.storage.kmeans_heads import KMeansHeadsError, KMeansHeadStore
+from identity_pipeline.stages.library.kmeans_summary import by_person, summary
+from identity_pipeline.stages.library.recompute import recompute
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.tables import TableStore
+from identity_pipeline.storage.library.generations import Generations, NoGenerationError
+from identity_pipeline.storage.library.kmeans_heads import KMeansHeadsError, KMeansHeadStore
+from identity_pipeline.storage.video.tables import TableStore
 from identity_pipeline_tests.core.builders import axis
 from identity_pipeline_tests.curated_library import PINS, SPACE, call, write_rides
 from identity_pipeline_tests.storage.small_library import put

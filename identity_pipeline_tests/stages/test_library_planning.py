@@ -11,15 +11,15 @@ import polars as pl
 import pytest
 
 from identity_pipeline.settings import Settings, load_settings
-from identity_pipeline.stages.costing import prices
-from identity_pipeline.stages.library_planning import plan_library
-from identity_pipeline.stages.library_update import update_library
-from identity_pipeline.stages.planning import PlannedStep, PlannedVideo
-from identity_pipeline.stages.spaces import live_space
-from identity_pipeline.stages.verdicts import Verdict
-from identity_pipeline.storage.heads import HeadStore
+from identity_pipeline.stages.library.spaces import live_space
+from identity_pipeline.stages.library.update import update_library
+from identity_pipeline.stages.planning.library_planning import plan_library
+from identity_pipeline.stages.planning.planning import PlannedStep, PlannedVideo
+from identity_pipeline.stages.planning.staleness import Verdict
+from identity_pipeline.stages.progress.costing import prices
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.tables import TableStore
+from identity_pipeline.storage.library.heads import HeadStore
+from identity_pipeline.storage.video.tables import TableStore
 from identity_pipeline_tests.curated_library import call
 from identity_pipeline_tests.storage.test_heads import saved, trainer
 from identity_pipeline_tests.teaching_library import SPACE, rides, write_library, write_ride

@@ -10,14 +10,14 @@ import pytest
 
 from identity_pipeline.ledger.store import LedgerStore
 from identity_pipeline.settings import IndexSettings
-from identity_pipeline.stages.indexing import check, indexed_videos
-from identity_pipeline.storage.generations import Generations
-from identity_pipeline.storage.index_client import IndexPlace
-from identity_pipeline.storage.kmeans_heads import KMeansHeadStore
+from identity_pipeline.stages.library.indexing import check, indexed_videos
+from identity_pipeline.storage.index.client import IndexPlace
+from identity_pipeline.storage.index.vector_index import VectorIndex
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.profiles import ProfileStore
-from identity_pipeline.storage.tables import TableStore
-from identity_pipeline.storage.vector_index import VectorIndex
+from identity_pipeline.storage.library.generations import Generations
+from identity_pipeline.storage.library.kmeans_heads import KMeansHeadStore
+from identity_pipeline.storage.library.profiles import ProfileStore
+from identity_pipeline.storage.video.tables import TableStore
 from identity_pipeline_tests.curated_library import PINS, SPACE, asked, call, write_rides
 from identity_pipeline_tests.storage.small_library import put
 

@@ -10,19 +10,19 @@ from typing import Any
 
 import pytest
 
-from identity_pipeline.core.progress import State
+from identity_pipeline.core.progress.shares import State
 from identity_pipeline.definitions import build_defs
 from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.settings import Settings, load_settings
-from identity_pipeline.stages.changes import differences
-from identity_pipeline.stages.costing import prices
-from identity_pipeline.stages.planning import plan_file, plan_video
-from identity_pipeline.stages.recipes import RECIPES, ingredients, steps
-from identity_pipeline.stages.status import look
-from identity_pipeline.stages.verdicts import Models, Verdict, judge_video
-from identity_pipeline.stages.work import RunFact, Status, Whole
-from identity_pipeline.storage.failures import RUN_DIED, FailureNote, FailureNotes
-from identity_pipeline.storage.live import LiveStep, LiveSteps
+from identity_pipeline.stages.planning.phases import RunFact, Status, Whole
+from identity_pipeline.stages.planning.planning import plan_file, plan_video
+from identity_pipeline.stages.planning.staleness import Models, Verdict, judge_video
+from identity_pipeline.stages.planning.status import look
+from identity_pipeline.stages.progress.costing import prices
+from identity_pipeline.stages.specs.changes import differences
+from identity_pipeline.stages.specs.recipes import RECIPES, ingredients, steps
+from identity_pipeline.storage.progress.heartbeat import LiveStep, LiveSteps
+from identity_pipeline.storage.video.failures import RUN_DIED, FailureNote, FailureNotes
 from identity_pipeline_tests.conftest import BUNDLED, stripes
 from identity_pipeline_tests.library import VideoLibrary, reused_assets
 from identity_pipeline_tests.synthetic import write_video

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from identity_pipeline.settings import Settings
-from identity_pipeline.stages.library import recompute
-from identity_pipeline.storage import disk
-from identity_pipeline.storage.disk import Droppable
-from identity_pipeline.storage.generations import Generations
-from identity_pipeline.storage.heads import HeadStore
+from identity_pipeline.stages.library.recompute import recompute
+from identity_pipeline.storage.folder import disk
+from identity_pipeline.storage.folder.disk import Droppable
 from identity_pipeline.storage.layout import UnsafePathError
-from identity_pipeline.storage.tables import TableStore
+from identity_pipeline.storage.library.generations import Generations
+from identity_pipeline.storage.library.heads import HeadStore
+from identity_pipeline.storage.video.tables import TableStore
 from identity_pipeline_tests.curated_library import call
 from identity_pipeline_tests.library import digest_of_tree
 from identity_pipeline_tests.storage.test_heads import another, saved, trainer

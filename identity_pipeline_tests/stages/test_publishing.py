@@ -12,19 +12,20 @@ from click.testing import CliRunner
 
 from identity_pipeline.cli.main import cli
 from identity_pipeline.definitions import build_defs
-from identity_pipeline.defs import archiving, publishing
-from identity_pipeline.defs.publishing import publish_finished
-from identity_pipeline.defs.resources import SettingsResource
+from identity_pipeline.defs.assets import publishing
+from identity_pipeline.defs.assets.publishing import publish_finished
+from identity_pipeline.defs.instance import archiving
+from identity_pipeline.defs.resources.resources import SettingsResource
 from identity_pipeline.settings import Settings
-from identity_pipeline.stages.publishing import OthersThereError, Published, Publisher
-from identity_pipeline.stages.recipes import RECIPES
-from identity_pipeline.storage.digests import DigestIndex
-from identity_pipeline.storage.generations import Generations
+from identity_pipeline.stages.publishing.publishing import OthersThereError, Published, Publisher
+from identity_pipeline.stages.specs.recipes import RECIPES
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.object_store import ObjectStore, ObjectStoreError
-from identity_pipeline.storage.pause import Pause, go_on, pause
-from identity_pipeline.storage.registry import VideoRegistry
-from identity_pipeline.storage.tables import TableStore
+from identity_pipeline.storage.library.generations import Generations
+from identity_pipeline.storage.progress.pause import Pause, go_on, pause
+from identity_pipeline.storage.publishing.object_store import ObjectStore, ObjectStoreError
+from identity_pipeline.storage.video.digests import DigestIndex
+from identity_pipeline.storage.video.registry import VideoRegistry
+from identity_pipeline.storage.video.tables import TableStore
 from identity_pipeline_tests.library import VideoLibrary, digest_of_tree
 
 KEPT = ("tables/", "output/", "registry/")

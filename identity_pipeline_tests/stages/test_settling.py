@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from identity_pipeline.ledger.store import LedgerStore
-from identity_pipeline.stages.settling import ASSETS, Settling
+from identity_pipeline.stages.curation.settling import ASSETS, Settling
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline_tests.ledger.curator import t
 from identity_pipeline_tests.ledger.test_snapshot import label

@@ -8,14 +8,14 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from identity_pipeline.defs.shown import shown_as_made
+from identity_pipeline.defs.instance.shown import shown_as_made
 from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.settings import load_settings
-from identity_pipeline.stages.standing import Standing, standing
-from identity_pipeline.stages.verdicts import Models
-from identity_pipeline.storage.failures import FailureNote, FailureNotes
+from identity_pipeline.stages.planning.staleness import Models
+from identity_pipeline.stages.planning.standing import Standing, standing
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.tables import TableStore
+from identity_pipeline.storage.video.failures import FailureNote, FailureNotes
+from identity_pipeline.storage.video.tables import TableStore
 from identity_pipeline_tests.conftest import BUNDLED
 from identity_pipeline_tests.library import VideoLibrary
 

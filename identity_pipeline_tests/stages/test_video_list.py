@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from identity_pipeline.schemas import empty
-from identity_pipeline.stages.video_list import Kind, VideoList
-from identity_pipeline.storage.archive import Archive, ArchiveMark
-from identity_pipeline.storage.failures import FailureNote, FailureNotes
+from identity_pipeline.stages.planning.video_list import Kind, VideoList
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.pause import Pause, pause
-from identity_pipeline.storage.registry import VideoRegistry
-from identity_pipeline.storage.tables import TableStore
+from identity_pipeline.storage.progress.pause import Pause, pause
+from identity_pipeline.storage.video.archive import Archive, ArchiveMark
+from identity_pipeline.storage.video.failures import FailureNote, FailureNotes
+from identity_pipeline.storage.video.registry import VideoRegistry
+from identity_pipeline.storage.video.tables import TableStore
+from identity_pipeline.tables import empty
 from identity_pipeline_tests.curated_library import call
 
 

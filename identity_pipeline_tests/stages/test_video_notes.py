@@ -8,14 +8,14 @@ import polars as pl
 import pytest
 
 from identity_pipeline.media.errors import DAMAGED, RESHAPED
-from identity_pipeline.schemas import LATER, TABLES, conform
 from identity_pipeline.settings import CatalogueSettings
-from identity_pipeline.stages.video_notes import notes
-from identity_pipeline.storage import tables
-from identity_pipeline.storage.catalogue import open_catalogue
+from identity_pipeline.stages.video.notes import notes
+from identity_pipeline.storage.catalogue.catalogue import open_catalogue
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.registry import VideoRegistry
-from identity_pipeline.storage.tables import TableStore
+from identity_pipeline.storage.video import tables
+from identity_pipeline.storage.video.registry import VideoRegistry
+from identity_pipeline.storage.video.tables import TableStore
+from identity_pipeline.tables import LATER, TABLES, conform
 from identity_pipeline_tests.curated_library import call
 from identity_pipeline_tests.storage.small_library import put
 

@@ -13,13 +13,13 @@ import numpy as np
 import polars as pl
 
 from identity_pipeline.core.vectors import normalise
-from identity_pipeline.schemas import LIBRARY_TABLES, SET_ASSETS, TABLES, empty
 from identity_pipeline.settings import IndexSettings
-from identity_pipeline.storage.generations import Generations
-from identity_pipeline.storage.index_client import IndexPlace
+from identity_pipeline.storage.index.client import IndexPlace
+from identity_pipeline.storage.index.vector_index import VectorIndex
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.tables import TableStore
-from identity_pipeline.storage.vector_index import VectorIndex
+from identity_pipeline.storage.library.generations import Generations
+from identity_pipeline.storage.video.tables import TableStore
+from identity_pipeline.tables import LIBRARY_TABLES, SET_ASSETS, TABLES, empty
 
 ROOT = Path(__file__).parents[2]
 SPACE, VISION = "pack/net@0123456789ab/8", "vision@ba9876543210/6"
@@ -147,7 +147,7 @@ def started(code: str, root: Path) -> subprocess.Popen[str]:
     head = (
         "import os, signal, sys, time\nfrom pathlib import Path\n"
         "from identity_pipeline_tests.storage.small_library import *\n"
-        "from identity_pipeline.stages import indexing\n"
+        "from identity_pipeline.stages.library import indexing\n"
         f"root = Path({str(root)!r})\nstore = TableStore(Layout(root))\nindex = index_of(store)\n"
     )
     return subprocess.Popen(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from identity_pipeline.storage import atomic
+from identity_pipeline.storage.files import atomic
 
 ROOT = Path(__file__).parents[2]
 
@@ -44,7 +44,7 @@ def test_an_error_while_writing_keeps_the_old_file(tmp_path: Path) -> None:
 def killed_while(code: str, folder: Path) -> None:
     """Runs code that ends by SIGKILL in the middle of its write."""
     script = "import os, signal\nfrom pathlib import Path\n"
-    script += "from identity_pipeline.storage import atomic\n"
+    script += "from identity_pipeline.storage.files import atomic\n"
     script += f"folder = Path({str(folder)!r})\n"
     script += "def die(): os.kill(os.getpid(), signal.SIGKILL)\n" + code
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

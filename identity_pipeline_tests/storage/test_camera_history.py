@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from identity_pipeline.storage.camera_history import CameraHistory
 from identity_pipeline.storage.layout import Layout
+from identity_pipeline.storage.video.camera_history import CameraHistory
 
 
 def test_the_others_are_told_oldest_first_and_only_the_last_are_kept(tmp_path: Path) -> None:

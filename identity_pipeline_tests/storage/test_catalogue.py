@@ -13,19 +13,19 @@ from typing import Any
 import polars as pl
 import pytest
 
-from identity_pipeline.schemas import LATER, TABLES
 from identity_pipeline.settings import CatalogueSettings
-from identity_pipeline.storage.catalogue import (
+from identity_pipeline.storage.catalogue.catalogue import (
     Catalogue,
     CatalogueError,
     jsonable,
     open_catalogue,
 )
-from identity_pipeline.storage.catalogue_views import VIEWS
-from identity_pipeline.storage.generations import Generations
-from identity_pipeline.storage.hashing import sha256_of_file
+from identity_pipeline.storage.catalogue.views import VIEWS
+from identity_pipeline.storage.files.hashing import sha256_of_file
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.tables import Manifest, TableStore
+from identity_pipeline.storage.library.generations import Generations
+from identity_pipeline.storage.video.tables import Manifest, TableStore
+from identity_pipeline.tables import LATER, TABLES
 from identity_pipeline_tests.storage.small_library import (
     RIDE_A,
     RIDE_B,

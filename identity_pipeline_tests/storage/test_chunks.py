@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from identity_pipeline.storage import atomic, chunks
-from identity_pipeline.storage.chunks import ChunkStore, open_chunks, unfinished
+from identity_pipeline.storage.files import atomic
+from identity_pipeline.storage.files.locks import LockBusyError
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.locks import LockBusyError
+from identity_pipeline.storage.video import chunks
+from identity_pipeline.storage.video.chunks import ChunkStore, open_chunks, unfinished
 
 VIDEO = "ride-00000000"
 KEY, OTHER = "a" * 64, "b" * 64

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from identity_pipeline.core.copies import Keys
-from identity_pipeline.storage.copy_keys import read_keys, write_keys
+from identity_pipeline.core.video.copies import Keys
+from identity_pipeline.storage.video.copy_keys import read_keys, write_keys
 
 KNOWN = {"ride-a": ("1", Keys(np.arange(2, dtype=np.uint64), np.zeros(2, np.float32)))}
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from identity_pipeline.core.costs import Sample
-from identity_pipeline.storage.costs import TAIL_BYTES, Costs
+from identity_pipeline.core.progress.costs import Sample
 from identity_pipeline.storage.layout import Layout
+from identity_pipeline.storage.progress.costs import TAIL_BYTES, Costs
 
 SAMPLE = Sample(1.5, 10, 5)
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from identity_pipeline.storage import data_folder as module
-from identity_pipeline.storage.data_folder import (
+from identity_pipeline.storage.folder import data_folder as module
+from identity_pipeline.storage.folder.data_folder import (
     FORMAT,
     DataFolder,
     DataFolderError,
@@ -115,7 +115,7 @@ HEAD = """
 import os, signal, sys
 from pathlib import Path
 from identity_pipeline.storage import data_folder as module
-from identity_pipeline.storage.data_folder import Migration, open_data_folder
+from identity_pipeline.storage.folder.data_folder import Migration, open_data_folder
 from identity_pipeline.storage.layout import Layout
 root, counted = Path(sys.argv[1]), Path(sys.argv[2])
 """

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from identity_pipeline.storage.digests import DigestIndex
-from identity_pipeline.storage.known_files import KnownFiles
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.registry import Registration, VideoRegistry
+from identity_pipeline.storage.video.digests import DigestIndex
+from identity_pipeline.storage.video.known_files import KnownFiles
+from identity_pipeline.storage.video.registry import Registration, VideoRegistry
 
 
 @pytest.fixture

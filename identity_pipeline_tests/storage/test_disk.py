@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from identity_pipeline.schemas import empty
-from identity_pipeline.storage import atomic, disk
-from identity_pipeline.storage.disk import Droppable
+from identity_pipeline.storage.files import atomic
+from identity_pipeline.storage.folder import disk
+from identity_pipeline.storage.folder.disk import Droppable
 from identity_pipeline.storage.layout import Layout, UnsafePathError
-from identity_pipeline.storage.registry import Registration
-from identity_pipeline.storage.tables import TableStore
+from identity_pipeline.storage.video.registry import Registration
+from identity_pipeline.storage.video.tables import TableStore
+from identity_pipeline.tables import empty
 
 NOW = 2_000_000_000.0
 FINISHED, OPEN = "ride-1-aaaaaaaa", "ride-2-bbbbbbbb"

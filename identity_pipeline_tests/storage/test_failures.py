@@ -7,10 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from identity_pipeline.storage.failures import RUN_DIED, FailureNote, FailureNotes, heals_by_waiting
-from identity_pipeline.storage.index_client import IndexUnreachableError
+from identity_pipeline.storage.files.locks import LockBusyError
+from identity_pipeline.storage.index.client import IndexUnreachableError
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.locks import LockBusyError
+from identity_pipeline.storage.video.failures import (
+    RUN_DIED,
+    FailureNote,
+    FailureNotes,
+    heals_by_waiting,
+)
 
 
 @pytest.mark.parametrize(

@@ -14,16 +14,16 @@ import polars as pl
 import pytest
 
 from identity_pipeline.errors import IdentityPipelineError
-from identity_pipeline.schemas import LIBRARY_TABLES, SchemaError, empty
-from identity_pipeline.storage import disk
-from identity_pipeline.storage import generations as module
-from identity_pipeline.storage.disk import Droppable
-from identity_pipeline.storage.generations import KEPT, Generations
+from identity_pipeline.storage.files.recorded import DamagedTableError
+from identity_pipeline.storage.files.small_files import DamagedFileError
+from identity_pipeline.storage.folder import disk
+from identity_pipeline.storage.folder.disk import Droppable
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.recorded import DamagedTableError
-from identity_pipeline.storage.small_files import DamagedFileError
-from identity_pipeline.storage.snapshots import NoGenerationError
-from identity_pipeline.storage.tables import Manifest, TableStore
+from identity_pipeline.storage.library import generations as module
+from identity_pipeline.storage.library.generations import KEPT, Generations
+from identity_pipeline.storage.library.snapshots import NoGenerationError
+from identity_pipeline.storage.video.tables import Manifest, TableStore
+from identity_pipeline.tables import LIBRARY_TABLES, SchemaError, empty
 
 ROOT = Path(__file__).parents[2]
 PUBLISHED = 40

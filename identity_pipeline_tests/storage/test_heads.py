@@ -20,16 +20,16 @@ from identity_pipeline.core.heads.training_set import teachers, teaching_arrays
 from identity_pipeline.core.vectors import normalise
 from identity_pipeline.models.head_export import HeadExportError, export_head, largest_difference
 from identity_pipeline.settings import TrainSettings
-from identity_pipeline.storage.heads import (
+from identity_pipeline.storage.files.small_files import DamagedFileError
+from identity_pipeline.storage.layout import Layout
+from identity_pipeline.storage.library.heads import (
     HeadCard,
     HeadStore,
     HeadStoreError,
     head_id_of,
     space_of,
 )
-from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.small_files import DamagedFileError
-from identity_pipeline.storage.training_sessions import (
+from identity_pipeline.storage.library.training_sessions import (
     TrainingSession,
     TrainingSessionError,
     TrainingSessions,

@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from identity_pipeline.stages import indexing
-from identity_pipeline.storage import locks
-from identity_pipeline.storage.index_client import (
+from identity_pipeline.stages.library import indexing
+from identity_pipeline.storage.files import locks
+from identity_pipeline.storage.index.client import (
     IndexDamagedError,
     IndexPlace,
     IndexUnreachableError,
 )
-from identity_pipeline.storage.index_session import ReadOnlyIndexError
+from identity_pipeline.storage.index.session import ReadOnlyIndexError
+from identity_pipeline.storage.index.vector_index import VectorIndex
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.tables import TableStore
-from identity_pipeline.storage.vector_index import VectorIndex
+from identity_pipeline.storage.video.tables import TableStore
 from identity_pipeline_tests.storage.small_library import (
     RIDE_A,
     RIDE_B,

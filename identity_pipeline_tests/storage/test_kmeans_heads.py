@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from identity_pipeline.core.kmeans_heads import KMeansHeads, PersonHead
-from identity_pipeline.storage.kmeans_heads import (
+from identity_pipeline.core.heads.kmeans import KMeansHeads, PersonHead
+from identity_pipeline.storage.layout import Layout
+from identity_pipeline.storage.library.kmeans_heads import (
     ARRAYS,
     NOTE,
     KMeansHeadsError,
     KMeansHeadStore,
     StoredHeads,
 )
-from identity_pipeline.storage.layout import Layout
 from identity_pipeline_tests.core.builders import plane
 
 SPACE = "pack/net@0123456789ab/4"

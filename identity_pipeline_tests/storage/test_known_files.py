@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from identity_pipeline.storage.known_files import KnownFiles, stamps_of
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.registry import VideoRegistry
+from identity_pipeline.storage.video.known_files import KnownFiles, stamps_of
+from identity_pipeline.storage.video.registry import VideoRegistry
 
 
 @pytest.fixture

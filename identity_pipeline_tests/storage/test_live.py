@@ -12,17 +12,17 @@ from pathlib import Path
 
 import pytest
 
-from identity_pipeline.storage.atomic import temporary_beside
+from identity_pipeline.storage.files.atomic import temporary_beside
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.leftovers import sweep_after
-from identity_pipeline.storage.live import LOST_AFTER_S, LiveStep, LiveSteps
+from identity_pipeline.storage.progress.heartbeat import LOST_AFTER_S, LiveStep, LiveSteps
+from identity_pipeline.storage.progress.leftovers import sweep_after
 
 WORKER = """
 import sys, time
 from pathlib import Path
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.atomic import temporary_beside
-from identity_pipeline.storage.live import LiveStep, LiveSteps
+from identity_pipeline.storage.files.atomic import temporary_beside
+from identity_pipeline.storage.progress.heartbeat import LiveStep, LiveSteps
 root = Path(sys.argv[1])
 steps, step = LiveSteps(Layout(root)), LiveStep("run-1", "watch", "ride", time.time())
 halves = [

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from identity_pipeline.storage import locks
+from identity_pipeline.storage.files import locks
 
 
 def test_a_holder_on_another_machine_is_told_with_it(tmp_path: Path) -> None:

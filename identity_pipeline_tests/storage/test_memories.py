@@ -11,24 +11,24 @@ from pathlib import Path
 
 import pytest
 
-from identity_pipeline.core.costs import Sample
-from identity_pipeline.core.progress import Batch
-from identity_pipeline.stages.publishing_notes import PublishingNotes, Refusal
-from identity_pipeline.storage.archive import Archive, ArchiveMark
-from identity_pipeline.storage.batches import BatchBook
-from identity_pipeline.storage.camera_history import CameraHistory
-from identity_pipeline.storage.chunks import DIGESTS, ChunkStore
-from identity_pipeline.storage.costs import Costs
-from identity_pipeline.storage.digests import DigestIndex
-from identity_pipeline.storage.failures import NOTE_DAMAGED, FailureNote, FailureNotes
-from identity_pipeline.storage.known_files import KnownFiles
+from identity_pipeline.core.progress.costs import Sample
+from identity_pipeline.core.progress.shares import Batch
+from identity_pipeline.stages.publishing.notes import PublishingNotes, Refusal
+from identity_pipeline.storage.files.locks import holder
+from identity_pipeline.storage.files.small_files import DamagedFileError
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.live import LiveStep, LiveSteps
-from identity_pipeline.storage.locks import holder
-from identity_pipeline.storage.pause import Pause, pause, paused
-from identity_pipeline.storage.registry import VideoRegistry
-from identity_pipeline.storage.small_files import DamagedFileError
-from identity_pipeline.storage.tables import Manifest, TableStore
+from identity_pipeline.storage.progress.batches import BatchBook
+from identity_pipeline.storage.progress.costs import Costs
+from identity_pipeline.storage.progress.heartbeat import LiveStep, LiveSteps
+from identity_pipeline.storage.progress.pause import Pause, pause, paused
+from identity_pipeline.storage.video.archive import Archive, ArchiveMark
+from identity_pipeline.storage.video.camera_history import CameraHistory
+from identity_pipeline.storage.video.chunks import DIGESTS, ChunkStore
+from identity_pipeline.storage.video.digests import DigestIndex
+from identity_pipeline.storage.video.failures import NOTE_DAMAGED, FailureNote, FailureNotes
+from identity_pipeline.storage.video.known_files import KnownFiles
+from identity_pipeline.storage.video.registry import VideoRegistry
+from identity_pipeline.storage.video.tables import Manifest, TableStore
 
 VIDEO = "ride-01234567"
 DAMAGES: dict[str, Callable[[bytes], bytes]] = {
@@ -269,7 +269,7 @@ def test_the_memories_of_files_and_digests_are_made_anew(
 
 
 def test_a_busy_database_is_no_damaged_one(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("identity_pipeline.storage.memory_database.WAIT_S", 0.01)
+    monkeypatch.setattr("identity_pipeline.storage.files.memory_database.WAIT_S", 0.01)
     files = KnownFiles(layout)
     files.forget([])
     with closing(sqlite3.connect(files.path)) as other:

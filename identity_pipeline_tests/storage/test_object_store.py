@@ -11,7 +11,7 @@ import pytest
 
 from identity_pipeline.settings import load_settings
 from identity_pipeline.storage.layout import UnsafePathError
-from identity_pipeline.storage.object_store import (
+from identity_pipeline.storage.publishing.object_store import (
     Contents,
     ObjectStore,
     ObjectStoreError,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.pause import Pause, go_on, pause, paused
+from identity_pipeline.storage.progress.pause import Pause, go_on, pause, paused
 
 ORDER = Pause("2026-01-02T03:04:05+00:00", "ada", "GPU needed")
 

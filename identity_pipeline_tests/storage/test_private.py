@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from identity_pipeline.storage import atomic, private
-from identity_pipeline.storage.data_folder import claim_data_folder, open_data_folder
+from identity_pipeline.storage.files import atomic, private
+from identity_pipeline.storage.folder.data_folder import claim_data_folder, open_data_folder
 from identity_pipeline.storage.layout import Layout
 
 ROOT = Path(__file__).parents[2]
 BUNDLED = ROOT / "identity_pipeline" / "bundled"
 HOME = """
 run_launcher: {module: dagster, class: DefaultRunLauncher}
-storage: {custom: {module: identity_pipeline.defs.instance_home, class: DataFolderStorage,
+storage: {custom: {module: identity_pipeline.defs.instance.instance_home, class: DataFolderStorage,
   config: {}}}
 telemetry: {enabled: false}
 """

@@ -12,16 +12,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from identity_pipeline.core.identity_profile import (
+from identity_pipeline.core.library.identity_profile import (
     IdentityProfile,
     NewEmbeddings,
     ProfileError,
     made_of,
 )
-from identity_pipeline.core.moments import moments_of
+from identity_pipeline.core.library.running_statistics import moments_of
 from identity_pipeline.core.vectors import SpaceMismatchError
 from identity_pipeline.storage.layout import Layout, UnsafePathError
-from identity_pipeline.storage.profiles import ProfileChange, ProfileStore, from_json, to_json
+from identity_pipeline.storage.library.profiles import (
+    ProfileChange,
+    ProfileStore,
+    from_json,
+    to_json,
+)
 from identity_pipeline_tests.core.builders import MODEST
 from identity_pipeline_tests.core.people import SPACE, directions, looks
 

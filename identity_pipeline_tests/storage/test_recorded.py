@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from identity_pipeline.storage.files.small_files import DamagedFileError
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.registry import VideoRegistry
-from identity_pipeline.storage.small_files import DamagedFileError
-from identity_pipeline.storage.tables import DamagedTableError, Manifest, TableStore
+from identity_pipeline.storage.video.registry import VideoRegistry
+from identity_pipeline.storage.video.tables import DamagedTableError, Manifest, TableStore
 from identity_pipeline_tests.storage.small_library import put
 
 ONE, OTHER = "ride-01234567", "ride-89abcdef"

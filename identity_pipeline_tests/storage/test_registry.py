@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from identity_pipeline.storage import registry
-from identity_pipeline.storage.hashing import sha256_of_file
+from identity_pipeline.storage.files.hashing import sha256_of_file
 from identity_pipeline.storage.layout import (
     VIDEO_ID,
     Layout,
@@ -17,7 +16,8 @@ from identity_pipeline.storage.layout import (
     check_video_id,
     inside,
 )
-from identity_pipeline.storage.registry import VideoRegistry, slug, video_files, video_id_for
+from identity_pipeline.storage.video import registry
+from identity_pipeline.storage.video.registry import VideoRegistry, slug, video_files, video_id_for
 from identity_pipeline_tests.core.builders import MODEST
 
 DIGEST = "0123456789abcdef" * 4

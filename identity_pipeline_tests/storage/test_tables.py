@@ -12,17 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from identity_pipeline.schemas import TABLES, SchemaError, conform, empty
-from identity_pipeline.storage.crop_archive import CropArchive, part_in, take_over, write_part
-from identity_pipeline.storage.failures import FailureNote, FailureNotes
-from identity_pipeline.storage.hashing import sha256_of_file, sha256_of_value
+from identity_pipeline.storage.files.hashing import sha256_of_file, sha256_of_value
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.tables import (
+from identity_pipeline.storage.video.crop_archive import CropArchive, part_in, take_over, write_part
+from identity_pipeline.storage.video.failures import FailureNote, FailureNotes
+from identity_pipeline.storage.video.tables import (
     DamagedTableError,
     Manifest,
     MissingTableError,
     TableStore,
 )
+from identity_pipeline.tables import TABLES, SchemaError, conform, empty
 from identity_pipeline_tests.core.builders import FEW, candidate, candidates
 
 VIDEO = "ride-01234567"

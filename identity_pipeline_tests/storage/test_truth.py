@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from identity_pipeline.core.evaluation.truth import TRUTH_FACES, TRUTH_FRAMES
-from identity_pipeline.storage.registry import Registration
-from identity_pipeline.storage.truth import TruthError, read_truth, truth_path
+from identity_pipeline.storage.video.registry import Registration
+from identity_pipeline.storage.video.truth import TruthError, read_truth, truth_path
 
 Json = dict[str, Any]
 

@@ -11,21 +11,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from identity_pipeline.core.vectors import NotUnitNormError
-from identity_pipeline.schemas import SET_ASSETS
-from identity_pipeline.stages import indexing
-from identity_pipeline.storage.index_client import IndexPlace, server_client
-from identity_pipeline.storage.index_points import (
+from identity_pipeline.stages.library import indexing
+from identity_pipeline.storage.index.client import IndexPlace, server_client
+from identity_pipeline.storage.index.points import (
     IndexPoint,
     MixedSpacesError,
     VideoPoints,
     checksum,
     collection_name,
 )
-from identity_pipeline.storage.index_query import Filter
-from identity_pipeline.storage.index_session import Replaced
+from identity_pipeline.storage.index.query import Filter
+from identity_pipeline.storage.index.session import Replaced
+from identity_pipeline.storage.index.vector_index import VectorIndex
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.tables import TableStore
-from identity_pipeline.storage.vector_index import VectorIndex
+from identity_pipeline.storage.video.tables import TableStore
+from identity_pipeline.tables import SET_ASSETS
 from identity_pipeline_tests.core.builders import MODEST
 from identity_pipeline_tests.storage.small_library import (
     RIDE_A,

@@ -24,14 +24,14 @@ import numpy as np
 from identity_pipeline.core.heads.projection import HIDDEN, OUTPUT, Head
 from identity_pipeline.ledger.store import LedgerStore
 from identity_pipeline.settings import Settings
-from identity_pipeline.stages.kmeans_heads import train_kmeans_heads
-from identity_pipeline.stages.profiles import sync_profiles
-from identity_pipeline.storage.archive import Archive, ArchiveMark
-from identity_pipeline.storage.failures import FailureNote, FailureNotes
-from identity_pipeline.storage.heads import HeadCard, HeadStore, head_id_of, space_of
-from identity_pipeline.storage.known_files import KnownFile, KnownFiles, stamps_of
-from identity_pipeline.storage.registry import VideoRegistry
-from identity_pipeline.storage.tables import TableStore
+from identity_pipeline.stages.library.kmeans_heads import train_kmeans_heads
+from identity_pipeline.stages.library.profiles import sync_profiles
+from identity_pipeline.storage.library.heads import HeadCard, HeadStore, head_id_of, space_of
+from identity_pipeline.storage.video.archive import Archive, ArchiveMark
+from identity_pipeline.storage.video.failures import FailureNote, FailureNotes
+from identity_pipeline.storage.video.known_files import KnownFile, KnownFiles, stamps_of
+from identity_pipeline.storage.video.registry import VideoRegistry
+from identity_pipeline.storage.video.tables import TableStore
 from identity_pipeline_tests.curated_library import SPACE, call, in_force, write_rides
 from identity_pipeline_tests.storage.small_library import put
 

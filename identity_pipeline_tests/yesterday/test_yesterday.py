@@ -12,21 +12,21 @@ import pytest
 
 from identity_pipeline.ledger.store import LedgerStore
 from identity_pipeline.settings import load_settings
-from identity_pipeline.stages.kmeans_heads import train_kmeans_heads
-from identity_pipeline.stages.profiles import sync_profiles
-from identity_pipeline.storage.archive import Archive
-from identity_pipeline.storage.backup import read_backup
-from identity_pipeline.storage.catalogue import open_catalogue
-from identity_pipeline.storage.catalogue_views import VIEWS
-from identity_pipeline.storage.data_folder import FORMAT, noted_folder
-from identity_pipeline.storage.failures import FailureNotes
-from identity_pipeline.storage.generations import Generations
-from identity_pipeline.storage.heads import HeadStore
-from identity_pipeline.storage.kmeans_heads import KMeansHeadStore
+from identity_pipeline.stages.library.kmeans_heads import train_kmeans_heads
+from identity_pipeline.stages.library.profiles import sync_profiles
+from identity_pipeline.storage.catalogue.catalogue import open_catalogue
+from identity_pipeline.storage.catalogue.views import VIEWS
+from identity_pipeline.storage.folder.backup import read_backup
+from identity_pipeline.storage.folder.data_folder import FORMAT, noted_folder
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.profiles import ProfileStore
-from identity_pipeline.storage.registry import VideoRegistry
-from identity_pipeline.storage.tables import TableStore
+from identity_pipeline.storage.library.generations import Generations
+from identity_pipeline.storage.library.heads import HeadStore
+from identity_pipeline.storage.library.kmeans_heads import KMeansHeadStore
+from identity_pipeline.storage.library.profiles import ProfileStore
+from identity_pipeline.storage.video.archive import Archive
+from identity_pipeline.storage.video.failures import FailureNotes
+from identity_pipeline.storage.video.registry import VideoRegistry
+from identity_pipeline.storage.video.tables import TableStore
 from identity_pipeline_tests.curated_library import SPACE, asked, call, in_force
 
 FOLDERS = sorted(Path(__file__).parent.glob("format-*.zip"))

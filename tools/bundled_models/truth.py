@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from identity_pipeline.core.buckets import lighting_bin
-from identity_pipeline.core.quality import measure_pixels
+from identity_pipeline.core.faces.buckets import lighting_bin
+from identity_pipeline.core.faces.quality import measure_pixels
 from identity_pipeline.media.crops import align
 from identity_pipeline.settings.observing import BucketSettings
 from tools.bundled_models import moments

@@ -1,7 +1,7 @@
 """Attributes of riders' faces: pose, bins, openness, smile, occlusion, landmarks, light.
 
 Measured on matched faces of true riders that the pipeline measured (its usable faces). The true
-bins come from the same functions and settings as the pipeline's (`core.buckets`).
+bins come from the same functions and settings as the pipeline's (`core.faces.buckets`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,11 @@ import polars as pl
 from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, recall_score
 
-from identity_pipeline.core.buckets import (
+from identity_pipeline.core.evaluation import figures
+from identity_pipeline.core.evaluation.evidence import Evidence
+from identity_pipeline.core.evaluation.report import Confusion, ErrorBand, Figure
+from identity_pipeline.core.evaluation.truth import LIGHTINGS
+from identity_pipeline.core.faces.buckets import (
     BEYOND,
     EXPRESSIONS,
     PITCH_NAMES,
@@ -24,10 +28,6 @@ from identity_pipeline.core.buckets import (
     expression_bin,
     occlusion_bin,
 )
-from identity_pipeline.core.evaluation import figures
-from identity_pipeline.core.evaluation.evidence import Evidence
-from identity_pipeline.core.evaluation.report import Confusion, ErrorBand, Figure
-from identity_pipeline.core.evaluation.truth import LIGHTINGS
 from identity_pipeline.settings import BucketSettings
 
 AXES = ("yaw", "pitch", "roll")

@@ -13,7 +13,7 @@ import polars as pl
 
 from identity_pipeline.core.evaluation.matching import match_video
 from identity_pipeline.core.evaluation.truth import ORIGIN_WORDS, Truth
-from identity_pipeline.schemas import BOX
+from identity_pipeline.tables import BOX
 
 FACE_COLUMNS = {
     "face_detections": ("timestamp_ms", *BOX, "tracklet_id"),

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import polars as pl
 
-from identity_pipeline.core.buckets import BEYOND, EXPRESSIONS, PITCH_NAMES, UNKNOWN
 from identity_pipeline.core.evaluation import figures
 from identity_pipeline.core.evaluation.attributes import with_true_bins
 from identity_pipeline.core.evaluation.evidence import Evidence
 from identity_pipeline.core.evaluation.matching import countable
 from identity_pipeline.core.evaluation.report import CoverageRow, Figure
 from identity_pipeline.core.evaluation.riders import rider_map
+from identity_pipeline.core.faces.buckets import BEYOND, EXPRESSIONS, PITCH_NAMES, UNKNOWN
 from identity_pipeline.settings import BucketSettings
 
 SET_NAMES = ("anchor", "coverage", "challenge", "pair")

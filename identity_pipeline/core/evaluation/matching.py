@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from identity_pipeline.core.evaluation.truth import FACES, TRUE_BOX, Truth
-from identity_pipeline.schemas import BOX
+from identity_pipeline.tables import BOX
 
 IOU_MIN = 0.5
 FACE_PX_MIN = 40.0

@@ -20,7 +20,7 @@ from identity_pipeline.core.evaluation.intervals import MIN_UNITS, percentiles, 
 from identity_pipeline.core.evaluation.matching import FALSE, HIT, IOU_MIN, MISSED, ious
 from identity_pipeline.core.evaluation.report import Figure
 from identity_pipeline.core.evaluation.truth import FACES, TRUE_BOX
-from identity_pipeline.schemas import BOX
+from identity_pipeline.tables import BOX
 
 COUNTS = (
     "idtp", "idfp", "idfn", "num_switches", "num_misses", "num_false_positives", "num_objects",

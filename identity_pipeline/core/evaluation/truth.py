@@ -12,7 +12,7 @@ from typing import Final
 
 import polars as pl
 
-from identity_pipeline.schemas import Schema
+from identity_pipeline.tables import Schema
 
 FACES, SEATS = "faces", "seats"
 RENDERED, REAL = "rendered", "real"

@@ -12,10 +12,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from identity_pipeline.core.buckets import UNKNOWN
 from identity_pipeline.core.evaluation import figures
 from identity_pipeline.core.evaluation.recognition import APART_MS
 from identity_pipeline.core.evaluation.report import Figure
+from identity_pipeline.core.faces.buckets import UNKNOWN
 from identity_pipeline.core.vectors import to_matrix
 
 FACES_MAX = 2000

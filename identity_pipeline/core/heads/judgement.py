@@ -23,15 +23,15 @@ import numpy as np
 from identity_pipeline.core.evaluation.rates import ACCEPTS_MIN
 from identity_pipeline.core.heads.judging_rows import Apply, JudgingRows, Labels
 from identity_pipeline.core.heads.label_audit import LabelAudit, audit_labels
-from identity_pipeline.core.person_pairs import PersonPairs, person_pairs
-from identity_pipeline.core.vectors import Matrix
-from identity_pipeline.core.verification import (
+from identity_pipeline.core.matching.person_pairs import PersonPairs, person_pairs
+from identity_pipeline.core.matching.verification import (
     Change,
     Verification,
     bootstrap_difference,
     recall_by_person,
     verification_of,
 )
+from identity_pipeline.core.vectors import Matrix
 from identity_pipeline.settings import TrainSettings
 
 SEPARATION_BINS = 40

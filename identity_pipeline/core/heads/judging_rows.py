@@ -10,9 +10,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from identity_pipeline.core.calibration_pairs import spread
 from identity_pipeline.core.heads.training_set import HELD_OUT
-from identity_pipeline.core.templates import weighted_direction
+from identity_pipeline.core.matching.calibration_pairs import spread
+from identity_pipeline.core.matching.templates import weighted_direction
 from identity_pipeline.core.vectors import Matrix, to_matrix
 
 Apply = Callable[[NDArray[np.floating]], Matrix]

@@ -1,7 +1,7 @@
 """What a head is: a map from the recogniser's unit vectors to unit vectors of another space.
 
 Belongs here: heads and the linear maps they are compared with, as plain arrays. Does not belong
-here: the network as torch trains it (`network`), or how heads are stored (`storage.heads`).
+here: the network as torch trains it (`network`), or how heads are stored (`storage.library.heads`).
 
 `base_share` keeps that share of the recogniser's own cosine beside the network's: the output is
 concatenated from both, each weighted by the root of its share, so that its cosine is exactly

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from identity_pipeline.core.gallery import gallery_of
-from identity_pipeline.core.library import HumanFacts
-from identity_pipeline.core.templates import template_matrix
-from identity_pipeline.core.thresholds import Thresholds
+from identity_pipeline.core.library.recompute import HumanFacts
+from identity_pipeline.core.matching.gallery import gallery_of
+from identity_pipeline.core.matching.templates import template_matrix
+from identity_pipeline.core.matching.thresholds import Thresholds
 from identity_pipeline.settings import MatchSettings
 
 

@@ -15,11 +15,11 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from identity_pipeline.core.calibration_pairs import spread
-from identity_pipeline.core.templates import VideoTables, thin, track_key, usable_faces
+from identity_pipeline.core.matching.calibration_pairs import spread
+from identity_pipeline.core.matching.templates import VideoTables, thin, track_key, usable_faces
 from identity_pipeline.core.vectors import check_unit, same_space, to_matrix
-from identity_pipeline.schemas import TABLES
 from identity_pipeline.settings import TrainSettings
+from identity_pipeline.tables import TABLES
 
 TRAIN: Final = "train"
 HELD_OUT: Final = "held_out"

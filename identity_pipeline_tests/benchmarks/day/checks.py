@@ -15,19 +15,19 @@ from typing import Final
 
 import dagster as dg
 
-from identity_pipeline.core.progress import State
-from identity_pipeline.core.trust import library_faults
-from identity_pipeline.defs.automation import BY
+from identity_pipeline.core.progress.shares import State
+from identity_pipeline.defs.instance.tags import BY
 from identity_pipeline.ledger.store import LedgerStore
-from identity_pipeline.stages.copies import copies_in_force
-from identity_pipeline.stages.decisions import contradicted
-from identity_pipeline.stages.library import read_templates
-from identity_pipeline.storage.failures import FailureNotes
-from identity_pipeline.storage.generations import Generations
-from identity_pipeline.storage.heads import HeadStore
-from identity_pipeline.storage.profiles import ProfileStore
-from identity_pipeline.storage.registry import VideoRegistry
-from identity_pipeline.storage.training_sessions import TrainingSessions
+from identity_pipeline.stages.curation.decisions import contradicted
+from identity_pipeline.stages.library.copies import copies_in_force
+from identity_pipeline.stages.library.recompute import read_templates
+from identity_pipeline.storage.library.generations import Generations
+from identity_pipeline.storage.library.heads import HeadStore
+from identity_pipeline.storage.library.profiles import ProfileStore
+from identity_pipeline.storage.library.training_sessions import TrainingSessions
+from identity_pipeline.storage.video.failures import FailureNotes
+from identity_pipeline.storage.video.registry import VideoRegistry
+from identity_pipeline.tables.soundness import library_faults
 from identity_pipeline_tests.benchmarks.day.computed import Made, counts, doubles
 from identity_pipeline_tests.benchmarks.day.curator import Curator
 from identity_pipeline_tests.benchmarks.day.memory import Memory, course, growth
@@ -332,7 +332,7 @@ def _memory(story: Story) -> Iterator[Check]:
 
 def worker_peaks(story: Story) -> list[float]:
     """MB of the workers that processed new videos, in the order of their start."""
-    from identity_pipeline.defs.dead_runs import process_of
+    from identity_pipeline.defs.automation.dead_runs import process_of
 
     found = []
     with story.deployment.instance() as instance:

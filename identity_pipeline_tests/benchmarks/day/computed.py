@@ -9,8 +9,8 @@ from typing import Final
 
 import dagster as dg
 
-from identity_pipeline.defs.io import FINGERPRINT, REUSED
-from identity_pipeline.stages.recipes import RECIPES
+from identity_pipeline.defs.resources.io import FINGERPRINT, REUSED
+from identity_pipeline.stages.specs.recipes import RECIPES
 
 PAGE: Final = 500
 LOOKED_AT_ANYWAY: Final = "ride_video"

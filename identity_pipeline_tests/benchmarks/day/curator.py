@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from identity_pipeline.stages.library_stats import true_people
-from identity_pipeline.storage.generations import Generations
+from identity_pipeline.stages.library.statistics import true_people
+from identity_pipeline.storage.library.generations import Generations
 from identity_pipeline_tests.benchmarks.operated import Deployment
 
 EVENT: Final = re.compile(r"^#(\d+) ", re.MULTILINE)

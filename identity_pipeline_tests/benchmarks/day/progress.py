@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from identity_pipeline.core.progress import State
-from identity_pipeline.storage.locks import LockBusyError
+from identity_pipeline.core.progress.shares import State
+from identity_pipeline.storage.files.locks import LockBusyError
 from identity_pipeline_tests.benchmarks.operated import Deployment
 from identity_pipeline_tests.benchmarks.watching import Watch
 

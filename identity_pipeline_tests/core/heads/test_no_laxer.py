@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from identity_pipeline.core.calibration import calibrate
-from identity_pipeline.core.heads.no_laxer import no_laxer, stranger_pairs
-from identity_pipeline.core.thresholds import thresholds_of
+from identity_pipeline.core.matching.calibration import calibrate
+from identity_pipeline.core.matching.no_laxer import no_laxer, stranger_pairs
+from identity_pipeline.core.matching.thresholds import thresholds_of
 from identity_pipeline.core.vectors import normalise, to_series
-from identity_pipeline.schemas import TABLES
 from identity_pipeline.settings import MatchSettings
+from identity_pipeline.tables import TABLES
 
 MATCH = MatchSettings(bootstrap_rounds=20)
 NAMES = ("exclude", "suggest", "assign")

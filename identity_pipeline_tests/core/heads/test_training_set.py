@@ -18,10 +18,10 @@ from identity_pipeline.core.heads.training_set import (
     teaching_faces,
     worth_labelling,
 )
-from identity_pipeline.core.templates import VideoTables
+from identity_pipeline.core.matching.templates import VideoTables
 from identity_pipeline.core.vectors import SpaceMismatchError, normalise, to_series
-from identity_pipeline.schemas import TABLES
 from identity_pipeline.settings import TrainSettings
+from identity_pipeline.tables import TABLES
 from identity_pipeline_tests.storage.small_library import table
 from identity_pipeline_tests.teaching_library import rides, training_table
 

@@ -1,0 +1,163 @@
+"""Average-linkage agglomeration over a sparse graph, under must- and cannot-links.
+
+The mean cosine of two groups of unit vectors is the product of their sums over the product of
+their sizes, so no matrix of pairs is needed. Two groups whose mean cosine reaches a floor hold a
+pair that reaches it: with all pairs above the floor as links, the sparse result is that of the
+full matrix. It falls apart into the connected components of the links, taken one by one.
+
+Constraints are kept by construction: a merge that would bring a forbidden pair together is never
+made, and the pair of groups is never asked again, as groups only grow.
+"""
+
+from __future__ import annotations
+
+from heapq import heappop, heappush
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from identity_pipeline.core.clustering.constraints import Constraints, in_order_of_appearance
+from identity_pipeline.core.clustering.neighbours import Links
+from identity_pipeline.core.vectors import Matrix
+
+TIE_DECIMALS = 9
+"""Mean cosines that agree to so many decimals are tied; the groups that came first win."""
+
+
+def agglomerate(
+    vectors: Matrix, links: Links, constraints: Constraints, floor: float | None
+) -> NDArray[np.int64]:
+    """Groups of unit vectors (N, D), numbered in the order of their first item.
+
+    The two linked groups of largest mean cosine are joined, unless that is forbidden, until no
+    permitted pair of linked groups is left.
+
+    Args:
+        vectors: float32 unit vectors.
+        links: pairs of items that may bring groups together.
+        constraints: atoms to start from, and what must stay apart.
+        floor: least mean cosine of two groups that are joined; None joins all that are linked
+            and permitted.
+    """
+    atom = constraints.atom
+    count = int(atom.max(initial=-1)) + 1
+    left, right = atom[links.left], atom[links.right]
+    between = left != right
+    edges = np.unique(
+        np.sort(np.stack([left[between], right[between]], axis=1), axis=1), axis=0
+    ).reshape(-1, 2)
+    if not len(edges):
+        return in_order_of_appearance(atom)
+    graph = coo_array((np.ones(len(edges)), tuple(edges.T)), shape=(count, count))
+    component = connected_components(graph, directed=False)[1]
+    group_of_atom = np.arange(count)
+    members = np.argsort(atom, kind="stable")
+    starts = np.searchsorted(atom[members], np.arange(count + 1))
+    for atoms, part in _parts(component, edges):
+        sums = np.stack(
+            [vectors[members[starts[a] : starts[a + 1]]].sum(0, dtype=np.float64) for a in atoms]
+        )
+        sizes = (starts[atoms + 1] - starts[atoms]).astype(np.float64)
+        inside = {int(a): i for i, a in enumerate(atoms)}
+        forbidden = [
+            {inside[f] for f in constraints.forbidden[a] if f in inside} for a in atoms.tolist()
+        ]
+        local = np.searchsorted(atoms, part)
+        group_of_atom[atoms] = atoms[_Groups(sums, sizes, forbidden, floor).join(local)]
+    return in_order_of_appearance(group_of_atom[atom])
+
+
+def _parts(
+    component: NDArray[np.integer], edges: NDArray[np.int64]
+) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Atoms and edges of each connected component of more than one atom."""
+    order = np.argsort(component, kind="stable")
+    edge_order = np.argsort(component[edges[:, 0]], kind="stable")
+    numbers = np.arange(int(component.max()) + 1)
+    cuts = np.searchsorted(component[order], numbers[1:])
+    edge_cuts = np.searchsorted(component[edges[edge_order, 0]], numbers[1:])
+    atoms = np.split(order, cuts)
+    parts = np.split(edges[edge_order], edge_cuts)
+    return [(a, e) for a, e in zip(atoms, parts, strict=True) if len(e)]
+
+
+class _Groups:
+    """The groups of one component; each is known by its first atom.
+
+    Every group has its best partner in the heap. The mean cosine to two groups that were joined is
+    at most the larger of the two before: an entry whose partner has changed is an upper bound, and
+    it is enough to look again when it comes to the top. (Where links are missing above the floor,
+    as inside a cluster that is taken apart, a joined group may rank a little late on one side.)
+    """
+
+    def __init__(
+        self,
+        sums: NDArray[np.float64],
+        sizes: NDArray[np.float64],
+        forbidden: list[set[int]],
+        floor: float | None,
+    ) -> None:
+        self._sums, self._sizes = sums, sizes
+        self._floor = -np.inf if floor is None else floor
+        self._forbidden = forbidden
+        self._group = np.arange(len(sums))
+        self._version = [0] * len(sums)
+        self._near: list[set[int]] = [set() for _ in range(len(sums))]
+        # Negative mean cosine, the two groups, which of them is the owner, versions of the two.
+        self._heap: list[tuple[float, int, int, bool, int, int]] = []
+
+    def join(self, edges: NDArray[np.int64]) -> NDArray[np.int64]:
+        """For each atom the first atom of its group at the end."""
+        for i, j in edges.tolist():
+            self._near[i].add(j)
+            self._near[j].add(i)
+        for i in range(len(self._sums)):
+            self._push_best(i)
+        while self._heap:
+            _, i, j, first_owns, of_i, of_j = heappop(self._heap)
+            i_same, j_same = self._version[i] == of_i, self._version[j] == of_j
+            if not (i_same if first_owns else j_same):
+                continue  # the owner was taken in by another, or has a newer entry
+            if i_same and j_same and j not in self._forbidden[i]:
+                self._merge(i, j)
+                self._push_best(i)
+            else:
+                self._push_best(i if first_owns else j)
+        return self._roots()
+
+    def _push_best(self, i: int) -> None:
+        others = sorted(self._near[i] - self._forbidden[i])
+        if not others:
+            return
+        means = self._sums[others] @ self._sums[i] / (self._sizes[others] * self._sizes[i])
+        means = np.round(means, TIE_DECIMALS)
+        best = int(np.argmax(means))
+        mean, other = float(means[best]), others[best]
+        if mean >= self._floor:
+            a, b = (i, other) if i < other else (other, i)
+            heappush(self._heap, (-mean, a, b, a == i, self._version[a], self._version[b]))
+
+    def _merge(self, i: int, j: int) -> None:
+        """Group j becomes part of i < j; what either was linked to or kept from, i is now."""
+        self._group[j] = i
+        self._sums[i] += self._sums[j]
+        self._sizes[i] += self._sizes[j]
+        self._version[i] += 1
+        self._version[j] = -1
+        for relation in (self._near, self._forbidden):
+            for other in relation[j]:
+                relation[other].discard(j)
+                if other != i:
+                    relation[other].add(i)
+                    relation[i].add(other)
+            relation[i].discard(j)
+            relation[j] = set()
+
+    def _roots(self) -> NDArray[np.int64]:
+        # A group is only ever taken in by an earlier one: one pass in order finds every root.
+        roots = self._group.copy()
+        for i in range(len(roots)):
+            roots[i] = roots[roots[i]]
+        return roots

@@ -1,0 +1,211 @@
+"""Cluster ids that outlive a run, and what is said about a cluster.
+
+A run's groups have no names of their own. A group takes the id of the old cluster that it shares
+most of its tracks with; all others get ids that were never given before.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from identity_pipeline.core.vectors import Matrix, check_unit, to_matrix
+from identity_pipeline.tables import TABLES
+
+TIE_DECIMALS = 9
+TIE_PREFERENCE = 1e-6
+"""Among assignments of equal overlap the one with older ids wins; far below any difference of two
+Jaccard indices that matters."""
+
+
+@dataclass(frozen=True)
+class CarriedIds:
+    """Ids of one run.
+
+    Attributes:
+        of_key: the cluster id of each track; None is noise.
+        next_id: the first id that was never given; the next run starts from it.
+        kept: ids carried over.
+        created: ids that are new.
+        retired: ids of the previous run that no group carries on; they are never given again.
+    """
+
+    of_key: dict[str, int | None]
+    next_id: int
+    kept: tuple[int, ...]
+    created: tuple[int, ...]
+    retired: tuple[int, ...]
+
+
+def carry_over(
+    previous: Mapping[str, int | None],
+    labels: Mapping[str, int],
+    next_id: int,
+    least_jaccard: float = 0.5,
+) -> CarriedIds:
+    """Gives ids to the groups of a run.
+
+    Overlap is the Jaccard index over the tracks that both runs know: neither new tracks nor those
+    that left the library move an id. One old id goes to one group, so that the summed overlap is
+    largest (Hungarian method); of equal ones the older id and the group of the smaller key win.
+
+    Args:
+        previous: id of each track of the previous run, None for noise.
+        labels: group of each track of this run, -1 for noise.
+        next_id: the first id that was never given.
+        least_jaccard: less overlap carries nothing over.
+
+    Raises:
+        ValueError: an id of the previous run is not below `next_id`, so ids might be reused.
+    """
+    old_ids = sorted({i for i in previous.values() if i is not None})
+    if old_ids and old_ids[-1] >= next_id:
+        raise ValueError(
+            f"Cluster id {old_ids[-1]} is in use but the next id is said to be {next_id}; pass "
+            "the next id that the previous run returned."
+        )
+    groups = _by_smallest_key(labels)
+    id_of_group = _matched(previous, labels, old_ids, groups, least_jaccard)
+    kept = tuple(sorted(id_of_group.values()))
+    created = []
+    for group in groups:
+        if group not in id_of_group:
+            id_of_group[group] = next_id
+            created.append(next_id)
+            next_id += 1
+    return CarriedIds(
+        of_key={key: id_of_group.get(label) for key, label in labels.items()},
+        next_id=next_id,
+        kept=kept,
+        created=tuple(created),
+        retired=tuple(i for i in old_ids if i not in set(kept)),
+    )
+
+
+def _by_smallest_key(labels: Mapping[str, int]) -> list[int]:
+    return list(dict.fromkeys(labels[key] for key in sorted(labels) if labels[key] >= 0))
+
+
+def _matched(
+    previous: Mapping[str, int | None],
+    labels: Mapping[str, int],
+    old_ids: list[int],
+    groups: list[int],
+    least: float,
+) -> dict[int, int]:
+    """Group to old id, where the overlap is large enough."""
+    both = labels.keys() & previous.keys()
+    shared = Counter((previous[k], labels[k]) for k in both)
+    old_size = Counter(previous[k] for k in both)
+    new_size = Counter(labels[k] for k in both)
+    row = {old: i for i, old in enumerate(old_ids)}
+    column = {group: j for j, group in enumerate(groups)}
+    overlaps = {
+        (row[old], column[group]): count / (old_size[old] + new_size[group] - count)
+        for (old, group), count in shared.items()
+        if old is not None and group >= 0
+    }
+    enough = {at: jaccard for at, jaccard in sorted(overlaps.items()) if jaccard >= least}
+    if not enough:
+        return {}
+    return {groups[j]: old_ids[i] for i, j in _best_pairs(enough, len(old_ids), len(groups))}
+
+
+def _best_pairs(
+    overlaps: dict[tuple[int, int], float], rows: int, columns: int
+) -> list[tuple[int, int]]:
+    """One-to-one pairs of largest summed overlap, component by component of the overlaps."""
+    at = np.array(list(overlaps))
+    graph = coo_array((np.ones(len(at)), (at[:, 0], rows + at[:, 1])), shape=(rows + columns,) * 2)
+    component = connected_components(graph, directed=False)[1][at[:, 0]]
+    order = np.argsort(component, kind="stable")
+    cuts = np.flatnonzero(np.diff(component[order])) + 1
+    pairs: list[tuple[int, int]] = []
+    for part in np.split(at[order], cuts):
+        some_rows, r = np.unique(part[:, 0], return_inverse=True)
+        some_columns, c = np.unique(part[:, 1], return_inverse=True)
+        gain = np.zeros((len(some_rows), len(some_columns)))
+        gain[r, c] = [overlaps[(i, j)] for i, j in part.tolist()]
+        late = r / max(1, len(some_rows)) + c / max(1, len(some_columns))
+        preferred = gain.copy()
+        preferred[r, c] -= TIE_PREFERENCE * late
+        chosen = zip(*linear_sum_assignment(preferred, maximize=True), strict=True)
+        pairs += [(int(some_rows[i]), int(some_columns[j])) for i, j in chosen if gain[i, j] > 0]
+    return pairs
+
+
+def mean_pairwise_cosine(vectors: NDArray[np.floating]) -> float | None:
+    """Exact mean cosine of all pairs of unit vectors (N, D); None when there is no pair.
+
+    |sum|^2 holds every pair twice and every vector's own square once.
+    """
+    n = len(vectors)
+    if n < 2:
+        return None
+    exact = np.asarray(vectors, dtype=np.float64)
+    total = exact.sum(axis=0)
+    mean = (total @ total - np.einsum("ij,ij->", exact, exact)) / (n * (n - 1))
+    return float(np.clip(mean, -1.0, 1.0))
+
+
+def weighted_medoid(vectors: NDArray[np.floating], quality: NDArray[np.floating]) -> int:
+    """Index of the vector nearest to all of (N, D), each counted by its quality.
+
+    The vector itself is counted too, so that of two the better one stands for both. Ties go to
+    the better one, then to the first.
+
+    Raises:
+        ValueError: there is no vector, or a quality is not a number of at least 0.
+    """
+    if len(vectors) == 0:
+        raise ValueError("the medoid of no vectors is undefined")
+    weights = np.asarray(quality, dtype=np.float64)
+    if not np.all(weights >= 0) or not np.all(np.isfinite(weights)):
+        raise ValueError("every track needs a measured quality of at least 0")
+    if not weights.any():
+        weights = np.ones_like(weights)
+    exact = np.asarray(vectors, dtype=np.float64)
+    closeness = np.round(exact @ (weights @ exact) / weights.sum(), TIE_DECIMALS)
+    return int(np.lexsort((np.arange(len(weights)), -weights, -closeness))[0])
+
+
+def describe_clusters(tracks: pl.DataFrame, of_key: Mapping[str, int | None]) -> pl.DataFrame:
+    """One row per cluster, sorted by id: the columns of `unknown_clusters`.
+
+    Args:
+        tracks: track templates (track_key, video_id, face_count, quality, template), in any order.
+        of_key: cluster id of each track that is to be described; None is noise.
+
+    Returns:
+        cluster_id, track_count, face_count, video_count, confidence (exact mean pairwise cosine;
+        null for one track), representative (track_key of the weighted medoid), tracks (sorted).
+    """
+    members = tracks.with_columns(
+        cluster_id=pl.Series([of_key.get(k) for k in tracks["track_key"]], dtype=pl.Int64)
+    ).filter(pl.col("cluster_id").is_not_null())
+    rows = []
+    for (cluster_id,), group in members.sort("cluster_id", "track_key").group_by(
+        "cluster_id", maintain_order=True
+    ):
+        vectors: Matrix = check_unit(to_matrix(group["template"]), "template")
+        best = weighted_medoid(vectors, group["quality"].to_numpy())
+        rows.append(
+            {
+                "cluster_id": cluster_id,
+                "track_count": group.height,
+                "face_count": int(group["face_count"].sum()),
+                "video_count": group["video_id"].n_unique(),
+                "confidence": mean_pairwise_cosine(vectors),
+                "representative": group["track_key"][best],
+                "tracks": group["track_key"].to_list(),
+            }
+        )
+    return pl.DataFrame(rows, schema=TABLES["unknown_clusters"])

@@ -1,0 +1,131 @@
+"""The strict and the loose gate: verdicts with every reason, from the measured vector.
+
+Reason codes are stable: `score_low`, `area_small`, `blurred`, `blurred_for_person`, `too_dark`,
+`too_bright`, `occluded`, `cut_off`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import polars as pl
+
+from identity_pipeline.core.faces.quality import OCCLUSION_WEIGHT
+from identity_pipeline.settings import QualitySettings
+
+
+class Requirement(NamedTuple):
+    """One condition of a gate: `column` must be at least (or at most) `bound`."""
+
+    code: str
+    column: str
+    at_least: bool
+    bound: float
+
+    def fails(self, value: float | None, unmeasured_passes: bool) -> bool:
+        """Whether a value fails; None and NaN are decided by the setting, never silently a pass."""
+        known = measured(value)
+        if known is None:
+            return not unmeasured_passes
+        return known < self.bound if self.at_least else known > self.bound
+
+
+def measured(value: float | None) -> float | None:
+    """The value; None for what is not a number."""
+    return None if value is None or math.isnan(value) else value
+
+
+def loose_requirements(settings: QualitySettings) -> tuple[Requirement, ...]:
+    """What every candidate must meet."""
+    return (
+        Requirement("score_low", "score", True, settings.loose_score),
+        Requirement("cut_off", "outside_share", False, settings.max_outside),
+        Requirement("blurred", "sharpness", True, settings.loose_sharpness),
+        Requirement(
+            "blurred_for_person", "relative_sharpness", True, settings.loose_relative_sharpness
+        ),
+        Requirement("occluded", "occlusion", False, settings.loose_occlusion),
+    )
+
+
+def strict_requirements(settings: QualitySettings) -> tuple[Requirement, ...]:
+    """What a prototype frame and an anchor must meet; stricter in every respect than loose."""
+    return (
+        Requirement("score_low", "score", True, settings.strict_score),
+        Requirement("cut_off", "outside_share", False, settings.max_outside),
+        Requirement("area_small", "area_share", True, settings.strict_area),
+        Requirement("blurred", "sharpness", True, settings.strict_sharpness),
+        Requirement(
+            "blurred_for_person", "relative_sharpness", True, settings.strict_relative_sharpness
+        ),
+        Requirement("too_dark", "luma_mean", True, settings.strict_luma_min),
+        Requirement("too_bright", "luma_mean", False, settings.strict_luma_max),
+        Requirement("occluded", "occlusion", False, settings.strict_occlusion),
+    )
+
+
+def failures(
+    requirements: tuple[Requirement, ...],
+    row: Mapping[str, float | None],
+    *,
+    unmeasured_passes: bool,
+) -> list[str]:
+    """Codes of all requirements that a row of measures fails, in the order of the gate."""
+    return [r.code for r in requirements if r.fails(row[r.column], unmeasured_passes)]
+
+
+def apply_gates(measures: pl.DataFrame, settings: QualitySettings) -> pl.DataFrame:
+    """Adds `strict`, `loose`, `strict_fails`, `loose_fails` and `unmeasured` to measured faces.
+
+    Args:
+        measures: the measure columns of the table `face_quality`.
+        settings: thresholds.
+    """
+    strict, loose = strict_requirements(settings), loose_requirements(settings)
+    columns = sorted({r.column for r in (*strict, *loose)})
+    verdicts: dict[str, list[list[str]]] = {"strict_fails": [], "loose_fails": [], "unmeasured": []}
+    for row in measures.select(columns).iter_rows(named=True):
+        for name, gate in (("strict_fails", strict), ("loose_fails", loose)):
+            verdicts[name].append(failures(gate, row, unmeasured_passes=settings.unmeasured_passes))
+        verdicts["unmeasured"].append([c for c in columns if measured(row[c]) is None])
+    return measures.with_columns(
+        [pl.Series(name, values, dtype=pl.List(pl.String)) for name, values in verdicts.items()]
+    ).with_columns(
+        strict=pl.col("strict_fails").list.len() == 0,
+        loose=pl.col("loose_fails").list.len() == 0,
+    )
+
+
+LATE_MEASURES = ("occlusion", "relative_sharpness")
+"""Measures that are only known once the riders and their landmarks are."""
+
+
+def regate(
+    quality: pl.DataFrame, landmarks: pl.DataFrame, settings: QualitySettings
+) -> pl.DataFrame:
+    """The gates again with the measures that need to know the rider.
+
+    Args:
+        quality: table `face_quality`.
+        landmarks: table `face_landmarks`; faces that are not in it keep their verdict.
+        settings: thresholds.
+
+    Returns:
+        `face_quality` with the late measures filled in, the score discounted by the occlusion and
+        the verdicts renewed; same rows, same order.
+    """
+    late = landmarks.select("face_id", *(pl.col(c).alias(f"late_{c}") for c in LATE_MEASURES))
+    verdicts = ("strict", "loose", "strict_fails", "loose_fails", "unmeasured")
+    measures = (
+        quality.drop(verdicts)
+        .join(late, on="face_id", how="left", maintain_order="left")
+        .with_columns(pl.coalesce(f"late_{c}", c).alias(c) for c in LATE_MEASURES)
+        .with_columns(
+            quality_score=pl.col("quality_score")
+            * (1 - pl.col("late_occlusion").fill_null(0.0).clip(0, 1)) ** OCCLUSION_WEIGHT
+        )
+        .drop(f"late_{c}" for c in LATE_MEASURES)
+    )
+    return apply_gates(measures, settings).select(quality.columns)

@@ -1,0 +1,1 @@
+"""The image sets of one video: candidates, the replayable selection, the sets, the frame ledger."""

@@ -1,0 +1,361 @@
+"""The account of every face of a video: one state, one stable reason, and what would change it.
+
+The conservation law: each row of `face_detections` has exactly one row here, each exported face
+is in a saved state, and each sampled frame's faces add up to its `face_count`.
+
+State            Reasons
+---------------  ------------------------------------------------------------------------------
+not_a_rider      too_short, too_small, bystander, never_beside_rider
+no_set           no_prototype
+failed_gate      the first failure of the loose gate (score_low, cut_off, blurred, occluded)
+unstable         not_embedded, below_floor, closer_to_rival
+not_croppable    cut_by_frame, other_face_in_crop
+no_vision        no_vision
+beyond_bins      beyond_bins, pose_unknown, covered
+beaten           beaten_in_bucket, replaced, hard_condition
+too_similar      too_similar, near_duplicate
+after_stop       after_stop
+saved            anchor, coverage, challenge, pair
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import polars as pl
+
+from identity_pipeline.core.faces.gates import loose_requirements
+from identity_pipeline.core.imagesets.selection import VECTORS
+from identity_pipeline.settings import SelectionSettings, Settings
+from identity_pipeline.tables import TABLES
+
+STATES = (
+    "saved",
+    "beaten",
+    "too_similar",
+    "beyond_bins",
+    "after_stop",
+    "not_croppable",
+    "no_vision",
+    "unstable",
+    "failed_gate",
+    "no_set",
+    "not_a_rider",
+)
+SET_NAMES = {
+    "anchor_set": "anchor",
+    "coverage_set": "coverage",
+    "challenge_set": "challenge",
+    "pair_set": "pair",
+}
+Entry = dict[str, object]
+
+
+def build_ledger(
+    detections: pl.DataFrame,
+    tracks: pl.DataFrame,
+    riders: pl.DataFrame,
+    candidates: pl.DataFrame,
+    selection: pl.DataFrame,
+    sets: Mapping[str, pl.DataFrame],
+    settings: Settings,
+) -> pl.DataFrame:
+    """The table `frame_ledger`.
+
+    Args:
+        detections: table `face_detections`: every face.
+        tracks: table `face_tracks`.
+        riders: table `riders`.
+        candidates: table `candidates`: the riders' faces.
+        selection: table `selection`.
+        sets: the set tables by asset name.
+        settings: all thresholds, for what would change a verdict.
+    """
+    faces = (
+        detections.select("face_id", "frame_idx", "timestamp_ms")
+        .join(tracks.select("face_id", "track_id"), on="face_id", how="left")
+        .join(
+            riders.select(
+                "track_id", "person_id", "track_score", "presence", rider_reason="reason"
+            ),
+            on="track_id",
+            how="left",
+        )
+        .sort("frame_idx", "face_id")
+    )
+    rider_rows = {row["face_id"]: row for row in candidates.drop(VECTORS).iter_rows(named=True)}
+    decisions = {row["face_id"]: row for row in selection.iter_rows(named=True)}
+    replaced_by = {
+        row["rival_face_id"]: row
+        for row in selection.filter(pl.col("decision") == "replace").iter_rows(named=True)
+    }
+    saved_as = {
+        face_id: (SET_NAMES[name], image)
+        for name, table in sets.items()
+        for face_id, image in table.select("face_id", "image").iter_rows()
+    }
+    rows = []
+    for face in faces.iter_rows(named=True):
+        face_id = face["face_id"]
+        entry = _entry(
+            face,
+            rider_rows.get(face_id),
+            decisions.get(face_id),
+            replaced_by.get(face_id),
+            saved_as.get(face_id),
+            settings,
+        )
+        kept = ("face_id", "frame_idx", "timestamp_ms", "track_id", "person_id")
+        rows.append({**{name: face[name] for name in kept}, **_BLANK, **entry})
+    return pl.DataFrame(rows, schema=TABLES["frame_ledger"])
+
+
+_BLANK: Entry = {
+    "state": None,
+    "reason": None,
+    "value": None,
+    "threshold": None,
+    "rival_face_id": None,
+    "would_change": None,
+}
+
+
+def _entry(
+    face: Entry,
+    rider: Entry | None,
+    decision: Entry | None,
+    replaced_by: Entry | None,
+    saved: tuple[str, str] | None,
+    settings: Settings,
+) -> Entry:
+    if saved is not None:
+        return _saved(saved)
+    if rider is None:
+        return _not_a_rider(face, settings)
+    if rider["standing"] != "candidate":
+        return _before_selection(rider, settings)
+    if decision is None:
+        raise ValueError(f"candidate {face['face_id']} has no decision in the selection")
+    return _after_selection(decision, replaced_by, settings)
+
+
+def _saved(saved: tuple[str, str]) -> Entry:
+    set_name, image = saved
+    return {
+        "state": "saved",
+        "reason": set_name,
+        "would_change": f"It is exported as {image}.jpg.",
+    }
+
+
+def _not_a_rider(face: Entry, settings: Settings) -> Entry:
+    reason = face["rider_reason"]
+    riders = settings.riders
+    sentences = {
+        "too_short": "Its track would have to be seen in "
+        f"{riders.min_presence:.0%} of the sampled frames (riders.min_presence).",
+        "too_small": "Its track's faces would have to be larger: "
+        f"{riders.min_size_ratio:.0%} of the largest track's area (riders.min_size_ratio).",
+        "bystander": "All seats went to tracks with a higher score (riders.max_riders).",
+        "never_beside_rider": "Its track would have to share "
+        f"{riders.min_seen_together} sampled frames with the first rider "
+        "(riders.min_seen_together).",
+    }
+    value, threshold = face["track_score"], None
+    if reason == "too_short":
+        value, threshold = face["presence"], riders.min_presence
+    return {
+        "state": "not_a_rider",
+        "reason": reason,
+        "value": value,
+        "threshold": threshold,
+        "would_change": sentences.get(str(reason)),
+    }
+
+
+def _before_selection(rider: Entry, settings: Settings) -> Entry:
+    standing = str(rider["standing"])
+    if standing == "gate":
+        return _failed_gate(rider, settings)
+    if standing == "no_prototype":
+        return {
+            "state": "no_set",
+            "reason": standing,
+            "threshold": settings.stability.min_strict_frames,
+            "would_change": f"The rider needs {settings.stability.min_strict_frames} faces that "
+            "pass the strict gate (stability.min_strict_frames).",
+        }
+    if standing in ("cut_by_frame", "other_face_in_crop"):
+        nearer = "the edge of the frame" if standing == "cut_by_frame" else "another face"
+        return {
+            "state": "not_croppable",
+            "reason": standing,
+            "threshold": settings.export.crop_expand_min,
+            "would_change": f"A square of {settings.export.crop_expand_min:g} face sides would "
+            f"have to fit without {nearer} (export.crop_expand_min).",
+        }
+    if standing == "no_vision":
+        return {
+            "state": "no_vision",
+            "reason": standing,
+            "would_change": "It has no vision embedding; materialise vision_embeddings again.",
+        }
+    return _unstable(rider, standing, settings)
+
+
+def _failed_gate(rider: Entry, settings: Settings) -> Entry:
+    fails = rider["loose_fails"]
+    code = str(fails[0])  # type: ignore[index]
+    requirement = next(r for r in loose_requirements(settings.quality) if r.code == code)
+    value = rider.get(requirement.column)
+    side = "at least" if requirement.at_least else "at most"
+    measured = "not measured" if value is None else f"{value:.3g}"
+    others = ", ".join(str(f) for f in fails[1:])  # type: ignore[index]
+    return {
+        "state": "failed_gate",
+        "reason": code,
+        "value": value,
+        "threshold": requirement.bound,
+        "would_change": f"Its {requirement.column} is {measured}; {side} {requirement.bound:g} "
+        "is asked for." + (f" It also fails: {others}." if others else ""),
+    }
+
+
+def _unstable(rider: Entry, standing: str, settings: Settings) -> Entry:
+    stability = settings.stability
+    value, threshold, sentence = {
+        "below_floor": (
+            rider["stable_score"],
+            stability.stable_min,
+            f"Its cosine to the prototype would have to reach {stability.stable_min:g} "
+            "(stability.stable_min).",
+        ),
+        "closer_to_rival": (
+            rider["margin"],
+            stability.rival_margin,
+            f"It would have to lead the other rider's prototype by {stability.rival_margin:g} "
+            "(stability.rival_margin).",
+        ),
+        "not_embedded": (None, None, "It has no identity embedding."),
+    }[standing]
+    return {
+        "state": "unstable",
+        "reason": standing,
+        "value": value,
+        "threshold": threshold,
+        "would_change": sentence,
+    }
+
+
+def _after_selection(decision: Entry, replaced_by: Entry | None, settings: Settings) -> Entry:
+    selection = settings.selection
+    reason = str(decision["reason"])
+    rival = decision["rival_face_id"]
+    if decision["kept"]:
+        return {
+            "state": "too_similar",
+            "reason": "near_duplicate",
+            "threshold": selection.near_duplicate_cos,
+            "would_change": "The selection kept it, but an image already in a set looks the same "
+            "(selection.near_duplicate_cos).",
+        }
+    if decision["decision"] != "reject":
+        by = replaced_by["face_id"] if replaced_by else None
+        quality = float(str(replaced_by["quality_score"])) if replaced_by else None
+        return {
+            "state": "beaten",
+            "reason": "replaced",
+            "value": decision["quality_score"],
+            "threshold": quality,
+            "rival_face_id": by,
+            "would_change": f"It was saved until {by} came with quality "
+            f"{0.0 if quality is None else quality:.3f}.",
+        }
+    return _rejected(decision, reason, rival, selection)
+
+
+def _rejected(decision: Entry, reason: str, rival: object, selection: SelectionSettings) -> Entry:
+    if reason == "beaten_in_bucket":
+        needed = float(str(decision["rival_quality"])) + selection.replace_gain
+        return {
+            "state": "beaten",
+            "reason": reason,
+            "value": decision["quality_score"],
+            "threshold": needed,
+            "rival_face_id": rival,
+            "would_change": f"Its quality would have to exceed {needed:.3f} to replace {rival}.",
+        }
+    if reason == "hard_condition":
+        return {
+            "state": "beaten",
+            "reason": reason,
+            "value": decision["quality_score"],
+            "rival_face_id": rival,
+            "would_change": f"It is dark or overexposed, and {rival} is saved for its bucket; only "
+            "the challenge set could take it.",
+        }
+    if reason == "near_duplicate":
+        return {
+            "state": "too_similar",
+            "reason": reason,
+            "threshold": selection.near_duplicate_look,
+            "rival_face_id": rival,
+            "would_change": f"It is the same picture as {rival} (selection.near_duplicate_cos, "
+            "selection.near_duplicate_look).",
+        }
+    if reason == "too_similar":
+        return {
+            "state": "too_similar",
+            "reason": reason,
+            "value": decision["novelty"],
+            "threshold": selection.novelty_min,
+            "rival_face_id": rival,
+            "would_change": f"Its novelty would have to reach {selection.novelty_min:g}; "
+            f"it looks like {rival} (selection.novelty_min).",
+        }
+    if reason == "after_stop":
+        return {
+            "state": "after_stop",
+            "reason": reason,
+            "would_change": "The coverage was satisfied before it came.",
+        }
+    sentences = {
+        "beyond_bins": "Its head pose would have to lie within the bins (buckets.yaw_edges, "
+        "buckets.pitch_edges).",
+        "pose_unknown": "Its head pose could not be measured.",
+        "covered": "A part of it is covered, so its pose and expression are not sure "
+        "(selection.covered_from).",
+    }
+    return {"state": "beyond_bins", "reason": reason, "would_change": sentences[reason]}
+
+
+def conservation_errors(
+    ledger: pl.DataFrame,
+    detections: pl.DataFrame,
+    frames: pl.DataFrame,
+    sets: Mapping[str, pl.DataFrame],
+) -> list[str]:
+    """Every violation of the conservation law, as sentences; empty when the account adds up."""
+    errors = []
+    counted, seen = ledger["face_id"], detections["face_id"]
+    if counted.n_unique() != counted.len():
+        errors.append(f"{counted.len() - counted.n_unique()} faces are counted more than once")
+    if set(counted) != set(seen):
+        errors.append(f"{len(set(counted) ^ set(seen))} faces are in one of ledger and detections")
+    unknown = ledger.filter(~pl.col("state").is_in(STATES) | pl.col("reason").is_null())
+    if unknown.height:
+        errors.append(f"{unknown.height} faces have no state or no reason")
+    saved = set(ledger.filter(pl.col("state") == "saved")["face_id"])
+    exported = [face for table in sets.values() for face in table["face_id"]]
+    if len(exported) != len(set(exported)):
+        errors.append(f"{len(exported) - len(set(exported))} faces are in two sets")
+    if saved != set(exported):
+        errors.append(f"{len(saved ^ set(exported))} faces are saved in one of ledger and sets")
+    per_frame = ledger.group_by("frame_idx").len()
+    totals = frames.select("frame_idx", "face_count").join(
+        per_frame, on="frame_idx", how="full", coalesce=True
+    )
+    wrong = totals.filter(pl.col("len").fill_null(0) != pl.col("face_count").fill_null(0))
+    if wrong.height:
+        errors.append(f"{wrong.height} frames have another number of faces in the ledger")
+    return errors

@@ -1,0 +1,305 @@
+"""The four disjoint sets of one video: anchor, coverage, challenge, pair.
+
+Each builder takes what the sets before it took, so no face is in two sets, and keeps every two
+images of a person apart by `near_duplicate_cos` in the vision space. Rows follow the schema
+`image_set`; `image` is the file stem in the export.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import polars as pl
+
+from identity_pipeline.core.geometry import Box, pair_crop_box
+from identity_pipeline.core.imagesets.candidates import box_of
+from identity_pipeline.core.imagesets.novelty import farthest_first, is_near_duplicate, novelty
+from identity_pipeline.core.imagesets.selection import (
+    VECTORS,
+    Row,
+    anchor_eligible,
+    is_covered,
+    is_hard,
+    likeness,
+    person_views,
+    preference,
+)
+from identity_pipeline.settings import SelectionSettings
+from identity_pipeline.tables import TABLES
+
+CROP = ("crop_x1", "crop_y1", "crop_x2", "crop_y2")
+
+
+def open_candidates(candidates: pl.DataFrame, selection: pl.DataFrame) -> pl.DataFrame:
+    """Candidates that came before the stop, sorted by person and time.
+
+    Args:
+        candidates: table `candidates`.
+        selection: table `selection` of the same video.
+    """
+    decided = selection.select("face_id", "decision", selection_reason="reason", kept="kept")
+    return (
+        candidates.filter(pl.col("standing") == "candidate")
+        .join(decided, on="face_id", how="inner")
+        .filter(pl.col("selection_reason") != "after_stop")
+        .sort("person_id", "frame_idx", "face_id")
+    )
+
+
+def _people(faces: pl.DataFrame) -> Iterable[tuple[int, pl.DataFrame]]:
+    for (person,), rows in faces.group_by("person_id", maintain_order=True):
+        yield int(str(person)), rows
+
+
+def _taken(table: Sequence[Row], sets: Sequence[pl.DataFrame]) -> list[int]:
+    ids = {face for image_set in sets for face in image_set["face_id"].to_list()}
+    return [row for row, face in enumerate(table) if face["face_id"] in ids]
+
+
+def _image_row(
+    face: Row, image: str, rank: int, new: float, kind: str | None = None, crop: Box | None = None
+) -> Row:
+    copied = ("face_id", "frame_idx", "person_id", "timestamp_ms", "quality_score", "stable_score")
+    box = crop if crop is not None else Box(*(float(str(face[name])) for name in CROP))
+    return {
+        **{name: face[name] for name in copied},
+        "image": image,
+        "rank": rank,
+        "kind": kind,
+        "novelty": new,
+        **dict(zip(CROP, box, strict=True)),
+    }
+
+
+def _table(rows: Sequence[Row]) -> pl.DataFrame:
+    schema = TABLES["image_set"]
+    return pl.DataFrame(list(rows), schema=schema).sort("person_id", "rank", "face_id")
+
+
+def frontal_quality() -> pl.Expr:
+    """Quality, discounted linearly to nothing at 45 degrees of yaw and 60 of pitch."""
+    return (
+        pl.col("quality_score")
+        * (1 - pl.col("yaw").abs() / 45).clip(0, 1)
+        * (1 - pl.col("pitch").abs() / 60).clip(0, 1)
+    )
+
+
+def build_anchor_set(candidates: pl.DataFrame, settings: SelectionSettings) -> pl.DataFrame:
+    """The most frontal and best strict faces, apart in time and unlike each other.
+
+    Args:
+        candidates: result of `open_candidates`.
+        settings: counts and thresholds.
+    """
+    rows: list[Row] = []
+    for _, faces in _people(candidates):
+        views = person_views(faces)
+        table = faces.drop(VECTORS).to_dicts()
+        ranked = (
+            faces.with_row_index("row")
+            .filter(anchor_eligible(settings))
+            .with_columns(rank_by=frontal_quality())
+            .sort(["rank_by", "row"], descending=[True, False])
+        )
+        chosen: list[int] = []
+        for row in ranked["row"].to_list():
+            if len(chosen) == settings.anchor_max:
+                break
+            if _near_in_time(row, chosen, table, settings.anchor_gap_s):
+                continue
+            limit = likeness(settings)._replace(vision=settings.anchor_cos_max)
+            if is_near_duplicate(views, row, chosen, limit):
+                continue
+            new = novelty(views, row, chosen)
+            chosen.append(row)
+            rank = len(chosen)
+            rows.append(_image_row(table[row], f"anchor_{rank:03d}", rank, new))
+    return _table(rows)
+
+
+def _near_in_time(row: int, chosen: Sequence[int], table: Sequence[Row], gap_s: float) -> bool:
+    times = [float(str(table[r]["timestamp_ms"])) for r in chosen]
+    return any(abs(t - float(str(table[row]["timestamp_ms"]))) < gap_s * 1000 for t in times)
+
+
+def build_coverage_set(
+    candidates: pl.DataFrame, anchors: pl.DataFrame, settings: SelectionSettings
+) -> pl.DataFrame:
+    """What the selection kept of each bucket, without what the anchors took.
+
+    Where a bucket's kept faces all went to the anchors or resemble an image that is in already,
+    the best other plain face of the bucket takes their place.
+
+    Args:
+        candidates: result of `open_candidates`.
+        anchors: table `anchor_set`.
+        settings: counts and thresholds.
+    """
+    rows: list[Row] = []
+    for _, faces in _people(candidates.filter(pl.col("person_id").is_not_null())):
+        views = person_views(faces)
+        table = faces.drop(VECTORS).to_dicts()
+        exported = _taken(table, [anchors])
+        order = _bucket_order(table)
+        for bucket, members in order:
+            names = 0
+            for row in members:
+                full = names >= (settings.bucket_max if table[row]["kept"] else 1)
+                unfit = is_hard(table[row]) or is_covered(table[row], settings)
+                spare = unfit and not table[row]["kept"]
+                if full or spare or row in exported:
+                    continue
+                if is_near_duplicate(views, row, exported, likeness(settings)):
+                    continue
+                new = novelty(views, row, exported)
+                exported.append(row)
+                names += 1
+                stem = f"cov_{bucket}" if names == 1 else f"cov_{bucket}_{names}"
+                rows.append(_image_row(table[row], stem, names, new))
+    return _ranked_by_person(rows)
+
+
+def _bucket_order(table: Sequence[Row]) -> list[tuple[str, list[int]]]:
+    """Rows of each bucket, kept ones first, then as preferred; buckets in alphabetical order."""
+    buckets: dict[str, list[int]] = {}
+    for row, face in enumerate(table):
+        if isinstance(face["bucket_key"], str):
+            buckets.setdefault(face["bucket_key"], []).append(row)
+    return [
+        (
+            bucket,
+            sorted(
+                members,
+                key=lambda r: (not table[r]["kept"], -preference(table[r]), r),
+            ),
+        )
+        for bucket, members in sorted(buckets.items())
+    ]
+
+
+def _ranked_by_person(rows: list[Row]) -> pl.DataFrame:
+    ranks: dict[object, int] = {}
+    for row in rows:
+        ranks[row["person_id"]] = ranks.get(row["person_id"], 0) + 1
+        row["rank"] = ranks[row["person_id"]]
+    return _table(rows)
+
+
+def challenge_kind(settings: SelectionSettings) -> pl.Expr:
+    """`dark`, `overexposed`, `occluded` or `pose`, in this order; null for an ordinary face.
+
+    The pose of a covered face is not sure, so it makes no challenge by itself.
+    """
+    extreme = (pl.col("yaw").abs() >= settings.challenge_yaw_from) | (
+        pl.col("pitch").abs() >= settings.challenge_pitch_from
+    )
+    return (
+        pl.when(pl.col("lighting_bin").is_in(["dark", "overexposed"]))
+        .then(pl.col("lighting_bin"))
+        .when(pl.col("occlusion_bin") == "heavy")
+        .then(pl.lit("occluded"))
+        .when(extreme & (pl.col("occlusion").fill_null(0.0) < settings.covered_from))
+        .then(pl.lit("pose"))
+    )
+
+
+def build_challenge_set(
+    candidates: pl.DataFrame, taken: Sequence[pl.DataFrame], settings: SelectionSettings
+) -> pl.DataFrame:
+    """Extreme faces that are surely the same person, chosen greedily farthest-first.
+
+    Args:
+        candidates: result of `open_candidates`.
+        taken: the sets built before.
+        settings: counts and thresholds.
+    """
+    rows: list[Row] = []
+    for _, faces in _people(candidates):
+        views = person_views(faces)
+        kinds = faces.drop(VECTORS).with_columns(kind=challenge_kind(settings)).to_dicts()
+        exported = _taken(kinds, taken)
+        pool = [
+            row
+            for row, face in enumerate(kinds)
+            if face["kind"] is not None
+            and row not in exported
+            and float(face["stable_score"]) >= settings.challenge_stable_min
+        ]
+        pool.sort(key=lambda r: (-float(kinds[r]["quality_score"]), r))
+        picks = farthest_first(views, pool, exported, settings.challenge_max, likeness(settings))
+        numbers: dict[str, int] = {}
+        for rank, (row, new) in enumerate(picks, start=1):
+            kind = str(kinds[row]["kind"])
+            numbers[kind] = numbers.get(kind, 0) + 1
+            stem = f"chal_{kind}_{numbers[kind]:03d}"
+            rows.append(_image_row(kinds[row], stem, rank, new, kind=kind))
+    return _table(rows)
+
+
+def build_pair_set(
+    candidates: pl.DataFrame,
+    taken: Sequence[pl.DataFrame],
+    detections: pl.DataFrame,
+    frame_size: tuple[int, int],
+    settings: SelectionSettings,
+) -> pl.DataFrame:
+    """Frames in which both riders are candidates, well apart and with nobody else near.
+
+    The frame counts as good as its worse face. Two rows a picture, one for each rider.
+
+    Args:
+        candidates: result of `open_candidates`.
+        taken: the sets built before; their faces are left alone.
+        detections: table `face_detections`.
+        frame_size: (width, height).
+        settings: counts and thresholds.
+    """
+    used = {face for image_set in taken for face in image_set["face_id"].to_list()}
+    free = candidates.filter(~pl.col("face_id").is_in(list(used)))
+    views = person_views(free)
+    table = free.drop(VECTORS).to_dicts()
+    rows: list[Row] = []
+    chosen: list[tuple[int, int]] = []
+    for first, second in _ranked_pairs(table):
+        if len(chosen) == settings.pair_max:
+            break
+        a, b = box_of(table[first]), box_of(table[second])  # type: ignore[arg-type]
+        crop = pair_crop_box(a, b, *frame_size)
+        if (
+            a.iou(b) > settings.pair_iou_max
+            or _near_in_time(first, [p[0] for p in chosen], table, settings.anchor_gap_s)
+            or _others_in(crop, table[first], table[second], detections)
+            or any(
+                is_near_duplicate(views, first, [p], likeness(settings))
+                and is_near_duplicate(views, second, [q], likeness(settings))
+                for p, q in chosen
+            )
+        ):
+            continue
+        news = [novelty(views, r, [p[i] for p in chosen]) for i, r in enumerate((first, second))]
+        chosen.append((first, second))
+        for row, new in zip((first, second), news, strict=True):
+            rank = len(chosen)
+            rows.append(_image_row(table[row], f"pair_{rank:03d}", rank, new, crop=crop))
+    return _table(rows)
+
+
+def _ranked_pairs(table: Sequence[Row]) -> list[tuple[int, int]]:
+    by_frame: dict[object, list[int]] = {}
+    for row, face in enumerate(table):
+        by_frame.setdefault(face["frame_idx"], []).append(row)
+    pairs = [(rows[0], rows[1]) for rows in by_frame.values() if len(rows) == 2]
+
+    def worse(pair: tuple[int, int]) -> float:
+        return min(float(str(table[r]["quality_score"])) for r in pair)
+
+    return sorted(pairs, key=lambda pair: (-worse(pair), pair))
+
+
+def _others_in(crop: Box, first: Row, second: Row, detections: pl.DataFrame) -> bool:
+    others = detections.filter(
+        (pl.col("frame_idx") == first["frame_idx"])
+        & ~pl.col("face_id").is_in([first["face_id"], second["face_id"]])
+    )
+    return any(crop.intersection(box_of(row)).area > 0 for row in others.iter_rows(named=True))

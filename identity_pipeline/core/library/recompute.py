@@ -1,0 +1,276 @@
+"""The whole library as one function of templates, pairs and human decisions.
+
+Belongs here: the order in which calibration, matching, grouping and suggestions build on each
+other. Does not belong here: any of them, or where tables lie. The same inputs give the same tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import polars as pl
+
+from identity_pipeline.core.clustering.cluster_ids import carry_over, describe_clusters
+from identity_pipeline.core.clustering.constraints import shared_frame_pairs
+from identity_pipeline.core.clustering.grouping import cluster_vectors, merge_far
+from identity_pipeline.core.library.prototypes import person_references
+from identity_pipeline.core.library.suggestions import build_suggestions
+from identity_pipeline.core.matching.assignment import Decisions, assign
+from identity_pipeline.core.matching.calibration import calibrate, uncalibrated
+from identity_pipeline.core.matching.cross_pairs import pairs_across
+from identity_pipeline.core.matching.gallery import gallery_of
+from identity_pipeline.core.matching.no_laxer import no_laxer, stranger_pairs
+from identity_pipeline.core.matching.templates import template_matrix
+from identity_pipeline.core.matching.thresholds import Thresholds, thresholds_of
+from identity_pipeline.settings import Settings
+from identity_pipeline.tables import TABLES, empty
+
+GROUPED = ("unknown", "suggested")
+"""States of tracks that are grouped: nobody's yet, also where somebody is suggested."""
+
+
+@dataclass(frozen=True)
+class PersonFacts:
+    """What humans have said of a person.
+
+    Attributes:
+        name: None for a part that was split off without a name.
+        cover: the subject that shows the person, if chosen.
+        hidden: not to be listed.
+    """
+
+    name: str | None
+    cover: str | None = None
+    hidden: bool = False
+
+
+@dataclass(frozen=True)
+class HumanFacts:
+    """All that humans have said, in terms of present tracks.
+
+    Attributes:
+        people: by person_id, without those who were merged away.
+        decisions: about tracks.
+        apart: pairs of tracks that must be two people.
+        pinned: tracks that stay exemplars.
+    """
+
+    people: Mapping[str, PersonFacts] = field(default_factory=dict)
+    decisions: Decisions = field(default_factory=Decisions)
+    apart: frozenset[tuple[str, str]] = frozenset()
+    pinned: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Before:
+    """What a run takes over from the one before.
+
+    Attributes:
+        clusters: cluster id of each track, None for noise.
+        suggestions: table `suggestions`.
+        next_cluster_id: the first id that was never given.
+    """
+
+    clusters: Mapping[str, int | None] = field(default_factory=dict)
+    suggestions: pl.DataFrame = field(default_factory=lambda: empty("suggestions"))
+    next_cluster_id: int = 1
+
+
+class SpaceTables(NamedTuple):
+    """`track_templates`, `calibration_pairs` and `face_samples` of all videos, of one space."""
+
+    templates: pl.DataFrame
+    pairs: pl.DataFrame
+    samples: pl.DataFrame
+
+
+@dataclass(frozen=True)
+class LibraryResult:
+    """The tables of the library.
+
+    Attributes:
+        tables: by name, all of `tables.LIBRARY_TABLES`.
+        next_cluster_id: for the run after.
+        floor: cosine below which no two unknown tracks were linked.
+        floor_method: how it was found, see `core.matching.calibration`.
+    """
+
+    tables: dict[str, pl.DataFrame]
+    next_cluster_id: int
+    floor: float
+    floor_method: str
+
+
+def build_library(
+    templates: pl.DataFrame,
+    pairs: pl.DataFrame,
+    samples: pl.DataFrame,
+    human: HumanFacts,
+    before: Before,
+    today: str,
+    settings: Settings,
+    recogniser: SpaceTables | None = None,
+) -> LibraryResult:
+    """Calibrates, matches the known, groups the rest, suggests.
+
+    Args:
+        templates: table `track_templates` of all videos, of one space.
+        pairs: table `calibration_pairs` of the same videos.
+        samples: table `face_samples` of the same videos.
+        human: decisions.
+        before: the run before.
+        today: ISO date.
+        settings: `match` and `cluster`.
+        recogniser: the same tables in the recogniser's space, when these are in a head's: its
+            thresholds let no more strangers in.
+
+    Raises:
+        SpaceMismatchError: the tables are of more than one space.
+        ContradictoryLinksError: decisions contradict each other.
+    """
+    templates = templates.sort("track_key")
+    calibration = calibration_of(templates, pairs, samples, human.decisions, settings)
+    if recogniser is not None and templates.height:
+        known = set(human.decisions.assigned)
+        same = pl.col("track_key").is_in(templates["track_key"].to_list())
+        calibration = no_laxer(
+            calibration,
+            calibration_of(*recogniser, human.decisions, settings),
+            stranger_pairs(templates, known),
+            stranger_pairs(recogniser.templates.filter(same), known),
+        )
+    references = person_references(
+        templates, human.decisions.assigned, settings.match, human.pinned
+    )
+    if not templates.height:
+        tables = {name: empty(name) for name in ("calibration", "person_assignments")}
+        clusters, floor, method = empty("unknown_clusters"), 1.0, "default"
+        next_id = before.next_cluster_id
+    else:
+        thresholds = template_thresholds(calibration, templates["space"][0], settings)
+        assignments = assign(
+            templates, gallery_of(references), thresholds, human.decisions, settings.match
+        )
+        floor, method = merge_floor(thresholds, templates.height, settings)
+        assignments, clusters, next_id = _group(
+            assignments, templates, human, before, floor, settings
+        )
+        tables = {"calibration": calibration, "person_assignments": assignments}
+    suggestions = build_suggestions(
+        tables["person_assignments"],
+        before.suggestions.filter(pl.col("person_id").is_in(sorted(human.people))),
+        human.decisions.assigned,
+        human.decisions.rejected,
+        today,
+        settings.match,
+    )
+    people = people_table(human.people, tables["person_assignments"], templates)
+    tables |= {
+        "person_references": references,
+        "people": people,
+        "unknown_clusters": clusters,
+        "suggestions": suggestions,
+    }
+    return LibraryResult(tables, next_id, floor, method)
+
+
+def calibration_of(
+    templates: pl.DataFrame,
+    pairs: pl.DataFrame,
+    samples: pl.DataFrame,
+    decisions: Decisions,
+    settings: Settings,
+) -> pl.DataFrame:
+    """The table `calibration` of the templates' space, from each video's pairs and across them."""
+    if not templates.height:
+        return empty("calibration")
+    across = pairs_across(templates, samples, decisions.assigned, settings.match)
+    together = pl.concat([pairs, across]) if across.height else pairs
+    if not together.height:
+        return uncalibrated(templates["space"][0], settings.match)
+    return calibrate(together, settings.match)
+
+
+def template_thresholds(calibration: pl.DataFrame, space: str, settings: Settings) -> Thresholds:
+    """Thresholds between templates."""
+    return thresholds_of(calibration, space, "template", settings.match)
+
+
+def merge_floor(thresholds: Thresholds, tracks: int, settings: Settings) -> tuple[float, str]:
+    """The cosine below which unknown tracks are never linked, and how it was found."""
+    if settings.cluster.merge_cos is not None:
+        return settings.cluster.merge_cos, "pinned"
+    value, method = thresholds.points["exclude"].at(1, merge_far(tracks, settings.cluster))
+    if value is None:
+        raise LookupError(f"level {thresholds.level} has no default; the floor is of templates")
+    return value, method
+
+
+def _group(
+    assignments: pl.DataFrame,
+    templates: pl.DataFrame,
+    human: HumanFacts,
+    before: Before,
+    floor: float,
+    settings: Settings,
+) -> tuple[pl.DataFrame, pl.DataFrame, int]:
+    """Assignments with clusters, the table `unknown_clusters`, and the next id."""
+    keys = assignments.filter(pl.col("state").is_in(GROUPED))["track_key"].to_list()
+    rest = templates.filter(pl.col("track_key").is_in(keys)).sort("track_key")
+    apart = [*shared_frame_pairs(rest), *human.apart]
+    labels = cluster_vectors(
+        rest["track_key"].to_list(), template_matrix(rest), floor, settings.cluster, apart=apart
+    )
+    carried = carry_over(
+        before.clusters,
+        dict(zip(rest["track_key"].to_list(), labels.tolist(), strict=True)),
+        before.next_cluster_id,
+        settings.cluster.carry_jaccard,
+    )
+    clusters = describe_clusters(rest, carried.of_key)
+    best = dict(templates.select("track_key", "best_face_id").iter_rows())
+    rows = [_placed(row, carried.of_key, best) for row in assignments.iter_rows(named=True)]
+    table = pl.DataFrame(rows, schema=TABLES["person_assignments"])
+    return table, clusters, carried.next_id
+
+
+def _placed(
+    row: dict[str, object], of_key: Mapping[str, int | None], best: Mapping[str, str]
+) -> dict[str, object]:
+    """The row with its cluster and how it is displayed."""
+    key, state = str(row["track_key"]), str(row["state"])
+    noise = f"unknown_noise_{best[key]}"
+    if state not in GROUPED:
+        return row if row["display"] is not None else row | {"display": noise}
+    cluster = of_key[key]
+    if cluster is not None:
+        return row | {"cluster_id": cluster, "display": f"unknown_cluster_{cluster}"}
+    return row | {"state": "noise" if state == "unknown" else state, "display": noise}
+
+
+def people_table(
+    people: Mapping[str, PersonFacts], assignments: pl.DataFrame, templates: pl.DataFrame
+) -> pl.DataFrame:
+    """The table `people`: everybody whom humans have made, sorted by id."""
+    known = assignments.filter(pl.col("state") == "known").join(
+        templates.select("track_key", "face_count", "quality"), on="track_key"
+    )
+    rows = []
+    for person_id, facts in sorted(people.items()):
+        own = known.filter(pl.col("person_id") == person_id)
+        best = own.sort(["quality", "track_key"], descending=[True, False])["track_key"]
+        rows.append(
+            {
+                "person_id": person_id,
+                "name": facts.name,
+                "state": "hidden" if facts.hidden else "active",
+                "cover": facts.cover or (best[0] if len(best) else None),
+                "track_count": own.height,
+                "face_count": int(own["face_count"].sum()),
+                "video_count": own["video_id"].n_unique(),
+                "videos": sorted(set(own["video_id"].to_list())),
+            }
+        )
+    return pl.DataFrame(rows, schema=TABLES["people"])

@@ -1,0 +1,1 @@
+"""Known people as a gallery, tracks as probes: templates, calibration, thresholds, assignment."""

@@ -1,0 +1,331 @@
+"""Calibration: which cosine keeps which false-accept rate, per embedding space and camera.
+
+What belongs here: from pairs to named thresholds and their intervals. What does not: making the
+pairs (`core.matching.calibration_pairs`), curves and drift (`core.matching.calibration_report`),
+using the thresholds (`core.matching.assignment`).
+
+`assign` names people without asking, so it is not read at the estimate but at the safe end of its
+interval (`core.matching.upper_tail`); `far_bound` says which rate that keeps at most. Defaults are
+cosines between templates and say nothing of single faces: there a threshold is measured, pinned or
+null.
+
+How a threshold was found is in `method`: `counted`; `tail_fit` (a normal tail with Student's
+quantile, see `core.matching.thresholds`, fitted to known impostor pairs or, where these are too
+few, to the cohort); `pinned` by a setting; `default` where too little is known, with the reason;
+`not_measured` likewise where there is no default either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+from identity_pipeline.core.evaluation.intervals import upper_bound
+from identity_pipeline.core.matching.calibration_pairs import LEVELS
+from identity_pipeline.core.matching.thresholds import (
+    NAMES,
+    ImpostorModel,
+    OperatingPoint,
+    fisher_z,
+)
+from identity_pipeline.core.matching.upper_tail import UpperTail, upper_tail
+from identity_pipeline.settings import MatchSettings
+from identity_pipeline.tables import TABLES
+
+CALIBRATION: Final = TABLES["calibration"]
+MAD_TO_SIGMA: Final = 1.4826
+
+
+@dataclass(frozen=True)
+class _Impostors:
+    """Impostor scores, largest first, their Fisher z, and the units they are resampled by."""
+
+    scores: NDArray[np.float64]
+    z: NDArray[np.float64]
+    left: NDArray[np.int64]
+    right: NDArray[np.int64]
+    units: int
+    groups: int
+    robust: bool
+
+
+def calibrate(
+    pairs: pl.DataFrame,
+    settings: MatchSettings,
+    camera_of: Mapping[str, str] | None = None,
+) -> pl.DataFrame:
+    """The table `CALIBRATION`.
+
+    Args:
+        pairs: table `PAIRS` of all videos; may hold several spaces.
+        settings: rates, pins, defaults.
+        camera_of: camera of each video; then each camera gets rows besides the common ones, from
+            the pairs of its own videos.
+
+    Returns:
+        Three rows (exclude, suggest, assign) per space, camera and level.
+    """
+    rows: list[dict[str, object]] = []
+    for space in sorted(pairs["space"].unique().to_list()):
+        own = pairs.filter(pl.col("space") == space)
+        rows += _levels(own, {"space": space, "camera": None}, settings)
+        for camera in sorted(set((camera_of or {}).values())):
+            videos = sorted(v for v, c in (camera_of or {}).items() if c == camera)
+            there = own.filter(
+                pl.col("left_video").is_in(videos), pl.col("right_video").is_in(videos)
+            )
+            rows += _levels(there, {"space": space, "camera": camera}, settings)
+    return pl.DataFrame(rows, schema=CALIBRATION)
+
+
+def uncalibrated(space: str, settings: MatchSettings) -> pl.DataFrame:
+    """The table `CALIBRATION` of a space without any pair: defaults and pins, named as such."""
+    empty = pl.DataFrame(
+        schema={"level": pl.String, "kind": pl.String, "score": pl.Float64}
+        | dict.fromkeys(("source", "left", "right"), pl.String)
+    )
+    return pl.DataFrame(
+        _levels(empty, {"space": space, "camera": None}, settings), schema=CALIBRATION
+    )
+
+
+def _levels(
+    pairs: pl.DataFrame, where: dict[str, object], settings: MatchSettings
+) -> list[dict[str, object]]:
+    rows = []
+    for level in LEVELS:
+        own = pairs.filter(pl.col("level") == level).sort(pairs.columns)
+        told = _told_by_settings(level, settings)
+        rows += [{**where, "level": level, **row} for row in _points(own, told, settings)]
+    return rows
+
+
+def _told_by_settings(
+    level: str, settings: MatchSettings
+) -> dict[str, tuple[float | None, float | None]]:
+    """Pin and default of each point; there are defaults between templates alone."""
+    if level == "face":
+        return dict.fromkeys(NAMES, (None, None))
+    if level == "probe":
+        return {name: (getattr(settings, f"pin_probe_{name}"), None) for name in NAMES}
+    return {
+        name: (getattr(settings, f"pin_{name}"), getattr(settings, f"default_{name}"))
+        for name in NAMES
+    }
+
+
+@dataclass(frozen=True)
+class _Evidence:
+    """Impostors with what follows from them: the estimate, and resampled ones."""
+
+    impostors: _Impostors
+    model: ImpostorModel
+    rounds: list[ImpostorModel]
+
+    @classmethod
+    def of(cls, impostors: _Impostors, settings: MatchSettings) -> _Evidence:
+        return cls(impostors, fit(impostors, settings), _bootstrap(impostors, settings))
+
+    def interval(self, far: float, settings: MatchSettings) -> tuple[float, float] | None:
+        if not self.rounds:
+            return None
+        tail = (1.0 - settings.interval) / 2
+        values = [again.threshold(far)[0] for again in self.rounds]
+        low, high = (float(v) for v in np.quantile(values, [tail, 1.0 - tail]))
+        return low, high
+
+    def safe_end(
+        self, far: float, between: tuple[float, float] | None, settings: MatchSettings
+    ) -> UpperTail:
+        model, robust = self.model, self.impostors.robust
+        confidence = (1.0 + settings.interval) / 2
+        tail = upper_tail(
+            model.mean, model.scale, model.groups, robust=robust, confidence=confidence
+        )
+        return tail if between is None else tail.at_least(between[1], far)
+
+
+def _points(
+    pairs: pl.DataFrame,
+    told: Mapping[str, tuple[float | None, float | None]],
+    settings: MatchSettings,
+) -> list[dict[str, object]]:
+    genuine = pairs.filter(pl.col("kind") == "genuine")
+    known = pairs.filter(pl.col("kind") == "impostor")
+    found, reason = choose_impostors(known, pairs, settings)
+    evidence = [_Evidence.of(impostors, settings) for impostors in found]
+    chosen = evidence[0] if evidence else None
+    scores = genuine["score"].to_numpy()
+    common: dict[str, object] = {
+        "genuine_pairs": genuine.height,
+        "genuine_tracks": _groups(genuine),
+        "genuine_mean": float(scores.mean()) if len(scores) else None,
+        "genuine_p05": float(np.quantile(scores, 0.05)) if len(scores) else None,
+        "genuine_p01": float(np.quantile(scores, 0.01)) if len(scores) else None,
+        "impostor_pairs": chosen.model.pairs if chosen else known.height,
+        "impostor_groups": chosen.model.groups if chosen else _groups(known),
+        "impostor_from": _source(chosen.impostors) if chosen else None,
+        "impostor_max": known["score"].max(),
+        "known_groups": _groups(known),
+        "exceedances": settings.counted_exceedances,
+    }
+    return [
+        {
+            "name": name,
+            **common,
+            **_point(name, evidence, told[name], reason, genuine, known, settings),
+        }
+        for name in NAMES
+    ]
+
+
+def _source(impostors: _Impostors) -> str:
+    return "cohort" if impostors.robust else "known"
+
+
+def _point(
+    name: str,
+    evidence: list[_Evidence],
+    told: tuple[float | None, float | None],
+    reason: str | None,
+    genuine: pl.DataFrame,
+    known: pl.DataFrame,
+    settings: MatchSettings,
+) -> dict[str, object]:
+    far = float(getattr(settings, f"far_{name}"))
+    pinned, default = told
+    chosen = evidence[0] if evidence else None
+    model = chosen.model if chosen else None
+    # Each tail holds with its confidence, so the narrower of two may be used: both are wrong at
+    # once, or one of them is, no more often than the two doubts together.
+    intervals = [each.interval(far, settings) for each in evidence]
+    ends = [
+        (each.safe_end(far, interval, settings), _source(each.impostors))
+        for each, interval in zip(evidence, intervals, strict=True)
+    ]
+    safe, safe_from = min(ends, key=lambda end: end[0].threshold(far)) if ends else (None, None)
+    highest = known["score"].max()
+    point = OperatingPoint(
+        far,
+        default,
+        model,
+        pinned,
+        safe=safe if name == "assign" else None,
+        known_max=None if highest is None else float(str(highest)),
+        doubt=1.0 - settings.interval,
+    )
+    in_effect, method = point.at()
+    between = intervals[0] if intervals else None
+    kept = int(np.ceil(far * model.pairs)) + settings.counted_exceedances + 1 if model else 0
+    reached = known.filter(pl.col("score") >= in_effect) if in_effect is not None else known
+    below = None if in_effect is None or not genuine.height else genuine["score"] < in_effect
+    return {
+        "far": far,
+        "threshold": model.threshold(far)[0] if model else None,
+        "low": between[0] if between else None,
+        "high": between[1] if between else None,
+        "in_effect": in_effect,
+        "default": default,
+        "method": method,
+        "reason": "the setting pins it" if method == "pinned" else reason,
+        "far_bound": safe.rate(in_effect) if safe and in_effect is not None else None,
+        "far_counted": upper_bound(min(_groups(reached), _groups(known)), _groups(known))
+        if in_effect is not None
+        else None,
+        "safe_mean": safe.mean if safe else None,
+        "safe_scale": safe.scale if safe else None,
+        "safe_from": safe_from,
+        "fnmr": None if below is None else float(str(below.mean())),
+        "mean": model.mean if model else None,
+        "scale": model.scale if model else None,
+        "dof": model.dof if model else None,
+        "top": list(model.top[:kept]) if model else None,
+    }
+
+
+def choose_impostors(
+    known: pl.DataFrame, pairs: pl.DataFrame, settings: MatchSettings
+) -> tuple[list[_Impostors], str | None]:
+    """The known impostor pairs and the cohort, the better one first, or a reason for neither.
+
+    The cohort comes first where the known pairs are too few; it stands for nothing else.
+    """
+    least = settings.tail_fit_min_pairs
+    groups = _groups(known)
+    cohort = pairs.filter(pl.col("kind") == "cohort")
+    tracks = _groups(cohort)
+    found = [_impostors(known, groups, robust=False)] if groups >= least else []
+    if groups < settings.cohort_below and tracks >= least and tracks > groups:
+        # Known impostors count among the unknown pairs; the fit ignores the genuine few.
+        found.insert(0, _impostors(pl.concat([cohort, known]), tracks, robust=True))
+    if found:
+        return found, None
+    return [], (
+        f"{groups} independent pairs of tracks are known to be two people, and {tracks} can be "
+        f"had from different videos; at least {least} of either are needed"
+    )
+
+
+def _groups(pairs: pl.DataFrame) -> int:
+    """Independent pairs: those of tracks, but no more than there are units to resample."""
+    if not pairs.height:
+        return 0
+    units = set(pairs["left"].to_list()) | set(pairs["right"].to_list())
+    return min(len(units), pairs.select("left", "right").n_unique())
+
+
+def _impostors(pairs: pl.DataFrame, groups: int, *, robust: bool) -> _Impostors:
+    ordered = pairs.sort(["score", "left", "right"], descending=[True, False, False])
+    names = sorted(set(ordered["left"].to_list()) | set(ordered["right"].to_list()))
+    number = {name: i for i, name in enumerate(names)}
+    left = np.array([number[name] for name in ordered["left"].to_list()], dtype=np.int64)
+    right = np.array([number[name] for name in ordered["right"].to_list()], dtype=np.int64)
+    scores = ordered["score"].to_numpy()
+    return _Impostors(scores, fisher_z(scores), left, right, len(names), groups, robust)
+
+
+def fit(
+    impostors: _Impostors,
+    settings: MatchSettings,
+    weights: NDArray[np.int64] | None = None,
+) -> ImpostorModel:
+    """The model of impostor scores; `weights` says how often each counts (default: once)."""
+    scores = impostors.scores if weights is None else np.repeat(impostors.scores, weights)
+    z = impostors.z if weights is None else np.repeat(impostors.z, weights)
+    count = len(scores)
+    least = settings.counted_exceedances
+    if impostors.robust:
+        mean = float(np.median(z))
+        scale = MAD_TO_SIGMA * float(np.median(np.abs(z - mean)))
+        top: tuple[float, ...] = ()  # the largest may be genuine
+    else:
+        mean, scale = float(z.mean()), float(z.std(ddof=1)) if count > 1 else 0.0
+        kept = int(np.ceil(settings.far_exclude * count)) + least + 1
+        top = tuple(scores[:kept].tolist())
+        if count >= 4 * least:
+            # A tail heavier than normal shows at the last pair that can be counted.
+            reach = -float(ndtri(least / count))
+            scale = max(scale, (float(z[least]) - mean) / reach)
+    return ImpostorModel(count, impostors.groups, mean, scale, impostors.groups - 1, top, least)
+
+
+def _bootstrap(impostors: _Impostors, settings: MatchSettings) -> list[ImpostorModel]:
+    """Models of resampled tracks; a pair of tracks counts as often as both are drawn."""
+    rng = np.random.default_rng(settings.bootstrap_seed)
+    models = []
+    for _ in range(settings.bootstrap_rounds):
+        drawn = np.bincount(rng.integers(impostors.units, size=impostors.units), minlength=1)
+        drawn = np.pad(drawn, (0, impostors.units - len(drawn)))
+        one = impostors.left == impostors.right
+        weights = np.where(
+            one, drawn[impostors.left], drawn[impostors.left] * drawn[impostors.right]
+        )
+        if weights.sum() >= 2:
+            models.append(fit(impostors, settings, weights))
+    return models

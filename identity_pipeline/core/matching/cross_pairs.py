@@ -1,0 +1,167 @@
+"""Pairs of tracks of different videos, for calibration: labelled ones, and the cohort.
+
+Human-confirmed tracks of one person in two videos are `genuine`, of two people `impostor`. Pairs
+of which nothing is known are the `cohort`: most are of two people, for riders come back less often
+than not, so a robust fit to them tells how strangers compare.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from identity_pipeline.core.clustering.constraints import shared_frame_pairs
+from identity_pipeline.core.matching.calibration_pairs import BLOCK, PAIRS, Scores, cosines, spread
+from identity_pipeline.core.matching.templates import template_matrix
+from identity_pipeline.core.vectors import Matrix, check_unit, same_space, to_matrix
+from identity_pipeline.settings import MatchSettings
+
+TRACKS_COMPARED: Final = 2000
+"""Tracks that enter the pairs at most, evenly spread: two million pairs are more than are used."""
+
+
+def pairs_across(
+    templates: pl.DataFrame,
+    samples: pl.DataFrame,
+    person_of: Mapping[str, str],
+    settings: MatchSettings,
+) -> pl.DataFrame:
+    """Pairs of tracks that do not share a frame.
+
+    Args:
+        templates: table `track_templates` of all videos, of one space.
+        samples: table `SAMPLES` of the same tracks.
+        person_of: the person of each human-confirmed track; machine assignments have no place here.
+        settings: how many pairs are taken.
+
+    Returns:
+        The table `PAIRS`: `labelled` (genuine across videos, impostor), and `cohort` (different
+        videos, at least one track unlabelled). Face against face at equal places of the samples,
+        each sample against the other's template, template against template.
+
+    Raises:
+        SpaceMismatchError: templates and samples are of more than one space.
+    """
+    ordered = templates.sort("track_key")
+    if ordered.height < 2:
+        return pl.DataFrame(schema=PAIRS)
+    if samples.height:
+        same_space(*samples["space"].unique().to_list(), ordered["space"][0])
+    matrix = template_matrix(ordered)
+    faces = _stacked(ordered["track_key"].to_list(), samples, matrix.shape[1], settings)
+    parts: list[pl.DataFrame] = []
+    for (kind, source), pairs in _kinds(ordered, person_of).items():
+        if not len(pairs):
+            continue
+        chosen = spread(pairs, settings.track_pairs_max)
+        scores = {"template": (chosen, _of(matrix, chosen))}
+        # The finer levels have several scores for a pair of tracks.
+        few = spread(chosen, max(1, settings.track_pairs_max // settings.samples_per_track))
+        scores |= _finer(few, faces, matrix)
+        parts += [_named(level, kind, source, *scores[level], ordered) for level in scores]
+    if not parts:
+        return pl.DataFrame(schema=PAIRS)
+    return pl.concat(parts).select(pl.lit(ordered["space"][0]).alias("space"), pl.all())
+
+
+def _of(matrix: Matrix, pairs: NDArray[np.int64]) -> Scores:
+    blocks = [pairs[i : i + BLOCK] for i in range(0, len(pairs), BLOCK)]
+    return np.concatenate([cosines(matrix[block[:, 0]], matrix[block[:, 1]]) for block in blocks])
+
+
+def _stacked(
+    keys: list[str], samples: pl.DataFrame, dimension: int, settings: MatchSettings
+) -> NDArray[np.float32]:
+    """The samples as (tracks, places, D), not a number where a track has fewer."""
+    faces = np.full((len(keys), settings.samples_per_track, dimension), np.nan, dtype=np.float32)
+    row_of = {key: row for row, key in enumerate(keys)}
+    for (key,), group in samples.group_by("track_key", maintain_order=True):
+        row = row_of.get(str(key))
+        if row is not None:
+            own = check_unit(to_matrix(group["e_id"]), "e_id")[: settings.samples_per_track]
+            faces[row, : len(own)] = own
+    return faces
+
+
+def _kinds(
+    ordered: pl.DataFrame, person_of: Mapping[str, str]
+) -> dict[tuple[str, str], NDArray[np.int64]]:
+    """Rows (a, b) of each kind of pair, a < b."""
+    keys = ordered["track_key"].to_list()
+    people = [person_of.get(key) for key in keys]
+    number = {person: i for i, person in enumerate(sorted({p for p in people if p is not None}))}
+    person = np.array([-1 if p is None else number[p] for p in people])
+    video = ordered["video_id"].rank("dense").to_numpy().astype(np.int64)
+    row_of = {key: row for row, key in enumerate(keys)}
+    taken = {(row_of[a], row_of[b]) for a, b in shared_frame_pairs(ordered)}
+
+    everyone = spread(np.arange(len(keys)), TRACKS_COMPARED)
+    a, b = _all_pairs(everyone)
+    unknown = (video[a] != video[b]) & ((person[a] < 0) | (person[b] < 0))
+    cohort = np.stack([a[unknown], b[unknown]], axis=1)
+
+    a, b = _all_pairs(spread(np.flatnonzero(person >= 0), TRACKS_COMPARED))
+    same = person[a] == person[b]
+    across = video[a] != video[b]
+    free = np.array([pair not in taken for pair in zip(a.tolist(), b.tolist(), strict=True)], bool)
+    genuine, impostor = same & across, ~same & free
+    return {
+        ("genuine", "labelled"): np.stack([a[genuine], b[genuine]], axis=1),
+        ("impostor", "labelled"): np.stack([a[impostor], b[impostor]], axis=1),
+        ("cohort", "cohort"): cohort,
+    }
+
+
+def _all_pairs(rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    i, j = np.triu_indices(len(rows), k=1)
+    return rows[i], rows[j]
+
+
+def _finer(
+    pairs: NDArray[np.int64], faces: NDArray[np.float32], matrix: Matrix
+) -> dict[str, tuple[NDArray[np.int64], Scores]]:
+    found: dict[str, list[tuple[NDArray[np.int64], Scores]]] = {"face": [], "probe": []}
+    left, right = pairs[:, 0], pairs[:, 1]
+    for place in range(faces.shape[1]):
+        one, other = faces[left, place], faces[right, place]
+        for level, scores in (
+            ("face", cosines(one, other)),
+            ("probe", cosines(one, matrix[right])),
+            ("probe", cosines(other, matrix[left])),
+        ):
+            there = np.isfinite(scores)
+            found[level].append((pairs[there], scores[there]))
+    return {
+        level: (np.concatenate([p for p, _ in parts]), np.concatenate([s for _, s in parts]))
+        for level, parts in found.items()
+    }
+
+
+def _named(
+    level: str,
+    kind: str,
+    source: str,
+    pairs: NDArray[np.int64],
+    scores: Scores,
+    ordered: pl.DataFrame,
+) -> pl.DataFrame:
+    keys, videos = ordered["track_key"], ordered["video_id"]
+    left, right = pairs[:, 0].tolist(), pairs[:, 1].tolist()
+    return pl.DataFrame(
+        {
+            "left": keys[left],
+            "right": keys[right],
+            "left_video": videos[left],
+            "right_video": videos[right],
+            "score": scores,
+        }
+    ).select(
+        pl.lit(level).alias("level"),
+        pl.lit(kind).alias("kind"),
+        pl.lit(source).alias("source"),
+        pl.all(),
+    )

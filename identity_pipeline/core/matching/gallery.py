@@ -1,0 +1,214 @@
+"""The known people as a gallery: scores of probes against the best of each person's references.
+
+Also the open-set question of one probe: a name, probably a name, two names, or none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from identity_pipeline.core.matching.thresholds import Thresholds
+from identity_pipeline.core.vectors import Matrix, check_unit, same_space, to_matrix
+from identity_pipeline.settings import MatchSettings
+
+NEVER = -np.inf
+"""Score where there is nothing to compare."""
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """References of all known people, of one space, ordered by person.
+
+    Attributes:
+        space: key of the space; null without any reference.
+        people: P person ids, ascending.
+        owner: (R,) place in `people` of each reference.
+        vectors: (R, D) unit vectors times their strength.
+        names: R names: track keys of exemplars, "centre:{n}".
+        sources: what each reference is made of.
+    """
+
+    space: str | None
+    people: tuple[str, ...]
+    owner: NDArray[np.int64]
+    vectors: Matrix
+    names: tuple[str, ...]
+    sources: tuple[tuple[str, ...], ...]
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """References of each person."""
+        return np.bincount(self.owner, minlength=len(self.people))
+
+    def reference_scores(self, probes: Matrix, keys: list[str] | None = None) -> Matrix:
+        """(N, R) score of each probe against each reference: cosine times strength.
+
+        Args:
+            probes: (N, D) unit vectors.
+            keys: their track keys; a probe is not compared with a reference made of itself.
+        """
+        scores = probes @ self.vectors.T
+        if keys is not None:
+            row_of = {key: row for row, key in enumerate(keys)}
+            for column, made_of in enumerate(self.sources):
+                for key in made_of:
+                    if key in row_of:
+                        scores[row_of[key], column] = NEVER
+        return scores
+
+    def person_scores(self, reference_scores: Matrix) -> Matrix:
+        """(N, P) the best of each person's references."""
+        scores = np.full((len(reference_scores), len(self.people)), NEVER, dtype=np.float32)
+        for person in range(len(self.people)):
+            scores[:, person] = reference_scores[:, self.owner == person].max(axis=1)
+        return scores
+
+    def nearest(self, reference_scores: NDArray[np.float32], person: int, most: int) -> list[str]:
+        """Track keys of a person's exemplars nearest to one probe, of its (R,) scores."""
+        own = [
+            i
+            for i in np.flatnonzero(self.owner == person).tolist()
+            if self.sources[i] == (self.names[i],) and reference_scores[i] > NEVER
+        ]
+        return [self.names[i] for i in sorted(own, key=lambda i: -reference_scores[i])[:most]]
+
+
+def gallery_of(references: pl.DataFrame) -> Gallery:
+    """The gallery of the table `PERSON_REFERENCES`.
+
+    Raises:
+        SpaceMismatchError: the references are of more than one space.
+    """
+    ordered = references.sort("person_id", "reference")
+    space = same_space(*ordered["space"].unique().to_list()) if ordered.height else None
+    people = tuple(sorted(set(ordered["person_id"].to_list())))
+    place = {person: i for i, person in enumerate(people)}
+    strength = ordered["strength"].to_numpy()[:, None]
+    vectors = check_unit(to_matrix(ordered["vector"]), "reference")
+    return Gallery(
+        space,
+        people,
+        np.array([place[p] for p in ordered["person_id"].to_list()], dtype=np.int64),
+        vectors * strength if ordered.height else vectors,
+        tuple(ordered["reference"].to_list()),
+        tuple(tuple(keys) for keys in ordered["track_keys"].to_list()),
+    )
+
+
+Answer = Literal["known", "probably", "ambiguous", "unknown", "not_calibrated"]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One person before a probe.
+
+    Attributes:
+        person_id: who.
+        score: best reference.
+        assign: threshold from which the probe is this person; null where none was measured.
+        suggest: threshold from which it may be; null likewise.
+        references: how many the person has.
+    """
+
+    person_id: str
+    score: float
+    assign: float | None
+    suggest: float | None
+    references: int
+
+
+@dataclass(frozen=True)
+class Identification:
+    """The answer to "who is this?".
+
+    Attributes:
+        answer: `known`; `probably` (one person, but not surely enough to say so); `ambiguous`
+            (two people are about equally near); `unknown`; `not_calibrated` (nothing was measured
+            by which to tell, and it does not resemble anybody as one's own faces usually do).
+        person_id: only when known.
+        probable_id: only when probably.
+        margin: lead of the first over the second person; null without a second.
+        people: all people that were compared, the best first.
+        reason: one stable code, as in `core.matching.assignment`.
+    """
+
+    answer: Answer
+    person_id: str | None
+    probable_id: str | None
+    margin: float | None
+    people: tuple[Standing, ...]
+    reason: str
+
+
+def identify(
+    probe: NDArray[np.floating],
+    space: str,
+    gallery: Gallery,
+    thresholds: Thresholds,
+    settings: MatchSettings,
+) -> Identification:
+    """Who a face or template is, among the known people or none of them.
+
+    Args:
+        probe: (D,) unit vector.
+        space: key of its space.
+        gallery: the known people.
+        thresholds: of level `probe` for a single face, `template` for a template.
+        settings: the margin.
+
+    Raises:
+        SpaceMismatchError: probe, gallery and thresholds are not of one space.
+    """
+    same_space(space, thresholds.space, *([gallery.space] if gallery.space else []))
+    if not gallery.people:
+        return Identification("unknown", None, None, None, (), "no_people")
+    unit = check_unit(np.asarray(probe)[None], "probe")
+    scores = gallery.person_scores(gallery.reference_scores(unit))[0]
+    number, counts = len(gallery.people), gallery.counts.tolist()
+    # People with as many references share their thresholds, which take long to compute.
+    limits: dict[int, tuple[float | None, float | None]] = {
+        count: (thresholds.at("assign", count, number), thresholds.at("suggest", count, number))
+        if thresholds.measured
+        else (None, None)
+        for count in set(counts)
+    }
+    people = [
+        Standing(person, float(score), *limits[count], count)
+        for person, score, count in zip(gallery.people, scores, counts, strict=True)
+    ]
+    people.sort(key=lambda standing: (-standing.score, standing.person_id))
+    first = people[0]
+    margin = first.score - people[1].score if number > 1 else None
+    close = margin is not None and margin < settings.margin_min
+    answer, reason = _answer(first, close, thresholds)
+    return Identification(
+        answer,
+        first.person_id if answer == "known" else None,
+        first.person_id if answer == "probably" else None,
+        margin,
+        tuple(people),
+        reason,
+    )
+
+
+def _answer(first: Standing, close: bool, thresholds: Thresholds) -> tuple[Answer, str]:
+    """What is said of the best person, and by which rule; `close`: the second is about as near."""
+    if first.suggest is None or first.assign is None:
+        # Without a threshold there is still what faces of one person usually are to each other.
+        if thresholds.usual is None or first.score < thresholds.usual:
+            return "not_calibrated", "not_calibrated"
+        answer, reason = "probably", "not_calibrated"
+    elif first.score < first.suggest:
+        return "unknown", "below_suggest"
+    elif first.score < first.assign:
+        answer, reason = "probably", "below_assign_above_suggest"
+    elif thresholds.unproven is not None:
+        answer, reason = "probably", "assign_not_proven"
+    else:
+        answer, reason = "known", "best_reference_above_assign"
+    return ("ambiguous", "margin_too_small") if close else (answer, reason)

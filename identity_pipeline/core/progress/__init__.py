@@ -1,0 +1,1 @@
+"""How far the work is, as shares that never fall, and what work costs."""

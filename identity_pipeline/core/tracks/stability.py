@@ -1,0 +1,119 @@
+"""Prototype and identity stability: which faces of a rider surely are that rider.
+
+The prototype is a medoid, a real face, of the person's strict and frontal frames. A face is
+stable when it is close to its own prototype and clearly closer than to the other rider's.
+Reasons: `stable`, `not_embedded`, `no_prototype`, `below_floor`, `closer_to_rival`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from identity_pipeline.core.vectors import check_unit, to_matrix
+from identity_pipeline.settings import StabilitySettings
+from identity_pipeline.tables import TABLES
+
+
+def medoid(vectors: NDArray[np.floating]) -> int:
+    """Index of the vector with the smallest summed cosine distance to all, of (N, D) unit vectors.
+
+    Ties go to the first.
+
+    Raises:
+        ValueError: there is no vector.
+    """
+    if len(vectors) == 0:
+        raise ValueError("the medoid of no vectors is undefined")
+    # Summed cosine distance to all = N - v . sum(V): no N x N matrix is needed.
+    total = vectors.sum(axis=0, dtype=np.float64)
+    closeness = vectors.astype(np.float64) @ total
+    return int(np.argmax(np.round(closeness, 9)))
+
+
+def prototype_face(faces: pl.DataFrame, settings: StabilitySettings) -> str | None:
+    """The face that represents a person, or None: no set rather than a bad set.
+
+    Args:
+        faces: one person's embedded faces with face_id, strict, yaw and e_id, in any order.
+        settings: thresholds.
+
+    Returns:
+        The medoid of the strict faces with |yaw| <= `prototype_yaw_max`, or of all strict faces
+        when those are fewer than `min_strict_frames`; None when even these are.
+    """
+    strict = faces.filter("strict").sort("face_id")
+    frontal = strict.filter(pl.col("yaw").abs() <= settings.prototype_yaw_max)
+    pool = frontal if frontal.height >= settings.min_strict_frames else strict
+    if pool.height < settings.min_strict_frames:
+        return None
+    return str(pool["face_id"][medoid(check_unit(to_matrix(pool["e_id"]), "e_id"))])
+
+
+def measure_stability(faces: pl.DataFrame, settings: StabilitySettings) -> pl.DataFrame:
+    """The table `identity_stability`.
+
+    Args:
+        faces: riders' faces of one video with face_id, frame_idx, person_id, strict, yaw (null
+            where unknown) and e_id (null where not embedded).
+        settings: thresholds.
+    """
+    ordered = faces.sort("person_id", "frame_idx", "face_id")
+    embedded = ordered.filter(pl.col("e_id").is_not_null())
+    prototypes: dict[int, str] = {}
+    for (person,), group in embedded.group_by("person_id", maintain_order=True):
+        chosen = prototype_face(group, settings)
+        if chosen is not None:
+            prototypes[int(str(person))] = chosen
+    scores = _cosines_to(embedded, prototypes)
+    rows = []
+    for face_id, frame_idx, person in ordered.select(
+        "face_id", "frame_idx", "person_id"
+    ).iter_rows():
+        own = scores.get((face_id, person))
+        rivals = [scores[face_id, p] for p in prototypes if p != person and (face_id, p) in scores]
+        rival = max(rivals, default=None)
+        reason = _reason(own, rival, person in prototypes, settings)
+        rows.append(
+            {
+                "face_id": face_id,
+                "frame_idx": frame_idx,
+                "person_id": person,
+                "stable_score": own,
+                "rival_score": rival,
+                "margin": own - rival if own is not None and rival is not None else None,
+                "stable": reason == "stable",
+                "is_prototype": prototypes.get(person) == face_id,
+                "reason": reason,
+            }
+        )
+    return pl.DataFrame(rows, schema=TABLES["identity_stability"])
+
+
+def _cosines_to(embedded: pl.DataFrame, prototypes: dict[int, str]) -> dict[tuple[str, int], float]:
+    """Cosine of every embedded face to every person's prototype, keyed by (face_id, person_id)."""
+    if not embedded.height:
+        return {}
+    vectors = check_unit(to_matrix(embedded["e_id"]), "e_id")
+    ids = embedded["face_id"].to_list()
+    row_of = {face_id: row for row, face_id in enumerate(ids)}
+    cosines: dict[tuple[str, int], float] = {}
+    for person, face_id in prototypes.items():
+        for other, value in zip(ids, vectors @ vectors[row_of[face_id]], strict=True):
+            cosines[other, person] = float(value)
+    return cosines
+
+
+def _reason(
+    own: float | None, rival: float | None, has_prototype: bool, settings: StabilitySettings
+) -> str:
+    if not has_prototype:
+        return "no_prototype"
+    if own is None:
+        return "not_embedded"
+    if own < settings.stable_min:
+        return "below_floor"
+    if rival is not None and own - rival < settings.rival_margin:
+        return "closer_to_rival"
+    return "stable"

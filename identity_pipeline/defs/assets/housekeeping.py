@@ -1,0 +1,101 @@
+"""Group `operate`: what lies on the disk, and keeping it within its bounds."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from identity_pipeline.defs.instance import archiving, old_runs
+from identity_pipeline.defs.instance.tags import NIGHTLY
+from identity_pipeline.defs.resources.healing import healing
+from identity_pipeline.defs.resources.steps import OWNERS
+from identity_pipeline.settings import RetentionSettings, Settings
+from identity_pipeline.storage.folder import disk
+from identity_pipeline.storage.folder.disk import Droppable
+from identity_pipeline.storage.layout import Layout
+from identity_pipeline.storage.video.tables import TableStore
+
+OPERATE = "operate"
+
+
+@dg.asset(
+    group_name=OPERATE,
+    kinds={"python"},
+    owners=OWNERS,
+    code_version="1",
+    freshness_policy=NIGHTLY,
+)
+def disk_usage(
+    context: dg.AssetExecutionContext,
+    store: dg.ResourceParam[TableStore],
+    settings: dg.ResourceParam[Settings],
+) -> dg.MaterializeResult:
+    """Bytes by kind and what may go; drops and archives where the settings [retention] say so."""
+    with healing(context, settings):
+        return _disk_usage(context, store, settings)
+
+
+def _disk_usage(
+    context: dg.AssetExecutionContext, store: TableStore, settings: Settings
+) -> dg.MaterializeResult:
+    now, wanted = datetime.now(UTC), settings.retention
+    archived = archive_old(context, store, wanted, now)
+    things = droppable(context.instance, store.layout, now.timestamp(), wanted.crops_days or 0.0)
+    if wanted.crops_days is None:
+        things = [thing for thing in things if thing.kind != "crops"]
+    runs = list(old_runs.old_runs(context.instance, now.timestamp(), wanted.runs_days))
+    freed = 0
+    if wanted.delete:
+        freed = disk.drop(store.layout, things)
+        for run in runs:
+            old_runs.drop_run(context.instance, run)
+    else:
+        context.log.info("retention.delete is off: nothing is dropped.")
+    sums = disk.bytes_by_kind(store.layout, lambda folder: None)
+    return dg.MaterializeResult(
+        metadata={
+            **{f"megabytes/{kind}": round(size / 1e6, 2) for kind, size in sums.items()},
+            **{f"may_go/{kind}": round(size / 1e6, 2) for kind, size in may_go(things).items()},
+            "runs_that_may_go": len(runs),
+            "deleted": wanted.delete,
+            "freed_megabytes": round(freed / 1e6, 2),
+            "archived": archived,
+            "partitions": len(context.instance.get_dynamic_partitions("videos")),
+        }
+    )
+
+
+def droppable(
+    instance: dg.DagsterInstance, layout: Layout, now: float, older_than_days: float
+) -> list[Droppable]:
+    """As `disk.droppable`, but for videos that a run is at."""
+    busy = archiving.busy_videos(instance)
+    things = disk.droppable(layout, now, older_than_days)
+    return [thing for thing in things if thing.video_id not in busy]
+
+
+def archive_old(
+    context: dg.AssetExecutionContext,
+    store: TableStore,
+    wanted: RetentionSettings,
+    now: datetime,
+) -> int:
+    """Archives what is old enough; none where no age is set."""
+    if wanted.archive_after_days is None:
+        return 0
+    before = now.timestamp() - wanted.archive_after_days * disk.DAY_S
+    count = 0
+    keys = archiving.candidates(context.instance, store, before)
+    for video_id, why_not in archiving.archive(context.instance, store, keys, now):
+        if why_not:
+            context.log.warning(f"{video_id} is not archived: {why_not}")
+        count += why_not is None
+    return count
+
+
+def may_go(things: Iterable[Droppable]) -> dict[str, int]:
+    """Bytes that may go, by kind."""
+    sums: dict[str, int] = {}
+    for thing in things:
+        sums[thing.kind] = sums.get(thing.kind, 0) + thing.size
+    return sums

@@ -1,0 +1,148 @@
+"""Group `reports`: what the pipeline says of itself, over all videos."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from identity_pipeline.defs.display import metadata
+from identity_pipeline.defs.instance.runs import last_runs
+from identity_pipeline.defs.instance.tags import NIGHTLY
+from identity_pipeline.defs.resources.healing import healing
+from identity_pipeline.defs.resources.progress import ProgressReporters
+from identity_pipeline.defs.resources.steps import OWNERS
+from identity_pipeline.media.markdown import bullets, escaped, table
+from identity_pipeline.models.hub import ModelHub
+from identity_pipeline.settings import Settings
+from identity_pipeline.stages.planning.staleness import Models
+from identity_pipeline.stages.specs.recipes import steps
+from identity_pipeline.storage.video.tables import TableStore
+
+REPORTS = "reports"
+LINES_SHOWN = 40
+"""Of a list in the event log, which keeps every report."""
+
+
+@dg.asset(
+    group_name=REPORTS,
+    kinds={"python"},
+    owners=OWNERS,
+    code_version="1",
+    freshness_policy=NIGHTLY,
+    # Lineage only, as below; it is the last step of the job `library`.
+    deps=[
+        "identity_dataset",
+        "face_index",
+        "person_assignments",
+        "identity_profiles",
+        "kmeans_heads",
+    ],
+)
+def library_report(
+    context: dg.AssetExecutionContext,
+    store: dg.ResourceParam[TableStore],
+    settings: dg.ResourceParam[Settings],
+    models: dg.ResourceParam[ModelHub],
+    progress: dg.ResourceParam[ProgressReporters],
+) -> dg.MaterializeResult:
+    """How far all work is: steps by state, time left, what waits for a person, what failed, why."""
+    from identity_pipeline.media.progress_figure import phases_svg
+    from identity_pipeline.stages.planning import phase_words as words
+    from identity_pipeline.stages.planning.status import look
+
+    now = datetime.now(UTC)
+    runs = last_runs(context.instance, without=context.run_id)
+    with healing(context, settings):
+        seen = look(
+            store,
+            settings,
+            Models(*models.here()),
+            runs,
+            now.timestamp(),
+            now.isoformat(timespec="seconds"),
+            progress.reporter(context),
+        )
+    states = {
+        step: [whole.phases[n].state for whole in seen.videos] for n, step in enumerate(steps())
+    }
+    picture = metadata.svg(phases_svg(states), "steps of all videos by state")
+    return dg.MaterializeResult(
+        metadata={
+            "progress": _list(words.progress_lines(seen)),
+            "to_look_at": _list(list(words.attention(seen))[:LINES_SHOWN]),
+            "not_done": metadata.records(words.open_work(seen)),
+            "steps": metadata.records(words.steps_by_state(seen)),
+            "picture": picture if seen.videos else "no video yet",
+            **metadata.numbers(words.headline_numbers(seen)),
+        }
+    )
+
+
+@dg.asset(
+    group_name=REPORTS,
+    kinds={"python"},
+    owners=OWNERS,
+    code_version="1",
+    freshness_policy=NIGHTLY,
+    # Lineage only: which videos are read is decided by what is in the store, so that one video
+    # that failed, or is still under way, neither holds the report up nor fails it.
+    deps=["identity_dataset", "face_embeddings", "vision_embeddings"],
+)
+def evaluation_report(
+    context: dg.AssetExecutionContext,
+    store: dg.ResourceParam[TableStore],
+    settings: dg.ResourceParam[Settings],
+) -> dg.MaterializeResult:
+    """How good the results are on finished videos that have a truth file: figures and a page."""
+    from identity_pipeline.media.evaluation_page import HEADLINES
+    from identity_pipeline.stages.evaluation import evaluate as stage
+
+    with healing(context, settings):
+        material = stage.collect(store)
+    if not material.videos:
+        sentence = f"Nothing was evaluated: {stage.nothing_to_evaluate(material)}"
+        context.log.warning(sentence)
+        return dg.MaterializeResult(metadata={"evaluated_videos": 0, "note": sentence})
+    for sentence in material.left_out.values():
+        context.log.warning(f"left out: {sentence}")
+    with healing(context, settings):
+        report = stage.evaluate(material, settings)
+        page = stage.write_report(report, store.layout.evaluation)
+    headlines: dict[str, Any] = {
+        f"{section.origin}/{key}": figure.value
+        for section in report.sections
+        for key in HEADLINES
+        if (figure := section.figure(key))
+    }
+    return dg.MaterializeResult(
+        metadata={
+            "evaluated_videos": len(material.videos),
+            "videos_left_out": len(material.left_out),
+            "page": dg.MetadataValue.path(str(Path(page).resolve())),
+            **metadata.numbers(headlines),
+            "figures": dg.MetadataValue.md(_markdown(report)),
+        }
+    )
+
+
+def _list(sentences: list[str]) -> dg.MetadataValue:
+    return dg.MetadataValue.md(bullets(sentences, "nothing"))
+
+
+def _markdown(report: Any) -> str:
+    from identity_pipeline.media.evaluation_page import headline, interval_words
+
+    lines = []
+    for section in report.sections:
+        lines += [f"**{escaped(section.scope)}**", ""]
+        rows: list[tuple[str, ...]] = []
+        for figure in section.figures:
+            if figure.value is None:
+                rows.append((figure.label, f"not measured: {figure.reason}", "", ""))
+                continue
+            count = f"{figure.n:,} {figure.counted}"
+            value = headline(figure)
+            rows.append((figure.label, value, interval_words(figure), count))
+        lines += [table(("figure", "value", "95 % interval", "of how many"), rows), ""]
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""Asset checks: between the tables of a video, and of the library."""

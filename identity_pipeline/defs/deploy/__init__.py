@@ -1,0 +1,1 @@
+"""Several machines: where runs go, and who does them."""

@@ -1,0 +1,1 @@
+"""What an operator sees of an asset in the web UI."""

@@ -1,0 +1,254 @@
+"""What an operator sees of each asset in the UI: counts, and a picture where people would look.
+
+Drawing is done in `media`, which is imported when a step runs and not when definitions load.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+import polars as pl
+
+from identity_pipeline.defs.display import metadata
+from identity_pipeline.settings import Settings
+from identity_pipeline.storage.video.crop_archive import CropArchive
+
+if TYPE_CHECKING:
+    from identity_pipeline.stages.imagesets.dataset import VideoTables
+
+SHEET_FACES = 24
+SHEET_COLUMNS = 8
+TILE_PX = 96
+
+
+def _sheet(faces: pl.DataFrame, crops: CropArchive, captions: Iterable[str]) -> dict[str, Any]:
+    """A sheet of aligned faces, in the order of the rows; nothing when there is none."""
+    from identity_pipeline.media.sheets import Tile, contact_sheet, encode_jpeg_below
+
+    wanted = faces["face_id"].to_list()
+    if not wanted:
+        return {"picture": "no face to show"}
+    images = dict(crops.aligned(wanted))
+    tiles = [Tile(images[i], text) for i, text in zip(wanted, captions, strict=True)]
+    sheet = contact_sheet(tiles, columns=min(SHEET_COLUMNS, len(tiles)), tile_px=TILE_PX)
+    data = encode_jpeg_below(sheet, metadata.PICTURE_BYTES)
+    return {"picture": metadata.jpeg(data, "contact sheet")}
+
+
+def _evenly(table: pl.DataFrame, count: int = SHEET_FACES) -> pl.DataFrame:
+    """At most `count` rows, evenly spread over the table."""
+    if table.height <= count:
+        return table
+    return table[[round(i * (table.height - 1) / (count - 1)) for i in range(count)]]
+
+
+def _counts(column: pl.Series, prefix: str) -> dict[str, int]:
+    pairs = column.value_counts(sort=True).sort(column.name)
+    return {f"{prefix}/{name}": count for name, count in pairs.iter_rows()}
+
+
+def describe_counts(table: pl.DataFrame, column: str) -> dict[str, Any]:
+    """How many rows have each value of a column."""
+    return _counts(table[column], column)
+
+
+def describe_frames(table: pl.DataFrame) -> dict[str, Any]:
+    """Sampled frames, light, cuts, errors."""
+    from identity_pipeline.media.clocks import CLOCK_TROUBLES
+    from identity_pipeline.media.errors import DAMAGED, RESHAPED
+
+    return metadata.numbers(
+        {
+            "sampled_frames": table.height,
+            "frames_with_faces": (table["face_count"] > 0).sum(),
+            "scene_cuts": table["scene_cut"].sum(),
+            "decode_errors": table["decode_error"].str.contains(DAMAGED, literal=True).sum(),
+            "other_frame_size": table["decode_error"].str.contains(RESHAPED, literal=True).sum(),
+            "clock_troubles": table["decode_error"].str.contains_any(list(CLOCK_TROUBLES)).sum(),
+            "luma_mean": table["luma_mean"].mean(),
+        }
+    )
+
+
+def describe_detections(table: pl.DataFrame, crops: CropArchive) -> dict[str, Any]:
+    """Faces, tracklets, and a sheet of faces spread over the video."""
+    spread = _evenly(table)
+    captions = [f"{t / 1000:.1f}s  {s:.2f}" for t, s in spread["timestamp_ms", "score"].iter_rows()]
+    return {
+        **metadata.numbers(
+            {
+                "faces": table.height,
+                "tracklets": table["tracklet_id"].n_unique(),
+                "score_mean": table["score"].mean(),
+            }
+        ),
+        **_sheet(spread, crops, captions),
+    }
+
+
+def describe_quality(table: pl.DataFrame, crops: CropArchive) -> dict[str, Any]:
+    """Gates, reasons, and a sheet from the worst to the best face."""
+    reasons = table["loose_fails"].explode(empty_as_null=True, keep_nulls=False).drop_nulls()
+    spread = _evenly(table.sort("quality_score", "face_id"))
+    captions = [f"{q:.2f}" for q in spread["quality_score"]]
+    return {
+        **metadata.numbers(
+            {
+                "faces": table.height,
+                "loose": table["loose"].sum(),
+                "strict": table["strict"].sum(),
+                "quality_mean": table["quality_score"].mean(),
+            }
+        ),
+        **_counts(reasons.alias("reason"), "fails"),
+        **_sheet(spread, crops, captions),
+    }
+
+
+def describe_tracks(table: pl.DataFrame) -> dict[str, Any]:
+    """Tracks, stitches and splits."""
+    return metadata.numbers(
+        {
+            "tracks": table["track_id"].n_unique(),
+            "tracklets": table["tracklet_id"].n_unique(),
+            "faces_of_split_tracklets": table["split"].sum(),
+            "weakest_stitch": table["stitch_cos"].min(),
+            "lowest_cosine_to_own_track": table["track_cos"].min(),
+        }
+    )
+
+
+def describe_riders(
+    table: pl.DataFrame, frames: pl.DataFrame, tracks: pl.DataFrame, settings: Settings
+) -> dict[str, Any]:
+    """Riders, other tracks by reason, and the timeline."""
+    from identity_pipeline.media.figures import track_timeline_svg
+
+    nothing = pl.DataFrame(
+        schema={"person_id": pl.Int64, "timestamp_ms": pl.Float64, "set": pl.String}
+    )
+    drawing = track_timeline_svg(frames, tracks, table, nothing, settings.buckets)
+    return {
+        "riders": table["person_id"].drop_nulls().len(),
+        **_counts(table["reason"], "tracks"),
+        "picture": metadata.svg(drawing, "who was seen when"),
+    }
+
+
+def describe_landmarks(table: pl.DataFrame, crops: CropArchive) -> dict[str, Any]:
+    """Sources, ranges of the pose, and faces ordered by yaw."""
+    spread = _evenly(table.drop_nulls(["yaw", "pitch"]).sort("yaw", "face_id"))
+    captions = [f"yaw {y:+.0f} pitch {p:+.0f}" for y, p in spread["yaw", "pitch"].iter_rows()]
+    return {
+        **metadata.numbers(
+            {
+                "faces": table.height,
+                "landmark_source": table["landmark_source"][0] if table.height else None,
+                "pose_source": table["pose_source"][0] if table.height else None,
+                "yaw_min": table["yaw"].min(),
+                "yaw_max": table["yaw"].max(),
+                "pitch_min": table["pitch"].min(),
+                "pitch_max": table["pitch"].max(),
+                "occlusion_measured": table["occlusion"].is_not_null().sum(),
+            }
+        ),
+        **_sheet(spread, crops, captions),
+    }
+
+
+def describe_stability(table: pl.DataFrame) -> dict[str, Any]:
+    """Stable faces, reasons, prototypes."""
+    prototypes = table.filter("is_prototype")
+    return {
+        **metadata.numbers(
+            {
+                "stable": table["stable"].sum(),
+                "stable_score_mean": table["stable_score"].mean(),
+                "smallest_margin_of_a_stable_face": table.filter("stable")["margin"].min(),
+            }
+        ),
+        **_counts(table["reason"], "reason"),
+        **{f"prototype/person_{p}": f for f, p in prototypes["face_id", "person_id"].iter_rows()},
+    }
+
+
+def describe_buckets(table: pl.DataFrame) -> dict[str, Any]:
+    """How many faces fell into each bin."""
+    names = ("yaw_bin", "pitch_bin", "expression_bin", "occlusion_bin", "lighting_bin")
+    counts: dict[str, Any] = {"buckets_seen": table["bucket_key"].drop_nulls().n_unique()}
+    for name in names:
+        counts |= _counts(table[name], name.removesuffix("_bin"))
+    return counts
+
+
+def describe_selection(
+    table: pl.DataFrame, candidates: pl.DataFrame, settings: Settings
+) -> dict[str, Any]:
+    """Decisions, reasons, and each rider's coverage grid after the selection."""
+    from identity_pipeline.core.imagesets.summary import coverage_of
+    from identity_pipeline.media.coverage_grid import coverage_grid_svg
+
+    described: dict[str, Any] = {
+        **_counts(table["decision"], "decision"),
+        **_counts(table["reason"], "reason"),
+    }
+    for person in table["person_id"].unique().sort():
+        mine = table.filter(pl.col("person_id") == person)
+        kept = mine.filter("kept")["face_id"].to_list()
+        observed = candidates.filter(pl.col("person_id") == person)
+        saved = observed.filter(pl.col("face_id").is_in(kept))
+        seen = coverage_of(observed.filter("loose")).cells
+        drawing = coverage_grid_svg(
+            saved, settings.buckets, seen=seen, title=f"person_{person}, selection"
+        )
+        described[f"picture/person_{person}"] = metadata.svg(drawing, f"coverage of {person}")
+        described[f"stop_reason/person_{person}"] = mine["stop_reason"][0]
+    return described
+
+
+def describe_set(table: pl.DataFrame, crops: CropArchive, name: str) -> dict[str, Any]:
+    """Images per rider, and all of them on one sheet."""
+    captions = [f"{p} {i}" for p, i in table["person_id", "image"].iter_rows()]
+    per_person = {
+        f"{name}/person_{person}": count
+        for person, count in table["person_id"].value_counts().sort("person_id").iter_rows()
+    }
+    return {"images": table["image"].len(), **per_person, **_sheet(table, crops, captions)}
+
+
+def describe_ledger(table: pl.DataFrame) -> dict[str, Any]:
+    """What became of every face, as numbers and as a bar that adds up."""
+    from identity_pipeline.media.figures import ledger_bar_svg
+
+    described: dict[str, Any] = {"faces": table.height, **_counts(table["state"], "state")}
+    if table.height:
+        described["picture"] = metadata.svg(ledger_bar_svg(table), "what became of every face")
+    return described
+
+
+def describe_dataset(
+    table: pl.DataFrame, target: Path, tables: VideoTables, settings: Settings
+) -> dict[str, Any]:
+    """Files, the page, the contact sheet, and the timeline with what was exported."""
+    from identity_pipeline.media.crops import decode_image
+    from identity_pipeline.media.sheets import encode_jpeg_below
+    from identity_pipeline.stages.imagesets.dataset import timeline_svg
+
+    images = table.filter(pl.col("type") != "metadata", pl.col("left_out").is_null())
+    described: dict[str, Any] = {
+        "images": images.height,
+        "left_out": table["left_out"].is_not_null().sum(),
+        **_counts(images["type"], "type"),
+        "megabytes": round(int(table["size_bytes"].sum()) / 1e6, 3),
+        "page": dg.MetadataValue.path(target / "index.html"),
+    }
+    for sheet in sorted(target.glob("person_*/contact_sheet.jpg")):
+        data = encode_jpeg_below(decode_image(sheet.read_bytes()), metadata.PICTURE_BYTES)
+        described[f"picture/{sheet.parent.name}"] = metadata.jpeg(data, sheet.parent.name)
+    if tables.frames.height:
+        drawing = timeline_svg(tables, settings)
+        described["timeline"] = metadata.svg(drawing, "timeline with exported images")
+    return described

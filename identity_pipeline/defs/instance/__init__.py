@@ -1,0 +1,1 @@
+"""One Dagster instance, its runs, partitions, pools and jobs."""

@@ -1,0 +1,57 @@
+"""Jobs. One run of `per_video` is one video: models load once, and its steps share them."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from identity_pipeline.defs.instance.partitions import videos
+
+PER_VIDEO_GROUPS = ("watch", "observe", "curate")
+LIBRARY_PER_VIDEO = ("track_templates", "calibration_pairs", "face_samples", "face_index")
+
+per_video = dg.define_asset_job(
+    "per_video",
+    selection=dg.AssetSelection.groups(*PER_VIDEO_GROUPS)
+    | dg.AssetSelection.assets(*LIBRARY_PER_VIDEO),
+    partitions_def=videos,
+    executor_def=dg.in_process_executor,
+    description="From one ride video to the image sets of its riders.",
+)
+
+library = dg.define_asset_job(
+    "library",
+    selection=(dg.AssetSelection.groups("library") - dg.AssetSelection.assets(*LIBRARY_PER_VIDEO))
+    | dg.AssetSelection.assets("head_embeddings", "kmeans_heads", "library_report"),
+    executor_def=dg.in_process_executor,
+    description="Who is who across all videos: matches the known, groups the unknown.",
+)
+
+learn = dg.define_asset_job(
+    "learn",
+    selection=dg.AssetSelection.assets("training_set", "projection_head", "head_evaluation"),
+    executor_def=dg.in_process_executor,
+    description="A head from the labels: trained, judged, and live only if it is better.",
+)
+
+nightly = dg.define_asset_job(
+    "nightly",
+    selection=library.selection | dg.AssetSelection.groups("reports"),
+    executor_def=dg.in_process_executor,
+    description="The library, the profiles and all reports, once a day.",
+)
+
+retention = dg.define_asset_job(
+    "retention",
+    selection=dg.AssetSelection.groups("operate"),
+    executor_def=dg.in_process_executor,
+    description="What lies on the disk, and what may go.",
+)
+
+publish = dg.define_asset_job(
+    "publish",
+    selection=dg.AssetSelection.assets("published"),
+    executor_def=dg.in_process_executor,
+    description="Finished videos and the library, copied to an object store.",
+)
+
+ALL_JOBS = [per_video, library, learn, nightly, retention, publish]

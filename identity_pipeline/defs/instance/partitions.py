@@ -1,0 +1,7 @@
+"""The one partitions definition: a dynamic partition per ride video. See `video.registry`."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+videos = dg.DynamicPartitionsDefinition(name="videos")

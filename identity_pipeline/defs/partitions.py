@@ -1,7 +1,0 @@
-"""The one partitions definition: a dynamic partition per ride video. See `storage.registry`."""
-
-from __future__ import annotations
-
-import dagster as dg
-
-videos = dg.DynamicPartitionsDefinition(name="videos")

@@ -1,0 +1,72 @@
+"""What a step does with an error: try again within its run where waiting heals it, else say it.
+
+Everything else fails at once: a bug or a bad file is the same the second time. What is still wrong
+after the last try is left to the hourly sweep. An error that the product words, or one of the
+operating system, becomes a failure of one sentence; of any other Dagster shows the traceback.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import dagster as dg
+
+from identity_pipeline.errors import IdentityPipelineError, system_words
+from identity_pipeline.settings import Settings
+from identity_pipeline.storage.video.failures import heals_by_waiting
+
+BACK_OFF = 4
+SYSTEM = "system"
+"""Reason code of what the operating system refused."""
+
+
+class PermanentFailure(dg.Failure):
+    """A failure that trying again cannot heal."""
+
+    def __init__(self, code: str, sentence: str) -> None:
+        super().__init__(description=sentence, metadata={"reason_code": code}, allow_retries=False)
+        self.code = code
+
+
+def worded(error: Exception) -> PermanentFailure | None:
+    """The error as a failure of one sentence; None where nobody has words for it."""
+    if isinstance(error, IdentityPipelineError):
+        code = getattr(error, "code", type(error).__name__)
+        return PermanentFailure(code, getattr(error, "sentence", str(error)))
+    if isinstance(error, OSError) and error.errno is not None:
+        return PermanentFailure(SYSTEM, system_words(error))
+    return None
+
+
+def ask_for_another_try(
+    context: dg.AssetExecutionContext, settings: Settings, error: Exception
+) -> None:
+    """Does nothing where the error will not heal, or was tried often enough.
+
+    Raises:
+        RetryRequested: it may heal; the step waits and runs again.
+    """
+    done, most = context.op_execution_context.retry_number, settings.ingest.step_retries
+    if done >= most or not heals_by_waiting(error):
+        return
+    wait = settings.ingest.step_retry_wait_s * BACK_OFF**done
+    context.log.warning(f"{error} - tried again in {wait:g} s ({done + 1} of {most})")
+    raise dg.RetryRequested(max_retries=most, seconds_to_wait=wait) from error
+
+
+@contextmanager
+def healing(context: dg.AssetExecutionContext, settings: Settings) -> Iterator[None]:
+    """A step, or part of one, that is tried again where its error heals by waiting.
+
+    Raises:
+        PermanentFailure: an error that has words.
+    """
+    try:
+        yield
+    except (dg.Failure, dg.RetryRequested):
+        raise
+    except Exception as error:
+        ask_for_another_try(context, settings, error)
+        failure = worded(error)
+        if failure is not None:
+            raise failure from error
+        raise

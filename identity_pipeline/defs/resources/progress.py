@@ -1,0 +1,64 @@
+"""Progress of long steps: in the Dagster UI while they run, and to `identity-pipeline status`.
+
+An observation of the asset carries the counts, at most every few seconds: each costs the event log
+a write. A file below the data folder carries them to other processes, at most every second:
+`stages.progress.heartbeat`.
+"""
+
+import time
+from collections.abc import Callable
+
+import dagster as dg
+
+from identity_pipeline.stages.progress.heartbeat import shown_to_others
+from identity_pipeline.stages.progress.protocol import Progress
+from identity_pipeline.storage.progress.heartbeat import LiveStep
+
+SECONDS_BETWEEN_REPORTS = 5.0
+
+
+class ProgressReporters:
+    """Hands every step a callback that reports to the run's event log.
+
+    The command line puts its own in place of it.
+    """
+
+    def reporter(self, context: dg.AssetExecutionContext) -> Progress:
+        """A callback for one step."""
+        report = _Reporter(context, SECONDS_BETWEEN_REPORTS, time.monotonic)
+        return shown_to_others(context.resources.store, live_step(context), report)
+
+
+def live_step(context: dg.AssetExecutionContext) -> LiveStep:
+    """The step that begins now."""
+    partition = context.partition_key if context.has_partition_key else None
+    name = context.op_execution_context.op.name
+    return LiveStep(context.run_id, name, partition, time.time())
+
+
+class _Reporter:
+    def __init__(
+        self, context: dg.AssetExecutionContext, interval: float, clock: Callable[[], float]
+    ) -> None:
+        self._context = context
+        self._interval = interval
+        self._clock = clock
+        self._started = self._last = clock()
+
+    def __call__(self, stage: str, done: int, total: int | None, unit: str) -> None:
+        now = self._clock()
+        if now - self._last < self._interval:
+            return
+        self._last = now
+        rate = done / max(now - self._started, 1e-9)
+        of = "" if total is None else f" of {total}"
+        left = None if not total or not done else round(max(0.0, (total - done) / rate))
+        self._context.log.info(f"{stage}: {done}{of} {unit}, {rate:.1f} {unit}/s")
+        metadata = {"done": done, "unit": unit, "per_second": round(rate, 2)}
+        if total is not None and left is not None:
+            metadata |= {"total": total, "seconds_left": left}
+        partition = self._context.partition_key if self._context.has_partition_key else None
+        for key in sorted(self._context.selected_asset_keys):
+            self._context.log_event(
+                dg.AssetObservation(key, partition=partition, metadata=dict(metadata))
+            )

@@ -1,0 +1,1 @@
+"""Human decisions: what was typed becomes ledger events, found again in the present tables."""

@@ -1,0 +1,145 @@
+"""What a curator has before them: the ledger as it stands, and the tables of the library in force.
+
+Reads only, and each table at most once. Finding what a typed word means is in `targets`, deciding
+in `curation`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import polars as pl
+
+from identity_pipeline.core.library.changes import place_of
+from identity_pipeline.errors import IdentityPipelineError
+from identity_pipeline.ledger import subjects as ids
+from identity_pipeline.ledger.replay import History
+from identity_pipeline.ledger.state import LibraryState
+from identity_pipeline.ledger.store import LedgerStore
+from identity_pipeline.stages.curation.decisions import settle_ledger
+from identity_pipeline.stages.specs.damage import PassedOver
+from identity_pipeline.storage.library.generations import Generations
+from identity_pipeline.storage.library.snapshots import Generation, Snapshot
+from identity_pipeline.storage.video.tables import TableStore
+from identity_pipeline.tables import empty
+
+
+class CurationError(IdentityPipelineError, ValueError):
+    """What was asked for cannot be found or decided; the sentence says what to do."""
+
+
+@dataclass(frozen=True)
+class Desk:
+    """The library at one moment.
+
+    Attributes:
+        store: the tables.
+        history: the ledger, in terms of the present tracks.
+        snapshot: the generation in force, open; None before the first `recluster`.
+    """
+
+    store: TableStore
+    history: History
+    snapshot: Snapshot | None
+
+    @classmethod
+    def open(cls, store: TableStore, now: str, *, write: bool) -> Desk:
+        """The library now.
+
+        Args:
+            store: the tables.
+            now: ISO time with a zone.
+            write: note in the ledger where videos were processed anew; False leaves it alone.
+        """
+        history = settle_ledger(store, LedgerStore(store.layout), now, write=write)
+        return cls(store, history, Generations(store.layout).find())
+
+    @property
+    def generation(self) -> Generation | None:
+        """What is known of the generation in force; None before the first."""
+        return self.snapshot.generation if self.snapshot else None
+
+    @property
+    def state(self) -> LibraryState:
+        """Every human decision in force."""
+        return self.history.state
+
+    def table(self, name: str) -> pl.DataFrame:
+        """A table of the generation in force; empty before the first."""
+        return self.snapshot.table(name) if self.snapshot else empty(name)
+
+    @cached_property
+    def assignments(self) -> Mapping[str, Mapping[str, object]]:
+        """Rows of `person_assignments` by track."""
+        rows = self.table("person_assignments").iter_rows(named=True)
+        return {row["track_key"]: row for row in rows}
+
+    @cached_property
+    def videos(self) -> tuple[str, ...]:
+        """Videos with tracks, sorted."""
+        names = (self.store.videos_with(name) for name in ("track_templates", "face_tracks"))
+        return tuple(sorted({video for several in names for video in several}))
+
+    def templates(self, videos: Iterable[str]) -> pl.DataFrame:
+        """The table `track_templates` of some videos, without the vectors, sorted.
+
+        Of a damaged one there is nothing; `sound` refuses it where one video is asked about.
+        """
+        parts = [empty("track_templates").drop("template")]
+        for video_id in sorted(set(videos)):
+            if self.store.layout.table("track_templates", video_id).is_file():
+                with self._passed_over.reading(video_id):
+                    table = self.store.read("track_templates", video_id, parts[0].columns)
+                    parts.append(table)
+        return pl.concat(parts).sort("track_key")
+
+    @cached_property
+    def _passed_over(self) -> PassedOver:
+        return PassedOver()
+
+    def sound(self, video_id: str) -> str:
+        """The video, after checking that its tracks can be read.
+
+        Raises:
+            DamagedTableError: they cannot; says what mends them.
+        """
+        for name in ("track_templates", "face_tracks"):
+            if self.store.layout.table(name, video_id).is_file():
+                self.store.read(name, video_id, ("track_id",))
+        return video_id
+
+    def called(self, person_id: str) -> str:
+        """A person's name, with the id where others bear it too."""
+        if person_id not in self.state.people:
+            return f"person_{person_id}"
+        return self.state.display(self.survivor(person_id))
+
+    def survivor(self, person_id: str) -> str:
+        """Who a person of the tables is after all merges; the same where the ledger forgot them."""
+        known = person_id in self.state.people
+        return self.state.survivor(person_id) if known else person_id
+
+    def place(self, track_key: str) -> str:
+        """Where the machine puts a track, in words."""
+        row = self.assignments.get(track_key)
+        if row is None:
+            return "unknown"
+        mark = " (automatic)" if row["origin"] == "auto" else ""
+        return place_of(row, self.called) + mark
+
+    def outdated(self, videos: Iterable[str]) -> list[str]:
+        """Videos of which the generation in force shows other tracks than there are now."""
+        made_of = self.generation.versions if self.generation else {}
+        found = []
+        for video_id in sorted(set(videos) & set(made_of)):
+            noted = self.store.noted("track_templates", video_id)
+            if noted is not None and noted.data_version != made_of[video_id]:
+                found.append(video_id)
+        return found
+
+
+def video_of(subject: str) -> str:
+    """The video in which a subject is seen."""
+    return ids.parse(subject).video_id

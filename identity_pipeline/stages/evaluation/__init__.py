@@ -1,0 +1,1 @@
+"""All videos that have truth, measured against it."""

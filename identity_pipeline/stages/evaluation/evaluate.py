@@ -1,0 +1,265 @@
+"""The evaluation of all videos that have truth: tables and truth files in, one report out.
+
+What belongs here: which videos can be evaluated and why others cannot, what made their tables, and
+writing the report. Figures: `core.evaluation`. The page: `media.evaluation_page`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from identity_pipeline import __version__
+from identity_pipeline.core.evaluation.evidence import FACE_COLUMNS, SETS, VideoTables, gather
+from identity_pipeline.core.evaluation.report import Report, differences, figures_of
+from identity_pipeline.core.evaluation.sections import section_of
+from identity_pipeline.core.evaluation.truth import REAL, RENDERED, Truth
+from identity_pipeline.errors import IdentityPipelineError
+from identity_pipeline.media.evaluation_page import render_evaluation_page
+from identity_pipeline.settings import Settings
+from identity_pipeline.stages.progress.protocol import Progress, silent
+from identity_pipeline.stages.specs.exported import exported_rows
+from identity_pipeline.storage.files import atomic, small_files
+from identity_pipeline.storage.video.registry import Registration, VideoRegistry
+from identity_pipeline.storage.video.tables import DamagedTableError, MissingTableError, TableStore
+from identity_pipeline.storage.video.truth import SUFFIX, read_truth, truth_path
+
+TABLES = ("frames", "riders", *FACE_COLUMNS, *SETS)
+REPORT, PAGE = "report.json", "index.html"
+Manifest = Mapping[str, Any]
+
+
+class EvaluationError(IdentityPipelineError, ValueError):
+    """Nothing can be evaluated; the sentence says what to do."""
+
+
+@dataclass(frozen=True)
+class Material:
+    """What there is to evaluate.
+
+    Attributes:
+        videos: tables and truth of each video.
+        manifests: of their exports, in the same order.
+        left_out: why a video with truth is not among them.
+        without_truth: registered videos without a truth file.
+    """
+
+    videos: tuple[VideoTables, ...]
+    manifests: tuple[Manifest, ...]
+    left_out: Mapping[str, str]
+    without_truth: int
+
+
+def tables_of(store: TableStore, video_id: str, truth: Truth) -> tuple[VideoTables, Manifest]:
+    """The tables of one finished video and the manifest of its export.
+
+    Raises:
+        EvaluationError: it was never finished, or by another version.
+    """
+    path = store.layout.export(video_id) / "manifest.json"
+    advice = "run `identity-pipeline run` on its file first"
+    if store.noted("identity_dataset", video_id) is None or not path.is_file():
+        raise EvaluationError(f"{video_id} has no finished tables; {advice}.")
+    try:
+        tables = {name: store.read(name, video_id) for name in TABLES}
+        exported = {name: exported_rows(store, name, video_id, tables[name]) for name in SETS}
+    except MissingTableError as error:
+        raise EvaluationError(f"{video_id}: {error} To mend it, {advice}.") from error
+    except DamagedTableError as error:
+        raise EvaluationError(f"{video_id}: {error}") from error
+    return VideoTables(video_id, truth, tables | exported), _manifest_of_export(store, video_id)
+
+
+@dataclass(frozen=True)
+class _Model:
+    role: str
+    name: str
+    sha256: str | None
+
+
+@dataclass(frozen=True)
+class _Export:
+    """What the report takes from the manifest of an export."""
+
+    gate_version: str | int
+    identity_model_version: str | None
+    embed_model_version: str | None
+    settings_sha256: str
+    models: list[_Model]
+
+
+def _manifest_of_export(store: TableStore, video_id: str) -> Manifest:
+    path = store.layout.export(video_id) / "manifest.json"
+    try:
+        small_files.read(path, _Export, store.mend(video_id))
+    except small_files.DamagedFileError as error:
+        raise EvaluationError(f"{video_id}: {error}") from error
+    return json.loads(path.read_bytes())
+
+
+def collect(
+    store: TableStore,
+    names: Sequence[str] = (),
+    folder: Path | None = None,
+    progress: Progress = silent,
+) -> Material:
+    """Reads truth and tables of the named videos, or of all that have both.
+
+    A video that was named must be there; without names, one that cannot be read is left out with
+    the reason.
+
+    Args:
+        store: the tables.
+        names: ids, file names or beginnings of ids; none: all registered videos.
+        folder: where truth files lie; by default beside the videos.
+        progress: called per video.
+
+    Raises:
+        EvaluationError: a named video is not known, has no truth, or no tables.
+        TruthError: the truth of a named video is malformed.
+    """
+    registry = VideoRegistry(store.layout)
+    records = [_find(registry, name) for name in names] if names else list(registry.all())
+    unique = {record.video_id: record for record in records}
+    found: list[tuple[VideoTables, Manifest]] = []
+    damaged = {} if names else registry.damaged()
+    left_out = {video_id: str(error) for video_id, error in damaged.items()}
+    without = 0
+    for n, (video_id, record) in enumerate(sorted(unique.items()), 1):
+        path = truth_path(record, folder)
+        if path is None:
+            without += 1
+            if names:
+                raise EvaluationError(_no_truth(record, folder))
+        else:
+            try:
+                found.append(tables_of(store, video_id, read_truth(path)))
+            except IdentityPipelineError as error:
+                if names:
+                    raise
+                left_out[video_id] = str(error)
+        progress("reading", n, len(unique), "videos")
+    videos, manifests = zip(*found, strict=True) if found else ((), ())
+    return Material(videos, manifests, left_out, without)
+
+
+def _find(registry: VideoRegistry, name: str) -> Registration:
+    record = registry.find(name)
+    if record is None:
+        raise EvaluationError(
+            f"no single video fits {name!r}; `identity-pipeline videos` lists them, and "
+            "`identity-pipeline run` adds one."
+        )
+    return record
+
+
+def _no_truth(record: Registration, folder: Path | None) -> str:
+    name = Path(record.path).with_suffix(SUFFIX).name
+    where = f"in {folder}" if folder else "beside the video"
+    return f"{record.video_id} has no truth: there is no {name} {where}."
+
+
+def nothing_to_evaluate(material: Material, folder: Path | None = None) -> str:
+    """One sentence on why there is no report, and what to do."""
+    if material.left_out:
+        return " ".join(material.left_out.values())
+    where = f"in {folder}" if folder else "beside its file"
+    total = material.without_truth
+    if not total:
+        return "no video is registered; run `identity-pipeline run` on one first."
+    return (
+        f"none of the {total} registered videos has a truth file (X{SUFFIX} for X.mp4) {where}; "
+        "the bundled rides have theirs: `make demo`, then evaluate with the same --data."
+    )
+
+
+def evaluate(
+    material: Material, settings: Settings, previous: Mapping[str, Any] | None = None,
+    progress: Progress = silent,
+) -> Report:  # fmt: skip
+    """Measures everything that the truth allows.
+
+    Args:
+        material: what `collect` found.
+        settings: bins.
+        previous: an earlier report, to say what has changed.
+        progress: called per group of clips.
+
+    Raises:
+        EvaluationError: there is nothing, or `previous` is no report.
+    """
+    if not material.videos:
+        raise EvaluationError(nothing_to_evaluate(material))
+    if previous is not None:
+        _check(previous)
+    sections = []
+    origins = [
+        origin
+        for origin in (RENDERED, REAL)
+        if any(video.truth.origin == origin for video in material.videos)
+    ]
+    for n, origin in enumerate(origins, 1):
+        chosen = [video for video in material.videos if video.truth.origin == origin]
+        progress("measuring", n - 1, len(origins), "groups of clips")
+        sections.append(section_of(gather(origin, chosen), settings.buckets))
+        progress("measuring", n, len(origins), "groups of clips")
+    report = Report(
+        package_version=__version__,
+        gate_versions=_all(material.manifests, "gate_version"),
+        identity_spaces=_all(material.manifests, "identity_model_version"),
+        vision_spaces=_all(material.manifests, "embed_model_version"),
+        models=_models(material.manifests),
+        settings_sha256=_all(material.manifests, "settings_sha256"),
+        sections=tuple(sections),
+        left_out=dict(sorted(material.left_out.items())),
+    )
+    if previous is None:
+        return report
+    return replace(report, differences=differences(report, previous))
+
+
+def _check(previous: Mapping[str, Any]) -> None:
+    """Before anything is measured, which takes a while."""
+    try:
+        figures_of(previous)
+    except ValueError as error:
+        raise EvaluationError(str(error)) from error
+
+
+def _all(manifests: Iterable[Manifest], key: str) -> tuple[str, ...]:
+    return tuple(sorted({str(manifest[key]) for manifest in manifests if key in manifest}))
+
+
+def _models(manifests: Iterable[Manifest]) -> tuple[dict[str, str], ...]:
+    named = {
+        (model["role"], model["name"], model["sha256"] or "")
+        for manifest in manifests
+        for model in manifest.get("models", ())
+    }
+    return tuple({"role": r, "name": n, "sha256": s} for r, n, s in sorted(named))
+
+
+def read_previous(path: Path) -> dict[str, Any]:
+    """An earlier report.
+
+    Raises:
+        EvaluationError: the file is no JSON object.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise EvaluationError(f"{path.name} is no evaluation report: {error}.") from error
+    if not isinstance(value, dict):
+        raise EvaluationError(f"{path.name} is no evaluation report.")
+    return value
+
+
+def write_report(report: Report, folder: Path) -> Path:
+    """Writes `report.json` and `index.html`, each whole or not at all; returns the page."""
+    atomic.write_json(folder / REPORT, report.as_json())
+    page = folder / PAGE
+    atomic.write_bytes(page, render_evaluation_page(report).encode())
+    return page

@@ -1,0 +1,1 @@
+"""From measured faces to the exported image sets of one video."""

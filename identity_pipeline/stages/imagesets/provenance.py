@@ -1,0 +1,63 @@
+"""Where an export comes from: the source, the models, the settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+
+from identity_pipeline.media.page import ModelFacts
+from identity_pipeline.models.hub import ModelHub
+from identity_pipeline.settings import Settings
+from identity_pipeline.stages.imagesets.export import Provenance
+from identity_pipeline.stages.specs.recipes import shaping_settings
+from identity_pipeline.stages.video.notes import notes_of_file, notes_of_frames
+
+INSIGHTFACE_PACKS = ("antelopev2", "buffalo_l", "buffalo_m", "buffalo_s", "buffalo_sc")
+DINOV2 = "facebook/dinov2"
+
+
+def licence_of(name: str) -> str | None:
+    """Licence of well-known weights by their published name; None for anything else."""
+    if name in INSIGHTFACE_PACKS:
+        return "non-commercial research only"
+    return "Apache-2.0" if name.startswith(DINOV2) else None
+
+
+def model_facts(models: ModelHub) -> tuple[ModelFacts, ...]:
+    """Every model in use with digest, licence and what it really runs on."""
+    pack, vision = models.face_pack, models.vision
+    pack_name, vision_name = pack.card.name or pack.name, vision.card.name or vision.name
+    faces = (
+        ModelFacts(role, pack_name, pack.sha256, pack.card.licence or licence_of(pack.name), on)
+        for role, on in sorted(pack.providers().items())
+    )
+    encoder = ModelFacts(
+        "vision",
+        vision_name,
+        vision.sha256,
+        vision.card.licence or licence_of(vision.name),
+        vision.device,
+    )
+    return (*faces, encoder)
+
+
+def provenance_of(
+    video_id: str,
+    ride_video: pl.DataFrame,
+    frames: pl.DataFrame,
+    models: ModelHub,
+    settings: Settings,
+) -> Provenance:
+    """The provenance of one video's export; says the file's name but not where it lay."""
+    source = ride_video.drop("video_id", "path").row(0, named=True)
+    source["name"] = Path(ride_video["path"][0]).name
+    source["warnings"] = notes_of_file(ride_video) + notes_of_frames(ride_video, frames)
+    return Provenance(
+        video_id=video_id,
+        source=source,
+        models=model_facts(models),
+        vision_space=models.vision.space.key,
+        identity_space=models.face_pack.space.key,
+        settings_sha256=shaping_settings(settings),
+    )

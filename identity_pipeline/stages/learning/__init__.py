@@ -1,0 +1,1 @@
+"""Heads trained from labels, and judged before they go live."""

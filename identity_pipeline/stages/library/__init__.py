@@ -1,0 +1,1 @@
+"""The library from what lies on disk: recomputed, indexed, explained, listed."""

@@ -1,0 +1,303 @@
+"""Copies of one ride among the videos: found, linked, and left out where rides are counted.
+
+A ride that was copied in another encoding is one ride. Of each group of copies one video counts;
+the tracks of the others are no evidence of anything. A decision that a human made about a track of
+a copy holds for the same track of the video that counts; where there is no such track, or another
+decision about it, the copy's track counts itself. All of it is a function of the videos that are
+there: a video that goes takes nothing with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import polars as pl
+
+from identity_pipeline.core.video.copied_tracks import CORNERS, face_likeness, same_tracks
+from identity_pipeline.core.video.copies import (
+    Keys,
+    Likeness,
+    Link,
+    Look,
+    Size,
+    are_copies,
+    candidate_pairs,
+    keys_of,
+    likeness,
+    look_of,
+    representatives,
+)
+from identity_pipeline.ledger import subjects
+from identity_pipeline.ledger.replay import History
+from identity_pipeline.settings import CopySettings
+from identity_pipeline.stages.curation.decisions import tracks_of_faces
+from identity_pipeline.storage.files.recorded import DamagedTableError
+from identity_pipeline.storage.library.generations import Generations
+from identity_pipeline.storage.library.snapshots import Snapshot
+from identity_pipeline.storage.video.copy_keys import read_keys, write_keys
+from identity_pipeline.storage.video.tables import MissingTableError, TableStore
+from identity_pipeline.tables import TABLES
+
+TABLE = "video_copies"
+LOOKS_HELD = 64
+"""Videos whose hashes are held in memory while pairs are judged."""
+
+
+@dataclass(frozen=True)
+class Copies:
+    """What is left out of the library, and what takes its place.
+
+    Attributes:
+        of: the video that counts, by copy.
+        place: the track that has the decisions on a copy's track, by that track.
+        kept: tracks of copies that count themselves, because of a decision.
+    """
+
+    of: Mapping[str, str] = field(default_factory=dict)
+    place: Mapping[str, str] = field(default_factory=dict)
+    kept: frozenset[str] = frozenset()
+
+    @classmethod
+    def from_table(cls, table: pl.DataFrame) -> Copies:
+        """From the table `video_copies`."""
+        pairs = [
+            pair
+            for row in table.iter_rows(named=True)
+            for pair in zip(row["decided"], row["stands_for"], strict=True)
+        ]
+        return cls(
+            dict(table.select("video_id", "copy_of").iter_rows()),
+            {track: other for track, other in pairs if other is not None},
+            frozenset(track for track, other in pairs if other is None),
+        )
+
+    def counted(self, table: pl.DataFrame) -> pl.DataFrame:
+        """The rows of a table of tracks, or of pairs of one video, that count."""
+        if not self.of:
+            return table
+        copied = sorted(self.of)
+        if "track_key" in table.columns:
+            kept = pl.col("track_key").is_in(sorted(self.kept))
+            return table.filter(~pl.col("video_id").is_in(copied) | kept)
+        return table.filter(~pl.col("left_video").is_in(copied))
+
+    def tracks(self, store: TableStore, history: History) -> dict[str, str]:
+        """The track of each decided subject that is not its own: see `decisions.human_facts`."""
+        found = tracks_of_faces(store, history)
+        placed = {subject: self.place.get(track, track) for subject, track in found.items()}
+        return {**self.place, **placed}
+
+
+NONE = Copies()
+
+
+def copies_in_force(store: TableStore) -> Copies:
+    """As the library that is in force knows them; none before the first."""
+    return copies_of(Generations(store.layout).find())
+
+
+def copies_of(snapshot: Snapshot | None) -> Copies:
+    """As a generation of the library knows them; none before the first."""
+    return Copies.from_table(snapshot.table(TABLE)) if snapshot else NONE
+
+
+def find_copies(
+    store: TableStore, history: History, settings: CopySettings, *, write: bool = True
+) -> pl.DataFrame:
+    """The table `video_copies` of all videos that are there.
+
+    Only the videos that are new or were processed anew since the last time are read, and those that
+    share a rare part of a hash with another.
+
+    Args:
+        store: the tables.
+        history: every human decision.
+        settings: when two videos are copies.
+        write: keep what was read of the videos for the next time.
+    """
+    keys = _keys(store, write)
+    videos = sorted(keys)
+
+    @lru_cache(maxsize=LOOKS_HELD)
+    def look(video_id: str) -> Look:
+        return look_of_video(store, video_id)
+
+    links = []
+    for pair in candidate_pairs([keys[video] for video in videos]):
+        if not _comparable(store, videos[pair.left], videos[pair.right]):
+            continue
+        try:
+            one, other = look(videos[pair.left]), look(videos[pair.right])
+        except (MissingTableError, DamagedTableError):
+            continue  # as in `_keys`
+        found = likeness(one, other, pair.offsets_ms)
+        if not are_copies(found, one, other, settings):
+            continue
+        link = Link(videos[pair.left], videos[pair.right], found)
+        if same_faces(store, link, one, other) >= settings.face_likeness_min:
+            links.append(link)
+    linked = {video for link in links for video in (link.left, link.right)}
+    sizes = {
+        video: Size(_tracks(store, video) > 0, _pixels(store, video), look(video).duration_ms)
+        for video in linked
+    }
+    copy_of = representatives(links, sizes)
+    decided = _decided(store, history, copy_of)
+    rows = []
+    for video, stands in copy_of.items():
+        best = max(
+            (link for link in links if video in (link.left, link.right)),
+            key=lambda link: (stands in (link.left, link.right), link.found.share, link.left),
+        )
+        found = best.found
+        if video == best.left:  # the shift is told for this video's time
+            found = Likeness(found.share, 0.0 - found.offset_ms, found.common_ms)
+        other = best.right if video == best.left else best.left
+        tracks = sorted(decided.get(video, ()))
+        same = {}
+        if tracks and other == stands:
+            same = _same(store, stands, video, found.offset_ms)
+        rows.append(
+            {
+                "video_id": video,
+                "copy_of": stands,
+                "linked_to": other,
+                "likeness": found.share,
+                "offset_ms": found.offset_ms,
+                "common_ms": found.common_ms,
+                "decided": tracks,
+                "stands_for": [same.get(track) for track in tracks],
+            }
+        )
+    table = pl.DataFrame(rows, schema=TABLES[TABLE])
+    return _without_contradictions(table, history)
+
+
+def _keys(store: TableStore, write: bool) -> dict[str, Keys]:
+    path = store.layout.copy_keys
+    known = read_keys(path)
+    current: dict[str, tuple[str, Keys]] = {}
+    for video_id in sorted(store.videos_noted("frames")):
+        noted = store.noted("frames", video_id)
+        if noted is None:
+            continue
+        version, held = known.get(video_id, ("", None))
+        if held is None or version != noted.data_version:
+            try:
+                held = keys_of(look_of_video(store, video_id))
+            except (MissingTableError, DamagedTableError):
+                continue  # a failure of its own, told where the video is run or shown
+        current[video_id] = (noted.data_version, held)
+    changed = {v: version for v, (version, _) in known.items()} != {
+        v: version for v, (version, _) in current.items()
+    }
+    if changed and write:
+        write_keys(path, current)
+    return {video_id: held for video_id, (_, held) in current.items()}
+
+
+def look_of_video(store: TableStore, video_id: str) -> Look:
+    """The hashes of a video's frames.
+
+    Raises:
+        MissingTableError: it has not been looked at.
+        DamagedTableError: what was noted of it is damaged.
+    """
+    frames = store.read("frames", video_id, ["timestamp_ms", "look_hash"])
+    return look_of(frames["timestamp_ms"].to_list(), frames["look_hash"].to_list())
+
+
+def same_faces(store: TableStore, link: Link, one: Look, other: Look) -> float:
+    """How alike two videos are where faces are; 1 without any, 0 before they are known."""
+    try:
+        left, right = _boxes(store, link.left), _boxes(store, link.right)
+    except (MissingTableError, DamagedTableError):
+        return 0.0
+    offset = link.found.offset_ms
+    shares = (
+        face_likeness(one, other, offset, right),
+        face_likeness(other, one, -offset, left),
+    )
+    return min((share for share in shares if share is not None), default=1.0)
+
+
+def _comparable(store: TableStore, one: str, other: str) -> bool:
+    """Whether both are in the library, and were embedded alike: else one cannot stand for both."""
+    noted = [store.noted("track_templates", video) for video in (one, other)]
+    spaces = {known.space for known in noted if known is not None and known.space is not None}
+    return None not in noted and len(spaces) < 2
+
+
+def _tracks(store: TableStore, video_id: str) -> int:
+    noted = store.noted("track_templates", video_id)
+    return noted.rows if noted else 0
+
+
+def _pixels(store: TableStore, video_id: str) -> int:
+    try:
+        sizes = store.read("ride_video", video_id, ["width", "height"])
+    except (MissingTableError, DamagedTableError):
+        return 0
+    return int(sizes["width"][0]) * int(sizes["height"][0])
+
+
+def _decided(store: TableStore, history: History, copy_of: Iterable[str]) -> dict[str, set[str]]:
+    """Tracks of copies on which anything was decided, by video."""
+    if not copy_of:
+        return {}
+    placed = tracks_of_faces(store, history)
+    tracks: dict[str, set[str]] = {}
+    for subject in history.state.subjects:
+        track = placed.get(subject, subject)
+        parsed = subjects.parse(track)
+        if parsed.kind == "track" and parsed.video_id in copy_of:
+            tracks.setdefault(parsed.video_id, set()).add(track)
+    return tracks
+
+
+def _same(store: TableStore, stands: str, video: str, offset_ms: float) -> dict[str, str]:
+    """The track of the video that counts for each track of a copy, if it has a template."""
+    try:
+        one, other = _boxes(store, stands), _boxes(store, video)
+        there = set(store.read("track_templates", stands, ["track_id"])["track_id"])
+    except (MissingTableError, DamagedTableError):
+        return {}
+    return {
+        subjects.track(video, copied): subjects.track(stands, own)
+        for copied, own in same_tracks(one, other, offset_ms).items()
+        if own in there
+    }
+
+
+def _boxes(store: TableStore, video_id: str) -> pl.DataFrame:
+    """track_id, time_ms and boxes as shares of the frame, of each face."""
+    size = store.read("ride_video", video_id, ["width", "height"]).row(0)
+    first = store.read("frames", video_id, ["timestamp_ms"])["timestamp_ms"].min()
+    faces = store.read("face_detections", video_id, ["face_id", "timestamp_ms", *CORNERS])
+    tracks = store.read("face_tracks", video_id, ["face_id", "track_id"])
+    return faces.join(tracks, on="face_id").select(
+        "track_id",
+        (pl.col("timestamp_ms") - first).alias("time_ms"),
+        *(pl.col(c) / size[i % 2] for i, c in enumerate(CORNERS)),
+    )
+
+
+def _without_contradictions(table: pl.DataFrame, history: History) -> pl.DataFrame:
+    """Two decisions that name two people do not share a track: the copy's counts itself."""
+    if not table.height:
+        return table
+    assigned = history.state.assigned
+    taken = {t: p for t, p in assigned.items() if subjects.parse(t).kind == "track"}
+    rows = []
+    for row in table.iter_rows(named=True):
+        places = []
+        for track, place in zip(row["decided"], row["stands_for"], strict=True):
+            who = assigned.get(track)
+            clash = place is not None and who is not None and taken.get(place, who) != who
+            if place is not None and who is not None and not clash:
+                taken.setdefault(place, who)
+            places.append(None if clash else place)
+        rows.append({**row, "stands_for": places})
+    return pl.DataFrame(rows, schema=table.schema)

@@ -1,0 +1,125 @@
+"""Who is on a picture: the open-set question, through the face pack and the known people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from identity_pipeline.core.matching.gallery import Identification, gallery_of, identify
+from identity_pipeline.core.matching.thresholds import thresholds_of
+from identity_pipeline.core.vectors import SpaceMismatchError
+from identity_pipeline.models.hub import ModelHub
+from identity_pipeline.settings import Settings
+from identity_pipeline.stages.curation.snapshot import CurationError, Desk
+from identity_pipeline.stages.library.kmeans_heads import heads_at_work
+from identity_pipeline.stages.library.spaces import head_of_space
+from identity_pipeline.storage.library.heads import HeadStore, HeadStoreError
+
+
+@dataclass(frozen=True)
+class IdentifiedFace:
+    """One face of a picture.
+
+    Attributes:
+        box: `x1, y1, x2, y2` in pixels.
+        detection: the detector's score.
+        result: who it is.
+        rule: what stood for the best of the people: see `RULES`; null without anybody.
+    """
+
+    box: tuple[float, float, float, float]
+    detection: float
+    result: Identification
+    rule: str | None
+
+
+Ask = Callable[[NDArray[np.floating], str], tuple[Identification, str | None]]
+"""Who a (D,) unit vector of a space is, and by which rule."""
+RULES: Final = {
+    "reference": "references: exemplars and centres of the library",
+    "centre": "heads: a k-means centre",
+    "raw_reference": "heads: a template that was confirmed after their training",
+}
+
+
+def identify_picture(
+    desk: Desk, path: Path, settings: Settings, by: Literal["references", "heads"] = "references"
+) -> list[IdentifiedFace]:
+    """Who the faces of a picture are, from left to right.
+
+    Args:
+        desk: the library; its people are those of the last recompute.
+        path: JPEG or PNG.
+        settings: models, and the margin.
+        by: compare with the library's references, or with the k-means heads.
+
+    Raises:
+        KMeansHeadsError: there are no heads of the library's space.
+        CurationError: it is no picture, or the library was made with another recogniser.
+        FacePackError: the pack cannot be loaded.
+    """
+    from identity_pipeline.media.crops import align, decode_image
+
+    if desk.generation is None or not desk.table("calibration").height:
+        raise CurationError("there is no library yet; run `identity-pipeline recluster` first.")
+    try:
+        picture = decode_image(path.read_bytes())
+    except ValueError as error:
+        raise CurationError(f"{path.name} is no picture that can be read.") from error
+    pack = ModelHub(settings.models).face_pack
+    head_id = head_of_space(desk.generation.space)
+    head, space = None, pack.space.key
+    if head_id is not None:
+        heads = HeadStore(desk.store.layout)
+        try:
+            head, space = heads.load(head_id, pack.space.key), heads.card(head_id).space
+        except HeadStoreError as error:
+            raise CurationError(str(error)) from error
+    try:
+        ask = _by_heads(desk, settings) if by == "heads" else _by_references(desk, settings, space)
+    except LookupError as error:
+        raise CurationError(
+            f"the library is of the recogniser {desk.generation.space}, models.face_pack is "
+            f"{space}; name the same pack with --models."
+        ) from error
+    faces = pack.detect(picture)
+    if not len(faces.boxes):
+        return []
+    vectors = pack.embed([align(picture, points) for points in faces.key_points])
+    if head is not None:
+        vectors = head.apply(vectors)
+    found = []
+    for box, score, vector in zip(faces.boxes, faces.scores, vectors, strict=True):
+        try:
+            result, rule = ask(np.asarray(vector), space)
+        except SpaceMismatchError as error:
+            raise CurationError(str(error)) from error
+        x1, y1, x2, y2 = (float(v) for v in box)
+        found.append(IdentifiedFace((x1, y1, x2, y2), float(score), result, rule))
+    return found
+
+
+def _by_references(desk: Desk, settings: Settings, space: str) -> Ask:
+    gallery = gallery_of(desk.table("person_references"))
+    thresholds = thresholds_of(desk.table("calibration"), space, "probe", settings.match)
+
+    def ask(probe: NDArray[np.floating], space: str) -> tuple[Identification, str | None]:
+        result = identify(probe, space, gallery, thresholds, settings.match)
+        return result, "reference" if result.people else None
+
+    return ask
+
+
+def _by_heads(desk: Desk, settings: Settings) -> Ask:
+    heads = heads_at_work(desk.store, settings)
+
+    def ask(probe: NDArray[np.floating], space: str) -> tuple[Identification, str | None]:
+        found = heads.identify(probe, space)
+        return found.result, found.by
+
+    return ask

@@ -1,0 +1,236 @@
+"""Profiles of known people, kept in step with the ledger: they are what was confirmed, exactly.
+
+A profile that cannot be read, that nothing can be added to, or of which a video is damaged or its
+tables are gone, is named and left; the others are brought in step. Only a human decision takes a
+video out of a profile.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import polars as pl
+
+from identity_pipeline.core.library.identity_profile import (
+    OLD_SOURCE,
+    Enrichment,
+    NewEmbeddings,
+    ProfileError,
+)
+from identity_pipeline.core.matching.templates import track_key, usable_faces
+from identity_pipeline.core.matching.thresholds import thresholds_of
+from identity_pipeline.core.vectors import to_matrix
+from identity_pipeline.ledger import subjects
+from identity_pipeline.ledger.store import LedgerStore
+from identity_pipeline.settings import Settings
+from identity_pipeline.stages.library.recompute import left_out
+from identity_pipeline.stages.library.spaces import FACE_TABLES, faces_in_space
+from identity_pipeline.stages.progress.protocol import Progress, silent
+from identity_pipeline.storage.files.hashing import sha256_of_value
+from identity_pipeline.storage.files.small_files import DamagedFileError
+from identity_pipeline.storage.library.generations import Generations
+from identity_pipeline.storage.library.profiles import ProfileStore
+from identity_pipeline.storage.library.snapshots import Snapshot
+from identity_pipeline.storage.video.registry import VideoRegistry
+from identity_pipeline.storage.video.tables import Manifest, MissingTableError, TableStore
+
+HUMAN = ("human", "suggestion_accepted")
+CODE_VERSION = "1"
+"""Raise it with every change of what `core.library.identity_profile` computes."""
+
+
+@dataclass(frozen=True)
+class ProfileChanges:
+    """What a run did to the profiles.
+
+    Attributes:
+        enriched: reports of sources that were added, by person.
+        withdrawn: (person_id, source) that were taken out.
+        labels: `Name (N embeddings, k sessions)` of all profiles, by name.
+        left: why a profile was left as it is, a sentence each.
+    """
+
+    enriched: tuple[Enrichment, ...]
+    withdrawn: tuple[tuple[str, str], ...]
+    labels: tuple[str, ...]
+    left: tuple[str, ...] = ()
+
+
+def sync_profiles(
+    store: TableStore, settings: Settings, today: str, progress: Progress = silent
+) -> ProfileChanges:
+    """Brings every profile in step with the library's generation in force.
+
+    Args:
+        store: the tables.
+        settings: `match`.
+        today: ISO date.
+        progress: called per person.
+
+    Raises:
+        NoGenerationError: the library was never computed.
+    """
+    with Generations(store.layout).open() as snapshot:
+        return _synced(store, snapshot, settings, today, progress)
+
+
+def _synced(
+    store: TableStore, snapshot: Snapshot, settings: Settings, today: str, progress: Progress
+) -> ProfileChanges:
+    """Brings every profile in step with one generation."""
+    profiles = ProfileStore(store.layout)
+    assignments, people = snapshot.table("person_assignments"), snapshot.table("people")
+    confirmed = assignments.filter(pl.col("state") == "known", pl.col("origin").is_in(HUMAN))
+    contents = {record.video_id: record.sha256 for record in VideoRegistry(store.layout).all()}
+    threshold = quarantine_below(snapshot.table("calibration"), settings)
+    space = snapshot.space
+    enriched: list[Enrichment] = []
+    withdrawn: list[tuple[str, str]] = []
+    left: list[str] = []
+
+    aside, unread = _with_damaged_videos(store), _without_tables(store)
+
+    def put(person_id: str, name: str, own: pl.DataFrame) -> None:
+        if person_id in aside:
+            left.append(f"The profile of {name} stays as it is: {aside[person_id]}")
+            return
+        try:
+            inputs = _inputs(store, own, contents, space, threshold)
+            known = profiles.get(person_id)
+            kept = set(known.sources if known else ())
+            lost = [v for v in unread.get(person_id, ()) if contents.get(v) in kept]
+            if lost:
+                left.append(_stays(name, lost))
+                return
+            if known is not None and (known.made_of, known.name) == (inputs, name):
+                return
+            sources = list(_sources(store, own, contents, space).values())
+            change = profiles.put_in_step(person_id, name, space, sources, threshold, today, inputs)
+        except (ProfileError, DamagedFileError, MissingTableError) as error:
+            left.append(str(error))
+            return
+        enriched.extend(change.added)
+        withdrawn.extend((person_id, source) for source in change.withdrawn)
+
+    for n, person in enumerate(people.iter_rows(named=True), 1):
+        own = confirmed.filter(pl.col("person_id") == person["person_id"])
+        name = person["name"] or f"person_{person['person_id']}"
+        put(person["person_id"], name, own)
+        progress("profiles", n, people.height, "people")
+    there = set(people["person_id"])
+    for gone in profiles.all(left):
+        if gone.person_id not in there and set(gone.sources) - {OLD_SOURCE}:
+            put(gone.person_id, gone.name, confirmed.clear())
+    if not left:  # else the next run tries again
+        fingerprint = snapshot.generation.fingerprint
+        snapshot.note("identity_profiles", Manifest(fingerprint, fingerprint, people.height))
+    return ProfileChanges(
+        tuple(enriched), tuple(withdrawn), tuple(profiles.listing()), tuple(sorted(set(left)))
+    )
+
+
+def _with_damaged_videos(store: TableStore) -> dict[str, str]:
+    """People with a confirmed track of a video that cannot be read now, and why.
+
+    Without that video their profile would lose it, and get it back when it can be read again.
+    """
+    damaged = left_out(store)
+    damaged |= {v: str(error) for v, error in VideoRegistry(store.layout).damaged().items()}
+    if not damaged:
+        return {}
+    members = LedgerStore(store.layout).history().state.members
+    videos = ((p, subjects.parse(s).video_id) for p, several in members.items() for s in several)
+    return {person: damaged[video] for person, video in videos if video in damaged}
+
+
+def _without_tables(store: TableStore) -> dict[str, list[str]]:
+    """By person, the videos of their confirmed tracks whose tables are not there at all.
+
+    So it is after a backup was restored into an empty folder: the profile has what was learned of
+    those videos, and may be the last that has.
+    """
+    there = store.videos_with("track_templates")
+    members = LedgerStore(store.layout).history().state.members
+    named = {p: {subjects.parse(s).video_id for s in several} for p, several in members.items()}
+    return {person: sorted(videos.difference(there)) for person, videos in named.items()}
+
+
+def _stays(name: str, lost: list[str]) -> str:
+    return (
+        f"The profile of {name} stays as it is: the tables of {', '.join(lost)} are gone; run "
+        f"{'that video' if len(lost) == 1 else 'those videos'} again"
+    )
+
+
+def _inputs(
+    store: TableStore,
+    own: pl.DataFrame,
+    contents: dict[str, str],
+    space: str,
+    threshold: float | None,
+) -> str:
+    """Hash of all that a person's profile is made of, without reading a table."""
+    videos = sorted(set(own["video_id"]) & set(contents))
+    return sha256_of_value(
+        {
+            "code": CODE_VERSION,
+            "space": space,
+            "threshold": threshold,
+            "tracks": sorted(own["track_key"].to_list()),
+            "videos": [[contents[v], store.versions(FACE_TABLES, v)] for v in videos],
+        }
+    )
+
+
+def _sources(
+    store: TableStore, own: pl.DataFrame, contents: dict[str, str], space: str
+) -> dict[str, NewEmbeddings]:
+    """What each video gives of a person's confirmed tracks, by the video's content."""
+    found: dict[str, NewEmbeddings] = {}
+    for video_id in sorted(set(own["video_id"]) & set(contents)):
+        source = contents[video_id]
+        new = _embeddings(store, video_id, source, set(own["track_key"]), space)
+        if new is not None and new.space == space:
+            found[source] = new
+    return found
+
+
+def quarantine_below(calibration: pl.DataFrame, settings: Settings) -> float | None:
+    """The cosine to a person's direction below which an embedding is quarantined; null: none is.
+
+    Only faces that were measured can judge faces: what is both as far as two people are and
+    farther than nearly all of a person's own faces. Rounded down to hundredths, so that a label
+    more does not have all profiles made anew.
+
+    Args:
+        calibration: table `calibration`.
+        settings: `match`.
+    """
+    if settings.match.quarantine_cos is not None:
+        return settings.match.quarantine_cos
+    if not calibration.height:
+        return None
+    space = str(calibration["space"][0])
+    thresholds = thresholds_of(calibration, space, "probe", settings.match)
+    if not thresholds.measured or thresholds.own is None:
+        return None
+    return math.floor(100 * min(thresholds.at("exclude"), thresholds.own)) / 100
+
+
+def _embeddings(
+    store: TableStore, video_id: str, source: str, tracks: set[str], space: str
+) -> NewEmbeddings | None:
+    """Usable faces of some tracks of a video, in the library's space; None when there is none."""
+    faces = usable_faces(faces_in_space(store, video_id, space))
+    wanted = [track_key(video_id, t) in tracks for t in faces["track_id"].to_list()]
+    own = faces.filter(pl.Series(wanted, dtype=pl.Boolean))
+    if not own.height:
+        return None
+    return NewEmbeddings(
+        source,
+        own["space"][0],
+        own["face_id"].to_list(),
+        to_matrix(own["e_id"]),
+        own["quality_score"].to_list(),
+    )

@@ -1,0 +1,367 @@
+"""The library from what lies on disk: templates per video, decisions, and a new generation.
+
+Human decisions are found again where a video was processed anew (`ledger.anchors`); then the pure
+`core.library.recompute` says who everybody is, and the result is put in force at once.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import polars as pl
+
+from identity_pipeline.core.library.recompute import (
+    Before,
+    LibraryResult,
+    SpaceTables,
+    build_library,
+    merge_floor,
+    template_thresholds,
+)
+from identity_pipeline.ledger.replay import History
+from identity_pipeline.ledger.store import LedgerStore
+from identity_pipeline.settings import Settings, chosen
+from identity_pipeline.stages.curation.decisions import human_facts, settle_ledger
+from identity_pipeline.stages.library.copies import TABLE, Copies, find_copies
+from identity_pipeline.stages.library.handing_on import before_of, former_clusters
+from identity_pipeline.stages.library.spaces import (
+    PER_VIDEO,
+    LiveSpace,
+    forget,
+    head_of_space,
+    is_regenerated,
+    live_space,
+    regenerate,
+    tables_of_space,
+)
+from identity_pipeline.stages.progress.protocol import Progress, silent
+from identity_pipeline.stages.specs.damage import PassedOver, keep_notes
+from identity_pipeline.storage.files.hashing import sha256_of_value
+from identity_pipeline.storage.files.small_files import DamagedFileError
+from identity_pipeline.storage.library.generations import Generations
+from identity_pipeline.storage.library.snapshots import Generation
+from identity_pipeline.storage.video.tables import TableStore
+from identity_pipeline.tables import LIBRARY_TABLES, empty
+
+SETTINGS = ("match", "cluster", "copies")
+CODE_VERSION = "6"
+"""Raise it with every change of what `core.library.recompute` computes."""
+
+
+@dataclass(frozen=True)
+class LibraryTables:
+    """The templates of all videos, of one embedding space.
+
+    Attributes:
+        templates, pairs, samples: the tables of `PER_VIDEO`, all videos that count together.
+        space: key of the space; empty without a template.
+        other_space: videos left out because their templates are of another space.
+        versions: data version of each video's templates in the recogniser's space.
+        made_of: data versions of all of `PER_VIDEO` and of the frames, by video.
+        damaged: videos left out because their tables cannot be read; a sentence by video. They are
+            in none of the others, so the library is computed again as soon as they can be read.
+    """
+
+    templates: pl.DataFrame
+    pairs: pl.DataFrame
+    samples: pl.DataFrame
+    space: str
+    other_space: tuple[str, ...]
+    versions: dict[str, str]
+    made_of: dict[str, list[str]]
+    damaged: dict[str, str]
+
+
+def read_templates(
+    store: TableStore, copies: Copies, progress: Progress = silent, head_id: str | None = None
+) -> LibraryTables:
+    """Reads what the library is made of; where there are two spaces, that of most videos wins.
+
+    Args:
+        store: the tables.
+        copies: whose rows are left out.
+        progress: called per video.
+        head_id: read the tables in this head's space (`spaces.regenerate` makes them).
+    """
+    own = tables_of_space(store, head_id)
+    videos = own.videos_with("track_templates")
+    parts: dict[str, list[pl.DataFrame]] = {name: [] for name in PER_VIDEO}
+    versions: dict[str, str] = {}
+    made_of: dict[str, list[str]] = {}
+    passed_over = PassedOver()
+    for n, video_id in enumerate(videos, 1):
+        # Noted before reading: what is replaced meanwhile makes the next run compute again.
+        noted = _made_of(store, own, video_id)
+        with passed_over.reading(video_id):
+            for name, table in _of_video(own, video_id).items():
+                parts[name].append(table)
+            made_of[video_id] = noted
+            # Whether a video was processed anew does not hang on the space.
+            versions[video_id] = _versions(store, video_id)[0]
+        progress("templates", n, len(videos), "videos")
+    tables = {
+        name: copies.counted(pl.concat([empty(name), *several])) for name, several in parts.items()
+    }
+    of_space = tables["track_templates"].group_by("space").agg(pl.col("video_id").unique())
+    spaces = Counter({row[0]: len(row[1]) for row in of_space.iter_rows()})
+    space = min(spaces, key=lambda name: (-spaces[name], name)) if spaces else ""
+    others = tables["track_templates"].filter(pl.col("space") != space)["video_id"]
+    kept = {name: t.filter(pl.col("space") == space) for name, t in tables.items()}
+    return LibraryTables(
+        kept["track_templates"],
+        kept["calibration_pairs"],
+        kept["face_samples"],
+        space,
+        tuple(sorted(set(others.to_list()))),
+        versions,
+        made_of,
+        passed_over.why,
+    )
+
+
+def _of_video(own: TableStore, video_id: str) -> dict[str, pl.DataFrame]:
+    """The tables of `PER_VIDEO` of one video: all of them, or an error."""
+    there = {name: own.layout.table(name, video_id).is_file() for name in PER_VIDEO}
+    return {name: own.read(name, video_id) if there[name] else empty(name) for name in PER_VIDEO}
+
+
+def _made_of(store: TableStore, own: TableStore, video_id: str) -> list[str]:
+    """Data versions of all that the library reads of a video: its frames tell copies."""
+    frames = store.noted("frames", video_id)
+    return [*_versions(own, video_id), frames.data_version if frames else ""]
+
+
+def _versions(store: TableStore, video_id: str) -> list[str]:
+    return [version or "" for version in store.versions(PER_VIDEO, video_id).values()]
+
+
+def in_force_fits(store: TableStore, settings: Settings, history: History) -> bool:
+    """Whether the generation in force is what a computation on its day would give now.
+
+    No whole table is read, but those of videos that the generation was computed without: one that
+    still cannot be read does not make it unfit. Nor does another day, which ages suggestions.
+    """
+    try:
+        current = Generations(store.layout).current()
+    except DamagedFileError:
+        return False
+    if current is None or not current.day:
+        return False
+    live = live_space(store)
+    if live.head_id is not None and not is_regenerated(store, live.head_id, settings):
+        return False
+    own = tables_of_space(store, live.head_id)
+    damaged, videos = left_out(store), own.videos_with("track_templates")
+    made_of = {v: _made_of(store, own, v) for v in videos if v not in damaged}
+    return current.fingerprint == fingerprint_of(made_of, history, settings, current.day)
+
+
+def left_out(store: TableStore) -> dict[str, str]:
+    """Videos that the generation in force lacks because they cannot be read; a sentence by video.
+
+    Only videos are opened that it lacks.
+    """
+    current = Generations(store.layout).current()
+    if current is None:
+        return {}
+    own, passed_over = tables_of_space(store, head_of_space(current.space)), PassedOver()
+    for video_id in sorted(set(own.videos_with("track_templates")) - set(current.versions)):
+        with passed_over.reading(video_id):
+            _of_video(own, video_id)
+    return passed_over.why
+
+
+@dataclass(frozen=True)
+class Recomputed:
+    """A run of the library.
+
+    Attributes:
+        generation: in force now.
+        reused: nothing had changed, so nothing was computed.
+        tables: of that generation.
+        tracks: templates it is made of.
+        other_space: videos that were left out.
+        lost: subjects with a decision that no present face matches.
+        floor: cosine below which no unknown tracks are linked; null without any track.
+        damaged: videos that it was computed without, because their tables cannot be read; a
+            sentence by video.
+        unfit: why the head that is live was not used; null when it was, or none is.
+    """
+
+    generation: Generation
+    reused: bool
+    tables: dict[str, pl.DataFrame]
+    tracks: int
+    other_space: tuple[str, ...]
+    lost: tuple[str, ...]
+    floor: float | None
+    damaged: dict[str, str]
+    unfit: str | None = None
+
+
+def recompute(
+    store: TableStore,
+    settings: Settings,
+    now: str,
+    progress: Progress = silent,
+    publish: bool = True,
+    space: LiveSpace | None = None,
+) -> Recomputed:
+    """People, assignments, clusters, suggestions and calibration anew, in force at the end.
+
+    Args:
+        store: the tables.
+        settings: `match` and `cluster`.
+        now: ISO time with a zone; its date ages suggestions.
+        progress: called per video read.
+        publish: whether to put the result in force; False computes only (`--dry-run`).
+        space: compute as if this head (or none) were live.
+    """
+    if not publish:
+        return _recompute(store, settings, now, progress, publish, space)
+    # From the reading of the ledger on: an older computation must not replace a newer one.
+    with Generations(store.layout).computing():
+        return _recompute(store, settings, now, progress, publish, space)
+
+
+def _recompute(
+    store: TableStore,
+    settings: Settings,
+    now: str,
+    progress: Progress,
+    publish: bool,
+    space: LiveSpace | None,
+) -> Recomputed:
+    live = space or live_space(store)
+    ledger, generations = LedgerStore(store.layout), Generations(store.layout)
+    ledger.verify()  # every line, from the first: commands look at the last ones only
+    history = settle_ledger(store, ledger, now, write=publish)
+    copied = find_copies(store, history, settings.copies, write=publish)
+    copies = Copies.from_table(copied)
+    inputs = _inputs(store, settings, copies, progress, live.head_id)
+    if publish:
+        keep_notes(store.layout, inputs.damaged, set(inputs.made_of))
+    fingerprint = fingerprint_of(inputs.made_of, history, settings, now[:10])
+    last = generations.newest_whole()
+    in_force = last is not None and last.folder.name == generations.in_force()
+    if publish and last and in_force and last.generation.fingerprint == fingerprint:
+        tables = {name: last.table(name) for name in LIBRARY_TABLES}
+        return _told(last.generation, True, tables, inputs, history, settings, live)
+    before = before_of(last, inputs.space, inputs.versions)
+    result = compute(store, inputs, history, settings, before, now, copies)
+    result.tables[TABLE] = copied
+    if not publish:
+        number = last.number + 1 if last else 1
+        generation = Generation(number, fingerprint, inputs.space, result.next_cluster_id)
+    else:
+        generation = generations.publish(
+            result.tables,
+            fingerprint,
+            space=inputs.space,
+            next_cluster_id=result.next_cluster_id,
+            versions=inputs.versions,
+            day=now[:10],
+            ledger=ledger.head_of(history),
+            former=former_clusters(
+                before, result.tables["person_assignments"], inputs.damaged.keys()
+            ),
+        )
+    return _told(generation, False, result.tables, inputs, history, settings, live)
+
+
+def _inputs(
+    store: TableStore,
+    settings: Settings,
+    copies: Copies,
+    progress: Progress,
+    head_id: str | None,
+) -> LibraryTables:
+    """The templates in a space, brought up to date before; videos that cannot be read are told."""
+    if head_id is None:
+        return read_templates(store, copies, progress)
+    unreadable = regenerate(store, head_id, settings, progress).damaged
+    inputs = read_templates(store, copies, progress, head_id)
+    if spoilt := inputs.damaged.keys() - unreadable.keys():
+        # What was projected is damaged, not what it was projected from.
+        own = tables_of_space(store, head_id)
+        for video_id in spoilt:
+            forget(own, video_id)
+        unreadable = regenerate(store, head_id, settings, progress).damaged
+        inputs = read_templates(store, copies, progress, head_id)
+    return replace(inputs, damaged={**unreadable, **inputs.damaged})
+
+
+def compute(
+    store: TableStore,
+    inputs: LibraryTables,
+    history: History,
+    settings: Settings,
+    before: Before,
+    now: str,
+    copies: Copies,
+) -> LibraryResult:
+    """The library that a history of decisions gives; nothing is written."""
+    recogniser = None
+    if head_of_space(inputs.space) is not None:
+        own = read_templates(store, copies)
+        recogniser = SpaceTables(own.templates, own.pairs, own.samples)
+    return build_library(
+        inputs.templates,
+        inputs.pairs,
+        inputs.samples,
+        human_facts(history.state, copies.tracks(store, history)),
+        before,
+        now[:10],
+        settings,
+        recogniser,
+    )
+
+
+def fingerprint_of(
+    made_of: Mapping[str, list[str]], history: History, settings: Settings, today: str
+) -> str:
+    """Hash of everything that the library's tables depend on.
+
+    Args:
+        made_of: see `LibraryTables`.
+        history: every decision.
+        settings: in force.
+        today: ISO date; it ages suggestions.
+    """
+    return sha256_of_value(
+        {
+            "code": CODE_VERSION,
+            "templates": made_of,
+            "state": history.state.state_hash,
+            "settings": chosen(settings, SETTINGS),
+            "today": today,
+        }
+    )
+
+
+def _told(
+    generation: Generation,
+    reused: bool,
+    tables: dict[str, pl.DataFrame],
+    inputs: LibraryTables,
+    history: History,
+    settings: Settings,
+    live: LiveSpace,
+) -> Recomputed:
+    floor = None
+    if inputs.templates.height:
+        thresholds = template_thresholds(tables["calibration"], inputs.space, settings)
+        floor, _ = merge_floor(thresholds, inputs.templates.height, settings)
+    return Recomputed(
+        generation,
+        reused,
+        tables,
+        inputs.templates.height,
+        inputs.other_space,
+        history.state.lost,
+        floor,
+        inputs.damaged,
+        live.unfit,
+    )

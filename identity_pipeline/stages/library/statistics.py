@@ -1,0 +1,161 @@
+"""The library in numbers: how much is known, by whose word, at which thresholds, and how right."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import polars as pl
+
+from identity_pipeline.core.evaluation.matching import match_video
+from identity_pipeline.core.library.accuracy import AgainstTruth, HeldOut, against_truth, held_out
+from identity_pipeline.core.library.recompute import merge_floor, template_thresholds
+from identity_pipeline.core.matching.budget import Budget, budget_of, references_of
+from identity_pipeline.settings import Settings
+from identity_pipeline.stages.curation.snapshot import Desk
+from identity_pipeline.stages.library.view import Row, pending_suggestions
+from identity_pipeline.stages.progress.protocol import Progress, silent
+from identity_pipeline.storage.video.registry import VideoRegistry
+from identity_pipeline.storage.video.tables import DamagedTableError, MissingTableError, TableStore
+from identity_pipeline.storage.video.truth import TruthError, read_truth, truth_path
+
+STATES = ("known", "suggested", "unknown", "noise", "ignored", "not_a_face")
+ORIGINS = ("human", "suggestion_accepted", "auto")
+
+
+@dataclass(frozen=True)
+class LibraryStats:
+    """What `stats` tells.
+
+    Attributes:
+        states: tracks in each state.
+        origins: known tracks by who says so.
+        people: in force.
+        clusters: of unknown tracks.
+        videos: with tracks in the library.
+        new_videos: with templates that the library does not have yet.
+        pending: suggestions that wait.
+        decisions: events in force.
+        thresholds: rows of `calibration` at the level of templates.
+        budget: how many strangers are named at most; null before the first calibration.
+        floor: cosine below which unknown tracks are not linked, and how it was found.
+        truth: against truth files; null without any.
+        truth_videos: how many videos have one.
+        truth_faults: truth files that cannot be used, in words.
+        held_out: against the own labels; null without any.
+    """
+
+    states: dict[str, int]
+    origins: dict[str, int]
+    people: int
+    clusters: int
+    videos: int
+    new_videos: int
+    pending: int
+    decisions: int
+    thresholds: list[Row]
+    budget: Budget | None
+    floor: tuple[float, str] | None
+    truth: AgainstTruth | None
+    truth_videos: int
+    truth_faults: list[str]
+    held_out: HeldOut | None
+
+    def as_json(self) -> Row:
+        """For machines."""
+        return {**asdict(self), "budget": self.budget.as_json() if self.budget else None}
+
+
+def library_stats(
+    desk: Desk, settings: Settings, truth: Path | None = None, progress: Progress = silent
+) -> LibraryStats:
+    """The numbers of the generation in force.
+
+    Args:
+        desk: the library.
+        settings: margin and merge floor.
+        truth: folder of truth files; by default they are looked for beside the videos.
+        progress: called per video.
+    """
+    table, calibration = desk.table("person_assignments"), desk.table("calibration")
+    states = Counter(table["state"].to_list())
+    origins = Counter(table["origin"].drop_nulls().to_list())
+    known, faults = true_people(desk.store, truth, progress)
+    thresholds = judged = budget = None
+    if calibration.height:
+        space = calibration["space"][0]
+        thresholds = template_thresholds(calibration, space, settings)
+        references = references_of(desk.table("person_references"))
+        judged = held_out(table, thresholds, len(references), settings.match)
+        budget = budget_of(calibration, space, references, settings.match)
+    present = set(desk.store.videos_with("track_templates"))
+    made_of = set(desk.generation.versions) if desk.generation else set()
+    columns = (
+        *("name", "far", "in_effect", "threshold", "low", "high", "far_bound", "method", "reason"),
+    )
+    common = pl.col("camera").is_null() & (pl.col("level") == "template")
+    return LibraryStats(
+        states={name: states[name] for name in STATES},
+        origins={name: origins[name] for name in ORIGINS},
+        people=len(desk.state.active),
+        clusters=desk.table("unknown_clusters").height,
+        videos=table["video_id"].n_unique(),
+        new_videos=len(present - made_of) if made_of else 0,
+        pending=len(pending_suggestions(desk)),
+        decisions=len(desk.history.in_force),
+        thresholds=calibration.filter(common).select(columns).to_dicts(),
+        budget=budget,
+        floor=merge_floor(thresholds, table.height, settings) if thresholds else None,
+        truth=against_truth(table, known) if known and table.height else None,
+        truth_videos=len({key.split(":")[1] for key in known}),
+        truth_faults=faults,
+        held_out=judged if judged and judged.tracks + judged.alone else None,
+    )
+
+
+def true_people(
+    store: TableStore, folder: Path | None = None, progress: Progress = silent
+) -> tuple[dict[str, str], list[str]]:
+    """Who each track truly is, by the truth files; a name is one person in all of them.
+
+    A track is the person whom more than half of its matched faces show; others are left out.
+
+    Args:
+        store: the tables.
+        folder: where truth files lie; by default beside the videos.
+        progress: called per video.
+
+    Returns:
+        The people by track_key, and a sentence for each truth file that cannot be used.
+    """
+    people: dict[str, str] = {}
+    faults: list[str] = []
+    records = list(VideoRegistry(store.layout).all())
+    for n, record in enumerate(records, 1):
+        path = truth_path(record, folder)
+        if path is not None:
+            try:
+                people |= _true_of_video(store, record.video_id, path)
+            except (TruthError, MissingTableError, DamagedTableError) as error:
+                faults.append(str(error))
+            progress("truth", n, len(records), "videos")
+    return people, faults
+
+
+def _true_of_video(store: TableStore, video_id: str, path: Path) -> dict[str, str]:
+    truth = read_truth(path)
+    detections = store.read("face_detections", video_id)
+    sampled = store.read("frames", video_id)["frame_idx"]
+    matched = match_video(truth, sampled, detections).drop_nulls("face_id")
+    tracks = store.read("face_tracks", video_id).select("face_id", "track_id").drop_nulls()
+    votes = (
+        matched.drop_nulls("person")
+        .join(tracks, on="face_id")
+        .group_by("track_id", "person")
+        .len()
+        .sort("track_id", "person")
+        .with_columns(share=pl.col("len") / pl.col("len").sum().over("track_id"))
+        .filter(pl.col("share") > 0.5)
+    )
+    return {f"track:{video_id}:{row['track_id']}": row["person"] for row in votes.to_dicts()}

@@ -1,0 +1,1 @@
+"""What stands, what a run would do and why, and how far all work is."""

@@ -1,0 +1,187 @@
+"""What is said of the work, the same on the command line and in the report."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from identity_pipeline.core.progress.shares import State
+from identity_pipeline.media.progress_figure import percent, span
+from identity_pipeline.stages.planning.phases import BatchStatus, Phase, Status, Whole
+
+ROWS_SHOWN = 40
+"""Rows of the report's tables: the event log keeps each report."""
+BATCHES_SHOWN = 5
+TROUBLE = (State.FAILED, State.INTERRUPTED, State.PAUSED)
+
+
+def batch_line(status: BatchStatus) -> str:
+    """How far a batch is, with what is not done told apart."""
+    portions, batch = status.portions, status.batch
+    parts = [f"{percent(portions.done)} done"]
+    for share, name in (
+        (portions.in_flight, "in flight"),
+        (portions.failed, "failed"),
+        (portions.skipped, "skipped"),
+    ):
+        parts += [f"{percent(share)} {name}"] if share else []
+    left = "nothing left that can be done" if status.finished else f"{span(status.left_s)} of work"
+    if portions.done == 1.0:
+        left = "finished"
+    unmeasured = status.unmeasured
+    guess = f" ({unmeasured} steps not measured on this machine yet)" if unmeasured else ""
+    return f"Batch {batch.number} ({batch.because}): {', '.join(parts)}; {left}{guess}"
+
+
+def eta_line(status: Status) -> str:
+    """How long it will take, if it can be said."""
+    states = Counter(phase.state for whole in _wholes(status) for phase in whole.phases)
+    if not status.left_s:
+        failed = sum(whole.state is State.FAILED for whole in _wholes(status))
+        return f"Nothing is left to compute, but {failed} failed." if failed else "All is computed."
+    if not status.at_once:
+        queued = f", {states[State.QUEUED]} steps wait for a slot" if states[State.QUEUED] else ""
+        left = f"{span(status.left_s)} of work is left"
+        return f"No step is at work at this moment{queued}; {left}."
+    at_once = f"{status.at_once} at a time" if status.at_once > 1 else "one at a time"
+    return f"Done in about {span(status.eta_s)} if it goes on as now, {at_once}."
+
+
+def now_words(whole: Whole) -> str:
+    """What goes on with a video, or why nothing does."""
+    for states in ((State.RUNNING,), TROUBLE):
+        for phase in whole.phases:
+            if phase.state in states:
+                return f"{phase.step}: {phase_words(phase)}"
+    if whole.note:
+        return whole.note
+    open_phases = (p for p in whole.phases if p.counts and p.state is not State.DONE)
+    first = next((p for p in open_phases if p.why), None)
+    return f"{first.step}: {first.why}" if first else ""
+
+
+def phase_words(phase: Phase) -> str:
+    """Counts, rate and time left of a running phase; else why it is as it is."""
+    if phase.state is not State.RUNNING:
+        return phase.why
+    if phase.done is None:
+        return "has begun"
+    of = "" if phase.total is None else f" of {phase.total}"
+    rate = "" if phase.per_second is None else f", {phase.per_second:.1f} {phase.unit}/s"
+    return f"{phase.done}{of} {phase.unit}{rate}, {span(phase.left_s)} left"
+
+
+def attention(status: Status) -> Iterator[str]:
+    """What a person should look at: questions, failures, and what died or was stopped."""
+    if status.questions:
+        yield f"{status.questions} suggestions wait for an answer: identity-pipeline suggestions"
+    for whole in _wholes(status):
+        for phase in whole.phases:
+            if phase.state in TROUBLE and not _same_as_before(whole, phase):
+                yield f"{whole.name} {phase.state.value} at {phase.step}: {phase.why}"
+        if whole.note:
+            yield f"{whole.name}: {whole.note}"
+
+
+def _same_as_before(whole: Whole, phase: Phase) -> bool:
+    """Whether an earlier phase is in the same state: it has said it for all."""
+    first = next(p for p in whole.phases if p.state is phase.state)
+    return first is not phase
+
+
+def _wholes(status: Status) -> tuple[Whole, ...]:
+    return (*status.videos, status.library)
+
+
+def steps_done(whole: Whole) -> str:
+    """How many steps are done, of those that count."""
+    counted = [phase for phase in whole.phases if phase.counts]
+    return f"{sum(phase.state is State.DONE for phase in counted)} of {len(counted)}"
+
+
+def headline_numbers(status: Status) -> dict[str, int | float]:
+    """What is worth plotting from report to report."""
+    states = Counter(video.state for video in status.videos)
+    return {
+        "videos": len(status.videos),
+        **{f"videos/{state.value}": states[state] for state in State if states[state]},
+        "open_batches": len(status.open_batches),
+        "work_left_s": round(status.left_s, 1),
+        "waiting_for_a_person": status.questions,
+    }
+
+
+def progress_lines(status: Status) -> list[str]:
+    """How far the batches are, and how long it will take."""
+    batches = status.open_batches or status.batches[-1:]
+    return [*map(batch_line, batches[-BATCHES_SHOWN:]), eta_line(status)]
+
+
+def steps_by_state(status: Status) -> list[dict[str, str | int]]:
+    """One row per step of the videos: in how many it is in which state."""
+    used = [s for s in State if any(whole.count(s) for whole in status.videos)]
+    rows = []
+    for phases in zip(*(whole.phases for whole in status.videos), strict=True):
+        counts = Counter(phase.state for phase in phases)
+        rows.append({"step": phases[0].step, **{s.value: counts[s] for s in used}})
+    return rows
+
+
+def open_work(status: Status) -> list[dict[str, str]]:
+    """One row per video that is not done, and for the library; the first of many."""
+    return [
+        {
+            "video": whole.name,
+            "state": whole.state.value,
+            "steps done": steps_done(whole),
+            "work left": span(whole.left_s),
+            # Of a failed one it is told elsewhere, at length.
+            "now": now_words(whole) if whole.state in (State.RUNNING, State.STALE) else "",
+        }
+        for whole in _wholes(status)
+        if whole.state is not State.DONE
+    ][:ROWS_SHOWN]
+
+
+def status_json(status: Status) -> dict[str, Any]:
+    """For machines."""
+    return {
+        "videos": [_whole_json(whole) for whole in status.videos],
+        "library": _whole_json(status.library),
+        "batches": [_batch_json(batch) for batch in status.batches],
+        "left_s": status.left_s,
+        "eta_s": status.eta_s,
+        "at_once": status.at_once,
+        "waiting_for_a_person": status.questions,
+        "attention": list(attention(status)),
+    }
+
+
+def _whole_json(whole: Whole) -> dict[str, Any]:
+    phases = [
+        {**vars(phase), "state": phase.state.value, "in_flight": phase.in_flight}
+        for phase in whole.phases
+    ]
+    return {
+        "name": whole.name,
+        "state": whole.state.value,
+        "note": whole.note,
+        "left_s": whole.left_s,
+        "phases": phases,
+    }
+
+
+def _batch_json(status: BatchStatus) -> dict[str, Any]:
+    batch = status.batch
+    return {
+        "number": batch.number,
+        "opened_at": batch.opened_at,
+        "because": batch.because,
+        "steps": len(batch.keys()),
+        "steps_done": len(batch.done_keys()),
+        "shares": vars(status.portions),
+        "left_s": status.left_s,
+        "unmeasured_steps": status.unmeasured,
+        "finished": status.finished,
+    }

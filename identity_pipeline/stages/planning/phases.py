@@ -1,0 +1,203 @@
+"""What a look at all work says: phases, videos, batches. Data only; `status` fills it in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from identity_pipeline.core.progress.costs import Price
+from identity_pipeline.core.progress.shares import SETTLED, Batch, State, overall
+from identity_pipeline.storage.progress.heartbeat import LiveStep
+
+
+@dataclass(frozen=True)
+class RunFact:
+    """What Dagster knows of the last run of a video, or of the library.
+
+    Attributes:
+        run_id: of Dagster.
+        status: queued, started, cancelled or failed.
+    """
+
+    run_id: str
+    status: str
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One step of one video, or of the library.
+
+    Attributes:
+        step: its name.
+        state: see `core.progress.shares.State`.
+        why: in words; empty where the state says all.
+        done, total, unit: units of work: of a running phase in this attempt, else of all; None
+            where they are not counted yet.
+        per_second: units per second of a running phase; None before it can be told.
+        expected_s: seconds that the whole phase takes; None where that cannot be said.
+        left_s: seconds left of it; 0 for a phase that is done, failed or skipped.
+        measured: whether `expected_s` was learnt on this machine.
+        aside: it is switched off, or not asked for: the whole is done without it.
+    """
+
+    step: str
+    state: State
+    why: str
+    done: int | None
+    total: int | None
+    unit: str
+    per_second: float | None
+    expected_s: float | None
+    left_s: float | None
+    measured: bool
+    aside: bool = False
+
+    @property
+    def counts(self) -> bool:
+        """Whether the whole is not done before it is: not aside, or somebody did ask for it."""
+        return not self.aside or self.state in (State.RUNNING, State.QUEUED)
+
+    @property
+    def in_flight(self) -> float:
+        """What part of a running phase this attempt has done, in [0, 1)."""
+        if self.state is not State.RUNNING or not self.done or not self.total:
+            return 0.0
+        return min(self.done / self.total, 1.0 - 1e-9)
+
+
+@dataclass(frozen=True)
+class Whole:
+    """The phases of one video, or of the library."""
+
+    name: str
+    phases: tuple[Phase, ...]
+    note: str = ""
+
+    @property
+    def state(self) -> State:
+        """Done only if every phase is that counts."""
+        return overall(phase.state for phase in self.phases if phase.counts)
+
+    def count(self, *states: State) -> int:
+        """Phases in one of some states."""
+        return sum(phase.state in states for phase in self.phases)
+
+    @property
+    def left_s(self) -> float:
+        """Seconds of work left, as far as they can be told."""
+        return sum(phase.left_s or 0.0 for phase in self.phases if phase.counts)
+
+
+@dataclass(frozen=True)
+class Portions:
+    """How far a batch is, in shares of its weight; they add up to 1.
+
+    `in_flight` is what running phases have done in this attempt: lost if their process dies.
+    """
+
+    done: float
+    in_flight: float
+    failed: float
+    skipped: float
+    open: float
+
+
+@dataclass(frozen=True)
+class BatchStatus:
+    """A batch and how far it is.
+
+    Attributes:
+        batch: its scope.
+        portions: of its work.
+        left_s: seconds of computing left, one after the other.
+        unmeasured: phases left whose cost was never measured on this machine.
+        finished: nothing will come of it by itself any more.
+    """
+
+    batch: Batch
+    portions: Portions
+    left_s: float
+    unmeasured: int
+    finished: bool
+
+
+@dataclass(frozen=True)
+class Status:
+    """All work at one moment.
+
+    Attributes:
+        videos: all registered videos, by id.
+        library: the steps of the whole library.
+        batches: oldest first.
+        at_once: videos that are being computed now.
+    """
+
+    videos: tuple[Whole, ...]
+    library: Whole
+    batches: tuple[BatchStatus, ...]
+    at_once: int
+
+    @property
+    def open_batches(self) -> tuple[BatchStatus, ...]:
+        """Those of which something is left."""
+        return tuple(batch for batch in self.batches if not batch.finished)
+
+    @property
+    def left_s(self) -> float:
+        """Seconds of computing left in all, one after the other."""
+        return sum(whole.left_s for whole in (*self.videos, self.library))
+
+    @property
+    def eta_s(self) -> float | None:
+        """Seconds until all is done if it goes on as now; None while nothing is at work."""
+        return self.left_s / self.at_once if self.at_once else None
+
+    @property
+    def questions(self) -> int:
+        """Answers that a person owes."""
+        phases = [p for p in self.library.phases if p.state is State.WAITING]
+        return sum(phase.total or 0 for phase in phases)
+
+
+def phase_of(
+    step: str,
+    state: State,
+    why: str,
+    working: LiveStep | None,
+    units: int | None,
+    unit: str,
+    expected: float | None,
+    cost: Price,
+) -> Phase:
+    """A phase with its counts and the time left.
+
+    Args:
+        step: its name.
+        state: its state.
+        why: in words.
+        working: its live file; None without one.
+        units: units of its whole work; None while they are not counted.
+        unit: what a unit is.
+        expected: seconds for all of it; None where that cannot be said.
+        cost: its price.
+    """
+    if state is State.RUNNING and working is not None:
+        left = _left_of_running(working, expected)
+        return Phase(
+            step, state, why, working.done if working.unit else None, working.total,
+            working.unit or unit, working.per_second, expected, left, cost.measured,
+        )  # fmt: skip
+    over = state in (State.DONE, *SETTLED)
+    done = units if state is State.DONE else 0 if units is not None else None
+    return Phase(
+        step, state, why, done, units, unit, None, expected, 0.0 if over else expected,
+        cost.measured,
+    )  # fmt: skip
+
+
+def _left_of_running(working: LiveStep, expected: float | None) -> float | None:
+    """By the rate of this attempt where it is known, else by what such a step costs."""
+    if working.total and working.per_second:
+        return max(0.0, (working.total - working.done) / working.per_second)
+    if expected is None:
+        return None
+    return max(0.0, expected - (working.beat_at - working.started_at))

@@ -1,0 +1,213 @@
+"""What a run would do with each output of a video, by the very rule that the steps follow.
+
+An output is reused if its manifest has the fingerprint that a run would compute now
+(`stages.specs.recipes`). Where an input would be made again, nobody knows yet whether it comes out
+the same: then the answer is `perhaps`, and nothing that hangs on it counts as done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+from identity_pipeline.settings import Settings
+from identity_pipeline.stages.specs.changes import changed_inputs, differences
+from identity_pipeline.stages.specs.recipes import RECIPES, Recipe, fingerprint, ingredients, steps
+from identity_pipeline.storage.files.small_files import DamagedFileError
+from identity_pipeline.storage.video.crop_archive import CropArchive
+from identity_pipeline.storage.video.failures import FailureNotes
+from identity_pipeline.storage.video.registry import VideoRegistry
+from identity_pipeline.storage.video.tables import Manifest, TableStore
+
+FINISHED_BY: Final = "identity_dataset"
+"""The output that makes a video finished."""
+
+
+class Verdict(StrEnum):
+    """What a run would do."""
+
+    REUSE = "reuse"
+    COMPUTE = "compute"
+    PERHAPS = "perhaps"
+    BLOCKED = "blocked"
+    ASIDE = "aside"
+    """Nothing: it happens only when somebody asks for it."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One output of one video.
+
+    Attributes:
+        verdict: what a run would do with it.
+        reasons: why, in words.
+        there: whether there is an output now, of whatever it is made.
+    """
+
+    verdict: Verdict
+    reasons: tuple[str, ...] = ()
+    there: bool = False
+
+
+@dataclass(frozen=True)
+class Models:
+    """The models that a run would use.
+
+    Attributes:
+        digests: SHA-256 of those that are here, by name.
+        faults: why the others cannot be used, by name.
+    """
+
+    digests: Mapping[str, str] = field(default_factory=dict)
+    faults: Mapping[str, str] = field(default_factory=dict)
+
+
+def judge_video(
+    store: TableStore, settings: Settings, models: Models, video_id: str, *, thorough: bool
+) -> dict[str, Judged]:
+    """Every output of a video, after all that it is made of.
+
+    Args:
+        store: the tables.
+        settings: a run would have.
+        models: a run would have.
+        video_id: partition key.
+        thorough: read every byte, as the steps do; else manifests are trusted and it is only
+            looked whether the files are there.
+    """
+    judge = _Judge(store, settings, models, video_id, thorough)
+    judged: dict[str, Judged] = {}
+    for step, recipes in steps().items():
+        of_step = {recipe.asset: judge.of(recipe, judged) for recipe in recipes}
+        judged |= _one_pass(of_step) if step == "watch" else of_step
+    return judged
+
+
+def why_outdated(judged: Mapping[str, Judged]) -> str | None:
+    """Why a run would make something again of a finished video; None where it would not."""
+    if not judged[FINISHED_BY].there:
+        return None
+    first = next((a for a, known in judged.items() if known.verdict is Verdict.COMPUTE), None)
+    return f"{first}: {'; '.join(judged[first].reasons)}" if first else None
+
+
+@dataclass(frozen=True)
+class _Judge:
+    store: TableStore
+    settings: Settings
+    models: Models
+    video_id: str
+    thorough: bool
+    noted: dict[str, Manifest | None] = field(default_factory=dict)
+    """The manifests that were read so far; inputs come first."""
+
+    def of(self, recipe: Recipe, judged: Mapping[str, Judged]) -> Judged:
+        noted = self.store.noted(recipe.asset, self.video_id)
+        self.noted[recipe.asset] = noted
+        there = noted is not None
+        off = recipe.off(self.settings)
+        if off and recipe.asset == "face_index":  # nothing is written for it, and nothing noted
+            return Judged(Verdict.REUSE, (off,), there)
+        blocked = self._blocked(recipe, judged)
+        if blocked:
+            return Judged(Verdict.BLOCKED, (blocked,), there)
+        if noted is None:
+            return Judged(Verdict.COMPUTE, ("never made",))
+        if not self._whole(recipe.asset, noted):
+            return Judged(Verdict.COMPUTE, ("its files are missing or damaged",))
+        if recipe.asset == "ride_video":
+            return Judged(Verdict.REUSE, ("the file is looked at every time",), there)
+        return self._compared(recipe, noted, judged)
+
+    def _compared(self, recipe: Recipe, noted: Manifest, judged: Mapping[str, Judged]) -> Judged:
+        inputs = {name: self.noted[name] for name in recipe.inputs}
+        versions = {name: known.data_version if known else None for name, known in inputs.items()}
+        now = ingredients(recipe, self.settings, self.models.digests, versions)
+        open_inputs = {n for n in now["inputs"] if judged[n].verdict is not Verdict.REUSE}
+        if fingerprint(now) == noted.fingerprint:
+            if not open_inputs:
+                return Judged(Verdict.REUSE, there=True)
+            return Judged(Verdict.PERHAPS, (_unless(open_inputs),), there=True)
+        before = self.store.made_of(recipe.asset, self.video_id)
+        if before is None or fingerprint(before) != noted.fingerprint:
+            reason = "something changed; what it was made of is not noted"
+            return Judged(Verdict.COMPUTE, (reason,), there=True)
+        reasons = tuple(differences(before, now))
+        # An input that changed and will be made again may come back to what it was.
+        if len(reasons) == len(changed_inputs(before, now) & open_inputs):
+            return Judged(Verdict.PERHAPS, (*reasons, _unless(open_inputs)), there=True)
+        return Judged(Verdict.COMPUTE, reasons, there=True)
+
+    def _blocked(self, recipe: Recipe, judged: Mapping[str, Judged]) -> str | None:
+        if recipe.asset == "ride_video":
+            return self._file_fault()
+        if recipe.off(self.settings):
+            return None
+        for name in recipe.inputs:
+            if judged[name].verdict is Verdict.BLOCKED:
+                return f"needs {name}, which is blocked"
+        faults = [self.models.faults[m] for m in recipe.runs if m in self.models.faults]
+        return faults[0] if faults else None
+
+    def _file_fault(self) -> str | None:
+        try:
+            record = VideoRegistry(self.store.layout).get(self.video_id)
+        except DamagedFileError as error:
+            return str(error)
+        if record is None:
+            return f"{self.video_id} is not registered"
+        note = FailureNotes(self.store.layout).get(self.video_id)
+        if note is not None and note.permanent:
+            return f"it failed for good: {note.sentence}"
+        paths = [Path(record.path), *map(Path, record.links)]
+        if any(path.is_file() for path in paths):
+            return None
+        return f"its file is not there ({record.path})"
+
+    def _whole(self, asset: str, noted: Manifest) -> bool:
+        layout = self.store.layout
+        if asset == "face_crops":
+            archive = CropArchive(layout.crops(self.video_id))
+            if self.thorough:
+                return archive.data_version() == noted.data_version
+            # `clean` drops the crops of finished videos: no open work, but a run makes them again.
+            return archive.folder.is_dir() or bool(self.store.noted(FINISHED_BY, self.video_id))
+        if asset == "face_index":
+            return layout.index.is_dir()
+        if not self.thorough:
+            export = asset != "identity_dataset" or layout.export(self.video_id).is_dir()
+            return export and layout.table(asset, self.video_id).is_file()
+        if self.store.manifest(asset, self.video_id) is None:
+            return False
+        return asset != "identity_dataset" or self._export_is_whole()
+
+    def _export_is_whole(self) -> bool:
+        from identity_pipeline.stages.imagesets.dataset import export_is_whole
+
+        try:
+            files = self.store.read("identity_dataset", self.video_id)
+        except DamagedFileError:
+            return False
+        return export_is_whole(self.store.layout.export(self.video_id), files)
+
+
+def _unless(open_inputs: set[str]) -> str:
+    names = ", ".join(name for name in RECIPES if name in open_inputs)
+    several = len(open_inputs) > 1
+    come, they = ("come", "all ") if several else ("comes", "")
+    return f"unless {they}{names} {come} out the same"
+
+
+def _one_pass(judged: Mapping[str, Judged]) -> dict[str, Judged]:
+    """The outputs of a step that makes all of them if one is wanted."""
+    if not any(known.verdict is Verdict.COMPUTE for known in judged.values()):
+        return dict(judged)
+    return {
+        asset: known
+        if known.verdict is Verdict.COMPUTE
+        else Judged(Verdict.COMPUTE, ("made by the same pass",), known.there)
+        for asset, known in judged.items()
+    }

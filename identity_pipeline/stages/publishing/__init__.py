@@ -1,0 +1,1 @@
+"""What of finished work leaves the data folder, and how it comes back."""

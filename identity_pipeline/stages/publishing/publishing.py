@@ -1,0 +1,335 @@
+"""What of a finished video, or of the library, goes to an object store, and how it comes back.
+
+A video is its tables with their manifests, its export and its registration; the library is its
+generation in force. What goes is collected in `outgoing` and looked at in `incoming`, as is what
+comes back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from identity_pipeline.errors import IdentityPipelineError
+from identity_pipeline.settings import Settings
+from identity_pipeline.stages.publishing.incoming import (
+    DATASET,
+    EXPORT,
+    REGISTRATION,
+    TABLES,
+    NotOursError,
+    check_library,
+    check_video,
+)
+from identity_pipeline.stages.publishing.notes import (
+    LIBRARY_NOTE,
+    SUFFIX,
+    PublishingNotes,
+    Refusal,
+    changed,
+    times,
+)
+from identity_pipeline.stages.publishing.outgoing import (
+    NotWholeError,
+    library_contents,
+    video_contents,
+)
+from identity_pipeline.stages.specs.recipes import RECIPES
+from identity_pipeline.storage.files import atomic, locks
+from identity_pipeline.storage.files.hashing import sha256_of_value
+from identity_pipeline.storage.layout import Layout, check_video_id, inside
+from identity_pipeline.storage.library.generations import Generations
+from identity_pipeline.storage.publishing.object_store import (
+    Contents,
+    DamagedCopyError,
+    NoManifestError,
+    ObjectStore,
+    Version,
+    subject_of,
+    version_of,
+)
+from identity_pipeline.storage.video.registry import VideoRegistry
+
+LAST_ASSETS = (DATASET, "track_templates", "calibration_pairs", "face_samples", "face_index")
+"""The ends of a video's graph: whatever else was made anew, one of them was written after it."""
+WAIT_S = 10.0
+
+
+class OthersThereError(IdentityPipelineError, RuntimeError):
+    """What is in the data folder is not what would be fetched."""
+
+
+OF_ONE = (
+    *(NotOursError, NotWholeError, OthersThereError, locks.LockBusyError),
+    *(DamagedCopyError, NoManifestError),
+)
+"""What is wrong with one video or with the library of a store, and not with the store."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """What became of one subject.
+
+    Attributes:
+        video_id: None for the library.
+        version: what is in force in the store now; None where it was not published.
+        is_new: whether files were sent.
+        why_not: why it was not published; None where it is.
+        is_fault: something is wrong in the store, which only a person can mend.
+    """
+
+    video_id: str | None
+    version: Version | None
+    is_new: bool = False
+    why_not: str | None = None
+    is_fault: bool = False
+
+
+@dataclass(frozen=True)
+class Publisher:
+    """Copies from one data folder to one store and back.
+
+    Attributes:
+        layout: the data folder.
+        store: the object store.
+        versions: that stay in it, of each subject.
+        off: assets that the settings switch off; an old one of them may be left from before.
+    """
+
+    layout: Layout
+    store: ObjectStore
+    versions: int
+    off: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, layout: Layout, settings: Settings) -> Publisher:
+        """From a data folder to the store that the settings name."""
+        wanted = settings.publish
+        off = frozenset(name for name, recipe in RECIPES.items() if recipe.off(settings))
+        return cls(layout, ObjectStore(wanted.url), wanted.versions, off)
+
+    def pending(self) -> list[str | None]:
+        """Finished videos that changed since they were published; None stands for the library.
+
+        What was refused is not among them until its files change. Looks at times of files only,
+        so that it may be asked often.
+        """
+        noted = times(self.notes.sent, SUFFIX)
+        made = _last_made(self.layout)
+        new: list[str | None] = [v for v, at in sorted(made.items()) if noted.get(v) != at]
+        generation = Generations(self.layout).current()
+        if generation and self.notes.generation() != generation.name:
+            new.append(None)
+        refusals = self.notes.refusals()
+        return [one for one in new if not self._is_refused(one, refusals)]
+
+    def stamp(self) -> str:
+        """Changes when something may have become pending; no file of a video is looked at.
+
+        A folder's time changes with each file renamed into it.
+        """
+        tables = [self.layout.tables / asset for asset in sorted(RECIPES)]
+        known = [self.layout.library_tables, self.notes.sent, self.notes.refused]
+        return sha256_of_value([self.store.url, *changed([*tables, *known])])
+
+    def refused(self) -> dict[str | None, str]:
+        """Why, of everything that was refused the last time and is still there."""
+        made = _last_made(self.layout)
+        return {
+            None if name == LIBRARY_NOTE else name: refusal.why_not
+            for name, refusal in self.notes.refusals().items()
+            if name == LIBRARY_NOTE or name in made
+        }
+
+    def publish(self, video_id: str | None) -> Published:
+        """Publishes a video or the library, unless the same is there.
+
+        What is wrong with this one alone is in the result, so that the others can go on.
+
+        Raises:
+            ObjectStoreError: the store does not answer; what is in force there stays.
+        """
+        generation = Generations(self.layout).current() if video_id is None else None
+        at = _last_made(self.layout, video_id).get(video_id, 0) if video_id else 0
+        stamp, subject = _stamp(self.layout, video_id), subject_of(video_id)
+        try:
+            contents = self._contents(video_id)
+            there = self.store.version(subject)
+        except (NotWholeError, NoManifestError) as error:
+            if at or generation:
+                self.notes.note_refused(video_id, Refusal(str(error), stamp))
+            is_fault = isinstance(error, NoManifestError)
+            return Published(video_id, None, why_not=str(error), is_fault=is_fault)
+        here = version_of(contents)
+        is_new = there is None or there.version != here.version
+        if is_new:
+            there = self.store.put(subject, contents, self.versions)
+        name = generation.name if generation else ""
+        self.notes.note_sent(video_id, here.version, name, at)
+        return Published(video_id, there, is_new)
+
+    def mend(self, video_id: str | None) -> list[str]:
+        """Reads back what is in force and sends again what is missing or was changed.
+
+        Returns:
+            The files that were wrong.
+
+        Raises:
+            ObjectStoreError: the store does not answer.
+            NotWholeError: something is wrong there, and the data folder no longer has it.
+        """
+        subject = subject_of(video_id)
+        there = self.store.version(subject)
+        if there is None:
+            return []
+        wrong = self.store.wrong(subject, there)
+        if wrong:
+            contents = self._contents(video_id)
+            if version_of(contents).version != there.version:
+                raise NotWholeError(
+                    f"{subject}: {len(wrong)} files are wrong, and the data folder has another "
+                    "version by now; publish it."
+                )
+            self.store.put(subject, contents, self.versions)
+        return wrong
+
+    def fetch(self, video_id: str, *, force: bool = False) -> Version | None:
+        """Brings a video's tables and export back into the data folder.
+
+        Returns:
+            What was fetched; None where the same is there already.
+
+        Raises:
+            ObjectStoreError: the store lacks it, or what it has is damaged; nothing is changed.
+            NotOursError: what it has is no video of this program; nothing is changed.
+            OthersThereError: the data folder has another version of it.
+            LockBusyError: a run is at the video.
+        """
+        contents, there = self._read(video_id)
+        with self._checked(subject_of(video_id)):
+            check_video(video_id, contents)
+        with locks.exclusive(
+            self.layout.chunk_lock(video_id), f"the video {video_id}", "fetch", WAIT_S
+        ):
+            if self.layout.manifest(DATASET, video_id).is_file() and not force:
+                if _same_manifests(self.layout, video_id, contents):
+                    return None
+                raise OthersThereError(
+                    f"{video_id} is in the data folder in another version; --force replaces it."
+                )
+            self._put_in_place(video_id, contents)
+        return there
+
+    def fetch_library(self, *, force: bool = False) -> Version | None:
+        """Brings the library's tables back, for reading; see `fetch`."""
+        contents, there = self._read(None)
+        with self._checked(subject_of(None)):
+            name, files = check_library(contents)
+        generations = Generations(self.layout)
+        current = generations.current()
+        if current and current.name == name:
+            return None
+        if current and not force:
+            raise OthersThereError(
+                f"the data folder has generation {current.name} of the library, the store {name}; "
+                "--force replaces it."
+            )
+        generations.adopt(name, files)
+        return there
+
+    @contextmanager
+    def _checked(self, subject: str) -> Iterator[None]:
+        """Says of which subject a look at what the store has is."""
+        try:
+            yield
+        except NotOursError as error:
+            raise NotOursError(
+                f"{subject} in {self.store.url} cannot be taken: {error}. Nothing was changed "
+                "here; whoever published it has to publish it again."
+            ) from error
+
+    def _read(self, video_id: str | None) -> tuple[Contents, Version]:
+        subject = subject_of(video_id)
+        there = self.store.version(subject)
+        if there is None:
+            raise OthersThereError(f"{subject} was never published to {self.store.url}.")
+        return self.store.read(subject, there), there
+
+    def _put_in_place(self, video_id: str, contents: Contents) -> None:
+        """The export whole, then the tables, each before its manifest, the dataset's last."""
+        VideoRegistry(self.layout).adopt(video_id, contents[REGISTRATION])
+        with atomic.new_folder(self.layout.export(video_id)) as folder:
+            for path, data in contents.items():
+                if path.startswith(EXPORT):
+                    place = inside(folder, folder / path.removeprefix(EXPORT))
+                    place.parent.mkdir(parents=True, exist_ok=True)
+                    place.write_bytes(data)
+        for path in sorted(contents, key=_order):
+            if path.startswith(TABLES):
+                atomic.write_bytes(self._place(video_id, path), contents[path])
+
+    def _place(self, video_id: str, path: str) -> Path:
+        """Where a file of a video lies in the data folder."""
+        asset, _, suffix = path.removeprefix(TABLES).partition(".")
+        return self.layout.tables / asset / f"{check_video_id(video_id)}.{suffix}"
+
+    def _contents(self, video_id: str | None) -> Contents:
+        try:
+            if video_id is None:
+                contents = library_contents(self.layout)
+                check_library(contents)
+            else:
+                contents = video_contents(self.layout, video_id, self.off)
+                check_video(video_id, contents)
+        except NotOursError as error:  # nobody would take it
+            raise NotWholeError(str(error)) from error
+        return contents
+
+    @property
+    def notes(self) -> PublishingNotes:
+        """Notes on what was published to this address."""
+        return PublishingNotes(self.layout, self.store.url)
+
+    def _is_refused(self, video_id: str | None, known: Mapping[str, Refusal]) -> bool:
+        """Whether it was refused as it is now."""
+        refusal = known.get(video_id or LIBRARY_NOTE)
+        return refusal is not None and refusal.stamp == _stamp(self.layout, video_id)
+
+
+def _order(path: str) -> tuple[bool, bool, str]:
+    return path.startswith(f"{TABLES}{DATASET}."), path.endswith(".manifest.json"), path
+
+
+def _same_manifests(layout: Layout, video_id: str, contents: Contents) -> bool:
+    """Whether the data folder's tables are those, by what their manifests say."""
+    suffix = ".manifest.json"
+    return all(
+        path.is_file() and path.read_bytes() == data
+        for name, data in contents.items()
+        if name.endswith(suffix)
+        for path in [layout.manifest(name.removeprefix(TABLES).removesuffix(suffix), video_id)]
+    )
+
+
+def _stamp(layout: Layout, video_id: str | None) -> str:
+    """Changes with any file of a video or of the library, by their times."""
+    if video_id is None:
+        return sha256_of_value(changed([layout.library_tables]))
+    places = (layout.manifest, layout.made_of, layout.table)
+    paths = [place(asset, video_id) for asset in sorted(RECIPES) for place in places]
+    return sha256_of_value(
+        changed([*paths, layout.export(video_id), layout.registration(video_id)])
+    )
+
+
+def _last_made(layout: Layout, video_id: str | None = None) -> dict[str, int]:
+    """Finished video -> when the last of it was written, in nanoseconds since 1970."""
+    newest: dict[str, int] = {}
+    for asset in LAST_ASSETS:
+        folder = layout.tables / asset
+        for video, at in times(folder, ".manifest.json", video_id).items():
+            newest[video] = max(at, newest.get(video, 0))
+    finished = times(layout.tables / DATASET, ".manifest.json", video_id)
+    return {video: at for video, at in newest.items() if video in finished}

@@ -1,0 +1,210 @@
+"""A backup brought back into a data folder, without losing what is there.
+
+The ledger is the last thing to be put in place, in one step: a crash before leaves the old one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from identity_pipeline.errors import IdentityPipelineError
+from identity_pipeline.ledger import witnesses
+from identity_pipeline.ledger.errors import DamagedLedgerError, LedgerError
+from identity_pipeline.ledger.lines import FIRST, digest
+from identity_pipeline.ledger.store import LedgerStore
+from identity_pipeline.ledger.witnesses import GivenUp
+from identity_pipeline.storage.files import atomic
+from identity_pipeline.storage.files.small_files import parse
+from identity_pipeline.storage.folder.backup import (
+    ACKNOWLEDGED,
+    DATA,
+    EVENTS,
+    FOLDER,
+    MEND,
+    SETTINGS,
+    BackupError,
+    BackupManifest,
+    place_of,
+    read_backup,
+    write_backup,
+)
+from identity_pipeline.storage.folder.data_folder import FORMAT, DataFolder, holds_data
+from identity_pipeline.storage.layout import Layout
+
+LEDGER_ONLY = (DATA + EVENTS, DATA + ACKNOWLEDGED)
+
+
+class RestoreError(IdentityPipelineError, RuntimeError):
+    """A backup that would take decisions away which the folder holds, or knew."""
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What a restore did.
+
+    Attributes:
+        events: in the ledger now.
+        written: files of the data folder that were put in place.
+        kept: files that were there with other content, and stayed.
+        lost: what the folder knew and the backup does not hold; the most first.
+        beside: where the ledger that was there lies now; null where it was the same or none.
+        settings: what became of the settings, as a sentence; empty where the backup has none.
+    """
+
+    events: int
+    written: tuple[str, ...]
+    kept: tuple[str, ...]
+    lost: tuple[GivenUp, ...]
+    beside: Path | None
+    settings: str
+
+
+def back_up(layout: Layout, target: Path) -> BackupManifest:
+    """Writes a backup of a folder whose ledger is whole.
+
+    Raises:
+        LedgerError: the ledger is damaged or lost: a backup of it would replace a good one.
+        RestoreError: there is nothing in the folder.
+    """
+    if not holds_data(layout):
+        raise RestoreError(f"{layout.root} holds nothing to back up; name a folder with --data.")
+    LedgerStore(layout).verify()
+    return write_backup(layout, target)
+
+
+def restore(
+    layout: Layout, backup: Path, settings: Path, by: str, at: str, *, force: bool = False
+) -> Restored:
+    """Puts the files of a backup back.
+
+    Files that are there stay as they are, but for the ledger, which may only become longer.
+
+    Args:
+        layout: the data folder; it may be empty.
+        backup: the file.
+        settings: where the settings belong; a file that is there stays.
+        by: who does that.
+        at: ISO time with a zone.
+        force: replace what differs, also a ledger with more or other events: it is kept beside.
+
+    Raises:
+        BackupError: the backup is damaged.
+        RestoreError: it would take decisions away, and `force` is not set.
+    """
+    _, contents = read_backup(backup)
+    events = contents.get(DATA + EVENTS, b"")
+    lines = events.split(b"\n")[:-1]
+    ledger = LedgerStore(layout)
+    earlier = _checked(backup, contents, ledger)
+    with ledger.locked():
+        there = _whole_lines(layout.ledger)
+        lost = _lost(layout, lines, by, at)
+        same = there == lines[: len(there)]
+        if not force and (not same or lost):
+            raise RestoreError(_refusal(layout, backup, lines, there, same, lost))
+        written, kept = [], []
+        for name, data in sorted(contents.items()):
+            if name == SETTINGS or name in LEDGER_ONLY:
+                continue
+            path = place_of(layout, name.removeprefix(DATA))
+            there_now = path.read_bytes() if path.is_file() else None
+            if there_now is None or (force and there_now != data and name != DATA + FOLDER):
+                atomic.write_bytes(path, data)
+                written.append(name.removeprefix(DATA))
+            elif there_now != data:
+                kept.append(name.removeprefix(DATA))
+        beside = None if same else _put_aside(layout)
+        atomic.write_bytes(layout.ledger, events)
+        head = digest(lines[-1]) if lines else FIRST
+        witnesses.note(layout, len(lines), head, [*earlier, *lost])
+    said = _put_settings(settings, contents.get(SETTINGS), force=force)
+    return Restored(len(lines), tuple(written), tuple(kept), tuple(lost), beside, said)
+
+
+def _checked(
+    backup: Path, contents: Mapping[str, bytes], ledger: LedgerStore
+) -> tuple[GivenUp, ...]:
+    """Looks at what a backup holds before any of it is written: it may be of a bad day.
+
+    Returns:
+        What had been given up when it was made.
+
+    Raises:
+        BackupError: the ledger, or a record of it, is damaged, or the folder is of a newer format.
+    """
+    name = EVENTS
+    try:
+        ledger.check(contents.get(DATA + EVENTS, b""))
+        name = FOLDER
+        folder = contents.get(DATA + FOLDER)
+        newer = folder is not None and parse(folder, DataFolder).format > FORMAT
+        name = ACKNOWLEDGED
+        earlier = witnesses.given_up_by(json.loads(contents.get(DATA + ACKNOWLEDGED, b"{}")))
+    except (LedgerError, ValueError, KeyError, TypeError, AttributeError) as error:
+        line = f"line {error.line} of " if isinstance(error, DamagedLedgerError) else ""
+        raise BackupError(f"{line}{name} in {backup} is damaged. {MEND}") from error
+    if newer:
+        raise BackupError(
+            f"{backup} is of a data folder of a newer format than this program knows; update "
+            "identity_pipeline."
+        )
+    return earlier
+
+
+def _whole_lines(path: Path) -> list[bytes]:
+    return path.read_bytes().split(b"\n")[:-1] if path.is_file() else []
+
+
+def _lost(layout: Layout, lines: list[bytes], by: str, at: str) -> list[GivenUp]:
+    """What the folder knows of the ledger beyond the backup."""
+    known = witnesses.witnesses_of(layout)
+    wrong = witnesses.unfit(known, len(lines), lambda seq: digest(lines[seq - 1]) if seq else FIRST)
+    ends = dict.fromkeys((one.seq, one.sha256) for one in wrong)
+    return [GivenUp(seq, sha256, len(lines), by, at) for seq, sha256 in ends]
+
+
+def _refusal(
+    layout: Layout,
+    backup: Path,
+    lines: list[bytes],
+    there: list[bytes],
+    same: bool,
+    lost: list[GivenUp],
+) -> str:
+    known = max([len(there), *(one.seq for one in lost)])
+    if same and not there:
+        what = f"this folder had acknowledged {known} events, and the backup holds {len(lines)}"
+    elif lines == there[: len(lines)]:
+        what = f"{layout.ledger} holds {len(there)} events, the backup only {len(lines)} of them"
+    else:
+        what = f"{layout.ledger} holds other events than the backup"
+    return (
+        f"{what}, so restoring {backup} would give up decisions; take a newer backup, or say "
+        "--force, which keeps the present ledger beside and records what is given up."
+    )
+
+
+def _put_aside(layout: Layout) -> Path:
+    """Renames nothing that is in use: the present file is copied beside, then replaced."""
+    for number in range(1, 10_000):
+        beside = layout.ledger.with_name(f"events.before-restore-{number}.jsonl")
+        if not beside.exists():
+            atomic.write_bytes(beside, layout.ledger.read_bytes())
+            return beside
+    raise RestoreError(f"{layout.ledger.parent} is full of ledgers put aside; move them away.")
+
+
+def _put_settings(target: Path, data: bytes | None, *, force: bool) -> str:
+    if data is None:
+        return ""
+    if target.is_file() and target.read_bytes() == data:
+        return f"{target} is as it was."
+    if target.is_file() and not force:
+        aside = target.with_name(f"{target.name}.restored")
+        atomic.write_bytes(aside, data)
+        return f"{target} is there and differs; that of the backup is {aside}."
+    atomic.write_bytes(target, data)
+    return f"{target} was put back."

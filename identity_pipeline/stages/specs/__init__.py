@@ -1,0 +1,1 @@
+"""What each output is made of: inputs, settings, models, code version."""

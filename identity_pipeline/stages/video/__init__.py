@@ -1,0 +1,1 @@
+"""From pixels to measured faces: the pass of detection, and the measuring of its crops."""

@@ -1,0 +1,230 @@
+"""The one pass over the pixels: decode, measure frames, detect, track, store crops.
+
+The pass is cut into chunks, which a stopped run takes up again. A chunk ends behind a frame, after
+so many frames or faces, whether or not a run was stopped there: the same video gives the same
+chunks, and the crops of a chunk are a part of the archive. On taking up, the decoder runs through
+what is done without looking at it, which is exact in every container; seeking is not. Tracklets
+are made at the end, from the boxes of all frames: the tracker's state need not be kept.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from identity_pipeline.core.geometry import Box, region_box
+from identity_pipeline.core.video.copies import frame_hash
+from identity_pipeline.core.video.frames import laplacian_variance, measure_light, scene_correlation
+from identity_pipeline.media.crops import ALIGNED_PX, align, cut_region, encode_jpeg
+from identity_pipeline.media.luma import THUMBNAIL, frame_luma, thumbnail
+from identity_pipeline.media.video import ImageBGR, SampledFrame, sampled_frames
+from identity_pipeline.models.face_pack import Detections, FacePack
+from identity_pipeline.models.tracklets import tracklets_of
+from identity_pipeline.settings import CropSettings, Settings
+from identity_pipeline.stages.progress.protocol import Progress, silent
+from identity_pipeline.storage.video.chunks import ChunkStore
+from identity_pipeline.storage.video.crop_archive import write_part
+from identity_pipeline.tables import TABLES
+
+UNTRACKED = {c: t for c, t in TABLES["face_detections"].items() if c != "tracklet_id"}
+FRAMES, FACES, CROPS, STATE = "frames.parquet", "faces.parquet", "crops.parquet", "state.json"
+
+
+@dataclass
+class Watched:
+    """What one pass found: two tables, and the files of the crops in the order of the video."""
+
+    frames: pl.DataFrame
+    face_detections: pl.DataFrame
+    crop_parts: list[Path]
+
+
+@dataclass
+class _Chunk:
+    """What a chunk holds so far; at first the thumbnail is of the last frame before it."""
+
+    thumbnail: NDArray[np.uint8] | None
+    frames: list[dict[str, object]] = field(default_factory=list)
+    faces: list[dict[str, object]] = field(default_factory=list)
+    crops: list[dict[str, object]] = field(default_factory=list)
+
+    def is_full(self, settings: CropSettings) -> bool:
+        """Whether the chunk ends behind its last frame."""
+        return len(self.frames) >= settings.chunk_frames or len(self.faces) >= settings.chunk_faces
+
+    def write(self, folder: Path, last: bool) -> None:
+        """Writes its files."""
+        pl.DataFrame(self.frames, schema=TABLES["frames"]).write_parquet(folder / FRAMES)
+        pl.DataFrame(self.faces, schema=UNTRACKED).write_parquet(folder / FACES)
+        if self.crops:
+            write_part(folder / CROPS, self.crops)
+        pixels = (
+            None if self.thumbnail is None else base64.b64encode(self.thumbnail.tobytes()).decode()
+        )
+        (folder / STATE).write_text(
+            json.dumps({"last": last, "thumbnail": pixels}), encoding="utf-8"
+        )
+
+
+def watch_video(
+    path: Path,
+    chunks: ChunkStore,
+    pack: FacePack,
+    settings: Settings,
+    expected_frames: int | None,
+    progress: Progress = silent,
+) -> Watched:
+    """Decodes a video once and makes the tables `frames` and `face_detections` and the crops.
+
+    Args:
+        path: the video.
+        chunks: what an earlier run has done of it, and where this one keeps what it does.
+        pack: detector.
+        settings: sampling, tracking and crop settings.
+        expected_frames: how many sampled frames to expect, for the progress; None if unknown.
+        progress: called after each sampled frame.
+
+    Raises:
+        VideoError: the video cannot be read.
+    """
+    places = list(chunks.finished())
+    state = json.loads((places[-1] / STATE).read_text(encoding="utf-8")) if places else {}
+    if not state.get("last"):
+        _watch_on(path, chunks, places, state, pack, settings, expected_frames, progress)
+    frames = _joined(places, FRAMES)
+    faces = _joined(places, FACES)
+    tracklets = tracklets_of(
+        frames,
+        faces,
+        settings.tracking,
+        settings.video.analysis_fps or 30.0,
+        settings.models.det_score_min,
+    )
+    return Watched(
+        frames,
+        faces.with_columns(tracklet_id=pl.Series(tracklets, dtype=pl.Int64)),
+        [place / CROPS for place in places if (place / CROPS).is_file()],
+    )
+
+
+def _watch_on(
+    path: Path,
+    chunks: ChunkStore,
+    places: list[Path],
+    state: dict[str, str | None],
+    pack: FacePack,
+    settings: Settings,
+    expected_frames: int | None,
+    progress: Progress,
+) -> None:
+    """Goes on behind the finished chunks to the end of the video; adds the new ones to `places`."""
+    done = _joined(places, FRAMES).height if places else 0
+    progress("watch", done, expected_frames, "frames")
+    chunk = _Chunk(_pixels(state.get("thumbnail")))
+    for frame in sampled_frames(path, settings.video, skip=done):
+        measures = _measure_frame(frame.bgr, chunk, settings)
+        detections = pack.detect(frame.bgr)
+        _note_frame(chunk, frame, measures, len(detections.boxes))
+        _note_faces(chunk, frame, detections, settings)
+        done += 1
+        progress("watch", done, expected_frames, "frames")
+        if chunk.is_full(settings.crops):
+            places.append(_keep(chunks, len(places), chunk, last=False))
+            chunk = _Chunk(chunk.thumbnail)
+    places.append(_keep(chunks, len(places), chunk, last=True))
+
+
+def _keep(chunks: ChunkStore, number: int, chunk: _Chunk, *, last: bool) -> Path:
+    return chunks.put(number, lambda folder: chunk.write(folder, last))
+
+
+def _joined(places: Sequence[Path], name: str) -> pl.DataFrame:
+    return pl.concat(pl.read_parquet(place / name) for place in places)
+
+
+def _pixels(encoded: str | None) -> NDArray[np.uint8] | None:
+    if encoded is None:
+        return None
+    return np.frombuffer(base64.b64decode(encoded), np.uint8).reshape(THUMBNAIL[::-1])
+
+
+def _measure_frame(bgr: ImageBGR, chunk: _Chunk, settings: Settings) -> dict[str, object]:
+    luma = frame_luma(bgr)
+    light = measure_light(luma)
+    small = thumbnail(luma)
+    correlation = scene_correlation(chunk.thumbnail, small) if chunk.thumbnail is not None else None
+    chunk.thumbnail = small
+    return {
+        "luma_mean": light.mean,
+        "luma_p05": light.p05,
+        "luma_p50": light.p50,
+        "luma_p95": light.p95,
+        "clipped_share": light.clipped_share,
+        "crushed_share": light.crushed_share,
+        "sharpness": laplacian_variance(luma),
+        "scene_correlation": correlation,
+        "scene_cut": correlation is not None and correlation < settings.video.scene_cut_correlation,
+        "look_hash": frame_hash(small),
+    }
+
+
+def _note_frame(
+    chunk: _Chunk, frame: SampledFrame, measures: dict[str, object], face_count: int
+) -> None:
+    chunk.frames.append(
+        {
+            "frame_idx": frame.frame_idx,
+            "pts": frame.pts,
+            "timestamp_ms": frame.timestamp_ms,
+            **measures,
+            "decode_error": frame.decode_error,
+            "face_count": face_count,
+        }
+    )
+
+
+def _note_faces(chunk: _Chunk, frame: SampledFrame, found: Detections, settings: Settings) -> None:
+    height, width = frame.bgr.shape[:2]
+    crops = settings.crops
+    for n, (corners, score, points) in enumerate(
+        zip(found.boxes, found.scores, found.key_points, strict=True)
+    ):
+        face_id = f"{frame.frame_idx:06d}-{n}"
+        box = Box(*(float(v) for v in corners))
+        chunk.faces.append(
+            {
+                "face_id": face_id,
+                "frame_idx": frame.frame_idx,
+                "timestamp_ms": frame.timestamp_ms,
+                **box._asdict(),
+                "score": float(score),
+                **{f"kp{i}_{a}": float(points[i][j]) for i in range(5) for j, a in enumerate("xy")},
+            }
+        )
+        where = region_box(box, width, height, widths=crops.body_widths, heights=crops.body_heights)
+        region = cut_region(frame.bgr, where, box, crops)
+        chunk.crops.append(
+            {
+                "face_id": face_id,
+                "aligned": _aligned(frame.bgr, points).tobytes(),
+                "region_jpeg": encode_jpeg(region.bgr, crops.region_jpeg_quality),
+                "region_x": region.x,
+                "region_y": region.y,
+                "region_scale": region.scale,
+            }
+        )
+
+
+def _aligned(frame: ImageBGR, points: NDArray[np.floating]) -> ImageBGR:
+    """The aligned crop; black, and so refused by every gate, for points that cannot be aligned."""
+    try:
+        return align(frame, points)
+    except ValueError:
+        return np.zeros((ALIGNED_PX, ALIGNED_PX, 3), dtype=np.uint8)

@@ -1,0 +1,381 @@
+"""What is measured on stored crops: quality, embeddings, landmarks, vision embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any, TypeVar
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from identity_pipeline.core.faces.expression import expression_ratios, relative_to_neutral
+from identity_pipeline.core.faces.gates import apply_gates
+from identity_pipeline.core.faces.occlusion import PATCH_COLUMNS, own_occlusion, patch_features
+from identity_pipeline.core.faces.pose import pose_from_landmarks_3d
+from identity_pipeline.core.faces.quality import luma_of, measure_pixels, quality_score
+from identity_pipeline.core.geometry import Box, smooth_boxes
+from identity_pipeline.core.imagesets.candidates import box_of
+from identity_pipeline.core.imagesets.novelty import look_of
+from identity_pipeline.core.vectors import to_series
+from identity_pipeline.media.crops import ImageBGR, Region, body_view, decode_image, face_view
+from identity_pipeline.models.face_attributes import SOURCE as ATTRIBUTES
+from identity_pipeline.models.face_attributes import FaceAttributes
+from identity_pipeline.models.face_pack import FacePack
+from identity_pipeline.models.head_pose import pose_from_points
+from identity_pipeline.models.vision_encoder import VisionEncoder
+from identity_pipeline.settings import Settings
+from identity_pipeline.stages.progress.chunked import by_chunks
+from identity_pipeline.stages.progress.protocol import Progress, silent
+from identity_pipeline.storage.video.chunks import ChunkStore
+from identity_pipeline.storage.video.crop_archive import CropArchive
+from identity_pipeline.tables import TABLES, VECTOR
+
+T = TypeVar("T")
+
+
+def _batches(items: Iterator[T], size: int) -> Iterator[list[T]]:
+    while batch := list(islice(items, size)):
+        yield batch
+
+
+def _regions(archive: CropArchive, face_ids: Sequence[str]) -> Iterator[tuple[str, Region]]:
+    columns = ["region_jpeg", "region_x", "region_y", "region_scale"]
+    for row in archive.rows(face_ids, columns):
+        image = decode_image(row["region_jpeg"])  # type: ignore[arg-type]
+        place = [float(row[c]) for c in columns[1:]]  # type: ignore[arg-type]
+        yield str(row["face_id"]), Region(image, *place)
+
+
+def measure_quality(
+    detections: pl.DataFrame,
+    archive: CropArchive,
+    frame_size: tuple[int, int],
+    settings: Settings,
+    progress: Progress = silent,
+) -> pl.DataFrame:
+    """The table `face_quality`, for every face. Occlusion is null here: see `observe_landmarks`.
+
+    Args:
+        detections: table `face_detections`.
+        archive: the crops of the same faces.
+        frame_size: (width, height).
+        settings: gates.
+        progress: called per face.
+    """
+    width, height = frame_size
+    by_id = {row["face_id"]: row for row in detections.iter_rows(named=True)}
+    rows = []
+    for n, (face_id, aligned) in enumerate(archive.aligned(None), 1):
+        face = by_id[face_id]
+        box = box_of(face)
+        pixels = measure_pixels(aligned)
+        rows.append(
+            {
+                "face_id": face_id,
+                "frame_idx": face["frame_idx"],
+                **pixels._asdict(),
+                "face_px": box.longer_side,
+                "area_share": box.area / (width * height),
+                "outside_share": box.outside_share(width, height),
+                "score": face["score"],
+                "occlusion": None,
+                "relative_sharpness": None,
+                "quality_score": quality_score(pixels, box.longer_side, None),
+            }
+        )
+        progress("face_quality", n, detections.height, "faces")
+    schema = {c: t for c, t in TABLES["face_quality"].items() if c not in _VERDICTS}
+    return apply_gates(pl.DataFrame(rows, schema=schema), settings.quality)
+
+
+_VERDICTS = ("strict", "loose", "strict_fails", "loose_fails", "unmeasured")
+
+
+def faces_to_embed(
+    detections: pl.DataFrame, quality: pl.DataFrame, witness_every: int
+) -> pl.DataFrame:
+    """`face_id, frame_idx, because`: usable faces, and every n-th of each tracklet besides.
+
+    The first face of a tracklet is always a witness, so that each has one.
+    """
+    joined = detections.join(quality.select("face_id", "loose"), on="face_id").sort(
+        "frame_idx", "face_id"
+    )
+    position = pl.int_range(pl.len()).over("tracklet_id")
+    return joined.with_columns(
+        because=pl.when("loose")
+        .then(pl.lit("usable"))
+        .when(position % witness_every == 0)
+        .then(pl.lit("witness"))
+    ).filter(pl.col("because").is_not_null())["face_id", "frame_idx", "because"]
+
+
+def embed_faces(
+    wanted: pl.DataFrame,
+    archive: CropArchive,
+    pack: FacePack,
+    settings: Settings,
+    progress: Progress = silent,
+    chunks: ChunkStore | None = None,
+) -> pl.DataFrame:
+    """The table `face_embeddings`.
+
+    Args:
+        wanted: result of `faces_to_embed`.
+        archive: the crops of the same video.
+        pack: recogniser.
+        settings: batch and chunk size.
+        progress: called per batch.
+        chunks: what an earlier run has done of it; None keeps nothing.
+    """
+
+    def embed(face_ids: list[str]) -> Iterator[pl.DataFrame]:
+        for batch in _batches(archive.aligned(face_ids), settings.models.recognition_batch):
+            vectors = pack.embed([image for _, image in batch])
+            yield pl.DataFrame({"face_id": [face_id for face_id, _ in batch]}).with_columns(
+                to_series("e_id", vectors)
+            )
+
+    embedded = by_chunks(
+        wanted["face_id"].to_list(),
+        embed,
+        {"face_id": pl.String, "e_id": VECTOR},
+        settings.crops.chunk_faces,
+        chunks,
+        lambda done: progress("face_embeddings", done, wanted.height, "faces"),
+    ).with_columns(space=pl.lit(pack.space.key))
+    return wanted.join(embedded, on="face_id", how="inner", maintain_order="left").select(
+        TABLES["face_embeddings"].keys()
+    )
+
+
+def smoothed_boxes(
+    faces: pl.DataFrame, detections: pl.DataFrame, settings: Settings
+) -> pl.DataFrame:
+    """Adds timestamp, raw and smoothed boxes to riders' faces; smoothing runs per track.
+
+    Args:
+        faces: result of `riders.rider_faces`.
+        detections: table `face_detections`.
+        settings: smoothing.
+    """
+    located = faces.join(
+        detections.select("face_id", "timestamp_ms", "x1", "y1", "x2", "y2", r"^kp.*$"),
+        on="face_id",
+    ).sort("person_id", "track_id", "frame_idx", "face_id")
+    columns = ("x1", "y1", "x2", "y2")
+    parts = [
+        smooth_boxes(
+            track.select(columns).to_numpy(),
+            track["timestamp_ms"].to_numpy(),
+            alpha=settings.crops.ema_alpha,
+            gap_ms=settings.crops.ema_gap_s * 1000,
+        )
+        for _, track in located.group_by("track_id", maintain_order=True)
+    ]
+    smooth = np.concatenate(parts) if parts else np.zeros((0, 4))
+    return located.with_columns(
+        pl.Series(f"smooth_{name}", smooth[:, i], dtype=pl.Float32)
+        for i, name in enumerate(columns)
+    )
+
+
+def observe_landmarks(
+    faces: pl.DataFrame,
+    archive: CropArchive,
+    pack: FacePack,
+    quality: pl.DataFrame,
+    settings: Settings,
+    progress: Progress = silent,
+    chunks: ChunkStore | None = None,
+) -> pl.DataFrame:
+    """The table `face_landmarks`, for the riders' usable faces.
+
+    Args:
+        faces: result of `smoothed_boxes`, usable faces only.
+        archive: the crops of the same video.
+        pack: landmark model; without one the 5 key points of the detector are used. A pack with
+            an attribute net also gives pose, occlusion, eyes, mouth and smile by it.
+        quality: table `face_quality`.
+        settings: batch and chunk sizes and the limits of expressions.
+        progress: called per batch.
+        chunks: what an earlier run has done of it; None keeps nothing.
+    """
+    by_id = {row["face_id"]: row for row in faces.iter_rows(named=True)}
+    schema = {c: t for c, t in TABLES["face_landmarks"].items() if c != "relative_sharpness"}
+
+    def observe(face_ids: list[str]) -> Iterator[pl.DataFrame]:
+        for batch in _batches(_regions(archive, face_ids), settings.models.recognition_batch):
+            batch_faces = [by_id[face_id] for face_id, _ in batch]
+            rows = _landmark_rows(pack, [region for _, region in batch], batch_faces)
+            yield pl.DataFrame(rows, schema=schema)
+
+    table = by_chunks(
+        list(by_id),
+        observe,
+        schema,
+        settings.crops.chunk_faces,
+        chunks,
+        lambda done: progress("face_landmarks", done, faces.height, "faces"),
+    )
+    table = relative_to_neutral(table, settings.buckets)
+    patches = _patches(archive, table["face_id"].to_list())
+    measured = table.join(patches, on="face_id", how="left").join(
+        quality.select("face_id", "strict", "sharpness"), on="face_id", how="left"
+    )
+    # The usual sharpness of a face is its owner's, not a constant: faces differ in texture.
+    usual = pl.col("sharpness").median().over("person_id")
+    measured = measured.with_columns(relative_sharpness=pl.col("sharpness") / usual)
+    return (
+        own_occlusion(measured).select(TABLES["face_landmarks"].keys()).sort("frame_idx", "face_id")
+    )
+
+
+def _patches(archive: CropArchive, face_ids: list[str]) -> pl.DataFrame:
+    rows = [
+        (face_id, *patch_features(image).ravel().tolist())
+        for face_id, image in archive.aligned(face_ids)
+    ]
+    schema = {"face_id": pl.String, **dict.fromkeys(PATCH_COLUMNS, pl.Float32)}
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def _points(
+    pack: FacePack, regions: Sequence[Region], faces: Sequence[dict[str, float]]
+) -> Sequence[NDArray[np.float32]]:
+    if pack.landmark_task is not None:
+        return list(pack.landmarks(regions, [box_of(face) for face in faces]))
+    return [
+        np.array([[face[f"kp{i}_x"], face[f"kp{i}_y"]] for i in range(5)], dtype=np.float32)
+        for face in faces
+    ]
+
+
+def _landmark_rows(
+    pack: FacePack, regions: Sequence[Region], faces: Sequence[dict[str, Any]]
+) -> list[dict[str, object]]:
+    points = _points(pack, regions, faces)
+    told = pack.attributes(regions, [box_of(face) for face in faces])
+    rows = [_landmark_row(*where, pack) for where in zip(faces, points, strict=True)]
+    if told is None:
+        return rows
+    return [row | _attribute_columns(said) for row, said in zip(rows, told, strict=True)]
+
+
+def _landmark_row(
+    face: dict[str, object], landmarks: NDArray[np.float32], pack: FacePack
+) -> dict[str, object]:
+    source = pack.landmark_task or "key_points_5"
+    pose_source, pose, error = _pose(face, landmarks, source, pack)
+    ratios = expression_ratios(landmarks, source)
+    copied = (
+        "face_id",
+        "frame_idx",
+        "person_id",
+        *(f"smooth_{c}" for c in ("x1", "y1", "x2", "y2")),
+    )
+    return {
+        **{name: face[name] for name in copied},
+        "landmark_source": source,
+        "landmarks": landmarks.ravel().tolist(),
+        "pose_source": pose_source,
+        **dict(zip(("yaw", "pitch", "roll"), pose, strict=True)),
+        "pose_error": error,
+        **(
+            ratios._asdict()
+            if ratios
+            else dict.fromkeys(("eye_ratio", "mouth_ratio", "mouth_width"))
+        ),
+        "expression_source": source if ratios else None,
+        "eye_open": None,
+        "mouth_open": None,
+        "smile": None,
+        "occlusion": None,
+        "occlusion_source": None,
+    }
+
+
+def _attribute_columns(told: FaceAttributes) -> dict[str, object]:
+    return {
+        **told._asdict(),
+        "pose_source": ATTRIBUTES,
+        "pose_error": None,
+        "expression_source": ATTRIBUTES,
+        "occlusion_source": ATTRIBUTES,
+    }
+
+
+def _pose(
+    face: dict[str, object], landmarks: NDArray[np.float32], source: str, pack: FacePack
+) -> tuple[str, Sequence[float | None], float | None]:
+    """Source, angles and error; all unmeasured for points that no head can have."""
+    template = pack.mean_shape_3d
+    box: Box = box_of(face)  # type: ignore[arg-type]
+    try:
+        if source == "landmark_3d_68" and template is not None:
+            pose, residual = pose_from_landmarks_3d(template, landmarks)
+            return source, pose, residual
+        if source == "landmark_2d_68":
+            found = pose_from_points(landmarks, box)
+            return "pnp_68", found.pose, found.error
+        points = np.array([[float(str(face[f"kp{i}_{a}"])) for a in "xy"] for i in range(5)])
+        found = pose_from_points(points, box)
+    except ValueError:
+        return "none", (None, None, None), None
+    return "pnp_5", found.pose, found.error
+
+
+def embed_views(
+    faces: pl.DataFrame,
+    archive: CropArchive,
+    encoder: VisionEncoder,
+    settings: Settings,
+    progress: Progress = silent,
+    chunks: ChunkStore | None = None,
+) -> pl.DataFrame:
+    """The table `vision_embeddings`: face and upper body of each wanted face.
+
+    Args:
+        faces: face_id, frame_idx, person_id and the smoothed box of the wanted faces.
+        archive: the crops of the same video.
+        encoder: vision encoder.
+        settings: batch, chunk and crop sizes.
+        progress: called per batch.
+        chunks: what an earlier run has done of it; None keeps nothing.
+    """
+    by_id = {row["face_id"]: row for row in faces.iter_rows(named=True)}
+    half = max(1, settings.models.vision_batch // 2)
+
+    def embed(face_ids: list[str]) -> Iterator[pl.DataFrame]:
+        for batch in _batches(_regions(archive, face_ids), half):
+            views: list[ImageBGR] = []
+            for cutter in (face_view, body_view):
+                for face_id, region in batch:
+                    views.append(cutter(region, box_of(by_id[face_id], "smooth_"), settings.crops))
+            vectors = encoder.embed(views)
+            yield pl.DataFrame({"face_id": [face_id for face_id, _ in batch]}).with_columns(
+                to_series("e_vis_face", vectors[: len(batch)]),
+                to_series("e_vis_body", vectors[len(batch) :]),
+            )
+
+    embedded = by_chunks(
+        list(by_id),
+        embed,
+        {"face_id": pl.String, "e_vis_face": VECTOR, "e_vis_body": VECTOR},
+        settings.crops.chunk_faces,
+        chunks,
+        lambda done: progress("vision_embeddings", done, faces.height, "faces"),
+    )
+    looks = {face_id: look_of(luma_of(image)) for face_id, image in archive.aligned(list(by_id))}
+    ids = embedded["face_id"].to_list()
+    look = np.stack([looks[face_id] for face_id in ids]) if ids else np.zeros((0, 1))
+    embedded = embedded.with_columns(
+        to_series("look", look), space=pl.lit(encoder.space.key if ids else "")
+    )
+    return (
+        faces.join(embedded, on="face_id", how="inner")
+        .select(TABLES["vision_embeddings"].keys())
+        .sort("frame_idx", "face_id")
+    )

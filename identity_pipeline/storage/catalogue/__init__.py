@@ -1,0 +1,1 @@
+"""SQL over all tables, read only."""

@@ -1,0 +1,1 @@
+"""How single files are written and read: whole, private, checked, under a lock."""

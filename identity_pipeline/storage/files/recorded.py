@@ -1,0 +1,91 @@
+"""Tables compared with what was recorded of them: the bytes that are parsed are those hashed.
+
+What belongs here: reading a Parquet file whose SHA-256 is known. Where the digest is recorded, and
+which table it is, is for the callers (`storage.video.tables`, `storage.library.generations`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import polars as pl
+
+from identity_pipeline.storage.files.small_files import DamagedFileError
+
+LOOKS = 5
+"""A writer replaces a table and then what is recorded of it: so often both are read again before a
+difference is believed."""
+PAUSE_S = 0.01
+"""Before the second look; twice as long before each further one."""
+SETTLED_S = 30.0
+"""No writer is between table and record of a file that has not changed for as long."""
+
+
+class DamagedTableError(DamagedFileError):
+    """A table is not the one that was recorded when it was written, or cannot be read."""
+
+
+def read_recorded(
+    path: Path,
+    recorded: Callable[[], str | None],
+    mend: Callable[[], str],
+    columns: Sequence[str] | None = None,
+) -> pl.DataFrame:
+    """A table, after comparing its bytes with the SHA-256 that was recorded of them.
+
+    Args:
+        path: of the Parquet file.
+        recorded: reads the SHA-256; None where none is recorded.
+        mend: gives a sentence for the error, on what to do about a damaged one.
+        columns: which to parse; all when None. The whole file is hashed in any case.
+
+    Raises:
+        DamagedTableError: the bytes are others, nothing is recorded of them, or they are no table.
+        FileNotFoundError: there is no file.
+    """
+    data = _bytes_as_recorded(path, recorded, mend)
+    try:
+        return pl.read_parquet(data, columns=None if columns is None else list(columns))
+    except pl.exceptions.PolarsError as error:
+        reason = f"it is no table of the expected form ({_first_line(error)})"
+        raise DamagedTableError(path, reason, mend()) from error
+
+
+def _bytes_as_recorded(
+    path: Path, recorded: Callable[[], str | None], mend: Callable[[], str]
+) -> bytes:
+    digest = None
+    for look in range(LOOKS):
+        try:
+            known = recorded()
+            data = path.read_bytes()
+            settled = abs(time.time() - path.stat().st_mtime) > SETTLED_S
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            reason = f"it cannot be read ({error.strerror or error})"
+            raise DamagedTableError(path, reason, mend()) from error
+        digest = hashlib.sha256(data).hexdigest()
+        # The record may have been replaced, with the table, after it was read.
+        if digest == known or digest == recorded():
+            return data
+        if settled:
+            break
+        time.sleep(PAUSE_S * 2**look)
+    raise DamagedTableError(path, _difference(recorded(), digest, path), mend())
+
+
+def _difference(known: str | None, digest: str | None, path: Path) -> str:
+    if known is None:
+        return "nothing readable is recorded of it (its manifest is missing or damaged)"
+    if not path.stat().st_size:
+        return "it is empty"
+    found = (digest or "")[:12]
+    return f"its SHA-256 begins with {found}, but {known[:12]} was recorded when it was written"
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__

@@ -1,0 +1,1 @@
+"""What is kept of work under way: heartbeats, batches, costs, the pause flag."""

@@ -1,0 +1,1 @@
+"""Object stores: finished things copied there, and back."""

@@ -1,0 +1,296 @@
+"""Which video a partition is: one record per content, with every name it was seen under.
+
+A video's id is the slug of the file's stem, a dash, and the first 8 hex digits of the content's
+SHA-256; more digits where another content has that id already. The same bytes under another name
+are linked to the first record, not processed twice.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import shlex
+import stat
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path, PurePath
+
+from identity_pipeline.errors import IdentityPipelineError, printable
+from identity_pipeline.storage.files import atomic, small_files
+from identity_pipeline.storage.files.hashing import sha256_of_file
+from identity_pipeline.storage.files.small_files import DamagedFileError
+from identity_pipeline.storage.layout import VIDEO_ID, Layout, check_video_id
+from identity_pipeline.storage.video.digests import DigestIndex
+
+MAX_SLUG = 48
+DIGITS = (8, 12, 15)
+"""Of the digest in an id: the usual number, and what a collision leads to."""
+
+
+@dataclass(frozen=True)
+class Registration:
+    """One video.
+
+    Attributes:
+        video_id: partition key.
+        sha256: digest of the file's bytes.
+        path: where the file was first seen.
+        links: other paths with the same bytes, sorted.
+    """
+
+    video_id: str
+    sha256: str
+    path: str
+    links: tuple[str, ...] = ()
+
+    def existing_path(self) -> Path:
+        """The first of its paths that still holds its bytes; else one that exists; else any."""
+        paths = [Path(self.path), *map(Path, self.links)]
+        there = [path for path in paths if path.is_file()]
+        same = (path for path in there if len(there) == 1 or sha256_of_file(path) == self.sha256)
+        return next(same, there[0] if there else paths[0])
+
+
+class UnusableFileError(IdentityPipelineError, ValueError):
+    """A path that cannot become a video, whatever is in it: no file, or its name is no text."""
+
+
+def checked_file(path: Path) -> Path:
+    """The resolved path of a file that can be registered; it is not opened.
+
+    Raises:
+        UnusableFileError: its name is not UTF-8, or it is a folder, a pipe, a socket or a device,
+            which would be waited for without end.
+        OSError: it is not there, or links lead in a circle.
+    """
+    try:
+        resolved = path.resolve()
+    except RuntimeError as error:  # what 3.11 says of a circle
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path)) from error
+    try:
+        str(resolved).encode()
+    except UnicodeEncodeError as error:
+        raise UnusableFileError(
+            f"{os.fsencode(resolved)!r} is no name in UTF-8, so it cannot be written down; rename "
+            "the file, and it is taken."
+        ) from error
+    if not stat.S_ISREG(resolved.stat().st_mode):
+        raise UnusableFileError(
+            f"{printable(str(path))} is no file (a folder, a pipe, a socket or a device); put a "
+            "video file in its place or remove it."
+        )
+    return resolved
+
+
+def slug(stem: str, fallback: str = "video") -> str:
+    """A name in lower-case ASCII letters, digits, dashes and underscores."""
+    ascii_stem = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode()
+    cleaned = re.sub(r"[^a-z0-9_]+", "-", ascii_stem.lower()).strip("-_")
+    return cleaned[:MAX_SLUG].strip("-_") or fallback
+
+
+def video_id_for(stem: str, sha256: str, digits: int = DIGITS[0]) -> str:
+    """The partition key of a file."""
+    return check_video_id(f"{slug(stem)}-{sha256[:digits]}")
+
+
+@dataclass(frozen=True)
+class VideoRegistry:
+    """The records in `data/registry`."""
+
+    layout: Layout
+
+    def register(self, path: Path) -> tuple[Registration, bool]:
+        """Registers a file.
+
+        Returns:
+            Its record, and whether the content is new. A known content under a new name is linked.
+
+        Raises:
+            UnusableFileError: it is no file, or its name cannot be written down.
+            OSError: it cannot be read.
+        """
+        path = checked_file(path)
+        sha256 = sha256_of_file(path)
+        known = self.by_digest(sha256)
+        if known is None:
+            video_id = self._damaged_id(sha256) or self._free_id(path.stem, sha256)
+            record = Registration(video_id, sha256, str(path))
+        elif str(path) in (known.path, *known.links):
+            return known, False
+        else:
+            record = replace(known, links=tuple(sorted({*known.links, str(path)})))
+        with DigestIndex(self.layout).writing(record.video_id, sha256):
+            atomic.write_json(self.layout.registration(record.video_id), asdict(record))
+        return record, known is None
+
+    def adopt(self, video_id: str, record: bytes) -> None:
+        """Takes over a record that another data folder has made; one that is there stays."""
+        path = self.layout.registration(video_id)
+        if path.is_file() and not self._is_damaged(video_id):
+            return
+        sha256 = small_files.parse(record, Registration).sha256
+        index = DigestIndex(self.layout)
+        index.ids(sha256)  # it takes older names for read once something is written
+        with index.writing(video_id, sha256):
+            atomic.write_bytes(path, record)
+
+    def _free_id(self, stem: str, sha256: str) -> str:
+        """The id of a new content, which no other content has."""
+        for digits in DIGITS:
+            video_id = video_id_for(stem, sha256, digits)
+            if not self.layout.registration(video_id).exists():
+                return video_id
+        raise ValueError(f"all ids of {stem} are taken by other contents; rename it and try again.")
+
+    def _damaged_id(self, sha256: str) -> str | None:
+        """The id of a damaged record that is, by its name, of this content; it is written anew."""
+        return next((v for v in DigestIndex(self.layout).ids(sha256) if self._is_damaged(v)), None)
+
+    def _is_damaged(self, video_id: str) -> bool:
+        try:
+            self.get(video_id)
+        except DamagedFileError:
+            return True
+        return False
+
+    def get(self, video_id: str) -> Registration | None:
+        """The record of a video id, or None.
+
+        Raises:
+            DamagedFileError: it cannot be read, or is another video's.
+        """
+        path = self.layout.registration(video_id)
+        return _load(path) if path.is_file() else None
+
+    def by_digest(self, sha256: str) -> Registration | None:
+        """The record of a content, or None; damaged ones are passed over."""
+        candidates = self.readable(DigestIndex(self.layout).ids(sha256))
+        return next((r for r in candidates if r.sha256 == sha256), None)
+
+    def all(self) -> Iterator[Registration]:
+        """All records that can be read, in alphabetical order of their ids; see `damaged`."""
+        return self.readable(self.ids())
+
+    def readable(self, video_ids: Iterable[str]) -> Iterator[Registration]:
+        """The records of some videos, without those that are not there or are damaged."""
+        for video_id in video_ids:
+            try:
+                record = self.get(video_id)
+            except DamagedFileError:
+                continue
+            if record is not None:
+                yield record
+
+    def damaged(self) -> dict[str, DamagedFileError]:
+        """What is wrong with each record that cannot be read, by video id."""
+        found = {}
+        for video_id in self.ids():
+            try:
+                self.get(video_id)
+            except DamagedFileError as error:
+                found[video_id] = error
+        return found
+
+    def ids(self) -> list[str]:
+        """Ids of all records in alphabetical order; no file is opened."""
+        paths = self.layout.registry.glob("*.json")
+        return sorted(path.stem for path in paths if not atomic.is_temporary(path))
+
+    def newest_first(self) -> list[str]:
+        """Ids of all records, the one written last first; no file is opened.
+
+        A record is written again when its content is seen under another name.
+        """
+        if not self.layout.registry.is_dir():
+            return []
+        with os.scandir(self.layout.registry) as entries:
+            written = [
+                (-entry.stat().st_mtime_ns, entry.name.removesuffix(".json"))
+                for entry in entries
+                if entry.name.endswith(".json") and not atomic.is_temporary(Path(entry))
+            ]
+        return [video_id for _, video_id in sorted(written)]
+
+    def find(self, name: str) -> Registration | None:
+        """The video meant by a person: an id, a file name, or an unambiguous beginning of an id.
+
+        Raises:
+            DamagedFileError: it is registered, but its record cannot be read.
+        """
+        if VIDEO_ID.fullmatch(name):  # no file name: those have a suffix
+            starting = [name] if self.get(name) else self._starting(name)
+            return self.get(starting[0]) if len(starting) == 1 else None
+        records = list(self.all())
+        found = [r for r in records if name in _names(r)]
+        if not found:  # the same letters, written down in another form
+            plain = unicodedata.normalize("NFC", name)
+            names = ((r, map(partial(unicodedata.normalize, "NFC"), _names(r))) for r in records)
+            found = [r for r, several in names if plain in several]
+        return found[0] if len(found) == 1 else None
+
+    def _starting(self, beginning: str) -> list[str]:
+        return [video_id for video_id in self.ids() if video_id.startswith(beginning)]
+
+
+def _names(record: Registration) -> set[str]:
+    paths = (record.path, *record.links)
+    return {record.video_id, *paths, *(Path(path).name for path in paths)}
+
+
+def mending_command(layout: Layout, video_id: str) -> str:
+    """What a person types to have the damaged outputs of a video made anew."""
+    try:
+        record = VideoRegistry(layout).get(video_id)
+    except DamagedFileError:
+        record = None
+    if record is None:
+        return "identity-pipeline run VIDEO_FILE"
+    paths = [record.path, *record.links]
+    there = next((path for path in paths if Path(path).is_file()), record.path)
+    return f"identity-pipeline run {shlex.quote(there)}"
+
+
+def _load(path: Path) -> Registration:
+    mend = "`identity-pipeline run` with the file of this video registers it anew."
+    record = small_files.read(path, Registration, mend)
+    if record is None:
+        raise DamagedFileError(path, "it is no file", mend)
+    if record.video_id != path.stem:
+        raise DamagedFileError(path, f"it is the record of {record.video_id!r}", mend)
+    return record
+
+
+def video_files(folder: Path, extensions: Iterable[str]) -> list[Path]:
+    """Files in a folder that could be videos, sorted; hidden and temporary ones are left out.
+
+    Links that lead out of the folder are left out too.
+    """
+    if not folder.is_dir():
+        return []
+    suffixes = {extension.lower() for extension in extensions}
+    with os.scandir(folder) as entries:
+        return sorted(
+            Path(entry)
+            for entry in entries
+            if not entry.name.startswith(".")
+            and PurePath(entry.name).suffix.lower() in suffixes
+            and _is_file_within(entry, folder)
+        )
+
+
+def _is_file_within(entry: os.DirEntry[str], folder: Path) -> bool:
+    """Whether an entry of a folder is a file in it; only links need a look at where they lead.
+
+    A folder, a pipe, and a link that leads nowhere or in a circle are none.
+    """
+    try:
+        if not entry.is_symlink():
+            return entry.is_file()
+        target = Path(entry).resolve()
+        return target.is_file() and target.is_relative_to(folder.resolve())
+    except (OSError, RuntimeError):  # a circle is the latter in 3.11
+        return False
