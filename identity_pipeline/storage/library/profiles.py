@@ -37,6 +37,8 @@ from identity_pipeline.storage.video.registry import slug
 
 SCHEMA_VERSION = 2
 PROFILE = "profile.json"
+UNSET = {"ephemeral": False, "retain_until": None}
+"""Fields of schema 2 that nothing sets; versions that know them cannot do without."""
 
 
 @dataclass(frozen=True)
@@ -103,8 +105,8 @@ class ProfileStore:
                 faults.append(str(error))
 
     def listing(self) -> list[str]:
-        """`Name (N embeddings, k sessions)` of all but ephemeral ones, by name."""
-        shown = [p for p in self.all([]) if not p.ephemeral and p.embedding_count]
+        """`Name (N embeddings, k sessions)` of all that hold embeddings, by name."""
+        shown = [p for p in self.all([]) if p.embedding_count]
         ordered = sorted(shown, key=lambda profile: (profile.name.casefold(), profile.person_id))
         return [profile.label for profile in ordered]
 
@@ -149,7 +151,7 @@ class ProfileStore:
         return ProfileChange(added, tuple(sorted(held - set(after.sources))))
 
     def save(self, profile: IdentityProfile) -> Path:
-        """Writes what a curator changed: name, cover, retention. Statistics stay as they are.
+        """Writes what a curator changed: name, cover. Statistics stay as they are.
 
         Raises:
             ProfileError: the statistics differ from those at rest.
@@ -217,8 +219,7 @@ def to_json(profile: IdentityProfile) -> dict[str, Any]:
         "sessions": profile.sessions,
         "last_training": profile.last_training,
         "cover": profile.cover,
-        "ephemeral": profile.ephemeral,
-        "retain_until": profile.retain_until,
+        **UNSET,
         "quarantined_count": len(profile.quarantined),
         "quarantined": [asdict(q) for q in profile.quarantined],
         "made_of": profile.made_of,
@@ -266,8 +267,6 @@ class _ProfileAtRest:
     sessions: int
     last_training: str | None
     cover: str | None
-    ephemeral: bool
-    retain_until: str | None
     quarantined: list[Quarantined]
     made_of: str | None = None
 
@@ -317,7 +316,6 @@ def _from_old(value: dict[str, Any]) -> IdentityProfile:
         sources={OLD_SOURCE: source},
         sessions=sessions,
         last_training=statistics.get("last_training"),
-        ephemeral=bool(value.get("is_ephemeral", False)),
     )
 
 
