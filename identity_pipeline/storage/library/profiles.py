@@ -7,11 +7,10 @@ sources.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -31,7 +30,7 @@ from identity_pipeline.core.library.identity_profile import (
     made_of,
 )
 from identity_pipeline.core.library.running_statistics import Moments
-from identity_pipeline.storage.files import atomic, private, small_files
+from identity_pipeline.storage.files import atomic, locks, small_files
 from identity_pipeline.storage.layout import Layout, UnsafePathError, inside
 from identity_pipeline.storage.video.registry import slug
 
@@ -174,13 +173,9 @@ class ProfileStore:
         atomic.write_json(folder / PROFILE, to_json(profile))
         return folder / PROFILE
 
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        root = self.layout.identities
-        private.make_folder(root)
-        with (root / ".lock").open("w", encoding="utf-8") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+    def _locked(self) -> AbstractContextManager[None]:
+        lock = self.layout.identities / ".lock"
+        return locks.exclusive(lock, "The library's profiles", "writing a profile", None)
 
 
 def checked_person_id(person_id: str) -> str:
