@@ -30,7 +30,7 @@ RETIRED: Mapping[str, frozenset[str]] = {
         }
     ),
 }  # fmt: skip
-"""Settings of earlier versions that nothing reads any more, by group: a file may still hold them."""
+"""Settings of earlier versions that nothing reads any more, by group; a file may hold them."""
 Fields = Mapping[str, Any]
 LOG = logging.getLogger(__name__)
 
@@ -102,13 +102,12 @@ def check_variables(settings: type[BaseModel], environment: Mapping[str, str]) -
         f"{ENVIRONMENT_PREFIX}{g}__{f}".upper() for g, fields in groups.items() for f in fields
     }
     names |= {f"{ENVIRONMENT_PREFIX}{g}".upper() for g in groups}
-    retired = {
-        f"{ENVIRONMENT_PREFIX}{g}__{f}".upper(): f"{g}.{f}" for g, n in RETIRED.items() for f in n
-    }
+    retired = [*RETIRED, *(f"{group}.{name}" for group in RETIRED for name in RETIRED[group])]
+    gone = {f"{ENVIRONMENT_PREFIX}{name.replace('.', '__')}".upper(): name for name in retired}
     for variable in sorted(environment):
         upper = variable.upper()
-        if upper in retired:
-            _say_retired((retired[upper],), f"the variable {variable}")
+        if upper in gone and upper not in names:
+            _say_retired((gone[upper],), f"the variable {variable}")
         elif upper not in names and _looks_like_a_setting(upper, groups):
             own_group = [n for n in names if n.startswith(upper.rpartition("__")[0] + "__")]
             raise SettingsError(
