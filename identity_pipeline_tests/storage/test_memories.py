@@ -13,7 +13,7 @@ import pytest
 
 from identity_pipeline.core.progress.costs import Sample
 from identity_pipeline.core.progress.shares import Batch
-from identity_pipeline.stages.publishing.notes import PublishingNotes, Refusal
+from identity_pipeline.stages.publishing.publishing import PublishingNotes, Refusal
 from identity_pipeline.storage.files.locks import holder
 from identity_pipeline.storage.files.small_files import DamagedFileError
 from identity_pipeline.storage.layout import Layout
