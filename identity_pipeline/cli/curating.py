@@ -13,7 +13,7 @@ from identity_pipeline.cli.lists import say
 from identity_pipeline.cli.options import (
     data_option,
     merged_settings,
-    open_store,
+    open_stores,
     overrides,
 )
 
@@ -70,7 +70,7 @@ def open_desk(data: str | None) -> tuple[Settings, Desk]:
     from identity_pipeline.stages.curation.snapshot import Desk
 
     settings = merged_settings(overrides(data))
-    return settings, Desk.open(open_store(settings), now(), write=False)
+    return settings, Desk.open(open_stores(settings), now(), write=False)
 
 
 def open_curator(data: str | None, actor: str, reason: str, dry_run: bool) -> Curator:
@@ -81,7 +81,7 @@ def open_curator(data: str | None, actor: str, reason: str, dry_run: bool) -> Cu
     if not actor.strip():
         raise click.UsageError("--as must name somebody.")
     time = now()
-    desk = Desk.open(open_store(merged_settings(overrides(data))), time, write=not dry_run)
+    desk = Desk.open(open_stores(merged_settings(overrides(data))), time, write=not dry_run)
     return Curator(desk, actor, time, reason, dry_run)
 
 

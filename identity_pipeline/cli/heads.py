@@ -9,7 +9,7 @@ import click
 from identity_pipeline.cli.curating import counted, now
 from identity_pipeline.cli.index import bar
 from identity_pipeline.cli.lists import echo_json, echo_table, json_option, say
-from identity_pipeline.cli.options import data_option, merged_settings, open_store, overrides
+from identity_pipeline.cli.options import data_option, merged_settings, open_stores, overrides
 from identity_pipeline.cli.review import compared, put_in_force, tell_changes, tell_followed
 from identity_pipeline.cli.working import refuse_unless_ready
 
@@ -26,11 +26,9 @@ def heads(context: click.Context, as_json: bool, data: str | None) -> None:
       identity-pipeline heads rollback          back to what was live before
       identity-pipeline heads export 3f9a0c...  a copy as ONNX
     """
-    from identity_pipeline.storage.library.heads import HeadStore
-
     if context.invoked_subcommand is not None:
         return
-    store = HeadStore(open_store(merged_settings(overrides(data))).layout)
+    store = open_stores(merged_settings(overrides(data))).heads
     live = store.live()
     rows = [
         {
@@ -71,9 +69,7 @@ def heads(context: click.Context, as_json: bool, data: str | None) -> None:
 @data_option
 def rollback(data: str | None) -> None:
     """Go back to the head (or the recogniser alone) that was live before; again goes further."""
-    from identity_pipeline.storage.library.heads import HeadStore
-
-    store = HeadStore(open_store(merged_settings(overrides(data))).layout)
+    store = open_stores(merged_settings(overrides(data))).heads
     live = store.roll_back(now(), "rolled back")
     what = "The recogniser alone" if live.head_id is None else f"Head {live.head_id}"
     say(
@@ -88,9 +84,7 @@ def rollback(data: str | None) -> None:
 @data_option
 def export(head_id: str, file: Path, data: str | None) -> None:
     """Copy HEAD_ID's ONNX graph to FILE; input `e_id` (n, D), output `e_head` (n, K)."""
-    from identity_pipeline.storage.library.heads import HeadStore
-
-    store = HeadStore(open_store(merged_settings(overrides(data))).layout)
+    store = open_stores(merged_settings(overrides(data))).heads
     source = store.folder(head_id) / "head.onnx"
     if not source.is_file():
         raise click.ClickException(
@@ -123,29 +117,28 @@ def reassign(
     """
     from identity_pipeline.stages.library.recompute import recompute
     from identity_pipeline.stages.library.spaces import LiveSpace, live_space
-    from identity_pipeline.storage.library.heads import HeadStore
 
     settings = merged_settings(overrides(data))
-    store = open_store(settings)
+    stores = open_stores(settings)
     if not dry_run:
-        refuse_unless_ready(store, settings)
+        refuse_unless_ready(stores.tables, settings)
     with bar() as report:
-        space = live_space(store) if trained else LiveSpace(None)
+        space = live_space(stores) if trained else LiveSpace(None)
         if head_id is not None:
-            space = LiveSpace(HeadStore(store.layout).card(head_id).head_id)
-        preview = recompute(store, settings, now(), report, publish=False, space=space)
+            space = LiveSpace(stores.heads.card(head_id).head_id)
+        preview = recompute(stores, settings, now(), report, publish=False, space=space)
     if space.unfit:
         raise click.ClickException(space.unfit)
     where = "the recogniser's space" if space.head_id is None else f"the space of {space.head_id}"
     say(f"In {where}:")
-    tell_changes(preview, compared(store, preview), dry_run=True)
+    tell_changes(preview, compared(stores, preview), dry_run=True)
     if dry_run or head_id is not None or not trained:
         return
     if not yes and not click.confirm("Put this in force?"):
         say("Nothing was changed.")
         return
     with bar() as report:
-        updated = put_in_force(store, settings, report)
+        updated = put_in_force(stores, settings, report)
     done = updated.library
     say(f"{counted(done.tracks, 'track')} in generation {done.generation.number}.")
     tell_followed(updated)

@@ -40,14 +40,11 @@ def index() -> None:
     """
 
 
-def opened(data: str | None) -> tuple[Settings, TableStore, VectorIndex]:
+def opened(data: str | None) -> tuple[Settings, LibraryStores, VectorIndex]:
     """Settings, tables and index of a data folder."""
-    from identity_pipeline.storage.index.client import IndexPlace
-    from identity_pipeline.storage.index.vector_index import VectorIndex
-
     settings = merged_settings(overrides(data))
-    store = open_store(settings)
-    return settings, store, VectorIndex(IndexPlace.of(store.layout), settings.index)
+    stores = open_stores(settings)
+    return settings, stores, stores.index(settings)
 
 
 @contextmanager
@@ -132,11 +129,11 @@ def check(as_json: bool, data: str | None) -> None:
 
     _, store, vectors = opened(data)
     with bar() as report:
-        differences = indexing.check(store, vectors, report)
+        differences = indexing.check(stores, vectors, report)
     if as_json:
         echo_json([asdict(difference) for difference in differences])
     elif not differences:
-        say(f"{len(indexing.indexed_videos(store))} videos, all as the tables say.")
+        say(f"{len(indexing.indexed_videos(stores.tables))} videos, all as the tables say.")
     else:
         echo_table(
             ("video", "state", ">by the tables", ">in the index", "what is wrong"),
@@ -168,10 +165,10 @@ def rebuild(data: str | None) -> None:
     from identity_pipeline.stages.library import indexing
 
     settings, store, vectors = opened(data)
-    refuse_unless_ready(store, settings)
+    refuse_unless_ready(stores.tables, settings)
     with bar() as report:
-        built = indexing.rebuild(store, vectors, report)
-        indexing.note_names(store)
+        built = indexing.rebuild(stores, vectors, report)
+        indexing.note_names(stores)
     say(f"{built.points} points of {built.videos} videos; the index is {vectors.place}.")
     for video_id, sentence in sorted(built.refused.items()):
         say(f"left out {video_id}: {sentence}", "red")

@@ -17,7 +17,7 @@ from identity_pipeline.cli.curating import (
     tell,
 )
 from identity_pipeline.cli.lists import echo_json, echo_table, json_option, say
-from identity_pipeline.cli.options import data_option, open_store
+from identity_pipeline.cli.options import data_option
 
 if TYPE_CHECKING:
     from identity_pipeline.ledger.errors import NameTakenError
@@ -188,12 +188,11 @@ def undo(events: tuple[str, ...], actor: str, reason: str, dry_run: bool, data: 
 @data_option
 def events(limit: int, verify: bool, as_json: bool, data: str | None) -> None:
     """List what was decided, the newest first: when, by whom, with which effect."""
-    from identity_pipeline.ledger.store import LedgerStore
     from identity_pipeline.stages.library.view import event_rows
 
-    settings, desk = open_desk(data)
+    _, desk = open_desk(data)
     if verify:
-        count = len(LedgerStore(open_store(settings).layout).verify().events)
+        count = len(desk.stores.ledger.verify().events)
         say(f"{counted(count, 'event')} checked; each is as it was written.")
         return
     rows = list(event_rows(desk.history, limit))

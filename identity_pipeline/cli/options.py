@@ -14,6 +14,7 @@ from identity_pipeline.storage.files import private
 
 if TYPE_CHECKING:
     from identity_pipeline.settings import Settings
+    from identity_pipeline.stages.stores import LibraryStores
     from identity_pipeline.storage.layout import Layout
     from identity_pipeline.storage.video.registry import Registration
     from identity_pipeline.storage.video.tables import TableStore
@@ -124,6 +125,13 @@ def open_store(settings: Settings, *, claim: bool = False, new: bool = False) ->
     open_it = claim_data_folder if claim else open_data_folder
     open_it(layout, lambda sentence: say(sentence, err=True))
     return TableStore(layout)
+
+
+def open_stores(settings: Settings) -> LibraryStores:
+    """The library's stores below the data folder; see `open_store`."""
+    from identity_pipeline.stages.stores import LibraryStores
+
+    return LibraryStores.of(open_store(settings))
 
 
 def find_video(store: TableStore, name: str) -> Registration:

@@ -20,7 +20,7 @@ from identity_pipeline.cli.curating import (
 )
 from identity_pipeline.cli.index import bar
 from identity_pipeline.cli.lists import echo_json, echo_table, json_option, say
-from identity_pipeline.cli.options import data_option, merged_settings, open_store, overrides
+from identity_pipeline.cli.options import data_option, merged_settings, open_stores, overrides
 from identity_pipeline.cli.working import command_at_work, refuse_unless_ready
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from identity_pipeline.stages.library.recompute import Recomputed
     from identity_pipeline.stages.library.update import Updated
     from identity_pipeline.stages.progress.protocol import Progress
-    from identity_pipeline.storage.video.tables import TableStore
+    from identity_pipeline.stages.stores import LibraryStores
 
 
 NAMED = 10
@@ -67,7 +67,7 @@ def clusters(montage: Path | None, noise: bool, as_json: bool, data: str | None)
         prefix = "" if noise else "cluster "
         groups = {f"{prefix}{row[key]}": [row[tracks]] if noise else row[tracks] for row in rows}
         with bar() as report:
-            shown = write_montage(desk.store, groups, montage, report)  # type: ignore[arg-type]
+            shown = write_montage(desk.stores.tables, groups, montage, report)  # type: ignore[arg-type]
     if as_json:
         echo_json(rows)
         return
@@ -240,18 +240,18 @@ def recluster(dry_run: bool, as_json: bool, data: str | None) -> None:
     from identity_pipeline.stages.library.recompute import recompute
 
     settings = merged_settings(overrides(data))
-    store = open_store(settings)
+    stores = open_stores(settings)
     if not dry_run:
-        refuse_unless_ready(store, settings)
+        refuse_unless_ready(stores.tables, settings)
     updated = None
     with bar() as report:
-        before = in_force(store)
+        before = in_force(stores)
         if dry_run:
-            done = recompute(store, settings, now(), report, publish=False)
+            done = recompute(stores, settings, now(), report, publish=False)
         else:
-            updated = put_in_force(store, settings, report)
+            updated = put_in_force(stores, settings, report)
             done = updated.library
-        changes = compared(store, done, before)
+        changes = compared(stores, done, before)
     if as_json:
         echo_json(
             {
@@ -273,11 +273,13 @@ def recluster(dry_run: bool, as_json: bool, data: str | None) -> None:
         tell_followed(updated)
 
 
-def put_in_force(store: TableStore, settings: Settings, shown: Progress) -> Updated:
+def put_in_force(stores: LibraryStores, settings: Settings, shown: Progress) -> Updated:
     """The library and what follows it brought up to date, before the eyes of other processes."""
     from identity_pipeline.stages.library.update import update_library
 
-    return update_library(store, settings, now(), lambda step: command_at_work(store, step, shown))
+    return update_library(
+        stores, settings, now(), lambda step: command_at_work(stores.tables, step, shown)
+    )
 
 
 def tell_followed(updated: Updated) -> None:
@@ -315,12 +317,11 @@ class InForce:
     names: Mapping[str, str | None]
 
 
-def in_force(store: TableStore) -> InForce:
+def in_force(stores: LibraryStores) -> InForce:
     """The library before a recomputation."""
-    from identity_pipeline.storage.library.generations import Generations
     from identity_pipeline.tables import empty
 
-    snapshot = Generations(store.layout).newest_whole()
+    snapshot = stores.generations.newest_whole()
     assignments, people = (
         snapshot.table(name) if snapshot else empty(name)
         for name in ("person_assignments", "people")
@@ -328,13 +329,13 @@ def in_force(store: TableStore) -> InForce:
     return InForce(assignments, dict(people.select("person_id", "name").iter_rows()))
 
 
-def compared(store: TableStore, done: Recomputed, before: InForce | None = None) -> LibraryChanges:
+def compared(stores: LibraryStores, done: Recomputed, before: InForce | None = None) -> LibraryChanges:
     """What a recomputation moves, against what was in force (default: what is)."""
     from identity_pipeline.core.library.changes import library_changes
     from identity_pipeline.stages.curation.snapshot import Desk
 
-    before = before or in_force(store)
-    desk = Desk.open(store, now(), write=False)
+    before = before or in_force(stores)
+    desk = Desk.open(stores, now(), write=False)
 
     def called(person_id: str) -> str:
         """Also of people whom an undo took away."""

@@ -9,7 +9,7 @@ import click
 from identity_pipeline.cli.curating import now, short_track
 from identity_pipeline.cli.index import bar
 from identity_pipeline.cli.lists import echo_json, json_option, say
-from identity_pipeline.cli.options import data_option, merged_settings, open_store, overrides
+from identity_pipeline.cli.options import data_option, merged_settings, open_stores, overrides
 from identity_pipeline.cli.working import (
     command_at_work,
     end_paused,
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from identity_pipeline.settings import Settings
     from identity_pipeline.stages.learning import judging
     from identity_pipeline.stages.learning.training import Trained, TrainingRequest
+    from identity_pipeline.stages.stores import LibraryStores
     from identity_pipeline.storage.library.training_sessions import TrainingSession
     from identity_pipeline.storage.progress.pause import Pause
-    from identity_pipeline.storage.video.tables import TableStore
 
 
 @click.command()
@@ -58,14 +58,14 @@ def train(
     from identity_pipeline.stages.learning.training import TrainingRequest
 
     settings = merged_settings(overrides(data, device=device))
-    store = open_store(settings)
-    refuse_unless_ready(store, settings)
-    refuse_while_paused(store)
-    session = _begun(store, settings, TrainingRequest(epochs, resume, settings.models.device))
-    trained = _trained(store, settings, session, quiet=as_json)
+    stores = open_stores(settings)
+    refuse_unless_ready(stores.tables, settings)
+    refuse_while_paused(stores.tables)
+    session = _begun(stores, settings, TrainingRequest(epochs, resume, settings.models.device))
+    trained = _trained(stores, settings, session, quiet=as_json)
     if not as_json:
         say(trained.message)
-    verdict = _judged(store, settings, trained.session)
+    verdict = _judged(stores, settings, trained.session)
     if as_json:
         echo_json(
             {"message": trained.message, "session": vars(trained.session), **verdict.as_json()}
@@ -75,14 +75,13 @@ def train(
         say(line)
 
 
-def _begun(store: TableStore, settings: Settings, request: TrainingRequest) -> TrainingSession:
+def _begun(stores: LibraryStores, settings: Settings, request: TrainingRequest) -> TrainingSession:
     from identity_pipeline.stages.learning import training
-    from identity_pipeline.storage.library.training_sessions import TrainingSessions
 
-    with bar() as shown, command_at_work(store, "training_set", shown) as (work, report):
-        session = training.start(store, settings, now(), request, report)
+    with bar() as shown, command_at_work(stores.tables, "training_set", shown) as (work, report):
+        session = training.start(stores, settings, now(), request, report)
         work.computed = not request.resume
-        table = TrainingSessions(store.layout).training_set(session)
+        table = stores.trainings.training_set(session)
         work.units = table["track_key"].n_unique()
     return session
 
@@ -96,7 +95,7 @@ class _Paused(KeyboardInterrupt):
 
 
 def _trained(
-    store: TableStore, settings: Settings, session: TrainingSession, *, quiet: bool
+    stores: LibraryStores, settings: Settings, session: TrainingSession, *, quiet: bool
 ) -> Trained:
     """The session at its end.
 
@@ -106,7 +105,7 @@ def _trained(
     from identity_pipeline.stages.learning import training
     from identity_pipeline.storage.progress.pause import paused
 
-    with command_at_work(store, "projection_head") as (work, report):
+    with command_at_work(stores.tables, "projection_head") as (work, report):
         work.units = 0
 
         def told(epoch: Epoch, planned: int) -> None:
@@ -116,13 +115,13 @@ def _trained(
                     f"epoch {epoch.number:3d} of {planned}  loss {epoch.loss:.4f}  "
                     f"{epoch.active:5.1%} not right by the margin yet"
                 )
-            order = paused(store.layout) if epoch.number < planned else None
+            order = paused(stores.layout) if epoch.number < planned else None
             if order:
                 raise _Paused(order)
 
         try:
             trained = training.train(
-                store, settings, session, now(), report, told, when_stopped=_tell_stopped
+                stores, settings, session, now(), report, told, when_stopped=_tell_stopped
             )
         except _Paused as stop:
             end_paused(stop.order)
@@ -130,12 +129,12 @@ def _trained(
     return trained
 
 
-def _judged(store: TableStore, settings: Settings, session: TrainingSession) -> judging.Verdict:
+def _judged(stores: LibraryStores, settings: Settings, session: TrainingSession) -> judging.Verdict:
     from identity_pipeline.stages.learning import judging
 
-    with bar() as shown, command_at_work(store, "head_evaluation", shown) as (work, report):
+    with bar() as shown, command_at_work(stores.tables, "head_evaluation", shown) as (work, report):
         work.units = 1
-        verdict = judging.judge_head(store, settings, session, now(), report)
+        verdict = judging.judge_head(stores, settings, session, now(), report)
         work.computed = verdict.judgement is not None
     return verdict
 

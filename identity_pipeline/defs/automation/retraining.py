@@ -61,15 +61,17 @@ def retraining_sensor(on: bool) -> dg.SensorDefinition:
         """The cursor holds what the last request was for, and when it was made."""
         from identity_pipeline.core.heads.retraining import grown, reason_to_wait
         from identity_pipeline.stages.learning.training_data import last_taught, present_labels
+        from identity_pipeline.stages.stores import LibraryStores
 
         waiting = skip_unless_ready(context.instance, store)
         if waiting:
             return waiting
-        labels, state_hash = present_labels(store)
+        stores = LibraryStores.of(store)
+        labels, state_hash = present_labels(stores)
         asked = Asked.of(context.cursor)
         now = datetime.now(UTC).timestamp()
         since = None if asked.at is None else now - asked.at
-        reason = reason_to_wait(grown(last_taught(store), labels), since, settings.train)
+        reason = reason_to_wait(grown(last_taught(stores), labels), since, settings.train)
         if reason is not None:
             return dg.SkipReason(reason)
         if asked.state == state_hash:

@@ -19,7 +19,6 @@ from identity_pipeline.ledger.commands import Planned, Stamp
 from identity_pipeline.ledger.effects import Effect, Facts
 from identity_pipeline.ledger.errors import RefusedError
 from identity_pipeline.ledger.replay import History
-from identity_pipeline.ledger.store import LedgerStore
 from identity_pipeline.stages.curation.snapshot import CurationError, Desk, video_of
 
 Decide = Callable[[History, Stamp], Planned]
@@ -79,7 +78,7 @@ class Curator:
         if self.dry_run:
             planned = build(self.desk.history)
         else:
-            planned = LedgerStore(self.desk.store.layout).commit(build, self.desk.history)
+            planned = self.desk.stores.ledger.commit(build, self.desk.history)
         self.desk = replace(self.desk, history=planned.history)
         return planned
 
@@ -250,9 +249,9 @@ def _largest_face(desk: Desk, subject: str) -> tuple[int, list[float]] | None:
     """Frame and box of a face, or of the largest face of a track without a template."""
     kind, video_id, local_id, lost = ids.parse(subject)
     names = ("face_detections", "face_tracks")
-    if lost or not all(desk.store.layout.table(name, video_id).is_file() for name in names):
+    if lost or not all(desk.stores.tables.layout.table(name, video_id).is_file() for name in names):
         return None
-    faces, tracks = (desk.store.read(name, video_id) for name in names)
+    faces, tracks = (desk.stores.tables.read(name, video_id) for name in names)
     wanted = [local_id]
     if kind == "track":
         wanted = tracks.filter(pl.col("track_id") == int(local_id))["face_id"].to_list()

@@ -18,10 +18,9 @@ from identity_pipeline.ledger.commands import Planned
 from identity_pipeline.ledger.errors import NoChangeError
 from identity_pipeline.ledger.replay import History
 from identity_pipeline.ledger.state import LibraryState
-from identity_pipeline.ledger.store import LedgerStore
 from identity_pipeline.stages.curation.settling import Settling, video_in
 from identity_pipeline.stages.specs.damage import PassedOver
-from identity_pipeline.storage.library.generations import Generations
+from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.video.tables import TableStore
 
 MACHINE = "identity-pipeline"
@@ -85,13 +84,12 @@ _NO_FACES = pl.DataFrame(
 )
 
 
-def settle_ledger(
-    store: TableStore, ledger: LedgerStore, now: str, *, write: bool = True
-) -> History:
+def settle_ledger(stores: LibraryStores, now: str, *, write: bool = True) -> History:
     """The ledger, after noting where videos that were processed anew have other track numbers.
 
     With `write` False nothing is noted, but the history is told as if it were.
     """
+    store, ledger = stores.tables, stores.ledger
     history = ledger.history()
     settling = Settling.of(store.layout, history)
     found = _found_again(store, history, settling.videos)
@@ -185,15 +183,15 @@ def tracks_of_faces(store: TableStore, history: History) -> dict[str, str]:
     return {face: track for face, track in found.items() if face in wanted}
 
 
-def contradicted(store: TableStore) -> tuple[list[str], list[str]]:
+def contradicted(stores: LibraryStores) -> tuple[list[str], list[str]]:
     """Tracks whose assignment in force is against a human decision, and subjects without a track.
 
     Decisions made since the generation was published count: then the library is stale, which is
     told apart by running it again.
     """
-    history = LedgerStore(store.layout).history()
-    human = human_facts(history.state, tracks_of_faces(store, history))
-    with Generations(store.layout).open() as snapshot:
+    history = stores.ledger.history()
+    human = human_facts(history.state, tracks_of_faces(stores.tables, history))
+    with stores.generations.open() as snapshot:
         assignments = snapshot.table("person_assignments")
     rows = {row["track_key"]: row for row in assignments.iter_rows(named=True)}
     wrong = {

@@ -17,12 +17,10 @@ from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.ledger import subjects as ids
 from identity_pipeline.ledger.replay import History
 from identity_pipeline.ledger.state import LibraryState
-from identity_pipeline.ledger.store import LedgerStore
 from identity_pipeline.stages.curation.decisions import settle_ledger
 from identity_pipeline.stages.specs.damage import PassedOver
-from identity_pipeline.storage.library.generations import Generations
+from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.library.snapshots import Generation, Snapshot
-from identity_pipeline.storage.video.tables import TableStore
 from identity_pipeline.tables import empty
 
 
@@ -35,26 +33,26 @@ class Desk:
     """The library at one moment.
 
     Attributes:
-        store: the tables.
+        stores: of the data folder.
         history: the ledger, in terms of the present tracks.
         snapshot: the generation in force, open; None before the first `recluster`.
     """
 
-    store: TableStore
+    stores: LibraryStores
     history: History
     snapshot: Snapshot | None
 
     @classmethod
-    def open(cls, store: TableStore, now: str, *, write: bool) -> Desk:
+    def open(cls, stores: LibraryStores, now: str, *, write: bool) -> Desk:
         """The library now.
 
         Args:
-            store: the tables.
+            stores: of the data folder.
             now: ISO time with a zone.
             write: note in the ledger where videos were processed anew; False leaves it alone.
         """
-        history = settle_ledger(store, LedgerStore(store.layout), now, write=write)
-        return cls(store, history, Generations(store.layout).find())
+        history = settle_ledger(stores, now, write=write)
+        return cls(stores, history, stores.generations.find())
 
     @property
     def generation(self) -> Generation | None:
@@ -79,7 +77,7 @@ class Desk:
     @cached_property
     def videos(self) -> tuple[str, ...]:
         """Videos with tracks, sorted."""
-        names = (self.store.videos_with(name) for name in ("track_templates", "face_tracks"))
+        names = (self.stores.tables.videos_with(name) for name in ("track_templates", "face_tracks"))
         return tuple(sorted({video for several in names for video in several}))
 
     def templates(self, videos: Iterable[str]) -> pl.DataFrame:
@@ -89,9 +87,9 @@ class Desk:
         """
         parts = [empty("track_templates").drop("template")]
         for video_id in sorted(set(videos)):
-            if self.store.layout.table("track_templates", video_id).is_file():
+            if self.stores.tables.layout.table("track_templates", video_id).is_file():
                 with self._passed_over.reading(video_id):
-                    table = self.store.read("track_templates", video_id, parts[0].columns)
+                    table = self.stores.tables.read("track_templates", video_id, parts[0].columns)
                     parts.append(table)
         return pl.concat(parts).sort("track_key")
 
@@ -106,8 +104,8 @@ class Desk:
             DamagedTableError: they cannot; says what mends them.
         """
         for name in ("track_templates", "face_tracks"):
-            if self.store.layout.table(name, video_id).is_file():
-                self.store.read(name, video_id, ("track_id",))
+            if self.stores.tables.layout.table(name, video_id).is_file():
+                self.stores.tables.read(name, video_id, ("track_id",))
         return video_id
 
     def called(self, person_id: str) -> str:
@@ -134,7 +132,7 @@ class Desk:
         made_of = self.generation.versions if self.generation else {}
         found = []
         for video_id in sorted(set(videos) & set(made_of)):
-            noted = self.store.noted("track_templates", video_id)
+            noted = self.stores.tables.noted("track_templates", video_id)
             if noted is not None and noted.data_version != made_of[video_id]:
                 found.append(video_id)
         return found

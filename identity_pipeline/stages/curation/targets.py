@@ -243,7 +243,7 @@ def _face(desk: Desk, word: str, face_id: str) -> Chosen:
         )
     )  # fmt: skip
     if face_id not in faces:
-        detected = desk.store.layout.table("face_detections", video_id).is_file()
+        detected = desk.stores.tables.layout.table("face_detections", video_id).is_file()
         if detected and face_id in _detected(desk, video_id):
             return _plain([ids.face(video_id, face_id)])
         raise CurationError(
@@ -258,11 +258,11 @@ def _face(desk: Desk, word: str, face_id: str) -> Chosen:
 
 
 def _detected(desk: Desk, video_id: str) -> set[str]:
-    return set(desk.store.read("face_detections", video_id, ("face_id",))["face_id"])
+    return set(desk.stores.tables.read("face_detections", video_id, ("face_id",))["face_id"])
 
 
 def _column(desk: Desk, video_id: str, name: str, drop: bool = True) -> list[object]:
-    if not desk.store.layout.table("face_tracks", video_id).is_file():
+    if not desk.stores.tables.layout.table("face_tracks", video_id).is_file():
         return []
-    column = desk.store.read("face_tracks", video_id, (name,))[name]
+    column = desk.stores.tables.read("face_tracks", video_id, (name,))[name]
     return (column.drop_nulls() if drop else column).to_list()

@@ -19,16 +19,15 @@ from identity_pipeline.core.heads.shadow import Contradiction, contradictions
 from identity_pipeline.core.heads.training_set import teachers, teaching_arrays
 from identity_pipeline.core.library.recompute import template_thresholds
 from identity_pipeline.core.vectors import Matrix, check_unit
-from identity_pipeline.ledger.store import LedgerStore
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.curation.decisions import human_facts
 from identity_pipeline.stages.library.copies import TABLE, Copies
 from identity_pipeline.stages.library.recompute import read_templates, recompute
 from identity_pipeline.stages.library.spaces import LiveSpace
 from identity_pipeline.stages.progress.protocol import Progress, silent
+from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.library.heads import HeadCard, HeadStore, HeadStoreError
-from identity_pipeline.storage.library.training_sessions import TrainingSession, TrainingSessions
-from identity_pipeline.storage.video.tables import TableStore
+from identity_pipeline.storage.library.training_sessions import TrainingSession
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ class Verdict:
 
 
 def judge_head(
-    store: TableStore,
+    stores: LibraryStores,
     settings: Settings,
     session: TrainingSession,
     now: str,
@@ -74,7 +73,7 @@ def judge_head(
     """Judges a session's head, makes it live if it may be, and keeps the verdict with it.
 
     Args:
-        store: the tables.
+        stores: of the data folder.
         settings: `train` for the rules, `match` and `cluster` for the library in its space.
         session: that was trained.
         now: ISO time with a zone.
@@ -83,7 +82,7 @@ def judge_head(
     Raises:
         HeadStoreError: the session has no head yet, or the champion does not fit.
     """
-    heads = HeadStore(store.layout)
+    heads = stores.heads
     if session.head_id is None:
         raise HeadStoreError(
             f"training session {session.number} has no head yet; go on with "
@@ -96,23 +95,23 @@ def judge_head(
     if not card.complete:
         reason = f"training stopped after {card.epochs} of {card.planned} epochs"
         return _kept(heads, Verdict(card.head_id, champion, False, (reason,), None, None))
-    judgement = compare(store, settings, session, card)
+    judgement = compare(stores, settings, session, card)
     if not judgement.promoted:
         verdict = Verdict(card.head_id, champion, False, judgement.reasons, judgement, None)
         return _kept(heads, verdict)
-    against = contradicted(store, settings, card, now, progress)
+    against = contradicted(stores, settings, card, now, progress)
     heads.go_live(card.head_id, now, _why(judgement))
     return _kept(heads, Verdict(card.head_id, champion, True, (), judgement, against))
 
 
 def compare(
-    store: TableStore, settings: Settings, session: TrainingSession, card: HeadCard
+    stores: LibraryStores, settings: Settings, session: TrainingSession, card: HeadCard
 ) -> Judgement:
     """The challenger against what is live, on the held-out part of its own training set."""
     from identity_pipeline.core.heads.baselines import baselines
 
-    heads = HeadStore(store.layout)
-    training_set = TrainingSessions(store.layout).training_set(session)
+    heads = stores.heads
+    training_set = stores.trainings.training_set(session)
     learned = type(settings.train).model_validate(session.settings)
     data = teaching_arrays(teachers(training_set, learned))
     others = {name: linear.apply for name, linear in baselines(data).items()}
@@ -130,14 +129,14 @@ def _as_it_is(vectors: NDArray[np.floating]) -> Matrix:
 
 
 def contradicted(
-    store: TableStore, settings: Settings, card: HeadCard, now: str, progress: Progress = silent
+    stores: LibraryStores, settings: Settings, card: HeadCard, now: str, progress: Progress = silent
 ) -> tuple[Contradiction, ...]:
     """Human decisions that the library in the head's space would contradict; nothing is written."""
-    done = recompute(store, settings, now, progress, publish=False, space=LiveSpace(card.head_id))
+    done = recompute(stores, settings, now, progress, publish=False, space=LiveSpace(card.head_id))
     copies = Copies.from_table(done.tables[TABLE])
-    inputs = read_templates(store, copies, head_id=card.head_id)
-    history = LedgerStore(store.layout).history()
-    human = human_facts(history.state, copies.tracks(store, history))
+    inputs = read_templates(stores, copies, head_id=card.head_id)
+    history = stores.ledger.history()
+    human = human_facts(history.state, copies.tracks(stores.tables, history))
     thresholds = template_thresholds(done.tables["calibration"], inputs.space, settings)
     return contradictions(
         inputs.templates,

@@ -23,17 +23,16 @@ from identity_pipeline.stages.learning.training_data import (
 from identity_pipeline.stages.library.profiles import ProfileChanges
 from identity_pipeline.stages.library.update import Updated, update_library
 from identity_pipeline.stages.progress.protocol import Progress, silent
-from identity_pipeline.storage.library.heads import HeadCard, HeadStore, head_id_of, space_of
+from identity_pipeline.stages.stores import LibraryStores
+from identity_pipeline.storage.library.heads import HeadCard, head_id_of, space_of
 from identity_pipeline.storage.library.training_sessions import (
     COMPLETE,
     RUNNING,
     STOPPED,
     TrainingSession,
     TrainingSessionError,
-    TrainingSessions,
     version_of,
 )
-from identity_pipeline.storage.video.tables import TableStore
 
 EpochDone = Callable[[Epoch, int], None]
 """Told of each epoch, and of how many are planned."""
@@ -76,7 +75,7 @@ class Trained:
 
 
 def start(
-    store: TableStore,
+    stores: LibraryStores,
     settings: Settings,
     now: str,
     request: TrainingRequest,
@@ -92,7 +91,7 @@ def start(
     """
     from identity_pipeline.models.device import device_to_go_on, torch_device
 
-    sessions = TrainingSessions(store.layout)
+    sessions = stores.trainings
     if request.resume:
         last = sessions.last()
         if last is None or last.state == COMPLETE:
@@ -107,8 +106,8 @@ def start(
         last = sessions.move(last, device_to_go_on(last.device, request.device))
         return sessions.note(last, RUNNING, last.head_id)
     device = torch_device(request.device)
-    training_set = build_training_set(store, settings, now, progress)
-    check_enough(store, training_set, settings)
+    training_set = build_training_set(stores, settings, now, progress)
+    check_enough(stores, training_set, settings)
     return sessions.begin(
         training_set,
         version_of(training_set),
@@ -120,7 +119,7 @@ def start(
 
 
 def begin_or_go_on(
-    store: TableStore, settings: Settings, now: str, progress: Progress = silent
+    stores: LibraryStores, settings: Settings, now: str, progress: Progress = silent
 ) -> TrainingSession:
     """What a scheduler wants: the last session while it fits the labels, else a new one.
 
@@ -134,20 +133,20 @@ def begin_or_go_on(
     """
     from identity_pipeline.models.device import device_to_go_on, torch_device
 
-    sessions, wanted = TrainingSessions(store.layout), settings.models.device
-    training_set = build_training_set(store, settings, now, progress)
+    sessions, wanted = stores.trainings, settings.models.device
+    training_set = build_training_set(stores, settings, now, progress)
     version, own = version_of(training_set), settings.train.model_dump(mode="json")
     last = sessions.last()
     if last is not None and (last.data_version, last.settings) == (version, own):
         done = last.state == COMPLETE
         return last if done else sessions.move(last, device_to_go_on(last.device, wanted))
-    check_enough(store, training_set, settings)
+    check_enough(stores, training_set, settings)
     device = torch_device(wanted)
     return sessions.begin(training_set, version, own, settings.train.epochs, device, now)
 
 
 def train(
-    store: TableStore,
+    stores: LibraryStores,
     settings: Settings,
     session: TrainingSession,
     now: str,
@@ -162,7 +161,7 @@ def train(
     checkpoint.
 
     Args:
-        store: the tables.
+        stores: of the data folder.
         settings: `match` and `cluster`, for the profiles; the session has its own `train`.
         session: from `start`.
         now: ISO time with a zone.
@@ -173,7 +172,7 @@ def train(
     Raises:
         FloatingPointError: the loss is not finite.
     """
-    run = _Run(store, settings, session, now)
+    run = _Run(stores, settings, session, now)
     try:
         while len(run.trainer.epochs) < session.epochs:
             done = run.epoch()
@@ -191,10 +190,10 @@ class _Run:
     """One training under way."""
 
     def __init__(
-        self, store: TableStore, settings: Settings, session: TrainingSession, now: str
+        self, stores: LibraryStores, settings: Settings, session: TrainingSession, now: str
     ) -> None:
-        self._store, self._settings, self._session, self._now = store, settings, session, now
-        self._sessions = TrainingSessions(store.layout)
+        self._stores, self._settings, self._session, self._now = stores, settings, session, now
+        self._sessions = stores.trainings
         self._train = type(settings.train).model_validate(session.settings)
         self._set = self._sessions.training_set(session)
         self._own = teachers(self._set, self._train)
@@ -227,7 +226,7 @@ class _Run:
         session = self._sessions.note(
             self._session, STOPPED if stopped else COMPLETE, card.head_id if card else None
         )
-        updated = update_library(self._store, self._settings, self._now)
+        updated = update_library(self._stores, self._settings, self._now)
         message = outcome(session, len(epochs), updated)
         return Trained(session, card, epochs, stopped, message, updated.profiles)
 
@@ -252,7 +251,7 @@ class _Run:
             moved=self._session.moved,
         )
         onnx = export_head(head) if card.complete else None
-        HeadStore(self._store.layout).save(head, card, onnx)
+        self._stores.heads.save(head, card, onnx)
         return card
 
 

@@ -15,17 +15,14 @@ from identity_pipeline.core.heads.training_set import (
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.ledger import subjects
 from identity_pipeline.ledger.replay import History
-from identity_pipeline.ledger.store import LedgerStore
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.curation.decisions import human_facts, settle_ledger
 from identity_pipeline.stages.library.copies import copies_in_force
 from identity_pipeline.stages.library.spaces import read_video
 from identity_pipeline.stages.progress.protocol import Progress, silent
 from identity_pipeline.stages.specs.damage import PassedOver
-from identity_pipeline.storage.library.generations import Generations
+from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.library.snapshots import NoGenerationError
-from identity_pipeline.storage.library.training_sessions import TrainingSessions
-from identity_pipeline.storage.video.tables import TableStore
 from identity_pipeline.tables import empty
 
 
@@ -33,26 +30,26 @@ class TooLittleToLearnError(IdentityPipelineError, ValueError):
     """There are too few labels for a training; the sentence says which to add."""
 
 
-def confirmed_tracks(store: TableStore, history: History) -> dict[str, str]:
+def confirmed_tracks(stores: LibraryStores, history: History) -> dict[str, str]:
     """The person of each track that humans confirmed; what they set aside is left out.
 
     A ride and its copy teach once: see `stages.library.copies`.
     """
-    placed = copies_in_force(store).tracks(store, history)
+    placed = copies_in_force(stores).tracks(stores.tables, history)
     decisions = human_facts(history.state, placed).decisions
     aside = {*decisions.ignored, *decisions.not_faces}
     return {key: who for key, who in sorted(decisions.assigned.items()) if key not in aside}
 
 
 def build_training_set(
-    store: TableStore, settings: Settings, now: str, progress: Progress = silent
+    stores: LibraryStores, settings: Settings, now: str, progress: Progress = silent
 ) -> pl.DataFrame:
     """The table `training_set`: all confirmed tracks' faces, thinned and split.
 
     Videos whose tables cannot be read teach nothing, and the log names them.
 
     Args:
-        store: the tables.
+        stores: of the data folder.
         settings: `train`.
         now: ISO time with a zone, for the ledger where a video was processed anew.
         progress: called per video.
@@ -60,22 +57,24 @@ def build_training_set(
     Raises:
         SpaceMismatchError: confirmed tracks are of more than one recogniser.
     """
-    history = settle_ledger(store, LedgerStore(store.layout), now)
-    person_of = confirmed_tracks(store, history)
+    history = settle_ledger(stores, now)
+    person_of = confirmed_tracks(stores, history)
     by_video: dict[str, dict[str, str]] = {}
     for key, person in person_of.items():
         by_video.setdefault(subjects.parse(key).video_id, {})[key] = person
-    there = sorted(set(by_video) & set(store.videos_with("track_templates")))
+    there = sorted(set(by_video) & set(stores.tables.videos_with("track_templates")))
     parts, passed_over = [empty("training_set")], PassedOver()
     for n, video_id in enumerate(there, 1):
         with passed_over.reading(video_id):
-            video = read_video(store, video_id)
+            video = read_video(stores.tables, video_id)
             parts.append(teaching_faces(video, by_video[video_id], settings.train))
         progress("training set", n, len(there), "videos")
     return pl.concat(parts).sort("person_id", "track_key", "face_id")
 
 
-def check_enough(store: TableStore, training_set: pl.DataFrame, settings: Settings) -> Sufficiency:
+def check_enough(
+    stores: LibraryStores, training_set: pl.DataFrame, settings: Settings
+) -> Sufficiency:
     """What a training has.
 
     Raises:
@@ -85,14 +84,14 @@ def check_enough(store: TableStore, training_set: pl.DataFrame, settings: Settin
     found = sufficiency(training_set, settings.train)
     if found.missing:
         raise TooLittleToLearnError(
-            f"There is too little to learn from: {'; '.join(found.missing)}. {_advice(store)}"
+            f"There is too little to learn from: {'; '.join(found.missing)}. {_advice(stores)}"
         )
     return found
 
 
-def _advice(store: TableStore) -> str:
+def _advice(stores: LibraryStores) -> str:
     try:
-        with Generations(store.layout).open() as snapshot:
+        with stores.generations.open() as snapshot:
             clusters = snapshot.table("unknown_clusters")
     except NoGenerationError:
         return "Run `identity-pipeline recluster`, then label the largest clusters."
@@ -116,15 +115,15 @@ def teaching_counts(found: Sufficiency) -> Mapping[str, int]:
     }
 
 
-def present_labels(store: TableStore) -> tuple[dict[str, str], str]:
+def present_labels(stores: LibraryStores) -> tuple[dict[str, str], str]:
     """The person of each confirmed track by the ledger alone, and the hash of its state."""
-    history = LedgerStore(store.layout).history()
-    return confirmed_tracks(store, history), history.state.state_hash
+    history = stores.ledger.history()
+    return confirmed_tracks(stores, history), history.state.state_hash
 
 
-def last_taught(store: TableStore) -> dict[str, str]:
+def last_taught(stores: LibraryStores) -> dict[str, str]:
     """The person of each confirmed track in the last training set; empty before the first."""
-    sessions = TrainingSessions(store.layout)
+    sessions = stores.trainings
     last = sessions.last()
     if last is None:
         return {}

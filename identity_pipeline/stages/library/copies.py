@@ -33,8 +33,8 @@ from identity_pipeline.ledger import subjects
 from identity_pipeline.ledger.replay import History
 from identity_pipeline.settings import CopySettings
 from identity_pipeline.stages.curation.decisions import tracks_of_faces
+from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.files.recorded import DamagedTableError
-from identity_pipeline.storage.library.generations import Generations
 from identity_pipeline.storage.library.snapshots import Snapshot
 from identity_pipeline.storage.video.copy_keys import read_keys, write_keys
 from identity_pipeline.storage.video.tables import MissingTableError, TableStore
@@ -93,9 +93,9 @@ class Copies:
 NONE = Copies()
 
 
-def copies_in_force(store: TableStore) -> Copies:
+def copies_in_force(stores: LibraryStores) -> Copies:
     """As the library that is in force knows them; none before the first."""
-    return copies_of(Generations(store.layout).find())
+    return copies_of(stores.generations.find())
 
 
 def copies_of(snapshot: Snapshot | None) -> Copies:

@@ -142,11 +142,11 @@ def more_of(desk: Desk, person_id: str, settings: Settings) -> list[Row]:
     """
     space = desk.generation.space if desk.generation else ""
     copies = copies_of(desk.snapshot)
-    inputs = read_templates(desk.store, copies, head_id=head_of_space(space))
+    inputs = read_templates(desk.stores, copies, head_id=head_of_space(space))
     references = desk.table("person_references")
     if not references.height or not inputs.templates.height:
         raise CurationError("the library knows nobody yet; run `identity-pipeline recluster`.")
-    human = human_facts(desk.state, copies.tracks(desk.store, desk.history))
+    human = human_facts(desk.state, copies.tracks(desk.stores.tables, desk.history))
     thresholds = template_thresholds(desk.table("calibration"), inputs.space, settings)
     try:
         found = find_more(

@@ -18,7 +18,7 @@ from identity_pipeline.settings import Settings
 from identity_pipeline.stages.curation.snapshot import CurationError, Desk
 from identity_pipeline.stages.library.kmeans_heads import heads_at_work
 from identity_pipeline.stages.library.spaces import head_of_space
-from identity_pipeline.storage.library.heads import HeadStore, HeadStoreError
+from identity_pipeline.storage.library.heads import HeadStoreError
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def identify_picture(
     head_id = head_of_space(desk.generation.space)
     head, space = None, pack.space.key
     if head_id is not None:
-        heads = HeadStore(desk.store.layout)
+        heads = desk.stores.heads
         try:
             head, space = heads.load(head_id, pack.space.key), heads.card(head_id).space
         except HeadStoreError as error:
@@ -116,7 +116,7 @@ def _by_references(desk: Desk, settings: Settings, space: str) -> Ask:
 
 
 def _by_heads(desk: Desk, settings: Settings) -> Ask:
-    heads = heads_at_work(desk.store, settings)
+    heads = heads_at_work(desk.stores, settings)
 
     def ask(probe: NDArray[np.floating], space: str) -> tuple[Identification, str | None]:
         found = heads.identify(probe, space)

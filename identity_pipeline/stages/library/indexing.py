@@ -11,10 +11,11 @@ import polars as pl
 
 from identity_pipeline.core.matching.templates import track_key
 from identity_pipeline.ledger import subjects
-from identity_pipeline.stages.library.spaces import head_of_space, projected, tables_of_space
+from identity_pipeline.stages.library.spaces import head_of_space, projected
 from identity_pipeline.stages.progress.protocol import Progress, silent
 from identity_pipeline.stages.specs.damage import PassedOver
 from identity_pipeline.stages.specs.exported import exported_rows
+from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.files.hashing import sha256_of_value
 from identity_pipeline.storage.files.small_files import DamagedFileError
 from identity_pipeline.storage.index.points import (
@@ -31,7 +32,6 @@ from identity_pipeline.storage.index.points import (
 from identity_pipeline.storage.index.session import OpenIndex, Replaced, VideoState
 from identity_pipeline.storage.index.vector_index import Rebuilt, Sources, VectorIndex
 from identity_pipeline.storage.library.generations import Generations
-from identity_pipeline.storage.library.heads import HeadStore
 from identity_pipeline.storage.library.snapshots import Snapshot
 from identity_pipeline.storage.video.tables import DamagedTableError, Manifest, TableStore
 from identity_pipeline.tables import SET_ASSETS, empty
@@ -60,9 +60,9 @@ class Known:
 NOBODY: Final = Known()
 
 
-def known_in_force(store: TableStore) -> Known:
+def known_in_force(stores: LibraryStores) -> Known:
     """Of the generation in force."""
-    snapshot = Generations(store.layout).find()
+    snapshot = stores.generations.find()
     if snapshot is None:
         return NOBODY
     with snapshot:
@@ -76,14 +76,14 @@ def known_of(snapshot: Snapshot) -> Known:
     return Known(dict(known.select("track_key", "person_id").iter_rows()), snapshot.space)
 
 
-def points_of_video(store: TableStore, video_id: str, known: Known = NOBODY) -> VideoPoints:
+def points_of_video(stores: LibraryStores, video_id: str, known: Known = NOBODY) -> VideoPoints:
     """The points that the tables of a video give: its track templates and its exported images.
 
     Identity vectors are of the space that the library in force was computed in. A table that is
     not there yet gives no points.
 
     Args:
-        store: the tables.
+        stores: of the data folder.
         video_id: partition key.
         known: by the library, see `known_in_force`.
 
@@ -91,8 +91,8 @@ def points_of_video(store: TableStore, video_id: str, known: Known = NOBODY) -> 
         MixedSpacesError: the video's own tables are of different embedding spaces.
     """
     people, space = known.people, known.space
-    templates = _read(tables_of_space(store, head_of_space(space)), "track_templates", video_id)
-    images, image_spaces, vision_spaces = _images(store, video_id, people, space)
+    templates = _read(stores.in_space(head_of_space(space)), "track_templates", video_id)
+    images, image_spaces, vision_spaces = _images(stores, video_id, people, space)
     points = [*_templates(templates, people), *images]
     spaces = {*templates["space"].to_list(), *image_spaces}
     return VideoPoints(
@@ -103,9 +103,9 @@ def points_of_video(store: TableStore, video_id: str, known: Known = NOBODY) -> 
     )
 
 
-def sync_video(store: TableStore, index: OpenIndex, video_id: str) -> Replaced:
+def sync_video(stores: LibraryStores, index: OpenIndex, video_id: str) -> Replaced:
     """Makes the index hold what the tables of one video say."""
-    return index.replace(points_of_video(store, video_id, known_in_force(store)))
+    return index.replace(points_of_video(stores, video_id, known_in_force(stores)))
 
 
 def indexed_videos(store: TableStore) -> list[str]:
@@ -137,7 +137,7 @@ class Difference:
     sentence: str
 
 
-def check(store: TableStore, index: VectorIndex, progress: Progress = silent) -> list[Difference]:
+def check(stores: LibraryStores, index: VectorIndex, progress: Progress = silent) -> list[Difference]:
     """Compares counts and checksums per video; an empty list means that all is equal.
 
     Raises:
@@ -146,21 +146,21 @@ def check(store: TableStore, index: VectorIndex, progress: Progress = silent) ->
     unfinished = set(index.unfinished())
     with index.open("checking the index") as session:
         found = session.contents(lambda done: progress("index", done, None, "points"))
-    known, videos = known_in_force(store), indexed_videos(store)
+    known, videos = known_in_force(stores), indexed_videos(stores.tables)
     differences = []
     for n, video_id in enumerate(sorted({*videos, *found, *unfinished}), start=1):
         there = found.get(video_id, VideoState(0, checksum([])))
-        difference = _difference(store, video_id, there, known, video_id in unfinished)
+        difference = _difference(stores, video_id, there, known, video_id in unfinished)
         differences += [difference] if difference else []
         progress("tables", n, len(videos), "videos")
     return differences
 
 
 def _difference(
-    store: TableStore, video_id: str, found: VideoState, known: Known, unfinished: bool
+    stores: LibraryStores, video_id: str, found: VideoState, known: Known, unfinished: bool
 ) -> Difference | None:
     try:
-        digests = points_of_video(store, video_id, known).digests()
+        digests = points_of_video(stores, video_id, known).digests()
     except (MixedSpacesError, DamagedTableError) as error:
         return Difference(video_id, "refused", None, found.count, str(error))
     wanted = VideoState(len(digests), checksum(digests.values()))
@@ -176,14 +176,14 @@ def _difference(
     return None
 
 
-def rebuild(store: TableStore, index: VectorIndex, progress: Progress = silent) -> Rebuilt:
+def rebuild(stores: LibraryStores, index: VectorIndex, progress: Progress = silent) -> Rebuilt:
     """Makes the index anew from the tables; see `VectorIndex.rebuild`."""
     return index.rebuild(
-        sources_of(store), lambda done, total: progress("index", done, total, "videos")
+        sources_of(stores), lambda done, total: progress("index", done, total, "videos")
     )
 
 
-def sync(store: TableStore, index: VectorIndex, known: Known | None = None) -> dict[str, Replaced]:
+def sync(stores: LibraryStores, index: VectorIndex, known: Known | None = None) -> dict[str, Replaced]:
     """Writes the videos that differ from the tables and removes those that are gone.
 
     What a library run calls when people were named: only payloads that changed are written. Videos
@@ -195,11 +195,11 @@ def sync(store: TableStore, index: VectorIndex, known: Known | None = None) -> d
     Raises:
         MixedSpacesError: the tables of a video are of different embedding spaces.
     """
-    known, done, passed_over = known or known_in_force(store), {}, PassedOver()
+    known, done, passed_over = known or known_in_force(stores), {}, PassedOver()
     wanted: dict[str, VideoPoints] = {}
-    for video_id in indexed_videos(store):
+    for video_id in indexed_videos(stores.tables):
         with passed_over.reading(video_id):
-            wanted[video_id] = points_of_video(store, video_id, known)
+            wanted[video_id] = points_of_video(stores, video_id, known)
     with index.open("bringing the index up to date", write=True) as session:
         found, unfinished = session.contents(), set(index.unfinished())
         for video_id, points in wanted.items():
@@ -215,7 +215,7 @@ def sync(store: TableStore, index: VectorIndex, known: Known | None = None) -> d
 
 
 def put_names_in(
-    store: TableStore, index: VectorIndex, progress: Progress = silent
+    stores: LibraryStores, index: VectorIndex, progress: Progress = silent
 ) -> dict[str, Replaced]:
     """Brings the names of the generation in force into the index, and notes that in it.
 
@@ -229,18 +229,18 @@ def put_names_in(
         LockBusyError, IndexDamagedError, IndexUnreachableError: the index cannot be opened.
         MixedSpacesError: the tables of a video are of different embedding spaces.
     """
-    generations = Generations(store.layout)
+    generations = stores.generations
     snapshot = generations.find()
     if snapshot is None:
-        return sync(store, index)
+        return sync(stores, index)
     with snapshot:
         now = known_of(snapshot)
         then = None if index.unfinished() else _noted_before(generations)
         if then is None or then.space != now.space:
-            done = sync(store, index, now)
+            done = sync(stores, index, now)
         else:
-            done = _moved(store, index, then, now, progress)
-        _note_names(store, snapshot)
+            done = _moved(stores, index, then, now, progress)
+        _note_names(stores, snapshot)
     return {video: replaced for video, replaced in done.items() if replaced.written}
 
 
@@ -257,51 +257,51 @@ def _noted_before(generations: Generations) -> Known | None:
 
 
 def _moved(
-    store: TableStore, index: VectorIndex, then: Known, now: Known, progress: Progress
+    stores: LibraryStores, index: VectorIndex, then: Known, now: Known, progress: Progress
 ) -> dict[str, Replaced]:
     """Writes the videos with a track that is somebody else now."""
     people = then.people.keys() | now.people.keys()
     moved = {key for key in people if then.people.get(key) != now.people.get(key)}
-    there = set(indexed_videos(store))
+    there = set(indexed_videos(stores.tables))
     videos = sorted({subjects.parse(key).video_id for key in moved} & there)
     done: dict[str, Replaced] = {}
     if videos:
         with index.open("bringing names into the index", write=True) as session:
             for n, video_id in enumerate(videos, 1):
-                done[video_id] = session.replace(points_of_video(store, video_id, now))
+                done[video_id] = session.replace(points_of_video(stores, video_id, now))
                 progress("names", n, len(videos), "videos")
     return done
 
 
-def note_names(store: TableStore) -> None:
+def note_names(stores: LibraryStores) -> None:
     """Notes in the generation in force that its names are in the index."""
-    snapshot = Generations(store.layout).find()
+    snapshot = stores.generations.find()
     if snapshot is not None:
         with snapshot:
-            _note_names(store, snapshot)
+            _note_names(stores, snapshot)
 
 
-def _note_names(store: TableStore, snapshot: Snapshot) -> None:
+def _note_names(stores: LibraryStores, snapshot: Snapshot) -> None:
     version = snapshot.generation.fingerprint
-    snapshot.note(INDEX, Manifest(version, version, len(indexed_videos(store))))
+    snapshot.note(INDEX, Manifest(version, version, len(indexed_videos(stores.tables))))
 
 
-def sources_of(store: TableStore) -> Sources:
+def sources_of(stores: LibraryStores) -> Sources:
     """The tables as the source of a rebuild."""
-    generations = Generations(store.layout)
+    generations = stores.generations
     known: dict[str | None, Known] = {}
 
     def points_of(video_id: str) -> VideoPoints:
         in_force = generations.in_force()
         if in_force not in known:
-            known[in_force] = known_in_force(store)
-        return points_of_video(store, video_id, known[in_force])
+            known[in_force] = known_in_force(stores)
+        return points_of_video(stores, video_id, known[in_force])
 
     def version_of(video_id: str) -> str:
-        noted = [store.noted(asset, video_id) for asset in SOURCES]
+        noted = [stores.tables.noted(asset, video_id) for asset in SOURCES]
         return sha256_of_value([generations.in_force(), *(n and n.data_version for n in noted)])
 
-    return Sources(lambda: indexed_videos(store), points_of, version_of)
+    return Sources(lambda: indexed_videos(stores.tables), points_of, version_of)
 
 
 # --- points from tables --------------------------------------------------------------------------
@@ -332,9 +332,10 @@ def _templates(templates: pl.DataFrame, people: Mapping[str, str]) -> list[Index
 
 
 def _images(
-    store: TableStore, video_id: str, people: Mapping[str, str], space: str
+    stores: LibraryStores, video_id: str, people: Mapping[str, str], space: str
 ) -> tuple[list[IndexPoint], set[str], set[str]]:
     """The exported images with the spaces of their vectors."""
+    store = stores.tables
     columns = ("face_id", "frame_idx", "person_id", "quality_score")
     sets = pl.concat(
         exported_rows(store, asset, video_id, _read(store, asset, video_id)).select(
@@ -345,7 +346,7 @@ def _images(
     faces, vision, tracks = (_read(store, asset, video_id) for asset in FACE_TABLES)
     head_id = head_of_space(space)
     if head_id is not None:
-        faces = projected(faces, HeadStore(store.layout).load(head_id), space)
+        faces = projected(faces, stores.heads.load(head_id), space)
     rows = (
         sets.join(faces.select("face_id", IDENTITY, "space"), on="face_id", how="inner")
         .join(vision.select("face_id", *VISION, vision_space="space"), on="face_id", how="left")

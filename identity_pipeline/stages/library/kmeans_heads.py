@@ -29,18 +29,18 @@ from identity_pipeline.core.matching.verification import verification
 from identity_pipeline.core.vectors import to_matrix
 from identity_pipeline.settings import MatchSettings, Settings, chosen
 from identity_pipeline.stages.library.profiles import HUMAN
-from identity_pipeline.stages.library.spaces import head_of_space, tables_of_space
+from identity_pipeline.stages.library.spaces import head_of_space
 from identity_pipeline.stages.progress.protocol import Progress, silent
 from identity_pipeline.stages.specs.damage import PassedOver
+from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.files.hashing import sha256_of_value
-from identity_pipeline.storage.library.generations import Generations
 from identity_pipeline.storage.library.kmeans_heads import (
     KMeansHeadsError,
     KMeansHeadStore,
     StoredHeads,
 )
 from identity_pipeline.storage.library.snapshots import Snapshot
-from identity_pipeline.storage.video.tables import Manifest, TableStore
+from identity_pipeline.storage.video.tables import Manifest
 
 CODE_VERSION: Final = "2"
 """Raise it with every change of what is computed here or in `core.heads.kmeans`."""
@@ -68,19 +68,19 @@ class Confirmed:
     damaged: tuple[str, ...] = ()
 
 
-def read_confirmed(store: TableStore, progress: Progress = silent) -> Confirmed:
+def read_confirmed(stores: LibraryStores, progress: Progress = silent) -> Confirmed:
     """Reads the confirmed tracks.
 
     Args:
-        store: the tables.
+        stores: of the data folder.
         progress: called per video.
 
     Raises:
         NoGenerationError: the library was never computed.
     """
-    snapshot = Generations(store.layout).open()
+    snapshot = stores.generations.open()
     generation = snapshot.generation
-    own = tables_of_space(store, head_of_space(generation.space))
+    own = stores.in_space(head_of_space(generation.space))
     table = snapshot.table("person_assignments")
     table = table.filter(pl.col("state") == "known", pl.col("origin").is_in(HUMAN))
     person_of: dict[str, str] = dict(table.select("track_key", "person_id").iter_rows())
@@ -92,7 +92,7 @@ def read_confirmed(store: TableStore, progress: Progress = silent) -> Confirmed:
     for n, video in enumerate(videos, 1):
         noted = [own.noted(name, video) for name in SOURCES]
         known = [manifest.data_version if manifest else "" for manifest in noted]
-        plain = store.noted("track_templates", video)
+        plain = stores.tables.noted("track_templates", video)
         # Tracks of a video that was processed anew may be other people now.
         anew = plain is None or plain.data_version != generation.versions.get(video)
         if anew or not all(known):
@@ -147,12 +147,12 @@ class HeadsTrained:
 
 
 def train_kmeans_heads(
-    store: TableStore, settings: Settings, now: str, progress: Progress = silent
+    stores: LibraryStores, settings: Settings, now: str, progress: Progress = silent
 ) -> HeadsTrained:
     """Brings the heads in step with the library's generation in force.
 
     Args:
-        store: the tables.
+        stores: of the data folder.
         settings: `match`.
         now: ISO time with a zone; noted beside the heads.
         progress: called per video read, and per video left out.
@@ -160,8 +160,8 @@ def train_kmeans_heads(
     Raises:
         NoGenerationError: the library was never computed.
     """
-    confirmed = read_confirmed(store, progress)
-    trained = _trained(store, settings, now, progress, confirmed)
+    confirmed = read_confirmed(stores, progress)
+    trained = _trained(stores.kmeans_heads, settings, now, progress, confirmed)
     # The note lies in the generation, so that a new one starts without it.
     fingerprint = confirmed.snapshot.generation.fingerprint
     people = len(trained.heads.people) if trained.heads else 0
@@ -170,9 +170,8 @@ def train_kmeans_heads(
 
 
 def _trained(
-    store: TableStore, settings: Settings, now: str, progress: Progress, confirmed: Confirmed
+    shelf: KMeansHeadStore, settings: Settings, now: str, progress: Progress, confirmed: Confirmed
 ) -> HeadsTrained:
-    shelf = KMeansHeadStore(store.layout)
     said = _left_aside(confirmed)
     if not confirmed.faces.person:
         return HeadsTrained(None, False, said or (_nobody(shelf),), {})
@@ -302,11 +301,11 @@ class HeadsAtWork:
         return identify_with_heads(probe, space, self.known, self.thresholds, self.settings)
 
 
-def heads_at_work(store: TableStore, settings: Settings, probe: str = "face") -> HeadsAtWork:
+def heads_at_work(stores: LibraryStores, settings: Settings, probe: str = "face") -> HeadsAtWork:
     """The heads of the library in force.
 
     Args:
-        store: the tables.
+        stores: of the data folder.
         settings: `match`.
         probe: what will be asked about: `face` or `template`.
 
@@ -314,7 +313,7 @@ def heads_at_work(store: TableStore, settings: Settings, probe: str = "face") ->
         NoGenerationError: the library was never computed.
         KMeansHeadsError: there are no heads of its space, or they cannot be used.
     """
-    confirmed = read_confirmed(store)
-    heads = KMeansHeadStore(store.layout).load(confirmed.snapshot.space).heads
+    confirmed = read_confirmed(stores)
+    heads = stores.kmeans_heads.load(confirmed.snapshot.space).heads
     thresholds = _thresholds(confirmed.snapshot, probe, settings.match)
     return HeadsAtWork(heads_gallery(heads, confirmed.templates), thresholds, settings.match)

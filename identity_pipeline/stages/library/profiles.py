@@ -22,17 +22,14 @@ from identity_pipeline.core.matching.templates import track_key, usable_faces
 from identity_pipeline.core.matching.thresholds import thresholds_of
 from identity_pipeline.core.vectors import to_matrix
 from identity_pipeline.ledger import subjects
-from identity_pipeline.ledger.store import LedgerStore
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.library.recompute import left_out
 from identity_pipeline.stages.library.spaces import FACE_TABLES, faces_in_space
 from identity_pipeline.stages.progress.protocol import Progress, silent
+from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.files.hashing import sha256_of_value
 from identity_pipeline.storage.files.small_files import DamagedFileError
-from identity_pipeline.storage.library.generations import Generations
-from identity_pipeline.storage.library.profiles import ProfileStore
 from identity_pipeline.storage.library.snapshots import Snapshot
-from identity_pipeline.storage.video.registry import VideoRegistry
 from identity_pipeline.storage.video.tables import Manifest, MissingTableError, TableStore
 
 HUMAN = ("human", "suggestion_accepted")
@@ -58,12 +55,12 @@ class ProfileChanges:
 
 
 def sync_profiles(
-    store: TableStore, settings: Settings, today: str, progress: Progress = silent
+    stores: LibraryStores, settings: Settings, today: str, progress: Progress = silent
 ) -> ProfileChanges:
     """Brings every profile in step with the library's generation in force.
 
     Args:
-        store: the tables.
+        stores: of the data folder.
         settings: `match`.
         today: ISO date.
         progress: called per person.
@@ -71,32 +68,32 @@ def sync_profiles(
     Raises:
         NoGenerationError: the library was never computed.
     """
-    with Generations(store.layout).open() as snapshot:
-        return _synced(store, snapshot, settings, today, progress)
+    with stores.generations.open() as snapshot:
+        return _synced(stores, snapshot, settings, today, progress)
 
 
 def _synced(
-    store: TableStore, snapshot: Snapshot, settings: Settings, today: str, progress: Progress
+    stores: LibraryStores, snapshot: Snapshot, settings: Settings, today: str, progress: Progress
 ) -> ProfileChanges:
     """Brings every profile in step with one generation."""
-    profiles = ProfileStore(store.layout)
+    profiles = stores.profiles
     assignments, people = snapshot.table("person_assignments"), snapshot.table("people")
     confirmed = assignments.filter(pl.col("state") == "known", pl.col("origin").is_in(HUMAN))
-    contents = {record.video_id: record.sha256 for record in VideoRegistry(store.layout).all()}
+    contents = {record.video_id: record.sha256 for record in stores.videos.all()}
     threshold = quarantine_below(snapshot.table("calibration"), settings)
     space = snapshot.space
     enriched: list[Enrichment] = []
     withdrawn: list[tuple[str, str]] = []
     left: list[str] = []
 
-    aside, unread = _with_damaged_videos(store), _without_tables(store)
+    aside, unread = _with_damaged_videos(stores), _without_tables(stores)
 
     def put(person_id: str, name: str, own: pl.DataFrame) -> None:
         if person_id in aside:
             left.append(f"The profile of {name} stays as it is: {aside[person_id]}")
             return
         try:
-            inputs = _inputs(store, own, contents, space, threshold)
+            inputs = _inputs(stores.tables, own, contents, space, threshold)
             known = profiles.get(person_id)
             kept = set(known.sources if known else ())
             lost = [v for v in unread.get(person_id, ()) if contents.get(v) in kept]
@@ -105,7 +102,7 @@ def _synced(
                 return
             if known is not None and (known.made_of, known.name) == (inputs, name):
                 return
-            sources = list(_sources(store, own, contents, space).values())
+            sources = list(_sources(stores, own, contents, space).values())
             change = profiles.put_in_step(person_id, name, space, sources, threshold, today, inputs)
         except (ProfileError, DamagedFileError, MissingTableError) as error:
             left.append(str(error))
@@ -130,28 +127,28 @@ def _synced(
     )
 
 
-def _with_damaged_videos(store: TableStore) -> dict[str, str]:
+def _with_damaged_videos(stores: LibraryStores) -> dict[str, str]:
     """People with a confirmed track of a video that cannot be read now, and why.
 
     Without that video their profile would lose it, and get it back when it can be read again.
     """
-    damaged = left_out(store)
-    damaged |= {v: str(error) for v, error in VideoRegistry(store.layout).damaged().items()}
+    damaged = left_out(stores)
+    damaged |= {v: str(error) for v, error in stores.videos.damaged().items()}
     if not damaged:
         return {}
-    members = LedgerStore(store.layout).history().state.members
+    members = stores.ledger.history().state.members
     videos = ((p, subjects.parse(s).video_id) for p, several in members.items() for s in several)
     return {person: damaged[video] for person, video in videos if video in damaged}
 
 
-def _without_tables(store: TableStore) -> dict[str, list[str]]:
+def _without_tables(stores: LibraryStores) -> dict[str, list[str]]:
     """By person, the videos of their confirmed tracks whose tables are not there at all.
 
     So it is after a backup was restored into an empty folder: the profile has what was learned of
     those videos, and may be the last that has.
     """
-    there = store.videos_with("track_templates")
-    members = LedgerStore(store.layout).history().state.members
+    there = stores.tables.videos_with("track_templates")
+    members = stores.ledger.history().state.members
     named = {p: {subjects.parse(s).video_id for s in several} for p, several in members.items()}
     return {person: sorted(videos.difference(there)) for person, videos in named.items()}
 
@@ -184,13 +181,13 @@ def _inputs(
 
 
 def _sources(
-    store: TableStore, own: pl.DataFrame, contents: dict[str, str], space: str
+    stores: LibraryStores, own: pl.DataFrame, contents: dict[str, str], space: str
 ) -> dict[str, NewEmbeddings]:
     """What each video gives of a person's confirmed tracks, by the video's content."""
     found: dict[str, NewEmbeddings] = {}
     for video_id in sorted(set(own["video_id"]) & set(contents)):
         source = contents[video_id]
-        new = _embeddings(store, video_id, source, set(own["track_key"]), space)
+        new = _embeddings(stores, video_id, source, set(own["track_key"]), space)
         if new is not None and new.space == space:
             found[source] = new
     return found
@@ -219,10 +216,10 @@ def quarantine_below(calibration: pl.DataFrame, settings: Settings) -> float | N
 
 
 def _embeddings(
-    store: TableStore, video_id: str, source: str, tracks: set[str], space: str
+    stores: LibraryStores, video_id: str, source: str, tracks: set[str], space: str
 ) -> NewEmbeddings | None:
     """Usable faces of some tracks of a video, in the library's space; None when there is none."""
-    faces = usable_faces(faces_in_space(store, video_id, space))
+    faces = usable_faces(faces_in_space(stores, video_id, space))
     wanted = [track_key(video_id, t) in tracks for t in faces["track_id"].to_list()]
     own = faces.filter(pl.Series(wanted, dtype=pl.Boolean))
     if not own.height:

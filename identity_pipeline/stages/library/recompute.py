@@ -21,26 +21,17 @@ from identity_pipeline.core.library.recompute import (
     template_thresholds,
 )
 from identity_pipeline.ledger.replay import History
-from identity_pipeline.ledger.store import LedgerStore
 from identity_pipeline.settings import Settings, chosen
 from identity_pipeline.stages.curation.decisions import human_facts, settle_ledger
 from identity_pipeline.stages.library.copies import TABLE, Copies, find_copies
 from identity_pipeline.stages.library.handing_on import before_of, former_clusters
-from identity_pipeline.stages.library.spaces import (
-    PER_VIDEO,
-    LiveSpace,
-    forget,
-    head_of_space,
-    is_regenerated,
-    live_space,
-    regenerate,
-    tables_of_space,
-)
+from identity_pipeline.stages.library.projection import forget, is_regenerated, regenerate
+from identity_pipeline.stages.library.spaces import PER_VIDEO, LiveSpace, head_of_space, live_space
 from identity_pipeline.stages.progress.protocol import Progress, silent
 from identity_pipeline.stages.specs.damage import PassedOver, keep_notes
+from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.files.hashing import sha256_of_value
 from identity_pipeline.storage.files.small_files import DamagedFileError
-from identity_pipeline.storage.library.generations import Generations
 from identity_pipeline.storage.library.snapshots import Generation
 from identity_pipeline.storage.video.tables import TableStore
 from identity_pipeline.tables import LIBRARY_TABLES, empty
@@ -75,17 +66,17 @@ class LibraryTables:
 
 
 def read_templates(
-    store: TableStore, copies: Copies, progress: Progress = silent, head_id: str | None = None
+    stores: LibraryStores, copies: Copies, progress: Progress = silent, head_id: str | None = None
 ) -> LibraryTables:
     """Reads what the library is made of; where there are two spaces, that of most videos wins.
 
     Args:
-        store: the tables.
+        stores: of the data folder.
         copies: whose rows are left out.
         progress: called per video.
-        head_id: read the tables in this head's space (`spaces.regenerate` makes them).
+        head_id: read the tables in this head's space (`projection.regenerate` makes them).
     """
-    own = tables_of_space(store, head_id)
+    own = stores.in_space(head_id)
     videos = own.videos_with("track_templates")
     parts: dict[str, list[pl.DataFrame]] = {name: [] for name in PER_VIDEO}
     versions: dict[str, str] = {}
@@ -93,13 +84,13 @@ def read_templates(
     passed_over = PassedOver()
     for n, video_id in enumerate(videos, 1):
         # Noted before reading: what is replaced meanwhile makes the next run compute again.
-        noted = _made_of(store, own, video_id)
+        noted = _made_of(stores.tables, own, video_id)
         with passed_over.reading(video_id):
             for name, table in _of_video(own, video_id).items():
                 parts[name].append(table)
             made_of[video_id] = noted
             # Whether a video was processed anew does not hang on the space.
-            versions[video_id] = _versions(store, video_id)[0]
+            versions[video_id] = _versions(stores.tables, video_id)[0]
         progress("templates", n, len(videos), "videos")
     tables = {
         name: copies.counted(pl.concat([empty(name), *several])) for name, several in parts.items()
@@ -137,36 +128,36 @@ def _versions(store: TableStore, video_id: str) -> list[str]:
     return [version or "" for version in store.versions(PER_VIDEO, video_id).values()]
 
 
-def in_force_fits(store: TableStore, settings: Settings, history: History) -> bool:
+def in_force_fits(stores: LibraryStores, settings: Settings, history: History) -> bool:
     """Whether the generation in force is what a computation on its day would give now.
 
     No whole table is read, but those of videos that the generation was computed without: one that
     still cannot be read does not make it unfit. Nor does another day, which ages suggestions.
     """
     try:
-        current = Generations(store.layout).current()
+        current = stores.generations.current()
     except DamagedFileError:
         return False
     if current is None or not current.day:
         return False
-    live = live_space(store)
-    if live.head_id is not None and not is_regenerated(store, live.head_id, settings):
+    live = live_space(stores)
+    if live.head_id is not None and not is_regenerated(stores, live.head_id, settings):
         return False
-    own = tables_of_space(store, live.head_id)
-    damaged, videos = left_out(store), own.videos_with("track_templates")
-    made_of = {v: _made_of(store, own, v) for v in videos if v not in damaged}
+    own = stores.in_space(live.head_id)
+    damaged, videos = left_out(stores), own.videos_with("track_templates")
+    made_of = {v: _made_of(stores.tables, own, v) for v in videos if v not in damaged}
     return current.fingerprint == fingerprint_of(made_of, history, settings, current.day)
 
 
-def left_out(store: TableStore) -> dict[str, str]:
+def left_out(stores: LibraryStores) -> dict[str, str]:
     """Videos that the generation in force lacks because they cannot be read; a sentence by video.
 
     Only videos are opened that it lacks.
     """
-    current = Generations(store.layout).current()
+    current = stores.generations.current()
     if current is None:
         return {}
-    own, passed_over = tables_of_space(store, head_of_space(current.space)), PassedOver()
+    own, passed_over = stores.in_space(head_of_space(current.space)), PassedOver()
     for video_id in sorted(set(own.videos_with("track_templates")) - set(current.versions)):
         with passed_over.reading(video_id):
             _of_video(own, video_id)
@@ -202,7 +193,7 @@ class Recomputed:
 
 
 def recompute(
-    store: TableStore,
+    stores: LibraryStores,
     settings: Settings,
     now: str,
     progress: Progress = silent,
@@ -212,7 +203,7 @@ def recompute(
     """People, assignments, clusters, suggestions and calibration anew, in force at the end.
 
     Args:
-        store: the tables.
+        stores: of the data folder.
         settings: `match` and `cluster`.
         now: ISO time with a zone; its date ages suggestions.
         progress: called per video read.
@@ -220,27 +211,27 @@ def recompute(
         space: compute as if this head (or none) were live.
     """
     if not publish:
-        return _recompute(store, settings, now, progress, publish, space)
+        return _recompute(stores, settings, now, progress, publish, space)
     # From the reading of the ledger on: an older computation must not replace a newer one.
-    with Generations(store.layout).computing():
-        return _recompute(store, settings, now, progress, publish, space)
+    with stores.generations.computing():
+        return _recompute(stores, settings, now, progress, publish, space)
 
 
 def _recompute(
-    store: TableStore,
+    stores: LibraryStores,
     settings: Settings,
     now: str,
     progress: Progress,
     publish: bool,
     space: LiveSpace | None,
 ) -> Recomputed:
-    live = space or live_space(store)
-    ledger, generations = LedgerStore(store.layout), Generations(store.layout)
+    live = space or live_space(stores)
+    store, ledger, generations = stores.tables, stores.ledger, stores.generations
     ledger.verify()  # every line, from the first: commands look at the last ones only
-    history = settle_ledger(store, ledger, now, write=publish)
+    history = settle_ledger(stores, now, write=publish)
     copied = find_copies(store, history, settings.copies, write=publish)
     copies = Copies.from_table(copied)
-    inputs = _inputs(store, settings, copies, progress, live.head_id)
+    inputs = _inputs(stores, settings, copies, progress, live.head_id)
     if publish:
         keep_notes(store.layout, inputs.damaged, set(inputs.made_of))
     fingerprint = fingerprint_of(inputs.made_of, history, settings, now[:10])
@@ -250,7 +241,7 @@ def _recompute(
         tables = {name: last.table(name) for name in LIBRARY_TABLES}
         return _told(last.generation, True, tables, inputs, history, settings, live)
     before = before_of(last, inputs.space, inputs.versions)
-    result = compute(store, inputs, history, settings, before, now, copies)
+    result = compute(stores, inputs, history, settings, before, now, copies)
     result.tables[TABLE] = copied
     if not publish:
         number = last.number + 1 if last else 1
@@ -272,7 +263,7 @@ def _recompute(
 
 
 def _inputs(
-    store: TableStore,
+    stores: LibraryStores,
     settings: Settings,
     copies: Copies,
     progress: Progress,
@@ -280,21 +271,20 @@ def _inputs(
 ) -> LibraryTables:
     """The templates in a space, brought up to date before; videos that cannot be read are told."""
     if head_id is None:
-        return read_templates(store, copies, progress)
-    unreadable = regenerate(store, head_id, settings, progress).damaged
-    inputs = read_templates(store, copies, progress, head_id)
+        return read_templates(stores, copies, progress)
+    unreadable = regenerate(stores, head_id, settings, progress).damaged
+    inputs = read_templates(stores, copies, progress, head_id)
     if spoilt := inputs.damaged.keys() - unreadable.keys():
         # What was projected is damaged, not what it was projected from.
-        own = tables_of_space(store, head_id)
         for video_id in spoilt:
-            forget(own, video_id)
-        unreadable = regenerate(store, head_id, settings, progress).damaged
-        inputs = read_templates(store, copies, progress, head_id)
+            forget(stores.in_space(head_id), video_id)
+        unreadable = regenerate(stores, head_id, settings, progress).damaged
+        inputs = read_templates(stores, copies, progress, head_id)
     return replace(inputs, damaged={**unreadable, **inputs.damaged})
 
 
 def compute(
-    store: TableStore,
+    stores: LibraryStores,
     inputs: LibraryTables,
     history: History,
     settings: Settings,
@@ -305,13 +295,13 @@ def compute(
     """The library that a history of decisions gives; nothing is written."""
     recogniser = None
     if head_of_space(inputs.space) is not None:
-        own = read_templates(store, copies)
+        own = read_templates(stores, copies)
         recogniser = SpaceTables(own.templates, own.pairs, own.samples)
     return build_library(
         inputs.templates,
         inputs.pairs,
         inputs.samples,
-        human_facts(history.state, copies.tracks(store, history)),
+        human_facts(history.state, copies.tracks(stores.tables, history)),
         before,
         now[:10],
         settings,

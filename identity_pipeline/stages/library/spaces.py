@@ -1,9 +1,7 @@
 """The space the library decides in: the recogniser's own, or that of the head which is live.
 
-A head's space has tables of its own (`models/heads/{id}/tables`), made from the same faces by the
-same functions as the recogniser's; a video whose faces are unchanged is not projected again.
 Whoever computes the library takes the space that is live; whoever reads it takes the one that the
-generation in force was computed in.
+generation in force was computed in. The tables in a head's space are made by `projection`.
 """
 
 from __future__ import annotations
@@ -20,12 +18,7 @@ from identity_pipeline.core.matching.calibration_pairs import sample_faces, vide
 from identity_pipeline.core.matching.templates import VideoTables, build_templates
 from identity_pipeline.core.vectors import same_space, to_matrix, to_series
 from identity_pipeline.settings import Settings, chosen
-from identity_pipeline.stages.progress.protocol import Progress, silent
-from identity_pipeline.stages.specs.damage import PassedOver
-from identity_pipeline.stages.specs.recipes import RECIPES
-from identity_pipeline.storage.files.hashing import sha256_of_value
-from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.library.heads import HeadStore
+from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.video.tables import DamagedTableError, MissingTableError, TableStore
 
 PER_VIDEO: Final = ("track_templates", "calibration_pairs", "face_samples")
@@ -33,7 +26,6 @@ FACE_TABLES: Final = (
     "face_embeddings", "face_quality", "face_tracks", "riders", "face_detections",
 )  # fmt: skip
 """What templates are made of, in the order of `core.matching.templates.VideoTables`."""
-CODE_VERSION: Final = "1"
 _HEAD_SPACE: Final = re.compile(r"^head@([0-9a-f]{12})/\d+$")
 
 
@@ -71,155 +63,16 @@ def projected(embeddings: pl.DataFrame, head: Head, space: str) -> pl.DataFrame:
     return embeddings.with_columns(to_series("e_id", vectors), space=pl.lit(space))
 
 
-def faces_in_space(store: TableStore, video_id: str, space: str) -> VideoTables:
+def faces_in_space(stores: LibraryStores, video_id: str, space: str) -> VideoTables:
     """The tables of one video with its embeddings in the space that a library was computed in."""
-    video, head_id = read_video(store, video_id), head_of_space(space)
+    video, head_id = read_video(stores.tables, video_id), head_of_space(space)
     if head_id is None:
         return video
-    head = HeadStore(store.layout).load(head_id)
+    head = stores.heads.load(head_id)
     return replace(video, embeddings=projected(video.embeddings, head, space))
 
 
-def tables_of_space(store: TableStore, head_id: str | None) -> TableStore:
-    """Where the tables of `PER_VIDEO` lie: the store itself, or the head's own folder."""
-    if head_id is None:
-        return store
-    return TableStore(Layout(store.layout.head(head_id)))
-
-
-@dataclass(frozen=True)
-class Regenerated:
-    """What bringing a head's tables up to date did, in videos.
-
-    Attributes:
-        written: projected now.
-        unchanged: were up to date.
-        removed: are no more.
-        left_out: of another recogniser than the head takes.
-        damaged: their tables cannot be read; a sentence by video.
-        digest: changes whenever any of the tables does.
-    """
-
-    written: tuple[str, ...]
-    unchanged: int
-    removed: tuple[str, ...]
-    left_out: tuple[str, ...]
-    damaged: dict[str, str]
-    digest: str
-
-
-def regenerate(
-    store: TableStore, head_id: str, settings: Settings, progress: Progress = silent
-) -> Regenerated:
-    """Brings the tables of `PER_VIDEO` in a head's space up to date.
-
-    Args:
-        store: the tables.
-        head_id: which head.
-        settings: `match`.
-        progress: called per video.
-
-    Raises:
-        HeadStoreError: there is no such head.
-    """
-    heads = HeadStore(store.layout)
-    card, head, own = heads.card(head_id), heads.load(head_id), tables_of_space(store, head_id)
-    videos = store.videos_with("track_templates")
-    written, left_out, unchanged, made_of = [], [], 0, {}
-    passed_over = PassedOver()
-    for n, video_id in enumerate(videos, 1):
-        fingerprint = made_of[video_id] = _fingerprint(store, video_id, head_id, settings)
-        if _up_to_date(own, video_id, fingerprint):
-            unchanged += 1
-        elif _space_of(store, video_id) not in (None, card.input_space):
-            left_out.append(video_id)
-        else:
-            with passed_over.reading(video_id):
-                video = read_video(store, video_id)
-                mapped = replace(video, embeddings=projected(video.embeddings, head, card.space))
-                for name, table in templates_of_video(mapped, settings).items():
-                    own.write(name, video_id, table, fingerprint)
-                written.append(video_id)
-        progress("head embeddings", n, len(videos), "videos")
-    # What was projected of faces that cannot be read any more is not what they are now.
-    kept = set(videos) - {*left_out, *passed_over.why}
-    gone = sorted(set(own.videos_with("track_templates")) - kept)
-    for video_id in gone:
-        forget(own, video_id)
-    return Regenerated(
-        tuple(written),
-        unchanged,
-        tuple(gone),
-        tuple(left_out),
-        passed_over.why,
-        sha256_of_value(made_of),
-    )
-
-
-def forget(own: TableStore, video_id: str) -> None:
-    """Removes what a head's space holds of a video; `regenerate` makes it anew if it can."""
-    for name in PER_VIDEO:
-        own.layout.table(name, video_id).unlink(missing_ok=True)
-        own.layout.manifest(name, video_id).unlink(missing_ok=True)
-
-
-def is_regenerated(store: TableStore, head_id: str, settings: Settings) -> bool:
-    """Whether `regenerate` would write and remove nothing.
-
-    Raises:
-        HeadStoreError: there is no such head.
-    """
-    own, videos = tables_of_space(store, head_id), store.videos_with("track_templates")
-    behind = _behind(store, own, head_id, settings)
-    left_out = _of_another_recogniser(store, head_id, behind)
-    there = set(own.videos_with("track_templates"))
-    return behind == left_out and not there - (set(videos) - left_out)
-
-
-def not_regenerated(store: TableStore, head_id: str, settings: Settings) -> set[str]:
-    """Videos that `regenerate` would project.
-
-    Raises:
-        HeadStoreError: there is no such head.
-    """
-    behind = _behind(store, tables_of_space(store, head_id), head_id, settings)
-    return behind - _of_another_recogniser(store, head_id, behind)
-
-
-def _behind(store: TableStore, own: TableStore, head_id: str, settings: Settings) -> set[str]:
-    return {
-        video_id
-        for video_id in store.videos_with("track_templates")
-        if not _up_to_date(own, video_id, _fingerprint(store, video_id, head_id, settings))
-    }
-
-
-def _of_another_recogniser(store: TableStore, head_id: str, videos: set[str]) -> set[str]:
-    card = HeadStore(store.layout).card(head_id)
-    return {v for v in videos if _space_of(store, v) not in (None, card.input_space)}
-
-
-def _fingerprint(store: TableStore, video_id: str, head_id: str, settings: Settings) -> str:
-    made_of: dict[str, str | None] = {}
-    for name in FACE_TABLES:
-        noted = store.noted(name, video_id)
-        made_of[name] = noted.data_version if noted else None
-    return sha256_of_value(
-        {
-            "code": CODE_VERSION,
-            "head": head_id,
-            "inputs": made_of,
-            "settings": chosen(settings, RECIPES["track_templates"].uses),
-        }
-    )
-
-
-def _up_to_date(own: TableStore, video_id: str, fingerprint: str) -> bool:
-    noted = [own.noted(name, video_id) for name in PER_VIDEO]
-    return all(one is not None and one.fingerprint == fingerprint for one in noted)
-
-
-def _space_of(store: TableStore, video_id: str) -> str | None:
+def space_of_video(store: TableStore, video_id: str) -> str | None:
     """Space of a video's templates; None when it has none.
 
     The table is opened only where its note does not say: one of an older version, or mixed.
@@ -247,16 +100,16 @@ class LiveSpace:
     unfit: str | None = None
 
 
-def live_space(store: TableStore) -> LiveSpace:
+def live_space(stores: LibraryStores) -> LiveSpace:
     """The head that is live, if it takes what the recogniser of most videos gives."""
-    heads = HeadStore(store.layout)
+    heads = stores.heads
     head_id = heads.live().head_id
     if head_id is None:
         return LiveSpace(None)
     spaces = Counter(
         space
-        for video_id in store.videos_with("track_templates")
-        if (space := _space_of(store, video_id)) is not None
+        for video_id in stores.tables.videos_with("track_templates")
+        if (space := space_of_video(stores.tables, video_id)) is not None
     )
     most = min(spaces, key=lambda name: (-spaces[name], name)) if spaces else None
     card = heads.card(head_id)

@@ -16,7 +16,7 @@ from identity_pipeline.settings import Settings
 from identity_pipeline.stages.curation.snapshot import Desk
 from identity_pipeline.stages.library.view import Row, pending_suggestions
 from identity_pipeline.stages.progress.protocol import Progress, silent
-from identity_pipeline.storage.video.registry import VideoRegistry
+from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.video.tables import DamagedTableError, MissingTableError, TableStore
 from identity_pipeline.storage.video.truth import TruthError, read_truth, truth_path
 
@@ -81,7 +81,7 @@ def library_stats(
     table, calibration = desk.table("person_assignments"), desk.table("calibration")
     states = Counter(table["state"].to_list())
     origins = Counter(table["origin"].drop_nulls().to_list())
-    known, faults = true_people(desk.store, truth, progress)
+    known, faults = true_people(desk.stores, truth, progress)
     thresholds = judged = budget = None
     if calibration.height:
         space = calibration["space"][0]
@@ -89,7 +89,7 @@ def library_stats(
         references = references_of(desk.table("person_references"))
         judged = held_out(table, thresholds, len(references), settings.match)
         budget = budget_of(calibration, space, references, settings.match)
-    present = set(desk.store.videos_with("track_templates"))
+    present = set(desk.stores.tables.videos_with("track_templates"))
     made_of = set(desk.generation.versions) if desk.generation else set()
     columns = (
         *("name", "far", "in_effect", "threshold", "low", "high", "far_bound", "method", "reason"),
@@ -115,14 +115,14 @@ def library_stats(
 
 
 def true_people(
-    store: TableStore, folder: Path | None = None, progress: Progress = silent
+    stores: LibraryStores, folder: Path | None = None, progress: Progress = silent
 ) -> tuple[dict[str, str], list[str]]:
     """Who each track truly is, by the truth files; a name is one person in all of them.
 
     A track is the person whom more than half of its matched faces show; others are left out.
 
     Args:
-        store: the tables.
+        stores: of the data folder.
         folder: where truth files lie; by default beside the videos.
         progress: called per video.
 
@@ -131,12 +131,12 @@ def true_people(
     """
     people: dict[str, str] = {}
     faults: list[str] = []
-    records = list(VideoRegistry(store.layout).all())
+    records = list(stores.videos.all())
     for n, record in enumerate(records, 1):
         path = truth_path(record, folder)
         if path is not None:
             try:
-                people |= _true_of_video(store, record.video_id, path)
+                people |= _true_of_video(stores.tables, record.video_id, path)
             except (TruthError, MissingTableError, DamagedTableError) as error:
                 faults.append(str(error))
             progress("truth", n, len(records), "videos")

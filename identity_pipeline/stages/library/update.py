@@ -22,11 +22,7 @@ from identity_pipeline.stages.library.recompute import Recomputed, recompute
 from identity_pipeline.stages.progress.heartbeat import Work
 from identity_pipeline.stages.progress.protocol import Progress, silent
 from identity_pipeline.stages.specs.phases import switched_off
-from identity_pipeline.storage.index.client import IndexPlace
-from identity_pipeline.storage.index.vector_index import VectorIndex
-from identity_pipeline.storage.library.generations import Generations
-from identity_pipeline.storage.library.profiles import ProfileStore
-from identity_pipeline.storage.video.tables import TableStore
+from identity_pipeline.stages.stores import LibraryStores
 
 Working = Callable[[str], AbstractContextManager[tuple[Work, Progress]]]
 """What a step is done within, by its name: shown to others, or not."""
@@ -87,12 +83,12 @@ def unseen(step: str) -> Iterator[tuple[Work, Progress]]:
 
 
 def update_library(
-    store: TableStore, settings: Settings, now: str, working: Working = unseen
+    stores: LibraryStores, settings: Settings, now: str, working: Working = unseen
 ) -> Updated:
     """Brings the library's tables up to date and everything that follows them in step.
 
     Args:
-        store: the tables.
+        stores: of the data folder.
         settings: `match`, `cluster` and `index`.
         now: ISO time with a zone.
         working: what each step is done within.
@@ -101,12 +97,12 @@ def update_library(
         IdentityPipelineError: the tables cannot be computed; nothing has changed then.
     """
     with working("identity_library") as (work, progress):
-        done = recompute(store, settings, now, progress)
+        done = recompute(stores, settings, now, progress)
         work.computed = not done.reused
     behind: list[Behind] = []
 
     def follow(step: str, bring: Callable[[Work, Progress], T], mend: str = AGAIN) -> T | None:
-        if Generations(store.layout).noted(step) is not None:
+        if stores.generations.noted(step) is not None:
             return None
         try:
             with working(step) as (work, progress):
@@ -116,21 +112,20 @@ def update_library(
             return None
 
     def profiles(work: Work, progress: Progress) -> ProfileChanges:
-        changes = sync_profiles(store, settings, now[:10], progress)
+        changes = sync_profiles(stores, settings, now[:10], progress)
         work.computed = True
         behind.extend(Behind("identity_profiles", one, AGAIN) for one in changes.left)
         return changes
 
     def heads(work: Work, progress: Progress) -> HeadsTrained:
-        trained = train_kmeans_heads(store, settings, now, progress)
+        trained = train_kmeans_heads(stores, settings, now, progress)
         work.computed = trained.heads is not None and not trained.reused
         work.units = len(trained.heads.people) if trained.heads else 0
         return trained
 
     def names(work: Work, progress: Progress) -> tuple[str, ...]:
         del work
-        index = VectorIndex(IndexPlace.of(store.layout), settings.index)
-        return tuple(sorted(put_names_in(store, index, progress)))
+        return tuple(sorted(put_names_in(stores, stores.index(settings), progress)))
 
     changed = follow("identity_profiles", profiles)
     trained = follow("kmeans_heads", heads)
@@ -139,5 +134,5 @@ def update_library(
         indexed = follow(
             INDEX, names, f"{AGAIN}, or make it anew: `identity-pipeline index rebuild`"
         )
-    labels = tuple(ProfileStore(store.layout).listing())
+    labels = tuple(stores.profiles.listing())
     return Updated(done, changed, trained, indexed, tuple(behind), labels)

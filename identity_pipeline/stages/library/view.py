@@ -13,7 +13,6 @@ from identity_pipeline.ledger.effects import Facts, effect_of
 from identity_pipeline.ledger.replay import History
 from identity_pipeline.stages.curation.snapshot import Desk, video_of
 from identity_pipeline.stages.library.copies import TABLE, Copies
-from identity_pipeline.storage.library.profiles import ProfileStore
 
 Row = dict[str, object]
 
@@ -31,7 +30,7 @@ def people_rows(desk: Desk, *, hidden: bool = False) -> list[Row]:
         for key in state.active
     }
     # One that cannot be read is named where profiles are brought in step; the others are shown.
-    readable = ProfileStore(desk.store.layout).all(faults=[])
+    readable = desk.stores.profiles.all(faults=[])
     profiles = {profile.person_id: profile for profile in readable}
     rows = []
     for row in people_table(facts, *_present(desk)).iter_rows(named=True):

@@ -15,18 +15,18 @@ from identity_pipeline.ledger.replay import History
 from identity_pipeline.media.wording import counted
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.learning.training_data import confirmed_tracks, last_taught
-from identity_pipeline.stages.library.spaces import is_regenerated, live_space
+from identity_pipeline.stages.library.projection import is_regenerated
+from identity_pipeline.stages.library.spaces import live_space
 from identity_pipeline.stages.planning.phases import Phase, RunFact, phase_of
 from identity_pipeline.stages.planning.video_phases import Live
 from identity_pipeline.stages.progress.costing import LEARNING_STEPS
+from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.library.heads import HeadStore
 from identity_pipeline.storage.library.training_sessions import (
     COMPLETE,
     STOPPED,
     TrainingSession,
-    TrainingSessions,
 )
-from identity_pipeline.storage.video.tables import TableStore
 
 NOT_ASKED = "not asked for: identity-pipeline train"
 GO_ON = "identity-pipeline train --resume goes on"
@@ -50,7 +50,7 @@ class _Known:
 
 
 def learning_phases(
-    store: TableStore,
+    stores: LibraryStores,
     settings: Settings,
     history: History,
     live: Live,
@@ -61,7 +61,7 @@ def learning_phases(
     """The phases of `LEARNING_STEPS`.
 
     Args:
-        store: the tables.
+        stores: of the data folder.
         settings: a run would have.
         history: the ledger.
         live: what is under way.
@@ -69,12 +69,12 @@ def learning_phases(
         runs: the last run of learning.
         now: seconds since 1970.
     """
-    session = TrainingSessions(store.layout).last()
+    session = stores.trainings.last()
     known = {
-        "training_set": _training_set(store, history, session),
+        "training_set": _training_set(stores, history, session),
         "projection_head": _projection_head(settings, session),
-        "head_evaluation": _head_evaluation(store, session),
-        "head_embeddings": _head_embeddings(store, settings),
+        "head_evaluation": _head_evaluation(stores.heads, session),
+        "head_embeddings": _head_embeddings(stores, settings),
     }
     run = runs.get(LEARNING_WORK)
     open_steps = [step for step, found in known.items() if found.aside and not found.facts.current]
@@ -100,14 +100,14 @@ def learning_phases(
     return tuple(phases)
 
 
-def _training_set(store: TableStore, history: History, session: TrainingSession | None) -> _Known:
-    labels = confirmed_tracks(store, history)
+def _training_set(stores: LibraryStores, history: History, session: TrainingSession | None) -> _Known:
+    labels = confirmed_tracks(stores, history)
     if not labels:
         why = "no track is confirmed by a person yet: identity-pipeline label"
         return _Known(Facts(questions=1), why, None)
     if session is None:
         return _Known(Facts(), NOT_ASKED, len(labels))
-    new = grown(last_taught(store), labels).tracks
+    new = grown(last_taught(stores), labels).tracks
     why = f"{counted(new, 'track')} confirmed since: identity-pipeline train"
     return _Known(Facts(current=not new, there=True), why, len(labels))
 
@@ -124,19 +124,19 @@ def _projection_head(settings: Settings, session: TrainingSession | None) -> _Kn
     return _Known(facts, why, session.epochs)
 
 
-def _head_evaluation(store: TableStore, session: TrainingSession | None) -> _Known:
-    heads, head_id = HeadStore(store.layout), session.head_id if session else None
+def _head_evaluation(heads: HeadStore, session: TrainingSession | None) -> _Known:
+    head_id = session.head_id if session else None
     if head_id is None:
         return _Known(Facts(), "no head to judge", 1)
     judged = heads.live().head_id == head_id or heads.evaluation(head_id) is not None
     return _Known(Facts(current=judged), f"head {head_id} is not judged yet", 1)
 
 
-def _head_embeddings(store: TableStore, settings: Settings) -> _Known:
+def _head_embeddings(stores: LibraryStores, settings: Settings) -> _Known:
     """In the space of the head that is live; they are a part of the library's daily work."""
-    space, videos = live_space(store), len(store.videos_with("track_templates"))
+    space, videos = live_space(stores), len(stores.tables.videos_with("track_templates"))
     if space.head_id is None:
         why = space.unfit or "no head is live: the recogniser alone decides"
         return _Known(Facts(), why, videos)
-    facts = Facts(current=is_regenerated(store, space.head_id, settings), there=True)
+    facts = Facts(current=is_regenerated(stores, space.head_id, settings), there=True)
     return _Known(facts, "videos, settings or the head changed", videos, aside=False)

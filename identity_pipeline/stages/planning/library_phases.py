@@ -16,6 +16,7 @@ from identity_pipeline.stages.planning.phases import Phase, RunFact, Whole, phas
 from identity_pipeline.stages.planning.video_phases import Live
 from identity_pipeline.stages.progress.costing import LEARNING_STEPS, LIBRARY_STEPS
 from identity_pipeline.stages.specs.phases import switched_off
+from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.library.generations import Generations
 from identity_pipeline.storage.video.tables import TableStore
 
@@ -49,10 +50,11 @@ def library_work(
     """
     if off := switched_off(settings, "library"):
         return Whole(LIBRARY_WORK, tuple(_off(step, unit, off) for step, unit in STEPS.items()))
-    desk = Desk.open(store, today, write=False)
+    stores = LibraryStores.of(store)
+    desk = Desk.open(stores, today, write=False)
     run = runs.get(LIBRARY_WORK)
     missing = [v.name for v in videos if _still_to_come(v)]
-    fits = in_force_fits(store, settings, desk.history)
+    fits = in_force_fits(stores, settings, desk.history)
     snapshot = desk.snapshot
     # The notes of the other steps lie in the generation, so that a new one starts without them.
     there = {
@@ -87,7 +89,7 @@ def library_work(
     phases.append(
         Phase(SUGGESTIONS, state, why, 0, questions, "answers", None, None, 0.0, measured=False)
     )
-    learning = learning_phases(store, settings, desk.history, live, costs, runs, now)
+    learning = learning_phases(stores, settings, desk.history, live, costs, runs, now)
     return Whole(LIBRARY_WORK, (*phases, *learning))
 
 

@@ -14,13 +14,15 @@ from identity_pipeline.media.wording import counted
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.curation.snapshot import Desk
 from identity_pipeline.stages.library.indexing import INDEX
+from identity_pipeline.stages.library.projection import not_regenerated
 from identity_pipeline.stages.library.recompute import in_force_fits
-from identity_pipeline.stages.library.spaces import head_of_space, live_space, not_regenerated
+from identity_pipeline.stages.library.spaces import head_of_space, live_space
 from identity_pipeline.stages.planning.learning_phases import learning_phases
 from identity_pipeline.stages.planning.library_phases import library_units
 from identity_pipeline.stages.planning.planning import PlannedStep, PlannedVideo
 from identity_pipeline.stages.planning.staleness import Verdict
 from identity_pipeline.stages.specs.phases import switched_off
+from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.library.snapshots import Generation
 from identity_pipeline.storage.video.tables import TableStore
 
@@ -44,7 +46,7 @@ def plan_library(
     steps = ("head_embeddings", "identity_library", "identity_profiles", "kmeans_heads", INDEX)
     if off := switched_off(settings, "library"):
         return PlannedVideo(LIBRARY_WORK, tuple(_reused(step, off) for step in steps))
-    plan = _Plan(store, settings, costs, videos, Desk.open(store, today, write=False), today[:10])
+    plan = _Plan(store, settings, costs, videos, Desk.open(LibraryStores.of(store), today, write=False), today[:10])
     heads, library = plan.head_embeddings(), plan.library()
     after = (plan.after(library, step) for step in ("identity_profiles", "kmeans_heads"))
     return PlannedVideo(
@@ -72,10 +74,10 @@ class _Plan:
         self._again = sum(v in there for v, verdict in verdicts.items() if verdict in changing)
 
     def head_embeddings(self) -> PlannedStep:
-        live = live_space(self._store)
+        live = live_space(self._desk.stores)
         if live.head_id is None:
             return _reused("head_embeddings", live.unfit or "no head is live")
-        behind = len(not_regenerated(self._store, live.head_id, self._settings))
+        behind = len(not_regenerated(self._desk.stores, live.head_id, self._settings))
         reasons = [f"{counted(behind, 'video')} not in its space yet"] if behind else []
         return self._step("head_embeddings", reasons, behind + self._new + self._again)
 
@@ -86,7 +88,7 @@ class _Plan:
             reason = "no video has templates yet" if nothing else "never made"
             units = None if nothing else library_units(self._store, "identity_library")
             return self._step("identity_library", [] if nothing else [reason], units, reason)
-        fits = in_force_fits(self._store, self._settings, self._desk.history)
+        fits = in_force_fits(self._desk.stores, self._settings, self._desk.history)
         reasons = [] if fits else self._what_changed(generation)
         if fits and generation.day != self._day:
             reasons = [f"last computed on {generation.day}: suggestions age by days"]
@@ -105,7 +107,7 @@ class _Plan:
             for what, which in (("new:", new), ("gone:", gone), ("other templates:", other))
             if which
         ]
-        if live_space(self._store).head_id != head_of_space(generation.space):
+        if live_space(self._desk.stores).head_id != head_of_space(generation.space):
             told.append("another head is live")
         return told or ["decisions, settings or samples of faces changed"]
 
