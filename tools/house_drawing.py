@@ -41,7 +41,7 @@ Edges = dict[str, set[str]]
 
 def imports() -> tuple[Edges, dict[str, Edges]]:
     """Who imports whom: between layers, and by layer between its rooms."""
-    graph = grimp.build_graph(PACKAGE)
+    graph = grimp.build_graph(PACKAGE, cache_dir=None)
     layers: Edges = defaultdict(set)
     rooms: dict[str, Edges] = {
         layer: {room: set() for room in rooms_of(layer)} for layer in all_layers()
