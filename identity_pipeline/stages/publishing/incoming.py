@@ -19,7 +19,7 @@ from typing import Any, Final
 import polars as pl
 
 from identity_pipeline.errors import IdentityPipelineError
-from identity_pipeline.stages.specs.recipes import RECIPES
+from identity_pipeline.stages.specs.assets import VIDEO_SPECS
 from identity_pipeline.storage.files.small_files import parse
 from identity_pipeline.storage.library.generations import NOTE, Generation
 from identity_pipeline.storage.library.snapshots import FILES
@@ -102,11 +102,11 @@ def _check_registration(video_id: str, data: bytes) -> None:
 
 
 def _check_tables(video_id: str, contents: Contents) -> None:
-    known = {f"{TABLES}{asset}.{suffix}" for asset in RECIPES for suffix in SUFFIXES}
+    known = {f"{TABLES}{asset}.{suffix}" for asset in VIDEO_SPECS for suffix in SUFFIXES}
     for path in contents:
         if path != REGISTRATION and path not in known and not path.startswith(EXPORT):
             raise NotOursError(f"{path!r} is no file of a video of this program")
-    for asset in RECIPES:
+    for asset in VIDEO_SPECS:
         manifest, table = (contents.get(f"{TABLES}{asset}.{s}") for s in (SUFFIXES[0], "parquet"))
         if manifest is None and table is None:
             continue

@@ -15,7 +15,7 @@ import polars as pl
 
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.stages.publishing.incoming import DATASET, EXPORT, REGISTRATION, TABLES
-from identity_pipeline.stages.specs.recipes import RECIPES
+from identity_pipeline.stages.specs.assets import VIDEO_SPECS
 from identity_pipeline.storage.layout import Layout, inside
 from identity_pipeline.storage.library.generations import Generations
 from identity_pipeline.storage.publishing.object_store import Contents
@@ -33,7 +33,7 @@ def video_contents(layout: Layout, video_id: str, off: frozenset[str]) -> Conten
     """
     contents: Contents = {}
     versions: dict[str, str] = {}
-    for asset in sorted(RECIPES):
+    for asset in sorted(VIDEO_SPECS):
         manifest = layout.manifest(asset, video_id)
         if not manifest.is_file():
             continue
