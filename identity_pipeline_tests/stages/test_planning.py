@@ -93,7 +93,7 @@ def states(whole: Whole) -> dict[str, State]:
     return {phase.step: phase.state for phase in whole.phases}
 
 
-def test_the_recipes_are_the_graph() -> None:
+def test_the_specs_are_the_graph() -> None:
     graph = build_defs().resolve_asset_graph()
     per_video = {
         k.path[-1]: graph.get(k) for k in graph.get_all_asset_keys() if graph.get(k).is_partitioned
@@ -106,7 +106,7 @@ def test_the_recipes_are_the_graph() -> None:
         assert node.assets_def.op.name == spec.step
 
 
-def test_every_recipe_comes_after_what_it_needs_and_its_settings_exist() -> None:
+def test_every_spec_comes_after_what_it_needs_and_its_settings_exist() -> None:
     before: set[str] = set()
     for spec in VIDEO_SPECS.values():
         assert set(spec.inputs) <= before

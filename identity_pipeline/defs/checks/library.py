@@ -67,7 +67,7 @@ def tracks_add_up(store: dg.ResourceParam[TableStore]) -> dg.AssetCheckResult:
 @dg.asset_check(asset="calibration", description="Thresholds stay within their last intervals.")
 def thresholds_hold(store: dg.ResourceParam[TableStore]) -> dg.AssetCheckResult:
     """A threshold that leaves the interval of the generation before says so."""
-    from identity_pipeline.core.matching.calibration_report import drift
+    from identity_pipeline.core.matching.calibration import drift
 
     generations = Generations(store.layout)
     with generations.open() as now:

@@ -282,7 +282,11 @@ _ENTRIES: Final = (
     ),
     _set(
         key="pair_set",
-        inputs=("ride_video", "face_detections", "candidates", "selection", *SET_ASSETS[:3]),
+        inputs=(
+            *("ride_video", "face_detections", "candidates", "selection"),
+            *SET_ASSETS[:3],
+            "face_crops",
+        ),
         settings=(
             *_LIKENESS,
             "selection.pair_max",
