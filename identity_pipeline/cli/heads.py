@@ -28,8 +28,8 @@ def heads(context: click.Context, as_json: bool, data: str | None) -> None:
     """
     if context.invoked_subcommand is not None:
         return
-    store = open_stores(merged_settings(overrides(data))).heads
-    live = store.live()
+    kept = open_stores(merged_settings(overrides(data))).heads
+    live = kept.live()
     rows = [
         {
             "head_id": card.head_id,
@@ -37,9 +37,9 @@ def heads(context: click.Context, as_json: bool, data: str | None) -> None:
             "epochs": f"{card.epochs}/{card.planned}",
             "taught_by": dict(card.teaching),
             "live": card.head_id == live.head_id,
-            "verdict": (store.evaluation(card.head_id) or {}).get("sentence", "not judged yet"),
+            "verdict": (kept.evaluation(card.head_id) or {}).get("sentence", "not judged yet"),
         }
-        for card in store.cards()
+        for card in kept.cards()
     ]
     if as_json:
         echo_json({"live": live.head_id, "changes": [vars(c) for c in live.changes], "heads": rows})
@@ -69,8 +69,8 @@ def heads(context: click.Context, as_json: bool, data: str | None) -> None:
 @data_option
 def rollback(data: str | None) -> None:
     """Go back to the head (or the recogniser alone) that was live before; again goes further."""
-    store = open_stores(merged_settings(overrides(data))).heads
-    live = store.roll_back(now(), "rolled back")
+    kept = open_stores(merged_settings(overrides(data))).heads
+    live = kept.roll_back(now(), "rolled back")
     what = "The recogniser alone" if live.head_id is None else f"Head {live.head_id}"
     say(
         f"{what} is live again. `identity-pipeline reassign --use-trained-model` puts it in force "
@@ -84,8 +84,8 @@ def rollback(data: str | None) -> None:
 @data_option
 def export(head_id: str, file: Path, data: str | None) -> None:
     """Copy HEAD_ID's ONNX graph to FILE; input `e_id` (n, D), output `e_head` (n, K)."""
-    store = open_stores(merged_settings(overrides(data))).heads
-    source = store.folder(head_id) / "head.onnx"
+    kept = open_stores(merged_settings(overrides(data))).heads
+    source = kept.folder(head_id) / "head.onnx"
     if not source.is_file():
         raise click.ClickException(
             f"the training of head {head_id} was not completed, so it was not exported; "

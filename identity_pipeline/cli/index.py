@@ -13,7 +13,7 @@ from identity_pipeline.cli.lists import console, echo_json, echo_table, json_opt
 from identity_pipeline.cli.options import (
     data_option,
     merged_settings,
-    open_store,
+    open_stores,
     overrides,
 )
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from identity_pipeline.settings import Settings
     from identity_pipeline.stages.progress.protocol import Progress as Report
     from identity_pipeline.storage.index.vector_index import VectorIndex
-    from identity_pipeline.storage.video.tables import TableStore
+    from identity_pipeline.stages.stores import LibraryStores
 
 
 @click.group()
@@ -127,7 +127,7 @@ def check(as_json: bool, data: str | None) -> None:
     """
     from identity_pipeline.stages.library import indexing
 
-    _, store, vectors = opened(data)
+    _, stores, vectors = opened(data)
     with bar() as report:
         differences = indexing.check(stores, vectors, report)
     if as_json:
@@ -164,7 +164,7 @@ def rebuild(data: str | None) -> None:
     from identity_pipeline.cli.working import refuse_unless_ready
     from identity_pipeline.stages.library import indexing
 
-    settings, store, vectors = opened(data)
+    settings, stores, vectors = opened(data)
     refuse_unless_ready(stores.tables, settings)
     with bar() as report:
         built = indexing.rebuild(stores, vectors, report)

@@ -20,7 +20,7 @@ from identity_pipeline.stages.library.spaces import (
 )
 from identity_pipeline.stages.progress.protocol import Progress, silent
 from identity_pipeline.stages.specs.damage import PassedOver
-from identity_pipeline.stages.specs.recipes import RECIPES
+from identity_pipeline.stages.specs.assets import VIDEO_SPECS
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.files.hashing import sha256_of_value
 from identity_pipeline.storage.video.tables import TableStore
@@ -151,7 +151,7 @@ def _fingerprint(store: TableStore, video_id: str, head_id: str, settings: Setti
             "code": CODE_VERSION,
             "head": head_id,
             "inputs": made_of,
-            "settings": chosen(settings, RECIPES["track_templates"].uses),
+            "settings": chosen(settings, VIDEO_SPECS["track_templates"].settings),
         }
     )
 

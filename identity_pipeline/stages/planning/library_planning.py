@@ -21,7 +21,7 @@ from identity_pipeline.stages.planning.learning_phases import learning_phases
 from identity_pipeline.stages.planning.library_phases import library_units
 from identity_pipeline.stages.planning.planning import PlannedStep, PlannedVideo
 from identity_pipeline.stages.planning.staleness import Verdict
-from identity_pipeline.stages.specs.phases import switched_off
+from identity_pipeline.stages.specs.spec import switched_off
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.library.snapshots import Generation
 from identity_pipeline.storage.video.tables import TableStore
@@ -143,7 +143,7 @@ class _Plan:
         """Heads are trained by a run of their own, when somebody asks for it."""
         now = 0.0  # no live step is looked at
         history = self._desk.history
-        phases = learning_phases(self._store, self._settings, history, {}, self._costs, {}, now)
+        phases = learning_phases(self._desk.stores, self._settings, history, {}, self._costs, {}, now)
         return [
             PlannedStep(p.step, Verdict.ASIDE, (p.why,), p.expected_s, p.measured)
             for p in phases
