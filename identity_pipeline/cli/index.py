@@ -20,8 +20,8 @@ from identity_pipeline.cli.options import (
 if TYPE_CHECKING:
     from identity_pipeline.settings import Settings
     from identity_pipeline.stages.progress.protocol import Progress as Report
-    from identity_pipeline.storage.index.vector_index import VectorIndex
     from identity_pipeline.stages.stores import LibraryStores
+    from identity_pipeline.storage.index.vector_index import VectorIndex
 
 
 @click.group()

@@ -329,7 +329,9 @@ def in_force(stores: LibraryStores) -> InForce:
     return InForce(assignments, dict(people.select("person_id", "name").iter_rows()))
 
 
-def compared(stores: LibraryStores, done: Recomputed, before: InForce | None = None) -> LibraryChanges:
+def compared(
+    stores: LibraryStores, done: Recomputed, before: InForce | None = None
+) -> LibraryChanges:
     """What a recomputation moves, against what was in force (default: what is)."""
     from identity_pipeline.core.library.changes import library_changes
     from identity_pipeline.stages.curation.snapshot import Desk

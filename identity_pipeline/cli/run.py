@@ -352,9 +352,9 @@ def _cancelled(instance: dg.DagsterInstance, run_id: str) -> None:
 def who_line(store: TableStore) -> str:
     """How many tracks are known people, grouped unknown ones, and alone; empty without any."""
     from identity_pipeline.media.wording import counted
-    from identity_pipeline.storage.library.generations import Generations
+    from identity_pipeline.stages.stores import LibraryStores
 
-    snapshot = Generations(store.layout).find()
+    snapshot = LibraryStores.of(store).generations.find()
     if snapshot is None:
         return ""
     with snapshot:

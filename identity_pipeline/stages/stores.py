@@ -6,21 +6,21 @@ that none looks for a ledger or a generation by itself.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Self
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Self
 
-from identity_pipeline.ledger.store import LedgerStore
-from identity_pipeline.settings import Settings
-from identity_pipeline.storage.index.client import IndexPlace
-from identity_pipeline.storage.index.vector_index import VectorIndex
-from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.library.generations import Generations
-from identity_pipeline.storage.library.heads import HeadStore
-from identity_pipeline.storage.library.kmeans_heads import KMeansHeadStore
-from identity_pipeline.storage.library.profiles import ProfileStore
-from identity_pipeline.storage.library.training_sessions import TrainingSessions
-from identity_pipeline.storage.video.registry import VideoRegistry
-from identity_pipeline.storage.video.tables import TableStore
+if TYPE_CHECKING:
+    from identity_pipeline.ledger.store import LedgerStore
+    from identity_pipeline.settings import Settings
+    from identity_pipeline.storage.index.vector_index import VectorIndex
+    from identity_pipeline.storage.layout import Layout
+    from identity_pipeline.storage.library.generations import Generations
+    from identity_pipeline.storage.library.heads import HeadStore
+    from identity_pipeline.storage.library.kmeans_heads import KMeansHeadStore
+    from identity_pipeline.storage.library.profiles import ProfileStore
+    from identity_pipeline.storage.library.training_sessions import TrainingSessions
+    from identity_pipeline.storage.video.registry import VideoRegistry
+    from identity_pipeline.storage.video.tables import TableStore
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,15 @@ class LibraryStores:
     @classmethod
     def of(cls, tables: TableStore) -> Self:
         """The stores of the data folder in which these tables lie."""
+        # Here, for what they import is dear to who only names the class.
+        from identity_pipeline.ledger.store import LedgerStore
+        from identity_pipeline.storage.library.generations import Generations
+        from identity_pipeline.storage.library.heads import HeadStore
+        from identity_pipeline.storage.library.kmeans_heads import KMeansHeadStore
+        from identity_pipeline.storage.library.profiles import ProfileStore
+        from identity_pipeline.storage.library.training_sessions import TrainingSessions
+        from identity_pipeline.storage.video.registry import VideoRegistry
+
         layout = tables.layout
         return cls(
             tables,
@@ -69,8 +78,13 @@ class LibraryStores:
 
     def in_space(self, head_id: str | None) -> TableStore:
         """The tables in the space of a head, which lie in its folder; None: the recogniser's."""
-        return self.tables if head_id is None else TableStore(Layout(self.layout.head(head_id)))
+        if head_id is None:
+            return self.tables
+        return replace(self.tables, layout=replace(self.layout, root=self.layout.head(head_id)))
 
     def index(self, settings: Settings) -> VectorIndex:
         """The vector index; nothing is opened yet."""
+        from identity_pipeline.storage.index.client import IndexPlace
+        from identity_pipeline.storage.index.vector_index import VectorIndex
+
         return VectorIndex(IndexPlace.of(self.layout), settings.index)

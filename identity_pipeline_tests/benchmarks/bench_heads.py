@@ -25,8 +25,10 @@ from identity_pipeline.core.heads.trainer import HeadTrainer
 from identity_pipeline.core.heads.training_set import TeachingArrays
 from identity_pipeline.core.vectors import normalise
 from identity_pipeline.settings import Settings, TrainSettings
+from identity_pipeline.stages.library.projection import regenerate
 from identity_pipeline.stages.library.recompute import recompute
-from identity_pipeline.stages.library.spaces import LiveSpace, regenerate
+from identity_pipeline.stages.library.spaces import LiveSpace
+from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.library.heads import HeadCard, HeadStore, head_id_of, space_of
 from identity_pipeline_tests.teaching_library import DIMENSION, SPACE, rides, write_library
 
@@ -77,10 +79,12 @@ def library(videos: int, faces: int, drawn: Table) -> None:
         HeadStore(store.layout).save(head, card, None)
         together = np.concatenate([ride.faces for ride in found])
         bare, _ = timed(lambda: head.apply(together))
-        project, _ = timed(lambda: regenerate(store, head_id, settings))
-        again, _ = timed(lambda: regenerate(store, head_id, settings))
+        project, _ = timed(lambda: regenerate(LibraryStores.of(store), head_id, settings))
+        again, _ = timed(lambda: regenerate(LibraryStores.of(store), head_id, settings))
         whole, done = timed(
-            lambda: recompute(store, settings, NOW, publish=False, space=LiveSpace(head_id))
+            lambda: recompute(
+                LibraryStores.of(store), settings, NOW, publish=False, space=LiveSpace(head_id)
+            )
         )
         count = f"{videos * faces:,} faces of {videos:,} videos"
         drawn.add_row(f"head alone, {count}", f"{bare:.2f}", "-")

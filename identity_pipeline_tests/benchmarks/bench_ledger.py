@@ -23,6 +23,7 @@ from identity_pipeline.ledger import commands, store
 from identity_pipeline.ledger import events as ev
 from identity_pipeline.stages.curation.curation import Curator
 from identity_pipeline.stages.curation.snapshot import Desk
+from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.video.tables import TableStore
 
@@ -87,7 +88,7 @@ def measured(ledger: store.LedgerStore, count: int) -> dict[str, float]:
     numbers = iter(range(10**6))
 
     def curator() -> Curator:
-        return Curator(Desk.open(tables, NOW, write=True), "curator", NOW)
+        return Curator(Desk.open(LibraryStores.of(tables), NOW, write=True), "curator", NOW)
 
     def label() -> None:
         number = next(numbers)
@@ -123,7 +124,7 @@ def measured(ledger: store.LedgerStore, count: int) -> dict[str, float]:
         "label": seconds(label),
         "undo last": seconds(undo_last),
         "undo an old one": seconds(undo_old),
-        "people": seconds(lambda: Desk.open(tables, NOW, write=False).state),
+        "people": seconds(lambda: Desk.open(LibraryStores.of(tables), NOW, write=False).state),
     }
 
 

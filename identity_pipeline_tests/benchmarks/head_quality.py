@@ -36,6 +36,7 @@ from identity_pipeline.stages.library.copies import copies_in_force
 from identity_pipeline.stages.library.recompute import read_templates
 from identity_pipeline.stages.library.spaces import read_video
 from identity_pipeline.stages.library.statistics import true_people
+from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.video.tables import TableStore
 
@@ -46,7 +47,11 @@ console = Console(width=170)
 
 def labelled(store: TableStore, truth: Mapping[str, str], settings: TrainSettings) -> pl.DataFrame:
     """The table `training_set` if every track of the library had its true name."""
-    keys = set(read_templates(store, copies_in_force(store)).templates["track_key"])
+    keys = set(
+        read_templates(LibraryStores.of(store), copies_in_force(LibraryStores.of(store))).templates[
+            "track_key"
+        ]
+    )
     named = {key: person for key, person in truth.items() if key in keys}
     videos = sorted({subjects.parse(key).video_id for key in named})
     return pl.concat([teaching_faces(read_video(store, v), named, settings) for v in videos])
@@ -192,7 +197,7 @@ def main(data: Path, truth: Path | None, rounds: str, sets: tuple[str, ...]) -> 
     """Measure heads on the processed videos of DATA."""
     settings: Settings = load_settings(train=dict(pair.split("=") for pair in sets))
     store = TableStore(Layout(data))
-    people, _ = true_people(store, truth)
+    people, _ = true_people(LibraryStores.of(store), truth)
     full = labelled(store, people, settings.train)
     rows, drawn, own = judging_rows(full, FLOOR), table(settings.train), settings.train
     for number in [int(n) for n in rounds.split(",")]:

@@ -33,6 +33,7 @@ from identity_pipeline.settings import Settings, load_settings
 from identity_pipeline.stages.library.copies import copies_in_force
 from identity_pipeline.stages.library.recompute import LibraryTables, read_templates
 from identity_pipeline.stages.library.statistics import true_people
+from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.video.tables import TableStore
 
@@ -151,8 +152,8 @@ def main(data: str, folder: Path | None, unpinned: bool) -> None:
         match = settings.match.model_copy(update=pins)
         cluster = settings.cluster.model_copy(update={"merge_cos": None})
         settings = settings.model_copy(update={"match": match, "cluster": cluster})
-    inputs = read_templates(store, copies_in_force(store))
-    truth, faults = true_people(store, folder)
+    inputs = read_templates(LibraryStores.of(store), copies_in_force(LibraryStores.of(store)))
+    truth, faults = true_people(LibraryStores.of(store), folder)
     present = set(inputs.templates["track_key"])
     truth = {key: name for key, name in truth.items() if key in present}
     console.print(f"{len(inputs.versions)} videos, {len(truth)} riders' tracks with a true person,")

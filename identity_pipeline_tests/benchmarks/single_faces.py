@@ -32,6 +32,7 @@ from identity_pipeline.stages.library.profiles import quarantine_below
 from identity_pipeline.stages.library.recompute import LibraryTables, read_templates
 from identity_pipeline.stages.library.spaces import read_video
 from identity_pipeline.stages.library.statistics import true_people
+from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.video.tables import TableStore
 from identity_pipeline_tests.benchmarks.library_quality import library, person_id
@@ -146,8 +147,8 @@ def main(data: str, pack: str | None, folder: Path | None, also: tuple[str, ...]
     """Print how the single faces of the data folder DATA are judged."""
     chosen = {"models": {"face_pack": pack}} if pack else {}
     settings, store = load_settings(**chosen), TableStore(Layout(Path(data)))
-    inputs = read_templates(store, copies_in_force(store))
-    truth, _ = true_people(store, folder)
+    inputs = read_templates(LibraryStores.of(store), copies_in_force(LibraryStores.of(store)))
+    truth, _ = true_people(LibraryStores.of(store), folder)
     alone = dict(item.split("=", 1) for item in also)
     for key, video in inputs.templates.select("track_key", "video_id").iter_rows():
         names = [name for stem, name in alone.items() if video.startswith(f"{stem}-")]

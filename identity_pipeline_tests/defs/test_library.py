@@ -14,6 +14,7 @@ from identity_pipeline.definitions import build_defs
 from identity_pipeline.defs.automation.library_sensor import library_changed
 from identity_pipeline.defs.instance.tags import BY
 from identity_pipeline.defs.resources.resources import SettingsResource
+from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.library.generations import Generations
 from identity_pipeline.storage.library.profiles import ProfileStore
 from identity_pipeline.storage.video.tables import TableStore
@@ -120,11 +121,11 @@ def test_a_decision_that_is_not_yet_in_force_is_noticed(curated: Curated) -> Non
     )
     from identity_pipeline.stages.curation.decisions import contradicted
 
-    wrong, lost = contradicted(curated.store)
+    wrong, lost = contradicted(LibraryStores.of(curated.store))
     assert wrong
     assert not lost
     curated.run()
-    assert contradicted(curated.store) == ([], [])
+    assert contradicted(LibraryStores.of(curated.store)) == ([], [])
 
 
 def test_the_sensor_asks_once_per_change(curated: Curated) -> None:

@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 from identity_pipeline.cli.main import cli
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.library.kmeans_heads import train_kmeans_heads
+from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.library.generations import Generations
 from identity_pipeline.storage.library.heads import HeadStore
@@ -64,7 +65,7 @@ def test_a_handful_of_people_is_refused_and_what_is_missing_is_said(named: Path)
 
 
 def test_kmeans_heads_name_no_real_rider_wrongly_on_a_clip_left_out(named: Path) -> None:
-    trained = train_kmeans_heads(TableStore(Layout(named)), Settings(), NOW)
+    trained = train_kmeans_heads(LibraryStores.of(TableStore(Layout(named))), Settings(), NOW)
     assert trained.heads is not None
     found = trained.metrics["left_out"]
     assert found["tracks"] > 0

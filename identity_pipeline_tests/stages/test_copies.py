@@ -21,6 +21,7 @@ from identity_pipeline.stages.learning.training_data import confirmed_tracks
 from identity_pipeline.stages.library import copies as stage
 from identity_pipeline.stages.library.copies import find_copies
 from identity_pipeline.stages.planning.video_list import VideoList
+from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.library.generations import Generations
 from identity_pipeline.storage.video.registry import VideoRegistry
 from identity_pipeline.storage.video.tables import TableStore
@@ -156,7 +157,7 @@ def people(root: Path) -> dict[str, tuple[int, list[str]]]:
 
 
 def confirmed(store: TableStore) -> dict[str, str]:
-    return confirmed_tracks(store, LedgerStore(store.layout).history())
+    return confirmed_tracks(LibraryStores.of(store), LedgerStore(store.layout).history())
 
 
 def test_a_decision_about_a_copy_holds_for_the_track_that_counts(

@@ -15,6 +15,7 @@ from identity_pipeline.settings import load_settings
 from identity_pipeline.stages.curation.curation import Curator
 from identity_pipeline.stages.curation.snapshot import CurationError, Desk
 from identity_pipeline.stages.curation.targets import find_event, find_person, find_targets
+from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.library.kmeans_heads import KMeansHeadStore
 from identity_pipeline.storage.video.tables import TableStore
 from identity_pipeline.tables import TABLES
@@ -33,7 +34,7 @@ def store(tmp_path: Path) -> TableStore:
 
 
 def curator(store: TableStore, **options: bool) -> Curator:
-    return Curator(Desk.open(store, NOW, write=False), "tester", NOW, **options)
+    return Curator(Desk.open(LibraryStores.of(store), NOW, write=False), "tester", NOW, **options)
 
 
 def found(desk: Desk, *words: str) -> list[str]:

@@ -17,6 +17,7 @@ from identity_pipeline.stages.library.kmeans_heads import (
 )
 from identity_pipeline.stages.library.kmeans_summary import by_person, summary
 from identity_pipeline.stages.library.recompute import recompute
+from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.library.generations import Generations, NoGenerationError
 from identity_pipeline.storage.library.kmeans_heads import KMeansHeadsError, KMeansHeadStore
@@ -53,7 +54,7 @@ def named(store: TableStore, *decisions: tuple[str, ...]) -> TableStore:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in PINS.items():
             patch.setenv(name, value)
-        recompute(store, load_settings(), NOW)
+        recompute(LibraryStores.of(store), load_settings(), NOW)
     return store
 
 
@@ -62,7 +63,7 @@ BEN = ("label", "cluster", "2", "--name", "Ben")
 
 
 def train(store: TableStore, now: str = NOW) -> HeadsTrained:
-    return train_kmeans_heads(store, Settings(), now)
+    return train_kmeans_heads(LibraryStores.of(store), Settings(), now)
 
 
 def names_of(store: TableStore) -> dict[str, str]:
@@ -81,7 +82,7 @@ def test_only_what_humans_confirmed_teaches(store: TableStore) -> None:
     named(store, ("label", "ride-a:1", "--name", "Ada"), ("label", "ride-a:2", "--name", "Ben"))
     known = Generations(store.layout).open().table("person_assignments")
     assert "auto" in known["origin"].to_list()
-    confirmed = read_confirmed(store)
+    confirmed = read_confirmed(LibraryStores.of(store))
     assert len(confirmed.templates.track) == 2
     assert len(confirmed.faces.track) == 6
     trained = train(store)
@@ -127,9 +128,9 @@ def test_heads_that_cannot_be_used_are_trained_anew(store: TableStore) -> None:
     folder = KMeansHeadStore(store.layout).folder(SPACE)
     (folder / "heads.safetensors").write_bytes(b"")
     with pytest.raises(KMeansHeadsError):
-        heads_at_work(store, Settings())
+        heads_at_work(LibraryStores.of(store), Settings())
     assert not train(store).reused
-    assert heads_at_work(store, Settings()).known.gallery.people
+    assert heads_at_work(LibraryStores.of(store), Settings()).known.gallery.people
 
 
 def test_people_who_are_gone_are_gone_after_training(store: TableStore) -> None:
@@ -145,16 +146,16 @@ def test_people_who_are_gone_are_gone_after_training(store: TableStore) -> None:
     assert "No track is confirmed" in nobody.messages[0] and "removed" in nobody.messages[0]
     assert summary(nobody) == nobody.messages[0]
     with pytest.raises(KMeansHeadsError, match="no k-means heads"):
-        heads_at_work(store, Settings())
+        heads_at_work(LibraryStores.of(store), Settings())
 
 
 def test_the_heads_name_people_and_raw_templates_those_who_came_later(store: TableStore) -> None:
     named(store, ADA)
     train(store)
     named(store, BEN)
-    heads, names = heads_at_work(store, Settings(), "template"), names_of(store)
+    heads, names = heads_at_work(LibraryStores.of(store), Settings(), "template"), names_of(store)
     assert heads.thresholds.level == "template"
-    assert heads_at_work(store, Settings()).thresholds.level == "probe"
+    assert heads_at_work(LibraryStores.of(store), Settings()).thresholds.level == "probe"
     answers = [heads.identify(np.array(axis(i, 16)), SPACE) for i in range(3)]
     assert [(names.get(a.result.person_id or ""), a.by) for a in answers[:2]] == [
         ("Ada", "centre"),

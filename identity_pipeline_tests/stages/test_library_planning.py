@@ -17,6 +17,7 @@ from identity_pipeline.stages.planning.library_planning import plan_library
 from identity_pipeline.stages.planning.planning import PlannedStep, PlannedVideo
 from identity_pipeline.stages.planning.staleness import Verdict
 from identity_pipeline.stages.progress.costing import prices
+from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.library.heads import HeadStore
 from identity_pipeline.storage.video.tables import TableStore
@@ -49,7 +50,7 @@ def store(up_to_date: Path, tmp_path: Path) -> TableStore:
 
 def run_library(store: TableStore) -> bool:
     """The steps of the library; whether it was reused."""
-    updated = update_library(store, Settings(), NOW)
+    updated = update_library(LibraryStores.of(store), Settings(), NOW)
     assert not updated.behind
     return updated.library.reused
 
@@ -134,16 +135,16 @@ def test_which_space_is_live_is_told_by_notes_and_by_tables_without_one(store: T
     kept = {video: store.read("track_templates", video) for video in videos}
     for video in videos:
         store.layout.table("track_templates", video).write_bytes(b"is not opened")
-    assert live_space(store).head_id == card.head_id
+    assert live_space(LibraryStores.of(store)).head_id == card.head_id
     for video, table in kept.items():
         noted = store.write("track_templates", video, table, "f")
         assert noted.space == SPACE
         store.note("track_templates", video, replace(noted, space=None))  # of an older version
-    assert live_space(store).head_id == card.head_id
+    assert live_space(LibraryStores.of(store)).head_id == card.head_id
     other = kept[videos[0]].with_columns(space=pl.lit("other@0/64"))
     for video in videos[: len(videos) // 2 + 1]:
         store.write("track_templates", video, other, "f")
-    assert "most videos are of other@0/64" in str(live_space(store).unfit)
+    assert "most videos are of other@0/64" in str(live_space(LibraryStores.of(store)).unfit)
 
 
 def test_before_the_first_run_and_switched_off(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from identity_pipeline.ledger.store import LedgerStore
 from identity_pipeline.settings import IndexSettings
 from identity_pipeline.stages.library.indexing import check, indexed_videos
+from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.index.client import IndexPlace
 from identity_pipeline.storage.index.vector_index import VectorIndex
 from identity_pipeline.storage.layout import Layout
@@ -72,7 +73,7 @@ def assert_current(store: TableStore) -> None:
         assert {head.person_id: head.tracks for head in heads.people} == {
             person: len(tracks) for person, tracks in own.items()
         }
-    assert check(store, vectors(store)) == []
+    assert check(LibraryStores.of(store), vectors(store)) == []
 
 
 def test_the_loop_ends_with_everything_current(tmp_path: Path) -> None:

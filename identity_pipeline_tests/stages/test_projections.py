@@ -10,6 +10,7 @@ import pytest
 
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.library.recompute import recompute
+from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.folder import disk
 from identity_pipeline.storage.folder.disk import Droppable
 from identity_pipeline.storage.layout import UnsafePathError
@@ -32,7 +33,7 @@ def store(tmp_path: Path) -> TableStore:
     for n in range(3):
         card = saved(HeadStore(store.layout), another(head, 1 + n))
         HeadStore(store.layout).go_live(card.head_id, NOW, "test")
-        recompute(store, Settings(), NOW)
+        recompute(LibraryStores.of(store), Settings(), NOW)
     return store
 
 
@@ -61,7 +62,7 @@ def test_after_a_rollback_the_library_in_force_keeps_its_tables(store: TableStor
     heads.roll_back(NOW, "test")
     assert live(store)[-1] == second
     assert heads_of(projections(store)) == [], "the library is still in the third head's space"
-    recompute(store, Settings(), NOW)
+    recompute(LibraryStores.of(store), Settings(), NOW)
     assert heads_of(projections(store)) == [third]
     assert first is not None
 
@@ -81,7 +82,7 @@ def test_clean_drops_them_and_rolling_back_twice_makes_them_again(store: TableSt
     assert 0 < freed < sums["projections"]
     for _ in range(2):
         heads.roll_back(NOW, "test")
-        recompute(store, Settings(), NOW)
+        recompute(LibraryStores.of(store), Settings(), NOW)
     current = Generations(store.layout).current()
     assert current is not None and current.space.startswith(f"head@{first}/")
     assert digest_of_tree(folder) == before

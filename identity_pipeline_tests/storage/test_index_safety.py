@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from identity_pipeline.stages.library import indexing
+from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.files import locks
 from identity_pipeline.storage.index.client import (
     IndexDamagedError,
@@ -29,7 +30,7 @@ from identity_pipeline_tests.storage.small_library import (
 
 HOLD = """
 with index.open("holding it", write=True) as session:
-    indexing.sync_video(store, session, RIDE_A)
+    indexing.sync_video(LibraryStores.of(store), session, RIDE_A)
     (root / "held").touch()
     while not (root / "go").exists():
         time.sleep(0.02)
@@ -37,7 +38,7 @@ with index.open("holding it", write=True) as session:
 WAIT = """
 (root / "waiting").touch()
 with index.open("waiting", write=True) as session:
-    indexing.sync_video(store, session, RIDE_B)
+    indexing.sync_video(LibraryStores.of(store), session, RIDE_B)
 """
 KILLED = """
 from identity_pipeline.storage.files import atomic
@@ -46,14 +47,14 @@ def die(*arguments, **options):
     os.kill(os.getpid(), signal.SIGKILL)
 MOMENT
 with index.open("being killed", write=True) as session:
-    indexing.sync_video(store, session, RIDE_A)
+    indexing.sync_video(LibraryStores.of(store), session, RIDE_A)
 """
 KILLED_REBUILD = """
 from identity_pipeline.storage.index import client as index_client
 def die(*arguments, **options):
     os.kill(os.getpid(), signal.SIGKILL)
 MOMENT
-indexing.rebuild(store, index)
+indexing.rebuild(LibraryStores.of(store), index)
 """
 
 
@@ -92,7 +93,7 @@ def test_two_processes_take_turns_and_both_succeed(store: TableStore) -> None:
     assert second.poll() is None
     (root / "go").touch()
     assert [p.wait(60) for p in (first, second)] == [0, 0], (first.stderr, second.stderr)
-    assert indexing.check(store, index_of(store)) == []
+    assert indexing.check(LibraryStores.of(store), index_of(store)) == []
 
 
 def test_the_lock_ends_with_its_holder(store: TableStore) -> None:
@@ -102,7 +103,10 @@ def test_the_lock_ends_with_its_holder(store: TableStore) -> None:
     holder.kill()
     holder.wait(60)
     index = index_of(store, lock_wait_s=0.2)
-    assert [d.state for d in indexing.check(store, index)] == ["unfinished", "missing"]
+    assert [d.state for d in indexing.check(LibraryStores.of(store), index)] == [
+        "unfinished",
+        "missing",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -116,17 +120,17 @@ def test_the_lock_ends_with_its_holder(store: TableStore) -> None:
 def test_a_writer_killed_in_the_middle_is_known_and_mended(store: TableStore, moment: str) -> None:
     index = index_of(store)
     with index.open("before", write=True) as session:
-        indexing.sync_video(store, session, RIDE_B)
+        indexing.sync_video(LibraryStores.of(store), session, RIDE_B)
     before = index_file(index).read_bytes()
     killed = started(KILLED.replace("MOMENT", moment), store.layout.root)
     assert killed.wait(60) == -signal.SIGKILL
     assert index_file(index).read_bytes() == before, "what was there is whole"
     assert index.unfinished() == [RIDE_A]
-    assert [d.state for d in indexing.check(store, index)] == ["unfinished"]
+    assert [d.state for d in indexing.check(LibraryStores.of(store), index)] == ["unfinished"]
     with index.open("testing", write=True) as session:
-        assert indexing.sync_video(store, session, RIDE_A).written == 10
+        assert indexing.sync_video(LibraryStores.of(store), session, RIDE_A).written == 10
     assert index.unfinished() == []
-    assert indexing.check(store, index) == []
+    assert indexing.check(LibraryStores.of(store), index) == []
 
 
 @pytest.mark.parametrize(
@@ -139,33 +143,33 @@ def test_a_writer_killed_in_the_middle_is_known_and_mended(store: TableStore, mo
 )
 def test_a_killed_rebuild_leaves_an_index_that_is_whole(store: TableStore, moment: str) -> None:
     index = index_of(store)
-    indexing.rebuild(store, index)
+    indexing.rebuild(LibraryStores.of(store), index)
     killed = started(KILLED_REBUILD.replace("MOMENT", moment), store.layout.root)
     assert killed.wait(60) == -signal.SIGKILL
-    assert indexing.check(store, index) == []
-    assert indexing.rebuild(store, index).points == 20
+    assert indexing.check(LibraryStores.of(store), index) == []
+    assert indexing.rebuild(LibraryStores.of(store), index).points == 20
     assert len(list(index.place.folder.glob("store-*"))) == 1
 
 
 def test_a_torn_file_is_one_sentence_and_a_rebuild_mends_it(store: TableStore) -> None:
     index = index_of(store)
-    indexing.rebuild(store, index)
+    indexing.rebuild(LibraryStores.of(store), index)
     path = index_file(index)
     data = path.read_bytes()
     for torn in (data[: len(data) // 2], b"", b"no table at all " * 300):
         path.write_bytes(torn)
         with pytest.raises(IndexDamagedError, match="index rebuild"):
-            indexing.check(store, index)
-    indexing.rebuild(store, index)
-    assert indexing.check(store, index) == []
+            indexing.check(LibraryStores.of(store), index)
+    indexing.rebuild(LibraryStores.of(store), index)
+    assert indexing.check(LibraryStores.of(store), index) == []
 
 
 def test_equal_contents_are_equal_bytes_and_reading_changes_none(store: TableStore) -> None:
     index = index_of(store)
-    indexing.rebuild(store, index)
+    indexing.rebuild(LibraryStores.of(store), index)
     before = index_file(index).read_bytes()
-    assert indexing.check(store, index) == []
-    indexing.rebuild(store, index)
+    assert indexing.check(LibraryStores.of(store), index) == []
+    indexing.rebuild(LibraryStores.of(store), index)
     assert index_file(index).read_bytes() == before
 
 
@@ -174,11 +178,11 @@ def test_a_write_that_would_be_lost_is_refused(store: TableStore) -> None:
         pytest.raises(ReadOnlyIndexError, match="write=True"),
         index_of(store).open("reading") as session,
     ):
-        indexing.sync_video(store, session, RIDE_A)
+        indexing.sync_video(LibraryStores.of(store), session, RIDE_A)
 
 
 def test_a_server_that_does_not_answer_is_one_sentence(store: TableStore) -> None:
     place = IndexPlace(store.layout.index, "http://127.0.0.1:9")
     index = VectorIndex(place, index_of(store).settings)
     with pytest.raises(IndexUnreachableError, match="QDRANT_URL"):
-        indexing.check(store, index)
+        indexing.check(LibraryStores.of(store), index)

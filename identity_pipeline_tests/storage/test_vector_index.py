@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from identity_pipeline.core.vectors import NotUnitNormError
 from identity_pipeline.stages.library import indexing
+from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.index.client import IndexPlace, server_client
 from identity_pipeline.storage.index.points import (
     IndexPoint,
@@ -52,12 +53,12 @@ def store(tmp_path: Path) -> TableStore:
 @pytest.fixture
 def index(store: TableStore) -> VectorIndex:
     index = index_of(store)
-    indexing.rebuild(store, index)
+    indexing.rebuild(LibraryStores.of(store), index)
     return index
 
 
 def states(store: TableStore, index: VectorIndex) -> dict[str, str]:
-    return {d.video_id: d.state for d in indexing.check(store, index)}
+    return {d.video_id: d.state for d in indexing.check(LibraryStores.of(store), index)}
 
 
 # --- points ------------------------------------------------------------------------------------
@@ -65,7 +66,9 @@ def states(store: TableStore, index: VectorIndex) -> dict[str, str]:
 
 def test_a_video_gives_its_templates_and_its_exported_images(store: TableStore) -> None:
     name_track(store, RIDE_A, 1, PERSON)
-    video = indexing.points_of_video(store, RIDE_A, indexing.known_in_force(store))
+    video = indexing.points_of_video(
+        LibraryStores.of(store), RIDE_A, indexing.known_in_force(LibraryStores.of(store))
+    )
     assert (video.space, video.vision_space) == (SPACE, VISION)
     templates = [p for p in video.points if p.kind == "template"]
     images = [p for p in video.points if p.kind == "image"]
@@ -82,7 +85,9 @@ def test_a_video_gives_its_templates_and_its_exported_images(store: TableStore) 
 
 def test_a_video_without_tables_gives_no_points(tmp_path: Path) -> None:
     empty_store = TableStore(Layout(tmp_path))
-    assert indexing.points_of_video(empty_store, RIDE_A) == VideoPoints(RIDE_A, None, None, ())
+    assert indexing.points_of_video(LibraryStores.of(empty_store), RIDE_A) == VideoPoints(
+        RIDE_A, None, None, ()
+    )
 
 
 def test_tables_of_two_spaces_in_one_video_are_refused(store: TableStore) -> None:
@@ -90,7 +95,7 @@ def test_tables_of_two_spaces_in_one_video_are_refused(store: TableStore) -> Non
     write_ride(store, RIDE_A, space=OTHER_SPACE)
     store.write("track_templates", RIDE_A, templates, "f")
     with pytest.raises(MixedSpacesError, match="process the video again"):
-        indexing.points_of_video(store, RIDE_A)
+        indexing.points_of_video(LibraryStores.of(store), RIDE_A)
 
 
 @given(st.permutations(["a", "b", "c", "d"]))
@@ -100,17 +105,20 @@ def test_the_checksum_knows_no_order(digests: list[str]) -> None:
 
 
 def test_equal_points_have_equal_ids_and_others_not(store: TableStore) -> None:
-    one, two = (list(indexing.points_of_video(store, v).digests()) for v in (RIDE_A, RIDE_A))
+    one, two = (
+        list(indexing.points_of_video(LibraryStores.of(store), v).digests())
+        for v in (RIDE_A, RIDE_A)
+    )
     assert one == two and len(set(one)) == 10
-    other = indexing.points_of_video(store, RIDE_B).digests()
+    other = indexing.points_of_video(LibraryStores.of(store), RIDE_B).digests()
     assert not set(one) & set(other)
-    point = indexing.points_of_video(store, RIDE_A).points[0]
+    point = indexing.points_of_video(LibraryStores.of(store), RIDE_A).points[0]
     assert point.point_id(SPACE) != point.point_id(OTHER_SPACE)
     assert point.point_id(SPACE) != replace(point, kind="exemplar").point_id(SPACE)
 
 
 def test_every_change_of_a_point_changes_its_digest(store: TableStore) -> None:
-    video = indexing.points_of_video(store, RIDE_A)
+    video = indexing.points_of_video(LibraryStores.of(store), RIDE_A)
     point = video.points[-1]
     flipped = {**point.vectors, "e_vis_body": -point.vectors["e_vis_body"]}
     for other in (
@@ -124,7 +132,7 @@ def test_every_change_of_a_point_changes_its_digest(store: TableStore) -> None:
 
 
 def test_a_vector_that_is_not_of_unit_length_never_gets_in(store: TableStore) -> None:
-    video = indexing.points_of_video(store, RIDE_A)
+    video = indexing.points_of_video(LibraryStores.of(store), RIDE_A)
     long = replace(video.points[0], vectors={"e_id": np.ones(8, np.float32)})
     with pytest.raises(NotUnitNormError):
         replace(video, points=(long,))
@@ -147,8 +155,8 @@ def test_collections_have_safe_names_and_one_per_space() -> None:
 def test_an_empty_library_has_an_empty_index(tmp_path: Path) -> None:
     empty_store = TableStore(Layout(tmp_path / "none"))
     index = index_of(empty_store)
-    assert indexing.check(empty_store, index) == []
-    assert indexing.rebuild(empty_store, index).points == 0
+    assert indexing.check(LibraryStores.of(empty_store), index) == []
+    assert indexing.rebuild(LibraryStores.of(empty_store), index).points == 0
     with index.open("testing") as session:
         assert session.search(SPACE, np.eye(8)[0]) == []
         assert session.collections() == []
@@ -157,9 +165,9 @@ def test_an_empty_library_has_an_empty_index(tmp_path: Path) -> None:
 def test_writing_again_writes_nothing(store: TableStore) -> None:
     index = index_of(store)
     with index.open("testing", write=True) as session:
-        assert indexing.sync_video(store, session, RIDE_A) == Replaced(10, 0, 0)
+        assert indexing.sync_video(LibraryStores.of(store), session, RIDE_A) == Replaced(10, 0, 0)
     with index.open("testing", write=True) as session:
-        assert indexing.sync_video(store, session, RIDE_A) == Replaced(0, 0, 10)
+        assert indexing.sync_video(LibraryStores.of(store), session, RIDE_A) == Replaced(0, 0, 10)
     assert states(store, index) == {RIDE_B: "missing"}
     assert index.unfinished() == []
 
@@ -169,7 +177,7 @@ def test_a_new_run_replaces_exactly_its_own_points(store: TableStore, index: Vec
         before = session.contents()
     write_ride(store, RIDE_A, seed=1, faces=6)  # two images fewer, the rest equal or not
     with index.open("testing", write=True) as session:
-        done = indexing.sync_video(store, session, RIDE_A)
+        done = indexing.sync_video(LibraryStores.of(store), session, RIDE_A)
         after = session.contents()
     assert done.removed == 2 and done.written + done.unchanged == 8
     assert after[RIDE_B] == before[RIDE_B] and after[RIDE_A].count == 8
@@ -177,7 +185,7 @@ def test_a_new_run_replaces_exactly_its_own_points(store: TableStore, index: Vec
 
 
 def test_kinds_are_replaced_on_their_own(store: TableStore, index: VectorIndex) -> None:
-    video = indexing.points_of_video(store, RIDE_A)
+    video = indexing.points_of_video(LibraryStores.of(store), RIDE_A)
     exemplar = replace(video.points[0], kind="exemplar", person_id=PERSON)
     alone = replace(video, points=(exemplar,))
     with index.open("testing", write=True) as session:
@@ -188,21 +196,21 @@ def test_kinds_are_replaced_on_their_own(store: TableStore, index: VectorIndex) 
         assert session.replace(gone, kinds=("exemplar",)) == Replaced(0, 1, 0)
         session.replace(alone, kinds=("exemplar",))
     assert states(store, index) == {RIDE_A: "changed"}
-    assert indexing.sync(store, index) == {RIDE_A: Replaced(0, 1, 10)}
+    assert indexing.sync(LibraryStores.of(store), index) == {RIDE_A: Replaced(0, 1, 10)}
 
 
 def test_naming_people_changes_their_payload_only(store: TableStore, index: VectorIndex) -> None:
     name_track(store, RIDE_A, 1, PERSON)
     assert states(store, index) == {RIDE_A: "changed"}
-    assert indexing.sync(store, index) == {RIDE_A: Replaced(5, 0, 5)}
-    assert states(store, index) == {} and indexing.sync(store, index) == {}
+    assert indexing.sync(LibraryStores.of(store), index) == {RIDE_A: Replaced(5, 0, 5)}
+    assert states(store, index) == {} and indexing.sync(LibraryStores.of(store), index) == {}
 
 
 def test_videos_that_are_gone_are_removed(store: TableStore, index: VectorIndex) -> None:
     for asset in ("track_templates", *SET_ASSETS):
         store.layout.table(asset, RIDE_B).unlink()
     assert states(store, index) == {RIDE_B: "superfluous"}
-    assert indexing.sync(store, index) == {RIDE_B: Replaced(0, 10, 0)}
+    assert indexing.sync(LibraryStores.of(store), index) == {RIDE_B: Replaced(0, 10, 0)}
     assert states(store, index) == {}
 
 
@@ -210,14 +218,14 @@ def test_a_rebuild_is_what_single_writes_are(store: TableStore, index: VectorInd
     other = VectorIndex(IndexPlace(store.layout.root / "other"), index.settings)
     with other.open("testing", write=True) as session:
         for video_id in (RIDE_B, RIDE_A):
-            indexing.sync_video(store, session, video_id)
+            indexing.sync_video(LibraryStores.of(store), session, video_id)
         one = session.contents()
     with index.open("testing") as session:
         assert session.contents() == one
 
 
 def test_a_rebuild_catches_up_with_tables_that_changed_meanwhile(store: TableStore) -> None:
-    index, sources = index_of(store), indexing.sources_of(store)
+    index, sources = index_of(store), indexing.sources_of(LibraryStores.of(store))
 
     def points_of(video_id: str) -> VideoPoints:
         points = sources.points_of(video_id)
@@ -237,7 +245,7 @@ def test_a_copy_of_the_data_folder_that_followed_the_link_still_works(
     index.place.store.unlink()
     target.rename(index.place.store)
     assert states(store, index) == {}
-    assert indexing.rebuild(store, index).points == 20
+    assert indexing.rebuild(LibraryStores.of(store), index).points == 20
     assert states(store, index) == {}
     assert index.place.store.is_symlink()
 
@@ -250,7 +258,7 @@ def test_a_video_of_another_recogniser_goes_to_a_collection_of_its_own(
 ) -> None:
     write_ride(store, RIDE_B, seed=2, space=OTHER_SPACE)
     with index.open("testing", write=True) as session:
-        assert indexing.sync_video(store, session, RIDE_B) == Replaced(10, 10, 0)
+        assert indexing.sync_video(LibraryStores.of(store), session, RIDE_B) == Replaced(10, 10, 0)
         assert {c.space: c.count for c in session.collections()} == {SPACE: 10, OTHER_SPACE: 10}
         hits = session.search(OTHER_SPACE, np.eye(8)[0], limit=50)
     assert {hit.video_id for hit in hits} == {RIDE_B}
@@ -263,7 +271,7 @@ def test_two_encoders_share_the_index_and_are_never_compared(
     """A library goes over to another encoder video by video; until then it has both."""
     write_ride(store, RIDE_B, seed=2, vision=OTHER_VISION)
     with index.open("testing", write=True) as session:
-        assert indexing.sync_video(store, session, RIDE_B) == Replaced(10, 10, 0)
+        assert indexing.sync_video(LibraryStores.of(store), session, RIDE_B) == Replaced(10, 10, 0)
         found = {c.vision_space: (c.space, c.count) for c in session.collections()}
         assert found == {VISION: (SPACE, 10), OTHER_VISION: (SPACE, 10)}
         query = np.eye(6, dtype=np.float32)[0]
@@ -273,7 +281,7 @@ def test_two_encoders_share_the_index_and_are_never_compared(
         assert {hit.video_id for hit in same_recogniser} == {RIDE_A, RIDE_B}
     assert states(store, index) == {}
     write_ride(store, RIDE_A, vision=OTHER_VISION)
-    assert set(indexing.sync(store, index)) == {RIDE_A}
+    assert set(indexing.sync(LibraryStores.of(store), index)) == {RIDE_A}
     with index.open("testing") as session:
         assert {c.vision_space: c.count for c in session.collections() if c.count} == {
             OTHER_VISION: 20
@@ -285,8 +293,8 @@ def test_a_video_without_vision_vectors_fits_in_beside_any_encoder(
     store: TableStore, index: VectorIndex
 ) -> None:
     write_ride(store, RIDE_B, seed=2, vision=OTHER_VISION)
-    indexing.sync(store, index)
-    video = indexing.points_of_video(store, RIDE_A)
+    indexing.sync(LibraryStores.of(store), index)
+    video = indexing.points_of_video(LibraryStores.of(store), RIDE_A)
     bare = replace(video, points=video.points[:2], vision_space=None)
     with index.open("testing", write=True) as session:
         assert session.replace(bare) == Replaced(0, 8, 2)
@@ -299,7 +307,7 @@ def test_a_rebuild_holds_the_videos_of_every_encoder(store: TableStore) -> None:
     for n, video_id in enumerate(("x-1", "x-2")):
         write_ride(store, video_id, seed=n, vision=OTHER_VISION)
     index = index_of(store)
-    built = indexing.rebuild(store, index)
+    built = indexing.rebuild(LibraryStores.of(store), index)
     assert built.points == 40 and built.refused == {}
     assert states(store, index) == {}
 
@@ -307,7 +315,7 @@ def test_a_rebuild_holds_the_videos_of_every_encoder(store: TableStore) -> None:
 def test_vision_vectors_may_come_later_than_the_templates(store: TableStore) -> None:
     index = index_of(store)
     templates = store.read("track_templates", RIDE_A)
-    video = indexing.points_of_video(store, RIDE_A)
+    video = indexing.points_of_video(LibraryStores.of(store), RIDE_A)
     first = replace(video, points=video.points[: templates.height], vision_space=None)
     with index.open("testing", write=True) as session:
         session.replace(first)
@@ -328,7 +336,7 @@ def test_vision_vectors_may_come_later_than_the_templates(store: TableStore) -> 
 def test_a_search_finds_the_nearest_with_its_cosine(store: TableStore, index: VectorIndex) -> None:
     points: list[IndexPoint] = []
     for video_id in (RIDE_A, RIDE_B):
-        points += indexing.points_of_video(store, video_id).points
+        points += indexing.points_of_video(LibraryStores.of(store), video_id).points
     query = points[0].vectors["e_id"]
     cosines = sorted((float(p.vectors["e_id"] @ query) for p in points), reverse=True)
     with index.open("testing") as session:
@@ -342,7 +350,7 @@ def test_a_search_finds_the_nearest_with_its_cosine(store: TableStore, index: Ve
 
 def test_filters_narrow_a_search(store: TableStore, index: VectorIndex) -> None:
     name_track(store, RIDE_A, 1, PERSON)
-    indexing.sync(store, index)
+    indexing.sync(LibraryStores.of(store), index)
     query = np.eye(8, dtype=np.float32)[0]
     with index.open("testing") as session:
 

@@ -26,6 +26,7 @@ from identity_pipeline.ledger.store import LedgerStore
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.library.kmeans_heads import train_kmeans_heads
 from identity_pipeline.stages.library.profiles import sync_profiles
+from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.library.heads import HeadCard, HeadStore, head_id_of, space_of
 from identity_pipeline.storage.video.archive import Archive, ArchiveMark
 from identity_pipeline.storage.video.failures import FailureNote, FailureNotes
@@ -152,8 +153,8 @@ def main(target: Path) -> None:
     for words in DECISIONS:
         call(ROOT, *words)
     call(ROOT, "recluster")
-    sync_profiles(store, Settings(), NOW[:10])
-    train_kmeans_heads(store, Settings(), NOW)
+    sync_profiles(LibraryStores.of(store), Settings(), NOW[:10])
+    train_kmeans_heads(LibraryStores.of(store), Settings(), NOW)
     projection_head(store)
     notes(store, videos)
     call(ROOT, "index", "rebuild")

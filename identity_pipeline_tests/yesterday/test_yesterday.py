@@ -14,6 +14,7 @@ from identity_pipeline.ledger.store import LedgerStore
 from identity_pipeline.settings import load_settings
 from identity_pipeline.stages.library.kmeans_heads import train_kmeans_heads
 from identity_pipeline.stages.library.profiles import sync_profiles
+from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.catalogue.catalogue import open_catalogue
 from identity_pipeline.storage.catalogue.views import VIEWS
 from identity_pipeline.storage.folder.backup import read_backup
@@ -157,8 +158,8 @@ def test_its_small_files_are_read(root: Path) -> None:
 def test_profiles_and_heads_are_brought_in_step(root: Path) -> None:
     call(root, "recluster")
     store = store_of(root)
-    sync_profiles(store, load_settings(), TODAY)
-    train_kmeans_heads(store, load_settings(), f"{TODAY}T00:00:00+00:00")
+    sync_profiles(LibraryStores.of(store), load_settings(), TODAY)
+    train_kmeans_heads(LibraryStores.of(store), load_settings(), f"{TODAY}T00:00:00+00:00")
     counts = {p.name: p.embedding_count for p in ProfileStore(store.layout).all()}
     assert counts == {"Ada": 6, "Bea": 6, "Dorothea": 6}
     check_decisions(root)

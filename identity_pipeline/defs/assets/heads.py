@@ -21,6 +21,7 @@ from identity_pipeline.defs.resources.steps import OWNERS
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.progress.heartbeat import Work, at_work
 from identity_pipeline.stages.specs.spec import switched_off
+from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.video.tables import TableStore
 
 LEARN = "learn"
@@ -47,12 +48,12 @@ def training_set(
 ) -> dg.MaterializeResult:
     """Faces of human-confirmed tracks, thinned, split by person and by video."""
     from identity_pipeline.stages.learning.training import begin_or_go_on
-    from identity_pipeline.storage.library.training_sessions import TrainingSessions
 
     check_folder(context, store, settings)
+    stores = LibraryStores.of(store)
     with healing(context, settings), at_work(store, live_step(context), Work()) as work:
-        session = begin_or_go_on(store, settings, _now(), progress.reporter(context))
-        table = TrainingSessions(store.layout).training_set(session)
+        session = begin_or_go_on(stores, settings, _now(), progress.reporter(context))
+        table = stores.trainings.training_set(session)
         work.computed, work.units = True, table["track_key"].n_unique()
     return dg.MaterializeResult(
         data_version=dg.DataVersion(session.data_version[:16]),
@@ -82,10 +83,9 @@ def projection_head(
     """The head of the last session: trained to its end, or taken as it is when it is complete."""
     from identity_pipeline.core.heads.training_state import Epoch
     from identity_pipeline.stages.learning.training import Trained, train
-    from identity_pipeline.storage.library.heads import HeadStore
-    from identity_pipeline.storage.library.training_sessions import COMPLETE, TrainingSessions
+    from identity_pipeline.storage.library.training_sessions import COMPLETE
 
-    work = Work(units=0)
+    work, stores = Work(units=0), LibraryStores.of(store)
 
     def told(epoch: Epoch, planned: int) -> None:
         work.units = (work.units or 0) + 1
@@ -100,7 +100,7 @@ def projection_head(
         context.log.warning(trained.message)
 
     with healing(context, settings):
-        session = TrainingSessions(store.layout).last()
+        session = stores.trainings.last()
         if session is None:
             raise PermanentFailure("no_session", "Materialise training_set first.")
         reused, message = session.state == COMPLETE, f"session {session.number} is complete; reused"
@@ -108,10 +108,10 @@ def projection_head(
             stop_if_paused(context, store.layout)
             with at_work(store, live_step(context), work):
                 report = progress.reporter(context)
-                trained = train(store, settings, session, _now(), report, told, when_stopped)
+                trained = train(stores, settings, session, _now(), report, told, when_stopped)
                 work.computed = True
             session, message = trained.session, trained.message
-        card = HeadStore(store.layout).card(str(session.head_id))
+        card = stores.heads.card(str(session.head_id))
     context.log.info(message)
     return dg.MaterializeResult(
         data_version=dg.DataVersion(card.head_id),
@@ -135,14 +135,14 @@ def head_evaluation(
 ) -> dg.MaterializeResult:
     """Champion against challenger on people and videos that neither saw; the better goes live."""
     from identity_pipeline.stages.learning.judging import judge_head
-    from identity_pipeline.storage.library.training_sessions import TrainingSessions
 
+    stores = LibraryStores.of(store)
     with healing(context, settings), at_work(store, live_step(context), Work(units=1)) as work:
-        session = TrainingSessions(store.layout).last()
+        session = stores.trainings.last()
         if session is None:
             first = "Materialise training_set and projection_head first."
             raise PermanentFailure("no_session", first)
-        verdict = judge_head(store, settings, session, _now(), progress.reporter(context))
+        verdict = judge_head(stores, settings, session, _now(), progress.reporter(context))
         work.computed = verdict.judgement is not None
     context.log.info(verdict.sentence)
     return dg.MaterializeResult(
@@ -167,13 +167,14 @@ def head_embeddings(
     progress: dg.ResourceParam[ProgressReporters],
 ) -> dg.MaterializeResult:
     """Templates, pairs and samples of all videos in the space of the head that is live."""
-    from identity_pipeline.stages.library.spaces import live_space, regenerate
-    from identity_pipeline.storage.library.heads import HeadStore
+    from identity_pipeline.stages.library.projection import regenerate
+    from identity_pipeline.stages.library.spaces import live_space
 
     if off := switched_off(settings, "library"):
         return dg.MaterializeResult(metadata=skipped(off))
+    stores = LibraryStores.of(store)
     with healing(context, settings):
-        live = live_space(store)
+        live = live_space(stores)
     if live.unfit:
         context.log.warning(live.unfit)
     if live.head_id is None:
@@ -182,13 +183,13 @@ def head_embeddings(
             metadata={"live": "no head: the recogniser alone", "unfit": live.unfit or "no"},
         )
     with healing(context, settings), at_work(store, live_step(context), Work()) as work:
-        done = regenerate(store, live.head_id, settings, progress.reporter(context))
+        done = regenerate(stores, live.head_id, settings, progress.reporter(context))
         work.computed, work.units = bool(done.written), len(done.written)
     return dg.MaterializeResult(
         data_version=dg.DataVersion(f"{live.head_id}-{done.digest[:12]}"),
         metadata={
             "live": live.head_id,
-            "space": HeadStore(store.layout).card(live.head_id).space,
+            "space": stores.heads.card(live.head_id).space,
             "reused": not done.written and not done.removed,
             "videos_projected": len(done.written),
             "videos_unchanged": done.unchanged,
@@ -219,7 +220,9 @@ def kmeans_heads(
     if off := switched_off(settings, "library"):
         return dg.MaterializeResult(metadata=skipped(off))
     with healing(context, settings), at_work(store, live_step(context), Work()) as work:
-        trained = train_kmeans_heads(store, settings, _now(), progress.reporter(context))
+        trained = train_kmeans_heads(
+            LibraryStores.of(store), settings, _now(), progress.reporter(context)
+        )
         work.computed = trained.heads is not None and not trained.reused
         work.units = len(trained.heads.people) if trained.heads else 0
     for message in trained.messages:

@@ -26,6 +26,7 @@ from identity_pipeline.stages.progress.heartbeat import Work, at_work
 from identity_pipeline.stages.specs.assets import TEMPLATE_TABLES, VIDEO_SPECS
 from identity_pipeline.stages.specs.cache_key import fingerprint
 from identity_pipeline.stages.specs.spec import switched_off
+from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.video.tables import Manifest, TableStore
 from identity_pipeline.tables import LIBRARY_TABLES
 
@@ -105,17 +106,17 @@ def face_index(
 ) -> dg.MaterializeResult:
     """This video's points in the vector index: its templates and its exported images."""
     from identity_pipeline.stages.library.indexing import sync_video
-    from identity_pipeline.storage.index.client import IndexPlace
-    from identity_pipeline.storage.index.vector_index import VectorIndex
 
     if off := switched_off(settings, "index", "library"):
         return dg.MaterializeResult(metadata=skipped(off))
     step = Step(context, store, settings)
-    index = VectorIndex(IndexPlace.of(store.layout), settings.index)
+    stores = LibraryStores.of(store)
     with healing(context, settings), step.at_work():
         made = step.made_of("face_index")
-        with index.open(f"indexing {context.partition_key}", write=True) as session:
-            done = sync_video(store, session, context.partition_key)
+        with stores.index(settings).open(
+            f"indexing {context.partition_key}", write=True
+        ) as session:
+            done = sync_video(stores, session, context.partition_key)
         step.computed("face_index", made)
         # There is no table; the note says that the index was brought in step with these inputs.
         points = Manifest(fingerprint(made), fingerprint(made), done.written + done.unchanged)
@@ -167,7 +168,7 @@ def identity_library(
     check_folder(context, store, settings)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     with healing(context, settings), at_work(store, live_step(context), Work()) as work:
-        done = recompute(store, settings, now, progress.reporter(context))
+        done = recompute(LibraryStores.of(store), settings, now, progress.reporter(context))
         work.computed = not done.reused
     if done.reused:
         context.log.info("library: unchanged templates, decisions and settings; reused")
@@ -204,7 +205,9 @@ def identity_profiles(
         return dg.MaterializeResult(metadata=skipped(off))
     today = datetime.now(UTC).date().isoformat()
     with healing(context, settings), at_work(store, live_step(context), Work()) as work:
-        changes = sync_profiles(store, settings, today, progress.reporter(context))
+        changes = sync_profiles(
+            LibraryStores.of(store), settings, today, progress.reporter(context)
+        )
         work.computed = True
     for report in changes.enriched:
         context.log.info(report.message)

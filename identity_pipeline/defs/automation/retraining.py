@@ -16,6 +16,7 @@ from identity_pipeline.defs.instance.jobs import learn
 from identity_pipeline.defs.instance.pausing import unless_paused
 from identity_pipeline.defs.instance.tags import BY
 from identity_pipeline.settings import Settings
+from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.files import small_files
 from identity_pipeline.storage.video.tables import TableStore
 
@@ -61,7 +62,6 @@ def retraining_sensor(on: bool) -> dg.SensorDefinition:
         """The cursor holds what the last request was for, and when it was made."""
         from identity_pipeline.core.heads.retraining import grown, reason_to_wait
         from identity_pipeline.stages.learning.training_data import last_taught, present_labels
-        from identity_pipeline.stages.stores import LibraryStores
 
         waiting = skip_unless_ready(context.instance, store)
         if waiting:

@@ -5,8 +5,8 @@ import dagster as dg
 from identity_pipeline.defs.resources.healing import worded
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.specs.spec import switched_off
+from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.files.small_files import DamagedFileError
-from identity_pipeline.storage.library.generations import Generations
 from identity_pipeline.storage.video.tables import TableStore
 
 NAMED = 5
@@ -17,7 +17,7 @@ def decisions_are_honoured(store: dg.ResourceParam[TableStore]) -> dg.AssetCheck
     """No track is assigned against a decision, and no labelled track has disappeared."""
     from identity_pipeline.stages.curation.decisions import contradicted
 
-    wrong, lost = contradicted(store)
+    wrong, lost = contradicted(LibraryStores.of(store))
     return dg.AssetCheckResult(
         passed=not wrong,
         severity=dg.AssetCheckSeverity.ERROR,
@@ -35,7 +35,7 @@ def every_video_is_read(store: dg.ResourceParam[TableStore]) -> dg.AssetCheckRes
     """Videos with templates that are not in the generation in force, for they cannot be read."""
     from identity_pipeline.stages.library.recompute import left_out
 
-    damaged = left_out(store)
+    damaged = left_out(LibraryStores.of(store))
     return dg.AssetCheckResult(
         passed=not damaged,
         severity=dg.AssetCheckSeverity.WARN,
@@ -52,7 +52,7 @@ def tracks_add_up(store: dg.ResourceParam[TableStore]) -> dg.AssetCheckResult:
     """Keys, ranges and counts of the generation in force."""
     from identity_pipeline.tables.soundness import library_faults
 
-    with Generations(store.layout).open() as snapshot:
+    with LibraryStores.of(store).generations.open() as snapshot:
         names = ("people", "person_assignments", "unknown_clusters")
         tables = [snapshot.table(name) for name in names]
     wrong = library_faults(*tables)
@@ -69,7 +69,7 @@ def thresholds_hold(store: dg.ResourceParam[TableStore]) -> dg.AssetCheckResult:
     """A threshold that leaves the interval of the generation before says so."""
     from identity_pipeline.core.matching.calibration import drift
 
-    generations = Generations(store.layout)
+    generations = LibraryStores.of(store).generations
     with generations.open() as now:
         try:
             before = generations.before(now)
@@ -97,16 +97,15 @@ def index_agrees(
 ) -> dg.AssetCheckResult:
     """Counts and checksums of the vector index, after bringing in who was named."""
     from identity_pipeline.stages.library.indexing import check, note_names, sync
-    from identity_pipeline.storage.index.client import IndexPlace
-    from identity_pipeline.storage.index.vector_index import VectorIndex
 
     if off := switched_off(settings, "index", "library"):
         return dg.AssetCheckResult(passed=True, description=f"Not looked at: {off}.")
-    index = VectorIndex(IndexPlace.of(store.layout), settings.index)
+    stores = LibraryStores.of(store)
+    index = stores.index(settings)
     try:
-        written = sync(store, index)
-        note_names(store)
-        differences = check(store, index)
+        written = sync(stores, index)
+        note_names(stores)
+        differences = check(stores, index)
     except Exception as error:
         # The library itself is whole: an index that is damaged or held elsewhere does not fail it.
         if (failure := worded(error)) is None:

@@ -77,7 +77,9 @@ class Desk:
     @cached_property
     def videos(self) -> tuple[str, ...]:
         """Videos with tracks, sorted."""
-        names = (self.stores.tables.videos_with(name) for name in ("track_templates", "face_tracks"))
+        names = (
+            self.stores.tables.videos_with(name) for name in ("track_templates", "face_tracks")
+        )
         return tuple(sorted({video for several in names for video in several}))
 
     def templates(self, videos: Iterable[str]) -> pl.DataFrame:

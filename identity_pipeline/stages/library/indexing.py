@@ -137,7 +137,9 @@ class Difference:
     sentence: str
 
 
-def check(stores: LibraryStores, index: VectorIndex, progress: Progress = silent) -> list[Difference]:
+def check(
+    stores: LibraryStores, index: VectorIndex, progress: Progress = silent
+) -> list[Difference]:
     """Compares counts and checksums per video; an empty list means that all is equal.
 
     Raises:
@@ -183,7 +185,9 @@ def rebuild(stores: LibraryStores, index: VectorIndex, progress: Progress = sile
     )
 
 
-def sync(stores: LibraryStores, index: VectorIndex, known: Known | None = None) -> dict[str, Replaced]:
+def sync(
+    stores: LibraryStores, index: VectorIndex, known: Known | None = None
+) -> dict[str, Replaced]:
     """Writes the videos that differ from the tables and removes those that are gone.
 
     What a library run calls when people were named: only payloads that changed are written. Videos

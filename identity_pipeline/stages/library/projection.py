@@ -19,8 +19,8 @@ from identity_pipeline.stages.library.spaces import (
     templates_of_video,
 )
 from identity_pipeline.stages.progress.protocol import Progress, silent
-from identity_pipeline.stages.specs.damage import PassedOver
 from identity_pipeline.stages.specs.assets import VIDEO_SPECS
+from identity_pipeline.stages.specs.damage import PassedOver
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.files.hashing import sha256_of_value
 from identity_pipeline.storage.video.tables import TableStore

@@ -17,7 +17,7 @@ from identity_pipeline.core.heads.projection import Head
 from identity_pipeline.core.matching.calibration_pairs import sample_faces, video_pairs
 from identity_pipeline.core.matching.templates import VideoTables, build_templates
 from identity_pipeline.core.vectors import same_space, to_matrix, to_series
-from identity_pipeline.settings import Settings, chosen
+from identity_pipeline.settings import Settings
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.video.tables import DamagedTableError, MissingTableError, TableStore
 

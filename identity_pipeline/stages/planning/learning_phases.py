@@ -100,7 +100,9 @@ def learning_phases(
     return tuple(phases)
 
 
-def _training_set(stores: LibraryStores, history: History, session: TrainingSession | None) -> _Known:
+def _training_set(
+    stores: LibraryStores, history: History, session: TrainingSession | None
+) -> _Known:
     labels = confirmed_tracks(stores, history)
     if not labels:
         why = "no track is confirmed by a person yet: identity-pipeline label"

@@ -46,7 +46,14 @@ def plan_library(
     steps = ("head_embeddings", "identity_library", "identity_profiles", "kmeans_heads", INDEX)
     if off := switched_off(settings, "library"):
         return PlannedVideo(LIBRARY_WORK, tuple(_reused(step, off) for step in steps))
-    plan = _Plan(store, settings, costs, videos, Desk.open(LibraryStores.of(store), today, write=False), today[:10])
+    plan = _Plan(
+        store,
+        settings,
+        costs,
+        videos,
+        Desk.open(LibraryStores.of(store), today, write=False),
+        today[:10],
+    )
     heads, library = plan.head_embeddings(), plan.library()
     after = (plan.after(library, step) for step in ("identity_profiles", "kmeans_heads"))
     return PlannedVideo(
@@ -143,7 +150,9 @@ class _Plan:
         """Heads are trained by a run of their own, when somebody asks for it."""
         now = 0.0  # no live step is looked at
         history = self._desk.history
-        phases = learning_phases(self._desk.stores, self._settings, history, {}, self._costs, {}, now)
+        phases = learning_phases(
+            self._desk.stores, self._settings, history, {}, self._costs, {}, now
+        )
         return [
             PlannedStep(p.step, Verdict.ASIDE, (p.why,), p.expected_s, p.measured)
             for p in phases

@@ -21,6 +21,7 @@ from identity_pipeline.ledger.store import LedgerStore
 from identity_pipeline.stages.curation.decisions import contradicted
 from identity_pipeline.stages.library.copies import copies_in_force
 from identity_pipeline.stages.library.recompute import read_templates
+from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.library.generations import Generations
 from identity_pipeline.storage.library.heads import HeadStore
 from identity_pipeline.storage.library.profiles import ProfileStore
@@ -182,7 +183,11 @@ def _library(story: Story) -> Iterator[Check]:
     with Generations(store.layout).open() as snapshot:
         tables = [snapshot.table(name) for name in names]
     assignments = tables[1]
-    templates = sorted(read_templates(store, copies_in_force(store)).templates["track_key"])
+    templates = sorted(
+        read_templates(LibraryStores.of(store), copies_in_force(LibraryStores.of(store))).templates[
+            "track_key"
+        ]
+    )
     faults = library_faults(*tables)
     yield Check(
         "every track is in exactly one place of the library",
@@ -202,7 +207,7 @@ def _library(story: Story) -> Iterator[Check]:
     names = dict(tables[0].select("person_id", "name").iter_rows())
     who = dict(assignments.select("track_key", "person_id").iter_rows())
     honoured = sum(names.get(str(who.get(key))) == name for key, name in curator.named.items())
-    against, lost = contradicted(store)
+    against, lost = contradicted(LibraryStores.of(store))
     yield Check(
         "all of them are honoured by the library in force",
         honoured == len(curator.named) > 0 and not against and not lost,

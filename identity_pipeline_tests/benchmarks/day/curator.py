@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from identity_pipeline.stages.library.statistics import true_people
+from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.library.generations import Generations
 from identity_pipeline_tests.benchmarks.operated import Deployment
 
@@ -65,7 +66,7 @@ class Curator:
         store = self.deployment.store
         if Generations(store.layout).current() is None:  # no video is done yet
             return
-        truth, _ = true_people(store, self.truth)
+        truth, _ = true_people(LibraryStores.of(store), self.truth)
         table = Generations(store.layout).open().table("person_assignments")
         left = {key for key in table["track_key"] if key in truth and key not in self.named}
         clusters = json.loads(self.deployment.command("clusters", "--json"))
