@@ -148,6 +148,7 @@ def started(code: str, root: Path) -> subprocess.Popen[str]:
         "import os, signal, sys, time\nfrom pathlib import Path\n"
         "from identity_pipeline_tests.storage.small_library import *\n"
         "from identity_pipeline.stages.library import indexing\n"
+        "from identity_pipeline.stages.stores import LibraryStores\n"
         f"root = Path({str(root)!r})\nstore = TableStore(Layout(root))\nindex = index_of(store)\n"
     )
     return subprocess.Popen(
