@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from identity_pipeline.ledger.commands import Planned
     from identity_pipeline.settings import Settings
     from identity_pipeline.stages.curation.curation import Curator
-    from identity_pipeline.stages.curation.snapshot import Desk
+    from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
 
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -65,24 +65,26 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
-def open_desk(data: str | None) -> tuple[Settings, Desk]:
+def open_library(data: str | None) -> tuple[Settings, LibrarySnapshot]:
     """Settings and library, to look at; nothing is written."""
-    from identity_pipeline.stages.curation.snapshot import Desk
+    from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
 
     settings = merged_settings(overrides(data))
-    return settings, Desk.open(open_stores(settings), now(), write=False)
+    return settings, LibrarySnapshot.open(open_stores(settings), now(), write=False)
 
 
 def open_curator(data: str | None, actor: str, reason: str, dry_run: bool) -> Curator:
     """Who decides, with the library before them."""
     from identity_pipeline.stages.curation.curation import Curator
-    from identity_pipeline.stages.curation.snapshot import Desk
+    from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
 
     if not actor.strip():
         raise click.UsageError("--as must name somebody.")
     time = now()
-    desk = Desk.open(open_stores(merged_settings(overrides(data))), time, write=not dry_run)
-    return Curator(desk, actor, time, reason, dry_run)
+    library = LibrarySnapshot.open(
+        open_stores(merged_settings(overrides(data))), time, write=not dry_run
+    )
+    return Curator(library, actor, time, reason, dry_run)
 
 
 def tell(curator: Curator, planned: Sequence[Planned], undoing: str = "takes it back") -> None:
@@ -98,7 +100,7 @@ def tell(curator: Curator, planned: Sequence[Planned], undoing: str = "takes it 
     last = "last" if len(planned) == 1 and undoing == "takes it back" else " ".join(numbers)
     first = (
         "nothing was grouped yet, so run `identity-pipeline recluster` next"
-        if curator.desk.generation is None
+        if curator.library.generation is None
         else "`identity-pipeline recluster` brings the rest of the library up to date"
     )
     say(f"{first[0].upper()}{first[1:]}; `identity-pipeline undo {last}` {undoing}.")

@@ -11,7 +11,7 @@ import click
 from identity_pipeline.cli.curating import (
     TARGETS,
     counted,
-    open_desk,
+    open_library,
     short_track,
     targets_argument,
 )
@@ -20,7 +20,7 @@ from identity_pipeline.cli.lists import echo_json, echo_table, json_option, say
 from identity_pipeline.cli.options import data_option, merged_settings, model_options, overrides
 
 if TYPE_CHECKING:
-    from identity_pipeline.stages.curation.snapshot import Desk
+    from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
     from identity_pipeline.stages.library.explanation import Explanation
     from identity_pipeline.stages.library.identification import IdentifiedFace
     from identity_pipeline.stages.library.statistics import LibraryStats
@@ -65,70 +65,70 @@ def identify(
     """
     from identity_pipeline.stages.library.identification import identify_picture
 
-    _, desk = open_desk(data)
+    _, library = open_library(data)
     settings = merged_settings(overrides(data, pack, vision, device))
-    faces = identify_picture(desk, image, settings, by)
+    faces = identify_picture(library, image, settings, by)
     if as_json:
-        echo_json([_face_json(desk, face) for face in faces])
+        echo_json([_face_json(library, face) for face in faces])
         return
     if not faces:
         say(f"No face was found on {image.name}.")
         return
     echo_table(
         (">#", "face at", "who", ">score", ">assign from", ">lead", "why", "by", "next"),
-        (_face_row(desk, number, face) for number, face in enumerate(faces, 1)),
+        (_face_row(library, number, face) for number, face in enumerate(faces, 1)),
     )
 
 
-def _answer(desk: Desk, face: IdentifiedFace) -> str:
+def _answer(library: LibrarySnapshot, face: IdentifiedFace) -> str:
     """What is said of a face, with whom it is nearest to where that is not said already."""
     result = face.result
     if result.person_id is not None:
-        return desk.called(result.person_id)
+        return library.called(result.person_id)
     if result.probable_id is not None:
-        return f"probably {desk.called(result.probable_id)}"
+        return f"probably {library.called(result.probable_id)}"
     if result.answer == "ambiguous":
-        first, second = (desk.called(p.person_id) for p in result.people[:2])
+        first, second = (library.called(p.person_id) for p in result.people[:2])
         return f"ambiguous: {first} or {second}"
     words = "not calibrated" if result.answer == "not_calibrated" else result.answer
     nearest = result.people[0].person_id if result.people else None
-    return words if nearest is None else f"{words} (nearest: {desk.called(nearest)})"
+    return words if nearest is None else f"{words} (nearest: {library.called(nearest)})"
 
 
-def _face_row(desk: Desk, number: int, face: IdentifiedFace) -> tuple[object, ...]:
+def _face_row(library: LibrarySnapshot, number: int, face: IdentifiedFace) -> tuple[object, ...]:
     from identity_pipeline.stages.library.identification import RULES
 
     first, *others = face.result.people or (None,)
     return (
         number,
         ", ".join(f"{v:.0f}" for v in face.box),
-        _answer(desk, face),
+        _answer(library, face),
         first and first.score,
         first and first.assign,
         face.result.margin,
         face.result.reason,
         face.rule and RULES[face.rule],
         "\n".join(
-            f"{desk.called(other.person_id)} {other.score:.3f}" for other in others[: SHOWN - 1]
+            f"{library.called(other.person_id)} {other.score:.3f}" for other in others[: SHOWN - 1]
         ),
     )
 
 
-def _face_json(desk: Desk, face: IdentifiedFace) -> dict[str, object]:
+def _face_json(library: LibrarySnapshot, face: IdentifiedFace) -> dict[str, object]:
     result = face.result
     return {
         "box": face.box,
         "detection": face.detection,
         "answer": result.answer,
         "person_id": result.person_id,
-        "name": None if result.person_id is None else desk.called(result.person_id),
+        "name": None if result.person_id is None else library.called(result.person_id),
         "probable_id": result.probable_id,
-        "probable_name": None if result.probable_id is None else desk.called(result.probable_id),
-        "says": _answer(desk, face),
+        "probable_name": None if result.probable_id is None else library.called(result.probable_id),
+        "says": _answer(library, face),
         "margin": result.margin,
         "reason": result.reason,
         "rule": face.rule,
-        "people": [{**asdict(p), "name": desk.called(p.person_id)} for p in result.people],
+        "people": [{**asdict(p), "name": library.called(p.person_id)} for p in result.people],
     }
 
 
@@ -145,9 +145,9 @@ def explain(targets: tuple[str, ...], as_json: bool, data: str | None) -> None:
     from identity_pipeline.stages.curation.targets import find_targets
     from identity_pipeline.stages.library.explanation import explain as explain_track
 
-    settings, desk = open_desk(data)
-    subjects = find_targets(desk, targets).subjects
-    told = [explain_track(desk, subject, settings) for subject in subjects]
+    settings, library = open_library(data)
+    subjects = find_targets(library, targets).subjects
+    told = [explain_track(library, subject, settings) for subject in subjects]
     if as_json:
         echo_json([one.as_json() for one in told])
         return
@@ -197,8 +197,8 @@ def stats(truth: Path | None, as_json: bool, data: str | None) -> None:
     from identity_pipeline.stages.library.statistics import library_stats
 
     with bar() as report:
-        settings, desk = open_desk(data)
-        found = library_stats(desk, settings, truth, report)
+        settings, library = open_library(data)
+        found = library_stats(library, settings, truth, report)
     if as_json:
         echo_json(found.as_json())
         return

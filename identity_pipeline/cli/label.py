@@ -11,7 +11,7 @@ from identity_pipeline.cli.curating import (
     counted,
     decision_options,
     open_curator,
-    open_desk,
+    open_library,
     same_name_option,
     targets_argument,
     tell,
@@ -56,9 +56,9 @@ def label(
     if same_name and name is None:
         raise click.UsageError("--same-name goes with --name.")
     curator = open_curator(data, actor, reason, dry_run)
-    subjects = find_targets(curator.desk, targets).subjects
+    subjects = find_targets(curator.library, targets).subjects
     if person is not None:
-        found = find_person(curator.desk, person)
+        found = find_person(curator.library, person)
         tell(curator, [curator.confirm(found, subjects)])
         return
     try:
@@ -98,11 +98,11 @@ def confirm(
     from identity_pipeline.stages.curation.targets import find_person, find_targets
 
     curator = open_curator(data, actor, reason, dry_run)
-    subjects = find_targets(curator.desk, targets).subjects
+    subjects = find_targets(curator.library, targets).subjects
     if person is None:
         tell(curator, curator.confirm_machine(subjects))
     else:
-        found = find_person(curator.desk, person)
+        found = find_person(curator.library, person)
         tell(curator, [curator.confirm(found, subjects)])
 
 
@@ -122,9 +122,9 @@ def reject(
     from identity_pipeline.stages.curation.targets import find_person, find_targets
 
     curator = open_curator(data, actor, reason, dry_run)
-    subjects = find_targets(curator.desk, targets).subjects
+    subjects = find_targets(curator.library, targets).subjects
     if person is not None:
-        groups = {find_person(curator.desk, person): list(subjects)}
+        groups = {find_person(curator.library, person): list(subjects)}
     else:
         groups = curator.by_machine(subjects, "--person says who it is not")
     tell(curator, [curator.reject(one, keys) for one, keys in groups.items()])
@@ -141,7 +141,7 @@ def not_a_face(
     from identity_pipeline.stages.curation.targets import find_targets
 
     curator = open_curator(data, actor, reason, dry_run)
-    subjects = find_targets(curator.desk, targets).subjects
+    subjects = find_targets(curator.library, targets).subjects
     tell(curator, [curator.decide(lambda h, s: commands.not_a_face(h, s, subjects), subjects)])
 
 
@@ -156,7 +156,7 @@ def ignore(
     from identity_pipeline.stages.curation.targets import find_targets
 
     curator = open_curator(data, actor, reason, dry_run)
-    subjects = find_targets(curator.desk, targets).subjects
+    subjects = find_targets(curator.library, targets).subjects
     tell(curator, [curator.decide(lambda h, s: commands.ignore(h, s, subjects), subjects)])
 
 
@@ -175,7 +175,7 @@ def undo(events: tuple[str, ...], actor: str, reason: str, dry_run: bool, data: 
     planned = []
     try:
         for word in events:
-            planned.append(curator.undo(find_event(curator.desk, word)))
+            planned.append(curator.undo(find_event(curator.library, word)))
     finally:
         if planned:
             tell(curator, planned, "brings it back")
@@ -190,12 +190,12 @@ def events(limit: int, verify: bool, as_json: bool, data: str | None) -> None:
     """List what was decided, the newest first: when, by whom, with which effect."""
     from identity_pipeline.stages.library.view import event_rows
 
-    _, desk = open_desk(data)
+    _, library = open_library(data)
     if verify:
-        count = len(desk.stores.ledger.verify().events)
+        count = len(library.stores.ledger.verify().events)
         say(f"{counted(count, 'event')} checked; each is as it was written.")
         return
-    rows = list(event_rows(desk.history, limit))
+    rows = list(event_rows(library.history, limit))
     if as_json:
         echo_json(rows)
         return

@@ -11,7 +11,7 @@ from identity_pipeline.cli.curating import (
     TARGETS,
     decision_options,
     open_curator,
-    open_desk,
+    open_library,
     same_name_option,
     targets_argument,
     tell,
@@ -38,8 +38,8 @@ def people(hidden: bool, as_json: bool, data: str | None) -> None:
     """
     from identity_pipeline.stages.library.view import people_rows
 
-    _, desk = open_desk(data)
-    rows = people_rows(desk, hidden=hidden)
+    _, library = open_library(data)
+    rows = people_rows(library, hidden=hidden)
     if as_json:
         echo_json(rows)
         return
@@ -76,7 +76,7 @@ def merge(person: str, into: str, actor: str, reason: str, dry_run: bool, data: 
     from identity_pipeline.stages.curation.targets import find_person
 
     curator = open_curator(data, actor, reason, dry_run)
-    pair = (find_person(curator.desk, person), find_person(curator.desk, into))
+    pair = (find_person(curator.library, person), find_person(curator.library, into))
     tell(curator, [curator.merge(*pair)])
 
 
@@ -101,8 +101,8 @@ def split(
     from identity_pipeline.stages.curation.targets import find_person, find_targets
 
     curator = open_curator(data, actor, reason, dry_run)
-    found = find_person(curator.desk, person)
-    subjects = find_targets(curator.desk, targets, confirmed=True).subjects
+    found = find_person(curator.library, person)
+    subjects = find_targets(curator.library, targets, confirmed=True).subjects
     try:
         planned = curator.split(found, subjects, name, same_name)
     except NameTakenError as error:
@@ -132,9 +132,9 @@ def move(
     from identity_pipeline.stages.curation.targets import find_person, find_targets
 
     curator = open_curator(data, actor, reason, dry_run)
-    subjects = find_targets(curator.desk, targets, confirmed=True).subjects
-    owner = find_person(curator.desk, source) if source else curator.owner(subjects)
-    tell(curator, [curator.move(owner, find_person(curator.desk, to), subjects)])
+    subjects = find_targets(curator.library, targets, confirmed=True).subjects
+    owner = find_person(curator.library, source) if source else curator.owner(subjects)
+    tell(curator, [curator.move(owner, find_person(curator.library, to), subjects)])
 
 
 @click.command()
@@ -157,7 +157,7 @@ def rename(
     from identity_pipeline.stages.curation.targets import find_person
 
     curator = open_curator(data, actor, reason, dry_run)
-    found = find_person(curator.desk, person)
+    found = find_person(curator.library, person)
     try:
         planned = curator.decide(
             lambda h, s: commands.rename(h, s, found, name, same_name=same_name)
@@ -176,7 +176,7 @@ def _of_person(
 ) -> None:
     from identity_pipeline.stages.curation.targets import find_person
 
-    found = find_person(curator.desk, person)
+    found = find_person(curator.library, person)
     tell(curator, [curator.decide(lambda h, s: command(h, s, found))])
 
 
@@ -217,8 +217,8 @@ def cover(
     from identity_pipeline.stages.curation.targets import find_person, find_targets
 
     curator = open_curator(data, actor, reason, dry_run)
-    found = find_person(curator.desk, person)
-    chosen = find_targets(curator.desk, target, confirmed=True)
+    found = find_person(curator.library, person)
+    chosen = find_targets(curator.library, target, confirmed=True)
     if len(chosen.subjects) != 1:
         raise click.UsageError(f"a cover is one track; {len(chosen.subjects)} are given.")
     subject = chosen.subjects[0]

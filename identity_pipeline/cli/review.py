@@ -14,7 +14,7 @@ from identity_pipeline.cli.curating import (
     decision_options,
     now,
     open_curator,
-    open_desk,
+    open_library,
     short_track,
     tell,
 )
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from identity_pipeline.core.library.changes import LibraryChanges
     from identity_pipeline.settings import Settings
-    from identity_pipeline.stages.curation.snapshot import Desk
+    from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
     from identity_pipeline.stages.library.recompute import Recomputed
     from identity_pipeline.stages.library.update import Updated
     from identity_pipeline.stages.progress.protocol import Progress
@@ -58,16 +58,16 @@ def clusters(montage: Path | None, noise: bool, as_json: bool, data: str | None)
     from identity_pipeline.stages.library.montage import write_montage
     from identity_pipeline.stages.library.view import cluster_rows, noise_rows
 
-    _, desk = open_desk(data)
-    if desk.generation is None:
+    _, library = open_library(data)
+    if library.generation is None:
         raise CurationError(NOT_YET)
-    rows, shown = noise_rows(desk) if noise else cluster_rows(desk), 0
+    rows, shown = noise_rows(library) if noise else cluster_rows(library), 0
     if montage is not None:
         key, tracks = ("display", "track_key") if noise else ("cluster_id", "tracks")
         prefix = "" if noise else "cluster "
         groups = {f"{prefix}{row[key]}": [row[tracks]] if noise else row[tracks] for row in rows}
         with bar() as report:
-            shown = write_montage(desk.stores.tables, groups, montage, report)  # type: ignore[arg-type]
+            shown = write_montage(library.stores.tables, groups, montage, report)  # type: ignore[arg-type]
     if as_json:
         echo_json(rows)
         return
@@ -137,10 +137,10 @@ def suggestions(
         if set(accept) & set(reject):
             raise click.UsageError("a suggestion cannot be both accepted and rejected.")
         curator = open_curator(data, actor, reason, dry_run)
-        accepted = [find_suggestion(curator.desk, word) for word in accept]
-        declined = [find_suggestion(curator.desk, word) for word in reject]
+        accepted = [find_suggestion(curator.library, word) for word in accept]
+        declined = [find_suggestion(curator.library, word) for word in reject]
         if all_for:
-            accepted += _all_for(curator.desk, all_for)
+            accepted += _all_for(curator.library, all_for)
         planned = []
         try:
             for row in accepted:
@@ -151,8 +151,8 @@ def suggestions(
             if planned:
                 tell(curator, planned)
         return
-    _, desk = open_desk(data)
-    rows = pending_suggestions(desk)
+    _, library = open_library(data)
+    rows = pending_suggestions(library)
     if as_json:
         echo_json(rows)
         return
@@ -176,19 +176,19 @@ def suggestions(
     )
 
 
-def _all_for(desk: Desk, person: str) -> list[dict[str, object]]:
+def _all_for(library: LibrarySnapshot, person: str) -> list[dict[str, object]]:
     from identity_pipeline.stages.curation.snapshot import CurationError
     from identity_pipeline.stages.curation.targets import find_person
     from identity_pipeline.stages.library.view import pending_suggestions
 
-    found = find_person(desk, person)
+    found = find_person(library, person)
     rows = [
         row
-        for row in pending_suggestions(desk)
-        if desk.state.survivor(str(row["person_id"])) == found
+        for row in pending_suggestions(library)
+        if library.state.survivor(str(row["person_id"])) == found
     ]
     if not rows:
-        raise CurationError(f"no suggestion is pending for {desk.called(found)}.")
+        raise CurationError(f"no suggestion is pending for {library.called(found)}.")
     return rows
 
 
@@ -201,14 +201,14 @@ def find_more(person: str, as_json: bool, data: str | None) -> None:
     from identity_pipeline.stages.curation.targets import find_person
     from identity_pipeline.stages.library.explanation import more_of
 
-    settings, desk = open_desk(data)
-    found = find_person(desk, person)
-    rows = more_of(desk, found, settings)
+    settings, library = open_library(data)
+    found = find_person(library, person)
+    rows = more_of(library, found, settings)
     if as_json:
         echo_json(rows)
         return
     if not rows:
-        say(f"No unassigned track resembles {desk.called(found)}.")
+        say(f"No unassigned track resembles {library.called(found)}.")
         return
     echo_table(
         (">#", "track", ">score", "is in", "enough to suggest"),
@@ -334,16 +334,16 @@ def compared(
 ) -> LibraryChanges:
     """What a recomputation moves, against what was in force (default: what is)."""
     from identity_pipeline.core.library.changes import library_changes
-    from identity_pipeline.stages.curation.snapshot import Desk
+    from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
 
     before = before or in_force(stores)
-    desk = Desk.open(stores, now(), write=False)
+    library = LibrarySnapshot.open(stores, now(), write=False)
 
     def called(person_id: str) -> str:
         """Also of people whom an undo took away."""
-        known = person_id in desk.state.people
+        known = person_id in library.state.people
         earlier = before.names.get(person_id)
-        return desk.called(person_id) if known else earlier or desk.called(person_id)
+        return library.called(person_id) if known else earlier or library.called(person_id)
 
     return library_changes(before.assignments, done.tables["person_assignments"], called)
 

@@ -22,7 +22,7 @@ from rich.table import Table
 from identity_pipeline.ledger import commands, store
 from identity_pipeline.ledger import events as ev
 from identity_pipeline.stages.curation.curation import Curator
-from identity_pipeline.stages.curation.snapshot import Desk
+from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.video.tables import TableStore
@@ -88,7 +88,9 @@ def measured(ledger: store.LedgerStore, count: int) -> dict[str, float]:
     numbers = iter(range(10**6))
 
     def curator() -> Curator:
-        return Curator(Desk.open(LibraryStores.of(tables), NOW, write=True), "curator", NOW)
+        return Curator(
+            LibrarySnapshot.open(LibraryStores.of(tables), NOW, write=True), "curator", NOW
+        )
 
     def label() -> None:
         number = next(numbers)
@@ -103,13 +105,13 @@ def measured(ledger: store.LedgerStore, count: int) -> dict[str, float]:
 
     def undo_last() -> None:
         who = curator()
-        who.undo(next(who.desk.history.latest_in_force()))
+        who.undo(next(who.library.history.latest_in_force()))
 
     def undo_old() -> None:
         who = curator()
         # The last confirmation of one of the first people: nothing else rests on it.
         seq = PER_PERSON * (count // 4 // PER_PERSON + next(numbers)) + PER_PERSON - 2
-        who.undo(who.desk.history.events[seq - 1 - 1])
+        who.undo(who.library.history.events[seq - 1 - 1])
 
     def anew() -> None:
         for name in ("replayed.json", "settled.json"):
@@ -124,7 +126,9 @@ def measured(ledger: store.LedgerStore, count: int) -> dict[str, float]:
         "label": seconds(label),
         "undo last": seconds(undo_last),
         "undo an old one": seconds(undo_old),
-        "people": seconds(lambda: Desk.open(LibraryStores.of(tables), NOW, write=False).state),
+        "people": seconds(
+            lambda: LibrarySnapshot.open(LibraryStores.of(tables), NOW, write=False).state
+        ),
     }
 
 

@@ -13,7 +13,7 @@ from identity_pipeline.core.vectors import normalise
 from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.settings import load_settings
 from identity_pipeline.stages.curation.curation import Curator
-from identity_pipeline.stages.curation.snapshot import CurationError, Desk
+from identity_pipeline.stages.curation.snapshot import CurationError, LibrarySnapshot
 from identity_pipeline.stages.curation.targets import find_event, find_person, find_targets
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.library.kmeans_heads import KMeansHeadStore
@@ -34,50 +34,52 @@ def store(tmp_path: Path) -> TableStore:
 
 
 def curator(store: TableStore, **options: bool) -> Curator:
-    return Curator(Desk.open(LibraryStores.of(store), NOW, write=False), "tester", NOW, **options)
+    return Curator(
+        LibrarySnapshot.open(LibraryStores.of(store), NOW, write=False), "tester", NOW, **options
+    )
 
 
-def found(desk: Desk, *words: str) -> list[str]:
+def found(library: LibrarySnapshot, *words: str) -> list[str]:
     """Targets as `ride-a:1`, without the digest of the video."""
-    parts = [subject.split(":") for subject in find_targets(desk, words).subjects]
+    parts = [subject.split(":") for subject in find_targets(library, words).subjects]
     return [f"{video.rpartition('-')[0]}:{local}" for _, video, local in parts]
 
 
 def test_a_target_may_be_typed_in_many_ways(store: TableStore) -> None:
     decides = curator(store)
-    desk = decides.desk
-    [video] = [v for v in desk.videos if v.startswith("ride-a")]
+    library = decides.library
+    [video] = [v for v in library.videos if v.startswith("ride-a")]
     one_way = ("ride-a:1", "ride-a#1", f"{video}:1", f"track:{video}:1", "track:ride-a:1")
     for word in (*one_way, "ride-a@3-0", f"face:{video}:000003-0", "ride-a@000003-0"):
-        assert found(desk, word) == ["ride-a:1"], word
+        assert found(library, word) == ["ride-a:1"], word
     cluster = ("cluster 1", "unknown_cluster_1", "cluster_1", "Cluster:1", "cluster#1")
     for word in cluster:
-        assert found(desk, word) == ["ride-a:1", "ride-b:1"], word
-    assert found(desk, "cluster", "1", "cluster", "2", "ride-a:1") == [
+        assert found(library, word) == ["ride-a:1", "ride-b:1"], word
+    assert found(library, "cluster", "1", "cluster", "2", "ride-a:1") == [
         "ride-a:1", "ride-a:2", "ride-b:1", "ride-c:2",
     ]  # fmt: skip
     with pytest.raises(CurationError, match="nothing that is known"):
-        found(desk, "1")
-    planned = decides.name("Ada", find_targets(desk, ["cluster 1"]).subjects)
+        found(library, "1")
+    planned = decides.name("Ada", find_targets(library, ["cluster 1"]).subjects)
     [person] = planned.state.people
     for word in ("Ada", "ada", person, f"person_{person}", person[:6]):
-        assert found(decides.desk, word) == ["ride-a:1", "ride-b:1"], word
-        assert find_person(decides.desk, word) == person
+        assert found(decides.library, word) == ["ride-a:1", "ride-b:1"], word
+        assert find_person(decides.library, word) == person
     for word in ("last", "1", "#1", planned.event.id, planned.event.id[:8]):
-        assert find_event(decides.desk, word) == planned.event
+        assert find_event(decides.library, word) == planned.event
 
 
 def test_two_tracks_of_one_noise_name_must_be_told_apart(store: TableStore) -> None:
-    desk = curator(store).desk
-    names = [row["display"] for row in desk.assignments.values()]
+    library = curator(store).library
+    names = [row["display"] for row in library.assignments.values()]
     [twice] = {name for name in names if names.count(name) > 1 and "noise" in str(name)}
     with pytest.raises(CurationError, match="tracks are called unknown_noise"):
-        found(desk, str(twice))
+        found(library, str(twice))
 
 
 def test_decisions_carry_the_best_face_and_what_the_tables_know(store: TableStore) -> None:
     decides = curator(store, dry_run=True)
-    subjects = find_targets(decides.desk, ["cluster 1"]).subjects
+    subjects = find_targets(decides.library, ["cluster 1"]).subjects
     planned = decides.name("Ada", subjects)
     assert [(a.frame_idx, a.box) for a in planned.event.anchors] == [(6, (100, 0, 160, 60))] * 2
     [shift] = planned.effect.shifts
@@ -92,7 +94,7 @@ def test_a_track_without_template_can_be_named_by_its_largest_face(store: TableS
     templates = store.read("track_templates", video)
     store.write("track_templates", video, templates.clear(), "g")
     decides = curator(store, dry_run=True)
-    planned = decides.name("Dan", find_targets(decides.desk, ["ride-d:1"]).subjects)
+    planned = decides.name("Dan", find_targets(decides.library, ["ride-d:1"]).subjects)
     assert planned.event.anchors[0].box == (100, 0, 160, 60)
 
 
@@ -104,7 +106,7 @@ def test_a_face_in_no_track_can_be_set_aside_but_not_named(store: TableStore) ->
     )
     store.write("face_tracks", video, loose, "g")
     decides = curator(store, dry_run=True)
-    chosen = find_targets(decides.desk, ["ride-d@3-0"]).subjects
+    chosen = find_targets(decides.library, ["ride-d@3-0"]).subjects
     assert chosen == (f"face:{video}:000003-0",)
     with pytest.raises(CurationError, match="in no track"):
         decides.name("Dan", chosen)

@@ -19,7 +19,7 @@ from identity_pipeline.ledger.commands import Planned, Stamp
 from identity_pipeline.ledger.effects import Effect, Facts
 from identity_pipeline.ledger.errors import RefusedError
 from identity_pipeline.ledger.replay import History
-from identity_pipeline.stages.curation.snapshot import CurationError, Desk, video_of
+from identity_pipeline.stages.curation.snapshot import CurationError, LibrarySnapshot, video_of
 
 Decide = Callable[[History, Stamp], Planned]
 
@@ -29,14 +29,14 @@ class Curator:
     """Somebody who decides.
 
     Attributes:
-        desk: what is before them; follows their decisions, also those that are only tried.
+        library: what is before them; follows their decisions, also those that are only tried.
         actor: who.
         now: ISO time with a zone.
         reason: in their words.
         dry_run: plan only; nothing is written.
     """
 
-    desk: Desk
+    library: LibrarySnapshot
     actor: str
     now: str
     reason: str = ""
@@ -65,10 +65,10 @@ class Curator:
             self.actor,
             self.now,
             self.reason,
-            anchors_of(self.desk, chosen),
-            facts_of(self.desk, chosen, towards, videos),
+            anchors_of(self.library, chosen),
+            facts_of(self.library, chosen, towards, videos),
         )
-        known = len(self.desk.history.events)
+        known = len(self.library.history.events)
 
         def build(history: History) -> Planned:
             if any(isinstance(event, ev.Renumbered) for event in history.events[known:]):
@@ -76,10 +76,10 @@ class Curator:
             return command(history, stamp)
 
         if self.dry_run:
-            planned = build(self.desk.history)
+            planned = build(self.library.history)
         else:
-            planned = self.desk.stores.ledger.commit(build, self.desk.history)
-        self.desk = replace(self.desk, history=planned.history)
+            planned = self.library.stores.ledger.commit(build, self.library.history)
+        self.library = replace(self.library, history=planned.history)
         return planned
 
     def name(self, name: str, subjects: Iterable[str], *, same_name: bool = False) -> Planned:
@@ -117,36 +117,38 @@ class Curator:
         """
         groups: dict[str, list[str]] = {}
         for subject in sorted(set(subjects)):
-            row = self.desk.assignments.get(subject)
-            person = self.desk.state.assigned.get(subject) or (row and row["person_id"])
-            if person is None or str(person) not in self.desk.state.people:
+            row = self.library.assignments.get(subject)
+            person = self.library.state.assigned.get(subject) or (row and row["person_id"])
+            if person is None or str(person) not in self.library.state.people:
                 raise CurationError(f"nobody is suggested for {subject}; {advice}.")
-            groups.setdefault(self.desk.state.survivor(str(person)), []).append(subject)
+            groups.setdefault(self.library.state.survivor(str(person)), []).append(subject)
         return dict(sorted(groups.items()))
 
     def reject(self, person_id: str, subjects: Iterable[str]) -> Planned:
         """Says that tracks are not a person."""
         chosen = sorted(set(subjects))
         planned = self.decide(lambda h, s: commands.reject(h, s, person_id, chosen), chosen)
-        rows = {key: self.desk.assignments.get(key) for key in chosen}
+        rows = {key: self.library.assignments.get(key) for key in chosen}
         leaving = [
             key
             for key, row in rows.items()
             if row
             and row["origin"] == "auto"
-            and self.desk.survivor(str(row["person_id"])) == person_id
+            and self.library.survivor(str(row["person_id"])) == person_id
         ]
         if not leaving:
             return planned
         # The ledger does not know what the machine assigned, so it does not tell of it.
         tracks = "track leaves" if len(leaving) == 1 else "tracks leave"
-        note = f"{len(leaving)} {tracks} person {self.desk.called(person_id)} at the next recluster"
+        note = (
+            f"{len(leaving)} {tracks} person {self.library.called(person_id)} at the next recluster"
+        )
         effect = Effect(planned.effect.shifts, (*planned.effect.notes, note))
         return replace(planned, effect=effect)
 
     def merge(self, person_id: str, into: str) -> Planned:
         """Says that a person is another one."""
-        members = self.desk.state.members.get(person_id, ())
+        members = self.library.state.members.get(person_id, ())
         return self.decide(
             lambda h, s: commands.merge(h, s, person_id, into),
             towards=into,
@@ -176,7 +178,7 @@ class Curator:
         Raises:
             CurationError: there is none, or more than one.
         """
-        people = {self.desk.state.assigned.get(subject) for subject in subjects}
+        people = {self.library.state.assigned.get(subject) for subject in subjects}
         if len(people) != 1 or (person := people.pop()) is None:
             raise CurationError("these are not the confirmed tracks of one person; give --from.")
         return person
@@ -196,18 +198,18 @@ class Curator:
 
     def _suggested(self, suggestion: Mapping[str, object]) -> str:
         person = str(suggestion["person_id"])
-        outdated = self.desk.outdated([video_of(str(suggestion["track_key"]))])
-        if person not in self.desk.state.people or outdated:
+        outdated = self.library.outdated([video_of(str(suggestion["track_key"]))])
+        if person not in self.library.state.people or outdated:
             raise CurationError(
                 f"suggestion {suggestion['suggestion_id']} is out of date; run "
                 "`identity-pipeline recluster` first."
             )
-        return self.desk.state.survivor(person)
+        return self.library.state.survivor(person)
 
     def undo(self, event: ev.Event) -> Planned:
         """Takes an event back; undoing an undo brings its event back."""
         stamp = Stamp(self.actor, self.now, self.reason)
-        tried = commands.undo(self.desk.history, stamp, event.id)
+        tried = commands.undo(self.library.history, stamp, event.id)
         moved = {subject for shift in tried.effect.shifts for subject in shift.subjects}
         return self.decide(
             lambda h, s: commands.undo(h, s, event.id), videos=map(video_of, sorted(moved))
@@ -229,29 +231,31 @@ def tracks_only(subjects: Iterable[str]) -> list[str]:
     return chosen
 
 
-def anchors_of(desk: Desk, subjects: Iterable[str]) -> list[ev.Anchor]:
+def anchors_of(library: LibrarySnapshot, subjects: Iterable[str]) -> list[ev.Anchor]:
     """One face of each subject by which it is found again; none for subjects that are not there."""
     chosen = sorted(set(subjects))
     best = {
         row["track_key"]: (row["best_frame"], row["box"])
-        for row in desk.templates(map(video_of, chosen)).iter_rows(named=True)
+        for row in library.templates(map(video_of, chosen)).iter_rows(named=True)
     }
     found = []
     for subject in chosen:
-        where = best.get(subject) or _largest_face(desk, subject)
+        where = best.get(subject) or _largest_face(library, subject)
         if where is not None:
             x1, y1, x2, y2 = where[1]
             found.append(ev.Anchor(subject=subject, frame_idx=where[0], box=(x1, y1, x2, y2)))
     return found
 
 
-def _largest_face(desk: Desk, subject: str) -> tuple[int, list[float]] | None:
+def _largest_face(library: LibrarySnapshot, subject: str) -> tuple[int, list[float]] | None:
     """Frame and box of a face, or of the largest face of a track without a template."""
     kind, video_id, local_id, lost = ids.parse(subject)
     names = ("face_detections", "face_tracks")
-    if lost or not all(desk.stores.tables.layout.table(name, video_id).is_file() for name in names):
+    if lost or not all(
+        library.stores.tables.layout.table(name, video_id).is_file() for name in names
+    ):
         return None
-    faces, tracks = (desk.stores.tables.read(name, video_id) for name in names)
+    faces, tracks = (library.stores.tables.read(name, video_id) for name in names)
     wanted = [local_id]
     if kind == "track":
         wanted = tracks.filter(pl.col("track_id") == int(local_id))["face_id"].to_list()
@@ -266,32 +270,37 @@ def _largest_face(desk: Desk, subject: str) -> tuple[int, list[float]] | None:
 
 
 def facts_of(
-    desk: Desk, subjects: Iterable[str], towards: str | None, videos: Iterable[str] = ()
+    library: LibrarySnapshot,
+    subjects: Iterable[str],
+    towards: str | None,
+    videos: Iterable[str] = (),
 ) -> Facts:
     """What the tables know about a decision's subjects.
 
     Args:
-        desk: the library.
+        library: as it is now.
         subjects: the subjects.
         towards: the person who gets them; a track is disputed where the machine says, or suggests,
             somebody else.
         videos: further videos.
     """
     chosen = set(subjects)
-    templates = desk.templates({*map(video_of, chosen), *videos})
+    templates = library.templates({*map(video_of, chosen), *videos})
     keys = templates["track_key"].to_list()
-    rows = [(key, desk.assignments[key]) for key in sorted({*keys, *chosen} & {*desk.assignments})]
+    rows = [
+        (key, library.assignments[key]) for key in sorted({*keys, *chosen} & {*library.assignments})
+    ]
     disputed = {
         key
         for key, row in rows
         if key in chosen
         and row["person_id"] is not None
         and row["origin"] in (None, "auto")
-        and desk.survivor(str(row["person_id"])) != towards
+        and library.survivor(str(row["person_id"])) != towards
     }
     return Facts(
         faces=dict(templates.select("track_key", "face_count").iter_rows()),
-        places={key: desk.place(key) for key, _ in rows},
+        places={key: library.place(key) for key, _ in rows},
         disputed=frozenset(disputed),
         seen_together=frozenset(shared_frame_pairs(templates)),
     )

@@ -1,4 +1,4 @@
-"""What a curator has before them: the ledger as it stands, and the tables of the library in force.
+"""The library at one moment: the ledger as it stands, and the tables of the generation in force.
 
 Reads only, and each table at most once. Finding what a typed word means is in `targets`, deciding
 in `curation`.
@@ -29,7 +29,7 @@ class CurationError(IdentityPipelineError, ValueError):
 
 
 @dataclass(frozen=True)
-class Desk:
+class LibrarySnapshot:
     """The library at one moment.
 
     Attributes:
@@ -43,7 +43,7 @@ class Desk:
     snapshot: Snapshot | None
 
     @classmethod
-    def open(cls, stores: LibraryStores, now: str, *, write: bool) -> Desk:
+    def open(cls, stores: LibraryStores, now: str, *, write: bool) -> LibrarySnapshot:
         """The library now.
 
         Args:

@@ -10,7 +10,7 @@ import polars as pl
 
 from identity_pipeline.ledger import events as ev
 from identity_pipeline.ledger import subjects as ids
-from identity_pipeline.stages.curation.snapshot import CurationError, Desk, video_of
+from identity_pipeline.stages.curation.snapshot import CurationError, LibrarySnapshot, video_of
 
 CLUSTER = re.compile(r"(?:unknown[_ ])?cluster[ _:#]?(\d+)", re.IGNORECASE)
 TRACK = re.compile(r"(?:track:)?([a-z0-9][a-z0-9_-]*)[:#](\d+)")
@@ -34,11 +34,13 @@ class Chosen:
     faces: dict[str, str]
 
 
-def find_targets(desk: Desk, words: Sequence[str], *, confirmed: bool = False) -> Chosen:
+def find_targets(
+    library: LibrarySnapshot, words: Sequence[str], *, confirmed: bool = False
+) -> Chosen:
     """The tracks that several targets mean together.
 
     Args:
-        desk: the library.
+        library: as it is now.
         words: as typed; `cluster 5` may be two words.
         confirmed: of a person only what humans confirmed, not what the machine added.
 
@@ -48,19 +50,19 @@ def find_targets(desk: Desk, words: Sequence[str], *, confirmed: bool = False) -
     subjects: set[str] = set()
     faces: dict[str, str] = {}
     for word in _joined(words):
-        found = _target(desk, word, confirmed)
+        found = _target(library, word, confirmed)
         subjects.update(found.subjects)
         faces.update(found.faces)
     return Chosen(tuple(sorted(subjects)), faces)
 
 
-def find_person(desk: Desk, word: str) -> str:
+def find_person(library: LibrarySnapshot, word: str) -> str:
     """A person by name (in any case), id, or beginning of the id.
 
     Raises:
         CurationError: nobody fits, or several do.
     """
-    people = people_called(desk, word)
+    people = people_called(library, word)
     if len(people) == 1:
         return people[0]
     if people:
@@ -70,9 +72,9 @@ def find_person(desk: Desk, word: str) -> str:
     raise CurationError(f"no person fits {word!r}; `identity-pipeline people` lists them.")
 
 
-def people_called(desk: Desk, word: str) -> list[str]:
+def people_called(library: LibrarySnapshot, word: str) -> list[str]:
     """Everybody who is meant by a name, else by an id, else by the beginning of one."""
-    state = desk.state
+    state = library.state
     given = word.removeprefix("person_").removeprefix("person ")
     if given in state.people:
         return [given]
@@ -83,13 +85,13 @@ def people_called(desk: Desk, word: str) -> list[str]:
     return list(named) or [p for p in state.active if len(given) >= 4 and p.startswith(given)]
 
 
-def find_suggestion(desk: Desk, word: str) -> dict[str, object]:
+def find_suggestion(library: LibrarySnapshot, word: str) -> dict[str, object]:
     """The row of a suggestion by its id or an unambiguous beginning of it.
 
     Raises:
         CurationError: none or several fit.
     """
-    rows = desk.table("suggestions").filter(pl.col("suggestion_id").str.starts_with(word))
+    rows = library.table("suggestions").filter(pl.col("suggestion_id").str.starts_with(word))
     if rows.height != 1 or len(word) < 4:
         raise CurationError(
             f"no single suggestion fits {word!r}; `identity-pipeline suggestions` lists them."
@@ -97,15 +99,15 @@ def find_suggestion(desk: Desk, word: str) -> dict[str, object]:
     return rows.row(0, named=True)
 
 
-def find_event(desk: Desk, word: str) -> ev.Event:
+def find_event(library: LibrarySnapshot, word: str) -> ev.Event:
     """An event by its number, its id or a beginning of it, or `last`: the last one in force.
 
     Raises:
         CurationError: none or several fit.
     """
-    events = desk.history.events
+    events = library.history.events
     if word == "last":
-        latest = desk.history.latest_in_force()
+        latest = library.history.latest_in_force()
         decision = next((e for e in latest if not isinstance(e, ev.Renumbered)), None)
         if decision is None:
             raise CurationError("there is no decision to undo.")
@@ -113,7 +115,7 @@ def find_event(desk: Desk, word: str) -> ev.Event:
     number = word.removeprefix("#")
     if number.isdigit() and 1 <= int(number) <= len(events):
         return events[int(number) - 1]
-    found = desk.history.called(word) if len(word) >= 4 else []
+    found = library.history.called(word) if len(word) >= 4 else []
     if len(found) != 1:
         raise CurationError(f"no single event fits {word!r}; `identity-pipeline events` lists them")
     return found[0]
@@ -130,78 +132,78 @@ def _joined(words: Iterable[str]) -> list[str]:
     return joined
 
 
-def _target(desk: Desk, word: str, confirmed: bool) -> Chosen:
+def _target(library: LibrarySnapshot, word: str, confirmed: bool) -> Chosen:
     if found := CLUSTER.fullmatch(word):
-        return _plain(_cluster(desk, int(found[1])))
+        return _plain(_cluster(library, int(found[1])))
     if word.startswith("unknown_noise_"):
-        return _plain(_noise(desk, word))
+        return _plain(_noise(library, word))
     if found := FACE.fullmatch(word):
-        return _face(desk, found[1] or found[2], f"{int(found[3]):06d}-{int(found[4])}")
+        return _face(library, found[1] or found[2], f"{int(found[3]):06d}-{int(found[4])}")
     if found := TRACK.fullmatch(word):
-        return _plain([_track(desk, found[1], int(found[2]))])
-    return _plain(_by_name(desk, word, confirmed))
+        return _plain([_track(library, found[1], int(found[2]))])
+    return _plain(_by_name(library, word, confirmed))
 
 
-def _by_name(desk: Desk, word: str, confirmed: bool) -> list[str]:
+def _by_name(library: LibrarySnapshot, word: str, confirmed: bool) -> list[str]:
     """The tracks of a lost subject, a suggestion or a person."""
-    if word.startswith("lost:") and word in desk.state.subjects:
+    if word.startswith("lost:") and word in library.state.subjects:
         return [word]
     if re.fullmatch(r"[0-9a-f]{4,16}", word):
-        near = desk.table("suggestions").filter(pl.col("suggestion_id").str.starts_with(word))
+        near = library.table("suggestions").filter(pl.col("suggestion_id").str.starts_with(word))
         if near.height == 1:
             return [near["track_key"][0]]
-    people = people_called(desk, word)
+    people = people_called(library, word)
     if not people:
         raise CurationError(f"{word!r} is nothing that is known; expected {FORMS}.")
-    return tracks_of_person(desk, find_person(desk, word), confirmed=confirmed)
+    return tracks_of_person(library, find_person(library, word), confirmed=confirmed)
 
 
 def _plain(subjects: Iterable[str]) -> Chosen:
     return Chosen(tuple(subjects), {})
 
 
-def tracks_of_person(desk: Desk, person_id: str, *, confirmed: bool) -> list[str]:
+def tracks_of_person(library: LibrarySnapshot, person_id: str, *, confirmed: bool) -> list[str]:
     """The subjects of a person, sorted.
 
     Raises:
         CurationError: there is none.
     """
-    found = set(desk.state.members.get(person_id, ()))
+    found = set(library.state.members.get(person_id, ()))
     if not confirmed:
         found |= {
             key
-            for key, row in desk.assignments.items()
+            for key, row in library.assignments.items()
             if row["state"] == "known"
             and row["person_id"] == person_id
-            and key not in desk.state.assigned
+            and key not in library.state.assigned
         }
     if not found:
-        raise CurationError(f"{desk.called(person_id)} has no track; name the tracks instead.")
+        raise CurationError(f"{library.called(person_id)} has no track; name the tracks instead.")
     return sorted(found)
 
 
-def _cluster(desk: Desk, number: int) -> list[str]:
-    rows = desk.table("unknown_clusters").filter(pl.col("cluster_id") == number)
+def _cluster(library: LibrarySnapshot, number: int) -> list[str]:
+    rows = library.table("unknown_clusters").filter(pl.col("cluster_id") == number)
     if not rows.height:
         raise CurationError(
             f"there is no unknown_cluster_{number}; `identity-pipeline clusters` lists them, "
             "`identity-pipeline recluster` brings them up to date."
         )
-    return _current(desk, rows["tracks"][0].to_list())
+    return _current(library, rows["tracks"][0].to_list())
 
 
-def _noise(desk: Desk, word: str) -> list[str]:
-    keys = [key for key, row in desk.assignments.items() if row["display"] == word]
+def _noise(library: LibrarySnapshot, word: str) -> list[str]:
+    keys = [key for key, row in library.assignments.items() if row["display"] == word]
     if len(keys) > 1:
         raise CurationError(f"{len(keys)} tracks are called {word}: {', '.join(keys)}; name one.")
     if not keys:
         raise CurationError(f"there is no {word}; `identity-pipeline clusters --noise` lists them.")
-    return _current(desk, keys)
+    return _current(library, keys)
 
 
-def _current(desk: Desk, keys: list[str]) -> list[str]:
+def _current(library: LibrarySnapshot, keys: list[str]) -> list[str]:
     """The tracks, after checking that their numbers still mean the same."""
-    outdated = desk.outdated(map(video_of, keys))
+    outdated = library.outdated(map(video_of, keys))
     if outdated:
         raise CurationError(
             f"{', '.join(outdated)} was processed anew since; run `identity-pipeline recluster` "
@@ -210,10 +212,10 @@ def _current(desk: Desk, keys: list[str]) -> list[str]:
     return keys
 
 
-def _video(desk: Desk, word: str) -> str:
-    if word in desk.videos:
+def _video(library: LibrarySnapshot, word: str) -> str:
+    if word in library.videos:
         return word
-    found = [video for video in desk.videos if video.startswith(word)]
+    found = [video for video in library.videos if video.startswith(word)]
     if len(found) != 1:
         which = f"{', '.join(found[:5])} fit" if found else "none fits"
         raise CurationError(
@@ -222,29 +224,29 @@ def _video(desk: Desk, word: str) -> str:
     return found[0]
 
 
-def _track(desk: Desk, word: str, number: int) -> str:
-    if (absent := ids.track(word, number)) in desk.state.subjects and word not in desk.videos:
+def _track(library: LibrarySnapshot, word: str, number: int) -> str:
+    if (absent := ids.track(word, number)) in library.state.subjects and word not in library.videos:
         return absent
-    video_id = desk.sound(_video(desk, word))
-    there = set(desk.templates([video_id])["track_id"].to_list())
-    there |= set(_column(desk, video_id, "track_id"))
+    video_id = library.sound(_video(library, word))
+    there = set(library.templates([video_id])["track_id"].to_list())
+    there |= set(_column(library, video_id, "track_id"))
     if number not in there:
         tracks = ", ".join(map(str, sorted(there))) or "none"
         raise CurationError(f"{video_id} has no track {number}; its tracks: {tracks}.")
     return ids.track(video_id, number)
 
 
-def _face(desk: Desk, word: str, face_id: str) -> Chosen:
-    video_id = _video(desk, word)
+def _face(library: LibrarySnapshot, word: str, face_id: str) -> Chosen:
+    video_id = _video(library, word)
     faces = dict(
         zip(
-            _column(desk, video_id, "face_id"), _column(desk, video_id, "track_id", False),
+            _column(library, video_id, "face_id"), _column(library, video_id, "track_id", False),
             strict=True,
         )
     )  # fmt: skip
     if face_id not in faces:
-        detected = desk.stores.tables.layout.table("face_detections", video_id).is_file()
-        if detected and face_id in _detected(desk, video_id):
+        detected = library.stores.tables.layout.table("face_detections", video_id).is_file()
+        if detected and face_id in _detected(library, video_id):
             return _plain([ids.face(video_id, face_id)])
         raise CurationError(
             f"{video_id} has no face {face_id}; `identity-pipeline why {video_id} "
@@ -257,12 +259,12 @@ def _face(desk: Desk, word: str, face_id: str) -> Chosen:
     return Chosen((subject,), {subject: face_id})
 
 
-def _detected(desk: Desk, video_id: str) -> set[str]:
-    return set(desk.stores.tables.read("face_detections", video_id, ("face_id",))["face_id"])
+def _detected(library: LibrarySnapshot, video_id: str) -> set[str]:
+    return set(library.stores.tables.read("face_detections", video_id, ("face_id",))["face_id"])
 
 
-def _column(desk: Desk, video_id: str, name: str, drop: bool = True) -> list[object]:
-    if not desk.stores.tables.layout.table("face_tracks", video_id).is_file():
+def _column(library: LibrarySnapshot, video_id: str, name: str, drop: bool = True) -> list[object]:
+    if not library.stores.tables.layout.table("face_tracks", video_id).is_file():
         return []
-    column = desk.stores.tables.read("face_tracks", video_id, (name,))[name]
+    column = library.stores.tables.read("face_tracks", video_id, (name,))[name]
     return (column.drop_nulls() if drop else column).to_list()

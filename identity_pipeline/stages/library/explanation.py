@@ -11,7 +11,7 @@ from identity_pipeline.core.matching.flip import Flip, what_would_flip
 from identity_pipeline.core.matching.gallery import gallery_of
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.curation.decisions import human_facts
-from identity_pipeline.stages.curation.snapshot import CurationError, Desk, video_of
+from identity_pipeline.stages.curation.snapshot import CurationError, LibrarySnapshot, video_of
 from identity_pipeline.stages.library.copies import copies_of
 from identity_pipeline.stages.library.recompute import read_templates
 from identity_pipeline.stages.library.spaces import head_of_space
@@ -68,59 +68,59 @@ class Explanation:
         return asdict(self)
 
 
-def explain(desk: Desk, track_key: str, settings: Settings) -> Explanation:
+def explain(library: LibrarySnapshot, track_key: str, settings: Settings) -> Explanation:
     """Explains one track.
 
     Raises:
         CurationError: the library in force does not know it.
     """
-    row = desk.assignments.get(track_key)
-    if row is None and (original := copies_of(desk.snapshot).of.get(video_of(track_key))):
+    row = library.assignments.get(track_key)
+    if row is None and (original := copies_of(library.snapshot).of.get(video_of(track_key))):
         raise CurationError(
             f"{track_key} is of a copy of {original}, which counts in its place; explain the track "
             "there. What was decided about it holds there too."
         )
-    if row is None or desk.outdated([video_of(track_key)]):
+    if row is None or library.outdated([video_of(track_key)]):
         raise CurationError(
             f"{track_key} is not in the library yet (or its video was processed anew, or it has "
             "too few usable faces); run `identity-pipeline recluster`."
         )
-    calibration = desk.table("calibration")
+    calibration = library.table("calibration")
     space = calibration["space"][0]
     thresholds = template_thresholds(calibration, space, settings)
-    references = references_of(desk.table("person_references"))
+    references = references_of(library.table("person_references"))
     flip = what_would_flip(row, thresholds, len(references), settings.match)
     scored = row["score"] is not None and row["origin"] in (None, "auto")
     budget = budget_of(calibration, space, references, settings.match) if scored else None
     person, runner_up = (
-        None if row[name] is None else desk.called(str(row[name]))
+        None if row[name] is None else library.called(str(row[name]))
         for name in ("person_id", "runner_up")
     )
     return Explanation(
         track_key,
-        desk.place(track_key),
+        library.place(track_key),
         RULES[str(row["rule"])],
         dict(row),
         person,
         runner_up,
         flip,
-        _decision(desk, track_key),
-        _since(desk, track_key),
+        _decision(library, track_key),
+        _since(library, track_key),
         budget.sentence if budget else None,
     )
 
 
-def _decision(desk: Desk, track_key: str) -> str | None:
-    for event in desk.history.latest_in_force():
+def _decision(library: LibrarySnapshot, track_key: str) -> str | None:
+    for event in library.history.latest_in_force():
         if track_key in event.named_subjects:
             why = f": {event.reason}" if event.reason else ""
             return f"#{event.seq} {event.kind} by {event.actor} at {event.time}{why}"
     return None
 
 
-def _since(desk: Desk, track_key: str) -> str | None:
+def _since(library: LibrarySnapshot, track_key: str) -> str | None:
     """Where the ledger differs from the last recompute."""
-    row, state = desk.assignments[track_key], desk.state
+    row, state = library.assignments[track_key], library.state
     now = state.assigned.get(track_key)
     was = str(row["person_id"]) if row["origin"] not in (None, "auto") else None
     if was is not None and was in state.people:
@@ -128,26 +128,26 @@ def _since(desk: Desk, track_key: str) -> str | None:
     aside = track_key in state.ignored | state.not_faces
     if now == was and aside == (row["state"] in ("ignored", "not_a_face")):
         return None
-    place = "nobody's" if now is None else desk.called(now)
+    place = "nobody's" if now is None else library.called(now)
     return (
         f"{'set aside' if aside else place} by a decision since; run `identity-pipeline recluster`"
     )
 
 
-def more_of(desk: Desk, person_id: str, settings: Settings) -> list[Row]:
+def more_of(library: LibrarySnapshot, person_id: str, settings: Settings) -> list[Row]:
     """Tracks of nobody that most resemble a person, the best first.
 
     Raises:
         CurationError: there is nothing to compare with.
     """
-    space = desk.generation.space if desk.generation else ""
-    copies = copies_of(desk.snapshot)
-    inputs = read_templates(desk.stores, copies, head_id=head_of_space(space))
-    references = desk.table("person_references")
+    space = library.generation.space if library.generation else ""
+    copies = copies_of(library.snapshot)
+    inputs = read_templates(library.stores, copies, head_id=head_of_space(space))
+    references = library.table("person_references")
     if not references.height or not inputs.templates.height:
         raise CurationError("the library knows nobody yet; run `identity-pipeline recluster`.")
-    human = human_facts(desk.state, copies.tracks(desk.stores.tables, desk.history))
-    thresholds = template_thresholds(desk.table("calibration"), inputs.space, settings)
+    human = human_facts(library.state, copies.tracks(library.stores.tables, library.history))
+    thresholds = template_thresholds(library.table("calibration"), inputs.space, settings)
     try:
         found = find_more(
             person_id,
@@ -159,7 +159,9 @@ def more_of(desk: Desk, person_id: str, settings: Settings) -> list[Row]:
         )
     except LookupError as error:
         raise CurationError(
-            f"{desk.called(person_id)} has no reference; confirm a track and run "
+            f"{library.called(person_id)} has no reference; confirm a track and run "
             "`identity-pipeline recluster`."
         ) from error
-    return [{**row, "place": desk.place(row["track_key"])} for row in found.iter_rows(named=True)]
+    return [
+        {**row, "place": library.place(row["track_key"])} for row in found.iter_rows(named=True)
+    ]

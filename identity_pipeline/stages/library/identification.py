@@ -15,7 +15,7 @@ from identity_pipeline.core.matching.thresholds import thresholds_of
 from identity_pipeline.core.vectors import SpaceMismatchError
 from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.settings import Settings
-from identity_pipeline.stages.curation.snapshot import CurationError, Desk
+from identity_pipeline.stages.curation.snapshot import CurationError, LibrarySnapshot
 from identity_pipeline.stages.library.kmeans_heads import heads_at_work
 from identity_pipeline.stages.library.spaces import head_of_space
 from identity_pipeline.storage.library.heads import HeadStoreError
@@ -48,12 +48,15 @@ RULES: Final = {
 
 
 def identify_picture(
-    desk: Desk, path: Path, settings: Settings, by: Literal["references", "heads"] = "references"
+    library: LibrarySnapshot,
+    path: Path,
+    settings: Settings,
+    by: Literal["references", "heads"] = "references",
 ) -> list[IdentifiedFace]:
     """Who the faces of a picture are, from left to right.
 
     Args:
-        desk: the library; its people are those of the last recompute.
+        library: as it is now; its people are those of the last recompute.
         path: JPEG or PNG.
         settings: models, and the margin.
         by: compare with the library's references, or with the k-means heads.
@@ -65,26 +68,30 @@ def identify_picture(
     """
     from identity_pipeline.media.crops import align, decode_image
 
-    if desk.generation is None or not desk.table("calibration").height:
+    if library.generation is None or not library.table("calibration").height:
         raise CurationError("there is no library yet; run `identity-pipeline recluster` first.")
     try:
         picture = decode_image(path.read_bytes())
     except ValueError as error:
         raise CurationError(f"{path.name} is no picture that can be read.") from error
     pack = ModelHub(settings.models).face_pack
-    head_id = head_of_space(desk.generation.space)
+    head_id = head_of_space(library.generation.space)
     head, space = None, pack.space.key
     if head_id is not None:
-        heads = desk.stores.heads
+        heads = library.stores.heads
         try:
             head, space = heads.load(head_id, pack.space.key), heads.card(head_id).space
         except HeadStoreError as error:
             raise CurationError(str(error)) from error
     try:
-        ask = _by_heads(desk, settings) if by == "heads" else _by_references(desk, settings, space)
+        ask = (
+            _by_heads(library, settings)
+            if by == "heads"
+            else _by_references(library, settings, space)
+        )
     except LookupError as error:
         raise CurationError(
-            f"the library is of the recogniser {desk.generation.space}, models.face_pack is "
+            f"the library is of the recogniser {library.generation.space}, models.face_pack is "
             f"{space}; name the same pack with --models."
         ) from error
     faces = pack.detect(picture)
@@ -104,9 +111,9 @@ def identify_picture(
     return found
 
 
-def _by_references(desk: Desk, settings: Settings, space: str) -> Ask:
-    gallery = gallery_of(desk.table("person_references"))
-    thresholds = thresholds_of(desk.table("calibration"), space, "probe", settings.match)
+def _by_references(library: LibrarySnapshot, settings: Settings, space: str) -> Ask:
+    gallery = gallery_of(library.table("person_references"))
+    thresholds = thresholds_of(library.table("calibration"), space, "probe", settings.match)
 
     def ask(probe: NDArray[np.floating], space: str) -> tuple[Identification, str | None]:
         result = identify(probe, space, gallery, thresholds, settings.match)
@@ -115,8 +122,8 @@ def _by_references(desk: Desk, settings: Settings, space: str) -> Ask:
     return ask
 
 
-def _by_heads(desk: Desk, settings: Settings) -> Ask:
-    heads = heads_at_work(desk.stores, settings)
+def _by_heads(library: LibrarySnapshot, settings: Settings) -> Ask:
+    heads = heads_at_work(library.stores, settings)
 
     def ask(probe: NDArray[np.floating], space: str) -> tuple[Identification, str | None]:
         found = heads.identify(probe, space)

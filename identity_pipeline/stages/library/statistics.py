@@ -13,7 +13,7 @@ from identity_pipeline.core.library.accuracy import AgainstTruth, HeldOut, again
 from identity_pipeline.core.library.recompute import merge_floor, template_thresholds
 from identity_pipeline.core.matching.budget import Budget, budget_of, references_of
 from identity_pipeline.settings import Settings
-from identity_pipeline.stages.curation.snapshot import Desk
+from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
 from identity_pipeline.stages.library.view import Row, pending_suggestions
 from identity_pipeline.stages.progress.protocol import Progress, silent
 from identity_pipeline.stages.stores import LibraryStores
@@ -68,29 +68,32 @@ class LibraryStats:
 
 
 def library_stats(
-    desk: Desk, settings: Settings, truth: Path | None = None, progress: Progress = silent
+    library: LibrarySnapshot,
+    settings: Settings,
+    truth: Path | None = None,
+    progress: Progress = silent,
 ) -> LibraryStats:
     """The numbers of the generation in force.
 
     Args:
-        desk: the library.
+        library: as it is now.
         settings: margin and merge floor.
         truth: folder of truth files; by default they are looked for beside the videos.
         progress: called per video.
     """
-    table, calibration = desk.table("person_assignments"), desk.table("calibration")
+    table, calibration = library.table("person_assignments"), library.table("calibration")
     states = Counter(table["state"].to_list())
     origins = Counter(table["origin"].drop_nulls().to_list())
-    known, faults = true_people(desk.stores, truth, progress)
+    known, faults = true_people(library.stores, truth, progress)
     thresholds = judged = budget = None
     if calibration.height:
         space = calibration["space"][0]
         thresholds = template_thresholds(calibration, space, settings)
-        references = references_of(desk.table("person_references"))
+        references = references_of(library.table("person_references"))
         judged = held_out(table, thresholds, len(references), settings.match)
         budget = budget_of(calibration, space, references, settings.match)
-    present = set(desk.stores.tables.videos_with("track_templates"))
-    made_of = set(desk.generation.versions) if desk.generation else set()
+    present = set(library.stores.tables.videos_with("track_templates"))
+    made_of = set(library.generation.versions) if library.generation else set()
     columns = (
         *("name", "far", "in_effect", "threshold", "low", "high", "far_bound", "method", "reason"),
     )
@@ -98,12 +101,12 @@ def library_stats(
     return LibraryStats(
         states={name: states[name] for name in STATES},
         origins={name: origins[name] for name in ORIGINS},
-        people=len(desk.state.active),
-        clusters=desk.table("unknown_clusters").height,
+        people=len(library.state.active),
+        clusters=library.table("unknown_clusters").height,
         videos=table["video_id"].n_unique(),
         new_videos=len(present - made_of) if made_of else 0,
-        pending=len(pending_suggestions(desk)),
-        decisions=len(desk.history.in_force),
+        pending=len(pending_suggestions(library)),
+        decisions=len(library.history.in_force),
         thresholds=calibration.filter(common).select(columns).to_dicts(),
         budget=budget,
         floor=merge_floor(thresholds, table.height, settings) if thresholds else None,

@@ -11,29 +11,29 @@ from identity_pipeline.ledger import events as ev
 from identity_pipeline.ledger import subjects as ids
 from identity_pipeline.ledger.effects import Facts, effect_of
 from identity_pipeline.ledger.replay import History
-from identity_pipeline.stages.curation.snapshot import Desk, video_of
+from identity_pipeline.stages.curation.snapshot import LibrarySnapshot, video_of
 from identity_pipeline.stages.library.copies import TABLE, Copies
 
 Row = dict[str, object]
 
 
-def people_rows(desk: Desk, *, hidden: bool = False) -> list[Row]:
+def people_rows(library: LibrarySnapshot, *, hidden: bool = False) -> list[Row]:
     """Everybody whom humans have made, by name: the ledger now, the tracks by the last recompute.
 
     Args:
-        desk: the library.
+        library: as it is now.
         hidden: also those who are not to be listed.
     """
-    state = desk.state
+    state = library.state
     facts = {
         key: PersonFacts(state.people[key].name, state.people[key].cover, state.people[key].hidden)
         for key in state.active
     }
     # One that cannot be read is named where profiles are brought in step; the others are shown.
-    readable = desk.stores.profiles.all(faults=[])
+    readable = library.stores.profiles.all(faults=[])
     profiles = {profile.person_id: profile for profile in readable}
     rows = []
-    for row in people_table(facts, *_present(desk)).iter_rows(named=True):
+    for row in people_table(facts, *_present(library)).iter_rows(named=True):
         person = row["person_id"]
         if row["state"] == "hidden" and not hidden:
             continue
@@ -52,20 +52,20 @@ def people_rows(desk: Desk, *, hidden: bool = False) -> list[Row]:
     )
 
 
-def _present(desk: Desk) -> tuple[pl.DataFrame, pl.DataFrame]:
+def _present(library: LibrarySnapshot) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Known tracks as assignments and templates: decisions of now over the last recompute."""
-    state = desk.state
+    state = library.state
     tracks = {s for s in state.assigned if ids.parse(s).kind == "track"}
     automatic = {
         key: str(row["person_id"])
-        for key, row in desk.assignments.items()
+        for key, row in library.assignments.items()
         if row["origin"] == "auto" and row["person_id"] in state.people
     }
     aside = state.ignored | state.not_faces
     whose = {k: state.survivor(p) for k, p in automatic.items() if k not in aside}
     whose = {k: p for k, p in whose.items() if (k, p) not in state.rejected}
     # What was decided about a copy's track holds for the track that counts in its place.
-    place = Copies.from_table(desk.table(TABLE)).place
+    place = Copies.from_table(library.table(TABLE)).place
     whose |= {place[key]: state.assigned[key] for key in sorted(tracks & place.keys())}
     whose |= {key: state.assigned[key] for key in tracks - place.keys()}
     rows = [
@@ -73,34 +73,34 @@ def _present(desk: Desk) -> tuple[pl.DataFrame, pl.DataFrame]:
         for key, person in sorted(whose.items())
     ]
     columns = ("track_key", "video_id", "state", "person_id")
-    return pl.DataFrame(rows, schema=[(name, pl.String) for name in columns]), desk.templates(
+    return pl.DataFrame(rows, schema=[(name, pl.String) for name in columns]), library.templates(
         map(video_of, whose)
     )
 
 
-def cluster_rows(desk: Desk) -> list[Row]:
+def cluster_rows(library: LibrarySnapshot) -> list[Row]:
     """Groups of unknown tracks, the largest first; `decided`: tracks that humans settled since."""
-    settled = {*desk.state.assigned, *desk.state.ignored, *desk.state.not_faces}
+    settled = {*library.state.assigned, *library.state.ignored, *library.state.not_faces}
     rows: list[Row] = [
         {**row, "decided": len(settled & set(row["tracks"]))}
-        for row in desk.table("unknown_clusters").iter_rows(named=True)
+        for row in library.table("unknown_clusters").iter_rows(named=True)
     ]
     return sorted(rows, key=lambda r: (-int(str(r["face_count"])), int(str(r["cluster_id"]))))
 
 
-def noise_rows(desk: Desk) -> list[Row]:
+def noise_rows(library: LibrarySnapshot) -> list[Row]:
     """Tracks that are in no group, by track."""
     return [
         {"track_key": key, "display": row["display"], "video_id": row["video_id"]}
-        for key, row in sorted(desk.assignments.items())
+        for key, row in sorted(library.assignments.items())
         if row["cluster_id"] is None and row["state"] in ("noise", "suggested")
     ]
 
 
-def pending_suggestions(desk: Desk) -> list[Row]:
+def pending_suggestions(library: LibrarySnapshot) -> list[Row]:
     """Suggestions that wait for an answer, the best first; answered ones are left out at once."""
-    state, rows = desk.state, []
-    table = desk.table("suggestions").filter(pl.col("state") == "pending")
+    state, rows = library.state, []
+    table = library.table("suggestions").filter(pl.col("state") == "pending")
     closed = {*state.assigned, *state.ignored, *state.not_faces}
     for row in table.iter_rows(named=True):
         track, person = row["track_key"], row["person_id"]
@@ -108,8 +108,8 @@ def pending_suggestions(desk: Desk) -> list[Row]:
             continue
         pair = track, state.survivor(person)
         if pair not in state.rejected and pair not in state.declined:
-            assigned = desk.assignments.get(track, {})
-            rows.append({**row, "person": desk.called(person), "rule": assigned.get("rule")})
+            assigned = library.assignments.get(track, {})
+            rows.append({**row, "person": library.called(person), "rule": assigned.get("rule")})
     return sorted(rows, key=lambda r: (-float(str(r["score"])), str(r["suggestion_id"])))
 
 

@@ -8,7 +8,7 @@ from identity_pipeline.core.progress.costs import Price
 from identity_pipeline.core.progress.shares import LIBRARY_WORK, SETTLED, Facts, State, state_of
 from identity_pipeline.media.wording import counted
 from identity_pipeline.settings import Settings
-from identity_pipeline.stages.curation.snapshot import Desk
+from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
 from identity_pipeline.stages.library.recompute import in_force_fits
 from identity_pipeline.stages.library.view import pending_suggestions
 from identity_pipeline.stages.planning.learning_phases import learning_phases
@@ -51,11 +51,11 @@ def library_work(
     if off := switched_off(settings, "library"):
         return Whole(LIBRARY_WORK, tuple(_off(step, unit, off) for step, unit in STEPS.items()))
     stores = LibraryStores.of(store)
-    desk = Desk.open(stores, today, write=False)
+    library = LibrarySnapshot.open(stores, today, write=False)
     run = runs.get(LIBRARY_WORK)
     missing = [v.name for v in videos if _still_to_come(v)]
-    fits = in_force_fits(stores, settings, desk.history)
-    snapshot = desk.snapshot
+    fits = in_force_fits(stores, settings, library.history)
+    snapshot = library.snapshot
     # The notes of the other steps lie in the generation, so that a new one starts without them.
     there = {
         step: snapshot is not None
@@ -63,7 +63,7 @@ def library_work(
         for step in LIBRARY_STEPS
     }
     current = {step: fits and not missing and there[step] for step in LIBRARY_STEPS}
-    questions = len(pending_suggestions(desk)) if snapshot else 0
+    questions = len(pending_suggestions(library)) if snapshot else 0
     stale = f"not in it yet: {counted(len(missing), 'video')}" if missing else CHANGED
     phases = []
     for step, unit in LIBRARY_STEPS.items():
@@ -89,7 +89,7 @@ def library_work(
     phases.append(
         Phase(SUGGESTIONS, state, why, 0, questions, "answers", None, None, 0.0, measured=False)
     )
-    learning = learning_phases(stores, settings, desk.history, live, costs, runs, now)
+    learning = learning_phases(stores, settings, library.history, live, costs, runs, now)
     return Whole(LIBRARY_WORK, (*phases, *learning))
 
 

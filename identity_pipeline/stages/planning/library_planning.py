@@ -12,7 +12,7 @@ from identity_pipeline.core.progress.costs import Price
 from identity_pipeline.core.progress.shares import LIBRARY_WORK, State
 from identity_pipeline.media.wording import counted
 from identity_pipeline.settings import Settings
-from identity_pipeline.stages.curation.snapshot import Desk
+from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
 from identity_pipeline.stages.library.indexing import INDEX
 from identity_pipeline.stages.library.projection import not_regenerated
 from identity_pipeline.stages.library.recompute import in_force_fits
@@ -51,7 +51,7 @@ def plan_library(
         settings,
         costs,
         videos,
-        Desk.open(LibraryStores.of(store), today, write=False),
+        LibrarySnapshot.open(LibraryStores.of(store), today, write=False),
         today[:10],
     )
     heads, library = plan.head_embeddings(), plan.library()
@@ -68,11 +68,11 @@ class _Plan:
         settings: Settings,
         costs: Mapping[str, Price],
         videos: Sequence[PlannedVideo],
-        desk: Desk,
+        snapshot: LibrarySnapshot,
         day: str,
     ) -> None:
         self._store, self._settings, self._costs = store, settings, costs
-        self._desk, self._day = desk, day
+        self._snapshot, self._day = snapshot, day
         there = set(store.videos_with("track_templates"))
         verdicts = {video.video_id: _templates(video) for video in videos}
         coming = {v for v, verdict in verdicts.items() if verdict is Verdict.COMPUTE}
@@ -81,21 +81,21 @@ class _Plan:
         self._again = sum(v in there for v, verdict in verdicts.items() if verdict in changing)
 
     def head_embeddings(self) -> PlannedStep:
-        live = live_space(self._desk.stores)
+        live = live_space(self._snapshot.stores)
         if live.head_id is None:
             return _reused("head_embeddings", live.unfit or "no head is live")
-        behind = len(not_regenerated(self._desk.stores, live.head_id, self._settings))
+        behind = len(not_regenerated(self._snapshot.stores, live.head_id, self._settings))
         reasons = [f"{counted(behind, 'video')} not in its space yet"] if behind else []
         return self._step("head_embeddings", reasons, behind + self._new + self._again)
 
     def library(self) -> PlannedStep:
-        generation = self._desk.generation
+        generation = self._snapshot.generation
         if generation is None:
             nothing = not (self._new or self._store.videos_with("track_templates"))
             reason = "no video has templates yet" if nothing else "never made"
             units = None if nothing else library_units(self._store, "identity_library")
             return self._step("identity_library", [] if nothing else [reason], units, reason)
-        fits = in_force_fits(self._desk.stores, self._settings, self._desk.history)
+        fits = in_force_fits(self._snapshot.stores, self._settings, self._snapshot.history)
         reasons = [] if fits else self._what_changed(generation)
         if fits and generation.day != self._day:
             reasons = [f"last computed on {generation.day}: suggestions age by days"]
@@ -114,14 +114,14 @@ class _Plan:
             for what, which in (("new:", new), ("gone:", gone), ("other templates:", other))
             if which
         ]
-        if live_space(self._desk.stores).head_id != head_of_space(generation.space):
+        if live_space(self._snapshot.stores).head_id != head_of_space(generation.space):
             told.append("another head is live")
         return told or ["decisions, settings or samples of faces changed"]
 
     def after(self, library: PlannedStep, step: str) -> PlannedStep:
         """A step that is made of the library."""
         units = library_units(self._store, step)
-        there = self._desk.generation is not None
+        there = self._snapshot.generation is not None
         if library.verdict is not Verdict.REUSE:
             if not there:
                 return self._priced(step, Verdict.COMPUTE, "never made", units)
@@ -129,7 +129,7 @@ class _Plan:
             return self._priced(step, Verdict.PERHAPS, reason, units)
         if not there:
             return _reused(step, "there is no library yet")
-        if self._desk.snapshot is None or self._desk.snapshot.noted(step) is None:
+        if self._snapshot.snapshot is None or self._snapshot.snapshot.noted(step) is None:
             return self._priced(step, Verdict.COMPUTE, "never made of this library", units)
         return _reused(step, "made of this library")
 
@@ -137,9 +137,9 @@ class _Plan:
         if off := switched_off(self._settings, "index"):
             return _reused(INDEX, off)
         if library.verdict is Verdict.REUSE:
-            if self._desk.snapshot is None:
+            if self._snapshot.snapshot is None:
                 return _reused(INDEX, "there is no library yet")
-            if self._desk.snapshot.noted(INDEX) is not None:
+            if self._snapshot.snapshot.noted(INDEX) is not None:
                 return _reused(INDEX, "it has the names of this library")
             reason = "the names of this library are not in it yet"
             return PlannedStep(INDEX, Verdict.COMPUTE, (reason,), None, measured=True)
@@ -149,9 +149,9 @@ class _Plan:
     def learning(self) -> list[PlannedStep]:
         """Heads are trained by a run of their own, when somebody asks for it."""
         now = 0.0  # no live step is looked at
-        history = self._desk.history
+        history = self._snapshot.history
         phases = learning_phases(
-            self._desk.stores, self._settings, history, {}, self._costs, {}, now
+            self._snapshot.stores, self._settings, history, {}, self._costs, {}, now
         )
         return [
             PlannedStep(p.step, Verdict.ASIDE, (p.why,), p.expected_s, p.measured)
