@@ -1,21 +1,19 @@
-"""What all commands of the curator share: options, errors in one sentence, effects."""
+"""What all commands of the curator share: options, the library they open, lists, effects."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import wraps
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from identity_pipeline.cli.lists import say
-from identity_pipeline.cli.options import (
-    data_option,
-    merged_settings,
-    open_stores,
-    overrides,
-)
+from identity_pipeline.cli.lists import echo_json, echo_table, json_option, say
+from identity_pipeline.cli.options import data_option, merged_settings, open_stores, overrides
 
 if TYPE_CHECKING:
     from identity_pipeline.ledger.commands import Planned
@@ -24,7 +22,8 @@ if TYPE_CHECKING:
     from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
 
 
-Command = TypeVar("Command", bound=Callable[..., Any])
+Columns = Mapping[str, str | Callable[[Any], object]]
+"""What a list shows of a row, by the heading: a column of it, or what is made of it."""
 same_name_option = click.option(
     "--same-name", is_flag=True, help="Two people bear this name, and this is the other one."
 )
@@ -48,7 +47,7 @@ actor_option = click.option(
 )
 
 
-def decision_options(command: Command) -> Command:
+def decision_options(command: Callable[..., None]) -> Callable[..., None]:
     """`--as`, `--reason`, `--dry-run` and `--data`."""
     for option in (
         data_option,
@@ -58,6 +57,60 @@ def decision_options(command: Command) -> Command:
     ):
         command = option(command)
     return command
+
+
+def carry_out(
+    command: Callable[..., Iterable[Planned]],
+    actor: str,
+    reason: str,
+    dry_run: bool,
+    data: str | None,
+    **own: Any,
+) -> None:
+    """Carries out what a curator decides, and tells what it changed.
+
+    Args:
+        command: is given the curator and its own arguments, and yields its decisions; those before
+            one that is refused are in force, and told.
+        actor: who decides.
+        reason: in their words.
+        dry_run: plan only; nothing is written.
+        data: the data folder, where it was given.
+        own: the arguments of the command.
+    """
+    curator, planned = _curator(data, actor, reason, dry_run), []
+    try:
+        for decided in command(curator, **own):
+            planned.append(decided)
+    finally:
+        if planned:
+            _tell(curator, planned)
+
+
+def decision(command: Callable[..., Iterable[Planned]]) -> Callable[..., None]:
+    """A command that decides: has `decision_options`, and is carried out by `carry_out`."""
+
+    @decision_options
+    @wraps(command)
+    def decided(**given: Any) -> None:
+        carry_out(command, **given)
+
+    return decided
+
+
+def looking(command: Callable[..., None]) -> Callable[..., None]:
+    """A command that looks at the library: `--json` and `--data`; nothing is written.
+
+    The function is given the settings and the library, then the command's own arguments.
+    """
+
+    @json_option
+    @data_option
+    @wraps(command)
+    def shown(data: str | None, **own: Any) -> None:
+        command(*open_library(data), **own)
+
+    return shown
 
 
 def now() -> str:
@@ -73,37 +126,79 @@ def open_library(data: str | None) -> tuple[Settings, LibrarySnapshot]:
     return settings, LibrarySnapshot.open(open_stores(settings), now(), write=False)
 
 
-def open_curator(data: str | None, actor: str, reason: str, dry_run: bool) -> Curator:
-    """Who decides, with the library before them."""
+def _curator(data: str | None, actor: str, reason: str, dry_run: bool) -> Curator:
     from identity_pipeline.stages.curation.curation import Curator
     from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
 
     if not actor.strip():
         raise click.UsageError("--as must name somebody.")
-    time = now()
-    library = LibrarySnapshot.open(
-        open_stores(merged_settings(overrides(data))), time, write=not dry_run
-    )
+    stores, time = open_stores(merged_settings(overrides(data))), now()
+    library = LibrarySnapshot.open(stores, time, write=not dry_run)
     return Curator(library, actor, time, reason, dry_run)
 
 
-def tell(curator: Curator, planned: Sequence[Planned], undoing: str = "takes it back") -> None:
+@contextmanager
+def free_name(otherwise: Callable[[str], str]) -> Iterator[None]:
+    """Says what to do where somebody bears a new name already.
+
+    Args:
+        otherwise: what to do if it is the same person, by the id of the one who bears it.
+    """
+    from identity_pipeline.ledger.errors import NameTakenError
+
+    try:
+        yield
+    except NameTakenError as error:
+        bearers = ", ".join(error.person_ids)
+        raise click.ClickException(
+            f"{error.name!r} is already the name of {bearers}. {otherwise(error.person_ids[0])}; "
+            "if two people bear the name: add --same-name."
+        ) from error
+
+
+def _tell(curator: Curator, planned: Sequence[Planned]) -> None:
     """Prints what changed, or would change, and what to do next."""
     if curator.dry_run:
         say("Dry run, nothing is written. It would change:")
-    for decision in planned:
-        head = "" if curator.dry_run else f"#{decision.event.seq} "
-        say(f"{head}{decision.effect}")
+    for decided in planned:
+        head = "" if curator.dry_run else f"#{decided.event.seq} "
+        say(f"{head}{decided.effect}")
     if curator.dry_run:
         return
-    numbers = [str(decision.event.seq) for decision in reversed(planned)]
-    last = "last" if len(planned) == 1 and undoing == "takes it back" else " ".join(numbers)
+    taken_back = planned[0].event.kind == "undo"
+    numbers = " ".join(str(decided.event.seq) for decided in reversed(planned))
+    last = "last" if len(planned) == 1 and not taken_back else numbers
     first = (
-        "nothing was grouped yet, so run `identity-pipeline recluster` next"
+        "Nothing was grouped yet, so run `identity-pipeline recluster` next"
         if curator.library.generation is None
         else "`identity-pipeline recluster` brings the rest of the library up to date"
     )
-    say(f"{first[0].upper()}{first[1:]}; `identity-pipeline undo {last}` {undoing}.")
+    undoes = "brings it back" if taken_back else "takes it back"
+    say(f"{first}; `identity-pipeline undo {last}` {undoes}.")
+
+
+def show_rows(
+    rows: Sequence[Mapping[str, Any]],
+    as_json: bool,
+    columns: Columns,
+    nothing: str,
+) -> bool:
+    """Prints rows as JSON or as a table; whether a table was shown.
+
+    Args:
+        rows: to be shown.
+        as_json: for machines.
+        columns: see `Columns`.
+        nothing: what is said where there is no row.
+    """
+    if as_json:
+        echo_json(rows)
+    elif not rows:
+        say(nothing)
+    else:
+        cells = [c if callable(c) else itemgetter(c) for c in columns.values()]
+        echo_table(tuple(columns), ([cell(row) for cell in cells] for row in rows))
+    return bool(rows) and not as_json
 
 
 def short_track(track_key: object) -> str:

@@ -11,6 +11,7 @@ import click
 from identity_pipeline.cli.curating import (
     TARGETS,
     counted,
+    looking,
     open_library,
     short_track,
     targets_argument,
@@ -20,6 +21,7 @@ from identity_pipeline.cli.lists import echo_json, echo_table, json_option, say
 from identity_pipeline.cli.options import data_option, merged_settings, model_options, overrides
 
 if TYPE_CHECKING:
+    from identity_pipeline.settings import Settings
     from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
     from identity_pipeline.stages.library.explanation import Explanation
     from identity_pipeline.stages.library.identification import IdentifiedFace
@@ -134,9 +136,10 @@ def _face_json(library: LibrarySnapshot, face: IdentifiedFace) -> dict[str, obje
 
 @click.command(epilog=TARGETS)
 @targets_argument
-@json_option
-@data_option
-def explain(targets: tuple[str, ...], as_json: bool, data: str | None) -> None:
+@looking
+def explain(
+    settings: Settings, library: LibrarySnapshot, targets: tuple[str, ...], as_json: bool
+) -> None:
     """Say why TARGET is who it is, and what would change that.
 
     The rule, the score against the threshold, the lead over the second person, the confirmed
@@ -145,7 +148,6 @@ def explain(targets: tuple[str, ...], as_json: bool, data: str | None) -> None:
     from identity_pipeline.stages.curation.targets import find_targets
     from identity_pipeline.stages.library.explanation import explain as explain_track
 
-    settings, library = open_library(data)
     subjects = find_targets(library, targets).subjects
     told = [explain_track(library, subject, settings) for subject in subjects]
     if as_json:
@@ -159,14 +161,14 @@ def _lines(told: Explanation) -> list[str]:
     lines = [f"{short_track(told.track_key)} is {told.place}: {told.why} ({row['rule']})."]
     if told.person and row["state"] == "suggested":
         lines.append(f"  suggested     {told.person}")
-    if row["score"] is not None:
+    if row["score"] is not None and row["reference_count"] is not None:
         limit = "" if row["threshold"] is None else f", threshold {row['threshold']:.3f}"
-        count = counted(int(str(row["reference_count"])), "reference")
+        count = counted(row["reference_count"], "reference")
         lines.append(f"  score         {row['score']:.3f}{limit}, best of {count}")
     if row["margin"] is not None:
         lines.append(f"  lead          {row['margin']:.3f} over {told.runner_up}")
     if row["nearest"]:
-        names = ", ".join(map(short_track, row["nearest"]))  # type: ignore[arg-type]
+        names = ", ".join(map(short_track, row["nearest"]))
         lines.append(f"  nearest       {names}")
     if told.budget:
         lines.append(f"  evidence      {told.budget}")
@@ -184,9 +186,8 @@ def _lines(told: Explanation) -> list[str]:
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Folder of truth files.  [default: beside the videos]",
 )
-@json_option
-@data_option
-def stats(truth: Path | None, as_json: bool, data: str | None) -> None:
+@looking
+def stats(settings: Settings, library: LibrarySnapshot, truth: Path | None, as_json: bool) -> None:
     """Say how much of the library is known, at which thresholds, and how right it is.
 
     Where videos have truth files (see `evaluate`), grouping and assignments are compared with
@@ -197,7 +198,6 @@ def stats(truth: Path | None, as_json: bool, data: str | None) -> None:
     from identity_pipeline.stages.library.statistics import library_stats
 
     with bar() as report:
-        settings, library = open_library(data)
         found = library_stats(library, settings, truth, report)
     if as_json:
         echo_json(found.as_json())
@@ -221,7 +221,7 @@ def stats(truth: Path | None, as_json: bool, data: str | None) -> None:
                 t["in_effect"],
                 t["threshold"],
                 "not measured" if t["low"] is None else f"{t['low']:.3f} to {t['high']:.3f}",
-                None if t["far_bound"] is None else one_in(float(str(t["far_bound"]))),
+                None if t["far_bound"] is None else one_in(t["far_bound"]),
                 t["method"],
             )
             for t in found.thresholds

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from identity_pipeline.cli.curating import (
     TARGETS,
+    carry_out,
     counted,
+    decision,
     decision_options,
-    open_curator,
-    open_library,
+    free_name,
+    looking,
     same_name_option,
+    show_rows,
     targets_argument,
-    tell,
 )
-from identity_pipeline.cli.lists import echo_json, echo_table, json_option, say
-from identity_pipeline.cli.options import data_option
+from identity_pipeline.cli.lists import say
 
 if TYPE_CHECKING:
-    from identity_pipeline.ledger.errors import NameTakenError
+    from identity_pipeline.ledger.commands import Planned
+    from identity_pipeline.settings import Settings
+    from identity_pipeline.stages.curation.curation import Curator
+    from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
 
 
 @click.command(epilog=TARGETS)
@@ -29,16 +34,7 @@ if TYPE_CHECKING:
 @click.option("--person", help="Gives them to a known person: name, id, or its beginning.")
 @same_name_option
 @decision_options
-def label(
-    targets: tuple[str, ...],
-    name: str | None,
-    person: str | None,
-    same_name: bool,
-    actor: str,
-    reason: str,
-    dry_run: bool,
-    data: str | None,
-) -> None:
+def label(name: str | None, person: str | None, same_name: bool, **given: Any) -> None:
     """Say who TARGET is: a new person (--name) or a known one (--person).
 
     \b
@@ -48,122 +44,83 @@ def label(
     The decision is kept for ever (`events` shows it, `undo` takes it back), and no recompute ever
     changes it.
     """
-    from identity_pipeline.ledger.errors import NameTakenError
-    from identity_pipeline.stages.curation.targets import find_person, find_targets
-
     if (name is None) == (person is None):
         raise click.UsageError("give one of --name (a new person) and --person (a known one).")
     if same_name and name is None:
         raise click.UsageError("--same-name goes with --name.")
-    curator = open_curator(data, actor, reason, dry_run)
-    subjects = find_targets(curator.library, targets).subjects
+    carry_out(_label, name=name, person=person, same_name=same_name, **given)
+
+
+def _label(
+    curator: Curator,
+    targets: tuple[str, ...],
+    name: str | None,
+    person: str | None,
+    same_name: bool,
+) -> Iterator[Planned]:
+    tracks = curator.tracks(targets)
     if person is not None:
-        found = find_person(curator.library, person)
-        tell(curator, [curator.confirm(found, subjects)])
+        yield curator.confirm(curator.person(person), tracks)
         return
-    try:
-        planned = curator.name(str(name), subjects, same_name=same_name)
-    except NameTakenError as error:
-        raise click.ClickException(name_taken(error, " ".join(targets))) from error
-    tell(curator, [planned])
-
-
-def name_taken(error: NameTakenError, targets: str) -> str:
-    """What to do where somebody bears the name already."""
-    bearers = ", ".join(error.person_ids)
-    return (
-        f"{error.name!r} is already the name of {bearers}. If it is the same person: "
-        f"identity-pipeline label {targets} --person {error.person_ids[0]} (or, where this is "
-        f"somebody else already, identity-pipeline merge THEM {error.person_ids[0]}); if two "
-        "people bear the name: add --same-name."
-    )
+    with free_name(
+        lambda them: (
+            "If it is the same person: identity-pipeline label "
+            f"{' '.join(targets)} --person {them} (or, where this is somebody else already, identity-pipeline merge THEM {them})"
+        )
+    ):
+        yield curator.name(str(name), tracks, same_name=same_name)
 
 
 @click.command(epilog=TARGETS)
 @targets_argument
 @click.option("--person", help="Who they are.  [default: whom the machine names or suggests]")
-@decision_options
-def confirm(
-    targets: tuple[str, ...],
-    person: str | None,
-    actor: str,
-    reason: str,
-    dry_run: bool,
-    data: str | None,
-) -> None:
+@decision
+def confirm(curator: Curator, targets: tuple[str, ...], person: str | None) -> Iterator[Planned]:
     """Confirm what the machine says of TARGET, so that it becomes evidence.
 
     Only what a human confirmed is compared with; automatic assignments never are.
     """
-    from identity_pipeline.stages.curation.targets import find_person, find_targets
-
-    curator = open_curator(data, actor, reason, dry_run)
-    subjects = find_targets(curator.library, targets).subjects
+    tracks = curator.tracks(targets)
     if person is None:
-        tell(curator, curator.confirm_machine(subjects))
+        yield from curator.confirm_machine(tracks)
     else:
-        found = find_person(curator.library, person)
-        tell(curator, [curator.confirm(found, subjects)])
+        yield curator.confirm(curator.person(person), tracks)
 
 
 @click.command(epilog=TARGETS)
 @targets_argument
 @click.option("--person", help="Who they are not.  [default: whom the machine or a human named]")
-@decision_options
-def reject(
-    targets: tuple[str, ...],
-    person: str | None,
-    actor: str,
-    reason: str,
-    dry_run: bool,
-    data: str | None,
-) -> None:
+@decision
+def reject(curator: Curator, targets: tuple[str, ...], person: str | None) -> Iterator[Planned]:
     """Say that TARGET is not a person, for ever; takes it off them if it was."""
-    from identity_pipeline.stages.curation.targets import find_person, find_targets
-
-    curator = open_curator(data, actor, reason, dry_run)
-    subjects = find_targets(curator.library, targets).subjects
+    tracks = curator.tracks(targets)
     if person is not None:
-        groups = {find_person(curator.library, person): list(subjects)}
-    else:
-        groups = curator.by_machine(subjects, "--person says who it is not")
-    tell(curator, [curator.reject(one, keys) for one, keys in groups.items()])
+        yield curator.reject(curator.person(person), tracks)
+        return
+    for one, keys in curator.by_machine(tracks, "--person says who it is not").items():
+        yield curator.reject(one, keys)
 
 
 @click.command("not-a-face", epilog=TARGETS)
 @targets_argument
-@decision_options
-def not_a_face(
-    targets: tuple[str, ...], actor: str, reason: str, dry_run: bool, data: str | None
-) -> None:
+@decision
+def not_a_face(curator: Curator, targets: tuple[str, ...]) -> Iterator[Planned]:
     """Say that TARGET is no face at all; a face stands for its whole track."""
-    from identity_pipeline.ledger import commands
-    from identity_pipeline.stages.curation.targets import find_targets
-
-    curator = open_curator(data, actor, reason, dry_run)
-    subjects = find_targets(curator.library, targets).subjects
-    tell(curator, [curator.decide(lambda h, s: commands.not_a_face(h, s, subjects), subjects)])
+    yield curator.not_a_face(curator.tracks(targets))
 
 
 @click.command(epilog=TARGETS)
 @targets_argument
-@decision_options
-def ignore(
-    targets: tuple[str, ...], actor: str, reason: str, dry_run: bool, data: str | None
-) -> None:
+@decision
+def ignore(curator: Curator, targets: tuple[str, ...]) -> Iterator[Planned]:
     """Say that nobody wants to know who TARGET is (a guard, a poster)."""
-    from identity_pipeline.ledger import commands
-    from identity_pipeline.stages.curation.targets import find_targets
-
-    curator = open_curator(data, actor, reason, dry_run)
-    subjects = find_targets(curator.library, targets).subjects
-    tell(curator, [curator.decide(lambda h, s: commands.ignore(h, s, subjects), subjects)])
+    yield curator.ignore(curator.tracks(targets))
 
 
 @click.command()
 @click.argument("events", nargs=-1, required=True, metavar="EVENT...")
-@decision_options
-def undo(events: tuple[str, ...], actor: str, reason: str, dry_run: bool, data: str | None) -> None:
+@decision
+def undo(curator: Curator, events: tuple[str, ...]) -> Iterator[Planned]:
     """Take decisions back, exactly, one after the other.
 
     EVENT is a number or id as `events` lists it, or `last`: the last decision in force. Undoing an
@@ -171,49 +128,36 @@ def undo(events: tuple[str, ...], actor: str, reason: str, dry_run: bool, data: 
     """
     from identity_pipeline.stages.curation.targets import find_event
 
-    curator = open_curator(data, actor, reason, dry_run)
-    planned = []
-    try:
-        for word in events:
-            planned.append(curator.undo(find_event(curator.library, word)))
-    finally:
-        if planned:
-            tell(curator, planned, "brings it back")
+    for word in events:
+        yield curator.undo(find_event(curator.library, word))
 
 
 @click.command()
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="How many.")
 @click.option("--verify", is_flag=True, help="Read and check every event, from the first.")
-@json_option
-@data_option
-def events(limit: int, verify: bool, as_json: bool, data: str | None) -> None:
+@looking
+def events(
+    settings: Settings, library: LibrarySnapshot, limit: int, verify: bool, as_json: bool
+) -> None:
     """List what was decided, the newest first: when, by whom, with which effect."""
     from identity_pipeline.stages.library.view import event_rows
 
-    _, library = open_library(data)
+    del settings
     if verify:
         count = len(library.stores.ledger.verify().events)
         say(f"{counted(count, 'event')} checked; each is as it was written.")
         return
-    rows = list(event_rows(library.history, limit))
-    if as_json:
-        echo_json(rows)
-        return
-    if not rows:
-        say("Nothing was decided yet. To begin: identity-pipeline clusters")
-        return
-    echo_table(
-        ("#", "time", "who", "what", "effect", "reason", "undone"),
-        (
-            (
-                row["seq"],
-                str(row["time"])[:19].replace("T", " "),
-                row["actor"],
-                row["kind"],
-                row["effect"],
-                row["reason"],
-                "undone" if row["undone"] else "",
-            )
-            for row in rows
-        ),
+    show_rows(
+        list(event_rows(library.history, limit)),
+        as_json,
+        {
+            "#": "seq",
+            "time": lambda row: row["time"][:19].replace("T", " "),
+            "who": "actor",
+            "what": "kind",
+            "effect": "effect",
+            "reason": "reason",
+            "undone": lambda row: "undone" if row["undone"] else "",
+        },
+        "Nothing was decided yet. To begin: identity-pipeline clusters",
     )

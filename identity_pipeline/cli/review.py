@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from identity_pipeline.cli.curating import (
+    Columns,
+    carry_out,
     counted,
     decision_options,
+    looking,
     now,
-    open_curator,
     open_library,
     short_track,
-    tell,
+    show_rows,
 )
 from identity_pipeline.cli.index import bar
-from identity_pipeline.cli.lists import echo_json, echo_table, json_option, say
+from identity_pipeline.cli.lists import echo_json, json_option, say
 from identity_pipeline.cli.options import data_option, merged_settings, open_stores, overrides
 from identity_pipeline.cli.working import command_at_work, refuse_unless_ready
 
@@ -27,16 +29,34 @@ if TYPE_CHECKING:
     import polars as pl
 
     from identity_pipeline.core.library.changes import LibraryChanges
+    from identity_pipeline.ledger.commands import Planned
     from identity_pipeline.settings import Settings
-    from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
+    from identity_pipeline.stages.curation.curation import Curator
+    from identity_pipeline.stages.curation.snapshot import LibrarySnapshot, SuggestionRow
     from identity_pipeline.stages.library.recompute import Recomputed
     from identity_pipeline.stages.library.update import Updated
+    from identity_pipeline.stages.library.view import PendingSuggestion
     from identity_pipeline.stages.progress.protocol import Progress
     from identity_pipeline.stages.stores import LibraryStores
 
 
 NAMED = 10
 NOT_YET = "Nothing was grouped yet; run `identity-pipeline recluster` first."
+
+
+NOISE: Columns = {
+    "display": "display",
+    "track": lambda row: short_track(row["track_key"]),
+}
+CLUSTERS: Columns = {
+    "id": lambda row: f"unknown_cluster_{row['cluster_id']}",
+    ">tracks": "track_count",
+    ">faces": "face_count",
+    ">videos": "video_count",
+    ">confidence": "confidence",
+    "representative": lambda row: short_track(row["representative"]),
+    ">settled": lambda row: row["decided"] or "",
+}
 
 
 @click.command()
@@ -46,9 +66,10 @@ NOT_YET = "Nothing was grouped yet; run `identity-pipeline recluster` first."
     help="Writes a contact sheet (JPEG): a row of the best faces of each group.",
 )
 @click.option("--noise", is_flag=True, help="The tracks that are in no group.")
-@json_option
-@data_option
-def clusters(montage: Path | None, noise: bool, as_json: bool, data: str | None) -> None:
+@looking
+def clusters(
+    settings: Settings, library: LibrarySnapshot, montage: Path | None, noise: bool, as_json: bool
+) -> None:
     """List the groups of unknown faces, the largest first.
 
     A group is tracks that are probably one person. Its number is its own: it is kept when the
@@ -58,48 +79,26 @@ def clusters(montage: Path | None, noise: bool, as_json: bool, data: str | None)
     from identity_pipeline.stages.library.montage import write_montage
     from identity_pipeline.stages.library.view import cluster_rows, noise_rows
 
-    _, library = open_library(data)
+    del settings
     if library.generation is None:
         raise CurationError(NOT_YET)
-    rows, shown = noise_rows(library) if noise else cluster_rows(library), 0
-    if montage is not None:
-        key, tracks = ("display", "track_key") if noise else ("cluster_id", "tracks")
-        prefix = "" if noise else "cluster "
-        groups = {f"{prefix}{row[key]}": [row[tracks]] if noise else row[tracks] for row in rows}
-        with bar() as report:
-            shown = write_montage(library.stores.tables, groups, montage, report)  # type: ignore[arg-type]
-    if as_json:
-        echo_json(rows)
-        return
     if noise:
-        echo_table(
-            ("display", "track"), ((r["display"], short_track(r["track_key"])) for r in rows)
-        )
-    elif rows:
-        echo_table(
-            ("id", ">tracks", ">faces", ">videos", ">confidence", "representative", ">settled"),
-            (
-                (
-                    f"unknown_cluster_{r['cluster_id']}",
-                    r["track_count"],
-                    r["face_count"],
-                    r["video_count"],
-                    r["confidence"],
-                    short_track(r["representative"]),
-                    r["decided"] or "",
-                )
-                for r in rows
-            ),
-        )
+        rows = noise_rows(library)
+        groups = {row["display"]: [row["track_key"]] for row in rows}
     else:
-        say("No unknown faces are grouped.")
+        rows = cluster_rows(library)
+        groups = {f"cluster {row['cluster_id']}": row["tracks"] for row in rows}
+    shown = 0
     if montage is not None:
+        with bar() as report:
+            shown = write_montage(library.stores.tables, groups, montage, report)
+    listed = show_rows(rows, as_json, NOISE if noise else CLUSTERS, "No unknown faces are grouped.")
+    if montage is not None and not as_json:
         say(f"{counted(shown, 'face')} in {montage}")
-    elif rows:
-        first = rows[0]["display"] if noise else f"cluster {rows[0]['cluster_id']}"
+    elif listed:
         say(
             f"Look at them: identity-pipeline clusters {'--noise ' if noise else ''}--montage "
-            f"faces.jpg; then: identity-pipeline label {first} --name NAME"
+            f"faces.jpg; then: identity-pipeline label {next(iter(groups))} --name NAME"
         )
 
 
@@ -114,10 +113,8 @@ def suggestions(
     reject: tuple[str, ...],
     all_for: str | None,
     as_json: bool,
-    actor: str,
-    reason: str,
-    dry_run: bool,
     data: str | None,
+    **stamp: Any,
 ) -> None:
     """List what the machine would ask, and answer it.
 
@@ -129,54 +126,53 @@ def suggestions(
     A declined suggestion comes back only when its score has risen clearly
     (match.suggestion_regrow); `reject` is for ever.
     """
-    from identity_pipeline.stages.curation.targets import find_suggestion
-    from identity_pipeline.stages.library.explanation import RULES
     from identity_pipeline.stages.library.view import pending_suggestions
 
     if accept or reject or all_for:
         if set(accept) & set(reject):
             raise click.UsageError("a suggestion cannot be both accepted and rejected.")
-        curator = open_curator(data, actor, reason, dry_run)
-        accepted = [find_suggestion(curator.library, word) for word in accept]
-        declined = [find_suggestion(curator.library, word) for word in reject]
-        if all_for:
-            accepted += _all_for(curator.library, all_for)
-        planned = []
-        try:
-            for row in accepted:
-                planned.append(curator.accept(row))
-            for row in declined:
-                planned.append(curator.decline(row))
-        finally:
-            if planned:
-                tell(curator, planned)
+        carry_out(_answer, data=data, accept=accept, reject=reject, all_for=all_for, **stamp)
         return
     _, library = open_library(data)
-    rows = pending_suggestions(library)
-    if as_json:
-        echo_json(rows)
-        return
-    if not rows:
-        say("No suggestion is pending.")
-        return
-    echo_table(
-        ("id", "track", "may be", ">score", "since", "until", "why it is asked"),
-        (
-            (
-                str(r["suggestion_id"])[:8],
-                short_track(r["track_key"]),
-                r["person"],
-                r["score"],
-                r["first_seen"],
-                r["expires"],
-                RULES.get(str(r["rule"]), "it was asked before"),
-            )
-            for r in rows
-        ),
+    show_rows(
+        pending_suggestions(library),
+        as_json,
+        {
+            "id": lambda row: row["suggestion_id"][:8],
+            "track": lambda row: short_track(row["track_key"]),
+            "may be": "person",
+            ">score": "score",
+            "since": "first_seen",
+            "until": "expires",
+            "why it is asked": _why_asked,
+        },
+        "No suggestion is pending.",
     )
 
 
-def _all_for(library: LibrarySnapshot, person: str) -> list[dict[str, object]]:
+def _why_asked(row: PendingSuggestion) -> str:
+    from identity_pipeline.stages.library.explanation import RULES
+
+    return RULES.get(str(row["rule"]), "it was asked before")
+
+
+def _answer(
+    curator: Curator, accept: tuple[str, ...], reject: tuple[str, ...], all_for: str | None
+) -> Iterator[Planned]:
+    from identity_pipeline.stages.curation.targets import find_suggestion
+
+    # All are found before the first decision, which changes what is pending.
+    accepted = [find_suggestion(curator.library, word) for word in accept]
+    declined = [find_suggestion(curator.library, word) for word in reject]
+    if all_for:
+        accepted += _all_for(curator.library, all_for)
+    for row in accepted:
+        yield curator.accept(row)
+    for row in declined:
+        yield curator.decline(row)
+
+
+def _all_for(library: LibrarySnapshot, person: str) -> Sequence[SuggestionRow]:
     from identity_pipeline.stages.curation.snapshot import CurationError
     from identity_pipeline.stages.curation.targets import find_person
     from identity_pipeline.stages.library.view import pending_suggestions
@@ -185,7 +181,7 @@ def _all_for(library: LibrarySnapshot, person: str) -> list[dict[str, object]]:
     rows = [
         row
         for row in pending_suggestions(library)
-        if library.state.survivor(str(row["person_id"])) == found
+        if library.state.survivor(row["person_id"]) == found
     ]
     if not rows:
         raise CurationError(f"no suggestion is pending for {library.called(found)}.")
@@ -194,36 +190,23 @@ def _all_for(library: LibrarySnapshot, person: str) -> list[dict[str, object]]:
 
 @click.command("find-more")
 @click.argument("person")
-@json_option
-@data_option
-def find_more(person: str, as_json: bool, data: str | None) -> None:
+@looking
+def find_more(settings: Settings, library: LibrarySnapshot, person: str, as_json: bool) -> None:
     """List the tracks that most resemble PERSON and that no human gave to anybody."""
     from identity_pipeline.stages.curation.targets import find_person
     from identity_pipeline.stages.library.explanation import more_of
 
-    settings, library = open_library(data)
     found = find_person(library, person)
-    rows = more_of(library, found, settings)
-    if as_json:
-        echo_json(rows)
-        return
-    if not rows:
-        say(f"No unassigned track resembles {library.called(found)}.")
-        return
-    echo_table(
-        (">#", "track", ">score", "is in", "enough to suggest"),
-        (
-            (
-                r["rank"],
-                short_track(r["track_key"]),
-                r["score"],
-                r["place"],
-                "yes" if r["suggestible"] else "no",
-            )
-            for r in rows
-        ),
-    )
-    say(f"To say so: identity-pipeline label TRACK --person {found[:8]}")
+    columns = {
+        ">#": "rank",
+        "track": lambda row: short_track(row["track_key"]),
+        ">score": "score",
+        "is in": "place",
+        "enough to suggest": lambda row: "yes" if row["suggestible"] else "no",
+    }
+    nothing = f"No unassigned track resembles {library.called(found)}."
+    if show_rows(more_of(library, found, settings), as_json, columns, nothing):
+        say(f"To say so: identity-pipeline label TRACK --person {found[:8]}")
 
 
 @click.command()

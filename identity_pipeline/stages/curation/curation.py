@@ -6,7 +6,7 @@ decision may do is for `ledger`; what the words mean, for `targets`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import polars as pl
@@ -19,7 +19,13 @@ from identity_pipeline.ledger.commands import Planned, Stamp
 from identity_pipeline.ledger.effects import Effect, Facts
 from identity_pipeline.ledger.errors import RefusedError
 from identity_pipeline.ledger.replay import History
-from identity_pipeline.stages.curation.snapshot import CurationError, LibrarySnapshot, video_of
+from identity_pipeline.stages.curation.snapshot import (
+    CurationError,
+    LibrarySnapshot,
+    SuggestionRow,
+    video_of,
+)
+from identity_pipeline.stages.curation.targets import find_person, find_targets
 
 Decide = Callable[[History, Stamp], Planned]
 
@@ -29,7 +35,7 @@ class Curator:
     """Somebody who decides.
 
     Attributes:
-        library: what is before them; follows their decisions, also those that are only tried.
+        library: follows their decisions, also those that are only tried.
         actor: who.
         now: ISO time with a zone.
         reason: in their words.
@@ -41,6 +47,14 @@ class Curator:
     now: str
     reason: str = ""
     dry_run: bool = False
+
+    def person(self, word: str) -> str:
+        """Whom a word means; raises as `targets.find_person` does."""
+        return find_person(self.library, word)
+
+    def tracks(self, words: Sequence[str], *, confirmed: bool = False) -> tuple[str, ...]:
+        """The subjects that words mean; raises as `targets.find_targets` does."""
+        return find_targets(self.library, words, confirmed=confirmed).subjects
 
     def decide(
         self,
@@ -119,9 +133,9 @@ class Curator:
         for subject in sorted(set(subjects)):
             row = self.library.assignments.get(subject)
             person = self.library.state.assigned.get(subject) or (row and row["person_id"])
-            if person is None or str(person) not in self.library.state.people:
+            if person is None or person not in self.library.state.people:
                 raise CurationError(f"nobody is suggested for {subject}; {advice}.")
-            groups.setdefault(self.library.state.survivor(str(person)), []).append(subject)
+            groups.setdefault(self.library.state.survivor(person), []).append(subject)
         return dict(sorted(groups.items()))
 
     def reject(self, person_id: str, subjects: Iterable[str]) -> Planned:
@@ -134,7 +148,8 @@ class Curator:
             for key, row in rows.items()
             if row
             and row["origin"] == "auto"
-            and self.library.survivor(str(row["person_id"])) == person_id
+            and row["person_id"] is not None
+            and self.library.survivor(row["person_id"]) == person_id
         ]
         if not leaving:
             return planned
@@ -183,28 +198,51 @@ class Curator:
             raise CurationError("these are not the confirmed tracks of one person; give --from.")
         return person
 
-    def accept(self, suggestion: Mapping[str, object]) -> Planned:
+    def accept(self, suggestion: SuggestionRow) -> Planned:
         """Accepts a suggestion."""
         person = self._suggested(suggestion)
-        return self.confirm(person, [str(suggestion["track_key"])], "suggestion_accepted")
+        return self.confirm(person, [suggestion["track_key"]], "suggestion_accepted")
 
-    def decline(self, suggestion: Mapping[str, object]) -> Planned:
+    def decline(self, suggestion: SuggestionRow) -> Planned:
         """Declines a suggestion; it may come back when its score has risen."""
-        person, subject = self._suggested(suggestion), str(suggestion["track_key"])
-        evidence = float(str(suggestion["score"]))
+        person, subject = self._suggested(suggestion), suggestion["track_key"]
+        evidence = suggestion["score"]
         return self.decide(
             lambda h, s: commands.decline(h, s, person, [subject], evidence=evidence), [subject]
         )
 
-    def _suggested(self, suggestion: Mapping[str, object]) -> str:
-        person = str(suggestion["person_id"])
-        outdated = self.library.outdated([video_of(str(suggestion["track_key"]))])
+    def _suggested(self, suggestion: SuggestionRow) -> str:
+        person = suggestion["person_id"]
+        outdated = self.library.outdated([video_of(suggestion["track_key"])])
         if person not in self.library.state.people or outdated:
             raise CurationError(
                 f"suggestion {suggestion['suggestion_id']} is out of date; run "
                 "`identity-pipeline recluster` first."
             )
         return self.library.state.survivor(person)
+
+    def not_a_face(self, subjects: Iterable[str]) -> Planned:
+        """Says that subjects are no faces."""
+        chosen = sorted(set(subjects))
+        return self.decide(lambda h, s: commands.not_a_face(h, s, chosen), chosen)
+
+    def ignore(self, subjects: Iterable[str]) -> Planned:
+        """Says that nobody wants to know who subjects are."""
+        chosen = sorted(set(subjects))
+        return self.decide(lambda h, s: commands.ignore(h, s, chosen), chosen)
+
+    def rename(self, person_id: str, name: str, *, same_name: bool = False) -> Planned:
+        """Gives a person another name."""
+        return self.decide(lambda h, s: commands.rename(h, s, person_id, name, same_name=same_name))
+
+    def hide(self, person_id: str, *, hidden: bool) -> Planned:
+        """Leaves a person out of lists, or lists them again."""
+        command = commands.hide if hidden else commands.unhide
+        return self.decide(lambda h, s: command(h, s, person_id))
+
+    def show_by(self, person_id: str, track: str, face: str | None) -> Planned:
+        """Makes a track, or one face of it, the picture of a person."""
+        return self.decide(lambda h, s: commands.set_cover(h, s, person_id, track, face), [track])
 
     def undo(self, event: ev.Event) -> Planned:
         """Takes an event back; undoing an undo brings its event back."""
@@ -296,7 +334,7 @@ def facts_of(
         if key in chosen
         and row["person_id"] is not None
         and row["origin"] in (None, "auto")
-        and library.survivor(str(row["person_id"])) != towards
+        and library.survivor(row["person_id"]) != towards
     }
     return Facts(
         faces=dict(templates.select("track_key", "face_count").iter_rows()),

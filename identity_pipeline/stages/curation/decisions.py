@@ -160,12 +160,14 @@ def human_facts(state: LibraryState, track_of_face: Mapping[str, str]) -> HumanF
         ignored={place(s) for s in state.ignored} - set(assigned),
         not_faces={place(s) for s in state.not_faces} - set(assigned),
     )
-    people = {
-        key: PersonFacts(state.people[key].name, state.people[key].cover, state.people[key].hidden)
-        for key in state.active
-    }
     pinned = frozenset(place(p.cover) for p in state.people.values() if p.cover)
-    return HumanFacts(people, decisions, apart, pinned)
+    return HumanFacts(people_facts(state), decisions, apart, pinned)
+
+
+def people_facts(state: LibraryState) -> dict[str, PersonFacts]:
+    """What the ledger says of each person in force, by id."""
+    people = {key: state.people[key] for key in state.active}
+    return {key: PersonFacts(p.name, p.cover, p.hidden) for key, p in people.items()}
 
 
 def tracks_of_faces(store: TableStore, history: History) -> dict[str, str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypedDict, cast
 
 import polars as pl
 
@@ -26,6 +27,40 @@ from identity_pipeline.tables import empty
 
 class CurationError(IdentityPipelineError, ValueError):
     """What was asked for cannot be found or decided; the sentence says what to do."""
+
+
+class AssignmentRow(TypedDict):
+    """A row of `person_assignments`: see `tables.library`."""
+
+    track_key: str
+    video_id: str
+    track_id: int
+    rider: int | None
+    state: str
+    person_id: str | None
+    cluster_id: int | None
+    display: str
+    origin: str | None
+    score: float | None
+    margin: float | None
+    runner_up: str | None
+    rule: str
+    threshold: float | None
+    reference_count: int | None
+    nearest: list[str] | None
+
+
+class SuggestionRow(TypedDict):
+    """A row of `suggestions`: see `tables.library`."""
+
+    suggestion_id: str
+    track_key: str
+    person_id: str
+    score: float
+    state: str
+    first_seen: str
+    expires: str
+    evidence: float | None
 
 
 @dataclass(frozen=True)
@@ -69,9 +104,9 @@ class LibrarySnapshot:
         return self.snapshot.table(name) if self.snapshot else empty(name)
 
     @cached_property
-    def assignments(self) -> Mapping[str, Mapping[str, object]]:
+    def assignments(self) -> Mapping[str, AssignmentRow]:
         """Rows of `person_assignments` by track."""
-        rows = self.table("person_assignments").iter_rows(named=True)
+        rows = cast("list[AssignmentRow]", self.table("person_assignments").to_dicts())
         return {row["track_key"]: row for row in rows}
 
     @cached_property

@@ -5,12 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import polars as pl
 
 from identity_pipeline.ledger import events as ev
 from identity_pipeline.ledger import subjects as ids
-from identity_pipeline.stages.curation.snapshot import CurationError, LibrarySnapshot, video_of
+from identity_pipeline.stages.curation.snapshot import (
+    CurationError,
+    LibrarySnapshot,
+    SuggestionRow,
+    video_of,
+)
 
 CLUSTER = re.compile(r"(?:unknown[_ ])?cluster[ _:#]?(\d+)", re.IGNORECASE)
 TRACK = re.compile(r"(?:track:)?([a-z0-9][a-z0-9_-]*)[:#](\d+)")
@@ -85,7 +91,7 @@ def people_called(library: LibrarySnapshot, word: str) -> list[str]:
     return list(named) or [p for p in state.active if len(given) >= 4 and p.startswith(given)]
 
 
-def find_suggestion(library: LibrarySnapshot, word: str) -> dict[str, object]:
+def find_suggestion(library: LibrarySnapshot, word: str) -> SuggestionRow:
     """The row of a suggestion by its id or an unambiguous beginning of it.
 
     Raises:
@@ -96,7 +102,7 @@ def find_suggestion(library: LibrarySnapshot, word: str) -> dict[str, object]:
         raise CurationError(
             f"no single suggestion fits {word!r}; `identity-pipeline suggestions` lists them."
         )
-    return rows.row(0, named=True)
+    return cast("SuggestionRow", rows.row(0, named=True))
 
 
 def find_event(library: LibrarySnapshot, word: str) -> ev.Event:
@@ -229,7 +235,7 @@ def _track(library: LibrarySnapshot, word: str, number: int) -> str:
         return absent
     video_id = library.sound(_video(library, word))
     there = set(library.templates([video_id])["track_id"].to_list())
-    there |= set(_column(library, video_id, "track_id"))
+    there.update(t for t in _tracks_of_faces(library, video_id).values() if t is not None)
     if number not in there:
         tracks = ", ".join(map(str, sorted(there))) or "none"
         raise CurationError(f"{video_id} has no track {number}; its tracks: {tracks}.")
@@ -238,12 +244,7 @@ def _track(library: LibrarySnapshot, word: str, number: int) -> str:
 
 def _face(library: LibrarySnapshot, word: str, face_id: str) -> Chosen:
     video_id = _video(library, word)
-    faces = dict(
-        zip(
-            _column(library, video_id, "face_id"), _column(library, video_id, "track_id", False),
-            strict=True,
-        )
-    )  # fmt: skip
+    faces = _tracks_of_faces(library, video_id)
     if face_id not in faces:
         detected = library.stores.tables.layout.table("face_detections", video_id).is_file()
         if detected and face_id in _detected(library, video_id):
@@ -255,7 +256,7 @@ def _face(library: LibrarySnapshot, word: str, face_id: str) -> Chosen:
     track = faces[face_id]
     if track is None:
         return _plain([ids.face(video_id, face_id)])
-    subject = ids.track(video_id, int(str(track)))
+    subject = ids.track(video_id, track)
     return Chosen((subject,), {subject: face_id})
 
 
@@ -263,8 +264,8 @@ def _detected(library: LibrarySnapshot, video_id: str) -> set[str]:
     return set(library.stores.tables.read("face_detections", video_id, ("face_id",))["face_id"])
 
 
-def _column(library: LibrarySnapshot, video_id: str, name: str, drop: bool = True) -> list[object]:
-    if not library.stores.tables.layout.table("face_tracks", video_id).is_file():
-        return []
-    column = library.stores.tables.read("face_tracks", video_id, (name,))[name]
-    return (column.drop_nulls() if drop else column).to_list()
+def _tracks_of_faces(library: LibrarySnapshot, video_id: str) -> dict[str, int | None]:
+    tables = library.stores.tables
+    if not tables.layout.table("face_tracks", video_id).is_file():
+        return {}
+    return dict(tables.read("face_tracks", video_id, ("face_id", "track_id")).iter_rows())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from identity_pipeline.core.library.recompute import template_thresholds
 from identity_pipeline.core.library.suggestions import find_more
@@ -11,11 +12,15 @@ from identity_pipeline.core.matching.flip import Flip, what_would_flip
 from identity_pipeline.core.matching.gallery import gallery_of
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.curation.decisions import human_facts
-from identity_pipeline.stages.curation.snapshot import CurationError, LibrarySnapshot, video_of
+from identity_pipeline.stages.curation.snapshot import (
+    AssignmentRow,
+    CurationError,
+    LibrarySnapshot,
+    video_of,
+)
 from identity_pipeline.stages.library.copies import copies_of
 from identity_pipeline.stages.library.recompute import read_templates
 from identity_pipeline.stages.library.spaces import head_of_space
-from identity_pipeline.stages.library.view import Row
 
 RULES = {
     "human_confirmed": "a human said so",
@@ -55,7 +60,7 @@ class Explanation:
     track_key: str
     place: str
     why: str
-    row: Row
+    row: AssignmentRow
     person: str | None
     runner_up: str | None
     flip: Flip
@@ -63,7 +68,7 @@ class Explanation:
     outdated: str | None
     budget: str | None
 
-    def as_json(self) -> Row:
+    def as_json(self) -> dict[str, Any]:
         """For machines."""
         return asdict(self)
 
@@ -93,14 +98,13 @@ def explain(library: LibrarySnapshot, track_key: str, settings: Settings) -> Exp
     scored = row["score"] is not None and row["origin"] in (None, "auto")
     budget = budget_of(calibration, space, references, settings.match) if scored else None
     person, runner_up = (
-        None if row[name] is None else library.called(str(row[name]))
-        for name in ("person_id", "runner_up")
+        who and library.called(who) for who in (row["person_id"], row["runner_up"])
     )
     return Explanation(
         track_key,
         library.place(track_key),
-        RULES[str(row["rule"])],
-        dict(row),
+        RULES[row["rule"]],
+        row,
         person,
         runner_up,
         flip,
@@ -122,7 +126,7 @@ def _since(library: LibrarySnapshot, track_key: str) -> str | None:
     """Where the ledger differs from the last recompute."""
     row, state = library.assignments[track_key], library.state
     now = state.assigned.get(track_key)
-    was = str(row["person_id"]) if row["origin"] not in (None, "auto") else None
+    was = row["person_id"] if row["origin"] not in (None, "auto") else None
     if was is not None and was in state.people:
         was = state.survivor(was)
     aside = track_key in state.ignored | state.not_faces
@@ -134,7 +138,7 @@ def _since(library: LibrarySnapshot, track_key: str) -> str | None:
     )
 
 
-def more_of(library: LibrarySnapshot, person_id: str, settings: Settings) -> list[Row]:
+def more_of(library: LibrarySnapshot, person_id: str, settings: Settings) -> list[dict[str, Any]]:
     """Tracks of nobody that most resemble a person, the best first.
 
     Raises:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -14,7 +15,7 @@ from identity_pipeline.core.library.recompute import merge_floor, template_thres
 from identity_pipeline.core.matching.budget import Budget, budget_of, references_of
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
-from identity_pipeline.stages.library.view import Row, pending_suggestions
+from identity_pipeline.stages.library.view import pending_suggestions
 from identity_pipeline.stages.progress.protocol import Progress, silent
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.video.tables import DamagedTableError, MissingTableError, TableStore
@@ -54,7 +55,7 @@ class LibraryStats:
     new_videos: int
     pending: int
     decisions: int
-    thresholds: list[Row]
+    thresholds: list[dict[str, Any]]
     budget: Budget | None
     floor: tuple[float, str] | None
     truth: AgainstTruth | None
@@ -62,7 +63,7 @@ class LibraryStats:
     truth_faults: list[str]
     held_out: HeldOut | None
 
-    def as_json(self) -> Row:
+    def as_json(self) -> dict[str, Any]:
         """For machines."""
         return {**asdict(self), "budget": self.budget.as_json() if self.budget else None}
 

@@ -3,21 +3,84 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TypedDict, cast
 
 import polars as pl
 
-from identity_pipeline.core.library.recompute import PersonFacts, people_table
+from identity_pipeline.core.library.recompute import people_table
 from identity_pipeline.ledger import events as ev
 from identity_pipeline.ledger import subjects as ids
 from identity_pipeline.ledger.effects import Facts, effect_of
 from identity_pipeline.ledger.replay import History
-from identity_pipeline.stages.curation.snapshot import LibrarySnapshot, video_of
+from identity_pipeline.stages.curation.decisions import people_facts
+from identity_pipeline.stages.curation.snapshot import LibrarySnapshot, SuggestionRow, video_of
 from identity_pipeline.stages.library.copies import TABLE, Copies
 
-Row = dict[str, object]
+
+class PersonRow(TypedDict):
+    """A person whom humans have made: a row of `people`, and what their profile holds.
+
+    Attributes:
+        confirmed: tracks by human decision.
+        embeddings, sessions, label: of the profile; null without one.
+    """
+
+    person_id: str
+    name: str | None
+    state: str
+    cover: str | None
+    track_count: int
+    face_count: int
+    video_count: int
+    videos: list[str]
+    confirmed: int
+    embeddings: int | None
+    sessions: int | None
+    label: str | None
 
 
-def people_rows(library: LibrarySnapshot, *, hidden: bool = False) -> list[Row]:
+class ClusterRow(TypedDict):
+    """A row of `unknown_clusters`; `decided`: tracks of it that humans settled since."""
+
+    cluster_id: int
+    track_count: int
+    face_count: int
+    video_count: int
+    confidence: float | None
+    representative: str
+    tracks: list[str]
+    decided: int
+
+
+class NoiseRow(TypedDict):
+    """A track that is in no group."""
+
+    track_key: str
+    display: str
+    video_id: str
+
+
+class PendingSuggestion(SuggestionRow):
+    """A suggestion that waits; `person`: how they are called, `rule`: why it is asked."""
+
+    person: str
+    rule: str | None
+
+
+class EventRow(TypedDict):
+    """An event of the ledger, with its effect in words."""
+
+    seq: int
+    time: str
+    actor: str
+    kind: str
+    effect: str
+    reason: str
+    undone: bool
+    id: str
+
+
+def people_rows(library: LibrarySnapshot, *, hidden: bool = False) -> list[PersonRow]:
     """Everybody whom humans have made, by name: the ledger now, the tracks by the last recompute.
 
     Args:
@@ -25,28 +88,21 @@ def people_rows(library: LibrarySnapshot, *, hidden: bool = False) -> list[Row]:
         hidden: also those who are not to be listed.
     """
     state = library.state
-    facts = {
-        key: PersonFacts(state.people[key].name, state.people[key].cover, state.people[key].hidden)
-        for key in state.active
-    }
     # One that cannot be read is named where profiles are brought in step; the others are shown.
     readable = library.stores.profiles.all(faults=[])
     profiles = {profile.person_id: profile for profile in readable}
-    rows = []
-    for row in people_table(facts, *_present(library)).iter_rows(named=True):
-        person = row["person_id"]
+    rows: list[PersonRow] = []
+    for row in people_table(people_facts(state), *_present(library)).iter_rows(named=True):
         if row["state"] == "hidden" and not hidden:
             continue
-        profile = profiles.get(person)
-        rows.append(
-            {
-                **row,
-                "confirmed": len(state.members.get(person, ())),
-                "embeddings": profile.embedding_count if profile else None,
-                "sessions": profile.sessions if profile else None,
-                "label": profile.label if profile else None,
-            }
-        )
+        profile = profiles.get(row["person_id"])
+        told = {
+            "confirmed": len(state.members.get(row["person_id"], ())),
+            "embeddings": profile.embedding_count if profile else None,
+            "sessions": profile.sessions if profile else None,
+            "label": profile.label if profile else None,
+        }
+        rows.append(cast("PersonRow", {**row, **told}))
     return sorted(
         rows, key=lambda r: (r["name"] is None, str(r["name"]).casefold(), r["person_id"])
     )
@@ -54,41 +110,53 @@ def people_rows(library: LibrarySnapshot, *, hidden: bool = False) -> list[Row]:
 
 def _present(library: LibrarySnapshot) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Known tracks as assignments and templates: decisions of now over the last recompute."""
-    state = library.state
-    tracks = {s for s in state.assigned if ids.parse(s).kind == "track"}
-    automatic = {
-        key: str(row["person_id"])
-        for key, row in library.assignments.items()
-        if row["origin"] == "auto" and row["person_id"] in state.people
-    }
-    aside = state.ignored | state.not_faces
-    whose = {k: state.survivor(p) for k, p in automatic.items() if k not in aside}
-    whose = {k: p for k, p in whose.items() if (k, p) not in state.rejected}
-    # What was decided about a copy's track holds for the track that counts in its place.
-    place = Copies.from_table(library.table(TABLE)).place
-    whose |= {place[key]: state.assigned[key] for key in sorted(tracks & place.keys())}
-    whose |= {key: state.assigned[key] for key in tracks - place.keys()}
-    rows = [
-        {"track_key": key, "video_id": video_of(key), "state": "known", "person_id": person}
-        for key, person in sorted(whose.items())
-    ]
+    whose = {**_automatic(library), **_decided(library)}
+    rows = [(key, video_of(key), "known", person) for key, person in sorted(whose.items())]
     columns = ("track_key", "video_id", "state", "person_id")
-    return pl.DataFrame(rows, schema=[(name, pl.String) for name in columns]), library.templates(
-        map(video_of, whose)
-    )
+    table = pl.DataFrame(rows, schema=[(name, pl.String) for name in columns], orient="row")
+    return table, library.templates(map(video_of, whose))
 
 
-def cluster_rows(library: LibrarySnapshot) -> list[Row]:
-    """Groups of unknown tracks, the largest first; `decided`: tracks that humans settled since."""
+def _automatic(library: LibrarySnapshot) -> dict[str, str]:
+    """The person of each track by the last recompute, but for what humans said since."""
+    state, found = library.state, {}
+    aside = state.ignored | state.not_faces
+    for key, row in library.assignments.items():
+        person = row["person_id"]
+        if row["origin"] != "auto" or person is None or key in aside:
+            continue
+        if person not in state.people:
+            continue
+        survivor = state.survivor(person)
+        if (key, survivor) not in state.rejected:
+            found[key] = survivor
+    return found
+
+
+def _decided(library: LibrarySnapshot) -> dict[str, str]:
+    """The person of each track that humans gave to somebody.
+
+    What was decided about a copy's track holds for the track that counts in its place; a decision
+    about that track itself comes first.
+    """
+    assigned = library.state.assigned
+    tracks = {s for s in assigned if ids.parse(s).kind == "track"}
+    place = Copies.from_table(library.table(TABLE)).place
+    copied = {place[key]: assigned[key] for key in sorted(tracks & place.keys())}
+    return {**copied, **{key: assigned[key] for key in tracks - place.keys()}}
+
+
+def cluster_rows(library: LibrarySnapshot) -> list[ClusterRow]:
+    """Groups of unknown tracks, the largest first."""
     settled = {*library.state.assigned, *library.state.ignored, *library.state.not_faces}
-    rows: list[Row] = [
-        {**row, "decided": len(settled & set(row["tracks"]))}
+    rows = [
+        cast("ClusterRow", {**row, "decided": len(settled & set(row["tracks"]))})
         for row in library.table("unknown_clusters").iter_rows(named=True)
     ]
-    return sorted(rows, key=lambda r: (-int(str(r["face_count"])), int(str(r["cluster_id"]))))
+    return sorted(rows, key=lambda row: (-row["face_count"], row["cluster_id"]))
 
 
-def noise_rows(library: LibrarySnapshot) -> list[Row]:
+def noise_rows(library: LibrarySnapshot) -> list[NoiseRow]:
     """Tracks that are in no group, by track."""
     return [
         {"track_key": key, "display": row["display"], "video_id": row["video_id"]}
@@ -97,9 +165,10 @@ def noise_rows(library: LibrarySnapshot) -> list[Row]:
     ]
 
 
-def pending_suggestions(library: LibrarySnapshot) -> list[Row]:
+def pending_suggestions(library: LibrarySnapshot) -> list[PendingSuggestion]:
     """Suggestions that wait for an answer, the best first; answered ones are left out at once."""
-    state, rows = library.state, []
+    state = library.state
+    rows: list[PendingSuggestion] = []
     table = library.table("suggestions").filter(pl.col("state") == "pending")
     closed = {*state.assigned, *state.ignored, *state.not_faces}
     for row in table.iter_rows(named=True):
@@ -108,12 +177,13 @@ def pending_suggestions(library: LibrarySnapshot) -> list[Row]:
             continue
         pair = track, state.survivor(person)
         if pair not in state.rejected and pair not in state.declined:
-            assigned = library.assignments.get(track, {})
-            rows.append({**row, "person": library.called(person), "rule": assigned.get("rule")})
-    return sorted(rows, key=lambda r: (-float(str(r["score"])), str(r["suggestion_id"])))
+            assigned = library.assignments.get(track)
+            told = {"person": library.called(person), "rule": assigned and assigned["rule"]}
+            rows.append(cast("PendingSuggestion", {**row, **told}))
+    return sorted(rows, key=lambda row: (-row["score"], row["suggestion_id"]))
 
 
-def event_rows(history: History, most: int) -> Iterator[Row]:
+def event_rows(history: History, most: int) -> Iterator[EventRow]:
     """The last events, the newest first, each with its effect in words."""
     events = history.events
     first = max(0, len(events) - most)
