@@ -126,7 +126,7 @@ REBUILDABLE = (
     "dagster/",
     "index/",
     "progress/",
-    "registry/digests/",
+    "registry/known_files.sqlite",
     "tables/library/",
     "tables/.generations/",
     "tables/copy_keys.npz",

@@ -63,3 +63,34 @@ def test_chosen_takes_groups_and_single_names() -> None:
     assert values["export"]["jpeg_quality"] == load_settings().export.jpeg_quality
     with pytest.raises(AttributeError):
         chosen(load_settings(), ("tracking.nonsense",))
+
+
+RETIRED_FILE = "[bank]\nnodes_max = 12\nrate = 0.2\n[selection]\nnovelty_min = 0.3\n"
+
+
+def test_a_retired_setting_is_passed_over_and_named_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "old.toml"
+    file.write_text(RETIRED_FILE)
+    monkeypatch.setenv("IDENTITY_PIPELINE_SETTINGS", str(file))
+    monkeypatch.setenv("IDENTITY_PIPELINE__BANK__TOP", "5")
+    for _ in range(2):
+        assert load_settings(bank={"far_cos": 0.1}).selection.novelty_min == 0.3
+    told = [record.getMessage() for record in caplog.records]
+    assert [words.rpartition("remove them: ")[2] for words in sorted(told)] == [
+        "bank.nodes_max, bank.rate.",
+        "bank.far_cos.",
+        "bank.top.",
+    ]
+    assert str(file) in sorted(told)[0]
+
+
+def test_what_never_was_a_setting_is_an_error_in_a_retired_group_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "old.toml"
+    file.write_text(RETIRED_FILE.replace("rate", "speed"))
+    monkeypatch.setenv("IDENTITY_PIPELINE_SETTINGS", str(file))
+    with pytest.raises(SettingsError, match="no group of settings 'bank'"):
+        load_settings()

@@ -127,7 +127,7 @@ def _publish(work: Publisher, wanted: list[str | None] | list[str]) -> None:
 
 
 def _verify(work: Publisher, named: list[str], dry_run: bool) -> None:
-    from identity_pipeline.stages.publishing.outgoing import NotWholeError
+    from identity_pipeline.stages.publishing.contents import NotWholeError
     from identity_pipeline.storage.publishing.object_store import NoManifestError, subject_of
 
     subjects = [subject_of(video_id) for video_id in named] or work.store.subjects()

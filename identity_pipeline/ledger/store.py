@@ -13,7 +13,6 @@ readers pass over it and the next writer cuts it off. Any other damage is an err
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -37,7 +36,7 @@ from identity_pipeline.ledger.lines import FIRST, StoredEvents, digest, event_of
 from identity_pipeline.ledger.position import Position
 from identity_pipeline.ledger.replay import History
 from identity_pipeline.ledger.witnesses import GivenUp, Witness
-from identity_pipeline.storage.files import atomic, private
+from identity_pipeline.storage.files import atomic, locks, private
 from identity_pipeline.storage.layout import Layout
 
 
@@ -270,8 +269,7 @@ class LedgerStore:
         if not folder.is_dir():
             private.make_folder(folder)
             atomic.flush(folder.parent)
-        with self.lock_path.open("ab") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # released when the file is closed, also by a kill
+        with locks.exclusive(self.lock_path, "The ledger", "writing to the ledger", None):
             yield
 
     def _append(self, size: int, line: bytes) -> None:

@@ -31,7 +31,7 @@ from identity_pipeline.errors import system_words
 from identity_pipeline.settings.curating import ExportSettings, SelectionSettings
 from identity_pipeline.settings.learning import TrainSettings
 from identity_pipeline.settings.library import ClusterSettings, CopySettings
-from identity_pipeline.settings.matching import BankSettings, MatchSettings
+from identity_pipeline.settings.matching import MatchSettings
 from identity_pipeline.settings.observing import (
     BucketSettings,
     QualitySettings,
@@ -58,6 +58,7 @@ from identity_pipeline.settings.wording import (
     SettingsError,
     check_variables,
     invalid_words,
+    without_retired,
 )
 
 SETTINGS_FILE_VARIABLE = "IDENTITY_PIPELINE_SETTINGS"
@@ -65,7 +66,6 @@ SETTINGS_FILE_VARIABLE = "IDENTITY_PIPELINE_SETTINGS"
 __all__ = [
     "ENVIRONMENT_PREFIX",
     "SETTINGS_FILE_VARIABLE",
-    "BankSettings",
     "BucketSettings",
     "CatalogueSettings",
     "ClusterSettings",
@@ -125,7 +125,6 @@ class Settings(BaseSettings):
     cluster: ClusterSettings = ClusterSettings()
     copies: CopySettings = CopySettings()
     match: MatchSettings = MatchSettings()
-    bank: BankSettings = BankSettings()
     train: TrainSettings = TrainSettings()
     index: IndexSettings = IndexSettings()
     catalogue: CatalogueSettings = CatalogueSettings()
@@ -189,7 +188,7 @@ def _file_values() -> dict[str, Any]:
     if path is None:
         return {}
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
     except UnicodeDecodeError as error:
         raise SettingsError(f"{path} is no text in UTF-8; save it as UTF-8.") from error
     except tomllib.TOMLDecodeError as error:
@@ -199,6 +198,7 @@ def _file_values() -> dict[str, Any]:
         ) from error
     except OSError as error:
         raise SettingsError(f"the settings file cannot be read. {system_words(error)}") from error
+    return without_retired(values, str(path))
 
 
 def load_settings(**groups: Any) -> Settings:
@@ -208,6 +208,7 @@ def load_settings(**groups: Any) -> Settings:
         SettingsError: a file, a variable or a value cannot be used; the sentence says which.
     """
     check_variables(Settings, os.environ)
+    groups = without_retired(groups, "given with the command")
     try:
         return Settings(**groups)
     except ValidationError as error:

@@ -6,9 +6,11 @@ What belongs here: words for a file, a variable or a value. What does not: readi
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,7 +22,17 @@ ENVIRONMENT_PREFIX = "IDENTITY_PIPELINE__"
 BARE_PREFIX = "IDENTITY_PIPELINE_"
 PATIENCE = 0.6
 """How like two names must be to be offered for each other, in [0, 1]; difflib's own default."""
+RETIRED: Mapping[str, frozenset[str]] = {
+    "bank": frozenset(
+        {
+            "nodes_max", "rate", "merge_cos", "far_cos", "close_cos", "quality_update",
+            "quality_new", "temperature", "top", "anchor_weight_min", "images_max",
+        }
+    ),
+}  # fmt: skip
+"""Settings of earlier versions that nothing reads any more, by group; a file may hold them."""
 Fields = Mapping[str, Any]
+LOG = logging.getLogger(__name__)
 
 
 class SettingsError(IdentityPipelineError, ValueError):
@@ -45,8 +57,42 @@ def groups_of(settings: type[BaseModel]) -> dict[str, Fields]:
     return found
 
 
+def without_retired(values: Mapping[str, Any], origin: str) -> dict[str, Any]:
+    """Groups of settings without the retired ones, which are named once in the log.
+
+    Args:
+        values: by group; what is no group of settings at all is left for pydantic to refuse.
+        origin: where they are from, for the sentence.
+    """
+    kept, gone = dict(values), []
+    for group, names in RETIRED.items():
+        own = values.get(group)
+        if not isinstance(own, Mapping):
+            continue
+        rest = {name: value for name, value in own.items() if name not in names}
+        gone += [f"{group}.{name}" for name in own if name in names]
+        if rest:
+            kept[group] = rest
+        else:
+            del kept[group]
+    if gone:
+        _say_retired(tuple(gone), origin)
+    return kept
+
+
+@cache
+def _say_retired(names: tuple[str, ...], origin: str) -> None:
+    LOG.warning(
+        "%s: these settings do nothing any more and are passed over; remove them: %s.",
+        origin,
+        ", ".join(names),
+    )
+
+
 def check_variables(settings: type[BaseModel], environment: Mapping[str, str]) -> None:
     """Refuses a variable that looks like a setting and is none: it would be passed over silently.
+
+    One that was a setting in an earlier version is passed over and named in the log.
 
     Raises:
         SettingsError: there is one; the sentence says what may be meant.
@@ -56,9 +102,13 @@ def check_variables(settings: type[BaseModel], environment: Mapping[str, str]) -
         f"{ENVIRONMENT_PREFIX}{g}__{f}".upper() for g, fields in groups.items() for f in fields
     }
     names |= {f"{ENVIRONMENT_PREFIX}{g}".upper() for g in groups}
+    retired = [*RETIRED, *(f"{group}.{name}" for group in RETIRED for name in RETIRED[group])]
+    gone = {f"{ENVIRONMENT_PREFIX}{name.replace('.', '__')}".upper(): name for name in retired}
     for variable in sorted(environment):
         upper = variable.upper()
-        if upper not in names and _looks_like_a_setting(upper, groups):
+        if upper in gone and upper not in names:
+            _say_retired((gone[upper],), f"the variable {variable}")
+        elif upper not in names and _looks_like_a_setting(upper, groups):
             own_group = [n for n in names if n.startswith(upper.rpartition("__")[0] + "__")]
             raise SettingsError(
                 f"the variable {variable} is no setting{did_you_mean(upper, own_group or names)} "

@@ -7,8 +7,7 @@
     data/backups/                      what cannot be made again, as it was before a migration
     data/videos/                       what the operator drops in
     data/registry/{video_id}.json      which file a partition is
-    data/registry/known_files.sqlite   a memory of the inbox; may be deleted at any time
-    data/registry/digests/             which ids end in a digest; may be deleted at any time
+    data/registry/known_files.sqlite   which video a file is; may be deleted at any time
     data/failures/{video_id}.json      why a video failed
     data/archive/{video_id}.json       videos whose partition left Dagster
     data/cameras/{camera}.json         what the last videos of a camera looked like

@@ -25,7 +25,6 @@ NOT: Final = (
     "tables/library/",
     "tables/.generations/",
     "registry/known_files.sqlite",
-    "registry/digests/",
 )
 """The library is compared by its contents; what may be deleted at any time is not compared."""
 NUMBERS: Final = {

@@ -19,7 +19,7 @@ from identity_pipeline.core.faces.buckets import (
     lighting_bin,
     occlusion_bin,
 )
-from identity_pipeline.core.faces.pose import HeadPose, rotation_from_pose
+from identity_pipeline.core.faces.pose import HeadPose
 from identity_pipeline.core.imagesets.frame_ledger import build_ledger
 from identity_pipeline.core.imagesets.image_sets import (
     build_anchor_set,
@@ -231,6 +231,17 @@ def random_candidates(
                 )
             )
     return candidates(*rows)
+
+
+def rotation_from_pose(pose: HeadPose) -> NDArray[np.float64]:
+    """The (3, 3) rotation of a pose; inverse of `pose_from_rotation`."""
+    yaw, pitch, roll = np.radians(pose.yaw), np.radians(-pose.pitch), np.radians(-pose.roll)
+    ry = np.array([[np.cos(yaw), 0, np.sin(yaw)], [0, 1, 0], [-np.sin(yaw), 0, np.cos(yaw)]])
+    rx = np.array(
+        [[1, 0, 0], [0, np.cos(pitch), -np.sin(pitch)], [0, np.sin(pitch), np.cos(pitch)]]
+    )
+    rz = np.array([[np.cos(roll), -np.sin(roll), 0], [np.sin(roll), np.cos(roll), 0], [0, 0, 1]])
+    return ry @ rx @ rz
 
 
 def render(

@@ -11,24 +11,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from identity_pipeline.core.matching.calibration import CALIBRATION, calibrate, uncalibrated
+from identity_pipeline.core.matching.calibration import (
+    CALIBRATION,
+    calibrate,
+    drift,
+    uncalibrated,
+)
 from identity_pipeline.core.matching.calibration_pairs import (
     PAIRS,
     sample_faces,
     spread,
     video_pairs,
 )
-from identity_pipeline.core.matching.calibration_report import CURVE, curves, drift
 from identity_pipeline.core.matching.cross_pairs import pairs_across
 from identity_pipeline.core.matching.templates import build_templates
 from identity_pipeline.core.matching.thresholds import (
     ImpostorModel,
     Thresholds,
-    centroid_cosine,
     single_rate,
     thresholds_of,
 )
-from identity_pipeline.core.vectors import SpaceMismatchError, mean_direction
+from identity_pipeline.core.vectors import SpaceMismatchError
 from identity_pipeline.settings import MatchSettings
 from identity_pipeline_tests.core.builders import FEW, axis
 from identity_pipeline_tests.core.people import (
@@ -149,16 +152,6 @@ def test_rates_of_single_comparisons() -> None:
     assert 1 - (1 - single_rate(1e-2, 7)) ** 7 == pytest.approx(1e-2)
     with pytest.raises(ValueError, match="without references"):
         single_rate(1e-2, 0)
-
-
-def test_the_cosine_to_a_centroid() -> None:
-    rng = np.random.default_rng(5)
-    own = looks(rng, directions(rng, 1, 512)[0], 2000, 1.0, 512)
-    s = float(np.mean(own[:1000] @ own[1000:].T))
-    centroids = np.stack([mean_direction(own[i : i + 5]) for i in range(0, 1000, 5)])
-    measured = float((own[1000:] @ centroids.T).mean())
-    assert centroid_cosine(s, 5) == pytest.approx(measured, abs=0.01)
-    assert centroid_cosine(0.5, 1) == pytest.approx(0.5)
 
 
 # --- too little, pinned, cameras ----------------------------------------------------------------
@@ -327,20 +320,7 @@ def test_spread_takes_the_same_rows_evenly() -> None:
     assert spread(np.arange(3), 5).tolist() == [0, 1, 2]
 
 
-# --- curves and drift ---------------------------------------------------------------------------
-
-
-def test_curves_are_the_shares_of_both_errors() -> None:
-    table = curves(pairs(np.array([0.0, 0.2]), np.array([0.5, 0.9])))
-    assert dict(table.schema) == CURVE
-    own = table.filter(pl.col("level") == "template")
-    at = {round(row["threshold"], 2): (row["far"], row["frr"]) for row in own.to_dicts()}
-    assert at[-1.0] == (1.0, 0.0)
-    assert at[0.2] == (0.5, 0.0)
-    assert at[0.21] == (0.0, 0.0)
-    assert at[0.51] == (0.0, 0.5)
-    faces = table.filter(pl.col("level") == "face")
-    assert faces["far"].null_count() == faces.height, "unmeasured is null"
+# --- drift --------------------------------------------------------------------------------------
 
 
 def test_drift_names_what_left_its_interval() -> None:

@@ -16,9 +16,8 @@ from identity_pipeline.core.faces.pose import (
     fit_rotation,
     pose_from_landmarks_3d,
     pose_from_rotation,
-    rotation_from_pose,
 )
-from identity_pipeline_tests.core.builders import MODEST
+from identity_pipeline_tests.core.builders import MODEST, rotation_from_pose
 
 NOSE, LEFT_EYE, RIGHT_EYE, CHIN, BROW = 30, 36, 45, 8, 19
 

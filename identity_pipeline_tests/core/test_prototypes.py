@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from identity_pipeline.core.library.prototypes import (
     PERSON_REFERENCES,
     choose_exemplars,
-    medoid_track,
     person_references,
     spherical_centres,
 )
@@ -88,8 +87,3 @@ def test_centres_join_when_there_are_more_templates_than_exemplars() -> None:
     assert gallery.reference_scores(probe)[0, centre] == pytest.approx(mean_cosine, abs=1e-5)
     scores = gallery.person_scores(gallery.reference_scores(vectors[:1], ["track:v:0"]))
     assert scores[0, 0] < 0.999, "a track is not compared with what it is part of"
-
-
-def test_the_medoid_track_is_the_middle_one() -> None:
-    table = templates(*(template(f"v:{i}", plane(a)) for i, a in enumerate((0, 20, 50))))
-    assert medoid_track(table) == "track:v:1"

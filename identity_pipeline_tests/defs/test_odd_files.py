@@ -18,7 +18,7 @@ from identity_pipeline.defs.automation.retraining import Asked
 from identity_pipeline.defs.automation.schedules import SETTLED_SECONDS, register_missed
 from identity_pipeline.defs.automation.sensors import Memory, sort_arrivals
 from identity_pipeline.defs.resources.resources import SettingsResource
-from identity_pipeline.storage.video.known_files import KnownFiles, Stamp
+from identity_pipeline.storage.video.known_files import Stamp
 from identity_pipeline.storage.video.registry import UnusableFileError, VideoRegistry, video_files
 from identity_pipeline.storage.video.tables import TableStore
 from identity_pipeline_tests.inbox import Inbox
@@ -127,17 +127,17 @@ def test_files_that_vanish_or_cannot_be_read_keep_no_other_waiting(
     for n in range(6):
         inbox.put(f"a{n}.mp4", b"%d" % n)
     inbox.put("z.mp4", b"good")
-    real = KnownFiles.register
+    real = VideoRegistry.register_remembered
 
-    def register(self: KnownFiles, path: Path) -> object:
+    def register(self: VideoRegistry, path: Path) -> object:
         if path.name.startswith("a"):
             raise PermissionError(13, "Permission denied", str(path))
         return real(self, path)
 
-    monkeypatch.setattr(KnownFiles, "register", register)
+    monkeypatch.setattr(VideoRegistry, "register_remembered", register)
     found = [key for _ in range(5) for key in inbox.tick()]
     assert [key.split("-")[0] for key in found] == ["z"]
-    monkeypatch.setattr(KnownFiles, "register", real)
+    monkeypatch.setattr(VideoRegistry, "register_remembered", real)
     assert len([key for _ in range(4) for key in inbox.tick()]) == 6
 
 

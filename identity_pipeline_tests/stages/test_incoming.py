@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from identity_pipeline.errors import IdentityPipelineError
-from identity_pipeline.stages.publishing.incoming import NotOursError, check_library, check_video
+from identity_pipeline.stages.publishing.contents import NotOursError, check_library, check_video
 from identity_pipeline.stages.publishing.publishing import Publisher
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.publishing.object_store import (

@@ -18,12 +18,12 @@ from identity_pipeline.defs.instance import archiving
 from identity_pipeline.defs.resources.resources import SettingsResource
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.publishing.publishing import OthersThereError, Published, Publisher
-from identity_pipeline.stages.specs.recipes import RECIPES
+from identity_pipeline.stages.specs.assets import VIDEO_SPECS
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.library.generations import Generations
 from identity_pipeline.storage.progress.pause import Pause, go_on, pause
 from identity_pipeline.storage.publishing.object_store import ObjectStore, ObjectStoreError
-from identity_pipeline.storage.video.digests import DigestIndex
+from identity_pipeline.storage.video.known_files import KnownFiles
 from identity_pipeline.storage.video.registry import VideoRegistry
 from identity_pipeline.storage.video.tables import TableStore
 from identity_pipeline_tests.library import VideoLibrary, digest_of_tree
@@ -140,7 +140,7 @@ def test_what_was_refused_is_said_until_its_files_change(
 def twin_of(layout: Layout, video_id: str) -> str:
     """A second finished video, behind the first in the alphabet."""
     twin = f"z-{video_id}"
-    for asset in RECIPES:
+    for asset in VIDEO_SPECS:
         for place in (layout.table, layout.manifest, layout.made_of):
             if place(asset, video_id).is_file():
                 shutil.copy(place(asset, video_id), place(asset, twin))
@@ -263,7 +263,7 @@ def test_what_is_fetched_while_another_registers_is_known_by_its_content(
     assert mine is not None
     elsewhere = Layout(tmp_path / "elsewhere")
     elsewhere.registry.mkdir(parents=True)
-    with DigestIndex(elsewhere).writing("other-00000000", "0" * 64):
+    with KnownFiles(elsewhere).writing_record("other-00000000", "0" * 64):
         publisher(elsewhere, url).fetch(video_id)
     assert VideoRegistry(elsewhere).by_digest(mine.sha256) == mine
 

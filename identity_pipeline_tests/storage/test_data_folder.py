@@ -114,7 +114,7 @@ def test_a_folder_that_cannot_be_written_is_read_as_it_is(
 HEAD = """
 import os, signal, sys
 from pathlib import Path
-from identity_pipeline.storage import data_folder as module
+from identity_pipeline.storage.folder import data_folder as module
 from identity_pipeline.storage.folder.data_folder import Migration, open_data_folder
 from identity_pipeline.storage.layout import Layout
 root, counted = Path(sys.argv[1]), Path(sys.argv[2])

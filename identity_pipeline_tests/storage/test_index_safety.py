@@ -40,7 +40,8 @@ with index.open("waiting", write=True) as session:
     indexing.sync_video(store, session, RIDE_B)
 """
 KILLED = """
-from identity_pipeline.storage import atomic, index_file
+from identity_pipeline.storage.files import atomic
+from identity_pipeline.storage.index import file as index_file
 def die(*arguments, **options):
     os.kill(os.getpid(), signal.SIGKILL)
 MOMENT
@@ -48,7 +49,7 @@ with index.open("being killed", write=True) as session:
     indexing.sync_video(store, session, RIDE_A)
 """
 KILLED_REBUILD = """
-from identity_pipeline.storage import index_client
+from identity_pipeline.storage.index import client as index_client
 def die(*arguments, **options):
     os.kill(os.getpid(), signal.SIGKILL)
 MOMENT

@@ -13,7 +13,7 @@ import pytest
 
 from identity_pipeline.core.progress.costs import Sample
 from identity_pipeline.core.progress.shares import Batch
-from identity_pipeline.stages.publishing.notes import PublishingNotes, Refusal
+from identity_pipeline.stages.publishing.publishing import PublishingNotes, Refusal
 from identity_pipeline.storage.files.locks import holder
 from identity_pipeline.storage.files.small_files import DamagedFileError
 from identity_pipeline.storage.layout import Layout
@@ -24,7 +24,6 @@ from identity_pipeline.storage.progress.pause import Pause, pause, paused
 from identity_pipeline.storage.video.archive import Archive, ArchiveMark
 from identity_pipeline.storage.video.camera_history import CameraHistory
 from identity_pipeline.storage.video.chunks import DIGESTS, ChunkStore
-from identity_pipeline.storage.video.digests import DigestIndex
 from identity_pipeline.storage.video.failures import NOTE_DAMAGED, FailureNote, FailureNotes
 from identity_pipeline.storage.video.known_files import KnownFiles
 from identity_pipeline.storage.video.registry import VideoRegistry
@@ -252,24 +251,24 @@ def broken_pages(path: Path) -> None:
         lambda path: path.write_bytes(path.read_bytes()[:1000]),
     ],
 )
-def test_the_memories_of_files_and_digests_are_made_anew(
+def test_the_memory_of_files_and_contents_is_made_anew(
     layout: Layout, spoil: Callable[[Path], None]
 ) -> None:
     layout.videos.mkdir(parents=True)
     path = layout.videos / "a.mp4"
     path.write_bytes(b"a")
     files = KnownFiles(layout)
-    record, _ = files.register(path)
+    registry = VideoRegistry(layout)
+    record, _ = registry.register_remembered(path)
     spoil(files.path)
-    spoil(DigestIndex(layout).path)
     assert str(path) not in files.all()
-    assert files.register(path) == (record, False)
+    assert registry.register_remembered(path) == (record, False)
     assert files.all()[str(path)].video_id == record.video_id
-    assert DigestIndex(layout).ids(record.sha256) == [record.video_id]
+    assert files.ids_of_content(record.sha256) == [record.video_id]
 
 
 def test_a_busy_database_is_no_damaged_one(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("identity_pipeline.storage.files.memory_database.WAIT_S", 0.01)
+    monkeypatch.setattr("identity_pipeline.storage.video.known_files.WAIT_S", 0.01)
     files = KnownFiles(layout)
     files.forget([])
     with closing(sqlite3.connect(files.path)) as other:

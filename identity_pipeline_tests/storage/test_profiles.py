@@ -249,7 +249,7 @@ def test_a_broken_file_says_what_to_do(store: ProfileStore, data: bytes) -> None
 def test_a_field_of_another_kind_is_a_broken_file(store: ProfileStore) -> None:
     whole = to_json(enriched(store, batch("aa")))
     path = store.layout.identities / f"anna-o-{ANNA}" / "profile.json"
-    for name in ("name", "sources", "sessions", "ephemeral", "quarantined"):
+    for name in ("name", "sources", "sessions", "quarantined"):
         path.write_text(json.dumps({**whole, name: 1.5}))
         with pytest.raises(ProfileError, match=f"is no profile.*{name}"):
             store.get(ANNA)
@@ -304,18 +304,6 @@ def test_a_new_name_keeps_the_folder_and_two_folders_are_an_error(store: Profile
     (store.layout.identities / f"twin-{ANNA}").mkdir()
     with pytest.raises(ProfileError, match="two profiles"):
         store.get(ANNA)
-
-
-def test_ephemeral_profiles_are_unlisted_and_expire(store: ProfileStore) -> None:
-    profile = enriched(store, batch("aa"))
-    assert not profile.expired("2030-01-01")
-    from dataclasses import replace
-
-    store.save(replace(profile, ephemeral=True, retain_until="2026-02-01", cover="f"))
-    kept = store.get(ANNA)
-    assert kept is not None
-    assert [kept.expired(d) for d in ("2026-02-01", "2026-02-02")] == [False, True]
-    assert store.listing() == []
 
 
 def test_saving_never_overwrites_statistics(store: ProfileStore) -> None:

@@ -34,17 +34,6 @@ def pose_from_rotation(rotation: NDArray[np.floating]) -> HeadPose:
     )
 
 
-def rotation_from_pose(pose: HeadPose) -> NDArray[np.float64]:
-    """The (3, 3) rotation of a pose; inverse of `pose_from_rotation`."""
-    yaw, pitch, roll = np.radians(pose.yaw), np.radians(-pose.pitch), np.radians(-pose.roll)
-    ry = np.array([[np.cos(yaw), 0, np.sin(yaw)], [0, 1, 0], [-np.sin(yaw), 0, np.cos(yaw)]])
-    rx = np.array(
-        [[1, 0, 0], [0, np.cos(pitch), -np.sin(pitch)], [0, np.sin(pitch), np.cos(pitch)]]
-    )
-    rz = np.array([[np.cos(roll), -np.sin(roll), 0], [np.sin(roll), np.cos(roll), 0], [0, 0, 1]])
-    return ry @ rx @ rz
-
-
 def fit_rotation(
     template: NDArray[np.floating], observed: NDArray[np.floating]
 ) -> tuple[NDArray[np.float64], float]:

@@ -23,7 +23,6 @@ from identity_pipeline.tables import TABLES
 
 TRAIN: Final = "train"
 HELD_OUT: Final = "held_out"
-SPLITS: Final = (TRAIN, HELD_OUT)
 
 
 @dataclass(frozen=True)

@@ -83,8 +83,6 @@ class IdentityProfile:
         sessions: how often something was added.
         last_training: ISO date of the last time; null before the first.
         cover: face that shows the person; null: none chosen.
-        ephemeral: the profile is to be deleted when its retention ends.
-        retain_until: ISO date; null: for ever.
         quarantined: embeddings kept out.
         made_of: hash of what it was last made of; null in a profile of an older version.
     """
@@ -96,8 +94,6 @@ class IdentityProfile:
     sessions: int = 0
     last_training: str | None = None
     cover: str | None = None
-    ephemeral: bool = False
-    retain_until: str | None = None
     quarantined: tuple[Quarantined, ...] = ()
     made_of: str | None = None
 
@@ -135,11 +131,6 @@ class IdentityProfile:
             f"{self.name} ({_counted(self.embedding_count, 'embedding')}, "
             f"{_counted(self.sessions, 'session')})"
         )
-
-    def expired(self, today: str) -> bool:
-        """Whether an ephemeral profile's retention has ended on an ISO date."""
-        over = self.retain_until is not None and self.retain_until < today
-        return self.ephemeral and over
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,10 @@
 """What stands for a person: exemplars and spherical centres, of human-confirmed tracks only.
 
 An exemplar is a real template. A centre is the direction of the mean of some templates, never
-centred; because a centroid's cosines are larger than its members' by one over the length of that
-mean (`core.matching.thresholds.centroid_cosine`), a centre is scored by cosine times that length,
-which is the mean cosine to its members, so one threshold fits both.
+centred. For n unit vectors with mean pairwise cosine s that mean has the length
+sqrt(s + (1 - s) / n), and cosines to the centre are larger than those to its members by one over
+it; so a centre is scored by cosine times that length, which is the mean cosine to its members, and
+one threshold fits both.
 """
 
 from __future__ import annotations
@@ -39,16 +40,6 @@ class Centres:
     vectors: Matrix
     strengths: NDArray[np.float64]
     labels: NDArray[np.int64]
-
-
-def medoid_track(templates: pl.DataFrame) -> str:
-    """The track that is closest to all others of one video or person.
-
-    Raises:
-        ValueError: there is no track.
-    """
-    ordered = templates.sort("track_key")
-    return str(ordered["track_key"][medoid(template_matrix(ordered))])
 
 
 def choose_exemplars(

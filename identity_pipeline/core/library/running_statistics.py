@@ -45,10 +45,6 @@ class Moments:
         """Of the bytes."""
         return hash((self.count, self.mean.tobytes(), self.m2.tobytes()))
 
-    def variance(self, ddof: int = 0) -> Vector | None:
-        """M2 / (n - ddof); None where that is undefined."""
-        return self.m2 / (self.count - ddof) if self.count > ddof else None
-
 
 def moments_of(vectors: NDArray[np.floating]) -> Moments:
     """The moments of (N, D) unit vectors, N >= 1, scaled to unit length in float64 first.

@@ -1,8 +1,8 @@
 """Calibration: which cosine keeps which false-accept rate, per embedding space and camera.
 
-What belongs here: from pairs to named thresholds and their intervals. What does not: making the
-pairs (`core.matching.calibration_pairs`), curves and drift (`core.matching.calibration_report`),
-using the thresholds (`core.matching.assignment`).
+What belongs here: from pairs to named thresholds and their intervals, and which of them moved since
+the last time. What does not: making the pairs (`core.matching.calibration_pairs`), using the
+thresholds (`core.matching.assignment`).
 
 `assign` names people without asking, so it is not read at the estimate but at the safe end of its
 interval (`core.matching.upper_tail`); `far_bound` says which rate that keeps at most. Defaults are
@@ -329,3 +329,28 @@ def _bootstrap(impostors: _Impostors, settings: MatchSettings) -> list[ImpostorM
         if weights.sum() >= 2:
             models.append(fit(impostors, settings, weights))
     return models
+
+
+def drift(new: pl.DataFrame, previous: pl.DataFrame) -> pl.DataFrame:
+    """Measured thresholds beside the previous ones, and which moved out of their interval.
+
+    Args:
+        new: table `CALIBRATION`.
+        previous: the table before.
+
+    Returns:
+        space, camera, level, name, previous, low, high, threshold, moved; only rows measured both
+        times.
+    """
+    keys = ["space", "camera", "level", "name"]
+    before = previous.select(*keys, "low", "high", previous="threshold")
+    return (
+        new.select(*keys, "threshold")
+        .join(before, on=keys, how="inner", nulls_equal=True)
+        .filter(*(pl.col(c).is_not_null() for c in ("threshold", "previous", "low", "high")))
+        .with_columns(
+            moved=(pl.col("threshold") < pl.col("low")) | (pl.col("threshold") > pl.col("high"))
+        )
+        .select(*keys, "previous", "low", "high", "threshold", "moved")
+        .sort(keys, nulls_last=False)
+    )

@@ -11,7 +11,7 @@ references of one person are not, which makes the threshold strict rather than l
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 import numpy as np
@@ -104,15 +104,6 @@ def single_rate(far: float, references: int) -> float:
 def growth(far: float, single: float) -> float:
     """Normal quantile of a stricter rate over that of the named one."""
     return float(ndtri(single) / ndtri(far))
-
-
-def centroid_cosine(mean_cosine: float, members: int) -> float:
-    """Expected cosine of a vector to the centroid of n others of its person.
-
-    For unit vectors with mean pairwise cosine s: s / sqrt(s + (1 - s) / n). The denominator is the
-    length of their mean; a centroid's cosines are larger than its members' by one over it.
-    """
-    return mean_cosine / float(np.sqrt(mean_cosine + (1.0 - mean_cosine) / members))
 
 
 @dataclass(frozen=True)
@@ -241,13 +232,6 @@ class Thresholds:
             best_of(point.safe.rate(self.at("assign", n, len(references))), n) for n in references
         ]
         return float(-np.expm1(np.sum(np.log1p(-np.minimum(let_in, 1.0 - 1e-15)))))
-
-    def pin(self, **values: float) -> Thresholds:
-        """With some points set by hand."""
-        points = dict(self.points)
-        for name, value in values.items():
-            points[name] = replace(points[name], pinned=value)
-        return replace(self, points=points)
 
 
 def thresholds_of(

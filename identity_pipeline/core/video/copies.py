@@ -23,7 +23,6 @@ from identity_pipeline.settings import CopySettings
 ROWS: Final = 9
 COLUMNS: Final = 16
 BITS: Final = (ROWS - 1) * COLUMNS
-HASH_BYTES: Final = 2 * BITS // 8
 """The signs of all differences, then which of them are large."""
 FLAT_STD: Final = 1.0
 """A thumbnail with a smaller standard deviation (black or blown) has no hash."""
@@ -52,7 +51,7 @@ def frame_hash(thumbnail: NDArray[np.uint8]) -> bytes | None:
         thumbnail: (18, 32) luma.
 
     Returns:
-        `HASH_BYTES` bytes; None for a flat frame, of which nothing can be said.
+        2 * `BITS` bits as bytes; None for a flat frame, of which nothing can be said.
     """
     if thumbnail.std() < FLAT_STD:
         return None

@@ -5,10 +5,8 @@ would stay started, and keep its GPU slot, for ever. A process is looked up only
 this host. Of other launchers the launcher itself is asked.
 """
 
-import os
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import dagster as dg
@@ -20,7 +18,8 @@ from identity_pipeline.defs.instance.pausing import PARTITION_TAG
 from identity_pipeline.defs.instance.preflight import is_no_try
 from identity_pipeline.defs.instance.tags import HOST, NEW_VIDEO, WILL_RETRY, tags
 from identity_pipeline.settings import Settings
-from identity_pipeline.stages.specs.recipes import RECIPES, step_of
+from identity_pipeline.stages.specs.assets import VIDEO_SPECS
+from identity_pipeline.storage.files.processes import birth_of
 from identity_pipeline.storage.progress.heartbeat import host
 from identity_pipeline.storage.video.failures import (
     CHECK_FAILED,
@@ -141,23 +140,8 @@ def process_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> tuple[int, f
 
 def _lives(pid: int, since: float) -> bool:
     """Whether a process is there, and was before that moment: numbers are given anew."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    stat = Path(f"/proc/{pid}/stat")
-    if not stat.is_file():  # no Linux: the number has to do
-        return True
-    fields = stat.read_text(encoding="utf-8").rpartition(")")[2].split()
-    booted = next(
-        int(line.split()[1])
-        for line in Path("/proc/stat").read_text(encoding="utf-8").splitlines()
-        if line.startswith("btime")
-    )
-    started = booted + int(fields[19]) / os.sysconf("SC_CLK_TCK")
-    return fields[0] != "Z" and started <= since + 1.0
+    birth = birth_of(pid)
+    return birth is not None and birth.at <= since + 1.0
 
 
 def fail_run(instance: dg.DagsterInstance, run: dg.DagsterRun, reason: str) -> None:
@@ -287,7 +271,7 @@ def show_on_partition(instance: dg.DagsterInstance, video_id: str, note: Failure
     A note names a step or an output; what is neither (a check, no step at all) is shown where the
     work on a video begins.
     """
-    named = (r.asset for r in RECIPES.values() if note.asset in (r.asset, step_of(r)))
+    named = (r.key for r in VIDEO_SPECS.values() if note.asset in (r.key, r.step))
     reason = {"failed": note.sentence, "reason_code": note.code, "tried_again": not note.permanent}
     event = dg.AssetObservation(next(named, "ride_video"), partition=video_id, metadata=reason)
     instance.report_runless_asset_event(event)

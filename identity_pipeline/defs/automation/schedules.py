@@ -36,8 +36,7 @@ def register_missed(
 
     Known files cost one stat; archived videos stay archived.
     """
-    files = KnownFiles(store.layout)
-    known = files.all()
+    registry, known = VideoRegistry(store.layout), KnownFiles(store.layout).all()
     found = video_files(store.layout.videos, settings.ingest.extensions)
     stamps = stamps_of(found)
     for file in found:
@@ -47,10 +46,10 @@ def register_missed(
         if now - stamp.mtime_ns / 1e9 >= SETTLED_SECONDS:
             # An unusable file, of which the sensor tells, must not keep the others waiting.
             with suppress(OSError, IdentityPipelineError):
-                files.register(file)
+                registry.register_remembered(file)
     name = str(videos.name)
     there = set(instance.get_dynamic_partitions(name)) | Archive(store.layout).ids()
-    missing = sorted(set(VideoRegistry(store.layout).ids()) - there)
+    missing = sorted(set(registry.ids()) - there)
     if missing:
         instance.add_dynamic_partitions(name, missing)
     return missing

@@ -25,7 +25,7 @@ from identity_pipeline.storage.files import private
 from identity_pipeline.storage.video.archive import Archive
 from identity_pipeline.storage.video.failures import FailureNotes
 from identity_pipeline.storage.video.known_files import KnownFile, KnownFiles, Stamp, stamps_of
-from identity_pipeline.storage.video.registry import video_files
+from identity_pipeline.storage.video.registry import VideoRegistry, video_files
 from identity_pipeline.storage.video.tables import TableStore
 
 TICKS_AHEAD = 20
@@ -148,7 +148,7 @@ def new_videos(
     linked, refused = 0, {f: s for f, s in memory.refused.items() if now.get(f) == s}
     for file in finished:
         try:
-            record, is_new = files.register(Path(file))
+            record, is_new = VideoRegistry(store.layout).register_remembered(Path(file))
         except Exception as error:  # noqa: BLE001 - whatever one file is, the others are taken
             if file not in refused:  # said once, not at every tick
                 context.log.warning(why_refused(file, error))

@@ -4,7 +4,7 @@ import dagster as dg
 
 from identity_pipeline.defs.resources.healing import worded
 from identity_pipeline.settings import Settings
-from identity_pipeline.stages.specs.phases import switched_off
+from identity_pipeline.stages.specs.spec import switched_off
 from identity_pipeline.storage.files.small_files import DamagedFileError
 from identity_pipeline.storage.library.generations import Generations
 from identity_pipeline.storage.video.tables import TableStore
@@ -67,7 +67,7 @@ def tracks_add_up(store: dg.ResourceParam[TableStore]) -> dg.AssetCheckResult:
 @dg.asset_check(asset="calibration", description="Thresholds stay within their last intervals.")
 def thresholds_hold(store: dg.ResourceParam[TableStore]) -> dg.AssetCheckResult:
     """A threshold that leaves the interval of the generation before says so."""
-    from identity_pipeline.core.matching.calibration_report import drift
+    from identity_pipeline.core.matching.calibration import drift
 
     generations = Generations(store.layout)
     with generations.open() as now:

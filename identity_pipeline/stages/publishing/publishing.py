@@ -1,43 +1,35 @@
 """What of a finished video, or of the library, goes to an object store, and how it comes back.
 
 A video is its tables with their manifests, its export and its registration; the library is its
-generation in force. What goes is collected in `outgoing` and looked at in `incoming`, as is what
-comes back.
+generation in force (`contents`). What is in the store, and what was refused and why, is noted in
+the data folder, so that nothing is read twice: a memory that can be deleted at any time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import hashlib
+import os
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.settings import Settings
-from identity_pipeline.stages.publishing.incoming import (
+from identity_pipeline.stages.publishing.contents import (
     DATASET,
     EXPORT,
     REGISTRATION,
     TABLES,
     NotOursError,
+    NotWholeError,
     check_library,
     check_video,
-)
-from identity_pipeline.stages.publishing.notes import (
-    LIBRARY_NOTE,
-    SUFFIX,
-    PublishingNotes,
-    Refusal,
-    changed,
-    times,
-)
-from identity_pipeline.stages.publishing.outgoing import (
-    NotWholeError,
     library_contents,
     video_contents,
 )
-from identity_pipeline.stages.specs.recipes import RECIPES
-from identity_pipeline.storage.files import atomic, locks
+from identity_pipeline.stages.specs.assets import LAST_OF_A_VIDEO, VIDEO_SPECS
+from identity_pipeline.storage.files import atomic, locks, small_files
 from identity_pipeline.storage.files.hashing import sha256_of_value
 from identity_pipeline.storage.layout import Layout, check_video_id, inside
 from identity_pipeline.storage.library.generations import Generations
@@ -52,9 +44,79 @@ from identity_pipeline.storage.publishing.object_store import (
 )
 from identity_pipeline.storage.video.registry import VideoRegistry
 
-LAST_ASSETS = (DATASET, "track_templates", "calibration_pairs", "face_samples", "face_index")
-"""The ends of a video's graph: whatever else was made anew, one of them was written after it."""
 WAIT_S = 10.0
+SUFFIX = ".json"
+LIBRARY_NOTE = "library"
+"""No video is called so: its id ends in digits of a digest."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Something that was not sent.
+
+    Attributes:
+        why_not: a sentence.
+        stamp: of its files then; it is not tried again by itself while they are the same.
+    """
+
+    why_not: str
+    stamp: str
+
+
+@dataclass(frozen=True)
+class _Sent:
+    generation: str
+
+
+@dataclass(frozen=True)
+class PublishingNotes:
+    """Notes on one address; a note on what is there has the time of the files it is about.
+
+    Attributes:
+        layout: the data folder.
+        url: the address.
+    """
+
+    layout: Layout
+    url: str
+
+    @property
+    def sent(self) -> Path:
+        """The folder of what is there."""
+        return self.layout.published / hashlib.sha256(self.url.encode()).hexdigest()[:12]
+
+    @property
+    def refused(self) -> Path:
+        """The folder of what was refused."""
+        return self.sent / "refused"
+
+    def generation(self) -> str | None:
+        """The library's generation that is there."""
+        note = small_files.recall(self._note(self.sent, None), _Sent)
+        return note.generation if note else None
+
+    def refusals(self) -> dict[str, Refusal]:
+        """Name -> the note on it, of everything that was refused when it was last tried."""
+        found = {
+            name: small_files.recall(self.refused / f"{name}{SUFFIX}", Refusal)
+            for name in sorted(times(self.refused, SUFFIX))
+        }
+        return {name: refusal for name, refusal in found.items() if refusal is not None}
+
+    def note_sent(self, video_id: str | None, version: str, generation: str, at: int) -> None:
+        """Notes what is there now; `at` is in nanoseconds since 1970."""
+        note = self._note(self.sent, video_id)
+        atomic.write_json(note, {"version": version, "generation": generation})
+        os.utime(note, ns=(at, at))
+        self._note(self.refused, video_id).unlink(missing_ok=True)
+
+    def note_refused(self, video_id: str | None, refusal: Refusal) -> None:
+        """Notes that it was not sent, and why."""
+        atomic.write_json(self._note(self.refused, video_id), asdict(refusal))
+
+    def _note(self, folder: Path, video_id: str | None) -> Path:
+        name = LIBRARY_NOTE if video_id is None else check_video_id(video_id)
+        return folder / f"{name}{SUFFIX}"
 
 
 class OthersThereError(IdentityPipelineError, RuntimeError):
@@ -107,7 +169,7 @@ class Publisher:
     def of(cls, layout: Layout, settings: Settings) -> Publisher:
         """From a data folder to the store that the settings name."""
         wanted = settings.publish
-        off = frozenset(name for name, recipe in RECIPES.items() if recipe.off(settings))
+        off = frozenset(name for name, spec in VIDEO_SPECS.items() if spec.off(settings))
         return cls(layout, ObjectStore(wanted.url), wanted.versions, off)
 
     def pending(self) -> list[str | None]:
@@ -130,7 +192,7 @@ class Publisher:
 
         A folder's time changes with each file renamed into it.
         """
-        tables = [self.layout.tables / asset for asset in sorted(RECIPES)]
+        tables = [self.layout.tables / asset for asset in sorted(VIDEO_SPECS)]
         known = [self.layout.library_tables, self.notes.sent, self.notes.refused]
         return sha256_of_value([self.store.url, *changed([*tables, *known])])
 
@@ -318,7 +380,7 @@ def _stamp(layout: Layout, video_id: str | None) -> str:
     if video_id is None:
         return sha256_of_value(changed([layout.library_tables]))
     places = (layout.manifest, layout.made_of, layout.table)
-    paths = [place(asset, video_id) for asset in sorted(RECIPES) for place in places]
+    paths = [place(asset, video_id) for asset in sorted(VIDEO_SPECS) for place in places]
     return sha256_of_value(
         changed([*paths, layout.export(video_id), layout.registration(video_id)])
     )
@@ -327,9 +389,31 @@ def _stamp(layout: Layout, video_id: str | None) -> str:
 def _last_made(layout: Layout, video_id: str | None = None) -> dict[str, int]:
     """Finished video -> when the last of it was written, in nanoseconds since 1970."""
     newest: dict[str, int] = {}
-    for asset in LAST_ASSETS:
+    for asset in LAST_OF_A_VIDEO:
         folder = layout.tables / asset
         for video, at in times(folder, ".manifest.json", video_id).items():
             newest[video] = max(at, newest.get(video, 0))
     finished = times(layout.tables / DATASET, ".manifest.json", video_id)
     return {video: at for video, at in newest.items() if video in finished}
+
+
+def times(folder: Path, suffix: str, only: str | None = None) -> dict[str, int]:
+    """Name -> time of change of every file of a folder with a suffix."""
+    if not folder.is_dir():
+        return {}
+    names: Iterable[str] = [f"{only}{suffix}"] if only else os.listdir(folder)  # noqa: PTH208
+    wanted = (n for n in names if n.endswith(suffix) and not atomic.is_temporary(Path(n)))
+    found: dict[str, int] = {}
+    for name in wanted:
+        try:
+            found[name.removesuffix(suffix)] = (folder / name).stat().st_mtime_ns
+        except FileNotFoundError:
+            continue
+    return found
+
+
+def changed(paths: Iterable[Path]) -> list[int | None]:
+    """When each was written or put there, in nanoseconds since 1970; None for one not there."""
+    return [
+        path.lstat().st_mtime_ns if path.is_symlink() or path.exists() else None for path in paths
+    ]

@@ -105,23 +105,32 @@ def restore(
         same = there == lines[: len(there)]
         if not force and (not same or lost):
             raise RestoreError(_refusal(layout, backup, lines, there, same, lost))
-        written, kept = [], []
-        for name, data in sorted(contents.items()):
-            if name == SETTINGS or name in LEDGER_ONLY:
-                continue
-            path = place_of(layout, name.removeprefix(DATA))
-            there_now = path.read_bytes() if path.is_file() else None
-            if there_now is None or (force and there_now != data and name != DATA + FOLDER):
-                atomic.write_bytes(path, data)
-                written.append(name.removeprefix(DATA))
-            elif there_now != data:
-                kept.append(name.removeprefix(DATA))
+        written, kept = _put_files(layout, contents, force=force)
         beside = None if same else _put_aside(layout)
         atomic.write_bytes(layout.ledger, events)
         head = digest(lines[-1]) if lines else FIRST
         witnesses.note(layout, len(lines), head, [*earlier, *lost])
     said = _put_settings(settings, contents.get(SETTINGS), force=force)
-    return Restored(len(lines), tuple(written), tuple(kept), tuple(lost), beside, said)
+    return Restored(len(lines), written, kept, tuple(lost), beside, said)
+
+
+def _put_files(
+    layout: Layout, contents: Mapping[str, bytes], *, force: bool
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Puts all but settings and ledger in place; names of what was written, and of what stayed."""
+    written, kept = [], []
+    for packed, data in sorted(contents.items()):
+        if packed == SETTINGS or packed in LEDGER_ONLY:
+            continue
+        name = packed.removeprefix(DATA)
+        path = place_of(layout, name)
+        present = path.read_bytes() if path.is_file() else None
+        if present is None or (force and present != data and name != FOLDER):
+            atomic.write_bytes(path, data)
+            written.append(name)
+        elif present != data:
+            kept.append(name)
+    return tuple(written), tuple(kept)
 
 
 def _checked(

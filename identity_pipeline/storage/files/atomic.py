@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from identity_pipeline.storage.files import private
+from identity_pipeline.storage.files.processes import birth_of
 
 TEMPORARY_MARK = ".partial-"
 HERE = hashlib.sha256(platform.node().encode()).hexdigest()[:6]
@@ -52,15 +53,7 @@ def is_writer_alive(temporary: Path) -> bool:
     process, _, machine = temporary.name.rsplit("-", 2)[-2].partition("@")
     if machine not in ("", HERE):
         return time.time() - temporary.lstat().st_mtime < ELSEWHERE_S
-    if not process.isdigit():
-        return False
-    try:
-        os.kill(int(process), 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # somebody else's
-        return True
-    return True
+    return process.isdigit() and birth_of(int(process)) is not None
 
 
 def write_with(target: Path, write: Callable[[Path], None]) -> None:

@@ -1,4 +1,4 @@
-"""A lock between processes (and threads), with a bounded wait and a holder who is named.
+"""Locks between processes (and threads): the only module that calls `flock`.
 
 The lock is the kernel's (`flock`): it ends with the process that holds it, however that ends.
 """
@@ -28,14 +28,14 @@ class LockBusyError(IdentityPipelineError, RuntimeError):
 
 
 @contextmanager
-def exclusive(path: Path, what: str, purpose: str, wait_s: float) -> Iterator[None]:
-    """Holds the lock of a file while the block runs.
+def exclusive(path: Path, what: str, purpose: str, wait_s: float | None) -> Iterator[None]:
+    """Holds the lock of a file while the block runs; a bounded wait names who holds it.
 
     Args:
         path: the lock's file; it stays, and tells who holds the lock.
         what: what the lock protects, in the words of the sentence of the error.
         purpose: what the holder does with it, in the words of that sentence.
-        wait_s: how long to wait for another holder.
+        wait_s: how long to wait for another holder; None waits until it is free.
 
     Raises:
         LockBusyError: it was held all the time; names the holder.
@@ -79,17 +79,34 @@ def _now() -> str:
     return f"{datetime.now(UTC):%H:%M:%S} UTC"
 
 
-def _acquire(stream: IO[str], path: Path, what: str, wait_s: float) -> None:
+def try_lock(descriptor: int, *, shared: bool) -> bool:
+    """Locks an open file whose content is not the lock's own, without waiting.
+
+    Closing the descriptor frees the lock.
+
+    Args:
+        descriptor: of the open file.
+        shared: beside other shared holders; else alone.
+
+    Returns:
+        Whether it is locked now.
+    """
+    try:
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _acquire(stream: IO[str], path: Path, what: str, wait_s: float | None) -> None:
+    if wait_s is None:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        return
     end = time.monotonic() + wait_s
-    while True:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= end:
-                raise LockBusyError(
-                    f"{what} is in use by {holder(path) or 'another process'} and did not become "
-                    f"free within {wait_s:g} s; wait for it to end, then try again."
-                ) from None
-            time.sleep(POLL_S)
-        else:
-            return
+    while not try_lock(stream.fileno(), shared=False):
+        if time.monotonic() >= end:
+            raise LockBusyError(
+                f"{what} is in use by {holder(path) or 'another process'} and did not become "
+                f"free within {wait_s:g} s; wait for it to end, then try again."
+            )
+        time.sleep(POLL_S)

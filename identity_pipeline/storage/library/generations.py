@@ -8,16 +8,15 @@ Reading is `snapshots`: a generation is opened, and all tables are read from it.
 
 from __future__ import annotations
 
-import fcntl
 import logging
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import polars as pl
 
-from identity_pipeline.storage.files import atomic, private, small_files
+from identity_pipeline.storage.files import atomic, locks, small_files
 from identity_pipeline.storage.files.hashing import sha256_of_file
 from identity_pipeline.storage.files.small_files import DamagedFileError
 from identity_pipeline.storage.layout import Layout, inside
@@ -241,18 +240,10 @@ class Generations:
         """Names of the kept generations, oldest first."""
         return sorted(path.parent.name for path in self.root.glob(f"[0-9]*/{NOTE}"))
 
-    @contextmanager
-    def computing(self) -> Iterator[None]:
+    def computing(self) -> AbstractContextManager[None]:
         """One computation at a time, from what it reads to what it publishes."""
-        private.make_folder(self.root)
-        with (self.root / ".computing").open("w", encoding="utf-8") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+        return locks.exclusive(self.root / ".computing", "The library", "computing it", None)
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self) -> AbstractContextManager[None]:
         """One writer at a time."""
-        private.make_folder(self.root)
-        with (self.root / ".lock").open("w", encoding="utf-8") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+        return locks.exclusive(self.root / ".lock", "The library", "publishing it", None)

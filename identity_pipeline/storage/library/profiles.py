@@ -7,11 +7,10 @@ sources.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -31,12 +30,14 @@ from identity_pipeline.core.library.identity_profile import (
     made_of,
 )
 from identity_pipeline.core.library.running_statistics import Moments
-from identity_pipeline.storage.files import atomic, private, small_files
+from identity_pipeline.storage.files import atomic, locks, small_files
 from identity_pipeline.storage.layout import Layout, UnsafePathError, inside
 from identity_pipeline.storage.video.registry import slug
 
 SCHEMA_VERSION = 2
 PROFILE = "profile.json"
+UNSET = {"ephemeral": False, "retain_until": None}
+"""Fields of schema 2 that nothing sets; versions that know them cannot do without."""
 
 
 @dataclass(frozen=True)
@@ -103,8 +104,8 @@ class ProfileStore:
                 faults.append(str(error))
 
     def listing(self) -> list[str]:
-        """`Name (N embeddings, k sessions)` of all but ephemeral ones, by name."""
-        shown = [p for p in self.all([]) if not p.ephemeral and p.embedding_count]
+        """`Name (N embeddings, k sessions)` of all that hold embeddings, by name."""
+        shown = [p for p in self.all([]) if p.embedding_count]
         ordered = sorted(shown, key=lambda profile: (profile.name.casefold(), profile.person_id))
         return [profile.label for profile in ordered]
 
@@ -149,7 +150,7 @@ class ProfileStore:
         return ProfileChange(added, tuple(sorted(held - set(after.sources))))
 
     def save(self, profile: IdentityProfile) -> Path:
-        """Writes what a curator changed: name, cover, retention. Statistics stay as they are.
+        """Writes what a curator changed: name, cover. Statistics stay as they are.
 
         Raises:
             ProfileError: the statistics differ from those at rest.
@@ -172,13 +173,9 @@ class ProfileStore:
         atomic.write_json(folder / PROFILE, to_json(profile))
         return folder / PROFILE
 
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        root = self.layout.identities
-        private.make_folder(root)
-        with (root / ".lock").open("w", encoding="utf-8") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+    def _locked(self) -> AbstractContextManager[None]:
+        lock = self.layout.identities / ".lock"
+        return locks.exclusive(lock, "The library's profiles", "writing a profile", None)
 
 
 def checked_person_id(person_id: str) -> str:
@@ -217,8 +214,7 @@ def to_json(profile: IdentityProfile) -> dict[str, Any]:
         "sessions": profile.sessions,
         "last_training": profile.last_training,
         "cover": profile.cover,
-        "ephemeral": profile.ephemeral,
-        "retain_until": profile.retain_until,
+        **UNSET,
         "quarantined_count": len(profile.quarantined),
         "quarantined": [asdict(q) for q in profile.quarantined],
         "made_of": profile.made_of,
@@ -266,8 +262,6 @@ class _ProfileAtRest:
     sessions: int
     last_training: str | None
     cover: str | None
-    ephemeral: bool
-    retain_until: str | None
     quarantined: list[Quarantined]
     made_of: str | None = None
 
@@ -317,7 +311,6 @@ def _from_old(value: dict[str, Any]) -> IdentityProfile:
         sources={OLD_SOURCE: source},
         sessions=sessions,
         last_training=statistics.get("last_training"),
-        ephemeral=bool(value.get("is_ephemeral", False)),
     )
 
 

@@ -7,7 +7,6 @@ and in others. The kernel ends the lock with the process that holds it, however 
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import weakref
@@ -20,7 +19,7 @@ from typing import Self
 import polars as pl
 
 from identity_pipeline.errors import IdentityPipelineError
-from identity_pipeline.storage.files import atomic, small_files
+from identity_pipeline.storage.files import atomic, locks, small_files
 from identity_pipeline.storage.files.recorded import DamagedTableError, read_recorded
 from identity_pipeline.storage.files.small_files import DamagedFileError
 from identity_pipeline.storage.video.tables import Manifest
@@ -174,11 +173,10 @@ def open_folder(folder: Path) -> Snapshot | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     try:
-        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
         # Whoever prunes renames first: is this still the file of that name?
-        there = os.path.samestat(os.fstat(lock), note.stat())
+        there = locks.try_lock(lock, shared=True) and os.path.samestat(os.fstat(lock), note.stat())
         generation = small_files.read(note, Generation, MEND) if there else None
-    except (BlockingIOError, FileNotFoundError):
+    except FileNotFoundError:
         there, generation = False, None
     except BaseException:
         os.close(lock)
@@ -198,13 +196,7 @@ def unused(folder: Path) -> Iterator[bool]:
         yield True
         return
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(lock)
-        yield False
-        return
-    try:
-        yield True
+        yield locks.try_lock(lock, shared=False)
     finally:
         os.close(lock)
 

@@ -22,6 +22,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from identity_pipeline.storage.files import atomic, private, small_files
+from identity_pipeline.storage.files.processes import birth_of
 from identity_pipeline.storage.layout import Layout, check_video_id
 
 BEAT_S = 5.0
@@ -35,6 +36,11 @@ def host() -> str:
     return platform.node()
 
 
+def _tick_of(pid: int) -> int | None:
+    birth = birth_of(pid)
+    return birth.tick if birth else None
+
+
 @dataclass(frozen=True)
 class LiveStep:
     """A step that is under way, or was when its process died.
@@ -44,8 +50,8 @@ class LiveStep:
         step: its name.
         video_id: the partition; None for a step of the library.
         started_at: seconds since 1970.
-        pid, born, host: the process, the kernel's tick at which it started (None where the kernel
-            does not tell), and its machine.
+        pid, born, host: the process, the tick at which it started (see `processes.Birth`; None
+            where it was not told), and its machine.
         unit: of what is counted; empty before the first report.
         done, total: units done in this attempt, and to be done; None while unknown.
         counting_since: when the first unit was reported, so that opening models is no part of the
@@ -59,7 +65,7 @@ class LiveStep:
     video_id: str | None
     started_at: float
     pid: int = field(default_factory=os.getpid)
-    born: int | None = field(default_factory=lambda: birth_of(os.getpid()))
+    born: int | None = field(default_factory=lambda: _tick_of(os.getpid()))
     host: str = field(default_factory=host)
     unit: str = ""
     done: int = 0
@@ -71,11 +77,9 @@ class LiveStep:
 
     def alive(self, now: float) -> bool:
         """Whether the process still works on it."""
-        if self.host != host():
+        if self.host != host() or self.born is None:
             return now - self.beat_at < LOST_AFTER_S
-        if self.born is None:
-            return now - self.beat_at < LOST_AFTER_S
-        return birth_of(self.pid) == self.born
+        return _tick_of(self.pid) == self.born
 
     @property
     def per_second(self) -> float | None:
@@ -96,16 +100,6 @@ class LiveStep:
             counting_since=now if first else self.counting_since,
             counted_from=done if first else self.counted_from,
         )
-
-
-def birth_of(pid: int) -> int | None:
-    """The kernel's tick at which a process started: with the number it names one process."""
-    try:
-        return int(
-            Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
-        )
-    except (OSError, ValueError, IndexError):
-        return None
 
 
 @dataclass(frozen=True)

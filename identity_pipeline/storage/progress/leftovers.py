@@ -11,8 +11,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from identity_pipeline.storage.files import atomic
+from identity_pipeline.storage.files.processes import birth_of
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.progress.heartbeat import LiveStep, birth_of, host
+from identity_pipeline.storage.progress.heartbeat import LiveStep, host
 
 
 def sweep_after(layout: Layout, dead: LiveStep, assets: Iterable[str]) -> list[Path]:

@@ -3,6 +3,10 @@
 A video's id is the slug of the file's stem, a dash, and the first 8 hex digits of the content's
 SHA-256; more digits where another content has that id already. The same bytes under another name
 are linked to the first record, not processed twice.
+
+Records are JSON files, each written whole. So a damaged one is the failure of its video alone, they
+are read without a lock, also where nothing may be written, and a copy of a folder in use holds
+whole records. What only saves time is derived from them and lies in one database (`known_files`).
 """
 
 from __future__ import annotations
@@ -15,7 +19,6 @@ import stat
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path, PurePath
 
 from identity_pipeline.errors import IdentityPipelineError, printable
@@ -23,7 +26,7 @@ from identity_pipeline.storage.files import atomic, small_files
 from identity_pipeline.storage.files.hashing import sha256_of_file
 from identity_pipeline.storage.files.small_files import DamagedFileError
 from identity_pipeline.storage.layout import VIDEO_ID, Layout, check_video_id
-from identity_pipeline.storage.video.digests import DigestIndex
+from identity_pipeline.storage.video.known_files import KnownFile, KnownFiles, Stamp
 
 MAX_SLUG = 48
 DIGITS = (8, 12, 15)
@@ -123,9 +126,17 @@ class VideoRegistry:
             return known, False
         else:
             record = replace(known, links=tuple(sorted({*known.links, str(path)})))
-        with DigestIndex(self.layout).writing(record.video_id, sha256):
+        with KnownFiles(self.layout).writing_record(record.video_id, sha256):
             atomic.write_json(self.layout.registration(record.video_id), asdict(record))
         return record, known is None
+
+    def register_remembered(self, path: Path) -> tuple[Registration, bool]:
+        """As `register`, and remembers the file, unless it changed meanwhile."""
+        before = Stamp.of(path.stat())
+        record, is_new = self.register(path)
+        if Stamp.of(path.stat()) == before:
+            KnownFiles(self.layout).remember({str(path): KnownFile(before, record.video_id)})
+        return record, is_new
 
     def adopt(self, video_id: str, record: bytes) -> None:
         """Takes over a record that another data folder has made; one that is there stays."""
@@ -133,9 +144,9 @@ class VideoRegistry:
         if path.is_file() and not self._is_damaged(video_id):
             return
         sha256 = small_files.parse(record, Registration).sha256
-        index = DigestIndex(self.layout)
-        index.ids(sha256)  # it takes older names for read once something is written
-        with index.writing(video_id, sha256):
+        known = KnownFiles(self.layout)
+        known.ids_of_content(sha256)  # it takes older names for read once something is written
+        with known.writing_record(video_id, sha256):
             atomic.write_bytes(path, record)
 
     def _free_id(self, stem: str, sha256: str) -> str:
@@ -148,7 +159,8 @@ class VideoRegistry:
 
     def _damaged_id(self, sha256: str) -> str | None:
         """The id of a damaged record that is, by its name, of this content; it is written anew."""
-        return next((v for v in DigestIndex(self.layout).ids(sha256) if self._is_damaged(v)), None)
+        same = KnownFiles(self.layout).ids_of_content(sha256)
+        return next((video_id for video_id in same if self._is_damaged(video_id)), None)
 
     def _is_damaged(self, video_id: str) -> bool:
         try:
@@ -168,7 +180,7 @@ class VideoRegistry:
 
     def by_digest(self, sha256: str) -> Registration | None:
         """The record of a content, or None; damaged ones are passed over."""
-        candidates = self.readable(DigestIndex(self.layout).ids(sha256))
+        candidates = self.readable(KnownFiles(self.layout).ids_of_content(sha256))
         return next((r for r in candidates if r.sha256 == sha256), None)
 
     def all(self) -> Iterator[Registration]:
@@ -222,23 +234,25 @@ class VideoRegistry:
             DamagedFileError: it is registered, but its record cannot be read.
         """
         if VIDEO_ID.fullmatch(name):  # no file name: those have a suffix
-            starting = [name] if self.get(name) else self._starting(name)
+            exact = self.get(name)
+            if exact is not None:
+                return exact
+            starting = [video_id for video_id in self.ids() if video_id.startswith(name)]
             return self.get(starting[0]) if len(starting) == 1 else None
         records = list(self.all())
         found = [r for r in records if name in _names(r)]
         if not found:  # the same letters, written down in another form
-            plain = unicodedata.normalize("NFC", name)
-            names = ((r, map(partial(unicodedata.normalize, "NFC"), _names(r))) for r in records)
-            found = [r for r, several in names if plain in several]
+            found = [r for r in records if _plain(name) in map(_plain, _names(r))]
         return found[0] if len(found) == 1 else None
-
-    def _starting(self, beginning: str) -> list[str]:
-        return [video_id for video_id in self.ids() if video_id.startswith(beginning)]
 
 
 def _names(record: Registration) -> set[str]:
     paths = (record.path, *record.links)
     return {record.video_id, *paths, *(Path(path).name for path in paths)}
+
+
+def _plain(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
 
 
 def mending_command(layout: Layout, video_id: str) -> str:

@@ -1,8 +1,11 @@
-"""What a data folder takes from an object store, looked at like any input before it is used.
+"""The files of a published video or library: collected here, and checked before they are used.
 
 Whoever can write into a store can write anything: other ids, paths that lead out of the folder,
-tables that no program of ours makes. The same look is taken at what is about to be published, so
-that nothing goes there which nobody would take.
+tables that no program of ours makes. So what comes from one is checked like any input. What is
+about to be published is checked in the same way: nothing goes there which nobody would take.
+
+Crops and chunks are made again when they are needed; source videos and the ledger are the only
+copies of what they hold and belong into a backup instead.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ import hashlib
 import json
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from io import BytesIO
 from pathlib import PurePosixPath
 from typing import Any, Final
@@ -19,9 +22,10 @@ from typing import Any, Final
 import polars as pl
 
 from identity_pipeline.errors import IdentityPipelineError
-from identity_pipeline.stages.specs.recipes import RECIPES
+from identity_pipeline.stages.specs.assets import VIDEO_SPECS
 from identity_pipeline.storage.files.small_files import parse
-from identity_pipeline.storage.library.generations import NOTE, Generation
+from identity_pipeline.storage.layout import Layout, inside
+from identity_pipeline.storage.library.generations import NOTE, Generation, Generations
 from identity_pipeline.storage.library.snapshots import FILES
 from identity_pipeline.storage.publishing.object_store import Contents
 from identity_pipeline.storage.video.registry import Registration
@@ -41,6 +45,103 @@ LONGEST_PATH: Final = 4096
 
 class NotOursError(IdentityPipelineError, ValueError):
     """Something is not what this program makes of a video or of a library."""
+
+
+class NotWholeError(IdentityPipelineError, RuntimeError):
+    """A video's files do not agree with each other: it is unfinished, damaged or being made."""
+
+
+def video_contents(layout: Layout, video_id: str, off: frozenset[str]) -> Contents:
+    """Everything of a video that is published, checked against its manifests.
+
+    Raises:
+        NotWholeError: it does not agree.
+    """
+    contents: Contents = {}
+    versions: dict[str, str] = {}
+    for asset in sorted(VIDEO_SPECS):
+        found = _output(layout, video_id, asset)
+        if found:
+            versions[asset] = _read_note(found, f"{TABLES}{asset}.manifest.json", "data_version")
+            table = found.get(f"{TABLES}{asset}.parquet")
+            if table is not None and hashlib.sha256(table).hexdigest() != versions[asset]:
+                raise NotWholeError(f"the table {asset} is being made, or damaged")
+        contents |= found
+    if f"{TABLES}{DATASET}.parquet" not in contents:
+        raise NotWholeError("it is not finished")
+    _check_made_of_each_other(contents, versions, off)
+    registration = layout.registration(video_id)
+    if not registration.is_file():
+        raise NotWholeError("its registration is missing; `identity-pipeline run` its file again")
+    contents[REGISTRATION] = registration.read_bytes()
+    return contents | dict(_export(layout, video_id, contents[f"{TABLES}{DATASET}.parquet"]))
+
+
+def _output(layout: Layout, video_id: str, asset: str) -> Contents:
+    """Manifest, note and table of one output; nothing where it has no manifest."""
+    places = (layout.manifest, layout.made_of, layout.table)
+    paths = dict(zip(SUFFIXES, (place(asset, video_id) for place in places), strict=True))
+    if not paths[SUFFIXES[0]].is_file():
+        return {}
+    return {
+        f"{TABLES}{asset}.{s}": path.read_bytes() for s, path in paths.items() if path.is_file()
+    }
+
+
+def _read_note(contents: Contents, path: str, key: str) -> Any:
+    """An entry of a manifest, or of a note on what a table is made of.
+
+    Raises:
+        NotWholeError: it cannot be read.
+    """
+    try:
+        return json.loads(contents[path])[key]
+    except (ValueError, TypeError, KeyError) as error:
+        raise NotWholeError(f"{path} cannot be read ({error}); run it again") from error
+
+
+def _check_made_of_each_other(
+    contents: Contents, versions: dict[str, str], off: frozenset[str]
+) -> None:
+    """Tables of one making, not some old and some new: each names what it was made of.
+
+    What is switched off is not asked: the index is then left as it was, with inputs of before.
+
+    Raises:
+        NotWholeError: one was made of another than the one that is there.
+    """
+    for asset in versions.keys() - off:
+        note = f"{TABLES}{asset}.made-of.json"
+        inputs = _read_note(contents, note, "inputs") if note in contents else {}
+        for name, version in inputs.items():
+            if versions.get(name) != version:
+                raise NotWholeError(
+                    f"{asset} is not made of the {name} that is there; run it again"
+                )
+
+
+def _export(layout: Layout, video_id: str, table: bytes) -> Iterator[tuple[str, bytes]]:
+    folder = layout.export(video_id)
+    for file, digest in pl.read_parquet(table).select("file", "sha256").iter_rows():
+        path = inside(folder, folder / file)
+        data = path.read_bytes() if path.is_file() else b""
+        if hashlib.sha256(data).hexdigest() != digest:
+            raise NotWholeError(f"{file} of its export is missing, or not what was written")
+        yield f"{EXPORT}{file}", data
+
+
+def library_contents(layout: Layout) -> Contents:
+    """The generation of the library that is in force.
+
+    Raises:
+        NotWholeError: there is none.
+    """
+    snapshot = Generations(layout).find()
+    if snapshot is None:
+        raise NotWholeError("there is no library yet")
+    with snapshot:
+        name = snapshot.generation.name
+        return {f"{name}/{file}": data for file, data in snapshot.files().items()}
 
 
 def check_video(video_id: str, contents: Contents) -> None:
@@ -66,11 +167,15 @@ def check_library(contents: Contents) -> tuple[str, dict[str, bytes]]:
     Raises:
         NotOursError: says what is wrong; nothing of it should be used.
     """
-    names = {path.partition("/")[0] for path in contents}
+    names = sorted({path.partition("/")[0] for path in contents})
     files = {path.partition("/")[2]: data for path, data in contents.items()}
-    name = next(iter(names), "")
-    if len(names) != 1 or not GENERATION.fullmatch(name):
-        raise NotOursError(f"{', '.join(sorted(map(repr, names)))} is no generation of a library")
+    if len(names) != 1 or not GENERATION.fullmatch(names[0]):
+        raise NotOursError(f"{', '.join(map(repr, names))} is no generation of a library")
+    _check_generation(names[0], files)
+    return names[0], {file: data for file, data in files.items() if file in FILES}
+
+
+def _check_generation(name: str, files: Contents) -> None:
     for file in files:
         if file != NOTE and not TABLE.fullmatch(file):
             raise NotOursError(f"{file!r} is no file of a library")
@@ -83,7 +188,6 @@ def check_library(contents: Contents) -> tuple[str, dict[str, bytes]]:
         if suffix == "parquet":
             noted = files.get(f"{table}.manifest.json", b"")
             _check_table(table, data, _object(f"{table}.manifest.json", noted))
-    return name, {file: data for file, data in files.items() if file in FILES}
 
 
 def _check_registration(video_id: str, data: bytes) -> None:
@@ -102,22 +206,25 @@ def _check_registration(video_id: str, data: bytes) -> None:
 
 
 def _check_tables(video_id: str, contents: Contents) -> None:
-    known = {f"{TABLES}{asset}.{suffix}" for asset in RECIPES for suffix in SUFFIXES}
+    known = {f"{TABLES}{asset}.{suffix}" for asset in VIDEO_SPECS for suffix in SUFFIXES}
     for path in contents:
         if path != REGISTRATION and path not in known and not path.startswith(EXPORT):
             raise NotOursError(f"{path!r} is no file of a video of this program")
-    for asset in RECIPES:
-        manifest, table = (contents.get(f"{TABLES}{asset}.{s}") for s in (SUFFIXES[0], "parquet"))
-        if manifest is None and table is None:
-            continue
-        noted = _object(f"{TABLES}{asset}.manifest.json", manifest or b"")
-        if noted.get("of") not in (None, f"{asset}/{video_id}"):
-            raise NotOursError(f"{TABLES}{asset}.manifest.json is that of {noted['of']}")
-        if table is not None:
-            _check_table(asset, table, noted)
-        made_of = contents.get(f"{TABLES}{asset}.made-of.json")
-        if made_of is not None:
-            _object(f"{TABLES}{asset}.made-of.json", made_of)
+    for asset in VIDEO_SPECS:
+        _check_output(video_id, asset, contents)
+
+
+def _check_output(video_id: str, asset: str, contents: Contents) -> None:
+    manifest, made_of, table = (contents.get(f"{TABLES}{asset}.{suffix}") for suffix in SUFFIXES)
+    if manifest is None and table is None:
+        return
+    noted = _object(f"{TABLES}{asset}.manifest.json", manifest or b"")
+    if noted.get("of") not in (None, f"{asset}/{video_id}"):
+        raise NotOursError(f"{TABLES}{asset}.manifest.json is that of {noted['of']}")
+    if table is not None:
+        _check_table(asset, table, noted)
+    if made_of is not None:
+        _object(f"{TABLES}{asset}.made-of.json", made_of)
 
 
 def _check_table(name: str, data: bytes, manifest: Mapping[str, Any]) -> None:
