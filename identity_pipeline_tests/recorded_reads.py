@@ -10,7 +10,7 @@ from identity_pipeline.defs.assets import videos
 from identity_pipeline.defs.resources.steps import Step
 from identity_pipeline.settings import Settings
 from identity_pipeline.settings.base import Group
-from identity_pipeline.stages.specs.recipes import RECIPES
+from identity_pipeline.stages.specs.assets import VIDEO_SPECS
 
 GROUP_OF = {type(field.default): name for name, field in Settings.model_fields.items()}
 
@@ -46,8 +46,8 @@ class Recorder:
 
 
 def uses_of(asset: str) -> tuple[str, ...]:
-    """What the recipe of an asset, or of the pass, declares."""
-    return RECIPES["frames" if asset == "watch" else asset].uses
+    """What the spec of an asset, or of the pass, declares."""
+    return VIDEO_SPECS["frames" if asset == "watch" else asset].settings
 
 
 def names_of(uses: tuple[str, ...]) -> set[str]:

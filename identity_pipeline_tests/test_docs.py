@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -13,6 +14,7 @@ import pytest
 
 from identity_pipeline.cli.main import cli
 from identity_pipeline.settings import Settings
+from tools import house_drawing
 
 ROOT = Path(__file__).resolve().parents[1]
 PAPERS = [
@@ -113,3 +115,14 @@ def test_settings_and_files_exist() -> None:
         homes = (ROOT, ROOT / "identity_pipeline", ROOT / where / "..")
         there = any((home / match[1]).resolve().exists() for home in homes)
         assert there or match[1].startswith("data/"), f"{where}: {match[0]}"
+
+
+def test_the_drawing_and_the_rooms_are_those_of_the_imports() -> None:
+    names = [str(path.relative_to(ROOT)) for path in house_drawing.outdated()]
+    assert not names, "python -m tools.house_drawing"
+
+
+def test_the_design_names_every_asset() -> None:
+    golden = json.loads(text_of(ROOT / "identity_pipeline_tests/golden_structure.json"))
+    design = text_of(ROOT / "docs/design.md")
+    assert not [name for name in golden["assets"] if f"`{name}`" not in design]

@@ -26,10 +26,10 @@ from identity_pipeline.definitions import build_defs
 from identity_pipeline.settings import Settings
 
 # The one place that knows how these are called inside:
-from identity_pipeline.stages.specs.recipes import RECIPES as SPECS
-from identity_pipeline.stages.specs.recipes import fingerprint as fingerprint_of
-from identity_pipeline.stages.specs.recipes import ingredients as made_of
-from identity_pipeline.stages.specs.recipes import standing as digest_of_all
+from identity_pipeline.stages.specs.assets import VIDEO_SPECS as SPECS
+from identity_pipeline.stages.specs.cache_key import digest_without_data as digest_of_all
+from identity_pipeline.stages.specs.cache_key import fingerprint as fingerprint_of
+from identity_pipeline.stages.specs.cache_key import key_parts as made_of
 from identity_pipeline.tables import TABLES
 
 GOLDEN = Path(__file__).with_name("golden_structure.json")

@@ -20,6 +20,9 @@ from mkdocs.structure.pages import Page
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = {
     "README.md": "index.md",
+    "ARCHITECTURE.md": "architecture.md",
+    "CHANGELOG.md": "changelog.md",
+    "CONTRIBUTING.md": "contributing.md",
     "data/README.md": "data-folder.md",
     "deploy/README.md": "deploy.md",
     "identity_pipeline/bundled/MODEL_CARD.md": "model-card.md",

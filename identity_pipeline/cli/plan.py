@@ -190,7 +190,7 @@ def _totals(planned: list[PlannedVideo]) -> None:
 
 def _print_costs(costs: Mapping[str, Price]) -> None:
     from identity_pipeline.stages.progress.costing import unit_of
-    from identity_pipeline.stages.specs.recipes import steps
+    from identity_pipeline.stages.specs.assets import steps
 
     rows = []
     for step, price in costs.items():

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from identity_pipeline.stages.specs.recipes import RECIPES, step_of
+from identity_pipeline.stages.specs.assets import VIDEO_SPECS
 from identity_pipeline.storage.files import atomic
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.video.chunks import DIGESTS
@@ -64,7 +64,7 @@ class Rework(Watch):
     def _used(self, chunk: str) -> bool:
         """Whether the step of a chunk has its outputs."""
         _, step, video, *_ = chunk.split("/")
-        assets = [asset for asset, recipe in RECIPES.items() if step_of(recipe) == step]
+        assets = [asset for asset, spec in VIDEO_SPECS.items() if spec.step == step]
         return all(self.layout.manifest(asset, video).exists() for asset in assets)
 
     def a_run_died(self, video_id: str | None) -> None:
@@ -88,7 +88,7 @@ class Rework(Watch):
 
 def _stamps(layout: Layout) -> Iterator[tuple[str, Stamp]]:
     """(path below the data folder, what changes when it is made again)."""
-    for asset in RECIPES:
+    for asset in VIDEO_SPECS:
         for path in (layout.tables / asset).glob("*.manifest.json"):
             yield from _stamp(layout, path)
     for path in layout.output.glob("*/identity_builder"):

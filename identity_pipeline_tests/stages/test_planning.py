@@ -19,8 +19,8 @@ from identity_pipeline.stages.planning.planning import plan_file, plan_video
 from identity_pipeline.stages.planning.staleness import Models, Verdict, judge_video
 from identity_pipeline.stages.planning.status import look
 from identity_pipeline.stages.progress.costing import prices
-from identity_pipeline.stages.specs.changes import differences
-from identity_pipeline.stages.specs.recipes import RECIPES, ingredients, steps
+from identity_pipeline.stages.specs.assets import VIDEO_SPECS, steps
+from identity_pipeline.stages.specs.cache_key import differences, key_parts
 from identity_pipeline.storage.progress.heartbeat import LiveStep, LiveSteps
 from identity_pipeline.storage.video.failures import RUN_DIED, FailureNote, FailureNotes
 from identity_pipeline_tests.conftest import BUNDLED, stripes
@@ -93,26 +93,26 @@ def states(whole: Whole) -> dict[str, State]:
     return {phase.step: phase.state for phase in whole.phases}
 
 
-def test_the_recipes_are_the_graph() -> None:
+def test_the_specs_are_the_graph() -> None:
     graph = build_defs().resolve_asset_graph()
     per_video = {
         k.path[-1]: graph.get(k) for k in graph.get_all_asset_keys() if graph.get(k).is_partitioned
     }
-    assert set(per_video) == set(RECIPES)
+    assert set(per_video) == set(VIDEO_SPECS)
     for asset, node in per_video.items():
-        recipe = RECIPES[asset]
-        assert {key.path[-1] for key in node.parent_keys} == set(recipe.inputs), asset
-        assert node.assets_def.specs_by_key[node.key].code_version == recipe.code, asset
-        assert node.assets_def.op.name == (recipe.step or asset)
+        spec = VIDEO_SPECS[asset]
+        assert {key.path[-1] for key in node.parent_keys} == set(spec.inputs), asset
+        assert node.assets_def.specs_by_key[node.key].code_version == spec.code, asset
+        assert node.assets_def.op.name == spec.step
 
 
-def test_every_recipe_comes_after_what_it_needs_and_its_settings_exist() -> None:
+def test_every_spec_comes_after_what_it_needs_and_its_settings_exist() -> None:
     before: set[str] = set()
-    for recipe in RECIPES.values():
-        assert set(recipe.inputs) <= before
-        digests = dict.fromkeys(recipe.runs, "x")
-        ingredients(recipe, Settings(), digests, dict.fromkeys(recipe.inputs))
-        before.add(recipe.asset)
+    for spec in VIDEO_SPECS.values():
+        assert set(spec.inputs) <= before
+        digests = dict.fromkeys(spec.models, "x")
+        key_parts(spec, Settings(), digests, dict.fromkeys(spec.inputs))
+        before.add(spec.key)
 
 
 def test_what_was_planned_is_what_runs_do(small: Small) -> None:
@@ -120,7 +120,7 @@ def test_what_was_planned_is_what_runs_do(small: Small) -> None:
     for changed in ({"quality": STRICTER}, {"selection": {"novelty_min": 0.35}}, {}):
         planned = small.verdicts(**changed)
         reused = reused_assets(small.run(small.file, overrides=changed))
-        for asset in RECIPES.keys() - {"ride_video", "face_index"}:  # these two always look
+        for asset in VIDEO_SPECS.keys() - {"ride_video", "face_index"}:  # these two always look
             if planned[asset] is not Verdict.PERHAPS:
                 assert reused[asset] == (planned[asset] is Verdict.REUSE), (asset, changed)
         assert {*small.verdicts(**changed).values()} == {Verdict.REUSE}
@@ -151,11 +151,11 @@ def test_a_plan_says_which_setting_changed_and_from_what(small: Small) -> None:
 
 
 def test_changed_code_models_and_inputs_are_told_apart() -> None:
-    recipe = RECIPES["face_embeddings"]
-    versions = dict.fromkeys(recipe.inputs, "v1")
-    before = ingredients(recipe, Settings(), {"face_pack": "a"}, versions)
-    now = ingredients(
-        replace(recipe, code="2"),
+    spec = VIDEO_SPECS["face_embeddings"]
+    versions = dict.fromkeys(spec.inputs, "v1")
+    before = key_parts(spec, Settings(), {"face_pack": "a"}, versions)
+    now = key_parts(
+        replace(spec, code="2"),
         Settings(),
         {"face_pack": "b"},
         {**versions, "face_quality": "v2"},
@@ -215,8 +215,8 @@ def test_nothing_that_needs_a_stale_step_is_done(small: Small) -> None:
     assert found["watch"] is State.DONE
     assert found["face_quality"] is State.STALE
     stale = {step for step, state in found.items() if state is State.STALE}
-    for step, recipes in steps().items():
-        needs = {RECIPES[name].step or name for r in recipes for name in r.inputs}
+    for step, specs in steps().items():
+        needs = {VIDEO_SPECS[name].step for r in specs for name in r.inputs}
         assert step in stale or not needs & stale
 
 

@@ -18,7 +18,7 @@ from identity_pipeline.defs.instance import archiving
 from identity_pipeline.defs.resources.resources import SettingsResource
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.publishing.publishing import OthersThereError, Published, Publisher
-from identity_pipeline.stages.specs.recipes import RECIPES
+from identity_pipeline.stages.specs.assets import VIDEO_SPECS
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.library.generations import Generations
 from identity_pipeline.storage.progress.pause import Pause, go_on, pause
@@ -140,7 +140,7 @@ def test_what_was_refused_is_said_until_its_files_change(
 def twin_of(layout: Layout, video_id: str) -> str:
     """A second finished video, behind the first in the alphabet."""
     twin = f"z-{video_id}"
-    for asset in RECIPES:
+    for asset in VIDEO_SPECS:
         for place in (layout.table, layout.manifest, layout.made_of):
             if place(asset, video_id).is_file():
                 shutil.copy(place(asset, video_id), place(asset, twin))

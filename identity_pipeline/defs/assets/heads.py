@@ -20,7 +20,7 @@ from identity_pipeline.defs.resources.progress import ProgressReporters, live_st
 from identity_pipeline.defs.resources.steps import OWNERS
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.progress.heartbeat import Work, at_work
-from identity_pipeline.stages.specs.phases import switched_off
+from identity_pipeline.stages.specs.spec import switched_off
 from identity_pipeline.storage.video.tables import TableStore
 
 LEARN = "learn"

@@ -12,7 +12,7 @@ from identity_pipeline.defs.resources.progress import ProgressReporters
 from identity_pipeline.defs.resources.steps import Step, named_failures, video_table
 from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.settings import Settings
-from identity_pipeline.stages.specs.phases import switched_off
+from identity_pipeline.stages.specs.spec import switched_off
 from identity_pipeline.storage.video.crop_archive import CropArchive
 from identity_pipeline.storage.video.failures import FailureNotes
 from identity_pipeline.storage.video.tables import TableStore

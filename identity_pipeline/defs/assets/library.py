@@ -23,8 +23,9 @@ from identity_pipeline.defs.resources.steps import OWNERS, Step, video_tables
 from identity_pipeline.media.markdown import bullets
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.progress.heartbeat import Work, at_work
-from identity_pipeline.stages.specs.phases import switched_off
-from identity_pipeline.stages.specs.recipes import RECIPES, TEMPLATES, fingerprint
+from identity_pipeline.stages.specs.assets import TEMPLATE_TABLES, VIDEO_SPECS
+from identity_pipeline.stages.specs.cache_key import fingerprint
+from identity_pipeline.stages.specs.spec import switched_off
 from identity_pipeline.storage.video.tables import Manifest, TableStore
 from identity_pipeline.tables import LIBRARY_TABLES
 
@@ -37,7 +38,7 @@ GROUP = "library"
             group_name=GROUP,
             kinds={"numpy"},
             owners=OWNERS,
-            code_version=RECIPES[name].code,
+            code_version=VIDEO_SPECS[name].code,
             io_manager_key="video_table_io",
             description=description,
             dagster_type=dg.Nothing,
@@ -48,7 +49,7 @@ GROUP = "library"
             ("face_samples", "A few faces of each track, to compare with other videos."),
         )
     },
-    checked=TEMPLATES,
+    checked=TEMPLATE_TABLES,
 )
 def templates(
     context: dg.AssetExecutionContext,
@@ -66,7 +67,7 @@ def templates(
 
     step = Step(context, store, settings)
     if off := switched_off(settings, "library"):
-        yield from (step.skip(off, name) for name in TEMPLATES)
+        yield from (step.skip(off, name) for name in TEMPLATE_TABLES)
         return
     made: dict[str, pl.DataFrame] = {}
 
@@ -84,7 +85,7 @@ def templates(
         return made[name]
 
     with step.at_work():
-        for name in TEMPLATES:
+        for name in TEMPLATE_TABLES:
             yield step.table(lambda name=name: table(name), pictures.describe_rows, asset=name)
 
 
@@ -93,9 +94,9 @@ def templates(
     group_name=GROUP,
     kinds={"qdrant"},
     owners=OWNERS,
-    code_version=RECIPES["face_index"].code,
+    code_version=VIDEO_SPECS["face_index"].code,
     # No pool: it would hold a slot as long as the whole run. The index has a lock of its own.
-    deps=RECIPES["face_index"].inputs,
+    deps=VIDEO_SPECS["face_index"].inputs,
 )
 def face_index(
     context: dg.AssetExecutionContext,
@@ -133,7 +134,7 @@ def face_index(
             code_version="1",
             # Lineage only: the step reads what is in the store, so that one video that failed, or
             # is still under way, neither holds the library up nor fails it.
-            deps=[*TEMPLATES, "head_embeddings"],
+            deps=[*TEMPLATE_TABLES, "head_embeddings"],
             freshness_policy=NIGHTLY,
             description=description,
         )

@@ -16,7 +16,7 @@ from identity_pipeline.media.markdown import bullets, escaped, table
 from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.planning.staleness import Models
-from identity_pipeline.stages.specs.recipes import steps
+from identity_pipeline.stages.specs.assets import steps
 from identity_pipeline.storage.video.tables import TableStore
 
 REPORTS = "reports"

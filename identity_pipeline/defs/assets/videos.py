@@ -20,7 +20,8 @@ from identity_pipeline.defs.resources.steps import (
 )
 from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.settings import Settings, chosen
-from identity_pipeline.stages.specs.recipes import PASS, RECIPES, fingerprint
+from identity_pipeline.stages.specs.assets import PASS, VIDEO_SPECS
+from identity_pipeline.stages.specs.cache_key import fingerprint
 from identity_pipeline.storage.files import atomic
 from identity_pipeline.storage.files.hashing import sha256_of_value
 from identity_pipeline.storage.folder.disk import size_of
@@ -96,7 +97,7 @@ def ride_video(
             group_name=WATCH,
             kinds=kinds,
             owners=OWNERS,
-            code_version=RECIPES[name].code,
+            code_version=VIDEO_SPECS[name].code,
             io_manager_key="crop_archive_io" if name == "face_crops" else "video_table_io",
             description=description,
             dagster_type=dg.Nothing,

@@ -18,7 +18,7 @@ from identity_pipeline.defs.instance.pausing import PARTITION_TAG
 from identity_pipeline.defs.instance.preflight import is_no_try
 from identity_pipeline.defs.instance.tags import HOST, NEW_VIDEO, WILL_RETRY, tags
 from identity_pipeline.settings import Settings
-from identity_pipeline.stages.specs.recipes import RECIPES, step_of
+from identity_pipeline.stages.specs.assets import VIDEO_SPECS
 from identity_pipeline.storage.files.processes import birth_of
 from identity_pipeline.storage.progress.heartbeat import host
 from identity_pipeline.storage.video.failures import (
@@ -271,7 +271,7 @@ def show_on_partition(instance: dg.DagsterInstance, video_id: str, note: Failure
     A note names a step or an output; what is neither (a check, no step at all) is shown where the
     work on a video begins.
     """
-    named = (r.asset for r in RECIPES.values() if note.asset in (r.asset, step_of(r)))
+    named = (r.key for r in VIDEO_SPECS.values() if note.asset in (r.key, r.step))
     reason = {"failed": note.sentence, "reason_code": note.code, "tried_again": not note.permanent}
     event = dg.AssetObservation(next(named, "ride_video"), partition=video_id, metadata=reason)
     instance.report_runless_asset_event(event)

@@ -11,7 +11,7 @@ from identity_pipeline.defs.instance import tags
 from identity_pipeline.defs.instance.gate import skip_unless_ready
 from identity_pipeline.defs.instance.jobs import library, per_video
 from identity_pipeline.settings import Settings
-from identity_pipeline.stages.specs.phases import switched_off
+from identity_pipeline.stages.specs.spec import switched_off
 from identity_pipeline.storage.files.hashing import sha256_of_value
 from identity_pipeline.storage.video.tables import TableStore
 

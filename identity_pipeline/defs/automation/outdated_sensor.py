@@ -99,7 +99,7 @@ def outdated_videos(
     """
     from identity_pipeline.models.hub import ModelHub
     from identity_pipeline.stages.planning.staleness import Models
-    from identity_pipeline.stages.specs.recipes import standing
+    from identity_pipeline.stages.specs.cache_key import digest_without_data
 
     waiting = skip_unless_ready(context.instance, store)
     if waiting:
@@ -107,7 +107,7 @@ def outdated_videos(
     models = Models(*ModelHub(settings.models).here())
     if models.faults:
         return dg.SkipReason("; ".join(models.faults[name] for name in sorted(models.faults)))
-    now = Round.of(context.cursor, standing(settings, models.digests))
+    now = Round.of(context.cursor, digest_without_data(settings, models.digests))
     if now.over:
         return dg.SkipReason(now.said())
     leave = leave_to_ask(store, settings, time.time(), settings.ingest.max_new_per_tick)

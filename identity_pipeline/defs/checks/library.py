@@ -4,7 +4,7 @@ import dagster as dg
 
 from identity_pipeline.defs.resources.healing import worded
 from identity_pipeline.settings import Settings
-from identity_pipeline.stages.specs.phases import switched_off
+from identity_pipeline.stages.specs.spec import switched_off
 from identity_pipeline.storage.files.small_files import DamagedFileError
 from identity_pipeline.storage.library.generations import Generations
 from identity_pipeline.storage.video.tables import TableStore

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from identity_pipeline.defs.instance.partitions import videos
-from identity_pipeline.stages.specs.recipes import RECIPES
+from identity_pipeline.stages.specs.assets import VIDEO_SPECS
 from identity_pipeline.storage.folder.disk import finished_before
 from identity_pipeline.storage.video.archive import Archive, ArchiveMark
 from identity_pipeline.storage.video.failures import FailureNotes
@@ -53,7 +53,7 @@ def unsafe(store: TableStore, video_id: str) -> str | None:
 
     if FailureNotes(store.layout).get(video_id) is not None:
         return "its last run failed"
-    for asset in sorted(TABLES.keys() & RECIPES.keys()):
+    for asset in sorted(TABLES.keys() & VIDEO_SPECS.keys()):
         if store.noted(asset, video_id) and store.manifest(asset, video_id) is None:
             return f"its table {asset} is damaged"
     if store.noted("identity_dataset", video_id) is None:

@@ -9,6 +9,6 @@ def skipped(reason: str) -> dict[str, Any]:
     """Metadata of an asset that was skipped.
 
     Args:
-        reason: result of `stages.specs.phases.switched_off`.
+        reason: result of `stages.specs.spec.switched_off`.
     """
     return {STATUS: SKIPPED, REASON: reason}

@@ -1,7 +1,7 @@
 """What every per-video asset shares: skip what is there, say why something failed, describe.
 
 Dagster's code and data versions drive staleness in the UI but skip nothing; skipping is done here.
-A step's fingerprint (`stages.specs.recipes`) is the hash of its code version, the settings it
+A step's fingerprint (`stages.specs.cache_key`) is the hash of its code version, the settings it
 reads, the models it runs and the data versions of its inputs. An output with the same fingerprint
 is reused and says so.
 """
@@ -27,7 +27,8 @@ from identity_pipeline.defs.resources.progress import live_step
 from identity_pipeline.settings import Settings, chosen
 from identity_pipeline.stages.progress.costing import models_key
 from identity_pipeline.stages.progress.heartbeat import Work, at_work
-from identity_pipeline.stages.specs.recipes import RECIPES, fingerprint, ingredients
+from identity_pipeline.stages.specs.assets import VIDEO_SPECS
+from identity_pipeline.stages.specs.cache_key import fingerprint, key_parts
 from identity_pipeline.storage.files.hashing import sha256_of_value
 from identity_pipeline.storage.files.small_files import DamagedFileError
 from identity_pipeline.storage.video.chunks import ChunkStore, open_chunks
@@ -56,7 +57,7 @@ Describe = Callable[["pl.DataFrame"], dict[str, Any]]
 def video_table(
     group: str, kinds: set[str], *, pool: str | None = None
 ) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
-    """`dg.asset` for an asset with one table per video; made of what `specs.recipes` says."""
+    """`dg.asset` for an asset with one table per video; made of what `specs.assets` says."""
 
     def asset(function: Callable[..., Any]) -> dg.AssetsDefinition:
         step, inputs = from_store(function)
@@ -66,7 +67,7 @@ def video_table(
             group_name=group,
             kinds=kinds,
             owners=OWNERS,
-            code_version=RECIPES[function.__name__].code,
+            code_version=VIDEO_SPECS[function.__name__].code,
             # The step writes its table itself; the manager is for those who ask Dagster for one.
             io_manager_key="video_table_io",
             dagster_type=dg.Nothing,  # type: ignore[arg-type]
@@ -132,19 +133,19 @@ class Step:
                 {
                     model
                     for key in self.context.selected_asset_keys
-                    for model in RECIPES[key.path[-1]].runs
-                    if not RECIPES[key.path[-1]].off(self.settings)
+                    for model in VIDEO_SPECS[key.path[-1]].models
+                    if not VIDEO_SPECS[key.path[-1]].off(self.settings)
                 }
             )
         )
 
     def made_of(self, asset: str) -> dict[str, Any]:
         """Everything that the output depends on."""
-        recipe = RECIPES[asset]
-        runs = () if recipe.off(self.settings) else recipe.runs
+        spec = VIDEO_SPECS[asset]
+        runs = () if spec.off(self.settings) else spec.models
         digests = {m: self.models.digest(m) for m in runs} if self.models else {}
-        versions = self.store.versions(recipe.inputs, self.video_id)
-        return ingredients(recipe, self.settings, digests, versions)
+        versions = self.store.versions(spec.inputs, self.video_id)
+        return key_parts(spec, self.settings, digests, versions)
 
     def fingerprint(self, asset: str) -> str:
         """Hash of everything the output depends on."""
@@ -233,7 +234,7 @@ class Step:
         """An empty table that says why: its phase is switched off.
 
         Args:
-            reason: result of `stages.specs.phases.switched_off`.
+            reason: result of `stages.specs.spec.switched_off`.
             asset: which of the step's outputs; may be left out where there is one.
         """
         asset = asset or self.context.asset_key.path[-1]

@@ -10,7 +10,7 @@ from identity_pipeline.media.page import ModelFacts
 from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.imagesets.export import Provenance
-from identity_pipeline.stages.specs.recipes import shaping_settings
+from identity_pipeline.stages.specs.cache_key import shaping_settings
 from identity_pipeline.stages.video.notes import notes_of_file, notes_of_frames
 
 INSIGHTFACE_PACKS = ("antelopev2", "buffalo_l", "buffalo_m", "buffalo_s", "buffalo_sc")

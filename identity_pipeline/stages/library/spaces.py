@@ -21,8 +21,8 @@ from identity_pipeline.core.matching.templates import VideoTables, build_templat
 from identity_pipeline.core.vectors import same_space, to_matrix, to_series
 from identity_pipeline.settings import Settings, chosen
 from identity_pipeline.stages.progress.protocol import Progress, silent
+from identity_pipeline.stages.specs.assets import VIDEO_SPECS
 from identity_pipeline.stages.specs.damage import PassedOver
-from identity_pipeline.stages.specs.recipes import RECIPES
 from identity_pipeline.storage.files.hashing import sha256_of_value
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.library.heads import HeadStore
@@ -209,7 +209,7 @@ def _fingerprint(store: TableStore, video_id: str, head_id: str, settings: Setti
             "code": CODE_VERSION,
             "head": head_id,
             "inputs": made_of,
-            "settings": chosen(settings, RECIPES["track_templates"].uses),
+            "settings": chosen(settings, VIDEO_SPECS["track_templates"].settings),
         }
     )
 

@@ -21,7 +21,7 @@ from identity_pipeline.stages.library.profiles import ProfileChanges, sync_profi
 from identity_pipeline.stages.library.recompute import Recomputed, recompute
 from identity_pipeline.stages.progress.heartbeat import Work
 from identity_pipeline.stages.progress.protocol import Progress, silent
-from identity_pipeline.stages.specs.phases import switched_off
+from identity_pipeline.stages.specs.spec import switched_off
 from identity_pipeline.storage.index.client import IndexPlace
 from identity_pipeline.storage.index.vector_index import VectorIndex
 from identity_pipeline.storage.library.generations import Generations

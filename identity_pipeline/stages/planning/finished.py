@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from identity_pipeline.settings import Settings
-from identity_pipeline.stages.specs.recipes import RECIPES
+from identity_pipeline.stages.specs.assets import VIDEO_SPECS
 from identity_pipeline.storage.video.failures import FailureNotes
 from identity_pipeline.storage.video.tables import TableStore
 
@@ -52,4 +52,4 @@ def is_finished(store: TableStore, settings: Settings, video_id: str) -> bool:
 
 def _never_noted(name: str, settings: Settings) -> bool:
     """The index, where it is switched off, is nothing; all else that is off is an empty table."""
-    return name == "face_index" and RECIPES[name].off(settings) is not None
+    return name == "face_index" and VIDEO_SPECS[name].off(settings) is not None

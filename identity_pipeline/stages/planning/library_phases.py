@@ -15,7 +15,7 @@ from identity_pipeline.stages.planning.learning_phases import learning_phases
 from identity_pipeline.stages.planning.phases import Phase, RunFact, Whole, phase_of
 from identity_pipeline.stages.planning.video_phases import Live
 from identity_pipeline.stages.progress.costing import LEARNING_STEPS, LIBRARY_STEPS
-from identity_pipeline.stages.specs.phases import switched_off
+from identity_pipeline.stages.specs.spec import switched_off
 from identity_pipeline.storage.library.generations import Generations
 from identity_pipeline.storage.video.tables import TableStore
 

@@ -20,7 +20,7 @@ from identity_pipeline.stages.planning.learning_phases import learning_phases
 from identity_pipeline.stages.planning.library_phases import library_units
 from identity_pipeline.stages.planning.planning import PlannedStep, PlannedVideo
 from identity_pipeline.stages.planning.staleness import Verdict
-from identity_pipeline.stages.specs.phases import switched_off
+from identity_pipeline.stages.specs.spec import switched_off
 from identity_pipeline.storage.library.snapshots import Generation
 from identity_pipeline.storage.video.tables import TableStore
 

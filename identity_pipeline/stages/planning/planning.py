@@ -14,7 +14,7 @@ from identity_pipeline.errors import printable
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.planning.staleness import Judged, Models, Verdict, judge_video
 from identity_pipeline.stages.progress.costing import counted, expected_frames, usual_frames
-from identity_pipeline.stages.specs.recipes import steps
+from identity_pipeline.stages.specs.assets import steps
 from identity_pipeline.storage.files.hashing import sha256_of_file
 from identity_pipeline.storage.video.registry import (
     UnusableFileError,
@@ -78,8 +78,8 @@ def plan_video(
     judged = judge_video(store, settings, models, video_id, thorough=True)
     frames = expected_frames(store, settings, video_id) or usual_frames(costs)
     planned = []
-    for step, recipes in steps().items():
-        of_step = [judged[recipe.asset] for recipe in recipes]
+    for step, specs in steps().items():
+        of_step = [judged[spec.key] for spec in specs]
         verdict = next(v for v in WORST_FIRST if any(j.verdict is v for j in of_step))
         units = counted(store, step, video_id)
         seconds = costs[step].expected(units, frames)

@@ -16,7 +16,7 @@ import polars as pl
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.planning.staleness import Models, Verdict, judge_video
-from identity_pipeline.stages.specs.recipes import RECIPES
+from identity_pipeline.stages.specs.assets import VIDEO_SPECS
 from identity_pipeline.storage.files import locks
 from identity_pipeline.storage.files.writable import read_fault, space_fault, write_fault
 from identity_pipeline.storage.index import client as index_client
@@ -88,7 +88,7 @@ def index_fault(layout: Layout, settings: Settings) -> str | None:
 
     Waits for another process that has it open as long as the step would.
     """
-    if RECIPES["face_index"].off(settings):
+    if VIDEO_SPECS["face_index"].off(settings):
         return None
     place = IndexPlace.of(layout)
     try:
@@ -120,7 +120,7 @@ def _check_readable(path: Path) -> None:
 
 def used_models(settings: Settings) -> list[str]:
     """Models that a run of a video asks for, by name; none of a phase that is switched off."""
-    return sorted({m for r in RECIPES.values() if not r.off(settings) for m in r.runs})
+    return sorted({m for r in VIDEO_SPECS.values() if not r.off(settings) for m in r.models})
 
 
 def model_faults(hub: ModelHub, names: Iterable[str], *, opened: bool) -> list[str]:
@@ -150,7 +150,8 @@ def video_faults(
     bytes_ = sum(sizes[video_id] for video_id, assets in computed.items() if "frames" in assets)
     if bytes_:
         found += folder_faults(store.layout, settings, bytes_)
-    runs = {model for assets in computed.values() for a in assets for model in RECIPES[a].runs}
+    assets = {asset for of_video in computed.values() for asset in of_video}
+    runs = {model for asset in assets for model in VIDEO_SPECS[asset].models}
     return found + model_faults(hub, sorted(runs & models.digests.keys()), opened=True)
 
 

@@ -1,8 +1,8 @@
 """What a run would do with each output of a video, by the very rule that the steps follow.
 
-An output is reused if its manifest has the fingerprint that a run would compute now
-(`stages.specs.recipes`). Where an input would be made again, nobody knows yet whether it comes out
-the same: then the answer is `perhaps`, and nothing that hangs on it counts as done.
+An output is reused if its manifest has the cache key that a run would compute now
+(`stages.specs.cache_key`). Where an input would be made again, nobody knows yet whether it comes
+out the same: then the answer is `perhaps`, and nothing that hangs on it counts as done.
 """
 
 from __future__ import annotations
@@ -14,8 +14,14 @@ from pathlib import Path
 from typing import Final
 
 from identity_pipeline.settings import Settings
-from identity_pipeline.stages.specs.changes import changed_inputs, differences
-from identity_pipeline.stages.specs.recipes import RECIPES, Recipe, fingerprint, ingredients, steps
+from identity_pipeline.stages.specs.assets import VIDEO_SPECS, steps
+from identity_pipeline.stages.specs.cache_key import (
+    changed_inputs,
+    differences,
+    fingerprint,
+    key_parts,
+)
+from identity_pipeline.stages.specs.spec import AssetSpec
 from identity_pipeline.storage.files.small_files import DamagedFileError
 from identity_pipeline.storage.video.crop_archive import CropArchive
 from identity_pipeline.storage.video.failures import FailureNotes
@@ -80,8 +86,8 @@ def judge_video(
     """
     judge = _Judge(store, settings, models, video_id, thorough)
     judged: dict[str, Judged] = {}
-    for step, recipes in steps().items():
-        of_step = {recipe.asset: judge.of(recipe, judged) for recipe in recipes}
+    for step, specs in steps().items():
+        of_step = {spec.key: judge.of(spec, judged) for spec in specs}
         judged |= _one_pass(of_step) if step == "watch" else of_step
     return judged
 
@@ -104,34 +110,34 @@ class _Judge:
     noted: dict[str, Manifest | None] = field(default_factory=dict)
     """The manifests that were read so far; inputs come first."""
 
-    def of(self, recipe: Recipe, judged: Mapping[str, Judged]) -> Judged:
-        noted = self.store.noted(recipe.asset, self.video_id)
-        self.noted[recipe.asset] = noted
+    def of(self, spec: AssetSpec, judged: Mapping[str, Judged]) -> Judged:
+        noted = self.store.noted(spec.key, self.video_id)
+        self.noted[spec.key] = noted
         there = noted is not None
-        off = recipe.off(self.settings)
-        if off and recipe.asset == "face_index":  # nothing is written for it, and nothing noted
+        off = spec.off(self.settings)
+        if off and spec.key == "face_index":  # nothing is written for it, and nothing noted
             return Judged(Verdict.REUSE, (off,), there)
-        blocked = self._blocked(recipe, judged)
+        blocked = self._blocked(spec, judged)
         if blocked:
             return Judged(Verdict.BLOCKED, (blocked,), there)
         if noted is None:
             return Judged(Verdict.COMPUTE, ("never made",))
-        if not self._whole(recipe.asset, noted):
+        if not self._whole(spec.key, noted):
             return Judged(Verdict.COMPUTE, ("its files are missing or damaged",))
-        if recipe.asset == "ride_video":
+        if spec.key == "ride_video":
             return Judged(Verdict.REUSE, ("the file is looked at every time",), there)
-        return self._compared(recipe, noted, judged)
+        return self._compared(spec, noted, judged)
 
-    def _compared(self, recipe: Recipe, noted: Manifest, judged: Mapping[str, Judged]) -> Judged:
-        inputs = {name: self.noted[name] for name in recipe.inputs}
+    def _compared(self, spec: AssetSpec, noted: Manifest, judged: Mapping[str, Judged]) -> Judged:
+        inputs = {name: self.noted[name] for name in spec.inputs}
         versions = {name: known.data_version if known else None for name, known in inputs.items()}
-        now = ingredients(recipe, self.settings, self.models.digests, versions)
+        now = key_parts(spec, self.settings, self.models.digests, versions)
         open_inputs = {n for n in now["inputs"] if judged[n].verdict is not Verdict.REUSE}
         if fingerprint(now) == noted.fingerprint:
             if not open_inputs:
                 return Judged(Verdict.REUSE, there=True)
             return Judged(Verdict.PERHAPS, (_unless(open_inputs),), there=True)
-        before = self.store.made_of(recipe.asset, self.video_id)
+        before = self.store.made_of(spec.key, self.video_id)
         if before is None or fingerprint(before) != noted.fingerprint:
             reason = "something changed; what it was made of is not noted"
             return Judged(Verdict.COMPUTE, (reason,), there=True)
@@ -141,15 +147,15 @@ class _Judge:
             return Judged(Verdict.PERHAPS, (*reasons, _unless(open_inputs)), there=True)
         return Judged(Verdict.COMPUTE, reasons, there=True)
 
-    def _blocked(self, recipe: Recipe, judged: Mapping[str, Judged]) -> str | None:
-        if recipe.asset == "ride_video":
+    def _blocked(self, spec: AssetSpec, judged: Mapping[str, Judged]) -> str | None:
+        if spec.key == "ride_video":
             return self._file_fault()
-        if recipe.off(self.settings):
+        if spec.off(self.settings):
             return None
-        for name in recipe.inputs:
+        for name in spec.inputs:
             if judged[name].verdict is Verdict.BLOCKED:
                 return f"needs {name}, which is blocked"
-        faults = [self.models.faults[m] for m in recipe.runs if m in self.models.faults]
+        faults = [self.models.faults[m] for m in spec.models if m in self.models.faults]
         return faults[0] if faults else None
 
     def _file_fault(self) -> str | None:
@@ -195,7 +201,7 @@ class _Judge:
 
 
 def _unless(open_inputs: set[str]) -> str:
-    names = ", ".join(name for name in RECIPES if name in open_inputs)
+    names = ", ".join(name for name in VIDEO_SPECS if name in open_inputs)
     several = len(open_inputs) > 1
     come, they = ("come", "all ") if several else ("comes", "")
     return f"unless {they}{names} {come} out the same"

@@ -17,7 +17,8 @@ from identity_pipeline.stages.progress.costing import (
     unit_of,
     usual_frames,
 )
-from identity_pipeline.stages.specs.recipes import RECIPES, Recipe, step_of, steps
+from identity_pipeline.stages.specs.assets import VIDEO_SPECS, steps
+from identity_pipeline.stages.specs.spec import AssetSpec
 from identity_pipeline.storage.progress.heartbeat import LiveStep
 from identity_pipeline.storage.video.failures import RUN_DIED, FailureNote, FailureNotes
 from identity_pipeline.storage.video.tables import TableStore
@@ -52,15 +53,15 @@ class VideoWork:
         mine = {step: found for (video, step), found in live.items() if video == self.video_id}
         mine = mine or self._next(open_steps)
         phases = []
-        for step, recipes in steps().items():
+        for step, specs in steps().items():
             working = mine.get(step)
             alive = working is not None and working.alive(self.now)
-            current = self._current(recipes)
-            off = next((why for r in recipes if (why := r.off(self.settings))), None)
+            current = self._current(specs)
+            off = next((why for r in specs if (why := r.off(self.settings))), None)
             facts = Facts(
                 off=off is not None,
                 current=current,
-                there=any(self.judged[r.asset].there for r in recipes),
+                there=any(self.judged[r.key].there for r in specs),
                 # A step that only looks and then reuses what is there computes nothing.
                 alive=alive and (not current or bool(working and working.done)),
                 died=working is not None and not alive,
@@ -70,7 +71,7 @@ class VideoWork:
                 hopeless=step in hopeless,
             )
             state = state_of(facts)
-            why = off or self._why(state, recipes, note, working) + self._kept(state, step)
+            why = off or self._why(state, specs, note, working) + self._kept(state, step)
             units = counted(self.store, step, self.video_id)
             if units is None and step == "watch":
                 units = frames
@@ -93,8 +94,8 @@ class VideoWork:
         )
         return f"; {wording.counted(chunks, 'chunk')} of it kept" if chunks else ""
 
-    def _current(self, recipes: Iterable[Recipe]) -> bool:
-        return all(self.judged[recipe.asset].verdict is Verdict.REUSE for recipe in recipes)
+    def _current(self, specs: Iterable[AssetSpec]) -> bool:
+        return all(self.judged[spec.key].verdict is Verdict.REUSE for spec in specs)
 
     def _run_is(self, status: str) -> bool:
         return self.run is not None and self.run.status == status
@@ -121,12 +122,12 @@ class VideoWork:
     def _why(
         self,
         state: State,
-        recipes: Sequence[Recipe],
+        specs: Sequence[AssetSpec],
         note: FailureNote | None,
         working: LiveStep | None,
     ) -> str:
         run = self.run.run_id[:8] if self.run else ""
-        judged = [self.judged[recipe.asset] for recipe in recipes]
+        judged = [self.judged[spec.key] for spec in specs]
         reasons = (reason for known in judged for reason in known.reasons)
         blocked = (r for known in judged if known.verdict is Verdict.BLOCKED for r in known.reasons)
         said = {
@@ -153,7 +154,7 @@ class VideoWork:
 def _dependents(step: str) -> set[str]:
     """Steps that need a step, directly or not."""
     lost = {step}
-    for name, recipes in steps().items():
-        if any(step_of(RECIPES[needed]) in lost for r in recipes for needed in r.inputs):
+    for name, specs in steps().items():
+        if any(VIDEO_SPECS[needed].step in lost for r in specs for needed in r.inputs):
             lost.add(name)
     return lost - {step}

@@ -1,7 +1,8 @@
 """What the steps cost here: noting it, and the prices learnt from it.
 
-What belongs here: which numbers count the work of a step, and the bundled prices. What does not:
-the arithmetic (`core.progress.costs`) and the files (`storage.progress.costs`).
+What does not belong here: the bundled prices and what counts the work of a step
+(`stages.specs.assets`), the arithmetic (`core.progress.costs`) and the files
+(`storage.progress.costs`).
 """
 
 from __future__ import annotations
@@ -11,69 +12,22 @@ from typing import Final
 
 from identity_pipeline.core.progress.costs import Price, Sample, price
 from identity_pipeline.settings import Settings
-from identity_pipeline.stages.specs.recipes import steps
+from identity_pipeline.stages.specs.assets import LEARN, LIBRARY, STEPS
+from identity_pipeline.stages.specs.spec import Cost
 from identity_pipeline.storage.library.generations import Generations
 from identity_pipeline.storage.progress.costs import Costs
 from identity_pipeline.storage.video.tables import DamagedTableError, TableStore
 
-BUNDLED_MS_PER_FRAME: Final[Mapping[str, float]] = {
-    "ride_video": 0.5,
-    "watch": 142,
-    "face_quality": 1.6,
-    "face_embeddings": 4.5,
-    "face_tracks": 0.2,
-    "riders": 0.2,
-    "face_landmarks": 38,
-    "identity_stability": 0.2,
-    "face_buckets": 0.1,
-    "vision_embeddings": 164,
-    "candidates": 0.2,
-    "selection": 0.4,
-    "anchor_set": 0.2,
-    "coverage_set": 1.0,
-    "challenge_set": 0.4,
-    "pair_set": 0.3,
-    "frame_ledger": 0.1,
-    "identity_dataset": 14,
-    "templates": 3.5,
-    "face_index": 6.7,
-}
-"""Prices until this machine has measured its own: milliseconds per sampled frame of two of the
-bundled rides, with the bundled models, on two busy cores (`identity-pipeline plan --costs`).
-Production models cost several times as much; the proportions are what matters for a share."""
-BUNDLED_LIBRARY_MS: Final[Mapping[str, float]] = {
-    "identity_library": 58,
-    "identity_profiles": 50,
-    "kmeans_heads": 50,
-    "training_set": 5,
-    "projection_head": 200,
-    "head_evaluation": 5000,
-    "head_embeddings": 50,
-}
-"""The same per unit of `LIBRARY_STEPS` and `LEARNING_STEPS`; all but the first chosen, for want of
-a labelled library."""
-UNITS: Final = {
-    "ride_video": "videos",
-    "frames": "frames",
-    "face_detections": "faces",
-    "identity_stability": "rider faces",
-}
-"""What a row of the table that counts the work is."""
-LIBRARY_STEPS: Final = {
-    "identity_library": "tracks",
-    "identity_profiles": "people",
-    "kmeans_heads": "people",
-}
+
+def _priced(group: str) -> dict[str, str]:
+    costs = {step: specs[0].cost for step, specs in STEPS.items() if specs[0].group == group}
+    return {step: cost.unit for step, cost in costs.items() if cost}
+
+
+LIBRARY_STEPS: Final = _priced(LIBRARY)
 """Steps of the whole library and what counts their work."""
-LEARNING_STEPS: Final = {
-    "training_set": "tracks",
-    "projection_head": "epochs",
-    "head_evaluation": "heads",
-    "head_embeddings": "videos",
-}
+LEARNING_STEPS: Final = _priced(LEARN)
 """The same of steps that nobody waits for: a head is trained when somebody asks for it."""
-
-
 ASSUMED_FRAMES: Final = 1200
 """Sampled frames of a video while none was processed here: two minutes at ten a second."""
 
@@ -88,7 +42,9 @@ def models_key(settings: Settings, digests: Mapping[str, str]) -> str:
 
 def counted(store: TableStore, step: str, video_id: str) -> int | None:
     """Units of a step's work for a video; None before the table that counts them is there."""
-    by = steps()[step][0].counted_by
+    by = _cost(step).counted_by
+    if by is None:
+        return None
     if by == "ride_video":
         return 1
     noted = store.noted(by, video_id)
@@ -97,7 +53,19 @@ def counted(store: TableStore, step: str, video_id: str) -> int | None:
 
 def unit_of(step: str) -> str:
     """What a unit of a step's work is."""
-    return UNITS[steps()[step][0].counted_by]
+    return _cost(step).unit
+
+
+def _cost(step: str) -> Cost:
+    """What the spec of a step says of its cost.
+
+    Raises:
+        KeyError: there is no such step, or nobody waits for it.
+    """
+    cost = STEPS[step][0].cost
+    if cost is None:
+        raise KeyError(f"{step} has no cost")
+    return cost
 
 
 def expected_frames(store: TableStore, settings: Settings, video_id: str) -> int | None:
@@ -161,12 +129,13 @@ def prices(store: TableStore, settings: Settings, digests: Mapping[str, str]) ->
         digests: SHA-256 of the models that are here, by name.
     """
     costs, found = Costs(store.layout), {}
-    for step, recipes in steps().items():
-        runs = {model: digests.get(model, "") for recipe in recipes for model in recipe.runs}
+    for step, specs in STEPS.items():
+        if (cost := specs[0].cost) is None:
+            continue
+        bundled, of_video = cost.bundled_ms / 1000, specs[0].per_video
+        runs = {model: digests.get(model, "") for spec in specs for model in spec.models}
         samples = costs.samples(step, models_key(settings, runs))
-        found[step] = price(samples, Price(None, BUNDLED_MS_PER_FRAME[step] / 1000, 0))
-    for step in (*LIBRARY_STEPS, *LEARNING_STEPS):
         found[step] = price(
-            costs.samples(step, ""), Price(BUNDLED_LIBRARY_MS[step] / 1000, None, 0)
+            samples, Price(None, bundled, 0) if of_video else Price(bundled, None, 0)
         )
     return found

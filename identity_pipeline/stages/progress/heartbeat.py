@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from identity_pipeline.stages.progress.costing import note_cost
 from identity_pipeline.stages.progress.protocol import Progress
-from identity_pipeline.stages.specs.recipes import steps
+from identity_pipeline.stages.specs.assets import steps
 from identity_pipeline.storage.progress.heartbeat import LiveStep, LiveSteps
 from identity_pipeline.storage.progress.leftovers import sweep_after
 from identity_pipeline.storage.video.tables import TableStore
@@ -70,7 +70,7 @@ def at_work(store: TableStore, step: LiveStep, work: Work, models: str = "") -> 
 def _clear_up(store: TableStore, begun: LiveStep) -> None:
     """Removes what killed processes left half-written in steps of the same video."""
     for dead in LiveSteps(store.layout).dead(begun.video_id, begun.started_at):
-        outputs = [recipe.asset for recipe in steps().get(dead.step, ())]
+        outputs = [spec.key for spec in steps().get(dead.step, ())]
         for path in sweep_after(store.layout, dead, outputs):
             LOG.info("%s: half-written by a killed process; removed", path.name)
 

@@ -22,7 +22,7 @@ from typing import Any, Final
 import polars as pl
 
 from identity_pipeline.errors import IdentityPipelineError
-from identity_pipeline.stages.specs.recipes import RECIPES
+from identity_pipeline.stages.specs.assets import VIDEO_SPECS
 from identity_pipeline.storage.files.small_files import parse
 from identity_pipeline.storage.layout import Layout, inside
 from identity_pipeline.storage.library.generations import NOTE, Generation, Generations
@@ -59,7 +59,7 @@ def video_contents(layout: Layout, video_id: str, off: frozenset[str]) -> Conten
     """
     contents: Contents = {}
     versions: dict[str, str] = {}
-    for asset in sorted(RECIPES):
+    for asset in sorted(VIDEO_SPECS):
         found = _output(layout, video_id, asset)
         if found:
             versions[asset] = _read_note(found, f"{TABLES}{asset}.manifest.json", "data_version")
@@ -206,11 +206,11 @@ def _check_registration(video_id: str, data: bytes) -> None:
 
 
 def _check_tables(video_id: str, contents: Contents) -> None:
-    known = {f"{TABLES}{asset}.{suffix}" for asset in RECIPES for suffix in SUFFIXES}
+    known = {f"{TABLES}{asset}.{suffix}" for asset in VIDEO_SPECS for suffix in SUFFIXES}
     for path in contents:
         if path != REGISTRATION and path not in known and not path.startswith(EXPORT):
             raise NotOursError(f"{path!r} is no file of a video of this program")
-    for asset in RECIPES:
+    for asset in VIDEO_SPECS:
         _check_output(video_id, asset, contents)
 
 

@@ -28,7 +28,7 @@ from identity_pipeline.stages.publishing.contents import (
     library_contents,
     video_contents,
 )
-from identity_pipeline.stages.specs.recipes import RECIPES
+from identity_pipeline.stages.specs.assets import LAST_OF_A_VIDEO, VIDEO_SPECS
 from identity_pipeline.storage.files import atomic, locks, small_files
 from identity_pipeline.storage.files.hashing import sha256_of_value
 from identity_pipeline.storage.layout import Layout, check_video_id, inside
@@ -44,8 +44,6 @@ from identity_pipeline.storage.publishing.object_store import (
 )
 from identity_pipeline.storage.video.registry import VideoRegistry
 
-LAST_ASSETS = (DATASET, "track_templates", "calibration_pairs", "face_samples", "face_index")
-"""The ends of a video's graph: whatever else was made anew, one of them was written after it."""
 WAIT_S = 10.0
 SUFFIX = ".json"
 LIBRARY_NOTE = "library"
@@ -171,7 +169,7 @@ class Publisher:
     def of(cls, layout: Layout, settings: Settings) -> Publisher:
         """From a data folder to the store that the settings name."""
         wanted = settings.publish
-        off = frozenset(name for name, recipe in RECIPES.items() if recipe.off(settings))
+        off = frozenset(name for name, spec in VIDEO_SPECS.items() if spec.off(settings))
         return cls(layout, ObjectStore(wanted.url), wanted.versions, off)
 
     def pending(self) -> list[str | None]:
@@ -194,7 +192,7 @@ class Publisher:
 
         A folder's time changes with each file renamed into it.
         """
-        tables = [self.layout.tables / asset for asset in sorted(RECIPES)]
+        tables = [self.layout.tables / asset for asset in sorted(VIDEO_SPECS)]
         known = [self.layout.library_tables, self.notes.sent, self.notes.refused]
         return sha256_of_value([self.store.url, *changed([*tables, *known])])
 
@@ -382,7 +380,7 @@ def _stamp(layout: Layout, video_id: str | None) -> str:
     if video_id is None:
         return sha256_of_value(changed([layout.library_tables]))
     places = (layout.manifest, layout.made_of, layout.table)
-    paths = [place(asset, video_id) for asset in sorted(RECIPES) for place in places]
+    paths = [place(asset, video_id) for asset in sorted(VIDEO_SPECS) for place in places]
     return sha256_of_value(
         changed([*paths, layout.export(video_id), layout.registration(video_id)])
     )
@@ -391,7 +389,7 @@ def _stamp(layout: Layout, video_id: str | None) -> str:
 def _last_made(layout: Layout, video_id: str | None = None) -> dict[str, int]:
     """Finished video -> when the last of it was written, in nanoseconds since 1970."""
     newest: dict[str, int] = {}
-    for asset in LAST_ASSETS:
+    for asset in LAST_OF_A_VIDEO:
         folder = layout.tables / asset
         for video, at in times(folder, ".manifest.json", video_id).items():
             newest[video] = max(at, newest.get(video, 0))

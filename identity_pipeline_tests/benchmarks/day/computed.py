@@ -10,7 +10,7 @@ from typing import Final
 import dagster as dg
 
 from identity_pipeline.defs.resources.io import FINGERPRINT, REUSED
-from identity_pipeline.stages.specs.recipes import RECIPES
+from identity_pipeline.stages.specs.assets import VIDEO_SPECS
 
 PAGE: Final = 500
 LOOKED_AT_ANYWAY: Final = "ride_video"
@@ -38,7 +38,7 @@ class Made:
 
 def materialisations(instance: dg.DagsterInstance) -> list[Made]:
     """All of them, of every per-video asset."""
-    return [made for asset in RECIPES for made in _of_asset(instance, asset)]
+    return [made for asset in VIDEO_SPECS for made in _of_asset(instance, asset)]
 
 
 def _of_asset(instance: dg.DagsterInstance, asset: str) -> Iterator[Made]:
@@ -65,7 +65,7 @@ def _of_asset(instance: dg.DagsterInstance, asset: str) -> Iterator[Made]:
 def counts(made: Iterable[Made]) -> dict[str, tuple[int, int]]:
     """(computed, reused) by asset, in the order of the work."""
     computed = Counter((one.asset, one.reused) for one in made)
-    return {asset: (computed[asset, False], computed[asset, True]) for asset in RECIPES}
+    return {asset: (computed[asset, False], computed[asset, True]) for asset in VIDEO_SPECS}
 
 
 def doubles(made: Iterable[Made]) -> list[str]:

@@ -1,0 +1,472 @@
+"""Every asset of the graph in the order the data climbs: one entry each, said nowhere else.
+
+What belongs here: entries, and the lists that follow from them. What does not: what an entry is
+(`stages.specs.spec`) and what comes of it (`stages.specs.cache_key`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from types import MappingProxyType
+from typing import Final
+
+from identity_pipeline.settings import all_but
+from identity_pipeline.stages.specs.spec import (
+    GPU,
+    LIBRARY_POOL,
+    AssetSpec,
+    Cost,
+    Kept,
+)
+from identity_pipeline.tables import SET_ASSETS
+
+DETECT, MEASURE, IMAGE_SETS, TEMPLATES = "detect", "measure", "image_sets", "templates"
+LEARN, LIBRARY, REPORTS, OPERATE = "learn", "library", "reports", "operate"
+"""The groups, in the order the data climbs."""
+
+_CROP_LIMITS: Final = ("export.crop_expand", "export.crop_expand_min")
+_GATES: Final = all_but("quality", "witness_every")
+_LIKENESS: Final = ("selection.near_duplicate_cos", "selection.near_duplicate_look")
+_ANCHORS: Final = (
+    "selection.anchor_yaw_max",
+    "selection.anchor_pitch_max",
+    *_LIKENESS,
+    "selection.anchor_gap_s",
+    "selection.anchor_cos_max",
+)
+_HARD: Final = ("selection.challenge_yaw_from", "selection.challenge_pitch_from")
+_PASS_USES: Final = (
+    "video.analysis_fps",
+    "video.scene_cut_correlation",
+    "video.truncated_share",
+    "video.allow_truncated",
+    "models.det_size",
+    "models.det_score_min",
+    "tracking.lost_buffer_s",
+    "tracking.min_iou",
+    "crops.body_widths",
+    "crops.body_heights",
+    "crops.region_face_px",
+    "crops.region_jpeg_quality",
+    "crops.chunk_faces",
+    "crops.chunk_frames",
+)
+_SELECTION_USES: Final = (
+    *_ANCHORS,
+    *all_but(
+        "selection",
+        *(name.partition(".")[2] for name in (*_ANCHORS, *_HARD)),
+        "anchor_max",
+        "challenge_min",
+        "challenge_max",
+        "challenge_stable_min",
+        "pair_max",
+        "pair_iou_max",
+        "drift_unstable_share",
+        "short_diversity_buckets",
+        "dark_share",
+    ),
+)
+_LEDGER_USES: Final = (
+    *(name for name in _GATES if not name.startswith("quality.strict_")),
+    *all_but("riders", "size_weight", "centre_weight", "length_weight"),
+    *all_but("stability", "prototype_yaw_max"),
+    *_LIKENESS,
+    "export.crop_expand_min",
+    "selection.covered_from",
+    "selection.novelty_min",
+    "selection.replace_gain",
+)
+_TEMPLATE_USES: Final = (
+    "match.genuine_gap_s",
+    "match.pairs_per_track",
+    "match.samples_per_track",
+    "match.template_min_faces",
+    "match.template_thin_cos",
+    "match.template_weight_floor",
+)
+_OF_FACES: Final = (
+    "ride_video",
+    "face_detections",
+    "face_quality",
+    "face_landmarks",
+    "identity_stability",
+)
+_OF_TRACKS: Final = (
+    "face_embeddings",
+    "face_quality",
+    "face_tracks",
+    "riders",
+    "face_detections",
+)
+
+_detect = partial(AssetSpec, group=DETECT)
+_pass = partial(
+    _detect,
+    inputs=("ride_video",),
+    settings=_PASS_USES,
+    operates=("video.max_file_bytes", "video.max_pixels"),
+    models=("face_pack",),
+    code="3",
+    step="watch",
+    one_pass=True,
+    cost=Cost(142, "frames", "frames"),
+    pool=GPU,
+)
+_measure = partial(AssetSpec, group=MEASURE)
+_chunked = partial(_measure, operates=("crops.chunk_faces",), pool=GPU)
+_sets = partial(AssetSpec, group=IMAGE_SETS)
+_set = partial(_sets, kinds=("python",))
+_templates = partial(
+    AssetSpec,
+    group=TEMPLATES,
+    kinds=("numpy",),
+    inputs=_OF_TRACKS,
+    settings=_TEMPLATE_USES,
+    step="templates",
+    phases=("library",),
+    cost=Cost(3.5),
+)
+_of_all = partial(AssetSpec, per_video=False, kept=Kept.ELSEWHERE)
+_each = partial(Cost, counted_by=None)
+_learn = partial(_of_all, group=LEARN)
+_library = partial(_of_all, group=LIBRARY, phases=("library",), pool=LIBRARY_POOL, nightly=True)
+_who = partial(
+    _library,
+    kinds=("polars",),
+    inputs=("track_templates", "calibration_pairs", "face_samples", "head_embeddings"),
+    step="identity_library",
+    cost=_each(58, "tracks"),
+)
+_of_people = partial(
+    _library,
+    inputs=("people", "person_assignments", "calibration"),
+    cost=_each(50, "people"),
+)
+_report = partial(_of_all, group=REPORTS, kinds=("python",), nightly=True)
+_operate = partial(_of_all, group=OPERATE, kinds=("python",), nightly=True)
+
+_ENTRIES: Final = (
+    _detect(
+        key="ride_video",
+        kinds=("ffmpeg",),
+        operates=("video",),
+        code="2",
+        kept=Kept.SOURCE,
+        cost=Cost(0.5, "videos", "ride_video"),
+    ),
+    _pass(
+        key="frames",
+        kinds=("ffmpeg",),
+        description="One row per sampled frame: time, light, sharpness, scene cut.",
+    ),
+    _pass(
+        key="face_detections",
+        kinds=("onnx",),
+        description="One row per face: box, score, key points, tracklet.",
+    ),
+    _pass(
+        key="face_crops",
+        kinds=("onnx",),
+        kept=Kept.CROPS,
+        description="Aligned 112 px crop and padded region of every face.",
+    ),
+    _measure(
+        key="face_quality",
+        kinds=("numpy",),
+        inputs=("ride_video", "face_detections", "face_crops"),
+        settings=_GATES,
+        cost=Cost(1.6),
+    ),
+    _chunked(
+        key="face_embeddings",
+        kinds=("onnx",),
+        inputs=("face_detections", "face_crops", "face_quality"),
+        settings=("quality.witness_every",),
+        batches=("models.recognition_batch",),
+        models=("face_pack",),
+        cost=Cost(4.5),
+    ),
+    _measure(
+        key="face_tracks",
+        kinds=("numpy",),
+        inputs=("face_detections", "face_embeddings"),
+        settings=all_but("tracking", "lost_buffer_s", "min_iou"),
+        code="2",
+        cost=Cost(0.2),
+    ),
+    _measure(
+        key="riders",
+        kinds=("polars",),
+        inputs=("ride_video", "frames", "face_detections", "face_tracks"),
+        settings=("riders",),
+        cost=Cost(0.2),
+    ),
+    _chunked(
+        key="face_landmarks",
+        kinds=("onnx",),
+        inputs=("face_detections", "face_crops", "face_quality", "face_tracks", "riders"),
+        settings=(
+            "buckets.expression_yaw_max",
+            "buckets.neutral_min_faces",
+            "crops.ema_alpha",
+            "crops.ema_gap_s",
+        ),
+        batches=("models.recognition_batch",),
+        models=("face_pack",),
+        code="2",
+        cost=Cost(38),
+    ),
+    _measure(
+        key="identity_stability",
+        kinds=("numpy",),
+        inputs=("face_embeddings", "face_quality", "face_landmarks", "face_tracks", "riders"),
+        settings=("stability", *_GATES),
+        cost=Cost(0.2),
+    ),
+    _measure(
+        key="face_buckets",
+        kinds=("polars",),
+        inputs=("face_landmarks", "face_quality"),
+        settings=all_but("buckets", "expression_yaw_max", "neutral_min_faces"),
+        cost=Cost(0.1),
+    ),
+    _chunked(
+        key="vision_embeddings",
+        kinds=("torch", "huggingface"),
+        inputs=(*_OF_FACES, "face_crops"),
+        settings=(
+            *_GATES,
+            *_CROP_LIMITS,
+            "crops.face_expand",
+            "crops.body_widths",
+            "crops.body_heights",
+        ),
+        batches=("models.vision_batch",),
+        models=("vision",),
+        phases=("vision",),
+        cost=Cost(164, "rider faces", "identity_stability"),
+    ),
+    _sets(
+        key="candidates",
+        kinds=("polars",),
+        inputs=(*_OF_FACES, "face_buckets", "vision_embeddings"),
+        settings=(*_GATES, *_CROP_LIMITS),
+        cost=Cost(0.2),
+    ),
+    _set(key="selection", inputs=("candidates",), settings=_SELECTION_USES, cost=Cost(0.4)),
+    _set(
+        key="anchor_set",
+        inputs=("candidates", "selection", "face_crops"),
+        settings=(*_ANCHORS, "selection.anchor_max"),
+        cost=Cost(0.2),
+    ),
+    _set(
+        key="coverage_set",
+        inputs=("candidates", "selection", "anchor_set", "face_crops"),
+        settings=(*_LIKENESS, "selection.bucket_max", "selection.covered_from"),
+        cost=Cost(1.0),
+    ),
+    _set(
+        key="challenge_set",
+        inputs=("candidates", "selection", "anchor_set", "coverage_set", "face_crops"),
+        settings=(
+            *_LIKENESS,
+            *_HARD,
+            "selection.covered_from",
+            "selection.challenge_max",
+            "selection.challenge_stable_min",
+        ),
+        cost=Cost(0.4),
+    ),
+    _set(
+        key="pair_set",
+        inputs=(
+            *("ride_video", "face_detections", "candidates", "selection"),
+            *SET_ASSETS[:3],
+            "face_crops",
+        ),
+        settings=(
+            *_LIKENESS,
+            "selection.pair_max",
+            "selection.pair_iou_max",
+            "selection.anchor_gap_s",
+        ),
+        phases=("pair_sets",),
+        cost=Cost(0.3),
+    ),
+    _sets(
+        key="frame_ledger",
+        kinds=("polars",),
+        inputs=(
+            *("face_detections", "face_tracks", "riders", "candidates", "selection"),
+            *SET_ASSETS,
+        ),
+        settings=_LEDGER_USES,
+        cost=Cost(0.1),
+    ),
+    _sets(
+        key="identity_dataset",
+        kinds=("jpeg",),
+        inputs=(
+            *("ride_video", "frames", "face_tracks", "riders", "candidates", "selection"),
+            *("frame_ledger", *SET_ASSETS, "face_crops"),
+        ),
+        # It prints the digest of all settings that shape it, so that any of them renews it.
+        settings=(
+            "selection",
+            "buckets",
+            "export",
+            "crops.body_widths",
+            "crops.body_heights",
+            "crops.region_face_px",
+            "crops.region_jpeg_quality",
+        ),
+        models=("face_pack", "vision"),
+        code="2",
+        kept=Kept.EXPORT,
+        shows_names=True,
+        cost=Cost(14),
+    ),
+    _templates(
+        key="track_templates",
+        description="One template per rider's track: the unit of the library.",
+    ),
+    _templates(
+        key="calibration_pairs",
+        description="Cosines of which the ride itself says: same person, or two.",
+    ),
+    _templates(
+        key="face_samples",
+        description="A few faces of each track, to compare with other videos.",
+    ),
+    AssetSpec(
+        key="face_index",
+        group=TEMPLATES,
+        kinds=("qdrant",),
+        # The export says which images were left out.
+        inputs=("track_templates", "vision_embeddings", *SET_ASSETS, "identity_dataset"),
+        operates=("index",),
+        kept=Kept.INDEX,
+        phases=("index", "library"),
+        cost=Cost(6.7),
+    ),
+    # None is made of `people`: whom humans confirmed is read from the ledger.
+    _learn(
+        key="training_set",
+        kinds=("polars",),
+        inputs=("track_templates", "face_samples"),
+        cost=_each(5, "tracks"),
+    ),
+    _learn(
+        key="projection_head",
+        kinds=("torch",),
+        inputs=("training_set",),
+        cost=_each(200, "epochs"),
+        pool=GPU,
+    ),
+    _learn(
+        key="head_evaluation",
+        kinds=("json",),
+        inputs=("projection_head",),
+        cost=_each(5000, "heads"),
+        pool=LIBRARY_POOL,
+    ),
+    _learn(
+        key="head_embeddings",
+        kinds=("numpy",),
+        inputs=("head_evaluation", "track_templates", "face_samples"),
+        phases=("library",),
+        cost=_each(50, "videos"),
+        pool=LIBRARY_POOL,
+        nightly=True,
+    ),
+    _who(
+        key="calibration",
+        description="Thresholds by false-accept rate, with intervals and methods.",
+    ),
+    _who(
+        key="person_references",
+        description="What stands for each known person: exemplars and centres.",
+    ),
+    _who(key="people", description="Everybody whom humans have named."),
+    _who(
+        key="person_assignments",
+        description="Who each track is, why, and how sure that is.",
+    ),
+    _who(
+        key="unknown_clusters",
+        description="Unknown people, grouped; ids are kept from run to run.",
+    ),
+    _who(key="suggestions", description="What the machine would ask a curator."),
+    _who(
+        key="video_copies",
+        description="Videos that are copies of another one's ride, and so do not count.",
+    ),
+    _of_people(key="identity_profiles", kinds=("json",)),
+    _of_people(key="kmeans_heads", kinds=("numpy",)),
+    _report(
+        key="library_report",
+        inputs=(
+            *("identity_dataset", "face_index", "person_assignments"),
+            *("identity_profiles", "kmeans_heads"),
+        ),
+    ),
+    _report(
+        key="evaluation_report",
+        inputs=("identity_dataset", "face_embeddings", "vision_embeddings"),
+    ),
+    _operate(key="disk_usage"),
+    _operate(key="published"),
+)
+
+SPECS: Final[Mapping[str, AssetSpec]] = MappingProxyType({spec.key: spec for spec in _ENTRIES})
+"""Every asset, after all that it is made of."""
+VIDEO_SPECS: Final = MappingProxyType({key: spec for key, spec in SPECS.items() if spec.per_video})
+"""Those of one video."""
+
+
+def steps(specs: Mapping[str, AssetSpec] = VIDEO_SPECS) -> dict[str, tuple[AssetSpec, ...]]:
+    """The steps that make some assets, in the order of their work, with the outputs of each."""
+    found: dict[str, tuple[AssetSpec, ...]] = {}
+    for spec in specs.values():
+        found[spec.step] = (*found.get(spec.step, ()), spec)
+    return found
+
+
+STEPS: Final[Mapping[str, tuple[AssetSpec, ...]]] = MappingProxyType(steps(SPECS))
+"""Every step of the graph with its outputs."""
+
+
+def outputs_of(step: str) -> tuple[str, ...]:
+    """The names of the assets that a step makes."""
+    return tuple(spec.key for spec in STEPS[step])
+
+
+PASS: Final = outputs_of("watch")
+TEMPLATE_TABLES: Final = outputs_of("templates")
+"""What the library reads of each video."""
+LAST_OF_A_VIDEO: Final = tuple(
+    key
+    for key in VIDEO_SPECS
+    if not any(key in spec.inputs for spec in VIDEO_SPECS.values() if spec.schema)
+)
+"""The ends of a video's graph: whatever else was made anew, one of them was written after it."""
+
+
+def direct_inputs(key: str) -> tuple[str, ...]:
+    """The inputs of an asset that none of its other inputs is made of.
+
+    These alone are drawn in Dagster's lineage, where the others would only hide them; all of them
+    are in the cache key.
+    """
+    inputs = SPECS[key].inputs
+    behind = {name for one in inputs for name in made_of(one)}
+    return tuple(name for name in inputs if name not in behind)
+
+
+def made_of(key: str) -> set[str]:
+    """All that an asset is made of, directly or not."""
+    inputs = SPECS[key].inputs
+    return {*inputs, *(name for one in inputs for name in made_of(one))}

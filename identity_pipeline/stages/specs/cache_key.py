@@ -1,0 +1,147 @@
+"""What the cache key of an output is made of, and what differs between two of them, in words.
+
+From `key_parts` and `fingerprint` the steps decide whether an output is reused, and
+`identity-pipeline plan` says so beforehand.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from identity_pipeline.settings import Settings, chosen
+from identity_pipeline.stages.specs.assets import VIDEO_SPECS
+from identity_pipeline.stages.specs.spec import AssetSpec
+from identity_pipeline.storage.files.hashing import sha256_of_value
+
+KeyParts = Mapping[str, Any]
+"""What the cache key of an output covers; see `key_parts`."""
+
+_SHAPING: Final = (
+    "video",
+    "models",
+    "crops",
+    "quality",
+    "tracking",
+    "riders",
+    "buckets",
+    "stability",
+    "selection",
+    "export",
+)
+"""Groups of settings that shape an export."""
+
+
+def shaping_settings(settings: Settings) -> str:
+    """Digest of all settings that shape an export; those of operation and the library do not."""
+    values = settings.model_dump(mode="json", include=set(_SHAPING))
+    phases = settings.phases.model_dump()
+    off = [phase for phase in ("vision", "pair_sets") if not phases[phase]]
+    values |= {"phases_switched_off": off} if off else {}
+    values["models"] = {
+        name: value
+        for name, value in values["models"].items()
+        if name in ("det_size", "det_score_min")
+    }
+    values["crops"] = {n: v for n, v in values["crops"].items() if not n.startswith("chunk_")}
+    return sha256_of_value(values)
+
+
+def key_parts(
+    spec: AssetSpec,
+    settings: Settings,
+    digests: Mapping[str, str],
+    versions: Mapping[str, str | None],
+) -> dict[str, Any]:
+    """Everything that an output depends on, as JSON-able values.
+
+    Args:
+        spec: the output.
+        settings: in force.
+        digests: SHA-256 of the models that it runs, by name.
+        versions: data version of each input; None for one that was never made.
+    """
+    off = spec.off(settings)
+    if off:
+        return {
+            "asset": spec.key,
+            "code": spec.code,
+            "settings": {},
+            "models": {},
+            "inputs": {},
+            "also": [],
+            "off": off,
+        }
+    parts = {
+        "asset": spec.key,
+        "code": spec.code,
+        "settings": chosen(settings, spec.settings),
+        "models": {model: digests[model] for model in spec.models},
+        "inputs": {name: versions[name] for name in spec.inputs},
+        "also": _shown(settings) if spec.shows_names else [],
+    }
+    return json.loads(json.dumps(parts))  # as it is read back, so that old and new can be compared
+
+
+def digest_without_data(settings: Settings, digests: Mapping[str, str]) -> str:
+    """SHA-256 of all that outputs are made of but for data: code, settings and models.
+
+    While it stays the same, no finished video becomes outdated.
+    """
+    return sha256_of_value(
+        [
+            key_parts(spec, settings, digests, dict.fromkeys(spec.inputs))
+            for spec in VIDEO_SPECS.values()
+        ]
+    )
+
+
+def _shown(settings: Settings) -> list[str]:
+    names = (settings.models.face_pack, settings.models.vision_encoder)
+    return [shaping_settings(settings), *(Path(name).name for name in names)]
+
+
+def fingerprint(parts: KeyParts) -> str:
+    """The cache key: outputs with equal ones are not computed again."""
+    return sha256_of_value(parts)
+
+
+def changed_inputs(before: KeyParts, now: KeyParts) -> set[str]:
+    """Inputs that are others than they were; none where the whole phase was switched."""
+    if before.get("off") != now.get("off"):
+        return set()
+    return {name for name, value in now["inputs"].items() if before["inputs"].get(name) != value}
+
+
+def differences(before: KeyParts, now: KeyParts) -> list[str]:
+    """In words, what differs between two keys of the same output."""
+    if before.get("off") != now.get("off"):
+        return [now.get("off", "its phase is switched on again")]
+    told = []
+    if before["code"] != now["code"]:
+        told.append(f"changed code (version {before['code']} -> {now['code']})")
+    told += [f"changed model {name}" for name in _different(before["models"], now["models"])]
+    old, new = _flat(before["settings"]), _flat(now["settings"])
+    told += [
+        f"changed setting {name} ({old.get(name, 'unset')} -> {new.get(name, 'unset')})"
+        for name in _different(old, new)
+    ]
+    told += [f"new input {name}" for name in sorted(changed_inputs(before, now))]
+    if before["also"] != now["also"]:
+        told.append("changed settings or model names, which the output prints")
+    return told
+
+
+def _different(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterable[str]:
+    return sorted(n for n in {*before, *now} if before.get(n) != now.get(n))
+
+
+def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Values by `group.name`, whether a whole group or one setting was chosen."""
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        single = not isinstance(value, dict)
+        flat |= {name: value} if single else {f"{name}.{field}": v for field, v in value.items()}
+    return flat

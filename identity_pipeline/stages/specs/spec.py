@@ -1,0 +1,122 @@
+"""What is written down of an asset: the type of an entry in `stages.specs.assets`.
+
+What belongs here: facts that hold before anything runs. What does not: computing anything, Dagster,
+or which assets there are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from identity_pipeline.settings import Settings
+from identity_pipeline.tables import TABLES, Schema
+
+GPU: Final = "gpu"
+"""Pool with one slot per GPU."""
+LIBRARY_POOL: Final = "library"
+"""Pool of one run of the library at a time: each reads the one before."""
+
+
+class Kept(Enum):
+    """Where an output lies, and so what must be there for it to be whole."""
+
+    TABLE = "a table"
+    SOURCE = "a table of one row on the source file, which is looked at in every run"
+    CROPS = "an archive of pictures"
+    EXPORT = "a table, and the folder of files that it lists"
+    INDEX = "points in the vector index"
+    ELSEWHERE = "a store of its own, which tells whether it is up to date"
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a step costs until this machine has measured it, and what counts its work.
+
+    Attributes:
+        bundled_ms: milliseconds per sampled frame of a video, measured on two of the bundled rides
+            with the bundled models on two busy cores (`identity-pipeline plan --costs`);
+            production models cost several times as much, and the proportions are what matters for
+            a share. Of what is made of all videos, per unit, and chosen for want of a labelled
+            library, but for `identity_library`.
+        unit: of its work, in the plural.
+        counted_by: the asset of the same video with a row per unit; None where the step counts.
+    """
+
+    bundled_ms: float
+    unit: str = "faces"
+    counted_by: str | None = "face_detections"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AssetSpec:
+    """One asset.
+
+    Attributes:
+        key: its name, and that of its table.
+        group: under which Dagster shows it.
+        kinds: what it is made with, as Dagster shows it.
+        inputs: assets that it is made of: whose tables it reads, or, where it is made of all
+            videos, behind which it comes.
+        settings: that shape it, by group or dotted name. Too many, and it is made again for
+            nothing; one that is missing cannot be read: see `stages.specs.view`.
+        batches: settings that it may read and that change at most the last bits of a number, so
+            that what was computed with others is not mixed with it.
+        operates: settings that it may read though they shape nothing, such as limits.
+        models: that it runs: `face_pack`, `vision`.
+        code: raise it with every change of what is computed; without it old results are reused.
+        step: what makes it; several assets may come of one step. Its own name by default.
+        one_pass: the step makes all of its outputs if one of them is wanted.
+        per_video: one per video; else one of the whole library.
+        kept: where it lies.
+        phases: that it belongs to; with one of them switched off, it is empty and needs nothing.
+        shows_names: it prints the models' names and the digest of all settings.
+        cost: of the step; None where nobody waits for it.
+        pool: that the step waits for.
+        nightly: the night brings it up to date, so that Dagster may say that it is overdue.
+        description: of an asset whose step makes several; else the step's function says it.
+    """
+
+    key: str
+    group: str
+    kinds: tuple[str, ...]
+    inputs: tuple[str, ...] = ()
+    settings: tuple[str, ...] = ()
+    batches: tuple[str, ...] = ()
+    operates: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    code: str = "1"
+    step: str = ""
+    one_pass: bool = False
+    per_video: bool = True
+    kept: Kept = Kept.TABLE
+    phases: tuple[str, ...] = ()
+    shows_names: bool = False
+    cost: Cost | None = None
+    pool: str | None = None
+    nightly: bool = False
+    description: str | None = None
+
+    def __post_init__(self) -> None:
+        """Most steps make one asset and are called like it."""
+        object.__setattr__(self, "step", self.step or self.key)
+
+    @property
+    def schema(self) -> Schema | None:
+        """Columns and dtypes of its table; None where it keeps none."""
+        return TABLES.get(self.key)
+
+    def off(self, settings: Settings) -> str | None:
+        """Why it is not made: one of its phases is switched off. None where it is made."""
+        return switched_off(settings, *self.phases)
+
+    def leaves_nothing(self, settings: Settings) -> bool:
+        """Whether there is no trace of it: what is off is an empty table, if it has a table."""
+        return self.schema is None and self.off(settings) is not None
+
+
+def switched_off(settings: Settings, *phases: str) -> str | None:
+    """Why an output is not made, when one of its phases is off; else None."""
+    off = [phase for phase in phases if not getattr(settings.phases, phase)]
+    return f"switched off by settings phases.{off[0]}" if off else None
