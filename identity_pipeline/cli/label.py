@@ -65,7 +65,8 @@ def _label(
     with free_name(
         lambda them: (
             "If it is the same person: identity-pipeline label "
-            f"{' '.join(targets)} --person {them} (or, where this is somebody else already, identity-pipeline merge THEM {them})"
+            f"{' '.join(targets)} --person {them} (or, where this is "
+            f"somebody else already, identity-pipeline merge THEM {them})"
         )
     ):
         yield curator.name(str(name), tracks, same_name=same_name)
