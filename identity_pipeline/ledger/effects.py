@@ -122,14 +122,10 @@ def _shift(
     after: LibraryState,
     facts: Facts,
 ) -> Shift:
-    counts = {s: 1 if ids.parse(s).kind == "face" else facts.faces.get(s) for s in subjects}
-    known = {subject: count for subject, count in counts.items() if count is not None}
-    weights = known if len(known) == len(counts) else dict.fromkeys(subjects, 1)
-    disputed = [
-        subject
-        for subject in subjects
-        if subject in facts.disputed or (subject, after.assigned.get(subject)) in before.declined
-    ]
+    known = _faces_known(subjects, facts)
+    weights = known if len(known) == len(subjects) else dict.fromkeys(subjects, 1)
+    declined = {s for s in subjects if (s, after.assigned.get(s)) in before.declined}
+    disputed = declined | facts.disputed.intersection(subjects)
     return Shift(
         before=source,
         after=target,
@@ -138,6 +134,11 @@ def _shift(
         videos=len({ids.parse(subject).video_id for subject in subjects}),
         disputed=sum(weights[subject] for subject in disputed),
     )
+
+
+def _faces_known(subjects: list[str], facts: Facts) -> dict[str, int]:
+    counts = {s: 1 if ids.parse(s).kind == "face" else facts.faces.get(s) for s in subjects}
+    return {subject: count for subject, count in counts.items() if count is not None}
 
 
 def _notes(before: LibraryState, after: LibraryState) -> list[str]:

@@ -80,6 +80,12 @@ def _contradicted(state: LibraryState, names: Mapping[str, str]) -> set[str]:
         if places.setdefault(names[old], person_id) != person_id:
             bad.add(names[old])
     bad |= {names[old] for old, person_id in state.rejected if places.get(names[old]) == person_id}
+    return bad | _together(state, names)
+
+
+def _together(state: LibraryState, names: Mapping[str, str]) -> set[str]:
+    """New subjects that were split apart and would be one, or one person's."""
+    bad: set[str] = set()
     assigned = {names[old]: person_id for old, person_id in state.assigned.items()}
     for a, b in state.apart:
         one, other = names[a], names[b]

@@ -151,11 +151,15 @@ class History:
         toggled = (off ^ self.undone) - {event_id for _, event_id, _ in undos}
         if not toggled:
             raise NoChangeError(f"Undoing {describe(target)} changes nothing: other undos remain.")
+        if broken := failing(self._connected(toggled, off), LISTED):
+            raise DanglingError(_refusal(target, broken), [late.id for late, _ in broken])
+
+    def _connected(self, toggled: Iterable[str], off: Container[str]) -> list[ev.Event]:
+        """Events in force that those toggled may bear on."""
         numbers = [self._number(event_id) for event_id in sorted(toggled)]
         _, connected = self.position.reached(numbers, self.events)
-        chosen = [self.events[seq - 1] for seq in connected]
-        if broken := failing([event for event in chosen if event.id not in off], LISTED):
-            raise DanglingError(_refusal(target, broken), [late.id for late, _ in broken])
+        chosen = (self.events[seq - 1] for seq in connected)
+        return [event for event in chosen if event.id not in off]
 
 
 def failing(in_force: Sequence[ev.Event], most: int) -> list[tuple[ev.Event, str]]:

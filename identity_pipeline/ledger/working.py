@@ -167,13 +167,25 @@ class WorkingState:
             person_id: replace(person, cover=names[person.cover]) if person.cover else person
             for person_id, person in self.people.items()
         }
+        self._rename_origins(names)
+        self.assigned = {names[s]: person_id for s, person_id in self.assigned.items()}
+        self.members = {p: {names[s] for s in members} for p, members in self.members.items()}
+        self._rename_rejections(names)
+        self.ignored = {names[s]: cause for s, cause in sorted(self.ignored.items())}
+        self.not_faces = {names[s]: cause for s, cause in sorted(self.not_faces.items())}
+        apart, self.apart = self.apart, {}
+        for subject, causes in sorted(apart.items()):
+            for other, cause in sorted(causes.items()):
+                self._set_apart(names[subject], names[other], cause)
+
+    def _rename_origins(self, names: Mapping[str, str]) -> None:
         origin: dict[str, ev.Origin] = {}
         for subject, value in sorted(self.origin.items()):
             known = origin.setdefault(names[subject], value)
             origin[names[subject]] = "human" if "human" in (known, value) else value
         self.origin = origin
-        self.assigned = {names[s]: person_id for s, person_id in self.assigned.items()}
-        self.members = {p: {names[s] for s in members} for p, members in self.members.items()}
+
+    def _rename_rejections(self, names: Mapping[str, str]) -> None:
         rejected, self.rejected = self.rejected, {}
         for subject, causes in sorted(rejected.items()):
             self._own(self.rejected, names[subject], dict).update(causes)
@@ -181,12 +193,6 @@ class WorkingState:
         for (subject, person_id), score in declined.items():
             pair = names[subject], person_id
             self.declined[pair] = max(score, self.declined.get(pair, score))
-        self.ignored = {names[s]: cause for s, cause in sorted(self.ignored.items())}
-        self.not_faces = {names[s]: cause for s, cause in sorted(self.not_faces.items())}
-        apart, self.apart = self.apart, {}
-        for subject, causes in sorted(apart.items()):
-            for other, cause in sorted(causes.items()):
-                self._set_apart(names[subject], names[other], cause)
 
     # one method a kind -------------------------------------------------------------------------
 

@@ -1,22 +1,32 @@
-"""A memory of which videos' decisions were found again in which tables: only news is read.
+"""Decisions found again where videos were processed anew, and a memory of where that was done.
 
-It may be deleted at any time; what does not fit the ledger or the tables is looked at again. A
-table is renamed into its folder, so that a folder whose time is the same has the same tables.
+Only news is read. The memory may be deleted at any time; what does not fit the ledger or the
+tables is looked at again. A table is renamed into its folder, so that a folder whose time is the
+same has the same tables.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Container, Iterable
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import polars as pl
+
+from identity_pipeline.ledger import anchors, commands
 from identity_pipeline.ledger import events as ev
+from identity_pipeline.ledger.commands import Planned
+from identity_pipeline.ledger.errors import NoChangeError
 from identity_pipeline.ledger.replay import History
+from identity_pipeline.stages.specs.damage import PassedOver
+from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.files import atomic, small_files
 from identity_pipeline.storage.layout import Layout
+from identity_pipeline.storage.video.tables import TableStore
 
+MACHINE = "identity-pipeline"
 VERSION = 1
 ASSETS = ("face_tracks", "face_detections", "track_templates")
 """Tables that say which track a face is of."""
@@ -77,11 +87,8 @@ class Settling:
             new = {video_in(subject) for subject in history.anchors}
         else:
             new = _named(history.events[before.seq :], before.videos)
-        quiet = before.folders == now.folders and all(
-            changed < before.at - SLACK_NS for changed in now.folders
-        )
         tables = {video: _tables(layout, video) for video in sorted(new)}
-        if not quiet:
+        if not _quiet(before, now):
             present = {video: _tables(layout, video) for video in before.videos}
             tables |= {v: there for v, there in present.items() if there != before.videos[v]}
         return cls(layout, history, tables, before, now)
@@ -101,6 +108,108 @@ class Settling:
         atomic.write_bytes(_path(self.layout), noted.encode())
 
 
+def present_faces(store: TableStore, book: Mapping[str, Sequence[ev.Anchor]]) -> pl.DataFrame:
+    """Faces near the anchors of decisions, as the tables show them now.
+
+    Args:
+        store: the tables.
+        book: subject -> its anchors.
+
+    Of a video whose tables cannot be read there are none, so decisions on it keep their names.
+
+    Returns:
+        video_id, track_id, face_id, frame_idx, x1, y1, x2, y2.
+    """
+    wanted: dict[str, set[int]] = {}
+    for several in book.values():
+        for anchor in several:
+            near = range(anchor.frame_idx - anchors.FRAMES_WITHIN, anchor.frame_idx + 3)
+            wanted.setdefault(anchor.video_id, set()).update(near)
+    parts, passed_over = [], PassedOver()
+    for video_id in sorted(wanted):
+        names = ("face_tracks", "face_detections")
+        if not all(store.layout.table(name, video_id).is_file() for name in names):
+            continue
+        with passed_over.reading(video_id):
+            tracks = store.read("face_tracks", video_id, ("face_id", "frame_idx", "track_id"))
+            faces = store.read("face_detections", video_id, _BOXES)
+            if _in_step(store, video_id, tracks):
+                near = pl.col("frame_idx").is_in(sorted(wanted[video_id]))
+                known = tracks.filter(near).select("face_id", "track_id")
+                joined = faces.filter(near).join(known, on="face_id", how="left")
+                parts.append(joined.with_columns(video_id=pl.lit(video_id)))
+    return pl.concat([_NO_FACES, *(part.select(_NO_FACES.columns) for part in parts)])
+
+
+def _in_step(store: TableStore, video_id: str, tracks: pl.DataFrame) -> bool:
+    """Whether a video's templates are of its present tracks.
+
+    While a video is processed anew its tracks are new and its templates old: decisions keep their
+    names until both fit.
+    """
+    if not store.layout.table("track_templates", video_id).is_file():
+        return True
+    best = store.read("track_templates", video_id, ("best_face_id", "track_id"))
+    named = best.rename({"best_face_id": "face_id"})
+    return named.join(tracks, on=["face_id", "track_id"], how="anti").height == 0
+
+
+_BOXES = ("face_id", "frame_idx", "x1", "y1", "x2", "y2")
+_NO_FACES = pl.DataFrame(
+    schema={
+        "video_id": pl.String,
+        "track_id": pl.Int64,
+        "face_id": pl.String,
+        "frame_idx": pl.Int64,
+        **dict.fromkeys(("x1", "y1", "x2", "y2"), pl.Float32),
+    }
+)
+
+
+def settle_ledger(stores: LibraryStores, now: str, *, write: bool = True) -> History:
+    """The ledger, after noting where videos that were processed anew have other track numbers.
+
+    With `write` False nothing is noted, but the history is told as if it were.
+    """
+    store, ledger = stores.tables, stores.ledger
+    history = ledger.history()
+    settling = Settling.of(store.layout, history)
+    found = _found_again(store, history, settling.videos)
+    if not found.changes:
+        if write and history.events:
+            settling.note()
+        return history
+    stamp = commands.Stamp(MACHINE, now, "videos were processed anew")
+
+    def noted(latest: History) -> Planned:
+        there = found
+        if latest.events != history.events:  # somebody else was faster
+            there = _found_again(store, latest, Settling.of(store.layout, latest).videos)
+        planned = commands.renumber(latest, stamp, there.found, there.not_found)
+        if planned.state.state_hash == latest.state.state_hash:
+            raise NoChangeError("Every decision is still where it was.")
+        return planned
+
+    carry_out = ledger.commit if write else ledger.preview
+    try:
+        return carry_out(noted).history
+    except NoChangeError:
+        if not write:
+            return history
+        settling.note()
+        return ledger.history()
+
+
+def _found_again(
+    store: TableStore, history: History, videos: Collection[str]
+) -> anchors.Resolution:
+    """Where the subjects of some videos are now."""
+    if not videos:
+        return anchors.Resolution({}, (), ())
+    book = {s: history.anchors[s] for s in history.anchors if video_in(s) in videos}
+    return anchors.resolve(book, present_faces(store, book))
+
+
 def video_in(subject: str) -> str:
     """The video of a subject that is known to be one: the last but one of its parts."""
     return subject.rsplit(":", 2)[1]
@@ -113,6 +222,12 @@ def _path(layout: Layout) -> Path:
 def _read(path: Path) -> Settled:
     noted = small_files.recall(path, Settled)
     return noted if noted and noted.version == VERSION else Settled()
+
+
+def _quiet(before: Settled, now: Settled) -> bool:
+    """Whether no table can have changed between the two."""
+    same = before.folders == now.folders
+    return same and all(changed < before.at - SLACK_NS for changed in now.folders)
 
 
 def _begins(history: History, noted: Settled) -> bool:

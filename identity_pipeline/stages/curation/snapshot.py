@@ -18,7 +18,7 @@ from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.ledger import subjects as ids
 from identity_pipeline.ledger.replay import History
 from identity_pipeline.ledger.state import LibraryState
-from identity_pipeline.stages.curation.decisions import settle_ledger
+from identity_pipeline.stages.curation.settling import settle_ledger
 from identity_pipeline.stages.specs.damage import PassedOver
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.library.snapshots import Generation, Snapshot

@@ -16,7 +16,8 @@ from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.ledger import subjects
 from identity_pipeline.ledger.replay import History
 from identity_pipeline.settings import Settings
-from identity_pipeline.stages.curation.decisions import human_facts, settle_ledger
+from identity_pipeline.stages.curation.decisions import human_facts
+from identity_pipeline.stages.curation.settling import settle_ledger
 from identity_pipeline.stages.library.copies import copies_in_force
 from identity_pipeline.stages.library.spaces import read_video
 from identity_pipeline.stages.progress.protocol import Progress, silent

@@ -9,16 +9,16 @@ there: a video that goes takes nothing with it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import NamedTuple
 
 import polars as pl
 
 from identity_pipeline.core.video.copied_tracks import CORNERS, face_likeness, same_tracks
 from identity_pipeline.core.video.copies import (
     Keys,
-    Likeness,
     Link,
     Look,
     Size,
@@ -118,26 +118,12 @@ def find_copies(
         write: keep what was read of the videos for the next time.
     """
     keys = _keys(store, write)
-    videos = sorted(keys)
 
     @lru_cache(maxsize=LOOKS_HELD)
     def look(video_id: str) -> Look:
         return look_of_video(store, video_id)
 
-    links = []
-    for pair in candidate_pairs([keys[video] for video in videos]):
-        if not _comparable(store, videos[pair.left], videos[pair.right]):
-            continue
-        try:
-            one, other = look(videos[pair.left]), look(videos[pair.right])
-        except (MissingTableError, DamagedTableError):
-            continue  # as in `_keys`
-        found = likeness(one, other, pair.offsets_ms)
-        if not are_copies(found, one, other, settings):
-            continue
-        link = Link(videos[pair.left], videos[pair.right], found)
-        if same_faces(store, link, one, other) >= settings.face_likeness_min:
-            links.append(link)
+    links = list(_links(store, keys, look, settings))
     linked = {video for link in links for video in (link.left, link.right)}
     sizes = {
         video: Size(_tracks(store, video) > 0, _pixels(store, video), look(video).duration_ms)
@@ -145,34 +131,68 @@ def find_copies(
     }
     copy_of = representatives(links, sizes)
     decided = _decided(store, history, copy_of)
-    rows = []
-    for video, stands in copy_of.items():
-        best = max(
-            (link for link in links if video in (link.left, link.right)),
-            key=lambda link: (stands in (link.left, link.right), link.found.share, link.left),
-        )
-        found = best.found
-        if video == best.left:  # the shift is told for this video's time
-            found = Likeness(found.share, 0.0 - found.offset_ms, found.common_ms)
-        other = best.right if video == best.left else best.left
-        tracks = sorted(decided.get(video, ()))
-        same = {}
-        if tracks and other == stands:
-            same = _same(store, stands, video, found.offset_ms)
-        rows.append(
-            {
-                "video_id": video,
-                "copy_of": stands,
-                "linked_to": other,
-                "likeness": found.share,
-                "offset_ms": found.offset_ms,
-                "common_ms": found.common_ms,
-                "decided": tracks,
-                "stands_for": [same.get(track) for track in tracks],
-            }
-        )
-    table = pl.DataFrame(rows, schema=TABLES[TABLE])
-    return _without_contradictions(table, history)
+    rows = [
+        _row(store, links, video, stands, sorted(decided.get(video, ())))
+        for video, stands in copy_of.items()
+    ]
+    return _without_contradictions(pl.DataFrame(rows, schema=TABLES[TABLE], orient="row"), history)
+
+
+def _links(
+    store: TableStore, keys: Mapping[str, Keys], look: Callable[[str], Look], settings: CopySettings
+) -> Iterator[Link]:
+    """Pairs of videos that are copies of each other."""
+    videos = sorted(keys)
+    for pair in candidate_pairs([keys[video] for video in videos]):
+        left, right = videos[pair.left], videos[pair.right]
+        if not _comparable(store, left, right):
+            continue
+        try:
+            one, other = look(left), look(right)
+        except (MissingTableError, DamagedTableError):
+            continue  # as in `_keys`
+        link = Link(left, right, likeness(one, other, pair.offsets_ms))
+        if not are_copies(link.found, one, other, settings):
+            continue
+        if same_faces(store, link, one, other) >= settings.face_likeness_min:
+            yield link
+
+
+class _CopyRow(NamedTuple):
+    """A row of `video_copies`."""
+
+    video_id: str
+    copy_of: str
+    linked_to: str
+    likeness: float
+    offset_ms: float
+    common_ms: float
+    decided: list[str]
+    stands_for: list[str | None]
+
+
+def _row(
+    store: TableStore, links: Iterable[Link], video: str, stands: str, tracks: list[str]
+) -> _CopyRow:
+    """What is told of a copy: its best link, and what stands for the tracks that were decided."""
+    best = max(
+        (link for link in links if video in (link.left, link.right)),
+        key=lambda link: (stands in (link.left, link.right), link.found.share, link.left),
+    )
+    other, offset_ms = best.left, best.found.offset_ms
+    if video == best.left:  # the shift is told for this video's time
+        other, offset_ms = best.right, 0.0 - offset_ms
+    same = _same(store, stands, video, offset_ms) if tracks and other == stands else {}
+    return _CopyRow(
+        video,
+        stands,
+        other,
+        best.found.share,
+        offset_ms,
+        best.found.common_ms,
+        tracks,
+        [same.get(track) for track in tracks],
+    )
 
 
 def _keys(store: TableStore, write: bool) -> dict[str, Keys]:
@@ -190,12 +210,13 @@ def _keys(store: TableStore, write: bool) -> dict[str, Keys]:
             except (MissingTableError, DamagedTableError):
                 continue  # a failure of its own, told where the video is run or shown
         current[video_id] = (noted.data_version, held)
-    changed = {v: version for v, (version, _) in known.items()} != {
-        v: version for v, (version, _) in current.items()
-    }
-    if changed and write:
+    if write and _versions(known) != _versions(current):
         write_keys(path, current)
     return {video_id: held for video_id, (_, held) in current.items()}
+
+
+def _versions(keys: Mapping[str, tuple[str, Keys]]) -> dict[str, str]:
+    return {video_id: version for video_id, (version, _) in keys.items()}
 
 
 def look_of_video(store: TableStore, video_id: str) -> Look:
@@ -290,14 +311,16 @@ def _without_contradictions(table: pl.DataFrame, history: History) -> pl.DataFra
         return table
     assigned = history.state.assigned
     taken = {t: p for t, p in assigned.items() if subjects.parse(t).kind == "track"}
-    rows = []
-    for row in table.iter_rows(named=True):
-        places = []
-        for track, place in zip(row["decided"], row["stands_for"], strict=True):
-            who = assigned.get(track)
-            clash = place is not None and who is not None and taken.get(place, who) != who
-            if place is not None and who is not None and not clash:
-                taken.setdefault(place, who)
-            places.append(None if clash else place)
-        rows.append({**row, "stands_for": places})
+
+    def free(track: str, place: str | None) -> str | None:
+        """The place, unless it is somebody else's; it is the track's person's from now on."""
+        who = assigned.get(track)
+        if place is None or who is None:
+            return place
+        return place if taken.setdefault(place, who) == who else None
+
+    rows = [
+        {**row, "stands_for": list(map(free, row["decided"], row["stands_for"]))}
+        for row in table.iter_rows(named=True)
+    ]
     return pl.DataFrame(rows, schema=table.schema)

@@ -5,20 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from identity_pipeline.core.heads.projection import Head
 from identity_pipeline.core.matching.gallery import Identification, gallery_of, identify
 from identity_pipeline.core.matching.thresholds import thresholds_of
-from identity_pipeline.core.vectors import SpaceMismatchError
 from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.curation.snapshot import CurationError, LibrarySnapshot
 from identity_pipeline.stages.library.kmeans_heads import heads_at_work
 from identity_pipeline.stages.library.spaces import head_of_space
 from identity_pipeline.storage.library.heads import HeadStoreError
+
+if TYPE_CHECKING:
+    from identity_pipeline.media.crops import ImageBGR
 
 
 @dataclass(frozen=True)
@@ -66,29 +69,16 @@ def identify_picture(
         CurationError: it is no picture, or the library was made with another recogniser.
         FacePackError: the pack cannot be loaded.
     """
-    from identity_pipeline.media.crops import align, decode_image
+    from identity_pipeline.media.crops import align
 
     if library.generation is None or not library.table("calibration").height:
         raise CurationError("there is no library yet; run `identity-pipeline recluster` first.")
-    try:
-        picture = decode_image(path.read_bytes())
-    except ValueError as error:
-        raise CurationError(f"{path.name} is no picture that can be read.") from error
+    picture = _picture(path)
     pack = ModelHub(settings.models).face_pack
-    head_id = head_of_space(library.generation.space)
-    head, space = None, pack.space.key
-    if head_id is not None:
-        heads = library.stores.heads
-        try:
-            head, space = heads.load(head_id, pack.space.key), heads.card(head_id).space
-        except HeadStoreError as error:
-            raise CurationError(str(error)) from error
+    head, space = _head(library, library.generation.space, pack.space.key)
     try:
-        ask = (
-            _by_heads(library, settings)
-            if by == "heads"
-            else _by_references(library, settings, space)
-        )
+        asked = _by_heads if by == "heads" else _by_references
+        ask = asked(library, settings, space)
     except LookupError as error:
         raise CurationError(
             f"the library is of the recogniser {library.generation.space}, models.face_pack is "
@@ -100,15 +90,34 @@ def identify_picture(
     vectors = pack.embed([align(picture, points) for points in faces.key_points])
     if head is not None:
         vectors = head.apply(vectors)
-    found = []
-    for box, score, vector in zip(faces.boxes, faces.scores, vectors, strict=True):
-        try:
-            result, rule = ask(np.asarray(vector), space)
-        except SpaceMismatchError as error:
-            raise CurationError(str(error)) from error
-        x1, y1, x2, y2 = (float(v) for v in box)
-        found.append(IdentifiedFace((x1, y1, x2, y2), float(score), result, rule))
-    return found
+    answers = [ask(np.asarray(vector), space) for vector in vectors]
+    found = zip(faces.boxes.tolist(), faces.scores.tolist(), answers, strict=True)
+    return [IdentifiedFace(tuple(box), score, *answer) for box, score, answer in found]
+
+
+def _picture(path: Path) -> ImageBGR:
+    from identity_pipeline.media.crops import decode_image
+
+    try:
+        return decode_image(path.read_bytes())
+    except ValueError as error:
+        raise CurationError(f"{path.name} is no picture that can be read.") from error
+
+
+def _head(library: LibrarySnapshot, made_in: str, space: str) -> tuple[Head | None, str]:
+    """The head that the library was computed with, and the space in which faces are compared.
+
+    Raises:
+        CurationError: the head takes no vectors of the recogniser's space.
+    """
+    head_id = head_of_space(made_in)
+    if head_id is None:
+        return None, space
+    heads = library.stores.heads
+    try:
+        return heads.load(head_id, space), heads.card(head_id).space
+    except HeadStoreError as error:
+        raise CurationError(str(error)) from error
 
 
 def _by_references(library: LibrarySnapshot, settings: Settings, space: str) -> Ask:
@@ -122,7 +131,8 @@ def _by_references(library: LibrarySnapshot, settings: Settings, space: str) -> 
     return ask
 
 
-def _by_heads(library: LibrarySnapshot, settings: Settings) -> Ask:
+def _by_heads(library: LibrarySnapshot, settings: Settings, space: str) -> Ask:
+    del space  # the heads say their own
     heads = heads_at_work(library.stores, settings)
 
     def ask(probe: NDArray[np.floating], space: str) -> tuple[Identification, str | None]:

@@ -39,7 +39,7 @@ from identity_pipeline.storage.library.kmeans_heads import (
     KMeansHeadStore,
     StoredHeads,
 )
-from identity_pipeline.storage.library.snapshots import Snapshot
+from identity_pipeline.storage.library.snapshots import Generation, Snapshot
 from identity_pipeline.storage.video.tables import Manifest
 
 CODE_VERSION: Final = "2"
@@ -90,12 +90,8 @@ def read_confirmed(stores: LibraryStores, progress: Progress = silent) -> Confir
     changed: list[str] = []
     passed_over = PassedOver()
     for n, video in enumerate(videos, 1):
-        noted = [own.noted(name, video) for name in SOURCES]
-        known = [manifest.data_version if manifest else "" for manifest in noted]
-        plain = stores.tables.noted("track_templates", video)
-        # Tracks of a video that was processed anew may be other people now.
-        anew = plain is None or plain.data_version != generation.versions.get(video)
-        if anew or not all(known):
+        known = [version or "" for version in own.versions(SOURCES, video).values()]
+        if _anew(stores, generation, video) or not all(known):
             changed.append(video)
             continue
         with passed_over.reading(video):
@@ -112,6 +108,12 @@ def read_confirmed(stores: LibraryStores, progress: Progress = silent) -> Confir
     return Confirmed(
         snapshot, faces, templates, tuple(changed), versions, tuple(passed_over.why.values())
     )
+
+
+def _anew(stores: LibraryStores, generation: Generation, video: str) -> bool:
+    """Whether a video was processed anew since: its tracks may be other people now."""
+    noted = stores.tables.noted("track_templates", video)
+    return noted is None or noted.data_version != generation.versions.get(video)
 
 
 def _labelled(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,17 +68,7 @@ def montage(
     from identity_pipeline.media.sheets import Tile, contact_sheet
 
     chosen = {name: best_faces(store, keys, FACES_PER_GROUP) for name, keys in groups.items()}
-    wanted: dict[str, set[str]] = {}
-    for faces in chosen.values():
-        for key, face in faces:
-            wanted.setdefault(video_of(key), set()).add(face)
-    pixels = {}
-    for n, (video_id, names) in enumerate(sorted(wanted.items()), 1):
-        try:
-            pixels |= {(video_id, f): p for f, p in store.crops(video_id).aligned(names)}
-        except (DamagedTableError, MissingTableError) as error:
-            LOG.warning("%s is not shown: %s", video_id, error)
-        progress("faces", n, len(wanted), "videos")
+    pixels = _pixels(store, chosen.values(), progress)
     tiles, shown, blank = [], 0, Tile(np.zeros((1, 1, 3), dtype=np.uint8), "")
     for n, (name, faces) in enumerate(chosen.items()):
         row = [
@@ -89,6 +80,23 @@ def montage(
         # So that every group begins a row.
         tiles += [*row, *[blank] * (FACES_PER_GROUP - len(row))] if row else []
     return contact_sheet(tiles, columns=FACES_PER_GROUP, tile_px=TILE_PX), shown
+
+
+def _pixels(
+    store: TableStore, groups: Iterable[Sequence[tuple[str, str]]], progress: Progress
+) -> dict[tuple[str, str], ImageBGR]:
+    """Aligned crops by video and face; of a video that cannot be read there is none."""
+    wanted: dict[str, set[str]] = {}
+    for key, face in chain.from_iterable(groups):
+        wanted.setdefault(video_of(key), set()).add(face)
+    pixels = {}
+    for n, (video_id, names) in enumerate(sorted(wanted.items()), 1):
+        try:
+            pixels |= {(video_id, f): p for f, p in store.crops(video_id).aligned(names)}
+        except (DamagedTableError, MissingTableError) as error:
+            LOG.warning("%s is not shown: %s", video_id, error)
+        progress("faces", n, len(wanted), "videos")
+    return pixels
 
 
 def write_montage(

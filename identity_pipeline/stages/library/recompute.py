@@ -7,12 +7,13 @@ Human decisions are found again where a video was processed anew (`ledger.anchor
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 import polars as pl
 
 from identity_pipeline.core.library.recompute import (
+    GROUPED,
     Before,
     LibraryResult,
     SpaceTables,
@@ -20,11 +21,12 @@ from identity_pipeline.core.library.recompute import (
     merge_floor,
     template_thresholds,
 )
+from identity_pipeline.ledger import subjects
 from identity_pipeline.ledger.replay import History
 from identity_pipeline.settings import Settings, chosen
-from identity_pipeline.stages.curation.decisions import human_facts, settle_ledger
+from identity_pipeline.stages.curation.decisions import human_facts
+from identity_pipeline.stages.curation.settling import settle_ledger
 from identity_pipeline.stages.library.copies import TABLE, Copies, find_copies
-from identity_pipeline.stages.library.handing_on import before_of, former_clusters
 from identity_pipeline.stages.library.projection import forget, is_regenerated, regenerate
 from identity_pipeline.stages.library.spaces import PER_VIDEO, LiveSpace, head_of_space, live_space
 from identity_pipeline.stages.progress.protocol import Progress, silent
@@ -32,7 +34,7 @@ from identity_pipeline.stages.specs.damage import PassedOver, keep_notes
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.files.hashing import sha256_of_value
 from identity_pipeline.storage.files.small_files import DamagedFileError
-from identity_pipeline.storage.library.snapshots import Generation
+from identity_pipeline.storage.library.snapshots import Generation, Snapshot
 from identity_pipeline.storage.video.tables import TableStore
 from identity_pipeline.tables import LIBRARY_TABLES, empty
 
@@ -236,8 +238,7 @@ def _recompute(
         keep_notes(store.layout, inputs.damaged, set(inputs.made_of))
     fingerprint = fingerprint_of(inputs.made_of, history, settings, now[:10])
     last = generations.newest_whole()
-    in_force = last is not None and last.folder.name == generations.in_force()
-    if publish and last and in_force and last.generation.fingerprint == fingerprint:
+    if publish and last and _still_fits(last, generations.in_force(), fingerprint):
         tables = {name: last.table(name) for name in LIBRARY_TABLES}
         return _told(last.generation, True, tables, inputs, history, settings, live)
     before = before_of(last, inputs.space, inputs.versions)
@@ -260,6 +261,10 @@ def _recompute(
             ),
         )
     return _told(generation, False, result.tables, inputs, history, settings, live)
+
+
+def _still_fits(last: Snapshot, in_force: str | None, fingerprint: str) -> bool:
+    return last.folder.name == in_force and last.generation.fingerprint == fingerprint
 
 
 def _inputs(
@@ -355,3 +360,49 @@ def _told(
         inputs.damaged,
         live.unfit,
     )
+
+
+# --- what one generation hands on to the next ----------------------------------------------------
+
+
+def before_of(snapshot: Snapshot | None, space: str, versions: Mapping[str, str]) -> Before:
+    """What the generation in force, or the last whole one, hands on.
+
+    Clusters are known by their tracks, so their ids outlive a change of the space; scores do not.
+    Nothing of a video that was processed anew: its tracks may be other people now.
+
+    Args:
+        snapshot: of that generation; None before the first.
+        space: of the present templates.
+        versions: data version of each video's present templates.
+    """
+    if snapshot is None:
+        return Before()
+    current, assignments = snapshot.generation, snapshot.table("person_assignments")
+    last: dict[str, int | None] = dict(assignments.select("track_key", "cluster_id").iter_rows())
+    anew = {v for v, known in current.versions.items() if versions.get(v, known) != known}
+
+    def kept(key: str) -> bool:
+        return subjects.parse(key).video_id not in anew
+
+    same_scores = current.space == space
+    suggestions = snapshot.table("suggestions") if same_scores else empty("suggestions")
+    mask = [kept(key) for key in suggestions["track_key"].to_list()]
+    return Before(
+        {key: c for key, c in {**last, **current.former}.items() if kept(key)},
+        suggestions.filter(pl.Series(mask, dtype=pl.Boolean)),
+        current.next_cluster_id,
+    )
+
+
+def former_clusters(
+    before: Before, assignments: pl.DataFrame, damaged: Collection[str] = ()
+) -> dict[str, int]:
+    """The last cluster of each track that is grouped no more.
+
+    Because humans settled it, or because its video, one of `damaged`, cannot be read now.
+    """
+    settled = assignments.filter(~pl.col("state").is_in([*GROUPED, "noise"]))["track_key"]
+    aside = [key for key in before.clusters if subjects.parse(key).video_id in damaged]
+    last = {key: before.clusters.get(key) for key in (*settled.to_list(), *aside)}
+    return {key: cluster for key, cluster in last.items() if cluster is not None}

@@ -93,8 +93,6 @@ def library_stats(
         references = references_of(library.table("person_references"))
         judged = held_out(table, thresholds, len(references), settings.match)
         budget = budget_of(calibration, space, references, settings.match)
-    present = set(library.stores.tables.videos_with("track_templates"))
-    made_of = set(library.generation.versions) if library.generation else set()
     columns = (
         *("name", "far", "in_effect", "threshold", "low", "high", "far_bound", "method", "reason"),
     )
@@ -105,7 +103,7 @@ def library_stats(
         people=len(library.state.active),
         clusters=library.table("unknown_clusters").height,
         videos=table["video_id"].n_unique(),
-        new_videos=len(present - made_of) if made_of else 0,
+        new_videos=_new_videos(library),
         pending=len(pending_suggestions(library)),
         decisions=len(library.history.in_force),
         thresholds=calibration.filter(common).select(columns).to_dicts(),
@@ -116,6 +114,13 @@ def library_stats(
         truth_faults=faults,
         held_out=judged if judged and judged.tracks + judged.alone else None,
     )
+
+
+def _new_videos(library: LibrarySnapshot) -> int:
+    """Videos with templates that the generation in force lacks; 0 before the first."""
+    made_of = library.generation.versions.keys() if library.generation else ()
+    present = library.stores.tables.videos_with("track_templates")
+    return len(set(present).difference(made_of)) if made_of else 0
 
 
 def true_people(
