@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from identity_pipeline.cli.curating import counted, now
+from identity_pipeline.cli.curating import counted, now, show_rows
 from identity_pipeline.cli.index import bar
-from identity_pipeline.cli.lists import echo_json, echo_table, json_option, say
+from identity_pipeline.cli.lists import echo_json, json_option, say
 from identity_pipeline.cli.options import data_option, merged_settings, open_stores, overrides
 from identity_pipeline.cli.review import compared, put_in_force, tell_changes, tell_followed
 from identity_pipeline.cli.working import refuse_unless_ready
+
+if TYPE_CHECKING:
+    from identity_pipeline.stages.library.spaces import LiveSpace
+    from identity_pipeline.stages.stores import LibraryStores
 
 
 @click.group(invoke_without_command=True)
@@ -44,24 +49,16 @@ def heads(context: click.Context, as_json: bool, data: str | None) -> None:
     if as_json:
         echo_json({"live": live.head_id, "changes": [vars(c) for c in live.changes], "heads": rows})
         return
-    if not rows:
-        say("No head was trained yet; the recogniser alone decides. identity-pipeline train")
-        return
-    echo_table(
-        ("head", ">session", ">epochs", "taught by", "live", "verdict"),
-        (
-            (
-                row["head_id"],
-                row["session"],
-                row["epochs"],
-                ", ".join(f"{n} {what}" for what, n in row["taught_by"].items()),
-                "live" if row["live"] else "",
-                row["verdict"],
-            )
-            for row in rows
-        ),
-    )
-    if live.head_id is None:
+    columns = {
+        "head": "head_id",
+        ">session": "session",
+        ">epochs": "epochs",
+        "taught by": lambda row: ", ".join(f"{n} {what}" for what, n in row["taught_by"].items()),
+        "live": lambda row: "live" if row["live"] else "",
+        "verdict": "verdict",
+    }
+    nothing = "No head was trained yet; the recogniser alone decides. identity-pipeline train"
+    if show_rows(rows, as_json, columns, nothing) and live.head_id is None:
         say("The recogniser alone decides.")
 
 
@@ -116,16 +113,13 @@ def reassign(
     good, `identity-pipeline heads rollback`.
     """
     from identity_pipeline.stages.library.recompute import recompute
-    from identity_pipeline.stages.library.spaces import LiveSpace, live_space
 
     settings = merged_settings(overrides(data))
     stores = open_stores(settings)
     if not dry_run:
         refuse_unless_ready(stores.tables, settings)
     with bar() as report:
-        space = live_space(stores) if trained else LiveSpace(None)
-        if head_id is not None:
-            space = LiveSpace(stores.heads.card(head_id).head_id)
+        space = _space(stores, trained, head_id)
         preview = recompute(stores, settings, now(), report, publish=False, space=space)
     if space.unfit:
         raise click.ClickException(space.unfit)
@@ -142,3 +136,12 @@ def reassign(
     done = updated.library
     say(f"{counted(done.tracks, 'track')} in generation {done.generation.number}.")
     tell_followed(updated)
+
+
+def _space(stores: LibraryStores, trained: bool, head_id: str | None) -> LiveSpace:
+    """Of a named head, of the one that is live, or the recogniser's."""
+    from identity_pipeline.stages.library.spaces import LiveSpace, live_space
+
+    if head_id is not None:
+        return LiveSpace(stores.heads.card(head_id).head_id)
+    return live_space(stores) if trained else LiveSpace(None)

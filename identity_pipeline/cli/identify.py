@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -14,6 +15,7 @@ from identity_pipeline.cli.curating import (
     looking,
     open_library,
     short_track,
+    show_rows,
     targets_argument,
 )
 from identity_pipeline.cli.index import bar
@@ -170,14 +172,13 @@ def _lines(told: Explanation) -> list[str]:
     if row["nearest"]:
         names = ", ".join(map(short_track, row["nearest"]))
         lines.append(f"  nearest       {names}")
-    if told.budget:
-        lines.append(f"  evidence      {told.budget}")
-    if told.decision:
-        lines.append(f"  decision      {told.decision}")
-    lines.append(f"  would change  {told.flip.sentence}")
-    if told.outdated:
-        lines.append(f"  but now       {told.outdated}")
-    return lines
+    sentences = {
+        "evidence": told.budget,
+        "decision": told.decision,
+        "would change": told.flip.sentence,
+        "but now": told.outdated,
+    }
+    return lines + [f"  {name:13} {said}" for name, said in sentences.items() if said]
 
 
 @click.command()
@@ -204,36 +205,28 @@ def stats(settings: Settings, library: LibrarySnapshot, truth: Path | None, as_j
         return
     for line in _stat_lines(found):
         say(line)
-    echo_table(
-        (
-            "threshold",
-            ">false accepts",
-            ">in effect",
-            "measured",
-            "95 % interval",
-            ">at most",
-            "method",
-        ),
-        (
-            (
-                t["name"],
-                f"{t['far']:g}",
-                t["in_effect"],
-                t["threshold"],
-                "not measured" if t["low"] is None else f"{t['low']:.3f} to {t['high']:.3f}",
-                None if t["far_bound"] is None else one_in(t["far_bound"]),
-                t["method"],
-            )
-            for t in found.thresholds
-        ),
-    )
-    for reason in sorted({str(t["reason"]) for t in found.thresholds if t["method"] == "default"}):
+    columns = {
+        "threshold": "name",
+        ">false accepts": lambda t: f"{t['far']:g}",
+        ">in effect": "in_effect",
+        "measured": "threshold",
+        "95 % interval": _interval,
+        ">at most": lambda t: None if t["far_bound"] is None else one_in(t["far_bound"]),
+        "method": "method",
+    }
+    show_rows(found.thresholds, as_json, columns, "No threshold is calibrated yet.")
+    for reason in sorted({t["reason"] for t in found.thresholds if t["method"] == "default"}):
         say(f"Defaults stand where nothing is measured: {reason}.")
     if found.budget:
         say(found.budget.sentence)
     if found.floor:
         value, method = found.floor
         say(f"Unknown tracks are linked from a cosine of {value:.3f} ({method}).")
+
+
+def _interval(threshold: Mapping[str, Any]) -> str:
+    low, high = threshold["low"], threshold["high"]
+    return "not measured" if low is None else f"{low:.3f} to {high:.3f}"
 
 
 def _stat_lines(found: LibraryStats) -> list[str]:

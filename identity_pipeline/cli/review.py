@@ -77,17 +77,11 @@ def clusters(
     """
     from identity_pipeline.stages.curation.snapshot import CurationError
     from identity_pipeline.stages.library.montage import write_montage
-    from identity_pipeline.stages.library.view import cluster_rows, noise_rows
 
     del settings
     if library.generation is None:
         raise CurationError(NOT_YET)
-    if noise:
-        rows = noise_rows(library)
-        groups = {row["display"]: [row["track_key"]] for row in rows}
-    else:
-        rows = cluster_rows(library)
-        groups = {f"cluster {row['cluster_id']}": row["tracks"] for row in rows}
+    rows, groups = _alone(library) if noise else _grouped(library)
     shown = 0
     if montage is not None:
         with bar() as report:
@@ -100,6 +94,24 @@ def clusters(
             f"Look at them: identity-pipeline clusters {'--noise ' if noise else ''}--montage "
             f"faces.jpg; then: identity-pipeline label {next(iter(groups))} --name NAME"
         )
+
+
+Groups = tuple[Sequence[Mapping[str, Any]], dict[str, list[str]]]
+"""Rows to be listed, and the tracks of each group by its name."""
+
+
+def _grouped(library: LibrarySnapshot) -> Groups:
+    from identity_pipeline.stages.library.view import cluster_rows
+
+    rows = cluster_rows(library)
+    return rows, {f"cluster {row['cluster_id']}": row["tracks"] for row in rows}
+
+
+def _alone(library: LibrarySnapshot) -> Groups:
+    from identity_pipeline.stages.library.view import noise_rows
+
+    rows = noise_rows(library)
+    return rows, {row["display"]: [row["track_key"]] for row in rows}
 
 
 @click.command()
@@ -343,12 +355,7 @@ def tell_changes(done: Recomputed, changes: LibraryChanges, dry_run: bool) -> No
     if done.reused:
         say("Nothing has changed since the last time; the library is up to date.")
         return
-    if dry_run and changes.moves:
-        say("Dry run, nothing is written. These would move:")
-    for move in changes.moves:
-        say(str(move))
-    if not changes.moves:
-        say("No track would move." if dry_run else "No track moved.")
+    _tell_moves(changes, dry_run)
     _tell_clusters("appears", "appear", changes.new_clusters)
     _tell_clusters("is gone", "are gone", changes.retired_clusters)
     if changes.suggested:
@@ -357,6 +364,15 @@ def tell_changes(done: Recomputed, changes: LibraryChanges, dry_run: bool) -> No
     _tell_left_out(done)
     if not dry_run:
         say(f"{counted(done.tracks, 'track')} in generation {done.generation.number}.")
+
+
+def _tell_moves(changes: LibraryChanges, dry_run: bool) -> None:
+    if not changes.moves:
+        say("No track would move." if dry_run else "No track moved.")
+    elif dry_run:
+        say("Dry run, nothing is written. These would move:")
+    for move in changes.moves:
+        say(str(move))
 
 
 def _tell_clusters(one: str, several: str, numbers: tuple[int, ...]) -> None:
