@@ -41,11 +41,6 @@ class Resolution:
     absent: tuple[str, ...]
 
     @property
-    def unresolved(self) -> tuple[str, ...]:
-        """Everything that was not found, sorted."""
-        return tuple(sorted((*self.not_found, *self.absent)))
-
-    @property
     def changes(self) -> bool:
         """Whether a `renumber` event is due."""
         lost_anew = any(not ids.parse(subject).lost for subject in self.not_found)

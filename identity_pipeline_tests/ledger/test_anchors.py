@@ -66,7 +66,6 @@ def test_faces_in_no_track_and_other_videos_do_not_count() -> None:
     table = faces(at(0, track_id=None), at(0, video="other"))
     result = anchors.resolve({t(1): [anchor], t(2, "gone"): []}, table)
     assert result == anchors.Resolution({}, (t(1),), (t(2, "gone"),))
-    assert result.unresolved == (t(2, "gone"), t(1))
     assert result.changes
 
 

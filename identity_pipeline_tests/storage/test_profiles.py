@@ -306,13 +306,6 @@ def test_a_new_name_keeps_the_folder_and_two_folders_are_an_error(store: Profile
         store.get(ANNA)
 
 
-def test_saving_never_overwrites_statistics(store: ProfileStore) -> None:
-    stale = enriched(store, batch("aa"))
-    enriched(store, batch("aa"), batch("bb", 7, 2))
-    with pytest.raises(ProfileError, match="read it again"):
-        store.save(stale)
-
-
 def test_writers_at_once_leave_one_of_what_they_wrote(store: ProfileStore) -> None:
     people = [f"{i:08x}-2222-4333-8444-555555555555" for i in range(4)]
     batches = [batch(f"{i:02x}", 3, i) for i in range(8)]

@@ -149,21 +149,7 @@ class ProfileStore:
                 self._write(after)
         return ProfileChange(added, tuple(sorted(held - set(after.sources))))
 
-    def save(self, profile: IdentityProfile) -> Path:
-        """Writes what a curator changed: name, cover. Statistics stay as they are.
-
-        Raises:
-            ProfileError: the statistics differ from those at rest.
-        """
-        with self._locked():
-            before = self.get(profile.person_id)
-            if before is not None and before.sources != profile.sources:
-                raise ProfileError(
-                    f"the statistics of {profile.name} have changed meanwhile; read it again."
-                )
-            return self._write(profile)
-
-    def _write(self, profile: IdentityProfile) -> Path:
+    def _write(self, profile: IdentityProfile) -> None:
         check_profile(profile)
         folder = self.folder(profile.person_id)
         if folder is None:
@@ -171,7 +157,6 @@ class ProfileStore:
             named = self.layout.identities / f"{slug(profile.name, 'person')}-{person}"
             folder = inside(self.layout.identities, named)
         atomic.write_json(folder / PROFILE, to_json(profile))
-        return folder / PROFILE
 
     def _locked(self) -> AbstractContextManager[None]:
         lock = self.layout.identities / ".lock"
