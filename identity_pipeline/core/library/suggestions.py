@@ -31,6 +31,9 @@ FIND_MORE: Final[Schema] = {
     "score": pl.Float32,
     "suggestible": pl.Boolean,  # at or above the suggest threshold
 }
+PAIR: Final = ("track_key", "person_id")
+ASKABLE: Final = ("unknown", "noise", "suggested")
+"""States of tracks of nobody yet."""
 Pair = tuple[str, str]
 
 
@@ -46,14 +49,6 @@ def days_after(date: str, days: int) -> str:
         ValueError: it is no ISO date.
     """
     return str(np.datetime64(date, "D") + np.timedelta64(days, "D"))
-
-
-class _Track(NamedTuple):
-    """What the machine says of a track now: columns of `PERSON_ASSIGNMENTS`."""
-
-    state: str
-    person_id: str | None
-    score: float | None
 
 
 class _Past(NamedTuple):
@@ -97,33 +92,24 @@ def build_suggestions(
         today: ISO date.
         settings: days until expiry, and the regrowth.
     """
-    tracks = {
-        key: _Track(*row)
-        for key, *row in assignments.select("track_key", *_Track._fields).iter_rows()
-    }
+    open_tracks = set(assignments.filter(pl.col("state").is_in(ASKABLE))["track_key"].to_list())
     before = {
         (key, person): _Past(*row)
-        for key, person, *row in previous.select(
-            "track_key", "person_id", *_Past._fields
-        ).iter_rows()
+        for key, person, *row in previous.select(*PAIR, *_Past._fields).iter_rows()
     }
-    asked = {
-        (key, track.person_id): track.score
-        for key, track in tracks.items()
-        if track.state == "suggested" and track.person_id is not None and track.score is not None
-    }
+    wanted = assignments.filter(state="suggested").select(*PAIR, "score")
+    asked = {(key, person): score for key, person, score in wanted.iter_rows()}
     rows = []
     for pair in sorted(before.keys() | asked.keys()):
         old, score = before.get(pair), asked.get(pair)
-        track = tracks.get(pair[0])
         if assigned.get(pair[0]) == pair[1]:
-            standing = _Standing("accepted", old.first_seen if old else today, None)
+            standing = _Standing("accepted", _first_seen(old, today), None)
         elif pair in rejected:
             standing = _rejected(old, score, rejected[pair], today, settings)
-        elif track is None or track.state not in {"unknown", "noise", "suggested"}:
-            standing = _moot(old, today)
-        else:
+        elif pair[0] in open_tracks:
             standing = _open(old, score, today, settings)
+        else:
+            standing = _moot(old, today)
         shown = asked[pair] if pair in asked else before[pair].score
         standing = _aged(standing, shown, today, settings)
         rows.append(
@@ -146,10 +132,14 @@ def has_risen(score: float | None, evidence: float | None, settings: MatchSettin
     return score > evidence + settings.suggestion_regrow
 
 
+def _first_seen(old: _Past | None, today: str) -> str:
+    return old.first_seen if old else today
+
+
 def _rejected(
     old: _Past | None, score: float | None, evidence: float | None, today: str, s: MatchSettings
 ) -> _Standing:
-    first = old.first_seen if old else today
+    first = _first_seen(old, today)
     if has_risen(score, evidence, s):
         reopened = old is None or old.state != "pending"
         return _Standing("pending", today if reopened else first, evidence)
