@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import click
 from rich.text import Text
@@ -313,11 +314,10 @@ def _executed(
         KeyboardInterrupt, Terminated: a signal came; the run has ended as cancelled.
     """
     import dagster as dg
-    from dagster._core.utils import make_new_run_id
 
     from identity_pipeline.defs.instance.outcome import why_failed
 
-    run_id = make_new_run_id()
+    run_id = str(uuid4())
     with hearing() as heard:
         try:
             result = job.execute_in_process(

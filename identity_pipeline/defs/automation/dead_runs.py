@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from typing import Protocol, runtime_checkable
 
 import dagster as dg
-from dagster._core.launcher.base import WorkerStatus
 
+from identity_pipeline.defs.compat import WorkerStatus
 from identity_pipeline.defs.instance.gate import skip_unless_ready
 from identity_pipeline.defs.instance.jobs import per_video
 from identity_pipeline.defs.instance.pausing import PARTITION_TAG
@@ -85,10 +85,8 @@ def is_dead(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool | None:
 
 def is_process_of_this_host(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
     """Whether a run is a process that can only be on this host."""
-    from dagster._core.launcher import DefaultRunLauncher
-
     told = _told_host(run)
-    return told == host() if told else isinstance(instance.run_launcher, DefaultRunLauncher)
+    return told == host() if told else isinstance(instance.run_launcher, dg.DefaultRunLauncher)
 
 
 def _told_host(run: dg.DagsterRun) -> str | None:

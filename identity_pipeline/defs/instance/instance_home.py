@@ -13,12 +13,13 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Self
 
-from dagster._config.config_schema import UserConfigSchema
-from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
-from dagster._core.storage.root import LocalArtifactStorage
-from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
-from dagster._serdes import ConfigurableClassData
-
+from identity_pipeline.defs.compat import (
+    ConfigurableClassData,
+    DagsterSqliteStorage,
+    LocalArtifactStorage,
+    LocalComputeLogManager,
+    UserConfigSchema,
+)
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.settings import load_settings
 from identity_pipeline.storage.files import private
@@ -68,52 +69,50 @@ def state_folder() -> Path:
     return Layout(root.absolute()).dagster
 
 
-class DataFolderStorage(DagsterSqliteStorage):
+class _InDataFolder:
+    """A class of `dagster.yaml` without anything to configure: its folder is in the data folder."""
+
+    @classmethod
+    def config_type(cls) -> UserConfigSchema:
+        """There is nothing to configure."""
+        return {}
+
+    @classmethod
+    def from_config_value(
+        cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
+    ) -> Self:
+        """That of the data folder."""
+        del config_value
+        return cls.of(state_folder(), inst_data)
+
+    @classmethod
+    def of(cls, folder: Path, inst_data: ConfigurableClassData | None) -> Self:
+        """That of one folder of Dagster's."""
+        raise NotImplementedError
+
+
+class DataFolderStorage(_InDataFolder, DagsterSqliteStorage):
     """Dagster's database: SQLite in `{data}/dagster/storage`."""
 
     @classmethod
-    def config_type(cls) -> UserConfigSchema:
-        """There is nothing to configure."""
-        return {}
-
-    @classmethod
-    def from_config_value(
-        cls, inst_data: ConfigurableClassData, config_value: Mapping[str, Any]
-    ) -> Self:
-        """The database of the data folder."""
-        del config_value
-        return cls.from_local(str(state_folder() / STORAGE), inst_data)
+    def of(cls, folder: Path, inst_data: ConfigurableClassData | None) -> Self:
+        """The database below a folder."""
+        return cls.from_local(str(folder / STORAGE), inst_data)
 
 
-class DataFolderArtifacts(LocalArtifactStorage):
+class DataFolderArtifacts(_InDataFolder, LocalArtifactStorage):
     """What Dagster itself keeps in files: in `{data}/dagster/artifacts`."""
 
     @classmethod
-    def config_type(cls) -> UserConfigSchema:
-        """There is nothing to configure."""
-        return {}
-
-    @classmethod
-    def from_config_value(
-        cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
-    ) -> Self:
-        """The folder of the data folder."""
-        del config_value
-        return cls(str(state_folder() / ARTIFACTS), inst_data)
+    def of(cls, folder: Path, inst_data: ConfigurableClassData | None) -> Self:
+        """The files below a folder."""
+        return cls(str(folder / ARTIFACTS), inst_data)
 
 
-class DataFolderLogs(LocalComputeLogManager):
+class DataFolderLogs(_InDataFolder, LocalComputeLogManager):
     """What runs print: in `{data}/dagster/logs`."""
 
     @classmethod
-    def config_type(cls) -> UserConfigSchema:
-        """There is nothing to configure."""
-        return {}
-
-    @classmethod
-    def from_config_value(
-        cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
-    ) -> Self:
-        """The folder of the data folder."""
-        del config_value
-        return cls(str(state_folder() / LOGS), inst_data=inst_data)
+    def of(cls, folder: Path, inst_data: ConfigurableClassData | None) -> Self:
+        """The logs below a folder."""
+        return cls(str(folder / LOGS), inst_data=inst_data)
