@@ -182,6 +182,15 @@ def run(
     if order and unfinished:
         say(f"{order.sentence()} Then run the same command again.", err=as_json)
         raise SystemExit(TRY_LATER)
+    _say_failures(outcomes, library, store, as_json)
+    if unfinished or refused or library is not None:
+        raise SystemExit(1)
+
+
+def _say_failures(
+    outcomes: list[Outcome], library: WhyFailed | None, store: TableStore, as_json: bool
+) -> None:
+    """Which videos failed and why, and whether the library could be brought up to date."""
     for outcome in outcomes:
         if outcome.why is not None:
             said = f"{outcome.record.video_id} failed - {_reason(outcome, store)}"
@@ -193,8 +202,6 @@ def run(
             "red",
             err=as_json,
         )
-    if unfinished or refused or library is not None:
-        raise SystemExit(1)
 
 
 def _reason(outcome: Outcome, store: TableStore) -> str:

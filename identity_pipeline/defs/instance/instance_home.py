@@ -7,11 +7,11 @@ stands nor on which data folder it is about: each data folder has an instance of
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from identity_pipeline.defs.compat import (
     ConfigurableClassData,
@@ -69,50 +69,46 @@ def state_folder() -> Path:
     return Layout(root.absolute()).dagster
 
 
-class _InDataFolder:
-    """A class of `dagster.yaml` without anything to configure: its folder is in the data folder."""
+class _Unconfigured:
+    """A class of `dagster.yaml` that takes no settings."""
 
     @classmethod
     def config_type(cls) -> UserConfigSchema:
         """There is nothing to configure."""
         return {}
 
-    @classmethod
-    def from_config_value(
-        cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
-    ) -> Self:
-        """That of the data folder."""
-        del config_value
-        return cls.of(state_folder(), inst_data)
 
-    @classmethod
-    def of(cls, folder: Path, inst_data: ConfigurableClassData | None) -> Self:
-        """That of one folder of Dagster's."""
-        raise NotImplementedError
-
-
-class DataFolderStorage(_InDataFolder, DagsterSqliteStorage):
+class DataFolderStorage(_Unconfigured, DagsterSqliteStorage):
     """Dagster's database: SQLite in `{data}/dagster/storage`."""
 
     @classmethod
-    def of(cls, folder: Path, inst_data: ConfigurableClassData | None) -> Self:
-        """The database below a folder."""
-        return cls.from_local(str(folder / STORAGE), inst_data)
+    def from_config_value(
+        cls, inst_data: ConfigurableClassData | None, config_value: object
+    ) -> Self:
+        """The database of the data folder."""
+        del config_value
+        return cls.from_local(str(state_folder() / STORAGE), inst_data)
 
 
-class DataFolderArtifacts(_InDataFolder, LocalArtifactStorage):
+class DataFolderArtifacts(_Unconfigured, LocalArtifactStorage):
     """What Dagster itself keeps in files: in `{data}/dagster/artifacts`."""
 
     @classmethod
-    def of(cls, folder: Path, inst_data: ConfigurableClassData | None) -> Self:
-        """The files below a folder."""
-        return cls(str(folder / ARTIFACTS), inst_data)
+    def from_config_value(
+        cls, inst_data: ConfigurableClassData | None, config_value: object
+    ) -> Self:
+        """The folder of the data folder."""
+        del config_value
+        return cls(str(state_folder() / ARTIFACTS), inst_data)
 
 
-class DataFolderLogs(_InDataFolder, LocalComputeLogManager):
+class DataFolderLogs(_Unconfigured, LocalComputeLogManager):
     """What runs print: in `{data}/dagster/logs`."""
 
     @classmethod
-    def of(cls, folder: Path, inst_data: ConfigurableClassData | None) -> Self:
-        """The logs below a folder."""
-        return cls(str(folder / LOGS), inst_data=inst_data)
+    def from_config_value(
+        cls, inst_data: ConfigurableClassData | None, config_value: object
+    ) -> Self:
+        """The folder of the data folder."""
+        del config_value
+        return cls(str(state_folder() / LOGS), inst_data=inst_data)
