@@ -218,20 +218,29 @@ def clean(
         of_runs = [Droppable("dagster", folder, old_runs.size_of_run(folder, r)) for r in runs]
         if not as_json:
             _show(sums, things + of_runs)
-            _say_cost(store, [t for t in things if t.kind == "crops"], "crops" in wanted)
+            _say_cost(store, _of_kinds(things, ["crops"]), "crops" in wanted)
         if not dry_run:
-            disk.drop(store.layout, [thing for thing in things if thing.kind in wanted])
+            disk.drop(store.layout, _of_kinds(things, wanted))
             for run in runs if "dagster" in wanted else ():
                 old_runs.drop_run(instance, run)
     things += of_runs
-    chosen = [thing for thing in things if thing.kind in wanted]
+    _say_gone(_kinds(sums, things), _of_kinds(things, wanted), dry_run, as_json)
+
+
+def _of_kinds(things: Sequence[Droppable], kinds: Sequence[str]) -> list[Droppable]:
+    return [thing for thing in things if thing.kind in kinds]
+
+
+def _say_gone(
+    rows: Sequence[dict[str, Any]], gone: Sequence[Droppable], dry_run: bool, as_json: bool
+) -> None:
     verb = "would go" if dry_run else "dropped"
     if as_json:
-        dropped = {thing.kind for thing in chosen}
-        echo_json([{**row, verb: row["kind"] in dropped} for row in _kinds(sums, things)])
+        dropped = {thing.kind for thing in gone}
+        echo_json([{**row, verb: row["kind"] in dropped} for row in rows])
         return
-    size = sum(thing.size for thing in chosen)
-    say(f"{counted(len(chosen), 'thing')}, {_megabytes(size)} MB {verb}.")
+    size = sum(thing.size for thing in gone)
+    say(f"{counted(len(gone), 'thing')}, {_megabytes(size)} MB {verb}.")
 
 
 def _refuse_what_stays(kinds: Sequence[str]) -> None:

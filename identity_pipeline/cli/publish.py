@@ -198,9 +198,8 @@ def fetch(
     failed = _fetch_videos(work, wanted, force)
     if (library or everything) and LIBRARY_SUBJECT in there:
         failed += _fetch_library(work, force)
-    for sentence in failed:
-        say(sentence)
     if failed:
+        say("\n".join(failed))
         raise SystemExit(1)
 
 
