@@ -11,10 +11,10 @@ from identity_pipeline.defs.instance.gate import skip_unless_ready
 from identity_pipeline.defs.instance.jobs import publish
 from identity_pipeline.defs.instance.pausing import stop_if_paused
 from identity_pipeline.defs.instance.preflight import check_folder
-from identity_pipeline.defs.instance.tags import NIGHT, NIGHTLY, tags
-from identity_pipeline.defs.resources.healing import healing
-from identity_pipeline.defs.resources.phases import skipped
-from identity_pipeline.defs.resources.steps import OWNERS
+from identity_pipeline.defs.instance.tags import NIGHT, tags
+from identity_pipeline.defs.resources.decorators import library_asset
+from identity_pipeline.defs.resources.results import skipped
+from identity_pipeline.defs.resources.steps import LibraryStep
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.publishing.publishing import Published, Publisher
 from identity_pipeline.storage.video.tables import TableStore
@@ -28,24 +28,14 @@ SHOWN = 20
 """Sentences on what was refused."""
 
 
-@dg.asset(
-    group_name="operate",
-    kinds={"python"},
-    owners=OWNERS,
-    code_version="1",
-    freshness_policy=NIGHTLY,
-)
-def published(
-    context: dg.AssetExecutionContext,
-    store: dg.ResourceParam[TableStore],
-    settings: dg.ResourceParam[Settings],
-) -> dg.MaterializeResult:
+@library_asset
+def published(step: LibraryStep) -> dg.MaterializeResult:
     """What of finished videos and of the library lies in the object store of [publish]."""
-    if not settings.publish.url:
+    if not step.settings.publish.url:
         return dg.MaterializeResult(metadata=skipped(OFF))
-    check_folder(context, store, settings)
-    with healing(context, settings):
-        return _publish(context, store, settings)
+    check_folder(step.context, step.store, step.settings)
+    with step.healing():
+        return _publish(step.context, step.store, step.settings)
 
 
 def _publish(

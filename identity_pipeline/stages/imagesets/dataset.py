@@ -16,7 +16,7 @@ from identity_pipeline.settings import Settings
 from identity_pipeline.stages.imagesets import export, person_report
 from identity_pipeline.stages.imagesets.export import Exported, LeftOut, Provenance
 from identity_pipeline.stages.progress.protocol import Progress, silent
-from identity_pipeline.stages.specs.exported import TYPES
+from identity_pipeline.stages.specs.exported import TYPES, files_of
 from identity_pipeline.stages.video.proof import Analysed
 from identity_pipeline.storage.files import atomic
 from identity_pipeline.storage.files.hashing import sha256_of_file
@@ -118,11 +118,6 @@ def _exported_sets(
     return {name: table.filter(exported(name, table)) for name, table in sets.items()}
 
 
-def files_of(table: pl.DataFrame) -> pl.DataFrame:
-    """The rows of `identity_dataset` that are files of the folder."""
-    return table.filter(pl.col("left_out").is_null())
-
-
 def _page(
     tables: VideoTables,
     images: list[Exported],
@@ -191,16 +186,3 @@ def _shown(source: Mapping[str, Any]) -> str:
     if source["rotation"]:
         done.append(f"turned by {source['rotation']}°")
     return ", ".join(done) or "as they are"
-
-
-def export_is_whole(target: Path, files: pl.DataFrame) -> bool:
-    """Whether every file of an export is in its place with its bytes, and no other."""
-    if not target.is_dir():
-        return False
-    expected = dict(files_of(files).select("file", "sha256").iter_rows())
-    found = {
-        path.relative_to(target).as_posix(): sha256_of_file(path)
-        for path in target.rglob("*")
-        if path.is_file()
-    }
-    return found == expected

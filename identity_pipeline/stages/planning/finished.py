@@ -32,7 +32,7 @@ def finished(store: TableStore, settings: Settings) -> set[str]:
         store: the tables.
         settings: whether the index is kept.
     """
-    wanted = [name for name in LAST[1:] if not _never_noted(name, settings)]
+    wanted = [name for name in LAST[1:] if not VIDEO_SPECS[name].leaves_nothing(settings)]
     there = [store.videos_noted(name) for name in wanted]
     return set.intersection(with_sets(store), *there) - FailureNotes(store.layout).ids()
 
@@ -44,12 +44,7 @@ def is_finished(store: TableStore, settings: Settings, video_id: str) -> bool:
         and all(
             store.layout.manifest(name, video_id).is_file()
             for name in LAST
-            if not _never_noted(name, settings)
+            if not VIDEO_SPECS[name].leaves_nothing(settings)
         )
         and video_id not in FailureNotes(store.layout).ids()
     )
-
-
-def _never_noted(name: str, settings: Settings) -> bool:
-    """The index, where it is switched off, is nothing; all else that is off is an empty table."""
-    return name == "face_index" and VIDEO_SPECS[name].off(settings) is not None
