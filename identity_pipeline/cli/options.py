@@ -93,7 +93,7 @@ def find_layout(settings: Settings, *, new: bool = False) -> Layout:
         NoDataFolderError: there is none, or it is another.
     """
     from identity_pipeline.settings import load_settings
-    from identity_pipeline.storage.folder.folder_check import check_data_folder
+    from identity_pipeline.storage.folder.data_folder import check_data_folder
     from identity_pipeline.storage.layout import Layout
 
     private.guard(group_may_read=settings.paths.group_may_read)

@@ -21,6 +21,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from identity_pipeline.core.imagesets.frame_ledger import STATES
+from identity_pipeline.core.imagesets.summary import ExportedFace, RiderSummary
 from identity_pipeline.media import wording
 from identity_pipeline.media.svg import PERSON_COLOURS, SET_COLOURS, STATE_COLOURS
 
@@ -82,30 +83,20 @@ class ModelFacts:
 
 @dataclass(frozen=True)
 class ImageCard:
-    """One exported image of one rider.
+    """One exported image.
 
     Attributes:
         file: path relative to the page, with `/`, e.g. `person_0/anchors/anchor_001.jpg`.
         thumbnail: data URI of a small picture (`sheets.data_uri`).
-        timestamp_ms: time in the video.
-        yaw_bin, pitch_bin, expression_bin, occlusion_bin, lighting_bin: as in `face_buckets`;
-            `unknown` is printed as "not measured".
-        quality, novelty, stable: the three scores; None when not measured.
-        kind: dark, overexposed, occluded or pose; None outside the challenge set.
+        faces: whom it shows; of a pair both riders, from left to right.
+        relation: of a pair, relative position and scale in words, e.g. `2.1 face widths apart,
+            person_1 at 0.93 of the size`.
     """
 
     file: str
     thumbnail: str
-    timestamp_ms: float
-    yaw_bin: str
-    pitch_bin: str
-    expression_bin: str
-    occlusion_bin: str
-    lighting_bin: str
-    quality: float | None
-    novelty: float | None
-    stable: float | None
-    kind: str | None = None
+    faces: tuple[ExportedFace, ...]
+    relation: str | None = None
 
 
 @dataclass(frozen=True)
@@ -122,144 +113,18 @@ class SetSection:
 
 
 @dataclass(frozen=True)
-class Cause:
-    """Why candidates did not become images of a set.
-
-    Attributes:
-        code: key of `wording.CAUSES`, or any text, which is printed as it is.
-        count: how many candidates it cost.
-    """
-
-    code: str
-    count: int
-
-
-@dataclass(frozen=True)
-class Shortfall:
-    """A set that has fewer images than wanted, and why.
-
-    Attributes:
-        set_name: `anchor`, `coverage`, `challenge` or `pair`.
-        have, wanted: images.
-        causes: most frequent first; empty when there was no candidate at all.
-    """
-
-    set_name: str
-    have: int
-    wanted: int
-    causes: tuple[Cause, ...] = ()
-
-
-@dataclass(frozen=True)
-class Coverage:
-    """How much of the grid is filled, each as (filled, all).
-
-    Attributes:
-        yaw, pitch, expression: bins of each axis.
-        cells: yaw x pitch cells of the grid.
-        reachable: cells among those this camera has ever reached; None when not known yet.
-        shown: cells among those this rider showed in this video; None when not known.
-    """
-
-    yaw: tuple[int, int]
-    pitch: tuple[int, int]
-    expression: tuple[int, int]
-    cells: tuple[int, int]
-    reachable: tuple[int, int] | None = None
-    shown: tuple[int, int] | None = None
-
-
-@dataclass(frozen=True)
-class ConditioningWeights:
-    """Sampling weights of the sets, in percent, and the rule that chose them.
-
-    Attributes:
-        anchor, coverage, challenge: percent, adding up to 100.
-        rule: key of `wording.WEIGHT_RULES`, or any text, which is printed as it is.
-    """
-
-    anchor: float
-    coverage: float
-    challenge: float
-    rule: str
-
-
-@dataclass(frozen=True)
 class PersonSection:
-    """One rider.
+    """One rider: the figures, the sets in the order anchor, coverage, challenge, and the grid.
 
     Attributes:
-        person_id: 0 or 1.
-        seat: `left` or `right` in the image; None for a sole rider.
-        track_score, size_score, centre_score, length_score: the score and its parts, in [0, 1].
-        face_count: detections of this rider.
-        sets: anchor, coverage, challenge, in this order; may all be empty.
-        coverage: None when there is no set.
-        coverage_svg: from `figures.coverage_grid_svg`; None when there is no set.
-        stop_reason: key of `wording.STOP_REASONS`; None when there is no set.
-        prototype: in words how the prototype was chosen; None without one.
-        weights: None when there is no set.
-        shortfalls: sets that fell short.
-        no_set_reason: why this rider has no set, a key of `wording.NO_SET_REASONS` or any
-            sentence; None when there is one.
+        rider: all figures.
+        sets: may all be empty.
+        coverage_svg: from `figures.coverage_grid_svg`; None where nothing was exported.
     """
 
-    person_id: int
-    seat: str | None
-    track_score: float | None
-    size_score: float | None
-    centre_score: float | None
-    length_score: float | None
-    face_count: int
+    rider: RiderSummary
     sets: tuple[SetSection, ...] = ()
-    coverage: Coverage | None = None
     coverage_svg: str | None = None
-    stop_reason: str | None = None
-    prototype: str | None = None
-    weights: ConditioningWeights | None = None
-    shortfalls: tuple[Shortfall, ...] = ()
-    no_set_reason: str | None = None
-
-    @property
-    def name(self) -> str:
-        """`person_0` or `person_1`, as the folder in the export."""
-        return f"person_{self.person_id}"
-
-    @property
-    def image_count(self) -> int:
-        """Images in all sets of this rider."""
-        return sum(len(s.images) for s in self.sets)
-
-
-@dataclass(frozen=True)
-class PairMember:
-    """One rider's part in a pair image; scores are None when not measured."""
-
-    person_id: int
-    yaw_bin: str
-    pitch_bin: str
-    expression_bin: str
-    quality: float | None
-    novelty: float | None
-    stable: float | None
-
-
-@dataclass(frozen=True)
-class PairCard:
-    """One exported image of both riders.
-
-    Attributes:
-        file, thumbnail, timestamp_ms: as in `ImageCard`.
-        members: one for each rider, from left to right.
-        relation: relative position and scale in words, e.g. `2.1 face widths apart, person_1 at
-            0.93 of the size`; None when not measured.
-    """
-
-    file: str
-    thumbnail: str
-    timestamp_ms: float
-    members: tuple[PairMember, ...]
-    relation: str | None = None
 
 
 @dataclass(frozen=True)
@@ -288,12 +153,10 @@ class ExportPage:
         models: models used, in the order of the pipeline.
         people: riders from left to right; empty when there is none.
         pairs: pair images; ignored unless there are two riders.
-        pair_shortfall: why there are fewer pairs than wanted, None otherwise.
         timeline_svg: from `figures.track_timeline_svg`; None when no frame was sampled.
         ledger_svg: from `figures.ledger_bar_svg`; None when no face was seen.
         ledger: from `ledger_rows`.
         left_out: images that were chosen and could not be proved: file and sentence.
-        no_rider_reason: a sentence for a page without riders; None takes the usual one.
     """
 
     video: VideoFacts
@@ -303,9 +166,7 @@ class ExportPage:
     timeline_svg: str | None
     ledger_svg: str | None
     ledger: tuple[LedgerRow, ...]
-    pairs: tuple[PairCard, ...] = ()
-    pair_shortfall: Shortfall | None = None
-    no_rider_reason: str | None = None
+    pairs: tuple[ImageCard, ...] = ()
     left_out: tuple[tuple[str, str], ...] = ()
 
 

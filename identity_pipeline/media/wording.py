@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from identity_pipeline.core.imagesets.summary import Prototype, Shortfall
 from identity_pipeline.media.svg import clock
 
 NOT_MEASURED: Final = "not measured"
@@ -160,22 +161,28 @@ def counted(n: int, singular: str, plural: str | None = None) -> str:
     return f"{n:,} {singular if n == 1 else plural or singular + 's'}"
 
 
-def shortfall(have: int, wanted: int, set_name: str, causes: list[tuple[str, int]]) -> str:
+def shortfall(short: Shortfall) -> str:
     """How far a set fell short and why.
 
     For example `2 of 3 anchors: 14 candidates were too close in time to a better one.`
     """
-    name = {"coverage": "coverage images", "challenge": "challenge images"}.get(
-        set_name, f"{set_name} images" if set_name == "pair" else f"{set_name}s"
-    )
+    name = "anchors" if short.set_name == "anchor" else f"{short.set_name} images"
     parts = []
-    for i, (code, n) in enumerate(causes):
+    for i, (code, n) in enumerate(short.causes):
         unit = (" candidate" if n == 1 else " candidates") if i == 0 else ""
         words = CAUSES.get(code, plain(code))
         if n == 1 and words.startswith("were "):
             words = "was " + words.removeprefix("were ")
         parts.append(f"{n:,}{unit} {words}")
-    return f"{have} of {wanted} {name}: {', '.join(parts) or 'there was no candidate'}."
+    return f"{short.have} of {short.wanted} {name}: {', '.join(parts) or 'there was no candidate'}."
+
+
+def prototype(face: Prototype) -> str:
+    """Which face stands for a rider, and of how many it was chosen."""
+    return (
+        f"the medoid of {face.strict_faces} strict faces, frame {face.frame_idx} "
+        f"at {face.timestamp_ms / 1000:.1f} s"
+    )
 
 
 def sentence(words: str) -> str:
@@ -204,7 +211,6 @@ FILTERS: Final[dict[str, Callable[..., Any]]] = {
     "stop_words": _words_of(STOP_REASONS),
     "no_set_words": _words_of(NO_SET_REASONS),
     "rule_words": _words_of(WEIGHT_RULES),
-    "shortfall_words": lambda s: shortfall(
-        s.have, s.wanted, s.set_name, [(c.code, c.count) for c in s.causes]
-    ),
+    "prototype_words": prototype,
+    "shortfall_words": shortfall,
 }

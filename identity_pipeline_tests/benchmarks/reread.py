@@ -18,6 +18,7 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table
 
+from identity_pipeline.core.imagesets.candidates import box_of
 from identity_pipeline.media.crops import decode_image, encode_jpeg
 from identity_pipeline.media.video import sampled_frames
 from identity_pipeline.settings import Settings
@@ -51,21 +52,21 @@ def measured(store: TableStore, video_id: str, settings: Settings, faces: int) -
     decoded = [frame.bgr for frame in sampled_frames(record.existing_path(), every)]
     found = defaultdict(list)
     for row in rows.iter_rows(named=True):
-        at = row["frame_idx"]
+        at, face = row["frame_idx"], {row["face_id"]: box_of(row)}
         own = decoded[at]
         rough = chroma_of_half(own)
-        found["itself"].append(analysed.likeness(own, [row]))
-        found["itself, other chroma"].append(analysed.likeness(rough, [row]))
+        found["itself"].append(analysed.likeness(own, face))
+        found["itself, other chroma"].append(analysed.likeness(rough, face))
         worse = decode_image(encode_jpeg(rough, 85))
-        found["itself, other chroma and JPEG 85"].append(analysed.likeness(worse, [row]))
+        found["itself, other chroma and JPEG 85"].append(analysed.likeness(worse, face))
         for step in NEAR:
             for other in (at - step, at + step):
                 if 0 <= other < len(decoded):
-                    alike = analysed.likeness(decoded[other], [row])
+                    alike = analysed.likeness(decoded[other], face)
                     found[f"{step} frames away"].append(alike)
         for other in range(at % FAR, len(decoded), FAR):
             if abs(other - at) >= FAR:
-                alike = analysed.likeness(decoded[other], [row])
+                alike = analysed.likeness(decoded[other], face)
                 found["a second away or more"].append(alike)
     return found
 

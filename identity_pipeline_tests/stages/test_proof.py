@@ -19,7 +19,7 @@ from identity_pipeline.stages.imagesets.dataset import (
     VideoTables,
     write_dataset,
 )
-from identity_pipeline.stages.imagesets.export import Provenance
+from identity_pipeline.stages.imagesets.provenance import Provenance
 from identity_pipeline.stages.specs.exported import (
     LEFT_OUT,
     export_is_whole,
@@ -94,7 +94,7 @@ def test_an_image_of_another_frame_is_left_out_and_the_others_are_sound(
     done = export(demo, tmp_path / "export", tables, crops)
     (image,) = done.left_out
     assert image.code == "other_picture" and "run it again" in image.sentence
-    assert [row["face_id"] for row in image.rows] == [victim]
+    assert [face.face_id for face in image.faces] == [victim]
     found, whole = images_of(tmp_path / "export"), images_of(sound)
     assert found == {name: digest for name, digest in whole.items() if name != image.file}
 

@@ -20,8 +20,7 @@ from identity_pipeline.storage.index.points import (
     checksum,
     collection_name,
 )
-from identity_pipeline.storage.index.query import Filter
-from identity_pipeline.storage.index.session import Replaced
+from identity_pipeline.storage.index.session import Filter, Replaced
 from identity_pipeline.storage.index.vector_index import VectorIndex
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.video.tables import TableStore

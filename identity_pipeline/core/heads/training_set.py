@@ -16,7 +16,13 @@ import numpy as np
 import polars as pl
 
 from identity_pipeline.core.matching.calibration_pairs import spread
-from identity_pipeline.core.matching.templates import VideoTables, thin, track_key, usable_faces
+from identity_pipeline.core.matching.templates import (
+    VideoTables,
+    by_track,
+    thin,
+    track_key,
+    usable_faces,
+)
 from identity_pipeline.core.vectors import check_unit, same_space, to_matrix
 from identity_pipeline.settings import TrainSettings
 from identity_pipeline.tables import TABLES
@@ -62,8 +68,8 @@ def teaching_faces(
     """
     faces = usable_faces(video)
     rows = []
-    for (track,), group in faces.group_by("track_id", maintain_order=True):
-        key = track_key(video.video_id, int(str(track)))
+    for track, group in by_track(faces):
+        key = track_key(video.video_id, track)
         if key not in person_of:
             continue
         vectors = check_unit(to_matrix(group["e_id"]), "e_id")

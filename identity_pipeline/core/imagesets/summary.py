@@ -1,22 +1,30 @@
-"""What a rider's sets amount to: coverage, shortfalls with their causes, conditioning weights."""
+"""What an export says of its riders, computed once from the tables.
+
+What belongs here: every figure of a rider (coverage, prototype, shortfalls with their causes,
+sampling weights), as one `RiderSummary`, and what is said of an exported face. What does not:
+writing any of it. `meta.json`, the page and the figures all read the same summary.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import polars as pl
 
 from identity_pipeline.core.faces.buckets import EXPRESSIONS
-from identity_pipeline.core.imagesets.image_sets import challenge_kind
+from identity_pipeline.core.geometry import Box
+from identity_pipeline.core.imagesets.candidates import box_of
+from identity_pipeline.core.imagesets.image_sets import CROP, challenge_kind, open_candidates
 from identity_pipeline.core.imagesets.selection import (
     VECTORS,
     anchor_eligible,
     coverage_counts,
     is_frontal,
 )
-from identity_pipeline.settings import BucketSettings, SelectionSettings
+from identity_pipeline.settings import BucketSettings, SelectionSettings, Settings
 
 CONDITIONING = {
     "default": (20, 70, 10),
@@ -28,6 +36,108 @@ CONDITIONING = {
 
 
 @dataclass(frozen=True)
+class ExportedFace:
+    """One face of an image of a set, with what was measured of it.
+
+    Attributes:
+        face_id, frame_idx, person_id, timestamp_ms: which face, and when it was seen.
+        box: of the face, px of the source.
+        crop: what the image shows, whole px of the source.
+        yaw, pitch, roll: degrees; None where they were not measured.
+        yaw_bin, pitch_bin, expression_bin, occlusion_bin, lighting_bin: as in `face_buckets`.
+        quality_score, novelty, stable_score: None where they were not measured.
+        kind: `dark`, `overexposed`, `occluded` or `pose`; None outside the challenge set.
+    """
+
+    face_id: str
+    frame_idx: int
+    person_id: int
+    timestamp_ms: float
+    box: Box
+    crop: Box
+    yaw: float | None
+    pitch: float | None
+    roll: float | None
+    yaw_bin: str
+    pitch_bin: str
+    expression_bin: str
+    occlusion_bin: str
+    lighting_bin: str
+    quality_score: float | None
+    novelty: float | None
+    stable_score: float | None
+    kind: str | None = None
+
+    @classmethod
+    def of(cls, candidate: Mapping[str, Any], chosen: Mapping[str, Any]) -> ExportedFace:
+        """From a face's row of `candidates` and its row of a set, whose values count."""
+        row = {**candidate, **chosen}
+        row |= {"box": box_of(row), "crop": Box(*(float(row[name]) for name in CROP))}
+        return cls(**{name: row[name] for name in cls.__dataclass_fields__})
+
+
+class PairRelation(NamedTuple):
+    """Offset of the second face of a pair in widths of the first, and its relative size."""
+
+    relative_x: float
+    relative_y: float
+    relative_scale: float
+    iou: float
+
+
+def pair_relation(left: Box, right: Box) -> PairRelation:
+    """How the two faces of a pair stand to each other."""
+    return PairRelation(
+        round((right.centre[0] - left.centre[0]) / left.width, 4),
+        round((right.centre[1] - left.centre[1]) / left.width, 4),
+        round(right.longer_side / left.longer_side, 4),
+        round(left.iou(right), 4),
+    )
+
+
+class Cause(NamedTuple):
+    """Why faces did not become images of a set, and how many of them."""
+
+    code: str
+    faces: int
+
+
+class Shortfall(NamedTuple):
+    """A set (`anchor` or `challenge`) that has fewer images than wanted; commonest cause first."""
+
+    set_name: str
+    have: int
+    wanted: int
+    causes: tuple[Cause, ...] = ()
+
+
+class ConditioningWeights(NamedTuple):
+    """Sampling weights of the sets in per cent, and the key of `CONDITIONING` they come from."""
+
+    anchor: int
+    coverage: int
+    challenge: int
+    rule: str
+
+
+class Prototype(NamedTuple):
+    """The face that stands for a rider: the medoid of so many faces of the strict gate."""
+
+    face_id: str
+    frame_idx: int
+    timestamp_ms: float
+    strict_faces: int
+
+
+class AxisSizes(NamedTuple):
+    """Number of bins of each axis."""
+
+    yaw: int
+    pitch: int
+    expression: int
+
+
+@dataclass(frozen=True)
 class AxisCoverage:
     """Filled bins of the three axes, and the (yaw, pitch) cells."""
 
@@ -35,6 +145,160 @@ class AxisCoverage:
     pitch: int
     expression: int
     cells: frozenset[tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class RiderSummary:
+    """All figures of one rider of one video.
+
+    Attributes:
+        person_id: 0 or 1.
+        seat: `left` or `right` in the picture; None for a sole rider.
+        track_score, size_score, centre_score, length_score: the score and its parts, in [0, 1].
+        face_count: faces detected of this rider.
+        images: exported images by set (asset name), pairs among them.
+        saved_faces: rows of `candidates` of the anchors and the coverage images.
+        filled: bins that the saved faces fill.
+        seen: bins that the rider's usable faces fill.
+        bins: bins there are.
+        prototype: None where too few faces were good enough.
+        stop_reason: why the selection ended; None without candidates.
+        no_set_reason: code of why nothing was exported; None where something was.
+        weights: None where nothing was exported.
+        shortfalls: sets that have fewer images than wanted.
+    """
+
+    person_id: int
+    seat: str | None
+    track_score: float
+    size_score: float
+    centre_score: float
+    length_score: float
+    face_count: int
+    images: Mapping[str, int]
+    saved_faces: pl.DataFrame
+    filled: AxisCoverage
+    seen: AxisCoverage
+    bins: AxisSizes
+    prototype: Prototype | None
+    stop_reason: str | None
+    no_set_reason: str | None
+    weights: ConditioningWeights | None
+    shortfalls: tuple[Shortfall, ...]
+
+    @property
+    def name(self) -> str:
+        """`person_0` or `person_1`, as its folder in the export."""
+        return f"person_{self.person_id}"
+
+    @property
+    def total_saved(self) -> int:
+        """Images of this rider alone."""
+        return sum(count for name, count in self.images.items() if name != "pair_set")
+
+
+def summaries_of(
+    riders: pl.DataFrame,
+    observed: pl.DataFrame,
+    selection: pl.DataFrame,
+    sets: Mapping[str, pl.DataFrame],
+    left_out: Collection[int],
+    settings: Settings,
+) -> list[RiderSummary]:
+    """The summary of each rider, from left to right.
+
+    Args:
+        riders: table `riders`.
+        observed: table `candidates`.
+        selection: table `selection`.
+        sets: what was exported of each set, by asset name.
+        left_out: riders with an image that was chosen and is not exported.
+        settings: bins and thresholds.
+    """
+    seats = riders.filter(pl.col("person_id").is_not_null()).sort("person_id")
+    names = {1: (None,), 2: ("left", "right")}.get(seats.height, ())
+    result = []
+    for rider, seat in zip(seats.iter_rows(named=True), names, strict=True):
+        person = int(rider["person_id"])
+        mine = pl.col("person_id") == person
+        tables = (observed.filter(mine), selection.filter(mine))
+        own = {name: table.filter(mine) for name, table in sets.items()}
+        result.append(_summary_of(rider, seat, *tables, own, person in left_out, settings))
+    return result
+
+
+def _summary_of(
+    rider: Mapping[str, Any],
+    seat: str | None,
+    observed: pl.DataFrame,
+    selection: pl.DataFrame,
+    sets: Mapping[str, pl.DataFrame],
+    lacks_image: bool,
+    settings: Settings,
+) -> RiderSummary:
+    saved = pl.concat(sets[name]["face_id"] for name in ("anchor_set", "coverage_set"))
+    faces = observed.filter(pl.col("face_id").is_in(saved.implode()))
+    images = {name: table.height for name, table in sets.items()}
+    lacking = _no_set_reason(observed, lacks_image)
+    exported = any(images[name] for name in images if name != "pair_set")
+    copied = ("track_score", "size_score", "centre_score", "length_score", "face_count")
+    return RiderSummary(
+        person_id=int(rider["person_id"]),
+        seat=seat,
+        **{name: rider[name] for name in copied},
+        images=images,
+        saved_faces=faces,
+        filled=coverage_of(faces),
+        seen=coverage_of(observed.filter("loose")),
+        bins=axis_sizes(settings.buckets),
+        prototype=_prototype(observed),
+        stop_reason=str(selection["stop_reason"][0]) if selection.height else None,
+        no_set_reason=None if exported else lacking,
+        weights=_weights(observed, faces, settings.selection) if exported else None,
+        shortfalls=tuple(_shortfalls(observed, selection, sets, settings.selection)),
+    )
+
+
+def _no_set_reason(observed: pl.DataFrame, lacks_image: bool) -> str:
+    if lacks_image:
+        return "left_out"
+    unknown = (observed["standing"] == "no_prototype").any()
+    return "no_prototype" if unknown or not observed.height else "no_candidates"
+
+
+def _prototype(observed: pl.DataFrame) -> Prototype | None:
+    for face in observed.filter("is_prototype").head(1).iter_rows(named=True):
+        strict = observed.filter("strict").height
+        return Prototype(face["face_id"], face["frame_idx"], face["timestamp_ms"], strict)
+    return None
+
+
+def _weights(
+    observed: pl.DataFrame, saved: pl.DataFrame, settings: SelectionSettings
+) -> ConditioningWeights:
+    buckets = saved["bucket_key"].drop_nulls().n_unique()
+    rule = conditioning_rule(observed, buckets, settings)
+    return ConditioningWeights(*CONDITIONING[rule], rule=rule)
+
+
+def _shortfalls(
+    observed: pl.DataFrame,
+    selection: pl.DataFrame,
+    sets: Mapping[str, pl.DataFrame],
+    settings: SelectionSettings,
+) -> list[Shortfall]:
+    candidates = open_candidates(observed, selection)
+    anchors, challenge = sets["anchor_set"], sets["challenge_set"]
+    short = []
+    if anchors.height < settings.anchor_min:
+        causes = anchor_causes(candidates, anchors, settings)
+        short.append(Shortfall("anchor", anchors.height, settings.anchor_min, tuple(causes)))
+    if challenge.height < settings.challenge_min:
+        taken = [anchors, sets["coverage_set"], sets["pair_set"]]
+        causes = challenge_causes(candidates, challenge, taken, settings)
+        wanted = settings.challenge_min
+        short.append(Shortfall("challenge", challenge.height, wanted, tuple(causes)))
+    return short
 
 
 def coverage_of(faces: pl.DataFrame) -> AxisCoverage:
@@ -48,9 +312,9 @@ def coverage_of(faces: pl.DataFrame) -> AxisCoverage:
     )
 
 
-def axis_sizes(settings: BucketSettings) -> tuple[int, int, int]:
+def axis_sizes(settings: BucketSettings) -> AxisSizes:
     """Number of yaw, pitch and expression bins."""
-    return len(settings.yaw_edges) - 1, len(settings.pitch_edges) - 1, len(EXPRESSIONS)
+    return AxisSizes(len(settings.yaw_edges) - 1, len(settings.pitch_edges) - 1, len(EXPRESSIONS))
 
 
 def conditioning_rule(
@@ -77,33 +341,29 @@ def conditioning_rule(
 
 def anchor_causes(
     candidates: pl.DataFrame, anchors: pl.DataFrame, settings: SelectionSettings
-) -> list[tuple[str, int]]:
-    """Why a rider's other candidates became no anchors: (cause, count), most frequent first.
+) -> list[Cause]:
+    """Why a rider's other candidates became no anchors, most frequent first.
 
     Args:
         candidates: the rider's `image_sets.open_candidates`.
         anchors: the rider's anchors.
         settings: thresholds.
     """
-    counts: Counter[str] = Counter()
-    times = anchors["timestamp_ms"].to_list()
-    chosen = set(anchors["face_id"].to_list())
-    rows = candidates.drop(VECTORS).with_columns(
-        eligible=anchor_eligible(settings), frontal=is_frontal(settings).fill_null(False)
+    gap_ms = settings.anchor_gap_s * 1000
+    distances = [(pl.col("timestamp_ms") - t).abs() for t in anchors["timestamp_ms"]]
+    near = pl.any_horizontal(pl.lit(False), *(distance < gap_ms for distance in distances))
+    cause = (
+        pl.when(~pl.col("strict").fill_null(False))
+        .then(pl.lit("not_strict"))
+        .when(~is_frontal(settings).fill_null(False))
+        .then(pl.lit("not_frontal"))
+        .when(~anchor_eligible(settings).fill_null(False))
+        .then(pl.lit("not_plain"))
+        .when(near)
+        .then(pl.lit("too_close_in_time"))
+        .otherwise(pl.lit("too_alike"))
     )
-    for face in rows.iter_rows(named=True):
-        if face["face_id"] in chosen:
-            continue
-        near = any(abs(face["timestamp_ms"] - t) < settings.anchor_gap_s * 1000 for t in times)
-        if not face["strict"]:
-            counts["not_strict"] += 1
-        elif not face["frontal"]:
-            counts["not_frontal"] += 1
-        elif not face["eligible"]:
-            counts["not_plain"] += 1
-        else:
-            counts["too_close_in_time" if near else "too_alike"] += 1
-    return counts.most_common()
+    return _counted(candidates, anchors, cause)
 
 
 def challenge_causes(
@@ -111,22 +371,22 @@ def challenge_causes(
     challenge: pl.DataFrame,
     taken: Sequence[pl.DataFrame],
     settings: SelectionSettings,
-) -> list[tuple[str, int]]:
+) -> list[Cause]:
     """Why a rider's other candidates became no challenge images, most frequent first."""
-    used = {face for table in taken for face in table["face_id"].to_list()}
-    chosen = set(challenge["face_id"].to_list())
-    counts: Counter[str] = Counter()
-    for face in (
-        candidates.drop(VECTORS).with_columns(kind=challenge_kind(settings)).iter_rows(named=True)
-    ):
-        if face["face_id"] in chosen:
-            continue
-        if face["face_id"] in used:
-            counts["taken"] += 1
-        elif face["kind"] is None:
-            counts["not_extreme"] += 1
-        elif face["stable_score"] < settings.challenge_stable_min:
-            counts["not_stable"] += 1
-        else:
-            counts["near_duplicate"] += 1
-    return counts.most_common()
+    used = [face for table in taken for face in table["face_id"]]
+    cause = (
+        pl.when(pl.col("face_id").is_in(used))
+        .then(pl.lit("taken"))
+        .when(challenge_kind(settings).is_null())
+        .then(pl.lit("not_extreme"))
+        .when(pl.col("stable_score") < settings.challenge_stable_min)
+        .then(pl.lit("not_stable"))
+        .otherwise(pl.lit("near_duplicate"))
+    )
+    return _counted(candidates, challenge, cause)
+
+
+def _counted(candidates: pl.DataFrame, chosen: pl.DataFrame, cause: pl.Expr) -> list[Cause]:
+    others = candidates.filter(~pl.col("face_id").is_in(chosen["face_id"].implode()))
+    causes = Counter(others.drop(VECTORS).select(cause.alias("cause"))["cause"].to_list())
+    return [Cause(code, count) for code, count in causes.most_common()]

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -85,15 +85,36 @@ def assign(
     spaces = [s for s in (gallery.space,) if s is not None]
     same_space(ordered["space"][0], thresholds.space, *spaces)
     matching = _Matching(ordered, gallery, thresholds, decisions, settings)
-    rows = [
-        {**base, **row}
-        for base, row in zip(
-            ordered.select("track_key", "video_id", "track_id", "rider").to_dicts(),
-            matching.solve(),
-            strict=True,
-        )
-    ]
-    return pl.DataFrame(rows, schema=PERSON_ASSIGNMENTS)
+    rows = zip(
+        ordered.select("track_key", "video_id", "track_id", "rider").to_dicts(),
+        matching.solve(),
+        strict=True,
+    )
+    return pl.DataFrame([base | vars(found) for base, found in rows], schema=PERSON_ASSIGNMENTS)
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """How a track compares with one person; columns of `PERSON_ASSIGNMENTS`."""
+
+    score: float | None = None
+    margin: float | None = None
+    runner_up: str | None = None
+    reference_count: int | None = None
+    nearest: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Outcome(_Measured):
+    """The rest of a track's row in `PERSON_ASSIGNMENTS`."""
+
+    state: str = "unknown"
+    rule: str = ""
+    person_id: str | None = None
+    cluster_id: int | None = None
+    display: str | None = None
+    origin: str | None = None
+    threshold: float | None = None
 
 
 class _Matching:
@@ -143,32 +164,39 @@ class _Matching:
                 self.blocked[row] = "rejected_before"
             self.free[row, column] = NEVER
 
-    def solve(self) -> list[dict[str, object]]:
-        rows: dict[int, dict[str, object]] = {}
-        for row, key in enumerate(self.keys):
-            person = self.decisions.assigned.get(key)
-            if key in self.decisions.not_faces:
-                rows[row] = _plain("not_a_face", "not_a_face")
-            elif key in self.decisions.ignored:
-                rows[row] = _plain("ignored", "ignored")
-            elif person is not None:
-                rows[row] = self._human(row, person)
-                if person in self.place:
-                    self.holders.setdefault(self.place[person], set()).add(row)
-        queue = [self._entry(row) for row in range(len(self.keys)) if row not in rows]
+    def solve(self) -> list[_Outcome]:
+        found = self._decided_by_humans()
+        queue = [self._entry(row) for row in range(len(self.keys)) if row not in found]
         heapq.heapify(queue)
         while queue:
             _, _, row, column = heapq.heappop(queue)
-            if column is not None and self._taken(row, column):
+            if column is None:
+                rule = self.blocked.get(row, "rejected_before") if self.place else "no_people"
+                found[row] = _Outcome(rule=rule)
+            elif self._taken(row, column):
                 if self.free[row, column] >= self.limits["suggest"][column]:
                     self.blocked[row] = "lost_to_better_in_frame"
                 self.free[row, column] = NEVER
                 heapq.heappush(queue, self._entry(row))
-                continue
-            rows[row] = self._decide(row, column)
-            if column is not None and rows[row]["state"] in {"known", "suggested"}:
-                self.holders.setdefault(column, set()).add(row)
-        return [rows[row] for row in range(len(self.keys))]
+            else:
+                found[row] = self._compared(row, column)
+                if found[row].state != "unknown":
+                    self.holders.setdefault(column, set()).add(row)
+        return [found[row] for row in range(len(self.keys))]
+
+    def _decided_by_humans(self) -> dict[int, _Outcome]:
+        found: dict[int, _Outcome] = {}
+        for row, key in enumerate(self.keys):
+            person = self.decisions.assigned.get(key)
+            if key in self.decisions.not_faces:
+                found[row] = _Outcome(state="not_a_face", rule="not_a_face")
+            elif key in self.decisions.ignored:
+                found[row] = _Outcome(state="ignored", rule="ignored")
+            elif person is not None:
+                found[row] = self._confirmed(row, person)
+                if person in self.place:
+                    self.holders.setdefault(self.place[person], set()).add(row)
+        return found
 
     def _entry(self, row: int) -> tuple[float, str, int, int | None]:
         column = self._best(row)
@@ -185,64 +213,58 @@ class _Matching:
     def _taken(self, row: int, column: int) -> bool:
         return not self.holders.get(column, set()).isdisjoint(self.rival_tracks[row])
 
-    def _decide(self, row: int, column: int | None) -> dict[str, object]:
-        if column is None:
-            rule = self.blocked.get(row, "rejected_before") if self.place else "no_people"
-            return _plain("unknown", rule)
+    def _compared(self, row: int, column: int) -> _Outcome:
+        """What follows from the comparison with the best person who is not ruled out."""
         measured = self._measured(row, column, self.free[row])
-        score, margin = float(self.free[row, column]), measured["margin"]
+        score, margin = float(self.free[row, column]), measured.margin
         assign, suggest = (float(self.limits[n][column]) for n in ("assign", "suggest"))
+        limit = assign
         if score < suggest:
-            rule, state, limit = self.blocked.get(row, "below_suggest"), "unknown", suggest
+            state, rule, limit = "unknown", self.blocked.get(row, "below_suggest"), suggest
         elif (row, column) in self.reopened:
-            rule, state, limit = "evidence_rose", "suggested", suggest
+            state, rule, limit = "suggested", "evidence_rose", suggest
         elif score < assign:
-            rule, state, limit = "below_assign_above_suggest", "suggested", assign
-        elif margin is not None and float(str(margin)) < self.settings.margin_min:
-            rule, state, limit = "margin_too_small", "suggested", assign
+            state, rule = "suggested", "below_assign_above_suggest"
+        elif margin is not None and margin < self.settings.margin_min:
+            state, rule = "suggested", "margin_too_small"
         elif self.unproven:
-            rule, state, limit = "assign_not_proven", "suggested", assign
+            state, rule = "suggested", "assign_not_proven"
         else:
-            rule, state, limit = "best_reference_above_assign", "known", assign
+            state, rule = "known", "best_reference_above_assign"
+        outcome = _Outcome(**vars(measured), state=state, rule=rule, threshold=limit)
         person = self.gallery.people[column]
-        return {
-            **_plain(state, rule),
-            **measured,
-            "person_id": None if state == "unknown" else person,
-            "display": f"person_{person}" if state == "known" else None,
-            "origin": "auto" if state == "known" else None,
-            "threshold": limit,
-        }
+        if state == "known":
+            return replace(outcome, person_id=person, display=f"person_{person}", origin="auto")
+        return outcome if state == "unknown" else replace(outcome, person_id=person)
 
-    def _human(self, row: int, person: str) -> dict[str, object]:
+    def _confirmed(self, row: int, person: str) -> _Outcome:
         column = self.place.get(person)
-        measured = self._measured(row, column, self.scores[row]) if column is not None else {}
+        measured = _Measured() if column is None else self._measured(row, column, self.scores[row])
         accepted = self.keys[row] in self.decisions.accepted
-        return {
-            **_plain("known", "human_confirmed"),
-            **measured,
-            "person_id": person,
-            "display": f"person_{person}",
-            "origin": "suggestion_accepted" if accepted else "human",
-        }
+        return _Outcome(
+            **vars(measured),
+            state="known",
+            rule="human_confirmed",
+            person_id=person,
+            display=f"person_{person}",
+            origin="suggestion_accepted" if accepted else "human",
+        )
 
-    def _measured(self, row: int, column: int, scores: np.ndarray) -> dict[str, object]:
-        """Score, runner-up and references of a track before one person."""
+    def _measured(self, row: int, column: int, scores: np.ndarray) -> _Measured:
+        """Score, runner-up and references of a track compared with one person."""
         score = float(scores[column])
         others = np.delete(scores, column)
         rival = int(np.argmax(others)) if others.size and others.max() > NEVER else None
         runner_up = None if rival is None else rival + int(rival >= column)
         known = score > NEVER
         margin = score - float(scores[runner_up]) if known and runner_up is not None else None
-        return {
-            "score": score if known else None,
-            "margin": margin,
-            "runner_up": None if runner_up is None else self.gallery.people[runner_up],
-            "reference_count": int(self.gallery.counts[column]),
-            "nearest": self.gallery.nearest(
-                self.references[row], column, self.settings.nearest_shown
-            ),
-        }
+        return _Measured(
+            score if known else None,
+            margin,
+            None if runner_up is None else self.gallery.people[runner_up],
+            int(self.gallery.counts[column]),
+            self.gallery.nearest(self.references[row], column, self.settings.nearest_shown),
+        )
 
 
 def _rivals(templates: pl.DataFrame, keys: list[str]) -> list[set[int]]:
@@ -253,13 +275,3 @@ def _rivals(templates: pl.DataFrame, keys: list[str]) -> list[set[int]]:
         rivals[row_of[a]].add(row_of[b])
         rivals[row_of[b]].add(row_of[a])
     return rivals
-
-
-def _plain(state: str, rule: str) -> dict[str, object]:
-    empty = dict.fromkeys(
-        (
-            "person_id", "cluster_id", "display", "origin", "score", "margin", "runner_up",
-            "threshold", "reference_count",
-        )
-    )  # fmt: skip
-    return {**empty, "state": state, "rule": rule, "nearest": []}

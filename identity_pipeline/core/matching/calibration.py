@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -71,7 +71,7 @@ def calibrate(
     Returns:
         Three rows (exclude, suggest, assign) per space, camera and level.
     """
-    rows: list[dict[str, object]] = []
+    rows: list[dict[str, Any]] = []
     for space in sorted(pairs["space"].unique().to_list()):
         own = pairs.filter(pl.col("space") == space)
         rows += _levels(own, {"space": space, "camera": None}, settings)
@@ -96,28 +96,34 @@ def uncalibrated(space: str, settings: MatchSettings) -> pl.DataFrame:
 
 
 def _levels(
-    pairs: pl.DataFrame, where: dict[str, object], settings: MatchSettings
-) -> list[dict[str, object]]:
+    pairs: pl.DataFrame, where: Mapping[str, str | None], settings: MatchSettings
+) -> list[dict[str, Any]]:
     rows = []
     for level in LEVELS:
         own = pairs.filter(pl.col("level") == level).sort(pairs.columns)
-        told = _told_by_settings(level, settings)
-        rows += [{**where, "level": level, **row} for row in _points(own, told, settings)]
+        known = _Level.of(own, settings)
+        rows += [
+            {**where, "level": level, "name": name, **known.common(settings)}
+            | _point(name, known, _told_by_settings(level, name, settings), settings)
+            for name in NAMES
+        ]
     return rows
 
 
-def _told_by_settings(
-    level: str, settings: MatchSettings
-) -> dict[str, tuple[float | None, float | None]]:
-    """Pin and default of each point; there are defaults between templates alone."""
+class _Told(NamedTuple):
+    """What the settings say of a point."""
+
+    pin: float | None
+    default: float | None
+
+
+def _told_by_settings(level: str, name: str, settings: MatchSettings) -> _Told:
+    """Pin and default of a point; there are defaults between templates alone."""
     if level == "face":
-        return dict.fromkeys(NAMES, (None, None))
+        return _Told(None, None)
     if level == "probe":
-        return {name: (getattr(settings, f"pin_probe_{name}"), None) for name in NAMES}
-    return {
-        name: (getattr(settings, f"pin_{name}"), getattr(settings, f"default_{name}"))
-        for name in NAMES
-    }
+        return _Told(getattr(settings, f"pin_probe_{name}"), None)
+    return _Told(getattr(settings, f"pin_{name}"), getattr(settings, f"default_{name}"))
 
 
 @dataclass(frozen=True)
@@ -151,101 +157,127 @@ class _Evidence:
         return tail if between is None else tail.at_least(between[1], far)
 
 
-def _points(
-    pairs: pl.DataFrame,
-    told: Mapping[str, tuple[float | None, float | None]],
-    settings: MatchSettings,
-) -> list[dict[str, object]]:
-    genuine = pairs.filter(pl.col("kind") == "genuine")
-    known = pairs.filter(pl.col("kind") == "impostor")
-    found, reason = choose_impostors(known, pairs, settings)
-    evidence = [_Evidence.of(impostors, settings) for impostors in found]
-    chosen = evidence[0] if evidence else None
-    scores = genuine["score"].to_numpy()
-    common: dict[str, object] = {
-        "genuine_pairs": genuine.height,
-        "genuine_tracks": _groups(genuine),
-        "genuine_mean": float(scores.mean()) if len(scores) else None,
-        "genuine_p05": float(np.quantile(scores, 0.05)) if len(scores) else None,
-        "genuine_p01": float(np.quantile(scores, 0.01)) if len(scores) else None,
-        "impostor_pairs": chosen.model.pairs if chosen else known.height,
-        "impostor_groups": chosen.model.groups if chosen else _groups(known),
-        "impostor_from": _source(chosen.impostors) if chosen else None,
-        "impostor_max": known["score"].max(),
-        "known_groups": _groups(known),
-        "exceedances": settings.counted_exceedances,
-    }
-    return [
-        {
-            "name": name,
-            **common,
-            **_point(name, evidence, told[name], reason, genuine, known, settings),
-        }
-        for name in NAMES
-    ]
-
-
 def _source(impostors: _Impostors) -> str:
     return "cohort" if impostors.robust else "known"
 
 
-def _point(
-    name: str,
-    evidence: list[_Evidence],
-    told: tuple[float | None, float | None],
-    reason: str | None,
-    genuine: pl.DataFrame,
-    known: pl.DataFrame,
-    settings: MatchSettings,
-) -> dict[str, object]:
-    far = float(getattr(settings, f"far_{name}"))
-    pinned, default = told
-    chosen = evidence[0] if evidence else None
-    model = chosen.model if chosen else None
+@dataclass(frozen=True)
+class _Level:
+    """The pairs of one level and what follows from them.
+
+    Attributes:
+        genuine: pairs of one person.
+        known: pairs known to be two people.
+        evidence: impostors to read thresholds from, the better ones first.
+        reason: why there are none.
+    """
+
+    genuine: pl.DataFrame
+    known: pl.DataFrame
+    evidence: list[_Evidence]
+    reason: str | None
+
+    @classmethod
+    def of(cls, pairs: pl.DataFrame, settings: MatchSettings) -> _Level:
+        genuine = pairs.filter(pl.col("kind") == "genuine")
+        known = pairs.filter(pl.col("kind") == "impostor")
+        found, reason = choose_impostors(known, pairs, settings)
+        return cls(genuine, known, [_Evidence.of(each, settings) for each in found], reason)
+
+    @property
+    def known_max(self) -> float | None:
+        """The largest cosine of two tracks that are known to be two people."""
+        return self.known.select(pl.col("score").max()).item()
+
+    def common(self, settings: MatchSettings) -> dict[str, Any]:
+        """The columns of `CALIBRATION` that are the same for all points of the level."""
+        chosen = self.evidence[0] if self.evidence else None
+        scores = self.genuine["score"].to_numpy()
+        return {
+            "genuine_pairs": self.genuine.height,
+            "genuine_tracks": _groups(self.genuine),
+            "genuine_mean": float(scores.mean()) if len(scores) else None,
+            "genuine_p05": float(np.quantile(scores, 0.05)) if len(scores) else None,
+            "genuine_p01": float(np.quantile(scores, 0.01)) if len(scores) else None,
+            "impostor_pairs": chosen.model.pairs if chosen else self.known.height,
+            "impostor_groups": chosen.model.groups if chosen else _groups(self.known),
+            "impostor_from": _source(chosen.impostors) if chosen else None,
+            "impostor_max": self.known_max,
+            "known_groups": _groups(self.known),
+            "exceedances": settings.counted_exceedances,
+        }
+
+    def counted(self, in_effect: float | None) -> dict[str, float | None]:
+        """What the pairs themselves say of a threshold, without any model."""
+        if in_effect is None:
+            return {"far_counted": None, "fnmr": None}
+        units = _groups(self.known)
+        reached = _groups(self.known.filter(pl.col("score") >= in_effect))
+        below = (self.genuine["score"] < in_effect).to_numpy()
+        return {
+            "far_counted": upper_bound(min(reached, units), units),
+            "fnmr": float(below.mean()) if len(below) else None,
+        }
+
+
+def _point(name: str, level: _Level, told: _Told, settings: MatchSettings) -> dict[str, Any]:
+    """The columns of `CALIBRATION` of one point, besides `_Level.common`."""
+    far: float = getattr(settings, f"far_{name}")
     # Each tail holds with its confidence, so the narrower of two may be used: both are wrong at
     # once, or one of them is, no more often than the two doubts together.
-    intervals = [each.interval(far, settings) for each in evidence]
+    intervals = [each.interval(far, settings) for each in level.evidence]
     ends = [
         (each.safe_end(far, interval, settings), _source(each.impostors))
-        for each, interval in zip(evidence, intervals, strict=True)
+        for each, interval in zip(level.evidence, intervals, strict=True)
     ]
     safe, safe_from = min(ends, key=lambda end: end[0].threshold(far)) if ends else (None, None)
-    highest = known["score"].max()
+    model = level.evidence[0].model if level.evidence else None
     point = OperatingPoint(
         far,
-        default,
+        told.default,
         model,
-        pinned,
+        told.pin,
         safe=safe if name == "assign" else None,
-        known_max=None if highest is None else float(str(highest)),
+        known_max=level.known_max,
         doubt=1.0 - settings.interval,
     )
     in_effect, method = point.at()
-    between = intervals[0] if intervals else None
-    kept = int(np.ceil(far * model.pairs)) + settings.counted_exceedances + 1 if model else 0
-    reached = known.filter(pl.col("score") >= in_effect) if in_effect is not None else known
-    below = None if in_effect is None or not genuine.height else genuine["score"] < in_effect
+    low, high = (intervals[0] if intervals else None) or (None, None)
     return {
         "far": far,
-        "threshold": model.threshold(far)[0] if model else None,
-        "low": between[0] if between else None,
-        "high": between[1] if between else None,
+        "low": low,
+        "high": high,
         "in_effect": in_effect,
-        "default": default,
+        "default": told.default,
         "method": method,
-        "reason": "the setting pins it" if method == "pinned" else reason,
-        "far_bound": safe.rate(in_effect) if safe and in_effect is not None else None,
-        "far_counted": upper_bound(min(_groups(reached), _groups(known)), _groups(known))
-        if in_effect is not None
-        else None,
-        "safe_mean": safe.mean if safe else None,
-        "safe_scale": safe.scale if safe else None,
+        "reason": "the setting pins it" if method == "pinned" else level.reason,
         "safe_from": safe_from,
-        "fnmr": None if below is None else float(str(below.mean())),
-        "mean": model.mean if model else None,
-        "scale": model.scale if model else None,
-        "dof": model.dof if model else None,
-        "top": list(model.top[:kept]) if model else None,
+        **_of_safe_end(safe, in_effect),
+        **level.counted(in_effect),
+        **_of_model(model, far),
+    }
+
+
+def _of_safe_end(safe: UpperTail | None, in_effect: float | None) -> dict[str, float | None]:
+    if safe is None:
+        return {"far_bound": None, "safe_mean": None, "safe_scale": None}
+    return {
+        "far_bound": None if in_effect is None else safe.rate(in_effect),
+        "safe_mean": safe.mean,
+        "safe_scale": safe.scale,
+    }
+
+
+def _of_model(model: ImpostorModel | None, far: float) -> dict[str, Any]:
+    if model is None:
+        return dict.fromkeys(("threshold", "mean", "scale", "dof", "top"))
+    kept = int(np.ceil(far * model.pairs)) + model.exceedances + 1
+    return {
+        "threshold": model.threshold(far)[0],
+        "mean": model.mean,
+        "scale": model.scale,
+        "dof": model.dof,
+        "top": list(model.top[:kept]),
     }
 
 

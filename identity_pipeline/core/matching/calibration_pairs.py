@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from identity_pipeline.core.matching.templates import (
     VideoTables,
+    by_track,
     track_key,
     usable_faces,
     weighted_direction,
@@ -78,8 +79,8 @@ def video_pairs(video: VideoTables, settings: MatchSettings) -> pl.DataFrame:
     for track, frame in video.tracks.select("track_id", "frame_idx").iter_rows():
         seen.setdefault(track, set()).add(frame)
     tracks = {
-        int(str(track)): _Track(track_key(video.video_id, int(str(track))), group, settings)
-        for (track,), group in faces.group_by("track_id", maintain_order=True)
+        track: _Track(track_key(video.video_id, track), group, settings)
+        for track, group in by_track(faces)
         if group.height >= settings.template_min_faces
     }
     parts: list[pl.DataFrame] = []
@@ -128,7 +129,7 @@ def sample_faces(video: VideoTables, settings: MatchSettings) -> pl.DataFrame:
     faces = usable_faces(video).filter(pl.col("rider").is_not_null())
     rows = [
         group[spread(np.arange(group.height), settings.samples_per_track).tolist()]
-        for _, group in faces.group_by("track_id", maintain_order=True)
+        for _, group in by_track(faces)
     ]
     if not rows:
         return pl.DataFrame(schema=SAMPLES)

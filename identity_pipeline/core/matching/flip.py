@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from identity_pipeline.core.matching.thresholds import Thresholds
 from identity_pipeline.settings import MatchSettings
@@ -32,7 +33,7 @@ class Flip:
 
 
 def what_would_flip(
-    row: Mapping[str, object], thresholds: Thresholds, people: int, settings: MatchSettings
+    row: Mapping[str, Any], thresholds: Thresholds, people: int, settings: MatchSettings
 ) -> Flip:
     """What would flip one row of `PERSON_ASSIGNMENTS`.
 
@@ -42,7 +43,7 @@ def what_would_flip(
         people: number of known people it was made with.
         settings: the margin.
     """
-    rule, score = str(row["rule"]), row["score"]
+    rule, score = row["rule"], row["score"]
     fixed = {
         "human_confirmed": "A human decided; only a human can change it (undo, move or reject).",
         "ignored": "A human ignores it; undo that event to see it again.",
@@ -52,15 +53,15 @@ def what_would_flip(
     if rule in fixed or score is None:
         sentence = fixed.get(rule, "Every known person is ruled out for it.")
         return Flip(None, None, None, None, sentence)
-    own, references = float(str(score)), int(str(row["reference_count"]))
-    needed = thresholds.at("assign", references, people)
-    margin = None if row["margin"] is None else float(str(row["margin"]))
+    own: float = score
+    margin: float | None = row["margin"]
+    needed = thresholds.at("assign", row["reference_count"], people)
     wanted = None if margin is None else settings.margin_min
     lead = None if margin is None or wanted is None else wanted - margin
     sentence = _in_words(rule, own, needed, margin, settings)
     if thresholds.unproven is not None and rule != "evidence_rose":
         # No score is enough while nothing says how often the threshold is wrong.
-        track = str(row["track_key"]).removeprefix("track:")
+        track = row["track_key"].removeprefix("track:")
         says = f"label {track} --name NAME"
         if rule in ASKED:
             says = f"confirm {track}"

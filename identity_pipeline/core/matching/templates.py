@@ -108,10 +108,10 @@ def build_templates(
         NotUnitNormError: an embedding is not of unit length.
     """
     faces = usable_faces(video)
-    of_track = dict(iter(_by_track(faces)))
+    of_track = dict(by_track(faces))
     frames_of = {
         track: sorted(set(group["frame_idx"].to_list()))
-        for track, group in _by_track(video.tracks.sort("track_id", "frame_idx"))
+        for track, group in by_track(video.tracks.sort("track_id", "frame_idx"))
     }
     rider_of = dict(video.riders.select("track_id", "person_id").iter_rows())
     rows, without = [], []
@@ -138,9 +138,12 @@ def build_templates(
     )
 
 
-def _by_track(table: pl.DataFrame) -> list[tuple[int, pl.DataFrame]]:
-    groups = table.group_by("track_id", maintain_order=True)
-    return [(int(str(track)), group) for (track,), group in groups]
+def by_track(table: pl.DataFrame) -> list[tuple[int, pl.DataFrame]]:
+    """The rows of each track, in the order in which the tracks come."""
+    return [
+        (group["track_id"][0], group)
+        for _, group in table.group_by("track_id", maintain_order=True)
+    ]
 
 
 def _row(faces: pl.DataFrame, frames: list[int], settings: MatchSettings) -> dict[str, object]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -265,39 +265,57 @@ def thresholds_of(
             raise LookupError(
                 f"no calibration of {space} at level {level}; calibrate that space first"
             )
-        points[name] = _point(chosen.row(0, named=True), name, settings)
+        points[name] = _point(_Row(*chosen.select(_Row._fields).row(0)), name, settings)
     common = rows.filter(pl.col("camera").is_null())
-    usual, own = (_number(common[name].first()) for name in ("genuine_p05", "genuine_p01"))
+    genuine = common.select("genuine_p05", "genuine_p01")
+    usual, own = genuine.row(0) if genuine.height else (None, None)
     fpir = {"assign": settings.fpir_assign, "suggest": settings.fpir_suggest}
     return Thresholds(space, level, points, fpir, usual, own)
 
 
-def _point(row: dict[str, object], name: str, settings: MatchSettings) -> OperatingPoint:
+class _Row(NamedTuple):
+    """The columns of `CALIBRATION` that make an operating point."""
+
+    level: str
+    far: float
+    in_effect: float | None
+    default: float | None
+    method: str
+    reason: str | None
+    safe_mean: float | None
+    safe_scale: float | None
+    impostor_pairs: int
+    impostor_groups: int
+    impostor_max: float | None
+    mean: float | None
+    scale: float | None
+    dof: float | None
+    top: list[float] | None
+    exceedances: int
+
+
+def _point(row: _Row, name: str, settings: MatchSettings) -> OperatingPoint:
     model = safe = None
-    if row["mean"] is not None:
+    if row.mean is not None and row.scale is not None and row.dof is not None:
         model = ImpostorModel(
-            pairs=int(str(row["impostor_pairs"])),
-            groups=int(str(row["impostor_groups"])),
-            mean=float(str(row["mean"])),
-            scale=float(str(row["scale"])),
-            dof=float(str(row["dof"])),
-            top=tuple(row["top"] or ()),  # type: ignore[arg-type]
-            exceedances=int(str(row["exceedances"])),
+            row.impostor_pairs,
+            row.impostor_groups,
+            row.mean,
+            row.scale,
+            row.dof,
+            tuple(row.top or ()),
+            row.exceedances,
         )
-    if name == "assign" and row["safe_mean"] is not None:
-        safe = UpperTail(float(str(row["safe_mean"])), float(str(row["safe_scale"])))
+    if name == "assign" and row.safe_mean is not None and row.safe_scale is not None:
+        safe = UpperTail(row.safe_mean, row.safe_scale)
     return OperatingPoint(
-        far=float(str(row["far"])),
+        row.far,
         # Older versions noted the default of templates for single faces too.
-        default=_number(row["default"]) if row["level"] == "template" else None,
-        model=model,
-        pinned=_number(row["in_effect"]) if row["method"] == "pinned" else None,
-        reason=None if row["reason"] is None else str(row["reason"]),
+        row.default if row.level == "template" else None,
+        model,
+        pinned=row.in_effect if row.method == "pinned" else None,
+        reason=row.reason,
         safe=safe,
-        known_max=_number(row["impostor_max"]),
+        known_max=row.impostor_max,
         doubt=1.0 - settings.interval,
     )
-
-
-def _number(value: object) -> float | None:
-    return None if value is None else float(str(value))

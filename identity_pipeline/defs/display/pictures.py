@@ -17,7 +17,7 @@ from identity_pipeline.settings import Settings
 from identity_pipeline.storage.video.crop_archive import CropArchive
 
 if TYPE_CHECKING:
-    from identity_pipeline.stages.imagesets.dataset import VideoTables
+    from identity_pipeline.stages.imagesets.page import VideoTables
 
 SHEET_FACES = 24
 SHEET_COLUMNS = 8
@@ -235,7 +235,7 @@ def describe_dataset(
     """Files, the page, the contact sheet, and the timeline with what was exported."""
     from identity_pipeline.media.crops import decode_image
     from identity_pipeline.media.sheets import encode_jpeg_below
-    from identity_pipeline.stages.imagesets.dataset import timeline_svg
+    from identity_pipeline.stages.imagesets.page import timeline_svg
 
     images = table.filter(pl.col("type") != "metadata", pl.col("left_out").is_null())
     described: dict[str, Any] = {

@@ -1,53 +1,57 @@
-"""The whole export of one video: everything in `export` and `person_report`."""
+"""The exported folder of one video: images, what is said of each rider, the page, the manifest.
+
+What belongs here: `write_dataset`, which puts the folder together, and the files that are about all
+of it. What does not: single images (`images`) and what the page says (`page`). The folder is
+written beside its place and renamed into it, whole or not at all. No clock goes into it: the same
+tables give the same bytes.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from identity_pipeline.core.imagesets.summary import RiderSummary, summaries_of
+from identity_pipeline.media.crops import encode_jpeg
 from identity_pipeline.media.errors import VideoError
-from identity_pipeline.media.figures import ledger_bar_svg, track_timeline_svg
-from identity_pipeline.media.page import ExportPage, VideoFacts, ledger_rows, render_export_page
+from identity_pipeline.media.page import render_export_page
+from identity_pipeline.media.sheets import SET_ACCENTS, Tile, contact_sheet
 from identity_pipeline.settings import Settings
-from identity_pipeline.stages.imagesets import export, person_report
-from identity_pipeline.stages.imagesets.export import Exported, LeftOut, Provenance
+from identity_pipeline.stages.imagesets.images import (
+    Exported,
+    LeftOut,
+    planned_images,
+    write_images,
+)
+from identity_pipeline.stages.imagesets.page import VideoTables, export_page
+from identity_pipeline.stages.imagesets.provenance import GATE_VERSION, Provenance
 from identity_pipeline.stages.progress.protocol import Progress, silent
-from identity_pipeline.stages.specs.exported import TYPES, files_of
+from identity_pipeline.stages.specs.exported import LEFT_OUT
 from identity_pipeline.stages.video.proof import Analysed
 from identity_pipeline.storage.files import atomic
 from identity_pipeline.storage.files.hashing import sha256_of_file
 from identity_pipeline.storage.video.crop_archive import CropArchive
+from identity_pipeline.tables import TABLES
 
-
-@dataclass(frozen=True)
-class VideoTables:
-    """The tables of one video that the export reads.
-
-    `observed` is the table `candidates`; the others are the tables of their names.
-    """
-
-    ride_video: pl.DataFrame
-    frames: pl.DataFrame
-    face_tracks: pl.DataFrame
-    riders: pl.DataFrame
-    observed: pl.DataFrame
-    selection: pl.DataFrame
-    frame_ledger: pl.DataFrame
-    sets: Mapping[str, pl.DataFrame]
+SHEET_COLUMNS, SHEET_TILE_PX, SHEET_QUALITY = 6, 192, 88
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """An export that was written; `left_out` is not in it."""
+    """An export that was written.
+
+    Attributes:
+        files: table `identity_dataset`.
+        left_out: images that were chosen and are not in it.
+    """
 
     files: pl.DataFrame
-    images: list[Exported]
     left_out: list[LeftOut]
-    riders: list[person_report.RiderData]
 
 
 def write_dataset(
@@ -79,110 +83,147 @@ def write_dataset(
             f"{video.name} is another file than the one that {provenance.video_id} was made of; "
             "put the old one back, or drop the new one in under a name of its own and run it.",
         )
-    planned = export.planned_images(tables.sets, tables.observed)
-    faces = {row["face_id"] for _, rows in planned.values() for row in rows}
+    planned = planned_images(tables.sets, tables.observed)
+    faces = {face.face_id for image in planned for face in image.faces}
     analysed = Analysed.of(crops, faces, settings.crops)
     with atomic.new_folder(target) as folder:
-        images, left_out = export.write_images(
+        images, left_out = write_images(
             folder, video, planned, tables.frames, analysed, provenance, settings, progress
         )
         tables = replace(tables, sets=_exported_sets(tables.sets, images))
-        riders = person_report.riders_data(
-            tables.riders, tables.observed, tables.selection, tables.sets, images, left_out
+        lacking = {face.person_id for image in left_out for face in image.faces}
+        riders = summaries_of(
+            tables.riders, tables.observed, tables.selection, tables.sets, lacking, settings
         )
         for rider in riders:
-            place = folder / f"person_{rider.person_id}"
-            place.mkdir(exist_ok=True)
-            meta = person_report.person_meta(rider, provenance, settings)
-            (place / "meta.json").write_bytes(atomic.json_bytes(meta))
-            if rider.images:
-                export.write_contact_sheet(folder, rider.person_id, list(rider.images))
-        page = _page(tables, images, left_out, riders, provenance, settings)
+            _write_rider(folder / rider.name, rider, images, left_out, provenance)
+        page = export_page(tables, images, left_out, riders, provenance, settings)
         (folder / "index.html").write_text(render_export_page(page), encoding="utf-8")
-        files = files_of(export.manifest_rows(folder, images, left_out))
-        export.write_manifest(folder, files, left_out, provenance)
-        rows = export.manifest_rows(folder, images, left_out)
-    return Dataset(rows, images, left_out, riders)
+        _write_manifest(folder, manifest_rows(folder, images, ()), left_out, provenance)
+        return Dataset(manifest_rows(folder, images, left_out), left_out)
 
 
 def _exported_sets(
     sets: Mapping[str, pl.DataFrame], images: list[Exported]
 ) -> dict[str, pl.DataFrame]:
     """The sets without the images that were left out."""
-    there = {(im.set_name, row["image"], row["face_id"]) for im in images for row in im.rows}
+    faces: dict[str, list[str]] = {name: [] for name in sets}
+    for image in images:
+        faces[image.set_name] += [face.face_id for face in image.faces]
+    return {
+        name: table.filter(pl.col("face_id").is_in(faces[name])) for name, table in sets.items()
+    }
 
-    def exported(name: str, table: pl.DataFrame) -> pl.Series:
-        rows = table.select("image", "face_id").iter_rows()
-        return pl.Series([(name, *row) in there for row in rows], dtype=pl.Boolean)
 
-    return {name: table.filter(exported(name, table)) for name, table in sets.items()}
-
-
-def _page(
-    tables: VideoTables,
-    images: list[Exported],
-    left_out: list[LeftOut],
-    riders: list[person_report.RiderData],
+def _write_rider(
+    folder: Path,
+    rider: RiderSummary,
+    images: Sequence[Exported],
+    left_out: Sequence[LeftOut],
     provenance: Provenance,
-    settings: Settings,
-) -> ExportPage:
-    return ExportPage(
-        video=_video_facts(tables, provenance),
-        settings_version=provenance.settings_sha256[:12],
-        models=provenance.models,
-        people=tuple(person_report.person_section(rider, settings) for rider in riders),
-        pairs=tuple(person_report.pair_card(i) for i in images if i.set_name == "pair_set"),
-        timeline_svg=timeline_svg(tables, settings) if tables.frames.height else None,
-        ledger_svg=_ledger_svg(tables),
-        ledger=ledger_rows(tables.frame_ledger),
-        left_out=tuple((image.file, image.sentence) for image in left_out),
+) -> None:
+    """`meta.json`, and a sheet of all images where there are any."""
+    folder.mkdir(exist_ok=True)
+    lacking = [i for i in left_out if rider.person_id in {face.person_id for face in i.faces}]
+    meta = rider_meta(rider, lacking, provenance)
+    (folder / "meta.json").write_bytes(atomic.json_bytes(meta))
+    tiles = [
+        Tile(image.thumbnail, Path(image.file).stem, SET_ACCENTS[image.type])
+        for image in images
+        if not image.is_pair and image.faces[0].person_id == rider.person_id
+    ]
+    if tiles:
+        sheet = contact_sheet(tiles, columns=SHEET_COLUMNS, tile_px=SHEET_TILE_PX)
+        (folder / "contact_sheet.jpg").write_bytes(encode_jpeg(sheet, SHEET_QUALITY))
+
+
+def rider_meta(
+    rider: RiderSummary, left_out: Sequence[LeftOut], provenance: Provenance
+) -> dict[str, Any]:
+    """`person_k/meta.json`."""
+    filled, seen, prototype = rider.filled, rider.seen, rider.prototype
+    axes = ("yaw", "pitch", "expression")
+    return {
+        "person_id": rider.person_id,
+        "seat": rider.seat,
+        "track_score": round(rider.track_score, 6),
+        "track_score_parts": {
+            "size": round(rider.size_score, 6),
+            "centre": round(rider.centre_score, 6),
+            "length": round(rider.length_score, 6),
+        },
+        "prototype_type": "medoid" if prototype else None,
+        "prototype_face_id": prototype.face_id if prototype else None,
+        "anchor_count": rider.images["anchor_set"],
+        "coverage_count": rider.images["coverage_set"],
+        "challenge_count": rider.images["challenge_set"],
+        "pair_count": rider.images["pair_set"],
+        "total_saved": rider.total_saved,
+        "coverage_buckets_filled": {
+            axis: f"{getattr(filled, axis)}/{getattr(rider.bins, axis)}" for axis in axes
+        },
+        "coverage_of_what_this_video_shows": {
+            axis: f"{getattr(filled, axis)}/{max(getattr(seen, axis), getattr(filled, axis))}"
+            for axis in axes
+        },
+        "stop_reason": rider.stop_reason,
+        "no_set_reason": rider.no_set_reason,
+        "shortfalls": [
+            {"set": s.set_name, "have": s.have, "wanted": s.wanted, "causes": dict(s.causes)}
+            for s in rider.shortfalls
+        ],
+        "left_out": [image.as_json() for image in left_out],
+        "conditioning_weights": rider.weights and rider.weights._asdict(),
+        "source_sha256": provenance.source["sha256"],
+        "identity_model_version": provenance.identity_space,
+        "embed_model_version": provenance.vision_space,
+    }
+
+
+def manifest_rows(
+    folder: Path, exported: Sequence[Exported], left_out: Sequence[LeftOut]
+) -> pl.DataFrame:
+    """The table `identity_dataset`: every file of the folder with its digest, and what lacks."""
+    image_of = {image.file: image for image in exported}
+    rows = []
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        file = path.relative_to(folder).as_posix()
+        data = path.read_bytes()
+        image = image_of.get(file)
+        digest = hashlib.sha256(data).hexdigest()
+        type_ = image.type if image else "metadata"
+        rows.append((file, type_, *_sole_face(image), digest, len(data), None))
+    for image in left_out:
+        why = f"{image.code}: {image.sentence}"
+        rows.append((image.file, LEFT_OUT, *_sole_face(image), None, None, why))
+    return pl.DataFrame(rows, schema=TABLES["identity_dataset"], orient="row")
+
+
+def _sole_face(image: Exported | LeftOut | None) -> tuple[int | None, str | None]:
+    """Rider and face of an image that shows one; nothing for a pair and for other files."""
+    if image is None or image.is_pair:
+        return None, None
+    return image.faces[0].person_id, image.faces[0].face_id
+
+
+def _write_manifest(
+    folder: Path, files: pl.DataFrame, left_out: Sequence[LeftOut], provenance: Provenance
+) -> None:
+    """`manifest.json`: every other file, what is left out, and where all of it comes from."""
+    atomic.write_json(
+        folder / "manifest.json",
+        {
+            "schema_version": 1,
+            "video_id": provenance.video_id,
+            "source": dict(provenance.source),
+            "models": [
+                {"role": m.role, "name": m.name, "sha256": m.sha256} for m in provenance.models
+            ],
+            "embed_model_version": provenance.vision_space,
+            "identity_model_version": provenance.identity_space,
+            "gate_version": GATE_VERSION,
+            "settings_sha256": provenance.settings_sha256,
+            "left_out": [image.as_json() for image in left_out],
+            "files": files.select("file", "type", "sha256", "size_bytes").to_dicts(),
+        },
     )
-
-
-def _ledger_svg(tables: VideoTables) -> str | None:
-    """The bar of all faces; it says so when it does not add up to what the frames counted."""
-    counted = int(tables.frames["face_count"].sum())
-    return ledger_bar_svg(tables.frame_ledger, detected=counted) if counted else None
-
-
-def timeline_svg(tables: VideoTables, settings: Settings) -> str:
-    """Who was seen when, in what light, and where the images were taken."""
-    exported = pl.concat(
-        table.select("person_id", "timestamp_ms", set=pl.lit(TYPES[name]))
-        for name, table in tables.sets.items()
-    )
-    return track_timeline_svg(
-        tables.frames, tables.face_tracks, tables.riders, exported, settings.buckets
-    )
-
-
-def _video_facts(tables: VideoTables, provenance: Provenance) -> VideoFacts:
-    source = tables.ride_video.row(0, named=True)
-    copied = ("sha256", "size_bytes", "width", "height", "duration_ms", "average_fps")
-    return VideoFacts(
-        name=Path(source["path"]).name,
-        video_id=provenance.video_id,
-        **{name: source[name] for name in copied},
-        container=source["container"],
-        codec=source["codec"],
-        shown=_shown(source),
-        warnings=tuple(provenance.source["warnings"]),
-        sampled_frames=tables.frames.height,
-        faces_seen=tables.frame_ledger.height,
-        scene_cuts=int(tables.frames["scene_cut"].sum()),
-    )
-
-
-def _shown(source: Mapping[str, Any]) -> str:
-    """What was done to the pictures of a row of `ride_video`, for its page."""
-    done = []
-    if source["sample_aspect_ratio"] not in (None, "1:1"):
-        coded = f"{source['coded_width']} × {source['coded_height']}"
-        done.append(f"pixels of {source['sample_aspect_ratio']} ({coded}) made square")
-    if source["interlaced"]:
-        done.append("deinterlaced")
-    if source["mirrored"]:
-        done.append("mirrored")
-    if source["rotation"]:
-        done.append(f"turned by {source['rotation']}°")
-    return ", ".join(done) or "as they are"

@@ -2,19 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from identity_pipeline.media.page import ModelFacts
 from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.settings import Settings
-from identity_pipeline.stages.imagesets.export import Provenance
 from identity_pipeline.stages.specs.cache_key import shaping_settings
 from identity_pipeline.stages.video.notes import notes_of_file, notes_of_frames
 
 INSIGHTFACE_PACKS = ("antelopev2", "buffalo_l", "buffalo_m", "buffalo_s", "buffalo_sc")
 DINOV2 = "facebook/dinov2"
+GATE_VERSION = "v1"
+"""Version of the gates' definition, stamped on every image; thresholds are in the settings hash."""
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where an export comes from.
+
+    Attributes:
+        video_id: partition key.
+        source: the row of `ride_video`.
+        models: models used, in the order of the pipeline.
+        vision_space: key of the vision encoder's space.
+        identity_space: key of the recogniser's space.
+        settings_sha256: digest of all settings that shape the sets.
+    """
+
+    video_id: str
+    source: Mapping[str, Any]
+    models: tuple[ModelFacts, ...]
+    vision_space: str
+    identity_space: str
+    settings_sha256: str
 
 
 def licence_of(name: str) -> str | None:

@@ -1,7 +1,7 @@
 """Where an exported image lies, which rows of the sets were exported, and whether all is there.
 
 What belongs here: names of files and types. What does not: writing them
-(`stages.imagesets.export`).
+(`stages.imagesets.dataset`).
 """
 
 from __future__ import annotations

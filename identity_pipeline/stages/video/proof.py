@@ -7,12 +7,10 @@ bytes with the same libraries, and nearly the same pixels with others.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from identity_pipeline.core.geometry import region_box
-from identity_pipeline.core.imagesets.candidates import box_of
+from identity_pipeline.core.geometry import Box, region_box
 from identity_pipeline.core.video.sameness import correlation
 from identity_pipeline.media.crops import ImageBGR, cut_region, decode_image, encode_jpeg, resized
 from identity_pipeline.settings import CropSettings
@@ -35,21 +33,21 @@ class Analysed:
         rows = crops.rows(face_ids, ["region_jpeg"])
         return cls({str(r["face_id"]): bytes(r["region_jpeg"]) for r in rows}, settings)  # type: ignore[arg-type]
 
-    def likeness(self, frame: ImageBGR, rows: Iterable[Mapping[str, Any]]) -> float:
+    def likeness(self, frame: ImageBGR, faces: Mapping[str, Box]) -> float:
         """How much a frame is the one in which faces were analysed: a correlation.
 
         Args:
             frame: (H, W, 3) decoded again.
-            rows: faces of one frame, with their boxes and `face_id`.
+            faces: boxes of faces of one frame by `face_id`.
 
         Returns:
             The least of all faces; `IDENTICAL` where every region has the very same pixels, 0 where
             a face has no stored region.
         """
-        return min(self._likeness(frame, row) for row in rows)
+        return min(self._likeness(frame, *face) for face in faces.items())
 
-    def _likeness(self, frame: ImageBGR, row: Mapping[str, Any]) -> float:
-        stored, face = self.regions.get(row["face_id"]), box_of(dict(row))
+    def _likeness(self, frame: ImageBGR, face_id: str, face: Box) -> float:
+        stored = self.regions.get(face_id)
         height, width = frame.shape[:2]
         if stored is None or face.x1 >= width or face.y1 >= height:
             return 0.0

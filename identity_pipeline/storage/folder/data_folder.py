@@ -1,22 +1,26 @@
-"""Which format a data folder has, who it is, and the way from an older format to the present one.
+"""Whether a folder is a data folder, its format and id, and the way from an older format to ours.
 
-`data/folder.json` holds both. A folder without it that holds data was made before there were
-formats: that is format 1. Opening a folder brings it to the present format, once, whoever comes
-first; a folder of a newer format is refused. The note is written last, so a migration that was
-killed is done again from its beginning: each one may be repeated.
+A mistyped folder is no empty library: the sentence says which one may be meant.
+
+`data/folder.json` holds format and id. A folder without it that holds data was made before there
+were formats: that is format 1. Opening a folder brings it to the present format, once, whoever
+comes first; a folder of a newer format is refused. The note is written last, so a migration that
+was killed is done again from its beginning: each one may be repeated.
 """
 
 from __future__ import annotations
 
 import errno
 import json
+import os
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
-from identity_pipeline.errors import IdentityPipelineError
+from identity_pipeline.errors import IdentityPipelineError, system_words
 from identity_pipeline.storage.files import atomic, private
 from identity_pipeline.storage.files.locks import exclusive
 from identity_pipeline.storage.folder.backup import write_backup
@@ -29,6 +33,10 @@ UNNUMBERED: Final = 1
 """Of folders from before there were formats."""
 DATA: Final = ("registry", "tables", "ledger", "output", "models", "failures", "archive")
 """Folders of which a file makes a data folder one that was in use."""
+OWN: Final = frozenset({*private.HELD, "videos"}) - {"backups", "acknowledged.json"}
+"""What a data folder may hold; any of it makes one."""
+SURE: Final = frozenset({"registry", "tables", "ledger"})
+"""What nothing else holds: by these another folder is offered."""
 READ_ONLY: Final = (errno.EROFS, errno.EACCES, errno.EPERM)
 WAIT_S: Final = 600.0
 """How long to wait for another process that migrates."""
@@ -39,6 +47,12 @@ Tell = Callable[[str], None]
 
 class DataFolderError(IdentityPipelineError, RuntimeError):
     """A data folder that this program cannot open."""
+
+
+class NoDataFolderError(IdentityPipelineError, ValueError):
+    """The data folder that is named is none; the sentence says which may be meant."""
+
+    exit_status: ClassVar[int] = 2
 
 
 @dataclass(frozen=True)
@@ -79,6 +93,74 @@ MIGRATIONS: Final[Mapping[int, Migration]] = {
     1: Migration("notes how many decisions the ledger holds", _note_what_was_acknowledged),
 }
 """By the format that each one starts from."""
+
+
+def check_data_folder(root: Path, usual: Iterable[Path] = (), *, new: bool = False) -> None:
+    """Passes a data folder, also an empty one.
+
+    Args:
+        root: the folder that is named.
+        usual: others that may be meant.
+        new: a folder that is not there may be begun.
+
+    Raises:
+        NoDataFolderError: there is none, or it may not be read, or it holds other things.
+    """
+    try:
+        if root.exists():
+            names = _names_in(root, usual)
+        else:
+            _check_missing(root, usual, new)
+            return
+    except OSError as error:
+        raise NoDataFolderError(f"the data folder cannot be read. {system_words(error)}") from error
+    if new or names & OWN:
+        return
+    if not names and root.name in OWN and _is_one(root.parent):
+        raise NoDataFolderError(
+            f"{root} lies inside the data folder {root.parent}; did you mean {root.parent}?"
+        )
+    if names - {"README.md", ".gitkeep"}:
+        raise NoDataFolderError(
+            f"{root} is no data folder, it holds other things{_meant(root, usual)}; name the "
+            "folder with --data, or, to begin a new one: identity-pipeline run FILE"
+        )
+
+
+def _names_in(root: Path, usual: Iterable[Path]) -> set[str]:
+    if not root.is_dir():
+        raise NoDataFolderError(
+            f"{root} is a file, and no data folder{_meant(root, usual)}; --data names the folder."
+        )
+    return {entry.name for entry in os.scandir(root)}
+
+
+def _check_missing(root: Path, usual: Iterable[Path], new: bool) -> None:
+    parent = next(folder for folder in root.absolute().parents if folder.exists())
+    if not parent.is_dir():
+        raise NoDataFolderError(f"there can be no data folder at {root}, for {parent} is a file.")
+    if not new:
+        raise NoDataFolderError(
+            f"there is no data folder at {root}{_meant(root, usual) or '.'} To begin one: "
+            "identity-pipeline run FILE"
+        )
+
+
+def _meant(root: Path, usual: Iterable[Path]) -> str:
+    """`; did you mean FOLDER?` for a data folder near the one that is named, else nothing."""
+    beside = {path.name: path for path in filter(_is_one, _folders(root.parent))}
+    alike = [beside[name] for name in get_close_matches(root.name, beside, n=1)]
+    others = [path for path in usual if path.absolute() != root.absolute()]
+    found = [*filter(_is_one, _folders(root)), *alike, *filter(_is_one, (*others, root.parent))]
+    return f"; did you mean {found[0]}?" if found else ""
+
+
+def _folders(parent: Path) -> list[Path]:
+    return sorted(path for path in parent.iterdir() if path.is_dir()) if parent.is_dir() else []
+
+
+def _is_one(path: Path) -> bool:
+    return any((path / name).is_dir() for name in SURE)
 
 
 def open_data_folder(layout: Layout, tell: Tell | None = None) -> DataFolder | None:

@@ -11,7 +11,7 @@ import json
 import re
 import uuid
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -38,8 +38,8 @@ class MixedSpacesError(IdentityPipelineError, ValueError):
 
 
 @dataclass(frozen=True)
-class IndexPoint:
-    """One point.
+class Payload:
+    """What a point says of itself.
 
     Attributes:
         kind: template (a track), exemplar (of a person) or image (an exported one).
@@ -52,7 +52,6 @@ class IndexPoint:
         quality: quality score of the face, of a template the mean.
         person_id: person of the library; null when unknown.
         set: anchor, coverage, challenge, pair; null for other kinds.
-        vectors: unit vectors (D,) by name.
     """
 
     kind: Kind
@@ -65,12 +64,21 @@ class IndexPoint:
     quality: float | None
     person_id: str | None
     set: str | None
+
+
+@dataclass(frozen=True)
+class IndexPoint(Payload):
+    """One point.
+
+    Attributes:
+        vectors: unit vectors (D,) by name.
+    """
+
     vectors: Mapping[VectorName, Vector]
 
     def payload(self) -> dict[str, Any]:
         """All but the vectors, nulls included."""
-        fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return {name: value for name, value in fields.items() if name != "vectors"}
+        return {field.name: getattr(self, field.name) for field in fields(Payload)}
 
     def point_id(self, space: str) -> str:
         """UUIDv5 of space, kind and subject: the same point is the same id on every run."""

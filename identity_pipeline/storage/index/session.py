@@ -29,17 +29,17 @@ from identity_pipeline.storage.index.points import (
     TEMPLATE,
     Kind,
     MixedSpacesError,
+    Payload,
     VectorName,
     VideoPoints,
     checksum,
     collection_name,
     digest,
 )
-from identity_pipeline.storage.index.query import Filter, Hit, to_qdrant
 from identity_pipeline.storage.layout import check_video_id
 
 if TYPE_CHECKING:
-    from qdrant_client import QdrantClient
+    from qdrant_client import QdrantClient, models
 
 PAGE: Final = 5000
 ALL_KINDS: Final[tuple[Kind, ...]] = (TEMPLATE, EXEMPLAR, IMAGE)
@@ -77,6 +77,61 @@ class VideoState:
     checksum: str
 
 
+@dataclass(frozen=True)
+class Filter:
+    """What a hit must be; an empty field asks for nothing.
+
+    Attributes:
+        kinds: kinds of points.
+        sets: image sets.
+        video_ids: only these videos.
+        without_videos: none of these videos.
+        person_ids: only these people.
+        labelled: true: only points with a person; false: only those without.
+        quality_min: smallest quality score.
+    """
+
+    kinds: Sequence[Kind] = ()
+    sets: Sequence[str] = ()
+    video_ids: Sequence[str] = ()
+    without_videos: Sequence[str] = ()
+    person_ids: Sequence[str] = ()
+    labelled: bool | None = None
+    quality_min: float | None = None
+
+
+@dataclass(frozen=True)
+class Hit(Payload):
+    """A point that was found; `score` is the cosine."""
+
+    score: float
+
+
+def to_qdrant(where: Filter) -> models.Filter:
+    """The filter in Qdrant's words."""
+    from qdrant_client import models
+
+    def among(key: str, values: Sequence[str]) -> models.FieldCondition:
+        return models.FieldCondition(key=key, match=models.MatchAny(any=list(values)))
+
+    fields = {
+        "kind": where.kinds,
+        "set": where.sets,
+        "video_id": where.video_ids,
+        "person_id": where.person_ids,
+    }
+    must: list[models.Condition] = [among(key, values) for key, values in fields.items() if values]
+    must_not: list[models.Condition] = []
+    if where.without_videos:
+        must_not.append(among("video_id", where.without_videos))
+    if where.labelled is not None:
+        no_person = models.IsNullCondition(is_null=models.PayloadField(key="person_id"))
+        (must_not if where.labelled else must).append(no_person)
+    if where.quality_min is not None:
+        must.append(models.FieldCondition(key="quality", range=models.Range(gte=where.quality_min)))
+    return models.Filter(must=must or None, must_not=must_not or None)
+
+
 @dataclass
 class OpenIndex:
     """The index while it is open; see `VectorIndex.open`."""
@@ -111,11 +166,7 @@ class OpenIndex:
         target = collection.name if collection else None
         with self._unfinished(video.video_id):
             chosen = to_qdrant(Filter(kinds=kinds, video_ids=[video.video_id]))
-            removed = 0
-            for other in self.collections():
-                if other.name != target and (n := self._count(other.name, chosen)):
-                    self.client.delete(other.name, points_selector=chosen)
-                    removed += n
+            removed = self._remove(chosen, but=target)
             if collection is None or target is None:
                 return Replaced(0, removed, 0)
             encoder = collection.vision_space
@@ -139,10 +190,7 @@ class OpenIndex:
         self._check_writable()
         chosen = to_qdrant(Filter(video_ids=[video_id]))
         with self._unfinished(video_id):
-            counts = {c.name: self._count(c.name, chosen) for c in self.collections()}
-            for name in (n for n, count in counts.items() if count):
-                self.client.delete(name, points_selector=chosen)
-            return sum(counts.values())
+            return self._remove(chosen)
 
     def search(
         self,
@@ -166,26 +214,38 @@ class OpenIndex:
             NotUnitNormError: the vector is not of unit length.
         """
         query = check_unit(np.asarray(vector)[None], "query")[0]
-        filled = [c for c in self.collections() if c.count]
-        fitting = [c for c in filled if (c.space if using == IDENTITY else c.vision_space) == space]
-        if filled and not fitting:
-            known = sorted({str(c.space if using == IDENTITY else c.vision_space) for c in filled})
-            raise MixedSpacesError(
-                f"the index holds {using} of {', '.join(known)}, and the query is of {space}; "
-                "vectors of two models say nothing about each other. Process the videos with the "
-                "model of the query, or query with the model of the index."
-            )
         hits: list[Hit] = []
-        for collection in fitting:
+        for name in self._searched(space, using):
             found = self.client.query_points(
-                collection.name,
+                name,
                 query=query.tolist(),
                 using=using,
                 limit=limit,
                 query_filter=to_qdrant(where or Filter()),
             ).points
-            hits += [Hit(point.score, **(point.payload or {})) for point in found]
+            hits += [Hit(**(point.payload or {}), score=point.score) for point in found]
         return sorted(hits, key=lambda hit: (-hit.score, hit.subject))[:limit]
+
+    def _searched(self, space: str, using: VectorName) -> list[str]:
+        """Names of the collections with vectors of a space; none where the index is empty.
+
+        Raises:
+            MixedSpacesError: the index has points, but none in this space.
+        """
+        held = {
+            c.name: c.space if using == IDENTITY else c.vision_space
+            for c in self.collections()
+            if c.count
+        }
+        fitting = [name for name, own in held.items() if own == space]
+        if held and not fitting:
+            raise MixedSpacesError(
+                f"the index holds {using} of {', '.join(sorted(set(map(str, held.values()))))}, "
+                f"and the query is of {space}; vectors of two models say nothing about each other. "
+                "Process the videos with the model of the query, or query with the model of the "
+                "index."
+            )
+        return fitting
 
     def contents(
         self, progress: Callable[[int], None] = lambda done: None
@@ -291,6 +351,13 @@ class OpenIndex:
         ]
         for start in range(0, len(structs), self.settings.batch):
             self.client.upsert(name, points=structs[start : start + self.settings.batch], wait=True)
+
+    def _remove(self, chosen: Any, but: str | None = None) -> int:
+        """Removes points from all collections but one and says how many there were."""
+        counts = {c.name: self._count(c.name, chosen) for c in self.collections() if c.name != but}
+        for name in (n for n, count in counts.items() if count):
+            self.client.delete(name, points_selector=chosen)
+        return sum(counts.values())
 
     def _count(self, name: str, chosen: Any) -> int:
         return self.client.count(name, count_filter=chosen, exact=True).count

@@ -234,16 +234,16 @@ class VideoRegistry:
             DamagedFileError: it is registered, but its record cannot be read.
         """
         if VIDEO_ID.fullmatch(name):  # no file name: those have a suffix
-            exact = self.get(name)
-            if exact is not None:
-                return exact
-            starting = [video_id for video_id in self.ids() if video_id.startswith(name)]
-            return self.get(starting[0]) if len(starting) == 1 else None
+            return self.get(name) or self._starting(name)
         records = list(self.all())
         found = [r for r in records if name in _names(r)]
         if not found:  # the same letters, written down in another form
             found = [r for r in records if _plain(name) in map(_plain, _names(r))]
         return found[0] if len(found) == 1 else None
+
+    def _starting(self, beginning: str) -> Registration | None:
+        found = [video_id for video_id in self.ids() if video_id.startswith(beginning)]
+        return self.get(found[0]) if len(found) == 1 else None
 
 
 def _names(record: Registration) -> set[str]:

@@ -99,12 +99,7 @@ def read_truth(path: Path) -> Truth:
     Raises:
         TruthError: it is no truth file, or contradicts itself.
     """
-    try:
-        file = _File.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        raise TruthError(f"{path.name} is no usable truth: {_fault(error)}.") from error
-    except OSError as error:
-        raise TruthError(f"{path.name} cannot be read: {error.strerror}.") from error
+    file = _parsed(path)
     kind = _kind(path, file.frames)
     for fault in _faults(file, kind):
         raise TruthError(f"{path.name} is no usable truth: {fault}.")
@@ -120,6 +115,15 @@ def read_truth(path: Path) -> Truth:
         frames=pl.DataFrame(frames, schema=TRUTH_FRAMES).sort("frame_idx"),
         faces=pl.DataFrame(rows, schema=TRUTH_FACES).sort("frame_idx", "person"),
     )
+
+
+def _parsed(path: Path) -> _File:
+    try:
+        return _File.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise TruthError(f"{path.name} is no usable truth: {_fault(error)}.") from error
+    except OSError as error:
+        raise TruthError(f"{path.name} cannot be read: {error.strerror}.") from error
 
 
 def _fault(error: ValidationError) -> str:
@@ -158,14 +162,19 @@ def _faults(file: _File, kind: str) -> Iterable[str]:
 
 
 def _face_faults(frame: _Frame) -> Iterable[str]:
-    boxes = [face.box for face in frame.faces or ()] + list(frame.seats or ())
-    if any(x2 <= x1 or y2 <= y1 for x1, y1, x2, y2 in boxes):
+    faces = frame.faces or []
+    boxes = [*(face.box for face in faces), *(frame.seats or ())]
+    if not all(map(_has_area, boxes)):
         yield "a box is not x1, y1, x2, y2 with x1 < x2 and y1 < y2"
-    people = [face.person for face in frame.faces or ()]
-    if len(set(people)) != len(people):
+    if len({face.person for face in faces}) != len(faces):
         yield "somebody is in it twice"
-    if any(f.landmarks is not None and len(f.landmarks) != LANDMARKS for f in frame.faces or ()):
+    if {len(face.landmarks) for face in faces if face.landmarks is not None} - {LANDMARKS}:
         yield f"a face has landmarks, but not {LANDMARKS}"
+
+
+def _has_area(box: Corners) -> bool:
+    x1, y1, x2, y2 = box
+    return x1 < x2 and y1 < y2
 
 
 def _rows(frame: _Frame, people: list[str]) -> Iterable[dict[str, Any]]:
@@ -178,18 +187,22 @@ def _rows(frame: _Frame, people: list[str]) -> Iterable[dict[str, Any]]:
             "true_lighting": frame.lighting,
         }
     for face in frame.faces or ():
-        pitch, yaw, roll = face.pose or (None, None, None)
-        measures = ("occlusion", "eye_open", "mouth_open", "smile")
-        points = face.landmarks
-        yield {
-            "frame_idx": frame.frame_idx,
-            "person": face.person,
-            "rider": face.person in people,
-            **dict(zip(TRUE_BOX, face.box, strict=True)),
-            "true_pitch": pitch,
-            "true_yaw": yaw,
-            "true_roll": roll,
-            **{f"true_{name}": getattr(face, name) for name in measures},
-            "true_lighting": face.lighting or frame.lighting,
-            "true_landmarks": None if points is None else [v for p in points for v in p[:2]],
-        }
+        yield _face_row(frame, face, people)
+
+
+def _face_row(frame: _Frame, face: _Face, people: list[str]) -> dict[str, Any]:
+    pitch, yaw, roll = face.pose or (None, None, None)
+    measures = ("occlusion", "eye_open", "mouth_open", "smile")
+    points = face.landmarks
+    return {
+        "frame_idx": frame.frame_idx,
+        "person": face.person,
+        "rider": face.person in people,
+        **dict(zip(TRUE_BOX, face.box, strict=True)),
+        "true_pitch": pitch,
+        "true_yaw": yaw,
+        "true_roll": roll,
+        **{f"true_{name}": getattr(face, name) for name in measures},
+        "true_lighting": face.lighting or frame.lighting,
+        "true_landmarks": None if points is None else [v for p in points for v in p[:2]],
+    }
