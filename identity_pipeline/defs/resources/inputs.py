@@ -7,9 +7,10 @@ inputs, and they were half of all its events (`docs/operating-reference.md`).
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
+from typing import TypeVar
 
 import polars as pl
 
@@ -21,6 +22,7 @@ from identity_pipeline.storage.video.failures import DAMAGED, FailureNote, Failu
 from identity_pipeline.storage.video.tables import MissingTableError, TableStore
 
 CROPS = "face_crops"
+Read = TypeVar("Read")
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,8 @@ class Inputs:
             Failure: it is damaged, which is noted on the video, or it was never made.
         """
         if asset not in self._read:
-            self._read[asset] = self._checked(asset)
+            read = partial(self.store.read, asset, self.video_id)
+            self._read[asset] = self._checked(asset, read)
         return self._read[asset]
 
     def of(self, *assets: str) -> dict[str, pl.DataFrame]:
@@ -58,18 +61,16 @@ class Inputs:
     @cached_property
     def crops(self) -> CropArchive:
         """The crops, compared with what was recorded of them; raises as a table does."""
-        return self._checked(CROPS)
+        return self._checked(CROPS, partial(self.store.crops, self.video_id))
 
-    def _checked(self, asset: str) -> pl.DataFrame | CropArchive:
+    def _checked(self, asset: str, read: Callable[[], Read]) -> Read:
         if asset not in self.declared:
             raise UndeclaredError(
                 f"{self.reader} reads {asset}, which its entry in stages/specs/assets.py does not "
                 "name among its inputs."
             )
         try:
-            if asset == CROPS:
-                return self.store.crops(self.video_id)
-            return self.store.read(asset, self.video_id)
+            return read()
         except MissingTableError as error:
             raise PermanentFailure(type(error).__name__, str(error)) from error
         except DamagedFileError as error:

@@ -124,9 +124,7 @@ class _Judge:
         return self._compared(spec, noted, judged)
 
     def _compared(self, spec: AssetSpec, noted: Manifest, judged: Mapping[str, Judged]) -> Judged:
-        inputs = {name: self.noted[name] for name in spec.inputs}
-        versions = {name: known.data_version if known else None for name, known in inputs.items()}
-        now = key_parts(spec, self.settings, self.models.digests, versions)
+        now = key_parts(spec, self.settings, self.models.digests, self._versions(spec))
         open_inputs = {n for n in now["inputs"] if judged[n].verdict is not Verdict.REUSE}
         if fingerprint(now) == noted.fingerprint:
             if not open_inputs:
@@ -141,6 +139,10 @@ class _Judge:
         if len(reasons) == len(changed_inputs(before, now) & open_inputs):
             return Judged(Verdict.PERHAPS, (*reasons, _unless(open_inputs)), there=True)
         return Judged(Verdict.COMPUTE, reasons, there=True)
+
+    def _versions(self, spec: AssetSpec) -> dict[str, str | None]:
+        inputs = {name: self.noted[name] for name in spec.inputs}
+        return {name: known.data_version if known else None for name, known in inputs.items()}
 
     def _blocked(self, spec: AssetSpec, judged: Mapping[str, Judged]) -> str | None:
         if spec.kept is Kept.SOURCE:

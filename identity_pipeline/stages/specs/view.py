@@ -6,7 +6,7 @@ taken for a new one. So it cannot be read.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import Any, cast
 
 from identity_pipeline.errors import IdentityPipelineError
@@ -35,7 +35,7 @@ class _View:
         )
 
 
-def settings_of(specs: Iterable[AssetSpec], settings: Settings) -> Settings:
+def settings_of(specs: Collection[AssetSpec], settings: Settings) -> Settings:
     """The settings that some outputs of one step may read.
 
     Args:
@@ -50,10 +50,17 @@ def settings_of(specs: Iterable[AssetSpec], settings: Settings) -> Settings:
     """
     names = {name for s in specs for name in (*s.settings, *s.batches, *s.operates)}
     asset = ", ".join(spec.key for spec in specs)
-    values: dict[str, Any] = {name: getattr(settings, name) for name in names if "." not in name}
-    single: dict[str, dict[str, Any]] = {}
-    for group, _, field in (name.partition(".") for name in names):
-        if field and group not in values:
-            single.setdefault(group, {})[field] = getattr(getattr(settings, group), field)
-    values |= {group: _View(asset, f"{group}.", found) for group, found in single.items()}
-    return cast(Settings, _View(asset, "", values))
+    fields: dict[str, set[str]] = {}
+    for name in names:
+        group, _, field = name.partition(".")
+        fields.setdefault(group, set()).add(field)
+    groups = {group: _group(asset, settings, group, some) for group, some in fields.items()}
+    return cast(Settings, _View(asset, "", groups))
+
+
+def _group(asset: str, settings: Settings, group: str, fields: set[str]) -> Any:
+    """A group of settings, or some of its fields; "" among them stands for all."""
+    whole = getattr(settings, group)
+    if "" in fields:
+        return whole
+    return _View(asset, f"{group}.", {field: getattr(whole, field) for field in fields})
