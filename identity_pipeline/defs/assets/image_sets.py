@@ -34,9 +34,9 @@ def candidates(
     settings: dg.ResourceParam[Settings],
 ) -> dg.MaterializeResult:
     """Every rider face with all that was observed, its export crop, and how far it got."""
-    from identity_pipeline.stages.imagesets.curate import Observations, candidates_of
+    from identity_pipeline.stages.imagesets.curate import Measurements, candidates_of
 
-    observed = Observations(
+    observed = Measurements(
         ride_video,
         face_detections,
         face_quality,

@@ -30,14 +30,14 @@ def face_landmarks(
     progress: dg.ResourceParam[ProgressReporters],
 ) -> dg.MaterializeResult:
     """Landmarks, head pose, eyes, mouth, smile and occlusion of the riders' usable faces."""
-    from identity_pipeline.stages.video.measure import observe_landmarks, smoothed_boxes
+    from identity_pipeline.stages.video.measure import measure_landmarks, smoothed_boxes
 
     def compute(chunks: ChunkStore) -> pl.DataFrame:
         boxes = smoothed_boxes(rider_faces(face_tracks, riders), face_detections, settings)
         usable = boxes.join(face_quality.filter("loose").select("face_id"), on="face_id")
         reporter = progress.reporter(context)
         pack = models.face_pack
-        return observe_landmarks(usable, face_crops, pack, face_quality, settings, reporter, chunks)
+        return measure_landmarks(usable, face_crops, pack, face_quality, settings, reporter, chunks)
 
     step = Step(context, store, settings, models)
     return step.chunked(

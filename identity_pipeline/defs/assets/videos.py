@@ -32,7 +32,7 @@ from identity_pipeline.storage.video.registry import Registration, VideoRegistry
 from identity_pipeline.storage.video.tables import Manifest, TableStore
 
 if TYPE_CHECKING:
-    from identity_pipeline.stages.video.detect import Watched
+    from identity_pipeline.stages.video.detect import DetectionPass
 
 WATCH = "watch"
 
@@ -150,7 +150,7 @@ def _chunk_key(step: Step) -> str:
 
 
 def _in_place(
-    seen: "Watched", archive: CropArchive, step: Step, fingerprint: str
+    seen: "DetectionPass", archive: CropArchive, step: Step, fingerprint: str
 ) -> dict[str, pl.DataFrame]:
     """Puts the crops of a pass in their place, and returns its tables."""
     with atomic.new_folder(archive.folder) as folder:
@@ -211,12 +211,12 @@ def _pass(
     step: Step,
     models: ModelHub,
     progress: ProgressReporters,
-) -> "Watched":
-    from identity_pipeline.stages.video.detect import watch_video
+) -> "DetectionPass":
+    from identity_pipeline.stages.video.detect import detect_video
 
     step.go_on()
     duration, fps = ride_video["duration_ms"][0], step.settings.video.analysis_fps
     expected = round(duration * fps / 1000) if duration and fps else None
     path = registered(step.store, context.partition_key).existing_path()
     reporter = progress.reporter(context)
-    return watch_video(path, chunks, models.face_pack, step.settings, expected, reporter)
+    return detect_video(path, chunks, models.face_pack, step.settings, expected, reporter)
