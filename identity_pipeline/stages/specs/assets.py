@@ -323,6 +323,7 @@ _ENTRIES: Final = (
             "crops.region_face_px",
             "crops.region_jpeg_quality",
         ),
+        operates=("video",),
         models=("face_pack", "vision"),
         code="2",
         kept=Kept.EXPORT,
