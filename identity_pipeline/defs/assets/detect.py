@@ -56,7 +56,7 @@ def ride_video(step: VideoStep) -> dg.MaterializeResult:
     from identity_pipeline.stages.video.probe import video_row
 
     store, settings = step.store, step.all_settings
-    with step.named_failures(), step.at_work():
+    with step.named_failures(), step.heartbeat():
         step.stop_if_paused()
         record = registered(store, step.video_id)
         check_video(step.context, store, settings, step.models, size_of(record.existing_path()))
@@ -85,7 +85,7 @@ def watch(step: VideoStep) -> Iterator[dg.MaterializeResult]:
     archive = CropArchive(step.store.layout.crops(step.video_id))
     with (
         step.named_failures(),
-        step.at_work(),
+        step.heartbeat(),
         step.open_chunks(_chunk_key(step)) as chunks,
     ):
         parts = {name: step.key_parts(name) for name in PASS}
