@@ -25,7 +25,7 @@ from identity_pipeline.cli.options import (
 if TYPE_CHECKING:
     from identity_pipeline.core.progress.costs import Price
     from identity_pipeline.settings import Settings
-    from identity_pipeline.stages.planning.planning import PlannedVideo
+    from identity_pipeline.stages.planning.plans import PlannedVideo
     from identity_pipeline.stages.planning.staleness import Models
     from identity_pipeline.stages.progress.protocol import Progress
     from identity_pipeline.storage.video.tables import TableStore
@@ -81,7 +81,7 @@ def plan(
     """
     from identity_pipeline.models.hub import ModelHub
     from identity_pipeline.stages.planning import preflight
-    from identity_pipeline.stages.planning.library_planning import plan_library
+    from identity_pipeline.stages.planning.plans import plan_library
     from identity_pipeline.stages.planning.staleness import Models
     from identity_pipeline.stages.progress.costing import prices
 
@@ -124,7 +124,7 @@ def _planned(
     costs: Mapping[str, Price],
     report: Progress,
 ) -> Iterator[PlannedVideo]:
-    from identity_pipeline.stages.planning.planning import plan_file, plan_video
+    from identity_pipeline.stages.planning.plans import plan_file, plan_video
     from identity_pipeline.storage.video.failures import FailureNotes
     from identity_pipeline.storage.video.registry import VideoRegistry, video_files
 

@@ -291,8 +291,8 @@ def _standing(
 ) -> tuple[set[str], bool]:
     """Videos of which nothing is left to do or to show, and whether the library stands too."""
     from identity_pipeline.defs.instance.shown import shown_as_made
+    from identity_pipeline.stages.planning.plans import standing
     from identity_pipeline.stages.planning.staleness import Models
-    from identity_pipeline.stages.planning.standing import standing
 
     settings = merged_settings(groups)
     today = datetime.now(UTC).isoformat(timespec="seconds")

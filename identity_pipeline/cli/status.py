@@ -95,8 +95,8 @@ def status(
     """
     from identity_pipeline.core.progress.shares import LIBRARY_WORK
     from identity_pipeline.models.hub import ModelHub
-    from identity_pipeline.stages.planning.phase_words import status_json
     from identity_pipeline.stages.planning.staleness import Models
+    from identity_pipeline.stages.planning.words import status_json
     from identity_pipeline.storage.progress.pause import paused
 
     groups = overrides(data, pack, vision, device)
@@ -151,7 +151,7 @@ def _watch(store: TableStore, settings: Settings, models: Models, wanted: str | 
 
 
 def _print_page(seen: Status, wanted: str | None, order: Pause | None) -> None:
-    from identity_pipeline.stages.planning.phase_words import attention, progress_lines
+    from identity_pipeline.stages.planning.words import attention, progress_lines
 
     for line in ([order.sentence()] if order else []) + list(progress_lines(seen)):
         say(line)
@@ -168,7 +168,7 @@ def _print_page(seen: Status, wanted: str | None, order: Pause | None) -> None:
 
 def _print_videos(seen: Status) -> None:
     from identity_pipeline.media.progress_figure import span
-    from identity_pipeline.stages.planning.phase_words import now_words, steps_done
+    from identity_pipeline.stages.planning.words import now_words, steps_done
 
     rows = []
     for whole in (*seen.videos, seen.library):
@@ -181,7 +181,7 @@ def _print_videos(seen: Status) -> None:
 
 
 def _print_phases(whole: Whole) -> None:
-    from identity_pipeline.stages.planning.phase_words import phase_words
+    from identity_pipeline.stages.planning.words import phase_words
 
     rows = [
         (phase.step, _styled(phase.state), _work(phase), _time(phase), phase_words(phase))

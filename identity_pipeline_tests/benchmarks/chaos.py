@@ -29,7 +29,7 @@ from rich.table import Table
 
 from identity_pipeline.core.progress.shares import State
 from identity_pipeline.settings import SETTINGS_FILE_VARIABLE
-from identity_pipeline.stages.planning.phase_words import status_json
+from identity_pipeline.stages.planning.words import status_json
 from identity_pipeline.stages.specs.assets import steps
 from identity_pipeline.storage.files import atomic
 from identity_pipeline.storage.layout import Layout

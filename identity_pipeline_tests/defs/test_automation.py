@@ -20,7 +20,7 @@ from identity_pipeline.defs.automation.schedules import SETTLED_SECONDS, sweep_v
 from identity_pipeline.defs.automation.sensors import TICKS_AHEAD, sort_arrivals
 from identity_pipeline.defs.instance.tags import BY, NEW_VIDEO, NIGHT, SWEEP, tags
 from identity_pipeline.defs.resources.resources import SettingsResource
-from identity_pipeline.stages.planning.finished import LAST
+from identity_pipeline.stages.planning.video_list import LAST
 from identity_pipeline.storage.video.archive import Archive, ArchiveMark
 from identity_pipeline.storage.video.failures import FailureNote, FailureNotes
 from identity_pipeline.storage.video.known_files import KnownFile, KnownFiles, Stamp

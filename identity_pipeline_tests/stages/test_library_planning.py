@@ -13,8 +13,7 @@ import pytest
 from identity_pipeline.settings import Settings, load_settings
 from identity_pipeline.stages.library.spaces import live_space
 from identity_pipeline.stages.library.update import update_library
-from identity_pipeline.stages.planning.library_planning import plan_library
-from identity_pipeline.stages.planning.planning import PlannedStep, PlannedVideo
+from identity_pipeline.stages.planning.plans import PlannedStep, PlannedVideo, plan_library
 from identity_pipeline.stages.planning.staleness import Verdict
 from identity_pipeline.stages.progress.costing import prices
 from identity_pipeline.storage.layout import Layout

@@ -15,7 +15,7 @@ from identity_pipeline.definitions import build_defs
 from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.settings import Settings, load_settings
 from identity_pipeline.stages.planning.phases import RunFact, Status, Whole
-from identity_pipeline.stages.planning.planning import plan_file, plan_video
+from identity_pipeline.stages.planning.plans import plan_file, plan_video
 from identity_pipeline.stages.planning.staleness import Models, Verdict, judge_video
 from identity_pipeline.stages.planning.status import look
 from identity_pipeline.stages.progress.costing import prices

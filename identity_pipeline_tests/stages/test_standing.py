@@ -11,8 +11,8 @@ import pytest
 from identity_pipeline.defs.instance.shown import shown_as_made
 from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.settings import load_settings
+from identity_pipeline.stages.planning.plans import Standing, standing
 from identity_pipeline.stages.planning.staleness import Models
-from identity_pipeline.stages.planning.standing import Standing, standing
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.video.failures import FailureNote, FailureNotes
 from identity_pipeline.storage.video.tables import TableStore

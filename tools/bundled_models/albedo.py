@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tools.bundled_models.facekit import TEXTURE_HEIGHT, TEXTURE_WIDTH, FaceKit, Floats, cylindrical
-from tools.bundled_models.identity import Traits, hairline_height, smooth_step
+from tools.bundled_models.traits import Traits, hairline_height, smooth_step
 
 _Y, _X = np.mgrid[0:TEXTURE_HEIGHT, 0:TEXTURE_WIDTH].astype(np.float32)
 _HEIGHT = 15 - _Y / TEXTURE_HEIGHT * 35  # cm

@@ -15,7 +15,7 @@ import numpy as np
 
 from tools.bundled_models.choreography import person_name
 from tools.bundled_models.course import RidePlan
-from tools.bundled_models.identity import TWIN, ride_traits, traits_of
+from tools.bundled_models.traits import TWIN, ride_traits, traits_of
 
 FIRST_SEED = 400_000  # nobody trained on, and nobody of the demo
 PEOPLE_PER_RIDE = 0.7

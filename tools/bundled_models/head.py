@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tools.bundled_models import outfit as wardrobe
-from tools.bundled_models import raster
+from tools.bundled_models import raster, torso
 from tools.bundled_models.facekit import (
     CLOTH,
     FACE_MATERIALS,
@@ -27,10 +27,12 @@ from tools.bundled_models.facekit import (
     TRIM,
     FaceKit,
     Floats,
+    cylindrical,
 )
-from tools.bundled_models.identity import Person, smooth_step
+from tools.bundled_models.identity import Person
 from tools.bundled_models.moments import Light, rotation
 from tools.bundled_models.outfit import Mesh, Outfit
+from tools.bundled_models.traits import smooth_step
 
 _PIVOT = np.array([0, -2.0, 0])  # where the neck turns
 _SHADOW_SIZE = 160
@@ -132,7 +134,7 @@ def draw(
         :, None
     ]  # the neck's base stays with the body
     turned[: len(face)] = turned[: len(face)] * (1 - on_body) + on_body * (face @ body_turn.T)
-    for mesh in wardrobe.body(person, outfit):
+    for mesh in torso.body(person, outfit):
         scene.add_mesh(mesh, mesh.vertices[:, :2] * 8, 0.9)
     limbs = [part @ body_turn.T for part in scene.vertices[_head_parts(scene, len(turned)) :]]
     vertices = np.concatenate([turned, *limbs]).astype(np.float32)
@@ -187,8 +189,6 @@ def _add_head(scene: _Scene, kit: FaceKit, person: Person, face: Floats, outfit:
             False,
         )
     for mesh in wardrobe.worn_on_head(kit, person, outfit):
-        from tools.bundled_models.facekit import cylindrical
-
         scene.add_mesh(mesh, cylindrical(mesh.vertices), 0.7 if mesh.material == HAIR else 0.9)
 
 

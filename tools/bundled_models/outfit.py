@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tools.bundled_models.facekit import CLOTH, FRAME, HAIR, HAT, LENS, LIMB, FaceKit, Floats
-from tools.bundled_models.identity import Person, smooth_step
+from tools.bundled_models.facekit import FRAME, HAIR, HAT, LENS, FaceKit, Floats
+from tools.bundled_models.identity import Person
+from tools.bundled_models.traits import smooth_step
 
 
 @dataclass(frozen=True)
@@ -211,49 +212,3 @@ def _glasses(kit: FaceKit, person: Person, skull: _Skull, dark: bool) -> list[Me
     ends = ((x0 + half_width, y0), (x1 - half_width, y1))
     bridge = [[(x, y + 0.5 + tube_width, plane), (x, y + 0.5 - tube_width, plane)] for x, y in ends]
     return [*meshes, sheet(np.array(bridge), FRAME)]
-
-
-def body(person: Person, outfit: Outfit) -> list[Mesh]:
-    """Torso and arms: everything that does not move with the head."""
-    if outfit.seated:
-        from tools.bundled_models.torso import seated
-
-        return seated(person, outfit)
-    rng = np.random.default_rng([outfit.seed, 4])
-    width = rng.uniform(17, 24) * (1 - 0.2 * person.traits.child)
-    sleeve = rng.random() < 0.6
-    u, angle = np.meshgrid(np.linspace(0, 1, 14), np.linspace(0, 2 * np.pi, 32), indexing="ij")
-    reach = np.minimum(1, u * 2.2) ** 0.55
-    x = (7 + (width - 7) * reach) * np.sin(angle)
-    z = -3 + (7.0 + 5 * reach) * np.cos(angle)
-    meshes = [sheet(np.stack([x, -13.5 - u * 32 - 2 * reach, z], -1), CLOTH)]
-    for hand in outfit.arms:
-        meshes += _arm(np.array(hand), width, sleeve)
-    return meshes
-
-
-def _arm(hand: NDArray[np.float64], width: float, sleeve: bool) -> list[Mesh]:
-    side = 1.0 if hand[0] >= 0 else -1.0
-    shoulder = np.array([side * width * 0.9, -20.0, -3.0])
-    middle = (shoulder + hand) / 2
-    elbow = middle + np.array([side * 7.0, -6.0, 4.0])
-    wrist = hand + (elbow - hand) / np.linalg.norm(elbow - hand) * 8
-    upper = np.linspace(shoulder, elbow, 6)
-    lower = np.linspace(elbow, wrist, 6)
-    meshes = [
-        tube(upper, np.linspace(4.6, 3.7, 6), CLOTH),
-        tube(lower, np.linspace(3.8, 2.4, 6), CLOTH if sleeve else LIMB),
-    ]
-    along = (hand - wrist) / np.linalg.norm(hand - wrist)
-    across = np.cross(along, [0.0, 0.0, 1.0])
-    across /= np.linalg.norm(across) + 1e-9
-    for k in range(4):  # the palm, as four overlapping bones, each with its finger
-        offset = across * (k - 1.5) * 1.8
-        start, knuckle = wrist + offset * 0.55, hand + offset
-        spread = along + across * (k - 1.5) * 0.16
-        tip = knuckle + spread / np.linalg.norm(spread) * (6.5 if k in (1, 2) else 5.6)
-        line = np.concatenate([np.linspace(start, knuckle, 4), np.linspace(knuckle, tip, 5)[1:]])
-        meshes.append(tube(line, np.array([1.4, 1.6, 1.5, 1.2, 1.0, 0.95, 0.85, 0.3]), LIMB, 8))
-    thumb = np.linspace(wrist + across * -1.5 * side, hand - across * 5.0 * side - along * 1.0, 5)
-    meshes.append(tube(thumb, np.array([1.5, 1.3, 1.1, 1.0, 0.3]), LIMB, 8))
-    return meshes

@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("numba")
 
-from tools.bundled_models import facekit, head, identity, moments, raster
+from tools.bundled_models import facekit, head, identity, moments, raster, traits
 from tools.bundled_models.outfit import Outfit
 
 ARRAYS = Path(os.environ.get("FACEKIT_ARRAYS", "../shared/facekit/ict_facekit.npz"))
@@ -60,7 +60,7 @@ def test_roll_is_clockwise_in_the_image() -> None:
 
 
 def test_the_same_seed_is_the_same_person() -> None:
-    first, again, other = (identity.traits_of(seed) for seed in (7, 7, 8))
+    first, again, other = (traits.traits_of(seed) for seed in (7, 7, 8))
     assert (first.shape == again.shape).all() and first.detail_seed == again.detail_seed
     assert (first.shape != other.shape).any()
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 pytest.importorskip("numba")
 
-from tools.bundled_models import facekit, identity, library, ride, truth
+from tools.bundled_models import facekit, identity, library, ride, traits, truth
 from tools.bundled_models.cast import FIRST_SEED, MOST_RIDES, plan_library, seats_of
 from tools.bundled_models.choreography import DEMO, perform
 from tools.bundled_models.course import RidePlan, course_of
@@ -91,8 +91,7 @@ def test_a_course_boards_first_and_cuts_where_it_says(seed: int) -> None:
 
 def test_twins_share_what_is_born_with_them_and_strangers_do_not() -> None:
     one, twin, stranger = (
-        identity.ride_traits(seed)
-        for seed in (FIRST_SEED, FIRST_SEED + identity.TWIN, FIRST_SEED + 1)
+        traits.ride_traits(seed) for seed in (FIRST_SEED, FIRST_SEED + traits.TWIN, FIRST_SEED + 1)
     )
     assert np.linalg.norm(one.shape - twin.shape) < 0.3 * np.linalg.norm(one.shape - stranger.shape)
     assert (one.shape != twin.shape).any()
@@ -102,12 +101,12 @@ def test_twins_share_what_is_born_with_them_and_strangers_do_not() -> None:
 
 def test_a_rider_is_the_same_person_in_every_ride() -> None:
     seed = FIRST_SEED + 3
-    first, again = identity.ride_traits(seed), identity.traits_of(seed)
+    first, again = traits.ride_traits(seed), traits.traits_of(seed)
     assert (first.shape == again.shape).all() and (first.skin == again.skin).all()
 
 
 def test_no_child_is_grey() -> None:
-    young = [t for t in map(identity.ride_traits, range(FIRST_SEED, FIRST_SEED + 200)) if t.child]
+    young = [t for t in map(traits.ride_traits, range(FIRST_SEED, FIRST_SEED + 200)) if t.child]
     assert young
     assert all(t.hair.max() < 0.2 or t.hair.min() < 0.85 * t.hair.max() for t in young)
 
@@ -133,7 +132,7 @@ def test_every_rider_turns_smiles_shouts_and_closes_the_eyes(
 def short(kit: facekit.FaceKit, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """A ride of eight frames with twins; the first is in the station."""
     folder = tmp_path_factory.mktemp("short")
-    plan = RidePlan("short", (400_021, 400_021 + identity.TWIN), 3, seconds=0.8, fps=10)
+    plan = RidePlan("short", (400_021, 400_021 + traits.TWIN), 3, seconds=0.8, fps=10)
     ride.write(kit, plan, folder)
     video, facts = ride.files_of(plan, folder)
     assert video.exists() and not list(folder.glob("*.part*"))

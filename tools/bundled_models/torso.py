@@ -1,4 +1,4 @@
-"""The body of somebody who sits in a ride: shirt with folds, jointed arms, hands with fingers.
+"""The body below the head: of somebody who sits in a ride with folds, joints and fingers, or plain.
 
 Belongs here: meshes in body space (cm, as head space, y up, z toward the camera). Does not belong
 here: what moves with the head (`outfit`) or when a hand is lifted (`choreography`).
@@ -15,8 +15,9 @@ from scipy.interpolate import PchipInterpolator
 
 from tools.bundled_models.albedo import noise
 from tools.bundled_models.facekit import CLOTH, LIMB, TRIM
-from tools.bundled_models.identity import Person, smooth_step
-from tools.bundled_models.outfit import Mesh, Outfit, sheet
+from tools.bundled_models.identity import Person
+from tools.bundled_models.outfit import Mesh, Outfit, sheet, tube
+from tools.bundled_models.traits import smooth_step
 
 Points = NDArray[np.float64]
 
@@ -47,6 +48,50 @@ def _lifted(y: Any, child: float) -> Any:
 def body_scale(person: Person) -> float:
     """Size of the body relative to an adult's."""
     return 1 - _CHILD * person.traits.child
+
+
+def body(person: Person, outfit: Outfit) -> list[Mesh]:
+    """Torso and arms: everything that does not move with the head."""
+    if outfit.seated:
+        return seated(person, outfit)
+    rng = np.random.default_rng([outfit.seed, 4])
+    width = rng.uniform(17, 24) * (1 - 0.2 * person.traits.child)
+    sleeve = rng.random() < 0.6
+    u, angle = np.meshgrid(np.linspace(0, 1, 14), np.linspace(0, 2 * np.pi, 32), indexing="ij")
+    reach = np.minimum(1, u * 2.2) ** 0.55
+    x = (7 + (width - 7) * reach) * np.sin(angle)
+    z = -3 + (7.0 + 5 * reach) * np.cos(angle)
+    meshes = [sheet(np.stack([x, -13.5 - u * 32 - 2 * reach, z], -1), CLOTH)]
+    for hand in outfit.arms:
+        meshes += _plain_arm(np.array(hand), width, sleeve)
+    return meshes
+
+
+def _plain_arm(hand: NDArray[np.float64], width: float, sleeve: bool) -> list[Mesh]:
+    side = 1.0 if hand[0] >= 0 else -1.0
+    shoulder = np.array([side * width * 0.9, -20.0, -3.0])
+    middle = (shoulder + hand) / 2
+    elbow = middle + np.array([side * 7.0, -6.0, 4.0])
+    wrist = hand + (elbow - hand) / np.linalg.norm(elbow - hand) * 8
+    upper = np.linspace(shoulder, elbow, 6)
+    lower = np.linspace(elbow, wrist, 6)
+    meshes = [
+        tube(upper, np.linspace(4.6, 3.7, 6), CLOTH),
+        tube(lower, np.linspace(3.8, 2.4, 6), CLOTH if sleeve else LIMB),
+    ]
+    along = (hand - wrist) / np.linalg.norm(hand - wrist)
+    across = np.cross(along, [0.0, 0.0, 1.0])
+    across /= np.linalg.norm(across) + 1e-9
+    for k in range(4):  # the palm, as four overlapping bones, each with its finger
+        offset = across * (k - 1.5) * 1.8
+        start, knuckle = wrist + offset * 0.55, hand + offset
+        spread = along + across * (k - 1.5) * 0.16
+        tip = knuckle + spread / np.linalg.norm(spread) * (6.5 if k in (1, 2) else 5.6)
+        line = np.concatenate([np.linspace(start, knuckle, 4), np.linspace(knuckle, tip, 5)[1:]])
+        meshes.append(tube(line, np.array([1.4, 1.6, 1.5, 1.2, 1.0, 0.95, 0.85, 0.3]), LIMB, 8))
+    thumb = np.linspace(wrist + across * -1.5 * side, hand - across * 5.0 * side - along * 1.0, 5)
+    meshes.append(tube(thumb, np.array([1.5, 1.3, 1.1, 1.0, 0.3]), LIMB, 8))
+    return meshes
 
 
 def seated(person: Person, outfit: Outfit) -> list[Mesh]:

@@ -36,7 +36,7 @@ from tools.bundled_models.datasets import (
     TwiceDraws,
     VisionCrops,
 )
-from tools.bundled_models.identity import described, traits_of
+from tools.bundled_models.traits import described, traits_of
 
 Losses = dict[str, Tensor]
 _SAVE_EVERY = 100  # steps

@@ -20,9 +20,9 @@ from tools.bundled_models import moments
 from tools.bundled_models.choreography import person_name
 from tools.bundled_models.course import RidePlan
 from tools.bundled_models.facekit import FaceKit
-from tools.bundled_models.identity import TWIN, ride_traits
 from tools.bundled_models.pool import five_points
 from tools.bundled_models.stage import Face, Stage
+from tools.bundled_models.traits import TWIN, ride_traits
 
 Row = dict[str, Any]
 

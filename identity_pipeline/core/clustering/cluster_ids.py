@@ -102,21 +102,31 @@ def _matched(
     least: float,
 ) -> dict[int, int]:
     """Group to old id, where the overlap is large enough."""
+    row = {old: i for i, old in enumerate(old_ids)}
+    column = {group: j for j, group in enumerate(groups)}
+    overlaps = {
+        (row[old], column[group]): jaccard
+        for (old, group), jaccard in _jaccard(previous, labels).items()
+        if old is not None and group >= 0 and jaccard >= least
+    }
+    if not overlaps:
+        return {}
+    in_order = dict(sorted(overlaps.items()))
+    return {groups[j]: old_ids[i] for i, j in _best_pairs(in_order, len(old_ids), len(groups))}
+
+
+def _jaccard(
+    previous: Mapping[str, int | None], labels: Mapping[str, int]
+) -> dict[tuple[int | None, int], float]:
+    """Jaccard index of each old id with each group, over the tracks that both runs know."""
     both = labels.keys() & previous.keys()
     shared = Counter((previous[k], labels[k]) for k in both)
     old_size = Counter(previous[k] for k in both)
     new_size = Counter(labels[k] for k in both)
-    row = {old: i for i, old in enumerate(old_ids)}
-    column = {group: j for j, group in enumerate(groups)}
-    overlaps = {
-        (row[old], column[group]): count / (old_size[old] + new_size[group] - count)
+    return {
+        (old, group): count / (old_size[old] + new_size[group] - count)
         for (old, group), count in shared.items()
-        if old is not None and group >= 0
     }
-    enough = {at: jaccard for at, jaccard in sorted(overlaps.items()) if jaccard >= least}
-    if not enough:
-        return {}
-    return {groups[j]: old_ids[i] for i, j in _best_pairs(enough, len(old_ids), len(groups))}
 
 
 def _best_pairs(

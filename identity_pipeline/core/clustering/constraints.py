@@ -6,7 +6,7 @@ of items by index; what contradicts itself is refused, never resolved in silence
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -78,6 +78,13 @@ def constraints_of(
     atom = _atoms(n, must)
     linked = np.zeros(n, dtype=bool)
     linked[[i for pair in must for i in pair if pair[0] != pair[1]]] = True
+    return Constraints(atom, tuple(map(frozenset, _forbidden(index, atom, apart))), linked)
+
+
+def _forbidden(
+    index: Mapping[str, int], atom: NDArray[np.int64], apart: Iterable[Pair]
+) -> list[set[int]]:
+    """For each atom, those that it must be kept from."""
     forbidden: list[set[int]] = [set() for _ in range(int(atom.max(initial=-1)) + 1)]
     for a, b in apart:
         if a == b:
@@ -92,7 +99,7 @@ def constraints_of(
             )
         forbidden[i].add(j)
         forbidden[j].add(i)
-    return Constraints(atom, tuple(frozenset(f) for f in forbidden), linked)
+    return forbidden
 
 
 def _atoms(n: int, pairs: list[tuple[int, int]]) -> NDArray[np.int64]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import polars as pl
 
 from identity_pipeline.core.library.recompute import HumanFacts
-from identity_pipeline.core.matching.gallery import gallery_of
+from identity_pipeline.core.matching.gallery import Gallery, gallery_of
 from identity_pipeline.core.matching.templates import template_matrix
 from identity_pipeline.core.matching.thresholds import Thresholds
+from identity_pipeline.core.vectors import Matrix
 from identity_pipeline.settings import MatchSettings
 
 
@@ -66,14 +68,7 @@ def contradictions(
                        thresholds, settings)  # fmt: skip
     if gallery.people:
         scores = gallery.person_scores(gallery.reference_scores(matrix, keys))
-        place = {person: column for column, person in enumerate(gallery.people)}
-        for (key, person), evidence in sorted(human.decisions.rejected.items()):
-            if evidence is not None or key not in row_of or person not in place:
-                continue
-            limit = thresholds.at("assign", int(gallery.counts[place[person]]), len(place))
-            score = float(scores[row_of[key], place[person]])
-            if score >= limit:
-                found.append(Contradiction(key, "rejected", person, person, score, limit))
+        found += _rejected(human, gallery, scores, row_of, thresholds)
     limit = thresholds.at("assign")
     for one, other in sorted(human.apart):
         if one in row_of and other in row_of:
@@ -81,6 +76,24 @@ def contradictions(
             if score >= limit:
                 found.append(Contradiction(one, "apart", None, other, score, limit))
     return tuple(sorted(found, key=lambda c: (c.kind, c.track_key, c.other)))
+
+
+def _rejected(
+    human: HumanFacts,
+    gallery: Gallery,
+    scores: Matrix,
+    row_of: dict[str, int],
+    thresholds: Thresholds,
+) -> Iterator[Contradiction]:
+    """People who were ruled out for ever and would be assigned."""
+    place = {person: column for column, person in enumerate(gallery.people)}
+    for (key, person), evidence in sorted(human.decisions.rejected.items()):
+        if evidence is not None or key not in row_of or person not in place:
+            continue
+        limit = thresholds.at("assign", int(gallery.counts[place[person]]), len(place))
+        score = float(scores[row_of[key], place[person]])
+        if score >= limit:
+            yield Contradiction(key, "rejected", person, person, score, limit)
 
 
 def _confirmed(

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import polars as pl
 
@@ -44,21 +45,18 @@ def against_truth(assignments: pl.DataFrame, truth: Mapping[str, str]) -> Agains
         assignments: table `person_assignments`.
         truth: who each track is, by track_key; tracks may be missing.
     """
-    rows = assignments.filter(~pl.col("state").is_in(["ignored", "not_a_face"])).to_dicts()
+    counted = assignments.filter(~pl.col("state").is_in(["ignored", "not_a_face"]))
+    rows = [_Track(*row) for row in counted.select(_Track._fields).iter_rows()]
     labels = [_label(row) for row in rows]
-    grouping = cluster_metrics(labels, [truth.get(row["track_key"]) for row in rows])
-    seen: dict[str, Counter[str]] = {}
-    for row in rows:
-        if row["origin"] not in (None, "auto") and row["track_key"] in truth:
-            seen.setdefault(row["person_id"], Counter())[truth[row["track_key"]]] += 1
-    true = {p: min(c, key=lambda name, c=c: (-c[name], name)) for p, c in seen.items()}
+    grouping = cluster_metrics(labels, [truth.get(row.track_key) for row in rows])
+    true = _usual_truth(rows, truth)
     judged = Counter(
         (
-            "auto" if row["origin"] == "auto" else "human",
-            None if row["person_id"] not in true else true[row["person_id"]] == who,
+            "auto" if row.origin == "auto" else "human",
+            None if row.person_id not in true else true[row.person_id] == truth[row.track_key],
         )
         for row in rows
-        if row["state"] == "known" and (who := truth.get(row["track_key"])) is not None
+        if row.state == "known" and row.track_key in truth
     )
     return AgainstTruth(
         grouping,
@@ -70,10 +68,29 @@ def against_truth(assignments: pl.DataFrame, truth: Mapping[str, str]) -> Agains
     )
 
 
-def _label(row: Mapping[str, object]) -> str | None:
-    if row["state"] == "known":
-        return f"person {row['person_id']}"
-    return None if row["cluster_id"] is None else f"cluster {row['cluster_id']}"
+class _Track(NamedTuple):
+    """Columns of `person_assignments`."""
+
+    track_key: str
+    state: str
+    person_id: str | None
+    cluster_id: int | None
+    origin: str | None
+
+
+def _usual_truth(rows: list[_Track], truth: Mapping[str, str]) -> dict[str | None, str]:
+    """Who most of each person's confirmed tracks truly are; of equally many the first by name."""
+    seen: dict[str | None, Counter[str]] = {}
+    for row in rows:
+        if row.origin not in (None, "auto") and row.track_key in truth:
+            seen.setdefault(row.person_id, Counter())[truth[row.track_key]] += 1
+    return {p: min(c, key=lambda name, c=c: (-c[name], name)) for p, c in seen.items()}
+
+
+def _label(row: _Track) -> str | None:
+    if row.state == "known":
+        return f"person {row.person_id}"
+    return None if row.cluster_id is None else f"cluster {row.cluster_id}"
 
 
 @dataclass(frozen=True)
@@ -109,8 +126,11 @@ def held_out(
         settings: the margin.
     """
     counts: Counter[str] = Counter()
-    for row in assignments.filter(pl.col("rule") == "human_confirmed").iter_rows(named=True):
-        counts[_outcome(row, thresholds, people, settings)] += 1
+    confirmed = assignments.filter(pl.col("rule") == "human_confirmed")
+    for score, lead, references in confirmed.select(
+        "score", "margin", "reference_count"
+    ).iter_rows():
+        counts[_outcome(score, lead, references, thresholds, people, settings)] += 1
     judged = ("assigned", "suggested", "missed", "mistaken")
     return HeldOut(
         tracks=sum(counts[name] for name in judged),
@@ -120,12 +140,15 @@ def held_out(
 
 
 def _outcome(
-    row: Mapping[str, object], thresholds: Thresholds, people: int, settings: MatchSettings
+    score: float | None,
+    lead: float | None,
+    references: int,
+    thresholds: Thresholds,
+    people: int,
+    settings: MatchSettings,
 ) -> str:
-    if row["score"] is None:
+    if score is None:
         return "alone"
-    score, references = float(str(row["score"])), int(str(row["reference_count"]))
-    lead = None if row["margin"] is None else float(str(row["margin"]))
     if score < thresholds.at("suggest", references, people):
         return "missed"
     if lead is not None and lead < 0:

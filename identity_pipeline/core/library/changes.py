@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 
@@ -50,7 +51,7 @@ class LibraryChanges:
     suggested: tuple[str, ...]
 
 
-def place_of(row: Mapping[str, object], called: Callable[[str], str]) -> str:
+def place_of(row: Mapping[str, Any], called: Callable[[str], str]) -> str:
     """Where a row of `person_assignments` puts its track, in words.
 
     Args:
@@ -58,9 +59,9 @@ def place_of(row: Mapping[str, object], called: Callable[[str], str]) -> str:
         called: how a person is called, by id.
     """
     if row["state"] == "known":
-        return f"person {called(str(row['person_id']))}"
+        return f"person {called(row['person_id'])}"
     if row["state"] in ("ignored", "not_a_face"):
-        return str(row["state"]).replace("_", " ")
+        return row["state"].replace("_", " ")
     return "noise" if row["cluster_id"] is None else f"unknown_cluster_{row['cluster_id']}"
 
 
@@ -74,25 +75,32 @@ def library_changes(
         after: the table as it is.
         called: how a person is called, by id.
     """
+    old_clusters, new_clusters = (
+        set(table["cluster_id"].drop_nulls().to_list()) for table in (before, after)
+    )
+    old_asked, new_asked = (
+        set(table.filter(state="suggested").select("track_key", "person_id").iter_rows())
+        for table in (before, after)
+    )
+    return LibraryChanges(
+        _moves(before, after, called),
+        tuple(sorted(new_clusters - old_clusters)),
+        tuple(sorted(old_clusters - new_clusters)),
+        tuple(sorted(key for key, _ in new_asked - old_asked)),
+    )
+
+
+def _moves(
+    before: pl.DataFrame, after: pl.DataFrame, called: Callable[[str], str]
+) -> tuple[Move, ...]:
     old, new = (
-        {row["track_key"]: row for row in table.iter_rows(named=True)} for table in (before, after)
+        {row["track_key"]: place_of(row, called) for row in table.iter_rows(named=True)}
+        for table in (before, after)
     )
     groups: dict[tuple[str, str], list[str]] = {}
     for key in sorted(old.keys() | new.keys()):
-        was = place_of(old[key], called) if key in old else NEW
-        now = place_of(new[key], called) if key in new else GONE
-        if was != now:
-            groups.setdefault((was, now), []).append(key)
+        way = old.get(key, NEW), new.get(key, GONE)
+        if way[0] != way[1]:
+            groups.setdefault(way, []).append(key)
     moves = [Move(*way, tuple(keys)) for way, keys in groups.items()]
-    moves.sort(key=lambda move: (-len(move.tracks), move.before, move.after))
-    clusters = [set(table["cluster_id"].drop_nulls().to_list()) for table in (before, after)]
-    asked = [
-        {(k, row["person_id"]) for k, row in rows.items() if row["state"] == "suggested"}
-        for rows in (old, new)
-    ]
-    return LibraryChanges(
-        tuple(moves),
-        tuple(sorted(clusters[1] - clusters[0])),
-        tuple(sorted(clusters[0] - clusters[1])),
-        tuple(sorted(key for key, _ in asked[1] - asked[0])),
-    )
+    return tuple(sorted(moves, key=lambda move: (-len(move.tracks), move.before, move.after)))

@@ -193,6 +193,39 @@ def made_of(
         ProfileError: the profile does not say its space, or a source is empty.
         SpaceMismatchError: the spaces differ.
     """
+    vectors = _checked(profile, sources)
+    by_name = {source.source: source for source in sources}
+    direction = None if threshold is None else common_direction(vectors, threshold)
+    kept = {name: old for name, old in profile.sources.items() if name == OLD_SOURCE}
+    kept_out: list[Quarantined] = []
+    sessions = profile.sessions
+    for name, own in vectors.items():
+        before, new = profile.sources.get(name), by_name[name]
+        sessions += before is None
+        cosines = np.ones(len(own)) if direction is None else own @ direction
+        near = cosines >= (-np.inf if threshold is None else threshold)
+        rows = np.flatnonzero(near)
+        kept[name] = Source(
+            moments_of(own[rows]) if len(rows) else None,
+            _quality(new.qualities, rows),
+            sessions if before is None else before.session,
+        )
+        kept_out += [
+            Quarantined(name, new.face_ids[i], round(float(cosines[i]), 6))
+            for i in np.flatnonzero(~near).tolist()
+        ]
+    made = replace(
+        profile,
+        sources=dict(sorted(kept.items())),
+        sessions=sessions,
+        last_training=today if sessions > profile.sessions else profile.last_training,
+        quarantined=tuple(sorted(kept_out, key=_place)),
+    )
+    return made, tuple(_reports(profile, made))
+
+
+def _checked(profile: IdentityProfile, sources: Sequence[NewEmbeddings]) -> dict[str, Vectors]:
+    """The (N, D) unit vectors of each source in float64, by its name in ascending order."""
     if profile.space is None and sources:
         raise ProfileError(
             f"the profile of {profile.name} does not say its embedding space, so nothing can be "
@@ -204,35 +237,7 @@ def made_of(
         if len(new.face_ids) == 0:
             raise ProfileError(f"source {new.source[:12]} has no embedding to add")
         vectors[new.source] = check_unit(new.vectors, "embedding").astype(np.float64)
-    by_name = {source.source: source for source in sources}
-    direction = None if threshold is None else common_direction(vectors, threshold)
-    kept: dict[str, Source] = {OLD_SOURCE: profile.sources[OLD_SOURCE]} if _old(profile) else {}
-    kept_out: list[Quarantined] = []
-    sessions = profile.sessions
-    for name, own in vectors.items():
-        before, new = profile.sources.get(name), by_name[name]
-        sessions += before is None
-        cosines = np.ones(len(own)) if direction is None else own @ direction
-        near = cosines >= (-np.inf if threshold is None else threshold)
-        out = tuple(
-            Quarantined(name, new.face_ids[i], round(float(cosines[i]), 6))
-            for i in np.flatnonzero(~near).tolist()
-        )
-        rows = np.flatnonzero(near)
-        kept[name] = Source(
-            moments_of(own[rows]) if len(rows) else None,
-            _quality(new.qualities, rows),
-            sessions if before is None else before.session,
-        )
-        kept_out += out
-    made = replace(
-        profile,
-        sources=dict(sorted(kept.items())),
-        sessions=sessions,
-        last_training=today if sessions > profile.sessions else profile.last_training,
-        quarantined=tuple(sorted(kept_out, key=_place)),
-    )
-    return made, tuple(_reports(profile, made))
+    return vectors
 
 
 def common_direction(sources: Mapping[str, Vectors], threshold: float) -> Vectors | None:
@@ -278,10 +283,6 @@ def _reports(before: IdentityProfile, made: IdentityProfile) -> Iterator[Enrichm
         added = source.moments.count if source.moments else 0
         out = tuple(q for q in made.quarantined if q.source == name)
         yield _report(action, far, added, out)
-
-
-def _old(profile: IdentityProfile) -> bool:
-    return OLD_SOURCE in profile.sources
 
 
 def check_profile(profile: IdentityProfile) -> None:

@@ -231,23 +231,27 @@ def _group(
     )
     clusters = describe_clusters(rest, carried.of_key)
     best = dict(templates.select("track_key", "best_face_id").iter_rows())
-    rows = [_placed(row, carried.of_key, best) for row in assignments.iter_rows(named=True)]
-    table = pl.DataFrame(rows, schema=TABLES["person_assignments"])
-    return table, clusters, carried.next_id
+    return _placed(assignments, carried.of_key, best), clusters, carried.next_id
 
 
 def _placed(
-    row: dict[str, object], of_key: Mapping[str, int | None], best: Mapping[str, str]
-) -> dict[str, object]:
-    """The row with its cluster and how it is displayed."""
-    key, state = str(row["track_key"]), str(row["state"])
-    noise = f"unknown_noise_{best[key]}"
-    if state not in GROUPED:
-        return row if row["display"] is not None else row | {"display": noise}
-    cluster = of_key[key]
-    if cluster is not None:
-        return row | {"cluster_id": cluster, "display": f"unknown_cluster_{cluster}"}
-    return row | {"state": "noise" if state == "unknown" else state, "display": noise}
+    assignments: pl.DataFrame, of_key: Mapping[str, int | None], best: Mapping[str, str]
+) -> pl.DataFrame:
+    """The assignments with the cluster of each grouped track and how every track is displayed."""
+    keys = assignments["track_key"].to_list()
+    own = assignments.with_columns(
+        cluster_id=pl.Series([of_key.get(key) for key in keys], dtype=pl.Int64),
+        noise=pl.Series([f"unknown_noise_{best[key]}" for key in keys], dtype=pl.String),
+    )
+    clustered = pl.col("cluster_id").is_not_null()
+    shown = pl.when(clustered).then(pl.format("unknown_cluster_{}", "cluster_id"))
+    lonely = ~clustered & (pl.col("state") == "unknown")
+    return own.with_columns(
+        state=pl.when(lonely).then(pl.lit("noise")).otherwise("state"),
+        display=pl.when(pl.col("state").is_in(GROUPED))
+        .then(shown.otherwise("noise"))
+        .otherwise(pl.col("display").fill_null(pl.col("noise"))),
+    ).select(list(TABLES["person_assignments"]))
 
 
 def people_table(

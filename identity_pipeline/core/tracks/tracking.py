@@ -103,15 +103,7 @@ def split_tracklet(
     successive embedded faces stay below `split_cos` of the overall mean. Both recurse. Cuts fall
     half-way between two embedded faces.
     """
-    embedded = [r for r in rows if r in vectors]
-    sequence = np.stack([vectors[r] for r in embedded]) if embedded else np.zeros((0, 1))
-    starts = identity_changes(sequence, settings.split_cos, settings.split_run)
-    # A change at the k-th embedded face cuts the tracklet after the faces nearer to the one before.
-    cuts = [rows.index(embedded[k]) for k in starts]
-    for i, k in enumerate(starts):
-        before = rows.index(embedded[k - 1])
-        cuts[i] = (before + cuts[i]) // 2 + 1
-    bounds = [0, *cuts, len(rows)]
+    bounds = [0, *_cuts(rows, vectors, settings), len(rows)]
     parts = [rows[a:b] for a, b in pairwise(bounds)]
     return [
         Fragment(
@@ -123,6 +115,19 @@ def split_tracklet(
         )
         for part in parts
     ]
+
+
+def _cuts(
+    rows: list[int], vectors: dict[int, NDArray[np.float32]], settings: TrackingSettings
+) -> list[int]:
+    """Places in the rows before which a new identity starts, ascending."""
+    embedded = [r for r in rows if r in vectors]
+    if not embedded:
+        return []
+    sequence = np.stack([vectors[r] for r in embedded])
+    starts = identity_changes(sequence, settings.split_cos, settings.split_run)
+    # A change at the k-th embedded face cuts the tracklet after the faces nearer to the one before.
+    return [(rows.index(embedded[k - 1]) + rows.index(embedded[k])) // 2 + 1 for k in starts]
 
 
 def identity_changes(sequence: NDArray[np.floating], split_cos: float, run: int) -> list[int]:

@@ -48,7 +48,7 @@ def library_report(
 ) -> dg.MaterializeResult:
     """How far all work is: steps by state, time left, what waits for a person, what failed, why."""
     from identity_pipeline.media.progress_figure import phases_svg
-    from identity_pipeline.stages.planning import phase_words as words
+    from identity_pipeline.stages.planning import words
     from identity_pipeline.stages.planning.status import look
 
     now = datetime.now(UTC)

@@ -1,6 +1,6 @@
 """Which videos want a run that nobody else will ask for, and how often they had one.
 
-Whether a video is done is told by the data folder (`stages.planning.finished`). Of Dagster's runs
+Whether a video is done is told by the data folder (`stages.planning.video_list`). Of Dagster's runs
 it is only asked whether one is under way, whether a person cancelled the last one, and how many
 there were.
 """
@@ -13,7 +13,7 @@ from identity_pipeline.defs.instance.pausing import PARTITION_TAG
 from identity_pipeline.defs.instance.preflight import is_no_try
 from identity_pipeline.defs.instance.tags import BY
 from identity_pipeline.settings import Settings
-from identity_pipeline.stages.planning.finished import is_finished
+from identity_pipeline.stages.planning.video_list import is_finished
 from identity_pipeline.storage.video.tables import TableStore
 
 FINISHED = (

@@ -18,7 +18,7 @@ from identity_pipeline.defs.instance.preflight import leave_to_ask
 from identity_pipeline.defs.instance.tags import NIGHT, SWEEP, tags
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.settings import Settings
-from identity_pipeline.stages.planning.finished import finished
+from identity_pipeline.stages.planning.video_list import finished
 from identity_pipeline.storage.video.archive import Archive
 from identity_pipeline.storage.video.failures import FailureNotes
 from identity_pipeline.storage.video.known_files import KnownFiles, stamps_of

@@ -19,8 +19,8 @@ from identity_pipeline.defs.instance.tags import NEW_VIDEO, tags
 from identity_pipeline.errors import IdentityPipelineError, printable
 from identity_pipeline.media.wording import counted
 from identity_pipeline.settings import Settings
-from identity_pipeline.stages.planning.finished import with_sets
 from identity_pipeline.stages.planning.preflight import inbox_fault
+from identity_pipeline.stages.planning.video_list import with_sets
 from identity_pipeline.storage.files import private
 from identity_pipeline.storage.video.archive import Archive
 from identity_pipeline.storage.video.failures import FailureNotes

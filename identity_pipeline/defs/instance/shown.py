@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import dagster as dg
 
 from identity_pipeline.defs.instance.partitions import videos
-from identity_pipeline.stages.planning.finished import SETS
+from identity_pipeline.stages.planning.video_list import SETS
 
 
 def shown_as_made(instance: dg.DagsterInstance, video_ids: Iterable[str]) -> set[str]:

@@ -1,12 +1,10 @@
-"""What a look at all work says: phases, videos, batches. Data only; `status` fills it in."""
+"""What is said of all work: phases, videos, batches. `stages.planning.builder` fills them in."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from identity_pipeline.core.progress.costs import Price
-from identity_pipeline.core.progress.shares import SETTLED, Batch, State, overall
-from identity_pipeline.storage.progress.heartbeat import LiveStep
+from identity_pipeline.core.progress.shares import Batch, State, overall
 
 
 @dataclass(frozen=True)
@@ -137,6 +135,11 @@ class Status:
     at_once: int
 
     @property
+    def wholes(self) -> tuple[Whole, ...]:
+        """The videos and the library."""
+        return (*self.videos, self.library)
+
+    @property
     def open_batches(self) -> tuple[BatchStatus, ...]:
         """Those of which something is left."""
         return tuple(batch for batch in self.batches if not batch.finished)
@@ -144,7 +147,7 @@ class Status:
     @property
     def left_s(self) -> float:
         """Seconds of computing left in all, one after the other."""
-        return sum(whole.left_s for whole in (*self.videos, self.library))
+        return sum(whole.left_s for whole in self.wholes)
 
     @property
     def eta_s(self) -> float | None:
@@ -156,48 +159,3 @@ class Status:
         """Answers that a person owes."""
         phases = [p for p in self.library.phases if p.state is State.WAITING]
         return sum(phase.total or 0 for phase in phases)
-
-
-def phase_of(
-    step: str,
-    state: State,
-    why: str,
-    working: LiveStep | None,
-    units: int | None,
-    unit: str,
-    expected: float | None,
-    cost: Price,
-) -> Phase:
-    """A phase with its counts and the time left.
-
-    Args:
-        step: its name.
-        state: its state.
-        why: in words.
-        working: its live file; None without one.
-        units: units of its whole work; None while they are not counted.
-        unit: what a unit is.
-        expected: seconds for all of it; None where that cannot be said.
-        cost: its price.
-    """
-    if state is State.RUNNING and working is not None:
-        left = _left_of_running(working, expected)
-        return Phase(
-            step, state, why, working.done if working.unit else None, working.total,
-            working.unit or unit, working.per_second, expected, left, cost.measured,
-        )  # fmt: skip
-    over = state in (State.DONE, *SETTLED)
-    done = units if state is State.DONE else 0 if units is not None else None
-    return Phase(
-        step, state, why, done, units, unit, None, expected, 0.0 if over else expected,
-        cost.measured,
-    )  # fmt: skip
-
-
-def _left_of_running(working: LiveStep, expected: float | None) -> float | None:
-    """By the rate of this attempt where it is known, else by what such a step costs."""
-    if working.total and working.per_second:
-        return max(0.0, (working.total - working.done) / working.per_second)
-    if expected is None:
-        return None
-    return max(0.0, expected - (working.beat_at - working.started_at))

@@ -13,7 +13,8 @@ from enum import StrEnum
 from typing import Final
 
 from identity_pipeline.errors import IdentityPipelineError
-from identity_pipeline.stages.planning.finished import with_sets
+from identity_pipeline.settings import Settings
+from identity_pipeline.stages.specs.assets import VIDEO_SPECS
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.library.generations import Generations
 from identity_pipeline.storage.progress.pause import paused
@@ -23,8 +24,44 @@ from identity_pipeline.storage.video.failures import DAMAGED, NOTE_DAMAGED, Fail
 from identity_pipeline.storage.video.registry import VideoRegistry
 from identity_pipeline.storage.video.tables import TableStore
 
+SETS: Final = "identity_dataset"
+"""Its note and its export are what a person waits for."""
+LAST: Final = (SETS, "track_templates", "face_index")
+"""A video is finished when all of these are there: nothing of a video is made of them."""
 MILESTONES: Final = ("frames", "riders", "selection")
 """How far a video is that is not finished, in the order of the work."""
+
+
+def with_sets(store: TableStore) -> set[str]:
+    """Videos whose image sets are there, or the word that there are none; no file is opened."""
+    noted = store.videos_noted(SETS)
+    return {video_id for video_id in noted if store.layout.export(video_id).is_dir()}
+
+
+def finished(store: TableStore, settings: Settings) -> set[str]:
+    """Videos of which everything is there and the last attempt did not fail; no file is opened.
+
+    Args:
+        store: the tables.
+        settings: whether the index is kept.
+    """
+    there = [store.videos_noted(name) for name in _last_notes(settings) if name != SETS]
+    return set.intersection(with_sets(store), *there) - FailureNotes(store.layout).ids()
+
+
+def is_finished(store: TableStore, settings: Settings, video_id: str) -> bool:
+    """The same of one video, now."""
+    layout = store.layout
+    return (
+        layout.export(video_id).is_dir()
+        and all(layout.manifest(name, video_id).is_file() for name in _last_notes(settings))
+        and video_id not in FailureNotes(layout).ids()
+    )
+
+
+def _last_notes(settings: Settings) -> list[str]:
+    """Those of `LAST` that leave a note: the index does not, where it is switched off."""
+    return [name for name in LAST if not VIDEO_SPECS[name].leaves_nothing(settings)]
 
 
 class Kind(StrEnum):

@@ -18,16 +18,12 @@ TROUBLE = (State.FAILED, State.INTERRUPTED, State.PAUSED)
 
 def batch_line(status: BatchStatus) -> str:
     """How far a batch is, with what is not done told apart."""
-    portions, batch = status.portions, status.batch
-    parts = [f"{percent(portions.done)} done"]
-    for share, name in (
-        (portions.in_flight, "in flight"),
-        (portions.failed, "failed"),
-        (portions.skipped, "skipped"),
-    ):
-        parts += [f"{percent(share)} {name}"] if share else []
+    batch, shares = status.batch, vars(status.portions)
+    parts = [f"{percent(status.portions.done)} done"]
+    for name in ("in_flight", "failed", "skipped"):
+        parts += [f"{percent(shares[name])} {name.replace('_', ' ')}"] if shares[name] else []
     left = "nothing left that can be done" if status.finished else f"{span(status.left_s)} of work"
-    if portions.done == 1.0:
+    if status.portions.done == 1.0:
         left = "finished"
     unmeasured = status.unmeasured
     guess = f" ({unmeasured} steps not measured on this machine yet)" if unmeasured else ""
@@ -36,14 +32,14 @@ def batch_line(status: BatchStatus) -> str:
 
 def eta_line(status: Status) -> str:
     """How long it will take, if it can be said."""
-    states = Counter(phase.state for whole in _wholes(status) for phase in whole.phases)
     if not status.left_s:
-        failed = sum(whole.state is State.FAILED for whole in _wholes(status))
+        failed = sum(whole.state is State.FAILED for whole in status.wholes)
         return f"Nothing is left to compute, but {failed} failed." if failed else "All is computed."
     if not status.at_once:
-        queued = f", {states[State.QUEUED]} steps wait for a slot" if states[State.QUEUED] else ""
+        queued = sum(whole.count(State.QUEUED) for whole in status.wholes)
+        waiting = f", {queued} steps wait for a slot" if queued else ""
         left = f"{span(status.left_s)} of work is left"
-        return f"No step is at work at this moment{queued}; {left}."
+        return f"No step is at work at this moment{waiting}; {left}."
     at_once = f"{status.at_once} at a time" if status.at_once > 1 else "one at a time"
     return f"Done in about {span(status.eta_s)} if it goes on as now, {at_once}."
 
@@ -51,13 +47,13 @@ def eta_line(status: Status) -> str:
 def now_words(whole: Whole) -> str:
     """What goes on with a video, or why nothing does."""
     for states in ((State.RUNNING,), TROUBLE):
-        for phase in whole.phases:
-            if phase.state in states:
-                return f"{phase.step}: {phase_words(phase)}"
+        phase = next((p for p in whole.phases if p.state in states), None)
+        if phase:
+            return f"{phase.step}: {phase_words(phase)}"
     if whole.note:
         return whole.note
-    open_phases = (p for p in whole.phases if p.counts and p.state is not State.DONE)
-    first = next((p for p in open_phases if p.why), None)
+    waiting = (p for p in whole.phases if p.counts and p.state is not State.DONE and p.why)
+    first = next(waiting, None)
     return f"{first.step}: {first.why}" if first else ""
 
 
@@ -76,22 +72,14 @@ def attention(status: Status) -> Iterator[str]:
     """What a person should look at: questions, failures, and what died or was stopped."""
     if status.questions:
         yield f"{status.questions} suggestions wait for an answer: identity-pipeline suggestions"
-    for whole in _wholes(status):
+    for whole in status.wholes:
+        # The first phase in a state says it for all.
+        firsts = {phase.state: phase for phase in reversed(whole.phases)}
         for phase in whole.phases:
-            if phase.state in TROUBLE and not _same_as_before(whole, phase):
+            if phase.state in TROUBLE and phase is firsts[phase.state]:
                 yield f"{whole.name} {phase.state.value} at {phase.step}: {phase.why}"
         if whole.note:
             yield f"{whole.name}: {whole.note}"
-
-
-def _same_as_before(whole: Whole, phase: Phase) -> bool:
-    """Whether an earlier phase is in the same state: it has said it for all."""
-    first = next(p for p in whole.phases if p.state is phase.state)
-    return first is not phase
-
-
-def _wholes(status: Status) -> tuple[Whole, ...]:
-    return (*status.videos, status.library)
 
 
 def steps_done(whole: Whole) -> str:
@@ -139,7 +127,7 @@ def open_work(status: Status) -> list[dict[str, str]]:
             # Of a failed one it is told elsewhere, at length.
             "now": now_words(whole) if whole.state in (State.RUNNING, State.STALE) else "",
         }
-        for whole in _wholes(status)
+        for whole in status.wholes
         if whole.state is not State.DONE
     ][:ROWS_SHOWN]
 
