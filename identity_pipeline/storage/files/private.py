@@ -20,8 +20,8 @@ HELD = (
     *("reports", "published", "progress", "ledger", "models", "index", "dagster", "logs"),
     *("backups", "folder.json", "acknowledged.json", "paused.json", ".folder.lock"),
 )
-"""What is made private in a data folder. Not the inbox: videos may be put there by
-somebody else, whom only its owner knows."""
+"""What is made private in a data folder. Not the inbox: somebody else may put videos there, and
+only its owner knows who."""
 
 
 class _Guard:
