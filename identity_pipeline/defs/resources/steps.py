@@ -188,7 +188,7 @@ class VideoStep(Step):
 
     def skip(self, reason: str) -> Iterator[dg.MaterializeResult]:
         """Empty tables that say why, where there are tables."""
-        if self.specs[0].schema is None:
+        if self.specs[0].table is None:
             yield from super().skip(reason)
             return
         for spec in self.specs:
