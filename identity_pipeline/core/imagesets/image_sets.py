@@ -270,22 +270,22 @@ def build_pair_set(
     views = person_views(free)
     table = faces_of(free)
     rows: list[Row] = []
-    chosen: list[tuple[int, int]] = []
+    shown: tuple[list[int], list[int]] = ([], [])
     for first, second in _ranked_pairs(table):
-        if len(chosen) == settings.pair_max:
+        if len(shown[0]) == settings.pair_max:
             break
         crop = pair_crop_box(box_of(table[first]), box_of(table[second]), *frame_size)
-        if _near_in_time(first, [p[0] for p in chosen], table, settings.anchor_gap_s):
+        if _near_in_time(first, shown[0], table, settings.anchor_gap_s):
             continue
         if not _well_apart(table[first], table[second], crop, detections, settings):
             continue
-        if _shown_before((first, second), chosen, views, likeness(settings)):
+        if _shown_before((first, second), shown, views, likeness(settings)):
             continue
-        rank = len(chosen) + 1
-        for side, row in enumerate((first, second)):
-            new = novelty(views, row, [pair[side] for pair in chosen])
+        rank = len(shown[0]) + 1
+        for row, before in zip((first, second), shown, strict=True):
+            new = novelty(views, row, before)
             rows.append(_image_row(table[row], f"pair_{rank:03d}", rank, new, crop=crop))
-        chosen.append((first, second))
+            before.append(row)
     return _table(rows)
 
 
@@ -310,13 +310,13 @@ def _well_apart(
 
 
 def _shown_before(
-    pair: tuple[int, int], chosen: Sequence[tuple[int, int]], views: Views, limits: Likeness
+    pair: tuple[int, int], shown: tuple[list[int], list[int]], views: Views, limits: Likeness
 ) -> bool:
     """Whether both riders look as they do in one picture that is chosen already."""
     return any(
         is_near_duplicate(views, pair[0], [first], limits)
         and is_near_duplicate(views, pair[1], [second], limits)
-        for first, second in chosen
+        for first, second in zip(*shown, strict=True)
     )
 
 
