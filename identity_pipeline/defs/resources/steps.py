@@ -9,7 +9,7 @@ places lies there: failures, the heartbeat (`stages.progress.heartbeat`), chunks
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -86,7 +86,7 @@ class Step:
         """Ends the run if all runs are paused: see `defs.instance.pausing`."""
         stop_if_paused(self.context, self.store.layout)
 
-    def healing(self) -> Any:
+    def healing(self) -> AbstractContextManager[None]:
         """What is tried again where waiting heals it, as a context manager."""
         return healing(self.context, self.all_settings)
 
@@ -219,7 +219,7 @@ class VideoStep(Step):
             self.context.log.info(f"{asset}: unchanged inputs, settings and models; reused")
         noted = noted or self.store.write(asset, self.video_id, table, key)
         described = {**describe(table), REUSED: reused, **({} if reused else self._providers())}
-        return result_of(self.store, self.video_id, asset, table, noted, described, reused=reused)
+        return result_of(self.store, self.video_id, asset, table, noted, described)
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
@@ -233,7 +233,7 @@ class VideoStep(Step):
         with at_work(self.store, live_step(self.context), self.work, key):
             yield
 
-    def named_failures(self) -> Any:
+    def named_failures(self) -> AbstractContextManager[None]:
         """Errors as failures of this video with one sentence, as a context manager."""
         return named_failures(self.context, self.store, self.all_settings)
 
