@@ -21,11 +21,11 @@ from identity_pipeline.defs.instance.pausing import stop_if_paused
 from identity_pipeline.defs.resources.failures import healing, named_failures
 from identity_pipeline.defs.resources.inputs import Inputs
 from identity_pipeline.defs.resources.io import REUSED
-from identity_pipeline.defs.resources.progress import ProgressReporters, live_step
+from identity_pipeline.defs.resources.progress import ProgressReporters, heartbeat_of
 from identity_pipeline.defs.resources.results import Describe, result_of, skipped
 from identity_pipeline.settings import Settings, chosen
 from identity_pipeline.stages.progress.costing import models_key
-from identity_pipeline.stages.progress.heartbeat import Work, at_work
+from identity_pipeline.stages.progress.heartbeat import Work, heartbeat
 from identity_pipeline.stages.progress.protocol import Progress
 from identity_pipeline.stages.specs.assets import SPECS
 from identity_pipeline.stages.specs.cache_key import fingerprint, key_parts
@@ -106,7 +106,10 @@ class LibraryStep(Step):
     @contextmanager
     def working(self, work: Work | None = None) -> Iterator[Work]:
         """While it is shown to be at work; the block says what it did, which is its price."""
-        with self.healing(), at_work(self.store, live_step(self.context), work or Work()) as done:
+        with (
+            self.healing(),
+            heartbeat(self.store, heartbeat_of(self.context), work or Work()) as done,
+        ):
             yield done
 
 
@@ -156,7 +159,7 @@ class VideoStep(Step):
             asset: which of the step's outputs; may be left out where there is one.
         """
         asset = asset or self.specs[0].key
-        with self.named_failures(), self.at_work():
+        with self.named_failures(), self.heartbeat():
             parts = self.key_parts(asset)
             key = fingerprint(parts)
             reused = self.is_current(asset, key)
@@ -222,7 +225,7 @@ class VideoStep(Step):
         return result_of(self.store, self.video_id, asset, table, noted, described)
 
     @contextmanager
-    def at_work(self) -> Iterator[None]:
+    def heartbeat(self) -> Iterator[None]:
         """Shows other processes that the step works, and notes what it cost if it computed."""
         if self.work.under_way:
             yield
@@ -230,7 +233,7 @@ class VideoStep(Step):
         self.work.under_way = True
         FailureNotes(self.store.layout).a_run_works(self.video_id)
         key = models_key(self.all_settings, self._digests(*self.specs))
-        with at_work(self.store, live_step(self.context), self.work, key):
+        with heartbeat(self.store, heartbeat_of(self.context), self.work, key):
             yield
 
     def named_failures(self) -> AbstractContextManager[None]:

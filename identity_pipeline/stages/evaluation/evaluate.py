@@ -122,29 +122,38 @@ def collect(
         EvaluationError: a named video is not known, has no truth, or no tables.
         TruthError: the truth of a named video is malformed.
     """
-    registry = VideoRegistry(store.layout)
-    records = [_find(registry, name) for name in names] if names else list(registry.all())
-    unique = {record.video_id: record for record in records}
-    found: list[tuple[VideoTables, Manifest]] = []
-    damaged = {} if names else registry.damaged()
-    left_out = {video_id: str(error) for video_id, error in damaged.items()}
+    records, left_out = _records(VideoRegistry(store.layout), names)
+    videos: list[VideoTables] = []
+    manifests: list[Manifest] = []
     without = 0
-    for n, (video_id, record) in enumerate(sorted(unique.items()), 1):
+    for n, (video_id, record) in enumerate(sorted(records.items()), 1):
         path = truth_path(record, folder)
-        if path is None:
-            without += 1
-            if names:
+        try:
+            if path is not None:
+                tables, manifest = tables_of(store, video_id, read_truth(path))
+                videos.append(tables)
+                manifests.append(manifest)
+            elif names:
                 raise EvaluationError(_no_truth(record, folder))
-        else:
-            try:
-                found.append(tables_of(store, video_id, read_truth(path)))
-            except IdentityPipelineError as error:
-                if names:
-                    raise
-                left_out[video_id] = str(error)
-        progress("reading", n, len(unique), "videos")
-    videos, manifests = zip(*found, strict=True) if found else ((), ())
-    return Material(videos, manifests, left_out, without)
+            else:
+                without += 1
+        except IdentityPipelineError as error:
+            if names:
+                raise
+            left_out[video_id] = str(error)
+        progress("reading", n, len(records), "videos")
+    return Material(tuple(videos), tuple(manifests), left_out, without)
+
+
+def _records(
+    registry: VideoRegistry, names: Sequence[str]
+) -> tuple[dict[str, Registration], dict[str, str]]:
+    """The named videos, or all, by id; and of all why some cannot be read."""
+    if names:
+        named = [_find(registry, name) for name in names]
+        return {record.video_id: record for record in named}, {}
+    damaged = {video_id: str(error) for video_id, error in registry.damaged().items()}
+    return {record.video_id: record for record in registry.all()}, damaged
 
 
 def _find(registry: VideoRegistry, name: str) -> Registration:
