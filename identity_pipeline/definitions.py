@@ -11,16 +11,15 @@ from typing import Any
 import dagster as dg
 
 from identity_pipeline.defs.assets import (
-    embeddings,
-    faces,
-    heads,
+    detect,
     housekeeping,
     image_sets,
+    learn,
     library,
-    observations,
+    measure,
     publishing,
     reports,
-    videos,
+    templates,
 )
 from identity_pipeline.defs.automation import automatic
 from identity_pipeline.defs.checks import library as library_checks
@@ -29,8 +28,8 @@ from identity_pipeline.defs.instance import jobs
 from identity_pipeline.defs.resources.resources import SettingsResource, all_resources
 from identity_pipeline.storage.files import private
 
-OF_VIDEOS = [videos, faces, embeddings, observations, image_sets]
-OF_ALL = [library, heads, reports, housekeeping, publishing]
+OF_VIDEOS = [detect, measure, image_sets, templates]
+OF_ALL = [learn, library, reports, housekeeping, publishing]
 
 
 def build_defs(settings: SettingsResource | None = None, **resources: Any) -> dg.Definitions:

@@ -202,10 +202,7 @@ def clean(
     from identity_pipeline.storage.folder import disk
     from identity_pipeline.storage.folder.disk import Droppable
 
-    may_go = [kind.name for kind in disk.KINDS if kind.again is not None]
-    for kind in kinds:
-        if kind not in may_go:
-            raise click.UsageError(f"{kind!r} is never dropped; what may go: {', '.join(may_go)}")
+    _refuse_what_stays(kinds)
     settings = merged_settings(overrides(data))
     store, now = open_store(settings), datetime.now(UTC).timestamp()
     wanted = kinds or disk.CHEAP
@@ -217,25 +214,42 @@ def clean(
     with dagster_instance(store.layout) as instance:
         things = housekeeping.droppable(instance, store.layout, now, older_than)
         runs = list(old_runs.old_runs(instance, now, settings.retention.runs_days))
-        folder = store.layout.root / "dagster"
-        things += [Droppable("dagster", folder, old_runs.size_of_run(folder, r)) for r in runs]
+        folder = store.layout.dagster
+        of_runs = [Droppable("dagster", folder, old_runs.size_of_run(folder, r)) for r in runs]
         if not as_json:
-            _show(sums, things)
-            _say_cost(store, [t for t in things if t.kind == "crops"], "crops" in wanted)
-        chosen = [thing for thing in things if thing.kind in wanted]
-        if dry_run:
-            verb = "would go"
-        else:
-            disk.drop(store.layout, [thing for thing in chosen if thing.kind != "dagster"])
+            _show(sums, things + of_runs)
+            _say_cost(store, _of_kinds(things, ["crops"]), "crops" in wanted)
+        if not dry_run:
+            disk.drop(store.layout, _of_kinds(things, wanted))
             for run in runs if "dagster" in wanted else ():
                 old_runs.drop_run(instance, run)
-            verb = "dropped"
+    things += of_runs
+    _say_gone(_kinds(sums, things), _of_kinds(things, wanted), dry_run, as_json)
+
+
+def _of_kinds(things: Sequence[Droppable], kinds: Sequence[str]) -> list[Droppable]:
+    return [thing for thing in things if thing.kind in kinds]
+
+
+def _say_gone(
+    rows: Sequence[dict[str, Any]], gone: Sequence[Droppable], dry_run: bool, as_json: bool
+) -> None:
+    verb = "would go" if dry_run else "dropped"
     if as_json:
-        dropped = {thing.kind for thing in chosen}
-        echo_json([{**row, verb: row["kind"] in dropped} for row in _kinds(sums, things)])
+        dropped = {thing.kind for thing in gone}
+        echo_json([{**row, verb: row["kind"] in dropped} for row in rows])
         return
-    size = sum(thing.size for thing in chosen)
-    say(f"{counted(len(chosen), 'thing')}, {_megabytes(size)} MB {verb}.")
+    size = sum(thing.size for thing in gone)
+    say(f"{counted(len(gone), 'thing')}, {_megabytes(size)} MB {verb}.")
+
+
+def _refuse_what_stays(kinds: Sequence[str]) -> None:
+    from identity_pipeline.storage.folder import disk
+
+    may_go = [kind.name for kind in disk.KINDS if kind.again is not None]
+    for kind in kinds:
+        if kind not in may_go:
+            raise click.UsageError(f"{kind!r} is never dropped; what may go: {', '.join(may_go)}")
 
 
 def _kinds(sums: Mapping[str, int], things: Sequence[Droppable]) -> list[dict[str, Any]]:

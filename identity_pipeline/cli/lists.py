@@ -9,9 +9,11 @@ are shown rather than obeyed.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 import click
 from rich.cells import cell_len
@@ -38,6 +40,22 @@ def say(text: str, style: str = "", *, err: bool = False) -> None:
         click.echo(shown, err=True)
     else:
         console.print(Text(shown, style), soft_wrap=True, highlight=False)
+
+
+class _Teller(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        say(record.getMessage(), err=True)
+
+
+@contextmanager
+def telling() -> Iterator[None]:
+    """While the block runs, warnings that the package logs are sentences on standard error."""
+    logger, teller = logging.getLogger("identity_pipeline"), _Teller(logging.WARNING)
+    logger.addHandler(teller)
+    try:
+        yield
+    finally:
+        logger.removeHandler(teller)
 
 
 def echo_json(value: object) -> None:
@@ -103,9 +121,9 @@ def fitting(names: Sequence[str], cells: Sequence[Sequence[Text]], width: int) -
         cells: by row.
         width: of the terminal, in cells.
     """
-    columns = [[name, *(row[i].plain for row in cells)] for i, name in enumerate(names)]
-    natural = [max(cell_len(line) for t in c for line in t.split("\n") or [""]) for c in columns]
-    words = [max((cell_len(w) for text in c for w in text.split()), default=1) for c in columns]
+    columns = ["\n".join([name, *(row[i].plain for row in cells)]) for i, name in enumerate(names)]
+    natural = [_longest(column.split("\n")) for column in columns]
+    words = [_longest(column.split()) or 1 for column in columns]
     least = [max(word, min(whole, PROSE)) for word, whole in zip(words, natural, strict=True)]
     room = width - 3 * len(names) - 1  # a space on both sides of each cell, and the lines between
     if sum(natural) <= room:
@@ -114,6 +132,10 @@ def fitting(names: Sequence[str], cells: Sequence[Sequence[Text]], width: int) -
         return None
     spare, need = room - sum(least), sum(natural) - sum(least)
     return [low + spare * (high - low) // need for low, high in zip(least, natural, strict=True)]
+
+
+def _longest(pieces: Sequence[str]) -> int:
+    return max(map(cell_len, pieces), default=0)
 
 
 def _cell(value: object) -> Text:

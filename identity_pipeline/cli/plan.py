@@ -126,18 +126,9 @@ def _planned(
 ) -> Iterator[PlannedVideo]:
     from identity_pipeline.stages.planning.plans import plan_file, plan_video
     from identity_pipeline.storage.video.failures import FailureNotes
-    from identity_pipeline.storage.video.registry import VideoRegistry, video_files
 
-    registry, notes = VideoRegistry(store.layout), FailureNotes(store.layout)
-    ids: list[str] = []
-    files = [Path(name) for name in names if Path(name).is_file()]
-    if names:
-        ids = [find_video(store, name).video_id for name in names if not Path(name).is_file()]
-    else:
-        records, ids = list(registry.all()), registry.ids()
-        known = {path for record in records for path in (record.path, *record.links)}
-        waiting = video_files(store.layout.videos, settings.ingest.extensions)
-        files = [path for path in waiting if str(path.resolve()) not in known]
+    notes = FailureNotes(store.layout)
+    ids, files = _named(names, store) if names else _all(store, settings)
     total = len(ids) + len(files)
     for n, video_id in enumerate(ids):
         report("reading", n, total, "videos")
@@ -147,6 +138,22 @@ def _planned(
     for n, path in enumerate(files, len(ids)):
         report("reading", n, total, "videos")
         yield plan_file(store, settings, models, costs, path)
+
+
+def _named(names: tuple[str, ...], store: TableStore) -> tuple[list[str], list[Path]]:
+    files = [Path(name) for name in names if Path(name).is_file()]
+    ids = [find_video(store, name).video_id for name in names if not Path(name).is_file()]
+    return ids, files
+
+
+def _all(store: TableStore, settings: Settings) -> tuple[list[str], list[Path]]:
+    """All registered videos, and the files that wait in the videos folder."""
+    from identity_pipeline.storage.video.registry import VideoRegistry, video_files
+
+    registry = VideoRegistry(store.layout)
+    known = {path for record in registry.all() for path in (record.path, *record.links)}
+    waiting = video_files(store.layout.videos, settings.ingest.extensions)
+    return registry.ids(), [path for path in waiting if str(path.resolve()) not in known]
 
 
 def _print_steps(video: PlannedVideo) -> None:

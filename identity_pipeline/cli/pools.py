@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,17 +14,32 @@ from identity_pipeline.cli.options import data_option, merged_settings, open_sto
 if TYPE_CHECKING:
     import dagster as dg
 
+    from identity_pipeline.defs.instance.pools import PoolUse
 
-def _wish(text: str) -> tuple[str, int]:
+
+def _wish(text: str, pools: Sequence[str]) -> tuple[str, int]:
     name, _, slots = text.partition("=")
     if not slots.isdigit():
         raise click.UsageError(f"{text!r} is not POOL=SLOTS, such as gpu=2.")
+    if name not in pools:
+        raise click.UsageError(f"there is no pool {name!r}; pools: {', '.join(pools)}")
     return name, int(slots)
 
 
 def _holder(run: dg.DagsterRun, at: Mapping[str, str]) -> str:
     name = run.tags.get("dagster/partition", run.job_name)
     return f"{name}, at {at[run.run_id]}" if run.run_id in at else name
+
+
+def _row(use: PoolUse, at: Mapping[str, str]) -> dict[str, Any]:
+    """One pool, as `--json` prints it."""
+    return {
+        "pool": use.name,
+        "slots": use.slots,
+        "from": "dagster.yaml" if use.from_file else "--set",
+        "held by": [_holder(run, at) for run in use.inside],
+        "waiting": use.waiting,
+    }
 
 
 @click.command()
@@ -49,37 +64,23 @@ def pools(wishes: tuple[str, ...], as_json: bool, data: str | None) -> None:
       identity-pipeline pools --set gpu=2     two GPUs, or two videos that share one
     """
     from identity_pipeline.defs.instance import pools as scarce
-    from identity_pipeline.storage.progress.heartbeat import LiveSteps
+    from identity_pipeline.storage.progress.heartbeat import Heartbeats
 
-    chosen = [_wish(wish) for wish in wishes]
-    unknown = [name for name, _ in chosen if name not in scarce.ALL_POOLS]
-    if unknown:
-        raise click.UsageError(
-            f"there is no pool {unknown[0]!r}; pools: {', '.join(scarce.ALL_POOLS)}"
-        )
+    chosen = [_wish(wish, scarce.ALL_POOLS) for wish in wishes]
     store = open_store(merged_settings(overrides(data)), new=True)
     with dagster_instance(store.layout) as instance:
         scarce.make_known(instance)
         for name, slots in chosen:
             instance.event_log_storage.set_concurrency_slots(name, slots)
         found = scarce.uses(instance)
-    live = LiveSteps(store.layout).all()
+    live = Heartbeats(store.layout).all()
     at = {step.run_id: step.step for step in live if not step.ended}
     if not found:
         raise click.ClickException(
             "Dagster has no default for pools here; set concurrency.pools.default_limit in "
             "dagster.yaml, or give --set."
         )
-    rows = [
-        {
-            "pool": use.name,
-            "slots": use.slots,
-            "from": "dagster.yaml" if use.from_file else "--set",
-            "held by": [_holder(run, at) for run in use.inside],
-            "waiting": use.waiting,
-        }
-        for use in found
-    ]
+    rows = [_row(use, at) for use in found]
     if as_json:
         echo_json(rows)
         return

@@ -185,18 +185,35 @@ def fetch(
       identity-pipeline fetch --all --data reading              everything, to read it elsewhere
       identity-pipeline sql --data reading "SELECT count(*) FROM images"
     """
-    from identity_pipeline.stages.publishing.publishing import OF_ONE
     from identity_pipeline.storage.publishing.object_store import LIBRARY_SUBJECT
 
     _, work = opened(data, claim=True)
     there = work.store.subjects()
+    known = [_video_of(subject) for subject in there if subject != LIBRARY_SUBJECT]
     if not (videos or everything or library):
-        for subject in there:
-            say(subject if subject == LIBRARY_SUBJECT else _video_of(subject))
+        _list_subjects(there)
         say(f"{counted(len(there), 'thing')} in {work.store.url}.")
         return
-    known = [_video_of(subject) for subject in there if subject != LIBRARY_SUBJECT]
     wanted = known if everything else [_meant(name, known) for name in videos]
+    failed = _fetch_videos(work, wanted, force)
+    if (library or everything) and LIBRARY_SUBJECT in there:
+        failed += _fetch_library(work, force)
+    if failed:
+        say("\n".join(failed))
+        raise SystemExit(1)
+
+
+def _list_subjects(subjects: list[str]) -> None:
+    from identity_pipeline.storage.publishing.object_store import LIBRARY_SUBJECT
+
+    for subject in subjects:
+        say(subject if subject == LIBRARY_SUBJECT else _video_of(subject))
+
+
+def _fetch_videos(work: Publisher, wanted: list[str], force: bool) -> list[str]:
+    """Fetches videos; returns why some could not be."""
+    from identity_pipeline.stages.publishing.publishing import OF_ONE
+
     fetched, failed = 0, list[str]()
     with bar() as report:
         for number, video_id in enumerate(wanted, 1):
@@ -207,16 +224,19 @@ def fetch(
             report("fetch", number, len(wanted), "videos")
     same = len(wanted) - fetched - len(failed)
     say(f"{counted(fetched, 'video')} fetched, {same} there already.")
-    if (library or everything) and LIBRARY_SUBJECT in there:
-        try:
-            new = work.fetch_library(force=force)
-            say(f"The library {'is fetched' if new else 'is there already'}.")
-        except OF_ONE as error:
-            failed.append(str(error))
-    for sentence in failed:
-        say(sentence)
-    if failed:
-        raise SystemExit(1)
+    return failed
+
+
+def _fetch_library(work: Publisher, force: bool) -> list[str]:
+    """Fetches the library; returns why it could not be."""
+    from identity_pipeline.stages.publishing.publishing import OF_ONE
+
+    try:
+        new = work.fetch_library(force=force)
+    except OF_ONE as error:
+        return [str(error)]
+    say(f"The library {'is fetched' if new else 'is there already'}.")
+    return []
 
 
 def _meant(name: str, known: list[str]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypedDict
+
 import click
 
 from identity_pipeline.cli.instance import dagster_instance
@@ -42,32 +44,38 @@ def recover(dry_run: bool, everything: bool, as_json: bool, data: str | None) ->
     with dagster_instance(store.layout) as instance:
         rows = []
         for run in runs_under_way(instance):
-            name = f"run {run.run_id[:8]} of {subject_of(run)}"
             spared = None if everything else why_spared(instance, run)
-            row = {
-                "run": run.run_id,
-                "of": subject_of(run),
-                "failed": not spared,
-                "why not": spared,
-            }
-            rows.append(row)
+            rows.append(_row(run.run_id, subject_of(run), spared))
             if not as_json:
-                verb = "would fail" if dry_run else "failing"
-                alone = f"{name} {spared} and is left alone (--all fails it too)"
-                say(alone if spared else f"{verb} {name}")
+                say(_sentence(rows[-1], dry_run))
             if not spared and not dry_run:
                 fail_run(instance, run, HOST_DIED)
-    failed = sum(row["failed"] for row in rows)
-    if dry_run and as_json:
-        echo_json(rows)
-        return
-    if dry_run:
-        say(f"{counted(failed, 'run')} would be failed.")
-        return
-    root = store.layout.root
-    swept = atomic.sweep_temporaries(root, spare_living=True) if root.is_dir() else []
+    root, swept = store.layout.root, []
+    if not dry_run and root.is_dir():
+        swept = atomic.sweep_temporaries(root, spare_living=True)
+    runs = counted(sum(row["failed"] for row in rows), "run")
     if as_json:
         echo_json(rows)
-        return
-    runs, files = counted(failed, "run"), counted(len(swept), "half-written file")
-    say(f"{runs} failed, {files} removed.")
+    elif dry_run:
+        say(f"{runs} would be failed.")
+    else:
+        say(f"{runs} failed, {counted(len(swept), 'half-written file')} removed.")
+
+
+class _Row(TypedDict("_Row", {"why not": str | None})):
+    """One run under way, and why it is spared."""
+
+    run: str
+    of: str
+    failed: bool
+
+
+def _row(run_id: str, subject: str, spared: str | None) -> _Row:
+    return {"run": run_id, "of": subject, "failed": not spared, "why not": spared}
+
+
+def _sentence(row: _Row, dry_run: bool) -> str:
+    name = f"run {row['run'][:8]} of {row['of']}"
+    if not row["failed"]:
+        return f"{name} {row['why not']} and is left alone (--all fails it too)"
+    return f"{'would fail' if dry_run else 'failing'} {name}"

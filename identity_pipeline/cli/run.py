@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import click
 from rich.text import Text
@@ -48,10 +49,10 @@ class RichReporters:
 
     def reporter(self, context: dg.AssetExecutionContext) -> Report:
         """A callback for one step; the bars of a video stay until the next video."""
-        from identity_pipeline.defs.resources.progress import live_step
+        from identity_pipeline.defs.resources.progress import heartbeat_of
         from identity_pipeline.stages.progress.heartbeat import shown_to_others
 
-        return shown_to_others(context.resources.store, live_step(context), self._report)
+        return shown_to_others(context.resources.store, heartbeat_of(context), self._report)
 
     def _report(self, stage: str, done: int, total: int | None, unit: str) -> None:
         if stage not in self._tasks:
@@ -181,6 +182,15 @@ def run(
     if order and unfinished:
         say(f"{order.sentence()} Then run the same command again.", err=as_json)
         raise SystemExit(TRY_LATER)
+    _say_failures(outcomes, library, store, as_json)
+    if unfinished or refused or library is not None:
+        raise SystemExit(1)
+
+
+def _say_failures(
+    outcomes: list[Outcome], library: WhyFailed | None, store: TableStore, as_json: bool
+) -> None:
+    """Which videos failed and why, and whether the library could be brought up to date."""
     for outcome in outcomes:
         if outcome.why is not None:
             said = f"{outcome.record.video_id} failed - {_reason(outcome, store)}"
@@ -192,8 +202,6 @@ def run(
             "red",
             err=as_json,
         )
-    if unfinished or refused or library is not None:
-        raise SystemExit(1)
 
 
 def _reason(outcome: Outcome, store: TableStore) -> str:
@@ -313,11 +321,10 @@ def _executed(
         KeyboardInterrupt, Terminated: a signal came; the run has ended as cancelled.
     """
     import dagster as dg
-    from dagster._core.utils import make_new_run_id
 
     from identity_pipeline.defs.instance.outcome import why_failed
 
-    run_id = make_new_run_id()
+    run_id = str(uuid4())
     with hearing() as heard:
         try:
             result = job.execute_in_process(

@@ -28,31 +28,30 @@ from pydantic_settings import (
 from pydantic_settings import SettingsError as UnreadableVariableError
 
 from identity_pipeline.errors import system_words
-from identity_pipeline.settings.curating import ExportSettings, SelectionSettings
+from identity_pipeline.settings.detection import (
+    CropSettings,
+    ModelSettings,
+    TrackingSettings,
+    VideoSettings,
+)
+from identity_pipeline.settings.imagesets import ExportSettings, SelectionSettings
 from identity_pipeline.settings.learning import TrainSettings
 from identity_pipeline.settings.library import ClusterSettings, CopySettings
 from identity_pipeline.settings.matching import MatchSettings
-from identity_pipeline.settings.observing import (
+from identity_pipeline.settings.measurement import (
     BucketSettings,
     QualitySettings,
     RiderSettings,
     StabilitySettings,
 )
-from identity_pipeline.settings.operating import (
+from identity_pipeline.settings.operation import (
     DriftSettings,
     IngestSettings,
     PathSettings,
     PhaseSettings,
     RetentionSettings,
 )
-from identity_pipeline.settings.publishing import PublishSettings
-from identity_pipeline.settings.stores import CatalogueSettings, IndexSettings
-from identity_pipeline.settings.watching import (
-    CropSettings,
-    ModelSettings,
-    TrackingSettings,
-    VideoSettings,
-)
+from identity_pipeline.settings.stores import CatalogueSettings, IndexSettings, PublishSettings
 from identity_pipeline.settings.wording import (
     ENVIRONMENT_PREFIX,
     SettingsError,

@@ -98,12 +98,7 @@ def check_variables(settings: type[BaseModel], environment: Mapping[str, str]) -
         SettingsError: there is one; the sentence says what may be meant.
     """
     groups = groups_of(settings)
-    names = {
-        f"{ENVIRONMENT_PREFIX}{g}__{f}".upper() for g, fields in groups.items() for f in fields
-    }
-    names |= {f"{ENVIRONMENT_PREFIX}{g}".upper() for g in groups}
-    retired = [*RETIRED, *(f"{group}.{name}" for group in RETIRED for name in RETIRED[group])]
-    gone = {f"{ENVIRONMENT_PREFIX}{name.replace('.', '__')}".upper(): name for name in retired}
+    names, gone = _variables(groups), _variables(RETIRED)
     for variable in sorted(environment):
         upper = variable.upper()
         if upper in gone and upper not in names:
@@ -114,6 +109,12 @@ def check_variables(settings: type[BaseModel], environment: Mapping[str, str]) -
                 f"the variable {variable} is no setting{did_you_mean(upper, own_group or names)} "
                 "Spell it so, or unset it; `identity-pipeline settings` lists what there is."
             )
+
+
+def _variables(groups: Mapping[str, Iterable[str]]) -> dict[str, str]:
+    """The setting or group that each variable gives, by its name in capitals."""
+    dotted = [*groups, *(f"{group}.{name}" for group in groups for name in groups[group])]
+    return {f"{ENVIRONMENT_PREFIX}{name.replace('.', '__')}".upper(): name for name in dotted}
 
 
 def _looks_like_a_setting(upper: str, groups: Iterable[str]) -> bool:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from identity_pipeline.core.clustering.joining import DECIMALS, JoinablePairs
+from identity_pipeline.core.tracks.joining import DECIMALS, JoinablePairs
 from identity_pipeline.core.vectors import mean_direction, normalise
 from identity_pipeline.settings import TrackingSettings
 from identity_pipeline_tests.core.builders import MODEST

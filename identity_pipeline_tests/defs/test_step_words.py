@@ -5,7 +5,7 @@ import errno
 import dagster as dg
 import pytest
 
-from identity_pipeline.defs.resources.healing import PermanentFailure, healing, worded
+from identity_pipeline.defs.resources.failures import PermanentFailure, healing, worded
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.media.errors import VideoError
 from identity_pipeline.settings import load_settings

@@ -16,7 +16,6 @@ import pytest
 
 from identity_pipeline_tests.counted_models import Calls, counted
 from identity_pipeline_tests.library import VideoLibrary, digest_of_tree, reused_assets
-from identity_pipeline_tests.recorded_reads import Reads, recorded
 
 CLIP = "solo_d19"
 FROM_SELECTION_ON = {
@@ -29,18 +28,6 @@ FROM_SELECTION_ON = {
     "frame_ledger",
     "identity_dataset",
 }
-READ: Reads = {}
-DECLARED: Reads = {}
-NOT_SHAPING = {
-    "crops.chunk_faces",
-    "crops.chunk_frames",
-    "models.device",
-    "models.recognition_batch",
-    "models.vision_batch",
-    "video.max_file_bytes",
-    "video.max_pixels",
-}
-"""Read by steps that are not to be computed again when one of these changes."""
 
 
 @pytest.fixture(scope="module")
@@ -50,18 +37,8 @@ def done(
     """A library in which one short real clip was processed undisturbed."""
     root = tmp_path_factory.mktemp("done")
     for opened in VideoLibrary.open(root, real_pack, vision_encoder):
-        with recorded() as recorder:
-            assert opened.run(real / "videos" / f"{CLIP}.mp4").success
-        READ.update(recorder.reads)
-        DECLARED.update(recorder.declared)
+        assert opened.run(real / "videos" / f"{CLIP}.mp4").success
         yield opened
-
-
-def test_each_step_declares_the_settings_it_reads(done: VideoLibrary) -> None:
-    """A setting that is read but not declared would let an old result pass for a new one."""
-    assert len(READ) > 15
-    undeclared = {asset: READ[asset] - DECLARED[asset] - NOT_SHAPING for asset in READ}
-    assert {asset: names for asset, names in undeclared.items() if names} == {}
 
 
 def test_a_second_run_computes_nothing_and_changes_no_byte(done: VideoLibrary, real: Path) -> None:

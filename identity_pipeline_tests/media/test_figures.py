@@ -10,8 +10,8 @@ import polars as pl
 import pytest
 
 from identity_pipeline.core.imagesets.frame_ledger import STATES
-from identity_pipeline.media.coverage_grid import CELL_COLOURS
 from identity_pipeline.media.figures import (
+    CELL_COLOURS,
     coverage_grid_svg,
     ledger_bar_svg,
     track_timeline_svg,
@@ -22,6 +22,7 @@ from identity_pipeline.tables import TABLES
 
 NS = "{http://www.w3.org/2000/svg}"
 BUCKETS = BucketSettings()
+SEEN: set[tuple[int, int]] = set()
 SAVED: list[tuple[int | None, int | None, str]] = [
     (0, 0, "neutral"),
     (0, 0, "smile"),
@@ -68,14 +69,14 @@ def corner(cell: ElementTree.Element) -> tuple[float, float]:
 
 
 def test_every_cell_shows_its_own_count() -> None:
-    grid = cells(coverage_grid_svg(saved(), BUCKETS))
+    grid = cells(coverage_grid_svg(saved(), BUCKETS, seen=SEEN))
     assert len(grid) == 35
     shown = {key: words(cell)[0] for key, cell in grid.items() if words(cell)[0] != "0"}
     assert shown == {(0, 0): "3", (-30, 30): "1", (30, -10): "1"}
 
 
 def test_yaw_runs_to_the_right_and_pitch_up() -> None:
-    grid = cells(coverage_grid_svg(saved(), BUCKETS))
+    grid = cells(coverage_grid_svg(saved(), BUCKETS, seen=SEEN))
     yaws = [corner(grid[key, 0])[0] for key in (-45, -30, -15, 0, 15, 30, 45)]
     pitches = [corner(grid[0, key])[1] for key in (30, 10, 0, -10, -30)]
     assert yaws == sorted(set(yaws))
@@ -83,7 +84,7 @@ def test_yaw_runs_to_the_right_and_pitch_up() -> None:
 
 
 def test_the_marks_of_a_cell_are_filled_where_the_expression_was_saved() -> None:
-    grid = cells(coverage_grid_svg(saved(), BUCKETS))
+    grid = cells(coverage_grid_svg(saved(), BUCKETS, seen=SEEN))
 
     def filled(cell: ElementTree.Element) -> list[bool]:
         rings = [(place(c), False) for c in cell.findall(f"{NS}circle")]
@@ -96,17 +97,17 @@ def test_the_marks_of_a_cell_are_filled_where_the_expression_was_saved() -> None
 
 
 def test_the_headline_counts_bins_as_the_selection_does() -> None:
-    headline = words(parse(coverage_grid_svg(saved(), BUCKETS)))
+    headline = words(parse(coverage_grid_svg(saved(), BUCKETS, seen=SEEN)))
     assert any("yaw 3/7 · pitch 3/5 · expression 3/4 · cells 3/35" in w for w in headline)
     half_known = saved([(15, None, "smile"), (None, 30, "smile")])
-    svg = coverage_grid_svg(half_known, BUCKETS)
+    svg = coverage_grid_svg(half_known, BUCKETS, seen=SEEN)
     assert "yaw 1/7 · pitch 1/5 · expression 1/4 · cells 0/35" in svg
     assert "2 images beyond the bins" in words(parse(svg))
 
 
 def test_row_and_column_totals_add_up_to_all_images() -> None:
-    root = parse(coverage_grid_svg(saved(), BUCKETS))
-    grid = cells(coverage_grid_svg(saved(), BUCKETS))
+    root = parse(coverage_grid_svg(saved(), BUCKETS, seen=SEEN))
+    grid = cells(coverage_grid_svg(saved(), BUCKETS, seen=SEEN))
     texts = [(float(t.attrib["x"]), float(t.attrib["y"]), t.text) for t in root.iter(f"{NS}text")]
     x, y = corner(grid[0, 0])
     right, bottom = corner(grid[45, -30])
@@ -117,56 +118,42 @@ def test_row_and_column_totals_add_up_to_all_images() -> None:
 
 
 def test_cells_say_why_they_are_empty() -> None:
-    reached = {(0, 0), (15, 0), (30, 0)}
-    svg = coverage_grid_svg(saved(), BUCKETS, seen={(15, 0), (-45, 0)}, reached=reached)
+    svg = coverage_grid_svg(saved(), BUCKETS, seen={(0, 0), (15, 0), (-45, 0)})
     state = {key: cell.attrib["data-state"] for key, cell in cells(svg).items()}
     assert state[0, 0] == state[30, -10] == "saved"
-    assert state[15, 0] == "missed"
-    assert state[-45, 0] == "missed", "what was seen was reached, whatever the statistics say"
+    assert state[15, 0] == state[-45, 0] == "missed"
     assert state[30, 0] == "unseen"
-    assert state[45, 30] == "unreached"
-    # 3 of the table, and of the video: 3 saved, 1 missed more, 2 of the statistics beyond these
-    assert "3 of 6 cells this camera reaches" in svg
-    hatched = cells(svg)[45, 30]
-    assert words(hatched) == [] and len(hatched.findall(f"{NS}path")) == 1
-
-
-def test_without_statistics_nothing_is_called_unreachable() -> None:
-    svg = coverage_grid_svg(saved(), BUCKETS)
-    assert {c.attrib["data-state"] for c in cells(svg).values()} == {"saved", "empty"}
-    assert "never reached" not in svg and "not seen" not in svg
 
 
 def test_a_rider_without_images_has_an_empty_grid() -> None:
-    svg = coverage_grid_svg(saved([]), BUCKETS)
+    svg = coverage_grid_svg(saved([]), BUCKETS, seen=SEEN)
     assert {c.attrib["data-count"] for c in cells(svg).values()} == {"0"}
     assert "yaw 0/7 · pitch 0/5 · expression 0/4" in svg
 
 
 def test_the_grid_follows_the_edges_of_the_settings() -> None:
     wide = BucketSettings(yaw_edges=(-60, -20, 20, 60))
-    svg = coverage_grid_svg(saved([(60, 0, "smile")]), wide)
+    svg = coverage_grid_svg(saved([(60, 0, "smile")]), wide, seen=SEEN)
     assert len(cells(svg)) == 15
     assert "yaw 1/3" in svg and "20…60°" in svg
 
 
 def test_a_cell_with_more_images_is_darker() -> None:
-    svg = coverage_grid_svg(saved([(0, 0, "smile")] * 3 + [(15, 0, "smile")]), BUCKETS)
+    svg = coverage_grid_svg(saved([(0, 0, "smile")] * 3 + [(15, 0, "smile")]), BUCKETS, seen=SEEN)
     fills = {k: next(c.iter(f"{NS}rect")).attrib.get("fill") for k, c in cells(svg).items()}
     assert (fills[15, 0], fills[0, 0]) == (CELL_COLOURS[0], CELL_COLOURS[2])
 
 
 def test_a_title_is_escaped_and_the_headline_can_be_left_out() -> None:
-    titled = words(parse(coverage_grid_svg(saved(), BUCKETS, title="<b> &")))
+    titled = words(parse(coverage_grid_svg(saved(), BUCKETS, seen=SEEN, title="<b> &")))
     assert any(w.startswith("<b> & · yaw 3/7") for w in titled)
-    bare = words(parse(coverage_grid_svg(saved(), BUCKETS, headline=False)))
+    bare = words(parse(coverage_grid_svg(saved(), BUCKETS, seen=SEEN, headline=False)))
     assert not any("yaw 3/7" in w for w in bare)
 
 
 def test_the_order_of_rows_does_not_change_a_byte() -> None:
-    seen, reached = {(15, 0), (30, 0), (0, 30)}, {(0, 0), (15, 0), (30, 0)}
-    first = coverage_grid_svg(saved(), BUCKETS, seen=seen, reached=reached)
-    assert first == coverage_grid_svg(saved(SAVED[::-1]), BUCKETS, seen=seen, reached=reached)
+    first = coverage_grid_svg(saved(), BUCKETS, seen={(15, 0), (30, 0), (0, 30)})
+    assert first == coverage_grid_svg(saved(SAVED[::-1]), BUCKETS, seen={(0, 30), (30, 0), (15, 0)})
 
 
 def frames(lumas: list[float | None], cuts: tuple[int, ...] = ()) -> pl.DataFrame:

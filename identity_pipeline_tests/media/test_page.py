@@ -62,7 +62,9 @@ FACE = ExportedFace(
 )
 CARD = ImageCard("person_0/anchors/anchor_001.jpg", PIXEL, (FACE,))
 SVG = coverage_grid_svg(
-    pl.DataFrame({"yaw_key": [0], "pitch_key": [0], "expression_bin": ["smile"]}), BucketSettings()
+    pl.DataFrame({"yaw_key": [0], "pitch_key": [0], "expression_bin": ["smile"]}),
+    BucketSettings(),
+    seen={(0, 0)},
 )
 CELLS = [(yaw, pitch) for yaw in range(7) for pitch in range(5)]
 RIDER = RiderSummary(

@@ -22,7 +22,7 @@ from dagster._core.workspace.load import location_origins_from_yaml_paths
 import identity_pipeline
 from identity_pipeline.cli.main import cli
 from identity_pipeline.defs.deploy.coordinator import PoolTaggingRunCoordinator
-from identity_pipeline.defs.instance.pools import ALL_POOLS, GPU, LIBRARY
+from identity_pipeline.defs.instance.pools import ALL_POOLS, GPU, LIBRARY_POOL
 from identity_pipeline.settings import load_settings
 from identity_pipeline_tests.scale_out.endless import endless
 
@@ -150,5 +150,5 @@ def queued(home: Path, pools: set[str], tags: dict[str, str]) -> dict[str, str]:
 
 def test_runs_go_where_their_pools_want_them(tmp_path: Path) -> None:
     assert queued(tmp_path, {GPU}, {})[RUN_QUEUE] == "gpu"
-    assert RUN_QUEUE not in queued(tmp_path, {LIBRARY}, {})
+    assert RUN_QUEUE not in queued(tmp_path, {LIBRARY_POOL}, {})
     assert queued(tmp_path, {GPU}, {RUN_QUEUE: "mine"})[RUN_QUEUE] == "mine"

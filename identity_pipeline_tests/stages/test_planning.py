@@ -12,6 +12,7 @@ import pytest
 
 from identity_pipeline.core.progress.shares import State
 from identity_pipeline.definitions import build_defs
+from identity_pipeline.defs.resources.inputs import Inputs
 from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.settings import Settings, load_settings
 from identity_pipeline.stages.planning.phases import RunFact, Status, Whole
@@ -19,10 +20,20 @@ from identity_pipeline.stages.planning.plans import plan_file, plan_video
 from identity_pipeline.stages.planning.staleness import Models, Verdict, judge_video
 from identity_pipeline.stages.planning.status import look
 from identity_pipeline.stages.progress.costing import prices
-from identity_pipeline.stages.specs.assets import VIDEO_SPECS, steps
+from identity_pipeline.stages.specs.assets import (
+    SPECS,
+    STEPS,
+    VIDEO_SPECS,
+    direct_inputs,
+    made_of,
+    steps,
+)
 from identity_pipeline.stages.specs.cache_key import differences, key_parts
-from identity_pipeline.storage.progress.heartbeat import LiveStep, LiveSteps
+from identity_pipeline.stages.specs.view import UndeclaredError, settings_of
+from identity_pipeline.storage.layout import Layout
+from identity_pipeline.storage.progress.heartbeat import Heartbeat, Heartbeats
 from identity_pipeline.storage.video.failures import RUN_DIED, FailureNote, FailureNotes
+from identity_pipeline.storage.video.tables import TableStore
 from identity_pipeline_tests.conftest import BUNDLED, stripes
 from identity_pipeline_tests.library import VideoLibrary, reused_assets
 from identity_pipeline_tests.synthetic import write_video
@@ -93,17 +104,18 @@ def states(whole: Whole) -> dict[str, State]:
     return {phase.step: phase.state for phase in whole.phases}
 
 
-def test_the_specs_are_the_graph() -> None:
+def test_the_graph_that_dagster_draws_is_that_of_the_specs() -> None:
     graph = build_defs().resolve_asset_graph()
-    per_video = {
-        k.path[-1]: graph.get(k) for k in graph.get_all_asset_keys() if graph.get(k).is_partitioned
-    }
-    assert set(per_video) == set(VIDEO_SPECS)
-    for asset, node in per_video.items():
-        spec = VIDEO_SPECS[asset]
-        assert {key.path[-1] for key in node.parent_keys} == set(spec.inputs), asset
-        assert node.assets_def.specs_by_key[node.key].code_version == spec.code, asset
-        assert node.assets_def.op.name == spec.step
+    nodes = {key.path[-1]: graph.get(key) for key in graph.get_all_asset_keys()}
+    assert set(nodes) == set(SPECS)
+    for asset, node in nodes.items():
+        drawn = {key.path[-1] for key in node.parent_keys}
+        above = {key.path[-1] for key in graph.get_ancestor_asset_keys(node.key)} - {asset}
+        of_step = (n for spec in STEPS[SPECS[asset].step] for n in direct_inputs(spec.key))
+        assert drawn == (set(of_step) if node.is_partitioned else set(direct_inputs(asset))), asset
+        assert above >= made_of(asset) >= set(SPECS[asset].inputs), asset
+        assert node.is_partitioned == SPECS[asset].per_video
+        assert node.assets_def.op.name == SPECS[asset].step
 
 
 def test_every_spec_comes_after_what_it_needs_and_its_settings_exist() -> None:
@@ -113,6 +125,21 @@ def test_every_spec_comes_after_what_it_needs_and_its_settings_exist() -> None:
         digests = dict.fromkeys(spec.models, "x")
         key_parts(spec, Settings(), digests, dict.fromkeys(spec.inputs))
         before.add(spec.key)
+
+
+def test_a_step_reads_no_setting_and_no_table_that_its_spec_does_not_declare(
+    tmp_path: Path,
+) -> None:
+    seen = settings_of([SPECS["face_tracks"]], Settings())
+    assert seen.tracking.stitch_cos == Settings().tracking.stitch_cos
+    with pytest.raises(UndeclaredError, match=r"face_tracks reads the setting tracking\.min_iou"):
+        _ = seen.tracking.min_iou
+    with pytest.raises(UndeclaredError, match="setting quality, which"):
+        _ = seen.quality
+    assert settings_of([SPECS["riders"]], Settings()).riders == Settings().riders
+    inputs = Inputs(TableStore(Layout(tmp_path)), "ride-00000000", "riders", ("frames",))
+    with pytest.raises(UndeclaredError, match="riders reads face_quality"):
+        _ = inputs["face_quality"]
 
 
 def test_what_was_planned_is_what_runs_do(small: Small) -> None:
@@ -232,8 +259,8 @@ def test_a_new_video_makes_the_library_stale_until_it_is_in_it(
 
 
 def test_a_running_step_is_in_flight_and_a_dead_one_is_interrupted(fresh: Small) -> None:
-    live = LiveSteps(fresh.store.layout)
-    step = LiveStep("run-1", "ride_video", fresh.video, time.time())
+    live = Heartbeats(fresh.store.layout)
+    step = Heartbeat("run-1", "ride_video", fresh.video, time.time())
     with live.working(step):
         live.put(step.advanced(1, 4, "frames", time.time()))
         seen = fresh.status()
@@ -247,8 +274,8 @@ def test_a_running_step_is_in_flight_and_a_dead_one_is_interrupted(fresh: Small)
 
 
 def test_a_run_between_two_steps_is_running_and_one_that_died_there_is_not(fresh: Small) -> None:
-    live, run = LiveSteps(fresh.store.layout), RunFact("run-1", "started")
-    step = LiveStep("run-1", "ride_video", fresh.video, time.time(), ended=True)
+    live, run = Heartbeats(fresh.store.layout), RunFact("run-1", "started")
+    step = Heartbeat("run-1", "ride_video", fresh.video, time.time(), ended=True)
     live.put(step)
     assert states(fresh.whole(run))["ride_video"] is State.RUNNING
     assert states(fresh.whole(RunFact("run-1", "failed")))["ride_video"] is State.FAILED

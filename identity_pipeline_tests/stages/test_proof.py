@@ -17,12 +17,15 @@ from identity_pipeline.settings import Settings
 from identity_pipeline.stages.imagesets.dataset import (
     Dataset,
     VideoTables,
-    export_is_whole,
-    files_of,
     write_dataset,
 )
 from identity_pipeline.stages.imagesets.provenance import Provenance
-from identity_pipeline.stages.specs.exported import LEFT_OUT, exported_rows
+from identity_pipeline.stages.specs.exported import (
+    LEFT_OUT,
+    export_is_whole,
+    exported_rows,
+    files_of,
+)
 from identity_pipeline.storage.video.crop_archive import CropArchive
 from identity_pipeline.tables import SET_ASSETS
 from identity_pipeline_tests.library import VideoLibrary, digest_of_tree

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from identity_pipeline.core.faces.buckets import lighting_bin
 from identity_pipeline.core.faces.quality import measure_pixels
 from identity_pipeline.media.crops import align
-from identity_pipeline.settings.observing import BucketSettings
+from identity_pipeline.settings.measurement import BucketSettings
 from tools.bundled_models import moments
 from tools.bundled_models.choreography import person_name
 from tools.bundled_models.course import RidePlan

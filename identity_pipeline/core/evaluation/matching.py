@@ -9,7 +9,7 @@ right nor wrong. In a truth of seats the largest face whose centre lies in a sea
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import polars as pl
@@ -37,7 +37,7 @@ OUTSIDE: Final = "outside"
 """A detection in no seat: the truth does not say what is there."""
 
 Array = NDArray[np.float64]
-Row = dict[str, object]
+Row = dict[str, Any]
 
 
 def ious(a: Array, b: Array) -> Array:

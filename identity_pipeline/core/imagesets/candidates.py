@@ -7,6 +7,9 @@ out (`gate`, `no_prototype`, `not_embedded`, `below_floor`, `closer_to_rival`, `
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import polars as pl
 
 from identity_pipeline.core.geometry import Box, export_crop_box
@@ -14,7 +17,7 @@ from identity_pipeline.settings import ExportSettings
 from identity_pipeline.tables import TABLES
 
 
-def box_of(row: dict[str, float], prefix: str = "") -> Box:
+def box_of(row: Mapping[str, Any], prefix: str = "") -> Box:
     """The box in the columns `x1, y1, x2, y2` (with a prefix) of a row."""
     return Box(*(float(row[f"{prefix}{name}"]) for name in ("x1", "y1", "x2", "y2")))
 

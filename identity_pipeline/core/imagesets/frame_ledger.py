@@ -21,6 +21,7 @@ saved            anchor, coverage, challenge, pair
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import polars as pl
 
@@ -48,7 +49,7 @@ SET_NAMES = {
     "challenge_set": "challenge",
     "pair_set": "pair",
 }
-Entry = dict[str, object]
+Entry = dict[str, Any]
 
 
 def build_ledger(
@@ -169,12 +170,12 @@ def _not_a_rider(face: Entry, settings: Settings) -> Entry:
         "reason": reason,
         "value": value,
         "threshold": threshold,
-        "would_change": sentences.get(str(reason)),
+        "would_change": sentences.get(reason),
     }
 
 
 def _before_selection(rider: Entry, settings: Settings) -> Entry:
-    standing = str(rider["standing"])
+    standing = rider["standing"]
     if standing == "gate":
         return _failed_gate(rider, settings)
     if standing == "no_prototype":
@@ -205,12 +206,12 @@ def _before_selection(rider: Entry, settings: Settings) -> Entry:
 
 def _failed_gate(rider: Entry, settings: Settings) -> Entry:
     fails = rider["loose_fails"]
-    code = str(fails[0])  # type: ignore[index]
+    code = fails[0]
     requirement = next(r for r in loose_requirements(settings.quality) if r.code == code)
     value = rider.get(requirement.column)
     side = "at least" if requirement.at_least else "at most"
     measured = "not measured" if value is None else f"{value:.3g}"
-    others = ", ".join(str(f) for f in fails[1:])  # type: ignore[index]
+    others = ", ".join(fails[1:])
     return {
         "state": "failed_gate",
         "reason": code,
@@ -249,7 +250,7 @@ def _unstable(rider: Entry, standing: str, settings: Settings) -> Entry:
 
 def _after_selection(decision: Entry, replaced_by: Entry | None, settings: Settings) -> Entry:
     selection = settings.selection
-    reason = str(decision["reason"])
+    reason = decision["reason"]
     rival = decision["rival_face_id"]
     if decision["kept"]:
         return {
@@ -261,7 +262,7 @@ def _after_selection(decision: Entry, replaced_by: Entry | None, settings: Setti
         }
     if decision["decision"] != "reject":
         by = replaced_by["face_id"] if replaced_by else None
-        quality = float(str(replaced_by["quality_score"])) if replaced_by else None
+        quality = replaced_by["quality_score"] if replaced_by else None
         return {
             "state": "beaten",
             "reason": "replaced",
@@ -276,7 +277,7 @@ def _after_selection(decision: Entry, replaced_by: Entry | None, settings: Setti
 
 def _rejected(decision: Entry, reason: str, rival: object, selection: SelectionSettings) -> Entry:
     if reason == "beaten_in_bucket":
-        needed = float(str(decision["rival_quality"])) + selection.replace_gain
+        needed = decision["rival_quality"] + selection.replace_gain
         return {
             "state": "beaten",
             "reason": reason,

@@ -7,17 +7,24 @@ images of a person apart by `near_duplicate_cos` in the vision space. Rows follo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 
 import polars as pl
 
 from identity_pipeline.core.geometry import Box, pair_crop_box
 from identity_pipeline.core.imagesets.candidates import box_of
-from identity_pipeline.core.imagesets.novelty import farthest_first, is_near_duplicate, novelty
+from identity_pipeline.core.imagesets.novelty import (
+    Likeness,
+    Views,
+    farthest_first,
+    is_near_duplicate,
+    novelty,
+)
 from identity_pipeline.core.imagesets.selection import (
-    VECTORS,
+    Face,
     Row,
     anchor_eligible,
+    faces_of,
     is_covered,
     is_hard,
     likeness,
@@ -46,21 +53,21 @@ def open_candidates(candidates: pl.DataFrame, selection: pl.DataFrame) -> pl.Dat
     )
 
 
-def _people(faces: pl.DataFrame) -> Iterable[tuple[int, pl.DataFrame]]:
-    for (person,), rows in faces.group_by("person_id", maintain_order=True):
-        yield int(str(person)), rows
+def _people(faces: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    for _, rows in faces.group_by("person_id", maintain_order=True):
+        yield rows
 
 
-def _taken(table: Sequence[Row], sets: Sequence[pl.DataFrame]) -> list[int]:
+def _taken(table: Sequence[Face], sets: Sequence[pl.DataFrame]) -> list[int]:
     ids = {face for image_set in sets for face in image_set["face_id"].to_list()}
     return [row for row, face in enumerate(table) if face["face_id"] in ids]
 
 
 def _image_row(
-    face: Row, image: str, rank: int, new: float, kind: str | None = None, crop: Box | None = None
+    face: Face, image: str, rank: int, new: float, kind: str | None = None, crop: Box | None = None
 ) -> Row:
     copied = ("face_id", "frame_idx", "person_id", "timestamp_ms", "quality_score", "stable_score")
-    box = crop if crop is not None else Box(*(float(str(face[name])) for name in CROP))
+    box = crop if crop is not None else Box(*(face[name] for name in CROP))
     return {
         **{name: face[name] for name in copied},
         "image": image,
@@ -93,9 +100,9 @@ def build_anchor_set(candidates: pl.DataFrame, settings: SelectionSettings) -> p
         settings: counts and thresholds.
     """
     rows: list[Row] = []
-    for _, faces in _people(candidates):
+    for faces in _people(candidates):
         views = person_views(faces)
-        table = faces.drop(VECTORS).to_dicts()
+        table = faces_of(faces)
         ranked = (
             faces.with_row_index("row")
             .filter(anchor_eligible(settings))
@@ -118,9 +125,9 @@ def build_anchor_set(candidates: pl.DataFrame, settings: SelectionSettings) -> p
     return _table(rows)
 
 
-def _near_in_time(row: int, chosen: Sequence[int], table: Sequence[Row], gap_s: float) -> bool:
-    times = [float(str(table[r]["timestamp_ms"])) for r in chosen]
-    return any(abs(t - float(str(table[row]["timestamp_ms"]))) < gap_s * 1000 for t in times)
+def _near_in_time(row: int, chosen: Sequence[int], table: Sequence[Face], gap_s: float) -> bool:
+    now = table[row]["timestamp_ms"]
+    return any(abs(table[r]["timestamp_ms"] - now) < gap_s * 1000 for r in chosen)
 
 
 def build_coverage_set(
@@ -136,46 +143,49 @@ def build_coverage_set(
         anchors: table `anchor_set`.
         settings: counts and thresholds.
     """
-    rows: list[Row] = []
-    for _, faces in _people(candidates.filter(pl.col("person_id").is_not_null())):
-        views = person_views(faces)
-        table = faces.drop(VECTORS).to_dicts()
-        exported = _taken(table, [anchors])
-        order = _bucket_order(table)
-        for bucket, members in order:
-            names = 0
-            for row in members:
-                full = names >= (settings.bucket_max if table[row]["kept"] else 1)
-                unfit = is_hard(table[row]) or is_covered(table[row], settings)
-                spare = unfit and not table[row]["kept"]
-                if full or spare or row in exported:
-                    continue
-                if is_near_duplicate(views, row, exported, likeness(settings)):
-                    continue
-                new = novelty(views, row, exported)
-                exported.append(row)
-                names += 1
-                stem = f"cov_{bucket}" if names == 1 else f"cov_{bucket}_{names}"
-                rows.append(_image_row(table[row], stem, names, new))
+    seated = candidates.filter(pl.col("person_id").is_not_null())
+    rows = [row for faces in _people(seated) for row in _coverage_of(faces, anchors, settings)]
     return _ranked_by_person(rows)
 
 
-def _bucket_order(table: Sequence[Row]) -> list[tuple[str, list[int]]]:
+def _coverage_of(
+    faces: pl.DataFrame, anchors: pl.DataFrame, settings: SelectionSettings
+) -> Iterator[Row]:
+    """The images of one person."""
+    views, table = person_views(faces), faces_of(faces)
+    exported = _taken(table, [anchors])
+    for bucket, members in _bucket_order(table):
+        names = 0
+        for row in members:
+            if not _has_place(table[row], names, settings) or row in exported:
+                continue
+            if is_near_duplicate(views, row, exported, likeness(settings)):
+                continue
+            new = novelty(views, row, exported)
+            exported.append(row)
+            names += 1
+            stem = f"cov_{bucket}" if names == 1 else f"cov_{bucket}_{names}"
+            yield _image_row(table[row], stem, names, new)
+
+
+def _has_place(face: Face, names: int, settings: SelectionSettings) -> bool:
+    """Whether a bucket with so many images takes a face: one that was kept, or a plain spare."""
+    if face.get("kept"):
+        return names < settings.bucket_max
+    return names < 1 and not is_hard(face) and not is_covered(face, settings)
+
+
+def _bucket_order(table: Sequence[Face]) -> list[tuple[str, list[int]]]:
     """Rows of each bucket, kept ones first, then as preferred; buckets in alphabetical order."""
     buckets: dict[str, list[int]] = {}
     for row, face in enumerate(table):
-        if isinstance(face["bucket_key"], str):
+        if face["bucket_key"] is not None:
             buckets.setdefault(face["bucket_key"], []).append(row)
-    return [
-        (
-            bucket,
-            sorted(
-                members,
-                key=lambda r: (not table[r]["kept"], -preference(table[r]), r),
-            ),
-        )
-        for bucket, members in sorted(buckets.items())
-    ]
+
+    def order(row: int) -> tuple[bool, float, int]:
+        return not table[row].get("kept"), -preference(table[row]), row
+
+    return [(bucket, sorted(members, key=order)) for bucket, members in sorted(buckets.items())]
 
 
 def _ranked_by_person(rows: list[Row]) -> pl.DataFrame:
@@ -215,22 +225,22 @@ def build_challenge_set(
         settings: counts and thresholds.
     """
     rows: list[Row] = []
-    for _, faces in _people(candidates):
+    for faces in _people(candidates):
         views = person_views(faces)
-        kinds = faces.drop(VECTORS).with_columns(kind=challenge_kind(settings)).to_dicts()
+        kinds = faces_of(faces.with_columns(kind=challenge_kind(settings)))
         exported = _taken(kinds, taken)
         pool = [
             row
             for row, face in enumerate(kinds)
             if face["kind"] is not None
             and row not in exported
-            and float(face["stable_score"]) >= settings.challenge_stable_min
+            and face["stable_score"] >= settings.challenge_stable_min
         ]
-        pool.sort(key=lambda r: (-float(kinds[r]["quality_score"]), r))
+        pool.sort(key=lambda r: (-kinds[r]["quality_score"], r))
         picks = farthest_first(views, pool, exported, settings.challenge_max, likeness(settings))
         numbers: dict[str, int] = {}
         for rank, (row, new) in enumerate(picks, start=1):
-            kind = str(kinds[row]["kind"])
+            kind = kinds[row].get("kind") or ""
             numbers[kind] = numbers.get(kind, 0) + 1
             stem = f"chal_{kind}_{numbers[kind]:03d}"
             rows.append(_image_row(kinds[row], stem, rank, new, kind=kind))
@@ -255,49 +265,62 @@ def build_pair_set(
         frame_size: (width, height).
         settings: counts and thresholds.
     """
-    used = {face for image_set in taken for face in image_set["face_id"].to_list()}
-    free = candidates.filter(~pl.col("face_id").is_in(list(used)))
+    used = pl.concat([image_set["face_id"] for image_set in taken]).to_list() if taken else []
+    free = candidates.filter(~pl.col("face_id").is_in(used))
     views = person_views(free)
-    table = free.drop(VECTORS).to_dicts()
+    table = faces_of(free)
     rows: list[Row] = []
-    chosen: list[tuple[int, int]] = []
+    shown: tuple[list[int], list[int]] = ([], [])
     for first, second in _ranked_pairs(table):
-        if len(chosen) == settings.pair_max:
+        if len(shown[0]) == settings.pair_max:
             break
-        a, b = box_of(table[first]), box_of(table[second])  # type: ignore[arg-type]
-        crop = pair_crop_box(a, b, *frame_size)
-        if (
-            a.iou(b) > settings.pair_iou_max
-            or _near_in_time(first, [p[0] for p in chosen], table, settings.anchor_gap_s)
-            or _others_in(crop, table[first], table[second], detections)
-            or any(
-                is_near_duplicate(views, first, [p], likeness(settings))
-                and is_near_duplicate(views, second, [q], likeness(settings))
-                for p, q in chosen
-            )
-        ):
+        crop = pair_crop_box(box_of(table[first]), box_of(table[second]), *frame_size)
+        if _near_in_time(first, shown[0], table, settings.anchor_gap_s):
             continue
-        news = [novelty(views, r, [p[i] for p in chosen]) for i, r in enumerate((first, second))]
-        chosen.append((first, second))
-        for row, new in zip((first, second), news, strict=True):
-            rank = len(chosen)
+        if not _well_apart(table[first], table[second], crop, detections, settings):
+            continue
+        if _shown_before((first, second), shown, views, likeness(settings)):
+            continue
+        rank = len(shown[0]) + 1
+        for row, before in zip((first, second), shown, strict=True):
+            new = novelty(views, row, before)
             rows.append(_image_row(table[row], f"pair_{rank:03d}", rank, new, crop=crop))
+            before.append(row)
     return _table(rows)
 
 
-def _ranked_pairs(table: Sequence[Row]) -> list[tuple[int, int]]:
-    by_frame: dict[object, list[int]] = {}
+def _ranked_pairs(table: Sequence[Face]) -> list[tuple[int, int]]:
+    by_frame: dict[int, list[int]] = {}
     for row, face in enumerate(table):
         by_frame.setdefault(face["frame_idx"], []).append(row)
     pairs = [(rows[0], rows[1]) for rows in by_frame.values() if len(rows) == 2]
 
     def worse(pair: tuple[int, int]) -> float:
-        return min(float(str(table[r]["quality_score"])) for r in pair)
+        return min(table[r]["quality_score"] for r in pair)
 
     return sorted(pairs, key=lambda pair: (-worse(pair), pair))
 
 
-def _others_in(crop: Box, first: Row, second: Row, detections: pl.DataFrame) -> bool:
+def _well_apart(
+    first: Face, second: Face, crop: Box, detections: pl.DataFrame, settings: SelectionSettings
+) -> bool:
+    """Whether the two hardly overlap, and nobody else is in the picture of both."""
+    overlap = box_of(first).iou(box_of(second))
+    return overlap <= settings.pair_iou_max and not _others_in(crop, first, second, detections)
+
+
+def _shown_before(
+    pair: tuple[int, int], shown: tuple[list[int], list[int]], views: Views, limits: Likeness
+) -> bool:
+    """Whether both riders look as they do in one picture that is chosen already."""
+    return any(
+        is_near_duplicate(views, pair[0], [first], limits)
+        and is_near_duplicate(views, pair[1], [second], limits)
+        for first, second in zip(*shown, strict=True)
+    )
+
+
+def _others_in(crop: Box, first: Face, second: Face, detections: pl.DataFrame) -> bool:
     others = detections.filter(
         (pl.col("frame_idx") == first["frame_idx"])
         & ~pl.col("face_id").is_in([first["face_id"], second["face_id"]])

@@ -20,7 +20,9 @@ reject     after_stop            the coverage was satisfied before
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any, NotRequired, TypedDict, cast
 
 import numpy as np
 import polars as pl
@@ -37,9 +39,48 @@ from identity_pipeline.core.vectors import check_unit, to_matrix
 from identity_pipeline.settings import SelectionSettings
 from identity_pipeline.tables import TABLES
 
-Row = dict[str, object]
+Row = dict[str, Any]
+"""A row of the table `selection` in the making."""
 VECTORS = ("e_vis_face", "e_vis_body", "look")
 """Columns that become matrices, never Python lists: those take many times the memory."""
+
+
+class Face(TypedDict):
+    """What the selection and the sets read of a row of `candidates`.
+
+    Attributes:
+        anchor: whether it may be an anchor; the selection's own.
+        kept: whether the selection kept it; in the sets alone.
+        kind: why it is a challenge, if it is one; in the challenge set alone.
+    """
+
+    face_id: str
+    frame_idx: int
+    person_id: int
+    timestamp_ms: float
+    quality_score: float
+    stable_score: float
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+    crop_x1: float
+    crop_y1: float
+    crop_x2: float
+    crop_y2: float
+    yaw_bin: str | None
+    pitch_bin: str | None
+    bucket_key: str | None
+    lighting_bin: str
+    occlusion: float | None
+    anchor: NotRequired[bool]
+    kept: NotRequired[bool]
+    kind: NotRequired[str | None]
+
+
+def faces_of(table: pl.DataFrame) -> list[Face]:
+    """The rows of candidates, without their vectors."""
+    return cast("list[Face]", table.drop(VECTORS).to_dicts())
 
 
 @dataclass
@@ -111,7 +152,7 @@ def anchor_eligible(settings: SelectionSettings) -> pl.Expr:
 
 def _select_person(faces: pl.DataFrame, settings: SelectionSettings) -> list[Row]:
     views = person_views(faces)
-    table = faces.drop(VECTORS).with_columns(anchor=anchor_eligible(settings)).to_dicts()
+    table = faces_of(faces.with_columns(anchor=anchor_eligible(settings)))
     state = PersonState()
     rows: list[Row] = []
     for row, face in enumerate(table):
@@ -134,7 +175,7 @@ def _select_person(faces: pl.DataFrame, settings: SelectionSettings) -> list[Row
 
 
 def _decide(
-    row: int, table: list[Row], views: Views, state: PersonState, settings: SelectionSettings
+    row: int, table: list[Face], views: Views, state: PersonState, settings: SelectionSettings
 ) -> Row:
     face = table[row]
     bucket = face["bucket_key"]
@@ -156,7 +197,7 @@ def _contest(
     row: int,
     held: list[int],
     new: float,
-    table: list[Row],
+    table: list[Face],
     views: Views,
     state: PersonState,
     settings: SelectionSettings,
@@ -181,7 +222,7 @@ def _contest(
     return _decision("reject", "too_similar", new, table[nearest])
 
 
-def _decision(decision: str, reason: str, new: float, rival: Row | None = None) -> Row:
+def _decision(decision: str, reason: str, new: float, rival: Face | None = None) -> Row:
     return {
         "decision": decision,
         "reason": reason,
@@ -191,24 +232,24 @@ def _decision(decision: str, reason: str, new: float, rival: Row | None = None) 
     }
 
 
-def is_hard(face: Row) -> bool:
+def is_hard(face: Face) -> bool:
     """Dark or overexposed: fit for the challenge set rather than for coverage."""
     return face["lighting_bin"] in ("dark", "overexposed")
 
 
-def is_covered(face: Row, settings: SelectionSettings) -> bool:
+def is_covered(face: Face, settings: SelectionSettings) -> bool:
     """Something hides a part of the face: what landmarks say of it is not sure."""
     occlusion = face["occlusion"]
-    return occlusion is not None and float(str(occlusion)) >= settings.covered_from
+    return occlusion is not None and occlusion >= settings.covered_from
 
 
-def preference(face: Row) -> float:
+def preference(face: Face) -> float:
     """What faces of one bucket are ranked by: the quality; any plain face before any hard one."""
-    return float(str(face["quality_score"])) - (1.0 if is_hard(face) else 0.0)
+    return face["quality_score"] - (1.0 if is_hard(face) else 0.0)
 
 
 def _record(
-    face: Row, decision: Row, state: PersonState, table: list[Row], settings: SelectionSettings
+    face: Face, decision: Row, state: PersonState, table: list[Face], settings: SelectionSettings
 ) -> Row:
     yaw, pitch, expression = coverage_counts([table[r] for r in state.saved])
     copied = ("face_id", "frame_idx", "person_id", "timestamp_ms", "bucket_key", "quality_score")
@@ -225,8 +266,9 @@ def _record(
     }
 
 
-def coverage_counts(saved: list[Row]) -> tuple[int, int, int]:
+def coverage_counts(saved: Iterable[Mapping[str, object]]) -> tuple[int, int, int]:
     """How many yaw, pitch and expression bins a set of faces fills; `unknown` fills none."""
+    saved = list(saved)
     return (
         len({face["yaw_key"] for face in saved} - {None}),
         len({face["pitch_key"] for face in saved} - {None}),
@@ -235,15 +277,14 @@ def coverage_counts(saved: list[Row]) -> tuple[int, int, int]:
 
 
 def _consider_anchor(
-    row: int, table: list[Row], views: Views, state: PersonState, settings: SelectionSettings
+    row: int, table: list[Face], views: Views, state: PersonState, settings: SelectionSettings
 ) -> None:
     """Counts anchors that could be had so far: spaced in time and unlike each other."""
     face = table[row]
-    if not face["anchor"]:
+    if not face.get("anchor"):
         return
-    now = float(face["timestamp_ms"])  # type: ignore[arg-type]
     spaced = all(
-        now - float(table[a]["timestamp_ms"]) >= settings.anchor_gap_s * 1000  # type: ignore[arg-type]
+        face["timestamp_ms"] - table[a]["timestamp_ms"] >= settings.anchor_gap_s * 1000
         for a in state.anchors
     )
     alike = bool(state.anchors) and (
@@ -253,7 +294,7 @@ def _consider_anchor(
         state.anchors.append(row)
 
 
-def _coverage_satisfied(state: PersonState, table: list[Row], settings: SelectionSettings) -> bool:
+def _coverage_satisfied(state: PersonState, table: list[Face], settings: SelectionSettings) -> bool:
     recent = state.recent_novelty(settings.stop_window)
     if recent is None or recent >= settings.stop_novelty:
         return False

@@ -202,8 +202,7 @@ def made_of(
     for name, own in vectors.items():
         before, new = profile.sources.get(name), by_name[name]
         sessions += before is None
-        cosines = np.ones(len(own)) if direction is None else own @ direction
-        near = cosines >= (-np.inf if threshold is None else threshold)
+        cosines, near = _near(own, direction, threshold)
         rows = np.flatnonzero(near)
         kept[name] = Source(
             moments_of(own[rows]) if len(rows) else None,
@@ -238,6 +237,16 @@ def _checked(profile: IdentityProfile, sources: Sequence[NewEmbeddings]) -> dict
             raise ProfileError(f"source {new.source[:12]} has no embedding to add")
         vectors[new.source] = check_unit(new.vectors, "embedding").astype(np.float64)
     return vectors
+
+
+def _near(
+    vectors: Vectors, direction: Vectors | None, threshold: float | None
+) -> tuple[Vectors, NDArray[np.bool_]]:
+    """(N,) cosines to the person's direction, and which are near it: all while nothing says."""
+    if direction is None or threshold is None:
+        return np.ones(len(vectors)), np.ones(len(vectors), dtype=bool)
+    cosines = vectors @ direction
+    return cosines, cosines >= threshold
 
 
 def common_direction(sources: Mapping[str, Vectors], threshold: float) -> Vectors | None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import polars as pl
@@ -146,7 +146,7 @@ def person_references(
     own = templates.filter(pl.col("track_key").is_in(sorted(confirmed))).sort("track_key")
     matrix = template_matrix(own)
     people = [confirmed[key] for key in own["track_key"].to_list()]
-    rows: list[dict[str, object]] = []
+    rows: list[dict[str, Any]] = []
     for person in sorted(set(people)):
         members = [i for i, p in enumerate(people) if p == person]
         rows += _references(person, own[members], matrix[members], pinned, settings)
@@ -159,12 +159,12 @@ def _references(
     vectors: Matrix,
     pinned: Collection[str],
     settings: MatchSettings,
-) -> list[dict[str, object]]:
+) -> list[dict[str, Any]]:
     keys = tracks["track_key"].to_list()
     qualities = tracks["quality"].to_numpy()
     exemplars = choose_exemplars(keys, vectors, qualities, pinned, settings)
     space = tracks["space"][0]
-    rows: list[dict[str, object]] = [
+    rows: list[dict[str, Any]] = [
         {
             "person_id": person,
             "reference": key,

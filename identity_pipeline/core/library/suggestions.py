@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -32,8 +31,10 @@ FIND_MORE: Final[Schema] = {
     "score": pl.Float32,
     "suggestible": pl.Boolean,  # at or above the suggest threshold
 }
+PAIR: Final = ("track_key", "person_id")
+ASKABLE: Final = ("unknown", "noise", "suggested")
+"""States of tracks of nobody yet."""
 Pair = tuple[str, str]
-Row = dict[str, Any]
 
 
 def suggestion_id(track_key: str, person_id: str) -> str:
@@ -50,8 +51,16 @@ def days_after(date: str, days: int) -> str:
     return str(np.datetime64(date, "D") + np.timedelta64(days, "D"))
 
 
-@dataclass(frozen=True)
-class _Standing:
+class _Past(NamedTuple):
+    """A suggestion as it was: columns of `SUGGESTIONS`."""
+
+    state: str
+    first_seen: str
+    score: float
+    evidence: float | None
+
+
+class _Standing(NamedTuple):
     """What becomes of one suggestion."""
 
     state: str
@@ -83,27 +92,25 @@ def build_suggestions(
         today: ISO date.
         settings: days until expiry, and the regrowth.
     """
-    tracks = {row["track_key"]: row for row in assignments.iter_rows(named=True)}
-    before = {(row["track_key"], row["person_id"]): row for row in previous.to_dicts()}
-    asked = {
-        (key, row["person_id"]): float(row["score"])
-        for key, row in tracks.items()
-        if row["state"] == "suggested"
+    open_tracks = set(assignments.filter(pl.col("state").is_in(ASKABLE))["track_key"].to_list())
+    before = {
+        (key, person): _Past(*row)
+        for key, person, *row in previous.select(*PAIR, *_Past._fields).iter_rows()
     }
-    rows: list[dict[str, object]] = []
+    wanted = assignments.filter(state="suggested").select(*PAIR, "score")
+    asked = {(key, person): score for key, person, score in wanted.iter_rows()}
+    rows = []
     for pair in sorted(before.keys() | asked.keys()):
         old, score = before.get(pair), asked.get(pair)
-        track = tracks.get(pair[0])
         if assigned.get(pair[0]) == pair[1]:
-            first = str(old["first_seen"]) if old else today
-            standing = _Standing("accepted", first, None)
+            standing = _Standing("accepted", _first_seen(old, today), None)
         elif pair in rejected:
             standing = _rejected(old, score, rejected[pair], today, settings)
-        elif track is None or (track["state"] not in {"unknown", "noise", "suggested"}):
-            standing = _moot(old, today)
-        else:
+        elif pair[0] in open_tracks:
             standing = _open(old, score, today, settings)
-        shown = score if score is not None else (old or {})["score"]
+        else:
+            standing = _moot(old, today)
+        shown = asked[pair] if pair in asked else before[pair].score
         standing = _aged(standing, shown, today, settings)
         rows.append(
             {
@@ -111,10 +118,8 @@ def build_suggestions(
                 "track_key": pair[0],
                 "person_id": pair[1],
                 "score": shown,
-                "state": standing.state,
-                "first_seen": standing.first_seen,
                 "expires": days_after(standing.first_seen, settings.suggestion_days),
-                "evidence": standing.evidence,
+                **standing._asdict(),
             }
         )
     return pl.DataFrame(rows, schema=SUGGESTIONS).sort("suggestion_id")
@@ -127,39 +132,43 @@ def has_risen(score: float | None, evidence: float | None, settings: MatchSettin
     return score > evidence + settings.suggestion_regrow
 
 
+def _first_seen(old: _Past | None, today: str) -> str:
+    return old.first_seen if old else today
+
+
 def _rejected(
-    old: Row | None, score: float | None, evidence: float | None, today: str, s: MatchSettings
+    old: _Past | None, score: float | None, evidence: float | None, today: str, s: MatchSettings
 ) -> _Standing:
-    first = str(old["first_seen"]) if old else today
+    first = _first_seen(old, today)
     if has_risen(score, evidence, s):
-        reopened = old is None or old["state"] != "pending"
+        reopened = old is None or old.state != "pending"
         return _Standing("pending", today if reopened else first, evidence)
     if evidence is None:
-        evidence = old["evidence"] if old and old["state"] == "rejected" else score
-        evidence = evidence if evidence is not None or old is None else old["score"]
+        evidence = old.evidence if old and old.state == "rejected" else score
+        evidence = evidence if evidence is not None or old is None else old.score
     return _Standing("rejected", first, evidence)
 
 
-def _moot(old: Row | None, today: str) -> _Standing:
+def _moot(old: _Past | None, today: str) -> _Standing:
     """The track is somebody, or gone: closed without evidence, so that it may open again."""
     if old is None:
         return _Standing("expired", today, None)
-    return _Standing("expired", str(old["first_seen"]), _age_evidence(old))
+    return _Standing("expired", old.first_seen, _age_evidence(old))
 
 
-def _open(old: Row | None, score: float | None, today: str, s: MatchSettings) -> _Standing:
+def _open(old: _Past | None, score: float | None, today: str, s: MatchSettings) -> _Standing:
     if old is None:
         return _Standing("pending", today, None)
     evidence = _age_evidence(old)
     if evidence is None or has_risen(score, evidence, s):
-        first = str(old["first_seen"]) if evidence is None else today
+        first = old.first_seen if evidence is None else today
         return _Standing("pending", first, None)
-    return _Standing("expired", str(old["first_seen"]), evidence)
+    return _Standing("expired", old.first_seen, evidence)
 
 
-def _age_evidence(old: Row) -> float | None:
+def _age_evidence(old: _Past) -> float | None:
     """The score at which a suggestion expired by age."""
-    return old["evidence"] if old["state"] == "expired" else None
+    return old.evidence if old.state == "expired" else None
 
 
 def _aged(standing: _Standing, score: float, today: str, s: MatchSettings) -> _Standing:
@@ -191,11 +200,7 @@ def find_more(
         raise LookupError(f"{person_id} has no confirmed track to compare with; label one first")
     column, number = gallery.people.index(person_id), len(gallery.people)
     count = int(gallery.counts[column])
-    own = {key for key, person in decisions.assigned.items() if person == person_id}
-    seen = {b for a, b in shared_frame_pairs(templates) if a in own}
-    seen |= {a for a, b in shared_frame_pairs(templates) if b in own}
-    refused = {key for key, person in decisions.rejected if person == person_id}
-    out = {*decisions.assigned, *decisions.ignored, *decisions.not_faces, *seen, *refused}
+    out = _out_of_question(person_id, templates, decisions)
     ordered = templates.filter(~pl.col("track_key").is_in(sorted(out))).sort("track_key")
     if not ordered.height:
         return pl.DataFrame(schema=FIND_MORE)
@@ -213,3 +218,16 @@ def find_more(
         )
         .select(list(FIND_MORE))
     )
+
+
+def _out_of_question(person_id: str, templates: pl.DataFrame, decisions: Decisions) -> set[str]:
+    """Tracks that humans have decided about, or that are seen beside the person."""
+    own = {key for key, person in decisions.assigned.items() if person == person_id}
+    beside = {
+        other
+        for a, b in shared_frame_pairs(templates)
+        for one, other in ((a, b), (b, a))
+        if one in own
+    }
+    refused = {key for key, person in decisions.rejected if person == person_id}
+    return {*decisions.assigned, *decisions.ignored, *decisions.not_faces, *beside, *refused}

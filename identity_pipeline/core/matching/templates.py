@@ -10,7 +10,7 @@ mixes the two sides of a cut. Reasons why a track has no template: `no_rider`, `
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import polars as pl
@@ -146,7 +146,7 @@ def by_track(table: pl.DataFrame) -> list[tuple[int, pl.DataFrame]]:
     ]
 
 
-def _row(faces: pl.DataFrame, frames: list[int], settings: MatchSettings) -> dict[str, object]:
+def _row(faces: pl.DataFrame, frames: list[int], settings: MatchSettings) -> dict[str, Any]:
     vectors = check_unit(to_matrix(faces["e_id"]), "e_id")
     quality = faces["quality_score"].cast(pl.Float64).to_numpy()
     kept = thin(vectors, quality, settings.template_thin_cos)

@@ -6,7 +6,7 @@ first, does not move it. Where nothing was measured, a bundled price stands in, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Final
@@ -71,12 +71,15 @@ def price(samples: Sequence[Sample], bundled: Price) -> Price:
     last = samples[-LAST:]
     if not last:
         return bundled
-    per_unit = [s.seconds / s.units for s in last if s.units]
-    frames = [s.frames for s in last if s.frames]
-    per_frame = [s.seconds / s.frames for s in last if s.frames]
+    frames = _median(s.frames for s in last if s.frames)
     return Price(
-        median(per_unit) if per_unit else None,
-        median(per_frame) if per_frame else None,
+        _median(s.seconds / s.units for s in last if s.units),
+        _median(s.seconds / s.frames for s in last if s.frames),
         len(last),
-        round(median(frames)) if frames else None,
+        None if frames is None else round(frames),
     )
+
+
+def _median(values: Iterable[float]) -> float | None:
+    listed = list(values)
+    return median(listed) if listed else None

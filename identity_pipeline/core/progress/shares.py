@@ -200,13 +200,21 @@ def observe(
     fresh = {k: seen for k, seen in picture.items() if not seen.done and k not in covered}
     if fresh:
         number = advanced[-1].number + 1 if advanced else 1
-        work: dict[str, dict[str, float]] = {}
-        for (video, step), seen in sorted(fresh.items()):
-            work.setdefault(video, {})[step] = seen.weight
-        advanced = (*advanced, Batch(number, now, _because(fresh), work))
-    finished = [batch.number for batch in advanced if not batch.open_keys() & picture.keys()]
+        advanced = (*advanced, Batch(number, now, _because(fresh), _work_of(fresh)))
+    return _remembered(advanced, picture)
+
+
+def _remembered(batches: tuple[Batch, ...], picture: Mapping[Key, Seen]) -> tuple[Batch, ...]:
+    finished = [batch.number for batch in batches if not batch.open_keys() & picture.keys()]
     dropped = set(finished[:-KEPT])
-    return tuple(batch for batch in advanced if batch.number not in dropped)
+    return tuple(batch for batch in batches if batch.number not in dropped)
+
+
+def _work_of(fresh: Mapping[Key, Seen]) -> dict[str, dict[str, float]]:
+    work: dict[str, dict[str, float]] = {}
+    for (video, step), seen in sorted(fresh.items()):
+        work.setdefault(video, {})[step] = seen.weight
+    return work
 
 
 def _advance(batch: Batch, picture: Mapping[Key, Seen]) -> Batch:

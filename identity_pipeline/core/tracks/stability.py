@@ -62,10 +62,10 @@ def measure_stability(faces: pl.DataFrame, settings: StabilitySettings) -> pl.Da
     ordered = faces.sort("person_id", "frame_idx", "face_id")
     embedded = ordered.filter(pl.col("e_id").is_not_null())
     prototypes: dict[int, str] = {}
-    for (person,), group in embedded.group_by("person_id", maintain_order=True):
+    for _, group in embedded.group_by("person_id", maintain_order=True):
         chosen = prototype_face(group, settings)
         if chosen is not None:
-            prototypes[int(str(person))] = chosen
+            prototypes[group["person_id"][0]] = chosen
     scores = _cosines_to(embedded, prototypes)
     rows = []
     for face_id, frame_idx, person in ordered.select(

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from identity_pipeline.core.clustering.joining import JoinablePairs
+from identity_pipeline.core.tracks.joining import JoinablePairs
 from identity_pipeline.core.vectors import check_unit, mean_direction, to_matrix
 from identity_pipeline.settings import TrackingSettings
 

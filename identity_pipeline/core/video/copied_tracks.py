@@ -41,7 +41,7 @@ def same_tracks(one: pl.DataFrame, other: pl.DataFrame, offset_ms: float) -> dic
     times, tracks = ordered["time_ms"].to_numpy(), ordered["track_id"].to_numpy()
     boxes = ordered.select(CORNERS).to_numpy().astype(np.float64)
     found: dict[int, int] = {}
-    for (track,), faces in other.group_by("track_id", maintain_order=True):
+    for _, faces in other.group_by("track_id", maintain_order=True):
         votes: Counter[int] = Counter()
         seen = 0
         for time, *box in faces.select("time_ms", *CORNERS).iter_rows():
@@ -57,7 +57,7 @@ def same_tracks(one: pl.DataFrame, other: pl.DataFrame, offset_ms: float) -> dic
         if votes:
             most, count = min(votes.items(), key=lambda item: (-item[1], item[0]))
             if count >= FACES_MIN and 2 * count > seen:
-                found[int(str(track))] = most
+                found[faces["track_id"][0]] = most
     return found
 
 

@@ -53,8 +53,9 @@ def figures_of(frames: pl.DataFrame, detections: pl.DataFrame, quality: pl.DataF
 
 
 def _mean(column: pl.Series) -> float | None:
-    value = column.drop_nulls().cast(pl.Float64).mean()
-    return None if value is None else float(str(value))
+    return (
+        column.drop_nulls().cast(pl.Float64).to_frame("value").select(pl.col("value").mean()).item()
+    )
 
 
 @dataclass(frozen=True)

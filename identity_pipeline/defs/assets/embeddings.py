@@ -66,14 +66,14 @@ def vision_embeddings(
     progress: dg.ResourceParam[ProgressReporters],
 ) -> dg.MaterializeResult:
     """`e_vis_face` and `e_vis_body` of the faces that are usable, stable and fit for export."""
-    from identity_pipeline.stages.imagesets.curate import Observations, faces_to_see
+    from identity_pipeline.stages.imagesets.curate import Measurements, faces_to_see
     from identity_pipeline.stages.video.measure import embed_views
 
     if off := switched_off(settings, "vision"):
         return Step(context, store, settings).skip(off)
     # Which bucket a face falls into says nothing of whether it is worth seeing.
     unsorted = empty("face_buckets")
-    observed = Observations(
+    observed = Measurements(
         ride_video, face_detections, face_quality, face_landmarks, identity_stability, unsorted
     )
 

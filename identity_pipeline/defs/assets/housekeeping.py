@@ -6,33 +6,20 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from identity_pipeline.defs.instance import archiving, old_runs
-from identity_pipeline.defs.instance.tags import NIGHTLY
-from identity_pipeline.defs.resources.healing import healing
-from identity_pipeline.defs.resources.steps import OWNERS
+from identity_pipeline.defs.resources.decorators import library_asset
+from identity_pipeline.defs.resources.steps import LibraryStep
 from identity_pipeline.settings import RetentionSettings, Settings
 from identity_pipeline.storage.folder import disk
 from identity_pipeline.storage.folder.disk import Droppable
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.video.tables import TableStore
 
-OPERATE = "operate"
 
-
-@dg.asset(
-    group_name=OPERATE,
-    kinds={"python"},
-    owners=OWNERS,
-    code_version="1",
-    freshness_policy=NIGHTLY,
-)
-def disk_usage(
-    context: dg.AssetExecutionContext,
-    store: dg.ResourceParam[TableStore],
-    settings: dg.ResourceParam[Settings],
-) -> dg.MaterializeResult:
+@library_asset
+def disk_usage(step: LibraryStep) -> dg.MaterializeResult:
     """Bytes by kind and what may go; drops and archives where the settings [retention] say so."""
-    with healing(context, settings):
-        return _disk_usage(context, store, settings)
+    with step.healing():
+        return _disk_usage(step.context, step.store, step.settings)
 
 
 def _disk_usage(

@@ -1,4 +1,8 @@
-"""Group `curate`: candidates, the selection, the four sets, the frame ledger, the export."""
+"""Group `image_sets`: candidates, the selection, the four sets, the frame ledger, the export."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
 
 import dagster as dg
 import polars as pl
@@ -6,256 +10,157 @@ import polars as pl
 from identity_pipeline.core.imagesets import frame_ledger as ledger
 from identity_pipeline.core.imagesets import image_sets
 from identity_pipeline.core.imagesets import selection as select_images
-from identity_pipeline.defs.assets.videos import registered
+from identity_pipeline.defs.assets.detect import registered
 from identity_pipeline.defs.display import pictures
-from identity_pipeline.defs.resources.progress import ProgressReporters
-from identity_pipeline.defs.resources.steps import Step, named_failures, video_table
-from identity_pipeline.models.hub import ModelHub
-from identity_pipeline.settings import Settings
-from identity_pipeline.stages.specs.spec import switched_off
-from identity_pipeline.storage.video.crop_archive import CropArchive
+from identity_pipeline.defs.resources.decorators import video_asset
+from identity_pipeline.defs.resources.steps import VideoStep
 from identity_pipeline.storage.video.failures import FailureNotes
-from identity_pipeline.storage.video.tables import TableStore
+from identity_pipeline.tables import SET_ASSETS
 
-CURATE = "curate"
+ANCHORS, COVERAGE, CHALLENGE, PAIRS = SET_ASSETS
 
 
-@video_table(CURATE, {"polars"})
-def candidates(
-    context: dg.AssetExecutionContext,
-    ride_video: pl.DataFrame,
-    face_detections: pl.DataFrame,
-    face_quality: pl.DataFrame,
-    face_landmarks: pl.DataFrame,
-    identity_stability: pl.DataFrame,
-    face_buckets: pl.DataFrame,
-    vision_embeddings: pl.DataFrame,
-    store: dg.ResourceParam[TableStore],
-    settings: dg.ResourceParam[Settings],
-) -> dg.MaterializeResult:
+@video_asset
+def candidates(step: VideoStep) -> dg.MaterializeResult:
     """Every rider face with all that was observed, its export crop, and how far it got."""
-    from identity_pipeline.stages.imagesets.curate import Observations, candidates_of
+    from identity_pipeline.stages.imagesets.curate import Measurements, candidates_of
 
-    observed = Observations(
-        ride_video,
-        face_detections,
-        face_quality,
-        face_landmarks,
-        identity_stability,
-        face_buckets,
-        vision_embeddings,
-    )
-    step = Step(context, store, settings)
-    return step.table(
-        lambda: candidates_of(observed, settings),
-        lambda table: pictures.describe_counts(table, "standing"),
-    )
+    inputs = step.inputs
+
+    def compute() -> pl.DataFrame:
+        observed = Measurements(
+            inputs["ride_video"],
+            inputs["face_detections"],
+            inputs["face_quality"],
+            inputs["face_landmarks"],
+            inputs["identity_stability"],
+            inputs["face_buckets"],
+            inputs["vision_embeddings"],
+        )
+        return candidates_of(observed, step.settings)
+
+    return step.table(compute, lambda table: pictures.describe_counts(table, "standing"))
 
 
-@video_table(CURATE, {"python"})
-def selection(
-    context: dg.AssetExecutionContext,
-    candidates: pl.DataFrame,
-    store: dg.ResourceParam[TableStore],
-    settings: dg.ResourceParam[Settings],
-) -> dg.MaterializeResult:
+@video_asset
+def selection(step: VideoStep) -> dg.MaterializeResult:
     """The replayable decision on every candidate: save, replace, add or reject, with its reason."""
-    step = Step(context, store, settings)
+    inputs = step.inputs
     return step.table(
-        lambda: select_images.select(candidates, settings.selection),
-        lambda table: pictures.describe_selection(table, candidates, settings),
+        lambda: select_images.select(inputs["candidates"], step.settings.selection),
+        lambda table: pictures.describe_selection(table, inputs["candidates"], step.all_settings),
     )
 
 
-@video_table(CURATE, {"python"})
-def anchor_set(
-    context: dg.AssetExecutionContext,
-    candidates: pl.DataFrame,
-    selection: pl.DataFrame,
-    face_crops: CropArchive,
-    store: dg.ResourceParam[TableStore],
-    settings: dg.ResourceParam[Settings],
+def _set_of(
+    step: VideoStep, name: str, build: Callable[[pl.DataFrame], pl.DataFrame]
 ) -> dg.MaterializeResult:
+    """A set that is chosen from the candidates that the selection left open."""
+    inputs = step.inputs
+    return step.table(
+        lambda: build(image_sets.open_candidates(inputs["candidates"], inputs["selection"])),
+        lambda table: pictures.describe_set(table, inputs.crops, name),
+    )
+
+
+@video_asset
+def anchor_set(step: VideoStep) -> dg.MaterializeResult:
     """Three to five frontal, best images per rider, apart in time and unlike each other."""
-    step = Step(context, store, settings)
-    return step.table(
-        lambda: image_sets.build_anchor_set(
-            image_sets.open_candidates(candidates, selection), settings.selection
-        ),
-        lambda table: pictures.describe_set(table, face_crops, "anchor"),
+    return _set_of(
+        step,
+        "anchor",
+        lambda wanted: image_sets.build_anchor_set(wanted, step.settings.selection),
     )
 
 
-@video_table(CURATE, {"python"})
-def coverage_set(
-    context: dg.AssetExecutionContext,
-    candidates: pl.DataFrame,
-    selection: pl.DataFrame,
-    anchor_set: pl.DataFrame,
-    face_crops: CropArchive,
-    store: dg.ResourceParam[TableStore],
-    settings: dg.ResourceParam[Settings],
-) -> dg.MaterializeResult:
+@video_asset
+def coverage_set(step: VideoStep) -> dg.MaterializeResult:
     """The best image, at most two, of every pose and expression bucket."""
-    step = Step(context, store, settings)
-    return step.table(
-        lambda: image_sets.build_coverage_set(
-            image_sets.open_candidates(candidates, selection), anchor_set, settings.selection
+    return _set_of(
+        step,
+        "coverage",
+        lambda wanted: image_sets.build_coverage_set(
+            wanted, step.inputs[ANCHORS], step.settings.selection
         ),
-        lambda table: pictures.describe_set(table, face_crops, "coverage"),
     )
 
 
-@video_table(CURATE, {"python"})
-def challenge_set(
-    context: dg.AssetExecutionContext,
-    candidates: pl.DataFrame,
-    selection: pl.DataFrame,
-    anchor_set: pl.DataFrame,
-    coverage_set: pl.DataFrame,
-    face_crops: CropArchive,
-    store: dg.ResourceParam[TableStore],
-    settings: dg.ResourceParam[Settings],
-) -> dg.MaterializeResult:
+@video_asset
+def challenge_set(step: VideoStep) -> dg.MaterializeResult:
     """Five to eight extreme images that are surely the same person."""
-    step = Step(context, store, settings)
-    return step.table(
-        lambda: image_sets.build_challenge_set(
-            image_sets.open_candidates(candidates, selection),
-            [anchor_set, coverage_set],
-            settings.selection,
+    return _set_of(
+        step,
+        "challenge",
+        lambda wanted: image_sets.build_challenge_set(
+            wanted, [*step.inputs.of(ANCHORS, COVERAGE).values()], step.settings.selection
         ),
-        lambda table: pictures.describe_set(table, face_crops, "challenge"),
     )
 
 
-@video_table(CURATE, {"python"})
-def pair_set(
-    context: dg.AssetExecutionContext,
-    ride_video: pl.DataFrame,
-    face_detections: pl.DataFrame,
-    candidates: pl.DataFrame,
-    selection: pl.DataFrame,
-    anchor_set: pl.DataFrame,
-    coverage_set: pl.DataFrame,
-    challenge_set: pl.DataFrame,
-    face_crops: CropArchive,
-    store: dg.ResourceParam[TableStore],
-    settings: dg.ResourceParam[Settings],
-) -> dg.MaterializeResult:
+@video_asset
+def pair_set(step: VideoStep) -> dg.MaterializeResult:
     """Frames in which both riders are good, well apart and alone."""
     from identity_pipeline.stages.imagesets.curate import frame_size
 
-    step = Step(context, store, settings)
-    if off := switched_off(settings, "pair_sets"):
-        return step.skip(off)
-    return step.table(
-        lambda: image_sets.build_pair_set(
-            image_sets.open_candidates(candidates, selection),
-            [anchor_set, coverage_set, challenge_set],
-            face_detections,
-            frame_size(ride_video),
-            settings.selection,
+    return _set_of(
+        step,
+        "pair",
+        lambda wanted: image_sets.build_pair_set(
+            wanted,
+            [*step.inputs.of(ANCHORS, COVERAGE, CHALLENGE).values()],
+            step.inputs["face_detections"],
+            frame_size(step.inputs["ride_video"]),
+            step.settings.selection,
         ),
-        lambda table: pictures.describe_set(table, face_crops, "pair"),
     )
 
 
-@video_table(CURATE, {"polars"})
-def frame_ledger(
-    context: dg.AssetExecutionContext,
-    face_detections: pl.DataFrame,
-    face_tracks: pl.DataFrame,
-    riders: pl.DataFrame,
-    candidates: pl.DataFrame,
-    selection: pl.DataFrame,
-    anchor_set: pl.DataFrame,
-    coverage_set: pl.DataFrame,
-    challenge_set: pl.DataFrame,
-    pair_set: pl.DataFrame,
-    store: dg.ResourceParam[TableStore],
-    settings: dg.ResourceParam[Settings],
-) -> dg.MaterializeResult:
+@video_asset
+def frame_ledger(step: VideoStep) -> dg.MaterializeResult:
     """What became of every face: one state, one reason, and what would have changed it."""
-    sets = {
-        "anchor_set": anchor_set,
-        "coverage_set": coverage_set,
-        "challenge_set": challenge_set,
-        "pair_set": pair_set,
-    }
-    step = Step(context, store, settings)
+    inputs = step.inputs
     return step.table(
         lambda: ledger.build_ledger(
-            face_detections, face_tracks, riders, candidates, selection, sets, settings
+            inputs["face_detections"],
+            inputs["face_tracks"],
+            inputs["riders"],
+            inputs["candidates"],
+            inputs["selection"],
+            inputs.of(*SET_ASSETS),
+            step.settings,
         ),
         pictures.describe_ledger,
     )
 
 
-@video_table(CURATE, {"jpeg"})
-def identity_dataset(
-    context: dg.AssetExecutionContext,
-    ride_video: pl.DataFrame,
-    frames: pl.DataFrame,
-    face_tracks: pl.DataFrame,
-    riders: pl.DataFrame,
-    candidates: pl.DataFrame,
-    selection: pl.DataFrame,
-    frame_ledger: pl.DataFrame,
-    anchor_set: pl.DataFrame,
-    coverage_set: pl.DataFrame,
-    challenge_set: pl.DataFrame,
-    pair_set: pl.DataFrame,
-    face_crops: CropArchive,
-    store: dg.ResourceParam[TableStore],
-    settings: dg.ResourceParam[Settings],
-    models: dg.ResourceParam[ModelHub],
-    progress: dg.ResourceParam[ProgressReporters],
-) -> dg.MaterializeResult:
+@video_asset
+def identity_dataset(step: VideoStep) -> dg.MaterializeResult:
     """The exported folder: images re-cut at native resolution, metadata, contact sheets, a page."""
-    from identity_pipeline.stages.imagesets.dataset import (
-        VideoTables,
-        export_is_whole,
-        write_dataset,
-    )
+    from identity_pipeline.stages.imagesets.dataset import VideoTables, write_dataset
     from identity_pipeline.stages.imagesets.provenance import provenance_of
 
+    inputs, settings, video_id = step.inputs, step.all_settings, step.video_id
+    target = step.store.layout.export(video_id)
     tables = VideoTables(
-        ride_video=ride_video,
-        frames=frames,
-        face_tracks=face_tracks,
-        riders=riders,
-        observed=candidates,
-        selection=selection,
-        frame_ledger=frame_ledger,
-        sets={
-            "anchor_set": anchor_set,
-            "coverage_set": coverage_set,
-            "challenge_set": challenge_set,
-            "pair_set": pair_set,
-        },
+        ride_video=inputs["ride_video"],
+        frames=inputs["frames"],
+        face_tracks=inputs["face_tracks"],
+        riders=inputs["riders"],
+        observed=inputs["candidates"],
+        selection=inputs["selection"],
+        frame_ledger=inputs["frame_ledger"],
+        sets=inputs.of(*SET_ASSETS),
     )
-    video_id = context.partition_key
-    target = store.layout.export(video_id)
-    step = Step(context, store, settings, models)
 
     def compute() -> pl.DataFrame:
-        with named_failures(context, store, settings):
-            return write_dataset(
-                target,
-                registered(store, video_id).existing_path(),
-                tables,
-                face_crops,
-                provenance_of(video_id, ride_video, frames, models, settings),
-                settings,
-                progress.reporter(context),
-            ).files
-
-    def whole(table: pl.DataFrame) -> bool:
-        return export_is_whole(target, table)
+        # It prints the digest of all settings; those that shape it are in its cache key.
+        origin = provenance_of(video_id, tables.ride_video, tables.frames, step.models, settings)
+        source = registered(step.store, video_id).existing_path()
+        crops, reporter = inputs.crops, step.reporter()
+        return write_dataset(target, source, tables, crops, origin, step.settings, reporter).files
 
     result = step.table(
-        compute, lambda table: pictures.describe_dataset(table, target, tables, settings), whole
+        compute, lambda table: pictures.describe_dataset(table, target, tables, settings)
     )
-    FailureNotes(store.layout).clear(video_id)
+    FailureNotes(step.store.layout).clear(video_id)
     return result

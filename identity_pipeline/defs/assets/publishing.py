@@ -4,6 +4,8 @@ This is no step of `per_video`: a slow store would keep a GPU waiting, and an un
 fail videos that are done.
 """
 
+from collections.abc import Sequence
+
 import dagster as dg
 
 from identity_pipeline.defs.instance.archiving import NOT_FINISHED, busy_videos
@@ -11,10 +13,10 @@ from identity_pipeline.defs.instance.gate import skip_unless_ready
 from identity_pipeline.defs.instance.jobs import publish
 from identity_pipeline.defs.instance.pausing import stop_if_paused
 from identity_pipeline.defs.instance.preflight import check_folder
-from identity_pipeline.defs.instance.tags import NIGHT, NIGHTLY, tags
-from identity_pipeline.defs.resources.healing import healing
-from identity_pipeline.defs.resources.phases import skipped
-from identity_pipeline.defs.resources.steps import OWNERS
+from identity_pipeline.defs.instance.tags import NIGHT, tags
+from identity_pipeline.defs.resources.decorators import library_asset
+from identity_pipeline.defs.resources.results import skipped
+from identity_pipeline.defs.resources.steps import LibraryStep
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.publishing.publishing import Published, Publisher
 from identity_pipeline.storage.video.tables import TableStore
@@ -28,24 +30,14 @@ SHOWN = 20
 """Sentences on what was refused."""
 
 
-@dg.asset(
-    group_name="operate",
-    kinds={"python"},
-    owners=OWNERS,
-    code_version="1",
-    freshness_policy=NIGHTLY,
-)
-def published(
-    context: dg.AssetExecutionContext,
-    store: dg.ResourceParam[TableStore],
-    settings: dg.ResourceParam[Settings],
-) -> dg.MaterializeResult:
+@library_asset
+def published(step: LibraryStep) -> dg.MaterializeResult:
     """What of finished videos and of the library lies in the object store of [publish]."""
-    if not settings.publish.url:
+    if not step.settings.publish.url:
         return dg.MaterializeResult(metadata=skipped(OFF))
-    check_folder(context, store, settings)
-    with healing(context, settings):
-        return _publish(context, store, settings)
+    check_folder(step.context, step.store, step.settings)
+    with step.healing():
+        return _publish(step.context, step.store, step.settings)
 
 
 def _publish(
@@ -66,23 +58,33 @@ def _publish(
         done.append(work.publish(video_id))
         if done[-1].why_not:
             context.log.warning(f"{video_id or LIBRARY} stays here: {done[-1].why_not}")
-    refused = work.refused()
-    sent = [one.version for one in done if one.is_new and one.version]
-    metadata: dict[str, str | int | float] = {
+    metadata = {
         "url": settings.publish.url,
-        "sent": len(sent),
-        "files_sent": sum(len(version.files) for version in sent),
-        "megabytes_sent": round(sum(version.size for version in sent) / 1e6, 2),
-        "there_already": sum(not one.is_new and one.version is not None for one in done),
+        **_counts(done),
         "left": len(wanted) - len(done),
-        "refused": len(refused),
-        "why_refused": "\n".join(
-            f"{video_id or LIBRARY}: {why}" for video_id, why in list(refused.items())[:SHOWN]
-        ),
+        **_refused(work),
     }
     if faults := [one.why_not for one in done if one.is_fault and one.why_not]:
         raise dg.Failure("\n".join(faults), metadata=metadata, allow_retries=False)
     return dg.MaterializeResult(metadata=metadata)
+
+
+def _counts(done: Sequence[Published]) -> dict[str, int | float]:
+    """What was sent and what was there already."""
+    sent = [one.version for one in done if one.is_new and one.version]
+    return {
+        "sent": len(sent),
+        "files_sent": sum(len(version.files) for version in sent),
+        "megabytes_sent": round(sum(version.size for version in sent) / 1e6, 2),
+        "there_already": sum(not one.is_new and one.version is not None for one in done),
+    }
+
+
+def _refused(work: Publisher) -> dict[str, int | str]:
+    """How much is refused, and why, of the first of it."""
+    refused = work.refused()
+    why = [f"{video_id or LIBRARY}: {why}" for video_id, why in list(refused.items())[:SHOWN]]
+    return {"refused": len(refused), "why_refused": "\n".join(why)}
 
 
 @dg.sensor(

@@ -8,63 +8,37 @@ import dagster as dg
 
 from identity_pipeline.defs.display import metadata
 from identity_pipeline.defs.instance.runs import last_runs
-from identity_pipeline.defs.instance.tags import NIGHTLY
-from identity_pipeline.defs.resources.healing import healing
-from identity_pipeline.defs.resources.progress import ProgressReporters
-from identity_pipeline.defs.resources.steps import OWNERS
+from identity_pipeline.defs.resources.decorators import library_asset
+from identity_pipeline.defs.resources.steps import LibraryStep
 from identity_pipeline.media.markdown import bullets, escaped, table
-from identity_pipeline.models.hub import ModelHub
-from identity_pipeline.settings import Settings
 from identity_pipeline.stages.planning.staleness import Models
 from identity_pipeline.stages.specs.assets import steps
-from identity_pipeline.storage.video.tables import TableStore
 
-REPORTS = "reports"
 LINES_SHOWN = 40
 """Of a list in the event log, which keeps every report."""
 
 
-@dg.asset(
-    group_name=REPORTS,
-    kinds={"python"},
-    owners=OWNERS,
-    code_version="1",
-    freshness_policy=NIGHTLY,
-    # Lineage only, as below; it is the last step of the job `library`.
-    deps=[
-        "identity_dataset",
-        "face_index",
-        "person_assignments",
-        "identity_profiles",
-        "kmeans_heads",
-    ],
-)
-def library_report(
-    context: dg.AssetExecutionContext,
-    store: dg.ResourceParam[TableStore],
-    settings: dg.ResourceParam[Settings],
-    models: dg.ResourceParam[ModelHub],
-    progress: dg.ResourceParam[ProgressReporters],
-) -> dg.MaterializeResult:
+@library_asset
+def library_report(step: LibraryStep) -> dg.MaterializeResult:
     """How far all work is: steps by state, time left, what waits for a person, what failed, why."""
     from identity_pipeline.media.progress_figure import phases_svg
     from identity_pipeline.stages.planning import words
     from identity_pipeline.stages.planning.status import look
 
     now = datetime.now(UTC)
-    runs = last_runs(context.instance, without=context.run_id)
-    with healing(context, settings):
+    runs = last_runs(step.context.instance, without=step.context.run_id)
+    with step.healing():
         seen = look(
-            store,
-            settings,
-            Models(*models.here()),
+            step.store,
+            step.settings,
+            Models(*step.models.here()),
             runs,
             now.timestamp(),
             now.isoformat(timespec="seconds"),
-            progress.reporter(context),
+            step.reporter(),
         )
     states = {
-        step: [whole.phases[n].state for whole in seen.videos] for n, step in enumerate(steps())
+        name: [whole.phases[n].state for whole in seen.videos] for n, name in enumerate(steps())
     }
     picture = metadata.svg(phases_svg(states), "steps of all videos by state")
     return dg.MaterializeResult(
@@ -79,36 +53,23 @@ def library_report(
     )
 
 
-@dg.asset(
-    group_name=REPORTS,
-    kinds={"python"},
-    owners=OWNERS,
-    code_version="1",
-    freshness_policy=NIGHTLY,
-    # Lineage only: which videos are read is decided by what is in the store, so that one video
-    # that failed, or is still under way, neither holds the report up nor fails it.
-    deps=["identity_dataset", "face_embeddings", "vision_embeddings"],
-)
-def evaluation_report(
-    context: dg.AssetExecutionContext,
-    store: dg.ResourceParam[TableStore],
-    settings: dg.ResourceParam[Settings],
-) -> dg.MaterializeResult:
+@library_asset
+def evaluation_report(step: LibraryStep) -> dg.MaterializeResult:
     """How good the results are on finished videos that have a truth file: figures and a page."""
     from identity_pipeline.media.evaluation_page import HEADLINES
     from identity_pipeline.stages.evaluation import evaluate as stage
 
-    with healing(context, settings):
-        material = stage.collect(store)
+    with step.healing():
+        material = stage.collect(step.store)
     if not material.videos:
         sentence = f"Nothing was evaluated: {stage.nothing_to_evaluate(material)}"
-        context.log.warning(sentence)
+        step.context.log.warning(sentence)
         return dg.MaterializeResult(metadata={"evaluated_videos": 0, "note": sentence})
     for sentence in material.left_out.values():
-        context.log.warning(f"left out: {sentence}")
-    with healing(context, settings):
-        report = stage.evaluate(material, settings)
-        page = stage.write_report(report, store.layout.evaluation)
+        step.context.log.warning(f"left out: {sentence}")
+    with step.healing():
+        report = stage.evaluate(material, step.settings)
+        page = stage.write_report(report, step.store.layout.evaluation)
     headlines: dict[str, Any] = {
         f"{section.origin}/{key}": figure.value
         for section in report.sections

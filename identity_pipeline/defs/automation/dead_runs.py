@@ -6,12 +6,12 @@ this host. Of other launchers the launcher itself is asked.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from typing import Protocol, runtime_checkable
 
 import dagster as dg
-from dagster._core.launcher.base import WorkerStatus
 
+from identity_pipeline.defs.compat import WorkerStatus
 from identity_pipeline.defs.instance.gate import skip_unless_ready
 from identity_pipeline.defs.instance.jobs import per_video
 from identity_pipeline.defs.instance.pausing import PARTITION_TAG
@@ -85,10 +85,8 @@ def is_dead(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool | None:
 
 def is_process_of_this_host(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
     """Whether a run is a process that can only be on this host."""
-    from dagster._core.launcher import DefaultRunLauncher
-
     told = _told_host(run)
-    return told == host() if told else isinstance(instance.run_launcher, DefaultRunLauncher)
+    return told == host() if told else isinstance(instance.run_launcher, dg.DefaultRunLauncher)
 
 
 def _told_host(run: dg.DagsterRun) -> str | None:
@@ -170,31 +168,39 @@ def dead_runs(
 
     What a launcher tells of a worker elsewhere may be on its way; it has to be so at two looks.
     """
-    instance, before = context.instance, set((context.cursor or "").split())
-    ours = [run for run in runs_under_way(instance) if is_ours(instance, run)]
-    dead = [run for run in ours if is_dead(instance, run)]
-    sure = [r for r in dead if r.run_id in before or is_process_of_this_host(instance, r)]
+    instance = context.instance
+    sure, suspects = _dead(instance, set((context.cursor or "").split()))
     failed = [run for run in sure if _still_under_way(instance, run)]
     for run in failed:
         context.log.warning(f"run {run.run_id[:8]} of {subject_of(run)}: {DIED}")
         fail_run(instance, run, DIED)
-    suspects = [run.run_id for run in dead if run not in sure]
-    left = (
-        ()
-        if skip_unless_ready(instance, store)
-        else not_taken_up(instance, store, settings.ingest.max_retries)
-    )
-    # The same key is never run twice.
-    requests = [
-        dg.RunRequest(run_key=f"died-{run_id}", partition_key=video_id, tags=TAGS)
-        for video_id, run_id in left
-    ]
+    requests = _requests(instance, store, settings.ingest.max_retries)
     said = f"{len(failed)} dead runs failed, {len(suspects)} suspected."
     return dg.SensorResult(
         run_requests=requests,
         skip_reason=None if requests else dg.SkipReason(said),
         cursor=" ".join(suspects),
     )
+
+
+def _dead(instance: dg.DagsterInstance, before: Set[str]) -> tuple[list[dg.DagsterRun], list[str]]:
+    """Runs that are surely dead, and the ids of those that are if it is so at the next look."""
+    ours = [run for run in runs_under_way(instance) if is_ours(instance, run)]
+    dead = [run for run in ours if is_dead(instance, run)]
+    sure = [r for r in dead if r.run_id in before or is_process_of_this_host(instance, r)]
+    return sure, [run.run_id for run in dead if run not in sure]
+
+
+def _requests(
+    instance: dg.DagsterInstance, store: TableStore, max_retries: int
+) -> list[dg.RunRequest]:
+    """Runs of videos that nobody else takes up; the same key is never run twice."""
+    if skip_unless_ready(instance, store):
+        return []
+    return [
+        dg.RunRequest(run_key=f"died-{run_id}", partition_key=video_id, tags=TAGS)
+        for video_id, run_id in not_taken_up(instance, store, max_retries)
+    ]
 
 
 def not_taken_up(
@@ -246,15 +252,11 @@ def failed_videos(context: dg.RunFailureSensorContext, store: dg.ResourceParam[T
     video_id = context.dagster_run.tags.get("dagster/partition")
     if video_id is None:
         return
-    newest = context.instance.get_runs(dg.RunsFilter(tags={"dagster/partition": video_id}), limit=1)
-    if newest and (newest[0].run_id != context.dagster_run.run_id or is_no_try(newest[0])):
-        return
-    if newest and newest[0].status == dg.DagsterRunStatus.CANCELED:  # by whoever stopped a command
-        return
-    if all_steps_done(context.instance, context.dagster_run):
+    run = context.dagster_run
+    if _is_settled(context.instance, run, video_id) or all_steps_done(context.instance, run):
         return
     notes = FailureNotes(store.layout)
-    record = context.instance.get_run_record_by_id(context.dagster_run.run_id)
+    record = context.instance.get_run_record_by_id(run.run_id)
     began = (record.start_time or record.create_timestamp.timestamp()) if record else 0.0
     noted = notes.noted_at(video_id)
     said_by_step = noted is not None and noted >= began
@@ -263,6 +265,17 @@ def failed_videos(context: dg.RunFailureSensorContext, store: dg.ResourceParam[T
         note = note_of(context)
         notes.put(video_id, note)
     show_on_partition(context.instance, video_id, note)
+
+
+def _is_settled(instance: dg.DagsterInstance, run: dg.DagsterRun, video_id: str) -> bool:
+    """Whether a later run has its video, it could not begin, or whoever started it stopped it."""
+    found = instance.get_runs(dg.RunsFilter(tags={PARTITION_TAG: video_id}), limit=1)
+    newest = next(iter(found), run)
+    return (
+        newest.run_id != run.run_id
+        or is_no_try(newest)
+        or newest.status == dg.DagsterRunStatus.CANCELED
+    )
 
 
 def show_on_partition(instance: dg.DagsterInstance, video_id: str, note: FailureNote) -> None:

@@ -106,6 +106,43 @@ def why_refused(file: str, error: Exception) -> str:
     return f"{printable(file)} cannot be registered and is tried again: {said}."
 
 
+@dataclass(frozen=True)
+class Arrivals:
+    """What became of finished files.
+
+    Attributes:
+        taken: the video of each that was registered.
+        new: how many of them were not known under another name.
+        why_not: of the others.
+    """
+
+    taken: dict[str, str]
+    new: int
+    why_not: dict[str, Exception]
+
+    def refused(self, before: Mapping[str, Stamp], now: Mapping[str, Stamp]) -> dict[str, Stamp]:
+        """Files that cannot be registered as they are, with those of earlier ticks."""
+        still = {f: s for f, s in before.items() if now.get(f) == s and f not in self.taken}
+        return still | {file: now[file] for file in self.why_not}
+
+
+def register(store: TableStore, files: Iterable[str]) -> Arrivals:
+    """Registers files; whatever is wrong with one of them, the others are taken."""
+    registry = VideoRegistry(store.layout)
+    taken: dict[str, str] = {}
+    why_not: dict[str, Exception] = {}
+    new = 0
+    for file in files:
+        try:
+            record, is_new = registry.register_remembered(Path(file))
+        except Exception as error:  # noqa: BLE001 - said of this file
+            why_not[file] = error
+        else:
+            taken[file] = record.video_id
+            new += is_new
+    return Arrivals(taken, new, why_not)
+
+
 def _named(refused: Iterable[str]) -> str:
     names = [printable(Path(file).name) for file in sorted(refused)]
     if not names:
@@ -145,19 +182,14 @@ def new_videos(
     finished, remembered, gone = sort_arrivals(now, memory.files, known, limit, memory.refused)
     files.forget(gone)
     present = {file.video_id for path, file in known.items() if path in now}
-    linked, refused = 0, {f: s for f, s in memory.refused.items() if now.get(f) == s}
-    for file in finished:
-        try:
-            record, is_new = VideoRegistry(store.layout).register_remembered(Path(file))
-        except Exception as error:  # noqa: BLE001 - whatever one file is, the others are taken
-            if file not in refused:  # said once, not at every tick
-                context.log.warning(why_refused(file, error))
-            refused[file] = now[file]
-            continue
+    arrivals = register(store, finished)
+    refused = arrivals.refused(memory.refused, now)
+    for file in arrivals.why_not.keys() - memory.refused.keys():  # said once, not at every tick
+        context.log.warning(why_refused(file, arrivals.why_not[file]))
+    for file in arrivals.taken:
         del remembered[file]
-        refused.pop(file, None)
-        present.add(record.video_id)
-        linked += not is_new
+    present |= set(arrivals.taken.values())
+    linked = len(arrivals.taken) - arrivals.new
     done = present & with_sets(store)
     wanted = wanted_runs(context.instance, store, settings, present - done, memory.after)
     leave = leave_to_ask(store, settings, time.time(), limit) if wanted.runs else Leave(limit)
@@ -172,11 +204,10 @@ def new_videos(
             f"another name, {counted(len(done), 'video')} of the inbox are done"
             f"{_named(refused)}."
         )
+    asked = tags("new_videos", NEW_VIDEO)
     return dg.SensorResult(
         run_requests=[
-            dg.RunRequest(
-                run_key=f"new-{key}-{number}", partition_key=key, tags=tags("new_videos", NEW_VIDEO)
-            )
+            dg.RunRequest(run_key=f"new-{key}-{number}", partition_key=key, tags=asked)
             for key, number in runs.items()
         ],
         dynamic_partitions_requests=[videos.build_add_request(sorted(runs))],

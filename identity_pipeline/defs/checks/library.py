@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from identity_pipeline.defs.resources.healing import worded
+from identity_pipeline.defs.resources.failures import worded
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.specs.spec import switched_off
 from identity_pipeline.storage.files.small_files import DamagedFileError

@@ -1,10 +1,9 @@
 """Asset checks between the tables of a video.
 
-Each table by itself is checked where it is made (`steps.sound_check`). A failed check of severity
+Each table by itself is checked where it is made (`results.sound_check`). A failed check of severity
 ERROR stops its own video only.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 
 import dagster as dg
@@ -12,77 +11,52 @@ import polars as pl
 
 from identity_pipeline.core.imagesets.frame_ledger import conservation_errors
 from identity_pipeline.core.video import drift
-from identity_pipeline.defs.assets.faces import face_quality, face_tracks, riders
-from identity_pipeline.defs.assets.image_sets import frame_ledger, identity_dataset
 from identity_pipeline.defs.display.metadata import numbers
-from identity_pipeline.defs.instance.partitions import videos
-from identity_pipeline.defs.resources.inputs import from_store
-from identity_pipeline.settings import Settings
+from identity_pipeline.defs.resources.decorators import VideoCheck, video_check
 from identity_pipeline.storage.video.camera_history import CameraHistory
-from identity_pipeline.storage.video.tables import TableStore
+from identity_pipeline.tables import SET_ASSETS
 from identity_pipeline.tables.soundness import count_faults
 
 
-def video_check(
-    asset: dg.AssetsDefinition, *, blocking: bool, description: str
-) -> Callable[[Callable[..., dg.AssetCheckResult]], dg.AssetChecksDefinition]:
-    """`dg.asset_check` of one video's table, for a function that takes tables by their names."""
-
-    def check(function: Callable[..., dg.AssetCheckResult]) -> dg.AssetChecksDefinition:
-        step, inputs = from_store(function)
-        return dg.asset_check(
-            asset=asset,
-            additional_deps=[name for name in inputs if name != asset.key.path[-1]],
-            partitions_def=videos,
-            blocking=blocking,
-            description=description,
-        )(step)
-
-    return check
-
-
 @video_check(
-    asset=face_tracks,
+    "face_tracks",
+    "frames",
+    "face_detections",
+    "face_quality",
+    "face_embeddings",
     blocking=True,
     description="No face is lost or made up between the frames and the tracks.",
 )
-def counts_agree(
-    face_tracks: pl.DataFrame,
-    frames: pl.DataFrame,
-    face_detections: pl.DataFrame,
-    face_quality: pl.DataFrame,
-    face_embeddings: pl.DataFrame,
-) -> dg.AssetCheckResult:
+def counts_agree(check: VideoCheck) -> dg.AssetCheckResult:
     """The counts of `tables.soundness`."""
-    wrong = count_faults(frames, face_detections, face_quality, face_embeddings, face_tracks)
+    frames, faces = check.inputs["frames"], check.inputs["face_detections"]
+    measured = check.inputs.of("face_quality", "face_embeddings", "face_tracks")
+    wrong = count_faults(frames, faces, *measured.values())
     return dg.AssetCheckResult(
         passed=not wrong,
         severity=dg.AssetCheckSeverity.ERROR,
-        description="; ".join(wrong) or f"{face_detections.height} faces are in every table.",
-        metadata={"faces": face_detections.height, "frames": frames.height},
+        description="; ".join(wrong) or f"{faces.height} faces are in every table.",
+        metadata={"faces": faces.height, "frames": frames.height},
     )
 
 
 @video_check(
-    asset=face_quality,
+    "face_quality",
+    "ride_video",
+    "frames",
+    "face_detections",
     blocking=False,
     description="Faces, light, detector score and usable share are as in the last videos of the "
     "camera.",
 )
-def like_its_camera(
-    context: dg.AssetCheckExecutionContext,
-    face_quality: pl.DataFrame,
-    ride_video: pl.DataFrame,
-    frames: pl.DataFrame,
-    face_detections: pl.DataFrame,
-    store: dg.ResourceParam[TableStore],
-    settings: dg.ResourceParam[Settings],
-) -> dg.AssetCheckResult:
+def like_its_camera(check: VideoCheck) -> dg.AssetCheckResult:
     """A dirty lens or a turned mount is worth a look; the video itself may be fine."""
-    camera = drift.camera_of(Path(ride_video["path"][0]).stem, settings.ingest.camera_pattern)
-    figures = drift.figures_of(frames, face_detections, face_quality)
-    history = CameraHistory(store.layout).add(
-        camera, context.partition_key, figures, settings.drift.videos
+    settings, path = check.settings, Path(check.inputs["ride_video"]["path"][0])
+    camera = drift.camera_of(path.stem, settings.ingest.camera_pattern)
+    seen = check.inputs.of("frames", "face_detections", "face_quality")
+    figures = drift.figures_of(*seen.values())
+    history = CameraHistory(check.store.layout).add(
+        camera, check.inputs.video_id, figures, settings.drift.videos
     )
     compared = drift.compare(figures, history, settings.drift)
     unlike = [one.sentence for one in compared if one.unlike]
@@ -102,42 +76,34 @@ def like_its_camera(
 
 
 @video_check(
-    asset=frame_ledger,
+    "frame_ledger",
+    "frames",
+    "face_detections",
+    *SET_ASSETS,
     blocking=True,
     description="Every face of every sampled frame is in exactly one state, and the sums agree.",
 )
-def every_face_is_accounted_for(
-    frame_ledger: pl.DataFrame,
-    frames: pl.DataFrame,
-    face_detections: pl.DataFrame,
-    anchor_set: pl.DataFrame,
-    coverage_set: pl.DataFrame,
-    challenge_set: pl.DataFrame,
-    pair_set: pl.DataFrame,
-) -> dg.AssetCheckResult:
+def every_face_is_accounted_for(check: VideoCheck) -> dg.AssetCheckResult:
     """The conservation law of `core.imagesets.frame_ledger`."""
-    sets = {
-        "anchor_set": anchor_set,
-        "coverage_set": coverage_set,
-        "challenge_set": challenge_set,
-        "pair_set": pair_set,
-    }
-    errors = conservation_errors(frame_ledger, face_detections, frames, sets)
+    ledger = check.inputs["frame_ledger"]
+    faces, frames = check.inputs["face_detections"], check.inputs["frames"]
+    errors = conservation_errors(ledger, faces, frames, check.inputs.of(*SET_ASSETS))
     return dg.AssetCheckResult(
         passed=not errors,
         severity=dg.AssetCheckSeverity.ERROR,
-        description="; ".join(errors) or f"{frame_ledger.height} faces add up.",
-        metadata={"faces": frame_ledger.height, "errors": len(errors)},
+        description="; ".join(errors) or f"{ledger.height} faces add up.",
+        metadata={"faces": ledger.height, "errors": len(errors)},
     )
 
 
 @video_check(
-    asset=riders,
+    "riders",
     blocking=False,
     description="Somebody rides.",
 )
-def somebody_rides(riders: pl.DataFrame) -> dg.AssetCheckResult:
+def somebody_rides(check: VideoCheck) -> dg.AssetCheckResult:
     """A ride without a rider is worth a look, but is no error: cars run empty."""
+    riders = check.inputs["riders"]
     count = riders["person_id"].drop_nulls().len()
     return dg.AssetCheckResult(
         passed=count > 0,
@@ -148,36 +114,33 @@ def somebody_rides(riders: pl.DataFrame) -> dg.AssetCheckResult:
 
 
 @video_check(
-    asset=identity_dataset,
+    "identity_dataset",
     blocking=True,
     description="Every exported file is in its place with the bytes of its digest, and no other.",
 )
-def export_is_complete(
-    context: dg.AssetCheckExecutionContext,
-    identity_dataset: pl.DataFrame,
-    store: dg.ResourceParam[TableStore],
-) -> dg.AssetCheckResult:
+def export_is_complete(check: VideoCheck) -> dg.AssetCheckResult:
     """Reads the folder back."""
-    from identity_pipeline.stages.imagesets.dataset import export_is_whole
+    from identity_pipeline.stages.specs.exported import export_is_whole
 
-    target = store.layout.export(context.partition_key)
-    whole = export_is_whole(target, identity_dataset)
+    files = check.inputs["identity_dataset"]
+    target = check.store.layout.export(check.inputs.video_id)
+    whole = export_is_whole(target, files)
     return dg.AssetCheckResult(
         passed=whole,
         severity=dg.AssetCheckSeverity.ERROR,
         description="All files are there." if whole else f"{target} differs from its manifest.",
-        metadata={"files": identity_dataset.height},
+        metadata={"files": files.height},
     )
 
 
 @video_check(
-    asset=identity_dataset,
+    "identity_dataset",
     blocking=False,
     description="Every image that was chosen was proved to show the frame that was analysed.",
 )
-def every_image_is_proved(identity_dataset: pl.DataFrame) -> dg.AssetCheckResult:
+def every_image_is_proved(check: VideoCheck) -> dg.AssetCheckResult:
     """An image that is not proved is left out; the others of the video are sound."""
-    left_out = identity_dataset.filter(pl.col("left_out").is_not_null())
+    left_out = check.inputs["identity_dataset"].filter(pl.col("left_out").is_not_null())
     told = [f"{file}: {why}" for file, why in left_out.select("file", "left_out").iter_rows()]
     return dg.AssetCheckResult(
         passed=not told,

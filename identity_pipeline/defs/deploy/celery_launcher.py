@@ -12,9 +12,10 @@ from typing import Any
 
 import dagster as dg
 from celery.states import PENDING, READY_STATES
-from dagster._core.launcher.base import CheckRunHealthResult, WorkerStatus
 from dagster_celery.launcher import CeleryRunLauncher
 from dagster_celery.tags import DAGSTER_CELERY_TASK_ID_TAG
+
+from identity_pipeline.defs.compat import CheckRunHealthResult, WorkerStatus
 
 ANSWER_S = 5.0
 """How long a worker may take to answer; its main process does nothing else than answer."""

@@ -11,17 +11,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
-from dagster._config.config_schema import UserConfigSchema
-from dagster._core.run_coordinator.base import SubmitRunContext
-from dagster._core.run_coordinator.queued_run_coordinator import QueuedRunCoordinator
-from dagster._serdes import ConfigurableClassData
 
+from identity_pipeline.defs.compat import ConfigurableClassData, UserConfigSchema
 from identity_pipeline.defs.instance.pools import pools_of
 
 TAGS_BY_POOL = "tags_by_pool"
 
 
-class PoolTaggingRunCoordinator(QueuedRunCoordinator[dg.DagsterInstance]):
+class PoolTaggingRunCoordinator(dg.QueuedRunCoordinator[dg.DagsterInstance]):
     """Dagster's own queue; what enters it gets the tags of its pools.
 
     Args:
@@ -50,7 +47,7 @@ class PoolTaggingRunCoordinator(QueuedRunCoordinator[dg.DagsterInstance]):
             dg.Map(str, dg.Permissive()),
             description="Tags of every run that needs a pool, by pool.",
         )
-        return {**QueuedRunCoordinator.config_type(), TAGS_BY_POOL: own}  # type: ignore[dict-item]
+        return {**dg.QueuedRunCoordinator.config_type(), TAGS_BY_POOL: own}  # type: ignore[dict-item]
 
     @classmethod
     def from_config_value(
@@ -59,7 +56,7 @@ class PoolTaggingRunCoordinator(QueuedRunCoordinator[dg.DagsterInstance]):
         """The coordinator that `dagster.yaml` describes."""
         return cls(inst_data=inst_data, **config_value)
 
-    def submit_run(self, context: SubmitRunContext) -> dg.DagsterRun:
+    def submit_run(self, context: dg.SubmitRunContext) -> dg.DagsterRun:
         """Tags a run, then queues it."""
         run = context.dagster_run
         tags = {

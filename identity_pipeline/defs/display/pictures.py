@@ -189,7 +189,7 @@ def describe_selection(
 ) -> dict[str, Any]:
     """Decisions, reasons, and each rider's coverage grid after the selection."""
     from identity_pipeline.core.imagesets.summary import coverage_of
-    from identity_pipeline.media.coverage_grid import coverage_grid_svg
+    from identity_pipeline.media.figures import coverage_grid_svg
 
     described: dict[str, Any] = {
         **_counts(table["decision"], "decision"),

@@ -49,7 +49,7 @@ def busy_videos(instance: dg.DagsterInstance) -> set[str]:
 
 def unsafe(store: TableStore, video_id: str) -> str | None:
     """Why a video must not be archived yet; None when all that it stands for is whole."""
-    from identity_pipeline.stages.imagesets.dataset import export_is_whole
+    from identity_pipeline.stages.specs.exported import export_is_whole
 
     if FailureNotes(store.layout).get(video_id) is not None:
         return "its last run failed"

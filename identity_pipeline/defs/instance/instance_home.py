@@ -7,18 +7,19 @@ stands nor on which data folder it is about: each data folder has an instance of
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
-from dagster._config.config_schema import UserConfigSchema
-from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
-from dagster._core.storage.root import LocalArtifactStorage
-from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
-from dagster._serdes import ConfigurableClassData
-
+from identity_pipeline.defs.compat import (
+    ConfigurableClassData,
+    DagsterSqliteStorage,
+    LocalArtifactStorage,
+    LocalComputeLogManager,
+    UserConfigSchema,
+)
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.settings import load_settings
 from identity_pipeline.storage.files import private
@@ -68,51 +69,45 @@ def state_folder() -> Path:
     return Layout(root.absolute()).dagster
 
 
-class DataFolderStorage(DagsterSqliteStorage):
-    """Dagster's database: SQLite in `{data}/dagster/storage`."""
+class _Unconfigured:
+    """A class of `dagster.yaml` that takes no settings."""
 
     @classmethod
     def config_type(cls) -> UserConfigSchema:
         """There is nothing to configure."""
         return {}
 
+
+class DataFolderStorage(_Unconfigured, DagsterSqliteStorage):
+    """Dagster's database: SQLite in `{data}/dagster/storage`."""
+
     @classmethod
     def from_config_value(
-        cls, inst_data: ConfigurableClassData, config_value: Mapping[str, Any]
+        cls, inst_data: ConfigurableClassData | None, config_value: object
     ) -> Self:
         """The database of the data folder."""
         del config_value
         return cls.from_local(str(state_folder() / STORAGE), inst_data)
 
 
-class DataFolderArtifacts(LocalArtifactStorage):
+class DataFolderArtifacts(_Unconfigured, LocalArtifactStorage):
     """What Dagster itself keeps in files: in `{data}/dagster/artifacts`."""
 
     @classmethod
-    def config_type(cls) -> UserConfigSchema:
-        """There is nothing to configure."""
-        return {}
-
-    @classmethod
     def from_config_value(
-        cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
+        cls, inst_data: ConfigurableClassData | None, config_value: object
     ) -> Self:
         """The folder of the data folder."""
         del config_value
         return cls(str(state_folder() / ARTIFACTS), inst_data)
 
 
-class DataFolderLogs(LocalComputeLogManager):
+class DataFolderLogs(_Unconfigured, LocalComputeLogManager):
     """What runs print: in `{data}/dagster/logs`."""
 
     @classmethod
-    def config_type(cls) -> UserConfigSchema:
-        """There is nothing to configure."""
-        return {}
-
-    @classmethod
     def from_config_value(
-        cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
+        cls, inst_data: ConfigurableClassData | None, config_value: object
     ) -> Self:
         """The folder of the data folder."""
         del config_value

@@ -5,14 +5,11 @@ from __future__ import annotations
 import dagster as dg
 
 from identity_pipeline.defs.instance.partitions import videos
-
-PER_VIDEO_GROUPS = ("watch", "observe", "curate")
-LIBRARY_PER_VIDEO = ("track_templates", "calibration_pairs", "face_samples", "face_index")
+from identity_pipeline.stages.specs.assets import LIBRARY, OPERATE, REPORTS, VIDEO_SPECS
 
 per_video = dg.define_asset_job(
     "per_video",
-    selection=dg.AssetSelection.groups(*PER_VIDEO_GROUPS)
-    | dg.AssetSelection.assets(*LIBRARY_PER_VIDEO),
+    selection=dg.AssetSelection.assets(*VIDEO_SPECS),
     partitions_def=videos,
     executor_def=dg.in_process_executor,
     description="From one ride video to the image sets of its riders.",
@@ -20,8 +17,8 @@ per_video = dg.define_asset_job(
 
 library = dg.define_asset_job(
     "library",
-    selection=(dg.AssetSelection.groups("library") - dg.AssetSelection.assets(*LIBRARY_PER_VIDEO))
-    | dg.AssetSelection.assets("head_embeddings", "kmeans_heads", "library_report"),
+    selection=dg.AssetSelection.groups(LIBRARY)
+    | dg.AssetSelection.assets("head_embeddings", "library_report"),
     executor_def=dg.in_process_executor,
     description="Who is who across all videos: matches the known, groups the unknown.",
 )
@@ -35,14 +32,14 @@ learn = dg.define_asset_job(
 
 nightly = dg.define_asset_job(
     "nightly",
-    selection=library.selection | dg.AssetSelection.groups("reports"),
+    selection=library.selection | dg.AssetSelection.groups(REPORTS),
     executor_def=dg.in_process_executor,
     description="The library, the profiles and all reports, once a day.",
 )
 
 retention = dg.define_asset_job(
     "retention",
-    selection=dg.AssetSelection.groups("operate"),
+    selection=dg.AssetSelection.groups(OPERATE),
     executor_def=dg.in_process_executor,
     description="What lies on the disk, and what may go.",
 )

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 import dagster as dg
-from dagster._utils.error import SerializableErrorInfo
+
+from identity_pipeline.defs.compat import SerializableErrorInfo
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The concurrency pools: their names, and who is in them. Their slots are set in `dagster.yaml`.
 
-Dagster does not check pool names, so they are written here and nowhere else. Nor does it hold a
-pool to the default of `dagster.yaml` before it has seen it, so `make dev` makes all of them known.
+Dagster does not hold a pool to the default of `dagster.yaml` before it has seen it, so `make dev`
+makes all of them known.
 """
 
 from __future__ import annotations
@@ -10,13 +10,10 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-GPU = "gpu"
-"""One slot per GPU. Granularity is `run`: a waiting video stays in the queue and burns no core."""
+from identity_pipeline.stages.specs.spec import GPU, LIBRARY_POOL
 
-LIBRARY = "library"
-"""One run of the library at a time: each reads the one before."""
-
-ALL_POOLS = (GPU, LIBRARY)
+ALL_POOLS = (GPU, LIBRARY_POOL)
+"""Their granularity is `run`: a waiting video stays in the queue and burns no core."""
 
 BUSY = [
     dg.DagsterRunStatus.STARTING,

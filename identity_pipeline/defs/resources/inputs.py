@@ -1,66 +1,79 @@
-"""Tables that a step asks for by name: dependencies for Dagster, read from the store.
+"""The tables of a video that a step or a check reads: those that it declares, read at first use.
 
-Handed over by an IO manager, every input is two events in Dagster's log and several questions to
-its database. A video has a hundred inputs: they were half of all its events.
+They are no inputs of Dagster, which is told of `deps` alone. Handed over by an IO manager, every
+input is two events in Dagster's log and several questions to its database; a video has a hundred
+inputs, and they were half of all its events (`docs/operating-reference.md`).
 """
 
-import functools
-import inspect
-from collections.abc import Callable
-from typing import Any
+from __future__ import annotations
 
-import dagster as dg
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from typing import TypeVar
+
 import polars as pl
 
+from identity_pipeline.defs.resources.failures import PermanentFailure
+from identity_pipeline.stages.specs.view import UndeclaredError
 from identity_pipeline.storage.files.small_files import DamagedFileError
 from identity_pipeline.storage.video.crop_archive import CropArchive
 from identity_pipeline.storage.video.failures import DAMAGED, FailureNote, FailureNotes
-from identity_pipeline.storage.video.tables import TableStore
+from identity_pipeline.storage.video.tables import MissingTableError, TableStore
 
-KIND = inspect.Parameter.POSITIONAL_OR_KEYWORD
-INPUTS = (pl.DataFrame, CropArchive)
-HANDED = {"context": inspect.Parameter.empty, "store": dg.ResourceParam[TableStore]}
+CROPS = "face_crops"
+Read = TypeVar("Read")
 
 
-def from_store(function: Callable[..., Any]) -> tuple[Callable[..., Any], list[str]]:
-    """A step that reads its tables itself, and the names of the assets that it reads.
+@dataclass(frozen=True)
+class Inputs:
+    """Reads tables of one video.
 
-    Args:
-        function: body of an asset or of a check. Parameters annotated as tables or crops are named
-            after assets.
-
-    Returns:
-        The function without these parameters, but with `context` and `store`: it reads the tables
-        of the context's video and calls the body with them.
+    Attributes:
+        store: the tables.
+        video_id: of which video.
+        reader: the step or check that reads.
+        declared: assets that it may read.
     """
-    parameters = inspect.signature(function).parameters
-    asked = {name: p.annotation for name, p in parameters.items() if p.annotation in INPUTS}
 
-    @functools.wraps(function)
-    def step(context: Any, store: TableStore, **others: Any) -> Any:
-        handed = {"context": context, "store": store}
-        video_id = context.partition_key
-        try:
-            tables = {
-                name: store.crops(video_id) if kind is CropArchive else store.read(name, video_id)
-                for name, kind in asked.items()
-            }
-        except DamagedFileError as error:
-            FailureNotes(store.layout).put(
-                video_id, FailureNote(DAMAGED, str(error), function.__name__, permanent=False)
+    store: TableStore
+    video_id: str
+    reader: str
+    declared: Collection[str]
+    _read: dict[str, pl.DataFrame] = field(default_factory=dict)
+
+    def __getitem__(self, asset: str) -> pl.DataFrame:
+        """A table.
+
+        Raises:
+            UndeclaredError: it is no declared input.
+            Failure: it is damaged, which is noted on the video, or it was never made.
+        """
+        if asset not in self._read:
+            read = partial(self.store.read, asset, self.video_id)
+            self._read[asset] = self._checked(asset, read)
+        return self._read[asset]
+
+    def of(self, *assets: str) -> dict[str, pl.DataFrame]:
+        """Several tables, by name."""
+        return {asset: self[asset] for asset in assets}
+
+    @cached_property
+    def crops(self) -> CropArchive:
+        """The crops, compared with what was recorded of them; raises as a table does."""
+        return self._checked(CROPS, partial(self.store.crops, self.video_id))
+
+    def _checked(self, asset: str, read: Callable[[], Read]) -> Read:
+        if asset not in self.declared:
+            raise UndeclaredError(
+                f"{self.reader} reads {asset}, which its entry in stages/specs/assets.py does not "
+                "name among its inputs."
             )
-            raise dg.Failure(
-                str(error), metadata={"reason_code": DAMAGED}, allow_retries=False
-            ) from error
-        own = {name: value for name, value in handed.items() if name in parameters}
-        return function(**own, **tables, **others)
-
-    first = [
-        parameters.get(name, inspect.Parameter(name, KIND, annotation=annotation))
-        for name, annotation in HANDED.items()
-    ]
-    rest = [p for name, p in parameters.items() if name not in (*asked, *HANDED)]
-    step.__signature__ = inspect.Signature([*first, *rest])  # type: ignore[attr-defined]
-    kept = {p.name: p.annotation for p in (*first, *rest) if p.annotation is not p.empty}
-    step.__annotations__ = kept
-    return step, list(asked)
+        try:
+            return read()
+        except MissingTableError as error:
+            raise PermanentFailure(type(error).__name__, str(error)) from error
+        except DamagedFileError as error:
+            note = FailureNote(DAMAGED, str(error), self.reader, permanent=False)
+            FailureNotes(self.store.layout).put(self.video_id, note)
+            raise PermanentFailure(DAMAGED, str(error)) from error

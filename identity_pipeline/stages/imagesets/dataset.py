@@ -115,11 +115,6 @@ def _exported_sets(
     }
 
 
-def files_of(table: pl.DataFrame) -> pl.DataFrame:
-    """The rows of `identity_dataset` that are files of the folder."""
-    return table.filter(pl.col("left_out").is_null())
-
-
 def _write_rider(
     folder: Path,
     rider: RiderSummary,
@@ -232,16 +227,3 @@ def _write_manifest(
             "files": files.select("file", "type", "sha256", "size_bytes").to_dicts(),
         },
     )
-
-
-def export_is_whole(target: Path, files: pl.DataFrame) -> bool:
-    """Whether every file of an export is in its place with its bytes, and no other."""
-    if not target.is_dir():
-        return False
-    expected = dict(files_of(files).select("file", "sha256").iter_rows())
-    found = {
-        path.relative_to(target).as_posix(): sha256_of_file(path)
-        for path in target.rglob("*")
-        if path.is_file()
-    }
-    return found == expected

@@ -14,9 +14,8 @@ from typing import Any
 import polars as pl
 
 from identity_pipeline.core.imagesets.summary import RiderSummary, pair_relation
-from identity_pipeline.media.coverage_grid import coverage_grid_svg
 from identity_pipeline.media.crops import encode_jpeg
-from identity_pipeline.media.figures import ledger_bar_svg, track_timeline_svg
+from identity_pipeline.media.figures import coverage_grid_svg, ledger_bar_svg, track_timeline_svg
 from identity_pipeline.media.page import (
     ExportPage,
     ImageCard,

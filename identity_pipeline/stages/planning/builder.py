@@ -50,7 +50,7 @@ from identity_pipeline.storage.library.training_sessions import (
     TrainingSession,
     TrainingSessions,
 )
-from identity_pipeline.storage.progress.heartbeat import LiveStep
+from identity_pipeline.storage.progress.heartbeat import Heartbeat
 from identity_pipeline.storage.video.failures import RUN_DIED, FailureNote, FailureNotes
 from identity_pipeline.storage.video.tables import TableStore
 
@@ -85,8 +85,8 @@ class Sources:
     costs: Mapping[str, Price]
     models: Models = field(default_factory=Models)
     runs: Mapping[str, RunFact] = field(default_factory=dict)
-    live: Mapping[tuple[str | None, str], LiveStep] = field(default_factory=dict)
-    between: Mapping[str | None, LiveStep] = field(default_factory=dict)
+    live: Mapping[tuple[str | None, str], Heartbeat] = field(default_factory=dict)
+    between: Mapping[str | None, Heartbeat] = field(default_factory=dict)
     chunks: Mapping[tuple[str, str], int] = field(default_factory=dict)
     now: float = 0.0
     today: str = ""
@@ -110,22 +110,15 @@ class Sources:
         died = found.facts.died or (live is not None and not alive)
         state = state_of(replace(found.facts, alive=alive, died=died))
         expected = cost.expected(found.units, found.frames)
-        done = found.units if state is State.DONE else 0 if found.units is not None else None
-        left = 0.0 if state in (State.DONE, *SETTLED) else expected
         phase = Phase(
-            found.step, state, found.why.get(state, ""), done, found.units, found.unit, None,
-            expected, left, cost.measured, found.aside,
+            found.step, state, found.why.get(state, ""), None, found.units, found.unit, None,
+            expected, expected, cost.measured, found.aside,
         )  # fmt: skip
-        if state is not State.RUNNING or live is None:
-            return phase
-        return replace(
-            phase,
-            done=live.done if live.unit else None,
-            total=live.total,
-            unit=live.unit or found.unit,
-            per_second=live.per_second,
-            left_s=_left_of_running(live, expected),
-        )
+        if state is State.RUNNING and live is not None:
+            return _counting(phase, live)
+        done = phase.total if state is State.DONE or phase.total is None else 0
+        left = 0.0 if state in (State.DONE, *SETTLED) else expected
+        return replace(phase, done=done, left_s=left)
 
 
 @dataclass(frozen=True)
@@ -146,20 +139,32 @@ class _Found:
     step: str
     facts: Facts
     why: Mapping[State, str]
-    live: LiveStep | None
+    live: Heartbeat | None
     units: int | None
     unit: str
     frames: int | None = None
     aside: bool = False
 
 
-def _left_of_running(live: LiveStep, expected: float | None) -> float | None:
-    """By the rate of this attempt where it is known, else by what such a step costs."""
+def _counting(phase: Phase, live: Heartbeat) -> Phase:
+    """A running phase with what its heartbeat counts.
+
+    The time left is told by the rate of this attempt where it is known, else by what such a step
+    costs.
+    """
+    left = phase.expected_s
     if live.total and live.per_second:
-        return max(0.0, (live.total - live.done) / live.per_second)
-    if expected is None:
-        return None
-    return max(0.0, expected - (live.beat_at - live.started_at))
+        left = max(0.0, (live.total - live.done) / live.per_second)
+    elif left is not None:
+        left = max(0.0, left - (live.beat_at - live.started_at))
+    return replace(
+        phase,
+        done=live.done if live.unit else None,
+        total=live.total,
+        unit=live.unit or phase.unit,
+        per_second=live.per_second,
+        left_s=left,
+    )
 
 
 def _first_open(current: Mapping[str, bool]) -> str | None:
@@ -197,7 +202,7 @@ def _note_of(sources: Sources, video_id: str) -> FailureNote | None:
     return None if note and note.code == RUN_DIED and taken_up else note
 
 
-def _between_steps(sources: Sources, video_id: str, step: str | None) -> dict[str, LiveStep]:
+def _between_steps(sources: Sources, video_id: str, step: str | None) -> dict[str, Heartbeat]:
     """The first open step, of a run that is between two steps, or died there."""
     last = sources.between.get(video_id)
     if last is None or step is None:
@@ -226,34 +231,36 @@ class _Video:
     judged: Mapping[str, Judged]
     current: Mapping[str, bool]
     note: FailureNote | None
-    live: Mapping[str, LiveStep]
+    live: Mapping[str, Heartbeat]
     frames: int | None
 
     def found(self, step: str, specs: Sequence[AssetSpec]) -> _Found:
         """What is known of one of its steps."""
-        sources, current, live = self.sources, self.current[step], self.live.get(step)
+        sources, live = self.sources, self.live.get(step)
         off = next((why for spec in specs if (why := spec.off(sources.settings))), None)
-        run = sources.status_of_run(self.video_id)
-        facts = Facts(
-            off=off is not None,
-            current=current,
+        units = counted(sources.store, step, self.video_id)
+        # A step that only looks and then reuses what is there computes nothing.
+        only_looks = live is not None and self.current[step] and not live.done
+        return _Found(
+            step,
+            replace(self._facts(step, specs), off=off is not None),
+            {State.SKIPPED: off} if off else self._why(step, specs, live),
+            None if only_looks else live,
+            self.frames if units is None and step == "watch" else units,
+            unit_of(step),
+            self.frames or usual_frames(sources.costs),
+            aside=off is not None,
+        )
+
+    def _facts(self, step: str, specs: Sequence[AssetSpec]) -> Facts:
+        run = self.sources.status_of_run(self.video_id)
+        return Facts(
+            current=self.current[step],
             there=any(self.judged[spec.key].there for spec in specs),
             queued=run == "queued",
             stopped=run == "cancelled",
             failed=step == self._failed_step(),
             hopeless=step in self._hopeless(),
-        )
-        units = counted(sources.store, step, self.video_id)
-        return _Found(
-            step,
-            facts,
-            {State.SKIPPED: off} if off else self._why(step, specs, live),
-            # A step that only looks and then reuses what is there computes nothing.
-            live if not current or (live and live.done) else None,
-            self.frames if units is None and step == "watch" else units,
-            unit_of(step),
-            self.frames or usual_frames(sources.costs),
-            aside=off is not None,
         )
 
     def _failed_step(self) -> str | None:
@@ -273,7 +280,7 @@ class _Video:
         return lost - {self.note.asset}
 
     def _why(
-        self, step: str, specs: Sequence[AssetSpec], live: LiveStep | None
+        self, step: str, specs: Sequence[AssetSpec], live: Heartbeat | None
     ) -> dict[State, str]:
         run, note = self.sources.run_name(self.video_id), self.note
         judged = [self.judged[spec.key] for spec in specs]
@@ -295,7 +302,7 @@ class _Video:
         kept = f"; {wording.counted(chunks, 'chunk')} of it kept" if chunks else ""
         return {state: f"{why}{kept}" for state, why in said.items()}
 
-    def _died(self, live: LiveStep) -> str:
+    def _died(self, live: Heartbeat) -> str:
         held = self.sources.status_of_run(self.video_id) == "started"
         first = "identity-pipeline recover, then " if held else ""
         return (
@@ -315,50 +322,52 @@ def library_phases(sources: Sources, videos: Sequence[Whole]) -> Whole:
         sources: of all phases.
         videos: all videos; the library lacks what they have yet to give.
     """
-    store, settings = sources.store, sources.settings
-    if off := switched_off(settings, "library"):
+    if off := switched_off(sources.settings, "library"):
         units = {**LIBRARY_STEPS, SUGGESTIONS: "answers", **LEARNING_STEPS}
-        state = state_of(Facts(off=True))
-        return Whole(
-            LIBRARY_WORK,
-            tuple(_unpriced(step, state, off, unit, aside=True) for step, unit in units.items()),
+        skipped = (
+            _unpriced(step, State.SKIPPED, off, unit, aside=True) for step, unit in units.items()
         )
-    desk = Desk.open(store, sources.today, write=False)
-    snapshot = desk.snapshot
-    missing = sum(_still_to_come(video) for video in videos)
-    fits = in_force_fits(store, settings, desk.history)
-    # The notes of the other steps lie in the generation, so that a new one starts without them.
-    there = {
-        step: snapshot is not None
-        and (step == "identity_library" or snapshot.noted(step) is not None)
-        for step in LIBRARY_STEPS
-    }
+        return Whole(LIBRARY_WORK, tuple(skipped))
+    desk = Desk.open(sources.store, sources.today, write=False)
+    computed = _library_steps(sources, desk, sum(_still_to_come(video) for video in videos))
+    current = computed[0].state is State.DONE
+    questions = len(pending_suggestions(desk)) if desk.snapshot else 0
+    state = state_of(Facts(current=current, questions=questions))
+    why = "identity-pipeline suggestions" if questions else ""
+    asked = _unpriced(SUGGESTIONS, state, why, "answers", questions)
+    return Whole(LIBRARY_WORK, (*computed, asked, *learning_phases(sources, desk.history)))
+
+
+def _library_steps(sources: Sources, desk: Desk, missing: int) -> list[Phase]:
+    """Those that compute; `missing` videos have yet to give what they read."""
+    fits = in_force_fits(sources.store, sources.settings, desk.history)
+    there = {step: _is_there(desk, step) for step in LIBRARY_STEPS}
     current = {step: fits and not missing and there[step] for step in LIBRARY_STEPS}
     stale = f"not in it yet: {wording.counted(missing, 'video')}" if missing else CHANGED
+    why = {State.STALE: stale, State.FAILED: sources.run_failed(LIBRARY_WORK)}
     run = sources.status_of_run(LIBRARY_WORK)
-    phases = [
-        sources.phase(
-            _Found(
-                step,
-                Facts(
-                    current=current[step],
-                    there=there[step],
-                    queued=run == "queued",
-                    failed=run == "failed" and step == _first_open(current),
-                ),
-                {State.STALE: stale, State.FAILED: sources.run_failed(LIBRARY_WORK)},
-                None if current[step] else sources.live.get((None, step)),
-                library_units(store, step),
-                unit,
-            )
+    phases = []
+    for step, unit in LIBRARY_STEPS.items():
+        facts = Facts(
+            current=current[step],
+            there=there[step],
+            queued=run == "queued",
+            failed=run == "failed" and step == _first_open(current),
         )
-        for step, unit in LIBRARY_STEPS.items()
-    ]
-    questions = len(pending_suggestions(desk)) if snapshot else 0
-    state = state_of(Facts(current=current["identity_library"], questions=questions))
-    why = "identity-pipeline suggestions" if questions else ""
-    phases.append(_unpriced(SUGGESTIONS, state, why, "answers", questions))
-    return Whole(LIBRARY_WORK, (*phases, *learning_phases(sources, desk.history)))
+        live = None if current[step] else sources.live.get((None, step))
+        units = library_units(sources.store, step)
+        phases.append(sources.phase(_Found(step, facts, why, live, units, unit)))
+    return phases
+
+
+def _is_there(desk: Desk, step: str) -> bool:
+    """Whether the generation in force has what a step of the library makes.
+
+    The notes of all but the first lie in the generation, so that a new one starts without them.
+    """
+    if desk.snapshot is None or step == "identity_library":
+        return desk.snapshot is not None
+    return desk.snapshot.noted(step) is not None
 
 
 def _unpriced(

@@ -79,6 +79,10 @@ class Whole:
         """Phases in one of some states."""
         return sum(phase.state in states for phase in self.phases)
 
+    def first(self, *states: State) -> Phase | None:
+        """The first phase in one of some states."""
+        return next((phase for phase in self.phases if phase.state in states), None)
+
     @property
     def left_s(self) -> float:
         """Seconds of work left, as far as they can be told."""

@@ -8,6 +8,7 @@ operations, and the networks that are opened here are the ones that then work.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -120,7 +121,11 @@ def _check_readable(path: Path) -> None:
 
 def used_models(settings: Settings) -> list[str]:
     """Models that a run of a video asks for, by name; none of a phase that is switched off."""
-    return sorted({m for r in VIDEO_SPECS.values() if not r.off(settings) for m in r.models})
+    return _models_of(key for key, spec in VIDEO_SPECS.items() if not spec.off(settings))
+
+
+def _models_of(assets: Iterable[str]) -> list[str]:
+    return sorted({model for asset in assets for model in VIDEO_SPECS[asset].models})
 
 
 def model_faults(hub: ModelHub, names: Iterable[str], *, opened: bool) -> list[str]:
@@ -139,9 +144,8 @@ def video_faults(
         hub: opens the models that will work, and no others: of what is reused only the names count.
         sizes: bytes of the file of each video, by id.
     """
-    found = folder_faults(store.layout, settings)
-    if fault := index_fault(store.layout, settings):
-        found.append(fault)
+    fault = index_fault(store.layout, settings)
+    found = [*folder_faults(store.layout, settings), *([fault] if fault else [])]
     found += model_faults(hub, used_models(settings), opened=False)
     if found:
         return found
@@ -150,9 +154,9 @@ def video_faults(
     bytes_ = sum(sizes[video_id] for video_id, assets in computed.items() if "frames" in assets)
     if bytes_:
         found += folder_faults(store.layout, settings, bytes_)
-    assets = {asset for of_video in computed.values() for asset in of_video}
-    runs = {model for asset in assets for model in VIDEO_SPECS[asset].models}
-    return found + model_faults(hub, sorted(runs & models.digests.keys()), opened=True)
+    run = _models_of(chain.from_iterable(computed.values()))
+    here = [model for model in run if model in models.digests]
+    return found + model_faults(hub, here, opened=True)
 
 
 def foreseen_faults(layout: Layout, settings: Settings, hub: ModelHub) -> list[str]:

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Final
 
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.specs.assets import VIDEO_SPECS, steps
@@ -21,15 +20,12 @@ from identity_pipeline.stages.specs.cache_key import (
     fingerprint,
     key_parts,
 )
-from identity_pipeline.stages.specs.spec import AssetSpec
+from identity_pipeline.stages.specs.current import FINISHED_BY, is_whole
+from identity_pipeline.stages.specs.spec import AssetSpec, Kept
 from identity_pipeline.storage.files.small_files import DamagedFileError
-from identity_pipeline.storage.video.crop_archive import CropArchive
 from identity_pipeline.storage.video.failures import FailureNotes
 from identity_pipeline.storage.video.registry import VideoRegistry
 from identity_pipeline.storage.video.tables import Manifest, TableStore
-
-FINISHED_BY: Final = "identity_dataset"
-"""The output that makes a video finished."""
 
 
 class Verdict(StrEnum):
@@ -86,9 +82,9 @@ def judge_video(
     """
     judge = _Judge(store, settings, models, video_id, thorough)
     judged: dict[str, Judged] = {}
-    for step, specs in steps().items():
+    for specs in steps().values():
         of_step = {spec.key: judge.of(spec, judged) for spec in specs}
-        judged |= _one_pass(of_step) if step == "watch" else of_step
+        judged |= _one_pass(of_step) if specs[0].one_pass else of_step
     return judged
 
 
@@ -114,24 +110,21 @@ class _Judge:
         noted = self.store.noted(spec.key, self.video_id)
         self.noted[spec.key] = noted
         there = noted is not None
-        off = spec.off(self.settings)
-        if off and spec.key == "face_index":  # nothing is written for it, and nothing noted
-            return Judged(Verdict.REUSE, (off,), there)
+        if spec.leaves_nothing(self.settings):
+            return Judged(Verdict.REUSE, (str(spec.off(self.settings)),), there)
         blocked = self._blocked(spec, judged)
         if blocked:
             return Judged(Verdict.BLOCKED, (blocked,), there)
         if noted is None:
             return Judged(Verdict.COMPUTE, ("never made",))
-        if not self._whole(spec.key, noted):
+        if not is_whole(self.store, spec, self.video_id, noted, thorough=self.thorough):
             return Judged(Verdict.COMPUTE, ("its files are missing or damaged",))
-        if spec.key == "ride_video":
+        if spec.kept is Kept.SOURCE:
             return Judged(Verdict.REUSE, ("the file is looked at every time",), there)
         return self._compared(spec, noted, judged)
 
     def _compared(self, spec: AssetSpec, noted: Manifest, judged: Mapping[str, Judged]) -> Judged:
-        inputs = {name: self.noted[name] for name in spec.inputs}
-        versions = {name: known.data_version if known else None for name, known in inputs.items()}
-        now = key_parts(spec, self.settings, self.models.digests, versions)
+        now = key_parts(spec, self.settings, self.models.digests, self._versions(spec))
         open_inputs = {n for n in now["inputs"] if judged[n].verdict is not Verdict.REUSE}
         if fingerprint(now) == noted.fingerprint:
             if not open_inputs:
@@ -147,8 +140,12 @@ class _Judge:
             return Judged(Verdict.PERHAPS, (*reasons, _unless(open_inputs)), there=True)
         return Judged(Verdict.COMPUTE, reasons, there=True)
 
+    def _versions(self, spec: AssetSpec) -> dict[str, str | None]:
+        inputs = {name: self.noted[name] for name in spec.inputs}
+        return {name: known.data_version if known else None for name, known in inputs.items()}
+
     def _blocked(self, spec: AssetSpec, judged: Mapping[str, Judged]) -> str | None:
-        if spec.key == "ride_video":
+        if spec.kept is Kept.SOURCE:
             return self._file_fault()
         if spec.off(self.settings):
             return None
@@ -172,32 +169,6 @@ class _Judge:
         if any(path.is_file() for path in paths):
             return None
         return f"its file is not there ({record.path})"
-
-    def _whole(self, asset: str, noted: Manifest) -> bool:
-        layout = self.store.layout
-        if asset == "face_crops":
-            archive = CropArchive(layout.crops(self.video_id))
-            if self.thorough:
-                return archive.data_version() == noted.data_version
-            # `clean` drops the crops of finished videos: no open work, but a run makes them again.
-            return archive.folder.is_dir() or bool(self.store.noted(FINISHED_BY, self.video_id))
-        if asset == "face_index":
-            return layout.index.is_dir()
-        if not self.thorough:
-            export = asset != "identity_dataset" or layout.export(self.video_id).is_dir()
-            return export and layout.table(asset, self.video_id).is_file()
-        if self.store.manifest(asset, self.video_id) is None:
-            return False
-        return asset != "identity_dataset" or self._export_is_whole()
-
-    def _export_is_whole(self) -> bool:
-        from identity_pipeline.stages.imagesets.dataset import export_is_whole
-
-        try:
-            files = self.store.read("identity_dataset", self.video_id)
-        except DamagedFileError:
-            return False
-        return export_is_whole(self.store.layout.export(self.video_id), files)
 
 
 def _unless(open_inputs: set[str]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from identity_pipeline.core.progress.shares import Batch, Key, Seen, State, observe
+from identity_pipeline.core.progress.shares import SETTLED, Batch, Key, Seen, State, observe
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.planning.builder import (
     SUGGESTIONS,
@@ -28,7 +28,7 @@ from identity_pipeline.stages.planning.staleness import Models
 from identity_pipeline.stages.progress.costing import prices
 from identity_pipeline.stages.progress.protocol import Progress, silent
 from identity_pipeline.storage.progress.batches import BatchBook
-from identity_pipeline.storage.progress.heartbeat import LiveSteps
+from identity_pipeline.storage.progress.heartbeat import Heartbeats
 from identity_pipeline.storage.video.chunks import unfinished
 from identity_pipeline.storage.video.registry import VideoRegistry
 from identity_pipeline.storage.video.tables import TableStore
@@ -59,7 +59,7 @@ def look(
         LockBusyError: another process keeps the book of batches.
     """
     ids = VideoRegistry(store.layout).ids()
-    found = LiveSteps(store.layout).all()
+    found = Heartbeats(store.layout).all()
     sources = Sources(
         store,
         settings,
@@ -97,20 +97,28 @@ def _picture(wholes: Iterable[Whole]) -> dict[Key, Seen]:
 
 
 def _batch_status(batch: Batch, phases: Mapping[Key, Phase]) -> BatchStatus:
-    there = {key: phases[key] for key in batch.open_keys() if key in phases}
-    gone = batch.open_keys() - there.keys()  # the video was taken away
-    failed = {key for key, phase in there.items() if phase.state is State.FAILED}
-    skipped = gone | {key for key, phase in there.items() if phase.state is State.SKIPPED}
-    left = there.keys() - failed - skipped
-    whole = batch.weight(batch.keys())
-    flying = sum(batch.weight([key]) * there[key].in_flight for key in left)
-    done, in_flight = batch.share_done, flying / whole if whole else 0.0
-    settled = [batch.share(keys) if keys else 0.0 for keys in (failed, skipped)]
+    open_keys = sorted(batch.open_keys())
+    # Without a phase its video was taken away.
+    states = {key: phases[key].state if key in phases else State.SKIPPED for key in open_keys}
+    left = {key: phases[key] for key in open_keys if states[key] not in SETTLED}
+    done, in_flight = batch.share_done, _in_flight(batch, left)
+    settled = [_share_in(batch, states, state) for state in (State.FAILED, State.SKIPPED)]
     rest = max(0.0, 1.0 - done - in_flight - sum(settled))
     return BatchStatus(
         batch,
         Portions(done, in_flight, *settled, open=rest),
-        sum(there[key].left_s or 0.0 for key in left),
-        sum(not there[key].measured for key in left),
+        sum(phase.left_s or 0.0 for phase in left.values()),
+        sum(not phase.measured for phase in left.values()),
         not left,
     )
+
+
+def _in_flight(batch: Batch, left: Mapping[Key, Phase]) -> float:
+    whole = batch.weight(batch.keys())
+    flying = sum(batch.weight([key]) * phase.in_flight for key, phase in left.items())
+    return flying / whole if whole else 0.0
+
+
+def _share_in(batch: Batch, states: Mapping[Key, State], state: State) -> float:
+    keys = [key for key, found in states.items() if found is state]
+    return batch.share(keys) if keys else 0.0

@@ -46,10 +46,8 @@ def eta_line(status: Status) -> str:
 
 def now_words(whole: Whole) -> str:
     """What goes on with a video, or why nothing does."""
-    for states in ((State.RUNNING,), TROUBLE):
-        phase = next((p for p in whole.phases if p.state in states), None)
-        if phase:
-            return f"{phase.step}: {phase_words(phase)}"
+    if phase := whole.first(State.RUNNING) or whole.first(*TROUBLE):
+        return f"{phase.step}: {phase_words(phase)}"
     if whole.note:
         return whole.note
     waiting = (p for p in whole.phases if p.counts and p.state is not State.DONE and p.why)
@@ -73,10 +71,9 @@ def attention(status: Status) -> Iterator[str]:
     if status.questions:
         yield f"{status.questions} suggestions wait for an answer: identity-pipeline suggestions"
     for whole in status.wholes:
-        # The first phase in a state says it for all.
-        firsts = {phase.state: phase for phase in reversed(whole.phases)}
         for phase in whole.phases:
-            if phase.state in TROUBLE and phase is firsts[phase.state]:
+            # The first phase in a state says it for all.
+            if phase.state in TROUBLE and phase is whole.first(phase.state):
                 yield f"{whole.name} {phase.state.value} at {phase.step}: {phase.why}"
         if whole.note:
             yield f"{whole.name}: {whole.note}"

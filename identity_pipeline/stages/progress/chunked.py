@@ -38,7 +38,7 @@ def by_chunks(
         report: told how many faces are done.
     """
     tables = [pl.read_parquet(place / ROWS) for place in chunks.finished()] if chunks else []
-    known = {face_id for table in tables for face_id in table["face_id"]}
+    known = set(pl.concat([pl.DataFrame(schema=dict(schema)), *tables])["face_id"])
     report(len(known))
     number, done = len(tables), len(known)
     pending: list[pl.DataFrame] = []

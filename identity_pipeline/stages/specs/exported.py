@@ -1,4 +1,4 @@
-"""Where an exported image lies, and which rows of the sets were exported.
+"""Where an exported image lies, which rows of the sets were exported, and whether all is there.
 
 What belongs here: names of files and types. What does not: writing them
 (`stages.imagesets.dataset`).
@@ -7,10 +7,12 @@ What belongs here: names of files and types. What does not: writing them
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
 
+from identity_pipeline.storage.files.hashing import sha256_of_file
 from identity_pipeline.storage.video.tables import TableStore
 
 FOLDERS: Final = {
@@ -51,6 +53,24 @@ def exported_rows(
         return table
     there = [image_file(set_name, row) not in lacking for row in table.iter_rows(named=True)]
     return table.filter(pl.Series(there, dtype=pl.Boolean))
+
+
+def files_of(table: pl.DataFrame) -> pl.DataFrame:
+    """The rows of `identity_dataset` that are files of the folder."""
+    return table.filter(pl.col("left_out").is_null())
+
+
+def export_is_whole(target: Path, files: pl.DataFrame) -> bool:
+    """Whether every file of an export is in its place with its bytes, and no other."""
+    if not target.is_dir():
+        return False
+    expected = dict(files_of(files).select("file", "sha256").iter_rows())
+    found = {
+        path.relative_to(target).as_posix(): sha256_of_file(path)
+        for path in target.rglob("*")
+        if path.is_file()
+    }
+    return found == expected
 
 
 def left_out_faces(store: TableStore, video_id: str) -> dict[str, str]:

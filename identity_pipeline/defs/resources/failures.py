@@ -10,11 +10,21 @@ from contextlib import contextmanager
 
 import dagster as dg
 
+from identity_pipeline.defs.instance.preflight import is_not_the_videos, not_ready
 from identity_pipeline.errors import IdentityPipelineError, system_words
 from identity_pipeline.settings import Settings
-from identity_pipeline.storage.video.failures import heals_by_waiting
+from identity_pipeline.storage.files.small_files import DamagedFileError
+from identity_pipeline.storage.video.failures import (
+    DAMAGED,
+    FailureNote,
+    FailureNotes,
+    heals_by_waiting,
+)
+from identity_pipeline.storage.video.tables import TableStore
 
 BACK_OFF = 4
+MAY_HEAL = ("missing", "truncated", "too_long", "too_large")
+"""Faults of a video that a remounted share or a raised limit mends."""
 SYSTEM = "system"
 """Reason code of what the operating system refused."""
 
@@ -68,5 +78,39 @@ def healing(context: dg.AssetExecutionContext, settings: Settings) -> Iterator[N
         ask_for_another_try(context, settings, error)
         failure = worded(error)
         if failure is not None:
+            raise failure from error
+        raise
+
+
+@contextmanager
+def named_failures(
+    context: dg.AssetExecutionContext, store: TableStore, settings: Settings
+) -> Iterator[None]:
+    """Turns errors that have words into failures of this partition with one sentence; notes all.
+
+    What heals by waiting is tried again first, and noted when it did not heal. What is the
+    machine's fault, or the settings', is not noted on the video: see `defs.instance.preflight`.
+    """
+    from identity_pipeline.media.errors import VideoError
+
+    asset = context.op_execution_context.op.name
+    try:
+        yield
+    except (dg.Failure, dg.RetryRequested):  # named already, further in
+        raise
+    except Exception as error:
+        if is_not_the_videos(error, store.layout):
+            raise not_ready(context, store, settings, str(error)) from error
+        video_fault = isinstance(error, VideoError)
+        if not video_fault:
+            ask_for_another_try(context, settings, error)
+        failure = worded(error)
+        code = failure.code if failure else "unexpected"
+        code = DAMAGED if isinstance(error, DamagedFileError) else code
+        sentence = failure.description if failure else f"{type(error).__name__}: {error}"
+        permanent = video_fault and code not in MAY_HEAL
+        note = FailureNote(code, str(sentence), asset, permanent)
+        FailureNotes(store.layout).put(context.partition_key, note)
+        if failure:
             raise failure from error
         raise

@@ -1,0 +1,178 @@
+"""Group `measure`: one row per face, from its quality to what a vision model sees in it.
+
+Identity embeddings (who) and vision embeddings (what is new) are never mixed.
+"""
+
+from __future__ import annotations
+
+import dagster as dg
+import polars as pl
+
+from identity_pipeline.core.tracks.riders import find_riders, rider_faces
+from identity_pipeline.core.tracks.tracking import build_tracks
+from identity_pipeline.defs.display import metadata, pictures
+from identity_pipeline.defs.resources.decorators import video_asset
+from identity_pipeline.defs.resources.steps import VideoStep
+from identity_pipeline.storage.video.chunks import ChunkStore
+from identity_pipeline.tables import empty
+
+
+@video_asset
+def face_quality(step: VideoStep) -> dg.MaterializeResult:
+    """The measured quality vector of every face, and the strict and the loose gate with reasons."""
+    from identity_pipeline.stages.imagesets.curate import frame_size
+    from identity_pipeline.stages.video.measure import measure_quality
+
+    inputs = step.inputs
+    return step.table(
+        lambda: measure_quality(
+            inputs["face_detections"],
+            inputs.crops,
+            frame_size(inputs["ride_video"]),
+            step.settings,
+            step.reporter(),
+        ),
+        lambda table: pictures.describe_quality(table, inputs.crops),
+    )
+
+
+@video_asset
+def face_embeddings(step: VideoStep) -> dg.MaterializeResult:
+    """`e_id` of every usable face, and of every n-th face of each tracklet as a witness."""
+    from identity_pipeline.stages.video.measure import embed_faces, faces_to_embed
+
+    inputs, settings = step.inputs, step.settings
+
+    def compute(chunks: ChunkStore) -> pl.DataFrame:
+        wanted = faces_to_embed(
+            inputs["face_detections"], inputs["face_quality"], settings.quality.witness_every
+        )
+        pack = step.models.face_pack
+        return embed_faces(wanted, inputs.crops, pack, settings, step.reporter(), chunks)
+
+    def describe(table: pl.DataFrame) -> dict[str, object]:
+        witnesses = (table["because"] == "witness").sum()
+        return metadata.numbers(
+            {
+                "embedded": table.height,
+                "witnesses": witnesses,
+                "left_out": inputs["face_detections"].height - table.height,
+                "space": table["space"][0] if table.height else None,
+            }
+        )
+
+    return step.chunked(compute, describe)
+
+
+@video_asset
+def face_tracks(step: VideoStep) -> dg.MaterializeResult:
+    """Identity-aware tracks: contaminated tracklets split, fragments of one person stitched."""
+    inputs = step.inputs
+    return step.table(
+        lambda: build_tracks(
+            inputs["face_detections"], inputs["face_embeddings"], step.settings.tracking
+        ),
+        pictures.describe_tracks,
+    )
+
+
+@video_asset
+def riders(step: VideoStep) -> dg.MaterializeResult:
+    """The one or two riders, from left to right, and for every other track why it is none."""
+    from identity_pipeline.stages.imagesets.curate import frame_size
+
+    inputs = step.inputs
+    return step.table(
+        lambda: find_riders(
+            inputs["face_tracks"],
+            inputs["face_detections"],
+            inputs["frames"].height,
+            frame_size(inputs["ride_video"]),
+            step.settings.riders,
+        ),
+        lambda table: pictures.describe_riders(
+            table, inputs["frames"], inputs["face_tracks"], step.all_settings
+        ),
+    )
+
+
+@video_asset
+def face_landmarks(step: VideoStep) -> dg.MaterializeResult:
+    """Landmarks, head pose, eyes, mouth, smile and occlusion of the riders' usable faces."""
+    from identity_pipeline.stages.video.measure import measure_landmarks, smoothed_boxes
+
+    inputs, settings = step.inputs, step.settings
+
+    def compute(chunks: ChunkStore) -> pl.DataFrame:
+        faces = rider_faces(inputs["face_tracks"], inputs["riders"])
+        boxes = smoothed_boxes(faces, inputs["face_detections"], settings)
+        quality = inputs["face_quality"]
+        usable = boxes.join(quality.filter("loose").select("face_id"), on="face_id")
+        pack, reporter = step.models.face_pack, step.reporter()
+        return measure_landmarks(usable, inputs.crops, pack, quality, settings, reporter, chunks)
+
+    return step.chunked(compute, lambda table: pictures.describe_landmarks(table, inputs.crops))
+
+
+@video_asset
+def identity_stability(step: VideoStep) -> dg.MaterializeResult:
+    """Each rider's prototype (a medoid), and which faces surely are that rider."""
+    from identity_pipeline.stages.imagesets.curate import stability_of
+
+    inputs = step.inputs
+    return step.table(
+        lambda: stability_of(
+            rider_faces(inputs["face_tracks"], inputs["riders"]),
+            inputs["face_embeddings"],
+            inputs["face_quality"],
+            inputs["face_landmarks"],
+            step.settings,
+        ),
+        pictures.describe_stability,
+    )
+
+
+@video_asset
+def face_buckets(step: VideoStep) -> dg.MaterializeResult:
+    """Pose, expression, occlusion and lighting bins of the riders' usable faces."""
+    from identity_pipeline.stages.imagesets.curate import buckets_of
+
+    inputs = step.inputs
+    return step.table(
+        lambda: buckets_of(inputs["face_landmarks"], inputs["face_quality"], step.settings),
+        pictures.describe_buckets,
+    )
+
+
+@video_asset
+def vision_embeddings(step: VideoStep) -> dg.MaterializeResult:
+    """`e_vis_face` and `e_vis_body` of the faces that are usable, stable and fit for export."""
+    from identity_pipeline.stages.imagesets.curate import Measurements, faces_to_see
+    from identity_pipeline.stages.video.measure import embed_views
+
+    inputs, settings = step.inputs, step.settings
+
+    def compute(chunks: ChunkStore) -> pl.DataFrame:
+        observed = Measurements(
+            inputs["ride_video"],
+            inputs["face_detections"],
+            inputs["face_quality"],
+            inputs["face_landmarks"],
+            inputs["identity_stability"],
+            # Which bucket a face falls into says nothing of whether it is worth seeing.
+            empty("face_buckets"),
+        )
+        wanted = faces_to_see(observed, settings)
+        vision, reporter = step.models.vision, step.reporter()
+        return embed_views(wanted, inputs.crops, vision, settings, reporter, chunks)
+
+    def describe(table: pl.DataFrame) -> dict[str, object]:
+        return metadata.numbers(
+            {
+                "embedded": table.height,
+                "left_out": inputs["identity_stability"].height - table.height,
+                "space": table["space"][0] if table.height else None,
+            }
+        )
+
+    return step.chunked(compute, describe)

@@ -1,0 +1,59 @@
+"""Group `templates`: what the library needs of one video, and the video's points in the index."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import dagster as dg
+import polars as pl
+
+from identity_pipeline.defs.display import library_pictures as pictures
+from identity_pipeline.defs.display.metadata import numbers
+from identity_pipeline.defs.resources.decorators import video_asset
+from identity_pipeline.defs.resources.steps import VideoStep
+from identity_pipeline.stages.specs.assets import TEMPLATE_TABLES
+from identity_pipeline.stages.specs.cache_key import fingerprint
+from identity_pipeline.storage.video.tables import Manifest
+
+
+@video_asset
+def templates(step: VideoStep) -> Iterator[dg.MaterializeResult]:
+    """What the library needs of a video: templates, calibration pairs, samples."""
+    from identity_pipeline.core.matching.templates import VideoTables
+    from identity_pipeline.stages.library.spaces import FACE_TABLES, templates_of_video
+
+    made: dict[str, pl.DataFrame] = {}
+
+    def table(name: str) -> pl.DataFrame:
+        if not made:
+            video = VideoTables(step.video_id, *step.inputs.of(*FACE_TABLES).values())
+            made.update(templates_of_video(video, step.settings))
+        return made[name]
+
+    with step.heartbeat():
+        for name in TEMPLATE_TABLES:
+            yield step.table(lambda name=name: table(name), pictures.describe_rows, asset=name)
+
+
+@video_asset
+def face_index(step: VideoStep) -> dg.MaterializeResult:
+    """This video's points in the vector index: its templates and its exported images."""
+    from identity_pipeline.stages.library.indexing import sync_video
+    from identity_pipeline.storage.index.client import IndexPlace
+    from identity_pipeline.storage.index.vector_index import VectorIndex
+
+    # No pool: it would hold a slot as long as the whole run. The index has a lock of its own.
+    index = VectorIndex(IndexPlace.of(step.store.layout), step.settings.index)
+    with step.healing(), step.heartbeat():
+        parts = step.key_parts("face_index")
+        with index.open(f"indexing {step.video_id}", write=True) as session:
+            done = sync_video(step.store, session, step.video_id)
+        step.computed("face_index", parts)
+        # There is no table; the note says that the index was brought in step with these inputs.
+        key = fingerprint(parts)
+        points = Manifest(key, key, done.written + done.unchanged)
+        step.store.note("face_index", step.video_id, points)
+    reused = not (done.written or done.removed)
+    return dg.MaterializeResult(
+        asset_key="face_index", metadata={"reused": reused, **numbers(vars(done))}
+    )

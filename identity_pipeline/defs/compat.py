@@ -1,0 +1,42 @@
+"""Private parts of Dagster that are needed, in one place; each may go with any new version.
+
+`PRIVATE` says what of the product hangs on each. `identity_pipeline_tests/defs/test_compat.py`
+holds what is expected of them, so that a new Dagster that changed one is known by its name. What
+Dagster exports is taken from `dagster` itself, and never from here.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from dagster._config.config_schema import UserConfigSchema
+from dagster._core.launcher.base import CheckRunHealthResult, WorkerStatus
+from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
+from dagster._core.storage.root import LocalArtifactStorage
+from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
+from dagster._serdes import ConfigurableClassData
+from dagster._utils.error import SerializableErrorInfo
+
+PRIVATE: Final = {
+    "UserConfigSchema": "types of what dagster.yaml may say; nothing at run time",
+    "ConfigurableClassData": "types of where a class was configured; nothing at run time",
+    "CheckRunHealthResult": "the Celery launcher's answer whether somebody is at a run",
+    "WorkerStatus": "dead runs are told from living ones, also of other hosts",
+    "LocalComputeLogManager": "what runs print lies in the data folder ({data}/dagster/logs)",
+    "LocalArtifactStorage": "Dagster's own files lie in the data folder ({data}/dagster/artifacts)",
+    "DagsterSqliteStorage": "Dagster's database lies in the data folder ({data}/dagster/storage)",
+    "SerializableErrorInfo": "`run` and the sensors say why a run failed, down to the first cause",
+}
+"""What breaks if Dagster changes it, by name."""
+
+__all__ = [
+    "PRIVATE",
+    "CheckRunHealthResult",
+    "ConfigurableClassData",
+    "DagsterSqliteStorage",
+    "LocalArtifactStorage",
+    "LocalComputeLogManager",
+    "SerializableErrorInfo",
+    "UserConfigSchema",
+    "WorkerStatus",
+]

@@ -1,0 +1,157 @@
+"""Assets and checks from a function and its entry in `stages.specs.assets`.
+
+A function is called like its step and is handed the step; all else that Dagster wants to know of
+its outputs is in their specs.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+
+from identity_pipeline.defs.instance.partitions import videos
+from identity_pipeline.defs.instance.tags import NIGHTLY
+from identity_pipeline.defs.resources.inputs import Inputs
+from identity_pipeline.defs.resources.progress import ProgressReporters
+from identity_pipeline.defs.resources.results import sound_check
+from identity_pipeline.defs.resources.steps import LibraryStep, Step, VideoStep
+from identity_pipeline.models.hub import ModelHub
+from identity_pipeline.settings import Settings
+from identity_pipeline.stages.specs.assets import STEPS, direct_inputs, made_of
+from identity_pipeline.stages.specs.spec import AssetSpec, Kept
+from identity_pipeline.storage.video.tables import TableStore
+
+OWNERS = ["team:vision"]
+MANAGERS = {Kept.CROPS: "crop_archive_io", Kept.INDEX: None}
+Result = dg.MaterializeResult | Iterator[dg.MaterializeResult]
+
+
+def video_asset(function: Callable[[VideoStep], Result]) -> dg.AssetsDefinition:
+    """The assets of one video that the step of this name makes.
+
+    The step writes its tables itself; the IO managers are for those who ask Dagster for one.
+    """
+    specs = STEPS[function.__name__]
+    deps = list(dict.fromkeys(name for spec in specs for name in direct_inputs(spec.key)))
+    outs = {
+        spec.key: dg.AssetOut(
+            **_shown(spec, function),
+            io_manager_key=MANAGERS.get(spec.kept, "video_table_io"),
+            dagster_type=dg.Nothing,
+        )
+        for spec in specs
+    }
+    return dg.multi_asset(
+        outs=outs,
+        name=specs[0].step,
+        deps=deps,
+        partitions_def=videos,
+        pool=specs[0].pool,
+        check_specs=[sound_check(spec.key) for spec in specs if spec.table],
+    )(_runner(function, VideoStep, specs))
+
+
+def library_asset(function: Callable[[LibraryStep], Result]) -> dg.AssetsDefinition:
+    """The assets of the whole library that the step of this name makes.
+
+    Its dependencies are lineage only: such a step reads what is in the store, so that one video
+    that failed, or is still under way, neither holds it up nor fails it.
+    """
+    specs = STEPS[function.__name__]
+    return dg.multi_asset(
+        specs=[
+            dg.AssetSpec(
+                spec.key,
+                **_shown(spec, function),
+                deps=list(direct_inputs(spec.key)),
+                freshness_policy=NIGHTLY if spec.nightly else None,
+            )
+            for spec in specs
+        ],
+        name=specs[0].step,
+        pool=specs[0].pool,
+    )(_runner(function, LibraryStep, specs))
+
+
+def _shown(spec: AssetSpec, function: Callable[..., Any]) -> dict[str, Any]:
+    return {
+        "group_name": spec.group,
+        "kinds": set(spec.kinds),
+        "owners": OWNERS,
+        "code_version": spec.code,
+        "description": spec.description or function.__doc__,
+    }
+
+
+def _runner(
+    function: Callable[[Any], Result], kind: type[Step], specs: tuple[AssetSpec, ...]
+) -> Callable[..., Iterator[dg.MaterializeResult]]:
+    """What Dagster calls: makes the step, and skips it where its phase is switched off."""
+
+    def run(
+        context: dg.AssetExecutionContext,
+        store: dg.ResourceParam[TableStore],
+        settings: dg.ResourceParam[Settings],
+        models: dg.ResourceParam[ModelHub],
+        progress: dg.ResourceParam[ProgressReporters],
+    ) -> Iterator[dg.MaterializeResult]:
+        step = kind(context, store, settings, models, progress, specs)
+        if off := step.off():
+            yield from step.skip(off)
+            return
+        made = function(step)
+        yield from [made] if isinstance(made, dg.MaterializeResult) else made
+
+    return run
+
+
+@dataclass(frozen=True)
+class VideoCheck:
+    """A check of one video as it runs.
+
+    Attributes:
+        context: Dagster's.
+        inputs: the tables that it declares.
+        store: the tables of all videos.
+        settings: in force.
+    """
+
+    context: dg.AssetCheckExecutionContext
+    inputs: Inputs
+    store: TableStore
+    settings: Settings
+
+
+def video_check(
+    asset: str, *others: str, blocking: bool, description: str
+) -> Callable[[Callable[[VideoCheck], dg.AssetCheckResult]], dg.AssetChecksDefinition]:
+    """`dg.asset_check` of one video's table, for a function that is handed a `VideoCheck`.
+
+    Args:
+        asset: whose table is checked.
+        others: tables that it reads too.
+        blocking: whether the video ends here when it fails.
+        description: for the UI.
+    """
+
+    def check(function: Callable[[VideoCheck], dg.AssetCheckResult]) -> dg.AssetChecksDefinition:
+        def run(
+            context: dg.AssetCheckExecutionContext,
+            store: dg.ResourceParam[TableStore],
+            settings: dg.ResourceParam[Settings],
+        ) -> dg.AssetCheckResult:
+            video_id, name = context.partition_key, function.__name__
+            inputs = Inputs(store, video_id, name, (asset, *others))
+            return function(VideoCheck(context, inputs, store, settings))
+
+        return dg.asset_check(
+            name=function.__name__,
+            asset=asset,
+            additional_deps=[name for name in others if name not in made_of(asset)],
+            partitions_def=videos,
+            blocking=blocking,
+            description=description,
+        )(run)
+
+    return check
