@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from identity_pipeline import __version__
-from identity_pipeline.core.evaluation.evidence import FACE_COLUMNS, SETS, VideoTables, gather
+from identity_pipeline.core.evaluation.evidence import FACE_COLUMNS, VideoTables, gather
 from identity_pipeline.core.evaluation.report import Report, differences, figures_of
 from identity_pipeline.core.evaluation.sections import section_of
 from identity_pipeline.core.evaluation.truth import REAL, RENDERED, Truth
@@ -26,8 +26,9 @@ from identity_pipeline.storage.files import atomic, small_files
 from identity_pipeline.storage.video.registry import Registration, VideoRegistry
 from identity_pipeline.storage.video.tables import DamagedTableError, MissingTableError, TableStore
 from identity_pipeline.storage.video.truth import SUFFIX, read_truth, truth_path
+from identity_pipeline.tables import SET_ASSETS
 
-TABLES = ("frames", "riders", *FACE_COLUMNS, *SETS)
+TABLES = ("frames", "riders", *FACE_COLUMNS, *SET_ASSETS)
 REPORT, PAGE = "report.json", "index.html"
 Manifest = Mapping[str, Any]
 
@@ -65,7 +66,7 @@ def tables_of(store: TableStore, video_id: str, truth: Truth) -> tuple[VideoTabl
         raise EvaluationError(f"{video_id} has no finished tables; {advice}.")
     try:
         tables = {name: store.read(name, video_id) for name in TABLES}
-        exported = {name: exported_rows(store, name, video_id, tables[name]) for name in SETS}
+        exported = {name: exported_rows(store, name, video_id, tables[name]) for name in SET_ASSETS}
     except MissingTableError as error:
         raise EvaluationError(f"{video_id}: {error} To mend it, {advice}.") from error
     except DamagedTableError as error:
