@@ -34,13 +34,13 @@ def command_at_work(
     """
     from identity_pipeline.stages.progress.heartbeat import (
         Work,
-        at_work,
         command_step,
+        heartbeat,
         shown_to_others,
     )
 
     live = command_step(step)
-    with at_work(store, live, Work()) as work:
+    with heartbeat(store, live, Work()) as work:
         yield work, shown_to_others(store, live, report)
 
 
