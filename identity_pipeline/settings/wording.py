@@ -1,7 +1,7 @@
 """Sentences about settings that cannot be used or do nothing any more.
 
-What belongs here: which setting, from which file or variable, what is wrong, what may be meant. What does not: reading the settings
-(`load_settings`).
+What belongs here: which setting, from which file or variable, what is wrong, what may be meant.
+What does not: reading the settings (`load_settings`).
 """
 
 from __future__ import annotations
