@@ -9,7 +9,7 @@ places lies there: failures, the heartbeat (`stages.progress.heartbeat`), chunks
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -86,7 +86,7 @@ class Step:
         """Ends the run if all runs are paused: see `defs.instance.pausing`."""
         stop_if_paused(self.context, self.store.layout)
 
-    def healing(self) -> Any:
+    def healing(self) -> AbstractContextManager[None]:
         """What is tried again where waiting heals it, as a context manager."""
         return healing(self.context, self.all_settings)
 
@@ -191,7 +191,7 @@ class VideoStep(Step):
 
     def skip(self, reason: str) -> Iterator[dg.MaterializeResult]:
         """Empty tables that say why, where there are tables."""
-        if self.specs[0].schema is None:
+        if self.specs[0].table is None:
             yield from super().skip(reason)
             return
         for spec in self.specs:
@@ -222,7 +222,7 @@ class VideoStep(Step):
             self.context.log.info(f"{asset}: unchanged inputs, settings and models; reused")
         noted = noted or self.store.write(asset, self.video_id, table, key)
         described = {**describe(table), REUSED: reused, **({} if reused else self._providers())}
-        return result_of(self.store, self.video_id, asset, table, noted, described, reused=reused)
+        return result_of(self.store, self.video_id, asset, table, noted, described)
 
     @contextmanager
     def heartbeat(self) -> Iterator[None]:
@@ -236,7 +236,7 @@ class VideoStep(Step):
         with heartbeat(self.store, heartbeat_of(self.context), self.work, key):
             yield
 
-    def named_failures(self) -> Any:
+    def named_failures(self) -> AbstractContextManager[None]:
         """Errors as failures of this video with one sentence, as a context manager."""
         return named_failures(self.context, self.store, self.all_settings)
 

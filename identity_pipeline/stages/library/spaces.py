@@ -21,17 +21,14 @@ from identity_pipeline.core.matching.templates import VideoTables, build_templat
 from identity_pipeline.core.vectors import same_space, to_matrix, to_series
 from identity_pipeline.settings import Settings, chosen
 from identity_pipeline.stages.progress.protocol import Progress, silent
-from identity_pipeline.stages.specs.assets import VIDEO_SPECS
+from identity_pipeline.stages.specs.assets import TEMPLATE_TABLES, VIDEO_SPECS
 from identity_pipeline.stages.specs.damage import PassedOver
 from identity_pipeline.storage.files.hashing import sha256_of_value
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.library.heads import HeadStore
 from identity_pipeline.storage.video.tables import DamagedTableError, MissingTableError, TableStore
 
-PER_VIDEO: Final = ("track_templates", "calibration_pairs", "face_samples")
-FACE_TABLES: Final = (
-    "face_embeddings", "face_quality", "face_tracks", "riders", "face_detections",
-)  # fmt: skip
+FACE_TABLES: Final = VIDEO_SPECS["track_templates"].inputs
 """What templates are made of, in the order of `core.matching.templates.VideoTables`."""
 CODE_VERSION: Final = "1"
 _HEAD_SPACE: Final = re.compile(r"^head@([0-9a-f]{12})/\d+$")
@@ -44,7 +41,7 @@ def head_of_space(space: str) -> str | None:
 
 
 def templates_of_video(video: VideoTables, settings: Settings) -> dict[str, pl.DataFrame]:
-    """The tables of `PER_VIDEO` of one video, by name."""
+    """The tables of `TEMPLATE_TABLES` of one video, by name."""
     return {
         "track_templates": build_templates(video, settings.match).table,
         "calibration_pairs": video_pairs(video, settings.match),
@@ -81,7 +78,7 @@ def faces_in_space(store: TableStore, video_id: str, space: str) -> VideoTables:
 
 
 def tables_of_space(store: TableStore, head_id: str | None) -> TableStore:
-    """Where the tables of `PER_VIDEO` lie: the store itself, or the head's own folder."""
+    """Where the tables of `TEMPLATE_TABLES` lie: the store itself, or the head's own folder."""
     if head_id is None:
         return store
     return TableStore(Layout(store.layout.head(head_id)))
@@ -111,7 +108,7 @@ class Regenerated:
 def regenerate(
     store: TableStore, head_id: str, settings: Settings, progress: Progress = silent
 ) -> Regenerated:
-    """Brings the tables of `PER_VIDEO` in a head's space up to date.
+    """Brings the tables of `TEMPLATE_TABLES` in a head's space up to date.
 
     Args:
         store: the tables.
@@ -158,7 +155,7 @@ def regenerate(
 
 def forget(own: TableStore, video_id: str) -> None:
     """Removes what a head's space holds of a video; `regenerate` makes it anew if it can."""
-    for name in PER_VIDEO:
+    for name in TEMPLATE_TABLES:
         own.layout.table(name, video_id).unlink(missing_ok=True)
         own.layout.manifest(name, video_id).unlink(missing_ok=True)
 
@@ -215,7 +212,7 @@ def _fingerprint(store: TableStore, video_id: str, head_id: str, settings: Setti
 
 
 def _up_to_date(own: TableStore, video_id: str, fingerprint: str) -> bool:
-    noted = [own.noted(name, video_id) for name in PER_VIDEO]
+    noted = [own.noted(name, video_id) for name in TEMPLATE_TABLES]
     return all(one is not None and one.fingerprint == fingerprint for one in noted)
 
 

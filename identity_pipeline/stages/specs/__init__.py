@@ -2,7 +2,7 @@
 
 To add an asset:
 
-1. Its table in `tables` (columns, dtypes, units; key and ranges in `tables.soundness`), unless it
+1. Its table in `tables` (columns, dtypes, units, key, ranges), unless it
    keeps none.
 2. Its entry in `assets`, behind all that it is made of: name, group, inputs, settings, models,
    cost. From it follow Dagster's dependencies (`direct_inputs`), code version, group, kinds, pool

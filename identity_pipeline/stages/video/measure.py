@@ -55,7 +55,7 @@ def measure_quality(
     settings: Settings,
     progress: Progress = silent,
 ) -> pl.DataFrame:
-    """The table `face_quality`, for every face. Occlusion is null here: see `observe_landmarks`.
+    """The table `face_quality`, for every face. Occlusion is null here: see `measure_landmarks`.
 
     Args:
         detections: table `face_detections`.
@@ -182,7 +182,7 @@ def smoothed_boxes(
     )
 
 
-def observe_landmarks(
+def measure_landmarks(
     faces: pl.DataFrame,
     archive: CropArchive,
     pack: FacePack,
