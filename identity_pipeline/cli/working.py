@@ -28,7 +28,7 @@ def command_at_work(
     """A step of the library or of learning, seen by other processes while the block runs.
 
     Args:
-        store: below whose data folder the live files lie.
+        store: below whose data folder the heartbeats lie.
         step: its name, as `status` lists it.
         report: what else is told of the progress.
     """

@@ -56,12 +56,12 @@ class Ranked:
 
 
 def area(far: Scores, tar: Scores) -> float:
-    """Under the curve of these vertices."""
+    """Area under the ROC curve of these vertices, by the trapezoidal rule."""
     return float(np.trapezoid(tar, far))
 
 
 def equal_errors(far: Scores, tar: Scores) -> float:
-    """Where the curve crosses FAR = 1 - TAR."""
+    """The equal error rate: where the curve crosses FAR = 1 - TAR."""
     return float(np.interp(1.0, far + tar, far))
 
 

@@ -1,9 +1,9 @@
 """Training a head epoch by epoch, with a state that goes on exactly where it stopped.
 
 The same data, settings and state give the same weights, bit for bit, on the CPU (one thread: the
-order of sums would otherwise hang on the number of cores). Batches are P x K: P people, K faces of
-each. Faces of one track resemble each other; drawing a person's tracks in turn makes most positives
-span two videos where there are two.
+order of sums would otherwise depend on the number of cores). Batches are P x K: P people, K faces
+of each. Faces of one track resemble each other; drawing a person's tracks in turn makes most
+positives span two videos where there are two.
 """
 
 from __future__ import annotations

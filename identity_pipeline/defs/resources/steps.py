@@ -105,7 +105,7 @@ class LibraryStep(Step):
 
     @contextmanager
     def working(self, work: Work | None = None) -> Iterator[Work]:
-        """While it is shown to be at work; the block says what it did, which is its price."""
+        """While its heartbeat goes; the block says what it did, which is its price."""
         with (
             self.healing(),
             heartbeat(self.store, heartbeat_of(self.context), work or Work()) as done,

@@ -1,7 +1,7 @@
 """What a killed run left half-written, removed when the next run of the same video begins.
 
 No reader ever looks at such files, and a search through all folders would take minutes in a large
-library; the live file of the dead step says where to look, and whose they are.
+library; the heartbeat of the dead step says where to look, and whose they are.
 """
 
 from __future__ import annotations
