@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from identity_pipeline.errors import IdentityPipelineError, without_secrets
-from identity_pipeline.settings.publishing import PublishSettings
+from identity_pipeline.settings.stores import PublishSettings
 from identity_pipeline.storage.index.client import IndexPlace, IndexUnreachableError, server
 from identity_pipeline.storage.layout import Layout
 

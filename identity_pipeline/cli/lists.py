@@ -9,9 +9,11 @@ are shown rather than obeyed.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 import click
 from rich.cells import cell_len
@@ -38,6 +40,22 @@ def say(text: str, style: str = "", *, err: bool = False) -> None:
         click.echo(shown, err=True)
     else:
         console.print(Text(shown, style), soft_wrap=True, highlight=False)
+
+
+class _Teller(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        say(record.getMessage(), err=True)
+
+
+@contextmanager
+def telling() -> Iterator[None]:
+    """While the block runs, warnings that the package logs are sentences on standard error."""
+    logger, teller = logging.getLogger("identity_pipeline"), _Teller(logging.WARNING)
+    logger.addHandler(teller)
+    try:
+        yield
+    finally:
+        logger.removeHandler(teller)
 
 
 def echo_json(value: object) -> None:

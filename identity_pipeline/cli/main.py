@@ -12,6 +12,7 @@ from click.shell_completion import CompletionItem
 from identity_pipeline import __version__
 from identity_pipeline.cli.commands import COMMANDS, SENTENCES, SUBJECTS
 from identity_pipeline.cli.failures import in_words
+from identity_pipeline.cli.lists import telling
 from identity_pipeline.cli.spoken import DATA_OPTION
 from identity_pipeline.cli.stopping import stoppable
 from identity_pipeline.storage.files import private
@@ -54,7 +55,7 @@ class LazyGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Runs the command; what goes wrong is told in one sentence."""
-        with stoppable(), in_words(ctx):
+        with stoppable(), telling(), in_words(ctx):
             return super().invoke(ctx)
 
 

@@ -64,7 +64,7 @@ def pools(wishes: tuple[str, ...], as_json: bool, data: str | None) -> None:
       identity-pipeline pools --set gpu=2     two GPUs, or two videos that share one
     """
     from identity_pipeline.defs.instance import pools as scarce
-    from identity_pipeline.storage.progress.heartbeat import LiveSteps
+    from identity_pipeline.storage.progress.heartbeat import Heartbeats
 
     chosen = [_wish(wish, scarce.ALL_POOLS) for wish in wishes]
     store = open_store(merged_settings(overrides(data)), new=True)
@@ -73,7 +73,7 @@ def pools(wishes: tuple[str, ...], as_json: bool, data: str | None) -> None:
         for name, slots in chosen:
             instance.event_log_storage.set_concurrency_slots(name, slots)
         found = scarce.uses(instance)
-    live = LiveSteps(store.layout).all()
+    live = Heartbeats(store.layout).all()
     at = {step.run_id: step.step for step in live if not step.ended}
     if not found:
         raise click.ClickException(

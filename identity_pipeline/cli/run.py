@@ -49,10 +49,10 @@ class RichReporters:
 
     def reporter(self, context: dg.AssetExecutionContext) -> Report:
         """A callback for one step; the bars of a video stay until the next video."""
-        from identity_pipeline.defs.resources.progress import live_step
+        from identity_pipeline.defs.resources.progress import heartbeat_of
         from identity_pipeline.stages.progress.heartbeat import shown_to_others
 
-        return shown_to_others(context.resources.store, live_step(context), self._report)
+        return shown_to_others(context.resources.store, heartbeat_of(context), self._report)
 
     def _report(self, stage: str, done: int, total: int | None, unit: str) -> None:
         if stage not in self._tasks:

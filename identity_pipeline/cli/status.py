@@ -27,7 +27,7 @@ from identity_pipeline.stages.progress.protocol import silent
 
 if TYPE_CHECKING:
     from identity_pipeline.settings import Settings
-    from identity_pipeline.stages.planning.phases import Phase, RunFact, Status, Whole
+    from identity_pipeline.stages.planning.phases import RunFact, Status, Whole
     from identity_pipeline.stages.planning.staleness import Models
     from identity_pipeline.stages.progress.protocol import Progress
     from identity_pipeline.storage.progress.pause import Pause
@@ -156,7 +156,7 @@ def _print_page(seen: Status, wanted: str | None, order: Pause | None) -> None:
     for line in ([order.sentence()] if order else []) + list(progress_lines(seen)):
         say(line)
     if wanted:
-        whole = next(w for w in (*seen.videos, seen.library) if w.name == wanted)
+        whole = next(w for w in seen.wholes if w.name == wanted)
         _print_phases(whole)
         if whole.note:
             say(whole.note)
@@ -171,7 +171,7 @@ def _print_videos(seen: Status) -> None:
     from identity_pipeline.stages.planning.words import now_words, steps_done
 
     rows = []
-    for whole in (*seen.videos, seen.library):
+    for whole in seen.wholes:
         skipped = whole.count(State.SKIPPED)
         aside = f" ({skipped} skipped)" if skipped else ""
         left = span(whole.left_s) if whole.left_s else ""
@@ -181,10 +181,10 @@ def _print_videos(seen: Status) -> None:
 
 
 def _print_phases(whole: Whole) -> None:
-    from identity_pipeline.stages.planning.words import phase_words
+    from identity_pipeline.stages.planning.words import phase_words, time_words, work_words
 
     rows = [
-        (phase.step, _styled(phase.state), _work(phase), _time(phase), phase_words(phase))
+        (phase.step, _styled(phase.state), work_words(phase), time_words(phase), phase_words(phase))
         for phase in whole.phases
     ]
     columns = ("step", "state", ">work", ">time left", "why")
@@ -193,21 +193,3 @@ def _print_phases(whole: Whole) -> None:
 
 def _styled(state: State) -> Text:
     return Text(state.value, STYLES.get(state, ""))
-
-
-def _work(phase: Phase) -> str:
-    if phase.done is None and phase.total is None:
-        return "not counted yet"
-    known = "?" if phase.done is None else str(phase.done)
-    of = "" if phase.total is None or phase.state is State.DONE else f" of {phase.total}"
-    return f"{known}{of} {phase.unit}"
-
-
-def _time(phase: Phase) -> str:
-    from identity_pipeline.core.progress.shares import SETTLED
-    from identity_pipeline.media.progress_figure import span
-
-    if phase.state in (State.DONE, *SETTLED):
-        return ""
-    guess = "" if phase.measured else " (not measured here)"
-    return f"{span(phase.left_s)}{guess}"

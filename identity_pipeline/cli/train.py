@@ -18,8 +18,7 @@ from identity_pipeline.cli.working import (
 )
 
 if TYPE_CHECKING:
-    from identity_pipeline.core.heads.judgement import Comparison
-    from identity_pipeline.core.heads.label_audit import DoubtfulLabel
+    from identity_pipeline.core.heads.judgement import Comparison, DoubtfulLabel
     from identity_pipeline.core.heads.training_state import Epoch
     from identity_pipeline.settings import Settings
     from identity_pipeline.stages.learning import judging

@@ -28,19 +28,19 @@ def command_at_work(
     """A step of the library or of learning, seen by other processes while the block runs.
 
     Args:
-        store: below whose data folder the live files lie.
+        store: below whose data folder the heartbeats lie.
         step: its name, as `status` lists it.
         report: what else is told of the progress.
     """
     from identity_pipeline.stages.progress.heartbeat import (
         Work,
-        at_work,
         command_step,
+        heartbeat,
         shown_to_others,
     )
 
     live = command_step(step)
-    with at_work(store, live, Work()) as work:
+    with heartbeat(store, live, Work()) as work:
         yield work, shown_to_others(store, live, report)
 
 

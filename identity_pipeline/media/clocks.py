@@ -59,6 +59,7 @@ class StreamClock:
         self._previous: int | None = None
         self._latest: int | None = None
         self._now = 0
+        self._first: int | None = None
         self._standing = 0
         self._offset = 0
 
@@ -66,6 +67,11 @@ class StreamClock:
     def now_ms(self) -> float:
         """Time of the last frame that was read."""
         return float(self._now * self._base * 1000)
+
+    @property
+    def first_ms(self) -> float:
+        """Time of the first frame that was read; 0 before it."""
+        return float((self._first or 0) * self._base * 1000)
 
     def read(self, frame: VideoFrame) -> tuple[int, frozenset[str]]:
         """The frame's own pts, and what is wrong with it: any of `CLOCK_TROUBLES`."""
@@ -76,6 +82,7 @@ class StreamClock:
             pts = 0 if self._previous is None else self._previous + self._step
         self._previous = pts
         at = pts + self._offset
+        self._first = at if self._first is None else self._first
         if self._latest is None or at > self._latest:
             # What stood still has run on meanwhile.
             self._now = at if self._latest is None else max(at, self._now)

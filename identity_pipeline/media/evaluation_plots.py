@@ -6,6 +6,7 @@ What belongs here: drawing what `core.evaluation.report` holds. What does not: c
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -128,7 +129,7 @@ def _cell(count: int, total: int, row: str, column: str, x: float, y: float) -> 
 def pose_error_svg(bands: Sequence[ErrorBand]) -> str:
     """Median (dots, joined) and 90th percentile (bars) of the angles' errors over true yaw."""
     area = left, top, right, bottom = 52.0, 14.0, 640.0, 270.0
-    edges = sorted({edge for band in bands for edge in (band.low, band.high)})
+    edges = sorted({band.low for band in bands} | {band.high for band in bands})
     highest = 5.0 * math.ceil(max(band.p90 for band in bands) / 5.0)
 
     def x(yaw: float) -> float:
@@ -139,22 +140,18 @@ def pose_error_svg(bands: Sequence[ErrorBand]) -> str:
 
     step = 5.0 if highest <= 30 else 10.0 * math.ceil(highest / 60)
     levels = [(y(v * step), f"{v * step:g}°") for v in range(int(highest / step) + 1)]
-    parts = grid([(x(e), f"{e:g}°".replace("-", MINUS)) for e in edges], levels, area)
-    axes = [axis for axis in AXIS_LINES if any(band.axis == axis for band in bands)]
+    ticks = [(x(edge), f"{edge:g}°".replace("-", MINUS)) for edge in edges]
+    parts = grid(ticks, levels, area)
+    by_axis: dict[str, list[ErrorBand]] = defaultdict(list)
+    for band in bands:
+        by_axis[band.axis].append(band)
+    axes = sorted(by_axis, key=list(AXIS_LINES).index)
     for i, axis in enumerate(axes):
-        mine = [band for band in bands if band.axis == axis]
         points = []
-        for band in mine:
+        for band in by_axis[axis]:
             at = x((band.low + band.high) / 2) + 7 * (i - (len(axes) - 1) / 2)
             points.append((at, y(band.median)))
-            words = (
-                f"{axis}, true yaw {band.low:g} to {band.high:g}°: median {band.median:.1f}°, "
-                f"nine of ten below {band.p90:.1f}° ({band.n:,} faces)"
-            )
-            bar = tag("path", d=f"M{num(at)} {num(y(band.median))}V{num(y(band.p90))}",
-                      stroke=AXIS_LINES[axis], stroke_width=2, stroke_opacity=0.5)  # fmt: skip
-            dot = tag("circle", cx=at, cy=y(band.median), r=4, fill=AXIS_LINES[axis])
-            parts.append(tag("g", tip(words) + bar + dot, data_axis=axis, data_n=str(band.n)))
+            parts.append(_error_mark(band, at, y(band.median), y(band.p90)))
         parts.append(polyline(points, AXIS_LINES[axis], "1 5"))
         at = left + 90 * i
         parts.append(tag("circle", cx=at + 5, cy=bottom + 57, r=5, fill=AXIS_LINES[axis]))
@@ -165,24 +162,36 @@ def pose_error_svg(bands: Sequence[ErrorBand]) -> str:
     return svg(660, bottom + 72, "Pose error over true yaw", parts)
 
 
+def _error_mark(band: ErrorBand, x: float, median: float, p90: float) -> str:
+    """A dot at the median of a bin of yaw, and a bar up to its 90th percentile."""
+    words = (
+        f"{band.axis}, true yaw {band.low:g} to {band.high:g}°: median {band.median:.1f}°, "
+        f"nine of ten below {band.p90:.1f}° ({band.n:,} faces)"
+    )
+    colour = AXIS_LINES[band.axis]
+    bar = tag("path", d=f"M{num(x)} {num(median)}V{num(p90)}", stroke=colour, stroke_width=2,
+              stroke_opacity=0.5)  # fmt: skip
+    dot = tag("circle", cx=x, cy=median, r=4, fill=colour)
+    return tag("g", tip(words) + bar + dot, data_axis=band.axis, data_n=str(band.n))
+
+
 def coverage_svg(rows: Sequence[CoverageRow]) -> str:
     """One square per bin and rider: filled, shown by the rider but not filled, never shown."""
-    riders = list(dict.fromkeys((row.video, row.person) for row in rows))
-    axes = list(dict.fromkeys(row.axis for row in rows))
+    riders: dict[tuple[str, str], list[CoverageRow]] = defaultdict(list)
+    bins: dict[str, int] = {}
+    for row in rows:
+        riders[row.video, row.person].append(row)
+        bins[row.axis] = max(row.bins, bins.get(row.axis, 0))
     size, gap, top, height = 15.0, 4.0, 34.0, 40.0
-    bins = {axis: max(row.bins for row in rows if row.axis == axis) for axis in axes}
     starts, at = {}, 230.0
-    for axis in axes:
+    for axis, count in bins.items():
         starts[axis] = at
-        at += bins[axis] * (size + gap) + 26
-    parts = [text(starts[axis], 18, axis, "strong") for axis in axes]
-    for r, (video, person) in enumerate(riders):
+        at += count * (size + gap) + 26
+    parts = [text(starts[axis], 18, axis, "strong") for axis in bins]
+    for r, ((video, person), own) in enumerate(riders.items()):
         y = top + r * height
-        parts.append(text(0, y + 8, person, "strong"))
-        parts.append(text(0, y + 23, video, "small"))
-        for row in rows:
-            if (row.video, row.person) == (video, person):
-                parts.append(_squares(row, starts[row.axis], y, size, gap))
+        parts += [text(0, y + 8, person, "strong"), text(0, y + 23, video, "small")]
+        parts += [_squares(row, starts[row.axis], y, size, gap) for row in own]
     return svg(at, top + height * len(riders), "Bins filled, of those each rider showed", parts)
 
 

@@ -445,20 +445,25 @@ def coverage_grid_svg(
             parts.append(_cell(x, y, yaw, pitch, cells.get(cell, []), state))
     width = _LEFT + len(yaw_bins) * (_CELL_W + _GAP) + 52
     foot = _TOP + len(pitch_bins) * (_CELL_H + _GAP) + 46
-    axes = {
-        "yaw": (saved["yaw_key"].drop_nulls().n_unique(), len(yaw_bins)),
-        "pitch": (saved["pitch_key"].drop_nulls().n_unique(), len(pitch_bins)),
-        "expression": (len(set(saved["expression_bin"]) & set(EXPRESSIONS)), len(EXPRESSIONS)),
-    }
-    summary = [f"{name} {have}/{all_}" for name, (have, all_) in axes.items()]
-    summary.append(f"cells {len(counts)}/{len(yaw_bins) * len(pitch_bins)}")
+    summary = _grid_summary(saved, len(yaw_bins), len(pitch_bins), len(cells))
     if headline:
-        words = [title, *summary] if title else summary
-        parts.append(text(0, 18, " · ".join(words), "strong"))
+        parts.append(text(0, 18, " · ".join(filter(None, (title, *summary))), "strong"))
     outside = saved.height - placed.height
     parts += _grid_legend(foot, saved["expression_bin"].to_list(), outside)
     top, height = 0.0 if headline else 34.0, foot + (64 if outside else 40)
     return svg(width, height, f"Coverage of poses: {', '.join(summary)}", parts, top=top)
+
+
+def _grid_summary(saved: pl.DataFrame, yaw_bins: int, pitch_bins: int, cells: int) -> list[str]:
+    """How many bins of each axis, and how many cells, hold an image."""
+    yaw, pitch = (saved[key].drop_nulls().n_unique() for key in ("yaw_key", "pitch_key"))
+    expressions = len(set(saved["expression_bin"]) & set(EXPRESSIONS))
+    return [
+        f"yaw {yaw}/{yaw_bins}",
+        f"pitch {pitch}/{pitch_bins}",
+        f"expression {expressions}/{len(EXPRESSIONS)}",
+        f"cells {cells}/{yaw_bins * pitch_bins}",
+    ]
 
 
 def _grid_axes(
@@ -503,10 +508,8 @@ def _cell(x: float, y: float, yaw: Bin, pitch: Bin, saved: Sequence[str], state:
     box = {"x": x, "y": y, "width": _CELL_W, "height": _CELL_H, "rx": 8.0}
     middle, pose = x + _CELL_W / 2, f"yaw {yaw.label}, pitch {pitch.label}: {count}"
     if count:
-        words, number = (
-            f"saved: {', '.join(shown)}",
-            text(middle, y + 27, str(count), "count mid on"),
-        )
+        words = f"saved: {', '.join(shown)}"
+        number = text(middle, y + 27, str(count), "count mid on")
         frame = tag("rect", fill=colour, **box)
     else:
         words, dash, faint, faint_text = _EMPTY_CELLS[state]

@@ -57,14 +57,13 @@ def _tracks(file: BinaryIO) -> bytes:
     file.seek(0)
     while (head := _head(file)) is not None:
         identity, size = head
-        if size is not None and size > end and identity != SEGMENT:
-            return b""  # damaged: longer than the file
+        if identity == SEGMENT:
+            continue  # what we look for lies in it
+        if size is None or size > end or identity == CLUSTER:
+            return b""  # damaged, or behind the place where it would be
         if identity == TRACKS:
-            return file.read(size) if size is not None and size <= TRACKS_BYTES_MAX else b""
-        if identity == CLUSTER or (size is None and identity != SEGMENT):
-            return b""
-        if identity != SEGMENT:  # into the segment, over everything else
-            file.seek(size or 0, SEEK_CUR)
+            return file.read(size) if size <= TRACKS_BYTES_MAX else b""
+        file.seek(size, SEEK_CUR)
     return b""
 
 

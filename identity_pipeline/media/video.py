@@ -20,7 +20,7 @@ from identity_pipeline.settings import VideoSettings
 
 
 @dataclass(frozen=True)
-class VideoFacts:
+class VideoProbe:
     """What a video says of itself; None where it says nothing.
 
     Attributes:
@@ -100,8 +100,8 @@ def _check_file(path: Path, settings: VideoSettings) -> None:
         )
 
 
-def probe(path: Path, settings: VideoSettings) -> VideoFacts:
-    """Validates a file and reads its facts; decodes two frames, as much is said in the frames.
+def probe(path: Path, settings: VideoSettings) -> VideoProbe:
+    """Validates a file and reads what it says of itself; decodes two frames, which say much of it.
 
     Raises:
         VideoError: the file cannot be processed; the sentence says why.
@@ -118,7 +118,7 @@ def probe(path: Path, settings: VideoSettings) -> VideoFacts:
         look, stream = source.look, source.stream
         ratio, colour = look.sample_aspect_ratio, look.colour
         width, height = look.size
-        return VideoFacts(
+        return VideoProbe(
             container=source.container.format.name,
             codec=stream.codec_context.name,
             stream_index=stream.index,
@@ -194,27 +194,27 @@ def sampled_frames(path: Path, settings: VideoSettings, skip: int = 0) -> Iterat
     with VideoSource(path, settings) as source:
         sampling = SamplingClock(settings.analysis_fps)
         clock = StreamClock(source.stream)
-        first_ms: float | None = None
         troubles: set[str] = set()
-        taken = 0
         held: SampledFrame | None = None
         for frame_idx, (frame, damaged) in enumerate(source.frames()):
             pts, clock_troubles = clock.read(frame)
-            first_ms = clock.now_ms if first_ms is None else first_ms
-            troubles |= clock_troubles | ({DAMAGED} if damaged or frame.is_corrupt else set())
-            if not sampling.takes(clock.now_ms - first_ms):
+            troubles |= clock_troubles
+            if damaged or frame.is_corrupt:
+                troubles.add(DAMAGED)
+            if not sampling.takes(clock.now_ms - clock.first_ms):
                 continue
             if held is not None:
                 yield held
-            taken += 1
-            if taken > skip:
+            if skip > 0:
+                skip -= 1
+            else:
                 image, differs = source.picture(frame)
-                troubles |= {RESHAPED} if differs else set()
-                held = SampledFrame(frame_idx, pts, clock.now_ms, image, _told(troubles))
+                told = _told(troubles | ({RESHAPED} if differs else set()))
+                held = SampledFrame(frame_idx, pts, clock.now_ms, image, told)
             troubles = set()
         if held is not None:  # what was wrong behind it is told with it: no other row follows
             yield replace(held, decode_error=_told(troubles | _said(held.decode_error)))
-        _check_complete(source, clock.now_ms - (first_ms or 0.0), settings)
+        _check_complete(source, clock.now_ms - clock.first_ms, settings)
 
 
 def _told(troubles: set[str]) -> str | None:

@@ -1,4 +1,4 @@
-"""What a folder of models says of itself in `pack.json`: name, licence, purpose.
+"""The card of a folder of models, `pack.json`: name, licence, purpose.
 
 Published packs carry none. A pack whose purpose is `demo` runs only where the settings allow it.
 """

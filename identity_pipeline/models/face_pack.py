@@ -191,7 +191,7 @@ class FacePack:
         return running if net is None else running | {SOURCE: net.provider}
 
     def open(self) -> None:
-        """Opens all networks and has them look at a blank picture: what is wrong shows now.
+        """Opens all networks and runs them once on a blank picture, so that faults show now.
 
         Raises:
             FacePackError: a network cannot be opened or run, or gives no key points.

@@ -77,7 +77,7 @@ class ModelHub:
         return None
 
     def here(self) -> tuple[dict[str, str], dict[str, str]]:
-        """Digests of the models that are on this machine, and why the others cannot be told.
+        """Digests of the models that are on this machine, and why those of the others are unknown.
 
         Nothing is downloaded and no network opened.
         """

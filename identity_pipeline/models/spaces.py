@@ -11,7 +11,7 @@ __all__ = ["EmbeddingSpace", "SpaceMismatchError", "same_space"]
 
 @dataclass(frozen=True)
 class EmbeddingSpace:
-    """Where a vector lives.
+    """The space that vectors of one model lie in.
 
     Attributes:
         name: readable name of the model.

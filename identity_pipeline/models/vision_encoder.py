@@ -155,7 +155,7 @@ class VisionEncoder:
         return model.eval().to(self.device)
 
     def open(self) -> None:
-        """Opens the network and has it look at a blank picture: what is wrong shows now.
+        """Opens the network and runs it once on a blank picture, so that faults show now.
 
         Raises:
             VisionEncoderError: the network cannot be opened or does not take pictures.

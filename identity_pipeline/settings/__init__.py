@@ -51,8 +51,7 @@ from identity_pipeline.settings.operation import (
     PhaseSettings,
     RetentionSettings,
 )
-from identity_pipeline.settings.publishing import PublishSettings
-from identity_pipeline.settings.stores import CatalogueSettings, IndexSettings
+from identity_pipeline.settings.stores import CatalogueSettings, IndexSettings, PublishSettings
 from identity_pipeline.settings.wording import (
     ENVIRONMENT_PREFIX,
     SettingsError,

@@ -1,7 +1,7 @@
-"""Settings that cannot be used, in sentences: which one, from where, what is wrong, what is meant.
+"""Sentences about settings that cannot be used or do nothing any more.
 
-What belongs here: words for a file, a variable or a value. What does not: reading the settings
-(`load_settings`).
+What belongs here: which setting, from which file or variable, what is wrong, what may be meant.
+What does not: reading the settings (`load_settings`).
 """
 
 from __future__ import annotations

@@ -18,7 +18,19 @@ import polars as pl
 
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.tables import library
-from identity_pipeline.tables.base import BOX, FACE, KEY_POINTS, REASONS, STRINGS, VECTOR, Schema
+from identity_pipeline.tables.base import (
+    BOX,
+    COUNT,
+    FACE,
+    KEY_POINTS,
+    REASONS,
+    SHARE,
+    STRINGS,
+    VECTOR,
+    Range,
+    Schema,
+    Table,
+)
 from identity_pipeline.tables.library import LIBRARY_TABLES
 
 __all__ = [
@@ -33,224 +45,283 @@ __all__ = [
     "VECTOR",
     "Schema",
     "SchemaError",
+    "Table",
     "conform",
     "empty",
     "with_later_columns",
 ]
 
-TABLES: Final[dict[str, Schema]] = {
-    "ride_video": {
-        "video_id": pl.String,
-        "path": pl.String,
-        "sha256": pl.String,
-        "size_bytes": pl.Int64,
-        "container": pl.String,
-        "codec": pl.String,
-        "stream_index": pl.Int64,  # of the video that is looked at, among all streams
-        "coded_width": pl.Int64,  # px, as they are coded
-        "coded_height": pl.Int64,
-        "sample_aspect_ratio": pl.String,  # width:height of a coded pixel
-        "width": pl.Int64,  # px as shown: square and upright
-        "height": pl.Int64,
-        "mirrored": pl.Boolean,  # left to right, before the rotation
-        "rotation": pl.Int64,  # degrees counter-clockwise to apply, 0 to 359
-        "interlaced": pl.Boolean,
-        "pixel_format": pl.String,
-        "bit_depth": pl.Int64,
-        "matrix": pl.String,  # this and the next three as ffprobe names them; null: not said
-        "transfer": pl.String,
-        "primaries": pl.String,
-        "range": pl.String,  # tv (limited) or pc (full)
-        "average_fps": pl.Float64,  # null when the container does not say
-        "time_base": pl.Float64,  # s
-        "duration_ms": pl.Float64,  # null when the container does not say
-        "warnings": STRINGS,  # what to know of how it was read, in sentences
-    },
-    "frames": {
-        "frame_idx": pl.Int64,  # decode order in the source, from 0
-        "pts": pl.Int64,
-        "timestamp_ms": pl.Float64,
-        "luma_mean": pl.Float32,  # 0-255
-        "luma_p05": pl.Float32,
-        "luma_p50": pl.Float32,
-        "luma_p95": pl.Float32,
-        "clipped_share": pl.Float32,  # > 250
-        "crushed_share": pl.Float32,  # < 5
-        "sharpness": pl.Float32,  # variance of the Laplacian of the luma at 640 px width
-        "scene_cut": pl.Boolean,  # cut between the previous sampled frame and this one
-        "scene_correlation": pl.Float32,  # null for the first frame and for flat ones
-        "decode_error": pl.String,  # damaged data, other size, clock; null: all was well
-        "face_count": pl.Int64,
-        "look_hash": pl.Binary,  # see core.video.copies.frame_hash; null for a flat frame
-    },
-    "face_detections": {
-        **FACE,
-        "timestamp_ms": pl.Float64,
-        **BOX,
-        "score": pl.Float32,
-        **KEY_POINTS,
-        "tracklet_id": pl.Int64,
-    },
-    "face_quality": {
-        **FACE,
-        "sharpness": pl.Float32,  # see core.faces.quality
-        "face_px": pl.Float32,  # longer side of the box
-        "area_share": pl.Float32,  # of the frame
-        "outside_share": pl.Float32,  # of the box
-        "luma_mean": pl.Float32,
-        "contrast": pl.Float32,  # standard deviation of the luma
-        "clipped_share": pl.Float32,
-        "crushed_share": pl.Float32,
-        "noise": pl.Float32,  # standard deviation, 0-255
-        "score": pl.Float32,
-        "occlusion": pl.Float32,  # null until the landmarks are known
-        "relative_sharpness": pl.Float32,  # null until the riders are known
-        "quality_score": pl.Float32,
-        "strict": pl.Boolean,
-        "loose": pl.Boolean,
-        "strict_fails": REASONS,
-        "loose_fails": REASONS,
-        "unmeasured": REASONS,
-    },
-    "face_embeddings": {
-        **FACE,
-        "space": pl.String,
-        "because": pl.String,  # "usable" or "witness"
-        "e_id": VECTOR,  # L2-normalised
-    },
-    "face_tracks": {
-        **FACE,
-        "tracklet_id": pl.Int64,
-        "track_id": pl.Int64,
-        "track_cos": pl.Float32,  # to the mean of its track; null when not embedded
-        "stitch_cos": pl.Float32,  # weakest join that brought its fragment in; null if none
-        "split": pl.Boolean,  # its tracklet was found contaminated and split
-    },
-    "riders": {
-        "track_id": pl.Int64,
-        "person_id": pl.Int64,  # 0, 1 from left to right; null for tracks that are no rider
-        "reason": pl.String,  # "rider" or why not
-        "track_score": pl.Float32,
-        "size_score": pl.Float32,
-        "centre_score": pl.Float32,
-        "length_score": pl.Float32,
-        "face_count": pl.Int64,
-        "presence": pl.Float32,  # share of the sampled frames
-        "mean_area_share": pl.Float32,
-        "mean_centre_x_norm": pl.Float32,
-        "mean_centre_y_norm": pl.Float32,
-        "first_ms": pl.Float64,
-        "last_ms": pl.Float64,
-    },
-    "face_landmarks": {
-        **FACE,
-        "person_id": pl.Int64,
-        "smooth_x1": pl.Float32,
-        "smooth_y1": pl.Float32,
-        "smooth_x2": pl.Float32,
-        "smooth_y2": pl.Float32,
-        "landmark_source": pl.String,  # see models.face_pack; or key_points_5
-        "landmarks": VECTOR,  # x, y[, z] of each point in source pixels, flattened
-        "pose_source": pl.String,
-        "yaw": pl.Float32,
-        "pitch": pl.Float32,
-        "roll": pl.Float32,
-        "pose_error": pl.Float32,  # reprojection error over the face size; null where not a fit
-        "eye_ratio": pl.Float32,  # raw lid gap over eye width
-        "mouth_ratio": pl.Float32,  # raw inner lip gap over inner mouth width
-        "mouth_width": pl.Float32,  # over the distance of the outer eye corners
-        "expression_source": pl.String,  # face_attributes or the landmarks; null: none tells
-        "eye_open": pl.Float32,  # relative to the person's own neutral
-        "mouth_open": pl.Float32,
-        "smile": pl.Float32,
-        "occlusion": pl.Float32,  # share of the face that is covered
-        "occlusion_source": pl.String,  # face_attributes, own_look; null: unmeasured
-        "relative_sharpness": pl.Float32,  # over the person's own median in this video
-    },
-    "identity_stability": {
-        **FACE,
-        "person_id": pl.Int64,
-        "stable_score": pl.Float32,  # cosine to the person's prototype; null without one
-        "rival_score": pl.Float32,  # cosine to the other rider's prototype
-        "margin": pl.Float32,
-        "stable": pl.Boolean,
-        "is_prototype": pl.Boolean,
-        "reason": pl.String,  # "stable" or why not
-    },
-    "face_buckets": {
-        **FACE,
-        "person_id": pl.Int64,
-        "yaw_bin": pl.String,  # "[15,30)", "beyond", "unknown"
-        "pitch_bin": pl.String,
-        "expression_bin": pl.String,
-        "occlusion_bin": pl.String,
-        "lighting_bin": pl.String,
-        "yaw_key": pl.Int64,  # edge farthest from zero; null when beyond or unknown
-        "pitch_key": pl.Int64,
-        "bucket_key": pl.String,  # null when beyond or unknown
-    },
-    "vision_embeddings": {
-        **FACE,
-        "person_id": pl.Int64,
-        "space": pl.String,
-        "e_vis_face": VECTOR,
-        "e_vis_body": VECTOR,
-        "look": VECTOR,  # the aligned face itself, small: see core.imagesets.novelty.look_of
-    },
-    "selection": {
-        **FACE,
-        "person_id": pl.Int64,
-        "timestamp_ms": pl.Float64,
-        "bucket_key": pl.String,
-        "decision": pl.String,  # save, replace, add, reject
-        "reason": pl.String,
-        "rival_face_id": pl.String,  # the saved face it lost to, replaced, or resembles
-        "quality_score": pl.Float32,
-        "rival_quality": pl.Float32,
-        "novelty": pl.Float32,  # at the time of the decision
-        "kept": pl.Boolean,  # still saved when the video ended
-        "yaw_bins_filled": pl.Int64,  # running coverage, after the decision
-        "pitch_bins_filled": pl.Int64,
-        "expression_bins_filled": pl.Int64,
-        "recent_novelty": pl.Float32,
-        "stop_reason": pl.String,  # of the person, the same on all its rows
-    },
-    "image_set": {
-        **FACE,
-        "person_id": pl.Int64,
-        "timestamp_ms": pl.Float64,
-        "image": pl.String,  # file stem in the export
-        "rank": pl.Int64,  # from 1
-        "kind": pl.String,  # dark, overexposed, occluded, pose; null outside challenge
-        "quality_score": pl.Float32,
-        "novelty": pl.Float32,  # to the images chosen before it
-        "stable_score": pl.Float32,
-        "crop_x1": pl.Float32,
-        "crop_y1": pl.Float32,
-        "crop_x2": pl.Float32,
-        "crop_y2": pl.Float32,
-    },
-    "frame_ledger": {
-        **FACE,
-        "timestamp_ms": pl.Float64,
-        "track_id": pl.Int64,
-        "person_id": pl.Int64,
-        "state": pl.String,  # see core.imagesets.frame_ledger.STATES
-        "reason": pl.String,
-        "value": pl.Float32,
-        "threshold": pl.Float32,
-        "rival_face_id": pl.String,
-        "would_change": pl.String,  # one sentence
-    },
-    "identity_dataset": {
-        "file": pl.String,  # relative to the export folder
-        "type": pl.String,  # metadata, the set's name, or left_out: then no such file is there
-        "person_id": pl.Int64,
-        "face_id": pl.String,
-        "sha256": pl.String,  # null for what is left out
-        "size_bytes": pl.Int64,
-        "left_out": pl.String,  # code and sentence of why the image is not exported
-    },
+SIZE: Final[Range] = (1.0, 65535.0)
+"""Of a video, in pixels."""
+TABLES: Final[dict[str, Table]] = {
+    "ride_video": Table(
+        {
+            "video_id": pl.String,
+            "path": pl.String,
+            "sha256": pl.String,
+            "size_bytes": pl.Int64,
+            "container": pl.String,
+            "codec": pl.String,
+            "stream_index": pl.Int64,  # of the video that is looked at, among all streams
+            "coded_width": pl.Int64,  # px, as they are coded
+            "coded_height": pl.Int64,
+            "sample_aspect_ratio": pl.String,  # width:height of a coded pixel
+            "width": pl.Int64,  # px as shown: square and upright
+            "height": pl.Int64,
+            "mirrored": pl.Boolean,  # left to right, before the rotation
+            "rotation": pl.Int64,  # degrees counter-clockwise to apply, 0 to 359
+            "interlaced": pl.Boolean,
+            "pixel_format": pl.String,
+            "bit_depth": pl.Int64,
+            "matrix": pl.String,  # this and the next three as ffprobe names them; null: not said
+            "transfer": pl.String,
+            "primaries": pl.String,
+            "range": pl.String,  # tv (limited) or pc (full)
+            "average_fps": pl.Float64,  # null when the container does not say
+            "time_base": pl.Float64,  # s
+            "duration_ms": pl.Float64,  # null when the container does not say
+            "warnings": STRINGS,  # what to know of how it was read, in sentences
+        },
+        "video_id",
+        ranges={"width": SIZE, "height": SIZE, "duration_ms": COUNT},
+        later=(
+            *("stream_index", "coded_width", "coded_height", "sample_aspect_ratio", "mirrored"),
+            *("interlaced", "pixel_format", "bit_depth", "matrix", "transfer", "primaries"),
+            *("range", "warnings"),
+        ),
+    ),
+    "frames": Table(
+        {
+            "frame_idx": pl.Int64,  # decode order in the source, from 0
+            "pts": pl.Int64,
+            "timestamp_ms": pl.Float64,
+            "luma_mean": pl.Float32,  # 0-255
+            "luma_p05": pl.Float32,
+            "luma_p50": pl.Float32,
+            "luma_p95": pl.Float32,
+            "clipped_share": pl.Float32,  # > 250
+            "crushed_share": pl.Float32,  # < 5
+            "sharpness": pl.Float32,  # variance of the Laplacian of the luma at 640 px width
+            "scene_cut": pl.Boolean,  # cut between the previous sampled frame and this one
+            "scene_correlation": pl.Float32,  # null for the first frame and for flat ones
+            "decode_error": pl.String,  # damaged data, other size, clock; null: all was well
+            "face_count": pl.Int64,
+            "look_hash": pl.Binary,  # see core.video.copies.frame_hash; null for a flat frame
+        },
+        "frame_idx",
+        later=("look_hash",),
+    ),
+    "face_detections": Table(
+        {
+            **FACE,
+            "timestamp_ms": pl.Float64,
+            **BOX,
+            "score": pl.Float32,
+            **KEY_POINTS,
+            "tracklet_id": pl.Int64,
+        },
+        "face_id",
+        ranges={"score": SHARE},
+    ),
+    "face_quality": Table(
+        {
+            **FACE,
+            "sharpness": pl.Float32,  # see core.faces.quality
+            "face_px": pl.Float32,  # longer side of the box
+            "area_share": pl.Float32,  # of the frame
+            "outside_share": pl.Float32,  # of the box
+            "luma_mean": pl.Float32,
+            "contrast": pl.Float32,  # standard deviation of the luma
+            "clipped_share": pl.Float32,
+            "crushed_share": pl.Float32,
+            "noise": pl.Float32,  # standard deviation, 0-255
+            "score": pl.Float32,
+            "occlusion": pl.Float32,  # null until the landmarks are known
+            "relative_sharpness": pl.Float32,  # null until the riders are known
+            "quality_score": pl.Float32,
+            "strict": pl.Boolean,
+            "loose": pl.Boolean,
+            "strict_fails": REASONS,
+            "loose_fails": REASONS,
+            "unmeasured": REASONS,
+        },
+        "face_id",
+        ranges={"score": SHARE},
+    ),
+    "face_embeddings": Table(
+        {
+            **FACE,
+            "space": pl.String,
+            "because": pl.String,  # "usable" or "witness"
+            "e_id": VECTOR,  # L2-normalised
+        },
+        "face_id",
+    ),
+    "face_tracks": Table(
+        {
+            **FACE,
+            "tracklet_id": pl.Int64,
+            "track_id": pl.Int64,
+            "track_cos": pl.Float32,  # to the mean of its track; null when not embedded
+            "stitch_cos": pl.Float32,  # weakest join that brought its fragment in; null if none
+            "split": pl.Boolean,  # its tracklet was found contaminated and split
+        },
+        "face_id",
+    ),
+    "riders": Table(
+        {
+            "track_id": pl.Int64,
+            "person_id": pl.Int64,  # 0, 1 from left to right; null for tracks that are no rider
+            "reason": pl.String,  # "rider" or why not
+            "track_score": pl.Float32,
+            "size_score": pl.Float32,
+            "centre_score": pl.Float32,
+            "length_score": pl.Float32,
+            "face_count": pl.Int64,
+            "presence": pl.Float32,  # share of the sampled frames
+            "mean_area_share": pl.Float32,
+            "mean_centre_x_norm": pl.Float32,
+            "mean_centre_y_norm": pl.Float32,
+            "first_ms": pl.Float64,
+            "last_ms": pl.Float64,
+        },
+        "track_id",
+    ),
+    "face_landmarks": Table(
+        {
+            **FACE,
+            "person_id": pl.Int64,
+            "smooth_x1": pl.Float32,
+            "smooth_y1": pl.Float32,
+            "smooth_x2": pl.Float32,
+            "smooth_y2": pl.Float32,
+            "landmark_source": pl.String,  # see models.face_pack; or key_points_5
+            "landmarks": VECTOR,  # x, y[, z] of each point in source pixels, flattened
+            "pose_source": pl.String,
+            "yaw": pl.Float32,
+            "pitch": pl.Float32,
+            "roll": pl.Float32,
+            "pose_error": pl.Float32,  # reprojection error over the face size; null where not a fit
+            "eye_ratio": pl.Float32,  # raw lid gap over eye width
+            "mouth_ratio": pl.Float32,  # raw inner lip gap over inner mouth width
+            "mouth_width": pl.Float32,  # over the distance of the outer eye corners
+            "expression_source": pl.String,  # face_attributes or the landmarks; null: none tells
+            "eye_open": pl.Float32,  # relative to the person's own neutral
+            "mouth_open": pl.Float32,
+            "smile": pl.Float32,
+            "occlusion": pl.Float32,  # share of the face that is covered
+            "occlusion_source": pl.String,  # face_attributes, own_look; null: unmeasured
+            "relative_sharpness": pl.Float32,  # over the person's own median in this video
+        },
+        "face_id",
+    ),
+    "identity_stability": Table(
+        {
+            **FACE,
+            "person_id": pl.Int64,
+            "stable_score": pl.Float32,  # cosine to the person's prototype; null without one
+            "rival_score": pl.Float32,  # cosine to the other rider's prototype
+            "margin": pl.Float32,
+            "stable": pl.Boolean,
+            "is_prototype": pl.Boolean,
+            "reason": pl.String,  # "stable" or why not
+        },
+        "face_id",
+    ),
+    "face_buckets": Table(
+        {
+            **FACE,
+            "person_id": pl.Int64,
+            "yaw_bin": pl.String,  # "[15,30)", "beyond", "unknown"
+            "pitch_bin": pl.String,
+            "expression_bin": pl.String,
+            "occlusion_bin": pl.String,
+            "lighting_bin": pl.String,
+            "yaw_key": pl.Int64,  # edge farthest from zero; null when beyond or unknown
+            "pitch_key": pl.Int64,
+            "bucket_key": pl.String,  # null when beyond or unknown
+        },
+        "face_id",
+    ),
+    "vision_embeddings": Table(
+        {
+            **FACE,
+            "person_id": pl.Int64,
+            "space": pl.String,
+            "e_vis_face": VECTOR,
+            "e_vis_body": VECTOR,
+            "look": VECTOR,  # the aligned face itself, small: see core.imagesets.novelty.look_of
+        },
+        "face_id",
+    ),
+    "selection": Table(
+        {
+            **FACE,
+            "person_id": pl.Int64,
+            "timestamp_ms": pl.Float64,
+            "bucket_key": pl.String,
+            "decision": pl.String,  # save, replace, add, reject
+            "reason": pl.String,
+            "rival_face_id": pl.String,  # the saved face it lost to, replaced, or resembles
+            "quality_score": pl.Float32,
+            "rival_quality": pl.Float32,
+            "novelty": pl.Float32,  # at the time of the decision
+            "kept": pl.Boolean,  # still saved when the video ended
+            "yaw_bins_filled": pl.Int64,  # running coverage, after the decision
+            "pitch_bins_filled": pl.Int64,
+            "expression_bins_filled": pl.Int64,
+            "recent_novelty": pl.Float32,
+            "stop_reason": pl.String,  # of the person, the same on all its rows
+        },
+        "face_id",
+    ),
+    "image_set": Table(
+        {
+            **FACE,
+            "person_id": pl.Int64,
+            "timestamp_ms": pl.Float64,
+            "image": pl.String,  # file stem in the export
+            "rank": pl.Int64,  # from 1
+            "kind": pl.String,  # dark, overexposed, occluded, pose; null outside challenge
+            "quality_score": pl.Float32,
+            "novelty": pl.Float32,  # to the images chosen before it
+            "stable_score": pl.Float32,
+            "crop_x1": pl.Float32,
+            "crop_y1": pl.Float32,
+            "crop_x2": pl.Float32,
+            "crop_y2": pl.Float32,
+        },
+        "face_id",
+        "image",
+    ),
+    "frame_ledger": Table(
+        {
+            **FACE,
+            "timestamp_ms": pl.Float64,
+            "track_id": pl.Int64,
+            "person_id": pl.Int64,
+            "state": pl.String,  # see core.imagesets.frame_ledger.STATES
+            "reason": pl.String,
+            "value": pl.Float32,
+            "threshold": pl.Float32,
+            "rival_face_id": pl.String,
+            "would_change": pl.String,  # one sentence
+        },
+        "face_id",
+    ),
+    "identity_dataset": Table(
+        {
+            "file": pl.String,  # relative to the export folder
+            "type": pl.String,  # metadata, the set's name, or left_out: then no such file is there
+            "person_id": pl.Int64,
+            "face_id": pl.String,
+            "sha256": pl.String,  # null for what is left out
+            "size_bytes": pl.Int64,
+            "left_out": pl.String,  # code and sentence of why the image is not exported
+        },
+        "file",
+        later=("left_out",),
+    ),
 }
 
 TABLES.update(library.TABLES)
@@ -260,27 +331,31 @@ def _without(name: str, *columns: str) -> Schema:
     return {c: dtype for c, dtype in TABLES[name].items() if c not in columns}
 
 
-TABLES["candidates"] = {
-    **_without("identity_stability", "reason"),
-    "stability_reason": pl.String,
-    **_without("face_quality", "face_id", "frame_idx", "occlusion"),
-    "yaw": pl.Float32,
-    "pitch": pl.Float32,
-    "roll": pl.Float32,
-    "occlusion": pl.Float32,
-    **_without("face_buckets", "face_id", "frame_idx", "person_id"),
-    "timestamp_ms": pl.Float64,
-    **BOX,
-    "crop_x1": pl.Float32,
-    "crop_y1": pl.Float32,
-    "crop_x2": pl.Float32,
-    "crop_y2": pl.Float32,
-    "crop_reason": pl.String,
-    "e_vis_face": VECTOR,
-    "e_vis_body": VECTOR,
-    "look": VECTOR,
-    "standing": pl.String,  # "candidate" or what took it out: see core.imagesets.candidates
-}
+TABLES["candidates"] = Table(
+    {
+        **_without("identity_stability", "reason"),
+        "stability_reason": pl.String,
+        **_without("face_quality", "face_id", "frame_idx", "occlusion"),
+        "yaw": pl.Float32,
+        "pitch": pl.Float32,
+        "roll": pl.Float32,
+        "occlusion": pl.Float32,
+        **_without("face_buckets", "face_id", "frame_idx", "person_id"),
+        "timestamp_ms": pl.Float64,
+        **BOX,
+        "crop_x1": pl.Float32,
+        "crop_y1": pl.Float32,
+        "crop_x2": pl.Float32,
+        "crop_y2": pl.Float32,
+        "crop_reason": pl.String,
+        "e_vis_face": VECTOR,
+        "e_vis_body": VECTOR,
+        "look": VECTOR,
+        "standing": pl.String,  # "candidate" or what took it out: see core.imagesets.candidates
+    },
+    "face_id",
+    ranges={"score": SHARE},
+)
 SET_ASSETS: Final = ("anchor_set", "coverage_set", "challenge_set", "pair_set")
 TABLES.update(dict.fromkeys(SET_ASSETS, TABLES["image_set"]))
 
@@ -289,23 +364,7 @@ class SchemaError(IdentityPipelineError, ValueError):
     """A table does not have the columns and dtypes of its schema."""
 
 
-LATER: Final[dict[str, frozenset[str]]] = {
-    "calibration": frozenset(
-        (
-            *("far_bound", "far_counted", "safe_mean", "safe_scale", "safe_from"),
-            *("genuine_p01", "known_groups"),
-        )
-    ),
-    "ride_video": frozenset(
-        (
-            *("stream_index", "coded_width", "coded_height", "sample_aspect_ratio", "mirrored"),
-            *("interlaced", "pixel_format", "bit_depth", "matrix", "transfer", "primaries"),
-            *("range", "warnings"),
-        )
-    ),
-    "frames": frozenset(("look_hash",)),
-    "identity_dataset": frozenset(("left_out",)),
-}
+LATER: Final = {name: table.later for name, table in TABLES.items() if table.later}
 """Columns that tables of older versions lack; null, as not measured, where one is read."""
 
 

@@ -13,14 +13,11 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from identity_pipeline.tables import SET_ASSETS, TABLES
+from identity_pipeline.tables import TABLES
+from identity_pipeline.tables.base import COSINE, COUNT, SHARE, Range
 
-Range = tuple[float, float]
-SHARE: Final[Range] = (0.0, 1.0)
-COSINE: Final[Range] = (-1.0, 1.0)
 LUMA: Final[Range] = (0.0, 255.0)
 ANGLE: Final[Range] = (-180.0, 180.0)
-COUNT: Final[Range] = (0.0, float("inf"))
 SLACK: Final = 1e-3
 """Of ranges and of unit length: 32-bit numbers, and the boundary that embeddings pass."""
 
@@ -38,36 +35,7 @@ RANGES: Final[Mapping[str, Range]] = {
     "recent_novelty": (0.0, 2.0),
 }
 """By column, in every table that has it."""
-RANGES_OF: Final[Mapping[str, Mapping[str, Range]]] = {
-    "face_detections": {"score": SHARE},
-    "face_quality": {"score": SHARE},
-    "candidates": {"score": SHARE},
-    "calibration_pairs": {"score": COSINE},
-    "ride_video": {"width": (1.0, 65535.0), "height": (1.0, 65535.0), "duration_ms": COUNT},
-}
 UNIT: Final = ("e_id", "e_vis_face", "e_vis_body", "template")
-KEYS: Final[Mapping[str, tuple[str, ...]]] = {
-    "ride_video": ("video_id",),
-    "frames": ("frame_idx",),
-    "riders": ("track_id",),
-    "track_templates": ("track_key",),
-    "identity_dataset": ("file",),
-    "people": ("person_id",),
-    "person_assignments": ("track_key",),
-    "unknown_clusters": ("cluster_id",),
-    "suggestions": ("suggestion_id",),
-    "video_copies": ("video_id",),
-    **dict.fromkeys(
-        (
-            "face_detections", "face_quality", "face_embeddings", "face_tracks", "face_landmarks",
-            "identity_stability", "face_buckets", "vision_embeddings", "candidates", "selection",
-            "frame_ledger",
-        ),
-        ("face_id",),
-    ),
-    **dict.fromkeys(SET_ASSETS, ("face_id", "image")),
-}  # fmt: skip
-"""Columns that tell the rows of a table apart; tables without are bags of rows."""
 
 
 def faults(name: str, table: pl.DataFrame) -> list[str]:
@@ -77,7 +45,7 @@ def faults(name: str, table: pl.DataFrame) -> list[str]:
         name: asset.
         table: conforming to its schema.
     """
-    ranges = {**RANGES, **RANGES_OF.get(name, {})}
+    ranges = {**RANGES, **TABLES[name].ranges}
     found = [*_schema(name, table), *_keys(name, table), *_boxes(table)]
     for column, dtype in table.schema.items():
         if column in ranges:
@@ -95,7 +63,7 @@ def _schema(name: str, table: pl.DataFrame) -> list[str]:
 
 
 def _keys(name: str, table: pl.DataFrame) -> list[str]:
-    key = list(KEYS.get(name, ()))
+    key = list(TABLES[name].key)
     if not key:
         return []
     nulls = table.select(pl.any_horizontal(pl.col(key).is_null()).sum()).item()

@@ -33,7 +33,7 @@ def stages_case(video: Path, models: Path, analysis_fps: float, folder: Path) ->
     from identity_pipeline.models.hub import ModelHub
     from identity_pipeline.settings import load_settings
     from identity_pipeline.stages.video import measure
-    from identity_pipeline.stages.video.detect import watch_video
+    from identity_pipeline.stages.video.detect import detect_video
     from identity_pipeline.storage.video.chunks import ChunkStore
     from identity_pipeline.storage.video.crop_archive import CropArchive, take_over
     from identity_pipeline_tests.benchmarks.pipeline_run import settings_groups
@@ -47,7 +47,7 @@ def stages_case(video: Path, models: Path, analysis_fps: float, folder: Path) ->
     crops.mkdir()
     expected = round(long_videos.minutes_of(video) * 60 * analysis_fps)
     chunks = ChunkStore(folder / "chunks")
-    seen = watch_video(video, chunks, pack, settings, expected, peaks.along)
+    seen = detect_video(video, chunks, pack, settings, expected, peaks.along)
     take_over(seen.crop_parts, crops)
     peaks.end("watch")
     archive = CropArchive(crops)

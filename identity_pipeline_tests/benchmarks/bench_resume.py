@@ -21,7 +21,7 @@ import identity_pipeline
 from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.models.tracklets import tracklets_of
 from identity_pipeline.settings import Settings, load_settings
-from identity_pipeline.stages.video.detect import Watched, watch_video
+from identity_pipeline.stages.video.detect import DetectionPass, detect_video
 from identity_pipeline.storage.video.chunks import ChunkStore
 from identity_pipeline_tests.benchmarks.timing import Sample, measured, median
 
@@ -41,9 +41,11 @@ class TimedStore(ChunkStore):
         return place
 
 
-def _pass(video: Path, hub: ModelHub, settings: Settings, folder: Path) -> tuple[Sample, Watched]:
+def _pass(
+    video: Path, hub: ModelHub, settings: Settings, folder: Path
+) -> tuple[Sample, DetectionPass]:
     with measured() as sample:
-        seen = watch_video(video, TimedStore(folder), hub.face_pack, settings, None)
+        seen = detect_video(video, TimedStore(folder), hub.face_pack, settings, None)
     return sample, seen
 
 
@@ -53,7 +55,7 @@ def _half_gone(folder: Path) -> None:
         shutil.rmtree(place)
 
 
-def _tracking(seen: Watched, settings: Settings) -> Sample:
+def _tracking(seen: DetectionPass, settings: Settings) -> Sample:
     untracked = seen.face_detections.drop("tracklet_id")
     with measured() as sample:
         tracklets_of(
@@ -93,7 +95,7 @@ def main(video: Path, models: Path, rounds: int) -> None:
     _print(medians, sorted(seconds)[len(seconds) // 2], seen)
 
 
-def _print(medians: dict[str, Sample], keeping: float, seen: Watched) -> None:
+def _print(medians: dict[str, Sample], keeping: float, seen: DetectionPass) -> None:
     base = medians["in one chunk"]
     title = f"The pass: {seen.frames.height} frames, {seen.face_detections.height} faces"
     table = Table(title=title, title_justify="left")

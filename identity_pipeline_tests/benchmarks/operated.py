@@ -43,7 +43,7 @@ from identity_pipeline.stages.planning.phases import Status
 from identity_pipeline.stages.planning.staleness import Models
 from identity_pipeline.stages.planning.status import look
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.progress.heartbeat import LiveStep, LiveSteps
+from identity_pipeline.storage.progress.heartbeat import Heartbeat, Heartbeats
 from identity_pipeline.storage.video.tables import TableStore
 from identity_pipeline_tests.benchmarks.services import (
     MARK,
@@ -182,10 +182,10 @@ class Deployment:
                 killed += 1
         return killed
 
-    def working(self) -> list[LiveStep]:
+    def working(self) -> list[Heartbeat]:
         """Steps that a living process is in the middle of."""
         now = time.time()
-        steps = LiveSteps(self.layout).all()
+        steps = Heartbeats(self.layout).all()
         return [step for step in steps if not step.ended and step.alive(now)]
 
     def memory_mb(self) -> dict[str, float]:

@@ -25,7 +25,7 @@ from identity_pipeline.core.faces.quality import measure_pixels
 from identity_pipeline.media.video import probe
 from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.settings import QualitySettings, Settings, load_settings
-from identity_pipeline.stages.video.detect import watch_video
+from identity_pipeline.stages.video.detect import detect_video
 from identity_pipeline.stages.video.measure import measure_quality
 from identity_pipeline.storage.video.chunks import ChunkStore
 from identity_pipeline.storage.video.crop_archive import CropArchive, take_over
@@ -61,7 +61,7 @@ def labelled_faces(
     of the rider's faces that pass the loose gate without it. The seat stands in for the rider.
     """
     truth = json.loads(clip.with_suffix(".truth.json").read_text())
-    seen = watch_video(clip, ChunkStore(folder / "chunks"), hub.face_pack, settings, None)
+    seen = detect_video(clip, ChunkStore(folder / "chunks"), hub.face_pack, settings, None)
     take_over(seen.crop_parts, folder)
     archive = CropArchive(folder)
     facts = probe(clip, settings.video)

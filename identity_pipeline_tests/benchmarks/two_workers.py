@@ -26,7 +26,7 @@ from identity_pipeline.defs.instance import pools
 from identity_pipeline.defs.instance.jobs import per_video
 from identity_pipeline.storage.files import atomic
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.progress.heartbeat import LiveStep, LiveSteps
+from identity_pipeline.storage.progress.heartbeat import Heartbeat, Heartbeats
 from identity_pipeline.storage.video.chunks import unfinished
 from identity_pipeline_tests.library import digest_of_tree
 from identity_pipeline_tests.scale_out import servers
@@ -71,10 +71,10 @@ def drop(rides: list[Path], inbox: Path) -> list[Path]:
     return [inbox / ride.name for ride in rides]
 
 
-def victim_of(site: Site) -> tuple[str, LiveStep] | None:
+def victim_of(site: Site) -> tuple[str, Heartbeat] | None:
     """A worker in the middle of a video of which it has kept a chunk, and the step it is at."""
     kept = {video for (_, video), count in unfinished(site.layout).items() if count}
-    for step in LiveSteps(site.layout).all():
+    for step in Heartbeats(site.layout).all():
         for worker in WORKERS:
             at_it = not step.ended and step.pid in site.children(worker)
             if at_it and step.video_id in kept:
@@ -124,7 +124,7 @@ def disturbed(rides: list[Path], site: Site, instance: dg.DagsterInstance) -> No
     tell_of_runs(instance, step, killed)
 
 
-def tell_of_runs(instance: dg.DagsterInstance, step: LiveStep, killed: float) -> None:
+def tell_of_runs(instance: dg.DagsterInstance, step: Heartbeat, killed: float) -> None:
     """When the death was noticed, who took over, and what is left in pools and queue."""
     runs = instance.get_runs(dg.RunsFilter(job_name=per_video.name))
     states: dict[str, int] = {}

@@ -152,3 +152,10 @@ def test_a_hint_repeats_the_settings_file_and_quotes(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     shown = call("--settings", str(file), "people").output
     assert f"identity-pipeline --settings '{file}' clusters" in shown
+
+
+def test_what_the_package_warns_of_is_one_sentence_on_standard_error(tmp_path: Path) -> None:
+    variable = {"IDENTITY_PIPELINE__BANK__RATE": "0.2"}
+    said = CliRunner().invoke(cli, ["--data", str(tmp_path), "settings"], env=variable)
+    assert said.stderr.count("remove them: bank.rate.") == 1
+    assert "bank.rate" not in said.stdout

@@ -23,7 +23,7 @@ from identity_pipeline.storage.library.heads import HeadStore
 from identity_pipeline.storage.library.profiles import ProfileStore
 from identity_pipeline.storage.library.training_sessions import STOPPED, TrainingSessions
 from identity_pipeline.storage.progress.costs import Costs
-from identity_pipeline.storage.progress.heartbeat import LiveStep, LiveSteps
+from identity_pipeline.storage.progress.heartbeat import Heartbeat, Heartbeats
 from identity_pipeline.storage.progress.pause import Pause, pause
 from identity_pipeline.storage.video.tables import TableStore
 from identity_pipeline_tests.curated_library import call
@@ -155,7 +155,7 @@ def training_at_epoch_3(root: Path, epochs: int) -> subprocess.Popen[str]:
 def test_a_training_is_seen_by_status_and_stopped_by_a_pause(taught: Path) -> None:
     process = training_at_epoch_3(taught, epochs=500)
     process.send_signal(signal.SIGSTOP)  # it stands still while it is looked at
-    (seen,) = (step for step in LiveSteps(layout(taught)).all() if not step.ended)
+    (seen,) = (step for step in Heartbeats(layout(taught)).all() if not step.ended)
     library = json.loads(call(taught, "status", "--json"))["library"]
     phases = {phase["step"]: phase for phase in library["phases"]}
     pause(layout(taught), Pause("now", "somebody", "GPU needed"))
@@ -166,7 +166,7 @@ def test_a_training_is_seen_by_status_and_stopped_by_a_pause(taught: Path) -> No
     assert phases["training_set"]["state"] == "done"
     assert process.returncode == TRY_LATER and "Paused by somebody" in told
     assert "stopped early, after" in told
-    assert seen.pid not in {step.pid for step in LiveSteps(layout(taught)).all()}
+    assert seen.pid not in {step.pid for step in Heartbeats(layout(taught)).all()}
     session = TrainingSessions(layout(taught)).last()
     assert session is not None and session.state == STOPPED
     assert "GPU needed" in call(taught, "train", "--resume", code=TRY_LATER)
@@ -174,10 +174,10 @@ def test_a_training_is_seen_by_status_and_stopped_by_a_pause(taught: Path) -> No
 
 
 def test_grouping_anew_is_seen_by_status_while_it_works(taught: Path) -> None:
-    seen: list[LiveStep] = []
+    seen: list[Heartbeat] = []
 
     def look(stage: str, done: int, total: int | None, unit: str) -> None:
-        seen.extend(LiveSteps(layout(taught)).all())
+        seen.extend(Heartbeats(layout(taught)).all())
 
     store = TableStore(layout(taught))
     put_in_force(store, load_settings(paths={"data": str(taught / "data")}), look)

@@ -15,11 +15,9 @@ TABLE_NAMES = sorted(TABLES.keys() - {"image_set"})
 @pytest.mark.parametrize("name", TABLE_NAMES)
 def test_an_empty_table_and_one_that_measured_nothing_are_sound(name: str) -> None:
     assert faults(name, empty(name)) == []
-    from identity_pipeline.tables.soundness import KEYS
-
     nulls = pl.DataFrame([{}], schema=TABLES[name])
     keys = [pl.lit("k" if TABLES[name][c] == pl.String else 1).cast(TABLES[name][c]).alias(c)
-            for c in KEYS.get(name, ())]  # fmt: skip
+            for c in TABLES[name].key]  # fmt: skip
     assert faults(name, nulls.with_columns(keys)) == []
 
 

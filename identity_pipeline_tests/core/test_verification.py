@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from identity_pipeline.core.evaluation.rates import enough_impostors, tar_at
-from identity_pipeline.core.evaluation.roc import Ranked, area
+from identity_pipeline.core.evaluation.roc import Ranked, area, enough_impostors, tar_at
 from identity_pipeline.core.matching.verification import (
     PersonPairs,
     bootstrap_difference,

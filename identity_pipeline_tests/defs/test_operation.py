@@ -17,7 +17,7 @@ from identity_pipeline.cli.main import cli
 from identity_pipeline.defs.instance import archiving, old_runs
 from identity_pipeline.storage.files.locks import LockBusyError
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.progress.heartbeat import LiveStep, LiveSteps
+from identity_pipeline.storage.progress.heartbeat import Heartbeat, Heartbeats
 from identity_pipeline.storage.video.archive import Archive
 from identity_pipeline.storage.video.failures import FailureNote, FailureNotes
 from identity_pipeline_tests.conftest import BUNDLED, stripes
@@ -342,7 +342,7 @@ def test_pools_say_at_which_step_of_the_data_folder_a_holder_is(
     with dg.DagsterInstance.get() as instance:
         instance.add_run(run)
     data = ("--data", str(tmp_path / "data"))
-    live = LiveSteps(Layout(tmp_path / "data"))
-    with live.working(LiveStep(run.run_id, "watch", "ride_7", time.time())):
+    live = Heartbeats(Layout(tmp_path / "data"))
+    with live.working(Heartbeat(run.run_id, "watch", "ride_7", time.time())):
         assert "ride_7, at watch" in invoke("pools", *data).output
     assert "ride_7  " in invoke("pools", *data).output

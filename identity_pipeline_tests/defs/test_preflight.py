@@ -118,7 +118,7 @@ def test_a_command_refuses_at_once_and_leaves_no_note(
     def never(*_: object, **__: object) -> None:
         raise AssertionError("a frame was decoded")
 
-    monkeypatch.setattr("identity_pipeline.stages.video.detect.watch_video", never)
+    monkeypatch.setattr("identity_pipeline.stages.video.detect.detect_video", never)
     for name, value in {**DEMO, **spoil(tmp_path)}.items():
         monkeypatch.setenv(f"IDENTITY_PIPELINE__MODELS__{name.upper()}", str(value))
     data = tmp_path / "data"

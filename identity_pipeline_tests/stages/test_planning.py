@@ -31,7 +31,7 @@ from identity_pipeline.stages.specs.assets import (
 from identity_pipeline.stages.specs.cache_key import differences, key_parts
 from identity_pipeline.stages.specs.view import UndeclaredError, settings_of
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.progress.heartbeat import LiveStep, LiveSteps
+from identity_pipeline.storage.progress.heartbeat import Heartbeat, Heartbeats
 from identity_pipeline.storage.video.failures import RUN_DIED, FailureNote, FailureNotes
 from identity_pipeline.storage.video.tables import TableStore
 from identity_pipeline_tests.conftest import BUNDLED, stripes
@@ -259,8 +259,8 @@ def test_a_new_video_makes_the_library_stale_until_it_is_in_it(
 
 
 def test_a_running_step_is_in_flight_and_a_dead_one_is_interrupted(fresh: Small) -> None:
-    live = LiveSteps(fresh.store.layout)
-    step = LiveStep("run-1", "ride_video", fresh.video, time.time())
+    live = Heartbeats(fresh.store.layout)
+    step = Heartbeat("run-1", "ride_video", fresh.video, time.time())
     with live.working(step):
         live.put(step.advanced(1, 4, "frames", time.time()))
         seen = fresh.status()
@@ -274,8 +274,8 @@ def test_a_running_step_is_in_flight_and_a_dead_one_is_interrupted(fresh: Small)
 
 
 def test_a_run_between_two_steps_is_running_and_one_that_died_there_is_not(fresh: Small) -> None:
-    live, run = LiveSteps(fresh.store.layout), RunFact("run-1", "started")
-    step = LiveStep("run-1", "ride_video", fresh.video, time.time(), ended=True)
+    live, run = Heartbeats(fresh.store.layout), RunFact("run-1", "started")
+    step = Heartbeat("run-1", "ride_video", fresh.video, time.time(), ended=True)
     live.put(step)
     assert states(fresh.whole(run))["ride_video"] is State.RUNNING
     assert states(fresh.whole(RunFact("run-1", "failed")))["ride_video"] is State.FAILED

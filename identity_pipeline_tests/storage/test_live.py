@@ -14,7 +14,7 @@ import pytest
 
 from identity_pipeline.storage.files.atomic import temporary_beside
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.progress.heartbeat import LOST_AFTER_S, LiveStep, LiveSteps
+from identity_pipeline.storage.progress.heartbeat import LOST_AFTER_S, Heartbeat, Heartbeats
 from identity_pipeline.storage.progress.leftovers import sweep_after
 
 WORKER = """
@@ -22,9 +22,9 @@ import sys, time
 from pathlib import Path
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.files.atomic import temporary_beside
-from identity_pipeline.storage.progress.heartbeat import LiveStep, LiveSteps
+from identity_pipeline.storage.progress.heartbeat import Heartbeat, Heartbeats
 root = Path(sys.argv[1])
-steps, step = LiveSteps(Layout(root)), LiveStep("run-1", "watch", "ride", time.time())
+steps, step = Heartbeats(Layout(root)), Heartbeat("run-1", "watch", "ride", time.time())
 halves = [
     temporary_beside(root / place)
     for place in ("tables/frames/ride.parquet", "output/ride/identity_builder", "index/store-1")
@@ -39,15 +39,15 @@ with steps.working(step):
 
 
 @pytest.fixture
-def steps(tmp_path: Path) -> LiveSteps:
-    return LiveSteps(Layout(tmp_path))
+def steps(tmp_path: Path) -> Heartbeats:
+    return Heartbeats(Layout(tmp_path))
 
 
-def step(**more: object) -> LiveStep:
-    return replace(LiveStep("run-2", "watch", "ride", time.time()), **more)  # type: ignore[arg-type]
+def step(**more: object) -> Heartbeat:
+    return replace(Heartbeat("run-2", "watch", "ride", time.time()), **more)  # type: ignore[arg-type]
 
 
-def test_a_step_is_seen_while_it_works_and_as_ended_until_the_next(steps: LiveSteps) -> None:
+def test_a_step_is_seen_while_it_works_and_as_ended_until_the_next(steps: Heartbeats) -> None:
     with steps.working(step()):
         (seen,) = steps.all()
         assert seen.alive(time.time()) and seen.video_id == "ride" and not seen.ended
@@ -56,19 +56,19 @@ def test_a_step_is_seen_while_it_works_and_as_ended_until_the_next(steps: LiveSt
         assert [(s.step, s.ended) for s in steps.all()] == [("riders", False)]
 
 
-def test_a_process_that_ends_leaves_nothing(steps: LiveSteps, tmp_path: Path) -> None:
+def test_a_process_that_ends_leaves_nothing(steps: Heartbeats, tmp_path: Path) -> None:
     code = WORKER.replace("time.sleep(60)", "pass")
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, capture_output=True)
     assert steps.all() == []
 
 
-def test_a_step_that_fails_has_ended(steps: LiveSteps) -> None:
+def test_a_step_that_fails_has_ended(steps: Heartbeats) -> None:
     with pytest.raises(ValueError, match="bad frame"), steps.working(step()):
         raise ValueError("bad frame")
     assert [s.ended for s in steps.all()] == [True]
 
 
-def test_a_killed_process_leaves_a_step_that_is_dead(steps: LiveSteps, tmp_path: Path) -> None:
+def test_a_killed_process_leaves_a_step_that_is_dead(steps: Heartbeats, tmp_path: Path) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", WORKER, str(tmp_path)], stdout=subprocess.PIPE, text=True
     ) as process:
@@ -83,13 +83,13 @@ def test_a_killed_process_leaves_a_step_that_is_dead(steps: LiveSteps, tmp_path:
         assert [s.run_id for s in steps.all()] == ["run-2"], "a new attempt replaces the dead one"
 
 
-def test_a_process_with_the_number_of_a_dead_one_is_not_it(steps: LiveSteps) -> None:
+def test_a_process_with_the_number_of_a_dead_one_is_not_it(steps: Heartbeats) -> None:
     mine = step()
     assert mine.born is not None
     assert not replace(mine, born=mine.born - 1).alive(time.time())
 
 
-def test_a_step_of_another_host_lives_as_long_as_it_gives_signs(steps: LiveSteps) -> None:
+def test_a_step_of_another_host_lives_as_long_as_it_gives_signs(steps: Heartbeats) -> None:
     far = step(host="elsewhere", beat_at=1000.0)
     assert far.alive(1000.0 + LOST_AFTER_S / 2)
     assert not far.alive(1000.0 + 2 * LOST_AFTER_S)
@@ -103,12 +103,12 @@ def test_the_rate_counts_from_the_first_report_and_falls_while_nothing_happens()
     assert replace(on, beat_at=70.0).per_second == 1.0
 
 
-def test_a_step_that_is_not_shown_leaves_no_file_behind(steps: LiveSteps) -> None:
+def test_a_step_that_is_not_shown_leaves_no_file_behind(steps: Heartbeats) -> None:
     steps.advance(step().advanced(3, 9, "frames", 1.0))
     assert steps.all() == []
 
 
-def test_a_half_written_file_is_passed_over(steps: LiveSteps) -> None:
+def test_a_half_written_file_is_passed_over(steps: Heartbeats) -> None:
     steps.put(step())
     (steps.folder / "run-3-watch.json").write_text('{"run_id": "run-3"')
     assert [s.run_id for s in steps.all()] == ["run-2"]
@@ -117,7 +117,7 @@ def test_a_half_written_file_is_passed_over(steps: LiveSteps) -> None:
 
 
 def test_what_a_killed_step_left_half_written_goes_and_that_of_others_stays(
-    steps: LiveSteps, tmp_path: Path
+    steps: Heartbeats, tmp_path: Path
 ) -> None:
     worker = subprocess.Popen([sys.executable, "-c", WORKER, str(tmp_path)], stdout=subprocess.PIPE)
     assert worker.stdout is not None

@@ -19,7 +19,7 @@ from identity_pipeline.storage.files.small_files import DamagedFileError
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.progress.batches import BatchBook
 from identity_pipeline.storage.progress.costs import Costs
-from identity_pipeline.storage.progress.heartbeat import LiveStep, LiveSteps
+from identity_pipeline.storage.progress.heartbeat import Heartbeat, Heartbeats
 from identity_pipeline.storage.progress.pause import Pause, pause, paused
 from identity_pipeline.storage.video.archive import Archive, ArchiveMark
 from identity_pipeline.storage.video.camera_history import CameraHistory
@@ -101,9 +101,9 @@ def test_a_line_of_costs_that_makes_no_sense_is_passed_over(layout: Layout, dama
 
 
 def test_a_live_file_that_makes_no_sense_is_passed_over(layout: Layout, damage: Damage) -> None:
-    live = LiveSteps(layout)
+    live = Heartbeats(layout)
     for name in ("one", "two"):
-        live.put(LiveStep(name, "watch", VIDEO, 0.0))
+        live.put(Heartbeat(name, "watch", VIDEO, 0.0))
     damage(live.folder / "one-watch.json")
     assert [step.run_id for step in live.all()] == ["two"]
 

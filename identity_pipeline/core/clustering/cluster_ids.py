@@ -1,4 +1,4 @@
-"""Cluster ids that outlive a run, and what is said about a cluster.
+"""Cluster ids that are kept between runs, and the table that describes clusters.
 
 A run's groups have no names of their own. A group takes the id of the old cluster that it shares
 most of its tracks with; all others get ids that were never given before.

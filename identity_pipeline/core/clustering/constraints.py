@@ -1,4 +1,4 @@
-"""What people and pictures say about pairs of tracks: must be one person, must be two.
+"""Must-links and cannot-links between tracks, from shared frames and human decisions.
 
 Two faces in one frame are two people. A curator's decisions count as much. Both kinds are pairs
 of items by index; what contradicts itself is refused, never resolved in silence.
@@ -84,7 +84,7 @@ def constraints_of(
 def _forbidden(
     index: Mapping[str, int], atom: NDArray[np.int64], apart: Iterable[Pair]
 ) -> list[set[int]]:
-    """For each atom, those that it must be kept from."""
+    """For each atom, the atoms that must not be in its cluster."""
     forbidden: list[set[int]] = [set() for _ in range(int(atom.max(initial=-1)) + 1)]
     for a, b in apart:
         if a == b:

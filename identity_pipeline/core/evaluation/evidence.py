@@ -13,7 +13,7 @@ import polars as pl
 
 from identity_pipeline.core.evaluation.matching import match_video
 from identity_pipeline.core.evaluation.truth import ORIGIN_WORDS, Truth
-from identity_pipeline.tables import BOX
+from identity_pipeline.tables import BOX, SET_ASSETS
 
 FACE_COLUMNS = {
     "face_detections": ("timestamp_ms", *BOX, "tracklet_id"),
@@ -33,7 +33,6 @@ FACE_COLUMNS = {
 """Columns that are looked up for every detected face, by table."""
 NAMED = 12
 """So many clips are named in words; the table of videos has them all."""
-SETS = ("anchor_set", "coverage_set", "challenge_set", "pair_set")
 
 
 @dataclass(frozen=True)
@@ -160,6 +159,6 @@ def _images(video: VideoTables) -> pl.DataFrame:
             "person_id",
             "face_id",
         )
-        for name in SETS
+        for name in SET_ASSETS
     ]
     return pl.concat(parts).sort("set_name", "person_id", "image", "face_id")

@@ -19,14 +19,14 @@ from sklearn.metrics import auc, roc_curve
 from identity_pipeline.core.evaluation.evidence import Evidence
 from identity_pipeline.core.evaluation.figures import too_few, unmeasured
 from identity_pipeline.core.evaluation.intervals import MIN_UNITS, SEED, percentiles, resamples
-from identity_pipeline.core.evaluation.rates import (
+from identity_pipeline.core.evaluation.report import Figure, Roc
+from identity_pipeline.core.evaluation.roc import (
     at_most,
     enough_impostors,
     impostors_needed,
     index_pairs,
     tar_at,
 )
-from identity_pipeline.core.evaluation.report import Figure, Roc
 from identity_pipeline.core.vectors import check_unit, to_matrix
 
 PAIRS_MAX = 100_000

@@ -58,7 +58,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Confusion:
-    """How often which true bin was called what: `counts[true][called]`."""
+    """Confusion matrix of bins: `counts[true][called]`."""
 
     name: str
     rows: tuple[str, ...]

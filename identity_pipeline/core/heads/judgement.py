@@ -6,7 +6,7 @@ video. A challenger goes live only if
 - of single faces, surely more genuine pairs are accepted at the set false-accept rate: the interval
   of the difference excludes zero (faces are many, and where a recogniser is weak it shows in them);
 - of tracks, by which the library decides, no fewer are;
-- few of the confirmed tracks are doubtful (`label_audit`): wrong names neither teach nor judge; and
+- few of the confirmed tracks are doubtful (`LabelAudit`): wrong names neither teach nor judge; and
 - no person's share of accepted track pairs falls by more than the setting allows.
 
 Anything that cannot be measured is a reason against.
@@ -14,25 +14,98 @@ Anything that cannot be measured is a reason against.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from identity_pipeline.core.evaluation.rates import ACCEPTS_MIN
+from identity_pipeline.core.evaluation.roc import ACCEPTS_MIN
 from identity_pipeline.core.heads.judging_rows import Apply, JudgingRows, Labels
-from identity_pipeline.core.heads.label_audit import LabelAudit, audit_labels
-from identity_pipeline.core.matching.person_pairs import PersonPairs, person_pairs
 from identity_pipeline.core.matching.verification import (
     Change,
+    PersonPairs,
     Verification,
     bootstrap_difference,
+    person_pairs,
     recall_by_person,
     verification_of,
 )
 from identity_pipeline.core.vectors import Matrix
 from identity_pipeline.settings import TrainSettings
+
+
+@dataclass(frozen=True)
+class DoubtfulLabel:
+    """One track.
+
+    Attributes:
+        track_key: which.
+        person_id: whom it was confirmed as.
+        nearest: the track of another person that resembles it most, in the champion's space.
+        nearest_person: that person.
+        lead: by how much, in cosine; the smaller one of both spaces.
+    """
+
+    track_key: str
+    person_id: str
+    nearest: str
+    nearest_person: str
+    lead: float
+
+
+@dataclass(frozen=True)
+class LabelAudit:
+    """Confirmed tracks whose label the faces speak against.
+
+    A track is doubtful when some track of another person, in another video, resembles it clearly
+    more than any track of its own person in another video does, in the champion's space and in the
+    challenger's: what only the old space confuses is what a head is for. In a clean library few are
+    (people look alike); where names were mixed up many are, and a head that learned from them must
+    not be judged by them either. Nothing is changed: a curator is told which tracks to look at.
+
+    Attributes:
+        tracks: with a track of the same person in another video.
+        doubtful: of them, the worst first.
+    """
+
+    tracks: int
+    doubtful: tuple[DoubtfulLabel, ...]
+
+    @property
+    def share(self) -> float:
+        """Doubtful ones of all; zero without any."""
+        return len(self.doubtful) / self.tracks if self.tracks else 0.0
+
+
+def audit_labels(rows: JudgingRows, spaces: Sequence[Matrix], lead_min: float) -> LabelAudit:
+    """Compares each confirmed track with its own and with other people's, across videos.
+
+    Args:
+        rows: N confirmed tracks.
+        spaces: their unit vectors (N, K) in each space, the champion's first.
+        lead_min: cosine by which another person's track must be nearer, in all of them.
+    """
+    person, video = np.array(rows.tracks.person), np.array(rows.tracks.video)
+    compared, doubtful = 0, []
+    for i, key in enumerate(rows.keys):
+        elsewhere = video != video[i]
+        own, other = elsewhere & (person == person[i]), elsewhere & (person != person[i])
+        if not own.any() or not other.any():
+            continue
+        compared += 1
+        cosines = [space @ space[i] for space in spaces]
+        lead = float(min(cosine[other].max() - cosine[own].max() for cosine in cosines))
+        if lead >= lead_min:
+            nearest = int(np.argmax(np.where(other, cosines[0], -np.inf)))
+            doubtful.append(
+                DoubtfulLabel(
+                    key, str(person[i]), rows.keys[nearest], str(person[nearest]), round(lead, 6)
+                )
+            )
+    doubtful.sort(key=lambda one: (-one.lead, one.track_key))
+    return LabelAudit(compared, tuple(doubtful))
+
 
 SEPARATION_BINS = 40
 

@@ -65,7 +65,7 @@ class PersonHead:
     """The centres of one person.
 
     Attributes:
-        person_id: who.
+        person_id: the person.
         centres: (k, D) unit vectors.
         strengths: (k,) mean cosine to it of the templates that each track's faces in it make.
         spreads: (k,) 1 - length of the mean of its faces.

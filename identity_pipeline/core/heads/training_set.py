@@ -100,7 +100,7 @@ def split_of(person_id: str, video_id: str, settings: TrainSettings) -> str:
 
 
 def _draw(name: str, seed: int) -> float:
-    """A number in [0, 1) that hangs on the name and the seed alone."""
+    """A number in [0, 1) that depends on the name and the seed alone."""
     digest = hashlib.sha256(f"{seed}:{name}".encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64
 

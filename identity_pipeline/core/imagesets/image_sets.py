@@ -232,7 +232,7 @@ def build_challenge_set(
         pool = [
             row
             for row, face in enumerate(kinds)
-            if face["kind"] is not None
+            if face.get("kind") is not None
             and row not in exported
             and face["stable_score"] >= settings.challenge_stable_min
         ]

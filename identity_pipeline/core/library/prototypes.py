@@ -1,4 +1,4 @@
-"""What stands for a person: exemplars and spherical centres, of human-confirmed tracks only.
+"""References of a person: exemplars and spherical centres, of human-confirmed tracks only.
 
 An exemplar is a real template. A centre is the direction of the mean of some templates, never
 centred. For n unit vectors with mean pairwise cosine s that mean has the length
@@ -76,7 +76,7 @@ def choose_exemplars(
 
 
 def spherical_centres(vectors: Matrix, settings: MatchSettings) -> Centres:
-    """At most `centres_max` directions that stand for (N, D) unit vectors, N >= 1.
+    """At most `centres_max` directions that represent (N, D) unit vectors, N >= 1.
 
     The number is the smallest k such that one more would raise the mean cosine of the vectors to
     their own centre by less than `centre_min_gain`, or leave a centre fewer than

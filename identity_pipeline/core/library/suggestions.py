@@ -1,4 +1,4 @@
-"""Suggestions: what the machine would ask a curator, and what it must not ask again.
+"""Suggestions to a curator: which are pending, and which must not be made again.
 
 States: `pending`, `accepted`, `rejected`, `expired`. The table is a function of the previous one,
 the assignments and the ledger's decisions, so that an undone decision brings a suggestion back as

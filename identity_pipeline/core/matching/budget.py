@@ -1,4 +1,4 @@
-"""How many strangers the library names at most, and by which evidence: the budget in words.
+"""The false-positive budget: how many strangers the library names at most, and the evidence.
 
 A stranger is a track of somebody whom nobody has named. It is held against all known people at
 once, and the budget (`match.fpir_assign`) is the share of such tracks that may be named as anybody

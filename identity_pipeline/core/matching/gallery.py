@@ -105,11 +105,11 @@ Answer = Literal["known", "probably", "ambiguous", "unknown", "not_calibrated"]
 
 @dataclass(frozen=True)
 class Standing:
-    """One person before a probe.
+    """How a probe compares with one person.
 
     Attributes:
-        person_id: who.
-        score: best reference.
+        person_id: the person.
+        score: of the best reference.
         assign: threshold from which the probe is this person; null where none was measured.
         suggest: threshold from which it may be; null likewise.
         references: how many the person has.

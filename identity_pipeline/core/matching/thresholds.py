@@ -241,7 +241,7 @@ def thresholds_of(
     settings: MatchSettings,
     camera: str | None = None,
 ) -> Thresholds:
-    """The thresholds at rest in the table `CALIBRATION`.
+    """The thresholds stored in the table `CALIBRATION`.
 
     Args:
         calibration: the table.

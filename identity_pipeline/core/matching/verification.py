@@ -1,7 +1,8 @@
 """How well a space tells the same person from another: the measure of learned heads.
 
-Which rows make a pair is in `core.matching.person_pairs`. Numbers that the rows cannot give are
-null.
+A genuine pair is one person in two different videos; an impostor pair is two people, also of one
+video. Two rows of one person and one video are no pair: they resemble each other too much to prove
+anything. No row is paired with itself. Numbers that the rows cannot give are null.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from identity_pipeline.core.evaluation.intervals import (
     DRAWS,
@@ -19,14 +21,99 @@ from identity_pipeline.core.evaluation.intervals import (
     percentiles,
     resamples,
 )
-from identity_pipeline.core.evaluation.rates import (
+from identity_pipeline.core.evaluation.roc import (
+    Ranked,
+    Scores,
+    area,
     at_most,
     enough_impostors,
+    equal_errors,
+    index_pairs,
     tar_at,
 )
-from identity_pipeline.core.evaluation.roc import Ranked, Scores, area, equal_errors
-from identity_pipeline.core.matching.person_pairs import PersonPairs, person_pairs
-from identity_pipeline.core.vectors import Matrix
+from identity_pipeline.core.vectors import Matrix, check_unit
+
+PAIRS_MAX = 8_000_000
+"""All pairs of up to 4,000 rows; a seeded draw of the pairs of more rows."""
+BLOCK = 1024
+
+
+@dataclass(frozen=True)
+class PersonPairs:
+    """Pairs of rows that say something: cosine, whether genuine, and the people of both.
+
+    Attributes:
+        names: P people, ascending.
+        cosine: (M,).
+        genuine: (M,).
+        a, b: (M,) places in `names`; the same one where genuine.
+        videos: how many there are.
+        rows: how many the pairs are made of.
+    """
+
+    names: tuple[str, ...]
+    cosine: Scores
+    genuine: NDArray[np.bool_]
+    a: NDArray[np.int64]
+    b: NDArray[np.int64]
+    videos: int
+    rows: int
+
+    @property
+    def testable(self) -> int:
+        """People with a genuine pair."""
+        return len(np.unique(self.a[self.genuine]))
+
+
+def person_pairs(
+    vectors: Matrix,
+    person: Sequence[str],
+    video: Sequence[str],
+    judging: Sequence[bool] | None = None,
+) -> PersonPairs:
+    """The pairs of (N, D) unit vectors.
+
+    Args:
+        vectors: of tracks or faces, of one space.
+        person: N people.
+        video: N videos.
+        judging: N; only pairs with at least one such row count (default: all).
+
+    Raises:
+        NotUnitNormError: a vector is not of unit length.
+        ValueError: not as many people or videos as vectors.
+    """
+    if not len(vectors) == len(person) == len(video):
+        raise ValueError(f"{len(vectors)} vectors, {len(person)} people, {len(video)} videos")
+    unit = check_unit(vectors, "row").astype(np.float64)
+    names, who = np.unique(np.asarray(person, dtype=str), return_inverse=True)
+    clips, where = np.unique(np.asarray(video, dtype=str), return_inverse=True)
+    i, j = index_pairs(len(unit), PAIRS_MAX)
+    kept = (who[i] != who[j]) | (where[i] != where[j])
+    if judging is not None:
+        held = np.asarray(judging, dtype=bool)
+        kept &= held[i] | held[j]
+    i, j = i[kept], j[kept]
+    return PersonPairs(
+        tuple(names.tolist()),
+        _cosines(unit, i, j),
+        who[i] == who[j],
+        who[i],
+        who[j],
+        len(clips),
+        len(unit),
+    )
+
+
+def _cosines(unit: Scores, i: NDArray[np.int64], j: NDArray[np.int64]) -> Scores:
+    """Of rows i (ascending) with rows j, by blocks of the whole matrix of cosines."""
+    cosines = np.empty(len(i))
+    for start in range(0, len(unit), BLOCK):
+        first, last = np.searchsorted(i, [start, start + BLOCK])
+        block = unit[start : start + BLOCK] @ unit.T
+        cosines[first:last] = block[i[first:last] - start, j[first:last]]
+    return cosines
+
 
 FARS = (1e-2, 1e-3)
 RESAMPLED_MAX = 300_000

@@ -1,4 +1,4 @@
-"""The faces of two videos that look like one ride: whether they are, and which track is which.
+"""Confirms copies by the faces of two videos that look like one ride, and matches their tracks.
 
 Two rides of one car with the same background differ where the riders sit, and nowhere else; a copy
 with a counter burned in differs anywhere else. So what the hashes say of the whole picture is

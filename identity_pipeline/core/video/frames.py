@@ -1,6 +1,7 @@
-"""Measurements of a sampled frame: light, sharpness, scene cuts.
+"""Measurements of pictures: light, sharpness, scene cuts, whether two show the same moment.
 
-Luma is 0-255. Nothing here knows faces.
+Luma is 0-255. Nothing here knows faces: who is shown is for `core.vectors`, whether two exports of
+a person resemble each other for `core.imagesets.novelty`.
 """
 
 from __future__ import annotations
@@ -68,3 +69,18 @@ def scene_correlation(previous: NDArray[np.uint8], current: NDArray[np.uint8]) -
     if a.std() < FLAT_STD or b.std() < FLAT_STD:
         return None
     return float((a * b).sum() / np.sqrt((a**2).sum() * (b**2).sum()))
+
+
+def correlation(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
+    """Normalised correlation of two pictures of equal shape, in [-1, 1]; light cancels out.
+
+    Each colour counts by itself, so that the same shapes in other colours are unlike. Equal
+    pictures give exactly 1, also flat ones; a flat picture and another one give 0.
+    """
+    if np.array_equal(one, other):
+        return 1.0
+    a = one.astype(np.float64) - one.mean(axis=(0, 1))
+    b = other.astype(np.float64) - other.mean(axis=(0, 1))
+    norm = float(np.sqrt((a**2).sum() * (b**2).sum()))
+    # 1 is for equal pictures alone: rounding must not give it to others.
+    return min(float((a * b).sum()) / norm, np.nextafter(1.0, 0.0)) if norm > 0 else 0.0

@@ -26,7 +26,7 @@ from identity_pipeline.storage.video.registry import Registration, VideoRegistry
 from identity_pipeline.storage.video.tables import Manifest, TableStore
 
 if TYPE_CHECKING:
-    from identity_pipeline.stages.video.detect import Watched
+    from identity_pipeline.stages.video.detect import DetectionPass
 
 TABLES = ("frames", "face_detections")
 
@@ -56,7 +56,7 @@ def ride_video(step: VideoStep) -> dg.MaterializeResult:
     from identity_pipeline.stages.video.probe import video_row
 
     store, settings = step.store, step.all_settings
-    with step.named_failures(), step.at_work():
+    with step.named_failures(), step.heartbeat():
         step.stop_if_paused()
         record = registered(store, step.video_id)
         check_video(step.context, store, settings, step.models, size_of(record.existing_path()))
@@ -85,7 +85,7 @@ def watch(step: VideoStep) -> Iterator[dg.MaterializeResult]:
     archive = CropArchive(step.store.layout.crops(step.video_id))
     with (
         step.named_failures(),
-        step.at_work(),
+        step.heartbeat(),
         step.open_chunks(_chunk_key(step)) as chunks,
     ):
         parts = {name: step.key_parts(name) for name in PASS}
@@ -112,7 +112,7 @@ def _chunk_key(step: VideoStep) -> str:
 
 
 def _in_place(
-    seen: Watched, archive: CropArchive, step: VideoStep, key: str
+    seen: DetectionPass, archive: CropArchive, step: VideoStep, key: str
 ) -> dict[str, pl.DataFrame]:
     """Puts the crops of a pass in their place, and returns its tables."""
     with atomic.new_folder(archive.folder) as folder:
@@ -147,8 +147,8 @@ def _results(
     )
 
 
-def _pass(step: VideoStep, chunks: ChunkStore) -> Watched:
-    from identity_pipeline.stages.video.detect import watch_video
+def _pass(step: VideoStep, chunks: ChunkStore) -> DetectionPass:
+    from identity_pipeline.stages.video.detect import detect_video
 
     step.stop_if_paused()
     video = step.inputs["ride_video"]
@@ -156,4 +156,4 @@ def _pass(step: VideoStep, chunks: ChunkStore) -> Watched:
     expected = round(duration * fps / 1000) if duration and fps else None
     path = registered(step.store, step.video_id).existing_path()
     pack = step.models.face_pack
-    return watch_video(path, chunks, pack, step.settings, expected, step.reporter())
+    return detect_video(path, chunks, pack, step.settings, expected, step.reporter())

@@ -23,12 +23,12 @@ ANCHORS, COVERAGE, CHALLENGE, PAIRS = SET_ASSETS
 @video_asset
 def candidates(step: VideoStep) -> dg.MaterializeResult:
     """Every rider face with all that was observed, its export crop, and how far it got."""
-    from identity_pipeline.stages.imagesets.curate import Observations, candidates_of
+    from identity_pipeline.stages.imagesets.curate import Measurements, candidates_of
 
     inputs = step.inputs
 
     def compute() -> pl.DataFrame:
-        observed = Observations(
+        observed = Measurements(
             inputs["ride_video"],
             inputs["face_detections"],
             inputs["face_quality"],

@@ -99,7 +99,7 @@ def riders(step: VideoStep) -> dg.MaterializeResult:
 @video_asset
 def face_landmarks(step: VideoStep) -> dg.MaterializeResult:
     """Landmarks, head pose, eyes, mouth, smile and occlusion of the riders' usable faces."""
-    from identity_pipeline.stages.video.measure import observe_landmarks, smoothed_boxes
+    from identity_pipeline.stages.video.measure import measure_landmarks, smoothed_boxes
 
     inputs, settings = step.inputs, step.settings
 
@@ -109,7 +109,7 @@ def face_landmarks(step: VideoStep) -> dg.MaterializeResult:
         quality = inputs["face_quality"]
         usable = boxes.join(quality.filter("loose").select("face_id"), on="face_id")
         pack, reporter = step.models.face_pack, step.reporter()
-        return observe_landmarks(usable, inputs.crops, pack, quality, settings, reporter, chunks)
+        return measure_landmarks(usable, inputs.crops, pack, quality, settings, reporter, chunks)
 
     return step.chunked(compute, lambda table: pictures.describe_landmarks(table, inputs.crops))
 
@@ -147,13 +147,13 @@ def face_buckets(step: VideoStep) -> dg.MaterializeResult:
 @video_asset
 def vision_embeddings(step: VideoStep) -> dg.MaterializeResult:
     """`e_vis_face` and `e_vis_body` of the faces that are usable, stable and fit for export."""
-    from identity_pipeline.stages.imagesets.curate import Observations, faces_to_see
+    from identity_pipeline.stages.imagesets.curate import Measurements, faces_to_see
     from identity_pipeline.stages.video.measure import embed_views
 
     inputs, settings = step.inputs, step.settings
 
     def compute(chunks: ChunkStore) -> pl.DataFrame:
-        observed = Observations(
+        observed = Measurements(
             inputs["ride_video"],
             inputs["face_detections"],
             inputs["face_quality"],

@@ -30,7 +30,7 @@ def templates(step: VideoStep) -> Iterator[dg.MaterializeResult]:
             made.update(templates_of_video(video, step.settings))
         return made[name]
 
-    with step.at_work():
+    with step.heartbeat():
         for name in TEMPLATE_TABLES:
             yield step.table(lambda name=name: table(name), pictures.describe_rows, asset=name)
 
@@ -42,7 +42,7 @@ def face_index(step: VideoStep) -> dg.MaterializeResult:
 
     # No pool: it would hold a slot as long as the whole run. The index has a lock of its own.
     index = step.stores.index(step.settings)
-    with step.healing(), step.at_work():
+    with step.healing(), step.heartbeat():
         parts = step.key_parts("face_index")
         with index.open(f"indexing {step.video_id}", write=True) as session:
             done = sync_video(step.stores, session, step.video_id)

@@ -11,11 +11,11 @@ from identity_pipeline.defs.instance import tags
 from identity_pipeline.defs.instance.gate import skip_unless_ready
 from identity_pipeline.defs.instance.jobs import library, per_video
 from identity_pipeline.settings import Settings
+from identity_pipeline.stages.specs.assets import TEMPLATE_TABLES
 from identity_pipeline.stages.specs.spec import switched_off
 from identity_pipeline.storage.files.hashing import sha256_of_value
 from identity_pipeline.storage.video.tables import TableStore
 
-TEMPLATES = ("track_templates", "calibration_pairs", "face_samples")
 BY = {tags.BY: "library_changed"}
 TAGS = tags.tags("library_changed", tags.LIBRARY)
 UNDER_WAY = [
@@ -32,7 +32,7 @@ def library_stamp(store: TableStore) -> str | None:
     The folder's time changes with each file renamed into it, so that no file is opened however
     many videos there are.
     """
-    known = _times([*(store.layout.tables / name for name in TEMPLATES), *_decided(store)])
+    known = _times([*(store.layout.tables / name for name in TEMPLATE_TABLES), *_decided(store)])
     return None if not any(known) else sha256_of_value(known)
 
 

@@ -48,7 +48,7 @@ def video_asset(function: Callable[[VideoStep], Result]) -> dg.AssetsDefinition:
         deps=deps,
         partitions_def=videos,
         pool=specs[0].pool,
-        check_specs=[sound_check(spec.key) for spec in specs if spec.schema],
+        check_specs=[sound_check(spec.key) for spec in specs if spec.table],
     )(_runner(function, VideoStep, specs))
 
 

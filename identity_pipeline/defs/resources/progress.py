@@ -12,7 +12,7 @@ import dagster as dg
 
 from identity_pipeline.stages.progress.heartbeat import shown_to_others
 from identity_pipeline.stages.progress.protocol import Progress
-from identity_pipeline.storage.progress.heartbeat import LiveStep
+from identity_pipeline.storage.progress.heartbeat import Heartbeat
 
 SECONDS_BETWEEN_REPORTS = 5.0
 
@@ -26,14 +26,14 @@ class ProgressReporters:
     def reporter(self, context: dg.AssetExecutionContext) -> Progress:
         """A callback for one step."""
         report = _Reporter(context, SECONDS_BETWEEN_REPORTS, time.monotonic)
-        return shown_to_others(context.resources.store, live_step(context), report)
+        return shown_to_others(context.resources.store, heartbeat_of(context), report)
 
 
-def live_step(context: dg.AssetExecutionContext) -> LiveStep:
+def heartbeat_of(context: dg.AssetExecutionContext) -> Heartbeat:
     """The step that begins now."""
     partition = context.partition_key if context.has_partition_key else None
     name = context.op_execution_context.op.name
-    return LiveStep(context.run_id, name, partition, time.time())
+    return Heartbeat(context.run_id, name, partition, time.time())
 
 
 class _Reporter:

@@ -57,8 +57,6 @@ def result_of(
     table: pl.DataFrame,
     noted: Manifest,
     described: Mapping[str, Any],
-    *,
-    reused: bool,
 ) -> dg.MaterializeResult:
     """A table of a video that is in its place, as the result of a step; faults are noted.
 
@@ -72,7 +70,6 @@ def result_of(
         table: that was read or written.
         noted: its manifest.
         described: metadata of this asset alone: what a person looks for comes first in the UI.
-        reused: whether it was there already.
     """
     wrong = faults(asset, conform(asset, table))
     if wrong:

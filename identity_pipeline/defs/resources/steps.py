@@ -9,7 +9,7 @@ places lies there: failures, the heartbeat (`stages.progress.heartbeat`), chunks
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -21,11 +21,11 @@ from identity_pipeline.defs.instance.pausing import stop_if_paused
 from identity_pipeline.defs.resources.failures import healing, named_failures
 from identity_pipeline.defs.resources.inputs import Inputs
 from identity_pipeline.defs.resources.io import REUSED
-from identity_pipeline.defs.resources.progress import ProgressReporters, live_step
+from identity_pipeline.defs.resources.progress import ProgressReporters, heartbeat_of
 from identity_pipeline.defs.resources.results import Describe, result_of, skipped
 from identity_pipeline.settings import Settings, chosen
 from identity_pipeline.stages.progress.costing import models_key
-from identity_pipeline.stages.progress.heartbeat import Work, at_work
+from identity_pipeline.stages.progress.heartbeat import Work, heartbeat
 from identity_pipeline.stages.progress.protocol import Progress
 from identity_pipeline.stages.specs.assets import SPECS
 from identity_pipeline.stages.specs.cache_key import fingerprint, key_parts
@@ -92,7 +92,7 @@ class Step:
         """Ends the run if all runs are paused: see `defs.instance.pausing`."""
         stop_if_paused(self.context, self.store.layout)
 
-    def healing(self) -> Any:
+    def healing(self) -> AbstractContextManager[None]:
         """What is tried again where waiting heals it, as a context manager."""
         return healing(self.context, self.all_settings)
 
@@ -111,8 +111,11 @@ class LibraryStep(Step):
 
     @contextmanager
     def working(self, work: Work | None = None) -> Iterator[Work]:
-        """While it is shown to be at work; the block says what it did, which is its price."""
-        with self.healing(), at_work(self.store, live_step(self.context), work or Work()) as done:
+        """While its heartbeat goes; the block says what it did, which is its price."""
+        with (
+            self.healing(),
+            heartbeat(self.store, heartbeat_of(self.context), work or Work()) as done,
+        ):
             yield done
 
 
@@ -162,7 +165,7 @@ class VideoStep(Step):
             asset: which of the step's outputs; may be left out where there is one.
         """
         asset = asset or self.specs[0].key
-        with self.named_failures(), self.at_work():
+        with self.named_failures(), self.heartbeat():
             parts = self.key_parts(asset)
             key = fingerprint(parts)
             reused = self.is_current(asset, key)
@@ -194,7 +197,7 @@ class VideoStep(Step):
 
     def skip(self, reason: str) -> Iterator[dg.MaterializeResult]:
         """Empty tables that say why, where there are tables."""
-        if self.specs[0].schema is None:
+        if self.specs[0].table is None:
             yield from super().skip(reason)
             return
         for spec in self.specs:
@@ -225,10 +228,10 @@ class VideoStep(Step):
             self.context.log.info(f"{asset}: unchanged inputs, settings and models; reused")
         noted = noted or self.store.write(asset, self.video_id, table, key)
         described = {**describe(table), REUSED: reused, **({} if reused else self._providers())}
-        return result_of(self.store, self.video_id, asset, table, noted, described, reused=reused)
+        return result_of(self.store, self.video_id, asset, table, noted, described)
 
     @contextmanager
-    def at_work(self) -> Iterator[None]:
+    def heartbeat(self) -> Iterator[None]:
         """Shows other processes that the step works, and notes what it cost if it computed."""
         if self.work.under_way:
             yield
@@ -236,10 +239,10 @@ class VideoStep(Step):
         self.work.under_way = True
         FailureNotes(self.store.layout).a_run_works(self.video_id)
         key = models_key(self.all_settings, self._digests(*self.specs))
-        with at_work(self.store, live_step(self.context), self.work, key):
+        with heartbeat(self.store, heartbeat_of(self.context), self.work, key):
             yield
 
-    def named_failures(self) -> Any:
+    def named_failures(self) -> AbstractContextManager[None]:
         """Errors as failures of this video with one sentence, as a context manager."""
         return named_failures(self.context, self.store, self.all_settings)
 

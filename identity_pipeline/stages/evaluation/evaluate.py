@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from identity_pipeline import __version__
-from identity_pipeline.core.evaluation.evidence import FACE_COLUMNS, SETS, VideoTables, gather
+from identity_pipeline.core.evaluation.evidence import FACE_COLUMNS, VideoTables, gather
 from identity_pipeline.core.evaluation.report import Report, differences, figures_of
 from identity_pipeline.core.evaluation.sections import section_of
 from identity_pipeline.core.evaluation.truth import REAL, RENDERED, Truth
@@ -26,8 +26,9 @@ from identity_pipeline.storage.files import atomic, small_files
 from identity_pipeline.storage.video.registry import Registration, VideoRegistry
 from identity_pipeline.storage.video.tables import DamagedTableError, MissingTableError, TableStore
 from identity_pipeline.storage.video.truth import SUFFIX, read_truth, truth_path
+from identity_pipeline.tables import SET_ASSETS
 
-TABLES = ("frames", "riders", *FACE_COLUMNS, *SETS)
+TABLES = ("frames", "riders", *FACE_COLUMNS, *SET_ASSETS)
 REPORT, PAGE = "report.json", "index.html"
 Manifest = Mapping[str, Any]
 
@@ -65,7 +66,7 @@ def tables_of(store: TableStore, video_id: str, truth: Truth) -> tuple[VideoTabl
         raise EvaluationError(f"{video_id} has no finished tables; {advice}.")
     try:
         tables = {name: store.read(name, video_id) for name in TABLES}
-        exported = {name: exported_rows(store, name, video_id, tables[name]) for name in SETS}
+        exported = {name: exported_rows(store, name, video_id, tables[name]) for name in SET_ASSETS}
     except MissingTableError as error:
         raise EvaluationError(f"{video_id}: {error} To mend it, {advice}.") from error
     except DamagedTableError as error:
@@ -121,29 +122,38 @@ def collect(
         EvaluationError: a named video is not known, has no truth, or no tables.
         TruthError: the truth of a named video is malformed.
     """
-    registry = VideoRegistry(store.layout)
-    records = [_find(registry, name) for name in names] if names else list(registry.all())
-    unique = {record.video_id: record for record in records}
-    found: list[tuple[VideoTables, Manifest]] = []
-    damaged = {} if names else registry.damaged()
-    left_out = {video_id: str(error) for video_id, error in damaged.items()}
+    records, left_out = _records(VideoRegistry(store.layout), names)
+    videos: list[VideoTables] = []
+    manifests: list[Manifest] = []
     without = 0
-    for n, (video_id, record) in enumerate(sorted(unique.items()), 1):
+    for n, (video_id, record) in enumerate(sorted(records.items()), 1):
         path = truth_path(record, folder)
-        if path is None:
-            without += 1
-            if names:
+        try:
+            if path is not None:
+                tables, manifest = tables_of(store, video_id, read_truth(path))
+                videos.append(tables)
+                manifests.append(manifest)
+            elif names:
                 raise EvaluationError(_no_truth(record, folder))
-        else:
-            try:
-                found.append(tables_of(store, video_id, read_truth(path)))
-            except IdentityPipelineError as error:
-                if names:
-                    raise
-                left_out[video_id] = str(error)
-        progress("reading", n, len(unique), "videos")
-    videos, manifests = zip(*found, strict=True) if found else ((), ())
-    return Material(videos, manifests, left_out, without)
+            else:
+                without += 1
+        except IdentityPipelineError as error:
+            if names:
+                raise
+            left_out[video_id] = str(error)
+        progress("reading", n, len(records), "videos")
+    return Material(tuple(videos), tuple(manifests), left_out, without)
+
+
+def _records(
+    registry: VideoRegistry, names: Sequence[str]
+) -> tuple[dict[str, Registration], dict[str, str]]:
+    """The named videos, or all, by id; and of all why some cannot be read."""
+    if names:
+        named = [_find(registry, name) for name in names]
+        return {record.video_id: record for record in named}, {}
+    damaged = {video_id: str(error) for video_id, error in registry.damaged().items()}
+    return {record.video_id: record for record in registry.all()}, damaged
 
 
 def _find(registry: VideoRegistry, name: str) -> Registration:

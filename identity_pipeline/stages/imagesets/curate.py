@@ -1,4 +1,4 @@
-"""From observations to the sets of one video: thin joins around `core`."""
+"""From measured faces to the sets of one video: thin joins around `core`."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from identity_pipeline.settings import Settings
 
 
 @dataclass(frozen=True)
-class Observations:
-    """All that was observed of one video's faces, as the tables of that name."""
+class Measurements:
+    """All that was measured of one video's faces, as the tables of that name."""
 
     ride_video: pl.DataFrame
     face_detections: pl.DataFrame
@@ -76,7 +76,7 @@ def buckets_of(landmarks: pl.DataFrame, quality: pl.DataFrame, settings: Setting
     return assign_buckets(faces, settings.buckets)
 
 
-def candidates_of(observed: Observations, settings: Settings) -> pl.DataFrame:
+def candidates_of(observed: Measurements, settings: Settings) -> pl.DataFrame:
     """The table `candidates`: what the selection looks at."""
     return gather(
         observed.identity_stability,
@@ -90,7 +90,7 @@ def candidates_of(observed: Observations, settings: Settings) -> pl.DataFrame:
     )
 
 
-def faces_to_see(observed: Observations, settings: Settings) -> pl.DataFrame:
+def faces_to_see(observed: Measurements, settings: Settings) -> pl.DataFrame:
     """The faces that earn a vision embedding: usable, stable, and fit to be exported."""
     wanted = candidates_of(observed, settings).filter(pl.col("standing") == "candidate")
     boxes = observed.face_landmarks.select("face_id", r"^smooth_.*$")

@@ -12,14 +12,13 @@ from typing import Final
 from identity_pipeline.settings import Settings, chosen
 from identity_pipeline.stages.library.spaces import (
     FACE_TABLES,
-    PER_VIDEO,
     projected,
     read_video,
     space_of_video,
     templates_of_video,
 )
 from identity_pipeline.stages.progress.protocol import Progress, silent
-from identity_pipeline.stages.specs.assets import VIDEO_SPECS
+from identity_pipeline.stages.specs.assets import TEMPLATE_TABLES, VIDEO_SPECS
 from identity_pipeline.stages.specs.damage import PassedOver
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.files.hashing import sha256_of_value
@@ -52,7 +51,7 @@ class Regenerated:
 def regenerate(
     stores: LibraryStores, head_id: str, settings: Settings, progress: Progress = silent
 ) -> Regenerated:
-    """Brings the tables of `PER_VIDEO` in a head's space up to date.
+    """Brings the tables of `TEMPLATE_TABLES` in a head's space up to date.
 
     Args:
         stores: of the data folder.
@@ -99,7 +98,7 @@ def regenerate(
 
 def forget(own: TableStore, video_id: str) -> None:
     """Removes what a head's space holds of a video; `regenerate` makes it anew if it can."""
-    for name in PER_VIDEO:
+    for name in TEMPLATE_TABLES:
         own.layout.table(name, video_id).unlink(missing_ok=True)
         own.layout.manifest(name, video_id).unlink(missing_ok=True)
 
@@ -157,5 +156,5 @@ def _fingerprint(store: TableStore, video_id: str, head_id: str, settings: Setti
 
 
 def _up_to_date(own: TableStore, video_id: str, fingerprint: str) -> bool:
-    noted = [own.noted(name, video_id) for name in PER_VIDEO]
+    noted = [own.noted(name, video_id) for name in TEMPLATE_TABLES]
     return all(one is not None and one.fingerprint == fingerprint for one in noted)

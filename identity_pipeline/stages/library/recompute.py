@@ -28,8 +28,9 @@ from identity_pipeline.stages.curation.decisions import human_facts
 from identity_pipeline.stages.curation.settling import settle_ledger
 from identity_pipeline.stages.library.copies import TABLE, Copies, find_copies
 from identity_pipeline.stages.library.projection import forget, is_regenerated, regenerate
-from identity_pipeline.stages.library.spaces import PER_VIDEO, LiveSpace, head_of_space, live_space
+from identity_pipeline.stages.library.spaces import LiveSpace, head_of_space, live_space
 from identity_pipeline.stages.progress.protocol import Progress, silent
+from identity_pipeline.stages.specs.assets import TEMPLATE_TABLES
 from identity_pipeline.stages.specs.damage import PassedOver, keep_notes
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.files.hashing import sha256_of_value
@@ -48,11 +49,11 @@ class LibraryTables:
     """The templates of all videos, of one embedding space.
 
     Attributes:
-        templates, pairs, samples: the tables of `PER_VIDEO`, all videos that count together.
+        templates, pairs, samples: the tables of `TEMPLATE_TABLES`, all videos that count together.
         space: key of the space; empty without a template.
         other_space: videos left out because their templates are of another space.
         versions: data version of each video's templates in the recogniser's space.
-        made_of: data versions of all of `PER_VIDEO` and of the frames, by video.
+        made_of: data versions of all of `TEMPLATE_TABLES` and of the frames, by video.
         damaged: videos left out because their tables cannot be read; a sentence by video. They are
             in none of the others, so the library is computed again as soon as they can be read.
     """
@@ -80,7 +81,7 @@ def read_templates(
     """
     own = stores.in_space(head_id)
     videos = own.videos_with("track_templates")
-    parts: dict[str, list[pl.DataFrame]] = {name: [] for name in PER_VIDEO}
+    parts: dict[str, list[pl.DataFrame]] = {name: [] for name in TEMPLATE_TABLES}
     versions: dict[str, str] = {}
     made_of: dict[str, list[str]] = {}
     passed_over = PassedOver()
@@ -115,9 +116,11 @@ def read_templates(
 
 
 def _of_video(own: TableStore, video_id: str) -> dict[str, pl.DataFrame]:
-    """The tables of `PER_VIDEO` of one video: all of them, or an error."""
-    there = {name: own.layout.table(name, video_id).is_file() for name in PER_VIDEO}
-    return {name: own.read(name, video_id) if there[name] else empty(name) for name in PER_VIDEO}
+    """The tables of `TEMPLATE_TABLES` of one video: all of them, or an error."""
+    there = {name: own.layout.table(name, video_id).is_file() for name in TEMPLATE_TABLES}
+    return {
+        name: own.read(name, video_id) if there[name] else empty(name) for name in TEMPLATE_TABLES
+    }
 
 
 def _made_of(store: TableStore, own: TableStore, video_id: str) -> list[str]:
@@ -127,7 +130,7 @@ def _made_of(store: TableStore, own: TableStore, video_id: str) -> list[str]:
 
 
 def _versions(store: TableStore, video_id: str) -> list[str]:
-    return [version or "" for version in store.versions(PER_VIDEO, video_id).values()]
+    return [version or "" for version in store.versions(TEMPLATE_TABLES, video_id).values()]
 
 
 def in_force_fits(stores: LibraryStores, settings: Settings, history: History) -> bool:

@@ -18,13 +18,11 @@ from identity_pipeline.core.matching.calibration_pairs import sample_faces, vide
 from identity_pipeline.core.matching.templates import VideoTables, build_templates
 from identity_pipeline.core.vectors import same_space, to_matrix, to_series
 from identity_pipeline.settings import Settings
+from identity_pipeline.stages.specs.assets import VIDEO_SPECS
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.video.tables import DamagedTableError, MissingTableError, TableStore
 
-PER_VIDEO: Final = ("track_templates", "calibration_pairs", "face_samples")
-FACE_TABLES: Final = (
-    "face_embeddings", "face_quality", "face_tracks", "riders", "face_detections",
-)  # fmt: skip
+FACE_TABLES: Final = VIDEO_SPECS["track_templates"].inputs
 """What templates are made of, in the order of `core.matching.templates.VideoTables`."""
 _HEAD_SPACE: Final = re.compile(r"^head@([0-9a-f]{12})/\d+$")
 
@@ -36,7 +34,7 @@ def head_of_space(space: str) -> str | None:
 
 
 def templates_of_video(video: VideoTables, settings: Settings) -> dict[str, pl.DataFrame]:
-    """The tables of `PER_VIDEO` of one video, by name."""
+    """The tables of `TEMPLATE_TABLES` of one video, by name."""
     return {
         "track_templates": build_templates(video, settings.match).table,
         "calibration_pairs": video_pairs(video, settings.match),

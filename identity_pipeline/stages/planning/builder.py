@@ -51,7 +51,7 @@ from identity_pipeline.storage.library.training_sessions import (
     STOPPED,
     TrainingSession,
 )
-from identity_pipeline.storage.progress.heartbeat import LiveStep
+from identity_pipeline.storage.progress.heartbeat import Heartbeat
 from identity_pipeline.storage.video.failures import RUN_DIED, FailureNote, FailureNotes
 from identity_pipeline.storage.video.tables import TableStore
 
@@ -86,8 +86,8 @@ class Sources:
     costs: Mapping[str, Price]
     models: Models = field(default_factory=Models)
     runs: Mapping[str, RunFact] = field(default_factory=dict)
-    live: Mapping[tuple[str | None, str], LiveStep] = field(default_factory=dict)
-    between: Mapping[str | None, LiveStep] = field(default_factory=dict)
+    live: Mapping[tuple[str | None, str], Heartbeat] = field(default_factory=dict)
+    between: Mapping[str | None, Heartbeat] = field(default_factory=dict)
     chunks: Mapping[tuple[str, str], int] = field(default_factory=dict)
     now: float = 0.0
     today: str = ""
@@ -145,14 +145,14 @@ class _Found:
     step: str
     facts: Facts
     why: Mapping[State, str]
-    live: LiveStep | None
+    live: Heartbeat | None
     units: int | None
     unit: str
     frames: int | None = None
     aside: bool = False
 
 
-def _counting(phase: Phase, live: LiveStep) -> Phase:
+def _counting(phase: Phase, live: Heartbeat) -> Phase:
     """A running phase with what its heartbeat counts.
 
     The time left is told by the rate of this attempt where it is known, else by what such a step
@@ -208,7 +208,7 @@ def _note_of(sources: Sources, video_id: str) -> FailureNote | None:
     return None if note and note.code == RUN_DIED and taken_up else note
 
 
-def _between_steps(sources: Sources, video_id: str, step: str | None) -> dict[str, LiveStep]:
+def _between_steps(sources: Sources, video_id: str, step: str | None) -> dict[str, Heartbeat]:
     """The first open step, of a run that is between two steps, or died there."""
     last = sources.between.get(video_id)
     if last is None or step is None:
@@ -237,7 +237,7 @@ class _Video:
     judged: Mapping[str, Judged]
     current: Mapping[str, bool]
     note: FailureNote | None
-    live: Mapping[str, LiveStep]
+    live: Mapping[str, Heartbeat]
     frames: int | None
 
     def found(self, step: str, specs: Sequence[AssetSpec]) -> _Found:
@@ -286,7 +286,7 @@ class _Video:
         return lost - {self.note.asset}
 
     def _why(
-        self, step: str, specs: Sequence[AssetSpec], live: LiveStep | None
+        self, step: str, specs: Sequence[AssetSpec], live: Heartbeat | None
     ) -> dict[State, str]:
         run, note = self.sources.run_name(self.video_id), self.note
         judged = [self.judged[spec.key] for spec in specs]
@@ -308,7 +308,7 @@ class _Video:
         kept = f"; {wording.counted(chunks, 'chunk')} of it kept" if chunks else ""
         return {state: f"{why}{kept}" for state, why in said.items()}
 
-    def _died(self, live: LiveStep) -> str:
+    def _died(self, live: Heartbeat) -> str:
         held = self.sources.status_of_run(self.video_id) == "started"
         first = "identity-pipeline recover, then " if held else ""
         return (

@@ -28,7 +28,7 @@ from identity_pipeline.stages.planning.staleness import Models
 from identity_pipeline.stages.progress.costing import prices
 from identity_pipeline.stages.progress.protocol import Progress, silent
 from identity_pipeline.storage.progress.batches import BatchBook
-from identity_pipeline.storage.progress.heartbeat import LiveSteps
+from identity_pipeline.storage.progress.heartbeat import Heartbeats
 from identity_pipeline.storage.video.chunks import unfinished
 from identity_pipeline.storage.video.registry import VideoRegistry
 from identity_pipeline.storage.video.tables import TableStore
@@ -59,7 +59,7 @@ def look(
         LockBusyError: another process keeps the book of batches.
     """
     ids = VideoRegistry(store.layout).ids()
-    found = LiveSteps(store.layout).all()
+    found = Heartbeats(store.layout).all()
     sources = Sources(
         store,
         settings,

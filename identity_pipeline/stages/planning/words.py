@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from identity_pipeline.core.progress.shares import State
+from identity_pipeline.core.progress.shares import SETTLED, State
 from identity_pipeline.media.progress_figure import percent, span
 from identity_pipeline.stages.planning.phases import BatchStatus, Phase, Status, Whole
 
@@ -64,6 +64,23 @@ def phase_words(phase: Phase) -> str:
     of = "" if phase.total is None else f" of {phase.total}"
     rate = "" if phase.per_second is None else f", {phase.per_second:.1f} {phase.unit}/s"
     return f"{phase.done}{of} {phase.unit}{rate}, {span(phase.left_s)} left"
+
+
+def work_words(phase: Phase) -> str:
+    """How much of a phase is done, in units of its work."""
+    if phase.done is None and phase.total is None:
+        return "not counted yet"
+    known = "?" if phase.done is None else str(phase.done)
+    of = "" if phase.total is None or phase.state is State.DONE else f" of {phase.total}"
+    return f"{known}{of} {phase.unit}"
+
+
+def time_words(phase: Phase) -> str:
+    """How long a phase still takes; empty where nothing more will come of it."""
+    if phase.state in (State.DONE, *SETTLED):
+        return ""
+    guess = "" if phase.measured else " (not measured here)"
+    return f"{span(phase.left_s)}{guess}"
 
 
 def attention(status: Status) -> Iterator[str]:

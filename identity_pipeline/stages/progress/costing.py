@@ -107,15 +107,13 @@ def note_cost(
         units: units of work that were done; None where a table counts them.
     """
     frames = None
-    if units is not None:
-        pass
-    elif video_id is None:
-        name = "person_assignments" if step == "identity_library" else "people"
-        units = Generations(store.layout).rows(name)
-    else:
+    if units is None and video_id is not None:
         units = counted(store, step, video_id)
         known = store.noted("frames", video_id)
         frames = known.rows if known else None
+    elif units is None:
+        name = "person_assignments" if step == "identity_library" else "people"
+        units = Generations(store.layout).rows(name)
     sample = Sample(round(seconds, 4), units or 0, frames)
     Costs(store.layout).add(step, sample, models)
 

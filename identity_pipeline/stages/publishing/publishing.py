@@ -70,7 +70,7 @@ class _Sent:
 
 @dataclass(frozen=True)
 class PublishingNotes:
-    """Notes on one address; a note on what is there has the time of the files it is about.
+    """Notes on one address; the note on a published video has the time of its newest file.
 
     Attributes:
         layout: the data folder.
@@ -82,16 +82,16 @@ class PublishingNotes:
 
     @property
     def sent(self) -> Path:
-        """The folder of what is there."""
+        """The folder of notes on what the store has."""
         return self.layout.published / hashlib.sha256(self.url.encode()).hexdigest()[:12]
 
     @property
     def refused(self) -> Path:
-        """The folder of what was refused."""
+        """The folder of notes on what was refused."""
         return self.sent / "refused"
 
     def generation(self) -> str | None:
-        """The library's generation that is there."""
+        """The generation of the library that the store has."""
         note = small_files.recall(self._note(self.sent, None), _Sent)
         return note.generation if note else None
 
@@ -104,7 +104,7 @@ class PublishingNotes:
         return {name: refusal for name, refusal in found.items() if refusal is not None}
 
     def note_sent(self, video_id: str | None, version: str, generation: str, at: int) -> None:
-        """Notes what is there now; `at` is in nanoseconds since 1970."""
+        """Notes what the store has now; `at` is in nanoseconds since 1970."""
         note = self._note(self.sent, video_id)
         atomic.write_json(note, {"version": version, "generation": generation})
         os.utime(note, ns=(at, at))
@@ -197,7 +197,7 @@ class Publisher:
         return sha256_of_value([self.store.url, *changed([*tables, *known])])
 
     def refused(self) -> dict[str | None, str]:
-        """Why, of everything that was refused the last time and is still there."""
+        """Video, or None for the library -> why it was refused the last time, while it exists."""
         made = _last_made(self.layout)
         return {
             None if name == LIBRARY_NOTE else name: refusal.why_not
@@ -413,7 +413,7 @@ def times(folder: Path, suffix: str, only: str | None = None) -> dict[str, int]:
 
 
 def changed(paths: Iterable[Path]) -> list[int | None]:
-    """When each was written or put there, in nanoseconds since 1970; None for one not there."""
+    """Time of change of each path, in nanoseconds since 1970; None for a missing one."""
     return [
         path.lstat().st_mtime_ns if path.is_symlink() or path.exists() else None for path in paths
     ]

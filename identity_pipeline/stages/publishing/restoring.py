@@ -1,4 +1,4 @@
-"""A backup brought back into a data folder, without losing what is there.
+"""A backup brought back into a data folder, without losing what the folder holds.
 
 The ledger is the last thing to be put in place, in one step: a crash before leaves the old one.
 """

@@ -2,8 +2,7 @@
 
 To add an asset:
 
-1. Its table in `tables` (columns, dtypes, units; key and ranges in `tables.soundness`), unless it
-   keeps none.
+1. Its table in `tables` (columns, dtypes, units, key, ranges), unless it keeps none.
 2. Its entry in `assets`, behind all that it is made of: name, group, inputs, settings, models,
    cost. From it follow Dagster's dependencies (`direct_inputs`), code version, group, kinds, pool
    and checks (`defs.resources.decorators`), the cache key (`cache_key`) and with it what is

@@ -451,7 +451,7 @@ TEMPLATE_TABLES: Final = outputs_of("templates")
 LAST_OF_A_VIDEO: Final = tuple(
     key
     for key in VIDEO_SPECS
-    if not any(key in spec.inputs for spec in VIDEO_SPECS.values() if spec.schema)
+    if not any(key in spec.inputs for spec in VIDEO_SPECS.values() if spec.table)
 )
 """The ends of a video's graph: whatever else was made anew, one of them was written after it."""
 

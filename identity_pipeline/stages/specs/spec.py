@@ -11,7 +11,7 @@ from enum import Enum
 from typing import Final
 
 from identity_pipeline.settings import Settings
-from identity_pipeline.tables import TABLES, Schema
+from identity_pipeline.tables import TABLES, Table
 
 GPU: Final = "gpu"
 """Pool with one slot per GPU."""
@@ -103,8 +103,8 @@ class AssetSpec:
         object.__setattr__(self, "step", self.step or self.key)
 
     @property
-    def schema(self) -> Schema | None:
-        """Columns and dtypes of its table; None where it keeps none."""
+    def table(self) -> Table | None:
+        """Its table: columns, dtypes, key, ranges; None where it keeps none."""
         return TABLES.get(self.key)
 
     def off(self, settings: Settings) -> str | None:
@@ -113,7 +113,7 @@ class AssetSpec:
 
     def leaves_nothing(self, settings: Settings) -> bool:
         """Whether there is no trace of it: what is off is an empty table, if it has a table."""
-        return self.schema is None and self.off(settings) is not None
+        return self.table is None and self.off(settings) is not None
 
 
 def switched_off(settings: Settings, *phases: str) -> str | None:

@@ -38,7 +38,7 @@ FRAMES, FACES, CROPS, STATE = "frames.parquet", "faces.parquet", "crops.parquet"
 
 
 @dataclass
-class Watched:
+class DetectionPass:
     """What one pass found: two tables, and the files of the crops in the order of the video."""
 
     frames: pl.DataFrame
@@ -73,14 +73,14 @@ class _Chunk:
         )
 
 
-def watch_video(
+def detect_video(
     path: Path,
     chunks: ChunkStore,
     pack: FacePack,
     settings: Settings,
     expected_frames: int | None,
     progress: Progress = silent,
-) -> Watched:
+) -> DetectionPass:
     """Decodes a video once and makes the tables `frames` and `face_detections` and the crops.
 
     Args:
@@ -97,7 +97,7 @@ def watch_video(
     places = list(chunks.finished())
     state = json.loads((places[-1] / STATE).read_text(encoding="utf-8")) if places else {}
     if not state.get("last"):
-        _watch_on(path, chunks, places, state, pack, settings, expected_frames, progress)
+        _detect_on(path, chunks, places, state, pack, settings, expected_frames, progress)
     frames = _joined(places, FRAMES)
     faces = _joined(places, FACES)
     tracklets = tracklets_of(
@@ -107,14 +107,14 @@ def watch_video(
         settings.video.analysis_fps or 30.0,
         settings.models.det_score_min,
     )
-    return Watched(
+    return DetectionPass(
         frames,
         faces.with_columns(tracklet_id=pl.Series(tracklets, dtype=pl.Int64)),
         [place / CROPS for place in places if (place / CROPS).is_file()],
     )
 
 
-def _watch_on(
+def _detect_on(
     path: Path,
     chunks: ChunkStore,
     places: list[Path],

@@ -23,7 +23,7 @@ def video_row(record: Registration, settings: VideoSettings) -> pl.DataFrame:
         VideoError: it cannot be processed, or its bytes are not those that were registered.
     """
     path = record.existing_path()
-    facts = probe(path, settings)
+    probed = probe(path, settings)
     sha256 = sha256_of_file(path)
     if sha256 != record.sha256:
         raise VideoError(
@@ -36,7 +36,7 @@ def video_row(record: Registration, settings: VideoSettings) -> pl.DataFrame:
         "path": record.path,
         "sha256": sha256,
         "size_bytes": path.stat().st_size,
-        **asdict(facts),
-        "warnings": list(facts.warnings),
+        **asdict(probed),
+        "warnings": list(probed.warnings),
     }
     return pl.DataFrame([row], schema=TABLES["ride_video"])

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from identity_pipeline.core.geometry import Box, region_box
-from identity_pipeline.core.video.sameness import correlation
+from identity_pipeline.core.video.frames import correlation
 from identity_pipeline.media.crops import ImageBGR, cut_region, decode_image, encode_jpeg, resized
 from identity_pipeline.settings import CropSettings
 from identity_pipeline.storage.video.crop_archive import CropArchive

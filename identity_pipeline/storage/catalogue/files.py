@@ -49,7 +49,7 @@ RUNS: Final = {"fingerprint": "VARCHAR", "data_version": "VARCHAR", "rows": "BIG
 TEXT: Final = "TRY(decode(content))"
 """Of a file; nothing where it is no UTF-8."""
 ABOUT_ALL: Final = ("show", "information_schema", "duckdb_", "pg_", "sqlite_", "query_table")
-"""Beginnings of words of statements that ask which views there are, or name them by a value."""
+"""Words with these beginnings list the views, or name one by a value, so all views are made."""
 
 
 FileState = dict[str, tuple[int, int, int]]

@@ -62,10 +62,10 @@ def write_with(target: Path, write: Callable[[Path], None]) -> None:
 
 
 def write_together(*parts: tuple[Path, Callable[[Path], None]]) -> None:
-    """Writes several files of one folder beside their places, then renames them in one breath.
+    """Writes several files of one folder under temporary names, then renames them at once.
 
-    Between two renames there is no wait for the disk, so whoever reads the files meanwhile finds
-    them in step at the second look.
+    Nothing waits for the disk between two renames, so a reader that finds files that do not fit
+    each other finds fitting ones when it reads again.
 
     Args:
         parts: target, and what writes a temporary path; called and put in place in this order.
@@ -135,7 +135,7 @@ def new_folder(target: Path) -> Iterator[Path]:
 
 
 def _put_in_place(new: Path, target: Path) -> None:
-    """Renames a folder to the target; what was there is gone, or lies at `new`."""
+    """Renames a folder to the target; an older target is removed, or lies at `new`."""
     if not target.exists():
         new.rename(target)
     elif not exchange(new, target):

@@ -1,7 +1,7 @@
-"""Faces, names and vectors of people are nobody else's business: who may read what is written.
+"""Modes of what is written: faces, names and vectors are read by nobody but their owner.
 
-Folders are 0700 and files 0600, whatever the umask of whoever starts a process: each entry point
-sets it (`guard`), and what is written whole sets its own modes besides (`atomic`). Where a group
+Folders are 0700 and files 0600, whatever umask a process is started with: each entry point sets
+it (`guard`), and what is written whole sets its own modes besides (`atomic`). Where a group
 has to read, `paths.group_may_read` makes that 0750 and 0640. Nobody else ever may.
 """
 
@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import IO
 
 PRIVATE, GROUP = 0o077, 0o027
-"""Bits that nothing has: of group and others, or but for reading by the group."""
+"""Bits that are taken from every mode: all of group and others, or all but reading by the group."""
 HELD = (
     *("registry", "failures", "archive", "cameras", "tables", "crops", "chunks", "output"),
     *("reports", "published", "progress", "ledger", "models", "index", "dagster", "logs"),
     *("backups", "folder.json", "acknowledged.json", "paused.json", ".folder.lock"),
 )
-"""What of a data folder is made tight. The inbox is not among it: who puts videos there may be
-somebody else, and only its owner knows who."""
+"""What is made private in a data folder. Not the inbox: somebody else may put videos there, and
+only its owner knows who."""
 
 
 class _Guard:
@@ -42,17 +42,17 @@ def guard(*, group_may_read: bool | None = None) -> None:
 
 
 def file_mode() -> int:
-    """Of files."""
+    """The mode of a new file."""
     return 0o666 & ~_Guard.mask
 
 
 def folder_mode() -> int:
-    """Of folders."""
+    """The mode of a new folder."""
     return 0o777 & ~_Guard.mask
 
 
 def make_folder(path: Path) -> None:
-    """Makes a folder, and those above it that are missing; one that is there stays as it is."""
+    """Makes a folder and its missing parents; an existing one keeps its mode."""
     missing = []
     while not path.exists():
         missing.append(path)

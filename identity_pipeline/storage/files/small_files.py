@@ -76,7 +76,7 @@ def read(path: Path, form: type[Form], mend: str) -> Form | None:
 def recall(path: Path, form: type[Form]) -> Form | None:
     """A memory, which may be lost at any time; None where there is none that can be read.
 
-    A damaged one is told of once, in the log, and put away: whoever remembers begins anew.
+    A damaged one is named in the log once and removed, so that the caller begins a new one.
     """
     try:
         return read(path, form, "It is only a memory: it is removed and begun anew.")

@@ -77,7 +77,7 @@ class BackupManifest:
 
 
 def write_backup(layout: Layout, target: Path) -> BackupManifest:
-    """Writes a backup, readable by its owner alone; one that is there is replaced in one step."""
+    """Writes a backup that only its owner can read; an older file is replaced in one step."""
     contents = dict(_contents(layout))
     files = {n: Packed(len(d), hashlib.sha256(d).hexdigest()) for n, d in contents.items()}
     events = contents.get(DATA + EVENTS, b"").count(b"\n")

@@ -3,8 +3,8 @@
 A mistyped folder is no empty library: the sentence says which one may be meant.
 
 `data/folder.json` holds format and id. A folder without it that holds data was made before there
-were formats: that is format 1. Opening a folder brings it to the present format, once, whoever
-comes first; a folder of a newer format is refused. The note is written last, so a migration that
+were formats: that is format 1. The first process that opens a folder brings it to the present
+format; a folder of a newer format is refused. The note is written last, so a migration that
 was killed is done again from its beginning: each one may be repeated.
 """
 

@@ -250,7 +250,7 @@ class OpenIndex:
     def contents(
         self, progress: Callable[[int], None] = lambda done: None
     ) -> dict[str, VideoState]:
-        """What is there of every video; reads all points."""
+        """What the index holds of every video; reads all points."""
         digests: dict[str, list[str]] = {}
         done = 0
         for collection in self.collections():

@@ -97,7 +97,7 @@ class VectorIndex:
         The embedded one is built beside, while the old one stays in use; then, under the lock,
         videos whose tables changed meanwhile are done again, and a link is switched to the new
         store. On a server the collections are emptied and filled again, and searches meanwhile see
-        what is there.
+        a part of them.
 
         Args:
             sources: where the points come from.

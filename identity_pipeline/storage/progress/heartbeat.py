@@ -1,9 +1,9 @@
-"""What is under way: one small file per run and step, for whoever asks from another process.
+"""Heartbeats: one small file per run and step, which tells other processes how far the step is.
 
-The file is there while the step works. Its contents say how far the step is, its time of change
-that it lives: a thread of the working process touches it. A killed process leaves its file behind,
-and is told from a living one by its process number and start time, or, from another host, by the
-time of the last touch. Nothing waits for the disk here: a lost file costs a line of a display.
+The file is there while the step runs, and a thread of its process touches it every few seconds. A
+killed process leaves its file behind, and is told from a living one by its process number and start
+time, or, from another host, by the time of the last touch. Nothing waits for the disk here: a lost
+file costs a line of a display.
 
 Between two steps, while a run reads and writes tables, the file of the last one stays and says that
 it ended: so a run is never taken for dead, nor a dead one for living, in between.
@@ -42,7 +42,7 @@ def _tick_of(pid: int) -> int | None:
 
 
 @dataclass(frozen=True)
-class LiveStep:
+class Heartbeat:
     """A step that is under way, or was when its process died.
 
     Attributes:
@@ -89,7 +89,7 @@ class LiveStep:
         seconds = self.beat_at - self.counting_since
         return (self.done - self.counted_from) / seconds if seconds > 0 else None
 
-    def advanced(self, done: int, total: int | None, unit: str, now: float) -> LiveStep:
+    def advanced(self, done: int, total: int | None, unit: str, now: float) -> Heartbeat:
         """The step after another report."""
         first = self.counting_since is None or unit != self.unit or done < self.done
         return replace(
@@ -103,7 +103,7 @@ class LiveStep:
 
 
 @dataclass(frozen=True)
-class LiveSteps:
+class Heartbeats:
     """The files in `data/progress/live`."""
 
     layout: Layout
@@ -113,23 +113,23 @@ class LiveSteps:
         """Where they lie."""
         return self.layout.progress / "live"
 
-    def all(self) -> list[LiveStep]:
+    def all(self) -> list[Heartbeat]:
         """What every process works on, or did when it died; the latest last."""
         found = []
         for path in self.folder.glob("*.json"):
             if not atomic.is_temporary(path):
                 with suppress(OSError, ValueError):  # it ended meanwhile
-                    noted = small_files.parse(path.read_bytes(), LiveStep)
+                    noted = small_files.parse(path.read_bytes(), Heartbeat)
                     found.append(replace(noted, beat_at=path.stat().st_mtime))
         return sorted(found, key=lambda step: (step.started_at, step.step))
 
-    def dead(self, video_id: str | None, now: float) -> list[LiveStep]:
+    def dead(self, video_id: str | None, now: float) -> list[Heartbeat]:
         """Steps of a video, or of the library, whose process died in them or behind them."""
         mine = (step for step in self.all() if step.video_id == video_id)
         return [step for step in mine if not step.alive(now)]
 
     @contextmanager
-    def working(self, step: LiveStep) -> Iterator[None]:
+    def working(self, step: Heartbeat) -> Iterator[None]:
         """Shows a step while the block runs, and removes what dead runs of the video left."""
         for other in self.dead(step.video_id, step.started_at):
             self._path(other).unlink(missing_ok=True)
@@ -147,12 +147,12 @@ class LiveSteps:
             self.put(replace(step, ended=True))
             _ENDED.add(path)
 
-    def advance(self, step: LiveStep) -> None:
+    def advance(self, step: Heartbeat) -> None:
         """Shows how far a step is, if it is shown at all: nothing else would take the file away."""
         if self._path(step).exists():
             self.put(step)
 
-    def put(self, step: LiveStep) -> None:
+    def put(self, step: Heartbeat) -> None:
         """Writes the file of a step."""
         path = self._path(step)
         private.make_folder(path.parent)
@@ -160,7 +160,7 @@ class LiveSteps:
         temporary.write_text(json.dumps(asdict(step)), encoding="utf-8")
         temporary.replace(path)
 
-    def _path(self, step: LiveStep) -> Path:
+    def _path(self, step: Heartbeat) -> Path:
         return self.folder / f"{check_video_id(step.run_id)}-{check_video_id(step.step)}.json"
 
 

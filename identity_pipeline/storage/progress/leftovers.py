@@ -1,7 +1,7 @@
 """What a killed run left half-written, removed when the next run of the same video begins.
 
 No reader ever looks at such files, and a search through all folders would take minutes in a large
-library; the live file of the dead step says where to look, and whose they are.
+library; the heartbeat of the dead step says where to look, and whose they are.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from pathlib import Path
 from identity_pipeline.storage.files import atomic
 from identity_pipeline.storage.files.processes import birth_of
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.progress.heartbeat import LiveStep, host
+from identity_pipeline.storage.progress.heartbeat import Heartbeat, host
 
 
-def sweep_after(layout: Layout, dead: LiveStep, assets: Iterable[str]) -> list[Path]:
+def sweep_after(layout: Layout, dead: Heartbeat, assets: Iterable[str]) -> list[Path]:
     """Removes the half-written files of a dead process and returns their paths.
 
     Args:
@@ -37,7 +37,7 @@ def sweep_after(layout: Layout, dead: LiveStep, assets: Iterable[str]) -> list[P
     return left
 
 
-def _folders(layout: Layout, dead: LiveStep, assets: Iterable[str]) -> Iterator[Path]:
+def _folders(layout: Layout, dead: Heartbeat, assets: Iterable[str]) -> Iterator[Path]:
     """Where a step writes; its chunks are swept when they are opened."""
     yield from (layout.progress / "live", layout.index)
     if dead.video_id is None:

@@ -5,11 +5,10 @@ A memory in `data/progress`; it may be deleted at any time.
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from identity_pipeline.storage.files import atomic
+from identity_pipeline.storage.files import atomic, small_files
 from identity_pipeline.storage.layout import Layout
 
 
@@ -30,13 +29,7 @@ class NotReady:
 
 def noted(layout: Layout) -> NotReady | None:
     """What the last run that could not begin found; None where the last one could."""
-    try:
-        found = json.loads(_path(layout).read_bytes())
-        return NotReady(str(found["sentence"]), str(found["key"]), float(found["at"]))
-    except FileNotFoundError:
-        return None
-    except (ValueError, KeyError, TypeError):  # a memory: damaged, it remembers nothing
-        return None
+    return small_files.recall(_path(layout), NotReady)
 
 
 def note(layout: Layout, found: NotReady) -> None:

@@ -24,7 +24,7 @@ WAIT_S = 10.0
 
 
 def _go_on() -> None:
-    """The boundary that stops nobody."""
+    """Does nothing after a chunk: the run is not stopped."""
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ _DAMAGES: Final = (
 
 
 def read_keys(path: Path) -> dict[str, tuple[str, Keys]]:
-    """Data version of the frames and keys of each video; nothing where there is no good file."""
+    """Data version of the frames and keys of each video; empty where no file can be read."""
     try:
         with np.load(path, allow_pickle=False) as held:
             if str(held["format"]) != FORMAT:
@@ -43,7 +43,7 @@ def read_keys(path: Path) -> dict[str, tuple[str, Keys]]:
 
 
 def write_keys(path: Path, known: Mapping[str, tuple[str, Keys]]) -> None:
-    """Writes all of them in place of what is there."""
+    """Replaces the file by one with the keys of these videos."""
     ordered = sorted(known.items())
     empty = Keys(np.empty(0, np.uint64), np.empty(0, np.float32))
     parts = [keys for _, (_, keys) in ordered] or [empty]

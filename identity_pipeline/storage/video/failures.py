@@ -33,7 +33,7 @@ RUN_DIED = "run_died"
 DAMAGED = "damaged"
 """Code of a note on a table that is not what was written; it goes when the video can be read."""
 NOTE_DAMAGED = "note_damaged"
-"""Code of a note that cannot be read; the video did fail, for it is there."""
+"""Code of a note that cannot be read; that there is one says that the video did fail."""
 MEMORY_WORDS = ("out of memory", "failed to allocate memory")
 """What torch and onnxruntime say when another run has taken the memory of the accelerator."""
 

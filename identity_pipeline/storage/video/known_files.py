@@ -11,7 +11,7 @@ the files and from the names of the records, as it is where it is damaged. Its t
               the time of change of the registry's folder when its names were last read
 
 A registration is noted in `contents` before its record is written, so a crash between the two
-leaves a row without a record, which whoever asks passes over, as that of a record that was removed.
+leaves a row without a record. Callers pass over it, as over the row of a record that was removed.
 Records that others put there are seen by the folder's time of change.
 """
 
@@ -49,8 +49,8 @@ WAIT_S = 10.0
 DAMAGE: Final = frozenset(
     {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_MISMATCH}
 )
-"""Not a database, a broken one, or one whose tables are others. Busy, full and read-only are not:
-these are told to whoever asked."""
+"""Not a database, a broken one, or one with other tables. Busy, full and read-only are no damage:
+the caller gets these errors."""
 COMPANIONS: Final = ("-journal", "-wal", "-shm")
 Answer = TypeVar("Answer")
 

@@ -139,7 +139,7 @@ class VideoRegistry:
         return record, is_new
 
     def adopt(self, video_id: str, record: bytes) -> None:
-        """Takes over a record that another data folder has made; one that is there stays."""
+        """Takes over a record of another data folder, unless there is one that can be read."""
         path = self.layout.registration(video_id)
         if path.is_file() and not self._is_damaged(video_id):
             return
@@ -188,7 +188,7 @@ class VideoRegistry:
         return self.readable(self.ids())
 
     def readable(self, video_ids: Iterable[str]) -> Iterator[Registration]:
-        """The records of some videos, without those that are not there or are damaged."""
+        """The records of some videos, without those that are missing or damaged."""
         for video_id in video_ids:
             try:
                 record = self.get(video_id)

@@ -127,7 +127,7 @@ def _parsed(path: Path) -> _File:
 
 
 def _fault(error: ValidationError) -> str:
-    """Where the first fault is, what stands there, and what is wrong with it."""
+    """Place and value of the first fault, and what is wrong with it."""
     first = error.errors(include_url=False, include_context=False)[0]
     place = ".".join(map(str, first["loc"]))
     shown = repr(first["input"])

@@ -9,11 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from identity_pipeline.core.heads.baselines import baselines
-from identity_pipeline.core.heads.batches import BatchSampler
-from identity_pipeline.core.heads.losses import AngularProxies, semi_hard_triplets
-from identity_pipeline.core.heads.network import ProjectionNetwork, head_of
+from identity_pipeline.core.heads.network import (
+    AngularProxies,
+    ProjectionNetwork,
+    head_of,
+    semi_hard_triplets,
+)
 from identity_pipeline.core.heads.projection import Head, HeadShapeError
-from identity_pipeline.core.heads.trainer import HeadTrainer
+from identity_pipeline.core.heads.trainer import BatchSampler, HeadTrainer
 from identity_pipeline.core.heads.training_set import TeachingArrays, teachers, teaching_arrays
 from identity_pipeline.core.vectors import NotUnitNormError, normalise
 from identity_pipeline.settings import TrainSettings

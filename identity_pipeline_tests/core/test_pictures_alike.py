@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from identity_pipeline.core.video.sameness import correlation
+from identity_pipeline.core.video.frames import correlation
 
 RANDOM = np.random.default_rng(0)
 PICTURE = RANDOM.integers(20, 200, (24, 32, 3), dtype=np.uint8)
