@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from identity_pipeline.settings.base import Group, tunable
+
+
+def _pin(description: str) -> Any:
+    """A threshold that a person sets by hand."""
+    return tunable(None, description, unit="cosine", source="not pinned", ge=-1, le=1)
+
+
+def _default(value: float, description: str) -> Any:
+    """A threshold between templates that holds while nothing is measured."""
+    source = "chosen for ArcFace-like spaces, whose practice is 0.28-0.48; not measured"
+    return tunable(value, description, unit="cosine", source=source, gt=0, le=1)
 
 
 class MatchSettings(Group):
@@ -105,78 +118,28 @@ class MatchSettings(Group):
         gt=0,
         lt=0.5,
     )
-    pin_exclude: float | None = tunable(
-        None,
-        "Overrides `exclude` between templates.",
-        unit="cosine",
-        source="not pinned",
-        ge=-1,
-        le=1,
+    pin_exclude: float | None = _pin("Overrides `exclude` between templates.")
+    pin_suggest: float | None = _pin("Overrides `suggest` between templates.")
+    pin_assign: float | None = _pin(
+        "Overrides `assign` between templates; then the rate is the word of whoever sets it."
     )
-    pin_suggest: float | None = tunable(
-        None,
-        "Overrides `suggest` between templates.",
-        unit="cosine",
-        source="not pinned",
-        ge=-1,
-        le=1,
+    pin_probe_exclude: float | None = _pin(
+        "Overrides `exclude` of a single face against a template."
     )
-    pin_assign: float | None = tunable(
-        None,
-        "Overrides `assign` between templates; then the rate is the word of whoever sets it.",
-        unit="cosine",
-        source="not pinned",
-        ge=-1,
-        le=1,
+    pin_probe_suggest: float | None = _pin(
+        "Overrides `suggest` of a single face against a template."
     )
-    pin_probe_exclude: float | None = tunable(
-        None,
-        "Overrides `exclude` of a single face against a template.",
-        unit="cosine",
-        source="not pinned",
-        ge=-1,
-        le=1,
+    pin_probe_assign: float | None = _pin("Overrides `assign` of a single face against a template.")
+    default_exclude: float = _default(
+        0.25, "`exclude` between templates while nothing could be measured."
     )
-    pin_probe_suggest: float | None = tunable(
-        None,
-        "Overrides `suggest` of a single face against a template.",
-        unit="cosine",
-        source="not pinned",
-        ge=-1,
-        le=1,
+    default_suggest: float = _default(
+        0.35, "`suggest` between templates while nothing could be measured."
     )
-    pin_probe_assign: float | None = tunable(
-        None,
-        "Overrides `assign` of a single face against a template.",
-        unit="cosine",
-        source="not pinned",
-        ge=-1,
-        le=1,
-    )
-    default_exclude: float = tunable(
-        0.25,
-        "`exclude` between templates while nothing could be measured.",
-        unit="cosine",
-        source="chosen for ArcFace-like spaces, whose practice is 0.28-0.48; not measured",
-        gt=0,
-        le=1,
-    )
-    default_suggest: float = tunable(
-        0.35,
-        "`suggest` between templates while nothing could be measured.",
-        unit="cosine",
-        source="chosen for ArcFace-like spaces, whose practice is 0.28-0.48; not measured",
-        gt=0,
-        le=1,
-    )
-    default_assign: float = tunable(
+    default_assign: float = _default(
         0.45,
         "`assign` between templates while nothing could be measured: it bounds `suggest`, "
         "and nobody is named by it.",
-        unit="cosine",
-        source="chosen for ArcFace-like spaces, whose practice is 0.28-0.48; not measured",
-        gt=0,
-        le=1,
     )
     counted_exceedances: int = tunable(
         10,

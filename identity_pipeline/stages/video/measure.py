@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -15,7 +15,7 @@ from identity_pipeline.core.faces.gates import apply_gates
 from identity_pipeline.core.faces.occlusion import PATCH_COLUMNS, own_occlusion, patch_features
 from identity_pipeline.core.faces.pose import pose_from_landmarks_3d
 from identity_pipeline.core.faces.quality import luma_of, measure_pixels, quality_score
-from identity_pipeline.core.geometry import Box, smooth_boxes
+from identity_pipeline.core.geometry import smooth_boxes
 from identity_pipeline.core.imagesets.candidates import box_of
 from identity_pipeline.core.imagesets.novelty import look_of
 from identity_pipeline.core.vectors import to_series
@@ -206,7 +206,7 @@ def measure_landmarks(
     by_id = {row["face_id"]: row for row in faces.iter_rows(named=True)}
     schema = {c: t for c, t in TABLES["face_landmarks"].items() if c != "relative_sharpness"}
 
-    def observe(face_ids: list[str]) -> Iterator[pl.DataFrame]:
+    def measure(face_ids: list[str]) -> Iterator[pl.DataFrame]:
         for batch in _batches(_regions(archive, face_ids), settings.models.recognition_batch):
             batch_faces = [by_id[face_id] for face_id, _ in batch]
             rows = _landmark_rows(pack, [region for _, region in batch], batch_faces)
@@ -214,7 +214,7 @@ def measure_landmarks(
 
     table = by_chunks(
         list(by_id),
-        observe,
+        measure,
         schema,
         settings.crops.chunk_faces,
         chunks,
@@ -242,31 +242,33 @@ def _patches(archive: CropArchive, face_ids: list[str]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
+def _key_points(face: Mapping[str, Any]) -> NDArray[np.float64]:
+    """(5, 2) key points of the detector, px of the source."""
+    return np.array([[face[f"kp{i}_x"], face[f"kp{i}_y"]] for i in range(5)], dtype=np.float64)
+
+
 def _points(
-    pack: FacePack, regions: Sequence[Region], faces: Sequence[dict[str, float]]
+    pack: FacePack, regions: Sequence[Region], faces: Sequence[dict[str, Any]]
 ) -> Sequence[NDArray[np.float32]]:
     if pack.landmark_task is not None:
         return list(pack.landmarks(regions, [box_of(face) for face in faces]))
-    return [
-        np.array([[face[f"kp{i}_x"], face[f"kp{i}_y"]] for i in range(5)], dtype=np.float32)
-        for face in faces
-    ]
+    return [_key_points(face).astype(np.float32) for face in faces]
 
 
 def _landmark_rows(
     pack: FacePack, regions: Sequence[Region], faces: Sequence[dict[str, Any]]
-) -> list[dict[str, object]]:
+) -> list[dict[str, Any]]:
     points = _points(pack, regions, faces)
-    told = pack.attributes(regions, [box_of(face) for face in faces])
+    measured = pack.attributes(regions, [box_of(face) for face in faces])
     rows = [_landmark_row(*where, pack) for where in zip(faces, points, strict=True)]
-    if told is None:
+    if measured is None:
         return rows
-    return [row | _attribute_columns(said) for row, said in zip(rows, told, strict=True)]
+    return [row | _attribute_columns(own) for row, own in zip(rows, measured, strict=True)]
 
 
 def _landmark_row(
-    face: dict[str, object], landmarks: NDArray[np.float32], pack: FacePack
-) -> dict[str, object]:
+    face: dict[str, Any], landmarks: NDArray[np.float32], pack: FacePack
+) -> dict[str, Any]:
     source = pack.landmark_task or "key_points_5"
     pose_source, pose, error = _pose(face, landmarks, source, pack)
     ratios = expression_ratios(landmarks, source)
@@ -297,9 +299,9 @@ def _landmark_row(
     }
 
 
-def _attribute_columns(told: FaceAttributes) -> dict[str, object]:
+def _attribute_columns(attributes: FaceAttributes) -> dict[str, Any]:
     return {
-        **told._asdict(),
+        **attributes._asdict(),
         "pose_source": ATTRIBUTES,
         "pose_error": None,
         "expression_source": ATTRIBUTES,
@@ -308,11 +310,11 @@ def _attribute_columns(told: FaceAttributes) -> dict[str, object]:
 
 
 def _pose(
-    face: dict[str, object], landmarks: NDArray[np.float32], source: str, pack: FacePack
+    face: dict[str, Any], landmarks: NDArray[np.float32], source: str, pack: FacePack
 ) -> tuple[str, Sequence[float | None], float | None]:
     """Source, angles and error; all unmeasured for points that no head can have."""
     template = pack.mean_shape_3d
-    box: Box = box_of(face)  # type: ignore[arg-type]
+    box = box_of(face)
     try:
         if source == "landmark_3d_68" and template is not None:
             pose, residual = pose_from_landmarks_3d(template, landmarks)
@@ -320,8 +322,7 @@ def _pose(
         if source == "landmark_2d_68":
             found = pose_from_points(landmarks, box)
             return "pnp_68", found.pose, found.error
-        points = np.array([[float(str(face[f"kp{i}_{a}"])) for a in "xy"] for i in range(5)])
-        found = pose_from_points(points, box)
+        found = pose_from_points(_key_points(face), box)
     except ValueError:
         return "none", (None, None, None), None
     return "pnp_5", found.pose, found.error
