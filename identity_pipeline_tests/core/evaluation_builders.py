@@ -9,7 +9,6 @@ import polars as pl
 
 from identity_pipeline.core.evaluation.evidence import (
     FACE_COLUMNS,
-    SETS,
     Evidence,
     VideoTables,
     gather,
@@ -22,7 +21,7 @@ from identity_pipeline.core.evaluation.truth import (
     TRUTH_FRAMES,
     Truth,
 )
-from identity_pipeline.tables import BOX, TABLES
+from identity_pipeline.tables import BOX, SET_ASSETS, TABLES
 
 Row = dict[str, Any]
 SIDE = 100.0
@@ -122,7 +121,7 @@ def video_of(
     )
     sampled = sorted({r["frame_idx"] for r in [*faces, *detections]})
     tables["frames"] = pl.DataFrame([{"frame_idx": f} for f in sampled], schema=TABLES["frames"])
-    for asset in SETS:
+    for asset in SET_ASSETS:
         exported = [
             {"image": image, "person_id": person, "face_id": face}
             for chosen, image, person, face in images

@@ -25,47 +25,39 @@ DETECT, MEASURE, IMAGE_SETS, TEMPLATES = "detect", "measure", "image_sets", "tem
 LEARN, LIBRARY, REPORTS, OPERATE = "learn", "library", "reports", "operate"
 """The groups, in the order the data climbs."""
 
-_CROP_LIMITS: Final = ("export.crop_expand", "export.crop_expand_min")
+
+def _of(group: str, *names: str) -> tuple[str, ...]:
+    """Dotted names of settings of a group."""
+    return tuple(f"{group}.{name}" for name in names)
+
+
+_CROP_LIMITS: Final = _of("export", "crop_expand", "crop_expand_min")
+_BODY: Final = _of("crops", "body_widths", "body_heights")
+_REGION: Final = _of("crops", "region_face_px", "region_jpeg_quality")
 _GATES: Final = all_but("quality", "witness_every")
-_LIKENESS: Final = ("selection.near_duplicate_cos", "selection.near_duplicate_look")
+_LIKENESS: Final = _of("selection", "near_duplicate_cos", "near_duplicate_look")
 _ANCHORS: Final = (
-    "selection.anchor_yaw_max",
-    "selection.anchor_pitch_max",
+    *_of("selection", "anchor_yaw_max", "anchor_pitch_max"),
     *_LIKENESS,
-    "selection.anchor_gap_s",
-    "selection.anchor_cos_max",
+    *_of("selection", "anchor_gap_s", "anchor_cos_max"),
 )
-_HARD: Final = ("selection.challenge_yaw_from", "selection.challenge_pitch_from")
+_HARD: Final = _of("selection", "challenge_yaw_from", "challenge_pitch_from")
 _PASS_USES: Final = (
-    "video.analysis_fps",
-    "video.scene_cut_correlation",
-    "video.truncated_share",
-    "video.allow_truncated",
-    "models.det_size",
-    "models.det_score_min",
-    "tracking.lost_buffer_s",
-    "tracking.min_iou",
-    "crops.body_widths",
-    "crops.body_heights",
-    "crops.region_face_px",
-    "crops.region_jpeg_quality",
-    "crops.chunk_faces",
-    "crops.chunk_frames",
+    *_of("video", "analysis_fps", "scene_cut_correlation", "truncated_share", "allow_truncated"),
+    *_of("models", "det_size", "det_score_min"),
+    *_of("tracking", "lost_buffer_s", "min_iou"),
+    *_BODY,
+    *_REGION,
+    *_of("crops", "chunk_faces", "chunk_frames"),
 )
 _SELECTION_USES: Final = (
     *_ANCHORS,
     *all_but(
         "selection",
         *(name.partition(".")[2] for name in (*_ANCHORS, *_HARD)),
-        "anchor_max",
-        "challenge_min",
-        "challenge_max",
-        "challenge_stable_min",
-        "pair_max",
-        "pair_iou_max",
-        "drift_unstable_share",
-        "short_diversity_buckets",
-        "dark_share",
+        *("anchor_max", "challenge_min", "challenge_max", "challenge_stable_min"),
+        *("pair_max", "pair_iou_max"),
+        *("drift_unstable_share", "short_diversity_buckets", "dark_share"),
     ),
 )
 _LEDGER_USES: Final = (
@@ -74,31 +66,19 @@ _LEDGER_USES: Final = (
     *all_but("stability", "prototype_yaw_max"),
     *_LIKENESS,
     "export.crop_expand_min",
-    "selection.covered_from",
-    "selection.novelty_min",
-    "selection.replace_gain",
+    *_of("selection", "covered_from", "novelty_min", "replace_gain"),
 )
 _TEMPLATE_USES: Final = (
-    "match.genuine_gap_s",
-    "match.pairs_per_track",
-    "match.samples_per_track",
-    "match.template_min_faces",
-    "match.template_thin_cos",
-    "match.template_weight_floor",
+    *_of("match", "genuine_gap_s", "pairs_per_track", "samples_per_track"),
+    *_of("match", "template_min_faces", "template_thin_cos", "template_weight_floor"),
 )
 _OF_FACES: Final = (
-    "ride_video",
-    "face_detections",
-    "face_quality",
-    "face_landmarks",
-    "identity_stability",
+    *("ride_video", "face_detections", "face_quality"),
+    *("face_landmarks", "identity_stability"),
 )
 _OF_TRACKS: Final = (
-    "face_embeddings",
-    "face_quality",
-    "face_tracks",
-    "riders",
-    "face_detections",
+    *("face_embeddings", "face_quality", "face_tracks"),
+    *("riders", "face_detections"),
 )
 
 _detect = partial(AssetSpec, group=DETECT)
@@ -208,10 +188,8 @@ _ENTRIES: Final = (
         kinds=("onnx",),
         inputs=("face_detections", "face_crops", "face_quality", "face_tracks", "riders"),
         settings=(
-            "buckets.expression_yaw_max",
-            "buckets.neutral_min_faces",
-            "crops.ema_alpha",
-            "crops.ema_gap_s",
+            *_of("buckets", "expression_yaw_max", "neutral_min_faces"),
+            *_of("crops", "ema_alpha", "ema_gap_s"),
         ),
         batches=("models.recognition_batch",),
         models=("face_pack",),
@@ -236,13 +214,7 @@ _ENTRIES: Final = (
         key="vision_embeddings",
         kinds=("torch", "huggingface"),
         inputs=(*_OF_FACES, "face_crops"),
-        settings=(
-            *_GATES,
-            *_CROP_LIMITS,
-            "crops.face_expand",
-            "crops.body_widths",
-            "crops.body_heights",
-        ),
+        settings=(*_GATES, *_CROP_LIMITS, "crops.face_expand", *_BODY),
         batches=("models.vision_batch",),
         models=("vision",),
         phases=("vision",),
@@ -274,9 +246,7 @@ _ENTRIES: Final = (
         settings=(
             *_LIKENESS,
             *_HARD,
-            "selection.covered_from",
-            "selection.challenge_max",
-            "selection.challenge_stable_min",
+            *_of("selection", "covered_from", "challenge_max", "challenge_stable_min"),
         ),
         cost=Cost(0.4),
     ),
@@ -287,12 +257,7 @@ _ENTRIES: Final = (
             *SET_ASSETS[:3],
             "face_crops",
         ),
-        settings=(
-            *_LIKENESS,
-            "selection.pair_max",
-            "selection.pair_iou_max",
-            "selection.anchor_gap_s",
-        ),
+        settings=(*_LIKENESS, *_of("selection", "pair_max", "pair_iou_max", "anchor_gap_s")),
         phases=("pair_sets",),
         cost=Cost(0.3),
     ),
@@ -314,15 +279,7 @@ _ENTRIES: Final = (
             *("frame_ledger", *SET_ASSETS, "face_crops"),
         ),
         # It prints the digest of all settings that shape it, so that any of them renews it.
-        settings=(
-            "selection",
-            "buckets",
-            "export",
-            "crops.body_widths",
-            "crops.body_heights",
-            "crops.region_face_px",
-            "crops.region_jpeg_quality",
-        ),
+        settings=("selection", "buckets", "export", *_BODY, *_REGION),
         operates=("video",),
         models=("face_pack", "vision"),
         code="2",
