@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from radon.complexity import cc_visit
+from radon.visitors import Class
 
 import identity_pipeline
 
@@ -25,6 +27,7 @@ HEAVY = (
     "motmetrics",
     "pandas",
 )
+COMPLEXITY_MAX = 10
 CORE_LIBRARIES = {"numpy", "scipy", "polars", "sklearn", "hdbscan", "torch", "motmetrics"}
 
 
@@ -87,3 +90,14 @@ def test_every_text_file_says_its_encoding(path: Path) -> None:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             said = {keyword.arg for keyword in node.keywords}
             assert node.func.attr not in TEXT or "encoding" in said, f"line {node.lineno}"
+
+
+def test_no_function_has_many_ways_through_it() -> None:
+    """Radon's cyclomatic complexity, which also counts boolean operators and comprehensions."""
+    found = {
+        f"{path.relative_to(ROOT)}: {block.name}": block.complexity
+        for path in ROOT.rglob("*.py")
+        for block in cc_visit(path.read_text(encoding="utf-8"))
+        if not isinstance(block, Class)
+    }
+    assert {name: value for name, value in found.items() if value > COMPLEXITY_MAX} == {}

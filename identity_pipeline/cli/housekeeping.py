@@ -107,13 +107,7 @@ def _archive(store: TableStore, days: float, dry_run: bool, as_json: bool) -> No
     with dagster_instance(store.layout) as instance:
         keys = archiving.candidates(instance, store, now.timestamp() - days * disk.DAY_S)
         if dry_run:
-            if as_json:
-                echo_json([_row(video_id, "would be archived") for video_id in keys])
-                return
-            for video_id in keys[:SHOWN]:
-                say(f"would archive {video_id}")
-            more = f" ({len(keys) - SHOWN} not shown)" if len(keys) > SHOWN else ""
-            say(f"{counted(len(keys), 'video')} would be archived{more}.")
+            _would_archive(keys, as_json)
             return
         rows = []
         with bar() as report:
@@ -128,6 +122,16 @@ def _archive(store: TableStore, days: float, dry_run: bool, as_json: bool) -> No
     _told(stay, as_json)
     done = counted(len(rows) - len(stay), "video")
     say(f"{done} archived; {counted(left, 'partition')} in Dagster.")
+
+
+def _would_archive(keys: Sequence[str], as_json: bool) -> None:
+    if as_json:
+        echo_json([_row(video_id, "would be archived") for video_id in keys])
+        return
+    for video_id in keys[:SHOWN]:
+        say(f"would archive {video_id}")
+    more = f" ({len(keys) - SHOWN} not shown)" if len(keys) > SHOWN else ""
+    say(f"{counted(len(keys), 'video')} would be archived{more}.")
 
 
 def _put_aside(

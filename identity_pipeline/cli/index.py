@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from identity_pipeline.settings import Settings
     from identity_pipeline.stages.progress.protocol import Progress as Report
     from identity_pipeline.stages.stores import LibraryStores
+    from identity_pipeline.storage.index.session import Collection
     from identity_pipeline.storage.index.vector_index import VectorIndex
 
 
@@ -71,6 +72,12 @@ def bar() -> Iterator[Report]:
         yield report
 
 
+def _cells(collection: Collection) -> tuple[object, ...]:
+    vectors = (f"{name} {size}" for name, size in sorted(collection.dimensions.items()))
+    space = collection.vision_space or "none"
+    return collection.space, space, ", ".join(vectors), collection.count
+
+
 @index.command()
 @json_option
 @data_option
@@ -89,21 +96,12 @@ def status(as_json: bool, data: str | None) -> None:
         echo_json(facts)
         return
     say(f"The index is {vectors.place}.")
-    if not collections:
-        say("It is empty.")
-    else:
+    if collections:
         echo_table(
-            ("recognition space", "vision space", "vectors", ">points"),
-            (
-                (
-                    c.space,
-                    c.vision_space or "none",
-                    ", ".join(f"{name} {size}" for name, size in sorted(c.dimensions.items())),
-                    c.count,
-                )
-                for c in collections
-            ),
+            ("recognition space", "vision space", "vectors", ">points"), map(_cells, collections)
         )
+    else:
+        say("It is empty.")
     if unfinished:
         say(
             f"{len(unfinished)} unfinished: {', '.join(unfinished)}. The next run of a video, or "

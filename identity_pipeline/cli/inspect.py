@@ -77,21 +77,21 @@ def videos(
         say(f"No video yet. Drop one into {store.layout.videos}, or: identity-pipeline run FILE")
         return
     if shown:
-        echo_table(
-            ("video", "file", "state"),
-            (
-                (row["video"], ", ".join(row["files"]), _state(known, row))
-                for row in _video_rows(known, store, shown)
-            ),
-        )
+        rows = _video_rows(known, store, shown)
+        cells = ((row["video"], ", ".join(row["files"]), _state(known, row)) for row in rows)
+        echo_table(("video", "file", "state"), cells)
     if len(chosen) > len(shown):
         say(f"… and {len(chosen) - len(shown)} more, --all shows them.")
-    counts = known.counts()
-    parts = ", ".join(f"{counts[kind]} {kind.value}" for kind in Kind if counts[kind])
-    say(f"{counted(len(known.ids), 'video')}: {parts}.")
-    order = paused(store.layout)
-    if order:
+    say(f"{counted(len(known.ids), 'video')}: {_counts(known)}.")
+    if order := paused(store.layout):
         say(order.sentence())
+
+
+def _counts(known: VideoList) -> str:
+    from identity_pipeline.stages.planning.video_list import Kind
+
+    counts = known.counts()
+    return ", ".join(f"{counts[kind]} {kind.value}" for kind in Kind if counts[kind])
 
 
 def _video_rows(

@@ -14,6 +14,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 
 import click
 from rich.cells import cell_len
@@ -85,17 +86,7 @@ def echo_table(
     if widths is None:
         _print_cards(names, cells, title)
         return
-    if title:
-        say(title, "italic")
-    table = Table()
-    for name, width, to_right in zip(names, widths, right, strict=True):
-        table.add_column(
-            Text(name), width=width, justify="right" if to_right else "left", overflow="fold"
-        )
-    for row in cells:
-        table.add_row(*row)
-    # A line longer than the terminal would be cut; `fitting` saw to it that there is none.
-    console.print(table, soft_wrap=False, crop=False)
+    _print_table(names, right, widths, cells, title)
 
 
 def visible(text: str) -> str:
@@ -142,6 +133,26 @@ def _cell(value: object) -> Text:
     return value if isinstance(value, Text) else Text(shown(value))
 
 
+def _print_table(
+    names: Sequence[str],
+    right: Sequence[bool],
+    widths: Sequence[int],
+    cells: Sequence[Sequence[Text]],
+    title: str,
+) -> None:
+    if title:
+        say(title, "italic")
+    table = Table()
+    for name, width, to_right in zip(names, widths, right, strict=True):
+        table.add_column(
+            Text(name), width=width, justify="right" if to_right else "left", overflow="fold"
+        )
+    for row in cells:
+        table.add_row(*row)
+    # A line longer than the terminal would be cut; `fitting` saw to it that there is none.
+    console.print(table, soft_wrap=False, crop=False)
+
+
 def _print_plain(
     names: Sequence[str], right: Sequence[bool], cells: Sequence[Sequence[Text]], title: str
 ) -> None:
@@ -167,19 +178,17 @@ def _print_cards(names: Sequence[str], cells: Sequence[Sequence[Text]], title: s
         if number or title:
             console.print()
         for name, cell in zip(names, row, strict=True):
-            if not cell.plain.strip():
-                continue
-            head = name + " " * (label - cell_len(name)) if beside else f"{name}\n  "
-            indent = label if beside else 2
-            lines = [
-                wrapped
-                for line in cell.plain.split("\n")
-                for wrapped in _wrapped(line, console.width - indent)
-            ]
-            text = Text(head, "bold")
-            text.append(("\n" + " " * indent).join(lines), cell.style)
-            console.print(text, soft_wrap=True, highlight=False)
+            if cell.plain.strip():
+                head = name + " " * (label - cell_len(name)) if beside else f"{name}\n  "
+                _print_field(head, cell, label if beside else 2)
     console.print()
+
+
+def _print_field(head: str, cell: Text, indent: int) -> None:
+    pieces = (_wrapped(line, console.width - indent) for line in cell.plain.split("\n"))
+    text = Text(head, "bold")
+    text.append(("\n" + " " * indent).join(chain.from_iterable(pieces)), cell.style)
+    console.print(text, soft_wrap=True, highlight=False)
 
 
 def _wrapped(line: str, width: int) -> list[str]:

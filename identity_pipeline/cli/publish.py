@@ -189,13 +189,11 @@ def fetch(
 
     _, work = opened(data, claim=True)
     there = work.store.subjects()
-    known = [_video_of(subject) for subject in there if subject != LIBRARY_SUBJECT]
     if not (videos or everything or library):
         _list_subjects(there)
         say(f"{counted(len(there), 'thing')} in {work.store.url}.")
         return
-    wanted = known if everything else [_meant(name, known) for name in videos]
-    failed = _fetch_videos(work, wanted, force)
+    failed = _fetch_videos(work, _wanted(there, videos, everything), force)
     if (library or everything) and LIBRARY_SUBJECT in there:
         failed += _fetch_library(work, force)
     if failed:
@@ -208,6 +206,13 @@ def _list_subjects(subjects: list[str]) -> None:
 
     for subject in subjects:
         say(subject if subject == LIBRARY_SUBJECT else _video_of(subject))
+
+
+def _wanted(there: list[str], videos: tuple[str, ...], everything: bool) -> list[str]:
+    from identity_pipeline.storage.publishing.object_store import LIBRARY_SUBJECT
+
+    known = [_video_of(subject) for subject in there if subject != LIBRARY_SUBJECT]
+    return known if everything else [_meant(name, known) for name in videos]
 
 
 def _fetch_videos(work: Publisher, wanted: list[str], force: bool) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TypedDict
 
 import click
@@ -38,7 +39,6 @@ def recover(dry_run: bool, everything: bool, as_json: bool, data: str | None) ->
         why_spared,
     )
     from identity_pipeline.media.wording import counted
-    from identity_pipeline.storage.files import atomic
 
     store = open_store(merged_settings(overrides(data)))
     with dagster_instance(store.layout) as instance:
@@ -50,9 +50,7 @@ def recover(dry_run: bool, everything: bool, as_json: bool, data: str | None) ->
                 say(_sentence(rows[-1], dry_run))
             if not spared and not dry_run:
                 fail_run(instance, run, HOST_DIED)
-    root, swept = store.layout.root, []
-    if not dry_run and root.is_dir():
-        swept = atomic.sweep_temporaries(root, spare_living=True)
+    swept = [] if dry_run else _swept(store.layout.root)
     runs = counted(sum(row["failed"] for row in rows), "run")
     if as_json:
         echo_json(rows)
@@ -60,6 +58,12 @@ def recover(dry_run: bool, everything: bool, as_json: bool, data: str | None) ->
         say(f"{runs} would be failed.")
     else:
         say(f"{runs} failed, {counted(len(swept), 'half-written file')} removed.")
+
+
+def _swept(root: Path) -> list[Path]:
+    from identity_pipeline.storage.files import atomic
+
+    return atomic.sweep_temporaries(root, spare_living=True) if root.is_dir() else []
 
 
 class _Row(TypedDict("_Row", {"why not": str | None})):

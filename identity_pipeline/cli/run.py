@@ -107,6 +107,8 @@ def register(
             say(same, err=as_json)
         records[record.video_id] = record
         Archive(store.layout).remove(record.video_id)  # it becomes a partition again
+    for sentence in refused:
+        say(f"refused - {sentence}", "red", err=as_json)
     return list(records.values()), refused
 
 
@@ -131,16 +133,6 @@ def run(
     files into data/videos instead: that queues them and minds the GPU. At the end the library is
     brought up to date: who is known, and who rides again.
     """
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        SpinnerColumn,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
     from identity_pipeline.stages.planning import preflight
     from identity_pipeline.storage.folder.disk import size_of
     from identity_pipeline.storage.progress.pause import paused
@@ -151,32 +143,13 @@ def run(
     store = open_store(settings, claim=True)
     refuse_while_paused(store)
     records, refused = register(files, store, as_json=as_json)
-    for sentence in refused:
-        say(f"refused - {sentence}", "red", err=as_json)
     if not records:
         raise SystemExit(1)
     sizes = {record.video_id: size_of(record.existing_path()) for record in records}
     preflight.refuse(preflight.video_faults(store, settings, hub, sizes))
-    with (
-        Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            console=console,
-            disable=as_json,
-        ) as progress,
-        dagster_instance(store.layout) as instance,
-    ):
+    with _bars(as_json) as progress, dagster_instance(store.layout) as instance:
         outcomes, library = run_videos(records, groups, progress, instance, hub)
-    rows = summary(outcomes, store)
-    if as_json:
-        echo_json(rows)
-    else:
-        print_summary(rows)
-        _say_where(outcomes, store)
+    _say_summary(outcomes, store, as_json)
     unfinished = sum(outcome.succeeded for outcome in outcomes) < len(records)
     order = paused(store.layout)
     if order and unfinished:
@@ -185,6 +158,38 @@ def run(
     _say_failures(outcomes, library, store, as_json)
     if unfinished or refused or library is not None:
         raise SystemExit(1)
+
+
+def _say_summary(outcomes: list[Outcome], store: TableStore, as_json: bool) -> None:
+    rows = summary(outcomes, store)
+    if as_json:
+        echo_json(rows)
+        return
+    print_summary(rows)
+    _say_where(outcomes, store)
+
+
+def _bars(hidden: bool) -> Progress:
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        SpinnerColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        disable=hidden,
+    )
 
 
 def _say_failures(

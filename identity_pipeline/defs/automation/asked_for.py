@@ -36,16 +36,12 @@ def may_try(runs: list[dg.DagsterRun], max_retries: int) -> bool:
     Not while one is under way or waits, nor after somebody cancelled the last one, nor when it
     failed, or succeeded by itself and left nothing behind, more often than that.
     """
-    if any(run.status not in FINISHED for run in runs):
+    statuses = [run.status for run in runs]
+    if not set(statuses) <= set(FINISHED) or dg.DagsterRunStatus.CANCELED in statuses[:1]:
         return False
-    if runs and runs[0].status == dg.DagsterRunStatus.CANCELED:
-        return False
-    tries = [run for run in runs if not is_no_try(run)]
-    failures = sum(run.status == dg.DagsterRunStatus.FAILURE for run in tries)
-    in_vain = sum(
-        run.status == dg.DagsterRunStatus.SUCCESS and run.tags.get(BY) in BY_THEMSELVES
-        for run in tries
-    )
+    tries = [(run.status, run.tags.get(BY)) for run in runs if not is_no_try(run)]
+    failures = sum(status == dg.DagsterRunStatus.FAILURE for status, _ in tries)
+    in_vain = sum(tries.count((dg.DagsterRunStatus.SUCCESS, by)) for by in BY_THEMSELVES)
     return failures <= max_retries and in_vain <= max_retries + 1
 
 

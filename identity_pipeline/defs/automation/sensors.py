@@ -62,6 +62,10 @@ class Memory:
         except (AttributeError, TypeError, ValueError):
             return cls()
 
+    def still_refused(self, now: Mapping[str, Stamp]) -> dict[str, Stamp]:
+        """Files that could not be registered and are as they were."""
+        return {file: stamp for file, stamp in self.refused.items() if now.get(file) == stamp}
+
     def cursor(self) -> str:
         """As a cursor."""
         noted = {"files": self.files, "after": self.after, "refused": self.refused}
@@ -121,9 +125,9 @@ class Arrivals:
     why_not: dict[str, Exception]
 
     def refused(self, before: Mapping[str, Stamp], now: Mapping[str, Stamp]) -> dict[str, Stamp]:
-        """Files that cannot be registered as they are, with those of earlier ticks."""
-        still = {f: s for f, s in before.items() if now.get(f) == s and f not in self.taken}
-        return still | {file: now[file] for file in self.why_not}
+        """Files that cannot be registered as they are now, with those of earlier ticks."""
+        earlier = {file: stamp for file, stamp in before.items() if file not in self.taken}
+        return earlier | {file: now[file] for file in self.why_not}
 
 
 def register(store: TableStore, files: Iterable[str]) -> Arrivals:
@@ -181,11 +185,13 @@ def new_videos(
     known = files.all()
     finished, remembered, gone = sort_arrivals(now, memory.files, known, limit, memory.refused)
     files.forget(gone)
-    present = {file.video_id for path, file in known.items() if path in now}
+    present = {known[path].video_id for path in known.keys() & now.keys()}
     arrivals = register(store, finished)
-    refused = arrivals.refused(memory.refused, now)
-    for file in arrivals.why_not.keys() - memory.refused.keys():  # said once, not at every tick
-        context.log.warning(why_refused(file, arrivals.why_not[file]))
+    before = memory.still_refused(now)
+    for file, error in arrivals.why_not.items():
+        if file not in before:  # said once, not at every tick
+            context.log.warning(why_refused(file, error))
+    refused = arrivals.refused(before, now)
     for file in arrivals.taken:
         del remembered[file]
     present |= set(arrivals.taken.values())
@@ -197,13 +203,17 @@ def new_videos(
         return leave.skip
     runs = dict(islice(wanted.runs.items(), leave.at_most))
     cursor = Memory(remembered, wanted.after, refused).cursor()
-    if not runs:
-        context.update_cursor(cursor)
-        return dg.SkipReason(
-            f"{len(remembered)} files are still being looked at, {linked} were known under "
-            f"another name, {counted(len(done), 'video')} of the inbox are done"
-            f"{_named(refused)}."
-        )
+    if runs:
+        return _asked(runs, cursor)
+    context.update_cursor(cursor)
+    return dg.SkipReason(
+        f"{len(remembered)} files are still being looked at, {linked} were known under "
+        f"another name, {counted(len(done), 'video')} of the inbox are done{_named(refused)}."
+    )
+
+
+def _asked(runs: Mapping[str, int], cursor: str) -> dg.SensorResult:
+    """Requests of videos, each with the number of runs that it had."""
     asked = tags("new_videos", NEW_VIDEO)
     return dg.SensorResult(
         run_requests=[
