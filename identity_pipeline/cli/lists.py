@@ -45,7 +45,10 @@ def say(text: str, style: str = "", *, err: bool = False) -> None:
 
 class _Teller(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        say(record.getMessage(), err=True)
+        try:
+            say(record.getMessage(), err=True)
+        except Exception:  # noqa: BLE001 - a message never ends what it is about
+            self.handleError(record)
 
 
 @contextmanager

@@ -86,7 +86,8 @@ def clusters(
     if montage is not None:
         with bar() as report:
             shown = write_montage(library.stores.tables, groups, montage, report)
-    listed = show_rows(rows, as_json, NOISE if noise else CLUSTERS, "No unknown faces are grouped.")
+    none = "Every unknown face is in a group." if noise else "No unknown faces are grouped."
+    listed = show_rows(rows, as_json, NOISE if noise else CLUSTERS, none)
     if montage is not None and not as_json:
         say(f"{counted(shown, 'face')} in {montage}")
     elif listed:
@@ -269,7 +270,7 @@ def recluster(dry_run: bool, as_json: bool, data: str | None) -> None:
 
 
 def put_in_force(stores: LibraryStores, settings: Settings, shown: Progress) -> Updated:
-    """The library and what follows it brought up to date, before the eyes of other processes."""
+    """The library and what follows it brought up to date; `status` shows it meanwhile."""
     from identity_pipeline.stages.library.update import update_library
 
     return update_library(

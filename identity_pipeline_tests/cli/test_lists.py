@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import shlex
 import shutil
@@ -159,3 +160,13 @@ def test_what_the_package_warns_of_is_one_sentence_on_standard_error(tmp_path: P
     said = CliRunner().invoke(cli, ["--data", str(tmp_path), "settings"], env=variable)
     assert said.stderr.count("remove them: bank.rate.") == 1
     assert "bank.rate" not in said.stdout
+
+
+def test_a_warning_that_cannot_be_shown_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(text: str, *, err: bool) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(lists, "say", gone)
+    monkeypatch.setattr(logging, "raiseExceptions", False)
+    with lists.telling():
+        logging.getLogger("identity_pipeline.storage.anything").warning("damaged")

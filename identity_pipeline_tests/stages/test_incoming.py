@@ -6,9 +6,11 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -28,6 +30,10 @@ from identity_pipeline_tests.library import VideoLibrary, digest_of_tree
 from identity_pipeline_tests.stages.test_publishing import CliRunner, cli, twin_of
 
 REGISTRATION = "registration.json"
+
+
+DATASET = "tables/identity_dataset.parquet"
+NOTE = "tables/identity_dataset.manifest.json"
 
 
 @pytest.fixture(scope="module")
@@ -236,7 +242,7 @@ def test_whatever_bytes_there_are_it_is_one_sentence_or_the_same_video(
         assert str(error)
     else:
         # Only what is no table, no picture and no id may differ.
-        assert path == REGISTRATION or path.endswith(".json")
+        assert changed == contents or path == REGISTRATION or path.endswith(".json")
 
 
 def test_the_version_is_the_digest_of_the_files(good: tuple[str, Contents]) -> None:
@@ -256,3 +262,21 @@ def test_a_library_may_have_notes_of_steps_which_are_not_taken_and_no_other_file
     for other in ("run.sh", "a/b.parquet", "people.parquet", ".hidden", "PEOPLE.parquet"):
         with pytest.raises(NotOursError):
             check_library({**contents, f"{name}/{other}": b"x"})
+
+
+def test_an_image_that_was_left_out_is_no_file_of_the_export(good: tuple[str, Contents]) -> None:
+    video_id, contents = good
+    rows = pl.read_parquet(BytesIO(contents[DATASET]))
+    image = next(file for file in rows["file"] if file.endswith(".jpg"))
+    chosen = pl.col("file") == image
+    rows = rows.with_columns(
+        left_out=pl.when(chosen).then(pl.lit("another frame")).otherwise("left_out"),
+        sha256=pl.when(~chosen).then("sha256"),
+    )
+    table = BytesIO()
+    rows.write_parquet(table)
+    digest = hashlib.sha256(table.getvalue()).hexdigest()
+    noted = json.loads(contents[NOTE]) | {"data_version": digest}
+    changed = contents | {DATASET: table.getvalue(), NOTE: json.dumps(noted).encode()}
+    changed.pop(f"export/{image}")
+    check_video(video_id, changed)

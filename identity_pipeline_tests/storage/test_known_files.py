@@ -153,3 +153,20 @@ def test_the_memory_of_an_older_version_is_kept(layout: Layout) -> None:
     assert by_content(layout, "1") is not None
     assert files.all() == known and len(known) == 3
     assert not digests.exists()
+
+
+def test_a_folder_that_is_only_read_answers_from_the_names_of_its_records(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the memory is of a version that knew files alone."""
+    record, _ = VideoRegistry(layout).register(drop(layout, "new.mp4", "new"))
+    memory = KnownFiles(layout).path
+    memory.unlink()
+    with closing(sqlite3.connect(memory)) as old, old:
+        old.execute("CREATE TABLE files (path TEXT PRIMARY KEY, size, mtime_ns, inode, video_id)")
+    connect = sqlite3.connect
+    monkeypatch.setattr(
+        sqlite3, "connect", lambda path, timeout: connect(f"file:{path}?mode=ro", uri=True)
+    )
+    assert by_content(layout, "new") == record
+    assert by_content(layout, "another") is None

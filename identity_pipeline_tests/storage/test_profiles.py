@@ -334,3 +334,16 @@ def test_profiles_at_rest_of_the_version_before_open_and_are_brought_in_step(
     healed = store.get(ANNA)
     assert healed is not None
     assert (healed.embedding_count, healed.quarantined, healed.sessions) == (12, (), 2)
+
+
+def test_what_an_import_said_of_its_stay_is_kept_and_such_people_are_not_listed(
+    store: ProfileStore,
+) -> None:
+    enriched(store, batch("a"))
+    path = next(store.layout.root.rglob("profile.json"))
+    value = json.loads(path.read_bytes())
+    path.write_text(json.dumps(value | {"ephemeral": True, "retain_until": "2031-05-01"}))
+    changed = enriched(store, batch("b"))
+    assert (changed.ephemeral, changed.retain_until) == (True, "2031-05-01")
+    assert json.loads(path.read_bytes())["ephemeral"] is True
+    assert store.listing() == []

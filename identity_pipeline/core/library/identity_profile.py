@@ -85,6 +85,8 @@ class IdentityProfile:
         cover: face that shows the person; null: none chosen.
         quarantined: embeddings kept out.
         made_of: hash of what it was last made of; null in a profile of an older version.
+        ephemeral: the profile was imported as one that is not to stay; kept as it was read.
+        retain_until: ISO date until which it may stay; null: none was given. Kept as it was read.
     """
 
     person_id: str
@@ -96,6 +98,8 @@ class IdentityProfile:
     cover: str | None = None
     quarantined: tuple[Quarantined, ...] = ()
     made_of: str | None = None
+    ephemeral: bool = False
+    retain_until: str | None = None
 
     @property
     def moments(self) -> Moments | None:

@@ -1,4 +1,4 @@
-"""The one partitions definition: a dynamic partition per ride video. See `video.registry`."""
+"""The one partitions definition: a dynamic partition per ride video. See `storage.video`."""
 
 from __future__ import annotations
 

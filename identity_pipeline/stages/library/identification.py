@@ -67,6 +67,7 @@ def identify_picture(
     Raises:
         KMeansHeadsError: there are no heads of the library's space.
         CurationError: it is no picture, or the library was made with another recogniser.
+        SpaceMismatchError: the faces lie in another space than what they are compared with.
         FacePackError: the pack cannot be loaded.
     """
     from identity_pipeline.media.crops import align

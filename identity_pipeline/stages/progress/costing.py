@@ -127,7 +127,9 @@ def prices(store: TableStore, settings: Settings, digests: Mapping[str, str]) ->
         digests: SHA-256 of the models that are here, by name.
     """
     costs, found = Costs(store.layout), {}
-    for step, specs in STEPS.items():
+    of_videos = [step for step in STEPS if step not in LIBRARY_STEPS | LEARNING_STEPS]
+    for step in (*of_videos, *LIBRARY_STEPS, *LEARNING_STEPS):
+        specs = STEPS[step]
         if (cost := specs[0].cost) is None:
             continue
         bundled, of_video = cost.bundled_ms / 1000, specs[0].per_video

@@ -23,6 +23,7 @@ import polars as pl
 
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.stages.specs.assets import VIDEO_SPECS
+from identity_pipeline.stages.specs.exported import files_of
 from identity_pipeline.storage.files.small_files import parse
 from identity_pipeline.storage.layout import Layout, inside
 from identity_pipeline.storage.library.generations import NOTE, Generation, Generations
@@ -122,12 +123,22 @@ def _check_made_of_each_other(
 
 def _export(layout: Layout, video_id: str, table: bytes) -> Iterator[tuple[str, bytes]]:
     folder = layout.export(video_id)
-    for file, digest in pl.read_parquet(table).select("file", "sha256").iter_rows():
+    for file, digest in _files_named(table).items():
         path = inside(folder, folder / file)
         data = path.read_bytes() if path.is_file() else b""
         if hashlib.sha256(data).hexdigest() != digest:
             raise NotWholeError(f"{file} of its export is missing, or not what was written")
         yield f"{EXPORT}{file}", data
+
+
+def _files_named(table: bytes) -> dict[str, str]:
+    """SHA-256 of each file of an export, by the table `identity_dataset`.
+
+    Images that were left out are no files; tables of older versions have none of them.
+    """
+    rows = pl.read_parquet(BytesIO(table))
+    files = files_of(rows) if "left_out" in rows.columns else rows
+    return dict(files.select("file", "sha256").cast(pl.String).iter_rows())
 
 
 def library_contents(layout: Layout) -> Contents:
@@ -239,8 +250,7 @@ def _check_table(name: str, data: bytes, manifest: Mapping[str, Any]) -> None:
 def _check_export(contents: Contents) -> None:
     """Its files are those that the dataset's table names, with those digests."""
     try:
-        table = pl.read_parquet(BytesIO(contents[f"{TABLES}{DATASET}.parquet"]))
-        named = dict(table.select("file", "sha256").cast(pl.String).iter_rows())
+        named = _files_named(contents[f"{TABLES}{DATASET}.parquet"])
     except pl.exceptions.PolarsError as error:
         raise NotOursError(f"the table {DATASET} does not name the files of an export") from error
     there = {

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from identity_pipeline.storage.files import private
-from identity_pipeline.storage.files.processes import birth_of
+from identity_pipeline.storage.files.processes import is_running
 
 TEMPORARY_MARK = ".partial-"
 HERE = hashlib.sha256(platform.node().encode()).hexdigest()[:6]
@@ -53,7 +53,7 @@ def is_writer_alive(temporary: Path) -> bool:
     process, _, machine = temporary.name.rsplit("-", 2)[-2].partition("@")
     if machine not in ("", HERE):
         return time.time() - temporary.lstat().st_mtime < ELSEWHERE_S
-    return process.isdigit() and birth_of(int(process)) is not None
+    return process.isdigit() and is_running(int(process))
 
 
 def write_with(target: Path, write: Callable[[Path], None]) -> None:

@@ -19,7 +19,11 @@ class Birth:
 
 
 def birth_of(pid: int) -> Birth | None:
-    """When a running process started; None where no process with this number runs any more."""
+    """When a running process started; None where no process with this number runs any more.
+
+    Raises:
+        psutil.AccessDenied: it runs, and this user may not look at it.
+    """
     import psutil
 
     try:
@@ -30,3 +34,13 @@ def birth_of(pid: int) -> Birth | None:
     except psutil.NoSuchProcess:
         return None
     return Birth(at, round((at - psutil.boot_time()) * 100))
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process with this number runs, also one that this user may not look at."""
+    import psutil
+
+    try:
+        return birth_of(pid) is not None
+    except psutil.AccessDenied:
+        return True

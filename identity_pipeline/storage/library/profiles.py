@@ -36,8 +36,6 @@ from identity_pipeline.storage.video.registry import slug
 
 SCHEMA_VERSION = 2
 PROFILE = "profile.json"
-UNSET = {"ephemeral": False, "retain_until": None}
-"""Fields of schema 2 that nothing sets; versions that know them cannot do without."""
 
 
 @dataclass(frozen=True)
@@ -104,8 +102,8 @@ class ProfileStore:
                 faults.append(str(error))
 
     def listing(self) -> list[str]:
-        """`Name (N embeddings, k sessions)` of all that hold embeddings, by name."""
-        shown = [p for p in self.all([]) if p.embedding_count]
+        """`Name (N embeddings, k sessions)` of those to stay that hold embeddings, by name."""
+        shown = [p for p in self.all([]) if not p.ephemeral and p.embedding_count]
         ordered = sorted(shown, key=lambda profile: (profile.name.casefold(), profile.person_id))
         return [profile.label for profile in ordered]
 
@@ -199,7 +197,8 @@ def to_json(profile: IdentityProfile) -> dict[str, Any]:
         "sessions": profile.sessions,
         "last_training": profile.last_training,
         "cover": profile.cover,
-        **UNSET,
+        "ephemeral": profile.ephemeral,
+        "retain_until": profile.retain_until,
         "quarantined_count": len(profile.quarantined),
         "quarantined": [asdict(q) for q in profile.quarantined],
         "made_of": profile.made_of,
@@ -248,6 +247,8 @@ class _ProfileAtRest:
     last_training: str | None
     cover: str | None
     quarantined: list[Quarantined]
+    ephemeral: bool = False
+    retain_until: str | None = None
     made_of: str | None = None
 
 
@@ -296,6 +297,7 @@ def _from_old(value: dict[str, Any]) -> IdentityProfile:
         sources={OLD_SOURCE: source},
         sessions=sessions,
         last_training=statistics.get("last_training"),
+        ephemeral=bool(value.get("is_ephemeral", False)),
     )
 
 

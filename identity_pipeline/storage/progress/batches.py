@@ -1,4 +1,4 @@
-"""The batches of work (`progress.shares`), kept so that a share means the same at every look."""
+"""The batches of work (`core.progress`), kept so that a share means the same at every look."""
 
 from __future__ import annotations
 

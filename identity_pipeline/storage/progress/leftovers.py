@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from identity_pipeline.storage.files import atomic
-from identity_pipeline.storage.files.processes import birth_of
+from identity_pipeline.storage.files.processes import is_running
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.progress.heartbeat import Heartbeat, host
 
@@ -25,7 +25,7 @@ def sweep_after(layout: Layout, dead: Heartbeat, assets: Iterable[str]) -> list[
         assets: outputs of that step.
     """
     # Another process may have its number by now, and another host may number as it likes.
-    if dead.host != host() or birth_of(dead.pid) is not None:
+    if dead.host != host() or is_running(dead.pid):
         return []
     folders = _folders(layout, dead, assets)
     left = [path for folder in folders for path in atomic.left_by(dead.pid, folder)]

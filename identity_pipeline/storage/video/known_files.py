@@ -51,6 +51,7 @@ DAMAGE: Final = frozenset(
 )
 """Not a database, a broken one, or one with other tables. Busy, full and read-only are no damage:
 the caller gets these errors."""
+UNWRITABLE: Final = frozenset({sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN})
 COMPANIONS: Final = ("-journal", "-wal", "-shm")
 Answer = TypeVar("Answer")
 
@@ -134,7 +135,14 @@ class KnownFiles:
             ids = [row[0] for row in database.execute(query, (sha256[:DIGITS],))]
             return [video_id for video_id in ids if VIDEO_ID.fullmatch(str(video_id))]
 
-        return self._do(found)
+        try:
+            return self._do(found)
+        except sqlite3.OperationalError as error:
+            if _primary(error) not in UNWRITABLE:
+                raise
+            # A folder that is only read: the names of its records say the same, more slowly.
+            named = self._records()
+            return sorted(video_id for digits, video_id in named if digits == sha256[:DIGITS])
 
     @contextmanager
     def writing_record(self, video_id: str, sha256: str) -> Iterator[None]:
@@ -148,12 +156,15 @@ class KnownFiles:
     def _list_records(self, database: sqlite3.Connection) -> None:
         shutil.rmtree(self.layout.registry / "digests", ignore_errors=True)  # of older versions
         now = self._changed_ns()  # before the look: what comes during it makes the next look again
+        # None is taken away: a record that is just being written has its row already.
+        database.executemany("INSERT OR IGNORE INTO contents VALUES (?, ?)", self._records())
+        _note_listed(database, now)
+
+    def _records(self) -> list[tuple[str, str]]:
+        """(digits, id) of all records, by their names."""
         with os.scandir(self.layout.registry) as entries:
             found = [match for entry in entries if (match := RECORD.match(entry.name))]
-        # None is taken away: a record that is just being written has its row already.
-        rows = ((match["digits"], match["id"]) for match in found)
-        database.executemany("INSERT OR IGNORE INTO contents VALUES (?, ?)", rows)
-        _note_listed(database, now)
+        return [(match["digits"], match["id"]) for match in found]
 
     def _changed_ns(self) -> int:
         return self.layout.registry.stat().st_mtime_ns
@@ -168,8 +179,7 @@ class KnownFiles:
         try:
             return self._done(work)
         except sqlite3.DatabaseError as error:
-            code = getattr(error, "sqlite_errorcode", None)
-            if code is None or code & 0xFF not in DAMAGE:
+            if _primary(error) not in DAMAGE:
                 raise
             LOG.warning("%s is damaged (%s); it is only a memory and begun anew.", self.path, error)
         for ending in ("", *COMPANIONS):
@@ -181,6 +191,12 @@ class KnownFiles:
             for statement in SETUP:
                 database.execute(statement)
             return work(database)
+
+
+def _primary(error: sqlite3.DatabaseError) -> int | None:
+    """SQLite's code of an error, without what it adds to it."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return None if code is None else code & 0xFF
 
 
 def _note_listed(database: sqlite3.Connection, changed_ns: int) -> None:
