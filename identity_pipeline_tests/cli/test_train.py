@@ -17,6 +17,7 @@ from identity_pipeline.cli.review import put_in_force
 from identity_pipeline.cli.working import TRY_LATER
 from identity_pipeline.ledger.store import LedgerStore
 from identity_pipeline.settings import load_settings
+from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.library.generations import Generations
 from identity_pipeline.storage.library.heads import HeadStore
@@ -180,7 +181,8 @@ def test_grouping_anew_is_seen_by_status_while_it_works(taught: Path) -> None:
         seen.extend(Heartbeats(layout(taught)).all())
 
     store = TableStore(layout(taught))
-    put_in_force(store, load_settings(paths={"data": str(taught / "data")}), look)
+    stores = LibraryStores.of(store)
+    put_in_force(stores, load_settings(paths={"data": str(taught / "data")}), look)
     # And so are the steps that follow it.
     steps = {"identity_library", "identity_profiles", "kmeans_heads", "index"}
     assert {s.step for s in seen if not s.ended} == steps
