@@ -32,8 +32,8 @@ venv: $(STAMP)  ## Install everything into .venv.
 demo: venv  ## Turn the rides that ship with the package into image sets, offline.
 	$(DEMO_SETTINGS) $(BIN)/identity-pipeline run $(DEMO_RIDES) $(if $(MODELS),--models $(MODELS)) $(if $(VISION),--vision $(VISION))
 
-test: venv  ## Run the tests.
-	$(BIN)/python -m pytest
+test: venv  ## Run the tests, in two processes.
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: venv docs  ## Check style, types, definitions and the links of the documentation.
 	$(BIN)/ruff check .
