@@ -19,14 +19,13 @@ from identity_pipeline.storage.video.tables import Manifest
 @video_asset
 def templates(step: VideoStep) -> Iterator[dg.MaterializeResult]:
     """What the library needs of a video: templates, calibration pairs, samples."""
-    from identity_pipeline.core.matching.templates import VideoTables
-    from identity_pipeline.stages.library.spaces import FACE_TABLES, templates_of_video
+    from identity_pipeline.stages.library.spaces import tables_of_video, templates_of_video
 
     made: dict[str, pl.DataFrame] = {}
 
     def table(name: str) -> pl.DataFrame:
         if not made:
-            video = VideoTables(step.video_id, *step.inputs.of(*FACE_TABLES).values())
+            video = tables_of_video(step.video_id, step.inputs.__getitem__)
             made.update(templates_of_video(video, step.settings))
         return made[name]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -23,7 +24,7 @@ from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.video.tables import DamagedTableError, MissingTableError, TableStore
 
 FACE_TABLES: Final = VIDEO_SPECS["track_templates"].inputs
-"""What templates are made of, in the order of `core.matching.templates.VideoTables`."""
+"""What templates are made of."""
 _HEAD_SPACE: Final = re.compile(r"^head@([0-9a-f]{12})/\d+$")
 
 
@@ -44,7 +45,19 @@ def templates_of_video(video: VideoTables, settings: Settings) -> dict[str, pl.D
 
 def read_video(store: TableStore, video_id: str) -> VideoTables:
     """The tables of one video that templates are made of, in the recogniser's space."""
-    return VideoTables(video_id, *(store.read(name, video_id) for name in FACE_TABLES))
+    return tables_of_video(video_id, lambda name: store.read(name, video_id))
+
+
+def tables_of_video(video_id: str, read: Callable[[str], pl.DataFrame]) -> VideoTables:
+    """The same tables, as somebody else reads them by name."""
+    return VideoTables(
+        video_id,
+        embeddings=read("face_embeddings"),
+        quality=read("face_quality"),
+        tracks=read("face_tracks"),
+        riders=read("riders"),
+        detections=read("face_detections"),
+    )
 
 
 def projected(embeddings: pl.DataFrame, head: Head, space: str) -> pl.DataFrame:

@@ -15,6 +15,7 @@ from typing import Final
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.specs.assets import VIDEO_SPECS
+from identity_pipeline.stages.specs.current import FINISHED_BY
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.library.generations import Generations
 from identity_pipeline.storage.progress.pause import paused
@@ -24,7 +25,7 @@ from identity_pipeline.storage.video.failures import DAMAGED, NOTE_DAMAGED, Fail
 from identity_pipeline.storage.video.registry import VideoRegistry
 from identity_pipeline.storage.video.tables import TableStore
 
-SETS: Final = "identity_dataset"
+SETS: Final = FINISHED_BY
 """Its note and its export are what a person waits for."""
 LAST: Final = (SETS, "track_templates", "face_index")
 """A video is finished when all of these are there: nothing of a video is made of them."""

@@ -23,6 +23,7 @@ import polars as pl
 
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.stages.specs.assets import VIDEO_SPECS
+from identity_pipeline.stages.specs.current import FINISHED_BY
 from identity_pipeline.stages.specs.exported import files_of
 from identity_pipeline.storage.files.small_files import parse
 from identity_pipeline.storage.layout import Layout, inside
@@ -31,7 +32,7 @@ from identity_pipeline.storage.library.snapshots import FILES
 from identity_pipeline.storage.publishing.object_store import Contents
 from identity_pipeline.storage.video.registry import Registration
 
-DATASET: Final = "identity_dataset"
+DATASET: Final = FINISHED_BY
 TABLES, EXPORT, REGISTRATION = "tables/", "export/", "registration.json"
 SUFFIXES: Final = ("manifest.json", "made-of.json", "parquet")
 SHA256: Final = re.compile(r"[0-9a-f]{64}")

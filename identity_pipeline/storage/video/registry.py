@@ -26,10 +26,11 @@ from identity_pipeline.storage.files import atomic, small_files
 from identity_pipeline.storage.files.hashing import sha256_of_file
 from identity_pipeline.storage.files.small_files import DamagedFileError
 from identity_pipeline.storage.layout import VIDEO_ID, Layout, check_video_id
+from identity_pipeline.storage.video.known_files import DIGITS as USUAL_DIGITS
 from identity_pipeline.storage.video.known_files import KnownFile, KnownFiles, Stamp
 
 MAX_SLUG = 48
-DIGITS = (8, 12, 15)
+DIGITS = (USUAL_DIGITS, 12, 15)
 """Of the digest in an id: the usual number, and what a collision leads to."""
 
 
