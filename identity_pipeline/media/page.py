@@ -89,14 +89,11 @@ class ImageCard:
         file: path relative to the page, with `/`, e.g. `person_0/anchors/anchor_001.jpg`.
         thumbnail: data URI of a small picture (`sheets.data_uri`).
         faces: whom it shows; of a pair both riders, from left to right.
-        relation: of a pair, relative position and scale in words, e.g. `2.1 face widths apart,
-            person_1 at 0.93 of the size`.
     """
 
     file: str
     thumbnail: str
     faces: tuple[ExportedFace, ...]
-    relation: str | None = None
 
 
 @dataclass(frozen=True)

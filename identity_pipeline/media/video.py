@@ -101,7 +101,7 @@ def _check_file(path: Path, settings: VideoSettings) -> None:
 
 
 def probe(path: Path, settings: VideoSettings) -> VideoProbe:
-    """Validates a file and reads what it says of itself; decodes two frames, which say much of it.
+    """Validates a file and reads what it says of itself; two frames are decoded for it.
 
     Raises:
         VideoError: the file cannot be processed; the sentence says why.

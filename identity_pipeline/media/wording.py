@@ -8,10 +8,15 @@ its underscores as spaces, so that a new reason is never hidden.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from identity_pipeline.core.imagesets.summary import Prototype, Shortfall
+from identity_pipeline.core.imagesets.summary import (
+    ExportedFace,
+    Prototype,
+    Shortfall,
+    pair_relation,
+)
 from identity_pipeline.media.svg import clock
 
 NOT_MEASURED: Final = "not measured"
@@ -177,6 +182,16 @@ def shortfall(short: Shortfall) -> str:
     return f"{short.have} of {short.wanted} {name}: {', '.join(parts) or 'there was no candidate'}."
 
 
+def relation(faces: Sequence[ExportedFace]) -> str:
+    """How the riders of a pair stand to each other: `2.1 face widths apart, person_1 at ...`."""
+    left, right = faces
+    between = pair_relation(left.box, right.box)
+    return (
+        f"{between.relative_x:.1f} face widths apart, person_{right.person_id} at "
+        f"{between.relative_scale:.2f} of the size"
+    )
+
+
 def prototype(face: Prototype) -> str:
     """Which face stands for a rider, and of how many it was chosen."""
     return (
@@ -206,6 +221,7 @@ FILTERS: Final[dict[str, Callable[..., Any]]] = {
     "counted": counted,
     "plain": plain,
     "sentence": sentence,
+    "relation": relation,
     "expression": _words_of(EXPRESSION_WORDS),
     "state_words": _words_of(STATE_WORDS),
     "stop_words": _words_of(STOP_REASONS),

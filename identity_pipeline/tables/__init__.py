@@ -1,7 +1,7 @@
 """One Polars schema per table that passes between assets: columns, dtypes, units.
 
-What belongs here: the shape of tables at rest. What does not: how they are computed (`core`) or
-where they lie (`storage`).
+What belongs here: the shape of tables at rest, and what must hold of their rows. What does not: how
+they are computed (`core`) or where they lie (`storage`).
 
 Conventions. Boxes are `x1, y1, x2, y2` in float pixels of the source after its rotation. Angles
 are degrees: yaw > 0 nose to the image's right, pitch > 0 up, roll > 0 clockwise in the image.

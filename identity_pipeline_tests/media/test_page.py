@@ -336,14 +336,16 @@ def test_pairs_appear_only_with_two_riders() -> None:
     left = replace(
         FACE, yaw_bin="[-5,5)", pitch_bin="neutral", expression_bin="smile", novelty=None
     )
+    left = replace(left, box=Box(0, 0, 100, 120))
     right = replace(FACE, person_id=1, yaw_bin="beyond", pitch_bin="unknown")
-    pair = ImageCard("pair/pair_001.jpg", PIXEL, (left, right), "2.1 face widths apart")
+    right = replace(right, box=Box(210, 0, 310, 120))
+    pair = ImageCard("pair/pair_001.jpg", PIXEL, (left, right))
     second = replace(PERSON, rider=replace(RIDER, person_id=1, seat="right"))
     text = page_with(people=(PERSON, second), pairs=(pair,)).text
     level = "person_0 yaw ~5° to 5°, pitch level, expression smile quality 0.87"
     assert level.replace("~", "\N{MINUS SIGN}") + " novelty not measured" in text
     assert "person_1 yaw beyond the bins, pitch not measured" in text
-    assert "Position and scale: 2.1 face widths apart" in text
+    assert "Position and scale: 2.1 face widths apart, person_1 at 1.00 of the size" in text
     assert "No frame shows both riders" in page_with(people=(PERSON, second)).text
     assert "Pairs" not in page_with(pairs=(pair,)).text
 

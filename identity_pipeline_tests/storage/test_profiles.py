@@ -249,7 +249,7 @@ def test_a_broken_file_says_what_to_do(store: ProfileStore, data: bytes) -> None
 def test_a_field_of_another_kind_is_a_broken_file(store: ProfileStore) -> None:
     whole = to_json(enriched(store, batch("aa")))
     path = store.layout.identities / f"anna-o-{ANNA}" / "profile.json"
-    for name in ("name", "sources", "sessions", "quarantined"):
+    for name in ("name", "sources", "sessions", "quarantined", "ephemeral"):
         path.write_text(json.dumps({**whole, name: 1.5}))
         with pytest.raises(ProfileError, match=f"is no profile.*{name}"):
             store.get(ANNA)

@@ -1,4 +1,4 @@
-"""The body below the head: of somebody who sits in a ride with folds, joints and fingers, or plain.
+"""The body below the head: of riders with folds and jointed arms, of others a plain torso.
 
 Belongs here: meshes in body space (cm, as head space, y up, z toward the camera). Does not belong
 here: what moves with the head (`outfit`) or when a hand is lifted (`choreography`).

@@ -170,7 +170,7 @@ def _coverage_of(
 
 def _has_place(face: Face, names: int, settings: SelectionSettings) -> bool:
     """Whether a bucket with so many images takes a face: one that was kept, or a plain spare."""
-    if face.get("kept"):
+    if face["kept"]:
         return names < settings.bucket_max
     return names < 1 and not is_hard(face) and not is_covered(face, settings)
 
@@ -183,7 +183,7 @@ def _bucket_order(table: Sequence[Face]) -> list[tuple[str, list[int]]]:
             buckets.setdefault(face["bucket_key"], []).append(row)
 
     def order(row: int) -> tuple[bool, float, int]:
-        return not table[row].get("kept"), -preference(table[row]), row
+        return not table[row]["kept"], -preference(table[row]), row
 
     return [(bucket, sorted(members, key=order)) for bucket, members in sorted(buckets.items())]
 
@@ -232,7 +232,7 @@ def build_challenge_set(
         pool = [
             row
             for row, face in enumerate(kinds)
-            if face.get("kind") is not None
+            if face["kind"] is not None
             and row not in exported
             and face["stable_score"] >= settings.challenge_stable_min
         ]
@@ -240,7 +240,7 @@ def build_challenge_set(
         picks = farthest_first(views, pool, exported, settings.challenge_max, likeness(settings))
         numbers: dict[str, int] = {}
         for rank, (row, new) in enumerate(picks, start=1):
-            kind = kinds[row].get("kind") or ""
+            kind = str(kinds[row]["kind"])
             numbers[kind] = numbers.get(kind, 0) + 1
             stem = f"chal_{kind}_{numbers[kind]:03d}"
             rows.append(_image_row(kinds[row], stem, rank, new, kind=kind))

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NotRequired, TypedDict, cast
+from typing import Any, TypedDict, cast
 
 import numpy as np
 import polars as pl
@@ -73,9 +73,9 @@ class Face(TypedDict):
     bucket_key: str | None
     lighting_bin: str
     occlusion: float | None
-    anchor: NotRequired[bool]
-    kept: NotRequired[bool]
-    kind: NotRequired[str | None]
+    anchor: bool
+    kept: bool
+    kind: str | None
 
 
 def faces_of(table: pl.DataFrame) -> list[Face]:
@@ -281,7 +281,7 @@ def _consider_anchor(
 ) -> None:
     """Counts anchors that could be had so far: spaced in time and unlike each other."""
     face = table[row]
-    if not face.get("anchor"):
+    if not face["anchor"]:
         return
     spaced = all(
         face["timestamp_ms"] - table[a]["timestamp_ms"] >= settings.anchor_gap_s * 1000

@@ -70,7 +70,7 @@ class ExportedFace:
 
     @classmethod
     def of(cls, candidate: Mapping[str, Any], chosen: Mapping[str, Any]) -> ExportedFace:
-        """From a face's row of `candidates` and its row of a set, whose values count."""
+        """From a face's row of `candidates` and its row of a set, which wins where both tell."""
         row = {**candidate, **chosen}
         row |= {"box": box_of(row), "crop": Box(*(float(row[name]) for name in CROP))}
         return cls(**{name: row[name] for name in cls.__dataclass_fields__})

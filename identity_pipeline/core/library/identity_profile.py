@@ -246,7 +246,10 @@ def _checked(profile: IdentityProfile, sources: Sequence[NewEmbeddings]) -> dict
 def _near(
     vectors: Vectors, direction: Vectors | None, threshold: float | None
 ) -> tuple[Vectors, NDArray[np.bool_]]:
-    """(N,) cosines to the person's direction, and which are near it: all while nothing says."""
+    """(N,) cosines to the person's direction, and which are near it.
+
+    All are where there is no direction or no threshold.
+    """
     if direction is None or threshold is None:
         return np.ones(len(vectors)), np.ones(len(vectors), dtype=bool)
     cosines = vectors @ direction

@@ -23,7 +23,6 @@ from identity_pipeline.settings import CopySettings
 ROWS: Final = 9
 COLUMNS: Final = 16
 BITS: Final = (ROWS - 1) * COLUMNS
-"""The signs of all differences, then which of them are large."""
 FLAT_STD: Final = 1.0
 """A thumbnail with a smaller standard deviation (black or blown) has no hash."""
 BANDS: Final = 4

@@ -13,7 +13,7 @@ from typing import Any
 
 import polars as pl
 
-from identity_pipeline.core.imagesets.summary import RiderSummary, pair_relation
+from identity_pipeline.core.imagesets.summary import RiderSummary
 from identity_pipeline.media.crops import encode_jpeg
 from identity_pipeline.media.figures import coverage_grid_svg, ledger_bar_svg, track_timeline_svg
 from identity_pipeline.media.page import (
@@ -101,15 +101,7 @@ def _person_section(
 
 def _card(image: Exported) -> ImageCard:
     small = encode_jpeg(image.thumbnail, THUMBNAIL_QUALITY)
-    relation = None
-    if image.is_pair:
-        left, right = image.faces
-        between = pair_relation(left.box, right.box)
-        relation = (
-            f"{between.relative_x:.1f} face widths apart, person_{right.person_id} at "
-            f"{between.relative_scale:.2f} of the size"
-        )
-    return ImageCard(image.file, data_uri(small, "image/jpeg"), image.faces, relation)
+    return ImageCard(image.file, data_uri(small, "image/jpeg"), image.faces)
 
 
 def _ledger_svg(tables: VideoTables) -> str | None:
