@@ -79,6 +79,13 @@ class ModelSettings(Group):
         unit="path",
         source="InsightFace default",
     )
+    perception: str = tunable(
+        "",
+        "What reads eyes, mouth and pose: a folder with the 468-point face mesh and the iris net "
+        "below `tasks`. Empty: what the face pack has.",
+        unit="path",
+        source="none is bundled",
+    )
     vision_encoder: str = tunable(
         "facebook/dinov2-small",
         "Vision encoder: a Hugging Face id or a folder saved by `save_pretrained`.",
