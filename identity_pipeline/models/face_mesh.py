@@ -31,7 +31,7 @@ from identity_pipeline.core.geometry import Box
 from identity_pipeline.media.crops import ImageBGR, Region
 from identity_pipeline.models.cards import PackCard, read_card
 from identity_pipeline.models.device import note_fallback, onnx_providers, session_options
-from identity_pipeline.models.face_pack import FacePackError
+from identity_pipeline.models.packs import FacePackError, pack_folder
 from identity_pipeline.settings import ModelSettings
 from identity_pipeline.storage.files.hashing import sha256_of_file
 
@@ -56,18 +56,18 @@ def perception_folder(settings: ModelSettings) -> Path | None:
     """The folder of the nets; None where the settings want none.
 
     Raises:
-        FaceMeshError: there is no such folder, or no mesh net in it.
+        FacePackError: there is no such pack, or no mesh net in it.
     """
     if not settings.perception:
         return None
-    folder = Path(settings.perception).expanduser()
+    folder = pack_folder(settings.perception, settings, "models.perception")
     if not (folder / MESH_FILE).is_file():
         raise FaceMeshError(
             f"models.perception names {settings.perception}, where there is no {MESH_FILE}; name a "
-            "folder that holds the face mesh, or set models.perception to an empty text to do "
-            "without one."
+            "pack that holds the face mesh, such as open, or set models.perception to an empty "
+            "text to do without one."
         )
-    return folder.resolve()
+    return folder
 
 
 def perception_sha256(folder: Path) -> str:

@@ -59,14 +59,16 @@ class ModelHub:
 
     def is_here(self, model: str) -> bool:
         """Whether a model can be had without a download; also one that nothing can be."""
-        from identity_pipeline.models.face_pack import pack_is_here
+        from identity_pipeline.models.packs import pack_is_here
         from identity_pipeline.models.vision_encoder import VisionEncoderError, encoder_is_here
 
+        if model == "face_pack":
+            return pack_is_here(self.settings.face_pack, self.settings)
         if model == "perception":
-            return True
+            name = self.settings.perception
+            return not name or pack_is_here(name, self.settings)
         try:
-            look = pack_is_here if model == "face_pack" else encoder_is_here
-            return look(self.settings)
+            return encoder_is_here(self.settings)
         except VisionEncoderError:
             return True
 
@@ -79,7 +81,7 @@ class ModelHub:
             opened: open its networks too, which are then open for the work.
         """
         from identity_pipeline.models.device import DeviceError
-        from identity_pipeline.models.face_pack import FacePackError
+        from identity_pipeline.models.packs import FacePackError
         from identity_pipeline.models.vision_encoder import VisionEncoderError
 
         try:
@@ -96,7 +98,7 @@ class ModelHub:
         Nothing is downloaded and no network opened.
         """
         from identity_pipeline.models.device import DeviceError
-        from identity_pipeline.models.face_pack import FacePackError
+        from identity_pipeline.models.packs import FacePackError
         from identity_pipeline.models.vision_encoder import VisionEncoderError
 
         digests: dict[str, str] = {}
