@@ -94,6 +94,13 @@ class ModelSettings(Group):
         unit="path",
         source="InsightFace default",
     )
+    arcface_like: bool = tunable(
+        False,
+        "Says that the cosines of a pack without numbers of its own have the scale of ArcFace's, "
+        "so that the defaults hold; of InsightFace's packs and AuraFace it is known.",
+        unit="switch",
+        source="unset: strangers were joined in a space that is not (`models calibrate` measures)",
+    )
     vision_encoder: str = tunable(
         "facebook/dinov2-small",
         "Vision encoder: a Hugging Face id or a folder saved by `save_pretrained`.",
