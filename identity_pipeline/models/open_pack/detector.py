@@ -1,8 +1,8 @@
 """MediaPipe's full-range face detector as an SCRFD of InsightFace, at three sizes in one graph.
 
 The net finds faces of 18 to 110 of its own pixels. Here it looks at the picture, at its half and at
-its quarter, so that a face may also fill the frame. Its boxes and points are written as those that
-InsightFace reads from an SCRFD with three strides: all in the outputs of stride 32, zeros elsewhere.
+its quarter, so that a face may also fill the frame. Its boxes and points are written as InsightFace
+reads those of an SCRFD with three strides: all in the outputs of stride 32, zeros elsewhere.
 """
 
 from __future__ import annotations

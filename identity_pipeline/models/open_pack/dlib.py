@@ -74,10 +74,13 @@ class _Reader:
         self.at += values.nbytes
         return values
 
-    def alias(self) -> list[int]:
-        """The dimensions of a part of the tensor before."""
-        self._expect(ALIAS_VERSION)
-        return self.integers(4)
+    def aliases(self) -> list[int]:
+        """The dimensions of the first of the two parts of the tensor before."""
+        shapes = []
+        for _ in range(2):
+            self._expect(ALIAS_VERSION)
+            shapes.append(self.integers(4))
+        return shapes[0]
 
     def _expect(self, version: int) -> None:
         found = self.integer()
@@ -118,7 +121,7 @@ def read_resnet(data: bytes) -> ResnetWeights:
 def _convolution(reader: _Reader) -> Convolution:
     values = reader.tensor()
     _, _, _, row_stride, column_stride, row_padding, column_padding = reader.integers(7)
-    shape, _ = reader.alias(), reader.alias()
+    shape = reader.aliases()
     count = int(np.prod(shape))
     stride, padding = (row_stride, column_stride), (row_padding, column_padding)
     return Convolution(values[:count].reshape(shape), values[count:], stride, padding)
@@ -127,7 +130,7 @@ def _convolution(reader: _Reader) -> Convolution:
 def _folded(bare: Convolution, reader: _Reader) -> Convolution:
     """A convolution that does what it and the affine layer (gain, shift) behind it do."""
     gain, shift = np.split(reader.tensor(), 2)
-    reader.alias(), reader.alias()
+    reader.aliases()
     bias = bare.bias if bare.bias.size else np.zeros(len(gain), np.float32)
     weights = bare.weights * gain[:, None, None, None]
     return Convolution(weights, bias * gain + shift, bare.stride, bare.padding)

@@ -86,10 +86,8 @@ class Graph:
         Returns:
             The name here of each constant there.
         """
-        return {
-            tensor.name: self.constant(numpy_helper.to_array(tensor), numpy_helper.to_array(tensor).dtype.type)
-            for tensor in net.graph.initializer
-        }  # fmt: skip
+        arrays = {one.name: numpy_helper.to_array(one) for one in net.graph.initializer}
+        return {name: self.constant(array, array.dtype.type) for name, array in arrays.items()}
 
     def embed(self, net: ModelProto, constants: dict[str, str], given: str) -> list[str]:
         """Adds the nodes of another net of one input.

@@ -104,7 +104,7 @@ class _Trunk:
         return self._graph.add("Relu", self._graph.add("Add", made, picture)), largest, widest
 
     def _grown(self, picture: str, pixels: int, channels: int) -> str:
-        """With zeros behind the last row, column and channel, as dlib adds pictures of two sizes."""
+        """With zeros behind the last row, column and channel, as dlib adds unequal pictures."""
         if not pixels and not channels:
             return picture
         ends = self._graph.integers(0, 0, 0, 0, 0, channels, pixels, pixels)
