@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from identity_pipeline.settings import ModelSettings
+from identity_pipeline.storage.files.hashing import sha256_of_value
 
 if TYPE_CHECKING:
     from identity_pipeline.models.face_pack import FacePack
@@ -31,28 +32,46 @@ class ModelHub:
 
     @cached_property
     def vision(self) -> VisionEncoder:
-        """Vision encoder."""
+        """Vision encoder of the face."""
         from identity_pipeline.models.vision_encoder import VisionEncoder
 
         return VisionEncoder(self.settings)
 
+    @cached_property
+    def vision_body(self) -> VisionEncoder:
+        """Vision encoder of the upper body: the face's, unless another is set."""
+        from identity_pipeline.models.vision_encoder import VisionEncoder, own_body_encoder
+
+        own = own_body_encoder(self.settings)
+        return VisionEncoder(self.settings, "body") if own else self.vision
+
+    def encoders(self) -> dict[str, VisionEncoder]:
+        """The encoders that `vision` stands for, by role: one, or one of the face and of the body.
+
+        Raises:
+            VisionEncoderError: one is not there.
+        """
+        own = {} if self.vision_body is self.vision else {"vision_body": self.vision_body}
+        return {"vision": self.vision, **own}
+
     def digest(self, model: str) -> str:
-        """SHA-256 of `face_pack` or `vision`.
+        """SHA-256 of `face_pack` or `vision`; of two encoders, of both of theirs.
 
         Raises:
             FacePackError, VisionEncoderError: the model is not there.
         """
         if model == "face_pack":
             return self.face_pack.sha256
-        return self.vision.sha256
+        digests = [encoder.sha256 for encoder in self.encoders().values()]
+        return digests[0] if len(digests) == 1 else sha256_of_value(digests)
 
     def is_here(self, model: str) -> bool:
         """Whether a model can be had without a download; also one that nothing can be."""
         from identity_pipeline.models.face_pack import pack_is_here
-        from identity_pipeline.models.vision_encoder import VisionEncoderError, encoder_is_here
+        from identity_pipeline.models.vision_encoder import VisionEncoderError, encoders_are_here
 
         try:
-            look = pack_is_here if model == "face_pack" else encoder_is_here
+            look = pack_is_here if model == "face_pack" else encoders_are_here
             return look(self.settings)
         except VisionEncoderError:
             return True
@@ -69,8 +88,8 @@ class ModelHub:
         from identity_pipeline.models.vision_encoder import VisionEncoderError
 
         try:
-            loaded = self.face_pack if model == "face_pack" else self.vision
-            if opened:
+            used = [self.face_pack] if model == "face_pack" else self.encoders().values()
+            for loaded in used if opened else ():
                 loaded.open()
         except (DeviceError, FacePackError, VisionEncoderError) as error:
             return str(error)
@@ -83,11 +102,11 @@ class ModelHub:
         """
         from identity_pipeline.models.device import DeviceError
         from identity_pipeline.models.face_pack import FacePackError, pack_is_here
-        from identity_pipeline.models.vision_encoder import VisionEncoderError, encoder_is_here
+        from identity_pipeline.models.vision_encoder import VisionEncoderError, encoders_are_here
 
         digests: dict[str, str] = {}
         faults: dict[str, str] = {}
-        is_here = {"face_pack": pack_is_here, "vision": encoder_is_here}
+        is_here = {"face_pack": pack_is_here, "vision": encoders_are_here}
         for model, look in is_here.items():
             try:
                 if look(self.settings):
@@ -102,4 +121,4 @@ class ModelHub:
         """What really runs each network of `face_pack` or `vision`, by role."""
         if model == "face_pack":
             return self.face_pack.providers()
-        return {"vision": self.vision.device}
+        return {role: encoder.device for role, encoder in self.encoders().items()}

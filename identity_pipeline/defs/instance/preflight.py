@@ -191,6 +191,7 @@ def _key(settings: Settings) -> str:
 
 def _stamps(models: ModelSettings) -> Stamps:
     """Sizes and times of the files of models that are folders."""
-    folders = (Path(name).expanduser() for name in (models.face_pack, models.vision_encoder))
+    named = models.face_pack, models.vision_encoder, models.body_encoder
+    folders = (Path(name).expanduser() for name in named if name)
     files = (path for folder in folders if folder.is_dir() for path in sorted(folder.iterdir()))
     return tuple((str(p), s.st_size, s.st_mtime_ns) for p in files for s in (p.stat(),))
