@@ -1,24 +1,25 @@
-"""The card of a folder of models, `pack.json`: name, licence, purpose; published ones lack it."""
+"""The card of a folder of models, `pack.json`: name, licence, purpose, and its own numbers.
+
+Published packs carry none.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from identity_pipeline.errors import IdentityPipelineError
-
-FILE = "pack.json"
+from identity_pipeline.settings.numbers import CARD as FILE
+from identity_pipeline.settings.numbers import NumbersCard
 
 
 class ModelCardError(IdentityPipelineError, RuntimeError):
     """A folder's `pack.json` cannot be read."""
 
 
-class PackCard(BaseModel):
+class PackCard(NumbersCard):
     """The contents of `pack.json`."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     name: str | None = None
     licence: str | None = None

@@ -17,7 +17,7 @@ BUNDLED = Path(identity_pipeline.__file__).parent / "bundled"
 
 
 def test_every_bundled_model_shows_its_licence() -> None:
-    settings = ModelSettings(face_pack=str(BUNDLED / "pack"))
+    settings = ModelSettings(face_pack=str(BUNDLED / "pack"), perception="")
     facts = model_facts(ModelHub(settings))
     roles = {fact.role for fact in facts}
     assert {"detection", "recognition", "landmark_3d_68", "face_attributes", "vision"} <= roles

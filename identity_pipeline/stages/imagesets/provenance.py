@@ -51,10 +51,16 @@ def licence_of(name: str) -> str | None:
 
 def model_facts(models: ModelHub) -> tuple[ModelFacts, ...]:
     """Every model in use with digest, licence and what it really runs on."""
-    pack = models.face_pack
-    pack_name = pack.card.name or pack.name
+    packs = [pack for pack in (models.face_pack, models.perception) if pack is not None]
     faces = (
-        ModelFacts(role, pack_name, pack.sha256, pack.card.licence or licence_of(pack.name), on)
+        ModelFacts(
+            role,
+            pack.card.name or pack.name,
+            pack.sha256,
+            pack.card.licence or licence_of(pack.name),
+            on,
+        )
+        for pack in packs
         for role, on in sorted(pack.providers().items())
     )
     encoders = (
