@@ -48,12 +48,13 @@ class ModelHub:
 
     def is_here(self, model: str) -> bool:
         """Whether a model can be had without a download; also one that nothing can be."""
-        from identity_pipeline.models.face_pack import pack_is_here
+        from identity_pipeline.models.packs import pack_is_here
         from identity_pipeline.models.vision_encoder import VisionEncoderError, encoder_is_here
 
+        if model == "face_pack":
+            return pack_is_here(self.settings.face_pack, self.settings)
         try:
-            look = pack_is_here if model == "face_pack" else encoder_is_here
-            return look(self.settings)
+            return encoder_is_here(self.settings)
         except VisionEncoderError:
             return True
 
@@ -65,7 +66,7 @@ class ModelHub:
             opened: open its networks too, which are then open for the work.
         """
         from identity_pipeline.models.device import DeviceError
-        from identity_pipeline.models.face_pack import FacePackError
+        from identity_pipeline.models.packs import FacePackError
         from identity_pipeline.models.vision_encoder import VisionEncoderError
 
         try:
@@ -82,15 +83,14 @@ class ModelHub:
         Nothing is downloaded and no network opened.
         """
         from identity_pipeline.models.device import DeviceError
-        from identity_pipeline.models.face_pack import FacePackError, pack_is_here
-        from identity_pipeline.models.vision_encoder import VisionEncoderError, encoder_is_here
+        from identity_pipeline.models.packs import FacePackError
+        from identity_pipeline.models.vision_encoder import VisionEncoderError
 
         digests: dict[str, str] = {}
         faults: dict[str, str] = {}
-        is_here = {"face_pack": pack_is_here, "vision": encoder_is_here}
-        for model, look in is_here.items():
+        for model in ("face_pack", "vision"):
             try:
-                if look(self.settings):
+                if self.is_here(model):
                     digests[model] = self.digest(model)
                 else:
                     faults[model] = f"the model {model} is not here yet; a run would fetch it first"

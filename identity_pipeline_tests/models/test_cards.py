@@ -9,8 +9,9 @@ import pytest
 
 import identity_pipeline
 from identity_pipeline.models.cards import ModelCardError, PackCard, permitted, read_card
-from identity_pipeline.models.face_pack import FacePack, FacePackError
+from identity_pipeline.models.face_pack import FacePack
 from identity_pipeline.models.hub import ModelHub
+from identity_pipeline.models.packs import FacePackError
 from identity_pipeline.models.vision_encoder import VisionEncoder, VisionEncoderError
 from identity_pipeline.settings import ModelSettings, Settings
 from identity_pipeline.stages.imagesets.provenance import model_facts
