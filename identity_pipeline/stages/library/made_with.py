@@ -38,9 +38,9 @@ def other_settings(generation: Generation, settings: Settings) -> tuple[Differin
     )
 
 
-def sentence(generation: Generation, settings: Settings) -> str | None:
+def sentence(generation: Generation | None, settings: Settings) -> str | None:
     """Which settings those are and what the next run does; None where there are none."""
-    differing = other_settings(generation, settings)
+    differing = other_settings(generation, settings) if generation else ()
     if not differing:
         return None
     told = ", ".join(f"{d.name} = {shown(d.was)}, now {shown(d.now)}" for d in differing)

@@ -117,7 +117,7 @@ def library_stats(
         truth_videos=len({key.split(":")[1] for key in known}),
         truth_faults=faults,
         held_out=judged if judged and judged.tracks + judged.alone else None,
-        computed_with=sentence(library.generation, settings) if library.generation else None,
+        computed_with=sentence(library.generation, settings),
     )
 
 
