@@ -1,4 +1,4 @@
-"""The card of a folder of models, `pack.json`: name, licence, purpose.
+"""The card of a folder of models, `pack.json`: name, licence, purpose, and its own numbers.
 
 Published packs carry none. A pack whose purpose is `demo` runs only where the settings allow it.
 """
@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from identity_pipeline.errors import IdentityPipelineError
+from identity_pipeline.settings.numbers import CARD as FILE
+from identity_pipeline.settings.numbers import NumbersCard
 
-FILE = "pack.json"
 DEMO = "demo"
 
 
@@ -19,10 +20,8 @@ class ModelCardError(IdentityPipelineError, RuntimeError):
     """A folder's `pack.json` cannot be read, or forbids this use."""
 
 
-class PackCard(BaseModel):
+class PackCard(NumbersCard):
     """The contents of `pack.json`."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     name: str | None = None
     licence: str | None = None

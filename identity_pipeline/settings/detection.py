@@ -69,15 +69,37 @@ class ModelSettings(Group):
 
     face_pack: str = tunable(
         "buffalo_l",
-        "InsightFace pack: a name (downloaded by InsightFace at first use) or a folder.",
+        "Face pack: `open` (fetched once by `identity-pipeline models fetch open`), another name "
+        "(an InsightFace pack, downloaded by it at first use), or a folder of ONNX files.",
         unit="name or path",
         source="design: production recogniser",
+    )
+    perception: str = tunable(
+        "open",
+        "Pack that holds the mesh of face and iris (its folder `tasks`), from which poses and "
+        "expressions are measured: `open`, or a folder. Empty: only what the face pack has.",
+        unit="name or path",
+        source="design: the measures of real faces do not depend on the recogniser's pack",
+    )
+    pack_root: str = tunable(
+        "",
+        "Where fetched packs are kept. Empty: in the user's cache ($XDG_CACHE_HOME, else "
+        "~/.cache, in identity-pipeline/packs). Several users of a machine may share a folder.",
+        unit="path",
+        source="XDG Base Directory Specification",
     )
     face_pack_root: str = tunable(
         "~/.insightface",
         "Where InsightFace keeps the packs it is asked for by name.",
         unit="path",
         source="InsightFace default",
+    )
+    arcface_like: bool = tunable(
+        False,
+        "Says that the cosines of a pack without numbers of its own have the scale of ArcFace's, "
+        "so that the defaults hold; of InsightFace's packs and AuraFace it is known.",
+        unit="switch",
+        source="unset: strangers were joined in a space that is not (`models calibrate` measures)",
     )
     vision_encoder: str = tunable(
         "facebook/dinov2-small",
