@@ -227,17 +227,18 @@ def people_table(section: Section) -> tuple[list[str], list[list[str]]]:
     A column is there when somebody's labels say it; a cell is `12/14 (60-96 %)`.
     """
     told = {f.key for row in section.people for f in row.figures if f.value is not None}
+    columns = [key for key in PERSON_COLUMNS if key in told]
     rows = [
-        [row.person, str(row.faces), *(count_words(f) for f in row.figures if f.key in told)]
+        [row.person, str(row.faces), *(count_words(found.get(key)) for key in columns)]
         for row in section.people
+        for found in ({figure.key: figure for figure in row.figures},)
     ]
-    order = [f.key for f in section.people[0].figures if f.key in told] if section.people else []
-    return ["person", ">faces", *(PERSON_COLUMNS.get(key, key) for key in order)], rows
+    return ["person", ">faces", *(PERSON_COLUMNS[key] for key in columns)], rows
 
 
-def count_words(figure: Figure) -> str:
+def count_words(figure: Figure | None) -> str:
     """A share as counts with its interval, such as `12/14 (60-96 %)`; a dash without any."""
-    if figure.value is None or figure.low is None or figure.high is None:
+    if figure is None or figure.value is None or figure.low is None or figure.high is None:
         return "-"
     share = f"{round(figure.value * figure.n)}/{figure.n}"
     return f"{share} ({100 * figure.low:.0f}-{100 * figure.high:.0f} %)"
