@@ -13,7 +13,7 @@ from typing import Final
 
 from jinja2 import Environment
 
-from identity_pipeline.core.evaluation.report import Difference, Figure, Report, Section
+from identity_pipeline.core.evaluation.report import Difference, Figure, PersonRow, Report, Section
 from identity_pipeline.core.evaluation.truth import ORIGIN_WORDS
 from identity_pipeline.media import evaluation_plots as plots
 from identity_pipeline.media import page as export_page
@@ -227,13 +227,14 @@ def people_table(section: Section) -> tuple[list[str], list[list[str]]]:
     A column is there when somebody's labels say it; a cell is `12/14 (60-96 %)`.
     """
     told = {f.key for row in section.people for f in row.figures if f.value is not None}
-    columns = [key for key in PERSON_COLUMNS if key in told]
-    rows = [
-        [row.person, str(row.faces), *(count_words(found.get(key)) for key in columns)]
-        for row in section.people
-        for found in ({figure.key: figure for figure in row.figures},)
-    ]
-    return ["person", ">faces", *(PERSON_COLUMNS[key] for key in columns)], rows
+    keys = [key for key in PERSON_COLUMNS if key in told]
+    heads = ["person", ">faces", *(PERSON_COLUMNS[key] for key in keys)]
+    return heads, [_person_words(row, keys) for row in section.people]
+
+
+def _person_words(row: PersonRow, keys: list[str]) -> list[str]:
+    found = {figure.key: figure for figure in row.figures}
+    return [row.person, str(row.faces), *(count_words(found.get(key)) for key in keys)]
 
 
 def count_words(figure: Figure | None) -> str:
