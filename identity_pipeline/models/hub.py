@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from identity_pipeline.settings import ModelSettings
 
 if TYPE_CHECKING:
+    from identity_pipeline.models.face_mesh import FaceMesh
     from identity_pipeline.models.face_pack import FacePack
     from identity_pipeline.models.vision_encoder import VisionEncoder
 
@@ -30,6 +31,14 @@ class ModelHub:
         return FacePack(self.settings)
 
     @cached_property
+    def perception(self) -> FaceMesh | None:
+        """Face mesh and iris; None where the settings want none."""
+        from identity_pipeline.models.face_mesh import FaceMesh, perception_folder
+
+        folder = perception_folder(self.settings)
+        return FaceMesh(folder, self.settings) if folder else None
+
+    @cached_property
     def vision(self) -> VisionEncoder:
         """Vision encoder."""
         from identity_pipeline.models.vision_encoder import VisionEncoder
@@ -37,13 +46,15 @@ class ModelHub:
         return VisionEncoder(self.settings)
 
     def digest(self, model: str) -> str:
-        """SHA-256 of `face_pack` or `vision`.
+        """SHA-256 of `face_pack`, `perception` or `vision`; empty for nets that nobody wants.
 
         Raises:
             FacePackError, VisionEncoderError: the model is not there.
         """
         if model == "face_pack":
             return self.face_pack.sha256
+        if model == "perception":
+            return self.perception.sha256 if self.perception else ""
         return self.vision.sha256
 
     def is_here(self, model: str) -> bool:
@@ -53,6 +64,9 @@ class ModelHub:
 
         if model == "face_pack":
             return pack_is_here(self.settings.face_pack, self.settings)
+        if model == "perception":
+            name = self.settings.perception
+            return not name or pack_is_here(name, self.settings)
         try:
             return encoder_is_here(self.settings)
         except VisionEncoderError:
@@ -62,7 +76,8 @@ class ModelHub:
         """Why a model cannot be used, in a sentence; None when it can.
 
         Args:
-            model: `face_pack` or `vision`. One that is not on this machine is fetched.
+            model: `face_pack`, `perception` or `vision`. One that is not on this machine is
+                fetched.
             opened: open its networks too, which are then open for the work.
         """
         from identity_pipeline.models.device import DeviceError
@@ -70,8 +85,8 @@ class ModelHub:
         from identity_pipeline.models.vision_encoder import VisionEncoderError
 
         try:
-            loaded = self.face_pack if model == "face_pack" else self.vision
-            if opened:
+            loaded = getattr(self, model)
+            if opened and loaded is not None:
                 loaded.open()
         except (DeviceError, FacePackError, VisionEncoderError) as error:
             return str(error)
@@ -88,7 +103,7 @@ class ModelHub:
 
         digests: dict[str, str] = {}
         faults: dict[str, str] = {}
-        for model in ("face_pack", "vision"):
+        for model in ("face_pack", "perception", "vision"):
             try:
                 if self.is_here(model):
                     digests[model] = self.digest(model)
@@ -99,7 +114,9 @@ class ModelHub:
         return digests, faults
 
     def providers(self, model: str) -> dict[str, str]:
-        """What really runs each network of `face_pack` or `vision`, by role."""
+        """What really runs each network of a model, by role."""
         if model == "face_pack":
             return self.face_pack.providers()
+        if model == "perception":
+            return self.perception.providers() if self.perception else {}
         return {"vision": self.vision.device}

@@ -51,10 +51,17 @@ def licence_of(name: str) -> str | None:
 
 def model_facts(models: ModelHub) -> tuple[ModelFacts, ...]:
     """Every model in use with digest, licence and what it really runs on."""
-    pack, vision = models.face_pack, models.vision
-    pack_name, vision_name = pack.card.name or pack.name, vision.card.name or vision.name
+    packs = [pack for pack in (models.face_pack, models.perception) if pack is not None]
+    vision, vision_name = models.vision, models.vision.card.name or models.vision.name
     faces = (
-        ModelFacts(role, pack_name, pack.sha256, pack.card.licence or licence_of(pack.name), on)
+        ModelFacts(
+            role,
+            pack.card.name or pack.name,
+            pack.sha256,
+            pack.card.licence or licence_of(pack.name),
+            on,
+        )
+        for pack in packs
         for role, on in sorted(pack.providers().items())
     )
     encoder = ModelFacts(
