@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto
 
 from identity_pipeline.models.cards import FILE as CARD
+from identity_pipeline.models.cards import ModelCardError, read_card
 from identity_pipeline.models.open_pack import (
     detector,
     dlib,
@@ -38,7 +39,15 @@ RECOGNISER: Final = "dlib_resnet_v1.onnx"
 MESH: Final = "tasks/face_mesh.onnx"
 IRIS: Final = "tasks/iris.onnx"
 """InsightFace looks for models in a pack's folder only, not in folders within."""
-NETS: Final = (DETECTOR, LANDMARKS, RECOGNISER, MESH, IRIS)
+ROLES: Final = {
+    DETECTOR: "detection",
+    LANDMARKS: "landmark_3d_68",
+    RECOGNISER: "recognition",
+    MESH: "face_mesh",
+    IRIS: "iris",
+}
+"""What each net does, as `FacePack` and `FaceMesh` call it."""
+NETS: Final = tuple(ROLES)
 Weights = Mapping[str, bytes]
 
 
@@ -73,6 +82,14 @@ def build(archives: Mapping[str, Path], folder: Path) -> None:
         digests[name] = hashlib.sha256(data).hexdigest()
         _write(folder / name, data)
     _write(folder / CARD, card(digests))
+
+
+def is_made_here(folder: Path) -> bool:
+    """Whether a folder holds a pack that this converter made, in whatever version."""
+    try:
+        return set(read_card(folder).files) == set(NETS)
+    except ModelCardError:
+        return False
 
 
 def card(digests: Mapping[str, str]) -> bytes:

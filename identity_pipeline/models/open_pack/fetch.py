@@ -273,8 +273,10 @@ class _Download:
             ) as process,
         ):
             try:
+                here = 0
                 while _runs(process):
-                    moved(self.archive.project, _largest(work), self.archive.size)
+                    here = max(here, _largest(work))
+                    moved(self.archive.project, here, self.archive.size)
             except BaseException:
                 process.kill()
                 raise
