@@ -134,6 +134,7 @@ def run(
     brought up to date: who is known, and who rides again.
     """
     from identity_pipeline.stages.planning import preflight
+    from identity_pipeline.stages.planning.model_notes import model_notes
     from identity_pipeline.storage.folder.disk import size_of
     from identity_pipeline.storage.progress.pause import paused
 
@@ -142,6 +143,8 @@ def run(
     hub = _looked_at(settings, [Path(file) for file in files])
     store = open_store(settings, claim=True)
     refuse_while_paused(store)
+    for note in model_notes(store, settings):
+        say(note, "yellow", err=as_json)
     records, refused = register(files, store, as_json=as_json)
     if not records:
         raise SystemExit(1)

@@ -20,7 +20,12 @@ from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
 from identity_pipeline.stages.library.indexing import INDEX
 from identity_pipeline.stages.library.projection import not_regenerated
 from identity_pipeline.stages.library.recompute import in_force_fits
-from identity_pipeline.stages.library.spaces import head_of_space, live_space
+from identity_pipeline.stages.library.spaces import (
+    head_of_space,
+    live_space,
+    settings_of_library,
+    unknown_numbers,
+)
 from identity_pipeline.stages.planning.builder import Sources, learning_phases, library_units
 from identity_pipeline.stages.planning.staleness import Judged, Models, Verdict, judge_video
 from identity_pipeline.stages.progress.costing import (
@@ -199,9 +204,12 @@ class _Plan:
     def library(self) -> PlannedStep:
         generation = self._snapshot.generation
         units = library_units(self._stores, "identity_library")
+        there = self._new or self._stores.tables.videos_with("track_templates")
+        if generation is None and not there:
+            return self._step("identity_library", [], None, "no video has templates yet")
+        if fault := unknown_numbers(settings_of_library(self._stores, self._settings)):
+            return self._priced("identity_library", Verdict.BLOCKED, fault, units)
         if generation is None:
-            if not (self._new or self._stores.tables.videos_with("track_templates")):
-                return self._step("identity_library", [], None, "no video has templates yet")
             return self._step("identity_library", ["never made"], units)
         fits = in_force_fits(self._stores, self._settings, self._snapshot.history)
         reasons = [] if fits else self._what_changed(generation)
