@@ -197,6 +197,7 @@ def _stamps(models: ModelSettings) -> Stamps:
     from identity_pipeline.models.packs import kept_folder
 
     packs = [kept_folder(name, models) for name in (models.face_pack, models.perception) if name]
-    folders = {*packs, Path(models.vision_encoder).expanduser()}
+    named = (models.vision_encoder, models.body_encoder)
+    folders = {*packs, *(Path(name).expanduser() for name in named if name)}
     files = (path for folder in sorted(folders) for path in sorted(folder.rglob("*")))
     return tuple((str(p), s.st_size, s.st_mtime_ns) for p in files for s in (p.stat(),))
