@@ -248,10 +248,7 @@ def _recompute(
     copied = find_copies(store, history, settings.copies, write=publish)
     copies = Copies.from_table(copied)
     inputs = _inputs(stores, settings, copies, progress, live.head_id)
-    settings = settings_of_library(stores, settings)
-    fault = unknown_numbers(settings)
-    if fault and inputs.templates.height:
-        raise UnknownNumbersError(fault)
+    settings = _deciding(stores, settings, inputs)
     if publish:
         keep_notes(store.layout, inputs.damaged, set(inputs.made_of))
     fingerprint = fingerprint_of(inputs.made_of, history, settings, now[:10])
@@ -280,6 +277,19 @@ def _recompute(
             ),
         )
     return _told(generation, False, result.tables, inputs, history, settings, live)
+
+
+def _deciding(stores: LibraryStores, settings: Settings, inputs: LibraryTables) -> Settings:
+    """The settings with the numbers of the space that is decided in.
+
+    Raises:
+        UnknownNumbersError: nobody knows them.
+    """
+    found = settings_of_library(stores, settings)
+    fault = unknown_numbers(found)
+    if fault and inputs.templates.height:
+        raise UnknownNumbersError(fault)
+    return found
 
 
 def _still_fits(last: Snapshot, in_force: str | None, fingerprint: str) -> bool:

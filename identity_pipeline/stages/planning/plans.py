@@ -187,6 +187,7 @@ class _Plan:
     ) -> None:
         self._snapshot, self._stores, self._day = snapshot, snapshot.stores, day
         self._settings, self._costs = settings, costs
+        self._decides = settings_of_library(self._stores, settings)
         there = set(self._stores.tables.videos_with("track_templates"))
         verdicts = {video.video_id: _templates(video) for video in videos}
         coming = {v for v, verdict in verdicts.items() if verdict is Verdict.COMPUTE}
@@ -208,7 +209,7 @@ class _Plan:
         there = self._new or self._stores.tables.videos_with("track_templates")
         if generation is None and not there:
             return self._step("identity_library", [], None, "no video has templates yet")
-        if fault := unknown_numbers(settings_of_library(self._stores, self._settings)):
+        if fault := unknown_numbers(self._decides):
             return self._priced("identity_library", Verdict.BLOCKED, fault, units)
         if generation is None:
             return self._step("identity_library", ["never made"], units)
@@ -234,7 +235,7 @@ class _Plan:
             told.append("another head is live")
         told += [
             f"{d.name} was {shown(d.was)} and is {shown(d.now)}"
-            for d in other_settings(generation, self._settings)
+            for d in other_settings(generation, self._decides)
         ]
         return told or ["decisions, settings or samples of faces changed"]
 
