@@ -171,7 +171,7 @@ SUBJECTS: Final[Mapping[str, Mapping[str, Entry]]] = {
     "How it is set up": {
         "settings": Entry(
             "inspect",
-            "Show every setting with its unit and where its default comes from; of one GROUP if given.",
+            "Show every setting with its unit and where its value comes from; of one GROUP if given.",
         ),
         "models": Entry(
             "models",
