@@ -39,6 +39,7 @@ class VideoLibrary:
                 "face_pack": str(pack),
                 "vision_encoder": str(vision),
                 "device": "cpu",
+                "arcface_like": True,  # the pack of the tests carries no numbers
             },
         }
         claim_data_folder(Layout(root))

@@ -34,7 +34,8 @@ from identity_pipeline.tables import TABLES
 
 GOLDEN = Path(__file__).with_name("golden_structure.json")
 SECTIONS = ("assets", "automation", "tables", "settings", "outputs", "commands")
-DIGESTS = {name: hashlib.sha256(name.encode()).hexdigest() for name in ("face_pack", "vision")}
+MODELS = ("face_pack", "perception", "vision")
+DIGESTS = {name: hashlib.sha256(name.encode()).hexdigest() for name in MODELS}
 """Of models that do not exist."""
 
 

@@ -129,7 +129,7 @@ def _state(known: VideoList, row: Mapping[str, Any]) -> Text:
 @json_option
 @click.argument("group", required=False)
 def settings(group: str | None, as_json: bool) -> None:
-    """Show every setting with its unit and where its default comes from; of one GROUP if given.
+    """Show every setting with its unit and where its value comes from; of one GROUP if given.
 
     Change one in settings.toml ([selection] novelty_min = 0.2) or by the environment
     (IDENTITY_PIPELINE__SELECTION__NOVELTY_MIN=0.2).
@@ -144,22 +144,24 @@ def settings(group: str | None, as_json: bool) -> None:
         echo_json(shown if group is None else {group: shown[group]})
         return
     for name in known if group is None else [group]:
-        _print_settings(name, getattr(current, name))
+        _print_settings(name, getattr(current, name), current.numbers.source)
 
 
-def _print_settings(name: str, group: BaseModel) -> None:
-    """The settings of one group; a changed value is marked."""
+def _print_settings(name: str, group: BaseModel, of_models: Mapping[str, str]) -> None:
+    """The settings of one group; a changed value is marked, and one that a model in use gives."""
     rows = []
     for field, info in type(group).model_fields.items():
         extra = info.json_schema_extra
         said = extra if isinstance(extra, dict) else {}
-        value = getattr(group, field)
-        changed = Text(f"{visible(str(value))} (changed)", "bold yellow")
-        same = value == info.default
+        value, source = getattr(group, field), of_models.get(f"{name}.{field}")
+        shown: object = value
+        if source is not None:
+            shown = Text(f"{visible(str(value))} (the model's own)", "bold")
+        elif value != info.default:
+            shown = Text(f"{visible(str(value))} (changed)", "bold yellow")
         rows.append(
-            (field, value if same else changed, said.get("unit"), info.description,
-             said.get("source"))
-        )  # fmt: skip
+            (field, shown, said.get("unit"), info.description, source or said.get("source"))
+        )
     columns = ("setting", "value", "unit", "what it does", "source")
     echo_table(columns, rows, title=f"[{name}] {type(group).__doc__}")
 

@@ -21,7 +21,7 @@ from identity_pipeline.core.geometry import Box, face_crop_box
 from identity_pipeline.core.vectors import Matrix, normalise
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.media.crops import ImageBGR, Region
-from identity_pipeline.models.cards import ModelCardError, permitted
+from identity_pipeline.models.cards import ModelCardError, read_card
 from identity_pipeline.models.device import (
     note_fallback,
     onnx_providers,
@@ -34,16 +34,13 @@ from identity_pipeline.models.face_attributes import (
     FaceAttributes,
     FaceAttributesError,
 )
+from identity_pipeline.models.packs import FacePackError, pack_folder
 from identity_pipeline.models.spaces import EmbeddingSpace
 from identity_pipeline.settings import ModelSettings
 from identity_pipeline.storage.files.hashing import sha256_of_file
 
 LANDMARK_TASKS = ("landmark_3d_68", "landmark_2d_68", "landmark_2d_106")
 """In order of preference."""
-
-
-class FacePackError(IdentityPipelineError, RuntimeError):
-    """A face pack cannot be loaded or lacks what the pipeline needs."""
 
 
 @dataclass(frozen=True)
@@ -61,40 +58,6 @@ class Detections:
     key_points: NDArray[np.float32]
 
 
-def pack_folder(settings: ModelSettings) -> Path:
-    """The folder of the pack, which is downloaded by InsightFace if it is a name not yet there.
-
-    Raises:
-        FacePackError: there is no such folder and the download failed.
-    """
-    given = Path(settings.face_pack).expanduser()
-    if given.is_dir():
-        return given.resolve()
-    if given.is_file():
-        raise FacePackError(f"models.face_pack names the file {given}; name the pack's folder.")
-    if given.is_absolute() or len(given.parts) > 1:
-        raise FacePackError(f"models.face_pack names the folder {given}, which does not exist.")
-    from insightface.utils import ensure_available
-
-    try:
-        folder = ensure_available("models", settings.face_pack, root=settings.face_pack_root)
-    except Exception as error:
-        raise FacePackError(
-            f"the face pack {settings.face_pack} is not in {settings.face_pack_root} and could not "
-            f"be downloaded ({error}); get it once on a machine with a network, or set "
-            "models.face_pack to a folder of ONNX files."
-        ) from error
-    return Path(folder).resolve()
-
-
-def pack_is_here(settings: ModelSettings) -> bool:
-    """Whether the pack can be had without a download; also for a folder that does not exist."""
-    given = Path(settings.face_pack).expanduser()
-    named = len(given.parts) == 1 and not given.is_dir()
-    kept = Path(settings.face_pack_root).expanduser() / "models" / settings.face_pack
-    return kept.is_dir() if named else True
-
-
 def pack_sha256(folder: Path) -> str:
     """Digest over the names and contents of all ONNX files of a pack."""
     digest = hashlib.sha256()
@@ -109,9 +72,9 @@ class FacePack:
 
     def __init__(self, settings: ModelSettings) -> None:
         self._settings = settings
-        self.folder = pack_folder(settings)
+        self.folder = pack_folder(settings.face_pack, settings)
         try:
-            self.card = permitted(self.folder, settings.allow_demo, "models.face_pack", "buffalo_l")
+            self.card = read_card(self.folder)
         except ModelCardError as error:
             raise FacePackError(str(error)) from error
         if not any(self.folder.glob("*.onnx")):

@@ -10,8 +10,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from identity_pipeline.settings import ModelSettings
+from identity_pipeline.storage.files.hashing import sha256_of_value
 
 if TYPE_CHECKING:
+    from identity_pipeline.models.face_mesh import FaceMesh
     from identity_pipeline.models.face_pack import FacePack
     from identity_pipeline.models.vision_encoder import VisionEncoder
 
@@ -30,30 +32,64 @@ class ModelHub:
         return FacePack(self.settings)
 
     @cached_property
+    def perception(self) -> FaceMesh | None:
+        """Face mesh and iris; None where the settings want none."""
+        from identity_pipeline.models.face_mesh import FaceMesh, perception_folder
+
+        folder = perception_folder(self.settings)
+        return FaceMesh(folder, self.settings) if folder else None
+
+    @cached_property
     def vision(self) -> VisionEncoder:
-        """Vision encoder."""
+        """Vision encoder of the face."""
         from identity_pipeline.models.vision_encoder import VisionEncoder
 
         return VisionEncoder(self.settings)
 
+    @cached_property
+    def vision_body(self) -> VisionEncoder:
+        """Vision encoder of the upper body: the face's, unless another is set."""
+        from identity_pipeline.models.vision_encoder import VisionEncoder, own_body_encoder
+
+        own = own_body_encoder(self.settings)
+        return VisionEncoder(self.settings, "body") if own else self.vision
+
+    def encoders(self) -> dict[str, VisionEncoder]:
+        """The encoders that `vision` stands for, by role: one, or one of the face and of the body.
+
+        Raises:
+            VisionEncoderError: one is not there.
+        """
+        own = {} if self.vision_body is self.vision else {"vision_body": self.vision_body}
+        return {"vision": self.vision, **own}
+
     def digest(self, model: str) -> str:
-        """SHA-256 of `face_pack` or `vision`.
+        """SHA-256 of `face_pack`, `perception` or `vision`; empty for nets that nobody wants.
+
+        Of two vision encoders it is of both of theirs.
 
         Raises:
             FacePackError, VisionEncoderError: the model is not there.
         """
         if model == "face_pack":
             return self.face_pack.sha256
-        return self.vision.sha256
+        if model == "perception":
+            return self.perception.sha256 if self.perception else ""
+        digests = [encoder.sha256 for encoder in self.encoders().values()]
+        return digests[0] if len(digests) == 1 else sha256_of_value(digests)
 
     def is_here(self, model: str) -> bool:
         """Whether a model can be had without a download; also one that nothing can be."""
-        from identity_pipeline.models.face_pack import pack_is_here
-        from identity_pipeline.models.vision_encoder import VisionEncoderError, encoder_is_here
+        from identity_pipeline.models.packs import pack_is_here
+        from identity_pipeline.models.vision_encoder import VisionEncoderError, encoders_are_here
 
+        if model == "face_pack":
+            return pack_is_here(self.settings.face_pack, self.settings)
+        if model == "perception":
+            name = self.settings.perception
+            return not name or pack_is_here(name, self.settings)
         try:
-            look = pack_is_here if model == "face_pack" else encoder_is_here
-            return look(self.settings)
+            return encoders_are_here(self.settings)
         except VisionEncoderError:
             return True
 
@@ -61,16 +97,17 @@ class ModelHub:
         """Why a model cannot be used, in a sentence; None when it can.
 
         Args:
-            model: `face_pack` or `vision`. One that is not on this machine is fetched.
+            model: `face_pack`, `perception` or `vision`. One that is not on this machine is
+                fetched.
             opened: open its networks too, which are then open for the work.
         """
         from identity_pipeline.models.device import DeviceError
-        from identity_pipeline.models.face_pack import FacePackError
+        from identity_pipeline.models.packs import FacePackError
         from identity_pipeline.models.vision_encoder import VisionEncoderError
 
         try:
-            loaded = self.face_pack if model == "face_pack" else self.vision
-            if opened:
+            used = self.encoders().values() if model == "vision" else (getattr(self, model),)
+            for loaded in (one for one in used if opened and one is not None):
                 loaded.open()
         except (DeviceError, FacePackError, VisionEncoderError) as error:
             return str(error)
@@ -82,15 +119,14 @@ class ModelHub:
         Nothing is downloaded and no network opened.
         """
         from identity_pipeline.models.device import DeviceError
-        from identity_pipeline.models.face_pack import FacePackError, pack_is_here
-        from identity_pipeline.models.vision_encoder import VisionEncoderError, encoder_is_here
+        from identity_pipeline.models.packs import FacePackError
+        from identity_pipeline.models.vision_encoder import VisionEncoderError
 
         digests: dict[str, str] = {}
         faults: dict[str, str] = {}
-        is_here = {"face_pack": pack_is_here, "vision": encoder_is_here}
-        for model, look in is_here.items():
+        for model in ("face_pack", "perception", "vision"):
             try:
-                if look(self.settings):
+                if self.is_here(model):
                     digests[model] = self.digest(model)
                 else:
                     faults[model] = f"the model {model} is not here yet; a run would fetch it first"
@@ -99,7 +135,9 @@ class ModelHub:
         return digests, faults
 
     def providers(self, model: str) -> dict[str, str]:
-        """What really runs each network of `face_pack` or `vision`, by role."""
+        """What really runs each network of a model, by role."""
         if model == "face_pack":
             return self.face_pack.providers()
-        return {"vision": self.vision.device}
+        if model == "perception":
+            return self.perception.providers() if self.perception else {}
+        return {role: encoder.device for role, encoder in self.encoders().items()}

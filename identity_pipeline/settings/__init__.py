@@ -6,8 +6,9 @@ of key points of a face does not).
 
 The settings are read in one place, `load_settings`, from (strongest first) environment variables
 `IDENTITY_PIPELINE__<GROUP>__<NAME>`, the TOML file named by `IDENTITY_PIPELINE_SETTINGS`, or
-`settings.toml` in the data folder's parent. Every field says its unit and where its default comes
-from; `identity-pipeline settings` prints them all.
+`settings.toml` in the data folder's parent; then from the cards of the models that they name
+(`settings.numbers`). Every field says its unit and where its default comes from;
+`identity-pipeline settings` prints them all.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError, model_validator
+from pydantic import PrivateAttr, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -44,6 +45,7 @@ from identity_pipeline.settings.measurement import (
     RiderSettings,
     StabilitySettings,
 )
+from identity_pipeline.settings.numbers import Numbers, with_numbers
 from identity_pipeline.settings.operation import (
     DriftSettings,
     IngestSettings,
@@ -129,6 +131,19 @@ class Settings(BaseSettings):
     catalogue: CatalogueSettings = CatalogueSettings()
     publish: PublishSettings = PublishSettings()
 
+    _numbers: Numbers = PrivateAttr(default_factory=Numbers)
+
+    @property
+    def numbers(self) -> Numbers:
+        """How the numbers of models came into these settings."""
+        return self._numbers
+
+    def with_note(self, numbers: Numbers) -> Settings:
+        """These settings with a note of how the numbers of models came into them."""
+        noted = self.model_copy()
+        noted._numbers = numbers
+        return noted
+
     @model_validator(mode="after")
     def _edges_ascend(self) -> Settings:
         for name in ("yaw_edges", "pitch_edges"):
@@ -153,8 +168,10 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Explicit arguments beat the environment, which beats the TOML file."""
         del dotenv_settings, file_secret_settings
+        variables = without_retired(env_settings(), f"the variables {ENVIRONMENT_PREFIX}...")
+        environment = InitSettingsSource(settings_cls, variables)
         toml = InitSettingsSource(settings_cls, _file_values())
-        return init_settings, env_settings, toml
+        return init_settings, environment, toml
 
 
 def settings_file() -> Path | None:
@@ -203,13 +220,15 @@ def _file_values() -> dict[str, Any]:
 def load_settings(**groups: Any) -> Settings:
     """Reads the settings; keyword arguments (whole or partial groups) win over everything.
 
+    What is of a model's scale and was not set is what the card of the model says.
+
     Raises:
         SettingsError: a file, a variable or a value cannot be used; the sentence says which.
     """
     check_variables(Settings, os.environ)
     groups = without_retired(groups, "given with the command")
     try:
-        return Settings(**groups)
+        given = Settings(**groups)
     except ValidationError as error:
         words = invalid_words(error, Settings, groups, settings_file())
         raise SettingsError(words) from error
@@ -219,6 +238,7 @@ def load_settings(**groups: Any) -> Settings:
             f"a variable {ENVIRONMENT_PREFIX}... cannot be read: {error}{cause}; a list or a whole "
             "group is written as JSON, such as [-10, 0, 10]."
         ) from error
+    return with_numbers(given)
 
 
 def chosen(settings: Settings, names: tuple[str, ...]) -> dict[str, Any]:

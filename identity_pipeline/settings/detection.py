@@ -6,6 +6,8 @@ from typing import Literal
 
 from identity_pipeline.settings.base import Group, tunable
 
+_COMMIT = r"^([0-9a-f]{40})?$"
+
 
 class VideoSettings(Group):
     """How a ride video is read."""
@@ -69,9 +71,24 @@ class ModelSettings(Group):
 
     face_pack: str = tunable(
         "buffalo_l",
-        "InsightFace pack: a name (downloaded by InsightFace at first use) or a folder.",
+        "Face pack: `open` (fetched once by `identity-pipeline models fetch open`), another name "
+        "(an InsightFace pack, downloaded by it at first use), or a folder of ONNX files.",
         unit="name or path",
         source="design: production recogniser",
+    )
+    perception: str = tunable(
+        "open",
+        "Pack that holds the mesh of face and iris (its folder `tasks`), from which poses and "
+        "expressions are measured: `open`, or a folder. Empty: only what the face pack has.",
+        unit="name or path",
+        source="design: the measures of real faces do not depend on the recogniser's pack",
+    )
+    pack_root: str = tunable(
+        "",
+        "Where fetched packs are kept. Empty: in the user's cache ($XDG_CACHE_HOME, else "
+        "~/.cache, in identity-pipeline/packs). Several users of a machine may share a folder.",
+        unit="path",
+        source="XDG Base Directory Specification",
     )
     face_pack_root: str = tunable(
         "~/.insightface",
@@ -79,11 +96,19 @@ class ModelSettings(Group):
         unit="path",
         source="InsightFace default",
     )
+    arcface_like: bool = tunable(
+        False,
+        "Says that the cosines of a pack without numbers of its own have the scale of ArcFace's, "
+        "so that the defaults hold; of InsightFace's packs and AuraFace it is known.",
+        unit="switch",
+        source="unset: strangers were joined in a space that is not (`models calibrate` measures)",
+    )
     vision_encoder: str = tunable(
-        "facebook/dinov2-small",
-        "Vision encoder: a Hugging Face id or a folder saved by `save_pretrained`.",
-        unit="id or path",
-        source="design: diversity is measured by a general-vision embedding",
+        "bundled",
+        "Vision encoder, which says how new a picture is and never who is on it: `bundled`, a "
+        "Hugging Face id such as facebook/dinov2-small, or a folder saved by `save_pretrained`.",
+        unit="name, id or path",
+        source="operations: needs no network; benchmarks.look_alike shows what it sees",
     )
     vision_revision: str = tunable(
         "",
@@ -92,13 +117,22 @@ class ModelSettings(Group):
         "other name on the hub needs one. A folder needs none.",
         unit="commit",
         source="unset: facebook/dinov2-small at ed25f3a31f01 (weights: SHA-256 ae1e99fcefd5...)",
-        pattern=r"^([0-9a-f]{40})?$",
+        pattern=_COMMIT,
     )
-    allow_demo: bool = tunable(
-        False,
-        "Whether models may run that were made for demonstrations (rendered faces only).",
-        unit="switch",
-        source="operations: no production run on demo models unnoticed",
+    body_encoder: str = tunable(
+        "",
+        "Vision encoder of the upper body, where it is another than the face's: named like "
+        "models.vision_encoder. Its vectors have a space of their own and are compared with each "
+        "other alone. Empty: the same encoder sees both.",
+        unit="name, id or path",
+        source="operations: one model to load",
+    )
+    body_revision: str = tunable(
+        "",
+        "Commit of models.body_encoder on the hub, like models.vision_revision.",
+        unit="commit",
+        source="unset, like models.vision_revision",
+        pattern=_COMMIT,
     )
     device: Literal["auto", "cpu", "cuda"] = tunable(
         "auto",

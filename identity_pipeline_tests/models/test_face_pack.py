@@ -13,8 +13,9 @@ from identity_pipeline.core.geometry import Box, region_box
 from identity_pipeline.core.vectors import normalise
 from identity_pipeline.media.crops import align, cut_region
 from identity_pipeline.models.device import DeviceError, note_fallback, onnx_providers
-from identity_pipeline.models.face_pack import FacePack, FacePackError, pack_folder
+from identity_pipeline.models.face_pack import FacePack
 from identity_pipeline.models.hub import ModelHub
+from identity_pipeline.models.packs import FacePackError
 from identity_pipeline.models.spaces import EmbeddingSpace, SpaceMismatchError, same_space
 from identity_pipeline.settings import ModelSettings, load_settings
 
@@ -123,7 +124,7 @@ def test_cuda_that_is_not_there_is_an_error_with_advice() -> None:
 def test_a_folder_that_is_not_there_is_an_error() -> None:
     settings = load_settings(models={"face_pack": "./no/such/pack"}).models
     with pytest.raises(FacePackError, match="does not exist"):
-        pack_folder(settings)
+        FacePack(settings)
 
 
 def test_a_folder_without_a_detector_is_an_error(tmp_path: Path) -> None:

@@ -37,7 +37,8 @@ def expression_ratios(landmarks: NDArray[np.floating], source: str) -> Expressio
 
     Args:
         landmarks: (N, 2 or 3) points in pixels.
-        source: `landmark_3d_68`, `landmark_2d_68`, `landmark_2d_106` or `key_points_5`.
+        source: `landmark_3d_68`, `landmark_2d_68`, `landmark_2d_106`, `key_points_5`, or
+            `face_mesh` for the 68 landmarks of a mesh.
 
     Returns:
         Lid gap over eye width (mean of both eyes, Soukupova and Cech 2016), inner lip gap over
@@ -45,7 +46,7 @@ def expression_ratios(landmarks: NDArray[np.floating], source: str) -> Expressio
         the source cannot tell.
     """
     points = np.asarray(landmarks, dtype=np.float64)[:, :2]
-    if source in ("landmark_3d_68", "landmark_2d_68"):
+    if source in ("landmark_3d_68", "landmark_2d_68", "face_mesh"):
         return _from_68(points)
     if source == "landmark_2d_106":
         return _from_106(points)

@@ -99,7 +99,7 @@ def riders(step: VideoStep) -> dg.MaterializeResult:
 @video_asset
 def face_landmarks(step: VideoStep) -> dg.MaterializeResult:
     """Landmarks, head pose, eyes, mouth, smile and occlusion of the riders' usable faces."""
-    from identity_pipeline.stages.video.measure import measure_landmarks, smoothed_boxes
+    from identity_pipeline.stages.video.measure import Nets, measure_landmarks, smoothed_boxes
 
     inputs, settings = step.inputs, step.settings
 
@@ -108,8 +108,9 @@ def face_landmarks(step: VideoStep) -> dg.MaterializeResult:
         boxes = smoothed_boxes(faces, inputs["face_detections"], settings)
         quality = inputs["face_quality"]
         usable = boxes.join(quality.filter("loose").select("face_id"), on="face_id")
-        pack, reporter = step.models.face_pack, step.reporter()
-        return measure_landmarks(usable, inputs.crops, pack, quality, settings, reporter, chunks)
+        nets = Nets(step.models.face_pack, step.models.perception)
+        reporter = step.reporter()
+        return measure_landmarks(usable, inputs.crops, nets, quality, settings, reporter, chunks)
 
     return step.chunked(compute, lambda table: pictures.describe_landmarks(table, inputs.crops))
 
@@ -163,8 +164,8 @@ def vision_embeddings(step: VideoStep) -> dg.MaterializeResult:
             empty("face_buckets"),
         )
         wanted = faces_to_see(observed, settings)
-        vision, reporter = step.models.vision, step.reporter()
-        return embed_views(wanted, inputs.crops, vision, settings, reporter, chunks)
+        face, body = step.models.vision, step.models.vision_body
+        return embed_views(wanted, inputs.crops, face, body, settings, step.reporter(), chunks)
 
     def describe(table: pl.DataFrame) -> dict[str, object]:
         return metadata.numbers(

@@ -117,7 +117,7 @@ def no_try(context: dg.InitResourceContext) -> Iterator[None]:
 def is_not_the_videos(error: BaseException, layout: Layout) -> bool:
     """Whether an error in the middle of the work is the machine's or the settings'."""
     from identity_pipeline.models.device import DeviceError
-    from identity_pipeline.models.face_pack import FacePackError
+    from identity_pipeline.models.packs import FacePackError
     from identity_pipeline.models.vision_encoder import VisionEncoderError
 
     of_models = DeviceError, FacePackError, VisionEncoderError
@@ -190,7 +190,11 @@ def _key(settings: Settings) -> str:
 
 
 def _stamps(models: ModelSettings) -> Stamps:
-    """Sizes and times of the files of models that are folders."""
-    folders = (Path(name).expanduser() for name in (models.face_pack, models.vision_encoder))
-    files = (path for folder in folders if folder.is_dir() for path in sorted(folder.iterdir()))
+    """Sizes and times of the files of models that lie in folders."""
+    from identity_pipeline.models.packs import kept_folder
+
+    packs = [kept_folder(name, models) for name in (models.face_pack, models.perception) if name]
+    named = (models.vision_encoder, models.body_encoder)
+    folders = {*packs, *(Path(name).expanduser() for name in named if name)}
+    files = (path for folder in sorted(folders) for path in sorted(folder.rglob("*")))
     return tuple((str(p), s.st_size, s.st_mtime_ns) for p in files for s in (p.stat(),))

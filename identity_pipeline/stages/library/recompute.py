@@ -259,6 +259,7 @@ def _recompute(
             versions=inputs.versions,
             day=now[:10],
             ledger=ledger.head_of(history),
+            settings=chosen(settings, SETTINGS),
             former=former_clusters(
                 before, result.tables["person_assignments"], inputs.damaged.keys()
             ),

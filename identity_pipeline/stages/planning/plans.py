@@ -18,6 +18,7 @@ from identity_pipeline.media import wording
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
 from identity_pipeline.stages.library.indexing import INDEX
+from identity_pipeline.stages.library.made_with import other_settings, shown
 from identity_pipeline.stages.library.projection import not_regenerated
 from identity_pipeline.stages.library.recompute import in_force_fits
 from identity_pipeline.stages.library.spaces import head_of_space, live_space
@@ -223,6 +224,10 @@ class _Plan:
         ]
         if live_space(self._stores).head_id != head_of_space(generation.space):
             told.append("another head is live")
+        told += [
+            f"{d.name} was {shown(d.was)} and is {shown(d.now)}"
+            for d in other_settings(generation, self._settings)
+        ]
         return told or ["decisions, settings or samples of faces changed"]
 
     def after(self, library: PlannedStep, step: str) -> PlannedStep:

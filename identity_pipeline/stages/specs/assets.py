@@ -192,8 +192,8 @@ _ENTRIES: Final = (
             *_of("crops", "ema_alpha", "ema_gap_s"),
         ),
         batches=("models.recognition_batch",),
-        models=("face_pack",),
-        code="2",
+        models=("face_pack", "perception"),
+        code="3",
         cost=Cost(38),
     ),
     _measure(

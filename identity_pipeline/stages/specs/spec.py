@@ -64,7 +64,7 @@ class AssetSpec:
         batches: settings that it may read and that change at most the last bits of a number, so
             that what was computed with others is not mixed with it.
         operates: settings that it may read though they shape nothing, such as limits.
-        models: that it runs: `face_pack`, `vision`.
+        models: that it runs: `face_pack`, `perception`, `vision`.
         code: raise it with every change of what is computed; without it old results are reused.
         step: what makes it; several assets may come of one step. Its own name by default.
         one_pass: the step makes all of its outputs if one of them is wanted.

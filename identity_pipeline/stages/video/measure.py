@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -12,16 +13,20 @@ from numpy.typing import NDArray
 
 from identity_pipeline.core.faces.expression import expression_ratios, relative_to_neutral
 from identity_pipeline.core.faces.gates import apply_gates
+from identity_pipeline.core.faces.head_model import HEAD_68
+from identity_pipeline.core.faces.mesh import MeshFace, landmarks_68
 from identity_pipeline.core.faces.occlusion import PATCH_COLUMNS, own_occlusion, patch_features
 from identity_pipeline.core.faces.pose import pose_from_landmarks_3d
 from identity_pipeline.core.faces.quality import luma_of, measure_pixels, quality_score
 from identity_pipeline.core.geometry import smooth_boxes
 from identity_pipeline.core.imagesets.candidates import box_of
 from identity_pipeline.core.imagesets.novelty import look_of
-from identity_pipeline.core.vectors import to_series
+from identity_pipeline.core.vectors import Matrix, to_series
 from identity_pipeline.media.crops import ImageBGR, Region, body_view, decode_image, face_view
 from identity_pipeline.models.face_attributes import SOURCE as ATTRIBUTES
 from identity_pipeline.models.face_attributes import FaceAttributes
+from identity_pipeline.models.face_mesh import SOURCE as MESH
+from identity_pipeline.models.face_mesh import FaceMesh
 from identity_pipeline.models.face_pack import FacePack
 from identity_pipeline.models.head_pose import pose_from_points
 from identity_pipeline.models.vision_encoder import VisionEncoder
@@ -33,6 +38,19 @@ from identity_pipeline.storage.video.crop_archive import CropArchive
 from identity_pipeline.tables import TABLES, VECTOR
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Nets:
+    """The networks that read a face.
+
+    Attributes:
+        pack: gives the landmarks where there is no mesh, and what an attribute net of it tells.
+        mesh: face mesh and iris; None where the settings want none.
+    """
+
+    pack: FacePack
+    mesh: FaceMesh | None = None
 
 
 def _batches(items: Iterator[T], size: int) -> Iterator[list[T]]:
@@ -185,7 +203,7 @@ def smoothed_boxes(
 def measure_landmarks(
     faces: pl.DataFrame,
     archive: CropArchive,
-    pack: FacePack,
+    nets: Nets,
     quality: pl.DataFrame,
     settings: Settings,
     progress: Progress = silent,
@@ -196,8 +214,9 @@ def measure_landmarks(
     Args:
         faces: result of `smoothed_boxes`, usable faces only.
         archive: the crops of the same video.
-        pack: landmark model; without one the 5 key points of the detector are used. A pack with
-            an attribute net also gives pose, occlusion, eyes, mouth and smile by it.
+        nets: what finds the landmarks; without a mesh and a landmark model the 5 key points of
+            the detector are used. A pack with an attribute net also gives pose, occlusion, eyes,
+            mouth and smile by it.
         quality: table `face_quality`.
         settings: batch and chunk sizes and the limits of expressions.
         progress: called per batch.
@@ -209,7 +228,7 @@ def measure_landmarks(
     def measure(face_ids: list[str]) -> Iterator[pl.DataFrame]:
         for batch in _batches(_regions(archive, face_ids), settings.models.recognition_batch):
             batch_faces = [by_id[face_id] for face_id, _ in batch]
-            rows = _landmark_rows(pack, [region for _, region in batch], batch_faces)
+            rows = _landmark_rows(nets, [region for _, region in batch], batch_faces)
             yield pl.DataFrame(rows, schema=schema)
 
     table = by_chunks(
@@ -247,29 +266,45 @@ def _key_points(face: Mapping[str, Any]) -> NDArray[np.float64]:
     return np.array([[face[f"kp{i}_x"], face[f"kp{i}_y"]] for i in range(5)], dtype=np.float64)
 
 
-def _points(
-    pack: FacePack, regions: Sequence[Region], faces: Sequence[dict[str, Any]]
-) -> Sequence[NDArray[np.float32]]:
-    if pack.landmark_task is not None:
-        return list(pack.landmarks(regions, [box_of(face) for face in faces]))
-    return [_key_points(face).astype(np.float32) for face in faces]
+def _found(
+    nets: Nets, regions: Sequence[Region], faces: Sequence[dict[str, Any]]
+) -> tuple[str, list[NDArray[np.float32]], Sequence[MeshFace | None]]:
+    """What found the landmarks, the landmarks of each face, and its mesh where there is one."""
+    boxes = [box_of(face) for face in faces]
+    if nets.mesh is not None:
+        meshes = nets.mesh.read(regions, boxes, [_key_points(face) for face in faces])
+        return MESH, [landmarks_68(mesh.points) for mesh in meshes], meshes
+    if nets.pack.landmark_task is not None:
+        points = list(nets.pack.landmarks(regions, boxes))
+        return nets.pack.landmark_task, points, [None] * len(faces)
+    return (
+        "key_points_5",
+        [_key_points(face).astype(np.float32) for face in faces],
+        [None] * len(faces),
+    )
 
 
 def _landmark_rows(
-    pack: FacePack, regions: Sequence[Region], faces: Sequence[dict[str, Any]]
+    nets: Nets, regions: Sequence[Region], faces: Sequence[dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    points = _points(pack, regions, faces)
-    measured = pack.attributes(regions, [box_of(face) for face in faces])
-    rows = [_landmark_row(*where, pack) for where in zip(faces, points, strict=True)]
+    source, points, meshes = _found(nets, regions, faces)
+    measured = nets.pack.attributes(regions, [box_of(face) for face in faces])
+    rows = [
+        _landmark_row(face, found, source, mesh, nets.pack)
+        for face, found, mesh in zip(faces, points, meshes, strict=True)
+    ]
     if measured is None:
         return rows
     return [row | _attribute_columns(own) for row, own in zip(rows, measured, strict=True)]
 
 
 def _landmark_row(
-    face: dict[str, Any], landmarks: NDArray[np.float32], pack: FacePack
+    face: dict[str, Any],
+    landmarks: NDArray[np.float32],
+    source: str,
+    mesh: MeshFace | None,
+    pack: FacePack,
 ) -> dict[str, Any]:
-    source = pack.landmark_task or "key_points_5"
     pose_source, pose, error = _pose(face, landmarks, source, pack)
     ratios = expression_ratios(landmarks, source)
     copied = (
@@ -313,10 +348,10 @@ def _pose(
     face: dict[str, Any], landmarks: NDArray[np.float32], source: str, pack: FacePack
 ) -> tuple[str, Sequence[float | None], float | None]:
     """Source, angles and error; all unmeasured for points that no head can have."""
-    template = pack.mean_shape_3d
+    template = HEAD_68 if source == MESH else pack.mean_shape_3d
     box = box_of(face)
     try:
-        if source == "landmark_3d_68" and template is not None:
+        if source in ("landmark_3d_68", MESH) and template is not None:
             pose, residual = pose_from_landmarks_3d(template, landmarks)
             return source, pose, residual
         if source == "landmark_2d_68":
@@ -332,6 +367,7 @@ def embed_views(
     faces: pl.DataFrame,
     archive: CropArchive,
     encoder: VisionEncoder,
+    body_encoder: VisionEncoder,
     settings: Settings,
     progress: Progress = silent,
     chunks: ChunkStore | None = None,
@@ -341,7 +377,8 @@ def embed_views(
     Args:
         faces: face_id, frame_idx, person_id and the smoothed box of the wanted faces.
         archive: the crops of the same video.
-        encoder: vision encoder.
+        encoder: of the face.
+        body_encoder: of the upper body; the same one sees both in one batch.
         settings: batch, chunk and crop sizes.
         progress: called per batch.
         chunks: what an earlier run has done of it; None keeps nothing.
@@ -351,14 +388,13 @@ def embed_views(
 
     def embed(face_ids: list[str]) -> Iterator[pl.DataFrame]:
         for batch in _batches(_regions(archive, face_ids), half):
-            views: list[ImageBGR] = []
-            for cutter in (face_view, body_view):
-                for face_id, region in batch:
-                    views.append(cutter(region, box_of(by_id[face_id], "smooth_"), settings.crops))
-            vectors = encoder.embed(views)
+            faces_seen, bodies = (
+                [cutter(region, box_of(by_id[i], "smooth_"), settings.crops) for i, region in batch]
+                for cutter in (face_view, body_view)
+            )
+            e_face, e_body = _embed_both(encoder, body_encoder, faces_seen, bodies)
             yield pl.DataFrame({"face_id": [face_id for face_id, _ in batch]}).with_columns(
-                to_series("e_vis_face", vectors[: len(batch)]),
-                to_series("e_vis_body", vectors[len(batch) :]),
+                to_series("e_vis_face", e_face), to_series("e_vis_body", e_body)
             )
 
     embedded = by_chunks(
@@ -373,10 +409,25 @@ def embed_views(
     ids = embedded["face_id"].to_list()
     look = np.stack([looks[face_id] for face_id in ids]) if ids else np.zeros((0, 1))
     embedded = embedded.with_columns(
-        to_series("look", look), space=pl.lit(encoder.space.key if ids else "")
+        to_series("look", look),
+        space=pl.lit(encoder.space.key if ids else ""),
+        body_space=pl.lit(body_encoder.space.key if ids else ""),
     )
     return (
         faces.join(embedded, on="face_id", how="inner")
         .select(TABLES["vision_embeddings"].keys())
         .sort("frame_idx", "face_id")
     )
+
+
+def _embed_both(
+    encoder: VisionEncoder,
+    body_encoder: VisionEncoder,
+    faces: Sequence[ImageBGR],
+    bodies: Sequence[ImageBGR],
+) -> tuple[Matrix, Matrix]:
+    """Vectors (N, D) of face crops and (N, E) of body crops, each in its encoder's space."""
+    if body_encoder is encoder:
+        vectors = encoder.embed([*faces, *bodies])
+        return vectors[: len(faces)], vectors[len(faces) :]
+    return encoder.embed(faces), body_encoder.embed(bodies)

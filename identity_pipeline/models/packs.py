@@ -1,0 +1,99 @@
+"""Where packs of models lie: in a folder that was named, or below a name.
+
+`open` is the name of the pack that `identity-pipeline models fetch open` makes and keeps for the
+user; any other name is one of InsightFace's, which InsightFace downloads. What is in a pack is read
+elsewhere (`face_pack`); importing this module loads no model library.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from identity_pipeline.errors import IdentityPipelineError
+from identity_pipeline.settings import ModelSettings
+
+OPEN: Final = "open"
+"""The pack of openly licensed nets. The name wins over a folder of that name: `./open` is one."""
+FETCH_OPEN: Final = "identity-pipeline models fetch open"
+APPLICATION: Final = "identity-pipeline"
+
+
+class FacePackError(IdentityPipelineError, RuntimeError):
+    """A face pack cannot be found or loaded, or lacks what the pipeline needs."""
+
+
+def pack_root(settings: ModelSettings) -> Path:
+    """The folder that fetched packs are kept in: `models.pack_root`, else the user's cache."""
+    import platformdirs
+
+    if settings.pack_root:
+        return Path(settings.pack_root).expanduser()
+    return platformdirs.user_cache_path(APPLICATION, appauthor=False) / "packs"
+
+
+def kept_folder(name: str, settings: ModelSettings) -> Path:
+    """Where a pack lies, or would lie once it was fetched. Nothing is looked at or downloaded.
+
+    Args:
+        name: of a pack, or a folder; what `models.face_pack` or `models.perception` says.
+        settings: the roots.
+    """
+    if name == OPEN:
+        return pack_root(settings) / OPEN
+    given = Path(name).expanduser()
+    if given.is_dir() or not _is_name(given):
+        return given
+    return Path(settings.face_pack_root).expanduser() / "models" / name
+
+
+def pack_folder(name: str, settings: ModelSettings, setting: str = "models.face_pack") -> Path:
+    """The folder of a pack; a name of InsightFace's that is not yet there is downloaded by it.
+
+    Args:
+        name: of a pack, or a folder.
+        settings: the roots.
+        setting: which setting said so, for the sentence of an error.
+
+    Raises:
+        FacePackError: there is no such folder, it was not fetched yet, or its download failed.
+    """
+    folder = kept_folder(name, settings)
+    if folder.is_dir():
+        return folder.resolve()
+    if name == OPEN:
+        raise FacePackError(
+            f"the open model pack ({setting}) is not on this machine yet (looked in {folder}); "
+            f"fetch it once: {FETCH_OPEN}"
+        )
+    given = Path(name).expanduser()
+    if given.is_file():
+        raise FacePackError(f"{setting} names the file {given}; name the pack's folder.")
+    if not _is_name(given):
+        raise FacePackError(f"{setting} names the folder {given}, which does not exist.")
+    return _by_insightface(name, settings, setting)
+
+
+def pack_is_here(name: str, settings: ModelSettings) -> bool:
+    """Whether a pack can be had without a download; also one that a run never downloads."""
+    given = Path(name).expanduser()
+    if name == OPEN or not _is_name(given):
+        return True
+    return kept_folder(name, settings).is_dir()
+
+
+def _is_name(given: Path) -> bool:
+    return not given.is_absolute() and len(given.parts) == 1
+
+
+def _by_insightface(name: str, settings: ModelSettings, setting: str) -> Path:
+    from insightface.utils import ensure_available
+
+    try:
+        return Path(ensure_available("models", name, root=settings.face_pack_root)).resolve()
+    except Exception as error:
+        raise FacePackError(
+            f"the face pack {name} is not in {settings.face_pack_root} and could not "
+            f"be downloaded ({error}); get it once on a machine with a network, or set "
+            f"{setting} to a folder of ONNX files."
+        ) from error
