@@ -1,8 +1,8 @@
 """Goggles, visors, hands, hair and masks painted onto photographed faces, along their face mesh.
 
 They judge what was learnt from rendered faces, so they are drawn in another way than those that
-the nets are trained on (`tools.bundled_models.covers`): along the skin's own points, in colours taken
-from the face itself. Pictures are BGR uint8.
+the nets are trained on (`tools.bundled_models.covers`): along the skin's own points, in colours
+taken from the face itself. Pictures are BGR uint8.
 """
 
 from __future__ import annotations

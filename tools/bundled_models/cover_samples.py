@@ -65,7 +65,7 @@ def render(
     return head.draw(kit, person, weights, pose, light, view, outfit, body, True), light
 
 
-def _hidden_share(hidden: NDArray[np.floating], marks: NDArray[Any], eye: int) -> float:
+def hidden_share(hidden: NDArray[np.floating], marks: NDArray[Any], eye: int) -> float:
     """Share of an eye's opening and lids that is hidden."""
     around = marks[36 + 6 * eye : 42 + 6 * eye, :2]
     middle = around.mean(0)
@@ -109,7 +109,7 @@ def add(
         matrix = eye_matrix(moved[a], moved[b])
         crop = _warp(picture, matrix, EYE_PX)
         out.eyes.append(np.ascontiguousarray(crop[:, ::-1]) if eye else crop)
-        out.eye_hidden.append(_hidden_share(hidden, marks, eye))
+        out.eye_hidden.append(hidden_share(hidden, marks, eye))
     matrix = chip_matrix(moved[list(CHIP_68)])
     out.chips.append(_warp(picture, matrix, CHIP_PX))
     cells = (GRID, GRID)
