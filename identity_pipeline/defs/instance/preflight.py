@@ -19,6 +19,7 @@ import dagster as dg
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.settings import ModelSettings, Settings
 from identity_pipeline.stages.planning import preflight
+from identity_pipeline.stages.planning.model_notes import model_notes
 from identity_pipeline.storage.files.hashing import sha256_of_value
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.progress import readiness
@@ -61,6 +62,8 @@ def check_video(
     """
     faults = preflight.video_faults(store, settings, models, {context.partition_key: size})
     end_unless_ready(context, store, settings, faults)
+    for note in model_notes(store, settings):
+        context.log.warning(note)
     readiness.clear(store.layout)
 
 
