@@ -48,7 +48,7 @@ class FaceCover:
 
     def __init__(self, settings: ModelSettings, folder: Path = FOLDER) -> None:
         self._asked = onnx_providers(settings.device)
-        digests = json.loads((folder / "pack.json").read_text())["sha256"]
+        digests = json.loads((folder / "pack.json").read_text(encoding="utf-8"))["sha256"]
         self._eye, self._face = (
             self._opened(folder / name, digests[name]) for name in (EYE_FILE, FACE_FILE)
         )
