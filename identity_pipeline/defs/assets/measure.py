@@ -173,6 +173,7 @@ def vision_embeddings(step: VideoStep) -> dg.MaterializeResult:
                 "embedded": table.height,
                 "left_out": inputs["identity_stability"].height - table.height,
                 "space": table["space"][0] if table.height else None,
+                "body_space": table["body_space"][0] if table.height else None,
             }
         )
 
