@@ -16,7 +16,7 @@ MODELS ?=
 VISION ?=
 DEMO_SETTINGS := $(if $(MODELS)$(VISION)$(RIDES),,IDENTITY_PIPELINE_SETTINGS=$(BUNDLED)/settings.toml)
 
-.PHONY: help venv demo dev test lint docs bench format clean
+.PHONY: help venv pack demo dev test lint docs bench format clean
 
 help:  ## Say what there is.
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -29,10 +29,13 @@ $(STAMP): pyproject.toml constraints.txt
 
 venv: $(STAMP)  ## Install everything into .venv.
 
-demo: venv  ## Turn the rides that ship with the package into image sets, offline.
+pack: venv  ## Get the open model pack, once: 136 MB; nothing after that needs a network.
+	@$(BIN)/identity-pipeline models fetch open
+
+demo: pack  ## Turn the rides that ship with the package into image sets, offline.
 	$(DEMO_SETTINGS) $(BIN)/identity-pipeline run $(DEMO_RIDES) $(if $(MODELS),--models $(MODELS)) $(if $(VISION),--vision $(VISION))
 
-test: venv  ## Run the tests, in two processes.
+test: pack  ## Run the tests, in two processes.
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: venv docs  ## Check style, types, definitions and the links of the documentation.
