@@ -254,8 +254,10 @@ TABLES: Final[dict[str, Table]] = {
             "e_vis_face": VECTOR,
             "e_vis_body": VECTOR,
             "look": VECTOR,  # the aligned face itself, small: see core.imagesets.novelty.look_of
+            "body_space": pl.String,  # of e_vis_body; null where it was always that of e_vis_face
         },
         "face_id",
+        later=("body_space",),
     ),
     "selection": Table(
         {

@@ -165,8 +165,8 @@ def vision_embeddings(step: VideoStep) -> dg.MaterializeResult:
             empty("face_buckets"),
         )
         wanted = faces_to_see(observed, settings)
-        vision, reporter = step.models.vision, step.reporter()
-        return embed_views(wanted, inputs.crops, vision, settings, reporter, chunks)
+        face, body = step.models.vision, step.models.vision_body
+        return embed_views(wanted, inputs.crops, face, body, settings, step.reporter(), chunks)
 
     def describe(table: pl.DataFrame) -> dict[str, object]:
         return metadata.numbers(

@@ -16,6 +16,7 @@ from identity_pipeline.core.matching.budget import Budget, budget_of, references
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
 from identity_pipeline.stages.library.made_with import sentence
+from identity_pipeline.stages.library.spaces import settings_of_library
 from identity_pipeline.stages.library.view import pending_suggestions
 from identity_pipeline.stages.progress.protocol import Progress, silent
 from identity_pipeline.stages.stores import LibraryStores
@@ -86,6 +87,7 @@ def library_stats(
         truth: folder of truth files; by default they are looked for beside the videos.
         progress: called per video.
     """
+    settings = settings_of_library(library.stores, settings)
     table, calibration = library.table("person_assignments"), library.table("calibration")
     states = Counter(table["state"].to_list())
     origins = Counter(table["origin"].drop_nulls().to_list())

@@ -21,7 +21,7 @@ from identity_pipeline.core.faces.quality import luma_of, measure_pixels, qualit
 from identity_pipeline.core.geometry import smooth_boxes
 from identity_pipeline.core.imagesets.candidates import box_of
 from identity_pipeline.core.imagesets.novelty import look_of
-from identity_pipeline.core.vectors import to_series
+from identity_pipeline.core.vectors import Matrix, to_series
 from identity_pipeline.media.crops import ImageBGR, Region, body_view, decode_image, face_view
 from identity_pipeline.models.face_attributes import SOURCE as ATTRIBUTES
 from identity_pipeline.models.face_attributes import FaceAttributes
@@ -367,6 +367,7 @@ def embed_views(
     faces: pl.DataFrame,
     archive: CropArchive,
     encoder: VisionEncoder,
+    body_encoder: VisionEncoder,
     settings: Settings,
     progress: Progress = silent,
     chunks: ChunkStore | None = None,
@@ -376,7 +377,8 @@ def embed_views(
     Args:
         faces: face_id, frame_idx, person_id and the smoothed box of the wanted faces.
         archive: the crops of the same video.
-        encoder: vision encoder.
+        encoder: of the face.
+        body_encoder: of the upper body; the same one sees both in one batch.
         settings: batch, chunk and crop sizes.
         progress: called per batch.
         chunks: what an earlier run has done of it; None keeps nothing.
@@ -386,14 +388,13 @@ def embed_views(
 
     def embed(face_ids: list[str]) -> Iterator[pl.DataFrame]:
         for batch in _batches(_regions(archive, face_ids), half):
-            views: list[ImageBGR] = []
-            for cutter in (face_view, body_view):
-                for face_id, region in batch:
-                    views.append(cutter(region, box_of(by_id[face_id], "smooth_"), settings.crops))
-            vectors = encoder.embed(views)
+            faces_seen, bodies = (
+                [cutter(region, box_of(by_id[i], "smooth_"), settings.crops) for i, region in batch]
+                for cutter in (face_view, body_view)
+            )
+            e_face, e_body = _embed_both(encoder, body_encoder, faces_seen, bodies)
             yield pl.DataFrame({"face_id": [face_id for face_id, _ in batch]}).with_columns(
-                to_series("e_vis_face", vectors[: len(batch)]),
-                to_series("e_vis_body", vectors[len(batch) :]),
+                to_series("e_vis_face", e_face), to_series("e_vis_body", e_body)
             )
 
     embedded = by_chunks(
@@ -408,10 +409,25 @@ def embed_views(
     ids = embedded["face_id"].to_list()
     look = np.stack([looks[face_id] for face_id in ids]) if ids else np.zeros((0, 1))
     embedded = embedded.with_columns(
-        to_series("look", look), space=pl.lit(encoder.space.key if ids else "")
+        to_series("look", look),
+        space=pl.lit(encoder.space.key if ids else ""),
+        body_space=pl.lit(body_encoder.space.key if ids else ""),
     )
     return (
         faces.join(embedded, on="face_id", how="inner")
         .select(TABLES["vision_embeddings"].keys())
         .sort("frame_idx", "face_id")
     )
+
+
+def _embed_both(
+    encoder: VisionEncoder,
+    body_encoder: VisionEncoder,
+    faces: Sequence[ImageBGR],
+    bodies: Sequence[ImageBGR],
+) -> tuple[Matrix, Matrix]:
+    """Vectors (N, D) of face crops and (N, E) of body crops, each in its encoder's space."""
+    if body_encoder is encoder:
+        vectors = encoder.embed([*faces, *bodies])
+        return vectors[: len(faces)], vectors[len(faces) :]
+    return encoder.embed(faces), body_encoder.embed(bodies)
