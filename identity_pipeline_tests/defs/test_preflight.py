@@ -27,10 +27,10 @@ from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.progress import readiness
 from identity_pipeline.storage.video.failures import FailureNotes
 from identity_pipeline.storage.video.tables import TableStore
-from identity_pipeline_tests.conftest import BUNDLED
+from identity_pipeline_tests.conftest import BUNDLED, OPEN
 from identity_pipeline_tests.library import VideoLibrary, failure_of
 
-PACK, VISION = BUNDLED / "pack", BUNDLED / "vision"
+PACK, VISION = OPEN, BUNDLED / "vision"
 DEMO = {"device": "cpu", "face_pack": str(PACK), "vision_encoder": str(VISION)}
 Spoil = Callable[[Path], dict[str, str]]
 
