@@ -240,6 +240,7 @@ def _point(name: str, level: _Level, told: _Told, settings: MatchSettings) -> di
         safe=safe if name == "assign" else None,
         known_max=level.known_max,
         doubt=1.0 - settings.interval,
+        least=settings.lookalike_cos if name == "assign" else None,
     )
     in_effect, method = point.at()
     low, high = (intervals[0] if intervals else None) or (None, None)
