@@ -299,6 +299,11 @@ class _Row(NamedTuple):
     exceedances: int
 
 
+def least_of(name: str, settings: MatchSettings) -> float | None:
+    """Below what a named threshold may never fall: `assign` not below what look-alikes reach."""
+    return settings.lookalike_cos if name == "assign" else None
+
+
 def _point(row: _Row, name: str, settings: MatchSettings) -> OperatingPoint:
     model = safe = None
     if row.mean is not None and row.scale is not None and row.dof is not None:
@@ -323,5 +328,5 @@ def _point(row: _Row, name: str, settings: MatchSettings) -> OperatingPoint:
         safe=safe,
         known_max=row.impostor_max,
         doubt=1.0 - settings.interval,
-        least=settings.lookalike_cos if name == "assign" else None,
+        least=least_of(name, settings),
     )
