@@ -86,6 +86,20 @@ def test_a_retired_setting_is_passed_over_and_named_once(
     assert str(file) in sorted(told)[0]
 
 
+def test_a_retired_setting_of_a_group_that_stays_fails_nowhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "demo.toml"
+    file.write_text("[models]\nallow_demo = true\ndet_size = 320\n")
+    monkeypatch.setenv("IDENTITY_PIPELINE_SETTINGS", str(file))
+    monkeypatch.setenv("IDENTITY_PIPELINE__MODELS__ALLOW_DEMO", "true")
+    monkeypatch.setenv("IDENTITY_PIPELINE__MODELS__DEVICE", "cpu")
+    models = load_settings(models={"allow_demo": False, "vision_batch": 4}).models
+    assert (models.det_size, models.device, models.vision_batch) == (320, "cpu", 4)
+    told = [r.getMessage() for r in caplog.records if "models.allow_demo" in r.getMessage()]
+    assert len(told) == 3 and sum(str(file) in words for words in told) == 1
+
+
 def test_what_never_was_a_setting_is_an_error_in_a_retired_group_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

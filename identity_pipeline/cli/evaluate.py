@@ -29,6 +29,12 @@ if TYPE_CHECKING:
     help="Folder of the truth files.  [default: beside each video]",
 )
 @click.option(
+    "--labels",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    multiple=True,
+    help="CSV in which faces are labelled by eye; again for more, the first counts for a face.",
+)
+@click.option(
     "--against",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="An earlier report.json: shows what has become better or worse.",
@@ -43,6 +49,7 @@ def evaluate(
     videos: tuple[str, ...],
     data: str | None,
     truth: Path | None,
+    labels: tuple[Path, ...],
     against: Path | None,
     out: Path | None,
     as_json: bool,
@@ -54,10 +61,16 @@ def evaluate(
     (rendered rides have that), or only each rider's seat, made by hand. Process the videos with
     `identity-pipeline run` first.
 
+    --labels adds what somebody saw on single faces: a CSV with the columns clip (id or file name
+    of the video), frame_idx and seat (left, right, only), and as many as you like of eyes, mouth,
+    smile, teeth, occlusion, occluder, light, blur, head_turn, head_tilt, good_anchor and person.
+    Then expression, cover, light and exported images are judged on these faces, person by person.
+
     \b
       identity-pipeline run ride.mp4 && identity-pipeline evaluate
       cp -r data/reports/evaluation before   # change something, run again, then:
       identity-pipeline evaluate --against before/report.json
+      identity-pipeline evaluate --labels faces.csv
     """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -85,8 +98,8 @@ def evaluate(
                 bars[stage], completed=done, total=total, description=f"{stage} ({unit})"
             )
 
-        material = evaluation.collect(store, videos, truth, show)
-        if not material.videos:
+        material = evaluation.collect(store, videos, truth, show, labels)
+        if material.empty:
             raise evaluation.EvaluationError(evaluation.nothing_to_evaluate(material, truth))
         report = evaluation.evaluate(material, settings, previous, show)
     page = evaluation.write_report(report, folder)
@@ -95,6 +108,7 @@ def evaluate(
         return
     for section in report.sections:
         print_figures(report, section)
+        print_people(section)
         for line in unmeasured_lines(section):
             say(line, "dim")
     for sentence in report.left_out.values():
@@ -126,6 +140,16 @@ def print_figures(report: Report, section: Section) -> None:
                 cells.append(change)
             rows.append(cells)
     echo_table(columns, rows, title=f"On {section.scope}")
+
+
+def print_people(section: Section) -> None:
+    """The figures of each person of whom faces are labelled."""
+    from identity_pipeline.media import evaluation_page as words
+
+    if section.people:
+        columns, rows = words.people_table(section)
+        title = "Person by person: right of all, and Wilson's interval"
+        echo_table(columns, rows, title=title)
 
 
 def unmeasured_lines(section: Section) -> list[str]:

@@ -222,6 +222,8 @@ def stats(settings: Settings, library: LibrarySnapshot, truth: Path | None, as_j
     if found.floor:
         value, method = found.floor
         say(f"Unknown tracks are linked from a cosine of {value:.3f} ({method}).")
+    if found.computed_with:
+        say(found.computed_with)
 
 
 def _interval(threshold: Mapping[str, Any]) -> str:

@@ -74,7 +74,7 @@ def bar() -> Iterator[Report]:
 
 def _cells(collection: Collection) -> tuple[object, ...]:
     vectors = (f"{name} {size}" for name, size in sorted(collection.dimensions.items()))
-    space = collection.vision_space or "none"
+    space = collection.encoders or "none"
     return collection.space, space, ", ".join(vectors), collection.count
 
 

@@ -81,6 +81,7 @@ def plan(
     """
     from identity_pipeline.models.hub import ModelHub
     from identity_pipeline.stages.planning import preflight
+    from identity_pipeline.stages.planning.model_notes import model_notes
     from identity_pipeline.stages.planning.plans import plan_library
     from identity_pipeline.stages.planning.staleness import Models
     from identity_pipeline.stages.progress.costing import prices
@@ -94,15 +95,18 @@ def plan(
     if costs:
         _print_costs(known)
         return
+    notes = model_notes(store, settings)
     with bar() as report:
         planned = list(_planned(videos, store, settings, models, known, report))
         today = datetime.now(UTC).isoformat(timespec="seconds")
         library = plan_library(store, settings, known, planned, today)
     if as_json:
         of_videos = [asdict(video) for video in planned]
-        value = {"refused": refused, "videos": of_videos, "library": asdict(library)}
-        echo_json(value)
+        value = {"refused": refused, "notes": notes, "videos": of_videos}
+        echo_json(value | {"library": asdict(library)})
         return
+    for note in notes:
+        say(note, "yellow")
     for fault in refused:
         say(f"A run would be refused: {fault.rstrip('.')}.", "red")
     if not planned:

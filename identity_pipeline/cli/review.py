@@ -223,19 +223,58 @@ def find_more(settings: Settings, library: LibrarySnapshot, person: str, as_json
 
 
 @click.command()
+@click.option(
+    "--method",
+    type=click.Choice(["agglomerative", "hdbscan", "dbscan"]),
+    help="How unknown tracks are grouped, this time.  [default: cluster.method]",
+)
+@click.option(
+    "--person-threshold",
+    type=click.FloatRange(-1, 1),
+    metavar="COSINE",
+    help="Name a known person from this cosine on, this time.  [default: match.pin_assign, "
+    "which is unset: calibrated]",
+)
+@click.option(
+    "--min-cluster-size",
+    type=click.IntRange(min=2),
+    metavar="TRACKS",
+    help="Groups of fewer tracks are noise, this time.  [default: cluster.min_cluster_size]",
+)
 @click.option("--dry-run", is_flag=True, help="Say what would move, and write nothing.")
 @json_option
 @data_option
-def recluster(dry_run: bool, as_json: bool, data: str | None) -> None:
+def recluster(
+    method: str | None,
+    person_threshold: float | None,
+    min_cluster_size: int | None,
+    dry_run: bool,
+    as_json: bool,
+    data: str | None,
+) -> None:
     """Bring the library up to date: thresholds, known people, groups, suggestions, and the rest.
 
     What humans decided never changes. Says what moved; the result is in force at once, or, after a
     crash, not at all. Then profiles, k-means heads and the names in the index are brought in step;
     what could not be is said, with the command that does it.
+
+    \b
+      identity-pipeline recluster                                  as the settings say
+      identity-pipeline recluster --method hdbscan --dry-run       what another method would move
+      identity-pipeline recluster --method dbscan --min-cluster-size 3
+                                        groups of three tracks or more; others are noise
+      identity-pipeline recluster --person-threshold 0.7           your word, not the calibration's:
+                                        `stats` says how many strangers it may let in
+
+    A flag holds for this run. The library notes what it was computed with, and `stats` and `plan`
+    say so; the next run without flags, by `recluster`, by `run` or by itself after a label or a new
+    video, goes back to the settings. To keep a value, write it into settings.toml.
     """
     from identity_pipeline.stages.library.recompute import recompute
 
-    settings = merged_settings(overrides(data))
+    groups = overrides(data)
+    by_settings = merged_settings(groups)
+    settings = merged_settings({**groups, **_flagged(method, person_threshold, min_cluster_size)})
     stores = open_stores(settings)
     if not dry_run:
         refuse_unless_ready(stores.tables, settings)
@@ -260,6 +299,7 @@ def recluster(dry_run: bool, as_json: bool, data: str | None) -> None:
                 "lost": done.lost,
                 "damaged": done.damaged,
                 "copies": done.tables["video_copies"].to_dicts(),
+                "flags": _by_flags(settings, by_settings),
                 **_followed_json(updated),
             }
         )
@@ -267,6 +307,48 @@ def recluster(dry_run: bool, as_json: bool, data: str | None) -> None:
     tell_changes(done, changes, dry_run)
     if updated is not None:
         tell_followed(updated)
+    _tell_flags(_by_flags(settings, by_settings), dry_run)
+
+
+def _flagged(
+    method: str | None, person_threshold: float | None, min_cluster_size: int | None
+) -> dict[str, dict[str, Any]]:
+    """The settings that flags give; a group without any is left out."""
+    given = {
+        "cluster": {"method": method, "min_cluster_size": min_cluster_size},
+        "match": {"pin_assign": person_threshold},
+    }
+    chosen = {g: {k: v for k, v in one.items() if v is not None} for g, one in given.items()}
+    return {group: values for group, values in chosen.items() if values}
+
+
+def _by_flags(settings: Settings, by_settings: Settings) -> dict[str, Any]:
+    """What of the settings of this run is not what the settings say, by dotted name."""
+    from identity_pipeline.settings import chosen
+    from identity_pipeline.stages.library.recompute import SETTINGS
+
+    used, own = chosen(settings, SETTINGS), chosen(by_settings, SETTINGS)
+    return {
+        f"{group}.{name}": value
+        for group, values in used.items()
+        for name, value in values.items()
+        if own[group][name] != value
+    }
+
+
+def _tell_flags(flags: dict[str, Any], dry_run: bool) -> None:
+    if not flags:
+        return
+    from identity_pipeline.stages.library.made_with import shown
+
+    used = ", ".join(f"{name} = {shown(value)}" for name, value in flags.items())
+    if dry_run:
+        say(f"With {used}, by flag.")
+        return
+    say(
+        f"Computed with {used}, by flag. The next run without flags, also an automatic one, goes "
+        "back to the settings; to keep this, write it into settings.toml."
+    )
 
 
 def put_in_force(stores: LibraryStores, settings: Settings, shown: Progress) -> Updated:

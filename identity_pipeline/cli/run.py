@@ -142,6 +142,7 @@ def run(
     hub = _looked_at(settings, [Path(file) for file in files])
     store = open_store(settings, claim=True)
     refuse_while_paused(store)
+    _say_notes(store, settings, as_json)
     records, refused = register(files, store, as_json=as_json)
     if not records:
         raise SystemExit(1)
@@ -158,6 +159,14 @@ def run(
     _say_failures(outcomes, library, store, as_json)
     if unfinished or refused or library is not None:
         raise SystemExit(1)
+
+
+def _say_notes(store: TableStore, settings: Settings, as_json: bool) -> None:
+    """What is to be known of the models before a run."""
+    from identity_pipeline.stages.planning.model_notes import model_notes
+
+    for note in model_notes(store, settings):
+        say(note, "yellow", err=as_json)
 
 
 def _say_summary(outcomes: list[Outcome], store: TableStore, as_json: bool) -> None:

@@ -95,6 +95,7 @@ def status(
     """
     from identity_pipeline.core.progress.shares import LIBRARY_WORK
     from identity_pipeline.models.hub import ModelHub
+    from identity_pipeline.stages.planning.model_notes import model_notes
     from identity_pipeline.stages.planning.staleness import Models
     from identity_pipeline.stages.planning.words import status_json
     from identity_pipeline.storage.progress.pause import paused
@@ -113,8 +114,10 @@ def status(
         value = status_json(seen)
         if wanted:
             value["videos"] = [v for v in value["videos"] if v["name"] == wanted]
-        echo_json(value)
+        echo_json(value | {"notes": model_notes(store, settings)})
         return
+    for note in model_notes(store, settings):
+        say(note, "yellow")
     _print_page(seen, wanted, paused(store.layout))
 
 

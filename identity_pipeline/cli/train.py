@@ -51,16 +51,25 @@ def train(
 
     Only tracks that humans confirmed teach. A head goes live only if it accepts surely more genuine
     pairs of faces at the set false-accept rate (train.judge_far), no fewer of tracks, and no person
-    is found less often; else it is kept, and the reason is told. Profiles are brought up to date
-    in any case. `identity-pipeline pause` stops it behind its epoch, with exit status 75.
+    is found less often; else it is kept, and the reason is told. Profiles are made or enriched in
+    any case, also where there are too few labels to train. `identity-pipeline pause` stops it
+    behind its epoch, with exit status 75.
     """
-    from identity_pipeline.stages.learning.training import TrainingRequest
+    from identity_pipeline.stages.learning import training
+    from identity_pipeline.stages.learning.training_data import TooLittleToLearnError
 
     settings = merged_settings(overrides(data, device=device))
     stores = open_stores(settings)
     refuse_unless_ready(stores.tables, settings)
     refuse_while_paused(stores.tables)
-    session = _begun(stores, settings, TrainingRequest(epochs, resume, settings.models.device))
+    request = training.TrainingRequest(epochs, resume, settings.models.device)
+    try:
+        session = _begun(stores, settings, request)
+    except TooLittleToLearnError:
+        told = training.profiles_without_learning(stores, settings, now())
+        if told:
+            say(told, err=as_json)
+        raise
     trained = _trained(stores, settings, session, quiet=as_json)
     if not as_json:
         say(trained.message)

@@ -13,7 +13,7 @@ from typing import Final
 
 from jinja2 import Environment
 
-from identity_pipeline.core.evaluation.report import Difference, Figure, Report, Section
+from identity_pipeline.core.evaluation.report import Difference, Figure, PersonRow, Report, Section
 from identity_pipeline.core.evaluation.truth import ORIGIN_WORDS
 from identity_pipeline.media import evaluation_plots as plots
 from identity_pipeline.media import page as export_page
@@ -59,6 +59,33 @@ TOPICS: Final = {
         "bin, the mean over the bins says more than the share of all faces.",
     ),
     "measures": ("Openness, smile, occlusion", "As measured against as rendered."),
+    "labels": (
+        "Labelled faces",
+        "Faces on which somebody wrote down by eye what they do. A face counts wherever its label "
+        "says something of the matter.",
+    ),
+    "eyes": (
+        "Labelled eyes",
+        "By the expression bin. Clear: normal light, not blurred, not mostly covered.",
+    ),
+    "expression": (
+        "Labelled expression",
+        "A label may allow several bins: who laughs with an open mouth may be called either, and "
+        "half-shut or winking eyes may be called closed, but for the figure that counts half-shut "
+        "ones as not closed. A face whose bin is unknown is not right.",
+    ),
+    "smile": ("Labelled smiles", "Broad ones, and slight ones that show teeth."),
+    "mouth": ("Labelled mouths", "Called open by the measure, also where the bin is a smile."),
+    "cover": (
+        "Labelled cover",
+        "Called covered: the bin of occlusion is not none, so also where it is unknown.",
+    ),
+    "light": ("Labelled light", ""),
+    "turn": ("Labelled turn of the head", "By eye, the nose points to the image's left or right."),
+    "sets": (
+        "Labelled exported images",
+        "What is on those exported faces that have a label.",
+    ),
     "vision": (
         "Vision encoder",
         "The nearest face of the same person in another video or at least a second apart: an "
@@ -76,7 +103,12 @@ SUMMARY: Final = (
     "landmarks.error", "bins.yaw", "bins.pitch", "bins.expression", "bins.occlusion",
     "bins.lighting", "recognition.all_auc", "recognition.across_tar_0.001",
     "exports.wrong_riders", "coverage.pitch", "coverage.expression", "vision.encoder_pose",
-    "vision.chance_pose",
+    "vision.chance_pose", "labels.met", "eyes.closed_found", "eyes.open_called_closed",
+    "expression.without_half", "expression.half_not_closed", "smile.found", "smile.found_always",
+    "mouth.open_found", "mouth.shut_called_open", "cover.plain_called_covered",
+    "cover.plain_called_covered_worst", "cover.bar_called_none", "light.dark_found",
+    "light.overexposed_found", "turn.side", "turn.frontal", "turn.profile",
+    "sets.anchor_eyes_not_open", "sets.anchor_covered", "sets.anchor_good_anchor",
 )  # fmt: skip
 """What a terminal shows; the page has everything."""
 VIDEO_COLUMNS: Final = {
@@ -92,6 +124,16 @@ VIDEO_COLUMNS: Final = {
     "bins.expression": "expression",
     "bins.lighting": "light",
     "exports.wrong": "wrong images",
+}
+PERSON_COLUMNS: Final = {
+    "eyes.closed_found": "closed eyes",
+    "eyes.open_called_closed": "open called closed",
+    "expression.without_half": "expression",
+    "smile.found": "smiles",
+    "mouth.open_found": "open mouths",
+    "mouth.shut_called_open": "shut called open",
+    "cover.plain_called_covered": "plain called covered",
+    "turn.side": "turned to that side",
 }
 UNITS: Final = dict.fromkeys(VIDEO_COLUMNS, "share") | {
     "tracking.switches": "count",
@@ -179,6 +221,30 @@ def summary(section: Section) -> list[Topic]:
     return [topic for topic in chosen if topic.figures]
 
 
+def people_table(section: Section) -> tuple[list[str], list[list[str]]]:
+    """The figures of each person of whom faces are labelled: names of columns, and rows of words.
+
+    A column is there when somebody's labels say it; a cell is `12/14 (60-96 %)`.
+    """
+    told = {f.key for row in section.people for f in row.figures if f.value is not None}
+    keys = [key for key in PERSON_COLUMNS if key in told]
+    heads = ["person", ">faces", *(PERSON_COLUMNS[key] for key in keys)]
+    return heads, [_person_words(row, keys) for row in section.people]
+
+
+def _person_words(row: PersonRow, keys: list[str]) -> list[str]:
+    found = {figure.key: figure for figure in row.figures}
+    return [row.person, str(row.faces), *(count_words(found.get(key)) for key in keys)]
+
+
+def count_words(figure: Figure | None) -> str:
+    """A share as counts with its interval, such as `12/14 (60-96 %)`; a dash without any."""
+    if figure is None or figure.value is None or figure.low is None or figure.high is None:
+        return "-"
+    share = f"{round(figure.value * figure.n)}/{figure.n}"
+    return f"{share} ({100 * figure.low:.0f}-{100 * figure.high:.0f} %)"
+
+
 def difference_of(report: Report, section: Section, figure: Figure) -> Difference | None:
     """How a figure differs from the earlier report, if one was given."""
     for difference in report.differences or ():
@@ -232,6 +298,7 @@ def render_evaluation_page(report: Report) -> str:
             vanished=vanished(report),
             origin_words=ORIGIN_WORDS,
             columns_of=columns_of,
+            people_table=people_table,
             units=UNITS,
             verdict_words=VERDICT_WORDS,
         )

@@ -21,7 +21,7 @@ from identity_pipeline.core.geometry import Box, face_crop_box
 from identity_pipeline.core.vectors import Matrix, normalise
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.media.crops import ImageBGR, Region
-from identity_pipeline.models.cards import ModelCardError, permitted
+from identity_pipeline.models.cards import ModelCardError, read_card
 from identity_pipeline.models.device import (
     note_fallback,
     onnx_providers,
@@ -74,7 +74,7 @@ class FacePack:
         self._settings = settings
         self.folder = pack_folder(settings.face_pack, settings)
         try:
-            self.card = permitted(self.folder, settings.allow_demo, "models.face_pack", "buffalo_l")
+            self.card = read_card(self.folder)
         except ModelCardError as error:
             raise FacePackError(str(error)) from error
         if not any(self.folder.glob("*.onnx")):

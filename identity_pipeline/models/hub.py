@@ -10,8 +10,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from identity_pipeline.settings import ModelSettings
+from identity_pipeline.storage.files.hashing import sha256_of_value
 
 if TYPE_CHECKING:
+    from identity_pipeline.models.face_cover import FaceCover
     from identity_pipeline.models.face_mesh import FaceMesh
     from identity_pipeline.models.face_pack import FacePack
     from identity_pipeline.models.vision_encoder import VisionEncoder
@@ -39,14 +41,40 @@ class ModelHub:
         return FaceMesh(folder, self.settings) if folder else None
 
     @cached_property
+    def cover(self) -> FaceCover | None:
+        """What is before a face; None where there is no mesh, along which it is looked for."""
+        from identity_pipeline.models.face_cover import FaceCover
+
+        return FaceCover(self.settings) if self.perception else None
+
+    @cached_property
     def vision(self) -> VisionEncoder:
-        """Vision encoder."""
+        """Vision encoder of the face."""
         from identity_pipeline.models.vision_encoder import VisionEncoder
 
         return VisionEncoder(self.settings)
 
+    @cached_property
+    def vision_body(self) -> VisionEncoder:
+        """Vision encoder of the upper body: the face's, unless another is set."""
+        from identity_pipeline.models.vision_encoder import VisionEncoder, own_body_encoder
+
+        own = own_body_encoder(self.settings)
+        return VisionEncoder(self.settings, "body") if own else self.vision
+
+    def encoders(self) -> dict[str, VisionEncoder]:
+        """The encoders that `vision` stands for, by role: one, or one of the face and of the body.
+
+        Raises:
+            VisionEncoderError: one is not there.
+        """
+        own = {} if self.vision_body is self.vision else {"vision_body": self.vision_body}
+        return {"vision": self.vision, **own}
+
     def digest(self, model: str) -> str:
         """SHA-256 of `face_pack`, `perception` or `vision`; empty for nets that nobody wants.
+
+        Of two vision encoders it is of both of theirs.
 
         Raises:
             FacePackError, VisionEncoderError: the model is not there.
@@ -55,12 +83,13 @@ class ModelHub:
             return self.face_pack.sha256
         if model == "perception":
             return self.perception.sha256 if self.perception else ""
-        return self.vision.sha256
+        digests = [encoder.sha256 for encoder in self.encoders().values()]
+        return digests[0] if len(digests) == 1 else sha256_of_value(digests)
 
     def is_here(self, model: str) -> bool:
         """Whether a model can be had without a download; also one that nothing can be."""
         from identity_pipeline.models.packs import pack_is_here
-        from identity_pipeline.models.vision_encoder import VisionEncoderError, encoder_is_here
+        from identity_pipeline.models.vision_encoder import VisionEncoderError, encoders_are_here
 
         if model == "face_pack":
             return pack_is_here(self.settings.face_pack, self.settings)
@@ -68,7 +97,7 @@ class ModelHub:
             name = self.settings.perception
             return not name or pack_is_here(name, self.settings)
         try:
-            return encoder_is_here(self.settings)
+            return encoders_are_here(self.settings)
         except VisionEncoderError:
             return True
 
@@ -85,8 +114,8 @@ class ModelHub:
         from identity_pipeline.models.vision_encoder import VisionEncoderError
 
         try:
-            loaded = getattr(self, model)
-            if opened and loaded is not None:
+            used = self.encoders().values() if model == "vision" else (getattr(self, model),)
+            for loaded in (one for one in used if opened and one is not None):
                 loaded.open()
         except (DeviceError, FacePackError, VisionEncoderError) as error:
             return str(error)
@@ -118,5 +147,6 @@ class ModelHub:
         if model == "face_pack":
             return self.face_pack.providers()
         if model == "perception":
-            return self.perception.providers() if self.perception else {}
-        return {"vision": self.vision.device}
+            nets = (self.perception, self.cover)
+            return {role: on for net in nets if net for role, on in net.providers().items()}
+        return {role: encoder.device for role, encoder in self.encoders().items()}

@@ -1,17 +1,17 @@
-"""General-vision encoders through `transformers.AutoModel`, by id or folder; batched.
+"""General-vision encoders of `transformers`: the bundled one, by id, or from a folder; batched.
 
-The embedding is the class token, L2-normalised: DINOv2's own image-level feature. Of a
-convolutional encoder, which has no such token, it is the mean of the last map.
+An embedding says how new a picture is, and never who is on it. It is the feature that the encoder's
+family has for a whole picture (`vision_families`), L2-normalised. Face and upper body may have an
+encoder each; their vectors are then of two spaces.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal
 
 import cv2
 import numpy as np
@@ -19,43 +19,61 @@ import numpy as np
 from identity_pipeline.core.vectors import Matrix, normalise
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.media.crops import VISION_PX, ImageBGR
-from identity_pipeline.models.cards import ModelCardError, permitted
+from identity_pipeline.models.cards import ModelCardError, read_card
 from identity_pipeline.models.device import torch_device
 from identity_pipeline.models.spaces import EmbeddingSpace
+from identity_pipeline.models.vision_families import (
+    CONFIG,
+    PREPROCESSOR,
+    VisionEncoderError,
+    family_of,
+    in_patches,
+    open_network,
+    preprocessing_of,
+)
 from identity_pipeline.settings import ModelSettings
 from identity_pipeline.storage.files.hashing import sha256_of_file
 
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+__all__ = ["VisionEncoder", "VisionEncoderError", "encoder_folder", "encoder_is_here"]
+
+BUNDLED: Final = "bundled"
+"""The name of the encoder that ships with the package."""
+BUNDLED_FOLDER: Final = Path(__file__).parents[1] / "bundled" / "vision"
+Part = Literal["vision", "body"]
+"""Of the face, or of the upper body: `models.vision_encoder` or `models.body_encoder`."""
 WEIGHTS = "model.safetensors"
-FILES = (WEIGHTS, "config.json", "preprocessor_config.json")
+FILES = (WEIGHTS, CONFIG, PREPROCESSOR)
 REVISIONS = {"facebook/dinov2-small": "ed25f3a31f01632728cabb09d1542f84ab7b0056"}
 """Commits of encoders on the hub: a name alone is whatever its owner put there last."""
 
 
-class VisionEncoderError(IdentityPipelineError, RuntimeError):
-    """A vision encoder cannot be loaded."""
+def own_body_encoder(settings: ModelSettings) -> bool:
+    """Whether the upper body is seen by another encoder than the face."""
+    named = settings.body_encoder
+    same = settings.body_revision in ("", settings.vision_revision)
+    return bool(named) and not (named == settings.vision_encoder and same)
 
 
-def encoder_folder(settings: ModelSettings) -> Path:
+def encoder_folder(settings: ModelSettings, part: Part = "vision") -> Path:
     """The folder of the encoder, downloaded from the hub if it is an id not yet in the cache.
 
     Raises:
         VisionEncoderError: there is no such folder and the download failed, or it holds no
             safetensors weights (pickled weights are refused).
     """
-    given = Path(settings.vision_encoder).expanduser()
+    given = _given(settings, part)
     if given.is_file() or (given.is_absolute() and not given.exists()):
         raise VisionEncoderError(
-            f"models.vision_encoder names {given}, which is no folder; name a folder that "
+            f"models.{part}_encoder names {given}, which is no folder; name a folder that "
             "save_pretrained wrote, or a Hugging Face id."
         )
-    folder = given.resolve() if given.is_dir() else _from_hub(settings)
+    folder = given.resolve() if given.is_dir() else _from_hub(settings, part)
     if not (folder / WEIGHTS).is_file():
         raise VisionEncoderError(f"{folder} holds no {WEIGHTS}; pickled weights are not loaded.")
     return folder
 
 
-def encoder_is_here(settings: ModelSettings) -> bool:
+def encoder_is_here(settings: ModelSettings, part: Part = "vision") -> bool:
     """Whether the encoder can be had without a download.
 
     Raises:
@@ -64,39 +82,64 @@ def encoder_is_here(settings: ModelSettings) -> bool:
     from huggingface_hub import try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
 
-    given = Path(settings.vision_encoder).expanduser()
+    given = _given(settings, part)
     if given.is_dir() or given.is_absolute():
         return True
+    name = _name(settings, part)
     try:
-        name, revision = settings.vision_encoder, encoder_revision(settings)
+        revision = encoder_revision(settings, part)
         return isinstance(try_to_load_from_cache(name, WEIGHTS, revision=revision), str)
     except HFValidationError as error:
         raise VisionEncoderError(
-            f"{settings.vision_encoder} is no folder here, nor a name on the Hugging Face hub; set "
-            "models.vision_encoder to one of them."
+            f"{name} is no folder here, nor a name on the Hugging Face hub; set "
+            f"models.{part}_encoder to one of them."
         ) from error
 
 
-def encoder_revision(settings: ModelSettings) -> str:
+def encoders_are_here(settings: ModelSettings) -> bool:
+    """Whether all encoders that are set can be had without a download; see `encoder_is_here`."""
+    parts: list[Part] = ["vision", *(["body"] if own_body_encoder(settings) else [])]
+    return all(encoder_is_here(settings, part) for part in parts)
+
+
+def encoder_revision(settings: ModelSettings, part: Part = "vision") -> str:
     """The commit of the hub's repository from which an encoder is taken.
 
     Raises:
         VisionEncoderError: none is set, and none is known of this encoder.
     """
-    revision = settings.vision_revision or REVISIONS.get(settings.vision_encoder, "")
+    name = _name(settings, part)
+    given = settings.body_revision if part == "body" else settings.vision_revision
+    revision = given or REVISIONS.get(name, "")
     if not revision:
         raise VisionEncoderError(
-            f"{settings.vision_encoder} is no folder here, and of no commit on the Hugging Face "
-            "hub; set models.vision_revision to the 40 hex digits of the commit that you mean, or "
-            "models.vision_encoder to a folder saved by save_pretrained."
+            f"{name} is no folder here, and of no commit on the Hugging Face "
+            f"hub; set models.{part}_revision to the 40 hex digits of the commit that you mean, or "
+            f"models.{part}_encoder to a folder saved by save_pretrained."
         )
     return revision
 
 
-def _from_hub(settings: ModelSettings) -> Path:
+def encoder_name(settings: ModelSettings, part: Part = "vision") -> str:
+    """What the encoder's space is called by: the name of its folder, or that on the hub."""
+    given = _given(settings, part)
+    return given.name if given.is_dir() else _name(settings, part)
+
+
+def _name(settings: ModelSettings, part: Part) -> str:
+    return settings.body_encoder if part == "body" else settings.vision_encoder
+
+
+def _given(settings: ModelSettings, part: Part) -> Path:
+    """What a setting names, as a folder; a name on the hub gives one that does not exist."""
+    name = _name(settings, part)
+    return BUNDLED_FOLDER if name == BUNDLED else Path(name).expanduser()
+
+
+def _from_hub(settings: ModelSettings, part: Part) -> Path:
     from huggingface_hub import snapshot_download
 
-    name, revision = settings.vision_encoder, encoder_revision(settings)
+    name, revision = _name(settings, part), encoder_revision(settings, part)
     try:
         found = snapshot_download(name, revision=revision, allow_patterns=list(FILES))
         return Path(found).resolve()
@@ -104,38 +147,42 @@ def _from_hub(settings: ModelSettings) -> Path:
         raise VisionEncoderError(
             f"the vision encoder {name} (commit {revision[:12]}) is neither a folder nor in the "
             f"Hugging Face cache and could not be downloaded ({type(error).__name__}); get it once "
-            "on a machine with a network, or set models.vision_encoder to a folder saved by "
-            "save_pretrained."
+            f"on a machine with a network, set models.{part}_encoder to a folder saved by "
+            f"save_pretrained, or to {BUNDLED}."
         ) from error
 
 
 def encoder_sha256(folder: Path) -> str:
-    """Digest over everything that shapes an embedding: weights, architecture, normalisation."""
+    """Digest over everything that shapes an embedding.
+
+    That is the weights, the architecture, the normalisation, and which feature is taken.
+
+    Raises:
+        VisionEncoderError: the encoder is of a family that is not known.
+    """
     digest = hashlib.sha256()
     for name in FILES:
         path = folder / name
         digest.update(f"{name}:{sha256_of_file(path) if path.is_file() else None}\n".encode())
+    feature = family_of(folder).feature
+    digest.update(f"feature:{feature}\n".encode() if feature else b"")
     return digest.hexdigest()
 
 
 class VisionEncoder:
     """A loaded encoder. The network is opened at first use."""
 
-    def __init__(self, settings: ModelSettings) -> None:
-        self._settings = settings
-        self.folder = encoder_folder(settings)
+    def __init__(self, settings: ModelSettings, part: Part = "vision") -> None:
+        self._settings, self._part = settings, part
+        self.folder = encoder_folder(settings, part)
         try:
-            self.card = permitted(
-                self.folder,
-                settings.allow_demo,
-                "models.vision_encoder",
-                "facebook/dinov2-small",
-            )
-        except ModelCardError as error:
-            raise VisionEncoderError(str(error)) from error
+            self.card = read_card(self.folder)
+            self._family = family_of(self.folder)
+            self._preprocessing = preprocessing_of(self.folder, self._family)
+        except (ModelCardError, VisionEncoderError) as error:
+            raise VisionEncoderError(f"models.{part}_encoder: {error}") from error
         self.sha256 = encoder_sha256(self.folder)
-        given = Path(settings.vision_encoder).expanduser()
-        self.name = given.name if given.is_dir() else settings.vision_encoder
+        self.name = encoder_name(settings, part)
 
     @cached_property
     def device(self) -> str:
@@ -144,15 +191,10 @@ class VisionEncoder:
 
     @cached_property
     def _model(self) -> Any:
-        import torch
-        from transformers import AutoModel
         from transformers.utils import logging
 
         logging.disable_progress_bar()  # a bar per run for what takes a moment
-        model = AutoModel.from_pretrained(
-            self.folder, local_files_only=True, use_safetensors=True, dtype=torch.float32
-        )
-        return model.eval().to(self.device)
+        return open_network(self.folder, self._family).to(self.device)
 
     def open(self) -> None:
         """Opens the network and runs it once on a blank picture, so that faults show now.
@@ -168,41 +210,27 @@ class VisionEncoder:
         except Exception as error:  # of transformers, safetensors or torch, by what is wrong
             reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
             raise VisionEncoderError(
-                f"models.vision_encoder names {self.folder}, which does not open as a vision "
+                f"models.{self._part}_encoder names {self.folder}, which does not open as a vision "
                 f"encoder ({reason}); name a Hugging Face id, or a folder that save_pretrained "
                 "wrote."
             ) from error
-
-    @cached_property
-    def _preprocessing(self) -> dict[str, Any]:
-        """The encoder's own `preprocessor_config.json`; empty without one."""
-        path = self.folder / "preprocessor_config.json"
-        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-
-    @cached_property
-    def _side(self) -> int:
-        """Side of the pictures that the encoder takes, in pixels."""
-        return int(self._preprocessing.get("crop_size", {}).get("height", VISION_PX))
 
     @cached_property
     def _normalisation(self) -> tuple[Any, Any]:
         """Mean and standard deviation as (1, 3, 1, 1) tensors on the 0-255 scale."""
         import torch
 
-        mean = self._preprocessing.get("image_mean", IMAGENET_MEAN)
-        std = self._preprocessing.get("image_std", IMAGENET_STD)
+        told = self._preprocessing
         return tuple(  # type: ignore[return-value]
-            255 * torch.tensor(v, device=self.device, dtype=torch.float32).view(1, 3, 1, 1)
-            for v in (mean, std)
+            told.scale * torch.tensor(v, device=self.device, dtype=torch.float32).view(1, 3, 1, 1)
+            for v in (told.mean, told.std)
         )
 
     @cached_property
     def space(self) -> EmbeddingSpace:
         """The encoder's embedding space."""
-        config = self._model.config
-        sizes = getattr(config, "hidden_sizes", None)  # convolutional encoders: one per stage
-        dimension = sizes[-1] if sizes else config.hidden_size
-        return EmbeddingSpace(self.name, self.sha256, int(dimension))
+        dimension = self._family.dimension(self._model.config)
+        return EmbeddingSpace(self.name, self.sha256, dimension)
 
     def embed(self, crops: Sequence[ImageBGR]) -> Matrix:
         """Unit embeddings (N, D) of (224, 224, 3) BGR crops, in batches."""
@@ -223,10 +251,10 @@ class VisionEncoder:
         stacked = np.stack(crops)
         if stacked.shape[1:] != (VISION_PX, VISION_PX, 3):
             raise ValueError(f"expected {VISION_PX} px BGR crops, got {stacked.shape[1:]}")
-        pictures = list(stacked)
-        if self._side != VISION_PX:
-            size = (self._side, self._side)
-            pictures = [cv2.resize(p, size, interpolation=cv2.INTER_AREA) for p in pictures]
+        pictures, side = list(stacked), self._preprocessing.side
+        if side != VISION_PX:
+            how = cv2.INTER_AREA if side < VISION_PX else cv2.INTER_CUBIC
+            pictures = [cv2.resize(p, (side, side), interpolation=how) for p in pictures]
         blob = cv2.dnn.blobFromImages(pictures, swapRB=True)  # (N, 3, H, W) float32
         mean, std = self._normalisation
         return torch.from_numpy(blob).to(self.device).sub_(mean).div_(std)
@@ -234,8 +262,8 @@ class VisionEncoder:
     def _embed_batch(self, crops: Sequence[ImageBGR]) -> Matrix:
         import torch
 
+        pictures, patch = self.preprocess(crops), self._preprocessing.patch
+        given = {"pixel_values": pictures} if patch is None else in_patches(pictures, patch)
         with torch.inference_mode():
-            output = self._model(pixel_values=self.preprocess(crops))
-        hidden = output.last_hidden_state  # (N, tokens, D), or a map (N, D, h, w)
-        pooled = hidden[:, 0] if hidden.ndim == 3 else hidden.mean((2, 3))
+            pooled = self._family.pooled(self._model(**given))
         return pooled.float().cpu().numpy()

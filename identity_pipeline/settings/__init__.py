@@ -168,8 +168,10 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Explicit arguments beat the environment, which beats the TOML file."""
         del dotenv_settings, file_secret_settings
+        variables = without_retired(env_settings(), f"the variables {ENVIRONMENT_PREFIX}...")
+        environment = InitSettingsSource(settings_cls, variables)
         toml = InitSettingsSource(settings_cls, _file_values())
-        return init_settings, env_settings, toml
+        return init_settings, environment, toml
 
 
 def settings_file() -> Path | None:

@@ -6,6 +6,8 @@ from typing import Literal
 
 from identity_pipeline.settings.base import Group, tunable
 
+_COMMIT = r"^([0-9a-f]{40})?$"
+
 
 class VideoSettings(Group):
     """How a ride video is read."""
@@ -102,10 +104,11 @@ class ModelSettings(Group):
         source="unset: strangers were joined in a space that is not (`models calibrate` measures)",
     )
     vision_encoder: str = tunable(
-        "facebook/dinov2-small",
-        "Vision encoder: a Hugging Face id or a folder saved by `save_pretrained`.",
-        unit="id or path",
-        source="design: diversity is measured by a general-vision embedding",
+        "bundled",
+        "Vision encoder, which says how new a picture is and never who is on it: `bundled`, a "
+        "Hugging Face id such as facebook/dinov2-small, or a folder saved by `save_pretrained`.",
+        unit="name, id or path",
+        source="operations: needs no network; benchmarks.look_alike shows what it sees",
     )
     vision_revision: str = tunable(
         "",
@@ -114,13 +117,22 @@ class ModelSettings(Group):
         "other name on the hub needs one. A folder needs none.",
         unit="commit",
         source="unset: facebook/dinov2-small at ed25f3a31f01 (weights: SHA-256 ae1e99fcefd5...)",
-        pattern=r"^([0-9a-f]{40})?$",
+        pattern=_COMMIT,
     )
-    allow_demo: bool = tunable(
-        False,
-        "Whether models may run that were made for demonstrations (rendered faces only).",
-        unit="switch",
-        source="operations: no production run on demo models unnoticed",
+    body_encoder: str = tunable(
+        "",
+        "Vision encoder of the upper body, where it is another than the face's: named like "
+        "models.vision_encoder. Its vectors have a space of their own and are compared with each "
+        "other alone. Empty: the same encoder sees both.",
+        unit="name, id or path",
+        source="operations: one model to load",
+    )
+    body_revision: str = tunable(
+        "",
+        "Commit of models.body_encoder on the hub, like models.vision_revision.",
+        unit="commit",
+        source="unset, like models.vision_revision",
+        pattern=_COMMIT,
     )
     device: Literal["auto", "cpu", "cuda"] = tunable(
         "auto",

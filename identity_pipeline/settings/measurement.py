@@ -203,8 +203,8 @@ class BucketSettings(Group):
         0.6,
         "Eye openness below which the lids are lowered.",
         unit="ratio",
-        source="chosen; real ride clips of 8 people, person left out: of 18 half-shut eyes 16 to 17 "
-        "are found, of 267 open ones 9 % (`identity_pipeline_tests/benchmarks/real_faces.py`)",
+        source="chosen; real ride clips of 8 people, person left out: 16 of 18 half-shut eyes are "
+        "found, and 9 % of 267 open ones (`identity_pipeline_tests/benchmarks/real_faces.py`)",
         ge=0,
         le=1,
     )
@@ -220,7 +220,8 @@ class BucketSettings(Group):
         0.25,
         "Difference of the eyes' own lid ratios from which one of them winks.",
         unit="ratio",
-        source="real ride clips: 7 winks of one person only (`identity_pipeline_tests/benchmarks/real_faces.py`)",
+        source="real ride clips: 7 winks of one person only "
+        "(`identity_pipeline_tests/benchmarks/real_faces.py`)",
         ge=0,
         le=1,
     )

@@ -18,7 +18,8 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -80,8 +81,8 @@ SHIPPED_ENCODERS: Final[Mapping[str, Path]] = {"bundled": _PACKAGE / "bundled" /
 """The same, by the name of the vision encoder."""
 ARCFACE_PACKS: Final = ("buffalo_l", "buffalo_m", "buffalo_s", "buffalo_sc", "antelopev2")
 """Packs of InsightFace by name."""
-ARCFACE_RECOGNISERS: Final = ("w600k_*.onnx", "glintr100.onnx")
-"""Recognisers by their files: those of InsightFace's packs, and AuraFace's."""
+ARCFACE_RECOGNISERS: Final = ("w600k_*", "glintr100", "w_bundled_*")
+"""Recognisers by their files: of InsightFace's packs, AuraFace's, and that of earlier demos."""
 
 
 class NumbersCard(BaseModel):
@@ -114,11 +115,13 @@ class Numbers:
         unknown: the deciding numbers of the face pack that nobody knows: neither a person nor the
             pack gave them, and it is not known to be like ArcFace.
         pack: name of the face pack.
+        given: the settings that a person set.
     """
 
     source: Mapping[str, str] = field(default_factory=dict)
     unknown: tuple[str, ...] = ()
     pack: str = ""
+    given: frozenset[str] = frozenset()
 
 
 def read_numbers(path: Path, allowed: tuple[str, ...]) -> NumbersCard:
@@ -166,13 +169,24 @@ def encoder_card(models: ModelSettings) -> Path:
     return shipped or Path(models.vision_encoder).expanduser() / CARD
 
 
-def is_arcface_like(models: ModelSettings, card: NumbersCard) -> bool:
-    """Whether the recogniser's cosines have the scale that the product's defaults are for."""
-    if models.arcface_like or card.arcface_like:
+def pack_name(models: ModelSettings) -> str:
+    """What the spaces of the face pack in use are called: the name of its folder."""
+    given = Path(models.face_pack).expanduser()
+    return given.resolve().name if given.is_dir() else given.name
+
+
+def is_arcface_like(models: ModelSettings, card: NumbersCard, recogniser: str = "") -> bool:
+    """Whether the recogniser's cosines have the scale that the product's defaults are for.
+
+    Args:
+        models: name the pack.
+        card: its card.
+        recogniser: name of its file without the ending, where it is known.
+    """
+    if models.arcface_like or card.arcface_like or pack_name(models) in ARCFACE_PACKS:
         return True
-    folder = face_pack_card(models).parent
-    named = Path(models.face_pack).expanduser().name in ARCFACE_PACKS
-    return named or any(any(folder.glob(each)) for each in ARCFACE_RECOGNISERS)
+    here = [path.stem for path in face_pack_card(models).parent.glob("*.onnx")]
+    return any(fnmatch(name, each) for name in (*here, recogniser) for each in ARCFACE_RECOGNISERS)
 
 
 def with_numbers(settings: Settings) -> Settings:
@@ -182,19 +196,49 @@ def with_numbers(settings: Settings) -> Settings:
         SettingsError: a card cannot be used; the sentence says which and why.
     """
     given = _set_by_people(settings)
-    path = face_pack_card(settings.models)
-    face = read_numbers(path, FACE_NUMBERS)
-    named = Path(settings.models.face_pack).name
-    settings, source = _filled(settings, face, path, given, f"of the pack {named}")
     path = encoder_card(settings.models)
-    vision = read_numbers(path, VISION_NUMBERS)
+    card = read_numbers(path, VISION_NUMBERS)
     encoder = f"of the encoder {Path(settings.models.vision_encoder).name}"
-    settings, more = _filled(settings, vision, path, given, encoder)
-    known = {*given, *face.numbers}
-    unknown = () if is_arcface_like(settings.models, face) else DECIDING
-    return settings.with_note(
-        Numbers(source | more, tuple(name for name in unknown if name not in known), named)
-    )
+    settings, source = _filled(settings, card, path, given, encoder)
+    noted = settings.with_note(Numbers(source, given=given))
+    return _with_face_numbers(noted, settings.models)
+
+
+def for_space(settings: Settings, pack: str, recogniser: str) -> Settings:
+    """The settings for vectors of another pack than the one in use, such as the one before it.
+
+    Args:
+        settings: in force.
+        pack: name of the pack that the vectors are of.
+        recogniser: name of its recogniser's file, without the ending.
+
+    Raises:
+        SettingsError: that pack's card cannot be used.
+    """
+    if pack == settings.numbers.pack:
+        return settings
+    others = [n for n in FACE_NUMBERS if n in settings.numbers.source]
+    defaults = {name: _default_of(settings, name) for name in others}
+    left = {n: words for n, words in settings.numbers.source.items() if n not in others}
+    bare = _updated(settings, defaults).with_note(replace(settings.numbers, source=left))
+    models = settings.models.model_copy(update={"face_pack": pack, "arcface_like": False})
+    return _with_face_numbers(bare, models, recogniser)
+
+
+def _with_face_numbers(settings: Settings, models: ModelSettings, recogniser: str = "") -> Settings:
+    """The settings, noted, with the numbers of the face pack that `models` names."""
+    known, path, name = settings.numbers, face_pack_card(models), pack_name(models)
+    card = read_numbers(path, FACE_NUMBERS)
+    filled, source = _filled(settings, card, path, known.given, f"of the pack {name}")
+    likely = is_arcface_like(models, card, recogniser)
+    told = {*known.given, *card.numbers}
+    unknown = () if likely else tuple(number for number in DECIDING if number not in told)
+    return filled.with_note(Numbers({**known.source, **source}, unknown, name, known.given))
+
+
+def _default_of(settings: Settings, name: str) -> Any:
+    group, _, own = name.partition(".")
+    return type(getattr(settings, group)).model_fields[own].default
 
 
 def _set_by_people(settings: Settings) -> frozenset[str]:
@@ -210,20 +254,31 @@ def _filled(
 ) -> tuple[Settings, dict[str, str]]:
     """The settings with a card's numbers, and where each of those comes from."""
     taken = {name: value for name, value in card.numbers.items() if name not in given}
+    words = {name: ": ".join(filter(None, (whose, card.provenance_of(name)))) for name in taken}
+    try:
+        return _updated(settings, taken), words
+    except ValidationError as error:
+        wrong = error.errors(include_url=False)[0]
+        own = ".".join(str(part) for part in wrong["loc"])
+        name = next((each for each in taken if each.endswith(f".{own}")), "numbers")
+        raise SettingsError(
+            f"{path}: {name} cannot be used: {wrong['msg']}; mend its `numbers`."
+        ) from error
+
+
+def _updated(settings: Settings, values: Mapping[str, Any]) -> Settings:
+    """The settings with others by dotted name.
+
+    Raises:
+        ValidationError: one is out of bounds.
+    """
     by_group: dict[str, dict[str, Any]] = {}
-    for name, value in taken.items():
+    for name, value in values.items():
         group, _, own = name.partition(".")
         by_group.setdefault(group, {})[own] = value
-    update = {}
-    for group, values in by_group.items():
-        whole = getattr(settings, group)
-        try:
-            update[group] = type(whole).model_validate(dict(whole) | values)
-        except ValidationError as error:
-            wrong = error.errors(include_url=False)[0]
-            name = ".".join([group, *(str(part) for part in wrong["loc"])])
-            raise SettingsError(
-                f"{path}: {name} cannot be used: {wrong['msg']}; mend its `numbers`."
-            ) from error
-    words = {name: ": ".join(filter(None, (whose, card.provenance_of(name)))) for name in taken}
-    return settings.model_copy(update=update), words
+    wholes = {group: getattr(settings, group) for group in by_group}
+    update = {
+        group: type(wholes[group]).model_validate(dict(wholes[group]) | own)
+        for group, own in by_group.items()
+    }
+    return settings.model_copy(update=update)

@@ -23,6 +23,7 @@ BARE_PREFIX = "IDENTITY_PIPELINE_"
 PATIENCE = 0.6
 """How like two names must be to be offered for each other, in [0, 1]; difflib's own default."""
 RETIRED: Mapping[str, frozenset[str]] = {
+    "models": frozenset({"allow_demo"}),
     "bank": frozenset(
         {
             "nodes_max", "rate", "merge_cos", "far_cos", "close_cos", "quality_update",
@@ -102,7 +103,8 @@ def check_variables(settings: type[BaseModel], environment: Mapping[str, str]) -
     for variable in sorted(environment):
         upper = variable.upper()
         if upper in gone and upper not in names:
-            _say_retired((gone[upper],), f"the variable {variable}")
+            if gone[upper].partition(".")[0] not in groups:  # else it is told where it is read
+                _say_retired((gone[upper],), f"the variable {variable}")
         elif upper not in names and _looks_like_a_setting(upper, groups):
             own_group = [n for n in names if n.startswith(upper.rpartition("__")[0] + "__")]
             raise SettingsError(

@@ -224,14 +224,16 @@ TABLES: Final[dict[str, Table]] = {
             "mouth_open": pl.Float32,  # from 0.3 the mouth is open
             "smile": pl.Float32,  # from 0.3 the face smiles
             "occlusion": pl.Float32,  # share of the face that is covered
-            "occlusion_source": pl.String,  # face_attributes, own_look; null: unmeasured
+            "occlusion_source": pl.String,  # face_cover, face_attributes; null: unmeasured
+            "eye_left_there": pl.Float32,  # how surely the picture's left eye is seen, open or shut
+            "eye_right_there": pl.Float32,
             "relative_sharpness": pl.Float32,  # over the person's own median in this video
         },
         "face_id",
         later=(
             *("mouth_height", "mouth_lift", "mouth_drop", "eyes_source", "lid_gap_left"),
             *("lid_gap_right", "lid_gap", "lid_height", "gaze_offset", "eye_px", "lid_ratio"),
-            *("eyes", "wink", "gaze_aside"),
+            *("eyes", "wink", "gaze_aside", "eye_left_there", "eye_right_there"),
         ),
     ),
     "identity_stability": Table(
@@ -270,8 +272,10 @@ TABLES: Final[dict[str, Table]] = {
             "e_vis_face": VECTOR,
             "e_vis_body": VECTOR,
             "look": VECTOR,  # the aligned face itself, small: see core.imagesets.novelty.look_of
+            "body_space": pl.String,  # of e_vis_body; null where it was always that of e_vis_face
         },
         "face_id",
+        later=("body_space",),
     ),
     "selection": Table(
         {

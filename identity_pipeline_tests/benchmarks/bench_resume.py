@@ -71,7 +71,7 @@ def _tracking(seen: DetectionPass, settings: Settings) -> Sample:
 @click.option("--rounds", default=3, show_default=True)
 def main(video: Path, models: Path, rounds: int) -> None:
     """Measures and prints."""
-    asked = {"models": {"face_pack": str(models), "allow_demo": True, "device": "cpu"}}
+    asked = {"models": {"face_pack": str(models), "device": "cpu"}}
     cut, whole = load_settings(**asked), load_settings(**asked, crops=ONE_CHUNK)
     hub = ModelHub(cut.models)
     hub.providers("face_pack")

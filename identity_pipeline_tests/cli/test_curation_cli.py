@@ -10,6 +10,7 @@ import pytest
 
 from identity_pipeline.ledger.store import LedgerStore
 from identity_pipeline.storage.layout import Layout
+from identity_pipeline.storage.library.generations import Generations
 from identity_pipeline.storage.video.tables import TableStore
 from identity_pipeline_tests.curated_library import (
     asked,
@@ -280,3 +281,42 @@ def test_a_kill_loses_nothing_acknowledged_and_shows_nothing_half_done(root: Pat
     call(root, "label", "cluster", "2", "--name", "Ben")
     assert "person Ada" in call(root, "recluster")
     assert [p["name"] for p in asked(root, "people")] == ["Ada", "Ben"]
+
+
+def test_flags_of_recluster_hold_for_one_run(root: Path) -> None:
+    assert "No track would move." in call(root, "recluster", "--method", "dbscan", "--dry-run")
+    # Nobody has three tracks here, so nobody is a group.
+    shown = call(root, "recluster", "--min-cluster-size", "3", "--dry-run")
+    assert "2 tracks from unknown_cluster_1 to noise" in shown
+    assert "With cluster.min_cluster_size = 3, by flag." in shown
+    assert len(asked(root, "clusters")) == 2  # nothing was written
+
+    told = call(root, "recluster", "--method", "hdbscan", "--min-cluster-size", "3")
+    assert 'Computed with cluster.method = "hdbscan", cluster.min_cluster_size = 3, by flag' in told
+    assert "goes back to the settings" in told
+    assert asked(root, "clusters") == []
+    noted = Generations(store_of(root).layout).current()
+    assert noted is not None and noted.settings["cluster"]["method"] == "hdbscan"
+    differs = 'cluster.method = "hdbscan", now "agglomerative"'
+    assert differs in call(root, "stats")
+    assert 'cluster.method was "hdbscan" and is "agglomerative"' in call(root, "plan")
+    again = asked(root, "recluster", "--method", "hdbscan", "--min-cluster-size", "3")
+    assert again["reused"] is True
+    assert again["flags"] == {"cluster.method": "hdbscan", "cluster.min_cluster_size": 3}
+
+    back = call(root, "recluster")
+    assert "2 tracks from noise to unknown_cluster" in back and "by flag" not in back
+    assert differs not in call(root, "stats")
+
+
+def test_a_person_threshold_by_flag_names_and_is_taken_back(root: Path) -> None:
+    call(root, "label", "cluster", "1", "--name", "Ada")
+    call(root, "recluster")
+    assert len(asked(root, "suggestions")) == 1
+    told = call(root, "recluster", "--person-threshold", "0.3")
+    assert "to person Ada" in told and "match.pin_assign = 0.3" in told
+    assert {p["name"]: p["track_count"] for p in asked(root, "people")} == {"Ada": 3}
+    call(root, "recluster")
+    assert {p["name"]: p["track_count"] for p in asked(root, "people")} == {"Ada": 2}
+    call(root, "recluster", "--person-threshold", "1.5", code=2)
+    call(root, "recluster", "--method", "kmeans", code=2)

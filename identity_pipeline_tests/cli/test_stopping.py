@@ -49,7 +49,6 @@ def test_a_batch_of_videos_ends_with_the_one_at_work(
     make_video: Callable[..., Path],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("IDENTITY_PIPELINE__MODELS__ALLOW_DEMO", "true")
     data = tmp_path / "data"
     files = [str(make_video(f"{name}.mp4", frames=10 + n)) for n, name in enumerate("abc")]
     models = ["--models", str(BUNDLED / "pack"), "--vision", str(BUNDLED / "vision")]

@@ -130,6 +130,28 @@ def test_too_few_labels_are_refused_with_what_to_label_next(
     said = call(tmp_path, "train", code=1)
     assert "too little to learn from: 0 of 8 people with 2 confirmed tracks" in said
     assert "Label next: cluster " in said
+    assert "Profiles: +0 new; nobody has one yet." in said
+    assert TrainingSessions(layout(tmp_path)).last() is None
+
+
+def test_too_few_labels_still_make_and_enrich_profiles(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IDENTITY_PIPELINE__MODELS__DEVICE", "cpu")
+    ridden = rides(people=6, light=0.2)
+    write_library(tmp_path, ridden)
+    call(tmp_path, "recluster")
+    person = ridden[0].person
+    own = [ride for ride in ridden if ride.person == person]
+    call(tmp_path, "label", f"{own[0].video_id}:1", "--name", "Ada")
+    said = call(tmp_path, "train", code=1)
+    assert "Ada: profile created, +6 new, 6 in all, session 1." in said
+    assert "too little to learn from" in said
+    call(tmp_path, "label", f"{own[1].video_id}:1", "--person", "Ada")
+    said = call(tmp_path, "train", code=1)
+    assert "Ada: profile enriched, +6 new, 12 in all, session 2." in said
+    assert ProfileStore(layout(tmp_path)).listing() == ["Ada (12 embeddings, 2 sessions)"]
+    assert "Profiles: +0 new; Ada (12 embeddings, 2 sessions)." in call(tmp_path, "train", code=1)
     assert TrainingSessions(layout(tmp_path)).last() is None
 
 

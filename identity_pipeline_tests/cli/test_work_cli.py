@@ -34,7 +34,6 @@ MODELS = ("--models", str(BUNDLED / "pack"), "--vision", str(BUNDLED / "vision")
 @pytest.fixture
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A data folder with a registered video that was never run, and one that waits."""
-    monkeypatch.setenv("IDENTITY_PIPELINE__MODELS__ALLOW_DEMO", "true")
     monkeypatch.setenv("COLUMNS", "160")
     monkeypatch.chdir(tmp_path)  # away from the dagster.yaml of the checkout
     root = tmp_path / "data"

@@ -353,13 +353,13 @@ def test_the_sweep_leaves_archived_videos_archived(swept: Inbox) -> None:
 def test_a_wrong_model_fails_no_season_of_videos(inbox: Inbox) -> None:
     paths = {"data": str(inbox.layout.root)}
     pack = {"face_pack": str(BUNDLED / "pack"), "vision_encoder": str(BUNDLED / "vision")}
-    inbox.resource = SettingsResource.of(paths=paths, models={**pack, "allow_demo": False})
+    inbox.resource = SettingsResource.of(paths=paths, models={**pack, "face_pack": "/nowhere"})
     for name in "abc":
         inbox.put(f"{name}.mp4", name.encode())
     assert [inbox.tick() for _ in range(3)] == [[], [], []]
     assert inbox.instance.get_runs_count() == 0
     assert FailureNotes(inbox.layout).ids() == set()
-    inbox.resource = SettingsResource.of(paths=paths, models={**pack, "allow_demo": True})
+    inbox.resource = SettingsResource.of(paths=paths, models=pack)
     assert len(inbox.tick()) == 3
 
 

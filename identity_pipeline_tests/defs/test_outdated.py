@@ -65,7 +65,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VideoLibrary]
     """Two short videos without a face."""
     root = tmp_path_factory.mktemp("finished")
     for opened in VideoLibrary.open(root / "data", BUNDLED / "pack", BUNDLED / "vision"):
-        opened.groups["models"]["allow_demo"] = True
         for n, name in enumerate(("a", "b")):
             path = write_video(root / f"{name}.mp4", (stripes(i + n) for i in range(12)))
             assert opened.run(path).success

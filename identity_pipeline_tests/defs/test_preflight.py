@@ -31,16 +31,12 @@ from identity_pipeline_tests.conftest import BUNDLED
 from identity_pipeline_tests.library import VideoLibrary, failure_of
 
 PACK, VISION = BUNDLED / "pack", BUNDLED / "vision"
-DEMO = {"allow_demo": True, "device": "cpu", "face_pack": str(PACK), "vision_encoder": str(VISION)}
+DEMO = {"device": "cpu", "face_pack": str(PACK), "vision_encoder": str(VISION)}
 Spoil = Callable[[Path], dict[str, str]]
 
 
 def no_folder(root: Path) -> dict[str, str]:
     return {"face_pack": str(root / "nowhere" / "pack")}
-
-
-def demo_not_allowed(root: Path) -> dict[str, str]:
-    return {"allow_demo": "false"}
 
 
 def no_pack(root: Path) -> dict[str, str]:
@@ -79,13 +75,18 @@ def not_on_the_hub(root: Path) -> dict[str, str]:
     return {"vision_encoder": "nobody/has-this", "vision_revision": "0" * 40}
 
 
+def no_body_encoder(root: Path) -> dict[str, str]:
+    shutil.copytree(VISION, root / "unknown", dirs_exist_ok=True)
+    (root / "unknown" / "config.json").write_text('{"model_type": "swin"}')
+    return {"body_encoder": str(root / "unknown")}
+
+
 def of_no_commit(root: Path) -> dict[str, str]:
     return {"vision_encoder": "nobody/has-this"}
 
 
 SPOILT = [
     (no_folder, "does not exist"),
-    (demo_not_allowed, "models.allow_demo"),
     (no_pack, "no face detector"),
     (torn_network, "cannot be opened"),
     (pickled, "pickled weights are not loaded"),
@@ -93,6 +94,7 @@ SPOILT = [
     (no_encoder, "safetensors"),
     (a_file, "is no folder"),
     (not_on_the_hub, "could not be downloaded"),
+    (no_body_encoder, "models.body_encoder: "),
     (of_no_commit, "40 hex digits of the commit"),
 ]
 
@@ -197,9 +199,7 @@ def test_plan_says_what_a_run_would_be_refused_for(
 def spoilt(tmp_path: Path, make_video: Callable[..., Path]) -> Iterator[VideoLibrary]:
     """A library whose vision weights are torn: that shows only when they are opened."""
     torn = torn_weights(tmp_path)["vision_encoder"]
-    for opened in VideoLibrary.open(tmp_path / "data", PACK, Path(torn)):
-        opened.groups["models"]["allow_demo"] = True  # type: ignore[assignment]
-        yield opened
+    yield from VideoLibrary.open(tmp_path / "data", PACK, Path(torn))
 
 
 def test_a_run_that_cannot_begin_is_no_try_of_its_video(
@@ -257,9 +257,9 @@ def after_the_failure(library: VideoLibrary, run: dg.DagsterRun) -> None:
 
 def test_sensors_see_a_wrong_setting_without_opening_a_network(tmp_path: Path) -> None:
     store = TableStore(Layout(tmp_path))
-    wrong = load_settings(models={**DEMO, "allow_demo": False})
+    wrong = load_settings(models={**DEMO, "body_encoder": str(tmp_path / "none")})
     leave = leave_to_ask(store, wrong, 0.0, 50)
-    assert leave.skip and "models.allow_demo" in str(leave.skip.skip_message)
+    assert leave.skip and "models.body_encoder" in str(leave.skip.skip_message)
     right = load_settings(models=DEMO)
     assert leave_to_ask(store, right, 0.0, 50) == Leave(50)
 

@@ -126,7 +126,11 @@ def test_kill_9_at_any_moment_ends_in_the_same_bytes(
         "--data", str(root), "--models", models["face_pack"],
         "--vision", models["vision_encoder"], "--device", "cpu",
     ]  # fmt: skip
-    environment = {**os.environ, "DAGSTER_HOME": str(tmp_path)}
+    environment = {
+        **os.environ,
+        "DAGSTER_HOME": str(tmp_path),
+        "IDENTITY_PIPELINE__MODELS__ARCFACE_LIKE": "true",
+    }
     (tmp_path / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
     kills = 0
     for trigger in ("crops", "tables/face_quality", "tables/face_embeddings", "output", None):

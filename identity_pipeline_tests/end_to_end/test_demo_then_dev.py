@@ -58,7 +58,6 @@ def test_rides_that_the_demo_has_seen_are_processed_in_the_folder_of_dev(
             path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("dagster")
         }
 
-    monkeypatch.setenv("IDENTITY_PIPELINE__MODELS__ALLOW_DEMO", "true")
     for name, folder in (("FACE_PACK", "pack"), ("VISION_ENCODER", "vision")):
         monkeypatch.setenv(f"IDENTITY_PIPELINE__MODELS__{name}", str(BUNDLED / folder))
     call("pools")  # as `make dev` does

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import re
+import subprocess
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -219,3 +223,122 @@ def test_real_clips_are_measured_as_far_as_their_truth_goes(
 def real_clips(library: VideoLibrary, *, with_truth: bool) -> list[Path]:
     paths = [Path(r.path) for r in VideoRegistry(library.store.layout).all()]
     return [path for path in paths if path.with_suffix(SUFFIX).is_file() == with_truth]
+
+
+def write_csv(path: Path, rows: list[dict[str, object]]) -> Path:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def labels_of_demo(folder: Path) -> Path:
+    """What a looker would write of some faces of the bundled solo ride, from its truth."""
+    frames = json.loads((RIDES / "demo_solo.truth.json").read_bytes())["frames"]
+    rows: list[dict[str, object]] = []
+    for frame in frames[::6]:
+        for face in frame["faces"][:1]:
+            hidden = face["occlusion"]
+            rows.append({
+                "clip": "demo_solo", "frame_idx": frame["frame_idx"], "seat": "only",
+                "eyes": "closed" if face["eye_open"] < 0.3 else "open",
+                "mouth": "open" if face["mouth_open"] >= 0.3 else "closed",
+                "smile": "broad" if face["smile"] >= 0.3 else "none", "teeth": "no",
+                "occlusion": "none" if hidden < 0.1 else "partial" if hidden <= 0.4 else "heavy",
+                "occluder": "bar" if hidden >= 0.1 else "", "light": frame["lighting"],
+                "blur": "sharp", "head_turn": "frontal", "good_anchor": "unsure", "note": "",
+            })  # fmt: skip
+    return write_csv(folder / "faces.csv", rows)
+
+
+def test_labelled_faces_are_judged_person_by_person(demo: VideoLibrary, tmp_path: Path) -> None:
+    empty = tmp_path / "no_truth"
+    empty.mkdir()
+    labels = labels_of_demo(tmp_path)
+    result = call("--data", demo.root, "--labels", labels, "--truth", empty, "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    assert "Closed or slightly open mouths called open" in result.output
+    assert "demo_solo only" in result.output, "without a truth a person is a clip and a seat"
+    (section,) = json.loads((tmp_path / "report.json").read_text())["sections"]
+    figures = {figure["key"]: figure for figure in section["figures"]}
+    assert section["origin"] == "real" and figures["labels.met"]["value"] > 0.5
+    assert figures["expression.right"]["n"] > 10
+    assert [person["person"] for person in section["people"]] == ["demo_solo only"]
+    assert "demo_solo only" in (tmp_path / "index.html").read_text()
+    result = call("--data", demo.root, "--labels", labels, "--out", tmp_path)
+    (section,) = json.loads((tmp_path / "report.json").read_text())["sections"]
+    assert section["origin"] == "rendered" and section["people"][0]["person"] != "demo_solo only"
+
+
+def test_labels_without_a_run_are_named(demo: VideoLibrary, tmp_path: Path) -> None:
+    row = {"clip": "unheard_of", "frame_idx": 1, "seat": "only", "eyes": "open"}
+    labels = write_csv(tmp_path / "faces.csv", [row])
+    result = call("--data", demo.root, "--labels", labels, "--out", tmp_path)
+    assert result.exit_code == 0
+    assert "the labels of unheard_of have no run" in result.output
+
+
+def score(script: Path, data: Path, labels: Path) -> str:
+    """What the script of the labels prints of the same run."""
+    command = [sys.executable, str(script), str(data), str(labels)]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+SCORED = {
+    r"labelled faces met in the tables: (\d+)/(\d+)": "labels.met",
+    r"EYES.*?all: recall (\d+)/(\d+)": "eyes.closed_found",
+    r"EYES.*?false alarms (\d+)/(\d+)": "eyes.open_called_closed",
+    r"EYES.*?called closed: half (\d+)/(\d+)": "eyes.half_called_closed",
+    r"EYES.*?wink (\d+)/(\d+)": "eyes.wink_called_closed",
+    r"covered: recall (\d+)/(\d+)": "eyes.closed_found_clear",
+    r"covered: recall [^,]*, false alarms (\d+)/(\d+)": "eyes.open_called_closed_clear",
+    r"EXPRESSION.*?all: right (\d+)/(\d+)": "expression.right",
+    r"only the first bin (\d+)/(\d+)": "expression.first",
+    r"not blurred: right (\d+)/(\d+)": "expression.right_clear",
+    r"heavy\): recall (\d+)/(\d+)": "cover.found",
+    r"heavy\): recall [^,]*, false alarms (\d+)/(\d+)": "cover.plain_called_covered",
+    r"lighting dark: recall (\d+)/(\d+)": "light.dark_found",
+    r"lighting overexposed: recall [^,]*, false alarms (\d+)/(\d+)": "light.overexposed_false",
+    r"anchor: .*?eyes closed, half or wink +(\d+)/(\d+)": "sets.anchor_eyes_not_open",
+    r"coverage: .*?occluder over the face +(\d+)/(\d+)": "sets.coverage_covered",
+    r"challenge: .*?dark +(\d+)/(\d+)": "sets.challenge_dark",
+    r"pair: .*?head turned left or right +(\d+)/(\d+)": "sets.pair_turned",
+}
+"""A line of the script, and the figure that counts the same."""
+
+
+def agrees_with_script(root: Path, labels: Path, script: Path, out: Path) -> int:
+    printed = score(script, root, labels)
+    result = call("--data", root, "--labels", labels, "--out", out)
+    assert result.exit_code == 0, result.output
+    (section,) = json.loads((out / "report.json").read_text())["sections"]
+    figures = {figure["key"]: figure for figure in section["figures"]}
+    compared = 0
+    for pattern, key in SCORED.items():
+        line = re.search(pattern, printed, re.DOTALL)
+        if line is None or line[2] == "0":
+            continue
+        figure = figures[key]
+        counted = (round(figure["value"] * figure["n"]), figure["n"])
+        assert counted == (int(line[1]), int(line[2])), key
+        compared += 1
+    return compared
+
+
+def test_figures_of_labels_are_those_of_the_script_beside_them(
+    demo: VideoLibrary, real: Path, tmp_path: Path
+) -> None:
+    script = real / "labels" / "score.py"
+    if not script.is_file():
+        pytest.skip(f"no {script}")
+    assert agrees_with_script(demo.root, labels_of_demo(tmp_path), script, tmp_path) >= 8
+
+
+def test_real_faces_are_judged_as_the_script_judges_them(
+    real_library: VideoLibrary, real: Path, tmp_path: Path
+) -> None:
+    labels, script = (real / "labels" / name for name in ("real_faces.csv", "score.py"))
+    if not script.is_file():
+        pytest.skip(f"no {script}")
+    assert agrees_with_script(real_library.root, labels, script, tmp_path) >= 15

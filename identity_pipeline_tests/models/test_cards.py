@@ -1,4 +1,4 @@
-"""Demo models are refused where nobody allowed them, and say their licence where they run."""
+"""Cards of folders of models."""
 
 from __future__ import annotations
 
@@ -8,49 +8,24 @@ from pathlib import Path
 import pytest
 
 import identity_pipeline
-from identity_pipeline.models.cards import ModelCardError, PackCard, permitted, read_card
-from identity_pipeline.models.face_pack import FacePack
+from identity_pipeline.models.cards import ModelCardError, PackCard, read_card
 from identity_pipeline.models.hub import ModelHub
-from identity_pipeline.models.packs import FacePackError
-from identity_pipeline.models.vision_encoder import VisionEncoder, VisionEncoderError
-from identity_pipeline.settings import ModelSettings, Settings
+from identity_pipeline.settings import ModelSettings
 from identity_pipeline.stages.imagesets.provenance import model_facts
 
 BUNDLED = Path(identity_pipeline.__file__).parent / "bundled"
 
 
-def demo(allow: bool) -> ModelSettings:
-    return Settings().models.model_copy(
-        update={
-            "face_pack": str(BUNDLED / "pack"),
-            "vision_encoder": str(BUNDLED / "vision"),
-            "allow_demo": allow,
-        }
-    )
-
-
-def test_the_demo_pack_is_refused_with_what_to_do() -> None:
-    with pytest.raises(FacePackError, match=r"models\.face_pack .*buffalo_l .*allow_demo"):
-        FacePack(demo(allow=False))
-    with pytest.raises(VisionEncoderError, match=r"models\.vision_encoder .*dinov2"):
-        VisionEncoder(demo(allow=False))
-
-
-def test_where_allowed_every_demo_model_shows_its_licence() -> None:
-    hub = ModelHub(demo(allow=True).model_copy(update={"perception": ""}))
-    facts = model_facts(hub)
+def test_every_bundled_model_shows_its_licence() -> None:
+    settings = ModelSettings(face_pack=str(BUNDLED / "pack"), perception="")
+    facts = model_facts(ModelHub(settings))
     roles = {fact.role for fact in facts}
     assert {"detection", "recognition", "landmark_3d_68", "face_attributes", "vision"} <= roles
     assert {fact.licence for fact in facts} == {"MIT"}
-    assert all("demo" in fact.name for fact in facts)
 
 
-def test_no_setting_allows_demo_models_by_itself() -> None:
-    assert Settings().models.allow_demo is False
-
-
-def test_a_folder_without_a_card_is_no_demo(tmp_path: Path) -> None:
-    assert permitted(tmp_path, False, "models.face_pack", "buffalo_l") == PackCard()
+def test_a_folder_may_have_no_card(tmp_path: Path) -> None:
+    assert read_card(tmp_path) == PackCard()
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"licence": 3}'])

@@ -162,7 +162,7 @@ def test_a_picture_is_a_name_or_unknown(tmp_path: Path, monkeypatch: pytest.Monk
 
     from identity_pipeline.media.crops import align
 
-    models = {"face_pack": str(BUNDLED / "pack"), "allow_demo": True, "device": "cpu"}
+    models = {"face_pack": str(BUNDLED / "pack"), "device": "cpu"}
     pack = ModelHub(load_settings(models=models).models).face_pack
     ride = cv2.VideoCapture(str(BUNDLED / "rides" / "demo_duo_a.mp4"))
     frames = [ride.read()[1] for _ in range(300)]
@@ -181,7 +181,7 @@ def test_a_picture_is_a_name_or_unknown(tmp_path: Path, monkeypatch: pytest.Monk
     put(store, "face_samples", "demo", [sample | {"e_id": template} for _ in range(3)])
     picture = tmp_path / "picture.png"
     cv2.imwrite(str(picture), frames[asked])
-    for name in ("ALLOW_DEMO", "FACE_PACK", "DEVICE"):
+    for name in ("FACE_PACK", "DEVICE"):
         value = str(models[name.lower()])
         monkeypatch.setenv(f"IDENTITY_PIPELINE__MODELS__{name}", value)
 

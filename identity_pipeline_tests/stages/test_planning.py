@@ -79,7 +79,6 @@ class Small(VideoLibrary):
 
 def open_small(root: Path) -> Iterator[Small]:
     for opened in VideoLibrary.open(root / "data", BUNDLED / "pack", BUNDLED / "vision"):
-        opened.groups["models"]["allow_demo"] = True
         small = Small(opened.root, opened.instance, opened.groups)
         small.file = write_video(root / "empty_car.mp4", (stripes(i) for i in range(20)))
         yield small

@@ -12,11 +12,13 @@ from identity_pipeline.core.evaluation.intervals import (
     bootstrap_ratio,
     clopper_pearson,
     upper_bound,
+    wilson,
 )
 from identity_pipeline.core.evaluation.report import Better, Figure
 
-TRACKS, SECONDS = "tracks", "seconds of video"
+TRACKS, SECONDS, PEOPLE = "tracks", "seconds of video", "people"
 EXACT = "exact binomial interval"
+WILSON = "Wilson's interval, as if faces erred independently"
 EXACT_UPPER = "exact one-sided 95 % upper bound"
 
 
@@ -56,6 +58,27 @@ def share(
     return Figure(
         key, label, successes / n, n, counted, "share", scope, low, high,
         how_drawn(drawn, drawn_from), better,
+    )  # fmt: skip
+
+
+def share_of_people(
+    key: str, label: str, right: ArrayLike, people: Sequence[str], scope: str, counted: str,
+    nothing: str, better: Better = "higher",
+) -> Figure:  # fmt: skip
+    """The share of true values among faces of some people, each of whom may err in a way of theirs.
+
+    Its interval is Wilson's, or that of drawing whole people again where it is wider.
+    """
+    values = np.asarray(right, dtype=bool)
+    n, successes = len(values), int(values.sum())
+    bounds = wilson(successes, n)
+    if bounds is None:
+        return unmeasured(key, label, "share", scope, nothing, better)
+    drawn = bootstrap_ratio(people, values)
+    low, high = (min(drawn[0], bounds[0]), max(drawn[1], bounds[1])) if drawn else bounds
+    made = f"Wilson's, or a bootstrap over {PEOPLE} where wider" if drawn else WILSON
+    return Figure(
+        key, label, successes / n, n, counted, "share", scope, low, high, made, better
     )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import beta
+from scipy.stats import beta, binomtest
 
 CONFIDENCE = 0.95
 DRAWS = 1000
@@ -36,6 +36,20 @@ def clopper_pearson(successes: int, n: int, confidence: float = CONFIDENCE) -> I
     low = float(beta.ppf(tail, successes, n - successes + 1)) if successes else 0.0
     high = float(beta.ppf(1 - tail, successes + 1, n - successes)) if successes < n else 1.0
     return low, high
+
+
+def wilson(successes: int, n: int, confidence: float = CONFIDENCE) -> Interval | None:
+    """Score interval of a share (Wilson 1927), for small counts; None for n = 0.
+
+    Raises:
+        ValueError: the counts are impossible.
+    """
+    if not 0 <= successes <= n:
+        raise ValueError(f"{successes} successes of {n} cannot be")
+    if n == 0:
+        return None
+    found = binomtest(successes, n).proportion_ci(confidence, method="wilson")
+    return float(found.low), float(found.high)
 
 
 def upper_bound(events: int, n: int, confidence: float = CONFIDENCE) -> float | None:

@@ -122,6 +122,15 @@ class VideoRow:
 
 
 @dataclass(frozen=True)
+class PersonRow:
+    """One person of whom labelled faces were met, and the figures of these faces alone."""
+
+    person: str
+    faces: int
+    figures: tuple[Figure, ...]
+
+
+@dataclass(frozen=True)
 class Section:
     """All figures of the clips of one origin."""
 
@@ -133,6 +142,7 @@ class Section:
     rocs: tuple[Roc, ...] = ()
     pose_errors: tuple[ErrorBand, ...] = ()
     coverage: tuple[CoverageRow, ...] = ()
+    people: tuple[PersonRow, ...] = ()
 
     def figure(self, key: str) -> Figure | None:
         """The figure of this key; None where nothing of the kind was looked for."""

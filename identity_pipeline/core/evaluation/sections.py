@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from identity_pipeline.core.evaluation.attributes import (
     bin_figures,
     landmark_figure,
@@ -17,6 +19,7 @@ from identity_pipeline.core.evaluation.exports import (
     coverage_rows,
     export_figures,
 )
+from identity_pipeline.core.evaluation.labelled import LabelledResult, with_labels
 from identity_pipeline.core.evaluation.recognition import recognition_figures
 from identity_pipeline.core.evaluation.report import Section, VideoRow
 from identity_pipeline.core.evaluation.riders import rider_figures
@@ -32,8 +35,41 @@ PER_VIDEO = (
 """Figures that are also given for each video."""
 
 
-def section_of(evidence: Evidence, settings: BucketSettings) -> Section:
-    """Measures everything that the truth of these clips allows."""
+def section_of(
+    evidence: Evidence, settings: BucketSettings, labelled: LabelledResult | None = None
+) -> Section:
+    """Measures everything that the truth of these clips allows.
+
+    Args:
+        evidence: of one origin.
+        settings: bins.
+        labelled: what labels of single faces say of clips of the same origin.
+    """
+    section = _section_of_truth(evidence, settings)
+    if labelled is None:
+        return section
+    told = {matrix.name for matrix in section.confusions}
+    more = tuple(matrix for matrix in labelled.confusions if matrix.name not in told)
+    return replace(
+        section,
+        figures=with_labels(section.figures, labelled),
+        people=labelled.people,
+        confusions=(*section.confusions, *more),
+    )
+
+
+def section_of_labels(origin: str, labelled: LabelledResult) -> Section:
+    """The section of clips of which only single faces are labelled."""
+    return Section(
+        origin,
+        labelled.scope,
+        with_labels((), labelled),
+        confusions=labelled.confusions,
+        people=labelled.people,
+    )
+
+
+def _section_of_truth(evidence: Evidence, settings: BucketSettings) -> Section:
     scope = evidence.scope
     faces = rider_faces(evidence, settings)
     bins, confusions = bin_figures(faces, scope, settings)

@@ -108,7 +108,7 @@ def face_landmarks(step: VideoStep) -> dg.MaterializeResult:
         boxes = smoothed_boxes(faces, inputs["face_detections"], settings)
         quality = inputs["face_quality"]
         usable = boxes.join(quality.filter("loose").select("face_id"), on="face_id")
-        nets = Nets(step.models.face_pack, step.models.perception)
+        nets = Nets(step.models.face_pack, step.models.perception, step.models.cover)
         reporter = step.reporter()
         return measure_landmarks(usable, inputs.crops, nets, quality, settings, reporter, chunks)
 
@@ -164,8 +164,8 @@ def vision_embeddings(step: VideoStep) -> dg.MaterializeResult:
             empty("face_buckets"),
         )
         wanted = faces_to_see(observed, settings)
-        vision, reporter = step.models.vision, step.reporter()
-        return embed_views(wanted, inputs.crops, vision, settings, reporter, chunks)
+        face, body = step.models.vision, step.models.vision_body
+        return embed_views(wanted, inputs.crops, face, body, settings, step.reporter(), chunks)
 
     def describe(table: pl.DataFrame) -> dict[str, object]:
         return metadata.numbers(
@@ -173,6 +173,7 @@ def vision_embeddings(step: VideoStep) -> dg.MaterializeResult:
                 "embedded": table.height,
                 "left_out": inputs["identity_stability"].height - table.height,
                 "space": table["space"][0] if table.height else None,
+                "body_space": table["body_space"][0] if table.height else None,
             }
         )
 

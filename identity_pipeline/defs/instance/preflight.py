@@ -19,6 +19,7 @@ import dagster as dg
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.settings import ModelSettings, Settings
 from identity_pipeline.stages.planning import preflight
+from identity_pipeline.stages.planning.model_notes import model_notes
 from identity_pipeline.storage.files.hashing import sha256_of_value
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.progress import readiness
@@ -61,6 +62,8 @@ def check_video(
     """
     faults = preflight.video_faults(store, settings, models, {context.partition_key: size})
     end_unless_ready(context, store, settings, faults)
+    for note in model_notes(store, settings):
+        context.log.warning(note)
     readiness.clear(store.layout)
 
 
@@ -194,6 +197,7 @@ def _stamps(models: ModelSettings) -> Stamps:
     from identity_pipeline.models.packs import kept_folder
 
     packs = [kept_folder(name, models) for name in (models.face_pack, models.perception) if name]
-    folders = {*packs, Path(models.vision_encoder).expanduser()}
+    named = (models.vision_encoder, models.body_encoder)
+    folders = {*packs, *(Path(name).expanduser() for name in named if name)}
     files = (path for folder in sorted(folders) for path in sorted(folder.rglob("*")))
     return tuple((str(p), s.st_size, s.st_mtime_ns) for p in files for s in (p.stat(),))

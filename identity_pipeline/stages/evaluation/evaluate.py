@@ -14,12 +14,15 @@ from typing import Any
 
 from identity_pipeline import __version__
 from identity_pipeline.core.evaluation.evidence import FACE_COLUMNS, VideoTables, gather
-from identity_pipeline.core.evaluation.report import Report, differences, figures_of
-from identity_pipeline.core.evaluation.sections import section_of
+from identity_pipeline.core.evaluation.labelled import labelled_result
+from identity_pipeline.core.evaluation.labels import LabelledClip
+from identity_pipeline.core.evaluation.report import Report, Section, differences, figures_of
+from identity_pipeline.core.evaluation.sections import section_of, section_of_labels
 from identity_pipeline.core.evaluation.truth import REAL, RENDERED, Truth
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.media.evaluation_page import render_evaluation_page
 from identity_pipeline.settings import Settings
+from identity_pipeline.stages.evaluation.labelled import collect_labelled
 from identity_pipeline.stages.progress.protocol import Progress, silent
 from identity_pipeline.stages.specs.exported import exported_rows
 from identity_pipeline.storage.files import atomic, small_files
@@ -46,12 +49,19 @@ class Material:
         manifests: of their exports, in the same order.
         left_out: why a video with truth is not among them.
         without_truth: registered videos without a truth file.
+        labelled: clips of which single faces are labelled.
     """
 
     videos: tuple[VideoTables, ...]
     manifests: tuple[Manifest, ...]
     left_out: Mapping[str, str]
     without_truth: int
+    labelled: tuple[LabelledClip, ...] = ()
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to evaluate."""
+        return not self.videos and not self.labelled
 
 
 def tables_of(store: TableStore, video_id: str, truth: Truth) -> tuple[VideoTables, Manifest]:
@@ -106,23 +116,28 @@ def collect(
     names: Sequence[str] = (),
     folder: Path | None = None,
     progress: Progress = silent,
+    labels: Sequence[Path] = (),
 ) -> Material:
     """Reads truth and tables of the named videos, or of all that have both.
 
     A video that was named must be there; without names, one that cannot be read is left out with
-    the reason.
+    the reason. A named video needs no truth where its faces are labelled.
 
     Args:
         store: the tables.
         names: ids, file names or beginnings of ids; none: all registered videos.
         folder: where truth files lie; by default beside the videos.
         progress: called per video.
+        labels: files in which single faces are labelled.
 
     Raises:
         EvaluationError: a named video is not known, has no truth, or no tables.
         TruthError: the truth of a named video is malformed.
+        LabelError: a file of labels is malformed.
     """
     records, left_out = _records(VideoRegistry(store.layout), names)
+    labelled = collect_labelled(store, labels, records.values(), folder)
+    truthless = {clip.video for clip in labelled.clips}
     videos: list[VideoTables] = []
     manifests: list[Manifest] = []
     without = 0
@@ -133,7 +148,8 @@ def collect(
                 tables, manifest = tables_of(store, video_id, read_truth(path))
                 videos.append(tables)
                 manifests.append(manifest)
-            elif names:
+                truthless.discard(video_id)
+            elif names and video_id not in truthless:
                 raise EvaluationError(_no_truth(record, folder))
             else:
                 without += 1
@@ -142,7 +158,10 @@ def collect(
                 raise
             left_out[video_id] = str(error)
         progress("reading", n, len(records), "videos")
-    return Material(tuple(videos), tuple(manifests), left_out, without)
+    manifests += [_manifest_of_export(store, video_id) for video_id in sorted(truthless)]
+    if not names:  # else labels of other clips are none of this
+        left_out |= labelled.left_out
+    return Material(tuple(videos), tuple(manifests), left_out, without, labelled.clips)
 
 
 def _records(
@@ -201,20 +220,15 @@ def evaluate(
     Raises:
         EvaluationError: there is nothing, or `previous` is no report.
     """
-    if not material.videos:
+    if material.empty:
         raise EvaluationError(nothing_to_evaluate(material))
     if previous is not None:
         _check(previous)
     sections = []
-    origins = [
-        origin
-        for origin in (RENDERED, REAL)
-        if any(video.truth.origin == origin for video in material.videos)
-    ]
+    origins = [origin for origin in (RENDERED, REAL) if origin in _origins(material)]
     for n, origin in enumerate(origins, 1):
-        chosen = [video for video in material.videos if video.truth.origin == origin]
         progress("measuring", n - 1, len(origins), "groups of clips")
-        sections.append(section_of(gather(origin, chosen), settings.buckets))
+        sections.append(_section(material, origin, settings))
         progress("measuring", n, len(origins), "groups of clips")
     report = Report(
         package_version=__version__,
@@ -229,6 +243,21 @@ def evaluate(
     if previous is None:
         return report
     return replace(report, differences=differences(report, previous))
+
+
+def _origins(material: Material) -> set[str]:
+    clips = {clip.origin for clip in material.labelled}
+    return {video.truth.origin for video in material.videos} | clips
+
+
+def _section(material: Material, origin: str, settings: Settings) -> Section:
+    """Everything of the clips of one origin: by truths with numbers, and by labels."""
+    videos = [video for video in material.videos if video.truth.origin == origin]
+    clips = [clip for clip in material.labelled if clip.origin == origin]
+    labelled = labelled_result(origin, clips, settings.buckets) if clips else None
+    if labelled is not None and not videos:
+        return section_of_labels(origin, labelled)
+    return section_of(gather(origin, videos), settings.buckets, labelled)
 
 
 def _check(previous: Mapping[str, Any]) -> None:

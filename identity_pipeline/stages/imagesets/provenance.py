@@ -29,7 +29,7 @@ class Provenance:
         video_id: partition key.
         source: the row of `ride_video`.
         models: models used, in the order of the pipeline.
-        vision_space: key of the vision encoder's space.
+        vision_space: key of the space of the faces' vision encoder.
         identity_space: key of the recogniser's space.
         settings_sha256: digest of all settings that shape the sets.
     """
@@ -52,7 +52,6 @@ def licence_of(name: str) -> str | None:
 def model_facts(models: ModelHub) -> tuple[ModelFacts, ...]:
     """Every model in use with digest, licence and what it really runs on."""
     packs = [pack for pack in (models.face_pack, models.perception) if pack is not None]
-    vision, vision_name = models.vision, models.vision.card.name or models.vision.name
     faces = (
         ModelFacts(
             role,
@@ -64,14 +63,17 @@ def model_facts(models: ModelHub) -> tuple[ModelFacts, ...]:
         for pack in packs
         for role, on in sorted(pack.providers().items())
     )
-    encoder = ModelFacts(
-        "vision",
-        vision_name,
-        vision.sha256,
-        vision.card.licence or licence_of(vision.name),
-        vision.device,
+    encoders = (
+        ModelFacts(
+            role,
+            encoder.card.name or encoder.name,
+            encoder.sha256,
+            encoder.card.licence or licence_of(encoder.name),
+            encoder.device,
+        )
+        for role, encoder in models.encoders().items()
     )
-    return (*faces, encoder)
+    return (*faces, *encoders)
 
 
 def provenance_of(

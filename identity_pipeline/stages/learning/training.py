@@ -255,6 +255,17 @@ class _Run:
         return card
 
 
+def profiles_without_learning(stores: LibraryStores, settings: Settings, now: str) -> str | None:
+    """Brings the profiles up to date where there are too few labels to train.
+
+    Returns:
+        What became of them, in words; None where no video has anything for the library.
+    """
+    if not stores.tables.videos_with("track_templates"):
+        return None
+    return "\n".join(_profiles_told(update_library(stores, settings, now)))
+
+
 def outcome(session: TrainingSession, epochs: int, updated: Updated) -> str:
     """How a training ended, and what became of the profiles."""
     how = (
@@ -263,12 +274,17 @@ def outcome(session: TrainingSession, epochs: int, updated: Updated) -> str:
         else f"Training session {session.number} stopped early, after {epochs} of "
         f"{session.epochs} epochs; `identity-pipeline train --resume` goes on."
     )
-    told = [report.message for report in updated.profiles.enriched] if updated.profiles else []
-    if not told and not updated.behind:
-        told = [f"Profiles: +0 new; {', '.join(updated.labels) or 'nobody has one yet'}."]
-    told += map(str, updated.behind)
+    told = _profiles_told(updated)
     moved = [
         f"It changed its device {change}: one device for all epochs might have given other weights."
         for change in session.moved
     ]
     return "\n".join([how, *moved, *told])
+
+
+def _profiles_told(updated: Updated) -> list[str]:
+    """A sentence for each source that was added, or that there was none; and what is behind."""
+    told = [report.message for report in updated.profiles.enriched] if updated.profiles else []
+    if not told and not updated.behind:
+        told = [f"Profiles: +0 new; {', '.join(updated.labels) or 'nobody has one yet'}."]
+    return told + [str(behind) for behind in updated.behind]

@@ -92,14 +92,17 @@ def points_of_video(stores: LibraryStores, video_id: str, known: Known = NOBODY)
     """
     people, space = known.people, known.space
     templates = _read(stores.in_space(head_of_space(space)), "track_templates", video_id)
-    images, image_spaces, vision_spaces = _images(stores, video_id, people, space)
+    images, image_spaces, vision_spaces, body_spaces = _images(stores, video_id, people, space)
     points = [*_templates(templates, people), *images]
     spaces = {*templates["space"].to_list(), *image_spaces}
+    vision_space = _one(vision_spaces, video_id, "vision")
+    body_space = _one(body_spaces, video_id, "vision (upper body)")
     return VideoPoints(
         video_id,
         _one(spaces, video_id, "recognition"),
-        _one(vision_spaces, video_id, "vision"),
+        vision_space,
         tuple(points),
+        None if body_space == vision_space else body_space,
     )
 
 
@@ -337,7 +340,7 @@ def _templates(templates: pl.DataFrame, people: Mapping[str, str]) -> list[Index
 
 def _images(
     stores: LibraryStores, video_id: str, people: Mapping[str, str], space: str
-) -> tuple[list[IndexPoint], set[str], set[str]]:
+) -> tuple[list[IndexPoint], set[str], set[str], set[str]]:
     """The exported images with the spaces of their vectors."""
     store = stores.tables
     columns = ("face_id", "frame_idx", "person_id", "quality_score")
@@ -351,15 +354,19 @@ def _images(
     head_id = head_of_space(space)
     if head_id is not None:
         faces = projected(faces, stores.heads.load(head_id), space)
+    seen = vision.select(
+        "face_id", *VISION, vision_space="space", body_space=pl.coalesce("body_space", "space")
+    )
     rows = (
         sets.join(faces.select("face_id", IDENTITY, "space"), on="face_id", how="inner")
-        .join(vision.select("face_id", *VISION, vision_space="space"), on="face_id", how="left")
+        .join(seen, on="face_id", how="left")
         .join(tracks.select("face_id", "track_id"), on="face_id", how="left")
         .sort("face_id")
     )
     points = [_image(video_id, row, people) for row in rows.iter_rows(named=True)]
-    vision_spaces = rows["vision_space"].drop_nulls().to_list()
-    return points, set(rows["space"].to_list()), set(vision_spaces)
+    spaces = (rows[name].drop_nulls() for name in ("space", "vision_space", "body_space"))
+    identity, face, body = (set(column.to_list()) for column in spaces)
+    return points, identity, face, body
 
 
 def _image(video_id: str, row: Mapping[str, Any], people: Mapping[str, str]) -> IndexPoint:

@@ -28,7 +28,14 @@ from identity_pipeline.stages.curation.decisions import human_facts
 from identity_pipeline.stages.curation.settling import settle_ledger
 from identity_pipeline.stages.library.copies import TABLE, Copies, find_copies
 from identity_pipeline.stages.library.projection import forget, is_regenerated, regenerate
-from identity_pipeline.stages.library.spaces import LiveSpace, head_of_space, live_space
+from identity_pipeline.stages.library.spaces import (
+    LiveSpace,
+    UnknownNumbersError,
+    head_of_space,
+    live_space,
+    settings_of_library,
+    unknown_numbers,
+)
 from identity_pipeline.stages.progress.protocol import Progress, silent
 from identity_pipeline.stages.specs.assets import TEMPLATE_TABLES
 from identity_pipeline.stages.specs.damage import PassedOver, keep_notes
@@ -151,7 +158,8 @@ def in_force_fits(stores: LibraryStores, settings: Settings, history: History) -
     own = stores.in_space(live.head_id)
     damaged, videos = left_out(stores), own.videos_with("track_templates")
     made_of = {v: _made_of(stores.tables, own, v) for v in videos if v not in damaged}
-    return current.fingerprint == fingerprint_of(made_of, history, settings, current.day)
+    own_numbers = settings_of_library(stores, settings)
+    return current.fingerprint == fingerprint_of(made_of, history, own_numbers, current.day)
 
 
 def left_out(stores: LibraryStores) -> dict[str, str]:
@@ -214,6 +222,9 @@ def recompute(
         progress: called per video read.
         publish: whether to put the result in force; False computes only (`--dry-run`).
         space: compute as if this head (or none) were live.
+
+    Raises:
+        UnknownNumbersError: nobody knows the numbers of the recogniser.
     """
     if not publish:
         return _recompute(stores, settings, now, progress, publish, space)
@@ -237,6 +248,7 @@ def _recompute(
     copied = find_copies(store, history, settings.copies, write=publish)
     copies = Copies.from_table(copied)
     inputs = _inputs(stores, settings, copies, progress, live.head_id)
+    settings = _deciding(stores, settings, inputs)
     if publish:
         keep_notes(store.layout, inputs.damaged, set(inputs.made_of))
     fingerprint = fingerprint_of(inputs.made_of, history, settings, now[:10])
@@ -259,11 +271,25 @@ def _recompute(
             versions=inputs.versions,
             day=now[:10],
             ledger=ledger.head_of(history),
+            settings=chosen(settings, SETTINGS),
             former=former_clusters(
                 before, result.tables["person_assignments"], inputs.damaged.keys()
             ),
         )
     return _told(generation, False, result.tables, inputs, history, settings, live)
+
+
+def _deciding(stores: LibraryStores, settings: Settings, inputs: LibraryTables) -> Settings:
+    """The settings with the numbers of the space that is decided in.
+
+    Raises:
+        UnknownNumbersError: nobody knows them.
+    """
+    found = settings_of_library(stores, settings)
+    fault = unknown_numbers(found)
+    if fault and inputs.templates.height:
+        raise UnknownNumbersError(fault)
+    return found
 
 
 def _still_fits(last: Snapshot, in_force: str | None, fingerprint: str) -> bool:

@@ -2,12 +2,14 @@
 
 Whoever computes the library takes the space that is live; whoever reads it takes the one that the
 generation in force was computed in. The tables in a head's space are made by `projection`.
+
+With which numbers it decides follows from the same space: vectors of a pack that was in use before
+are never held against the thresholds of the present one.
 """
 
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
@@ -18,7 +20,9 @@ from identity_pipeline.core.heads.projection import Head
 from identity_pipeline.core.matching.calibration_pairs import sample_faces, video_pairs
 from identity_pipeline.core.matching.templates import VideoTables, build_templates
 from identity_pipeline.core.vectors import same_space, to_matrix, to_series
+from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.settings import Settings
+from identity_pipeline.settings.numbers import for_space
 from identity_pipeline.stages.specs.assets import VIDEO_SPECS
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.video.tables import DamagedTableError, MissingTableError, TableStore
@@ -26,6 +30,12 @@ from identity_pipeline.storage.video.tables import DamagedTableError, MissingTab
 FACE_TABLES: Final = VIDEO_SPECS["track_templates"].inputs
 """What templates are made of."""
 _HEAD_SPACE: Final = re.compile(r"^head@([0-9a-f]{12})/\d+$")
+_PACK_SPACE: Final = re.compile(r"^(?P<pack>.+)/(?P<recogniser>[^/]+)@[0-9a-f]{12}/\d+$")
+CALIBRATE: Final = "identity-pipeline models calibrate"
+
+
+class UnknownNumbersError(IdentityPipelineError, RuntimeError):
+    """Nobody knows at which cosine a recogniser's faces are one person, so nothing is decided."""
 
 
 def head_of_space(space: str) -> str | None:
@@ -98,6 +108,68 @@ def space_of_video(store: TableStore, video_id: str) -> str | None:
     return spaces[0] if len(spaces) else None
 
 
+def pack_of_space(space: str) -> tuple[str, str] | None:
+    """Names of the pack and of the recogniser of a space; None for one that no pack gives."""
+    found = _PACK_SPACE.match(space)
+    return (found["pack"], found["recogniser"]) if found else None
+
+
+def spaces_of_videos(store: TableStore) -> dict[str, list[str]]:
+    """The videos whose templates are of each space, that of most videos first."""
+    found: dict[str, list[str]] = {}
+    for video_id in store.videos_with("track_templates"):
+        space = space_of_video(store, video_id)
+        if space is not None:
+            found.setdefault(space, []).append(video_id)
+    return dict(sorted(found.items(), key=lambda each: (-len(each[1]), each[0])))
+
+
+def settings_of_library(stores: LibraryStores, settings: Settings) -> Settings:
+    """The settings with the numbers of the space that the library decides in.
+
+    That is the recogniser's of most videos. Where it is of another pack than the one in use, that
+    pack's numbers hold; where nobody knows them and the library was decided in this space before,
+    it is decided as it was, with the defaults.
+    """
+    most = next(iter(spaces_of_videos(stores.tables)), None)
+    if most is None:
+        return settings
+    names = pack_of_space(most)
+    pack, recogniser = names or (most.partition("@")[0], "")
+    found = for_space(settings, pack, recogniser)
+    other = found is not settings
+    if other and found.numbers.unknown and (names is None or _last_decided_in(stores) == most):
+        return found.with_note(replace(found.numbers, unknown=()))
+    return found
+
+
+def _last_decided_in(stores: LibraryStores) -> str | None:
+    """The recogniser's space that the library was last decided in, itself or by a head on it."""
+    last = stores.generations.newest_whole()
+    if last is None:
+        return None
+    with last:
+        head_id = head_of_space(last.space)
+        return last.space if head_id is None else stores.heads.card(head_id).input_space
+
+
+def unknown_numbers(settings: Settings) -> str | None:
+    """Why a library with these settings decides nothing, in a sentence; None where it may."""
+    if not settings.numbers.unknown:
+        return None
+    return (
+        f"Nothing was decided: nobody knows at which likeness the face pack "
+        f"{settings.numbers.pack} takes two faces for one person ({_some(settings)}); measure it "
+        f"on your own rides with `{CALIBRATE}`, or say models.arcface_like = true if its cosines "
+        "are like ArcFace's."
+    )
+
+
+def _some(settings: Settings) -> str:
+    first, *rest = settings.numbers.unknown
+    return f"{first} and {len(rest)} more have no value" if rest else f"{first} has no value"
+
+
 @dataclass(frozen=True)
 class LiveSpace:
     """What the library is to be computed in.
@@ -117,12 +189,7 @@ def live_space(stores: LibraryStores) -> LiveSpace:
     head_id = heads.live().head_id
     if head_id is None:
         return LiveSpace(None)
-    spaces = Counter(
-        space
-        for video_id in stores.tables.videos_with("track_templates")
-        if (space := space_of_video(stores.tables, video_id)) is not None
-    )
-    most = min(spaces, key=lambda name: (-spaces[name], name)) if spaces else None
+    most = next(iter(spaces_of_videos(stores.tables)), None)
     card = heads.card(head_id)
     if most in (None, card.input_space):
         return LiveSpace(head_id)

@@ -15,6 +15,8 @@ from identity_pipeline.core.library.recompute import merge_floor, template_thres
 from identity_pipeline.core.matching.budget import Budget, budget_of, references_of
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
+from identity_pipeline.stages.library.made_with import sentence
+from identity_pipeline.stages.library.spaces import settings_of_library
 from identity_pipeline.stages.library.view import pending_suggestions
 from identity_pipeline.stages.progress.protocol import Progress, silent
 from identity_pipeline.stages.stores import LibraryStores
@@ -45,6 +47,8 @@ class LibraryStats:
         truth_videos: how many videos have one.
         truth_faults: truth files that cannot be used, in words.
         held_out: against the own labels; null without any.
+        computed_with: which settings it was computed with that are others now, as a sentence; null
+            where there are none.
     """
 
     states: dict[str, int]
@@ -62,6 +66,7 @@ class LibraryStats:
     truth_videos: int
     truth_faults: list[str]
     held_out: HeldOut | None
+    computed_with: str | None
 
     def as_json(self) -> dict[str, Any]:
         """For machines."""
@@ -82,6 +87,7 @@ def library_stats(
         truth: folder of truth files; by default they are looked for beside the videos.
         progress: called per video.
     """
+    settings = settings_of_library(library.stores, settings)
     table, calibration = library.table("person_assignments"), library.table("calibration")
     states = Counter(table["state"].to_list())
     origins = Counter(table["origin"].drop_nulls().to_list())
@@ -113,6 +119,7 @@ def library_stats(
         truth_videos=len({key.split(":")[1] for key in known}),
         truth_faults=faults,
         held_out=judged if judged and judged.tracks + judged.alone else None,
+        computed_with=sentence(library.generation, settings),
     )
 
 

@@ -18,9 +18,15 @@ from identity_pipeline.media import wording
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
 from identity_pipeline.stages.library.indexing import INDEX
+from identity_pipeline.stages.library.made_with import other_settings, shown
 from identity_pipeline.stages.library.projection import not_regenerated
 from identity_pipeline.stages.library.recompute import in_force_fits
-from identity_pipeline.stages.library.spaces import head_of_space, live_space
+from identity_pipeline.stages.library.spaces import (
+    head_of_space,
+    live_space,
+    settings_of_library,
+    unknown_numbers,
+)
 from identity_pipeline.stages.planning.builder import Sources, learning_phases, library_units
 from identity_pipeline.stages.planning.staleness import Judged, Models, Verdict, judge_video
 from identity_pipeline.stages.progress.costing import (
@@ -181,6 +187,7 @@ class _Plan:
     ) -> None:
         self._snapshot, self._stores, self._day = snapshot, snapshot.stores, day
         self._settings, self._costs = settings, costs
+        self._decides = settings_of_library(self._stores, settings)
         there = set(self._stores.tables.videos_with("track_templates"))
         verdicts = {video.video_id: _templates(video) for video in videos}
         coming = {v for v, verdict in verdicts.items() if verdict is Verdict.COMPUTE}
@@ -199,9 +206,12 @@ class _Plan:
     def library(self) -> PlannedStep:
         generation = self._snapshot.generation
         units = library_units(self._stores, "identity_library")
+        there = self._new or self._stores.tables.videos_with("track_templates")
+        if generation is None and not there:
+            return self._step("identity_library", [], None, "no video has templates yet")
+        if fault := unknown_numbers(self._decides):
+            return self._priced("identity_library", Verdict.BLOCKED, fault, units)
         if generation is None:
-            if not (self._new or self._stores.tables.videos_with("track_templates")):
-                return self._step("identity_library", [], None, "no video has templates yet")
             return self._step("identity_library", ["never made"], units)
         fits = in_force_fits(self._stores, self._settings, self._snapshot.history)
         reasons = [] if fits else self._what_changed(generation)
@@ -223,6 +233,10 @@ class _Plan:
         ]
         if live_space(self._stores).head_id != head_of_space(generation.space):
             told.append("another head is live")
+        told += [
+            f"{d.name} was {shown(d.was)} and is {shown(d.now)}"
+            for d in other_settings(generation, self._decides)
+        ]
         return told or ["decisions, settings or samples of faces changed"]
 
     def after(self, library: PlannedStep, step: str) -> PlannedStep:

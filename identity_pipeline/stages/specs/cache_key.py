@@ -99,7 +99,9 @@ def digest_without_data(settings: Settings, digests: Mapping[str, str]) -> str:
 
 
 def _shown(settings: Settings) -> list[str]:
-    names = (settings.models.face_pack, settings.models.vision_encoder)
+    models = settings.models
+    body = [models.body_encoder] if models.body_encoder else []
+    names = (models.face_pack, models.vision_encoder, *body)
     return [shaping_settings(settings), *(Path(name).name for name in names)]
 
 

@@ -19,16 +19,17 @@ from identity_pipeline.core.faces.head_model import HEAD_68
 from identity_pipeline.core.faces.mesh import MeshFace, landmarks_68
 from identity_pipeline.core.faces.mesh_expression import mesh_expression
 from identity_pipeline.core.faces.mouth import measure_mouth
-from identity_pipeline.core.faces.occlusion import PATCH_COLUMNS, own_occlusion, patch_features
+from identity_pipeline.core.faces.occlusion import CELL_COLUMNS, with_occlusion
 from identity_pipeline.core.faces.pose import pose_from_landmarks_3d
 from identity_pipeline.core.faces.quality import luma_of, measure_pixels, quality_score
 from identity_pipeline.core.geometry import smooth_boxes
 from identity_pipeline.core.imagesets.candidates import box_of
 from identity_pipeline.core.imagesets.novelty import look_of
-from identity_pipeline.core.vectors import to_series
+from identity_pipeline.core.vectors import Matrix, to_series
 from identity_pipeline.media.crops import ImageBGR, Region, body_view, decode_image, face_view
 from identity_pipeline.models.face_attributes import SOURCE as ATTRIBUTES
 from identity_pipeline.models.face_attributes import FaceAttributes
+from identity_pipeline.models.face_cover import FaceCover
 from identity_pipeline.models.face_mesh import SOURCE as MESH
 from identity_pipeline.models.face_mesh import FaceMesh
 from identity_pipeline.models.face_pack import FacePack
@@ -37,6 +38,7 @@ from identity_pipeline.models.vision_encoder import VisionEncoder
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.progress.chunked import by_chunks
 from identity_pipeline.stages.progress.protocol import Progress, silent
+from identity_pipeline.stages.video.covers import with_covers
 from identity_pipeline.storage.video.chunks import ChunkStore
 from identity_pipeline.storage.video.crop_archive import CropArchive
 from identity_pipeline.tables import TABLES, VECTOR
@@ -51,10 +53,12 @@ class Nets:
     Attributes:
         pack: gives the landmarks where there is no mesh, and what an attribute net of it tells.
         mesh: face mesh and iris; None where the settings want none.
+        cover: what is before the face; None leaves it unmeasured. It needs the mesh.
     """
 
     pack: FacePack
     mesh: FaceMesh | None = None
+    cover: FaceCover | None = None
 
 
 def _batches(items: Iterator[T], size: int) -> Iterator[list[T]]:
@@ -228,6 +232,7 @@ def measure_landmarks(
     """
     by_id = {row["face_id"]: row for row in faces.iter_rows(named=True)}
     schema = {c: t for c, t in TABLES["face_landmarks"].items() if c != "relative_sharpness"}
+    schema |= CELL_COLUMNS
 
     def measure(face_ids: list[str]) -> Iterator[pl.DataFrame]:
         for batch in _batches(_regions(archive, face_ids), settings.models.recognition_batch):
@@ -251,20 +256,11 @@ def measure_landmarks(
     measured = measured.with_columns(relative_sharpness=pl.col("sharpness") / usual)
     told = mesh_expression if nets.mesh is not None else relative_to_neutral
     measured = told(measured, settings.buckets)
-    patches = _patches(archive, table["face_id"].to_list())
-    measured = measured.join(patches, on="face_id", how="left")
     return (
-        own_occlusion(measured).select(TABLES["face_landmarks"].keys()).sort("frame_idx", "face_id")
+        with_occlusion(measured)
+        .select(TABLES["face_landmarks"].keys())
+        .sort("frame_idx", "face_id")
     )
-
-
-def _patches(archive: CropArchive, face_ids: list[str]) -> pl.DataFrame:
-    rows = [
-        (face_id, *patch_features(image).ravel().tolist())
-        for face_id, image in archive.aligned(face_ids)
-    ]
-    schema = {"face_id": pl.String, **dict.fromkeys(PATCH_COLUMNS, pl.Float32)}
-    return pl.DataFrame(rows, schema=schema, orient="row")
 
 
 def _key_points(face: Mapping[str, Any]) -> NDArray[np.float64]:
@@ -301,10 +297,11 @@ def _landmark_rows(
     ]
     if measured is not None:
         rows = [row | _attribute_columns(own) for row, own in zip(rows, measured, strict=True)]
-    return [
+    rows = [
         row if mesh is None else row | _pose_columns(face, found, MESH, nets.pack) | _of_mesh(mesh)
         for row, face, found, mesh in zip(rows, faces, points, meshes, strict=True)
     ]
+    return with_covers(nets.cover, rows, regions, meshes)
 
 
 def _landmark_row(
@@ -384,6 +381,7 @@ def embed_views(
     faces: pl.DataFrame,
     archive: CropArchive,
     encoder: VisionEncoder,
+    body_encoder: VisionEncoder,
     settings: Settings,
     progress: Progress = silent,
     chunks: ChunkStore | None = None,
@@ -393,7 +391,8 @@ def embed_views(
     Args:
         faces: face_id, frame_idx, person_id and the smoothed box of the wanted faces.
         archive: the crops of the same video.
-        encoder: vision encoder.
+        encoder: of the face.
+        body_encoder: of the upper body; the same one sees both in one batch.
         settings: batch, chunk and crop sizes.
         progress: called per batch.
         chunks: what an earlier run has done of it; None keeps nothing.
@@ -403,14 +402,13 @@ def embed_views(
 
     def embed(face_ids: list[str]) -> Iterator[pl.DataFrame]:
         for batch in _batches(_regions(archive, face_ids), half):
-            views: list[ImageBGR] = []
-            for cutter in (face_view, body_view):
-                for face_id, region in batch:
-                    views.append(cutter(region, box_of(by_id[face_id], "smooth_"), settings.crops))
-            vectors = encoder.embed(views)
+            faces_seen, bodies = (
+                [cutter(region, box_of(by_id[i], "smooth_"), settings.crops) for i, region in batch]
+                for cutter in (face_view, body_view)
+            )
+            e_face, e_body = _embed_both(encoder, body_encoder, faces_seen, bodies)
             yield pl.DataFrame({"face_id": [face_id for face_id, _ in batch]}).with_columns(
-                to_series("e_vis_face", vectors[: len(batch)]),
-                to_series("e_vis_body", vectors[len(batch) :]),
+                to_series("e_vis_face", e_face), to_series("e_vis_body", e_body)
             )
 
     embedded = by_chunks(
@@ -425,10 +423,25 @@ def embed_views(
     ids = embedded["face_id"].to_list()
     look = np.stack([looks[face_id] for face_id in ids]) if ids else np.zeros((0, 1))
     embedded = embedded.with_columns(
-        to_series("look", look), space=pl.lit(encoder.space.key if ids else "")
+        to_series("look", look),
+        space=pl.lit(encoder.space.key if ids else ""),
+        body_space=pl.lit(body_encoder.space.key if ids else ""),
     )
     return (
         faces.join(embedded, on="face_id", how="inner")
         .select(TABLES["vision_embeddings"].keys())
         .sort("frame_idx", "face_id")
     )
+
+
+def _embed_both(
+    encoder: VisionEncoder,
+    body_encoder: VisionEncoder,
+    faces: Sequence[ImageBGR],
+    bodies: Sequence[ImageBGR],
+) -> tuple[Matrix, Matrix]:
+    """Vectors (N, D) of face crops and (N, E) of body crops, each in its encoder's space."""
+    if body_encoder is encoder:
+        vectors = encoder.embed([*faces, *bodies])
+        return vectors[: len(faces)], vectors[len(faces) :]
+    return encoder.embed(faces), body_encoder.embed(bodies)

@@ -68,7 +68,8 @@ SELECT s.video_id, f.file, s.set, s.rank, s.face_id, s.frame_idx, s.timestamp_ms
     s.quality_score, s.novelty, s.stable_score,
     s.crop_x1, s.crop_y1, s.crop_x2, s.crop_y2, l.yaw, l.pitch, l.roll,
     b.yaw_bin, b.pitch_bin, b.expression_bin, b.occlusion_bin, b.lighting_bin, b.bucket_key,
-    e.space AS e_id_space, v.space AS e_vis_space, f.sha256, f.size_bytes
+    e.space AS e_id_space, v.space AS e_vis_space,
+    coalesce(v.body_space, v.space) AS e_vis_body_space, f.sha256, f.size_bytes
 FROM sets s JOIN raw.identity_dataset f ON f.video_id = s.video_id AND f.type = s.set
         AND ends_with(f.file, '/' || s.image || '.jpg')
         AND (s.set = 'pair' OR f.person_id = s.person_id)

@@ -21,7 +21,8 @@ from identity_pipeline.core.vectors import check_unit
 from identity_pipeline.errors import IdentityPipelineError
 
 IDENTITY: Final = "e_id"
-VISION: Final = ("e_vis_face", "e_vis_body")
+BODY: Final = "e_vis_body"
+VISION: Final = ("e_vis_face", BODY)
 TEMPLATE: Final = "template"
 EXEMPLAR: Final = "exemplar"
 IMAGE: Final = "image"
@@ -94,6 +95,7 @@ class VideoPoints:
         space: key of the recogniser's space; null when there is no point.
         vision_space: key of the vision encoder's space; null when no point has such a vector.
         points: the points.
+        body_space: key of the space of `e_vis_body`; null where it is `vision_space`.
 
     Raises:
         NotUnitNormError: a vector is not of unit length.
@@ -104,6 +106,7 @@ class VideoPoints:
     space: str | None
     vision_space: str | None
     points: tuple[IndexPoint, ...]
+    body_space: str | None = None
 
     def __post_init__(self) -> None:
         """Checks the promises."""
@@ -127,10 +130,15 @@ class VideoPoints:
         space = str(self.space)
         return {
             (id_ := point.point_id(space)): digest(
-                id_, point.payload(), point.vectors, self.vision_space
+                id_, point.payload(), point.vectors, encoders(self.vision_space, self.body_space)
             )
             for point in self.points
         }
+
+
+def encoders(vision_space: str | None, body_space: str | None) -> str | None:
+    """The encoders of a point's vectors in one word: one that sees both, or two; None for none."""
+    return vision_space if body_space is None else f"{vision_space}+{body_space}"
 
 
 def collection_name(space: str, vision_space: str | None = None) -> str:
@@ -138,7 +146,7 @@ def collection_name(space: str, vision_space: str | None = None) -> str:
 
     Args:
         space: key of the recogniser's space.
-        vision_space: key of the encoder's, where the recogniser has more than one collection.
+        vision_space: `encoders`, where the recogniser has more than one collection.
     """
     readable = re.sub(r"[^A-Za-z0-9_.-]+", "_", space)[:100]
     both = space if vision_space is None else f"{space}\n{vision_space}"
@@ -149,13 +157,13 @@ def digest(
     point_id: str,
     payload: Mapping[str, Any],
     vectors: Mapping[Any, Any],
-    vision_space: str | None,
+    seen_by: str | None,
 ) -> str:
     """SHA-256 of a point: id (which knows the recogniser), payload, float32 bytes of its vectors.
 
-    The encoder counts where there is a vector of it.
+    The encoders (`encoders`) count where there is a vector of theirs.
     """
-    encoder = vision_space if any(name in vectors for name in VISION) else None
+    encoder = seen_by if any(name in vectors for name in VISION) else None
     text = json.dumps([point_id, payload, encoder], sort_keys=True, separators=(",", ":"))
     state = hashlib.sha256(text.encode())
     for name in sorted(vectors):

@@ -1,8 +1,8 @@
 """The open index: reading and writing points through whichever Qdrant client it is.
 
-One collection per recognition space and vision encoder with the named vectors `e_id`, `e_vis_face`
+One collection per recognition space and vision encoders with the named vectors `e_id`, `e_vis_face`
 and `e_vis_body`. Track templates and exemplars have `e_id` only; exported images have all three.
-The collection's metadata says the two spaces its vectors come from; vectors of another space never
+The collection's metadata says the spaces its vectors come from; vectors of another space never
 get in. While a library goes over to another encoder, video by video, there are two collections.
 """
 
@@ -22,6 +22,7 @@ from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.settings import IndexSettings
 from identity_pipeline.storage.files import atomic
 from identity_pipeline.storage.index.points import (
+    BODY,
     COLLECTION_PREFIX,
     EXEMPLAR,
     IDENTITY,
@@ -35,6 +36,7 @@ from identity_pipeline.storage.index.points import (
     checksum,
     collection_name,
     digest,
+    encoders,
 )
 from identity_pipeline.storage.layout import check_video_id
 
@@ -51,13 +53,28 @@ class ReadOnlyIndexError(IdentityPipelineError, RuntimeError):
 
 @dataclass(frozen=True)
 class Collection:
-    """A collection: its name, the spaces of its vectors, their lengths, and its points."""
+    """A collection: its name, the spaces of its vectors, their lengths, and its points.
+
+    `body_space` is null where bodies are seen by the encoder of the faces.
+    """
 
     name: str
     space: str
     vision_space: str | None
     dimensions: dict[str, int]
     count: int
+    body_space: str | None = None
+
+    @property
+    def encoders(self) -> str | None:
+        """See `points.encoders`."""
+        return encoders(self.vision_space, self.body_space)
+
+    def space_of(self, vector: VectorName) -> str | None:
+        """The space of one of the named vectors."""
+        if vector == IDENTITY:
+            return self.space
+        return (self.body_space if vector == BODY else None) or self.vision_space
 
 
 @dataclass(frozen=True)
@@ -140,7 +157,7 @@ class OpenIndex:
     markers: Path
     settings: IndexSettings
     write: bool = True
-    _ready: dict[tuple[str, str | None], Collection] = field(default_factory=dict)
+    _ready: dict[tuple[str, str | None, str | None], Collection] = field(default_factory=dict)
     _finished: list[Path] = field(default_factory=list)
 
     def collections(self) -> list[Collection]:
@@ -154,7 +171,8 @@ class OpenIndex:
         vectors = info.config.params.vectors
         dimensions = {n: v.size for n, v in vectors.items()} if isinstance(vectors, dict) else {}
         count = self.client.count(name).count
-        return Collection(name, notes["space"], notes.get("vision_space"), dimensions, count)
+        spaces = notes["space"], notes.get("vision_space")
+        return Collection(name, *spaces, dimensions, count, notes.get("body_space"))
 
     def replace(self, video: VideoPoints, kinds: Sequence[Kind] = ALL_KINDS) -> Replaced:
         """Makes the index hold exactly these points of the given kinds of a video.
@@ -169,8 +187,8 @@ class OpenIndex:
             removed = self._remove(chosen, but=target)
             if collection is None or target is None:
                 return Replaced(0, removed, 0)
-            encoder = collection.vision_space
-            found = {str(p.id): _digest(p, encoder) for p in self._points(target, chosen)}
+            seen_by = collection.encoders
+            found = {str(p.id): _digest(p, seen_by) for p in self._points(target, chosen)}
             wanted = video.digests()
             gone = sorted(found.keys() - wanted.keys())
             if gone:
@@ -203,7 +221,7 @@ class OpenIndex:
         """The nearest points, best first, equal scores in the order of their subjects.
 
         Args:
-            space: key of the vector's space: of the recogniser for `e_id`, else of the encoder.
+            space: key of the vector's space: of the recogniser for `e_id`, else of its encoder.
             vector: (D,) of unit length.
             limit: at most so many.
             where: what a hit must be.
@@ -232,11 +250,7 @@ class OpenIndex:
         Raises:
             MixedSpacesError: the index has points, but none in this space.
         """
-        held = {
-            c.name: c.space if using == IDENTITY else c.vision_space
-            for c in self.collections()
-            if c.count
-        }
+        held = {c.name: c.space_of(using) for c in self.collections() if c.count}
         fitting = [name for name, own in held.items() if own == space]
         if held and not fitting:
             raise MixedSpacesError(
@@ -255,7 +269,7 @@ class OpenIndex:
         done = 0
         for collection in self.collections():
             for point in self._points(collection.name, None):
-                value = _digest(point, collection.vision_space)
+                value = _digest(point, collection.encoders)
                 digests.setdefault(point.payload["video_id"], []).append(value)
                 done += 1
                 progress(done)
@@ -290,12 +304,13 @@ class OpenIndex:
         self._check_writable()
         if video.space is None:
             return None
-        spaces, dimensions = (video.space, video.vision_space), video.dimensions()
+        spaces = video.space, video.vision_space, video.body_space
+        dimensions = video.dimensions()
         have = self._ready.get(spaces) or self._fitting(*spaces)
         if have is None:
             have = self._new_collection(*spaces, dimensions)
-        if video.vision_space not in (None, have.vision_space):
-            metadata = {"vision_space": video.vision_space}
+        if have.vision_space is None and video.vision_space is not None:
+            metadata = {"vision_space": video.vision_space, "body_space": video.body_space}
             self.client.update_collection(have.name, metadata=metadata)
             have = self._facts(have.name)
         for vector in sorted(dimensions.keys() - have.dimensions.keys()):
@@ -307,7 +322,9 @@ class OpenIndex:
         self._ready[spaces] = have
         return have
 
-    def _fitting(self, space: str, vision_space: str | None) -> Collection | None:
+    def _fitting(
+        self, space: str, vision_space: str | None, body_space: str | None
+    ) -> Collection | None:
         """A collection of these spaces, or one of the recogniser that has no encoder yet.
 
         Points without vision vectors fit into any of their recogniser.
@@ -315,24 +332,28 @@ class OpenIndex:
         own = [c for c in self.collections() if c.space == space]
         if vision_space is None:
             return next(iter(own), None)
-        by_encoder = {c.vision_space: c for c in reversed(own)}
-        return by_encoder.get(vision_space) or by_encoder.get(None)
+        by_encoders = {c.encoders: c for c in reversed(own)}
+        return by_encoders.get(encoders(vision_space, body_space)) or by_encoders.get(None)
 
     def _new_collection(
-        self, space: str, vision_space: str | None, dimensions: Mapping[Any, int]
+        self,
+        space: str,
+        vision_space: str | None,
+        body_space: str | None,
+        dimensions: Mapping[Any, int],
     ) -> Collection:
         from qdrant_client import models
 
         name = collection_name(space)
         if self.client.collection_exists(name):  # with vectors of another encoder
-            name = collection_name(space, vision_space)
+            name = collection_name(space, encoders(vision_space, body_space))
         self.client.create_collection(
             name,
             vectors_config={
                 str(vector): models.VectorParams(size=size, distance=models.Distance.DOT)
                 for vector, size in sorted(dimensions.items())
             },
-            metadata={"space": space, "vision_space": vision_space},
+            metadata={"space": space, "vision_space": vision_space, "body_space": body_space},
         )
         return self._facts(name)
 
@@ -373,5 +394,5 @@ class OpenIndex:
                 return
 
 
-def _digest(point: Any, vision_space: str | None) -> str:
-    return digest(str(point.id), point.payload or {}, point.vector or {}, vision_space)
+def _digest(point: Any, seen_by: str | None) -> str:
+    return digest(str(point.id), point.payload or {}, point.vector or {}, seen_by)

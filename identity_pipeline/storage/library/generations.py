@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -163,18 +164,20 @@ class Generations:
         former: Mapping[str, int] | None = None,
         day: str = "",
         ledger: tuple[int, str] | None = None,
+        settings: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> Generation:
         """Writes the tables as a new generation and puts it in force.
 
         Args:
             tables: all of them.
-            fingerprint: see `Generation`, as for all up to `day`.
+            fingerprint: see `Generation`, as for all up to `day` and for `settings`.
             space: of the templates.
             next_cluster_id: never given yet.
             versions: of the templates, by video.
             former: last cluster of tracks that humans settled.
             day: ISO date.
             ledger: number and digest of the last event that went in.
+            settings: by group.
 
         Raises:
             SchemaError: a table does not have its schema.
@@ -191,6 +194,7 @@ class Generations:
                 dict(versions or {}),
                 dict(former or {}),
                 day,
+                dict(settings or {}),
             )
             with atomic.new_folder(self.root / generation.name) as folder:
                 for name, table in conformed.items():

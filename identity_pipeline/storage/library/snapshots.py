@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import polars as pl
 
@@ -55,6 +55,7 @@ class Generation:
         former: the cluster in which a track was before humans said who it is, so that the cluster
             gets its id back when they take that back.
         day: ISO date on which it was computed; empty for one of an older version.
+        settings: that it was computed with, by group; empty for one of an older version.
     """
 
     number: int
@@ -64,6 +65,7 @@ class Generation:
     versions: Mapping[str, str] = field(default_factory=dict)
     former: Mapping[str, int] = field(default_factory=dict)
     day: str = ""
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
