@@ -48,6 +48,7 @@ FACE_NUMBERS: Final = (
     "match.default_suggest",
     "match.default_assign",
     "match.margin_min",
+    "match.worst_pair_margin",
     "match.suggestion_regrow",
     "match.centre_min_gain",
     "cluster.merge_cos",

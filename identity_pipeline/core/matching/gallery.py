@@ -78,6 +78,43 @@ class Gallery:
         return [self.names[i] for i in sorted(own, key=lambda i: -reference_scores[i])[:most]]
 
 
+    def exemplars(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Places of the references that are one track, and whose each is."""
+        single = [n for n, name in enumerate(self.names) if self.sources[n] == (name,)]
+        places = np.array(single, dtype=np.int64)
+        return places, self.owner[places]
+
+    def nearest_other(self) -> NDArray[np.float64]:
+        """(P,) largest score of an exemplar of anybody else with a reference of each person."""
+        places, owner = self.exemplars()
+        worst = np.full(len(self.people), NEVER)
+        for person in range(len(self.people)):
+            others = places[owner != person]
+            if len(others):
+                references = self.vectors[self.owner == person]
+                worst[person] = float((self.vectors[others] @ references.T).max())
+        return worst
+
+
+def raised(
+    limits: NDArray[np.float64], gallery: Gallery, thresholds: Thresholds, settings: MatchSettings
+) -> NDArray[np.float64]:
+    """`assign` of each known person, no lower than the nearest other known person and a margin.
+
+    A rate over all pairs hides that some people are taken for each other, so it does not speak for
+    them. A pin is the word of whoever set it and stays as it is.
+
+    Args:
+        limits: (P,) by rate.
+        gallery: the known people.
+        thresholds: that the limits come from.
+        settings: `worst_pair_margin`.
+    """
+    if thresholds.points["assign"].pinned is not None:
+        return limits
+    return np.maximum(limits, gallery.nearest_other() + settings.worst_pair_margin)
+
+
 def gallery_of(references: pl.DataFrame) -> Gallery:
     """The gallery of the table `PERSON_REFERENCES`.
 
@@ -177,9 +214,12 @@ def identify(
         else (None, None)
         for count in set(counts)
     }
+    assign = [limits[count][0] for count in counts]
+    if thresholds.measured:
+        assign = raised(np.array(assign), gallery, thresholds, settings).tolist()
     people = [
-        Standing(person, float(score), *limits[count], count)
-        for person, score, count in zip(gallery.people, scores, counts, strict=True)
+        Standing(person, float(score), own, limits[count][1], count)
+        for person, score, own, count in zip(gallery.people, scores, assign, counts, strict=True)
     ]
     people.sort(key=lambda standing: (-standing.score, standing.person_id))
     first = people[0]
