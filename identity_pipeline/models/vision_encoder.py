@@ -120,6 +120,12 @@ def encoder_revision(settings: ModelSettings, part: Part = "vision") -> str:
     return revision
 
 
+def encoder_name(settings: ModelSettings, part: Part = "vision") -> str:
+    """What the encoder's space is called by: the name of its folder, or that on the hub."""
+    given = _given(settings, part)
+    return given.name if given.is_dir() else _name(settings, part)
+
+
 def _name(settings: ModelSettings, part: Part) -> str:
     return settings.body_encoder if part == "body" else settings.vision_encoder
 
@@ -176,8 +182,7 @@ class VisionEncoder:
         except (ModelCardError, VisionEncoderError) as error:
             raise VisionEncoderError(f"models.{part}_encoder: {error}") from error
         self.sha256 = encoder_sha256(self.folder)
-        given = _given(settings, part)
-        self.name = given.name if given.is_dir() else _name(settings, part)
+        self.name = encoder_name(settings, part)
 
     @cached_property
     def device(self) -> str:

@@ -16,6 +16,7 @@ from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.video.tables import TableStore
 from identity_pipeline_tests.curated_library import RIDES, call, look, write_video
+from identity_pipeline_tests.storage.small_library import write_ride
 
 NOW = "2026-03-01T00:00:00+00:00"
 MINE, OTHER = "mine/net@0123456789ab/16", "other/net@ba9876543210/16"
@@ -118,3 +119,13 @@ def test_the_library_moves_when_most_videos_have_and_decisions_move_with_it(
     assert shown() == (new, {"track:ride-a:1"})
     stores_in(tmp_path, new, ("ride-c",))
     assert model_notes(stores.tables, settings) == ()
+
+
+def test_another_vision_encoder_is_told_before_a_run(tmp_path: Path) -> None:
+    store = TableStore(Layout(tmp_path / "data"))
+    write_ride(store, "a-00000001", vision="facebook/dinov2-small@ed25f3a31f01/6")
+    told = model_notes(store, load_settings())
+    assert [note for note in told if note.startswith("1 video seen by the vision encoder facebook")]
+    assert "the settings name bundled." in told[-1] and "who is who does not change" in told[-1]
+    same = load_settings(models={"vision_encoder": "facebook/dinov2-small"})
+    assert not [note for note in model_notes(store, same) if "vision encoder" in note]

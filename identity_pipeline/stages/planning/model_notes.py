@@ -1,4 +1,4 @@
-"""What a person should know of the models before a run: another pack, or one without numbers.
+"""What a person should know of the models before a run: others than before, or without numbers.
 
 A change of the face pack is a migration: its recogniser's vectors lie in a space of their own, so
 videos are measured anew and the library moves once most of them are. What belongs here: saying so.
@@ -23,7 +23,8 @@ def model_notes(store: TableStore, settings: Settings) -> tuple[str, ...]:
         store: the tables, whose templates say which pack they are of.
         settings: a run would have.
     """
-    return (*_without_numbers(settings), *_changed_pack(store, settings))
+    changed = (*_changed_pack(store, settings), *_changed_encoder(store, settings))
+    return (*_without_numbers(settings), *changed)
 
 
 def _without_numbers(settings: Settings) -> tuple[str, ...]:
@@ -64,4 +65,27 @@ def _changed_pack(store: TableStore, settings: Settings) -> tuple[str, ...]:
         f'before, and a new one not yet. To stay with the old pack: [models] face_pack = "{pack}" '
         "in settings.toml (its folder, if it was one)."
         for pack, videos in before.items()
+    )
+
+
+def _changed_encoder(store: TableStore, settings: Settings) -> tuple[str, ...]:
+    """A sentence group for each vision encoder that videos were seen by and that is not in use."""
+    from identity_pipeline.models.vision_encoder import BUNDLED, BUNDLED_FOLDER, encoder_name
+
+    if not settings.phases.vision:
+        return ()
+    now = encoder_name(settings.models)
+    before: Counter[str] = Counter()
+    for video_id in store.videos_with("vision_embeddings"):
+        noted = store.noted("vision_embeddings", video_id)
+        name = (noted.space or "").partition("@")[0] if noted else ""
+        before.update([name] if name and name != now else [])
+    called = BUNDLED if now == BUNDLED_FOLDER.name else now
+    return tuple(
+        f"{counted(videos, 'video')} seen by the vision encoder {name}; the settings name "
+        f"{called}. A run sees their faces anew, in a space "
+        "of its own, and chooses the image sets by it; who is who does not change. To stay with "
+        f'the old encoder: [models] vision_encoder = "{name}" in settings.toml (its folder, if it '
+        "was one)."
+        for name, videos in before.items()
     )
