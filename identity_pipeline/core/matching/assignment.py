@@ -7,8 +7,8 @@ once. `rule` says why, in one stable code:
 
 `human_confirmed`; `best_reference_above_assign`; `below_assign_above_suggest`,
 `near_another_person` (above the threshold by rate, not above what another known person reaches) and
-`margin_too_small` (all three suggested); `assign_not_proven` (suggested, because nothing shows how often
-the threshold is wrong); `evidence_rose` (suggested again after it was turned down);
+`margin_too_small` (all three suggested); `assign_not_proven` (suggested, because nothing shows how
+often the threshold is wrong); `evidence_rose` (suggested again after it was turned down);
 `below_suggest`, `rejected_before`, `lost_to_better_in_frame`, `no_people` (unknown); `ignored`;
 `not_a_face`.
 

@@ -1,8 +1,8 @@
 """Whom a recogniser takes for each other: how near the known people come who are different people.
 
-What belongs here: the closest pairs of people by their references, and how often pairs come so near,
-by group of look. What does not: thresholds that follow from rates (`core.matching.calibration`), or
-from the nearest other person (`core.matching.gallery.raised`).
+What belongs here: the closest pairs of people by their references, and how often pairs come so
+near, by group of look. What does not: thresholds that follow from rates
+(`core.matching.calibration`), or from the nearest other person (`core.matching.gallery.raised`).
 
 Every recogniser has people whom it takes for each other, and more of them in groups that the data
 it learned from showed seldom. A rate over all pairs hides that.

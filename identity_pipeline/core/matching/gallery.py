@@ -77,7 +77,6 @@ class Gallery:
         ]
         return [self.names[i] for i in sorted(own, key=lambda i: -reference_scores[i])[:most]]
 
-
     def exemplars(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Places of the references that are one track, and whose each is."""
         single = [n for n, name in enumerate(self.names) if self.sources[n] == (name,)]
