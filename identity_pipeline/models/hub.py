@@ -13,6 +13,7 @@ from identity_pipeline.settings import ModelSettings
 from identity_pipeline.storage.files.hashing import sha256_of_value
 
 if TYPE_CHECKING:
+    from identity_pipeline.models.face_cover import FaceCover
     from identity_pipeline.models.face_mesh import FaceMesh
     from identity_pipeline.models.face_pack import FacePack
     from identity_pipeline.models.vision_encoder import VisionEncoder
@@ -38,6 +39,13 @@ class ModelHub:
 
         folder = perception_folder(self.settings)
         return FaceMesh(folder, self.settings) if folder else None
+
+    @cached_property
+    def cover(self) -> FaceCover | None:
+        """What is before a face; None where there is no mesh, along which it is looked for."""
+        from identity_pipeline.models.face_cover import FaceCover
+
+        return FaceCover(self.settings) if self.perception else None
 
     @cached_property
     def vision(self) -> VisionEncoder:
@@ -139,5 +147,6 @@ class ModelHub:
         if model == "face_pack":
             return self.face_pack.providers()
         if model == "perception":
-            return self.perception.providers() if self.perception else {}
+            nets = (self.perception, self.cover)
+            return {role: on for net in nets if net for role, on in net.providers().items()}
         return {role: encoder.device for role, encoder in self.encoders().items()}

@@ -210,10 +210,13 @@ TABLES: Final[dict[str, Table]] = {
             "mouth_open": pl.Float32,
             "smile": pl.Float32,
             "occlusion": pl.Float32,  # share of the face that is covered
-            "occlusion_source": pl.String,  # face_attributes, own_look; null: unmeasured
+            "occlusion_source": pl.String,  # face_cover, face_attributes; null: unmeasured
+            "eye_left_there": pl.Float32,  # how surely the picture's left eye is seen, open or shut
+            "eye_right_there": pl.Float32,
             "relative_sharpness": pl.Float32,  # over the person's own median in this video
         },
         "face_id",
+        later=("eye_left_there", "eye_right_there"),
     ),
     "identity_stability": Table(
         {

@@ -5,10 +5,16 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import identity_pipeline
 from identity_pipeline.core.geometry import Box
+from identity_pipeline.core.vectors import to_matrix
+from identity_pipeline.models.hub import ModelHub
+from identity_pipeline.settings import load_settings
+from identity_pipeline.stages.video.measure import embed_views
+from identity_pipeline.storage.video.crop_archive import CropArchive
 from identity_pipeline_tests.library import VideoLibrary, reused_assets
 
 BUNDLED = Path(identity_pipeline.__file__).parent / "bundled"
@@ -54,6 +60,29 @@ def test_yaw_has_the_sign_of_the_truth(demo: VideoLibrary) -> None:
             assert meta["yaw_deg"] * face["pose"][1] > 0, meta["face_id"]
             checked += 1
     assert checked >= 3
+
+
+def test_the_body_may_be_seen_by_an_encoder_of_its_own(demo: VideoLibrary, tmp_path: Path) -> None:
+    """Its own space, its own length; what the face's encoder sees is the same to the bit."""
+    from transformers import SiglipVisionConfig, SiglipVisionModel
+
+    size = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    size |= {"intermediate_size": 16, "image_size": 32, "patch_size": 16}
+    SiglipVisionModel(SiglipVisionConfig(**size)).save_pretrained(tmp_path / "body")
+    told = {"size": {"height": 32, "width": 32}, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}
+    (tmp_path / "body" / "preprocessor_config.json").write_text(json.dumps(told))
+    settings = load_settings(models={"body_encoder": str(tmp_path / "body"), "device": "cpu"})
+    hub, video_id = ModelHub(settings.models), demo.video_id(RIDE)
+    seen = demo.store.read("vision_embeddings", video_id).head(20)
+    boxes = demo.table("face_landmarks", RIDE).select("face_id", "^smooth_.*$")
+    wanted = seen.select("face_id", "frame_idx", "person_id").join(boxes, on="face_id")
+    archive = CropArchive(demo.store.layout.crops(video_id))
+    found = embed_views(wanted, archive, hub.vision, hub.vision_body, settings)
+    assert found["e_vis_body"].list.len().unique().to_list() == [16]
+    assert found["body_space"].unique().to_list() == [hub.vision_body.space.key]
+    assert found["space"].equals(seen["space"]) and seen["body_space"].equals(seen["space"])
+    faces = (to_matrix(table.sort("face_id")["e_vis_face"]) for table in (found, seen))
+    np.testing.assert_allclose(*faces, atol=1e-5)
 
 
 def test_what_ships_is_small_enough() -> None:

@@ -47,15 +47,20 @@ def write_ride(
     faces: int = 8,
     space: str = SPACE,
     vision: str = VISION,
+    body: str | None = None,
 ) -> None:
-    """Two riders' tracks 0 and 1, faces in turn; every second image set gets its share of faces."""
+    """Two riders' tracks 0 and 1, faces in turn; every second image set gets its share of faces.
+
+    Without `body` the table is as it was before bodies could have a space of their own.
+    """
     rng = np.random.default_rng(seed)
     ids = [f"{i:06d}-0" for i in range(faces)]
     base = [{"face_id": face, "frame_idx": i} for i, face in enumerate(ids)]
     rider = [i % 2 for i in range(faces)]
     e_id = unit(rng, faces, int(space.rsplit("/", maxsplit=1)[-1]))
     dims = int(vision.rsplit("/", maxsplit=1)[-1])
-    e_face, e_body = unit(rng, faces, dims), unit(rng, faces, dims)
+    body_dims = int((body or vision).rsplit("/", maxsplit=1)[-1])
+    e_face, e_body = unit(rng, faces, dims), unit(rng, faces, body_dims)
     put(
         store,
         "face_embeddings",
@@ -67,7 +72,10 @@ def write_ride(
         "vision_embeddings",
         video_id,
         [
-            {**b, "space": vision, "e_vis_face": e_face[i], "e_vis_body": e_body[i]}
+            {
+                **{**b, "space": vision, "body_space": body},
+                **{"e_vis_face": e_face[i], "e_vis_body": e_body[i]},
+            }
             for i, b in enumerate(base)
         ],
     )

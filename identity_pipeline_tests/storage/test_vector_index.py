@@ -288,6 +288,35 @@ def test_two_encoders_share_the_index_and_are_never_compared(
     assert states(store, index) == {}
 
 
+def test_bodies_of_an_encoder_of_their_own_are_found_in_its_space_alone(
+    store: TableStore, index: VectorIndex
+) -> None:
+    body = "body@cccccccccccc/4"
+    write_ride(store, RIDE_B, seed=2, body=body)
+    indexing.sync(LibraryStores.of(store), index)
+    with index.open("testing") as session:
+        found = {(c.vision_space, c.body_space): c.count for c in session.collections()}
+        assert found == {(VISION, None): 10, (VISION, body): 10}
+        (of_body,) = {
+            hit.video_id for hit in session.search(body, np.eye(4)[0], 50, using="e_vis_body")
+        }
+        of_face = {
+            hit.video_id for hit in session.search(VISION, np.eye(6)[0], 50, using="e_vis_face")
+        }
+        bodies_of_the_face_encoder = {
+            hit.video_id for hit in session.search(VISION, np.eye(6)[0], 50, using="e_vis_body")
+        }
+        with pytest.raises(MixedSpacesError, match="of two models"):
+            session.search(body, np.eye(4)[0], 50, using="e_vis_face")
+    assert of_body == RIDE_B and of_face == {RIDE_A, RIDE_B}
+    assert bodies_of_the_face_encoder == {RIDE_A}
+    assert states(store, index) == {}
+    assert indexing.rebuild(LibraryStores.of(store), index).refused == {}
+    assert states(store, index) == {}
+    write_ride(store, RIDE_B, seed=2)
+    assert states(store, index) == {RIDE_B: "changed"}
+
+
 def test_a_video_without_vision_vectors_fits_in_beside_any_encoder(
     store: TableStore, index: VectorIndex
 ) -> None:

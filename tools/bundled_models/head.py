@@ -52,6 +52,7 @@ class Portrait:
     box: Floats  # (4,) x1, y1, x2, y2 from forehead to chin
     face: NDArray[np.bool_]  # (S, S) pixels inside the hull of the landmarks
     visible: NDArray[np.bool_]  # (S, S) of these, where the face itself is seen
+    framed: NDArray[np.bool_]  # (S, S) of these, where the frame of spectacles is seen
 
     @property
     def occlusion(self) -> float:
@@ -153,8 +154,9 @@ def draw(
     box[1::2] -= (
         0.042 * size
     )  # detectors trained on photographs hold a little more forehead, less chin
-    hull, seen = _visibility(owner, materials, marks, camera.size)
-    return Portrait(picture, marks.astype(np.float32), box, hull, seen)
+    hull, seen = _visibility(owner, materials, marks, camera.size, FACE_MATERIALS)
+    framed = _visibility(owner, materials, marks, camera.size, (FRAME,))[1]
+    return Portrait(picture, marks.astype(np.float32), box, hull, seen, framed)
 
 
 def _under_the_shirt(kit: FaceKit, face: Floats) -> Floats:
@@ -296,13 +298,13 @@ def _everyday_clothes(table: Floats, outfit: Outfit) -> None:
 
 
 def _visibility(
-    owner: NDArray[np.int32], materials: NDArray[np.int32], marks: Floats, size: int
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """The hull of the landmarks, and where in it the face is what the camera sees."""
+    owner: NDArray[np.int32], materials: NDArray[np.int32], marks: Floats, size: int, of: tuple[int, ...]
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:  # fmt: skip
+    """The hull of the landmarks, and where in it some materials are what the camera sees."""
     hull = np.zeros((size, size), np.uint8)
     cv2.fillConvexPoly(hull, cv2.convexHull(np.round(marks[:, :2]).astype(np.int32)), 1)
     is_face = np.zeros(len(materials) + 1, np.uint8)
-    is_face[:-1] = np.isin(materials, FACE_MATERIALS)
+    is_face[:-1] = np.isin(materials, of)
     shown = cv2.resize(is_face[owner], (size, size), interpolation=cv2.INTER_NEAREST)
     inside = hull.astype(bool)
     return inside, inside & shown.astype(bool)

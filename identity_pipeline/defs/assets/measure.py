@@ -108,7 +108,7 @@ def face_landmarks(step: VideoStep) -> dg.MaterializeResult:
         boxes = smoothed_boxes(faces, inputs["face_detections"], settings)
         quality = inputs["face_quality"]
         usable = boxes.join(quality.filter("loose").select("face_id"), on="face_id")
-        nets = Nets(step.models.face_pack, step.models.perception)
+        nets = Nets(step.models.face_pack, step.models.perception, step.models.cover)
         reporter = step.reporter()
         return measure_landmarks(usable, inputs.crops, nets, quality, settings, reporter, chunks)
 
@@ -173,6 +173,7 @@ def vision_embeddings(step: VideoStep) -> dg.MaterializeResult:
                 "embedded": table.height,
                 "left_out": inputs["identity_stability"].height - table.height,
                 "space": table["space"][0] if table.height else None,
+                "body_space": table["body_space"][0] if table.height else None,
             }
         )
 

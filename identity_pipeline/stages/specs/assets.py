@@ -193,7 +193,7 @@ _ENTRIES: Final = (
         ),
         batches=("models.recognition_batch",),
         models=("face_pack", "perception"),
-        code="3",
+        code="4",
         cost=Cost(38),
     ),
     _measure(

@@ -15,7 +15,7 @@ from identity_pipeline.core.faces.expression import expression_ratios, relative_
 from identity_pipeline.core.faces.gates import apply_gates
 from identity_pipeline.core.faces.head_model import HEAD_68
 from identity_pipeline.core.faces.mesh import MeshFace, landmarks_68
-from identity_pipeline.core.faces.occlusion import PATCH_COLUMNS, own_occlusion, patch_features
+from identity_pipeline.core.faces.occlusion import CELL_COLUMNS, with_occlusion
 from identity_pipeline.core.faces.pose import pose_from_landmarks_3d
 from identity_pipeline.core.faces.quality import luma_of, measure_pixels, quality_score
 from identity_pipeline.core.geometry import smooth_boxes
@@ -25,6 +25,7 @@ from identity_pipeline.core.vectors import Matrix, to_series
 from identity_pipeline.media.crops import ImageBGR, Region, body_view, decode_image, face_view
 from identity_pipeline.models.face_attributes import SOURCE as ATTRIBUTES
 from identity_pipeline.models.face_attributes import FaceAttributes
+from identity_pipeline.models.face_cover import FaceCover
 from identity_pipeline.models.face_mesh import SOURCE as MESH
 from identity_pipeline.models.face_mesh import FaceMesh
 from identity_pipeline.models.face_pack import FacePack
@@ -33,6 +34,7 @@ from identity_pipeline.models.vision_encoder import VisionEncoder
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.progress.chunked import by_chunks
 from identity_pipeline.stages.progress.protocol import Progress, silent
+from identity_pipeline.stages.video.covers import with_covers
 from identity_pipeline.storage.video.chunks import ChunkStore
 from identity_pipeline.storage.video.crop_archive import CropArchive
 from identity_pipeline.tables import TABLES, VECTOR
@@ -47,10 +49,12 @@ class Nets:
     Attributes:
         pack: gives the landmarks where there is no mesh, and what an attribute net of it tells.
         mesh: face mesh and iris; None where the settings want none.
+        cover: what is before the face; None leaves it unmeasured. It needs the mesh.
     """
 
     pack: FacePack
     mesh: FaceMesh | None = None
+    cover: FaceCover | None = None
 
 
 def _batches(items: Iterator[T], size: int) -> Iterator[list[T]]:
@@ -224,6 +228,7 @@ def measure_landmarks(
     """
     by_id = {row["face_id"]: row for row in faces.iter_rows(named=True)}
     schema = {c: t for c, t in TABLES["face_landmarks"].items() if c != "relative_sharpness"}
+    schema |= CELL_COLUMNS
 
     def measure(face_ids: list[str]) -> Iterator[pl.DataFrame]:
         for batch in _batches(_regions(archive, face_ids), settings.models.recognition_batch):
@@ -240,25 +245,17 @@ def measure_landmarks(
         lambda done: progress("face_landmarks", done, faces.height, "faces"),
     )
     table = relative_to_neutral(table, settings.buckets)
-    patches = _patches(archive, table["face_id"].to_list())
-    measured = table.join(patches, on="face_id", how="left").join(
+    measured = table.join(
         quality.select("face_id", "strict", "sharpness"), on="face_id", how="left"
     )
     # The usual sharpness of a face is its owner's, not a constant: faces differ in texture.
     usual = pl.col("sharpness").median().over("person_id")
     measured = measured.with_columns(relative_sharpness=pl.col("sharpness") / usual)
     return (
-        own_occlusion(measured).select(TABLES["face_landmarks"].keys()).sort("frame_idx", "face_id")
+        with_occlusion(measured)
+        .select(TABLES["face_landmarks"].keys())
+        .sort("frame_idx", "face_id")
     )
-
-
-def _patches(archive: CropArchive, face_ids: list[str]) -> pl.DataFrame:
-    rows = [
-        (face_id, *patch_features(image).ravel().tolist())
-        for face_id, image in archive.aligned(face_ids)
-    ]
-    schema = {"face_id": pl.String, **dict.fromkeys(PATCH_COLUMNS, pl.Float32)}
-    return pl.DataFrame(rows, schema=schema, orient="row")
 
 
 def _key_points(face: Mapping[str, Any]) -> NDArray[np.float64]:
@@ -293,9 +290,9 @@ def _landmark_rows(
         _landmark_row(face, found, source, mesh, nets.pack)
         for face, found, mesh in zip(faces, points, meshes, strict=True)
     ]
-    if measured is None:
-        return rows
-    return [row | _attribute_columns(own) for row, own in zip(rows, measured, strict=True)]
+    if measured is not None:
+        rows = [row | _attribute_columns(own) for row, own in zip(rows, measured, strict=True)]
+    return with_covers(nets.cover, rows, regions, meshes)
 
 
 def _landmark_row(
