@@ -49,6 +49,7 @@ __all__ = [
     "conform",
     "empty",
     "with_later_columns",
+    "without_unused",
 ]
 
 SIZE: Final[Range] = (1.0, 65535.0)
@@ -107,9 +108,11 @@ TABLES: Final[dict[str, Table]] = {
             "decode_error": pl.String,  # damaged data, other size, clock; null: all was well
             "face_count": pl.Int64,
             "look_hash": pl.Binary,  # see core.video.copies.frame_hash; null for a flat frame
+            "sampling_fps": pl.Float32,  # 1/s, that held here; null: video.analysis_fps throughout
         },
         "frame_idx",
         later=("look_hash",),
+        optional=("sampling_fps",),
     ),
     "face_detections": Table(
         {
@@ -277,8 +280,12 @@ TABLES: Final[dict[str, Table]] = {
             "expression_bins_filled": pl.Int64,
             "recent_novelty": pl.Float32,
             "stop_reason": pl.String,  # of the person, the same on all its rows
+            "weight": pl.Float32,  # of its highlight, 1 outside; null: the video has no highlights
+            "bonus": pl.Float32,  # that this adds to its quality where faces are compared
+            "rival_bonus": pl.Float32,  # the same of the rival
         },
         "face_id",
+        optional=("weight", "bonus", "rival_bonus"),
     ),
     "image_set": Table(
         {
@@ -400,6 +407,12 @@ def conform(name: str, table: pl.DataFrame, columns: Collection[str] | None = No
         return table.select(pl.col(c).cast(dtype, strict=True) for c, dtype in schema.items())
     except pl.exceptions.PolarsError as error:
         raise SchemaError(f"table {name}: {error}") from error
+
+
+def without_unused(name: str, table: pl.DataFrame) -> pl.DataFrame:
+    """A table that is about to be written, without the optional columns that no row has."""
+    unused = [c for c in TABLES[name].optional if table[c].null_count() == table.height]
+    return table.drop(unused)
 
 
 def empty(name: str) -> pl.DataFrame:

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from identity_pipeline.core.imagesets.image_sets import build_challenge_set
+from identity_pipeline.core.imagesets.image_sets import build_challenge_set, open_candidates
+from identity_pipeline.core.imagesets.selection import select
 from identity_pipeline.settings import SelectionSettings, Settings
 from identity_pipeline.tables import conform
 from identity_pipeline_tests.core.builders import (
@@ -172,6 +173,7 @@ def test_an_ordinary_face_is_no_challenge(changes: dict[str, float], count: int)
 @pytest.mark.parametrize(("yaw", "pitch", "count"), [(30, 0, 1), (29.9, 19.9, 0), (0, -20, 1)])
 def test_extreme_poses_begin_at_their_bounds(yaw: float, pitch: float, count: int) -> None:
     row = candidates(at(0, yaw=yaw, pitch=pitch))
+    row = open_candidates(row, select(row, SelectionSettings()))
     assert build_challenge_set(row, [], SelectionSettings()).height == count
 
 

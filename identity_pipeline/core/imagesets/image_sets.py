@@ -30,6 +30,7 @@ from identity_pipeline.core.imagesets.selection import (
     likeness,
     person_views,
     preference,
+    worth,
 )
 from identity_pipeline.settings import SelectionSettings
 from identity_pipeline.tables import TABLES
@@ -44,7 +45,13 @@ def open_candidates(candidates: pl.DataFrame, selection: pl.DataFrame) -> pl.Dat
         candidates: table `candidates`.
         selection: table `selection` of the same video.
     """
-    decided = selection.select("face_id", "decision", selection_reason="reason", kept="kept")
+    decided = selection.select(
+        "face_id",
+        "decision",
+        selection_reason="reason",
+        kept="kept",
+        bonus=pl.col("bonus").fill_null(0.0).cast(pl.Float32),
+    )
     return (
         candidates.filter(pl.col("standing") == "candidate")
         .join(decided, on="face_id", how="inner")
@@ -84,9 +91,9 @@ def _table(rows: Sequence[Row]) -> pl.DataFrame:
 
 
 def frontal_quality() -> pl.Expr:
-    """Quality, discounted linearly to nothing at 45 degrees of yaw and 60 of pitch."""
+    """Worth, discounted linearly to nothing at 45 degrees of yaw and 60 of pitch."""
     return (
-        pl.col("quality_score")
+        (pl.col("quality_score") + pl.col("bonus"))
         * (1 - pl.col("yaw").abs() / 45).clip(0, 1)
         * (1 - pl.col("pitch").abs() / 60).clip(0, 1)
     )
@@ -236,7 +243,7 @@ def build_challenge_set(
             and row not in exported
             and face["stable_score"] >= settings.challenge_stable_min
         ]
-        pool.sort(key=lambda r: (-kinds[r]["quality_score"], r))
+        pool.sort(key=lambda r: (-worth(kinds[r]), r))
         picks = farthest_first(views, pool, exported, settings.challenge_max, likeness(settings))
         numbers: dict[str, int] = {}
         for rank, (row, new) in enumerate(picks, start=1):
@@ -296,7 +303,7 @@ def _ranked_pairs(table: Sequence[Face]) -> list[tuple[int, int]]:
     pairs = [(rows[0], rows[1]) for rows in by_frame.values() if len(rows) == 2]
 
     def worse(pair: tuple[int, int]) -> float:
-        return min(table[r]["quality_score"] for r in pair)
+        return min(worth(table[r]) for r in pair)
 
     return sorted(pairs, key=lambda pair: (-worse(pair), pair))
 
