@@ -227,9 +227,7 @@ class _Matching:
         elif (row, column) in self.reopened:
             state, rule, limit = "suggested", "evidence_rose", suggest
         elif score < assign:
-            near = score >= self.by_rate[column]
-            state = "suggested"
-            rule = "near_another_person" if near else "below_assign_above_suggest"
+            state, rule = "suggested", self._why_below(score, column)
         elif margin is not None and margin < self.settings.margin_min:
             state, rule = "suggested", "margin_too_small"
         elif self.unproven:
@@ -241,6 +239,11 @@ class _Matching:
         if state == "known":
             return replace(outcome, person_id=person, display=f"person_{person}", origin="auto")
         return outcome if state == "unknown" else replace(outcome, person_id=person)
+
+    def _why_below(self, score: float, column: int) -> str:
+        """Why a score is below `assign`: by its rate, or because another person is as near."""
+        near = score >= self.by_rate[column]
+        return "near_another_person" if near else "below_assign_above_suggest"
 
     def _confirmed(self, row: int, person: str) -> _Outcome:
         column = self.place.get(person)

@@ -205,24 +205,10 @@ def identify(
         return Identification("unknown", None, None, None, (), "no_people")
     unit = check_unit(np.asarray(probe)[None], "probe")
     scores = gallery.person_scores(gallery.reference_scores(unit))[0]
-    number, counts = len(gallery.people), gallery.counts.tolist()
-    # People with as many references share their thresholds, which take long to compute.
-    limits: dict[int, tuple[float | None, float | None]] = {
-        count: (thresholds.at("assign", count, number), thresholds.at("suggest", count, number))
-        if thresholds.measured
-        else (None, None)
-        for count in set(counts)
-    }
-    assign = [limits[count][0] for count in counts]
-    if thresholds.measured:
-        assign = raised(np.array(assign), gallery, thresholds, settings).tolist()
-    people = [
-        Standing(person, float(score), own, limits[count][1], count)
-        for person, score, own, count in zip(gallery.people, scores, assign, counts, strict=True)
-    ]
+    people = _standings(scores, gallery, thresholds, settings)
     people.sort(key=lambda standing: (-standing.score, standing.person_id))
     first = people[0]
-    margin = first.score - people[1].score if number > 1 else None
+    margin = first.score - people[1].score if len(people) > 1 else None
     close = margin is not None and margin < settings.margin_min
     answer, reason = _answer(first, close, thresholds)
     return Identification(
@@ -233,6 +219,27 @@ def identify(
         tuple(people),
         reason,
     )
+
+
+def _standings(
+    scores: NDArray[np.floating], gallery: Gallery, thresholds: Thresholds, settings: MatchSettings
+) -> list[Standing]:
+    """How a probe with these (P,) scores compares with each person."""
+    number, counts = len(gallery.people), gallery.counts.tolist()
+    of_person = zip(gallery.people, scores.tolist(), counts, strict=True)
+    if not thresholds.measured:
+        return [Standing(who, score, None, None, count) for who, score, count in of_person]
+    # People with as many references share their thresholds, which take long to compute.
+    assign, suggest = (
+        {count: thresholds.at(name, count, number) for count in set(counts)}
+        for name in ("assign", "suggest")
+    )
+    by_rate = np.array([assign[count] for count in counts])
+    limits = raised(by_rate, gallery, thresholds, settings).tolist()
+    return [
+        Standing(who, score, limit, suggest[count], count)
+        for (who, score, count), limit in zip(of_person, limits, strict=True)
+    ]
 
 
 def _answer(first: Standing, close: bool, thresholds: Thresholds) -> tuple[Answer, str]:
