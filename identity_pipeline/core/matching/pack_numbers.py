@@ -99,7 +99,8 @@ def pack_numbers(videos: Sequence[VideoTables], settings: MatchSettings) -> Pack
     pairs = pl.concat([empty("calibration_pairs"), *of_videos, across])
     if not pairs.height:
         return PackNumbers({}, {}, told, "no two tracklets with enough faces are there")
-    unbound = {f"pin_{name}": None for name in NAMES}
+    # Neither pins nor intervals: what is estimated is taken.
+    unbound = {f"pin_{name}": None for name in NAMES} | {"bootstrap_rounds": 0}
     table = calibrate(pairs, settings.model_copy(update=unbound))
     rows = {(row["level"], row["name"]): row for row in table.iter_rows(named=True)}
     reason = _why_not(rows)

@@ -118,16 +118,12 @@ def _of_pack(
 # --- beside the pack -----------------------------------------------------------------------------
 
 
-def put_beside(settings: Settings, numbers: PackNumbers, *, again: bool) -> Path:
-    """Writes the numbers into the card of the pack in use.
+def check_card(settings: Settings, *, again: bool) -> None:
+    """Ends before any work where the numbers could not be put beside the pack in use.
 
     Args:
         settings: name the pack.
-        numbers: to write.
         again: whether numbers that are there may be replaced.
-
-    Returns:
-        The card.
 
     Raises:
         CalibrationError: the pack has numbers already, or they ship with the product.
@@ -140,12 +136,16 @@ def put_beside(settings: Settings, numbers: PackNumbers, *, again: bool) -> Path
     path = face_pack_card(settings.models)
     if not path.parent.is_dir():
         raise CalibrationError(f"There is no folder {path.parent}; name the pack's folder.")
-    said = _raw(path)
-    if said.get("numbers") and not again:
+    if _raw(path).get("numbers") and not again:
         raise CalibrationError(
             f"{path} has numbers already; --replace measures them anew and keeps no copy."
         )
-    atomic.write_json(path, said | _card_of(numbers))
+
+
+def put_beside(settings: Settings, numbers: PackNumbers) -> Path:
+    """Writes the numbers into the card of the pack in use, after `check_card`; returns the card."""
+    path = face_pack_card(settings.models)
+    atomic.write_json(path, _raw(path) | _card_of(numbers))
     return path
 
 
