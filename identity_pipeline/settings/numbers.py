@@ -47,6 +47,7 @@ FACE_NUMBERS: Final = (
     "match.default_exclude",
     "match.default_suggest",
     "match.default_assign",
+    "match.lookalike_cos",
     "match.margin_min",
     "match.worst_pair_margin",
     "match.suggestion_regrow",
