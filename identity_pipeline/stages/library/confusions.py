@@ -97,7 +97,7 @@ def confusions(library: LibrarySnapshot, settings: Settings) -> Confusions:
     gallery = gallery_of(library.table("person_references"))
     pairs = closest_pairs(gallery)
     names = {person: library.called(person) for person in gallery.people}
-    given = read_groups(Path(settings.paths.look_groups)) if settings.paths.look_groups else {}
+    given = read_groups(settings.paths.look_groups)
     by_name = {key: who for who, name in names.items() for key in (who, name)}
     group_of = {by_name[name]: group for name, group in given.items() if name in by_name}
     thresholds = _in_effect(library.table("calibration"))
@@ -106,7 +106,7 @@ def confusions(library: LibrarySnapshot, settings: Settings) -> Confusions:
         len(gallery.people),
         tuple(_named(pair, names) for pair in pairs),
         thresholds,
-        tuple(impostor_curves(pairs, group_of, at)) if pairs else (),
+        tuple(impostor_curves(pairs, group_of, at)),
         tuple(sorted(set(given) - set(by_name))),
     )
 
@@ -125,12 +125,18 @@ def _in_effect(calibration: pl.DataFrame) -> dict[str, float | None]:
     return {name: found.get(name) for name in NAMES}
 
 
-def read_groups(path: Path) -> dict[str, str]:
+def read_groups(file_name: str) -> dict[str, str]:
     """The group of each person by name or id, of a CSV file with the columns person and group.
+
+    Args:
+        file_name: of the list; empty where nobody gave one, which groups nobody.
 
     Raises:
         GroupsError: it cannot be read, or has other columns.
     """
+    if not file_name:
+        return {}
+    path = Path(file_name)
     try:
         with path.open(encoding="utf-8", newline="") as file:
             rows = csv.DictReader(file)
