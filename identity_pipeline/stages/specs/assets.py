@@ -31,6 +31,12 @@ def _of(group: str, *names: str) -> tuple[str, ...]:
     return tuple(f"{group}.{name}" for name in names)
 
 
+_EXPRESSIONS: Final = (
+    *_of("buckets", "expression_yaw_max", "neutral_min_faces", "eyes_lowered_below"),
+    *_of("buckets", "lids_lowered_below", "wink_from", "wink_yaw_max", "gaze_aside_from"),
+    *_of("buckets", "eye_px_min", "expression_sharpness_min"),
+)
+"""What is told with the landmarks, and not by the bins."""
 _CROP_LIMITS: Final = _of("export", "crop_expand", "crop_expand_min")
 _BODY: Final = _of("crops", "body_widths", "body_heights")
 _REGION: Final = _of("crops", "region_face_px", "region_jpeg_quality")
@@ -189,7 +195,8 @@ _ENTRIES: Final = (
         kinds=("onnx",),
         inputs=("face_detections", "face_crops", "face_quality", "face_tracks", "riders"),
         settings=(
-            *_of("buckets", "expression_yaw_max", "neutral_min_faces"),
+            *_EXPRESSIONS,
+            "buckets.eyes_closed_below",
             *_of("crops", "ema_alpha", "ema_gap_s"),
         ),
         batches=("models.recognition_batch",),
@@ -208,7 +215,7 @@ _ENTRIES: Final = (
         key="face_buckets",
         kinds=("polars",),
         inputs=("face_landmarks", "face_quality"),
-        settings=all_but("buckets", "expression_yaw_max", "neutral_min_faces"),
+        settings=all_but("buckets", *(name.partition(".")[2] for name in _EXPRESSIONS)),
         cost=Cost(0.1),
     ),
     _chunked(
