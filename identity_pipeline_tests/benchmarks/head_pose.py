@@ -141,16 +141,33 @@ def photos(reader: Reader, table: Path) -> Iterator[Row]:
         picture = cv2.imread(str(table.parent / label["file"]))
         if picture is None:
             raise click.UsageError(f"{label['file']} is no picture that can be read")
-        seen = reader.read(np.asarray(picture, np.uint8))
+        # In a ride no face fills the frame, so a portrait gets room about it.
+        room = max(picture.shape[:2]) // 4
+        around = ((room, room), (room, room), (0, 0))
+        seen = reader.read(np.pad(np.asarray(picture, np.uint8), around))
         if not len(seen.boxes):
             yield {"pose_source": "missed", "turn": label["turn"], "file": label["file"]}
             continue
         sizes = (seen.boxes[:, 2:] - seen.boxes[:, :2]).max(axis=1)
         middles = (seen.boxes[:, :2] + seen.boxes[:, 2:]) / 2
         place = np.array([float(label.get(n) or "nan") for n in ("x", "y")])
-        off = np.hypot(*(middles - place * picture.shape[1::-1]).T)
+        off = np.hypot(*(middles - room - place * picture.shape[1::-1]).T)
         meant = int(sizes.argmax() if np.isnan(place).any() else off.argmin())
         yield seen.rows[meant] | {"turn": label["turn"], "file": label["file"]}
+
+
+def print_photos(rows: pl.DataFrame, settings: BucketSettings) -> None:
+    """Where photographed profiles land, which of them not, and who is taken for one."""
+    called = rows.with_columns(bin=pl.Series(binned(rows["yaw"].to_list(), settings.yaw_edges)))
+    profile = pl.col("turn").str.starts_with("profile")
+    print_profiles(called.filter(profile), settings)
+    other = called.filter(~profile & (pl.col("pose_source") != "missed"))
+    click.echo(share("others that are beyond", (other["bin"] == BEYOND).to_numpy()))
+    for row in called.sort("turn", "file").iter_rows(named=True):
+        raw, yaw = (f"{row[c]:+.0f}" if row[c] is not None else "-" for c in ("yaw_raw", "yaw"))
+        click.echo(
+            f"    {row['turn']:14s} {raw:>4s} {yaw:>4s} {row['bin']:10s} {row['file'][-50:]}"
+        )
 
 
 def binned(values: Sequence[float | None], edges: Sequence[float], names: Any = None) -> list[str]:
@@ -246,10 +263,7 @@ def main(
     elif table is not None:
         rows = pl.DataFrame(list(photos(reader, table)), infer_schema_length=None)
         click.echo(f"{rows.height} photographs of {table.name}")
-        print_profiles(rows.filter(pl.col("turn").str.starts_with("profile")), settings)
-        called = rows.with_columns(bin=pl.Series(binned(rows["yaw"].to_list(), settings.yaw_edges)))
-        other = called.filter(~pl.col("turn").str.starts_with("profile"))
-        click.echo(share("others that are beyond", (other["bin"] == BEYOND).to_numpy()))
+        print_photos(rows, settings)
     else:
         found = frame(list(rides(reader)), settings, own=True)
         print_against_truth("bundled rides (rendered)", found, settings)
