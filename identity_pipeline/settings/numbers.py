@@ -47,6 +47,7 @@ FACE_NUMBERS: Final = (
     "match.default_exclude",
     "match.default_suggest",
     "match.default_assign",
+    "match.lookalike_cos",
     "match.margin_min",
     "match.suggestion_regrow",
     "match.centre_min_gain",

@@ -215,10 +215,11 @@ TABLES: Final[dict[str, Table]] = {
             "mouth_lift": pl.Float32,
             "mouth_drop": pl.Float32,
             "eyes_source": pl.String,  # iris, face_mesh, another net or landmarks; null: none tells
-            "lid_gap_left": pl.Float32,  # of the image-left eye; these six: see core.faces.eyes
+            "lid_gap_left": pl.Float32,  # of the image-left eye; these seven: see core.faces.eyes
             "lid_gap_right": pl.Float32,
             "lid_gap": pl.Float32,
-            "lid_height": pl.Float32,
+            "lid_height_left": pl.Float32,
+            "lid_height_right": pl.Float32,
             "gaze_offset": pl.Float32,  # eye widths, > 0 to the image's right
             "eye_px": pl.Float32,  # width of an eye
             "lid_ratio": pl.Float32,  # mean lid gap over the person's own with open eyes
@@ -238,9 +239,9 @@ TABLES: Final[dict[str, Table]] = {
         "face_id",
         later=(
             *("mouth_height", "mouth_lift", "mouth_drop", "eyes_source", "lid_gap_left"),
-            *("lid_gap_right", "lid_gap", "lid_height", "gaze_offset", "eye_px", "lid_ratio"),
-            *("eyes", "wink", "gaze_aside", "eye_left_there", "eye_right_there"),
-            *("yaw_raw", "pitch_raw", "pitch_level"),
+            *("lid_gap_right", "lid_gap", "lid_height_left", "lid_height_right", "gaze_offset"),
+            *("eye_px", "lid_ratio", "eyes", "wink", "gaze_aside"),
+            *("eye_left_there", "eye_right_there", "yaw_raw", "pitch_raw", "pitch_level"),
         ),
     ),
     "identity_stability": Table(
@@ -374,6 +375,12 @@ TABLES["candidates"] = Table(
         "pitch": pl.Float32,
         "roll": pl.Float32,
         "occlusion": pl.Float32,
+        "eyes": pl.String,
+        "wink": pl.Boolean,
+        "gaze_aside": pl.Boolean,
+        "lid_ratio": pl.Float32,
+        "mouth_open": pl.Float32,
+        "smile": pl.Float32,
         **_without("face_buckets", "face_id", "frame_idx", "person_id"),
         "timestamp_ms": pl.Float64,
         **BOX,
@@ -389,6 +396,7 @@ TABLES["candidates"] = Table(
     },
     "face_id",
     ranges={"score": SHARE},
+    later=("eyes", "wink", "gaze_aside", "lid_ratio", "mouth_open", "smile"),
 )
 SET_ASSETS: Final = ("anchor_set", "coverage_set", "challenge_set", "pair_set")
 TABLES.update(dict.fromkeys(SET_ASSETS, TABLES["image_set"]))

@@ -71,11 +71,7 @@ class Reader:
         region = Region(picture, 0.0, 0.0, 1.0)
         boxes = [Box(*map(float, box)) for box in found.boxes]
         meshes = self.mesh.read([region] * len(boxes), boxes, list(found.key_points))
-        rows = [
-            mesh_pose_columns(mesh, points.astype(np.float64), box)
-            | {"misfit": mesh_pose(mesh.points)[2]}
-            for mesh, points, box in zip(meshes, found.key_points, boxes, strict=True)
-        ]
+        rows = [mesh_pose_columns(mesh) | {"misfit": mesh_pose(mesh.points)[2]} for mesh in meshes]
         return Seen(found.boxes.astype(np.float64), rows)
 
 

@@ -86,14 +86,14 @@ def eyes(upper: float, lower: float, iris: float = 0.0) -> tuple[EyeReading, Eye
 def test_lids_are_measured_in_eye_widths_and_alike_on_both_sides() -> None:
     found = measure_eyes(eyes(0.2, -0.1))
     assert (found.lid_gap_left, found.lid_gap_right) == pytest.approx((0.3, 0.3), abs=1e-6)
-    assert found.lid_height == pytest.approx(0.2, abs=1e-6)
+    assert (found.lid_height_left, found.lid_height_right) == pytest.approx((0.2, 0.2), abs=1e-6)
     assert found.eye_px == pytest.approx(40, abs=1e-4)
 
 
 def test_a_lid_that_sinks_is_lower_than_one_that_a_laugh_lifts() -> None:
     shut, laughing = measure_eyes(eyes(-0.03, -0.1)), measure_eyes(eyes(0.15, 0.08))
     assert shut.lid_gap == pytest.approx(laughing.lid_gap, abs=1e-6)
-    assert shut.lid_height < 0 < laughing.lid_height
+    assert shut.lid_height_left < 0 < laughing.lid_height_left
 
 
 @pytest.mark.parametrize("iris", [-0.2, 0.0, 0.15])
@@ -114,17 +114,19 @@ def test_landmarks_of_a_mesh_are_in_the_usual_order() -> None:
 
 OPEN = {
     **{"person_id": 0, "yaw": 0.0, "relative_sharpness": 1.0, "eye_ratio": 0.30},
-    **{"lid_gap_left": 0.32, "lid_gap_right": 0.32, "lid_gap": 0.32, "lid_height": 0.21},
+    **{"lid_gap_left": 0.32, "lid_gap_right": 0.32, "lid_gap": 0.32},
+    **{"lid_height_left": 0.21, "lid_height_right": 0.21},
+    **{"eye_left_there": 1.0, "eye_right_there": 1.0},
     **{"gaze_offset": 0.0, "eye_px": 40.0, "mouth_ratio": 0.02, "mouth_height": 0.19},
     **{"mouth_width": 0.52, "mouth_lift": 0.0, "mouth_drop": 0.25},
 }
 SHUT = {
     **{"eye_ratio": 0.16, "lid_gap_left": 0.1, "lid_gap_right": 0.1, "lid_gap": 0.1},
-    "lid_height": -0.02,
+    **{"lid_height_left": -0.02, "lid_height_right": -0.02},
 }
 NARROW = {
     **{"eye_ratio": 0.22, "lid_gap_left": 0.23, "lid_gap_right": 0.23, "lid_gap": 0.23},
-    "lid_height": 0.148,
+    **{"lid_height_left": 0.148, "lid_height_right": 0.148},
 }
 
 
@@ -177,15 +179,24 @@ def test_what_cannot_be_seen_is_unknown_and_never_open(blind: dict[str, float | 
 
 @pytest.mark.parametrize(("height", "grade"), [(0.0, "closed"), (0.13, "unknown"), (0.21, "open")])
 def test_a_face_without_a_track_is_told_by_its_lids_alone(height: float, grade: str) -> None:
-    face = read({"lid_height": height})[0]
+    face = read({"lid_height_left": height, "lid_height_right": height})[0]
     assert face["eyes"] == grade and face["lid_ratio"] is None
     assert not face["wink"]
 
 
+def test_of_an_eye_that_is_hidden_the_other_one_tells_and_of_two_nothing() -> None:
+    hidden = {"eye_left_there": 0.1, "lid_height_left": -0.1, "lid_gap_left": 0.05}
+    face = first(**hidden)
+    assert (face["eyes"], face["wink"], face["gaze_aside"]) == ("open", None, None)
+    face = first(**hidden, eye_right_there=0.2)
+    assert (face["eyes"], face["eye_open"]) == ("unknown", None)
+
+
 def test_without_an_iris_net_the_mesh_tells_the_eyes() -> None:
     blind: dict[str, Any] = dict.fromkeys(
-        ("lid_gap_left", "lid_gap_right", "lid_gap", "lid_height", "gaze_offset", "eye_px")
+        ("lid_gap_left", "lid_gap_right", "lid_gap", "lid_height_left", "lid_height_right")
     )
+    blind |= dict.fromkeys(("gaze_offset", "eye_px"))
     rows = read(blind | {"eye_ratio": 0.15}, *[blind] * 9)
     assert [face["eyes"] for face in rows[:2]] == ["closed", "open"]
     assert rows[1]["gaze_aside"] is None and rows[1]["wink"] is None

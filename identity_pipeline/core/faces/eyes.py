@@ -25,9 +25,10 @@ class EyeMeasures(NamedTuple):
         lid_gap_left: mean distance of the lids over the eye's width.
         lid_gap_right: the same of the other eye.
         lid_gap: the larger of both.
-        lid_height: how far the upper lids lie above the line through the eye's corners, in eye
-            widths, mean of both. A lid that closes sinks below it, whatever the width of the eye
-            and however high a laugh lifts the lower lid.
+        lid_height_left: how far the upper lid lies above the line through the eye's corners, in
+            eye widths. A lid that closes sinks below it, whatever the width of the eye and however
+            high a laugh lifts the lower lid.
+        lid_height_right: the same of the other eye.
         gaze_offset: how far both irises are to the image's right of the middle of their eyes, in
             eye widths; a squint, which moves them against each other, cancels.
         eye_px: mean width of the eyes in pixels of the source.
@@ -36,7 +37,8 @@ class EyeMeasures(NamedTuple):
     lid_gap_left: float
     lid_gap_right: float
     lid_gap: float
-    lid_height: float
+    lid_height_left: float
+    lid_height_right: float
     gaze_offset: float
     eye_px: float
 
@@ -72,7 +74,8 @@ def measure_eyes(eyes: tuple[EyeReading, EyeReading]) -> EyeMeasures:
         lid_gap_left=left.gap,
         lid_gap_right=right.gap,
         lid_gap=max(left.gap, right.gap),
-        lid_height=(left.height + right.height) / 2,
+        lid_height_left=left.height,
+        lid_height_right=right.height,
         gaze_offset=(left.iris + right.iris) / 2,
         eye_px=(left.width + right.width) / 2,
     )

@@ -23,6 +23,7 @@ from identity_pipeline.settings import BucketSettings
 SOURCE: Final = "face_mesh"
 CLOSED, LOWERED, OPEN, UNKNOWN = "closed", "lowered", "open", "unknown"
 """Grades of the eyes."""
+SIDES: Final = ("left", "right")
 OWN_OPEN: Final = 0.75
 """The quantile of a person's faces that counts as their own open eyes: on most of a ride the eyes
 are open, and the widest ones are of fright."""
@@ -70,6 +71,8 @@ FITTED: Final = Decisions(
     mouth_open=0.342,
 )
 """Fitted on eight people; see above."""
+THERE_FROM: Final = 0.5
+"""An eye is seen when that is likelier than not."""
 ALONE_SURE_FROM: Final = 1.5
 """Log odds from which the eyes of a face without a track are told; nearer to even they stay
 unknown. Chosen: odds of 9 to 2."""
@@ -85,18 +88,28 @@ def own_open(column: str, told: pl.Expr) -> pl.Expr:
     return pl.col(column).filter(told).quantile(OWN_OPEN, "linear").over("person_id")
 
 
-def with_own_ratios(faces: pl.DataFrame, settings: BucketSettings) -> pl.DataFrame:
-    """Adds `lid_ratio`, `own_ratio` and `lid_difference` to faces.
+def seen_eyes(measure: str) -> pl.Expr:
+    """Mean of a measure over the eyes that nothing is before; null where both are hidden."""
+    eyes = [
+        pl.when(pl.col(f"eye_{side}_there").fill_null(1.0) >= THERE_FROM).then(f"{measure}_{side}")
+        for side in SIDES
+    ]
+    return pl.mean_horizontal(eyes)
 
-    `lid_ratio` is the mean lid gap over the person's own P75 of it, `own_ratio` the same of the
-    mesh's eye aspect ratio, `lid_difference` the image-left eye's own ratio without that of the
-    other one. Null for people with fewer than `neutral_min_faces` faces that tell.
+
+def with_own_ratios(faces: pl.DataFrame, settings: BucketSettings) -> pl.DataFrame:
+    """Adds `lid_height`, `lid_ratio`, `own_ratio` and `lid_difference` to faces.
+
+    `lid_height` is the mean of the eyes that are seen, `lid_ratio` their mean lid gap over the
+    person's own P75 of it, `own_ratio` the same of the mesh's eye aspect ratio, `lid_difference`
+    the image-left eye's own ratio without that of the other one. The ratios are null for people
+    with fewer than `neutral_min_faces` faces that tell.
 
     Args:
-        faces: person_id, yaw, relative_sharpness, eye_ratio, lid_gap_left, lid_gap_right.
+        faces: person_id, yaw, relative_sharpness, eye_ratio, lid_gap_left, lid_gap_right,
+            lid_height_left, lid_height_right, eye_left_there, eye_right_there.
         settings: limits.
     """
-    both = (pl.col("lid_gap_left") + pl.col("lid_gap_right")) / 2
     told = pl.col("eye_ratio").is_not_null() & _sees_expression(settings)
     enough = told.sum().over("person_id") >= settings.neutral_min_faces
 
@@ -104,7 +117,7 @@ def with_own_ratios(faces: pl.DataFrame, settings: BucketSettings) -> pl.DataFra
         return pl.when(enough).then(pl.col(column) / own_open(column, told))
 
     return (
-        faces.with_columns(lid_gap_mean=both)
+        faces.with_columns(lid_gap_mean=seen_eyes("lid_gap"), lid_height=seen_eyes("lid_height"))
         .with_columns(
             lid_ratio=over_own("lid_gap_mean"),
             own_ratio=over_own("eye_ratio"),
@@ -170,31 +183,33 @@ def mesh_expression(
     """Eyes, mouth and smile of one video's faces that have a mesh.
 
     Adds `lid_ratio`, `eyes`, `wink`, `gaze_aside`, `eye_open`, `mouth_open` and `smile`. A face
-    that is turned too far or blurred is unmeasured; its eyes are also where they are too small.
+    that is turned too far or blurred is unmeasured; its eyes are also where they are too small, or
+    where something is before both of them; where one is hidden the other one tells.
 
     Args:
-        faces: person_id, yaw, relative_sharpness, eye_ratio, the columns of
-            `core.faces.eyes.EyeMeasures` and of `core.faces.mouth.MouthMeasures`.
+        faces: person_id, yaw, relative_sharpness, eye_ratio, eye_left_there, eye_right_there, the
+            columns of `core.faces.eyes.EyeMeasures` and of `core.faces.mouth.MouthMeasures`.
         settings: limits.
         by: what decides.
     """
     tells = _sees_expression(settings)
+    there = [pl.col(f"eye_{side}_there").fill_null(1.0) >= THERE_FROM for side in SIDES]
     large = (pl.col("eye_px") >= settings.eye_px_min).fill_null(True)
-    turned = pl.col("yaw").abs() > settings.wink_yaw_max
-    wink = pl.col("lid_difference").abs() > settings.wink_from
+    told = tells & large & pl.any_horizontal(there)
+    both = told & pl.all_horizontal(there) & (pl.col("eyes") != CLOSED)
+    level = pl.col("yaw").abs() <= settings.wink_yaw_max
+    aside = pl.col("gaze_offset").abs() > settings.gaze_aside_from
     return (
         with_own_ratios(faces, settings)
         .with_columns(
-            eye_open=pl.when(tells & large).then(_scaled(-_eyes_shut(by))),
+            eye_open=pl.when(told).then(_scaled(-_eyes_shut(by))),
             mouth_open=pl.when(tells).then(mouth_opening(by.mouth_open)),
             smile=pl.when(tells).then(_scaled(by.smiling.log_odds())),
         )
         .with_columns(eyes=grade_eyes(settings))
         .with_columns(
-            wink=pl.when(tells & large & ~turned).then(wink & (pl.col("eyes") != CLOSED)),
-            gaze_aside=pl.when(tells & large & (pl.col("eyes") != CLOSED)).then(
-                pl.col("gaze_offset").abs() > settings.gaze_aside_from
-            ),
+            wink=pl.when(both & level).then(pl.col("lid_difference").abs() > settings.wink_from),
+            gaze_aside=pl.when(both).then(aside),
         )
-        .drop("own_ratio", "lid_difference")
+        .drop("lid_height", "own_ratio", "lid_difference")
     )

@@ -31,8 +31,6 @@ from identity_pipeline.settings import BucketSettings
 FACE_THERE: Final = 0.5
 """The mesh's presence from which its points are those of a face: MediaPipe's own default of
 `min_face_presence_confidence`."""
-PROFILE_FROM: Final = 60.0
-"""Degrees of yaw from which key points that lie beside the nose tell a profile."""
 STRAIGHT, TURNED = 15.0, 30.0
 """Degrees: up to the first the rotation's yaw is right, from the second on `BENT` tells better."""
 BENT: Final = (-14.5, 1.036, 260.0)

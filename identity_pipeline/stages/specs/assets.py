@@ -43,7 +43,7 @@ _REGION: Final = _of("crops", "region_face_px", "region_jpeg_quality")
 _GATES: Final = all_but("quality", "witness_every")
 _LIKENESS: Final = _of("selection", "near_duplicate_cos", "near_duplicate_look")
 _ANCHORS: Final = (
-    *_of("selection", "anchor_yaw_max", "anchor_pitch_max"),
+    *_of("selection", "anchor_yaw_max", "anchor_pitch_max", "anchor_mouth_max"),
     *_LIKENESS,
     *_of("selection", "anchor_gap_s", "anchor_cos_max"),
 )

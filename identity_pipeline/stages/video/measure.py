@@ -300,10 +300,8 @@ def _landmark_rows(
     if measured is not None:
         rows = [row | _attribute_columns(own) for row, own in zip(rows, measured, strict=True)]
     rows = [
-        row
-        if mesh is None
-        else row | mesh_pose_columns(mesh, _key_points(face), box_of(face)) | _of_mesh(mesh)
-        for row, face, mesh in zip(rows, faces, meshes, strict=True)
+        row if mesh is None else row | mesh_pose_columns(mesh) | _of_mesh(mesh)
+        for row, mesh in zip(rows, meshes, strict=True)
     ]
     return with_covers(nets.cover, rows, regions, meshes)
 
