@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from identity_pipeline.cli.calibrating import calibrate, confusions
 from identity_pipeline.cli.lists import console, echo_json, echo_table, json_option, say
 from identity_pipeline.cli.options import merged_settings, model_options, overrides
 
@@ -36,6 +37,8 @@ def models(
       identity-pipeline models fetch open               get the open pack, once
       identity-pipeline models fetch open --from USB    the same without a network
       identity-pipeline models combine auraface --recogniser glintr100.onnx --licence Apache-2.0
+      identity-pipeline models calibrate                numbers of a pack that carries none
+      identity-pipeline models confusions               whom it takes for each other
     """
     if context.invoked_subcommand is not None:
         return
@@ -179,3 +182,7 @@ def _shown() -> Iterator[Moved]:
             bar.update(tasks[archive], completed=here)
 
         yield moved
+
+
+models.add_command(calibrate)
+models.add_command(confusions)
