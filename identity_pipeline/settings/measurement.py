@@ -281,6 +281,15 @@ class BucketSettings(Group):
         ge=0,
         le=90,
     )
+    own_level_max: float = tunable(
+        12.0,
+        "How far a person's own level pitch may lie from the usual one; 0 takes the usual one for "
+        "everybody. Who looks up all the ride is taken for level within it.",
+        unit="degrees",
+        source="level faces of eight people in real ride clips lie within 11 degrees of the usual",
+        ge=0,
+        le=45,
+    )
     neutral_min_faces: int = tunable(
         5,
         "Frontal faces needed to know a person's own neutral.",

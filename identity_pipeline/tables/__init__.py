@@ -204,7 +204,10 @@ TABLES: Final[dict[str, Table]] = {
             "yaw": pl.Float32,
             "pitch": pl.Float32,
             "roll": pl.Float32,
-            "pose_error": pl.Float32,  # reprojection error over the face size; null where not a fit
+            "pose_error": pl.Float32,  # of the fit, over the face size; null where not a fit
+            "yaw_raw": pl.Float32,  # of the mesh's rotation; this and the next two: core.faces
+            "pitch_raw": pl.Float32,  # .mesh_pose; null where no mesh posed the face
+            "pitch_level": pl.Float32,  # the person's own, which was taken off pitch
             "eye_ratio": pl.Float32,  # raw lid gap over eye width
             "mouth_ratio": pl.Float32,  # raw inner lip gap over inner mouth width
             "mouth_width": pl.Float32,  # over the distance of the outer eye corners
@@ -236,17 +239,9 @@ TABLES: Final[dict[str, Table]] = {
         "face_id",
         later=(
             *("mouth_height", "mouth_lift", "mouth_drop", "eyes_source", "lid_gap_left"),
-            *("lid_gap_right", "lid_gap", "lid_height_left", "lid_height_right"),
-            *(
-                "gaze_offset",
-                "eye_px",
-                "lid_ratio",
-                "eyes",
-                "wink",
-                "gaze_aside",
-                "eye_left_there",
-                "eye_right_there",
-            ),
+            *("lid_gap_right", "lid_gap", "lid_height_left", "lid_height_right", "gaze_offset"),
+            *("eye_px", "lid_ratio", "eyes", "wink", "gaze_aside"),
+            *("eye_left_there", "eye_right_there", "yaw_raw", "pitch_raw", "pitch_level"),
         ),
     ),
     "identity_stability": Table(

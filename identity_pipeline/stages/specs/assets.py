@@ -34,7 +34,7 @@ def _of(group: str, *names: str) -> tuple[str, ...]:
 _EXPRESSIONS: Final = (
     *_of("buckets", "expression_yaw_max", "neutral_min_faces", "eyes_lowered_below"),
     *_of("buckets", "lids_lowered_below", "wink_from", "wink_yaw_max", "gaze_aside_from"),
-    *_of("buckets", "eye_px_min", "expression_sharpness_min"),
+    *_of("buckets", "eye_px_min", "expression_sharpness_min", "own_level_max"),
 )
 """What is told with the landmarks, and not by the bins."""
 _CROP_LIMITS: Final = _of("export", "crop_expand", "crop_expand_min")
@@ -201,7 +201,7 @@ _ENTRIES: Final = (
         ),
         batches=("models.recognition_batch",),
         models=("face_pack", "perception"),
-        code="4",
+        code="5",
         cost=Cost(38),
     ),
     _measure(

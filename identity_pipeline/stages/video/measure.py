@@ -15,9 +15,9 @@ from identity_pipeline.core.faces.expression import expression_ratios, relative_
 from identity_pipeline.core.faces.eyes import measure_eyes
 from identity_pipeline.core.faces.frontal import frontal_mesh
 from identity_pipeline.core.faces.gates import apply_gates
-from identity_pipeline.core.faces.head_model import HEAD_68
 from identity_pipeline.core.faces.mesh import MeshFace, landmarks_68
 from identity_pipeline.core.faces.mesh_expression import mesh_expression
+from identity_pipeline.core.faces.mesh_pose import with_own_level
 from identity_pipeline.core.faces.mouth import measure_mouth
 from identity_pipeline.core.faces.occlusion import CELL_COLUMNS, with_occlusion
 from identity_pipeline.core.faces.pose import pose_from_landmarks_3d
@@ -39,6 +39,7 @@ from identity_pipeline.settings import Settings
 from identity_pipeline.stages.progress.chunked import by_chunks
 from identity_pipeline.stages.progress.protocol import Progress, silent
 from identity_pipeline.stages.video.covers import with_covers
+from identity_pipeline.stages.video.poses import mesh_pose_columns
 from identity_pipeline.storage.video.chunks import ChunkStore
 from identity_pipeline.storage.video.crop_archive import CropArchive
 from identity_pipeline.tables import TABLES, VECTOR
@@ -254,6 +255,7 @@ def measure_landmarks(
     # The usual sharpness of a face is its owner's, not a constant: faces differ in texture.
     usual = pl.col("sharpness").median().over("person_id")
     measured = measured.with_columns(relative_sharpness=pl.col("sharpness") / usual)
+    measured = with_own_level(measured, settings.buckets)
     told = mesh_expression if nets.mesh is not None else relative_to_neutral
     measured = told(measured, settings.buckets)
     return (
@@ -298,8 +300,8 @@ def _landmark_rows(
     if measured is not None:
         rows = [row | _attribute_columns(own) for row, own in zip(rows, measured, strict=True)]
     rows = [
-        row if mesh is None else row | _pose_columns(face, found, MESH, nets.pack) | _of_mesh(mesh)
-        for row, face, found, mesh in zip(rows, faces, points, meshes, strict=True)
+        row if mesh is None else row | mesh_pose_columns(mesh) | _of_mesh(mesh)
+        for row, mesh in zip(rows, meshes, strict=True)
     ]
     return with_covers(nets.cover, rows, regions, meshes)
 
@@ -319,7 +321,7 @@ def _landmark_row(
         **{name: face[name] for name in copied},
         "landmark_source": source,
         "landmarks": landmarks.ravel().tolist(),
-        **_pose_columns(face, landmarks, source, pack),
+        **({} if source == MESH else _pose_columns(face, landmarks, source, pack)),
         **(ratios._asdict() if ratios else {}),
         "eyes_source": source if ratios else None,
         "expression_source": source if ratios else None,
@@ -362,10 +364,10 @@ def _pose(
     face: dict[str, Any], landmarks: NDArray[np.float32], source: str, pack: FacePack
 ) -> tuple[str, Sequence[float | None], float | None]:
     """Source, angles and error; all unmeasured for points that no head can have."""
-    template = HEAD_68 if source == MESH else pack.mean_shape_3d
+    template = pack.mean_shape_3d
     box = box_of(face)
     try:
-        if source in ("landmark_3d_68", MESH) and template is not None:
+        if source == "landmark_3d_68" and template is not None:
             pose, residual = pose_from_landmarks_3d(template, landmarks)
             return source, pose, residual
         if source == "landmark_2d_68":
