@@ -76,10 +76,49 @@ def test_anchors_do_not_look_alike(degrees: float, count: int) -> None:
         {"occlusion": 0.1},
         {"luma_mean": 59.0},
         {"luma_mean": 201.0},
+        {"eyes": "closed"},
+        {"eyes": "unknown"},
+        {"eyes": "open", "wink": True},
     ],
 )
 def test_what_is_no_anchor(changes: dict[str, Any]) -> None:
     assert sets_of(at(0, **changes)).faces("anchor") == []
+
+
+PORTRAIT = {"eyes": "open", "wink": False, "gaze_aside": False, "mouth_open": 0.0}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"eyes": "lowered"}, {"gaze_aside": True}, {"mouth_open": 0.4, "expression": "mouth_open"}],
+)
+def test_a_portrait_comes_before_a_better_picture_that_is_none(changes: dict[str, Any]) -> None:
+    other = PORTRAIT | changes
+    others = [at(i, quality_score=0.9, **other) for i in range(4)]
+    sets = sets_of(*others, *(at(i, quality_score=0.5, **PORTRAIT) for i in (4, 5)))
+    # Without three portraits there are three anchors, and not more.
+    assert sets.faces("anchor") == ["000004-0", "000005-0", "000000-0"]
+    sets = sets_of(*others, *(at(i, quality_score=0.5, **PORTRAIT) for i in range(4, 8)))
+    assert sets.faces("anchor") == [f"{i:06d}-0" for i in range(4, 8)]
+
+
+def test_the_level_face_with_a_calm_look_is_the_first_portrait() -> None:
+    worse = ({"roll": 12.0}, {"gaze_offset": 0.08}, {"lid_ratio": 1.3}, {"mouth_open": 0.29})
+    rows = [at(i, **PORTRAIT | change) for i, change in enumerate(worse)]
+    calm = {"roll": 1.0, "gaze_offset": 0.01, "lid_ratio": 1.0}
+    assert sets_of(*rows, at(4, **PORTRAIT | calm)).faces("anchor")[0] == "000004-0"
+
+
+def test_a_shout_is_no_portrait_even_where_it_looks_like_a_smile() -> None:
+    shout = PORTRAIT | {"mouth_open": 0.7, "expression": "smile", "quality_score": 0.9}
+    rows = [at(i, **shout) for i in range(4)]
+    assert sets_of(*rows, at(4, **PORTRAIT)).faces("anchor")[0] == "000004-0"
+
+
+def test_an_open_mouth_that_smiles_is_a_portrait() -> None:
+    grin = PORTRAIT | {"mouth_open": 0.45, "expression": "smile"}
+    rows = [at(i, quality_score=0.5 + i / 10, **grin) for i in range(4)]
+    assert sets_of(*rows)["anchor"].height == 4
 
 
 @pytest.mark.parametrize("pitch", [-34.0, 29.0])

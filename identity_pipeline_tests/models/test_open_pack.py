@@ -92,17 +92,19 @@ def test_a_black_frame_has_no_face(pack: FacePack) -> None:
     assert len(pack.detect(np.zeros((1080, 1920, 3), np.uint8)).boxes) == 0
 
 
-def test_the_mean_is_taken_off_inside_the_recogniser_so_that_it_is_part_of_the_space(
+def test_mean_and_spread_are_inside_the_recogniser_so_that_they_are_part_of_the_space(
     open_pack: Path,
 ) -> None:
-    """Its vectors without the mean are those of dlib's net: norm about 1.5."""
+    """Undone, its vectors are those of dlib's net: norm about 1.5."""
     session = onnxruntime.InferenceSession(
         str(open_pack / build.RECOGNISER), providers=["CPUExecutionProvider"]
     )
     picture = (check.drawn_face(112).astype(np.float32) - 127.5) / 127.5
     (told,) = session.run(None, {"data": picture.transpose(2, 0, 1)[None]})
-    raw = np.asarray(told)[0] + np.array(build.population()["mean"], np.float32)
+    raw = np.linalg.solve(build.spread(), np.asarray(told)[0]) + build.mean()
     assert 1.2 < np.linalg.norm(raw) < 1.8 and np.linalg.norm(told) < 1.1
+    kept = np.sort(np.linalg.eigvalsh(build.spread()))
+    assert (kept[:20] < 0.99).all() and np.allclose(kept[20:], 1), "20 directions are damped"
 
 
 def test_the_mesh_of_the_drawn_face_has_its_eyes_and_mouth(open_pack: Path) -> None:

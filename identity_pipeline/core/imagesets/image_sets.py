@@ -20,10 +20,14 @@ from identity_pipeline.core.imagesets.novelty import (
     is_near_duplicate,
     novelty,
 )
+from identity_pipeline.core.imagesets.portrait import (
+    anchor_eligible,
+    is_portrait,
+    portrait_share,
+)
 from identity_pipeline.core.imagesets.selection import (
     Face,
     Row,
-    anchor_eligible,
     faces_of,
     is_covered,
     is_hard,
@@ -100,7 +104,11 @@ def frontal_quality() -> pl.Expr:
 
 
 def build_anchor_set(candidates: pl.DataFrame, settings: SelectionSettings) -> pl.DataFrame:
-    """The most frontal and best strict faces, apart in time and unlike each other.
+    """The best portraits among the strict faces, apart in time and unlike each other.
+
+    Portraits come first. Where fewer than `anchor_min` are had, other eligible faces fill up to
+    that number: a glance aside or an open mouth is better than no reference, closed eyes, a wink
+    or a covered face is not.
 
     Args:
         candidates: result of `open_candidates`.
@@ -113,12 +121,14 @@ def build_anchor_set(candidates: pl.DataFrame, settings: SelectionSettings) -> p
         ranked = (
             faces.with_row_index("row")
             .filter(anchor_eligible(settings))
-            .with_columns(rank_by=frontal_quality())
-            .sort(["rank_by", "row"], descending=[True, False])
+            .with_columns(
+                portrait=is_portrait(settings), rank_by=frontal_quality() * portrait_share()
+            )
+            .sort(["portrait", "rank_by", "row"], descending=[True, True, False])
         )
         chosen: list[int] = []
-        for row in ranked["row"].to_list():
-            if len(chosen) == settings.anchor_max:
+        for row, portrait in ranked.select("row", "portrait").iter_rows():
+            if len(chosen) >= (settings.anchor_max if portrait else settings.anchor_min):
                 break
             if _near_in_time(row, chosen, table, settings.anchor_gap_s):
                 continue

@@ -35,6 +35,7 @@ from identity_pipeline.core.imagesets.novelty import (
     nearest_cosine,
     novelty,
 )
+from identity_pipeline.core.imagesets.portrait import anchor_eligible
 from identity_pipeline.core.vectors import check_unit, to_matrix
 from identity_pipeline.core.video.highlights import Emphasis
 from identity_pipeline.settings import SelectionSettings
@@ -158,24 +159,6 @@ def _emphasised(faces: pl.DataFrame, emphasis: Emphasis | None, first_ms: float)
 def likeness(settings: SelectionSettings) -> Likeness:
     """The limits of what counts as the same picture."""
     return Likeness(settings.near_duplicate_cos, settings.near_duplicate_look)
-
-
-def is_frontal(settings: SelectionSettings) -> pl.Expr:
-    """Within the anchors' yaw and pitch."""
-    return (pl.col("yaw").abs() <= settings.anchor_yaw_max) & (
-        pl.col("pitch").abs() <= settings.anchor_pitch_max
-    )
-
-
-def anchor_eligible(settings: SelectionSettings) -> pl.Expr:
-    """Strict, near frontal, eyes not closed, in plain view and normal light."""
-    return (
-        pl.col("strict")
-        & is_frontal(settings)
-        & (pl.col("expression_bin") != "eyes_closed")
-        & pl.col("occlusion_bin").is_in(["none", "unknown"])
-        & (pl.col("lighting_bin") == "normal")
-    ).fill_null(False)
 
 
 def _select_person(faces: pl.DataFrame, settings: SelectionSettings) -> list[Row]:

@@ -30,7 +30,7 @@ from identity_pipeline.models.open_pack import (
 from identity_pipeline.settings.numbers import FACE_NUMBERS, SHIPPED_PACKS, read_numbers
 from identity_pipeline.storage.files.atomic import json_bytes
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Of the converter: raise it with every change of a net."""
 NAME: Final = "open"
 DETECTOR: Final = "det_mediapipe_full.onnx"
@@ -107,7 +107,7 @@ def card(digests: Mapping[str, str]) -> bytes:
         "provenance": numbers.provenance,
         "files": dict(digests),
         "converter": {"name": "identity_pipeline.models.open_pack", "version": VERSION},
-        "mean_of": population()["of"],
+        "space_of": population()["of"],
         "sources": [
             {
                 "project": archive.project,
@@ -126,8 +126,8 @@ def card(digests: Mapping[str, str]) -> bytes:
 
 @cache
 def population() -> Mapping[str, Any]:
-    """The mean vector that is taken off, and of whose faces it is."""
-    return tomllib.loads(data_file("mean.toml"))
+    """What is done to the recogniser's vectors, and of whose faces it was made."""
+    return tomllib.loads(data_file("space.toml"))
 
 
 def data_file(name: str) -> str:
@@ -135,8 +135,17 @@ def data_file(name: str) -> str:
     return (files("identity_pipeline.models") / "open_pack" / name).read_text(encoding="utf-8")
 
 
-def _mean() -> NDArray[np.float32]:
+def mean() -> NDArray[np.float32]:
+    """(128,) what is taken off every vector of the recogniser."""
     return np.array(population()["mean"], np.float32)
+
+
+def spread() -> NDArray[np.float32]:
+    """(128, 128) what damps the directions in which people differ most; symmetric."""
+    known = population()
+    across = np.array(known["directions"], np.float64)
+    damped = across.T @ ((np.array(known["kept"]) - 1.0)[:, None] * across)
+    return (np.eye(across.shape[1]) + damped).astype(np.float32)
 
 
 def _nets(weights: Weights) -> dict[str, ModelProto]:
@@ -146,7 +155,7 @@ def _nets(weights: Weights) -> dict[str, ModelProto]:
         DETECTOR: lambda: detector.detector(full),
         LANDMARKS: lambda: landmarks.landmarks(mesh),
         RECOGNISER: lambda: recogniser.recogniser(
-            dlib.read_resnet(weights[sources.RECOGNISER]), _mean()
+            dlib.read_resnet(weights[sources.RECOGNISER]), mean(), spread()
         ),
         MESH: lambda: mesh,
         IRIS: lambda: tflite.to_onnx(weights[sources.IRIS], "mediapipe_iris"),

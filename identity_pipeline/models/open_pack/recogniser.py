@@ -25,21 +25,28 @@ WIDTHS: Final = (32, 32, 32, 64, 64, 64, 64, 128, 128, 128, 256, 256, 256, 256)
 HALVING: Final = frozenset({3, 7, 10, 13})
 
 
-def recogniser(weights: ResnetWeights, mean: NDArray[np.floating]) -> ModelProto:
+def recogniser(
+    weights: ResnetWeights, mean: NDArray[np.floating], spread: NDArray[np.floating]
+) -> ModelProto:
     """The net, (N, 3, 112, 112) as InsightFace feeds a recogniser to (N, 128) about the mean.
 
     Vectors of dlib's net lie about a large common mean (norm 1.36 of 1.5), so that their cosines
-    hardly differ. Taken off inside the graph, it is part of the file, and so of the space's digest.
+    hardly differ, and what is left is mostly of what group somebody is. Both are mended inside the
+    graph, so that it is part of the file, and so of the space's digest.
 
     Args:
         weights: of dlib's file.
         mean: (128,) the mean vector of faces of many people.
+        spread: (128, 128) by which what is left is multiplied: it damps the directions in which
+            they differ most.
 
     Raises:
-        ConversionError: they are those of another net, or the mean has another length.
+        ConversionError: they are those of another net, or mean or spread have another length.
     """
-    if len(weights.convolutions) != 1 + 2 * len(WIDTHS) or np.shape(mean) != weights.last.shape[1:]:
-        raise ConversionError("dlib's file, or the mean, is that of another recognition net.")
+    size = weights.last.shape[1]
+    whole = len(weights.convolutions) == 1 + 2 * len(WIDTHS)
+    if not whole or np.shape(mean) != (size,) or np.shape(spread) != (size, size):
+        raise ConversionError("dlib's file, or the space, is that of another recognition net.")
     graph = Graph()
     # InsightFace feeds (pixel - 127.5) / 127.5 in RGB.
     half = graph.constant(127.5)
@@ -54,7 +61,8 @@ def recogniser(weights: ResnetWeights, mean: NDArray[np.floating]) -> ModelProto
     features = _Trunk(graph, weights.convolutions).run(features)
     pooled = graph.add("Flatten", graph.add("GlobalAveragePool", features), axis=1)
     raw = graph.add("MatMul", pooled, graph.constant(weights.last))
-    graph.add("Sub", raw, graph.constant(mean), out="embedding")
+    about = graph.add("Sub", raw, graph.constant(mean))
+    graph.add("MatMul", about, graph.constant(spread), out="embedding")
     given = [value("data", ["N", 3, 112, 112])]
     return graph.model("dlib_resnet_v1", given, [value("embedding", ["N", len(mean)])])
 
