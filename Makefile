@@ -15,7 +15,7 @@ MODELS ?=
 VISION ?=
 DEMO_DATA := $(if $(RIDES),,--data data/demo)
 
-.PHONY: help venv pack demo dev test lint docs bench format clean
+.PHONY: help venv gpu pack demo dev test lint docs bench format clean
 
 help:  ## Say what there is.
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -27,6 +27,11 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $(STAMP)
 
 venv: $(STAMP)  ## Install everything into .venv.
+
+gpu: venv  ## Put ONNX Runtime for CUDA in the place of the one for CPUs; see docs/models.md.
+	$(BIN)/python -m pip uninstall --quiet --yes onnxruntime onnxruntime-gpu
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt ./deploy/onnxruntime-gpu
+	$(BIN)/identity-pipeline models --device cuda
 
 pack: venv  ## Get the open model pack, once: 136 MB; nothing after that needs a network.
 	@$(BIN)/identity-pipeline models fetch open
