@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from identity_pipeline.cli.calibrating import calibrate, confusions
 from identity_pipeline.cli.lists import console, echo_json, echo_table, json_option, say
 from identity_pipeline.cli.options import merged_settings, model_options, overrides
 
@@ -35,6 +36,8 @@ def models(
       identity-pipeline models                          the look
       identity-pipeline models fetch open               get the open pack, once
       identity-pipeline models fetch open --from USB    the same without a network
+      identity-pipeline models calibrate                numbers of a pack that carries none
+      identity-pipeline models confusions               whom it takes for each other
     """
     if context.invoked_subcommand is not None:
         return
@@ -141,3 +144,7 @@ def _shown() -> Iterator[Moved]:
             bar.update(tasks[archive], completed=here)
 
         yield moved
+
+
+models.add_command(calibrate)
+models.add_command(confusions)

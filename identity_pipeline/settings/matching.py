@@ -201,6 +201,16 @@ class MatchSettings(Group):
         ge=0,
         le=2,
     )
+    worst_pair_margin: float = tunable(
+        0.02,
+        "Nobody is named without asking unless the score leads what the nearest other known person "
+        "reaches with that person by this much: two people who are taken for each other are asked "
+        "about, whatever the rate over all pairs is.",
+        unit="cosine",
+        source="chosen: templates of one track's halves differ by so much",
+        ge=0,
+        le=1,
+    )
     nearest_shown: int = tunable(
         3, "References named as the nearest.", unit="references", source="chosen", ge=1
     )

@@ -49,6 +49,7 @@ FACE_NUMBERS: Final = (
     "match.default_assign",
     "match.lookalike_cos",
     "match.margin_min",
+    "match.worst_pair_margin",
     "match.suggestion_regrow",
     "match.centre_min_gain",
     "cluster.merge_cos",
