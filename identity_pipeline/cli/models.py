@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from identity_pipeline.cli.calibrating import calibrate, confusions
+from identity_pipeline.cli.calibrating import calibrate, confusions, tell_nearest
 from identity_pipeline.cli.lists import console, echo_json, echo_table, json_option, say
 from identity_pipeline.cli.options import merged_settings, model_options, overrides
 
@@ -51,6 +51,7 @@ def models(
         echo_json([row for one in found for row in _rows(one)])
     else:
         _print(found)
+        tell_nearest(current)
     if any(one.fault for one in found):
         raise SystemExit(1)
 
