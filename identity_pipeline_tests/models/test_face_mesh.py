@@ -149,7 +149,9 @@ def test_a_photograph_its_mirror_and_a_tilted_one_have_the_same_eyes(
     assert mine.gaze_offset == pytest.approx(-mirrored.gaze_offset, abs=0.03)
     height, width = picture.shape[:2]
     turn = cv2.getRotationMatrix2D((width / 2, height / 2), 15, 1.0)
-    tilted = photographed(nets, np.asarray(cv2.warpAffine(picture, turn, (width, height)), np.uint8))
+    tilted = photographed(
+        nets, np.asarray(cv2.warpAffine(picture, turn, (width, height)), np.uint8)
+    )
     assert tilted.eyes
     assert measure_eyes(tilted.eyes).lid_height_left == pytest.approx(
         mine.lid_height_left, abs=0.04
