@@ -16,6 +16,8 @@ import pytest
 import identity_pipeline
 from identity_pipeline.cli.lists import console
 from identity_pipeline.defs.resources.resources import SettingsResource
+from identity_pipeline.models.packs import FETCH_OPEN, kept_folder
+from identity_pipeline.settings import ModelSettings
 from identity_pipeline_tests.curated_library import call
 from identity_pipeline_tests.library import VideoLibrary
 from identity_pipeline_tests.synthetic import write_video
@@ -60,6 +62,15 @@ def cases() -> Path:
 def real_pack(real: Path) -> Path:
     """A small InsightFace-format pack."""
     return real / "models" / "mobile"
+
+
+@pytest.fixture(scope="session")
+def open_pack() -> Path:
+    """The open pack as this machine keeps it; `make test` fetches it first."""
+    folder = kept_folder("open", ModelSettings())
+    if not folder.is_dir():
+        pytest.skip(f"no open pack at {folder} ({FETCH_OPEN})")
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -171,11 +171,11 @@ SUBJECTS: Final[Mapping[str, Mapping[str, Entry]]] = {
     "How it is set up": {
         "settings": Entry(
             "inspect",
-            "Show every setting with its unit and where its default comes from; of one GROUP if given.",
+            "Show every setting with its unit and where its value comes from; of one GROUP if given.",
         ),
         "models": Entry(
-            "inspect",
-            "Show the models in use, their digests and licences, and what really runs them.",
+            "models",
+            "Show the models in use: where they lie, their licences, and what really runs them.",
         ),
     },
 }

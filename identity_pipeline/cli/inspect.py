@@ -1,4 +1,4 @@
-"""`videos`, `settings`, `models`: what there is."""
+"""`videos` and `settings`: what there is."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from identity_pipeline.cli.lists import echo_json, echo_table, json_option, say,
 from identity_pipeline.cli.options import (
     data_option,
     merged_settings,
-    model_options,
     open_store,
     overrides,
 )
@@ -164,42 +163,3 @@ def _print_settings(name: str, group: BaseModel, of_models: Mapping[str, str]) -
         )
     columns = ("setting", "value", "unit", "what it does", "source")
     echo_table(columns, rows, title=f"[{name}] {type(group).__doc__}")
-
-
-@click.command()
-@json_option
-@model_options
-def models(as_json: bool, pack: str | None, vision: str | None, device: str | None) -> None:
-    """Show the models in use, their digests and licences, and what really runs them."""
-    from identity_pipeline.models.hub import ModelHub
-    from identity_pipeline.stages.imagesets.provenance import model_facts
-
-    current = merged_settings(overrides(None, pack, vision, device))
-    facts = model_facts(ModelHub(current.models))
-    if as_json:
-        echo_json(
-            [
-                {
-                    "role": fact.role,
-                    "name": fact.name,
-                    "sha256": fact.sha256,
-                    "licence": fact.licence,
-                    "runs on": fact.provider,
-                }
-                for fact in facts
-            ]
-        )
-        return
-    echo_table(
-        ("role", "name", "sha256", "licence", "runs on"),
-        (
-            (
-                fact.role,
-                fact.name,
-                (fact.sha256 or "")[:12],
-                fact.licence or "not known",
-                fact.provider or "not known",
-            )
-            for fact in facts
-        ),
-    )

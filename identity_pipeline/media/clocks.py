@@ -10,6 +10,8 @@ import numpy as np
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from identity_pipeline.core.video.highlights import Emphasis
+
 JUMPED: Final = "clock jumped back"
 REPEATED: Final = "time stamp not after the one before"
 UNTIMED: Final = "no time stamp"
@@ -22,22 +24,30 @@ STANDSTILL_S: Final = 0.12
 class SamplingClock:
     """Decides which frames are sampled: the first at or after k / fps, for every k once.
 
-    Times are rounded to a microsecond first, so that 0.3000001 s counts as 0.3 s.
+    In a highlight the rate is a whole multiple of that: so the frames that are sampled without
+    highlights are sampled with them too, and outside of them no other ones. Times are rounded to a
+    microsecond first, so that 0.3000001 s counts as 0.3 s.
     """
 
-    def __init__(self, fps: float) -> None:
-        self._fps = fps
-        self._next_k = 0
+    def __init__(self, fps: float, emphasis: Emphasis | None = None) -> None:
+        self._fps, self._emphasis = fps, emphasis
+        self._before_ms: float | None = None
 
     def takes(self, timestamp_ms: float) -> bool:
         """Whether the frame of this time is sampled; times must be given in ascending order."""
         if self._fps == 0:
             return True
-        position = round(timestamp_ms * self._fps / 1000, 6)
-        if position < self._next_k:
-            return False
-        self._next_k = int(np.floor(position)) + 1
-        return True
+        before_ms, self._before_ms = self._before_ms, timestamp_ms
+        if before_ms is None:
+            return True
+        times = self._emphasis.times(timestamp_ms) if self._emphasis else 1
+        rates = {self._fps, self._fps * times}
+        return any(_step(timestamp_ms, rate) > _step(before_ms, rate) for rate in rates)
+
+
+def _step(timestamp_ms: float, rate: float) -> int:
+    """The k of the last k / rate up to a time."""
+    return int(np.floor(round(timestamp_ms * rate / 1000, 6)))
 
 
 class StreamClock:

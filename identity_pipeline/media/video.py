@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from identity_pipeline.core.video.highlights import Emphasis
 from identity_pipeline.media.boxes import ends_inside_a_box
 from identity_pipeline.media.clocks import SamplingClock, StreamClock
 from identity_pipeline.media.colour import ImageBGR
@@ -177,7 +178,9 @@ def _warnings(source: VideoSource) -> list[str]:
     return said
 
 
-def sampled_frames(path: Path, settings: VideoSettings, skip: int = 0) -> Iterator[SampledFrame]:
+def sampled_frames(
+    path: Path, settings: VideoSettings, skip: int = 0, emphasis: Emphasis | None = None
+) -> Iterator[SampledFrame]:
     """Decodes a video once and yields its sampled frames in order.
 
     Args:
@@ -185,6 +188,7 @@ def sampled_frames(path: Path, settings: VideoSettings, skip: int = 0) -> Iterat
         settings: sampling, and what is done about a truncated file.
         skip: so many sampled frames are known already: they are decoded, as what follows depends
             on them, but neither turned into pictures nor yielded.
+        emphasis: the video's highlights, where more frames are sampled.
 
     Raises:
         VideoError: the file cannot be opened, yields no frame, or ends long before its declared
@@ -192,7 +196,7 @@ def sampled_frames(path: Path, settings: VideoSettings, skip: int = 0) -> Iterat
     """
     _check_file(path, settings)
     with VideoSource(path, settings) as source:
-        sampling = SamplingClock(settings.analysis_fps)
+        sampling = SamplingClock(settings.analysis_fps, emphasis)
         clock = StreamClock(source.stream)
         troubles: set[str] = set()
         held: SampledFrame | None = None

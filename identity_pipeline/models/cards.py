@@ -5,9 +5,10 @@ Published packs carry none.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.settings.numbers import CARD as FILE
@@ -19,11 +20,19 @@ class ModelCardError(IdentityPipelineError, RuntimeError):
 
 
 class PackCard(NumbersCard):
-    """The contents of `pack.json`."""
+    """The contents of `pack.json`.
+
+    Attributes:
+        name: of the pack.
+        licence: of its weights.
+        purpose: `production` or `demo`.
+        files: SHA-256 of its nets by path, where whoever made it recorded them.
+    """
 
     name: str | None = None
     licence: str | None = None
     purpose: str | None = None
+    files: Mapping[str, str] = Field(default_factory=dict)
 
 
 def read_card(folder: Path) -> PackCard:

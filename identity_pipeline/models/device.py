@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import logging
-from typing import Literal
+from contextlib import redirect_stdout
+from functools import cache
+from typing import Final, Literal
 
 import onnxruntime
 
 from identity_pipeline.errors import IdentityPipelineError
 
 Device = Literal["cpu", "cuda"]
+CUDA: Final = "CUDAExecutionProvider"
 log = logging.getLogger(__name__)
 
 
@@ -24,14 +28,26 @@ def onnx_providers(wanted: Literal["auto", "cpu", "cuda"]) -> list[str]:
         DeviceError: `cuda` is wanted and this ONNX Runtime has none.
     """
     available = onnxruntime.get_available_providers()
-    if wanted == "cpu" or (wanted == "auto" and "CUDAExecutionProvider" not in available):
+    if wanted == "cpu" or (wanted == "auto" and CUDA not in available):
         return ["CPUExecutionProvider"]
-    if "CUDAExecutionProvider" not in available:
+    if CUDA not in available:
         raise DeviceError(
             "models.device is cuda, but this onnxruntime has no CUDA provider; install "
-            "onnxruntime-gpu in place of onnxruntime, or set models.device to auto."
+            "onnxruntime-gpu in place of onnxruntime (pip install ./deploy/onnxruntime-gpu), or "
+            "set models.device to auto."
         )
-    return ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    _load_cuda()
+    return [CUDA, "CPUExecutionProvider"]
+
+
+@cache
+def _load_cuda() -> None:
+    """Loads CUDA's libraries where pip has put them: ONNX Runtime alone looks in the system's."""
+    said = io.StringIO()
+    with redirect_stdout(said):
+        onnxruntime.preload_dlls()
+    for line in said.getvalue().splitlines():
+        log.warning("ONNX Runtime: %s", line)
 
 
 def session_options() -> onnxruntime.SessionOptions:

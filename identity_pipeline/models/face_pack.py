@@ -191,6 +191,11 @@ class FacePack:
 
     def embed(self, aligned: Sequence[ImageBGR]) -> Matrix:
         """Unit embeddings (N, D) of aligned (112, 112, 3) faces, in batches."""
+        found = self.features(aligned)
+        return normalise(found) if len(found) else found
+
+    def features(self, aligned: Sequence[ImageBGR]) -> Matrix:
+        """The same as the recogniser gives them, (N, D) of any length."""
         model = self._models["recognition"]
         size = self._settings.recognition_batch
         batches = [
@@ -198,7 +203,12 @@ class FacePack:
         ]
         if not batches:
             return np.zeros((0, self.space.dimension), dtype=np.float32)
-        return normalise(np.concatenate(batches))
+        return np.concatenate(batches).astype(np.float32)
+
+    @property
+    def recogniser_file(self) -> Path:
+        """The file of the recogniser's network."""
+        return Path(self._models["recognition"].model_file)
 
     def landmarks(self, regions: Sequence[Region], boxes: Sequence[Box]) -> NDArray[np.float32]:
         """Landmarks (N, P, 2 or 3) in frame pixels, z towards the viewer.

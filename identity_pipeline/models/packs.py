@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Final
 
 from identity_pipeline.errors import IdentityPipelineError
+from identity_pipeline.models.cards import ModelCardError, read_card
 from identity_pipeline.settings import ModelSettings
+from identity_pipeline.storage.files.hashing import sha256_of_file
 
 OPEN: Final = "open"
 """The pack of openly licensed nets. The name wins over a folder of that name: `./open` is one."""
@@ -56,11 +58,12 @@ def pack_folder(name: str, settings: ModelSettings, setting: str = "models.face_
         setting: which setting said so, for the sentence of an error.
 
     Raises:
-        FacePackError: there is no such folder, it was not fetched yet, or its download failed.
+        FacePackError: there is no such folder, it was not fetched yet, its download failed, or it
+            holds a file that is not the one that its card records.
     """
     folder = kept_folder(name, settings)
     if folder.is_dir():
-        return folder.resolve()
+        return _as_recorded(folder.resolve())
     if name == OPEN:
         raise FacePackError(
             f"the open model pack ({setting}) is not on this machine yet (looked in {folder}); "
@@ -80,6 +83,21 @@ def pack_is_here(name: str, settings: ModelSettings) -> bool:
     if name == OPEN or not _is_name(given):
         return True
     return kept_folder(name, settings).is_dir()
+
+
+def _as_recorded(folder: Path) -> Path:
+    """The folder, after comparing its files with the digests that its card records, if any."""
+    try:
+        card = read_card(folder)
+    except ModelCardError as error:
+        raise FacePackError(str(error)) from error
+    for name, digest in card.files.items():
+        path = folder / name
+        if not path.is_file() or sha256_of_file(path) != digest:
+            what = "is not the file that its pack.json records" if path.exists() else "is missing"
+            again = f" ({FETCH_OPEN})" if card.name == OPEN else ""
+            raise FacePackError(f"{path} {what}; get the pack anew{again}.")
+    return folder
 
 
 def _is_name(given: Path) -> bool:

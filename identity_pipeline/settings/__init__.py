@@ -31,6 +31,7 @@ from pydantic_settings import SettingsError as UnreadableVariableError
 from identity_pipeline.errors import system_words
 from identity_pipeline.settings.detection import (
     CropSettings,
+    HighlightSettings,
     ModelSettings,
     TrackingSettings,
     VideoSettings,
@@ -74,6 +75,7 @@ __all__ = [
     "CropSettings",
     "DriftSettings",
     "ExportSettings",
+    "HighlightSettings",
     "IndexSettings",
     "IngestSettings",
     "MatchSettings",
@@ -114,6 +116,7 @@ class Settings(BaseSettings):
     drift: DriftSettings = DriftSettings()
     retention: RetentionSettings = RetentionSettings()
     video: VideoSettings = VideoSettings()
+    highlights: HighlightSettings = HighlightSettings()
     models: ModelSettings = ModelSettings()
     crops: CropSettings = CropSettings()
     quality: QualitySettings = QualitySettings()

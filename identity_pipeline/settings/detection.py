@@ -66,6 +66,31 @@ class VideoSettings(Group):
     )
 
 
+class HighlightSettings(Group):
+    """What the weight of a highlight may do, where a video has a list of them beside it."""
+
+    rate_times_max: int = tunable(
+        4,
+        "In a highlight the sampling rate is multiplied by its weight as a whole number, at most "
+        "by this; 1 leaves the rate alone.",
+        unit="times",
+        source="chosen: 40 frames per second, above the usual camera's 30; it bounds the work of "
+        "a list that covers the whole video",
+        ge=1,
+        le=10,
+    )
+    quality_bonus: float = tunable(
+        0.2,
+        "A face in a highlight is preferred like one whose quality is higher by this times "
+        "(1 - 1 / weight).",
+        unit="score",
+        source="chosen: ten times the gain that replaces, and less than what lies between a sharp "
+        "and a soft face; gates know no weight",
+        ge=0,
+        le=1,
+    )
+
+
 class ModelSettings(Group):
     """Which models are used, and on which device."""
 

@@ -63,6 +63,15 @@ class SelectionSettings(Group):
         ge=0,
         le=90,
     )
+    anchor_mouth_max: float = tunable(
+        0.3,
+        "Mouth openness from which a face that does not smile is an anchor only where there is "
+        "nothing better.",
+        unit="ratio",
+        source="the limit of an open mouth",
+        ge=0,
+        le=1,
+    )
     anchor_gap_s: float = tunable(
         1.5, "Time between anchors.", unit="s", source="earlier systems", ge=0
     )

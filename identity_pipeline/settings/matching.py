@@ -141,6 +141,16 @@ class MatchSettings(Group):
         "`assign` between templates while nothing could be measured: it bounds `suggest`, "
         "and nobody is named by it.",
     )
+    lookalike_cos: float | None = tunable(
+        None,
+        "Nobody is named by a lower cosine, and no two unknown tracks are linked by one, whatever "
+        "was calibrated; a pin still holds. For recognisers that confuse people of one group of "
+        "look more than people at random: a calibration on few people cannot know.",
+        unit="cosine",
+        source="unset; a face pack may carry its own",
+        ge=-1,
+        le=1,
+    )
     counted_exceedances: int = tunable(
         10,
         "A rate is counted where this many impostor pairs exceed the threshold, else it is "
@@ -190,6 +200,16 @@ class MatchSettings(Group):
         source="momentscan in production (rival margin)",
         ge=0,
         le=2,
+    )
+    worst_pair_margin: float = tunable(
+        0.02,
+        "Nobody is named without asking unless the score leads what the nearest other known person "
+        "reaches with that person by this much: two people who are taken for each other are asked "
+        "about, whatever the rate over all pairs is.",
+        unit="cosine",
+        source="chosen: templates of one track's halves differ by so much",
+        ge=0,
+        le=1,
     )
     nearest_shown: int = tunable(
         3, "References named as the nearest.", unit="references", source="chosen", ge=1

@@ -193,9 +193,67 @@ class BucketSettings(Group):
     )
     eyes_closed_below: float = tunable(
         0.3,
-        "Eye openness, relative to the person's own neutral, below which the eyes are closed.",
+        "Eye openness below which the eyes are closed.",
         unit="ratio",
         source="identity_builder design (momentscan)",
+        ge=0,
+        le=1,
+    )
+    eyes_lowered_below: float = tunable(
+        0.6,
+        "Eye openness below which the lids are lowered.",
+        unit="ratio",
+        source="chosen; real ride clips of 8 people, person left out: 16 of 18 half-shut eyes are "
+        "found, and 9 % of 267 open ones (`identity_pipeline_tests/benchmarks/real_faces.py`)",
+        ge=0,
+        le=1,
+    )
+    lids_lowered_below: float = tunable(
+        0.8,
+        "Lid gap, over the person's own with open eyes, below which the lids are lowered.",
+        unit="ratio",
+        source="chosen, with `eyes_lowered_below`",
+        ge=0,
+        le=1,
+    )
+    wink_from: float = tunable(
+        0.25,
+        "Difference of the eyes' own lid ratios from which one of them winks.",
+        unit="ratio",
+        source="real ride clips: 7 winks of one person only "
+        "(`identity_pipeline_tests/benchmarks/real_faces.py`)",
+        ge=0,
+        le=1,
+    )
+    wink_yaw_max: float = tunable(
+        15.0,
+        "Beyond this yaw the far eye is foreshortened and a wink is not told.",
+        unit="degrees",
+        source="the anchors' yaw",
+        ge=0,
+        le=90,
+    )
+    gaze_aside_from: float = tunable(
+        0.09,
+        "Distance of the irises from the middle of the eyes beyond which the gaze is aside.",
+        unit="eye widths",
+        source="fitted on real ride clips of 8 people; not held out",
+        ge=0,
+        le=0.5,
+    )
+    eye_px_min: float = tunable(
+        6.0,
+        "Eyes that are narrower tell nothing.",
+        unit="px of the source",
+        source="measured: eye crops of 16 px work, of 10 px do not",
+        ge=0,
+    )
+    expression_sharpness_min: float = tunable(
+        0.2,
+        "A face below this share of its owner's median sharpness is too blurred to tell an "
+        "expression.",
+        unit="ratio",
+        source="chosen: blurred faces of real ride clips have 0.14 to 0.4, all others above 0.4",
         ge=0,
         le=1,
     )
@@ -222,6 +280,15 @@ class BucketSettings(Group):
         source="landmark expressions fail beyond 30-45 degrees",
         ge=0,
         le=90,
+    )
+    own_level_max: float = tunable(
+        12.0,
+        "How far a person's own level pitch may lie from the usual one; 0 takes the usual one for "
+        "everybody. Who looks up all the ride is taken for level within it.",
+        unit="degrees",
+        source="level faces of eight people in real ride clips lie within 11 degrees of the usual",
+        ge=0,
+        le=45,
     )
     neutral_min_faces: int = tunable(
         5,

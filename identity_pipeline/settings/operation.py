@@ -181,6 +181,14 @@ class PathSettings(Group):
     data: str = tunable(
         "data", "Root of everything the pipeline writes.", unit="path", source="project layout"
     )
+    look_groups: str = tunable(
+        "",
+        "Optional: a CSV file with the columns person,group, a free word for how somebody looks. "
+        "`models confusions` and the library's report then also say how often people of one group "
+        "are taken for each other. It decides nothing and is stored nowhere else.",
+        unit="path",
+        source="unset: nobody is put into a group",
+    )
     group_may_read: bool = tunable(
         False,
         "The data folder's group may read it (modes 0750 and 0640). Otherwise nobody but its owner "

@@ -49,6 +49,7 @@ __all__ = [
     "conform",
     "empty",
     "with_later_columns",
+    "without_unused",
 ]
 
 SIZE: Final[Range] = (1.0, 65535.0)
@@ -107,9 +108,11 @@ TABLES: Final[dict[str, Table]] = {
             "decode_error": pl.String,  # damaged data, other size, clock; null: all was well
             "face_count": pl.Int64,
             "look_hash": pl.Binary,  # see core.video.copies.frame_hash; null for a flat frame
+            "sampling_fps": pl.Float32,  # 1/s, that held here; null: video.analysis_fps throughout
         },
         "frame_idx",
         later=("look_hash",),
+        optional=("sampling_fps",),
     ),
     "face_detections": Table(
         {
@@ -201,14 +204,32 @@ TABLES: Final[dict[str, Table]] = {
             "yaw": pl.Float32,
             "pitch": pl.Float32,
             "roll": pl.Float32,
-            "pose_error": pl.Float32,  # reprojection error over the face size; null where not a fit
+            "pose_error": pl.Float32,  # of the fit, over the face size; null where not a fit
+            "yaw_raw": pl.Float32,  # of the mesh's rotation; this and the next two: core.faces
+            "pitch_raw": pl.Float32,  # .mesh_pose; null where no mesh posed the face
+            "pitch_level": pl.Float32,  # the person's own, which was taken off pitch
             "eye_ratio": pl.Float32,  # raw lid gap over eye width
             "mouth_ratio": pl.Float32,  # raw inner lip gap over inner mouth width
             "mouth_width": pl.Float32,  # over the distance of the outer eye corners
-            "expression_source": pl.String,  # face_attributes or the landmarks; null: none tells
-            "eye_open": pl.Float32,  # relative to the person's own neutral
-            "mouth_open": pl.Float32,
-            "smile": pl.Float32,
+            "mouth_height": pl.Float32,  # this and the next two: see core.faces.mouth
+            "mouth_lift": pl.Float32,
+            "mouth_drop": pl.Float32,
+            "eyes_source": pl.String,  # iris, face_mesh, another net or landmarks; null: none tells
+            "lid_gap_left": pl.Float32,  # of the image-left eye; these seven: see core.faces.eyes
+            "lid_gap_right": pl.Float32,
+            "lid_gap": pl.Float32,
+            "lid_height_left": pl.Float32,
+            "lid_height_right": pl.Float32,
+            "gaze_offset": pl.Float32,  # eye widths, > 0 to the image's right
+            "eye_px": pl.Float32,  # width of an eye
+            "lid_ratio": pl.Float32,  # mean lid gap over the person's own with open eyes
+            "eyes": pl.String,  # closed, lowered, open, unknown
+            "wink": pl.Boolean,  # one lid is down; null: not told
+            "gaze_aside": pl.Boolean,  # the eyes do not look where the nose points
+            "expression_source": pl.String,  # of mouth and smile; null: none tells
+            "eye_open": pl.Float32,  # below 0.3 the eyes are closed
+            "mouth_open": pl.Float32,  # from 0.3 the mouth is open
+            "smile": pl.Float32,  # from 0.3 the face smiles
             "occlusion": pl.Float32,  # share of the face that is covered
             "occlusion_source": pl.String,  # face_cover, face_attributes; null: unmeasured
             "eye_left_there": pl.Float32,  # how surely the picture's left eye is seen, open or shut
@@ -216,7 +237,12 @@ TABLES: Final[dict[str, Table]] = {
             "relative_sharpness": pl.Float32,  # over the person's own median in this video
         },
         "face_id",
-        later=("eye_left_there", "eye_right_there"),
+        later=(
+            *("mouth_height", "mouth_lift", "mouth_drop", "eyes_source", "lid_gap_left"),
+            *("lid_gap_right", "lid_gap", "lid_height_left", "lid_height_right", "gaze_offset"),
+            *("eye_px", "lid_ratio", "eyes", "wink", "gaze_aside"),
+            *("eye_left_there", "eye_right_there", "yaw_raw", "pitch_raw", "pitch_level"),
+        ),
     ),
     "identity_stability": Table(
         {
@@ -277,8 +303,12 @@ TABLES: Final[dict[str, Table]] = {
             "expression_bins_filled": pl.Int64,
             "recent_novelty": pl.Float32,
             "stop_reason": pl.String,  # of the person, the same on all its rows
+            "weight": pl.Float32,  # of its highlight, 1 outside; null: the video has no highlights
+            "bonus": pl.Float32,  # that this adds to its quality where faces are compared
+            "rival_bonus": pl.Float32,  # the same of the rival
         },
         "face_id",
+        optional=("weight", "bonus", "rival_bonus"),
     ),
     "image_set": Table(
         {
@@ -345,6 +375,12 @@ TABLES["candidates"] = Table(
         "pitch": pl.Float32,
         "roll": pl.Float32,
         "occlusion": pl.Float32,
+        "eyes": pl.String,
+        "wink": pl.Boolean,
+        "gaze_aside": pl.Boolean,
+        "lid_ratio": pl.Float32,
+        "mouth_open": pl.Float32,
+        "smile": pl.Float32,
         **_without("face_buckets", "face_id", "frame_idx", "person_id"),
         "timestamp_ms": pl.Float64,
         **BOX,
@@ -360,6 +396,7 @@ TABLES["candidates"] = Table(
     },
     "face_id",
     ranges={"score": SHARE},
+    later=("eyes", "wink", "gaze_aside", "lid_ratio", "mouth_open", "smile"),
 )
 SET_ASSETS: Final = ("anchor_set", "coverage_set", "challenge_set", "pair_set")
 TABLES.update(dict.fromkeys(SET_ASSETS, TABLES["image_set"]))
@@ -400,6 +437,12 @@ def conform(name: str, table: pl.DataFrame, columns: Collection[str] | None = No
         return table.select(pl.col(c).cast(dtype, strict=True) for c, dtype in schema.items())
     except pl.exceptions.PolarsError as error:
         raise SchemaError(f"table {name}: {error}") from error
+
+
+def without_unused(name: str, table: pl.DataFrame) -> pl.DataFrame:
+    """A table that is about to be written, without the optional columns that no row has."""
+    unused = [c for c in TABLES[name].optional if table[c].null_count() == table.height]
+    return table.drop(unused)
 
 
 def empty(name: str) -> pl.DataFrame:

@@ -21,6 +21,8 @@ class Table(Schema):
         key: columns that tell the rows apart; a table without is a bag of rows.
         ranges: of columns, where `tables.soundness.RANGES` does not say them for all tables.
         later: columns that tables of older versions lack; null, as not measured, where one is read.
+        optional: columns that only some videos have: not written where no row has one, and read as
+            null then.
     """
 
     def __init__(
@@ -29,10 +31,12 @@ class Table(Schema):
         *key: str,
         ranges: Mapping[str, Range] | None = None,
         later: Collection[str] = (),
+        optional: Collection[str] = (),
     ) -> None:
         """Takes the columns in the order of the file, and the names of the key's."""
         super().__init__(columns)
-        self.key, self.ranges, self.later = key, dict(ranges or {}), frozenset(later)
+        self.key, self.ranges = key, dict(ranges or {})
+        self.later, self.optional = frozenset((*later, *optional)), frozenset(optional)
 
 
 FACE: Final[Schema] = {"face_id": pl.String, "frame_idx": pl.Int64}

@@ -27,7 +27,7 @@ RANGES: Final[Mapping[str, Range]] = {
     **dict.fromkeys(("quality_score", "presence", "track_score", "size_score"), SHARE),
     **dict.fromkeys(("centre_score", "length_score"), SHARE),
     **dict.fromkeys(("stable_score", "rival_score", "track_cos", "stitch_cos"), COSINE),
-    **dict.fromkeys(("yaw", "pitch", "roll"), ANGLE),
+    **dict.fromkeys(("yaw", "pitch", "roll", "yaw_raw", "pitch_raw", "pitch_level"), ANGLE),
     **dict.fromkeys(("frame_idx", "face_count", "rows", "size_bytes", "sharpness"), COUNT),
     **dict.fromkeys(("face_px", "area_share", "eye_ratio", "mouth_ratio"), COUNT),
     "scene_correlation": COSINE,

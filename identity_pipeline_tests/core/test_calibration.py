@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from identity_pipeline.core.library.recompute import merge_floor
 from identity_pipeline.core.matching.calibration import (
     CALIBRATION,
     calibrate,
@@ -32,7 +33,7 @@ from identity_pipeline.core.matching.thresholds import (
     thresholds_of,
 )
 from identity_pipeline.core.vectors import SpaceMismatchError
-from identity_pipeline.settings import MatchSettings
+from identity_pipeline.settings import MatchSettings, Settings
 from identity_pipeline_tests.core.builders import FEW, axis
 from identity_pipeline_tests.core.people import (
     SPACE,
@@ -186,6 +187,23 @@ def test_a_pin_says_so_and_holds_for_any_number_of_references() -> None:
     low = MatchSettings(pin_assign=0.1, bootstrap_rounds=40)
     low_table = calibrate(pairs(np.random.default_rng(0).normal(0, 0.1, 2000)), low)
     assert template_thresholds(low_table).at("suggest") == 0.1, "never above assign"
+
+
+def test_nobody_is_named_or_linked_below_what_lookalikes_reach_whatever_was_calibrated() -> None:
+    """Pairs at random hardly meet look-alikes, so that what is fitted to them is too low."""
+    scores = pairs(np.random.default_rng(0).normal(0, 0.1, 2000))
+    careful = MatchSettings(bootstrap_rounds=40, lookalike_cos=0.68)
+    table = calibrate(scores, careful)
+    thresholds = thresholds_of(table, SPACE, "template", careful)
+    assert points(table)["assign"]["in_effect"] == thresholds.at("assign") == 0.68
+    assert thresholds.at("suggest") < 0.5, "questions may be asked of look-alikes"
+    settings = Settings(match=careful)
+    assert merge_floor(thresholds, 20, settings)[0] == 0.68
+    pin = MatchSettings(bootstrap_rounds=40, lookalike_cos=0.68, pin_assign=0.6)
+    pinned = thresholds_of(calibrate(scores, pin), SPACE, "template", pin)
+    assert pinned.at("assign") == 0.6, "a person's word"
+    own = Settings(match=careful, cluster={"merge_cos": 0.5})  # type: ignore[arg-type]
+    assert merge_floor(thresholds, 20, own)[0] == 0.5
 
 
 def test_a_camera_has_its_own_thresholds_where_it_has_the_pairs() -> None:

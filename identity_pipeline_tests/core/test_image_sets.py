@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from identity_pipeline.core.imagesets.image_sets import build_challenge_set
+from identity_pipeline.core.imagesets.image_sets import build_challenge_set, open_candidates
+from identity_pipeline.core.imagesets.selection import select
 from identity_pipeline.settings import SelectionSettings, Settings
 from identity_pipeline.tables import conform
 from identity_pipeline_tests.core.builders import (
@@ -75,10 +76,36 @@ def test_anchors_do_not_look_alike(degrees: float, count: int) -> None:
         {"occlusion": 0.1},
         {"luma_mean": 59.0},
         {"luma_mean": 201.0},
+        {"eyes": "closed"},
+        {"eyes": "unknown"},
+        {"eyes": "open", "wink": True},
     ],
 )
 def test_what_is_no_anchor(changes: dict[str, Any]) -> None:
     assert sets_of(at(0, **changes)).faces("anchor") == []
+
+
+PORTRAIT = {"eyes": "open", "wink": False, "gaze_aside": False, "mouth_open": 0.0}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"eyes": "lowered"}, {"gaze_aside": True}, {"mouth_open": 0.4, "expression": "mouth_open"}],
+)
+def test_a_portrait_comes_before_a_better_picture_that_is_none(changes: dict[str, Any]) -> None:
+    other = PORTRAIT | changes
+    others = [at(i, quality_score=0.9, **other) for i in range(4)]
+    sets = sets_of(*others, *(at(i, quality_score=0.5, **PORTRAIT) for i in (4, 5)))
+    # Without three portraits there are three anchors, and not more.
+    assert sets.faces("anchor") == ["000004-0", "000005-0", "000000-0"]
+    sets = sets_of(*others, *(at(i, quality_score=0.5, **PORTRAIT) for i in range(4, 8)))
+    assert sets.faces("anchor") == [f"{i:06d}-0" for i in range(4, 8)]
+
+
+def test_an_open_mouth_that_smiles_is_a_portrait() -> None:
+    grin = PORTRAIT | {"mouth_open": 0.5, "expression": "smile"}
+    rows = [at(i, quality_score=0.5 + i / 10, **grin) for i in range(4)]
+    assert sets_of(*rows)["anchor"].height == 4
 
 
 @pytest.mark.parametrize("pitch", [-34.0, 29.0])
@@ -172,6 +199,7 @@ def test_an_ordinary_face_is_no_challenge(changes: dict[str, float], count: int)
 @pytest.mark.parametrize(("yaw", "pitch", "count"), [(30, 0, 1), (29.9, 19.9, 0), (0, -20, 1)])
 def test_extreme_poses_begin_at_their_bounds(yaw: float, pitch: float, count: int) -> None:
     row = candidates(at(0, yaw=yaw, pitch=pitch))
+    row = open_candidates(row, select(row, SelectionSettings()))
     assert build_challenge_set(row, [], SelectionSettings()).height == count
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from identity_pipeline.core.video.highlights import Emphasis, Window
 from identity_pipeline.media.clocks import (
     JUMPED,
     SamplingClock,
@@ -22,7 +23,7 @@ from identity_pipeline.media.clocks import (
 )
 from identity_pipeline.media.seeking import frames_at
 from identity_pipeline.media.video import sampled_frames
-from identity_pipeline.settings import VideoSettings
+from identity_pipeline.settings import HighlightSettings, VideoSettings
 from identity_pipeline_tests.synthetic import write_video
 
 TEN = VideoSettings()
@@ -239,3 +240,20 @@ def test_two_segments_whose_clocks_overlap(cases: Path) -> None:
     wanted = [(f.frame_idx, f.pts) for f in sampled]
     for frame_idx, image in frames_at(path, wanted, seekable=False):
         assert burned_in(image) == frame_idx
+
+
+def test_in_a_highlight_the_rate_is_higher_and_nothing_else_changes() -> None:
+    emphasis = Emphasis((Window(1, 2, 2), Window(3, 3.5, 3)), HighlightSettings())
+    plain, dense = SamplingClock(10.0), SamplingClock(10.0, emphasis)
+    times = [n * 1000 / 30 for n in range(150)]
+    usual = [t for t in times if plain.takes(t)]
+    more = [t for t in times if dense.takes(t)]
+    assert set(usual) <= set(more)
+
+    def outside(t: float) -> bool:
+        return emphasis.times(t) == 1
+
+    assert [t for t in more if outside(t)] == [t for t in usual if outside(t)]
+    inside = [[t for t in taken if 1000 <= t < 2000] for taken in (usual, more)]
+    assert [len(taken) for taken in inside] == [10, 20]
+    assert len([t for t in more if 3000 <= t < 3500]) == 15  # 30 frames a second: all of them

@@ -68,7 +68,7 @@ def one(folder: Path, key_points: NDArray[np.float64] | None) -> MeshFace:
 @pytest.mark.parametrize("degrees", [0.0, 30.0, -100.0])
 def test_points_come_back_to_the_frame_turned_with_the_eyes(folder: Path, degrees: float) -> None:
     along = np.array([np.cos(np.radians(degrees)), np.sin(np.radians(degrees))])
-    eyes = np.array([350, 300]) + np.outer([-20, 20], along)
+    eyes = np.array([350.0, 300.0]) + np.outer([-20, 20], along)
     face = one(folder, np.vstack([eyes, np.zeros((3, 2))]))
     found = eye_line(face.points)
     assert found / np.hypot(*found) == pytest.approx(along, abs=1e-5)

@@ -1,8 +1,9 @@
-"""Eyes, mouth and smile from the geometry of landmarks, relative to the person's own neutral.
+"""Eyes, mouth and smile from the geometry of 68 or 106 landmarks, where a pack has no face mesh.
 
 Raw ratios are taken per face; `relative_to_neutral` then compares them with the same person's
 frontal faces, because eye and mouth shapes differ more between people than between expressions.
-Five key points cannot tell an expression: it stays unmeasured.
+Five key points cannot tell an expression: it stays unmeasured. What a mesh tells is better, and
+told in `core.faces.mesh_expression`.
 """
 
 from __future__ import annotations

@@ -74,6 +74,10 @@ def _crop(
     return {**dict.fromkeys(_CROP_COLUMNS), "crop_reason": reason}
 
 
+EXPRESSION = ("eyes", "wink", "gaze_aside", "lid_ratio", "mouth_open", "smile")
+"""Columns of `face_landmarks` that say whether a face is a portrait."""
+
+
 def gather(
     stability: pl.DataFrame,
     gated_quality: pl.DataFrame,
@@ -101,7 +105,7 @@ def gather(
         stability.rename({"reason": "stability_reason"})
         .join(gated_quality.drop("frame_idx", "occlusion"), on="face_id", how="left")
         .join(
-            landmarks.select("face_id", "yaw", "pitch", "roll", "occlusion"),
+            landmarks.select("face_id", "yaw", "pitch", "roll", "occlusion", *EXPRESSION),
             on="face_id",
             how="left",
         )

@@ -277,7 +277,9 @@ def _after_selection(decision: Entry, replaced_by: Entry | None, settings: Setti
 
 def _rejected(decision: Entry, reason: str, rival: object, selection: SelectionSettings) -> Entry:
     if reason == "beaten_in_bucket":
-        needed = decision["rival_quality"] + selection.replace_gain
+        # What highlights add to either is part of the comparison.
+        lead = (decision["rival_bonus"] or 0.0) - (decision["bonus"] or 0.0)
+        needed = decision["rival_quality"] + selection.replace_gain + lead
         return {
             "state": "beaten",
             "reason": reason,

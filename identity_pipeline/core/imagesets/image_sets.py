@@ -27,9 +27,11 @@ from identity_pipeline.core.imagesets.selection import (
     faces_of,
     is_covered,
     is_hard,
+    is_portrait,
     likeness,
     person_views,
     preference,
+    worth,
 )
 from identity_pipeline.settings import SelectionSettings
 from identity_pipeline.tables import TABLES
@@ -44,7 +46,13 @@ def open_candidates(candidates: pl.DataFrame, selection: pl.DataFrame) -> pl.Dat
         candidates: table `candidates`.
         selection: table `selection` of the same video.
     """
-    decided = selection.select("face_id", "decision", selection_reason="reason", kept="kept")
+    decided = selection.select(
+        "face_id",
+        "decision",
+        selection_reason="reason",
+        kept="kept",
+        bonus=pl.col("bonus").fill_null(0.0).cast(pl.Float32),
+    )
     return (
         candidates.filter(pl.col("standing") == "candidate")
         .join(decided, on="face_id", how="inner")
@@ -84,9 +92,9 @@ def _table(rows: Sequence[Row]) -> pl.DataFrame:
 
 
 def frontal_quality() -> pl.Expr:
-    """Quality, discounted linearly to nothing at 45 degrees of yaw and 60 of pitch."""
+    """Worth, discounted linearly to nothing at 45 degrees of yaw and 60 of pitch."""
     return (
-        pl.col("quality_score")
+        (pl.col("quality_score") + pl.col("bonus"))
         * (1 - pl.col("yaw").abs() / 45).clip(0, 1)
         * (1 - pl.col("pitch").abs() / 60).clip(0, 1)
     )
@@ -94,6 +102,10 @@ def frontal_quality() -> pl.Expr:
 
 def build_anchor_set(candidates: pl.DataFrame, settings: SelectionSettings) -> pl.DataFrame:
     """The most frontal and best strict faces, apart in time and unlike each other.
+
+    Portraits come first. Where fewer than `anchor_min` are had, other eligible faces fill up to
+    that number: a glance aside or an open mouth is better than no reference, closed eyes, a wink
+    or a covered face is not.
 
     Args:
         candidates: result of `open_candidates`.
@@ -106,12 +118,12 @@ def build_anchor_set(candidates: pl.DataFrame, settings: SelectionSettings) -> p
         ranked = (
             faces.with_row_index("row")
             .filter(anchor_eligible(settings))
-            .with_columns(rank_by=frontal_quality())
-            .sort(["rank_by", "row"], descending=[True, False])
+            .with_columns(portrait=is_portrait(settings), rank_by=frontal_quality())
+            .sort(["portrait", "rank_by", "row"], descending=[True, True, False])
         )
         chosen: list[int] = []
-        for row in ranked["row"].to_list():
-            if len(chosen) == settings.anchor_max:
+        for row, portrait in ranked.select("row", "portrait").iter_rows():
+            if len(chosen) >= (settings.anchor_max if portrait else settings.anchor_min):
                 break
             if _near_in_time(row, chosen, table, settings.anchor_gap_s):
                 continue
@@ -236,7 +248,7 @@ def build_challenge_set(
             and row not in exported
             and face["stable_score"] >= settings.challenge_stable_min
         ]
-        pool.sort(key=lambda r: (-kinds[r]["quality_score"], r))
+        pool.sort(key=lambda r: (-worth(kinds[r]), r))
         picks = farthest_first(views, pool, exported, settings.challenge_max, likeness(settings))
         numbers: dict[str, int] = {}
         for rank, (row, new) in enumerate(picks, start=1):
@@ -296,7 +308,7 @@ def _ranked_pairs(table: Sequence[Face]) -> list[tuple[int, int]]:
     pairs = [(rows[0], rows[1]) for rows in by_frame.values() if len(rows) == 2]
 
     def worse(pair: tuple[int, int]) -> float:
-        return min(table[r]["quality_score"] for r in pair)
+        return min(worth(table[r]) for r in pair)
 
     return sorted(pairs, key=lambda pair: (-worse(pair), pair))
 

@@ -36,6 +36,7 @@ from identity_pipeline.core.imagesets.novelty import (
     novelty,
 )
 from identity_pipeline.core.vectors import check_unit, to_matrix
+from identity_pipeline.core.video.highlights import Emphasis
 from identity_pipeline.settings import SelectionSettings
 from identity_pipeline.tables import TABLES
 
@@ -49,6 +50,8 @@ class Face(TypedDict):
     """What the selection and the sets read of a row of `candidates`.
 
     Attributes:
+        bonus: that its highlight adds to its quality; 0 outside of all.
+        weight: of that highlight, in the selection alone; None where the video has none.
         anchor: whether it may be an anchor; the selection's own.
         kept: whether the selection kept it; in the sets alone.
         kind: why it is a challenge, if it is one; in the challenge set alone.
@@ -73,6 +76,8 @@ class Face(TypedDict):
     bucket_key: str | None
     lighting_bin: str
     occlusion: float | None
+    bonus: float
+    weight: float | None
     anchor: bool
     kept: bool
     kind: str | None
@@ -111,20 +116,43 @@ def person_views(faces: pl.DataFrame) -> Views:
     )
 
 
-def select(candidates: pl.DataFrame, settings: SelectionSettings) -> pl.DataFrame:
+def select(
+    candidates: pl.DataFrame,
+    settings: SelectionSettings,
+    emphasis: Emphasis | None = None,
+    first_ms: float = 0.0,
+) -> pl.DataFrame:
     """The table `selection`: one row per candidate of every rider.
 
     Args:
         candidates: table `candidates`.
         settings: thresholds.
+        emphasis: the video's highlights, in which faces are preferred.
+        first_ms: time of the video's first frame, from which they count.
     """
-    eligible = candidates.filter(pl.col("standing") == "candidate").sort(
-        "person_id", "frame_idx", "face_id"
+    eligible = _emphasised(
+        candidates.filter(pl.col("standing") == "candidate").sort(
+            "person_id", "frame_idx", "face_id"
+        ),
+        emphasis,
+        first_ms,
     )
     rows: list[Row] = []
     for _, faces in eligible.group_by("person_id", maintain_order=True):
         rows.extend(_select_person(faces, settings))
     return pl.DataFrame(rows, schema=TABLES["selection"])
+
+
+def _emphasised(faces: pl.DataFrame, emphasis: Emphasis | None, first_ms: float) -> pl.DataFrame:
+    """Candidates with the weight of their highlight and what it adds to their quality."""
+    if emphasis is None:
+        unweighted = pl.lit(None, dtype=pl.Float32)
+        return faces.with_columns(weight=unweighted, bonus=pl.lit(0.0, dtype=pl.Float32))
+    elapsed = (faces["timestamp_ms"] - first_ms).to_list()
+    return faces.with_columns(
+        weight=pl.Series([emphasis.weight(at) for at in elapsed], dtype=pl.Float32),
+        bonus=pl.Series([emphasis.bonus(at) for at in elapsed], dtype=pl.Float32),
+    )
 
 
 def likeness(settings: SelectionSettings) -> Likeness:
@@ -140,14 +168,33 @@ def is_frontal(settings: SelectionSettings) -> pl.Expr:
 
 
 def anchor_eligible(settings: SelectionSettings) -> pl.Expr:
-    """Strict, near frontal, eyes not closed, in plain view and normal light."""
+    """Strict, near frontal, in plain view and normal light, and no eye closed.
+
+    That is the least: what a photographer would still hand out of a person of whom there is
+    nothing better. Where a net grades the eyes, eyes that it could not tell are no open ones.
+    """
+    eyes_told = pl.col("eyes").is_in(["open", "lowered"]) & ~pl.col("wink").fill_null(False)
     return (
         pl.col("strict")
         & is_frontal(settings)
         & (pl.col("expression_bin") != "eyes_closed")
+        & pl.when(pl.col("eyes").is_not_null()).then(eyes_told).otherwise(True)
         & pl.col("occlusion_bin").is_in(["none", "unknown"])
         & (pl.col("lighting_bin") == "normal")
     ).fill_null(False)
+
+
+def is_portrait(settings: SelectionSettings) -> pl.Expr:
+    """Whether an eligible face is what a photographer would choose.
+
+    The eyes are open and look where the nose points, and the mouth is closed or smiles. What no
+    net measured (null) is not held against a face.
+    """
+    open_eyes = pl.col("eyes").eq("open").fill_null(True)
+    gaze = ~pl.col("gaze_aside").fill_null(False)
+    calm = (pl.col("mouth_open") < settings.anchor_mouth_max).fill_null(True)
+    smiles = (pl.col("expression_bin") == "smile").fill_null(False)
+    return anchor_eligible(settings) & open_eyes & gaze & (calm | smiles)
 
 
 def _select_person(faces: pl.DataFrame, settings: SelectionSettings) -> list[Row]:
@@ -229,6 +276,7 @@ def _decision(decision: str, reason: str, new: float, rival: Face | None = None)
         "novelty": new,
         "rival_face_id": rival["face_id"] if rival else None,
         "rival_quality": rival["quality_score"] if rival else None,
+        "rival_bonus": rival["bonus"] if rival else None,
     }
 
 
@@ -244,8 +292,13 @@ def is_covered(face: Face, settings: SelectionSettings) -> bool:
 
 
 def preference(face: Face) -> float:
-    """What faces of one bucket are ranked by: the quality; any plain face before any hard one."""
-    return face["quality_score"] - (1.0 if is_hard(face) else 0.0)
+    """What faces of one bucket are ranked by: the worth; any plain face before any hard one."""
+    return worth(face) - (1.0 if is_hard(face) else 0.0)
+
+
+def worth(face: Face) -> float:
+    """The quality, and what the face's highlight adds to it."""
+    return face["quality_score"] + face["bonus"]
 
 
 def _record(
@@ -253,12 +306,16 @@ def _record(
 ) -> Row:
     yaw, pitch, expression = coverage_counts([table[r] for r in state.saved])
     copied = ("face_id", "frame_idx", "person_id", "timestamp_ms", "bucket_key", "quality_score")
+    highlights = face["weight"] is not None
     return {
         "rival_face_id": None,
         "rival_quality": None,
         "novelty": None,
         **{name: face[name] for name in copied},
         **decision,
+        "weight": face["weight"],
+        "bonus": face["bonus"] if highlights else None,
+        "rival_bonus": decision.get("rival_bonus") if highlights else None,
         "yaw_bins_filled": yaw,
         "pitch_bins_filled": pitch,
         "expression_bins_filled": expression,

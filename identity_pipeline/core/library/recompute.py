@@ -205,7 +205,8 @@ def merge_floor(thresholds: Thresholds, tracks: int, settings: Settings) -> tupl
     value, method = thresholds.points["exclude"].at(1, merge_far(tracks, settings.cluster))
     if value is None:
         raise LookupError(f"level {thresholds.level} has no default; the floor is of templates")
-    return value, method
+    least = settings.match.lookalike_cos
+    return (value if least is None else max(value, least)), method
 
 
 def _group(

@@ -5,9 +5,10 @@ a person when its best reference reaches the assign threshold for that person's 
 and leads the second-best person; between the thresholds it is suggested; one person is in a frame
 once. `rule` says why, in one stable code:
 
-`human_confirmed`; `best_reference_above_assign`; `below_assign_above_suggest` and
-`margin_too_small` (both suggested); `assign_not_proven` (suggested, because nothing shows how often
-the threshold is wrong); `evidence_rose` (suggested again after it was turned down);
+`human_confirmed`; `best_reference_above_assign`; `below_assign_above_suggest`,
+`near_another_person` (above the threshold by rate, not above what another known person reaches) and
+`margin_too_small` (all three suggested); `assign_not_proven` (suggested, because nothing shows how
+often the threshold is wrong); `evidence_rose` (suggested again after it was turned down);
 `below_suggest`, `rejected_before`, `lost_to_better_in_frame`, `no_people` (unknown); `ignored`;
 `not_a_face`.
 
@@ -27,7 +28,7 @@ import numpy as np
 import polars as pl
 
 from identity_pipeline.core.clustering.constraints import shared_frame_pairs
-from identity_pipeline.core.matching.gallery import NEVER, Gallery
+from identity_pipeline.core.matching.gallery import NEVER, Gallery, raised
 from identity_pipeline.core.matching.templates import template_matrix
 from identity_pipeline.core.matching.thresholds import Thresholds
 from identity_pipeline.core.vectors import Matrix, same_space
@@ -137,6 +138,8 @@ class _Matching:
             name: np.array([thresholds.at(name, int(n), number) for n in counts])
             for name in ("assign", "suggest")
         }
+        self.by_rate = self.limits["assign"]
+        self.limits["assign"] = raised(self.by_rate, gallery, thresholds, settings)
         self.references: Matrix = np.zeros((len(self.keys), 0), dtype=np.float32)
         self.scores = self.references
         if number:
@@ -224,7 +227,7 @@ class _Matching:
         elif (row, column) in self.reopened:
             state, rule, limit = "suggested", "evidence_rose", suggest
         elif score < assign:
-            state, rule = "suggested", "below_assign_above_suggest"
+            state, rule = "suggested", self._why_below(score, column)
         elif margin is not None and margin < self.settings.margin_min:
             state, rule = "suggested", "margin_too_small"
         elif self.unproven:
@@ -236,6 +239,11 @@ class _Matching:
         if state == "known":
             return replace(outcome, person_id=person, display=f"person_{person}", origin="auto")
         return outcome if state == "unknown" else replace(outcome, person_id=person)
+
+    def _why_below(self, score: float, column: int) -> str:
+        """Why a score is below `assign`: by its rate, or because another person is as near."""
+        near = score >= self.by_rate[column]
+        return "near_another_person" if near else "below_assign_above_suggest"
 
     def _confirmed(self, row: int, person: str) -> _Outcome:
         column = self.place.get(person)

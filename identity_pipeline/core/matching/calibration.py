@@ -33,6 +33,7 @@ from identity_pipeline.core.matching.thresholds import (
     ImpostorModel,
     OperatingPoint,
     fisher_z,
+    least_of,
 )
 from identity_pipeline.core.matching.upper_tail import UpperTail, upper_tail
 from identity_pipeline.settings import MatchSettings
@@ -240,6 +241,7 @@ def _point(name: str, level: _Level, told: _Told, settings: MatchSettings) -> di
         safe=safe if name == "assign" else None,
         known_max=level.known_max,
         doubt=1.0 - settings.interval,
+        least=least_of(name, settings),
     )
     in_effect, method = point.at()
     low, high = (intervals[0] if intervals else None) or (None, None)

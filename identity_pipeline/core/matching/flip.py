@@ -9,7 +9,10 @@ from typing import Any
 from identity_pipeline.core.matching.thresholds import Thresholds
 from identity_pipeline.settings import MatchSettings
 
-ASKED = ("assign_not_proven", "below_assign_above_suggest", "margin_too_small")
+ASKED = (
+    *("assign_not_proven", "below_assign_above_suggest"),
+    *("margin_too_small", "near_another_person"),
+)
 """Rules by which somebody is suggested, so that there is something to confirm."""
 
 
@@ -56,6 +59,8 @@ def what_would_flip(
     own: float = score
     margin: float | None = row["margin"]
     needed = thresholds.at("assign", row["reference_count"], people)
+    if row["threshold"] is not None:  # of a person whom another one comes near, it is higher
+        needed = max(needed, row["threshold"])
     wanted = None if margin is None else settings.margin_min
     lead = None if margin is None or wanted is None else wanted - margin
     sentence = _in_words(rule, own, needed, margin, settings)

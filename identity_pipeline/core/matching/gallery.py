@@ -77,6 +77,42 @@ class Gallery:
         ]
         return [self.names[i] for i in sorted(own, key=lambda i: -reference_scores[i])[:most]]
 
+    def exemplars(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Places of the references that are one track, and whose each is."""
+        single = [n for n, name in enumerate(self.names) if self.sources[n] == (name,)]
+        places = np.array(single, dtype=np.int64)
+        return places, self.owner[places]
+
+    def nearest_other(self) -> NDArray[np.float64]:
+        """(P,) largest score of an exemplar of anybody else with a reference of each person."""
+        places, owner = self.exemplars()
+        worst = np.full(len(self.people), NEVER)
+        for person in range(len(self.people)):
+            others = places[owner != person]
+            if len(others):
+                references = self.vectors[self.owner == person]
+                worst[person] = float((self.vectors[others] @ references.T).max())
+        return worst
+
+
+def raised(
+    limits: NDArray[np.float64], gallery: Gallery, thresholds: Thresholds, settings: MatchSettings
+) -> NDArray[np.float64]:
+    """`assign` of each known person, no lower than the nearest other known person and a margin.
+
+    A rate over all pairs hides that some people are taken for each other, so it does not speak for
+    them. A pin is the word of whoever set it and stays as it is.
+
+    Args:
+        limits: (P,) by rate.
+        gallery: the known people.
+        thresholds: that the limits come from.
+        settings: `worst_pair_margin`.
+    """
+    if thresholds.points["assign"].pinned is not None:
+        return limits
+    return np.maximum(limits, gallery.nearest_other() + settings.worst_pair_margin)
+
 
 def gallery_of(references: pl.DataFrame) -> Gallery:
     """The gallery of the table `PERSON_REFERENCES`.
@@ -169,21 +205,10 @@ def identify(
         return Identification("unknown", None, None, None, (), "no_people")
     unit = check_unit(np.asarray(probe)[None], "probe")
     scores = gallery.person_scores(gallery.reference_scores(unit))[0]
-    number, counts = len(gallery.people), gallery.counts.tolist()
-    # People with as many references share their thresholds, which take long to compute.
-    limits: dict[int, tuple[float | None, float | None]] = {
-        count: (thresholds.at("assign", count, number), thresholds.at("suggest", count, number))
-        if thresholds.measured
-        else (None, None)
-        for count in set(counts)
-    }
-    people = [
-        Standing(person, float(score), *limits[count], count)
-        for person, score, count in zip(gallery.people, scores, counts, strict=True)
-    ]
+    people = _standings(scores, gallery, thresholds, settings)
     people.sort(key=lambda standing: (-standing.score, standing.person_id))
     first = people[0]
-    margin = first.score - people[1].score if number > 1 else None
+    margin = first.score - people[1].score if len(people) > 1 else None
     close = margin is not None and margin < settings.margin_min
     answer, reason = _answer(first, close, thresholds)
     return Identification(
@@ -194,6 +219,27 @@ def identify(
         tuple(people),
         reason,
     )
+
+
+def _standings(
+    scores: NDArray[np.floating], gallery: Gallery, thresholds: Thresholds, settings: MatchSettings
+) -> list[Standing]:
+    """How a probe with these (P,) scores compares with each person."""
+    number, counts = len(gallery.people), gallery.counts.tolist()
+    of_person = zip(gallery.people, scores.tolist(), counts, strict=True)
+    if not thresholds.measured:
+        return [Standing(who, score, None, None, count) for who, score, count in of_person]
+    # People with as many references share their thresholds, which take long to compute.
+    assign, suggest = (
+        {count: thresholds.at(name, count, number) for count in set(counts)}
+        for name in ("assign", "suggest")
+    )
+    by_rate = np.array([assign[count] for count in counts])
+    limits = raised(by_rate, gallery, thresholds, settings).tolist()
+    return [
+        Standing(who, score, limit, suggest[count], count)
+        for (who, score, count), limit in zip(of_person, limits, strict=True)
+    ]
 
 
 def _answer(first: Standing, close: bool, thresholds: Thresholds) -> tuple[Answer, str]:

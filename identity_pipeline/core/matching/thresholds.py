@@ -121,6 +121,7 @@ class OperatingPoint:
         safe: the safe end of the model; where it is given the threshold is read there.
         known_max: largest cosine of two tracks that are known to be two people; null without any.
         doubt: of the safe end, one minus its confidence.
+        least: what look-alikes reach: no measured or default threshold is lower.
     """
 
     far: float
@@ -131,6 +132,7 @@ class OperatingPoint:
     safe: UpperTail | None = None
     known_max: float | None = None
     doubt: float = 0.05
+    least: float | None = None
 
     def at(self, references: int = 1, rate: float | None = None) -> tuple[float | None, Method]:
         """The threshold for a person with so many references, and how it was found.
@@ -149,10 +151,13 @@ class OperatingPoint:
             value, method = self.model.threshold(self.far, single)
             if self.safe is not None:
                 value = max(value, self.safe.threshold(single), self._seen(self.model, single))
-            return value, method
+            return self._not_below(value), method
         if self.default is None:
             return None, "not_measured"
-        return self.default * growth(self.far, single), "default"
+        return self._not_below(self.default * growth(self.far, single)), "default"
+
+    def _not_below(self, value: float) -> float:
+        return value if self.least is None else max(value, self.least)
 
     def _seen(self, model: ImpostorModel, single: float) -> float:
         """Above what two people are known to reach more often than the rate allows."""
@@ -294,6 +299,11 @@ class _Row(NamedTuple):
     exceedances: int
 
 
+def least_of(name: str, settings: MatchSettings) -> float | None:
+    """Below what a named threshold may never fall: `assign` not below what look-alikes reach."""
+    return settings.lookalike_cos if name == "assign" else None
+
+
 def _point(row: _Row, name: str, settings: MatchSettings) -> OperatingPoint:
     model = safe = None
     if row.mean is not None and row.scale is not None and row.dof is not None:
@@ -318,4 +328,5 @@ def _point(row: _Row, name: str, settings: MatchSettings) -> OperatingPoint:
         safe=safe,
         known_max=row.impostor_max,
         doubt=1.0 - settings.interval,
+        least=least_of(name, settings),
     )

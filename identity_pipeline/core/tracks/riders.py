@@ -21,6 +21,7 @@ def score_tracks(
     sampled_frames: int,
     frame_size: tuple[int, int],
     settings: RiderSettings,
+    spans: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """One row per track with `track_score` and its three parts, each in [0, 1].
 
@@ -30,6 +31,7 @@ def score_tracks(
         sampled_frames: number of sampled frames of the video, >= 1.
         frame_size: (width, height) in pixels.
         settings: weights.
+        spans: see `spans_of`; where it is given, presence is a share of the time.
     """
     width, height = frame_size
     frame_area = float(width * height)
@@ -53,11 +55,15 @@ def score_tracks(
             last_ms=pl.col("timestamp_ms").max(),
         )
     )
+    present = pl.col("frames") / sampled_frames
+    if spans is not None:
+        per_track = per_track.join(_spanned(tracks, spans), on="track_id", how="left")
+        present = pl.col("span") / spans["span"].sum()
     return (
         per_track.with_columns(
             size_score=pl.col("mean_area_share") / pl.col("mean_area_share").max(),
             centre_score=(1 - pl.col("mean_distance") / HALF_DIAGONAL_NORM).clip(0, 1),
-            length_score=(pl.col("frames") / sampled_frames).clip(0, 1),
+            length_score=present.clip(0, 1),
         )
         .with_columns(
             presence=pl.col("length_score"),
@@ -65,8 +71,31 @@ def score_tracks(
             + settings.centre_weight * pl.col("centre_score")
             + settings.length_weight * pl.col("length_score"),
         )
-        .drop("frames", "mean_distance")
+        .drop("frames", "mean_distance", "span", strict=False)
     )
+
+
+def spans_of(frames: pl.DataFrame) -> pl.DataFrame | None:
+    """`frame_idx, span`: the time in s that each sampled frame stands for, where rates differ.
+
+    Of a highlight more frames are sampled; whoever is seen in it must not seem to be there longer.
+
+    Args:
+        frames: table `frames`.
+
+    Returns:
+        None where one rate holds throughout.
+    """
+    if frames["sampling_fps"].null_count():
+        return None
+    return frames.select("frame_idx", span=1 / pl.col("sampling_fps").cast(pl.Float64))
+
+
+def _spanned(tracks: pl.DataFrame, spans: pl.DataFrame) -> pl.DataFrame:
+    """`track_id, span`: the time in s that each track is seen."""
+    seen = tracks.select("track_id", "frame_idx").unique().sort("track_id", "frame_idx")
+    joined = seen.join(spans, on="frame_idx", how="inner", maintain_order="left")
+    return joined.group_by("track_id", maintain_order=True).agg(pl.col("span").sum())
 
 
 def choose_riders(
@@ -123,9 +152,10 @@ def find_riders(
     sampled_frames: int,
     frame_size: tuple[int, int],
     settings: RiderSettings,
+    spans: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """The table `riders` of one video; see `score_tracks` and `choose_riders`."""
-    scored = score_tracks(tracks, detections, sampled_frames, frame_size, settings)
+    scored = score_tracks(tracks, detections, sampled_frames, frame_size, settings, spans)
     frames_of_track: dict[int, set[int]] = {}
     for track_id, frame in tracks.select("track_id", "frame_idx").iter_rows():
         frames_of_track.setdefault(track_id, set()).add(frame)

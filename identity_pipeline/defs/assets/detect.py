@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 import polars as pl
 
+from identity_pipeline.core.video.highlights import Emphasis, overview
 from identity_pipeline.defs.display import metadata, pictures
 from identity_pipeline.defs.instance.preflight import check_video
 from identity_pipeline.defs.resources.decorators import video_asset
@@ -59,6 +60,7 @@ def ride_video(step: VideoStep) -> dg.MaterializeResult:
     with step.named_failures(), step.heartbeat():
         step.stop_if_paused()
         record = registered(store, step.video_id)
+        highlights = step.highlights
         check_video(step.context, store, settings, step.models, size_of(record.existing_path()))
         row = video_row(record, step.settings.video)
         step.work.computed = True
@@ -73,6 +75,7 @@ def ride_video(step: VideoStep) -> dg.MaterializeResult:
             **metadata.numbers(table.drop("video_id", "path", "warnings").row(0, named=True)),
             "warnings": "\n".join(notes_of_file(table)) or "none",
             "path": dg.MetadataValue.path(record.existing_path()),
+            "highlights": overview(highlights.windows) if highlights else "none",
             "also known as": ", ".join(Path(link).name for link in record.links) or "no other name",
         },
         reused=False,
@@ -153,7 +156,11 @@ def _pass(step: VideoStep, chunks: ChunkStore) -> DetectionPass:
     step.stop_if_paused()
     video = step.inputs["ride_video"]
     duration, fps = video["duration_ms"][0], step.settings.video.analysis_fps
-    expected = round(duration * fps / 1000) if duration and fps else None
+    emphasis = step.emphasis
+    expected = (emphasis or Emphasis((), step.settings.highlights)).expected_frames(
+        duration or 0.0, fps
+    )
     path = registered(step.store, step.video_id).existing_path()
     pack = step.models.face_pack
-    return detect_video(path, chunks, pack, step.settings, expected, step.reporter())
+    report = step.reporter()
+    return detect_video(path, chunks, pack, step.settings, expected or None, report, emphasis)

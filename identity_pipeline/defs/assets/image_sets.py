@@ -46,8 +46,17 @@ def candidates(step: VideoStep) -> dg.MaterializeResult:
 def selection(step: VideoStep) -> dg.MaterializeResult:
     """The replayable decision on every candidate: save, replace, add or reject, with its reason."""
     inputs = step.inputs
+
+    def compute() -> pl.DataFrame:
+        emphasis, first_ms = step.emphasis, 0.0
+        if emphasis is not None:  # when a video begins is said by its bytes, as all else of it
+            frames = step.store.read("frames", step.video_id, ("timestamp_ms",))
+            first_ms = frames["timestamp_ms"][0]
+        wanted = step.settings.selection
+        return select_images.select(inputs["candidates"], wanted, emphasis, first_ms)
+
     return step.table(
-        lambda: select_images.select(inputs["candidates"], step.settings.selection),
+        compute,
         lambda table: pictures.describe_selection(table, inputs["candidates"], step.all_settings),
     )
 
@@ -154,7 +163,9 @@ def identity_dataset(step: VideoStep) -> dg.MaterializeResult:
 
     def compute() -> pl.DataFrame:
         # It prints the digest of all settings; those that shape it are in its cache key.
-        origin = provenance_of(video_id, tables.ride_video, tables.frames, step.models, settings)
+        origin = provenance_of(
+            video_id, tables.ride_video, tables.frames, step.models, settings, step.highlights
+        )
         source = registered(step.store, video_id).existing_path()
         crops, reporter = inputs.crops, step.reporter()
         return write_dataset(target, source, tables, crops, origin, step.settings, reporter).files

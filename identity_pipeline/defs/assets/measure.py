@@ -8,7 +8,7 @@ from __future__ import annotations
 import dagster as dg
 import polars as pl
 
-from identity_pipeline.core.tracks.riders import find_riders, rider_faces
+from identity_pipeline.core.tracks.riders import find_riders, rider_faces, spans_of
 from identity_pipeline.core.tracks.tracking import build_tracks
 from identity_pipeline.defs.display import metadata, pictures
 from identity_pipeline.defs.resources.decorators import video_asset
@@ -89,6 +89,7 @@ def riders(step: VideoStep) -> dg.MaterializeResult:
             inputs["frames"].height,
             frame_size(inputs["ride_video"]),
             step.settings.riders,
+            spans_of(inputs["frames"]),
         ),
         lambda table: pictures.describe_riders(
             table, inputs["frames"], inputs["face_tracks"], step.all_settings

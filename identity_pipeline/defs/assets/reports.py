@@ -6,6 +6,7 @@ from typing import Any
 
 import dagster as dg
 
+from identity_pipeline.defs.display import library_pictures as pictures
 from identity_pipeline.defs.display import metadata
 from identity_pipeline.defs.instance.runs import last_runs
 from identity_pipeline.defs.resources.decorators import library_asset
@@ -49,6 +50,7 @@ def library_report(step: LibraryStep) -> dg.MaterializeResult:
             "steps": metadata.records(words.steps_by_state(seen)),
             "picture": picture if seen.videos else "no video yet",
             **metadata.numbers(words.headline_numbers(seen)),
+            **pictures.describe_confusions(step.stores, step.settings, now.isoformat()),
         }
     )
 

@@ -4,6 +4,7 @@ import dagster as dg
 
 from identity_pipeline.defs.assets.publishing import publish_finished
 from identity_pipeline.defs.automation import dead_runs, schedules
+from identity_pipeline.defs.automation.highlight_sensor import new_highlights
 from identity_pipeline.defs.automation.library_sensor import library_changed
 from identity_pipeline.defs.automation.outdated_sensor import outdated_videos
 from identity_pipeline.defs.automation.retraining import retraining_schedule, retraining_sensor
@@ -20,6 +21,7 @@ def all_sensors(retrain: bool) -> list[dg.SensorDefinition]:
     return [
         new_videos,
         paused_videos,
+        new_highlights,
         library_changed,
         outdated_videos,
         retraining_sensor(retrain),

@@ -24,6 +24,7 @@ from identity_pipeline.stages.planning.video_list import with_sets
 from identity_pipeline.storage.files import private
 from identity_pipeline.storage.video.archive import Archive
 from identity_pipeline.storage.video.failures import FailureNotes
+from identity_pipeline.storage.video.highlights import is_highlights
 from identity_pipeline.storage.video.known_files import KnownFile, KnownFiles, Stamp, stamps_of
 from identity_pipeline.storage.video.registry import VideoRegistry, video_files
 from identity_pipeline.storage.video.tables import TableStore
@@ -100,6 +101,11 @@ def sort_arrivals(
     )[: TICKS_AHEAD * limit]
     finished = [file for file in waiting if seen.get(file) == now[file]][:limit]
     return finished, {file: now[file] for file in waiting}, sorted(known.keys() - now.keys())
+
+
+def known_videos(files: KnownFiles) -> dict[str, KnownFile]:
+    """The videos among the files that are remembered: lists of highlights are too."""
+    return {path: file for path, file in files.all().items() if not is_highlights(path)}
 
 
 def why_refused(file: str, error: Exception) -> str:
@@ -182,7 +188,7 @@ def new_videos(
     limit = settings.ingest.max_new_per_tick
     now = stamps_of(video_files(store.layout.videos, settings.ingest.extensions))
     files = KnownFiles(store.layout)
-    known = files.all()
+    known = known_videos(files)
     finished, remembered, gone = sort_arrivals(now, memory.files, known, limit, memory.refused)
     files.forget(gone)
     present = {known[path].video_id for path in known.keys() & now.keys()}

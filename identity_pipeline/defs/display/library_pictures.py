@@ -9,11 +9,13 @@ import polars as pl
 
 from identity_pipeline.core.matching.budget import budget_of, one_in, references_of
 from identity_pipeline.defs.display import metadata
+from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.media.markdown import table
 from identity_pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from identity_pipeline.stages.library.recompute import Recomputed
+    from identity_pipeline.stages.stores import LibraryStores
     from identity_pipeline.storage.video.tables import TableStore
 
 GROUPS_SHOWN = 10
@@ -92,6 +94,31 @@ def describe_library(
         shown["person_assignments"]["strangers_named_at_most"] = budget.sentence
         shown["calibration"]["strangers_named_at_most"] = budget.sentence
     return shown
+
+
+def describe_confusions(stores: LibraryStores, settings: Settings, today: str) -> dict[str, Any]:
+    """Whom the recogniser takes for each other: the closest pairs, their faces, and the curve."""
+    from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
+    from identity_pipeline.stages.library.confusions import confusions
+
+    try:
+        found = confusions(LibrarySnapshot.open(stores, today, write=False), settings)
+    except IdentityPipelineError as error:  # the rest of the report is worth having
+        return {"closest_people": str(error)}
+    if not found.pairs:
+        return {}
+    pairs = [
+        {"person": a, "taken for": b, "cosine": round(pair.cosine, 3)}
+        for pair in found.pairs[:GROUPS_SHOWN]
+        for a, b in (pair.names,)
+    ]
+    curves = [{**vars(curve), **curve.reach} for curve in found.curves]
+    shown = [{k: v for k, v in curve.items() if k != "reach"} for curve in curves]
+    return {
+        "closest_people": metadata.records(pairs),
+        "closest_faces": _montage(stores.tables, list(found.groups(GROUPS_SHOWN).items())),
+        "pairs_of_different_people": metadata.records(shown),
+    }
 
 
 def _montage(store: TableStore, groups: list[tuple[str, list[str]]]) -> Any:

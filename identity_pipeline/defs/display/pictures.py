@@ -60,6 +60,7 @@ def describe_frames(table: pl.DataFrame) -> dict[str, Any]:
     from identity_pipeline.media.clocks import CLOCK_TROUBLES
     from identity_pipeline.media.errors import DAMAGED, RESHAPED
 
+    rates = table.drop_nulls("sampling_fps").group_by("sampling_fps").len().sort("sampling_fps")
     return metadata.numbers(
         {
             "sampled_frames": table.height,
@@ -69,6 +70,8 @@ def describe_frames(table: pl.DataFrame) -> dict[str, Any]:
             "other_frame_size": table["decode_error"].str.contains(RESHAPED, literal=True).sum(),
             "clock_troubles": table["decode_error"].str.contains_any(list(CLOCK_TROUBLES)).sum(),
             "luma_mean": table["luma_mean"].mean(),
+            # Of a video with highlights alone: else one rate holds throughout.
+            **{f"frames_at_{rate:g}_per_s": count for rate, count in rates.iter_rows()},
         }
     )
 

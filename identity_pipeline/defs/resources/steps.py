@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from identity_pipeline.core.video.highlights import Emphasis
 from identity_pipeline.defs.instance.pausing import stop_if_paused
 from identity_pipeline.defs.resources.failures import healing, named_failures
 from identity_pipeline.defs.resources.inputs import Inputs
@@ -36,6 +37,8 @@ from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.files.hashing import sha256_of_value
 from identity_pipeline.storage.video.chunks import ChunkStore, open_chunks
 from identity_pipeline.storage.video.failures import FailureNotes
+from identity_pipeline.storage.video.highlights import Highlights
+from identity_pipeline.storage.video.registry import VideoRegistry
 from identity_pipeline.storage.video.tables import TableStore
 from identity_pipeline.tables import empty
 
@@ -144,7 +147,26 @@ class VideoStep(Step):
         """What the cache key of an output covers."""
         spec = SPECS[asset]
         versions = self.store.versions(spec.inputs, self.video_id)
-        return key_parts(spec, self.all_settings, self._digests(spec), versions)
+        known = self.highlights if spec.highlights is not None else None
+        digest = known.sha256 if known else None
+        return key_parts(spec, self.all_settings, self._digests(spec), versions, digest)
+
+    @cached_property
+    def highlights(self) -> Highlights | None:
+        """Of the video, as they are when the step first asks; None where it has none.
+
+        Raises:
+            VideoError: they cannot be used.
+        """
+        from identity_pipeline.stages.video.highlights import usable_highlights
+
+        return usable_highlights(VideoRegistry(self.store.layout).get(self.video_id))
+
+    @property
+    def emphasis(self) -> Emphasis | None:
+        """The same with what a weight may do."""
+        known = self.highlights
+        return Emphasis(known.windows, self.settings.highlights) if known else None
 
     def _digests(self, *specs: AssetSpec) -> dict[str, str]:
         runs = {m for spec in specs if not spec.off(self.all_settings) for m in spec.models}

@@ -223,6 +223,7 @@ def _write_manifest(
             "identity_model_version": provenance.identity_space,
             "gate_version": GATE_VERSION,
             "settings_sha256": provenance.settings_sha256,
+            **({"highlights": dict(provenance.highlights)} if provenance.highlights else {}),
             "left_out": [image.as_json() for image in left_out],
             "files": files.select("file", "type", "sha256", "size_bytes").to_dicts(),
         },

@@ -14,6 +14,7 @@ from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.specs.cache_key import shaping_settings
 from identity_pipeline.stages.video.notes import notes_of_file, notes_of_frames
+from identity_pipeline.storage.video.highlights import Highlights
 
 INSIGHTFACE_PACKS = ("antelopev2", "buffalo_l", "buffalo_m", "buffalo_s", "buffalo_sc")
 DINOV2 = "facebook/dinov2"
@@ -32,6 +33,7 @@ class Provenance:
         vision_space: key of the space of the faces' vision encoder.
         identity_space: key of the recogniser's space.
         settings_sha256: digest of all settings that shape the sets.
+        highlights: name, SHA-256 and windows of the video's highlights; None where it has none.
     """
 
     video_id: str
@@ -40,6 +42,7 @@ class Provenance:
     vision_space: str
     identity_space: str
     settings_sha256: str
+    highlights: Mapping[str, Any] | None = None
 
 
 def licence_of(name: str) -> str | None:
@@ -82,6 +85,7 @@ def provenance_of(
     frames: pl.DataFrame,
     models: ModelHub,
     settings: Settings,
+    highlights: Highlights | None = None,
 ) -> Provenance:
     """The provenance of one video's export; says the file's name but not where it lay."""
     source = ride_video.drop("video_id", "path").row(0, named=True)
@@ -94,4 +98,15 @@ def provenance_of(
         vision_space=models.vision.space.key,
         identity_space=models.face_pack.space.key,
         settings_sha256=shaping_settings(settings),
+        highlights=_highlights(highlights, settings) if highlights else None,
     )
+
+
+def _highlights(known: Highlights, settings: Settings) -> dict[str, Any]:
+    """The highlights, and what a weight did."""
+    return {
+        "name": known.name,
+        "sha256": known.sha256,
+        "windows": [window._asdict() for window in known.windows],
+        **settings.highlights.model_dump(mode="json"),
+    }

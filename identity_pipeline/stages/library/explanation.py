@@ -27,6 +27,8 @@ RULES = {
     "best_reference_above_assign": "its best match reaches the threshold of an assignment and "
     "leads the second person",
     "below_assign_above_suggest": "its best match is good enough to ask, not to decide",
+    "near_another_person": "its best match reaches the threshold of an assignment, but another "
+    "known person is about as near to that person, so it is asked",
     "margin_too_small": "two people are about equally near, so it is asked, not decided",
     "assign_not_proven": "its best match would do, but nothing shows how often a stranger comes as "
     "near, so it is asked, not decided",

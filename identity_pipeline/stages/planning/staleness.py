@@ -24,6 +24,11 @@ from identity_pipeline.stages.specs.current import FINISHED_BY, is_whole
 from identity_pipeline.stages.specs.spec import AssetSpec, Kept
 from identity_pipeline.storage.files.small_files import DamagedFileError
 from identity_pipeline.storage.video.failures import FailureNotes
+from identity_pipeline.storage.video.highlights import (
+    BAD_HIGHLIGHTS,
+    HighlightsError,
+    highlights_of,
+)
 from identity_pipeline.storage.video.registry import VideoRegistry
 from identity_pipeline.storage.video.tables import Manifest, TableStore
 
@@ -105,6 +110,8 @@ class _Judge:
     thorough: bool
     noted: dict[str, Manifest | None] = field(default_factory=dict)
     """The manifests that were read so far; inputs come first."""
+    highlights: dict[str, str | None] = field(default_factory=dict)
+    """SHA-256 of the video's list of highlights, once it was looked for."""
 
     def of(self, spec: AssetSpec, judged: Mapping[str, Judged]) -> Judged:
         noted = self.store.noted(spec.key, self.video_id)
@@ -124,7 +131,9 @@ class _Judge:
         return self._compared(spec, noted, judged)
 
     def _compared(self, spec: AssetSpec, noted: Manifest, judged: Mapping[str, Judged]) -> Judged:
-        now = key_parts(spec, self.settings, self.models.digests, self._versions(spec))
+        highlights = self.highlights.get(self.video_id)
+        versions = self._versions(spec)
+        now = key_parts(spec, self.settings, self.models.digests, versions, highlights)
         open_inputs = {n for n in now["inputs"] if judged[n].verdict is not Verdict.REUSE}
         if fingerprint(now) == noted.fingerprint:
             if not open_inputs:
@@ -162,8 +171,13 @@ class _Judge:
             return str(error)
         if record is None:
             return f"{self.video_id} is not registered"
+        try:
+            known = highlights_of(record)
+        except HighlightsError as error:
+            return str(error)
+        self.highlights[self.video_id] = known.sha256 if known else None
         note = FailureNotes(self.store.layout).get(self.video_id)
-        if note is not None and note.permanent:
+        if note is not None and note.permanent and note.code != BAD_HIGHLIGHTS:
             return f"it failed for good: {note.sentence}"
         paths = [Path(record.path), *map(Path, record.links)]
         if any(path.is_file() for path in paths):

@@ -31,13 +31,19 @@ def _of(group: str, *names: str) -> tuple[str, ...]:
     return tuple(f"{group}.{name}" for name in names)
 
 
+_EXPRESSIONS: Final = (
+    *_of("buckets", "expression_yaw_max", "neutral_min_faces", "eyes_lowered_below"),
+    *_of("buckets", "lids_lowered_below", "wink_from", "wink_yaw_max", "gaze_aside_from"),
+    *_of("buckets", "eye_px_min", "expression_sharpness_min", "own_level_max"),
+)
+"""What is told with the landmarks, and not by the bins."""
 _CROP_LIMITS: Final = _of("export", "crop_expand", "crop_expand_min")
 _BODY: Final = _of("crops", "body_widths", "body_heights")
 _REGION: Final = _of("crops", "region_face_px", "region_jpeg_quality")
 _GATES: Final = all_but("quality", "witness_every")
 _LIKENESS: Final = _of("selection", "near_duplicate_cos", "near_duplicate_look")
 _ANCHORS: Final = (
-    *_of("selection", "anchor_yaw_max", "anchor_pitch_max"),
+    *_of("selection", "anchor_yaw_max", "anchor_pitch_max", "anchor_mouth_max"),
     *_LIKENESS,
     *_of("selection", "anchor_gap_s", "anchor_cos_max"),
 )
@@ -88,6 +94,7 @@ _pass = partial(
     settings=_PASS_USES,
     operates=("video.max_file_bytes", "video.max_pixels"),
     models=("face_pack",),
+    highlights=_of("highlights", "rate_times_max"),
     code="3",
     step="watch",
     one_pass=True,
@@ -188,12 +195,13 @@ _ENTRIES: Final = (
         kinds=("onnx",),
         inputs=("face_detections", "face_crops", "face_quality", "face_tracks", "riders"),
         settings=(
-            *_of("buckets", "expression_yaw_max", "neutral_min_faces"),
+            *_EXPRESSIONS,
+            "buckets.eyes_closed_below",
             *_of("crops", "ema_alpha", "ema_gap_s"),
         ),
         batches=("models.recognition_batch",),
         models=("face_pack", "perception"),
-        code="4",
+        code="5",
         cost=Cost(38),
     ),
     _measure(
@@ -207,7 +215,7 @@ _ENTRIES: Final = (
         key="face_buckets",
         kinds=("polars",),
         inputs=("face_landmarks", "face_quality"),
-        settings=all_but("buckets", "expression_yaw_max", "neutral_min_faces"),
+        settings=all_but("buckets", *(name.partition(".")[2] for name in _EXPRESSIONS)),
         cost=Cost(0.1),
     ),
     _chunked(
@@ -227,7 +235,13 @@ _ENTRIES: Final = (
         settings=(*_GATES, *_CROP_LIMITS),
         cost=Cost(0.2),
     ),
-    _set(key="selection", inputs=("candidates",), settings=_SELECTION_USES, cost=Cost(0.4)),
+    _set(
+        key="selection",
+        inputs=("candidates",),
+        settings=_SELECTION_USES,
+        highlights=_of("highlights", "quality_bonus"),
+        cost=Cost(0.4),
+    ),
     _set(
         key="anchor_set",
         inputs=("candidates", "selection", "face_crops"),
@@ -282,6 +296,7 @@ _ENTRIES: Final = (
         settings=("selection", "buckets", "export", *_BODY, *_REGION),
         operates=("video",),
         models=("face_pack", "vision"),
+        highlights=("highlights",),
         code="2",
         kept=Kept.EXPORT,
         shows_names=True,

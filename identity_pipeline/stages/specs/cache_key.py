@@ -54,6 +54,7 @@ def key_parts(
     settings: Settings,
     digests: Mapping[str, str],
     versions: Mapping[str, str | None],
+    highlights: str | None = None,
 ) -> dict[str, Any]:
     """Everything that an output depends on, as JSON-able values.
 
@@ -62,6 +63,7 @@ def key_parts(
         settings: in force.
         digests: SHA-256 of the models that it runs, by name.
         versions: data version of each input; None for one that was never made.
+        highlights: SHA-256 of the video's list of highlights; None where it has none.
     """
     off = spec.off(settings)
     if off:
@@ -82,6 +84,9 @@ def key_parts(
         "inputs": {name: versions[name] for name in spec.inputs},
         "also": _shown(settings) if spec.shows_names else [],
     }
+    if highlights is not None and spec.highlights is not None:
+        weights = chosen(settings, spec.highlights)
+        parts["highlights"] = {"sha256": highlights, "settings": weights}
     return json.loads(json.dumps(parts))  # as it is read back, so that old and new can be compared
 
 
@@ -92,7 +97,7 @@ def digest_without_data(settings: Settings, digests: Mapping[str, str]) -> str:
     """
     return sha256_of_value(
         [
-            key_parts(spec, settings, digests, dict.fromkeys(spec.inputs))
+            key_parts(spec, settings, digests, dict.fromkeys(spec.inputs), highlights="")
             for spec in VIDEO_SPECS.values()
         ]
     )
@@ -130,10 +135,22 @@ def differences(before: KeyParts, now: KeyParts) -> list[str]:
         f"changed setting {name} ({old.get(name, 'unset')} -> {new.get(name, 'unset')})"
         for name in _different(old, new)
     ]
+    told += _of_highlights(before.get("highlights"), now.get("highlights"))
     told += [f"new input {name}" for name in sorted(changed_inputs(before, now))]
     if before["also"] != now["also"]:
         told.append("changed settings or model names, which the output prints")
     return told
+
+
+def _of_highlights(before: KeyParts | None, now: KeyParts | None) -> list[str]:
+    if before == now:
+        return []
+    if before is None or now is None:
+        return ["its highlights are gone" if now is None else "it has highlights now"]
+    told = [] if before["sha256"] == now["sha256"] else ["its highlights changed"]
+    old, new = before["settings"], now["settings"]
+    changed = _different(old, new)
+    return told + [f"changed setting {n} ({old.get(n)} -> {new.get(n)})" for n in changed]
 
 
 def _different(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterable[str]:

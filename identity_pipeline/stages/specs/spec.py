@@ -65,6 +65,8 @@ class AssetSpec:
             that what was computed with others is not mixed with it.
         operates: settings that it may read though they shape nothing, such as limits.
         models: that it runs: `face_pack`, `perception`, `vision`.
+        highlights: settings that shape it where the video has a list of highlights, of which it is
+            made then; None where it is not made of one.
         code: raise it with every change of what is computed; without it old results are reused.
         step: what makes it; several assets may come of one step. Its own name by default.
         one_pass: the step makes all of its outputs if one of them is wanted.
@@ -86,6 +88,7 @@ class AssetSpec:
     batches: tuple[str, ...] = ()
     operates: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
+    highlights: tuple[str, ...] | None = None
     code: str = "1"
     step: str = ""
     one_pass: bool = False

@@ -48,7 +48,11 @@ def settings_of(specs: Collection[AssetSpec], settings: Settings) -> Settings:
     Raises:
         UndeclaredError: later, where a setting is read that none of the specs declares.
     """
-    names = {name for s in specs for name in (*s.settings, *s.batches, *s.operates)}
+    names = {
+        name
+        for s in specs
+        for name in (*s.settings, *s.batches, *s.operates, *(s.highlights or ()))
+    }
     asset = ", ".join(spec.key for spec in specs)
     fields: dict[str, set[str]] = {}
     for name in names:

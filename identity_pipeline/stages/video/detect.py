@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 from identity_pipeline.core.geometry import Box, region_box
 from identity_pipeline.core.video.copies import frame_hash
 from identity_pipeline.core.video.frames import laplacian_variance, measure_light, scene_correlation
+from identity_pipeline.core.video.highlights import Emphasis
 from identity_pipeline.media.crops import ALIGNED_PX, align, cut_region, encode_jpeg
 from identity_pipeline.media.luma import THUMBNAIL, frame_luma, thumbnail
 from identity_pipeline.media.video import ImageBGR, SampledFrame, sampled_frames
@@ -34,6 +36,7 @@ from identity_pipeline.storage.video.crop_archive import write_part
 from identity_pipeline.tables import TABLES
 
 UNTRACKED = {c: t for c, t in TABLES["face_detections"].items() if c != "tracklet_id"}
+UNRATED = {c: t for c, t in TABLES["frames"].items() if c != "sampling_fps"}
 FRAMES, FACES, CROPS, STATE = "frames.parquet", "faces.parquet", "crops.parquet", "state.json"
 
 
@@ -61,7 +64,7 @@ class _Chunk:
 
     def write(self, folder: Path, last: bool) -> None:
         """Writes its files."""
-        pl.DataFrame(self.frames, schema=TABLES["frames"]).write_parquet(folder / FRAMES)
+        pl.DataFrame(self.frames, schema=UNRATED).write_parquet(folder / FRAMES)
         pl.DataFrame(self.faces, schema=UNTRACKED).write_parquet(folder / FACES)
         if self.crops:
             write_part(folder / CROPS, self.crops)
@@ -80,6 +83,7 @@ def detect_video(
     settings: Settings,
     expected_frames: int | None,
     progress: Progress = silent,
+    emphasis: Emphasis | None = None,
 ) -> DetectionPass:
     """Decodes a video once and makes the tables `frames` and `face_detections` and the crops.
 
@@ -90,6 +94,7 @@ def detect_video(
         settings: sampling, tracking and crop settings.
         expected_frames: how many sampled frames to expect, for the progress; None if unknown.
         progress: called after each sampled frame.
+        emphasis: the video's highlights, where more frames are sampled.
 
     Raises:
         VideoError: the video cannot be read.
@@ -97,8 +102,9 @@ def detect_video(
     places = list(chunks.finished())
     state = json.loads((places[-1] / STATE).read_text(encoding="utf-8")) if places else {}
     if not state.get("last"):
-        _detect_on(path, chunks, places, state, pack, settings, expected_frames, progress)
-    frames = _joined(places, FRAMES)
+        coming = partial(sampled_frames, path, settings.video, emphasis=emphasis)
+        _detect_on(coming, chunks, places, state, pack, settings, expected_frames, progress)
+    frames = with_rates(_joined(places, FRAMES), settings.video.analysis_fps, emphasis)
     faces = _joined(places, FACES)
     tracklets = tracklets_of(
         frames,
@@ -114,8 +120,17 @@ def detect_video(
     )
 
 
+def with_rates(frames: pl.DataFrame, fps: float, emphasis: Emphasis | None) -> pl.DataFrame:
+    """Sampled frames with the rate that held at each; null where one rate holds throughout."""
+    rates: list[float | None] = [None] * frames.height
+    if emphasis is not None and fps:
+        elapsed = frames["timestamp_ms"] - frames["timestamp_ms"][0]
+        rates = [fps * emphasis.times(at) for at in elapsed.to_list()]
+    return frames.with_columns(sampling_fps=pl.Series(rates, dtype=pl.Float32))
+
+
 def _detect_on(
-    path: Path,
+    coming: Callable[..., Iterator[SampledFrame]],
     chunks: ChunkStore,
     places: list[Path],
     state: dict[str, str | None],
@@ -128,7 +143,7 @@ def _detect_on(
     done = _joined(places, FRAMES).height if places else 0
     progress("watch", done, expected_frames, "frames")
     chunk = _Chunk(_pixels(state.get("thumbnail")))
-    for frame in sampled_frames(path, settings.video, skip=done):
+    for frame in coming(skip=done):
         measures = _measure_frame(frame.bgr, chunk, settings)
         detections = pack.detect(frame.bgr)
         _note_frame(chunk, frame, measures, len(detections.boxes))

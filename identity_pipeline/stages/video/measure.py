@@ -12,9 +12,13 @@ import polars as pl
 from numpy.typing import NDArray
 
 from identity_pipeline.core.faces.expression import expression_ratios, relative_to_neutral
+from identity_pipeline.core.faces.eyes import measure_eyes
+from identity_pipeline.core.faces.frontal import frontal_mesh
 from identity_pipeline.core.faces.gates import apply_gates
-from identity_pipeline.core.faces.head_model import HEAD_68
 from identity_pipeline.core.faces.mesh import MeshFace, landmarks_68
+from identity_pipeline.core.faces.mesh_expression import mesh_expression
+from identity_pipeline.core.faces.mesh_pose import with_own_level
+from identity_pipeline.core.faces.mouth import measure_mouth
 from identity_pipeline.core.faces.occlusion import CELL_COLUMNS, with_occlusion
 from identity_pipeline.core.faces.pose import pose_from_landmarks_3d
 from identity_pipeline.core.faces.quality import luma_of, measure_pixels, quality_score
@@ -35,6 +39,7 @@ from identity_pipeline.settings import Settings
 from identity_pipeline.stages.progress.chunked import by_chunks
 from identity_pipeline.stages.progress.protocol import Progress, silent
 from identity_pipeline.stages.video.covers import with_covers
+from identity_pipeline.stages.video.poses import mesh_pose_columns
 from identity_pipeline.storage.video.chunks import ChunkStore
 from identity_pipeline.storage.video.crop_archive import CropArchive
 from identity_pipeline.tables import TABLES, VECTOR
@@ -219,8 +224,8 @@ def measure_landmarks(
         faces: result of `smoothed_boxes`, usable faces only.
         archive: the crops of the same video.
         nets: what finds the landmarks; without a mesh and a landmark model the 5 key points of
-            the detector are used. A pack with an attribute net also gives pose, occlusion, eyes,
-            mouth and smile by it.
+            the detector are used. A pack with an attribute net also gives occlusion by it and,
+            without a mesh, pose, eyes, mouth and smile.
         quality: table `face_quality`.
         settings: batch and chunk sizes and the limits of expressions.
         progress: called per batch.
@@ -244,13 +249,15 @@ def measure_landmarks(
         chunks,
         lambda done: progress("face_landmarks", done, faces.height, "faces"),
     )
-    table = relative_to_neutral(table, settings.buckets)
     measured = table.join(
         quality.select("face_id", "strict", "sharpness"), on="face_id", how="left"
     )
     # The usual sharpness of a face is its owner's, not a constant: faces differ in texture.
     usual = pl.col("sharpness").median().over("person_id")
     measured = measured.with_columns(relative_sharpness=pl.col("sharpness") / usual)
+    measured = with_own_level(measured, settings.buckets)
+    told = mesh_expression if nets.mesh is not None else relative_to_neutral
+    measured = told(measured, settings.buckets)
     return (
         with_occlusion(measured)
         .select(TABLES["face_landmarks"].keys())
@@ -287,22 +294,22 @@ def _landmark_rows(
     source, points, meshes = _found(nets, regions, faces)
     measured = nets.pack.attributes(regions, [box_of(face) for face in faces])
     rows = [
-        _landmark_row(face, found, source, mesh, nets.pack)
-        for face, found, mesh in zip(faces, points, meshes, strict=True)
+        _landmark_row(face, found, source, nets.pack)
+        for face, found in zip(faces, points, strict=True)
     ]
     if measured is not None:
         rows = [row | _attribute_columns(own) for row, own in zip(rows, measured, strict=True)]
+    rows = [
+        row if mesh is None else row | mesh_pose_columns(mesh) | _of_mesh(mesh)
+        for row, mesh in zip(rows, meshes, strict=True)
+    ]
     return with_covers(nets.cover, rows, regions, meshes)
 
 
 def _landmark_row(
-    face: dict[str, Any],
-    landmarks: NDArray[np.float32],
-    source: str,
-    mesh: MeshFace | None,
-    pack: FacePack,
+    face: dict[str, Any], landmarks: NDArray[np.float32], source: str, pack: FacePack
 ) -> dict[str, Any]:
-    pose_source, pose, error = _pose(face, landmarks, source, pack)
+    """What the landmarks tell; columns that are not named stay null."""
     ratios = expression_ratios(landmarks, source)
     copied = (
         "face_id",
@@ -314,20 +321,23 @@ def _landmark_row(
         **{name: face[name] for name in copied},
         "landmark_source": source,
         "landmarks": landmarks.ravel().tolist(),
-        "pose_source": pose_source,
-        **dict(zip(("yaw", "pitch", "roll"), pose, strict=True)),
-        "pose_error": error,
-        **(
-            ratios._asdict()
-            if ratios
-            else dict.fromkeys(("eye_ratio", "mouth_ratio", "mouth_width"))
-        ),
+        **({} if source == MESH else _pose_columns(face, landmarks, source, pack)),
+        **(ratios._asdict() if ratios else {}),
+        "eyes_source": source if ratios else None,
         "expression_source": source if ratios else None,
-        "eye_open": None,
-        "mouth_open": None,
-        "smile": None,
-        "occlusion": None,
-        "occlusion_source": None,
+    }
+
+
+def _of_mesh(mesh: MeshFace) -> dict[str, Any]:
+    """What a mesh tells of eyes and mouth."""
+    mouth = measure_mouth(mesh.points, frontal_mesh(mesh.points))
+    eyes = {} if mesh.eyes is None else measure_eyes(mesh.eyes)._asdict()
+    return {
+        **mouth._asdict(),
+        **eyes,
+        "eyes_source": "iris" if eyes else MESH,
+        "expression_source": MESH,
+        **dict.fromkeys(("eye_open", "mouth_open", "smile")),
     }
 
 
@@ -336,19 +346,28 @@ def _attribute_columns(attributes: FaceAttributes) -> dict[str, Any]:
         **attributes._asdict(),
         "pose_source": ATTRIBUTES,
         "pose_error": None,
+        "eyes_source": ATTRIBUTES,
         "expression_source": ATTRIBUTES,
         "occlusion_source": ATTRIBUTES,
     }
+
+
+def _pose_columns(
+    face: dict[str, Any], landmarks: NDArray[np.float32], source: str, pack: FacePack
+) -> dict[str, Any]:
+    pose_source, pose, error = _pose(face, landmarks, source, pack)
+    angles = dict(zip(("yaw", "pitch", "roll"), pose, strict=True))
+    return {"pose_source": pose_source, **angles, "pose_error": error}
 
 
 def _pose(
     face: dict[str, Any], landmarks: NDArray[np.float32], source: str, pack: FacePack
 ) -> tuple[str, Sequence[float | None], float | None]:
     """Source, angles and error; all unmeasured for points that no head can have."""
-    template = HEAD_68 if source == MESH else pack.mean_shape_3d
+    template = pack.mean_shape_3d
     box = box_of(face)
     try:
-        if source in ("landmark_3d_68", MESH) and template is not None:
+        if source == "landmark_3d_68" and template is not None:
             pose, residual = pose_from_landmarks_3d(template, landmarks)
             return source, pose, residual
         if source == "landmark_2d_68":

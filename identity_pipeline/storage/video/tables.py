@@ -21,7 +21,7 @@ from identity_pipeline.storage.files.recorded import DamagedTableError, read_rec
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.video.crop_archive import CropArchive
 from identity_pipeline.storage.video.registry import mending_command
-from identity_pipeline.tables import LATER, SchemaError, conform, with_later_columns
+from identity_pipeline.tables import LATER, SchemaError, conform, with_later_columns, without_unused
 
 
 class MissingTableError(IdentityPipelineError, FileNotFoundError):
@@ -78,7 +78,7 @@ class TableStore:
         made: list[Manifest] = []
 
         def write_table(path: Path) -> None:
-            _write_parquet(conformed, path)
+            _write_parquet(without_unused(asset, conformed), path)
             digest = sha256_of_file(path)
             made.append(Manifest(fingerprint, digest, conformed.height, _space_of(conformed)))
 
