@@ -20,13 +20,16 @@ from identity_pipeline.core.faces.cover import CHIP_CM, CHIP_MIDDLE_CM, GRID, Co
 SOURCE: Final = "face_cover"
 CELL_COLUMNS: Final = {"cover_cells": pl.Binary, "cover_inside": pl.Binary}
 """The cells of a face as bytes, until `with_occlusion` has made a number of them."""
-COVERED_FROM: Final = 0.5
-"""A cell is covered, and an eye hidden, when that is likelier than not. Plain labelled faces stay
-far below: `identity_pipeline_tests.benchmarks.covered_faces` prints how far, person by person."""
-EDGE: Final = 0.05
-"""Added to the share of covered cells, half of it at most: the limit between none and partial (0.1)
-then lies between the most covered plain face, 0.06, and the face that a post covers least,
-0.16, of eight labelled people; leaving one person out moves it by a hundredth at most."""
+COVERED_FROM: Final = 0.6
+"""A cell is covered from this certainty on. Chosen on 204 photographs of other people and on eight
+labelled ones; `identity_pipeline_tests.benchmarks.covered_faces` prints how far from it plain faces
+stay, person by person."""
+HIDDEN_FROM: Final = 0.5
+"""An eye is hidden when that is likelier than not."""
+EDGE: Final = 0.025
+"""Added to the share of covered cells, a quarter of it at most, so that the limit between none and
+partial (0.1) is farther from the face of eight labelled people that a post covers least (0.13) than
+from their plain ones (0.02, but for one at whose ear a post begins). Set on these."""
 ONE_EYE: Final = 0.35
 """Least occlusion of a face with one eye hidden: partly covered, and no anchor."""
 BOTH_EYES: Final = 0.5
@@ -36,8 +39,9 @@ MIN_REFERENCES: Final = 8
 LIKE_YAW: Final = 12.5
 """Heads are turned alike within so many degrees: beside a turned face lies the background."""
 MEASURED_YAW: Final = 35.0
-"""Beyond this turn the cells beside the outline are left out, and the eye beyond the nose is hidden
-by the head itself, which is no cover."""
+"""Beyond this turn the cells beside the outline are left out."""
+FAR_EYE_YAW: Final = 30.0
+"""Beyond this turn the eye beyond the nose is hidden by the head itself, which is no cover."""
 USUALLY_PLAIN: Final = 0.3
 """A cell is usually plain when nine in ten of a person's reference faces lie below this."""
 
@@ -86,14 +90,14 @@ def _covered(person: pl.DataFrame) -> NDArray[np.float64]:
     covered = cells > COVERED_FROM * 255
     beside = _usually_plain(cells, yaw, person["strict"].fill_null(False).to_numpy()) & ~inside
     share = np.maximum(_share(covered, inside), _share(covered, inside | beside))
-    share = np.minimum(1.0, share + np.minimum(share / 2, EDGE))
+    share = np.minimum(1.0, share + np.minimum(share / 4, EDGE))
     hidden = np.zeros(person.height, np.int64)
     # Of a head that is turned to the picture's left (yaw < 0) the left eye lies beyond the nose.
     for name, beyond in (
-        ("eye_left_there", yaw < -MEASURED_YAW),
-        ("eye_right_there", yaw > MEASURED_YAW),
+        ("eye_left_there", yaw < -FAR_EYE_YAW),
+        ("eye_right_there", yaw > FAR_EYE_YAW),
     ):
-        hidden += (person[name].fill_null(1.0) < 1 - COVERED_FROM).to_numpy() & ~beyond
+        hidden += (person[name].fill_null(1.0) < 1 - HIDDEN_FROM).to_numpy() & ~beyond
     return np.maximum(share, np.array([0.0, ONE_EYE, BOTH_EYES])[hidden])
 
 
