@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from identity_pipeline.stages.library.confusions import Confusions
     from identity_pipeline.stages.stores import LibraryStores
 
-PAIRS_SHOWN = 10
-"""Pairs that are listed without --limit; chosen: a look, not a study."""
+PAIRS_SHOWN, NEAREST_SHOWN = 10, 3
+"""Pairs that are listed without --limit, and below the models; chosen: a look, not a study."""
 
 
 @click.command()
@@ -169,6 +169,21 @@ def confusions(
         with bar() as report:
             shown = write_montage(stores.tables, found.groups(limit), montage, report)
         say(f"{counted(shown, 'face')} in {montage}", err=as_json)
+
+
+def tell_nearest(settings: Settings) -> None:
+    """The closest pairs of the library in force, below the models; nothing where there is none."""
+    from identity_pipeline.stages.stores import LibraryStores
+    from identity_pipeline.storage.layout import Layout
+    from identity_pipeline.storage.video.tables import TableStore
+
+    stores = LibraryStores.of(TableStore(Layout(Path(settings.paths.data))))
+    if stores.generations.current() is None:
+        return
+    nearest = confusions_of(stores, settings).pairs[:NEAREST_SHOWN]
+    if nearest:
+        said = "; ".join(f"{' and '.join(pair.names)} {pair.cosine:.2f}" for pair in nearest)
+        say(f"Nearest of different people in the library: {said}. All: models confusions")
 
 
 def confusions_of(stores: LibraryStores, settings: Settings) -> Confusions:

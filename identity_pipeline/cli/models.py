@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from identity_pipeline.cli.calibrating import calibrate, confusions
+from identity_pipeline.cli.calibrating import calibrate, confusions, tell_nearest
 from identity_pipeline.cli.lists import console, echo_json, echo_table, json_option, say
 from identity_pipeline.cli.options import merged_settings, model_options, overrides
 
@@ -36,6 +36,7 @@ def models(
       identity-pipeline models                          the look
       identity-pipeline models fetch open               get the open pack, once
       identity-pipeline models fetch open --from USB    the same without a network
+      identity-pipeline models combine auraface --recogniser glintr100.onnx --licence Apache-2.0
       identity-pipeline models calibrate                numbers of a pack that carries none
       identity-pipeline models confusions               whom it takes for each other
     """
@@ -50,6 +51,7 @@ def models(
         echo_json([row for one in found for row in _rows(one)])
     else:
         _print(found)
+        tell_nearest(current)
     if any(one.fault for one in found):
         raise SystemExit(1)
 
@@ -125,6 +127,43 @@ def fetch(pack: str, given: Path | None, root: Path | None) -> None:
     if folder.parent.resolve() != pack_root(settings).absolute().resolve():
         where = f'pack_root = "{folder.parent}" below [models] in settings.toml'
         say(f"Runs look there with {where}.")
+
+
+@models.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option(
+    "--recogniser",
+    required=True,
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="ONNX file that takes aligned faces of 112 px, such as AuraFace's glintr100.onnx.",
+)
+@click.option("--licence", required=True, help="Under which licence it is, for the card.")
+@click.option(
+    "--own-scale",
+    is_flag=True,
+    help="Its cosines are not of ArcFace's scale: nobody is matched before its card has numbers.",
+)
+def combine(folder: Path, recogniser: Path, licence: str, own_scale: bool) -> None:
+    """Make FOLDER a pack of the open detector and mesh with another recogniser.
+
+    The open pack must be there (`models fetch open`). Where the hub is reachable, AuraFace-v1's
+    recogniser makes a pack that is open too and confuses fewer people.
+
+    \b
+      identity-pipeline models combine auraface --recogniser glintr100.onnx --licence Apache-2.0
+      identity-pipeline run ride.mp4 --models auraface
+    """
+    from identity_pipeline.models.open_pack.combine import combine as make
+    from identity_pipeline.models.packs import kept_folder
+
+    target = folder.expanduser().absolute()
+    pack = kept_folder("open", merged_settings({}).models)
+    size = make(pack, recogniser, target, licence, arcface_like=not own_scale)
+    say(f"{target} holds the pack: {size} numbers a face by {recogniser.name}.")
+    say(f'Runs use it with --models {target}, or face_pack = "{target}" below [models].')
+    if own_scale:
+        say("Its pack.json still lacks the recogniser's `numbers`.")
 
 
 @contextmanager

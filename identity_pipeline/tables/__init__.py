@@ -378,6 +378,7 @@ TABLES["candidates"] = Table(
         "eyes": pl.String,
         "wink": pl.Boolean,
         "gaze_aside": pl.Boolean,
+        "gaze_offset": pl.Float32,
         "lid_ratio": pl.Float32,
         "mouth_open": pl.Float32,
         "smile": pl.Float32,
@@ -396,7 +397,7 @@ TABLES["candidates"] = Table(
     },
     "face_id",
     ranges={"score": SHARE},
-    later=("eyes", "wink", "gaze_aside", "lid_ratio", "mouth_open", "smile"),
+    later=("eyes", "wink", "gaze_aside", "gaze_offset", "lid_ratio", "mouth_open", "smile"),
 )
 SET_ASSETS: Final = ("anchor_set", "coverage_set", "challenge_set", "pair_set")
 TABLES.update(dict.fromkeys(SET_ASSETS, TABLES["image_set"]))

@@ -29,7 +29,7 @@ from identity_pipeline.core.vectors import Matrix, mean_direction, to_matrix
 from identity_pipeline.media.crops import align
 from identity_pipeline.models.face_pack import FacePack
 from identity_pipeline.settings import Settings, load_settings
-from identity_pipeline.settings.numbers import DECIDING, with_numbers
+from identity_pipeline.settings.numbers import DECIDING
 from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
 from identity_pipeline.stages.evaluation.evaluate import collect, evaluate
 from identity_pipeline.stages.library.statistics import true_people
@@ -214,7 +214,7 @@ def main() -> None:
 def clips(data: Path, pack: str | None, truth: Path | None, also: tuple[str, ...]) -> None:
     """The processed videos of the data folder DATA that have truth."""
     chosen = {"models": {"face_pack": pack}} if pack else {}
-    settings = with_numbers(load_settings(**chosen))
+    settings = load_settings(**chosen)
     store = TableStore(Layout(data))
     print_clips(store, settings, truth)
     people, faults = true_people(LibraryStores.of(store), truth)
@@ -240,7 +240,7 @@ def clips(data: Path, pack: str | None, truth: Path | None, also: tuple[str, ...
 def photos(folder: Path, pack: str | None) -> None:
     """Photographs in FOLDER: one sub-folder per person, groups beside them."""
     chosen = {"models": {"face_pack": pack}} if pack else {}
-    settings = with_numbers(load_settings(**chosen))
+    settings = load_settings(**chosen)
     faces = of_photographs(folder, FacePack(settings.models))
     print_space(faces, settings)
     print_people(faces)

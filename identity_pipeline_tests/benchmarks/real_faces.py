@@ -35,7 +35,12 @@ from identity_pipeline.core.faces.mesh_expression import (
     mouth_height,
     with_own_ratios,
 )
-from identity_pipeline.settings import BucketSettings
+from identity_pipeline.core.imagesets.portrait import (
+    anchor_eligible,
+    is_portrait,
+    portrait_measures,
+)
+from identity_pipeline.settings import Settings
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.video.tables import TableStore
 
@@ -45,7 +50,7 @@ EYES_SURE = 0.0
 """Log odds above even that closed eyes take: half-shut ones are not closed."""
 MOUTH_MISSED = 0.1
 """Share of open mouths below the limit: nothing parts them from parted lips but their height."""
-S = BucketSettings()
+S = Settings.model_construct()
 
 
 class Count(NamedTuple):
@@ -97,6 +102,16 @@ def of_clip(store: TableStore, clip: str, labels: pl.DataFrame) -> Iterator[pl.D
             continue
         landmarks = store.read("face_landmarks", video_id)
         bins = store.read("face_buckets", video_id).select("face_id", "expression_bin")
+        if video_id in store.videos_with("candidates"):
+            candidates = store.read("candidates", video_id)
+            chosen = {
+                "eligible": anchor_eligible(S.selection),
+                "portrait": is_portrait(S.selection),
+            }
+            chosen = candidates.filter(pl.col("standing") == "candidate").select(
+                "face_id", **chosen
+            )
+            bins = bins.join(chosen, on="face_id", how="left")
         yield (
             landmarks.drop("landmarks")
             .join(bins, on="face_id", how="left")
@@ -135,7 +150,7 @@ def read(data: Path, labels: Path, truth: Sequence[Path]) -> pl.DataFrame:
 
 def logistic(faces: pl.DataFrame, yes: pl.Expr, columns: Sequence[str], above: float) -> Logistic:
     """A logistic decision with both sides weighing the same, its limit so far above even odds."""
-    known = faces.drop_nulls(columns)
+    known = faces.drop_nulls(list(columns))
     x, y = known.select(columns).to_numpy().astype(float), known.select(yes).to_series().to_numpy()
     mean, spread = x.mean(axis=0), x.std(axis=0)
     model = LogisticRegression(C=RIDGE, class_weight="balanced").fit((x - mean) / spread, y)
@@ -146,7 +161,7 @@ def logistic(faces: pl.DataFrame, yes: pl.Expr, columns: Sequence[str], above: f
 
 def fitted(faces: pl.DataFrame) -> Decisions:
     """The numbers that labelled faces give."""
-    with_own = [with_own_ratios(part, S) for part in faces.partition_by("clip")]
+    with_own = [with_own_ratios(part, S.buckets) for part in faces.partition_by("clip")]
     seen = pl.concat(with_own).filter(
         pl.col("covered").ne_missing("heavy"), pl.col("eye_open").is_not_null()
     )
@@ -166,13 +181,25 @@ def fitted(faces: pl.DataFrame) -> Decisions:
     )
 
 
+def good_portraits(faces: pl.DataFrame) -> Logistic:
+    """What a person who looked chose, among faces in plain view whose eyes are not closed."""
+    seen = faces.filter(
+        pl.col("good_anchor").is_in(["yes", "no"]),
+        pl.col("light") == "normal",
+        pl.col("blur") != "blurred",
+        pl.col("covered") == "none",
+        pl.col("eyes").is_in(["open", "lowered"]),
+    ).with_columns(chosen=pl.col("good_anchor") == "yes", **portrait_measures())
+    return logistic(seen, pl.col("chosen"), tuple(portrait_measures()), 0.0)
+
+
 def told_by(faces: pl.DataFrame, by: Decisions) -> pl.DataFrame:
     """The faces as they would be read with other numbers."""
     own = ("lid_ratio", "eyes", "wink", "gaze_aside", "eye_open", "mouth_open", "smile")
-    parts = [mesh_expression(part.drop(own), S, by) for part in faces.partition_by("clip")]
+    parts = [mesh_expression(part.drop(own), S.buckets, by) for part in faces.partition_by("clip")]
     told = pl.concat(parts, how="diagonal")
     bins = [
-        expression_bin(eye, mouth, smile, S)
+        expression_bin(eye, mouth, smile, S.buckets)
         for eye, mouth, smile in told.select("eye_open", "mouth_open", "smile").iter_rows()
     ]
     return told.with_columns(expression_bin=pl.Series(bins, dtype=pl.String))
@@ -217,7 +244,10 @@ def counts(faces: pl.DataFrame) -> dict[str, Count]:
 
     shut = pl.col("expression_bin") == "eyes_closed"
     lids, mouth, smiles = pl.col("lids"), pl.col("mouth"), pl.col("smiles")
-    smiling, gapes = pl.col("smile") >= S.smile_from, pl.col("mouth_open") >= S.mouth_open_from
+    smiling, gapes = (
+        pl.col("smile") >= S.buckets.smile_from,
+        pl.col("mouth_open") >= S.buckets.mouth_open_from,
+    )
     binned = pl.col("right").list.len() > 0
     right = pl.col("right").list.contains(pl.col("expression_bin"))
     lidded = lids.is_in(["half", "wink"])
@@ -265,12 +295,45 @@ Printer = Callable[[object], None]
 def print_tables(faces: pl.DataFrame, show: Printer) -> None:
     """The faces as they lie, and every person by numbers of the others."""
     show(table("As the tables have it", faces))
+    if "portrait" in faces.columns:
+        print_portraits(faces, show)
     if faces["expression_source"].eq("face_mesh").all():
         show(table("Each person by numbers fitted on the others", left_out(faces)))
 
 
+def auc(chosen: pl.Series, left: pl.Series) -> float:
+    """Share of pairs of a chosen face and one left that are ranked right."""
+    pairs = chosen.to_numpy()[:, None] - left.to_numpy()[None, :]
+    return float((pairs > 0).mean() + (pairs == 0).mean() / 2)
+
+
+def print_portraits(faces: pl.DataFrame, show: Printer) -> None:
+    """How well anchors are told from other faces."""
+    judged = faces.filter(pl.col("good_anchor").is_in(["yes", "no"])).drop_nulls("who")
+    good = pl.col("good_anchor") == "yes"
+    for name in ("eligible", "portrait"):
+        called = judged.filter(pl.col(name).fill_null(False))
+        found = called.filter(good).height
+        show(
+            f"{name}: chosen by eye {Count(found, called.height)}, "
+            f"of those chosen by eye {Count(found, judged.filter(good).height)}"
+        )
+    ranked = []
+    for who in judged["who"].unique().sort():
+        by = good_portraits(faces.filter(pl.col("who") != who))
+        own = judged.filter((pl.col("who") == who) & pl.col("eligible").fill_null(False))
+        own = own.with_columns(**portrait_measures())
+        ranked.append(own.with_columns(score=by.log_odds()))
+    told = pl.concat(ranked)
+    share = auc(told.filter(good)["score"], told.filter(~good)["score"])
+    show(
+        f"ranking of eligible faces, numbers of the others: AUC {share:.3f} of {told.height} faces"
+    )
+
+
 def print_fit(faces: pl.DataFrame, show: Printer) -> None:
     """What is fitted on all labelled faces."""
+    show(f"portrait={good_portraits(faces)}")
     for name, value in fitted(told_by(faces, FITTED))._asdict().items():
         show(f"{name}={value}")
 

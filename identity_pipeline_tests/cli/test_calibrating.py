@@ -187,6 +187,9 @@ def test_the_closest_people_are_shown_by_name_with_groups_where_somebody_gave_th
     assert found["unknown"] == ["Nobody"]
     pairs = {curve["kind"]: curve["pairs"] for curve in found["curves"]}
     assert pairs == {"all": 6, "within one": 1, "across groups": 2}
+    nearest = " and ".join(found["pairs"][0]["names"])
+    told = CliRunner().invoke(cli, ["--data", str(tmp_path / "data"), "models"]).output
+    assert f"Nearest of different people in the library: {nearest}" in " ".join(told.split())
     picture = tmp_path / "pairs.jpg"
     said = invoke(tmp_path, *asked, "--montage", str(picture)).output
     assert "taken for" in said and "within one" in said and picture.stat().st_size > 1000

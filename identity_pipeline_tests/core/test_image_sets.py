@@ -102,8 +102,21 @@ def test_a_portrait_comes_before_a_better_picture_that_is_none(changes: dict[str
     assert sets.faces("anchor") == [f"{i:06d}-0" for i in range(4, 8)]
 
 
+def test_the_level_face_with_a_calm_look_is_the_first_portrait() -> None:
+    worse = ({"roll": 12.0}, {"gaze_offset": 0.08}, {"lid_ratio": 1.3}, {"mouth_open": 0.29})
+    rows = [at(i, **PORTRAIT | change) for i, change in enumerate(worse)]
+    calm = {"roll": 1.0, "gaze_offset": 0.01, "lid_ratio": 1.0}
+    assert sets_of(*rows, at(4, **PORTRAIT | calm)).faces("anchor")[0] == "000004-0"
+
+
+def test_a_shout_is_no_portrait_even_where_it_looks_like_a_smile() -> None:
+    shout = PORTRAIT | {"mouth_open": 0.7, "expression": "smile", "quality_score": 0.9}
+    rows = [at(i, **shout) for i in range(4)]
+    assert sets_of(*rows, at(4, **PORTRAIT)).faces("anchor")[0] == "000004-0"
+
+
 def test_an_open_mouth_that_smiles_is_a_portrait() -> None:
-    grin = PORTRAIT | {"mouth_open": 0.5, "expression": "smile"}
+    grin = PORTRAIT | {"mouth_open": 0.45, "expression": "smile"}
     rows = [at(i, quality_score=0.5 + i / 10, **grin) for i in range(4)]
     assert sets_of(*rows)["anchor"].height == 4
 

@@ -16,6 +16,7 @@ from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.video.tables import TableStore
 from identity_pipeline_tests.curated_library import RIDES, call, look, write_video
+from identity_pipeline_tests.library import VideoLibrary, failure_of
 from identity_pipeline_tests.storage.small_library import write_ride
 
 NOW = "2026-03-01T00:00:00+00:00"
@@ -50,6 +51,15 @@ def test_nothing_is_decided_in_a_space_without_numbers(tmp_path: Path) -> None:
     assert "tracking.stitch_cos 0.5" in told and "decides nothing" in told
     recompute(stores, with_pack(tmp_path, arcface_like=True), NOW)
     assert stores.generations.current() is not None
+
+
+def test_the_job_of_the_library_says_so_and_is_to_blame_on_nobody(tmp_path: Path) -> None:
+    stores_in(tmp_path, MINE)
+    (tmp_path / "mine").mkdir()
+    for opened in VideoLibrary.open(tmp_path / "data", tmp_path / "mine", tmp_path):
+        opened.groups["models"]["arcface_like"] = False
+        code, sentence = failure_of(opened.run_library())
+        assert code == "not_ready" and "models calibrate" in sentence
 
 
 def test_the_packs_numbers_group_the_unknown(tmp_path: Path) -> None:

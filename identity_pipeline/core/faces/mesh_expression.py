@@ -64,9 +64,9 @@ class Decisions(NamedTuple):
 
 
 FITTED: Final = Decisions(
-    eyes_shut=Logistic(15.09, {"lid_height": -32.42, "own_ratio": -13.94}),
+    eyes_shut=Logistic(15.08, {"lid_height": -32.29, "own_ratio": -13.94}),
     by_mesh=Logistic(14.87, {"own_ratio": -19.05}),
-    alone=Logistic(7.13, {"lid_height": -53.75}),
+    alone=Logistic(7.11, {"lid_height": -53.54}),
     smiling=Logistic(-12.05, {"mouth_width": 22.85, "mouth_lift": 35.39, "mouth_drop": -18.82}),
     mouth_open=0.342,
 )

@@ -74,7 +74,10 @@ def _crop(
     return {**dict.fromkeys(_CROP_COLUMNS), "crop_reason": reason}
 
 
-EXPRESSION = ("eyes", "wink", "gaze_aside", "lid_ratio", "mouth_open", "smile")
+EXPRESSION = (
+    *("eyes", "wink", "gaze_aside", "gaze_offset"),
+    *("lid_ratio", "mouth_open", "smile"),
+)
 """Columns of `face_landmarks` that say whether a face is a portrait."""
 
 

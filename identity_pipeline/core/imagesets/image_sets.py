@@ -20,14 +20,17 @@ from identity_pipeline.core.imagesets.novelty import (
     is_near_duplicate,
     novelty,
 )
+from identity_pipeline.core.imagesets.portrait import (
+    anchor_eligible,
+    is_portrait,
+    portrait_share,
+)
 from identity_pipeline.core.imagesets.selection import (
     Face,
     Row,
-    anchor_eligible,
     faces_of,
     is_covered,
     is_hard,
-    is_portrait,
     likeness,
     person_views,
     preference,
@@ -101,7 +104,7 @@ def frontal_quality() -> pl.Expr:
 
 
 def build_anchor_set(candidates: pl.DataFrame, settings: SelectionSettings) -> pl.DataFrame:
-    """The most frontal and best strict faces, apart in time and unlike each other.
+    """The best portraits among the strict faces, apart in time and unlike each other.
 
     Portraits come first. Where fewer than `anchor_min` are had, other eligible faces fill up to
     that number: a glance aside or an open mouth is better than no reference, closed eyes, a wink
@@ -118,7 +121,9 @@ def build_anchor_set(candidates: pl.DataFrame, settings: SelectionSettings) -> p
         ranked = (
             faces.with_row_index("row")
             .filter(anchor_eligible(settings))
-            .with_columns(portrait=is_portrait(settings), rank_by=frontal_quality())
+            .with_columns(
+                portrait=is_portrait(settings), rank_by=frontal_quality() * portrait_share()
+            )
             .sort(["portrait", "rank_by", "row"], descending=[True, True, False])
         )
         chosen: list[int] = []

@@ -35,6 +35,7 @@ from identity_pipeline.core.imagesets.novelty import (
     nearest_cosine,
     novelty,
 )
+from identity_pipeline.core.imagesets.portrait import anchor_eligible
 from identity_pipeline.core.vectors import check_unit, to_matrix
 from identity_pipeline.core.video.highlights import Emphasis
 from identity_pipeline.settings import SelectionSettings
@@ -158,43 +159,6 @@ def _emphasised(faces: pl.DataFrame, emphasis: Emphasis | None, first_ms: float)
 def likeness(settings: SelectionSettings) -> Likeness:
     """The limits of what counts as the same picture."""
     return Likeness(settings.near_duplicate_cos, settings.near_duplicate_look)
-
-
-def is_frontal(settings: SelectionSettings) -> pl.Expr:
-    """Within the anchors' yaw and pitch."""
-    return (pl.col("yaw").abs() <= settings.anchor_yaw_max) & (
-        pl.col("pitch").abs() <= settings.anchor_pitch_max
-    )
-
-
-def anchor_eligible(settings: SelectionSettings) -> pl.Expr:
-    """Strict, near frontal, in plain view and normal light, and no eye closed.
-
-    That is the least: what a photographer would still hand out of a person of whom there is
-    nothing better. Where a net grades the eyes, eyes that it could not tell are no open ones.
-    """
-    eyes_told = pl.col("eyes").is_in(["open", "lowered"]) & ~pl.col("wink").fill_null(False)
-    return (
-        pl.col("strict")
-        & is_frontal(settings)
-        & (pl.col("expression_bin") != "eyes_closed")
-        & pl.when(pl.col("eyes").is_not_null()).then(eyes_told).otherwise(True)
-        & pl.col("occlusion_bin").is_in(["none", "unknown"])
-        & (pl.col("lighting_bin") == "normal")
-    ).fill_null(False)
-
-
-def is_portrait(settings: SelectionSettings) -> pl.Expr:
-    """Whether an eligible face is what a photographer would choose.
-
-    The eyes are open and look where the nose points, and the mouth is closed or smiles. What no
-    net measured (null) is not held against a face.
-    """
-    open_eyes = pl.col("eyes").eq("open").fill_null(True)
-    gaze = ~pl.col("gaze_aside").fill_null(False)
-    calm = (pl.col("mouth_open") < settings.anchor_mouth_max).fill_null(True)
-    smiles = (pl.col("expression_bin") == "smile").fill_null(False)
-    return anchor_eligible(settings) & open_eyes & gaze & (calm | smiles)
 
 
 def _select_person(faces: pl.DataFrame, settings: SelectionSettings) -> list[Row]:

@@ -18,11 +18,10 @@ from identity_pipeline.core.faces.buckets import EXPRESSIONS
 from identity_pipeline.core.geometry import Box
 from identity_pipeline.core.imagesets.candidates import box_of
 from identity_pipeline.core.imagesets.image_sets import CROP, challenge_kind, open_candidates
+from identity_pipeline.core.imagesets.portrait import anchor_eligible, is_frontal
 from identity_pipeline.core.imagesets.selection import (
     VECTORS,
-    anchor_eligible,
     coverage_counts,
-    is_frontal,
 )
 from identity_pipeline.settings import BucketSettings, SelectionSettings, Settings
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from identity_pipeline.defs.display import library_pictures as pictures
-from identity_pipeline.defs.instance.preflight import check_folder
+from identity_pipeline.defs.instance.preflight import check_folder, check_numbers
 from identity_pipeline.defs.resources.decorators import library_asset
 from identity_pipeline.defs.resources.steps import LibraryStep
 from identity_pipeline.media.markdown import bullets
@@ -24,6 +24,7 @@ def identity_library(step: LibraryStep) -> Iterator[dg.MaterializeResult]:
     from identity_pipeline.stages.library.recompute import recompute
 
     check_folder(step.context, step.store, step.settings)
+    check_numbers(step.context, step.stores, step.settings)
     with step.working() as work:
         done = recompute(step.stores, step.settings, step.now(), step.reporter())
         work.computed = not done.reused

@@ -27,6 +27,7 @@ from identity_pipeline.storage.video.tables import TableStore
 
 if TYPE_CHECKING:
     from identity_pipeline.models.hub import ModelHub
+    from identity_pipeline.stages.stores import LibraryStores
 
 NOT_READY_TAG = "identity_pipeline/not_ready"
 """Run tag: it could not begin; its video is not to blame."""
@@ -75,6 +76,21 @@ def check_folder(context: dg.AssetExecutionContext, store: TableStore, settings:
     """
     faults = preflight.folder_faults(store.layout, settings)
     end_unless_ready(context, store, settings, faults)
+
+
+def check_numbers(
+    context: dg.AssetExecutionContext, stores: "LibraryStores", settings: Settings
+) -> None:
+    """Ends a run of the library where nobody knows the numbers of its recogniser.
+
+    Raises:
+        Failure: with the sentence; the run is tagged.
+    """
+    from identity_pipeline.stages.library.spaces import settings_of_library, unknown_numbers
+
+    fault = unknown_numbers(settings_of_library(stores, settings))
+    there = stores.tables.videos_with("track_templates")
+    end_unless_ready(context, stores.tables, settings, [fault] if fault and there else [])
 
 
 def end_unless_ready(

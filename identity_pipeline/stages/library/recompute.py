@@ -288,7 +288,7 @@ def _deciding(stores: LibraryStores, settings: Settings, inputs: LibraryTables) 
     found = settings_of_library(stores, settings)
     fault = unknown_numbers(found)
     if fault and inputs.templates.height:
-        raise UnknownNumbersError(fault)
+        raise UnknownNumbersError(f"Nothing was decided: {fault}")
     return found
 
 

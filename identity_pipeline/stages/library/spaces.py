@@ -154,11 +154,11 @@ def _last_decided_in(stores: LibraryStores) -> str | None:
 
 
 def unknown_numbers(settings: Settings) -> str | None:
-    """Why a library with these settings decides nothing, in a sentence; None where it may."""
+    """Why a library with these settings decides nothing, in words; None where it may."""
     if not settings.numbers.unknown:
         return None
     return (
-        f"Nothing was decided: nobody knows at which likeness the face pack "
+        f"nobody knows at which likeness the face pack "
         f"{settings.numbers.pack} takes two faces for one person ({_some(settings)}); measure it "
         f"on your own rides with `{CALIBRATE}`, or say models.arcface_like = true if its cosines "
         "are like ArcFace's."

@@ -1,0 +1,88 @@
+"""Which faces may be anchors, which of them are portraits, and which portrait is the better one.
+
+An anchor is what a diffusion model takes for the person. A photographer would choose a level face
+that looks into the camera with open eyes and a calm mouth, or one that smiles; of a person of whom
+there is no such face they would still hand out a glance aside, but no closed eye, no wink and no
+covered face.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import polars as pl
+
+from identity_pipeline.settings import SelectionSettings
+
+WIDE_MOUTH: Final = 0.5
+"""Mouth openness from which a smile is a shout. Chosen."""
+PORTRAIT_WEIGHTS: Final = {
+    "yaw": -0.14,
+    "roll": -0.15,
+    "gaze": -12.28,
+    "lids_low": -2.31,
+    "lids_wide": -18.0,
+    "mouth_open": -4.56,
+}
+"""Of the log odds that a person who looked would choose a face, per degree, eye width and ratio."""
+PORTRAIT_CONSTANT: Final = 2.89
+"""Their constant. Both are fitted on labelled strict faces of eight people in real ride clips:
+`python -m identity_pipeline_tests.benchmarks.real_faces DATA LABELS --fit` prints them."""
+
+
+def is_frontal(settings: SelectionSettings) -> pl.Expr:
+    """Within the anchors' yaw and pitch."""
+    return (pl.col("yaw").abs() <= settings.anchor_yaw_max) & (
+        pl.col("pitch").abs() <= settings.anchor_pitch_max
+    )
+
+
+def anchor_eligible(settings: SelectionSettings) -> pl.Expr:
+    """Strict, near frontal, in plain view and normal light, and no eye closed.
+
+    That is the least. Where a net grades the eyes, eyes that it could not tell are no open ones.
+    """
+    eyes_told = pl.col("eyes").is_in(["open", "lowered"]) & ~pl.col("wink").fill_null(False)
+    return (
+        pl.col("strict")
+        & is_frontal(settings)
+        & (pl.col("expression_bin") != "eyes_closed")
+        & pl.when(pl.col("eyes").is_not_null()).then(eyes_told).otherwise(True)
+        & pl.col("occlusion_bin").is_in(["none", "unknown"])
+        & (pl.col("lighting_bin") == "normal")
+    ).fill_null(False)
+
+
+def is_portrait(settings: SelectionSettings) -> pl.Expr:
+    """Whether an eligible face is what a photographer would choose.
+
+    The eyes are open and look where the nose points, and the mouth is closed or smiles. What no
+    net measured (null) is not held against a face.
+    """
+    open_eyes = pl.col("eyes").eq("open").fill_null(True)
+    gaze = ~pl.col("gaze_aside").fill_null(False)
+    mouth = pl.col("mouth_open").fill_null(0.0)
+    smiles = (pl.col("expression_bin") == "smile").fill_null(False) & (mouth < WIDE_MOUTH)
+    calm = (mouth < settings.anchor_mouth_max) | smiles
+    return anchor_eligible(settings) & open_eyes & gaze & calm
+
+
+def portrait_measures() -> dict[str, pl.Expr]:
+    """What a portrait is judged by; 0 where it was not measured."""
+    lids = pl.col("lid_ratio").fill_null(1.0)
+    measures = {
+        "yaw": pl.col("yaw").abs(),
+        "roll": pl.col("roll").abs(),
+        "gaze": pl.col("gaze_offset").abs(),
+        "lids_low": (1 - lids).clip(0.0, 1.0),
+        "lids_wide": (lids - 1).clip(0.0, 1.0),
+        "mouth_open": pl.col("mouth_open"),
+    }
+    return {name: measure.fill_null(0.0).alias(name) for name, measure in measures.items()}
+
+
+def portrait_share() -> pl.Expr:
+    """How likely a person who looks would choose a face, in [0, 1]."""
+    measures = portrait_measures()
+    terms = [weight * measures[name] for name, weight in PORTRAIT_WEIGHTS.items()]
+    return 1 / (1 + (-pl.sum_horizontal(pl.lit(PORTRAIT_CONSTANT), *terms)).exp())
