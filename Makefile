@@ -16,7 +16,7 @@ MODELS ?=
 VISION ?=
 DEMO_SETTINGS := $(if $(MODELS)$(VISION)$(RIDES),,IDENTITY_PIPELINE_SETTINGS=$(BUNDLED)/settings.toml)
 
-.PHONY: help venv demo dev test lint docs bench format clean
+.PHONY: help venv gpu demo dev test lint docs bench format clean
 
 help:  ## Say what there is.
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -28,6 +28,11 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $(STAMP)
 
 venv: $(STAMP)  ## Install everything into .venv.
+
+gpu: venv  ## Put ONNX Runtime for CUDA in the place of the one for CPUs; see docs/models.md.
+	$(BIN)/python -m pip uninstall --quiet --yes onnxruntime onnxruntime-gpu
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt ./deploy/onnxruntime-gpu
+	$(BIN)/identity-pipeline models --device cuda
 
 demo: venv  ## Turn the rides that ship with the package into image sets, offline.
 	$(DEMO_SETTINGS) $(BIN)/identity-pipeline run $(DEMO_RIDES) $(if $(MODELS),--models $(MODELS)) $(if $(VISION),--vision $(VISION))

@@ -72,7 +72,10 @@ def archive(
     if videos:
         _told(_bring_back(store, videos, dry_run), as_json)
     elif failed:
-        _told(_put_aside(store, failed, dry_run), as_json)
+        rows = _put_aside(store, failed, dry_run)
+        _told(rows, as_json)
+        if any(row["why"] for row in rows):
+            raise SystemExit(1)  # it was named, and it stays
     elif older_than is not None:
         _archive(store, older_than, dry_run, as_json)
     else:

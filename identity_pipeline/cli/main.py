@@ -37,6 +37,16 @@ class LazyGroup(click.Group):
         name = NAMED_OTHERWISE.get(cmd_name, cmd_name.replace("-", "_"))
         return getattr(import_module(COMMANDS[cmd_name]), name)
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that is named first; of a misspelt one, those that it resembles."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.exceptions.NoSuchCommand as error:
+            name = error.command_name
+            raise click.exceptions.NoSuchCommand(name, possibilities=COMMANDS, ctx=ctx) from None
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The commands by subject; none is imported."""
         del ctx

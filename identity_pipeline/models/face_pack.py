@@ -25,6 +25,7 @@ from identity_pipeline.models.cards import ModelCardError, read_card
 from identity_pipeline.models.device import (
     note_fallback,
     onnx_providers,
+    provider_options,
     session_options,
 )
 from identity_pipeline.models.face_attributes import (
@@ -97,6 +98,7 @@ class FacePack:
                 str(self.folder),
                 allowed_modules=tasks,
                 providers=self._asked,
+                provider_options=provider_options(self._asked),
                 sess_options=session_options(),
             )
         except AssertionError as error:

@@ -212,7 +212,7 @@ def _print_rendered(facekit: Path, people: int, reader: Reader, settings: Bucket
     rows = []
     for seed in range(HELD_OUT, HELD_OUT + people):
         person, rng = person_of(kit, seed), np.random.default_rng([seed, 17])
-        portrait, _ = cover_samples.render(kit, person, rng)
+        portrait, _ = cover_samples.render(kit, person, rng, 0.1)
         front = np.clip(portrait.rgba * 255 + 0.5, 0, 255).astype(np.uint8)
         plain = composite(front, behind.get(rng, cover_samples.SIZE, cover_samples.SIZE))
         marks, box = portrait.landmarks.astype(np.float64), Box(*map(float, portrait.box))

@@ -307,3 +307,11 @@ def test_no_help_shows_what_is_meant_for_click() -> None:
         for each in (command, *within.values()):
             text = each.get_help(click.Context(each, info_name=name))
             assert "\b" not in text and "\\b" not in text, name
+
+
+def test_a_misspelt_command_is_answered_with_those_it_resembles() -> None:
+    told = CliRunner().invoke(cli, ["recluser"])
+    assert told.exit_code == 2 and "Did you mean" in told.output
+    assert "'recluster'" in told.output
+    told = CliRunner().invoke(cli, ["xyzzy"])
+    assert told.exit_code == 2 and "Did you mean" not in told.output

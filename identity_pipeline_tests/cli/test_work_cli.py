@@ -193,3 +193,10 @@ def test_the_report_shows_the_same_picture(data: Path, instance: dg.DagsterInsta
     assert event.metadata["videos"].value == event.metadata["videos/pending"].value == 1
     assert "0 % done" in str(event.metadata["progress"].value)
     assert "data:image/svg+xml" in str(event.metadata["picture"].value)
+
+
+def test_a_folder_without_a_video_has_nothing_computed(tmp_path: Path) -> None:
+    (tmp_path / "data" / "videos").mkdir(parents=True)
+    told = call("status", "--data", str(tmp_path / "data"), *MODELS).output
+    assert "No video yet: drop one into the videos folder" in told
+    assert "All is computed" not in told

@@ -290,6 +290,11 @@ def test_what_dagster_knows_of_a_run_is_told(fresh: Small, run: str, state: Stat
     whole = fresh.whole(RunFact("0123456789", run))
     assert {*states(whole).values()} == {state}
     assert ("no step of it shows a sign of life" in whole.note) == (run == "started")
+    if run == "started":  # its process takes a while to begin
+        begun = fresh.whole(RunFact("0123456789", run, time.time() - 30))
+        assert begun.note == "run 01234567 begins: its process is starting"
+        silent = fresh.whole(RunFact("0123456789", run, time.time() - 90))
+        assert "no step of it shows a sign of life" in silent.note
 
 
 def test_a_run_that_failed_without_a_note_is_a_failure(fresh: Small) -> None:

@@ -34,11 +34,13 @@ def last_runs(instance: dg.DagsterInstance, without: str | None = None) -> dict[
     """
     found: dict[str, RunFact] = {}
     for job, of in OF_JOB.items():
-        for run in instance.get_runs(dg.RunsFilter(job_name=job), limit=LOOKED_AT):
+        for record in instance.get_run_records(dg.RunsFilter(job_name=job), limit=LOOKED_AT):
+            run = record.dagster_run
             key = run.tags.get("dagster/partition", of)
             if run.run_id != without and not is_no_try(run):
                 status = "queued" if _is_retried(run) else STATUS.get(run.status, "succeeded")
-                found.setdefault(key, RunFact(run.run_id, status))
+                since = record.start_time or record.update_timestamp.timestamp()
+                found.setdefault(key, RunFact(run.run_id, status, since))
     return found
 
 

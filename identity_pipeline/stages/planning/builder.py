@@ -59,6 +59,9 @@ SUGGESTIONS: Final = "suggestions"
 """The phase that waits for a curator; it has no weight, for it takes a person's time."""
 NOT_ASKED = "not asked for: identity-pipeline train"
 GO_ON = "identity-pipeline train --resume goes on"
+BEGINS_S = 60.0
+"""So long a run may take from its start to its first step; chosen: its process imports and opens
+what it needs, on a busy machine for half a minute."""
 CHANGED = "decisions, templates or settings changed"
 
 
@@ -222,6 +225,9 @@ def _no_sign_of_life(sources: Sources, video_id: str, phases: Sequence[Phase]) -
     over = all(phase.state in (State.DONE, *SETTLED) for phase in phases)
     if over or sources.status_of_run(video_id) != "started":
         return ""
+    since = sources.runs[video_id].since
+    if since is not None and sources.now - since < BEGINS_S:
+        return f"run {sources.run_name(video_id)} begins: its process is starting"
     return (
         f"run {sources.run_name(video_id)} is started, but no step of it shows a sign of life; if "
         "that lasts, its process is dead: identity-pipeline recover"

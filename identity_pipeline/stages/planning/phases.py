@@ -14,10 +14,12 @@ class RunFact:
     Attributes:
         run_id: of Dagster.
         status: queued, started, cancelled or failed.
+        since: when it was started, in seconds since 1970; None where that is not known.
     """
 
     run_id: str
     status: str
+    since: float | None = None
 
 
 @dataclass(frozen=True)

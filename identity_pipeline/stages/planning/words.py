@@ -32,6 +32,8 @@ def batch_line(status: BatchStatus) -> str:
 
 def eta_line(status: Status) -> str:
     """How long it will take, if it can be said."""
+    if not status.videos and not status.left_s:
+        return "No video yet: drop one into the videos folder, or `identity-pipeline run FILE`."
     if not status.left_s:
         failed = sum(whole.state is State.FAILED for whole in status.wholes)
         return f"Nothing is left to compute, but {failed} failed." if failed else "All is computed."

@@ -106,7 +106,8 @@ class TableStore:
         path = self.layout.table(asset, video_id)
         if not path.is_file():
             raise MissingTableError(
-                f"{asset} of {video_id} is not there; materialise it first ({path})."
+                f"{asset} of {video_id} is not there; `{mending_command(self.layout, video_id)}` "
+                "makes it."
             )
         mend = partial(self.mend, video_id)
         there = None if asset in LATER else columns  # an older version may lack some
@@ -145,7 +146,8 @@ class TableStore:
         noted = self.noted("face_crops", video_id)
         if noted is None:
             raise MissingTableError(
-                f"the crops of {video_id} are not there; materialise face_crops again."
+                f"the crops of {video_id} are not there; "
+                f"`{mending_command(self.layout, video_id)}` makes them again."
             )
         try:
             whole = archive.data_version() == noted.data_version
