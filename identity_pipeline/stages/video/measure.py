@@ -18,7 +18,7 @@ from identity_pipeline.core.faces.gates import apply_gates
 from identity_pipeline.core.faces.mesh import MeshFace, landmarks_68
 from identity_pipeline.core.faces.mesh_expression import mesh_expression
 from identity_pipeline.core.faces.mesh_pose import with_own_level
-from identity_pipeline.core.faces.mouth import measure_mouth
+from identity_pipeline.core.faces.mouth import dark_of_mouth, measure_mouth
 from identity_pipeline.core.faces.occlusion import CELL_COLUMNS, with_occlusion
 from identity_pipeline.core.faces.pose import pose_from_landmarks_3d
 from identity_pipeline.core.faces.quality import luma_of, measure_pixels, quality_score
@@ -300,8 +300,8 @@ def _landmark_rows(
     if measured is not None:
         rows = [row | _attribute_columns(own) for row, own in zip(rows, measured, strict=True)]
     rows = [
-        row if mesh is None else row | mesh_pose_columns(mesh) | _of_mesh(mesh)
-        for row, mesh in zip(rows, meshes, strict=True)
+        row if mesh is None else row | mesh_pose_columns(mesh) | _of_mesh(mesh, region)
+        for row, mesh, region in zip(rows, meshes, regions, strict=True)
     ]
     return with_covers(nets.cover, rows, regions, meshes)
 
@@ -328,12 +328,14 @@ def _landmark_row(
     }
 
 
-def _of_mesh(mesh: MeshFace) -> dict[str, Any]:
+def _of_mesh(mesh: MeshFace, region: Region) -> dict[str, Any]:
     """What a mesh tells of eyes and mouth."""
     mouth = measure_mouth(mesh.points, frontal_mesh(mesh.points))
+    here = (mesh.points[:, :2] - [region.x, region.y]) * region.scale
     eyes = {} if mesh.eyes is None else measure_eyes(mesh.eyes)._asdict()
     return {
         **mouth._asdict(),
+        "mouth_dark": dark_of_mouth(region.bgr, here),
         **eyes,
         "eyes_source": "iris" if eyes else MESH,
         "expression_source": MESH,
