@@ -51,7 +51,8 @@ def test_what_a_person_sets_wins_then_the_pack_then_the_default(
 
 def test_a_vision_encoder_gives_the_numbers_of_novelty(tmp_path: Path) -> None:
     folder = pack(tmp_path / "eye", numbers={"selection.novelty_min": 0.02}, provenance="a park")
-    settings = load_settings(models={"vision_encoder": folder})
+    models = {"vision_encoder": folder, "face_pack": "buffalo_l"}
+    settings = load_settings(models=models)
     assert settings.selection.novelty_min == 0.02
     source = {n: told for n, told in settings.numbers.source.items() if n in VISION_NUMBERS}
     assert source == {"selection.novelty_min": "of the encoder eye: a park"}
