@@ -73,7 +73,7 @@ def test_the_demo_finds_its_faces_and_exports_nobody_wrong(page: Path) -> None:
     assert all(f["value"] is not None or f["reason"] for f in section["figures"])
     assert all("1 rendered clip (demo_solo-" in f["measured_on"] for f in section["figures"]
                if f["value"] is not None)  # fmt: skip
-    assert report["identity_spaces"][0].startswith("pack/")
+    assert report["identity_spaces"][0].startswith("open/")
     assert report["gate_versions"] and report["package_version"]
 
 
