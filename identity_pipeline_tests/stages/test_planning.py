@@ -171,7 +171,7 @@ def test_a_plan_says_which_setting_changed_and_from_what(small: Small) -> None:
     known = prices(small.store, settings, models.digests)
     plan = plan_video(small.store, settings, models, known, small.video)
     by_step = {step.step: step for step in plan.steps}
-    assert by_step["selection"].reasons == ("changed setting selection.novelty_min (0.15 -> 0.4)",)
+    assert by_step["selection"].reasons == ("changed setting selection.novelty_min (0.12 -> 0.4)",)
     assert by_step["watch"].verdict is Verdict.REUSE
     assert by_step["selection"].measured and by_step["watch"].seconds
 
