@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+from collections.abc import Sequence
 from contextlib import redirect_stdout
 from functools import cache
 from typing import Final, Literal
@@ -33,11 +34,19 @@ def onnx_providers(wanted: Literal["auto", "cpu", "cuda"]) -> list[str]:
     if CUDA not in available:
         raise DeviceError(
             "models.device is cuda, but this onnxruntime has no CUDA provider; install "
-            "onnxruntime-gpu in place of onnxruntime (pip install ./deploy/onnxruntime-gpu), or "
-            "set models.device to auto."
+            "onnxruntime-gpu in place of onnxruntime (make gpu), or set models.device to auto."
         )
     _load_cuda()
     return [CUDA, "CPUExecutionProvider"]
+
+
+def provider_options(providers: Sequence[str]) -> list[dict[str, str]]:
+    """Options of execution providers, in their order: CUDA multiplies in full 32 bits.
+
+    By default it rounds to 10 bits (TF32): on an H100 the open pack's recogniser then gives vectors
+    that differ from the CPU's by up to 8e-4, without it by 4e-7, for 0.03 ms a face.
+    """
+    return [{"use_tf32": "0"} if provider == CUDA else {} for provider in providers]
 
 
 @cache
@@ -103,6 +112,7 @@ def torch_device(wanted: Literal["auto", "cpu", "cuda"]) -> Device:
     if wanted == "cpu":
         return "cpu"
     if torch.cuda.is_available():
+        torch.backends.cudnn.allow_tf32 = False  # as `provider_options`: the same as on the CPU
         return "cuda"
     if wanted == "cuda":
         raise DeviceError(

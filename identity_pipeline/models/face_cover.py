@@ -30,7 +30,12 @@ from identity_pipeline.core.faces.cover import (
 )
 from identity_pipeline.core.faces.mesh import EYE_CORNERS, MeshFace, brightened
 from identity_pipeline.media.crops import HALVE_FROM, ImageBGR, Region, halved
-from identity_pipeline.models.device import note_fallback, onnx_providers, session_options
+from identity_pipeline.models.device import (
+    note_fallback,
+    onnx_providers,
+    provider_options,
+    session_options,
+)
 from identity_pipeline.models.packs import FacePackError
 from identity_pipeline.settings import ModelSettings
 from identity_pipeline.storage.files.hashing import sha256_of_file
@@ -57,7 +62,10 @@ class FaceCover:
         if sha256_of_file(path) != sha256:
             raise FaceCoverError(f"{path} is not the file that was shipped; install anew.")
         return onnxruntime.InferenceSession(
-            str(path), sess_options=session_options(), providers=self._asked
+            str(path),
+            sess_options=session_options(),
+            providers=self._asked,
+            provider_options=provider_options(self._asked),
         )
 
     def providers(self) -> dict[str, str]:

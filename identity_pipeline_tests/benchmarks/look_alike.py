@@ -21,6 +21,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -55,6 +56,10 @@ UNITS = {"yaw": 25, "pitch": 15, "roll": 12, "eye_open": 1 / 3, "mouth_open": 1 
 """What counts as one unit between two faces: those that the bundled encoder was trained by."""
 NEAR, FAR = 0.4, 0.8
 """Units up to which two faces should count as the same picture, and from which as another one."""
+SAME = 0.95
+"""The card's `selection.near_duplicate_cos`."""
+AHEAD, ANCHOR_GAP_S = 10.0, 1.5
+"""Degrees of yaw and of pitch of an anchor, and the time between two."""
 Vectors = NDArray[np.float32]
 CONSOLE = Console(width=120)
 
@@ -179,15 +184,18 @@ class Pairs:
         person: (N,) whose.
         apart: (N,) units between what was measured of both; see `UNITS`.
         cosine: (N,) of the encoder.
+        anchors: (N,) whether both look straight ahead, as long apart as two anchors must be.
     """
 
     person: NDArray[np.str_]
     apart: NDArray[np.float64]
     cosine: NDArray[np.float64]
+    anchors: NDArray[np.bool_]
 
     def of(self, chosen: NDArray[np.bool_]) -> Pairs:
         """Some of the pairs."""
-        return Pairs(self.person[chosen], self.apart[chosen], self.cosine[chosen])
+        arrays = (self.person, self.apart, self.cosine, self.anchors)
+        return Pairs(*(array[chosen] for array in arrays))  # type: ignore[arg-type]
 
     def errors(self, limit: float) -> tuple[float, float]:
         """Shares of near pairs below a cosine, and of far pairs at or above it."""
@@ -202,12 +210,14 @@ class Pairs:
 
 def pairs_of(store: TableStore, clips: tuple[LabelledClip, ...]) -> Pairs:
     """All pairs in clips with labels, by the vision vectors of their run."""
-    found: list[tuple[NDArray[np.str_], NDArray[np.float64], NDArray[np.float64]]] = []
+    found: list[tuple[NDArray[Any], ...]] = []
     for clip in clips:
         landmarks = clip.tables["face_landmarks"]
         seats = seats_of(landmarks, bool(clip.labels["seat"].eq("only").all()))
         names = met_faces(clip).select("seat", person=_person(clip)).unique()
         seen = store.read("vision_embeddings", clip.video).select("face_id", "e_vis_face")
+        when = store.read("face_detections", clip.video).select("face_id", "timestamp_ms")
+        seen = seen.join(when, on="face_id")
         rows = landmarks.drop_nulls(list(UNITS)).join(seats.join(names, on="seat"), on="person_id")
         for (person,), own in rows.join(seen, on="face_id").group_by("person"):
             measured = own.select(pl.col(n) / unit for n, unit in UNITS.items()).to_numpy()
@@ -215,7 +225,12 @@ def pairs_of(store: TableStore, clips: tuple[LabelledClip, ...]) -> Pairs:
             one, other = np.triu_indices(own.height, 1)
             apart = np.linalg.norm(measured[one] - measured[other], axis=1)
             cosine = np.einsum("ij,ij->i", vectors[one], vectors[other])
-            found.append((np.full(len(one), str(person)), apart, cosine))
+            time = own["timestamp_ms"].to_numpy()
+            ahead = own.select(pl.max_horizontal(pl.col("yaw", "pitch").abs()) <= AHEAD)
+            straight = ahead.to_series().to_numpy()
+            anchors = straight[one] & straight[other]
+            anchors &= np.abs(time[one] - time[other]) >= 1000 * ANCHOR_GAP_S
+            found.append((np.full(len(one), str(person)), apart, cosine, anchors))
     return Pairs(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
 
 
@@ -269,12 +284,16 @@ def show_nearest(faces: Labelled, found: Mapping[str, Vectors | None]) -> None:
 def show_scale(pairs: Pairs) -> None:
     """Prints the encoder's cosines by distance, and the limit for each person from the others."""
     table = Table(title="Cosines of the encoder between faces of one rider, 5 / 50 / 95 %")
-    for column in ("units apart", "pairs", "cosines"):
+    for column in ("units apart", "pairs", "cosines", f"above {SAME}"):
         table.add_column(column)
-    for low, high in pairwise((0.0, 0.2, NEAR, FAR, 1.6, 3.0, np.inf)):
-        values = pairs.cosine[(pairs.apart >= low) & (pairs.apart < high)]
+
+    def add(words: str, values: NDArray[np.float64]) -> None:
         spread = " / ".join(f"{v:.3f}" for v in np.percentile(values, [5, 50, 95]))
-        table.add_row(f"{low:g} to {high:g}", str(len(values)), spread)
+        table.add_row(words, str(len(values)), spread, f"{(values > SAME).mean():.3f}")
+
+    for low, high in pairwise((0.0, 0.2, NEAR, FAR, 1.6, 3.0, np.inf)):
+        add(f"{low:g} to {high:g}", pairs.cosine[(pairs.apart >= low) & (pairs.apart < high)])
+    add(f"straight ahead, {ANCHOR_GAP_S:g} s apart", pairs.cosine[pairs.anchors])
     CONSOLE.print(table)
     table = Table(title=f"Near (below {NEAR} units) against far (from {FAR}): the cosine between")
     for column in ("judged on", "chosen on the others", "near called far", "far called near"):

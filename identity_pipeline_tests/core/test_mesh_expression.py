@@ -15,7 +15,7 @@ from identity_pipeline.core.faces.eyes import measure_eyes
 from identity_pipeline.core.faces.frontal import RIGID, RIGID_PLACES, frontal_mesh
 from identity_pipeline.core.faces.mesh import EyeReading, landmarks_68
 from identity_pipeline.core.faces.mesh_expression import FITTED, mesh_expression
-from identity_pipeline.core.faces.mouth import measure_mouth
+from identity_pipeline.core.faces.mouth import dark_of_mouth, measure_mouth
 from identity_pipeline.settings import BucketSettings
 from identity_pipeline_tests.core.builders import MODEST
 
@@ -61,6 +61,23 @@ def test_lips_that_part_are_higher_and_corners_that_rise_are_lifted() -> None:
     grin = measure_mouth(face, frontal_mesh(face))
     assert grin.mouth_width > shut.mouth_width and grin.mouth_lift > 0.05
     assert grin.mouth_drop < shut.mouth_drop
+
+
+def test_an_open_mouth_is_dark_inside_and_teeth_are_not() -> None:
+    places = (-0.2, -0.15, -0.1, -0.05, 0.0, 0.05, 0.1, 0.15, 0.2)
+    upper = (191, 80, 81, 82, 13, 312, 311, 310, 415)
+    lower = (95, 88, 178, 87, 14, 317, 402, 318, 324)
+    lips = {f"v{v}": (x, 0.6) for v, x in zip(upper, places, strict=True)}
+    lips |= {f"v{v}": (x, 0.8) for v, x in zip(lower, places, strict=True)}
+    face = mesh(**lips) + np.array([150.0, 100.0, 0.0])
+    picture = np.full((300, 300, 3), 160, np.uint8)
+    assert dark_of_mouth(picture, face) == 0
+    picture[160:180] = 30
+    # The mouth is 0.4 eye distances wide, and 0.2 high.
+    assert dark_of_mouth(picture, face) == pytest.approx(0.4 * 0.2, rel=0.15)
+    assert dark_of_mouth(picture // 4, face) == pytest.approx(0.4 * 0.2, rel=0.15)
+    picture[160:170] = 200
+    assert dark_of_mouth(picture, face) == pytest.approx(0.4 * 0.1, rel=0.15)
 
 
 def eye(upper: float, lower: float, iris: float = 0.0, *, mirrored: bool = False) -> EyeReading:
@@ -118,6 +135,7 @@ OPEN = {
     **{"lid_height_left": 0.21, "lid_height_right": 0.21},
     **{"eye_left_there": 1.0, "eye_right_there": 1.0},
     **{"gaze_offset": 0.0, "eye_px": 40.0, "mouth_ratio": 0.02, "mouth_height": 0.19},
+    "mouth_dark": 0.0,
     **{"mouth_width": 0.52, "mouth_lift": 0.0, "mouth_drop": 0.25},
 }
 SHUT = {

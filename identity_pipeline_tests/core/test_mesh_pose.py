@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from identity_pipeline.core.faces.frontal import RIGID, RIGID_PLACES
@@ -46,6 +46,7 @@ def test_points_without_extent_have_no_pose() -> None:
         mesh_pose(np.zeros((MESH_POINTS, 3)))
 
 
+@settings(deadline=None)
 @given(st.floats(-90, 90), st.floats(0, 0.3), st.floats(0, 20), st.floats(0, 0.1))
 def test_a_mended_yaw_grows_with_turn_and_misfit(
     yaw: float, misfit: float, more_yaw: float, more_misfit: float

@@ -13,6 +13,7 @@ from identity_pipeline.core.faces.cover import GRID, CoverReading
 from identity_pipeline.core.faces.occlusion import (
     BOTH_EYES,
     CELL_COLUMNS,
+    EDGE,
     FRONT,
     MIN_REFERENCES,
     ONE_EYE,
@@ -62,18 +63,24 @@ SIDE = (slice(0, 16), slice(11, 16))
 
 
 def test_what_is_inside_the_outline_counts_without_any_usual_look() -> None:
-    assert measured(row(cells(LOWER_HALF))) == [pytest.approx(0.5)]
+    assert measured(row(cells(LOWER_HALF))) == [pytest.approx(0.5 + EDGE)]
+
+
+def test_a_few_cells_count_a_quarter_more() -> None:
+    few = (slice(5, 6), slice(5, 8))
+    assert measured(row(cells(few))) == [pytest.approx(1.25 * 3 / INSIDE.sum())]
 
 
 def test_a_mask_worn_all_the_ride_is_no_usual_look() -> None:
-    assert measured(*usual(cells(LOWER_HALF), 30)) == [pytest.approx(0.5)] * 30
+    assert measured(*usual(cells(LOWER_HALF), 30)) == [pytest.approx(0.5 + EDGE)] * 30
 
 
 def test_a_post_beside_the_outline_counts_where_the_person_is_usually_plain() -> None:
     post = row(cells(SIDE), strict=False)
     assert measured(post) == [0.0]
     *_, found = measured(*usual(cells()), post)
-    assert found == pytest.approx((FRONT & ~INSIDE)[SIDE].sum() / (FRONT | INSIDE).sum())
+    share = (FRONT & ~INSIDE)[SIDE].sum() / (FRONT | INSIDE).sum()
+    assert found == pytest.approx(share + EDGE)
     assert found > 0.1
 
 
@@ -83,9 +90,9 @@ def test_hair_that_always_falls_there_covers_nothing() -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"strict": False}, {"yaw": 20.5}, {"yaw": None}, {"person_id": 1}],
+    [{"strict": False}, {"yaw": 15.0}, {"yaw": None}, {"person_id": 1}],
 )
-def test_only_strict_frontal_faces_of_the_person_tell_the_usual_look(
+def test_only_strict_faces_of_the_person_turned_alike_tell_the_usual_look(
     changes: dict[str, Any],
 ) -> None:
     post = row(cells(SIDE), strict=False)
@@ -107,6 +114,17 @@ def test_hidden_eyes_cover_whatever_the_share(left: float, right: float, least: 
     assert measured(row(cells(), **changes)) == [pytest.approx(least)]
     everything = (slice(0, 16), slice(0, 16))
     assert measured(row(cells(everything), **changes)) == [pytest.approx(1.0)]
+
+
+@pytest.mark.parametrize(
+    ("yaw", "left", "right", "least"),
+    [(50.0, 0.9, 0.1, 0.0), (50.0, 0.1, 0.1, ONE_EYE), (-50.0, 0.1, 0.9, 0.0)],
+)
+def test_the_eye_beyond_the_nose_of_a_turned_head_is_not_covered(
+    yaw: float, left: float, right: float, least: float
+) -> None:
+    face = row(cells(), yaw=yaw, eye_left_there=left, eye_right_there=right)
+    assert measured(face) == [pytest.approx(least)]
 
 
 def test_a_face_that_no_net_read_keeps_what_is_known() -> None:

@@ -276,7 +276,7 @@ def test_labels_without_a_run_are_named(demo: VideoLibrary, tmp_path: Path) -> N
     labels = write_csv(tmp_path / "faces.csv", [row])
     result = call("--data", demo.root, "--labels", labels, "--out", tmp_path)
     assert result.exit_code == 0
-    assert "the labels of unheard_of have no run" in result.output
+    assert "no run of labelled clips (unheard_of)" in result.output
 
 
 def score(script: Path, data: Path, labels: Path) -> str:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import onnx
 import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from identity_pipeline.core.faces.eyes import measure_eyes
 from identity_pipeline.core.faces.mesh import MESH_POINTS, MeshFace, eye_line
 from identity_pipeline.core.geometry import Box
 from identity_pipeline.media.crops import Region
 from identity_pipeline.models.face_mesh import IRIS_FILE, MESH_FILE, FaceMesh, FaceMeshError
+from identity_pipeline.models.face_pack import FacePack
 from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.settings import ModelSettings
 
@@ -112,3 +115,48 @@ def test_a_folder_without_a_mesh_is_refused_and_none_may_be_wanted(tmp_path: Pat
         _ = ModelHub(settings(tmp_path)).perception
     assert ModelHub(settings("")).perception is None
     assert ModelHub(settings("")).digest("perception") == ""
+
+
+# --- the open pack's nets on photographs ---------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def nets(open_pack: Path) -> tuple[FacePack, FaceMesh]:
+    chosen = ModelSettings(face_pack=str(open_pack), perception=str(open_pack), device="cpu")
+    mesh = ModelHub(chosen).perception
+    assert mesh is not None
+    return FacePack(chosen), mesh
+
+
+def photographed(nets: tuple[FacePack, FaceMesh], picture: NDArray[np.uint8]) -> MeshFace:
+    """The largest face of a picture."""
+    pack, mesh = nets
+    found = pack.detect(picture)
+    boxes = [Box(*map(float, box)) for box in found.boxes]
+    n = max(range(len(boxes)), key=lambda i: boxes[i].area)
+    return mesh.read([Region(picture, 0.0, 0.0, 1.0)], [boxes[n]], [found.key_points[n]])[0]
+
+
+def test_a_photograph_its_mirror_and_a_tilted_one_have_the_same_eyes(
+    nets: tuple[FacePack, FaceMesh], real: Path
+) -> None:
+    picture = cv2.imread(str(real / "pairs" / "img3.jpg"))
+    assert picture is not None
+    face, other = photographed(nets, picture), photographed(nets, picture[:, ::-1].copy())
+    assert face.presence > 0.9 and face.eyes and other.eyes
+    mine, mirrored = measure_eyes(face.eyes), measure_eyes(other.eyes)
+    assert mine.lid_gap_left == pytest.approx(mirrored.lid_gap_right, abs=0.04)
+    assert mine.gaze_offset == pytest.approx(-mirrored.gaze_offset, abs=0.03)
+    height, width = picture.shape[:2]
+    turn = cv2.getRotationMatrix2D((width / 2, height / 2), 15, 1.0)
+    tilted = photographed(
+        nets, np.asarray(cv2.warpAffine(picture, turn, (width, height)), np.uint8)
+    )
+    assert tilted.eyes
+    assert measure_eyes(tilted.eyes).lid_height_left == pytest.approx(
+        mine.lid_height_left, abs=0.04
+    )
+    # The meshes lie one upon the other: within a tenth of the distance of the eyes.
+    moved = face.points[:, :2] @ turn[:, :2].T + turn[:, 2]
+    apart = np.linalg.norm(tilted.points[:, :2] - moved, axis=1)
+    assert apart.mean() < 0.1 * np.hypot(*eye_line(face.points))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,23 @@ from tools.bundled_models.identity import Person, person_of
 from tools.bundled_models.pool import HELD_OUT
 
 SIZE = 256
-PEOPLE, MOMENTS, DRAWS = 900, 4, 3
+PEOPLE, MOMENTS, DRAWS = 2400, 4, 3
 TEST_PEOPLE = 60
+
+
+@dataclass(frozen=True)
+class Hard:
+    """How often what is hard is drawn.
+
+    Attributes:
+        hands: share of moments with a hand lifted to the face.
+        tunnel: share of draws by so little light that few levels of brightness are left.
+    """
+
+    hands: float
+    tunnel: float
+
+
 EYES_68 = ((36, 39), (42, 45))
 CHIP_68 = (36, 39, 42, 45, 27, 31, 33, 35)
 """The landmarks of `cover.CHIP_VERTICES` in the 68-point scheme."""
@@ -48,11 +63,13 @@ class Samples:
 
 
 def render(
-    kit: FaceKit, person: Person, rng: np.random.Generator
+    kit: FaceKit, person: Person, rng: np.random.Generator, hands: float
 ) -> tuple[head.Portrait, moments.Light]:
-    """A person in a moment, the face filling most of the picture; no arm is raised in most."""
+    """A person in a moment, the face filling most of the picture; a hand before some faces."""
     pitch, yaw, roll = moments.sample_pose(rng)
     outfit = moments.sample_outfit(person, rng)
+    if hands and rng.random() < hands:
+        outfit = replace(outfit, seated=True, arms=_lifted_hands(rng))
     weights, light = moments.sample_expression(kit, rng), moments.sample_light(rng)
     view = head.Camera(
         size=SIZE,
@@ -63,6 +80,21 @@ def render(
     pose = (pitch * 0.8, yaw * 0.8, roll)
     body = (0.0, rng.normal(0, 15) + yaw * 0.4, rng.normal(0, 4))
     return head.draw(kit, person, weights, pose, light, view, outfit, body, True), light
+
+
+def _lifted_hands(rng: np.random.Generator) -> tuple[tuple[float, float, float], ...]:
+    """Wrists of both arms, in most cases so high that a hand is before the face."""
+    arms = []
+    for side in (-1, 1):
+        before = (side * rng.uniform(-2, 8), rng.uniform(-19, -5), rng.uniform(11, 17))
+        arms.append(before if rng.random() < 0.65 else (side * 17.0, -40.0, 6.0))
+    return tuple(arms)
+
+
+def _tunnel(picture: Picture, rng: np.random.Generator) -> Picture:
+    """The picture by so little light that few levels of brightness are left."""
+    dark = picture * rng.uniform(0.04, 0.2) + rng.normal(0, rng.uniform(0.2, 1.5), picture.shape)
+    return np.clip(dark, 0, 255).astype(np.uint8)
 
 
 def hidden_share(hidden: NDArray[np.floating], marks: NDArray[Any], eye: int) -> float:
@@ -89,7 +121,7 @@ def add(
     behind: Backgrounds,
     rng: np.random.Generator,
     seed: int,
-    training: bool,
+    tunnel: float,
 ) -> None:
     """One draw of one rendered person: two eye crops and a chip."""
     marks = portrait.landmarks.astype(np.float64)
@@ -99,6 +131,8 @@ def add(
     worn = portrait.face & ~portrait.visible & ~portrait.framed
     picture, mask, kind = covers.paint(picture, marks, rng, behind)
     hidden = np.maximum(mask, worn.astype(np.float32))
+    if tunnel and rng.random() < tunnel:
+        picture = _tunnel(picture, rng)
     picture = camera(picture, rng, 0.7)
     # A mesh on a covered face is a guess: its points stray farther.
     stray = (0.02 + 0.06 * float(hidden[portrait.face].mean() > 0.15)) * rng.uniform(0.3, 1.5)
@@ -130,7 +164,10 @@ def main() -> None:
     parser.add_argument("--part", type=int, default=0)
     parser.add_argument("--parts", type=int, default=1)
     parser.add_argument("--people", type=int, default=PEOPLE)
+    parser.add_argument("--hands", type=float, default=0.3)
+    parser.add_argument("--tunnel", type=float, default=0.06)
     arguments = parser.parse_args()
+    hard = Hard(arguments.hands, arguments.tunnel)
     cv2.setNumThreads(1)
     kit, started = facekit.load(arguments.facekit), time.monotonic()
     behind = Backgrounds(200, SIZE, 11)
@@ -140,9 +177,9 @@ def main() -> None:
         for seed in range(first + arguments.part, first + count, arguments.parts):
             person, rng = person_of(kit, seed), np.random.default_rng([seed, 91])
             for _ in range(MOMENTS):
-                portrait, _ = render(kit, person, rng)
+                portrait, _ = render(kit, person, rng, hard.hands)
                 for _ in range(DRAWS):
-                    add(out, portrait, behind, rng, seed, name == "train")
+                    add(out, portrait, behind, rng, seed, hard.tunnel)
         out.save(arguments.out / f"{name}-{arguments.part}.npz")
         print(f"{name}: {len(out.kind)} in {time.monotonic() - started:.0f} s", flush=True)
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnx.compose
 import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
@@ -165,6 +166,26 @@ def export(net: nn.Module, side: int, path: Path, output: str) -> None:
     path.write_bytes(model.SerializeToString())
 
 
+def average(paths: list[Path], out: Path) -> None:
+    """Writes one net that answers with the mean of several: each errs on other faces."""
+    parts = [onnx.load(str(path)) for path in paths]
+    given, told = parts[0].graph.input[0], parts[0].graph.output[0]
+    nodes, weights, answers = [], [], []
+    for number, part in enumerate(parts):
+        renamed = onnx.compose.add_prefix(part, f"{number}_")
+        for node in renamed.graph.node:
+            node.input[:] = [given.name if n == f"{number}_{given.name}" else n for n in node.input]
+        nodes += list(renamed.graph.node)
+        weights += list(renamed.graph.initializer)
+        answers.append(renamed.graph.output[0].name)
+    nodes.append(helper.make_node("Mean", answers, [told.name]))
+    graph = helper.make_graph(nodes, out.stem, [given], [told], weights)
+    model = helper.make_model(graph, opset_imports=list(parts[0].opset_import))
+    model.ir_version = parts[0].ir_version
+    onnx.checker.check_model(model)
+    out.write_bytes(model.SerializeToString())
+
+
 def train_eye(
     data: dict[str, NDArray[Any]],
     test: dict[str, NDArray[Any]],
@@ -212,7 +233,8 @@ def train_face(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--samples", type=Path, required=True)
+    parser.add_argument("--samples", type=Path, help="folder of `cover_samples`")
+    parser.add_argument("--average", type=Path, nargs="+", help="folders of trained nets instead")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--eye-width", type=int, default=12)
@@ -222,6 +244,10 @@ def main() -> None:
     torch.manual_seed(0)
     torch.set_num_threads(1)
     arguments.out.mkdir(parents=True, exist_ok=True)
+    if arguments.average:
+        for name in ("eye_there.onnx", "face_cover.onnx"):
+            average([folder / name for folder in arguments.average], arguments.out / name)
+        return
     data, test = load(arguments.samples, "train"), load(arguments.samples, "test")
     course = Course(arguments.epochs, 1, mirrored=False, device=arguments.device)
     train_eye(data, test, arguments.out / "eye_there.onnx", arguments.eye_width, course)

@@ -29,6 +29,8 @@ OVAL_VERTICES: Final = (
     *(152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109),
 )
 """The outline of the face mesh."""
+BROW_ROW: Final = 4
+"""First row of cells below the brows: what falls over a forehead is mostly hair, and no cover."""
 CHIP_CM: Final = 19.0
 """What of a head is on the chip, at the depth of the face: from the hairline to below the chin."""
 CHIP_MIDDLE_CM: Final = 0.3
@@ -91,9 +93,10 @@ def chip_matrix(points: NDArray[np.floating], side: int = CHIP_PX) -> NDArray[np
 
 
 def cells_inside(outline: NDArray[np.floating]) -> NDArray[np.bool_]:
-    """The cells of the chip that lie inside a face's outline and do not touch it at the sides.
+    """The cells of the chip that lie inside a face's outline, do not touch it, and no forehead.
 
-    Hair falls along the sides of many faces: the outermost cell of each row is left out.
+    Hair falls along the sides of many faces, and over many foreheads: the outermost cell of each
+    row is left out, and so are the rows above the brows.
 
     Args:
         outline: (n, 2) the face's outline on the chip, in pixels of it.
@@ -102,6 +105,7 @@ def cells_inside(outline: NDArray[np.floating]) -> NDArray[np.bool_]:
     x, y = np.meshgrid(corners, corners)
     within = _within(np.stack([x.ravel(), y.ravel()], axis=1), outline).reshape(x.shape)
     whole = within[:-1, :-1] & within[1:, :-1] & within[:-1, 1:] & within[1:, 1:]
+    whole[:BROW_ROW] = False
     beside = np.pad(whole, ((0, 0), (1, 1)))
     return np.asarray(whole & beside[:, :-2] & beside[:, 2:])
 

@@ -31,7 +31,7 @@ from identity_pipeline.settings import BucketSettings
 FACE_THERE: Final = 0.5
 """The mesh's presence from which its points are those of a face: MediaPipe's own default of
 `min_face_presence_confidence`."""
-STRAIGHT, TURNED = 15.0, 30.0
+STRAIGHT, TURNED = 25.0, 40.0
 """Degrees: up to the first the rotation's yaw is right, from the second on `BENT` tells better."""
 BENT: Final = (-14.5, 1.036, 260.0)
 """Constant, weight of the rotation's yaw (degrees) and of the misfit that give the yaw of a turned

@@ -1,15 +1,26 @@
 """What a face mesh says of the mouth: how far it is open, and how it is drawn.
 
-All but the inner ratio are measured on the frontal mesh, in distances of the outer eye corners, and
-are absolute: who smiles or shouts all the ride has no neutral of their own to compare with.
+All but the inner ratio and the dark of the mouth are measured on the frontal mesh, in distances of
+the outer eye corners, and are absolute: who smiles or shouts all the ride has no neutral of their
+own to compare with.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+_UPPER_LIP: Final = np.array((191, 80, 81, 82, 13, 312, 311, 310, 415))
+_LOWER_LIP: Final = np.array((95, 88, 178, 87, 14, 317, 402, 318, 324))
+"""The inner edges of the lips, each from image-left to image-right, one vertex above the other."""
+_SKIN: Final = np.array((205, 425, 50, 280, 117, 346))
+"""Cheeks, whose light tells what is dark."""
+_ROWS: Final = 12
+"""Samples from lip to lip."""
+DARK: Final = 0.5
+"""Share of the cheeks' luma below which the inside of a mouth is dark. Chosen."""
 
 
 class MouthMeasures(NamedTuple):
@@ -28,6 +39,36 @@ class MouthMeasures(NamedTuple):
     mouth_width: float
     mouth_lift: float
     mouth_drop: float
+
+
+def dark_of_mouth(bgr: NDArray[np.uint8], points: NDArray[np.floating]) -> float:
+    """The dark area between the lips: an open mouth has one, bared teeth have none.
+
+    Args:
+        bgr: (H, W, 3) picture.
+        points: (468, 2 or more) the mesh in pixels of that picture, counted from its edge.
+
+    Returns:
+        Area of what is darker than `DARK` of the cheeks, over the square of the distance of the
+        outer eye corners.
+    """
+    p = np.asarray(points, dtype=np.float64)[:, :2]
+    upper, lower = p[_UPPER_LIP], p[_LOWER_LIP]
+    share = (np.arange(_ROWS) + 0.5) / _ROWS
+    inside = upper[:, None] + share[None, :, None] * (lower - upper)[:, None]
+    luma = bgr.astype(np.float32) @ np.array([0.114, 0.587, 0.299], np.float32)
+
+    def seen(places: NDArray[np.float64]) -> NDArray[np.float32]:
+        high = np.array([luma.shape[1] - 1, luma.shape[0] - 1])
+        x, y = np.clip(np.floor(places), 0, high).astype(int).reshape(-1, 2).T
+        return luma[y, x].reshape(places.shape[:-1])
+
+    dark = (seen(inside) < DARK * np.median(seen(p[_SKIN]))).mean(axis=1)
+    middle = (upper + lower) / 2
+    width = np.linalg.norm(np.gradient(middle, axis=0), axis=1)
+    height = np.linalg.norm(lower - upper, axis=1)
+    unit = max(float(np.linalg.norm(p[263] - p[33])), 1e-6)
+    return float((dark * width * height).sum()) / unit**2
 
 
 def measure_mouth(points: NDArray[np.floating], front: NDArray[np.floating]) -> MouthMeasures:

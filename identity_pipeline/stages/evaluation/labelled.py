@@ -61,13 +61,23 @@ def collect_labelled(
     known = list(records)
     clips: list[LabelledClip] = []
     left_out: dict[str, str] = {}
+    absent: list[str] = []
     for (clip,), mine in labels.sort("clip", maintain_order=True).group_by(
         "clip", maintain_order=True
     ):
         try:
-            clips.append(_clip(store, _record(str(clip), known), mine, folder))
+            record = _record(str(clip), known)
+            if record is None:
+                absent.append(str(clip))
+            else:
+                clips.append(_clip(store, record, mine, folder))
         except IdentityPipelineError as error:
             left_out[str(clip)] = str(error)
+    if absent:
+        left_out["labels"] = (
+            f"no run of labelled clips ({', '.join(absent)}); `identity-pipeline run` on their "
+            "files adds them."
+        )
     return LabelledMaterial(tuple(clips), left_out)
 
 
@@ -75,19 +85,15 @@ class NoRunError(IdentityPipelineError, ValueError):
     """Labels without a run of their clip; the sentence says what to do."""
 
 
-def _record(clip: str, records: Sequence[Registration]) -> Registration:
+def _record(clip: str, records: Sequence[Registration]) -> Registration | None:
     """The video of a clip: its id, or the name of one of its files with or without suffix."""
     found = [record for record in records if clip in _names(record)]
-    if not found:
-        raise NoRunError(
-            f"the labels of {clip} have no run; `identity-pipeline run` on its file adds it."
-        )
     if len(found) > 1:
         ids = ", ".join(record.video_id for record in found)
         raise NoRunError(
             f"the labels of {clip} fit several videos ({ids}); write the id of one as the clip."
         )
-    return found[0]
+    return found[0] if found else None
 
 
 def _names(record: Registration) -> set[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.models.packs import FETCH_OPEN
@@ -27,8 +27,14 @@ SETTINGS: Final = {
     "perception": "models.perception",
     "vision": "models.vision_encoder",
     "vision_body": "models.body_encoder",
+    "device": "models.device",
 }
 """Which setting chooses a model."""
+LICENCES: Final = "MIT (ONNX Runtime), BSD-3-Clause (torch)"
+CPU_BUILD: Final = (
+    "torch runs on CUDA, and ONNX Runtime is the build for CPUs; put the one for GPUs in its "
+    "place: make gpu"
+)
 
 
 @dataclass(frozen=True)
@@ -51,7 +57,7 @@ class ModelInUse:
     """One model that is chosen: a pack, or an encoder.
 
     Attributes:
-        model: `face_pack`, `perception`, `vision` or `vision_body`.
+        model: `face_pack`, `perception`, `vision` or `vision_body`; `device` for what runs them.
         chosen: what the setting says.
         fault: why it cannot be used, and what to do, in a sentence; then the rest is empty.
         name: on its card, or that of its folder.
@@ -87,6 +93,29 @@ def models_in_use(hub: ModelHub) -> Iterator[ModelInUse]:
     yield _look(hub, "vision", settings.vision_encoder)
     if settings.body_encoder and settings.body_encoder != settings.vision_encoder:
         yield _look(hub, "vision_body", settings.body_encoder)
+    yield _device(settings.device)
+
+
+def _device(wanted: Literal["auto", "cpu", "cuda"]) -> ModelInUse:
+    """ONNX Runtime and torch: which builds there are, and what they really run on."""
+    import torch
+
+    from identity_pipeline.models import onnx_runtime
+    from identity_pipeline.models.device import CUDA, DeviceError, torch_device
+
+    found = onnx_runtime.look(wanted)
+    builds = [f"{name} {version}" for name, version in found.builds.items()]
+    name = ", ".join([*builds, f"torch {torch.__version__}"])
+    try:
+        on = torch_device(wanted)
+    except DeviceError as error:
+        return ModelInUse("device", wanted, found.fault or str(error), name)
+    if found.fault:
+        return ModelInUse("device", wanted, found.fault, name)
+    slow = on == "cuda" and found.provider != CUDA
+    nets = (NetInUse("onnxruntime", found.provider, "computes"), NetInUse("torch", on, None))
+    note = CPU_BUILD if slow else None
+    return ModelInUse("device", wanted, name=name, licence=LICENCES, nets=nets, note=note)
 
 
 def _look(hub: ModelHub, model: str, chosen: str) -> ModelInUse:

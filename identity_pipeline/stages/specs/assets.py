@@ -245,7 +245,7 @@ _ENTRIES: Final = (
     _set(
         key="anchor_set",
         inputs=("candidates", "selection", "face_crops"),
-        settings=(*_ANCHORS, "selection.anchor_max"),
+        settings=(*_ANCHORS, *_of("selection", "anchor_min", "anchor_max")),
         cost=Cost(0.2),
     ),
     _set(

@@ -18,7 +18,7 @@ from identity_pipeline.core.faces.gates import apply_gates
 from identity_pipeline.core.faces.mesh import MeshFace, landmarks_68
 from identity_pipeline.core.faces.mesh_expression import mesh_expression
 from identity_pipeline.core.faces.mesh_pose import with_own_level
-from identity_pipeline.core.faces.mouth import measure_mouth
+from identity_pipeline.core.faces.mouth import dark_of_mouth, measure_mouth
 from identity_pipeline.core.faces.occlusion import CELL_COLUMNS, with_occlusion
 from identity_pipeline.core.faces.pose import pose_from_landmarks_3d
 from identity_pipeline.core.faces.quality import luma_of, measure_pixels, quality_score
@@ -27,8 +27,6 @@ from identity_pipeline.core.imagesets.candidates import box_of
 from identity_pipeline.core.imagesets.novelty import look_of
 from identity_pipeline.core.vectors import Matrix, to_series
 from identity_pipeline.media.crops import ImageBGR, Region, body_view, decode_image, face_view
-from identity_pipeline.models.face_attributes import SOURCE as ATTRIBUTES
-from identity_pipeline.models.face_attributes import FaceAttributes
 from identity_pipeline.models.face_cover import FaceCover
 from identity_pipeline.models.face_mesh import SOURCE as MESH
 from identity_pipeline.models.face_mesh import FaceMesh
@@ -52,7 +50,7 @@ class Nets:
     """The networks that read a face.
 
     Attributes:
-        pack: gives the landmarks where there is no mesh, and what an attribute net of it tells.
+        pack: gives the landmarks where there is no mesh.
         mesh: face mesh and iris; None where the settings want none.
         cover: what is before the face; None leaves it unmeasured. It needs the mesh.
     """
@@ -224,8 +222,7 @@ def measure_landmarks(
         faces: result of `smoothed_boxes`, usable faces only.
         archive: the crops of the same video.
         nets: what finds the landmarks; without a mesh and a landmark model the 5 key points of
-            the detector are used. A pack with an attribute net also gives occlusion by it and,
-            without a mesh, pose, eyes, mouth and smile.
+            the detector are used.
         quality: table `face_quality`.
         settings: batch and chunk sizes and the limits of expressions.
         progress: called per batch.
@@ -292,16 +289,13 @@ def _landmark_rows(
     nets: Nets, regions: Sequence[Region], faces: Sequence[dict[str, Any]]
 ) -> list[dict[str, Any]]:
     source, points, meshes = _found(nets, regions, faces)
-    measured = nets.pack.attributes(regions, [box_of(face) for face in faces])
     rows = [
         _landmark_row(face, found, source, nets.pack)
         for face, found in zip(faces, points, strict=True)
     ]
-    if measured is not None:
-        rows = [row | _attribute_columns(own) for row, own in zip(rows, measured, strict=True)]
     rows = [
-        row if mesh is None else row | mesh_pose_columns(mesh) | _of_mesh(mesh)
-        for row, mesh in zip(rows, meshes, strict=True)
+        row if mesh is None else row | mesh_pose_columns(mesh) | _of_mesh(mesh, region)
+        for row, mesh, region in zip(rows, meshes, regions, strict=True)
     ]
     return with_covers(nets.cover, rows, regions, meshes)
 
@@ -328,27 +322,18 @@ def _landmark_row(
     }
 
 
-def _of_mesh(mesh: MeshFace) -> dict[str, Any]:
+def _of_mesh(mesh: MeshFace, region: Region) -> dict[str, Any]:
     """What a mesh tells of eyes and mouth."""
     mouth = measure_mouth(mesh.points, frontal_mesh(mesh.points))
+    here = (mesh.points[:, :2] - [region.x, region.y]) * region.scale
     eyes = {} if mesh.eyes is None else measure_eyes(mesh.eyes)._asdict()
     return {
         **mouth._asdict(),
+        "mouth_dark": dark_of_mouth(region.bgr, here),
         **eyes,
         "eyes_source": "iris" if eyes else MESH,
         "expression_source": MESH,
         **dict.fromkeys(("eye_open", "mouth_open", "smile")),
-    }
-
-
-def _attribute_columns(attributes: FaceAttributes) -> dict[str, Any]:
-    return {
-        **attributes._asdict(),
-        "pose_source": ATTRIBUTES,
-        "pose_error": None,
-        "eyes_source": ATTRIBUTES,
-        "expression_source": ATTRIBUTES,
-        "occlusion_source": ATTRIBUTES,
     }
 
 
