@@ -10,9 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
 import polars as pl
 
 from identity_pipeline.core.clustering.metrics import ClusterMetrics, cluster_metrics
+from identity_pipeline.core.matching.gallery import Gallery, raised
 from identity_pipeline.core.matching.thresholds import Thresholds
 from identity_pipeline.settings import MatchSettings
 
@@ -115,22 +117,24 @@ class HeldOut:
 
 
 def held_out(
-    assignments: pl.DataFrame, thresholds: Thresholds, people: int, settings: MatchSettings
+    assignments: pl.DataFrame, gallery: Gallery, thresholds: Thresholds, settings: MatchSettings
 ) -> HeldOut:
     """Leaves one label out at a time; a track's score never uses a reference made of itself.
 
     Args:
         assignments: table `person_assignments`.
+        gallery: the known people.
         thresholds: of level `template`.
-        people: number of known people.
-        settings: the margin.
+        settings: the margins.
     """
+    limits = _limits(gallery, thresholds, settings)
     counts: Counter[str] = Counter()
     confirmed = assignments.filter(pl.col("rule") == "human_confirmed")
-    for score, lead, references in confirmed.select(
-        "score", "margin", "reference_count"
-    ).iter_rows():
-        counts[_outcome(score, lead, references, thresholds, people, settings)] += 1
+    for person, score, lead in confirmed.select("person_id", "score", "margin").iter_rows():
+        if score is None:
+            counts["alone"] += 1
+        else:
+            counts[_outcome(score, lead, limits[person], settings)] += 1
     judged = ("assigned", "suggested", "missed", "mistaken")
     return HeldOut(
         tracks=sum(counts[name] for name in judged),
@@ -139,19 +143,34 @@ def held_out(
     )
 
 
-def _outcome(
-    score: float | None,
-    lead: float | None,
-    references: int,
-    thresholds: Thresholds,
-    people: int,
-    settings: MatchSettings,
-) -> str:
-    if score is None:
-        return "alone"
-    if score < thresholds.at("suggest", references, people):
+class _Limits(NamedTuple):
+    """From which score a person is suggested, and named; infinite where nobody is named."""
+
+    suggest: float
+    assign: float
+
+
+def _limits(
+    gallery: Gallery, thresholds: Thresholds, settings: MatchSettings
+) -> dict[str, _Limits]:
+    people, counts = len(gallery.people), gallery.counts.tolist()
+    of_count = {
+        n: _Limits(thresholds.at("suggest", n, people), thresholds.at("assign", n, people))
+        for n in set(counts)
+    }
+    by_rate = np.array([of_count[n].assign for n in counts])
+    assign = raised(by_rate, gallery, thresholds, settings).tolist() if people else []
+    proven = thresholds.unproven is None
+    return {
+        person: _Limits(of_count[n].suggest, limit if proven else np.inf)
+        for person, n, limit in zip(gallery.people, counts, assign, strict=True)
+    }
+
+
+def _outcome(score: float, lead: float | None, limits: _Limits, settings: MatchSettings) -> str:
+    if score < limits.suggest:
         return "missed"
     if lead is not None and lead < 0:
         return "mistaken"
-    sure = thresholds.unproven is None and score >= thresholds.at("assign", references, people)
-    return "assigned" if sure and (lead is None or lead >= settings.margin_min) else "suggested"
+    clear = lead is None or lead >= settings.margin_min
+    return "assigned" if score >= limits.assign and clear else "suggested"

@@ -13,6 +13,7 @@ from identity_pipeline.core.evaluation.matching import match_video
 from identity_pipeline.core.library.accuracy import AgainstTruth, HeldOut, against_truth, held_out
 from identity_pipeline.core.library.recompute import merge_floor, template_thresholds
 from identity_pipeline.core.matching.budget import Budget, budget_of, references_of
+from identity_pipeline.core.matching.gallery import gallery_of
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
 from identity_pipeline.stages.library.made_with import sentence
@@ -97,7 +98,8 @@ def library_stats(
         space = calibration["space"][0]
         thresholds = template_thresholds(calibration, space, settings)
         references = references_of(library.table("person_references"))
-        judged = held_out(table, thresholds, len(references), settings.match)
+        gallery = gallery_of(library.table("person_references"))
+        judged = held_out(table, gallery, thresholds, settings.match)
         budget = budget_of(calibration, space, references, settings.match)
     columns = (
         *("name", "far", "in_effect", "threshold", "low", "high", "far_bound", "method", "reason"),
