@@ -6,17 +6,16 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export DAGSTER_HOME := $(CURDIR)
 export PYTHONDONTWRITEBYTECODE := 1
-# What `make demo` works on. Rides, pack and encoder that ship with the package, unless others are
+# What `make demo` works on: rides that ship with the package, and the default models, unless others are
 # named: make demo RIDES="ride1.mp4 ride2.mp4" MODELS=buffalo_l VISION=facebook/dinov2-small
-# Rides of your own run with production models: the demo's know rendered faces only.
-BUNDLED := identity_pipeline/bundled
+# Rides of your own go into the data folder, not the demo's.
 RIDES ?=
-DEMO_RIDES := $(or $(RIDES),$(wildcard $(BUNDLED)/rides/*.mp4))
+DEMO_RIDES := $(or $(RIDES),$(wildcard identity_pipeline/bundled/rides/*.mp4))
 MODELS ?=
 VISION ?=
-DEMO_SETTINGS := $(if $(MODELS)$(VISION)$(RIDES),,IDENTITY_PIPELINE_SETTINGS=$(BUNDLED)/settings.toml)
+DEMO_DATA := $(if $(RIDES),,--data data/demo)
 
-.PHONY: help venv gpu demo dev test lint docs bench format clean
+.PHONY: help venv gpu pack demo dev test lint docs bench format clean
 
 help:  ## Say what there is.
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -34,10 +33,13 @@ gpu: venv  ## Put ONNX Runtime for CUDA in the place of the one for CPUs; see do
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt ./deploy/onnxruntime-gpu
 	$(BIN)/identity-pipeline models --device cuda
 
-demo: venv  ## Turn the rides that ship with the package into image sets, offline.
-	$(DEMO_SETTINGS) $(BIN)/identity-pipeline run $(DEMO_RIDES) $(if $(MODELS),--models $(MODELS)) $(if $(VISION),--vision $(VISION))
+pack: venv  ## Get the open model pack, once: 136 MB; nothing after that needs a network.
+	@$(BIN)/identity-pipeline models fetch open
 
-test: venv  ## Run the tests, in two processes.
+demo: pack  ## Turn the rides that ship with the package into image sets.
+	$(BIN)/identity-pipeline $(DEMO_DATA) run $(DEMO_RIDES) $(if $(MODELS),--models $(MODELS)) $(if $(VISION),--vision $(VISION))
+
+test: pack  ## Run the tests, in two processes.
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: venv docs  ## Check style, types, definitions and the links of the documentation.

@@ -16,7 +16,7 @@ import pytest
 import identity_pipeline
 from identity_pipeline.cli.lists import console
 from identity_pipeline.defs.resources.resources import SettingsResource
-from identity_pipeline.models.packs import FETCH_OPEN, kept_folder
+from identity_pipeline.models.packs import kept_folder, pack_folder
 from identity_pipeline.settings import ModelSettings
 from identity_pipeline_tests.curated_library import call
 from identity_pipeline_tests.library import VideoLibrary
@@ -25,6 +25,8 @@ from identity_pipeline_tests.teaching_library import label, rides, write_library
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # no test waits for a hub, nor does what it starts
 BUNDLED = Path(identity_pipeline.__file__).parent / "bundled"
+OPEN = kept_folder("open", ModelSettings())
+"""The open pack of this machine's user; `make test` fetches it first."""
 REAL = Path(os.environ.get("IDENTITY_PIPELINE_REAL", Path(__file__).parents[2] / "shared" / "real"))
 
 CASES = Path(os.environ.get("IDENTITY_PIPELINE_CASES", REAL.parent / "cases"))
@@ -66,11 +68,8 @@ def real_pack(real: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def open_pack() -> Path:
-    """The open pack as this machine keeps it; `make test` fetches it first."""
-    folder = kept_folder("open", ModelSettings())
-    if not folder.is_dir():
-        pytest.skip(f"no open pack at {folder} ({FETCH_OPEN})")
-    return folder
+    """The open pack, which must be there."""
+    return pack_folder("open", ModelSettings())
 
 
 @pytest.fixture(scope="session")
@@ -134,14 +133,9 @@ def real_library(
 
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VideoLibrary]:
-    """The bundled solo ride with the bundled settings, as `make demo` runs it, once a session."""
-    folders = (BUNDLED / "pack", BUNDLED / "vision")
-    for opened in VideoLibrary.open(tmp_path_factory.mktemp("demo"), *folders):
-        # Only while it runs: what is made later in the session must not read these settings.
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("IDENTITY_PIPELINE_SETTINGS", str(BUNDLED / "settings.toml"))
-            patch.setenv("HF_HUB_OFFLINE", "1")
-            assert opened.run(BUNDLED / "rides" / "demo_solo.mp4").success
+    """The bundled solo ride, as `make demo` runs it, once a session."""
+    for opened in VideoLibrary.open(tmp_path_factory.mktemp("demo"), OPEN, BUNDLED / "vision"):
+        assert opened.run(BUNDLED / "rides" / "demo_solo.mp4").success
         yield opened
 
 

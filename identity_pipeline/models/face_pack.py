@@ -28,13 +28,6 @@ from identity_pipeline.models.device import (
     provider_options,
     session_options,
 )
-from identity_pipeline.models.face_attributes import (
-    FILE,
-    SOURCE,
-    FaceAttributeNet,
-    FaceAttributes,
-    FaceAttributesError,
-)
 from identity_pipeline.models.packs import FacePackError, pack_folder
 from identity_pipeline.models.spaces import EmbeddingSpace
 from identity_pipeline.settings import ModelSettings
@@ -62,9 +55,8 @@ class Detections:
 def pack_sha256(folder: Path) -> str:
     """Digest over the names and contents of all ONNX files of a pack."""
     digest = hashlib.sha256()
-    for path in (*sorted(folder.glob("*.onnx")), folder / FILE):
-        if path.is_file():
-            digest.update(f"{path.name}:{sha256_of_file(path)}\n".encode())
+    for path in sorted(folder.glob("*.onnx")):
+        digest.update(f"{path.name}:{sha256_of_file(path)}\n".encode())
     return digest.hexdigest()
 
 
@@ -114,14 +106,6 @@ class FacePack:
             raise FacePackError(f"{self.folder} holds no face recogniser (*.onnx).")
         return dict(app.models)
 
-    @cached_property
-    def _attributes(self) -> FaceAttributeNet | None:
-        path = self.folder / FILE
-        try:
-            return FaceAttributeNet(path, self._asked) if path.is_file() else None
-        except FaceAttributesError as error:
-            raise FacePackError(str(error)) from error
-
     @property
     def landmark_task(self) -> str | None:
         """The best landmark model of the pack, or None: then the 5 key points must do."""
@@ -148,12 +132,10 @@ class FacePack:
 
     def providers(self) -> dict[str, str]:
         """The execution provider that really runs each model."""
-        running = {
+        return {
             task: note_fallback(task, self._asked, list(model.session.get_providers()))
             for task, model in self._models.items()
         }
-        net = self._attributes
-        return running if net is None else running | {SOURCE: net.provider}
 
     def open(self) -> None:
         """Opens all networks and runs them once on a blank picture, so that faults show now.
@@ -232,17 +214,6 @@ class FacePack:
         inverses = [np.asarray(cv2.invertAffineTransform(matrix), float) for matrix in matrices]
         return np.stack([_to_frame(*where) for where in zip(raw, inverses, regions, strict=True)])
 
-    def attributes(
-        self, regions: Sequence[Region], boxes: Sequence[Box]
-    ) -> list[FaceAttributes] | None:
-        """What the pack's attribute net says of each face, or None without such a net.
-
-        Raises:
-            FacePackError: the pack's net has another format.
-        """
-        net = self._attributes
-        return None if net is None else net.read(_face_crops(regions, boxes, net.side)[0])
-
 
 def _first_line(error: Exception) -> str:
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
@@ -251,7 +222,7 @@ def _first_line(error: Exception) -> str:
 def _face_crops(
     regions: Sequence[Region], boxes: Sequence[Box], side: int
 ) -> tuple[list[ImageBGR], list[NDArray[np.float64]]]:
-    """The square crops that landmark and attribute models see, and the maps that cut them."""
+    """The square crops that landmark models see, and the maps that cut them."""
     matrices = [
         _landmark_transform(region, box, side) for region, box in zip(regions, boxes, strict=True)
     ]

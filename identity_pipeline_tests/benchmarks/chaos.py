@@ -11,7 +11,6 @@ half-written is left.
 from __future__ import annotations
 
 import json
-import os
 import random
 import shutil
 import statistics
@@ -28,13 +27,12 @@ from rich.console import Console
 from rich.table import Table
 
 from identity_pipeline.core.progress.shares import State
-from identity_pipeline.settings import SETTINGS_FILE_VARIABLE
 from identity_pipeline.stages.planning.words import status_json
 from identity_pipeline.stages.specs.assets import steps
 from identity_pipeline.storage.files import atomic
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline_tests.benchmarks.killing import Kill, Killer, Victim, plan
-from identity_pipeline_tests.benchmarks.operated import BUNDLED, Deployment, operated, write_home
+from identity_pipeline_tests.benchmarks.operated import Deployment, operated, write_home
 from identity_pipeline_tests.benchmarks.rework import Rework
 from identity_pipeline_tests.benchmarks.sameness import Compared, compare
 from identity_pipeline_tests.benchmarks.services import environment_of, free_port
@@ -285,7 +283,6 @@ def _by_command(live: Path, chosen: list[Path]) -> tuple[float, bool, str]:
     """One process does it all, one video after the other: much quicker where cores are few."""
     deployment, started = Deployment(live.resolve(), ""), time.monotonic()
     variables = {
-        SETTINGS_FILE_VARIABLE: os.environ.get(SETTINGS_FILE_VARIABLE, str(BUNDLED)),
         "IDENTITY_PIPELINE__PATHS__DATA": str(deployment.layout.root),
         "DAGSTER_HOME": str(live / "home"),
         **SHORT,

@@ -100,11 +100,10 @@ def journeys(root: Path) -> Iterator[tuple[str, Journey]]:
     counted(["recluster", *data], PINS)
     yield "a decision: label", counted(["label", "cluster", "1", "--name", "Ada", *data], PINS)
     yield "what follows it: recluster", counted(["recluster", *data], PINS)
-    settings = ("--settings", str(BUNDLED / "settings.toml"), "--data", str(root / "rides"))
-    models = ("--models", str(BUNDLED / "pack"), "--vision", str(BUNDLED / "vision"))
+    rides = ("--data", str(root / "rides"))
     ride = str(BUNDLED / "rides" / "demo_solo.mp4")
-    yield "a video: run", counted([*settings, "run", ride, *models])
-    yield "a setting: plan", counted([*settings, "plan", *models], SETTING)
+    yield "a video: run", counted([*rides, "run", ride])
+    yield "a setting: plan", counted([*rides, "plan"], SETTING)
 
 
 @click.command()

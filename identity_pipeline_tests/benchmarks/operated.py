@@ -57,7 +57,7 @@ from identity_pipeline_tests.benchmarks.services import (
     merged,
 )
 
-BUNDLED: Final = REPOSITORY / "identity_pipeline" / "bundled" / "settings.toml"
+BUNDLED: Final = REPOSITORY / "identity_pipeline" / "bundled"
 LOCATION: Final = "identity_pipeline.definitions"
 RESTART_S: Final = 1.0
 """A dead service is started again after so long."""
@@ -321,7 +321,6 @@ def operated(
     logs.mkdir(exist_ok=True)
     (root / "data" / "dagster").mkdir(parents=True, exist_ok=True)
     variables = {
-        "IDENTITY_PIPELINE_SETTINGS": os.environ.get("IDENTITY_PIPELINE_SETTINGS", str(BUNDLED)),
         "IDENTITY_PIPELINE__PATHS__DATA": str(root / "data"),
         "DAGSTER_HOME": str(home),
         "PYTHONPATH": str(REPOSITORY),

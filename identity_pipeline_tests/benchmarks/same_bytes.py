@@ -76,7 +76,6 @@ uuid.uuid4 = uuid4
 ENVIRONMENT: Final = {
     "COLUMNS": "160",
     "HF_HUB_OFFLINE": "1",
-    "IDENTITY_PIPELINE_SETTINGS": "identity_pipeline/bundled/settings.toml",
     "IDENTITY_PIPELINE__MODELS__DEVICE": "cpu",
     "IDENTITY_PIPELINE__PATHS__DATA": str(PLACE / "data"),
     "IDENTITY_PIPELINE__PUBLISH__URL": f"file://{PLACE}/store",

@@ -69,11 +69,7 @@ Act = tuple[float, str, Callable[[], None]]
 
 
 def settings_text(encoder: str, tracks: int) -> str:
-    """The bundled settings with an encoder, and minima that so few rides can reach."""
-    text = BUNDLED.read_text()
-    for name in ("pack", "vision"):
-        text = text.replace(f"identity_pipeline/bundled/{name}", str(BUNDLED.parent / name))
-    text = text.replace(str(BUNDLED.parent / "vision"), encoder)
+    """An encoder, and minima that so few rides can reach."""
     wanted = {
         "automatic": "true",
         "retrain_tracks": max(1, round(ENOUGH * tracks)),
@@ -84,7 +80,13 @@ def settings_text(encoder: str, tracks: int) -> str:
         "held_out_people_min": 2,
     }
     return "\n".join(
-        [text, "[train]", *(f"{name} = {value}" for name, value in wanted.items()), ""]
+        [
+            "[models]",
+            f'vision_encoder = "{encoder}"',
+            "[train]",
+            *(f"{name} = {value}" for name, value in wanted.items()),
+            "",
+        ]
     )
 
 
@@ -287,9 +289,9 @@ def main(rides: Path, videos: int, minutes: float, seed: int, folder: Path | Non
     with folder_for(folder) as root:
         tracks = sum(len(people_of(ride)) for ride in files)
         settings = root / "settings.toml"
-        settings.write_text(settings_text(str(BUNDLED.parent / "vision"), tracks))
+        settings.write_text(settings_text(str(BUNDLED / "vision"), tracks))
         rng = random.Random(seed)  # noqa: S311 - a timetable, no secret
-        encoder = another_encoder(BUNDLED.parent / "vision", root / "vision_of_noon", seed)
+        encoder = another_encoder(BUNDLED / "vision", root / "vision_of_noon", seed)
         environment = {"IDENTITY_PIPELINE_SETTINGS": str(settings)}
         with (
             operated(root, environment=environment, budget=3) as deployment,

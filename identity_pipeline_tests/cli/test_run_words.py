@@ -11,14 +11,10 @@ from click.testing import CliRunner, Result
 
 from identity_pipeline.cli.main import cli
 from identity_pipeline.stages.planning import preflight
-from identity_pipeline_tests.conftest import BUNDLED
 
 
 @pytest.fixture(autouse=True)
 def _bundled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("IDENTITY_PIPELINE_SETTINGS", str(BUNDLED / "settings.toml"))
-    monkeypatch.setenv("IDENTITY_PIPELINE__MODELS__FACE_PACK", str(BUNDLED / "pack"))
-    monkeypatch.setenv("IDENTITY_PIPELINE__MODELS__VISION_ENCODER", str(BUNDLED / "vision"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.chdir(tmp_path)
 

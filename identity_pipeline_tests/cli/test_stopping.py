@@ -18,7 +18,7 @@ from identity_pipeline.cli.instance import dagster_instance
 from identity_pipeline.storage.folder.data_folder import claim_data_folder
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.video.failures import FailureNotes
-from identity_pipeline_tests.conftest import BUNDLED
+from identity_pipeline_tests.conftest import BUNDLED, OPEN
 
 CHECKOUT = Path(__file__).parents[2]
 PATIENCE_S = 120.0
@@ -51,7 +51,7 @@ def test_a_batch_of_videos_ends_with_the_one_at_work(
 ) -> None:
     data = tmp_path / "data"
     files = [str(make_video(f"{name}.mp4", frames=10 + n)) for n, name in enumerate("abc")]
-    models = ["--models", str(BUNDLED / "pack"), "--vision", str(BUNDLED / "vision")]
+    models = ["--models", str(OPEN), "--vision", str(BUNDLED / "vision")]
     process = started("run", *files, "--data", str(data), *models)
     frames = data / "tables" / "frames"
     wait_for(lambda: frames.is_dir() and any(frames.glob("*.manifest.json")), process)

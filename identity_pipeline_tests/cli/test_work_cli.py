@@ -25,10 +25,10 @@ from identity_pipeline.defs.resources.resources import SettingsResource
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.video.failures import FailureNote, FailureNotes
 from identity_pipeline.storage.video.registry import VideoRegistry
-from identity_pipeline_tests.conftest import BUNDLED, stripes
+from identity_pipeline_tests.conftest import BUNDLED, OPEN, stripes
 from identity_pipeline_tests.synthetic import write_video
 
-MODELS = ("--models", str(BUNDLED / "pack"), "--vision", str(BUNDLED / "vision"))
+MODELS = ("--models", str(OPEN), "--vision", str(BUNDLED / "vision"))
 
 
 @pytest.fixture

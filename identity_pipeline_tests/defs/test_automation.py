@@ -25,7 +25,7 @@ from identity_pipeline.storage.video.archive import Archive, ArchiveMark
 from identity_pipeline.storage.video.failures import FailureNote, FailureNotes
 from identity_pipeline.storage.video.known_files import KnownFile, KnownFiles, Stamp
 from identity_pipeline.storage.video.tables import Manifest, TableStore
-from identity_pipeline_tests.conftest import BUNDLED
+from identity_pipeline_tests.conftest import BUNDLED, OPEN
 from identity_pipeline_tests.inbox import Inbox
 
 
@@ -352,7 +352,7 @@ def test_the_sweep_leaves_archived_videos_archived(swept: Inbox) -> None:
 
 def test_a_wrong_model_fails_no_season_of_videos(inbox: Inbox) -> None:
     paths = {"data": str(inbox.layout.root)}
-    pack = {"face_pack": str(BUNDLED / "pack"), "vision_encoder": str(BUNDLED / "vision")}
+    pack = {"face_pack": str(OPEN), "vision_encoder": str(BUNDLED / "vision")}
     inbox.resource = SettingsResource.of(paths=paths, models={**pack, "face_pack": "/nowhere"})
     for name in "abc":
         inbox.put(f"{name}.mp4", name.encode())

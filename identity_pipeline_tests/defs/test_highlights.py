@@ -21,7 +21,7 @@ from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.settings import load_settings
 from identity_pipeline.stages.planning.staleness import Models, Verdict, judge_video
 from identity_pipeline.stages.specs.assets import SPECS
-from identity_pipeline_tests.conftest import BUNDLED, stripes
+from identity_pipeline_tests.conftest import BUNDLED, OPEN, stripes
 from identity_pipeline_tests.library import (
     VideoLibrary,
     digest_of_tree,
@@ -38,7 +38,7 @@ LIST = "start_s,end_s,weight\n1,2,2\n"
 def processed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VideoLibrary]:
     """A short video without a face in the inbox, processed once."""
     root = tmp_path_factory.mktemp("highlights")
-    for opened in VideoLibrary.open(root / "data", BUNDLED / "pack", BUNDLED / "vision"):
+    for opened in VideoLibrary.open(root / "data", OPEN, BUNDLED / "vision"):
         write_video(clip_of(opened), (stripes(i) for i in range(90)))
         assert opened.run(clip_of(opened)).success
         yield opened

@@ -20,7 +20,7 @@ from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.progress.heartbeat import Heartbeat, Heartbeats
 from identity_pipeline.storage.video.archive import Archive
 from identity_pipeline.storage.video.failures import FailureNote, FailureNotes
-from identity_pipeline_tests.conftest import BUNDLED, stripes
+from identity_pipeline_tests.conftest import BUNDLED, OPEN, stripes
 from identity_pipeline_tests.library import VideoLibrary, digest_of_tree, reused_assets
 from identity_pipeline_tests.synthetic import write_video
 
@@ -33,12 +33,10 @@ def processed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[VideoL
     """A short video without a face, processed with everything on; and what each asset said."""
     root = tmp_path_factory.mktemp("operated")
     path = write_video(root / "clip.mp4", (stripes(i) for i in range(12)))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("IDENTITY_PIPELINE_SETTINGS", str(BUNDLED / "settings.toml"))
-        for opened in VideoLibrary.open(root / "data", BUNDLED / "pack", BUNDLED / "vision"):
-            result = opened.run(path)
-            assert result.success
-            yield opened, metadata_of(result)
+    for opened in VideoLibrary.open(root / "data", OPEN, BUNDLED / "vision"):
+        result = opened.run(path)
+        assert result.success
+        yield opened, metadata_of(result)
 
 
 def metadata_of(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, object]]:
@@ -55,7 +53,6 @@ def video(
     processed: tuple[VideoLibrary, dict], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[VideoLibrary]:
     """A copy of that library, with an instance of its own that knows the partition."""
-    monkeypatch.setenv("IDENTITY_PIPELINE_SETTINGS", str(BUNDLED / "settings.toml"))
     original, _ = processed
     shutil.copytree(original.root, tmp_path / "data", symlinks=True)
     with dg.DagsterInstance.ephemeral() as instance:

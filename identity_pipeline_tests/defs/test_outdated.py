@@ -17,7 +17,7 @@ from identity_pipeline.defs.instance.pausing import PAUSED_TAG
 from identity_pipeline.defs.instance.tags import OUTDATED, SWEEP
 from identity_pipeline.defs.resources.resources import SettingsResource, all_resources
 from identity_pipeline.storage.progress.pause import Pause, pause
-from identity_pipeline_tests.conftest import BUNDLED, stripes
+from identity_pipeline_tests.conftest import BUNDLED, OPEN, stripes
 from identity_pipeline_tests.library import VideoLibrary, reused_assets
 from identity_pipeline_tests.synthetic import write_video
 
@@ -64,7 +64,7 @@ class Watched:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VideoLibrary]:
     """Two short videos without a face."""
     root = tmp_path_factory.mktemp("finished")
-    for opened in VideoLibrary.open(root / "data", BUNDLED / "pack", BUNDLED / "vision"):
+    for opened in VideoLibrary.open(root / "data", OPEN, BUNDLED / "vision"):
         for n, name in enumerate(("a", "b")):
             path = write_video(root / f"{name}.mp4", (stripes(i + n) for i in range(12)))
             assert opened.run(path).success

@@ -27,10 +27,10 @@ from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.progress import readiness
 from identity_pipeline.storage.video.failures import FailureNotes
 from identity_pipeline.storage.video.tables import TableStore
-from identity_pipeline_tests.conftest import BUNDLED
+from identity_pipeline_tests.conftest import BUNDLED, OPEN
 from identity_pipeline_tests.library import VideoLibrary, failure_of
 
-PACK, VISION = BUNDLED / "pack", BUNDLED / "vision"
+PACK, VISION = OPEN, BUNDLED / "vision"
 DEMO = {"device": "cpu", "face_pack": str(PACK), "vision_encoder": str(VISION)}
 Spoil = Callable[[Path], dict[str, str]]
 
@@ -40,7 +40,8 @@ def no_folder(root: Path) -> dict[str, str]:
 
 
 def no_pack(root: Path) -> dict[str, str]:
-    return {"face_pack": str(VISION)}
+    (root / "other").mkdir()
+    return {"face_pack": str(root / "other")}
 
 
 def torn_network(root: Path) -> dict[str, str]:
@@ -48,6 +49,13 @@ def torn_network(root: Path) -> dict[str, str]:
     network = next((root / "torn").glob("det*.onnx"))
     network.write_bytes(network.read_bytes()[:1000])
     return {"face_pack": str(root / "torn")}
+
+
+def torn_of_no_record(root: Path) -> dict[str, str]:
+    """As torn, in a pack that nobody wrote digests for."""
+    torn = torn_network(root)
+    (root / "torn" / "pack.json").unlink()
+    return torn
 
 
 def pickled(root: Path) -> dict[str, str]:
@@ -64,7 +72,8 @@ def torn_weights(root: Path) -> dict[str, str]:
 
 
 def no_encoder(root: Path) -> dict[str, str]:
-    return {"vision_encoder": str(PACK)}
+    (root / "other").mkdir()
+    return {"vision_encoder": str(root / "other")}
 
 
 def a_file(root: Path) -> dict[str, str]:
@@ -88,7 +97,8 @@ def of_no_commit(root: Path) -> dict[str, str]:
 SPOILT = [
     (no_folder, "does not exist"),
     (no_pack, "no face detector"),
-    (torn_network, "cannot be opened"),
+    (torn_network, "is not the file that its pack.json records"),
+    (torn_of_no_record, "cannot be opened"),
     (pickled, "pickled weights are not loaded"),
     (torn_weights, "does not open as a vision encoder"),
     (no_encoder, "safetensors"),

@@ -1,4 +1,4 @@
-"""The bundled ride, pack and settings: the demo works offline, and the truth agrees."""
+"""The bundled ride and the open pack: the demo works offline, and the truth agrees."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 import identity_pipeline
 from identity_pipeline.core.geometry import Box
@@ -93,8 +92,6 @@ def test_what_ships_is_small_enough() -> None:
 
 
 def test_the_demo_does_nothing_twice(demo: VideoLibrary) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("IDENTITY_PIPELINE_SETTINGS", str(BUNDLED / "settings.toml"))
-        again = demo.run(BUNDLED / "rides" / f"{RIDE}.mp4")
+    again = demo.run(BUNDLED / "rides" / f"{RIDE}.mp4")
     computed = {name for name, reused in reused_assets(again).items() if not reused}
     assert computed == {"ride_video"}

@@ -17,7 +17,6 @@ from identity_pipeline.definitions import build_defs
 from identity_pipeline.defs.automation.sensors import new_videos
 from identity_pipeline.defs.instance.tags import BY
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline_tests.conftest import BUNDLED
 from identity_pipeline_tests.library import QUIET
 
 CHECKOUT = Path(__file__).parents[2]
@@ -46,20 +45,12 @@ def test_rides_that_the_demo_has_seen_are_processed_in_the_folder_of_dev(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_video: Callable[..., Path]
 ) -> None:
     shutil.copy(CHECKOUT / "dagster.yaml", tmp_path)
-    shutil.copytree(BUNDLED, tmp_path / "identity_pipeline" / "bundled")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
     ride = make_video("ride.mp4", frames=20)
 
-    with monkeypatch.context() as demo:
-        demo.setenv("IDENTITY_PIPELINE_SETTINGS", "identity_pipeline/bundled/settings.toml")
-        call("run", str(ride))
-        assert "data/demo/dagster" in {
-            path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("dagster")
-        }
-
-    for name, folder in (("FACE_PACK", "pack"), ("VISION_ENCODER", "vision")):
-        monkeypatch.setenv(f"IDENTITY_PIPELINE__MODELS__{name}", str(BUNDLED / folder))
+    call("run", str(ride), "--data", "data/demo")  # as `make demo` does
+    assert (tmp_path / "data" / "demo" / "dagster").is_dir()
     call("pools")  # as `make dev` does
     (tmp_path / "data" / "videos").mkdir()
     shutil.copy(ride, tmp_path / "data" / "videos")

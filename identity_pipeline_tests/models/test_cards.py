@@ -16,12 +16,11 @@ from identity_pipeline.stages.imagesets.provenance import model_facts
 BUNDLED = Path(identity_pipeline.__file__).parent / "bundled"
 
 
-def test_every_bundled_model_shows_its_licence() -> None:
-    settings = ModelSettings(face_pack=str(BUNDLED / "pack"), perception="")
-    facts = model_facts(ModelHub(settings))
+def test_every_model_that_is_used_by_default_shows_its_licence() -> None:
+    facts = model_facts(ModelHub(ModelSettings()))
     roles = {fact.role for fact in facts}
-    assert {"detection", "recognition", "landmark_3d_68", "face_attributes", "vision"} <= roles
-    assert {fact.licence for fact in facts} == {"MIT"}
+    assert {"detection", "recognition", "face_mesh", "iris", "vision"} <= roles
+    assert all(fact.licence for fact in facts)
 
 
 def test_a_folder_may_have_no_card(tmp_path: Path) -> None:

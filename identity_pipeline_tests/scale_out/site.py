@@ -32,10 +32,7 @@ UP_WITHIN_S = 120.0
 def site_environment(data: Path) -> dict[str, str]:
     """Settings of the bundled models on a data folder, for the site and for what is compared."""
     return {
-        "IDENTITY_PIPELINE_SETTINGS": str(BUNDLED / "settings.toml"),
         "IDENTITY_PIPELINE__PATHS__DATA": str(data),
-        "IDENTITY_PIPELINE__MODELS__FACE_PACK": str(BUNDLED / "pack"),
-        "IDENTITY_PIPELINE__MODELS__VISION_ENCODER": str(BUNDLED / "vision"),
         # Small chunks, so that a short ride has several.
         "IDENTITY_PIPELINE__CROPS__CHUNK_FRAMES": "10",
         "HF_HUB_OFFLINE": "1",

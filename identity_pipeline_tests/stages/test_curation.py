@@ -19,7 +19,7 @@ from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.library.kmeans_heads import KMeansHeadStore
 from identity_pipeline.storage.video.tables import TableStore
 from identity_pipeline.tables import TABLES
-from identity_pipeline_tests.conftest import BUNDLED
+from identity_pipeline_tests.conftest import BUNDLED, OPEN
 from identity_pipeline_tests.curated_library import PINS, call, write_rides, write_video
 from identity_pipeline_tests.storage.small_library import put
 
@@ -162,7 +162,7 @@ def test_a_picture_is_a_name_or_unknown(tmp_path: Path, monkeypatch: pytest.Monk
 
     from identity_pipeline.media.crops import align
 
-    models = {"face_pack": str(BUNDLED / "pack"), "device": "cpu"}
+    models = {"face_pack": str(OPEN), "device": "cpu"}
     pack = ModelHub(load_settings(models=models).models).face_pack
     ride = cv2.VideoCapture(str(BUNDLED / "rides" / "demo_duo_a.mp4"))
     frames = [ride.read()[1] for _ in range(300)]

@@ -34,7 +34,7 @@ from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.progress.heartbeat import Heartbeat, Heartbeats
 from identity_pipeline.storage.video.failures import RUN_DIED, FailureNote, FailureNotes
 from identity_pipeline.storage.video.tables import TableStore
-from identity_pipeline_tests.conftest import BUNDLED, stripes
+from identity_pipeline_tests.conftest import BUNDLED, OPEN, stripes
 from identity_pipeline_tests.library import VideoLibrary, reused_assets
 from identity_pipeline_tests.synthetic import write_video
 
@@ -78,7 +78,7 @@ class Small(VideoLibrary):
 
 
 def open_small(root: Path) -> Iterator[Small]:
-    for opened in VideoLibrary.open(root / "data", BUNDLED / "pack", BUNDLED / "vision"):
+    for opened in VideoLibrary.open(root / "data", OPEN, BUNDLED / "vision"):
         small = Small(opened.root, opened.instance, opened.groups)
         small.file = write_video(root / "empty_car.mp4", (stripes(i) for i in range(20)))
         yield small
@@ -171,7 +171,9 @@ def test_a_plan_says_which_setting_changed_and_from_what(small: Small) -> None:
     known = prices(small.store, settings, models.digests)
     plan = plan_video(small.store, settings, models, known, small.video)
     by_step = {step.step: step for step in plan.steps}
-    assert by_step["selection"].reasons == ("changed setting selection.novelty_min (0.15 -> 0.4)",)
+    was = small.settings().selection.novelty_min
+    changed = f"changed setting selection.novelty_min ({was} -> 0.4)"
+    assert by_step["selection"].reasons == (changed,)
     assert by_step["watch"].verdict is Verdict.REUSE
     assert by_step["selection"].measured and by_step["watch"].seconds
 

@@ -11,7 +11,6 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-import identity_pipeline
 from identity_pipeline.media.errors import VideoError
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.imagesets.dataset import (
@@ -28,9 +27,9 @@ from identity_pipeline.stages.specs.exported import (
 )
 from identity_pipeline.storage.video.crop_archive import CropArchive
 from identity_pipeline.tables import SET_ASSETS
+from identity_pipeline_tests.conftest import BUNDLED, OPEN
 from identity_pipeline_tests.library import VideoLibrary, digest_of_tree
 
-BUNDLED = Path(identity_pipeline.__file__).parent / "bundled"
 RIDE = "demo_solo"
 SOURCE = BUNDLED / "rides" / f"{RIDE}.mp4"
 
@@ -171,7 +170,7 @@ def tampered(demo: VideoLibrary, tmp_path: Path) -> Iterator[tuple[VideoLibrary,
     victim, other = tables.sets["anchor_set"]["face_id"].to_list()[:2]
     root = tmp_path / "data"
     shutil.copytree(demo.root, root, symlinks=True)
-    for opened in VideoLibrary.open(root, BUNDLED / "pack", BUNDLED / "vision"):
+    for opened in VideoLibrary.open(root, OPEN, BUNDLED / "vision"):
         video_id = opened.video_id(RIDE)
         place = opened.store.layout.crops(video_id)
         shutil.rmtree(place)
@@ -187,7 +186,6 @@ def test_dagster_counts_what_is_left_out_and_warns(
     tampered: tuple[VideoLibrary, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     library, victim = tampered
-    monkeypatch.setenv("IDENTITY_PIPELINE_SETTINGS", str(BUNDLED / "settings.toml"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     overrides = {"export": {"jpeg_quality": 90}}
     result = library.run(SOURCE, overrides=overrides, assets=["identity_dataset"])

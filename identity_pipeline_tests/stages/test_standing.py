@@ -16,7 +16,7 @@ from identity_pipeline.stages.planning.staleness import Models
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.video.failures import FailureNote, FailureNotes
 from identity_pipeline.storage.video.tables import TableStore
-from identity_pipeline_tests.conftest import BUNDLED
+from identity_pipeline_tests.conftest import BUNDLED, OPEN
 from identity_pipeline_tests.library import VideoLibrary
 
 NOW = "2030-01-01T00:00:00+00:00"
@@ -25,14 +25,13 @@ NOW = "2030-01-01T00:00:00+00:00"
 @pytest.fixture
 def found(demo: VideoLibrary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Looks at a copy of the bundled solo ride, processed, after something was done to it."""
-    monkeypatch.setenv("IDENTITY_PIPELINE_SETTINGS", str(BUNDLED / "settings.toml"))
     root = tmp_path / "data"
     shutil.copytree(demo.root, root, symlinks=True)
     store = TableStore(Layout(root))
     (video_id,) = store.videos_with("selection")
 
     def look(**groups: object) -> Standing:
-        models = {"face_pack": str(BUNDLED / "pack"), "vision_encoder": str(BUNDLED / "vision")}
+        models = {"face_pack": str(OPEN), "vision_encoder": str(BUNDLED / "vision")}
         groups = {"paths": {"data": str(root)}, "models": models, **groups}
         settings = load_settings(**groups)
         hub = Models(*ModelHub(settings.models).here())

@@ -81,8 +81,6 @@ def test_commands_and_runs_of_dagster_write_private_files(tmp_path: Path, umask:
     where = {
         "DAGSTER_HOME": str(tmp_path),
         "IDENTITY_PIPELINE__PATHS__DATA": str(tmp_path / "data"),
-        "IDENTITY_PIPELINE__MODELS__FACE_PACK": str(BUNDLED / "pack"),
-        "IDENTITY_PIPELINE__MODELS__VISION_ENCODER": str(BUNDLED / "vision"),
         "HF_HUB_OFFLINE": "1",
     }
     said = run(["-m", "identity_pipeline", "run", "broken.mp4"], umask, tmp_path, **where)

@@ -151,18 +151,6 @@ def ride_traits(seed: int) -> Traits:
     )
 
 
-def described(traits: Traits) -> Floats:
-    """What a recogniser is asked to tell besides who it is: shape, sex, skin and hair, about N(0, 1)."""
-    return np.concatenate(
-        [
-            traits.shape[:40],
-            [2.0 * traits.female - 1, 2 * traits.child - 0.5],
-            (np.log(traits.skin) + 1.2) * 1.2,
-            (np.log(traits.hair) + 2.2) * 0.8,
-        ]
-    ).astype(np.float32)
-
-
 def smooth_step(low: Any, high: Any, value: Any) -> Any:
     """0 below `low`, 1 above `high`, smooth between."""
     share = np.clip((value - low) / (high - low), 0, 1)

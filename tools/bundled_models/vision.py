@@ -1,15 +1,19 @@
 """The small vision encoder: a ResNet, trained so that near means same pose and expression.
 
-Belongs here: the encoder's configuration, its training head, and its export in Hugging Face format.
+Belongs here: the encoder's configuration, its training head, and its export in Hugging Face format:
+`python -m tools.bundled_models.vision --weights FILE --out identity_pipeline/bundled/vision`.
 Does not belong here: its loss and data. (A vision transformer of this size learned hardly anything
-from as many samples: it knows nothing of neighbourhoods, and cannot begin with the reader's trunk.)
+from as many samples: it knows nothing of neighbourhoods.)
 """
 
 from __future__ import annotations
 
+import argparse
+import hashlib
 import json
 from pathlib import Path
 
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import ResNetConfig, ResNetModel
 
@@ -17,7 +21,7 @@ SIDE, CELLS, WIDTH = 112, 4, 192  # the picture's and the last map's side; the e
 
 
 def configuration() -> ResNetConfig:
-    """The stages of the face networks' trunk, and a wider last one."""
+    """Four stages, the last one wider."""
     return ResNetConfig(
         embedding_size=24, hidden_sizes=[24, 56, 96, WIDTH], depths=[1, 2, 2, 1], layer_type="basic"
     )
@@ -41,27 +45,6 @@ class VisionTrainer(nn.Module):
         embedding = out.pooler_output.flatten(1)
         spots = self.gather(out.last_hidden_state).flatten(1)
         return embedding, self.reading(embedding), self.landmarks(spots)
-
-
-# Blocks of the face networks' trunk, and where the encoder has the same.
-_BLOCKS = {"fine.1": "0.layers.0", "fine.2": "1.layers.0", "fine.3": "1.layers.1", "middle.0": "2.layers.0",
-           "middle.1": "2.layers.1"}  # fmt: skip
-_PARTS = {"first": "layer.0", "second": "layer.1", "shortcut": "shortcut"}
-_LAYERS = {"0": "convolution", "1": "normalization"}
-
-
-def from_trunk(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The weights of the face networks' trunk under the encoder's names (all but stem and last stage)."""
-    out = {}
-    for ours, theirs in _BLOCKS.items():
-        for part, layer in _PARTS.items():
-            for number, kind in _LAYERS.items():
-                for key, value in weights.items():
-                    head = f"trunk.{ours}.{part}.{number}."
-                    if key.startswith(head):
-                        name = f"encoder.encoder.stages.{theirs}.{layer}.{kind}."
-                        out[name + key.removeprefix(head)] = value
-    return out
 
 
 def export(weights: dict[str, Tensor], folder: Path) -> None:
@@ -91,3 +74,18 @@ def export(weights: dict[str, Tensor], folder: Path) -> None:
     (folder / "preprocessor_config.json").write_text(
         json.dumps(preprocessing, indent=2) + "\n", encoding="utf-8"
     )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--weights", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    arguments = parser.parse_args()
+    export(load_file(arguments.weights), arguments.out)
+    path = arguments.out / "model.safetensors"
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    print(f"{path.name}  {path.stat().st_size} bytes  sha256 {digest}")
+
+
+if __name__ == "__main__":
+    main()

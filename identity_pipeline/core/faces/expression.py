@@ -95,8 +95,8 @@ def relative_to_neutral(faces: pl.DataFrame, settings: BucketSettings) -> pl.Dat
     median mouth width of frontal faces. `eye_open` is the lid ratio over its neutral, clipped to
     [0, 1.5]; `mouth_open` the lip ratio above its neutral, clipped to [0, 1]; `smile` the relative
     widening of the mouth over 0.45, clipped to [0, 1]. Null where the ratios are, beyond
-    `expression_yaw_max`, and for people with fewer than `neutral_min_faces` frontal faces. What a
-    face-attribute net has measured already stays.
+    `expression_yaw_max`, and for people with fewer than `neutral_min_faces` frontal faces. What is
+    measured already stays.
 
     Args:
         faces: columns person_id, yaw, eye_ratio, mouth_ratio, mouth_width, and eye_open, mouth_open

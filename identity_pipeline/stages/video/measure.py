@@ -27,8 +27,6 @@ from identity_pipeline.core.imagesets.candidates import box_of
 from identity_pipeline.core.imagesets.novelty import look_of
 from identity_pipeline.core.vectors import Matrix, to_series
 from identity_pipeline.media.crops import ImageBGR, Region, body_view, decode_image, face_view
-from identity_pipeline.models.face_attributes import SOURCE as ATTRIBUTES
-from identity_pipeline.models.face_attributes import FaceAttributes
 from identity_pipeline.models.face_cover import FaceCover
 from identity_pipeline.models.face_mesh import SOURCE as MESH
 from identity_pipeline.models.face_mesh import FaceMesh
@@ -52,7 +50,7 @@ class Nets:
     """The networks that read a face.
 
     Attributes:
-        pack: gives the landmarks where there is no mesh, and what an attribute net of it tells.
+        pack: gives the landmarks where there is no mesh.
         mesh: face mesh and iris; None where the settings want none.
         cover: what is before the face; None leaves it unmeasured. It needs the mesh.
     """
@@ -224,8 +222,7 @@ def measure_landmarks(
         faces: result of `smoothed_boxes`, usable faces only.
         archive: the crops of the same video.
         nets: what finds the landmarks; without a mesh and a landmark model the 5 key points of
-            the detector are used. A pack with an attribute net also gives occlusion by it and,
-            without a mesh, pose, eyes, mouth and smile.
+            the detector are used.
         quality: table `face_quality`.
         settings: batch and chunk sizes and the limits of expressions.
         progress: called per batch.
@@ -292,13 +289,10 @@ def _landmark_rows(
     nets: Nets, regions: Sequence[Region], faces: Sequence[dict[str, Any]]
 ) -> list[dict[str, Any]]:
     source, points, meshes = _found(nets, regions, faces)
-    measured = nets.pack.attributes(regions, [box_of(face) for face in faces])
     rows = [
         _landmark_row(face, found, source, nets.pack)
         for face, found in zip(faces, points, strict=True)
     ]
-    if measured is not None:
-        rows = [row | _attribute_columns(own) for row, own in zip(rows, measured, strict=True)]
     rows = [
         row if mesh is None else row | mesh_pose_columns(mesh) | _of_mesh(mesh, region)
         for row, mesh, region in zip(rows, meshes, regions, strict=True)
@@ -340,17 +334,6 @@ def _of_mesh(mesh: MeshFace, region: Region) -> dict[str, Any]:
         "eyes_source": "iris" if eyes else MESH,
         "expression_source": MESH,
         **dict.fromkeys(("eye_open", "mouth_open", "smile")),
-    }
-
-
-def _attribute_columns(attributes: FaceAttributes) -> dict[str, Any]:
-    return {
-        **attributes._asdict(),
-        "pose_source": ATTRIBUTES,
-        "pose_error": None,
-        "eyes_source": ATTRIBUTES,
-        "expression_source": ATTRIBUTES,
-        "occlusion_source": ATTRIBUTES,
     }
 
 
