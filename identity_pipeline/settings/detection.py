@@ -84,8 +84,7 @@ class HighlightSettings(Group):
         "A face in a highlight is preferred like one whose quality is higher by this times "
         "(1 - 1 / weight).",
         unit="score",
-        source="chosen: ten times the gain that replaces, and less than what lies between a sharp "
-        "and a soft face; gates know no weight",
+        source="chosen: ten times selection.replace_gain, and bounded; gates know no weight",
         ge=0,
         le=1,
     )

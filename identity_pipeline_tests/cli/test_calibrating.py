@@ -21,6 +21,7 @@ from identity_pipeline.models.face_pack import FacePack
 from identity_pipeline.models.spaces import EmbeddingSpace
 from identity_pipeline.settings import load_settings
 from identity_pipeline.stages.library.pack_calibration import CalibrationError, centred_pack
+from identity_pipeline.storage.files.hashing import sha256_of_file, sha256_of_value
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.video.crop_archive import part_in, write_part
 from identity_pipeline.storage.video.tables import TableStore
@@ -136,6 +137,8 @@ def with_crops(root: Path) -> Callable[[], tuple[TableStore, Colours]]:
 def test_a_pack_with_a_centre_is_a_new_folder_with_its_own_numbers(
     root: Path, with_crops: Callable[[], tuple[TableStore, Colours]]
 ) -> None:
+    files = {"net.onnx": "a" * 64, "LICENCE": sha256_of_value("ours")}
+    (root / "mine" / "pack.json").write_text(json.dumps({"files": files}))
     store, pack = with_crops()
     settings = load_settings(models={"face_pack": str(root / "mine")})
     numbers = centred_pack(store, settings, pack, root / "ours")
@@ -145,6 +148,8 @@ def test_a_pack_with_a_centre_is_a_new_folder_with_its_own_numbers(
         "pack.json",
     ]
     card = json.loads((root / "ours" / "pack.json").read_text())
+    made = sha256_of_file(root / "ours" / "net_centred.onnx")
+    assert card["files"] == {"LICENCE": files["LICENCE"], "net_centred.onnx": made}
     assert card["numbers"] == numbers.values and card["made_from"]["pack"] == "mine"
     assert not load_settings(models={"face_pack": str(root / "ours")}).numbers.unknown
     with pytest.raises(CalibrationError, match="there already"):

@@ -6,6 +6,7 @@ not: how numbers follow from cosines (`core.matching.pack_numbers`).
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Mapping
@@ -258,9 +259,14 @@ def _moved(video: VideoTables, faces: pl.DataFrame, centre: Matrix) -> VideoTabl
 
 def _write_pack(pack: FacePack, target: Path, graph: bytes, numbers: PackNumbers) -> None:
     recogniser = pack.recogniser_file
+    new = f"{recogniser.stem}_centred.onnx"
+    files = {name: digest for name, digest in pack.card.files.items() if name != recogniser.name}
+    if files:  # whoever made the pack recorded its nets, so the new one is recorded too
+        files[new] = hashlib.sha256(graph).hexdigest()
     said = pack.card.model_dump(exclude={"numbers", "provenance", "arcface_like"})
     named: Mapping[str, Any] = {
         **said,
+        "files": files,
         "name": f"{pack.card.name or pack.name}, centred on own rides",
         "made_from": {"pack": pack.name, "sha256": pack.sha256, "rides": numbers.evidence},
     }
@@ -271,5 +277,5 @@ def _write_pack(pack: FacePack, target: Path, graph: bytes, numbers: PackNumbers
             dirs_exist_ok=True,
             ignore=shutil.ignore_patterns(recogniser.name, CARD, f"{atomic.TEMPORARY_MARK}*"),
         )
-        (folder / f"{recogniser.stem}_centred.onnx").write_bytes(graph)
+        (folder / new).write_bytes(graph)
         (folder / CARD).write_bytes(atomic.json_bytes({**named, **_card_of(numbers)}))
