@@ -138,14 +138,18 @@ def read_groups(file_name: str) -> dict[str, str]:
         return {}
     path = Path(file_name)
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(
+            encoding="utf-8-sig", newline=""
+        ) as file:  # some programs write a mark first
             rows = csv.DictReader(file)
             if not set(COLUMNS) <= set(rows.fieldnames or ()):
                 raise GroupsError(
                     f"{path} has no columns person,group in its first line; write them, then one "
                     "person in a line by name."
                 )
-            return {row["person"].strip(): row["group"].strip() for row in rows if row["group"]}
+            said = ((row["person"] or "", row["group"] or "") for row in rows)
+            told = ((person.strip(), group.strip()) for person, group in said)
+            return {person: group for person, group in told if person and group}
     except OSError as error:
         raise GroupsError(f"The list of groups cannot be read. {system_words(error)}") from error
     except (UnicodeDecodeError, csv.Error) as error:
