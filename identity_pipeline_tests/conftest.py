@@ -32,6 +32,19 @@ REAL = Path(os.environ.get("IDENTITY_PIPELINE_REAL", Path(__file__).parents[2] /
 CASES = Path(os.environ.get("IDENTITY_PIPELINE_CASES", REAL.parent / "cases"))
 
 
+SHARED = "real_library"
+"""The dearest fixture of a session: what uses it goes first, and all into one process."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With several processes (`--dist loadgroup`) the tests of a file stay together."""
+    files = {item.path for item in items if SHARED in getattr(item, "fixturenames", ())}
+    items.sort(key=lambda item: item.path not in files)
+    for item in items:
+        group = SHARED if item.path in files else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(autouse=True)
 def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads the settings or the Dagster home of whoever runs it."""

@@ -33,7 +33,7 @@ from identity_pipeline.settings import BucketSettings
 AXES = ("yaw", "pitch", "roll")
 OCCLUSIONS = ("none", "partial", "heavy")
 BAND_EDGES = (-90.0, -60.0, -45.0, -30.0, -15.0, -5.0, 5.0, 15.0, 30.0, 45.0, 60.0, 90.0)
-POINTS_68 = ("landmark_3d_68", "landmark_2d_68")
+POINTS_68 = ("face_mesh", "landmark_3d_68", "landmark_2d_68")
 COUNTED = "usable faces of riders"
 MEASURES = ("eye_open", "mouth_open", "smile", "occlusion")
 WORDS = {
@@ -272,7 +272,7 @@ def landmark_figure(faces: pl.DataFrame, scope: str) -> Figure:
     if not known.height:
         why = no_truth(faces, "true_landmarks", "landmarks")
         if faces.height and not faces["landmark_source"].is_in(POINTS_68).any():
-            why = "the face pack has no model of 68 landmarks"
+            why = "no model of 68 landmarks was at hand"
         return figures.unmeasured(key, label, "of box", scope, why, "lower")
     errors = [
         _point_error(np.array(mine), np.array(true))

@@ -95,12 +95,10 @@ def relative_to_neutral(faces: pl.DataFrame, settings: BucketSettings) -> pl.Dat
     median mouth width of frontal faces. `eye_open` is the lid ratio over its neutral, clipped to
     [0, 1.5]; `mouth_open` the lip ratio above its neutral, clipped to [0, 1]; `smile` the relative
     widening of the mouth over 0.45, clipped to [0, 1]. Null where the ratios are, beyond
-    `expression_yaw_max`, and for people with fewer than `neutral_min_faces` frontal faces. What is
-    measured already stays.
+    `expression_yaw_max`, and for people with fewer than `neutral_min_faces` frontal faces.
 
     Args:
-        faces: columns person_id, yaw, eye_ratio, mouth_ratio, mouth_width, and eye_open, mouth_open
-            and smile, null where no net has measured them.
+        faces: columns person_id, yaw, eye_ratio, mouth_ratio and mouth_width.
         settings: limits.
     """
     frontal = (pl.col("yaw").abs() <= FRONTAL_YAW) & pl.col("eye_ratio").is_not_null()
@@ -110,8 +108,8 @@ def relative_to_neutral(faces: pl.DataFrame, settings: BucketSettings) -> pl.Dat
     def neutral(column: str, quantile: float) -> pl.Expr:
         return pl.col(column).filter(frontal).quantile(quantile, "linear").over("person_id")
 
-    def where_told(column: str, value: pl.Expr, low: float, high: float) -> pl.Expr:
-        return pl.coalesce(column, pl.when(tells).then(value.clip(low, high)))
+    def where_told(value: pl.Expr, low: float, high: float) -> pl.Expr:
+        return pl.when(tells).then(value.clip(low, high))
 
     eye, mouth, width = (
         neutral("eye_ratio", 0.5),
@@ -120,7 +118,7 @@ def relative_to_neutral(faces: pl.DataFrame, settings: BucketSettings) -> pl.Dat
     )
     stretch = (pl.col("mouth_width") / width - 1) / SMILE_FULL_STRETCH
     return faces.with_columns(
-        eye_open=where_told("eye_open", pl.col("eye_ratio") / eye, 0.0, 1.5),
-        mouth_open=where_told("mouth_open", pl.col("mouth_ratio") - mouth, 0.0, 1.0),
-        smile=where_told("smile", stretch, 0.0, 1.0),
+        eye_open=where_told(pl.col("eye_ratio") / eye, 0.0, 1.5),
+        mouth_open=where_told(pl.col("mouth_ratio") - mouth, 0.0, 1.0),
+        smile=where_told(stretch, 0.0, 1.0),
     )
