@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from identity_pipeline.errors import IdentityPipelineError
+from identity_pipeline.errors import IdentityPipelineError, system_words
 from identity_pipeline.models.cards import ModelCardError, read_card
 from identity_pipeline.settings import ModelSettings
 from identity_pipeline.storage.files.hashing import sha256_of_file
@@ -58,12 +58,15 @@ def pack_folder(name: str, settings: ModelSettings, setting: str = "models.face_
         setting: which setting said so, for the sentence of an error.
 
     Raises:
-        FacePackError: there is no such folder, it was not fetched yet, its download failed, or it
-            holds a file that is not the one that its card records.
+        FacePackError: there is no such folder, it may not be read, it was not fetched yet, its
+            download failed, or it holds a file that is not the one that its card records.
     """
-    folder = kept_folder(name, settings)
-    if folder.is_dir():
-        return _as_recorded(folder.resolve())
+    try:
+        folder = kept_folder(name, settings)
+        if folder.is_dir():
+            return _as_recorded(folder.resolve())
+    except OSError as error:
+        raise FacePackError(f"{setting}: the pack cannot be read. {system_words(error)}") from error
     if name == OPEN:
         raise FacePackError(
             f"the open model pack ({setting}) is not on this machine yet (looked in {folder}); "

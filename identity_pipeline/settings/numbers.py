@@ -55,6 +55,8 @@ FACE_NUMBERS: Final = (
     "cluster.merge_cos",
 )
 """Settings of the scale of a face pack: its detector's scores and its recogniser's cosines."""
+OF_DETECTOR: Final = ("models.", "quality.")
+"""How those of them begin that are of the detector; the others are of the recogniser."""
 DECIDING: Final = (
     "tracking.stitch_cos",
     "tracking.stitch_cos_with_margin",
@@ -225,6 +227,27 @@ def for_space(settings: Settings, pack: str, recogniser: str) -> Settings:
     bare = _updated(settings, defaults).with_note(replace(settings.numbers, source=left))
     models = settings.models.model_copy(update={"face_pack": pack, "arcface_like": False})
     return _with_face_numbers(bare, models, recogniser)
+
+
+def as_decided(settings: Settings, before: Mapping[str, Mapping[str, Any]]) -> Settings:
+    """The settings with a face pack's numbers as a library was computed with them.
+
+    For a pack of which nothing is known any more; what a person sets now wins.
+
+    Args:
+        settings: for vectors of that pack, of `for_space`.
+        before: the settings that the library was computed with, by group; empty where they were not
+            noted: then the defaults hold.
+    """
+    split = {
+        name: name.partition(".") for name in FACE_NUMBERS if name not in settings.numbers.given
+    }
+    known = {
+        name: before[group][own]
+        for name, (group, _, own) in split.items()
+        if own in before.get(group, ())
+    }
+    return _updated(settings, known).with_note(replace(settings.numbers, unknown=()))
 
 
 def _with_face_numbers(settings: Settings, models: ModelSettings, recogniser: str = "") -> Settings:

@@ -79,6 +79,16 @@ def test_numbers_are_put_beside_the_pack_once_and_hold_from_then_on(root: Path) 
     assert invoke(root, "recluster").exit_code == 0
 
 
+def test_numbers_of_the_detector_are_no_reason_to_refuse_and_stay(root: Path) -> None:
+    path, of_detector = root / "mine" / "pack.json", {"models.det_score_min": 0.61}
+    path.write_text(json.dumps({"numbers": of_detector, "provenance": "on ours"}))
+    done = invoke(root, "models", "calibrate")
+    assert done.exit_code == 0, done.output
+    card = json.loads(path.read_text())
+    assert card["numbers"].items() > of_detector.items()
+    assert card["provenance"]["models.det_score_min"] == "on ours"
+
+
 def test_numbers_that_ship_with_the_product_are_not_written_over(root: Path) -> None:
     for video in TableStore(Layout(root / "data")).videos_with("track_templates"):
         table = TableStore(Layout(root / "data")).read("track_templates", video)
@@ -138,7 +148,9 @@ def test_a_pack_with_a_centre_is_a_new_folder_with_its_own_numbers(
     root: Path, with_crops: Callable[[], tuple[TableStore, Colours]]
 ) -> None:
     files = {"net.onnx": "a" * 64, "LICENCE": sha256_of_value("ours")}
-    (root / "mine" / "pack.json").write_text(json.dumps({"files": files}))
+    of_detector = {"quality.strict_score": 0.66}
+    card = {"files": files, "numbers": of_detector}
+    (root / "mine" / "pack.json").write_text(json.dumps(card))
     store, pack = with_crops()
     settings = load_settings(models={"face_pack": str(root / "mine")})
     numbers = centred_pack(store, settings, pack, root / "ours")
@@ -150,7 +162,7 @@ def test_a_pack_with_a_centre_is_a_new_folder_with_its_own_numbers(
     card = json.loads((root / "ours" / "pack.json").read_text())
     made = sha256_of_file(root / "ours" / "net_centred.onnx")
     assert card["files"] == {"LICENCE": files["LICENCE"], "net_centred.onnx": made}
-    assert card["numbers"] == numbers.values and card["made_from"]["pack"] == "mine"
+    assert card["numbers"] == numbers.values | of_detector and card["made_from"]["pack"] == "mine"
     assert not load_settings(models={"face_pack": str(root / "ours")}).numbers.unknown
     with pytest.raises(CalibrationError, match="there already"):
         centred_pack(store, settings, pack, root / "ours")
@@ -198,6 +210,9 @@ def test_the_closest_people_are_shown_by_name_with_groups_where_somebody_gave_th
     picture = tmp_path / "pairs.jpg"
     said = invoke(tmp_path, *asked, "--montage", str(picture)).output
     assert "taken for" in said and "within one" in said and picture.stat().st_size > 1000
+    groups.write_text("group,person\none,Ada\none\n", encoding="utf-8-sig")  # a mark, a short line
+    marked = json.loads(invoke(tmp_path, *asked, "--json").output)
+    assert [curve["kind"] for curve in marked["curves"]] == ["all"] and not marked["unknown"]
     groups.write_text("name;group\n")
     refused = invoke(tmp_path, *asked)
     assert refused.exit_code != 0 and "person,group" in refused.output

@@ -213,8 +213,8 @@ def test_a_table_that_is_not_sound_stops_its_own_video_and_says_why(video: Video
     import polars as pl
 
     source = Path(video.store.read("ride_video", video.video_id("clip"))["path"][0])
-    path = video.store.layout.table("frames", video.video_id("clip"))
-    spoilt = pl.read_parquet(path).with_columns(luma_mean=pl.lit(300.0, pl.Float32))
+    frames = video.store.read("frames", video.video_id("clip"))
+    spoilt = frames.with_columns(luma_mean=pl.lit(300.0, pl.Float32))
     noted = video.store.noted("frames", video.video_id("clip"))
     assert noted is not None
     video.store.write("frames", video.video_id("clip"), spoilt, noted.fingerprint)

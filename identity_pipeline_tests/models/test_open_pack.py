@@ -253,11 +253,12 @@ def test_of_two_at_once_the_second_waits_and_says_for_whom(
 def test_the_command_fetches_for_everybody_into_a_named_folder_and_shows_what_it_got(
     open_pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    to = tmp_path / "shared"
+    to = tmp_path / "site" / "shared"
     result = call("models", "fetch", "open", "--from", str(open_pack), "--to", str(to))
     assert result.exit_code == 0, result.output
     assert f'pack_root = "{to}"' in result.output
     assert (to / "open" / build.MESH).stat().st_mode & 0o777 == 0o644
+    assert {place.stat().st_mode & 0o777 for place in (to.parent, to, to / "open")} == {0o755}
     monkeypatch.setenv("IDENTITY_PIPELINE__MODELS__PACK_ROOT", str(to))
     looked = call("models", "--models", "open", "--json")
     assert looked.exit_code == 0, looked.output

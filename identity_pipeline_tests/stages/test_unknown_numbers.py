@@ -104,6 +104,22 @@ def test_a_library_of_a_pack_that_is_gone_is_decided_on_only_if_it_was_before(
     assert recompute(stores, now_open, NOW).generation.space == OTHER
 
 
+def test_a_library_of_a_pack_that_is_gone_keeps_the_numbers_of_that_pack(tmp_path: Path) -> None:
+    stores, numbers = (
+        stores_in(tmp_path, MINE),
+        {"match.default_assign": 0.9, "cluster.merge_cos": 0.8},
+    )
+    recompute(stores, with_pack(tmp_path, arcface_like=True, numbers=numbers), NOW)
+    (tmp_path / "mine" / "pack.json").unlink()
+    (tmp_path / "mine").rmdir()
+    match = {"pin_assign": 0.45, "default_suggest": 0.4}
+    decided = settings_of_library(stores, load_settings(models={"face_pack": "open"}, match=match))
+    assert (decided.match.default_assign, decided.cluster.merge_cos) == (0.9, 0.8)
+    assert decided.match.lookalike_cos is None, "the open pack's is none of that space"
+    assert decided.match.default_suggest == 0.4, "what a person sets wins"
+    assert not decided.numbers.unknown
+
+
 def test_the_library_moves_when_most_videos_have_and_decisions_move_with_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,14 +16,17 @@ import onnxruntime
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.models.cards import read_card
 from identity_pipeline.models.open_pack import build, check, fetch
-from identity_pipeline.settings.numbers import FACE_NUMBERS, SHIPPED_PACKS, read_numbers
+from identity_pipeline.settings.numbers import (
+    FACE_NUMBERS,
+    OF_DETECTOR,
+    SHIPPED_PACKS,
+    read_numbers,
+)
 from identity_pipeline.storage.files import atomic
 from identity_pipeline.storage.files.hashing import sha256_of_file
 
 SIDE: Final = 112
 """Side of an aligned face in pixels, which a recogniser must take."""
-OF_DETECTOR: Final = ("models.", "quality.")
-"""How the numbers begin that are of the detector; the others are of the recogniser."""
 
 
 class CombineError(IdentityPipelineError, ValueError):

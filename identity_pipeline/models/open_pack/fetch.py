@@ -15,7 +15,7 @@ import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -81,7 +81,8 @@ def fetch(root: Path, given: Path | None, told: Told, moved: Moved, *, shared: b
             downloads what is missing.
         told: is given sentences.
         moved: is told the progress of downloads.
-        shared: everybody may read the pack, not only its owner.
+        shared: everybody may read the pack, not only its owner, also through folders that are made
+            for it.
 
     Returns:
         The pack's folder.
@@ -99,13 +100,14 @@ def fetch(root: Path, given: Path | None, told: Told, moved: Moved, *, shared: b
             f"{fault}; or keep the pack elsewhere: --to FOLDER, and models.pack_root = that folder."
         )
     try:
+        made = [place for place in (root, *root.parents) if not place.exists()] if shared else []
         with locks.exclusive(root / LOCK, f"The open pack in {root}", "fetching it", WAIT_S):
             fault = fault_of(folder)
             if fault is not None:
                 told(f"The open pack in {folder}: {fault}. Making it.")
                 _make(root, folder, given, told, moved)
         if shared:
-            _open_to_all(folder)
+            _open_to_all((*made, folder, *folder.rglob("*")))
     except OSError as error:
         raise FetchError(_words(error, root)) from error
     return folder
@@ -326,9 +328,9 @@ def _largest(work: Path) -> int:
     return max(sizes)
 
 
-def _open_to_all(folder: Path) -> None:
+def _open_to_all(paths: Iterable[Path]) -> None:
     """Lets everybody read a pack: there is nothing of anybody in it."""
-    for path in (folder, *folder.rglob("*")):
+    for path in paths:
         readable = stat.S_IRGRP | stat.S_IROTH
         if path.is_dir():
             readable |= stat.S_IXGRP | stat.S_IXOTH

@@ -11,7 +11,7 @@ nowhere, and decides nothing.
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -138,15 +138,22 @@ def read_groups(file_name: str) -> dict[str, str]:
         return {}
     path = Path(file_name)
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        # Some programs write a mark first.
+        with path.open(encoding="utf-8-sig", newline="") as file:
             rows = csv.DictReader(file)
             if not set(COLUMNS) <= set(rows.fieldnames or ()):
                 raise GroupsError(
                     f"{path} has no columns person,group in its first line; write them, then one "
                     "person in a line by name."
                 )
-            return {row["person"].strip(): row["group"].strip() for row in rows if row["group"]}
+            return _groups(rows)
     except OSError as error:
         raise GroupsError(f"The list of groups cannot be read. {system_words(error)}") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise GroupsError(f"{path} is no CSV in UTF-8 ({error}); save it as such.") from error
+
+
+def _groups(rows: Iterable[Mapping[str, str | None]]) -> dict[str, str]:
+    """The group of each person; a line that says only one of the two says nothing."""
+    said = (tuple((row[name] or "").strip() for name in COLUMNS) for row in rows)
+    return {person: group for person, group in said if person and group}

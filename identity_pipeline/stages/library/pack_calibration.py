@@ -31,7 +31,9 @@ from identity_pipeline.settings import Settings
 from identity_pipeline.settings.numbers import (
     CARD,
     FACE_NUMBERS,
+    OF_DETECTOR,
     SHIPPED_PACKS,
+    NumbersCard,
     face_pack_card,
     is_arcface_like,
     read_numbers,
@@ -127,7 +129,7 @@ def check_card(settings: Settings, *, again: bool) -> None:
         again: whether numbers that are there may be replaced.
 
     Raises:
-        CalibrationError: the pack has numbers already, or they ship with the product.
+        CalibrationError: the pack has such numbers already, or they ship with the product.
     """
     if settings.models.face_pack in SHIPPED_PACKS:
         raise CalibrationError(
@@ -137,27 +139,37 @@ def check_card(settings: Settings, *, again: bool) -> None:
     path = face_pack_card(settings.models)
     if not path.parent.is_dir():
         raise CalibrationError(f"There is no folder {path.parent}; name the pack's folder.")
-    if _raw(path).get("numbers") and not again:
+    if any(not _is_of_detector(name) for name in _known(path).numbers) and not again:
         raise CalibrationError(
-            f"{path} has numbers already; --replace measures them anew and keeps no copy."
+            f"{path} has numbers of the recogniser already; --replace measures them anew and keeps "
+            "no copy."
         )
 
 
 def put_beside(settings: Settings, numbers: PackNumbers) -> Path:
     """Writes the numbers into the card of the pack in use, after `check_card`; returns the card."""
     path = face_pack_card(settings.models)
-    atomic.write_json(path, _raw(path) | _card_of(numbers))
+    known = _known(path)
+    raw = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    atomic.write_json(path, raw | _card_of(numbers, known))  # also what the product does not read
     return path
 
 
-def _raw(path: Path) -> dict[str, Any]:
-    """All that a card says, also what the product does not read."""
-    read_numbers(path, FACE_NUMBERS)  # it is a card, or this raises
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+def _known(path: Path) -> NumbersCard:
+    return read_numbers(path, FACE_NUMBERS)
 
 
-def _card_of(numbers: PackNumbers) -> dict[str, Any]:
-    return {"numbers": numbers.values, "provenance": numbers.provenance}
+def _is_of_detector(name: str) -> bool:
+    return name.startswith(OF_DETECTOR)
+
+
+def _card_of(numbers: PackNumbers, known: NumbersCard) -> dict[str, Any]:
+    """The measured numbers, and those of the detector that were known: it stays the same."""
+    kept = {name: value for name, value in known.numbers.items() if _is_of_detector(name)}
+    return {
+        "numbers": kept | numbers.values,
+        "provenance": {name: known.provenance_of(name) for name in kept} | numbers.provenance,
+    }
 
 
 # --- a pack with a centre ------------------------------------------------------------------------
@@ -191,7 +203,7 @@ def centred_pack(
 
     if target.exists():
         raise CalibrationError(f"{target} is there already; name a folder that is not.")
-    card = read_numbers(face_pack_card(settings.models), FACE_NUMBERS)
+    card = _known(face_pack_card(settings.models))
     if is_arcface_like(settings.models, card, pack.recogniser_file.stem):
         raise CalibrationError(
             f"The recogniser of {settings.numbers.pack} is like ArcFace: its vectors lie about "
@@ -215,7 +227,7 @@ def centred_pack(
         [_moved(video, features[video.video_id], centre) for video in tables], settings.match
     )
     _check(numbers)
-    _write_pack(pack, target, graph, numbers)
+    _write_pack(pack, target, graph, numbers, card)
     return numbers
 
 
@@ -257,7 +269,9 @@ def _moved(video: VideoTables, faces: pl.DataFrame, centre: Matrix) -> VideoTabl
     return replace(video, embeddings=embeddings.with_columns(space=pl.lit("centred")))
 
 
-def _write_pack(pack: FacePack, target: Path, graph: bytes, numbers: PackNumbers) -> None:
+def _write_pack(
+    pack: FacePack, target: Path, graph: bytes, numbers: PackNumbers, known: NumbersCard
+) -> None:
     recogniser = pack.recogniser_file
     new = f"{recogniser.stem}_centred.onnx"
     files = {name: digest for name, digest in pack.card.files.items() if name != recogniser.name}
@@ -278,4 +292,4 @@ def _write_pack(pack: FacePack, target: Path, graph: bytes, numbers: PackNumbers
             ignore=shutil.ignore_patterns(recogniser.name, CARD, f"{atomic.TEMPORARY_MARK}*"),
         )
         (folder / new).write_bytes(graph)
-        (folder / CARD).write_bytes(atomic.json_bytes({**named, **_card_of(numbers)}))
+        (folder / CARD).write_bytes(atomic.json_bytes({**named, **_card_of(numbers, known)}))

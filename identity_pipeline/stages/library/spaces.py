@@ -10,9 +10,9 @@ are never held against the thresholds of the present one.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import polars as pl
 
@@ -22,7 +22,7 @@ from identity_pipeline.core.matching.templates import VideoTables, build_templat
 from identity_pipeline.core.vectors import same_space, to_matrix, to_series
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.settings import Settings
-from identity_pipeline.settings.numbers import for_space
+from identity_pipeline.settings.numbers import as_decided, for_space
 from identity_pipeline.stages.specs.assets import VIDEO_SPECS
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.video.tables import DamagedTableError, MissingTableError, TableStore
@@ -129,7 +129,7 @@ def settings_of_library(stores: LibraryStores, settings: Settings) -> Settings:
 
     That is the recogniser's of most videos. Where it is of another pack than the one in use, that
     pack's numbers hold; where nobody knows them and the library was decided in this space before,
-    it is decided as it was, with the defaults.
+    it is decided as it was.
     """
     most = next(iter(spaces_of_videos(stores.tables)), None)
     if most is None:
@@ -137,20 +137,26 @@ def settings_of_library(stores: LibraryStores, settings: Settings) -> Settings:
     names = pack_of_space(most)
     pack, recogniser = names or (most.partition("@")[0], "")
     found = for_space(settings, pack, recogniser)
-    other = found is not settings
-    if other and found.numbers.unknown and (names is None or _last_decided_in(stores) == most):
-        return found.with_note(replace(found.numbers, unknown=()))
-    return found
+    if found is settings or not found.numbers.unknown:
+        return found
+    before = _decided_before(stores, most)
+    if before is None:
+        return as_decided(found, {}) if names is None else found
+    return as_decided(found, before)
 
 
-def _last_decided_in(stores: LibraryStores) -> str | None:
-    """The recogniser's space that the library was last decided in, itself or by a head on it."""
+def _decided_before(stores: LibraryStores, space: str) -> Mapping[str, Mapping[str, Any]] | None:
+    """With which settings the library was decided last, if it was in a recogniser's space.
+
+    Itself or by a head on it. None where it was not, or never.
+    """
     last = stores.generations.newest_whole()
     if last is None:
         return None
     with last:
         head_id = head_of_space(last.space)
-        return last.space if head_id is None else stores.heads.card(head_id).input_space
+        of = last.space if head_id is None else stores.heads.card(head_id).input_space
+        return last.generation.settings if of == space else None
 
 
 def unknown_numbers(settings: Settings) -> str | None:

@@ -86,12 +86,14 @@ class ModelInUse:
 
 def models_in_use(hub: ModelHub) -> Iterator[ModelInUse]:
     """Every model that is chosen, in the order of the pipeline."""
+    from identity_pipeline.models.vision_encoder import own_body_encoder
+
     settings = hub.settings
     yield _look(hub, "face_pack", settings.face_pack)
     if settings.perception:
         yield _look(hub, "perception", settings.perception)
     yield _look(hub, "vision", settings.vision_encoder)
-    if settings.body_encoder and settings.body_encoder != settings.vision_encoder:
+    if own_body_encoder(settings):
         yield _look(hub, "vision_body", settings.body_encoder)
     yield _device(settings.device)
 
