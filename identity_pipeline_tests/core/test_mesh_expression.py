@@ -172,6 +172,14 @@ def test_closed_eyes_are_below_the_limit_whoever_the_person_is() -> None:
     assert [face["eyes"] for face in narrow[:2]] == ["closed", "open"]
 
 
+def test_lids_that_sink_in_a_laugh_are_no_closed_eyes_and_lids_that_meet_are() -> None:
+    laugh = {"mouth_width": 0.65, "mouth_lift": 0.06, "mouth_drop": 0.17}
+    sunk = {"eye_ratio": 0.2, "lid_height_left": 0.125, "lid_height_right": 0.125}
+    assert first(**sunk)["eyes"] == "closed"
+    assert first(**sunk, **laugh)["eyes"] == "lowered"
+    assert first(**SHUT, **laugh)["eyes"] == "closed"
+
+
 def test_narrow_eyes_are_open_and_the_same_lids_of_wide_eyes_are_not() -> None:
     assert {face["eyes"] for face in read(*[NARROW] * 9)} == {"open"}
     assert first(**NARROW)["eyes"] != "open"
