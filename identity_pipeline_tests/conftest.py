@@ -133,11 +133,9 @@ def library(tmp_path: Path, real_pack: Path, vision_encoder: Path) -> Iterator[V
 
 
 @pytest.fixture(scope="session")
-def real_library(
-    tmp_path_factory: pytest.TempPathFactory, real: Path, real_pack: Path, vision_encoder: Path
-) -> Iterator[VideoLibrary]:
-    """All real clips, processed once for the whole session."""
-    for opened in VideoLibrary.open(tmp_path_factory.mktemp("real"), real_pack, vision_encoder):
+def real_library(tmp_path_factory: pytest.TempPathFactory, real: Path) -> Iterator[VideoLibrary]:
+    """All real clips with the models that are the default, processed once for the whole session."""
+    for opened in VideoLibrary.open(tmp_path_factory.mktemp("real"), OPEN, BUNDLED / "vision"):
         for clip in sorted((real / "videos").glob("*.mp4")):
             result = opened.run(clip)
             assert result.success, f"{clip.name} failed"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -12,6 +15,7 @@ from identity_pipeline.models.device import CUDA, provider_options
 from identity_pipeline.models.onnx_runtime import look
 from identity_pipeline.settings import ModelSettings
 from identity_pipeline.stages.planning import models_in_use
+from identity_pipeline_tests.conftest import BUNDLED
 
 ROOT = Path(__file__).parents[2]
 
@@ -56,3 +60,19 @@ def test_the_look_at_the_models_says_what_runs_them() -> None:
         "onnxruntime": "CPUExecutionProvider", "torch": "cpu",
     }  # fmt: skip
     assert "cuda" in str(models_in_use._device("cuda").fault)
+
+
+def test_onnx_runtime_keeps_no_account_of_its_sessions_and_sends_none(tmp_path: Path) -> None:
+    script = (
+        "import sys, time, identity_pipeline, onnxruntime as ort;"
+        "ort.InferenceSession(sys.argv[1], providers=['CPUExecutionProvider']); time.sleep(1)"
+    )
+    net = BUNDLED / "perception" / "eye_there.onnx"
+    # A variable of either name would silence it for reasons of its own.
+    silent = ("CI", "ORT_DISABLE_TELEMETRY", "ORT_RUNNING_UNIT_TESTS")
+    inherited = {name: value for name, value in os.environ.items() if name not in silent}
+    places = {"XDG_CACHE_HOME": str(tmp_path / "cache"), "HOME": str(tmp_path / "home")}
+    subprocess.run(
+        [sys.executable, "-c", script, str(net)], env=inherited | places, check=True, timeout=120
+    )
+    assert list(tmp_path.rglob("*")) == []
