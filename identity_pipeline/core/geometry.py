@@ -7,7 +7,7 @@ pixels of the source after its rotation, x to the right, y down.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,6 +80,37 @@ class Box(NamedTuple):
         """The box of the given size about a centre."""
         x, y = centre
         return cls(x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+
+
+NESTED: Final = 0.7
+"""Share of a face's box inside another one's from which both are one face. Chosen: parts of a face
+that is close to the camera lie wholly within it, and two riders' faces hardly overlap."""
+
+
+def without_nested(boxes: NDArray[np.floating], scores: NDArray[np.floating]) -> NDArray[np.int64]:
+    """Which boxes are left when of two, one mostly inside the other, the surer one is kept.
+
+    Overlap over union, by which detectors thin out their boxes, is small for a small box in a
+    large one: a nose or an eye of a close-up is then a second face.
+
+    Args:
+        boxes: (N, 4) x1, y1, x2, y2 in pixels.
+        scores: (N,) of the detector.
+
+    Returns:
+        Their indices, ascending.
+    """
+    found = [Box(*(float(v) for v in corners)) for corners in boxes]
+    kept: list[int] = []
+    for n in np.argsort(-np.asarray(scores), kind="stable").tolist():
+        if not any(_nested(found[n], found[k]) for k in kept):
+            kept.append(n)
+    return np.array(sorted(kept), dtype=np.int64)
+
+
+def _nested(a: Box, b: Box) -> bool:
+    smaller = min(a.area, b.area)
+    return smaller > 0 and a.intersection(b).area >= NESTED * smaller
 
 
 def face_crop_box(box: Box, expand: float) -> Box:

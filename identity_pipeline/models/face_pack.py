@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from identity_pipeline.core.geometry import Box, face_crop_box
+from identity_pipeline.core.geometry import Box, face_crop_box, without_nested
 from identity_pipeline.core.vectors import Matrix, normalise
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.media.crops import ImageBGR, Region
@@ -158,7 +158,7 @@ class FacePack:
             ) from error
 
     def detect(self, frame: ImageBGR) -> Detections:
-        """Finds the faces of one frame.
+        """Finds the faces of one frame; a part of a face that is taken for another one is none.
 
         Raises:
             FacePackError: the detector gives no key points.
@@ -166,6 +166,8 @@ class FacePack:
         boxes, key_points = self._models["detection"].detect(frame)
         if key_points is None:
             raise FacePackError(f"the detector of {self.name} gives no 5 key points.")
+        kept = without_nested(boxes[:, :4], boxes[:, 4])
+        boxes, key_points = boxes[kept], key_points[kept]
         order = np.lexsort((boxes[:, 1], boxes[:, 0]))
         return Detections(
             boxes=boxes[order, :4].astype(np.float32),

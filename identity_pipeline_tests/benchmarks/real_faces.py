@@ -20,12 +20,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import click
-import numpy as np
 import polars as pl
 from rich.console import Console
 from rich.table import Table
 from sklearn.linear_model import LogisticRegression
 
+from identity_pipeline.core.evaluation.intervals import wilson
+from identity_pipeline.core.evaluation.labels import seats_of
 from identity_pipeline.core.faces.buckets import expression_bin
 from identity_pipeline.core.faces.mesh_expression import (
     FITTED,
@@ -63,15 +64,8 @@ class Count(NamedTuple):
     def __str__(self) -> str:
         if not self.of:
             return "-"
-        low, high = wilson(*self)
+        low, high = wilson(*self) or (0.0, 1.0)
         return f"{self.found}/{self.of} {self.found / self.of:.1%} [{low:.0%}-{high:.0%}]"
-
-
-def wilson(found: int, of: int, z: float = 1.96) -> tuple[float, float]:
-    """95 % interval of a share (Wilson 1927)."""
-    p = found / of
-    middle, spread = p + z * z / (2 * of), z * np.sqrt(p * (1 - p) / of + z * z / (4 * of * of))
-    return (middle - spread) / (1 + z * z / of), (middle + spread) / (1 + z * z / of)
 
 
 # --- labelled faces ----------------------------------------------------------------------------
@@ -85,14 +79,6 @@ def person_of(clip: str, seat: str, truth: Sequence[Path]) -> str:
             people = json.loads(path.read_text(encoding="utf-8"))["people"]
             return str(people[-1 if seat == "right" else 0]).removesuffix(".mp4")
     return clip.removeprefix("solo_")
-
-
-def seats(landmarks: pl.DataFrame, *, only: bool) -> pl.DataFrame:
-    """person_id and seat of the people who are seen most, from left to right."""
-    people = landmarks.group_by("person_id").agg(pl.len(), x=pl.col("smooth_x1").mean())
-    people = people.sort("len", descending=True).head(1 if only else 2).sort("x")
-    names = ["only"] if only else ["left", "right"]
-    return people.select("person_id").with_columns(seat=pl.Series(names[: people.height]))
 
 
 def of_clip(store: TableStore, clip: str, labels: pl.DataFrame) -> Iterator[pl.DataFrame]:
@@ -116,7 +102,7 @@ def of_clip(store: TableStore, clip: str, labels: pl.DataFrame) -> Iterator[pl.D
         yield (
             landmarks.drop("landmarks")
             .join(bins, on="face_id", how="left")
-            .join(seats(landmarks, only=bool(only)), on="person_id", how="left")
+            .join(seats_of(landmarks, bool(only)), on="person_id", how="left")
             .with_columns(clip=pl.lit(clip))
             .join(
                 labels.rename({"smile": "smiles", "occlusion": "covered", "eyes": "lids"}),

@@ -17,6 +17,7 @@ from identity_pipeline.core.geometry import (
     region_box,
     similarity_transform,
     smooth_boxes,
+    without_nested,
 )
 from identity_pipeline_tests.core.builders import MODEST
 
@@ -53,6 +54,24 @@ def test_iou_of_known_boxes() -> None:
     assert a.iou(Box(10, 0, 20, 10)) == 0
     assert a.iou(Box(2, 2, 4, 4)) == pytest.approx(0.04)
     assert Box(1, 1, 1, 1).iou(Box(1, 1, 1, 1)) == 0
+
+
+@pytest.mark.parametrize(
+    ("scores", "left"),
+    [((0.9, 0.5, 0.8, 0.6), [0, 2, 3]), ((0.5, 0.9, 0.8, 0.6), [1, 2, 3]), ((0.5,) * 4, [0, 2, 3])],
+)
+def test_of_a_face_and_a_part_of_it_the_surer_one_is_left(
+    scores: tuple[float, ...], left: list[int]
+) -> None:
+    face, nose = (0, 0, 100, 100), (30, 40, 60, 80)
+    beside, half_behind = (200, 0, 300, 100), (250, 10, 340, 100)
+    found = without_nested(np.array([face, nose, beside, half_behind]), np.array(scores))
+    assert found.tolist() == left
+
+
+def test_no_face_is_left_of_none_and_an_empty_box_hides_nothing() -> None:
+    assert without_nested(np.zeros((0, 4)), np.zeros(0)).tolist() == []
+    assert without_nested(np.array([[0, 0, 9, 9], [5, 5, 5, 5]]), np.ones(2)).tolist() == [0, 1]
 
 
 def test_a_box_turned_inside_out_is_empty() -> None:

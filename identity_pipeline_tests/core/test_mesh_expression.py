@@ -186,13 +186,28 @@ def test_who_smiles_or_gapes_all_the_ride_does_so_on_every_face() -> None:
 
 @pytest.mark.parametrize(
     "blind",
-    [{"relative_sharpness": 0.1}, {"yaw": 46.0}, {"yaw": None}, {"eye_px": 5.0}],
-    ids=["blurred", "turned", "unknown pose", "small"],
+    [
+        {"relative_sharpness": 0.1},
+        {"relative_sharpness": float("nan")},
+        {"yaw": 46.0},
+        {"yaw": None},
+        {"yaw": float("nan")},
+        {"eye_px": 5.0},
+    ],
+    ids=["blurred", "unknown blur", "turned", "unknown pose", "no number", "small"],
 )
 def test_what_cannot_be_seen_is_unknown_and_never_open(blind: dict[str, float | None]) -> None:
     face = first(**blind)
     assert (face["eyes"], face["eye_open"]) == ("unknown", None)
     assert (face["wink"], face["gaze_aside"]) == (None, None)
+
+
+def test_what_is_not_a_number_is_neither_a_pass_nor_a_fault() -> None:
+    broken = ("eye_ratio", "lid_height_left", "lid_height_right", "lid_gap_left", "gaze_offset")
+    face = first(**dict.fromkeys((*broken, "mouth_lift", "mouth_height"), float("nan")))
+    assert (face["eyes"], face["eye_open"]) == ("unknown", None)
+    assert (face["wink"], face["gaze_aside"]) == (None, None)
+    assert (face["smile"], face["mouth_open"]) == (None, None)
 
 
 @pytest.mark.parametrize(("height", "grade"), [(0.0, "closed"), (0.13, "unknown"), (0.21, "open")])

@@ -127,6 +127,12 @@ def test_the_eye_beyond_the_nose_of_a_turned_head_is_not_covered(
     assert measured(face) == [pytest.approx(least)]
 
 
+def test_where_no_cell_lies_inside_the_outline_nothing_is_told_but_a_hidden_eye() -> None:
+    nowhere = cell_columns(CoverReading(cells(), np.zeros_like(INSIDE), 0.98, 0.98))
+    rows = [row(None, **nowhere), row(None, **nowhere, eye_left_there=0.1), row(cells())]
+    assert measured(*rows) == [None, pytest.approx(ONE_EYE), 0.0]
+
+
 def test_a_face_that_no_net_read_keeps_what_is_known() -> None:
     told = row(None, occlusion=0.75, occlusion_source="face_attributes")
     assert measured(row(None), told, row(cells())) == [None, 0.75, 0.0]

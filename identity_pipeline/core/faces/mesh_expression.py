@@ -17,6 +17,7 @@ import math
 from typing import Final, NamedTuple
 
 import polars as pl
+from polars import selectors
 
 from identity_pipeline.settings import BucketSettings
 
@@ -131,8 +132,8 @@ def with_own_ratios(faces: pl.DataFrame, settings: BucketSettings) -> pl.DataFra
 
 
 def _sees_expression(settings: BucketSettings) -> pl.Expr:
-    """Whether a face is sharp enough, large enough and turned little enough to tell."""
-    sharp = pl.col("relative_sharpness").fill_null(1.0) >= settings.expression_sharpness_min
+    """Whether a face is sharp enough and turned little enough to tell; unknown is neither."""
+    sharp = pl.col("relative_sharpness") >= settings.expression_sharpness_min
     turned = pl.col("yaw").abs() <= settings.expression_yaw_max
     return (sharp & turned).fill_null(False)
 
@@ -196,6 +197,8 @@ def mesh_expression(
         settings: limits.
         by: what decides.
     """
+    # Not a number compares as larger than any limit: it would be an open eye, or a smile.
+    faces = faces.with_columns(selectors.float().fill_nan(None))
     tells = _sees_expression(settings)
     there = [pl.col(f"eye_{side}_there").fill_null(1.0) >= THERE_FROM for side in SIDES]
     large = (pl.col("eye_px") >= settings.eye_px_min).fill_null(True)

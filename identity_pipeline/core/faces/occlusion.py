@@ -21,15 +21,16 @@ SOURCE: Final = "face_cover"
 CELL_COLUMNS: Final = {"cover_cells": pl.Binary, "cover_inside": pl.Binary}
 """The cells of a face as bytes, until `with_occlusion` has made a number of them."""
 COVERED_FROM: Final = 0.6
-"""A cell is covered from this certainty on. Chosen on 204 photographs of other people and on eight
-labelled ones; `identity_pipeline_tests.benchmarks.covered_faces` prints how far from it plain faces
-stay, person by person."""
+"""A cell is covered from this certainty on. Chosen with photographs and with eight labelled people
+of ride clips in view, so no figure on these is held out for it;
+`identity_pipeline_tests.benchmarks.covered_faces` prints how plain and how covered faces come out,
+person by person."""
 HIDDEN_FROM: Final = 0.5
 """An eye is hidden when that is likelier than not."""
 EDGE: Final = 0.025
 """Added to the share of covered cells, a quarter of it at most, so that the limit between none and
-partial (0.1) is farther from the face of eight labelled people that a post covers least (0.13) than
-from their plain ones (0.02, but for one at whose ear a post begins). Set on these."""
+partial lies between plain faces and those that a post covers least. Set with the same eight people
+in view; the same command prints the most covered plain face and the least covered one of each."""
 ONE_EYE: Final = 0.35
 """Least occlusion of a face with one eye hidden: partly covered, and no anchor."""
 BOTH_EYES: Final = 0.5
@@ -72,9 +73,9 @@ def with_occlusion(faces: pl.DataFrame) -> pl.DataFrame:
             eye_right_there and `CELL_COLUMNS`. Where no net read the face, all stays as it is.
     """
     indexed = faces.with_row_index("row").filter(pl.col("cover_cells").is_not_null())
-    values: dict[int, float] = {}
+    values: dict[int, float | None] = {}
     for _, person in indexed.group_by("person_id", maintain_order=True):
-        values.update(zip(person["row"].to_list(), _covered(person).tolist(), strict=True))
+        values.update(zip(person["row"].to_list(), _covered(person), strict=True))
     measured = pl.Series([values.get(i) for i in range(faces.height)], dtype=pl.Float32)
     source = pl.when(measured.is_not_null()).then(pl.lit(SOURCE))
     return faces.with_columns(
@@ -83,8 +84,8 @@ def with_occlusion(faces: pl.DataFrame) -> pl.DataFrame:
     ).drop(CELL_COLUMNS)
 
 
-def _covered(person: pl.DataFrame) -> NDArray[np.float64]:
-    """Occlusion of each face of one person."""
+def _covered(person: pl.DataFrame) -> list[float | None]:
+    """Occlusion of each face of one person; None where no cell and no eye tells."""
     cells, inside = _grids(person["cover_cells"]), _grids(person["cover_inside"]) > 0
     yaw = person["yaw"].cast(pl.Float64).to_numpy()
     covered = cells > COVERED_FROM * 255
@@ -98,7 +99,9 @@ def _covered(person: pl.DataFrame) -> NDArray[np.float64]:
         ("eye_right_there", yaw > FAR_EYE_YAW),
     ):
         hidden += (person[name].fill_null(1.0) < 1 - HIDDEN_FROM).to_numpy() & ~beyond
-    return np.maximum(share, np.array([0.0, ONE_EYE, BOTH_EYES])[hidden])
+    covers = np.maximum(share, np.array([0.0, ONE_EYE, BOTH_EYES])[hidden])
+    told = (inside | beside).any(axis=(1, 2)) | (hidden > 0)
+    return [float(value) if known else None for value, known in zip(covers, told, strict=True)]
 
 
 def _usually_plain(
