@@ -9,6 +9,8 @@ import polars as pl
 import pytest
 
 from identity_pipeline.settings import Settings, load_settings
+from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
+from identity_pipeline.stages.library.explanation import explain
 from identity_pipeline.stages.library.recompute import in_force_fits, recompute
 from identity_pipeline.stages.library.spaces import UnknownNumbersError, settings_of_library
 from identity_pipeline.stages.planning.model_notes import model_notes
@@ -90,6 +92,24 @@ def test_vectors_of_the_pack_before_are_not_held_against_the_numbers_of_the_pres
     assert in_force_fits(stores, settings, stores.ledger.history())
 
 
+def test_a_track_is_explained_by_the_numbers_that_it_was_decided_by(tmp_path: Path) -> None:
+    stores = stores_in(tmp_path, "buffalo_l/w600k_r50@ba9876543210/16")
+    call(tmp_path, "recluster")
+    for place, name in {"ride-a:1": "Ada", "ride-a:2": "Bea"}.items():
+        call(tmp_path, "label", place, "--name", name)
+    match = {"pin_assign": 0.45}
+    same = load_settings(models={"face_pack": "buffalo_l"}, match=match)
+    recompute(stores, same, NOW)
+    numbers = {"match.margin_min": 0.9, "match.default_suggest": 0.1}
+    moved = with_pack(tmp_path, arcface_like=True, numbers=numbers)
+    library = LibrarySnapshot.open(stores, NOW, write=False)
+    told = [
+        [explain(library, track, s).as_json() for track in sorted(library.assignments)]
+        for s in (same, moved)
+    ]
+    assert told[0] == told[1] and any(one["flip"]["margin_needed"] for one in told[0])
+
+
 def test_a_library_of_a_pack_that_is_gone_is_decided_on_only_if_it_was_before(
     tmp_path: Path,
 ) -> None:
@@ -118,6 +138,10 @@ def test_a_library_of_a_pack_that_is_gone_keeps_the_numbers_of_that_pack(tmp_pat
     assert decided.match.lookalike_cos is None, "the open pack's is none of that space"
     assert decided.match.default_suggest == 0.4, "what a person sets wins"
     assert not decided.numbers.unknown
+    still_named = load_settings(models={"face_pack": str(tmp_path / "mine")}, match=match)
+    assert still_named.numbers.unknown
+    there = settings_of_library(stores, still_named)
+    assert (there.match.default_assign, there.numbers.unknown) == (0.9, ())
 
 
 def test_the_library_moves_when_most_videos_have_and_decisions_move_with_it(

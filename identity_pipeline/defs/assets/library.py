@@ -22,6 +22,7 @@ from identity_pipeline.tables import LIBRARY_TABLES
 def identity_library(step: LibraryStep) -> Iterator[dg.MaterializeResult]:
     """Known people matched, unknown people grouped, from all templates and all decisions."""
     from identity_pipeline.stages.library.recompute import recompute
+    from identity_pipeline.stages.library.spaces import settings_of_library
 
     check_folder(step.context, step.store, step.settings)
     check_numbers(step.context, step.stores, step.settings)
@@ -32,7 +33,8 @@ def identity_library(step: LibraryStep) -> Iterator[dg.MaterializeResult]:
         step.context.log.info("library: unchanged templates, decisions and settings; reused")
     for sentence in pictures.warnings(done):
         step.context.log.warning(sentence)
-    shown = pictures.describe_library(step.store, done, step.settings)
+    settings = settings_of_library(step.stores, step.settings)
+    shown = pictures.describe_library(step.store, done, settings)
     for name in LIBRARY_TABLES:
         yield dg.MaterializeResult(
             asset_key=name,

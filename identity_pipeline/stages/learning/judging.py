@@ -23,7 +23,7 @@ from identity_pipeline.settings import Settings
 from identity_pipeline.stages.curation.decisions import human_facts
 from identity_pipeline.stages.library.copies import TABLE, Copies
 from identity_pipeline.stages.library.recompute import read_templates, recompute
-from identity_pipeline.stages.library.spaces import LiveSpace
+from identity_pipeline.stages.library.spaces import LiveSpace, settings_of_library
 from identity_pipeline.stages.progress.protocol import Progress, silent
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.library.heads import HeadCard, HeadStore, HeadStoreError
@@ -137,6 +137,7 @@ def contradicted(
     inputs = read_templates(stores, copies, head_id=card.head_id)
     history = stores.ledger.history()
     human = human_facts(history.state, copies.tracks(stores.tables, history))
+    settings = settings_of_library(stores, settings)
     thresholds = template_thresholds(done.tables["calibration"], inputs.space, settings)
     return contradictions(
         inputs.templates,

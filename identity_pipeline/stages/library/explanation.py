@@ -20,7 +20,7 @@ from identity_pipeline.stages.curation.snapshot import (
 )
 from identity_pipeline.stages.library.copies import copies_of
 from identity_pipeline.stages.library.recompute import read_templates
-from identity_pipeline.stages.library.spaces import head_of_space
+from identity_pipeline.stages.library.spaces import head_of_space, settings_of_library
 
 RULES = {
     "human_confirmed": "a human said so",
@@ -92,6 +92,7 @@ def explain(library: LibrarySnapshot, track_key: str, settings: Settings) -> Exp
             f"{track_key} is not in the library yet (or its video was processed anew, or it has "
             "too few usable faces); run `identity-pipeline recluster`."
         )
+    settings = settings_of_library(library.stores, settings)
     calibration = library.table("calibration")
     space = calibration["space"][0]
     thresholds = template_thresholds(calibration, space, settings)
@@ -153,6 +154,7 @@ def more_of(library: LibrarySnapshot, person_id: str, settings: Settings) -> lis
     if not references.height or not inputs.templates.height:
         raise CurationError("the library knows nobody yet; run `identity-pipeline recluster`.")
     human = human_facts(library.state, copies.tracks(library.stores.tables, library.history))
+    settings = settings_of_library(library.stores, settings)
     thresholds = template_thresholds(library.table("calibration"), inputs.space, settings)
     try:
         found = find_more(

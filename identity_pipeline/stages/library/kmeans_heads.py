@@ -29,7 +29,7 @@ from identity_pipeline.core.matching.verification import verification
 from identity_pipeline.core.vectors import to_matrix
 from identity_pipeline.settings import MatchSettings, Settings, chosen
 from identity_pipeline.stages.library.profiles import HUMAN
-from identity_pipeline.stages.library.spaces import head_of_space
+from identity_pipeline.stages.library.spaces import head_of_space, settings_of_library
 from identity_pipeline.stages.progress.protocol import Progress, silent
 from identity_pipeline.stages.specs.damage import PassedOver
 from identity_pipeline.stages.stores import LibraryStores
@@ -163,6 +163,7 @@ def train_kmeans_heads(
         NoGenerationError: the library was never computed.
     """
     confirmed = read_confirmed(stores, progress)
+    settings = settings_of_library(stores, settings)
     trained = _trained(stores.kmeans_heads, settings, now, progress, confirmed)
     # The note lies in the generation, so that a new one starts without it.
     fingerprint = confirmed.snapshot.generation.fingerprint
@@ -316,6 +317,7 @@ def heads_at_work(stores: LibraryStores, settings: Settings, probe: str = "face"
         KMeansHeadsError: there are no heads of its space, or they cannot be used.
     """
     confirmed = read_confirmed(stores)
+    settings = settings_of_library(stores, settings)
     heads = stores.kmeans_heads.load(confirmed.snapshot.space).heads
     thresholds = _thresholds(confirmed.snapshot, probe, settings.match)
     return HeadsAtWork(heads_gallery(heads, confirmed.templates), thresholds, settings.match)

@@ -22,7 +22,13 @@ from identity_pipeline.core.matching.templates import VideoTables, build_templat
 from identity_pipeline.core.vectors import same_space, to_matrix, to_series
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.settings import Settings
-from identity_pipeline.settings.numbers import as_decided, for_space
+from identity_pipeline.settings.numbers import (
+    NumbersCard,
+    as_decided,
+    face_pack_card,
+    for_space,
+    is_arcface_like,
+)
 from identity_pipeline.stages.specs.assets import VIDEO_SPECS
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.video.tables import DamagedTableError, MissingTableError, TableStore
@@ -128,8 +134,8 @@ def settings_of_library(stores: LibraryStores, settings: Settings) -> Settings:
     """The settings with the numbers of the space that the library decides in.
 
     That is the recogniser's of most videos. Where it is of another pack than the one in use, that
-    pack's numbers hold; where nobody knows them and the library was decided in this space before,
-    it is decided as it was.
+    pack's numbers hold. Where nobody knows them, because that pack or the one in use is not on this
+    machine, and the library was decided in this space before, it is decided as it was.
     """
     most = next(iter(spaces_of_videos(stores.tables)), None)
     if most is None:
@@ -137,12 +143,14 @@ def settings_of_library(stores: LibraryStores, settings: Settings) -> Settings:
     names = pack_of_space(most)
     pack, recogniser = names or (most.partition("@")[0], "")
     found = for_space(settings, pack, recogniser)
-    if found is settings or not found.numbers.unknown:
+    in_use = found is settings
+    if not found.numbers.unknown or (in_use and face_pack_card(settings.models).parent.is_dir()):
         return found
     before = _decided_before(stores, most)
-    if before is None:
-        return as_decided(found, {}) if names is None else found
-    return as_decided(found, before)
+    if before is not None:
+        return as_decided(found, before)
+    like = in_use and is_arcface_like(settings.models, NumbersCard(), recogniser)
+    return as_decided(found, {}) if names is None or like else found
 
 
 def _decided_before(stores: LibraryStores, space: str) -> Mapping[str, Mapping[str, Any]] | None:
