@@ -38,7 +38,7 @@ from identity_pipeline.models.device import (
 )
 from identity_pipeline.models.packs import FacePackError
 from identity_pipeline.settings import ModelSettings
-from identity_pipeline.storage.files.hashing import sha256_of_file
+from identity_pipeline.storage.files.hashing import sha256_of_file, sha256_of_value
 
 FOLDER: Final = Path(__file__).parent.parent / "bundled" / "perception"
 EYE_FILE, FACE_FILE = "eye_there.onnx", "face_cover.onnx"
@@ -48,12 +48,22 @@ class FaceCoverError(FacePackError):
     """The cover nets are damaged."""
 
 
+def _recorded(folder: Path) -> dict[str, str]:
+    """SHA-256 of each net, by file, as it was shipped; compared when the nets are opened."""
+    return json.loads((folder / "pack.json").read_text(encoding="utf-8"))["sha256"]
+
+
+def cover_sha256(folder: Path = FOLDER) -> str:
+    """One digest of both nets, without opening them."""
+    return sha256_of_value(_recorded(folder))
+
+
 class FaceCover:
     """The loaded nets."""
 
     def __init__(self, settings: ModelSettings, folder: Path = FOLDER) -> None:
         self._asked = onnx_providers(settings.device)
-        digests = json.loads((folder / "pack.json").read_text(encoding="utf-8"))["sha256"]
+        digests = _recorded(folder)
         self._eye, self._face = (
             self._opened(folder / name, digests[name]) for name in (EYE_FILE, FACE_FILE)
         )

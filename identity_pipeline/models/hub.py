@@ -74,7 +74,8 @@ class ModelHub:
     def digest(self, model: str) -> str:
         """SHA-256 of `face_pack`, `perception` or `vision`; empty for nets that nobody wants.
 
-        Of two vision encoders it is of both of theirs.
+        That of `perception` is of the cover nets too, which run along its mesh; of two vision
+        encoders it is of both of theirs.
 
         Raises:
             FacePackError, VisionEncoderError: the model is not there.
@@ -82,9 +83,15 @@ class ModelHub:
         if model == "face_pack":
             return self.face_pack.sha256
         if model == "perception":
-            return self.perception.sha256 if self.perception else ""
+            return self._perception_digest()
         digests = [encoder.sha256 for encoder in self.encoders().values()]
         return digests[0] if len(digests) == 1 else sha256_of_value(digests)
+
+    def _perception_digest(self) -> str:
+        from identity_pipeline.models.face_cover import cover_sha256
+
+        mesh = self.perception
+        return sha256_of_value([mesh.sha256, cover_sha256()]) if mesh else ""
 
     def is_here(self, model: str) -> bool:
         """Whether a model can be had without a download; also one that nothing can be."""

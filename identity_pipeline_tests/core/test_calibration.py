@@ -202,6 +202,10 @@ def test_nobody_is_named_or_linked_below_what_lookalikes_reach_whatever_was_cali
     pin = MatchSettings(bootstrap_rounds=40, lookalike_cos=0.68, pin_assign=0.6)
     pinned = thresholds_of(calibrate(scores, pin), SPACE, "template", pin)
     assert pinned.at("assign") == 0.6, "a person's word"
+    of_head = scores.with_columns(space=pl.lit("head@0123456789ab/128"))
+    projected = thresholds_of(calibrate(of_head, careful), of_head["space"][0], "template", careful)
+    assert projected.at("assign") < 0.68, "the scale of a head is another one"
+    assert merge_floor(projected, 20, settings)[0] < 0.68
     own = Settings(match=careful, cluster={"merge_cos": 0.5})  # type: ignore[arg-type]
     assert merge_floor(thresholds, 20, own)[0] == 0.5
 

@@ -341,4 +341,8 @@ def test_real_faces_are_judged_as_the_script_judges_them(
     labels, script = (real / "labels" / name for name in ("real_faces.csv", "score.py"))
     if not script.is_file():
         pytest.skip(f"no {script}")
-    assert agrees_with_script(real_library.root, labels, script, tmp_path) >= 15
+    rows = labels.read_text(encoding="utf-8").splitlines(keepends=True)
+    ran = {clip.stem for clip in (real / "videos").glob("*.mp4")}
+    own = tmp_path / "labels.csv"
+    own.write_text("".join([rows[0], *(row for row in rows if row.split(",")[0] in ran)]))
+    assert agrees_with_script(real_library.root, own, script, tmp_path) >= 15

@@ -85,8 +85,9 @@ def test_every_exported_image_shows_one_whole_face(
         assert len(found.scores) == 1, f"{path.name} of {clip} shows {len(found.scores)} faces"
         box = Box(*(float(v) for v in found.boxes[0]))
         moved = Box(box.x1 + crop.x1, box.y1 + crop.y1, box.x2 + crop.x1, box.y2 + crop.y1)
-        # Of a face behind the bar a tight picture may show the detector only the free half.
-        assert moved.intersection(face).area > 0.8 * moved.area
+        # Of a face behind the bar a tight picture may show the detector only the free half; and the
+        # two detectors draw other boxes around a face.
+        assert moved.intersection(face).area > 0.7 * moved.area
 
 
 @pytest.mark.parametrize("clip", RIDES)

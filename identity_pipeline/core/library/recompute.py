@@ -23,7 +23,7 @@ from identity_pipeline.core.matching.cross_pairs import pairs_across
 from identity_pipeline.core.matching.gallery import gallery_of
 from identity_pipeline.core.matching.no_laxer import no_laxer, stranger_pairs
 from identity_pipeline.core.matching.templates import template_matrix
-from identity_pipeline.core.matching.thresholds import Thresholds, thresholds_of
+from identity_pipeline.core.matching.thresholds import Thresholds, least_of, thresholds_of
 from identity_pipeline.settings import Settings
 from identity_pipeline.tables import TABLES, empty
 
@@ -205,7 +205,7 @@ def merge_floor(thresholds: Thresholds, tracks: int, settings: Settings) -> tupl
     value, method = thresholds.points["exclude"].at(1, merge_far(tracks, settings.cluster))
     if value is None:
         raise LookupError(f"level {thresholds.level} has no default; the floor is of templates")
-    least = settings.match.lookalike_cos
+    least = least_of("assign", settings.match, thresholds.space)
     return (value if least is None else max(value, least)), method
 
 

@@ -105,7 +105,13 @@ def _levels(
         known = _Level.of(own, settings)
         rows += [
             {**where, "level": level, "name": name, **known.common(settings)}
-            | _point(name, known, _told_by_settings(level, name, settings), settings)
+            | _point(
+                name,
+                known,
+                _told_by_settings(level, name, settings),
+                least_of(name, settings, str(where["space"])),
+                settings,
+            )
             for name in NAMES
         ]
     return rows
@@ -221,7 +227,9 @@ class _Level:
         }
 
 
-def _point(name: str, level: _Level, told: _Told, settings: MatchSettings) -> dict[str, Any]:
+def _point(
+    name: str, level: _Level, told: _Told, least: float | None, settings: MatchSettings
+) -> dict[str, Any]:
     """The columns of `CALIBRATION` of one point, besides `_Level.common`."""
     far: float = getattr(settings, f"far_{name}")
     # Each tail holds with its confidence, so the narrower of two may be used: both are wrong at
@@ -241,7 +249,7 @@ def _point(name: str, level: _Level, told: _Told, settings: MatchSettings) -> di
         safe=safe if name == "assign" else None,
         known_max=level.known_max,
         doubt=1.0 - settings.interval,
-        least=least_of(name, settings),
+        least=least,
     )
     in_effect, method = point.at()
     low, high = (intervals[0] if intervals else None) or (None, None)

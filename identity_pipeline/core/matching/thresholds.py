@@ -22,6 +22,8 @@ from scipy.special import ndtri, stdtrit
 from identity_pipeline.core.matching.upper_tail import UpperTail, best_of, may_exceed
 from identity_pipeline.settings import MatchSettings
 
+HEAD: Final = "head@"
+"""How the key of a projection head's embedding space begins."""
 NAMES: Final = ("exclude", "suggest", "assign")
 Method = Literal["counted", "tail_fit", "pinned", "default", "not_measured"]
 
@@ -270,7 +272,8 @@ def thresholds_of(
             raise LookupError(
                 f"no calibration of {space} at level {level}; calibrate that space first"
             )
-        points[name] = _point(_Row(*chosen.select(_Row._fields).row(0)), name, settings)
+        row = _Row(*chosen.select(_Row._fields).row(0))
+        points[name] = _point(row, name, settings, space)
     common = rows.filter(pl.col("camera").is_null())
     genuine = common.select("genuine_p05", "genuine_p01")
     usual, own = genuine.row(0) if genuine.height else (None, None)
@@ -299,12 +302,16 @@ class _Row(NamedTuple):
     exceedances: int
 
 
-def least_of(name: str, settings: MatchSettings) -> float | None:
-    """Below what a named threshold may never fall: `assign` not below what look-alikes reach."""
-    return settings.lookalike_cos if name == "assign" else None
+def least_of(name: str, settings: MatchSettings, space: str) -> float | None:
+    """Below what a named threshold may never fall: `assign` not below what look-alikes reach.
+
+    That was measured among a recogniser's own vectors; those of a head have another scale, on which
+    nobody has measured it.
+    """
+    return settings.lookalike_cos if name == "assign" and not space.startswith(HEAD) else None
 
 
-def _point(row: _Row, name: str, settings: MatchSettings) -> OperatingPoint:
+def _point(row: _Row, name: str, settings: MatchSettings, space: str) -> OperatingPoint:
     model = safe = None
     if row.mean is not None and row.scale is not None and row.dof is not None:
         model = ImpostorModel(
@@ -328,5 +335,5 @@ def _point(row: _Row, name: str, settings: MatchSettings) -> OperatingPoint:
         safe=safe,
         known_max=row.impostor_max,
         doubt=1.0 - settings.interval,
-        least=least_of(name, settings),
+        least=least_of(name, settings, space),
     )
