@@ -36,6 +36,7 @@ SHARED = "real_library"
 """The dearest fixture of a session: what uses it goes first, and all into one process."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before the groups are read
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """With several processes (`--dist loadgroup`) the tests of a file stay together."""
     files = {item.path for item in items if SHARED in getattr(item, "fixturenames", ())}
