@@ -40,7 +40,7 @@ demo: pack  ## Turn the rides that ship with the package into image sets.
 	$(BIN)/identity-pipeline $(DEMO_DATA) run $(DEMO_RIDES) $(if $(MODELS),--models $(MODELS)) $(if $(VISION),--vision $(VISION))
 
 test: pack  ## Run the tests, in two processes.
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2
 
 lint: venv docs  ## Check style, types, definitions and the links of the documentation.
 	$(BIN)/ruff check .

@@ -7,11 +7,13 @@ import shutil
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import dagster as dg
 import numpy as np
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 import identity_pipeline
 from identity_pipeline.cli.lists import console
@@ -33,17 +35,29 @@ CASES = Path(os.environ.get("IDENTITY_PIPELINE_CASES", REAL.parent / "cases"))
 
 
 SHARED = "real_library"
-"""The dearest fixture of a session: what uses it goes first, and all into one process."""
+"""The dearest fixture of a session: with several processes, what uses it runs in one of them."""
 
 
-@pytest.hookimpl(tryfirst=True)  # before the groups are read
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With several processes (`--dist loadgroup`) the tests of a file stay together."""
-    files = {item.path for item in items if SHARED in getattr(item, "fixturenames", ())}
-    items.sort(key=lambda item: item.path not in files)
-    for item in items:
-        group = SHARED if item.path in files else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
+class ByFile(LoadScopeScheduling):
+    """The tests of a file stay in one process, and those of the files that use `SHARED`."""
+
+    def __init__(self, config: pytest.Config, log: Any = None) -> None:
+        super().__init__(config, log)
+        here = Path(__file__).parent
+        self._sharing = {
+            path.relative_to(here.parent).as_posix()
+            for path in here.rglob("test_*.py")
+            if SHARED in path.read_text(encoding="utf-8")
+        }
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.split("::", 1)[0]
+        return SHARED if file in self._sharing else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    """Who runs which tests, with `-n`."""
+    return ByFile(config, log)
 
 
 @pytest.fixture(autouse=True)
