@@ -75,7 +75,7 @@ def test_a_changed_file_has_no_manifest(store: TableStore) -> None:
 
 
 def test_a_table_that_was_never_written_says_what_to_do(store: TableStore) -> None:
-    with pytest.raises(MissingTableError, match="materialise"):
+    with pytest.raises(MissingTableError, match="identity-pipeline run"):
         store.read("riders", VIDEO)
     assert store.manifest("riders", VIDEO) is None
     assert store.videos_with("riders") == []
