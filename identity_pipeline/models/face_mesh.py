@@ -125,11 +125,6 @@ class FaceMesh:
             )
         return session
 
-    @property
-    def has_iris(self) -> bool:
-        """Whether the eyes are read too."""
-        return self._iris is not None
-
     def providers(self) -> dict[str, str]:
         """The execution provider that really runs each net."""
         nets = {SOURCE: self._mesh, "iris": self._iris}

@@ -17,7 +17,6 @@ from identity_pipeline.core.faces.occlusion import (
     FRONT,
     MIN_REFERENCES,
     ONE_EYE,
-    SOURCE,
     cell_columns,
     with_occlusion,
 )
@@ -34,7 +33,7 @@ def cells(*covered: tuple[slice, slice]) -> NDArray[np.float32]:
 
 
 def row(read: NDArray[np.float32] | None, **changes: Any) -> dict[str, Any]:
-    base = {"person_id": 0, "strict": True, "yaw": 0.0, "occlusion": None, "occlusion_source": None}
+    base = {"person_id": 0, "strict": True, "yaw": 0.0}
     base |= {"eye_left_there": 0.98, "eye_right_there": 0.98}
     columns = dict.fromkeys(CELL_COLUMNS)
     if read is not None:
@@ -133,13 +132,5 @@ def test_where_no_cell_lies_inside_the_outline_nothing_is_told_but_a_hidden_eye(
     assert measured(*rows) == [None, pytest.approx(ONE_EYE), 0.0]
 
 
-def test_a_face_that_no_net_read_keeps_what_is_known() -> None:
-    told = row(None, occlusion=0.75, occlusion_source="face_attributes")
-    assert measured(row(None), told, row(cells())) == [None, 0.75, 0.0]
-
-
-def test_what_the_nets_read_wins_over_an_attribute_net() -> None:
-    told = row(cells(), occlusion=0.75, occlusion_source="face_attributes")
-    schema = dict.fromkeys(("yaw", "occlusion", "eye_left_there", "eye_right_there"), pl.Float32)
-    table = with_occlusion(pl.DataFrame([told], schema_overrides=schema))
-    assert table.select("occlusion", "occlusion_source").rows() == [(0.0, SOURCE)]
+def test_a_face_that_no_net_read_is_unknown() -> None:
+    assert measured(row(None), row(cells())) == [None, 0.0]

@@ -22,15 +22,20 @@ MIN_UNITS = 4
 Interval = tuple[float, float]
 
 
+def _any_of(successes: int, n: int) -> bool:
+    """Whether anything was counted; counts that cannot be are refused."""
+    if not 0 <= successes <= n:
+        raise ValueError(f"{successes} successes of {n} cannot be")
+    return n > 0
+
+
 def clopper_pearson(successes: int, n: int, confidence: float = CONFIDENCE) -> Interval | None:
     """Exact two-sided interval of a share (Clopper and Pearson 1934); None for n = 0.
 
     Raises:
         ValueError: the counts are impossible.
     """
-    if not 0 <= successes <= n:
-        raise ValueError(f"{successes} successes of {n} cannot be")
-    if n == 0:
+    if not _any_of(successes, n):
         return None
     tail = (1 - confidence) / 2
     low = float(beta.ppf(tail, successes, n - successes + 1)) if successes else 0.0
@@ -44,9 +49,7 @@ def wilson(successes: int, n: int, confidence: float = CONFIDENCE) -> Interval |
     Raises:
         ValueError: the counts are impossible.
     """
-    if not 0 <= successes <= n:
-        raise ValueError(f"{successes} successes of {n} cannot be")
-    if n == 0:
+    if not _any_of(successes, n):
         return None
     found = binomtest(successes, n).proportion_ci(confidence, method="wilson")
     return float(found.low), float(found.high)

@@ -66,11 +66,10 @@ def cell_columns(reading: CoverReading) -> dict[str, bytes]:
 
 
 def with_occlusion(faces: pl.DataFrame) -> pl.DataFrame:
-    """Fills `occlusion` and its source where the cover nets read a face, and drops the cells.
+    """Adds `occlusion` and its source, null where no cover net read a face, and drops the cells.
 
     Args:
-        faces: person_id, strict, yaw, occlusion, occlusion_source, eye_left_there,
-            eye_right_there and `CELL_COLUMNS`. Where no net read the face, all stays as it is.
+        faces: person_id, strict, yaw, eye_left_there, eye_right_there and `CELL_COLUMNS`.
     """
     indexed = faces.with_row_index("row").filter(pl.col("cover_cells").is_not_null())
     values: dict[int, float | None] = {}
@@ -78,10 +77,7 @@ def with_occlusion(faces: pl.DataFrame) -> pl.DataFrame:
         values.update(zip(person["row"].to_list(), _covered(person), strict=True))
     measured = pl.Series([values.get(i) for i in range(faces.height)], dtype=pl.Float32)
     source = pl.when(measured.is_not_null()).then(pl.lit(SOURCE))
-    return faces.with_columns(
-        occlusion=pl.coalesce(measured, "occlusion"),
-        occlusion_source=pl.coalesce(source, "occlusion_source"),
-    ).drop(CELL_COLUMNS)
+    return faces.with_columns(occlusion=measured, occlusion_source=source).drop(CELL_COLUMNS)
 
 
 def _covered(person: pl.DataFrame) -> list[float | None]:
