@@ -39,6 +39,7 @@ __all__ = [
     "KEY_POINTS",
     "LIBRARY_TABLES",
     "REASONS",
+    "SCORES",
     "SET_ASSETS",
     "STRINGS",
     "TABLES",
@@ -52,6 +53,14 @@ __all__ = [
     "without_unused",
 ]
 
+SCORES: Final[Schema] = dict.fromkeys(
+    (
+        *("score_eyes", "score_mouth", "score_view", "score_light", "score_sharp", "score_pose"),
+        *("score_alone", "portrait_score", "picture_score"),
+    ),
+    pl.Float32,
+)
+"""What a face is worth as a picture, in [0, 1], and its parts: see core.imagesets.portrait."""
 SIZE: Final[Range] = (1.0, 65535.0)
 """Of a video, in pixels."""
 TABLES: Final[dict[str, Table]] = {
@@ -274,6 +283,20 @@ TABLES: Final[dict[str, Table]] = {
         },
         "face_id",
     ),
+    "moments": Table(
+        {
+            **FACE,
+            "person_id": pl.Int64,
+            "moment_id": pl.Int64,  # counts the moments of the video by track and time
+            "representative_face_id": pl.String,  # the best face of the moment
+            "representative": pl.Boolean,  # it is this one
+            "rank": pl.Int64,  # 1: the representative; null: its bins are not the moment's
+            "shortlisted": pl.Boolean,  # may become an image; null: no representative
+            **SCORES,
+        },
+        "face_id",
+        ranges=dict.fromkeys(SCORES, SHARE),
+    ),
     "vision_embeddings": Table(
         {
             **FACE,
@@ -293,23 +316,28 @@ TABLES: Final[dict[str, Table]] = {
             "person_id": pl.Int64,
             "timestamp_ms": pl.Float64,
             "bucket_key": pl.String,
-            "decision": pl.String,  # save, replace, add, reject
+            "decision": pl.String,  # save, add, reject; replace with selection.stop = "cut" alone
             "reason": pl.String,
-            "rival_face_id": pl.String,  # the saved face it lost to, replaced, or resembles
+            "rival_face_id": pl.String,  # the image it lost to, replaced, resembles or is close to
             "quality_score": pl.Float32,
             "rival_quality": pl.Float32,
+            "picture": pl.Float32,  # picture_score and bonus: what faces of a bucket are ranked by
+            "rival_picture": pl.Float32,
+            "gain": pl.Float64,  # of the value, when it was chosen; null: it was not
             "novelty": pl.Float32,  # at the time of the decision
-            "kept": pl.Boolean,  # still saved when the video ended
-            "yaw_bins_filled": pl.Int64,  # running coverage, after the decision
+            "kept": pl.Boolean,  # chosen for the coverage
+            "yaw_bins_filled": pl.Int64,  # in the replay in time order, up to this candidate
             "pitch_bins_filled": pl.Int64,
             "expression_bins_filled": pl.Int64,
             "recent_novelty": pl.Float32,
             "stop_reason": pl.String,  # of the person, the same on all its rows
+            "stop_ms": pl.Float64,  # when growth ended; null: it never did
             "weight": pl.Float32,  # of its highlight, 1 outside; null: the video has no highlights
             "bonus": pl.Float32,  # that this adds to its quality where faces are compared
             "rival_bonus": pl.Float32,  # the same of the rival
         },
         "face_id",
+        later=("picture", "rival_picture", "gain", "stop_ms"),
         optional=("weight", "bonus", "rival_bonus"),
     ),
     "image_set": Table(
@@ -319,8 +347,10 @@ TABLES: Final[dict[str, Table]] = {
             "timestamp_ms": pl.Float64,
             "image": pl.String,  # file stem in the export
             "rank": pl.Int64,  # from 1
-            "kind": pl.String,  # dark, overexposed, occluded, pose; null outside challenge
+            "kind": pl.String,  # of challenge: see core.imagesets.challenge.KINDS; null in other sets
             "quality_score": pl.Float32,
+            "portrait_score": pl.Float32,  # as candidates
+            "picture_score": pl.Float32,
             "novelty": pl.Float32,  # to the images chosen before it
             "stable_score": pl.Float32,
             "crop_x1": pl.Float32,
@@ -330,6 +360,7 @@ TABLES: Final[dict[str, Table]] = {
         },
         "face_id",
         "image",
+        later=("portrait_score", "picture_score"),
     ),
     "frame_ledger": Table(
         {
@@ -396,10 +427,21 @@ TABLES["candidates"] = Table(
         "e_vis_body": VECTOR,
         "look": VECTOR,
         "standing": pl.String,  # "candidate" or what took it out: see core.imagesets.candidates
+        "moment_id": pl.Int64,  # null: not usable, so of no moment
+        "representative_face_id": pl.String,  # the best face of its moment
+        **SCORES,
+        "neighbour_share": pl.Float32,  # of the crop that other heads cover; null: unmeasured
+        "crop_px": pl.Float32,  # short side of the crop
+        "weight": pl.Float32,  # of its highlight, 1 outside; null: the video has no highlights
+        "bonus": pl.Float32,  # that this adds to its worth where faces are compared
     },
     "face_id",
-    ranges={"score": SHARE},
-    later=("eyes", "wink", "gaze_aside", "gaze_offset", "lid_ratio", "mouth_open", "smile"),
+    ranges={"score": SHARE, "neighbour_share": SHARE, **dict.fromkeys(SCORES, SHARE)},
+    later=(
+        *("eyes", "wink", "gaze_aside", "gaze_offset", "lid_ratio", "mouth_open", "smile"),
+        *("moment_id", "representative_face_id", *SCORES, "neighbour_share", "crop_px"),
+    ),
+    optional=("weight", "bonus"),
 )
 SET_ASSETS: Final = ("anchor_set", "coverage_set", "challenge_set", "pair_set")
 TABLES.update(dict.fromkeys(SET_ASSETS, TABLES["image_set"]))
