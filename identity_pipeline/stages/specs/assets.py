@@ -47,6 +47,10 @@ _ANCHORS: Final = (
     *_LIKENESS,
     *_of("selection", "anchor_gap_s", "anchor_cos_max"),
 )
+_PAIRS: Final = (
+    *_of("selection", "pair_min", "pair_max", "pair_iou_max", "pair_other_max", "pair_air_min"),
+    "selection.min_gap_s",
+)
 _HARD: Final = _of("selection", "challenge_yaw_from", "challenge_pitch_from")
 _PASS_USES: Final = (
     *_of("video", "analysis_fps", "scene_cut_correlation", "truncated_share", "allow_truncated"),
@@ -62,7 +66,7 @@ _SELECTION_USES: Final = (
         "selection",
         *(name.partition(".")[2] for name in (*_ANCHORS, *_HARD)),
         *("anchor_max", "challenge_min", "challenge_max", "challenge_stable_min"),
-        *("pair_max", "pair_iou_max"),
+        *(name.partition(".")[2] for name in _PAIRS),
         *("drift_unstable_share", "short_diversity_buckets", "dark_share"),
     ),
 )
@@ -267,11 +271,11 @@ _ENTRIES: Final = (
     _set(
         key="pair_set",
         inputs=(
-            *("ride_video", "face_detections", "candidates", "selection"),
+            *("ride_video", "face_detections", "candidates"),
             *SET_ASSETS[:3],
             "face_crops",
         ),
-        settings=(*_LIKENESS, *_of("selection", "pair_max", "pair_iou_max", "anchor_gap_s")),
+        settings=(*_LIKENESS, *_PAIRS, *_of("selection", "anchor_gap_s", "covered_from")),
         phases=("pair_sets",),
         cost=Cost(0.3),
     ),
@@ -289,8 +293,8 @@ _ENTRIES: Final = (
         key="identity_dataset",
         kinds=("jpeg",),
         inputs=(
-            *("ride_video", "frames", "face_tracks", "riders", "candidates", "selection"),
-            *("frame_ledger", *SET_ASSETS, "face_crops"),
+            *("ride_video", "frames", "face_detections", "face_tracks", "riders"),
+            *("candidates", "selection", "frame_ledger", *SET_ASSETS, "face_crops"),
         ),
         # It prints the digest of all settings that shape it, so that any of them renews it.
         settings=("selection", "buckets", "export", *_BODY, *_REGION),
