@@ -37,7 +37,9 @@ _EXPRESSIONS: Final = (
     *_of("buckets", "eye_px_min", "expression_sharpness_min", "own_level_max"),
 )
 """What is told with the landmarks, and not by the bins."""
-_CROP_LIMITS: Final = _of("export", "crop_expand", "crop_expand_min")
+_CROP_LIMITS: Final = _of(
+    "export", "crop_expand", "crop_expand_min", "crop_expand_max", "min_side_px"
+)
 _BODY: Final = _of("crops", "body_widths", "body_heights")
 _REGION: Final = _of("crops", "region_face_px", "region_jpeg_quality")
 _GATES: Final = all_but("quality", "witness_every")
