@@ -422,6 +422,8 @@ TABLES["candidates"] = Table(
         "crop_y1": pl.Float32,
         "crop_x2": pl.Float32,
         "crop_y2": pl.Float32,
+        "crop_px": pl.Float32,  # side of the crop
+        "neighbour_share": pl.Float32,  # of the crop that neighbours' heads cover
         "crop_reason": pl.String,
         "e_vis_face": VECTOR,
         "e_vis_body": VECTOR,
@@ -430,16 +432,14 @@ TABLES["candidates"] = Table(
         "moment_id": pl.Int64,  # null: not usable, so of no moment
         "representative_face_id": pl.String,  # the best face of its moment
         **SCORES,
-        "neighbour_share": pl.Float32,  # of the crop that other heads cover; null: unmeasured
-        "crop_px": pl.Float32,  # short side of the crop
         "weight": pl.Float32,  # of its highlight, 1 outside; null: the video has no highlights
         "bonus": pl.Float32,  # that this adds to its worth where faces are compared
     },
     "face_id",
-    ranges={"score": SHARE, "neighbour_share": SHARE, **dict.fromkeys(SCORES, SHARE)},
+    ranges={"score": SHARE, **dict.fromkeys(SCORES, SHARE)},
     later=(
         *("eyes", "wink", "gaze_aside", "gaze_offset", "lid_ratio", "mouth_open", "smile"),
-        *("moment_id", "representative_face_id", *SCORES, "neighbour_share", "crop_px"),
+        *("crop_px", "neighbour_share", "moment_id", "representative_face_id", *SCORES),
     ),
     optional=("weight", "bonus"),
 )
