@@ -414,6 +414,8 @@ TABLES["candidates"] = Table(
         "crop_y1": pl.Float32,
         "crop_x2": pl.Float32,
         "crop_y2": pl.Float32,
+        "crop_px": pl.Float32,  # side of the crop
+        "neighbour_share": pl.Float32,  # of the crop that neighbours' heads cover
         "crop_reason": pl.String,
         "e_vis_face": VECTOR,
         "e_vis_body": VECTOR,
@@ -422,8 +424,6 @@ TABLES["candidates"] = Table(
         "moment_id": pl.Int64,  # null: not usable, so of no moment
         "representative_face_id": pl.String,  # the best face of its moment
         **SCORES,
-        "neighbour_share": pl.Float32,  # of the crop that other heads cover; null: unmeasured
-        "crop_px": pl.Float32,  # short side of the crop
         "weight": pl.Float32,  # of its highlight, 1 outside; null: the video has no highlights
         "bonus": pl.Float32,  # that this adds to its worth where faces are compared
     },
