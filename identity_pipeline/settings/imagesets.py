@@ -84,8 +84,8 @@ class SelectionSettings(Group):
 
     stop: Literal["grow", "cut"] = tunable(
         "grow",
-        "What the stop ends. `grow`: the growth of the coverage; all sets are chosen from the whole "
-        "ride. `cut`: all of the selection, which is the replay in time order.",
+        "What the stop ends. `grow`: the growth of the coverage; all sets are chosen from all of "
+        "the ride. `cut`: the selection itself, which then is the replay in time order.",
         unit="rule",
         source="design: a better picture may come in the second half",
     )

@@ -81,7 +81,7 @@ def _anchors_of(faces: pl.DataFrame, settings: SelectionSettings) -> list[Row]:
 
 def anchor_score() -> pl.Expr:
     """What anchors are ranked by: as portraits, and what their highlight adds."""
-    return (pl.col("portrait_score") + pl.col("bonus")).fill_null(0.0)
+    return pl.coalesce("portrait_score", "quality_score") + pl.col("bonus")
 
 
 @dataclass(frozen=True)

@@ -102,9 +102,7 @@ class Value:
     def with_face(self, shown: Shown, row: int) -> Shown:
         """What is shown with one face more."""
         picture = np.where(self.inside[row], self.picture[row], 0.0)
-        return Shown(
-            np.maximum(shown.best, picture), np.maximum(shown.closest, self.close[:, row])
-        )
+        return Shown(np.maximum(shown.best, picture), np.maximum(shown.closest, self.close[:, row]))
 
 
 def _bins_of(face: Face) -> set[tuple[str, object]]:

@@ -89,7 +89,7 @@ def replay(faces: pl.DataFrame, settings: SelectionSettings) -> Replay:
     stop: int | None = None
     for row in range(len(table)):
         if stop is not None:
-            late: Row = {"decision": "reject", "reason": "after_stop", "novelty": None}
+            late: Row = {"decision": "reject", "reason": "after_stop", "novelty": None, "rival": None}
             decisions.append(late | _running(state, table, settings))
             continue
         decided = _decide(row, table, views, state, settings)
@@ -179,9 +179,7 @@ def _consider_anchor(
         state.anchors.append(row)
 
 
-def _coverage_satisfied(
-    state: _State, table: Sequence[Face], settings: SelectionSettings
-) -> bool:
+def _coverage_satisfied(state: _State, table: Sequence[Face], settings: SelectionSettings) -> bool:
     recent = state.recent_novelty(settings.stop_window)
     if recent is None or recent >= settings.stop_novelty:
         return False
