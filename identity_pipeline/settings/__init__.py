@@ -155,6 +155,8 @@ class Settings(BaseSettings):
                 raise ValueError(f"buckets.{name} must ascend, got {edges}")
         if self.export.crop_expand_min > self.export.crop_expand:
             raise ValueError("export.crop_expand_min must not exceed export.crop_expand")
+        if self.export.crop_expand > self.export.crop_expand_max:
+            raise ValueError("export.crop_expand must not exceed export.crop_expand_max")
         rates = (self.match.far_assign, self.match.far_suggest, self.match.far_exclude)
         if list(rates) != sorted(rates):
             raise ValueError("match: far_assign <= far_suggest <= far_exclude must hold")

@@ -111,9 +111,42 @@ class SelectionSettings(Group):
     challenge_pitch_from: float = tunable(
         20.0, "|pitch| of an extreme pose.", unit="degrees", source="design", ge=0, le=90
     )
+    pair_min: int = tunable(
+        3,
+        "Pair images wanted: up to so many, closed eyes and bad light are better than none.",
+        unit="images",
+        source="chosen: as anchors",
+        ge=0,
+    )
     pair_max: int = tunable(5, "Pair images at most.", unit="images", source="design", ge=0)
     pair_iou_max: float = tunable(
         0.05, "Overlap of the two faces in a pair.", unit="IoU", source="design", ge=0, le=1
+    )
+    pair_other_max: float = tunable(
+        0.6,
+        "Longer side of somebody else's face in a pair, over that of the smaller rider's: a larger "
+        "one forbids the picture, for the two largest faces are to be the riders' for any "
+        "detector.",
+        unit="ratio",
+        source="chosen: a row behind, as far from the riders as the camera is before them, appears "
+        "half as large; boxes of one face differ by a tenth",
+        ge=0,
+        le=1,
+    )
+    pair_air_min: float = tunable(
+        0.2,
+        "Air about the riders' faces that a pair keeps when it is cut closer to leave others out.",
+        unit="face sides",
+        source="as much as `export.crop_expand_min` leaves",
+        ge=0,
+        le=1,
+    )
+    min_gap_s: float = tunable(
+        0.4,
+        "No two exported images of a rider are closer in time, pairs among them.",
+        unit="s",
+        source="chosen: a look that comes and goes lasts about half a second",
+        ge=0,
     )
     stop_yaw_bins: int = tunable(
         6, "Yaw bins to stop.", unit="bins", source="identity_builder design (momentscan)", ge=1
@@ -183,6 +216,22 @@ class ExportSettings(Group):
         unit="ratio",
         source="chosen: room for chin and hairline",
         ge=1,
+    )
+    crop_expand_max: float = tunable(
+        4.0,
+        "A crop never grows beyond this, for the face would be a speck.",
+        unit="ratio",
+        source="chosen: head, shoulders and chest; of 96 faces of 8 real clips so cut, SCRFD-500M "
+        "still finds all in an input of 320 px and 95 in one of 160 px (93 at six faces)",
+        ge=1.2,
+    )
+    min_side_px: int = tunable(
+        512,
+        "A crop grows from crop_expand until its side is so long, where the frame has it and no "
+        "other face comes in. Never enlarged: what stays below is marked.",
+        unit="px",
+        source="the smallest side that Stable Diffusion 1.5 and its LoRA trainers take whole",
+        ge=32,
     )
     jpeg_quality: int = tunable(
         95,

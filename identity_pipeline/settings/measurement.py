@@ -79,6 +79,14 @@ class QualitySettings(Group):
         ge=0,
         le=1,
     )
+    strict_face_px: float = tunable(
+        112.0,
+        "Strict: longer side of the face.",
+        unit="px",
+        source="the crop of 112 px that ArcFace-like recognisers read, and with them the face "
+        "adapters of diffusion models: a smaller face would be enlarged for them",
+        ge=0,
+    )
     strict_sharpness: float = tunable(
         60.0,
         "Strict: sharpness.",

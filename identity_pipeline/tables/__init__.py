@@ -391,6 +391,8 @@ TABLES["candidates"] = Table(
         "crop_y1": pl.Float32,
         "crop_x2": pl.Float32,
         "crop_y2": pl.Float32,
+        "crop_px": pl.Float32,  # side of the crop
+        "neighbour_share": pl.Float32,  # of the crop that neighbours' heads cover
         "crop_reason": pl.String,
         "e_vis_face": VECTOR,
         "e_vis_body": VECTOR,
@@ -399,7 +401,10 @@ TABLES["candidates"] = Table(
     },
     "face_id",
     ranges={"score": SHARE},
-    later=("eyes", "wink", "gaze_aside", "gaze_offset", "lid_ratio", "mouth_open", "smile"),
+    later=(
+        *("eyes", "wink", "gaze_aside", "gaze_offset", "lid_ratio", "mouth_open", "smile"),
+        *("crop_px", "neighbour_share"),
+    ),
 )
 SET_ASSETS: Final = ("anchor_set", "coverage_set", "challenge_set", "pair_set")
 TABLES.update(dict.fromkeys(SET_ASSETS, TABLES["image_set"]))

@@ -25,9 +25,9 @@ from identity_pipeline.core.imagesets.image_sets import (
     build_anchor_set,
     build_challenge_set,
     build_coverage_set,
-    build_pair_set,
     open_candidates,
 )
+from identity_pipeline.core.imagesets.pairs import build_pair_set
 from identity_pipeline.core.imagesets.selection import select
 from identity_pipeline.settings import BucketSettings, Settings
 from identity_pipeline.tables import TABLES, conform
@@ -172,7 +172,7 @@ def build_sets(
     anchors = build_anchor_set(opened, used)
     coverage = build_coverage_set(opened, anchors, used)
     challenge = build_challenge_set(opened, [anchors, coverage], used)
-    pair = build_pair_set(opened, [anchors, coverage, challenge], seen, FRAME_SIZE, used)
+    pair = build_pair_set(faces, [anchors, coverage, challenge], seen, FRAME_SIZE, used)
     tables = dict(
         zip(
             ("anchor_set", "coverage_set", "challenge_set", "pair_set"),

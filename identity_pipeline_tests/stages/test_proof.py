@@ -36,7 +36,8 @@ SOURCE = BUNDLED / "rides" / f"{RIDE}.mp4"
 
 def tables_of(demo: VideoLibrary) -> VideoTables:
     names = (
-        "ride_video", "frames", "face_tracks", "riders", "candidates", "selection", "frame_ledger",
+        "ride_video", "frames", "face_detections", "face_tracks", "riders", "candidates",
+        "selection", "frame_ledger",
     )  # fmt: skip
     return VideoTables(
         *(demo.table(name, RIDE) for name in names),

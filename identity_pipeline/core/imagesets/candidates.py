@@ -12,7 +12,7 @@ from typing import Any
 
 import polars as pl
 
-from identity_pipeline.core.geometry import Box, export_crop_box
+from identity_pipeline.core.geometry import Box, CropLimits, export_crop_box, neighbour_share
 from identity_pipeline.settings import ExportSettings
 from identity_pipeline.tables import TABLES
 
@@ -28,7 +28,7 @@ def export_crops(
     frame_size: tuple[int, int],
     settings: ExportSettings,
 ) -> pl.DataFrame:
-    """`face_id, crop_x1 .. crop_y2, crop_reason` of each face.
+    """`face_id, crop_x1 .. crop_y2, crop_px, neighbour_share, crop_reason` of each face.
 
     Args:
         faces: face_ids to export.
@@ -37,7 +37,8 @@ def export_crops(
         settings: sizes.
 
     Returns:
-        The square, or nulls with `cut_by_frame` or `other_face_in_crop` in `crop_reason`.
+        The square, its side in px, and the share of it that neighbours' heads cover; or nulls with
+        `cut_by_frame` or `other_face_in_crop` in `crop_reason`.
     """
     wanted = set(faces["face_id"].to_list())
     frames = set(detections.filter(pl.col("face_id").is_in(list(wanted)))["frame_idx"].to_list())
@@ -55,23 +56,39 @@ def export_crops(
 
 
 _CROP_COLUMNS = ("crop_x1", "crop_y1", "crop_x2", "crop_y2")
+_MEASURED_COLUMNS = ("crop_px", "neighbour_share")
 _CROP_SCHEMA = {
     "face_id": pl.String,
-    **dict.fromkeys(_CROP_COLUMNS, pl.Float32),
+    **{name: TABLES["candidates"][name] for name in (*_CROP_COLUMNS, *_MEASURED_COLUMNS)},
     "crop_reason": pl.String,
 }
+
+
+def crop_limits(settings: ExportSettings) -> CropLimits:
+    """What bounds the exported square."""
+    return CropLimits(
+        settings.crop_expand,
+        settings.crop_expand_min,
+        settings.crop_expand_max,
+        settings.min_side_px,
+    )
 
 
 def _crop(
     box: Box, others: list[Box], frame_size: tuple[int, int], settings: ExportSettings
 ) -> dict[str, float | str | None]:
-    limits = {"expand": settings.crop_expand, "expand_min": settings.crop_expand_min}
-    square = export_crop_box(box, *frame_size, others, **limits)
+    limits = crop_limits(settings)
+    square = export_crop_box(box, *frame_size, others, limits)
     if square is not None:
-        return {**dict(zip(_CROP_COLUMNS, square, strict=True)), "crop_reason": None}
-    alone = export_crop_box(box, *frame_size, [], **limits)
+        return {
+            **dict(zip(_CROP_COLUMNS, square, strict=True)),
+            "crop_px": square.width,
+            "neighbour_share": neighbour_share(square, others),
+            "crop_reason": None,
+        }
+    alone = export_crop_box(box, *frame_size, [], limits)
     reason = "cut_by_frame" if alone is None else "other_face_in_crop"
-    return {**dict.fromkeys(_CROP_COLUMNS), "crop_reason": reason}
+    return {**dict.fromkeys((*_CROP_COLUMNS, *_MEASURED_COLUMNS)), "crop_reason": reason}
 
 
 EXPRESSION = (

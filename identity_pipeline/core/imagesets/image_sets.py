@@ -1,4 +1,4 @@
-"""The four disjoint sets of one video: anchor, coverage, challenge, pair.
+"""The disjoint sets of one rider: anchor, coverage, challenge. Pairs are in `pairs`.
 
 Each builder takes what the sets before it took, so no face is in two sets, and keeps every two
 images of a person apart by `near_duplicate_cos` in the vision space. Rows follow the schema
@@ -11,11 +11,8 @@ from collections.abc import Iterator, Sequence
 
 import polars as pl
 
-from identity_pipeline.core.geometry import Box, pair_crop_box
-from identity_pipeline.core.imagesets.candidates import box_of
+from identity_pipeline.core.geometry import Box
 from identity_pipeline.core.imagesets.novelty import (
-    Likeness,
-    Views,
     farthest_first,
     is_near_duplicate,
     novelty,
@@ -262,84 +259,3 @@ def build_challenge_set(
             stem = f"chal_{kind}_{numbers[kind]:03d}"
             rows.append(_image_row(kinds[row], stem, rank, new, kind=kind))
     return _table(rows)
-
-
-def build_pair_set(
-    candidates: pl.DataFrame,
-    taken: Sequence[pl.DataFrame],
-    detections: pl.DataFrame,
-    frame_size: tuple[int, int],
-    settings: SelectionSettings,
-) -> pl.DataFrame:
-    """Frames in which both riders are candidates, well apart and with nobody else near.
-
-    The frame counts as good as its worse face. Two rows a picture, one for each rider.
-
-    Args:
-        candidates: result of `open_candidates`.
-        taken: the sets built before; their faces are left alone.
-        detections: table `face_detections`.
-        frame_size: (width, height).
-        settings: counts and thresholds.
-    """
-    used = pl.concat([image_set["face_id"] for image_set in taken]).to_list() if taken else []
-    free = candidates.filter(~pl.col("face_id").is_in(used))
-    views = person_views(free)
-    table = faces_of(free)
-    rows: list[Row] = []
-    shown: tuple[list[int], list[int]] = ([], [])
-    for first, second in _ranked_pairs(table):
-        if len(shown[0]) == settings.pair_max:
-            break
-        crop = pair_crop_box(box_of(table[first]), box_of(table[second]), *frame_size)
-        if _near_in_time(first, shown[0], table, settings.anchor_gap_s):
-            continue
-        if not _well_apart(table[first], table[second], crop, detections, settings):
-            continue
-        if _shown_before((first, second), shown, views, likeness(settings)):
-            continue
-        rank = len(shown[0]) + 1
-        for row, before in zip((first, second), shown, strict=True):
-            new = novelty(views, row, before)
-            rows.append(_image_row(table[row], f"pair_{rank:03d}", rank, new, crop=crop))
-            before.append(row)
-    return _table(rows)
-
-
-def _ranked_pairs(table: Sequence[Face]) -> list[tuple[int, int]]:
-    by_frame: dict[int, list[int]] = {}
-    for row, face in enumerate(table):
-        by_frame.setdefault(face["frame_idx"], []).append(row)
-    pairs = [(rows[0], rows[1]) for rows in by_frame.values() if len(rows) == 2]
-
-    def worse(pair: tuple[int, int]) -> float:
-        return min(worth(table[r]) for r in pair)
-
-    return sorted(pairs, key=lambda pair: (-worse(pair), pair))
-
-
-def _well_apart(
-    first: Face, second: Face, crop: Box, detections: pl.DataFrame, settings: SelectionSettings
-) -> bool:
-    """Whether the two hardly overlap, and nobody else is in the picture of both."""
-    overlap = box_of(first).iou(box_of(second))
-    return overlap <= settings.pair_iou_max and not _others_in(crop, first, second, detections)
-
-
-def _shown_before(
-    pair: tuple[int, int], shown: tuple[list[int], list[int]], views: Views, limits: Likeness
-) -> bool:
-    """Whether both riders look as they do in one picture that is chosen already."""
-    return any(
-        is_near_duplicate(views, pair[0], [first], limits)
-        and is_near_duplicate(views, pair[1], [second], limits)
-        for first, second in zip(*shown, strict=True)
-    )
-
-
-def _others_in(crop: Box, first: Face, second: Face, detections: pl.DataFrame) -> bool:
-    others = detections.filter(
-        (pl.col("frame_idx") == first["frame_idx"])
-        & ~pl.col("face_id").is_in([first["face_id"], second["face_id"]])
-    )
-    return any(crop.intersection(box_of(row)).area > 0 for row in others.iter_rows(named=True))

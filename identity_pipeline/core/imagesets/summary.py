@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import polars as pl
@@ -18,6 +18,7 @@ from identity_pipeline.core.faces.buckets import EXPRESSIONS
 from identity_pipeline.core.geometry import Box
 from identity_pipeline.core.imagesets.candidates import box_of
 from identity_pipeline.core.imagesets.image_sets import CROP, challenge_kind, open_candidates
+from identity_pipeline.core.imagesets.pairs import pair_causes, pairs_wanted
 from identity_pipeline.core.imagesets.portrait import anchor_eligible, is_frontal
 from identity_pipeline.core.imagesets.selection import (
     VECTORS,
@@ -102,12 +103,19 @@ class Cause(NamedTuple):
 
 
 class Shortfall(NamedTuple):
-    """A set (`anchor` or `challenge`) that has fewer images than wanted; commonest cause first."""
+    """A set (`anchor`, `challenge` or `pair`) and what kept others out; commonest cause first.
+
+    Of pairs the causes count frames, of the other sets candidates.
+    """
 
     set_name: str
     have: int
     wanted: int
     causes: tuple[Cause, ...] = ()
+
+
+NO_PAIRS = Shortfall("pair", 0, 0)
+"""Of a sole rider."""
 
 
 class ConditioningWeights(NamedTuple):
@@ -164,7 +172,8 @@ class RiderSummary:
         stop_reason: why the selection ended; None without candidates.
         no_set_reason: code of why nothing was exported; None where something was.
         weights: None where nothing was exported.
-        shortfalls: sets that have fewer images than wanted.
+        shortfalls: sets of this rider alone that have fewer images than wanted.
+        pairs: how many pictures of both there are, and why not more.
     """
 
     person_id: int
@@ -184,6 +193,7 @@ class RiderSummary:
     no_set_reason: str | None
     weights: ConditioningWeights | None
     shortfalls: tuple[Shortfall, ...]
+    pairs: Shortfall = NO_PAIRS
 
     @property
     def name(self) -> str:
@@ -202,6 +212,8 @@ def summaries_of(
     selection: pl.DataFrame,
     sets: Mapping[str, pl.DataFrame],
     left_out: Collection[int],
+    detections: pl.DataFrame,
+    frame_size: tuple[int, int],
     settings: Settings,
 ) -> list[RiderSummary]:
     """The summary of each rider, from left to right.
@@ -212,18 +224,36 @@ def summaries_of(
         selection: table `selection`.
         sets: what was exported of each set, by asset name.
         left_out: riders with an image that was chosen and is not exported.
+        detections: table `face_detections`.
+        frame_size: (width, height).
         settings: bins and thresholds.
     """
     seats = riders.filter(pl.col("person_id").is_not_null()).sort("person_id")
     names = {1: (None,), 2: ("left", "right")}.get(seats.height, ())
+    pairs = _pairs(observed, sets, detections, frame_size, settings.selection)
     result = []
     for rider, seat in zip(seats.iter_rows(named=True), names, strict=True):
         person = int(rider["person_id"])
         mine = pl.col("person_id") == person
         tables = (observed.filter(mine), selection.filter(mine))
         own = {name: table.filter(mine) for name, table in sets.items()}
-        result.append(_summary_of(rider, seat, *tables, own, person in left_out, settings))
+        lacks = person in left_out
+        summary = _summary_of(rider, seat, *tables, own, lacks, settings)
+        result.append(replace(summary, pairs=pairs))
     return result
+
+
+def _pairs(
+    observed: pl.DataFrame,
+    sets: Mapping[str, pl.DataFrame],
+    detections: pl.DataFrame,
+    frame_size: tuple[int, int],
+    settings: SelectionSettings,
+) -> Shortfall:
+    pairs, taken = sets["pair_set"], [sets["anchor_set"]]
+    causes = pair_causes(observed, pairs, taken, detections, frame_size, settings)
+    have, wanted = pairs["image"].n_unique(), pairs_wanted(observed, settings)
+    return Shortfall("pair", have, wanted, tuple(Cause(*cause) for cause in causes))
 
 
 def _summary_of(

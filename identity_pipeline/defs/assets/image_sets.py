@@ -8,7 +8,7 @@ import dagster as dg
 import polars as pl
 
 from identity_pipeline.core.imagesets import frame_ledger as ledger
-from identity_pipeline.core.imagesets import image_sets
+from identity_pipeline.core.imagesets import image_sets, pairs
 from identity_pipeline.core.imagesets import selection as select_images
 from identity_pipeline.defs.assets.detect import registered
 from identity_pipeline.defs.display import pictures
@@ -108,19 +108,19 @@ def challenge_set(step: VideoStep) -> dg.MaterializeResult:
 
 @video_asset
 def pair_set(step: VideoStep) -> dg.MaterializeResult:
-    """Frames in which both riders are good, well apart and alone."""
+    """Frames in which both riders are good, well apart, and the largest by far."""
     from identity_pipeline.stages.imagesets.curate import frame_size
 
-    return _set_of(
-        step,
-        "pair",
-        lambda wanted: image_sets.build_pair_set(
-            wanted,
-            [*step.inputs.of(ANCHORS, COVERAGE, CHALLENGE).values()],
-            step.inputs["face_detections"],
-            frame_size(step.inputs["ride_video"]),
+    inputs = step.inputs
+    return step.table(
+        lambda: pairs.build_pair_set(
+            inputs["candidates"],
+            [*inputs.of(ANCHORS, COVERAGE, CHALLENGE).values()],
+            inputs["face_detections"],
+            frame_size(inputs["ride_video"]),
             step.settings.selection,
         ),
+        lambda table: pictures.describe_set(table, inputs.crops, "pair"),
     )
 
 
@@ -153,6 +153,7 @@ def identity_dataset(step: VideoStep) -> dg.MaterializeResult:
     tables = VideoTables(
         ride_video=inputs["ride_video"],
         frames=inputs["frames"],
+        face_detections=inputs["face_detections"],
         face_tracks=inputs["face_tracks"],
         riders=inputs["riders"],
         observed=inputs["candidates"],

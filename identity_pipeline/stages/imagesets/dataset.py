@@ -22,6 +22,7 @@ from identity_pipeline.media.errors import VideoError
 from identity_pipeline.media.page import render_export_page
 from identity_pipeline.media.sheets import SET_ACCENTS, Tile, contact_sheet
 from identity_pipeline.settings import Settings
+from identity_pipeline.stages.imagesets.curate import frame_size
 from identity_pipeline.stages.imagesets.images import (
     Exported,
     LeftOut,
@@ -93,13 +94,15 @@ def write_dataset(
         tables = replace(tables, sets=_exported_sets(tables.sets, images))
         lacking = {face.person_id for image in left_out for face in image.faces}
         riders = summaries_of(
-            tables.riders, tables.observed, tables.selection, tables.sets, lacking, settings
+            *(tables.riders, tables.observed, tables.selection, tables.sets, lacking),
+            *(tables.face_detections, frame_size(tables.ride_video), settings),
         )
         for rider in riders:
             _write_rider(folder / rider.name, rider, images, left_out, provenance)
         page = export_page(tables, images, left_out, riders, provenance, settings)
         (folder / "index.html").write_text(render_export_page(page), encoding="utf-8")
-        _write_manifest(folder, manifest_rows(folder, images, ()), left_out, provenance)
+        pairs = pairs_of(riders[0]) if riders else None
+        _write_manifest(folder, manifest_rows(folder, images, ()), left_out, pairs, provenance)
         return Dataset(manifest_rows(folder, images, left_out), left_out)
 
 
@@ -172,12 +175,19 @@ def rider_meta(
             {"set": s.set_name, "have": s.have, "wanted": s.wanted, "causes": dict(s.causes)}
             for s in rider.shortfalls
         ],
+        "pairs": pairs_of(rider),
         "left_out": [image.as_json() for image in left_out],
         "conditioning_weights": rider.weights and rider.weights._asdict(),
         "source_sha256": provenance.source["sha256"],
         "identity_model_version": provenance.identity_space,
         "embed_model_version": provenance.vision_space,
     }
+
+
+def pairs_of(rider: RiderSummary) -> dict[str, Any]:
+    """How many pictures of both riders there are, how many were wanted, and why not more."""
+    pairs = rider.pairs
+    return {"have": pairs.have, "wanted": pairs.wanted, "causes": dict(pairs.causes)}
 
 
 def manifest_rows(
@@ -207,7 +217,11 @@ def _sole_face(image: Exported | LeftOut | None) -> tuple[int | None, str | None
 
 
 def _write_manifest(
-    folder: Path, files: pl.DataFrame, left_out: Sequence[LeftOut], provenance: Provenance
+    folder: Path,
+    files: pl.DataFrame,
+    left_out: Sequence[LeftOut],
+    pairs: Mapping[str, Any] | None,
+    provenance: Provenance,
 ) -> None:
     """`manifest.json`: every other file, what is left out, and where all of it comes from."""
     atomic.write_json(
@@ -224,6 +238,7 @@ def _write_manifest(
             "gate_version": GATE_VERSION,
             "settings_sha256": provenance.settings_sha256,
             **({"highlights": dict(provenance.highlights)} if provenance.highlights else {}),
+            "pairs": pairs,
             "left_out": [image.as_json() for image in left_out],
             "files": files.select("file", "type", "sha256", "size_bytes").to_dicts(),
         },

@@ -50,6 +50,7 @@ class VideoTables:
 
     ride_video: pl.DataFrame
     frames: pl.DataFrame
+    face_detections: pl.DataFrame
     face_tracks: pl.DataFrame
     riders: pl.DataFrame
     observed: pl.DataFrame

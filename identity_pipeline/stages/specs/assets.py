@@ -37,7 +37,9 @@ _EXPRESSIONS: Final = (
     *_of("buckets", "eye_px_min", "expression_sharpness_min", "own_level_max"),
 )
 """What is told with the landmarks, and not by the bins."""
-_CROP_LIMITS: Final = _of("export", "crop_expand", "crop_expand_min")
+_CROP_LIMITS: Final = _of(
+    "export", "crop_expand", "crop_expand_min", "crop_expand_max", "min_side_px"
+)
 _BODY: Final = _of("crops", "body_widths", "body_heights")
 _REGION: Final = _of("crops", "region_face_px", "region_jpeg_quality")
 _GATES: Final = all_but("quality", "witness_every")
@@ -46,6 +48,10 @@ _ANCHORS: Final = (
     *_of("selection", "anchor_yaw_max", "anchor_pitch_max", "anchor_mouth_max"),
     *_LIKENESS,
     *_of("selection", "anchor_gap_s", "anchor_cos_max"),
+)
+_PAIRS: Final = (
+    *_of("selection", "pair_min", "pair_max", "pair_iou_max", "pair_other_max", "pair_air_min"),
+    "selection.min_gap_s",
 )
 _HARD: Final = _of("selection", "challenge_yaw_from", "challenge_pitch_from")
 _PASS_USES: Final = (
@@ -62,7 +68,7 @@ _SELECTION_USES: Final = (
         "selection",
         *(name.partition(".")[2] for name in (*_ANCHORS, *_HARD)),
         *("anchor_max", "challenge_min", "challenge_max", "challenge_stable_min"),
-        *("pair_max", "pair_iou_max"),
+        *(name.partition(".")[2] for name in _PAIRS),
         *("drift_unstable_share", "short_diversity_buckets", "dark_share"),
     ),
 )
@@ -267,11 +273,11 @@ _ENTRIES: Final = (
     _set(
         key="pair_set",
         inputs=(
-            *("ride_video", "face_detections", "candidates", "selection"),
+            *("ride_video", "face_detections", "candidates"),
             *SET_ASSETS[:3],
             "face_crops",
         ),
-        settings=(*_LIKENESS, *_of("selection", "pair_max", "pair_iou_max", "anchor_gap_s")),
+        settings=(*_LIKENESS, *_PAIRS, *_of("selection", "anchor_gap_s", "covered_from")),
         phases=("pair_sets",),
         cost=Cost(0.3),
     ),
@@ -289,8 +295,8 @@ _ENTRIES: Final = (
         key="identity_dataset",
         kinds=("jpeg",),
         inputs=(
-            *("ride_video", "frames", "face_tracks", "riders", "candidates", "selection"),
-            *("frame_ledger", *SET_ASSETS, "face_crops"),
+            *("ride_video", "frames", "face_detections", "face_tracks", "riders"),
+            *("candidates", "selection", "frame_ledger", *SET_ASSETS, "face_crops"),
         ),
         # It prints the digest of all settings that shape it, so that any of them renews it.
         settings=("selection", "buckets", "export", *_BODY, *_REGION),
