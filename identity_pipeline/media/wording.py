@@ -107,6 +107,15 @@ CAUSES: Final = {
     "taken": "were already in another set",
     "overlap": "showed faces that overlap",
     "other_face": "had another face in the picture",
+    "never_together": "showed one rider alone",
+    "no_prototype": "showed a rider who is not known well enough",
+    "not_usable": "showed one of the two too badly",
+    "other_face_over": "had somebody else's face over or behind a rider's",
+    "other_face_large": "had somebody else's face too large to be left in",
+    "too_close_to_export": "were too close in time to another image of one of the two",
+    "too_close_to_pair": "were too close in time to a better pair",
+    "enough": "were not needed",
+    "not_exported": "would do, and were left out of the export or not asked for (phases.pair_sets)",
 }
 
 LACKING: Final = {
@@ -210,17 +219,19 @@ SHORT_NAMES: Final = {"anchor": "anchors", "pair": "pairs"}
 def shortfall(short: Shortfall) -> str:
     """How far a set fell short and why.
 
-    For example `2 of 3 anchors: 14 candidates were too close in time to a better one.`
+    For example `2 of 3 anchors: 14 candidates were too close in time to a better one.`; of pairs
+    frames are counted.
     """
+    counts = "frame" if short.set_name == "pair" else "candidate"
     name = SHORT_NAMES.get(short.set_name, f"{short.set_name} images")
     parts = []
     for i, (code, n) in enumerate(short.causes):
-        unit = (" candidate" if n == 1 else " candidates") if i == 0 else ""
+        unit = (f" {counts}" if n == 1 else f" {counts}s") if i == 0 else ""
         words = CAUSES.get(code, plain(code))
         if n == 1 and words.startswith("were "):
             words = "was " + words.removeprefix("were ")
         parts.append(f"{n:,}{unit} {words}")
-    return f"{short.have} of {short.wanted} {name}: {', '.join(parts) or 'there was no candidate'}."
+    return f"{short.have} of {short.wanted} {name}: {', '.join(parts) or f'there was no {counts}'}."
 
 
 def short_of(short: Shortfall) -> str:

@@ -314,8 +314,8 @@ def test_a_rider_is_told_in_plain_words() -> None:
         "Identity drifts in this video, so anchors count more. identity_drift",
         "2 of 3 anchors: 14 candidates were too close in time to a better one, "
         "1 did not pass the strict quality gate.",
-        "No image in this set. Dark: the ride has no such face of this rider "
-        "Extreme pose: 2 faces, mostly too like an exported image",
+        "No image in this set. Dark : the ride has no such face of this rider "
+        "Extreme pose : 2 faces, mostly too like an exported image",
         "smile no image: 3 faces, mostly dark or overexposed",
     ):
         assert words in text, words
@@ -428,10 +428,12 @@ def test_pairs_appear_only_with_two_riders() -> None:
     assert "person_1 mouth open, beyond the bins, not measured; eyes not measured" in text
     assert "2.1 face widths apart, person_1 at 1.00 of the size" in text
     without = page_with(people=(PERSON, second)).text
-    assert "No pair is exported: no frame shows both riders well enough." in without
-    short = replace(RIDER, shortfalls=(Shortfall("pair", 0, 1, (Cause("overlap", 9),)),))
-    told = page_with(people=(replace(PERSON, rider=short), second)).text
-    assert "No pair is exported. 0 of 1 pairs: 9 candidates showed faces that overlap." in told
+    assert "No picture of both riders is exported." in without
+    short = Shortfall("pair", 1, 3, (Cause("overlap", 9), Cause("other_face_large", 1)))
+    few = (replace(PERSON, rider=replace(RIDER, pairs=short)), second)
+    told = page_with(people=few, pairs=(pair,)).text
+    assert "1 of 3 pairs: 9 frames showed faces that overlap, 1 had somebody else's face" in told
+    assert "of 3 pairs" not in page_with(people=(PERSON, second), pairs=(pair,)).text
     assert "Pairs" not in page_with(pairs=(pair,)).text
 
 

@@ -94,6 +94,7 @@ def export_page(
         ledger_svg=_ledger_svg(tables),
         ledger=ledger_rows(tables.frame_ledger),
         left_out=tuple((image.file, image.sentence) for image in left_out),
+        min_side_px=settings.export.min_side_px,
     )
 
 
