@@ -150,6 +150,7 @@ KINDS: Final = {
     "dark": "dark",
     "overexposed": "overexposed",
     "occluded": "covered",
+    "motion": "blurred by movement",
 }
 
 EXPRESSION_WORDS: Final = {

@@ -100,7 +100,8 @@ def test_a_full_bucket_rejects_what_is_new_but_no_better() -> None:
 
 def test_the_size_of_a_bucket_is_a_setting() -> None:
     rows = decide(
-        *(candidate(i, vis=axis(i)) for i in range(4)), settings=SelectionSettings(stop="cut", bucket_max=3)
+        *(candidate(i, vis=axis(i)) for i in range(4)),
+        settings=SelectionSettings(stop="cut", bucket_max=3),
     )
     assert [row["decision"] for row in rows] == ["save", "add", "add", "reject"]
 
@@ -153,7 +154,9 @@ def test_a_covered_face_fills_no_bucket(occlusion: float) -> None:
 
 @pytest.mark.parametrize("occlusion", [0.2499, 0.0, None])
 def test_a_face_in_view_or_unmeasured_is_not_covered(occlusion: float | None) -> None:
-    rows = decide(candidate(0, occlusion=occlusion), settings=SelectionSettings(stop="cut", covered_from=0.25))
+    rows = decide(
+        candidate(0, occlusion=occlusion), settings=SelectionSettings(stop="cut", covered_from=0.25)
+    )
     assert decisions(rows) == [("save", "bucket_empty")]
 
 

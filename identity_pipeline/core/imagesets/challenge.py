@@ -90,16 +90,18 @@ def _challenges_of(
     faces: pl.DataFrame, taken: Sequence[pl.DataFrame], settings: SelectionSettings
 ) -> list[Row]:
     table, kinds = faces_of(faces), faces["kind"].to_list()
-    person = table[0]["person_id"]
+    views, times = person_views(faces), times_of(taken, table[0]["person_id"])
     before = rows_of(table, (face for images in taken for face in images["face_id"]))
-    times = times_of(taken, person)
     pools: dict[str, list[int]] = {}
     for row in sorted(range(len(table)), key=lambda r: (-table[r]["picture"], r)):
-        face, kind = table[row], kinds[row]
-        sure = face["stable_score"] >= settings.challenge_stable_min
-        if kind and sure and row not in before and not near_in_time(face, times, settings):
-            pools.setdefault(kind, []).append(row)
-    picks = _in_turn(pools, table, person_views(faces), before, settings)
+        sure = table[row]["stable_score"] >= settings.challenge_stable_min
+        if row in before or kinds[row] is None or not sure:
+            continue
+        if near_in_time(table[row], times, settings):
+            continue
+        if not is_near_duplicate(views, row, before, likeness(settings)):
+            pools.setdefault(kinds[row], []).append(row)
+    picks = _in_turn(pools, table, views, before, settings)
     numbers = dict.fromkeys(pools, 0)
     rows = []
     for rank, (kind, row, new) in enumerate(picks, start=1):
@@ -123,7 +125,8 @@ def _in_turn(
     within = range(settings.challenge_kind_max)
     beyond = range(settings.challenge_kind_max, settings.challenge_min)
     for turn in chain(within, beyond):
-        most = settings.challenge_max if turn in within else settings.challenge_min
+        wanted = settings.challenge_max if turn in within else settings.challenge_min
+        most = min(wanted, settings.challenge_max)
         for kind in rarest_first:
             found = farthest_of(views, pools[kind], chosen)
             if found is None or len(picks) >= most:

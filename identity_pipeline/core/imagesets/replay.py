@@ -89,7 +89,7 @@ def replay(faces: pl.DataFrame, settings: SelectionSettings) -> Replay:
     stop: int | None = None
     for row in range(len(table)):
         if stop is not None:
-            late: Row = {"decision": "reject", "reason": "after_stop", "novelty": None, "rival": None}
+            late = _decision("reject", "after_stop", None)
             decisions.append(late | _running(state, table, settings))
             continue
         decided = _decide(row, table, views, state, settings)
@@ -150,7 +150,7 @@ def _contest(
     return _decision("reject", "too_similar", new, nearest)
 
 
-def _decision(decision: str, reason: str, new: float, rival: int | None = None) -> Row:
+def _decision(decision: str, reason: str, new: float | None, rival: int | None = None) -> Row:
     return {"decision": decision, "reason": reason, "novelty": new, "rival": rival}
 
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import polars as pl
 
+from identity_pipeline.core.imagesets.challenge import challenge_kind
 from identity_pipeline.core.imagesets.evidence import Evidence
-from identity_pipeline.core.imagesets.image_sets import challenge_kind
-from identity_pipeline.core.imagesets.selection import VECTORS
+from identity_pipeline.core.imagesets.faces import VECTORS
 from identity_pipeline.core.imagesets.summary import RiderSummary
 from identity_pipeline.media.crops import encode_jpeg
 from identity_pipeline.media.figures import coverage_grid_svg, ledger_bar_svg, track_timeline_svg
@@ -121,7 +121,7 @@ def _person_section(
         rider=rider,
         sets=tuple(SetSection(TYPES[name], own[name]) for name in FOLDERS),
         grid=_pose_grid(faces, own["anchor_set"], own["coverage_set"]),
-        growth=_growth(rider, tables.selection),
+        growth=_growth(rider, settings.selection.stop == "cut"),
         kinds_lacking=tuple(_kinds_lacking(faces, own["challenge_set"])),
         coverage_svg=coverage_grid_svg(
             rider.saved_faces, settings.buckets, seen=rider.seen.cells, headline=False
@@ -135,16 +135,11 @@ def _card(image: Exported, evidence: Mapping[str, Evidence]) -> ImageCard:
     return ImageCard(image.file, data_uri(small, "image/jpeg"), image.faces, told)
 
 
-def _growth(rider: RiderSummary, selection: pl.DataFrame) -> Growth | None:
+def _growth(rider: RiderSummary, cut: bool) -> Growth | None:
     """When the coverage set of a rider stopped growing; None where nothing was selected."""
     if rider.stop_reason is None:
         return None
-    after = selection.filter(
-        pl.col("person_id") == rider.person_id, pl.col("reason") == "after_stop"
-    )
-    if not after.height:
-        return Growth(rider.stop_reason)
-    return Growth(rider.stop_reason, min(after["timestamp_ms"]), cut=True)
+    return Growth(rider.stop_reason, rider.stop_ms, cut=cut)
 
 
 def _pose_grid(
