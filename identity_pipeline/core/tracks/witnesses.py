@@ -125,17 +125,19 @@ def _spaced(
     rows: Sequence[int], loose: Sequence[bool], score: Sequence[float], every: int
 ) -> Iterator[int]:
     """Rows of a stretch that are at most `every` faces apart."""
-    reach = max(1, round(every * LAST_PART))
     start = 0
-    while start < len(rows) and (start == 0 or start + every <= len(rows)):
-        ahead = rows[start : start + every]
-        late = ahead if len(ahead) < every else ahead[-reach:]
-        usable = [row for row in late if loose[row]]
-        if not usable:  # the nearest before them, so that the way to the next is no longer
-            usable = [row for row in ahead if loose[row]][-1:]
-        pick = max(usable or late, key=lambda row: (score[row], -row))
+    while start == 0 or start + every <= len(rows):
+        pick = _best(rows[start : start + every], loose, score, every)
         yield pick
         start = rows.index(pick, start) + 1
+
+
+def _best(ahead: Sequence[int], loose: Sequence[bool], score: Sequence[float], every: int) -> int:
+    """The witness among the next `every` rows, or all that are left."""
+    late = ahead if len(ahead) < every else ahead[-max(1, round(every * LAST_PART)) :]
+    # Where none of them is usable, the last before them is: the way to it is no longer.
+    usable = [row for row in late if loose[row]] or [row for row in ahead if loose[row]][-1:]
+    return max(usable or late, key=lambda row: (score[row], -row))
 
 
 def _between(
