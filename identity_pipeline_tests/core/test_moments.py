@@ -105,7 +105,8 @@ def test_what_holds_of_all_moments(rows: list[dict[str, Any]], shuffled: Any) ->
         (best,) = moment.filter("representative").to_dicts()
         assert moment["person_id"].n_unique() == 1
         assert set(moment["representative_face_id"]) == {best["face_id"]}
-        assert moment["timestamp_ms"].max() - moment["timestamp_ms"].min() <= M.span_s * 1000
+        times = moment["timestamp_ms"].to_list()
+        assert max(times) - min(times) <= M.span_s * 1000
         for row in moment.iter_rows(named=True):
             same = [row[axis] for axis in AXES] == [best[axis] for axis in AXES]
             assert (row["rank"] is not None) == same
