@@ -220,10 +220,13 @@ TABLES: Final[dict[str, Table]] = {
             "eye_ratio": pl.Float32,  # raw lid gap over eye width
             "mouth_ratio": pl.Float32,  # raw inner lip gap over inner mouth width
             "mouth_width": pl.Float32,  # over the distance of the outer eye corners
-            "mouth_dark": pl.Float32,  # this and the next three: see core.faces.mouth
+            "mouth_dark": pl.Float32,  # this and the next five: see core.faces.mouth
             "mouth_height": pl.Float32,
             "mouth_lift": pl.Float32,
             "mouth_drop": pl.Float32,
+            "mouth_tilt": pl.Float32,
+            "mouth_shift": pl.Float32,
+            "brow_height": pl.Float32,  # see core.faces.brows
             "eyes_source": pl.String,  # iris, face_mesh, another net or landmarks; null: none tells
             "lid_gap_left": pl.Float32,  # of the image-left eye; these seven: see core.faces.eyes
             "lid_gap_right": pl.Float32,
@@ -245,9 +248,11 @@ TABLES: Final[dict[str, Table]] = {
             "eye_left_there": pl.Float32,  # how surely the picture's left eye is seen, open or shut
             "eye_right_there": pl.Float32,
             "relative_sharpness": pl.Float32,  # over the person's own median in this video
+            "surround_luma": pl.Float32,  # of the stored region around the face, 0-255
         },
         "face_id",
         later=(
+            *("mouth_tilt", "mouth_shift", "brow_height", "surround_luma"),
             *("mouth_dark", "mouth_height", "mouth_lift", "mouth_drop", "eyes_source"),
             "lid_gap_left",
             *("lid_gap_right", "lid_gap", "lid_height_left", "lid_height_right", "gaze_offset"),

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from identity_pipeline.core.faces.buckets import assign_buckets
-from identity_pipeline.core.imagesets.moments import AXES, find_moments, with_scores
+from identity_pipeline.core.imagesets.moments import AXES, find_moments
 from identity_pipeline.settings import BucketSettings, MomentSettings, SelectionSettings
-from identity_pipeline.tables import conform
+from identity_pipeline.tables import SCORES, conform
 
 M, B, S = MomentSettings(), BucketSettings(), SelectionSettings()
 
@@ -56,7 +56,8 @@ def faces_of(*rows: dict[str, Any]) -> pl.DataFrame:
     """The riders' usable faces with their bins, as the asset joins them."""
     faces = pl.DataFrame(list(rows), schema_overrides=SCHEMA)
     bins = assign_buckets(faces, B).drop("frame_idx", "person_id")
-    return with_scores(faces.join(bins, on="face_id"))
+    score = pl.col("quality_score").cast(pl.Float32)
+    return faces.join(bins, on="face_id").with_columns(score.alias(name) for name in SCORES)
 
 
 def moments(*rows: dict[str, Any], of: MomentSettings = M) -> pl.DataFrame:
@@ -156,7 +157,6 @@ def test_a_moment_ends_with_the_clock_and_with_the_sight_of_the_rider() -> None:
     "worse",
     [
         {"quality_score": 0.6},
-        {"eyes": "lowered"},
         {"loose": False},
         {"crop_reason": "cut_by_frame"},
     ],

@@ -8,15 +8,17 @@ covered face.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import polars as pl
 
+from identity_pipeline.core.imagesets import score_parts
 from identity_pipeline.settings import SelectionSettings
 
 WIDE_MOUTH: Final = 0.5
 """Mouth openness from which a smile is a shout. Chosen."""
-PORTRAIT_WEIGHTS: Final = {
+SHARE_WEIGHTS: Final = {
     "yaw": -0.14,
     "roll": -0.13,
     "gaze": -12.23,
@@ -25,9 +27,28 @@ PORTRAIT_WEIGHTS: Final = {
     "mouth_open": -4.39,
 }
 """Of the log odds that a person who looked would choose a face, per degree, eye width and ratio."""
-PORTRAIT_CONSTANT: Final = 2.8
+SHARE_CONSTANT: Final = 2.8
 """Their constant. Both are fitted on labelled strict faces of eight people in real ride clips:
 `python -m identity_pipeline_tests.benchmarks.real_faces DATA LABELS --fit` prints them."""
+PORTRAIT_WEIGHTS: Final = {
+    "score_eyes": 1.0,
+    "score_mouth": 1.0,
+    "score_view": 1.0,
+    "score_light": 1.0,
+    "score_sharp": 0.5,
+    "score_pose": 1.0,
+    "score_alone": 1.0,
+}
+"""Exponents of the parts in `portrait_score`."""
+PICTURE_WEIGHTS: Final = {
+    "score_view": 1.0,
+    "score_light": 1.0,
+    "score_sharp": 0.5,
+    "score_alone": 1.0,
+}
+"""Exponents of the parts in `picture_score`, beside that of the lids, which is 1. Chosen."""
+SCORES: Final = (*PORTRAIT_WEIGHTS, "portrait_score", "picture_score")
+"""Columns that `with_scores` adds."""
 
 
 def is_frontal(settings: SelectionSettings) -> pl.Expr:
@@ -84,5 +105,53 @@ def portrait_measures() -> dict[str, pl.Expr]:
 def portrait_share() -> pl.Expr:
     """How likely a person who looks would choose a face, in [0, 1]."""
     measures = portrait_measures()
-    terms = [weight * measures[name] for name, weight in PORTRAIT_WEIGHTS.items()]
-    return 1 / (1 + (-pl.sum_horizontal(pl.lit(PORTRAIT_CONSTANT), *terms)).exp())
+    terms = [weight * measures[name] for name, weight in SHARE_WEIGHTS.items()]
+    return 1 / (1 + (-pl.sum_horizontal(pl.lit(SHARE_CONSTANT), *terms)).exp())
+
+
+def with_scores(faces: pl.DataFrame) -> pl.DataFrame:
+    """Adds the parts of the scores, `portrait_score` and `picture_score`, all in [0, 1].
+
+    A score is the product of its parts, each to its weight; a part that was not measured counts as
+    `score_parts.UNMEASURED`. `portrait_score` says how good a frontal reference a face is;
+    `picture_score` how good a picture it is of what it shows, whatever the pose and expression:
+    the eyes are to be open, or clearly closed where the bin is `eyes_closed`.
+
+    Args:
+        faces: the riders' usable faces of one whole video, since all is relative to the person:
+            `face_landmarks`, `face_quality` after `gates.regate`, `face_buckets` and the
+            `timestamp_ms` of `face_detections`, joined by face; `neighbour_share` if known.
+
+    Returns:
+        The faces with the columns `SCORES`, in the same order.
+    """
+    measured = score_parts.with_cover_near(faces)
+    parts = {
+        "score_eyes": score_parts.eyes(),
+        "score_mouth": score_parts.mouth(),
+        "score_view": score_parts.view(),
+        "score_light": score_parts.light(),
+        "score_sharp": score_parts.sharp(),
+        "score_pose": score_parts.pose(),
+        "score_alone": score_parts.alone(faces),
+    }
+    is_shut = (pl.col("expression_bin") == "eyes_closed").fill_null(False)
+    shown = pl.when(is_shut).then(score_parts.closed()).otherwise(score_parts.lids())
+    return (
+        measured.with_columns(**{name: part.cast(pl.Float32) for name, part in parts.items()})
+        .with_columns(
+            portrait_score=_weighted(PORTRAIT_WEIGHTS).cast(pl.Float32),
+            picture_score=(
+                _weighted(PICTURE_WEIGHTS) * shown.fill_null(score_parts.UNMEASURED)
+            ).cast(pl.Float32),
+        )
+        .drop("cover_near")
+    )
+
+
+def _weighted(weights: Mapping[str, float]) -> pl.Expr:
+    """The product of parts, each to its weight."""
+    score = pl.lit(1.0)
+    for name, weight in weights.items():
+        score = score * pl.col(name).fill_null(score_parts.UNMEASURED) ** weight
+    return score

@@ -215,7 +215,7 @@ _ENTRIES: Final = (
         ),
         batches=("models.recognition_batch",),
         models=("face_pack", "perception"),
-        code="5",
+        code="6",
         cost=Cost(38),
     ),
     _measure(

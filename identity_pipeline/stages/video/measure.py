@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from identity_pipeline.core.faces.brows import brow_height
 from identity_pipeline.core.faces.expression import expression_ratios, relative_to_neutral
 from identity_pipeline.core.faces.eyes import measure_eyes
 from identity_pipeline.core.faces.frontal import frontal_mesh
@@ -21,7 +22,12 @@ from identity_pipeline.core.faces.mesh_pose import with_own_level
 from identity_pipeline.core.faces.mouth import dark_of_mouth, measure_mouth
 from identity_pipeline.core.faces.occlusion import CELL_COLUMNS, with_occlusion
 from identity_pipeline.core.faces.pose import pose_from_landmarks_3d
-from identity_pipeline.core.faces.quality import luma_of, measure_pixels, quality_score
+from identity_pipeline.core.faces.quality import (
+    luma_of,
+    measure_pixels,
+    quality_score,
+    surround_luma,
+)
 from identity_pipeline.core.geometry import smooth_boxes
 from identity_pipeline.core.imagesets.candidates import box_of
 from identity_pipeline.core.imagesets.novelty import look_of
@@ -297,6 +303,11 @@ def _landmark_rows(
         row if mesh is None else row | mesh_pose_columns(mesh) | _of_mesh(mesh, region)
         for row, mesh, region in zip(rows, meshes, regions, strict=True)
     ]
+    around = [
+        {"surround_luma": surround_luma(region.bgr, region.to_region(box_of(face)))}
+        for face, region in zip(faces, regions, strict=True)
+    ]
+    rows = [row | light for row, light in zip(rows, around, strict=True)]
     return with_covers(nets.cover, rows, regions, meshes)
 
 
@@ -323,13 +334,15 @@ def _landmark_row(
 
 
 def _of_mesh(mesh: MeshFace, region: Region) -> dict[str, Any]:
-    """What a mesh tells of eyes and mouth."""
-    mouth = measure_mouth(mesh.points, frontal_mesh(mesh.points))
+    """What a mesh tells of eyes, brows and mouth."""
+    front = frontal_mesh(mesh.points)
+    mouth = measure_mouth(mesh.points, front)
     here = (mesh.points[:, :2] - [region.x, region.y]) * region.scale
     eyes = {} if mesh.eyes is None else measure_eyes(mesh.eyes)._asdict()
     return {
         **mouth._asdict(),
         "mouth_dark": dark_of_mouth(region.bgr, here),
+        "brow_height": brow_height(front),
         **eyes,
         "eyes_source": "iris" if eyes else MESH,
         "expression_source": MESH,
