@@ -26,9 +26,9 @@ from numpy.typing import NDArray
 
 from identity_pipeline.core.faces.buckets import BEYOND, PITCH_NAMES, UNKNOWN, axis_bins
 from identity_pipeline.core.imagesets.challenge import challenge_kind
-from identity_pipeline.core.imagesets.portrait import anchor_eligible, portrait_share
+from identity_pipeline.core.imagesets.portrait import anchor_eligible
 from identity_pipeline.settings import BucketSettings, MomentSettings, SelectionSettings
-from identity_pipeline.tables import SCORES, TABLES
+from identity_pipeline.tables import TABLES
 
 POSE: Final = ("yaw", "pitch")
 AXES: Final = ("yaw_bin", "pitch_bin", "expression_bin", "occlusion_bin", "lighting_bin")
@@ -181,21 +181,6 @@ def _shown(run: Sequence[_Face]) -> Bins:
     counts = Counter(own)
     voted = run[0].voted
     return voted if voted in counts else max(own, key=lambda bins: (counts[bins], -own.index(bins)))
-
-
-def with_scores(faces: pl.DataFrame) -> pl.DataFrame:
-    """Adds `portrait_score` and `picture_score`, and the parts of them as unmeasured.
-
-    Args:
-        faces: the riders' usable faces with their quality, landmarks and bins.
-    """
-    lids_down = pl.col("eyes").eq("lowered").fill_null(False) | pl.col("wink").fill_null(False)
-    spoilt = lids_down & (pl.col("expression_bin") != "eyes_closed")
-    unmeasured = [pl.lit(None, dtype=pl.Float32).alias(name) for name in SCORES]
-    return faces.with_columns(unmeasured).with_columns(
-        portrait_score=(pl.col("quality_score") * portrait_share()).cast(pl.Float32),
-        picture_score=pl.col("quality_score") * pl.when(spoilt).then(0.5).otherwise(1.0),
-    )
 
 
 def find_moments(

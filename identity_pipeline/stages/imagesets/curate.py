@@ -9,7 +9,8 @@ import polars as pl
 from identity_pipeline.core.faces.buckets import assign_buckets
 from identity_pipeline.core.faces.gates import regate
 from identity_pipeline.core.imagesets.candidates import export_crops, gather, with_emphasis
-from identity_pipeline.core.imagesets.moments import find_moments, with_scores
+from identity_pipeline.core.imagesets.moments import find_moments
+from identity_pipeline.core.imagesets.portrait import with_scores
 from identity_pipeline.core.tracks.stability import measure_stability
 from identity_pipeline.core.video.highlights import Emphasis
 from identity_pipeline.models.spaces import same_space

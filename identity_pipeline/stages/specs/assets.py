@@ -234,7 +234,7 @@ _ENTRIES: Final = (
         kinds=("polars",),
         inputs=(
             *("ride_video", "face_detections", "face_quality", "face_tracks"),
-            *("face_landmarks", "face_buckets"),
+            *("face_landmarks", "face_buckets", "face_crops"),
         ),
         settings=_MOMENTS_USE,
         highlights=_of("highlights", "quality_bonus"),
