@@ -41,9 +41,11 @@ def build_anchor_set(candidates: pl.DataFrame, settings: SelectionSettings) -> p
 
     Of the portraits `anchor_min` are chosen where the ride has as many that keep their distance,
     and up to `anchor_max` where more of them add to the sum of scores. The best one is among them
-    unless it would cost one of the first `anchor_min`. Where there are fewer than `anchor_min`,
-    other eligible faces fill up to that number: a glance aside or an open mouth is better than no
-    reference, closed eyes, a wink or a covered face is not. The first anchor is the best one.
+    unless it would cost one of the first `anchor_min`. Of a rider who sits so still that there
+    would be fewer, portraits may look the same while they are apart in time: a calm face once more
+    is a better reference than a grimace. Where that is not enough either, other eligible faces fill
+    up to `anchor_min`: a glance aside or an open mouth is better than no reference, closed eyes, a
+    wink or a covered face is not. The first anchor is the best one.
 
     Args:
         candidates: result of `open_candidates`.
@@ -67,9 +69,13 @@ def _anchors_of(faces: pl.DataFrame, settings: SelectionSettings) -> list[Row]:
     apart = _Apart.of(table, views, settings)
     scores = eligible["rank_by"].to_numpy()
     portraits = np.flatnonzero(eligible["portrait"].to_numpy())
-    chosen = apart.best_set(portraits, scores, settings.anchor_min, settings.anchor_max)
+    wanted = min(settings.anchor_min, settings.anchor_max)
+    chosen = apart.best_set(portraits, scores, wanted, settings.anchor_max)
+    if len(chosen) < wanted:
+        still = apart.in_time_alone().best_set(portraits, scores, wanted, wanted)
+        chosen = max(chosen, still, key=len)
     others = apart.beside(np.setdiff1d(np.arange(len(table)), portraits), chosen)
-    lacking = settings.anchor_min - len(chosen)
+    lacking = wanted - len(chosen)
     chosen += apart.best_set(others, scores, lacking, lacking)
     is_one = set(portraits.tolist())
     chosen.sort(key=lambda row: (row not in is_one, -scores[row], row))
@@ -106,6 +112,10 @@ class _Apart:
             views.look @ views.look.T > limit.look
         )
         return cls(np.abs(at[:, None] - at) < gap_ms, alike)
+
+    def in_time_alone(self) -> _Apart:
+        """The same, but that faces may look alike."""
+        return _Apart(self.near, np.zeros_like(self.alike))
 
     def beside(self, rows: NDArray[np.intp], chosen: Sequence[int]) -> NDArray[np.intp]:
         """Those of the rows that keep apart from all that are chosen."""
