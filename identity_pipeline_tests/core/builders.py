@@ -167,7 +167,7 @@ def build_sets(
     opened = open_candidates(faces, used)
     anchors = build_anchor_set(opened, used)
     pair = build_pair_set(until_the_stop(faces, used), [anchors], seen, FRAME_SIZE, used)
-    selection = select(faces, [anchors, pair], used)
+    selection = select(faces, anchors, pair, used)
     coverage = build_coverage_set(opened, selection, [anchors, pair], used)
     challenge = build_challenge_set(opened, [anchors, pair, coverage], used)
     tables = dict(

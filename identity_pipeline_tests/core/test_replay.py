@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from identity_pipeline.core.imagesets.faces import coverage_counts
 from identity_pipeline.core.imagesets.selection import select
 from identity_pipeline.settings import SelectionSettings
-from identity_pipeline.tables import conform
+from identity_pipeline.tables import conform, empty
 from identity_pipeline_tests.core.builders import (
     FEW,
     Row,
@@ -25,11 +25,12 @@ from identity_pipeline_tests.core.builders import (
 )
 
 S = SelectionSettings(stop="cut")
+NONE = empty("image_set")
 
 
 def decide(*rows: Row, settings: SelectionSettings = S) -> list[dict[str, Any]]:
     """Rows of the selection in time order."""
-    return select(candidates(*rows), [], settings).to_dicts()
+    return select(candidates(*rows), NONE, NONE, settings).to_dicts()
 
 
 def decisions(rows: list[dict[str, Any]]) -> list[tuple[str, str]]:
@@ -287,7 +288,7 @@ def test_mean_novelty_at_the_bound_is_not_below_it() -> None:
 
 def test_the_stop_of_one_rider_does_not_stop_the_other() -> None:
     other = [candidate(i, 1, vis=axis(40 + i)) for i in range(20)]
-    table = select(candidates(*full_coverage(), *repeats(8), *other), [], WINDOW)
+    table = select(candidates(*full_coverage(), *repeats(8), *other), NONE, NONE, WINDOW)
     reasons = dict(table.select("person_id", "stop_reason").unique().iter_rows())
     assert reasons == {0: "coverage_satisfied", 1: "end_of_video"}
 
@@ -301,7 +302,7 @@ def test_any_order_of_rows_gives_the_same_decisions(seed: int) -> None:
     rng = np.random.default_rng(seed)
     faces = random_candidates(rng, 25, 2)
     again = faces[rng.permutation(faces.height).tolist()]
-    assert select(faces, [], S).equals(select(again, [], S))
+    assert select(faces, NONE, NONE, S).equals(select(again, NONE, NONE, S))
 
 
 @given(seed=st.integers(0, 10**6), bucket_max=st.integers(1, 3))
@@ -310,7 +311,7 @@ def test_every_candidate_has_one_decision_and_no_bucket_overflows(
     seed: int, bucket_max: int
 ) -> None:
     faces = random_candidates(np.random.default_rng(seed), 30, 2)
-    table = select(faces, [], SelectionSettings(stop="cut", bucket_max=bucket_max))
+    table = select(faces, NONE, NONE, SelectionSettings(stop="cut", bucket_max=bucket_max))
     conform("selection", table)
     eligible = faces.filter(pl.col("standing") == "candidate")["face_id"]
     assert sorted(table["face_id"]) == sorted(eligible)
@@ -325,6 +326,6 @@ def test_every_candidate_has_one_decision_and_no_bucket_overflows(
 @given(seed=st.integers(0, 10**6))
 @FEW
 def test_coverage_never_shrinks_as_the_video_goes_on(seed: int) -> None:
-    table = select(random_candidates(np.random.default_rng(seed), 30, 1), [], S)
+    table = select(random_candidates(np.random.default_rng(seed), 30, 1), NONE, NONE, S)
     for column in ("yaw_bins_filled", "pitch_bins_filled", "expression_bins_filled"):
         assert table[column].is_sorted()

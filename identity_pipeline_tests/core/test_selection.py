@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from identity_pipeline.core.imagesets.selection import open_candidates, select
 from identity_pipeline.settings import SelectionSettings
-from identity_pipeline.tables import TABLES, conform
+from identity_pipeline.tables import TABLES, conform, empty
 from identity_pipeline_tests.core.builders import (
     FEW,
     Row,
@@ -27,6 +27,7 @@ from identity_pipeline_tests.core.builders import (
 from identity_pipeline_tests.core.test_replay import full_coverage, repeats
 
 S = SelectionSettings()
+NONE = empty("image_set")
 
 
 def at(second: float, **changes: Any) -> Row:
@@ -36,7 +37,7 @@ def at(second: float, **changes: Any) -> Row:
 
 def decide(*rows: Row, settings: SelectionSettings = S, taken: tuple[Row, ...] = ()) -> list[Row]:
     """Rows of the selection in time order; `taken` are images already."""
-    return select(candidates(*rows), [images(*taken)], settings).to_dicts()
+    return select(candidates(*rows), images(*taken), NONE, settings).to_dicts()
 
 
 def images(*rows: Row) -> pl.DataFrame:
@@ -72,6 +73,15 @@ def test_a_second_image_of_a_bucket_must_be_new_and_the_third_finds_it_full() ->
     assert told[2]["rival_face_id"] == told[0]["face_id"]
 
 
+def test_of_a_bucket_that_an_anchor_shows_only_what_is_new_is_chosen() -> None:
+    rows = (at(0, vis=plane(0)), at(1, vis=plane(26)), at(2, vis=plane(60)))
+    told = decide(*rows, taken=(rows[0],))
+    assert reasons(told) == ["taken", "too_similar", "novel"]
+    assert [row["decision"] for row in told] == ["reject", "reject", "add"]
+    apart = select(candidates(*rows), NONE, images(rows[0]), S)["reason"].to_list()
+    assert apart == ["taken", "too_similar", "bucket_empty"]
+
+
 def test_the_same_picture_is_chosen_once() -> None:
     told = decide(at(0, vis=axis(0)), at(1, yaw=20, vis=axis(0), picture_score=0.9))
     assert reasons(told) == ["near_duplicate", "bucket_empty"]
@@ -102,7 +112,7 @@ def test_anchors_and_pairs_keep_others_off_though_they_are_no_candidates() -> No
 def test_the_images_of_one_rider_do_not_keep_the_other_off() -> None:
     faces = candidates(candidate(0, 0), candidate(0, 1))
     other = faces.filter(pl.col("person_id") == 1)["face_id"][0]
-    told = select(faces, [images(candidate(0, 0))], S)
+    told = select(faces, images(candidate(0, 0)), NONE, S)
     assert told.filter(pl.col("face_id") == other)["reason"].to_list() == ["bucket_empty"]
 
 
@@ -151,7 +161,7 @@ def test_growth_ends_and_a_better_picture_may_still_come() -> None:
 def test_what_is_cut_is_not_looked_at() -> None:
     cut = SelectionSettings(stop="cut", stop_window=4)
     faces = candidates(*full_coverage(), *repeats(6), at(60, picture_score=0.95))
-    assert select(faces, [], cut)["reason"][-1] == "after_stop"
+    assert select(faces, NONE, NONE, cut)["reason"][-1] == "after_stop"
     assert open_candidates(faces, cut)["timestamp_ms"].max() == 30000.0
     assert open_candidates(faces, GROWN).height == faces.height
 
@@ -163,7 +173,7 @@ def test_any_order_of_rows_gives_the_same_decisions(seed: int) -> None:
     faces = random_candidates(rng, 40, 2)
     again = faces[rng.permutation(faces.height).tolist()]
     taken = images(*faces.filter(pl.col("strict"))[:2].to_dicts())
-    assert select(faces, [taken], S).equals(select(again, [taken], S))
+    assert select(faces, taken, NONE, S).equals(select(again, taken, NONE, S))
 
 
 @given(seed=st.integers(0, 10**6), bucket_max=st.integers(1, 3), gap=st.sampled_from([0.0, 0.7]))
@@ -174,7 +184,7 @@ def test_caps_and_gaps_are_kept_and_every_candidate_has_its_decision(
     settings = SelectionSettings(bucket_max=bucket_max, min_gap_s=gap)
     faces = random_candidates(np.random.default_rng(seed), 40, 2)
     taken = faces.filter(pl.col("standing") == "candidate")[::9]
-    table = select(faces, [images(*taken.to_dicts())], settings)
+    table = select(faces, NONE, images(*taken.to_dicts()), settings)
     conform("selection", table)
     eligible = faces.filter(pl.col("standing") == "candidate")["face_id"]
     assert sorted(table["face_id"]) == sorted(eligible)
@@ -199,6 +209,8 @@ def test_with_more_room_no_bucket_is_lost(seed: int) -> None:
     faces = random_candidates(np.random.default_rng(seed), 40, 1)
     counts = [
         build_sets(faces).selection.filter("kept")["bucket_key"].n_unique(),
-        select(faces, [], SelectionSettings(min_gap_s=0.0)).filter("kept")["bucket_key"].n_unique(),
+        select(faces, NONE, NONE, SelectionSettings(min_gap_s=0.0))
+        .filter("kept")["bucket_key"]
+        .n_unique(),
     ]
     assert counts[0] <= counts[1]

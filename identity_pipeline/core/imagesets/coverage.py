@@ -7,8 +7,9 @@ The value of a set of faces S is
 
 Bins are the buckets and the yaw, pitch and expression bins. `w_b` = 2 - the share of the rider's
 candidates that lie in b: what few moments of the ride reach weighs more, for the others can be had
-elsewhere. The last term is facility location in the vision space. f is monotone and submodular: a
-weighted sum of maxima of numbers that are not negative.
+elsewhere. The last term is facility location in the vision space. What the anchors show is shown
+already: only what is better or new adds to it. f is monotone and submodular: a weighted sum of
+maxima of numbers that are not negative.
 
 It is maximised greedily: the face with the largest gain is chosen, until none may be chosen any
 more. How near that is to the best set depends on what forbids a face:
@@ -87,10 +88,17 @@ class Value:
             facility=settings.facility_weight,
         )
 
-    def shown(self, chosen: Sequence[int]) -> Shown:
-        """What images that are chosen already show: they represent faces, and fill no bin."""
-        closest = self.close[:, list(chosen)].max(axis=1, initial=0.0)
-        return Shown(np.zeros(len(self.weights)), closest)
+    def shown(self, images: Sequence[int], anchors: Sequence[int]) -> Shown:
+        """What is shown before the choice.
+
+        Args:
+            images: rows that are images already: other faces are as near to them as they are.
+            anchors: those among them that also stand for their bins.
+        """
+        rows = list(anchors)
+        filled = self.inside[rows] * self.picture[rows, None]
+        closest = self.close[:, list(images)].max(axis=1, initial=0.0)
+        return Shown(filled.max(axis=0, initial=0.0), closest)
 
     def gains(self, shown: Shown) -> NDArray[np.float64]:
         """(N,) by how much each face would raise the value."""
@@ -141,6 +149,7 @@ class _Greedy:
     views: Views
     caps: Mapping[str, int]
     settings: SelectionSettings
+    anchors: Sequence[int]
     chosen: list[int]
     left: list[int]
     held: dict[str, list[int]] = field(default_factory=dict)
@@ -150,9 +159,16 @@ class _Greedy:
         """What is chosen of a face's bucket, in the order of the choice."""
         return self.held.setdefault(str(self.table[row]["bucket_key"]), [])
 
+    def is_shown(self, row: int) -> bool:
+        """Whether an image stands for a face's bucket: one that was chosen, or an anchor."""
+        key = self.table[row]["bucket_key"]
+        return bool(self.bucket(row)) or any(
+            self.table[a]["bucket_key"] == key for a in self.anchors
+        )
+
     def take(self, row: int, gain: float) -> None:
         """Chooses a face."""
-        reason = "novel" if self.bucket(row) else "bucket_empty"
+        reason = "novel" if self.is_shown(row) else "bucket_empty"
         self.verdicts[row] = Verdict(reason, novelty(self.views, row, self.chosen), gain)
         self.left.remove(row)
         self.bucket(row).append(row)
@@ -178,7 +194,7 @@ class _Greedy:
         for other in latest:
             if near_in_time(self.table[row], [self.table[other]["timestamp_ms"]], self.settings):
                 return "too_close_in_time", other
-        if held and novelty(self.views, row, self.chosen) < self.settings.novelty_min:
+        if self.is_shown(row) and novelty(self.views, row, self.chosen) < self.settings.novelty_min:
             cosines = self.views.face[self.chosen] @ self.views.face[row]
             return "too_similar", self.chosen[int(np.argmax(cosines))]
         return None
@@ -189,6 +205,7 @@ def choose(
     views: Views,
     allowed: Sequence[int],
     before: Sequence[int],
+    anchors: Sequence[int],
     caps: Mapping[str, int],
     settings: SelectionSettings,
 ) -> dict[int, Verdict]:
@@ -199,12 +216,13 @@ def choose(
         views: their embeddings.
         allowed: rows that may be chosen, each in a bucket with a cap of at least 1.
         before: rows that are images already; everything keeps its distance from them.
+        anchors: those among them that stand for their buckets.
         caps: images at most of each bucket.
         settings: gap, likeness, novelty, and lambda.
     """
     value = Value.of(table, views, settings)
-    shown = value.shown(before)
-    greedy = _Greedy(table, views, caps, settings, list(before), sorted(allowed))
+    shown = value.shown(before, anchors)
+    greedy = _Greedy(table, views, caps, settings, anchors, list(before), sorted(allowed))
     greedy.rule_out(before)
     while greedy.left:
         gains = value.gains(shown)[greedy.left]

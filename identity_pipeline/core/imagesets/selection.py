@@ -7,7 +7,8 @@ stop is not looked at. Anchors and pairs are chosen before.
 
 ========  ====================  ======================================================
 save      bucket_empty          the best for its bucket, of which nothing was chosen
-add       novel                 new beside what is chosen, and room in the bucket
+add       novel                 new beside what is chosen, and room in the bucket, of which
+                                there is an image or an anchor
 replace   better_quality        cut alone: better than the bucket's best so far
 reject    beaten_in_bucket      its bucket is full of better ones; the rival is the first
 reject    too_similar           room in the bucket, but not new beside the rival
@@ -28,7 +29,7 @@ looked at. `novelty` is that of the decision.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import polars as pl
 
@@ -79,28 +80,33 @@ def until_the_stop(candidates: pl.DataFrame, settings: SelectionSettings) -> pl.
 
 
 def select(
-    candidates: pl.DataFrame, taken: Sequence[pl.DataFrame], settings: SelectionSettings
+    candidates: pl.DataFrame,
+    anchors: pl.DataFrame,
+    pairs: pl.DataFrame,
+    settings: SelectionSettings,
 ) -> pl.DataFrame:
     """The table `selection`: one row per candidate of every rider.
 
     Args:
         candidates: table `candidates`.
-        taken: the sets that were chosen before: anchors and pairs.
+        anchors: table `anchor_set`.
+        pairs: table `pair_set`.
         settings: thresholds.
     """
+    portraits = set(anchors["face_id"])
     rows: list[Row] = []
     for faces in people(weighed(candidates)):
         grown, table = replay(faces, settings), faces_of(faces)
         person = pl.col("person_id") == table[0]["person_id"]
         images = {
             face: float(time)
-            for image_set in taken
+            for image_set in (anchors, pairs)
             for face, time in image_set.filter(person)["face_id", "timestamp_ms"].iter_rows()
         }
         if settings.stop == "cut":
             decisions = _as_replayed(grown, rows_of(table, images))
         else:
-            decisions = _chosen(table, person_views(faces), images, grown, settings)
+            decisions = _chosen(table, person_views(faces), portraits, images, grown, settings)
         rows += [_record(table, row, decision, grown) for row, decision in enumerate(decisions)]
     return pl.DataFrame(rows, schema=TABLES["selection"])
 
@@ -113,6 +119,7 @@ def _as_replayed(grown: Replay, before: Sequence[int]) -> list[Row]:
 def _chosen(
     table: Sequence[Face],
     views: Views,
+    portraits: Collection[str],
     images: Mapping[str, float],
     grown: Replay,
     settings: SelectionSettings,
@@ -122,6 +129,7 @@ def _chosen(
     Args:
         table: the rider's candidates.
         views: their embeddings.
+        portraits: faces of the anchors.
         images: faces that are images already, with their times in ms; not all are candidates.
         grown: the replay.
         settings: thresholds.
@@ -141,7 +149,8 @@ def _chosen(
             if row not in barred and near_in_time(face, [time], settings):
                 barred[row], near[row] = "too_close_in_time", image
     allowed = [row for row in range(len(table)) if row not in barred]
-    verdicts = choose(table, views, allowed, before, caps, settings)
+    anchors = [row for row in before if table[row]["face_id"] in portraits]
+    verdicts = choose(table, views, allowed, before, anchors, caps, settings)
     exported = [*before, *(row for row, verdict in verdicts.items() if verdict.chosen)]
     for row, reason in barred.items():
         others = [image for image in exported if image != row]
