@@ -32,14 +32,21 @@ SHARE_CONSTANT: Final = 2.8
 `python -m identity_pipeline_tests.benchmarks.real_faces DATA LABELS --fit` prints them."""
 PORTRAIT_WEIGHTS: Final = {
     "score_eyes": 1.0,
-    "score_mouth": 1.0,
+    "score_mouth": 1.5,
     "score_view": 1.0,
-    "score_light": 1.0,
-    "score_sharp": 0.5,
+    "score_light": 1.5,
+    "score_sharp": 1.5,
     "score_pose": 1.0,
     "score_alone": 1.0,
 }
-"""Exponents of the parts in `portrait_score`."""
+"""Exponents of the parts in `portrait_score`: fitted on pairs of faces of one person, of which one
+was chosen by eye, or is better in a labelled state, and rounded to halves; 1 where no label tells.
+
+Eight people in real ride clips, 1155 pairs of a chosen face and one left: 96 % are ranked right, as
+many with the weights of the other seven, and 86 % by quality, frontality and a logistic of yaw,
+gaze, lids and mouth: `python -m identity_pipeline_tests.benchmarks.real_faces DATA LABELS` prints
+it, with intervals and the worst person, and with `--fit` the weights. The limits of the faults in
+`score_parts` were chosen with these eight in view and are held out for nobody."""
 PICTURE_WEIGHTS: Final = {
     "score_view": 1.0,
     "score_light": 1.0,
