@@ -109,7 +109,7 @@ def test_an_image_of_another_frame_is_left_out_and_the_others_are_sound(
     assert [entry["face_ids"] for entry in manifest["left_out"]] == [[victim]]
     assert {f["file"] for f in manifest["files"]} >= found.keys()
     page = (tmp_path / "export" / "index.html").read_text()
-    assert "1 image could not be proved" in page and image.file in page
+    assert "1 image was chosen and is left out" in page and image.file in page
 
     (row,) = done.files.filter(pl.col("type") == LEFT_OUT).iter_rows(named=True)
     assert row["file"] == image.file and row["left_out"].startswith("other_picture: ")
