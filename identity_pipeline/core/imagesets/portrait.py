@@ -54,6 +54,9 @@ PICTURE_WEIGHTS: Final = {
     "score_alone": 1.0,
 }
 """Exponents of the parts in `picture_score`, beside that of the lids, which is 1. Chosen."""
+NATURAL: Final = 0.15
+"""Exponent of the eyes in `picture_score`, where they are to be open, and of the mouth, where it is
+to be closed or to smile: of two pictures that are taken as well the more natural one. Chosen."""
 SCORES: Final = (*PORTRAIT_WEIGHTS, "portrait_score", "picture_score")
 """Columns that `with_scores` adds."""
 
@@ -142,18 +145,27 @@ def with_scores(faces: pl.DataFrame) -> pl.DataFrame:
         "score_pose": score_parts.pose(),
         "score_alone": score_parts.alone(faces),
     }
-    is_shut = (pl.col("expression_bin") == "eyes_closed").fill_null(False)
-    shown = pl.when(is_shut).then(score_parts.closed()).otherwise(score_parts.lids())
     return (
         measured.with_columns(**{name: part.cast(pl.Float32) for name, part in parts.items()})
         .with_columns(
             portrait_score=_weighted(PORTRAIT_WEIGHTS).cast(pl.Float32),
-            picture_score=(
-                _weighted(PICTURE_WEIGHTS) * shown.fill_null(score_parts.UNMEASURED)
-            ).cast(pl.Float32),
+            picture_score=(_weighted(PICTURE_WEIGHTS) * _shown()).cast(pl.Float32),
         )
         .drop("cover_near")
     )
+
+
+def _shown() -> pl.Expr:
+    """How well a face shows the expression that it counts as."""
+
+    def known(share: pl.Expr) -> pl.Expr:
+        return share.fill_null(score_parts.UNMEASURED)
+
+    shut = pl.col("expression_bin").eq("eyes_closed").fill_null(False)
+    calm = pl.col("expression_bin").is_in(["neutral", "smile"]).fill_null(False)
+    mouth = pl.when(calm).then(known(pl.col("score_mouth")) ** NATURAL).otherwise(1.0)
+    awake = known(score_parts.lids()) * known(pl.col("score_eyes")) ** NATURAL
+    return pl.when(shut).then(known(score_parts.closed())).otherwise(awake) * mouth
 
 
 def _weighted(weights: Mapping[str, float]) -> pl.Expr:
