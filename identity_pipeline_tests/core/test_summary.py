@@ -112,7 +112,7 @@ def test_the_causes_of_missing_anchors() -> None:
     rows = [
         candidate(0, quality_score=0.9, vis=axis(0)),  # the anchor
         candidate(5, quality_score=0.8, vis=axis(0)),  # half a second later
-        candidate(100, quality_score=0.8, vis=axis(0)),  # looks the same
+        candidate(100, quality_score=0.8, vis=axis(0), gaze_aside=True),  # looks the same
         candidate(200, strict=False),
         candidate(300, strict=False),
         candidate(400, yaw=30),

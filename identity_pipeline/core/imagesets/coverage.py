@@ -2,12 +2,14 @@
 
 The value of a set of faces S is
 
-    f(S) = sum over bins b of w_b * (best picture in b) + lambda * mean over the rider's candidates
-           of the largest max(0, cosine) to a face of S, or to an image that is chosen already.
+    f(S) = sum over bins b of w_b * (best picture in b)
+           + lambda * mean over the rider's candidates of the largest picture * max(0, cosine)
+             of a face of S, or of an image that is chosen already.
 
 Bins are the buckets and the yaw, pitch and expression bins. `w_b` = 2 - the share of the rider's
 candidates that lie in b: what few moments of the ride reach weighs more, for the others can be had
-elsewhere. The last term is facility location in the vision space. What the anchors show is shown
+elsewhere. A picture is `picture_score` and the bonus of its highlight. The last term is facility
+location in the vision space: every look of the rider is to be near a good picture. What the anchors show is shown
 already: only what is better or new adds to it. f is monotone and submodular: a weighted sum of
 maxima of numbers that are not negative.
 
@@ -48,7 +50,7 @@ class Shown(NamedTuple):
 
     Attributes:
         best: (B,) the best picture in each bin; 0 where there is none.
-        closest: (N,) the largest cosine of each candidate to a face of the set; at least 0.
+        closest: (N,) how well each candidate is represented: the largest entry of `Value.close`.
     """
 
     best: NDArray[np.float64]
@@ -63,7 +65,7 @@ class Value:
         picture: (N,) how good each is as a picture of what it shows; at least 0.
         inside: (N, B) whether it lies in a bin.
         weights: (B,) w_b.
-        close: (N, N) max(0, cosine) of two candidates.
+        close: (N, N) how well the second candidate represents the first: picture * max(0, cosine).
         facility: lambda.
     """
 
@@ -80,11 +82,12 @@ class Value:
         bins = sorted({name for those in names for name in those})
         inside = np.array([[b in those for b in bins] for those in names]).reshape(-1, len(bins))
         cosines = views.face.astype(np.float64) @ views.face.T.astype(np.float64)
+        picture = np.clip([face["picture"] for face in table], 0.0, None)
         return cls(
-            picture=np.clip([face["picture"] for face in table], 0.0, None),
+            picture=picture,
             inside=inside,
             weights=2.0 - inside.mean(axis=0) if len(table) else np.zeros(0),
-            close=np.clip(cosines, 0.0, 1.0),
+            close=np.clip(cosines, 0.0, 1.0) * picture,
             facility=settings.facility_weight,
         )
 
