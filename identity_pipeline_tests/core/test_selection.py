@@ -66,10 +66,9 @@ def test_a_second_image_of_a_bucket_must_be_new_and_the_third_finds_it_full() ->
         at(2, picture_score=0.7, vis=plane(60)),
         at(3, picture_score=0.6, vis=plane(90)),
     )
-    # What is farthest adds most beside the best, so the last face is the second image.
-    assert reasons(told) == ["bucket_empty", "too_similar", "beaten_in_bucket", "novel"]
+    assert reasons(told) == ["bucket_empty", "too_similar", "novel", "beaten_in_bucket"]
     assert told[1]["rival_face_id"] == told[0]["face_id"]
-    assert told[2]["rival_face_id"] == told[0]["face_id"]
+    assert told[3]["rival_face_id"] == told[0]["face_id"]
 
 
 def test_of_a_bucket_that_an_anchor_shows_only_what_is_new_is_chosen() -> None:

@@ -9,9 +9,9 @@ The value of a set of faces S is
 Bins are the buckets and the yaw, pitch and expression bins. `w_b` = 2 - the share of the rider's
 candidates that lie in b: what few moments of the ride reach weighs more, for the others can be had
 elsewhere. A picture is `picture_score` and the bonus of its highlight. The last term is facility
-location in the vision space: every look of the rider is to be near a good picture. What the anchors show is shown
-already: only what is better or new adds to it. f is monotone and submodular: a weighted sum of
-maxima of numbers that are not negative.
+location in the vision space: every look of the rider is to be near a good picture. What the anchors
+show is shown already: only what is better or new adds to it. f is monotone and submodular: a
+weighted sum of maxima of numbers that are not negative.
 
 It is maximised greedily: the face with the largest gain is chosen, until none may be chosen any
 more. How near that is to the best set depends on what forbids a face:
