@@ -108,7 +108,8 @@ def select(
         else:
             decisions = _chosen(table, person_views(faces), portraits, images, grown, settings)
         rows += [_record(table, row, decision, grown) for row, decision in enumerate(decisions)]
-    return pl.DataFrame(rows, schema=TABLES["selection"])
+    blank = dict.fromkeys(TABLES["selection"])
+    return pl.DataFrame([blank | row for row in rows], schema=TABLES["selection"])
 
 
 def _as_replayed(grown: Replay, before: Sequence[int]) -> list[Row]:
@@ -135,29 +136,28 @@ def _chosen(
         settings: thresholds.
     """
     before = rows_of(table, images)
+    anchors = rows_of(table, portraits)
     caps = _caps(table, grown, settings)
-    barred = {
-        row: reason
-        for row, face in enumerate(table)
-        if (reason := _barred(face, images, caps, settings)) is not None
-    }
-    shown = {face["face_id"] for face in table}
-    beside = sorted((time, face) for face, time in images.items() if face not in shown)
-    near: dict[int, str] = {}
-    for row, face in enumerate(table):
-        for time, image in beside:
-            if row not in barred and near_in_time(face, [time], settings):
-                barred[row], near[row] = "too_close_in_time", image
-    allowed = [row for row in range(len(table)) if row not in barred]
-    anchors = [row for row in before if table[row]["face_id"] in portraits]
+    beside = _beside(table, images)
+    barred = [_barred(face, images, beside, caps, settings) for face in table]
+    allowed = [row for row, bar in enumerate(barred) if bar is None]
     verdicts = choose(table, views, allowed, before, anchors, caps, settings)
-    exported = [*before, *(row for row, verdict in verdicts.items() if verdict.chosen)]
-    for row, reason in barred.items():
-        others = [image for image in exported if image != row]
-        verdicts[row] = Verdict(reason, novelty(views, row, others))
-    return [
-        _decision(verdicts[row]) | {"rival_face_id": near.get(row)} for row in range(len(table))
-    ]
+    exported = {*before, *(row for row, verdict in verdicts.items() if verdict.chosen)}
+    decisions: list[Row] = []
+    for row, bar in enumerate(barred):
+        if bar is None:
+            decisions.append(_decision(verdicts[row]))
+        else:
+            reason, rival = bar
+            new = novelty(views, row, sorted(exported - {row}))
+            decisions.append(_decision(Verdict(reason, new)) | {"rival_face_id": rival})
+    return decisions
+
+
+def _beside(table: Sequence[Face], images: Mapping[str, float]) -> list[tuple[float, str]]:
+    """Time in ms and face of those images that are no candidates, in time order."""
+    shown = {face["face_id"] for face in table}
+    return sorted((time, face) for face, time in images.items() if face not in shown)
 
 
 def _caps(table: Sequence[Face], grown: Replay, settings: SelectionSettings) -> Mapping[str, int]:
@@ -169,15 +169,32 @@ def _caps(table: Sequence[Face], grown: Replay, settings: SelectionSettings) -> 
 
 
 def _barred(
-    face: Face, images: Mapping[str, float], caps: Mapping[str, int], settings: SelectionSettings
-) -> str | None:
-    """Why a face stands for no bucket whatever else is chosen, or None."""
+    face: Face,
+    images: Mapping[str, float],
+    beside: Sequence[tuple[float, str]],
+    caps: Mapping[str, int],
+    settings: SelectionSettings,
+) -> tuple[str, str | None] | None:
+    """Why a face stands for no bucket whatever else is chosen, with its rival; or None.
+
+    Args:
+        face: which.
+        images: faces that are images already.
+        beside: time in ms and face of those among them that are no candidates.
+        caps: images at most of each bucket.
+        settings: thresholds.
+    """
     if face["face_id"] in images:
-        return "taken"
+        return "taken", None
     lacking = no_coverage(face, settings)
     if lacking is not None:
-        return lacking
-    return None if caps.get(str(face["bucket_key"]), 0) else "after_stop"
+        return lacking, None
+    if not caps.get(str(face["bucket_key"]), 0):
+        return "after_stop", None
+    for time, image in beside:
+        if near_in_time(face, [time], settings):
+            return "too_close_in_time", image
+    return None
 
 
 def _decision(verdict: Verdict) -> Row:
@@ -189,28 +206,37 @@ def _decision(verdict: Verdict) -> Row:
 
 
 def _record(table: Sequence[Face], row: int, decision: Row, grown: Replay) -> Row:
-    face, rival = table[row], decision["rival"]
-    other = None if rival is None else table[rival]
+    face = table[row]
     weighted = face["weight"] is not None
     return {
         **{name: face[name] for name in _COPIED},
         **{name: grown.decisions[row][name] for name in _RUNNING},
         **{name: decision[name] for name in ("decision", "reason", "novelty", "kept")},
         "gain": decision.get("gain"),
-        "rival_face_id": other["face_id"] if other else decision.get("rival_face_id"),
-        "rival_quality": other and other["quality_score"],
-        "rival_picture": other and other["picture"],
-        "weight": face["weight"],
+        "rival_face_id": decision.get("rival_face_id"),
         "bonus": face["bonus"] if weighted else None,
-        "rival_bonus": other["bonus"] if weighted and other else None,
+        **_rival(table, decision["rival"], weighted),
         "stop_reason": grown.stop_reason,
         "stop_ms": grown.stop_ms,
     }
 
 
+def _rival(table: Sequence[Face], rival: int | None, weighted: bool) -> Row:
+    """What the row of a decision says of a rival among the candidates."""
+    if rival is None:
+        return {}
+    other = table[rival]
+    return {
+        "rival_face_id": other["face_id"],
+        "rival_quality": other["quality_score"],
+        "rival_picture": other["picture"],
+        "rival_bonus": other["bonus"] if weighted else None,
+    }
+
+
 _COPIED = (
     *("face_id", "frame_idx", "person_id", "timestamp_ms", "bucket_key"),
-    *("quality_score", "picture"),
+    *("quality_score", "picture", "weight"),
 )
 _RUNNING = (
     *("yaw_bins_filled", "pitch_bins_filled", "expression_bins_filled"),

@@ -299,14 +299,19 @@ def _summary_of(
         seen=coverage_of(observed.filter("loose")),
         bins=axis_sizes(settings.buckets),
         prototype=_prototype(observed),
-        stop_reason=str(selection["stop_reason"][0]) if selection.height else None,
-        stop_ms=selection["stop_ms"][0] if selection.height else None,
+        **_stop(selection),
         kinds_absent=absent,
         empty_buckets=empty_buckets(selection, faces),
         no_set_reason=None if exported else lacking,
         weights=_weights(observed, faces, settings.selection) if exported else None,
         shortfalls=tuple(_shortfalls(candidates, absent or (), sets, settings.selection)),
     )
+
+
+def _stop(selection: pl.DataFrame) -> dict[str, Any]:
+    """Why and when the coverage stopped growing: the same on all of the rider's rows."""
+    names = ("stop_reason", "stop_ms")
+    return {name: selection[name][0] if selection.height else None for name in names}
 
 
 def _no_set_reason(observed: pl.DataFrame, lacks_image: bool) -> str:
