@@ -1,7 +1,8 @@
 """What was measured of a face, as the evidence that it was chosen by, or not.
 
-What belongs here: gathering it from a row of `candidates`. What does not: how it is measured
-(`core.faces`), how it is weighed (`portrait`, `selection`), and its words (`media.wording`).
+What belongs here: gathering it from a row of `candidates`, and comparing it with another face's.
+What does not: how it is measured (`core.faces`), how it is weighed (`portrait`, `selection`), and
+its words (`media.wording`).
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
+
+import polars as pl
 
 SCORE_PARTS: Final = (
     "score_eyes",
@@ -21,6 +24,8 @@ SCORE_PARTS: Final = (
     "score_alone",
 )
 """Columns of the parts of a picture's score, in the order in which people read them."""
+PICTURE_PARTS: Final = ("eyes", "view", "light", "sharp", "alone")
+"""Parts of `picture_score`: mouth and pose are what a picture shows, whatever they are."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,93 @@ class Evidence:
         known = [name for name in SCORE_PARTS if name in row]
         parts = tuple((name.removeprefix("score_"), _measured(row[name])) for name in known)
         return cls(**measured, parts=parts)
+
+
+class Comparison(NamedTuple):
+    """Two faces as pictures of what they show.
+
+    Attributes:
+        own, other: their `picture_score`.
+        part: in which the worse one is behind most; None where no part is.
+        own_part, other_part: of both.
+    """
+
+    own: float
+    other: float
+    part: str | None = None
+    own_part: float | None = None
+    other_part: float | None = None
+
+
+def compared(own: Evidence, other: Evidence) -> Comparison | None:
+    """How two faces compare as pictures, and by which part most; None where one has no score."""
+    if own.picture_score is None or other.picture_score is None:
+        return None
+    ahead = 1.0 if own.picture_score >= other.picture_score else -1.0
+    theirs = dict(other.parts)
+    leads: list[tuple[float, str, float, float]] = []
+    for name, value in own.parts:
+        beside = theirs.get(name)
+        if name in PICTURE_PARTS and value is not None and beside is not None:
+            leads.append((ahead * (value - beside), name, value, beside))
+    most = max(leads, key=lambda lead: lead[0], default=None)
+    if most is None or most[0] <= 0.0:
+        return Comparison(own.picture_score, other.picture_score)
+    return Comparison(own.picture_score, other.picture_score, *most[1:])
+
+
+class Peers(NamedTuple):
+    """A face among others that it competes with: those of its moment, or of its bucket.
+
+    Attributes:
+        faces: how many they are, with itself.
+        rank: of the face among them, 1 for the best; None where it is out of the contest.
+        other: the best of the others; None where there is none.
+    """
+
+    faces: int
+    rank: int | None
+    other: str | None
+
+
+def peers_in_moment(face_id: str, moments: pl.DataFrame) -> Peers | None:
+    """A face in its moment; None of one that is in none.
+
+    Args:
+        face_id: the face.
+        moments: table `moments`.
+    """
+    own = moments.filter(pl.col("face_id") == face_id)
+    if not own.height:
+        return None
+    together = moments.filter(pl.col("moment_id") == own["moment_id"][0])
+    others = together.filter(pl.col("face_id") != face_id).drop_nulls("rank").sort("rank")
+    return Peers(together.height, own["rank"][0], next(iter(others["face_id"]), None))
+
+
+def peers_in_bucket(face_id: str, candidates: pl.DataFrame) -> Peers | None:
+    """A face among the candidates of its rider and bucket, by picture score and highlight.
+
+    Args:
+        face_id: the face.
+        candidates: table `candidates`.
+
+    Returns:
+        None where the face is no candidate, has no bucket, or nothing was scored.
+    """
+    own = candidates.filter(pl.col("face_id") == face_id, pl.col("standing") == "candidate")
+    own = own.drop_nulls(["bucket_key", "picture_score"])
+    if not own.height:
+        return None
+    same = [pl.col(name) == own[name][0] for name in ("person_id", "bucket_key", "standing")]
+    ranked = (
+        candidates.filter(*same)
+        .with_columns(worth=pl.col("picture_score") + pl.col("bonus").fill_null(0.0))
+        .sort(["worth", "face_id"], descending=[True, False], nulls_last=True)["face_id"]
+        .to_list()
+    )
+    others = [other for other in ranked if other != face_id]
+    return Peers(len(ranked), ranked.index(face_id) + 1, others[0] if others else None)
 
 
 def _measured(value: Any) -> Any:

@@ -128,7 +128,7 @@ def describe_riders(
     table: pl.DataFrame, frames: pl.DataFrame, tracks: pl.DataFrame, settings: Settings
 ) -> dict[str, Any]:
     """Riders, other tracks by reason, and the timeline."""
-    from identity_pipeline.media.figures import track_timeline_svg
+    from identity_pipeline.media.timelines import track_timeline_svg
 
     nothing = pl.DataFrame(
         schema={"person_id": pl.Int64, "timestamp_ms": pl.Float64, "set": pl.String}

@@ -18,7 +18,7 @@ from identity_pipeline.core.imagesets.image_sets import challenge_kind
 from identity_pipeline.core.imagesets.selection import VECTORS
 from identity_pipeline.core.imagesets.summary import RiderSummary
 from identity_pipeline.media.crops import encode_jpeg
-from identity_pipeline.media.figures import coverage_grid_svg, ledger_bar_svg, track_timeline_svg
+from identity_pipeline.media.figures import coverage_grid_svg, ledger_bar_svg
 from identity_pipeline.media.page import (
     ExportPage,
     Growth,
@@ -32,6 +32,7 @@ from identity_pipeline.media.page import (
     ledger_rows,
 )
 from identity_pipeline.media.sheets import data_uri
+from identity_pipeline.media.timelines import track_timeline_svg
 from identity_pipeline.media.wording import KINDS
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.imagesets.images import Exported, LeftOut
