@@ -238,6 +238,7 @@ class ExportPage:
         people: riders from left to right; empty when there is none.
         pairs: pair images; ignored unless there are two riders.
         timeline_svg: from `timelines.track_timeline_svg`; None when no frame was sampled.
+        moments_svg: from `timelines.moments_svg`; None without a rider.
         ledger_svg: from `figures.ledger_bar_svg`; None when no face was seen.
         ledger: from `ledger_rows`.
         left_out: images that were chosen and could not be proved: file and sentence.
@@ -254,6 +255,7 @@ class ExportPage:
     pairs: tuple[ImageCard, ...] = ()
     left_out: tuple[tuple[str, str], ...] = ()
     min_side_px: int | None = None
+    moments_svg: str | None = None
 
     @property
     def small_images(self) -> int:

@@ -349,7 +349,8 @@ def moments_svg(
         growth_ms: when growth ended, by rider; None or absent: it did not.
 
     Returns:
-        SVG text, 960 px wide; moments have `data-moment`, marks `data-set`, ends of growth
+        SVG text, 960 px wide; moments that were weighed have `data-moment`, the others of a rider
+        are one path with their number in `data-pale`; marks have `data-set`, ends of growth
         `data-growth`.
 
     Raises:
@@ -409,17 +410,28 @@ def _moment_lane(
         text(12, lane_y + 17, f"{counted(moments.height, 'moment')}, {weighed} weighed", "small"),
     ]
     parts += _marks(own, sets, clip, y)
-    for moment in moments.iter_rows(named=True):
+    parts.append(_pale_blocks(moments.filter(~pl.col("weighed")), clip, lane_y, colour))
+    for moment in moments.filter("weighed").iter_rows(named=True):
         start, end = moment["start"], moment["end"]
         words = f"{clock(start, 1)} to {clock(end, 1)}: {counted(moment['faces'], 'face')}"
-        width = max(clip.x(end) - clip.x(start), 1.5)
-        block = {"x": clip.x(start), "y": lane_y, "width": width, "height": _LANE}
-        faint = None if moment["weighed"] else "0.35"
+        block = {"x": clip.x(start), "y": lane_y, "width": _width(clip, start, end)}
         number = str(moment["moment_id"])
         parts.append(
-            tag("rect", tip(words), **block, fill=colour, opacity=faint, data_moment=number)
+            tag("rect", tip(words), **block, height=_LANE, fill=colour, data_moment=number)
         )
     return parts, lane_y + _LANE + 22
+
+
+def _width(clip: _Clip, start: float, end: float) -> float:
+    return max(clip.x(end) - clip.x(start), 1.5)
+
+
+def _pale_blocks(moments: pl.DataFrame, clip: _Clip, y: float, colour: str) -> str:
+    """Moments that were not weighed, as one path: there are many of them."""
+    spans = moments.select("start", "end").iter_rows()
+    boxes = [(num(clip.x(start)), num(_width(clip, start, end))) for start, end in spans]
+    path = "".join(f"M{x} {num(y)}h{width}v{num(_LANE)}h-{width}z" for x, width in boxes)
+    return tag("path", d=path, fill=colour, opacity="0.35", data_pale=str(len(boxes)))
 
 
 def _growth_end(x: float, top: float, bottom: float, ms: float | None = None) -> str:
