@@ -37,9 +37,10 @@ def why(video: str, frame: int, as_json: bool, data: str | None) -> None:
     """
     from identity_pipeline.stages.imagesets.explanation import explained
 
-    store = open_store(merged_settings(overrides(data)))
+    settings = merged_settings(overrides(data))
+    store = open_store(settings)
     record = find_video(store, video)
-    faces = explained(store, record.video_id, frame)
+    faces = explained(store, record.video_id, frame, settings.selection)
     if as_json:
         echo_json([face.as_json() for face in faces])
         return
@@ -121,37 +122,43 @@ def _scores(face: Explained) -> Iterator[str]:
 
 def _why(face: Explained) -> Iterator[str]:
     """What would have changed it, and how it did beside others."""
-    yield str(face.ledger["would_change"])
+    ledger = face.ledger
+    yield str(ledger["would_change"])
+    rival = ledger["rival_face_id"]
     if face.rival is not None:
-        yield f"Beside {face.ledger['rival_face_id']}: {_score_words(face.rival)}."
-    # Of a face that came later than its moment's best, the rival is that one.
-    for place, contest in (("moment", face.moment), ("pose and expression", face.bucket)):
-        if contest is not None and contest.peers.other != face.ledger["rival_face_id"]:
-            yield _contest_words(place, contest)
+        yield f"Beside {rival}: {_score_words(face.rival, 'picture')}."
+    if ledger["state"] == "saved" and ledger["reason"] == "anchor":
+        contests = [("faces that may be anchors", "portrait", face.anchors)]
+    else:
+        contests = [("candidates of its pose and expression", "picture", face.bucket)]
+    for among, as_a, contest in [("faces of its moment", "picture", face.moment), *contests]:
+        # Of a face that lost within its moment, the rival is the other.
+        if contest is not None and contest.peers.other not in (None, rival):
+            yield _contest_words(among, as_a, contest)
 
 
-def _contest_words(place: str, contest: Contest) -> str:
-    """`The best of the 7 faces of its moment; the next is 000809-0 (...), which ended as ...`."""
+def _contest_words(among: str, as_a: str, contest: Contest) -> str:
+    """`The best of the 7 faces of its moment; the next is 000809-0, as a picture 0.84 ...`."""
     peers = contest.peers
-    if peers.other is None:
-        return f"No other face of its {place} is in the contest."
-    among = f"of the {peers.faces} faces of its {place}"
+    among = f"of the {peers.faces} {among}"
     if peers.rank is None:
-        head = f"It does not show what most {among} show; the best of them is {peers.other}"
+        head = f"It does not show what the moment shows; the best {among} is {peers.other}"
     elif peers.rank == 1:
         head = f"The best {among}; the next is {peers.other}"
     else:
         head = f"Number {peers.rank} {among}; the best of the others is {peers.other}"
-    words = "" if contest.score is None else f": {_score_words(contest.score)}"
+    words = "" if contest.score is None else f", {_score_words(contest.score, as_a)}"
     if contest.ended is None:
         return f"{head}{words}."
     state, reason = contest.ended
-    return f"{head}{words}; that one ended as {state}, {reason}."
+    return f"{head}{words}; that one ended as {state} ({reason})."
 
 
-def _score_words(score: Comparison) -> str:
-    """`as a picture 0.71 against 0.84, most of it by its eyes (0.40 against 1.00)`."""
-    words = f"as a picture {score.own:.2f} against {score.other:.2f}"
+def _score_words(score: Comparison, as_a: str) -> str:
+    """`as a picture 0.71 against 0.84, most by light (0.40 against 1.00)`."""
+    words = f"as a {as_a} {score.own:.2f} against {score.other:.2f}"
     if score.part is None:
         return words
+    if score.own_part is None or score.other_part is None:
+        return f"{words}, most by {score.part}"
     return f"{words}, most by {score.part} ({score.own_part:.2f} against {score.other_part:.2f})"

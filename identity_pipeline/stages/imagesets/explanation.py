@@ -16,10 +16,12 @@ from identity_pipeline.core.imagesets.evidence import (
     Evidence,
     Peers,
     compared,
+    peers_as_anchor,
     peers_in_bucket,
     peers_in_moment,
 )
 from identity_pipeline.core.imagesets.selection import VECTORS
+from identity_pipeline.settings import SelectionSettings
 from identity_pipeline.stages.specs.exported import left_out_faces
 from identity_pipeline.storage.video.tables import TableStore
 
@@ -30,7 +32,7 @@ class Contest:
 
     Attributes:
         peers: how many, which place, who.
-        score: both as pictures; None where one has no score.
+        score: of both; None where one has none.
         ended: state and reason of the other.
     """
 
@@ -50,6 +52,7 @@ class Explained:
         evidence: what else was measured; of a face that is no rider's, nothing.
         moment: beside the others of its moment.
         bucket: beside the other candidates of its pose and expression.
+        anchors: beside the other candidates that may be anchors, as a portrait.
         rival: beside the face that the ledger names.
     """
 
@@ -58,12 +61,13 @@ class Explained:
     evidence: Evidence
     moment: Contest | None
     bucket: Contest | None
+    anchors: Contest | None
     rival: Comparison | None
 
     def as_json(self) -> dict[str, Any]:
         """For machines."""
         evidence = {**vars(self.evidence), "parts": dict(self.evidence.parts)}
-        contests = {"moment": self.moment, "bucket": self.bucket}
+        contests = {"moment": self.moment, "bucket": self.bucket, "anchors": self.anchors}
         return {
             **self.ledger,
             **self.measured,
@@ -82,13 +86,16 @@ def _contest_json(contest: Contest) -> dict[str, Any]:
 MEASURES = ("quality_score", "score", "yaw", "pitch", "stable_score")
 
 
-def explained(store: TableStore, video_id: str, frame: int) -> list[Explained]:
+def explained(
+    store: TableStore, video_id: str, frame: int, settings: SelectionSettings
+) -> list[Explained]:
     """What became of each face of a frame, in the order of the ledger.
 
     Args:
         store: the tables.
         video_id: the video.
         frame: `frame_idx`.
+        settings: what an anchor is.
     """
     ledger = store.read("frame_ledger", video_id)
     moments = None
@@ -98,6 +105,7 @@ def explained(store: TableStore, video_id: str, frame: int) -> list[Explained]:
         store.read("candidates", video_id).drop(VECTORS),
         moments,
         {face: (state, reason) for face, state, reason in ledger[_ENDS].iter_rows()},
+        settings,
     )
     quality = store.read("face_quality", video_id)
     left_out = left_out_faces(store, video_id)
@@ -121,13 +129,9 @@ class _Video:
     candidates: pl.DataFrame
     moments: pl.DataFrame | None
     ended: dict[str, tuple[str, str]]
+    settings: SelectionSettings
 
-    def evidence(self, face_id: str | None) -> Evidence | None:
-        """Of a rider's face; None of any other."""
-        row = self._row(face_id)
-        return None if row is None else Evidence.of(row)
-
-    def _row(self, face_id: str | None) -> dict[str, Any] | None:
+    def _row(self, face_id: str) -> dict[str, Any] | None:
         rows = self.candidates.filter(pl.col("face_id") == face_id).to_dicts()
         return rows[0] if rows else None
 
@@ -141,23 +145,29 @@ class _Video:
         face_id = ledger["face_id"]
         row = self._row(face_id) or quality
         own = Evidence.of(row)
-        in_moment = self.moments is not None and peers_in_moment(face_id, self.moments)
-        in_bucket = peers_in_bucket(face_id, self.candidates)
+        moment = None if self.moments is None else peers_in_moment(face_id, self.moments)
+        bucket = peers_in_bucket(face_id, self.candidates)
+        anchors = peers_as_anchor(face_id, self.candidates, self.settings)
         return Explained(
             ledger,
             {name: row.get(name) for name in MEASURES},
             own,
-            self._contest(own, in_moment or None),
-            self._contest(own, in_bucket),
+            self._contest(own, moment),
+            self._contest(own, bucket),
+            self._contest(own, anchors, portrait=True),
             self._beside(own, ledger["rival_face_id"]),
         )
 
-    def _contest(self, own: Evidence, peers: Peers | None) -> Contest | None:
+    def _contest(
+        self, own: Evidence, peers: Peers | None, *, portrait: bool = False
+    ) -> Contest | None:
         if peers is None:
             return None
         ended = self.ended.get(peers.other) if peers.other else None
-        return Contest(peers, self._beside(own, peers.other), ended)
+        return Contest(peers, self._beside(own, peers.other, portrait=portrait), ended)
 
-    def _beside(self, own: Evidence, other: str | None) -> Comparison | None:
-        theirs = self.evidence(other)
-        return None if theirs is None else compared(own, theirs)
+    def _beside(
+        self, own: Evidence, other: str | None, *, portrait: bool = False
+    ) -> Comparison | None:
+        theirs = None if other is None else self._row(other)
+        return None if theirs is None else compared(own, Evidence.of(theirs), portrait=portrait)
