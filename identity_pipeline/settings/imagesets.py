@@ -54,8 +54,8 @@ class MomentSettings(Group):
     )
     share: float = tunable(
         0.18,
-        "Share of a rider's usable faces of which no more moments than these are looked at more "
-        "closely.",
+        "No more moments of a rider are looked at more closely than this share of the faces that "
+        "could be exported.",
         unit="share",
         source="design: at least four of five vision embeddings are saved",
         gt=0,

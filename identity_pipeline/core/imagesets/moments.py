@@ -202,8 +202,9 @@ def find_moments(
     ordered = faces.sort("person_id", "track_id", "timestamp_ms", "face_id").with_columns(
         fit=pl.col("loose") & pl.col("crop_reason").is_null(),
         worth=(pl.col("picture_score").fill_null(0.0) + pl.col("bonus").fill_null(0.0)).round(6),
-        most=(pl.len().over("person_id") * moments.share).ceil().clip(lower_bound=moments.least),
     )
+    fit = pl.col("fit").sum().over("person_id")
+    ordered = ordered.with_columns(most=(fit * moments.share).floor().clip(moments.least))
     rows: list[dict[str, Any]] = []
     number = 0
     for _, track in ordered.group_by("track_id", maintain_order=True):
