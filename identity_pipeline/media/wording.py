@@ -48,12 +48,14 @@ REASONS: Final = {
     "not_the_best_of_its_moment": "Another face of the same moment is the better picture.",
     "outranked": "Better moments show the same pose and expression.",
     "beaten_in_bucket": "Its pose and expression are already held by images as good or better.",
-    "hard_condition": "It is dark or overexposed, and its bucket holds another image.",
+    "hard_condition": "It is dark or overexposed, and coverage is shown in plain light.",
     "covered": "A part of the face is covered, so its pose and expression are not sure.",
     "blurred_for_person": "The face is blurred, compared with the same person's other faces.",
     "replaced": "It was saved until a better image of the same pose and expression came.",
-    "too_similar": "It looks like an image that is saved already.",
-    "near_duplicate": "It was selected, but an exported image looks almost the same.",
+    "too_similar": "It looks like an image that is chosen already.",
+    "near_duplicate": "An exported image looks almost the same.",
+    "too_close_in_time": "An exported image of this rider is hardly earlier or later.",
+    "not_exported": "It was chosen, and the export could not show it.",
     "beyond_bins": "The head is turned or tilted farther than the bins reach.",
     "pose_unknown": "The head pose could not be measured.",
     "after_stop": "It came when the set of this rider had stopped growing.",
@@ -131,6 +133,8 @@ LACKING: Final = {
     "covered": "partly covered",
     "cut_by_frame": "cut by the edge of the picture",
     "hard_condition": "dark or overexposed",
+    "not_exported": "chosen, and left out of the export",
+    "too_close_in_time": "hardly earlier or later than an exported one",
     "near_duplicate": "the same picture as an exported one",
     "occluded": "too much of it covered",
     "score_low": "not surely a face",
@@ -230,6 +234,9 @@ def shortfall(short: Shortfall) -> str:
     parts = []
     for i, (code, n) in enumerate(short.causes):
         unit = (f" {counts}" if n == 1 else f" {counts}s") if i == 0 else ""
+        if code == "not_on_this_ride":
+            parts.append(f"{counted(n, 'kind')} of difficulty not on this ride")
+            continue
         words = CAUSES.get(code, plain(code))
         if n == 1 and words.startswith("were "):
             words = "was " + words.removeprefix("were ")
