@@ -5,7 +5,7 @@ What belongs here: what the page shows, as frozen dataclasses, the words it uses
 
 The page asks nothing of the network, holds no script, and is the same bytes for the same data.
 None always means "not measured" and is printed so, never as 0. Everything but the three figures
-is escaped; the figures are trusted because `media.figures` escapes what it is given.
+is escaped; the figures are trusted because `media.svg` escapes what it is given.
 """
 
 from __future__ import annotations
@@ -237,7 +237,8 @@ class ExportPage:
         models: models used, in the order of the pipeline.
         people: riders from left to right; empty when there is none.
         pairs: pair images; ignored unless there are two riders.
-        timeline_svg: from `figures.track_timeline_svg`; None when no frame was sampled.
+        timeline_svg: from `timelines.track_timeline_svg`; None when no frame was sampled.
+        moments_svg: from `timelines.moments_svg`; None without a rider.
         ledger_svg: from `figures.ledger_bar_svg`; None when no face was seen.
         ledger: from `ledger_rows`.
         left_out: images that were chosen and could not be proved: file and sentence.
@@ -254,6 +255,7 @@ class ExportPage:
     pairs: tuple[ImageCard, ...] = ()
     left_out: tuple[tuple[str, str], ...] = ()
     min_side_px: int | None = None
+    moments_svg: str | None = None
 
     @property
     def small_images(self) -> int:

@@ -295,7 +295,7 @@ def eyes(evidence: Evidence) -> str:
     if evidence.gaze_aside:
         words += ", looks aside"
     if evidence.lid_ratio is not None:
-        words += f" ({evidence.lid_ratio:.2f} of their usual width)"
+        words += f", {evidence.lid_ratio:.2f} of usual"
     return words
 
 

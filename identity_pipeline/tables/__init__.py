@@ -411,6 +411,7 @@ TABLES["candidates"] = Table(
         "lid_ratio": pl.Float32,
         "mouth_open": pl.Float32,
         "smile": pl.Float32,
+        "surround_luma": pl.Float32,
         **_without("face_buckets", "face_id", "frame_idx", "person_id"),
         "timestamp_ms": pl.Float64,
         **BOX,
@@ -435,6 +436,7 @@ TABLES["candidates"] = Table(
     ranges={"score": SHARE, "neighbour_share": SHARE, **dict.fromkeys(SCORES, SHARE)},
     later=(
         *("eyes", "wink", "gaze_aside", "gaze_offset", "lid_ratio", "mouth_open", "smile"),
+        "surround_luma",
         *("moment_id", "representative_face_id", *SCORES, "neighbour_share", "crop_px"),
     ),
     optional=("weight", "bonus"),

@@ -326,7 +326,7 @@ def test_a_card_says_what_it_is_on_what_evidence_and_when() -> None:
     assert (
         "1:23.4 smile score 0.84 eyes open · mouth 0.04 · light 118 details "
         "file anchor_ 001.jpg head ~15° to ~5°, slight up expression smile "
-        "eyes open (1.02 of their usual width) mouth open 0.04 smile 0.61 covered not measured "
+        "eyes open, 1.02 of usual mouth 0.04 smile 0.61 covered not measured "
         "light 118, normal short side 80 px frame 834 as portrait 0.84 as picture 0.70 "
         "eyes 0.90 light not measured quality 0.87 novelty 0.41 stable 0.66"
     ).replace("~", "\N{MINUS SIGN}") in page.text

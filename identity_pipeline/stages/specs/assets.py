@@ -46,6 +46,7 @@ _GATES: Final = all_but("quality", "witness_every", "witness_look_min")
 _LIKENESS: Final = _of("selection", "near_duplicate_cos", "near_duplicate_look")
 _ANCHORS: Final = (
     *_of("selection", "anchor_yaw_max", "anchor_pitch_max", "anchor_mouth_max"),
+    "selection.anchor_score_min",
     *_LIKENESS,
     *_of("selection", "anchor_gap_s", "anchor_cos_max"),
 )
