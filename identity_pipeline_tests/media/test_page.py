@@ -316,7 +316,7 @@ def test_a_rider_is_told_in_plain_words() -> None:
         "1 did not pass the strict quality gate.",
         "No image in this set. Dark : this ride has none of this rider "
         "Extreme pose : 2 moments, mostly too like an exported image",
-        "smile no image: 3 moments, mostly dark or overexposed",
+        "no smile : 3 moments, mostly dark or overexposed",
     ):
         assert words in text, words
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import polars as pl
 
+from identity_pipeline.core.faces.buckets import UNKNOWN
 from identity_pipeline.core.imagesets.evidence import Evidence
 from identity_pipeline.core.imagesets.image_sets import challenge_kind
 from identity_pipeline.core.imagesets.selection import VECTORS
@@ -184,7 +185,7 @@ def _pose_grid(
                 [c for c in cards if (c.faces[0].yaw_bin, c.faces[0].pitch_bin) == (yaw, pitch)]
                 for cards in (coverage, anchors)
             ]
-            held = {card.faces[0].expression_bin for cards in own for card in cards}
+            held = {UNKNOWN} | {card.faces[0].expression_bin for cards in own for card in cards}
             lacking = _lacking(posed.filter(~pl.col("expression_bin").is_in(held)))
             cells.append(PoseCell(posed.height > 0, tuple(own[0]), tuple(own[1]), lacking))
         rows.append((pitch, tuple(cells)))
