@@ -48,7 +48,7 @@ _ANCHORS: Final = (
     *_of("selection", "anchor_yaw_max", "anchor_pitch_max", "anchor_mouth_max"),
     "selection.anchor_score_min",
     *_LIKENESS,
-    *_of("selection", "anchor_gap_s", "anchor_cos_max"),
+    *_of("selection", "anchor_gap_s", "anchor_cos_max", "anchor_score_min"),
 )
 _PAIRS: Final = (
     *_of("selection", "pair_min", "pair_max", "pair_iou_max", "pair_other_max", "pair_air_min"),
