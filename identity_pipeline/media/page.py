@@ -128,16 +128,16 @@ class SetSection:
 
 @dataclass(frozen=True)
 class Lacking:
-    """Something of which a rider has faces but no image, and why.
+    """Something of which there is no image of a rider, and why.
 
     Attributes:
         name: an expression of a pose, or a kind of challenge.
-        faces: how many faces show it; 0: none does.
+        moments: how many moments show it.
         reason: code of the frame ledger in which most of them ended; None where there is none.
     """
 
     name: str
-    faces: int
+    moments: int
     reason: str | None = None
 
 
@@ -146,7 +146,7 @@ class PoseCell:
     """One head pose of a rider, as a cell of the grid of the coverage set.
 
     Attributes:
-        seen: whether a usable face of the rider shows it.
+        seen: whether a moment of the rider shows it.
         images: of the coverage set, by expression.
         elsewhere: anchors that show it, which the coverage set therefore need not.
         lacking: expressions that were seen in it and have no image.

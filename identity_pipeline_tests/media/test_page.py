@@ -309,17 +309,17 @@ def test_a_rider_is_told_in_plain_words() -> None:
         "seen as 1,234 faces, 2 images exported",
         "1 anchor 1 coverage 0 challenge 2 of 3 anchors",
         "17 of 35 poses are filled, 16 of the 19 that this rider showed; 3 of 4 expressions. The "
-        "set grew until the end of the ride; towards it nothing new came any more.",
+        "set grew until the end of the ride, though towards it hardly anything new came.",
         "Prototype The medoid of 212 strict faces, frame 100 at 4.2 s.",
         "track score 0.91 size 0.99 centre 0.73 length 0.88",
-        "nothing new came any more. novelty_plateau",
+        "hardly anything new came. novelty_plateau",
         "30 anchor 60 coverage 10 challenge",
         "Identity drifts in this video, so anchors count more. identity_drift",
         "2 of 3 anchors: 14 candidates were too close in time to a better one, "
         "1 did not pass the strict quality gate.",
-        "No image in this set. Dark : the ride has no such face of this rider "
-        "Extreme pose : 2 faces, mostly too like an exported image",
-        "smile no image: 3 faces, mostly dark or overexposed",
+        "No image in this set. Dark : this ride has none of this rider "
+        "Extreme pose : 2 moments, mostly too like an exported image",
+        "no smile : 3 moments, mostly dark or overexposed",
     ):
         assert words in text, words
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import polars as pl
 
+from identity_pipeline.core.faces.buckets import UNKNOWN
 from identity_pipeline.core.imagesets.challenge import challenge_kind
 from identity_pipeline.core.imagesets.evidence import Evidence
 from identity_pipeline.core.imagesets.faces import VECTORS
@@ -113,9 +114,13 @@ def _person_section(
         for name in FOLDERS
     }
     ended = tables.frame_ledger.select("face_id", ended="reason")
+    stands = pl.col("face_id") == pl.col("representative_face_id")
+    shown = [card.faces[0].face_id for cards in own.values() for card in cards]
     faces = (
         tables.observed.filter(pl.col("person_id") == rider.person_id)
         .drop(VECTORS)
+        # What a moment shows counts, not the noise of single faces in it.
+        .filter(stands | pl.col("face_id").is_in(shown))
         .with_columns(kind=challenge_kind(settings.selection))
         .join(ended, on="face_id", how="left", maintain_order="left")
     )
@@ -163,22 +168,23 @@ def _pose_grid(
     """What the rider showed of each pose, and what is exported of it.
 
     Args:
-        faces: rows of `candidates` of the rider, with how they `ended` in the frame ledger.
+        faces: rows of `candidates` that stand for the rider's moments or are shown, with how they
+            `ended` in the frame ledger.
         anchors: of the rider.
         coverage: of the rider.
     """
-    shown = {card.faces[0].face_id for card in (*anchors, *coverage)}
-    inside = faces.filter(pl.col("bucket_key").is_not_null())
-    there = inside.filter(pl.col("loose") | pl.col("face_id").is_in(shown))
+    there = faces.filter(pl.col("bucket_key").is_not_null())
     columns = _bins(there, "yaw")
     rows = []
     for pitch in reversed(_bins(there, "pitch")):
         cells = []
         for yaw in columns:
             posed = there.filter(pl.col("yaw_bin") == yaw, pl.col("pitch_bin") == pitch)
-            ids = set(posed["face_id"])
-            own = [[c for c in cards if c.faces[0].face_id in ids] for cards in (coverage, anchors)]
-            held = {card.faces[0].expression_bin for cards in own for card in cards}
+            own = [
+                [c for c in cards if (c.faces[0].yaw_bin, c.faces[0].pitch_bin) == (yaw, pitch)]
+                for cards in (coverage, anchors)
+            ]
+            held = {UNKNOWN} | {card.faces[0].expression_bin for cards in own for card in cards}
             lacking = _lacking(posed.filter(~pl.col("expression_bin").is_in(held)))
             cells.append(PoseCell(posed.height > 0, tuple(own[0]), tuple(own[1]), lacking))
         rows.append((pitch, tuple(cells)))
@@ -192,7 +198,7 @@ def _bins(faces: pl.DataFrame, axis: str) -> list[str]:
 
 
 def _lacking(faces: pl.DataFrame, name: str = "expression_bin") -> tuple[Lacking, ...]:
-    """How many faces have each value of a column, and how most of them ended."""
+    """How many moments have each value of a column, and how most of them ended."""
     return tuple(
         Lacking(str(value), own.height, _commonest(own["ended"]))
         for (value,), own in faces.sort(name).group_by(name, maintain_order=True)
