@@ -39,6 +39,7 @@ __all__ = [
     "KEY_POINTS",
     "LIBRARY_TABLES",
     "REASONS",
+    "SCORES",
     "SET_ASSETS",
     "STRINGS",
     "TABLES",
@@ -52,6 +53,20 @@ __all__ = [
     "without_unused",
 ]
 
+SCORES: Final[Schema] = dict.fromkeys(
+    (
+        *("score_eyes", "score_mouth", "score_view", "score_light", "score_sharp", "score_pose"),
+        *("score_alone", "portrait_score", "picture_score"),
+    ),
+    pl.Float32,
+)
+"""What a face is worth as a picture, in [0, 1], and its parts: see core.imagesets.portrait."""
+EMBEDDING: Final[Schema] = {
+    **FACE,
+    "space": pl.String,
+    "because": pl.String,  # "usable" or "witness": whether it passes the loose gate
+    "e_id": VECTOR,  # L2-normalised
+}
 SIZE: Final[Range] = (1.0, 65535.0)
 """Of a video, in pixels."""
 TABLES: Final[dict[str, Table]] = {
@@ -151,15 +166,8 @@ TABLES: Final[dict[str, Table]] = {
         "face_id",
         ranges={"score": SHARE},
     ),
-    "face_embeddings": Table(
-        {
-            **FACE,
-            "space": pl.String,
-            "because": pl.String,  # "usable" or "witness"
-            "e_id": VECTOR,  # L2-normalised
-        },
-        "face_id",
-    ),
+    "face_embeddings": Table(EMBEDDING, "face_id"),
+    "moment_embeddings": Table(EMBEDDING, "face_id"),
     "face_tracks": Table(
         {
             **FACE,
@@ -282,6 +290,20 @@ TABLES: Final[dict[str, Table]] = {
         },
         "face_id",
     ),
+    "moments": Table(
+        {
+            **FACE,
+            "person_id": pl.Int64,
+            "moment_id": pl.Int64,  # counts the moments of the video by track and time
+            "representative_face_id": pl.String,  # the best face of the moment
+            "representative": pl.Boolean,  # it is this one
+            "rank": pl.Int64,  # 1: the representative; null: its bins are not the moment's
+            "shortlisted": pl.Boolean,  # may become an image; null: no representative
+            **SCORES,
+        },
+        "face_id",
+        ranges=dict.fromkeys(SCORES, SHARE),
+    ),
     "vision_embeddings": Table(
         {
             **FACE,
@@ -392,6 +414,7 @@ TABLES["candidates"] = Table(
         "lid_ratio": pl.Float32,
         "mouth_open": pl.Float32,
         "smile": pl.Float32,
+        "surround_luma": pl.Float32,
         **_without("face_buckets", "face_id", "frame_idx", "person_id"),
         "timestamp_ms": pl.Float64,
         **BOX,
@@ -406,13 +429,20 @@ TABLES["candidates"] = Table(
         "e_vis_body": VECTOR,
         "look": VECTOR,
         "standing": pl.String,  # "candidate" or what took it out: see core.imagesets.candidates
+        "moment_id": pl.Int64,  # null: not usable, so of no moment
+        "representative_face_id": pl.String,  # the best face of its moment
+        **SCORES,
+        "weight": pl.Float32,  # of its highlight, 1 outside; null: the video has no highlights
+        "bonus": pl.Float32,  # that this adds to its worth where faces are compared
     },
     "face_id",
-    ranges={"score": SHARE},
+    ranges={"score": SHARE, "neighbour_share": SHARE, **dict.fromkeys(SCORES, SHARE)},
     later=(
         *("eyes", "wink", "gaze_aside", "gaze_offset", "lid_ratio", "mouth_open", "smile"),
-        *("crop_px", "neighbour_share"),
+        "surround_luma",
+        *("moment_id", "representative_face_id", *SCORES, "neighbour_share", "crop_px"),
     ),
+    optional=("weight", "bonus"),
 )
 SET_ASSETS: Final = ("anchor_set", "coverage_set", "challenge_set", "pair_set")
 TABLES.update(dict.fromkeys(SET_ASSETS, TABLES["image_set"]))

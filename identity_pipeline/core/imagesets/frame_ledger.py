@@ -5,14 +5,15 @@ is in a saved state, and each sampled frame's faces add up to its `face_count`.
 
 State            Reasons
 ---------------  ------------------------------------------------------------------------------
-not_a_rider      too_short, too_small, bystander, never_beside_rider
+not_a_rider      too_short, too_small, bystander, never_beside_rider, never_clear
 no_set           no_prototype
 failed_gate      the first failure of the loose gate (score_low, cut_off, blurred, occluded)
 unstable         not_embedded, below_floor, closer_to_rival
 not_croppable    cut_by_frame, other_face_in_crop
 no_vision        no_vision
 beyond_bins      beyond_bins, pose_unknown, covered
-beaten           beaten_in_bucket, replaced, hard_condition
+beaten           not_the_best_of_its_moment, outranked, beaten_in_bucket, replaced,
+                 hard_condition
 too_similar      too_similar, near_duplicate
 after_stop       after_stop
 saved            anchor, coverage, challenge, pair
@@ -26,6 +27,7 @@ from typing import Any
 import polars as pl
 
 from identity_pipeline.core.faces.gates import loose_requirements
+from identity_pipeline.core.imagesets.candidates import NOT_THE_BEST, OUTRANKED
 from identity_pipeline.core.imagesets.selection import VECTORS
 from identity_pipeline.settings import SelectionSettings, Settings
 from identity_pipeline.tables import TABLES
@@ -161,6 +163,8 @@ def _not_a_rider(face: Entry, settings: Settings) -> Entry:
         "never_beside_rider": "Its track would have to share "
         f"{riders.min_seen_together} sampled frames with the first rider "
         "(riders.min_seen_together).",
+        "never_clear": f"Its track would have to have {riders.min_clear_faces} faces that pass the "
+        "loose gate (riders.min_clear_faces).",
     }
     value, threshold = face["track_score"], None
     if reason == "too_short":
@@ -195,6 +199,8 @@ def _before_selection(rider: Entry, settings: Settings) -> Entry:
             "would_change": f"A square of {settings.export.crop_expand_min:g} face sides would "
             f"have to fit without {nearer} (export.crop_expand_min).",
         }
+    if standing in (NOT_THE_BEST, OUTRANKED):
+        return _in_its_moment(rider, standing)
     if standing == "no_vision":
         return {
             "state": "no_vision",
@@ -202,6 +208,17 @@ def _before_selection(rider: Entry, settings: Settings) -> Entry:
             "would_change": "It has no vision embedding; materialise vision_embeddings again.",
         }
     return _unstable(rider, standing, settings)
+
+
+def _in_its_moment(rider: Entry, standing: str) -> Entry:
+    """Another face of the moment stands for it, or other moments are better than its own."""
+    best = rider["representative_face_id"]
+    entry = {"state": "beaten", "reason": standing, "value": rider["picture_score"]}
+    if standing == NOT_THE_BEST:
+        sentence = f"It would have to be a better picture of its moment than {best}."
+        return {**entry, "rival_face_id": best, "would_change": sentence}
+    sentence = "Better moments show the same; more are looked at with a larger moments.per_bucket"
+    return {**entry, "would_change": f"{sentence}, moments.per_kind or moments.share."}
 
 
 def _failed_gate(rider: Entry, settings: Settings) -> Entry:

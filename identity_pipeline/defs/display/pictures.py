@@ -128,7 +128,7 @@ def describe_riders(
     table: pl.DataFrame, frames: pl.DataFrame, tracks: pl.DataFrame, settings: Settings
 ) -> dict[str, Any]:
     """Riders, other tracks by reason, and the timeline."""
-    from identity_pipeline.media.figures import track_timeline_svg
+    from identity_pipeline.media.timelines import track_timeline_svg
 
     nothing = pl.DataFrame(
         schema={"person_id": pl.Int64, "timestamp_ms": pl.Float64, "set": pl.String}
@@ -187,12 +187,31 @@ def describe_buckets(table: pl.DataFrame) -> dict[str, Any]:
     return counts
 
 
+def describe_moments(table: pl.DataFrame, crops: CropArchive) -> dict[str, Any]:
+    """How many moments there are, how many may become images, and some of these in time order."""
+    listed = table.filter(pl.col("shortlisted")).sort("person_id", "moment_id")
+    spread = _evenly(listed)
+    captions = [f"{p} moment {m}" for p, m in spread["person_id", "moment_id"].iter_rows()]
+    return {
+        **metadata.numbers(
+            {
+                "usable_faces": table.height,
+                "moments": table["moment_id"].n_unique(),
+                "shortlisted": listed.height,
+            }
+        ),
+        **_sheet(spread, crops, captions),
+    }
+
+
 def describe_selection(
     table: pl.DataFrame, candidates: pl.DataFrame, settings: Settings
 ) -> dict[str, Any]:
     """Decisions, reasons, and each rider's coverage grid after the selection."""
     from identity_pipeline.core.imagesets.summary import coverage_of
     from identity_pipeline.media.figures import coverage_grid_svg
+    from identity_pipeline.media.timelines import moments_svg
+    from identity_pipeline.stages.imagesets.page import stop_times
 
     described: dict[str, Any] = {
         **_counts(table["decision"], "decision"),
@@ -209,6 +228,10 @@ def describe_selection(
         )
         described[f"picture/person_{person}"] = metadata.svg(drawing, f"coverage of {person}")
         described[f"stop_reason/person_{person}"] = mine["stop_reason"][0]
+    if candidates.height:
+        kept = table.filter("kept").with_columns(set=pl.lit("coverage"))
+        drawing = moments_svg(candidates, kept, stop_times(table))
+        described["picture/moments"] = metadata.svg(drawing, "moments, and what was kept of them")
     return described
 
 
@@ -238,7 +261,7 @@ def describe_dataset(
     """Files, the page, the contact sheet, and the timeline with what was exported."""
     from identity_pipeline.media.crops import decode_image
     from identity_pipeline.media.sheets import encode_jpeg_below
-    from identity_pipeline.stages.imagesets.page import timeline_svg
+    from identity_pipeline.stages.imagesets.page import rider_moments_svg, timeline_svg
 
     images = table.filter(pl.col("type") != "metadata", pl.col("left_out").is_null())
     described: dict[str, Any] = {
@@ -254,4 +277,6 @@ def describe_dataset(
     if tables.frames.height:
         drawing = timeline_svg(tables, settings)
         described["timeline"] = metadata.svg(drawing, "timeline with exported images")
+    if moments := rider_moments_svg(tables):
+        described["moments"] = metadata.svg(moments, "moments, and the images that came of them")
     return described

@@ -27,6 +27,7 @@ _SHAPING: Final = (
     "tracking",
     "riders",
     "buckets",
+    "moments",
     "stability",
     "selection",
     "export",
