@@ -41,7 +41,7 @@ def people_of(sections: Sequence[Section], settings: TrackingSettings) -> list[i
 
     Solid sections are put together, the most alike first, as long as they are not two people's. A
     section that is not solid goes with the group that it is most like; without any vector, with
-    the section before it.
+    the section before it, and the first with the next that has any.
 
     Args:
         sections: of one track, in time order.
@@ -56,19 +56,15 @@ def people_of(sections: Sequence[Section], settings: TrackingSettings) -> list[i
         return [0] * len(sections)
     owner = {number: group for group, members in enumerate(groups) for number in members}
     means = np.stack([mean_direction(_vectors(group, sections)) for group in groups])
-    found: list[int] = []
     for number, section in enumerate(sections):
-        if number in owner:
-            found.append(owner[number])
-        elif len(section.vectors):
+        if number not in owner and len(section.vectors):
             cosines = np.round(means @ mean_direction(section.vectors), DECIMALS)
-            found.append(int(np.argmax(cosines)))
-        else:
-            found.append(found[-1] if found else -1)
-    first = next(group for group in found if group >= 0)
-    told = [first if group < 0 else group for group in found]
-    rank = {group: n for n, group in enumerate(dict.fromkeys(told))}
-    return [rank[group] for group in told]
+            owner[number] = int(np.argmax(cosines))
+    told = [owner[min(owner)]]
+    for number in range(len(sections)):
+        told.append(owner.get(number, told[-1]))
+    rank = {group: n for n, group in enumerate(dict.fromkeys(told[1:]))}
+    return [rank[group] for group in told[1:]]
 
 
 def _vectors(group: Sequence[int], sections: Sequence[Section]) -> Matrix:

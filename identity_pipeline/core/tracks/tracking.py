@@ -271,21 +271,11 @@ def part_track(
     A section is told by its usable faces, of which there are `split_run` at least, the first and
     the last `part_span_s` apart.
     """
-    rows = sorted(track.rows)
-    sections = clock.sections(rows, settings.part_gap_s)
+    sections = clock.sections(sorted(track.rows), settings.part_gap_s)
     if len(sections) < 2:
         return [track]
     usable = [sorted(set(track.usable) & set(section)) for section in sections]
-    seen = [
-        np.stack([vectors[row] for row in known]) if known else np.zeros((0, 1), np.float32)
-        for known in usable
-    ]
-    solid = [
-        len(known) >= settings.split_run
-        and clock.span_s(known[0], known[-1]) >= settings.part_span_s
-        for known in usable
-    ]
-    people = people_of([Section(*each) for each in zip(seen, solid, strict=True)], settings)
+    people = people_of([_section(known, clock, vectors, settings) for known in usable], settings)
     rows_of: dict[int, list[int]] = {}
     for section, person in zip(sections, people, strict=True):
         rows_of.setdefault(person, []).extend(section)
@@ -296,6 +286,19 @@ def part_track(
     for n, part in enumerate(parts):
         part.parted_cos = max(float(means[n] @ m) for k, m in enumerate(means) if k != n)
     return parts
+
+
+def _section(
+    usable: Sequence[int],
+    clock: Clock,
+    vectors: dict[int, NDArray[np.float32]],
+    settings: TrackingSettings,
+) -> Section:
+    if not usable:
+        return Section(np.zeros((0, 1), np.float32), solid=False)
+    long = clock.span_s(usable[0], usable[-1]) >= settings.part_span_s
+    solid = long and len(usable) >= settings.split_run
+    return Section(np.stack([vectors[row] for row in usable]), solid)
 
 
 def _part_of(track: Fragment, rows: list[int], clock: Clock) -> Fragment:
@@ -338,10 +341,21 @@ def _track_table(
             if template is not None and row in vectors:
                 cos_of[row] = float(vectors[row] @ template)
     rows = range(faces.height)
-    return faces.select("face_id", "frame_idx", "tracklet_id").with_columns(
-        track_id=pl.Series([track_of[r] for r in rows], dtype=pl.Int64),
-        track_cos=pl.Series([cos_of.get(r) for r in rows], dtype=pl.Float32),
-        stitch_cos=pl.Series([ordered[track_of[r]].weakest_join for r in rows], dtype=pl.Float32),
-        split=pl.Series([ordered[track_of[r]].split for r in rows], dtype=pl.Boolean),
-        parted_cos=pl.Series([ordered[track_of[r]].parted_cos for r in rows], dtype=pl.Float32),
+    of_tracks = pl.DataFrame(
+        [(n, t.weakest_join, t.split, t.parted_cos) for n, t in enumerate(ordered)],
+        schema={
+            "track_id": pl.Int64,
+            "stitch_cos": pl.Float32,
+            "split": pl.Boolean,
+            "parted_cos": pl.Float32,
+        },
+        orient="row",
+    )
+    return (
+        faces.select("face_id", "frame_idx", "tracklet_id")
+        .with_columns(
+            track_id=pl.Series([track_of[r] for r in rows], dtype=pl.Int64),
+            track_cos=pl.Series([cos_of.get(r) for r in rows], dtype=pl.Float32),
+        )
+        .join(of_tracks, on="track_id", how="left", maintain_order="left")
     )
