@@ -47,24 +47,34 @@ def people_of(sections: Sequence[Section], settings: TrackingSettings) -> list[i
         sections: of one track, in time order.
         settings: thresholds.
     """
-    groups = [[number] for number, section in enumerate(sections) if section.solid]
+    groups = _groups(sections, settings)
     if len(groups) < 2:
         return [0] * len(sections)
+    owner = _owners(groups, sections)
+    told = [owner[min(owner)]]
+    for number in range(len(sections)):
+        told.append(owner.get(number, told[-1]))
+    rank = {group: n for n, group in enumerate(dict.fromkeys(told[1:]))}
+    return [rank[group] for group in told[1:]]
+
+
+def _groups(sections: Sequence[Section], settings: TrackingSettings) -> list[list[int]]:
+    """The solid sections by person."""
+    groups = [[number] for number, section in enumerate(sections) if section.solid]
     while (best := _closest(groups, sections, settings)) is not None:
         groups[best[0]] += groups.pop(best[1])
-    if len(groups) == 1:
-        return [0] * len(sections)
+    return groups
+
+
+def _owners(groups: Sequence[Sequence[int]], sections: Sequence[Section]) -> dict[int, int]:
+    """The group of each section that has a vector."""
     owner = {number: group for group, members in enumerate(groups) for number in members}
     means = np.stack([mean_direction(_vectors(group, sections)) for group in groups])
     for number, section in enumerate(sections):
         if number not in owner and len(section.vectors):
             cosines = np.round(means @ mean_direction(section.vectors), DECIMALS)
             owner[number] = int(np.argmax(cosines))
-    told = [owner[min(owner)]]
-    for number in range(len(sections)):
-        told.append(owner.get(number, told[-1]))
-    rank = {group: n for n, group in enumerate(dict.fromkeys(told[1:]))}
-    return [rank[group] for group in told[1:]]
+    return owner
 
 
 def _vectors(group: Sequence[int], sections: Sequence[Section]) -> Matrix:

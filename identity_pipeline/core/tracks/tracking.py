@@ -282,10 +282,12 @@ def part_track(
     if len(rows_of) == 1:
         return [track]
     parts = [_part_of(track, own, clock) for own in rows_of.values()]
-    means = [_template(part, vectors) for part in parts]
-    for n, part in enumerate(parts):
-        part.parted_cos = max(float(means[n] @ m) for k, m in enumerate(means) if k != n)
-    return parts
+    means = np.stack([_template(part, vectors) for part in parts])
+    cosines = means @ means.T - 3.0 * np.eye(len(parts), dtype=np.float32)  # never to itself
+    return [
+        replace(part, parted_cos=float(highest))
+        for part, highest in zip(parts, cosines.max(axis=1), strict=True)
+    ]
 
 
 def _section(
