@@ -195,9 +195,9 @@ _ENTRIES: Final = (
     _measure(
         key="face_tracks",
         kinds=("numpy",),
-        inputs=("face_detections", "face_embeddings"),
+        inputs=("frames", "face_detections", "face_embeddings"),
         settings=all_but("tracking", "lost_buffer_s", "min_iou"),
-        code="2",
+        code="3",
         cost=Cost(0.2),
     ),
     _measure(
