@@ -59,8 +59,6 @@ MARRED: Final = 0.5
 NATURAL: Final = 0.15
 """Exponent of the eyes in `picture_score`, where they are to be open, and of the mouth, where it is
 to be closed or to smile: of two pictures that are taken as well the more natural one. Chosen."""
-SCORES: Final = (*PORTRAIT_WEIGHTS, "portrait_score", "picture_score")
-"""Columns that `with_scores` adds."""
 
 
 def is_frontal(settings: SelectionSettings) -> pl.Expr:
@@ -143,7 +141,7 @@ def with_scores(faces: pl.DataFrame) -> pl.DataFrame:
             `timestamp_ms` of `face_detections`, joined by face; `neighbour_share` if known.
 
     Returns:
-        The faces with the columns `SCORES`, in the same order.
+        The faces with the columns `tables.SCORES`, in the same order.
     """
     measured = score_parts.with_cover_near(faces)
     parts = {
