@@ -190,7 +190,7 @@ _ENTRIES: Final = (
         batches=("models.recognition_batch",),
         models=("face_pack",),
         code="2",
-        cost=Cost(4.5),
+        cost=Cost(1.5),
     ),
     _measure(
         key="face_tracks",
@@ -238,7 +238,7 @@ _ENTRIES: Final = (
         ),
         settings=_MOMENTS_USE,
         highlights=_of("highlights", "quality_bonus"),
-        cost=Cost(0.3),
+        cost=Cost(1),
     ),
     _chunked(
         key="moment_embeddings",
@@ -246,7 +246,7 @@ _ENTRIES: Final = (
         inputs=("face_crops", "face_embeddings", "moments"),
         batches=("models.recognition_batch",),
         models=("face_pack",),
-        cost=Cost(2.0, "usable faces", "moments"),
+        cost=Cost(1, "usable faces", "moments"),
     ),
     _measure(
         key="identity_stability",
@@ -268,7 +268,7 @@ _ENTRIES: Final = (
         models=("vision",),
         phases=("vision",),
         code="2",
-        cost=Cost(164, "rider faces", "identity_stability"),
+        cost=Cost(28, "usable faces", "moments"),
     ),
     _sets(
         key="candidates",
