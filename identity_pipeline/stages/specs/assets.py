@@ -187,7 +187,7 @@ _ENTRIES: Final = (
         batches=("models.recognition_batch",),
         models=("face_pack",),
         code="2",
-        cost=Cost(4.5),
+        cost=Cost(1.5),
     ),
     _measure(
         key="face_tracks",
@@ -235,7 +235,7 @@ _ENTRIES: Final = (
         ),
         settings=_MOMENTS_USE,
         highlights=_of("highlights", "quality_bonus"),
-        cost=Cost(0.3),
+        cost=Cost(1),
     ),
     _chunked(
         key="moment_embeddings",
@@ -243,7 +243,7 @@ _ENTRIES: Final = (
         inputs=("face_crops", "face_embeddings", "moments"),
         batches=("models.recognition_batch",),
         models=("face_pack",),
-        cost=Cost(2.0, "usable faces", "moments"),
+        cost=Cost(1, "usable faces", "moments"),
     ),
     _measure(
         key="identity_stability",
@@ -265,7 +265,7 @@ _ENTRIES: Final = (
         models=("vision",),
         phases=("vision",),
         code="2",
-        cost=Cost(164, "rider faces", "identity_stability"),
+        cost=Cost(28, "usable faces", "moments"),
     ),
     _sets(
         key="candidates",
