@@ -114,7 +114,8 @@ CAUSES: Final = {
     "not_plain": "had closed eyes, were covered, dark or overexposed",
     "not_strict": "did not pass the strict quality gate",
     "not_stable": "were not surely this person",
-    "not_extreme": "were ordinary: neither extreme in pose nor dark, overexposed, covered or blurred",
+    "not_extreme": "were ordinary: neither extreme in pose nor dark, overexposed, covered or "
+    "blurred",
     "taken": "were already in another set",
     "overlap": "showed faces that overlap",
     "other_face": "had another face in the picture",
