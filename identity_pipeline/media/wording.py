@@ -81,6 +81,7 @@ REASONS: Final = {
     "too_small": "Its track is much smaller than the riders: farther from the camera.",
     "bystander": "All seats belong to people who are seen better.",
     "never_beside_rider": "It is never seen together with the first rider.",
+    "never_clear": "Hardly one face of its track is clear, so it may be no face at all.",
 }
 
 STOP_REASONS: Final = {

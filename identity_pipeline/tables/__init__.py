@@ -61,6 +61,12 @@ SCORES: Final[Schema] = dict.fromkeys(
     pl.Float32,
 )
 """What a face is worth as a picture, in [0, 1], and its parts: see core.imagesets.portrait."""
+EMBEDDING: Final[Schema] = {
+    **FACE,
+    "space": pl.String,
+    "because": pl.String,  # "usable" or "witness": whether it passes the loose gate
+    "e_id": VECTOR,  # L2-normalised
+}
 SIZE: Final[Range] = (1.0, 65535.0)
 """Of a video, in pixels."""
 TABLES: Final[dict[str, Table]] = {
@@ -160,15 +166,8 @@ TABLES: Final[dict[str, Table]] = {
         "face_id",
         ranges={"score": SHARE},
     ),
-    "face_embeddings": Table(
-        {
-            **FACE,
-            "space": pl.String,
-            "because": pl.String,  # "usable" or "witness"
-            "e_id": VECTOR,  # L2-normalised
-        },
-        "face_id",
-    ),
+    "face_embeddings": Table(EMBEDDING, "face_id"),
+    "moment_embeddings": Table(EMBEDDING, "face_id"),
     "face_tracks": Table(
         {
             **FACE,
