@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from identity_pipeline.settings.base import Group, tunable
 
 
@@ -78,8 +80,23 @@ class MomentSettings(Group):
 
 
 class SelectionSettings(Group):
-    """Save, replace, add or reject; the four sets; the stop rule."""
+    """The decision on every candidate; the four sets; the stop rule."""
 
+    stop: Literal["grow", "cut"] = tunable(
+        "grow",
+        "What the stop ends. `grow`: the growth of the coverage; all sets are chosen from all of "
+        "the ride. `cut`: the selection itself, which then is the replay in time order.",
+        unit="rule",
+        source="design: a better picture may come in the second half",
+    )
+    facility_weight: float = tunable(
+        1.0,
+        "What it counts for coverage that every candidate looks like some image, where a bin that "
+        "every candidate is in counts 1.",
+        unit="weight",
+        source="chosen: as much as one bin, so that it decides between pictures alike in score",
+        ge=0,
+    )
     replace_gain: float = tunable(
         0.02, "Quality gain that replaces.", unit="score", source="design", ge=0, le=1
     )
@@ -157,10 +174,11 @@ class SelectionSettings(Group):
         1.5, "Time between anchors.", unit="s", source="earlier systems", ge=0
     )
     anchor_cos_max: float = tunable(
-        0.90,
-        "Largest vision cosine of two anchors.",
+        0.97,
+        "Largest vision cosine of two anchors: they may not be the same picture twice. A stricter "
+        "limit prefers grimaces, for among calm portraits of one person they are the unlike ones.",
         unit="cosine",
-        source="earlier systems",
+        source="as `selection.near_duplicate_cos`",
         ge=0,
         le=1,
     )
@@ -176,6 +194,14 @@ class SelectionSettings(Group):
         "Challenge images at most.",
         unit="images",
         source="identity_builder design (momentscan)",
+        ge=1,
+    )
+    challenge_kind_max: int = tunable(
+        3,
+        "Challenge images of one kind (pose, dark, overexposed, occluded, motion), unless there "
+        "would be fewer than wanted.",
+        unit="images",
+        source="chosen: eight images of three kinds hold at least two of each",
         ge=1,
     )
     challenge_stable_min: float = tunable(

@@ -43,13 +43,17 @@ def face(n: int, person: int = 0, **changes: Any) -> dict[str, Any]:
         "lid_ratio": 1.0,
         "loose": True,
         "strict": True,
+        "strict_fails": [],
         "crop_reason": None,
         "bonus": None,
     }
     return row | changes
 
 
-SCHEMA = {"crop_reason": pl.String, "bonus": pl.Float32, "yaw": pl.Float64, "pitch": pl.Float64}
+SCHEMA = {
+    **{"crop_reason": pl.String, "strict_fails": pl.List(pl.String), "bonus": pl.Float32},
+    **{"yaw": pl.Float64, "pitch": pl.Float64},
+}
 
 
 def faces_of(*rows: dict[str, Any]) -> pl.DataFrame:

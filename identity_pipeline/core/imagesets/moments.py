@@ -25,7 +25,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from identity_pipeline.core.faces.buckets import BEYOND, PITCH_NAMES, UNKNOWN, axis_bins
-from identity_pipeline.core.imagesets.image_sets import challenge_kind
+from identity_pipeline.core.imagesets.challenge import challenge_kind
 from identity_pipeline.core.imagesets.portrait import anchor_eligible
 from identity_pipeline.settings import BucketSettings, MomentSettings, SelectionSettings
 from identity_pipeline.tables import TABLES

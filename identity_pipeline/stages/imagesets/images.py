@@ -16,7 +16,7 @@ from typing import Any
 
 import polars as pl
 
-from identity_pipeline.core.imagesets.selection import VECTORS
+from identity_pipeline.core.imagesets.faces import VECTORS
 from identity_pipeline.core.imagesets.summary import ExportedFace, pair_relation
 from identity_pipeline.media.clocks import stamps_are_keys
 from identity_pipeline.media.crops import ImageBGR, cut_native, encode_jpeg
