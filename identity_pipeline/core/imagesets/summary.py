@@ -288,8 +288,6 @@ def _summary_of(
     exported = any(images[name] for name in images if name != "pair_set")
     copied = ("track_score", "size_score", "centre_score", "length_score", "face_count")
     candidates = open_candidates(observed, settings.selection)
-    # What a moment shows is seen, not the noise of single faces in it.
-    stands = pl.coalesce("representative_face_id", "face_id") == pl.col("face_id")
     absent = kinds_absent(candidates, settings.selection) if candidates.height else None
     return RiderSummary(
         person_id=int(rider["person_id"]),
@@ -298,7 +296,7 @@ def _summary_of(
         images=images,
         saved_faces=faces,
         filled=coverage_of(faces),
-        seen=coverage_of(observed.filter("loose", stands)),
+        seen=coverage_seen(observed),
         bins=axis_sizes(settings.buckets),
         prototype=_prototype(observed),
         **_stop(selection),
@@ -385,6 +383,16 @@ def coverage_of(faces: pl.DataFrame) -> AxisCoverage:
     return AxisCoverage(
         yaw, pitch, expression, frozenset(cells.select("yaw_key", "pitch_key").iter_rows())
     )
+
+
+def coverage_seen(observed: pl.DataFrame) -> AxisCoverage:
+    """Bins that the usable moments of a rider fill: not the noise of single faces in them.
+
+    Args:
+        observed: the rider's rows of `candidates`.
+    """
+    stands = pl.coalesce("representative_face_id", "face_id") == pl.col("face_id")
+    return coverage_of(observed.filter("loose", stands))
 
 
 def axis_sizes(settings: BucketSettings) -> AxisSizes:
