@@ -72,6 +72,7 @@ bench: venv  ## Measure the pipeline against its bare parts, grouping by size, a
 	$(BIN)/python -m identity_pipeline_tests.benchmarks.bench_reading
 	$(BIN)/python -m identity_pipeline_tests.benchmarks.bench_copies
 	$(BIN)/python -m identity_pipeline_tests.benchmarks.bench_commands
+	$(BIN)/python -m identity_pipeline_tests.benchmarks.coverage_ratio
 
 clean:  ## Remove the environment; data stays.
 	rm -rf $(VENV) *.egg-info

@@ -33,25 +33,12 @@ class MomentSettings(Group):
         source="design: one noisy frame makes no new bucket",
         ge=1,
     )
-    per_bucket: int = tunable(
-        3,
-        "Moments of each bucket of pose and expression that are looked at more closely.",
-        unit="moments",
-        source="chosen: one more than a bucket may hold",
-        ge=1,
-    )
-    per_kind: int = tunable(
+    rounds: int = tunable(
         4,
-        "Moments of each kind of challenge that are looked at more closely.",
-        unit="moments",
-        source="chosen: half of what the challenge set may hold",
-        ge=1,
-    )
-    anchors: int = tunable(
-        8,
-        "Moments that may be anchors and are looked at more closely.",
-        unit="moments",
-        source="chosen: three more than there are anchors",
+        "Each set may choose among so many times the moments that it at least wants: of a bucket "
+        "one, the others as in `selection`.",
+        unit="times",
+        source="chosen: the best face of a moment may be of doubtful identity or like another one",
         ge=1,
     )
     share: float = tunable(
@@ -69,13 +56,6 @@ class MomentSettings(Group):
         unit="moments",
         source="chosen: of a rider who is seen for a few seconds, each moment counts",
         ge=1,
-    )
-    pairs: int = tunable(
-        8,
-        "Frames with both riders that are looked at more closely.",
-        unit="frames",
-        source="chosen: three more than there are pairs",
-        ge=0,
     )
 
 

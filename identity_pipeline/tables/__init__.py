@@ -176,8 +176,11 @@ TABLES: Final[dict[str, Table]] = {
             "track_cos": pl.Float32,  # to the mean of its track; null when not embedded
             "stitch_cos": pl.Float32,  # weakest join that brought its fragment in; null if none
             "split": pl.Boolean,  # its tracklet was found contaminated and split
+            # to the mean of whom its track was parted from after a false join; null if from nobody
+            "parted_cos": pl.Float32,
         },
         "face_id",
+        later=("parted_cos",),
     ),
     "riders": Table(
         {

@@ -217,8 +217,10 @@ def _in_its_moment(rider: Entry, standing: str) -> Entry:
     if standing == NOT_THE_BEST:
         sentence = f"It would have to be a better picture of its moment than {best}."
         return {**entry, "rival_face_id": best, "would_change": sentence}
-    sentence = "Better moments show the same; more are looked at with a larger moments.per_bucket"
-    return {**entry, "would_change": f"{sentence}, moments.per_kind or moments.share."}
+    sentence = (
+        "Better moments show the same; a larger moments.rounds or moments.share looks at more."
+    )
+    return {**entry, "would_change": sentence}
 
 
 def _failed_gate(rider: Entry, settings: Settings) -> Entry:

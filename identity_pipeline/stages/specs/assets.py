@@ -69,6 +69,7 @@ _MOMENTS_USE: Final = (
     *_CROP_LIMITS,
     *_of("buckets", "yaw_edges", "pitch_edges"),
     *_of("selection", "anchor_yaw_max", "anchor_pitch_max", "anchor_gap_s", "covered_from"),
+    *_of("selection", "anchor_min", "challenge_min", "challenge_max", "pair_min"),
     *_HARD,
 )
 _STOP: Final = (
@@ -191,9 +192,9 @@ _ENTRIES: Final = (
     _measure(
         key="face_tracks",
         kinds=("numpy",),
-        inputs=("face_detections", "face_embeddings"),
+        inputs=("frames", "face_detections", "face_embeddings"),
         settings=all_but("tracking", "lost_buffer_s", "min_iou"),
-        code="2",
+        code="3",
         cost=Cost(0.2),
     ),
     _measure(
