@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from identity_pipeline.settings.base import Group, tunable
 
 
@@ -202,6 +204,14 @@ class SelectionSettings(Group):
 
 class ExportSettings(Group):
     """The exported folder."""
+
+    below_min_side: Literal["mark", "leave_out"] = tunable(
+        "mark",
+        "What becomes of an image whose short side stays below min_side_px: it is exported and "
+        "marked, or left out.",
+        unit="name",
+        source="chosen: a small picture is better than none, and a consumer may filter",
+    )
 
     crop_expand: float = tunable(
         2.0,

@@ -360,9 +360,12 @@ TABLES: Final[dict[str, Table]] = {
             "sha256": pl.String,  # null for what is left out
             "size_bytes": pl.Int64,
             "left_out": pl.String,  # code and sentence of why the image is not exported
+            "stands_for": pl.String,  # the chosen face, where another one of its moment is shown
+            "stable_score": pl.Float32,  # of such a face, which no other table has
+            "instead_of": pl.String,  # code and sentence of why the chosen one is not shown
         },
         "file",
-        later=("left_out",),
+        later=("left_out", "stands_for", "stable_score", "instead_of"),
     ),
 }
 

@@ -1,4 +1,4 @@
-"""Group `image_sets`: candidates, the selection, the four sets, the frame ledger, the export."""
+"""Group `image_sets`: candidates, the selection, the four sets, the export, the frame ledger."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from identity_pipeline.defs.resources.steps import VideoStep
 from identity_pipeline.storage.video.failures import FailureNotes
 from identity_pipeline.tables import SET_ASSETS
 
+MOMENTS = pl.DataFrame(schema={"face_id": pl.String, "moment_id": pl.Int64, "rank": pl.Int64})
 ANCHORS, COVERAGE, CHALLENGE, PAIRS = SET_ASSETS
 
 
@@ -125,24 +126,6 @@ def pair_set(step: VideoStep) -> dg.MaterializeResult:
 
 
 @video_asset
-def frame_ledger(step: VideoStep) -> dg.MaterializeResult:
-    """What became of every face: one state, one reason, and what would have changed it."""
-    inputs = step.inputs
-    return step.table(
-        lambda: ledger.build_ledger(
-            inputs["face_detections"],
-            inputs["face_tracks"],
-            inputs["riders"],
-            inputs["candidates"],
-            inputs["selection"],
-            inputs.of(*SET_ASSETS),
-            step.settings,
-        ),
-        pictures.describe_ledger,
-    )
-
-
-@video_asset
 def identity_dataset(step: VideoStep) -> dg.MaterializeResult:
     """The exported folder: images re-cut at native resolution, metadata, contact sheets, a page."""
     from identity_pipeline.stages.imagesets.dataset import VideoTables, write_dataset
@@ -158,7 +141,7 @@ def identity_dataset(step: VideoStep) -> dg.MaterializeResult:
         riders=inputs["riders"],
         observed=inputs["candidates"],
         selection=inputs["selection"],
-        frame_ledger=inputs["frame_ledger"],
+        moments=MOMENTS,
         sets=inputs.of(*SET_ASSETS),
     )
 
@@ -168,11 +151,34 @@ def identity_dataset(step: VideoStep) -> dg.MaterializeResult:
             video_id, tables.ride_video, tables.frames, step.models, settings, step.highlights
         )
         source = registered(step.store, video_id).existing_path()
-        crops, reporter = inputs.crops, step.reporter()
-        return write_dataset(target, source, tables, crops, origin, step.settings, reporter).files
+        crops, pack, reporter = inputs.crops, step.models.face_pack, step.reporter()
+        made_with = (crops, pack, origin, step.settings)
+        return write_dataset(target, source, tables, *made_with, reporter).files
 
     result = step.table(
         compute, lambda table: pictures.describe_dataset(table, target, tables, settings)
     )
     FailureNotes(step.store.layout).clear(video_id)
     return result
+
+
+@video_asset
+def frame_ledger(step: VideoStep) -> dg.MaterializeResult:
+    """What became of every face: one state, one reason, and what would have changed it."""
+    from identity_pipeline.stages.specs.exported import not_shown, shown_sets
+
+    inputs = step.inputs
+    sets, files = inputs.of(*SET_ASSETS), inputs["identity_dataset"]
+    return step.table(
+        lambda: ledger.build_ledger(
+            inputs["face_detections"],
+            inputs["face_tracks"],
+            inputs["riders"],
+            inputs["candidates"],
+            inputs["selection"],
+            shown_sets(sets, files, inputs["candidates"]),
+            not_shown(sets, files),
+            step.settings,
+        ),
+        pictures.describe_ledger,
+    )
