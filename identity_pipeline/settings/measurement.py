@@ -174,10 +174,22 @@ class QualitySettings(Group):
     )
     witness_every: int = tunable(
         10,
-        "Every n-th face of a tracklet is embedded even when it fails the loose gate.",
+        "Two successive faces of a tracklet that are embedded to know whose it is are at most so "
+        "far apart; where they do not agree (tracking.stitch_cos), those between them are too.",
         unit="faces",
-        source="design: purity needs witnesses; one a second at 10 frames a second",
+        source="one a second at 10 frames a second; what an exchange of people in a tracklet may "
+        "hide: `identity_pipeline_tests/benchmarks/false_joins.py`",
         ge=1,
+    )
+    witness_look_min: float = tunable(
+        0.5,
+        "A usable face whose aligned pixels are less like those of the one before it in its "
+        "tracklet begins a stretch with a witness of its own: it may be somebody else's.",
+        unit="correlation",
+        source="chosen: on real ride clips it costs 1 % more embeddings and finds most exchanges "
+        "of half a second: `identity_pipeline_tests/benchmarks/false_joins.py`",
+        ge=-1,
+        le=1,
     )
 
 

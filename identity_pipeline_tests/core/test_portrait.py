@@ -88,7 +88,7 @@ def test_no_score_rises_with_a_fault(fault: str, shares: tuple[float, float]) ->
 def test_a_picture_may_show_any_pose_and_face_but_must_be_well_taken(fault: str) -> None:
     measure, _, bad = FAULTS[fault]
     wrong, plain = scored({measure: bad}, {})["picture_score"]
-    assert wrong < 0.8 * plain if fault in OF_THE_PICTURE else wrong == plain
+    assert wrong < 0.8 * plain if fault in OF_THE_PICTURE else 0.5 * plain < wrong <= plain
 
 
 def test_a_nearly_black_face_against_the_light_loses_however_sharp_it_is() -> None:

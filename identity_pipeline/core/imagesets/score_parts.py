@@ -3,7 +3,9 @@
 Every part is a number in [0, 1], 1 where nothing is wrong, and never rises with a fault. It is null
 where nothing was measured. What a person usually looks like is taken from their own plain faces of
 the video: skin, brows and mouths differ more between people than between pictures. How the parts
-make a score is said in `core.imagesets.portrait`.
+make a score, and how well it agrees with people who looked, is said in `core.imagesets.portrait`.
+
+The limits of the faults are chosen, in view of eight people in real ride clips.
 """
 
 from __future__ import annotations
@@ -42,8 +44,8 @@ class Fault(NamedTuple):
 
 LIDS_LOW: Final = Fault(0.07, 0.22)
 """Of 1 - `lid_ratio`."""
-LIDS_WIDE: Final = Fault(0.03, 0.1)
-"""Of `lid_ratio` - 1: a stare, or fright."""
+LIDS_WIDE: Final = Fault(0.07, 0.17)
+"""Of `lid_ratio` over the usual one, less 1: a stare, or fright."""
 LIDS_UNLIKE: Final = Fault(0.06, 0.2)
 """Of the difference of both lid gaps, beyond the usual one: a squint, or half a wink."""
 LIDS_SHUT: Final = Fault(0.1, 0.4)
@@ -61,6 +63,8 @@ CROOKED: Final = Fault(0.012, 0.03)
 """Distances of the outer eye corners that the mouth's corners are off their usual places."""
 CORNERS_DOWN: Final = Fault(0.015, 0.05)
 """Distances of the outer eye corners that the mouth's corners hang below their usual places."""
+SMILES_FROM: Final = 0.3
+"""`smile` from which a face counts as one that smiles: the limit of the bins."""
 SMILE_FROM, SMILE_FULL = 0.6, 0.9
 """`smile` from which a mouth begins to smile outright, and from which it does."""
 SMILE_OPENS: Final = 0.25
@@ -95,10 +99,14 @@ NEIGHBOUR: Final = Fault(0.005, 0.05)
 """Share of the export crop that heads of neighbours cover."""
 
 
-def usual(column: str) -> pl.Expr:
+def usual(column: str, among: pl.Expr | None = None) -> pl.Expr:
     """A person's own median of a measure over their plain faces, or over all where none is plain.
 
     A plain face is strict, near frontal, in normal light, and has nothing before it.
+
+    Args:
+        column: the measure.
+        among: which of the plain faces tell, where some of them do; all when None.
     """
     plain = (
         pl.col("strict")
@@ -106,8 +114,9 @@ def usual(column: str) -> pl.Expr:
         & pl.col("occlusion_bin").is_in(["none", "unknown"])
         & (pl.col("yaw").abs() <= PLAIN_YAW)
     ).fill_null(False)
-    own = pl.col(column).filter(plain).median().over("person_id")
-    return pl.coalesce(own, pl.col(column).median().over("person_id"))
+    told = [plain] if among is None else [plain & among.fill_null(False), plain]
+    own = [pl.col(column).filter(tells).median().over("person_id") for tells in told]
+    return pl.coalesce(*own, pl.col(column).median().over("person_id"))
 
 
 def part(*shares: pl.Expr) -> pl.Expr:
@@ -131,6 +140,15 @@ def smiling() -> pl.Expr:
     )
 
 
+def usual_calm(column: str) -> pl.Expr:
+    """The own median of a measure over faces that do not smile, where there are any.
+
+    A smile lifts the mouth's corners and the cheeks: beside the faces of who smiles half of the
+    ride a calm mouth hangs, and open eyes stare.
+    """
+    return usual(column, pl.col("smile") < SMILES_FROM)
+
+
 def lids() -> pl.Expr:
     """How open the eyes are: 0 where one is closed, less than 1 where lids hang."""
     low = LIDS_LOW.share(1 - pl.col("lid_ratio") - SMILE_LIDS * smiling())
@@ -152,7 +170,7 @@ def eyes() -> pl.Expr:
     open_ = lids()
     looks = part(
         open_,
-        LIDS_WIDE.share(pl.col("lid_ratio") - 1),
+        LIDS_WIDE.share(pl.col("lid_ratio") / usual_calm("lid_ratio") - 1),
         LIDS_UNLIKE.share((unlike - usually).abs()),
         GAZE.share(pl.col("gaze_offset").abs()),
         BROWS.share(brows),
@@ -164,13 +182,13 @@ def mouth() -> pl.Expr:
     """Closed and calm, or an outright smile; drawn neither to one side nor down."""
     opens = pl.col("mouth_open") - SMILE_OPENS * smiling()
     sideways = (
-        (pl.col("mouth_tilt") - usual("mouth_tilt")) ** 2
-        + (pl.col("mouth_shift") - usual("mouth_shift")) ** 2
+        (pl.col("mouth_tilt") - usual_calm("mouth_tilt")) ** 2
+        + (pl.col("mouth_shift") - usual_calm("mouth_shift")) ** 2
     ).sqrt()
     return part(
         MOUTH_OPEN.share(opens),
         CROOKED.share(sideways),
-        CORNERS_DOWN.share(pl.col("mouth_drop") - usual("mouth_drop")),
+        CORNERS_DOWN.share(pl.col("mouth_drop") - usual_calm("mouth_drop")),
     )
 
 

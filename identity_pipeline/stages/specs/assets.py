@@ -42,7 +42,7 @@ _CROP_LIMITS: Final = _of(
 )
 _BODY: Final = _of("crops", "body_widths", "body_heights")
 _REGION: Final = _of("crops", "region_face_px", "region_jpeg_quality")
-_GATES: Final = all_but("quality", "witness_every")
+_GATES: Final = all_but("quality", "witness_every", "witness_look_min")
 _LIKENESS: Final = _of("selection", "near_duplicate_cos", "near_duplicate_look")
 _ANCHORS: Final = (
     *_of("selection", "anchor_yaw_max", "anchor_pitch_max", "anchor_mouth_max"),
@@ -176,7 +176,7 @@ _ENTRIES: Final = (
         key="face_embeddings",
         kinds=("onnx",),
         inputs=("face_detections", "face_crops", "face_quality"),
-        settings=("quality.witness_every",),
+        settings=(*_of("quality", "witness_every", "witness_look_min"), "tracking.stitch_cos"),
         batches=("models.recognition_batch",),
         models=("face_pack",),
         cost=Cost(4.5),
