@@ -37,10 +37,11 @@ SOURCE = BUNDLED / "rides" / f"{RIDE}.mp4"
 def tables_of(demo: VideoLibrary) -> VideoTables:
     names = (
         "ride_video", "frames", "face_detections", "face_tracks", "riders", "candidates",
-        "selection", "frame_ledger",
+        "selection",
     )  # fmt: skip
     return VideoTables(
         *(demo.table(name, RIDE) for name in names),
+        moments=MOMENTS,
         sets={name: demo.table(name, RIDE) for name in SET_ASSETS},
     )
 
@@ -51,9 +52,12 @@ def export(
     """The export of the demo ride as these tables would have it."""
     video_id = demo.video_id(RIDE)
     source = tables.ride_video.drop("video_id", "path").row(0, named=True)
-    provenance = Provenance(video_id, {**source, "name": SOURCE.name}, (), "vision", "faces", "0")
+    provenance = Provenance(
+        video_id, {**source, "name": SOURCE.name}, (), "vision", "faces", "0", "0"
+    )
     crops = crops or demo.store.crops(video_id)
-    return write_dataset(target, SOURCE, tables, crops, provenance, Settings())
+    pack = FacePack(ModelSettings(face_pack=OPEN, device="cpu"))
+    return write_dataset(target, SOURCE, tables, crops, pack, provenance, Settings())
 
 
 def images_of(folder: Path) -> dict[str, str]:

@@ -74,10 +74,11 @@ class View:
 
 
 class Fault(NamedTuple):
-    """Why a picture is not shown: a stable code and a sentence."""
+    """Why a picture is not shown: a stable code, a sentence, and where in it the strangers are."""
 
     code: str
     sentence: str
+    strangers: tuple[Box, ...] = ()
 
 
 def fault_of(views: Sequence[View], faces: Sequence[Box]) -> Fault | None:
@@ -108,6 +109,7 @@ def _of_view(view: View, faces: Sequence[Box]) -> Fault | None:
             OTHER_LARGEST,
             f"At the size of {view.name} the largest face found is not the rider's "
             f"({_told(strangers[0])}).",
+            tuple(find.box for find in strangers),
         )
     if len(found) > len(faces):
         others = [f for f in found if not any(_on(f, face) for face in faces)] or found[::-1]
@@ -115,6 +117,7 @@ def _of_view(view: View, faces: Sequence[Box]) -> Fault | None:
             SECOND_FACE,
             f"At the size of {view.name} {len(found)} faces are found instead of {len(faces)} "
             f"({_told(others[0])}).",
+            tuple(find.box for find in others),
         )
     return None
 
@@ -129,6 +132,7 @@ def _hinted(views: Sequence[View], faces: Sequence[Box]) -> Fault | None:
                     SECOND_FACE,
                     f"At the sizes of {view.name} and {again.name} something like a second face "
                     f"is found in the same place ({_told(find)}).",
+                    (find.box,),
                 )
     return None
 

@@ -92,7 +92,7 @@ def write_dataset(
         )
     planned = planned_images(tables.sets, tables.observed)
     with atomic.new_folder(target) as folder:
-        pictures = Pictures(video, tables.frames, crops, pack, settings)
+        pictures = Pictures(video, tables.frames, crops, tables.face_detections, pack, settings)
         images, left_out = cut_images(planned, pictures, tables.observed, tables.moments, progress)
         evidence = Evidence.of(tables.observed, tables.selection)
         for image in images:
@@ -239,10 +239,12 @@ def manifest_rows(
         image = image_of.get(file)
         digest = hashlib.sha256(data).hexdigest()
         type_ = image.type if image else "metadata"
-        rows.append((file, type_, *_sole_face(image), digest, len(data), None, *_stand_in(image)))
+        shown = (*_stand_in(image), *(image.faces[0].crop if image else _NO_CROP))
+        rows.append((file, type_, *_sole_face(image), digest, len(data), None, *shown))
     for image in left_out:
         why = f"{image.code}: {image.sentence}"
-        rows.append((image.file, LEFT_OUT, *_sole_face(image), None, None, why, None, None, None))
+        blank = (*_stand_in(None), *_NO_CROP)
+        rows.append((image.file, LEFT_OUT, *_sole_face(image), None, None, why, *blank))
     return pl.DataFrame(rows, schema=TABLES["identity_dataset"], orient="row")
 
 
@@ -251,6 +253,9 @@ def _sole_face(image: Exported | LeftOut | None) -> tuple[int | None, str | None
     if image is None or image.is_pair:
         return None, None
     return image.faces[0].person_id, image.faces[0].face_id
+
+
+_NO_CROP = (None, None, None, None)
 
 
 def _stand_in(image: Exported | None) -> tuple[str | None, float | None, str | None]:

@@ -70,7 +70,6 @@ class Evidence:
                     name.removeprefix("score_"): _rounded(row.get(name)) for name in SCORE_PARTS
                 },
             },
-            "neighbour_share": _rounded(row.get("neighbour_share")),
             "moment_id": row.get("moment_id"),
             "preferred_to": self.beaten.get(face.face_id),
             "rival_score": _rounded(row.get("rival_score")),
@@ -84,13 +83,15 @@ def meta_of(
     metas = [_face_meta(image, face, evidence, provenance) for face in image.faces]
     meta = _pair_meta(metas, image) if image.is_pair else metas[0]
     crop = image.faces[0].crop
+    size = [round(crop.width), round(crop.height)]
     return meta | {
         "file": image.file,
         "sha256": image.sha256,
         "source_sha256": provenance.source["sha256"],
-        "size_px": [round(crop.width), round(crop.height)],
+        "size_px": size,
         "short_side_px": image.short_side_px,
         "below_min_side": image.short_side_px < settings.min_side_px,
+        "neighbour_share": _rounded(image.neighbour_share),
         "checks": [view.as_json() for view in image.views],
     }
 

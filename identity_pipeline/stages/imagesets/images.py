@@ -12,13 +12,14 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from identity_pipeline.core.geometry import Box
+from identity_pipeline.core.geometry import Box, export_crop_box, neighbour_share
+from identity_pipeline.core.imagesets.candidates import box_of, crop_limits
 from identity_pipeline.core.imagesets.one_face import Fault, View, fault_of
 from identity_pipeline.core.imagesets.selection import VECTORS
 from identity_pipeline.core.imagesets.summary import ExportedFace
@@ -34,6 +35,8 @@ from identity_pipeline.stages.video.proof import IDENTICAL, Analysed
 from identity_pipeline.storage.video.crop_archive import CropArchive
 
 THUMBNAIL_PX = 224
+RETRIES = 2
+"""How often a picture is cut anew without the places where strangers were found."""
 TOO_SMALL = "below_min_side"
 NOT_FOUND_AGAIN, OTHER_PICTURE = "frame_not_found", "other_picture"
 
@@ -86,11 +89,13 @@ class Exported(PlannedImage):
         data: its bytes, a JPEG.
         thumbnail: a small picture of it.
         views: what was found in it when it was detected again.
+        neighbour_share: of the picture that heads of other people cover.
     """
 
     data: bytes
     thumbnail: ImageBGR
     views: tuple[View, ...]
+    neighbour_share: float
 
     @property
     def sha256(self) -> str:
@@ -150,6 +155,7 @@ class Pictures:
         video: the source file.
         frames: table `frames`.
         crops: what was analysed, which every frame is compared with.
+        detections: table `face_detections`: whom a picture must not show.
         pack: of the run, whose detector looks at every picture again.
         settings: all settings.
     """
@@ -157,6 +163,7 @@ class Pictures:
     video: Path
     frames: pl.DataFrame
     crops: CropArchive
+    detections: pl.DataFrame
     pack: FacePack
     settings: Settings
 
@@ -206,6 +213,33 @@ class Pictures:
                 yield n, frame
 
     def _cut(self, image: PlannedImage, frame: ImageBGR) -> Exported | Fault:
+        """The picture; where a stranger is found in it, one that leaves that place out."""
+        height, width = frame.shape[:2]
+        limits, others = crop_limits(self.settings.export), self._others(image)
+        cut = self._picture(image, frame, others)
+        for _ in range(RETRIES):
+            if isinstance(cut, Exported) or image.is_pair or not cut.strangers:
+                break
+            face = image.faces[0]
+            others += [_moved(box, face.crop, back=True) for box in cut.strangers]
+            crop = export_crop_box(face.box, width, height, others, limits)
+            if crop is None:
+                break
+            image = replace(image, faces=(replace(face, crop=crop),))
+            cut = self._picture(image, frame, others)
+        return cut
+
+    def _others(self, image: PlannedImage) -> list[Box]:
+        """The faces of the frame that an image is not to show."""
+        shown = [face.face_id for face in image.faces]
+        rows = self.detections.filter(
+            (pl.col("frame_idx") == image.frame_idx) & ~pl.col("face_id").is_in(shown)
+        )
+        return [box_of(row) for row in rows.iter_rows(named=True)]
+
+    def _picture(
+        self, image: PlannedImage, frame: ImageBGR, others: Sequence[Box]
+    ) -> Exported | Fault:
         export = self.settings.export
         if export.below_min_side == "leave_out" and image.short_side_px < export.min_side_px:
             return Fault(
@@ -217,18 +251,20 @@ class Pictures:
         pixels = cut_native(frame, crop)
         data = encode_jpeg(pixels, export.jpeg_quality)
         faces = [_moved(face.box, crop) for face in image.faces]
-        views = tuple(look(self.pack, decode_image(data), faces))
+        views = tuple(look(self.pack, decode_image(data), faces, export.checks))
         fault = fault_of(views, faces)
         if fault is not None:
             return fault
         small = thumbnail(pixels, THUMBNAIL_PX)
         place = (image.set_name, image.file, image.faces)
-        return Exported(*place, data, small, views, stands_for=image.stands_for)
+        share = neighbour_share(crop, others)
+        return Exported(*place, data, small, views, share, stands_for=image.stands_for)
 
 
-def _moved(box: Box, crop: Box) -> Box:
-    """A box of the frame in pixels of a crop."""
-    return Box(box.x1 - crop.x1, box.y1 - crop.y1, box.x2 - crop.x1, box.y2 - crop.y1)
+def _moved(box: Box, crop: Box, *, back: bool = False) -> Box:
+    """A box of the frame in pixels of a crop, or back."""
+    x, y = (-crop.x1, -crop.y1) if back else (crop.x1, crop.y1)
+    return Box(box.x1 - x, box.y1 - y, box.x2 - x, box.y2 - y)
 
 
 def _why_not(alike: float | None, settings: Settings) -> Fault:

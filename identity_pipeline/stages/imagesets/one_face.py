@@ -17,10 +17,8 @@ from identity_pipeline.media.crops import ImageBGR, cut_native
 from identity_pipeline.models.face_pack import FacePack
 
 INPUTS: Final = (640, 320, 160)
-"""Sides of a detector's input: 640 is the default of InsightFace and of those who build on it
-(InstantID, IP-Adapter FaceID), which go down to smaller ones where no face is found."""
-NATIVE: Final = "native"
-"""The picture at its own scale."""
+"""Sides of a detector's input for a tight crop: 640 is the default of InsightFace and of those who
+build on it (InstantID, IP-Adapter FaceID), which go down to smaller ones where no face is found."""
 TIGHT: Final = 1.25
 """Side of a tight crop over the longer side of the face, as tools cut that want the face alone."""
 STEP: Final = 128
@@ -28,29 +26,46 @@ STEP: Final = 128
 and some need multiples of 128."""
 
 
-def look(pack: FacePack, picture: ImageBGR, faces: Sequence[Box]) -> list[View]:
+def look(
+    pack: FacePack, picture: ImageBGR, faces: Sequence[Box], checks: Sequence[str]
+) -> list[View]:
     """What the detector finds in a picture, view by view; a tight crop is of a sole face only.
 
     Args:
         pack: of the run.
         picture: (H, W, 3), as it is read back from its file.
         faces: boxes of the riders' faces in pixels of the picture.
+        checks: names of views, as in `export.checks`.
     """
-    views = [View(str(side), _finds(pack, picture, side)) for side in INPUTS]
-    padded = _padded(picture)
-    height, width = padded.shape[:2]
-    views.append(View(NATIVE, _finds(pack, padded, (width, height))))
-    if len(faces) == 1:
-        height, width = picture.shape[:2]
-        around = face_crop_box(faces[0], TIGHT).intersection(Box(0, 0, width, height))
-        corners = (np.floor(around.x1), np.floor(around.y1), np.ceil(around.x2), np.ceil(around.y2))
-        whole = Box(*(float(v) for v in corners))
-        tight = cut_native(picture, whole)
-        views += [
-            View(f"tight {side}", _finds(pack, tight, side, (whole.x1, whole.y1)))
-            for side in INPUTS
-        ]
+    views: list[View] = []
+    for check in checks:
+        if check == "tight":
+            views += _tight(pack, picture, faces[0]) if len(faces) == 1 else []
+        elif check == "native":
+            views.append(View(check, _at_its_scale(pack, picture)))
+        else:
+            views.append(View(check, _finds(pack, picture, int(check))))
     return views
+
+
+def _tight(pack: FacePack, picture: ImageBGR, face: Box) -> list[View]:
+    """What is found in the face alone."""
+    height, width = picture.shape[:2]
+    around = face_crop_box(face, TIGHT).intersection(Box(0, 0, width, height))
+    corners = (np.floor(around.x1), np.floor(around.y1), np.ceil(around.x2), np.ceil(around.y2))
+    whole = Box(*(float(v) for v in corners))
+    tight = cut_native(picture, whole)
+    return [
+        View(f"tight {side}", _finds(pack, tight, side, (whole.x1, whole.y1))) for side in INPUTS
+    ]
+
+
+def _at_its_scale(pack: FacePack, picture: ImageBGR) -> tuple[Find, ...]:
+    """What is found in the picture with black below and to the right of it."""
+    below, right = (-side % STEP for side in picture.shape[:2])
+    padded = np.pad(picture, ((0, below), (0, right), (0, 0)))
+    height, width = padded.shape[:2]
+    return _finds(pack, padded, (width, height))
 
 
 def _finds(
@@ -65,9 +80,3 @@ def _finds(
         Find(Box(x1 + x, y1 + y, x2 + x, y2 + y), score)
         for (x1, y1, x2, y2), score in zip(found.boxes.tolist(), found.scores.tolist(), strict=True)
     )
-
-
-def _padded(picture: ImageBGR) -> ImageBGR:
-    """The picture with black below and to the right of it."""
-    below, right = (-side % STEP for side in picture.shape[:2])
-    return np.pad(picture, ((0, below), (0, right), (0, 0)))

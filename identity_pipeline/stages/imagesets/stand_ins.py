@@ -74,9 +74,9 @@ def cut_images(
         for image in understudies.among(seen, done.values()):
             done[image.file] = replace(image, instead_of=faults[image.file])
     left_out = [
-        LeftOut(image.set_name, image.file, image.faces, *faults[image.file])
+        LeftOut(image.set_name, image.file, image.faces, fault.code, fault.sentence)
         for image in failed
-        if image.file not in done
+        if image.file not in done and (fault := faults[image.file])
     ]
     return [done[image.file] for image in planned if image.file in done], left_out
 

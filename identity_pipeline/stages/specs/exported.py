@@ -26,7 +26,6 @@ TYPES: Final = {
     "challenge_set": "challenge",
     "pair_set": "pair",
 }
-CROP: Final = ("crop_x1", "crop_y1", "crop_x2", "crop_y2")
 LEFT_OUT: Final = "left_out"
 """In the table `identity_dataset`: the type of an image that is not in the folder."""
 
@@ -50,29 +49,33 @@ def shown_rows(
         observed: table `candidates`, for what is said of a face that stands in for another.
     """
     told = {row["file"]: row for row in files.iter_rows(named=True)}
-    places = [told.get(image_file(set_name, row)) for row in table.iter_rows(named=True)]
-    there = [place is None or place["left_out"] is None for place in places]
-    changed = {p["stands_for"]: p for p in places if p and p["stands_for"] is not None}
-    if not changed:
-        return table.filter(pl.Series(there, dtype=pl.Boolean))
-    measured = ("frame_idx", "timestamp_ms", "quality_score", *CROP)
-    faces = observed.filter(pl.col("face_id").is_in([p["face_id"] for p in changed.values()]))
-    rows = {row["face_id"]: row for row in faces.select("face_id", *measured).iter_rows(named=True)}
-    return pl.DataFrame(
-        [
-            row
-            if (place := changed.get(row["face_id"])) is None
-            else {
-                **row,
-                **rows[place["face_id"]],
-                "stable_score": place["stable_score"],
-                "novelty": None,
-            }
-            for row, shown in zip(table.iter_rows(named=True), there, strict=True)
-            if shown
-        ],
-        schema=table.schema,
-    )
+    stand_ins = files["face_id"].filter(files["stands_for"].is_not_null())
+    measured = observed.filter(pl.col("face_id").is_in(stand_ins.implode()))
+    faces = {row["face_id"]: row for row in measured.select(MEASURED).iter_rows(named=True)}
+    rows = []
+    for row in table.iter_rows(named=True):
+        place = told.get(image_file(set_name, row))
+        if place is None:  # of an export that was made otherwise
+            rows.append(row)
+        elif place["left_out"] is None:
+            rows.append(_as_shown(row, place, faces))
+    return pl.DataFrame(rows, schema=table.schema)
+
+
+MEASURED: Final = ("face_id", "frame_idx", "timestamp_ms", "quality_score")
+CROP: Final = ("crop_x1", "crop_y1", "crop_x2", "crop_y2")
+
+
+def _as_shown(
+    row: dict[str, Any], place: Mapping[str, Any], faces: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    """A row of a set with the crop that was cut, and the face that is shown."""
+    if place["crop_x1"] is not None:
+        row |= {name: place[name] for name in CROP}
+    if place["stands_for"] == row["face_id"]:
+        row |= faces[place["face_id"]]
+        row |= {"stable_score": place["stable_score"], "novelty": None}
+    return row
 
 
 def shown_sets(
@@ -118,9 +121,7 @@ def exported_rows(
     if not table.height or store.noted("identity_dataset", video_id) is None:
         return table
     files = store.read("identity_dataset", video_id)
-    columns = ("face_id", "frame_idx", "timestamp_ms", "quality_score", *CROP)
-    some = files["stands_for"].is_not_null().any()
-    observed = store.read("candidates", video_id, columns) if some else pl.DataFrame()
+    observed = store.read("candidates", video_id, MEASURED)
     return shown_rows(set_name, table, files, observed)
 
 
