@@ -45,6 +45,8 @@ REASONS: Final = {
     "coverage": "Exported in the coverage set: the best of its pose and expression.",
     "challenge": "Exported in the challenge set: extreme, but surely this person.",
     "pair": "Exported in the pair set: both riders are good in this frame.",
+    "not_the_best_of_its_moment": "Another face of the same moment is the better picture.",
+    "outranked": "Better moments show the same pose and expression.",
     "beaten_in_bucket": "Its pose and expression are already held by images as good or better.",
     "hard_condition": "It is dark or overexposed, and its bucket holds another image.",
     "covered": "A part of the face is covered, so its pose and expression are not sure.",

@@ -36,7 +36,11 @@ from identity_pipeline.settings.detection import (
     TrackingSettings,
     VideoSettings,
 )
-from identity_pipeline.settings.imagesets import ExportSettings, SelectionSettings
+from identity_pipeline.settings.imagesets import (
+    ExportSettings,
+    MomentSettings,
+    SelectionSettings,
+)
 from identity_pipeline.settings.learning import TrainSettings
 from identity_pipeline.settings.library import ClusterSettings, CopySettings
 from identity_pipeline.settings.matching import MatchSettings
@@ -80,6 +84,7 @@ __all__ = [
     "IngestSettings",
     "MatchSettings",
     "ModelSettings",
+    "MomentSettings",
     "PathSettings",
     "PhaseSettings",
     "PublishSettings",
@@ -123,6 +128,7 @@ class Settings(BaseSettings):
     tracking: TrackingSettings = TrackingSettings()
     riders: RiderSettings = RiderSettings()
     buckets: BucketSettings = BucketSettings()
+    moments: MomentSettings = MomentSettings()
     stability: StabilitySettings = StabilitySettings()
     selection: SelectionSettings = SelectionSettings()
     export: ExportSettings = ExportSettings()

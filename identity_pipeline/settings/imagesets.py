@@ -1,10 +1,82 @@
-"""Settings of the selection, the sets and the export."""
+"""Settings of moments, the selection, the sets and the export."""
 
 from __future__ import annotations
 
 from typing import Literal
 
 from identity_pipeline.settings.base import Group, tunable
+
+
+class MomentSettings(Group):
+    """What a moment of a rider is, and how many of them are looked at more closely."""
+
+    span_s: float = tunable(
+        0.5,
+        "Longest moment; faces farther apart are of two moments whatever they show.",
+        unit="s",
+        source="design: what a photographer takes one picture of",
+        gt=0,
+    )
+    margin_deg: float = tunable(
+        3.0,
+        "An angle that is farther outside a bin than this is no noise at the bin's edge.",
+        unit="degrees",
+        source="chosen: angles of successive faces in real ride clips differ by 1 to 3 degrees",
+        ge=0,
+        le=45,
+    )
+    min_faces: int = tunable(
+        2,
+        "So many successive faces in other bins than those around them are a moment of their own; "
+        "fewer are noise.",
+        unit="faces",
+        source="design: one noisy frame makes no new bucket",
+        ge=1,
+    )
+    per_bucket: int = tunable(
+        3,
+        "Moments of each bucket of pose and expression that are looked at more closely.",
+        unit="moments",
+        source="chosen: one more than a bucket may hold",
+        ge=1,
+    )
+    per_kind: int = tunable(
+        4,
+        "Moments of each kind of challenge that are looked at more closely.",
+        unit="moments",
+        source="chosen: half of what the challenge set may hold",
+        ge=1,
+    )
+    anchors: int = tunable(
+        8,
+        "Moments that may be anchors and are looked at more closely.",
+        unit="moments",
+        source="chosen: three more than there are anchors",
+        ge=1,
+    )
+    share: float = tunable(
+        0.18,
+        "No more moments of a rider are looked at more closely than this share of the faces that "
+        "could be exported.",
+        unit="share",
+        source="design: at least four of five vision embeddings are saved",
+        gt=0,
+        le=1,
+    )
+    least: int = tunable(
+        10,
+        "So many moments of a rider may be looked at more closely whatever the share.",
+        unit="moments",
+        source="chosen: of a rider who is seen for a few seconds, each moment counts",
+        ge=1,
+    )
+    pairs: int = tunable(
+        8,
+        "Frames with both riders that are looked at more closely.",
+        unit="frames",
+        source="chosen: three more than there are pairs",
+        ge=0,
+    )
 
 
 class SelectionSettings(Group):

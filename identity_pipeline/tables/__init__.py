@@ -39,6 +39,7 @@ __all__ = [
     "KEY_POINTS",
     "LIBRARY_TABLES",
     "REASONS",
+    "SCORES",
     "SET_ASSETS",
     "STRINGS",
     "TABLES",
@@ -52,6 +53,14 @@ __all__ = [
     "without_unused",
 ]
 
+SCORES: Final[Schema] = dict.fromkeys(
+    (
+        *("score_eyes", "score_mouth", "score_view", "score_light", "score_sharp", "score_pose"),
+        *("score_alone", "portrait_score", "picture_score"),
+    ),
+    pl.Float32,
+)
+"""What a face is worth as a picture, in [0, 1], and its parts: see core.imagesets.portrait."""
 SIZE: Final[Range] = (1.0, 65535.0)
 """Of a video, in pixels."""
 TABLES: Final[dict[str, Table]] = {
@@ -279,6 +288,20 @@ TABLES: Final[dict[str, Table]] = {
         },
         "face_id",
     ),
+    "moments": Table(
+        {
+            **FACE,
+            "person_id": pl.Int64,
+            "moment_id": pl.Int64,  # counts the moments of the video by track and time
+            "representative_face_id": pl.String,  # the best face of the moment
+            "representative": pl.Boolean,  # it is this one
+            "rank": pl.Int64,  # 1: the representative; null: its bins are not the moment's
+            "shortlisted": pl.Boolean,  # may become an image; null: no representative
+            **SCORES,
+        },
+        "face_id",
+        ranges=dict.fromkeys(SCORES, SHARE),
+    ),
     "vision_embeddings": Table(
         {
             **FACE,
@@ -413,13 +436,19 @@ TABLES["candidates"] = Table(
         "e_vis_body": VECTOR,
         "look": VECTOR,
         "standing": pl.String,  # "candidate" or what took it out: see core.imagesets.candidates
+        "moment_id": pl.Int64,  # null: not usable, so of no moment
+        "representative_face_id": pl.String,  # the best face of its moment
+        **SCORES,
+        "weight": pl.Float32,  # of its highlight, 1 outside; null: the video has no highlights
+        "bonus": pl.Float32,  # that this adds to its worth where faces are compared
     },
     "face_id",
-    ranges={"score": SHARE},
+    ranges={"score": SHARE, "neighbour_share": SHARE, **dict.fromkeys(SCORES, SHARE)},
     later=(
         *("eyes", "wink", "gaze_aside", "gaze_offset", "lid_ratio", "mouth_open", "smile"),
-        *("crop_px", "neighbour_share"),
+        *("moment_id", "representative_face_id", *SCORES, "neighbour_share", "crop_px"),
     ),
+    optional=("weight", "bonus"),
 )
 SET_ASSETS: Final = ("anchor_set", "coverage_set", "challenge_set", "pair_set")
 TABLES.update(dict.fromkeys(SET_ASSETS, TABLES["image_set"]))

@@ -91,6 +91,8 @@ def test_a_face_of_no_rider_says_why(track: int, reason: str) -> None:
         ("cut_by_frame", "not_croppable"),
         ("other_face_in_crop", "not_croppable"),
         ("no_vision", "no_vision"),
+        ("not_the_best_of_its_moment", "beaten"),
+        ("outranked", "beaten"),
     ],
 )
 def test_what_came_before_the_selection_is_told(standing: str, state: str) -> None:

@@ -13,7 +13,8 @@ not_croppable    cut_by_frame, other_face_in_crop; of chosen faces second_face,
                  other_face_largest, no_face_found, below_min_side, frame_not_found, other_picture
 no_vision        no_vision
 beyond_bins      beyond_bins, pose_unknown, covered
-beaten           beaten_in_bucket, replaced, hard_condition
+beaten           not_the_best_of_its_moment, outranked, beaten_in_bucket, replaced,
+                 hard_condition
 too_similar      too_similar, near_duplicate
 after_stop       after_stop
 saved            anchor, coverage, challenge, pair
@@ -27,6 +28,7 @@ from typing import Any
 import polars as pl
 
 from identity_pipeline.core.faces.gates import loose_requirements
+from identity_pipeline.core.imagesets.candidates import NOT_THE_BEST, OUTRANKED
 from identity_pipeline.core.imagesets.selection import VECTORS
 from identity_pipeline.settings import SelectionSettings, Settings
 from identity_pipeline.tables import TABLES
@@ -212,6 +214,8 @@ def _before_selection(rider: Entry, settings: Settings) -> Entry:
             "would_change": f"A square of {settings.export.crop_expand_min:g} face sides would "
             f"have to fit without {nearer} (export.crop_expand_min).",
         }
+    if standing in (NOT_THE_BEST, OUTRANKED):
+        return _in_its_moment(rider, standing)
     if standing == "no_vision":
         return {
             "state": "no_vision",
@@ -219,6 +223,17 @@ def _before_selection(rider: Entry, settings: Settings) -> Entry:
             "would_change": "It has no vision embedding; materialise vision_embeddings again.",
         }
     return _unstable(rider, standing, settings)
+
+
+def _in_its_moment(rider: Entry, standing: str) -> Entry:
+    """Another face of the moment stands for it, or other moments are better than its own."""
+    best = rider["representative_face_id"]
+    entry = {"state": "beaten", "reason": standing, "value": rider["picture_score"]}
+    if standing == NOT_THE_BEST:
+        sentence = f"It would have to be a better picture of its moment than {best}."
+        return {**entry, "rival_face_id": best, "would_change": sentence}
+    sentence = "Better moments show the same; more are looked at with a larger moments.per_bucket"
+    return {**entry, "would_change": f"{sentence}, moments.per_kind or moments.share."}
 
 
 def _failed_gate(rider: Entry, settings: Settings) -> Entry:

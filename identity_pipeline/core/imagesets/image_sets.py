@@ -46,15 +46,10 @@ def open_candidates(candidates: pl.DataFrame, selection: pl.DataFrame) -> pl.Dat
         candidates: table `candidates`.
         selection: table `selection` of the same video.
     """
-    decided = selection.select(
-        "face_id",
-        "decision",
-        selection_reason="reason",
-        kept="kept",
-        bonus=pl.col("bonus").fill_null(0.0).cast(pl.Float32),
-    )
+    decided = selection.select("face_id", "decision", selection_reason="reason", kept="kept")
     return (
         candidates.filter(pl.col("standing") == "candidate")
+        .with_columns(pl.col("bonus").fill_null(0.0))
         .join(decided, on="face_id", how="inner")
         .filter(pl.col("selection_reason") != "after_stop")
         .sort("person_id", "frame_idx", "face_id")

@@ -37,7 +37,6 @@ from identity_pipeline.core.imagesets.novelty import (
 )
 from identity_pipeline.core.imagesets.portrait import anchor_eligible
 from identity_pipeline.core.vectors import check_unit, to_matrix
-from identity_pipeline.core.video.highlights import Emphasis
 from identity_pipeline.settings import SelectionSettings
 from identity_pipeline.tables import TABLES
 
@@ -117,43 +116,22 @@ def person_views(faces: pl.DataFrame) -> Views:
     )
 
 
-def select(
-    candidates: pl.DataFrame,
-    settings: SelectionSettings,
-    emphasis: Emphasis | None = None,
-    first_ms: float = 0.0,
-) -> pl.DataFrame:
+def select(candidates: pl.DataFrame, settings: SelectionSettings) -> pl.DataFrame:
     """The table `selection`: one row per candidate of every rider.
 
     Args:
         candidates: table `candidates`.
         settings: thresholds.
-        emphasis: the video's highlights, in which faces are preferred.
-        first_ms: time of the video's first frame, from which they count.
     """
-    eligible = _emphasised(
-        candidates.filter(pl.col("standing") == "candidate").sort(
-            "person_id", "frame_idx", "face_id"
-        ),
-        emphasis,
-        first_ms,
+    eligible = (
+        candidates.filter(pl.col("standing") == "candidate")
+        .sort("person_id", "frame_idx", "face_id")
+        .with_columns(pl.col("bonus").fill_null(0.0))
     )
     rows: list[Row] = []
     for _, faces in eligible.group_by("person_id", maintain_order=True):
         rows.extend(_select_person(faces, settings))
     return pl.DataFrame(rows, schema=TABLES["selection"])
-
-
-def _emphasised(faces: pl.DataFrame, emphasis: Emphasis | None, first_ms: float) -> pl.DataFrame:
-    """Candidates with the weight of their highlight and what it adds to their quality."""
-    if emphasis is None:
-        unweighted = pl.lit(None, dtype=pl.Float32)
-        return faces.with_columns(weight=unweighted, bonus=pl.lit(0.0, dtype=pl.Float32))
-    elapsed = (faces["timestamp_ms"] - first_ms).to_list()
-    return faces.with_columns(
-        weight=pl.Series([emphasis.weight(at) for at in elapsed], dtype=pl.Float32),
-        bonus=pl.Series([emphasis.bonus(at) for at in elapsed], dtype=pl.Float32),
-    )
 
 
 def likeness(settings: SelectionSettings) -> Likeness:

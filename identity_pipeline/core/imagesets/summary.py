@@ -358,8 +358,10 @@ def conditioning_rule(
     """
     usable = observed.filter("loose")
     if usable.height:
-        unstable = usable.filter(pl.col("standing").is_in(["below_floor", "closer_to_rival"]))
-        if unstable.height / usable.height >= settings.drift_unstable_share:
+        # Of the others nobody knows whether they are: see `core.tracks.stability`.
+        known = usable.filter(pl.col("stable_score").is_not_null())
+        unstable = known.filter(pl.col("standing").is_in(["below_floor", "closer_to_rival"]))
+        if unstable.height and unstable.height / known.height >= settings.drift_unstable_share:
             return "identity_drift"
         if (usable["lighting_bin"] == "dark").sum() / usable.height >= settings.dark_share:
             return "dark"

@@ -24,7 +24,7 @@ ANCHORS, COVERAGE, CHALLENGE, PAIRS = SET_ASSETS
 @video_asset
 def candidates(step: VideoStep) -> dg.MaterializeResult:
     """Every rider face with all that was observed, its export crop, and how far it got."""
-    from identity_pipeline.stages.imagesets.curate import Measurements, candidates_of
+    from identity_pipeline.stages.imagesets.curate import Highlighted, Measurements, candidates_of
 
     inputs = step.inputs
 
@@ -36,9 +36,10 @@ def candidates(step: VideoStep) -> dg.MaterializeResult:
             inputs["face_landmarks"],
             inputs["identity_stability"],
             inputs["face_buckets"],
+            inputs["moments"],
             inputs["vision_embeddings"],
         )
-        return candidates_of(observed, step.settings)
+        return candidates_of(observed, step.settings, Highlighted(step.emphasis, step.first_ms))
 
     return step.table(compute, lambda table: pictures.describe_counts(table, "standing"))
 
@@ -47,17 +48,8 @@ def candidates(step: VideoStep) -> dg.MaterializeResult:
 def selection(step: VideoStep) -> dg.MaterializeResult:
     """The replayable decision on every candidate: save, replace, add or reject, with its reason."""
     inputs = step.inputs
-
-    def compute() -> pl.DataFrame:
-        emphasis, first_ms = step.emphasis, 0.0
-        if emphasis is not None:  # when a video begins is said by its bytes, as all else of it
-            frames = step.store.read("frames", step.video_id, ("timestamp_ms",))
-            first_ms = frames["timestamp_ms"][0]
-        wanted = step.settings.selection
-        return select_images.select(inputs["candidates"], wanted, emphasis, first_ms)
-
     return step.table(
-        compute,
+        lambda: select_images.select(inputs["candidates"], step.settings.selection),
         lambda table: pictures.describe_selection(table, inputs["candidates"], step.all_settings),
     )
 

@@ -147,8 +147,29 @@ def face_buckets(step: VideoStep) -> dg.MaterializeResult:
 
 
 @video_asset
+def moments(step: VideoStep) -> dg.MaterializeResult:
+    """Runs of a rider's faces that show the same, their best face, and which may become images."""
+    from identity_pipeline.stages.imagesets.curate import Highlighted, moments_of
+
+    inputs = step.inputs
+    return step.table(
+        lambda: moments_of(
+            inputs["ride_video"],
+            inputs["face_detections"],
+            inputs["face_quality"],
+            inputs["face_tracks"],
+            inputs["face_landmarks"],
+            inputs["face_buckets"],
+            Highlighted(step.emphasis, step.first_ms),
+            step.settings,
+        ),
+        lambda table: pictures.describe_moments(table, inputs.crops),
+    )
+
+
+@video_asset
 def vision_embeddings(step: VideoStep) -> dg.MaterializeResult:
-    """`e_vis_face` and `e_vis_body` of the faces that are usable, stable and fit for export."""
+    """`e_vis_face` and `e_vis_body` of the shortlisted faces that are stable and fit for export."""
     from identity_pipeline.stages.imagesets.curate import Measurements, faces_to_see
     from identity_pipeline.stages.video.measure import embed_views
 
@@ -161,8 +182,9 @@ def vision_embeddings(step: VideoStep) -> dg.MaterializeResult:
             inputs["face_quality"],
             inputs["face_landmarks"],
             inputs["identity_stability"],
-            # Which bucket a face falls into says nothing of whether it is worth seeing.
+            # Which bucket a face falls into is in its moment; more is not asked of it here.
             empty("face_buckets"),
+            inputs["moments"],
         )
         wanted = faces_to_see(observed, settings)
         face, body = step.models.vision, step.models.vision_body

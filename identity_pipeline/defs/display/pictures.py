@@ -188,6 +188,23 @@ def describe_buckets(table: pl.DataFrame) -> dict[str, Any]:
     return counts
 
 
+def describe_moments(table: pl.DataFrame, crops: CropArchive) -> dict[str, Any]:
+    """How many moments there are, how many may become images, and some of these in time order."""
+    listed = table.filter(pl.col("shortlisted")).sort("person_id", "moment_id")
+    spread = _evenly(listed)
+    captions = [f"{p} moment {m}" for p, m in spread["person_id", "moment_id"].iter_rows()]
+    return {
+        **metadata.numbers(
+            {
+                "usable_faces": table.height,
+                "moments": table["moment_id"].n_unique(),
+                "shortlisted": listed.height,
+            }
+        ),
+        **_sheet(spread, crops, captions),
+    }
+
+
 def describe_selection(
     table: pl.DataFrame, candidates: pl.DataFrame, settings: Settings
 ) -> dict[str, Any]:

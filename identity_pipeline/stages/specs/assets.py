@@ -62,6 +62,14 @@ _PASS_USES: Final = (
     *_REGION,
     *_of("crops", "chunk_faces", "chunk_frames"),
 )
+_MOMENTS_USE: Final = (
+    "moments",
+    *_GATES,
+    *_CROP_LIMITS,
+    *_of("buckets", "yaw_edges", "pitch_edges"),
+    *_of("selection", "anchor_yaw_max", "anchor_pitch_max", "anchor_gap_s", "covered_from"),
+    *_HARD,
+)
 _SELECTION_USES: Final = (
     *_ANCHORS,
     *all_but(
@@ -224,28 +232,42 @@ _ENTRIES: Final = (
         settings=all_but("buckets", *(name.partition(".")[2] for name in _EXPRESSIONS)),
         cost=Cost(0.1),
     ),
+    _measure(
+        key="moments",
+        kinds=("polars",),
+        inputs=(
+            *("ride_video", "face_detections", "face_quality", "face_tracks"),
+            *("face_landmarks", "face_buckets", "face_crops"),
+        ),
+        settings=_MOMENTS_USE,
+        highlights=_of("highlights", "quality_bonus"),
+        cost=Cost(0.3),
+    ),
     _chunked(
         key="vision_embeddings",
         kinds=("torch", "huggingface"),
-        inputs=(*_OF_FACES, "face_crops"),
+        inputs=(*_OF_FACES, "moments", "face_crops"),
         settings=(*_GATES, *_CROP_LIMITS, "crops.face_expand", *_BODY),
         batches=("models.vision_batch",),
         models=("vision",),
         phases=("vision",),
+        code="2",
         cost=Cost(164, "rider faces", "identity_stability"),
     ),
     _sets(
         key="candidates",
         kinds=("polars",),
-        inputs=(*_OF_FACES, "face_buckets", "vision_embeddings"),
+        inputs=(*_OF_FACES, "face_buckets", "moments", "vision_embeddings"),
         settings=(*_GATES, *_CROP_LIMITS),
+        highlights=_of("highlights", "quality_bonus"),
+        code="2",
         cost=Cost(0.2),
     ),
     _set(
         key="selection",
         inputs=("candidates",),
         settings=_SELECTION_USES,
-        highlights=_of("highlights", "quality_bonus"),
+        code="2",
         cost=Cost(0.4),
     ),
     _set(

@@ -28,6 +28,7 @@ _SHAPING: Final = (
     "tracking",
     "riders",
     "buckets",
+    "moments",
     "stability",
     "selection",
     "export",
