@@ -12,7 +12,8 @@ import polars as pl
 import pytest
 
 from identity_pipeline.media.errors import VideoError
-from identity_pipeline.settings import Settings
+from identity_pipeline.models.face_pack import FacePack
+from identity_pipeline.settings import ExportSettings, ModelSettings, Settings
 from identity_pipeline.stages.imagesets.dataset import (
     Dataset,
     VideoTables,
@@ -37,13 +38,10 @@ SOURCE = BUNDLED / "rides" / f"{RIDE}.mp4"
 def tables_of(demo: VideoLibrary) -> VideoTables:
     names = (
         "ride_video", "frames", "face_detections", "face_tracks", "riders", "candidates",
-        "selection",
+        "selection", "moments",
     )  # fmt: skip
-    return VideoTables(
-        *(demo.table(name, RIDE) for name in names),
-        moments=MOMENTS,
-        sets={name: demo.table(name, RIDE) for name in SET_ASSETS},
-    )
+    sets = {name: demo.table(name, RIDE).head(3) for name in SET_ASSETS}
+    return VideoTables(*(demo.table(name, RIDE) for name in names), sets=sets)
 
 
 def export(
@@ -57,7 +55,8 @@ def export(
     )
     crops = crops or demo.store.crops(video_id)
     pack = FacePack(ModelSettings(face_pack=OPEN, device="cpu"))
-    return write_dataset(target, SOURCE, tables, crops, pack, provenance, Settings())
+    settings = Settings(export=ExportSettings(checks=("320",)))
+    return write_dataset(target, SOURCE, tables, crops, pack, provenance, settings)
 
 
 def images_of(folder: Path) -> dict[str, str]:

@@ -17,7 +17,6 @@ from identity_pipeline.defs.resources.steps import VideoStep
 from identity_pipeline.storage.video.failures import FailureNotes
 from identity_pipeline.tables import SET_ASSETS
 
-MOMENTS = pl.DataFrame(schema={"face_id": pl.String, "moment_id": pl.Int64, "rank": pl.Int64})
 ANCHORS, COVERAGE, CHALLENGE, PAIRS = SET_ASSETS
 
 
@@ -133,7 +132,7 @@ def identity_dataset(step: VideoStep) -> dg.MaterializeResult:
         riders=inputs["riders"],
         observed=inputs["candidates"],
         selection=inputs["selection"],
-        moments=MOMENTS,
+        moments=inputs["moments"],
         sets=inputs.of(*SET_ASSETS),
     )
 

@@ -308,7 +308,7 @@ _ENTRIES: Final = (
         kinds=("jpeg",),
         inputs=(
             *("ride_video", "frames", "face_detections", "face_tracks", "riders"),
-            *("candidates", "selection", *SET_ASSETS, "face_crops"),
+            *("moments", "candidates", "selection", *SET_ASSETS, "face_crops"),
         ),
         # It prints the digest of all settings that shape it, so that any of them renews it.
         settings=(

@@ -60,7 +60,7 @@ def deciding_settings(settings: Settings, *, emphasised: bool) -> str:
         settings: in force.
         emphasised: whether the video has highlights, which weigh too.
     """
-    deciding = (VIDEO_SPECS[key] for key in _DECIDING if key in VIDEO_SPECS)
+    deciding = (VIDEO_SPECS[key] for key in _DECIDING)
     names = {
         name
         for spec in deciding
