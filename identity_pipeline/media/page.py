@@ -5,7 +5,7 @@ What belongs here: what the page shows, as frozen dataclasses, the words it uses
 
 The page asks nothing of the network, holds no script, and is the same bytes for the same data.
 None always means "not measured" and is printed so, never as 0. Everything but the three figures
-is escaped; the figures are trusted because `media.figures` escapes what it is given.
+is escaped; the figures are trusted because `media.svg` escapes what it is given.
 """
 
 from __future__ import annotations
@@ -128,16 +128,16 @@ class SetSection:
 
 @dataclass(frozen=True)
 class Lacking:
-    """Something of which a rider has faces but no image, and why.
+    """Something of which there is no image of a rider, and why.
 
     Attributes:
         name: an expression of a pose, or a kind of challenge.
-        faces: how many faces show it; 0: none does.
+        moments: how many moments show it.
         reason: code of the frame ledger in which most of them ended; None where there is none.
     """
 
     name: str
-    faces: int
+    moments: int
     reason: str | None = None
 
 
@@ -146,7 +146,7 @@ class PoseCell:
     """One head pose of a rider, as a cell of the grid of the coverage set.
 
     Attributes:
-        seen: whether a usable face of the rider shows it.
+        seen: whether a moment of the rider shows it.
         images: of the coverage set, by expression.
         elsewhere: anchors that show it, which the coverage set therefore need not.
         lacking: expressions that were seen in it and have no image.
@@ -237,7 +237,8 @@ class ExportPage:
         models: models used, in the order of the pipeline.
         people: riders from left to right; empty when there is none.
         pairs: pair images; ignored unless there are two riders.
-        timeline_svg: from `figures.track_timeline_svg`; None when no frame was sampled.
+        timeline_svg: from `timelines.track_timeline_svg`; None when no frame was sampled.
+        moments_svg: from `timelines.moments_svg`; None without a rider.
         ledger_svg: from `figures.ledger_bar_svg`; None when no face was seen.
         ledger: from `ledger_rows`.
         left_out: images that were chosen and could not be proved: file and sentence.
@@ -254,6 +255,7 @@ class ExportPage:
     pairs: tuple[ImageCard, ...] = ()
     left_out: tuple[tuple[str, str], ...] = ()
     min_side_px: int | None = None
+    moments_svg: str | None = None
 
     @property
     def small_images(self) -> int:

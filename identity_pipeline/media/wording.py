@@ -29,10 +29,10 @@ NOT_MEASURED: Final = "not measured"
 STATE_WORDS: Final = {
     "saved": "exported",
     "beaten": "a better image exists",
-    "too_similar": "too similar",
+    "too_similar": "too like or too near another",
     "beyond_bins": "in no pose bin",
-    "after_stop": "after the stop",
-    "not_croppable": "cannot be cropped",
+    "after_stop": "after growth ended",
+    "not_croppable": "cannot be shown",
     "no_vision": "no vision embedding",
     "unstable": "not surely this person",
     "failed_gate": "failed the quality gate",
@@ -46,19 +46,28 @@ REASONS: Final = {
     "challenge": "Exported in the challenge set: extreme, but surely this person.",
     "pair": "Exported in the pair set: both riders are good in this frame.",
     "not_the_best_of_its_moment": "Another face of the same moment is the better picture.",
-    "outranked": "Better moments show the same pose and expression.",
+    "outranked": "Its moment was not weighed: others came first, and only so many are weighed.",
     "beaten_in_bucket": "Its pose and expression are already held by images as good or better.",
-    "hard_condition": "It is dark or overexposed, and its bucket holds another image.",
+    "hard_condition": "It is dark or overexposed; coverage is shown in plain light.",
     "covered": "A part of the face is covered, so its pose and expression are not sure.",
     "blurred_for_person": "The face is blurred, compared with the same person's other faces.",
     "replaced": "It was saved until a better image of the same pose and expression came.",
     "too_similar": "It looks like an image that is saved already.",
-    "near_duplicate": "It was selected, but an exported image looks almost the same.",
+    "near_duplicate": "It is nearly the same picture as an exported image.",
+    "too_close_in_time": "An exported image of this rider is hardly earlier or later.",
+    "taken": "An image of another set shows it.",
+    "not_exported": "It was chosen, and the export could not show it.",
     "beyond_bins": "The head is turned or tilted farther than the bins reach.",
     "pose_unknown": "The head pose could not be measured.",
-    "after_stop": "It came when the set of this rider had stopped growing.",
+    "after_stop": "The set of this rider had stopped growing before anything like it came.",
     "cut_by_frame": "The picture's edge would cut the head.",
     "other_face_in_crop": "Another face would be in the picture.",
+    "second_face": "It was chosen, and a detector finds a second face in its picture.",
+    "other_face_largest": "It was chosen, and the largest face found in its picture is another.",
+    "no_face_found": "It was chosen, and a detector does not find its face in the picture.",
+    "below_min_side": "It was chosen, and its picture would be smaller than is asked for.",
+    "frame_not_found": "It was chosen, and its frame was not found again in the file.",
+    "other_picture": "It was chosen, and the frame decoded again is not the one analysed.",
     "no_vision": "No vision embedding was made, so its novelty is not known.",
     "not_embedded": "No identity embedding was made, so it cannot be attributed.",
     "below_floor": "It does not resemble the rider's prototype enough.",
@@ -72,14 +81,15 @@ REASONS: Final = {
     "too_small": "Its track is much smaller than the riders: farther from the camera.",
     "bystander": "All seats belong to people who are seen better.",
     "never_beside_rider": "It is never seen together with the first rider.",
+    "never_clear": "Hardly one face of its track is clear, so it may be no face at all.",
 }
 
 STOP_REASONS: Final = {
     "coverage_satisfied": "It held enough different poses and expressions by then, and nothing new "
     "had come for a while.",
-    "novelty_plateau": "The set grew until the end of the ride; towards it nothing new came any "
-    "more.",
-    "end_of_video": "The set grew until the end of the ride, and new views came until then.",
+    "novelty_plateau": "The set grew until the end of the ride, though towards it hardly anything "
+    "new came.",
+    "end_of_video": "The set grew until the end of the ride.",
 }
 
 NO_SET_REASONS: Final = {
@@ -124,6 +134,7 @@ LACKING: Final = {
     "after_stop": "after the set had stopped growing",
     "beaten_in_bucket": "not as good as what its pose and expression holds",
     "below_floor": "not surely this person",
+    "below_min_side": "too small a picture",
     "beyond_bins": "turned farther than the bins reach",
     "blurred": "blurred",
     "blurred_for_person": "blurred, for this person",
@@ -132,6 +143,12 @@ LACKING: Final = {
     "cut_by_frame": "cut by the edge of the picture",
     "hard_condition": "dark or overexposed",
     "near_duplicate": "the same picture as an exported one",
+    "no_face_found": "not found again in its picture",
+    "not_embedded": "not surely this person",
+    "not_exported": "chosen, and left out of the export",
+    "not_the_best_of_its_moment": "part of a moment that shows something else",
+    "other_face_largest": "beside a larger face",
+    "outranked": "not weighed, for others came first",
     "occluded": "too much of it covered",
     "score_low": "not surely a face",
     "cut_off": "outside the picture in part",
@@ -140,6 +157,8 @@ LACKING: Final = {
     "other_face_in_crop": "with another face in the picture",
     "pose_unknown": "without a measured head pose",
     "replaced": "bettered by a later one",
+    "second_face": "with a second face in the picture",
+    "too_close_in_time": "hardly earlier or later than an exported image",
     "too_similar": "too like an exported image",
     **dict.fromkeys(("anchor", "coverage", "challenge", "pair"), "shown in another set"),
 }
@@ -150,6 +169,7 @@ KINDS: Final = {
     "dark": "dark",
     "overexposed": "overexposed",
     "occluded": "covered",
+    "motion": "blurred by movement",
 }
 
 EXPRESSION_WORDS: Final = {
@@ -256,14 +276,14 @@ def growth(grown: Growth) -> str:
 
 
 def lacking(what: Lacking) -> str:
-    """Why there is no image of something: `3 faces, mostly dark or overexposed`."""
-    if not what.faces:
-        return "the ride has no such face of this rider"
-    faces = counted(what.faces, "face")
+    """Why there is no image of something: `3 moments, mostly dark or overexposed`."""
+    if not what.moments:
+        return "this ride has none of this rider"
+    moments = counted(what.moments, "moment")
     if what.reason is None:
-        return faces
-    mostly = "" if what.faces == 1 else "mostly "
-    return f"{faces}, {mostly}{LACKING.get(what.reason, plain(what.reason))}"
+        return moments
+    mostly = "" if what.moments == 1 else "mostly "
+    return f"{moments}, {mostly}{LACKING.get(what.reason, plain(what.reason))}"
 
 
 def by_kind(images: Sequence[ImageCard]) -> list[tuple[str, list[ImageCard]]]:
@@ -294,7 +314,7 @@ def eyes(evidence: Evidence) -> str:
     if evidence.gaze_aside:
         words += ", looks aside"
     if evidence.lid_ratio is not None:
-        words += f" ({evidence.lid_ratio:.2f} of their usual width)"
+        words += f", {evidence.lid_ratio:.2f} of usual"
     return words
 
 
@@ -312,7 +332,9 @@ def cover(evidence: Evidence) -> str:
 
 
 def score_of(evidence: Evidence, set_name: str) -> float | None:
-    """The score that ranks the faces of a set."""
+    """The score that ranks the faces of a set; none ranks those that are to be hard."""
+    if set_name == "challenge":
+        return None
     return evidence.portrait_score if set_name == "anchor" else evidence.picture_score
 
 

@@ -146,6 +146,15 @@ class SelectionSettings(Group):
         ge=0,
         le=1,
     )
+    anchor_score_min: float = tunable(
+        0.3,
+        "Portrait score below which a face is an anchor only where there is nothing better.",
+        unit="score",
+        source="fitted on real ride clips of 8 people; not held out "
+        "(`identity_pipeline_tests/benchmarks/real_faces.py`)",
+        ge=0,
+        le=1,
+    )
     anchor_gap_s: float = tunable(
         1.5, "Time between anchors.", unit="s", source="earlier systems", ge=0
     )

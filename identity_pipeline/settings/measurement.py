@@ -51,6 +51,13 @@ class RiderSettings(Group):
         ge=0,
         le=1,
     )
+    min_clear_faces: int = tunable(
+        3,
+        "A second rider has at least so many faces that pass the loose gate.",
+        unit="faces",
+        source="of whom there are fewer strict faces (stability.min_strict_frames) there is no set",
+        ge=0,
+    )
     min_seen_together: int = tunable(
         3,
         "Two riders share at least this many sampled frames.",
@@ -175,7 +182,7 @@ class QualitySettings(Group):
     witness_every: int = tunable(
         10,
         "Two successive faces of a tracklet that are embedded to know whose it is are at most so "
-        "far apart; where they do not agree (tracking.stitch_cos), those between them are too.",
+        "far apart; where they do not agree (tracking.split_cos), those between them are too.",
         unit="faces",
         source="one a second at 10 frames a second; what an exchange of people in a tracklet may "
         "hide: `identity_pipeline_tests/benchmarks/false_joins.py`",

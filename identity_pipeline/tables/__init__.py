@@ -61,6 +61,12 @@ SCORES: Final[Schema] = dict.fromkeys(
     pl.Float32,
 )
 """What a face is worth as a picture, in [0, 1], and its parts: see core.imagesets.portrait."""
+EMBEDDING: Final[Schema] = {
+    **FACE,
+    "space": pl.String,
+    "because": pl.String,  # "usable" or "witness": whether it passes the loose gate
+    "e_id": VECTOR,  # L2-normalised
+}
 SIZE: Final[Range] = (1.0, 65535.0)
 """Of a video, in pixels."""
 TABLES: Final[dict[str, Table]] = {
@@ -160,15 +166,8 @@ TABLES: Final[dict[str, Table]] = {
         "face_id",
         ranges={"score": SHARE},
     ),
-    "face_embeddings": Table(
-        {
-            **FACE,
-            "space": pl.String,
-            "because": pl.String,  # "usable" or "witness"
-            "e_id": VECTOR,  # L2-normalised
-        },
-        "face_id",
-    ),
+    "face_embeddings": Table(EMBEDDING, "face_id"),
+    "moment_embeddings": Table(EMBEDDING, "face_id"),
     "face_tracks": Table(
         {
             **FACE,
@@ -422,6 +421,7 @@ TABLES["candidates"] = Table(
         "lid_ratio": pl.Float32,
         "mouth_open": pl.Float32,
         "smile": pl.Float32,
+        "surround_luma": pl.Float32,
         **_without("face_buckets", "face_id", "frame_idx", "person_id"),
         "timestamp_ms": pl.Float64,
         **BOX,
@@ -446,6 +446,7 @@ TABLES["candidates"] = Table(
     ranges={"score": SHARE, "neighbour_share": SHARE, **dict.fromkeys(SCORES, SHARE)},
     later=(
         *("eyes", "wink", "gaze_aside", "gaze_offset", "lid_ratio", "mouth_open", "smile"),
+        "surround_luma",
         *("moment_id", "representative_face_id", *SCORES, "neighbour_share", "crop_px"),
     ),
     optional=("weight", "bonus"),

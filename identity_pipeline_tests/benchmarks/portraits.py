@@ -21,7 +21,12 @@ from scipy.optimize import minimize
 
 from identity_pipeline.core.evaluation.intervals import percentiles, resamples
 from identity_pipeline.core.faces.gates import regate
-from identity_pipeline.core.imagesets.portrait import PORTRAIT_WEIGHTS, with_scores
+from identity_pipeline.core.imagesets.portrait import (
+    PORTRAIT_WEIGHTS,
+    anchor_eligible,
+    is_portrait,
+    with_scores,
+)
 from identity_pipeline.core.imagesets.score_parts import UNMEASURED
 from identity_pipeline.settings import Settings
 from identity_pipeline.storage.video.tables import TableStore
@@ -73,7 +78,7 @@ class Agreement(NamedTuple):
 
 
 def scores_of(store: TableStore, video_id: str, settings: Settings) -> pl.DataFrame:
-    """`face_id`, the scores and their parts, the earlier ranking and the quality of all faces."""
+    """The scores and their parts of all faces, other rankings, and what may be an anchor."""
     landmarks = store.read("face_landmarks", video_id)
     quality = regate(store.read("face_quality", video_id), landmarks, settings.quality)
     clock = store.read("face_detections", video_id, ["face_id", "timestamp_ms"])
@@ -91,7 +96,10 @@ def scores_of(store: TableStore, video_id: str, settings: Settings) -> pl.DataFr
                 candidates.select("face_id", "neighbour_share"), on="face_id", how="left"
             )
     return with_scores(faces).select(
-        "face_id", *PARTS, "portrait_score", "picture_score", "quality_score", earlier=_earlier()
+        *("face_id", *PARTS, "portrait_score", "picture_score", "quality_score"),
+        earlier=_earlier(),
+        eligible=anchor_eligible(settings.selection),
+        portrait=is_portrait(settings.selection),
     )
 
 

@@ -37,7 +37,6 @@ from identity_pipeline.core.faces.mesh_expression import (
     mouth_height,
     with_own_ratios,
 )
-from identity_pipeline.core.imagesets.portrait import anchor_eligible, is_portrait
 from identity_pipeline.settings import Settings
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.video.tables import TableStore
@@ -87,16 +86,6 @@ def of_clip(store: TableStore, clip: str, labels: pl.DataFrame) -> Iterator[pl.D
             continue
         landmarks = store.read("face_landmarks", video_id)
         bins = store.read("face_buckets", video_id).select("face_id", "expression_bin")
-        if video_id in store.videos_with("candidates"):
-            candidates = store.read("candidates", video_id)
-            chosen = {
-                "eligible": anchor_eligible(S.selection),
-                "portrait": is_portrait(S.selection),
-            }
-            chosen = candidates.filter(pl.col("standing") == "candidate").select(
-                "face_id", **chosen
-            )
-            bins = bins.join(chosen, on="face_id", how="left")
         scores = portraits.scores_of(store, video_id, S)
         yield (
             landmarks.drop("landmarks")
@@ -270,8 +259,7 @@ Printer = Callable[[object], None]
 def print_tables(faces: pl.DataFrame, show: Printer) -> None:
     """The faces as they lie, and every person by numbers of the others."""
     show(table("As the tables have it", faces))
-    if "portrait" in faces.columns:
-        print_portraits(faces, show)
+    print_portraits(faces, show)
     if faces["expression_source"].eq("face_mesh").all():
         show(table("Each person by numbers fitted on the others", left_out(faces)))
 
@@ -296,7 +284,7 @@ def looked_at(faces: pl.DataFrame) -> pl.DataFrame:
     """The labelled faces that have scores."""
     return faces.filter(
         pl.col("light").is_not_null(), pl.col("who").is_not_null(), pl.col("portrait_score") >= 0
-    ).with_columns(pl.col("eligible").fill_null(False))
+    )
 
 
 def print_fit(faces: pl.DataFrame, show: Printer) -> None:

@@ -9,7 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from identity_pipeline.core.imagesets.portrait import SCORES, with_scores
+from identity_pipeline.core.imagesets.portrait import (
+    SCORES,
+    anchor_eligible,
+    is_portrait,
+    with_scores,
+)
+from identity_pipeline.settings import SelectionSettings
 from identity_pipeline_tests.core.builders import MODEST
 
 PLAIN: dict[str, Any] = {
@@ -166,3 +172,61 @@ def test_rows_stay_in_their_order() -> None:
     ]
     faces = pl.DataFrame(rows, schema_overrides=SCHEMA)
     assert with_scores(faces)["face_id"].to_list() == faces["face_id"].to_list()
+
+
+# --- which faces may be anchors ----------------------------------------------------------------
+
+SETTINGS = SelectionSettings()
+
+
+def anchor(**change: Any) -> str:
+    """`portrait`, `eligible`, or `no`."""
+    face = scored(change | {"gaze_aside": abs(change.get("gaze_offset", 0.0)) > 0.09})
+    told = face.select(e=anchor_eligible(SETTINGS), p=is_portrait(SETTINGS)).row(0)
+    return "portrait" if all(told) else "eligible" if told[0] else "no"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"eyes": "closed"},
+        {"eyes": "lowered"},
+        {"eyes": "unknown"},
+        {"wink": True},
+        {"occlusion_bin": "partial"},
+        {"lighting_bin": "dark"},
+        {"luma_mean": 62.0},
+        {"surround_luma": 250.0, "luma_mean": 70.0},
+        {"neighbour_share": 0.1},
+        {"strict": False},
+        {"yaw": 20.0},
+    ],
+)
+def test_better_no_anchor_than_a_bad_one(change: dict[str, Any]) -> None:
+    assert anchor(**change) == "no"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"gaze_offset": 0.15},
+        {"mouth_open": 0.5},
+        {"mouth_tilt": 0.09},
+        {"yaw": 15.0, "roll": 14.0},
+    ],
+)
+def test_what_is_an_anchor_only_where_there_is_nothing_better(change: dict[str, Any]) -> None:
+    assert anchor(**change) == "eligible"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"smile": 0.98, "mouth_open": 0.35, "expression_bin": "smile"},
+        {"luma_mean": 90.0},
+        dict.fromkeys(("eyes", "wink")),
+    ],
+)
+def test_what_is_a_portrait(change: dict[str, Any]) -> None:
+    assert anchor(**change) == "portrait"

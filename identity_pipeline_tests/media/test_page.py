@@ -306,17 +306,17 @@ def test_a_rider_is_told_in_plain_words() -> None:
         "seen as 1,234 faces, 2 images exported",
         "1 anchor 1 coverage 0 challenge 2 of 3 anchors",
         "17 of 35 poses are filled, 16 of the 19 that this rider showed; 3 of 4 expressions. The "
-        "set grew until the end of the ride; towards it nothing new came any more.",
+        "set grew until the end of the ride, though towards it hardly anything new came.",
         "Prototype The medoid of 212 strict faces, frame 100 at 4.2 s.",
         "track score 0.91 size 0.99 centre 0.73 length 0.88",
-        "nothing new came any more. novelty_plateau",
+        "hardly anything new came. novelty_plateau",
         "30 anchor 60 coverage 10 challenge",
         "Identity drifts in this video, so anchors count more. identity_drift",
         "2 of 3 anchors: 14 candidates were too close in time to a better one, "
         "1 did not pass the strict quality gate.",
-        "No image in this set. Dark : the ride has no such face of this rider "
-        "Extreme pose : 2 faces, mostly too like an exported image",
-        "smile no image: 3 faces, mostly dark or overexposed",
+        "No image in this set. Dark : this ride has none of this rider "
+        "Extreme pose : 2 moments, mostly too like an exported image",
+        "no smile : 3 moments, mostly dark or overexposed",
     ):
         assert words in text, words
 
@@ -326,7 +326,7 @@ def test_a_card_says_what_it_is_on_what_evidence_and_when() -> None:
     assert (
         "1:23.4 smile score 0.84 eyes open · mouth 0.04 · light 118 details "
         "file anchor_ 001.jpg head ~15° to ~5°, slight up expression smile "
-        "eyes open (1.02 of their usual width) mouth open 0.04 smile 0.61 covered not measured "
+        "eyes open, 1.02 of usual mouth 0.04 smile 0.61 covered not measured "
         "light 118, normal short side 80 px frame 834 as portrait 0.84 as picture 0.70 "
         "eyes 0.90 light not measured quality 0.87 novelty 0.41 stable 0.66"
     ).replace("~", "\N{MINUS SIGN}") in page.text

@@ -95,7 +95,7 @@ def _crop(
 
 EXPRESSION = (
     *("eyes", "wink", "gaze_aside", "gaze_offset"),
-    *("lid_ratio", "mouth_open", "smile"),
+    *("lid_ratio", "mouth_open", "smile", "surround_luma"),
 )
 """Columns of `face_landmarks` that say whether a face is a portrait."""
 

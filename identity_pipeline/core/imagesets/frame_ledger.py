@@ -5,7 +5,7 @@ is in a saved state, and each sampled frame's faces add up to its `face_count`.
 
 State            Reasons
 ---------------  ------------------------------------------------------------------------------
-not_a_rider      too_short, too_small, bystander, never_beside_rider
+not_a_rider      too_short, too_small, bystander, never_beside_rider, never_clear
 no_set           no_prototype
 failed_gate      the first failure of the loose gate (score_low, cut_off, blurred, occluded)
 unstable         not_embedded, below_floor, closer_to_rival
@@ -180,6 +180,8 @@ def _not_a_rider(face: Entry, settings: Settings) -> Entry:
         "never_beside_rider": "Its track would have to share "
         f"{riders.min_seen_together} sampled frames with the first rider "
         "(riders.min_seen_together).",
+        "never_clear": f"Its track would have to have {riders.min_clear_faces} faces that pass the "
+        "loose gate (riders.min_clear_faces).",
     }
     value, threshold = face["track_score"], None
     if reason == "too_short":

@@ -54,6 +54,8 @@ PICTURE_WEIGHTS: Final = {
     "score_alone": 1.0,
 }
 """Exponents of the parts in `picture_score`, beside that of the lids, which is 1. Chosen."""
+MARRED: Final = 0.5
+"""A part that has lost more than half mars a face as an anchor. Chosen."""
 NATURAL: Final = 0.15
 """Exponent of the eyes in `picture_score`, where they are to be open, and of the mouth, where it is
 to be closed or to smile: of two pictures that are taken as well the more natural one. Chosen."""
@@ -69,11 +71,14 @@ def is_frontal(settings: SelectionSettings) -> pl.Expr:
 
 
 def anchor_eligible(settings: SelectionSettings) -> pl.Expr:
-    """Strict, near frontal, in plain view and normal light, and no eye closed.
+    """Strict, near frontal, in plain view and normal light, alone, and both eyes open.
 
     That is the least. Where a net grades the eyes, eyes that it could not tell are no open ones.
+    Light that is normal by itself may be bad for the person, or against them, and a neighbour's
+    head may hang into the picture: neither `score_light` nor `score_alone` may be `MARRED`.
     """
-    eyes_told = pl.col("eyes").is_in(["open", "lowered"]) & ~pl.col("wink").fill_null(False)
+    eyes_told = (pl.col("eyes") == "open") & ~pl.col("wink").fill_null(False)
+    unmarred = [(pl.col(part) >= MARRED).fill_null(True) for part in ("score_light", "score_alone")]
     return (
         pl.col("strict")
         & is_frontal(settings)
@@ -81,21 +86,23 @@ def anchor_eligible(settings: SelectionSettings) -> pl.Expr:
         & pl.when(pl.col("eyes").is_not_null()).then(eyes_told).otherwise(True)
         & pl.col("occlusion_bin").is_in(["none", "unknown"])
         & (pl.col("lighting_bin") == "normal")
+        & pl.all_horizontal(unmarred)
     ).fill_null(False)
 
 
 def is_portrait(settings: SelectionSettings) -> pl.Expr:
     """Whether an eligible face is what a photographer would choose.
 
-    The eyes are open and look where the nose points, and the mouth is closed or smiles. What no
-    net measured (null) is not held against a face.
+    The eyes look where the nose points, the mouth is closed or smiles, nothing passes beside the
+    face, and the whole is good enough. What no net measured (null) is not held against a face.
     """
-    open_eyes = pl.col("eyes").eq("open").fill_null(True)
+    free = (pl.col("score_view") > score_parts.COVER_NEAR).fill_null(True)
+    good = (pl.col("portrait_score") >= settings.anchor_score_min).fill_null(True)
     gaze = ~pl.col("gaze_aside").fill_null(False)
     mouth = pl.col("mouth_open").fill_null(0.0)
     smiles = (pl.col("expression_bin") == "smile").fill_null(False) & (mouth < WIDE_MOUTH)
     calm = (mouth < settings.anchor_mouth_max) | smiles
-    return anchor_eligible(settings) & open_eyes & gaze & calm
+    return anchor_eligible(settings) & free & good & gaze & calm
 
 
 def portrait_measures() -> dict[str, pl.Expr]:

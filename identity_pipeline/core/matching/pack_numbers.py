@@ -64,7 +64,7 @@ class PackNumbers:
 def of_tracklets(video: VideoTables) -> VideoTables:
     """The tables of a video as if each tracklet of enough usable faces were a rider's track."""
     tracks = video.tracks.select("face_id", "frame_idx", track_id="tracklet_id")
-    usable = video.embeddings.filter(pl.col("because") == "usable").select("face_id")
+    usable = video.quality.filter("loose").select("face_id")
     counted = usable.join(tracks, on="face_id").group_by("track_id").len()
     kept = counted.filter(pl.col("len") >= FACES_MIN).sort("track_id")
     riders = kept.select("track_id", person_id="track_id", reason=pl.lit("rider"))

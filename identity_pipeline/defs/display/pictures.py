@@ -129,7 +129,7 @@ def describe_riders(
     table: pl.DataFrame, frames: pl.DataFrame, tracks: pl.DataFrame, settings: Settings
 ) -> dict[str, Any]:
     """Riders, other tracks by reason, and the timeline."""
-    from identity_pipeline.media.figures import track_timeline_svg
+    from identity_pipeline.media.timelines import track_timeline_svg
 
     nothing = pl.DataFrame(
         schema={"person_id": pl.Int64, "timestamp_ms": pl.Float64, "set": pl.String}
@@ -211,6 +211,8 @@ def describe_selection(
     """Decisions, reasons, and each rider's coverage grid after the selection."""
     from identity_pipeline.core.imagesets.summary import coverage_of
     from identity_pipeline.media.figures import coverage_grid_svg
+    from identity_pipeline.media.timelines import moments_svg
+    from identity_pipeline.stages.imagesets.page import stop_times
 
     described: dict[str, Any] = {
         **_counts(table["decision"], "decision"),
@@ -227,6 +229,10 @@ def describe_selection(
         )
         described[f"picture/person_{person}"] = metadata.svg(drawing, f"coverage of {person}")
         described[f"stop_reason/person_{person}"] = mine["stop_reason"][0]
+    if candidates.height:
+        kept = table.filter("kept").with_columns(set=pl.lit("coverage"))
+        drawing = moments_svg(candidates, kept, stop_times(table))
+        described["picture/moments"] = metadata.svg(drawing, "moments, and what was kept of them")
     return described
 
 
@@ -256,7 +262,7 @@ def describe_dataset(
     """Files, the page, the contact sheet, and the timeline with what was exported."""
     from identity_pipeline.media.crops import decode_image
     from identity_pipeline.media.sheets import encode_jpeg_below
-    from identity_pipeline.stages.imagesets.page import timeline_svg
+    from identity_pipeline.stages.imagesets.page import rider_moments_svg, timeline_svg
     from identity_pipeline.stages.specs.exported import shown_sets
 
     images = table.filter(pl.col("type") != "metadata", pl.col("left_out").is_null())
@@ -271,8 +277,10 @@ def describe_dataset(
         data = encode_jpeg_below(decode_image(sheet.read_bytes()), metadata.PICTURE_BYTES)
         described[f"picture/{sheet.parent.name}"] = metadata.jpeg(data, sheet.parent.name)
     described["stand_ins"] = table["stands_for"].is_not_null().sum()
+    tables = replace(tables, sets=shown_sets(tables.sets, table, tables.observed))
     if tables.frames.height:
-        shown = shown_sets(tables.sets, table, tables.observed)
-        drawing = timeline_svg(replace(tables, sets=shown), settings)
+        drawing = timeline_svg(tables, settings)
         described["timeline"] = metadata.svg(drawing, "timeline with exported images")
+    if moments := rider_moments_svg(tables):
+        described["moments"] = metadata.svg(moments, "moments, and the images that came of them")
     return described

@@ -53,7 +53,7 @@ def stability_of(
 
     Args:
         rider_faces: result of `riders.rider_faces`.
-        embeddings: table `face_embeddings`.
+        embeddings: every identity vector of the video.
         quality: table `face_quality`.
         landmarks: table `face_landmarks`.
         settings: thresholds.

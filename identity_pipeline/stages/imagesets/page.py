@@ -14,12 +14,13 @@ from typing import Any
 
 import polars as pl
 
+from identity_pipeline.core.faces.buckets import UNKNOWN
 from identity_pipeline.core.imagesets.evidence import Evidence
 from identity_pipeline.core.imagesets.image_sets import challenge_kind
 from identity_pipeline.core.imagesets.selection import VECTORS
 from identity_pipeline.core.imagesets.summary import RiderSummary
 from identity_pipeline.media.crops import encode_jpeg
-from identity_pipeline.media.figures import coverage_grid_svg, ledger_bar_svg, track_timeline_svg
+from identity_pipeline.media.figures import coverage_grid_svg, ledger_bar_svg
 from identity_pipeline.media.page import (
     ExportPage,
     Growth,
@@ -33,6 +34,7 @@ from identity_pipeline.media.page import (
     ledger_rows,
 )
 from identity_pipeline.media.sheets import data_uri
+from identity_pipeline.media.timelines import moments_svg, track_timeline_svg
 from identity_pipeline.media.wording import KINDS
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.imagesets.images import Exported, LeftOut
@@ -81,13 +83,13 @@ def export_page(
         provenance: where the export comes from.
         settings: bins.
     """
-    evidence = {
-        row["face_id"]: Evidence.of(row)
-        for row in tables.observed.drop(VECTORS).iter_rows(named=True)
-    }
+    observed = tables.observed.drop(VECTORS).with_columns(
+        moment_faces=pl.when(pl.col("moment_id").is_not_null()).then(pl.len().over("moment_id"))
+    )
+    rows = {row["face_id"]: row for row in observed.iter_rows(named=True)}
     cards: dict[str, list[ImageCard]] = {name: [] for name in TYPES}
     for image in images:
-        cards[image.set_name].append(_card(image, evidence))
+        cards[image.set_name].append(_card(image, rows))
     return ExportPage(
         video=_video_facts(tables, provenance),
         settings_version=provenance.settings_sha256[:12],
@@ -95,6 +97,7 @@ def export_page(
         people=tuple(_person_section(rider, cards, tables, settings) for rider in riders),
         pairs=tuple(cards["pair_set"]),
         timeline_svg=timeline_svg(tables, settings) if tables.frames.height else None,
+        moments_svg=rider_moments_svg(tables),
         ledger_svg=_ledger_svg(tables),
         ledger=ledger_rows(tables.frame_ledger),
         left_out=tuple((image.file, image.sentence) for image in left_out),
@@ -115,9 +118,13 @@ def _person_section(
         for name in FOLDERS
     }
     ended = tables.frame_ledger.select("face_id", ended="reason")
+    stands = pl.col("face_id") == pl.col("representative_face_id")
+    shown = [card.faces[0].face_id for cards in own.values() for card in cards]
     faces = (
         tables.observed.filter(pl.col("person_id") == rider.person_id)
         .drop(VECTORS)
+        # What a moment shows counts, not the noise of single faces in it.
+        .filter(stands | pl.col("face_id").is_in(shown))
         .with_columns(kind=challenge_kind(settings.selection))
         .join(ended, on="face_id", how="left", maintain_order="left")
     )
@@ -133,22 +140,31 @@ def _person_section(
     )
 
 
-def _card(image: Exported, evidence: Mapping[str, Evidence]) -> ImageCard:
-    small = encode_jpeg(image.thumbnail, THUMBNAIL_QUALITY)
-    told = tuple(evidence[face.face_id] for face in image.faces)
-    return ImageCard(image.file, data_uri(small, "image/jpeg"), image.faces, told)
+def _card(image: Exported, observed: Mapping[str, Mapping[str, Any]]) -> ImageCard:
+    """An image with what `candidates` tells of its faces."""
+    small = data_uri(encode_jpeg(image.thumbnail, THUMBNAIL_QUALITY), "image/jpeg")
+    rows = [observed[face.face_id] for face in image.faces]
+    told = tuple(Evidence.of(row) for row in rows)
+    together = None if image.is_pair else rows[0]["moment_faces"]
+    return ImageCard(image.file, small, image.faces, told, together)
 
 
 def _growth(rider: RiderSummary, selection: pl.DataFrame) -> Growth | None:
     """When the coverage set of a rider stopped growing; None where nothing was selected."""
     if rider.stop_reason is None:
         return None
-    after = selection.filter(
-        pl.col("person_id") == rider.person_id, pl.col("reason") == "after_stop"
-    )
-    if not after.height:
-        return Growth(rider.stop_reason)
-    return Growth(rider.stop_reason, min(after["timestamp_ms"]), cut=True)
+    ended = stop_times(selection).get(rider.person_id)
+    return Growth(rider.stop_reason, ended, cut=ended is not None)
+
+
+def stop_times(selection: pl.DataFrame) -> dict[int, float]:
+    """When the coverage set of each rider stopped growing, if it did.
+
+    Args:
+        selection: the table of that name.
+    """
+    late = selection.filter(pl.col("reason") == "after_stop")
+    return dict(late.group_by("person_id").agg(pl.col("timestamp_ms").min()).iter_rows())
 
 
 def _pose_grid(
@@ -157,22 +173,23 @@ def _pose_grid(
     """What the rider showed of each pose, and what is exported of it.
 
     Args:
-        faces: rows of `candidates` of the rider, with how they `ended` in the frame ledger.
+        faces: rows of `candidates` that stand for the rider's moments or are shown, with how they
+            `ended` in the frame ledger.
         anchors: of the rider.
         coverage: of the rider.
     """
-    shown = {card.faces[0].face_id for card in (*anchors, *coverage)}
-    inside = faces.filter(pl.col("bucket_key").is_not_null())
-    there = inside.filter(pl.col("loose") | pl.col("face_id").is_in(shown))
+    there = faces.filter(pl.col("bucket_key").is_not_null())
     columns = _bins(there, "yaw")
     rows = []
     for pitch in reversed(_bins(there, "pitch")):
         cells = []
         for yaw in columns:
             posed = there.filter(pl.col("yaw_bin") == yaw, pl.col("pitch_bin") == pitch)
-            ids = set(posed["face_id"])
-            own = [[c for c in cards if c.faces[0].face_id in ids] for cards in (coverage, anchors)]
-            held = {card.faces[0].expression_bin for cards in own for card in cards}
+            own = [
+                [c for c in cards if (c.faces[0].yaw_bin, c.faces[0].pitch_bin) == (yaw, pitch)]
+                for cards in (coverage, anchors)
+            ]
+            held = {UNKNOWN} | {card.faces[0].expression_bin for cards in own for card in cards}
             lacking = _lacking(posed.filter(~pl.col("expression_bin").is_in(held)))
             cells.append(PoseCell(posed.height > 0, tuple(own[0]), tuple(own[1]), lacking))
         rows.append((pitch, tuple(cells)))
@@ -186,7 +203,7 @@ def _bins(faces: pl.DataFrame, axis: str) -> list[str]:
 
 
 def _lacking(faces: pl.DataFrame, name: str = "expression_bin") -> tuple[Lacking, ...]:
-    """How many faces have each value of a column, and how most of them ended."""
+    """How many moments have each value of a column, and how most of them ended."""
     return tuple(
         Lacking(str(value), own.height, _commonest(own["ended"]))
         for (value,), own in faces.sort(name).group_by(name, maintain_order=True)
@@ -216,12 +233,22 @@ def _ledger_svg(tables: VideoTables) -> str | None:
 
 def timeline_svg(tables: VideoTables, settings: Settings) -> str:
     """Who was seen when, in what light, and where the images were taken."""
-    exported = pl.concat(
+    return track_timeline_svg(
+        tables.frames, tables.face_tracks, tables.riders, _exported(tables), settings.buckets
+    )
+
+
+def rider_moments_svg(tables: VideoTables) -> str | None:
+    """The moments of the riders, and the images that came of them; None without a rider."""
+    if not tables.observed.height:
+        return None
+    return moments_svg(tables.observed, _exported(tables), stop_times(tables.selection))
+
+
+def _exported(tables: VideoTables) -> pl.DataFrame:
+    return pl.concat(
         table.select("person_id", "timestamp_ms", set=pl.lit(TYPES[name]))
         for name, table in tables.sets.items()
-    )
-    return track_timeline_svg(
-        tables.frames, tables.face_tracks, tables.riders, exported, settings.buckets
     )
 
 

@@ -46,8 +46,9 @@ _GATES: Final = all_but("quality", "witness_every", "witness_look_min")
 _LIKENESS: Final = _of("selection", "near_duplicate_cos", "near_duplicate_look")
 _ANCHORS: Final = (
     *_of("selection", "anchor_yaw_max", "anchor_pitch_max", "anchor_mouth_max"),
+    "selection.anchor_score_min",
     *_LIKENESS,
-    *_of("selection", "anchor_gap_s", "anchor_cos_max"),
+    *_of("selection", "anchor_gap_s", "anchor_cos_max", "anchor_score_min"),
 )
 _PAIRS: Final = (
     *_of("selection", "pair_min", "pair_max", "pair_iou_max", "pair_other_max", "pair_air_min"),
@@ -97,7 +98,7 @@ _OF_FACES: Final = (
     *("face_landmarks", "identity_stability"),
 )
 _OF_TRACKS: Final = (
-    *("face_embeddings", "face_quality", "face_tracks"),
+    *("face_embeddings", "moment_embeddings", "face_quality", "face_tracks"),
     *("riders", "face_detections"),
 )
 
@@ -184,9 +185,10 @@ _ENTRIES: Final = (
         key="face_embeddings",
         kinds=("onnx",),
         inputs=("face_detections", "face_crops", "face_quality"),
-        settings=(*_of("quality", "witness_every", "witness_look_min"), "tracking.stitch_cos"),
+        settings=(*_of("quality", "witness_every", "witness_look_min"), "tracking.split_cos"),
         batches=("models.recognition_batch",),
         models=("face_pack",),
+        code="2",
         cost=Cost(4.5),
     ),
     _measure(
@@ -200,8 +202,9 @@ _ENTRIES: Final = (
     _measure(
         key="riders",
         kinds=("polars",),
-        inputs=("ride_video", "frames", "face_detections", "face_tracks"),
+        inputs=("ride_video", "frames", "face_detections", "face_quality", "face_tracks"),
         settings=("riders",),
+        code="2",
         cost=Cost(0.2),
     ),
     _chunked(
@@ -217,13 +220,6 @@ _ENTRIES: Final = (
         models=("face_pack", "perception"),
         code="6",
         cost=Cost(38),
-    ),
-    _measure(
-        key="identity_stability",
-        kinds=("numpy",),
-        inputs=("face_embeddings", "face_quality", "face_landmarks", "face_tracks", "riders"),
-        settings=("stability", *_GATES),
-        cost=Cost(0.2),
     ),
     _measure(
         key="face_buckets",
@@ -242,6 +238,25 @@ _ENTRIES: Final = (
         settings=_MOMENTS_USE,
         highlights=_of("highlights", "quality_bonus"),
         cost=Cost(0.3),
+    ),
+    _chunked(
+        key="moment_embeddings",
+        kinds=("onnx",),
+        inputs=("face_crops", "face_embeddings", "moments"),
+        batches=("models.recognition_batch",),
+        models=("face_pack",),
+        cost=Cost(2.0, "usable faces", "moments"),
+    ),
+    _measure(
+        key="identity_stability",
+        kinds=("numpy",),
+        inputs=(
+            *("face_embeddings", "moment_embeddings", "face_quality", "face_landmarks"),
+            *("face_tracks", "riders"),
+        ),
+        settings=("stability", *_GATES),
+        code="2",
+        cost=Cost(0.2),
     ),
     _chunked(
         key="vision_embeddings",
@@ -350,7 +365,10 @@ _ENTRIES: Final = (
         group=TEMPLATES,
         kinds=("qdrant",),
         # The export says which images were left out.
-        inputs=("track_templates", "vision_embeddings", *SET_ASSETS, "identity_dataset"),
+        inputs=(
+            *("track_templates", "moment_embeddings", "vision_embeddings"),
+            *(*SET_ASSETS, "identity_dataset"),
+        ),
         operates=("index",),
         kept=Kept.INDEX,
         phases=("index", "library"),
@@ -419,7 +437,10 @@ _ENTRIES: Final = (
     ),
     _report(
         key="evaluation_report",
-        inputs=("identity_dataset", "face_embeddings", "vision_embeddings"),
+        inputs=(
+            *("identity_dataset", "face_embeddings", "moment_embeddings"),
+            "vision_embeddings",
+        ),
     ),
     _operate(key="disk_usage"),
     _operate(key="published"),

@@ -124,25 +124,6 @@ def measure_quality(
 _VERDICTS = ("strict", "loose", "strict_fails", "loose_fails", "unmeasured")
 
 
-def faces_to_embed(
-    detections: pl.DataFrame, quality: pl.DataFrame, witness_every: int
-) -> pl.DataFrame:
-    """`face_id, frame_idx, because`: usable faces, and every n-th of each tracklet besides.
-
-    The first face of a tracklet is always a witness, so that each has one.
-    """
-    joined = detections.join(quality.select("face_id", "loose"), on="face_id").sort(
-        "frame_idx", "face_id"
-    )
-    position = pl.int_range(pl.len()).over("tracklet_id")
-    return joined.with_columns(
-        because=pl.when("loose")
-        .then(pl.lit("usable"))
-        .when(position % witness_every == 0)
-        .then(pl.lit("witness"))
-    ).filter(pl.col("because").is_not_null())["face_id", "frame_idx", "because"]
-
-
 def embed_faces(
     wanted: pl.DataFrame,
     archive: CropArchive,
@@ -150,16 +131,18 @@ def embed_faces(
     settings: Settings,
     progress: Progress = silent,
     chunks: ChunkStore | None = None,
+    asset: str = "face_embeddings",
 ) -> pl.DataFrame:
-    """The table `face_embeddings`.
+    """The table `face_embeddings`, or another one of the same columns.
 
     Args:
-        wanted: result of `faces_to_embed`.
+        wanted: face_id, frame_idx and because of the faces, in the order of the rows.
         archive: the crops of the same video.
         pack: recogniser.
         settings: batch and chunk size.
         progress: called per batch.
         chunks: what an earlier run has done of it; None keeps nothing.
+        asset: which table.
     """
 
     def embed(face_ids: list[str]) -> Iterator[pl.DataFrame]:
@@ -175,10 +158,23 @@ def embed_faces(
         {"face_id": pl.String, "e_id": VECTOR},
         settings.crops.chunk_faces,
         chunks,
-        lambda done: progress("face_embeddings", done, wanted.height, "faces"),
+        lambda done: progress(asset, done, wanted.height, "faces"),
     ).with_columns(space=pl.lit(pack.space.key))
     return wanted.join(embedded, on="face_id", how="inner", maintain_order="left").select(
-        TABLES["face_embeddings"].keys()
+        TABLES[asset].keys()
+    )
+
+
+def faces_of_moments(moments: pl.DataFrame, witnesses: pl.DataFrame) -> pl.DataFrame:
+    """The faces that `embed_faces` takes for the table `moment_embeddings`.
+
+    Args:
+        moments: table `moments`; all of its faces are usable.
+        witnesses: table `face_embeddings`: what is embedded already.
+    """
+    listed = moments.filter(pl.col("shortlisted")).sort("frame_idx", "face_id")
+    return listed.join(witnesses, on="face_id", how="anti", maintain_order="left").select(
+        "face_id", "frame_idx", because=pl.lit("usable")
     )
 
 

@@ -49,7 +49,7 @@ def embed_witnesses(
     changes = sudden_changes(faces, _looks(archive, faces), settings.quality.witness_look_min)
     first = first_witnesses(faces, settings.quality.witness_every, changes)
     known = embed_faces(first, archive, pack, settings, progress, chunks)
-    more = doubtful_faces(faces, known, settings.tracking.stitch_cos)
+    more = doubtful_faces(faces, known, settings.tracking.split_cos)
     if more.height:
         known = pl.concat([known, embed_faces(more, archive, pack, settings, progress)])
     return known.sort("frame_idx", "face_id")

@@ -26,6 +26,9 @@ FROM ids LEFT JOIN raw.registry g USING (video_id) LEFT JOIN raw.ride_video v US
 """
 
 FACES: Final = """
+WITH embedded AS (
+    SELECT video_id, face_id, space FROM raw.face_embeddings
+    UNION ALL SELECT video_id, face_id, space FROM raw.moment_embeddings)
 SELECT d.video_id, d.face_id, d.frame_idx, d.timestamp_ms, d.x1, d.y1, d.x2, d.y2, d.score,
     t.track_id, t.tracklet_id, t.track_cos, r.person_id AS rider, r.reason AS track_reason,
     q.* EXCLUDE (video_id, face_id, frame_idx, score, occlusion, relative_sharpness),
@@ -41,7 +44,7 @@ FROM raw.face_detections d
     LEFT JOIN raw.face_landmarks l USING (video_id, face_id)
     LEFT JOIN raw.identity_stability s USING (video_id, face_id)
     LEFT JOIN raw.face_buckets b USING (video_id, face_id)
-    LEFT JOIN raw.face_embeddings e USING (video_id, face_id)
+    LEFT JOIN embedded e USING (video_id, face_id)
     LEFT JOIN raw.frame_ledger g USING (video_id, face_id)
     LEFT JOIN raw.riders r ON r.video_id = d.video_id AND r.track_id = t.track_id
     LEFT JOIN raw.person_assignments a ON a.video_id = d.video_id AND a.track_id = t.track_id
@@ -58,7 +61,10 @@ FROM raw.riders r LEFT JOIN raw.track_templates t USING (video_id, track_id)
 """
 
 IMAGES: Final = """
-WITH sets AS (
+WITH embedded AS (
+    SELECT video_id, face_id, space FROM raw.face_embeddings
+    UNION ALL SELECT video_id, face_id, space FROM raw.moment_embeddings),
+sets AS (
     SELECT 'anchor' AS set, * FROM raw.anchor_set
     UNION ALL BY NAME SELECT 'coverage' AS set, * FROM raw.coverage_set
     UNION ALL BY NAME SELECT 'challenge' AS set, * FROM raw.challenge_set
@@ -83,7 +89,7 @@ FROM sets s JOIN raw.identity_dataset f ON f.video_id = s.video_id AND f.type = 
     LEFT JOIN raw.face_tracks t ON t.video_id = s.video_id AND t.face_id = d.face_id
     LEFT JOIN raw.face_landmarks l ON l.video_id = s.video_id AND l.face_id = d.face_id
     LEFT JOIN raw.face_buckets b ON b.video_id = s.video_id AND b.face_id = d.face_id
-    LEFT JOIN raw.face_embeddings e ON e.video_id = s.video_id AND e.face_id = d.face_id
+    LEFT JOIN embedded e ON e.video_id = s.video_id AND e.face_id = d.face_id
     LEFT JOIN raw.vision_embeddings v ON v.video_id = s.video_id AND v.face_id = d.face_id
     LEFT JOIN raw.person_assignments a ON a.video_id = s.video_id AND a.track_id = t.track_id
 """
