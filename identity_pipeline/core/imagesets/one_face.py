@@ -103,7 +103,8 @@ def fault_of(views: Sequence[View], faces: Sequence[Box]) -> Fault | None:
 
 def _of_view(view: View, faces: Sequence[Box]) -> Fault | None:
     found = view.sure
-    strangers = [f for f in found[: len(faces)] if not any(_on(f, face) for face in faces)]
+    elsewhere = _elsewhere(found, faces)
+    strangers = [find for find in found[: len(faces)] if find in elsewhere]
     if strangers:
         return Fault(
             OTHER_LARGEST,
@@ -112,7 +113,7 @@ def _of_view(view: View, faces: Sequence[Box]) -> Fault | None:
             tuple(find.box for find in strangers),
         )
     if len(found) > len(faces):
-        others = [f for f in found if not any(_on(f, face) for face in faces)] or found[::-1]
+        others = elsewhere or found[::-1]
         return Fault(
             SECOND_FACE,
             f"At the size of {view.name} {len(found)} faces are found instead of {len(faces)} "
@@ -124,7 +125,7 @@ def _of_view(view: View, faces: Sequence[Box]) -> Fault | None:
 
 def _hinted(views: Sequence[View], faces: Sequence[Box]) -> Fault | None:
     """A find that is not sure, but the same in two views."""
-    others = [[f for f in v.finds if not any(_on(f, face) for face in faces)] for v in views]
+    others = [_elsewhere(view.finds, faces) for view in views]
     for (view, some), (again, more) in combinations(zip(views, others, strict=True), 2):
         for find in some:
             if any(find.box.iou(other.box) > SAME_PLACE for other in more):
@@ -135,6 +136,10 @@ def _hinted(views: Sequence[View], faces: Sequence[Box]) -> Fault | None:
                     (find.box,),
                 )
     return None
+
+
+def _elsewhere(finds: Sequence[Find], faces: Sequence[Box]) -> list[Find]:
+    return [find for find in finds if not any(_on(find, face) for face in faces)]
 
 
 def _on(find: Find, face: Box) -> bool:

@@ -147,14 +147,14 @@ def _write_rider(
 ) -> None:
     """`meta.json`, and a sheet of all images where there are any."""
     folder.mkdir(exist_ok=True)
-    lacking = [i for i in left_out if rider.person_id in {face.person_id for face in i.faces}]
-    own = [i for i in images if rider.person_id in {face.person_id for face in i.faces}]
+    own = [image for image in images if image.shows(rider.person_id)]
+    lacking = [image for image in left_out if image.shows(rider.person_id)]
     meta = rider_meta(rider, own, lacking, provenance, min_side_px)
     (folder / "meta.json").write_bytes(atomic.json_bytes(meta))
     tiles = [
         Tile(image.thumbnail, Path(image.file).stem, SET_ACCENTS[image.type])
-        for image in images
-        if not image.is_pair and image.faces[0].person_id == rider.person_id
+        for image in own
+        if not image.is_pair
     ]
     if tiles:
         sheet = contact_sheet(tiles, columns=SHEET_COLUMNS, tile_px=SHEET_TILE_PX)

@@ -12,17 +12,18 @@ from typing import Any
 
 import polars as pl
 
-from identity_pipeline.core.imagesets.evidence import SCORE_PARTS
 from identity_pipeline.core.imagesets.selection import VECTORS
 from identity_pipeline.core.imagesets.summary import ExportedFace, pair_relation
 from identity_pipeline.settings import ExportSettings
 from identity_pipeline.stages.imagesets.images import Exported
 from identity_pipeline.stages.imagesets.provenance import Provenance
+from identity_pipeline.tables import SCORES
 
 EYES = ("eyes", "wink", "lid_ratio", "gaze_aside", "gaze_offset")
 EXPOSURE = ("luma_mean", "surround_luma", "contrast", "clipped_share", "crushed_share")
 OTHER = ("mouth_open", "smile", "occlusion", "sharpness", "relative_sharpness", "face_px")
-SCORES = ("portrait_score", "picture_score")
+PARTS = tuple(name for name in SCORES if name.startswith("score_"))
+WHOLE = tuple(name for name in SCORES if name not in PARTS)
 
 
 @dataclass(frozen=True)
@@ -65,10 +66,8 @@ class Evidence:
             **_values(row, OTHER),
             "exposure": {**_values(row, EXPOSURE), "relative_luma": _rounded(relative)},
             "scores": {
-                **_values(row, SCORES),
-                "parts": {
-                    name.removeprefix("score_"): _rounded(row.get(name)) for name in SCORE_PARTS
-                },
+                **_values(row, WHOLE),
+                "parts": {name.removeprefix("score_"): _rounded(row.get(name)) for name in PARTS},
             },
             "moment_id": row.get("moment_id"),
             "preferred_to": self.beaten.get(face.face_id),

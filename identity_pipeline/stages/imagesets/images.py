@@ -74,6 +74,10 @@ class PlannedImage:
         """The frame it is cut from."""
         return self.faces[0].frame_idx
 
+    def shows(self, person_id: int) -> bool:
+        """Whether a rider is on it."""
+        return any(face.person_id == person_id for face in self.faces)
+
     @property
     def short_side_px(self) -> int:
         """The shorter side of the picture."""
@@ -183,26 +187,25 @@ class Pictures:
         analysed = Analysed.of(self.crops, faces, self.settings.crops)
         best: dict[int, float] = {}
         left = dict(enumerate(planned))
-        for seekable in (True, False) if stamps_are_keys(self.frames["decode_error"]) else (False,):
+        ways = (True, False) if stamps_are_keys(self.frames["decode_error"]) else (False,)
+        for seekable in ways:
             enough = IDENTICAL if seekable else self.settings.export.same_region_min
-            for n, frame in self._frames_of(dict(left), seekable=seekable):
-                image = left.get(n)
-                if image is None:
-                    continue
-                boxes = {face.face_id: face.box for face in image.faces}
+            for n, frame in self._frames_of(left, seekable=seekable):
+                boxes = {face.face_id: face.box for face in left[n].faces}
                 alike = analysed.likeness(frame, boxes)
                 best[n] = max(alike, best.get(n, -1.0))
                 if alike >= enough:
-                    yield left.pop(n), self._cut(image, frame)
+                    image = left.pop(n)
+                    yield image, self._cut(image, frame)
         for n, image in left.items():
             yield image, _why_not(best.get(n), self.settings)
 
     def _frames_of(
-        self, images: Mapping[int, PlannedImage], *, seekable: bool
+        self, left: Mapping[int, PlannedImage], *, seekable: bool
     ) -> Iterator[tuple[int, ImageBGR]]:
-        """The frame of each image that can be found."""
+        """The frame of each image that is left and can be found."""
         by_frame: dict[int, list[int]] = defaultdict(list)
-        for n, image in images.items():
+        for n, image in left.items():
             by_frame[image.frame_idx].append(n)
         pts_of = dict(self.frames.select("frame_idx", "pts").iter_rows())
         places = [(frame, pts_of[frame]) for frame in sorted(by_frame)]
@@ -210,7 +213,8 @@ class Pictures:
             self.video, places, seekable=seekable, settings=self.settings.video
         ):
             for n in by_frame[frame_idx]:
-                yield n, frame
+                if n in left:
+                    yield n, frame
 
     def _cut(self, image: PlannedImage, frame: ImageBGR) -> Exported | Fault:
         """The picture; where a stranger is found in it, one that leaves that place out."""

@@ -10,7 +10,7 @@ A pair has no stand-in: two faces would have to be found again in one frame.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -58,27 +58,34 @@ def cut_images(
     Raises:
         VideoError: the source cannot be read any more.
     """
-    done: dict[str, Exported] = {}
-    faults: dict[str, Fault] = {}
-    for number, (image, cut) in enumerate(pictures.of(planned), 1):
-        if isinstance(cut, Fault):
-            faults[image.file] = cut
-        else:
-            done[image.file] = cut
+    cut: dict[str, Exported | Fault] = {}
+    for number, (image, picture) in enumerate(pictures.of(planned), 1):
+        cut[image.file] = picture
         progress("identity_dataset", number, len(planned), "images")
-    failed = [image for image in planned if image.file in faults]
-    # What could not be proved says something of the file, and nothing of the face.
-    seen = [i for i in failed if faults[i.file].code not in (NOT_FOUND_AGAIN, OTHER_PICTURE)]
+    faults = {file: picture for file, picture in cut.items() if isinstance(picture, Fault)}
+    seen = [image for image in planned if _may_be_shown_otherwise(image, faults.get(image.file))]
     if seen:
         understudies = _StandIns(pictures, observed, moments)
-        for image in understudies.among(seen, done.values()):
-            done[image.file] = replace(image, instead_of=faults[image.file])
-    left_out = [
-        LeftOut(image.set_name, image.file, image.faces, fault.code, fault.sentence)
-        for image in failed
-        if image.file not in done and (fault := faults[image.file])
-    ]
-    return [done[image.file] for image in planned if image.file in done], left_out
+        for image in understudies.among(seen, _shown(planned, cut)):
+            cut[image.file] = replace(image, instead_of=faults.pop(image.file))
+    left_out = [_left_out(i, faults[i.file]) for i in planned if i.file in faults]
+    return _shown(planned, cut), left_out
+
+
+def _shown(planned: Sequence[PlannedImage], cut: Mapping[str, Exported | Fault]) -> list[Exported]:
+    pictures = (cut[image.file] for image in planned)
+    return [picture for picture in pictures if isinstance(picture, Exported)]
+
+
+def _may_be_shown_otherwise(image: PlannedImage, fault: Fault | None) -> bool:
+    """What could not be proved says something of the file, and nothing of the face."""
+    if fault is None or image.is_pair:
+        return False
+    return fault.code not in (NOT_FOUND_AGAIN, OTHER_PICTURE)
+
+
+def _left_out(image: PlannedImage, fault: Fault) -> LeftOut:
+    return LeftOut(image.set_name, image.file, image.faces, fault.code, fault.sentence)
 
 
 @dataclass(frozen=True)
@@ -96,29 +103,17 @@ class _StandIns:
             failed: images whose own picture is not shown.
             shown: those that are.
         """
-        times: dict[int, list[float]] = defaultdict(list)
-        for image in shown:
-            for face in image.faces:
-                times[face.person_id].append(face.timestamp_ms)
-        wanted = [
-            stand_in
-            for image in failed
-            if not image.is_pair
-            for stand_in in self._of(image)
-            if self._apart(stand_in, times)
-        ]
-        cut = {
-            image.faces[0].face_id: picture
-            for image, picture in self.pictures.of(wanted)
-            if isinstance(picture, Exported)
-        }
+        times = _times(shown)
+        others = (stand_in for image in failed for stand_in in self._of(image))
+        wanted = [stand_in for stand_in in others if self._apart(stand_in, times)]
+        cut = {image.faces[0].face_id: picture for image, picture in self.pictures.of(wanted)}
         found: dict[str, Exported] = {}
         for image in wanted:  # in the order of their rank
-            picture = cut.get(image.faces[0].face_id)
-            if picture is None or image.file in found or not self._apart(image, times):
-                continue
-            found[image.file] = picture
-            times[image.faces[0].person_id].append(image.faces[0].timestamp_ms)
+            picture = cut[image.faces[0].face_id]
+            free = image.file not in found and self._apart(image, times)
+            if free and isinstance(picture, Exported):
+                found[image.file] = picture
+                times[image.faces[0].person_id].append(image.faces[0].timestamp_ms)
         return list(found.values())
 
     def _apart(self, image: PlannedImage, times: dict[int, list[float]]) -> bool:
@@ -190,6 +185,14 @@ class _StandIns:
         crops = dict(self.pictures.crops.aligned(face_ids)) if face_ids else {}
         vectors = self.pictures.pack.embed(list(crops.values()))
         return dict(zip(crops, vectors, strict=True))
+
+
+def _times(images: Iterable[Exported]) -> dict[int, list[float]]:
+    """When the images of each rider were taken."""
+    times: dict[int, list[float]] = defaultdict(list)
+    for face in (face for image in images for face in image.faces):
+        times[face.person_id].append(face.timestamp_ms)
+    return times
 
 
 def _face(row: dict[str, Any], chosen: ExportedFace, stable_score: float) -> ExportedFace:

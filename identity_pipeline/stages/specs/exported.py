@@ -14,6 +14,7 @@ import polars as pl
 
 from identity_pipeline.storage.files.hashing import sha256_of_file
 from identity_pipeline.storage.video.tables import TableStore
+from identity_pipeline.tables import empty
 
 FOLDERS: Final = {
     "anchor_set": "anchors",
@@ -121,7 +122,8 @@ def exported_rows(
     if not table.height or store.noted("identity_dataset", video_id) is None:
         return table
     files = store.read("identity_dataset", video_id)
-    observed = store.read("candidates", video_id, MEASURED)
+    stand_ins = files["stands_for"].is_not_null().any()
+    observed = store.read("candidates", video_id, MEASURED) if stand_ins else empty("candidates")
     return shown_rows(set_name, table, files, observed)
 
 
