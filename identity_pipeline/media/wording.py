@@ -249,6 +249,9 @@ def shortfall(short: Shortfall) -> str:
     parts = []
     for i, (code, n) in enumerate(short.causes):
         unit = (f" {counts}" if n == 1 else f" {counts}s") if i == 0 else ""
+        if code == "not_on_this_ride":
+            parts.append(f"{counted(n, 'kind')} of difficulty not on this ride")
+            continue
         words = CAUSES.get(code, plain(code))
         if n == 1 and words.startswith("were "):
             words = "was " + words.removeprefix("were ")

@@ -33,25 +33,12 @@ class MomentSettings(Group):
         source="design: one noisy frame makes no new bucket",
         ge=1,
     )
-    per_bucket: int = tunable(
-        3,
-        "Moments of each bucket of pose and expression that are looked at more closely.",
-        unit="moments",
-        source="chosen: one more than a bucket may hold",
-        ge=1,
-    )
-    per_kind: int = tunable(
+    rounds: int = tunable(
         4,
-        "Moments of each kind of challenge that are looked at more closely.",
-        unit="moments",
-        source="chosen: half of what the challenge set may hold",
-        ge=1,
-    )
-    anchors: int = tunable(
-        8,
-        "Moments that may be anchors and are looked at more closely.",
-        unit="moments",
-        source="chosen: three more than there are anchors",
+        "Each set may choose among so many times the moments that it at least wants: of a bucket "
+        "one, the others as in `selection`.",
+        unit="times",
+        source="chosen: the best face of a moment may be of doubtful identity or like another one",
         ge=1,
     )
     share: float = tunable(
@@ -70,18 +57,26 @@ class MomentSettings(Group):
         source="chosen: of a rider who is seen for a few seconds, each moment counts",
         ge=1,
     )
-    pairs: int = tunable(
-        8,
-        "Frames with both riders that are looked at more closely.",
-        unit="frames",
-        source="chosen: three more than there are pairs",
-        ge=0,
-    )
 
 
 class SelectionSettings(Group):
-    """Save, replace, add or reject; the four sets; the stop rule."""
+    """The decision on every candidate; the four sets; the stop rule."""
 
+    stop: Literal["grow", "cut"] = tunable(
+        "grow",
+        "What the stop ends. `grow`: the growth of the coverage; all sets are chosen from all of "
+        "the ride. `cut`: the selection itself, which then is the replay in time order.",
+        unit="rule",
+        source="design: a better picture may come in the second half",
+    )
+    facility_weight: float = tunable(
+        1.0,
+        "What it counts for coverage that every candidate looks like some image, where a bin that "
+        "every candidate is in counts 1.",
+        unit="weight",
+        source="chosen: as much as one bin, so that it decides between pictures alike in score",
+        ge=0,
+    )
     replace_gain: float = tunable(
         0.02, "Quality gain that replaces.", unit="score", source="design", ge=0, le=1
     )
@@ -159,10 +154,11 @@ class SelectionSettings(Group):
         1.5, "Time between anchors.", unit="s", source="earlier systems", ge=0
     )
     anchor_cos_max: float = tunable(
-        0.90,
-        "Largest vision cosine of two anchors.",
+        0.97,
+        "Largest vision cosine of two anchors: they may not be the same picture twice. A stricter "
+        "limit prefers grimaces, for among calm portraits of one person they are the unlike ones.",
         unit="cosine",
-        source="earlier systems",
+        source="as `selection.near_duplicate_cos`",
         ge=0,
         le=1,
     )
@@ -178,6 +174,14 @@ class SelectionSettings(Group):
         "Challenge images at most.",
         unit="images",
         source="identity_builder design (momentscan)",
+        ge=1,
+    )
+    challenge_kind_max: int = tunable(
+        3,
+        "Challenge images of one kind (pose, dark, overexposed, occluded, motion), unless there "
+        "would be fewer than wanted.",
+        unit="images",
+        source="chosen: eight images of three kinds hold at least two of each",
         ge=1,
     )
     challenge_stable_min: float = tunable(

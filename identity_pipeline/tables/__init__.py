@@ -176,8 +176,11 @@ TABLES: Final[dict[str, Table]] = {
             "track_cos": pl.Float32,  # to the mean of its track; null when not embedded
             "stitch_cos": pl.Float32,  # weakest join that brought its fragment in; null if none
             "split": pl.Boolean,  # its tracklet was found contaminated and split
+            # to the mean of whom its track was parted from after a false join; null if from nobody
+            "parted_cos": pl.Float32,
         },
         "face_id",
+        later=("parted_cos",),
     ),
     "riders": Table(
         {
@@ -320,23 +323,28 @@ TABLES: Final[dict[str, Table]] = {
             "person_id": pl.Int64,
             "timestamp_ms": pl.Float64,
             "bucket_key": pl.String,
-            "decision": pl.String,  # save, replace, add, reject
+            "decision": pl.String,  # save, add, reject; replace with selection.stop = "cut" alone
             "reason": pl.String,
-            "rival_face_id": pl.String,  # the saved face it lost to, replaced, or resembles
+            "rival_face_id": pl.String,  # the image it lost to, replaced, resembles or is close to
             "quality_score": pl.Float32,
             "rival_quality": pl.Float32,
+            "picture": pl.Float32,  # picture_score and bonus: what faces of a bucket are ranked by
+            "rival_picture": pl.Float32,
+            "gain": pl.Float64,  # of the value, when it was chosen; null: it was not
             "novelty": pl.Float32,  # at the time of the decision
-            "kept": pl.Boolean,  # still saved when the video ended
-            "yaw_bins_filled": pl.Int64,  # running coverage, after the decision
+            "kept": pl.Boolean,  # chosen for the coverage
+            "yaw_bins_filled": pl.Int64,  # in the replay in time order, up to this candidate
             "pitch_bins_filled": pl.Int64,
             "expression_bins_filled": pl.Int64,
             "recent_novelty": pl.Float32,
             "stop_reason": pl.String,  # of the person, the same on all its rows
+            "stop_ms": pl.Float64,  # when growth ended; null: it never did
             "weight": pl.Float32,  # of its highlight, 1 outside; null: the video has no highlights
             "bonus": pl.Float32,  # that this adds to its quality where faces are compared
             "rival_bonus": pl.Float32,  # the same of the rival
         },
         "face_id",
+        later=("picture", "rival_picture", "gain", "stop_ms"),
         optional=("weight", "bonus", "rival_bonus"),
     ),
     "image_set": Table(
@@ -346,8 +354,10 @@ TABLES: Final[dict[str, Table]] = {
             "timestamp_ms": pl.Float64,
             "image": pl.String,  # file stem in the export
             "rank": pl.Int64,  # from 1
-            "kind": pl.String,  # dark, overexposed, occluded, pose; null outside challenge
+            "kind": pl.String,  # of challenge, see core.imagesets.challenge; else null
             "quality_score": pl.Float32,
+            "portrait_score": pl.Float32,  # as candidates
+            "picture_score": pl.Float32,
             "novelty": pl.Float32,  # to the images chosen before it
             "stable_score": pl.Float32,
             "crop_x1": pl.Float32,
@@ -357,6 +367,7 @@ TABLES: Final[dict[str, Table]] = {
         },
         "face_id",
         "image",
+        later=("portrait_score", "picture_score"),
     ),
     "frame_ledger": Table(
         {

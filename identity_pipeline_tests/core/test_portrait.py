@@ -30,6 +30,8 @@ PLAIN: dict[str, Any] = {
 }
 SCHEMA = {c: pl.Float64 for c, value in PLAIN.items() if isinstance(value, float)}
 
+SETTINGS = SelectionSettings()
+
 
 def scored(*changes: dict[str, Any], **of_all: Any) -> pl.DataFrame:
     """The scores of these faces, among nine plain ones of the same person that tell the usual."""
@@ -110,6 +112,18 @@ def test_dark_skin_is_no_darkness() -> None:
     assert scored({}, **own)["score_light"].to_list() == [1.0]
 
 
+def test_who_sits_against_the_light_all_the_ride_gets_anchors_still() -> None:
+    own = {"luma_mean": 48.0, "surround_luma": 220.0}
+    against, darker = (
+        scored({"gaze_aside": False}, {"luma_mean": 41.0}, **own)
+        .select(anchor_eligible(SETTINGS))
+        .to_series()
+    )
+    assert against and darker
+    usual, lit = scored({}, {"luma_mean": 80.0}, **own)["score_light"]
+    assert usual < lit
+
+
 @pytest.mark.parametrize("shut", [{"eyes": "closed", "eye_open": 0.1}, {"wink": True}])
 def test_a_closed_eye_is_no_portrait_and_a_bad_picture(shut: dict[str, Any]) -> None:
     face = scored(shut)
@@ -176,12 +190,10 @@ def test_rows_stay_in_their_order() -> None:
 
 # --- which faces may be anchors ----------------------------------------------------------------
 
-SETTINGS = SelectionSettings()
-
 
 def anchor(**change: Any) -> str:
-    """`portrait`, `eligible`, or `no`."""
-    face = scored(change | {"gaze_aside": abs(change.get("gaze_offset", 0.0)) > 0.09})
+    """`portrait`, `eligible`, or `no`; beside a plain face of the same person."""
+    face = scored(change | {"gaze_aside": abs(change.get("gaze_offset", 0.0)) > 0.09}, {})
     told = face.select(e=anchor_eligible(SETTINGS), p=is_portrait(SETTINGS)).row(0)
     return "portrait" if all(told) else "eligible" if told[0] else "no"
 

@@ -15,7 +15,7 @@ no_vision        no_vision
 beyond_bins      beyond_bins, pose_unknown, covered
 beaten           not_the_best_of_its_moment, outranked, beaten_in_bucket, replaced,
                  hard_condition
-too_similar      too_similar, near_duplicate
+too_similar      too_similar, near_duplicate, too_close_in_time, not_exported
 after_stop       after_stop
 saved            anchor, coverage, challenge, pair
 """
@@ -29,7 +29,7 @@ import polars as pl
 
 from identity_pipeline.core.faces.gates import loose_requirements
 from identity_pipeline.core.imagesets.candidates import NOT_THE_BEST, OUTRANKED
-from identity_pipeline.core.imagesets.selection import VECTORS
+from identity_pipeline.core.imagesets.faces import VECTORS
 from identity_pipeline.settings import SelectionSettings, Settings
 from identity_pipeline.tables import TABLES
 
@@ -104,7 +104,7 @@ def build_ledger(
     rows = []
     for face in faces.iter_rows(named=True):
         face_id = face["face_id"]
-        if face_id in not_shown:
+        if face_id in not_shown and face_id not in saved_as:
             entry = _chosen_in_vain(*not_shown[face_id])
         else:
             entry = _entry(
@@ -234,8 +234,10 @@ def _in_its_moment(rider: Entry, standing: str) -> Entry:
     if standing == NOT_THE_BEST:
         sentence = f"It would have to be a better picture of its moment than {best}."
         return {**entry, "rival_face_id": best, "would_change": sentence}
-    sentence = "Better moments show the same; more are looked at with a larger moments.per_bucket"
-    return {**entry, "would_change": f"{sentence}, moments.per_kind or moments.share."}
+    sentence = (
+        "Better moments show the same; a larger moments.rounds or moments.share looks at more."
+    )
+    return {**entry, "would_change": sentence}
 
 
 def _failed_gate(rider: Entry, settings: Settings) -> Entry:
@@ -284,86 +286,112 @@ def _unstable(rider: Entry, standing: str, settings: Settings) -> Entry:
 
 def _after_selection(decision: Entry, replaced_by: Entry | None, settings: Settings) -> Entry:
     selection = settings.selection
-    reason = decision["reason"]
-    rival = decision["rival_face_id"]
-    if decision["kept"]:
+    if decision["reason"] == "taken" or (decision["kept"] and selection.stop == "grow"):
+        return {
+            "state": "too_similar",
+            "reason": "not_exported",
+            "would_change": "It was chosen for a set, and the export could not show it.",
+        }
+    if decision["decision"] != "reject":
+        return _given_way(decision, replaced_by, selection)
+    return _rejected(decision, selection)
+
+
+def _given_way(decision: Entry, replaced_by: Entry | None, selection: SelectionSettings) -> Entry:
+    """Of a face that the replay saved and that is no image (`selection.stop = "cut"` alone)."""
+    if replaced_by is None:
         return {
             "state": "too_similar",
             "reason": "near_duplicate",
             "threshold": selection.near_duplicate_cos,
-            "would_change": "The selection kept it, but an image already in a set looks the same "
-            "(selection.near_duplicate_cos).",
+            "would_change": "The replay kept it, but an image of another set looks the same or is "
+            "hardly earlier or later (selection.near_duplicate_cos, selection.min_gap_s).",
         }
-    if decision["decision"] != "reject":
-        by = replaced_by["face_id"] if replaced_by else None
-        quality = replaced_by["quality_score"] if replaced_by else None
-        return {
-            "state": "beaten",
-            "reason": "replaced",
-            "value": decision["quality_score"],
-            "threshold": quality,
-            "rival_face_id": by,
-            "would_change": f"It was saved until {by} came with quality "
-            f"{0.0 if quality is None else quality:.3f}.",
-        }
-    return _rejected(decision, reason, rival, selection)
-
-
-def _rejected(decision: Entry, reason: str, rival: object, selection: SelectionSettings) -> Entry:
-    if reason == "beaten_in_bucket":
-        # What highlights add to either is part of the comparison.
-        lead = (decision["rival_bonus"] or 0.0) - (decision["bonus"] or 0.0)
-        needed = decision["rival_quality"] + selection.replace_gain + lead
-        return {
-            "state": "beaten",
-            "reason": reason,
-            "value": decision["quality_score"],
-            "threshold": needed,
-            "rival_face_id": rival,
-            "would_change": f"Its quality would have to exceed {needed:.3f} to replace {rival}.",
-        }
-    if reason == "hard_condition":
-        return {
-            "state": "beaten",
-            "reason": reason,
-            "value": decision["quality_score"],
-            "rival_face_id": rival,
-            "would_change": f"It is dark or overexposed, and {rival} is saved for its bucket; only "
-            "the challenge set could take it.",
-        }
-    if reason == "near_duplicate":
-        return {
-            "state": "too_similar",
-            "reason": reason,
-            "threshold": selection.near_duplicate_look,
-            "rival_face_id": rival,
-            "would_change": f"It is the same picture as {rival} (selection.near_duplicate_cos, "
-            "selection.near_duplicate_look).",
-        }
-    if reason == "too_similar":
-        return {
-            "state": "too_similar",
-            "reason": reason,
-            "value": decision["novelty"],
-            "threshold": selection.novelty_min,
-            "rival_face_id": rival,
-            "would_change": f"Its novelty would have to reach {selection.novelty_min:g}; "
-            f"it looks like {rival} (selection.novelty_min).",
-        }
-    if reason == "after_stop":
-        return {
-            "state": "after_stop",
-            "reason": reason,
-            "would_change": "The coverage was satisfied before it came.",
-        }
-    sentences = {
-        "beyond_bins": "Its head pose would have to lie within the bins (buckets.yaw_edges, "
-        "buckets.pitch_edges).",
-        "pose_unknown": "Its head pose could not be measured.",
-        "covered": "A part of it is covered, so its pose and expression are not sure "
-        "(selection.covered_from).",
+    quality = replaced_by["quality_score"]
+    return {
+        "state": "beaten",
+        "reason": "replaced",
+        "value": decision["quality_score"],
+        "threshold": quality,
+        "rival_face_id": replaced_by["face_id"],
+        "would_change": f"It was saved until {replaced_by['face_id']} came with quality "
+        f"{quality:.3f}.",
     }
-    return {"state": "beyond_bins", "reason": reason, "would_change": sentences[reason]}
+
+
+def _rejected(decision: Entry, selection: SelectionSettings) -> Entry:
+    reason, rival = decision["reason"], decision["rival_face_id"]
+    if reason == "beaten_in_bucket":
+        return _beaten(decision, selection)
+    state, value, threshold, sentence = {
+        "hard_condition": (
+            *("beaten", None, None),
+            "It is dark or overexposed, and coverage is shown in plain light; only the challenge "
+            "set could take it.",
+        ),
+        "near_duplicate": (
+            *("too_similar", None, selection.near_duplicate_look),
+            f"It is the same picture as {rival} (selection.near_duplicate_cos, "
+            "selection.near_duplicate_look).",
+        ),
+        "too_similar": (
+            *("too_similar", decision["novelty"], selection.novelty_min),
+            f"Its novelty would have to reach {selection.novelty_min:g}; "
+            f"it looks like {rival} (selection.novelty_min).",
+        ),
+        "too_close_in_time": (
+            *("too_similar", None, selection.min_gap_s),
+            f"It would have to be {selection.min_gap_s:g} s from the image of {rival} "
+            "(selection.min_gap_s).",
+        ),
+        "after_stop": (
+            *("after_stop", decision["timestamp_ms"], decision["stop_ms"]),
+            "The coverage had stopped growing: nothing of its pose and expression had come before "
+            "(selection.stop).",
+        ),
+        "beyond_bins": (
+            *("beyond_bins", None, None),
+            "Its head pose would have to lie within the bins (buckets.yaw_edges, "
+            "buckets.pitch_edges).",
+        ),
+        "pose_unknown": ("beyond_bins", None, None, "Its head pose could not be measured."),
+        "covered": (
+            *("beyond_bins", None, selection.covered_from),
+            "A part of it is covered, so its pose and expression are not sure "
+            "(selection.covered_from).",
+        ),
+    }[reason]
+    return {
+        "state": state,
+        "reason": reason,
+        "value": value,
+        "threshold": threshold,
+        "rival_face_id": rival,
+        "would_change": sentence,
+    }
+
+
+def _beaten(decision: Entry, selection: SelectionSettings) -> Entry:
+    """Its bucket is full; what highlights add to either is part of the comparison."""
+    rival = decision["rival_face_id"]
+    if selection.stop == "cut":
+        lead = (decision["rival_bonus"] or 0.0) - (decision["bonus"] or 0.0)
+        value, needed = decision["quality_score"], decision["rival_quality"]
+        needed += selection.replace_gain + lead
+        sentence = f"Its quality would have to exceed {needed:.3f} to replace {rival}."
+    else:
+        value, needed = decision["picture"], decision["rival_picture"]
+        sentence = (
+            f"Its bucket is full; as a picture it counts {value:.3f}, and {rival} {needed:.3f}."
+        )
+    return {
+        "state": "beaten",
+        "reason": "beaten_in_bucket",
+        "value": value,
+        "threshold": needed,
+        "rival_face_id": rival,
+        "would_change": sentence,
+    }
 
 
 def conservation_errors(

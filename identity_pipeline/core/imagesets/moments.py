@@ -17,7 +17,7 @@ Penalized M-Estimation", J. Comput. Graph. Stat. 17, 2008).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -25,7 +25,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from identity_pipeline.core.faces.buckets import BEYOND, PITCH_NAMES, UNKNOWN, axis_bins
-from identity_pipeline.core.imagesets.image_sets import challenge_kind
+from identity_pipeline.core.imagesets.challenge import challenge_kind
 from identity_pipeline.core.imagesets.portrait import anchor_eligible
 from identity_pipeline.settings import BucketSettings, MomentSettings, SelectionSettings
 from identity_pipeline.tables import TABLES
@@ -255,16 +255,16 @@ def shortlist(
 ) -> set[str]:
     """The representatives that may become images: the best few for each place in a set.
 
-    Places are the buckets of each rider, the kinds of challenge, the anchors, and frames in which
-    both riders are represented. The faces of one place are apart in time: what is a moment later is
-    often the same picture. Where they are more than a rider's share, all places give way alike:
-    first those go that come last in their place.
+    Places are the buckets of each rider, the kinds of challenge in turn, the anchors, and frames in
+    which both riders are represented. The faces of one place are apart in time: what is a moment
+    later is often the same picture. Each place may choose among `moments.rounds` times what it at
+    least wants. Where that is more than a rider's share, all places give way alike.
 
     Args:
         representatives: with the columns that `find_moments` takes, `fit`, `worth`, and `most`, how
             many of their rider may be chosen.
-        moments: how many of each.
-        selection: what an anchor and a covered face are.
+        moments: how many.
+        selection: what an anchor and a covered face are, and what the sets want.
     """
     fit = representatives.filter("fit").with_columns(
         kind=challenge_kind(selection), anchor=anchor_eligible(selection)
@@ -274,18 +274,26 @@ def shortlist(
         worth=(pl.col("portrait_score").fill_null(0.0) + pl.col("bonus").fill_null(0.0)).round(6)
     )
     apart, anchors_apart = moments.span_s * 1000, selection.anchor_gap_s * 1000
-    hard = fit.filter(pl.col("kind").is_not_null())
+    kinds = _kinds_in_turn(fit, selection.challenge_max // 2, apart)
     places = (
-        (bucket, ("person_id", "bucket_key"), moments.per_bucket, apart),
-        (hard, ("person_id", "kind"), moments.per_kind, apart),
-        (anchors, ("person_id",), moments.anchors, anchors_apart),
-        (_of_pairs(fit), ("person_id",), moments.pairs, apart),
+        (bucket, ("person_id", "bucket_key"), 1, apart),
+        (kinds, ("person_id",), selection.challenge_min, 0.0),
+        (anchors, ("person_id",), selection.anchor_min, anchors_apart),
+        (_of_pairs(fit), ("person_id",), selection.pair_min, apart),
     )
     turns: dict[str, float] = {}
-    for faces, groups, limit, gap in places:
-        for face_id, turn in _best(faces, groups, limit, gap):
-            turns[face_id] = min(turn, turns.get(face_id, turn))
+    for faces, groups, wanted, gap in places:
+        for face_id, turn in _best(faces, groups, moments.rounds * wanted, gap):
+            turns[face_id] = min(turn / wanted, turns.get(face_id, turn / wanted))
     return _within_share(fit, turns)
+
+
+def _kinds_in_turn(faces: pl.DataFrame, most: int, apart_ms: float) -> pl.DataFrame:
+    """The best challenges, at most so many of a kind: the best of each kind, then the seconds."""
+    hard = faces.filter(pl.col("kind").is_not_null())
+    turns = dict(_best(hard, ("person_id", "kind"), most, apart_ms))
+    # A whole turn counts for more than any score and bonus.
+    return _with_turn(hard, turns).with_columns(worth=pl.col("worth") - 10 * pl.col("turn"))
 
 
 def _is_plain(selection: SelectionSettings) -> pl.Expr:
@@ -302,11 +310,11 @@ def _of_pairs(faces: pl.DataFrame) -> pl.DataFrame:
 
 def _best(
     faces: pl.DataFrame, groups: Sequence[str], limit: int, apart_ms: float
-) -> Iterator[tuple[str, float]]:
+) -> Iterator[tuple[str, int]]:
     """The `limit` worthiest faces of each group, the earlier of equals, apart in time.
 
     Yields:
-        The face, and its turn in (0, 1]: which of the `limit` it is.
+        The face, and which of them it is, from 1.
     """
     ordered = faces.sort(["worth", "timestamp_ms", "face_id"], descending=[True, False, False])
     for _, group in ordered.group_by(groups, maintain_order=True):
@@ -314,15 +322,20 @@ def _best(
         for face_id, at in group.select("face_id", "timestamp_ms").iter_rows():
             if len(times) < limit and all(abs(at - other) >= apart_ms for other in times):
                 times.append(at)
-                yield face_id, len(times) / limit
+                yield face_id, len(times)
 
 
-def _within_share(faces: pl.DataFrame, turns: dict[str, float]) -> set[str]:
+def _with_turn(faces: pl.DataFrame, turns: Mapping[str, float]) -> pl.DataFrame:
+    """Those faces that have a turn, with it."""
+    columns = {"face_id": list(turns), "turn": list(turns.values())}
+    known = pl.DataFrame(columns, schema={"face_id": pl.String, "turn": pl.Float64})
+    return faces.join(known, on="face_id", how="inner", maintain_order="left")
+
+
+def _within_share(faces: pl.DataFrame, turns: Mapping[str, float]) -> set[str]:
     """The faces whose turn comes first, as many of each rider as may be chosen."""
-    chosen = (
-        faces.filter(pl.col("face_id").is_in(sorted(turns)))
-        .with_columns(turn=pl.col("face_id").replace_strict(turns, return_dtype=pl.Float64))
-        .sort(["turn", "worth", "face_id"], descending=[False, True, False])
-        .filter(pl.int_range(pl.len()).over("person_id") < pl.col("most"))
+    ordered = _with_turn(faces, turns).sort(
+        ["turn", "worth", "face_id"], descending=[False, True, False]
     )
-    return set(chosen["face_id"])
+    before = pl.int_range(pl.len()).over("person_id")
+    return set(ordered.filter(before < pl.col("most"))["face_id"])

@@ -74,11 +74,13 @@ def anchor_eligible(settings: SelectionSettings) -> pl.Expr:
     """Strict, near frontal, in plain view and normal light, alone, and both eyes open.
 
     That is the least. Where a net grades the eyes, eyes that it could not tell are no open ones.
-    Light that is normal by itself may be bad for the person, or against them, and a neighbour's
-    head may hang into the picture: neither `score_light` nor `score_alone` may be `MARRED`.
+    Light that is normal by itself may be bad for the person, or against them: `score_light` may not
+    be `MARRED` beside their best one, so that who sits against the light all the ride gets anchors
+    still. Nor may `score_alone`: a neighbour's head hangs into the picture.
     """
     eyes_told = (pl.col("eyes") == "open") & ~pl.col("wink").fill_null(False)
-    unmarred = [(pl.col(part) >= MARRED).fill_null(True) for part in ("score_light", "score_alone")]
+    light = pl.col("score_light") >= MARRED * pl.col("score_light").max().over("person_id")
+    alone = pl.col("score_alone") >= MARRED
     return (
         pl.col("strict")
         & is_frontal(settings)
@@ -86,7 +88,8 @@ def anchor_eligible(settings: SelectionSettings) -> pl.Expr:
         & pl.when(pl.col("eyes").is_not_null()).then(eyes_told).otherwise(True)
         & pl.col("occlusion_bin").is_in(["none", "unknown"])
         & (pl.col("lighting_bin") == "normal")
-        & pl.all_horizontal(unmarred)
+        & light.fill_null(True)
+        & alone.fill_null(True)
     ).fill_null(False)
 
 

@@ -42,7 +42,7 @@ class Fault(NamedTuple):
         return 1 / (1 + over**2)
 
 
-LIDS_LOW: Final = Fault(0.07, 0.22)
+LIDS_LOW: Final = Fault(0.07, 0.18)
 """Of 1 - `lid_ratio`."""
 LIDS_WIDE: Final = Fault(0.07, 0.17)
 """Of `lid_ratio` over the usual one, less 1: a stare, or fright."""
@@ -61,7 +61,7 @@ MOUTH_OPEN: Final = Fault(0.05, 0.22)
 """Of `mouth_open`, after what a smile may open it."""
 CROOKED: Final = Fault(0.012, 0.03)
 """Distances of the outer eye corners that the mouth's corners are off their usual places."""
-CORNERS_DOWN: Final = Fault(0.015, 0.05)
+CORNERS_DOWN: Final = Fault(0.01, 0.04)
 """Distances of the outer eye corners that the mouth's corners hang below their usual places."""
 SMILES_FROM: Final = 0.3
 """`smile` from which a face counts as one that smiles: the limit of the bins."""
@@ -80,8 +80,10 @@ COVER: Final = Fault(0.03, 0.1)
 """Of `occlusion`."""
 COVER_NEAR: Final = 0.5
 """What is left of the view of a face that was, or will be, covered in a moment."""
-LUMA: Final = Fault(0.2, 0.7)
-"""Stops (powers of two) that a face is darker or lighter than its owner's plain faces."""
+DARKER: Final = Fault(0.2, 0.7)
+"""Stops (powers of two) that a face is darker than its owner's plain faces."""
+LIGHTER: Final = Fault(0.5, 1.2)
+"""Stops that it is lighter: where most of a ride is dim, the light part of it is the better one."""
 BLACK: Final = Fault(0.0, 15.0)
 """Luma below `BLACK_LUMA`."""
 BACKLIGHT: Final = Fault(1.0, 1.8)
@@ -213,7 +215,8 @@ def light() -> pl.Expr:
     against = _stops(pl.col("surround_luma") / luma.clip(lower_bound=1.0))
     usually = _stops(usual("surround_luma") / usual("luma_mean").clip(lower_bound=1.0))
     exposed = part(
-        LUMA.share((_stops(luma) - _stops(usual("luma_mean"))).abs()),
+        DARKER.share(_stops(usual("luma_mean")) - _stops(luma)),
+        LIGHTER.share(_stops(luma) - _stops(usual("luma_mean"))),
         BLACK.share(BLACK_LUMA - luma),
         BACKLIGHT.share(against),
         OWN_BACKLIGHT.share(against - usually),

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import dagster as dg
 import polars as pl
 
+from identity_pipeline.core.imagesets import anchors, challenge, image_sets, pairs
 from identity_pipeline.core.imagesets import frame_ledger as ledger
-from identity_pipeline.core.imagesets import image_sets, pairs
-from identity_pipeline.core.imagesets import selection as select_images
+from identity_pipeline.core.imagesets import selection as select
 from identity_pipeline.defs.assets.detect import registered
 from identity_pipeline.defs.display import pictures
 from identity_pipeline.defs.resources.decorators import video_asset
@@ -43,58 +43,22 @@ def candidates(step: VideoStep) -> dg.MaterializeResult:
     return step.table(compute, lambda table: pictures.describe_counts(table, "standing"))
 
 
-@video_asset
-def selection(step: VideoStep) -> dg.MaterializeResult:
-    """The replayable decision on every candidate: save, replace, add or reject, with its reason."""
-    inputs = step.inputs
-    return step.table(
-        lambda: select_images.select(inputs["candidates"], step.settings.selection),
-        lambda table: pictures.describe_selection(table, inputs["candidates"], step.all_settings),
-    )
-
-
 def _set_of(
     step: VideoStep, name: str, build: Callable[[pl.DataFrame], pl.DataFrame]
 ) -> dg.MaterializeResult:
-    """A set that is chosen from the candidates that the selection left open."""
+    """A set that is chosen from the candidates up to the stop, where it cuts."""
     inputs = step.inputs
     return step.table(
-        lambda: build(image_sets.open_candidates(inputs["candidates"], inputs["selection"])),
+        lambda: build(select.open_candidates(inputs["candidates"], step.settings.selection)),
         lambda table: pictures.describe_set(table, inputs.crops, name),
     )
 
 
 @video_asset
 def anchor_set(step: VideoStep) -> dg.MaterializeResult:
-    """Three to five frontal, best images per rider, apart in time and unlike each other."""
+    """Three to five portraits of each rider: the best ones of the ride that are apart in time."""
     return _set_of(
-        step,
-        "anchor",
-        lambda wanted: image_sets.build_anchor_set(wanted, step.settings.selection),
-    )
-
-
-@video_asset
-def coverage_set(step: VideoStep) -> dg.MaterializeResult:
-    """The best image, at most two, of every pose and expression bucket."""
-    return _set_of(
-        step,
-        "coverage",
-        lambda wanted: image_sets.build_coverage_set(
-            wanted, step.inputs[ANCHORS], step.settings.selection
-        ),
-    )
-
-
-@video_asset
-def challenge_set(step: VideoStep) -> dg.MaterializeResult:
-    """Five to eight extreme images that are surely the same person."""
-    return _set_of(
-        step,
-        "challenge",
-        lambda wanted: image_sets.build_challenge_set(
-            wanted, [*step.inputs.of(ANCHORS, COVERAGE).values()], step.settings.selection
-        ),
+        step, "anchor", lambda opened: anchors.build_anchor_set(opened, step.settings.selection)
     )
 
 
@@ -103,16 +67,58 @@ def pair_set(step: VideoStep) -> dg.MaterializeResult:
     """Frames in which both riders are good, well apart, and the largest by far."""
     from identity_pipeline.stages.imagesets.curate import frame_size
 
-    inputs = step.inputs
+    inputs, settings = step.inputs, step.settings.selection
     return step.table(
         lambda: pairs.build_pair_set(
-            inputs["candidates"],
-            [*inputs.of(ANCHORS, COVERAGE, CHALLENGE).values()],
+            select.until_the_stop(inputs["candidates"], settings),
+            [inputs[ANCHORS]],
             inputs["face_detections"],
             frame_size(inputs["ride_video"]),
-            step.settings.selection,
+            settings,
         ),
         lambda table: pictures.describe_set(table, inputs.crops, "pair"),
+    )
+
+
+@video_asset
+def selection(step: VideoStep) -> dg.MaterializeResult:
+    """The decision on every candidate of the ride: save, add or reject, with reason and rival."""
+    inputs = step.inputs
+    return step.table(
+        lambda: select.select(
+            *inputs.of("candidates", ANCHORS, PAIRS).values(), step.settings.selection
+        ),
+        lambda table: pictures.describe_selection(table, inputs["candidates"], step.all_settings),
+    )
+
+
+@video_asset
+def coverage_set(step: VideoStep) -> dg.MaterializeResult:
+    """The best image, at most two, of every pose and expression bucket."""
+    inputs = step.inputs
+    return _set_of(
+        step,
+        "coverage",
+        lambda opened: image_sets.build_coverage_set(
+            opened,
+            inputs["selection"],
+            [*inputs.of(ANCHORS, PAIRS).values()],
+            step.settings.selection,
+        ),
+    )
+
+
+@video_asset
+def challenge_set(step: VideoStep) -> dg.MaterializeResult:
+    """Five to eight images of every kind of difficulty that are surely the same person."""
+    return _set_of(
+        step,
+        "challenge",
+        lambda opened: challenge.build_challenge_set(
+            opened,
+            [*step.inputs.of(ANCHORS, PAIRS, COVERAGE).values()],
+            step.settings.selection,
+        ),
     )
 
 

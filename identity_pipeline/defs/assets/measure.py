@@ -74,7 +74,10 @@ def face_tracks(step: VideoStep) -> dg.MaterializeResult:
     inputs = step.inputs
     return step.table(
         lambda: build_tracks(
-            inputs["face_detections"], inputs["face_embeddings"], step.settings.tracking
+            inputs["face_detections"],
+            inputs["face_embeddings"],
+            step.settings.tracking,
+            inputs["frames"].filter("scene_cut")["frame_idx"].to_list(),
         ),
         pictures.describe_tracks,
     )

@@ -203,6 +203,9 @@ def rider_meta(
             for axis in axes
         },
         "stop_reason": rider.stop_reason,
+        "stop_ms": rider.stop_ms,
+        "empty_buckets": dict(rider.empty_buckets),
+        "challenge_kinds_absent": list(rider.kinds_absent or ()),
         "no_set_reason": rider.no_set_reason,
         "shortfalls": [
             {"set": s.set_name, "have": s.have, "wanted": s.wanted, "causes": dict(s.causes)}

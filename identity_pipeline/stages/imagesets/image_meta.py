@@ -12,7 +12,7 @@ from typing import Any
 
 import polars as pl
 
-from identity_pipeline.core.imagesets.selection import VECTORS
+from identity_pipeline.core.imagesets.faces import VECTORS
 from identity_pipeline.core.imagesets.summary import ExportedFace, pair_relation
 from identity_pipeline.settings import ExportSettings
 from identity_pipeline.stages.imagesets.images import Exported

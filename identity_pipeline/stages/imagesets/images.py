@@ -20,8 +20,8 @@ import polars as pl
 
 from identity_pipeline.core.geometry import Box, export_crop_box, neighbour_share
 from identity_pipeline.core.imagesets.candidates import box_of, crop_limits
+from identity_pipeline.core.imagesets.faces import VECTORS
 from identity_pipeline.core.imagesets.one_face import Fault, View, fault_of
-from identity_pipeline.core.imagesets.selection import VECTORS
 from identity_pipeline.core.imagesets.summary import ExportedFace
 from identity_pipeline.media.clocks import stamps_are_keys
 from identity_pipeline.media.crops import ImageBGR, cut_native, decode_image, encode_jpeg

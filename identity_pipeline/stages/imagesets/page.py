@@ -15,9 +15,9 @@ from typing import Any
 import polars as pl
 
 from identity_pipeline.core.faces.buckets import UNKNOWN
+from identity_pipeline.core.imagesets.challenge import challenge_kind
 from identity_pipeline.core.imagesets.evidence import Evidence
-from identity_pipeline.core.imagesets.image_sets import challenge_kind
-from identity_pipeline.core.imagesets.selection import VECTORS
+from identity_pipeline.core.imagesets.faces import VECTORS
 from identity_pipeline.core.imagesets.summary import RiderSummary
 from identity_pipeline.media.crops import encode_jpeg
 from identity_pipeline.media.figures import coverage_grid_svg, ledger_bar_svg
@@ -132,7 +132,7 @@ def _person_section(
         rider=rider,
         sets=tuple(SetSection(TYPES[name], own[name]) for name in FOLDERS),
         grid=_pose_grid(faces, own["anchor_set"], own["coverage_set"]),
-        growth=_growth(rider, tables.selection),
+        growth=_growth(rider, settings.selection.stop == "cut"),
         kinds_lacking=tuple(_kinds_lacking(faces, own["challenge_set"])),
         coverage_svg=coverage_grid_svg(
             rider.saved_faces, settings.buckets, seen=rider.seen.cells, headline=False
@@ -149,12 +149,11 @@ def _card(image: Exported, observed: Mapping[str, Mapping[str, Any]]) -> ImageCa
     return ImageCard(image.file, small, image.faces, told, together)
 
 
-def _growth(rider: RiderSummary, selection: pl.DataFrame) -> Growth | None:
+def _growth(rider: RiderSummary, cut: bool) -> Growth | None:
     """When the coverage set of a rider stopped growing; None where nothing was selected."""
     if rider.stop_reason is None:
         return None
-    ended = stop_times(selection).get(rider.person_id)
-    return Growth(rider.stop_reason, ended, cut=ended is not None)
+    return Growth(rider.stop_reason, rider.stop_ms, cut=cut)
 
 
 def stop_times(selection: pl.DataFrame) -> dict[int, float]:
@@ -163,8 +162,8 @@ def stop_times(selection: pl.DataFrame) -> dict[int, float]:
     Args:
         selection: the table of that name.
     """
-    late = selection.filter(pl.col("reason") == "after_stop")
-    return dict(late.group_by("person_id").agg(pl.col("timestamp_ms").min()).iter_rows())
+    told = selection.select("person_id", "stop_ms").drop_nulls().unique()
+    return dict(told.iter_rows())
 
 
 def _pose_grid(

@@ -19,10 +19,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from identity_pipeline.core.imagesets.image_sets import challenge_kind
+from identity_pipeline.core.imagesets.challenge import challenge_kind
+from identity_pipeline.core.imagesets.faces import VECTORS
 from identity_pipeline.core.imagesets.one_face import Fault
 from identity_pipeline.core.imagesets.portrait import anchor_eligible
-from identity_pipeline.core.imagesets.selection import VECTORS
 from identity_pipeline.core.imagesets.summary import ExportedFace
 from identity_pipeline.core.tracks.stability import stability_reason
 from identity_pipeline.stages.imagesets.images import (

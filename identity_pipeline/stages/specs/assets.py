@@ -69,25 +69,23 @@ _MOMENTS_USE: Final = (
     *_CROP_LIMITS,
     *_of("buckets", "yaw_edges", "pitch_edges"),
     *_of("selection", "anchor_yaw_max", "anchor_pitch_max", "anchor_gap_s", "covered_from"),
+    *_of("selection", "anchor_min", "challenge_min", "challenge_max", "pair_min"),
     *_HARD,
 )
-_SELECTION_USES: Final = (
+_STOP: Final = (
     *_ANCHORS,
-    *all_but(
-        "selection",
-        *(name.partition(".")[2] for name in (*_ANCHORS, *_HARD)),
-        *("anchor_max", "challenge_min", "challenge_max", "challenge_stable_min"),
-        *(name.partition(".")[2] for name in _PAIRS),
-        *("drift_unstable_share", "short_diversity_buckets", "dark_share"),
-    ),
+    *_of("selection", "stop", "replace_gain", "novelty_min", "bucket_max", "covered_from"),
+    *_of("selection", "stop_yaw_bins", "stop_pitch_bins", "stop_expression_bins"),
+    *_of("selection", "stop_window", "stop_novelty", "anchor_min"),
 )
+"""What the replay in time order reads; it says where the stop is."""
 _LEDGER_USES: Final = (
     *(name for name in _GATES if not name.startswith("quality.strict_")),
     *all_but("riders", "size_weight", "centre_weight", "length_weight"),
     *all_but("stability", "prototype_yaw_max"),
     *_LIKENESS,
     "export.crop_expand_min",
-    *_of("selection", "covered_from", "novelty_min", "replace_gain"),
+    *_of("selection", "stop", "min_gap_s", "covered_from", "novelty_min", "replace_gain"),
 )
 _TEMPLATE_USES: Final = (
     *_of("match", "genuine_gap_s", "pairs_per_track", "samples_per_track"),
@@ -189,14 +187,14 @@ _ENTRIES: Final = (
         batches=("models.recognition_batch",),
         models=("face_pack",),
         code="2",
-        cost=Cost(4.5),
+        cost=Cost(1.5),
     ),
     _measure(
         key="face_tracks",
         kinds=("numpy",),
-        inputs=("face_detections", "face_embeddings"),
+        inputs=("frames", "face_detections", "face_embeddings"),
         settings=all_but("tracking", "lost_buffer_s", "min_iou"),
-        code="2",
+        code="3",
         cost=Cost(0.2),
     ),
     _measure(
@@ -237,7 +235,7 @@ _ENTRIES: Final = (
         ),
         settings=_MOMENTS_USE,
         highlights=_of("highlights", "quality_bonus"),
-        cost=Cost(0.3),
+        cost=Cost(1),
     ),
     _chunked(
         key="moment_embeddings",
@@ -245,7 +243,7 @@ _ENTRIES: Final = (
         inputs=("face_crops", "face_embeddings", "moments"),
         batches=("models.recognition_batch",),
         models=("face_pack",),
-        cost=Cost(2.0, "usable faces", "moments"),
+        cost=Cost(1, "usable faces", "moments"),
     ),
     _measure(
         key="identity_stability",
@@ -267,7 +265,7 @@ _ENTRIES: Final = (
         models=("vision",),
         phases=("vision",),
         code="2",
-        cost=Cost(164, "rider faces", "identity_stability"),
+        cost=Cost(28, "usable faces", "moments"),
     ),
     _sets(
         key="candidates",
@@ -279,44 +277,48 @@ _ENTRIES: Final = (
         cost=Cost(0.2),
     ),
     _set(
-        key="selection",
-        inputs=("candidates",),
-        settings=_SELECTION_USES,
+        key="anchor_set",
+        inputs=("candidates", "face_crops"),
+        settings=(*_ANCHORS, *_STOP, *_of("selection", "min_gap_s", "anchor_max")),
         code="2",
         cost=Cost(0.4),
     ),
     _set(
-        key="anchor_set",
-        inputs=("candidates", "selection", "face_crops"),
-        settings=(*_ANCHORS, *_of("selection", "anchor_min", "anchor_max")),
-        cost=Cost(0.2),
+        key="pair_set",
+        inputs=("ride_video", "face_detections", "candidates", "anchor_set", "face_crops"),
+        settings=(
+            *_STOP,
+            *_PAIRS,
+        ),
+        phases=("pair_sets",),
+        code="2",
+        cost=Cost(0.3),
     ),
     _set(
-        key="coverage_set",
-        inputs=("candidates", "selection", "anchor_set", "face_crops"),
-        settings=(*_LIKENESS, "selection.bucket_max", "selection.covered_from"),
+        key="selection",
+        inputs=("candidates", "anchor_set", "pair_set"),
+        settings=(*_STOP, *_of("selection", "min_gap_s", "facility_weight")),
+        code="3",
         cost=Cost(1.0),
     ),
     _set(
-        key="challenge_set",
-        inputs=("candidates", "selection", "anchor_set", "coverage_set", "face_crops"),
-        settings=(
-            *_LIKENESS,
-            *_HARD,
-            *_of("selection", "covered_from", "challenge_max", "challenge_stable_min"),
-        ),
+        key="coverage_set",
+        inputs=("candidates", "selection", "anchor_set", "pair_set", "face_crops"),
+        settings=(*_STOP, "selection.min_gap_s"),
+        code="2",
         cost=Cost(0.4),
     ),
     _set(
-        key="pair_set",
-        inputs=(
-            *("ride_video", "face_detections", "candidates"),
-            *SET_ASSETS[:3],
-            "face_crops",
+        key="challenge_set",
+        inputs=("candidates", "anchor_set", "pair_set", "coverage_set", "face_crops"),
+        settings=(
+            *_STOP,
+            *_HARD,
+            *_of("selection", "min_gap_s", "challenge_min", "challenge_max"),
+            *_of("selection", "challenge_kind_max", "challenge_stable_min"),
         ),
-        settings=(*_LIKENESS, *_PAIRS, *_of("selection", "anchor_gap_s", "covered_from")),
-        phases=("pair_sets",),
-        cost=Cost(0.3),
+        code="2",
+        cost=Cost(0.4),
     ),
     _sets(
         key="identity_dataset",
