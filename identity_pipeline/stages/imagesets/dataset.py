@@ -212,15 +212,22 @@ def rider_meta(
             for s in rider.shortfalls
         ],
         "pairs": pairs_of(rider),
-        "images_below_min_side": sum(image.short_side_px < min_side_px for image in images),
-        "min_side_px": min_side_px,
-        "stand_ins": sum(image.stands_for is not None for image in images),
+        **_counts_of(images, min_side_px),
         "left_out": [image.as_json() for image in left_out],
         "gate_version": provenance.gate_version,
         "conditioning_weights": rider.weights and rider.weights._asdict(),
         "source_sha256": provenance.source["sha256"],
         "identity_model_version": provenance.identity_space,
         "embed_model_version": provenance.vision_space,
+    }
+
+
+def _counts_of(images: Sequence[Exported], min_side_px: int) -> dict[str, int]:
+    """How many images are small, and how many show another face than was chosen."""
+    return {
+        "images_below_min_side": sum(image.short_side_px < min_side_px for image in images),
+        "min_side_px": min_side_px,
+        "stand_ins": sum(image.stands_for is not None for image in images),
     }
 
 
