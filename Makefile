@@ -65,6 +65,7 @@ dev: venv  ## Start the Dagster UI on http://127.0.0.1:3000; drop videos into da
 bench: venv  ## Measure the pipeline against its bare parts, grouping by size, and learning.
 	$(BIN)/python -m identity_pipeline_tests.benchmarks.bench_video
 	$(BIN)/python -m identity_pipeline_tests.benchmarks.bench_pictures
+	$(BIN)/python -m identity_pipeline_tests.benchmarks.calls
 	$(BIN)/python -m identity_pipeline_tests.benchmarks.bench_clustering
 	$(BIN)/python -m identity_pipeline_tests.benchmarks.bench_heads
 	$(BIN)/python -m identity_pipeline_tests.benchmarks.bench_partitions

@@ -74,7 +74,7 @@ def job_case(video: Path, models: Path, analysis_fps: float, folder: Path) -> di
     peaks.end("models")
     counts = pipeline_run.run_pipeline(video, hub, groups).counts
     peaks.end("the job")
-    names = {"frames": "frames", "face_detections": "faces", "face_embeddings": "embedded"}
+    names = {"frames": "frames", "face_detections": "faces", "identities": "embedded"}
     return peaks.result() | {name: counts[table] for table, name in names.items()}
 
 

@@ -6,6 +6,7 @@ Drawing is done in `media`, which is imported when a step runs and not when defi
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -262,6 +263,7 @@ def describe_dataset(
     from identity_pipeline.media.crops import decode_image
     from identity_pipeline.media.sheets import encode_jpeg_below
     from identity_pipeline.stages.imagesets.page import rider_moments_svg, timeline_svg
+    from identity_pipeline.stages.specs.exported import shown_sets
 
     images = table.filter(pl.col("type") != "metadata", pl.col("left_out").is_null())
     described: dict[str, Any] = {
@@ -274,6 +276,8 @@ def describe_dataset(
     for sheet in sorted(target.glob("person_*/contact_sheet.jpg")):
         data = encode_jpeg_below(decode_image(sheet.read_bytes()), metadata.PICTURE_BYTES)
         described[f"picture/{sheet.parent.name}"] = metadata.jpeg(data, sheet.parent.name)
+    described["stand_ins"] = table["stands_for"].is_not_null().sum()
+    tables = replace(tables, sets=shown_sets(tables.sets, table, tables.observed))
     if tables.frames.height:
         drawing = timeline_svg(tables, settings)
         described["timeline"] = metadata.svg(drawing, "timeline with exported images")

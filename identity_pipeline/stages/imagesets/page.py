@@ -7,7 +7,8 @@ What belongs here: filling in `media.page.ExportPage`. What does not: computing 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ from identity_pipeline.settings import Settings
 from identity_pipeline.stages.imagesets.images import Exported, LeftOut
 from identity_pipeline.stages.imagesets.provenance import Provenance
 from identity_pipeline.stages.specs.exported import FOLDERS, TYPES
+from identity_pipeline.tables import empty
 
 THUMBNAIL_QUALITY = 82
 
@@ -46,7 +48,8 @@ THUMBNAIL_QUALITY = 82
 class VideoTables:
     """The tables of one video that the export reads.
 
-    `observed` is the table `candidates`; the others are the tables of their names.
+    `observed` is the table `candidates`; the others are the tables of their names. The ledger is
+    empty until it is known what is exported.
     """
 
     ride_video: pl.DataFrame
@@ -56,8 +59,9 @@ class VideoTables:
     riders: pl.DataFrame
     observed: pl.DataFrame
     selection: pl.DataFrame
-    frame_ledger: pl.DataFrame
+    moments: pl.DataFrame
     sets: Mapping[str, pl.DataFrame]
+    frame_ledger: pl.DataFrame = field(default_factory=partial(empty, "frame_ledger"))
 
 
 def export_page(
