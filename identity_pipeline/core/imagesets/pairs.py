@@ -306,7 +306,10 @@ def build_pair_set(
     frames = frames_together(candidates, detections, frame_size, settings)
     chosen = _chosen(frames, _times(taken), looks, settings)
     rows: list[dict[str, Any]] = []
-    copied = ("face_id", "frame_idx", "person_id", "timestamp_ms", "quality_score", "stable_score")
+    copied = (
+        *("face_id", "frame_idx", "person_id", "timestamp_ms"),
+        *("quality_score", "stable_score", "portrait_score", "picture_score"),
+    )
     for rank, pair in enumerate(chosen, start=1):
         crop = dict(zip(("crop_x1", "crop_y1", "crop_x2", "crop_y2"), pair.crop, strict=True))
         for seat, face in enumerate(pair.faces):
