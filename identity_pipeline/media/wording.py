@@ -338,6 +338,14 @@ def cover(evidence: Evidence) -> str:
     return NOT_MEASURED if share is None or math.isnan(share) else f"{share:.0%} of the face"
 
 
+def found(views: Sequence[tuple[str, int]]) -> str:
+    """How many faces a detector found in a picture: `1 at 640, 320, native; 0 at 160`."""
+    by_count: dict[int, list[str]] = {}
+    for view, faces in views:
+        by_count.setdefault(faces, []).append(view)
+    return "; ".join(f"{faces} at {', '.join(names)}" for faces, names in by_count.items())
+
+
 def score_of(evidence: Evidence, set_name: str) -> float | None:
     """The score that ranks the faces of a set; none ranks those that are to be hard."""
     if set_name == "challenge":
@@ -412,5 +420,6 @@ FILTERS: Final[dict[str, Callable[..., Any]]] = {
     "light_words": light,
     "cover_words": cover,
     "score_of": score_of,
+    "found_words": found,
     "evidence_line": evidence_line,
 }

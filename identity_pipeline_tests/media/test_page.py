@@ -351,6 +351,9 @@ def test_a_card_says_what_it_is_on_what_evidence_and_when() -> None:
         "light 118 before 190" in card_with(evidence=(replace(MEASURED, surround_luma=190),)).text
     )
     assert "chosen among the 7 faces of its moment" in card_with(moment_faces=7).text
+    views = (("640", 1), ("160", 0), ("native", 1))
+    checked = card_with(found=views, instead_of=("000840-0", "2 faces are found.")).text
+    assert "faces found 1 at 640, native; 0 at 160 in place of 000840-0: 2 faces" in checked
 
 
 def test_the_first_pictures_are_the_anchors_of_all_riders() -> None:
