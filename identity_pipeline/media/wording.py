@@ -49,7 +49,8 @@ REASONS: Final = {
     "outranked": "Its moment was not weighed: others came first, and only so many are weighed.",
     "beaten_in_bucket": "Its pose and expression are already held by images as good or better.",
     "hard_condition": "It is dark or overexposed; coverage is shown in plain light.",
-    "covered": "A part of the face is covered, so its pose and expression are not sure.",
+    "covered": "A part of the face is covered, or something passes before it, so its pose and "
+    "expression are not sure.",
     "blurred_for_person": "The face is blurred, compared with the same person's other faces.",
     "replaced": "It was saved until a better image of the same pose and expression came.",
     "too_similar": "It looks like an image that is saved already.",
