@@ -102,7 +102,7 @@ def _measures(face: Explained) -> Iterator[str]:
     yield f"yaw {wording.measured(told['yaw'], 0)}"
     yield f"pitch {wording.measured(told['pitch'], 0)}"
     yield f"eyes {wording.eyes(evidence)}"
-    yield f"mouth open {wording.measured(evidence.mouth_open)}"
+    yield f"mouth {wording.mouth(evidence)}"
     yield f"smile {wording.measured(evidence.smile)}"
     yield f"covered {wording.cover(evidence)}"
     yield f"stable {wording.measured(told['stable_score'])}"
