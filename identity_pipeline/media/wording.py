@@ -207,7 +207,9 @@ def pitch(bin_name: str) -> str:
 
 def measured(value: float | None, digits: int = 2) -> str:
     """A number with fixed decimals; "not measured" for None and NaN."""
-    return NOT_MEASURED if value is None or math.isnan(value) else f"{value:.{digits}f}"
+    if value is None or math.isnan(value):
+        return NOT_MEASURED
+    return f"{round(value, digits) + 0.0:.{digits}f}"  # no minus before nothing
 
 
 def file_size(size_bytes: int) -> str:
