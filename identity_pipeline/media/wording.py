@@ -369,7 +369,7 @@ def evidence_line(evidence: Evidence) -> str:
     parts = [first, f"mouth {mouth(evidence)}"]
     if evidence.gaze_aside:
         parts.insert(1, "looks aside")
-    return " · ".join([*parts, f"light {measured(evidence.luma_mean, 0)}"])
+    return "\N{NO-BREAK SPACE}· ".join([*parts, f"light {measured(evidence.luma_mean, 0)}"])
 
 
 def relation(faces: Sequence[ExportedFace]) -> str:
