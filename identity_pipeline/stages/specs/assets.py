@@ -297,7 +297,7 @@ _ENTRIES: Final = (
     _set(
         key="selection",
         inputs=("candidates", "anchor_set", "pair_set"),
-        settings=(*_STOP, *_of("selection", "min_gap_s", "facility_weight")),
+        settings=(*_STOP, *_of("selection", "min_gap_s", "facility_weight", "second_picture_min")),
         code="3",
         cost=Cost(1.0),
     ),
