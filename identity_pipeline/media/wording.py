@@ -115,7 +115,8 @@ CAUSES: Final = {
     "not_plain": "had closed eyes, were covered, dark or overexposed",
     "not_strict": "did not pass the strict quality gate",
     "not_stable": "were not surely this person",
-    "not_extreme": "were neither extreme in pose nor dark, overexposed or covered",
+    "not_extreme": "were ordinary: neither extreme in pose nor dark, overexposed, covered or "
+    "blurred",
     "taken": "were already in another set",
     "overlap": "showed faces that overlap",
     "other_face": "had another face in the picture",
@@ -127,7 +128,7 @@ CAUSES: Final = {
     "too_close_to_export": "were too close in time to another image of one of the two",
     "too_close_to_pair": "were too close in time to a better pair",
     "enough": "were not needed",
-    "not_exported": "would do, and were left out of the export or not asked for (phases.pair_sets)",
+    "not_exported": "would do, and were left out of the export or not asked for",
 }
 
 LACKING: Final = {
@@ -246,17 +247,19 @@ def shortfall(short: Shortfall) -> str:
     """
     counts = "frame" if short.set_name == "pair" else "candidate"
     name = SHORT_NAMES.get(short.set_name, f"{short.set_name} images")
-    parts = []
-    for i, (code, n) in enumerate(short.causes):
-        unit = (f" {counts}" if n == 1 else f" {counts}s") if i == 0 else ""
-        if code == "not_on_this_ride":
-            parts.append(f"{counted(n, 'kind')} of difficulty not on this ride")
-            continue
-        words = CAUSES.get(code, plain(code))
-        if n == 1 and words.startswith("were "):
-            words = "was " + words.removeprefix("were ")
-        parts.append(f"{n:,}{unit} {words}")
-    return f"{short.have} of {short.wanted} {name}: {', '.join(parts) or f'there was no {counts}'}."
+    told = [_cause(code, n, "" if i else counts) for i, (code, n) in enumerate(short.causes)]
+    return f"{short.have} of {short.wanted} {name}: {', '.join(told) or f'there was no {counts}'}."
+
+
+def _cause(code: str, n: int, unit: str) -> str:
+    """How many of what ended for one cause: `14 candidates were too close in time ...`."""
+    if code == "not_on_this_ride":
+        kinds = counted(n, "kind of challenge", "kinds of challenge")
+        return f"{kinds} {'is' if n == 1 else 'are'} not on this ride"
+    words = CAUSES.get(code, plain(code))
+    if n == 1 and words.startswith("were "):
+        words = "was " + words.removeprefix("were ")
+    return f"{counted(n, unit) if unit else f'{n:,}'} {words}"
 
 
 def short_of(short: Shortfall) -> str:

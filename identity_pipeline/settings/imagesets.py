@@ -290,6 +290,24 @@ class SelectionSettings(Group):
 class ExportSettings(Group):
     """The exported folder."""
 
+    checks: tuple[Literal["640", "320", "160", "native", "tight"], ...] = tunable(
+        ("640", "320", "160", "native", "tight"),
+        "How each image is looked at again before it is exported: scaled to a detector's input of "
+        "so many px, at its own scale, and cut tightly about the face. In the first of them the "
+        "rider must be found, and in none of them anybody else.",
+        unit="names",
+        source="the inputs that loaders of diffusion tools use: InsightFace's default of 640, and "
+        "smaller ones where no face is found",
+        min_length=1,
+    )
+    below_min_side: Literal["mark", "leave_out"] = tunable(
+        "mark",
+        "What becomes of an image whose short side stays below min_side_px: it is exported and "
+        "marked, or left out.",
+        unit="name",
+        source="chosen: a small picture is better than none, and a consumer may filter",
+    )
+
     crop_expand: float = tunable(
         2.0,
         "Side of an exported crop over the longer side of the face.",

@@ -393,9 +393,19 @@ TABLES: Final[dict[str, Table]] = {
             "sha256": pl.String,  # null for what is left out
             "size_bytes": pl.Int64,
             "left_out": pl.String,  # code and sentence of why the image is not exported
+            "stands_for": pl.String,  # the chosen face, where another one of its moment is shown
+            "stable_score": pl.Float32,  # of such a face, which no other table has
+            "instead_of": pl.String,  # code and sentence of why the chosen one is not shown
+            "crop_x1": pl.Float32,  # what the image shows of its frame
+            "crop_y1": pl.Float32,
+            "crop_x2": pl.Float32,
+            "crop_y2": pl.Float32,
         },
         "file",
-        later=("left_out",),
+        later=(
+            *("left_out", "stands_for", "stable_score", "instead_of"),
+            *("crop_x1", "crop_y1", "crop_x2", "crop_y2"),
+        ),
     ),
 }
 

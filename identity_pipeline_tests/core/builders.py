@@ -194,7 +194,7 @@ def ledger_of(
     tracks = detections.select("face_id", "frame_idx").with_columns(
         track_id=pl.Series([track_of[i] for i in ids], dtype=pl.Int64)
     )
-    table = build_ledger(detections, tracks, riders, faces, sets.selection, sets.tables, used)
+    table = build_ledger(detections, tracks, riders, faces, sets.selection, sets.tables, {}, used)
     return table, sets
 
 

@@ -37,11 +37,9 @@ S = SelectionSettings()
 
 def duo(frame: int, left: Row | None = None, right: Row | None = None, **both: Any) -> list[Row]:
     """Both riders in one frame, two seconds after the frame before it."""
-    own = ({**both, **(left or {})}, {**both, **(right or {})})
-    return [
-        candidate(frame, person, timestamp_ms=frame * 2000.0, **changes)
-        for person, changes in enumerate(own)
-    ]
+    both = {"timestamp_ms": frame * 2000.0} | both
+    own = (both | (left or {}), both | (right or {}))
+    return [candidate(frame, person, **changes) for person, changes in enumerate(own)]
 
 
 def passer(frame: int, x1: float, y1: float, side: float) -> Row:
@@ -137,6 +135,23 @@ def test_a_face_that_was_not_embedded_stands_with_the_best_of_its_moment() -> No
         .otherwise("stability_reason")
     )
     assert not build_pair_set(refuted, [], seen, FRAME_SIZE, S).height
+
+
+@pytest.mark.parametrize(
+    ("after", "stable", "count"), [(1000.0, True, 2), (1600.0, True, 0), (1000.0, False, 0)]
+)
+def test_a_face_between_two_stable_witnesses_is_the_riders(
+    after: float, stable: bool, count: int
+) -> None:
+    """One at the same time as the frame before, one so many ms later."""
+    unseen = {"stable": False, "stable_score": None, "stability_reason": "not_embedded"}
+    told = {"stable": stable, "stability_reason": "stable" if stable else "below_floor"}
+    rows = [
+        candidate(0, 0, timestamp_ms=0.0),
+        *duo(1, left=unseen, timestamp_ms=500.0),
+        candidate(2, 0, timestamp_ms=after, **told),
+    ]
+    assert pairs_of(rows).height == count
 
 
 # --- others in the picture ---------------------------------------------------------------------

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from identity_pipeline.core.imagesets.portrait import (
-    SCORES,
     anchor_eligible,
     is_portrait,
     with_scores,
 )
 from identity_pipeline.settings import SelectionSettings
+from identity_pipeline.tables import SCORES
 from identity_pipeline_tests.core.builders import MODEST
 
 PLAIN: dict[str, Any] = {

@@ -324,6 +324,15 @@ def test_a_rider_is_told_in_plain_words() -> None:
         assert words in text, words
 
 
+def test_kinds_that_a_ride_lacks_are_no_candidates() -> None:
+    causes = (Cause("not_extreme", 1), Cause("not_on_this_ride", 2))
+    assert wording.shortfall(Shortfall("challenge", 4, 5, causes)) == (
+        "4 of 5 challenge images: 1 candidate was ordinary: neither extreme in pose nor dark, "
+        "overexposed, covered or blurred, 2 kinds of challenge are not on this ride."
+    )
+    assert "5 challenge images: there was no" in wording.shortfall(Shortfall("challenge", 0, 5))
+
+
 def test_a_card_says_what_it_is_on_what_evidence_and_when() -> None:
     page = face_with(expression_bin="smile")
     assert (

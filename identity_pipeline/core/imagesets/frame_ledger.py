@@ -9,7 +9,8 @@ not_a_rider      too_short, too_small, bystander, never_beside_rider, never_clea
 no_set           no_prototype
 failed_gate      the first failure of the loose gate (score_low, cut_off, blurred, occluded)
 unstable         not_embedded, below_floor, closer_to_rival
-not_croppable    cut_by_frame, other_face_in_crop
+not_croppable    cut_by_frame, other_face_in_crop; of chosen faces second_face,
+                 other_face_largest, no_face_found, below_min_side, frame_not_found, other_picture
 no_vision        no_vision
 beyond_bins      beyond_bins, pose_unknown, covered
 beaten           not_the_best_of_its_moment, outranked, beaten_in_bucket, replaced,
@@ -61,6 +62,7 @@ def build_ledger(
     candidates: pl.DataFrame,
     selection: pl.DataFrame,
     sets: Mapping[str, pl.DataFrame],
+    not_shown: Mapping[str, tuple[str, str, str | None]],
     settings: Settings,
 ) -> pl.DataFrame:
     """The table `frame_ledger`.
@@ -71,7 +73,9 @@ def build_ledger(
         riders: table `riders`.
         candidates: table `candidates`: the riders' faces.
         selection: table `selection`.
-        sets: the set tables by asset name.
+        sets: what is exported of each set, by asset name.
+        not_shown: of each face that was chosen and is not exported: code, sentence, and the face
+            of the same moment that is shown instead.
         settings: all thresholds, for what would change a verdict.
     """
     faces = (
@@ -100,14 +104,17 @@ def build_ledger(
     rows = []
     for face in faces.iter_rows(named=True):
         face_id = face["face_id"]
-        entry = _entry(
-            face,
-            rider_rows.get(face_id),
-            decisions.get(face_id),
-            replaced_by.get(face_id),
-            saved_as.get(face_id),
-            settings,
-        )
+        if face_id in not_shown and face_id not in saved_as:
+            entry = _chosen_in_vain(*not_shown[face_id])
+        else:
+            entry = _entry(
+                face,
+                rider_rows.get(face_id),
+                decisions.get(face_id),
+                replaced_by.get(face_id),
+                saved_as.get(face_id),
+                settings,
+            )
         kept = ("face_id", "frame_idx", "timestamp_ms", "track_id", "person_id")
         rows.append({**{name: face[name] for name in kept}, **_BLANK, **entry})
     return pl.DataFrame(rows, schema=TABLES["frame_ledger"])
@@ -148,6 +155,16 @@ def _saved(saved: tuple[str, str]) -> Entry:
         "state": "saved",
         "reason": set_name,
         "would_change": f"It is exported as {image}.jpg.",
+    }
+
+
+def _chosen_in_vain(code: str, sentence: str, instead: str | None) -> Entry:
+    shown = f" {instead} of the same moment is shown." if instead else ""
+    return {
+        "state": "not_croppable",
+        "reason": code,
+        "rival_face_id": instead,
+        "would_change": f"It was chosen for a set. {sentence}{shown}",
     }
 
 

@@ -6,8 +6,8 @@ rider (`image_sets`).
 
 A frame is a pair where both riders' faces pass the loose gate and surely are theirs, hardly
 overlap, and are the two largest faces of the picture by far. Other people further behind do not
-forbid it. A face that was not embedded is as stable as the representative of its moment: both are
-of one track within half a second. Causes, the first that applies:
+forbid it. A face that was not embedded is surely a rider's where the representative of its moment
+is, or the embedded faces next before and after it in its track are. Causes, the first that applies:
 
 =====================  ===========================================================================
 one_rider              the ride has one rider
@@ -45,6 +45,9 @@ from identity_pipeline.tables import TABLES
 
 Row = Mapping[str, Any]
 VECTORS: Final = ("e_vis_face", "e_vis_body", "look")
+VOUCHED_S: Final = 1.5
+"""How far apart two faces may be that vouch for those between them. Witnesses are a second apart at
+ten frames a second; where two of them disagreed, every face between them was embedded."""
 REFUTED: Final = ("below_floor", "closer_to_rival")
 """Reasons of `identity_stability` by which a face's own embedding says that it is not the rider."""
 
@@ -97,23 +100,17 @@ def frames_together(
 
 def _judged(candidates: pl.DataFrame, settings: SelectionSettings) -> pl.DataFrame:
     """What a pair asks of each face, sorted by frame and rider; without vectors."""
-    told = candidates.drop(VECTORS, strict=False)
-    for column, dtype in (
-        ("representative_face_id", pl.String),
-        ("picture_score", pl.Float32),
-        ("bonus", pl.Float32),
-    ):
-        if column not in told.columns:
-            told = told.with_columns(pl.lit(None, dtype=dtype).alias(column))
+    told = candidates.drop(VECTORS)
     stands = told.select(representative_face_id="face_id", stands="stable")
     open_eyes = pl.col("eyes").eq("open") & ~pl.col("wink").fill_null(False)
     untold = pl.col("expression_bin").ne("eyes_closed").fill_null(False)
     in_view = pl.col("occlusion").fill_null(0.0) < settings.covered_from
     return (
         told.join(stands, on="representative_face_id", how="left")
+        .sort("person_id", "frame_idx", "face_id")
         .with_columns(
             surely=~pl.col("stability_reason").is_in(REFUTED)
-            & (pl.col("stable") | pl.col("stands").fill_null(False)),
+            & (pl.col("stable") | pl.col("stands").fill_null(False) | _vouched()),
             known=pl.col("stability_reason") != "no_prototype",
             in_view=in_view & pl.col("lighting_bin").eq("normal").fill_null(False),
             awake=pl.when(pl.col("eyes").is_null()).then(untold).otherwise(open_eyes),
@@ -121,6 +118,22 @@ def _judged(candidates: pl.DataFrame, settings: SelectionSettings) -> pl.DataFra
         )
         .sort("frame_idx", "person_id", "face_id")
     )
+
+
+def _vouched() -> pl.Expr:
+    """Whether the embedded faces next before and after one are stable, and close: witnesses.
+
+    Of rows sorted by person and time.
+    """
+    embedded = pl.col("stability_reason").is_in(["stable", *REFUTED])
+    sides = []
+    for name in ("stable", "timestamp_ms"):
+        known = pl.when(embedded).then(pl.col(name))
+        sides.append(
+            [side.over("person_id") for side in (known.forward_fill(), known.backward_fill())]
+        )
+    (before, after), (begins, ends) = sides
+    return (before & after & (ends - begins <= VOUCHED_S * 1000)).fill_null(False)
 
 
 def _others(detections: pl.DataFrame, riders: set[str]) -> dict[int, list[Box]]:
@@ -293,7 +306,10 @@ def build_pair_set(
     frames = frames_together(candidates, detections, frame_size, settings)
     chosen = _chosen(frames, _times(taken), looks, settings)
     rows: list[dict[str, Any]] = []
-    copied = ("face_id", "frame_idx", "person_id", "timestamp_ms", "quality_score", "stable_score")
+    copied = (
+        *("face_id", "frame_idx", "person_id", "timestamp_ms"),
+        *("quality_score", "stable_score", "portrait_score", "picture_score"),
+    )
     for rank, pair in enumerate(chosen, start=1):
         crop = dict(zip(("crop_x1", "crop_y1", "crop_x2", "crop_y2"), pair.crop, strict=True))
         for seat, face in enumerate(pair.faces):

@@ -18,18 +18,6 @@ from identity_pipeline.settings import SelectionSettings
 
 WIDE_MOUTH: Final = 0.5
 """Mouth openness from which a smile is a shout. Chosen."""
-SHARE_WEIGHTS: Final = {
-    "yaw": -0.14,
-    "roll": -0.13,
-    "gaze": -12.23,
-    "lids_low": -2.28,
-    "lids_wide": -18.25,
-    "mouth_open": -4.39,
-}
-"""Of the log odds that a person who looked would choose a face, per degree, eye width and ratio."""
-SHARE_CONSTANT: Final = 2.8
-"""Their constant. Both are fitted on labelled strict faces of eight people in real ride clips:
-`python -m identity_pipeline_tests.benchmarks.real_faces DATA LABELS --fit` prints them."""
 PORTRAIT_WEIGHTS: Final = {
     "score_eyes": 1.0,
     "score_mouth": 1.5,
@@ -59,8 +47,6 @@ MARRED: Final = 0.5
 NATURAL: Final = 0.15
 """Exponent of the eyes in `picture_score`, where they are to be open, and of the mouth, where it is
 to be closed or to smile: of two pictures that are taken as well the more natural one. Chosen."""
-SCORES: Final = (*PORTRAIT_WEIGHTS, "portrait_score", "picture_score")
-"""Columns that `with_scores` adds."""
 
 
 def is_frontal(settings: SelectionSettings) -> pl.Expr:
@@ -108,27 +94,6 @@ def is_portrait(settings: SelectionSettings) -> pl.Expr:
     return anchor_eligible(settings) & free & good & gaze & calm
 
 
-def portrait_measures() -> dict[str, pl.Expr]:
-    """What a portrait is judged by; 0 where it was not measured."""
-    lids = pl.col("lid_ratio").fill_null(1.0)
-    measures = {
-        "yaw": pl.col("yaw").abs(),
-        "roll": pl.col("roll").abs(),
-        "gaze": pl.col("gaze_offset").abs(),
-        "lids_low": (1 - lids).clip(0.0, 1.0),
-        "lids_wide": (lids - 1).clip(0.0, 1.0),
-        "mouth_open": pl.col("mouth_open"),
-    }
-    return {name: measure.fill_null(0.0).alias(name) for name, measure in measures.items()}
-
-
-def portrait_share() -> pl.Expr:
-    """How likely a person who looks would choose a face, in [0, 1]."""
-    measures = portrait_measures()
-    terms = [weight * measures[name] for name, weight in SHARE_WEIGHTS.items()]
-    return 1 / (1 + (-pl.sum_horizontal(pl.lit(SHARE_CONSTANT), *terms)).exp())
-
-
 def with_scores(faces: pl.DataFrame) -> pl.DataFrame:
     """Adds the parts of the scores, `portrait_score` and `picture_score`, all in [0, 1].
 
@@ -143,7 +108,7 @@ def with_scores(faces: pl.DataFrame) -> pl.DataFrame:
             `timestamp_ms` of `face_detections`, joined by face; `neighbour_share` if known.
 
     Returns:
-        The faces with the columns `SCORES`, in the same order.
+        The faces with the columns `tables.SCORES`, in the same order.
     """
     measured = score_parts.with_cover_near(faces)
     parts = {

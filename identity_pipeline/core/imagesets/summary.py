@@ -174,7 +174,7 @@ class RiderSummary:
         images: exported images by set (asset name), pairs among them.
         saved_faces: rows of `candidates` of the anchors and the coverage images.
         filled: bins that the saved faces fill.
-        seen: bins that the rider's usable faces fill.
+        seen: bins that the rider's usable moments fill.
         bins: bins there are.
         prototype: None where too few faces were good enough.
         stop_reason: why the coverage stopped growing; None without candidates.
@@ -296,7 +296,7 @@ def _summary_of(
         images=images,
         saved_faces=faces,
         filled=coverage_of(faces),
-        seen=coverage_of(observed.filter("loose")),
+        seen=coverage_seen(observed),
         bins=axis_sizes(settings.buckets),
         prototype=_prototype(observed),
         **_stop(selection),
@@ -383,6 +383,16 @@ def coverage_of(faces: pl.DataFrame) -> AxisCoverage:
     return AxisCoverage(
         yaw, pitch, expression, frozenset(cells.select("yaw_key", "pitch_key").iter_rows())
     )
+
+
+def coverage_seen(observed: pl.DataFrame) -> AxisCoverage:
+    """Bins that the usable moments of a rider fill: not the noise of single faces in them.
+
+    Args:
+        observed: the rider's rows of `candidates`.
+    """
+    stands = pl.coalesce("representative_face_id", "face_id") == pl.col("face_id")
+    return coverage_of(observed.filter("loose", stands))
 
 
 def axis_sizes(settings: BucketSettings) -> AxisSizes:

@@ -83,7 +83,8 @@ def measure_stability(faces: pl.DataFrame, settings: StabilitySettings) -> pl.Da
         own = scores.get((face_id, person))
         rivals = [scores[face_id, p] for p in prototypes if p != person and (face_id, p) in scores]
         rival = max(rivals, default=None)
-        reason = _reason(own, rival, person in prototypes, settings)
+        known = person in prototypes
+        reason = stability_reason(own, rival, has_prototype=known, settings=settings)
         rows.append(
             {
                 "face_id": face_id,
@@ -114,9 +115,17 @@ def _cosines_to(embedded: pl.DataFrame, prototypes: dict[int, str]) -> dict[tupl
     return cosines
 
 
-def _reason(
-    own: float | None, rival: float | None, has_prototype: bool, settings: StabilitySettings
+def stability_reason(
+    own: float | None, rival: float | None, *, has_prototype: bool, settings: StabilitySettings
 ) -> str:
+    """Whether a face is surely its rider's: `stable`, or why not.
+
+    Args:
+        own: its cosine to the rider's prototype; None where it is not embedded.
+        rival: the larger one of those to others' prototypes; None where there is none.
+        has_prototype: whether the rider has one.
+        settings: thresholds.
+    """
     if not has_prototype:
         return "no_prototype"
     if own is None:

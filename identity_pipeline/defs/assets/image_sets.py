@@ -1,4 +1,4 @@
-"""Group `image_sets`: candidates, the selection, the four sets, the frame ledger, the export."""
+"""Group `image_sets`: candidates, the selection, the four sets, the export, the frame ledger."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def selection(step: VideoStep) -> dg.MaterializeResult:
     inputs = step.inputs
     return step.table(
         lambda: select.select(
-            *inputs.of("candidates", ANCHORS, PAIRS).values(), step.settings.selection
+            inputs["candidates"], inputs[ANCHORS], inputs[PAIRS], step.settings.selection
         ),
         lambda table: pictures.describe_selection(table, inputs["candidates"], step.all_settings),
     )
@@ -123,24 +123,6 @@ def challenge_set(step: VideoStep) -> dg.MaterializeResult:
 
 
 @video_asset
-def frame_ledger(step: VideoStep) -> dg.MaterializeResult:
-    """What became of every face: one state, one reason, and what would have changed it."""
-    inputs = step.inputs
-    return step.table(
-        lambda: ledger.build_ledger(
-            inputs["face_detections"],
-            inputs["face_tracks"],
-            inputs["riders"],
-            inputs["candidates"],
-            inputs["selection"],
-            inputs.of(*SET_ASSETS),
-            step.settings,
-        ),
-        pictures.describe_ledger,
-    )
-
-
-@video_asset
 def identity_dataset(step: VideoStep) -> dg.MaterializeResult:
     """The exported folder: images re-cut at native resolution, metadata, contact sheets, a page."""
     from identity_pipeline.stages.imagesets.dataset import VideoTables, write_dataset
@@ -156,7 +138,7 @@ def identity_dataset(step: VideoStep) -> dg.MaterializeResult:
         riders=inputs["riders"],
         observed=inputs["candidates"],
         selection=inputs["selection"],
-        frame_ledger=inputs["frame_ledger"],
+        moments=inputs["moments"],
         sets=inputs.of(*SET_ASSETS),
     )
 
@@ -166,11 +148,34 @@ def identity_dataset(step: VideoStep) -> dg.MaterializeResult:
             video_id, tables.ride_video, tables.frames, step.models, settings, step.highlights
         )
         source = registered(step.store, video_id).existing_path()
-        crops, reporter = inputs.crops, step.reporter()
-        return write_dataset(target, source, tables, crops, origin, step.settings, reporter).files
+        crops, pack, reporter = inputs.crops, step.models.face_pack, step.reporter()
+        made_with = (crops, pack, origin, step.settings)
+        return write_dataset(target, source, tables, *made_with, reporter).files
 
     result = step.table(
         compute, lambda table: pictures.describe_dataset(table, target, tables, settings)
     )
     FailureNotes(step.store.layout).clear(video_id)
     return result
+
+
+@video_asset
+def frame_ledger(step: VideoStep) -> dg.MaterializeResult:
+    """What became of every face: one state, one reason, and what would have changed it."""
+    from identity_pipeline.stages.specs.exported import not_shown, shown_sets
+
+    inputs = step.inputs
+    sets, files = inputs.of(*SET_ASSETS), inputs["identity_dataset"]
+    return step.table(
+        lambda: ledger.build_ledger(
+            inputs["face_detections"],
+            inputs["face_tracks"],
+            inputs["riders"],
+            inputs["candidates"],
+            inputs["selection"],
+            shown_sets(sets, files, inputs["candidates"]),
+            not_shown(sets, files),
+            step.settings,
+        ),
+        pictures.describe_ledger,
+    )

@@ -6,6 +6,7 @@ Drawing is done in `media`, which is imported when a step runs and not when defi
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -208,7 +209,7 @@ def describe_selection(
     table: pl.DataFrame, candidates: pl.DataFrame, settings: Settings
 ) -> dict[str, Any]:
     """Decisions, reasons, and each rider's coverage grid after the selection."""
-    from identity_pipeline.core.imagesets.summary import coverage_of
+    from identity_pipeline.core.imagesets.summary import coverage_seen
     from identity_pipeline.media.figures import coverage_grid_svg
     from identity_pipeline.media.timelines import moments_svg
     from identity_pipeline.stages.imagesets.page import stop_times
@@ -222,7 +223,7 @@ def describe_selection(
         kept = mine.filter("kept")["face_id"].to_list()
         observed = candidates.filter(pl.col("person_id") == person)
         saved = observed.filter(pl.col("face_id").is_in(kept))
-        seen = coverage_of(observed.filter("loose")).cells
+        seen = coverage_seen(observed).cells
         drawing = coverage_grid_svg(
             saved, settings.buckets, seen=seen, title=f"person_{person}, selection"
         )
@@ -262,6 +263,7 @@ def describe_dataset(
     from identity_pipeline.media.crops import decode_image
     from identity_pipeline.media.sheets import encode_jpeg_below
     from identity_pipeline.stages.imagesets.page import rider_moments_svg, timeline_svg
+    from identity_pipeline.stages.specs.exported import shown_sets
 
     images = table.filter(pl.col("type") != "metadata", pl.col("left_out").is_null())
     described: dict[str, Any] = {
@@ -274,6 +276,8 @@ def describe_dataset(
     for sheet in sorted(target.glob("person_*/contact_sheet.jpg")):
         data = encode_jpeg_below(decode_image(sheet.read_bytes()), metadata.PICTURE_BYTES)
         described[f"picture/{sheet.parent.name}"] = metadata.jpeg(data, sheet.parent.name)
+    described["stand_ins"] = table["stands_for"].is_not_null().sum()
+    tables = replace(tables, sets=shown_sets(tables.sets, table, tables.observed))
     if tables.frames.height:
         drawing = timeline_svg(tables, settings)
         described["timeline"] = metadata.svg(drawing, "timeline with exported images")

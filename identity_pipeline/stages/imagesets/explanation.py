@@ -20,7 +20,7 @@ from identity_pipeline.core.imagesets.evidence import (
     peers_in_bucket,
     peers_in_moment,
 )
-from identity_pipeline.core.imagesets.selection import VECTORS
+from identity_pipeline.core.imagesets.faces import VECTORS
 from identity_pipeline.settings import SelectionSettings
 from identity_pipeline.stages.specs.exported import left_out_faces
 from identity_pipeline.storage.video.tables import TableStore

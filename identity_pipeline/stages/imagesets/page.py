@@ -7,14 +7,15 @@ What belongs here: filling in `media.page.ExportPage`. What does not: computing 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from identity_pipeline.core.faces.buckets import UNKNOWN
-from identity_pipeline.core.imagesets.challenge import challenge_kind
+from identity_pipeline.core.imagesets.challenge import KINDS, challenge_kind
 from identity_pipeline.core.imagesets.evidence import Evidence
 from identity_pipeline.core.imagesets.faces import VECTORS
 from identity_pipeline.core.imagesets.summary import RiderSummary
@@ -34,11 +35,11 @@ from identity_pipeline.media.page import (
 )
 from identity_pipeline.media.sheets import data_uri
 from identity_pipeline.media.timelines import moments_svg, track_timeline_svg
-from identity_pipeline.media.wording import KINDS
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.imagesets.images import Exported, LeftOut
 from identity_pipeline.stages.imagesets.provenance import Provenance
 from identity_pipeline.stages.specs.exported import FOLDERS, TYPES
+from identity_pipeline.tables import empty
 
 THUMBNAIL_QUALITY = 82
 
@@ -47,7 +48,8 @@ THUMBNAIL_QUALITY = 82
 class VideoTables:
     """The tables of one video that the export reads.
 
-    `observed` is the table `candidates`; the others are the tables of their names.
+    `observed` is the table `candidates`; the others are the tables of their names. The ledger is
+    empty until it is known what is exported.
     """
 
     ride_video: pl.DataFrame
@@ -57,8 +59,9 @@ class VideoTables:
     riders: pl.DataFrame
     observed: pl.DataFrame
     selection: pl.DataFrame
-    frame_ledger: pl.DataFrame
+    moments: pl.DataFrame
     sets: Mapping[str, pl.DataFrame]
+    frame_ledger: pl.DataFrame = field(default_factory=partial(empty, "frame_ledger"))
 
 
 def export_page(
@@ -152,14 +155,13 @@ def _growth(rider: RiderSummary, cut: bool) -> Growth | None:
     return Growth(rider.stop_reason, rider.stop_ms, cut=cut)
 
 
-def stop_times(selection: pl.DataFrame) -> dict[int, float]:
-    """When the coverage set of each rider stopped growing, if it did.
+def stop_times(selection: pl.DataFrame) -> dict[int, float | None]:
+    """When the coverage set of each rider stopped growing; None: it did not.
 
     Args:
         selection: the table of that name.
     """
-    told = selection.select("person_id", "stop_ms").drop_nulls().unique()
-    return dict(told.iter_rows())
+    return dict(selection.select("person_id", "stop_ms").unique().iter_rows())
 
 
 def _pose_grid(

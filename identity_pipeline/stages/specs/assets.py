@@ -321,31 +321,34 @@ _ENTRIES: Final = (
         cost=Cost(0.4),
     ),
     _sets(
-        key="frame_ledger",
-        kinds=("polars",),
-        inputs=(
-            *("face_detections", "face_tracks", "riders", "candidates", "selection"),
-            *SET_ASSETS,
-        ),
-        settings=_LEDGER_USES,
-        cost=Cost(0.1),
-    ),
-    _sets(
         key="identity_dataset",
         kinds=("jpeg",),
         inputs=(
             *("ride_video", "frames", "face_detections", "face_tracks", "riders"),
-            *("candidates", "selection", "frame_ledger", *SET_ASSETS, "face_crops"),
+            *("moments", "candidates", "selection", *SET_ASSETS, "face_crops"),
         ),
         # It prints the digest of all settings that shape it, so that any of them renews it.
-        settings=("selection", "buckets", "export", *_BODY, *_REGION),
+        settings=(
+            *("selection", "buckets", "export", "stability", *_BODY, *_REGION),
+            *(name for name in _LEDGER_USES if name.startswith(("quality.", "riders."))),
+        ),
         operates=("video",),
         models=("face_pack", "vision"),
         highlights=("highlights",),
-        code="2",
+        code="3",
         kept=Kept.EXPORT,
         shows_names=True,
-        cost=Cost(14),
+        cost=Cost(40),
+    ),
+    _sets(
+        key="frame_ledger",
+        kinds=("polars",),
+        inputs=(
+            *("face_detections", "face_tracks", "riders", "candidates", "selection"),
+            *(*SET_ASSETS, "identity_dataset"),
+        ),
+        settings=_LEDGER_USES,
+        cost=Cost(0.1),
     ),
     _templates(
         key="track_templates",
