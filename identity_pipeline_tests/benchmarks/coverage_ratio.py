@@ -22,7 +22,7 @@ from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.video.tables import TableStore
 from identity_pipeline_tests.core.small_choices import Choice, random_choice
 
-COUNT, SEEDS = 10, 100
+COUNT, SEEDS = 9, 50
 ALIKE = {"near_duplicate_cos": 1.0, "near_duplicate_look": 1.0, "novelty_min": 0.0}
 RULES = {
     "caps (bound 1/2)": SelectionSettings(**ALIKE, min_gap_s=0.0),

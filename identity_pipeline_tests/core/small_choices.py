@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations
-from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -24,7 +25,8 @@ from identity_pipeline.settings import SelectionSettings
 from identity_pipeline_tests.core.builders import candidate, candidates, unit
 
 
-class Choice(NamedTuple):
+@dataclass(frozen=True)
+class Choice:
     """What may be chosen of one rider's candidates."""
 
     table: list[Face]
@@ -42,12 +44,15 @@ class Choice(NamedTuple):
 
     def value(self, rows: Sequence[int]) -> float:
         """f of a set of rows."""
-        value = Value.of(self.table, self.views, self.settings)
-        shown, total = value.shown([], []), 0.0
+        shown, total = self._value.shown([], []), 0.0
         for row in rows:
-            total += float(value.gains(shown)[row])
-            shown = value.with_face(shown, row)
+            total += float(self._value.gains(shown)[row])
+            shown = self._value.with_face(shown, row)
         return total
+
+    @cached_property
+    def _value(self) -> Value:
+        return Value.of(self.table, self.views, self.settings)
 
     def greedy(self) -> list[int]:
         """What the product chooses."""

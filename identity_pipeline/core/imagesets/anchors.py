@@ -119,7 +119,7 @@ class _Apart:
 
     def beside(self, rows: NDArray[np.intp], chosen: Sequence[int]) -> NDArray[np.intp]:
         """Those of the rows that keep apart from all that are chosen."""
-        at = np.ix_(rows, list(chosen))
+        at = np.ix_(rows, np.array(chosen, dtype=np.intp))
         return rows[~(self.near[at] | self.alike[at]).any(axis=1)]
 
     def best_set(
@@ -147,22 +147,22 @@ class _Apart:
     def _solve(
         self, rows: NDArray[np.intp], scores: NDArray[np.float64], wanted: int, most: int
     ) -> list[int]:
-        """The integer programme: one unknown for each row, and how many of the wanted are had."""
+        """The integer programme: one unknown for each row, and which share of the wanted is had."""
         count = len(rows)
         if not count or most < 1:
             return []
-        # Of equal sums the earlier faces win. The last unknown is at most the number chosen and at
-        # most the number wanted; it weighs more than all scores together.
+        # Of equal sums the earlier faces win. The last unknown is the share of the wanted that are
+        # had; one face of them weighs more than all scores together.
         worth = np.round(scores[rows] * _STEPS) * 8 * CONSIDERED + np.arange(count, 0, -1)
         solved = milp(
-            -np.append(worth, worth.max() * (most + 1)),
+            -np.append(worth, worth.max() * (most + 1) * max(wanted, 0)),
             constraints=[
                 LinearConstraint(self._conflicts(rows), ub=1.0),
-                LinearConstraint(np.append(np.ones((1, count)), [[-1.0]], axis=1), lb=0.0),
+                LinearConstraint(np.append(np.ones((1, count)), [[-wanted]], axis=1), lb=0.0),
                 LinearConstraint(np.append(np.ones((1, count)), [[0.0]], axis=1), ub=most),
             ],
-            bounds=Bounds(0.0, np.append(np.ones(count), max(wanted, 0))),
-            integrality=np.ones(count + 1),
+            bounds=Bounds(0.0, 1.0),
+            integrality=np.append(np.ones(count), 0),
             options={"mip_rel_gap": 0.0},
         )
         return rows[np.flatnonzero(solved.x[:count] > 0.5)].tolist()

@@ -28,7 +28,7 @@ from identity_pipeline.core.imagesets.image_sets import CROP
 from identity_pipeline.core.imagesets.novelty import Likeness
 from identity_pipeline.core.imagesets.pairs import pair_causes, pairs_wanted
 from identity_pipeline.core.imagesets.portrait import anchor_eligible, is_frontal
-from identity_pipeline.core.imagesets.selection import open_candidates
+from identity_pipeline.core.imagesets.selection import open_candidates, until_the_stop
 from identity_pipeline.settings import BucketSettings, SelectionSettings, Settings
 
 CONDITIONING = {
@@ -174,7 +174,7 @@ class RiderSummary:
         images: exported images by set (asset name), pairs among them.
         saved_faces: rows of `candidates` of the anchors and the coverage images.
         filled: bins that the saved faces fill.
-        seen: bins that the rider's usable faces fill.
+        seen: bins that the rider's usable moments fill.
         bins: bins there are.
         prototype: None where too few faces were good enough.
         stop_reason: why the coverage stopped growing; None without candidates.
@@ -267,7 +267,12 @@ def _pairs(
     settings: SelectionSettings,
 ) -> Shortfall:
     pairs, taken = sets["pair_set"], [sets["anchor_set"]]
-    causes = pair_causes(observed, pairs, taken, detections, frame_size, settings)
+    stopped = observed.join(until_the_stop(observed, settings), on="face_id", how="anti")
+    late = pl.col("frame_idx").is_in(stopped["frame_idx"].unique().implode())
+    before = observed.filter(~late)
+    causes = pair_causes(before, pairs, taken, detections, frame_size, settings)
+    if stopped.height:
+        causes.append(("after_stop", stopped["frame_idx"].n_unique()))
     have, wanted = pairs["image"].n_unique(), pairs_wanted(observed, settings)
     return Shortfall("pair", have, wanted, tuple(Cause(*cause) for cause in causes))
 
@@ -296,7 +301,7 @@ def _summary_of(
         images=images,
         saved_faces=faces,
         filled=coverage_of(faces),
-        seen=coverage_of(observed.filter("loose")),
+        seen=coverage_seen(observed),
         bins=axis_sizes(settings.buckets),
         prototype=_prototype(observed),
         **_stop(selection),
@@ -383,6 +388,16 @@ def coverage_of(faces: pl.DataFrame) -> AxisCoverage:
     return AxisCoverage(
         yaw, pitch, expression, frozenset(cells.select("yaw_key", "pitch_key").iter_rows())
     )
+
+
+def coverage_seen(observed: pl.DataFrame) -> AxisCoverage:
+    """Bins that the usable moments of a rider fill: not the noise of single faces in them.
+
+    Args:
+        observed: the rider's rows of `candidates`.
+    """
+    stands = pl.coalesce("representative_face_id", "face_id") == pl.col("face_id")
+    return coverage_of(observed.filter("loose", stands))
 
 
 def axis_sizes(settings: BucketSettings) -> AxisSizes:

@@ -86,7 +86,7 @@ def selection(step: VideoStep) -> dg.MaterializeResult:
     inputs = step.inputs
     return step.table(
         lambda: select.select(
-            *inputs.of("candidates", ANCHORS, PAIRS).values(), step.settings.selection
+            inputs["candidates"], inputs[ANCHORS], inputs[PAIRS], step.settings.selection
         ),
         lambda table: pictures.describe_selection(table, inputs["candidates"], step.all_settings),
     )

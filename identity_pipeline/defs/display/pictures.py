@@ -209,7 +209,7 @@ def describe_selection(
     table: pl.DataFrame, candidates: pl.DataFrame, settings: Settings
 ) -> dict[str, Any]:
     """Decisions, reasons, and each rider's coverage grid after the selection."""
-    from identity_pipeline.core.imagesets.summary import coverage_of
+    from identity_pipeline.core.imagesets.summary import coverage_seen
     from identity_pipeline.media.figures import coverage_grid_svg
     from identity_pipeline.media.timelines import moments_svg
     from identity_pipeline.stages.imagesets.page import stop_times
@@ -223,7 +223,7 @@ def describe_selection(
         kept = mine.filter("kept")["face_id"].to_list()
         observed = candidates.filter(pl.col("person_id") == person)
         saved = observed.filter(pl.col("face_id").is_in(kept))
-        seen = coverage_of(observed.filter("loose")).cells
+        seen = coverage_seen(observed).cells
         drawing = coverage_grid_svg(
             saved, settings.buckets, seen=seen, title=f"person_{person}, selection"
         )

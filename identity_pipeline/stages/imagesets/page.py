@@ -15,7 +15,7 @@ from typing import Any
 import polars as pl
 
 from identity_pipeline.core.faces.buckets import UNKNOWN
-from identity_pipeline.core.imagesets.challenge import challenge_kind
+from identity_pipeline.core.imagesets.challenge import KINDS, challenge_kind
 from identity_pipeline.core.imagesets.evidence import Evidence
 from identity_pipeline.core.imagesets.faces import VECTORS
 from identity_pipeline.core.imagesets.summary import RiderSummary
@@ -35,7 +35,6 @@ from identity_pipeline.media.page import (
 )
 from identity_pipeline.media.sheets import data_uri
 from identity_pipeline.media.timelines import moments_svg, track_timeline_svg
-from identity_pipeline.media.wording import KINDS
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.imagesets.images import Exported, LeftOut
 from identity_pipeline.stages.imagesets.provenance import Provenance
@@ -146,7 +145,11 @@ def _card(image: Exported, observed: Mapping[str, Mapping[str, Any]]) -> ImageCa
     rows = [observed[face.face_id] for face in image.faces]
     told = tuple(Evidence.of(row) for row in rows)
     together = None if image.is_pair else rows[0]["moment_faces"]
-    return ImageCard(image.file, small, image.faces, told, together)
+    found = tuple((view.name, len(view.sure)) for view in image.views)
+    instead = None
+    if image.stands_for is not None and image.instead_of is not None:
+        instead = (image.stands_for, image.instead_of.sentence)
+    return ImageCard(image.file, small, image.faces, told, together, found, instead)
 
 
 def _growth(rider: RiderSummary, cut: bool) -> Growth | None:
@@ -156,14 +159,13 @@ def _growth(rider: RiderSummary, cut: bool) -> Growth | None:
     return Growth(rider.stop_reason, rider.stop_ms, cut=cut)
 
 
-def stop_times(selection: pl.DataFrame) -> dict[int, float]:
-    """When the coverage set of each rider stopped growing, if it did.
+def stop_times(selection: pl.DataFrame) -> dict[int, float | None]:
+    """When the coverage set of each rider stopped growing; None: it did not.
 
     Args:
         selection: the table of that name.
     """
-    told = selection.select("person_id", "stop_ms").drop_nulls().unique()
-    return dict(told.iter_rows())
+    return dict(selection.select("person_id", "stop_ms").unique().iter_rows())
 
 
 def _pose_grid(
