@@ -16,10 +16,12 @@ def rows(name: str, *given: dict[str, object]) -> pl.DataFrame:
 def test_both_faces_of_a_pair_that_is_left_out_say_so() -> None:
     sets = {name: empty(name) for name in TYPES}
     assert not_shown(sets, empty("identity_dataset")) == {}
-    pair = [{"face_id": face, "image": "p1", "person_id": n} for n, face in enumerate("ab")]
+    pair: list[dict[str, object]] = [
+        {"face_id": face, "image": "p1", "person_id": n} for n, face in enumerate("ab")
+    ]
     sets["pair_set"] = rows("pair_set", *pair)
     sets["anchor_set"] = rows("anchor_set", {"face_id": "c", "image": "x", "person_id": 0})
     why = "other_picture: It: is not."
-    lacking = {"file": "pair/p1.jpg", "type": "left_out", "left_out": why}
+    lacking: dict[str, object] = {"file": "pair/p1.jpg", "type": "left_out", "left_out": why}
     told = not_shown(sets, rows("identity_dataset", lacking))
     assert told == dict.fromkeys("ab", ("other_picture", "It: is not.", None))
