@@ -51,7 +51,7 @@ class MomentSettings(Group):
         le=1,
     )
     least: int = tunable(
-        10,
+        8,
         "So many moments of a rider may be looked at more closely whatever the share.",
         unit="moments",
         source="chosen: of a rider who is seen for a few seconds, each moment counts",
