@@ -104,8 +104,8 @@ def causes(kind: str, *rows: Row, **settings: Any) -> dict[str, int]:
     sets = build_sets(candidates(*rows), settings=Settings(selection=used))
     if kind == "anchor":
         return dict(anchor_causes(sets.opened, sets["anchor"], used))
-    taken = [sets["anchor"], sets["pair"], sets["coverage"]]
-    return dict(challenge_causes(sets.opened, sets["challenge"], taken, used))
+    taken = [sets["anchor"], sets["coverage"]]
+    return dict(challenge_causes(sets.opened, sets["challenge"], taken, sets["pair"], used))
 
 
 def test_the_causes_of_missing_anchors() -> None:
@@ -177,8 +177,8 @@ def test_chosen_faces_and_causes_add_up(seed: int) -> None:
     sets = build_sets(random_candidates(np.random.default_rng(seed), 30, 1))
     anchors = anchor_causes(sets.opened, sets["anchor"], S)
     assert sum(n for _, n in anchors) + sets["anchor"].height == sets.opened.height
-    taken = [sets["anchor"], sets["pair"], sets["coverage"]]
-    others = challenge_causes(sets.opened, sets["challenge"], taken, S)
+    taken = [sets["anchor"], sets["coverage"]]
+    others = challenge_causes(sets.opened, sets["challenge"], taken, sets["pair"], S)
     assert sum(n for _, n in others) + sets["challenge"].height == sets.opened.height
     assert [n for _, n in anchors] == sorted((n for _, n in anchors), reverse=True)
 
