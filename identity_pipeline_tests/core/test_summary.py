@@ -74,7 +74,7 @@ def test_diversity_is_short_below_eight_buckets(buckets: int, expected: str) -> 
 
 
 def test_the_first_rule_that_applies_wins() -> None:
-    dark = {"luma_mean": 30.0}
+    dark: dict[str, Any] = {"luma_mean": 30.0}
     drifting = [*some(5, **dark), *some(5, 20, stability_reason="below_floor", **dark)]
     assert rule(*drifting, buckets=0) == "identity_drift"
     assert rule(*some(5, **dark), buckets=0) == "dark"
@@ -189,7 +189,7 @@ def test_every_frame_is_a_pair_or_says_why_not(seed: int, stop: str) -> None:
     faces = random_candidates(np.random.default_rng(seed), 40, 2)
     soon = {"stop_window": 2, "stop_novelty": 2.0, "anchor_min": 0}
     soon |= {"stop_yaw_bins": 1, "stop_pitch_bins": 1, "stop_expression_bins": 1}
-    settings = Settings(selection=SelectionSettings(stop=stop, **soon))
+    settings = Settings(selection=SelectionSettings.model_validate({"stop": stop, **soon}))
     seen = detections_of(faces)
     sets = build_sets(faces, seen, settings)
     scored = dict.fromkeys(("track_score", "size_score", "centre_score", "length_score"), 0.5)
