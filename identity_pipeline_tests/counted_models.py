@@ -69,9 +69,10 @@ def counted(calls: Calls) -> Iterator[Calls]:
         finally:
             calls.looking = False
 
-    def counting_detect(self: FacePack, frame: ImageBGR) -> Detections:
-        calls.note("detect", 1)
-        return detect(self, frame)
+    def counting_detect(self: FacePack, frame: ImageBGR, **how: Any) -> Detections:
+        if not how:  # else it is an exported picture, looked at as its readers will
+            calls.note("detect", 1)
+        return detect(self, frame, **how)
 
     def counting_embed(self: FacePack, aligned: Sequence[ImageBGR]) -> Any:
         calls.note("embed", len(aligned))
