@@ -65,6 +65,7 @@ dev: venv  ## Start the Dagster UI on http://127.0.0.1:3000; drop videos into da
 bench: venv  ## Measure the pipeline against its bare parts, grouping by size, and learning.
 	$(BIN)/python -m identity_pipeline_tests.benchmarks.bench_video
 	$(BIN)/python -m identity_pipeline_tests.benchmarks.bench_pictures
+	$(BIN)/python -m identity_pipeline_tests.benchmarks.calls
 	$(BIN)/python -m identity_pipeline_tests.benchmarks.bench_clustering
 	$(BIN)/python -m identity_pipeline_tests.benchmarks.bench_heads
 	$(BIN)/python -m identity_pipeline_tests.benchmarks.bench_partitions
@@ -72,6 +73,7 @@ bench: venv  ## Measure the pipeline against its bare parts, grouping by size, a
 	$(BIN)/python -m identity_pipeline_tests.benchmarks.bench_reading
 	$(BIN)/python -m identity_pipeline_tests.benchmarks.bench_copies
 	$(BIN)/python -m identity_pipeline_tests.benchmarks.bench_commands
+	$(BIN)/python -m identity_pipeline_tests.benchmarks.coverage_ratio
 
 clean:  ## Remove the environment; data stays.
 	rm -rf $(VENV) *.egg-info

@@ -41,6 +41,7 @@ class VideoLibrary:
                 "device": "cpu",
                 "arcface_like": True,  # the pack of the tests carries no numbers
             },
+            "export": {"checks": ["320"]},  # the others take most of the time of an export
         }
         claim_data_folder(Layout(root))
         with dg.DagsterInstance.ephemeral() as instance:

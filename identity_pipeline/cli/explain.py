@@ -1,8 +1,9 @@
-"""`identity-pipeline why`: what became of each face of a frame."""
+"""`identity-pipeline why`: what became of each face of a frame, and on what evidence."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import click
 
@@ -18,7 +19,8 @@ from identity_pipeline.cli.options import (
 if TYPE_CHECKING:
     import polars as pl
 
-    from identity_pipeline.storage.video.tables import TableStore
+    from identity_pipeline.core.imagesets.evidence import Comparison
+    from identity_pipeline.stages.imagesets.explanation import Contest, Explained
 
 
 @click.command()
@@ -30,18 +32,20 @@ def why(video: str, frame: int, as_json: bool, data: str | None) -> None:
     """Say what became of each face of FRAME in VIDEO, and what would have changed it.
 
     VIDEO is a video id, a file name, or the beginning of an id. FRAME is the number of the decoded
-    frame, as in `frame_idx` everywhere.
+    frame, as in `frame_idx` everywhere. Of an exported face it says whom it was chosen over: the
+    others of its moment, and of its pose and expression.
     """
-    store = open_store(merged_settings(overrides(data)))
+    from identity_pipeline.stages.imagesets.explanation import explained
+
+    settings = merged_settings(overrides(data))
+    store = open_store(settings)
     record = find_video(store, video)
-    ledger = store.read("frame_ledger", record.video_id)
-    frames = store.read("frames", record.video_id)
-    faces = faces_of_frame(store, record.video_id, ledger, frame)
+    faces = explained(store, record.video_id, frame, settings.selection)
     if as_json:
-        echo_json(faces.to_dicts())
+        echo_json([face.as_json() for face in faces])
         return
-    if not faces.height:
-        raise click.ClickException(no_face_sentence(frames, frame))
+    if not faces:
+        raise click.ClickException(no_face_sentence(store.read("frames", record.video_id), frame))
     print_faces(faces, record.video_id, frame)
 
 
@@ -60,79 +64,101 @@ def no_face_sentence(frames: pl.DataFrame, frame: int) -> str:
     )
 
 
-def faces_of_frame(
-    store: TableStore, video_id: str, ledger: pl.DataFrame, frame: int
-) -> pl.DataFrame:
-    """The ledger's rows of one frame, with the measures that people ask for."""
-    import polars as pl
-
-    measures = store.read("face_quality", video_id).select(
-        "face_id", "quality_score", "sharpness", "score", "luma_mean"
-    )
-    pose = store.read("face_landmarks", video_id).select("face_id", "yaw", "pitch", "occlusion")
-    stable = store.read("identity_stability", video_id).select("face_id", "stable_score")
-    rows = ledger.filter(pl.col("frame_idx") == frame)
-    for table in (measures, pose, stable):
-        rows = rows.join(table, on="face_id", how="left", maintain_order="left")
-    return _with_left_out(store, video_id, rows)
-
-
-def _with_left_out(store: TableStore, video_id: str, rows: pl.DataFrame) -> pl.DataFrame:
-    """Faces whose image was chosen but could not be proved say so instead."""
-    import polars as pl
-
-    from identity_pipeline.stages.specs.exported import left_out_faces
-
-    told = pl.DataFrame(
-        list(left_out_faces(store, video_id).items()),
-        schema={"face_id": pl.String, "told": pl.String},
-        orient="row",
-    ).with_columns(pl.col("told").str.splitn(": ", 2).struct.rename_fields(["code", "why"]))
-    joined = rows.join(told.unnest("told"), on="face_id", how="left", maintain_order="left")
-    out = pl.col("why").is_not_null()
-    return joined.with_columns(
-        state=pl.when(out).then(pl.lit("left_out")).otherwise("state"),
-        reason=pl.when(out).then("code").otherwise("reason"),
-        would_change=pl.coalesce("why", "would_change"),
-    ).drop("code", "why")
-
-
-def print_faces(faces: pl.DataFrame, video_id: str, frame: int) -> None:
+def print_faces(faces: list[Explained], video_id: str, frame: int) -> None:
     """One row per face, from left to right."""
-    seconds = faces["timestamp_ms"][0] / 1000
+    seconds = faces[0].ledger["timestamp_ms"] / 1000
     echo_table(
-        ("face", "who", "state", "reason", "measured", "what would have changed it"),
+        ("face", "who", "state", "reason", "measured", "score", "why"),
         (
             (
-                face["face_id"],
+                face.ledger["face_id"],
                 _who(face),
-                face["state"],
-                face["reason"],
+                face.ledger["state"],
+                face.ledger["reason"],
                 "\n".join(_measures(face)),
-                face["would_change"],
+                "\n".join(_scores(face)),
+                "\n".join(_why(face)),
             )
-            for face in faces.iter_rows(named=True)
+            for face in faces
         ),
         title=f"{video_id}, frame {frame} at {seconds:.2f} s",
     )
 
 
-def _who(face: dict[str, Any]) -> str:
-    person = face["person_id"]
-    return f"track {face['track_id']}" if person is None else f"person_{person}"
+def _who(face: Explained) -> str:
+    person = face.ledger["person_id"]
+    return f"track {face.ledger['track_id']}" if person is None else f"person_{person}"
 
 
-def _measures(face: dict[str, float | None]) -> list[str]:
-    shown = {
-        "quality": ("quality_score", ".3f"),
-        "sharpness": ("sharpness", ".0f"),
-        "luma": ("luma_mean", ".0f"),
-        "yaw": ("yaw", "+.0f"),
-        "pitch": ("pitch", "+.0f"),
-        "occlusion": ("occlusion", ".2f"),
-        "stable": ("stable_score", ".2f"),
-    }
-    return [
-        f"{label} {'not measured' if face[column] is None else format(face[column], style)}"
-        for label, (column, style) in shown.items()
-    ]
+def _measures(face: Explained) -> Iterator[str]:
+    from identity_pipeline.media import wording
+
+    told, evidence = face.measured, face.evidence
+    yield f"quality {wording.measured(told['quality_score'], 3)}"
+    yield f"sharpness {wording.measured(evidence.sharpness, 0)}"
+    yield f"light {wording.light(evidence)}"
+    if face.ledger["person_id"] is None:
+        return
+    yield f"yaw {wording.measured(told['yaw'], 0)}"
+    yield f"pitch {wording.measured(told['pitch'], 0)}"
+    yield f"eyes {wording.eyes(evidence)}"
+    yield f"mouth open {wording.measured(evidence.mouth_open)}"
+    yield f"smile {wording.measured(evidence.smile)}"
+    yield f"covered {wording.cover(evidence)}"
+    yield f"stable {wording.measured(told['stable_score'])}"
+
+
+def _scores(face: Explained) -> Iterator[str]:
+    """The scores and their parts; nothing of a face that was not scored."""
+    from identity_pipeline.media import wording
+
+    evidence = face.evidence
+    if evidence.picture_score is None:
+        return
+    yield f"as picture {wording.measured(evidence.picture_score)}"
+    yield f"as portrait {wording.measured(evidence.portrait_score)}"
+    yield from (f"{name} {wording.measured(value)}" for name, value in evidence.parts)
+
+
+def _why(face: Explained) -> Iterator[str]:
+    """What would have changed it, and how it did beside others."""
+    ledger = face.ledger
+    yield str(ledger["would_change"])
+    rival = ledger["rival_face_id"]
+    if face.rival is not None:
+        yield f"Beside {rival}: {_score_words(face.rival, 'picture')}."
+    if ledger["state"] == "saved" and ledger["reason"] == "anchor":
+        contests = [("faces that may be anchors", "portrait", face.anchors)]
+    else:
+        contests = [("candidates of its pose and expression", "picture", face.bucket)]
+    for among, as_a, contest in [("faces of its moment", "picture", face.moment), *contests]:
+        # Of a face that lost within its moment, the rival is the other.
+        if contest is not None and contest.peers.other not in (None, rival):
+            yield _contest_words(among, as_a, contest)
+
+
+def _contest_words(among: str, as_a: str, contest: Contest) -> str:
+    """`The best of the 7 faces of its moment; the next is 000809-0, as a picture 0.84 ...`."""
+    peers = contest.peers
+    among = f"of the {peers.faces} {among}"
+    if peers.rank is None:
+        head = f"It does not show what the moment shows; the best {among} is {peers.other}"
+    elif peers.rank == 1:
+        head = f"The best {among}; the next is {peers.other}"
+    else:
+        head = f"Number {peers.rank} {among}; the best of the others is {peers.other}"
+    words = "" if contest.score is None else f", {_score_words(contest.score, as_a)}"
+    if contest.ended is None:
+        return f"{head}{words}."
+    state, reason = contest.ended
+    return f"{head}{words}; that one ended as {state} ({reason})."
+
+
+def _score_words(score: Comparison, as_a: str) -> str:
+    """`as a picture 0.71 against 0.84, most by light (0.40 against 1.00)`."""
+    words = f"as a {as_a} {score.own:.2f} against {score.other:.2f}"
+    if score.part is None:
+        return words
+    if score.own_part is None or score.other_part is None:
+        return f"{words}, most by {score.part}"
+    return f"{words}, most by {score.part} ({score.own_part:.2f} against {score.other_part:.2f})"

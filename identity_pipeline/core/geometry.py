@@ -6,7 +6,8 @@ pixels of the source after its rotation, x to the right, y down.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import product
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -148,35 +149,160 @@ def region_box(
     return Box(float(x1), float(y1), float(max(x1 + 1, x2)), float(max(y1 + 1, y2)))
 
 
+class CropLimits(NamedTuple):
+    """What bounds the square to export.
+
+    Attributes:
+        expand: side over the face's longer side, where nothing hinders.
+        expand_min: a square that would be smaller is none.
+        expand_max: it never grows beyond this.
+        min_side: px; a square that `expand` leaves smaller grows towards it.
+    """
+
+    expand: float
+    expand_min: float
+    expand_max: float
+    min_side: int
+
+
+HEAD: Final = (0.35, 0.35, 0.35, 0.25)
+"""How far hair, ears and a raised hand reach beyond a face's box: left, top, right and bottom, in
+longer sides. Chosen: heads are about 1.3 to 1.6 faces wide and 1.4 high."""
+HEADROOM: Final = 1 / 3
+"""Of what a square grows beyond `expand`, this share goes above the face: shoulders say more of a
+person than air. Chosen."""
+SHIFT_COST: Final = 0.25
+"""What a shift by a whole side is worth in shares of a square that neighbours' heads cover (it
+grows with the square of the shift). Chosen: 4 % of neighbours are worth a shift by 40 % of a side,
+1 % by 20 %."""
+
+
+def head_box(face: Box) -> Box:
+    """A face's box, widened for hair, ears and hands."""
+    left, top, right, bottom = (share * face.longer_side for share in HEAD)
+    return Box(face.x1 - left, face.y1 - top, face.x2 + right, face.y2 + bottom)
+
+
+def neighbour_share(square: Box, others: Sequence[Box]) -> float:
+    """Share of a crop that neighbours' heads cover, in [0, 1]; 0 without neighbours.
+
+    Args:
+        square: the crop.
+        others: the boxes of the neighbours' faces. Where two heads overlap, the sum counts.
+    """
+    covered = sum(square.intersection(head_box(other)).area for other in others)
+    return min(1.0, covered / square.area) if square.area > 0 else 0.0
+
+
 def export_crop_box(
-    face: Box,
-    frame_width: int,
-    frame_height: int,
-    others: Sequence[Box],
-    *,
-    expand: float,
-    expand_min: float,
+    face: Box, frame_width: int, frame_height: int, others: Sequence[Box], limits: CropLimits
 ) -> Box | None:
     """The square to export for a face: inside the frame, with no other face in it.
 
-    The square is as large as possible up to `expand` x the face's longer side and, where the
-    frame's edge is near, shifted inwards. Another face counts as inside when any part of it is.
+    It is as large as possible up to `expand` x the face's longer side or, where that is less than
+    `min_side`, up to that and at most `expand_max`. Where the frame's edge or a neighbour is near,
+    it is shifted rather than made smaller, as long as the square of `expand_min` about the face is
+    left in it. Another face counts as inside when any part of it is. Of all places it takes the
+    one that has least of the neighbours' heads in it, weighed against the shift.
 
     Returns:
         The square in whole pixels, or None when less than `expand_min` is left.
     """
-    for scale in np.linspace(expand, expand_min, 13):
-        side = float(np.floor(scale * face.longer_side))
-        if side > min(frame_width, frame_height):
-            continue
-        x, y = face.centre
-        x1 = float(np.clip(np.round(x - side / 2), 0, frame_width - side))
-        y1 = float(np.clip(np.round(y - side / 2), 0, frame_height - side))
-        square = Box(x1, y1, x1 + side, y1 + side)
-        whole = square.intersection(face).area >= 0.98 * face.area
-        if whole and not any(square.intersection(other).area > 0 for other in others):
-            return square
-    return None
+    frame = Box(0, 0, frame_width, frame_height)
+    if face.intersection(frame).area < WHOLE * face.area or face.area <= 0:
+        return None
+    placing = _Placing(face, frame, tuple(others), limits)
+    least = int(np.floor(limits.expand_min * face.longer_side))
+    grown = min(float(limits.min_side), limits.expand_max * face.longer_side)
+    most = int(min(np.floor(max(limits.expand * face.longer_side, grown)), frame.x2, frame.y2))
+    if most < least or not placing.fits(least):
+        return None
+    # Within a square that fits lies one of each smaller side that fits too, so the largest is found
+    # by halving.
+    while least < most:
+        middle = (least + most + 1) // 2
+        least, most = (middle, most) if placing.fits(middle) else (least, middle - 1)
+    return placing.best(least)
+
+
+WHOLE: Final = 0.98
+"""Share of a face's box inside the frame from which the face is whole: boxes are not exact."""
+
+
+class _Placing(NamedTuple):
+    """Where squares about one face may lie."""
+
+    face: Box
+    frame: Box
+    others: tuple[Box, ...]
+    limits: CropLimits
+
+    def fits(self, side: int) -> bool:
+        """Whether there is a place for a square of this side."""
+        return next(self._places(side), None) is not None
+
+    def best(self, side: int) -> Box:
+        """The best place of a side that fits."""
+        wanted = self._wanted(side)
+
+        def cost(corner: tuple[float, float]) -> tuple[float, float, tuple[float, float]]:
+            shift = ((corner[0] - wanted[0]) ** 2 + (corner[1] - wanted[1]) ** 2) / side**2
+            square = Box(*corner, corner[0] + side, corner[1] + side)
+            share = neighbour_share(square, self.others)
+            return share + SHIFT_COST * shift, shift, corner
+
+        x, y = min(self._places(side), key=cost)
+        return Box(x, y, x + side, y + side)
+
+    def _wanted(self, side: int) -> tuple[float, float]:
+        """The corner of the square that would be cut from an endless frame."""
+        x, y = self.face.centre
+        grown = max(0.0, side - self.limits.expand * self.face.longer_side)
+        up = (side - grown) / 2 + HEADROOM * grown
+        return float(np.round(x - side / 2)), float(np.round(y - up))
+
+    def _ranges(self, side: int) -> list[tuple[float, float]]:
+        """Where the corner may lie in x and y: in the frame, and the least square in it."""
+        about = face_crop_box(self.face, self.limits.expand_min).intersection(self.frame)
+        ends = ((about.x1, about.x2, self.frame.x2), (about.y1, about.y2, self.frame.y2))
+        # A pixel of play, as sides and corners are whole.
+        return [
+            (max(0.0, np.floor(high - side)), min(np.ceil(low), edge - side))
+            for low, high, edge in ends
+        ]
+
+    def _places(self, side: int) -> Iterator[tuple[float, float]]:
+        """Corners without another face: the wanted one, and those at the ends of what is allowed.
+
+        A square that has a place can be slid left and up until it touches another face or the end
+        of its range, so that if there is any place, one of these is.
+        """
+        in_x, in_y = self._ranges(side)
+        wanted = self._wanted(side)
+        heads = [head_box(other) for other in self.others]
+        near = [*self.others, *heads]
+        xs = _stops(in_x, wanted[0], [(b.x1, b.x2) for b in near], side)
+        ys = _stops(in_y, wanted[1], [(b.y1, b.y2) for b in near], side)
+        for x, y in product(xs, ys):
+            if not any(_overlap(other, x, y, side) for other in self.others):
+                yield x, y
+
+
+def _overlap(box: Box, x: float, y: float, side: float) -> bool:
+    return box.x1 < x + side and x < box.x2 and box.y1 < y + side and y < box.y2
+
+
+def _stops(
+    allowed: tuple[float, float], wanted: float, obstacles: Sequence[tuple[float, float]], side: int
+) -> list[float]:
+    """Whole positions of one axis that are worth a look, those within what is allowed."""
+    low, high = allowed
+    if low > high:
+        return []
+    stops = {low, high, min(max(wanted, low), high)}
+    stops |= {float(np.ceil(end)) for _, end in obstacles}
+    stops |= {float(np.floor(start - side)) for start, _ in obstacles}
+    return sorted(stop for stop in stops if low <= stop <= high)
 
 
 def pair_crop_box(first: Box, second: Box, frame_width: int, frame_height: int) -> Box:

@@ -61,6 +61,16 @@ def normalise(vectors: NDArray[np.floating]) -> Matrix:
     return (matrix / norms).astype(np.float32)
 
 
+def all_embeddings(witnesses: pl.DataFrame, of_moments: pl.DataFrame) -> pl.DataFrame:
+    """Every identity vector of a video, in time order.
+
+    Args:
+        witnesses: table `face_embeddings`.
+        of_moments: table `moment_embeddings`, of other faces.
+    """
+    return pl.concat([witnesses, of_moments]).sort("frame_idx", "face_id")
+
+
 def mean_direction(vectors: NDArray[np.floating]) -> NDArray[np.float32]:
     """Unit vector (D,) along the mean of unit vectors (N, D); N >= 1."""
     return normalise(vectors.mean(axis=0, keepdims=True))[0]

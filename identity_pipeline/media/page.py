@@ -5,7 +5,7 @@ What belongs here: what the page shows, as frozen dataclasses, the words it uses
 
 The page asks nothing of the network, holds no script, and is the same bytes for the same data.
 None always means "not measured" and is printed so, never as 0. Everything but the three figures
-is escaped; the figures are trusted because `media.figures` escapes what it is given.
+is escaped; the figures are trusted because `media.svg` escapes what it is given.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import polars as pl
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from identity_pipeline.core.imagesets.evidence import Evidence
 from identity_pipeline.core.imagesets.frame_ledger import STATES
 from identity_pipeline.core.imagesets.summary import ExportedFace, RiderSummary
 from identity_pipeline.media import wording
@@ -89,11 +90,27 @@ class ImageCard:
         file: path relative to the page, with `/`, e.g. `person_0/anchors/anchor_001.jpg`.
         thumbnail: data URI of a small picture (`sheets.data_uri`).
         faces: whom it shows; of a pair both riders, from left to right.
+        evidence: what was measured of them, in their order.
+        moment_faces: of the one face that it shows, how many faces its moment has; None where
+            that is not known.
     """
 
     file: str
     thumbnail: str
     faces: tuple[ExportedFace, ...]
+    evidence: tuple[Evidence, ...]
+    moment_faces: int | None = None
+
+    @property
+    def stem(self) -> str:
+        """Its name without folder and ending."""
+        return PurePosixPath(self.file).stem
+
+    @property
+    def side_px(self) -> int:
+        """Its shorter side."""
+        crop = self.faces[0].crop
+        return round(min(crop.width, crop.height))
 
 
 @dataclass(frozen=True)
@@ -110,18 +127,88 @@ class SetSection:
 
 
 @dataclass(frozen=True)
+class Lacking:
+    """Something of which there is no image of a rider, and why.
+
+    Attributes:
+        name: an expression of a pose, or a kind of challenge.
+        moments: how many moments show it.
+        reason: code of the frame ledger in which most of them ended; None where there is none.
+    """
+
+    name: str
+    moments: int
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class PoseCell:
+    """One head pose of a rider, as a cell of the grid of the coverage set.
+
+    Attributes:
+        seen: whether a moment of the rider shows it.
+        images: of the coverage set, by expression.
+        elsewhere: anchors that show it, which the coverage set therefore need not.
+        lacking: expressions that were seen in it and have no image.
+    """
+
+    seen: bool
+    images: tuple[ImageCard, ...] = ()
+    elsewhere: tuple[ImageCard, ...] = ()
+    lacking: tuple[Lacking, ...] = ()
+
+
+@dataclass(frozen=True)
+class PoseGrid:
+    """The head poses that a rider showed: rows from up to down, columns as the nose points.
+
+    Attributes:
+        yaw_bins: heads of the columns.
+        rows: of each pitch bin its name and a cell for each column.
+    """
+
+    yaw_bins: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[PoseCell, ...]], ...]
+
+
+@dataclass(frozen=True)
+class Growth:
+    """When the coverage set of a rider stopped growing, and why.
+
+    Attributes:
+        reason: `stop_reason` of the selection.
+        ended_ms: None where it grew to the end of the video.
+        cut: whether nothing at all was chosen after that (`selection.stop = "cut"`).
+    """
+
+    reason: str
+    ended_ms: float | None = None
+    cut: bool = False
+
+
+@dataclass(frozen=True)
 class PersonSection:
     """One rider: the figures, the sets in the order anchor, coverage, challenge, and the grid.
 
     Attributes:
         rider: all figures.
         sets: may all be empty.
+        grid: the coverage set by head pose; None where nothing was exported.
+        growth: None where nothing was selected.
+        kinds_lacking: kinds of challenge of which there is no image.
         coverage_svg: from `figures.coverage_grid_svg`; None where nothing was exported.
     """
 
     rider: RiderSummary
     sets: tuple[SetSection, ...] = ()
+    grid: PoseGrid | None = None
+    growth: Growth | None = None
+    kinds_lacking: tuple[Lacking, ...] = ()
     coverage_svg: str | None = None
+
+    def images(self, set_name: str) -> tuple[ImageCard, ...]:
+        """Of a set (`anchor`, `coverage`, `challenge`), in rank order."""
+        return tuple(image for s in self.sets if s.name == set_name for image in s.images)
 
 
 @dataclass(frozen=True)
@@ -150,10 +237,12 @@ class ExportPage:
         models: models used, in the order of the pipeline.
         people: riders from left to right; empty when there is none.
         pairs: pair images; ignored unless there are two riders.
-        timeline_svg: from `figures.track_timeline_svg`; None when no frame was sampled.
+        timeline_svg: from `timelines.track_timeline_svg`; None when no frame was sampled.
+        moments_svg: from `timelines.moments_svg`; None without a rider.
         ledger_svg: from `figures.ledger_bar_svg`; None when no face was seen.
         ledger: from `ledger_rows`.
         left_out: images that were chosen and could not be proved: file and sentence.
+        min_side_px: an image whose shorter side is below that is marked; None: none is.
     """
 
     video: VideoFacts
@@ -165,6 +254,14 @@ class ExportPage:
     ledger: tuple[LedgerRow, ...]
     pairs: tuple[ImageCard, ...] = ()
     left_out: tuple[tuple[str, str], ...] = ()
+    min_side_px: int | None = None
+    moments_svg: str | None = None
+
+    @property
+    def small_images(self) -> int:
+        """How many images are marked as small."""
+        sizes = [image.side_px for image in images_of(self)]
+        return sum(size < (self.min_side_px or 0) for size in sizes)
 
 
 def ledger_rows(ledger: pl.DataFrame) -> tuple[LedgerRow, ...]:
@@ -186,7 +283,7 @@ def render_export_page(page: ExportPage) -> str:
     Raises:
         ValueError: a picture is not inline, or a file name is not relative to the page.
     """
-    for file, thumbnail in _pictures(page):
+    for file, thumbnail in ((image.file, image.thumbnail) for image in images_of(page)):
         if not thumbnail.startswith("data:image/"):
             raise ValueError(f"the thumbnail of {file} is not a data URI of an image")
         path = PurePosixPath(file)
@@ -206,11 +303,12 @@ def render_export_page(page: ExportPage) -> str:
     )
 
 
-def _pictures(page: ExportPage) -> Iterator[tuple[str, str]]:
+def images_of(page: ExportPage) -> Iterator[ImageCard]:
+    """Every image that the page shows, pairs last."""
     for person in page.people:
         for image_set in person.sets:
-            yield from ((image.file, image.thumbnail) for image in image_set.images)
-    yield from ((pair.file, pair.thumbnail) for pair in page.pairs)
+            yield from image_set.images
+    yield from page.pairs
 
 
 def _breakable(name: str) -> Markup:

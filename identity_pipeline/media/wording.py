@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, Final
 
+from identity_pipeline.core.imagesets.evidence import Evidence
 from identity_pipeline.core.imagesets.summary import (
     ExportedFace,
     Prototype,
@@ -19,15 +21,18 @@ from identity_pipeline.core.imagesets.summary import (
 )
 from identity_pipeline.media.svg import clock
 
+if TYPE_CHECKING:
+    from identity_pipeline.media.page import Growth, ImageCard, Lacking
+
 NOT_MEASURED: Final = "not measured"
 
 STATE_WORDS: Final = {
     "saved": "exported",
     "beaten": "a better image exists",
-    "too_similar": "too similar",
+    "too_similar": "too like or too near another",
     "beyond_bins": "in no pose bin",
-    "after_stop": "after the stop",
-    "not_croppable": "cannot be cropped",
+    "after_stop": "after growth ended",
+    "not_croppable": "cannot be shown",
     "no_vision": "no vision embedding",
     "unstable": "not surely this person",
     "failed_gate": "failed the quality gate",
@@ -40,18 +45,29 @@ REASONS: Final = {
     "coverage": "Exported in the coverage set: the best of its pose and expression.",
     "challenge": "Exported in the challenge set: extreme, but surely this person.",
     "pair": "Exported in the pair set: both riders are good in this frame.",
+    "not_the_best_of_its_moment": "Another face of the same moment is the better picture.",
+    "outranked": "Its moment was not weighed: others came first, and only so many are weighed.",
     "beaten_in_bucket": "Its pose and expression are already held by images as good or better.",
-    "hard_condition": "It is dark or overexposed, and its bucket holds another image.",
+    "hard_condition": "It is dark or overexposed; coverage is shown in plain light.",
     "covered": "A part of the face is covered, so its pose and expression are not sure.",
     "blurred_for_person": "The face is blurred, compared with the same person's other faces.",
     "replaced": "It was saved until a better image of the same pose and expression came.",
     "too_similar": "It looks like an image that is saved already.",
-    "near_duplicate": "It was selected, but an exported image looks almost the same.",
+    "near_duplicate": "It is nearly the same picture as an exported image.",
+    "too_close_in_time": "An exported image of this rider is hardly earlier or later.",
+    "taken": "An image of another set shows it.",
+    "not_exported": "It was chosen, and the export could not show it.",
     "beyond_bins": "The head is turned or tilted farther than the bins reach.",
     "pose_unknown": "The head pose could not be measured.",
-    "after_stop": "Coverage was complete before this face came.",
+    "after_stop": "The set of this rider had stopped growing before anything like it came.",
     "cut_by_frame": "The picture's edge would cut the head.",
     "other_face_in_crop": "Another face would be in the picture.",
+    "second_face": "It was chosen, and a detector finds a second face in its picture.",
+    "other_face_largest": "It was chosen, and the largest face found in its picture is another.",
+    "no_face_found": "It was chosen, and a detector does not find its face in the picture.",
+    "below_min_side": "It was chosen, and its picture would be smaller than is asked for.",
+    "frame_not_found": "It was chosen, and its frame was not found again in the file.",
+    "other_picture": "It was chosen, and the frame decoded again is not the one analysed.",
     "no_vision": "No vision embedding was made, so its novelty is not known.",
     "not_embedded": "No identity embedding was made, so it cannot be attributed.",
     "below_floor": "It does not resemble the rider's prototype enough.",
@@ -65,13 +81,15 @@ REASONS: Final = {
     "too_small": "Its track is much smaller than the riders: farther from the camera.",
     "bystander": "All seats belong to people who are seen better.",
     "never_beside_rider": "It is never seen together with the first rider.",
+    "never_clear": "Hardly one face of its track is clear, so it may be no face at all.",
 }
 
 STOP_REASONS: Final = {
-    "coverage_satisfied": "Coverage was complete and nothing new had come for a while, "
-    "so the selection stopped before the end.",
-    "novelty_plateau": "The whole video was used. Towards its end nothing new came any more.",
-    "end_of_video": "The whole video was used. New views came until its end.",
+    "coverage_satisfied": "It held enough different poses and expressions by then, and nothing new "
+    "had come for a while.",
+    "novelty_plateau": "The set grew until the end of the ride, though towards it hardly anything "
+    "new came.",
+    "end_of_video": "The set grew until the end of the ride.",
 }
 
 NO_SET_REASONS: Final = {
@@ -97,10 +115,62 @@ CAUSES: Final = {
     "not_plain": "had closed eyes, were covered, dark or overexposed",
     "not_strict": "did not pass the strict quality gate",
     "not_stable": "were not surely this person",
-    "not_extreme": "were neither extreme in pose nor dark, overexposed or covered",
+    "not_extreme": "were ordinary: neither extreme in pose nor dark, overexposed, covered or "
+    "blurred",
     "taken": "were already in another set",
     "overlap": "showed faces that overlap",
     "other_face": "had another face in the picture",
+    "never_together": "showed one rider alone",
+    "no_prototype": "showed a rider who is not known well enough",
+    "not_usable": "showed one of the two too badly",
+    "other_face_over": "had somebody else's face over or behind a rider's",
+    "other_face_large": "had somebody else's face too large to be left in",
+    "too_close_to_export": "were too close in time to another image of one of the two",
+    "too_close_to_pair": "were too close in time to a better pair",
+    "enough": "were not needed",
+    "not_exported": "would do, and were left out of the export or not asked for",
+}
+
+LACKING: Final = {
+    "after_stop": "after the set had stopped growing",
+    "beaten_in_bucket": "not as good as what its pose and expression holds",
+    "below_floor": "not surely this person",
+    "below_min_side": "too small a picture",
+    "beyond_bins": "turned farther than the bins reach",
+    "blurred": "blurred",
+    "blurred_for_person": "blurred, for this person",
+    "closer_to_rival": "not surely this person",
+    "covered": "partly covered",
+    "cut_by_frame": "cut by the edge of the picture",
+    "hard_condition": "dark or overexposed",
+    "near_duplicate": "the same picture as an exported one",
+    "no_face_found": "not found again in its picture",
+    "not_embedded": "not surely this person",
+    "not_exported": "chosen, and left out of the export",
+    "not_the_best_of_its_moment": "part of a moment that shows something else",
+    "other_face_largest": "beside a larger face",
+    "outranked": "not weighed, for others came first",
+    "occluded": "too much of it covered",
+    "score_low": "not surely a face",
+    "cut_off": "outside the picture in part",
+    "no_prototype": "of a rider who is not known well enough",
+    "no_vision": "without a vision embedding",
+    "other_face_in_crop": "with another face in the picture",
+    "pose_unknown": "without a measured head pose",
+    "replaced": "bettered by a later one",
+    "second_face": "with a second face in the picture",
+    "too_close_in_time": "hardly earlier or later than an exported image",
+    "too_similar": "too like an exported image",
+    **dict.fromkeys(("anchor", "coverage", "challenge", "pair"), "shown in another set"),
+}
+"""Why there is no image of a pose and expression, or of a kind: a reason of the ledger in short."""
+
+KINDS: Final = {
+    "pose": "extreme pose",
+    "dark": "dark",
+    "overexposed": "overexposed",
+    "occluded": "covered",
+    "motion": "blurred by movement",
 }
 
 EXPRESSION_WORDS: Final = {
@@ -166,20 +236,123 @@ def counted(n: int, singular: str, plural: str | None = None) -> str:
     return f"{n:,} {singular if n == 1 else plural or singular + 's'}"
 
 
+SHORT_NAMES: Final = {"anchor": "anchors", "pair": "pairs"}
+
+
 def shortfall(short: Shortfall) -> str:
     """How far a set fell short and why.
 
-    For example `2 of 3 anchors: 14 candidates were too close in time to a better one.`
+    For example `2 of 3 anchors: 14 candidates were too close in time to a better one.`; of pairs
+    frames are counted.
     """
-    name = "anchors" if short.set_name == "anchor" else f"{short.set_name} images"
-    parts = []
-    for i, (code, n) in enumerate(short.causes):
-        unit = (" candidate" if n == 1 else " candidates") if i == 0 else ""
-        words = CAUSES.get(code, plain(code))
-        if n == 1 and words.startswith("were "):
-            words = "was " + words.removeprefix("were ")
-        parts.append(f"{n:,}{unit} {words}")
-    return f"{short.have} of {short.wanted} {name}: {', '.join(parts) or 'there was no candidate'}."
+    counts = "frame" if short.set_name == "pair" else "candidate"
+    name = SHORT_NAMES.get(short.set_name, f"{short.set_name} images")
+    told = [_cause(code, n, "" if i else counts) for i, (code, n) in enumerate(short.causes)]
+    return f"{short.have} of {short.wanted} {name}: {', '.join(told) or f'there was no {counts}'}."
+
+
+def _cause(code: str, n: int, unit: str) -> str:
+    """How many of what ended for one cause: `14 candidates were too close in time ...`."""
+    if code == "not_on_this_ride":
+        kinds = counted(n, "kind of challenge", "kinds of challenge")
+        return f"{kinds} {'is' if n == 1 else 'are'} not on this ride"
+    words = CAUSES.get(code, plain(code))
+    if n == 1 and words.startswith("were "):
+        words = "was " + words.removeprefix("were ")
+    return f"{counted(n, unit) if unit else f'{n:,}'} {words}"
+
+
+def short_of(short: Shortfall) -> str:
+    """How far a set fell short, without the why."""
+    return shortfall(short).partition(":")[0]
+
+
+def growth(grown: Growth) -> str:
+    """When a set stopped growing, why, and what that means for what came later."""
+    why = STOP_REASONS.get(grown.reason, sentence(plain(grown.reason)))
+    if grown.ended_ms is None:
+        return why
+    at = clock(grown.ended_ms, 1)
+    if grown.cut:
+        return f"The selection ended at {at}. {why} What came later was not chosen from."
+    return (
+        f"The set stopped growing at {at}. {why} What came later could still give a better picture "
+        "of what the set held, but no new pose or expression."
+    )
+
+
+def lacking(what: Lacking) -> str:
+    """Why there is no image of something: `3 moments, mostly dark or overexposed`."""
+    if not what.moments:
+        return "this ride has none of this rider"
+    moments = counted(what.moments, "moment")
+    if what.reason is None:
+        return moments
+    mostly = "" if what.moments == 1 else "mostly "
+    return f"{moments}, {mostly}{LACKING.get(what.reason, plain(what.reason))}"
+
+
+def by_kind(images: Sequence[ImageCard]) -> list[tuple[str, list[ImageCard]]]:
+    """Images of the challenge set by their kind; kinds in the order of `KINDS`."""
+    known = list(KINDS)
+
+    def order(image: ImageCard) -> tuple[int, str]:
+        kind = image.faces[0].kind or ""
+        return known.index(kind) if kind in known else len(known), kind
+
+    ordered = sorted(images, key=order)
+    return [(kind, list(own)) for (_, kind), own in groupby(ordered, key=order)]
+
+
+def shows(face: ExportedFace) -> str:
+    """Expression and pose of a face: `smile, 5° to 15°, level`."""
+    expression = "expression not measured"
+    if face.expression_bin != "unknown":
+        expression = _words_of(EXPRESSION_WORDS)(face.expression_bin)
+    return f"{expression}, {angle(face.yaw_bin)}, {pitch(face.pitch_bin)}"
+
+
+def eyes(evidence: Evidence) -> str:
+    """What the eyes do, and how far they are open compared with the person's usual look."""
+    if evidence.eyes in (None, "unknown"):
+        return NOT_MEASURED
+    words = "one closed" if evidence.wink else str(evidence.eyes)
+    if evidence.gaze_aside:
+        words += ", looks aside"
+    if evidence.lid_ratio is not None:
+        words += f", {evidence.lid_ratio:.2f} of usual"
+    return words
+
+
+def light(evidence: Evidence) -> str:
+    """Luma of the face, and of what is around it."""
+    around = evidence.surround_luma
+    beside = "" if around is None else f" before {around:.0f}"
+    return measured(evidence.luma_mean, 0) + beside
+
+
+def cover(evidence: Evidence) -> str:
+    """Which share of the face is covered."""
+    share = evidence.occlusion
+    return NOT_MEASURED if share is None or math.isnan(share) else f"{share:.0%} of the face"
+
+
+def score_of(evidence: Evidence, set_name: str) -> float | None:
+    """The score that ranks the faces of a set; none ranks those that are to be hard."""
+    if set_name == "challenge":
+        return None
+    return evidence.portrait_score if set_name == "anchor" else evidence.picture_score
+
+
+def evidence_line(evidence: Evidence) -> str:
+    """Eyes, mouth and light in a line; what was not measured says so."""
+    eyes_are = NOT_MEASURED if evidence.eyes in (None, "unknown") else str(evidence.eyes)
+    if evidence.wink:
+        eyes_are = "one closed"
+    parts = [f"eyes {eyes_are}", f"mouth {measured(evidence.mouth_open)}"]
+    if evidence.gaze_aside:
+        parts.insert(1, "looks aside")
+    return " · ".join([*parts, f"light {measured(evidence.luma_mean, 0)}"])
 
 
 def relation(faces: Sequence[ExportedFace]) -> str:
@@ -224,9 +397,19 @@ FILTERS: Final[dict[str, Callable[..., Any]]] = {
     "relation": relation,
     "expression": _words_of(EXPRESSION_WORDS),
     "state_words": _words_of(STATE_WORDS),
-    "stop_words": _words_of(STOP_REASONS),
     "no_set_words": _words_of(NO_SET_REASONS),
     "rule_words": _words_of(WEIGHT_RULES),
     "prototype_words": prototype,
     "shortfall_words": shortfall,
+    "short_of": short_of,
+    "growth_words": growth,
+    "lacking_words": lacking,
+    "kind_words": lambda kind: _words_of(KINDS)(kind).capitalize(),
+    "by_kind": by_kind,
+    "shows": shows,
+    "eyes_words": eyes,
+    "light_words": light,
+    "cover_words": cover,
+    "score_of": score_of,
+    "evidence_line": evidence_line,
 }

@@ -157,13 +157,30 @@ class FacePack:
                 "models.face_pack to another pack."
             ) from error
 
-    def detect(self, frame: ImageBGR) -> Detections:
+    def detect(
+        self,
+        frame: ImageBGR,
+        *,
+        size: int | tuple[int, int] | None = None,
+        score_min: float | None = None,
+    ) -> Detections:
         """Finds the faces of one frame; a part of a face that is taken for another one is none.
+
+        Args:
+            frame: (H, W, 3).
+            size: side of the detector's input, or its width and height; `models.det_size` by
+                default. A detector whose input has a size of its own keeps that.
+            score_min: detections below it are none; `models.det_score_min` by default.
 
         Raises:
             FacePackError: the detector gives no key points.
         """
-        boxes, key_points = self._models["detection"].detect(frame)
+        model, given = self._models["detection"], {}
+        if size is not None:
+            given["input_size"] = (size, size) if isinstance(size, int) else size
+        if score_min is not None:
+            given["det_thresh"] = score_min
+        boxes, key_points = model.detect(frame, **given)
         if key_points is None:
             raise FacePackError(f"the detector of {self.name} gives no 5 key points.")
         kept = without_nested(boxes[:, :4], boxes[:, 4])

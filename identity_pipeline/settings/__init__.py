@@ -36,7 +36,11 @@ from identity_pipeline.settings.detection import (
     TrackingSettings,
     VideoSettings,
 )
-from identity_pipeline.settings.imagesets import ExportSettings, SelectionSettings
+from identity_pipeline.settings.imagesets import (
+    ExportSettings,
+    MomentSettings,
+    SelectionSettings,
+)
 from identity_pipeline.settings.learning import TrainSettings
 from identity_pipeline.settings.library import ClusterSettings, CopySettings
 from identity_pipeline.settings.matching import MatchSettings
@@ -80,6 +84,7 @@ __all__ = [
     "IngestSettings",
     "MatchSettings",
     "ModelSettings",
+    "MomentSettings",
     "PathSettings",
     "PhaseSettings",
     "PublishSettings",
@@ -123,6 +128,7 @@ class Settings(BaseSettings):
     tracking: TrackingSettings = TrackingSettings()
     riders: RiderSettings = RiderSettings()
     buckets: BucketSettings = BucketSettings()
+    moments: MomentSettings = MomentSettings()
     stability: StabilitySettings = StabilitySettings()
     selection: SelectionSettings = SelectionSettings()
     export: ExportSettings = ExportSettings()
@@ -155,6 +161,8 @@ class Settings(BaseSettings):
                 raise ValueError(f"buckets.{name} must ascend, got {edges}")
         if self.export.crop_expand_min > self.export.crop_expand:
             raise ValueError("export.crop_expand_min must not exceed export.crop_expand")
+        if self.export.crop_expand > self.export.crop_expand_max:
+            raise ValueError("export.crop_expand must not exceed export.crop_expand_max")
         rates = (self.match.far_assign, self.match.far_suggest, self.match.far_exclude)
         if list(rates) != sorted(rates):
             raise ValueError("match: far_assign <= far_suggest <= far_exclude must hold")

@@ -248,6 +248,41 @@ class TrackingSettings(Group):
         source="momentscan in production",
         ge=2,
     )
+    part_cos: float = tunable(
+        0.60,
+        "Parts of a track on both sides of a scene cut or a long gap are two people's where their "
+        "means are less alike than this, and `part_margin` says so too.",
+        unit="cosine",
+        source="chosen: momentscan in production: same person up to 0.80, others <= 0.17; a "
+        "recogniser that confuses look-alikes needs its own",
+        ge=-1,
+        le=1,
+    )
+    part_margin: float = tunable(
+        0.15,
+        "How much less than within either part faces must agree across, for two people: in bad "
+        "light or behind a hand one person's faces agree less everywhere.",
+        unit="mean cosine",
+        source="chosen with real ride clips of 8 people in view: one person's parts lack up to "
+        "0.08 (`identity_pipeline_tests/benchmarks/false_joins.py`)",
+        ge=0,
+        le=2,
+    )
+    part_gap_s: float = tunable(
+        5.0,
+        "A gap in a track from which on, as at a scene cut, somebody else may sit there.",
+        unit="s",
+        source="chosen: longer than hands before a face or a tunnel usually last",
+        gt=0,
+    )
+    part_span_s: float = tunable(
+        2.5,
+        "A part of a track is judged where its first and last embedded usable faces are so far "
+        "apart: a flash or a bar before the face makes anybody another person for a moment.",
+        unit="s",
+        source="chosen with real ride clips in view",
+        ge=0,
+    )
 
 
 class CropSettings(Group):

@@ -1,13 +1,82 @@
-"""Settings of the selection, the sets and the export."""
+"""Settings of moments, the selection, the sets and the export."""
 
 from __future__ import annotations
+
+from typing import Literal
 
 from identity_pipeline.settings.base import Group, tunable
 
 
-class SelectionSettings(Group):
-    """Save, replace, add or reject; the four sets; the stop rule."""
+class MomentSettings(Group):
+    """What a moment of a rider is, and how many of them are looked at more closely."""
 
+    span_s: float = tunable(
+        0.5,
+        "Longest moment; faces farther apart are of two moments whatever they show.",
+        unit="s",
+        source="design: what a photographer takes one picture of",
+        gt=0,
+    )
+    margin_deg: float = tunable(
+        3.0,
+        "An angle that is farther outside a bin than this is no noise at the bin's edge.",
+        unit="degrees",
+        source="chosen: angles of successive faces in real ride clips differ by 1 to 3 degrees",
+        ge=0,
+        le=45,
+    )
+    min_faces: int = tunable(
+        2,
+        "So many successive faces in other bins than those around them are a moment of their own; "
+        "fewer are noise.",
+        unit="faces",
+        source="design: one noisy frame makes no new bucket",
+        ge=1,
+    )
+    rounds: int = tunable(
+        4,
+        "Each set may choose among so many times the moments that it at least wants: of a bucket "
+        "one, the others as in `selection`.",
+        unit="times",
+        source="chosen: the best face of a moment may be of doubtful identity or like another one",
+        ge=1,
+    )
+    share: float = tunable(
+        0.18,
+        "No more moments of a rider are looked at more closely than this share of the faces that "
+        "could be exported.",
+        unit="share",
+        source="design: at least four of five vision embeddings are saved",
+        gt=0,
+        le=1,
+    )
+    least: int = tunable(
+        10,
+        "So many moments of a rider may be looked at more closely whatever the share.",
+        unit="moments",
+        source="chosen: of a rider who is seen for a few seconds, each moment counts",
+        ge=1,
+    )
+
+
+class SelectionSettings(Group):
+    """The decision on every candidate; the four sets; the stop rule."""
+
+    stop: Literal["grow", "cut"] = tunable(
+        "grow",
+        "What the stop ends. `grow`: the growth of the coverage; all sets are chosen from all of "
+        "the ride. `cut`: the selection itself, which then is the replay in time order.",
+        unit="rule",
+        source="design: a better picture may come in the second half",
+    )
+    facility_weight: float = tunable(
+        1.0,
+        "What it counts for coverage that every candidate looks like some image, where a bin that "
+        "every candidate is in counts 1.",
+        unit="weight",
+        source="chosen: as much as one bin, so that it decides between pictures alike in score",
+        ge=0,
+    )
     replace_gain: float = tunable(
         0.02, "Quality gain that replaces.", unit="score", source="design", ge=0, le=1
     )
@@ -72,14 +141,24 @@ class SelectionSettings(Group):
         ge=0,
         le=1,
     )
+    anchor_score_min: float = tunable(
+        0.3,
+        "Portrait score below which a face is an anchor only where there is nothing better.",
+        unit="score",
+        source="fitted on real ride clips of 8 people; not held out "
+        "(`identity_pipeline_tests/benchmarks/real_faces.py`)",
+        ge=0,
+        le=1,
+    )
     anchor_gap_s: float = tunable(
         1.5, "Time between anchors.", unit="s", source="earlier systems", ge=0
     )
     anchor_cos_max: float = tunable(
-        0.90,
-        "Largest vision cosine of two anchors.",
+        0.97,
+        "Largest vision cosine of two anchors: they may not be the same picture twice. A stricter "
+        "limit prefers grimaces, for among calm portraits of one person they are the unlike ones.",
         unit="cosine",
-        source="earlier systems",
+        source="as `selection.near_duplicate_cos`",
         ge=0,
         le=1,
     )
@@ -97,6 +176,14 @@ class SelectionSettings(Group):
         source="identity_builder design (momentscan)",
         ge=1,
     )
+    challenge_kind_max: int = tunable(
+        3,
+        "Challenge images of one kind (pose, dark, overexposed, occluded, motion), unless there "
+        "would be fewer than wanted.",
+        unit="images",
+        source="chosen: eight images of three kinds hold at least two of each",
+        ge=1,
+    )
     challenge_stable_min: float = tunable(
         0.40,
         "Stability of a challenge image.",
@@ -111,9 +198,42 @@ class SelectionSettings(Group):
     challenge_pitch_from: float = tunable(
         20.0, "|pitch| of an extreme pose.", unit="degrees", source="design", ge=0, le=90
     )
+    pair_min: int = tunable(
+        3,
+        "Pair images wanted: up to so many, closed eyes and bad light are better than none.",
+        unit="images",
+        source="chosen: as anchors",
+        ge=0,
+    )
     pair_max: int = tunable(5, "Pair images at most.", unit="images", source="design", ge=0)
     pair_iou_max: float = tunable(
         0.05, "Overlap of the two faces in a pair.", unit="IoU", source="design", ge=0, le=1
+    )
+    pair_other_max: float = tunable(
+        0.6,
+        "Longer side of somebody else's face in a pair, over that of the smaller rider's: a larger "
+        "one forbids the picture, for the two largest faces are to be the riders' for any "
+        "detector.",
+        unit="ratio",
+        source="chosen: a row behind, as far from the riders as the camera is before them, appears "
+        "half as large; boxes of one face differ by a tenth",
+        ge=0,
+        le=1,
+    )
+    pair_air_min: float = tunable(
+        0.2,
+        "Air about the riders' faces that a pair keeps when it is cut closer to leave others out.",
+        unit="face sides",
+        source="as much as `export.crop_expand_min` leaves",
+        ge=0,
+        le=1,
+    )
+    min_gap_s: float = tunable(
+        0.4,
+        "No two exported images of a rider are closer in time, pairs among them.",
+        unit="s",
+        source="chosen: a look that comes and goes lasts about half a second",
+        ge=0,
     )
     stop_yaw_bins: int = tunable(
         6, "Yaw bins to stop.", unit="bins", source="identity_builder design (momentscan)", ge=1
@@ -170,6 +290,24 @@ class SelectionSettings(Group):
 class ExportSettings(Group):
     """The exported folder."""
 
+    checks: tuple[Literal["640", "320", "160", "native", "tight"], ...] = tunable(
+        ("640", "320", "160", "native", "tight"),
+        "How each image is looked at again before it is exported: scaled to a detector's input of "
+        "so many px, at its own scale, and cut tightly about the face. In the first of them the "
+        "rider must be found, and in none of them anybody else.",
+        unit="names",
+        source="the inputs that loaders of diffusion tools use: InsightFace's default of 640, and "
+        "smaller ones where no face is found",
+        min_length=1,
+    )
+    below_min_side: Literal["mark", "leave_out"] = tunable(
+        "mark",
+        "What becomes of an image whose short side stays below min_side_px: it is exported and "
+        "marked, or left out.",
+        unit="name",
+        source="chosen: a small picture is better than none, and a consumer may filter",
+    )
+
     crop_expand: float = tunable(
         2.0,
         "Side of an exported crop over the longer side of the face.",
@@ -183,6 +321,22 @@ class ExportSettings(Group):
         unit="ratio",
         source="chosen: room for chin and hairline",
         ge=1,
+    )
+    crop_expand_max: float = tunable(
+        4.0,
+        "A crop never grows beyond this, for the face would be a speck.",
+        unit="ratio",
+        source="chosen: head, shoulders and chest; of 96 faces of 8 real clips so cut, SCRFD-500M "
+        "still finds all in an input of 320 px and 95 in one of 160 px (93 at six faces)",
+        ge=1.2,
+    )
+    min_side_px: int = tunable(
+        512,
+        "A crop grows from crop_expand until its side is so long, where the frame has it and no "
+        "other face comes in. Never enlarged: what stays below is marked.",
+        unit="px",
+        source="the smallest side that Stable Diffusion 1.5 and its LoRA trainers take whole",
+        ge=32,
     )
     jpeg_quality: int = tunable(
         95,

@@ -51,6 +51,13 @@ class RiderSettings(Group):
         ge=0,
         le=1,
     )
+    min_clear_faces: int = tunable(
+        3,
+        "A second rider has at least so many faces that pass the loose gate.",
+        unit="faces",
+        source="of whom there are fewer strict faces (stability.min_strict_frames) there is no set",
+        ge=0,
+    )
     min_seen_together: int = tunable(
         3,
         "Two riders share at least this many sampled frames.",
@@ -78,6 +85,14 @@ class QualitySettings(Group):
         source="identity_builder design (momentscan)",
         ge=0,
         le=1,
+    )
+    strict_face_px: float = tunable(
+        112.0,
+        "Strict: longer side of the face.",
+        unit="px",
+        source="the crop of 112 px that ArcFace-like recognisers read, and with them the face "
+        "adapters of diffusion models: a smaller face would be enlarged for them",
+        ge=0,
     )
     strict_sharpness: float = tunable(
         60.0,
@@ -166,10 +181,22 @@ class QualitySettings(Group):
     )
     witness_every: int = tunable(
         10,
-        "Every n-th face of a tracklet is embedded even when it fails the loose gate.",
+        "Two successive faces of a tracklet that are embedded to know whose it is are at most so "
+        "far apart; where they do not agree (tracking.split_cos), those between them are too.",
         unit="faces",
-        source="design: purity needs witnesses; one a second at 10 frames a second",
+        source="one a second at 10 frames a second; what an exchange of people in a tracklet may "
+        "hide: `identity_pipeline_tests/benchmarks/false_joins.py`",
         ge=1,
+    )
+    witness_look_min: float = tunable(
+        0.5,
+        "A usable face whose aligned pixels are less like those of the one before it in its "
+        "tracklet begins a stretch with a witness of its own: it may be somebody else's.",
+        unit="correlation",
+        source="chosen: on real ride clips it costs 1 % more embeddings and finds most exchanges "
+        "of half a second: `identity_pipeline_tests/benchmarks/false_joins.py`",
+        ge=-1,
+        le=1,
     )
 
 

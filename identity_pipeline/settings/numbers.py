@@ -40,6 +40,7 @@ FACE_NUMBERS: Final = (
     "tracking.stitch_cos_with_margin",
     "tracking.stitch_margin",
     "tracking.split_cos",
+    "tracking.part_cos",
     "stability.stable_min",
     "stability.rival_margin",
     "selection.challenge_stable_min",

@@ -39,6 +39,7 @@ __all__ = [
     "KEY_POINTS",
     "LIBRARY_TABLES",
     "REASONS",
+    "SCORES",
     "SET_ASSETS",
     "STRINGS",
     "TABLES",
@@ -52,6 +53,20 @@ __all__ = [
     "without_unused",
 ]
 
+SCORES: Final[Schema] = dict.fromkeys(
+    (
+        *("score_eyes", "score_mouth", "score_view", "score_light", "score_sharp", "score_pose"),
+        *("score_alone", "portrait_score", "picture_score"),
+    ),
+    pl.Float32,
+)
+"""What a face is worth as a picture, in [0, 1], and its parts: see core.imagesets.portrait."""
+EMBEDDING: Final[Schema] = {
+    **FACE,
+    "space": pl.String,
+    "because": pl.String,  # "usable" or "witness": whether it passes the loose gate
+    "e_id": VECTOR,  # L2-normalised
+}
 SIZE: Final[Range] = (1.0, 65535.0)
 """Of a video, in pixels."""
 TABLES: Final[dict[str, Table]] = {
@@ -151,15 +166,8 @@ TABLES: Final[dict[str, Table]] = {
         "face_id",
         ranges={"score": SHARE},
     ),
-    "face_embeddings": Table(
-        {
-            **FACE,
-            "space": pl.String,
-            "because": pl.String,  # "usable" or "witness"
-            "e_id": VECTOR,  # L2-normalised
-        },
-        "face_id",
-    ),
+    "face_embeddings": Table(EMBEDDING, "face_id"),
+    "moment_embeddings": Table(EMBEDDING, "face_id"),
     "face_tracks": Table(
         {
             **FACE,
@@ -168,8 +176,11 @@ TABLES: Final[dict[str, Table]] = {
             "track_cos": pl.Float32,  # to the mean of its track; null when not embedded
             "stitch_cos": pl.Float32,  # weakest join that brought its fragment in; null if none
             "split": pl.Boolean,  # its tracklet was found contaminated and split
+            # to the mean of whom its track was parted from after a false join; null if from nobody
+            "parted_cos": pl.Float32,
         },
         "face_id",
+        later=("parted_cos",),
     ),
     "riders": Table(
         {
@@ -211,10 +222,13 @@ TABLES: Final[dict[str, Table]] = {
             "eye_ratio": pl.Float32,  # raw lid gap over eye width
             "mouth_ratio": pl.Float32,  # raw inner lip gap over inner mouth width
             "mouth_width": pl.Float32,  # over the distance of the outer eye corners
-            "mouth_dark": pl.Float32,  # this and the next three: see core.faces.mouth
+            "mouth_dark": pl.Float32,  # this and the next five: see core.faces.mouth
             "mouth_height": pl.Float32,
             "mouth_lift": pl.Float32,
             "mouth_drop": pl.Float32,
+            "mouth_tilt": pl.Float32,
+            "mouth_shift": pl.Float32,
+            "brow_height": pl.Float32,  # see core.faces.brows
             "eyes_source": pl.String,  # iris, face_mesh, another net or landmarks; null: none tells
             "lid_gap_left": pl.Float32,  # of the image-left eye; these seven: see core.faces.eyes
             "lid_gap_right": pl.Float32,
@@ -236,9 +250,11 @@ TABLES: Final[dict[str, Table]] = {
             "eye_left_there": pl.Float32,  # how surely the picture's left eye is seen, open or shut
             "eye_right_there": pl.Float32,
             "relative_sharpness": pl.Float32,  # over the person's own median in this video
+            "surround_luma": pl.Float32,  # of the stored region around the face, 0-255
         },
         "face_id",
         later=(
+            *("mouth_tilt", "mouth_shift", "brow_height", "surround_luma"),
             *("mouth_dark", "mouth_height", "mouth_lift", "mouth_drop", "eyes_source"),
             "lid_gap_left",
             *("lid_gap_right", "lid_gap", "lid_height_left", "lid_height_right", "gaze_offset"),
@@ -274,6 +290,20 @@ TABLES: Final[dict[str, Table]] = {
         },
         "face_id",
     ),
+    "moments": Table(
+        {
+            **FACE,
+            "person_id": pl.Int64,
+            "moment_id": pl.Int64,  # counts the moments of the video by track and time
+            "representative_face_id": pl.String,  # the best face of the moment
+            "representative": pl.Boolean,  # it is this one
+            "rank": pl.Int64,  # 1: the representative; null: its bins are not the moment's
+            "shortlisted": pl.Boolean,  # may become an image; null: no representative
+            **SCORES,
+        },
+        "face_id",
+        ranges=dict.fromkeys(SCORES, SHARE),
+    ),
     "vision_embeddings": Table(
         {
             **FACE,
@@ -293,23 +323,28 @@ TABLES: Final[dict[str, Table]] = {
             "person_id": pl.Int64,
             "timestamp_ms": pl.Float64,
             "bucket_key": pl.String,
-            "decision": pl.String,  # save, replace, add, reject
+            "decision": pl.String,  # save, add, reject; replace with selection.stop = "cut" alone
             "reason": pl.String,
-            "rival_face_id": pl.String,  # the saved face it lost to, replaced, or resembles
+            "rival_face_id": pl.String,  # the image it lost to, replaced, resembles or is close to
             "quality_score": pl.Float32,
             "rival_quality": pl.Float32,
+            "picture": pl.Float32,  # picture_score and bonus: what faces of a bucket are ranked by
+            "rival_picture": pl.Float32,
+            "gain": pl.Float64,  # of the value, when it was chosen; null: it was not
             "novelty": pl.Float32,  # at the time of the decision
-            "kept": pl.Boolean,  # still saved when the video ended
-            "yaw_bins_filled": pl.Int64,  # running coverage, after the decision
+            "kept": pl.Boolean,  # chosen for the coverage
+            "yaw_bins_filled": pl.Int64,  # in the replay in time order, up to this candidate
             "pitch_bins_filled": pl.Int64,
             "expression_bins_filled": pl.Int64,
             "recent_novelty": pl.Float32,
             "stop_reason": pl.String,  # of the person, the same on all its rows
+            "stop_ms": pl.Float64,  # when growth ended; null: it never did
             "weight": pl.Float32,  # of its highlight, 1 outside; null: the video has no highlights
             "bonus": pl.Float32,  # that this adds to its quality where faces are compared
             "rival_bonus": pl.Float32,  # the same of the rival
         },
         "face_id",
+        later=("picture", "rival_picture", "gain", "stop_ms"),
         optional=("weight", "bonus", "rival_bonus"),
     ),
     "image_set": Table(
@@ -319,8 +354,10 @@ TABLES: Final[dict[str, Table]] = {
             "timestamp_ms": pl.Float64,
             "image": pl.String,  # file stem in the export
             "rank": pl.Int64,  # from 1
-            "kind": pl.String,  # dark, overexposed, occluded, pose; null outside challenge
+            "kind": pl.String,  # of challenge, see core.imagesets.challenge; else null
             "quality_score": pl.Float32,
+            "portrait_score": pl.Float32,  # as candidates
+            "picture_score": pl.Float32,
             "novelty": pl.Float32,  # to the images chosen before it
             "stable_score": pl.Float32,
             "crop_x1": pl.Float32,
@@ -330,6 +367,7 @@ TABLES: Final[dict[str, Table]] = {
         },
         "face_id",
         "image",
+        later=("portrait_score", "picture_score"),
     ),
     "frame_ledger": Table(
         {
@@ -355,9 +393,19 @@ TABLES: Final[dict[str, Table]] = {
             "sha256": pl.String,  # null for what is left out
             "size_bytes": pl.Int64,
             "left_out": pl.String,  # code and sentence of why the image is not exported
+            "stands_for": pl.String,  # the chosen face, where another one of its moment is shown
+            "stable_score": pl.Float32,  # of such a face, which no other table has
+            "instead_of": pl.String,  # code and sentence of why the chosen one is not shown
+            "crop_x1": pl.Float32,  # what the image shows of its frame
+            "crop_y1": pl.Float32,
+            "crop_x2": pl.Float32,
+            "crop_y2": pl.Float32,
         },
         "file",
-        later=("left_out",),
+        later=(
+            *("left_out", "stands_for", "stable_score", "instead_of"),
+            *("crop_x1", "crop_y1", "crop_x2", "crop_y2"),
+        ),
     ),
 }
 
@@ -384,6 +432,7 @@ TABLES["candidates"] = Table(
         "lid_ratio": pl.Float32,
         "mouth_open": pl.Float32,
         "smile": pl.Float32,
+        "surround_luma": pl.Float32,
         **_without("face_buckets", "face_id", "frame_idx", "person_id"),
         "timestamp_ms": pl.Float64,
         **BOX,
@@ -391,15 +440,27 @@ TABLES["candidates"] = Table(
         "crop_y1": pl.Float32,
         "crop_x2": pl.Float32,
         "crop_y2": pl.Float32,
+        "crop_px": pl.Float32,  # side of the crop
+        "neighbour_share": pl.Float32,  # of the crop that neighbours' heads cover
         "crop_reason": pl.String,
         "e_vis_face": VECTOR,
         "e_vis_body": VECTOR,
         "look": VECTOR,
         "standing": pl.String,  # "candidate" or what took it out: see core.imagesets.candidates
+        "moment_id": pl.Int64,  # null: not usable, so of no moment
+        "representative_face_id": pl.String,  # the best face of its moment
+        **SCORES,
+        "weight": pl.Float32,  # of its highlight, 1 outside; null: the video has no highlights
+        "bonus": pl.Float32,  # that this adds to its worth where faces are compared
     },
     "face_id",
-    ranges={"score": SHARE},
-    later=("eyes", "wink", "gaze_aside", "gaze_offset", "lid_ratio", "mouth_open", "smile"),
+    ranges={"score": SHARE, "neighbour_share": SHARE, **dict.fromkeys(SCORES, SHARE)},
+    later=(
+        *("eyes", "wink", "gaze_aside", "gaze_offset", "lid_ratio", "mouth_open", "smile"),
+        "surround_luma",
+        *("moment_id", "representative_face_id", *SCORES, "neighbour_share", "crop_px"),
+    ),
+    optional=("weight", "bonus"),
 )
 SET_ASSETS: Final = ("anchor_set", "coverage_set", "challenge_set", "pair_set")
 TABLES.update(dict.fromkeys(SET_ASSETS, TABLES["image_set"]))

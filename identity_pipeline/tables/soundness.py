@@ -23,6 +23,7 @@ SLACK: Final = 1e-3
 
 RANGES: Final[Mapping[str, Range]] = {
     **dict.fromkeys(("luma_mean", "luma_p05", "luma_p50", "luma_p95", "contrast", "noise"), LUMA),
+    "surround_luma": LUMA,
     **dict.fromkeys(("clipped_share", "crushed_share", "outside_share", "occlusion"), SHARE),
     **dict.fromkeys(("quality_score", "presence", "track_score", "size_score"), SHARE),
     **dict.fromkeys(("centre_score", "length_score"), SHARE),

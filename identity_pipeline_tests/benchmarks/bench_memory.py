@@ -34,6 +34,7 @@ def stages_case(video: Path, models: Path, analysis_fps: float, folder: Path) ->
     from identity_pipeline.settings import load_settings
     from identity_pipeline.stages.video import measure
     from identity_pipeline.stages.video.detect import detect_video
+    from identity_pipeline.stages.video.witnesses import embed_witnesses
     from identity_pipeline.storage.video.chunks import ChunkStore
     from identity_pipeline.storage.video.crop_archive import CropArchive, take_over
     from identity_pipeline_tests.benchmarks.pipeline_run import settings_groups
@@ -54,9 +55,7 @@ def stages_case(video: Path, models: Path, analysis_fps: float, folder: Path) ->
     size = (long_videos.WIDTH, long_videos.HEIGHT)
     quality = measure.measure_quality(seen.face_detections, archive, size, settings)
     peaks.end("face_quality")
-    every = settings.quality.witness_every
-    wanted = measure.faces_to_embed(seen.face_detections, quality, every)
-    embedded = measure.embed_faces(wanted, archive, pack, settings)
+    embedded = embed_witnesses(seen.face_detections, quality, archive, pack, settings)
     peaks.end("face_embeddings")
     counts = (seen.frames.height, seen.face_detections.height, embedded.height)
     return peaks.result() | dict(zip(("frames", "faces", "embedded"), counts, strict=True))
@@ -75,7 +74,7 @@ def job_case(video: Path, models: Path, analysis_fps: float, folder: Path) -> di
     peaks.end("models")
     counts = pipeline_run.run_pipeline(video, hub, groups).counts
     peaks.end("the job")
-    names = {"frames": "frames", "face_detections": "faces", "face_embeddings": "embedded"}
+    names = {"frames": "frames", "face_detections": "faces", "identities": "embedded"}
     return peaks.result() | {name: counts[table] for table, name in names.items()}
 
 

@@ -35,6 +35,7 @@ from identity_pipeline.stages.evaluation.evaluate import collect, evaluate
 from identity_pipeline.stages.library.statistics import true_people
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.layout import Layout
+from identity_pipeline.storage.video.embeddings import read_embeddings
 from identity_pipeline.storage.video.tables import TableStore
 
 TODAY = "2026-01-01"
@@ -71,7 +72,7 @@ def of_tracks(store: TableStore, truth: Mapping[str, str]) -> Faces:
     for key, name in sorted(truth.items()):
         video, track = key.removeprefix("track:").rsplit(":", 1)
         rows = (
-            store.read("face_embeddings", video)
+            read_embeddings(store, video)
             .join(store.read("face_tracks", video).select("face_id", "track_id"), on="face_id")
             .filter((pl.col("track_id") == int(track)) & (pl.col("because") == "usable"))
             .sort("frame_idx", "face_id")

@@ -19,6 +19,7 @@ from identity_pipeline.defs.resources.resources import SettingsResource
 from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.settings import Settings
 from identity_pipeline.storage.layout import Layout
+from identity_pipeline.storage.video.embeddings import read_embeddings
 from identity_pipeline.storage.video.registry import VideoRegistry
 from identity_pipeline.storage.video.tables import TableStore
 from identity_pipeline_tests.benchmarks.timing import Sample, measured
@@ -137,8 +138,12 @@ def _first_failure(result: dg.ExecuteInProcessResult) -> str:
 
 
 def _counts(store: TableStore, video_id: str) -> dict[str, int]:
-    tables = ("frames", "face_detections", "face_embeddings", "face_landmarks", "vision_embeddings")
+    tables = (
+        *("frames", "face_detections", "face_embeddings", "moment_embeddings", "face_landmarks"),
+        "vision_embeddings",
+    )
     counts = {name: store.read(name, video_id).height for name in tables}
+    counts["identities"] = read_embeddings(store, video_id).height
     files = store.read("identity_dataset", video_id)
     counts["exported"] = files.filter(pl.col("type") != "metadata").height
     return counts

@@ -3,7 +3,8 @@
 Run the labelled videos first. Without an option the tables are taken as they lie, with the numbers
 of the product, which were fitted on these very people if the videos are the real clips. Below it,
 the same with every person judged by numbers that were fitted on the others alone. `--fit` prints
-what is fitted on all of them: the constants of `core.faces.mesh_expression`.
+what is fitted on all of them: the constants of `core.faces.mesh_expression`, and the weights of
+`core.imagesets.portrait`.
 
     python -m identity_pipeline_tests.benchmarks.real_faces DATA LABELS.csv --truth FOLDER [--fit]
 
@@ -36,14 +37,10 @@ from identity_pipeline.core.faces.mesh_expression import (
     mouth_height,
     with_own_ratios,
 )
-from identity_pipeline.core.imagesets.portrait import (
-    anchor_eligible,
-    is_portrait,
-    portrait_measures,
-)
 from identity_pipeline.settings import Settings
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.video.tables import TableStore
+from identity_pipeline_tests.benchmarks import portraits
 
 RIDGE = 0.3
 """`C` of the logistic regressions, on measures of unit spread: weak evidence stays weak."""
@@ -89,19 +86,11 @@ def of_clip(store: TableStore, clip: str, labels: pl.DataFrame) -> Iterator[pl.D
             continue
         landmarks = store.read("face_landmarks", video_id)
         bins = store.read("face_buckets", video_id).select("face_id", "expression_bin")
-        if video_id in store.videos_with("candidates"):
-            candidates = store.read("candidates", video_id)
-            chosen = {
-                "eligible": anchor_eligible(S.selection),
-                "portrait": is_portrait(S.selection),
-            }
-            chosen = candidates.filter(pl.col("standing") == "candidate").select(
-                "face_id", **chosen
-            )
-            bins = bins.join(chosen, on="face_id", how="left")
+        scores = portraits.scores_of(store, video_id, S)
         yield (
             landmarks.drop("landmarks")
             .join(bins, on="face_id", how="left")
+            .join(scores, on="face_id", how="left")
             .join(seats_of(landmarks, bool(only)), on="person_id", how="left")
             .with_columns(clip=pl.lit(clip))
             .join(
@@ -166,18 +155,6 @@ def fitted(faces: pl.DataFrame) -> Decisions:
         ),
         mouth_open=round(limit or FITTED.mouth_open, 3),
     )
-
-
-def good_portraits(faces: pl.DataFrame) -> Logistic:
-    """What a person who looked chose, among faces in plain view whose eyes are not closed."""
-    seen = faces.filter(
-        pl.col("good_anchor").is_in(["yes", "no"]),
-        pl.col("light") == "normal",
-        pl.col("blur") != "blurred",
-        pl.col("covered") == "none",
-        pl.col("eyes").is_in(["open", "lowered"]),
-    ).with_columns(chosen=pl.col("good_anchor") == "yes", **portrait_measures())
-    return logistic(seen, pl.col("chosen"), tuple(portrait_measures()), 0.0)
 
 
 def told_by(faces: pl.DataFrame, by: Decisions) -> pl.DataFrame:
@@ -282,16 +259,9 @@ Printer = Callable[[object], None]
 def print_tables(faces: pl.DataFrame, show: Printer) -> None:
     """The faces as they lie, and every person by numbers of the others."""
     show(table("As the tables have it", faces))
-    if "portrait" in faces.columns:
-        print_portraits(faces, show)
+    print_portraits(faces, show)
     if faces["expression_source"].eq("face_mesh").all():
         show(table("Each person by numbers fitted on the others", left_out(faces)))
-
-
-def auc(chosen: pl.Series, left: pl.Series) -> float:
-    """Share of pairs of a chosen face and one left that are ranked right."""
-    pairs = chosen.to_numpy()[:, None] - left.to_numpy()[None, :]
-    return float((pairs > 0).mean() + (pairs == 0).mean() / 2)
 
 
 def print_portraits(faces: pl.DataFrame, show: Printer) -> None:
@@ -305,22 +275,21 @@ def print_portraits(faces: pl.DataFrame, show: Printer) -> None:
             f"{name}: chosen by eye {Count(found, called.height)}, "
             f"of those chosen by eye {Count(found, judged.filter(good).height)}"
         )
-    ranked = []
-    for who in judged["who"].unique().sort():
-        by = good_portraits(faces.filter(pl.col("who") != who))
-        own = judged.filter((pl.col("who") == who) & pl.col("eligible").fill_null(False))
-        own = own.with_columns(**portrait_measures())
-        ranked.append(own.with_columns(score=by.log_odds()))
-    told = pl.concat(ranked)
-    share = auc(told.filter(good)["score"], told.filter(~good)["score"])
-    show(
-        f"ranking of eligible faces, numbers of the others: AUC {share:.3f} of {told.height} faces"
+    show("Pairs of faces ranked as by eye:")
+    for line in portraits.lines(looked_at(faces)):
+        show(line)
+
+
+def looked_at(faces: pl.DataFrame) -> pl.DataFrame:
+    """The labelled faces that have scores."""
+    return faces.filter(
+        pl.col("light").is_not_null(), pl.col("who").is_not_null(), pl.col("portrait_score") >= 0
     )
 
 
 def print_fit(faces: pl.DataFrame, show: Printer) -> None:
     """What is fitted on all labelled faces."""
-    show(f"portrait={good_portraits(faces)}")
+    show(f"weights of portrait_score={portraits.fitted_weights(looked_at(faces))}")
     for name, value in fitted(told_by(faces, FITTED))._asdict().items():
         show(f"{name}={value}")
 

@@ -25,6 +25,7 @@ COUNT_OF_STEP = {
     "face_quality": ("face_detections", "face"),
     "face_embeddings": ("face_embeddings", "face"),
     "face_landmarks": ("face_landmarks", "face"),
+    "moment_embeddings": ("moment_embeddings", "face"),
     "vision_embeddings": ("vision_embeddings", "face"),
     "identity_dataset": ("exported", "image"),
 }
@@ -189,7 +190,7 @@ def verdict(found: Measurement) -> Iterator[str]:
     yield (
         f"{found.decoded.frames} frames, {found.decoded.sampled} sampled at "
         f"{found.analysis_fps:g}/s, {counts['face_detections']} faces, "
-        f"{counts['face_embeddings']} identity embeddings, {counts['face_landmarks']} landmarks, "
+        f"{counts['identities']} identity embeddings, {counts['face_landmarks']} landmarks, "
         f"{counts['vision_embeddings']} vision embeddings of face and body, "
         f"{counts['exported']} images."
     )

@@ -20,15 +20,12 @@ from identity_pipeline.core.faces.buckets import (
     occlusion_bin,
 )
 from identity_pipeline.core.faces.pose import HeadPose
+from identity_pipeline.core.imagesets.anchors import build_anchor_set
+from identity_pipeline.core.imagesets.challenge import build_challenge_set
 from identity_pipeline.core.imagesets.frame_ledger import build_ledger
-from identity_pipeline.core.imagesets.image_sets import (
-    build_anchor_set,
-    build_challenge_set,
-    build_coverage_set,
-    build_pair_set,
-    open_candidates,
-)
-from identity_pipeline.core.imagesets.selection import select
+from identity_pipeline.core.imagesets.image_sets import build_coverage_set
+from identity_pipeline.core.imagesets.pairs import build_pair_set
+from identity_pipeline.core.imagesets.selection import open_candidates, select, until_the_stop
 from identity_pipeline.settings import BucketSettings, Settings
 from identity_pipeline.tables import TABLES, conform
 
@@ -167,12 +164,12 @@ def build_sets(
     """Selection and the four sets by the real functions, in the order of the pipeline."""
     used = (settings or Settings()).selection
     seen = detections if detections is not None else detections_of(faces)
-    selection = select(faces, used)
-    opened = open_candidates(faces, selection)
+    opened = open_candidates(faces, used)
     anchors = build_anchor_set(opened, used)
-    coverage = build_coverage_set(opened, anchors, used)
-    challenge = build_challenge_set(opened, [anchors, coverage], used)
-    pair = build_pair_set(opened, [anchors, coverage, challenge], seen, FRAME_SIZE, used)
+    pair = build_pair_set(until_the_stop(faces, used), [anchors], seen, FRAME_SIZE, used)
+    selection = select(faces, anchors, pair, used)
+    coverage = build_coverage_set(opened, selection, [anchors, pair], used)
+    challenge = build_challenge_set(opened, [anchors, pair, coverage], used)
     tables = dict(
         zip(
             ("anchor_set", "coverage_set", "challenge_set", "pair_set"),
@@ -197,7 +194,7 @@ def ledger_of(
     tracks = detections.select("face_id", "frame_idx").with_columns(
         track_id=pl.Series([track_of[i] for i in ids], dtype=pl.Int64)
     )
-    table = build_ledger(detections, tracks, riders, faces, sets.selection, sets.tables, used)
+    table = build_ledger(detections, tracks, riders, faces, sets.selection, sets.tables, {}, used)
     return table, sets
 
 

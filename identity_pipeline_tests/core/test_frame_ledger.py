@@ -91,6 +91,8 @@ def test_a_face_of_no_rider_says_why(track: int, reason: str) -> None:
         ("cut_by_frame", "not_croppable"),
         ("other_face_in_crop", "not_croppable"),
         ("no_vision", "no_vision"),
+        ("not_the_best_of_its_moment", "beaten"),
+        ("outranked", "beaten"),
     ],
 )
 def test_what_came_before_the_selection_is_told(standing: str, state: str) -> None:
@@ -141,40 +143,54 @@ def test_each_set_is_a_saved_state() -> None:
     assert "anchor_001.jpg" in entry(table, "000000-0")["would_change"]
 
 
+def apart(*rows: Row) -> pl.DataFrame:
+    """Candidates a second after each other, none strict, so that none is an anchor."""
+    return candidates(
+        *({**row, "strict": False, "timestamp_ms": row["frame_idx"] * 1000.0} for row in rows)
+    )
+
+
 def test_after_the_selection_every_reason_is_told() -> None:
-    """One rider, no strict face, so no anchor; frame numbers are the story."""
+    """Frame numbers are the story."""
     rows = [
-        candidate(0, quality_score=0.5, vis=axis(0)),  # replaced by 1
-        candidate(1, quality_score=0.7, vis=axis(1)),
-        candidate(2, quality_score=0.6, vis=plane(80, 64)),  # resembles 1
-        candidate(3, quality_score=0.6, vis=axis(2)),  # added
-        candidate(4, quality_score=0.6, vis=axis(3)),  # beaten
-        candidate(5, quality_score=0.9, vis=axis(4), clipped_share=0.3, stable_score=0.36),
-        candidate(6, yaw=48.0, vis=plane(45, 64)),  # beyond; taken by the challenge set
-        candidate(7, yaw=None, vis=axis(5)),
-        candidate(8, occlusion=0.3, vis=axis(6)),
+        candidate(0, picture_score=0.7, vis=axis(1)),  # the best of its bucket
+        candidate(1, picture_score=0.6, vis=plane(80, 64)),  # resembles 0
+        candidate(2, picture_score=0.6, vis=axis(2)),  # added
+        candidate(3, picture_score=0.5, vis=axis(3)),  # its bucket is full
+        candidate(4, picture_score=0.9, vis=axis(4), clipped_share=0.3, stable_score=0.36),
+        candidate(5, yaw=48.0, vis=plane(45, 64)),  # beyond; taken by the challenge set
+        candidate(6, yaw=None, vis=axis(5)),
+        candidate(7, occlusion=0.3, vis=axis(6)),
     ]
-    rows = [{**row, "strict": False} for row in rows]
-    table, _, sets = account(candidates(*rows))
+    faces = apart(*rows)
+    soon = {**candidate(8, yaw=20, picture_score=0.1), "timestamp_ms": 300.0, "strict": False}
+    table, _, sets = account(pl.concat([faces, candidates(soon)]))
     got = {int(r["frame_idx"]): (r["state"], r["reason"]) for r in table.to_dicts()}
     assert got == {
-        0: ("beaten", "replaced"),
-        1: ("saved", "coverage"),
-        2: ("too_similar", "near_duplicate"),
-        3: ("saved", "coverage"),
-        4: ("beaten", "beaten_in_bucket"),
-        5: ("beaten", "hard_condition"),
-        6: ("saved", "challenge"),
-        7: ("beyond_bins", "pose_unknown"),
-        8: ("beyond_bins", "covered"),
+        0: ("saved", "coverage"),
+        1: ("too_similar", "near_duplicate"),
+        2: ("saved", "coverage"),
+        3: ("beaten", "beaten_in_bucket"),
+        4: ("beaten", "hard_condition"),
+        5: ("saved", "challenge"),
+        6: ("beyond_bins", "pose_unknown"),
+        7: ("beyond_bins", "covered"),
+        8: ("too_similar", "too_close_in_time"),
     }
-    assert sets.faces("coverage") == ["000001-0", "000003-0"]
-    replaced, beaten = entry(table, "000000-0"), entry(table, "000004-0")
-    assert replaced["rival_face_id"] == "000001-0"
-    assert replaced["threshold"] == pytest.approx(0.7)
-    assert beaten["threshold"] == pytest.approx(0.72)
-    assert "0.720" in beaten["would_change"]
-    assert entry(table, "000002-0")["rival_face_id"] == "000001-0"
+    assert sets.faces("coverage") == ["000000-0", "000002-0"]
+    beaten, soon = entry(table, "000003-0"), entry(table, "000008-0")
+    assert (beaten["value"], beaten["threshold"]) == pytest.approx((0.5, 0.7))
+    assert "0.700" in beaten["would_change"]
+    assert {entry(table, f"{i:06d}-0")["rival_face_id"] for i in (1, 3, 8)} == {"000000-0"}
+    assert soon["threshold"] == pytest.approx(0.4)
+
+
+def test_of_the_replay_what_was_replaced_is_told() -> None:
+    faces = apart(candidate(0, quality_score=0.5), candidate(1, quality_score=0.7))
+    row = entry(account(faces, stop="cut")[0], "000000-0")
+    assert (row["state"], row["reason"]) == ("beaten", "replaced")
+    assert row["rival_face_id"] == "000001-0"
+    assert row["threshold"] == pytest.approx(0.7)
 
 
 def test_what_would_change_a_copy_is_not_a_novelty_that_it_has() -> None:
@@ -192,29 +208,37 @@ def test_a_pose_beyond_the_bins_is_told_when_no_set_takes_it() -> None:
     assert entry(table, "000000-0")["reason"] == "beyond_bins"
 
 
-def test_a_kept_face_that_looks_like_an_exported_one_is_a_near_duplicate() -> None:
+def test_what_the_replay_kept_gives_way_to_an_anchor_that_looks_the_same() -> None:
     rows = [
         candidate(0, yaw=0, vis=axis(0)),
-        candidate(1, yaw=20, vis=axis(0), strict=False, quality_score=0.4),
+        candidate(20, yaw=20, vis=axis(0), strict=False, quality_score=0.4),
     ]
-    table, _, sets = account(candidates(*rows))
-    assert sets.selection["kept"].all()
-    assert entry(table, "000001-0")["reason"] == "near_duplicate"
+    table, _, sets = account(candidates(*rows), stop="cut")
+    assert sets.selection["kept"].to_list() == [False, True]
+    assert entry(table, "000020-0")["reason"] == "near_duplicate"
+
+
+STOPS_SOON = {"stop_yaw_bins": 1, "stop_pitch_bins": 1, "stop_expression_bins": 1, "anchor_min": 0}
 
 
 def test_faces_after_the_stop_are_told() -> None:
-    faces = [candidate(i, vis=axis(0), strict=False) for i in range(6)]
-    bounds = {"stop_yaw_bins": 1, "stop_pitch_bins": 1, "stop_expression_bins": 1}
-    table, _, _ = account(candidates(*faces), anchor_min=0, stop_window=2, **bounds)
+    faces = apart(*(candidate(i, vis=axis(0)) for i in range(6)))
+    table, _, _ = account(faces, stop="cut", stop_window=2, **STOPS_SOON)
     assert table["state"].to_list()[3:] == ["after_stop"] * 3
+    late = apart(*(candidate(i, yaw=20 * (i > 4), vis=axis(5 * (i > 4))) for i in range(6)))
+    table, _, _ = account(late, stop_window=2, **STOPS_SOON)
+    row = entry(table, "000005-0")
+    assert row["state"] == "after_stop"
+    assert (row["value"], row["threshold"]) == pytest.approx((5000.0, 2000.0))
 
 
-@given(seed=st.integers(0, 10**6))
+@given(seed=st.integers(0, 10**6), stop=st.sampled_from(["grow", "cut"]))
 @FEW
-def test_every_face_has_one_state_and_the_sums_are_right(seed: int) -> None:
+def test_every_face_has_one_state_and_the_sums_are_right(seed: int, stop: str) -> None:
     rng = np.random.default_rng(seed)
     faces = random_candidates(rng, 30, 2)
-    table, seen, sets = account(faces, {t: int(rng.integers(40)) for t in PASSERS})
+    passers = {t: int(rng.integers(40)) for t in PASSERS}
+    table, seen, sets = account(faces, passers, stop=stop, stop_window=3, **STOPS_SOON)
     conform("frame_ledger", table)
     assert conservation_errors(table, seen, frames_of(seen, 1000), sets.tables) == []
     assert set(table["state"]) <= set(STATES)

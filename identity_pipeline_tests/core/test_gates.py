@@ -24,6 +24,7 @@ GOOD = {
     "score": 0.9,
     "outside_share": 0.0,
     "area_share": 0.05,
+    "face_px": 200.0,
     "sharpness": 300.0,
     "relative_sharpness": 1.0,
     "luma_mean": 120.0,
@@ -62,6 +63,7 @@ def test_a_good_face_passes_both() -> None:
         ("strict", "score_low", "score", True, 0.7),
         ("strict", "cut_off", "outside_share", False, 0.02),
         ("strict", "area_small", "area_share", True, 0.01),
+        ("strict", "few_pixels", "face_px", True, 112),
         ("strict", "blurred", "sharpness", True, S.strict_sharpness),
         ("strict", "blurred_for_person", "relative_sharpness", True, S.strict_relative_sharpness),
         ("strict", "too_dark", "luma_mean", True, 40),
@@ -86,11 +88,19 @@ def test_the_bound_itself_passes_and_a_hair_beyond_fails(
 
 def test_all_reasons_are_collected_in_the_order_of_the_gate() -> None:
     row = verdict(
-        score=0.1, outside_share=0.5, area_share=0.0, sharpness=0.0, relative_sharpness=0.0,
-        luma_mean=10.0, occlusion=0.9,
+        score=0.1, outside_share=0.5, area_share=0.0, face_px=20.0, sharpness=0.0,
+        relative_sharpness=0.0, luma_mean=10.0, occlusion=0.9,
     )  # fmt: skip
-    codes = ["score_low", "cut_off", "area_small", "blurred", "blurred_for_person", "too_dark"]
-    assert row["strict_fails"] == [*codes, "occluded"]
+    assert row["strict_fails"] == [
+        "score_low",
+        "cut_off",
+        "area_small",
+        "few_pixels",
+        "blurred",
+        "blurred_for_person",
+        "too_dark",
+        "occluded",
+    ]
     assert row["loose_fails"] == [
         "score_low",
         "cut_off",
@@ -100,7 +110,9 @@ def test_all_reasons_are_collected_in_the_order_of_the_gate() -> None:
     ]
 
 
-@pytest.mark.parametrize("column", [c for c in GOOD if c not in ("area_share", "luma_mean")])
+@pytest.mark.parametrize(
+    "column", [c for c in GOOD if c not in ("area_share", "face_px", "luma_mean")]
+)
 def test_what_is_not_measured_is_said_and_the_setting_decides(column: str) -> None:
     lenient, stern = (
         verdict(**{column: None}),

@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from identity_pipeline.core.geometry import (
     ARCFACE_TEMPLATE_112,
     Box,
+    CropLimits,
     body_crop_box,
     export_crop_box,
     face_crop_box,
+    neighbour_share,
     pair_crop_box,
     region_box,
     similarity_transform,
@@ -124,41 +126,105 @@ def test_the_region_holds_every_later_crop_and_stays_in_the_frame(box: Box) -> N
         assert region.intersection(visible).area == pytest.approx(visible.area)
 
 
-@given(boxes(inside=True), st.lists(boxes(inside=True), max_size=2), st.floats(1.4, 2.5))
+def limits(expand: float = 2.0, most: float = 4.0, min_side: int = 32) -> CropLimits:
+    return CropLimits(expand, 1.4, most, min_side)
+
+
+@given(
+    boxes(inside=True),
+    st.lists(boxes(inside=True), max_size=3),
+    st.floats(1.4, 2.5),
+    st.integers(32, 400),
+)
 @MODEST
 def test_an_export_crop_is_a_square_in_the_frame_with_one_face(
-    face: Box, others: list[Box], expand: float
+    face: Box, others: list[Box], expand: float, min_side: int
 ) -> None:
-    square = export_crop_box(face, W, H, others, expand=expand, expand_min=1.4)
+    square = export_crop_box(face, W, H, others, limits(expand, min_side=min_side))
     assume(square is not None)
     assert square.width == square.height
     assert all(float(v).is_integer() for v in square)
     assert Box(0, 0, W, H).intersection(square).area == square.area
     assert square.intersection(face).area >= 0.98 * face.area
     assert all(square.intersection(other).area == 0 for other in others)
-    assert 1.4 * face.longer_side - 1 <= square.width <= expand * face.longer_side
+    most = max(expand * face.longer_side, min(min_side, 4.0 * face.longer_side))
+    assert 1.4 * face.longer_side - 1 <= square.width <= most
+    assert 0 <= neighbour_share(square, others) <= 1
 
 
-def crop(face: Box, *others: Box) -> Box | None:
-    return export_crop_box(face, W, H, others, expand=2.0, expand_min=1.4)
+@given(boxes(inside=True), st.lists(boxes(inside=True), max_size=2), st.integers(0, 99))
+@MODEST
+def test_a_larger_frame_never_makes_the_crop_smaller(
+    face: Box, others: list[Box], more: int
+) -> None:
+    assume(face_crop_box(face, 1.4).outside_share(W, H) == 0)  # else more of it must be shown
+    small, large = (
+        export_crop_box(face, W + by, H + by, others, limits(min_side=200)) for by in (0, more)
+    )
+    assume(small is not None)
+    assert large is not None
+    assert large.width >= small.width
+
+
+@given(boxes(inside=True), st.lists(boxes(inside=True), max_size=2), st.integers(32, 300))
+@MODEST
+def test_asking_for_more_pixels_never_gives_fewer(
+    face: Box, others: list[Box], min_side: int
+) -> None:
+    less, more = (
+        export_crop_box(face, W, H, others, limits(min_side=side)) for side in (min_side, 320)
+    )
+    assert (less is None) == (more is None)
+    assume(less is not None)
+    assert less.width <= more.width
+
+
+def crop(face: Box, *others: Box, min_side: int = 32) -> Box | None:
+    return export_crop_box(face, W, H, others, limits(min_side=min_side))
 
 
 def test_a_free_face_gets_the_whole_square() -> None:
     assert crop(Box(200, 100, 260, 180)) == Box(150, 60, 310, 220)
 
 
+def test_it_grows_to_the_wanted_side_and_shows_shoulders_rather_than_sky() -> None:
+    face = Box(300, 150, 360, 230)
+    square = crop(face, min_side=220)
+    assert square == Box(220, 90, 440, 310)
+    assert square.y2 - face.y2 > face.y1 - square.y1
+    assert crop(face, min_side=160) == crop(face)  # as large already
+
+
+def test_it_never_grows_until_the_face_is_a_speck_nor_beyond_the_frame() -> None:
+    speck = crop(Box(300, 150, 330, 190), min_side=512)
+    large = crop(Box(250, 100, 370, 220), min_side=512)
+    assert speck is not None and large is not None
+    assert speck.width == 4 * 40
+    assert large.width == H
+
+
 def test_at_the_edge_the_square_is_shifted_not_shrunk() -> None:
     assert crop(Box(0, 0, 60, 80)) == Box(0, 0, 160, 160)
     assert crop(Box(W - 60, H - 80, W, H)) == Box(W - 160, H - 160, W, H)
+    assert crop(Box(0, 0, 60, 80), min_side=300) == Box(0, 0, 300, 300)
 
 
-def test_beside_another_face_the_square_shrinks() -> None:
-    face = Box(200, 100, 280, 180)
-    square = crop(face, Box(310, 100, 390, 180))
+def test_beside_another_face_the_square_is_shifted_away_from_it() -> None:
+    face, other = Box(200, 100, 280, 180), Box(310, 100, 390, 180)
+    square = crop(face, other)
     assert square is not None
-    assert 1.4 * 80 <= square.width < 160
+    assert square.width == 160
     assert square.x2 <= 310
-    assert crop(face, Box(320, 100, 390, 180)) == Box(160, 60, 320, 220)  # touching is outside
+    centred = Box(150, 60, 310, 220)
+    assert neighbour_share(square, [other]) < neighbour_share(centred, [other])
+    far = Box(400, 100, 480, 180)
+    assert crop(face, far) == Box(160, 60, 320, 220)  # its head does not reach in
+
+
+def test_between_two_faces_the_square_shrinks() -> None:
+    square = crop(Box(200, 100, 280, 180), Box(310, 0, 390, 359), Box(90, 0, 170, 359))
+    assert square is not None
+    assert (square.x1, square.width) == (170, 140)
 
 
 @pytest.mark.parametrize(

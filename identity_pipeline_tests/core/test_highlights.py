@@ -5,15 +5,18 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from identity_pipeline.core.imagesets.image_sets import build_coverage_set, open_candidates
-from identity_pipeline.core.imagesets.selection import select
+from identity_pipeline.core.imagesets.candidates import with_emphasis
+from identity_pipeline.core.imagesets.image_sets import build_coverage_set
+from identity_pipeline.core.imagesets.selection import open_candidates, select
 from identity_pipeline.core.tracks.riders import spans_of
 from identity_pipeline.core.video.highlights import Emphasis, Window
 from identity_pipeline.settings import HighlightSettings, SelectionSettings
-from identity_pipeline.tables import TABLES
+from identity_pipeline.tables import empty
 from identity_pipeline_tests.core.builders import axis, candidate, candidates
 
 USUAL, S = HighlightSettings(), SelectionSettings()
+CUT = SelectionSettings(stop="cut")
+NONE = empty("image_set")
 
 
 def emphasis(*windows: tuple[float, float, float], settings: HighlightSettings = USUAL) -> Emphasis:
@@ -57,10 +60,10 @@ def faces_at(*seconds_and_quality: tuple[float, float]) -> pl.DataFrame:
 
 def test_a_highlighted_face_replaces_a_slightly_better_one_and_the_decision_says_why() -> None:
     faces = faces_at((1, 0.60), (5, 0.55))
-    plain = select(faces, S)
+    plain = select(faces, NONE, NONE, CUT)
     assert plain["weight"].null_count() == plain["bonus"].null_count() == 2
     assert plain["decision"].to_list() == ["save", "add"]
-    told = select(faces, S, emphasis((4, 6, 2)))
+    told = select(with_emphasis(faces, emphasis((4, 6, 2))), NONE, NONE, CUT)
     assert told["decision"].to_list() == ["save", "replace"]
     row = told.row(1, named=True)
     assert (row["weight"], row["bonus"], row["rival_bonus"]) == pytest.approx((2.0, 0.1, 0.0))
@@ -72,22 +75,25 @@ def test_a_highlighted_face_replaces_a_slightly_better_one_and_the_decision_says
 
 
 def test_a_weight_makes_no_picture_of_a_much_poorer_face() -> None:
-    told = select(faces_at((1, 0.80), (5, 0.55)), S, emphasis((4, 6, 100)))
+    told = select(
+        with_emphasis(faces_at((1, 0.80), (5, 0.55)), emphasis((4, 6, 100))), NONE, NONE, CUT
+    )
     assert told["decision"].to_list() == ["save", "add"]
 
 
 def test_windows_count_from_the_first_frame() -> None:
     faces = faces_at((101, 0.60), (105, 0.55))
-    assert select(faces, S, emphasis((4, 6, 2)), 100_000.0)["weight"].to_list() == [1.0, 2.0]
+    told = with_emphasis(faces, emphasis((4, 6, 2)), 100_000.0)
+    assert told["weight"].to_list() == [1.0, 2.0]
 
 
-def test_the_sets_prefer_what_the_selection_preferred() -> None:
+@pytest.mark.parametrize("settings", [S, CUT])
+def test_the_sets_prefer_what_the_selection_preferred(settings: SelectionSettings) -> None:
     faces = faces_at((1, 0.60), (5, 0.55))
-    taken = pl.DataFrame(schema=TABLES["anchor_set"])
     firsts = []
-    for decided in (select(faces, S), select(faces, S, emphasis((4, 6, 2)))):
-        shown = build_coverage_set(open_candidates(faces, decided), taken, S)
-        firsts.append(shown["face_id"][0])
+    for told in (faces, with_emphasis(faces, emphasis((4, 6, 2)))):
+        opened, decided = open_candidates(told, settings), select(told, NONE, NONE, settings)
+        firsts.append(build_coverage_set(opened, decided, [], settings)["face_id"][0])
     assert firsts == faces["face_id"].to_list()
 
 

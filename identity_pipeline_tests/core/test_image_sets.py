@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from identity_pipeline.core.imagesets.image_sets import build_challenge_set, open_candidates
-from identity_pipeline.core.imagesets.selection import select
+from identity_pipeline.core.imagesets.challenge import build_challenge_set
+from identity_pipeline.core.imagesets.selection import open_candidates
 from identity_pipeline.settings import SelectionSettings, Settings
 from identity_pipeline.tables import conform
 from identity_pipeline_tests.core.builders import (
@@ -50,9 +50,73 @@ def test_anchors_are_the_best_and_at_most_five() -> None:
     assert sets["anchor"]["rank"].to_list() == [1, 2, 3, 4, 5]
 
 
-def test_a_frontal_face_is_preferred_to_a_slightly_better_turned_one() -> None:
-    sets = sets_of(at(0, yaw=14, quality_score=0.8), at(1, yaw=0, quality_score=0.7))
-    assert sets.faces("anchor") == ["000001-0", "000000-0"]
+def test_the_first_anchor_is_the_best_portrait() -> None:
+    rows = [at(i, portrait_score=score) for i, score in enumerate((0.6, 0.8, 0.7))]
+    assert sets_of(*rows).faces("anchor") == ["000001-0", "000002-0", "000000-0"]
+
+
+def anchors_of(*scores: float) -> list[str]:
+    """Of portraits a second apart."""
+    rows = [
+        candidate(i, portrait_score=score, timestamp_ms=i * 1000.0)
+        for i, score in enumerate(scores)
+    ]
+    return sets_of(*rows, anchor_score_min=0.0).faces("anchor")
+
+
+def test_a_good_portrait_does_not_cost_two_others_that_are_wanted() -> None:
+    """Best first would take the middle one, and then be short of one."""
+    assert anchors_of(0.8, 0.9, 0.8, 0.1, 0.7) == ["000000-0", "000002-0", "000004-0"]
+
+
+def test_the_best_portrait_stays_where_enough_keep_apart_from_it() -> None:
+    anchors = anchors_of(0.8, 0.9, 0.8, 0.1, 0.7, 0.1, 0.6)
+    assert anchors == ["000001-0", "000004-0", "000006-0"]
+
+
+def test_more_than_are_wanted_come_where_the_sum_is_larger() -> None:
+    assert len(anchors_of(0.9, 0.0, 0.8, 0.0, 0.7, 0.0, 0.2)) == 4
+    # Two poor ones are no better than the good one between them.
+    anchors = anchors_of(0.9, 0.0, 0.8, 0.0, 0.2, 0.7, 0.3)
+    assert anchors == ["000000-0", "000002-0", "000005-0"]
+
+
+def possible_anchors(faces: pl.DataFrame, settings: SelectionSettings) -> list[tuple[int, float]]:
+    """How many of the wanted, and the sum of scores, of every set that keeps apart."""
+    table = faces.to_dicts()
+
+    def apart(a: int, b: int) -> bool:
+        return abs(table[a]["timestamp_ms"] - table[b]["timestamp_ms"]) >= 1500
+
+    sizes = range(settings.anchor_max + 1)
+    subsets = (subset for size in sizes for subset in combinations(range(len(table)), size))
+    return [
+        (min(len(s), settings.anchor_min), sum(table[i]["portrait_score"] for i in s))
+        for s in subsets
+        if all(apart(a, b) for a, b in combinations(s, 2))
+    ]
+
+
+@given(seed=st.integers(0, 10**6))
+@FEW
+def test_no_set_of_portraits_has_more_of_the_wanted(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    rows = [
+        candidate(
+            i,
+            portrait_score=float(np.round(rng.random(), 2)),
+            timestamp_ms=float(at),
+        )
+        for i, at in enumerate(np.sort(rng.uniform(0, 8000, 9)))
+    ]
+    faces, settings = candidates(*rows), SelectionSettings()
+    chosen = sets_of(*rows, anchor_score_min=0.0)["anchor"]
+    told = (min(chosen.height, settings.anchor_min), chosen["portrait_score"].sum())
+    best = max(possible_anchors(faces, settings))
+    assert told[0] == best[0]
+    if faces["portrait_score"].max() not in chosen["portrait_score"]:
+        assert told[1] == pytest.approx(best[1], abs=1e-3)
+    assert chosen["portrait_score"].is_sorted(descending=True)
 
 
 @pytest.mark.parametrize(("gap_ms", "count"), [(1500, 2), (1499, 1)])
@@ -61,9 +125,18 @@ def test_anchors_are_apart_in_time(gap_ms: int, count: int) -> None:
     assert sets_of(*rows)["anchor"].height == count
 
 
-@pytest.mark.parametrize(("degrees", "count"), [(27.0, 2), (24.0, 1)])  # cosines 0.891, 0.914
-def test_anchors_do_not_look_alike(degrees: float, count: int) -> None:
-    assert sets_of(at(0, vis=plane(0)), at(1, vis=plane(degrees)))["anchor"].height == count
+@pytest.mark.parametrize(("degrees", "count"), [(15.0, 2), (13.0, 1)])  # cosines 0.966, 0.974
+def test_anchors_are_not_the_same_picture(degrees: float, count: int) -> None:
+    sets = sets_of(at(0, vis=plane(0)), at(1, vis=plane(degrees)), anchor_min=1)
+    assert sets["anchor"].height == count
+
+
+def test_a_calm_face_once_more_is_better_than_a_grimace() -> None:
+    still = [at(i, vis=axis(0), **PORTRAIT) for i in range(5)]
+    grimace = at(9, vis=axis(1), **PORTRAIT | {"mouth_open": 0.6, "expression": "mouth_open"})
+    faces = sets_of(*still, grimace).faces("anchor")
+    assert len(faces) == 3
+    assert "000009-0" not in faces
 
 
 @pytest.mark.parametrize(
@@ -90,7 +163,7 @@ PORTRAIT = {"eyes": "open", "wink": False, "gaze_aside": False, "mouth_open": 0.
 
 @pytest.mark.parametrize(
     "changes",
-    [{"eyes": "lowered"}, {"gaze_aside": True}, {"mouth_open": 0.4, "expression": "mouth_open"}],
+    [{"gaze_aside": True}, {"mouth_open": 0.4, "expression": "mouth_open"}],
 )
 def test_a_portrait_comes_before_a_better_picture_that_is_none(changes: dict[str, Any]) -> None:
     other = PORTRAIT | changes
@@ -100,13 +173,6 @@ def test_a_portrait_comes_before_a_better_picture_that_is_none(changes: dict[str
     assert sets.faces("anchor") == ["000004-0", "000005-0", "000000-0"]
     sets = sets_of(*others, *(at(i, quality_score=0.5, **PORTRAIT) for i in range(4, 8)))
     assert sets.faces("anchor") == [f"{i:06d}-0" for i in range(4, 8)]
-
-
-def test_the_level_face_with_a_calm_look_is_the_first_portrait() -> None:
-    worse = ({"roll": 12.0}, {"gaze_offset": 0.08}, {"lid_ratio": 1.3}, {"mouth_open": 0.29})
-    rows = [at(i, **PORTRAIT | change) for i, change in enumerate(worse)]
-    calm = {"roll": 1.0, "gaze_offset": 0.01, "lid_ratio": 1.0}
-    assert sets_of(*rows, at(4, **PORTRAIT | calm)).faces("anchor")[0] == "000004-0"
 
 
 def test_a_shout_is_no_portrait_even_where_it_looks_like_a_smile() -> None:
@@ -193,6 +259,9 @@ def test_the_same_look_in_two_buckets_is_exported_once() -> None:
         ({"yaw": 50.0}, "pose"),
         ({"yaw": -60.0}, "pose"),
         ({"pitch": -34.0, "strict": False}, "pose"),
+        ({"yaw": None, "strict": False, "strict_fails": ["blurred"]}, "motion"),
+        ({"yaw": None, "strict_fails": ["area_small", "blurred_for_person"]}, "motion"),
+        ({"strict": False, "strict_fails": ["blurred"], "yaw": 50.0}, "pose"),
     ],
 )
 def test_each_kind_of_challenge(changes: dict[str, float], kind: str) -> None:
@@ -203,7 +272,12 @@ def test_each_kind_of_challenge(changes: dict[str, float], kind: str) -> None:
 
 @pytest.mark.parametrize(
     ("changes", "count"),
-    [({"yaw": 46.0, "occlusion": 0.19}, 1), ({"yaw": 46.0, "occlusion": 0.4}, 0), ({}, 0)],
+    [
+        ({"yaw": 46.0, "occlusion": 0.19}, 1),
+        ({"yaw": 46.0, "occlusion": 0.4}, 0),
+        ({"strict_fails": ["area_small"]}, 0),
+        ({}, 0),
+    ],
 )
 def test_an_ordinary_face_is_no_challenge(changes: dict[str, float], count: int) -> None:
     assert sets_of(at(0, strict=False, **changes))["challenge"].height == count
@@ -212,7 +286,7 @@ def test_an_ordinary_face_is_no_challenge(changes: dict[str, float], count: int)
 @pytest.mark.parametrize(("yaw", "pitch", "count"), [(30, 0, 1), (29.9, 19.9, 0), (0, -20, 1)])
 def test_extreme_poses_begin_at_their_bounds(yaw: float, pitch: float, count: int) -> None:
     row = candidates(at(0, yaw=yaw, pitch=pitch))
-    row = open_candidates(row, select(row, SelectionSettings()))
+    row = open_candidates(row, SelectionSettings())
     assert build_challenge_set(row, [], SelectionSettings()).height == count
 
 
@@ -232,68 +306,33 @@ def test_challenges_are_picked_farthest_first_from_everything_exported() -> None
     assert sets["challenge"]["novelty"].to_list() == pytest.approx([1.0, 1 - np.cos(np.pi / 4)])
 
 
-def test_challenges_are_at_most_eight() -> None:
-    assert sets_of(*(at(i, yaw=50) for i in range(12)))["challenge"].height == 8
+def kinds(*rows: Row, **settings: Any) -> list[str]:
+    return sets_of(*rows, **settings)["challenge"]["kind"].to_list()
 
 
-# --- pairs -------------------------------------------------------------------------------------
+def several(first: int, count: int, **changes: Any) -> list[Row]:
+    return [at(first + i, strict=False, **changes) for i in range(count)]
 
 
-def duo(frame: int, **changes: Any) -> list[Row]:
-    """Both riders in one frame, fit for no other set."""
-    plain = {"strict": False, "yaw": None, **changes}
-    return [at(frame, person, **plain) for person in (0, 1)]
+def test_challenges_are_of_every_kind_the_rarest_first_in_each_round() -> None:
+    dark, turned = several(0, 12, luma_mean=30.0), several(20, 2, yaw=50.0)
+    covered = several(30, 6, occlusion=0.45)
+    found = kinds(*dark, *turned, *covered)
+    assert found == ["pose", "occluded", "dark"] * 2 + ["occluded", "dark"]
 
 
-def test_a_pair_needs_both_riders() -> None:
-    assert sets_of(*duo(0), at(1, 0, strict=False, yaw=None)).faces("pair") == [
-        "000000-0",
-        "000000-1",
-    ]
+def test_of_a_single_kind_there_are_no_more_than_wanted() -> None:
+    assert kinds(*several(0, 12, luma_mean=30.0)) == ["dark"] * 5
+    assert kinds(*several(0, 12, luma_mean=30.0), challenge_min=2) == ["dark"] * 3
+    assert kinds(*several(0, 12, luma_mean=30.0), challenge_max=4) == ["dark"] * 4
+    mixed = kinds(*several(0, 12, luma_mean=30.0), *several(20, 1, yaw=50.0))
+    assert mixed == ["pose", *["dark"] * 4]
 
 
-def test_a_pair_has_one_crop_with_both_faces_in_it() -> None:
-    sets = sets_of(*duo(0))
-    crops = sets["pair"].select("crop_x1", "crop_y1", "crop_x2", "crop_y2").unique().rows()
-    assert crops == [(0.0, 0.0, 1160.0, 600.0)]
-    assert sets["pair"]["image"].to_list() == ["pair_001", "pair_001"]
-
-
-@pytest.mark.parametrize(("shift", "count"), [(140.0, 0), (150.0, 2)])  # IoU 0.067, 0.032
-def test_overlapping_faces_are_no_pair(shift: float, count: int) -> None:
-    left, right = duo(0)
-    right |= {"x1": left["x1"] + shift, "x2": left["x2"] + shift}
-    assert sets_of(left, right)["pair"].height == count
-
-
-@pytest.mark.parametrize(("x", "count"), [(1100.0, 0), (1161.0, 2)])
-def test_a_third_face_in_the_picture_spoils_the_pair(x: float, count: int) -> None:
-    faces = candidates(*duo(0))
-    third = {"face_id": "000000-9", "frame_idx": 0, "timestamp_ms": 0.0}
-    third |= {"x1": x, "y1": 100.0, "x2": x + 60, "y2": 160.0}
-    seen = detections_of(faces, third)
-    assert build_sets(faces, seen)["pair"].height == count
-    elsewhere = detections_of(faces, {**third, "x1": 600.0, "frame_idx": 1})
-    assert build_sets(faces, elsewhere)["pair"].height == 2
-
-
-def test_pairs_are_ranked_by_the_worse_face() -> None:
-    first, second = duo(0), duo(1)
-    first[0]["quality_score"], first[1]["quality_score"] = 0.95, 0.3
-    assert sets_of(*first, *second)["pair"]["frame_idx"].to_list() == [1, 0, 1, 0]
-
-
-def test_pairs_are_apart_in_time_and_look() -> None:
-    looks_new = sets_of(*duo(0), *duo(1))
-    assert looks_new["pair"].height == 4
-    same = sets_of(*duo(0, vis=axis(0)), *duo(1, vis=axis(0)))
-    assert same["pair"].height == 2
-    close = sets_of(*duo(0), *({**row, "timestamp_ms": 1000.0} for row in duo(1)))
-    assert close["pair"].height == 2
-
-
-def test_pairs_are_at_most_five() -> None:
-    assert sets_of(*(row for i in range(9) for row in duo(i)))["pair"].height == 10
+def test_a_challenge_keeps_its_gap_to_every_image() -> None:
+    turned = candidate(9, yaw=50, timestamp_ms=300.0)
+    assert sets_of(at(0), turned)["challenge"].height == 0
+    assert sets_of(at(0), turned, min_gap_s=0.3)["challenge"].height == 1
 
 
 # --- properties --------------------------------------------------------------------------------
@@ -306,6 +345,8 @@ def test_the_sets_are_disjoint_and_hold_no_near_duplicates(seed: int) -> None:
     sets = build_sets(faces)
     exported = [face for table in sets.tables.values() for face in table["face_id"]]
     assert len(exported) == len(set(exported))
+    # A pair asks for faces that are the riders', not for candidates.
+    exported = [face for face in exported if face not in sets.faces("pair")]
     allowed = set(faces.filter(pl.col("standing") == "candidate")["face_id"])
     assert set(exported) <= allowed
     look = {f: np.array(v) for f, v in faces.select("face_id", "e_vis_face").iter_rows()}
@@ -315,11 +356,18 @@ def test_the_sets_are_disjoint_and_hold_no_near_duplicates(seed: int) -> None:
             for name in ("anchor", "coverage", "challenge")
             for face in sets[name].filter(pl.col("person_id") == person)["face_id"]
         ]
-        assert all(look[a] @ look[b] <= 0.97 + 1e-6 for a, b in combinations(ids, 2))
+        still = set(sets.faces("anchor"))  # these may, where there are no others
+        twos = [two for two in combinations(ids, 2) if not still.issuperset(two)]
+        assert all(look[a] @ look[b] <= 0.97 + 1e-6 for a, b in twos)
         anchors = sets["anchor"].filter(pl.col("person_id") == person)
         for a, b in combinations(anchors.to_dicts(), 2):
             assert abs(a["timestamp_ms"] - b["timestamp_ms"]) >= 1500
-            assert look[a["face_id"]] @ look[b["face_id"]] <= 0.90 + 1e-6
+        times = [
+            time
+            for table in sets.tables.values()
+            for time in table.filter(pl.col("person_id") == person)["timestamp_ms"]
+        ]
+        assert all(abs(a - b) >= 400 for a, b in combinations(times, 2))
     assert max(c for (c,) in sets["coverage"].group_by("person_id").len().select("len").rows()) > 0
     for name, table in sets.tables.items():
         conform(name, table)

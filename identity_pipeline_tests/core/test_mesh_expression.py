@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from identity_pipeline.core.faces.brows import brow_height
 from identity_pipeline.core.faces.eyes import measure_eyes
 from identity_pipeline.core.faces.frontal import RIGID, RIGID_PLACES, frontal_mesh
 from identity_pipeline.core.faces.mesh import EyeReading, landmarks_68
@@ -61,6 +62,25 @@ def test_lips_that_part_are_higher_and_corners_that_rise_are_lifted() -> None:
     grin = measure_mouth(face, frontal_mesh(face))
     assert grin.mouth_width > shut.mouth_width and grin.mouth_lift > 0.05
     assert grin.mouth_drop < shut.mouth_drop
+
+
+def test_a_one_sided_grin_is_tilted_and_shifted() -> None:
+    straight = measure_mouth(mesh(), frontal_mesh(mesh()))
+    assert (straight.mouth_tilt, straight.mouth_shift) == pytest.approx((0.0, 0.0), abs=1e-9)
+    face = mesh(v291=(0.34, 0.56))
+    grin = measure_mouth(face, frontal_mesh(face))
+    assert grin.mouth_tilt == pytest.approx(0.06) and grin.mouth_shift == pytest.approx(0.03)
+
+
+@given(st.floats(-40, 40), st.floats(-180, 180))
+@MODEST
+def test_brows_stand_as_high_over_a_turned_face(yaw: float, roll: float) -> None:
+    brows = {v: (x, y) for v, x, y in ((55, -0.1, -0.3), (285, 0.1, -0.3))}
+    brows |= {105: (-0.3, -0.4), 334: (0.3, -0.4)}
+    face = mesh(**{f"v{v}": place for v, place in brows.items()})
+    height = brow_height(frontal_mesh(face))
+    assert height == pytest.approx(0.35 - 0.1235)
+    assert brow_height(frontal_mesh(turned(face, yaw, roll))) == pytest.approx(height)
 
 
 def test_an_open_mouth_is_dark_inside_and_teeth_are_not() -> None:

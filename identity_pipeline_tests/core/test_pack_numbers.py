@@ -46,7 +46,7 @@ def rides(
 def test_numbers_follow_the_space_and_tell_who_is_one_person() -> None:
     found = pack_numbers(rides(20), MATCH)
     assert found.reason is None
-    assert set(found.values) == set(DECIDING)
+    assert set(found.values) == {*DECIDING, "tracking.part_cos"}
     strangers, own = 4 / 5, 1 - 0.8**2 / (2 * 5.64)
     # Strangers are at .8 here, where the defaults for spaces like ArcFace's would join them all.
     assert found.values["match.default_exclude"] > strangers > MATCH.default_assign

@@ -18,8 +18,9 @@ from identity_pipeline.core.faces.quality import (
     luma_of,
     measure_pixels,
     quality_score,
+    surround_luma,
 )
-from identity_pipeline.core.geometry import ARCFACE_TEMPLATE_112
+from identity_pipeline.core.geometry import ARCFACE_TEMPLATE_112, Box
 from identity_pipeline.core.video.frames import laplacian_variance, measure_light, scene_correlation
 from identity_pipeline.media.crops import align
 from identity_pipeline_tests.core.builders import MODEST, face_picture
@@ -235,3 +236,12 @@ def test_the_score_is_in_the_unit_interval_for_any_pixels(
     low, high = sorted(rng.integers(0, 256, 2))
     pixels = rng.integers(low, high + 1, (112, 112, 3)).astype(np.uint8)
     assert 0 <= score(pixels, face_px, occlusion) <= 1
+
+
+def test_the_surround_is_what_lies_outside_the_face() -> None:
+    picture = np.full((40, 60, 3), 200, np.uint8)
+    picture[10:30, 20:40] = 30
+    assert surround_luma(picture, Box(20.0, 10.0, 40.0, 30.0)) == pytest.approx(200.0)
+    # A face that leaves the picture has a surround on the other sides; one that fills it has none.
+    assert surround_luma(picture, Box(-50.0, -50.0, 41.0, 31.0)) == pytest.approx(200.0)
+    assert surround_luma(picture, Box(-5.0, -5.0, 70.0, 70.0)) is None

@@ -1,7 +1,8 @@
-"""The replayable selection: each decision on small tables whose outcome is known by hand."""
+"""The selection over the whole ride: what is chosen, and what is said of all that is not."""
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from identity_pipeline.core.imagesets.selection import coverage_counts, select
+from identity_pipeline.core.imagesets.selection import open_candidates, select
 from identity_pipeline.settings import SelectionSettings
-from identity_pipeline.tables import conform
+from identity_pipeline.tables import TABLES, conform, empty
 from identity_pipeline_tests.core.builders import (
     FEW,
     Row,
@@ -22,309 +23,190 @@ from identity_pipeline_tests.core.builders import (
     plane,
     random_candidates,
 )
+from identity_pipeline_tests.core.test_replay import full_coverage, repeats
 
 S = SelectionSettings()
+NONE = empty("image_set")
 
 
-def decide(*rows: Row, settings: SelectionSettings = S) -> list[dict[str, Any]]:
-    """Rows of the selection in time order."""
-    return select(candidates(*rows), settings).to_dicts()
+def at(second: float, **changes: Any) -> Row:
+    """A candidate of a second of the ride."""
+    return candidate(round(second * 10), timestamp_ms=second * 1000.0, **changes)
 
 
-def decisions(rows: list[dict[str, Any]]) -> list[tuple[str, str]]:
-    return [(row["decision"], row["reason"]) for row in rows]
+def decide(*rows: Row, settings: SelectionSettings = S, taken: tuple[Row, ...] = ()) -> list[Row]:
+    """Rows of the selection in time order; `taken` are images already."""
+    return select(candidates(*rows), images(*taken), NONE, settings).to_dicts()
 
 
-def test_an_empty_bucket_saves_whatever_comes() -> None:
-    (row,) = decide(candidate(0, quality_score=0.01))
-    assert decisions([row]) == [("save", "bucket_empty")]
-    assert row["kept"]
-    assert row["novelty"] == 1.0
-    assert row["rival_face_id"] is None
+def images(*rows: Row) -> pl.DataFrame:
+    schema = TABLES["image_set"]
+    told = [{name: row.get(name) for name in schema} for row in rows]
+    return pl.DataFrame(told, schema=schema)
 
 
-@pytest.mark.parametrize(
-    ("quality", "expected"),
-    [
-        (0.75, ("reject", "near_duplicate")),  # exactly the gain is not better by more than it
-        (0.7500001, ("replace", "better_quality")),
-        (0.2, ("reject", "near_duplicate")),
-    ],
-)
-def test_a_face_replaces_the_best_only_by_more_than_the_gain(
-    quality: float, expected: tuple[str, str]
-) -> None:
-    settings = SelectionSettings(replace_gain=0.25)
-    rows = decide(
-        candidate(0, quality_score=0.5, vis=axis(0)),
-        candidate(1, quality_score=quality, vis=axis(0)),
-        settings=settings,
+def reasons(rows: list[Row]) -> list[str]:
+    return [row["reason"] for row in rows]
+
+
+def test_the_best_picture_of_a_bucket_is_chosen_wherever_it_comes() -> None:
+    rows = [at(i, picture_score=score, vis=axis(0)) for i, score in enumerate((0.4, 0.5, 0.9))]
+    told = decide(*rows)
+    assert [row["kept"] for row in told] == [False, False, True]
+    assert (told[2]["decision"], told[2]["reason"]) == ("save", "bucket_empty")
+    assert told[2]["gain"] > 0
+    assert told[0]["rival_face_id"] == told[2]["face_id"]
+    assert told[0]["rival_picture"] == pytest.approx(0.9)
+
+
+def test_a_second_image_of_a_bucket_must_be_new_and_the_third_finds_it_full() -> None:
+    told = decide(
+        at(0, picture_score=0.9, vis=plane(0)),
+        at(1, picture_score=0.8, vis=plane(26)),  # novelty 0.1
+        at(2, picture_score=0.7, vis=plane(60)),
+        at(3, picture_score=0.6, vis=plane(90)),
     )
-    assert decisions(rows)[1] == expected
-    assert rows[1]["rival_face_id"] == "000000-0"
-    assert rows[1]["rival_quality"] == 0.5
-    replaced = expected[0] == "replace"
-    assert [row["kept"] for row in rows] == [not replaced, replaced]
+    assert reasons(told) == ["bucket_empty", "too_similar", "novel", "beaten_in_bucket"]
+    assert told[1]["rival_face_id"] == told[0]["face_id"]
+    assert told[3]["rival_face_id"] == told[0]["face_id"]
 
 
-def test_the_best_of_the_bucket_is_the_one_replaced() -> None:
-    rows = decide(
-        candidate(0, quality_score=0.5, vis=axis(0)),
-        candidate(1, quality_score=0.3, vis=axis(1)),
-        candidate(2, quality_score=0.6, vis=axis(2)),
+def test_of_a_bucket_that_an_anchor_shows_only_what_is_new_is_chosen() -> None:
+    rows = (at(0, vis=plane(0)), at(1, vis=plane(26)), at(2, vis=plane(60)))
+    told = decide(*rows, taken=(rows[0],))
+    assert reasons(told) == ["taken", "too_similar", "novel"]
+    assert [row["decision"] for row in told] == ["reject", "reject", "add"]
+    apart = select(candidates(*rows), NONE, images(rows[0]), S)["reason"].to_list()
+    assert apart == ["taken", "too_similar", "bucket_empty"]
+
+
+def test_the_same_picture_is_chosen_once() -> None:
+    told = decide(at(0, vis=axis(0)), at(1, yaw=20, vis=axis(0), picture_score=0.9))
+    assert reasons(told) == ["near_duplicate", "bucket_empty"]
+
+
+@pytest.mark.parametrize(("gap", "reason"), [(0.39, "too_close_in_time"), (0.4, "bucket_empty")])
+def test_images_keep_their_gap_in_time_whatever_their_bins(gap: float, reason: str) -> None:
+    told = decide(
+        at(1, picture_score=0.9),
+        candidate(99, yaw=20, timestamp_ms=1000 + gap * 1000, picture_score=0.5),
     )
-    assert decisions(rows)[1:] == [("add", "novel"), ("replace", "better_quality")]
-    assert rows[2]["rival_face_id"] == "000000-0"
-    assert [row["kept"] for row in rows] == [False, True, True]
+    assert reasons(told) == ["bucket_empty", reason]
+    assert told[1]["rival_face_id"] == (told[0]["face_id"] if gap < 0.4 else None)
 
 
-@pytest.mark.parametrize(("new", "reason"), [(0.25, "novel"), (0.2499, "too_similar")])
-def test_a_face_is_added_from_the_novelty_on(new: float, reason: str) -> None:
-    angle = float(np.degrees(np.arccos(1 - new)))
-    settings = SelectionSettings(novelty_min=0.25 - 1e-6)
-    rows = decide(candidate(0, vis=plane(0)), candidate(1, vis=plane(angle)), settings=settings)
-    assert rows[1]["reason"] == reason
-    assert rows[1]["novelty"] == pytest.approx(new, abs=1e-6)
-
-
-def test_a_full_bucket_rejects_what_is_new_but_no_better() -> None:
-    rows = decide(*(candidate(i, vis=axis(i)) for i in range(3)))
-    assert decisions(rows) == [
-        ("save", "bucket_empty"),
-        ("add", "novel"),
-        ("reject", "beaten_in_bucket"),
+def test_anchors_and_pairs_keep_others_off_though_they_are_no_candidates() -> None:
+    anchor, elsewhere = at(0), at(5)
+    told = decide(
+        *(anchor, at(0.2, yaw=20), at(1, vis=axis(0)), at(5.1, pitch=7, vis=axis(9))),
+        taken=(anchor, elsewhere),
+    )
+    assert reasons(told) == ["taken", "too_close_in_time", "near_duplicate", "too_close_in_time"]
+    assert [row["rival_face_id"] for row in told] == [
+        *(None, anchor["face_id"], anchor["face_id"], elsewhere["face_id"])
     ]
-    assert rows[2]["rival_face_id"] == "000000-0"
 
 
-def test_the_size_of_a_bucket_is_a_setting() -> None:
-    rows = decide(
-        *(candidate(i, vis=axis(i)) for i in range(4)), settings=SelectionSettings(bucket_max=3)
-    )
-    assert [row["decision"] for row in rows] == ["save", "add", "add", "reject"]
-
-
-def test_the_resembled_face_is_named_even_in_another_bucket() -> None:
-    rows = decide(
-        candidate(0, yaw=20, vis=axis(1)), candidate(1, vis=axis(0)), candidate(2, vis=axis(1))
-    )
-    assert rows[2]["reason"] == "near_duplicate"
-    assert rows[2]["rival_face_id"] == "000000-0"
-
-
-def test_what_was_replaced_is_no_longer_a_reason_to_be_old() -> None:
-    rows = decide(
-        candidate(0, quality_score=0.1, vis=axis(0)),
-        candidate(1, quality_score=0.9, vis=axis(1)),
-        candidate(2, quality_score=0.5, vis=axis(0)),
-    )
-    assert decisions(rows)[1:] == [("replace", "better_quality"), ("add", "novel")]
-
-
-@pytest.mark.parametrize(
-    ("degrees", "look", "expected"),
-    [
-        (20, axis(1), ("add", "novel")),  # the face has hardly changed, the body has
-        (10, axis(1), ("reject", "near_duplicate")),  # the same face again
-        (20, axis(0), ("reject", "near_duplicate")),  # the same pixels again
-    ],
-)
-def test_a_new_body_makes_a_face_new_unless_it_is_the_same_picture(
-    degrees: float, look: list[float], expected: tuple[str, str]
-) -> None:
-    face = plane(degrees, 64)
-    rows = decide(
-        candidate(0, e_vis_face=axis(0), e_vis_body=axis(0), look=axis(0)),
-        candidate(1, e_vis_face=face, e_vis_body=axis(1), look=look),
-    )
-    assert decisions(rows)[1] == expected
-    assert rows[1]["novelty"] == 1.0
-
-
-@pytest.mark.parametrize("occlusion", [0.25, 0.45])
-def test_a_covered_face_fills_no_bucket(occlusion: float) -> None:
-    settings = SelectionSettings(covered_from=0.25)
-    rows = decide(
-        candidate(0, occlusion=occlusion), candidate(1, quality_score=0.1), settings=settings
-    )
-    assert decisions(rows) == [("reject", "covered"), ("save", "bucket_empty")]
-
-
-@pytest.mark.parametrize("occlusion", [0.2499, 0.0, None])
-def test_a_face_in_view_or_unmeasured_is_not_covered(occlusion: float | None) -> None:
-    rows = decide(candidate(0, occlusion=occlusion), settings=SelectionSettings(covered_from=0.25))
-    assert decisions(rows) == [("save", "bucket_empty")]
+def test_the_images_of_one_rider_do_not_keep_the_other_off() -> None:
+    faces = candidates(candidate(0, 0), candidate(0, 1))
+    other = faces.filter(pl.col("person_id") == 1)["face_id"][0]
+    told = select(faces, images(candidate(0, 0)), NONE, S)
+    assert told.filter(pl.col("face_id") == other)["reason"].to_list() == ["bucket_empty"]
 
 
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"yaw": 45.1}, "beyond_bins"),
-        ({"pitch": -30.1}, "beyond_bins"),
+        ({"luma_mean": 30.0}, "hard_condition"),
+        ({"luma_mean": 215.0}, "hard_condition"),
+        ({"occlusion": 0.3}, "covered"),
+        ({"yaw": 50.0}, "beyond_bins"),
         ({"yaw": None}, "pose_unknown"),
-        ({"yaw": None, "pitch": 40.0}, "beyond_bins"),
     ],
 )
-def test_a_pose_without_a_bucket_is_rejected(changes: dict[str, Any], reason: str) -> None:
-    (row,) = decide(candidate(0, **changes))
-    assert decisions([row]) == [("reject", reason)]
-    assert row["bucket_key"] is None
-    assert not row["kept"]
-
-
-@pytest.mark.parametrize(
-    "hard", [{"luma_mean": 30.0}, {"luma_mean": 215.0}, {"clipped_share": 0.3}]
-)
-def test_any_plain_face_beats_any_hard_one(hard: dict[str, float]) -> None:
-    first_hard = decide(
-        candidate(0, quality_score=0.9, **hard), candidate(1, quality_score=0.1, vis=axis(3))
-    )
-    assert decisions(first_hard)[1] == ("replace", "better_quality")
-    first_plain = decide(
-        candidate(0, quality_score=0.1), candidate(1, quality_score=0.9, vis=axis(3), **hard)
-    )
-    assert decisions(first_plain)[1] == ("reject", "hard_condition")
-
-
-def test_only_candidates_are_decided_on() -> None:
-    rows = decide(candidate(0), candidate(1, standing="gate"), candidate(2, standing="no_vision"))
-    assert [row["face_id"] for row in rows] == ["000000-0"]
-
-
-def test_two_riders_do_not_compete() -> None:
-    rows = decide(candidate(0, 0, vis=axis(0)), candidate(0, 1, vis=axis(0)))
-    assert decisions(rows) == [("save", "bucket_empty")] * 2
-
-
-def test_running_coverage_counts_each_bin_once() -> None:
-    rows = decide(
-        candidate(0, yaw=0, vis=axis(0)),
-        candidate(1, yaw=20, vis=axis(1)),
-        candidate(2, yaw=20, pitch=7, vis=axis(2), expression="smile"),
-        candidate(3, yaw=60, vis=axis(3)),
-        candidate(4, yaw=20, pitch=20, vis=axis(4), expression="unknown"),
-    )
-    assert [row["yaw_bins_filled"] for row in rows] == [1, 2, 2, 2, 2]
-    assert [row["pitch_bins_filled"] for row in rows] == [1, 1, 2, 2, 3]
-    assert [row["expression_bins_filled"] for row in rows] == [1, 1, 2, 2, 2]
-
-
-def test_coverage_counts_neither_null_nor_unknown() -> None:
-    faces = candidates(
-        candidate(0, yaw=None, expression="unknown"), candidate(1, yaw=40, expression="smile")
-    )
-    assert coverage_counts(faces.to_dicts()) == (1, 1, 1)
-
-
-# --- the stop ----------------------------------------------------------------------------------
-
-YAWS, PITCHES = (-40, -20, -10, 0, 10, 20), (-20, -7, 0, 7)
-EXPRESSIONS = ("neutral", "smile", "mouth_open")
-WINDOW = SelectionSettings(stop_window=4)
-
-
-def full_coverage() -> list[Row]:
-    """Frames 0..11, 2 s apart: 6 yaw bins, 4 pitch bins, 3 expressions, 6 possible anchors."""
-    faces = [candidate(i, yaw=yaw) for i, yaw in enumerate(YAWS)]
-    faces += [candidate(6 + i, pitch=pitch, yaw=0.5) for i, pitch in enumerate(PITCHES)]
-    faces += [candidate(10 + i, expression=e) for i, e in enumerate(EXPRESSIONS[1:])]
-    return [
-        {**face, "timestamp_ms": i * 2000.0, "e_vis_face": axis(i), "e_vis_body": axis(i)}
-        for i, face in enumerate(faces)
-    ]
-
-
-def repeats(count: int, start: int = 12) -> list[Row]:
-    return [candidate(i, vis=axis(3), timestamp_ms=i * 2000.0) for i in range(start, start + count)]
-
-
-def test_full_coverage_without_news_stops() -> None:
-    rows = decide(*full_coverage(), *repeats(6), settings=WINDOW)
-    assert [row["reason"] for row in rows].count("after_stop") == 2
-    assert all(row["reason"] == "after_stop" for row in rows[16:])
-    assert {row["stop_reason"] for row in rows} == {"coverage_satisfied"}
-    assert all(row["novelty"] is None and not row["kept"] for row in rows[16:])
-    assert (rows[-1]["yaw_bins_filled"], rows[-1]["pitch_bins_filled"]) == (6, 4)
-
-
-def test_no_stop_before_the_window_is_full() -> None:
-    rows = decide(*full_coverage(), *repeats(3), settings=WINDOW)
-    assert "after_stop" not in {row["reason"] for row in rows}
-    assert rows[2]["recent_novelty"] is None
-    assert rows[3]["recent_novelty"] == 1.0
-    assert rows[-1]["recent_novelty"] == pytest.approx(0.25)
-    assert {row["stop_reason"] for row in rows} == {"end_of_video"}
-
-
-@pytest.mark.parametrize(
-    ("missing", "short"),
-    [
-        (lambda f: f["yaw_key"] != -45, {"stop_yaw_bins": 6}),
-        (lambda f: f["pitch_key"] != -30, {"stop_pitch_bins": 4}),
-        (lambda f: f["expression_bin"] != "smile", {"stop_expression_bins": 3}),
-        (lambda f: True, {"anchor_min": 99}),
-    ],
-)
-def test_a_plateau_without_the_coverage_is_recorded_and_does_not_stop(
-    missing: Any, short: dict[str, int]
+def test_what_stands_for_no_bucket_not_even_for_an_empty_one(
+    changes: dict[str, Any], reason: str
 ) -> None:
-    settings = SelectionSettings(stop_window=4, **short)  # type: ignore[arg-type]
-    rows = decide(*filter(missing, full_coverage()), *repeats(8), settings=settings)
-    assert {row["stop_reason"] for row in rows} == {"novelty_plateau"}
-    assert "after_stop" not in {row["reason"] for row in rows}
+    (row,) = decide(at(0, **changes))
+    assert (row["decision"], row["reason"], row["kept"]) == ("reject", reason, False)
 
 
-def test_mean_novelty_at_the_bound_is_not_below_it() -> None:
-    settings = SelectionSettings(stop_window=4, stop_novelty=0.25)
-    assert {r["stop_reason"] for r in decide(*full_coverage(), *repeats(3), settings=settings)} == {
-        "end_of_video"
-    }
-    settings = SelectionSettings(stop_window=4, stop_novelty=0.2501)
-    assert "coverage_satisfied" in {
-        r["stop_reason"] for r in decide(*full_coverage(), *repeats(3), settings=settings)
-    }
+def test_a_bin_that_few_faces_reach_is_not_given_up_for_one_that_many_do() -> None:
+    """Three faces within the gap: the middle one stands in the way of both, and is a bit better."""
+    many = [at(10 + i, vis=axis(i)) for i in range(6)]
+    told = decide(
+        *(at(0, vis=axis(20), picture_score=0.75), at(0.3, yaw=40, vis=axis(21))),
+        *many,
+    )
+    assert reasons(told)[:2] == ["too_close_in_time", "bucket_empty"]
 
 
-def test_the_stop_of_one_rider_does_not_stop_the_other() -> None:
-    other = [candidate(i, 1, vis=axis(40 + i)) for i in range(20)]
-    table = select(candidates(*full_coverage(), *repeats(8), *other), WINDOW)
-    reasons = dict(table.select("person_id", "stop_reason").unique().iter_rows())
-    assert reasons == {0: "coverage_satisfied", 1: "end_of_video"}
+GROWN = SelectionSettings(stop_window=4)
 
 
-# --- properties --------------------------------------------------------------------------------
+def test_growth_ends_and_a_better_picture_may_still_come() -> None:
+    late = [
+        at(60, picture_score=0.95, vis=axis(40)),  # of a bucket that is held
+        at(70, yaw=40, pitch=20, picture_score=0.95, vis=axis(41)),  # of one that is not
+    ]
+    told = decide(*full_coverage(), *repeats(6), *late, settings=GROWN)
+    assert {row["stop_reason"] for row in told} == {"coverage_satisfied"}
+    assert {row["stop_ms"] for row in told} == {30000.0}
+    assert reasons(told)[-2:] == ["bucket_empty", "after_stop"]
+    assert told[-1]["yaw_bins_filled"] == told[-3]["yaw_bins_filled"]
+
+
+def test_what_is_cut_is_not_looked_at() -> None:
+    cut = SelectionSettings(stop="cut", stop_window=4)
+    faces = candidates(*full_coverage(), *repeats(6), at(60, picture_score=0.95))
+    assert select(faces, NONE, NONE, cut)["reason"][-1] == "after_stop"
+    assert open_candidates(faces, cut)["timestamp_ms"].max() == 30000.0
+    assert open_candidates(faces, GROWN).height == faces.height
 
 
 @given(seed=st.integers(0, 10**6))
 @FEW
 def test_any_order_of_rows_gives_the_same_decisions(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    faces = random_candidates(rng, 25, 2)
+    faces = random_candidates(rng, 40, 2)
     again = faces[rng.permutation(faces.height).tolist()]
-    assert select(faces, S).equals(select(again, S))
+    taken = images(*faces.filter(pl.col("strict"))[:2].to_dicts())
+    assert select(faces, taken, NONE, S).equals(select(again, taken, NONE, S))
 
 
-@given(seed=st.integers(0, 10**6), bucket_max=st.integers(1, 3))
+@given(seed=st.integers(0, 10**6), bucket_max=st.integers(1, 3), gap=st.sampled_from([0.0, 0.7]))
 @FEW
-def test_every_candidate_has_one_decision_and_no_bucket_overflows(
-    seed: int, bucket_max: int
+def test_caps_and_gaps_are_kept_and_every_candidate_has_its_decision(
+    seed: int, bucket_max: int, gap: float
 ) -> None:
-    faces = random_candidates(np.random.default_rng(seed), 30, 2)
-    table = select(faces, SelectionSettings(bucket_max=bucket_max))
+    settings = SelectionSettings(bucket_max=bucket_max, min_gap_s=gap)
+    faces = random_candidates(np.random.default_rng(seed), 40, 2)
+    taken = faces.filter(pl.col("standing") == "candidate")[::9]
+    table = select(faces, NONE, images(*taken.to_dicts()), settings)
     conform("selection", table)
     eligible = faces.filter(pl.col("standing") == "candidate")["face_id"]
     assert sorted(table["face_id"]) == sorted(eligible)
-    kept = table.filter("kept").group_by("person_id", "bucket_key").len()
-    assert kept["len"].max() <= bucket_max
-    saved = table.filter(pl.col("decision").is_in(["save", "add", "replace"]))
-    assert set(table.filter("kept")["face_id"]) <= set(saved["face_id"])
-    gone = set(table.filter(pl.col("decision") == "replace")["rival_face_id"])
-    assert set(saved["face_id"]) - gone == set(table.filter("kept")["face_id"])
+    kept = table.filter("kept")
+    assert (kept.group_by("person_id", "bucket_key").len()["len"] <= bucket_max).all()
+    assert set(kept["decision"]) <= {"save", "add"}
+    assert kept["gain"].is_not_null().all()
+    rivals = {"beaten_in_bucket", "too_similar", "near_duplicate", "too_close_in_time"}
+    named = table.filter(pl.col("reason").is_in(rivals))
+    assert set(named["rival_face_id"]) <= set(kept["face_id"]) | set(taken["face_id"])
+    for person in (0, 1):
+        mine = pl.concat([t.filter(person_id=person)["timestamp_ms"] for t in (kept, taken)])
+        apart = [abs(a - b) for a, b in combinations(mine, 2)]
+        own = taken.filter(person_id=person)["timestamp_ms"].to_list()
+        allowed = [abs(a - b) for a, b in combinations(own, 2)]  # what was taken is as it is
+        assert sum(a < gap * 1000 for a in apart) == sum(a < gap * 1000 for a in allowed)
 
 
 @given(seed=st.integers(0, 10**6))
 @FEW
-def test_coverage_never_shrinks_as_the_video_goes_on(seed: int) -> None:
-    table = select(random_candidates(np.random.default_rng(seed), 30, 1), S)
-    for column in ("yaw_bins_filled", "pitch_bins_filled", "expression_bins_filled"):
-        assert table[column].is_sorted()
+def test_with_more_room_no_bucket_is_lost(seed: int) -> None:
+    faces = random_candidates(np.random.default_rng(seed), 40, 1)
+    counts = [
+        select(faces, NONE, NONE, settings).filter("kept")["bucket_key"].n_unique()
+        for settings in (S, SelectionSettings(min_gap_s=0.0))
+    ]
+    assert counts[0] <= counts[1]

@@ -5,26 +5,32 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from identity_pipeline.core.imagesets.summary import (
     CONDITIONING,
+    RiderSummary,
     anchor_causes,
     axis_sizes,
     challenge_causes,
     conditioning_rule,
     coverage_of,
+    summaries_of,
 )
 from identity_pipeline.settings import BucketSettings, SelectionSettings, Settings
+from identity_pipeline.tables import TABLES
 from identity_pipeline_tests.core.builders import (
     FEW,
+    FRAME_SIZE,
     Row,
     axis,
     build_sets,
     candidate,
     candidates,
+    detections_of,
     random_candidates,
 )
 
@@ -49,11 +55,11 @@ def test_the_weights_of_every_rule_are_per_cent() -> None:
 def test_identity_drifts_from_a_fifth_of_unstable_faces(
     standing: str, unstable: int, expected: str
 ) -> None:
-    assert rule(*some(10 - unstable), *some(unstable, 20, standing=standing)) == expected
+    assert rule(*some(10 - unstable), *some(unstable, 20, stability_reason=standing)) == expected
 
 
 def test_faces_that_failed_the_gate_do_not_count_as_drift() -> None:
-    bad = some(20, 20, loose=False, standing="below_floor")
+    bad = some(20, 20, loose=False, stability_reason="below_floor")
     assert rule(*some(5), *bad) == "default"
 
 
@@ -69,7 +75,7 @@ def test_diversity_is_short_below_eight_buckets(buckets: int, expected: str) -> 
 
 def test_the_first_rule_that_applies_wins() -> None:
     dark = {"luma_mean": 30.0}
-    drifting = [*some(5, **dark), *some(5, 20, standing="below_floor", **dark)]
+    drifting = [*some(5, **dark), *some(5, 20, stability_reason="below_floor", **dark)]
     assert rule(*drifting, buckets=0) == "identity_drift"
     assert rule(*some(5, **dark), buckets=0) == "dark"
     assert rule(buckets=0) == "short_diversity"
@@ -98,15 +104,15 @@ def causes(kind: str, *rows: Row, **settings: Any) -> dict[str, int]:
     sets = build_sets(candidates(*rows), settings=Settings(selection=used))
     if kind == "anchor":
         return dict(anchor_causes(sets.opened, sets["anchor"], used))
-    taken = [sets["anchor"], sets["coverage"]]
+    taken = [sets["anchor"], sets["pair"], sets["coverage"]]
     return dict(challenge_causes(sets.opened, sets["challenge"], taken, used))
 
 
 def test_the_causes_of_missing_anchors() -> None:
     rows = [
         candidate(0, quality_score=0.9, vis=axis(0)),  # the anchor
-        candidate(5, quality_score=0.8, vis=axis(1)),  # half a second later
-        candidate(100, quality_score=0.8, vis=axis(0)),  # looks the same
+        candidate(5, quality_score=0.8, vis=axis(0)),  # half a second later
+        candidate(100, quality_score=0.8, vis=axis(0), gaze_aside=True),  # looks the same
         candidate(200, strict=False),
         candidate(300, strict=False),
         candidate(400, yaw=30),
@@ -128,14 +134,41 @@ def test_a_frontal_face_is_not_missing_for_its_pose(changes: dict[str, Any]) -> 
 def test_the_causes_of_missing_challenges() -> None:
     rows = [
         candidate(0, vis=axis(0)),  # anchor: taken
-        candidate(1, strict=False, vis=axis(0)),  # ordinary
-        candidate(2, yaw=50, vis=axis(2)),  # the challenge
-        candidate(3, yaw=50, vis=axis(2)),  # its copy
-        candidate(4, yaw=50, vis=axis(3), stable_score=0.39),
+        candidate(10, strict=False, vis=axis(0)),  # ordinary
+        candidate(20, yaw=50, vis=axis(2)),  # the challenge
+        candidate(21, yaw=50, vis=axis(4)),  # at once after it
+        candidate(30, yaw=50, vis=axis(2)),  # its copy
+        candidate(40, yaw=50, vis=axis(3), stable_score=0.39),
     ]
     assert causes("challenge", *rows) == {
-        "taken": 1, "not_extreme": 1, "near_duplicate": 1, "not_stable": 1
+        "taken": 1, "not_extreme": 1, "too_close_in_time": 1, "near_duplicate": 1, "not_stable": 1
     }  # fmt: skip
+
+
+def rider(*rows: Row, **sets_: Any) -> RiderSummary:
+    """The summary of a sole rider, of the sets that the product makes."""
+    faces = candidates(*rows)
+    sets = build_sets(faces)
+    blank = dict.fromkeys(TABLES["riders"])
+    seat = pl.DataFrame([{**blank, "track_id": 0, "person_id": 0}], schema=TABLES["riders"])
+    tables = {**sets.tables, **sets_}
+    told = (seat, faces, sets.selection, tables, (), detections_of(faces), FRAME_SIZE)
+    return summaries_of(*told, Settings())[0]
+
+
+def test_kinds_that_the_ride_does_not_have_are_named() -> None:
+    summary = rider(candidate(0), candidate(20, yaw=50), candidate(40, luma_mean=30.0))
+    assert summary.kinds_absent == ("overexposed", "occluded", "motion")
+    (short,) = (s for s in summary.shortfalls if s.set_name == "challenge")
+    assert dict(short.causes)["not_on_this_ride"] == 3
+    assert (short.have, summary.stop_ms) == (2, None)
+
+
+def test_a_bucket_without_an_image_says_why() -> None:
+    rows = [candidate(0), candidate(20, yaw=20, luma_mean=30.0), candidate(40, yaw=-20)]
+    assert rider(*rows).empty_buckets == {"yaw30_pitch0_neutral": "hard_condition"}
+    none = pl.DataFrame(schema=TABLES["coverage_set"])
+    assert rider(*rows, coverage_set=none).empty_buckets["yaw-30_pitch0_neutral"] == "not_exported"
 
 
 @given(st.integers(0, 10**6))
@@ -144,7 +177,7 @@ def test_chosen_faces_and_causes_add_up(seed: int) -> None:
     sets = build_sets(random_candidates(np.random.default_rng(seed), 30, 1))
     anchors = anchor_causes(sets.opened, sets["anchor"], S)
     assert sum(n for _, n in anchors) + sets["anchor"].height == sets.opened.height
-    taken = [sets["anchor"], sets["coverage"]]
+    taken = [sets["anchor"], sets["pair"], sets["coverage"]]
     others = challenge_causes(sets.opened, sets["challenge"], taken, S)
     assert sum(n for _, n in others) + sets["challenge"].height == sets.opened.height
     assert [n for _, n in anchors] == sorted((n for _, n in anchors), reverse=True)

@@ -146,6 +146,98 @@ def test_no_face_gives_an_empty_table() -> None:
     assert build_tracks(*tables([]), S).height == 0
 
 
+# --- false joins -------------------------------------------------------------------------------
+
+
+def near(cosine: float) -> list[float]:
+    """A vector at a cosine to A."""
+    return [cosine, float(np.sqrt(1 - cosine**2)), *[0.0] * 62]
+
+
+def parted(
+    second: list[float], cuts: tuple[int, ...] = (60,), gap: int = 60, length: int = 40
+) -> list[int]:
+    """Tracks of two stretches of four seconds, of A and of another, with a cut between them."""
+    faces = [*run(0, length, 0, A), *run(gap, length, 1, second)]
+    detections, embeddings = tables(faces)
+    seen = detections.with_columns(timestamp_ms=pl.col("frame_idx") * 100.0)
+    table = build_tracks(seen, embeddings, S, cuts)
+    conform("face_tracks", table)
+    return table["track_id"].to_list()
+
+
+@pytest.mark.parametrize(("cosine", "apart"), [(0.52, True), (0.59, True), (0.61, False)])
+def test_a_join_over_a_cut_is_undone_where_more_than_a_stitch_is_asked(
+    cosine: float, apart: bool
+) -> None:
+    assert parted(near(cosine)) == [0] * 40 + [int(apart)] * 40
+
+
+def test_only_a_cut_or_a_long_gap_puts_a_join_in_question() -> None:
+    other = near(0.55)
+    assert set(parted(other, cuts=(), gap=60)) == {0}
+    assert set(parted(other, cuts=(), gap=100)) == {0, 1}
+    assert set(parted(other, cuts=(40,), gap=40)) == {0, 1}
+
+
+def test_a_moment_tells_nobody_from_anybody() -> None:
+    """Two seconds are too short: a flash makes anybody somebody else."""
+    assert set(parted(near(0.55), length=20)) == {0}
+    assert set(parted(near(0.55), length=30)) == {0, 1}
+
+
+def test_who_is_as_unlike_himself_is_left_whole() -> None:
+    """Faces behind a hand: their mean is at 0.55 from the others', and they hardly agree."""
+    rng = np.random.default_rng(0)
+    scattered = [
+        unit(np.array(near(0.56)) + 1.3 * np.array(unit(rng.normal(size=64)))) for _ in range(40)
+    ]
+    faces = [*run(0, 40, 0, A), *((60 + i, 1, v) for i, v in enumerate(scattered))]
+    detections, embeddings = tables(faces)
+    seen = detections.with_columns(timestamp_ms=pl.col("frame_idx") * 100.0)
+    assert set(build_tracks(seen, embeddings, S, (60,))["track_id"]) == {0}
+    bold = S.model_copy(update={"part_margin": 0.0})
+    assert set(build_tracks(seen, embeddings, bold, (60,))["track_id"]) == {0, 1}
+
+
+def test_parts_say_whom_they_were_parted_from() -> None:
+    faces = [*run(0, 40, 0, A), *run(60, 40, 1, near(0.55))]
+    detections, embeddings = tables(faces)
+    seen = detections.with_columns(timestamp_ms=pl.col("frame_idx") * 100.0)
+    table = build_tracks(seen, embeddings, S, (60,))
+    assert table["parted_cos"].to_list() == pytest.approx([0.55] * 80, abs=1e-5)
+    assert table["track_cos"].to_list() == pytest.approx([1.0] * 80, abs=1e-5)
+    whole = build_tracks(seen, embeddings, S)
+    assert whole["parted_cos"].null_count() == 80
+
+
+@given(st.lists(st.integers(0, 2), min_size=2, max_size=5), st.integers(0, 2**31))
+@MODEST
+def test_people_joined_over_cuts_are_told_apart_in_any_order_of_rows(
+    people: list[int], seed: int
+) -> None:
+    """Scenes of one person each; any two people are 0.55 apart, which is enough for a stitch."""
+    rng = np.random.default_rng(seed)
+    looks = np.sqrt(0.55) * np.eye(16)[0] + np.sqrt(0.45) * np.eye(16)[1:4]
+    faces: list[Face] = []
+    for scene, person in enumerate(people):
+        for i in range(0, 40, 5):
+            look = unit(looks[person] + rng.normal(0, 0.03, 16))
+            faces.append((scene * 50 + i, scene, look))
+    detections, embeddings = tables(faces)
+    seen = detections.with_columns(timestamp_ms=pl.col("frame_idx") * 100.0)
+    cuts = [50 * scene for scene in range(1, len(people))]
+    table = build_tracks(seen, embeddings, S, cuts)
+    by_scene = table.group_by(pl.col("frame_idx") // 50).agg(pl.col("track_id").unique())
+    ids = dict(by_scene.iter_rows())
+    told = [ids[scene] for scene in range(len(people))]
+    assert all(len(found) == 1 for found in told)
+    order = list(dict.fromkeys(people))
+    assert [found[0] for found in told] == [order.index(person) for person in people]
+    shuffled = rng.permutation(seen.height).tolist()
+    assert build_tracks(seen[shuffled], embeddings[::-1], S, cuts[::-1]).equals(table)
+
+
 # --- identity_changes --------------------------------------------------------------------------
 
 

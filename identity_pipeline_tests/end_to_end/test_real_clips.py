@@ -149,6 +149,8 @@ def test_nothing_near_identical_is_exported_twice(real_library: VideoLibrary, cl
         faces = [m for _, m in single_metas(real_library, clip) if m["person_id"] == person]
         assert len({f["face_id"] for f in faces}) == len(faces)
         for a, b in combinations(faces, 2):
+            if a["type"] == b["type"] == "anchor":
+                continue  # of a rider who sits still they may: see core.imagesets.anchors
             cosine = float(np.dot(vectors[a["face_id"]], vectors[b["face_id"]]))
             assert cosine <= 0.97 + 1e-6, f"{a['face_id']} and {b['face_id']} of {clip}"
             alike = float(np.dot(looks[a["face_id"]], looks[b["face_id"]]))

@@ -14,9 +14,9 @@ from identity_pipeline.media.figures import (
     CELL_COLOURS,
     coverage_grid_svg,
     ledger_bar_svg,
-    track_timeline_svg,
 )
 from identity_pipeline.media.svg import SET_COLOURS, STATE_COLOURS
+from identity_pipeline.media.timelines import moments_svg, track_timeline_svg
 from identity_pipeline.settings import BucketSettings
 from identity_pipeline.tables import TABLES
 
@@ -379,3 +379,28 @@ def test_no_faces_at_all_is_said() -> None:
 def test_every_state_of_the_ledger_has_a_colour_of_its_own() -> None:
     assert set(STATE_COLOURS) == set(STATES)
     assert len(set(STATE_COLOURS.values())) == len(STATES)
+
+
+def moments_of(*moments: tuple[int, int, list[int], str]) -> pl.DataFrame:
+    """Candidates: of each moment its number, the rider, times in ms, and how far it got."""
+    rows = [(person, float(t), i, how) for i, person, times, how in moments for t in times]
+    schema: Any = ["person_id", "timestamp_ms", "moment_id", "standing"]
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def test_moments_are_blocks_and_those_that_were_weighed_stand_out() -> None:
+    faces = moments_of(
+        (0, 0, [0, 100, 200], "candidate"), (1, 0, [300], "outranked"), (2, 1, [900], "gate")
+    )
+    shown = pl.DataFrame({"person_id": [0], "timestamp_ms": [100.0], "set": ["anchor"]})
+    svg = moments_svg(faces, shown, {0: 300.0, 1: None})
+    root = parse(svg)
+    (block,) = having(root, "data-moment")
+    assert block.attrib["data-moment"] == "0" and float(block.attrib["width"]) > 100
+    assert [p.attrib["data-pale"] for p in having(root, "data-pale")] == ["1", "1"]
+    assert {"2 moments, 1 weighed", "1 moment, 0 weighed"} <= set(words(root))
+    assert [e.attrib["data-growth"] for e in having(root, "data-growth")] == ["300"]
+    assert len([m for m in having(root, "data-set") if m.attrib["data-set"] == "anchor"]) == 2
+    assert svg == moments_svg(faces.reverse(), shown, {0: 300.0, 1: None})
+    with pytest.raises(ValueError, match="at least one face"):
+        moments_svg(faces.clear(), shown, {})

@@ -11,6 +11,7 @@ import pytest
 
 from identity_pipeline.core.geometry import Box
 from identity_pipeline.core.imagesets import frame_ledger
+from identity_pipeline.core.imagesets.evidence import Evidence
 from identity_pipeline.core.imagesets.frame_ledger import STATES
 from identity_pipeline.core.imagesets.summary import (
     AxisCoverage,
@@ -26,10 +27,14 @@ from identity_pipeline.media import wording
 from identity_pipeline.media.figures import coverage_grid_svg, ledger_bar_svg
 from identity_pipeline.media.page import (
     ExportPage,
+    Growth,
     ImageCard,
+    Lacking,
     LedgerRow,
     ModelFacts,
     PersonSection,
+    PoseCell,
+    PoseGrid,
     SetSection,
     VideoFacts,
     ledger_rows,
@@ -60,7 +65,18 @@ FACE = ExportedFace(
     novelty=0.41,
     stable_score=0.66,
 )
-CARD = ImageCard("person_0/anchors/anchor_001.jpg", PIXEL, (FACE,))
+MEASURED = Evidence(
+    eyes="open",
+    lid_ratio=1.02,
+    mouth_open=0.04,
+    smile=0.61,
+    luma_mean=118.4,
+    portrait_score=0.84,
+    picture_score=0.7,
+    parts=(("eyes", 0.9), ("light", None)),
+)
+CARD = ImageCard("person_0/anchors/anchor_001.jpg", PIXEL, (FACE,), (MEASURED,))
+COVERAGE = replace(CARD, file="person_0/coverage/cov_yaw-15_pitch10_smile.jpg")
 SVG = coverage_grid_svg(
     pl.DataFrame({"yaw_key": [0], "pitch_key": [0], "expression_bin": ["smile"]}),
     BucketSettings(),
@@ -82,6 +98,9 @@ RIDER = RiderSummary(
     bins=AxisSizes(7, 5, 4),
     prototype=Prototype("000100-0", 100, 4200.0, 212),
     stop_reason="novelty_plateau",
+    stop_ms=None,
+    kinds_absent=("occluded",),
+    empty_buckets={},
     no_set_reason=None,
     weights=ConditioningWeights(30, 60, 10, "identity_drift"),
     shortfalls=(
@@ -92,11 +111,23 @@ PERSON = PersonSection(
     RIDER,
     sets=(
         SetSection("anchor", (CARD,)),
-        SetSection(
-            "coverage", (replace(CARD, file="person_0/coverage/cov_yaw-15_pitch10_smile.jpg"),)
-        ),
+        SetSection("coverage", (COVERAGE,)),
         SetSection("challenge", ()),
     ),
+    grid=PoseGrid(
+        ("[-15,-5)", "[-5,5)"),
+        (
+            (
+                "slight-up",
+                (
+                    PoseCell(True, (COVERAGE,), lacking=(Lacking("smile", 3, "hard_condition"),)),
+                    PoseCell(False),
+                ),
+            ),
+        ),
+    ),
+    growth=Growth("novelty_plateau"),
+    kinds_lacking=(Lacking("dark", 0), Lacking("pose", 2, "too_similar")),
     coverage_svg=SVG,
 )
 LEDGER = pl.DataFrame(
@@ -246,8 +277,10 @@ def test_an_unmeasured_score_is_not_a_zero(score: str) -> None:
 
 def test_other_unmeasured_values_say_so_too() -> None:
     text = page_with(video=replace(VIDEO, duration_ms=None, average_fps=None)).text
-    assert "duration not measured" in text and "frames per second not measured" in text
-    assert "occlusion not measured" in page_with().text
+    assert "ride.mp4 not measured" in text and "frames per second not measured" in text
+    nothing = card_with(evidence=(Evidence(),)).text
+    assert "eyes not measured · mouth not measured · light not measured" in nothing
+    assert "covered not measured" in nothing and "score" not in nothing.partition("details")[0]
     unknown = page_with(models=(ModelFacts("vision", "x", None, None, None),)).text
     assert unknown.count("not known") == 3
 
@@ -255,15 +288,11 @@ def test_other_unmeasured_values_say_so_too() -> None:
 def test_key_facts_of_the_video() -> None:
     text = page_with().text
     for fact in (
-        "duration 1:01.2",
-        "picture 1920 \N{MULTIPLICATION SIGN} 1080",
+        "ride.mp4 1:01.2 · 1920 × 1080 · 612 sampled frames · 11 faces · 1 rider",
         "frames per second 29.97",
-        "sampled frames 612",
-        "faces seen 11",
-        "riders 1",
         "size 81.4 MB",
         "pictures shown turned by 90°",
-        "How this video was read The colours are HDR & wide.",
+        "How this video was read: 1 note The colours are HDR & wide.",
         "SHA-256 of the file 0123456789ab settings settings 5b1e90c2",
         "recognition buffalo_l abababababab non-commercial CUDA",
     ):
@@ -278,29 +307,93 @@ def test_a_rider_is_told_in_plain_words() -> None:
     for words in (
         "person_0 left seat",
         "seen as 1,234 faces, 2 images exported",
-        "1 anchor 1 coverage 0 challenge 6/7 yaw bins 4/5 pitch bins 3/4 expression bins",
-        "17 of 35 poses are filled, 16 of the 19 that this rider showed. A number",
+        "1 anchor 1 coverage 0 challenge 2 of 3 anchors",
+        "17 of 35 poses are filled, 16 of the 19 that this rider showed; 3 of 4 expressions. The "
+        "set grew until the end of the ride, though towards it hardly anything new came.",
         "Prototype The medoid of 212 strict faces, frame 100 at 4.2 s.",
         "track score 0.91 size 0.99 centre 0.73 length 0.88",
-        "Towards its end nothing new came any more. novelty_plateau",
+        "hardly anything new came. novelty_plateau",
         "30 anchor 60 coverage 10 challenge",
         "Identity drifts in this video, so anchors count more. identity_drift",
         "2 of 3 anchors: 14 candidates were too close in time to a better one, "
         "1 did not pass the strict quality gate.",
-        "Challenge 0 images No image in this set.",
+        "No image in this set. Dark : this ride has none of this rider "
+        "Extreme pose : 2 moments, mostly too like an exported image",
+        "no smile : 3 moments, mostly dark or overexposed",
     ):
         assert words in text, words
 
 
-def test_a_card_carries_its_bins_scores_and_time_and_opens_its_file() -> None:
-    page = face_with(kind="dark")
+def test_kinds_that_a_ride_lacks_are_no_candidates() -> None:
+    causes = (Cause("not_extreme", 1), Cause("not_on_this_ride", 2))
+    assert wording.shortfall(Shortfall("challenge", 4, 5, causes)) == (
+        "4 of 5 challenge images: 1 candidate was ordinary: neither extreme in pose nor dark, "
+        "overexposed, covered or blurred, 2 kinds of challenge are not on this ride."
+    )
+    assert "5 challenge images: there was no" in wording.shortfall(Shortfall("challenge", 0, 5))
+
+
+def test_a_card_says_what_it_is_on_what_evidence_and_when() -> None:
+    page = face_with(expression_bin="smile")
     assert (
-        "1:23.4 anchor_ 001.jpg yaw ~15° to ~5° pitch slight up expression mouth open "
-        "light normal occlusion not measured challenge dark quality 0.87 novelty 0.41 stable 0.66"
+        "1:23.4 smile score 0.84 eyes open · mouth 0.04 · light 118 details "
+        "file anchor_ 001.jpg head ~15° to ~5°, slight up expression smile "
+        "eyes open, 1.02 of usual mouth 0.04 smile 0.61 covered not measured "
+        "light 118, normal short side 80 px frame 834 as portrait 0.84 as picture 0.70 "
+        "eyes 0.90 light not measured quality 0.87 novelty 0.41 stable 0.66"
     ).replace("~", "\N{MINUS SIGN}") in page.text
     assert page.values("a", "href").count(CARD.file) == 2
     widths = [re.findall(r"width:([\d.]+)%", v) for v in page.values("b", "style")]
-    assert widths[-3:] == [["87.0"], ["41.0"], ["66.0"]]
+    assert [["87.0"], ["41.0"], ["66.0"]] in [widths[i : i + 3] for i in range(len(widths))]
+    assert "looks aside" in card_with(evidence=(replace(MEASURED, gaze_aside=True),)).text
+    assert "eyes one closed" in card_with(evidence=(replace(MEASURED, wink=True),)).text
+    assert (
+        "light 118 before 190" in card_with(evidence=(replace(MEASURED, surround_luma=190),)).text
+    )
+    assert "chosen among the 7 faces of its moment" in card_with(moment_faces=7).text
+
+
+def test_the_first_pictures_are_the_anchors_of_all_riders() -> None:
+    """Before anything but the header, which is one line, and the names of the riders."""
+    second = replace(PERSON, rider=replace(RIDER, person_id=1, seat="right"))
+    pair = ImageCard("pair/pair_001.jpg", PIXEL, (FACE, FACE), (MEASURED, MEASURED))
+    notes = replace(VIDEO, warnings=("One.", "Two."))
+    page = page_with(video=notes, people=(PERSON, second), pairs=(pair,), timeline_svg=SVG)
+    alts = page.values("img", "alt")
+    assert [a.split(" image of ")[0] for a in alts[:2]] == ["anchor", "anchor"]
+    assert alts[0].startswith("anchor image of person_0: mouth open")
+    assert alts[1].startswith("anchor image of person_1")
+    html = render_export_page(replace(PAGE, people=(PERSON, second), pairs=(pair,)))
+    body = html[html.index("<body>") :]
+    assert body.index("<figure") < body.index("<table") and body.index("<figure") < body.index(
+        "<svg"
+    )
+    # What opens on demand is closed: notes above the pictures, and measures in every card.
+    assert "<details open" not in body and body.count("<details>") == body.count("<figure")
+
+
+def test_every_picture_has_words_for_who_cannot_see_it() -> None:
+    page = page_with()
+    assert len(page.values("img", "alt")) == len(page.values("img", "src"))
+    assert all(len(alt) > 20 for alt in page.values("img", "alt"))
+
+
+def test_small_images_are_marked_and_counted() -> None:
+    assert "px" not in page_with().text.split("details")[0]
+    marked = page_with(min_side_px=512)
+    assert "1:23.4 80 px" in marked.text
+    assert "2 images have a short side below 512 px" in marked.text
+    assert "short side below" not in page_with(min_side_px=80).text
+
+
+@pytest.mark.parametrize("reason", ["coverage_satisfied", "novelty_plateau", "end_of_video"])
+def test_a_set_that_stopped_growing_is_never_called_complete(reason: str) -> None:
+    for growth in (Growth(reason), Growth(reason, 42_300.0), Growth(reason, 42_300.0, cut=True)):
+        text = page_with(people=(replace(PERSON, growth=growth),)).text
+        assert "complete" not in text.lower()
+        assert ("0:42.3" in text) == (growth.ended_ms is not None)
+    assert "could still give a better picture" in wording.growth(Growth(reason, 1.0))
+    assert "was not chosen from" in wording.growth(Growth(reason, 1.0, cut=True))
 
 
 def test_bars_stay_inside_their_track() -> None:
@@ -308,7 +401,7 @@ def test_bars_stay_inside_their_track() -> None:
         re.findall(r"width:([\d.]+)%", v)[0]
         for v in face_with(quality_score=1.7, novelty=-0.2).values("b", "style")
     ]
-    assert widths[-3:-1] == ["100.0", "0.0"]
+    assert ["100.0", "0.0"] in [widths[i : i + 2] for i in range(len(widths))]
 
 
 def test_a_rider_without_a_set_is_told_why_in_a_friendly_way() -> None:
@@ -339,14 +432,20 @@ def test_pairs_appear_only_with_two_riders() -> None:
     left = replace(left, box=Box(0, 0, 100, 120))
     right = replace(FACE, person_id=1, yaw_bin="beyond", pitch_bin="unknown")
     right = replace(right, box=Box(210, 0, 310, 120))
-    pair = ImageCard("pair/pair_001.jpg", PIXEL, (left, right))
+    pair = ImageCard("pair/pair_001.jpg", PIXEL, (left, right), (MEASURED, Evidence()))
     second = replace(PERSON, rider=replace(RIDER, person_id=1, seat="right"))
     text = page_with(people=(PERSON, second), pairs=(pair,)).text
-    level = "person_0 yaw ~5° to 5°, pitch level, expression smile quality 0.87"
-    assert level.replace("~", "\N{MINUS SIGN}") + " novelty not measured" in text
-    assert "person_1 yaw beyond the bins, pitch not measured" in text
-    assert "Position and scale: 2.1 face widths apart, person_1 at 1.00 of the size" in text
-    assert "No frame shows both riders" in page_with(people=(PERSON, second)).text
+    level = "person_0 smile, ~5° to 5°, level; eyes open · mouth 0.04 · light 118"
+    assert level.replace("~", "\N{MINUS SIGN}") in text and "novelty not measured" in text
+    assert "person_1 mouth open, beyond the bins, not measured; eyes not measured" in text
+    assert "2.1 face widths apart, person_1 at 1.00 of the size" in text
+    without = page_with(people=(PERSON, second)).text
+    assert "No picture of both riders is exported." in without
+    short = Shortfall("pair", 1, 3, (Cause("overlap", 9), Cause("other_face_large", 1)))
+    few = (replace(PERSON, rider=replace(RIDER, pairs=short)), second)
+    told = page_with(people=few, pairs=(pair,)).text
+    assert "1 of 3 pairs: 9 frames showed faces that overlap, 1 had somebody else's face" in told
+    assert "of 3 pairs" not in page_with(people=(PERSON, second), pairs=(pair,)).text
     assert "Pairs" not in page_with(pairs=(pair,)).text
 
 

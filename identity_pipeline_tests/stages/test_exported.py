@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import polars as pl
-
-from identity_pipeline.cli.explain import faces_of_frame
 from identity_pipeline.stages.specs.exported import TYPES, left_out_faces
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.video.tables import TableStore
@@ -25,11 +22,5 @@ def test_both_faces_of_a_pair_that_is_left_out_say_so(tmp_path: Path) -> None:
     put(store, "anchor_set", RIDE, [{"face_id": "c", "image": "x", "person_id": 0}])
     lacking = {"file": "pair/p1.jpg", "type": "left_out", "left_out": "other_picture: It: is not."}
     put(store, "identity_dataset", RIDE, [lacking])
-    rows = [
-        {"face_id": face, "frame_idx": 0, "state": "saved", "reason": "pair", "would_change": "-"}
-        for face in "abc"
-    ]
-    told = faces_of_frame(store, RIDE, pl.DataFrame(rows), 0)
-    assert told["state"].to_list() == ["left_out", "left_out", "saved"]
-    assert told["reason"].to_list() == ["other_picture", "other_picture", "pair"]
-    assert told["would_change"].to_list() == ["It: is not.", "It: is not.", "-"]
+    told = left_out_faces(store, RIDE)
+    assert told == dict.fromkeys("ab", "other_picture: It: is not.")

@@ -12,7 +12,8 @@ import polars as pl
 import pytest
 
 from identity_pipeline.media.errors import VideoError
-from identity_pipeline.settings import Settings
+from identity_pipeline.models.face_pack import FacePack
+from identity_pipeline.settings import ExportSettings, ModelSettings, Settings
 from identity_pipeline.stages.imagesets.dataset import (
     Dataset,
     VideoTables,
@@ -36,12 +37,11 @@ SOURCE = BUNDLED / "rides" / f"{RIDE}.mp4"
 
 def tables_of(demo: VideoLibrary) -> VideoTables:
     names = (
-        "ride_video", "frames", "face_tracks", "riders", "candidates", "selection", "frame_ledger",
+        "ride_video", "frames", "face_detections", "face_tracks", "riders", "candidates",
+        "selection", "moments",
     )  # fmt: skip
-    return VideoTables(
-        *(demo.table(name, RIDE) for name in names),
-        sets={name: demo.table(name, RIDE) for name in SET_ASSETS},
-    )
+    sets = {name: demo.table(name, RIDE).head(3) for name in SET_ASSETS}
+    return VideoTables(*(demo.table(name, RIDE) for name in names), sets=sets)
 
 
 def export(
@@ -50,9 +50,13 @@ def export(
     """The export of the demo ride as these tables would have it."""
     video_id = demo.video_id(RIDE)
     source = tables.ride_video.drop("video_id", "path").row(0, named=True)
-    provenance = Provenance(video_id, {**source, "name": SOURCE.name}, (), "vision", "faces", "0")
+    provenance = Provenance(
+        video_id, {**source, "name": SOURCE.name}, (), "vision", "faces", "0", "0"
+    )
     crops = crops or demo.store.crops(video_id)
-    return write_dataset(target, SOURCE, tables, crops, provenance, Settings())
+    pack = FacePack(ModelSettings(face_pack=OPEN, device="cpu"))
+    settings = Settings(export=ExportSettings(checks=("320",)))
+    return write_dataset(target, SOURCE, tables, crops, pack, provenance, settings)
 
 
 def images_of(folder: Path) -> dict[str, str]:
@@ -108,7 +112,7 @@ def test_an_image_of_another_frame_is_left_out_and_the_others_are_sound(
     assert [entry["face_ids"] for entry in manifest["left_out"]] == [[victim]]
     assert {f["file"] for f in manifest["files"]} >= found.keys()
     page = (tmp_path / "export" / "index.html").read_text()
-    assert "1 image could not be proved" in page and image.file in page
+    assert "1 image was chosen and is left out" in page and image.file in page
 
     (row,) = done.files.filter(pl.col("type") == LEFT_OUT).iter_rows(named=True)
     assert row["file"] == image.file and row["left_out"].startswith("other_picture: ")

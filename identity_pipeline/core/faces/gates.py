@@ -1,7 +1,7 @@
 """The strict and the loose gate: verdicts with every reason, from the measured vector.
 
-Reason codes are stable: `score_low`, `area_small`, `blurred`, `blurred_for_person`, `too_dark`,
-`too_bright`, `occluded`, `cut_off`.
+Reason codes are stable: `score_low`, `area_small`, `few_pixels`, `blurred`, `blurred_for_person`,
+`too_dark`, `too_bright`, `occluded`, `cut_off`.
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ def strict_requirements(settings: QualitySettings) -> tuple[Requirement, ...]:
         Requirement("score_low", "score", True, settings.strict_score),
         Requirement("cut_off", "outside_share", False, settings.max_outside),
         Requirement("area_small", "area_share", True, settings.strict_area),
+        Requirement("few_pixels", "face_px", True, settings.strict_face_px),
         Requirement("blurred", "sharpness", True, settings.strict_sharpness),
         Requirement(
             "blurred_for_person", "relative_sharpness", True, settings.strict_relative_sharpness

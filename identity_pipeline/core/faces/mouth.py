@@ -32,6 +32,9 @@ class MouthMeasures(NamedTuple):
         mouth_width: between the corners.
         mouth_lift: how far the corners lie above the middle of the lips.
         mouth_drop: how far the corners lie below the base of the nose.
+        mouth_tilt: how far the image-left corner lies below the other one.
+        mouth_shift: how far the middle of the corners lies to the image's right of the middle of
+            the eyes.
     """
 
     mouth_ratio: float
@@ -39,6 +42,8 @@ class MouthMeasures(NamedTuple):
     mouth_width: float
     mouth_lift: float
     mouth_drop: float
+    mouth_tilt: float
+    mouth_shift: float
 
 
 def dark_of_mouth(bgr: NDArray[np.uint8], points: NDArray[np.floating]) -> float:
@@ -84,7 +89,7 @@ def measure_mouth(points: NDArray[np.floating], front: NDArray[np.floating]) -> 
         return float(np.linalg.norm(p[a] - p[b]))
 
     gap = (distance(13, 14) + distance(82, 87) + distance(312, 317)) / 3
-    y = front[:, 1]
+    x, y = front[:, 0], front[:, 1]
     corners = (y[61] + y[291]) / 2
     return MouthMeasures(
         mouth_ratio=gap / max(distance(78, 308), 1e-6),
@@ -92,4 +97,6 @@ def measure_mouth(points: NDArray[np.floating], front: NDArray[np.floating]) -> 
         mouth_width=float(np.linalg.norm(front[61] - front[291])),
         mouth_lift=float((y[13] + y[14]) / 2 - corners),
         mouth_drop=float(corners - y[2]),
+        mouth_tilt=float(y[61] - y[291]),
+        mouth_shift=float(x[61] + x[291] - x[33] - x[263]) / 2,
     )

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from identity_pipeline.core.geometry import Box
 from identity_pipeline.core.video.frames import CLIPPED_ABOVE, CRUSHED_BELOW, laplacian_variance
 
 REFERENCE_LUMA = 128.0
@@ -95,6 +96,23 @@ def measure_pixels(aligned_bgr: NDArray[np.uint8]) -> PixelQuality:
 def _gain(luma_mean: float) -> float:
     """By how much a face is too dark; 1 for one that is bright enough."""
     return float(np.clip(REFERENCE_LUMA / max(luma_mean, 1e-6), 1.0, MAX_GAIN))
+
+
+def surround_luma(bgr: NDArray[np.uint8], face: Box) -> float | None:
+    """Mean luma of what is around a face: brighter than the face, it stands against the light.
+
+    Args:
+        bgr: (H, W, 3) picture of the face and what is around it.
+        face: its box in pixels of that picture.
+
+    Returns:
+        0-255, or None where the face fills the picture.
+    """
+    luma = luma_of(bgr)
+    around = np.ones(luma.shape, dtype=np.bool_)
+    x1, y1, x2, y2 = (max(0, round(value)) for value in face)
+    around[y1:y2, x1:x2] = False
+    return float(luma[around].mean()) if around.any() else None
 
 
 def exposure_term(luma_mean: float) -> float:

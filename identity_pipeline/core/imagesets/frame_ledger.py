@@ -5,15 +5,17 @@ is in a saved state, and each sampled frame's faces add up to its `face_count`.
 
 State            Reasons
 ---------------  ------------------------------------------------------------------------------
-not_a_rider      too_short, too_small, bystander, never_beside_rider
+not_a_rider      too_short, too_small, bystander, never_beside_rider, never_clear
 no_set           no_prototype
 failed_gate      the first failure of the loose gate (score_low, cut_off, blurred, occluded)
 unstable         not_embedded, below_floor, closer_to_rival
-not_croppable    cut_by_frame, other_face_in_crop
+not_croppable    cut_by_frame, other_face_in_crop; of chosen faces second_face,
+                 other_face_largest, no_face_found, below_min_side, frame_not_found, other_picture
 no_vision        no_vision
 beyond_bins      beyond_bins, pose_unknown, covered
-beaten           beaten_in_bucket, replaced, hard_condition
-too_similar      too_similar, near_duplicate
+beaten           not_the_best_of_its_moment, outranked, beaten_in_bucket, replaced,
+                 hard_condition
+too_similar      too_similar, near_duplicate, too_close_in_time, not_exported
 after_stop       after_stop
 saved            anchor, coverage, challenge, pair
 """
@@ -26,7 +28,8 @@ from typing import Any
 import polars as pl
 
 from identity_pipeline.core.faces.gates import loose_requirements
-from identity_pipeline.core.imagesets.selection import VECTORS
+from identity_pipeline.core.imagesets.candidates import NOT_THE_BEST, OUTRANKED
+from identity_pipeline.core.imagesets.faces import VECTORS
 from identity_pipeline.settings import SelectionSettings, Settings
 from identity_pipeline.tables import TABLES
 
@@ -59,6 +62,7 @@ def build_ledger(
     candidates: pl.DataFrame,
     selection: pl.DataFrame,
     sets: Mapping[str, pl.DataFrame],
+    not_shown: Mapping[str, tuple[str, str, str | None]],
     settings: Settings,
 ) -> pl.DataFrame:
     """The table `frame_ledger`.
@@ -69,7 +73,9 @@ def build_ledger(
         riders: table `riders`.
         candidates: table `candidates`: the riders' faces.
         selection: table `selection`.
-        sets: the set tables by asset name.
+        sets: what is exported of each set, by asset name.
+        not_shown: of each face that was chosen and is not exported: code, sentence, and the face
+            of the same moment that is shown instead.
         settings: all thresholds, for what would change a verdict.
     """
     faces = (
@@ -98,14 +104,17 @@ def build_ledger(
     rows = []
     for face in faces.iter_rows(named=True):
         face_id = face["face_id"]
-        entry = _entry(
-            face,
-            rider_rows.get(face_id),
-            decisions.get(face_id),
-            replaced_by.get(face_id),
-            saved_as.get(face_id),
-            settings,
-        )
+        if face_id in not_shown and face_id not in saved_as:
+            entry = _chosen_in_vain(*not_shown[face_id])
+        else:
+            entry = _entry(
+                face,
+                rider_rows.get(face_id),
+                decisions.get(face_id),
+                replaced_by.get(face_id),
+                saved_as.get(face_id),
+                settings,
+            )
         kept = ("face_id", "frame_idx", "timestamp_ms", "track_id", "person_id")
         rows.append({**{name: face[name] for name in kept}, **_BLANK, **entry})
     return pl.DataFrame(rows, schema=TABLES["frame_ledger"])
@@ -149,6 +158,16 @@ def _saved(saved: tuple[str, str]) -> Entry:
     }
 
 
+def _chosen_in_vain(code: str, sentence: str, instead: str | None) -> Entry:
+    shown = f" {instead} of the same moment is shown." if instead else ""
+    return {
+        "state": "not_croppable",
+        "reason": code,
+        "rival_face_id": instead,
+        "would_change": f"It was chosen for a set. {sentence}{shown}",
+    }
+
+
 def _not_a_rider(face: Entry, settings: Settings) -> Entry:
     reason = face["rider_reason"]
     riders = settings.riders
@@ -161,6 +180,8 @@ def _not_a_rider(face: Entry, settings: Settings) -> Entry:
         "never_beside_rider": "Its track would have to share "
         f"{riders.min_seen_together} sampled frames with the first rider "
         "(riders.min_seen_together).",
+        "never_clear": f"Its track would have to have {riders.min_clear_faces} faces that pass the "
+        "loose gate (riders.min_clear_faces).",
     }
     value, threshold = face["track_score"], None
     if reason == "too_short":
@@ -195,6 +216,8 @@ def _before_selection(rider: Entry, settings: Settings) -> Entry:
             "would_change": f"A square of {settings.export.crop_expand_min:g} face sides would "
             f"have to fit without {nearer} (export.crop_expand_min).",
         }
+    if standing in (NOT_THE_BEST, OUTRANKED):
+        return _in_its_moment(rider, standing)
     if standing == "no_vision":
         return {
             "state": "no_vision",
@@ -202,6 +225,19 @@ def _before_selection(rider: Entry, settings: Settings) -> Entry:
             "would_change": "It has no vision embedding; materialise vision_embeddings again.",
         }
     return _unstable(rider, standing, settings)
+
+
+def _in_its_moment(rider: Entry, standing: str) -> Entry:
+    """Another face of the moment stands for it, or other moments are better than its own."""
+    best = rider["representative_face_id"]
+    entry = {"state": "beaten", "reason": standing, "value": rider["picture_score"]}
+    if standing == NOT_THE_BEST:
+        sentence = f"It would have to be a better picture of its moment than {best}."
+        return {**entry, "rival_face_id": best, "would_change": sentence}
+    sentence = (
+        "Better moments show the same; a larger moments.rounds or moments.share looks at more."
+    )
+    return {**entry, "would_change": sentence}
 
 
 def _failed_gate(rider: Entry, settings: Settings) -> Entry:
@@ -250,86 +286,112 @@ def _unstable(rider: Entry, standing: str, settings: Settings) -> Entry:
 
 def _after_selection(decision: Entry, replaced_by: Entry | None, settings: Settings) -> Entry:
     selection = settings.selection
-    reason = decision["reason"]
-    rival = decision["rival_face_id"]
-    if decision["kept"]:
+    if decision["reason"] == "taken" or (decision["kept"] and selection.stop == "grow"):
+        return {
+            "state": "too_similar",
+            "reason": "not_exported",
+            "would_change": "It was chosen for a set, and the export could not show it.",
+        }
+    if decision["decision"] != "reject":
+        return _given_way(decision, replaced_by, selection)
+    return _rejected(decision, selection)
+
+
+def _given_way(decision: Entry, replaced_by: Entry | None, selection: SelectionSettings) -> Entry:
+    """Of a face that the replay saved and that is no image (`selection.stop = "cut"` alone)."""
+    if replaced_by is None:
         return {
             "state": "too_similar",
             "reason": "near_duplicate",
             "threshold": selection.near_duplicate_cos,
-            "would_change": "The selection kept it, but an image already in a set looks the same "
-            "(selection.near_duplicate_cos).",
+            "would_change": "The replay kept it, but an image of another set looks the same or is "
+            "hardly earlier or later (selection.near_duplicate_cos, selection.min_gap_s).",
         }
-    if decision["decision"] != "reject":
-        by = replaced_by["face_id"] if replaced_by else None
-        quality = replaced_by["quality_score"] if replaced_by else None
-        return {
-            "state": "beaten",
-            "reason": "replaced",
-            "value": decision["quality_score"],
-            "threshold": quality,
-            "rival_face_id": by,
-            "would_change": f"It was saved until {by} came with quality "
-            f"{0.0 if quality is None else quality:.3f}.",
-        }
-    return _rejected(decision, reason, rival, selection)
-
-
-def _rejected(decision: Entry, reason: str, rival: object, selection: SelectionSettings) -> Entry:
-    if reason == "beaten_in_bucket":
-        # What highlights add to either is part of the comparison.
-        lead = (decision["rival_bonus"] or 0.0) - (decision["bonus"] or 0.0)
-        needed = decision["rival_quality"] + selection.replace_gain + lead
-        return {
-            "state": "beaten",
-            "reason": reason,
-            "value": decision["quality_score"],
-            "threshold": needed,
-            "rival_face_id": rival,
-            "would_change": f"Its quality would have to exceed {needed:.3f} to replace {rival}.",
-        }
-    if reason == "hard_condition":
-        return {
-            "state": "beaten",
-            "reason": reason,
-            "value": decision["quality_score"],
-            "rival_face_id": rival,
-            "would_change": f"It is dark or overexposed, and {rival} is saved for its bucket; only "
-            "the challenge set could take it.",
-        }
-    if reason == "near_duplicate":
-        return {
-            "state": "too_similar",
-            "reason": reason,
-            "threshold": selection.near_duplicate_look,
-            "rival_face_id": rival,
-            "would_change": f"It is the same picture as {rival} (selection.near_duplicate_cos, "
-            "selection.near_duplicate_look).",
-        }
-    if reason == "too_similar":
-        return {
-            "state": "too_similar",
-            "reason": reason,
-            "value": decision["novelty"],
-            "threshold": selection.novelty_min,
-            "rival_face_id": rival,
-            "would_change": f"Its novelty would have to reach {selection.novelty_min:g}; "
-            f"it looks like {rival} (selection.novelty_min).",
-        }
-    if reason == "after_stop":
-        return {
-            "state": "after_stop",
-            "reason": reason,
-            "would_change": "The coverage was satisfied before it came.",
-        }
-    sentences = {
-        "beyond_bins": "Its head pose would have to lie within the bins (buckets.yaw_edges, "
-        "buckets.pitch_edges).",
-        "pose_unknown": "Its head pose could not be measured.",
-        "covered": "A part of it is covered, so its pose and expression are not sure "
-        "(selection.covered_from).",
+    quality = replaced_by["quality_score"]
+    return {
+        "state": "beaten",
+        "reason": "replaced",
+        "value": decision["quality_score"],
+        "threshold": quality,
+        "rival_face_id": replaced_by["face_id"],
+        "would_change": f"It was saved until {replaced_by['face_id']} came with quality "
+        f"{quality:.3f}.",
     }
-    return {"state": "beyond_bins", "reason": reason, "would_change": sentences[reason]}
+
+
+def _rejected(decision: Entry, selection: SelectionSettings) -> Entry:
+    reason, rival = decision["reason"], decision["rival_face_id"]
+    if reason == "beaten_in_bucket":
+        return _beaten(decision, selection)
+    state, value, threshold, sentence = {
+        "hard_condition": (
+            *("beaten", None, None),
+            "It is dark or overexposed, and coverage is shown in plain light; only the challenge "
+            "set could take it.",
+        ),
+        "near_duplicate": (
+            *("too_similar", None, selection.near_duplicate_look),
+            f"It is the same picture as {rival} (selection.near_duplicate_cos, "
+            "selection.near_duplicate_look).",
+        ),
+        "too_similar": (
+            *("too_similar", decision["novelty"], selection.novelty_min),
+            f"Its novelty would have to reach {selection.novelty_min:g}; "
+            f"it looks like {rival} (selection.novelty_min).",
+        ),
+        "too_close_in_time": (
+            *("too_similar", None, selection.min_gap_s),
+            f"It would have to be {selection.min_gap_s:g} s from the image of {rival} "
+            "(selection.min_gap_s).",
+        ),
+        "after_stop": (
+            *("after_stop", decision["timestamp_ms"], decision["stop_ms"]),
+            "The coverage had stopped growing: nothing of its pose and expression had come before "
+            "(selection.stop).",
+        ),
+        "beyond_bins": (
+            *("beyond_bins", None, None),
+            "Its head pose would have to lie within the bins (buckets.yaw_edges, "
+            "buckets.pitch_edges).",
+        ),
+        "pose_unknown": ("beyond_bins", None, None, "Its head pose could not be measured."),
+        "covered": (
+            *("beyond_bins", None, selection.covered_from),
+            "A part of it is covered, so its pose and expression are not sure "
+            "(selection.covered_from).",
+        ),
+    }[reason]
+    return {
+        "state": state,
+        "reason": reason,
+        "value": value,
+        "threshold": threshold,
+        "rival_face_id": rival,
+        "would_change": sentence,
+    }
+
+
+def _beaten(decision: Entry, selection: SelectionSettings) -> Entry:
+    """Its bucket is full; what highlights add to either is part of the comparison."""
+    rival = decision["rival_face_id"]
+    if selection.stop == "cut":
+        lead = (decision["rival_bonus"] or 0.0) - (decision["bonus"] or 0.0)
+        value, needed = decision["quality_score"], decision["rival_quality"]
+        needed += selection.replace_gain + lead
+        sentence = f"Its quality would have to exceed {needed:.3f} to replace {rival}."
+    else:
+        value, needed = decision["picture"], decision["rival_picture"]
+        sentence = (
+            f"Its bucket is full; as a picture it counts {value:.3f}, and {rival} {needed:.3f}."
+        )
+    return {
+        "state": "beaten",
+        "reason": "beaten_in_bucket",
+        "value": value,
+        "threshold": needed,
+        "rival_face_id": rival,
+        "would_change": sentence,
+    }
 
 
 def conservation_errors(

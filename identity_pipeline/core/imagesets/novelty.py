@@ -76,35 +76,26 @@ def is_near_duplicate(views: Views, row: int, chosen: Sequence[int], limit: Like
     return near_duplicate_of(views, row, chosen, limit) is not None
 
 
-def farthest_first(
-    views: Views, pool: Sequence[int], start: Sequence[int], count: int, limit: Likeness
-) -> list[tuple[int, float]]:
-    """Greedy k-centre in the face view: each pick is the farthest from all chosen before it.
+def farthest_of(
+    views: Views, pool: Sequence[int], chosen: Sequence[int]
+) -> tuple[int, float] | None:
+    """The row of a pool that is the farthest in the face view from all that are chosen.
 
-    A two-approximation of the best spread (Gonzalez 1985).
+    Chosen one after another so, faces are at most twice as near as the best spread allows (Gonzalez
+    1985, k-centre).
 
     Args:
         views: embeddings.
         pool: rows to choose from, in order of preference; ties go to the earlier.
-        start: rows that are chosen already; with none, the first of the pool is picked first.
-        count: picks at most.
-        limit: a row closer than this to a chosen one is never picked.
+        chosen: rows that are chosen already; with none, the first of the pool is picked.
 
     Returns:
-        Picked rows with their novelty at the time, in order.
+        The row and its novelty, or None where the pool is empty.
     """
-    chosen = list(start)
-    left = list(pool)
-    picks: list[tuple[int, float]] = []
-    while left and len(picks) < count:
-        if chosen:
-            closeness = (views.face[left] @ views.face[chosen].T).max(axis=1)
-        else:
-            closeness = np.concatenate([[-1.0], np.ones(len(left) - 1)])
-        best = int(np.argmin(np.round(closeness, 6)))
-        row = left.pop(best)
-        if is_near_duplicate(views, row, chosen, limit):
-            continue
-        picks.append((row, float(1.0 - closeness[best]) if chosen else 1.0))
-        chosen.append(row)
-    return picks
+    if not pool:
+        return None
+    if not chosen:
+        return pool[0], 1.0
+    closeness = np.round((views.face[list(pool)] @ views.face[list(chosen)].T).max(axis=1), 6)
+    best = int(np.argmin(closeness))
+    return pool[best], float(1.0 - closeness[best])

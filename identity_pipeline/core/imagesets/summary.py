@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import polars as pl
@@ -17,12 +17,18 @@ import polars as pl
 from identity_pipeline.core.faces.buckets import EXPRESSIONS
 from identity_pipeline.core.geometry import Box
 from identity_pipeline.core.imagesets.candidates import box_of
-from identity_pipeline.core.imagesets.image_sets import CROP, challenge_kind, open_candidates
-from identity_pipeline.core.imagesets.portrait import anchor_eligible, is_frontal
-from identity_pipeline.core.imagesets.selection import (
+from identity_pipeline.core.imagesets.challenge import challenge_kind, kinds_absent
+from identity_pipeline.core.imagesets.faces import (
     VECTORS,
     coverage_counts,
+    likeness,
+    person_views,
 )
+from identity_pipeline.core.imagesets.image_sets import CROP
+from identity_pipeline.core.imagesets.novelty import Likeness
+from identity_pipeline.core.imagesets.pairs import pair_causes, pairs_wanted
+from identity_pipeline.core.imagesets.portrait import anchor_eligible, is_frontal
+from identity_pipeline.core.imagesets.selection import open_candidates
 from identity_pipeline.settings import BucketSettings, SelectionSettings, Settings
 
 CONDITIONING = {
@@ -45,7 +51,7 @@ class ExportedFace:
         yaw, pitch, roll: degrees; None where they were not measured.
         yaw_bin, pitch_bin, expression_bin, occlusion_bin, lighting_bin: as in `face_buckets`.
         quality_score, novelty, stable_score: None where they were not measured.
-        kind: `dark`, `overexposed`, `occluded` or `pose`; None outside the challenge set.
+        kind: of challenge (`challenge.KINDS`); None outside the challenge set.
     """
 
     face_id: str
@@ -95,19 +101,29 @@ def pair_relation(left: Box, right: Box) -> PairRelation:
 
 
 class Cause(NamedTuple):
-    """Why faces did not become images of a set, and how many of them."""
+    """Why faces did not become images of a set, and how many of them.
+
+    Of `not_on_this_ride` it is how many kinds of challenge the ride does not have.
+    """
 
     code: str
     faces: int
 
 
 class Shortfall(NamedTuple):
-    """A set (`anchor` or `challenge`) that has fewer images than wanted; commonest cause first."""
+    """A set (`anchor`, `challenge` or `pair`) and what kept others out; commonest cause first.
+
+    Of pairs the causes count frames, of the other sets candidates.
+    """
 
     set_name: str
     have: int
     wanted: int
     causes: tuple[Cause, ...] = ()
+
+
+NO_PAIRS = Shortfall("pair", 0, 0)
+"""Of a sole rider."""
 
 
 class ConditioningWeights(NamedTuple):
@@ -158,13 +174,19 @@ class RiderSummary:
         images: exported images by set (asset name), pairs among them.
         saved_faces: rows of `candidates` of the anchors and the coverage images.
         filled: bins that the saved faces fill.
-        seen: bins that the rider's usable faces fill.
+        seen: bins that the rider's usable moments fill.
         bins: bins there are.
         prototype: None where too few faces were good enough.
-        stop_reason: why the selection ended; None without candidates.
+        stop_reason: why the coverage stopped growing; None without candidates.
+        stop_ms: when it did; None where it grew until the end.
+        kinds_absent: kinds of challenge of which the ride has no face of this rider that could be
+            an image; None without candidates.
+        empty_buckets: for each bucket of pose and expression that a candidate shows and no exported
+            anchor or coverage image, the commonest reason.
         no_set_reason: code of why nothing was exported; None where something was.
         weights: None where nothing was exported.
-        shortfalls: sets that have fewer images than wanted.
+        shortfalls: sets of this rider alone that have fewer images than wanted.
+        pairs: how many pictures of both there are, and why not more.
     """
 
     person_id: int
@@ -181,9 +203,13 @@ class RiderSummary:
     bins: AxisSizes
     prototype: Prototype | None
     stop_reason: str | None
+    stop_ms: float | None
+    kinds_absent: tuple[str, ...] | None
+    empty_buckets: Mapping[str, str]
     no_set_reason: str | None
     weights: ConditioningWeights | None
     shortfalls: tuple[Shortfall, ...]
+    pairs: Shortfall = NO_PAIRS
 
     @property
     def name(self) -> str:
@@ -202,6 +228,8 @@ def summaries_of(
     selection: pl.DataFrame,
     sets: Mapping[str, pl.DataFrame],
     left_out: Collection[int],
+    detections: pl.DataFrame,
+    frame_size: tuple[int, int],
     settings: Settings,
 ) -> list[RiderSummary]:
     """The summary of each rider, from left to right.
@@ -212,18 +240,36 @@ def summaries_of(
         selection: table `selection`.
         sets: what was exported of each set, by asset name.
         left_out: riders with an image that was chosen and is not exported.
+        detections: table `face_detections`.
+        frame_size: (width, height).
         settings: bins and thresholds.
     """
     seats = riders.filter(pl.col("person_id").is_not_null()).sort("person_id")
     names = {1: (None,), 2: ("left", "right")}.get(seats.height, ())
+    pairs = _pairs(observed, sets, detections, frame_size, settings.selection)
     result = []
     for rider, seat in zip(seats.iter_rows(named=True), names, strict=True):
         person = int(rider["person_id"])
         mine = pl.col("person_id") == person
         tables = (observed.filter(mine), selection.filter(mine))
         own = {name: table.filter(mine) for name, table in sets.items()}
-        result.append(_summary_of(rider, seat, *tables, own, person in left_out, settings))
+        lacks = person in left_out
+        summary = _summary_of(rider, seat, *tables, own, lacks, settings)
+        result.append(replace(summary, pairs=pairs))
     return result
+
+
+def _pairs(
+    observed: pl.DataFrame,
+    sets: Mapping[str, pl.DataFrame],
+    detections: pl.DataFrame,
+    frame_size: tuple[int, int],
+    settings: SelectionSettings,
+) -> Shortfall:
+    pairs, taken = sets["pair_set"], [sets["anchor_set"]]
+    causes = pair_causes(observed, pairs, taken, detections, frame_size, settings)
+    have, wanted = pairs["image"].n_unique(), pairs_wanted(observed, settings)
+    return Shortfall("pair", have, wanted, tuple(Cause(*cause) for cause in causes))
 
 
 def _summary_of(
@@ -241,6 +287,8 @@ def _summary_of(
     lacking = _no_set_reason(observed, lacks_image)
     exported = any(images[name] for name in images if name != "pair_set")
     copied = ("track_score", "size_score", "centre_score", "length_score", "face_count")
+    candidates = open_candidates(observed, settings.selection)
+    absent = kinds_absent(candidates, settings.selection) if candidates.height else None
     return RiderSummary(
         person_id=int(rider["person_id"]),
         seat=seat,
@@ -248,14 +296,22 @@ def _summary_of(
         images=images,
         saved_faces=faces,
         filled=coverage_of(faces),
-        seen=coverage_of(observed.filter("loose")),
+        seen=coverage_seen(observed),
         bins=axis_sizes(settings.buckets),
         prototype=_prototype(observed),
-        stop_reason=str(selection["stop_reason"][0]) if selection.height else None,
+        **_stop(selection),
+        kinds_absent=absent,
+        empty_buckets=empty_buckets(selection, faces),
         no_set_reason=None if exported else lacking,
         weights=_weights(observed, faces, settings.selection) if exported else None,
-        shortfalls=tuple(_shortfalls(observed, selection, sets, settings.selection)),
+        shortfalls=tuple(_shortfalls(candidates, absent or (), sets, settings.selection)),
     )
+
+
+def _stop(selection: pl.DataFrame) -> dict[str, Any]:
+    """Why and when the coverage stopped growing: the same on all of the rider's rows."""
+    names = ("stop_reason", "stop_ms")
+    return {name: selection[name][0] if selection.height else None for name in names}
 
 
 def _no_set_reason(observed: pl.DataFrame, lacks_image: bool) -> str:
@@ -281,23 +337,41 @@ def _weights(
 
 
 def _shortfalls(
-    observed: pl.DataFrame,
-    selection: pl.DataFrame,
+    candidates: pl.DataFrame,
+    absent: Collection[str],
     sets: Mapping[str, pl.DataFrame],
     settings: SelectionSettings,
 ) -> list[Shortfall]:
-    candidates = open_candidates(observed, selection)
     anchors, challenge = sets["anchor_set"], sets["challenge_set"]
     short = []
     if anchors.height < settings.anchor_min:
         causes = anchor_causes(candidates, anchors, settings)
         short.append(Shortfall("anchor", anchors.height, settings.anchor_min, tuple(causes)))
     if challenge.height < settings.challenge_min:
-        taken = [anchors, sets["coverage_set"], sets["pair_set"]]
+        taken = [anchors, sets["pair_set"], sets["coverage_set"]]
         causes = challenge_causes(candidates, challenge, taken, settings)
+        if absent:
+            causes.append(Cause("not_on_this_ride", len(absent)))
         wanted = settings.challenge_min
         short.append(Shortfall("challenge", challenge.height, wanted, tuple(causes)))
     return short
+
+
+def empty_buckets(selection: pl.DataFrame, shown: pl.DataFrame) -> dict[str, str]:
+    """Why there is no image of a bucket that a rider's candidates show, by bucket.
+
+    Args:
+        selection: the rider's rows of the table.
+        shown: rows of `candidates` of the exported anchors and coverage images.
+    """
+    empty = selection.filter(
+        pl.col("bucket_key").is_not_null()
+        & ~pl.col("bucket_key").is_in(shown["bucket_key"].drop_nulls().implode())
+    )
+    told = pl.when("kept").then(pl.lit("not_exported")).otherwise("reason")
+    counts = empty.group_by("bucket_key", reason=told).len()
+    commonest = counts.sort(["bucket_key", "len", "reason"], descending=[False, True, False])
+    return dict(commonest.unique("bucket_key", maintain_order=True)["bucket_key", "reason"].rows())
 
 
 def coverage_of(faces: pl.DataFrame) -> AxisCoverage:
@@ -309,6 +383,16 @@ def coverage_of(faces: pl.DataFrame) -> AxisCoverage:
     return AxisCoverage(
         yaw, pitch, expression, frozenset(cells.select("yaw_key", "pitch_key").iter_rows())
     )
+
+
+def coverage_seen(observed: pl.DataFrame) -> AxisCoverage:
+    """Bins that the usable moments of a rider fill: not the noise of single faces in them.
+
+    Args:
+        observed: the rider's rows of `candidates`.
+    """
+    stands = pl.coalesce("representative_face_id", "face_id") == pl.col("face_id")
+    return coverage_of(observed.filter("loose", stands))
 
 
 def axis_sizes(settings: BucketSettings) -> AxisSizes:
@@ -327,12 +411,13 @@ def conditioning_rule(
         settings: thresholds.
     """
     usable = observed.filter("loose")
-    if usable.height:
-        unstable = usable.filter(pl.col("standing").is_in(["below_floor", "closer_to_rival"]))
-        if unstable.height / usable.height >= settings.drift_unstable_share:
-            return "identity_drift"
-        if (usable["lighting_bin"] == "dark").sum() / usable.height >= settings.dark_share:
-            return "dark"
+    told = usable.filter(pl.col("stable_score").is_not_null())
+    unstable = told["stability_reason"].is_in(["below_floor", "closer_to_rival"]).sum()
+    if told.height and unstable / told.height >= settings.drift_unstable_share:
+        return "identity_drift"
+    dark = (usable["lighting_bin"] == "dark").sum()
+    if usable.height and dark / usable.height >= settings.dark_share:
+        return "dark"
     if buckets_saved < settings.short_diversity_buckets:
         return "short_diversity"
     return "default"
@@ -344,13 +429,11 @@ def anchor_causes(
     """Why a rider's other candidates became no anchors, most frequent first.
 
     Args:
-        candidates: the rider's `image_sets.open_candidates`.
+        candidates: the rider's `selection.open_candidates`.
         anchors: the rider's anchors.
         settings: thresholds.
     """
-    gap_ms = settings.anchor_gap_s * 1000
-    distances = [(pl.col("timestamp_ms") - t).abs() for t in anchors["timestamp_ms"]]
-    near = pl.any_horizontal(pl.lit(False), *(distance < gap_ms for distance in distances))
+    limit = likeness(settings)._replace(vision=settings.anchor_cos_max)
     cause = (
         pl.when(~pl.col("strict").fill_null(False))
         .then(pl.lit("not_strict"))
@@ -358,9 +441,11 @@ def anchor_causes(
         .then(pl.lit("not_frontal"))
         .when(~anchor_eligible(settings).fill_null(False))
         .then(pl.lit("not_plain"))
-        .when(near)
+        .when(_near([anchors], settings.anchor_gap_s))
         .then(pl.lit("too_close_in_time"))
-        .otherwise(pl.lit("too_alike"))
+        .when(_alike(candidates, [anchors], limit))
+        .then(pl.lit("too_alike"))
+        .otherwise(pl.lit("not_exported"))
     )
     return _counted(candidates, anchors, cause)
 
@@ -371,7 +456,15 @@ def challenge_causes(
     taken: Sequence[pl.DataFrame],
     settings: SelectionSettings,
 ) -> list[Cause]:
-    """Why a rider's other candidates became no challenge images, most frequent first."""
+    """Why a rider's other candidates became no challenge images, most frequent first.
+
+    Args:
+        candidates: the rider's `selection.open_candidates`.
+        challenge: the rider's challenge images, fewer than wanted.
+        taken: the rider's images of all other sets.
+        settings: thresholds.
+    """
+    images = [*taken, challenge]
     used = [face for table in taken for face in table["face_id"]]
     cause = (
         pl.when(pl.col("face_id").is_in(used))
@@ -380,12 +473,33 @@ def challenge_causes(
         .then(pl.lit("not_extreme"))
         .when(pl.col("stable_score") < settings.challenge_stable_min)
         .then(pl.lit("not_stable"))
-        .otherwise(pl.lit("near_duplicate"))
+        .when(_near(images, settings.min_gap_s))
+        .then(pl.lit("too_close_in_time"))
+        .when(_alike(candidates, images, likeness(settings)))
+        .then(pl.lit("near_duplicate"))
+        .otherwise(pl.lit("not_exported"))
     )
     return _counted(candidates, challenge, cause)
 
 
+def _near(images: Sequence[pl.DataFrame], gap_s: float) -> pl.Expr:
+    """Whether a face is closer in time to one of the images."""
+    times = [time for table in images for time in table["timestamp_ms"]]
+    distances = [(pl.col("timestamp_ms") - time).abs() for time in times]
+    return pl.any_horizontal(pl.lit(False), *(far < gap_s * 1000 for far in distances))
+
+
+def _alike(candidates: pl.DataFrame, images: Sequence[pl.DataFrame], limit: Likeness) -> pl.Series:
+    """Whether each candidate is the same picture as one of the images."""
+    shown = candidates["face_id"].is_in([face for table in images for face in table["face_id"]])
+    if not shown.any():
+        return pl.repeat(False, candidates.height, eager=True)
+    views, rows = person_views(candidates), shown.arg_true().to_numpy()
+    closest = [(v @ v[rows].T).max(axis=1) for v in (views.face, views.look)]
+    return pl.Series((closest[0] > limit.vision) | (closest[1] > limit.look))
+
+
 def _counted(candidates: pl.DataFrame, chosen: pl.DataFrame, cause: pl.Expr) -> list[Cause]:
-    others = candidates.filter(~pl.col("face_id").is_in(chosen["face_id"].implode()))
-    causes = Counter(others.drop(VECTORS).select(cause.alias("cause"))["cause"].to_list())
-    return [Cause(code, count) for code, count in causes.most_common()]
+    told = candidates.drop(VECTORS).with_columns(cause=cause)
+    others = told.filter(~pl.col("face_id").is_in(chosen["face_id"].implode()))
+    return [Cause(code, count) for code, count in Counter(others["cause"].to_list()).most_common()]

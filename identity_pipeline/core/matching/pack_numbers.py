@@ -64,7 +64,7 @@ class PackNumbers:
 def of_tracklets(video: VideoTables) -> VideoTables:
     """The tables of a video as if each tracklet of enough usable faces were a rider's track."""
     tracks = video.tracks.select("face_id", "frame_idx", track_id="tracklet_id")
-    usable = video.embeddings.filter(pl.col("because") == "usable").select("face_id")
+    usable = video.quality.filter("loose").select("face_id")
     counted = usable.join(tracks, on="face_id").group_by("track_id").len()
     kept = counted.filter(pl.col("len") >= FACES_MIN).sort("track_id")
     riders = kept.select("track_id", person_id="track_id", reason=pl.lit("rider"))
@@ -76,7 +76,9 @@ def pack_numbers(videos: Sequence[VideoTables], settings: MatchSettings) -> Pack
 
     Between templates, thresholds are those of the calibration at its rates of false accepts:
     `exclude` 1 in 100, `suggest` 1 in 1,000, `assign` 1 in 10,000, as estimated. Two tracklets of a
-    ride are joined at `suggest`, and at `exclude` with a lead over the runner-up. A face is a
+    ride are joined at `suggest`, and at `exclude` with a lead over the runner-up; over a cut they
+    are parted again below `assign`, but never above what one in a hundred parts of one tracklet
+    fall below. A face is a
     track's, and stable, above what one in a hundred of a person's own faces falls below, but no
     higher than one in a hundred faces of others reaches.
 
@@ -130,7 +132,12 @@ def _found(rows: _Rows, settings: MatchSettings, told: str) -> PackNumbers:
     stable = "1 in 100 faces of others is as near"
     if own < others:
         stable = "1 in 100 of a person's own faces is farther from their mean"
+    parts = rows["template", "exclude"]["genuine_p01"]
+    part, parted = between["assign"], said["assign"]
+    if parts < part:
+        part, parted = parts, "1 in 100 parts of one tracklet are less alike"
     values = {
+        "tracking.part_cos": (part, parted),
         "tracking.stitch_cos": (between["suggest"], said["suggest"]),
         "tracking.stitch_cos_with_margin": (between["exclude"], said["exclude"]),
         **dict.fromkeys(_STABLE, (min(others, own), stable)),

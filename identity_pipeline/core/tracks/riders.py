@@ -2,7 +2,8 @@
 
 Reasons: `rider`, `too_short` (present in too few sampled frames), `too_small` (beside the largest
 track), `bystander` (all seats are taken by better tracks), `never_beside_rider` (never in one
-frame with the first rider, so a fragment or a later passer-by).
+frame with the first rider, so a fragment or a later passer-by), `never_clear` (hardly one of its
+faces passes the loose gate: what a detector took for a face in blur and shade).
 """
 
 from __future__ import annotations
@@ -99,7 +100,10 @@ def _spanned(tracks: pl.DataFrame, spans: pl.DataFrame) -> pl.DataFrame:
 
 
 def choose_riders(
-    scored: pl.DataFrame, frames_of_track: dict[int, set[int]], settings: RiderSettings
+    scored: pl.DataFrame,
+    frames_of_track: dict[int, set[int]],
+    settings: RiderSettings,
+    clear_faces: dict[int, int] | None = None,
 ) -> pl.DataFrame:
     """Adds `person_id` and `reason` to the scored tracks; see the module for the reasons.
 
@@ -107,6 +111,7 @@ def choose_riders(
         scored: result of `score_tracks`.
         frames_of_track: sampled frames in which each track is seen.
         settings: thresholds.
+        clear_faces: how many faces of each track pass the loose gate; None where it is not known.
 
     Returns:
         The table `riders`. `person_id` counts the riders from left to right.
@@ -116,6 +121,9 @@ def choose_riders(
     riders: list[dict[str, float]] = []
     for row in best_first.iter_rows(named=True):
         reason = _reason(row, riders, frames_of_track, settings)
+        if reason == "rider" and riders and clear_faces is not None:
+            clear = clear_faces.get(row["track_id"], 0) >= settings.min_clear_faces
+            reason = "rider" if clear else "never_clear"
         reasons[row["track_id"]] = reason
         if reason == "rider":
             riders.append(row)
@@ -153,13 +161,18 @@ def find_riders(
     frame_size: tuple[int, int],
     settings: RiderSettings,
     spans: pl.DataFrame | None = None,
+    quality: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """The table `riders` of one video; see `score_tracks` and `choose_riders`."""
     scored = score_tracks(tracks, detections, sampled_frames, frame_size, settings, spans)
     frames_of_track: dict[int, set[int]] = {}
     for track_id, frame in tracks.select("track_id", "frame_idx").iter_rows():
         frames_of_track.setdefault(track_id, set()).add(frame)
-    return choose_riders(scored, frames_of_track, settings)
+    clear = None
+    if quality is not None:
+        usable = quality.filter("loose").select("face_id").join(tracks, on="face_id")
+        clear = dict(usable.group_by("track_id").len().iter_rows())
+    return choose_riders(scored, frames_of_track, settings, clear)
 
 
 def rider_faces(tracks: pl.DataFrame, riders: pl.DataFrame) -> pl.DataFrame:

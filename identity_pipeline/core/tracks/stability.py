@@ -2,7 +2,8 @@
 
 The prototype is a medoid, a real face, of the person's strict and frontal frames. A face is
 stable when it is close to its own prototype and clearly closer than to the other rider's.
-Reasons: `stable`, `not_embedded`, `no_prototype`, `below_floor`, `closer_to_rival`.
+Reasons: `stable`, `not_embedded`, `no_prototype`, `below_floor`, `closer_to_rival`. Most faces are
+not embedded: witnesses vouch for their track, and what may become an image is embedded by itself.
 """
 
 from __future__ import annotations
@@ -36,19 +37,27 @@ def prototype_face(faces: pl.DataFrame, settings: StabilitySettings) -> str | No
     """The face that represents a person, or None: no set rather than a bad set.
 
     Args:
-        faces: one person's embedded faces with face_id, strict, yaw and e_id, in any order.
+        faces: one person's faces with face_id, strict, yaw, and e_id where they are embedded, in
+            any order.
         settings: thresholds.
 
     Returns:
-        The medoid of the strict faces with |yaw| <= `prototype_yaw_max`, or of all strict faces
-        when those are fewer than `min_strict_frames`; None when even these are.
+        The medoid of the embedded among the strict faces with |yaw| <= `prototype_yaw_max`, or
+        among all strict faces when those are fewer than `min_strict_frames`; None when even these
+        are, or none is embedded. Fewer are counted whether they are embedded or not: a person of
+        whom there are enough good faces is known.
     """
     strict = faces.filter("strict").sort("face_id")
-    frontal = strict.filter(pl.col("yaw").abs() <= settings.prototype_yaw_max)
-    pool = frontal if frontal.height >= settings.min_strict_frames else strict
-    if pool.height < settings.min_strict_frames:
+    if strict.height < settings.min_strict_frames:
         return None
-    return str(pool["face_id"][medoid(check_unit(to_matrix(pool["e_id"]), "e_id"))])
+    frontal = strict.filter(pl.col("yaw").abs() <= settings.prototype_yaw_max)
+    enough = frontal.height >= settings.min_strict_frames
+    for pool in (frontal, strict) if enough else (strict,):
+        embedded = pool.filter(pl.col("e_id").is_not_null())
+        if embedded.height:
+            chosen = medoid(check_unit(to_matrix(embedded["e_id"]), "e_id"))
+            return str(embedded["face_id"][chosen])
+    return None
 
 
 def measure_stability(faces: pl.DataFrame, settings: StabilitySettings) -> pl.DataFrame:
@@ -62,7 +71,7 @@ def measure_stability(faces: pl.DataFrame, settings: StabilitySettings) -> pl.Da
     ordered = faces.sort("person_id", "frame_idx", "face_id")
     embedded = ordered.filter(pl.col("e_id").is_not_null())
     prototypes: dict[int, str] = {}
-    for _, group in embedded.group_by("person_id", maintain_order=True):
+    for _, group in ordered.group_by("person_id", maintain_order=True):
         chosen = prototype_face(group, settings)
         if chosen is not None:
             prototypes[group["person_id"][0]] = chosen
@@ -74,7 +83,8 @@ def measure_stability(faces: pl.DataFrame, settings: StabilitySettings) -> pl.Da
         own = scores.get((face_id, person))
         rivals = [scores[face_id, p] for p in prototypes if p != person and (face_id, p) in scores]
         rival = max(rivals, default=None)
-        reason = _reason(own, rival, person in prototypes, settings)
+        known = person in prototypes
+        reason = stability_reason(own, rival, has_prototype=known, settings=settings)
         rows.append(
             {
                 "face_id": face_id,
@@ -105,9 +115,17 @@ def _cosines_to(embedded: pl.DataFrame, prototypes: dict[int, str]) -> dict[tupl
     return cosines
 
 
-def _reason(
-    own: float | None, rival: float | None, has_prototype: bool, settings: StabilitySettings
+def stability_reason(
+    own: float | None, rival: float | None, *, has_prototype: bool, settings: StabilitySettings
 ) -> str:
+    """Whether a face is surely its rider's: `stable`, or why not.
+
+    Args:
+        own: its cosine to the rider's prototype; None where it is not embedded.
+        rival: the larger one of those to others' prototypes; None where there is none.
+        has_prototype: whether the rider has one.
+        settings: thresholds.
+    """
     if not has_prototype:
         return "no_prototype"
     if own is None:

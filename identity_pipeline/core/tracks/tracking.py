@@ -1,4 +1,4 @@
-"""Identity-aware tracks: contaminated tracklets split, fragments stitched.
+"""Identity-aware tracks: contaminated tracklets split, fragments stitched, false joins parted.
 
 Works offline on finished tracklets (short-term, boxes only, from `models.tracklets`) and on the
 recognition embeddings of some of their faces. Two tracks that share a frame are two people and
@@ -7,7 +7,8 @@ are never joined, whatever their embeddings say.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
@@ -15,6 +16,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from identity_pipeline.core.tracks.joining import JoinablePairs
+from identity_pipeline.core.tracks.parting import Section, people_of
 from identity_pipeline.core.vectors import check_unit, mean_direction, to_matrix
 from identity_pipeline.settings import TrackingSettings
 
@@ -25,7 +27,8 @@ class Fragment:
 
     `rows` index the face table; `usable` are the embeddings of faces that passed the loose gate,
     `witnesses` those of the others. The template is the mean of the usable ones, of the witnesses
-    only where there is nothing better.
+    only where there is nothing better. `parted_cos` is the cosine to the nearest of those that it
+    was parted from.
     """
 
     rows: list[int]
@@ -34,6 +37,7 @@ class Fragment:
     witnesses: list[int] = field(default_factory=list)
     split: bool = False
     weakest_join: float | None = None
+    parted_cos: float | None = None
 
     @property
     def evidence(self) -> list[int]:
@@ -42,7 +46,10 @@ class Fragment:
 
 
 def build_tracks(
-    detections: pl.DataFrame, embeddings: pl.DataFrame, settings: TrackingSettings
+    detections: pl.DataFrame,
+    embeddings: pl.DataFrame,
+    settings: TrackingSettings,
+    cuts: Collection[int] = (),
 ) -> pl.DataFrame:
     """The table `face_tracks` of one video.
 
@@ -50,6 +57,7 @@ def build_tracks(
         detections: table `face_detections`; the order of its rows does not matter.
         embeddings: table `face_embeddings`, of one space.
         settings: thresholds.
+        cuts: frames with which a new scene begins.
 
     Returns:
         One row per face. Track ids count from 0 in the order of first appearance, then from left
@@ -67,7 +75,12 @@ def build_tracks(
         fragments.extend(
             split_tracklet(rows, faces["frame_idx"].to_list(), vectors, usable, settings)
         )
-    tracks = stitch(fragments, vectors, settings)
+    clock = Clock(faces, cuts)
+    tracks = [
+        part
+        for track in stitch(fragments, vectors, settings)
+        for part in part_track(track, clock, vectors, settings)
+    ]
     return _track_table(faces, tracks, vectors)
 
 
@@ -220,6 +233,87 @@ def stitch(
     return [*(known[i] for i in pairs.left()), *silent]
 
 
+class Clock:
+    """When the faces of a table are seen, and in which scene."""
+
+    def __init__(self, faces: pl.DataFrame, cuts: Collection[int]) -> None:
+        """Takes frame_idx and timestamp_ms of each row, and the frames that begin a scene."""
+        self._frames = faces["frame_idx"].to_list()
+        self._ms: list[float] = faces["timestamp_ms"].to_list()
+        self._scenes = np.searchsorted(np.array(sorted(cuts)), self._frames, side="right").tolist()
+
+    def sections(self, rows: Sequence[int], gap_s: float) -> list[list[int]]:
+        """Rows in time order, cut at scene cuts and where more than `gap_s` lies between two."""
+        sections = [[rows[0]]]
+        for before, row in pairwise(rows):
+            if self._scenes[row] != self._scenes[before] or self.span_s(before, row) > gap_s:
+                sections.append([])
+            sections[-1].append(row)
+        return sections
+
+    def span_s(self, first: int, last: int) -> float:
+        """Time from one row to another."""
+        return (self._ms[last] - self._ms[first]) / 1000
+
+    def frames(self, rows: Sequence[int]) -> set[int]:
+        """Frames of some rows."""
+        return {self._frames[row] for row in rows}
+
+
+def part_track(
+    track: Fragment,
+    clock: Clock,
+    vectors: dict[int, NDArray[np.float32]],
+    settings: TrackingSettings,
+) -> list[Fragment]:
+    """The track, or the people that it turns out to be: see `parting`.
+
+    A section is told by its usable faces, of which there are `split_run` at least, the first and
+    the last `part_span_s` apart.
+    """
+    sections = clock.sections(sorted(track.rows), settings.part_gap_s)
+    if len(sections) < 2:
+        return [track]
+    usable = [sorted(set(track.usable) & set(section)) for section in sections]
+    people = people_of([_section(known, clock, vectors, settings) for known in usable], settings)
+    rows_of: dict[int, list[int]] = {}
+    for section, person in zip(sections, people, strict=True):
+        rows_of.setdefault(person, []).extend(section)
+    if len(rows_of) == 1:
+        return [track]
+    parts = [_part_of(track, own, clock) for own in rows_of.values()]
+    means = np.stack([_template(part, vectors) for part in parts])
+    cosines = means @ means.T - 3.0 * np.eye(len(parts), dtype=np.float32)  # never to itself
+    return [
+        replace(part, parted_cos=float(highest))
+        for part, highest in zip(parts, cosines.max(axis=1), strict=True)
+    ]
+
+
+def _section(
+    usable: Sequence[int],
+    clock: Clock,
+    vectors: dict[int, NDArray[np.float32]],
+    settings: TrackingSettings,
+) -> Section:
+    if not usable:
+        return Section(np.zeros((0, 1), np.float32), solid=False)
+    long = clock.span_s(usable[0], usable[-1]) >= settings.part_span_s
+    solid = long and len(usable) >= settings.split_run
+    return Section(np.stack([vectors[row] for row in usable]), solid)
+
+
+def _part_of(track: Fragment, rows: list[int], clock: Clock) -> Fragment:
+    own = set(rows)
+    return replace(
+        track,
+        rows=rows,
+        frames=clock.frames(rows),
+        usable=[row for row in track.usable if row in own],
+        witnesses=[row for row in track.witnesses if row in own],
+    )
+
+
 def _template(fragment: Fragment, vectors: dict[int, NDArray[np.float32]]) -> NDArray[np.float32]:
     return mean_direction(np.stack([vectors[r] for r in sorted(fragment.evidence)]))
 
@@ -249,9 +343,21 @@ def _track_table(
             if template is not None and row in vectors:
                 cos_of[row] = float(vectors[row] @ template)
     rows = range(faces.height)
-    return faces.select("face_id", "frame_idx", "tracklet_id").with_columns(
-        track_id=pl.Series([track_of[r] for r in rows], dtype=pl.Int64),
-        track_cos=pl.Series([cos_of.get(r) for r in rows], dtype=pl.Float32),
-        stitch_cos=pl.Series([ordered[track_of[r]].weakest_join for r in rows], dtype=pl.Float32),
-        split=pl.Series([ordered[track_of[r]].split for r in rows], dtype=pl.Boolean),
+    of_tracks = pl.DataFrame(
+        [(n, t.weakest_join, t.split, t.parted_cos) for n, t in enumerate(ordered)],
+        schema={
+            "track_id": pl.Int64,
+            "stitch_cos": pl.Float32,
+            "split": pl.Boolean,
+            "parted_cos": pl.Float32,
+        },
+        orient="row",
+    )
+    return (
+        faces.select("face_id", "frame_idx", "tracklet_id")
+        .with_columns(
+            track_id=pl.Series([track_of[r] for r in rows], dtype=pl.Int64),
+            track_cos=pl.Series([cos_of.get(r) for r in rows], dtype=pl.Float32),
+        )
+        .join(of_tracks, on="track_id", how="left", maintain_order="left")
     )

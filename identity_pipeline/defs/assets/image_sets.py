@@ -1,4 +1,4 @@
-"""Group `image_sets`: candidates, the selection, the four sets, the frame ledger, the export."""
+"""Group `image_sets`: candidates, the selection, the four sets, the export, the frame ledger."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Callable
 import dagster as dg
 import polars as pl
 
+from identity_pipeline.core.imagesets import anchors, challenge, image_sets, pairs
 from identity_pipeline.core.imagesets import frame_ledger as ledger
-from identity_pipeline.core.imagesets import image_sets
-from identity_pipeline.core.imagesets import selection as select_images
+from identity_pipeline.core.imagesets import selection as select
 from identity_pipeline.defs.assets.detect import registered
 from identity_pipeline.defs.display import pictures
 from identity_pipeline.defs.resources.decorators import video_asset
@@ -23,7 +23,7 @@ ANCHORS, COVERAGE, CHALLENGE, PAIRS = SET_ASSETS
 @video_asset
 def candidates(step: VideoStep) -> dg.MaterializeResult:
     """Every rider face with all that was observed, its export crop, and how far it got."""
-    from identity_pipeline.stages.imagesets.curate import Measurements, candidates_of
+    from identity_pipeline.stages.imagesets.curate import Highlighted, Measurements, candidates_of
 
     inputs = step.inputs
 
@@ -35,110 +35,90 @@ def candidates(step: VideoStep) -> dg.MaterializeResult:
             inputs["face_landmarks"],
             inputs["identity_stability"],
             inputs["face_buckets"],
+            inputs["moments"],
             inputs["vision_embeddings"],
         )
-        return candidates_of(observed, step.settings)
+        return candidates_of(observed, step.settings, Highlighted(step.emphasis, step.first_ms))
 
     return step.table(compute, lambda table: pictures.describe_counts(table, "standing"))
-
-
-@video_asset
-def selection(step: VideoStep) -> dg.MaterializeResult:
-    """The replayable decision on every candidate: save, replace, add or reject, with its reason."""
-    inputs = step.inputs
-
-    def compute() -> pl.DataFrame:
-        emphasis, first_ms = step.emphasis, 0.0
-        if emphasis is not None:  # when a video begins is said by its bytes, as all else of it
-            frames = step.store.read("frames", step.video_id, ("timestamp_ms",))
-            first_ms = frames["timestamp_ms"][0]
-        wanted = step.settings.selection
-        return select_images.select(inputs["candidates"], wanted, emphasis, first_ms)
-
-    return step.table(
-        compute,
-        lambda table: pictures.describe_selection(table, inputs["candidates"], step.all_settings),
-    )
 
 
 def _set_of(
     step: VideoStep, name: str, build: Callable[[pl.DataFrame], pl.DataFrame]
 ) -> dg.MaterializeResult:
-    """A set that is chosen from the candidates that the selection left open."""
+    """A set that is chosen from the candidates up to the stop, where it cuts."""
     inputs = step.inputs
     return step.table(
-        lambda: build(image_sets.open_candidates(inputs["candidates"], inputs["selection"])),
+        lambda: build(select.open_candidates(inputs["candidates"], step.settings.selection)),
         lambda table: pictures.describe_set(table, inputs.crops, name),
     )
 
 
 @video_asset
 def anchor_set(step: VideoStep) -> dg.MaterializeResult:
-    """Three to five frontal, best images per rider, apart in time and unlike each other."""
+    """Three to five portraits of each rider: the best ones of the ride that are apart in time."""
     return _set_of(
-        step,
-        "anchor",
-        lambda wanted: image_sets.build_anchor_set(wanted, step.settings.selection),
+        step, "anchor", lambda opened: anchors.build_anchor_set(opened, step.settings.selection)
+    )
+
+
+@video_asset
+def pair_set(step: VideoStep) -> dg.MaterializeResult:
+    """Frames in which both riders are good, well apart, and the largest by far."""
+    from identity_pipeline.stages.imagesets.curate import frame_size
+
+    inputs, settings = step.inputs, step.settings.selection
+    return step.table(
+        lambda: pairs.build_pair_set(
+            select.until_the_stop(inputs["candidates"], settings),
+            [inputs[ANCHORS]],
+            inputs["face_detections"],
+            frame_size(inputs["ride_video"]),
+            settings,
+        ),
+        lambda table: pictures.describe_set(table, inputs.crops, "pair"),
+    )
+
+
+@video_asset
+def selection(step: VideoStep) -> dg.MaterializeResult:
+    """The decision on every candidate of the ride: save, add or reject, with reason and rival."""
+    inputs = step.inputs
+    return step.table(
+        lambda: select.select(
+            inputs["candidates"], inputs[ANCHORS], inputs[PAIRS], step.settings.selection
+        ),
+        lambda table: pictures.describe_selection(table, inputs["candidates"], step.all_settings),
     )
 
 
 @video_asset
 def coverage_set(step: VideoStep) -> dg.MaterializeResult:
     """The best image, at most two, of every pose and expression bucket."""
+    inputs = step.inputs
     return _set_of(
         step,
         "coverage",
-        lambda wanted: image_sets.build_coverage_set(
-            wanted, step.inputs[ANCHORS], step.settings.selection
-        ),
-    )
-
-
-@video_asset
-def challenge_set(step: VideoStep) -> dg.MaterializeResult:
-    """Five to eight extreme images that are surely the same person."""
-    return _set_of(
-        step,
-        "challenge",
-        lambda wanted: image_sets.build_challenge_set(
-            wanted, [*step.inputs.of(ANCHORS, COVERAGE).values()], step.settings.selection
-        ),
-    )
-
-
-@video_asset
-def pair_set(step: VideoStep) -> dg.MaterializeResult:
-    """Frames in which both riders are good, well apart and alone."""
-    from identity_pipeline.stages.imagesets.curate import frame_size
-
-    return _set_of(
-        step,
-        "pair",
-        lambda wanted: image_sets.build_pair_set(
-            wanted,
-            [*step.inputs.of(ANCHORS, COVERAGE, CHALLENGE).values()],
-            step.inputs["face_detections"],
-            frame_size(step.inputs["ride_video"]),
+        lambda opened: image_sets.build_coverage_set(
+            opened,
+            inputs["selection"],
+            [*inputs.of(ANCHORS, PAIRS).values()],
             step.settings.selection,
         ),
     )
 
 
 @video_asset
-def frame_ledger(step: VideoStep) -> dg.MaterializeResult:
-    """What became of every face: one state, one reason, and what would have changed it."""
-    inputs = step.inputs
-    return step.table(
-        lambda: ledger.build_ledger(
-            inputs["face_detections"],
-            inputs["face_tracks"],
-            inputs["riders"],
-            inputs["candidates"],
-            inputs["selection"],
-            inputs.of(*SET_ASSETS),
-            step.settings,
+def challenge_set(step: VideoStep) -> dg.MaterializeResult:
+    """Five to eight images of every kind of difficulty that are surely the same person."""
+    return _set_of(
+        step,
+        "challenge",
+        lambda opened: challenge.build_challenge_set(
+            opened,
+            [*step.inputs.of(ANCHORS, PAIRS, COVERAGE).values()],
+            step.settings.selection,
         ),
-        pictures.describe_ledger,
     )
 
 
@@ -153,11 +133,12 @@ def identity_dataset(step: VideoStep) -> dg.MaterializeResult:
     tables = VideoTables(
         ride_video=inputs["ride_video"],
         frames=inputs["frames"],
+        face_detections=inputs["face_detections"],
         face_tracks=inputs["face_tracks"],
         riders=inputs["riders"],
         observed=inputs["candidates"],
         selection=inputs["selection"],
-        frame_ledger=inputs["frame_ledger"],
+        moments=inputs["moments"],
         sets=inputs.of(*SET_ASSETS),
     )
 
@@ -167,11 +148,34 @@ def identity_dataset(step: VideoStep) -> dg.MaterializeResult:
             video_id, tables.ride_video, tables.frames, step.models, settings, step.highlights
         )
         source = registered(step.store, video_id).existing_path()
-        crops, reporter = inputs.crops, step.reporter()
-        return write_dataset(target, source, tables, crops, origin, step.settings, reporter).files
+        crops, pack, reporter = inputs.crops, step.models.face_pack, step.reporter()
+        made_with = (crops, pack, origin, step.settings)
+        return write_dataset(target, source, tables, *made_with, reporter).files
 
     result = step.table(
         compute, lambda table: pictures.describe_dataset(table, target, tables, settings)
     )
     FailureNotes(step.store.layout).clear(video_id)
     return result
+
+
+@video_asset
+def frame_ledger(step: VideoStep) -> dg.MaterializeResult:
+    """What became of every face: one state, one reason, and what would have changed it."""
+    from identity_pipeline.stages.specs.exported import not_shown, shown_sets
+
+    inputs = step.inputs
+    sets, files = inputs.of(*SET_ASSETS), inputs["identity_dataset"]
+    return step.table(
+        lambda: ledger.build_ledger(
+            inputs["face_detections"],
+            inputs["face_tracks"],
+            inputs["riders"],
+            inputs["candidates"],
+            inputs["selection"],
+            shown_sets(sets, files, inputs["candidates"]),
+            not_shown(sets, files),
+            step.settings,
+        ),
+        pictures.describe_ledger,
+    )

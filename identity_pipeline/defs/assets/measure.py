@@ -10,6 +10,7 @@ import polars as pl
 
 from identity_pipeline.core.tracks.riders import find_riders, rider_faces, spans_of
 from identity_pipeline.core.tracks.tracking import build_tracks
+from identity_pipeline.core.vectors import all_embeddings
 from identity_pipeline.defs.display import metadata, pictures
 from identity_pipeline.defs.resources.decorators import video_asset
 from identity_pipeline.defs.resources.steps import VideoStep
@@ -38,24 +39,27 @@ def face_quality(step: VideoStep) -> dg.MaterializeResult:
 
 @video_asset
 def face_embeddings(step: VideoStep) -> dg.MaterializeResult:
-    """`e_id` of every usable face, and of every n-th face of each tracklet as a witness."""
-    from identity_pipeline.stages.video.measure import embed_faces, faces_to_embed
+    """`e_id` of the witnesses of each tracklet, and of all between two that do not agree."""
+    from identity_pipeline.stages.video.witnesses import embed_witnesses
 
-    inputs, settings = step.inputs, step.settings
+    inputs = step.inputs
 
     def compute(chunks: ChunkStore) -> pl.DataFrame:
-        wanted = faces_to_embed(
-            inputs["face_detections"], inputs["face_quality"], settings.quality.witness_every
+        return embed_witnesses(
+            inputs["face_detections"],
+            inputs["face_quality"],
+            inputs.crops,
+            step.models.face_pack,
+            step.settings,
+            step.reporter(),
+            chunks,
         )
-        pack = step.models.face_pack
-        return embed_faces(wanted, inputs.crops, pack, settings, step.reporter(), chunks)
 
     def describe(table: pl.DataFrame) -> dict[str, object]:
-        witnesses = (table["because"] == "witness").sum()
         return metadata.numbers(
             {
                 "embedded": table.height,
-                "witnesses": witnesses,
+                "refused_by_the_gate": (table["because"] == "witness").sum(),
                 "left_out": inputs["face_detections"].height - table.height,
                 "space": table["space"][0] if table.height else None,
             }
@@ -70,7 +74,10 @@ def face_tracks(step: VideoStep) -> dg.MaterializeResult:
     inputs = step.inputs
     return step.table(
         lambda: build_tracks(
-            inputs["face_detections"], inputs["face_embeddings"], step.settings.tracking
+            inputs["face_detections"],
+            inputs["face_embeddings"],
+            step.settings.tracking,
+            inputs["frames"].filter("scene_cut")["frame_idx"].to_list(),
         ),
         pictures.describe_tracks,
     )
@@ -90,6 +97,7 @@ def riders(step: VideoStep) -> dg.MaterializeResult:
             frame_size(inputs["ride_video"]),
             step.settings.riders,
             spans_of(inputs["frames"]),
+            inputs["face_quality"],
         ),
         lambda table: pictures.describe_riders(
             table, inputs["frames"], inputs["face_tracks"], step.all_settings
@@ -117,24 +125,6 @@ def face_landmarks(step: VideoStep) -> dg.MaterializeResult:
 
 
 @video_asset
-def identity_stability(step: VideoStep) -> dg.MaterializeResult:
-    """Each rider's prototype (a medoid), and which faces surely are that rider."""
-    from identity_pipeline.stages.imagesets.curate import stability_of
-
-    inputs = step.inputs
-    return step.table(
-        lambda: stability_of(
-            rider_faces(inputs["face_tracks"], inputs["riders"]),
-            inputs["face_embeddings"],
-            inputs["face_quality"],
-            inputs["face_landmarks"],
-            step.settings,
-        ),
-        pictures.describe_stability,
-    )
-
-
-@video_asset
 def face_buckets(step: VideoStep) -> dg.MaterializeResult:
     """Pose, expression, occlusion and lighting bins of the riders' usable faces."""
     from identity_pipeline.stages.imagesets.curate import buckets_of
@@ -147,8 +137,74 @@ def face_buckets(step: VideoStep) -> dg.MaterializeResult:
 
 
 @video_asset
+def moments(step: VideoStep) -> dg.MaterializeResult:
+    """Runs of a rider's faces that show the same, their best face, and which may become images."""
+    from identity_pipeline.stages.imagesets.curate import Highlighted, moments_of
+
+    inputs = step.inputs
+    return step.table(
+        lambda: moments_of(
+            inputs["ride_video"],
+            inputs["face_detections"],
+            inputs["face_quality"],
+            inputs["face_tracks"],
+            inputs["face_landmarks"],
+            inputs["face_buckets"],
+            Highlighted(step.emphasis, step.first_ms),
+            step.settings,
+        ),
+        lambda table: pictures.describe_moments(table, inputs.crops),
+    )
+
+
+@video_asset
+def moment_embeddings(step: VideoStep) -> dg.MaterializeResult:
+    """`e_id` of the best faces of moments that may become images, but for the witnesses' own."""
+    from identity_pipeline.stages.video.measure import embed_faces, faces_of_moments
+
+    inputs = step.inputs
+
+    def compute(chunks: ChunkStore) -> pl.DataFrame:
+        wanted = faces_of_moments(inputs["moments"], inputs["face_embeddings"])
+        pack, asset = step.models.face_pack, "moment_embeddings"
+        report = step.reporter()
+        return embed_faces(wanted, inputs.crops, pack, step.settings, report, chunks, asset)
+
+    def describe(table: pl.DataFrame) -> dict[str, object]:
+        listed = inputs["moments"].filter(pl.col("shortlisted")).height
+        return metadata.numbers(
+            {
+                "embedded": table.height,
+                "known_as_witnesses": listed - table.height,
+                "left_out": inputs["moments"].height - listed,
+                "space": table["space"][0] if table.height else None,
+            }
+        )
+
+    return step.chunked(compute, describe)
+
+
+@video_asset
+def identity_stability(step: VideoStep) -> dg.MaterializeResult:
+    """Each rider's prototype (a medoid), and which faces surely are that rider."""
+    from identity_pipeline.stages.imagesets.curate import stability_of
+
+    inputs = step.inputs
+    return step.table(
+        lambda: stability_of(
+            rider_faces(inputs["face_tracks"], inputs["riders"]),
+            all_embeddings(inputs["face_embeddings"], inputs["moment_embeddings"]),
+            inputs["face_quality"],
+            inputs["face_landmarks"],
+            step.settings,
+        ),
+        pictures.describe_stability,
+    )
+
+
+@video_asset
 def vision_embeddings(step: VideoStep) -> dg.MaterializeResult:
-    """`e_vis_face` and `e_vis_body` of the faces that are usable, stable and fit for export."""
+    """`e_vis_face` and `e_vis_body` of the shortlisted faces that are stable and fit for export."""
     from identity_pipeline.stages.imagesets.curate import Measurements, faces_to_see
     from identity_pipeline.stages.video.measure import embed_views
 
@@ -161,8 +217,9 @@ def vision_embeddings(step: VideoStep) -> dg.MaterializeResult:
             inputs["face_quality"],
             inputs["face_landmarks"],
             inputs["identity_stability"],
-            # Which bucket a face falls into says nothing of whether it is worth seeing.
+            # Which bucket a face falls into is in its moment; more is not asked of it here.
             empty("face_buckets"),
+            inputs["moments"],
         )
         wanted = faces_to_see(observed, settings)
         face, body = step.models.vision, step.models.vision_body

@@ -7,12 +7,14 @@ from collections.abc import Iterator
 import dagster as dg
 import polars as pl
 
+from identity_pipeline.core.vectors import all_embeddings
 from identity_pipeline.defs.display import library_pictures as pictures
 from identity_pipeline.defs.display.metadata import numbers
 from identity_pipeline.defs.resources.decorators import video_asset
 from identity_pipeline.defs.resources.steps import VideoStep
 from identity_pipeline.stages.specs.assets import TEMPLATE_TABLES
 from identity_pipeline.stages.specs.cache_key import fingerprint
+from identity_pipeline.storage.video.embeddings import IDENTITY_TABLES
 from identity_pipeline.storage.video.tables import Manifest
 
 
@@ -25,7 +27,8 @@ def templates(step: VideoStep) -> Iterator[dg.MaterializeResult]:
 
     def table(name: str) -> pl.DataFrame:
         if not made:
-            video = tables_of_video(step.video_id, step.inputs.__getitem__)
+            vectors = all_embeddings(*step.inputs.of(*IDENTITY_TABLES).values())
+            video = tables_of_video(step.video_id, vectors, step.inputs.__getitem__)
             made.update(templates_of_video(video, step.settings))
         return made[name]
 

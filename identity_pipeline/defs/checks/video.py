@@ -79,15 +79,21 @@ def like_its_camera(check: VideoCheck) -> dg.AssetCheckResult:
     "frame_ledger",
     "frames",
     "face_detections",
+    "candidates",
+    "identity_dataset",
     *SET_ASSETS,
     blocking=True,
     description="Every face of every sampled frame is in exactly one state, and the sums agree.",
 )
 def every_face_is_accounted_for(check: VideoCheck) -> dg.AssetCheckResult:
     """The conservation law of `core.imagesets.frame_ledger`."""
-    ledger = check.inputs["frame_ledger"]
-    faces, frames = check.inputs["face_detections"], check.inputs["frames"]
-    errors = conservation_errors(ledger, faces, frames, check.inputs.of(*SET_ASSETS))
+    from identity_pipeline.stages.specs.exported import shown_sets
+
+    inputs = check.inputs
+    ledger, faces, frames = inputs["frame_ledger"], inputs["face_detections"], inputs["frames"]
+    files, observed = inputs["identity_dataset"], inputs["candidates"]
+    shown = shown_sets(inputs.of(*SET_ASSETS), files, observed)
+    errors = conservation_errors(ledger, faces, frames, shown)
     return dg.AssetCheckResult(
         passed=not errors,
         severity=dg.AssetCheckSeverity.ERROR,
@@ -136,7 +142,8 @@ def export_is_complete(check: VideoCheck) -> dg.AssetCheckResult:
 @video_check(
     "identity_dataset",
     blocking=False,
-    description="Every image that was chosen was proved to show the frame that was analysed.",
+    description="Every image that was chosen was proved to show the frame that was analysed, and "
+    "its riders alone.",
 )
 def every_image_is_proved(check: VideoCheck) -> dg.AssetCheckResult:
     """An image that is not proved is left out; the others of the video are sound."""
@@ -145,6 +152,7 @@ def every_image_is_proved(check: VideoCheck) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         passed=not told,
         severity=dg.AssetCheckSeverity.WARN,
-        description=" ".join(told) or "Every image shows the frame that was analysed.",
+        description=" ".join(told)
+        or "Every image shows the frame that was analysed, and its riders alone.",
         metadata={"left_out": left_out.height},
     )

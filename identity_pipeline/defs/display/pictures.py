@@ -6,6 +6,7 @@ Drawing is done in `media`, which is imported when a step runs and not when defi
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -128,7 +129,7 @@ def describe_riders(
     table: pl.DataFrame, frames: pl.DataFrame, tracks: pl.DataFrame, settings: Settings
 ) -> dict[str, Any]:
     """Riders, other tracks by reason, and the timeline."""
-    from identity_pipeline.media.figures import track_timeline_svg
+    from identity_pipeline.media.timelines import track_timeline_svg
 
     nothing = pl.DataFrame(
         schema={"person_id": pl.Int64, "timestamp_ms": pl.Float64, "set": pl.String}
@@ -187,12 +188,31 @@ def describe_buckets(table: pl.DataFrame) -> dict[str, Any]:
     return counts
 
 
+def describe_moments(table: pl.DataFrame, crops: CropArchive) -> dict[str, Any]:
+    """How many moments there are, how many may become images, and some of these in time order."""
+    listed = table.filter(pl.col("shortlisted")).sort("person_id", "moment_id")
+    spread = _evenly(listed)
+    captions = [f"{p} moment {m}" for p, m in spread["person_id", "moment_id"].iter_rows()]
+    return {
+        **metadata.numbers(
+            {
+                "usable_faces": table.height,
+                "moments": table["moment_id"].n_unique(),
+                "shortlisted": listed.height,
+            }
+        ),
+        **_sheet(spread, crops, captions),
+    }
+
+
 def describe_selection(
     table: pl.DataFrame, candidates: pl.DataFrame, settings: Settings
 ) -> dict[str, Any]:
     """Decisions, reasons, and each rider's coverage grid after the selection."""
-    from identity_pipeline.core.imagesets.summary import coverage_of
+    from identity_pipeline.core.imagesets.summary import coverage_seen
     from identity_pipeline.media.figures import coverage_grid_svg
+    from identity_pipeline.media.timelines import moments_svg
+    from identity_pipeline.stages.imagesets.page import stop_times
 
     described: dict[str, Any] = {
         **_counts(table["decision"], "decision"),
@@ -203,12 +223,16 @@ def describe_selection(
         kept = mine.filter("kept")["face_id"].to_list()
         observed = candidates.filter(pl.col("person_id") == person)
         saved = observed.filter(pl.col("face_id").is_in(kept))
-        seen = coverage_of(observed.filter("loose")).cells
+        seen = coverage_seen(observed).cells
         drawing = coverage_grid_svg(
             saved, settings.buckets, seen=seen, title=f"person_{person}, selection"
         )
         described[f"picture/person_{person}"] = metadata.svg(drawing, f"coverage of {person}")
         described[f"stop_reason/person_{person}"] = mine["stop_reason"][0]
+    if candidates.height:
+        kept = table.filter("kept").with_columns(set=pl.lit("coverage"))
+        drawing = moments_svg(candidates, kept, stop_times(table))
+        described["picture/moments"] = metadata.svg(drawing, "moments, and what was kept of them")
     return described
 
 
@@ -238,7 +262,8 @@ def describe_dataset(
     """Files, the page, the contact sheet, and the timeline with what was exported."""
     from identity_pipeline.media.crops import decode_image
     from identity_pipeline.media.sheets import encode_jpeg_below
-    from identity_pipeline.stages.imagesets.page import timeline_svg
+    from identity_pipeline.stages.imagesets.page import rider_moments_svg, timeline_svg
+    from identity_pipeline.stages.specs.exported import shown_sets
 
     images = table.filter(pl.col("type") != "metadata", pl.col("left_out").is_null())
     described: dict[str, Any] = {
@@ -251,7 +276,11 @@ def describe_dataset(
     for sheet in sorted(target.glob("person_*/contact_sheet.jpg")):
         data = encode_jpeg_below(decode_image(sheet.read_bytes()), metadata.PICTURE_BYTES)
         described[f"picture/{sheet.parent.name}"] = metadata.jpeg(data, sheet.parent.name)
+    described["stand_ins"] = table["stands_for"].is_not_null().sum()
+    tables = replace(tables, sets=shown_sets(tables.sets, table, tables.observed))
     if tables.frames.height:
         drawing = timeline_svg(tables, settings)
         described["timeline"] = metadata.svg(drawing, "timeline with exported images")
+    if moments := rider_moments_svg(tables):
+        described["moments"] = metadata.svg(moments, "moments, and the images that came of them")
     return described

@@ -168,6 +168,16 @@ class VideoStep(Step):
         known = self.highlights
         return Emphasis(known.windows, self.settings.highlights) if known else None
 
+    @property
+    def first_ms(self) -> float:
+        """When the video begins, from which its highlights count.
+
+        The video's bytes say it, which all its outputs are made of, so that it is no input.
+        """
+        if self.emphasis is None:
+            return 0.0
+        return self.store.read("frames", self.video_id, ("timestamp_ms",))["timestamp_ms"][0]
+
     def _digests(self, *specs: AssetSpec) -> dict[str, str]:
         runs = {m for spec in specs if not spec.off(self.all_settings) for m in spec.models}
         return {model: self.models.digest(model) for model in sorted(runs)}

@@ -26,6 +26,7 @@ from identity_pipeline.stages.evaluation.labelled import collect_labelled
 from identity_pipeline.stages.progress.protocol import Progress, silent
 from identity_pipeline.stages.specs.exported import exported_rows
 from identity_pipeline.storage.files import atomic, small_files
+from identity_pipeline.storage.video.embeddings import WITNESSES, read_embeddings
 from identity_pipeline.storage.video.registry import Registration, VideoRegistry
 from identity_pipeline.storage.video.tables import DamagedTableError, MissingTableError, TableStore
 from identity_pipeline.storage.video.truth import SUFFIX, read_truth, truth_path
@@ -76,6 +77,7 @@ def tables_of(store: TableStore, video_id: str, truth: Truth) -> tuple[VideoTabl
         raise EvaluationError(f"{video_id} has no finished tables; {advice}.")
     try:
         tables = {name: store.read(name, video_id) for name in TABLES}
+        tables[WITNESSES] = read_embeddings(store, video_id)
         exported = {name: exported_rows(store, name, video_id, tables[name]) for name in SET_ASSETS}
     except MissingTableError as error:
         raise EvaluationError(f"{video_id}: {error} To mend it, {advice}.") from error

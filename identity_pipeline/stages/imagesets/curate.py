@@ -8,10 +8,14 @@ import polars as pl
 
 from identity_pipeline.core.faces.buckets import assign_buckets
 from identity_pipeline.core.faces.gates import regate
-from identity_pipeline.core.imagesets.candidates import gather
+from identity_pipeline.core.imagesets.candidates import export_crops, gather, with_emphasis
+from identity_pipeline.core.imagesets.moments import find_moments
+from identity_pipeline.core.imagesets.portrait import with_scores
 from identity_pipeline.core.tracks.stability import measure_stability
+from identity_pipeline.core.video.highlights import Emphasis
 from identity_pipeline.models.spaces import same_space
 from identity_pipeline.settings import Settings
+from identity_pipeline.tables import BOX, TABLES
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,7 @@ class Measurements:
     face_landmarks: pl.DataFrame
     identity_stability: pl.DataFrame
     face_buckets: pl.DataFrame
+    moments: pl.DataFrame
     vision_embeddings: pl.DataFrame | None = None
 
     @property
@@ -48,7 +53,7 @@ def stability_of(
 
     Args:
         rider_faces: result of `riders.rider_faces`.
-        embeddings: table `face_embeddings`.
+        embeddings: every identity vector of the video.
         quality: table `face_quality`.
         landmarks: table `face_landmarks`.
         settings: thresholds.
@@ -76,22 +81,80 @@ def buckets_of(landmarks: pl.DataFrame, quality: pl.DataFrame, settings: Setting
     return assign_buckets(faces, settings.buckets)
 
 
-def candidates_of(observed: Measurements, settings: Settings) -> pl.DataFrame:
+@dataclass(frozen=True)
+class Highlighted:
+    """The highlights of a video, and when it begins.
+
+    Attributes:
+        emphasis: None where it has none.
+        first_ms: time of its first frame.
+    """
+
+    emphasis: Emphasis | None = None
+    first_ms: float = 0.0
+
+    def weigh(self, faces: pl.DataFrame) -> pl.DataFrame:
+        """Faces with the weight and the bonus of their highlight."""
+        return with_emphasis(faces, self.emphasis, self.first_ms)
+
+
+def moments_of(
+    ride_video: pl.DataFrame,
+    detections: pl.DataFrame,
+    quality: pl.DataFrame,
+    tracks: pl.DataFrame,
+    landmarks: pl.DataFrame,
+    buckets: pl.DataFrame,
+    highlights: Highlighted,
+    settings: Settings,
+) -> pl.DataFrame:
+    """The table `moments`.
+
+    Args:
+        ride_video: table `ride_video`.
+        detections: table `face_detections`.
+        quality: table `face_quality`.
+        tracks: table `face_tracks`.
+        landmarks: table `face_landmarks`.
+        buckets: table `face_buckets`.
+        highlights: of the video.
+        settings: gates, crops, moments.
+    """
+    gated = regate(quality, landmarks, settings.quality)
+    crops = export_crops(landmarks, detections, frame_size(ride_video), settings.export)
+    faces = (
+        landmarks.drop("relative_sharpness")
+        .join(gated.drop("frame_idx", "occlusion"), on="face_id")
+        .join(buckets.drop("frame_idx", "person_id"), on="face_id")
+        .join(tracks.select("face_id", "track_id"), on="face_id")
+        .join(detections.select("face_id", "timestamp_ms", *BOX), on="face_id")
+        .join(crops, on="face_id")
+    )
+    return find_moments(
+        highlights.weigh(with_scores(faces)), settings.moments, settings.buckets, settings.selection
+    )
+
+
+def candidates_of(
+    observed: Measurements, settings: Settings, highlights: Highlighted = Highlighted()
+) -> pl.DataFrame:
     """The table `candidates`: what the selection looks at."""
-    return gather(
+    gathered = gather(
         observed.identity_stability,
         regate(observed.face_quality, observed.face_landmarks, settings.quality),
         observed.face_landmarks,
         observed.face_buckets,
+        observed.moments,
         observed.face_detections,
         observed.vision_embeddings,
         observed.frame_size,
         settings.export,
     )
+    return highlights.weigh(gathered).select(TABLES["candidates"].keys())
 
 
 def faces_to_see(observed: Measurements, settings: Settings) -> pl.DataFrame:
-    """The faces that earn a vision embedding: usable, stable, and fit to be exported."""
+    """The faces that earn a vision embedding: shortlisted, usable, stable, and fit for export."""
     wanted = candidates_of(observed, settings).filter(pl.col("standing") == "candidate")
     boxes = observed.face_landmarks.select("face_id", r"^smooth_.*$")
     return wanted.select("face_id", "frame_idx", "person_id").join(boxes, on="face_id", how="inner")

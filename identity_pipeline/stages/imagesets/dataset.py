@@ -16,25 +16,30 @@ from typing import Any
 
 import polars as pl
 
+from identity_pipeline.core.imagesets.frame_ledger import build_ledger
 from identity_pipeline.core.imagesets.summary import RiderSummary, summaries_of
 from identity_pipeline.media.crops import encode_jpeg
 from identity_pipeline.media.errors import VideoError
 from identity_pipeline.media.page import render_export_page
 from identity_pipeline.media.sheets import SET_ACCENTS, Tile, contact_sheet
+from identity_pipeline.models.face_pack import FacePack
 from identity_pipeline.settings import Settings
+from identity_pipeline.stages.imagesets.curate import frame_size
+from identity_pipeline.stages.imagesets.image_meta import Evidence, meta_of
 from identity_pipeline.stages.imagesets.images import (
     Exported,
     LeftOut,
+    Pictures,
     planned_images,
-    write_images,
 )
 from identity_pipeline.stages.imagesets.page import VideoTables, export_page
-from identity_pipeline.stages.imagesets.provenance import GATE_VERSION, Provenance
+from identity_pipeline.stages.imagesets.provenance import Provenance
+from identity_pipeline.stages.imagesets.stand_ins import cut_images
 from identity_pipeline.stages.progress.protocol import Progress, silent
-from identity_pipeline.stages.specs.exported import LEFT_OUT
-from identity_pipeline.stages.video.proof import Analysed
+from identity_pipeline.stages.specs.exported import LEFT_OUT, not_shown, shown_sets
 from identity_pipeline.storage.files import atomic
 from identity_pipeline.storage.files.hashing import sha256_of_file
+from identity_pipeline.storage.layout import inside
 from identity_pipeline.storage.video.crop_archive import CropArchive
 from identity_pipeline.tables import TABLES
 
@@ -59,6 +64,7 @@ def write_dataset(
     video: Path,
     tables: VideoTables,
     crops: CropArchive,
+    pack: FacePack,
     provenance: Provenance,
     settings: Settings,
     progress: Progress = silent,
@@ -70,6 +76,7 @@ def write_dataset(
         video: the source file.
         tables: the video's tables.
         crops: what was analysed, which every image is compared with.
+        pack: of the run, whose detector looks at every image again.
         provenance: where the export comes from.
         settings: all settings.
         progress: called per image.
@@ -84,35 +91,50 @@ def write_dataset(
             "put the old one back, or drop the new one in under a name of its own and run it.",
         )
     planned = planned_images(tables.sets, tables.observed)
-    faces = {face.face_id for image in planned for face in image.faces}
-    analysed = Analysed.of(crops, faces, settings.crops)
     with atomic.new_folder(target) as folder:
-        images, left_out = write_images(
-            folder, video, planned, tables.frames, analysed, provenance, settings, progress
-        )
-        tables = replace(tables, sets=_exported_sets(tables.sets, images))
+        pictures = Pictures(video, tables.frames, crops, tables.face_detections, pack, settings)
+        images, left_out = cut_images(planned, pictures, tables.observed, tables.moments, progress)
+        evidence = Evidence.of(tables.observed, tables.selection)
+        for image in images:
+            _write_image(folder, image, meta_of(image, evidence, provenance, settings.export))
+        files = manifest_rows(folder, images, left_out)
+        tables = _as_exported(tables, files, settings)
         lacking = {face.person_id for image in left_out for face in image.faces}
         riders = summaries_of(
-            tables.riders, tables.observed, tables.selection, tables.sets, lacking, settings
+            *(tables.riders, tables.observed, tables.selection, tables.sets, lacking),
+            *(tables.face_detections, frame_size(tables.ride_video), settings),
         )
         for rider in riders:
-            _write_rider(folder / rider.name, rider, images, left_out, provenance)
+            min_side = settings.export.min_side_px
+            _write_rider(folder / rider.name, rider, images, left_out, provenance, min_side)
         page = export_page(tables, images, left_out, riders, provenance, settings)
         (folder / "index.html").write_text(render_export_page(page), encoding="utf-8")
-        _write_manifest(folder, manifest_rows(folder, images, ()), left_out, provenance)
+        pairs = pairs_of(riders[0]) if riders else None
+        _write_manifest(folder, manifest_rows(folder, images, ()), left_out, pairs, provenance)
         return Dataset(manifest_rows(folder, images, left_out), left_out)
 
 
-def _exported_sets(
-    sets: Mapping[str, pl.DataFrame], images: list[Exported]
-) -> dict[str, pl.DataFrame]:
-    """The sets without the images that were left out."""
-    faces: dict[str, list[str]] = {name: [] for name in sets}
-    for image in images:
-        faces[image.set_name] += [face.face_id for face in image.faces]
-    return {
-        name: table.filter(pl.col("face_id").is_in(faces[name])) for name, table in sets.items()
-    }
+def _as_exported(tables: VideoTables, files: pl.DataFrame, settings: Settings) -> VideoTables:
+    """The tables with the sets as they are exported, and the ledger of that."""
+    sets = shown_sets(tables.sets, files, tables.observed)
+    ledger = build_ledger(
+        tables.face_detections,
+        tables.face_tracks,
+        tables.riders,
+        tables.observed,
+        tables.selection,
+        sets,
+        not_shown(tables.sets, files),
+        settings,
+    )
+    return replace(tables, sets=sets, frame_ledger=ledger)
+
+
+def _write_image(folder: Path, image: Exported, meta: Mapping[str, Any]) -> None:
+    path = inside(folder, folder / image.file)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(image.data)
+    path.with_name(f"{path.stem}_meta.json").write_bytes(atomic.json_bytes(meta))
 
 
 def _write_rider(
@@ -121,16 +143,18 @@ def _write_rider(
     images: Sequence[Exported],
     left_out: Sequence[LeftOut],
     provenance: Provenance,
+    min_side_px: int,
 ) -> None:
     """`meta.json`, and a sheet of all images where there are any."""
     folder.mkdir(exist_ok=True)
-    lacking = [i for i in left_out if rider.person_id in {face.person_id for face in i.faces}]
-    meta = rider_meta(rider, lacking, provenance)
+    own = [image for image in images if image.shows(rider.person_id)]
+    lacking = [image for image in left_out if image.shows(rider.person_id)]
+    meta = rider_meta(rider, own, lacking, provenance, min_side_px)
     (folder / "meta.json").write_bytes(atomic.json_bytes(meta))
     tiles = [
         Tile(image.thumbnail, Path(image.file).stem, SET_ACCENTS[image.type])
-        for image in images
-        if not image.is_pair and image.faces[0].person_id == rider.person_id
+        for image in own
+        if not image.is_pair
     ]
     if tiles:
         sheet = contact_sheet(tiles, columns=SHEET_COLUMNS, tile_px=SHEET_TILE_PX)
@@ -138,9 +162,21 @@ def _write_rider(
 
 
 def rider_meta(
-    rider: RiderSummary, left_out: Sequence[LeftOut], provenance: Provenance
+    rider: RiderSummary,
+    images: Sequence[Exported],
+    left_out: Sequence[LeftOut],
+    provenance: Provenance,
+    min_side_px: int,
 ) -> dict[str, Any]:
-    """`person_k/meta.json`."""
+    """`person_k/meta.json`.
+
+    Args:
+        rider: whose it is.
+        images: that show the rider.
+        left_out: that would have.
+        provenance: where the export comes from.
+        min_side_px: wanted of an image's short side.
+    """
     filled, seen, prototype = rider.filled, rider.seen, rider.prototype
     axes = ("yaw", "pitch", "expression")
     return {
@@ -167,17 +203,38 @@ def rider_meta(
             for axis in axes
         },
         "stop_reason": rider.stop_reason,
+        "stop_ms": rider.stop_ms,
+        "empty_buckets": dict(rider.empty_buckets),
+        "challenge_kinds_absent": list(rider.kinds_absent or ()),
         "no_set_reason": rider.no_set_reason,
         "shortfalls": [
             {"set": s.set_name, "have": s.have, "wanted": s.wanted, "causes": dict(s.causes)}
             for s in rider.shortfalls
         ],
+        "pairs": pairs_of(rider),
+        **_counts_of(images, min_side_px),
         "left_out": [image.as_json() for image in left_out],
+        "gate_version": provenance.gate_version,
         "conditioning_weights": rider.weights and rider.weights._asdict(),
         "source_sha256": provenance.source["sha256"],
         "identity_model_version": provenance.identity_space,
         "embed_model_version": provenance.vision_space,
     }
+
+
+def _counts_of(images: Sequence[Exported], min_side_px: int) -> dict[str, int]:
+    """How many images are small, and how many show another face than was chosen."""
+    return {
+        "images_below_min_side": sum(image.short_side_px < min_side_px for image in images),
+        "min_side_px": min_side_px,
+        "stand_ins": sum(image.stands_for is not None for image in images),
+    }
+
+
+def pairs_of(rider: RiderSummary) -> dict[str, Any]:
+    """How many pictures of both riders there are, how many were wanted, and why not more."""
+    pairs = rider.pairs
+    return {"have": pairs.have, "wanted": pairs.wanted, "causes": dict(pairs.causes)}
 
 
 def manifest_rows(
@@ -192,10 +249,12 @@ def manifest_rows(
         image = image_of.get(file)
         digest = hashlib.sha256(data).hexdigest()
         type_ = image.type if image else "metadata"
-        rows.append((file, type_, *_sole_face(image), digest, len(data), None))
+        shown = (*_stand_in(image), *(image.faces[0].crop if image else _NO_CROP))
+        rows.append((file, type_, *_sole_face(image), digest, len(data), None, *shown))
     for image in left_out:
         why = f"{image.code}: {image.sentence}"
-        rows.append((image.file, LEFT_OUT, *_sole_face(image), None, None, why))
+        blank = (*_stand_in(None), *_NO_CROP)
+        rows.append((image.file, LEFT_OUT, *_sole_face(image), None, None, why, *blank))
     return pl.DataFrame(rows, schema=TABLES["identity_dataset"], orient="row")
 
 
@@ -206,8 +265,23 @@ def _sole_face(image: Exported | LeftOut | None) -> tuple[int | None, str | None
     return image.faces[0].person_id, image.faces[0].face_id
 
 
+_NO_CROP = (None, None, None, None)
+
+
+def _stand_in(image: Exported | None) -> tuple[str | None, float | None, str | None]:
+    """For which face another one stands, how surely it is the rider's, and what was wrong."""
+    if image is None or image.instead_of is None:
+        return None, None, None
+    fault = image.instead_of
+    return image.stands_for, image.faces[0].stable_score, f"{fault.code}: {fault.sentence}"
+
+
 def _write_manifest(
-    folder: Path, files: pl.DataFrame, left_out: Sequence[LeftOut], provenance: Provenance
+    folder: Path,
+    files: pl.DataFrame,
+    left_out: Sequence[LeftOut],
+    pairs: Mapping[str, Any] | None,
+    provenance: Provenance,
 ) -> None:
     """`manifest.json`: every other file, what is left out, and where all of it comes from."""
     atomic.write_json(
@@ -221,9 +295,10 @@ def _write_manifest(
             ],
             "embed_model_version": provenance.vision_space,
             "identity_model_version": provenance.identity_space,
-            "gate_version": GATE_VERSION,
+            "gate_version": provenance.gate_version,
             "settings_sha256": provenance.settings_sha256,
             **({"highlights": dict(provenance.highlights)} if provenance.highlights else {}),
+            "pairs": pairs,
             "left_out": [image.as_json() for image in left_out],
             "files": files.select("file", "type", "sha256", "size_bytes").to_dicts(),
         },

@@ -1,36 +1,44 @@
-"""The images of an export: cut again from the source, each with its metadata beside it.
+"""The images of an export: cut again from the source, detected again, each with its metadata.
 
 What belongs here: finding the frames again, proving that they are what was analysed
-(`stages.video.proof`), cutting the images at native resolution, and the metadata of each. What does
-not: everything of the folder that is about more than one image (`stages.imagesets.dataset`).
+(`stages.video.proof`), cutting the images at native resolution, and asking whether each shows its
+riders and nobody else (`stages.imagesets.one_face`). What does not: what is shown where it does not
+(`stages.imagesets.stand_ins`), the metadata of an image (`stages.imagesets.image_meta`), and
+everything of the folder that is about more than one image (`stages.imagesets.dataset`).
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from identity_pipeline.core.imagesets.selection import VECTORS
-from identity_pipeline.core.imagesets.summary import ExportedFace, pair_relation
+from identity_pipeline.core.geometry import Box, export_crop_box, neighbour_share
+from identity_pipeline.core.imagesets.candidates import box_of, crop_limits
+from identity_pipeline.core.imagesets.faces import VECTORS
+from identity_pipeline.core.imagesets.one_face import Fault, View, fault_of
+from identity_pipeline.core.imagesets.summary import ExportedFace
 from identity_pipeline.media.clocks import stamps_are_keys
-from identity_pipeline.media.crops import ImageBGR, cut_native, encode_jpeg
+from identity_pipeline.media.crops import ImageBGR, cut_native, decode_image, encode_jpeg
 from identity_pipeline.media.seeking import frames_at
 from identity_pipeline.media.sheets import thumbnail
+from identity_pipeline.models.face_pack import FacePack
 from identity_pipeline.settings import Settings
-from identity_pipeline.stages.imagesets.provenance import GATE_VERSION, Provenance
-from identity_pipeline.stages.progress.protocol import Progress, silent
+from identity_pipeline.stages.imagesets.one_face import look
 from identity_pipeline.stages.specs.exported import TYPES, image_file
 from identity_pipeline.stages.video.proof import IDENTICAL, Analysed
-from identity_pipeline.storage.files import atomic
-from identity_pipeline.storage.layout import inside
+from identity_pipeline.storage.video.crop_archive import CropArchive
 
 THUMBNAIL_PX = 224
+RETRIES = 2
+"""How often a picture is cut anew without the places where strangers were found."""
+TOO_SMALL = "below_min_side"
+NOT_FOUND_AGAIN, OTHER_PICTURE = "frame_not_found", "other_picture"
 
 
 @dataclass(frozen=True)
@@ -41,11 +49,15 @@ class PlannedImage:
         set_name: asset of its set.
         file: its place in the folder, with `/`.
         faces: the face that it shows; of a pair, from left to right.
+        stands_for: the face that was chosen, where another one of its moment is shown instead.
+        instead_of: what is wrong with the picture of that face.
     """
 
     set_name: str
     file: str
     faces: tuple[ExportedFace, ...]
+    stands_for: str | None = field(default=None, kw_only=True)
+    instead_of: Fault | None = field(default=None, kw_only=True)
 
     @property
     def is_pair(self) -> bool:
@@ -62,21 +74,47 @@ class PlannedImage:
         """The frame it is cut from."""
         return self.faces[0].frame_idx
 
+    def shows(self, person_id: int) -> bool:
+        """Whether a rider is on it."""
+        return any(face.person_id == person_id for face in self.faces)
+
+    @property
+    def short_side_px(self) -> int:
+        """The shorter side of the picture."""
+        crop = self.faces[0].crop
+        return round(min(crop.width, crop.height))
+
 
 @dataclass(frozen=True)
 class Exported(PlannedImage):
-    """An image that was written, with a small picture of it and the digest of its bytes."""
+    """An image that was written.
 
+    Attributes:
+        data: its bytes, a JPEG.
+        thumbnail: a small picture of it.
+        views: what was found in it when it was detected again.
+        neighbour_share: of the picture that heads of other people cover.
+    """
+
+    data: bytes
     thumbnail: ImageBGR
-    sha256: str
+    views: tuple[View, ...]
+    neighbour_share: float
+
+    @property
+    def sha256(self) -> str:
+        """Digest of its bytes."""
+        return hashlib.sha256(self.data).hexdigest()
 
 
 @dataclass(frozen=True)
 class LeftOut(PlannedImage):
-    """An image that was chosen and is not exported, because its picture could not be proved.
+    """An image that was chosen and is not exported.
 
     Attributes:
-        code: `frame_not_found` or `other_picture`.
+        code: `frame_not_found` or `other_picture`, where it could not be proved to be what was
+            analysed; `second_face`, `other_face_largest` or `no_face_found`, where it does not show
+            its riders alone; `below_min_side`.
         sentence: why, and what to do.
     """
 
@@ -113,142 +151,137 @@ def planned_images(
     return [PlannedImage(*place, tuple(shown)) for place, shown in faces.items()]
 
 
-def write_images(
-    folder: Path,
-    video: Path,
-    planned: list[PlannedImage],
-    frames: pl.DataFrame,
-    analysed: Analysed,
-    provenance: Provenance,
-    settings: Settings,
-    progress: Progress = silent,
-) -> tuple[list[Exported], list[LeftOut]]:
-    """Cuts and writes every image with its metadata, decoding each needed frame once.
+@dataclass(frozen=True)
+class Pictures:
+    """What pictures are cut from, compared with and looked at with.
 
-    Every frame is compared with what was analysed. One that seeking has found must have the very
-    same pixels; else it is looked for by counting, and then must be as alike as
-    `export.same_region_min`. An image of which this is not so is not written.
-
-    Args:
-        folder: of the export.
+    Attributes:
         video: the source file.
-        planned: result of `planned_images`.
         frames: table `frames`.
-        analysed: the regions of all planned faces.
-        provenance: what each image's metadata says of its origin.
+        crops: what was analysed, which every frame is compared with.
+        detections: table `face_detections`: whom a picture must not show.
+        pack: of the run, whose detector looks at every picture again.
         settings: all settings.
-        progress: called per image.
-
-    Returns:
-        What was written and what was left out, each in the order of `planned`.
-
-    Raises:
-        VideoError: the source cannot be read any more.
     """
-    by_frame: dict[int, list[PlannedImage]] = defaultdict(list)
-    for image in planned:
-        by_frame[image.frame_idx].append(image)
-    pts_of = dict(frames.select("frame_idx", "pts").iter_rows())
-    done: dict[str, Exported] = {}
-    best: dict[str, float] = {}
 
-    def search(*, seekable: bool) -> None:
-        open_frames = {image.frame_idx for image in planned if image.file not in done}
-        enough = IDENTICAL if seekable else settings.export.same_region_min
-        places = [(frame, pts_of[frame]) for frame in sorted(open_frames)]
-        for frame_idx, frame in frames_at(
-            video, places, seekable=seekable, settings=settings.video
-        ):
-            for image in by_frame[frame_idx]:
-                if image.file in done:
-                    continue
-                alike = analysed.likeness(frame, {face.face_id: face.box for face in image.faces})
-                best[image.file] = max(alike, best.get(image.file, -1.0))
+    video: Path
+    frames: pl.DataFrame
+    crops: CropArchive
+    detections: pl.DataFrame
+    pack: FacePack
+    settings: Settings
+
+    def of(
+        self, planned: Sequence[PlannedImage]
+    ) -> Iterator[tuple[PlannedImage, Exported | Fault]]:
+        """Each image as it was cut, or why it is none, decoding each needed frame once.
+
+        Every frame is compared with what was analysed. One that seeking has found must have the
+        very same pixels; else it is looked for by counting, and then must be as alike as
+        `export.same_region_min`. Images of which this is not so come last.
+
+        Raises:
+            VideoError: the source cannot be read any more.
+        """
+        faces = {face.face_id for image in planned for face in image.faces}
+        analysed = Analysed.of(self.crops, faces, self.settings.crops)
+        best: dict[int, float] = {}
+        left = dict(enumerate(planned))
+        ways = (True, False) if stamps_are_keys(self.frames["decode_error"]) else (False,)
+        for seekable in ways:
+            enough = IDENTICAL if seekable else self.settings.export.same_region_min
+            for n, frame in self._frames_of(left, seekable=seekable):
+                boxes = {face.face_id: face.box for face in left[n].faces}
+                alike = analysed.likeness(frame, boxes)
+                best[n] = max(alike, best.get(n, -1.0))
                 if alike >= enough:
-                    done[image.file] = _write_image(folder, image, frame, provenance, settings)
-                    progress("identity_dataset", len(done), len(planned), "images")
+                    image = left.pop(n)
+                    yield image, self._cut(image, frame)
+        for n, image in left.items():
+            yield image, _why_not(best.get(n), self.settings)
 
-    if stamps_are_keys(frames["decode_error"]):
-        search(seekable=True)
-    search(seekable=False)
-    left_out = [
-        LeftOut(image.set_name, image.file, image.faces, *_why_not(best.get(image.file), settings))
-        for image in planned
-        if image.file not in done
-    ]
-    return [done[image.file] for image in planned if image.file in done], left_out
+    def _frames_of(
+        self, left: Mapping[int, PlannedImage], *, seekable: bool
+    ) -> Iterator[tuple[int, ImageBGR]]:
+        """The frame of each image that is left and can be found."""
+        by_frame: dict[int, list[int]] = defaultdict(list)
+        for n, image in left.items():
+            by_frame[image.frame_idx].append(n)
+        pts_of = dict(self.frames.select("frame_idx", "pts").iter_rows())
+        places = [(frame, pts_of[frame]) for frame in sorted(by_frame)]
+        for frame_idx, frame in frames_at(
+            self.video, places, seekable=seekable, settings=self.settings.video
+        ):
+            for n in by_frame[frame_idx]:
+                if n in left:
+                    yield n, frame
 
+    def _cut(self, image: PlannedImage, frame: ImageBGR) -> Exported | Fault:
+        """The picture; where a stranger is found in it, one that leaves that place out."""
+        height, width = frame.shape[:2]
+        limits, others = crop_limits(self.settings.export), self._others(image)
+        cut = self._picture(image, frame, others)
+        for _ in range(RETRIES):
+            if isinstance(cut, Exported) or image.is_pair or not cut.strangers:
+                break
+            face = image.faces[0]
+            others += [_moved(box, face.crop, back=True) for box in cut.strangers]
+            crop = export_crop_box(face.box, width, height, others, limits)
+            if crop is None:
+                break
+            image = replace(image, faces=(replace(face, crop=crop),))
+            cut = self._picture(image, frame, others)
+        return cut
 
-def _why_not(alike: float | None, settings: Settings) -> tuple[str, str]:
-    """Code and sentence of why an image is left out."""
-    if alike is None:
-        return "frame_not_found", (
-            "Its frame was not found again in the file; look whether the file was changed or "
-            "damaged since it was analysed, and run it again."
+    def _others(self, image: PlannedImage) -> list[Box]:
+        """The faces of the frame that an image is not to show."""
+        shown = [face.face_id for face in image.faces]
+        rows = self.detections.filter(
+            (pl.col("frame_idx") == image.frame_idx) & ~pl.col("face_id").is_in(shown)
         )
-    return "other_picture", (
+        return [box_of(row) for row in rows.iter_rows(named=True)]
+
+    def _picture(
+        self, image: PlannedImage, frame: ImageBGR, others: Sequence[Box]
+    ) -> Exported | Fault:
+        export = self.settings.export
+        if export.below_min_side == "leave_out" and image.short_side_px < export.min_side_px:
+            return Fault(
+                TOO_SMALL,
+                f"Its short side is {image.short_side_px} px, {export.min_side_px} px are wanted "
+                "(export.min_side_px, export.below_min_side).",
+            )
+        crop = image.faces[0].crop
+        pixels = cut_native(frame, crop)
+        data = encode_jpeg(pixels, export.jpeg_quality)
+        faces = [_moved(face.box, crop) for face in image.faces]
+        views = tuple(look(self.pack, decode_image(data), faces, export.checks))
+        fault = fault_of(views, faces)
+        if fault is not None:
+            return fault
+        small = thumbnail(pixels, THUMBNAIL_PX)
+        place = (image.set_name, image.file, image.faces)
+        share = neighbour_share(crop, others)
+        return Exported(*place, data, small, views, share, stands_for=image.stands_for)
+
+
+def _moved(box: Box, crop: Box, *, back: bool = False) -> Box:
+    """A box of the frame in pixels of a crop, or back."""
+    x, y = (-crop.x1, -crop.y1) if back else (crop.x1, crop.y1)
+    return Box(box.x1 - x, box.y1 - y, box.x2 - x, box.y2 - y)
+
+
+def _why_not(alike: float | None, settings: Settings) -> Fault:
+    """Why an image could not be proved."""
+    if alike is None:
+        return Fault(
+            NOT_FOUND_AGAIN,
+            "Its frame was not found again in the file; look whether the file was changed or "
+            "damaged since it was analysed, and run it again.",
+        )
+    return Fault(
+        OTHER_PICTURE,
         f"The frame that was decoded again is not the one analysed (likeness {alike:.3f}, "
         f"{settings.export.same_region_min:.3f} wanted); look whether the file was changed or "
-        "damaged since it was analysed, and run it again."
+        "damaged since it was analysed, and run it again.",
     )
-
-
-def _write_image(
-    folder: Path, image: PlannedImage, frame: ImageBGR, provenance: Provenance, settings: Settings
-) -> Exported:
-    pixels = cut_native(frame, image.faces[0].crop)
-    data = encode_jpeg(pixels, settings.export.jpeg_quality)
-    path = inside(folder, folder / image.file)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data)
-    sha256 = hashlib.sha256(data).hexdigest()
-    metas = [image_meta(image.type, face, provenance) for face in image.faces]
-    meta = pair_meta(metas, image) if image.is_pair else metas[0]
-    meta |= {"file": image.file, "sha256": sha256, "source_sha256": provenance.source["sha256"]}
-    path.with_name(f"{path.stem}_meta.json").write_bytes(atomic.json_bytes(meta))
-    small = thumbnail(pixels, THUMBNAIL_PX)
-    return Exported(image.set_name, image.file, image.faces, small, sha256)
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(float(value), 6)
-
-
-def image_meta(type_: str, face: ExportedFace, provenance: Provenance) -> dict[str, Any]:
-    """The metadata of one face of one image; scores null where they were not measured."""
-    return {
-        "type": type_,
-        "kind": face.kind,
-        "person_id": face.person_id,
-        "face_id": face.face_id,
-        "frame_idx": face.frame_idx,
-        "timestamp_ms": face.timestamp_ms,
-        "yaw_bin": face.yaw_bin,
-        "pitch_bin": face.pitch_bin,
-        "expression_bin": face.expression_bin,
-        "occlusion_bin": face.occlusion_bin,
-        "lighting_bin": face.lighting_bin,
-        "yaw_deg": _rounded(face.yaw),
-        "pitch_deg": _rounded(face.pitch),
-        "roll_deg": _rounded(face.roll),
-        "quality_score": _rounded(face.quality_score),
-        "novelty_score": _rounded(face.novelty),
-        "stable_score": _rounded(face.stable_score),
-        "face_bbox": [round(v, 2) for v in face.box],
-        "crop_box": [round(v) for v in face.crop],
-        "embed_model_version": provenance.vision_space,
-        "identity_model_version": provenance.identity_space,
-        "gate_version": GATE_VERSION,
-    }
-
-
-def pair_meta(metas: list[dict[str, Any]], image: PlannedImage) -> dict[str, Any]:
-    """The metadata of a pair: what both share, each member's own, and how they stand."""
-    shared = ("type", "frame_idx", "timestamp_ms", "crop_box", "gate_version")
-    left, right = image.faces
-    return {
-        **{name: metas[0][name] for name in shared},
-        "embed_model_version": metas[0]["embed_model_version"],
-        "members": metas,
-        **pair_relation(left.box, right.box)._asdict(),
-    }

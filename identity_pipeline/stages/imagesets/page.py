@@ -7,28 +7,39 @@ What belongs here: filling in `media.page.ExportPage`. What does not: computing 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from identity_pipeline.core.faces.buckets import UNKNOWN
+from identity_pipeline.core.imagesets.challenge import KINDS, challenge_kind
+from identity_pipeline.core.imagesets.evidence import Evidence
+from identity_pipeline.core.imagesets.faces import VECTORS
 from identity_pipeline.core.imagesets.summary import RiderSummary
 from identity_pipeline.media.crops import encode_jpeg
-from identity_pipeline.media.figures import coverage_grid_svg, ledger_bar_svg, track_timeline_svg
+from identity_pipeline.media.figures import coverage_grid_svg, ledger_bar_svg
 from identity_pipeline.media.page import (
     ExportPage,
+    Growth,
     ImageCard,
+    Lacking,
     PersonSection,
+    PoseCell,
+    PoseGrid,
     SetSection,
     VideoFacts,
     ledger_rows,
 )
 from identity_pipeline.media.sheets import data_uri
+from identity_pipeline.media.timelines import moments_svg, track_timeline_svg
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.imagesets.images import Exported, LeftOut
 from identity_pipeline.stages.imagesets.provenance import Provenance
 from identity_pipeline.stages.specs.exported import FOLDERS, TYPES
+from identity_pipeline.tables import empty
 
 THUMBNAIL_QUALITY = 82
 
@@ -37,17 +48,20 @@ THUMBNAIL_QUALITY = 82
 class VideoTables:
     """The tables of one video that the export reads.
 
-    `observed` is the table `candidates`; the others are the tables of their names.
+    `observed` is the table `candidates`; the others are the tables of their names. The ledger is
+    empty until it is known what is exported.
     """
 
     ride_video: pl.DataFrame
     frames: pl.DataFrame
+    face_detections: pl.DataFrame
     face_tracks: pl.DataFrame
     riders: pl.DataFrame
     observed: pl.DataFrame
     selection: pl.DataFrame
-    frame_ledger: pl.DataFrame
+    moments: pl.DataFrame
     sets: Mapping[str, pl.DataFrame]
+    frame_ledger: pl.DataFrame = field(default_factory=partial(empty, "frame_ledger"))
 
 
 def export_page(
@@ -68,40 +82,144 @@ def export_page(
         provenance: where the export comes from.
         settings: bins.
     """
+    observed = tables.observed.drop(VECTORS).with_columns(
+        moment_faces=pl.when(pl.col("moment_id").is_not_null()).then(pl.len().over("moment_id"))
+    )
+    rows = {row["face_id"]: row for row in observed.iter_rows(named=True)}
+    cards: dict[str, list[ImageCard]] = {name: [] for name in TYPES}
+    for image in images:
+        cards[image.set_name].append(_card(image, rows))
     return ExportPage(
         video=_video_facts(tables, provenance),
         settings_version=provenance.settings_sha256[:12],
         models=provenance.models,
-        people=tuple(_person_section(rider, images, settings) for rider in riders),
-        pairs=tuple(_card(image) for image in images if image.is_pair),
+        people=tuple(_person_section(rider, cards, tables, settings) for rider in riders),
+        pairs=tuple(cards["pair_set"]),
         timeline_svg=timeline_svg(tables, settings) if tables.frames.height else None,
+        moments_svg=rider_moments_svg(tables),
         ledger_svg=_ledger_svg(tables),
         ledger=ledger_rows(tables.frame_ledger),
         left_out=tuple((image.file, image.sentence) for image in left_out),
+        min_side_px=settings.export.min_side_px,
     )
 
 
 def _person_section(
-    rider: RiderSummary, images: Sequence[Exported], settings: Settings
+    rider: RiderSummary,
+    cards: Mapping[str, Sequence[ImageCard]],
+    tables: VideoTables,
+    settings: Settings,
 ) -> PersonSection:
-    own = [image for image in images if image.faces[0].person_id == rider.person_id]
-    grid = None
-    if rider.no_set_reason is None:
-        saved, seen = rider.saved_faces, rider.seen.cells
-        grid = coverage_grid_svg(saved, settings.buckets, seen=seen, headline=False)
+    if rider.no_set_reason is not None:
+        return PersonSection(rider)
+    own = {
+        name: tuple(card for card in cards[name] if card.faces[0].person_id == rider.person_id)
+        for name in FOLDERS
+    }
+    ended = tables.frame_ledger.select("face_id", ended="reason")
+    stands = pl.col("face_id") == pl.col("representative_face_id")
+    shown = [card.faces[0].face_id for cards in own.values() for card in cards]
+    faces = (
+        tables.observed.filter(pl.col("person_id") == rider.person_id)
+        .drop(VECTORS)
+        # What a moment shows counts, not the noise of single faces in it.
+        .filter(stands | pl.col("face_id").is_in(shown))
+        .with_columns(kind=challenge_kind(settings.selection))
+        .join(ended, on="face_id", how="left", maintain_order="left")
+    )
     return PersonSection(
         rider=rider,
-        sets=tuple(
-            SetSection(TYPES[name], tuple(_card(image) for image in own if image.set_name == name))
-            for name in FOLDERS
+        sets=tuple(SetSection(TYPES[name], own[name]) for name in FOLDERS),
+        grid=_pose_grid(faces, own["anchor_set"], own["coverage_set"]),
+        growth=_growth(rider, settings.selection.stop == "cut"),
+        kinds_lacking=tuple(_kinds_lacking(faces, own["challenge_set"])),
+        coverage_svg=coverage_grid_svg(
+            rider.saved_faces, settings.buckets, seen=rider.seen.cells, headline=False
         ),
-        coverage_svg=grid,
     )
 
 
-def _card(image: Exported) -> ImageCard:
-    small = encode_jpeg(image.thumbnail, THUMBNAIL_QUALITY)
-    return ImageCard(image.file, data_uri(small, "image/jpeg"), image.faces)
+def _card(image: Exported, observed: Mapping[str, Mapping[str, Any]]) -> ImageCard:
+    """An image with what `candidates` tells of its faces."""
+    small = data_uri(encode_jpeg(image.thumbnail, THUMBNAIL_QUALITY), "image/jpeg")
+    rows = [observed[face.face_id] for face in image.faces]
+    told = tuple(Evidence.of(row) for row in rows)
+    together = None if image.is_pair else rows[0]["moment_faces"]
+    return ImageCard(image.file, small, image.faces, told, together)
+
+
+def _growth(rider: RiderSummary, cut: bool) -> Growth | None:
+    """When the coverage set of a rider stopped growing; None where nothing was selected."""
+    if rider.stop_reason is None:
+        return None
+    return Growth(rider.stop_reason, rider.stop_ms, cut=cut)
+
+
+def stop_times(selection: pl.DataFrame) -> dict[int, float | None]:
+    """When the coverage set of each rider stopped growing; None: it did not.
+
+    Args:
+        selection: the table of that name.
+    """
+    return dict(selection.select("person_id", "stop_ms").unique().iter_rows())
+
+
+def _pose_grid(
+    faces: pl.DataFrame, anchors: Sequence[ImageCard], coverage: Sequence[ImageCard]
+) -> PoseGrid:
+    """What the rider showed of each pose, and what is exported of it.
+
+    Args:
+        faces: rows of `candidates` that stand for the rider's moments or are shown, with how they
+            `ended` in the frame ledger.
+        anchors: of the rider.
+        coverage: of the rider.
+    """
+    there = faces.filter(pl.col("bucket_key").is_not_null())
+    columns = _bins(there, "yaw")
+    rows = []
+    for pitch in reversed(_bins(there, "pitch")):
+        cells = []
+        for yaw in columns:
+            posed = there.filter(pl.col("yaw_bin") == yaw, pl.col("pitch_bin") == pitch)
+            own = [
+                [c for c in cards if (c.faces[0].yaw_bin, c.faces[0].pitch_bin) == (yaw, pitch)]
+                for cards in (coverage, anchors)
+            ]
+            held = {UNKNOWN} | {card.faces[0].expression_bin for cards in own for card in cards}
+            lacking = _lacking(posed.filter(~pl.col("expression_bin").is_in(held)))
+            cells.append(PoseCell(posed.height > 0, tuple(own[0]), tuple(own[1]), lacking))
+        rows.append((pitch, tuple(cells)))
+    return PoseGrid(tuple(columns), tuple(rows))
+
+
+def _bins(faces: pl.DataFrame, axis: str) -> list[str]:
+    """The bins of an axis that faces fill, in the order of their angles."""
+    bins = faces.select(f"{axis}_key", f"{axis}_bin").unique().sort(f"{axis}_key")
+    return bins[f"{axis}_bin"].to_list()
+
+
+def _lacking(faces: pl.DataFrame, name: str = "expression_bin") -> tuple[Lacking, ...]:
+    """How many moments have each value of a column, and how most of them ended."""
+    return tuple(
+        Lacking(str(value), own.height, _commonest(own["ended"]))
+        for (value,), own in faces.sort(name).group_by(name, maintain_order=True)
+    )
+
+
+def _commonest(reasons: pl.Series) -> str | None:
+    """The commonest of some reasons; of two as common, the first in the alphabet."""
+    counts = (
+        reasons.drop_nulls().value_counts().sort(["count", reasons.name], descending=[True, False])
+    )
+    return counts[reasons.name][0] if counts.height else None
+
+
+def _kinds_lacking(faces: pl.DataFrame, challenge: Sequence[ImageCard]) -> list[Lacking]:
+    """The kinds of challenge of which a rider has no image."""
+    shown = {card.faces[0].kind for card in challenge}
+    told = {lacking.name: lacking for lacking in _lacking(faces.drop_nulls("kind"), "kind")}
+    return [told.get(kind, Lacking(kind, 0)) for kind in KINDS if kind not in shown]
 
 
 def _ledger_svg(tables: VideoTables) -> str | None:
@@ -112,12 +230,22 @@ def _ledger_svg(tables: VideoTables) -> str | None:
 
 def timeline_svg(tables: VideoTables, settings: Settings) -> str:
     """Who was seen when, in what light, and where the images were taken."""
-    exported = pl.concat(
+    return track_timeline_svg(
+        tables.frames, tables.face_tracks, tables.riders, _exported(tables), settings.buckets
+    )
+
+
+def rider_moments_svg(tables: VideoTables) -> str | None:
+    """The moments of the riders, and the images that came of them; None without a rider."""
+    if not tables.observed.height:
+        return None
+    return moments_svg(tables.observed, _exported(tables), stop_times(tables.selection))
+
+
+def _exported(tables: VideoTables) -> pl.DataFrame:
+    return pl.concat(
         table.select("person_id", "timestamp_ms", set=pl.lit(TYPES[name]))
         for name, table in tables.sets.items()
-    )
-    return track_timeline_svg(
-        tables.frames, tables.face_tracks, tables.riders, exported, settings.buckets
     )
 
 

@@ -12,14 +12,12 @@ import polars as pl
 from identity_pipeline.media.page import ModelFacts
 from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.settings import Settings
-from identity_pipeline.stages.specs.cache_key import shaping_settings
+from identity_pipeline.stages.specs.cache_key import deciding_settings, shaping_settings
 from identity_pipeline.stages.video.notes import notes_of_file, notes_of_frames
 from identity_pipeline.storage.video.highlights import Highlights
 
 INSIGHTFACE_PACKS = ("antelopev2", "buffalo_l", "buffalo_m", "buffalo_s", "buffalo_sc")
 DINOV2 = "facebook/dinov2"
-GATE_VERSION = "v1"
-"""Version of the gates' definition, stamped on every image; thresholds are in the settings hash."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +31,7 @@ class Provenance:
         vision_space: key of the space of the faces' vision encoder.
         identity_space: key of the recogniser's space.
         settings_sha256: digest of all settings that shape the sets.
+        gate_version: digest of those that took part in the gates and the selection.
         highlights: name, SHA-256 and windows of the video's highlights; None where it has none.
     """
 
@@ -42,6 +41,7 @@ class Provenance:
     vision_space: str
     identity_space: str
     settings_sha256: str
+    gate_version: str
     highlights: Mapping[str, Any] | None = None
 
 
@@ -98,6 +98,7 @@ def provenance_of(
         vision_space=models.vision.space.key,
         identity_space=models.face_pack.space.key,
         settings_sha256=shaping_settings(settings),
+        gate_version=deciding_settings(settings, emphasised=highlights is not None)[:12],
         highlights=_highlights(highlights, settings) if highlights else None,
     )
 

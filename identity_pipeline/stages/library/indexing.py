@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from identity_pipeline.core.matching.templates import track_key
+from identity_pipeline.core.vectors import all_embeddings
 from identity_pipeline.ledger import subjects
 from identity_pipeline.stages.library.spaces import head_of_space, projected
 from identity_pipeline.stages.progress.protocol import Progress, silent
@@ -33,10 +34,11 @@ from identity_pipeline.storage.index.session import OpenIndex, Replaced, VideoSt
 from identity_pipeline.storage.index.vector_index import Rebuilt, Sources, VectorIndex
 from identity_pipeline.storage.library.generations import Generations
 from identity_pipeline.storage.library.snapshots import Snapshot
+from identity_pipeline.storage.video.embeddings import IDENTITY_TABLES
 from identity_pipeline.storage.video.tables import DamagedTableError, Manifest, TableStore
 from identity_pipeline.tables import SET_ASSETS, empty
 
-FACE_TABLES: Final = ("face_embeddings", "vision_embeddings", "face_tracks")
+FACE_TABLES: Final = (*IDENTITY_TABLES, "vision_embeddings", "face_tracks")
 SOURCES: Final = ("track_templates", *FACE_TABLES, *SET_ASSETS, "identity_dataset")
 """Per-video tables that points are made of."""
 INDEX: Final = "index"
@@ -350,7 +352,8 @@ def _images(
         )
         for asset in SET_ASSETS
     )
-    faces, vision, tracks = (_read(store, asset, video_id) for asset in FACE_TABLES)
+    witnesses, of_moments, vision, tracks = (_read(store, asset, video_id) for asset in FACE_TABLES)
+    faces = all_embeddings(witnesses, of_moments)
     head_id = head_of_space(space)
     if head_id is not None:
         faces = projected(faces, stores.heads.load(head_id), space)

@@ -44,6 +44,7 @@ from identity_pipeline.stages.specs.damage import PassedOver
 from identity_pipeline.storage.files import atomic
 from identity_pipeline.storage.video.crop_archive import CropArchive
 from identity_pipeline.storage.video.tables import TableStore
+from identity_pipeline.tables import TABLES
 
 if TYPE_CHECKING:
     from identity_pipeline.models.face_pack import FacePack
@@ -238,10 +239,10 @@ def _counting(tables: list[VideoTables], progress: Progress) -> Any:
 
 
 def _features(store: TableStore, video: VideoTables, pack: FacePack) -> pl.DataFrame:
-    """face_id, track_id and raw features of the usable faces of the tracklets that count."""
+    """Raw features of every usable face of the tracklets that count, with its track and frame."""
     own = of_tracklets(video)
     kept = own.tracks.join(own.riders.select("track_id"), on="track_id")
-    usable = video.embeddings.filter(pl.col("because") == "usable").select("face_id")
+    usable = video.quality.filter("loose").select("face_id")
     wanted = usable.join(kept, on="face_id").sort("track_id", "frame_idx")
     archive = CropArchive(store.layout.crops(video.video_id))
     crops = dict(archive.aligned(wanted["face_id"].to_list()))
@@ -264,9 +265,9 @@ def _moved(video: VideoTables, faces: pl.DataFrame, centre: Matrix) -> VideoTabl
     if not faces.height:
         return replace(video, embeddings=video.embeddings.clear())
     moved = normalise(to_matrix(faces["feature"]) - centre)
-    own = faces.select("face_id").with_columns(to_series("e_id", moved))
-    embeddings = video.embeddings.drop("e_id").join(own, on="face_id", how="inner")
-    return replace(video, embeddings=embeddings.with_columns(space=pl.lit("centred")))
+    said = {"because": pl.lit("usable"), "space": pl.lit("centred")}
+    embeddings = faces.select("face_id", "frame_idx").with_columns(to_series("e_id", moved), **said)
+    return replace(video, embeddings=embeddings.select(TABLES["face_embeddings"].keys()))
 
 
 def _write_pack(

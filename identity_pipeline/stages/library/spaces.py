@@ -31,6 +31,7 @@ from identity_pipeline.settings.numbers import (
 )
 from identity_pipeline.stages.specs.assets import VIDEO_SPECS
 from identity_pipeline.stages.stores import LibraryStores
+from identity_pipeline.storage.video.embeddings import read_embeddings
 from identity_pipeline.storage.video.tables import DamagedTableError, MissingTableError, TableStore
 
 FACE_TABLES: Final = VIDEO_SPECS["track_templates"].inputs
@@ -61,14 +62,23 @@ def templates_of_video(video: VideoTables, settings: Settings) -> dict[str, pl.D
 
 def read_video(store: TableStore, video_id: str) -> VideoTables:
     """The tables of one video that templates are made of, in the recogniser's space."""
-    return tables_of_video(video_id, lambda name: store.read(name, video_id))
+    embeddings = read_embeddings(store, video_id)
+    return tables_of_video(video_id, embeddings, lambda name: store.read(name, video_id))
 
 
-def tables_of_video(video_id: str, read: Callable[[str], pl.DataFrame]) -> VideoTables:
-    """The same tables, as somebody else reads them by name."""
+def tables_of_video(
+    video_id: str, embeddings: pl.DataFrame, read: Callable[[str], pl.DataFrame]
+) -> VideoTables:
+    """The same tables, as somebody else reads them by name.
+
+    Args:
+        video_id: of which video.
+        embeddings: every identity vector of it.
+        read: gives the other tables.
+    """
     return VideoTables(
         video_id,
-        embeddings=read("face_embeddings"),
+        embeddings=embeddings,
         quality=read("face_quality"),
         tracks=read("face_tracks"),
         riders=read("riders"),
@@ -77,7 +87,7 @@ def tables_of_video(video_id: str, read: Callable[[str], pl.DataFrame]) -> Video
 
 
 def projected(embeddings: pl.DataFrame, head: Head, space: str) -> pl.DataFrame:
-    """The table `face_embeddings` in a head's space.
+    """Identity vectors in a head's space.
 
     Raises:
         HeadShapeError: the vectors are not of the length that the head takes.

@@ -27,7 +27,7 @@ from identity_pipeline.storage.video.tables import TableStore
 
 SETS: Final = FINISHED_BY
 """Its note and its export are what a person waits for."""
-LAST: Final = (SETS, "track_templates", "face_index")
+LAST: Final = (SETS, "frame_ledger", "track_templates", "face_index")
 """A video is finished when all of these are there: nothing of a video is made of them."""
 MILESTONES: Final = ("frames", "riders", "selection")
 """How far a video is that is not finished, in the order of the work."""

@@ -37,15 +37,22 @@ _EXPRESSIONS: Final = (
     *_of("buckets", "eye_px_min", "expression_sharpness_min", "own_level_max"),
 )
 """What is told with the landmarks, and not by the bins."""
-_CROP_LIMITS: Final = _of("export", "crop_expand", "crop_expand_min")
+_CROP_LIMITS: Final = _of(
+    "export", "crop_expand", "crop_expand_min", "crop_expand_max", "min_side_px"
+)
 _BODY: Final = _of("crops", "body_widths", "body_heights")
 _REGION: Final = _of("crops", "region_face_px", "region_jpeg_quality")
-_GATES: Final = all_but("quality", "witness_every")
+_GATES: Final = all_but("quality", "witness_every", "witness_look_min")
 _LIKENESS: Final = _of("selection", "near_duplicate_cos", "near_duplicate_look")
 _ANCHORS: Final = (
     *_of("selection", "anchor_yaw_max", "anchor_pitch_max", "anchor_mouth_max"),
+    "selection.anchor_score_min",
     *_LIKENESS,
-    *_of("selection", "anchor_gap_s", "anchor_cos_max"),
+    *_of("selection", "anchor_gap_s", "anchor_cos_max", "anchor_score_min"),
+)
+_PAIRS: Final = (
+    *_of("selection", "pair_min", "pair_max", "pair_iou_max", "pair_other_max", "pair_air_min"),
+    "selection.min_gap_s",
 )
 _HARD: Final = _of("selection", "challenge_yaw_from", "challenge_pitch_from")
 _PASS_USES: Final = (
@@ -56,23 +63,29 @@ _PASS_USES: Final = (
     *_REGION,
     *_of("crops", "chunk_faces", "chunk_frames"),
 )
-_SELECTION_USES: Final = (
-    *_ANCHORS,
-    *all_but(
-        "selection",
-        *(name.partition(".")[2] for name in (*_ANCHORS, *_HARD)),
-        *("anchor_max", "challenge_min", "challenge_max", "challenge_stable_min"),
-        *("pair_max", "pair_iou_max"),
-        *("drift_unstable_share", "short_diversity_buckets", "dark_share"),
-    ),
+_MOMENTS_USE: Final = (
+    "moments",
+    *_GATES,
+    *_CROP_LIMITS,
+    *_of("buckets", "yaw_edges", "pitch_edges"),
+    *_of("selection", "anchor_yaw_max", "anchor_pitch_max", "anchor_gap_s", "covered_from"),
+    *_of("selection", "anchor_min", "challenge_min", "challenge_max", "pair_min"),
+    *_HARD,
 )
+_STOP: Final = (
+    *_ANCHORS,
+    *_of("selection", "stop", "replace_gain", "novelty_min", "bucket_max", "covered_from"),
+    *_of("selection", "stop_yaw_bins", "stop_pitch_bins", "stop_expression_bins"),
+    *_of("selection", "stop_window", "stop_novelty", "anchor_min"),
+)
+"""What the replay in time order reads; it says where the stop is."""
 _LEDGER_USES: Final = (
     *(name for name in _GATES if not name.startswith("quality.strict_")),
     *all_but("riders", "size_weight", "centre_weight", "length_weight"),
     *all_but("stability", "prototype_yaw_max"),
     *_LIKENESS,
     "export.crop_expand_min",
-    *_of("selection", "covered_from", "novelty_min", "replace_gain"),
+    *_of("selection", "stop", "min_gap_s", "covered_from", "novelty_min", "replace_gain"),
 )
 _TEMPLATE_USES: Final = (
     *_of("match", "genuine_gap_s", "pairs_per_track", "samples_per_track"),
@@ -83,7 +96,7 @@ _OF_FACES: Final = (
     *("face_landmarks", "identity_stability"),
 )
 _OF_TRACKS: Final = (
-    *("face_embeddings", "face_quality", "face_tracks"),
+    *("face_embeddings", "moment_embeddings", "face_quality", "face_tracks"),
     *("riders", "face_detections"),
 )
 
@@ -170,24 +183,26 @@ _ENTRIES: Final = (
         key="face_embeddings",
         kinds=("onnx",),
         inputs=("face_detections", "face_crops", "face_quality"),
-        settings=("quality.witness_every",),
+        settings=(*_of("quality", "witness_every", "witness_look_min"), "tracking.split_cos"),
         batches=("models.recognition_batch",),
         models=("face_pack",),
-        cost=Cost(4.5),
+        code="2",
+        cost=Cost(1.5),
     ),
     _measure(
         key="face_tracks",
         kinds=("numpy",),
-        inputs=("face_detections", "face_embeddings"),
+        inputs=("frames", "face_detections", "face_embeddings"),
         settings=all_but("tracking", "lost_buffer_s", "min_iou"),
-        code="2",
+        code="3",
         cost=Cost(0.2),
     ),
     _measure(
         key="riders",
         kinds=("polars",),
-        inputs=("ride_video", "frames", "face_detections", "face_tracks"),
+        inputs=("ride_video", "frames", "face_detections", "face_quality", "face_tracks"),
         settings=("riders",),
+        code="2",
         cost=Cost(0.2),
     ),
     _chunked(
@@ -201,15 +216,8 @@ _ENTRIES: Final = (
         ),
         batches=("models.recognition_batch",),
         models=("face_pack", "perception"),
-        code="5",
+        code="6",
         cost=Cost(38),
-    ),
-    _measure(
-        key="identity_stability",
-        kinds=("numpy",),
-        inputs=("face_embeddings", "face_quality", "face_landmarks", "face_tracks", "riders"),
-        settings=("stability", *_GATES),
-        cost=Cost(0.2),
     ),
     _measure(
         key="face_buckets",
@@ -218,89 +226,129 @@ _ENTRIES: Final = (
         settings=all_but("buckets", *(name.partition(".")[2] for name in _EXPRESSIONS)),
         cost=Cost(0.1),
     ),
+    _measure(
+        key="moments",
+        kinds=("polars",),
+        inputs=(
+            *("ride_video", "face_detections", "face_quality", "face_tracks"),
+            *("face_landmarks", "face_buckets", "face_crops"),
+        ),
+        settings=_MOMENTS_USE,
+        highlights=_of("highlights", "quality_bonus"),
+        cost=Cost(1),
+    ),
+    _chunked(
+        key="moment_embeddings",
+        kinds=("onnx",),
+        inputs=("face_crops", "face_embeddings", "moments"),
+        batches=("models.recognition_batch",),
+        models=("face_pack",),
+        cost=Cost(1, "usable faces", "moments"),
+    ),
+    _measure(
+        key="identity_stability",
+        kinds=("numpy",),
+        inputs=(
+            *("face_embeddings", "moment_embeddings", "face_quality", "face_landmarks"),
+            *("face_tracks", "riders"),
+        ),
+        settings=("stability", *_GATES),
+        code="2",
+        cost=Cost(0.2),
+    ),
     _chunked(
         key="vision_embeddings",
         kinds=("torch", "huggingface"),
-        inputs=(*_OF_FACES, "face_crops"),
+        inputs=(*_OF_FACES, "moments", "face_crops"),
         settings=(*_GATES, *_CROP_LIMITS, "crops.face_expand", *_BODY),
         batches=("models.vision_batch",),
         models=("vision",),
         phases=("vision",),
-        cost=Cost(164, "rider faces", "identity_stability"),
+        code="2",
+        cost=Cost(28, "usable faces", "moments"),
     ),
     _sets(
         key="candidates",
         kinds=("polars",),
-        inputs=(*_OF_FACES, "face_buckets", "vision_embeddings"),
+        inputs=(*_OF_FACES, "face_buckets", "moments", "vision_embeddings"),
         settings=(*_GATES, *_CROP_LIMITS),
-        cost=Cost(0.2),
-    ),
-    _set(
-        key="selection",
-        inputs=("candidates",),
-        settings=_SELECTION_USES,
         highlights=_of("highlights", "quality_bonus"),
-        cost=Cost(0.4),
+        code="2",
+        cost=Cost(0.2),
     ),
     _set(
         key="anchor_set",
-        inputs=("candidates", "selection", "face_crops"),
-        settings=(*_ANCHORS, *_of("selection", "anchor_min", "anchor_max")),
-        cost=Cost(0.2),
-    ),
-    _set(
-        key="coverage_set",
-        inputs=("candidates", "selection", "anchor_set", "face_crops"),
-        settings=(*_LIKENESS, "selection.bucket_max", "selection.covered_from"),
-        cost=Cost(1.0),
-    ),
-    _set(
-        key="challenge_set",
-        inputs=("candidates", "selection", "anchor_set", "coverage_set", "face_crops"),
-        settings=(
-            *_LIKENESS,
-            *_HARD,
-            *_of("selection", "covered_from", "challenge_max", "challenge_stable_min"),
-        ),
+        inputs=("candidates", "face_crops"),
+        settings=(*_ANCHORS, *_STOP, *_of("selection", "min_gap_s", "anchor_max")),
+        code="2",
         cost=Cost(0.4),
     ),
     _set(
         key="pair_set",
-        inputs=(
-            *("ride_video", "face_detections", "candidates", "selection"),
-            *SET_ASSETS[:3],
-            "face_crops",
+        inputs=("ride_video", "face_detections", "candidates", "anchor_set", "face_crops"),
+        settings=(
+            *_STOP,
+            *_PAIRS,
         ),
-        settings=(*_LIKENESS, *_of("selection", "pair_max", "pair_iou_max", "anchor_gap_s")),
         phases=("pair_sets",),
+        code="2",
         cost=Cost(0.3),
+    ),
+    _set(
+        key="selection",
+        inputs=("candidates", "anchor_set", "pair_set"),
+        settings=(*_STOP, *_of("selection", "min_gap_s", "facility_weight")),
+        code="3",
+        cost=Cost(1.0),
+    ),
+    _set(
+        key="coverage_set",
+        inputs=("candidates", "selection", "anchor_set", "pair_set", "face_crops"),
+        settings=(*_STOP, "selection.min_gap_s"),
+        code="2",
+        cost=Cost(0.4),
+    ),
+    _set(
+        key="challenge_set",
+        inputs=("candidates", "anchor_set", "pair_set", "coverage_set", "face_crops"),
+        settings=(
+            *_STOP,
+            *_HARD,
+            *_of("selection", "min_gap_s", "challenge_min", "challenge_max"),
+            *_of("selection", "challenge_kind_max", "challenge_stable_min"),
+        ),
+        code="2",
+        cost=Cost(0.4),
+    ),
+    _sets(
+        key="identity_dataset",
+        kinds=("jpeg",),
+        inputs=(
+            *("ride_video", "frames", "face_detections", "face_tracks", "riders"),
+            *("moments", "candidates", "selection", *SET_ASSETS, "face_crops"),
+        ),
+        # It prints the digest of all settings that shape it, so that any of them renews it.
+        settings=(
+            *("selection", "buckets", "export", "stability", *_BODY, *_REGION),
+            *(name for name in _LEDGER_USES if name.startswith(("quality.", "riders."))),
+        ),
+        operates=("video",),
+        models=("face_pack", "vision"),
+        highlights=("highlights",),
+        code="3",
+        kept=Kept.EXPORT,
+        shows_names=True,
+        cost=Cost(40),
     ),
     _sets(
         key="frame_ledger",
         kinds=("polars",),
         inputs=(
             *("face_detections", "face_tracks", "riders", "candidates", "selection"),
-            *SET_ASSETS,
+            *(*SET_ASSETS, "identity_dataset"),
         ),
         settings=_LEDGER_USES,
         cost=Cost(0.1),
-    ),
-    _sets(
-        key="identity_dataset",
-        kinds=("jpeg",),
-        inputs=(
-            *("ride_video", "frames", "face_tracks", "riders", "candidates", "selection"),
-            *("frame_ledger", *SET_ASSETS, "face_crops"),
-        ),
-        # It prints the digest of all settings that shape it, so that any of them renews it.
-        settings=("selection", "buckets", "export", *_BODY, *_REGION),
-        operates=("video",),
-        models=("face_pack", "vision"),
-        highlights=("highlights",),
-        code="2",
-        kept=Kept.EXPORT,
-        shows_names=True,
-        cost=Cost(14),
     ),
     _templates(
         key="track_templates",
@@ -319,7 +367,10 @@ _ENTRIES: Final = (
         group=TEMPLATES,
         kinds=("qdrant",),
         # The export says which images were left out.
-        inputs=("track_templates", "vision_embeddings", *SET_ASSETS, "identity_dataset"),
+        inputs=(
+            *("track_templates", "moment_embeddings", "vision_embeddings"),
+            *(*SET_ASSETS, "identity_dataset"),
+        ),
         operates=("index",),
         kept=Kept.INDEX,
         phases=("index", "library"),
@@ -388,7 +439,10 @@ _ENTRIES: Final = (
     ),
     _report(
         key="evaluation_report",
-        inputs=("identity_dataset", "face_embeddings", "vision_embeddings"),
+        inputs=(
+            *("identity_dataset", "face_embeddings", "moment_embeddings"),
+            "vision_embeddings",
+        ),
     ),
     _operate(key="disk_usage"),
     _operate(key="published"),

@@ -15,6 +15,7 @@ from identity_pipeline.settings import Settings, chosen
 from identity_pipeline.stages.specs.assets import VIDEO_SPECS
 from identity_pipeline.stages.specs.spec import AssetSpec
 from identity_pipeline.storage.files.hashing import sha256_of_value
+from identity_pipeline.tables import SET_ASSETS
 
 KeyParts = Mapping[str, Any]
 """What the cache key of an output covers; see `key_parts`."""
@@ -27,6 +28,7 @@ _SHAPING: Final = (
     "tracking",
     "riders",
     "buckets",
+    "moments",
     "stability",
     "selection",
     "export",
@@ -47,6 +49,31 @@ def shaping_settings(settings: Settings) -> str:
     }
     values["crops"] = {n: v for n, v in values["crops"].items() if not n.startswith("chunk_")}
     return sha256_of_value(values)
+
+
+def deciding_settings(settings: Settings, *, emphasised: bool) -> str:
+    """Digest of the settings by which faces are gated, weighed and chosen, and of nothing else.
+
+    They are those that the entries of these steps declare.
+
+    Args:
+        settings: in force.
+        emphasised: whether the video has highlights, which weigh too.
+    """
+    deciding = (VIDEO_SPECS[key] for key in _DECIDING)
+    names = {
+        name
+        for spec in deciding
+        for name in (*spec.settings, *((spec.highlights or ()) if emphasised else ()))
+    }
+    return sha256_of_value(chosen(settings, tuple(sorted(names))))
+
+
+_DECIDING: Final = (
+    *("face_quality", "face_buckets", "moments", "identity_stability", "candidates", "selection"),
+    *SET_ASSETS,
+)
+"""The steps that gate and choose."""
 
 
 def key_parts(

@@ -14,6 +14,7 @@ import polars as pl
 
 from identity_pipeline.storage.files.hashing import sha256_of_file
 from identity_pipeline.storage.video.tables import TableStore
+from identity_pipeline.tables import empty
 
 FOLDERS: Final = {
     "anchor_set": "anchors",
@@ -37,22 +38,93 @@ def image_file(set_name: str, row: Mapping[str, Any]) -> str:
     return f"person_{row['person_id']}/{FOLDERS[set_name]}/{row['image']}.jpg"
 
 
+def shown_rows(
+    set_name: str, table: pl.DataFrame, files: pl.DataFrame, observed: pl.DataFrame
+) -> pl.DataFrame:
+    """A set as it is exported: without what was left out, and with the faces really shown.
+
+    Args:
+        set_name: asset of the set.
+        table: the set as it was chosen.
+        files: table `identity_dataset`.
+        observed: table `candidates`, for what is said of a face that stands in for another.
+    """
+    told = {row["file"]: row for row in files.iter_rows(named=True)}
+    stand_ins = files["face_id"].filter(files["stands_for"].is_not_null())
+    measured = observed.filter(pl.col("face_id").is_in(stand_ins.implode()))
+    faces = {row["face_id"]: row for row in measured.select(MEASURED).iter_rows(named=True)}
+    rows = []
+    for row in table.iter_rows(named=True):
+        place = told.get(image_file(set_name, row))
+        if place is None:  # of an export that was made otherwise
+            rows.append(row)
+        elif place["left_out"] is None:
+            rows.append(_as_shown(row, place, faces))
+    return pl.DataFrame(rows, schema=table.schema)
+
+
+MEASURED: Final = ("face_id", "frame_idx", "timestamp_ms", "quality_score")
+CROP: Final = ("crop_x1", "crop_y1", "crop_x2", "crop_y2")
+
+
+def _as_shown(
+    row: dict[str, Any], place: Mapping[str, Any], faces: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    """A row of a set with the crop that was cut, and the face that is shown."""
+    if place["crop_x1"] is not None:
+        row |= {name: place[name] for name in CROP}
+    if place["stands_for"] == row["face_id"]:
+        row |= faces[place["face_id"]]
+        row |= {"stable_score": place["stable_score"], "novelty": None}
+    return row
+
+
+def shown_sets(
+    sets: Mapping[str, pl.DataFrame], files: pl.DataFrame, observed: pl.DataFrame
+) -> dict[str, pl.DataFrame]:
+    """All sets of a video as they are exported: see `shown_rows`."""
+    return {name: shown_rows(name, table, files, observed) for name, table in sets.items()}
+
+
+def not_shown(
+    sets: Mapping[str, pl.DataFrame], files: pl.DataFrame
+) -> dict[str, tuple[str, str, str | None]]:
+    """Faces that were chosen and are not shown: code, sentence, and the face shown instead.
+
+    Args:
+        sets: the set tables as they were chosen.
+        files: table `identity_dataset`.
+    """
+    told = {row["file"]: row for row in files.iter_rows(named=True)}
+    found: dict[str, tuple[str, str, str | None]] = {}
+    for set_name, table in sets.items():
+        for row in table.iter_rows(named=True):
+            place = told.get(image_file(set_name, row), {})
+            why = place.get("left_out") or place.get("instead_of")
+            if why is not None:
+                code, _, sentence = why.partition(": ")
+                instead = place["face_id"] if place["left_out"] is None else None
+                found[row["face_id"]] = (code, sentence, instead)
+    return found
+
+
 def exported_rows(
     store: TableStore, set_name: str, video_id: str, table: pl.DataFrame
 ) -> pl.DataFrame:
-    """The rows of a video's set whose images were not left out of the export.
+    """A set of a video as it is exported: see `shown_rows`.
 
     Args:
         store: the tables.
         set_name: asset of the set.
         video_id: the video.
-        table: the set.
+        table: the set as it was chosen.
     """
-    lacking = _left_out(store, video_id) if table.height else {}
-    if not lacking:
+    if not table.height or store.noted("identity_dataset", video_id) is None:
         return table
-    there = [image_file(set_name, row) not in lacking for row in table.iter_rows(named=True)]
-    return table.filter(pl.Series(there, dtype=pl.Boolean))
+    files = store.read("identity_dataset", video_id)
+    stand_ins = files["stands_for"].is_not_null().any()
+    observed = store.read("candidates", video_id, MEASURED) if stand_ins else empty("candidates")
+    return shown_rows(set_name, table, files, observed)
 
 
 def files_of(table: pl.DataFrame) -> pl.DataFrame:
@@ -75,18 +147,11 @@ def export_is_whole(target: Path, files: pl.DataFrame) -> bool:
 
 def left_out_faces(store: TableStore, video_id: str) -> dict[str, str]:
     """Why the image of a face is not exported, by face; of a pair's image, of both."""
-    lacking = _left_out(store, video_id)
-    return {
-        row["face_id"]: lacking[file]
-        for set_name in (TYPES if lacking else ())
-        for row in store.read(set_name, video_id).iter_rows(named=True)
-        if (file := image_file(set_name, row)) in lacking
-    }
-
-
-def _left_out(store: TableStore, video_id: str) -> dict[str, str]:
-    """Code and sentence of each image that is not exported, by file."""
     if store.noted("identity_dataset", video_id) is None:
         return {}
-    files = store.read("identity_dataset", video_id, ["file", "left_out"]).drop_nulls("left_out")
-    return dict(files.iter_rows())
+    files = store.read("identity_dataset", video_id)
+    if not files["left_out"].is_not_null().any():
+        return {}
+    sets = {name: store.read(name, video_id) for name in TYPES}
+    lacking = not_shown(sets, files).items()
+    return {face: f"{code}: {why}" for face, (code, why, instead) in lacking if instead is None}

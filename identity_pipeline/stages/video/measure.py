@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from identity_pipeline.core.faces.brows import brow_height
 from identity_pipeline.core.faces.expression import expression_ratios, relative_to_neutral
 from identity_pipeline.core.faces.eyes import measure_eyes
 from identity_pipeline.core.faces.frontal import frontal_mesh
@@ -21,7 +22,12 @@ from identity_pipeline.core.faces.mesh_pose import with_own_level
 from identity_pipeline.core.faces.mouth import dark_of_mouth, measure_mouth
 from identity_pipeline.core.faces.occlusion import CELL_COLUMNS, with_occlusion
 from identity_pipeline.core.faces.pose import pose_from_landmarks_3d
-from identity_pipeline.core.faces.quality import luma_of, measure_pixels, quality_score
+from identity_pipeline.core.faces.quality import (
+    luma_of,
+    measure_pixels,
+    quality_score,
+    surround_luma,
+)
 from identity_pipeline.core.geometry import smooth_boxes
 from identity_pipeline.core.imagesets.candidates import box_of
 from identity_pipeline.core.imagesets.novelty import look_of
@@ -118,25 +124,6 @@ def measure_quality(
 _VERDICTS = ("strict", "loose", "strict_fails", "loose_fails", "unmeasured")
 
 
-def faces_to_embed(
-    detections: pl.DataFrame, quality: pl.DataFrame, witness_every: int
-) -> pl.DataFrame:
-    """`face_id, frame_idx, because`: usable faces, and every n-th of each tracklet besides.
-
-    The first face of a tracklet is always a witness, so that each has one.
-    """
-    joined = detections.join(quality.select("face_id", "loose"), on="face_id").sort(
-        "frame_idx", "face_id"
-    )
-    position = pl.int_range(pl.len()).over("tracklet_id")
-    return joined.with_columns(
-        because=pl.when("loose")
-        .then(pl.lit("usable"))
-        .when(position % witness_every == 0)
-        .then(pl.lit("witness"))
-    ).filter(pl.col("because").is_not_null())["face_id", "frame_idx", "because"]
-
-
 def embed_faces(
     wanted: pl.DataFrame,
     archive: CropArchive,
@@ -144,16 +131,18 @@ def embed_faces(
     settings: Settings,
     progress: Progress = silent,
     chunks: ChunkStore | None = None,
+    asset: str = "face_embeddings",
 ) -> pl.DataFrame:
-    """The table `face_embeddings`.
+    """The table `face_embeddings`, or another one of the same columns.
 
     Args:
-        wanted: result of `faces_to_embed`.
+        wanted: face_id, frame_idx and because of the faces, in the order of the rows.
         archive: the crops of the same video.
         pack: recogniser.
         settings: batch and chunk size.
         progress: called per batch.
         chunks: what an earlier run has done of it; None keeps nothing.
+        asset: which table.
     """
 
     def embed(face_ids: list[str]) -> Iterator[pl.DataFrame]:
@@ -169,10 +158,23 @@ def embed_faces(
         {"face_id": pl.String, "e_id": VECTOR},
         settings.crops.chunk_faces,
         chunks,
-        lambda done: progress("face_embeddings", done, wanted.height, "faces"),
+        lambda done: progress(asset, done, wanted.height, "faces"),
     ).with_columns(space=pl.lit(pack.space.key))
     return wanted.join(embedded, on="face_id", how="inner", maintain_order="left").select(
-        TABLES["face_embeddings"].keys()
+        TABLES[asset].keys()
+    )
+
+
+def faces_of_moments(moments: pl.DataFrame, witnesses: pl.DataFrame) -> pl.DataFrame:
+    """The faces that `embed_faces` takes for the table `moment_embeddings`.
+
+    Args:
+        moments: table `moments`; all of its faces are usable.
+        witnesses: table `face_embeddings`: what is embedded already.
+    """
+    listed = moments.filter(pl.col("shortlisted")).sort("frame_idx", "face_id")
+    return listed.join(witnesses, on="face_id", how="anti", maintain_order="left").select(
+        "face_id", "frame_idx", because=pl.lit("usable")
     )
 
 
@@ -297,6 +299,11 @@ def _landmark_rows(
         row if mesh is None else row | mesh_pose_columns(mesh) | _of_mesh(mesh, region)
         for row, mesh, region in zip(rows, meshes, regions, strict=True)
     ]
+    around = [
+        {"surround_luma": surround_luma(region.bgr, region.to_region(box_of(face)))}
+        for face, region in zip(faces, regions, strict=True)
+    ]
+    rows = [row | light for row, light in zip(rows, around, strict=True)]
     return with_covers(nets.cover, rows, regions, meshes)
 
 
@@ -323,13 +330,15 @@ def _landmark_row(
 
 
 def _of_mesh(mesh: MeshFace, region: Region) -> dict[str, Any]:
-    """What a mesh tells of eyes and mouth."""
-    mouth = measure_mouth(mesh.points, frontal_mesh(mesh.points))
+    """What a mesh tells of eyes, brows and mouth."""
+    front = frontal_mesh(mesh.points)
+    mouth = measure_mouth(mesh.points, front)
     here = (mesh.points[:, :2] - [region.x, region.y]) * region.scale
     eyes = {} if mesh.eyes is None else measure_eyes(mesh.eyes)._asdict()
     return {
         **mouth._asdict(),
         "mouth_dark": dark_of_mouth(region.bgr, here),
+        "brow_height": brow_height(front),
         **eyes,
         "eyes_source": "iris" if eyes else MESH,
         "expression_source": MESH,

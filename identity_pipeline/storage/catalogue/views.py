@@ -26,6 +26,9 @@ FROM ids LEFT JOIN raw.registry g USING (video_id) LEFT JOIN raw.ride_video v US
 """
 
 FACES: Final = """
+WITH embedded AS (
+    SELECT video_id, face_id, space FROM raw.face_embeddings
+    UNION ALL SELECT video_id, face_id, space FROM raw.moment_embeddings)
 SELECT d.video_id, d.face_id, d.frame_idx, d.timestamp_ms, d.x1, d.y1, d.x2, d.y2, d.score,
     t.track_id, t.tracklet_id, t.track_cos, r.person_id AS rider, r.reason AS track_reason,
     q.* EXCLUDE (video_id, face_id, frame_idx, score, occlusion, relative_sharpness),
@@ -41,7 +44,7 @@ FROM raw.face_detections d
     LEFT JOIN raw.face_landmarks l USING (video_id, face_id)
     LEFT JOIN raw.identity_stability s USING (video_id, face_id)
     LEFT JOIN raw.face_buckets b USING (video_id, face_id)
-    LEFT JOIN raw.face_embeddings e USING (video_id, face_id)
+    LEFT JOIN embedded e USING (video_id, face_id)
     LEFT JOIN raw.frame_ledger g USING (video_id, face_id)
     LEFT JOIN raw.riders r ON r.video_id = d.video_id AND r.track_id = t.track_id
     LEFT JOIN raw.person_assignments a ON a.video_id = d.video_id AND a.track_id = t.track_id
@@ -58,25 +61,41 @@ FROM raw.riders r LEFT JOIN raw.track_templates t USING (video_id, track_id)
 """
 
 IMAGES: Final = """
-WITH sets AS (
+WITH embedded AS (
+    SELECT video_id, face_id, space FROM raw.face_embeddings
+    UNION ALL SELECT video_id, face_id, space FROM raw.moment_embeddings),
+sets AS (
     SELECT 'anchor' AS set, * FROM raw.anchor_set
     UNION ALL BY NAME SELECT 'coverage' AS set, * FROM raw.coverage_set
     UNION ALL BY NAME SELECT 'challenge' AS set, * FROM raw.challenge_set
-    UNION ALL BY NAME SELECT 'pair' AS set, * FROM raw.pair_set)
-SELECT s.video_id, f.file, s.set, s.rank, s.face_id, s.frame_idx, s.timestamp_ms,
+    UNION ALL BY NAME SELECT 'pair' AS set, * FROM raw.pair_set),
+shown AS (
+    SELECT s.* EXCLUDE (face_id), f.file, f.sha256, f.size_bytes, f.stands_for,
+        CASE WHEN f.stands_for IS NULL THEN s.face_id ELSE f.face_id END AS face_id,
+        f.stable_score AS own_score, f.crop_x1 AS x1, f.crop_y1 AS y1, f.crop_x2 AS x2,
+        f.crop_y2 AS y2
+    FROM sets s JOIN raw.identity_dataset f ON f.video_id = s.video_id AND f.type = s.set
+        AND ends_with(f.file, '/' || s.image || '.jpg')
+        AND (s.set = 'pair' OR f.person_id = s.person_id))
+SELECT s.video_id, s.file, s.set, s.rank, s.face_id,
+    CASE WHEN s.stands_for IS NULL THEN s.frame_idx ELSE c.frame_idx END AS frame_idx,
+    CASE WHEN s.stands_for IS NULL THEN s.timestamp_ms ELSE c.timestamp_ms END AS timestamp_ms,
     s.person_id AS rider, t.track_id, a.person_id, a.display, s.kind,
-    s.quality_score, s.novelty, s.stable_score,
-    s.crop_x1, s.crop_y1, s.crop_x2, s.crop_y2, l.yaw, l.pitch, l.roll,
+    CASE WHEN s.stands_for IS NULL THEN s.quality_score ELSE c.quality_score END AS quality_score,
+    CASE WHEN s.stands_for IS NULL THEN s.novelty END AS novelty,
+    coalesce(s.own_score, s.stable_score) AS stable_score, s.stands_for,
+    coalesce(s.x1, s.crop_x1) AS crop_x1, coalesce(s.y1, s.crop_y1) AS crop_y1,
+    coalesce(s.x2, s.crop_x2) AS crop_x2, coalesce(s.y2, s.crop_y2) AS crop_y2,
+    l.yaw, l.pitch, l.roll,
     b.yaw_bin, b.pitch_bin, b.expression_bin, b.occlusion_bin, b.lighting_bin, b.bucket_key,
     e.space AS e_id_space, v.space AS e_vis_space,
-    coalesce(v.body_space, v.space) AS e_vis_body_space, f.sha256, f.size_bytes
-FROM sets s JOIN raw.identity_dataset f ON f.video_id = s.video_id AND f.type = s.set
-        AND ends_with(f.file, '/' || s.image || '.jpg')
-        AND (s.set = 'pair' OR f.person_id = s.person_id)
+    coalesce(v.body_space, v.space) AS e_vis_body_space, s.sha256, s.size_bytes
+FROM shown s
+    LEFT JOIN raw.candidates c ON c.video_id = s.video_id AND c.face_id = s.face_id
     LEFT JOIN raw.face_tracks t ON t.video_id = s.video_id AND t.face_id = s.face_id
     LEFT JOIN raw.face_landmarks l ON l.video_id = s.video_id AND l.face_id = s.face_id
     LEFT JOIN raw.face_buckets b ON b.video_id = s.video_id AND b.face_id = s.face_id
-    LEFT JOIN raw.face_embeddings e ON e.video_id = s.video_id AND e.face_id = s.face_id
+    LEFT JOIN embedded e ON e.video_id = s.video_id AND e.face_id = s.face_id
     LEFT JOIN raw.vision_embeddings v ON v.video_id = s.video_id AND v.face_id = s.face_id
     LEFT JOIN raw.person_assignments a ON a.video_id = s.video_id AND a.track_id = t.track_id
 """

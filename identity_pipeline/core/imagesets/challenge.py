@@ -1,0 +1,148 @@
+"""The challenge set: faces that are hard to recognise and surely the rider's, of every kind.
+
+What belongs here: which kinds there are, how many of each, and the choice. A ride may have eight
+dark pictures and one turned head: eight times the dark teach less than every kind a few times.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import chain
+from typing import Final
+
+import polars as pl
+
+from identity_pipeline.core.imagesets.faces import (
+    Face,
+    Row,
+    faces_of,
+    likeness,
+    near_in_time,
+    people,
+    person_views,
+    rows_of,
+    times_of,
+)
+from identity_pipeline.core.imagesets.image_sets import image_row, image_table
+from identity_pipeline.core.imagesets.novelty import Views, farthest_of, is_near_duplicate
+from identity_pipeline.settings import SelectionSettings
+
+KINDS: Final = ("pose", "dark", "overexposed", "occluded", "motion")
+"""Every kind there is."""
+
+
+def challenge_kind(settings: SelectionSettings) -> pl.Expr:
+    """`dark`, `overexposed`, `occluded`, `pose` or `motion`, in this order; null: an ordinary face.
+
+    The pose of a covered face is not sure, so it makes no challenge by itself. `motion` is a face
+    that is too blurred for the strict gate and sharp enough for the loose one.
+    """
+    extreme = (pl.col("yaw").abs() >= settings.challenge_yaw_from) | (
+        pl.col("pitch").abs() >= settings.challenge_pitch_from
+    )
+    in_view = pl.col("occlusion").fill_null(0.0) < settings.covered_from
+    blurred = pl.col("strict_fails").list.set_intersection(["blurred", "blurred_for_person"])
+    return (
+        pl.when(pl.col("lighting_bin").is_in(["dark", "overexposed"]))
+        .then(pl.col("lighting_bin"))
+        .when(pl.col("occlusion_bin") == "heavy")
+        .then(pl.lit("occluded"))
+        .when(extreme & in_view)
+        .then(pl.lit("pose"))
+        .when(pl.col("loose") & in_view & (blurred.list.len() > 0))
+        .then(pl.lit("motion"))
+    )
+
+
+def kinds_absent(candidates: pl.DataFrame, settings: SelectionSettings) -> tuple[str, ...]:
+    """The kinds of which a rider has no face that might be an image, in the order of `KINDS`.
+
+    Args:
+        candidates: the rider's rows of `open_candidates`.
+        settings: what makes a kind, and who is surely the rider.
+    """
+    sure = candidates.filter(pl.col("stable_score") >= settings.challenge_stable_min)
+    seen = set(sure.select(challenge_kind(settings).alias("kind"))["kind"])
+    return tuple(kind for kind in KINDS if kind not in seen)
+
+
+def build_challenge_set(
+    candidates: pl.DataFrame, taken: Sequence[pl.DataFrame], settings: SelectionSettings
+) -> pl.DataFrame:
+    """Hard faces that are surely the same person, of each kind in turn the farthest first.
+
+    No more than `challenge_kind_max` are of one kind, unless the set would have fewer than
+    `challenge_min` images; then kinds go on in turn up to that number. In each round the rarest
+    kind comes first, and each image is the farthest in the vision space from all before it.
+
+    Args:
+        candidates: result of `open_candidates`.
+        taken: the sets built before.
+        settings: counts and thresholds.
+    """
+    rows: list[Row] = []
+    for faces in people(candidates):
+        rows += _challenges_of(faces.with_columns(kind=challenge_kind(settings)), taken, settings)
+    return image_table(rows)
+
+
+def _challenges_of(
+    faces: pl.DataFrame, taken: Sequence[pl.DataFrame], settings: SelectionSettings
+) -> list[Row]:
+    table, kinds = faces_of(faces), faces["kind"].to_list()
+    views, times = person_views(faces), times_of(taken, table[0]["person_id"])
+    before = rows_of(table, (face for images in taken for face in images["face_id"]))
+    pools: dict[str, list[int]] = {}
+    for row in sorted(range(len(table)), key=lambda r: (-table[r]["picture"], r)):
+        sure = table[row]["stable_score"] >= settings.challenge_stable_min
+        if row in before or kinds[row] is None or not sure:
+            continue
+        if near_in_time(table[row], times, settings):
+            continue
+        if not is_near_duplicate(views, row, before, likeness(settings)):
+            pools.setdefault(kinds[row], []).append(row)
+    picks = _in_turn(pools, table, views, before, settings)
+    numbers = dict.fromkeys(pools, 0)
+    rows = []
+    for rank, (kind, row, new) in enumerate(picks, start=1):
+        numbers[kind] += 1
+        stem = f"chal_{kind}_{numbers[kind]:03d}"
+        rows.append(image_row(table[row], stem, rank, new, kind=kind))
+    return rows
+
+
+def _in_turn(
+    pools: dict[str, list[int]],
+    table: Sequence[Face],
+    views: Views,
+    before: Sequence[int],
+    settings: SelectionSettings,
+) -> list[tuple[str, int, float]]:
+    """Kind, row and novelty of each pick; `pools` is emptied of what is picked or ruled out."""
+    rarest_first = sorted(pools, key=lambda kind: (len(pools[kind]), KINDS.index(kind)))
+    picks: list[tuple[str, int, float]] = []
+    chosen = list(before)
+    within = range(settings.challenge_kind_max)
+    beyond = range(settings.challenge_kind_max, settings.challenge_min)
+    for turn in chain(within, beyond):
+        wanted = settings.challenge_max if turn in within else settings.challenge_min
+        most = min(wanted, settings.challenge_max)
+        for kind in rarest_first:
+            found = farthest_of(views, pools[kind], chosen)
+            if found is None or len(picks) >= most:
+                continue
+            row, new = found
+            picks.append((kind, row, new))
+            chosen.append(row)
+            for pool in pools.values():
+                pool[:] = [r for r in pool if _stays(r, row, table, views, settings)]
+    return picks
+
+
+def _stays(
+    row: int, pick: int, table: Sequence[Face], views: Views, settings: SelectionSettings
+) -> bool:
+    """Whether a face may still be picked beside one that was."""
+    if row == pick or near_in_time(table[row], [table[pick]["timestamp_ms"]], settings):
+        return False
+    return not is_near_duplicate(views, row, [pick], likeness(settings))
