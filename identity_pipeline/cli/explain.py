@@ -102,7 +102,7 @@ def _measures(face: Explained) -> Iterator[str]:
     yield f"yaw {wording.measured(told['yaw'], 0)}"
     yield f"pitch {wording.measured(told['pitch'], 0)}"
     yield f"eyes {wording.eyes(evidence)}"
-    yield f"mouth open {wording.measured(evidence.mouth_open)}"
+    yield f"mouth {wording.mouth(evidence)}"
     yield f"smile {wording.measured(evidence.smile)}"
     yield f"covered {wording.cover(evidence)}"
     yield f"stable {wording.measured(told['stable_score'])}"
@@ -156,9 +156,9 @@ def _contest_words(among: str, as_a: str, contest: Contest) -> str:
 
 def _score_words(score: Comparison, as_a: str) -> str:
     """`as a picture 0.71 against 0.84, most by light (0.40 against 1.00)`."""
-    words = f"as a {as_a} {score.own:.2f} against {score.other:.2f}"
     if score.part is None:
-        return words
+        return f"alike as a {as_a} ({score.own:.2f} and {score.other:.2f})"
+    words = f"as a {as_a} {score.own:.2f} against {score.other:.2f}"
     if score.own_part is None or score.other_part is None:
         return f"{words}, most by {score.part}"
     return f"{words}, most by {score.part} ({score.own_part:.2f} against {score.other_part:.2f})"

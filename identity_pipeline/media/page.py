@@ -93,6 +93,8 @@ class ImageCard:
         evidence: what was measured of them, in their order.
         moment_faces: of the one face that it shows, how many faces its moment has; None where
             that is not known.
+        found: how many faces a detector finds in it, by view.
+        instead_of: which face of its moment was chosen first, and why it is not shown.
     """
 
     file: str
@@ -100,6 +102,8 @@ class ImageCard:
     faces: tuple[ExportedFace, ...]
     evidence: tuple[Evidence, ...]
     moment_faces: int | None = None
+    found: tuple[tuple[str, int], ...] = ()
+    instead_of: tuple[str, str] | None = None
 
     @property
     def stem(self) -> str:

@@ -49,7 +49,8 @@ REASONS: Final = {
     "outranked": "Its moment was not weighed: others came first, and only so many are weighed.",
     "beaten_in_bucket": "Its pose and expression are already held by images as good or better.",
     "hard_condition": "It is dark or overexposed; coverage is shown in plain light.",
-    "covered": "A part of the face is covered, so its pose and expression are not sure.",
+    "covered": "A part of the face is covered, or something passes before it, so its pose and "
+    "expression are not sure.",
     "blurred_for_person": "The face is blurred, compared with the same person's other faces.",
     "replaced": "It was saved until a better image of the same pose and expression came.",
     "too_similar": "It looks like an image that is saved already.",
@@ -161,7 +162,8 @@ LACKING: Final = {
     "second_face": "with a second face in the picture",
     "too_close_in_time": "hardly earlier or later than an exported image",
     "too_similar": "too like an exported image",
-    **dict.fromkeys(("anchor", "coverage", "challenge", "pair"), "shown in another set"),
+    **dict.fromkeys(("frame_not_found", "other_picture"), "not found again in the file"),
+    **dict.fromkeys(("taken", "anchor", "coverage", "challenge", "pair"), "shown in another set"),
 }
 """Why there is no image of a pose and expression, or of a kind: a reason of the ledger in short."""
 
@@ -205,7 +207,9 @@ def pitch(bin_name: str) -> str:
 
 def measured(value: float | None, digits: int = 2) -> str:
     """A number with fixed decimals; "not measured" for None and NaN."""
-    return NOT_MEASURED if value is None or math.isnan(value) else f"{value:.{digits}f}"
+    if value is None or math.isnan(value):
+        return NOT_MEASURED
+    return f"{round(value, digits) + 0.0:.{digits}f}"  # no minus before nothing
 
 
 def file_size(size_bytes: int) -> str:
@@ -324,10 +328,16 @@ def eyes(evidence: Evidence) -> str:
     return words
 
 
+def mouth(evidence: Evidence) -> str:
+    """How far the mouth is open: `4% open`."""
+    share = evidence.mouth_open
+    return NOT_MEASURED if share is None or math.isnan(share) else f"{share:.0%} open"
+
+
 def light(evidence: Evidence) -> str:
     """Luma of the face, and of what is around it."""
     around = evidence.surround_luma
-    beside = "" if around is None else f" before {around:.0f}"
+    beside = "" if around is None else f", around {around:.0f}"
     return measured(evidence.luma_mean, 0) + beside
 
 
@@ -335,6 +345,14 @@ def cover(evidence: Evidence) -> str:
     """Which share of the face is covered."""
     share = evidence.occlusion
     return NOT_MEASURED if share is None or math.isnan(share) else f"{share:.0%} of the face"
+
+
+def found(views: Sequence[tuple[str, int]]) -> str:
+    """How many faces a detector found in a picture: `1 at 640, 320, native; 0 at 160`."""
+    by_count: dict[int, list[str]] = {}
+    for view, faces in views:
+        by_count.setdefault(faces, []).append(view)
+    return "; ".join(f"{faces} at {', '.join(names)}" for faces, names in by_count.items())
 
 
 def score_of(evidence: Evidence, set_name: str) -> float | None:
@@ -347,12 +365,11 @@ def score_of(evidence: Evidence, set_name: str) -> float | None:
 def evidence_line(evidence: Evidence) -> str:
     """Eyes, mouth and light in a line; what was not measured says so."""
     eyes_are = NOT_MEASURED if evidence.eyes in (None, "unknown") else str(evidence.eyes)
-    if evidence.wink:
-        eyes_are = "one closed"
-    parts = [f"eyes {eyes_are}", f"mouth {measured(evidence.mouth_open)}"]
+    first = "one eye closed" if evidence.wink else f"eyes {eyes_are}"
+    parts = [first, f"mouth {mouth(evidence)}"]
     if evidence.gaze_aside:
         parts.insert(1, "looks aside")
-    return " · ".join([*parts, f"light {measured(evidence.luma_mean, 0)}"])
+    return "\N{NO-BREAK SPACE}· ".join([*parts, f"light {measured(evidence.luma_mean, 0)}"])
 
 
 def relation(faces: Sequence[ExportedFace]) -> str:
@@ -409,7 +426,9 @@ FILTERS: Final[dict[str, Callable[..., Any]]] = {
     "shows": shows,
     "eyes_words": eyes,
     "light_words": light,
+    "mouth_words": mouth,
     "cover_words": cover,
     "score_of": score_of,
+    "found_words": found,
     "evidence_line": evidence_line,
 }

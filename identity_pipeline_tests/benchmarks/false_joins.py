@@ -54,11 +54,12 @@ from identity_pipeline.tables import TABLES
 FRAME_MS: Final = 100.0
 EXCHANGES: Final = (0.5, 1.0, 2.0, 4.0)
 """Seconds that another person sits in the tracklet."""
-STRETCHES: Final = (3.0, 6.0, 10.0)
+STRETCHES: Final = (3.0, 5.0, 10.0)
 """Seconds on either side of a cut."""
-LOOK_ALIKES: Final = (0.60, 0.65, 0.69, 0.75, 0.80)
+LOOK_ALIKES: Final = (0.60, 0.65, 0.69, 0.75)
 """Cosines of the means of made look-alikes."""
 ROUNDS: Final = 200
+JOINS: Final = 100
 SHORTEST: Final = 150
 """Faces of a tracklet into which somebody else is put."""
 console = Console(width=130)
@@ -169,7 +170,7 @@ def watched(faces: pl.DataFrame, ride: Ridden, how: str, settings: Settings) -> 
         changes = sudden_changes(faces, looks, settings.quality.witness_look_min)
     first = first_witnesses(faces, settings.quality.witness_every, changes)
     known = embedded(faces, first["face_id"].to_list(), ride.vectors)
-    more = doubtful_faces(faces, known, settings.tracking.stitch_cos)
+    more = doubtful_faces(faces, known, settings.tracking.split_cos)
     return pl.concat([known, embedded(faces, more["face_id"].to_list(), ride.vectors)])
 
 
@@ -294,7 +295,7 @@ def print_joins(riders: Sequence[Ridden], settings: Settings) -> None:
         for who, same, cosine in kinds:
             rng = np.random.default_rng(0)
             stitched, parted, names = 0, 0, Counter[str]()
-            for _ in range(ROUNDS):
+            for _ in range(JOINS):
                 a, b = two_stretches(riders, count, same, rng)
                 other = b if cosine is None else moved(b, a, cosine)
                 before, after = joined(a, other, settings)
@@ -302,7 +303,7 @@ def print_joins(riders: Sequence[Ridden], settings: Settings) -> None:
                 parted += before and not after
                 names.update([a.person] if before and not after and same else [])
             told = ", ".join(f"{name} {n}" for name, n in sorted(names.items()))
-            table.add_row(f"{seconds:g}", who, str(ROUNDS), str(stitched), str(parted), told)
+            table.add_row(f"{seconds:g}", who, str(JOINS), str(stitched), str(parted), told)
     console.print(table)
 
 

@@ -230,6 +230,11 @@ def test_a_hard_face_is_not_promoted() -> None:
     assert sets.faces("challenge") == ["000001-0"]
 
 
+def test_a_face_that_something_passes_is_in_no_coverage() -> None:
+    rows = (at(0, yaw=20, score_view=0.4), at(1, yaw=20, score_view=0.5, quality_score=0.5))
+    assert sets_of(*rows).faces("coverage") == ["000001-0"]
+
+
 @pytest.mark.parametrize("occlusion", [0.21, 0.45])
 def test_a_covered_face_is_in_no_coverage(occlusion: float) -> None:
     assert sets_of(at(0, yaw=20, occlusion=occlusion)).faces("coverage") == []

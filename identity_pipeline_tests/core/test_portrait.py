@@ -160,6 +160,14 @@ def test_a_cover_that_passed_a_moment_ago_still_stands_beside_the_face() -> None
     assert view.to_list()[8:] == [1.0] * 8
 
 
+def test_goggles_that_are_worn_all_the_ride_do_not_pass() -> None:
+    rows = [PLAIN | {"face_id": f"{i:06d}-0", "timestamp_ms": i * 100.0} for i in range(8)]
+    rows[0] |= {"occlusion": 0.5}
+    rows[4] |= {"occlusion": 0.5}
+    view = with_scores(pl.DataFrame(rows, schema_overrides=SCHEMA))["score_view"]
+    assert view[1] == view[3] == view[5] == 1.0
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 def test_what_was_not_measured_is_neither_good_nor_bad(fault: str) -> None:
     measure, _, bad = FAULTS[fault]

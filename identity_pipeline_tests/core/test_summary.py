@@ -181,3 +181,24 @@ def test_chosen_faces_and_causes_add_up(seed: int) -> None:
     others = challenge_causes(sets.opened, sets["challenge"], taken, S)
     assert sum(n for _, n in others) + sets["challenge"].height == sets.opened.height
     assert [n for _, n in anchors] == sorted((n for _, n in anchors), reverse=True)
+
+
+@given(seed=st.integers(0, 10**6), stop=st.sampled_from(["grow", "cut"]))
+@FEW
+def test_every_frame_is_a_pair_or_says_why_not(seed: int, stop: str) -> None:
+    faces = random_candidates(np.random.default_rng(seed), 40, 2)
+    soon = {"stop_window": 2, "stop_novelty": 2.0, "anchor_min": 0}
+    soon |= {"stop_yaw_bins": 1, "stop_pitch_bins": 1, "stop_expression_bins": 1}
+    settings = Settings(selection=SelectionSettings(stop=stop, **soon))
+    seen = detections_of(faces)
+    sets = build_sets(faces, seen, settings)
+    scored = dict.fromkeys(("track_score", "size_score", "centre_score", "length_score"), 0.5)
+    seats = [{**scored, "track_id": n, "person_id": n, "face_count": 1} for n in (0, 1)]
+    blank = dict.fromkeys(TABLES["riders"])
+    riders = pl.DataFrame([{**blank, **seat} for seat in seats], schema=TABLES["riders"])
+    both = summaries_of(riders, faces, sets.selection, sets.tables, (), seen, FRAME_SIZE, settings)
+    assert both[0].pairs == both[1].pairs
+    pairs = both[0].pairs
+    assert pairs.have + sum(n for _, n in pairs.causes) == faces["frame_idx"].n_unique()
+    assert ("after_stop" in dict(pairs.causes)) == (stop == "cut")
+    assert "not_exported" not in dict(pairs.causes)

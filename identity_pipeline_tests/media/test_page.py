@@ -10,7 +10,8 @@ import polars as pl
 import pytest
 
 from identity_pipeline.core.geometry import Box
-from identity_pipeline.core.imagesets import frame_ledger
+from identity_pipeline.core.imagesets import frame_ledger, pairs
+from identity_pipeline.core.imagesets.challenge import KINDS
 from identity_pipeline.core.imagesets.evidence import Evidence
 from identity_pipeline.core.imagesets.frame_ledger import STATES
 from identity_pipeline.core.imagesets.summary import (
@@ -336,9 +337,9 @@ def test_kinds_that_a_ride_lacks_are_no_candidates() -> None:
 def test_a_card_says_what_it_is_on_what_evidence_and_when() -> None:
     page = face_with(expression_bin="smile")
     assert (
-        "1:23.4 smile score 0.84 eyes open · mouth 0.04 · light 118 details "
+        "1:23.4 smile score 0.84 eyes open · mouth 4% open · light 118 details "
         "file anchor_ 001.jpg head ~15° to ~5°, slight up expression smile "
-        "eyes open, 1.02 of usual mouth 0.04 smile 0.61 covered not measured "
+        "eyes open, 1.02 of usual mouth 4% open smile 0.61 covered not measured "
         "light 118, normal short side 80 px frame 834 as portrait 0.84 as picture 0.70 "
         "eyes 0.90 light not measured quality 0.87 novelty 0.41 stable 0.66"
     ).replace("~", "\N{MINUS SIGN}") in page.text
@@ -346,11 +347,14 @@ def test_a_card_says_what_it_is_on_what_evidence_and_when() -> None:
     widths = [re.findall(r"width:([\d.]+)%", v) for v in page.values("b", "style")]
     assert [["87.0"], ["41.0"], ["66.0"]] in [widths[i : i + 3] for i in range(len(widths))]
     assert "looks aside" in card_with(evidence=(replace(MEASURED, gaze_aside=True),)).text
-    assert "eyes one closed" in card_with(evidence=(replace(MEASURED, wink=True),)).text
+    assert "one eye closed" in card_with(evidence=(replace(MEASURED, wink=True),)).text
     assert (
-        "light 118 before 190" in card_with(evidence=(replace(MEASURED, surround_luma=190),)).text
+        "light 118, around 190" in card_with(evidence=(replace(MEASURED, surround_luma=190),)).text
     )
     assert "chosen among the 7 faces of its moment" in card_with(moment_faces=7).text
+    views = (("640", 1), ("160", 0), ("native", 1))
+    checked = card_with(found=views, instead_of=("000840-0", "2 faces are found.")).text
+    assert "faces found 1 at 640, native; 0 at 160 in place of 000840-0: 2 faces" in checked
 
 
 def test_the_first_pictures_are_the_anchors_of_all_riders() -> None:
@@ -435,7 +439,7 @@ def test_pairs_appear_only_with_two_riders() -> None:
     pair = ImageCard("pair/pair_001.jpg", PIXEL, (left, right), (MEASURED, Evidence()))
     second = replace(PERSON, rider=replace(RIDER, person_id=1, seat="right"))
     text = page_with(people=(PERSON, second), pairs=(pair,)).text
-    level = "person_0 smile, ~5° to 5°, level; eyes open · mouth 0.04 · light 118"
+    level = "person_0 smile, ~5° to 5°, level; eyes open · mouth 4% open · light 118"
     assert level.replace("~", "\N{MINUS SIGN}") in text and "novelty not measured" in text
     assert "person_1 mouth open, beyond the bins, not measured; eyes not measured" in text
     assert "2.1 face widths apart, person_1 at 1.00 of the size" in text
@@ -470,6 +474,17 @@ def test_every_state_and_reason_of_the_ledger_has_words() -> None:
     assert set(wording.STATE_WORDS) == set(STATES)
     new = LEDGER.with_columns(reason=pl.lit("moon_phase"))
     assert "Failed gate: moon phase." in [row.explanation for row in ledger_rows(new)]
+
+
+def test_every_cause_and_kind_of_the_sets_has_words() -> None:
+    table = (pairs.__doc__ or "").split("\n\n")[-1]
+    causes = set(re.findall(r"^([a-z_]+)  ", table, re.MULTILINE))
+    assert len(causes) > 10
+    assert causes - {"one_rider"} <= set(wording.CAUSES)  # a sole rider's page has no pairs
+    assert set(wording.KINDS) == set(KINDS)
+    ended = set(wording.REASONS) - {"not_the_best_of_its_moment"}
+    riders = {"too_short", "too_small", "bystander", "never_beside_rider", "never_clear"}
+    assert ended - riders <= set(wording.LACKING)
 
 
 @pytest.mark.parametrize(

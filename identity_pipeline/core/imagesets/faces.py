@@ -13,6 +13,7 @@ import polars as pl
 
 from identity_pipeline.core.faces.buckets import BEYOND, EXPRESSIONS
 from identity_pipeline.core.imagesets.novelty import Likeness, Views
+from identity_pipeline.core.imagesets.score_parts import MARRED
 from identity_pipeline.core.vectors import check_unit, to_matrix
 from identity_pipeline.settings import SelectionSettings
 
@@ -39,6 +40,7 @@ class Face(TypedDict):
     quality_score: float
     portrait_score: float | None
     picture_score: float | None
+    score_view: float | None
     picture: float
     stable_score: float
     x1: float
@@ -106,9 +108,10 @@ def is_hard(face: Face) -> bool:
 
 
 def is_covered(face: Face, settings: SelectionSettings) -> bool:
-    """Something hides a part of the face: what landmarks say of it is not sure."""
-    occlusion = face["occlusion"]
-    return occlusion is not None and occlusion >= settings.covered_from
+    """Something hides a part of the face, or passes: what landmarks say of it is not sure."""
+    occlusion, view = face["occlusion"], face["score_view"]
+    hidden = occlusion is not None and occlusion >= settings.covered_from
+    return hidden or (view is not None and view < MARRED)
 
 
 def no_coverage(face: Face, settings: SelectionSettings) -> str | None:

@@ -357,7 +357,8 @@ def _rejected(decision: Entry, selection: SelectionSettings) -> Entry:
         "pose_unknown": ("beyond_bins", None, None, "Its head pose could not be measured."),
         "covered": (
             *("beyond_bins", None, selection.covered_from),
-            "A part of it is covered, so its pose and expression are not sure "
+            "A part of it is covered, or something passes before it, so its pose and expression "
+            "are not sure "
             "(selection.covered_from).",
         ),
     }[reason]

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from identity_pipeline.core.faces.buckets import BEYOND, PITCH_NAMES, UNKNOWN, axis_bins
 from identity_pipeline.core.imagesets.challenge import challenge_kind
 from identity_pipeline.core.imagesets.portrait import anchor_eligible
+from identity_pipeline.core.imagesets.score_parts import MARRED
 from identity_pipeline.settings import BucketSettings, MomentSettings, SelectionSettings
 from identity_pipeline.tables import TABLES
 
@@ -298,7 +299,8 @@ def _kinds_in_turn(faces: pl.DataFrame, most: int, apart_ms: float) -> pl.DataFr
 
 def _is_plain(selection: SelectionSettings) -> pl.Expr:
     """Whether pose and expression can be shown by a face: in plain light, and not covered."""
-    covered = pl.col("occlusion").fill_null(0.0) >= selection.covered_from
+    hidden = pl.col("occlusion").fill_null(0.0) >= selection.covered_from
+    covered = hidden | (pl.col("score_view").fill_null(1.0) < MARRED)
     return ~pl.col("lighting_bin").is_in(["dark", "overexposed"]) & ~covered
 
 

@@ -21,7 +21,8 @@ other_face_large       somebody else's face is too large to be left in (`selecti
 too_close_to_export    another image of one of the two is too close in time
 too_close_to_pair      a better pair is too close in time
 too_alike              both riders look as they do in a better pair
-not_plain              closed eyes, bad light or something before a face, and there are pairs enough
+not_plain              closed eyes, bad light, something before a face or somebody else in it, and
+                       there are pairs enough
 enough                 there are as many pairs as there may be
 not_exported           it was chosen and left out of the export, or `phases.pair_sets` is off
 =====================  ===========================================================================
@@ -61,7 +62,7 @@ class Together(NamedTuple):
         cause: code; None where nothing keeps it.
         crop: what the picture would show, whole px of the source; empty without two faces.
         rank: pairs are taken in descending order of it.
-        plain: whether light, view and eyes of both are as a photographer wants them.
+        plain: whether the two are alone, and light, view and eyes as a photographer wants them.
     """
 
     frame_idx: int
@@ -165,8 +166,8 @@ def _together(
         tuple(faces),
         _of_faces(faces) or _of_boxes(boxes, left_in, settings),
         crop,
-        (in_view, awake, not left_in, worse),
-        in_view and awake,
+        (not left_in, in_view, awake, worse),
+        in_view and awake and not left_in,
     )
 
 
@@ -291,9 +292,9 @@ def build_pair_set(
 ) -> pl.DataFrame:
     """The pairs of a ride: two rows a picture, one for each rider.
 
-    A frame counts as good as its worse face. First come frames in which both are in plain light and
-    view, of those the ones with open eyes, of those the ones without anybody else; others only fill
-    up to `pair_min`.
+    A frame counts as good as its worse face. First come frames of the two alone, for the export
+    leaves a picture out in which a detector finds a third face; of those the ones in plain light
+    and view, of those the ones with open eyes. Others only fill up to `pair_min`.
 
     Args:
         candidates: table `candidates`: all faces of the riders.

@@ -14,6 +14,7 @@ from typing import Final
 import polars as pl
 
 from identity_pipeline.core.imagesets import score_parts
+from identity_pipeline.core.imagesets.score_parts import MARRED
 from identity_pipeline.settings import SelectionSettings
 
 WIDE_MOUTH: Final = 0.5
@@ -42,8 +43,6 @@ PICTURE_WEIGHTS: Final = {
     "score_alone": 1.0,
 }
 """Exponents of the parts in `picture_score`, beside that of the lids, which is 1. Chosen."""
-MARRED: Final = 0.5
-"""A part that has lost more than half mars a face as an anchor. Chosen."""
 NATURAL: Final = 0.15
 """Exponent of the eyes in `picture_score`, where they are to be open, and of the mouth, where it is
 to be closed or to smile: of two pictures that are taken as well the more natural one. Chosen."""
@@ -85,7 +84,7 @@ def is_portrait(settings: SelectionSettings) -> pl.Expr:
     The eyes look where the nose points, the mouth is closed or smiles, nothing passes beside the
     face, and the whole is good enough. What no net measured (null) is not held against a face.
     """
-    free = (pl.col("score_view") > score_parts.COVER_NEAR).fill_null(True)
+    free = (pl.col("score_view") >= MARRED).fill_null(True)
     good = (pl.col("portrait_score") >= settings.anchor_score_min).fill_null(True)
     gaze = ~pl.col("gaze_aside").fill_null(False)
     mouth = pl.col("mouth_open").fill_null(0.0)

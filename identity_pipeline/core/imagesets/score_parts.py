@@ -23,6 +23,12 @@ COVER_NEAR_MS: Final = 300.0
 """A cover that passes is beside the face so long before and after it is before it. Chosen."""
 COVERED_FROM: Final = 0.1
 """Occlusion of a covered face: the limit between none and partial."""
+RARELY: Final = 0.15
+"""A cover passes only for who is covered on at most this share of their faces: goggles that are
+worn do not, nor does what only looks like a cover. Chosen."""
+MARRED: Final = 0.5
+"""A part that has lost more than half mars a face as an anchor, and its view also as coverage.
+Chosen."""
 BLACK_LUMA: Final = 50.0
 """Mean luma below which a face is nearly black, whoever it is. Chosen, above the strict gate's
 floor of 40."""
@@ -78,7 +84,7 @@ ROLL: Final = Fault(3.0, 10.0)
 """Degrees, like yaw and pitch."""
 COVER: Final = Fault(0.03, 0.1)
 """Of `occlusion`."""
-COVER_NEAR: Final = 0.5
+COVER_NEAR: Final = 0.4
 """What is left of the view of a face that was, or will be, covered in a moment."""
 DARKER: Final = Fault(0.2, 0.7)
 """Stops (powers of two) that a face is darker than its owner's plain faces."""
@@ -262,5 +268,6 @@ def with_cover_near(faces: pl.DataFrame) -> pl.DataFrame:
         check_sortedness=False,
     )
     apart = (pl.col("covered_ms") - pl.col("timestamp_ms")).abs()
-    near = (apart <= COVER_NEAR_MS).fill_null(False)
+    passes = (pl.col("occlusion") >= COVERED_FROM).mean().over("person_id") <= RARELY
+    near = (passes & (apart <= COVER_NEAR_MS)).fill_null(False)
     return joined.with_columns(cover_near=near).sort("_row").drop("_row", "covered_ms")

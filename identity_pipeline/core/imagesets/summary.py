@@ -28,7 +28,7 @@ from identity_pipeline.core.imagesets.image_sets import CROP
 from identity_pipeline.core.imagesets.novelty import Likeness
 from identity_pipeline.core.imagesets.pairs import pair_causes, pairs_wanted
 from identity_pipeline.core.imagesets.portrait import anchor_eligible, is_frontal
-from identity_pipeline.core.imagesets.selection import open_candidates
+from identity_pipeline.core.imagesets.selection import open_candidates, until_the_stop
 from identity_pipeline.settings import BucketSettings, SelectionSettings, Settings
 
 CONDITIONING = {
@@ -267,7 +267,12 @@ def _pairs(
     settings: SelectionSettings,
 ) -> Shortfall:
     pairs, taken = sets["pair_set"], [sets["anchor_set"]]
-    causes = pair_causes(observed, pairs, taken, detections, frame_size, settings)
+    stopped = observed.join(until_the_stop(observed, settings), on="face_id", how="anti")
+    late = pl.col("frame_idx").is_in(stopped["frame_idx"].unique().implode())
+    before = observed.filter(~late)
+    causes = pair_causes(before, pairs, taken, detections, frame_size, settings)
+    if stopped.height:
+        causes.append(("after_stop", stopped["frame_idx"].n_unique()))
     have, wanted = pairs["image"].n_unique(), pairs_wanted(observed, settings)
     return Shortfall("pair", have, wanted, tuple(Cause(*cause) for cause in causes))
 

@@ -22,7 +22,6 @@ from identity_pipeline.core.imagesets.evidence import (
 )
 from identity_pipeline.core.imagesets.faces import VECTORS
 from identity_pipeline.settings import SelectionSettings
-from identity_pipeline.stages.specs.exported import left_out_faces
 from identity_pipeline.storage.video.tables import TableStore
 
 
@@ -46,8 +45,7 @@ class Explained:
     """What became of a face, and why.
 
     Attributes:
-        ledger: its row of `frame_ledger`; where its image was chosen and left out of the export,
-            the state is `left_out`, with the reason of that.
+        ledger: its row of `frame_ledger`.
         measured: `quality_score`, `sharpness`, `score`, `yaw`, `pitch`, `stable_score`.
         evidence: what else was measured; of a face that is no rider's, nothing.
         moment: beside the others of its moment.
@@ -108,13 +106,9 @@ def explained(
         settings,
     )
     quality = store.read("face_quality", video_id)
-    left_out = left_out_faces(store, video_id)
     faces = []
     for row in ledger.filter(pl.col("frame_idx") == frame).iter_rows(named=True):
         measured = quality.row(by_predicate=pl.col("face_id") == row["face_id"], named=True)
-        if row["face_id"] in left_out:
-            code, _, why = left_out[row["face_id"]].partition(": ")
-            row |= {"state": "left_out", "reason": code, "would_change": why}
         faces.append(video.explain(row, measured))
     return faces
 

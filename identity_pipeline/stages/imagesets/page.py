@@ -145,7 +145,11 @@ def _card(image: Exported, observed: Mapping[str, Mapping[str, Any]]) -> ImageCa
     rows = [observed[face.face_id] for face in image.faces]
     told = tuple(Evidence.of(row) for row in rows)
     together = None if image.is_pair else rows[0]["moment_faces"]
-    return ImageCard(image.file, small, image.faces, told, together)
+    found = tuple((view.name, len(view.sure)) for view in image.views)
+    instead = None
+    if image.stands_for is not None and image.instead_of is not None:
+        instead = (image.stands_for, image.instead_of.sentence)
+    return ImageCard(image.file, small, image.faces, told, together, found, instead)
 
 
 def _growth(rider: RiderSummary, cut: bool) -> Growth | None:

@@ -143,15 +143,3 @@ def export_is_whole(target: Path, files: pl.DataFrame) -> bool:
         if path.is_file()
     }
     return found == expected
-
-
-def left_out_faces(store: TableStore, video_id: str) -> dict[str, str]:
-    """Why the image of a face is not exported, by face; of a pair's image, of both."""
-    if store.noted("identity_dataset", video_id) is None:
-        return {}
-    files = store.read("identity_dataset", video_id)
-    if not files["left_out"].is_not_null().any():
-        return {}
-    sets = {name: store.read(name, video_id) for name in TYPES}
-    lacking = not_shown(sets, files).items()
-    return {face: f"{code}: {why}" for face, (code, why, instead) in lacking if instead is None}
