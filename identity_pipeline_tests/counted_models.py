@@ -23,6 +23,8 @@ SMALL = {
     "video": {"analysis_fps": 5.0},
     "crops": {"chunk_frames": 8, "chunk_faces": 8},
     "models": {"recognition_batch": 4},
+    # Every face is a witness, so that a short clip has chunks of them.
+    "quality": {"witness_every": 1},
 }
 UP_TO_EMBEDDINGS = (
     "ride_video", "frames", "face_detections", "face_crops", "face_quality", "face_embeddings",

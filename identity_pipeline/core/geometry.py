@@ -168,19 +168,32 @@ class CropLimits(NamedTuple):
 HEAD: Final = (0.35, 0.35, 0.35, 0.25)
 """How far hair, ears and a raised hand reach beyond a face's box: left, top, right and bottom, in
 longer sides. Chosen: heads are about 1.3 to 1.6 faces wide and 1.4 high."""
+REACH: Final = (0.6, 0.35, 0.6, 0.8)
+"""How far shoulders and hands reach, likewise. A square is laid where it has least of them; they
+are no part of `neighbour_share`. Chosen: shoulders are about two faces wide or more."""
 HEADROOM: Final = 1 / 3
 """Of what a square grows beyond `expand`, this share goes above the face: shoulders say more of a
 person than air. Chosen."""
 SHIFT_COST: Final = 0.25
-"""What a shift by a whole side is worth in shares of a square that neighbours' heads cover (it
+"""What a shift by a whole side is worth in shares of a square that neighbours cover (it
 grows with the square of the shift). Chosen: 4 % of neighbours are worth a shift by 40 % of a side,
 1 % by 20 %."""
 
 
 def head_box(face: Box) -> Box:
     """A face's box, widened for hair, ears and hands."""
-    left, top, right, bottom = (share * face.longer_side for share in HEAD)
+    return _widened(face, HEAD)
+
+
+def _widened(face: Box, by: tuple[float, float, float, float]) -> Box:
+    left, top, right, bottom = (share * face.longer_side for share in by)
     return Box(face.x1 - left, face.y1 - top, face.x2 + right, face.y2 + bottom)
+
+
+def _covered(square: Box, bodies: Sequence[Box]) -> float:
+    """Share of a square that boxes cover, at most 1; where two overlap, the sum counts."""
+    covered = sum(square.intersection(body).area for body in bodies)
+    return min(1.0, covered / square.area) if square.area > 0 else 0.0
 
 
 def neighbour_share(square: Box, others: Sequence[Box]) -> float:
@@ -190,8 +203,7 @@ def neighbour_share(square: Box, others: Sequence[Box]) -> float:
         square: the crop.
         others: the boxes of the neighbours' faces. Where two heads overlap, the sum counts.
     """
-    covered = sum(square.intersection(head_box(other)).area for other in others)
-    return min(1.0, covered / square.area) if square.area > 0 else 0.0
+    return _covered(square, [head_box(other) for other in others])
 
 
 def export_crop_box(
@@ -202,8 +214,8 @@ def export_crop_box(
     It is as large as possible up to `expand` x the face's longer side or, where that is less than
     `min_side`, up to that and at most `expand_max`. Where the frame's edge or a neighbour is near,
     it is shifted rather than made smaller, as long as the square of `expand_min` about the face is
-    left in it. Another face counts as inside when any part of it is. Of all places it takes the
-    one that has least of the neighbours' heads in it, weighed against the shift.
+    left in it. Another face counts as inside when any part of it is. Of all places it takes the one
+    with the least of the neighbours, hair, shoulders and hands, weighed against the shift.
 
     Returns:
         The square in whole pixels, or None when less than `expand_min` is left.
@@ -244,11 +256,14 @@ class _Placing(NamedTuple):
     def best(self, side: int) -> Box:
         """The best place of a side that fits."""
         wanted = self._wanted(side)
+        bodies = [_widened(other, REACH) for other in self.others]
 
         def cost(corner: tuple[float, float]) -> tuple[float, float, tuple[float, float]]:
-            shift = ((corner[0] - wanted[0]) ** 2 + (corner[1] - wanted[1]) ** 2) / side**2
+            # Up or down counts three times as far: shoulders and hair would go.
+            across, up = (now - then for now, then in zip(corner, wanted, strict=True))
+            shift = (across**2 + (3 * up) ** 2) / side**2
             square = Box(*corner, corner[0] + side, corner[1] + side)
-            share = neighbour_share(square, self.others)
+            share = _covered(square, bodies)
             return share + SHIFT_COST * shift, shift, corner
 
         x, y = min(self._places(side), key=cost)
@@ -279,8 +294,7 @@ class _Placing(NamedTuple):
         """
         in_x, in_y = self._ranges(side)
         wanted = self._wanted(side)
-        heads = [head_box(other) for other in self.others]
-        near = [*self.others, *heads]
+        near = [*self.others, *(_widened(other, REACH) for other in self.others)]
         xs = _stops(in_x, wanted[0], [(b.x1, b.x2) for b in near], side)
         ys = _stops(in_y, wanted[1], [(b.y1, b.y2) for b in near], side)
         for x, y in product(xs, ys):

@@ -137,7 +137,7 @@ class Lacking:
     Attributes:
         name: an expression of a pose, or a kind of challenge.
         moments: how many moments show it.
-        reason: code of the frame ledger in which most of them ended; None where there is none.
+        reason: code of the frame ledger in which the best of them ended; None where there is none.
     """
 
     name: str

@@ -259,7 +259,7 @@ def _cause(code: str, n: int, unit: str) -> str:
     """How many of what ended for one cause: `14 candidates were too close in time ...`."""
     if code == "not_on_this_ride":
         kinds = counted(n, "kind of challenge", "kinds of challenge")
-        return f"{kinds} {'is' if n == 1 else 'are'} not on this ride"
+        return f"{kinds} {'has' if n == 1 else 'have'} no face that could be an image"
     words = CAUSES.get(code, plain(code))
     if n == 1 and words.startswith("were "):
         words = "was " + words.removeprefix("were ")
@@ -286,14 +286,14 @@ def growth(grown: Growth) -> str:
 
 
 def lacking(what: Lacking) -> str:
-    """Why there is no image of something: `3 moments, mostly dark or overexposed`."""
+    """Why there is no image of something: `3 moments; the best is dark or overexposed`."""
     if not what.moments:
         return "this ride has none of this rider"
     moments = counted(what.moments, "moment")
     if what.reason is None:
         return moments
-    mostly = "" if what.moments == 1 else "mostly "
-    return f"{moments}, {mostly}{LACKING.get(what.reason, plain(what.reason))}"
+    best = "," if what.moments == 1 else "; the best is"
+    return f"{moments}{best} {LACKING.get(what.reason, plain(what.reason))}"
 
 
 def by_kind(images: Sequence[ImageCard]) -> list[tuple[str, list[ImageCard]]]:

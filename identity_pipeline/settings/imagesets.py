@@ -51,7 +51,7 @@ class MomentSettings(Group):
         le=1,
     )
     least: int = tunable(
-        10,
+        8,
         "So many moments of a rider may be looked at more closely whatever the share.",
         unit="moments",
         source="chosen: of a rider who is seen for a few seconds, each moment counts",
@@ -90,6 +90,14 @@ class SelectionSettings(Group):
     )
     bucket_max: int = tunable(
         2, "Images per bucket.", unit="images", source="identity_builder design (momentscan)", ge=1
+    )
+    second_picture_min: float = tunable(
+        0.5,
+        "How good a second picture of a bucket must be, as a share of the best one there.",
+        unit="share",
+        source="chosen: one that has lost more than half is no second choice",
+        ge=0,
+        le=1,
     )
     near_duplicate_cos: float = tunable(
         0.97,

@@ -23,7 +23,10 @@ from identity_pipeline.storage.video.tables import TableStore
 from identity_pipeline_tests.core.small_choices import Choice, random_choice
 
 COUNT, SEEDS = 9, 50
-ALIKE = {"near_duplicate_cos": 1.0, "near_duplicate_look": 1.0, "novelty_min": 0.0}
+ALIKE = {
+    **{"near_duplicate_cos": 1.0, "near_duplicate_look": 1.0, "novelty_min": 0.0},
+    "second_picture_min": 0.0,
+}
 RULES = {
     "caps (bound 1/2)": SelectionSettings(**ALIKE, min_gap_s=0.0),
     "caps and gap (bound 1/4)": SelectionSettings(**ALIKE),

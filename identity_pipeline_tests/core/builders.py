@@ -168,8 +168,8 @@ def build_sets(
     anchors = build_anchor_set(opened, used)
     pair = build_pair_set(until_the_stop(faces, used), [anchors], seen, FRAME_SIZE, used)
     selection = select(faces, anchors, pair, used)
-    coverage = build_coverage_set(opened, selection, [anchors, pair], used)
-    challenge = build_challenge_set(opened, [anchors, pair, coverage], used)
+    coverage = build_coverage_set(opened, selection, anchors, pair, used)
+    challenge = build_challenge_set(opened, [anchors, coverage], pair, used)
     tables = dict(
         zip(
             ("anchor_set", "coverage_set", "challenge_set", "pair_set"),

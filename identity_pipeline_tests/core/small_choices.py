@@ -44,7 +44,7 @@ class Choice:
 
     def value(self, rows: Sequence[int]) -> float:
         """f of a set of rows."""
-        shown, total = self._value.shown([], []), 0.0
+        shown, total = self._value.shown([]), 0.0
         for row in rows:
             total += float(self._value.gains(shown)[row])
             shown = self._value.with_face(shown, row)
@@ -57,7 +57,7 @@ class Choice:
     def greedy(self) -> list[int]:
         """What the product chooses."""
         caps = {str(face["bucket_key"]): self.settings.bucket_max for face in self.table}
-        verdicts = choose(self.table, self.views, self.allowed, [], [], caps, self.settings)
+        verdicts = choose(self.table, self.views, self.allowed, [], caps, self.settings)
         return [row for row, verdict in verdicts.items() if verdict.chosen]
 
     def best(self) -> float:

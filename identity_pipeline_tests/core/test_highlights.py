@@ -93,7 +93,7 @@ def test_the_sets_prefer_what_the_selection_preferred(settings: SelectionSetting
     firsts = []
     for told in (faces, with_emphasis(faces, emphasis((4, 6, 2)))):
         opened, decided = open_candidates(told, settings), select(told, NONE, NONE, settings)
-        firsts.append(build_coverage_set(opened, decided, [], settings)["face_id"][0])
+        firsts.append(build_coverage_set(opened, decided, NONE, NONE, settings)["face_id"][0])
     assert firsts == faces["face_id"].to_list()
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from identity_pipeline.core.imagesets.challenge import build_challenge_set
 from identity_pipeline.core.imagesets.selection import open_candidates
 from identity_pipeline.settings import SelectionSettings, Settings
-from identity_pipeline.tables import conform
+from identity_pipeline.tables import conform, empty
 from identity_pipeline_tests.core.builders import (
     FEW,
     Row,
@@ -292,7 +292,7 @@ def test_an_ordinary_face_is_no_challenge(changes: dict[str, float], count: int)
 def test_extreme_poses_begin_at_their_bounds(yaw: float, pitch: float, count: int) -> None:
     row = candidates(at(0, yaw=yaw, pitch=pitch))
     row = open_candidates(row, SelectionSettings())
-    assert build_challenge_set(row, [], SelectionSettings()).height == count
+    assert build_challenge_set(row, [], empty("image_set"), SelectionSettings()).height == count
 
 
 @pytest.mark.parametrize(("stable", "count"), [(0.5, 1), (0.49, 0)])

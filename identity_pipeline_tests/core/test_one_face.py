@@ -57,6 +57,13 @@ def test_what_is_not_sure_counts_where_two_views_of_the_whole_picture_agree() ->
     assert code(view("640", sure, (nose, 0.4)), view("320", sure, (nose, 0.4))) is None
 
 
+def test_a_part_of_the_face_is_a_second_one_in_the_whole_picture_alone() -> None:
+    cheek = Box(180, 180, 340, 340)
+    both = ((RIDER, 0.9), (cheek, 0.6))
+    assert code(view("640", *both)) == "second_face"
+    assert code(view("640", (RIDER, 0.9)), view("tight 640", *both)) is None
+
+
 def test_a_pair_shows_two() -> None:
     both = (RIDER, SECOND)
     assert code(view("640", (RIDER, 0.9), (SECOND, 0.8)), faces=both) is None

@@ -77,7 +77,7 @@ def test_of_a_bucket_that_an_anchor_shows_only_what_is_new_is_chosen() -> None:
     assert reasons(told) == ["taken", "too_similar", "novel"]
     assert [row["decision"] for row in told] == ["reject", "reject", "add"]
     apart = select(candidates(*rows), NONE, images(rows[0]), S)["reason"].to_list()
-    assert apart == ["taken", "too_similar", "bucket_empty"]
+    assert apart == ["taken", "bucket_empty", "novel"]
 
 
 def test_the_same_picture_is_chosen_once() -> None:
@@ -95,16 +95,25 @@ def test_images_keep_their_gap_in_time_whatever_their_bins(gap: float, reason: s
     assert told[1]["rival_face_id"] == (told[0]["face_id"] if gap < 0.4 else None)
 
 
-def test_anchors_and_pairs_keep_others_off_though_they_are_no_candidates() -> None:
-    anchor, elsewhere = at(0), at(5)
-    told = decide(
-        *(anchor, at(0.2, yaw=20), at(1, vis=axis(0)), at(5.1, pitch=7, vis=axis(9))),
-        taken=(anchor, elsewhere),
+def test_pairs_keep_others_off_in_time_though_they_are_no_candidates() -> None:
+    anchor, pair, elsewhere = at(0, vis=axis(0)), at(3, pitch=20, vis=axis(1)), at(5)
+    rows = (
+        *(anchor, at(0.2, yaw=20, vis=axis(5)), at(1, yaw=-20, vis=axis(0))),
+        *(pair, at(4, yaw=30, vis=axis(1)), at(5.1, pitch=7, vis=axis(9))),
     )
-    assert reasons(told) == ["taken", "too_close_in_time", "near_duplicate", "too_close_in_time"]
-    assert [row["rival_face_id"] for row in told] == [
-        *(None, anchor["face_id"], anchor["face_id"], elsewhere["face_id"])
+    told = select(candidates(*rows), images(anchor), images(pair, elsewhere), S).to_dicts()
+    assert reasons(told) == [
+        *("taken", "too_close_in_time", "near_duplicate"),
+        *("taken", "bucket_empty", "too_close_in_time"),  # it only looks as in a picture of both
     ]
+    assert [row["rival_face_id"] for row in told] == [
+        *(None, anchor["face_id"], anchor["face_id"], None, None, elsewhere["face_id"])
+    ]
+
+
+def test_a_poor_picture_beside_a_good_one_of_its_bucket_adds_nothing() -> None:
+    told = decide(at(0, picture_score=0.9, vis=plane(0)), at(1, picture_score=0.2, vis=plane(35)))
+    assert reasons(told) == ["bucket_empty", "beaten_in_bucket"]
 
 
 def test_the_images_of_one_rider_do_not_keep_the_other_off() -> None:

@@ -74,7 +74,7 @@ def test_diversity_is_short_below_eight_buckets(buckets: int, expected: str) -> 
 
 
 def test_the_first_rule_that_applies_wins() -> None:
-    dark = {"luma_mean": 30.0}
+    dark: dict[str, Any] = {"luma_mean": 30.0}
     drifting = [*some(5, **dark), *some(5, 20, stability_reason="below_floor", **dark)]
     assert rule(*drifting, buckets=0) == "identity_drift"
     assert rule(*some(5, **dark), buckets=0) == "dark"
@@ -104,8 +104,8 @@ def causes(kind: str, *rows: Row, **settings: Any) -> dict[str, int]:
     sets = build_sets(candidates(*rows), settings=Settings(selection=used))
     if kind == "anchor":
         return dict(anchor_causes(sets.opened, sets["anchor"], used))
-    taken = [sets["anchor"], sets["pair"], sets["coverage"]]
-    return dict(challenge_causes(sets.opened, sets["challenge"], taken, used))
+    taken = [sets["anchor"], sets["coverage"]]
+    return dict(challenge_causes(sets.opened, sets["challenge"], taken, sets["pair"], used))
 
 
 def test_the_causes_of_missing_anchors() -> None:
@@ -177,8 +177,8 @@ def test_chosen_faces_and_causes_add_up(seed: int) -> None:
     sets = build_sets(random_candidates(np.random.default_rng(seed), 30, 1))
     anchors = anchor_causes(sets.opened, sets["anchor"], S)
     assert sum(n for _, n in anchors) + sets["anchor"].height == sets.opened.height
-    taken = [sets["anchor"], sets["pair"], sets["coverage"]]
-    others = challenge_causes(sets.opened, sets["challenge"], taken, S)
+    taken = [sets["anchor"], sets["coverage"]]
+    others = challenge_causes(sets.opened, sets["challenge"], taken, sets["pair"], S)
     assert sum(n for _, n in others) + sets["challenge"].height == sets.opened.height
     assert [n for _, n in anchors] == sorted((n for _, n in anchors), reverse=True)
 
@@ -189,7 +189,7 @@ def test_every_frame_is_a_pair_or_says_why_not(seed: int, stop: str) -> None:
     faces = random_candidates(np.random.default_rng(seed), 40, 2)
     soon = {"stop_window": 2, "stop_novelty": 2.0, "anchor_min": 0}
     soon |= {"stop_yaw_bins": 1, "stop_pitch_bins": 1, "stop_expression_bins": 1}
-    settings = Settings(selection=SelectionSettings(stop=stop, **soon))
+    settings = Settings(selection=SelectionSettings.model_validate({"stop": stop, **soon}))
     seen = detections_of(faces)
     sets = build_sets(faces, seen, settings)
     scored = dict.fromkeys(("track_score", "size_score", "centre_score", "length_score"), 0.5)

@@ -319,8 +319,8 @@ def test_a_rider_is_told_in_plain_words() -> None:
         "2 of 3 anchors: 14 candidates were too close in time to a better one, "
         "1 did not pass the strict quality gate.",
         "No image in this set. Dark : this ride has none of this rider "
-        "Extreme pose : 2 moments, mostly too like an exported image",
-        "no smile : 3 moments, mostly dark or overexposed",
+        "Extreme pose : 2 moments; the best is too like an exported image",
+        "no smile : 3 moments; the best is dark or overexposed",
     ):
         assert words in text, words
 
@@ -329,7 +329,7 @@ def test_kinds_that_a_ride_lacks_are_no_candidates() -> None:
     causes = (Cause("not_extreme", 1), Cause("not_on_this_ride", 2))
     assert wording.shortfall(Shortfall("challenge", 4, 5, causes)) == (
         "4 of 5 challenge images: 1 candidate was ordinary: neither extreme in pose nor dark, "
-        "overexposed, covered or blurred, 2 kinds of challenge are not on this ride."
+        "overexposed, covered or blurred, 2 kinds of challenge have no face that could be an image."
     )
     assert "5 challenge images: there was no" in wording.shortfall(Shortfall("challenge", 0, 5))
 

@@ -181,7 +181,7 @@ def test_a_plan_says_which_setting_changed_and_from_what(small: Small) -> None:
 def test_changed_code_models_and_inputs_are_told_apart() -> None:
     spec = VIDEO_SPECS["face_embeddings"]
     versions = dict.fromkeys(spec.inputs, "v1")
-    before = key_parts(spec, Settings(), {"face_pack": "a"}, versions)
+    before = key_parts(replace(spec, code="1"), Settings(), {"face_pack": "a"}, versions)
     now = key_parts(
         replace(spec, code="2"),
         Settings(),

@@ -7,24 +7,29 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
 
+from identity_pipeline.core.imagesets.frame_ledger import build_ledger, conservation_errors
 from identity_pipeline.media.errors import VideoError
 from identity_pipeline.models.face_pack import FacePack
-from identity_pipeline.settings import ExportSettings, ModelSettings, Settings
+from identity_pipeline.settings import ModelSettings, Settings
 from identity_pipeline.stages.imagesets.dataset import (
     Dataset,
     VideoTables,
     write_dataset,
 )
 from identity_pipeline.stages.imagesets.provenance import Provenance
+from identity_pipeline.stages.progress.protocol import Progress, silent
 from identity_pipeline.stages.specs.exported import (
     LEFT_OUT,
     export_is_whole,
     exported_rows,
     files_of,
+    not_shown,
+    shown_sets,
 )
 from identity_pipeline.storage.video.crop_archive import CropArchive
 from identity_pipeline.tables import SET_ASSETS
@@ -45,18 +50,22 @@ def tables_of(demo: VideoLibrary) -> VideoTables:
 
 
 def export(
-    demo: VideoLibrary, target: Path, tables: VideoTables, crops: CropArchive | None = None
+    demo: VideoLibrary,
+    target: Path,
+    tables: VideoTables,
+    crops: CropArchive | None = None,
+    progress: Progress = silent,
+    **settings: dict[str, Any],
 ) -> Dataset:
     """The export of the demo ride as these tables would have it."""
     video_id = demo.video_id(RIDE)
     source = tables.ride_video.drop("video_id", "path").row(0, named=True)
-    provenance = Provenance(
-        video_id, {**source, "name": SOURCE.name}, (), "vision", "faces", "0", "0"
-    )
+    source["name"] = SOURCE.name
+    provenance = Provenance(video_id, source, (), "vision", "faces", "0", "0")
     crops = crops or demo.store.crops(video_id)
-    pack = FacePack(ModelSettings(face_pack=OPEN, device="cpu"))
-    settings = Settings(export=ExportSettings(checks=("320",)))
-    return write_dataset(target, SOURCE, tables, crops, pack, provenance, settings)
+    pack = FacePack(ModelSettings(face_pack=str(OPEN), device="cpu"))
+    used = Settings(export={"checks": ("320",), **settings.get("export", {})})  # type: ignore[arg-type]
+    return write_dataset(target, SOURCE, tables, crops, pack, provenance, used, progress)
 
 
 def images_of(folder: Path) -> dict[str, str]:
@@ -192,16 +201,134 @@ def test_dagster_counts_what_is_left_out_and_warns(
     library, victim = tampered
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     overrides = {"export": {"jpeg_quality": 90}}
+    before = set(library.table("identity_dataset", RIDE).drop_nulls("left_out")["face_id"])
     result = library.run(SOURCE, overrides=overrides, assets=["identity_dataset"])
     assert result.success
     (made,) = result.asset_materializations_for_node("identity_dataset")
-    assert made.metadata["left_out"].value == 1
+    assert made.metadata["left_out"].value == len(before) + 1
     checks = {e.check_name: e for e in result.get_asset_check_evaluations()}
     warned = checks["every_image_is_proved"]
     assert not warned.passed and warned.severity.value == "WARN"
     assert checks["export_is_complete"].passed
     table = library.table("identity_dataset", RIDE)
-    assert table.drop_nulls("left_out")["face_id"].to_list() == [victim]
+    assert set(table.drop_nulls("left_out")["face_id"]) == before | {victim}
     anchors = library.table("anchor_set", RIDE)
     there = exported_rows(library.store, "anchor_set", library.video_id(RIDE), anchors)
-    assert set(anchors["face_id"]) - set(there["face_id"]) == {victim}
+    assert set(anchors["face_id"]) - set(there["face_id"]) - before == {victim}
+
+
+BESIDE = "000027-1"
+"""A face of the ride above which somebody in the row behind looks into the picture."""
+
+
+def one_image(demo: VideoLibrary, other: str | None) -> VideoTables:
+    """A coverage set of `BESIDE` alone, of which another face may be the same moment."""
+    tables = tables_of(demo)
+    whole = demo.table("coverage_set", RIDE)
+    row = demo.table("candidates", RIDE).filter(pl.col("face_id") == BESIDE)
+    chosen = whole.head(1).with_columns(
+        row[name].alias(name) for name in whole.columns if name in row.columns
+    )
+    sets = {name: whole.clear() for name in SET_ASSETS} | {"coverage_set": chosen}
+    moments = tables.moments.with_columns(
+        moment_id=pl.when(pl.col("face_id").is_in([BESIDE, other])).then(-1).otherwise("moment_id"),
+        rank=pl.when(pl.col("face_id") == BESIDE).then(1).otherwise(2),
+    )
+    return replace(tables, sets=sets, moments=moments)
+
+
+def free_face(demo: VideoLibrary) -> str:
+    """The best face of the ride that is seconds away from `BESIDE`."""
+    faces = demo.table("candidates", RIDE).filter(
+        (pl.col("standing") == "candidate") & (pl.col("timestamp_ms") > 5000) & pl.col("strict")
+    )
+    return str(faces.sort("picture_score", descending=True)["face_id"][0])
+
+
+def ledger_of(tables: VideoTables, files: pl.DataFrame) -> pl.DataFrame:
+    shown = shown_sets(tables.sets, files, tables.observed)
+    faces = (tables.face_detections, tables.face_tracks, tables.riders, tables.observed)
+    lacking = not_shown(tables.sets, files)
+    table = build_ledger(*faces, tables.selection, shown, lacking, Settings())
+    assert conservation_errors(table, tables.face_detections, tables.frames, shown) == []
+    return table
+
+
+def test_another_face_of_the_moment_is_shown_where_the_chosen_one_is_not_alone(
+    demo: VideoLibrary, tmp_path: Path
+) -> None:
+    other = free_face(demo)
+    tables = one_image(demo, other)
+    done = export(demo, tmp_path / "export", tables)
+    assert not done.left_out
+    (row,) = done.files.filter(pl.col("type") == "coverage").iter_rows(named=True)
+    assert (row["face_id"], row["stands_for"]) == (other, BESIDE)
+    assert row["instead_of"].startswith("second_face: ")
+    meta = json.loads((tmp_path / "export" / row["file"].replace(".jpg", "_meta.json")).read_text())
+    mine = tables.observed.filter(pl.col("face_id") == other)
+    assert (meta["face_id"], meta["stands_for"]) == (other, BESIDE)
+    assert (meta["frame_idx"], meta["yaw_bin"]) == (mine["frame_idx"][0], mine["yaw_bin"][0])
+    assert meta["stable_score"] == pytest.approx(mine["stable_score"][0], abs=1e-4)
+    assert meta["novelty_score"] is None
+    ledger = ledger_of(tables, done.files)
+    states = dict(ledger.select("face_id", "state").iter_rows())
+    assert (states[other], states[BESIDE]) == ("saved", "not_croppable")
+    (told,) = ledger.filter(pl.col("face_id") == BESIDE).iter_rows(named=True)
+    assert told["reason"] == "second_face" and told["rival_face_id"] == other
+
+
+def test_without_a_stand_in_it_is_left_out_and_says_why(demo: VideoLibrary, tmp_path: Path) -> None:
+    tables = one_image(demo, None)
+    done = export(demo, tmp_path / "export", tables)
+    (image,) = done.left_out
+    assert image.code == "second_face" and "320" in image.sentence
+    told = ledger_of(tables, done.files).filter(pl.col("face_id") == BESIDE)
+    assert told["state"].to_list() == ["not_croppable"]
+
+
+def test_a_stand_in_keeps_its_distance_to_the_riders_other_images(
+    demo: VideoLibrary, tmp_path: Path
+) -> None:
+    other = free_face(demo)
+    tables = one_image(demo, other)
+    near = demo.table("anchor_set", RIDE).head(1)
+    row = tables.observed.filter(pl.col("face_id") == other)
+    near = near.with_columns(row[name].alias(name) for name in near.columns if name in row.columns)
+    done = export(
+        demo, tmp_path / "export", replace(tables, sets=tables.sets | {"anchor_set": near})
+    )
+    assert [image.code for image in done.left_out] == ["second_face"]
+
+
+def test_an_export_that_breaks_off_leaves_the_old_one(
+    demo: VideoLibrary, sound: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / "export"
+    shutil.copytree(sound, target)
+    before = digest_of_tree(target)
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        export(demo, target, tables_of(demo), progress=stop)
+    assert digest_of_tree(target) == before
+    assert [path.name for path in tmp_path.iterdir()] == ["export"]
+
+
+def test_small_images_are_marked_or_left_out_as_asked(demo: VideoLibrary, tmp_path: Path) -> None:
+    tables = tables_of(demo)
+    few = {name: table.head(1) for name, table in tables.sets.items()}
+    tables = replace(tables, sets={**few, "challenge_set": few["challenge_set"].clear()})
+    wanted: dict[str, Any] = {"min_side_px": 700}
+    marked = export(demo, tmp_path / "marked", tables, export=wanted)
+    metas = [json.loads(p.read_text()) for p in (tmp_path / "marked").rglob("*_meta.json")]
+    assert metas and all(meta["below_min_side"] for meta in metas)
+    rider = json.loads((tmp_path / "marked" / "person_0" / "meta.json").read_text())
+    assert rider["images_below_min_side"] == len(metas)
+    assert not marked.left_out
+    dropped = export(
+        demo, tmp_path / "out", tables, export=wanted | {"below_min_side": "leave_out"}
+    )
+    assert {image.code for image in dropped.left_out} == {"below_min_side"}
+    assert not images_of(tmp_path / "out")

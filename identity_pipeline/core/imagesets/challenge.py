@@ -67,7 +67,10 @@ def kinds_absent(candidates: pl.DataFrame, settings: SelectionSettings) -> tuple
 
 
 def build_challenge_set(
-    candidates: pl.DataFrame, taken: Sequence[pl.DataFrame], settings: SelectionSettings
+    candidates: pl.DataFrame,
+    taken: Sequence[pl.DataFrame],
+    pairs: pl.DataFrame,
+    settings: SelectionSettings,
 ) -> pl.DataFrame:
     """Hard faces that are surely the same person, of each kind in turn the farthest first.
 
@@ -77,25 +80,31 @@ def build_challenge_set(
 
     Args:
         candidates: result of `open_candidates`.
-        taken: the sets built before.
+        taken: the sets of a rider alone that were built before.
+        pairs: table `pair_set`, from which images keep their distance in time alone.
         settings: counts and thresholds.
     """
     rows: list[Row] = []
     for faces in people(candidates):
-        rows += _challenges_of(faces.with_columns(kind=challenge_kind(settings)), taken, settings)
+        told = faces.with_columns(kind=challenge_kind(settings))
+        rows += _challenges_of(told, taken, pairs, settings)
     return image_table(rows)
 
 
 def _challenges_of(
-    faces: pl.DataFrame, taken: Sequence[pl.DataFrame], settings: SelectionSettings
+    faces: pl.DataFrame,
+    taken: Sequence[pl.DataFrame],
+    pairs: pl.DataFrame,
+    settings: SelectionSettings,
 ) -> list[Row]:
     table, kinds = faces_of(faces), faces["kind"].to_list()
-    views, times = person_views(faces), times_of(taken, table[0]["person_id"])
+    views, times = person_views(faces), times_of([*taken, pairs], table[0]["person_id"])
     before = rows_of(table, (face for images in taken for face in images["face_id"]))
+    used = {*before, *rows_of(table, pairs["face_id"])}
     pools: dict[str, list[int]] = {}
     for row in sorted(range(len(table)), key=lambda r: (-table[r]["picture"], r)):
         sure = table[row]["stable_score"] >= settings.challenge_stable_min
-        if row in before or kinds[row] is None or not sure:
+        if row in used or kinds[row] is None or not sure:
             continue
         if near_in_time(table[row], times, settings):
             continue

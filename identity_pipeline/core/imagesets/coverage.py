@@ -4,7 +4,7 @@ The value of a set of faces S is
 
     f(S) = sum over bins b of w_b * (best picture in b)
            + lambda * mean over the rider's candidates of the largest picture * max(0, cosine)
-             of a face of S, or of an image that is chosen already.
+             of a face of S, or of an anchor.
 
 Bins are the buckets and the yaw, pitch and expression bins. `w_b` = 2 - the share of the rider's
 candidates that lie in b: what few moments of the ride reach weighs more, for the others can be had
@@ -23,8 +23,9 @@ more. How near that is to the best set depends on what forbids a face:
   face of any other allowed set by its bucket, and of at most two by its time, for three faces that
   keep the gap among themselves do not fit within less than a gap to both sides. So the allowed sets
   are a 3-system, and greedy reaches 1 / (p + 1) of the best on a p-system (the same paper).
-- No two pictures alike and novelty within a bucket: no bound is known. What greedy really reaches
-  is measured: `python -m identity_pipeline_tests.benchmarks.coverage_ratio`.
+- No two pictures alike, and beside an image of its own bucket only what is new and a good picture
+  too: no bound is known. What greedy really reaches is measured:
+  `python -m identity_pipeline_tests.benchmarks.coverage_ratio`.
 """
 
 from __future__ import annotations
@@ -91,16 +92,11 @@ class Value:
             facility=settings.facility_weight,
         )
 
-    def shown(self, images: Sequence[int], anchors: Sequence[int]) -> Shown:
-        """What is shown before the choice.
-
-        Args:
-            images: rows that are images already: other faces are as near to them as they are.
-            anchors: those among them that also stand for their bins.
-        """
+    def shown(self, anchors: Sequence[int]) -> Shown:
+        """What the anchors show, before the choice."""
         rows = list(anchors)
         filled = self.inside[rows] * self.picture[rows, None]
-        closest = self.close[:, list(images)].max(axis=1, initial=0.0)
+        closest = self.close[:, rows].max(axis=1, initial=0.0)
         return Shown(filled.max(axis=0, initial=0.0), closest)
 
     def gains(self, shown: Shown) -> NDArray[np.float64]:
@@ -153,28 +149,25 @@ class _Greedy:
     caps: Mapping[str, int]
     settings: SelectionSettings
     anchors: Sequence[int]
-    chosen: list[int]
     left: list[int]
-    held: dict[str, list[int]] = field(default_factory=dict)
+    chosen: list[int] = field(default_factory=list)
     verdicts: dict[int, Verdict] = field(default_factory=dict)
 
-    def bucket(self, row: int) -> list[int]:
-        """What is chosen of a face's bucket, in the order of the choice."""
-        return self.held.setdefault(str(self.table[row]["bucket_key"]), [])
+    @property
+    def images(self) -> list[int]:
+        """All images so far."""
+        return [*self.anchors, *self.chosen]
 
-    def is_shown(self, row: int) -> bool:
-        """Whether an image stands for a face's bucket: one that was chosen, or an anchor."""
+    def bucket(self, row: int, among: Sequence[int]) -> list[int]:
+        """Those of some rows that are in a face's bucket."""
         key = self.table[row]["bucket_key"]
-        return bool(self.bucket(row)) or any(
-            self.table[a]["bucket_key"] == key for a in self.anchors
-        )
+        return [other for other in among if self.table[other]["bucket_key"] == key]
 
     def take(self, row: int, gain: float) -> None:
         """Chooses a face."""
-        reason = "novel" if self.is_shown(row) else "bucket_empty"
-        self.verdicts[row] = Verdict(reason, novelty(self.views, row, self.chosen), gain)
+        reason = "novel" if self.bucket(row, self.images) else "bucket_empty"
+        self.verdicts[row] = Verdict(reason, novelty(self.views, row, self.images), gain)
         self.left.remove(row)
-        self.bucket(row).append(row)
         self.chosen.append(row)
 
     def rule_out(self, latest: Sequence[int]) -> None:
@@ -182,13 +175,14 @@ class _Greedy:
         for row in list(self.left):
             found = self._obstacle(row, latest)
             if found is not None:
-                reason, rival = found
-                new = novelty(self.views, row, self.chosen)
-                self.verdicts[row] = Verdict(reason, new, rival=rival)
-                self.left.remove(row)
+                self._reject(row, *found)
+
+    def _reject(self, row: int, reason: str, rival: int) -> None:
+        self.verdicts[row] = Verdict(reason, novelty(self.views, row, self.images), rival=rival)
+        self.left.remove(row)
 
     def _obstacle(self, row: int, latest: Sequence[int]) -> tuple[str, int] | None:
-        held, limit = self.bucket(row), likeness(self.settings)
+        held, limit = self.bucket(row, self.chosen), likeness(self.settings)
         if len(held) >= self.caps[str(self.table[row]["bucket_key"])]:
             return "beaten_in_bucket", held[0]
         for other in latest:
@@ -197,17 +191,28 @@ class _Greedy:
         for other in latest:
             if near_in_time(self.table[row], [self.table[other]["timestamp_ms"]], self.settings):
                 return "too_close_in_time", other
-        if self.is_shown(row) and novelty(self.views, row, self.chosen) < self.settings.novelty_min:
-            cosines = self.views.face[self.chosen] @ self.views.face[row]
-            return "too_similar", self.chosen[int(np.argmax(cosines))]
-        return None
+        return self._idle(row)
+
+    def _idle(self, row: int) -> tuple[str, int] | None:
+        """Beside an image of its own bucket a face must be a good picture too, and new."""
+        images = self.images
+        shown = self.bucket(row, images)
+        if not shown:
+            return None
+        best = max(shown, key=lambda other: self.table[other]["picture"])
+        least = self.settings.second_picture_min * self.table[best]["picture"]
+        if self.table[row]["picture"] < least:
+            return "beaten_in_bucket", best
+        if novelty(self.views, row, images) >= self.settings.novelty_min:
+            return None
+        cosines = self.views.face[images] @ self.views.face[row]
+        return "too_similar", images[int(np.argmax(cosines))]
 
 
 def choose(
     table: Sequence[Face],
     views: Views,
     allowed: Sequence[int],
-    before: Sequence[int],
     anchors: Sequence[int],
     caps: Mapping[str, int],
     settings: SelectionSettings,
@@ -218,19 +223,19 @@ def choose(
         table: the rider's candidates, in a stable order.
         views: their embeddings.
         allowed: rows that may be chosen, each in a bucket with a cap of at least 1.
-        before: rows that are images already; everything keeps its distance from them.
-        anchors: those among them that stand for their buckets.
+        anchors: rows that are images already: everything keeps its distance from them, and beside
+            them only what is new is chosen for their buckets.
         caps: images at most of each bucket.
         settings: gap, likeness, novelty, and lambda.
     """
     value = Value.of(table, views, settings)
-    shown = value.shown(before, anchors)
-    greedy = _Greedy(table, views, caps, settings, anchors, list(before), sorted(allowed))
-    greedy.rule_out(before)
+    shown = value.shown(anchors)
+    greedy = _Greedy(table, views, caps, settings, anchors, sorted(allowed))
+    greedy.rule_out(anchors)
     while greedy.left:
-        gains = value.gains(shown)[greedy.left]
-        row = greedy.left[int(np.argmax(gains))]
-        greedy.take(row, float(gains.max()))
+        gains = value.gains(shown)
+        row = greedy.left[int(np.argmax(gains[greedy.left]))]
+        greedy.take(row, float(gains[row]))
         shown = value.with_face(shown, row)
         greedy.rule_out([row])
     return greedy.verdicts

@@ -70,7 +70,8 @@ def image_table(rows: Sequence[Row]) -> pl.DataFrame:
 def build_coverage_set(
     candidates: pl.DataFrame,
     selection: pl.DataFrame,
-    taken: Sequence[pl.DataFrame],
+    anchors: pl.DataFrame,
+    pairs: pl.DataFrame,
     settings: SelectionSettings,
 ) -> pl.DataFrame:
     """What the selection kept of each bucket, under the name of the bucket.
@@ -82,7 +83,8 @@ def build_coverage_set(
     Args:
         candidates: result of `open_candidates`.
         selection: table `selection`.
-        taken: the sets built before: anchors and pairs.
+        anchors: table `anchor_set`.
+        pairs: table `pair_set`.
         settings: counts and thresholds.
     """
     decided = candidates.join(selection.select("face_id", "kept", "gain"), on="face_id")
@@ -90,9 +92,9 @@ def build_coverage_set(
     for faces in people(decided):
         table, views = faces_of(faces), person_views(faces)
         kept, gain = faces["kept"].to_list(), faces["gain"].to_list()
-        before = rows_of(table, (face for images in taken for face in images["face_id"]))
+        before = rows_of(table, anchors["face_id"])
         if settings.stop == "cut":
-            members = _still_apart(table, views, kept, before, taken, settings)
+            members = _still_apart(table, views, kept, anchors, pairs, settings)
         else:
             members = [row for row in range(len(table)) if kept[row]]
             members.sort(key=lambda row: (-gain[row], row))
@@ -117,19 +119,20 @@ def _still_apart(
     table: Sequence[Face],
     views: Views,
     kept: Sequence[bool],
-    before: Sequence[int],
-    taken: Sequence[pl.DataFrame],
+    anchors: pl.DataFrame,
+    pairs: pl.DataFrame,
     settings: SelectionSettings,
 ) -> list[int]:
     """Kept rows and their stand-ins that keep apart from what is chosen, in order of buckets."""
-    exported, members, held = list(before), list[int](), dict[str, int]()
-    times = times_of(taken, table[0]["person_id"])
+    exported, used = rows_of(table, anchors["face_id"]), rows_of(table, pairs["face_id"])
+    members, held = list[int](), dict[str, int]()
+    times = times_of([anchors, pairs], table[0]["person_id"])
     plain = [row for row, face in enumerate(table) if no_coverage(face, settings) is None]
     plain.sort(key=lambda r: (str(table[r]["bucket_key"]), not kept[r], -worth(table[r]), r))
     for row in plain:
         bucket = str(table[row]["bucket_key"])
         full = held.get(bucket, 0) >= (settings.bucket_max if kept[row] else 1)
-        if full or row in before or near_in_time(table[row], times, settings):
+        if full or row in (*exported, *used) or near_in_time(table[row], times, settings):
             continue
         if is_near_duplicate(views, row, exported, likeness(settings)):
             continue

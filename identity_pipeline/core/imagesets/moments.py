@@ -274,7 +274,7 @@ def shortlist(
     anchors = fit.filter("anchor").with_columns(
         worth=(pl.col("portrait_score").fill_null(0.0) + pl.col("bonus").fill_null(0.0)).round(6)
     )
-    apart, anchors_apart = moments.span_s * 1000, selection.anchor_gap_s * 1000
+    apart, anchors_apart = selection.min_gap_s * 1000, selection.anchor_gap_s * 1000
     kinds = _kinds_in_turn(fit, selection.challenge_max // 2, apart)
     places = (
         (bucket, ("person_id", "bucket_key"), 1, apart),
@@ -286,7 +286,7 @@ def shortlist(
     for faces, groups, wanted, gap in places:
         for face_id, turn in _best(faces, groups, moments.rounds * wanted, gap):
             turns[face_id] = min(turn / wanted, turns.get(face_id, turn / wanted))
-    return _within_share(fit, turns)
+    return _within_share(fit, turns, apart)
 
 
 def _kinds_in_turn(faces: pl.DataFrame, most: int, apart_ms: float) -> pl.DataFrame:
@@ -334,10 +334,23 @@ def _with_turn(faces: pl.DataFrame, turns: Mapping[str, float]) -> pl.DataFrame:
     return faces.join(known, on="face_id", how="inner", maintain_order="left")
 
 
-def _within_share(faces: pl.DataFrame, turns: Mapping[str, float]) -> set[str]:
-    """The faces whose turn comes first, as many of each rider as may be chosen."""
+def _within_share(faces: pl.DataFrame, turns: Mapping[str, float], apart_ms: float) -> set[str]:
+    """The faces whose turn comes first, as many of each rider as may be chosen.
+
+    Of two that are too near in time for both to be exported the later one has to wait until all
+    others are served.
+    """
     ordered = _with_turn(faces, turns).sort(
         ["turn", "worth", "face_id"], descending=[False, True, False]
     )
-    before = pl.int_range(pl.len()).over("person_id")
-    return set(ordered.filter(before < pl.col("most"))["face_id"])
+    chosen: set[str] = set()
+    for _, rows in ordered.group_by("person_id", maintain_order=True):
+        times: list[float] = []
+        served: list[str] = []
+        waiting: list[str] = []
+        for face_id, at in rows.select("face_id", "timestamp_ms").iter_rows():
+            near = any(abs(at - other) < apart_ms for other in times)
+            (waiting if near else served).append(face_id)
+            times += [] if near else [at]
+        chosen |= set([*served, *waiting][: int(rows["most"][0])])
+    return chosen

@@ -7,8 +7,8 @@ A picture is looked at as those do who load it: scaled to a detector's input of 
 is, and cut tightly about the face. Of all these views no more faces may be found than it shows
 riders, and the largest must be the rider's. In the first view, the one that loaders try first, each
 rider must be found. That a detector finds nothing in another one is noted and no fault: loaders go
-on to the next size. Where a smaller input misses a face or a tight crop fills the whole input, that
-says something of the detector, not of the picture.
+on to the next size. That a smaller input misses a face, or that one which the face fills has a find
+more on the face itself, says something of the detector and not of the picture.
 """
 
 from __future__ import annotations
@@ -112,8 +112,8 @@ def _of_view(view: View, faces: Sequence[Box]) -> Fault | None:
             f"({_told(strangers[0])}).",
             tuple(find.box for find in strangers),
         )
-    if len(found) > len(faces):
-        others = elsewhere or found[::-1]
+    others = elsewhere if elsewhere or not view.whole else found[::-1]
+    if len(found) > len(faces) and others:
         return Fault(
             SECOND_FACE,
             f"At the size of {view.name} {len(found)} faces are found instead of {len(faces)} "

@@ -93,20 +93,16 @@ def select(
         pairs: table `pair_set`.
         settings: thresholds.
     """
-    portraits = set(anchors["face_id"])
     rows: list[Row] = []
     for faces in people(weighed(candidates)):
         grown, table = replay(faces, settings), faces_of(faces)
         person = pl.col("person_id") == table[0]["person_id"]
-        images = {
-            face: float(time)
-            for image_set in (anchors, pairs)
-            for face, time in image_set.filter(person)["face_id", "timestamp_ms"].iter_rows()
-        }
+        portraits = rows_of(table, anchors.filter(person)["face_id"])
+        together = dict(pairs.filter(person)["face_id", "timestamp_ms"].iter_rows())
         if settings.stop == "cut":
-            decisions = _as_replayed(grown, rows_of(table, images))
+            decisions = _as_replayed(grown, [*portraits, *rows_of(table, together)])
         else:
-            decisions = _chosen(table, person_views(faces), portraits, images, grown, settings)
+            decisions = _chosen(table, person_views(faces), portraits, together, grown, settings)
         rows += [_record(table, row, decision, grown) for row, decision in enumerate(decisions)]
     blank = dict.fromkeys(TABLES["selection"])
     return pl.DataFrame([blank | row for row in rows], schema=TABLES["selection"])
@@ -120,44 +116,40 @@ def _as_replayed(grown: Replay, before: Sequence[int]) -> list[Row]:
 def _chosen(
     table: Sequence[Face],
     views: Views,
-    portraits: Collection[str],
-    images: Mapping[str, float],
+    anchors: Sequence[int],
+    pairs: Mapping[str, float],
     grown: Replay,
     settings: SelectionSettings,
 ) -> list[Row]:
     """The decisions of the optimum over the whole ride, in the order of the table.
 
+    A picture of both riders is another picture than one of a rider alone: from pairs everything
+    keeps its distance in time, not in look.
+
     Args:
         table: the rider's candidates.
         views: their embeddings.
-        portraits: faces of the anchors.
-        images: faces that are images already, with their times in ms; not all are candidates.
+        anchors: rows.
+        pairs: the rider's faces in pairs, which need not be candidates, with their times in ms.
         grown: the replay.
         settings: thresholds.
     """
-    before = rows_of(table, images)
-    anchors = rows_of(table, portraits)
     caps = _caps(table, grown, settings)
-    beside = _beside(table, images)
-    barred = [_barred(face, images, beside, caps, settings) for face in table]
+    taken = {*pairs, *(table[row]["face_id"] for row in anchors)}
+    beside = sorted((time, face) for face, time in pairs.items())
+    barred = [_barred(face, taken, beside, caps, settings) for face in table]
     allowed = [row for row, bar in enumerate(barred) if bar is None]
-    verdicts = choose(table, views, allowed, before, anchors, caps, settings)
-    exported = {*before, *(row for row, verdict in verdicts.items() if verdict.chosen)}
+    verdicts = choose(table, views, allowed, anchors, caps, settings)
+    images = {*anchors, *(row for row, verdict in verdicts.items() if verdict.chosen)}
     decisions: list[Row] = []
     for row, bar in enumerate(barred):
         if bar is None:
             decisions.append(_decision(verdicts[row]))
         else:
             reason, rival = bar
-            new = novelty(views, row, sorted(exported - {row}))
+            new = novelty(views, row, sorted(images - {row}))
             decisions.append(_decision(Verdict(reason, new)) | {"rival_face_id": rival})
     return decisions
-
-
-def _beside(table: Sequence[Face], images: Mapping[str, float]) -> list[tuple[float, str]]:
-    """Time in ms and face of those images that are no candidates, in time order."""
-    shown = {face["face_id"] for face in table}
-    return sorted((time, face) for face, time in images.items() if face not in shown)
 
 
 def _caps(table: Sequence[Face], grown: Replay, settings: SelectionSettings) -> Mapping[str, int]:
@@ -170,8 +162,8 @@ def _caps(table: Sequence[Face], grown: Replay, settings: SelectionSettings) -> 
 
 def _barred(
     face: Face,
-    images: Mapping[str, float],
-    beside: Sequence[tuple[float, str]],
+    taken: Collection[str],
+    pairs: Sequence[tuple[float, str]],
     caps: Mapping[str, int],
     settings: SelectionSettings,
 ) -> tuple[str, str | None] | None:
@@ -179,19 +171,19 @@ def _barred(
 
     Args:
         face: which.
-        images: faces that are images already.
-        beside: time in ms and face of those among them that are no candidates.
+        taken: faces of anchors and pairs.
+        pairs: time in ms and face of the rider in each pair.
         caps: images at most of each bucket.
         settings: thresholds.
     """
-    if face["face_id"] in images:
+    if face["face_id"] in taken:
         return "taken", None
     lacking = no_coverage(face, settings)
     if lacking is not None:
         return lacking, None
     if not caps.get(str(face["bucket_key"]), 0):
         return "after_stop", None
-    for time, image in beside:
+    for time, image in pairs:
         if near_in_time(face, [time], settings):
             return "too_close_in_time", image
     return None

@@ -353,8 +353,8 @@ def _shortfalls(
         causes = anchor_causes(candidates, anchors, settings)
         short.append(Shortfall("anchor", anchors.height, settings.anchor_min, tuple(causes)))
     if challenge.height < settings.challenge_min:
-        taken = [anchors, sets["pair_set"], sets["coverage_set"]]
-        causes = challenge_causes(candidates, challenge, taken, settings)
+        taken = [anchors, sets["coverage_set"]]
+        causes = challenge_causes(candidates, challenge, taken, sets["pair_set"], settings)
         if absent:
             causes.append(Cause("not_on_this_ride", len(absent)))
         wanted = settings.challenge_min
@@ -459,6 +459,7 @@ def challenge_causes(
     candidates: pl.DataFrame,
     challenge: pl.DataFrame,
     taken: Sequence[pl.DataFrame],
+    pairs: pl.DataFrame,
     settings: SelectionSettings,
 ) -> list[Cause]:
     """Why a rider's other candidates became no challenge images, most frequent first.
@@ -466,11 +467,12 @@ def challenge_causes(
     Args:
         candidates: the rider's `selection.open_candidates`.
         challenge: the rider's challenge images, fewer than wanted.
-        taken: the rider's images of all other sets.
+        taken: the rider's images of the other sets of one rider.
+        pairs: those of the pair set.
         settings: thresholds.
     """
     images = [*taken, challenge]
-    used = [face for table in taken for face in table["face_id"]]
+    used = [face for table in (*taken, pairs) for face in table["face_id"]]
     cause = (
         pl.when(pl.col("face_id").is_in(used))
         .then(pl.lit("taken"))
@@ -478,7 +480,7 @@ def challenge_causes(
         .then(pl.lit("not_extreme"))
         .when(pl.col("stable_score") < settings.challenge_stable_min)
         .then(pl.lit("not_stable"))
-        .when(_near(images, settings.min_gap_s))
+        .when(_near([*images, pairs], settings.min_gap_s))
         .then(pl.lit("too_close_in_time"))
         .when(_alike(candidates, images, likeness(settings)))
         .then(pl.lit("near_duplicate"))

@@ -102,7 +102,8 @@ def coverage_set(step: VideoStep) -> dg.MaterializeResult:
         lambda opened: image_sets.build_coverage_set(
             opened,
             inputs["selection"],
-            [*inputs.of(ANCHORS, PAIRS).values()],
+            inputs[ANCHORS],
+            inputs[PAIRS],
             step.settings.selection,
         ),
     )
@@ -116,7 +117,8 @@ def challenge_set(step: VideoStep) -> dg.MaterializeResult:
         "challenge",
         lambda opened: challenge.build_challenge_set(
             opened,
-            [*step.inputs.of(ANCHORS, PAIRS, COVERAGE).values()],
+            [*step.inputs.of(ANCHORS, COVERAGE).values()],
+            step.inputs[PAIRS],
             step.settings.selection,
         ),
     )

@@ -204,19 +204,20 @@ def _bins(faces: pl.DataFrame, axis: str) -> list[str]:
 
 
 def _lacking(faces: pl.DataFrame, name: str = "expression_bin") -> tuple[Lacking, ...]:
-    """How many moments have each value of a column, and how most of them ended."""
+    """How many moments have each value of a column, and how the best of them ended.
+
+    The best is the one that came farthest: one that was weighed, with the largest score.
+    """
+    weighed = pl.col("standing") == "candidate"
+    ordered = faces.with_columns(weighed=weighed).sort(
+        [name, "weighed", "picture_score", "face_id"],
+        descending=[False, True, True, False],
+        nulls_last=True,
+    )
     return tuple(
-        Lacking(str(value), own.height, _commonest(own["ended"]))
-        for (value,), own in faces.sort(name).group_by(name, maintain_order=True)
+        Lacking(str(value), own.height, own["ended"][0])
+        for (value,), own in ordered.group_by(name, maintain_order=True)
     )
-
-
-def _commonest(reasons: pl.Series) -> str | None:
-    """The commonest of some reasons; of two as common, the first in the alphabet."""
-    counts = (
-        reasons.drop_nulls().value_counts().sort(["count", reasons.name], descending=[True, False])
-    )
-    return counts[reasons.name][0] if counts.height else None
 
 
 def _kinds_lacking(faces: pl.DataFrame, challenge: Sequence[ImageCard]) -> list[Lacking]:

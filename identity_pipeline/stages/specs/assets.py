@@ -69,7 +69,7 @@ _MOMENTS_USE: Final = (
     *_CROP_LIMITS,
     *_of("buckets", "yaw_edges", "pitch_edges"),
     *_of("selection", "anchor_yaw_max", "anchor_pitch_max", "anchor_gap_s", "covered_from"),
-    *_of("selection", "anchor_min", "challenge_min", "challenge_max", "pair_min"),
+    *_of("selection", "anchor_min", "challenge_min", "challenge_max", "pair_min", "min_gap_s"),
     *_HARD,
 )
 _STOP: Final = (
@@ -297,7 +297,7 @@ _ENTRIES: Final = (
     _set(
         key="selection",
         inputs=("candidates", "anchor_set", "pair_set"),
-        settings=(*_STOP, *_of("selection", "min_gap_s", "facility_weight")),
+        settings=(*_STOP, *_of("selection", "min_gap_s", "facility_weight", "second_picture_min")),
         code="3",
         cost=Cost(1.0),
     ),
