@@ -37,7 +37,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import polars as pl
 
-from identity_pipeline.core.geometry import Box, pair_crop_box
+from identity_pipeline.core.geometry import Box, head_box, pair_crop_box
 from identity_pipeline.core.imagesets.candidates import box_of
 from identity_pipeline.core.imagesets.novelty import Likeness, Views, is_near_duplicate, novelty
 from identity_pipeline.core.vectors import check_unit, to_matrix
@@ -201,8 +201,9 @@ def crop_without(
 ) -> Box:
     """What a picture of two faces shows: one face side of air, less where others would come in.
 
-    The edge that costs the least of the picture is moved before each other face, but never nearer
-    to a rider's face than `pair_air_min` of its side. Who cannot be kept out so stays in.
+    The edge that costs the least of the picture is moved before each other head, or at least before
+    its face, but never nearer to a rider's face than `pair_air_min` of its side. Who cannot be kept
+    out so stays in.
 
     Args:
         boxes: of the two riders' faces.
@@ -223,13 +224,14 @@ def crop_without(
         min(float(height), max(box.y2 + a for box, a in zip(boxes, air, strict=True))),
     )
     for other in sorted(others):
-        if crop.intersection(other).area > 0:
-            crop = _moved_before(other, crop, needed)
+        for part in (head_box(other), other):  # at least the face, where hair has to stay
+            if crop.intersection(part).area > 0:
+                crop = _moved_before(part, crop, needed)
     return crop
 
 
 def _moved_before(other: Box, crop: Box, needed: Box) -> Box:
-    """The largest part of a crop, cut along one edge, that another face is not in."""
+    """The largest part of a crop, cut along one edge, that a box of somebody else is not in."""
     parts = (
         crop._replace(x1=float(np.ceil(other.x2))),
         crop._replace(x2=float(np.floor(other.x1))),
