@@ -278,7 +278,8 @@ def shortlist(
     kinds = _kinds_in_turn(fit, selection.challenge_max // 2, apart)
     places = (
         (bucket, ("person_id", "bucket_key"), 1, apart),
-        (kinds, ("person_id",), selection.challenge_min, 0.0),
+        # As many as may be: the coverage, which is chosen before, takes some extreme poses.
+        (kinds, ("person_id",), selection.challenge_max, 0.0),
         (anchors, ("person_id",), selection.anchor_min, anchors_apart),
         (_of_pairs(fit), ("person_id",), selection.pair_min, apart),
     )
