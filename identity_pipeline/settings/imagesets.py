@@ -150,7 +150,7 @@ class SelectionSettings(Group):
         le=1,
     )
     anchor_score_min: float = tunable(
-        0.3,
+        0.4,
         "Portrait score below which a face is an anchor only where there is nothing better.",
         unit="score",
         source="fitted on real ride clips of 8 people; not held out "

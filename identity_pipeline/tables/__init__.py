@@ -247,6 +247,7 @@ TABLES: Final[dict[str, Table]] = {
             "smile": pl.Float32,  # from 0.3 the face smiles
             "occlusion": pl.Float32,  # share of the face that is covered
             "occlusion_source": pl.String,  # face_cover; null: unmeasured
+            "cover_beside": pl.Float32,  # share of a side, beside the usual: core.faces.occlusion
             "eye_left_there": pl.Float32,  # how surely the picture's left eye is seen, open or shut
             "eye_right_there": pl.Float32,
             "relative_sharpness": pl.Float32,  # over the person's own median in this video
@@ -254,7 +255,7 @@ TABLES: Final[dict[str, Table]] = {
         },
         "face_id",
         later=(
-            *("mouth_tilt", "mouth_shift", "brow_height", "surround_luma"),
+            *("mouth_tilt", "mouth_shift", "brow_height", "surround_luma", "cover_beside"),
             *("mouth_dark", "mouth_height", "mouth_lift", "mouth_drop", "eyes_source"),
             "lid_gap_left",
             *("lid_gap_right", "lid_gap", "lid_height_left", "lid_height_right", "gaze_offset"),

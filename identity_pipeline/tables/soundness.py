@@ -27,7 +27,7 @@ RANGES: Final[Mapping[str, Range]] = {
     **dict.fromkeys(("clipped_share", "crushed_share", "outside_share", "occlusion"), SHARE),
     **dict.fromkeys(("quality_score", "presence", "track_score", "size_score"), SHARE),
     **dict.fromkeys(("centre_score", "length_score"), SHARE),
-    **dict.fromkeys(("eye_left_there", "eye_right_there"), SHARE),
+    **dict.fromkeys(("eye_left_there", "eye_right_there", "cover_beside"), SHARE),
     **dict.fromkeys(("stable_score", "rival_score", "track_cos", "stitch_cos"), COSINE),
     **dict.fromkeys(("yaw", "pitch", "roll", "yaw_raw", "pitch_raw", "pitch_level"), ANGLE),
     **dict.fromkeys(("frame_idx", "face_count", "rows", "size_bytes", "sharpness"), COUNT),

@@ -18,6 +18,7 @@ from identity_pipeline.core.faces.occlusion import (
     MIN_REFERENCES,
     ONE_EYE,
     cell_columns,
+    cover_beside,
     with_occlusion,
 )
 
@@ -134,3 +135,18 @@ def test_where_no_cell_lies_inside_the_outline_nothing_is_told_but_a_hidden_eye(
 
 def test_a_face_that_no_net_read_is_unknown() -> None:
     assert measured(row(None), row(cells())) == [None, 0.0]
+
+
+def beside(*rows: dict[str, Any]) -> list[float | None]:
+    """`cover_beside` of one person's faces."""
+    schema = {"yaw": pl.Float32, **CELL_COLUMNS}
+    return cover_beside(pl.DataFrame(list(rows), schema_overrides=schema))
+
+
+def test_a_post_stands_beside_a_face_where_hair_usually_does_not() -> None:
+    below = slice(4, 16)
+    hair, post = cells((below, slice(0, 4))), cells((below, slice(12, 16)))
+    both = cells((below, slice(0, 4)), (below, slice(12, 16)))
+    found = beside(*usual(hair), row(hair), row(both), row(post), row(both, yaw=60.0))
+    assert found[MIN_REFERENCES:] == [0.0, 1.0, 1.0, None]
+    assert beside(*usual(hair, MIN_REFERENCES - 1), row(both, strict=False))[-1] is None

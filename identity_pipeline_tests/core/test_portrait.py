@@ -24,7 +24,13 @@ PLAIN: dict[str, Any] = {
     **{"eyes": "open", "wink": False, "eye_open": 0.95, "lid_ratio": 1.0, "gaze_offset": 0.0},
     **{"lid_gap_left": 0.3, "lid_gap_right": 0.3, "brow_height": 0.2},
     **{"mouth_open": 0.02, "smile": 0.05, "mouth_tilt": 0.01, "mouth_shift": 0.0},
-    **{"mouth_drop": 0.2, "occlusion": 0.0, "luma_mean": 110.0, "surround_luma": 110.0},
+    **{
+        "mouth_drop": 0.2,
+        "occlusion": 0.0,
+        "cover_beside": 0.0,
+        "luma_mean": 110.0,
+        "surround_luma": 110.0,
+    },
     **{"contrast": 45.0, "clipped_share": 0.0, "crushed_share": 0.0},
     **{"relative_sharpness": 1.0, "face_px": 150.0, "neighbour_share": 0.0},
 }
@@ -58,6 +64,7 @@ FAULTS: dict[str, tuple[str, float, float]] = {
     "looks up": ("pitch", 0.0, 20.0),
     "tilted": ("roll", 0.0, 14.0),
     "covered": ("occlusion", 0.0, 0.3),
+    "post beside": ("cover_beside", 0.0, 0.7),
     "dark": ("luma_mean", 110.0, 30.0),
     "bright": ("luma_mean", 110.0, 235.0),
     "backlit": ("surround_luma", 110.0, 250.0),
@@ -69,7 +76,18 @@ FAULTS: dict[str, tuple[str, float, float]] = {
     "neighbour": ("neighbour_share", 0.0, 0.2),
 }
 OF_THE_PICTURE = (
-    *("sleepy", "covered", "dark", "bright", "backlit", "flat", "blown", "crushed", "soft"),
+    *(
+        "sleepy",
+        "covered",
+        "post beside",
+        "dark",
+        "bright",
+        "backlit",
+        "flat",
+        "blown",
+        "crushed",
+        "soft",
+    ),
     *("small", "neighbour"),
 )
 
@@ -180,7 +198,9 @@ def test_a_part_that_nothing_tells_is_null() -> None:
     unread = dict.fromkeys(
         ("eyes", "wink", "eye_open", "lid_ratio", "gaze_offset", "mouth_open", "smile", "occlusion")
     )
-    unread |= dict.fromkeys(("mouth_tilt", "mouth_shift", "mouth_drop", "brow_height"))
+    unread |= dict.fromkeys(
+        ("cover_beside", "mouth_tilt", "mouth_shift", "mouth_drop", "brow_height")
+    )
     face = scored({}, **unread)
     assert face.select("score_eyes", "score_mouth", "score_view").row(0) == (None, None, None)
     assert face["portrait_score"].item() > 0

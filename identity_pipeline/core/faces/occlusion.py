@@ -15,7 +15,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from identity_pipeline.core.faces.cover import CHIP_CM, CHIP_MIDDLE_CM, GRID, CoverReading
+from identity_pipeline.core.faces.cover import (
+    BROW_ROW,
+    CHIP_CM,
+    CHIP_MIDDLE_CM,
+    GRID,
+    CoverReading,
+)
 
 SOURCE: Final = "face_cover"
 CELL_COLUMNS: Final = {"cover_cells": pl.Binary, "cover_inside": pl.Binary}
@@ -43,6 +49,10 @@ MEASURED_YAW: Final = 35.0
 """Beyond this turn the cells beside the outline are left out."""
 FAR_EYE_YAW: Final = 30.0
 """Beyond this turn the eye beyond the nose is hidden by the head itself, which is no cover."""
+BESIDE_COLUMNS: Final = 4
+"""Columns of cells on each side of the chip that lie beside a face. Chosen."""
+BESIDE_MORE: Final = 0.4
+"""A cell is covered as it usually is not when it is surer by so much. Chosen."""
 USUALLY_PLAIN: Final = 0.3
 """A cell is usually plain when nine in ten of a person's reference faces lie below this."""
 
@@ -68,16 +78,54 @@ def cell_columns(reading: CoverReading) -> dict[str, bytes]:
 def with_occlusion(faces: pl.DataFrame) -> pl.DataFrame:
     """Adds `occlusion` and its source, null where no cover net read a face, and drops the cells.
 
+    Adds `cover_beside` too: see `cover_beside`.
+
     Args:
         faces: person_id, strict, yaw, eye_left_there, eye_right_there and `CELL_COLUMNS`.
     """
     indexed = faces.with_row_index("row").filter(pl.col("cover_cells").is_not_null())
     values: dict[int, float | None] = {}
+    beside: dict[int, float | None] = {}
     for _, person in indexed.group_by("person_id", maintain_order=True):
         values.update(zip(person["row"].to_list(), _covered(person), strict=True))
+        beside.update(zip(person["row"].to_list(), cover_beside(person), strict=True))
     measured = pl.Series([values.get(i) for i in range(faces.height)], dtype=pl.Float32)
+    next_to = pl.Series([beside.get(i) for i in range(faces.height)], dtype=pl.Float32)
     source = pl.when(measured.is_not_null()).then(pl.lit(SOURCE))
-    return faces.with_columns(occlusion=measured, occlusion_source=source).drop(CELL_COLUMNS)
+    return faces.with_columns(
+        occlusion=measured, occlusion_source=source, cover_beside=next_to
+    ).drop(CELL_COLUMNS)
+
+
+def cover_beside(person: pl.DataFrame) -> list[float | None]:
+    """How much of one side of each face is covered as it usually is not: a post stands there.
+
+    The outer columns of the chip lie beside the face, over hair and background, which look like a
+    cover on many people all the ride. So the median of their strict faces of a like turn is taken
+    off, and what is left is counted below the brows, on the worse side.
+
+    Args:
+        person: strict, yaw and `CELL_COLUMNS` of one person's faces.
+
+    Returns:
+        A share in [0, 1] for each; None where too few faces are turned alike.
+    """
+    cells = _grids(person["cover_cells"]).astype(np.int16)
+    yaw = person["yaw"].cast(pl.Float64).fill_null(np.nan).to_numpy()
+    strict = person["strict"].fill_null(False).to_numpy()
+    shares: list[float | None] = [None] * person.height
+    turns = np.round(yaw / LIKE_YAW)
+    for turn in np.unique(turns[np.isfinite(turns)]):
+        alike = strict & (np.abs(yaw - turn * LIKE_YAW) <= LIKE_YAW)
+        if alike.sum() < MIN_REFERENCES:
+            continue
+        own = np.flatnonzero(turns == turn)
+        more = (cells[own] - np.median(cells[alike], axis=0) > BESIDE_MORE * 255)[:, BROW_ROW:]
+        left, right = more[:, :, :BESIDE_COLUMNS], more[:, :, -BESIDE_COLUMNS:]
+        worse = np.maximum(left.mean(axis=(1, 2)), right.mean(axis=(1, 2)))
+        for row, share in zip(own.tolist(), worse.tolist(), strict=True):
+            shares[row] = share
+    return shares
 
 
 def _covered(person: pl.DataFrame) -> list[float | None]:

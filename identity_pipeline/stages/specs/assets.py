@@ -216,7 +216,7 @@ _ENTRIES: Final = (
         ),
         batches=("models.recognition_batch",),
         models=("face_pack", "perception"),
-        code="6",
+        code="7",
         cost=Cost(38),
     ),
     _measure(
