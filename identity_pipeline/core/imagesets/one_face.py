@@ -93,6 +93,11 @@ def fault_of(views: Sequence[View], faces: Sequence[Box], behind_max: float = 0.
     if len(faces) > 1:
         largest = behind_max * min(face.longer_side for face in faces)
         views = [_without_behind(view, faces, largest) for view in views]
+    return _in_one(views, faces) or _hinted([view for view in views if view.whole], faces)
+
+
+def _in_one(views: Sequence[View], faces: Sequence[Box]) -> Fault | None:
+    """What one view alone says is wrong."""
     for view in views:
         fault = _of_view(view, faces)
         if fault is not None:
@@ -103,7 +108,7 @@ def fault_of(views: Sequence[View], faces: Sequence[Box], behind_max: float = 0.
             NOT_FOUND,
             f"At the size of {views[0].name} no face is found where the rider's is.",
         )
-    return _hinted([view for view in views if view.whole], faces)
+    return None
 
 
 def _without_behind(view: View, faces: Sequence[Box], largest: float) -> View:
