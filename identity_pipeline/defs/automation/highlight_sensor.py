@@ -43,7 +43,7 @@ LOOKED_AT = 200
 """Changed lists in one tick: a look at each is a few small files and a query."""
 NEVER = Stamp(-1, -1, -1)
 """Of a list that was not seen at the last tick."""
-KNOWN_BY = "selection"
+KNOWN_BY = "candidates"
 """The last step that is made of the list itself and keeps a table: it says which list it knew."""
 
 
