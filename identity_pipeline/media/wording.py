@@ -116,6 +116,9 @@ CAUSES: Final = {
     "not_plain": "had closed eyes, were covered, dark or overexposed",
     "not_strict": "did not pass the strict quality gate",
     "not_stable": "were not surely this person",
+    "not_surely_the_rider": "were hard enough, and not surely this person",
+    "outranked": "were not weighed, for others came first",
+    "failed_gate": "were blurred or covered too much to be of use",
     "not_extreme": "were ordinary: neither extreme in pose nor dark, overexposed, covered or "
     "blurred",
     "taken": "were already in another set",
@@ -259,7 +262,7 @@ def _cause(code: str, n: int, unit: str) -> str:
     """How many of what ended for one cause: `14 candidates were too close in time ...`."""
     if code == "not_on_this_ride":
         kinds = counted(n, "kind of challenge", "kinds of challenge")
-        return f"{kinds} {'has' if n == 1 else 'have'} no face that could be an image"
+        return f"{kinds} {'is' if n == 1 else 'are'} not on this ride"
     words = CAUSES.get(code, plain(code))
     if n == 1 and words.startswith("were "):
         words = "was " + words.removeprefix("were ")

@@ -42,7 +42,7 @@ class MomentSettings(Group):
         ge=1,
     )
     share: float = tunable(
-        0.18,
+        0.19,
         "No more moments of a rider are looked at more closely than this share of the faces that "
         "could be exported.",
         unit="share",

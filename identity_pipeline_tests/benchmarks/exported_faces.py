@@ -18,7 +18,7 @@ from identity_pipeline.core.geometry import Box
 from identity_pipeline.core.imagesets.one_face import fault_of
 from identity_pipeline.media.crops import decode_image
 from identity_pipeline.models.face_pack import FacePack
-from identity_pipeline.settings import ExportSettings, ModelSettings
+from identity_pipeline.settings import ExportSettings, ModelSettings, SelectionSettings
 from identity_pipeline.stages.imagesets.one_face import look
 
 
@@ -47,7 +47,7 @@ def main(data: Path, models: str) -> None:
             found = len(view.sure)
             word = "none" if not found else "fewer" if found < len(faces) else "right"
             views[view.name]["more" if found > len(faces) else word] += 1
-        fault = fault_of(seen, faces)
+        fault = fault_of(seen, faces, SelectionSettings().pair_other_max)
         if fault is not None:
             faults.append(f"{path.relative_to(data / 'output')}: {fault.sentence}")
     if not sides:

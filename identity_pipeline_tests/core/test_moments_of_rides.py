@@ -129,7 +129,7 @@ def test_what_holds_of_all_moments(rows: list[dict[str, Any]], shuffled: Any) ->
     st.integers(3, 12),
     st.integers(0, 11),
     st.sampled_from(
-        [{"yaw": 40.0}, {"smile": 1.0, "luma_mean": 20.0}, {"occlusion": 0.6}, {"yaw": None}]
+        [{"yaw": 40.0}, {"smile": 1.0, "luma_mean": 20.0}, {"occlusion": 0.15}, {"yaw": None}]
     ),
 )
 def test_one_noisy_frame_makes_no_moment(count: int, noisy: int, noise: dict[str, Any]) -> None:
@@ -187,12 +187,13 @@ def test_the_shortlist_holds_the_best_of_each_place_and_keeps_to_the_share() -> 
     assert moments(*spread, of=tight)["shortlisted"].sum() == 15
 
 
-def test_riders_who_are_seen_together_are_shortlisted_together() -> None:
-    rows = [face(n, person, quality_score=0.5) for n in range(60) for person in (0, 1)]
-    rows += [face(n, 0, quality_score=0.9) for n in range(100, 200)]
-    listed = moments(*rows).filter(pl.col("shortlisted"))
-    together = listed.group_by("frame_idx").len().filter(pl.col("len") == 2)
-    assert together.height >= S.pair_min
+def test_what_passes_before_a_face_once_is_a_moment_and_a_touch_is_none() -> None:
+    def bar(share: float) -> pl.DataFrame:
+        return moments(*(face(n, occlusion=share if n == 2 else 0.0) for n in range(6)))
+
+    assert runs(bar(0.3)) == [[0, 1], [2], [3, 4, 5]]
+    assert bar(0.3).filter(pl.col("frame_idx") == 2)["representative"].all()
+    assert runs(bar(0.15)) == [[0, 1, 2, 3, 4, 5]]
 
 
 def test_a_ride_without_usable_faces_has_no_moments() -> None:

@@ -26,6 +26,17 @@ def test_a_face_alone_is_shown_and_one_that_a_later_view_misses_too() -> None:
     assert code(view("640", (RIDER, 0.9)), view("160"), view("tight 640")) is None
 
 
+def test_people_further_behind_do_not_forbid_a_pair_and_those_beside_it_do() -> None:
+    pair = [RIDER, Box(400, 100, 620, 360)]
+    riders = [(box, 0.9) for box in pair]
+    behind, beside = Box(320, 20, 380, 100), Box(640, 60, 860, 330)
+    for other, wanted in ((behind, None), (beside, "other_face_largest")):
+        fault = fault_of([view("640", *riders, (other, 0.8))], pair, behind_max=0.6)
+        assert (fault and fault.code) == wanted
+    alone = fault_of([view("640", (RIDER, 0.9), (behind, 0.8))], [RIDER], behind_max=0.6)
+    assert alone is not None
+
+
 def test_it_must_be_found_where_loaders_look_first() -> None:
     assert code(view("640"), view("320", (RIDER, 0.9))) == "no_face_found"
     assert code(view("640", (RIDER, 0.49))) == "no_face_found"

@@ -174,7 +174,7 @@ def test_a_cover_that_passed_a_moment_ago_still_stands_beside_the_face() -> None
     rows[0] |= {"occlusion": 0.5}
     other = [row | {"person_id": 1, "occlusion": 0.0} for row in rows]
     view = with_scores(pl.DataFrame(rows + other, schema_overrides=SCHEMA))["score_view"]
-    assert view[1] == view[3] < view[4] == 1.0
+    assert view[1] == view[4] < view[5] == 1.0
     assert view.to_list()[8:] == [1.0] * 8
 
 

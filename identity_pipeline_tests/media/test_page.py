@@ -329,7 +329,7 @@ def test_kinds_that_a_ride_lacks_are_no_candidates() -> None:
     causes = (Cause("not_extreme", 1), Cause("not_on_this_ride", 2))
     assert wording.shortfall(Shortfall("challenge", 4, 5, causes)) == (
         "4 of 5 challenge images: 1 candidate was ordinary: neither extreme in pose nor dark, "
-        "overexposed, covered or blurred, 2 kinds of challenge have no face that could be an image."
+        "overexposed, covered or blurred, 2 kinds of challenge are not on this ride."
     )
     assert "5 challenge images: there was no" in wording.shortfall(Shortfall("challenge", 0, 5))
 

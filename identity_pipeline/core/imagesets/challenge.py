@@ -34,35 +34,35 @@ KINDS: Final = ("pose", "dark", "overexposed", "occluded", "motion")
 def challenge_kind(settings: SelectionSettings) -> pl.Expr:
     """`dark`, `overexposed`, `occluded`, `pose` or `motion`, in this order; null: an ordinary face.
 
-    The pose of a covered face is not sure, so it makes no challenge by itself. `motion` is a face
-    that is too blurred for the strict gate and sharp enough for the loose one.
+    The pose of a covered face is not sure, so it makes no challenge by itself; that it is covered
+    does, from where it represents no pose. `motion` is a face that is too blurred for the strict
+    gate and sharp enough for the loose one.
     """
     extreme = (pl.col("yaw").abs() >= settings.challenge_yaw_from) | (
         pl.col("pitch").abs() >= settings.challenge_pitch_from
     )
-    in_view = pl.col("occlusion").fill_null(0.0) < settings.covered_from
+    covered = pl.col("occlusion").fill_null(0.0) >= settings.covered_from
     blurred = pl.col("strict_fails").list.set_intersection(["blurred", "blurred_for_person"])
     return (
         pl.when(pl.col("lighting_bin").is_in(["dark", "overexposed"]))
         .then(pl.col("lighting_bin"))
-        .when(pl.col("occlusion_bin") == "heavy")
+        .when(covered)
         .then(pl.lit("occluded"))
-        .when(extreme & in_view)
+        .when(extreme)
         .then(pl.lit("pose"))
-        .when(pl.col("loose") & in_view & (blurred.list.len() > 0))
+        .when(pl.col("loose") & (blurred.list.len() > 0))
         .then(pl.lit("motion"))
     )
 
 
-def kinds_absent(candidates: pl.DataFrame, settings: SelectionSettings) -> tuple[str, ...]:
-    """The kinds of which a rider has no face that might be an image, in the order of `KINDS`.
+def kinds_absent(observed: pl.DataFrame, settings: SelectionSettings) -> tuple[str, ...]:
+    """The kinds of which a ride shows no face of a rider at all, in the order of `KINDS`.
 
     Args:
-        candidates: the rider's rows of `open_candidates`.
-        settings: what makes a kind, and who is surely the rider.
+        observed: the rider's rows of `candidates`.
+        settings: what makes a kind.
     """
-    sure = candidates.filter(pl.col("stable_score") >= settings.challenge_stable_min)
-    seen = set(sure.select(challenge_kind(settings).alias("kind"))["kind"])
+    seen = set(observed.select(challenge_kind(settings).alias("kind"))["kind"])
     return tuple(kind for kind in KINDS if kind not in seen)
 
 

@@ -9,8 +9,9 @@ Bins flicker where a measure lies near an edge. So the bins of a stretch of face
 before runs are cut: of all ways to give each face a combination of bins that occurs in the stretch,
 the one with the least cost is taken, where a face costs what it is away from its combination (an
 angle by its distance to the bin over `moments.margin_deg`, anything else 1, in all at most 1) and a
-change of the combination costs as much as `min_faces` successive faces can outweigh. This is the
-Potts model on a line, whose optimum dynamic programming finds (Friedrich et al., "Complexity
+change of the combination costs as much as `min_faces` successive faces can outweigh. What passes
+before a face is no noise though it is seen once: a covered face outweighs a change alone. This is
+the Potts model on a line, whose optimum dynamic programming finds (Friedrich et al., "Complexity
 Penalized M-Estimation", J. Comput. Graph. Stat. 17, 2008).
 """
 
@@ -34,6 +35,8 @@ from identity_pipeline.tables import TABLES
 POSE: Final = ("yaw", "pitch")
 AXES: Final = ("yaw_bin", "pitch_bin", "expression_bin", "occlusion_bin", "lighting_bin")
 """Columns of `face_buckets` that a moment has in common."""
+BARE: Final = "none"
+"""The occlusion bin of a face that nothing covers."""
 Bins = tuple[str, ...]
 """The bins of a face, in the order of `AXES`."""
 
@@ -75,7 +78,7 @@ def _degrees_away(
 def _costs(
     faces: pl.DataFrame, states: Sequence[Bins], moments: MomentSettings, buckets: BucketSettings
 ) -> NDArray[np.float64]:
-    """(N, K) in [0, 1]: how far each face is from each combination of bins."""
+    """(N, K): how far each face is from each combination of bins, in [0, 1] but of covered ones."""
     margin = max(moments.margin_deg, 1e-9)
     costs = np.zeros((faces.height, len(states)))
     for column, axis in enumerate(AXES):
@@ -88,7 +91,10 @@ def _costs(
             costs += np.stack([away[bin_] for bin_ in wanted], axis=1) / margin
         else:
             costs += own[:, None] != np.array(wanted)[None, :]
-    return np.minimum(costs, 1.0)
+    costs = np.minimum(costs, 1.0)
+    bare = np.array([state[AXES.index("occlusion_bin")] == BARE for state in states])
+    covered = faces["covered"].to_numpy().astype(bool)
+    return np.where(covered[:, None] & bare[None, :], float(moments.min_faces), costs)
 
 
 def _least_cost_path(costs: NDArray[np.float64], change: float) -> list[int]:
@@ -111,7 +117,8 @@ def voted_bins(faces: pl.DataFrame, moments: MomentSettings, buckets: BucketSett
     """The bins that each face of a stretch is counted under.
 
     Args:
-        faces: of one track in time order, at least one, with the columns of `AXES`, yaw and pitch.
+        faces: of one track in time order, at least one, with the columns of `AXES`, yaw, pitch, and
+            whether each is `covered`.
         moments: how much a change needs.
         buckets: edges of the pose's bins.
     """
@@ -202,6 +209,7 @@ def find_moments(
     """
     ordered = faces.sort("person_id", "track_id", "timestamp_ms", "face_id").with_columns(
         fit=pl.col("loose") & pl.col("crop_reason").is_null(),
+        covered=pl.col("occlusion").fill_null(0.0) >= selection.covered_from,
         worth=(pl.col("picture_score").fill_null(0.0) + pl.col("bonus").fill_null(0.0)).round(6),
     )
     fit = pl.col("fit").sum().over("person_id")
@@ -256,9 +264,9 @@ def shortlist(
 ) -> set[str]:
     """The representatives that may become images: the best few for each place in a set.
 
-    Places are the buckets of each rider, the kinds of challenge in turn, the anchors, and frames in
-    which both riders are represented. The faces of one place are apart in time: what is a moment
-    later is often the same picture. Each place may choose among `moments.rounds` times what it at
+    Places are the buckets of each rider, the kinds of challenge in turn, and the anchors; pairs
+    need no vision embedding. The faces of one place are apart in time: what is a moment later is
+    often the same picture. Each place may choose among `moments.rounds` times what it at
     least wants. Where that is more than a rider's share, all places give way alike.
 
     Args:
@@ -281,7 +289,6 @@ def shortlist(
         # As many as may be: the coverage, which is chosen before, takes some extreme poses.
         (kinds, ("person_id",), selection.challenge_max, 0.0),
         (anchors, ("person_id",), selection.anchor_min, anchors_apart),
-        (_of_pairs(fit), ("person_id",), selection.pair_min, apart),
     )
     turns: dict[str, float] = {}
     for faces, groups, wanted, gap in places:
@@ -303,12 +310,6 @@ def _is_plain(selection: SelectionSettings) -> pl.Expr:
     hidden = pl.col("occlusion").fill_null(0.0) >= selection.covered_from
     covered = hidden | (pl.col("score_view").fill_null(1.0) < MARRED)
     return ~pl.col("lighting_bin").is_in(["dark", "overexposed"]) & ~covered
-
-
-def _of_pairs(faces: pl.DataFrame) -> pl.DataFrame:
-    """Faces of frames in which two riders are represented, as good as the worse of the two."""
-    together = pl.col("person_id").n_unique().over("frame_idx") > 1
-    return faces.filter(together).with_columns(worth=pl.col("worth").min().over("frame_idx"))
 
 
 def _best(

@@ -81,13 +81,23 @@ class Fault(NamedTuple):
     strangers: tuple[Box, ...] = ()
 
 
-def fault_of(views: Sequence[View], faces: Sequence[Box]) -> Fault | None:
+def fault_of(views: Sequence[View], faces: Sequence[Box], behind_max: float = 0.0) -> Fault | None:
     """What is wrong with a picture; None where it shows its riders and nobody else.
 
     Args:
         views: of the picture; the first is the one that loaders try first.
         faces: boxes of the riders' faces in pixels of the picture: one, or two of a pair.
+        behind_max: of a pair, how large the face of somebody further behind may be over the
+            smaller of the two; of a sole rider nobody may be there.
     """
+    if len(faces) > 1:
+        largest = behind_max * min(face.longer_side for face in faces)
+        views = [_without_behind(view, faces, largest) for view in views]
+    return _in_one(views, faces) or _hinted([view for view in views if view.whole], faces)
+
+
+def _in_one(views: Sequence[View], faces: Sequence[Box]) -> Fault | None:
+    """What one view alone says is wrong."""
     for view in views:
         fault = _of_view(view, faces)
         if fault is not None:
@@ -98,7 +108,13 @@ def fault_of(views: Sequence[View], faces: Sequence[Box]) -> Fault | None:
             NOT_FOUND,
             f"At the size of {views[0].name} no face is found where the rider's is.",
         )
-    return _hinted([view for view in views if view.whole], faces)
+    return None
+
+
+def _without_behind(view: View, faces: Sequence[Box], largest: float) -> View:
+    """A view without the faces of people further behind, who do not forbid a pair."""
+    behind = [f for f in _elsewhere(view.finds, faces) if f.box.longer_side <= largest]
+    return View(view.name, tuple(find for find in view.finds if find not in behind))
 
 
 def _of_view(view: View, faces: Sequence[Box]) -> Fault | None:

@@ -61,7 +61,7 @@ class Together(NamedTuple):
         faces: of both riders by `person_id`; empty where one alone is seen.
         cause: code; None where nothing keeps it.
         crop: what the picture would show, whole px of the source; empty without two faces.
-        rank: pairs are taken in descending order of it.
+        rank: pairs are taken in descending order of it; the last is the worth of the worse face.
         plain: whether the two are alone, and light, view and eyes as a photographer wants them.
     """
 
@@ -307,7 +307,7 @@ def build_pair_set(
     """
     looks = Looks(candidates)
     frames = frames_together(candidates, detections, frame_size, settings)
-    chosen = _chosen(frames, _times(taken), looks, settings)
+    chosen = _chosen(frames, _times(taken), _weighed(candidates), looks, settings)
     rows: list[dict[str, Any]] = []
     copied = (
         *("face_id", "frame_idx", "person_id", "timestamp_ms"),
@@ -364,16 +364,32 @@ def pairs_wanted(candidates: pl.DataFrame, settings: SelectionSettings) -> int:
     )
 
 
+def _weighed(candidates: pl.DataFrame) -> list[float]:
+    """Times of the faces that may become images of one rider."""
+    return candidates.filter(pl.col("standing") == "candidate")["timestamp_ms"].to_list()
+
+
 def _chosen(
     frames: Sequence[Together],
     taken_ms: Sequence[float],
+    weighed_ms: Sequence[float],
     looks: Looks,
     settings: SelectionSettings,
 ) -> list[Together]:
-    """The pairs, best first."""
+    """The pairs, best first.
+
+    Of frames that are alike in worth to a tenth, those that take the fewest faces from the sets of
+    one rider come first: what a pair shows, and what is too close to it, is lost to them.
+    """
+
+    def order(frame: Together) -> tuple[float, ...]:
+        *plain, worth = frame.rank
+        lost = sum(_near(frame, [time], settings.min_gap_s) for time in weighed_ms)
+        return (*(-v for v in plain), -round(worth, 1), lost, -worth, frame.frame_idx)
+
     chosen: list[Together] = []
     possible = [frame for frame in frames if frame.cause is None]
-    for frame in sorted(possible, key=lambda f: (*(-v for v in f.rank), f.frame_idx)):
+    for frame in sorted(possible, key=order):
         if _beaten(frame, chosen, taken_ms, looks, settings) is None:
             chosen.append(frame)
     return chosen

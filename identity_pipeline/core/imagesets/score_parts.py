@@ -19,7 +19,7 @@ UNMEASURED: Final = 0.7
 that is null: less than a good one, more than one with a fault. Chosen."""
 PLAIN_YAW: Final = 20.0
 """Degrees up to which a face tells its owner's usual brows, mouth and light. Chosen."""
-COVER_NEAR_MS: Final = 300.0
+COVER_NEAR_MS: Final = 450.0
 """A cover that passes is beside the face so long before and after it is before it. Chosen."""
 COVERED_FROM: Final = 0.1
 """Occlusion of a covered face: the limit between none and partial."""

@@ -179,8 +179,8 @@ class RiderSummary:
         prototype: None where too few faces were good enough.
         stop_reason: why the coverage stopped growing; None without candidates.
         stop_ms: when it did; None where it grew until the end.
-        kinds_absent: kinds of challenge of which the ride has no face of this rider that could be
-            an image; None without candidates.
+        kinds_absent: kinds of challenge of which the ride shows no face of this rider; None where
+            none of the rider's faces was measured.
         empty_buckets: for each bucket of pose and expression that a candidate shows and no exported
             anchor or coverage image, the commonest reason.
         no_set_reason: code of why nothing was exported; None where something was.
@@ -292,8 +292,7 @@ def _summary_of(
     lacking = _no_set_reason(observed, lacks_image)
     exported = any(images[name] for name in images if name != "pair_set")
     copied = ("track_score", "size_score", "centre_score", "length_score", "face_count")
-    candidates = open_candidates(observed, settings.selection)
-    absent = kinds_absent(candidates, settings.selection) if candidates.height else None
+    absent = kinds_absent(observed, settings.selection) if observed.height else None
     return RiderSummary(
         person_id=int(rider["person_id"]),
         seat=seat,
@@ -309,7 +308,7 @@ def _summary_of(
         empty_buckets=empty_buckets(selection, faces),
         no_set_reason=None if exported else lacking,
         weights=_weights(observed, faces, settings.selection) if exported else None,
-        shortfalls=tuple(_shortfalls(candidates, absent or (), sets, settings.selection)),
+        shortfalls=tuple(_shortfalls(observed, absent or (), sets, settings.selection)),
     )
 
 
@@ -342,11 +341,12 @@ def _weights(
 
 
 def _shortfalls(
-    candidates: pl.DataFrame,
+    observed: pl.DataFrame,
     absent: Collection[str],
     sets: Mapping[str, pl.DataFrame],
     settings: SelectionSettings,
 ) -> list[Shortfall]:
+    candidates = open_candidates(observed, settings)
     anchors, challenge = sets["anchor_set"], sets["challenge_set"]
     short = []
     if anchors.height < settings.anchor_min:
@@ -355,6 +355,7 @@ def _shortfalls(
     if challenge.height < settings.challenge_min:
         taken = [anchors, sets["coverage_set"]]
         causes = challenge_causes(candidates, challenge, taken, sets["pair_set"], settings)
+        causes += challenges_not_weighed(observed, settings)
         if absent:
             causes.append(Cause("not_on_this_ride", len(absent)))
         wanted = settings.challenge_min
@@ -487,6 +488,23 @@ def challenge_causes(
         .otherwise(pl.lit("not_exported"))
     )
     return _counted(candidates, challenge, cause)
+
+
+def challenges_not_weighed(observed: pl.DataFrame, settings: SelectionSettings) -> list[Cause]:
+    """Why moments that are challenges were not among the candidates, most frequent first.
+
+    Args:
+        observed: the rider's rows of `candidates`.
+        settings: what makes a kind.
+    """
+    hard = observed.filter(challenge_kind(settings).is_not_null())
+    unsure = hard["standing"].is_in(["below_floor", "closer_to_rival", "not_embedded"]).sum()
+    causes = {
+        "not_surely_the_rider": int(unsure),
+        "outranked": int((hard["standing"] == "outranked").sum()),
+        "failed_gate": int((hard["standing"] == "gate").sum()),
+    }
+    return [Cause(code, n) for code, n in Counter(causes).most_common() if n]
 
 
 def _near(images: Sequence[pl.DataFrame], gap_s: float) -> pl.Expr:

@@ -256,7 +256,7 @@ class Pictures:
         data = encode_jpeg(pixels, export.jpeg_quality)
         faces = [_moved(face.box, crop) for face in image.faces]
         views = tuple(look(self.pack, decode_image(data), faces, export.checks))
-        fault = fault_of(views, faces)
+        fault = fault_of(views, faces, self.settings.selection.pair_other_max)
         if fault is not None:
             return fault
         small = thumbnail(pixels, THUMBNAIL_PX)
