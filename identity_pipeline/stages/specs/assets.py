@@ -46,7 +46,6 @@ _GATES: Final = all_but("quality", "witness_every", "witness_look_min")
 _LIKENESS: Final = _of("selection", "near_duplicate_cos", "near_duplicate_look")
 _ANCHORS: Final = (
     *_of("selection", "anchor_yaw_max", "anchor_pitch_max", "anchor_mouth_max"),
-    "selection.anchor_score_min",
     *_LIKENESS,
     *_of("selection", "anchor_gap_s", "anchor_cos_max", "anchor_score_min"),
 )
@@ -69,7 +68,7 @@ _MOMENTS_USE: Final = (
     *_CROP_LIMITS,
     *_of("buckets", "yaw_edges", "pitch_edges"),
     *_of("selection", "anchor_yaw_max", "anchor_pitch_max", "anchor_gap_s", "covered_from"),
-    *_of("selection", "anchor_min", "challenge_max", "pair_min", "min_gap_s"),
+    *_of("selection", "anchor_min", "challenge_min", "challenge_max", "min_gap_s"),
     *_HARD,
 )
 _STOP: Final = (
