@@ -346,8 +346,10 @@ def _rejected(decision: Entry, selection: SelectionSettings) -> Entry:
         ),
         "after_stop": (
             *("after_stop", decision["timestamp_ms"], decision["stop_ms"]),
-            "The coverage had stopped growing: nothing of its pose and expression had come before "
-            "(selection.stop).",
+            "The selection had stopped (selection.stop)."
+            if selection.stop == "cut"
+            else "The coverage had stopped growing: nothing of its pose and expression had come "
+            "before (selection.stop).",
         ),
         "beyond_bins": (
             *("beyond_bins", None, None),
