@@ -295,7 +295,7 @@ def test_a_stand_in_keeps_its_distance_to_the_riders_other_images(
     row = tables.observed.filter(pl.col("face_id") == other)
     near = near.with_columns(row[name].alias(name) for name in near.columns if name in row.columns)
     done = export(
-        demo, tmp_path / "export", replace(tables, sets=tables.sets | {"anchor_set": near})
+        demo, tmp_path / "export", replace(tables, sets={**tables.sets, "anchor_set": near})
     )
     assert [image.code for image in done.left_out] == ["second_face"]
 
@@ -329,7 +329,7 @@ def test_an_export_that_breaks_off_leaves_the_old_one(
     shutil.copytree(sound, target)
     before = digest_of_tree(target)
 
-    def stop(*_: object) -> None:
+    def stop(stage: str, done: int, total: int | None, unit: str) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

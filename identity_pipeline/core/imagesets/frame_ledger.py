@@ -233,7 +233,8 @@ def _in_its_moment(rider: Entry, standing: str) -> Entry:
     entry = {"state": "beaten", "reason": standing, "value": rider["picture_score"]}
     if standing == NOT_THE_BEST:
         sentence = (
-            f"It would have to show what its moment shows, and be a better picture of it than {best}."
+            "It would have to show what its moment shows, and be a better picture of it than "
+            f"{best}."
         )
         return {**entry, "rival_face_id": best, "would_change": sentence}
     sentence = "Other moments came first; a larger moments.rounds or moments.share looks at more."
@@ -346,7 +347,7 @@ def _rejected(decision: Entry, selection: SelectionSettings) -> Entry:
         ),
         "after_stop": (
             *("after_stop", decision["timestamp_ms"], decision["stop_ms"]),
-            "It came after the stop (selection.stop)."
+            "The selection had stopped (selection.stop)."
             if selection.stop == "cut"
             else "The coverage had stopped growing: nothing of its pose and expression had come "
             "before (selection.stop).",

@@ -63,7 +63,7 @@ _MOMENTS_USE: Final = (
     *_CROP_LIMITS,
     *_of("buckets", "yaw_edges", "pitch_edges"),
     *_of("selection", "anchor_yaw_max", "anchor_pitch_max", "anchor_gap_s", "covered_from"),
-    *_of("selection", "anchor_min", "challenge_max", "min_gap_s"),
+    *_of("selection", "anchor_min", "challenge_min", "challenge_max", "min_gap_s"),
     *_HARD,
 )
 _STOP: Final = (
