@@ -1,8 +1,8 @@
 """How many faces the dear networks were given, and how many if every usable face had been.
 
 Counted from the tables of finished videos. The rule to compare with embeds every face that passes
-the loose gate, and the first of every `quality.witness_every` others of a tracklet; of those that
-could be exported and are not known to be somebody else's, the vision encoder is given face and
+the loose gate, and besides the first of every `quality.witness_every` faces of a tracklet; of those
+that could be exported and are not known to be somebody else's, the vision encoder is given face and
 upper body. (Of a face without identity it is not known whether it would have been stable; on real
 rides one in fifty is not.)
 """

@@ -181,7 +181,7 @@ def test_the_shortlist_holds_the_best_of_each_place_and_keeps_to_the_share() -> 
     listed = table.filter(pl.col("shortlisted"))
     best = table.filter("representative").sort("picture_score", descending=True).head(2)
     assert set(best["face_id"]) <= set(listed["face_id"])
-    assert (listed["frame_idx"] >= 200).sum() == S.challenge_max // 2
+    assert (listed["frame_idx"] >= 200).sum() == S.challenge_min  # of one kind alone
     assert (listed["frame_idx"] < 200).sum() == S.anchor_min
     spread = [face(n, yaw=float(y)) for n, y in enumerate(rng.uniform(-44, 44, 300))]
     tight = MomentSettings(min_faces=1, share=0.05, least=1)
@@ -195,6 +195,14 @@ def test_what_passes_before_a_face_once_is_a_moment_and_a_touch_is_none() -> Non
     assert runs(bar(0.3)) == [[0, 1], [2], [3, 4, 5]]
     assert bar(0.3).filter(pl.col("frame_idx") == 2)["representative"].all()
     assert runs(bar(0.15)) == [[0, 1, 2, 3, 4, 5]]
+
+
+@pytest.mark.parametrize("end", [0, 5])
+def test_what_passes_before_the_first_or_the_last_face_is_a_moment_too(end: int) -> None:
+    table = moments(*(face(n, occlusion=0.3 if n == end else 0.0) for n in range(6)))
+    alone, others = [end], [n for n in range(6) if n != end]
+    assert runs(table) == sorted([alone, others])
+    assert table.filter(pl.col("frame_idx") == end)["representative"].all()
 
 
 def test_a_ride_without_usable_faces_has_no_moments() -> None:

@@ -252,6 +252,7 @@ def test_pairs_are_apart_in_time_and_look() -> None:
     close = [*duo(0), *({**row, "timestamp_ms": 1000.0} for row in duo(1))]
     assert pairs_of(close).height == 2
     assert causes_of(close) == {"too_close_to_pair": 1}
+    assert pairs_of([*duo(0), *duo(1)], min_gap_s=2.5).height == 2
 
 
 def test_where_nobody_looked_time_alone_keeps_pairs_apart() -> None:

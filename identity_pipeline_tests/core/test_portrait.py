@@ -37,6 +37,7 @@ PLAIN: dict[str, Any] = {
 SCHEMA = {c: pl.Float64 for c, value in PLAIN.items() if isinstance(value, float)}
 
 SETTINGS = SelectionSettings()
+COVERED = {"occlusion": 0.5, "occlusion_bin": "heavy"}
 
 
 def scored(*changes: dict[str, Any], **of_all: Any) -> pl.DataFrame:
@@ -171,8 +172,8 @@ def test_a_crooked_mouth_is_measured_against_its_owner() -> None:
 
 def test_a_cover_that_passed_a_moment_ago_still_stands_beside_the_face() -> None:
     rows = [PLAIN | {"face_id": f"{i:06d}-0", "timestamp_ms": i * 100.0} for i in range(8)]
-    rows[0] |= {"occlusion": 0.5}
-    other = [row | {"person_id": 1, "occlusion": 0.0} for row in rows]
+    rows[0] |= COVERED
+    other = [row | {"person_id": 1, "occlusion": 0.0, "occlusion_bin": "none"} for row in rows]
     view = with_scores(pl.DataFrame(rows + other, schema_overrides=SCHEMA))["score_view"]
     assert view[1] == view[4] < view[5] == 1.0
     assert view.to_list()[8:] == [1.0] * 8
@@ -180,8 +181,8 @@ def test_a_cover_that_passed_a_moment_ago_still_stands_beside_the_face() -> None
 
 def test_goggles_that_are_worn_all_the_ride_do_not_pass() -> None:
     rows = [PLAIN | {"face_id": f"{i:06d}-0", "timestamp_ms": i * 100.0} for i in range(8)]
-    rows[0] |= {"occlusion": 0.5}
-    rows[4] |= {"occlusion": 0.5}
+    rows[0] |= COVERED
+    rows[4] |= COVERED
     view = with_scores(pl.DataFrame(rows, schema_overrides=SCHEMA))["score_view"]
     assert view[1] == view[3] == view[5] == 1.0
 

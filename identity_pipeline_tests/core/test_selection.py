@@ -140,6 +140,11 @@ def test_what_stands_for_no_bucket_not_even_for_an_empty_one(
     assert (row["decision"], row["reason"], row["kept"]) == ("reject", reason, False)
 
 
+def test_a_rider_of_whom_no_bin_is_known_has_decisions() -> None:
+    blind = {"yaw": None, "pitch": None, "expression": "unknown"}
+    assert reasons(decide(at(0, **blind), at(1, **blind))) == ["pose_unknown"] * 2
+
+
 def test_a_bin_that_few_faces_reach_is_not_given_up_for_one_that_many_do() -> None:
     """Three faces within the gap: the middle one stands in the way of both, and is a bit better."""
     many = [at(10 + i, vis=axis(i)) for i in range(6)]

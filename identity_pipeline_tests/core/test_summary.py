@@ -164,6 +164,11 @@ def test_kinds_that_the_ride_does_not_have_are_named() -> None:
     assert (short.have, summary.stop_ms) == (2, None)
 
 
+def test_of_who_was_not_measured_no_kind_is_known_to_be_absent() -> None:
+    refused = candidate(0, loose=False, standing="gate", luma_mean=None)
+    assert rider(refused).kinds_absent is None
+
+
 def test_a_bucket_without_an_image_says_why() -> None:
     rows = [candidate(0), candidate(20, yaw=20, luma_mean=30.0), candidate(40, yaw=-20)]
     assert rider(*rows).empty_buckets == {"yaw30_pitch0_neutral": "hard_condition"}

@@ -81,7 +81,9 @@ class Value:
         """The value that the candidates of a rider can have."""
         names = [_bins_of(face) for face in table]
         bins = sorted({name for those in names for name in those})
-        inside = np.array([[b in those for b in bins] for those in names]).reshape(-1, len(bins))
+        # Without any bin, as of faces whose pose and expression are unknown, it has no column.
+        inside = np.array([[b in those for b in bins] for those in names], dtype=np.bool_)
+        inside = inside.reshape(len(table), len(bins))
         cosines = views.face.astype(np.float64) @ views.face.T.astype(np.float64)
         picture = np.clip([face["picture"] for face in table], 0.0, None)
         return cls(

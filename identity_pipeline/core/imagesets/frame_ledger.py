@@ -232,11 +232,12 @@ def _in_its_moment(rider: Entry, standing: str) -> Entry:
     best = rider["representative_face_id"]
     entry = {"state": "beaten", "reason": standing, "value": rider["picture_score"]}
     if standing == NOT_THE_BEST:
-        sentence = f"It would have to be a better picture of its moment than {best}."
+        sentence = (
+            "It would have to show what its moment shows, and be a better picture of it than "
+            f"{best}."
+        )
         return {**entry, "rival_face_id": best, "would_change": sentence}
-    sentence = (
-        "Better moments show the same; a larger moments.rounds or moments.share looks at more."
-    )
+    sentence = "Other moments came first; a larger moments.rounds or moments.share looks at more."
     return {**entry, "would_change": sentence}
 
 
@@ -346,8 +347,10 @@ def _rejected(decision: Entry, selection: SelectionSettings) -> Entry:
         ),
         "after_stop": (
             *("after_stop", decision["timestamp_ms"], decision["stop_ms"]),
-            "The coverage had stopped growing: nothing of its pose and expression had come before "
-            "(selection.stop).",
+            "The selection had stopped (selection.stop)."
+            if selection.stop == "cut"
+            else "The coverage had stopped growing: nothing of its pose and expression had come "
+            "before (selection.stop).",
         ),
         "beyond_bins": (
             *("beyond_bins", None, None),

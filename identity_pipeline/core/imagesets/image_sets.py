@@ -87,7 +87,8 @@ def build_coverage_set(
         pairs: table `pair_set`.
         settings: counts and thresholds.
     """
-    decided = candidates.join(selection.select("face_id", "kept", "gain"), on="face_id")
+    decisions = selection.select("face_id", "kept", "gain")
+    decided = candidates.join(decisions, on="face_id", maintain_order="left")
     rows: list[Row] = []
     for faces in people(decided):
         table, views = faces_of(faces), person_views(faces)

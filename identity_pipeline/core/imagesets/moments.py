@@ -126,15 +126,19 @@ def voted_bins(faces: pl.DataFrame, moments: MomentSettings, buckets: BucketSett
     # An island of m faces costs m where it is overruled, and two changes where it is not.
     change = (moments.min_faces - 0.5) / 2
     path = _least_cost_path(_costs(faces, states, moments, buckets), change)
-    return [states[state] for state in _without_short_ends(path, moments.min_faces)]
+    covered = faces["covered"].to_list()
+    return [states[state] for state in _without_short_ends(path, covered, moments.min_faces)]
 
 
-def _without_short_ends(path: list[int], min_faces: int) -> list[int]:
-    """A run of fewer faces at an end, which only one change sets apart, joins the run beside it."""
+def _without_short_ends(path: list[int], covered: list[bool], min_faces: int) -> list[int]:
+    """A run of fewer faces at an end, which only one change sets apart, joins the run beside it.
+
+    But one with a covered face: that is no noise.
+    """
     for _ in range(2):
-        path = path[::-1]
+        path, covered = path[::-1], covered[::-1]
         first = next((i for i, state in enumerate(path) if state != path[0]), len(path))
-        if first < min(min_faces, len(path)):
+        if first < min(min_faces, len(path)) and not any(covered[:first]):
             path = [path[first]] * first + path[first:]
     return path
 
@@ -283,7 +287,9 @@ def shortlist(
         worth=(pl.col("portrait_score").fill_null(0.0) + pl.col("bonus").fill_null(0.0)).round(6)
     )
     apart, anchors_apart = selection.min_gap_s * 1000, selection.anchor_gap_s * 1000
-    kinds = _kinds_in_turn(fit, selection.challenge_max // 2, apart)
+    # A ride of one kind alone is to have enough of it.
+    of_kind = max(selection.challenge_min, selection.challenge_max // 2)
+    kinds = _kinds_in_turn(fit, of_kind, apart)
     places = (
         (bucket, ("person_id", "bucket_key"), 1, apart),
         # As many as may be: the coverage, which is chosen before, takes some extreme poses.

@@ -413,7 +413,8 @@ def _beaten(
         return "too_close_to_export"
     if not frame.plain and len(chosen) >= settings.pair_min:
         return "not_plain"
-    if _near(frame, [other.timestamp_ms for other in chosen], settings.anchor_gap_s):
+    apart_s = max(settings.anchor_gap_s, settings.min_gap_s)
+    if _near(frame, [other.timestamp_ms for other in chosen], apart_s):
         return "too_close_to_pair"
     limits = Likeness(settings.near_duplicate_cos, settings.near_duplicate_look)
     alike = any(

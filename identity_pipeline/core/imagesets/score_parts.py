@@ -21,8 +21,6 @@ PLAIN_YAW: Final = 20.0
 """Degrees up to which a face tells its owner's usual brows, mouth and light. Chosen."""
 COVER_NEAR_MS: Final = 450.0
 """A cover that passes is beside the face so long before and after it is before it. Chosen."""
-COVERED_FROM: Final = 0.1
-"""Occlusion of a covered face: the limit between none and partial."""
 RARELY: Final = 0.15
 """A cover passes only for who is covered on at most this share of their faces: goggles that are
 worn do not, nor does what only looks like a cover. Chosen."""
@@ -256,9 +254,9 @@ def with_cover_near(faces: pl.DataFrame) -> pl.DataFrame:
     What passes before a face stands beside it just before and after, in the same picture.
 
     Args:
-        faces: person_id, timestamp_ms, occlusion, cover_beside.
+        faces: person_id, timestamp_ms, occlusion_bin, cover_beside.
     """
-    is_covered = (pl.col("occlusion") >= COVERED_FROM).fill_null(False) | (
+    is_covered = pl.col("occlusion_bin").is_in(["partial", "heavy"]).fill_null(False) | (
         pl.col("cover_beside") >= COVER_BESIDE.half
     ).fill_null(False)
     covered = (

@@ -292,7 +292,8 @@ def _summary_of(
     lacking = _no_set_reason(observed, lacks_image)
     exported = any(images[name] for name in images if name != "pair_set")
     copied = ("track_score", "size_score", "centre_score", "length_score", "face_count")
-    absent = kinds_absent(observed, settings.selection) if observed.height else None
+    measured = bool(observed["loose"].any())
+    absent = kinds_absent(observed, settings.selection) if measured else None
     return RiderSummary(
         person_id=int(rider["person_id"]),
         seat=seat,
@@ -447,7 +448,7 @@ def anchor_causes(
         .then(pl.lit("not_frontal"))
         .when(~anchor_eligible(settings).fill_null(False))
         .then(pl.lit("not_plain"))
-        .when(_near([anchors], settings.anchor_gap_s))
+        .when(_near([anchors], max(settings.anchor_gap_s, settings.min_gap_s)))
         .then(pl.lit("too_close_in_time"))
         .when(_alike(candidates, [anchors], limit))
         .then(pl.lit("too_alike"))
