@@ -132,8 +132,11 @@ def _why(face: Explained) -> Iterator[str]:
     else:
         contests = [("candidates of its pose and expression", "picture", face.bucket)]
     for among, as_a, contest in [("faces of its moment", "picture", face.moment), *contests]:
-        # Of a face that lost within its moment, the rival is the other.
-        if contest is not None and contest.peers.other not in (None, rival):
+        if contest is None or contest.peers.other is None:
+            continue
+        # Of a face that lost within its moment, the rival is the other: it was told of above, but
+        # for that the face shows something else.
+        if contest.peers.other != rival or contest.peers.rank is None:
             yield _contest_words(among, as_a, contest)
 
 

@@ -4,8 +4,8 @@ What belongs here: what the page shows, as frozen dataclasses, the words it uses
 `render_export_page`. What does not: drawing (`figures`, `sheets`) and where the numbers come from.
 
 The page asks nothing of the network, holds no script, and is the same bytes for the same data.
-None always means "not measured" and is printed so, never as 0. Everything but the three figures
-is escaped; the figures are trusted because `media.svg` escapes what it is given.
+None always means "not measured" and is printed so, never as 0. Everything but the figures
+is escaped; they are trusted because `media.svg` escapes what it is given.
 """
 
 from __future__ import annotations
@@ -245,7 +245,7 @@ class ExportPage:
         moments_svg: from `timelines.moments_svg`; None without a rider.
         ledger_svg: from `figures.ledger_bar_svg`; None when no face was seen.
         ledger: from `ledger_rows`.
-        left_out: images that were chosen and could not be proved: file and sentence.
+        left_out: images that were chosen and are not exported: file and sentence.
         min_side_px: an image whose shorter side is below that is marked; None: none is.
     """
 

@@ -45,7 +45,7 @@ REASONS: Final = {
     "coverage": "Exported in the coverage set: the best of its pose and expression.",
     "challenge": "Exported in the challenge set: extreme, but surely this person.",
     "pair": "Exported in the pair set: both riders are good in this frame.",
-    "not_the_best_of_its_moment": "Another face of the same moment is the better picture.",
+    "not_the_best_of_its_moment": "Another face is the best picture of what its moment shows.",
     "outranked": "Its moment was not weighed: others came first, and only so many are weighed.",
     "beaten_in_bucket": "Its pose and expression are already held by images as good or better.",
     "hard_condition": "It is dark or overexposed; coverage is shown in plain light.",
@@ -60,7 +60,7 @@ REASONS: Final = {
     "not_exported": "It was chosen, and the export could not show it.",
     "beyond_bins": "The head is turned or tilted farther than the bins reach.",
     "pose_unknown": "The head pose could not be measured.",
-    "after_stop": "The set of this rider had stopped growing before anything like it came.",
+    "after_stop": "It came after the set of this rider had stopped growing.",
     "cut_by_frame": "The picture's edge would cut the head.",
     "other_face_in_crop": "Another face would be in the picture.",
     "second_face": "It was chosen, and a detector finds a second face in its picture.",
@@ -97,8 +97,8 @@ NO_SET_REASONS: Final = {
     "no_prototype": "There are too few sharp, well lit and uncovered faces of this rider to know "
     "for sure who it is. No set is better than a bad set.",
     "no_candidates": "No face of this rider passed the quality gate and the identity test.",
-    "left_out": "None of the images that were chosen could be proved to show the frame that was "
-    "analysed.",
+    "left_out": "Every image that was chosen is left out: it could not be proved to show the frame "
+    "that was analysed, or does not show this rider alone, or is too small.",
 }
 
 WEIGHT_RULES: Final = {
@@ -132,6 +132,7 @@ CAUSES: Final = {
     "too_close_to_export": "were too close in time to another image of one of the two",
     "too_close_to_pair": "were too close in time to a better pair",
     "enough": "were not needed",
+    "after_stop": "came after the stop",
     "not_exported": "would do, and were left out of the export or not asked for",
 }
 

@@ -229,7 +229,7 @@ def test_faces_after_the_stop_are_told() -> None:
     late = apart(*(candidate(i, yaw=20 * (i > 4), vis=axis(5 * (i > 4))) for i in range(6)))
     table, _, _ = account(late, stop_window=2, **STOPS_SOON)
     row = entry(table, "000005-0")
-    assert row["state"] == "after_stop"
+    assert row["state"] == "after_stop" and "nothing of its pose" in row["would_change"]
     assert (row["value"], row["threshold"]) == pytest.approx((5000.0, 2000.0))
 
 

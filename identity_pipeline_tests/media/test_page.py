@@ -481,6 +481,8 @@ def test_every_cause_and_kind_of_the_sets_has_words() -> None:
     causes = set(re.findall(r"^([a-z_]+)  ", table, re.MULTILINE))
     assert len(causes) > 10
     assert causes - {"one_rider"} <= set(wording.CAUSES)  # a sole rider's page has no pairs
+    cut = Shortfall("pair", 0, 3, (Cause("after_stop", 4),))  # of pairs where the stop cuts
+    assert wording.shortfall(cut) == "0 of 3 pairs: 4 frames came after the stop."
     assert set(wording.KINDS) == set(KINDS)
     ended = set(wording.REASONS) - {"not_the_best_of_its_moment"}
     riders = {"too_short", "too_small", "bystander", "never_beside_rider", "never_clear"}

@@ -165,6 +165,14 @@ def test_a_lost_or_damaged_file_is_planned_again(small: Small) -> None:
     assert verdicts["face_tracks"] is Verdict.REUSE
 
 
+def test_a_setting_is_declared_once_and_by_those_that_read_it() -> None:
+    for spec in VIDEO_SPECS.values():
+        assert len(spec.settings) == len(set(spec.settings)), spec.key
+    for name, reader in (("anchor_score_min", "anchor_set"), ("pair_min", "pair_set")):
+        declaring = {s.key for s in VIDEO_SPECS.values() if f"selection.{name}" in s.settings}
+        assert declaring == {reader}  # identity_dataset declares the whole group
+
+
 def test_a_plan_says_which_setting_changed_and_from_what(small: Small) -> None:
     settings = small.settings(selection={"novelty_min": 0.4})
     models = small.models(settings)

@@ -295,9 +295,31 @@ def test_a_stand_in_keeps_its_distance_to_the_riders_other_images(
     row = tables.observed.filter(pl.col("face_id") == other)
     near = near.with_columns(row[name].alias(name) for name in near.columns if name in row.columns)
     done = export(
-        demo, tmp_path / "export", replace(tables, sets=tables.sets | {"anchor_set": near})
+        demo, tmp_path / "export", replace(tables, sets={**tables.sets, "anchor_set": near})
     )
     assert [image.code for image in done.left_out] == ["second_face"]
+
+
+def test_a_stand_in_for_an_anchor_is_as_far_from_the_other_anchors_as_they_are(
+    demo: VideoLibrary, tmp_path: Path
+) -> None:
+    other = free_face(demo)
+    tables = one_image(demo, other)
+    faces = tables.observed
+    at = faces.filter(pl.col("face_id") == other)["timestamp_ms"][0]
+    away = (pl.col("timestamp_ms") - at).abs()
+    # Far enough for images of two sets, and too near for two anchors.
+    near = faces.filter(away.is_between(500, 1400), pl.col("standing") == "candidate", "strict")
+    chosen = tables.sets["coverage_set"].with_columns(image=pl.lit("anchor_001"))
+    row = near.sort("picture_score", descending=True).head(1)
+    second = chosen.with_columns(row[n].alias(n) for n in chosen.columns if n in row.columns)
+    second = second.with_columns(image=pl.lit("anchor_002"), rank=pl.lit(2, pl.Int64))
+    sets = {**tables.sets, "coverage_set": chosen.clear()}
+    for beside, lacking in (("anchor_set", ["second_face"]), ("challenge_set", [])):
+        shown = sets | {"anchor_set": chosen}
+        shown[beside] = pl.concat([shown[beside], second])
+        done = export(demo, tmp_path / beside, replace(tables, sets=shown))
+        assert [image.code for image in done.left_out] == lacking
 
 
 def test_an_export_that_breaks_off_leaves_the_old_one(
@@ -307,7 +329,7 @@ def test_an_export_that_breaks_off_leaves_the_old_one(
     shutil.copytree(sound, target)
     before = digest_of_tree(target)
 
-    def stop(*_: object) -> None:
+    def stop(stage: str, done: int, total: int | None, unit: str) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -232,11 +232,12 @@ def _in_its_moment(rider: Entry, standing: str) -> Entry:
     best = rider["representative_face_id"]
     entry = {"state": "beaten", "reason": standing, "value": rider["picture_score"]}
     if standing == NOT_THE_BEST:
-        sentence = f"It would have to be a better picture of its moment than {best}."
+        sentence = (
+            "It would have to show what its moment shows, and be a better picture of it than "
+            f"{best}."
+        )
         return {**entry, "rival_face_id": best, "would_change": sentence}
-    sentence = (
-        "Better moments show the same; a larger moments.rounds or moments.share looks at more."
-    )
+    sentence = "Other moments came first; a larger moments.rounds or moments.share looks at more."
     return {**entry, "would_change": sentence}
 
 

@@ -46,7 +46,7 @@ class Explained:
 
     Attributes:
         ledger: its row of `frame_ledger`.
-        measured: `quality_score`, `sharpness`, `score`, `yaw`, `pitch`, `stable_score`.
+        measured: `quality_score`, `score`, `yaw`, `pitch`, `stable_score`.
         evidence: what else was measured; of a face that is no rider's, nothing.
         moment: beside the others of its moment.
         bucket: beside the other candidates of its pose and expression.

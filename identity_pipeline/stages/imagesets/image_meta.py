@@ -44,10 +44,9 @@ class Evidence:
     def of(cls, observed: pl.DataFrame, selection: pl.DataFrame) -> Evidence:
         """From the tables `candidates` and `selection`."""
         usual = observed.filter("loose").group_by("person_id").agg(pl.col("luma_mean").median())
-        quality = "picture" if "picture" in selection.columns else "quality_score"
         losers = (
             selection.filter(pl.col("rival_face_id").is_not_null())
-            .sort([quality, "face_id"], descending=[True, False], nulls_last=True)
+            .sort(["picture", "face_id"], descending=[True, False], nulls_last=True)
             .unique("rival_face_id", keep="first", maintain_order=True)
         )
         return cls(

@@ -9,7 +9,6 @@ A pair has no stand-in: two faces would have to be found again in one frame.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -103,23 +102,32 @@ class _StandIns:
             failed: images whose own picture is not shown.
             shown: those that are.
         """
-        times = _times(shown)
+        beside: list[PlannedImage] = list(shown)
         others = (stand_in for image in failed for stand_in in self._of(image))
-        wanted = [stand_in for stand_in in others if self._apart(stand_in, times)]
+        wanted = [stand_in for stand_in in others if self._apart(stand_in, beside)]
         cut = {image.faces[0].face_id: picture for image, picture in self.pictures.of(wanted)}
         found: dict[str, Exported] = {}
         for image in wanted:  # in the order of their rank
             picture = cut[image.faces[0].face_id]
-            free = image.file not in found and self._apart(image, times)
+            free = image.file not in found and self._apart(image, beside)
             if free and isinstance(picture, Exported):
                 found[image.file] = picture
-                times[image.faces[0].person_id].append(image.faces[0].timestamp_ms)
+                beside.append(image)
         return list(found.values())
 
-    def _apart(self, image: PlannedImage, times: dict[int, list[float]]) -> bool:
-        """Whether a face is `selection.min_gap_s` from all other images of its rider."""
-        face, gap = image.faces[0], self.pictures.settings.selection.min_gap_s * 1000
-        return all(abs(face.timestamp_ms - t) >= gap for t in times[face.person_id])
+    def _apart(self, image: PlannedImage, beside: Iterable[PlannedImage]) -> bool:
+        """Whether a face is `selection.min_gap_s` from all other images of its rider.
+
+        Anchors are `selection.anchor_gap_s` from each other besides.
+        """
+        face, settings = image.faces[0], self.pictures.settings.selection
+        for other in beside:
+            anchors = image.set_name == other.set_name == "anchor_set"
+            gap_s = max(settings.min_gap_s, settings.anchor_gap_s if anchors else 0.0)
+            times = (f.timestamp_ms for f in other.faces if f.person_id == face.person_id)
+            if any(abs(face.timestamp_ms - time) < gap_s * 1000 for time in times):
+                return False
+        return True
 
     def _of(self, image: PlannedImage) -> list[PlannedImage]:
         """The other faces of the moment that are the rider's, best first."""
@@ -185,14 +193,6 @@ class _StandIns:
         crops = dict(self.pictures.crops.aligned(face_ids)) if face_ids else {}
         vectors = self.pictures.pack.embed(list(crops.values()))
         return dict(zip(crops, vectors, strict=True))
-
-
-def _times(images: Iterable[Exported]) -> dict[int, list[float]]:
-    """When the images of each rider were taken."""
-    times: dict[int, list[float]] = defaultdict(list)
-    for face in (face for image in images for face in image.faces):
-        times[face.person_id].append(face.timestamp_ms)
-    return times
 
 
 def _face(row: dict[str, Any], chosen: ExportedFace, stable_score: float) -> ExportedFace:

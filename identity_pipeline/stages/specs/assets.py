@@ -44,11 +44,6 @@ _BODY: Final = _of("crops", "body_widths", "body_heights")
 _REGION: Final = _of("crops", "region_face_px", "region_jpeg_quality")
 _GATES: Final = all_but("quality", "witness_every", "witness_look_min")
 _LIKENESS: Final = _of("selection", "near_duplicate_cos", "near_duplicate_look")
-_ANCHORS: Final = (
-    *_of("selection", "anchor_yaw_max", "anchor_pitch_max", "anchor_mouth_max"),
-    *_LIKENESS,
-    *_of("selection", "anchor_gap_s", "anchor_cos_max", "anchor_score_min"),
-)
 _PAIRS: Final = (
     *_of("selection", "pair_min", "pair_max", "pair_iou_max", "pair_other_max", "pair_air_min"),
     "selection.min_gap_s",
@@ -72,7 +67,8 @@ _MOMENTS_USE: Final = (
     *_HARD,
 )
 _STOP: Final = (
-    *_ANCHORS,
+    *_LIKENESS,
+    *_of("selection", "anchor_yaw_max", "anchor_pitch_max", "anchor_gap_s", "anchor_cos_max"),
     *_of("selection", "stop", "replace_gain", "novelty_min", "bucket_max", "covered_from"),
     *_of("selection", "stop_yaw_bins", "stop_pitch_bins", "stop_expression_bins"),
     *_of("selection", "stop_window", "stop_novelty", "anchor_min"),
@@ -278,17 +274,17 @@ _ENTRIES: Final = (
     _set(
         key="anchor_set",
         inputs=("candidates", "face_crops"),
-        settings=(*_ANCHORS, *_STOP, *_of("selection", "min_gap_s", "anchor_max")),
+        settings=(
+            *_STOP,
+            *_of("selection", "min_gap_s", "anchor_max", "anchor_mouth_max", "anchor_score_min"),
+        ),
         code="2",
         cost=Cost(0.4),
     ),
     _set(
         key="pair_set",
         inputs=("ride_video", "face_detections", "candidates", "anchor_set", "face_crops"),
-        settings=(
-            *_STOP,
-            *_PAIRS,
-        ),
+        settings=(*_STOP, *_PAIRS),
         phases=("pair_sets",),
         code="2",
         cost=Cost(0.3),

@@ -1,0 +1,35 @@
+"""What `why` prints of a face, where the ledger alone would mislead."""
+
+from __future__ import annotations
+
+import polars as pl
+import pytest
+
+from identity_pipeline.cli.explain import print_faces
+from identity_pipeline.core.imagesets.evidence import Evidence, compared, peers_in_moment
+from identity_pipeline.stages.imagesets.explanation import MEASURES, Contest, Explained
+from identity_pipeline.tables import TABLES
+
+OWN, BEST = Evidence(picture_score=0.93), Evidence(picture_score=0.81)
+
+
+def lost(rank: int | None) -> Explained:
+    """A face with a larger score than the one that stands for its moment."""
+    moments = pl.DataFrame({"face_id": ["a", "b"], "moment_id": [0, 0], "rank": [rank, 1]})
+    peers = peers_in_moment("a", moments)
+    assert peers is not None
+    told = {"face_id": "a", "person_id": 0, "timestamp_ms": 0.0, "rival_face_id": "b"}
+    score = compared(OWN, BEST)
+    measured: dict[str, float | None] = dict.fromkeys(MEASURES)
+    contest = Contest(peers, score, ("saved", "coverage"))
+    ledger = {**dict.fromkeys(TABLES["frame_ledger"]), **told}
+    return Explained(ledger, measured, OWN, contest, None, None, score)
+
+
+def test_a_better_picture_of_something_else_than_its_moment_says_so(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    print_faces([lost(None)], "ride", 0)
+    assert "does not show what the moment" in " ".join(capsys.readouterr().out.split())
+    print_faces([lost(2)], "ride", 0)
+    assert "the moment" not in capsys.readouterr().out
