@@ -34,6 +34,7 @@ from identity_pipeline_tests.core.builders import (
     random_candidates,
 )
 
+NONE = pl.DataFrame(schema=TABLES["image_set"])
 S = SelectionSettings()
 
 
@@ -103,9 +104,9 @@ def causes(kind: str, *rows: Row, **settings: Any) -> dict[str, int]:
     used = SelectionSettings(**settings)
     sets = build_sets(candidates(*rows), settings=Settings(selection=used))
     if kind == "anchor":
-        return dict(anchor_causes(sets.opened, sets["anchor"], used))
+        return dict(anchor_causes(sets.opened, sets["anchor"], NONE, used))
     taken = [sets["anchor"], sets["coverage"]]
-    return dict(challenge_causes(sets.opened, sets["challenge"], taken, sets["pair"], used))
+    return dict(challenge_causes(sets.opened, sets["challenge"], taken, sets["pair"], NONE, used))
 
 
 def test_the_causes_of_missing_anchors() -> None:
@@ -152,7 +153,7 @@ def rider(*rows: Row, **sets_: Any) -> RiderSummary:
     blank = dict.fromkeys(TABLES["riders"])
     seat = pl.DataFrame([{**blank, "track_id": 0, "person_id": 0}], schema=TABLES["riders"])
     tables = {**sets.tables, **sets_}
-    told = (seat, faces, sets.selection, tables, (), detections_of(faces), FRAME_SIZE)
+    told = (seat, faces, sets.selection, tables, sets.tables, (), detections_of(faces), FRAME_SIZE)
     return summaries_of(*told, Settings())[0]
 
 
@@ -169,6 +170,17 @@ def test_of_who_was_not_measured_no_kind_is_known_to_be_absent() -> None:
     assert rider(refused).kinds_absent is None
 
 
+def test_a_copy_of_an_image_that_is_not_exported_was_not_chosen_for_that() -> None:
+    rows = [candidate(i, yaw=50, vis=axis(i // 40), strict=False) for i in (0, 20, 40)]
+    none = pl.DataFrame(schema=TABLES["challenge_set"])
+    (short,) = (s for s in rider(*rows, challenge_set=none).shortfalls if s.set_name == "challenge")
+    causes = dict(short.causes)
+    assert (causes["not_exported"], causes["near_duplicate"]) == (2, 1)
+    still = [candidate(i, vis=axis(0)) for i in (0, 5, 20)]
+    (short, *_) = rider(*still, anchor_set=none).shortfalls
+    assert dict(short.causes) == {"not_exported": 2, "too_close_in_time": 1}
+
+
 def test_a_bucket_without_an_image_says_why() -> None:
     rows = [candidate(0), candidate(20, yaw=20, luma_mean=30.0), candidate(40, yaw=-20)]
     assert rider(*rows).empty_buckets == {"yaw30_pitch0_neutral": "hard_condition"}
@@ -180,10 +192,10 @@ def test_a_bucket_without_an_image_says_why() -> None:
 @FEW
 def test_chosen_faces_and_causes_add_up(seed: int) -> None:
     sets = build_sets(random_candidates(np.random.default_rng(seed), 30, 1))
-    anchors = anchor_causes(sets.opened, sets["anchor"], S)
+    anchors = anchor_causes(sets.opened, sets["anchor"], NONE, S)
     assert sum(n for _, n in anchors) + sets["anchor"].height == sets.opened.height
     taken = [sets["anchor"], sets["coverage"]]
-    others = challenge_causes(sets.opened, sets["challenge"], taken, sets["pair"], S)
+    others = challenge_causes(sets.opened, sets["challenge"], taken, sets["pair"], NONE, S)
     assert sum(n for _, n in others) + sets["challenge"].height == sets.opened.height
     assert [n for _, n in anchors] == sorted((n for _, n in anchors), reverse=True)
 
@@ -201,7 +213,8 @@ def test_every_frame_is_a_pair_or_says_why_not(seed: int, stop: str) -> None:
     seats = [{**scored, "track_id": n, "person_id": n, "face_count": 1} for n in (0, 1)]
     blank = dict.fromkeys(TABLES["riders"])
     riders = pl.DataFrame([{**blank, **seat} for seat in seats], schema=TABLES["riders"])
-    both = summaries_of(riders, faces, sets.selection, sets.tables, (), seen, FRAME_SIZE, settings)
+    told = (riders, faces, sets.selection, sets.tables, sets.tables, (), seen, FRAME_SIZE)
+    both = summaries_of(*told, settings)
     assert both[0].pairs == both[1].pairs
     pairs = both[0].pairs
     assert pairs.have + sum(n for _, n in pairs.causes) == faces["frame_idx"].n_unique()

@@ -227,6 +227,7 @@ def summaries_of(
     observed: pl.DataFrame,
     selection: pl.DataFrame,
     sets: Mapping[str, pl.DataFrame],
+    chosen: Mapping[str, pl.DataFrame],
     left_out: Collection[int],
     detections: pl.DataFrame,
     frame_size: tuple[int, int],
@@ -239,6 +240,7 @@ def summaries_of(
         observed: table `candidates`.
         selection: table `selection`.
         sets: what was exported of each set, by asset name.
+        chosen: the sets as they were chosen.
         left_out: riders with an image that was chosen and is not exported.
         detections: table `face_detections`.
         frame_size: (width, height).
@@ -253,8 +255,13 @@ def summaries_of(
         mine = pl.col("person_id") == person
         tables = (observed.filter(mine), selection.filter(mine))
         own = {name: table.filter(mine) for name, table in sets.items()}
+        shown = pl.concat(table["face_id"] for table in own.values()).implode()
+        unshown = {
+            name: table.filter(mine & ~pl.col("face_id").is_in(shown))
+            for name, table in chosen.items()
+        }
         lacks = person in left_out
-        summary = _summary_of(rider, seat, *tables, own, lacks, settings)
+        summary = _summary_of(rider, seat, *tables, own, unshown, lacks, settings)
         result.append(replace(summary, pairs=pairs))
     return result
 
@@ -283,6 +290,7 @@ def _summary_of(
     observed: pl.DataFrame,
     selection: pl.DataFrame,
     sets: Mapping[str, pl.DataFrame],
+    unshown: Mapping[str, pl.DataFrame],
     lacks_image: bool,
     settings: Settings,
 ) -> RiderSummary:
@@ -309,7 +317,7 @@ def _summary_of(
         empty_buckets=empty_buckets(selection, faces),
         no_set_reason=None if exported else lacking,
         weights=_weights(observed, faces, settings.selection) if exported else None,
-        shortfalls=tuple(_shortfalls(observed, absent or (), sets, settings.selection)),
+        shortfalls=tuple(_shortfalls(observed, absent or (), sets, unshown, settings.selection)),
     )
 
 
@@ -345,17 +353,19 @@ def _shortfalls(
     observed: pl.DataFrame,
     absent: Collection[str],
     sets: Mapping[str, pl.DataFrame],
+    unshown: Mapping[str, pl.DataFrame],
     settings: SelectionSettings,
 ) -> list[Shortfall]:
     candidates = open_candidates(observed, settings)
     anchors, challenge = sets["anchor_set"], sets["challenge_set"]
     short = []
     if anchors.height < settings.anchor_min:
-        causes = anchor_causes(candidates, anchors, settings)
+        causes = anchor_causes(candidates, anchors, unshown["anchor_set"], settings)
         short.append(Shortfall("anchor", anchors.height, settings.anchor_min, tuple(causes)))
     if challenge.height < settings.challenge_min:
         taken = [anchors, sets["coverage_set"]]
-        causes = challenge_causes(candidates, challenge, taken, sets["pair_set"], settings)
+        lost = pl.concat(unshown.values())
+        causes = challenge_causes(candidates, challenge, taken, sets["pair_set"], lost, settings)
         causes += challenges_not_weighed(observed, settings)
         if absent:
             causes.append(Cause("not_on_this_ride", len(absent)))
@@ -431,26 +441,33 @@ def conditioning_rule(
 
 
 def anchor_causes(
-    candidates: pl.DataFrame, anchors: pl.DataFrame, settings: SelectionSettings
+    candidates: pl.DataFrame,
+    anchors: pl.DataFrame,
+    unshown: pl.DataFrame,
+    settings: SelectionSettings,
 ) -> list[Cause]:
     """Why a rider's other candidates became no anchors, most frequent first.
 
     Args:
         candidates: the rider's `selection.open_candidates`.
         anchors: the rider's anchors.
+        unshown: those that were chosen and are not exported, which kept others out all the same.
         settings: thresholds.
     """
     limit = likeness(settings)._replace(vision=settings.anchor_cos_max)
+    images, gap_s = [anchors, unshown], max(settings.anchor_gap_s, settings.min_gap_s)
     cause = (
-        pl.when(~pl.col("strict").fill_null(False))
+        pl.when(pl.col("face_id").is_in(unshown["face_id"].implode()))
+        .then(pl.lit("not_exported"))
+        .when(~pl.col("strict").fill_null(False))
         .then(pl.lit("not_strict"))
         .when(~is_frontal(settings).fill_null(False))
         .then(pl.lit("not_frontal"))
         .when(~anchor_eligible(settings).fill_null(False))
         .then(pl.lit("not_plain"))
-        .when(_near([anchors], max(settings.anchor_gap_s, settings.min_gap_s)))
+        .when(_near(images, gap_s))
         .then(pl.lit("too_close_in_time"))
-        .when(_alike(candidates, [anchors], limit))
+        .when(_alike(candidates, images, limit))
         .then(pl.lit("too_alike"))
         .otherwise(pl.lit("not_exported"))
     )
@@ -462,6 +479,7 @@ def challenge_causes(
     challenge: pl.DataFrame,
     taken: Sequence[pl.DataFrame],
     pairs: pl.DataFrame,
+    unshown: pl.DataFrame,
     settings: SelectionSettings,
 ) -> list[Cause]:
     """Why a rider's other candidates became no challenge images, most frequent first.
@@ -471,12 +489,15 @@ def challenge_causes(
         challenge: the rider's challenge images, fewer than wanted.
         taken: the rider's images of the other sets of one rider.
         pairs: those of the pair set.
+        unshown: what was chosen for any set and is not exported; it kept others out all the same.
         settings: thresholds.
     """
-    images = [*taken, challenge]
+    images = [*taken, challenge, unshown]
     used = [face for table in (*taken, pairs) for face in table["face_id"]]
     cause = (
-        pl.when(pl.col("face_id").is_in(used))
+        pl.when(pl.col("face_id").is_in(unshown["face_id"].implode()))
+        .then(pl.lit("not_exported"))
+        .when(pl.col("face_id").is_in(used))
         .then(pl.lit("taken"))
         .when(challenge_kind(settings).is_null())
         .then(pl.lit("not_extreme"))

@@ -98,10 +98,10 @@ def write_dataset(
         for image in images:
             _write_image(folder, image, meta_of(image, evidence, provenance, settings.export))
         files = manifest_rows(folder, images, left_out)
-        tables = _as_exported(tables, files, settings)
+        chosen, tables = tables.sets, _as_exported(tables, files, settings)
         lacking = {face.person_id for image in left_out for face in image.faces}
         riders = summaries_of(
-            *(tables.riders, tables.observed, tables.selection, tables.sets, lacking),
+            *(tables.riders, tables.observed, tables.selection, tables.sets, chosen, lacking),
             *(tables.face_detections, frame_size(tables.ride_video), settings),
         )
         for rider in riders:
