@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -112,9 +112,8 @@ def _by_rider(pictures: Sequence[Picture]) -> dict[str, list[Picture]]:
 
 
 def _gaps(pictures: Sequence[Picture]) -> list[float]:
-    """Seconds between each image of a rider and the next one."""
-    times = sorted(p.at_ms for p in pictures)
-    return [(b - a) / 1000 for a, b in pairwise(times)]
+    """Seconds between every two images of a rider."""
+    return [abs(b.at_ms - a.at_ms) / 1000 for a, b in combinations(pictures, 2)]
 
 
 @click.command()

@@ -63,7 +63,10 @@ def shown_rows(
     return pl.DataFrame(rows, schema=table.schema)
 
 
-MEASURED: Final = ("face_id", "frame_idx", "timestamp_ms", "quality_score")
+MEASURED: Final = (
+    *("face_id", "frame_idx", "timestamp_ms", "quality_score", "portrait_score", "picture_score"),
+)
+"""Columns of `candidates` that a set tells of a face."""
 CROP: Final = ("crop_x1", "crop_y1", "crop_x2", "crop_y2")
 
 
