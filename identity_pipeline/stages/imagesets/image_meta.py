@@ -69,9 +69,14 @@ class Evidence:
                 "parts": {name.removeprefix("score_"): _rounded(row.get(name)) for name in PARTS},
             },
             "moment_id": row.get("moment_id"),
-            "preferred_to": self.beaten.get(face.face_id),
-            "rival_score": _rounded(row.get("rival_score")),
+            "preferred_to": self._loser(face.face_id),
+            "cos_to_other_rider": _rounded(row.get("rival_score")),
         }
+
+    def _loser(self, face_id: str) -> dict[str, Any] | None:
+        """The best of the faces that lost to one, with its scores; None where none did."""
+        loser = self.beaten.get(face_id)
+        return loser and {"face_id": loser, **_values(self.rows[loser], WHOLE)}
 
 
 def meta_of(
