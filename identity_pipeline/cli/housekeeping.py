@@ -303,7 +303,7 @@ def _say_cost(store: TableStore, crops: Sequence[Droppable], dropped: bool) -> N
         return
     paths = [store.layout.table("ride_video", str(thing.video_id)) for thing in crops]
     there = [path for path in paths if path.is_file()]
-    total = pl.scan_parquet(there).select(pl.col("duration_ms").sum()).collect().item()
+    total = pl.scan_parquet(there, glob=False).select(pl.col("duration_ms").sum()).collect().item()
     hours = (total or 0.0) / 3.6e6
     verb = "are dropped" if dropped else "stay unless named"
     say(

@@ -119,20 +119,20 @@ def _person_section(
     ended = tables.frame_ledger.select("face_id", ended="reason")
     stands = pl.col("face_id") == pl.col("representative_face_id")
     shown = [card.faces[0].face_id for cards in own.values() for card in cards]
-    faces = (
+    seen = (
         tables.observed.filter(pl.col("person_id") == rider.person_id)
         .drop(VECTORS)
-        # What a moment shows counts, not the noise of single faces in it.
-        .filter(stands | pl.col("face_id").is_in(shown))
-        .with_columns(kind=challenge_kind(settings.selection))
+        .with_columns(kind=challenge_kind(settings.selection), stands=stands)
         .join(ended, on="face_id", how="left", maintain_order="left")
     )
+    # What a moment shows counts for coverage, not the noise of single faces in it.
+    faces = seen.filter(pl.col("stands").fill_null(False) | pl.col("face_id").is_in(shown))
     return PersonSection(
         rider=rider,
         sets=tuple(SetSection(TYPES[name], own[name]) for name in FOLDERS),
         grid=_pose_grid(faces, own["anchor_set"], own["coverage_set"]),
         growth=_growth(rider, settings.selection.stop == "cut"),
-        kinds_lacking=tuple(_kinds_lacking(faces, own["challenge_set"])),
+        kinds_lacking=tuple(_kinds_lacking(seen, own["challenge_set"])),
         coverage_svg=coverage_grid_svg(
             rider.saved_faces, settings.buckets, seen=rider.seen.cells, headline=False
         ),
@@ -206,16 +206,18 @@ def _bins(faces: pl.DataFrame, axis: str) -> list[str]:
 def _lacking(faces: pl.DataFrame, name: str = "expression_bin") -> tuple[Lacking, ...]:
     """How many moments have each value of a column, and how the best of them ended.
 
-    The best is the one that came farthest: one that was weighed, with the largest score.
+    The best is the one that came farthest: one that was weighed, then one that stands for its
+    moment, with the largest score.
     """
     weighed = pl.col("standing") == "candidate"
-    ordered = faces.with_columns(weighed=weighed).sort(
-        [name, "weighed", "picture_score", "face_id"],
-        descending=[False, True, True, False],
+    moment = pl.coalesce(pl.col("moment_id").cast(pl.String), "face_id")
+    ordered = faces.with_columns(weighed=weighed, moment=moment).sort(
+        [name, "weighed", "stands", "picture_score", "face_id"],
+        descending=[False, True, True, True, False],
         nulls_last=True,
     )
     return tuple(
-        Lacking(str(value), own.height, own["ended"][0])
+        Lacking(str(value), own["moment"].n_unique(), own["ended"][0])
         for (value,), own in ordered.group_by(name, maintain_order=True)
     )
 

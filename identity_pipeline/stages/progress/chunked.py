@@ -37,7 +37,9 @@ def by_chunks(
         chunks: where they lie; None computes everything and keeps nothing.
         report: told how many faces are done.
     """
-    tables = [pl.read_parquet(place / ROWS) for place in chunks.finished()] if chunks else []
+    tables = (
+        [pl.read_parquet(place / ROWS, glob=False) for place in chunks.finished()] if chunks else []
+    )
     known = set(pl.concat([pl.DataFrame(schema=dict(schema)), *tables])["face_id"])
     report(len(known))
     number, done = len(tables), len(known)

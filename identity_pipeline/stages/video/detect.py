@@ -161,7 +161,7 @@ def _keep(chunks: ChunkStore, number: int, chunk: _Chunk, *, last: bool) -> Path
 
 
 def _joined(places: Sequence[Path], name: str) -> pl.DataFrame:
-    return pl.concat(pl.read_parquet(place / name) for place in places)
+    return pl.concat(pl.read_parquet(place / name, glob=False) for place in places)
 
 
 def _pixels(encoded: str | None) -> NDArray[np.uint8] | None:

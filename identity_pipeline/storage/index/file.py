@@ -42,7 +42,7 @@ def load(client: QdrantClient, path: Path) -> None:
     from qdrant_client import models
 
     noted = json.loads(pl.read_parquet_metadata(path)[COLLECTIONS])
-    table = pl.read_parquet(path, memory_map=False).cast(SCHEMA)  # type: ignore[arg-type]
+    table = pl.read_parquet(path, memory_map=False, glob=False).cast(SCHEMA)  # type: ignore[arg-type]
     for name, facts in sorted(noted.items()):
         client.create_collection(
             name,

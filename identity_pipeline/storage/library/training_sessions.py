@@ -152,7 +152,7 @@ class TrainingSessions:
         """
         path = self.folder(session.number) / "training_set.parquet"
         try:
-            return conform("training_set", pl.read_parquet(path))
+            return conform("training_set", pl.read_parquet(path, glob=False))
         except (OSError, pl.exceptions.PolarsError) as error:
             reason = next(iter(str(error).splitlines()), type(error).__name__)
             raise small_files.DamagedFileError(path, reason, MEND) from error

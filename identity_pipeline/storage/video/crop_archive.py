@@ -68,7 +68,9 @@ class CropArchive:
         """Rows of the wanted faces (all when None) in the order of the video, part by part."""
         wanted = None if face_ids is None else pl.Series("wanted", sorted(face_ids))
         for part in self.parts:
-            table = pl.read_parquet(part, columns=["face_id", *columns], memory_map=False)
+            table = pl.read_parquet(
+                part, columns=["face_id", *columns], memory_map=False, glob=False
+            )
             if wanted is not None:
                 table = table.filter(pl.col("face_id").is_in(wanted.implode()))
             yield from table.iter_rows(named=True)
@@ -81,7 +83,9 @@ class CropArchive:
 
     def count(self) -> int:
         """Number of faces."""
-        return sum(pl.scan_parquet(p).select(pl.len()).collect().item() for p in self.parts)
+        return sum(
+            pl.scan_parquet(p, glob=False).select(pl.len()).collect().item() for p in self.parts
+        )
 
     def data_version(self) -> str:
         """SHA-256 over the digests of the parts."""
