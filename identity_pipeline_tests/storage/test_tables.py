@@ -197,6 +197,12 @@ def test_parts_are_read_in_the_order_of_the_video(
     assert ids == [f"{i:06d}-0" for i in range(count)]
 
 
+def test_a_folder_named_like_a_pattern_is_no_pattern(tmp_path: Path) -> None:
+    crops = archive(tmp_path / "rides [2026] *", 3, 2)
+    assert crops.count() == 3
+    assert len(list(crops.rows(None, ["region_x"]))) == 3
+
+
 def test_wanted_faces_alone_are_decoded_in_the_order_of_the_video(tmp_path: Path) -> None:
     crops = archive(tmp_path / "c", 10, 3)
     wanted = {"000007-0", "000001-0", "000099-0"}
