@@ -76,7 +76,9 @@ class Evidence:
     def _loser(self, face_id: str) -> dict[str, Any] | None:
         """The best of the faces that lost to one, with its scores; None where none did."""
         loser = self.beaten.get(face_id)
-        return loser and {"face_id": loser, **_values(self.rows[loser], WHOLE)}
+        if loser is None:
+            return None
+        return {"face_id": loser, **_values(self.rows[loser], WHOLE)}
 
 
 def meta_of(
