@@ -90,6 +90,7 @@ def video_tables(video_id: str, faces: list[dict[str, Any]], riders: Sequence[in
                 "tracklet_id": face.get("tracklet", face["track"]),
                 "quality_score": face.get("quality", 0.8),
                 "because": face.get("because", "usable"),
+                "loose": face.get("because", "usable") == "usable",
                 "e_id": face["vector"],
                 "space": SPACE,
                 "x1": 1.0,

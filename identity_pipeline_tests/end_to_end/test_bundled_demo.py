@@ -37,7 +37,7 @@ def test_the_demo_shows_full_sets(demo: VideoLibrary) -> None:
     meta = json.loads((demo.export(RIDE) / "person_0" / "meta.json").read_text())
     assert 3 <= meta["anchor_count"] <= 5
     kinds = {path.stem.split("_")[1] for path in demo.export(RIDE).glob("*/challenge/*.jpg")}
-    assert kinds == {"pose", "dark", "overexposed"}  # as the ride has them
+    assert kinds == {"pose", "dark", "overexposed", "occluded"}  # as the ride has them
     assert int(meta["coverage_buckets_filled"]["yaw"][0]) >= 5
 
 

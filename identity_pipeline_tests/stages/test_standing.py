@@ -32,7 +32,8 @@ def found(demo: VideoLibrary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
     def look(**groups: object) -> Standing:
         models = {"face_pack": str(OPEN), "vision_encoder": str(BUNDLED / "vision")}
-        groups = {"paths": {"data": str(root)}, "models": models, **groups}
+        known = {"paths": {"data": str(root)}, "models": models, "export": demo.groups["export"]}
+        groups = {**known, **groups}
         settings = load_settings(**groups)
         hub = Models(*ModelHub(settings.models).here())
         return standing(store, settings, hub, [video_id], NOW)
