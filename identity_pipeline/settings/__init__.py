@@ -29,6 +29,7 @@ from pydantic_settings import (
 from pydantic_settings import SettingsError as UnreadableVariableError
 
 from identity_pipeline.errors import system_words
+from identity_pipeline.settings.datasets import DatasetSettings
 from identity_pipeline.settings.detection import (
     CropSettings,
     HighlightSettings,
@@ -77,6 +78,7 @@ __all__ = [
     "ClusterSettings",
     "CopySettings",
     "CropSettings",
+    "DatasetSettings",
     "DriftSettings",
     "ExportSettings",
     "HighlightSettings",
@@ -132,6 +134,7 @@ class Settings(BaseSettings):
     stability: StabilitySettings = StabilitySettings()
     selection: SelectionSettings = SelectionSettings()
     export: ExportSettings = ExportSettings()
+    datasets: DatasetSettings = DatasetSettings()
     cluster: ClusterSettings = ClusterSettings()
     copies: CopySettings = CopySettings()
     match: MatchSettings = MatchSettings()

@@ -1,0 +1,1 @@
+"""A person's pictures over all rides and photographs, written as each consumer reads them."""

@@ -1,0 +1,191 @@
+"""What a consumer's layout is handed: people, and pictures of them that are cut and measured.
+
+What belongs here: the types that selection, checks and layouts share. What does not: choosing
+pictures (`core.datasets`), cutting them, or any consumer's format (`stages.datasets.layouts`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from identity_pipeline.core.geometry import Box
+
+SourceKind = Literal["ride", "photos"]
+Split = Literal["train", "validation"]
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody whose pictures are exported.
+
+    Attributes:
+        person_id: UUID.
+        name: what people call them.
+        slug: of the name; safe in file names, without dots, unique in a dataset.
+        token: the word that stands for them in captions and prompts.
+        class_word: what they are (`person`), which trainers put after the token.
+    """
+
+    person_id: str
+    name: str
+    slug: str
+    token: str
+    class_word: str
+
+
+@dataclass(frozen=True)
+class Source:
+    """The ride or the set of photographs that a picture is of.
+
+    Attributes:
+        source_id: id of the video or of the photo set.
+        kind: which of the two.
+        sha256: of its content.
+        date: ISO date when it was taken in; null where nothing tells.
+        origin: who says that the person is in it: `human`, `suggestion_accepted` or `auto`.
+    """
+
+    source_id: str
+    kind: SourceKind
+    sha256: str
+    date: str | None
+    origin: str
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """One picture of a person, as it is written.
+
+    Attributes:
+        key: stem of its files: the person's slug and its rank (`ada_001`); no dot, unique.
+        person: whom it shows.
+        source: what it is of.
+        face_id: of the face, in its source.
+        frame_idx: of the frame; of photographs their number in the set.
+        timestamp_ms: in the ride; null of photographs.
+        role: `anchor`, `coverage` or `challenge`.
+        rank: place in the person's order, from 1, the best first.
+        split: `train` or `validation`; all pictures of a source are in one.
+        variant: which look of the person (`look_1`, ...); null where looks were not told apart.
+        jpeg: its bytes.
+        width, height: px.
+        face: of the person, px of this picture.
+        key_points: (5, 2) eyes, nose, corners of the mouth, px of this picture.
+        measured: columns of the table `candidates` by name; null is unmeasured.
+    """
+
+    key: str
+    person: Person
+    source: Source
+    face_id: str
+    frame_idx: int
+    timestamp_ms: float | None
+    role: str
+    rank: int
+    split: Split
+    variant: str | None
+    jpeg: bytes
+    width: int
+    height: int
+    face: Box
+    key_points: NDArray[np.float32]
+    measured: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a consumer can take; what its loader refuses or spoils is not written.
+
+    Attributes:
+        least, most: how many pictures of a person; no upper end where `most` is null.
+        short_side_px: least short side of a picture.
+        face_px: least longer side of the face in the picture.
+        detect_at: input sides, px, at which the consumer looks for faces; 0 is the native size.
+        one_face: each picture must show exactly one face, the person's.
+        yaw_max, pitch_max: degrees from frontal; null: any pose.
+        frontal_share: at least this share of the pictures is within 15 degrees of frontal.
+    """
+
+    least: int = 1
+    most: int | None = None
+    short_side_px: int = 0
+    face_px: int = 0
+    detect_at: tuple[int, ...] = (640,)
+    one_face: bool = True
+    yaw_max: float | None = None
+    pitch_max: float | None = None
+    frontal_share: float = 0.0
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a picture is fit for a consumer.
+
+    Attributes:
+        key: of the picture.
+        passed: whether it is written.
+        code: stable reason why not; null when it passed.
+        sentence: the same in words.
+    """
+
+    key: str
+    passed: bool
+    code: str | None = None
+    sentence: str | None = None
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What a layout writes: pictures that passed, person by person, the best first.
+
+    Attributes:
+        people: everybody in it, in the order they were asked for.
+        pictures: of all of them.
+        captions: by key; empty where none are wanted.
+        size: longest side of a picture, px; null: as it was cut.
+        repeats: how often a trainer shows each picture in an epoch.
+    """
+
+    people: Sequence[Person]
+    pictures: Sequence[Picture]
+    captions: Mapping[str, str] = field(default_factory=dict)
+    size: int | None = None
+    repeats: int = 1
+
+    def of(self, person: Person) -> list[Picture]:
+        """The pictures of one person, the best first."""
+        return [picture for picture in self.pictures if picture.person == person]
+
+
+class Layout(Protocol):
+    """How one consumer wants its data.
+
+    Attributes:
+        name: what `--for` takes.
+        sentence: what it is, for help texts.
+        limits: what it can take.
+    """
+
+    name: str
+    sentence: str
+    limits: Limits
+
+    def write(self, root: Path, dataset: Dataset) -> dict[str, tuple[str, ...]]:
+        """Writes the consumer's folders and files into `root`, which is empty and private.
+
+        `manifest.json`, `README.md` and `about/` there are not the layout's.
+
+        Returns:
+            The files of each picture by its key, relative to `root`, with `/`.
+        """
+        ...
+
+    def usage(self, dataset: Dataset) -> str:
+        """Markdown: how the consumer is pointed at what was written, with the command."""
+        ...

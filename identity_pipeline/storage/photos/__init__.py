@@ -1,0 +1,1 @@
+"""What is kept of photographs: sets of them by their content, private copies of the originals."""
