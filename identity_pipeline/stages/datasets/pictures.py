@@ -14,6 +14,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from identity_pipeline.core.datasets.captions import instance_prompt
 from identity_pipeline.core.geometry import Box
 
 SourceKind = Literal["ride", "photos"]
@@ -147,9 +148,10 @@ class Dataset:
     Attributes:
         people: everybody in it, in the order they were asked for.
         pictures: of all of them.
-        captions: by key; empty where none are wanted.
+        captions: by key, each one line; empty where none are wanted.
         size: longest side of a picture, px; null: as it was cut.
         repeats: how often a trainer shows each picture in an epoch.
+        prompt: how a caption begins (setting `datasets.caption`): see `prompt_of`.
     """
 
     people: Sequence[Person]
@@ -157,6 +159,15 @@ class Dataset:
     captions: Mapping[str, str] = field(default_factory=dict)
     size: int | None = None
     repeats: int = 1
+    prompt: str = "photo of {token} {class_word}"
+
+    def prompt_of(self, person: Person) -> str:
+        """The one prompt that stands for all pictures of a person."""
+        return instance_prompt(person.token, person.class_word, self.prompt)
+
+    def caption_of(self, picture: Picture) -> str:
+        """Its caption, or the person's prompt where captions are not wanted."""
+        return self.captions.get(picture.key) or self.prompt_of(picture.person)
 
     def of(self, person: Person) -> list[Picture]:
         """The pictures of one person, the best first."""
