@@ -278,30 +278,34 @@ def _told(code: str, sentence: str) -> tuple[str, str]:
 
 
 def _beyond(passed: Sequence[Picture], limits: Limits) -> dict[str, Verdict]:
-    """Verdicts on what passed alone, and is left out of the set.
+    """Verdicts on what passed alone, and is left out of the set."""
+    turned = _too_many_turned(passed, limits)
+    kept = [picture for picture in passed if picture.key not in turned]
+    if limits.most is None:
+        return turned
+    enough = (
+        f"It is fit, but the consumer takes at most {limits.most} pictures of a person and better "
+        "ones are there: nothing is to do."
+    )
+    return turned | {p.key: _refused(p, ENOUGH, enough) for p in kept[limits.most :]}
 
-    Frontal pictures are never left out for their share. Where n of them must be at least the share
-    s of all, at most n / s pictures can be taken; of those that are not frontal the last give way.
+
+def _too_many_turned(passed: Sequence[Picture], limits: Limits) -> dict[str, Verdict]:
+    """Those that would leave too few frontal ones.
+
+    Frontal pictures never give way. Where n of them must be at least the share s of all, at most
+    n / s pictures can be taken; of those that are not frontal the last give way.
     """
-    frontal = [picture for picture in passed if _is_frontal(picture)]
-    room = len(passed)
-    if limits.frontal_share > 0:
-        room = max(limits.least, int(len(frontal) / limits.frontal_share + 1e-9))
+    if limits.frontal_share <= 0:
+        return {}
     others = [picture for picture in passed if not _is_frontal(picture)]
-    turned = others[max(0, room - len(frontal)) :] if room < len(passed) else []
-    share = (
+    frontal = len(passed) - len(others)
+    room = max(limits.least, int(frontal / limits.frontal_share + 1e-9)) - frontal
+    sentence = (
         f"{limits.frontal_share:.0%} of the pictures are wanted within {FRONTAL:.0f}° of frontal: "
         "add rides or photographs in which they look at the camera, and it fits as well."
     )
-    verdicts = {picture.key: _refused(picture, NOT_FRONTAL, share) for picture in turned}
-    kept = [picture for picture in passed if picture.key not in verdicts]
-    if limits.most is not None:
-        enough = (
-            f"It is fit, but the consumer takes at most {limits.most} pictures of a person and "
-            "better ones are there: nothing is to do."
-        )
-        verdicts |= {p.key: _refused(p, ENOUGH, enough) for p in kept[limits.most :]}
-    return verdicts
+    return {p.key: _refused(p, NOT_FRONTAL, sentence) for p in others[max(0, room) :]}
 
 
 def _is_frontal(picture: Picture) -> bool:
