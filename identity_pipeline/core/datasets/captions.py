@@ -76,15 +76,19 @@ def what_is_seen(measures: Mapping[str, Any]) -> Iterator[str]:
 
 def _pose(measures: Mapping[str, Any]) -> Iterator[str]:
     """Frontal in all of yaw and pitch, or every way in which the head is turned."""
-    yaw, pitch, roll = (measured(measures.get(axis)) for axis in ("yaw", "pitch", "roll"))
+    yaw, pitch = measured(measures.get("yaw")), measured(measures.get("pitch"))
     if yaw is not None and abs(yaw) >= FRONTAL:
         yield f"{'far' if abs(yaw) >= FAR else 'turned'}_{_side(yaw)}"
     if pitch is not None and abs(pitch) >= TILTED:
         yield "up" if pitch > 0 else "down"
-    if roll is not None and abs(roll) >= TILTED:
-        yield f"lean_{_side(roll)}"
     if _is_frontal(yaw, pitch):
         yield "frontal"
+    yield from _lean(measured(measures.get("roll")))
+
+
+def _lean(roll: float | None) -> Iterator[str]:
+    if roll is not None and abs(roll) >= TILTED:
+        yield f"lean_{_side(roll)}"
 
 
 def _is_frontal(yaw: float | None, pitch: float | None) -> bool:

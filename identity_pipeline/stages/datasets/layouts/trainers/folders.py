@@ -10,7 +10,6 @@ moved or copied to another machine.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
@@ -20,6 +19,8 @@ from identity_pipeline.stages.datasets.pictures import Dataset, Person, Picture,
 
 Files = dict[str, tuple[str, ...]]
 """Of each picture by its key, relative to the root."""
+FOLDERS: Final[Mapping[Split, str]] = {"train": "images", "validation": "validation"}
+"""What the folder of everybody's pictures of a split is called, where no loader wants a name."""
 STEP: Final = 64
 """Sides of training pictures are multiples of it: `bucket_reso_steps` of kohya-ss/sd-scripts."""
 LARGEST: Final = 1024
@@ -54,7 +55,9 @@ def write_pictures(
 
 def parts(dataset: Dataset, split: Split) -> list[tuple[Person, list[Picture]]]:
     """Everybody who has pictures in a split, with them, the best first."""
-    found = [(person, [p for p in dataset.of(person) if p.split == split]) for person in dataset.people]
+    found = [
+        (person, [p for p in dataset.of(person) if p.split == split]) for person in dataset.people
+    ]
     return [(person, pictures) for person, pictures in found if pictures]
 
 
@@ -72,11 +75,6 @@ def training_side(dataset: Dataset) -> int:
     sides = [(picture.width * picture.height) ** 0.5 for picture in dataset.pictures]
     usual = median(sides) if sides else LARGEST
     return int(min(max(usual, SMALLEST), LARGEST)) // STEP * STEP
-
-
-def folder_word(text: str) -> str:
-    """A text as part of a folder's name: letters, digits, hyphens, single spaces."""
-    return " ".join(re.sub(r"[^\w-]+", " ", text.replace("_", " ")).split())
 
 
 def title(people: Sequence[Person]) -> str:
@@ -103,6 +101,8 @@ def write_lines(path: Path, lines: Iterable[str]) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Writes readable JSON; keys in the order given."""
-    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
-    path.write_text(text + "\n", encoding="utf-8")
+    """Writes readable JSON in plain ASCII; keys in the order given.
+
+    OneTrainer opens it in the system's own encoding, which is not everywhere UTF-8.
+    """
+    path.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", encoding="ascii")
