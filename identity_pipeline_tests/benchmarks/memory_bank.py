@@ -204,11 +204,12 @@ def print_others(
     )
 
 
-def print_held_out(riders: Sequence[Rider], judged: Sequence[Judged], settings: Settings) -> None:
+def print_held_out(
+    riders: Sequence[Rider], judged: Sequence[Judged], bank: BankSettings, floor: float
+) -> None:
     """The limit that strangers give without the judged person, and that person at it."""
-    floor = settings.stability.stable_min
     for person in sorted({one.rider.person for one in judged}):
-        _, others = of_others(riders, settings.bank, floor, without=person)
+        _, others = of_others(riders, bank, floor, without=person)
         limit = float(np.quantile(others, STRANGERS))
         own = np.concatenate([one.by_bank for one in judged if one.rider.person == person])
         console.print(
@@ -238,7 +239,12 @@ def images_of_others(store: TableStore, true: Mapping[str, pl.DataFrame]) -> str
 @click.argument("data", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--truth", "folder", type=click.Path(exists=True, path_type=Path), help="Of truth.")
 @click.option("--also", multiple=True, metavar="CLIP=NAME", help="Who rides alone in a clip.")
-def main(data: Path, folder: Path | None, also: tuple[str, ...]) -> None:
+@click.option(
+    "--merge-cos", multiple=True, type=float, help="Values of bank.merge_cos beside its own."
+)
+def main(
+    data: Path, folder: Path | None, also: tuple[str, ...], merge_cos: tuple[float, ...]
+) -> None:
     """Print what memory banks change in the data folder DATA."""
     settings, store = load_settings(), TableStore(Layout(data))
     alone, riders, true = dict(item.split("=", 1) for item in also), list[Rider](), {}
@@ -254,15 +260,15 @@ def main(data: Path, folder: Path | None, also: tuple[str, ...]) -> None:
         f"their tracks are of others; exported images of others: {images_of_others(store, true)}"
     )
     chosen = settings.bank
-    for merge_cos in sorted({BankSettings().merge_cos, chosen.merge_cos}):
-        bank = chosen.model_copy(update={"merge_cos": merge_cos})
-        console.print(f"\nbank.merge_cos = {merge_cos:g}")
+    for value in (chosen.merge_cos, *merge_cos):
+        bank = chosen.model_copy(update={"merge_cos": value})
+        console.print(f"\nbank.merge_cos = {value:g}")
         judged = judged_rides(riders, bank, floor)
         if not judged:
             raise click.ClickException("nobody is seen in two of these rides.")
         print_rides(judged, floor)
         print_others(riders, judged, bank, floor)
-    print_held_out(riders, judged_rides(riders, chosen, floor), settings)
+        print_held_out(riders, judged, bank, floor)
 
 
 if __name__ == "__main__":
