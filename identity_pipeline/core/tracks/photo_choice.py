@@ -208,17 +208,21 @@ def _weight(faces: _Faces, members: Mapping[int, int]) -> tuple[int, int, float]
 
 def _settled(faces: _Faces, members: dict[int, int], fits: float) -> dict[int, int]:
     """The members by their mean cosine to each other, in all pictures, until nothing changes."""
+    pictures = sorted({int(n) for n in faces.picture})
     for _ in range(ROUNDS):
-        told: dict[int, int] = {}
-        for number in sorted({int(n) for n in faces.picture}):
-            fit_of = {row: faces.fit(row, members) for row in faces.of(number)}
-            fitting = {row: fit for row, fit in fit_of.items() if fit is not None and fit >= fits}
-            if fitting:
-                told[number] = max(fitting, key=lambda row: (fitting[row], -row))
+        best = {number: _best(faces, number, members, fits) for number in pictures}
+        told = {number: row for number, row in best.items() if row is not None}
         if told == members or not told:
             return told
         members = told
     return members
+
+
+def _best(faces: _Faces, picture: int, members: Mapping[int, int], fits: float) -> int | None:
+    """The face of a picture that fits the members of the others best; None where none fits."""
+    fit_of = {row: faces.fit(row, members) for row in faces.of(picture)}
+    fitting = {row: fit for row, fit in fit_of.items() if fit is not None and fit >= fits}
+    return max(fitting, key=lambda row: (fitting[row], -row)) if fitting else None
 
 
 def _outvotes(faces: _Faces, members: Mapping[int, int], rival: Mapping[int, int]) -> bool:
