@@ -339,13 +339,16 @@ def _fault(record: PhotoSet, set_id: str) -> str | None:
     """Why a record cannot be that of a set, or None."""
     if record.set_id != set_id:
         return f"it is the record of {record.set_id!r}"
-    numbers = [picture.number for picture in record.pictures]
-    if not numbers or numbers != list(range(1, len(numbers) + 1)):
-        return "its pictures are not numbered from 1"
-    if any(Path(p.file).name != p.file or p.file.startswith(".") for p in record.pictures):
-        return "a picture is said to lie elsewhere"
-    if not all(_SHA256.fullmatch(picture.sha256) for picture in record.pictures):
-        return "a digest of a picture is none"
+    if not record.pictures:
+        return "it has no pictures"
+    if not all(_is_sound(picture, n) for n, picture in enumerate(record.pictures, 1)):
+        return "a picture in it has no number, no digest, or is said to lie elsewhere"
     if record.sha256 != digest_of(picture.sha256 for picture in record.pictures):
         return "its pictures are not those that it was made of"
     return None
+
+
+def _is_sound(picture: StoredPicture, number: int) -> bool:
+    """Whether a picture has the number that is due, a digest, and a file in the set's folder."""
+    beside = Path(picture.file).name == picture.file and not picture.file.startswith(".")
+    return picture.number == number and beside and bool(_SHA256.fullmatch(picture.sha256))
