@@ -77,6 +77,10 @@ SUBJECTS: Final[Mapping[str, Mapping[str, Entry]]] = {
         "ignore": Entry(
             "label", "Say that nobody wants to know who TARGET is (a guard, a poster)."
         ),
+        "enrol": Entry(
+            "enrol",
+            "Take photographs of PERSON in: evidence for matching, and pictures for their datasets.",
+        ),
         "merge": Entry(
             "people",
             "Say that PERSON is INTO, who keeps their name; exactly undone by `undo`, even much later.",

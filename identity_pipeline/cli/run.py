@@ -140,7 +140,7 @@ def run(
 
     groups = overrides(data, pack, vision, device)
     settings = merged_settings(groups)
-    hub = _looked_at(settings, [Path(file) for file in files])
+    hub = looked_at(settings, [Path(file) for file in files])
     store = open_store(settings, claim=True)
     refuse_while_paused(store)
     _say_notes(store, settings, as_json)
@@ -149,7 +149,7 @@ def run(
         raise SystemExit(1)
     sizes = {record.video_id: size_of(record.existing_path()) for record in records}
     preflight.refuse(preflight.video_faults(store, settings, hub, sizes))
-    with _bars(as_json) as progress, dagster_instance(store.layout) as instance:
+    with bars(as_json) as progress, dagster_instance(store.layout) as instance:
         outcomes, library = run_videos(records, groups, progress, instance, hub)
     _say_summary(outcomes, store, as_json)
     unfinished = sum(outcome.succeeded for outcome in outcomes) < len(records)
@@ -179,7 +179,8 @@ def _say_summary(outcomes: list[Outcome], store: TableStore, as_json: bool) -> N
     _say_where(outcomes, store)
 
 
-def _bars(hidden: bool) -> Progress:
+def bars(hidden: bool) -> Progress:
+    """A bar for each step that runs."""
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -230,7 +231,7 @@ def _reason(outcome: Outcome, store: TableStore) -> str:
     return why.sentence
 
 
-def _looked_at(settings: Settings, files: list[Path]) -> ModelHub:
+def looked_at(settings: Settings, files: list[Path]) -> ModelHub:
     """The models, after a look at what can be told before a file is read or a folder made.
 
     Raises:
@@ -280,13 +281,10 @@ def run_videos(
 
     from identity_pipeline.definitions import build_defs
     from identity_pipeline.defs.instance.partitions import videos
-    from identity_pipeline.defs.instance.pausing import COMMAND_LINE
-    from identity_pipeline.defs.instance.tags import BY, HOST
     from identity_pipeline.defs.resources.resources import SettingsResource
-    from identity_pipeline.storage.progress.heartbeat import host
     from identity_pipeline.storage.progress.pause import paused
 
-    by = {BY: COMMAND_LINE, HOST: host()}
+    by = run_tags()
     store = open_store(merged_settings(groups), new=True)
     reporters = RichReporters(progress)
     defs = build_defs(SettingsResource.of(**groups), progress=reporters, models=hub)
@@ -297,16 +295,25 @@ def run_videos(
     for record in records:
         progress.update(overall, description=f"[bold]{record.video_id}[/bold]")
         stands = record.video_id in stand
-        why = None if stands else _executed(job, instance, by, record.video_id)
+        why = None if stands else executed(job, instance, by, record.video_id)
         outcomes.append(Outcome(record, why))
         reporters.clear()
         if paused(store.layout):
             return outcomes, None
         progress.advance(overall)
     progress.update(overall, description="[bold]library[/bold]")
-    library = _executed(defs.resolve_job_def("library"), instance, by)
+    library = executed(defs.resolve_job_def("library"), instance, by)
     progress.update(overall, description="videos")
     return outcomes, library
+
+
+def run_tags() -> dict[str, str]:
+    """Tags of a run of the command line."""
+    from identity_pipeline.defs.instance.pausing import COMMAND_LINE
+    from identity_pipeline.defs.instance.tags import BY, HOST
+    from identity_pipeline.storage.progress.heartbeat import host
+
+    return {BY: COMMAND_LINE, HOST: host()}
 
 
 def _standing(
@@ -324,7 +331,7 @@ def _standing(
     return shown_as_made(instance, found.videos), found.library
 
 
-def _executed(
+def executed(
     job: dg.JobDefinition,
     instance: dg.DagsterInstance,
     by: dict[str, str],

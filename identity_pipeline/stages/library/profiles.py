@@ -16,6 +16,7 @@ import polars as pl
 
 from identity_pipeline.core.library.identity_profile import (
     OLD_SOURCE,
+    PHOTOS,
     RIDE,
     Enrichment,
     NewEmbeddings,
@@ -154,11 +155,13 @@ def _with_damaged_videos(stores: LibraryStores) -> dict[str, str]:
 
     Without that video their profile would lose it, and get it back when it can be read again.
     """
-    damaged = left_out(stores)
-    damaged |= {v: str(error) for v, error in stores.videos.damaged().items()}
+    history = stores.ledger.history()
+    damaged = left_out(stores, history)
+    broken = {**stores.videos.damaged(), **stores.photos.damaged()}
+    damaged |= {v: str(error) for v, error in broken.items()}
     if not damaged:
         return {}
-    members = stores.ledger.history().state.members
+    members = history.state.members
     videos = ((p, subjects.parse(s).video_id) for p, several in members.items() for s in several)
     return {person: damaged[video] for person, video in videos if video in damaged}
 
@@ -206,7 +209,8 @@ def _inputs(
 
 def contents_of(stores: LibraryStores) -> dict[str, str]:
     """SHA-256 of the content of every ride and every photo set, by id."""
-    return {record.video_id: record.sha256 for record in stores.videos.all()}
+    rides = {record.video_id: record.sha256 for record in stores.videos.all()}
+    return {**rides, **{one.set_id: one.sha256 for one in stores.photos.all()}}
 
 
 def gate_version(store: TableStore, videos: Sequence[str], settings: Settings) -> str | None:
@@ -281,5 +285,5 @@ def _embeddings(
         own["face_id"].to_list(),
         to_matrix(own["e_id"]),
         own["quality_score"].to_list(),
-        RIDE,
+        PHOTOS if stores.photos.is_set(video_id) else RIDE,
     )

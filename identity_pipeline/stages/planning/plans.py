@@ -27,6 +27,7 @@ from identity_pipeline.stages.library.spaces import (
     settings_of_library,
     unknown_numbers,
 )
+from identity_pipeline.stages.library.unclaimed import unclaimed
 from identity_pipeline.stages.planning.builder import Sources, learning_phases, library_units
 from identity_pipeline.stages.planning.staleness import Judged, Models, Verdict, judge_video
 from identity_pipeline.stages.progress.costing import (
@@ -39,11 +40,12 @@ from identity_pipeline.stages.specs.assets import steps
 from identity_pipeline.stages.specs.spec import switched_off
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.files.hashing import sha256_of_file
-from identity_pipeline.storage.files.inbox import UnusableFileError, checked_file
+from identity_pipeline.storage.files.inbox import UnusableFileError
 from identity_pipeline.storage.library.snapshots import Generation
 from identity_pipeline.storage.video.failures import FailureNotes
 from identity_pipeline.storage.video.registry import (
     VideoRegistry,
+    checked_video,
     video_id_for,
 )
 from identity_pipeline.storage.video.tables import TableStore
@@ -126,7 +128,7 @@ def plan_file(
 ) -> PlannedVideo:
     """What `run FILE` would do; a file that is not registered yet is not registered by this."""
     try:
-        sha256 = sha256_of_file(checked_file(path))
+        sha256 = sha256_of_file(checked_video(path))
     except (OSError, UnusableFileError) as error:
         said = f"it cannot be read ({error.strerror})" if isinstance(error, OSError) else str(error)
         nothing = tuple(PlannedStep(s, Verdict.BLOCKED, (said,), None, False) for s in steps())
@@ -220,7 +222,8 @@ class _Plan:
 
     def _what_changed(self, generation: Generation) -> list[str]:
         now = {}
-        for video_id in self._stores.tables.videos_with("track_templates"):
+        aside = unclaimed(self._stores.layout, self._snapshot.history)
+        for video_id in set(self._stores.tables.videos_with("track_templates")) - aside:
             noted = self._stores.tables.noted("track_templates", video_id)
             now[video_id] = noted.data_version if noted else ""
         new, gone = now.keys() - generation.versions.keys(), generation.versions.keys() - now.keys()

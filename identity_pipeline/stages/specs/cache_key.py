@@ -82,6 +82,7 @@ def key_parts(
     digests: Mapping[str, str],
     versions: Mapping[str, str | None],
     highlights: str | None = None,
+    contents: str | None = None,
 ) -> dict[str, Any]:
     """Everything that an output depends on, as JSON-able values.
 
@@ -91,6 +92,8 @@ def key_parts(
         digests: SHA-256 of the models that it runs, by name.
         versions: data version of each input; None for one that was never made.
         highlights: SHA-256 of the video's list of highlights; None where it has none.
+        contents: SHA-256 of a photo set's pictures, for what is made of them and of no other
+            output; None of anything else.
     """
     off = spec.off(settings)
     if off:
@@ -114,6 +117,8 @@ def key_parts(
     if highlights is not None and spec.highlights is not None:
         weights = chosen(settings, spec.highlights)
         parts["highlights"] = {"sha256": highlights, "settings": weights}
+    if contents is not None and not spec.inputs:
+        parts["contents"] = contents
     return json.loads(json.dumps(parts))  # as it is read back, so that old and new can be compared
 
 

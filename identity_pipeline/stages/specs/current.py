@@ -41,6 +41,14 @@ def is_whole(
         thorough: read every byte, as the steps do; else it is only looked whether files are there.
     """
     layout = store.layout
+    for name in spec.writes:
+        own = store.noted(name, video_id)
+        if own is None or own.fingerprint != noted.fingerprint:
+            return False
+        if not is_whole(store, SPECS[name], video_id, own, thorough=thorough):
+            return False
+    if spec.kept is Kept.AS_A_RIDE:
+        return True
     if spec.kept is Kept.INDEX:
         return layout.index.is_dir()
     if spec.kept is Kept.CROPS:
