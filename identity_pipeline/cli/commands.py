@@ -47,7 +47,7 @@ SUBJECTS: Final[Mapping[str, Mapping[str, Entry]]] = {
         ),
         "people": Entry(
             "people",
-            "List the known people: their tracks, faces and videos, and what their profile holds.",
+            "List the known people: their tracks, videos and photographs, and what their profile holds.",
         ),
         "clusters": Entry("review", "List the groups of unknown faces, the largest first."),
         "suggestions": Entry("review", "List what the machine would ask, and answer it."),

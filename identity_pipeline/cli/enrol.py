@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from identity_pipeline.stages.library.update import Updated
     from identity_pipeline.stages.photos.enrolling import Named
     from identity_pipeline.stages.stores import LibraryStores
-    from identity_pipeline.storage.photos.photo_sets import NotTaken, PhotoSet, Registered
+    from identity_pipeline.storage.photos.photo_sets import NotTaken, PhotoSet
 
 AS_IT_WAS = ("known", "twice")
 """Why a picture is not taken that is no fault: it is there already."""
@@ -130,13 +130,14 @@ def enrol(
 
 
 def _say_dry_run(settings: Settings, person: str, found: list[Path], as_json: bool) -> None:
-    """Which pictures would be taken in as whose; none is looked into."""
+    """Which pictures would be taken in as whose; no face is looked for."""
     from identity_pipeline.stages.photos.enrolling import whom
+    from identity_pipeline.stages.photos.reading import would_take_in
     from identity_pipeline.stages.stores import LibraryStores
 
     stores = LibraryStores.of(open_store(settings, new=True))
     named = whom(_library(stores, write=False), person)
-    would = _photo_sets(stores).would_take(named.name, found)
+    would = would_take_in(stores.photos, named.name, found, settings)
     told = Told(named.name, named.person_id)
     told.refused = {str(one.path): one.sentence for one in would.not_taken}
     if would.photo_set is not None:
@@ -145,7 +146,7 @@ def _say_dry_run(settings: Settings, person: str, found: list[Path], as_json: bo
     if as_json:
         echo_json(vars(told))
         return
-    say("Dry run, nothing is written, and no picture was looked into.")
+    say("Dry run, nothing is written; faces are not looked for.")
     who = named.name if named.person_id else f"{named.name}, who would be new"
     _say_not_taken(would.not_taken)
     if would.photo_set is None:
@@ -158,12 +159,6 @@ def _say_not_taken(refused: tuple[NotTaken, ...], *, err: bool = False) -> None:
     for one in refused:
         colour = None if one.code in AS_IT_WAS else "red"
         say(f"{printable(one.path.name)}: {one.sentence}", colour, err=err)
-
-
-def _photo_sets(stores: LibraryStores) -> Any:
-    from identity_pipeline.storage.photos.photo_sets import PhotoSets
-
-    return PhotoSets(stores.tables.layout)
 
 
 def _library(stores: LibraryStores, *, write: bool) -> LibrarySnapshot:
@@ -217,9 +212,11 @@ class _Enrolment:
             NotEnrolledError: none of them could be taken.
         """
         from identity_pipeline.stages.photos.enrolling import NotEnrolledError
+        from identity_pipeline.stages.photos.reading import take_in
 
-        today = datetime.now(UTC).date().isoformat()
-        taken: Registered = _photo_sets(self.stores).register(person.name, pictures, today)
+        today, photos = datetime.now(UTC).date().isoformat(), self.stores.photos
+        with bar() as report:
+            taken = take_in(photos, person.name, pictures, self.settings, today, report)
         _say_not_taken(taken.not_taken, err=self.quiet)
         if taken.photo_set is None:
             raise NotEnrolledError(

@@ -380,8 +380,11 @@ def _cancelled(instance: dg.DagsterInstance, run_id: str) -> None:
 
 def who_line(store: TableStore) -> str:
     """How many tracks are known people, grouped unknown ones, and alone; empty without any."""
+    import polars as pl
+
     from identity_pipeline.media.wording import counted
     from identity_pipeline.stages.stores import LibraryStores
+    from identity_pipeline.storage.photos.photo_sets import PhotoSets
 
     snapshot = LibraryStores.of(store).generations.find()
     if snapshot is None:
@@ -389,6 +392,8 @@ def who_line(store: TableStore) -> str:
     with snapshot:
         assignments = snapshot.table("person_assignments")
         copies = snapshot.table("video_copies").height
+    sets = set(PhotoSets(store.layout).ids())
+    assignments = assignments.filter(~pl.col("video_id").is_in(sorted(sets)))
     states = dict(assignments.group_by("state").len().iter_rows())
     clusters = assignments["cluster_id"].drop_nulls().n_unique()
     copied = f"; {counted(copies, 'video')} a copy of another" if copies else ""

@@ -40,9 +40,7 @@ def photo_asset(function: Callable[[PhotoStep], Result]) -> dg.AssetsDefinition:
     return _partitioned(function, PhotoStep)
 
 
-def _partitioned(
-    function: Callable[[Any], Result], kind: type[VideoStep]
-) -> dg.AssetsDefinition:
+def _partitioned(function: Callable[[Any], Result], kind: type[VideoStep]) -> dg.AssetsDefinition:
     specs = STEPS[function.__name__]
     deps = list(dict.fromkeys(name for spec in specs for name in direct_inputs(spec.key)))
     outs = {

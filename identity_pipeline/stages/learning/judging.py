@@ -23,8 +23,8 @@ from identity_pipeline.settings import Settings
 from identity_pipeline.stages.curation.decisions import human_facts
 from identity_pipeline.stages.library.copies import TABLE, Copies
 from identity_pipeline.stages.library.recompute import read_templates, recompute
-from identity_pipeline.stages.library.unclaimed import unclaimed
 from identity_pipeline.stages.library.spaces import LiveSpace, settings_of_library
+from identity_pipeline.stages.library.unclaimed import unclaimed
 from identity_pipeline.stages.progress.protocol import Progress, silent
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.library.heads import HeadCard, HeadStore, HeadStoreError

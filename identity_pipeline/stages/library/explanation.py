@@ -20,8 +20,8 @@ from identity_pipeline.stages.curation.snapshot import (
 )
 from identity_pipeline.stages.library.copies import copies_of
 from identity_pipeline.stages.library.recompute import read_templates
-from identity_pipeline.stages.library.unclaimed import unclaimed
 from identity_pipeline.stages.library.spaces import head_of_space, settings_of_library
+from identity_pipeline.stages.library.unclaimed import unclaimed
 
 RULES = {
     "human_confirmed": "a human said so",

@@ -1,8 +1,8 @@
 """Sets of photographs that nobody said who they are: no evidence, and nobody who was seen.
 
-A ride shows somebody whether or not it is said who. Photographs were handed over as somebody's; what
-is not decided, refused, or taken back is left out of the library, so that it is afterwards exactly
-what it was before them.
+A ride shows somebody whether or not it is said who. Photographs were handed over as somebody's;
+what is not decided, refused, or taken back is left out of the library, so that it is afterwards
+exactly what it was before them.
 """
 
 from __future__ import annotations

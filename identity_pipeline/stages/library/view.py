@@ -33,6 +33,7 @@ class PersonRow(TypedDict):
     face_count: int
     video_count: int
     videos: list[str]
+    photo_set_count: int
     confirmed: int
     embeddings: int | None
     sessions: int | None
@@ -91,12 +92,17 @@ def people_rows(library: LibrarySnapshot, *, hidden: bool = False) -> list[Perso
     # One that cannot be read is named where profiles are brought in step; the others are shown.
     readable = library.stores.profiles.all(faults=[])
     profiles = {profile.person_id: profile for profile in readable}
+    sets = set(library.stores.photos.ids())
     rows: list[PersonRow] = []
     for row in people_table(people_facts(state), *_present(library)).iter_rows(named=True):
         if row["state"] == "hidden" and not hidden:
             continue
         profile = profiles.get(row["person_id"])
+        photos = [source for source in row["videos"] if source in sets]
         told = {
+            "videos": [source for source in row["videos"] if source not in sets],
+            "video_count": row["video_count"] - len(photos),
+            "photo_set_count": len(photos),
             "confirmed": len(state.members.get(row["person_id"], ())),
             "embeddings": profile.embedding_count if profile else None,
             "sessions": profile.sessions if profile else None,

@@ -23,6 +23,7 @@ from identity_pipeline.errors import IdentityPipelineError, printable
 from identity_pipeline.ledger import events as ev
 from identity_pipeline.ledger import subjects as ids
 from identity_pipeline.ledger.commands import Planned
+from identity_pipeline.media.stills import SUFFIXES
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.curation.curation import Curator
 from identity_pipeline.stages.curation.snapshot import CurationError, LibrarySnapshot
@@ -104,8 +105,8 @@ def whom(library: LibrarySnapshot, word: str) -> Named:
     people = people_called(library, word) or _named_before(library, word)
     if len(people) > 1:
         raise CurationError(
-            f"{len(people)} people fit {word!r}: {', '.join(people)}; use one of these ids, or give "
-            "one of them another name with `identity-pipeline rename`."
+            f"{len(people)} people fit {word!r}: {', '.join(people)}; use one of these ids, or "
+            "give one of them another name with `identity-pipeline rename`."
         )
     if people:
         person = library.survivor(people[0])
@@ -137,23 +138,30 @@ def was_decided(library: LibrarySnapshot, set_id: str) -> bool:
 
 
 def pictures_in(paths: Iterable[Path]) -> list[Path]:
-    """The files that are meant: of a folder all that lie in it but hidden ones, sorted.
+    """The files that are meant: those that are named, and of a folder its pictures.
 
     Raises:
-        NotEnrolledError: a folder is empty, or a path is not there.
+        NotEnrolledError: a folder holds none.
     """
     found: list[Path] = []
     for path in paths:
-        if not path.is_dir():
-            found.append(path)
-            continue
-        inside = sorted(p for p in path.iterdir() if p.is_file() and not p.name.startswith("."))
+        inside = pictures_of(path) if path.is_dir() else [path]
         if not inside:
             raise NotEnrolledError(
-                f"{printable(str(path))} holds no file; name the folder in which the pictures are."
+                f"{printable(str(path))} holds no picture ({', '.join(SUFFIXES)}); name the folder "
+                "in which they lie."
             )
         found += inside
     return found
+
+
+def pictures_of(folder: Path) -> list[Path]:
+    """The files of a folder that are called like pictures, sorted; not those of folders in it."""
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+    )
 
 
 def measured(store: TableStore, set_id: str) -> bool:
@@ -249,9 +257,9 @@ def check(
     if found.is_far and not sure:
         nearer = f", and nearer to {found.other} ({found.other_score:.2f})" if found.other else ""
         raise NotEnrolledError(
-            f"these pictures are far from {person.name}: their likeness is {found.score:.2f}, and below "
-            f"{found.exclude:.2f} two are not one person{nearer}. Nothing was decided; look at the "
-            "pictures, and add --sure where it is them."
+            f"these pictures are far from {person.name}: their likeness is {found.score:.2f}, and "
+            f"below {found.exclude:.2f} two are not one person{nearer}. Nothing was decided; look "
+            "at the pictures, and add --sure where it is them."
         )
     return found
 

@@ -36,12 +36,13 @@ from identity_pipeline.stages.progress.costing import (
     prices,
     usual_frames,
 )
-from identity_pipeline.stages.specs.assets import steps
+from identity_pipeline.stages.specs.assets import PHOTO_SPECS, VIDEO_SPECS, steps
 from identity_pipeline.stages.specs.spec import switched_off
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.files.hashing import sha256_of_file
 from identity_pipeline.storage.files.inbox import UnusableFileError
 from identity_pipeline.storage.library.snapshots import Generation
+from identity_pipeline.storage.photos.photo_sets import PhotoSets
 from identity_pipeline.storage.video.failures import FailureNotes
 from identity_pipeline.storage.video.registry import (
     VideoRegistry,
@@ -97,14 +98,15 @@ def plan_video(
     video_id: str,
     note: str = "",
 ) -> PlannedVideo:
-    """What a run would do with a registered video, by the fingerprints that its steps will use.
+    """What a run would do with a registered video, or with a set of photographs.
 
-    Every byte of what is there is read, as the steps do.
+    By the fingerprints that its steps will use. Every byte of what is there is read, as they do.
     """
-    judged = judge_video(store, settings, models, video_id, thorough=True)
+    of = PHOTO_SPECS if PhotoSets(store.layout).is_set(video_id) else VIDEO_SPECS
+    judged = judge_video(store, settings, models, video_id, thorough=True, specs=of)
     frames = expected_frames(store, settings, video_id) or usual_frames(costs)
     planned = []
-    for step, specs in steps().items():
+    for step, specs in steps(of).items():
         of_step = [judged[spec.key] for spec in specs]
         verdict = next(v for v in WORST_FIRST if any(j.verdict is v for j in of_step))
         units = counted(store, step, video_id)
@@ -307,7 +309,7 @@ class _Plan:
 
 
 def _templates(video: PlannedVideo) -> Verdict:
-    return next(step.verdict for step in video.steps if step.step == "templates")
+    return next(s.verdict for s in video.steps if s.step in ("templates", "photo_templates"))
 
 
 def _unpriced(step: str, verdict: Verdict, reason: str) -> PlannedStep:

@@ -40,17 +40,11 @@ def is_whole(
         noted: its manifest.
         thorough: read every byte, as the steps do; else it is only looked whether files are there.
     """
+    if not _others_are_whole(store, spec, video_id, noted, thorough=thorough):
+        return False
     layout = store.layout
-    for name in spec.writes:
-        own = store.noted(name, video_id)
-        if own is None or own.fingerprint != noted.fingerprint:
-            return False
-        if not is_whole(store, SPECS[name], video_id, own, thorough=thorough):
-            return False
-    if spec.kept is Kept.AS_A_RIDE:
-        return True
-    if spec.kept is Kept.INDEX:
-        return layout.index.is_dir()
+    if spec.kept in (Kept.INDEX, Kept.AS_A_RIDE):
+        return spec.kept is Kept.AS_A_RIDE or layout.index.is_dir()
     if spec.kept is Kept.CROPS:
         archive = CropArchive(layout.crops(video_id))
         if thorough:
@@ -62,6 +56,19 @@ def is_whole(
         return there and (spec.kept is not Kept.EXPORT or _export_is_whole(store, spec, video_id))
     there = layout.table(spec.key, video_id).is_file()
     return there and (spec.kept is not Kept.EXPORT or layout.export(video_id).is_dir())
+
+
+def _others_are_whole(
+    store: TableStore, spec: AssetSpec, video_id: str, noted: Manifest, *, thorough: bool
+) -> bool:
+    """Whether what the step wrote besides is there, of the same making; see `AssetSpec.writes`."""
+    for name in spec.writes:
+        own = store.noted(name, video_id)
+        if own is None or own.fingerprint != noted.fingerprint:
+            return False
+        if not is_whole(store, SPECS[name], video_id, own, thorough=thorough):
+            return False
+    return True
 
 
 def _export_is_whole(store: TableStore, spec: AssetSpec, video_id: str) -> bool:
