@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +21,8 @@ from identity_pipeline.cli.options import (
     overrides,
 )
 from identity_pipeline.cli.review import put_in_force, tell_followed
-from identity_pipeline.cli.run import RichReporters, bars, executed, looked_at, run_tags
+from identity_pipeline.cli.run import executed, looked_at, run_tags
+from identity_pipeline.cli.run_progress import shown
 from identity_pipeline.cli.working import TRY_LATER, refuse_while_paused
 from identity_pipeline.errors import printable
 
@@ -45,8 +46,8 @@ class Told:
     Attributes:
         person: name of the person.
         person_id: theirs; null where nothing was decided.
-        photo_set: its id; null where no picture was taken.
-        pictures: of the set.
+        photo_sets: ids of the sets that the pictures are.
+        pictures: of the sets.
         faces: of them that show the person, and are used.
         refused: picture by picture, why it is not used.
         new: whether anything was decided.
@@ -56,7 +57,7 @@ class Told:
 
     person: str
     person_id: str | None = None
-    photo_set: str | None = None
+    photo_sets: list[str] = field(default_factory=list)
     pictures: int = 0
     faces: int = 0
     refused: dict[str, str] = field(default_factory=dict)
@@ -141,7 +142,7 @@ def _say_dry_run(settings: Settings, person: str, found: list[Path], as_json: bo
     told = Told(named.name, named.person_id)
     told.refused = {str(one.path): one.sentence for one in would.not_taken}
     if would.photo_set is not None:
-        told.photo_set = would.photo_set.set_id
+        told.photo_sets = [would.photo_set.set_id]
         told.pictures = len(would.photo_set.pictures)
     if as_json:
         echo_json(vars(told))
@@ -152,7 +153,7 @@ def _say_dry_run(settings: Settings, person: str, found: list[Path], as_json: bo
     if would.photo_set is None:
         say(f"No picture would be taken in for {who}.")
         return
-    say(f"{counted(told.pictures, 'picture')} would be {told.photo_set}, of {who}.")
+    say(f"{counted(told.pictures, 'picture')} would be {told.photo_sets[0]}, of {who}.")
 
 
 def _say_not_taken(refused: tuple[NotTaken, ...], *, err: bool = False) -> None:
@@ -180,36 +181,63 @@ class _Enrolment:
     quiet: bool
 
     def carry_out(self, word: str, pictures: list[Path], *, sure: bool) -> Told:
-        """Every step is one that a second call takes up, wherever the first one ended."""
+        """Every step is one that a second call takes up, wherever the first one ended.
+
+        Raises:
+            NotEnrolledError: a set did not become theirs; those before it did.
+        """
         from identity_pipeline.stages.photos import enrolling
 
-        library = _library(self.stores, write=True)
-        person = enrolling.whom(library, word)
-        photo_set, told = self._taken_in(person, pictures)
-        if fault := enrolling.foreign(library, photo_set, person):
+        person = enrolling.whom(_library(self.stores, write=True), word)
+        told = Told(person.name, person.person_id)
+        fault = None
+        for set_id in self._taken_in(person, pictures, told):
+            try:
+                self._enrol(set_id, person, told, sure=sure)
+            except enrolling.NotEnrolledError as error:
+                fault = fault or error
+            person = replace(person, person_id=told.person_id)
+        if told.person_id is not None:
+            updated = self._bring_up_to_date()
+            grown = updated.profiles.enriched if updated.profiles else ()
+            told.profile = [report.message for report in grown]
+            if not self.quiet:
+                tell_followed(updated)
+        if fault is not None:
+            raise fault
+        return told
+
+    def _enrol(self, set_id: str, person: Named, told: Told, *, sure: bool) -> None:
+        """One set, from its pictures to the decision.
+
+        Raises:
+            NotEnrolledError: it does not become theirs.
+        """
+        from identity_pipeline.stages.photos import enrolling
+
+        photo_set = self.stores.photos.get(set_id)
+        if photo_set is None:  # it was taken away meanwhile
+            raise enrolling.NotEnrolledError(f"the photographs {set_id} are gone.")
+        if fault := enrolling.foreign(_library(self.stores, write=True), photo_set, person):
             raise enrolling.NotEnrolledError(fault)
+        told.photo_sets.append(set_id)
+        told.pictures += len(photo_set.pictures)
         self._measure(photo_set)
         self._tell_faces(photo_set, told)
         library = _library(self.stores, write=True)
-        if enrolling.owner_of(library, photo_set.set_id) is None:
+        if enrolling.owner_of(library, set_id) is None:
             self._decide(library, photo_set, person, told, sure=sure)
         else:
-            self._say(f"These pictures are {person.name}'s already (set {photo_set.set_id}).")
-            told.person_id = person.person_id
-        updated = self._bring_up_to_date()
-        told.profile = [r.message for r in updated.profiles.enriched] if updated.profiles else []
-        if not self.quiet:
-            tell_followed(updated)
-        return told
+            self._say(f"These pictures are {person.name}'s already (set {set_id}).")
 
     def _say(self, sentence: str, colour: str | None = None) -> None:
         say(sentence, colour, err=self.quiet)
 
-    def _taken_in(self, person: Named, pictures: list[Path]) -> tuple[PhotoSet, Told]:
-        """Registers the pictures as a set, or finds the set that they are.
+    def _taken_in(self, person: Named, pictures: list[Path], told: Told) -> list[str]:
+        """Registers the pictures as a set; the ids of all sets that they are in.
 
         Raises:
-            NotEnrolledError: none of them could be taken.
+            NotEnrolledError: they are in none.
         """
         from identity_pipeline.stages.photos.enrolling import NotEnrolledError
         from identity_pipeline.stages.photos.reading import take_in
@@ -218,14 +246,15 @@ class _Enrolment:
         with bar() as report:
             taken = take_in(photos, person.name, pictures, self.settings, today, report)
         _say_not_taken(taken.not_taken, err=self.quiet)
-        if taken.photo_set is None:
+        told.refused |= {one.path.name: one.sentence for one in taken.not_taken}
+        sets = {one.set_id for one in taken.not_taken if one.set_id is not None}
+        if taken.photo_set is not None:
+            sets.add(taken.photo_set.set_id)
+        if not sets:
             raise NotEnrolledError(
                 f"no picture was taken in for {person.name}, and nothing was changed."
             )
-        told = Told(person.name, photo_set=taken.photo_set.set_id)
-        told.pictures = len(taken.photo_set.pictures)
-        told.refused = {one.path.name: one.sentence for one in taken.not_taken}
-        return taken.photo_set, told
+        return sorted(sets)
 
     def _measure(self, photo_set: PhotoSet) -> None:
         """Runs the steps of the set; what is there already is reused.
@@ -240,11 +269,14 @@ class _Enrolment:
         from identity_pipeline.storage.progress.pause import paused
 
         layout, settings = self.stores.tables.layout, SettingsResource.of(**self.groups)
-        with bars(self.quiet) as progress, dagster_instance(layout) as instance:
+        with shown(hidden=self.quiet) as progress, dagster_instance(layout) as instance:
             instance.add_dynamic_partitions(str(photo_sets.name), [photo_set.set_id])
-            defs = build_defs(settings, progress=RichReporters(progress), models=self.hub)
+            defs = build_defs(settings, progress=progress, models=self.hub)
+            progress.begin(1)
+            progress.at(photo_set.set_id)
             job = defs.resolve_job_def("per_photo_set")
             why = executed(job, instance, run_tags(), photo_set.set_id)
+            progress.ended(finished=why is None)
         if order := paused(layout):
             say(f"{order.sentence()} Then run the same command again.", err=True)
             raise SystemExit(TRY_LATER)
@@ -261,7 +293,7 @@ class _Enrolment:
         for one in enrolling.refused_pictures(tables, photo_set.set_id):
             told.refused[one.name] = one.sentence
             self._say(f"{printable(one.name)}: {one.sentence}", "yellow")
-        told.faces = enrolling.faces_used(tables, photo_set.set_id)
+        told.faces += enrolling.faces_used(tables, photo_set.set_id)
 
     def _decide(
         self,

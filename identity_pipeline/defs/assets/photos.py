@@ -17,6 +17,7 @@ from identity_pipeline.defs.resources.steps import PhotoStep
 from identity_pipeline.stages.specs.assets import TEMPLATE_TABLES
 from identity_pipeline.storage.files import atomic
 from identity_pipeline.storage.photos.photo_sets import PhotoSets
+from identity_pipeline.storage.video.crop_archive import CropArchive
 from identity_pipeline.storage.video.embeddings import IDENTITY_TABLES
 from identity_pipeline.storage.video.failures import FailureNotes
 

@@ -156,9 +156,7 @@ class VideoStep(Step):
         digest = known.sha256 if known else None
         banks = None if spec.banks is None else self._bank_digests()
         digests = self._digests(spec)
-        return key_parts(
-            spec, self.all_settings, digests, versions, digest, banks, self.contents
-        )
+        return key_parts(spec, self.all_settings, digests, versions, digest, banks, self.contents)
 
     @property
     def contents(self) -> str | None:

@@ -96,6 +96,7 @@ _PHOTO_TABLES: Final = (
 _PHOTO_USES: Final = tuple(
     dict.fromkeys(
         (
+            "photos",
             *_of("models", "det_size", "det_score_min"),
             *_BODY,
             *_REGION,
