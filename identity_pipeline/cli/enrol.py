@@ -53,6 +53,7 @@ class Told:
         new: whether anything was decided.
         event: number of the decision; null without one.
         profile: what it did to the profile, in words.
+        theirs: whether any of the sets is theirs now.
     """
 
     person: str
@@ -64,6 +65,7 @@ class Told:
     new: bool = False
     event: int | None = None
     profile: list[str] = field(default_factory=list)
+    theirs: bool = False
 
 
 @click.command()
@@ -158,7 +160,7 @@ def _say_dry_run(settings: Settings, person: str, found: list[Path], as_json: bo
 
 def _say_not_taken(refused: tuple[NotTaken, ...], *, err: bool = False) -> None:
     for one in refused:
-        colour = None if one.code in AS_IT_WAS else "red"
+        colour = "" if one.code in AS_IT_WAS else "red"
         say(f"{printable(one.path.name)}: {one.sentence}", colour, err=err)
 
 
@@ -197,7 +199,7 @@ class _Enrolment:
             except enrolling.NotEnrolledError as error:
                 fault = fault or error
             person = replace(person, person_id=told.person_id)
-        if told.person_id is not None:
+        if told.theirs:
             updated = self._bring_up_to_date()
             grown = updated.profiles.enriched if updated.profiles else ()
             told.profile = [report.message for report in grown]
@@ -229,8 +231,9 @@ class _Enrolment:
             self._decide(library, photo_set, person, told, sure=sure)
         else:
             self._say(f"These pictures are {person.name}'s already (set {set_id}).")
+        told.theirs = True
 
-    def _say(self, sentence: str, colour: str | None = None) -> None:
+    def _say(self, sentence: str, colour: str = "") -> None:
         say(sentence, colour, err=self.quiet)
 
     def _taken_in(self, person: Named, pictures: list[Path], told: Told) -> list[str]:

@@ -5,6 +5,8 @@ Its tables lie under the names of a ride's, with the id of the set: see `AssetSp
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, cast
+
 import dagster as dg
 import polars as pl
 
@@ -20,6 +22,9 @@ from identity_pipeline.storage.photos.photo_sets import PhotoSets
 from identity_pipeline.storage.video.crop_archive import CropArchive
 from identity_pipeline.storage.video.embeddings import IDENTITY_TABLES
 from identity_pipeline.storage.video.failures import FailureNotes
+
+if TYPE_CHECKING:
+    from identity_pipeline.stages.photos.faces import Models
 
 
 @photo_asset
@@ -53,7 +58,7 @@ def photo_faces(step: PhotoStep) -> dg.MaterializeResult:
                 read,
                 photos,
                 folder,
-                step.models,
+                cast("Models", step.models),
                 step.settings,
                 step.reporter(),
             )
