@@ -46,6 +46,7 @@ from identity_pipeline.settings.learning import TrainSettings
 from identity_pipeline.settings.library import ClusterSettings, CopySettings
 from identity_pipeline.settings.matching import MatchSettings
 from identity_pipeline.settings.measurement import (
+    BankSettings,
     BucketSettings,
     QualitySettings,
     RiderSettings,
@@ -59,6 +60,7 @@ from identity_pipeline.settings.operation import (
     PhaseSettings,
     RetentionSettings,
 )
+from identity_pipeline.settings.photos import PhotoSettings
 from identity_pipeline.settings.stores import CatalogueSettings, IndexSettings, PublishSettings
 from identity_pipeline.settings.wording import (
     ENVIRONMENT_PREFIX,
@@ -73,6 +75,7 @@ SETTINGS_FILE_VARIABLE = "IDENTITY_PIPELINE_SETTINGS"
 __all__ = [
     "ENVIRONMENT_PREFIX",
     "SETTINGS_FILE_VARIABLE",
+    "BankSettings",
     "BucketSettings",
     "CatalogueSettings",
     "ClusterSettings",
@@ -89,6 +92,7 @@ __all__ = [
     "MomentSettings",
     "PathSettings",
     "PhaseSettings",
+    "PhotoSettings",
     "PublishSettings",
     "QualitySettings",
     "RetentionSettings",
@@ -132,9 +136,11 @@ class Settings(BaseSettings):
     buckets: BucketSettings = BucketSettings()
     moments: MomentSettings = MomentSettings()
     stability: StabilitySettings = StabilitySettings()
+    bank: BankSettings = BankSettings()
     selection: SelectionSettings = SelectionSettings()
     export: ExportSettings = ExportSettings()
     datasets: DatasetSettings = DatasetSettings()
+    photos: PhotoSettings = PhotoSettings()
     cluster: ClusterSettings = ClusterSettings()
     copies: CopySettings = CopySettings()
     match: MatchSettings = MatchSettings()
