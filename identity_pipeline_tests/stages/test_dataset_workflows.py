@@ -26,8 +26,8 @@ from identity_pipeline.stages.datasets.layouts.workflows.rerun_recording import 
     NoRideError,
 )
 from identity_pipeline.stages.datasets.pictures import Dataset, Source, parts_of
-from identity_pipeline_tests.pictures import ADA, BEN, RIDE, RIDES, picture, turned
 from identity_pipeline_tests.comfyui_nodes import NODES, faults_of_api, faults_of_canvas
+from identity_pipeline_tests.pictures import ADA, BEN, RIDE, RIDES, picture, turned
 
 NODES_OF = ("instantid", "pulid", "faceid", "infiniteyou")
 
@@ -158,7 +158,8 @@ def test_pycocotools_reads_boxes_and_the_person_is_an_attribute(tmp_path: Path) 
     for one in shown:
         coco = COCO(str(tmp_path / "annotations" / f"instances_{one.split}.json"))
         assert [kind["name"] for kind in coco.loadCats(coco.getCatIds())] == ["face"]
-        (image,), (said,) = coco.loadImgs(coco.getImgIds()), coco.loadAnns(coco.getAnnIds())
+        (image,) = coco.loadImgs(coco.getImgIds())
+        said: dict[str, Any] = dict(coco.loadAnns(coco.getAnnIds())[0])
         stored = cv2.imread(str(tmp_path / "images" / one.split / image["file_name"]))
         assert stored is not None
         assert stored.shape == (image["height"], image["width"], 3)
