@@ -295,11 +295,16 @@ def _beyond(passed: Sequence[Picture], limits: Limits) -> dict[str, Verdict]:
         f"It is fit, but the consumer takes at most {limits.most} pictures of a person and better "
         "ones are there: nothing is to do."
     )
-    kept = [picture for picture in passed if picture.key not in out]
-    if limits.portrait_first and kept:
-        first = first_of(kept)
-        kept = [first, *(picture for picture in kept if picture is not first)]
+    kept = _as_taken([picture for picture in passed if picture.key not in out], limits)
     return out | {p.key: _refused(p, ENOUGH, enough) for p in kept[limits.most :]}
+
+
+def _as_taken(pictures: list[Picture], limits: Limits) -> list[Picture]:
+    """The order in which a consumer of only so many takes them."""
+    if not limits.portrait_first or not pictures:
+        return pictures
+    first = first_of(pictures)
+    return [first, *(picture for picture in pictures if picture is not first)]
 
 
 def _of_other_looks(passed: Sequence[Picture], limits: Limits) -> dict[str, Verdict]:

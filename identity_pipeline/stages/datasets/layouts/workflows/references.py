@@ -118,10 +118,13 @@ def in_order(pictures: Sequence[Picture]) -> list[Picture]:
         return []
     chosen = [first_of(pictures)]
     for sign in (-1, 1):
-        turned = (p for p in pictures if (degrees(p, "yaw") or 0.0) * sign > FRONTAL)
-        side = next((picture for picture in turned if picture not in chosen), None)
-        chosen += [side] if side is not None else []
+        chosen += [one for one in _turned(pictures, sign) if one not in chosen][:1]
     return chosen + [picture for picture in pictures if picture not in chosen]
+
+
+def _turned(pictures: Sequence[Picture], sign: int) -> list[Picture]:
+    """Those in which the nose points to one side."""
+    return [p for p in pictures if sign * (degrees(p, "yaw") or 0.0) > FRONTAL]
 
 
 def by_view(pictures: Sequence[Picture], side: int) -> list[list[Picture]]:

@@ -309,18 +309,17 @@ def _moments(into: rr.RecordingStream, ride: Ride, shown: Sequence[Picture]) -> 
     times = pl.Series([time for time, _ in chosen], dtype=pl.Float64)
     said = [f"{p.key}: {p.role} of {p.person.name}, place {p.rank}" for _, p in chosen]
     into.send_columns("chosen", indexes=[_at(times)], columns=rr.TextLog.columns(text=said))
-    quality = [picture.measured.get("quality_score") for _, picture in chosen]
-    known = [n for n, value in enumerate(quality) if value is not None]
+    marks = [(time, p.measured.get("quality_score")) for time, p in chosen]
+    known = [(time, float(value)) for time, value in marks if value is not None]
     place = "curves/quality/chosen"
-    into.log(
-        place,
-        rr.SeriesPoints(colors=[CHOSEN], markers=["diamond"], marker_sizes=[5.0], names=["chosen"]),
-        static=True,
+    points = rr.SeriesPoints(
+        colors=[CHOSEN], markers=["diamond"], marker_sizes=[5.0], names=["chosen"]
     )
+    into.log(place, points, static=True)
     into.send_columns(
         place,
-        indexes=[_at(times.gather(known))],
-        columns=rr.Scalars.columns(scalars=[float(quality[n] or 0.0) for n in known]),
+        indexes=[_at(pl.Series([time for time, _ in known], dtype=pl.Float64))],
+        columns=rr.Scalars.columns(scalars=[value for _, value in known]),
     )
 
 
