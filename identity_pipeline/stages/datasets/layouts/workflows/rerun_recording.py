@@ -301,9 +301,7 @@ def _curve(
 def _moments(into: rr.RecordingStream, ride: Ride, shown: Sequence[Picture]) -> None:
     """The moments that became pictures: a line of text each, and a mark on the curve of quality."""
     rr = _loaded()
-    chosen = sorted(
-        ((p.timestamp_ms, p) for p in shown if p.timestamp_ms is not None), key=lambda pair: pair[0]
-    )
+    chosen = _in_time(shown)
     if not chosen:
         return
     times = pl.Series([time for time, _ in chosen], dtype=pl.Float64)
@@ -321,6 +319,11 @@ def _moments(into: rr.RecordingStream, ride: Ride, shown: Sequence[Picture]) -> 
         indexes=[_at(pl.Series([time for time, _ in known], dtype=pl.Float64))],
         columns=rr.Scalars.columns(scalars=[value for _, value in known]),
     )
+
+
+def _in_time(shown: Sequence[Picture]) -> list[tuple[float, Picture]]:
+    timed = [(p.timestamp_ms, p) for p in shown if p.timestamp_ms is not None]
+    return sorted(timed, key=lambda pair: pair[0])
 
 
 def _first_view() -> Any:
