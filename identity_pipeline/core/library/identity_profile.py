@@ -253,34 +253,51 @@ def made_of(
     by_name = {source.source: source for source in sources}
     direction = None if threshold is None else common_direction(vectors, threshold)
     kept = {name: old for name, old in profile.sources.items() if name == OLD_SOURCE}
-    classes = {name: old for name, old in profile.classes.items() if name == OLD_SOURCE}
     parts: dict[str, dict[str, ClassStatistics]] = {}
     kept_out: list[Quarantined] = []
     sessions = profile.sessions
     for name, own in vectors.items():
         before, new = profile.sources.get(name), by_name[name]
         sessions += before is None
-        cosines, near = _near(own, direction, threshold)
-        rows = np.flatnonzero(near)
-        parts.setdefault(new.kind, {})[name] = ClassStatistics(
-            moments_of(own[rows]) if len(rows) else None, _quality(new.qualities, rows)
-        )
-        kept[name] = Source(new.kind, len(rows), sessions if before is None else before.session)
-        kept_out += [
-            Quarantined(name, new.face_ids[i], round(float(cosines[i]), 6))
-            for i in np.flatnonzero(~near).tolist()
-        ]
+        given, far = _given(new, own, direction, threshold)
+        parts.setdefault(new.kind, {})[name] = given
+        count = given.moments.count if given.moments else 0
+        kept[name] = Source(new.kind, count, sessions if before is None else before.session)
+        kept_out += far
     farthest = sorted(kept_out, key=lambda out: (out.cosine, *_place(out)))[:QUARANTINE_LISTED]
     made = replace(
         profile,
         sources=dict(sorted(kept.items())),
-        classes=dict(sorted({**classes, **{k: _class(v) for k, v in parts.items()}}.items())),
+        classes=_classes(profile, parts),
         sessions=sessions,
         last_training=today if sessions > profile.sessions else profile.last_training,
         quarantined=tuple(sorted(farthest, key=_place)),
         quarantined_count=len(kept_out),
     )
     return made, tuple(_reports(profile, made, kept_out))
+
+
+def _given(
+    new: NewEmbeddings, own: Vectors, direction: Vectors | None, threshold: float | None
+) -> tuple[ClassStatistics, list[Quarantined]]:
+    """The statistics of what a source gives, and what of it is too far from the person."""
+    cosines, near = _near(own, direction, threshold)
+    rows = np.flatnonzero(near)
+    moments = moments_of(own[rows]) if len(rows) else None
+    far = [
+        Quarantined(new.source, new.face_ids[i], round(float(cosines[i]), 6))
+        for i in np.flatnonzero(~near).tolist()
+    ]
+    return ClassStatistics(moments, _quality(new.qualities, rows)), far
+
+
+def _classes(
+    profile: IdentityProfile, parts: Mapping[str, Mapping[str, ClassStatistics]]
+) -> dict[str, ClassStatistics]:
+    """Statistics by class: of these sources, and what nothing could make anew."""
+    old = {kind: known for kind, known in profile.classes.items() if kind == OLD_SOURCE}
+    made = {kind: _class(several) for kind, several in parts.items()}
+    return dict(sorted({**old, **made}.items()))
 
 
 def _class(parts: Mapping[str, ClassStatistics]) -> ClassStatistics:

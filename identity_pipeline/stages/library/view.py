@@ -98,11 +98,8 @@ def people_rows(library: LibrarySnapshot, *, hidden: bool = False) -> list[Perso
         if row["state"] == "hidden" and not hidden:
             continue
         profile = profiles.get(row["person_id"])
-        photos = [source for source in row["videos"] if source in sets]
         told = {
-            "videos": [source for source in row["videos"] if source not in sets],
-            "video_count": row["video_count"] - len(photos),
-            "photo_set_count": len(photos),
+            **_counted_apart(row["videos"], sets),
             "confirmed": len(state.members.get(row["person_id"], ())),
             "embeddings": profile.embedding_count if profile else None,
             "sessions": profile.sessions if profile else None,
@@ -112,6 +109,16 @@ def people_rows(library: LibrarySnapshot, *, hidden: bool = False) -> list[Perso
     return sorted(
         rows, key=lambda r: (r["name"] is None, str(r["name"]).casefold(), r["person_id"])
     )
+
+
+def _counted_apart(sources: list[str], sets: set[str]) -> dict[str, object]:
+    """Rides, and sets of photographs, of those that somebody is seen in."""
+    rides = [source for source in sources if source not in sets]
+    return {
+        "videos": rides,
+        "video_count": len(rides),
+        "photo_set_count": len(sources) - len(rides),
+    }
 
 
 def _present(library: LibrarySnapshot) -> tuple[pl.DataFrame, pl.DataFrame]:

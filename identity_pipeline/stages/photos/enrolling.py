@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 
 from identity_pipeline.core.library.recompute import template_thresholds
-from identity_pipeline.core.matching.gallery import gallery_of
+from identity_pipeline.core.matching.gallery import Gallery, gallery_of
 from identity_pipeline.core.vectors import to_matrix
 from identity_pipeline.errors import IdentityPipelineError, printable
 from identity_pipeline.ledger import events as ev
@@ -214,11 +214,7 @@ def likeness(
     ].filter(pl.col("space") == space)
     if not template.height:
         return Likeness()
-    gallery = gallery_of(references)
-    own = subject_of(set_id)
-    scores = gallery.person_scores(gallery.reference_scores(to_matrix(template["template"]), [own]))
-    by_person = dict(zip(gallery.people, scores.max(axis=0).tolist(), strict=True))
-    known = {p: s for p, s in by_person.items() if np.isfinite(s) and s >= -1.0}
+    known = _scores(gallery_of(references), template, subject_of(set_id))
     score = known.pop(person_id, None) if person_id else None
     thresholds = template_thresholds(library.table("calibration"), space, settings)
     exclude = thresholds.at("exclude")
@@ -226,6 +222,14 @@ def likeness(
     if other is None or known[other] < max(thresholds.at("suggest"), score or -1.0):
         return Likeness(score, exclude)
     return Likeness(score, exclude, library.called(other), known[other])
+
+
+def _scores(gallery: Gallery, template: pl.DataFrame, own: str) -> dict[str, float]:
+    """Of a template with each person who has a reference that is not made of itself."""
+    scores = gallery.reference_scores(to_matrix(template["template"]), [own])
+    best = gallery.person_scores(scores).max(axis=0).tolist()
+    by_person = dict(zip(gallery.people, best, strict=True))
+    return {person: score for person, score in by_person.items() if np.isfinite(score)}
 
 
 def check(

@@ -171,17 +171,20 @@ class _Judge:
         return {name: known.data_version if known else None for name, known in inputs.items()}
 
     def _blocked(self, spec: AssetSpec, judged: Mapping[str, Judged]) -> str | None:
-        if spec.kept is Kept.SOURCE:
-            return self._file_fault()
-        if spec.of is Of.PHOTO_SET and not spec.inputs and (fault := self._set_fault()):
+        fault = self._source_fault(spec)
+        if fault or spec.kept is Kept.SOURCE or spec.off(self.settings):
             return fault
-        if spec.off(self.settings):
-            return None
         for name in spec.inputs:
             if judged[name].verdict is Verdict.BLOCKED:
                 return f"needs {name}, which is blocked"
         faults = [self.models.faults[m] for m in spec.models if m in self.models.faults]
         return faults[0] if faults else None
+
+    def _source_fault(self, spec: AssetSpec) -> str | None:
+        """Why what is made of no other output cannot be made; None of any other."""
+        if spec.kept is Kept.SOURCE:
+            return self._file_fault()
+        return self._set_fault() if spec.of is Of.PHOTO_SET and not spec.inputs else None
 
     def _set_fault(self) -> str | None:
         try:

@@ -78,8 +78,7 @@ def look(
     for n, video_id in enumerate(ids, 1):
         videos.append(video_phases(sources, video_id))
         progress("videos", n, len(ids), "videos")
-    sets = PhotoSets(store.layout).ids()
-    photos = tuple(video_phases(sources, set_id, PHOTO_SPECS) for set_id in sets)
+    photos = _photo_sets(sources)
     library = library_phases(sources, videos)
     wholes = (*videos, *photos, library)
     batches = BatchBook(store.layout).update(lambda before: observe(before, _picture(wholes), now))
@@ -87,6 +86,11 @@ def look(
     at_once = sum(whole.count(State.RUNNING) > 0 for whole in wholes)
     told = tuple(_batch_status(batch, phases) for batch in batches)
     return Status(tuple(videos), photos, library, told, at_once)
+
+
+def _photo_sets(sources: Sources) -> tuple[Whole, ...]:
+    sets = PhotoSets(sources.store.layout).ids()
+    return tuple(video_phases(sources, set_id, PHOTO_SPECS) for set_id in sets)
 
 
 def _picture(wholes: Iterable[Whole]) -> dict[Key, Seen]:

@@ -32,7 +32,7 @@ def batch_line(status: BatchStatus) -> str:
 
 def eta_line(status: Status) -> str:
     """How long it will take, if it can be said."""
-    if not (status.videos or status.photo_sets or status.left_s):
+    if len(status.wholes) == 1 and not status.left_s:  # the library alone
         return "No video yet: drop one into the videos folder, or `identity-pipeline run FILE`."
     if not status.left_s:
         failed = sum(whole.state is State.FAILED for whole in status.wholes)

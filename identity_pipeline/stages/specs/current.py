@@ -40,22 +40,27 @@ def is_whole(
         noted: its manifest.
         thorough: read every byte, as the steps do; else it is only looked whether files are there.
     """
-    if not _others_are_whole(store, spec, video_id, noted, thorough=thorough):
-        return False
+    others = _others_are_whole(store, spec, video_id, noted, thorough=thorough)
+    if not others or spec.kept is Kept.AS_A_RIDE:
+        return others
     layout = store.layout
-    if spec.kept in (Kept.INDEX, Kept.AS_A_RIDE):
-        return spec.kept is Kept.AS_A_RIDE or layout.index.is_dir()
+    if spec.kept is Kept.INDEX:
+        return layout.index.is_dir()
     if spec.kept is Kept.CROPS:
-        archive = CropArchive(layout.crops(video_id))
-        if thorough:
-            return archive.data_version() == noted.data_version
-        # `clean` drops the crops of finished videos: no open work, but a run makes them again.
-        return archive.folder.is_dir() or bool(store.noted(FINISHED_BY, video_id))
+        return _crops_are_whole(store, video_id, noted, thorough=thorough)
     if thorough:
         there = store.manifest(spec.key, video_id) is not None
         return there and (spec.kept is not Kept.EXPORT or _export_is_whole(store, spec, video_id))
     there = layout.table(spec.key, video_id).is_file()
     return there and (spec.kept is not Kept.EXPORT or layout.export(video_id).is_dir())
+
+
+def _crops_are_whole(store: TableStore, video_id: str, noted: Manifest, *, thorough: bool) -> bool:
+    archive = CropArchive(store.layout.crops(video_id))
+    if thorough:
+        return archive.data_version() == noted.data_version
+    # `clean` drops the crops of finished videos: no open work, but a run makes them again.
+    return archive.folder.is_dir() or bool(store.noted(FINISHED_BY, video_id))
 
 
 def _others_are_whole(

@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -387,10 +387,8 @@ def _from_two(known: _ProfileOfTwo) -> IdentityProfile:
     The statistics of a class are merged as `identity_profile` does; it is made anew of all sources
     at the next chance, for it does not say by which code it was made.
     """
-    rides = {n: p.moments for n, p in known.sources.items() if n != OLD_SOURCE and p.moments}
-    merged = total({name: _moments(part) for name, part in rides.items()})
-    qualities = [p.quality for n, p in sorted(known.sources.items()) if n != OLD_SOURCE]
-    classes = {RIDE: ClassStatistics(merged, together(qualities))} if merged else {}
+    rides = {name: part for name, part in known.sources.items() if name != OLD_SOURCE}
+    classes = {RIDE: _merged(rides)} if rides else {}
     if (old := known.sources.get(OLD_SOURCE)) is not None:
         classes[OLD_SOURCE] = _class(old.moments, old.quality)
     sources = {
@@ -411,6 +409,12 @@ def _from_two(known: _ProfileOfTwo) -> IdentityProfile:
             "made_of": None,
         }
     )
+
+
+def _merged(parts: Mapping[str, _SourceOfTwo]) -> ClassStatistics:
+    moments = {name: _moments(part.moments) for name, part in parts.items() if part.moments}
+    qualities = [part.quality for _, part in sorted(parts.items())]
+    return ClassStatistics(total(moments), together(qualities))
 
 
 def _class(moments: _MomentsAtRest | None, quality: QualityStatistics | None) -> ClassStatistics:
