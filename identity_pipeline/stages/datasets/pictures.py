@@ -49,6 +49,8 @@ class Source:
         sha256: of its content.
         date: ISO date when it was taken in; null where nothing tells.
         origin: who says that the person is in it: `human`, `suggestion_accepted` or `auto`.
+        date_from: what tells the date: `container` or `exif`, which the recording itself holds, or
+            `file`, the time of the file; null where nothing does.
     """
 
     source_id: str
@@ -56,6 +58,7 @@ class Source:
     sha256: str
     date: str | None
     origin: str
+    date_from: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,6 +113,7 @@ class Limits:
         one_face: each picture must show exactly one face, the person's.
         yaw_max, pitch_max: degrees from frontal; null: any pose.
         frontal_share: at least this share of the pictures is within 15 degrees of frontal.
+        splits: its loader knows of splits; where it does not, every picture is to train on.
     """
 
     least: int = 1
@@ -121,6 +125,7 @@ class Limits:
     yaw_max: float | None = None
     pitch_max: float | None = None
     frontal_share: float = 0.0
+    splits: bool = False
 
 
 @dataclass(frozen=True)
