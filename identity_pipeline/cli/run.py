@@ -87,8 +87,9 @@ def register(
     Returns:
         Their records, and why others cannot be registered, in sentences.
     """
+    from identity_pipeline.storage.files.inbox import UnusableFileError
     from identity_pipeline.storage.video.archive import Archive
-    from identity_pipeline.storage.video.registry import UnusableFileError, VideoRegistry
+    from identity_pipeline.storage.video.registry import VideoRegistry
 
     registry = VideoRegistry(store.layout)
     records: dict[str, Registration] = {}

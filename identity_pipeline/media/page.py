@@ -95,6 +95,7 @@ class ImageCard:
             that is not known.
         found: how many faces a detector finds in it, by view.
         instead_of: which face of its moment was chosen first, and why it is not shown.
+        metadata: path of its metadata relative to the page; no link where None.
     """
 
     file: str
@@ -104,6 +105,7 @@ class ImageCard:
     moment_faces: int | None = None
     found: tuple[tuple[str, int], ...] = ()
     instead_of: tuple[str, str] | None = None
+    metadata: str | None = None
 
     @property
     def stem(self) -> str:
@@ -201,6 +203,7 @@ class PersonSection:
         growth: None where nothing was selected.
         kinds_lacking: kinds of challenge of which there is no image.
         coverage_svg: from `figures.coverage_grid_svg`; None where nothing was exported.
+        files: what else there is of the rider: words, and a path relative to the page.
     """
 
     rider: RiderSummary
@@ -209,6 +212,7 @@ class PersonSection:
     growth: Growth | None = None
     kinds_lacking: tuple[Lacking, ...] = ()
     coverage_svg: str | None = None
+    files: tuple[tuple[str, str], ...] = ()
 
     def images(self, set_name: str) -> tuple[ImageCard, ...]:
         """Of a set (`anchor`, `coverage`, `challenge`), in rank order."""

@@ -6,6 +6,9 @@
     data/acknowledged.json             how far the ledger was acknowledged: a second witness
     data/backups/                      what cannot be made again, as it was before a migration
     data/videos/                       what the operator drops in
+    data/photos/{name}/                photographs of a person, dropped in by name
+    data/photo_sets/{set_id}/set.json  which photographs a set is, and 0001.jpg, ...: private copies
+    data/photo_sets/.lock
     data/registry/{video_id}.json      which file a partition is
     data/registry/known_files.sqlite   which video a file is; may be deleted at any time
     data/failures/{video_id}.json      why a video failed
@@ -96,6 +99,20 @@ class Layout:
     def videos(self) -> Path:
         """The inbox."""
         return self.root / "videos"
+
+    @property
+    def photos(self) -> Path:
+        """The inbox of photographs: a folder for each person."""
+        return self.root / "photos"
+
+    @property
+    def photo_sets(self) -> Path:
+        """Registered sets of photographs, with private copies of them."""
+        return self.root / "photo_sets"
+
+    def photo_set(self, set_id: str) -> Path:
+        """The folder of one set of photographs."""
+        return self.photo_sets / check_video_id(set_id)
 
     @property
     def registry(self) -> Path:

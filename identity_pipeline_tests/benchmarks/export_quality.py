@@ -6,12 +6,11 @@ Of each data folder one row a rider and one for all: images by set, the closest 
 time and how many pairs of them are closer than `selection.min_gap_s` (a pair picture counts for
 both riders), challenge images by kind, images whose short side reaches `export.min_side_px`, and
 coverage and anchor images on which the face itself is dark. Only the pictures and the metadata
-beside them are read, so that folders of two versions are compared by the same measure.
+of them are read, so that folders of two versions are compared by the same measure.
 """
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import combinations
@@ -24,6 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from identity_pipeline.settings import Settings
+from identity_pipeline_tests.exports import described_images
 
 S = Settings.model_construct()
 DARK = S.buckets.dark_below
@@ -67,11 +67,10 @@ class Counts(NamedTuple):
 
 def pictures_of(export: Path) -> Iterator[Picture]:
     """Every face of every image of an export."""
-    for path in sorted(export.glob("*/**/*_meta.json")):
-        meta = json.loads(path.read_text(encoding="utf-8"))
-        image = cv2.imread(str(path.with_name(path.name.replace("_meta.json", ".jpg"))))
+    for path, meta in described_images(export):
+        image = cv2.imread(str(path))
         if image is None:
-            raise click.ClickException(f"{path} has no picture beside it")
+            raise click.ClickException(f"{path} is missing")
         for member in meta.get("members", [meta]):
             yield Picture(
                 rider=f"{export.parent.name} person_{member['person_id']}",

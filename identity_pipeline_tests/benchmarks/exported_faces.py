@@ -7,7 +7,6 @@ Another pack than made the exports is a judge that took no part in them.
 
 from __future__ import annotations
 
-import json
 from collections import Counter, defaultdict
 from pathlib import Path
 from time import perf_counter
@@ -20,6 +19,7 @@ from identity_pipeline.media.crops import decode_image
 from identity_pipeline.models.face_pack import FacePack
 from identity_pipeline.settings import ExportSettings, ModelSettings, SelectionSettings
 from identity_pipeline.stages.imagesets.one_face import look
+from identity_pipeline_tests.exports import described_images
 
 
 @click.command()
@@ -33,13 +33,13 @@ def main(data: Path, models: str) -> None:
     views: dict[str, Counter[str]] = defaultdict(Counter)
     faults: list[str] = []
     spent = 0.0
-    for path in sorted(data.glob("output/*/identity_builder/**/*_meta.json")):
-        meta = json.loads(path.read_text())
+    exports = sorted(data.glob("output/*/identity_builder"))
+    for path, meta in (image for export in exports for image in described_images(export)):
         members = meta.get("members", [meta])
         x, y, right, bottom = meta["crop_box"]
         sides.append(min(right - x, bottom - y))
         faces = [_moved(member["face_bbox"], x, y) for member in members]
-        picture = decode_image(path.with_name(path.name.replace("_meta.json", ".jpg")).read_bytes())
+        picture = decode_image(path.read_bytes())
         began = perf_counter()
         seen = look(pack, picture, faces, settings.checks)
         spent += perf_counter() - began

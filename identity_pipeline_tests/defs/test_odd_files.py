@@ -18,8 +18,9 @@ from identity_pipeline.defs.automation.retraining import Asked
 from identity_pipeline.defs.automation.schedules import SETTLED_SECONDS, register_missed
 from identity_pipeline.defs.automation.sensors import Memory, sort_arrivals
 from identity_pipeline.defs.resources.resources import SettingsResource
+from identity_pipeline.storage.files.inbox import UnusableFileError
 from identity_pipeline.storage.video.known_files import Stamp
-from identity_pipeline.storage.video.registry import UnusableFileError, VideoRegistry, video_files
+from identity_pipeline.storage.video.registry import VideoRegistry, video_files
 from identity_pipeline.storage.video.tables import TableStore
 from identity_pipeline_tests.inbox import Inbox
 

@@ -14,6 +14,7 @@ from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.settings import load_settings
 from identity_pipeline.stages.video.measure import embed_views
 from identity_pipeline.storage.video.crop_archive import CropArchive
+from identity_pipeline_tests.exports import described_images, said_of_rider
 from identity_pipeline_tests.library import VideoLibrary, reused_assets
 
 BUNDLED = Path(identity_pipeline.__file__).parent / "bundled"
@@ -26,7 +27,7 @@ def truth() -> dict:
 
 
 def metas(demo: VideoLibrary) -> list[dict]:
-    return [json.loads(p.read_text()) for p in sorted(demo.export(RIDE).rglob("*_meta.json"))]
+    return [meta for _, meta in described_images(demo.export(RIDE))]
 
 
 def test_the_one_rider_is_found_and_the_bystanders_are_not_riders(demo: VideoLibrary) -> None:
@@ -34,7 +35,7 @@ def test_the_one_rider_is_found_and_the_bystanders_are_not_riders(demo: VideoLib
 
 
 def test_the_demo_shows_full_sets(demo: VideoLibrary) -> None:
-    meta = json.loads((demo.export(RIDE) / "person_0" / "meta.json").read_text())
+    meta = said_of_rider(demo.export(RIDE))
     assert 3 <= meta["anchor_count"] <= 5
     kinds = {path.stem.split("_")[1] for path in demo.export(RIDE).glob("*/challenge/*.jpg")}
     assert kinds == {"pose", "dark", "overexposed", "occluded"}  # as the ride has them

@@ -13,6 +13,7 @@ from identity_pipeline.media.errors import RESHAPED
 from identity_pipeline.media.video import probe, sampled_frames
 from identity_pipeline.models.face_pack import FacePack
 from identity_pipeline.settings import VideoSettings, load_settings
+from identity_pipeline_tests.exports import described_images
 from identity_pipeline_tests.library import VideoLibrary
 
 SETTINGS = VideoSettings(analysis_fps=1)
@@ -70,8 +71,9 @@ def test_a_size_that_changes_gives_the_sets_of_both_riders(
     assert any("1280 × 720" in sentence for sentence in source["warnings"])
     assert "1280 × 720" in (folder / "index.html").read_text()
     taken = {0: set[bool](), 1: set[bool]()}
-    for meta in folder.glob("person_*/*/*_meta.json"):
-        face = json.loads(meta.read_text())
+    for _, face in described_images(folder):
+        if face["type"] == "pair":
+            continue
         box = Box(*face["face_bbox"])
         assert 0.5 < box.width / box.height < 1.0
         taken[face["person_id"]].add(face["frame_idx"] >= 60)

@@ -14,6 +14,7 @@ import pytest
 from identity_pipeline.core.geometry import Box
 from identity_pipeline.models.face_pack import FacePack
 from identity_pipeline.settings import load_settings
+from identity_pipeline_tests.exports import described_images
 from identity_pipeline_tests.library import VideoLibrary
 
 DUOS = ("ride_duo_a", "ride_duo_b", "ride_duo_d")
@@ -26,16 +27,8 @@ def truth(real: Path, clip: str) -> list[dict]:
     return json.loads((real / "videos" / f"{clip}.truth.json").read_text())["frames"]
 
 
-def image_metas(library: VideoLibrary, clip: str) -> list[tuple[Path, dict]]:
-    """Every exported picture with its metadata."""
-    return [
-        (path.with_name(path.name.replace("_meta.json", ".jpg")), json.loads(path.read_text()))
-        for path in sorted(library.export(clip).rglob("*_meta.json"))
-    ]
-
-
 def single_metas(library: VideoLibrary, clip: str) -> list[tuple[Path, dict]]:
-    return [(p, m) for p, m in image_metas(library, clip) if m["type"] != "pair"]
+    return [(p, m) for p, m in described_images(library.export(clip)) if m["type"] != "pair"]
 
 
 @pytest.mark.parametrize(("clip", "count"), [(c, 2) for c in DUOS] + [(c, 1) for c in RIDES[3:]])
@@ -56,7 +49,7 @@ def test_every_exported_face_lies_in_its_own_seat(
 ) -> None:
     frames = truth(real, clip)
     seen = 0
-    for _, meta in image_metas(real_library, clip):
+    for _, meta in described_images(real_library.export(clip)):
         for face in meta.get("members", [meta]):
             x1, y1, x2, y2 = frames[face["frame_idx"]]["seats"][face["person_id"]]
             centre = Box(*face["face_bbox"]).centre
@@ -129,7 +122,7 @@ def test_the_bar_is_measured_where_it_covers_a_face(
 
 @pytest.mark.parametrize("clip", CLIPS)
 def test_each_rider_has_anchors_or_a_reason_why_not(real_library: VideoLibrary, clip: str) -> None:
-    for path in real_library.export(clip).glob("person_*/meta.json"):
+    for path in real_library.export(clip).glob("meta/person_*.json"):
         meta = json.loads(path.read_text())
         short = [s for s in meta["shortfalls"] if s["set"] == "anchor"]
         if meta["anchor_count"] < 3:

@@ -34,6 +34,7 @@ from identity_pipeline.stages.specs.exported import (
 from identity_pipeline.storage.video.crop_archive import CropArchive
 from identity_pipeline.tables import SET_ASSETS
 from identity_pipeline_tests.conftest import BUNDLED, OPEN
+from identity_pipeline_tests.exports import described_images, image_files, said_of_rider
 from identity_pipeline_tests.library import VideoLibrary, digest_of_tree
 
 RIDE = "demo_solo"
@@ -72,11 +73,7 @@ def export(
 
 def images_of(folder: Path) -> dict[str, str]:
     digests = digest_of_tree(folder)
-    return {
-        name: digest
-        for name, digest in digests.items()
-        if name.endswith(".jpg") and "contact_sheet" not in name
-    }
+    return {name: digests[name] for name in image_files(folder)}
 
 
 @pytest.fixture(scope="module")
@@ -112,10 +109,7 @@ def test_an_image_of_another_frame_is_left_out_and_the_others_are_sound(
     found, whole = images_of(tmp_path / "export"), images_of(sound)
     assert found == {name: digest for name, digest in whole.items() if name != image.file}
 
-    before, after = (
-        json.loads((folder / "person_0" / "meta.json").read_text())
-        for folder in (sound, tmp_path / "export")
-    )
+    before, after = said_of_rider(sound), said_of_rider(tmp_path / "export")
     assert after["anchor_count"] == before["anchor_count"] - 1
     assert after["total_saved"] == before["total_saved"] - 1 == len(found)
     assert [entry["file"] for entry in after["left_out"]] == [image.file]
@@ -266,7 +260,8 @@ def test_another_face_of_the_moment_is_shown_where_the_chosen_one_is_not_alone(
     (row,) = done.files.filter(pl.col("type") == "coverage").iter_rows(named=True)
     assert (row["face_id"], row["stands_for"]) == (other, BESIDE)
     assert row["instead_of"].startswith("second_face: ")
-    meta = json.loads((tmp_path / "export" / row["file"].replace(".jpg", "_meta.json")).read_text())
+    ((path, meta),) = described_images(tmp_path / "export")
+    assert path == tmp_path / "export" / row["file"]
     mine = tables.observed.filter(pl.col("face_id") == other)
     assert (meta["face_id"], meta["stands_for"]) == (other, BESIDE)
     assert (meta["frame_idx"], meta["yaw_bin"]) == (mine["frame_idx"][0], mine["yaw_bin"][0])
@@ -346,9 +341,9 @@ def test_small_images_are_marked_or_left_out_as_asked(demo: VideoLibrary, tmp_pa
     tables = replace(tables, sets={**few, "challenge_set": few["challenge_set"].clear()})
     wanted: dict[str, Any] = {"min_side_px": 1000}  # the frame is lower than that
     marked = export(demo, tmp_path / "marked", tables, export=wanted)
-    metas = [json.loads(p.read_text()) for p in (tmp_path / "marked").rglob("*_meta.json")]
+    metas = [meta for _, meta in described_images(tmp_path / "marked")]
     assert metas and all(meta["below_min_side"] for meta in metas)
-    rider = json.loads((tmp_path / "marked" / "person_0" / "meta.json").read_text())
+    rider = said_of_rider(tmp_path / "marked")
     assert rider["images_below_min_side"] == len(metas)
     assert not marked.left_out
     dropped = export(

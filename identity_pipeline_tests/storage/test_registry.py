@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from identity_pipeline.storage.files.hashing import sha256_of_file
+from identity_pipeline.storage.files.inbox import slug
 from identity_pipeline.storage.layout import (
     VIDEO_ID,
     Layout,
@@ -17,7 +18,7 @@ from identity_pipeline.storage.layout import (
     inside,
 )
 from identity_pipeline.storage.video import registry
-from identity_pipeline.storage.video.registry import VideoRegistry, slug, video_files, video_id_for
+from identity_pipeline.storage.video.registry import VideoRegistry, video_files, video_id_for
 from identity_pipeline_tests.core.builders import MODEST
 
 DIGEST = "0123456789abcdef" * 4

@@ -263,9 +263,9 @@ def describe_dataset(
     from identity_pipeline.media.crops import decode_image
     from identity_pipeline.media.sheets import encode_jpeg_below
     from identity_pipeline.stages.imagesets.page import rider_moments_svg, timeline_svg
-    from identity_pipeline.stages.specs.exported import shown_sets
+    from identity_pipeline.stages.specs.exported import METADATA, sheet_file, shown_sets
 
-    images = table.filter(pl.col("type") != "metadata", pl.col("left_out").is_null())
+    images = table.filter(pl.col("type") != METADATA, pl.col("left_out").is_null())
     described: dict[str, Any] = {
         "images": images.height,
         "left_out": table["left_out"].is_not_null().sum(),
@@ -273,9 +273,9 @@ def describe_dataset(
         "megabytes": round(int(table["size_bytes"].sum()) / 1e6, 3),
         "page": dg.MetadataValue.path(target / "index.html"),
     }
-    for sheet in sorted(target.glob("person_*/contact_sheet.jpg")):
+    for sheet in sorted(target.glob(sheet_file("person_*"))):
         data = encode_jpeg_below(decode_image(sheet.read_bytes()), metadata.PICTURE_BYTES)
-        described[f"picture/{sheet.parent.name}"] = metadata.jpeg(data, sheet.parent.name)
+        described[f"picture/{sheet.stem}"] = metadata.jpeg(data, sheet.stem)
     described["stand_ins"] = table["stands_for"].is_not_null().sum()
     tables = replace(tables, sets=shown_sets(tables.sets, table, tables.observed))
     if tables.frames.height:

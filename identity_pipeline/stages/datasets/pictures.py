@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from identity_pipeline.core.geometry import Box
@@ -109,7 +110,8 @@ class Limits:
         least, most: how many pictures of a person; no upper end where `most` is null.
         short_side_px: least short side of a picture.
         face_px: least longer side of the face in the picture.
-        detect_at: input sides, px, at which the consumer looks for faces; 0 is the native size.
+        detect_at: input sides, px, at which the consumer looks for faces, one after the other until
+            one shows a face; 0 is the native size. None: nobody looks, and no face is asked for.
         one_face: each picture must show exactly one face, the person's.
         yaw_max, pitch_max: degrees from frontal; null: any pose.
         frontal_share: at least this share of the pictures is within 15 degrees of frontal.
@@ -145,6 +147,26 @@ class Verdict:
     sentence: str | None = None
 
 
+class Rides(Protocol):
+    """What rides and sets of photographs were measured to be, for layouts that show whole ones."""
+
+    def table(self, source_id: str, asset: str) -> pl.DataFrame:
+        """A table of a source.
+
+        Raises:
+            MissingTableError, DamagedTableError: it cannot be read.
+        """
+        ...
+
+    def video(self, source_id: str) -> Path:
+        """The file of a ride.
+
+        Raises:
+            IdentityPipelineError: it is not registered, or no longer there.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class Dataset:
     """What a layout writes: pictures that passed, person by person, the best first.
@@ -155,6 +177,9 @@ class Dataset:
         captions: by key; empty where none are wanted.
         size: longest side of a picture, px; null: as it was cut.
         repeats: how often a trainer shows each picture in an epoch.
+        fit: of a layout for several consumers, keys of the pictures that each can take.
+        sources: all that were drawn on, also those of which no picture was chosen.
+        rides: what was measured of them; null where nobody asks for it.
     """
 
     people: Sequence[Person]
@@ -162,10 +187,16 @@ class Dataset:
     captions: Mapping[str, str] = field(default_factory=dict)
     size: int | None = None
     repeats: int = 1
+    fit: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    sources: Sequence[Source] = ()
+    rides: Rides | None = None
 
-    def of(self, person: Person) -> list[Picture]:
-        """The pictures of one person, the best first."""
-        return [picture for picture in self.pictures if picture.person == person]
+    def of(self, person: Person, part: str | None = None) -> list[Picture]:
+        """The pictures of one person, the best first; of a part, those that are fit for it."""
+        theirs = [picture for picture in self.pictures if picture.person == person]
+        if part is None:
+            return theirs
+        return [picture for picture in theirs if picture.key in self.fit.get(part, ())]
 
 
 class Layout(Protocol):
@@ -194,3 +225,21 @@ class Layout(Protocol):
     def usage(self, dataset: Dataset) -> str:
         """Markdown: how the consumer is pointed at what was written, with the command."""
         ...
+
+
+@runtime_checkable
+class HasParts(Protocol):
+    """A layout for several consumers at once, each with limits of its own.
+
+    A picture is handed to it where at least one of them can take it; `Dataset.fit` says which.
+
+    Attributes:
+        parts: limits by the name of the consumer.
+    """
+
+    parts: Mapping[str, Limits]
+
+
+def parts_of(layout: Layout) -> Mapping[str, Limits]:
+    """The limits of each consumer that a layout serves, by name."""
+    return layout.parts if isinstance(layout, HasParts) else {layout.name: layout.limits}

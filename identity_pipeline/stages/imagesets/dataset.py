@@ -25,7 +25,7 @@ from identity_pipeline.media.sheets import SET_ACCENTS, Tile, contact_sheet
 from identity_pipeline.models.face_pack import FacePack
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.imagesets.curate import frame_size
-from identity_pipeline.stages.imagesets.image_meta import Evidence, meta_of
+from identity_pipeline.stages.imagesets.image_meta import Evidence, meta_of, metadata_lines
 from identity_pipeline.stages.imagesets.images import (
     Exported,
     LeftOut,
@@ -36,7 +36,15 @@ from identity_pipeline.stages.imagesets.page import VideoTables, export_page
 from identity_pipeline.stages.imagesets.provenance import Provenance
 from identity_pipeline.stages.imagesets.stand_ins import cut_images
 from identity_pipeline.stages.progress.protocol import Progress, silent
-from identity_pipeline.stages.specs.exported import LEFT_OUT, not_shown, shown_sets
+from identity_pipeline.stages.specs.exported import (
+    LEFT_OUT,
+    METADATA,
+    not_shown,
+    rider_file,
+    sheet_file,
+    shown_sets,
+    sidecar_file,
+)
 from identity_pipeline.storage.files import atomic
 from identity_pipeline.storage.files.hashing import sha256_of_file
 from identity_pipeline.storage.layout import inside
@@ -95,8 +103,12 @@ def write_dataset(
         pictures = Pictures(video, tables.frames, crops, tables.face_detections, pack, settings)
         images, left_out = cut_images(planned, pictures, tables.observed, tables.moments, progress)
         evidence = Evidence.of(tables.observed, tables.selection)
-        for image in images:
-            _write_image(folder, image, meta_of(image, evidence, provenance, settings.export))
+        metas = [meta_of(image, evidence, provenance, settings.export) for image in images]
+        for image, meta in zip(images, metas, strict=True):
+            _write(folder, image.file, image.data)
+            _write(folder, sidecar_file(image.file), atomic.json_bytes(meta))
+        if metas:  # `datasets` takes an empty file for a damaged one
+            _write(folder, "metadata.jsonl", metadata_lines(metas))
         files = manifest_rows(folder, images, left_out)
         chosen, tables = tables.sets, _as_exported(tables, files, settings)
         lacking = {face.person_id for image in left_out for face in image.faces}
@@ -106,7 +118,7 @@ def write_dataset(
         )
         for rider in riders:
             min_side = settings.export.min_side_px
-            _write_rider(folder / rider.name, rider, images, left_out, provenance, min_side)
+            _write_rider(folder, rider, images, left_out, provenance, min_side)
         page = export_page(tables, images, left_out, riders, provenance, settings)
         (folder / "index.html").write_text(render_export_page(page), encoding="utf-8")
         pairs = pairs_of(riders[0]) if riders else None
@@ -130,11 +142,10 @@ def _as_exported(tables: VideoTables, files: pl.DataFrame, settings: Settings) -
     return replace(tables, sets=sets, frame_ledger=ledger)
 
 
-def _write_image(folder: Path, image: Exported, meta: Mapping[str, Any]) -> None:
-    path = inside(folder, folder / image.file)
+def _write(folder: Path, file: str, data: bytes) -> None:
+    path = inside(folder, folder / file)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(image.data)
-    path.with_name(f"{path.stem}_meta.json").write_bytes(atomic.json_bytes(meta))
+    path.write_bytes(data)
 
 
 def _write_rider(
@@ -145,12 +156,11 @@ def _write_rider(
     provenance: Provenance,
     min_side_px: int,
 ) -> None:
-    """`meta.json`, and a sheet of all images where there are any."""
-    folder.mkdir(exist_ok=True)
+    """What is said of a rider, and a sheet of all images where there are any."""
     own = [image for image in images if image.shows(rider.person_id)]
     lacking = [image for image in left_out if image.shows(rider.person_id)]
     meta = rider_meta(rider, own, lacking, provenance, min_side_px)
-    (folder / "meta.json").write_bytes(atomic.json_bytes(meta))
+    _write(folder, rider_file(rider.name), atomic.json_bytes(meta))
     tiles = [
         Tile(image.thumbnail, Path(image.file).stem, SET_ACCENTS[image.type])
         for image in own
@@ -158,7 +168,7 @@ def _write_rider(
     ]
     if tiles:
         sheet = contact_sheet(tiles, columns=SHEET_COLUMNS, tile_px=SHEET_TILE_PX)
-        (folder / "contact_sheet.jpg").write_bytes(encode_jpeg(sheet, SHEET_QUALITY))
+        _write(folder, sheet_file(rider.name), encode_jpeg(sheet, SHEET_QUALITY))
 
 
 def rider_meta(
@@ -168,7 +178,7 @@ def rider_meta(
     provenance: Provenance,
     min_side_px: int,
 ) -> dict[str, Any]:
-    """`person_k/meta.json`.
+    """`meta/person_k.json`.
 
     Args:
         rider: whose it is.
@@ -248,7 +258,7 @@ def manifest_rows(
         data = path.read_bytes()
         image = image_of.get(file)
         digest = hashlib.sha256(data).hexdigest()
-        type_ = image.type if image else "metadata"
+        type_ = image.type if image else METADATA
         shown = (*_stand_in(image), *(image.faces[0].crop if image else _NO_CROP))
         rows.append((file, type_, *_sole_face(image), digest, len(data), None, *shown))
     for image in left_out:
@@ -283,11 +293,14 @@ def _write_manifest(
     pairs: Mapping[str, Any] | None,
     provenance: Provenance,
 ) -> None:
-    """`manifest.json`: every other file, what is left out, and where all of it comes from."""
+    """`manifest.json`: every other file, what is left out, and where all of it comes from.
+
+    Schema version 2: metadata does not lie beside its image; an image names the file.
+    """
     atomic.write_json(
         folder / "manifest.json",
         {
-            "schema_version": 1,
+            "schema_version": 2,
             "video_id": provenance.video_id,
             "source": dict(provenance.source),
             "models": [
@@ -300,6 +313,12 @@ def _write_manifest(
             **({"highlights": dict(provenance.highlights)} if provenance.highlights else {}),
             "pairs": pairs,
             "left_out": [image.as_json() for image in left_out],
-            "files": files.select("file", "type", "sha256", "size_bytes").to_dicts(),
+            "files": [_listed(row) for row in files.iter_rows(named=True)],
         },
     )
+
+
+def _listed(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A file in the manifest; of an image also where its metadata is."""
+    told = {name: row[name] for name in ("file", "type", "sha256", "size_bytes")}
+    return told if row["type"] == METADATA else told | {"metadata": sidecar_file(row["file"])}

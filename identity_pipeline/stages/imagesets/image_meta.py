@@ -1,14 +1,15 @@
-"""The metadata beside each image: what it shows, what was measured of it, and how it was checked.
+"""The metadata of each image: what it shows, what was measured of it, and how it was checked.
 
-What belongs here: `..._meta.json` of an image. What does not: that of a rider and the manifest
-(`stages.imagesets.dataset`).
+What belongs here: `..._meta.json` of an image, and its line of `metadata.jsonl`. What does not:
+that of a rider and the manifest (`stages.imagesets.dataset`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import polars as pl
 
@@ -17,6 +18,7 @@ from identity_pipeline.core.imagesets.summary import ExportedFace, pair_relation
 from identity_pipeline.settings import ExportSettings
 from identity_pipeline.stages.imagesets.images import Exported
 from identity_pipeline.stages.imagesets.provenance import Provenance
+from identity_pipeline.stages.specs.exported import sidecar_file
 from identity_pipeline.tables import SCORES
 
 EYES = ("eyes", "wink", "lid_ratio", "gaze_aside", "gaze_offset")
@@ -99,6 +101,35 @@ def meta_of(
         "neighbour_share": _rounded(image.neighbour_share),
         "checks": [view.as_json() for view in image.views],
     }
+
+
+LINE: Final = (
+    *("type", "kind", "person_id", "face_id", "stands_for", "frame_idx", "timestamp_ms"),
+    *("yaw_bin", "pitch_bin", "expression_bin", "occlusion_bin", "lighting_bin"),
+    *("yaw_deg", "pitch_deg", "roll_deg", "quality_score", "novelty_score", "stable_score"),
+    *("short_side_px", "below_min_side", "sha256"),
+)
+"""What `metadata.jsonl` says of an image; null of a pair where each rider has a value."""
+
+
+def metadata_lines(metas: Sequence[Mapping[str, Any]]) -> bytes:
+    """`metadata.jsonl`: a line an image, flat and of the same fields for all, as tables are.
+
+    `file_name` is what Hugging Face `datasets` (`imagefolder`) wants there. It is relative to the
+    folder of the file, which is that of the export: names that lead out of it are refused.
+
+    Args:
+        metas: from `meta_of`.
+    """
+    lines = (
+        {
+            "file_name": meta["file"],
+            "metadata": sidecar_file(meta["file"]),
+            **{name: meta.get(name) for name in LINE},
+        }
+        for meta in metas
+    )
+    return "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in lines).encode()
 
 
 def _rounded(value: Any) -> Any:

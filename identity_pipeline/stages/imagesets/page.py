@@ -38,7 +38,13 @@ from identity_pipeline.media.timelines import moments_svg, track_timeline_svg
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.imagesets.images import Exported, LeftOut
 from identity_pipeline.stages.imagesets.provenance import Provenance
-from identity_pipeline.stages.specs.exported import FOLDERS, TYPES
+from identity_pipeline.stages.specs.exported import (
+    FOLDERS,
+    TYPES,
+    rider_file,
+    sheet_file,
+    sidecar_file,
+)
 from identity_pipeline.tables import empty
 
 THUMBNAIL_QUALITY = 82
@@ -110,8 +116,9 @@ def _person_section(
     tables: VideoTables,
     settings: Settings,
 ) -> PersonSection:
+    told = ("metadata", rider_file(rider.name))
     if rider.no_set_reason is not None:
-        return PersonSection(rider)
+        return PersonSection(rider, files=(told,))
     own = {
         name: tuple(card for card in cards[name] if card.faces[0].person_id == rider.person_id)
         for name in FOLDERS
@@ -136,6 +143,7 @@ def _person_section(
         coverage_svg=coverage_grid_svg(
             rider.saved_faces, settings.buckets, seen=rider.seen.cells, headline=False
         ),
+        files=(("contact sheet", sheet_file(rider.name)), told) if shown else (told,),
     )
 
 
@@ -149,7 +157,8 @@ def _card(image: Exported, observed: Mapping[str, Mapping[str, Any]]) -> ImageCa
     instead = None
     if image.stands_for is not None and image.instead_of is not None:
         instead = (image.stands_for, image.instead_of.sentence)
-    return ImageCard(image.file, small, image.faces, told, together, found, instead)
+    beside = sidecar_file(image.file)
+    return ImageCard(image.file, small, image.faces, told, together, found, instead, beside)
 
 
 def _growth(rider: RiderSummary, cut: bool) -> Growth | None:

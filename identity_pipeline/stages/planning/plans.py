@@ -39,12 +39,11 @@ from identity_pipeline.stages.specs.assets import steps
 from identity_pipeline.stages.specs.spec import switched_off
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.files.hashing import sha256_of_file
+from identity_pipeline.storage.files.inbox import UnusableFileError, checked_file
 from identity_pipeline.storage.library.snapshots import Generation
 from identity_pipeline.storage.video.failures import FailureNotes
 from identity_pipeline.storage.video.registry import (
-    UnusableFileError,
     VideoRegistry,
-    checked_file,
     video_id_for,
 )
 from identity_pipeline.storage.video.tables import TableStore

@@ -40,7 +40,7 @@ GENERATION: Final = re.compile(r"\d{6,}-[0-9a-f]{1,12}")
 TABLE: Final = re.compile(r"[a-z][a-z0-9_]*\.(manifest\.json|made-of\.json|parquet)")
 """A file of a table of the library, or what a step noted there, as older versions published too."""
 DEEPEST: Final = 4
-"""Folders of an export, one inside the other; it has two."""
+"""Parts of the path of a file of an export at most; `meta/person_0/anchors/..._meta.json`."""
 LONGEST_PATH: Final = 4096
 """Bytes of a path on Linux."""
 

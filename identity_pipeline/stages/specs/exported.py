@@ -1,4 +1,4 @@
-"""Where an exported image lies, which rows of the sets were exported, and whether all is there.
+"""Where an image and its metadata lie, which rows were exported, and whether all is there.
 
 What belongs here: names of files and types. What does not: writing them
 (`stages.imagesets.dataset`).
@@ -7,7 +7,7 @@ What belongs here: names of files and types. What does not: writing them
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 import polars as pl
@@ -27,6 +27,8 @@ TYPES: Final = {
     "challenge_set": "challenge",
     "pair_set": "pair",
 }
+METADATA: Final = "metadata"
+"""In the table `identity_dataset` and the manifest: the type of a file that is no image."""
 LEFT_OUT: Final = "left_out"
 """In the table `identity_dataset`: the type of an image that is not in the folder."""
 
@@ -36,6 +38,45 @@ def image_file(set_name: str, row: Mapping[str, Any]) -> str:
     if set_name == "pair_set":
         return f"pair/{row['image']}.jpg"
     return f"person_{row['person_id']}/{FOLDERS[set_name]}/{row['image']}.jpg"
+
+
+META: Final = "meta"
+"""The folder of all metadata; what shows riders holds images alone, for loaders open every entry
+or walk all folders below the one that they are given."""
+
+
+def sidecar_file(image: str) -> str:
+    """Path of an image's metadata relative to the export folder.
+
+    Args:
+        image: path of the image relative to the export folder, with `/`.
+    """
+    path = PurePosixPath(image)
+    return str(META / path.with_name(f"{path.stem}_meta.json"))
+
+
+def rider_file(name: str) -> str:
+    """Path of what is said of a rider (`person_0`, ...) relative to the export folder."""
+    return f"{META}/{name}.json"
+
+
+def sheet_file(name: str) -> str:
+    """Path of a rider's contact sheet relative to the export folder; a rider may have none."""
+    return f"sheets/{name}.jpg"
+
+
+def sidecar_of(export: Path, image: str) -> Path:
+    """Where the metadata of an image is in an export of this version or an older one.
+
+    Exports whose manifest has schema version 1 keep it beside the image; they have no folder of
+    metadata.
+
+    Args:
+        export: the folder.
+        image: path of the image relative to it, with `/`.
+    """
+    file = PurePosixPath(sidecar_file(image))
+    return export / (file if (export / META).is_dir() else file.relative_to(META))
 
 
 def shown_rows(

@@ -16,7 +16,8 @@ from typing import IO
 PRIVATE, GROUP = 0o077, 0o027
 """Bits that are taken from every mode: all of group and others, or all but reading by the group."""
 HELD = (
-    *("registry", "failures", "archive", "cameras", "tables", "crops", "chunks", "output", "datasets"),
+    *("registry", "photo_sets", "failures", "archive", "cameras", "tables", "crops", "chunks"),
+    *("output", "datasets"),
     *("reports", "published", "progress", "ledger", "models", "index", "dagster", "logs"),
     *("backups", "folder.json", "acknowledged.json", "paused.json", ".folder.lock"),
 )

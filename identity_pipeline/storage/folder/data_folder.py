@@ -33,7 +33,7 @@ UNNUMBERED: Final = 1
 """Of folders from before there were formats."""
 DATA: Final = ("registry", "tables", "ledger", "output", "models", "failures", "archive")
 """Folders of which a file makes a data folder one that was in use."""
-OWN: Final = frozenset({*private.HELD, "videos"}) - {"backups", "acknowledged.json"}
+OWN: Final = frozenset({*private.HELD, "videos", "photos"}) - {"backups", "acknowledged.json"}
 """What a data folder may hold; any of it makes one."""
 SURE: Final = frozenset({"registry", "tables", "ledger"})
 """What nothing else holds: by these another folder is offered."""

@@ -20,9 +20,9 @@ from identity_pipeline.core.heads.kmeans import KMeansHeads, PersonHead
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.storage.files import atomic, small_files
 from identity_pipeline.storage.files.hashing import sha256_of_file, sha256_of_value
+from identity_pipeline.storage.files.inbox import slug
 from identity_pipeline.storage.files.locks import exclusive
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.video.registry import slug
 
 SCHEMA_VERSION: Final = 1
 NOTE, ARRAYS = "heads.json", "heads.safetensors"

@@ -31,8 +31,8 @@ from identity_pipeline.core.library.identity_profile import (
 )
 from identity_pipeline.core.library.running_statistics import Moments
 from identity_pipeline.storage.files import atomic, locks, small_files
+from identity_pipeline.storage.files.inbox import slug
 from identity_pipeline.storage.layout import Layout, UnsafePathError, inside
-from identity_pipeline.storage.video.registry import slug
 
 SCHEMA_VERSION = 2
 PROFILE = "profile.json"

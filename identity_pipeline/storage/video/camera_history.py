@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from identity_pipeline.storage.files import atomic, locks, small_files
+from identity_pipeline.storage.files.inbox import slug
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.video.registry import slug
 
 NO_NAME = "unnamed"
 WAIT_S = 30.0

@@ -11,25 +11,22 @@ whole records. What only saves time is derived from them and lies in one databas
 
 from __future__ import annotations
 
-import errno
 import os
-import re
 import shlex
-import stat
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePath
 
-from identity_pipeline.errors import IdentityPipelineError, printable
 from identity_pipeline.storage.files import atomic, small_files
 from identity_pipeline.storage.files.hashing import sha256_of_file
+from identity_pipeline.storage.files.inbox import checked_file, slug
 from identity_pipeline.storage.files.small_files import DamagedFileError
 from identity_pipeline.storage.layout import VIDEO_ID, Layout, check_video_id
+from identity_pipeline.storage.photos.photo_sets import PhotoSets
 from identity_pipeline.storage.video.known_files import DIGITS as USUAL_DIGITS
 from identity_pipeline.storage.video.known_files import KnownFile, KnownFiles, Stamp
 
-MAX_SLUG = 48
 DIGITS = (USUAL_DIGITS, 12, 15)
 """Of the digest in an id: the usual number, and what a collision leads to."""
 
@@ -56,44 +53,6 @@ class Registration:
         there = [path for path in paths if path.is_file()]
         same = (path for path in there if len(there) == 1 or sha256_of_file(path) == self.sha256)
         return next(same, there[0] if there else paths[0])
-
-
-class UnusableFileError(IdentityPipelineError, ValueError):
-    """A path that cannot become a video, whatever is in it: no file, or its name is no text."""
-
-
-def checked_file(path: Path) -> Path:
-    """The resolved path of a file that can be registered; it is not opened.
-
-    Raises:
-        UnusableFileError: its name is not UTF-8, or it is a folder, a pipe, a socket or a device,
-            which would be waited for without end.
-        OSError: it is not there, or links lead in a circle.
-    """
-    try:
-        resolved = path.resolve()
-    except RuntimeError as error:  # what 3.11 says of a circle
-        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path)) from error
-    try:
-        str(resolved).encode()
-    except UnicodeEncodeError as error:
-        raise UnusableFileError(
-            f"{os.fsencode(resolved)!r} is no name in UTF-8, so it cannot be written down; rename "
-            "the file, and it is taken."
-        ) from error
-    if not stat.S_ISREG(resolved.stat().st_mode):
-        raise UnusableFileError(
-            f"{printable(str(path))} is no file (a folder, a pipe, a socket or a device); put a "
-            "video file in its place or remove it."
-        )
-    return resolved
-
-
-def slug(stem: str, fallback: str = "video") -> str:
-    """A name in lower-case ASCII letters, digits, dashes and underscores."""
-    ascii_stem = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode()
-    cleaned = re.sub(r"[^a-z0-9_]+", "-", ascii_stem.lower()).strip("-_")
-    return cleaned[:MAX_SLUG].strip("-_") or fallback
 
 
 def video_id_for(stem: str, sha256: str, digits: int = DIGITS[0]) -> str:
@@ -257,7 +216,10 @@ def _plain(name: str) -> str:
 
 
 def mending_command(layout: Layout, video_id: str) -> str:
-    """What a person types to have the damaged outputs of a video made anew."""
+    """What a person types to have the damaged outputs of a video, or a photo set, made anew."""
+    photos = PhotoSets(layout)
+    if photos.is_set(video_id):
+        return photos.mending_command(video_id)
     try:
         record = VideoRegistry(layout).get(video_id)
     except DamagedFileError:

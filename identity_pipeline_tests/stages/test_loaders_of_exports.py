@@ -1,0 +1,86 @@
+"""Every loader that is pointed at an export of a ride finds its images, and nothing else."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from identity_pipeline.stages.imagesets.image_meta import LINE
+from identity_pipeline.stages.specs.exported import sidecar_file, sidecar_of
+from identity_pipeline_tests.exports import described_images, image_files, said_of_rider
+from identity_pipeline_tests.library import VideoLibrary
+
+RIDE = "demo_solo"
+SETS = ("anchors", "coverage", "challenge")
+
+
+@pytest.fixture(scope="module")
+def folder(demo: VideoLibrary) -> Path:
+    return demo.export(RIDE)
+
+
+def walked(root: Path, *, recursive: bool = True) -> list[Path]:
+    """As `os.walk` of trainers that look for images in all folders, or in one."""
+    found = []
+    for place, folders, files in os.walk(root):
+        found += [Path(place) / file for file in files]
+        if not recursive:
+            folders.clear()
+    return sorted(found)
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_a_loader_that_opens_every_entry_of_a_set_opens_images(folder: Path, name: str) -> None:
+    """As the scripts of diffusers do, which list a folder and open all of it."""
+    entries = list((folder / "person_0" / name).iterdir())
+    assert entries
+    for entry in entries:
+        with Image.open(entry) as picture:
+            assert picture.format == "JPEG"
+
+
+def test_a_loader_that_walks_a_rider_finds_all_of_that_riders_images_alone(folder: Path) -> None:
+    of_rider = [file for file in image_files(folder) if file.startswith("person_0/")]
+    assert walked(folder / "person_0") == [folder / file for file in of_rider]
+    assert len(of_rider) == said_of_rider(folder)["total_saved"] >= 10
+    assert walked(folder, recursive=False) == sorted(
+        folder / name for name in ("index.html", "manifest.json", "metadata.jsonl")
+    )
+
+
+def test_hugging_face_datasets_read_a_rider_and_the_whole_export(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    import datasets
+
+    def loaded(place: Path) -> Any:
+        return datasets.load_dataset(
+            "imagefolder", data_dir=str(place), split="train", cache_dir=str(tmp_path)
+        )
+
+    rider = loaded(folder / "person_0")
+    names = rider.features["label"].names
+    kinds = Counter(PurePosixPath(file).parts[1] for file in image_files(folder))
+    assert Counter(names[label] for label in rider["label"]) == kinds
+    # Below the export lies a contact sheet too, which is none of its images.
+    whole = {row["metadata"]: row for row in loaded(folder)}
+    told = {sidecar_file(meta["file"]): meta for _, meta in described_images(folder)}
+    assert whole.keys() == told.keys()
+    for place, meta in told.items():
+        assert whole[place]["image"].size == tuple(meta["size_px"])
+        assert [whole[place][name] for name in LINE] == [meta.get(name) for name in LINE]
+
+
+def test_metadata_is_found_in_an_export_that_has_it_beside_the_images(tmp_path: Path) -> None:
+    file = "person_1/coverage/cov_yaw30_pitch0_neutral.jpg"
+    beside = tmp_path / "person_1" / "coverage" / "cov_yaw30_pitch0_neutral_meta.json"
+    assert sidecar_of(tmp_path, file) == beside
+    (tmp_path / "meta").mkdir()
+    assert sidecar_of(tmp_path, file) == tmp_path / sidecar_file(file)
+    assert sidecar_file("pair/pair_001.jpg") == "meta/pair/pair_001_meta.json"
