@@ -59,6 +59,7 @@ from identity_pipeline.settings.operation import (
     PhaseSettings,
     RetentionSettings,
 )
+from identity_pipeline.settings.photos import PhotoSettings
 from identity_pipeline.settings.stores import CatalogueSettings, IndexSettings, PublishSettings
 from identity_pipeline.settings.wording import (
     ENVIRONMENT_PREFIX,
@@ -89,6 +90,7 @@ __all__ = [
     "MomentSettings",
     "PathSettings",
     "PhaseSettings",
+    "PhotoSettings",
     "PublishSettings",
     "QualitySettings",
     "RetentionSettings",
@@ -135,6 +137,7 @@ class Settings(BaseSettings):
     selection: SelectionSettings = SelectionSettings()
     export: ExportSettings = ExportSettings()
     datasets: DatasetSettings = DatasetSettings()
+    photos: PhotoSettings = PhotoSettings()
     cluster: ClusterSettings = ClusterSettings()
     copies: CopySettings = CopySettings()
     match: MatchSettings = MatchSettings()

@@ -17,7 +17,7 @@ from typing import Final
 import polars as pl
 
 from identity_pipeline.errors import IdentityPipelineError
-from identity_pipeline.tables import library
+from identity_pipeline.tables import library, photos
 from identity_pipeline.tables.base import (
     BOX,
     COUNT,
@@ -411,6 +411,7 @@ TABLES: Final[dict[str, Table]] = {
 }
 
 TABLES.update(library.TABLES)
+TABLES.update(photos.TABLES)
 
 
 def _without(name: str, *columns: str) -> Schema:
