@@ -70,9 +70,9 @@ class DatasetSettings(Group):
         "Two rides show two looks of a person (glasses, hair) where their faces find so much less "
         "of their like in the other ride than in their own.",
         unit="cosine",
-        source="real clips, bundled vision encoder: 3 people in 2 or 3 clips in which they look the "
-        "same differ by at most .04, 12 riders from each other by at least .10; no clips of one "
-        "person with two looks were there",
+        source="real clips, bundled vision encoder: 3 people in 2 or 3 clips each, in which they "
+        "look the same, differ by at most .04, 8 riders from each other by at least .10; no clips "
+        "of one person with two looks were there",
         ge=0,
         le=2,
     )

@@ -42,25 +42,39 @@ def looks_of(pool: pl.DataFrame, margin: float) -> dict[str, str]:
     Returns:
         Look by source; empty where fewer than two sources can be compared.
     """
-    faces = {
-        str(name): rows.sort("timestamp_ms", "face_id")
-        for (name,), rows in sorted(pool.group_by("source_id"), key=lambda item: str(item[0][0]))
-    }
+    parts = pool.sort("source_id", "timestamp_ms", "face_id").partition_by(
+        "source_id", as_dict=True, maintain_order=True
+    )
+    faces = {str(name): rows for (name,), rows in parts.items()}
     told = [name for name, rows in faces.items() if rows.height >= LEAST]
     if len(told) < 2:
         return {}
     vectors = {name: to_matrix(rows["e_vis_face"]) for name, rows in faces.items()}
-    own = {name: _within(vectors[name], faces[name]["timestamp_ms"].to_numpy()) for name in told}
-    drops = {
-        (a, b): max(own[a] - _across(vectors[a], vectors[b]), own[b] - _across(vectors[b], vectors[a]))
-        for a, b in combinations(told, 2)
-    }
-    groups = _grouped(told, drops, margin)
-    for name in faces.keys() - set(told):
-        nearest = max(told, key=lambda other: (_across(vectors[name], vectors[other]), other))
+    groups = _grouped(told, _drops(told, faces, vectors), margin)
+    for name in sorted(faces.keys() - set(told)):
+        own = vectors[name]
+        _, nearest = max((_across(own, vectors[other]), other) for other in told)
         next(group for group in groups if nearest in group).append(name)
+    return _named(groups, faces)
+
+
+def _named(groups: list[list[str]], faces: Mapping[str, pl.DataFrame]) -> dict[str, str]:
+    """The look of each source; the first is that of most faces."""
     groups.sort(key=lambda group: (-sum(faces[name].height for name in group), sorted(group)))
     return {name: f"look_{n}" for n, group in enumerate(groups, 1) for name in sorted(group)}
+
+
+def _drops(
+    names: list[str],
+    faces: Mapping[str, pl.DataFrame],
+    vectors: Mapping[str, NDArray[np.float32]],
+) -> dict[tuple[str, str], float]:
+    """By how much less alike faces are to those of another source than to their own."""
+    own = {name: _within(vectors[name], faces[name]["timestamp_ms"].to_numpy()) for name in names}
+    return {
+        pair: max(own[a] - _across(vectors[a], vectors[b]) for a, b in (pair, pair[::-1]))
+        for pair in combinations(names, 2)
+    }
 
 
 def _within(vectors: NDArray[np.float32], times: NDArray[np.float64]) -> float:

@@ -154,6 +154,10 @@ def _prepared(
     )
 
 
+_TOLD: Final = ("source_id", "kind", "variant", "eligible", "portrait", "portrait_worth")
+"""Columns beside those of a `Face`."""
+
+
 class _Pick(NamedTuple):
     role: str
     reason: str
@@ -185,15 +189,20 @@ class _Order:
     ) -> _Order:
         """Before the first picture."""
         table, views = faces_of(faces), person_views(faces)
-        told = faces.select("source_id", "kind", "variant", "eligible", "portrait", "portrait_worth")
+        told = faces.select(
+            "source_id", "kind", "variant", "eligible", "portrait", "portrait_worth"
+        )
         rows = told.to_dicts()
         limit = likeness(selection)
-        alike = (views.face @ views.face.T > limit.vision) | (views.look @ views.look.T > limit.look)
-        source, at = faces["source_id"].to_numpy(), faces["timestamp_ms"].to_numpy()
-        near = (source[:, None] == source) & (
-            np.abs(at[:, None] - at) < selection.min_gap_s * 1000
+        alike = (views.face @ views.face.T > limit.vision) | (
+            views.look @ views.look.T > limit.look
         )
-        out = {n: (why, None) for n, face in enumerate(table) if (why := _barred(face, rows[n], selection))}
+        source, at = faces["source_id"].to_numpy(), faces["timestamp_ms"].to_numpy()
+        near = (source[:, None] == source) & (np.abs(at[:, None] - at) < selection.min_gap_s * 1000)
+        barred = (_barred(face, row, selection) for face, row in zip(table, rows, strict=True))
+        out: dict[int, tuple[str, int | None]] = {
+            n: (why, None) for n, why in enumerate(barred) if why is not None
+        }
         return cls(
             table,
             views,
@@ -237,25 +246,36 @@ class _Order:
 
     def next(self, gains: NDArray[np.float64]) -> tuple[int, _Pick] | None:
         """The picture that comes next; None where none may."""
-        place = len(self.chosen) + 1
         have = Counter(self.picks[row].role for row in self.chosen)
-        plain = self._not_starved([row for row in sorted(self.open) if not self._hard(row)])
-        portraits = [row for row in plain if self.told[row]["portrait"]]
-        if not self.chosen:
-            portraits = portraits or [r for r in plain if self.told[r]["eligible"]] or plain
-        if portraits and have[ANCHOR] < math.ceil(self.datasets.anchor_share * place):
-            row = self._portrait(portraits)
-            return row, _Pick(ANCHOR, "best_portrait", float(gains[row]))
-        due = have[CHALLENGE] < math.floor(self.datasets.challenge_share * place + 1e-9)
+        place, shares = len(self.chosen) + 1, self.datasets
+        plain = self._plain(place)
+        portraits = self._portraits(plain)
+        if portraits and have[ANCHOR] < math.ceil(shares.anchor_share * place):
+            return self._pick(self._portrait(portraits), ANCHOR, "best_portrait", gains)
+        due = have[CHALLENGE] < math.floor(shares.challenge_share * place + 1e-9)
         hard = self._challenge() if due else None
         if hard is not None:
-            return hard, _Pick(CHALLENGE, "farthest", float(gains[hard]))
+            return self._pick(hard, CHALLENGE, "farthest", gains)
         if not plain:
             return None
-        if place <= CALM_FIRST:
-            plain = [r for r in plain if self.table[r]["expression_bin"] in CALM] or plain
-        row = plain[int(np.argmax(gains[plain]))]
-        return row, _Pick(COVERAGE, "shows_most", float(gains[row]))
+        return self._pick(plain[int(np.argmax(gains[plain]))], COVERAGE, "shows_most", gains)
+
+    @staticmethod
+    def _pick(row: int, role: str, reason: str, gains: NDArray[np.float64]) -> tuple[int, _Pick]:
+        return row, _Pick(role, reason, float(gains[row]))
+
+    def _plain(self, place: int) -> list[int]:
+        """Ordinary pictures that may have a place: of starved looks, and calm ones at first."""
+        plain = self._not_starved([row for row in sorted(self.open) if not self._hard(row)])
+        calm = [row for row in plain if self.table[row]["expression_bin"] in CALM]
+        return calm or plain if place <= CALM_FIRST else plain
+
+    def _portraits(self, plain: list[int]) -> list[int]:
+        """Those that are portraits; for the first place the nearest to one that there is."""
+        portraits = [row for row in plain if self.told[row]["portrait"]]
+        if self.chosen or portraits:
+            return portraits
+        return [row for row in plain if self.told[row]["eligible"]] or plain
 
     def _hard(self, row: int) -> bool:
         return self.told[row]["kind"] is not None
@@ -347,9 +367,7 @@ class _Order:
 
 def _barred(face: Face, told: Mapping[str, Any], settings: SelectionSettings) -> str | None:
     """Why a picture has no place whatever else is chosen."""
-    if told["kind"] is None:
-        return "covered" if is_covered(face, settings) else None
-    if told["kind"] == EYES_CLOSED:
+    if told["kind"] in (None, EYES_CLOSED):
         return "covered" if is_covered(face, settings) else None
     sure = face["stable_score"]
     return None if sure is not None and sure >= settings.challenge_stable_min else "not_surely_them"

@@ -1,7 +1,7 @@
 """What lies in `about/` of a dataset: a sheet of each person, and the page.
 
 What belongs here: from what was written to what people look at. What does not: drawing
-(`media.sheets`, `media.dataset_page`). All of it stays out of a loader's way in a folder of its own.
+(`media.sheets`, `media.dataset_page`). It stays out of a loader's way in a folder of its own.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from identity_pipeline.media.sheets import (
     thumbnail,
 )
 from identity_pipeline.stages.datasets.manifest import NotWritten
-from identity_pipeline.stages.datasets.pictures import Person, Picture, Source
-from identity_pipeline.stages.datasets.sources import Skipped
+from identity_pipeline.stages.datasets.pictures import Layout, Person, Picture, Source
+from identity_pipeline.stages.datasets.sources import Material
 
 FOLDER: Final = "about"
 COLUMNS, TILE_PX, QUALITY = 6, 224, 90
@@ -57,33 +57,33 @@ class Account:
     """What became of one person's faces.
 
     Attributes:
-        person: whose.
+        material: their rides and faces.
         pictures: that were written, the best first.
         files: of each picture by key, relative to the folder.
         left: pictures that were tried and not written.
         looked: small pictures of those, by source and face, where there are any.
-        sources: by id.
-        skipped: rides that give no picture.
         order: the order of all faces.
         faults: what the pictures lack as a set.
     """
 
-    person: Person
+    material: Material
     pictures: Sequence[Picture]
     files: Mapping[str, Sequence[str]]
     left: Sequence[NotWritten]
     looked: Mapping[tuple[str, str], bytes]
-    sources: Mapping[str, Source]
-    skipped: Sequence[Skipped]
     order: pl.DataFrame
     faults: Sequence[str] = ()
+
+    @property
+    def person(self) -> Person:
+        """Whose faces."""
+        return self.material.person
 
 
 def write_about(
     folder: Path,
     accounts: Sequence[Account],
-    consumer: str,
-    sentence: str,
+    layout: Layout,
     models: Sequence[Mapping[str, Any]],
     gate_version: str,
 ) -> None:
@@ -92,8 +92,7 @@ def write_about(
     Args:
         folder: of the dataset.
         accounts: of each person.
-        consumer: name of the layout.
-        sentence: what that is.
+        layout: of the consumer.
         models: as the manifest names them.
         gate_version: of the settings that judged the faces.
     """
@@ -104,7 +103,8 @@ def write_about(
     told = dict.fromkeys(
         (str(m["name"]), str(m["licence"] or "not known"), str(m["sha256"] or "")) for m in models
     )
-    page = DatasetPage(consumer, sentence, tuple(map(_part, accounts)), tuple(told), gate_version)
+    parts = tuple(map(_part, accounts))
+    page = DatasetPage(layout.name, layout.sentence, parts, tuple(told), gate_version)
     (about / "index.html").write_text(render_dataset_page(page), encoding="utf-8")
 
 
@@ -129,12 +129,14 @@ def sheet_of(pictures: Sequence[Picture]) -> bytes:
 def _part(account: Account) -> PersonPart:
     counts = Counter(p.source.source_id for p in account.pictures)
     order = account.order.filter(pl.col("rank").is_null())
-    reasons = Counter(order["reason"].to_list())
+    reasons = Counter(map(str, order["reason"]))
     sources = [
         SourceRow(s.source_id, s.kind, _date(s), s.origin, counts[s.source_id])
-        for _, s in sorted(account.sources.items())
+        for _, s in sorted(account.material.sources.items())
     ]
-    sources += [SourceRow(s.source_id, "none", None, "-", 0, s.sentence) for s in account.skipped]
+    sources += [
+        SourceRow(s.source_id, "none", None, "-", 0, s.sentence) for s in account.material.skipped
+    ]
     return PersonPart(
         account.person.name,
         tuple(_card(p, account.files.get(p.key, ())) for p in account.pictures),
@@ -174,3 +176,25 @@ def _left_card(one: NotWritten, looked: Mapping[tuple[str, str], bytes]) -> Left
 def _small(jpeg: bytes) -> str:
     small = thumbnail(decode_image(jpeg), THUMBNAIL_PX)
     return data_uri(encode_jpeg_below(small, THUMBNAIL_BYTES), "image/jpeg")
+
+
+def readme(accounts: Sequence[Account], layout: Layout, usage: str) -> str:
+    """`README.md`: how the consumer is pointed at it, and what else lies there."""
+    lines = [f"# {', '.join(a.person.name for a in accounts)} for {layout.name}", ""]
+    lines += [layout.sentence, "", usage.strip(), "", "## What is here", ""]
+    for account in accounts:
+        sources = account.material.sources
+        counts = Counter(picture.source.source_id for picture in account.pictures)
+        of = ", ".join(
+            f"{n} of {name} ({sources[name].kind})" for name, n in sorted(counts.items())
+        )
+        lines.append(f"- {account.person.name}: {len(account.pictures)} pictures: {of}.")
+    lines += [
+        "- `about/index.html` shows every picture, and those that were refused with the reason.",
+        "- `manifest.json` says of every picture where it comes from and what was measured, which "
+        "models judged it under which licences, and that consent is not recorded.",
+        "",
+        "`identity-pipeline verify .` in this folder checks all of it, without a network.",
+        "",
+    ]
+    return "\n".join(lines)

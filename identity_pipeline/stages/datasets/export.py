@@ -1,7 +1,7 @@
 """A person's dataset for one consumer: chosen over all rides, cut anew, checked, written whole.
 
 What belongs here: the way from people to a folder. What does not: any step of it (`sources`,
-`core.datasets.selection`, `cutting`, `checks`, `captioner`, `layouts`, `about`, `manifest`).
+`trying`, `layouts`, `about`, `manifest`).
 
 The folder is written beside its place and renamed into it. No clock goes into it: the same rides,
 decisions, settings and models give the same bytes. An export that is made of the same is reused.
@@ -10,49 +10,38 @@ decisions, settings and models give the same bytes. An export that is made of th
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-import polars as pl
-
-from identity_pipeline.core.datasets.selection import ordered, validation_sources
-from identity_pipeline.core.imagesets.faces import VECTORS
-from identity_pipeline.core.imagesets.one_face import Fault
 from identity_pipeline.errors import printable
 from identity_pipeline.settings import Settings, all_but, chosen
 from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
-from identity_pipeline.stages.datasets.about import Account, write_about
-from identity_pipeline.stages.datasets.checks import Looker, check, check_set
-from identity_pipeline.stages.datasets.cutting import Cut, Cutter, Place
+from identity_pipeline.stages.datasets.about import Account, readme, write_about
+from identity_pipeline.stages.datasets.checks import SetFault, check_set
+from identity_pipeline.stages.datasets.cutting import Cutter
 from identity_pipeline.stages.datasets.manifest import (
     FILE,
     KIND,
     SCHEMA_VERSION,
     ManifestError,
-    NotWritten,
     files_json,
-    measured,
+    limits_json,
     not_written_json,
+    person_json,
     picture_json,
     read_manifest,
+    source_json,
 )
-from identity_pipeline.stages.datasets.pictures import (
-    Dataset,
-    Layout,
-    Limits,
-    Person,
-    Picture,
-    Verdict,
-)
+from identity_pipeline.stages.datasets.pictures import Dataset, Layout, Person, Picture, Verdict
 from identity_pipeline.stages.datasets.sources import (
     DatasetError,
     Material,
     material_of,
     people_of,
 )
+from identity_pipeline.stages.datasets.trying import Tried, place_of, try_pictures
 from identity_pipeline.stages.imagesets.provenance import model_facts
 from identity_pipeline.stages.progress.protocol import Progress, silent
 from identity_pipeline.stages.specs.cache_key import deciding_settings
@@ -66,9 +55,7 @@ CODE: Final = "1"
 """Raise it with every change of what is computed; without it old exports are reused."""
 SHAPING: Final = (*all_but("datasets", "consumers"), "selection", "export", "crops")
 """Settings that an export is made of, beside those that its tables were made with."""
-RESERVE: Final = 0.25
-"""So many more pictures are cut at once, as a share, for those that a check refuses: a source is
-then decoded once. Chosen."""
+README: Final = "README.md"
 Captions = Literal["template", "none", "model"]
 
 
@@ -112,33 +99,6 @@ class Written:
     usage: str
 
 
-@dataclass
-class _Tried:
-    """One person's pictures as they are tried, in their order.
-
-    Attributes:
-        material: their rides and faces.
-        order: all faces by rank, with the reasons of the others.
-        wanted: how many pictures.
-        cut: what became of each place that was tried.
-        pictures: those that could be cut, by place in the order.
-        verdicts: on these, in the same order.
-    """
-
-    material: Material
-    order: pl.DataFrame
-    wanted: int
-    cut: dict[Place, Cut | Fault] = field(default_factory=dict)
-    pictures: list[Picture] = field(default_factory=list)
-    verdicts: tuple[Verdict, ...] = ()
-
-    @property
-    def passed(self) -> list[Picture]:
-        """Those that are written."""
-        fit = {verdict.key for verdict in self.verdicts if verdict.passed}
-        return [picture for picture in self.pictures if picture.key in fit]
-
-
 def export(
     library: LibrarySnapshot,
     request: Request,
@@ -156,20 +116,22 @@ def export(
         progress: called as pictures are cut.
 
     Raises:
-        DatasetError: there is no picture of somebody, too few pass, or the folder is not ours.
+        DatasetError: there is no picture of somebody, none passes, or the folder is not ours.
         OSError: it cannot be written; what was there is unchanged.
     """
     people = people_of(library, request.person_ids, settings.datasets)
     materials = [material_of(library, p, settings.datasets, request.rides) for p in people]
     target = request.target or default_place(library, people, request.layout.name)
     refuse_foreign(target)
-    made_of = _made_of(materials, request, settings, models)
-    fingerprint = sha256_of_value(made_of)
+    fingerprint = sha256_of_value(_made_of(materials, request, settings, models))
     old = _current(target, fingerprint)
     if old is not None:
-        return Written(target, True, old, _usage(target))
+        return Written(target, True, old, (target / README).read_text(encoding="utf-8"))
+    cutter = Cutter(library.stores.tables, models.face_pack, settings, request.size)
+    limits = request.layout.limits
     tried = [
-        _tried(library, material, request, settings, models, progress) for material in materials
+        try_pictures(material, limits, request.count, cutter, settings, progress)
+        for material in materials
     ]
     _refuse_empty(tried, request)
     with atomic.new_folder(target) as folder:
@@ -216,25 +178,37 @@ def _made_of(
     materials: Sequence[Material], request: Request, settings: Settings, models: ModelHub
 ) -> dict[str, Any]:
     """Everything that an export depends on, as JSON-able values."""
-    return json.loads(
-        json.dumps(
-            {
-                "code": CODE,
-                "consumer": request.layout.name,
-                "limits": _limits_json(request.layout.limits),
-                "people": [_person_json(m.person) for m in materials],
-                "sources": [_source_json(m, s) for m in materials for s in sorted(m.sources)],
-                "skipped": [[s.source_id, s.sentence] for m in materials for s in m.skipped],
-                "tables": [dict(m.versions) for m in materials],
-                "models": {"face_pack": models.digest("face_pack")},
-                "settings": chosen(settings, SHAPING),
-                "rides": sorted(request.rides),
-                "size": request.size,
-                "count": request.count,
-                "captions": request.captions,
-            }
-        )
-    )
+    made = {
+        "code": CODE,
+        "consumer": request.layout.name,
+        "limits": limits_json(request.layout.limits),
+        "people": [person_json(material.person) for material in materials],
+        "sources": _sources(materials),
+        "skipped": _skipped(materials),
+        "tables": [dict(material.versions) for material in materials],
+        "models": {"face_pack": models.digest("face_pack")},
+        "settings": chosen(settings, SHAPING),
+        "size": request.size,
+        "count": request.count,
+        "captions": request.captions,
+    }
+    return json.loads(json.dumps(made))  # as it is read back: tuples are lists
+
+
+def _sources(materials: Sequence[Material]) -> list[dict[str, Any]]:
+    return [
+        source_json(material.person, material.sources[name])
+        for material in materials
+        for name in sorted(material.sources)
+    ]
+
+
+def _skipped(materials: Sequence[Material]) -> list[dict[str, str]]:
+    return [
+        {"person_id": m.person.person_id, "source_id": s.source_id, "reason": s.sentence}
+        for m in materials
+        for s in m.skipped
+    ]
 
 
 def _current(target: Path, fingerprint: str) -> dict[str, Any] | None:
@@ -247,115 +221,12 @@ def _current(target: Path, fingerprint: str) -> dict[str, Any] | None:
     return told if whole else None
 
 
-def _usage(target: Path) -> str:
-    path = target / "README.md"
-    return path.read_text(encoding="utf-8") if path.is_file() else ""
-
-
-def _tried(
-    library: LibrarySnapshot,
-    material: Material,
-    request: Request,
-    settings: Settings,
-    models: ModelHub,
-    progress: Progress,
-) -> _Tried:
-    """Cuts and checks the pictures of a person in their order, until enough are fit."""
-    limits = request.layout.limits
-    wanted = request.count or settings.datasets.count
-    wanted = min(wanted, limits.most) if limits.most is not None else wanted
-    rows = material.pool.height
-    order = ordered(material.pool, settings.selection, settings.datasets, rows)
-    tried = _Tried(material, order, wanted)
-    cutter = Cutter(library.stores.tables, models.face_pack, settings, request.size)
-    looker = Looker(models.face_pack)
-    for places in _batches(order, wanted):
-        faces = material.pool.join(places.select("source_id", "face_id"), on=["source_id", "face_id"])
-        tried.cut |= cutter.cut(faces, progress)
-        tried.pictures = _pictures(tried, _validation(tried, limits, settings), looked_at=False)
-        tried.verdicts = check(tried.pictures, replace(limits, most=wanted), looker)
-        if len(tried.passed) >= wanted:
-            break
-    tried.pictures = _pictures(tried, _validation(tried, limits, settings), looked_at=True)
-    return tried
-
-
-def _batches(order: pl.DataFrame, wanted: int) -> Iterator[pl.DataFrame]:
-    """Places in the order, as many at a time as may be needed."""
-    ranked = order.filter(pl.col("rank").is_not_null()).sort("rank")
-    size = wanted + math.ceil(wanted * RESERVE) + 2
-    for start in range(0, ranked.height, size):
-        yield ranked.slice(start, size)
-
-
-def _validation(tried: _Tried, limits: Limits, settings: Settings) -> frozenset[str]:
-    """The sources that are held out, by how many pictures of each are wanted."""
-    if not limits.splits:
-        return frozenset()
-    first = tried.order.filter(pl.col("rank") <= tried.wanted)
-    counts = dict(first.group_by("source_id").len().sort("source_id").iter_rows())
-    return validation_sources(counts, settings.datasets.validation_share)
-
-
-def _pictures(tried: _Tried, held_out: frozenset[str], *, looked_at: bool) -> list[Picture]:
-    """What could be cut, as pictures, by place in the order.
-
-    Args:
-        tried: with what was cut.
-        held_out: sources of the validation split.
-        looked_at: the verdicts are known: those that passed are numbered without gaps.
-    """
-    material, person = tried.material, tried.material.person
-    told = {
-        (row["source_id"], row["face_id"]): row
-        for row in material.pool.drop(VECTORS).iter_rows(named=True)
-    }
-    fit = {verdict.key for verdict in tried.verdicts if verdict.passed}
-    made: list[Picture] = []
-    number = 0
-    for row in tried.order.filter(pl.col("rank").is_not_null()).sort("rank").iter_rows(named=True):
-        place = row["source_id"], row["face_id"]
-        cut = tried.cut.get(place)
-        if not isinstance(cut, Cut):
-            continue
-        face, source = told[place], material.sources[row["source_id"]]
-        key, rank = f"{person.slug}_p{row['rank']:04d}", row["rank"]
-        if looked_at and key in fit:
-            number += 1
-            key, rank = f"{person.slug}_{number:03d}", number
-        made.append(
-            Picture(
-                key=key,
-                person=person,
-                source=source,
-                face_id=row["face_id"],
-                frame_idx=face["frame_idx"],
-                timestamp_ms=face["timestamp_ms"] if source.kind == "ride" else None,
-                role=row["role"],
-                rank=rank,
-                split="validation" if source.source_id in held_out else "train",
-                variant=row["variant"],
-                jpeg=cut.jpeg,
-                width=cut.width,
-                height=cut.height,
-                face=cut.face,
-                key_points=cut.key_points,
-                measured=measured({**face, "novelty": row["novelty"], "kind": row["kind"]}),
-            )
-        )
-    if looked_at:
-        keys = [picture.key for picture in made]
-        verdicts = zip(keys, tried.verdicts, strict=True)
-        tried.verdicts = tuple(replace(verdict, key=key) for key, verdict in verdicts)
-    return made
-
-
-def _refuse_empty(tried: Sequence[_Tried], request: Request) -> None:
+def _refuse_empty(tried: Sequence[Tried], request: Request) -> None:
     """Nothing is written of somebody of whom no picture is fit."""
     for one in tried:
         if one.passed:
             continue
-        left = _not_written(one)
+        left = one.not_written()
         why = f" The first: {left[0].sentence}" if left else ""
         raise DatasetError(
             f"None of the {len(left)} pictures of {one.material.person.name} that were tried is "
@@ -363,173 +234,88 @@ def _refuse_empty(tried: Sequence[_Tried], request: Request) -> None:
         )
 
 
-def _not_written(tried: _Tried) -> list[NotWritten]:
-    """What was tried before enough were found, and is not there, by place."""
-    verdicts = {p.face_id + p.source.source_id: v for p, v in zip(tried.pictures, tried.verdicts, strict=True)}
-    passed = {(p.source.source_id, p.face_id) for p in tried.passed}
-    ranks = tried.order.filter(pl.col("rank").is_not_null())
-    places = {(r["source_id"], r["face_id"]): r["rank"] for r in ranks.iter_rows(named=True)}
-    last = max((places[place] for place in passed), default=len(places))
-    found = []
-    for place, cut in tried.cut.items():
-        if place in passed or places[place] > last:
-            continue
-        if isinstance(cut, Fault):
-            code, sentence = cut.code, cut.sentence
-        else:
-            verdict = verdicts[place[1] + place[0]]
-            code, sentence = str(verdict.code), str(verdict.sentence)
-        who = tried.material.person.person_id
-        found.append(NotWritten(who, *place, places[place], code, sentence))
-    return sorted(found, key=lambda one: one.place)
-
-
 def _write(
-    folder: Path,
-    tried: Sequence[_Tried],
-    request: Request,
-    settings: Settings,
-    models: ModelHub,
+    folder: Path, tried: Sequence[Tried], request: Request, settings: Settings, models: ModelHub
 ) -> tuple[dict[str, Any], str]:
     """Everything of the folder but the manifest, and what the manifest says of it."""
-    layout = request.layout
+    layout, people = request.layout, [one.material.person for one in tried]
     pictures = [picture for one in tried for picture in one.passed]
-    people = [one.material.person for one in tried]
     captions = _captions(pictures, request.captions)
     dataset = Dataset(people, pictures, captions, request.size)
-    files = layout.write(folder, dataset)
-    usage = layout.usage(dataset)
+    files, usage = layout.write(folder, dataset), layout.usage(dataset)
     faults = check_set(pictures, [Verdict(p.key, passed=True) for p in pictures], layout.limits)
     facts = [
         {"role": m.role, "name": m.name, "sha256": m.sha256, "licence": m.licence}
         for m in model_facts(models)
     ]
     gate_version = deciding_settings(settings, emphasised=False)[:12]
-    accounts = [
-        Account(
-            one.material.person,
-            one.passed,
-            files,
-            _not_written(one),
-            {place: cut.jpeg for place, cut in one.cut.items() if isinstance(cut, Cut)},
-            one.material.sources,
-            one.material.skipped,
-            one.order,
-            [f.sentence for f in faults if f.person_id == one.material.person.person_id],
-        )
-        for one in tried
-    ]
-    write_about(folder, accounts, layout.name, layout.sentence, facts, gate_version)
-    (folder / "README.md").write_text(_readme(accounts, layout, usage), encoding="utf-8")
+    accounts = [_account(one, files, faults) for one in tried]
+    write_about(folder, accounts, layout, facts, gate_version)
+    (folder / README).write_text(readme(accounts, layout, usage), encoding="utf-8")
     manifest = {
         "schema_version": SCHEMA_VERSION,
         "kind": KIND,
         "consumer": layout.name,
-        "limits": _limits_json(layout.limits),
-        "people": [
-            {**_person_json(one.material.person), "pictures": len(one.passed)} for one in tried
-        ],
-        "sources": [
-            {
-                **_source_json(one.material, name),
-                "pictures": sum(p.source.source_id == name for p in one.passed),
-            }
-            for one in tried
-            for name in sorted(one.material.sources)
-        ],
-        "skipped": [
-            {
-                "person_id": one.material.person.person_id,
-                "source_id": skipped.source_id,
-                "reason": skipped.sentence,
-            }
-            for one in tried
-            for skipped in one.material.skipped
-        ],
-        "pictures": [
-            picture_json(
-                picture,
-                Verdict(picture.key, passed=True),
-                files.get(picture.key, ()),
-                captions.get(picture.key),
-                _cut_json(one, picture),
-            )
-            for one in tried
-            for picture in one.passed
-        ],
-        "not_written": not_written_json(left for one in tried for left in _not_written(one)),
-        "not_chosen": [row for one in tried for row in _not_chosen(one)],
-        "lacking": [
-            {"person_id": f.person_id, "code": f.code, "sentence": f.sentence} for f in faults
-        ],
+        "limits": limits_json(layout.limits),
+        **_contents(tried, files, captions),
+        "lacking": [vars(fault) for fault in faults],
         "size": request.size,
         "count": request.count or settings.datasets.count,
         "captions": request.captions,
         "settings": chosen(settings, all_but("datasets", "consumers")),
         "settings_sha256": sha256_of_value(chosen(settings, SHAPING)),
         "gate_version": gate_version,
-        "vision_space": sorted({one.material.space for one in tried}),
+        "vision_spaces": sorted({one.material.space for one in tried}),
         "models": facts,
         "consent": None,
     }
     return manifest, usage
 
 
+def _account(one: Tried, files: Mapping[str, Sequence[str]], faults: Sequence[SetFault]) -> Account:
+    person_id = one.material.person.person_id
+    lacking = [fault.sentence for fault in faults if fault.person_id == person_id]
+    left, looked = one.not_written(), one.looked()
+    return Account(one.material, one.passed, files, left, looked, one.order, lacking)
+
+
+def _contents(
+    tried: Sequence[Tried], files: Mapping[str, Sequence[str]], captions: Mapping[str, str]
+) -> dict[str, Any]:
+    """People, sources, and every face: written, refused, or not chosen."""
+    return {
+        "people": [
+            {**person_json(one.material.person), "pictures": len(one.passed)} for one in tried
+        ],
+        "sources": _shown_sources(tried),
+        "skipped": _skipped([one.material for one in tried]),
+        "pictures": [row for one in tried for row in _written(one, files, captions)],
+        "not_written": not_written_json(left for one in tried for left in one.not_written()),
+        "not_chosen": [row for one in tried for row in one.not_chosen()],
+    }
+
+
+def _shown_sources(tried: Sequence[Tried]) -> list[dict[str, Any]]:
+    shown = [(p.person.person_id, p.source.source_id) for one in tried for p in one.passed]
+    return [
+        {**row, "pictures": shown.count((row["person_id"], row["source_id"]))}
+        for row in _sources([one.material for one in tried])
+    ]
+
+
+def _written(
+    one: Tried, files: Mapping[str, Sequence[str]], captions: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    return [
+        picture_json(p, files.get(p.key, ()), captions.get(p.key), one.cut[place_of(p)])
+        for p in one.passed
+    ]
+
+
 def _captions(pictures: Sequence[Picture], wanted: Captions) -> dict[str, str]:
     if wanted == "none":
         return {}
     return {p.key: f"{p.person.token} {p.person.class_word}" for p in pictures}
-
-
-def _cut_json(tried: _Tried, picture: Picture) -> dict[str, Any]:
-    cut = tried.cut[picture.source.source_id, picture.face_id]
-    assert isinstance(cut, Cut)
-    return {"crop": [round(float(v), 3) for v in cut.crop], "made": cut.made}
-
-
-def _not_chosen(tried: _Tried) -> Iterator[dict[str, Any]]:
-    """Every face that might have been shown and was not tried, with its reason."""
-    person_id = tried.material.person.person_id
-    written = {(p.source.source_id, p.face_id) for p in tried.passed}
-    known = written | {(n.source_id, n.face_id) for n in _not_written(tried)}
-    for row in tried.order.sort("source_id", "face_id").iter_rows(named=True):
-        if (row["source_id"], row["face_id"]) in known:
-            continue
-        yield {
-            "person_id": person_id,
-            "source_id": row["source_id"],
-            "face_id": row["face_id"],
-            "reason": row["reason"] if row["rank"] is None else "not_needed",
-            "rival_source_id": row["rival_source_id"],
-            "rival_face_id": row["rival_face_id"],
-        }
-
-
-def _person_json(person: Person) -> dict[str, Any]:
-    return {
-        "person_id": person.person_id,
-        "name": person.name,
-        "slug": person.slug,
-        "token": person.token,
-        "class_word": person.class_word,
-    }
-
-
-def _source_json(material: Material, source_id: str) -> dict[str, Any]:
-    source = material.sources[source_id]
-    return {
-        "person_id": material.person.person_id,
-        "source_id": source.source_id,
-        "kind": source.kind,
-        "sha256": source.sha256,
-        "date": source.date,
-        "date_from": source.date_from,
-        "origin": source.origin,
-    }
-
-
-def _limits_json(limits: Limits) -> dict[str, Any]:
-    return {name: getattr(limits, name) for name in limits.__dataclass_fields__}
 
 
 def _library(library: LibrarySnapshot) -> dict[str, Any]:
@@ -541,25 +327,3 @@ def _library(library: LibrarySnapshot) -> dict[str, Any]:
         "ledger_events": seq,
         "ledger_head": head,
     }
-
-
-def _readme(accounts: Sequence[Account], layout: Layout, usage: str) -> str:
-    """`README.md`: how the consumer is pointed at it, and what else lies there."""
-    lines = [f"# {', '.join(a.person.name for a in accounts)} for {layout.name}", ""]
-    lines += [layout.sentence, "", usage.strip(), "", "## What is here", ""]
-    for account in accounts:
-        kinds = {name: source.kind for name, source in account.sources.items()}
-        counts: dict[str, int] = {}
-        for picture in account.pictures:
-            counts[picture.source.source_id] = counts.get(picture.source.source_id, 0) + 1
-        of = ", ".join(f"{n} of {name} ({kinds[name]})" for name, n in sorted(counts.items()))
-        lines.append(f"- {account.person.name}: {len(account.pictures)} pictures: {of}.")
-    lines += [
-        "- `about/index.html` shows every picture, and those that were refused with the reason.",
-        "- `manifest.json` says of every picture where it comes from and what was measured, which "
-        "models judged it under which licences, and that consent is not recorded.",
-        "",
-        "`identity-pipeline verify .` in this folder checks all of it, without a network.",
-        "",
-    ]
-    return "\n".join(lines)

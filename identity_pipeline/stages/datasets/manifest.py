@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from identity_pipeline.core.imagesets.faces import VECTORS
+from identity_pipeline.core.imagesets.one_face import Fault
 from identity_pipeline.errors import IdentityPipelineError
-from identity_pipeline.stages.datasets.pictures import Picture, Verdict
+from identity_pipeline.stages.datasets.cutting import Cut
+from identity_pipeline.stages.datasets.pictures import Limits, Person, Picture, Source
 
 FILE: Final = "manifest.json"
 KIND: Final = "person_dataset"
@@ -69,20 +71,19 @@ def _plain(value: Any) -> Any:
 
 def picture_json(
     picture: Picture,
-    verdict: Verdict,
     files: Sequence[str],
     caption: str | None,
-    cut: Mapping[str, Any],
+    cut: Cut | Fault,
 ) -> dict[str, Any]:
-    """What the manifest says of a picture.
+    """What the manifest says of a picture that is fit for its consumer.
 
     Args:
         picture: that was written.
-        verdict: of the consumer's check.
         files: of it, relative to the folder.
         caption: None where none was wanted.
-        cut: `crop`, `made` and `place`, which a layout is not handed.
+        cut: what it was cut as.
     """
+    crop = cut.crop if isinstance(cut, Cut) else ()
     return {
         "key": picture.key,
         "person_id": picture.person.person_id,
@@ -101,10 +102,26 @@ def picture_json(
         "jpeg_sha256": hashlib.sha256(picture.jpeg).hexdigest(),
         "files": sorted(files),
         "caption": caption,
-        "verdict": {"passed": verdict.passed, "code": verdict.code, "sentence": verdict.sentence},
-        **cut,
+        "verdict": {"passed": True, "code": None, "sentence": None},
+        "crop": [round(float(v), 3) for v in crop],
+        "made": cut.made if isinstance(cut, Cut) else None,
         "measured": dict(picture.measured),
     }
+
+
+def person_json(person: Person) -> dict[str, Any]:
+    """What the manifest says of a person."""
+    return asdict(person)
+
+
+def source_json(person: Person, source: Source) -> dict[str, Any]:
+    """What the manifest says of a ride or photo set of a person."""
+    return {"person_id": person.person_id, **asdict(source)}
+
+
+def limits_json(limits: Limits) -> dict[str, Any]:
+    """What the consumer takes."""
+    return asdict(limits)
 
 
 def not_written_json(left: Iterable[NotWritten]) -> list[dict[str, Any]]:

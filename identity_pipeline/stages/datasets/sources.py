@@ -1,8 +1,8 @@
 """What there is of a person: their rides and photo sets, and the faces that may be shown of them.
 
 What belongs here: which tracks are a person's, and the tables read of them. What does not: choosing
-among the faces (`core.datasets.selection`) and their pixels (`stages.datasets.cutting`). A photo set
-has the same tables as a ride.
+among the faces (`core.datasets.selection`) and their pixels (`stages.datasets.cutting`). A photo
+set has the same tables as a ride.
 """
 
 from __future__ import annotations
@@ -114,43 +114,45 @@ def material_of(
         DatasetError: there is no picture of them.
     """
     tracks = _tracks(library, person, settings)
-    tracks = {source: tracks[source] for source in _wanted(library, person, tracks, rides)}
-    store = library.stores.tables
+    wanted = _wanted(library, person, tracks, rides)
+    parts, skipped = _parts(library.stores.tables, {name: tracks[name] for name in wanted})
+    if not parts:
+        raise DatasetError(_nothing(person, skipped))
+    sources = {name: _source(library, name, tracks[name]) for name in parts}
+    newness = _recency(sources.values())
+    pool = pl.concat(
+        rows.with_columns(source_id=pl.lit(name), recency=pl.lit(newness[name], dtype=pl.Float64))
+        for name, (rows, _) in parts.items()
+    )
+    versions = {
+        f"{table}/{name}": version
+        for name in parts
+        for table, version in library.stores.tables.versions(POOLED, name).items()
+    }
+    return Material(person, sources, pool, tuple(skipped), versions, _common_space(parts))
+
+
+def _parts(
+    store: TableStore, tracks: Mapping[str, Sequence[tuple[int, str]]]
+) -> tuple[dict[str, tuple[pl.DataFrame, str]], list[Skipped]]:
+    """The faces of each source and the space of their vectors, and the sources that have none."""
     parts: dict[str, tuple[pl.DataFrame, str]] = {}
     skipped: list[Skipped] = []
-    for source_id in sorted(tracks):
+    for source_id, own in sorted(tracks.items()):
         try:
-            parts[source_id] = _faces(store, source_id, [number for number, _ in tracks[source_id]])
-        except (DamagedFileError, MissingTableError) as error:
-            skipped.append(Skipped(source_id, str(error)))
-        except DatasetError as error:
+            parts[source_id] = _faces(store, source_id, [number for number, _ in own])
+        except (DamagedFileError, MissingTableError, DatasetError) as error:
             skipped.append(Skipped(source_id, str(error)))
     space = _common_space(parts)
     for source_id in [name for name, (_, own) in parts.items() if own != space]:
         del parts[source_id]
         skipped.append(Skipped(source_id, _OTHER_SPACE))
-    if not parts:
-        raise DatasetError(_nothing(person, skipped))
-    sources = {name: _source(library, name, tracks[name]) for name in parts}
-    versions = {
-        f"{table}/{name}": version
-        for name in parts
-        for table, version in store.versions(POOLED, name).items()
-    }
-    newness = _recency(sources.values())
-    pool = pl.concat(
-        rows.with_columns(
-            source_id=pl.lit(name), recency=pl.lit(newness[name], dtype=pl.Float64)
-        )
-        for name, (rows, _) in parts.items()
-    )
-    skipped.sort(key=lambda one: one.source_id)
-    return Material(person, sources, pool, tuple(skipped), versions, space)
+    return parts, sorted(skipped, key=lambda one: one.source_id)
 
 
 _OTHER_SPACE: Final = (
-    "Its vision vectors are of another encoder than those of the person's other rides; run it again "
-    "with the encoder in use, and it can be compared."
+    "Its vision vectors are of another encoder than those of the person's other rides; run it "
+    "again with the encoder in use, and it can be compared."
 )
 
 
@@ -166,8 +168,8 @@ def _tracks(
             found.setdefault(source_id, []).append((int(number), who.origin))
     if not found:
         raise DatasetError(
-            f"{person.name} has no ride and no photograph yet: `identity-pipeline label` gives them "
-            "tracks of rides, `identity-pipeline enrol` photographs."
+            f"{person.name} has no ride and no photograph yet: `identity-pipeline label` gives "
+            "them tracks of rides, `identity-pipeline enrol` photographs."
         )
     return found
 
@@ -217,8 +219,8 @@ def _faces(store: TableStore, source_id: str, tracks: Sequence[int]) -> tuple[pl
     rows = table.filter((pl.col("standing") == "candidate") & pl.col("person_id").is_in(seats))
     if not rows.height:
         raise DatasetError(
-            "No face of them in it may become a picture; `identity-pipeline why` says of each frame "
-            "why not."
+            "No face of them in it may become a picture; `identity-pipeline why` says of each "
+            "frame why not."
         )
     spaces = store.read("vision_embeddings", source_id, ("space",))["space"].unique().to_list()
     return rows, " ".join(sorted(map(str, spaces)))
