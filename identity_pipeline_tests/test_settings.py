@@ -65,7 +65,7 @@ def test_chosen_takes_groups_and_single_names() -> None:
         chosen(load_settings(), ("tracking.nonsense",))
 
 
-RETIRED_FILE = "[bank]\nnodes_max = 12\nrate = 0.2\n[selection]\nnovelty_min = 0.3\n"
+RETIRED_FILE = "[bank]\ntemperature = 0.2\nimages_max = 2\n[selection]\nnovelty_min = 0.3\n"
 
 
 def test_a_retired_setting_is_passed_over_and_named_once(
@@ -76,11 +76,11 @@ def test_a_retired_setting_is_passed_over_and_named_once(
     monkeypatch.setenv("IDENTITY_PIPELINE_SETTINGS", str(file))
     monkeypatch.setenv("IDENTITY_PIPELINE__BANK__TOP", "5")
     for _ in range(2):
-        assert load_settings(bank={"far_cos": 0.1}).selection.novelty_min == 0.3
+        assert load_settings(bank={"anchor_weight_min": 0.1}).selection.novelty_min == 0.3
     told = [record.getMessage() for record in caplog.records]
     assert [words.rpartition("remove them: ")[2] for words in sorted(told)] == [
-        "bank.nodes_max, bank.rate.",
-        "bank.far_cos.",
+        "bank.temperature, bank.images_max.",
+        "bank.anchor_weight_min.",
         "bank.top.",
     ]
     assert str(file) in sorted(told)[0]
@@ -104,7 +104,7 @@ def test_what_never_was_a_setting_is_an_error_in_a_retired_group_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "old.toml"
-    file.write_text(RETIRED_FILE.replace("rate", "speed"))
+    file.write_text(RETIRED_FILE.replace("images_max", "speed"))
     monkeypatch.setenv("IDENTITY_PIPELINE_SETTINGS", str(file))
-    with pytest.raises(SettingsError, match="no group of settings 'bank'"):
+    with pytest.raises(SettingsError, match=r"bank\.speed"):
         load_settings()

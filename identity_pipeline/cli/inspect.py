@@ -21,6 +21,7 @@ from identity_pipeline.settings.wording import did_you_mean
 
 if TYPE_CHECKING:
     from identity_pipeline.stages.planning.video_list import VideoList
+    from identity_pipeline.storage.video.registry import Registration
     from identity_pipeline.storage.video.tables import TableStore
 
 
@@ -111,11 +112,16 @@ def _video_rows(
             continue
         yield {
             "video": video_id,
-            "files": [Path(p).name for p in (record.path, *record.links)] if record else [],
+            "files": _names(record) if record else [],
             "kind": "failed" if damage else known.kind(video_id).value,
             "state": f"damaged: {damage}" if damage else known.words(video_id),
             "notes": list(notes(store, video_id)),
         }
+
+
+def _names(record: Registration) -> list[str]:
+    """The names of its file, each once: copies of one name may lie in several folders."""
+    return list(dict.fromkeys(Path(path).name for path in (record.path, *record.links)))
 
 
 def _state(known: VideoList, row: Mapping[str, Any]) -> Text:

@@ -12,7 +12,7 @@ import click
 from rich.text import Text
 
 from identity_pipeline.cli.instance import dagster_instance
-from identity_pipeline.cli.lists import console, echo_json, echo_table, json_option, say
+from identity_pipeline.cli.lists import echo_json, echo_table, json_option, say
 from identity_pipeline.cli.options import (
     data_option,
     merged_settings,
@@ -20,50 +20,23 @@ from identity_pipeline.cli.options import (
     open_store,
     overrides,
 )
+from identity_pipeline.cli.run_progress import Shown, shown
 from identity_pipeline.cli.stopping import Terminated, hearing, raise_for
 from identity_pipeline.cli.working import TRY_LATER, refuse_while_paused
 from identity_pipeline.errors import printable
 
 if TYPE_CHECKING:
     import dagster as dg
-    from rich.progress import Progress
 
     from identity_pipeline.defs.instance.outcome import WhyFailed
     from identity_pipeline.models.hub import ModelHub
     from identity_pipeline.settings import Settings
-    from identity_pipeline.stages.progress.protocol import Progress as Report
     from identity_pipeline.storage.video.registry import Registration
     from identity_pipeline.storage.video.tables import TableStore
 
 
 SETS = ("anchor", "coverage", "challenge", "pair")
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-
-
-class RichReporters:
-    """Shows the progress of each step as a bar."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._tasks: dict[str, Any] = {}
-
-    def reporter(self, context: dg.AssetExecutionContext) -> Report:
-        """A callback for one step; the bars of a video stay until the next video."""
-        from identity_pipeline.defs.resources.progress import heartbeat_of
-        from identity_pipeline.stages.progress.heartbeat import shown_to_others
-
-        return shown_to_others(context.resources.store, heartbeat_of(context), self._report)
-
-    def _report(self, stage: str, done: int, total: int | None, unit: str) -> None:
-        if stage not in self._tasks:
-            self._tasks[stage] = self._progress.add_task(f"  {stage} ({unit})", total=total)
-        self._progress.update(self._tasks[stage], completed=done, total=total)
-
-    def clear(self) -> None:
-        """Removes the bars of a video that is done."""
-        for task in self._tasks.values():
-            self._progress.remove_task(task)
-        self._tasks.clear()
 
 
 @dataclass(frozen=True)
@@ -149,7 +122,7 @@ def run(
         raise SystemExit(1)
     sizes = {record.video_id: size_of(record.existing_path()) for record in records}
     preflight.refuse(preflight.video_faults(store, settings, hub, sizes))
-    with _bars(as_json) as progress, dagster_instance(store.layout) as instance:
+    with shown(hidden=as_json) as progress, dagster_instance(store.layout) as instance:
         outcomes, library = run_videos(records, groups, progress, instance, hub)
     _say_summary(outcomes, store, as_json)
     unfinished = sum(outcome.succeeded for outcome in outcomes) < len(records)
@@ -177,29 +150,6 @@ def _say_summary(outcomes: list[Outcome], store: TableStore, as_json: bool) -> N
         return
     print_summary(rows)
     _say_where(outcomes, store)
-
-
-def _bars(hidden: bool) -> Progress:
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        SpinnerColumn,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    return Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        disable=hidden,
-    )
 
 
 def _say_failures(
@@ -261,7 +211,7 @@ def _say_where(outcomes: list[Outcome], store: TableStore) -> None:
 def run_videos(
     records: list[Registration],
     groups: dict[str, dict[str, str]],
-    progress: Progress,
+    progress: Shown,
     instance: dg.DagsterInstance,
     hub: ModelHub,
 ) -> tuple[list[Outcome], WhyFailed | None]:
@@ -288,24 +238,23 @@ def run_videos(
 
     by = {BY: COMMAND_LINE, HOST: host()}
     store = open_store(merged_settings(groups), new=True)
-    reporters = RichReporters(progress)
-    defs = build_defs(SettingsResource.of(**groups), progress=reporters, models=hub)
+    defs = build_defs(SettingsResource.of(**groups), progress=progress, models=hub)
     job = defs.resolve_job_def("per_video")
     instance.add_dynamic_partitions(str(videos.name), keys)
     outcomes = []
-    overall = progress.add_task("videos", total=len(records))
+    progress.begin(len(records))
     for record in records:
-        progress.update(overall, description=f"[bold]{record.video_id}[/bold]")
+        progress.at(record.video_id)
         stands = record.video_id in stand
         why = None if stands else _executed(job, instance, by, record.video_id)
         outcomes.append(Outcome(record, why))
-        reporters.clear()
-        if paused(store.layout):
+        stopped = paused(store.layout) is not None
+        progress.ended(finished=not stopped)
+        if stopped:
             return outcomes, None
-        progress.advance(overall)
-    progress.update(overall, description="[bold]library[/bold]")
+    progress.at("library")
     library = _executed(defs.resolve_job_def("library"), instance, by)
-    progress.update(overall, description="videos")
+    progress.ended(finished=False)
     return outcomes, library
 
 

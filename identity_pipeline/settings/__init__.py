@@ -46,6 +46,7 @@ from identity_pipeline.settings.learning import TrainSettings
 from identity_pipeline.settings.library import ClusterSettings, CopySettings
 from identity_pipeline.settings.matching import MatchSettings
 from identity_pipeline.settings.measurement import (
+    BankSettings,
     BucketSettings,
     QualitySettings,
     RiderSettings,
@@ -74,6 +75,7 @@ SETTINGS_FILE_VARIABLE = "IDENTITY_PIPELINE_SETTINGS"
 __all__ = [
     "ENVIRONMENT_PREFIX",
     "SETTINGS_FILE_VARIABLE",
+    "BankSettings",
     "BucketSettings",
     "CatalogueSettings",
     "ClusterSettings",
@@ -134,6 +136,7 @@ class Settings(BaseSettings):
     buckets: BucketSettings = BucketSettings()
     moments: MomentSettings = MomentSettings()
     stability: StabilitySettings = StabilitySettings()
+    bank: BankSettings = BankSettings()
     selection: SelectionSettings = SelectionSettings()
     export: ExportSettings = ExportSettings()
     datasets: DatasetSettings = DatasetSettings()

@@ -1,6 +1,8 @@
-"""Settings of what is measured on faces: riders, gates, buckets, stability."""
+"""Settings of what is measured on faces: riders, gates, buckets, stability, memory banks."""
 
 from __future__ import annotations
+
+from typing import Literal
 
 from identity_pipeline.settings.base import Group, tunable
 
@@ -411,6 +413,15 @@ class StabilitySettings(Group):
         ge=-1,
         le=1,
     )
+    source: Literal["medoid", "bank"] = tunable(
+        "medoid",
+        "What a face is compared with: the medoid of its ride, or the memory bank of the person, "
+        "learnt from other rides and photographs, where a rider is known.",
+        unit="text",
+        source="measured on real ride clips (3 people in 2 or 3 clips each, of the same footage): "
+        "the medoid finds 292 of 298 faces, a bank 293; of faces of others 2 of 5251 pass the one, "
+        "4 of 3612 the other (`identity_pipeline_tests/benchmarks/memory_bank.py`)",
+    )
     rival_margin: float = tunable(
         0.05,
         "Lead over the other rider's prototype.",
@@ -418,4 +429,32 @@ class StabilitySettings(Group):
         source="momentscan in production",
         ge=0,
         le=2,
+    )
+
+
+class BankSettings(Group):
+    """The memory bank of a person. The numbers are momentbank's, for cosines like ArcFace's."""
+
+    nodes_max: int = tunable(10, "Looks of a person.", unit="nodes", source="momentbank", ge=1)
+    rate: float = tunable(
+        0.1, "Weight of a new face in its node.", unit="share", source="momentbank", gt=0, le=1
+    )
+    merge_cos: float = tunable(
+        0.5, "A face this close belongs to the node.", unit="cosine", source="momentbank", ge=-1
+    )
+    far_cos: float = tunable(
+        0.3,
+        "A face of middling quality this close still teaches the nearest node.",
+        unit="cosine",
+        source="momentbank",
+        ge=-1,
+    )
+    close_cos: float = tunable(
+        0.8, "Nodes this close are merged on overflow.", unit="cosine", source="momentbank", ge=-1
+    )
+    quality_update: float = tunable(
+        0.3, "Quality that may change a node.", unit="score", source="momentbank", ge=0, le=1
+    )
+    quality_new: float = tunable(
+        0.5, "Quality that may open a node.", unit="score", source="momentbank", ge=0, le=1
     )

@@ -43,6 +43,7 @@ FACE_NUMBERS: Final = (
     "tracking.part_cos",
     "stability.stable_min",
     "stability.rival_margin",
+    "bank.merge_cos",
     "selection.challenge_stable_min",
     "match.template_thin_cos",
     "match.default_exclude",

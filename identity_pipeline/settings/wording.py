@@ -24,12 +24,7 @@ PATIENCE = 0.6
 """How like two names must be to be offered for each other, in [0, 1]; difflib's own default."""
 RETIRED: Mapping[str, frozenset[str]] = {
     "models": frozenset({"allow_demo"}),
-    "bank": frozenset(
-        {
-            "nodes_max", "rate", "merge_cos", "far_cos", "close_cos", "quality_update",
-            "quality_new", "temperature", "top", "anchor_weight_min", "images_max",
-        }
-    ),
+    "bank": frozenset({"temperature", "top", "anchor_weight_min", "images_max"}),
 }  # fmt: skip
 """Settings of earlier versions that nothing reads any more, by group; a file may hold them."""
 Fields = Mapping[str, Any]

@@ -267,14 +267,16 @@ TABLES: Final[dict[str, Table]] = {
         {
             **FACE,
             "person_id": pl.Int64,
-            "stable_score": pl.Float32,  # cosine to the person's prototype; null without one
-            "rival_score": pl.Float32,  # cosine to the other rider's prototype
+            "stable_score": pl.Float32,  # cosine to what stands for the person; null without one
+            "rival_score": pl.Float32,  # cosine to what stands for the other rider
             "margin": pl.Float32,
             "stable": pl.Boolean,
             "is_prototype": pl.Boolean,
             "reason": pl.String,  # "stable" or why not
+            "judged_by": pl.String,  # bank: that of a known rider; null: the medoid of the ride
         },
         "face_id",
+        optional=("judged_by",),
     ),
     "face_buckets": Table(
         {
@@ -462,7 +464,7 @@ TABLES["candidates"] = Table(
         "surround_luma",
         *("moment_id", "representative_face_id", *SCORES, "neighbour_share", "crop_px"),
     ),
-    optional=("weight", "bonus"),
+    optional=("weight", "bonus", "judged_by"),
 )
 SET_ASSETS: Final = ("anchor_set", "coverage_set", "challenge_set", "pair_set")
 TABLES.update(dict.fromkeys(SET_ASSETS, TABLES["image_set"]))

@@ -156,10 +156,10 @@ def test_a_hint_repeats_the_settings_file_and_quotes(tmp_path: Path) -> None:
 
 
 def test_what_the_package_warns_of_is_one_sentence_on_standard_error(tmp_path: Path) -> None:
-    variable = {"IDENTITY_PIPELINE__BANK__RATE": "0.2"}
+    variable = {"IDENTITY_PIPELINE__BANK__TEMPERATURE": "0.2"}
     said = CliRunner().invoke(cli, ["--data", str(tmp_path), "settings"], env=variable)
-    assert said.stderr.count("remove them: bank.rate.") == 1
-    assert "bank.rate" not in said.stdout
+    assert said.stderr.count("remove them: bank.temperature.") == 1
+    assert "bank.temperature" not in said.stdout
 
 
 def test_a_warning_that_cannot_be_shown_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

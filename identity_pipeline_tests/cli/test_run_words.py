@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from identity_pipeline.cli import run_progress
 from identity_pipeline.cli.main import cli
 from identity_pipeline.stages.planning import preflight
 
@@ -61,3 +62,22 @@ def test_what_nobody_foresaw_is_told_by_type_and_message(
     done = run(make_video(frames=6), "--data", tmp_path / "data")
     assert done.exit_code == 1, done.output
     assert "failed - ZeroDivisionError: by nothing" in done.output
+
+
+def test_lines_of_a_stage_come_every_few_seconds(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = iter([0.0, 3.0, 11.0, 12.0, 13.0])
+    monkeypatch.setattr(run_progress, "monotonic", lambda: next(clock))
+    lines = run_progress.Lines()
+    lines.begin(1)
+    lines.at("ride-1")
+    for done in (0, 5, 9):
+        lines.report("frames", done, 10, "frames")
+    lines.report("faces", 4, None, "faces")
+    lines.at("library")
+    lines.report("frames", 1, 10, "frames")
+    assert capsys.readouterr().out.splitlines() == [
+        "ride-1 (1 of 1)", "  frames: 0 of 10 frames", "  frames: 9 of 10 frames",
+        "  faces: 4 faces", "library", "  frames: 1 of 10 frames",
+    ]  # fmt: skip

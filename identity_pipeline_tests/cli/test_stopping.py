@@ -59,6 +59,7 @@ def test_a_batch_of_videos_ends_with_the_one_at_work(
     output, _ = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 128 + number, output
     assert "Traceback" not in output and "Stopped by" in output
+    assert " (1 of 3)\n  watch: 0 of " in output and " of 3)" not in output.partition("1 of 3")[2]
 
     layout = Layout(data)
     assert FailureNotes(layout).ids() == set()

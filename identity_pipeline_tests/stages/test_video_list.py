@@ -77,3 +77,13 @@ def test_what_is_not_shown_is_not_read(store: TableStore) -> None:
         store.layout.registration(video_id).write_text("no JSON")
         os.utime(store.layout.registration(video_id), (n, n))
     assert "ride_5" in call(store.layout.root.parent, "videos", "--limit", "2")
+
+
+def test_a_name_that_copies_have_in_common_is_listed_once(store: TableStore) -> None:
+    root = store.layout.root.parent
+    for copy in (root / "again" / "ride_5.mp4", root / "again" / "other.mp4"):
+        copy.parent.mkdir(exist_ok=True)
+        copy.write_bytes(b"5")
+        VideoRegistry(store.layout).register(copy)
+    said = call(root, "videos", "--limit", "1")
+    assert said.count("ride_5.mp4") == said.count("other.mp4") == 1

@@ -261,11 +261,13 @@ def _failed_gate(rider: Entry, settings: Settings) -> Entry:
 
 def _unstable(rider: Entry, standing: str, settings: Settings) -> Entry:
     stability = settings.stability
+    known = rider["judged_by"] is not None
+    own = "what is known of the person from elsewhere" if known else "the prototype"
     value, threshold, sentence = {
         "below_floor": (
             rider["stable_score"],
             stability.stable_min,
-            f"Its cosine to the prototype would have to reach {stability.stable_min:g} "
+            f"Its cosine to {own} would have to reach {stability.stable_min:g} "
             "(stability.stable_min).",
         ),
         "closer_to_rival": (

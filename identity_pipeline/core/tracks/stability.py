@@ -1,17 +1,21 @@
 """Prototype and identity stability: which faces of a rider surely are that rider.
 
 The prototype is a medoid, a real face, of the person's strict and frontal frames. A face is
-stable when it is close to its own prototype and clearly closer than to the other rider's.
+stable when it is close to its own prototype and clearly closer than to the other rider's. A rider
+who is known from elsewhere may be stood for by a memory bank instead (`core.tracks.memory_bank`).
 Reasons: `stable`, `not_embedded`, `no_prototype`, `below_floor`, `closer_to_rival`. Most faces are
 not embedded: witnesses vouch for their track, and what may become an image is embedded by itself.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from identity_pipeline.core.tracks.memory_bank import Bank
 from identity_pipeline.core.vectors import check_unit, to_matrix
 from identity_pipeline.settings import StabilitySettings
 from identity_pipeline.tables import TABLES
@@ -60,31 +64,34 @@ def prototype_face(faces: pl.DataFrame, settings: StabilitySettings) -> str | No
     return None
 
 
-def measure_stability(faces: pl.DataFrame, settings: StabilitySettings) -> pl.DataFrame:
+_NO_BANKS: Mapping[int, Bank] = {}
+
+
+def measure_stability(
+    faces: pl.DataFrame, settings: StabilitySettings, banks: Mapping[int, Bank] = _NO_BANKS
+) -> pl.DataFrame:
     """The table `identity_stability`.
 
     Args:
         faces: riders' faces of one video with face_id, frame_idx, person_id, strict, yaw (null
             where unknown) and e_id (null where not embedded).
         settings: thresholds.
+        banks: of riders who are known from elsewhere, none of them empty; the others are judged by
+            their medoids. Without enough strict faces there is no set of a known rider either.
     """
     ordered = faces.sort("person_id", "frame_idx", "face_id")
     embedded = ordered.filter(pl.col("e_id").is_not_null())
-    prototypes: dict[int, str] = {}
-    for _, group in ordered.group_by("person_id", maintain_order=True):
-        chosen = prototype_face(group, settings)
-        if chosen is not None:
-            prototypes[group["person_id"][0]] = chosen
-    scores = _cosines_to(embedded, prototypes)
+    prototypes = _prototypes(ordered, settings)
+    scores = _cosines_to(embedded, prototypes, banks)
     rows = []
     for face_id, frame_idx, person in ordered.select(
         "face_id", "frame_idx", "person_id"
     ).iter_rows():
         own = scores.get((face_id, person))
-        rivals = [scores[face_id, p] for p in prototypes if p != person and (face_id, p) in scores]
-        rival = max(rivals, default=None)
-        known = person in prototypes
-        reason = stability_reason(own, rival, has_prototype=known, settings=settings)
+        rivals = [scores.get((face_id, p)) for p in prototypes if p != person]
+        rival = max((score for score in rivals if score is not None), default=None)
+        has_prototype = person in prototypes
+        reason = stability_reason(own, rival, has_prototype=has_prototype, settings=settings)
         rows.append(
             {
                 "face_id": face_id,
@@ -96,13 +103,23 @@ def measure_stability(faces: pl.DataFrame, settings: StabilitySettings) -> pl.Da
                 "stable": reason == "stable",
                 "is_prototype": prototypes.get(person) == face_id,
                 "reason": reason,
+                "judged_by": "bank" if has_prototype and person in banks else None,
             }
         )
     return pl.DataFrame(rows, schema=TABLES["identity_stability"])
 
 
-def _cosines_to(embedded: pl.DataFrame, prototypes: dict[int, str]) -> dict[tuple[str, int], float]:
-    """Cosine of every embedded face to every person's prototype, keyed by (face_id, person_id)."""
+def _prototypes(faces: pl.DataFrame, settings: StabilitySettings) -> dict[int, str]:
+    """The prototype's face of each person who has one."""
+    groups = [group for _, group in faces.group_by("person_id", maintain_order=True)]
+    chosen = {group["person_id"][0]: prototype_face(group, settings) for group in groups}
+    return {who: face_id for who, face_id in chosen.items() if face_id is not None}
+
+
+def _cosines_to(
+    embedded: pl.DataFrame, prototypes: dict[int, str], banks: Mapping[int, Bank]
+) -> dict[tuple[str, int], float]:
+    """Cosine of every embedded face to what stands for every person, by (face_id, person_id)."""
     if not embedded.height:
         return {}
     vectors = check_unit(to_matrix(embedded["e_id"]), "e_id")
@@ -110,7 +127,9 @@ def _cosines_to(embedded: pl.DataFrame, prototypes: dict[int, str]) -> dict[tupl
     row_of = {face_id: row for row, face_id in enumerate(ids)}
     cosines: dict[tuple[str, int], float] = {}
     for person, face_id in prototypes.items():
-        for other, value in zip(ids, vectors @ vectors[row_of[face_id]], strict=True):
+        bank = banks.get(person)
+        own = vectors @ vectors[row_of[face_id]] if bank is None else bank.nearest(vectors)
+        for other, value in zip(ids, own, strict=True):
             cosines[other, person] = float(value)
     return cosines
 
@@ -121,8 +140,8 @@ def stability_reason(
     """Whether a face is surely its rider's: `stable`, or why not.
 
     Args:
-        own: its cosine to the rider's prototype; None where it is not embedded.
-        rival: the larger one of those to others' prototypes; None where there is none.
+        own: its cosine to what stands for the rider; None where it is not embedded.
+        rival: the larger one of those to others; None where there is none.
         has_prototype: whether the rider has one.
         settings: thresholds.
     """

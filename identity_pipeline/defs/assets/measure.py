@@ -188,18 +188,22 @@ def moment_embeddings(step: VideoStep) -> dg.MaterializeResult:
 def identity_stability(step: VideoStep) -> dg.MaterializeResult:
     """Each rider's prototype (a medoid), and which faces surely are that rider."""
     from identity_pipeline.stages.imagesets.curate import stability_of
+    from identity_pipeline.stages.library.banks import banks_of
 
     inputs = step.inputs
-    return step.table(
-        lambda: stability_of(
+
+    def compute() -> pl.DataFrame:
+        embeddings = all_embeddings(inputs["face_embeddings"], inputs["moment_embeddings"])
+        return stability_of(
             rider_faces(inputs["face_tracks"], inputs["riders"]),
-            all_embeddings(inputs["face_embeddings"], inputs["moment_embeddings"]),
+            embeddings,
             inputs["face_quality"],
             inputs["face_landmarks"],
             step.settings,
-        ),
-        pictures.describe_stability,
-    )
+            banks_of(step.stores, step.teachers, embeddings["space"], step.settings),
+        )
+
+    return step.table(compute, pictures.describe_stability)
 
 
 @video_asset

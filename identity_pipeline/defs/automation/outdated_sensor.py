@@ -38,7 +38,7 @@ class Round:
     """How far the look at all videos is.
 
     Attributes:
-        standing: code, settings and models that it is about.
+        standing: code, settings and models that it is about; and people, where banks judge.
         after: the last video that was looked at.
         again: some video was outdated, or under way, so that all are looked at once more.
         over: nothing is left to do until code, settings or models change.
@@ -107,7 +107,8 @@ def outdated_videos(
     models = Models(*ModelHub(settings.models).here())
     if models.faults:
         return dg.SkipReason("; ".join(models.faults[name] for name in sorted(models.faults)))
-    now = Round.of(context.cursor, digest_without_data(settings, models.digests))
+    standing = digest_without_data(settings, models.digests)
+    now = Round.of(context.cursor, _with_who_is_known(standing, store, settings))
     if now.over:
         return dg.SkipReason(now.said())
     leave = leave_to_ask(store, settings, time.time(), settings.ingest.max_new_per_tick)
@@ -118,6 +119,18 @@ def outdated_videos(
         context.update_cursor(now.cursor)
         return dg.SkipReason("No more videos are outdated so far; those under way come later.")
     return dg.SensorResult(run_requests=requests, cursor=now.cursor)
+
+
+def _with_who_is_known(standing: str, store: TableStore, settings: Settings) -> str:
+    """The standing of a round: where memory banks judge, what is known of people outdates too."""
+    if settings.stability.source == "medoid":
+        return standing
+    from identity_pipeline.stages.stores import LibraryStores
+
+    stores = LibraryStores.of(store)
+    in_force = stores.generations.current()
+    known = [stores.ledger.history().state.state_hash, in_force.fingerprint if in_force else ""]
+    return sha256_of_value([standing, *known])
 
 
 def _look_on(

@@ -175,6 +175,7 @@ def describe_stability(table: pl.DataFrame) -> dict[str, Any]:
             }
         ),
         **_counts(table["reason"], "reason"),
+        **_counts(table["judged_by"].fill_null("medoid"), "judged_by"),
         **{f"prototype/person_{p}": f for f, p in prototypes["face_id", "person_id"].iter_rows()},
     }
 

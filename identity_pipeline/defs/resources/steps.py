@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from identity_pipeline.models.hub import ModelHub
+    from identity_pipeline.stages.library.banks import Teachers
 
 
 @dataclass
@@ -149,7 +150,8 @@ class VideoStep(Step):
         versions = self.store.versions(spec.inputs, self.video_id)
         known = self.highlights if spec.highlights is not None else None
         digest = known.sha256 if known else None
-        return key_parts(spec, self.all_settings, self._digests(spec), versions, digest)
+        banks = None if spec.banks is None else self._bank_digests()
+        return key_parts(spec, self.all_settings, self._digests(spec), versions, digest, banks)
 
     @cached_property
     def highlights(self) -> Highlights | None:
@@ -161,6 +163,18 @@ class VideoStep(Step):
         from identity_pipeline.stages.video.highlights import usable_highlights
 
         return usable_highlights(VideoRegistry(self.store.layout).get(self.video_id))
+
+    @cached_property
+    def teachers(self) -> dict[int, Teachers]:
+        """What teaches the banks of its known riders, as it is when the step first asks."""
+        from identity_pipeline.stages.library.banks import teachers_of
+
+        return teachers_of(self.stores, self.all_settings, self.video_id)
+
+    def _bank_digests(self) -> dict[str, str]:
+        from identity_pipeline.stages.library.banks import digests
+
+        return digests(self.teachers)
 
     @property
     def emphasis(self) -> Emphasis | None:

@@ -133,7 +133,7 @@ def present_faces(store: TableStore, book: Mapping[str, Sequence[ev.Anchor]]) ->
         with passed_over.reading(video_id):
             tracks = store.read("face_tracks", video_id, ("face_id", "frame_idx", "track_id"))
             faces = store.read("face_detections", video_id, _BOXES)
-            if _in_step(store, video_id, tracks):
+            if in_step(store, video_id, tracks):
                 near = pl.col("frame_idx").is_in(sorted(wanted[video_id]))
                 known = tracks.filter(near).select("face_id", "track_id")
                 joined = faces.filter(near).join(known, on="face_id", how="left")
@@ -141,7 +141,7 @@ def present_faces(store: TableStore, book: Mapping[str, Sequence[ev.Anchor]]) ->
     return pl.concat([_NO_FACES, *(part.select(_NO_FACES.columns) for part in parts)])
 
 
-def _in_step(store: TableStore, video_id: str, tracks: pl.DataFrame) -> bool:
+def in_step(store: TableStore, video_id: str, tracks: pl.DataFrame) -> bool:
     """Whether a video's templates are of its present tracks.
 
     While a video is processed anew its tracks are new and its templates old: decisions keep their

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import polars as pl
@@ -11,6 +12,7 @@ from identity_pipeline.core.faces.gates import regate
 from identity_pipeline.core.imagesets.candidates import export_crops, gather, with_emphasis
 from identity_pipeline.core.imagesets.moments import find_moments
 from identity_pipeline.core.imagesets.portrait import with_scores
+from identity_pipeline.core.tracks.memory_bank import Bank
 from identity_pipeline.core.tracks.stability import measure_stability
 from identity_pipeline.core.video.highlights import Emphasis
 from identity_pipeline.models.spaces import same_space
@@ -48,6 +50,7 @@ def stability_of(
     quality: pl.DataFrame,
     landmarks: pl.DataFrame,
     settings: Settings,
+    banks: Mapping[int, Bank],
 ) -> pl.DataFrame:
     """The table `identity_stability`.
 
@@ -57,6 +60,7 @@ def stability_of(
         quality: table `face_quality`.
         landmarks: table `face_landmarks`.
         settings: thresholds.
+        banks: of riders who are known from elsewhere (`stages.library.banks`).
 
     Raises:
         SpaceMismatchError: the embeddings are of two spaces.
@@ -70,7 +74,7 @@ def stability_of(
         .join(landmarks.select("face_id", "yaw"), on="face_id", how="left")
         .join(embeddings.select("face_id", "e_id"), on="face_id", how="left")
     )
-    return measure_stability(faces, settings.stability)
+    return measure_stability(faces, settings.stability, banks)
 
 
 def buckets_of(landmarks: pl.DataFrame, quality: pl.DataFrame, settings: Settings) -> pl.DataFrame:

@@ -13,6 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from identity_pipeline.settings import Settings
+from identity_pipeline.stages.library.banks import digests, teachers_of
 from identity_pipeline.stages.specs.assets import VIDEO_SPECS, steps
 from identity_pipeline.stages.specs.cache_key import (
     changed_inputs,
@@ -22,6 +23,7 @@ from identity_pipeline.stages.specs.cache_key import (
 )
 from identity_pipeline.stages.specs.current import FINISHED_BY, is_whole
 from identity_pipeline.stages.specs.spec import AssetSpec, Kept
+from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.files.small_files import DamagedFileError
 from identity_pipeline.storage.video.failures import FailureNotes
 from identity_pipeline.storage.video.highlights import (
@@ -133,7 +135,11 @@ class _Judge:
     def _compared(self, spec: AssetSpec, noted: Manifest, judged: Mapping[str, Judged]) -> Judged:
         highlights = self.highlights.get(self.video_id)
         versions = self._versions(spec)
-        now = key_parts(spec, self.settings, self.models.digests, versions, highlights)
+        banks = None
+        if spec.banks is not None:
+            stores = LibraryStores.of(self.store)
+            banks = digests(teachers_of(stores, self.settings, self.video_id))
+        now = key_parts(spec, self.settings, self.models.digests, versions, highlights, banks)
         open_inputs = {n for n in now["inputs"] if judged[n].verdict is not Verdict.REUSE}
         if fingerprint(now) == noted.fingerprint:
             if not open_inputs:

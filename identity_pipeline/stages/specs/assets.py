@@ -77,7 +77,7 @@ _STOP: Final = (
 _LEDGER_USES: Final = (
     *(name for name in _GATES if not name.startswith("quality.strict_")),
     *all_but("riders", "size_weight", "centre_weight", "length_weight"),
-    *all_but("stability", "prototype_yaw_max"),
+    *all_but("stability", "prototype_yaw_max", "source"),
     *_LIKENESS,
     "export.crop_expand_min",
     *_of("selection", "stop", "min_gap_s", "covered_from", "novelty_min", "replace_gain"),
@@ -248,6 +248,7 @@ _ENTRIES: Final = (
             *("face_tracks", "riders"),
         ),
         settings=("stability", *_GATES),
+        banks=("bank",),
         code="2",
         cost=Cost(0.2),
     ),

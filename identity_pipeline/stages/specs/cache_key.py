@@ -82,6 +82,7 @@ def key_parts(
     digests: Mapping[str, str],
     versions: Mapping[str, str | None],
     highlights: str | None = None,
+    banks: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Everything that an output depends on, as JSON-able values.
 
@@ -91,6 +92,8 @@ def key_parts(
         digests: SHA-256 of the models that it runs, by name.
         versions: data version of each input; None for one that was never made.
         highlights: SHA-256 of the video's list of highlights; None where it has none.
+        banks: digest of the memory bank of each rider that is known, by rider; none where the
+            medoid judges.
     """
     off = spec.off(settings)
     if off:
@@ -114,6 +117,8 @@ def key_parts(
     if highlights is not None and spec.highlights is not None:
         weights = chosen(settings, spec.highlights)
         parts["highlights"] = {"sha256": highlights, "settings": weights}
+    if banks and spec.banks is not None:
+        parts["banks"] = {"of": dict(banks), "settings": chosen(settings, spec.banks)}
     return json.loads(json.dumps(parts))  # as it is read back, so that old and new can be compared
 
 
@@ -124,7 +129,9 @@ def digest_without_data(settings: Settings, digests: Mapping[str, str]) -> str:
     """
     return sha256_of_value(
         [
-            key_parts(spec, settings, digests, dict.fromkeys(spec.inputs), highlights="")
+            key_parts(
+                spec, settings, digests, dict.fromkeys(spec.inputs), highlights="", banks={"": ""}
+            )
             for spec in VIDEO_SPECS.values()
         ]
     )
@@ -157,12 +164,9 @@ def differences(before: KeyParts, now: KeyParts) -> list[str]:
     if before["code"] != now["code"]:
         told.append(f"changed code (version {before['code']} -> {now['code']})")
     told += [f"changed model {name}" for name in _different(before["models"], now["models"])]
-    old, new = _flat(before["settings"]), _flat(now["settings"])
-    told += [
-        f"changed setting {name} ({old.get(name, 'unset')} -> {new.get(name, 'unset')})"
-        for name in _different(old, new)
-    ]
+    told += _changed(before["settings"], now["settings"])
     told += _of_highlights(before.get("highlights"), now.get("highlights"))
+    told += _of_banks(before.get("banks"), now.get("banks"))
     told += [f"new input {name}" for name in sorted(changed_inputs(before, now))]
     if before["also"] != now["also"]:
         told.append("changed settings or model names, which the output prints")
@@ -178,6 +182,29 @@ def _of_highlights(before: KeyParts | None, now: KeyParts | None) -> list[str]:
     old, new = before["settings"], now["settings"]
     changed = _different(old, new)
     return told + [f"changed setting {n} ({old.get(n)} -> {new.get(n)})" for n in changed]
+
+
+def _of_banks(before: KeyParts | None, now: KeyParts | None) -> list[str]:
+    if before == now:
+        return []
+    if before is None or now is None:
+        return [
+            "no rider of it is judged by a memory bank any more"
+            if now is None
+            else "riders of it are known now, so that memory banks judge them"
+        ]
+    told = []
+    if before["of"] != now["of"]:
+        told.append("what is known of its riders from elsewhere changed (their memory banks)")
+    return told + _changed(before["settings"], now["settings"])
+
+
+def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    old, new = _flat(before), _flat(now)
+    return [
+        f"changed setting {n} ({old.get(n, 'unset')} -> {new.get(n, 'unset')})"
+        for n in _different(old, new)
+    ]
 
 
 def _different(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterable[str]:

@@ -67,6 +67,8 @@ class AssetSpec:
         models: that it runs: `face_pack`, `perception`, `vision`.
         highlights: settings that shape it where the video has a list of highlights, of which it is
             made then; None where it is not made of one.
+        banks: settings that shape it where riders of the video are known, of whose memory banks it
+            is made then; None where it is not made of any.
         code: raise it with every change of what is computed; without it old results are reused.
         step: what makes it; several assets may come of one step. Its own name by default.
         one_pass: the step makes all of its outputs if one of them is wanted.
@@ -89,6 +91,7 @@ class AssetSpec:
     operates: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     highlights: tuple[str, ...] | None = None
+    banks: tuple[str, ...] | None = None
     code: str = "1"
     step: str = ""
     one_pass: bool = False

@@ -51,7 +51,7 @@ def settings_of(specs: Collection[AssetSpec], settings: Settings) -> Settings:
     names = {
         name
         for s in specs
-        for name in (*s.settings, *s.batches, *s.operates, *(s.highlights or ()))
+        for name in (*s.settings, *s.batches, *s.operates, *(s.highlights or ()), *(s.banks or ()))
     }
     asset = ", ".join(spec.key for spec in specs)
     fields: dict[str, set[str]] = {}
