@@ -2,9 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Final, Literal
+
+from pydantic import field_validator
 
 from identity_pipeline.settings.base import Group, tunable
+
+CAPTION_WORDS: Final[Mapping[str, str]] = {
+    "frontal": "facing the camera",
+    "turned_left": "head turned to the left",
+    "turned_right": "head turned to the right",
+    "far_left": "head turned far to the left",
+    "far_right": "head turned far to the right",
+    "up": "head tilted up",
+    "down": "head tilted down",
+    "lean_left": "head leaning to the left",
+    "lean_right": "head leaning to the right",
+    "gaze_left": "looking to the left",
+    "gaze_right": "looking to the right",
+    "eyes_closed": "eyes closed",
+    "eyes_lowered": "eyes lowered",
+    "wink": "one eye closed",
+    "smile": "smiling",
+    "mouth_open": "mouth open",
+    "neutral": "neutral expression",
+    "dark": "in dim light",
+    "overexposed": "in glaring light",
+    "partly_covered": "face partly covered",
+    "mostly_covered": "face mostly covered",
+}
+"""What a caption says of each thing that can be measured, in the order in which it is said."""
 
 
 class DatasetSettings(Group):
@@ -100,3 +128,65 @@ class DatasetSettings(Group):
         source="chosen: nobody's sex or age is measured",
         min_length=1,
     )
+    caption: str = tunable(
+        "photo of {token} {class_word}",
+        "How a caption begins, and the whole prompt of trainers that know one for all pictures.",
+        unit="text",
+        source="chosen: DreamBooth's prompt, arXiv 2208.12242",
+        min_length=1,
+    )
+    caption_words: tuple[str, ...] = tunable(
+        tuple(f"{name}: {words}" for name, words in CAPTION_WORDS.items()),
+        "What a caption goes on to say, in this order: NAME: WORDS of each thing that can be "
+        "measured; what is not named here is not said. Left and right are the picture's.",
+        unit="names: words",
+        source="chosen: says what the columns of the table candidates say, and no more",
+    )
+    captioner: str = tunable(
+        "",
+        "A model of transformers that captions pictures: a folder that save_pretrained wrote, or "
+        "a Hugging Face id; empty: captions are put together from what was measured.",
+        unit="folder or id",
+        source="chosen: none ships with the package",
+    )
+    captioner_revision: str = tunable(
+        "",
+        "Commit of the captioner on the Hugging Face hub, in 40 hex digits.",
+        unit="commit",
+        source="chosen: a name alone is whatever its owner put there last",
+        pattern="^([0-9a-f]{40})?$",
+    )
+    captioner_prompt: str = tunable(
+        "",
+        "What the captioner is asked; empty: it just goes on.",
+        unit="text",
+        source="chosen: captioners such as BLIP are asked nothing",
+    )
+    captioner_tokens: int = tunable(
+        60,
+        "The captioner says so many tokens at most.",
+        unit="tokens",
+        source="chosen: CLIP's text encoder reads 77",
+        ge=5,
+        le=500,
+    )
+
+    @field_validator("caption", "token", "class_word")
+    @classmethod
+    def _one_line(cls, value: str) -> str:
+        """Loaders take each line of a caption for a caption of its own."""
+        if value != " ".join(value.split()):
+            raise ValueError("must be one line without double spaces")
+        return value
+
+    @field_validator("caption_words")
+    @classmethod
+    def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for one in value:
+            name, colon, words = one.partition(":")
+            if not colon or name.strip() not in CAPTION_WORDS or words != f" {words.strip()}":
+                raise ValueError(
+                    f"must be a list of NAME: WORDS, which {one!r} is not; "
+                    f"the names: {', '.join(CAPTION_WORDS)}"
+                )
+        return value
