@@ -36,6 +36,14 @@ SUBJECTS: Final[Mapping[str, Mapping[str, Entry]]] = {
             "explain",
             "Say what became of each face of FRAME in VIDEO, and what would have changed it.",
         ),
+        "export": Entry(
+            "export",
+            "Write the pictures of PERSON over all rides and photographs as CONSUMER reads them.",
+        ),
+        "verify": Entry(
+            "verify",
+            "Check an exported FOLDER against its manifest: files, faces, limits, licences, consent.",
+        ),
         "evaluate": Entry(
             "evaluate", "Measure how good the results are, on videos whose truth is known."
         ),

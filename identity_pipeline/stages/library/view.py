@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TypedDict, cast
+from typing import NamedTuple, TypedDict, cast
 
 import polars as pl
 
@@ -123,11 +123,32 @@ def _counted_apart(sources: list[str], sets: set[str]) -> dict[str, object]:
 
 def _present(library: LibrarySnapshot) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Known tracks as assignments and templates: decisions of now over the last recompute."""
-    whose = {**_automatic(library), **_decided(library)}
-    rows = [(key, video_of(key), "known", person) for key, person in sorted(whose.items())]
+    whose = known_tracks(library)
+    rows = [(key, video_of(key), "known", who.person_id) for key, who in sorted(whose.items())]
     columns = ("track_key", "video_id", "state", "person_id")
     table = pl.DataFrame(rows, schema=[(name, pl.String) for name in columns], orient="row")
     return table, library.templates(map(video_of, whose))
+
+
+class Known(NamedTuple):
+    """Whose a track is, and who says so: `human`, `suggestion_accepted` or `auto`."""
+
+    person_id: str
+    origin: str
+
+
+def known_tracks(library: LibrarySnapshot) -> dict[str, Known]:
+    """Whose each known track is: by the ledger now, and by the last recompute where it is silent.
+
+    Of a ride and its copies only the tracks of the video that counts are there.
+    """
+    state = library.state
+    place = Copies.from_table(library.table(TABLE)).place
+    origins = {place.get(subject, subject): origin for subject, origin in state.origin.items()}
+    return {
+        **{key: Known(person, "auto") for key, person in _automatic(library).items()},
+        **{key: Known(person, origins[key]) for key, person in _decided(library).items()},
+    }
 
 
 def _automatic(library: LibrarySnapshot) -> dict[str, str]:
