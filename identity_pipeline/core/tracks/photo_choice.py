@@ -3,7 +3,7 @@
 A picture speaks for a face by itself where one face is alone in it or dominates it. Who the person
 is, the set decides: of all faces the one that most pictures agree on, and these must be more than
 half of the pictures that say anything. The face of a picture then is the one that fits the person's
-faces of the *other* pictures, by its mean cosine to them, and clearly better than anybody else does.
+faces of the *other* pictures by its mean cosine to them, and clearly better than anybody else does.
 So two pictures that do not agree choose nobody, a stranger among several is left out, and a picture
 with several faces is never guessed.
 
