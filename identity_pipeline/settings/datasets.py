@@ -19,7 +19,6 @@ CAPTION_WORDS: Final[Mapping[str, str]] = {
     "down": "head tilted down",
     "lean_left": "head leaning to the left",
     "lean_right": "head leaning to the right",
-    "gaze_camera": "looking at the camera",
     "gaze_left": "looking to the left",
     "gaze_right": "looking to the right",
     "eyes_closed": "eyes closed",

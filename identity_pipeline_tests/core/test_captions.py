@@ -37,12 +37,25 @@ def caption(**measures: Any) -> str:
     ("measures", "words"),
     [
         ({}, ""),
-        (FRONTAL, "facing the camera, looking at the camera, smiling"),
-        (FRONTAL | {"expression_bin": "unknown"}, "facing the camera, looking at the camera"),
+        (FRONTAL, "facing the camera, smiling"),
+        (FRONTAL | {"expression_bin": "unknown"}, "facing the camera"),
         (
-            FRONTAL | {"expression_bin": "neutral", "gaze_aside": None},
+            FRONTAL | {"expression_bin": "neutral", "smile": 0.02, "mouth_open": 0.09},
             "facing the camera, neutral expression",
         ),
+        (FRONTAL | {"smile": 0.8, "mouth_open": 0.4}, "facing the camera, smiling"),
+        # laughter, or a shout
+        (FRONTAL | {"smile": 0.8, "mouth_open": 0.9}, "facing the camera, mouth open"),
+        # lips parted, half a smile, or nobody knows
+        (
+            FRONTAL | {"expression_bin": "neutral", "smile": 0.02, "mouth_open": 0.18},
+            "facing the camera",
+        ),
+        (
+            FRONTAL | {"expression_bin": "neutral", "smile": 0.19, "mouth_open": 0.0},
+            "facing the camera",
+        ),
+        (FRONTAL | {"expression_bin": "neutral", "smile": 0.02}, "facing the camera"),
         (FRONTAL | {"pitch": None}, "smiling"),
         (FRONTAL | {"yaw": float("nan")}, "smiling"),
         ({"yaw": -20.0, "pitch": 0.0, "eyes": "open"}, "head turned to the left"),
@@ -87,6 +100,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "gaze_aside": st.booleans(),
     "gaze_offset": st.floats(-1, 1),
     "expression_bin": st.sampled_from(["neutral", "smile", "mouth_open", "eyes_closed", "unknown"]),
+    **dict.fromkeys(("smile", "mouth_open"), st.floats(0, 1)),
     "occlusion_bin": st.sampled_from(["none", "partial", "heavy", "unknown"]),
     "lighting_bin": st.sampled_from(["dark", "normal", "overexposed", "unknown"]),
 }
@@ -99,6 +113,8 @@ SAYS: dict[str, tuple[str, ...]] = {
     "gaze_aside": ("looking",),
     "gaze_offset": ("looking to",),
     "expression_bin": ("smiling", "mouth", "expression"),
+    "smile": ("expression",),
+    "mouth_open": ("expression",),
     "occlusion_bin": ("covered",),
     "lighting_bin": ("light",),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -248,6 +249,24 @@ def test_a_mask_is_white_where_the_measured_head_is(
     # face 100 to 200, 90 to 230: `core.geometry.head_box`, cut off at the picture
     assert (columns[0], columns[-1] + 1) == (51, 249)
     assert (rows[0], rows[-1] + 1) == (41, 265)
+
+
+@pytest.mark.parametrize("captioned", [True, False])
+def test_the_command_for_onetrainer_makes_paths_absolute(
+    write: Callable[[str, Dataset], Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    captioned: bool,
+) -> None:
+    given = dataset(ADA, VAL, captioned=captioned)
+    root = write("onetrainer", given)
+    home = tmp_path / "onetrainer"
+    (home / "training_concepts").mkdir(parents=True)
+    command = BY_NAME["onetrainer"].usage(given).split("\n\n")[1]
+    subprocess.run(["bash", "-c", command.replace("ONETRAINER", str(home))], cwd=root, check=True)
+    monkeypatch.chdir(home)
+    samples = loaders.onetrainer("training_concepts/concepts.json")
+    assert as_read(samples) == expected(given, held_back=True, captioned=captioned)
 
 
 def test_simpletuner_deletes_nothing_though_the_command_line_says_so(

@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from identity_pipeline.core.faces.buckets import EXPRESSIONS
 from identity_pipeline.core.faces.gates import measured
 from identity_pipeline.settings import DatasetSettings
 
@@ -24,6 +23,11 @@ FAR: Final = 45.0
 """Degrees of yaw from which a head is turned far: the last edge of `buckets.yaw_edges`."""
 TILTED: Final = 15.0
 """Degrees of pitch and roll from which a head is tilted: half of the outer bin of pitch."""
+NEUTRAL: Final = 0.1
+"""Smile and open mouth below which a face is called neutral. Chosen: a third of where the bins of
+both begin (`buckets.smile_from`, `buckets.mouth_open_from`)."""
+WIDE_OPEN: Final = 0.6
+"""Open mouth from which nobody is said to smile. Chosen: twice where the bin begins."""
 
 
 def instance_prompt(token: str, class_word: str, beginning: str) -> str:
@@ -64,14 +68,35 @@ def what_is_seen(measures: Mapping[str, Any]) -> Iterator[str]:
     """
     yield from _pose(measures)
     yield from _eyes(measures)
-    expression = measures.get("expression_bin")
-    if expression in EXPRESSIONS and expression != "eyes_closed":  # the eyes have said it
-        yield expression
+    yield from _expression(measures)
     if measures.get("lighting_bin") in ("dark", "overexposed"):
         yield measures["lighting_bin"]
     covered = {"partial": "partly_covered", "heavy": "mostly_covered"}
     if measures.get("occlusion_bin") in covered:
         yield covered[measures["occlusion_bin"]]
+
+
+def _expression(measures: Mapping[str, Any]) -> Iterator[str]:
+    """What the mouth does, where a bin says so; of closed eyes `_eyes` has spoken.
+
+    Two bins hold more than their names say. `neutral` ends where a smile or an open mouth begins,
+    with parted lips and half a smile in it: a caption calls neutral what is far from both. And a
+    mouth that is torn open is drawn wide too, be it for laughter or a shout: a caption says no more
+    than that it is open.
+    """
+    expression = measures.get("expression_bin")
+    smile, mouth = measured(measures.get("smile")), measured(measures.get("mouth_open"))
+    torn_open = mouth is not None and mouth >= WIDE_OPEN
+    if expression == "mouth_open" or (expression == "smile" and torn_open):
+        yield "mouth_open"
+    elif expression == "smile":
+        yield "smile"
+    elif expression == "neutral" and _is_still(smile) and _is_still(mouth):
+        yield "neutral"
+
+
+def _is_still(value: float | None) -> bool:
+    return value is not None and value < NEUTRAL
 
 
 def _pose(measures: Mapping[str, Any]) -> Iterator[str]:
@@ -110,16 +135,14 @@ def _eyes(measures: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _gaze(measures: Mapping[str, Any]) -> Iterator[str]:
-    """Where open eyes look.
+    """To which side open eyes look.
 
     `gaze_aside` says that they look elsewhere than the nose points; which way `gaze_offset` tells.
-    Eyes that do look where the nose points look at the camera where the face is frontal. Eyes that
-    are turned against a turned head may look anywhere between, so nothing is said of them.
+    Eyes that are turned against a turned head may look anywhere between, so nothing is said of
+    them. How high eyes look is not measured, so nobody is said to look at the camera.
     """
     aside, offset = measures.get("gaze_aside"), measured(measures.get("gaze_offset"))
-    yaw, pitch = measured(measures.get("yaw")), measured(measures.get("pitch"))
-    if aside is False and _is_frontal(yaw, pitch):
-        yield "gaze_camera"
+    yaw = measured(measures.get("yaw"))
     if aside is True and offset and yaw is not None and (abs(yaw) < FRONTAL or yaw * offset > 0):
         yield f"gaze_{_side(offset)}"
 

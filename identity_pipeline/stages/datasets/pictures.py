@@ -113,6 +113,9 @@ class Limits:
         one_face: each picture must show exactly one face, the person's.
         yaw_max, pitch_max: degrees from frontal; null: any pose.
         frontal_share: at least this share of the pictures is within 15 degrees of frontal.
+        one_look: only pictures of the look that the best one shows, for who averages them.
+        portrait_first: of at most so many, a calm frontal one is among them, whatever its rank.
+        eyes_open: none with closed eyes, for who draws what it is shown; unmeasured is no fault.
     """
 
     least: int = 1
@@ -124,6 +127,9 @@ class Limits:
     yaw_max: float | None = None
     pitch_max: float | None = None
     frontal_share: float = 0.0
+    one_look: bool = False
+    eyes_open: bool = False
+    portrait_first: bool = False
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from identity_pipeline.errors import IdentityPipelineError, printable, system_words
 from identity_pipeline.storage.files import atomic, locks, small_files
@@ -36,8 +36,6 @@ MOST = 999
 """Pictures of a set: their stored names then all begin with the digit 0 (`mending_command`)."""
 _SUFFIX = re.compile(r"\.[a-z0-9]{1,5}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-
-NotTakenCode = Literal["known", "twice", "unusable", "too_many"]
 
 
 @dataclass(frozen=True)
@@ -84,14 +82,15 @@ class NotTaken:
 
     Attributes:
         path: as it was named.
-        code: stable: `known` (in a set already), `twice` (named before in other words), `unusable`
-            (no file, or it cannot be read), `too_many`.
+        code: stable: `known` (in a set already), `twice` (the same picture as another one of them),
+            `unusable` (no file, or it cannot be read), `too_many`; or why it can be no photograph,
+            see `media.stills`.
         sentence: the same in words.
         set_id: of the set that has it already; else null.
     """
 
     path: Path
-    code: NotTakenCode
+    code: str
     sentence: str
     set_id: str | None = None
 
