@@ -9,15 +9,17 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from identity_pipeline.core.geometry import Box
-from identity_pipeline.media.crops import ImageBGR, cut, decode_image, encode_jpeg
 from identity_pipeline.stages.datasets.facing import FRONTAL, degrees, first_of
 from identity_pipeline.stages.datasets.layouts.files import put
 from identity_pipeline.stages.datasets.pictures import Dataset, Limits, Person, Picture
+
+if TYPE_CHECKING:
+    from identity_pipeline.media.crops import ImageBGR
 
 LISTS: Final = (1, 3, 8)
 TILE_PX, MOSAIC_QUALITY = 512, 92
@@ -75,6 +77,8 @@ class References:
     def _mosaic(
         self, root: Path, person: Person, shown: Sequence[Picture], files: dict[str, list[str]]
     ) -> None:
+        from identity_pipeline.media.crops import encode_jpeg
+
         side = next((side for side in GRIDS if side**2 <= len(shown)), None)
         if side is None:
             return
@@ -156,6 +160,8 @@ def _away(picture: Picture, yaw: float, pitch: float) -> float:
 
 def _tile(picture: Picture) -> ImageBGR:
     """The head in a square of `TILE_PX`, as much of it as the picture has."""
+    from identity_pipeline.media.crops import cut, decode_image
+
     pixels = decode_image(picture.jpeg)
     height, width = pixels.shape[:2]
     side = min(height, width, round(TILE_EXPAND * picture.face.longer_side))
