@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, Literal
 
 from pydantic import field_validator
 
@@ -38,6 +38,21 @@ CAPTION_WORDS: Final[Mapping[str, str]] = {
 class DatasetSettings(Group):
     """A person's dataset."""
 
+    consumers: tuple[str, ...] = tunable(
+        (),
+        "Consumers whose datasets are made by themselves, and again when a person's rides, "
+        "photographs or labels change.",
+        unit="names",
+        source="chosen: nothing leaves the library unasked",
+    )
+    assigned: Literal["known", "confirmed"] = tunable(
+        "known",
+        "Whose pictures are a person's: those of all tracks that are known to be theirs, also by "
+        "the machine, or those alone that a human confirmed.",
+        unit="name",
+        source="chosen: the machine names somebody only where strangers are held to "
+        "match.fpir_assign; the manifest says of each source who said so",
+    )
     count: int = tunable(
         30,
         "So many pictures of a person are chosen, unless the consumer takes fewer.",
@@ -45,6 +60,58 @@ class DatasetSettings(Group):
         source="chosen: trainers of LoRAs recommend 15 to 40",
         ge=1,
         le=500,
+    )
+    anchor_share: float = tunable(
+        0.2,
+        "Share of a person's pictures, and of the first n of them, that are portraits at least.",
+        unit="share",
+        source="identity_builder design (momentscan): 20 : 70 : 10, the weights of a ride's sets",
+        ge=0,
+        le=1,
+    )
+    challenge_share: float = tunable(
+        0.1,
+        "Share of a person's pictures, and of the first n of them, that may be hard ones.",
+        unit="share",
+        source="identity_builder design (momentscan): 20 : 70 : 10, the weights of a ride's sets",
+        ge=0,
+        le=1,
+    )
+    balance_weight: float = tunable(
+        2.0,
+        "What it counts that pictures lie evenly over rides, looks, poses, expressions and light, "
+        "where a bin of pose or expression counts 1 to 2.",
+        unit="weight",
+        source="chosen: as much as a bin that few pictures are in",
+        ge=0,
+    )
+    newest_bonus: float = tunable(
+        0.05,
+        "What a picture of the newest ride counts for more than one of the oldest.",
+        unit="score",
+        source="chosen: less than an open eye or a sharp face counts",
+        ge=0,
+        le=1,
+    )
+    look_margin: float = tunable(
+        0.08,
+        "Two rides show two looks of a person (glasses, hair) where their faces find so much less "
+        "of their like in the other ride than in their own.",
+        unit="cosine",
+        source="real clips, bundled vision encoder: 3 people in 2 or 3 clips each, in which they "
+        "look the same, differ by at most .04, 8 riders from each other by at least .10; no clips "
+        "of one person with two looks were there",
+        ge=0,
+        le=2,
+    )
+    validation_share: float = tunable(
+        0.15,
+        "Share of a person's pictures that is held out for validation, in whole rides, where there "
+        "are three sources or more and the consumer knows of splits; 0: nothing is.",
+        unit="share",
+        source="chosen: a tenth to a fifth is usual",
+        ge=0,
+        le=0.5,
     )
     token: str = tunable(
         "{slug}",

@@ -51,6 +51,8 @@ class Source:
         sha256: of its content.
         date: ISO date when it was taken in; null where nothing tells.
         origin: who says that the person is in it: `human`, `suggestion_accepted` or `auto`.
+        date_from: what tells the date: `container` or `exif`, which the recording itself holds, or
+            `file`, the time of the file; null where nothing does.
     """
 
     source_id: str
@@ -58,6 +60,7 @@ class Source:
     sha256: str
     date: str | None
     origin: str
+    date_from: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,6 +116,10 @@ class Limits:
         one_face: each picture must show exactly one face, the person's.
         yaw_max, pitch_max: degrees from frontal; null: any pose.
         frontal_share: at least this share of the pictures is within 15 degrees of frontal.
+        one_look: only pictures of the look that the best one shows, for who averages them.
+        portrait_first: of at most so many, a calm frontal one is among them, whatever its rank.
+        eyes_open: none with closed eyes, for who draws what it is shown; unmeasured is no fault.
+        splits: its loader knows of splits; where it does not, every picture is to train on.
     """
 
     least: int = 1
@@ -124,6 +131,10 @@ class Limits:
     yaw_max: float | None = None
     pitch_max: float | None = None
     frontal_share: float = 0.0
+    one_look: bool = False
+    eyes_open: bool = False
+    portrait_first: bool = False
+    splits: bool = False
 
 
 @dataclass(frozen=True)
