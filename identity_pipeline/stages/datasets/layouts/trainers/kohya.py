@@ -46,7 +46,7 @@ class Kohya:
 
     name: str = "kohya"
     sentence: str = "kohya-ss/sd-scripts: folders with captions, dataset_config.toml"
-    limits: Limits = Limits(short_side_px=SMALLEST)
+    limits: Limits = Limits(short_side_px=SMALLEST, splits=True)
 
     def write(self, root: Path, dataset: Dataset) -> Files:
         """Writes `train/`, `validation/`, and the configuration."""

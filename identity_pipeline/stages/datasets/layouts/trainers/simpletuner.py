@@ -40,7 +40,7 @@ class SimpleTuner:
 
     name: str = "simpletuner"
     sentence: str = "SimpleTuner: folders with captions, multidatabackend.json that deletes nothing"
-    limits: Limits = Limits()
+    limits: Limits = Limits(splits=True)
 
     def write(self, root: Path, dataset: Dataset) -> Files:
         """Writes `images/`, `validation/`, and the backends."""
