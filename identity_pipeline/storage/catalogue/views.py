@@ -101,7 +101,8 @@ FROM shown s
 """
 
 PHOTOS: Final = """
-SELECT p.video_id AS photo_set, p.frame_idx AS number, p.name, coalesce(f.status, p.status) AS status,
+SELECT p.video_id AS photo_set, p.frame_idx AS number, p.name,
+    coalesce(f.status, p.status) AS status,
     coalesce(f.sentence, p.sentence) AS sentence, f.face_id, f.face_count, f.face_px, f.fit,
     p.format, p.width, p.height, p.taken_at, p.sha256, a.person_id, a.display
 FROM raw.photo_set p LEFT JOIN raw.photo_faces f USING (video_id, frame_idx)
