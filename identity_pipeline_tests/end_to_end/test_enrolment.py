@@ -16,6 +16,7 @@ from identity_pipeline.cli.main import cli
 from identity_pipeline.definitions import build_defs
 from identity_pipeline.defs.automation.photo_sensor import new_photos
 from identity_pipeline.defs.resources.resources import SettingsResource
+from identity_pipeline.stages.curation.snapshot import CurationError, LibrarySnapshot
 from identity_pipeline.stages.photos import enrolling
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.folder.data_folder import claim_data_folder
@@ -228,6 +229,8 @@ def test_a_folder_of_a_name_decides_and_is_overruled_for_good(watched: Watched) 
     watched.tick()
     (run,) = watched.runs
     assert run.success and not any(reused_assets(run).values())
+    (faces,) = run.asset_materializations_for_node("photo_faces")
+    assert {"picture", "not_used", "taken_in_as"} <= faces.metadata.keys()
     assert "1 set decided" in watched.tick()
     (event,) = watched.events()
     assert (event.kind, event.actor) == ("name", "folder photos/Bea")
@@ -257,3 +260,31 @@ def test_two_people_of_a_name_are_told_and_nothing_is_taken(
     watched.tick()
     assert not stores_of(watched.root).photos.ids()
     assert watched.cursor and "2 people fit 'Ada'" in watched.cursor
+
+
+def test_whom_a_name_means_is_known_by_their_pictures_after_a_rename(copy: Path) -> None:
+    said(copy, "rename", "Ada", "Adele")
+    library = LibrarySnapshot.open(stores_of(copy), "2026-01-01T00:00:00+00:00", write=False)
+    (person,) = library.state.people
+    assert enrolling.whom(library, "ada") == enrolling.Named("Adele", person)
+    assert enrolling.whom(library, person[:8]).person_id == person
+    assert enrolling.whom(library, "Bea") == enrolling.Named("Bea", None)
+    with pytest.raises(CurationError, match="can be nobody's name"):
+        enrolling.whom(library, " \n ")
+
+
+def test_a_folder_without_pictures_and_a_name_forgotten_are_said(tmp_path: Path) -> None:
+    root, nothing = tmp_path / "data", tmp_path / "nothing"
+    claim_data_folder(Layout(root))
+    nothing.mkdir()
+    (nothing / "notes.txt").write_text("no picture")
+    empty = call(root, "enrol", "Ada", str(nothing))
+    assert empty.exit_code == 1 and "holds no picture" in empty.output
+    forgotten = call(root, "enrol", *photos(0, 0, 1))
+    assert forgotten.exit_code == 2 and "the first word says who it is" in forgotten.output
+    (nothing / "a.jpg").write_bytes(b"\xff\xd8\xff broken")
+    unreadable = call(root, "enrol", "Ada", str(nothing))
+    assert unreadable.exit_code == 1 and "no picture was taken in for Ada" in unreadable.output
+    dry = said(root, "enrol", "Ada", *photos(0, 0), "--dry-run")
+    assert "1 picture would be photos-ada-" in dry and "Ada, who would be new" in dry
+    assert not stores_of(root).photos.ids() and not stores_of(root).ledger.history().events
