@@ -13,12 +13,17 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 from identity_pipeline.errors import printable
 from identity_pipeline.settings import Settings, all_but, chosen
 from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
 from identity_pipeline.stages.datasets.about import Account, readme, write_about
+from identity_pipeline.stages.datasets.captioner import (
+    Captions,
+    captioner_facts,
+    captions_of,
+)
 from identity_pipeline.stages.datasets.checks import SetFault, check_set
 from identity_pipeline.stages.datasets.cutting import Cutter
 from identity_pipeline.stages.datasets.manifest import (
@@ -34,7 +39,7 @@ from identity_pipeline.stages.datasets.manifest import (
     read_manifest,
     source_json,
 )
-from identity_pipeline.stages.datasets.pictures import Dataset, Layout, Person, Picture, Verdict
+from identity_pipeline.stages.datasets.pictures import Dataset, Layout, Person, Verdict
 from identity_pipeline.stages.datasets.sources import (
     DatasetError,
     Material,
@@ -56,7 +61,6 @@ CODE: Final = "1"
 SHAPING: Final = (*all_but("datasets", "consumers"), "selection", "export", "crops")
 """Settings that an export is made of, beside those that its tables were made with."""
 README: Final = "README.md"
-Captions = Literal["template", "none", "model"]
 
 
 @dataclass(frozen=True)
@@ -186,13 +190,19 @@ def _made_of(
         "sources": _sources(materials),
         "skipped": _skipped(materials),
         "tables": [dict(material.versions) for material in materials],
-        "models": {"face_pack": models.digest("face_pack")},
+        "models": {"face_pack": models.digest("face_pack"), **_captioner(request, settings)},
         "settings": chosen(settings, SHAPING),
         "size": request.size,
         "count": request.count,
         "captions": request.captions,
     }
     return json.loads(json.dumps(made))  # as it is read back: tuples are lists
+
+
+def _captioner(request: Request, settings: Settings) -> dict[str, Any]:
+    """The captioner, where its words are wanted."""
+    wanted = request.captions == "model"
+    return {"captioner": captioner_facts(settings.datasets)} if wanted else {}
 
 
 def _sources(materials: Sequence[Material]) -> list[dict[str, Any]]:
@@ -240,14 +250,18 @@ def _write(
     """Everything of the folder but the manifest, and what the manifest says of it."""
     layout, people = request.layout, [one.material.person for one in tried]
     pictures = [picture for one in tried for picture in one.passed]
-    captions = _captions(pictures, request.captions)
-    dataset = Dataset(people, pictures, captions, request.size)
+    captions = captions_of(pictures, request.captions, settings)
+    wanted = settings.datasets
+    dataset = Dataset(
+        *(people, pictures, captions, request.size), repeats=wanted.repeats, prompt=wanted.caption
+    )
     files, usage = layout.write(folder, dataset), layout.usage(dataset)
     faults = check_set(pictures, [Verdict(p.key, passed=True) for p in pictures], layout.limits)
     facts = [
         {"role": m.role, "name": m.name, "sha256": m.sha256, "licence": m.licence}
         for m in model_facts(models)
     ]
+    facts += _captioner(request, settings).values()
     gate_version = deciding_settings(settings, emphasised=False)[:12]
     accounts = [_account(one, files, faults) for one in tried]
     write_about(folder, accounts, layout, facts, gate_version)
@@ -310,12 +324,6 @@ def _written(
         picture_json(p, files.get(p.key, ()), captions.get(p.key), one.cut[place_of(p)])
         for p in one.passed
     ]
-
-
-def _captions(pictures: Sequence[Picture], wanted: Captions) -> dict[str, str]:
-    if wanted == "none":
-        return {}
-    return {p.key: f"{p.person.token} {p.person.class_word}" for p in pictures}
 
 
 def _library(library: LibrarySnapshot) -> dict[str, Any]:
