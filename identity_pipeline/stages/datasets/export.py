@@ -19,7 +19,11 @@ from identity_pipeline.errors import printable
 from identity_pipeline.settings import Settings, all_but, chosen
 from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
 from identity_pipeline.stages.datasets.about import Account, readme, write_about
-from identity_pipeline.stages.datasets.captioner import Captions, captioner_folder, captions_of
+from identity_pipeline.stages.datasets.captioner import (
+    Captions,
+    captioner_facts,
+    captions_of,
+)
 from identity_pipeline.stages.datasets.checks import SetFault, check_set
 from identity_pipeline.stages.datasets.cutting import Cutter
 from identity_pipeline.stages.datasets.manifest import (
@@ -48,7 +52,7 @@ from identity_pipeline.stages.imagesets.provenance import model_facts
 from identity_pipeline.stages.progress.protocol import Progress, silent
 from identity_pipeline.stages.specs.cache_key import deciding_settings
 from identity_pipeline.storage.files import atomic
-from identity_pipeline.storage.files.hashing import sha256_of_file, sha256_of_value
+from identity_pipeline.storage.files.hashing import sha256_of_value
 from identity_pipeline.storage.video.registry import VideoRegistry
 from identity_pipeline.storage.video.tables import TableStore
 
@@ -136,7 +140,7 @@ def export(
         for material in materials
     ]
     _refuse_empty(tried, request)
-    if request.layout.name in settings.datasets.validation_for:
+    if request.layout.limits.splits and request.layout.name in settings.datasets.validation_for:
         hold_out(tried, settings.datasets.validation_share)
     with atomic.new_folder(target) as folder:
         manifest, usage = _write(folder, tried, request, settings, models, library.stores.tables)
@@ -190,16 +194,19 @@ def _made_of(
         "sources": _sources(materials),
         "skipped": _skipped(materials),
         "tables": [dict(material.versions) for material in materials],
-        "models": {
-            "face_pack": models.digest("face_pack"),
-            "captions": _captioner(request, settings),
-        },
+        "models": {"face_pack": models.digest("face_pack"), **_captioner(request, settings)},
         "settings": chosen(settings, SHAPING),
         "size": request.size,
         "count": request.count,
         "captions": request.captions,
     }
     return json.loads(json.dumps(made))  # as it is read back: tuples are lists
+
+
+def _captioner(request: Request, settings: Settings) -> dict[str, Any]:
+    """The captioner, where its words are wanted."""
+    wanted = request.captions == "model"
+    return {"captioner": captioner_facts(settings.datasets)} if wanted else {}
 
 
 def _sources(materials: Sequence[Material]) -> list[dict[str, Any]]:
@@ -300,6 +307,7 @@ def _dataset(
         pictures=[picture for one in tried for picture in one.passed],
         captions=captions,
         size=request.size,
+        repeats=settings.datasets.repeats,
         prompt=settings.datasets.caption,
         fit=fit,
         sources=[sources[name] for name in sorted(sources)],
@@ -323,20 +331,7 @@ def _models(models: ModelHub, request: Request, settings: Settings) -> list[dict
         {"role": m.role, "name": m.name, "sha256": m.sha256, "licence": m.licence}
         for m in model_facts(models)
     ]
-    captioner = _captioner(request, settings)
-    if captioner is not None:
-        name = settings.datasets.captioner
-        role = {"role": "captions", "name": name, "sha256": captioner, "licence": None}
-        facts.append(role)
-    return facts
-
-
-def _captioner(request: Request, settings: Settings) -> str | None:
-    """Digest of the model that writes captions; None where none does."""
-    if request.captions != "model":
-        return None
-    weights = sorted(captioner_folder(settings.datasets).glob("*.safetensors"))
-    return sha256_of_value([sha256_of_file(path) for path in weights])
+    return [*facts, *_captioner(request, settings).values()]
 
 
 def _parts_json(layout: Layout) -> dict[str, dict[str, Any]]:

@@ -120,6 +120,7 @@ class Limits:
         one_look: only pictures of the look that the best one shows, for who averages them.
         portrait_first: of at most so many, a calm frontal one is among them, whatever its rank.
         eyes_open: none with closed eyes, for who draws what it is shown; unmeasured is no fault.
+        splits: what it writes has a place for pictures that are held out for validation.
     """
 
     least: int = 1
@@ -134,6 +135,7 @@ class Limits:
     one_look: bool = False
     eyes_open: bool = False
     portrait_first: bool = False
+    splits: bool = False
 
 
 @dataclass(frozen=True)
