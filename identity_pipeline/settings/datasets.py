@@ -31,3 +31,10 @@ class DatasetSettings(Group):
         source="chosen: nobody's sex or age is measured",
         min_length=1,
     )
+    judge: str | None = tunable(
+        None,
+        "The face pack, by name or folder, that says what pictures are worth; it must not be the "
+        "one that chose them. Unset: nothing is measured.",
+        unit="name",
+        source="none ships beside the one in use",
+    )
