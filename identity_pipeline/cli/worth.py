@@ -108,16 +108,10 @@ def worth(
 def _tell(judged: Judged, folder: Path) -> None:
     from identity_pipeline.media.worth_plot import PROXY, worth_lines
 
-    worth = judged.worth
-    by_source = ", ".join(f"{n} of {name}" for name, n in worth.by_source.items())
-    say(f"{judged.name}: {counted(worth.pictures, 'picture')}, judged by {judged.judge} ({PROXY}).")
-    if not worth.curves:
-        say(
-            "Nothing can be said of them: no picture has another of another ride or photo set in "
-            "another pose. More rides or photographs of the person are needed."
-        )
-    else:
-        say(f"{counted(worth.targets, 'target')} ({by_source}); in brackets the span over sources.")
-    for line in worth_lines(worth):
-        say(line)
+    pictures = counted(len(judged.pictures), "picture")
+    say(f"{judged.name}: {pictures}, judged by {judged.judge} ({PROXY}).")
+    say("Similarity by number of references; in brackets the span over the rides of targets.")
+    for trial, worth in judged.trials.items():
+        for line in worth_lines(trial, worth):
+            say(line)
     say(f"What each picture adds is in {folder}.")

@@ -5,10 +5,10 @@ What belongs here: drawing what `core.datasets.worth` found. What does not: comp
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from identity_pipeline.core.datasets.worth import Curve, Mode, Value, Worth
+from identity_pipeline.core.datasets.worth import TRIALS, Curve, Mode, Trial, Value, Worth
 from identity_pipeline.media.evaluation_plots import LINES, grid, polyline
 from identity_pipeline.media.svg import num, svg, tag, text, tip
 
@@ -18,17 +18,22 @@ WORDS: Final[dict[Mode, str]] = {
     "averaged": "references averaged",
     "best_of": "the nearest reference",
 }
+AGAINST: Final[dict[Trial, str]] = {
+    "other_rides": "against other rides",
+    "other_rides_and_poses": "against other rides in other poses",
+}
 PROXY: Final = "a proxy: cosines of a recogniser that did not choose, not what a generator makes"
 BAR: Final = 40
 """Characters of a full bar."""
 
 
-def worth_svg(worth: Worth, title: str) -> str:
+def worth_svg(trials: Mapping[Trial, Worth], title: str) -> str:
     """Similarity of targets to the first references in order, and to as many at random."""
+    drawn = [(trial, curve) for trial in TRIALS for curve in trials[trial].curves]
     parts: list[str] = []
-    for row, curve in enumerate(worth.curves):
-        parts += _panel(curve, 24 + row * (PANEL + 46))
-    height = 24 + len(worth.curves) * (PANEL + 46)
+    for row, (trial, curve) in enumerate(drawn):
+        parts += _panel(curve, AGAINST[trial], 24 + row * (PANEL + 46))
+    height = 24 + len(drawn) * (PANEL + 46)
     for place, (colour, name) in enumerate(
         zip(LINES, ("best first", "random order"), strict=False)
     ):
@@ -38,7 +43,7 @@ def worth_svg(worth: Worth, title: str) -> str:
     return svg(WIDTH, height + 28, title, parts)
 
 
-def _panel(curve: Curve, top: float) -> list[str]:
+def _panel(curve: Curve, against: str, top: float) -> list[str]:
     left, right, bottom = 60.0, WIDTH - 16, top + PANEL - 30
     values = [v for p in curve.points for v in (p.best_first, p.random)]
     low = min(0.0, *(value.low for value in values))
@@ -55,7 +60,7 @@ def _panel(curve: Curve, top: float) -> list[str]:
     ticks.append((x(len(curve.points) - 1), f"all ({curve.all.count})"))
     steps = [low + (high - low) * part / 4 for part in range(5)]
     parts = grid(ticks, [(y(v), f"{v:.2f}") for v in steps], (left, top, right, bottom))
-    parts.append(text(left, top - 6, f"similarity by number of references, {WORDS[curve.mode]}"))
+    parts.append(text(left, top - 6, f"similarity {against}: {WORDS[curve.mode]}"))
     parts += _line([p.random for p in curve.points], x, y, LINES[1])
     parts += _line([p.best_first for p in curve.points], x, y, LINES[0])
     return parts
@@ -78,11 +83,14 @@ def _line(
     return [*parts, polyline([(x(n), y(v.mean)) for n, v in enumerate(values)], colour), *dots]
 
 
-def worth_lines(worth: Worth) -> list[str]:
+def worth_lines(trial: Trial, worth: Worth) -> list[str]:
     """The same as text, with what few pictures are worth."""
-    lines: list[str] = []
+    if not worth.curves:
+        return [f"{AGAINST[trial]}: no picture has any, so nothing can be said."]
+    by_source = ", ".join(f"{number} of {name}" for name, number in worth.by_source.items())
+    lines = [f"{AGAINST[trial]}, {worth.targets} targets ({by_source}):"]
     for curve in worth.curves:
-        lines.append(f"{WORDS[curve.mode]}:")
+        lines.append(f" {WORDS[curve.mode]}")
         most = max(curve.all.best_first.mean, 1e-9)
         for point in curve.points:
             best, random = point.best_first, point.random

@@ -8,7 +8,7 @@ import pytest
 from identity_pipeline.core.datasets.worth import (
     Curve,
     Shown,
-    _Trial,  # the greedy step against its definition
+    _Tried,  # the greedy step against its definition
     _with_each,
     may_refer,
     worth_of,
@@ -25,7 +25,7 @@ def shown(degrees: list[float], sources: str, yaw: list[float] | None = None) ->
 
 
 def curves(found: Shown) -> dict[str, Curve]:
-    return {curve.mode: curve for curve in worth_of(found).curves}
+    return {curve.mode: curve for curve in worth_of(found, "other_rides_and_poses").curves}
 
 
 def made_up(sources: int = 3, pictures: int = 18) -> Shown:
@@ -37,7 +37,9 @@ def made_up(sources: int = 3, pictures: int = 18) -> Shown:
 
 
 def test_a_reference_is_of_another_ride_and_another_pose() -> None:
-    fit = may_refer(shown([0, 0, 0, 0], "aabb", [0.0, 30.0, 10.0, float("nan")]))
+    pictures = shown([0, 0, 0, 0], "aabb", [0.0, 30.0, 10.0, float("nan")])
+    assert may_refer(pictures, "other_rides").sum() == 8, "whatever the pose"
+    fit = may_refer(pictures, "other_rides_and_poses")
     assert fit.tolist() == [
         [False, False, False, False],  # the only one elsewhere that has a pose has the same one
         [False, False, True, False],
@@ -81,17 +83,22 @@ def test_few_pictures_do_for_nearly_all_of_the_value() -> None:
 def test_a_greedy_step_weighs_each_picture_as_the_value_does(mode: str) -> None:
     found = made_up(pictures=9)
     cosines = (found.vectors @ found.vectors.T).astype(np.float64)
-    trial = _Trial(cosines, cosines, may_refer(found), np.array(found.sources, dtype=object))
+    tried = _Tried(
+        cosines,
+        cosines,
+        may_refer(found, "other_rides_and_poses"),
+        np.array(found.sources, dtype=object),
+    )
     taken = np.zeros(9, bool)
     taken[[1, 4]] = True
-    each = _with_each(trial, taken, mode)  # type: ignore[arg-type]
+    each = _with_each(tried, taken, mode)  # type: ignore[arg-type]
     for n in range(9):
         beside = taken.copy()
         beside[n] = True
         if not taken[n]:
-            assert each[n] == pytest.approx(trial.value(beside, mode), abs=1e-6)  # type: ignore[arg-type]
+            assert each[n] == pytest.approx(tried.value(beside, mode), abs=1e-6)  # type: ignore[arg-type]
 
 
 def test_of_one_ride_nothing_can_be_said() -> None:
-    alone = worth_of(shown([0, 10, 20], "aaa"))
+    alone = worth_of(shown([0, 10, 20], "aaa"), "other_rides")
     assert (alone.pictures, alone.targets, alone.curves) == (3, 0, ())

@@ -3,9 +3,9 @@
 A picture is worth what it adds: how much of a person that is to be shown elsewhere can be told from
 it. A generator is not at hand, so a recogniser stands for it, and all of this is a proxy.
 
-**Targets** are the pictures themselves, each judged by references that leave it no easy way: those
-of other rides or photo sets, in another pose. Yaw or pitch differs by `POSE_APART_DEG` at least; of
-what has no pose nobody can say that, so it is neither. A target counts its cosine to
+**Targets** are the pictures themselves, each judged by references of other rides or photo sets; and,
+as a trial of its own, by those of them in another pose, whose yaw or pitch differs by
+`POSE_APART_DEG` at least (what has no pose is neither there). A target counts its cosine to
 
 - the mean of its references (`averaged`), as consumers take it that average embeddings, or
 - the nearest of them (`best_of`), as those may that are shown several pictures.
@@ -29,6 +29,8 @@ from numpy.typing import NDArray
 from identity_pipeline.core.vectors import check_unit
 
 Mode = Literal["averaged", "best_of"]
+Trial = Literal["other_rides", "other_rides_and_poses"]
+TRIALS: Final[tuple[Trial, ...]] = ("other_rides", "other_rides_and_poses")
 MODES: Final[tuple[Mode, ...]] = ("averaged", "best_of")
 POSE_APART_DEG: Final = 15.0
 """Of yaw or of pitch, between a target and its references: the width of the product's bins."""
@@ -141,7 +143,7 @@ class Worth:
 
     Attributes:
         pictures: how many there are.
-        targets: how many of them are judged: those with a reference of another source and pose.
+        targets: how many of them are judged: those that have a reference.
         by_source: targets of each source, by name.
         curves: by mode; empty where nothing can be judged.
     """
@@ -152,28 +154,34 @@ class Worth:
     curves: tuple[Curve, ...]
 
 
-def worth_of(shown: Shown) -> Worth:
+def worth_of(shown: Shown, trial: Trial) -> Worth:
     """What a person's pictures are worth; without two sources nothing can be judged.
+
+    Args:
+        shown: the pictures.
+        trial: which references a target has.
 
     Raises:
         NotUnitNormError: a vector is not of unit length.
     """
     vectors = check_unit(shown.vectors, "judge's embedding").astype(np.float64)
-    fit = may_refer(shown)
+    fit = may_refer(shown, trial)
     judged = np.flatnonzero(fit.any(axis=1))
     sources = np.array(shown.sources, dtype=object)[judged]
     by_source = {name: int((sources == name).sum()) for name in sorted(set(sources))}
     if not len(judged):
         return Worth(len(vectors), 0, {}, ())
     cosines = vectors @ vectors.T
-    trial = _Trial(cosines[judged], cosines, fit[judged], sources)
-    return Worth(len(vectors), len(judged), by_source, tuple(_curve(trial, mode) for mode in MODES))
+    tried = _Tried(cosines[judged], cosines, fit[judged], sources)
+    return Worth(len(vectors), len(judged), by_source, tuple(_curve(tried, mode) for mode in MODES))
 
 
-def may_refer(shown: Shown) -> Mask:
+def may_refer(shown: Shown, trial: Trial) -> Mask:
     """(N, N): whether the picture of the column may be a reference for that of the row."""
     sources = np.array(shown.sources, dtype=object)
     elsewhere = sources[:, None] != sources[None, :]
+    if trial == "other_rides":
+        return elsewhere
     turned = np.abs(shown.yaw[:, None] - shown.yaw[None, :]) >= POSE_APART_DEG
     tilted = np.abs(shown.pitch[:, None] - shown.pitch[None, :]) >= POSE_APART_DEG
     known = np.isfinite(shown.yaw) & np.isfinite(shown.pitch)
@@ -181,7 +189,7 @@ def may_refer(shown: Shown) -> Mask:
 
 
 @dataclass(frozen=True)
-class _Trial:
+class _Tried:
     """What is tried.
 
     Attributes:
@@ -222,15 +230,15 @@ class _Trial:
         first[:, order] = ordered & (np.cumsum(ordered, axis=1) <= count)
         return first
 
-    def without(self, source: str) -> _Trial:
-        """The trial without the targets of a source; its pictures stay references."""
+    def without(self, source: str) -> _Tried:
+        """The same without the targets of a source; its pictures stay references."""
         left = self.sources != source
-        return _Trial(self.to_targets[left], self.among, self.fit[left], self.sources[left])
+        return _Tried(self.to_targets[left], self.among, self.fit[left], self.sources[left])
 
-    def only(self, source: str) -> _Trial:
-        """The trial with the targets of one source alone."""
+    def only(self, source: str) -> _Tried:
+        """The same with the targets of one source alone."""
         own = self.sources == source
-        return _Trial(self.to_targets[own], self.among, self.fit[own], self.sources[own])
+        return _Tried(self.to_targets[own], self.among, self.fit[own], self.sources[own])
 
 
 def _over(along: Floats, squared: Floats) -> Floats:
@@ -239,39 +247,39 @@ def _over(along: Floats, squared: Floats) -> Floats:
     return np.divide(along, np.sqrt(np.where(some, squared, 1.0)), where=some, out=0.0 * along)
 
 
-def _curve(trial: _Trial, mode: Mode) -> Curve:
-    total = trial.fit.shape[1]
-    whole = trial.value(np.ones(total, bool), mode)
-    most = int(trial.fit.sum(axis=1).max())
+def _curve(tried: _Tried, mode: Mode) -> Curve:
+    total = tried.fit.shape[1]
+    whole = tried.value(np.ones(total, bool), mode)
+    most = int(tried.fit.sum(axis=1).max())
     counts = (*(count for count in COUNTS if count < most), most)
     alone = ~np.eye(total, dtype=bool)
-    loss = np.array([whole - trial.value(alone[n], mode) for n in range(total)])
-    greedy = _greedy(trial, mode, whole)
-    curve = Curve(mode, tuple(_point(trial, mode, n) for n in counts), loss, greedy, None)
-    return Curve(mode, curve.points, loss, greedy, _held_out(trial, mode, curve.enough))
+    loss = np.array([whole - tried.value(alone[n], mode) for n in range(total)])
+    greedy = _greedy(tried, mode, whole)
+    curve = Curve(mode, tuple(_point(tried, mode, n) for n in counts), loss, greedy, None)
+    return Curve(mode, curve.points, loss, greedy, _held_out(tried, mode, curve.enough))
 
 
-def _point(trial: _Trial, mode: Mode, count: int) -> Point:
-    order = np.arange(trial.fit.shape[1])
-    found = trial.by_source(trial.of_targets(trial.first(order, count), mode))
+def _point(tried: _Tried, mode: Mode, count: int) -> Point:
+    order = np.arange(tried.fit.shape[1])
+    found = tried.by_source(tried.of_targets(tried.first(order, count), mode))
     best = Value(float(found.mean()), float(found.min()), float(found.max()))
     rng = np.random.default_rng(SEED)
-    drawn = [trial.value(trial.first(rng.permutation(order), count), mode) for _ in range(SHUFFLES)]
+    drawn = [tried.value(tried.first(rng.permutation(order), count), mode) for _ in range(SHUFFLES)]
     low, high = np.quantile(drawn, (0.05, 0.95))
     return Point(count, best, Value(float(np.mean(drawn)), float(low), float(high)))
 
 
-def _greedy(trial: _Trial, mode: Mode, whole: float, most: int | None = None) -> tuple[Kept, ...]:
+def _greedy(tried: _Tried, mode: Mode, whole: float, most: int | None = None) -> tuple[Kept, ...]:
     """Pictures in the order in which they add most, until all that can be had is had.
 
     Of `best_of` the value is monotone and submodular, so that each prefix is worth at least
     1 - 1/e of the best set of its size (Nemhauser, Wolsey and Fisher 1978); of `averaged` there is
     no bound.
     """
-    taken, kept = np.zeros(trial.fit.shape[1], bool), list[Kept]()
+    taken, kept = np.zeros(tried.fit.shape[1], bool), list[Kept]()
     best = 0.0
     while len(kept) < (len(taken) if most is None else most):
-        values = _with_each(trial, taken, mode)
+        values = _with_each(tried, taken, mode)
         values[taken] = -np.inf
         chosen = int(np.argmax(np.round(values, 9)))  # of equals the first
         if most is None and (values[chosen] <= best or best >= whole > 0):
@@ -281,29 +289,29 @@ def _greedy(trial: _Trial, mode: Mode, whole: float, most: int | None = None) ->
     return tuple(kept)
 
 
-def _with_each(trial: _Trial, taken: Mask, mode: Mode) -> Floats:
+def _with_each(tried: _Tried, taken: Mask, mode: Mode) -> Floats:
     """(N,) what the taken references are worth with each other one beside them."""
-    used = (taken & trial.fit).astype(np.float64)
+    used = (taken & tried.fit).astype(np.float64)
     if mode == "best_of":
-        now = np.where(used > 0, trial.to_targets, -np.inf).max(axis=1)[:, None]
-        then = np.maximum(now, np.where(trial.fit, trial.to_targets, -np.inf))
-        return trial.by_source(np.where(np.isfinite(then), then, 0.0).T).mean(axis=-1)
-    along = (used * trial.to_targets).sum(axis=1)[:, None] + trial.fit * trial.to_targets
-    beside = used @ trial.among
-    squared = (beside * used).sum(axis=1)[:, None] + trial.fit * (2 * beside + 1)
-    return trial.by_source(_over(along, squared).T).mean(axis=-1)
+        now = np.where(used > 0, tried.to_targets, -np.inf).max(axis=1)[:, None]
+        then = np.maximum(now, np.where(tried.fit, tried.to_targets, -np.inf))
+        return tried.by_source(np.where(np.isfinite(then), then, 0.0).T).mean(axis=-1)
+    along = (used * tried.to_targets).sum(axis=1)[:, None] + tried.fit * tried.to_targets
+    beside = used @ tried.among
+    squared = (beside * used).sum(axis=1)[:, None] + tried.fit * (2 * beside + 1)
+    return tried.by_source(_over(along, squared).T).mean(axis=-1)
 
 
-def _held_out(trial: _Trial, mode: Mode, count: int) -> float | None:
+def _held_out(tried: _Tried, mode: Mode, count: int) -> float | None:
     """What as many pictures are worth to a source that had no part in choosing them."""
-    names = sorted(set(trial.sources))
+    names = sorted(set(tried.sources))
     if len(names) < 3:  # else there is no second source of references to choose from
         return None
     shares = []
     for name in names:
-        others, own = trial.without(name), trial.only(name)
+        others, own = tried.without(name), tried.only(name)
         # Pictures of the judging source can be no reference for it, and take no place.
-        others = _Trial(
+        others = _Tried(
             others.to_targets, others.among, others.fit & own.fit.any(axis=0), others.sources
         )
         whole = own.value(np.ones(own.fit.shape[1], bool), mode)

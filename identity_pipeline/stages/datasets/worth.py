@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from identity_pipeline.core.datasets.worth import POSE_APART_DEG, Curve, Shown, Worth, worth_of
+from identity_pipeline.core.datasets.worth import (
+    POSE_APART_DEG,
+    TRIALS,
+    Curve,
+    Shown,
+    Trial,
+    Worth,
+    worth_of,
+)
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.media.crops import align, decode_image
 from identity_pipeline.media.worth_plot import PROXY, worth_svg
@@ -47,14 +55,14 @@ class Judged:
     Attributes:
         name: of the person.
         pictures: the best first.
-        worth: of them.
+        trials: what they are worth, by which references a target has.
         judge: space of the recogniser that judged.
         chosen_by: space of the one that chose.
     """
 
     name: str
     pictures: Sequence[Picture]
-    worth: Worth
+    trials: Mapping[Trial, Worth]
     judge: str
     chosen_by: str
 
@@ -66,11 +74,13 @@ class Judged:
             "judge": self.judge,
             "chosen_by": self.chosen_by,
             "pose_apart_deg": POSE_APART_DEG,
-            "pictures": self.worth.pictures,
-            "targets": self.worth.targets,
-            "targets_by_source": self.worth.by_source,
-            "curves": {curve.mode: self._curve(curve) for curve in self.worth.curves},
+            "pictures": len(self.pictures),
+            **{trial: self._trial(worth) for trial, worth in self.trials.items()},
         }
+
+    def _trial(self, worth: Worth) -> dict[str, Any]:
+        curves = {curve.mode: self._curve(curve) for curve in worth.curves}
+        return {"targets": worth.targets, "targets_by_source": worth.by_source, "curves": curves}
 
     def _curve(self, curve: Curve) -> dict[str, Any]:
         keys = [picture.key for picture in self.pictures]
@@ -164,7 +174,8 @@ def worth_of_pictures(
         _measured(pictures, "pitch"),
     )
     name = pictures[0].person.name if pictures else ""
-    return Judged(name, pictures, worth_of(shown), judge.space.key, selecting.space.key)
+    trials = {trial: worth_of(shown, trial) for trial in TRIALS}
+    return Judged(name, pictures, trials, judge.space.key, selecting.space.key)
 
 
 def _measured(pictures: Sequence[Picture], name: str) -> np.ndarray:
@@ -181,7 +192,7 @@ def write_worth(folder: Path, judged: Judged) -> None:
     title = f"What pictures of {judged.name} are worth as references"
     with atomic.new_folder(folder) as new:
         (new / FILE).write_bytes(atomic.json_bytes(judged.as_json()))
-        (new / CURVE).write_text(worth_svg(judged.worth, title), encoding="utf-8")
+        (new / CURVE).write_text(worth_svg(judged.trials, title), encoding="utf-8")
 
 
 def _rounded(value: Any) -> Any:
