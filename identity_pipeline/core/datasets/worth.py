@@ -3,8 +3,8 @@
 A picture is worth what it adds: how much of a person that is to be shown elsewhere can be told from
 it. A generator is not at hand, so a recogniser stands for it, and all of this is a proxy.
 
-**Targets** are the pictures themselves, each judged by references of other rides or photo sets; and,
-as a trial of its own, by those of them in another pose, whose yaw or pitch differs by
+**Targets** are the pictures themselves. Each is judged by references of other rides or photo sets,
+and, as a trial of its own, by those of them in another pose, whose yaw or pitch differs by
 `POSE_APART_DEG` at least (what has no pose is neither there). A target counts its cosine to
 
 - the mean of its references (`averaged`), as consumers take it that average embeddings, or
