@@ -6,20 +6,27 @@ import json
 from pathlib import Path
 from typing import Any
 
-from identity_pipeline.stages.specs.exported import METADATA, sidecar_of
+from identity_pipeline.stages.specs.exported import METADATA
 
 
-def image_files(export: Path) -> list[str]:
-    """The images of an export of any version, relative to it, by its manifest."""
+def images_of(export: Path) -> dict[str, Path]:
+    """The images of an export, relative to it, and where the metadata of each is.
+
+    Exports whose manifest has schema version 1 keep it beside the image.
+    """
     manifest = json.loads((export / "manifest.json").read_text(encoding="utf-8"))
-    return sorted(entry["file"] for entry in manifest["files"] if entry["type"] != METADATA)
+    return {
+        entry["file"]: export / entry.get("metadata", entry["file"].replace(".jpg", "_meta.json"))
+        for entry in manifest["files"]
+        if entry["type"] != METADATA
+    }
 
 
 def described_images(export: Path) -> list[tuple[Path, dict[str, Any]]]:
     """Every image of an export of any version with its metadata."""
     return [
-        (export / file, json.loads(sidecar_of(export, file).read_text(encoding="utf-8")))
-        for file in image_files(export)
+        (export / file, json.loads(beside.read_text(encoding="utf-8")))
+        for file, beside in images_of(export).items()
     ]
 
 

@@ -36,6 +36,18 @@ SUBJECTS: Final[Mapping[str, Mapping[str, Entry]]] = {
             "explain",
             "Say what became of each face of FRAME in VIDEO, and what would have changed it.",
         ),
+        "export": Entry(
+            "export",
+            "Write the pictures of PERSON over all rides and photographs as CONSUMER reads them.",
+        ),
+        "verify": Entry(
+            "verify",
+            "Check an exported FOLDER against its manifest: files, faces, limits, licences, consent.",
+        ),
+        "worth": Entry(
+            "worth",
+            "Say what the pictures of PERSON are worth as references, and what each of them adds.",
+        ),
         "evaluate": Entry(
             "evaluate", "Measure how good the results are, on videos whose truth is known."
         ),
@@ -47,7 +59,7 @@ SUBJECTS: Final[Mapping[str, Mapping[str, Entry]]] = {
         ),
         "people": Entry(
             "people",
-            "List the known people: their tracks, faces and videos, and what their profile holds.",
+            "List the known people: their tracks, videos and photographs, and what their profile holds.",
         ),
         "clusters": Entry("review", "List the groups of unknown faces, the largest first."),
         "suggestions": Entry("review", "List what the machine would ask, and answer it."),
@@ -76,6 +88,10 @@ SUBJECTS: Final[Mapping[str, Mapping[str, Entry]]] = {
         ),
         "ignore": Entry(
             "label", "Say that nobody wants to know who TARGET is (a guard, a poster)."
+        ),
+        "enrol": Entry(
+            "enrol",
+            "Take photographs of PERSON in: evidence for matching, and pictures for their datasets.",
         ),
         "merge": Entry(
             "people",

@@ -6,7 +6,7 @@ pixels of the source after its rotation, x to the right, y down.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from typing import Final, NamedTuple
 
@@ -25,6 +25,15 @@ ARCFACE_TEMPLATE_112 = np.array(
     ]
 )
 """Where the five key points lie in a 112 px aligned crop (ArcFace, Deng et al. 2019)."""
+
+
+FrameSize = tuple[int, int] | Mapping[int, tuple[int, int]]
+"""(width, height) of all frames of a video, or of each by its number: photographs differ."""
+
+
+def size_of(frame_size: FrameSize, frame_idx: int) -> tuple[int, int]:
+    """(width, height) of one frame."""
+    return frame_size if isinstance(frame_size, tuple) else frame_size[frame_idx]
 
 
 class Box(NamedTuple):

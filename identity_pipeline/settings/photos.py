@@ -37,3 +37,38 @@ class PhotoSettings(Group):
         source="design: a face in it has less than half of the px of quality.strict_face_px",
         ge=1,
     )
+    detect_at: tuple[int, ...] = tunable(
+        (1280, 640, 320, 160),
+        "Sides of the detector's input, one after the other: large ones find small faces, small "
+        "ones those that fill the picture. None is larger than the picture or models.det_size.",
+        unit="px",
+        source="nine real photographs of four people, cut tightly about the face: found by two "
+        "detectors at 320 and 160 each time, at 640 in 8 and in none; reduced to a sixteenth: at "
+        "1280 each time, at 640 in 8 and in 2",
+        min_length=1,
+    )
+    min_face_px: float = tunable(
+        56.0,
+        "A smaller face (its longer side) is nobody's.",
+        unit="px",
+        source="design: half of the crop of 112 px that recognisers read",
+        ge=0,
+    )
+    dominant_times: float = tunable(
+        4.0,
+        "A face dominates a picture when its area is so many times that of any other; a face that "
+        "is so much smaller than another one is in the background.",
+        unit="times",
+        source="chosen: twice as wide and as high; who stand beside each other differ by less",
+        ge=1,
+    )
+    lead: float = tunable(
+        0.2,
+        "Of several faces in a picture one is the person if its mean cosine to the person's faces "
+        "in the other pictures is larger by this than that of any other.",
+        unit="cosine",
+        source="eight people of real ride clips, sets of 1 to 8 faces and a picture of the person "
+        "and a stranger: `identity_pipeline_tests/benchmarks/photo_choice.py`",
+        ge=0,
+        le=2,
+    )

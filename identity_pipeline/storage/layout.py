@@ -22,6 +22,7 @@
     data/chunks/.locks/{video_id}
     data/paused.json                   there while no run may work
     data/output/{video_id}/identity_builder/
+    data/datasets/{slug}-{person}/{consumer}/    a person's pictures of all rides
     data/reports/evaluation/           report.json and index.html
     data/published/{address}/{video_id}.json     what was copied to an object store; may be deleted
     data/logs/                         tracebacks of what nobody foresaw; may be deleted
@@ -122,6 +123,11 @@ class Layout:
     def output(self) -> Path:
         """Exports of all videos."""
         return self.root / "output"
+
+    @property
+    def datasets(self) -> Path:
+        """Datasets of people, over all their rides and photographs."""
+        return self.root / "datasets"
 
     @property
     def evaluation(self) -> Path:

@@ -102,6 +102,19 @@ def test_turned_heads_give_way_until_enough_are_frontal_and_a_lack_of_them_is_sa
     assert [fault.code for fault in check_set(poor, verdicts, few)] == ["too_few_frontal"]
 
 
+def test_who_draws_what_it_sees_gets_open_eyes_one_look_and_a_calm_face() -> None:
+    eyes = [picture(n, measured={"eyes": kind}) for n, kind in enumerate(("closed", "open", None))]
+    assert codes(eyes, Limits(eyes_open=True, detect_at=())) == ["eyes_closed", None, None]
+    looks = [replace(one, variant=look) for one, look in zip(eyes, ("a", "b", "a"), strict=True)]
+    assert codes(looks, Limits(one_look=True, detect_at=())) == [None, "other_look", None]
+    shown = [replace(one, role="coverage") for one in turned([30.0, 5.0, 1.0, 2.0])]
+    alone = Limits(most=1, portrait_first=True, detect_at=())
+    assert codes(shown, alone)[1] is None
+    shown[3] = replace(shown[3], role="anchor")
+    assert codes(shown, alone)[3] is None
+    assert codes(shown, replace(alone, portrait_first=False))[0] is None
+
+
 class Several:
     """A layout for two consumers."""
 

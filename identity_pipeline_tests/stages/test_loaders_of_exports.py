@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections import Counter
 from pathlib import Path, PurePosixPath
@@ -11,8 +12,8 @@ import pytest
 from PIL import Image
 
 from identity_pipeline.stages.imagesets.image_meta import LINE
-from identity_pipeline.stages.specs.exported import sidecar_file, sidecar_of
-from identity_pipeline_tests.exports import described_images, image_files, said_of_rider
+from identity_pipeline.stages.specs.exported import sidecar_file
+from identity_pipeline_tests.exports import described_images, images_of, said_of_rider
 from identity_pipeline_tests.library import VideoLibrary
 
 RIDE = "demo_solo"
@@ -45,7 +46,7 @@ def test_a_loader_that_opens_every_entry_of_a_set_opens_images(folder: Path, nam
 
 
 def test_a_loader_that_walks_a_rider_finds_all_of_that_riders_images_alone(folder: Path) -> None:
-    of_rider = [file for file in image_files(folder) if file.startswith("person_0/")]
+    of_rider = [file for file in images_of(folder) if file.startswith("person_0/")]
     assert walked(folder / "person_0") == [folder / file for file in of_rider]
     assert len(of_rider) == said_of_rider(folder)["total_saved"] >= 10
     assert walked(folder, recursive=False) == sorted(
@@ -66,7 +67,7 @@ def test_hugging_face_datasets_read_a_rider_and_the_whole_export(
 
     rider = loaded(folder / "person_0")
     names = rider.features["label"].names
-    kinds = Counter(PurePosixPath(file).parts[1] for file in image_files(folder))
+    kinds = Counter(PurePosixPath(file).parts[1] for file in images_of(folder))
     assert Counter(names[label] for label in rider["label"]) == kinds
     # Below the export lies a contact sheet too, which is none of its images.
     whole = {row["metadata"]: row for row in loaded(folder)}
@@ -78,9 +79,8 @@ def test_hugging_face_datasets_read_a_rider_and_the_whole_export(
 
 
 def test_metadata_is_found_in_an_export_that_has_it_beside_the_images(tmp_path: Path) -> None:
-    file = "person_1/coverage/cov_yaw30_pitch0_neutral.jpg"
-    beside = tmp_path / "person_1" / "coverage" / "cov_yaw30_pitch0_neutral_meta.json"
-    assert sidecar_of(tmp_path, file) == beside
-    (tmp_path / "meta").mkdir()
-    assert sidecar_of(tmp_path, file) == tmp_path / sidecar_file(file)
-    assert sidecar_file("pair/pair_001.jpg") == "meta/pair/pair_001_meta.json"
+    files = [{"file": "person_1/coverage/cov_a.jpg", "type": "coverage"}]
+    files.append({"file": "person_1/contact_sheet.jpg", "type": "metadata"})
+    (tmp_path / "manifest.json").write_text(json.dumps({"schema_version": 1, "files": files}))
+    found = images_of(tmp_path)
+    assert list(found.values()) == [tmp_path / "person_1" / "coverage" / "cov_a_meta.json"]

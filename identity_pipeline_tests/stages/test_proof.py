@@ -34,7 +34,8 @@ from identity_pipeline.stages.specs.exported import (
 from identity_pipeline.storage.video.crop_archive import CropArchive
 from identity_pipeline.tables import SET_ASSETS
 from identity_pipeline_tests.conftest import BUNDLED, OPEN
-from identity_pipeline_tests.exports import described_images, image_files, said_of_rider
+from identity_pipeline_tests.exports import described_images, said_of_rider
+from identity_pipeline_tests.exports import images_of as images_of_export
 from identity_pipeline_tests.library import VideoLibrary, digest_of_tree
 
 RIDE = "demo_solo"
@@ -73,7 +74,7 @@ def export(
 
 def images_of(folder: Path) -> dict[str, str]:
     digests = digest_of_tree(folder)
-    return {name: digests[name] for name in image_files(folder)}
+    return {name: digests[name] for name in images_of_export(folder)}
 
 
 @pytest.fixture(scope="module")
@@ -202,6 +203,7 @@ def test_dagster_counts_what_is_left_out_and_warns(
     assert result.success
     (made,) = result.asset_materializations_for_node("identity_dataset")
     assert made.metadata["left_out"].value == len(before) + 1
+    assert "picture/person_0" in made.metadata  # its contact sheet
     checks = {e.check_name: e for e in result.get_asset_check_evaluations()}
     warned = checks["every_image_is_proved"]
     assert not warned.passed and warned.severity.value == "WARN"

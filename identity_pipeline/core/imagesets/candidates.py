@@ -13,7 +13,14 @@ from typing import Any
 
 import polars as pl
 
-from identity_pipeline.core.geometry import Box, CropLimits, export_crop_box, neighbour_share
+from identity_pipeline.core.geometry import (
+    Box,
+    CropLimits,
+    FrameSize,
+    export_crop_box,
+    neighbour_share,
+    size_of,
+)
 from identity_pipeline.core.video.highlights import Emphasis
 from identity_pipeline.settings import ExportSettings
 from identity_pipeline.tables import SCORES, TABLES
@@ -27,7 +34,7 @@ def box_of(row: Mapping[str, Any], prefix: str = "") -> Box:
 def export_crops(
     faces: pl.DataFrame,
     detections: pl.DataFrame,
-    frame_size: tuple[int, int],
+    frame_size: FrameSize,
     settings: ExportSettings,
 ) -> pl.DataFrame:
     """`face_id, crop_x1 .. crop_y2, crop_px, neighbour_share, crop_reason` of each face.
@@ -35,7 +42,7 @@ def export_crops(
     Args:
         faces: face_ids to export.
         detections: table `face_detections`: every face of a frame limits its neighbours' crops.
-        frame_size: (width, height).
+        frame_size: (width, height), of all frames or of each.
         settings: sizes.
 
     Returns:
@@ -48,12 +55,13 @@ def export_crops(
     for row in detections.filter(pl.col("frame_idx").is_in(list(frames))).iter_rows(named=True):
         by_frame.setdefault(row["frame_idx"], []).append((row["face_id"], box_of(row)))
     rows = []
-    for neighbours in by_frame.values():
+    for frame, neighbours in by_frame.items():
+        size = size_of(frame_size, frame)
         for face_id, box in neighbours:
             if face_id not in wanted:
                 continue
             others = [other for other_id, other in neighbours if other_id != face_id]
-            rows.append({"face_id": face_id, **_crop(box, others, frame_size, settings)})
+            rows.append({"face_id": face_id, **_crop(box, others, size, settings)})
     return pl.DataFrame(rows, schema=_CROP_SCHEMA).sort("face_id")
 
 
@@ -113,7 +121,7 @@ def gather(
     moments: pl.DataFrame,
     detections: pl.DataFrame,
     vision: pl.DataFrame | None,
-    frame_size: tuple[int, int],
+    frame_size: FrameSize,
     settings: ExportSettings,
 ) -> pl.DataFrame:
     """The table `candidates` but for highlights: all observations of rider faces.
@@ -126,7 +134,7 @@ def gather(
         moments: table `moments`.
         detections: table `face_detections`, of all faces.
         vision: table `vision_embeddings`, or None before it exists.
-        frame_size: (width, height).
+        frame_size: (width, height), of all frames or of each.
         settings: sizes of the exported crop.
 
     Returns:

@@ -91,7 +91,11 @@ def usable_faces(video: VideoTables) -> pl.DataFrame:
 
 
 def build_templates(
-    video: VideoTables, settings: MatchSettings, *, all_tracks: bool = False
+    video: VideoTables,
+    settings: MatchSettings,
+    *,
+    all_tracks: bool = False,
+    least: int | None = None,
 ) -> Templates:
     """The rows of `track_templates` of one video.
 
@@ -99,6 +103,7 @@ def build_templates(
         video: its tables.
         settings: how many faces a template wants, and how they are thinned.
         all_tracks: also tracks that are no rider.
+        least: usable faces that a template wants; `match.template_min_faces` by default.
 
     Returns:
         Rows sorted by `track_key`, and the tracks without a template.
@@ -108,6 +113,7 @@ def build_templates(
         NotUnitNormError: an embedding is not of unit length.
     """
     faces = usable_faces(video)
+    wanted = settings.template_min_faces if least is None else least
     of_track = dict(by_track(faces))
     frames_of = {
         track: sorted(set(group["frame_idx"].to_list()))
@@ -120,7 +126,7 @@ def build_templates(
         reason = None
         if rider_of.get(track) is None and not all_tracks:
             reason = "no_rider"
-        elif group.height < settings.template_min_faces:
+        elif group.height < wanted:
             reason = "too_few_usable"
         base = {
             "track_key": track_key(video.video_id, track),

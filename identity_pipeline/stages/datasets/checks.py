@@ -18,6 +18,7 @@ from typing import Final
 from identity_pipeline.core.imagesets.one_face import NOT_FOUND, View, fault_of
 from identity_pipeline.media.crops import ImageBGR, decode_image
 from identity_pipeline.models.face_pack import FacePack
+from identity_pipeline.stages.datasets.facing import FRONTAL, degrees, first_of
 from identity_pipeline.stages.datasets.pictures import (
     Layout,
     Limits,
@@ -27,13 +28,12 @@ from identity_pipeline.stages.datasets.pictures import (
 )
 from identity_pipeline.stages.imagesets.one_face import look
 
-FRONTAL: Final = 15.0
-"""Degrees of yaw within which a face counts as frontal, as in `Limits.frontal_share`."""
 NATIVE: Final = "native"
 
 PICTURE_TOO_SMALL, FACE_TOO_SMALL = "picture_too_small", "face_too_small"
 POSE_UNMEASURED, TURNED_AWAY, TILTED = "pose_unmeasured", "turned_away", "tilted"
-NOT_FRONTAL, ENOUGH = "too_few_frontal", "enough_without_it"
+EYES_CLOSED = "eyes_closed"
+NOT_FRONTAL, ENOUGH, OTHER_LOOK = "too_few_frontal", "enough_without_it", "other_look"
 TOO_FEW = "too_few_pictures"
 
 
@@ -198,7 +198,7 @@ def _by_person(pictures: Sequence[Picture]) -> Mapping[str, list[Picture]]:
 
 def _of_picture(picture: Picture, limits: Limits, looker: Looker) -> Verdict:
     """What is wrong with one picture, cheapest question first."""
-    wrong = _of_size(picture, limits) or _of_pose(picture, limits)
+    wrong = _of_size(picture, limits) or _of_pose(picture, limits) or _of_eyes(picture, limits)
     if wrong is None and limits.detect_at:
         wrong = _of_faces(picture, limits, looker)
     return _refused(picture, *wrong) if wrong else Verdict(picture.key, passed=True)
@@ -233,16 +233,24 @@ def _beyond_angle(
 ) -> tuple[str, str] | None:
     if most is None:
         return None
-    degrees = picture.measured.get(angle)
-    if degrees is None:
+    turn = degrees(picture, angle)
+    if turn is None:
         return POSE_UNMEASURED, (
             f"How far the head is {words} was not measured, and at most {most:.0f}° are wanted: "
             "look at the picture and add it by hand where it is fit."
         )
-    if abs(degrees) > most:
+    if abs(turn) > most:
         return code, (
-            f"The head is {words} by {abs(degrees):.0f}° and at most {most:.0f}° are wanted: take "
+            f"The head is {words} by {abs(turn):.0f}° and at most {most:.0f}° are wanted: take "
             "another moment in which they look at the camera."
+        )
+    return None
+
+
+def _of_eyes(picture: Picture, limits: Limits) -> tuple[str, str] | None:
+    if limits.eyes_open and picture.measured.get("eyes") == "closed":
+        return EYES_CLOSED, (
+            "The eyes are closed, and the consumer draws what it is shown: take another moment."
         )
     return None
 
@@ -279,15 +287,37 @@ def _told(code: str, sentence: str) -> tuple[str, str]:
 
 def _beyond(passed: Sequence[Picture], limits: Limits) -> dict[str, Verdict]:
     """Verdicts on what passed alone, and is left out of the set."""
-    turned = _too_many_turned(passed, limits)
-    kept = [picture for picture in passed if picture.key not in turned]
+    out = _of_other_looks(passed, limits)
+    out |= _too_many_turned([p for p in passed if p.key not in out], limits)
     if limits.most is None:
-        return turned
+        return out
     enough = (
         f"It is fit, but the consumer takes at most {limits.most} pictures of a person and better "
         "ones are there: nothing is to do."
     )
-    return turned | {p.key: _refused(p, ENOUGH, enough) for p in kept[limits.most :]}
+    kept = _as_taken([picture for picture in passed if picture.key not in out], limits)
+    return out | {p.key: _refused(p, ENOUGH, enough) for p in kept[limits.most :]}
+
+
+def _as_taken(pictures: list[Picture], limits: Limits) -> list[Picture]:
+    """The order in which a consumer of only so many takes them."""
+    if not limits.portrait_first or not pictures:
+        return pictures
+    first = first_of(pictures)
+    return [first, *(picture for picture in pictures if picture is not first)]
+
+
+def _of_other_looks(passed: Sequence[Picture], limits: Limits) -> dict[str, Verdict]:
+    """Those in which the person looks otherwise than in the best one."""
+    if not limits.one_look or not passed:
+        return {}
+    sentence = (
+        "The person looks otherwise in it than in the best picture, and the consumer averages "
+        "what it is given: export the other look by itself where it is wanted."
+    )
+    return {
+        p.key: _refused(p, OTHER_LOOK, sentence) for p in passed if p.variant != passed[0].variant
+    }
 
 
 def _too_many_turned(passed: Sequence[Picture], limits: Limits) -> dict[str, Verdict]:
@@ -310,5 +340,5 @@ def _too_many_turned(passed: Sequence[Picture], limits: Limits) -> dict[str, Ver
 
 def _is_frontal(picture: Picture) -> bool:
     """Whether it is known to be within 15 degrees of frontal; unmeasured is not."""
-    yaw = picture.measured.get("yaw")
+    yaw = degrees(picture, "yaw")
     return yaw is not None and abs(yaw) <= FRONTAL

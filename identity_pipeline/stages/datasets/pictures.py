@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from identity_pipeline.core.datasets.captions import instance_prompt
 from identity_pipeline.core.geometry import Box
 
 SourceKind = Literal["ride", "photos"]
@@ -50,6 +51,8 @@ class Source:
         sha256: of its content.
         date: ISO date when it was taken in; null where nothing tells.
         origin: who says that the person is in it: `human`, `suggestion_accepted` or `auto`.
+        date_from: what tells the date: `container` or `exif`, which the recording itself holds, or
+            `file`, the time of the file; null where nothing does.
     """
 
     source_id: str
@@ -57,6 +60,7 @@ class Source:
     sha256: str
     date: str | None
     origin: str
+    date_from: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,6 +116,10 @@ class Limits:
         one_face: each picture must show exactly one face, the person's.
         yaw_max, pitch_max: degrees from frontal; null: any pose.
         frontal_share: at least this share of the pictures is within 15 degrees of frontal.
+        one_look: only pictures of the look that the best one shows, for who averages them.
+        portrait_first: of at most so many, a calm frontal one is among them, whatever its rank.
+        eyes_open: none with closed eyes, for who draws what it is shown; unmeasured is no fault.
+        splits: its loader knows of splits; where it does not, every picture is to train on.
     """
 
     least: int = 1
@@ -123,6 +131,10 @@ class Limits:
     yaw_max: float | None = None
     pitch_max: float | None = None
     frontal_share: float = 0.0
+    one_look: bool = False
+    eyes_open: bool = False
+    portrait_first: bool = False
+    splits: bool = False
 
 
 @dataclass(frozen=True)
@@ -169,9 +181,10 @@ class Dataset:
     Attributes:
         people: everybody in it, in the order they were asked for.
         pictures: of all of them.
-        captions: by key; empty where none are wanted.
+        captions: by key, each one line; empty where none are wanted.
         size: longest side of a picture, px; null: as it was cut.
         repeats: how often a trainer shows each picture in an epoch.
+        prompt: how a caption begins (setting `datasets.caption`): see `prompt_of`.
         fit: of a layout for several consumers, keys of the pictures that each can take.
         sources: all that were drawn on, also those of which no picture was chosen.
         rides: what was measured of them; null where nobody asks for it.
@@ -182,9 +195,18 @@ class Dataset:
     captions: Mapping[str, str] = field(default_factory=dict)
     size: int | None = None
     repeats: int = 1
+    prompt: str = "photo of {token} {class_word}"
     fit: Mapping[str, frozenset[str]] = field(default_factory=dict)
     sources: Sequence[Source] = ()
     rides: Rides | None = None
+
+    def prompt_of(self, person: Person) -> str:
+        """The one prompt that stands for all pictures of a person."""
+        return instance_prompt(person.token, person.class_word, self.prompt)
+
+    def caption_of(self, picture: Picture) -> str:
+        """Its caption, or the person's prompt where captions are not wanted."""
+        return self.captions.get(picture.key) or self.prompt_of(picture.person)
 
     def of(self, person: Person, part: str | None = None) -> list[Picture]:
         """The pictures of one person, the best first; of a part, those that are fit for it."""

@@ -9,6 +9,7 @@ import polars as pl
 
 from identity_pipeline.core.faces.buckets import assign_buckets
 from identity_pipeline.core.faces.gates import regate
+from identity_pipeline.core.geometry import FrameSize
 from identity_pipeline.core.imagesets.candidates import export_crops, gather, with_emphasis
 from identity_pipeline.core.imagesets.moments import find_moments
 from identity_pipeline.core.imagesets.portrait import with_scores
@@ -22,7 +23,10 @@ from identity_pipeline.tables import BOX, TABLES
 
 @dataclass(frozen=True)
 class Measurements:
-    """All that was measured of one video's faces, as the tables of that name."""
+    """All that was measured of one video's faces, as the tables of that name.
+
+    Of a set of photographs `ride_video` is the table `photo_set`.
+    """
 
     ride_video: pl.DataFrame
     face_detections: pl.DataFrame
@@ -34,14 +38,26 @@ class Measurements:
     vision_embeddings: pl.DataFrame | None = None
 
     @property
-    def frame_size(self) -> tuple[int, int]:
-        """(width, height) of the upright video."""
-        return frame_size(self.ride_video)
+    def frame_size(self) -> FrameSize:
+        """(width, height) of the upright video, or of each photograph."""
+        return frame_sizes(self.ride_video)
 
 
 def frame_size(ride_video: pl.DataFrame) -> tuple[int, int]:
     """(width, height) of the upright video."""
     return int(ride_video["width"][0]), int(ride_video["height"][0])
+
+
+def frame_sizes(shown: pl.DataFrame) -> FrameSize:
+    """(width, height) of the upright video, or of each photograph that could be read.
+
+    Args:
+        shown: table `ride_video` or `photo_set`.
+    """
+    if "frame_idx" not in shown.columns:
+        return frame_size(shown)
+    known = shown.drop_nulls("width").select("frame_idx", "width", "height")
+    return {number: (width, height) for number, width, height in known.iter_rows()}
 
 
 def stability_of(
@@ -115,7 +131,7 @@ def moments_of(
     """The table `moments`.
 
     Args:
-        ride_video: table `ride_video`.
+        ride_video: table `ride_video`; of photographs `photo_set`.
         detections: table `face_detections`.
         quality: table `face_quality`.
         tracks: table `face_tracks`.
@@ -125,7 +141,7 @@ def moments_of(
         settings: gates, crops, moments.
     """
     gated = regate(quality, landmarks, settings.quality)
-    crops = export_crops(landmarks, detections, frame_size(ride_video), settings.export)
+    crops = export_crops(landmarks, detections, frame_sizes(ride_video), settings.export)
     faces = (
         landmarks.drop("relative_sharpness")
         .join(gated.drop("frame_idx", "occlusion"), on="face_id")

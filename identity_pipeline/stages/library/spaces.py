@@ -19,6 +19,7 @@ import polars as pl
 from identity_pipeline.core.heads.projection import Head
 from identity_pipeline.core.matching.calibration_pairs import sample_faces, video_pairs
 from identity_pipeline.core.matching.templates import VideoTables, build_templates
+from identity_pipeline.core.tracks.photo_choice import PHOTOGRAPHS
 from identity_pipeline.core.vectors import same_space, to_matrix, to_series
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.settings import Settings
@@ -33,6 +34,7 @@ from identity_pipeline.stages.specs.assets import VIDEO_SPECS
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.video.embeddings import read_embeddings
 from identity_pipeline.storage.video.tables import DamagedTableError, MissingTableError, TableStore
+from identity_pipeline.tables import empty
 
 FACE_TABLES: Final = VIDEO_SPECS["track_templates"].inputs
 """What templates are made of."""
@@ -52,7 +54,17 @@ def head_of_space(space: str) -> str | None:
 
 
 def templates_of_video(video: VideoTables, settings: Settings) -> dict[str, pl.DataFrame]:
-    """The tables of `TEMPLATE_TABLES` of one video, by name."""
+    """The tables of `TEMPLATE_TABLES` of one video or set of photographs, by name.
+
+    One photograph is enough for a template: somebody chose it. Pairs for the calibration come of
+    rides alone, for photographs are picked, and rides are what is matched.
+    """
+    if PHOTOGRAPHS in video.riders["reason"]:
+        return {
+            "track_templates": build_templates(video, settings.match, least=1).table,
+            "calibration_pairs": empty("calibration_pairs"),
+            "face_samples": sample_faces(video, settings.match),
+        }
     return {
         "track_templates": build_templates(video, settings.match).table,
         "calibration_pairs": video_pairs(video, settings.match),

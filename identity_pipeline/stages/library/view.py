@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TypedDict, cast
+from typing import NamedTuple, TypedDict, cast
 
 import polars as pl
 
@@ -33,6 +33,7 @@ class PersonRow(TypedDict):
     face_count: int
     video_count: int
     videos: list[str]
+    photo_set_count: int
     confirmed: int
     embeddings: int | None
     sessions: int | None
@@ -91,12 +92,14 @@ def people_rows(library: LibrarySnapshot, *, hidden: bool = False) -> list[Perso
     # One that cannot be read is named where profiles are brought in step; the others are shown.
     readable = library.stores.profiles.all(faults=[])
     profiles = {profile.person_id: profile for profile in readable}
+    sets = set(library.stores.photos.ids())
     rows: list[PersonRow] = []
     for row in people_table(people_facts(state), *_present(library)).iter_rows(named=True):
         if row["state"] == "hidden" and not hidden:
             continue
         profile = profiles.get(row["person_id"])
         told = {
+            **_counted_apart(row["videos"], sets),
             "confirmed": len(state.members.get(row["person_id"], ())),
             "embeddings": profile.embedding_count if profile else None,
             "sessions": profile.sessions if profile else None,
@@ -108,13 +111,44 @@ def people_rows(library: LibrarySnapshot, *, hidden: bool = False) -> list[Perso
     )
 
 
+def _counted_apart(sources: list[str], sets: set[str]) -> dict[str, object]:
+    """Rides, and sets of photographs, of those that somebody is seen in."""
+    rides = [source for source in sources if source not in sets]
+    return {
+        "videos": rides,
+        "video_count": len(rides),
+        "photo_set_count": len(sources) - len(rides),
+    }
+
+
 def _present(library: LibrarySnapshot) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Known tracks as assignments and templates: decisions of now over the last recompute."""
-    whose = {**_automatic(library), **_decided(library)}
-    rows = [(key, video_of(key), "known", person) for key, person in sorted(whose.items())]
+    whose = known_tracks(library)
+    rows = [(key, video_of(key), "known", who.person_id) for key, who in sorted(whose.items())]
     columns = ("track_key", "video_id", "state", "person_id")
     table = pl.DataFrame(rows, schema=[(name, pl.String) for name in columns], orient="row")
     return table, library.templates(map(video_of, whose))
+
+
+class Known(NamedTuple):
+    """Whose a track is, and who says so: `human`, `suggestion_accepted` or `auto`."""
+
+    person_id: str
+    origin: str
+
+
+def known_tracks(library: LibrarySnapshot) -> dict[str, Known]:
+    """Whose each known track is: by the ledger now, and by the last recompute where it is silent.
+
+    Of a ride and its copies only the tracks of the video that counts are there.
+    """
+    state = library.state
+    place = Copies.from_table(library.table(TABLE)).place
+    origins = {place.get(subject, subject): origin for subject, origin in state.origin.items()}
+    return {
+        **{key: Known(person, "auto") for key, person in _automatic(library).items()},
+        **{key: Known(person, origins[key]) for key, person in _decided(library).items()},
+    }
 
 
 def _automatic(library: LibrarySnapshot) -> dict[str, str]:

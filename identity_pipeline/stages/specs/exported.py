@@ -65,20 +65,6 @@ def sheet_file(name: str) -> str:
     return f"sheets/{name}.jpg"
 
 
-def sidecar_of(export: Path, image: str) -> Path:
-    """Where the metadata of an image is in an export of this version or an older one.
-
-    Exports whose manifest has schema version 1 keep it beside the image; they have no folder of
-    metadata.
-
-    Args:
-        export: the folder.
-        image: path of the image relative to it, with `/`.
-    """
-    file = PurePosixPath(sidecar_file(image))
-    return export / (file if (export / META).is_dir() else file.relative_to(META))
-
-
 def shown_rows(
     set_name: str, table: pl.DataFrame, files: pl.DataFrame, observed: pl.DataFrame
 ) -> pl.DataFrame:

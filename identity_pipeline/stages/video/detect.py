@@ -147,7 +147,11 @@ def _detect_on(
         measures = _measure_frame(frame.bgr, chunk, settings)
         detections = pack.detect(frame.bgr)
         _note_frame(chunk, frame, measures, len(detections.boxes))
-        _note_faces(chunk, frame, detections, settings)
+        faces, crops = found_faces(
+            frame.frame_idx, frame.timestamp_ms, frame.bgr, detections, settings.crops
+        )
+        chunk.faces += faces
+        chunk.crops += crops
         done += 1
         progress("watch", done, expected_frames, "frames")
         if chunk.is_full(settings.crops):
@@ -205,36 +209,49 @@ def _note_frame(
     )
 
 
-def _note_faces(chunk: _Chunk, frame: SampledFrame, found: Detections, settings: Settings) -> None:
-    height, width = frame.bgr.shape[:2]
-    crops = settings.crops
+def found_faces(
+    frame_idx: int, timestamp_ms: float, bgr: ImageBGR, found: Detections, crops: CropSettings
+) -> tuple[list[dict[str, object]], list[dict[str, object]]]:
+    """The faces of a frame, by the columns of `UNTRACKED`, and their crops, by those of an archive.
+
+    Args:
+        frame_idx: of the frame.
+        timestamp_ms: of the frame.
+        bgr: its (H, W, 3) pixels.
+        found: its faces from left to right.
+        crops: what is cut.
+    """
+    height, width = bgr.shape[:2]
+    faces: list[dict[str, object]] = []
+    cut: list[dict[str, object]] = []
     for n, (corners, score, points) in enumerate(
         zip(found.boxes, found.scores, found.key_points, strict=True)
     ):
-        face_id = f"{frame.frame_idx:06d}-{n}"
+        face_id = f"{frame_idx:06d}-{n}"
         box = Box(*(float(v) for v in corners))
-        chunk.faces.append(
+        faces.append(
             {
                 "face_id": face_id,
-                "frame_idx": frame.frame_idx,
-                "timestamp_ms": frame.timestamp_ms,
+                "frame_idx": frame_idx,
+                "timestamp_ms": timestamp_ms,
                 **box._asdict(),
                 "score": float(score),
                 **{f"kp{i}_{a}": float(points[i][j]) for i in range(5) for j, a in enumerate("xy")},
             }
         )
         where = region_box(box, width, height, widths=crops.body_widths, heights=crops.body_heights)
-        region = cut_region(frame.bgr, where, box, crops)
-        chunk.crops.append(
+        region = cut_region(bgr, where, box, crops)
+        cut.append(
             {
                 "face_id": face_id,
-                "aligned": _aligned(frame.bgr, points).tobytes(),
+                "aligned": _aligned(bgr, points).tobytes(),
                 "region_jpeg": encode_jpeg(region.bgr, crops.region_jpeg_quality),
                 "region_x": region.x,
                 "region_y": region.y,
                 "region_scale": region.scale,
             }
         )
+    return faces, cut
 
 
 def _aligned(frame: ImageBGR, points: NDArray[np.floating]) -> ImageBGR:

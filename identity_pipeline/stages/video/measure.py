@@ -28,7 +28,7 @@ from identity_pipeline.core.faces.quality import (
     quality_score,
     surround_luma,
 )
-from identity_pipeline.core.geometry import smooth_boxes
+from identity_pipeline.core.geometry import FrameSize, size_of, smooth_boxes
 from identity_pipeline.core.imagesets.candidates import box_of
 from identity_pipeline.core.imagesets.novelty import look_of
 from identity_pipeline.core.vectors import Matrix, to_series
@@ -82,7 +82,7 @@ def _regions(archive: CropArchive, face_ids: Sequence[str]) -> Iterator[tuple[st
 def measure_quality(
     detections: pl.DataFrame,
     archive: CropArchive,
-    frame_size: tuple[int, int],
+    frame_size: FrameSize,
     settings: Settings,
     progress: Progress = silent,
 ) -> pl.DataFrame:
@@ -91,16 +91,16 @@ def measure_quality(
     Args:
         detections: table `face_detections`.
         archive: the crops of the same faces.
-        frame_size: (width, height).
+        frame_size: (width, height), of all frames or of each.
         settings: gates.
         progress: called per face.
     """
-    width, height = frame_size
     by_id = {row["face_id"]: row for row in detections.iter_rows(named=True)}
     rows = []
     for n, (face_id, aligned) in enumerate(archive.aligned(None), 1):
         face = by_id[face_id]
         box = box_of(face)
+        width, height = size_of(frame_size, face["frame_idx"])
         pixels = measure_pixels(aligned)
         rows.append(
             {

@@ -1,0 +1,224 @@
+"""`identity-pipeline export`: a person's dataset over all rides, as one consumer reads it."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from identity_pipeline.cli.curating import counted, now
+from identity_pipeline.cli.index import bar
+from identity_pipeline.cli.lists import echo_json, echo_table, json_option, say
+from identity_pipeline.cli.options import (
+    data_option,
+    merged_settings,
+    model_options,
+    open_stores,
+    overrides,
+)
+from identity_pipeline.cli.working import command_at_work, refuse_unless_ready
+
+if TYPE_CHECKING:
+    from identity_pipeline.stages.datasets.export import Written
+    from identity_pipeline.stages.datasets.pictures import Layout, Limits
+
+SHOWN = 10
+"""Refused pictures that are told one by one; the page tells all."""
+CAPTIONS = ("template", "none", "model")
+
+
+@click.command()
+@click.argument("people", nargs=-1, metavar="PERSON...")
+@click.option(
+    "--for", "consumer", metavar="CONSUMER", help="Who is to read it; --list says who there is."
+)
+@click.option("--list", "listed", is_flag=True, help="List the consumers and what each takes.")
+@click.option(
+    "--rides",
+    multiple=True,
+    metavar="RIDE",
+    help="Only these rides and photo sets, separated by commas; may be given again.",
+)
+@click.option(
+    "--size",
+    type=click.IntRange(64, 8192),
+    metavar="PX",
+    help="Longest side of a picture; none is ever enlarged.  [default: as it is cut]",
+)
+@click.option(
+    "--count",
+    type=click.IntRange(1, 500),
+    metavar="N",
+    help="Pictures of each person at most.  [default: datasets.count]",
+)
+@click.option(
+    "--captions",
+    type=click.Choice(CAPTIONS),
+    default="template",
+    show_default=True,
+    help="What is written below pictures where the consumer reads captions.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Where it is written.  [default: in the data folder, below datasets]",
+)
+@json_option
+@data_option
+@model_options
+def export(
+    people: tuple[str, ...],
+    consumer: str | None,
+    listed: bool,
+    rides: tuple[str, ...],
+    size: int | None,
+    count: int | None,
+    captions: str,
+    out: Path | None,
+    as_json: bool,
+    data: str | None,
+    pack: str | None,
+    vision: str | None,
+    device: str | None,
+) -> None:
+    """Write the pictures of PERSON over all rides and photographs as CONSUMER reads them.
+
+    The best of all that is known of the person come first: portraits, then what shows the most of
+    them, evenly over rides and looks, no two of one moment and no two alike. Each is cut anew from
+    its ride at full resolution and looked at again as the consumer will look at it; what it would
+    refuse is left out, with the reason, and the next best takes its place. Several people become
+    one dataset.
+
+    \b
+    Examples:
+      identity-pipeline export --list                       the consumers, and what each takes
+      identity-pipeline export Ada --for kohya              a LoRA of Ada
+      identity-pipeline export Ada Ben --for imagefolder    both, with metadata.jsonl
+      identity-pipeline export Ada --for comfyui --rides ride_7,ride_9 --count 8
+      identity-pipeline verify data/datasets/ada-52f1a89f/kohya
+    """
+    from identity_pipeline.models.hub import ModelHub
+    from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
+    from identity_pipeline.stages.curation.targets import find_person
+    from identity_pipeline.stages.datasets.export import Request
+    from identity_pipeline.stages.datasets.export import export as write
+
+    if listed:
+        _list(as_json)
+        return
+    if not people:
+        raise click.UsageError("name a person; `identity-pipeline people` lists them.")
+    layout = _layout(consumer)
+    settings = merged_settings(overrides(data, pack, vision, device))
+    stores = open_stores(settings)
+    library = LibrarySnapshot.open(stores, now(), write=False)
+    request = Request(
+        person_ids=tuple(find_person(library, word) for word in people),
+        layout=layout,
+        rides=tuple(word.strip() for one in rides for word in one.split(",") if word.strip()),
+        size=size,
+        count=count,
+        captions=captions,  # type: ignore[arg-type] - one of CAPTIONS
+        target=out,
+    )
+    refuse_unless_ready(stores.tables, settings)
+    with bar() as report, command_at_work(stores.tables, "person_dataset", report) as (work, told):
+        written = write(library, request, settings, ModelHub(settings.models), told)
+        work.computed = not written.reused
+    if as_json:
+        echo_json({"folder": str(written.folder), "reused": written.reused, **written.manifest})
+        return
+    _tell(written)
+
+
+def _layout(consumer: str | None) -> Layout:
+    from identity_pipeline.settings.wording import did_you_mean
+    from identity_pipeline.stages.datasets.layouts import LAYOUTS
+
+    if consumer is None:
+        names = ", ".join(sorted(LAYOUTS))
+        raise click.UsageError(f"--for says who is to read it: {names}.")
+    if consumer not in LAYOUTS:
+        raise click.UsageError(
+            f"no consumer is called {consumer!r}{did_you_mean(consumer, LAYOUTS)} "
+            "`identity-pipeline export --list` says who there is."
+        )
+    return LAYOUTS[consumer]
+
+
+def _list(as_json: bool) -> None:
+    from identity_pipeline.stages.datasets.layouts import LAYOUTS
+
+    rows = [(name, one.sentence, limits_words(one.limits)) for name, one in LAYOUTS.items()]
+    if as_json:
+        echo_json([{"consumer": n, "sentence": s, "takes": t} for n, s, t in rows])
+        return
+    echo_table(("consumer", "what it is", "takes"), rows)
+
+
+def limits_words(limits: Limits) -> str:
+    """What a consumer takes, in a few words."""
+    told = {
+        f"sides from {limits.short_side_px} px": limits.short_side_px,
+        f"faces from {limits.face_px} px": limits.face_px,
+        "exactly one face": limits.one_face,
+        f"turned by at most {limits.yaw_max} degrees": limits.yaw_max,
+        f"{limits.frontal_share:.0%} frontal": limits.frontal_share,
+    }
+    return ", ".join([_number_words(limits), *(words for words, asked in told.items() if asked)])
+
+
+def _number_words(limits: Limits) -> str:
+    least, most = limits.least, limits.most
+    if least > 1:
+        return f"{least} to {most} pictures" if most else f"{least} pictures or more"
+    return f"at most {counted(most, 'picture')}" if most else "any number"
+
+
+def _tell(written: Written) -> None:
+    """What was written where, of which sources, what failed, and how it is loaded."""
+    told, consumer = written.manifest, written.manifest["consumer"]
+    if written.reused:
+        say(f"{written.folder} is there already and made of the same; nothing was written.")
+    for person in told["people"]:
+        counts = _counts(told, person["person_id"])
+        of = ", ".join(f"{number} of {source}" for source, number in counts.items())
+        pictures = counted(person["pictures"], "picture")
+        say(f"{person['name']} for {consumer}: {pictures} ({of}).")
+    _tell_refused(told)
+    for fault in told["lacking"]:
+        say(fault["sentence"])
+    say(f"In {written.folder}; look at {written.folder / 'about' / 'index.html'}")
+    command = command_in(written.usage)
+    if command:
+        say(f"Load it: {command}")
+
+
+def _counts(told: Mapping[str, Any], person_id: str) -> dict[str, int]:
+    own = (p["source_id"] for p in told["pictures"] if p["person_id"] == person_id)
+    return dict(sorted(Counter(own).items()))
+
+
+def _tell_refused(told: Mapping[str, Any]) -> None:
+    left = told["not_written"]
+    if left:
+        say(f"{counted(len(left), 'picture')} that came first in the order could not be taken:")
+    for one in left[:SHOWN]:
+        say(f"  {one['source_id']} {one['face_id']}: {one['sentence']}")
+    if len(left) > SHOWN:
+        say(f"  and {len(left) - SHOWN} more, which the page shows.")
+    for one in told["skipped"]:
+        say(f"{one['source_id']} gives no picture: {one['reason']}")
+
+
+def command_in(usage: str) -> str | None:
+    """The first command of a Markdown text: in a fence, or indented as code."""
+    fenced = re.search(r"```[a-z]*\n(.+?)\n", usage)
+    indented = re.search(r"^ {4}(\S.*)$", usage, re.MULTILINE)
+    found = fenced or indented
+    return found[1].strip() if found else None

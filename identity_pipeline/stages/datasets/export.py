@@ -1,0 +1,337 @@
+"""A person's dataset for one consumer: chosen over all rides, cut anew, checked, written whole.
+
+What belongs here: the way from people to a folder. What does not: any step of it (`sources`,
+`trying`, `layouts`, `about`, `manifest`).
+
+The folder is written beside its place and renamed into it. No clock goes into it: the same rides,
+decisions, settings and models give the same bytes. An export that is made of the same is reused.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from identity_pipeline.errors import printable
+from identity_pipeline.settings import Settings, all_but, chosen
+from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
+from identity_pipeline.stages.datasets.about import Account, readme, write_about
+from identity_pipeline.stages.datasets.captioner import (
+    Captions,
+    captioner_facts,
+    captions_of,
+)
+from identity_pipeline.stages.datasets.checks import SetFault, check_set
+from identity_pipeline.stages.datasets.cutting import Cutter
+from identity_pipeline.stages.datasets.manifest import (
+    FILE,
+    KIND,
+    SCHEMA_VERSION,
+    ManifestError,
+    files_json,
+    limits_json,
+    not_written_json,
+    person_json,
+    picture_json,
+    read_manifest,
+    source_json,
+)
+from identity_pipeline.stages.datasets.pictures import Dataset, Layout, Person, Verdict
+from identity_pipeline.stages.datasets.sources import (
+    DatasetError,
+    Material,
+    material_of,
+    people_of,
+)
+from identity_pipeline.stages.datasets.trying import Tried, place_of, try_pictures
+from identity_pipeline.stages.imagesets.provenance import model_facts
+from identity_pipeline.stages.progress.protocol import Progress, silent
+from identity_pipeline.stages.specs.cache_key import deciding_settings
+from identity_pipeline.storage.files import atomic
+from identity_pipeline.storage.files.hashing import sha256_of_value
+
+if TYPE_CHECKING:
+    from identity_pipeline.models.hub import ModelHub
+
+CODE: Final = "1"
+"""Raise it with every change of what is computed; without it old exports are reused."""
+SHAPING: Final = (*all_but("datasets", "consumers"), "selection", "export", "crops")
+"""Settings that an export is made of, beside those that its tables were made with."""
+README: Final = "README.md"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for.
+
+    Attributes:
+        person_ids: of whom; several make one dataset.
+        layout: for which consumer.
+        rides: only these rides and photo sets; all where none is named.
+        size: longest side of a picture, px; null: as it is cut.
+        count: pictures of a person at most; null: `datasets.count`.
+        captions: where they come from.
+        target: the folder; null: its place in the data folder.
+    """
+
+    person_ids: tuple[str, ...]
+    layout: Layout
+    rides: tuple[str, ...] = ()
+    size: int | None = None
+    count: int | None = None
+    captions: Captions = "template"
+    target: Path | None = None
+
+
+@dataclass(frozen=True)
+class Written:
+    """A dataset that is there.
+
+    Attributes:
+        folder: where.
+        reused: it was there already, made of the same.
+        manifest: what it says of itself.
+        usage: Markdown: how the consumer is pointed at it.
+    """
+
+    folder: Path
+    reused: bool
+    manifest: Mapping[str, Any]
+    usage: str
+
+
+def export(
+    library: LibrarySnapshot,
+    request: Request,
+    settings: Settings,
+    models: ModelHub,
+    progress: Progress = silent,
+) -> Written:
+    """Writes a dataset of one or several people, or finds that it is there.
+
+    Args:
+        library: as it is now.
+        request: what is asked for.
+        settings: all settings.
+        models: the face pack in use looks at every picture.
+        progress: called as pictures are cut.
+
+    Raises:
+        DatasetError: there is no picture of somebody, none passes, or the folder is not ours.
+        OSError: it cannot be written; what was there is unchanged.
+    """
+    people = people_of(library, request.person_ids, settings.datasets)
+    materials = [material_of(library, p, settings.datasets, request.rides) for p in people]
+    target = request.target or default_place(library, people, request.layout.name)
+    refuse_foreign(target)
+    fingerprint = sha256_of_value(_made_of(materials, request, settings, models))
+    old = _current(target, fingerprint)
+    if old is not None:
+        return Written(target, True, old, (target / README).read_text(encoding="utf-8"))
+    cutter = Cutter(library.stores.tables, models.face_pack, settings, request.size)
+    limits = request.layout.limits
+    tried = [
+        try_pictures(material, limits, request.count, cutter, settings, progress)
+        for material in materials
+    ]
+    _refuse_empty(tried, request)
+    with atomic.new_folder(target) as folder:
+        manifest, usage = _write(folder, tried, request, settings, models)
+        manifest |= {
+            "fingerprint": fingerprint,
+            "library": _library(library),
+            "files": files_json(folder),
+        }
+        (folder / FILE).write_bytes(atomic.json_bytes(manifest))
+    return Written(target, False, manifest, usage)
+
+
+def default_place(library: LibrarySnapshot, people: Sequence[Person], consumer: str) -> Path:
+    """Where the dataset of some people lies, by name and id, so that two of one name are apart."""
+    ids = [person.person_id for person in people]
+    short = ids[0][:8] if len(ids) == 1 else sha256_of_value(sorted(ids))[:8]
+    names = "+".join(person.slug[:24] for person in people[:4])
+    return library.stores.layout.datasets / f"{names}-{short}" / consumer
+
+
+def refuse_foreign(target: Path) -> None:
+    """An export takes the place of an older one, and of nothing else.
+
+    Raises:
+        DatasetError: something else is there.
+    """
+    if not target.exists() and not target.is_symlink():
+        return
+    if target.is_dir() and not any(target.iterdir()):
+        return
+    try:
+        ours = target.is_dir() and read_manifest(target).get("kind") == KIND
+    except ManifestError:
+        ours = False
+    if not ours:
+        raise DatasetError(
+            f"{printable(str(target))} is there already and is no dataset that this program wrote; "
+            "name another folder with --out, or move it away."
+        )
+
+
+def _made_of(
+    materials: Sequence[Material], request: Request, settings: Settings, models: ModelHub
+) -> dict[str, Any]:
+    """Everything that an export depends on, as JSON-able values."""
+    made = {
+        "code": CODE,
+        "consumer": request.layout.name,
+        "limits": limits_json(request.layout.limits),
+        "people": [person_json(material.person) for material in materials],
+        "sources": _sources(materials),
+        "skipped": _skipped(materials),
+        "tables": [dict(material.versions) for material in materials],
+        "models": {"face_pack": models.digest("face_pack"), **_captioner(request, settings)},
+        "settings": chosen(settings, SHAPING),
+        "size": request.size,
+        "count": request.count,
+        "captions": request.captions,
+    }
+    return json.loads(json.dumps(made))  # as it is read back: tuples are lists
+
+
+def _captioner(request: Request, settings: Settings) -> dict[str, Any]:
+    """The captioner, where its words are wanted."""
+    wanted = request.captions == "model"
+    return {"captioner": captioner_facts(settings.datasets)} if wanted else {}
+
+
+def _sources(materials: Sequence[Material]) -> list[dict[str, Any]]:
+    return [
+        source_json(material.person, material.sources[name])
+        for material in materials
+        for name in sorted(material.sources)
+    ]
+
+
+def _skipped(materials: Sequence[Material]) -> list[dict[str, str]]:
+    return [
+        {"person_id": m.person.person_id, "source_id": s.source_id, "reason": s.sentence}
+        for m in materials
+        for s in m.skipped
+    ]
+
+
+def _current(target: Path, fingerprint: str) -> dict[str, Any] | None:
+    """The manifest of an export that is made of the same and whole, else None."""
+    try:
+        told = read_manifest(target)
+    except ManifestError:
+        return None
+    whole = told.get("fingerprint") == fingerprint and files_json(target) == told["files"]
+    return told if whole else None
+
+
+def _refuse_empty(tried: Sequence[Tried], request: Request) -> None:
+    """Nothing is written of somebody of whom no picture is fit."""
+    for one in tried:
+        if one.passed:
+            continue
+        left = one.not_written()
+        why = f" The first: {left[0].sentence}" if left else ""
+        raise DatasetError(
+            f"None of the {len(left)} pictures of {one.material.person.name} that were tried is "
+            f"fit for {request.layout.name}.{why}"
+        )
+
+
+def _write(
+    folder: Path, tried: Sequence[Tried], request: Request, settings: Settings, models: ModelHub
+) -> tuple[dict[str, Any], str]:
+    """Everything of the folder but the manifest, and what the manifest says of it."""
+    layout, people = request.layout, [one.material.person for one in tried]
+    pictures = [picture for one in tried for picture in one.passed]
+    captions = captions_of(pictures, request.captions, settings)
+    wanted = settings.datasets
+    dataset = Dataset(
+        *(people, pictures, captions, request.size), repeats=wanted.repeats, prompt=wanted.caption
+    )
+    files, usage = layout.write(folder, dataset), layout.usage(dataset)
+    faults = check_set(pictures, [Verdict(p.key, passed=True) for p in pictures], layout.limits)
+    facts = [
+        {"role": m.role, "name": m.name, "sha256": m.sha256, "licence": m.licence}
+        for m in model_facts(models)
+    ]
+    facts += _captioner(request, settings).values()
+    gate_version = deciding_settings(settings, emphasised=False)[:12]
+    accounts = [_account(one, files, faults) for one in tried]
+    write_about(folder, accounts, layout, facts, gate_version)
+    (folder / README).write_text(readme(accounts, layout, usage), encoding="utf-8")
+    manifest = {
+        "schema_version": SCHEMA_VERSION,
+        "kind": KIND,
+        "consumer": layout.name,
+        "limits": limits_json(layout.limits),
+        **_contents(tried, files, captions),
+        "lacking": [vars(fault) for fault in faults],
+        "size": request.size,
+        "count": request.count or settings.datasets.count,
+        "captions": request.captions,
+        "settings": chosen(settings, all_but("datasets", "consumers")),
+        "settings_sha256": sha256_of_value(chosen(settings, SHAPING)),
+        "gate_version": gate_version,
+        "vision_spaces": sorted({one.material.space for one in tried}),
+        "models": facts,
+        "consent": None,
+    }
+    return manifest, usage
+
+
+def _account(one: Tried, files: Mapping[str, Sequence[str]], faults: Sequence[SetFault]) -> Account:
+    person_id = one.material.person.person_id
+    lacking = [fault.sentence for fault in faults if fault.person_id == person_id]
+    left, looked = one.not_written(), one.looked()
+    return Account(one.material, one.passed, files, left, looked, one.order, lacking)
+
+
+def _contents(
+    tried: Sequence[Tried], files: Mapping[str, Sequence[str]], captions: Mapping[str, str]
+) -> dict[str, Any]:
+    """People, sources, and every face: written, refused, or not chosen."""
+    return {
+        "people": [
+            {**person_json(one.material.person), "pictures": len(one.passed)} for one in tried
+        ],
+        "sources": _shown_sources(tried),
+        "skipped": _skipped([one.material for one in tried]),
+        "pictures": [row for one in tried for row in _written(one, files, captions)],
+        "not_written": not_written_json(left for one in tried for left in one.not_written()),
+        "not_chosen": [row for one in tried for row in one.not_chosen()],
+    }
+
+
+def _shown_sources(tried: Sequence[Tried]) -> list[dict[str, Any]]:
+    shown = [(p.person.person_id, p.source.source_id) for one in tried for p in one.passed]
+    return [
+        {**row, "pictures": shown.count((row["person_id"], row["source_id"]))}
+        for row in _sources([one.material for one in tried])
+    ]
+
+
+def _written(
+    one: Tried, files: Mapping[str, Sequence[str]], captions: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    return [
+        picture_json(p, files.get(p.key, ()), captions.get(p.key), one.cut[place_of(p)])
+        for p in one.passed
+    ]
+
+
+def _library(library: LibrarySnapshot) -> dict[str, Any]:
+    """Of which library, so that it can be said later what has changed since."""
+    seq, head = library.stores.ledger.head_of(library.history)
+    generation = library.generation
+    return {
+        "generation": generation.number if generation else None,
+        "ledger_events": seq,
+        "ledger_head": head,
+    }

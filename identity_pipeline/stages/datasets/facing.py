@@ -1,0 +1,44 @@
+"""How far a head in a picture is turned, and which picture is shown first.
+
+What belongs here: what is read of the measured pose. What does not: measuring it (`core.faces`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from identity_pipeline.stages.datasets.pictures import Picture
+
+FRONTAL: Final = 15.0
+"""Degrees within which a head counts as frontal."""
+UNKNOWN_POSE: Final = 90.0
+"""Degrees; a head whose pose was not measured is taken for one in profile where views are chosen,
+so that it is never put first."""
+
+
+def degrees(picture: Picture, angle: str) -> float | None:
+    """Yaw, pitch or roll of the head, null where it was not measured."""
+    value = picture.measured.get(angle)
+    return None if value is None else float(value)
+
+
+def off_frontal(picture: Picture) -> float:
+    """Degrees between nose and camera, by the larger of yaw and pitch."""
+    angles = (degrees(picture, "yaw"), degrees(picture, "pitch"))
+    return max(UNKNOWN_POSE if angle is None else abs(angle) for angle in angles)
+
+
+def first_of(pictures: Sequence[Picture]) -> Picture:
+    """The picture to show first, or alone: the best anchor that is frontal.
+
+    Anchors show a calm face. Where none is frontal it is the best frontal picture, and where there
+    is none, the picture nearest to frontal.
+
+    Args:
+        pictures: of one person, at least one, the best first.
+    """
+    frontal = [picture for picture in pictures if off_frontal(picture) <= FRONTAL]
+    anchors = (picture for picture in frontal if picture.role == "anchor")
+    nearest = min(pictures, key=lambda picture: (off_frontal(picture), picture.rank))
+    return next(anchors, next(iter(frontal), nearest))

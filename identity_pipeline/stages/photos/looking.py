@@ -1,0 +1,66 @@
+"""Faces of one photograph, whatever their size in it: the detector at several input sizes.
+
+A ride's camera is fixed, and so is the size of its faces; a photograph may be filled by a face or
+show it among many. A detector's anchors know sizes up to some share of its input, so that a face
+which fills the picture is found at a small input only, and a small one at a large input.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from identity_pipeline.core.geometry import Box, without_nested
+from identity_pipeline.media.crops import ImageBGR
+from identity_pipeline.models.face_pack import Detections, FacePack
+from identity_pipeline.settings import Settings
+
+SAME_FACE = 0.4
+"""Overlap over union from which finds of two sizes are one face; detectors thin out at the same."""
+
+FILLS = 0.5
+"""Share of the picture's longer side from which a face fills it: what is smaller is found at the
+usual size too, and what only a coarser look takes for a face is none. Both detectors that were
+tried find real faces of two thirds of a picture at the usual size."""
+
+
+def faces_of_still(bgr: ImageBGR, pack: FacePack, settings: Settings) -> Detections:
+    """The faces of a picture from left to right, each as it was found at the size that is surest.
+
+    Args:
+        bgr: (H, W, 3).
+        pack: detector.
+        settings: `photos.detect_at`, `models.det_size`.
+    """
+    longer, shorter = max(bgr.shape[:2]), min(bgr.shape[:2])
+    largest = max(longer, settings.models.det_size)
+    # A very long picture would be less than a pixel high at a small size.
+    sides = [s for s in settings.photos.detect_at if s <= largest and s * shorter >= longer]
+    fills = FILLS * longer
+    found = [
+        _kept(pack.detect(bgr, size=side), fills if side < settings.models.det_size else 0.0)
+        for side in sides
+    ]
+    boxes = np.concatenate([np.zeros((0, 4), np.float32), *(one.boxes for one in found)])
+    scores = np.concatenate([np.zeros(0, np.float32), *(one.scores for one in found)])
+    points = np.concatenate([np.zeros((0, 5, 2), np.float32), *(one.key_points for one in found)])
+    kept = _each_once(boxes, scores)
+    kept = kept[without_nested(boxes[kept], scores[kept])]
+    order = kept[np.lexsort((boxes[kept, 1], boxes[kept, 0]))]
+    return Detections(boxes[order], scores[order], points[order])
+
+
+def _kept(found: Detections, least_px: float) -> Detections:
+    """The finds whose longer side is at least so many px."""
+    sides = found.boxes[:, 2:] - found.boxes[:, :2]
+    large = sides.max(axis=1, initial=0.0) >= least_px
+    return Detections(found.boxes[large], found.scores[large], found.key_points[large])
+
+
+def _each_once(boxes: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Which finds are left when of those that are one face the surest is kept."""
+    found = [Box(*(float(v) for v in corners)) for corners in boxes]
+    kept: list[int] = []
+    for n in np.argsort(-scores, kind="stable").tolist():
+        if all(found[n].iou(found[k]) < SAME_FACE for k in kept):
+            kept.append(n)
+    return np.array(sorted(kept), dtype=np.int64)
