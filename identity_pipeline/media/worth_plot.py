@@ -5,6 +5,7 @@ What belongs here: drawing what `core.datasets.worth` found. What does not: comp
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
@@ -29,7 +30,9 @@ BAR: Final = 40
 
 def worth_svg(trials: Mapping[Trial, Worth], title: str) -> str:
     """Similarity of targets to the first references in order, and to as many at random."""
-    drawn = [(trial, curve) for trial in TRIALS for curve in trials[trial].curves]
+    drawn: list[tuple[Trial, Curve]] = [
+        (trial, curve) for trial in TRIALS for curve in trials[trial].curves
+    ]
     parts: list[str] = []
     for row, (trial, curve) in enumerate(drawn):
         parts += _panel(curve, AGAINST[trial], 24 + row * (PANEL + 46))
@@ -44,11 +47,10 @@ def worth_svg(trials: Mapping[Trial, Worth], title: str) -> str:
 
 
 def _panel(curve: Curve, against: str, top: float) -> list[str]:
-    left, right, bottom = 60.0, WIDTH - 16, top + PANEL - 30
+    left, right, bottom = 60.0, WIDTH - 40, top + PANEL - 30
     values = [v for p in curve.points for v in (p.best_first, p.random)]
-    low = min(0.0, *(value.low for value in values))
-    high = max(value.high for value in values)
-    high = high if high > low else low + 1.0
+    low = math.floor(10 * min(value.low for value in values)) / 10
+    high = max(math.ceil(10 * max(value.high for value in values)) / 10, low + 0.1)
 
     def x(place: int) -> float:
         return left + (right - left) * place / max(1, len(curve.points) - 1)

@@ -174,7 +174,7 @@ def worth_of_pictures(
         _measured(pictures, "pitch"),
     )
     name = pictures[0].person.name if pictures else ""
-    trials = {trial: worth_of(shown, trial) for trial in TRIALS}
+    trials: dict[Trial, Worth] = {trial: worth_of(shown, trial) for trial in TRIALS}
     return Judged(name, pictures, trials, judge.space.key, selecting.space.key)
 
 
