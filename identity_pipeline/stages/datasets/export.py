@@ -39,19 +39,22 @@ from identity_pipeline.stages.datasets.manifest import (
     read_manifest,
     source_json,
 )
-from identity_pipeline.stages.datasets.pictures import Dataset, Layout, Person, Verdict
+from identity_pipeline.stages.datasets.pictures import Dataset, Layout, Person, parts_of
+from identity_pipeline.stages.datasets.rides import MeasuredRides
 from identity_pipeline.stages.datasets.sources import (
     DatasetError,
     Material,
     material_of,
     people_of,
 )
-from identity_pipeline.stages.datasets.trying import Tried, place_of, try_pictures
+from identity_pipeline.stages.datasets.trying import Tried, hold_out, place_of, try_pictures
 from identity_pipeline.stages.imagesets.provenance import model_facts
 from identity_pipeline.stages.progress.protocol import Progress, silent
 from identity_pipeline.stages.specs.cache_key import deciding_settings
 from identity_pipeline.storage.files import atomic
 from identity_pipeline.storage.files.hashing import sha256_of_value
+from identity_pipeline.storage.video.registry import VideoRegistry
+from identity_pipeline.storage.video.tables import TableStore
 
 if TYPE_CHECKING:
     from identity_pipeline.models.hub import ModelHub
@@ -132,14 +135,15 @@ def export(
     if old is not None:
         return Written(target, True, old, (target / README).read_text(encoding="utf-8"))
     cutter = Cutter(library.stores.tables, models.face_pack, settings, request.size)
-    limits = request.layout.limits
     tried = [
-        try_pictures(material, limits, request.count, cutter, settings, progress)
+        try_pictures(material, request.layout, request.count, cutter, settings, progress)
         for material in materials
     ]
     _refuse_empty(tried, request)
+    if request.layout.limits.splits and request.layout.name in settings.datasets.validation_for:
+        hold_out(tried, settings.datasets.validation_share)
     with atomic.new_folder(target) as folder:
-        manifest, usage = _write(folder, tried, request, settings, models)
+        manifest, usage = _write(folder, tried, request, settings, models, library.stores.tables)
         manifest |= {
             "fingerprint": fingerprint,
             "library": _library(library),
@@ -185,7 +189,7 @@ def _made_of(
     made = {
         "code": CODE,
         "consumer": request.layout.name,
-        "limits": limits_json(request.layout.limits),
+        "limits": _parts_json(request.layout),
         "people": [person_json(material.person) for material in materials],
         "sources": _sources(materials),
         "skipped": _skipped(materials),
@@ -232,9 +236,10 @@ def _current(target: Path, fingerprint: str) -> dict[str, Any] | None:
 
 
 def _refuse_empty(tried: Sequence[Tried], request: Request) -> None:
-    """Nothing is written of somebody of whom no picture is fit."""
+    """Nothing is written of somebody of whom no picture is fit, where any is wanted."""
+    least = min(limits.least for limits in parts_of(request.layout).values())
     for one in tried:
-        if one.passed:
+        if one.passed or not least:
             continue
         left = one.not_written()
         why = f" The first: {left[0].sentence}" if left else ""
@@ -245,23 +250,21 @@ def _refuse_empty(tried: Sequence[Tried], request: Request) -> None:
 
 
 def _write(
-    folder: Path, tried: Sequence[Tried], request: Request, settings: Settings, models: ModelHub
+    folder: Path,
+    tried: Sequence[Tried],
+    request: Request,
+    settings: Settings,
+    models: ModelHub,
+    tables: TableStore,
 ) -> tuple[dict[str, Any], str]:
     """Everything of the folder but the manifest, and what the manifest says of it."""
-    layout, people = request.layout, [one.material.person for one in tried]
+    layout = request.layout
     pictures = [picture for one in tried for picture in one.passed]
     captions = captions_of(pictures, request.captions, settings)
-    wanted = settings.datasets
-    dataset = Dataset(
-        *(people, pictures, captions, request.size), repeats=wanted.repeats, prompt=wanted.caption
-    )
+    dataset = _dataset(tried, captions, request, settings, tables)
     files, usage = layout.write(folder, dataset), layout.usage(dataset)
-    faults = check_set(pictures, [Verdict(p.key, passed=True) for p in pictures], layout.limits)
-    facts = [
-        {"role": m.role, "name": m.name, "sha256": m.sha256, "licence": m.licence}
-        for m in model_facts(models)
-    ]
-    facts += _captioner(request, settings).values()
+    faults = _faults(tried, layout)
+    facts = _models(models, request, settings)
     gate_version = deciding_settings(settings, emphasised=False)[:12]
     accounts = [_account(one, files, faults) for one in tried]
     write_about(folder, accounts, layout, facts, gate_version)
@@ -270,9 +273,9 @@ def _write(
         "schema_version": SCHEMA_VERSION,
         "kind": KIND,
         "consumer": layout.name,
-        "limits": limits_json(layout.limits),
+        "limits": _parts_json(layout),
         **_contents(tried, files, captions),
-        "lacking": [vars(fault) for fault in faults],
+        "lacking": [{"consumer": part, **vars(fault)} for part, fault in faults],
         "size": request.size,
         "count": request.count or settings.datasets.count,
         "captions": request.captions,
@@ -286,9 +289,63 @@ def _write(
     return manifest, usage
 
 
-def _account(one: Tried, files: Mapping[str, Sequence[str]], faults: Sequence[SetFault]) -> Account:
+def _dataset(
+    tried: Sequence[Tried],
+    captions: Mapping[str, str],
+    request: Request,
+    settings: Settings,
+    tables: TableStore,
+) -> Dataset:
+    """What the layout is handed."""
+    fit: dict[str, frozenset[str]] = {}
+    for one in tried:
+        for part, keys in one.fit().items():
+            fit[part] = fit.get(part, frozenset()) | keys
+    sources = {name: source for one in tried for name, source in one.material.sources.items()}
+    return Dataset(
+        people=[one.material.person for one in tried],
+        pictures=[picture for one in tried for picture in one.passed],
+        captions=captions,
+        size=request.size,
+        repeats=settings.datasets.repeats,
+        prompt=settings.datasets.caption,
+        fit=fit,
+        sources=[sources[name] for name in sorted(sources)],
+        rides=MeasuredRides(tables, VideoRegistry(tables.layout)),
+    )
+
+
+def _faults(tried: Sequence[Tried], layout: Layout) -> list[tuple[str, SetFault]]:
+    """What each consumer misses in the pictures of somebody, with its name."""
+    return [
+        (part, fault)
+        for one in tried
+        for part, limits in parts_of(layout).items()
+        for fault in check_set(one.pictures, one.parts.get(part, ()), limits)
+    ]
+
+
+def _models(models: ModelHub, request: Request, settings: Settings) -> list[dict[str, Any]]:
+    """Every model that had a part in it: role, name, digest and licence."""
+    facts = [
+        {"role": m.role, "name": m.name, "sha256": m.sha256, "licence": m.licence}
+        for m in model_facts(models)
+    ]
+    return [*facts, *_captioner(request, settings).values()]
+
+
+def _parts_json(layout: Layout) -> dict[str, dict[str, Any]]:
+    """The limits of each consumer of a layout, by its name."""
+    return {part: limits_json(limits) for part, limits in parts_of(layout).items()}
+
+
+def _account(
+    one: Tried, files: Mapping[str, Sequence[str]], faults: Sequence[tuple[str, SetFault]]
+) -> Account:
     person_id = one.material.person.person_id
-    lacking = [fault.sentence for fault in faults if fault.person_id == person_id]
+    lacking = [
+        f"{part}: {fault.sentence}" for part, fault in faults if fault.person_id == person_id
+    ]
     left, looked = one.not_written(), one.looked()
     return Account(one.material, one.passed, files, left, looked, one.order, lacking)
 
@@ -321,7 +378,10 @@ def _written(
     one: Tried, files: Mapping[str, Sequence[str]], captions: Mapping[str, str]
 ) -> list[dict[str, Any]]:
     return [
-        picture_json(p, files.get(p.key, ()), captions.get(p.key), one.cut[place_of(p)])
+        {
+            **picture_json(p, files.get(p.key, ()), captions.get(p.key), one.cut[place_of(p)]),
+            "fit": sorted(part for part, keys in one.fit().items() if p.key in keys),
+        }
         for p in one.passed
     ]
 

@@ -33,7 +33,7 @@ class Coco:
     name: str = "coco"
     sentence: str = "Images and face boxes in COCO's format; the person is an attribute."
     # Whoever else is in a picture does not matter to who reads boxes, but the person must be there.
-    limits: Limits = Limits(one_face=False)
+    limits: Limits = Limits(one_face=False, splits=True)
 
     def write(self, root: Path, dataset: Dataset) -> dict[str, tuple[str, ...]]:
         """Writes `images/{split}/` and `annotations/instances_{split}.json`."""

@@ -36,7 +36,7 @@ class FiftyOne:
 
     name: str = "fiftyone"
     sentence: str = "A dataset for FiftyOne with boxes and tags, and the script that loads it."
-    limits: Limits = Limits(one_face=False)
+    limits: Limits = Limits(one_face=False, splits=True)
 
     def write(self, root: Path, dataset: Dataset) -> dict[str, tuple[str, ...]]:
         """Writes `data/`, `labels.json`, `tags.json` and `load.py`."""
