@@ -11,8 +11,8 @@ import numpy as np
 from identity_pipeline.core.geometry import Box
 from identity_pipeline.media.crops import ImageBGR
 from identity_pipeline.models.face_pack import FacePack
-from identity_pipeline.stages.datasets.checks import Looker, check, check_layout, check_set
-from identity_pipeline.stages.datasets.pictures import Dataset, Limits, Picture
+from identity_pipeline.stages.datasets.checks import Looker, check, check_parts, check_set
+from identity_pipeline.stages.datasets.pictures import Dataset, Limits, Picture, parts_of
 from identity_pipeline_tests.pictures import ADA, BEN, frame, pack, picture, portrait, turned
 
 
@@ -130,7 +130,7 @@ class Several:
 
 def test_several_consumers_have_verdicts_of_their_own_and_look_once() -> None:
     shown = turned([20.0, 5.0, 30.0])
-    checked = check_layout(shown, Several(), pack())
+    checked = check_parts(shown, parts_of(Several()), pack())
     first, second, third = (one.key for one in shown)
     assert checked.fit == {"any": {first}, "frontal": {second}}
     assert [verdict.passed for verdict in checked.verdicts] == [True, True, False]

@@ -12,7 +12,7 @@ asked besides, for a second face that is not sure in one view but the same in tw
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from identity_pipeline.core.imagesets.one_face import NOT_FOUND, View, fault_of
@@ -20,11 +20,9 @@ from identity_pipeline.media.crops import ImageBGR, decode_image
 from identity_pipeline.models.face_pack import FacePack
 from identity_pipeline.stages.datasets.facing import FRONTAL, degrees, first_of
 from identity_pipeline.stages.datasets.pictures import (
-    Layout,
     Limits,
     Picture,
     Verdict,
-    parts_of,
 )
 from identity_pipeline.stages.imagesets.one_face import look
 
@@ -96,11 +94,9 @@ class Checked:
     Attributes:
         parts: verdicts by consumer, each in the order of the pictures; one consumer, named as the
             layout, where it serves no others.
-        faults: what each misses in the set of those that passed.
     """
 
     parts: Mapping[str, tuple[Verdict, ...]]
-    faults: Mapping[str, list[SetFault]]
 
     @property
     def fit(self) -> dict[str, frozenset[str]]:
@@ -109,6 +105,19 @@ class Checked:
             part: frozenset(verdict.key for verdict in verdicts if verdict.passed)
             for part, verdicts in self.parts.items()
         }
+
+    def renamed(self, keys: Sequence[str]) -> Checked:
+        """The same verdicts on pictures that have other keys now.
+
+        Args:
+            keys: one for each picture, in their order.
+        """
+        return Checked(
+            {
+                part: tuple(replace(one, key=key) for one, key in zip(verdicts, keys, strict=True))
+                for part, verdicts in self.parts.items()
+            }
+        )
 
     @property
     def verdicts(self) -> list[Verdict]:
@@ -119,19 +128,18 @@ class Checked:
         ]
 
 
-def check_layout(pictures: Sequence[Picture], layout: Layout, pack: FacePack) -> Checked:
+def check_parts(
+    pictures: Sequence[Picture], parts: Mapping[str, Limits], pack: FacePack | Looker
+) -> Checked:
     """What each consumer of a layout can take of the pictures, looking at each once a size.
 
     Args:
         pictures: of one or several people, cut and encoded.
-        layout: whose consumers.
-        pack: whose detector looks at them again.
+        parts: limits of each consumer by name, as `parts_of` gives them.
+        pack: whose detector looks at them again; a `Looker` where they are asked again.
     """
-    looker = Looker(pack)
-    limits = parts_of(layout)
-    parts = {part: check(pictures, theirs, looker) for part, theirs in limits.items()}
-    faults = {part: check_set(pictures, parts[part], theirs) for part, theirs in limits.items()}
-    return Checked(parts, faults)
+    looker = pack if isinstance(pack, Looker) else Looker(pack)
+    return Checked({part: check(pictures, limits, looker) for part, limits in parts.items()})
 
 
 def check(

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -34,7 +34,14 @@ from identity_pipeline.stages.datasets.manifest import (
     read_manifest,
     source_json,
 )
-from identity_pipeline.stages.datasets.pictures import Dataset, Layout, Person, Picture, Verdict
+from identity_pipeline.stages.datasets.pictures import (
+    Dataset,
+    Layout,
+    Person,
+    Picture,
+    parts_of,
+)
+from identity_pipeline.stages.datasets.rides import MeasuredRides
 from identity_pipeline.stages.datasets.sources import (
     DatasetError,
     Material,
@@ -128,14 +135,13 @@ def export(
     if old is not None:
         return Written(target, True, old, (target / README).read_text(encoding="utf-8"))
     cutter = Cutter(library.stores.tables, models.face_pack, settings, request.size)
-    limits = request.layout.limits
     tried = [
-        try_pictures(material, limits, request.count, cutter, settings, progress)
+        try_pictures(material, request.layout, request.count, cutter, settings, progress)
         for material in materials
     ]
     _refuse_empty(tried, request)
     with atomic.new_folder(target) as folder:
-        manifest, usage = _write(folder, tried, request, settings, models)
+        manifest, usage = _write(folder, tried, request, settings, models, library)
         manifest |= {
             "fingerprint": fingerprint,
             "library": _library(library),
@@ -181,7 +187,7 @@ def _made_of(
     made = {
         "code": CODE,
         "consumer": request.layout.name,
-        "limits": limits_json(request.layout.limits),
+        **_limits(request.layout),
         "people": [person_json(material.person) for material in materials],
         "sources": _sources(materials),
         "skipped": _skipped(materials),
@@ -235,15 +241,18 @@ def _refuse_empty(tried: Sequence[Tried], request: Request) -> None:
 
 
 def _write(
-    folder: Path, tried: Sequence[Tried], request: Request, settings: Settings, models: ModelHub
+    folder: Path,
+    tried: Sequence[Tried],
+    request: Request,
+    settings: Settings,
+    models: ModelHub,
+    library: LibrarySnapshot,
 ) -> tuple[dict[str, Any], str]:
     """Everything of the folder but the manifest, and what the manifest says of it."""
-    layout, people = request.layout, [one.material.person for one in tried]
-    pictures = [picture for one in tried for picture in one.passed]
-    captions = _captions(pictures, request.captions)
-    dataset = Dataset(people, pictures, captions, request.size)
+    layout = request.layout
+    dataset = _dataset(tried, request, library)
     files, usage = layout.write(folder, dataset), layout.usage(dataset)
-    faults = check_set(pictures, [Verdict(p.key, passed=True) for p in pictures], layout.limits)
+    faults, captions = _faults(tried, layout), dataset.captions
     facts = [
         {"role": m.role, "name": m.name, "sha256": m.sha256, "licence": m.licence}
         for m in model_facts(models)
@@ -256,7 +265,7 @@ def _write(
         "schema_version": SCHEMA_VERSION,
         "kind": KIND,
         "consumer": layout.name,
-        "limits": limits_json(layout.limits),
+        **_limits(layout),
         **_contents(tried, files, captions),
         "lacking": [vars(fault) for fault in faults],
         "size": request.size,
@@ -270,6 +279,43 @@ def _write(
         "consent": None,
     }
     return manifest, usage
+
+
+def _dataset(tried: Sequence[Tried], request: Request, library: LibrarySnapshot) -> Dataset:
+    """What the layout is handed."""
+    pictures = [picture for one in tried for picture in one.passed]
+    return Dataset(
+        [one.material.person for one in tried],
+        pictures,
+        _captions(pictures, request.captions),
+        request.size,
+        fit=_fit(tried, request.layout),
+        sources=[source for one in tried for source in one.material.sources.values()],
+        rides=MeasuredRides(library.stores.tables, library.stores.videos),
+    )
+
+
+def _fit(tried: Sequence[Tried], layout: Layout) -> dict[str, frozenset[str]]:
+    """Keys of the pictures that each consumer of a layout can take."""
+    fits = [one.checked.fit for one in tried]
+    return {part: frozenset().union(*(fit[part] for fit in fits)) for part in parts_of(layout)}
+
+
+def _faults(tried: Sequence[Tried], layout: Layout) -> list[SetFault]:
+    """What each consumer of a layout misses in the pictures that it can take."""
+    return [
+        fault
+        for part, limits in parts_of(layout).items()
+        for one in tried
+        for fault in check_set(one.pictures, one.checked.parts[part], limits)
+    ]
+
+
+def _limits(layout: Layout) -> dict[str, Any]:
+    """What the manifest says of a consumer's limits, and of each that its layout serves."""
+    parts = {part: limits_json(limits) for part, limits in parts_of(layout).items()}
+    several = {} if set(parts) == {layout.name} else {"consumers": parts}
+    return {"limits": limits_json(layout.limits), **several}
 
 
 def _account(one: Tried, files: Mapping[str, Sequence[str]], faults: Sequence[SetFault]) -> Account:
@@ -308,8 +354,20 @@ def _written(
 ) -> list[dict[str, Any]]:
     return [
         picture_json(p, files.get(p.key, ()), captions.get(p.key), one.cut[place_of(p)])
+        | _verdicts(one, p.key)
         for p in one.passed
     ]
+
+
+def _verdicts(one: Tried, key: str) -> dict[str, Any]:
+    """Of a layout for several consumers, what each of them says of a picture."""
+    if len(one.checked.parts) < 2:
+        return {}
+    said = {
+        part: asdict(next(verdict for verdict in verdicts if verdict.key == key))
+        for part, verdicts in one.checked.parts.items()
+    }
+    return {"consumers": {part: {**row, "key": key} for part, row in said.items()}}
 
 
 def _captions(pictures: Sequence[Picture], wanted: Captions) -> dict[str, str]:

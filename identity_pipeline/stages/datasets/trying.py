@@ -18,10 +18,16 @@ from identity_pipeline.core.datasets.selection import ordered, validation_source
 from identity_pipeline.core.imagesets.faces import VECTORS
 from identity_pipeline.core.imagesets.one_face import Fault
 from identity_pipeline.settings import Settings
-from identity_pipeline.stages.datasets.checks import Looker, check
+from identity_pipeline.stages.datasets.checks import Checked, Looker, check_parts
 from identity_pipeline.stages.datasets.cutting import Cut, Cutter, Place
 from identity_pipeline.stages.datasets.manifest import NotWritten, measured
-from identity_pipeline.stages.datasets.pictures import Limits, Picture, Verdict
+from identity_pipeline.stages.datasets.pictures import (
+    Layout,
+    Limits,
+    Picture,
+    Verdict,
+    parts_of,
+)
 from identity_pipeline.stages.datasets.sources import Material
 from identity_pipeline.stages.progress.protocol import Progress, silent
 
@@ -44,7 +50,7 @@ class Tried:
         cut: what became of each place that was tried.
         pictures: those that could be cut, by place in the order. In the end the ones that passed
             are numbered without gaps.
-        verdicts: on these, in the same order.
+        checked: verdicts on these, in the same order, of each consumer of the layout.
     """
 
     material: Material
@@ -53,7 +59,12 @@ class Tried:
     held_out: frozenset[str]
     cut: dict[Place, Cut | Fault] = field(default_factory=dict)
     pictures: list[Picture] = field(default_factory=list)
-    verdicts: tuple[Verdict, ...] = ()
+    checked: Checked = field(default_factory=lambda: Checked({}))
+
+    @property
+    def verdicts(self) -> list[Verdict]:
+        """Whether anybody can take each picture, in the same order."""
+        return self.checked.verdicts
 
     @property
     def passed(self) -> list[Picture]:
@@ -104,13 +115,18 @@ class Tried:
     def number(self) -> None:
         """Gives those that passed their numbers in the dataset, without gaps."""
         slug, fit = self.material.person.slug, iter(range(1, len(self.pictures) + 1))
-        pictures, verdicts = list[Picture](), list[Verdict]()
+        pictures = list[Picture]()
         for picture, verdict in zip(self.pictures, self.verdicts, strict=True):
             rank = next(fit) if verdict.passed else picture.rank
             key = f"{slug}_{rank:03d}" if verdict.passed else picture.key
             pictures.append(replace(picture, key=key, rank=rank))
-            verdicts.append(replace(verdict, key=key))
-        self.pictures, self.verdicts = pictures, tuple(verdicts)
+        self.checked = self.checked.renamed([picture.key for picture in pictures])
+        self.pictures = pictures
+
+    def enough(self, parts: Mapping[str, Limits]) -> bool:
+        """Whether every consumer has as many as it takes at most."""
+        fit = self.checked.fit
+        return all(len(fit[part]) >= (limits.most or 0) for part, limits in parts.items())
 
 
 def place_of(picture: Picture) -> Place:
@@ -120,7 +136,7 @@ def place_of(picture: Picture) -> Place:
 
 def try_pictures(
     material: Material,
-    limits: Limits,
+    layout: Layout,
     count: int | None,
     cutter: Cutter,
     settings: Settings,
@@ -130,16 +146,17 @@ def try_pictures(
 
     Args:
         material: their rides and faces.
-        limits: of the consumer.
-        count: how many are wanted; None: `datasets.count`. Never more than the consumer takes.
+        layout: whose limits hold, of each consumer that it serves.
+        count: how many are wanted; None: `datasets.count`. Never more than a consumer takes.
         cutter: cuts them.
         settings: all settings.
         progress: called per picture.
     """
     wanted = count or settings.datasets.count
-    wanted = min(wanted, limits.most) if limits.most is not None else wanted
+    parts = {part: _at_most(limits, wanted) for part, limits in parts_of(layout).items()}
+    wanted = max(limits.most or 0 for limits in parts.values())
     order = ordered(material.pool, settings.selection, settings.datasets, material.pool.height)
-    tried = Tried(material, order, wanted, _held_out(order, wanted, limits, settings))
+    tried = Tried(material, order, wanted, _held_out(order, wanted, layout.limits, settings))
     faces = material.pool.drop(VECTORS)
     rows = {(row["source_id"], row["face_id"]): row for row in faces.iter_rows(named=True)}
     looker = Looker(cutter.pack)
@@ -151,11 +168,16 @@ def try_pictures(
             made = cut[place]
             if isinstance(made, Cut):
                 tried.pictures.append(_picture(tried, chosen, rows[place], made))
-        tried.verdicts = check(tried.pictures, replace(limits, most=wanted), looker)
-        if len(tried.passed) >= wanted:
+        tried.checked = check_parts(tried.pictures, parts, looker)
+        if tried.enough(parts):
             break
     tried.number()
     return tried
+
+
+def _at_most(limits: Limits, wanted: int) -> Limits:
+    """Limits by which nobody takes more than are wanted."""
+    return replace(limits, most=wanted if limits.most is None else min(wanted, limits.most))
 
 
 def _batches(ranked: pl.DataFrame, wanted: int) -> Iterator[pl.DataFrame]:

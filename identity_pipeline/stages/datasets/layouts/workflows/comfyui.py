@@ -337,9 +337,10 @@ class ComfyUI:
 
     name: str = "comfyui"
     sentence: str = (
-        "Folders and workflows for ComfyUI: InstantID, PuLID, IPAdapter FaceID, InfiniteYou."
+        "Folders and workflows for ComfyUI: InstantID, PuLID, IPAdapter FaceID, InfiniteYou"
     )
-    limits: Limits = Limits(face_px=FACE_PX)
+    # What all of them ask; which of them takes a picture, `parts` says.
+    limits: Limits = Limits(face_px=FACE_PX, detect_at=_falling(128), eyes_open=True)
     parts: Mapping[str, Limits] = {name: one.limits for name, one in CONSUMERS.items()}
 
     def write(self, root: Path, dataset: Dataset) -> dict[str, tuple[str, ...]]:
