@@ -17,6 +17,7 @@ from identity_pipeline.defs.assets import (
     learn,
     library,
     measure,
+    photos,
     publishing,
     reports,
     templates,
@@ -29,6 +30,7 @@ from identity_pipeline.defs.resources.resources import SettingsResource, all_res
 from identity_pipeline.storage.files import private
 
 OF_VIDEOS = [detect, measure, image_sets, templates]
+OF_PHOTOS = [photos]
 OF_ALL = [learn, library, reports, housekeeping, publishing]
 
 
@@ -44,7 +46,7 @@ def build_defs(settings: SettingsResource | None = None, **resources: Any) -> dg
     private.guard(group_may_read=loaded.paths.group_may_read)
     retrain = loaded.train.automatic
     return dg.Definitions(
-        assets=dg.load_assets_from_modules([*OF_VIDEOS, *OF_ALL]),
+        assets=dg.load_assets_from_modules([*OF_VIDEOS, *OF_PHOTOS, *OF_ALL]),
         asset_checks=dg.load_asset_checks_from_modules([video, library_checks]),
         jobs=jobs.ALL_JOBS,
         sensors=automatic.all_sensors(retrain),

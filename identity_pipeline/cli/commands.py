@@ -55,7 +55,7 @@ SUBJECTS: Final[Mapping[str, Mapping[str, Entry]]] = {
         ),
         "people": Entry(
             "people",
-            "List the known people: their tracks, faces and videos, and what their profile holds.",
+            "List the known people: their tracks, videos and photographs, and what their profile holds.",
         ),
         "clusters": Entry("review", "List the groups of unknown faces, the largest first."),
         "suggestions": Entry("review", "List what the machine would ask, and answer it."),
@@ -84,6 +84,10 @@ SUBJECTS: Final[Mapping[str, Mapping[str, Entry]]] = {
         ),
         "ignore": Entry(
             "label", "Say that nobody wants to know who TARGET is (a guard, a poster)."
+        ),
+        "enrol": Entry(
+            "enrol",
+            "Take photographs of PERSON in: evidence for matching, and pictures for their datasets.",
         ),
         "merge": Entry(
             "people",

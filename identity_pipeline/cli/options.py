@@ -134,6 +134,14 @@ def open_stores(settings: Settings) -> LibraryStores:
     return LibraryStores.of(open_store(settings))
 
 
+def find_source(store: TableStore, name: str) -> str:
+    """The id of the video or of the photo set that a person means; raises as `find_video`."""
+    from identity_pipeline.storage.photos.photo_sets import PhotoSets
+
+    sets = [set_id for set_id in PhotoSets(store.layout).ids() if set_id.startswith(name)]
+    return sets[0] if len(sets) == 1 else find_video(store, name).video_id
+
+
 def find_video(store: TableStore, name: str) -> Registration:
     """The video a person means.
 

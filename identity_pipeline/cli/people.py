@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @click.option("--hidden", is_flag=True, help="Also those who are hidden.")
 @looking
 def people(settings: Settings, library: LibrarySnapshot, hidden: bool, as_json: bool) -> None:
-    """List the known people: their tracks, faces and videos, and what their profile holds.
+    """List the known people: their tracks, videos and photographs, and what their profile holds.
 
     `confirmed` counts tracks by human decision; the other tracks were assigned by the machine at
     the last `recluster`.
@@ -46,6 +46,7 @@ def people(settings: Settings, library: LibrarySnapshot, hidden: bool, as_json: 
             ">confirmed": "confirmed",
             ">faces": "face_count",
             ">videos": "video_count",
+            ">photo sets": "photo_set_count",
             "profile": lambda row: row["label"] or "none yet",
             "state": "state",
         },

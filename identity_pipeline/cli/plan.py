@@ -15,7 +15,7 @@ from identity_pipeline.cli.index import bar
 from identity_pipeline.cli.lists import echo_json, echo_table, json_option, say
 from identity_pipeline.cli.options import (
     data_option,
-    find_video,
+    find_source,
     merged_settings,
     model_options,
     open_store,
@@ -62,10 +62,11 @@ def plan(
     profiles, k-means heads and names in the index. A head is trained only when asked for; its rows
     say what is there to train.
 
-    VIDEOS are ids, beginnings of ids, or files, registered or not; by default all registered videos
-    and the files that wait in the videos folder. The answer comes from the same fingerprints by
-    which the steps decide: code, settings, models, and the data of all inputs. Nothing is computed,
-    registered or downloaded. Every byte of what is there is read, as the steps do.
+    VIDEOS are ids, beginnings of ids, or files, registered or not; photo sets are named by ids too.
+    By default they are all registered videos and photo sets, and the files that wait in the videos
+    folder. The answer comes from the same fingerprints by which the steps decide: code, settings,
+    models, and the data of all inputs. Nothing is computed, registered or downloaded. Every byte of
+    what is there is read, as the steps do.
 
     \b
     Examples:
@@ -146,18 +147,20 @@ def _planned(
 
 def _named(names: tuple[str, ...], store: TableStore) -> tuple[list[str], list[Path]]:
     files = [Path(name) for name in names if Path(name).is_file()]
-    ids = [find_video(store, name).video_id for name in names if not Path(name).is_file()]
+    ids = [find_source(store, name) for name in names if not Path(name).is_file()]
     return ids, files
 
 
 def _all(store: TableStore, settings: Settings) -> tuple[list[str], list[Path]]:
-    """All registered videos, and the files that wait in the videos folder."""
+    """All registered videos and photo sets, and the files that wait in the videos folder."""
+    from identity_pipeline.storage.photos.photo_sets import PhotoSets
     from identity_pipeline.storage.video.registry import VideoRegistry, video_files
 
     registry = VideoRegistry(store.layout)
     known = {path for record in registry.all() for path in (record.path, *record.links)}
     waiting = video_files(store.layout.videos, settings.ingest.extensions)
-    return registry.ids(), [path for path in waiting if str(path.resolve()) not in known]
+    ids = [*registry.ids(), *PhotoSets(store.layout).ids()]
+    return ids, [path for path in waiting if str(path.resolve()) not in known]
 
 
 def _print_steps(video: PlannedVideo) -> None:

@@ -113,7 +113,7 @@ def run(
 
     groups = overrides(data, pack, vision, device)
     settings = merged_settings(groups)
-    hub = _looked_at(settings, [Path(file) for file in files])
+    hub = looked_at(settings, [Path(file) for file in files])
     store = open_store(settings, claim=True)
     refuse_while_paused(store)
     _say_notes(store, settings, as_json)
@@ -180,7 +180,7 @@ def _reason(outcome: Outcome, store: TableStore) -> str:
     return why.sentence
 
 
-def _looked_at(settings: Settings, files: list[Path]) -> ModelHub:
+def looked_at(settings: Settings, files: list[Path]) -> ModelHub:
     """The models, after a look at what can be told before a file is read or a folder made.
 
     Raises:
@@ -230,13 +230,10 @@ def run_videos(
 
     from identity_pipeline.definitions import build_defs
     from identity_pipeline.defs.instance.partitions import videos
-    from identity_pipeline.defs.instance.pausing import COMMAND_LINE
-    from identity_pipeline.defs.instance.tags import BY, HOST
     from identity_pipeline.defs.resources.resources import SettingsResource
-    from identity_pipeline.storage.progress.heartbeat import host
     from identity_pipeline.storage.progress.pause import paused
 
-    by = {BY: COMMAND_LINE, HOST: host()}
+    by = run_tags()
     store = open_store(merged_settings(groups), new=True)
     defs = build_defs(SettingsResource.of(**groups), progress=progress, models=hub)
     job = defs.resolve_job_def("per_video")
@@ -246,16 +243,25 @@ def run_videos(
     for record in records:
         progress.at(record.video_id)
         stands = record.video_id in stand
-        why = None if stands else _executed(job, instance, by, record.video_id)
+        why = None if stands else executed(job, instance, by, record.video_id)
         outcomes.append(Outcome(record, why))
         stopped = paused(store.layout) is not None
         progress.ended(finished=not stopped)
         if stopped:
             return outcomes, None
     progress.at("library")
-    library = _executed(defs.resolve_job_def("library"), instance, by)
+    library = executed(defs.resolve_job_def("library"), instance, by)
     progress.ended(finished=False)
     return outcomes, library
+
+
+def run_tags() -> dict[str, str]:
+    """Tags of a run of the command line."""
+    from identity_pipeline.defs.instance.pausing import COMMAND_LINE
+    from identity_pipeline.defs.instance.tags import BY, HOST
+    from identity_pipeline.storage.progress.heartbeat import host
+
+    return {BY: COMMAND_LINE, HOST: host()}
 
 
 def _standing(
@@ -273,7 +279,7 @@ def _standing(
     return shown_as_made(instance, found.videos), found.library
 
 
-def _executed(
+def executed(
     job: dg.JobDefinition,
     instance: dg.DagsterInstance,
     by: dict[str, str],
@@ -322,8 +328,11 @@ def _cancelled(instance: dg.DagsterInstance, run_id: str) -> None:
 
 def who_line(store: TableStore) -> str:
     """How many tracks are known people, grouped unknown ones, and alone; empty without any."""
+    import polars as pl
+
     from identity_pipeline.media.wording import counted
     from identity_pipeline.stages.stores import LibraryStores
+    from identity_pipeline.storage.photos.photo_sets import PhotoSets
 
     snapshot = LibraryStores.of(store).generations.find()
     if snapshot is None:
@@ -331,6 +340,8 @@ def who_line(store: TableStore) -> str:
     with snapshot:
         assignments = snapshot.table("person_assignments")
         copies = snapshot.table("video_copies").height
+    sets = set(PhotoSets(store.layout).ids())
+    assignments = assignments.filter(~pl.col("video_id").is_in(sorted(sets)))
     states = dict(assignments.group_by("state").len().iter_rows())
     clusters = assignments["cluster_id"].drop_nulls().n_unique()
     copied = f"; {counted(copies, 'video')} a copy of another" if copies else ""

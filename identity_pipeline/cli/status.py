@@ -16,7 +16,7 @@ from identity_pipeline.cli.instance import dagster_instance
 from identity_pipeline.cli.lists import console, echo_json, echo_table, json_option, say
 from identity_pipeline.cli.options import (
     data_option,
-    find_video,
+    find_source,
     merged_settings,
     model_options,
     open_store,
@@ -103,7 +103,7 @@ def status(
     groups = overrides(data, pack, vision, device)
     settings = merged_settings(groups)
     store = open_store(settings)
-    wanted = video if video in (None, LIBRARY_WORK) else find_video(store, video).video_id
+    wanted = video if video in (None, LIBRARY_WORK) else find_source(store, video)
     models = Models(*ModelHub(settings.models).here())
     if watch:
         _watch(store, settings, models, wanted)
@@ -113,7 +113,8 @@ def status(
     if as_json:
         value = status_json(seen)
         if wanted:
-            value["videos"] = [v for v in value["videos"] if v["name"] == wanted]
+            for several in ("videos", "photo_sets"):
+                value[several] = [one for one in value[several] if one["name"] == wanted]
         echo_json(value | {"notes": model_notes(store, settings)})
         return
     for note in model_notes(store, settings):

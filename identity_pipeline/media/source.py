@@ -211,7 +211,9 @@ class VideoSource:
                     "copy it again from the camera.",
                 )
         return VideoError(
-            "still_picture", f"{name} is a still picture, not a video; is it the right file?"
+            "still_picture",
+            f"{name} is a still picture, not a video; is it the right file? Photographs of a "
+            "person are taken in by `identity-pipeline enrol`.",
         )
 
 

@@ -128,6 +128,14 @@ class DatasetSettings(Group):
         source="chosen: nobody's sex or age is measured",
         min_length=1,
     )
+    repeats: int = tunable(
+        1,
+        "A trainer that counts repeats shows each picture so often in an epoch.",
+        unit="times",
+        source="chosen: an epoch is every picture once",
+        ge=1,
+        le=1000,
+    )
     caption: str = tunable(
         "photo of {token} {class_word}",
         "How a caption begins, and the whole prompt of trainers that know one for all pictures.",

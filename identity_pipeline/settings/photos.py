@@ -62,3 +62,13 @@ class PhotoSettings(Group):
         source="chosen: twice as wide and as high; who stand beside each other differ by less",
         ge=1,
     )
+    lead: float = tunable(
+        0.2,
+        "Of several faces in a picture one is the person if its mean cosine to the person's faces "
+        "in the other pictures is larger by this than that of any other.",
+        unit="cosine",
+        source="eight people of real ride clips, sets of 1 to 8 faces and a picture of the person "
+        "and a stranger: `identity_pipeline_tests/benchmarks/photo_choice.py`",
+        ge=0,
+        le=2,
+    )

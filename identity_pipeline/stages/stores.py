@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from identity_pipeline.storage.library.kmeans_heads import KMeansHeadStore
     from identity_pipeline.storage.library.profiles import ProfileStore
     from identity_pipeline.storage.library.training_sessions import TrainingSessions
+    from identity_pipeline.storage.photos.photo_sets import PhotoSets
     from identity_pipeline.storage.video.registry import VideoRegistry
     from identity_pipeline.storage.video.tables import TableStore
 
@@ -30,6 +31,7 @@ class LibraryStores:
     Attributes:
         tables: of each video, in the recogniser's space.
         videos: the registered videos.
+        photos: the sets of photographs that were taken in.
         ledger: every human decision.
         generations: the tables of the whole library.
         heads: projection heads, and which one is live.
@@ -40,6 +42,7 @@ class LibraryStores:
 
     tables: TableStore
     videos: VideoRegistry
+    photos: PhotoSets
     ledger: LedgerStore
     generations: Generations
     heads: HeadStore
@@ -57,12 +60,14 @@ class LibraryStores:
         from identity_pipeline.storage.library.kmeans_heads import KMeansHeadStore
         from identity_pipeline.storage.library.profiles import ProfileStore
         from identity_pipeline.storage.library.training_sessions import TrainingSessions
+        from identity_pipeline.storage.photos.photo_sets import PhotoSets
         from identity_pipeline.storage.video.registry import VideoRegistry
 
         layout = tables.layout
         return cls(
             tables,
             VideoRegistry(layout),
+            PhotoSets(layout),
             LedgerStore(layout),
             Generations(layout),
             HeadStore(layout),

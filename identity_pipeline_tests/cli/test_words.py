@@ -23,6 +23,7 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "clean": ("--dry-run",),
     "confirm": ("ride:1",),
     "cover": ("Ada", "ride:1"),
+    "enrol": ("Ada", "VIDEO"),
     "explain": ("ride:1",),
     "find-more": ("Ada",),
     "heads": (),
@@ -48,7 +49,7 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
 """Of the commands that ask for something; whoever or whatever it names is not there."""
 ELSEWHERE = {"settings", "models", "worker"}
 """Commands that need no data folder."""
-NEW = {"run", "plan", "pools", "fetch", "publish", "restore"}
+NEW = {"run", "enrol", "plan", "pools", "fetch", "publish", "restore"}
 """Commands that may begin a data folder, or need something else first."""
 Place = Callable[[Path], None]
 

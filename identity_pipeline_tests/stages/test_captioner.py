@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from identity_pipeline.core.geometry import Box
 from identity_pipeline.media.crops import encode_jpeg
 from identity_pipeline.settings import DatasetSettings, ModelSettings, Settings
-from identity_pipeline.stages.datasets.captioner import CaptionerError, captions_of
+from identity_pipeline.stages.datasets.captioner import CaptionerError, captioner_facts, captions_of
 from identity_pipeline.stages.datasets.pictures import Person, Picture, Source
 
 WORDS = ("a", "man", "helmet", "with", "on", "road", "smiling", "what", "is", "there")
@@ -93,6 +94,18 @@ def test_a_model_can_be_asked(captioner: Path) -> None:
     asked = captions_of(pictures(), "model", settings(captioner, captioner_prompt="what is there"))
     assert set(asked) == {"ada_001", "ada_002"}
     assert all("[" not in caption and "\n" not in caption for caption in asked.values())
+
+
+def test_an_export_can_say_which_model_it_was(captioner: Path, tmp_path: Path) -> None:
+    facts = captioner_facts(settings(captioner).datasets)
+    assert facts["role"] == "captioner" and facts["name"] == captioner.name
+    assert facts["licence"] is None
+    copy = tmp_path / "copy"
+    shutil.copytree(captioner, copy)
+    assert captioner_facts(settings(copy).datasets)["sha256"] == facts["sha256"]
+    (copy / "pack.json").write_text('{"name": "words", "licence": "MIT"}', encoding="utf-8")
+    own = captioner_facts(settings(copy).datasets)
+    assert (own["name"], own["licence"]) == ("words", "MIT") and own["sha256"] != facts["sha256"]
 
 
 def test_captions_are_put_together_or_left_out() -> None:

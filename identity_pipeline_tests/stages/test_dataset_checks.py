@@ -108,11 +108,11 @@ def test_who_draws_what_it_sees_gets_open_eyes_one_look_and_a_calm_face() -> Non
     looks = [replace(one, variant=look) for one, look in zip(eyes, ("a", "b", "a"), strict=True)]
     assert codes(looks, Limits(one_look=True, detect_at=())) == [None, "other_look", None]
     shown = [replace(one, role="coverage") for one in turned([30.0, 5.0, 1.0, 2.0])]
-    alone = Limits(most=1, portrait_first=True, detect_at=())
+    alone = Limits(most=1, portraits=1, detect_at=())
     assert codes(shown, alone)[1] is None
     shown[3] = replace(shown[3], role="anchor")
     assert codes(shown, alone)[3] is None
-    assert codes(shown, replace(alone, portrait_first=False))[0] is None
+    assert codes(shown, replace(alone, portraits=0))[0] is None
 
 
 class Several:

@@ -29,6 +29,7 @@ from identity_pipeline.stages.specs.assets import (
     steps,
 )
 from identity_pipeline.stages.specs.cache_key import differences, key_parts
+from identity_pipeline.stages.specs.spec import Of
 from identity_pipeline.stages.specs.view import UndeclaredError, settings_of
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.progress.heartbeat import Heartbeat, Heartbeats
@@ -113,7 +114,7 @@ def test_the_graph_that_dagster_draws_is_that_of_the_specs() -> None:
         of_step = (n for spec in STEPS[SPECS[asset].step] for n in direct_inputs(spec.key))
         assert drawn == (set(of_step) if node.is_partitioned else set(direct_inputs(asset))), asset
         assert above >= made_of(asset) >= set(SPECS[asset].inputs), asset
-        assert node.is_partitioned == SPECS[asset].per_video
+        assert node.is_partitioned == (SPECS[asset].of is not Of.ALL)
         assert node.assets_def.op.name == SPECS[asset].step
 
 

@@ -25,6 +25,7 @@ from identity_pipeline.storage.library.profiles import (
     ProfileChange,
     ProfileStore,
     from_json,
+    sources_json,
     to_json,
 )
 from identity_pipeline_tests.core.builders import MODEST
@@ -201,7 +202,7 @@ def test_in_a_first_session_the_majority_is_the_person(store: ProfileStore) -> N
 
 def test_floats_keep_every_bit(store: ProfileStore) -> None:
     profile = enriched(store, batch("aa"), batch("bb", 7, 2))
-    again = from_json(json.dumps(to_json(profile)).encode())
+    again = from_json(json.dumps(to_json(profile)).encode(), lambda _: sources_json(profile))
     assert again == profile
     assert again.moments == profile.moments
 
@@ -229,12 +230,20 @@ def test_old_profiles_load_as_session_one(store: ProfileStore) -> None:
 
 def test_a_future_schema_is_refused_in_a_sentence() -> None:
     with pytest.raises(ProfileError, match=r"Anna has schema 9.*update identity_pipeline"):
-        from_json(b'{"schema_version": 9, "name": "Anna"}')
+        from_json(b'{"schema_version": 9, "name": "Anna"}', lambda _: b"{}")
 
 
 @pytest.mark.parametrize(
     "data",
-    [b'{"schema_version": 2}', b"[]", b"null", b"\xff", b"", b'{"name": 1, "quality_stats": []}'],
+    [
+        b'{"schema_version": 2}',
+        b'{"schema_version": 3}',
+        b"[]",
+        b"null",
+        b"\xff",
+        b"",
+        b'{"name": 1, "quality_stats": []}',
+    ],
 )
 def test_a_broken_file_says_what_to_do(store: ProfileStore, data: bytes) -> None:
     enriched(store, batch("aa"))
@@ -249,7 +258,7 @@ def test_a_broken_file_says_what_to_do(store: ProfileStore, data: bytes) -> None
 def test_a_field_of_another_kind_is_a_broken_file(store: ProfileStore) -> None:
     whole = to_json(enriched(store, batch("aa")))
     path = store.layout.identities / f"anna-o-{ANNA}" / "profile.json"
-    for name in ("name", "sources", "sessions", "quarantined", "ephemeral"):
+    for name in ("name", "classes", "sessions", "quarantined", "ephemeral"):
         path.write_text(json.dumps({**whole, name: 1.5}))
         with pytest.raises(ProfileError, match=f"is no profile.*{name}"):
             store.get(ANNA)
@@ -317,14 +326,40 @@ def test_writers_at_once_leave_one_of_what_they_wrote(store: ProfileStore) -> No
         assert (len(profile.sources), profile.embedding_count, profile.sessions) == (8, 24, 8)
 
 
+def as_of_schema_two(profile: IdentityProfile, *batches: NewEmbeddings) -> dict[str, Any]:
+    """What the version before wrote of a profile: the statistics of each source."""
+    value = to_json(profile)
+    for name in ("classes", "sources_sha256", "source_count", "embedding_mean", "embedding_std"):
+        del value[name]
+    sources = {}
+    for n, new in enumerate(batches, 1):
+        moments, scores = moments_of(new.vectors), list(new.qualities or ())
+        sources[new.source] = {
+            "moments": {"n": moments.count, "mean": [*moments.mean], "m2": [*moments.m2]},
+            "quality": {
+                "count": len(scores),
+                "mean": float(np.mean(scores)),
+                "lowest": min(scores),
+                "highest": max(scores),
+            },
+            "session": n,
+        }
+    return {**value, "schema_version": 2, "sources": sources}
+
+
 def test_profiles_at_rest_of_the_version_before_open_and_are_brought_in_step(
     store: ProfileStore,
 ) -> None:
-    enriched(store, batch("bb", 7, 2), batch("aa"))
+    both = batch("bb", 7, 2), batch("aa")
+    whole = enriched(store, *both)
     path = next(store.layout.identities.glob("*/profile.json"))
-    written = json.loads(path.read_text())
-    # Sources in the order in which they came, and faces kept out that a poor first one drove away.
-    written["sources"] = dict(reversed(written["sources"].items()))
+    written = as_of_schema_two(whole, *both)
+    path.write_text(json.dumps(written))
+    same = store.get(ANNA)
+    assert same is not None
+    assert (same.moments, same.quality, same.sessions) == (whole.moments, whole.quality, 2)
+    assert (same.count_of("ride"), same.embedding_count) == (2, 12)
+    # Faces kept out that a poor first source drove away.
     written["sources"]["bb"] |= {"moments": None, "quality": None}
     written["quarantined"] = [{"source": "bb", "face_id": "000000-0", "cosine": 0.1}]
     path.write_text(json.dumps(written))
@@ -334,6 +369,62 @@ def test_profiles_at_rest_of_the_version_before_open_and_are_brought_in_step(
     healed = store.get(ANNA)
     assert healed is not None
     assert (healed.embedding_count, healed.quarantined, healed.sessions) == (12, (), 2)
+
+
+def test_a_profile_is_no_longer_with_more_sources(store: ProfileStore) -> None:
+    def size() -> int:
+        return (store.layout.identities / f"anna-o-{ANNA}" / "profile.json").stat().st_size
+
+    rides = [batch(f"{n:064x}", 2, n) for n in range(40)]
+    enriched(store, *rides[:2], batch("photos", 3, 77, kind="photos"))
+    two = size()
+    enriched(store, *rides, batch("photos", 3, 77, kind="photos"))
+    assert size() < two + 300, "no more than longer numbers"
+    profile = store.get(ANNA)
+    assert profile is not None and (profile.count_of("ride"), profile.count_of("photos")) == (40, 1)
+
+
+def test_rides_and_photographs_are_told_apart_and_add_up(store: ProfileStore) -> None:
+    photos = batch("cc", 4, 9, kind="photos")
+    told = put(store, batch("aa"), photos, model="pack/net", gate_version="abc").added
+    assert [(one.kind, one.added, one.total) for one in told] == [("ride", 5, 5), ("photos", 4, 9)]
+    folder = store.layout.identities / f"anna-o-{ANNA}"
+    value = json.loads((folder / "profile.json").read_bytes())
+    vectors = np.concatenate([batch("aa").vectors, photos.vectors]).astype(np.float64)
+    assert value["embedding_mean"] == pytest.approx(vectors.mean(axis=0), abs=1e-6)
+    assert value["embedding_std"] == pytest.approx(vectors.std(axis=0), abs=1e-6)
+    assert (value["embedding_count"], value["model"], value["gate_version"]) == (
+        9,
+        "pack/net",
+        "abc",
+    )
+    assert {k: (c["sources"], c["moments"]["n"]) for k, c in value["classes"].items()} == {
+        "photos": (1, 4), "ride": (1, 5),
+    }  # fmt: skip
+    # Withdrawn, it was never there: every number, and no list of sources is left over.
+    put(store, batch("aa"))
+    put(store, batch("aa"), person=BEN)
+    left, never = store.get(ANNA), store.get(BEN)
+    assert left is not None and never is not None
+    assert (left.classes, left.sources) == (never.classes, never.sources)
+    assert len(list(folder.iterdir())) == 2
+
+
+def test_a_list_of_sources_that_is_gone_or_another_is_said(store: ProfileStore) -> None:
+    enriched(store, batch("aa"))
+    listed = next(store.layout.identities.glob("*/sources-*.json"))
+    listed.write_bytes(b"{}")
+    with pytest.raises(ProfileError, match="not what was written; restore both"):
+        store.get(ANNA)
+    listed.unlink()
+    with pytest.raises(ProfileError, match="cannot be read"):
+        store.get(ANNA)
+
+
+def test_the_one_that_grew_last_is_listed_first(store: ProfileStore) -> None:
+    put(store, batch("aa"), name="Zoe", today="2026-02-01")
+    put(store, batch("bb", 7, 2), name="Ada", today="2026-01-01", person=BEN)
+    assert [label.partition(" ")[0] for label in store.listing()] == ["Zoe", "Ada"]
 
 
 def test_what_an_import_said_of_its_stay_is_kept_and_such_people_are_not_listed(

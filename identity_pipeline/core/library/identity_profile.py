@@ -1,10 +1,14 @@
-"""A person's profile: exact statistics per source, a function of the set of its sources.
+"""A person's profile: exact statistics per class of source, a function of the set of its sources.
 
 What belongs here: what some sources make of a profile. What does not: where it lies
 (`storage.library.profiles`). Only embeddings of human-confirmed tracks may come in. Those too far
 from the person's direction are quarantined: reported, and in no statistic. The direction is found
 anew from all sources, each counting once, so that neither the order of arrival nor one poor source
 decides who the person is, and a source that was withdrawn leaves no trace.
+
+Statistics are kept of rides and of photographs as a whole, and not of each ride or photo set: they
+are always made of all sources together, so a profile stays as long however many sources there are.
+Of a source it is only kept that it came in, and when.
 """
 
 from __future__ import annotations
@@ -26,7 +30,11 @@ from identity_pipeline.core.vectors import check_unit, same_space
 from identity_pipeline.errors import IdentityPipelineError
 
 OLD_SOURCE = "before-sources"
-"""Name of the one source of a profile from before sources were told apart."""
+"""Name, and class, of the one source of a profile from before sources were told apart."""
+RIDE, PHOTOS = "ride", "photos"
+"""The classes of sources that are told apart."""
+QUARANTINE_LISTED = 100
+"""Embeddings kept out that are named, the farthest; all are counted."""
 DECIMALS = 9
 """Sums of cosines that agree so far are equal: rounding must not decide who the person is."""
 TINY = 1e-9
@@ -58,17 +66,30 @@ class Quarantined:
 
 @dataclass(frozen=True)
 class Source:
-    """What one video gave.
+    """What one video, or one set of photographs, gave.
 
     Attributes:
-        moments: of its embeddings; null when all were quarantined.
-        quality: of the same; null where it was not measured.
+        kind: its class: `ride`, `photos` or `before-sources`.
+        count: its embeddings in the statistics.
         session: the session that added it.
+    """
+
+    kind: str
+    count: int
+    session: int
+
+
+@dataclass(frozen=True)
+class ClassStatistics:
+    """What all sources of one class gave together.
+
+    Attributes:
+        moments: of their embeddings; null when all were quarantined.
+        quality: of the same; null where it was not measured.
     """
 
     moments: Moments | None
     quality: QualityStatistics | None
-    session: int
 
 
 @dataclass(frozen=True)
@@ -79,11 +100,16 @@ class IdentityProfile:
         person_id: UUID.
         name: what people call the person.
         space: key of the embedding space; null in a profile from before spaces were told apart.
-        sources: by SHA-256 of the video.
+        sources: by SHA-256 of the content.
+        classes: statistics by class of source.
         sessions: how often something was added.
-        last_training: ISO date of the last time; null before the first.
+        last_training: ISO date or time of the last time; null before the first.
         cover: face that shows the person; null: none chosen.
-        quarantined: embeddings kept out.
+        quarantined: embeddings kept out; the `QUARANTINE_LISTED` farthest of them.
+        quarantined_count: all of them.
+        model: recogniser of the embeddings, by name; null where the space does not say.
+        gate_version: digest of the settings by which its faces were gated; null where not all of
+            them were gated by the same, or it is not known.
         made_of: hash of what it was last made of; null in a profile of an older version.
         ephemeral: the profile was imported as one that is not to stay; kept as it was read.
         retain_until: ISO date until which it may stay; null: none was given. Kept as it was read.
@@ -93,10 +119,14 @@ class IdentityProfile:
     name: str
     space: str | None
     sources: dict[str, Source] = field(default_factory=dict)
+    classes: dict[str, ClassStatistics] = field(default_factory=dict)
     sessions: int = 0
     last_training: str | None = None
     cover: str | None = None
     quarantined: tuple[Quarantined, ...] = ()
+    quarantined_count: int = 0
+    model: str | None = None
+    gate_version: str | None = None
     made_of: str | None = None
     ephemeral: bool = False
     retain_until: str | None = None
@@ -104,29 +134,33 @@ class IdentityProfile:
     @property
     def moments(self) -> Moments | None:
         """All sources together; null without any."""
-        parts = {name: source.moments for name, source in self.sources.items()}
+        parts = {name: known.moments for name, known in self.classes.items()}
         return total({name: part for name, part in parts.items() if part is not None})
 
     @property
     def embedding_count(self) -> int:
         """Embeddings in the statistics."""
-        parts = [source.moments for source in self.sources.values()]
+        parts = [known.moments for known in self.classes.values()]
         return sum(part.count for part in parts if part is not None)
 
     @property
     def quality(self) -> QualityStatistics | None:
         """Quality over all sources that measured it."""
-        parts = [self.sources[s].quality for s in sorted(self.sources)]
-        measured = [part for part in parts if part is not None]
-        if not measured:
-            return None
-        count = sum(part.count for part in measured)
-        return QualityStatistics(
-            count,
-            sum(part.mean * part.count for part in measured) / count,
-            min(part.lowest for part in measured),
-            max(part.highest for part in measured),
-        )
+        return together([self.classes[name].quality for name in sorted(self.classes)])
+
+    @property
+    def spread(self) -> Vectors | None:
+        """(D,) standard deviation over all embeddings, divided by their number; null without any.
+
+        It is exact. A spread pooled from those of two sessions would leave out how far apart their
+        means are.
+        """
+        moments = self.moments
+        return None if moments is None else np.sqrt(moments.m2 / moments.count)
+
+    def count_of(self, kind: str) -> int:
+        """How many sources of a class it is made of."""
+        return sum(source.kind == kind for source in self.sources.values())
 
     @property
     def label(self) -> str:
@@ -135,6 +169,20 @@ class IdentityProfile:
             f"{self.name} ({_counted(self.embedding_count, 'embedding')}, "
             f"{_counted(self.sessions, 'session')})"
         )
+
+
+def together(parts: Sequence[QualityStatistics | None]) -> QualityStatistics | None:
+    """The quality of several sources together; None where none measured it."""
+    measured = [part for part in parts if part is not None]
+    if not measured:
+        return None
+    count = sum(part.count for part in measured)
+    return QualityStatistics(
+        count,
+        sum(part.mean * part.count for part in measured) / count,
+        min(part.lowest for part in measured),
+        max(part.highest for part in measured),
+    )
 
 
 @dataclass(frozen=True)
@@ -148,6 +196,7 @@ class Enrichment:
         session: number of the session.
         quarantined: those kept out this time.
         message: the same in words.
+        kind: class of the source.
     """
 
     action: str
@@ -156,6 +205,7 @@ class Enrichment:
     session: int
     quarantined: tuple[Quarantined, ...]
     message: str
+    kind: str
 
 
 @dataclass(frozen=True)
@@ -163,11 +213,12 @@ class NewEmbeddings:
     """What one source brings.
 
     Attributes:
-        source: SHA-256 of the video.
+        source: SHA-256 of the content.
         space: key of the embedding space.
         face_ids: N faces.
         vectors: (N, D) unit vectors.
         qualities: N quality scores; null where they were not measured.
+        kind: class of the source: `ride` or `photos`.
     """
 
     source: str
@@ -175,6 +226,7 @@ class NewEmbeddings:
     face_ids: Sequence[str]
     vectors: NDArray[np.floating]
     qualities: Sequence[float] | None = None
+    kind: str = RIDE
 
 
 def made_of(
@@ -191,7 +243,7 @@ def made_of(
         sources: all that there are now, each once.
         threshold: least cosine to the person's direction; what is farther is quarantined; null:
             nothing is.
-        today: ISO date.
+        today: ISO date or time.
 
     Raises:
         ProfileError: the profile does not say its space, or a source is empty.
@@ -201,30 +253,59 @@ def made_of(
     by_name = {source.source: source for source in sources}
     direction = None if threshold is None else common_direction(vectors, threshold)
     kept = {name: old for name, old in profile.sources.items() if name == OLD_SOURCE}
+    parts: dict[str, dict[str, ClassStatistics]] = {}
     kept_out: list[Quarantined] = []
     sessions = profile.sessions
     for name, own in vectors.items():
         before, new = profile.sources.get(name), by_name[name]
         sessions += before is None
-        cosines, near = _near(own, direction, threshold)
-        rows = np.flatnonzero(near)
-        kept[name] = Source(
-            moments_of(own[rows]) if len(rows) else None,
-            _quality(new.qualities, rows),
-            sessions if before is None else before.session,
-        )
-        kept_out += [
-            Quarantined(name, new.face_ids[i], round(float(cosines[i]), 6))
-            for i in np.flatnonzero(~near).tolist()
-        ]
+        given, far = _given(new, own, direction, threshold)
+        parts.setdefault(new.kind, {})[name] = given
+        count = given.moments.count if given.moments else 0
+        kept[name] = Source(new.kind, count, sessions if before is None else before.session)
+        kept_out += far
+    farthest = sorted(kept_out, key=lambda out: (out.cosine, *_place(out)))[:QUARANTINE_LISTED]
     made = replace(
         profile,
         sources=dict(sorted(kept.items())),
+        classes=_classes(profile, parts),
         sessions=sessions,
         last_training=today if sessions > profile.sessions else profile.last_training,
-        quarantined=tuple(sorted(kept_out, key=_place)),
+        quarantined=tuple(sorted(farthest, key=_place)),
+        quarantined_count=len(kept_out),
     )
-    return made, tuple(_reports(profile, made))
+    return made, tuple(_reports(profile, made, kept_out))
+
+
+def _given(
+    new: NewEmbeddings, own: Vectors, direction: Vectors | None, threshold: float | None
+) -> tuple[ClassStatistics, list[Quarantined]]:
+    """The statistics of what a source gives, and what of it is too far from the person."""
+    cosines, near = _near(own, direction, threshold)
+    rows = np.flatnonzero(near)
+    moments = moments_of(own[rows]) if len(rows) else None
+    far = [
+        Quarantined(new.source, new.face_ids[i], round(float(cosines[i]), 6))
+        for i in np.flatnonzero(~near).tolist()
+    ]
+    return ClassStatistics(moments, _quality(new.qualities, rows)), far
+
+
+def _classes(
+    profile: IdentityProfile, parts: Mapping[str, Mapping[str, ClassStatistics]]
+) -> dict[str, ClassStatistics]:
+    """Statistics by class: of these sources, and what nothing could make anew."""
+    old = {kind: known for kind, known in profile.classes.items() if kind == OLD_SOURCE}
+    made = {kind: _class(several) for kind, several in parts.items()}
+    return dict(sorted({**old, **made}.items()))
+
+
+def _class(parts: Mapping[str, ClassStatistics]) -> ClassStatistics:
+    """The sources of one class together, merged in the order of their contents."""
+    moments = {name: part.moments for name, part in parts.items() if part.moments is not None}
+    return ClassStatistics(
+        total(moments), together([parts[name].quality for name in sorted(parts)])
+    )
 
 
 def _checked(profile: IdentityProfile, sources: Sequence[NewEmbeddings]) -> dict[str, Vectors]:
@@ -289,16 +370,19 @@ def _direction(summed: Vectors, *, otherwise: Vectors) -> Vectors:
     return summed / norm if norm > TINY else otherwise
 
 
-def _reports(before: IdentityProfile, made: IdentityProfile) -> Iterator[Enrichment]:
+def _reports(
+    before: IdentityProfile, made: IdentityProfile, kept_out: Sequence[Quarantined]
+) -> Iterator[Enrichment]:
     """One for each new source: how the profile grew by it."""
     there = {name: source for name, source in made.sources.items() if name in before.sources}
+    in_all = sum(source.count for source in there.values())
     for name in sorted(made.sources.keys() - there.keys()):
+        source = made.sources[name]
+        in_all += source.count
+        out = tuple(q for q in kept_out if q.source == name)
         action = "enriched" if there else "created"
-        there[name] = source = made.sources[name]
-        far = replace(made, sources=dict(there), sessions=source.session)
-        added = source.moments.count if source.moments else 0
-        out = tuple(q for q in made.quarantined if q.source == name)
-        yield _report(action, far, added, out)
+        there[name] = source
+        yield _report(action, made.name, source, in_all, out)
 
 
 def check_profile(profile: IdentityProfile) -> None:
@@ -307,9 +391,9 @@ def check_profile(profile: IdentityProfile) -> None:
     Raises:
         MomentsError: it does not hold.
     """
-    for name, source in profile.sources.items():
-        if name != OLD_SOURCE and source.moments is not None:
-            check_identity(source.moments)
+    for name, known in profile.classes.items():
+        if name != OLD_SOURCE and known.moments is not None:
+            check_identity(known.moments)
 
 
 def _quality(
@@ -324,13 +408,13 @@ def _quality(
 
 
 def _report(
-    action: str, profile: IdentityProfile, added: int, kept_out: tuple[Quarantined, ...]
+    action: str, name: str, source: Source, in_all: int, kept_out: tuple[Quarantined, ...]
 ) -> Enrichment:
-    in_all, session = profile.embedding_count, profile.sessions
-    message = f"{profile.name}: profile {action}, +{added} new, {in_all} in all, session {session}."
+    added, session = source.count, source.session
+    message = f"{name}: profile {action}, +{added} new, {in_all} in all, session {session}."
     if kept_out:
         message += f" {len(kept_out)} too far from the person: quarantined."
-    return Enrichment(action, added, in_all, session, kept_out, message)
+    return Enrichment(action, added, in_all, session, kept_out, message, source.kind)
 
 
 def _place(kept_out: Quarantined) -> tuple[str, str]:

@@ -3,7 +3,7 @@
 A picture speaks for a face by itself where one face is alone in it or dominates it. Who the person
 is, the set decides: of all faces the one that most pictures agree on, and these must be more than
 half of the pictures that say anything. The face of a picture then is the one that fits the person's
-faces of the *other* pictures, by its mean cosine to them; nobody else of the picture may fit too.
+faces of the *other* pictures by its mean cosine to them, and clearly better than anybody else does.
 So two pictures that do not agree choose nobody, a stranger among several is left out, and a picture
 with several faces is never guessed.
 
@@ -261,10 +261,8 @@ def _reason(
 ) -> str | None:
     """Why the best face of a picture is not chosen; None where it is the person."""
     if told.fit is not None and told.fit >= limits.fits:
-        lone = told.rival_fit is None or (
-            told.rival_fit < limits.fits and told.fit - told.rival_fit >= limits.lead
-        )
-        return None if lone else "two_alike"
+        clear = told.rival_fit is None or told.fit - told.rival_fit >= limits.lead
+        return None if clear else "two_alike"
     largest = own.sort(["area", "face_id"], descending=[True, False]).row(0, named=True)
     if largest["fault"] is not None:  # whoever else is in it is in the background
         return largest["fault"]

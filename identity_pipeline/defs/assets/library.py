@@ -48,9 +48,8 @@ def identity_profiles(step: LibraryStep) -> dg.MaterializeResult:
     """Exact statistics of each known person, enriched by every confirmed video, once."""
     from identity_pipeline.stages.library.profiles import sync_profiles
 
-    today = step.now()[:10]
     with step.working() as work:
-        changes = sync_profiles(step.stores, step.settings, today, step.reporter())
+        changes = sync_profiles(step.stores, step.settings, step.now(), step.reporter())
         work.computed = True
     for report in changes.enriched:
         step.context.log.info(report.message)

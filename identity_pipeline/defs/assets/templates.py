@@ -40,20 +40,24 @@ def templates(step: VideoStep) -> Iterator[dg.MaterializeResult]:
 @video_asset
 def face_index(step: VideoStep) -> dg.MaterializeResult:
     """This video's points in the vector index: its templates and its exported images."""
+    return indexed(step)
+
+
+def indexed(step: VideoStep) -> dg.MaterializeResult:
+    """Brings the points of a video or a photo set into the index, for the asset of the step."""
     from identity_pipeline.stages.library.indexing import sync_video
 
+    (asset,) = (spec.key for spec in step.specs)
     # No pool: it would hold a slot as long as the whole run. The index has a lock of its own.
     index = step.stores.index(step.settings)
     with step.healing(), step.heartbeat():
-        parts = step.key_parts("face_index")
+        parts = step.key_parts(asset)
         with index.open(f"indexing {step.video_id}", write=True) as session:
             done = sync_video(step.stores, session, step.video_id)
-        step.computed("face_index", parts)
+        step.computed(asset, parts)
         # There is no table; the note says that the index was brought in step with these inputs.
         key = fingerprint(parts)
         points = Manifest(key, key, done.written + done.unchanged)
-        step.store.note("face_index", step.video_id, points)
+        step.store.note(asset, step.video_id, points)
     reused = not (done.written or done.removed)
-    return dg.MaterializeResult(
-        asset_key="face_index", metadata={"reused": reused, **numbers(vars(done))}
-    )
+    return dg.MaterializeResult(asset_key=asset, metadata={"reused": reused, **numbers(vars(done))})

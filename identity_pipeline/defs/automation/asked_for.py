@@ -21,7 +21,7 @@ FINISHED = (
     dg.DagsterRunStatus.FAILURE,
     dg.DagsterRunStatus.CANCELED,
 )
-BY_THEMSELVES = ("new_videos", "sweep_videos", "dead_runs")
+BY_THEMSELVES = ("new_videos", "new_photos", "sweep_videos", "dead_runs")
 """Who asks for runs of videos that are not done."""
 
 

@@ -35,7 +35,8 @@ def every_video_is_read(store: dg.ResourceParam[TableStore]) -> dg.AssetCheckRes
     """Videos with templates that are not in the generation in force, for they cannot be read."""
     from identity_pipeline.stages.library.recompute import left_out
 
-    damaged = left_out(LibraryStores.of(store))
+    stores = LibraryStores.of(store)
+    damaged = left_out(stores, stores.ledger.history())
     return dg.AssetCheckResult(
         passed=not damaged,
         severity=dg.AssetCheckSeverity.WARN,

@@ -5,7 +5,7 @@ Drawing is done in `media`, which is imported when a step runs and not when defi
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ import dagster as dg
 import polars as pl
 
 from identity_pipeline.defs.display import metadata
+from identity_pipeline.media.markdown import bullets
 from identity_pipeline.settings import Settings
 from identity_pipeline.storage.video.crop_archive import CropArchive
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from identity_pipeline.stages.imagesets.page import VideoTables
 
 SHEET_FACES = 24
+SENTENCES = 40
+"""Of pictures that are not used; the tables have all."""
 SHEET_COLUMNS = 8
 TILE_PX = 96
 
@@ -91,6 +94,48 @@ def describe_detections(table: pl.DataFrame, crops: CropArchive) -> dict[str, An
         ),
         **_sheet(spread, crops, captions),
     }
+
+
+def describe_photos(table: pl.DataFrame) -> dict[str, Any]:
+    """Pictures of a set by format, and why some cannot be read."""
+    return {
+        "pictures": table.height,
+        **_counts(table["status"], "status"),
+        **_counts(table["format"].drop_nulls(), "format"),
+        **_told(table),
+    }
+
+
+def describe_photo_faces(
+    table: pl.DataFrame, crops: CropArchive, others: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Of how many pictures a face was chosen, why not of the others, and a sheet of the faces.
+
+    Args:
+        table: `photo_faces`.
+        crops: of the set.
+        others: what else is to be shown first.
+    """
+    chosen = table.filter(pl.col("face_id").is_not_null()).sort("frame_idx")
+    spread = _evenly(chosen)
+    captions = [
+        f"{number}" if fit is None else f"{number}  {fit:.2f}"
+        for number, fit in spread["frame_idx", "fit"].iter_rows()
+    ]
+    return {
+        "chosen": chosen.height,
+        "left_out": table.height - chosen.height,
+        **others,
+        **_sheet(spread, crops, captions),
+        **_told(table),
+    }
+
+
+def _told(table: pl.DataFrame) -> dict[str, Any]:
+    """The pictures that are not used, a sentence each."""
+    said = table.drop_nulls("sentence").sort("frame_idx").head(SENTENCES)
+    lines = [f"{name}: {sentence}" for name, sentence in said["name", "sentence"].iter_rows()]
+    return {"not_used": dg.MetadataValue.md(bullets(lines, "none"))}
 
 
 def describe_quality(table: pl.DataFrame, crops: CropArchive) -> dict[str, Any]:

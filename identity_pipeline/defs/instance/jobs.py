@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import dagster as dg
 
-from identity_pipeline.defs.instance.partitions import videos
-from identity_pipeline.stages.specs.assets import LIBRARY, OPERATE, REPORTS, VIDEO_SPECS
+from identity_pipeline.defs.instance.partitions import photo_sets, videos
+from identity_pipeline.stages.specs.assets import (
+    LIBRARY,
+    OPERATE,
+    PHOTO_SPECS,
+    REPORTS,
+    VIDEO_SPECS,
+)
 
 per_video = dg.define_asset_job(
     "per_video",
@@ -13,6 +19,14 @@ per_video = dg.define_asset_job(
     partitions_def=videos,
     executor_def=dg.in_process_executor,
     description="From one ride video to the image sets of its riders.",
+)
+
+per_photo_set = dg.define_asset_job(
+    "per_photo_set",
+    selection=dg.AssetSelection.assets(*PHOTO_SPECS),
+    partitions_def=photo_sets,
+    executor_def=dg.in_process_executor,
+    description="From photographs of a person to what the library compares.",
 )
 
 library = dg.define_asset_job(
@@ -51,4 +65,4 @@ publish = dg.define_asset_job(
     description="Finished videos and the library, copied to an object store.",
 )
 
-ALL_JOBS = [per_video, library, learn, nightly, retention, publish]
+ALL_JOBS = [per_video, per_photo_set, library, learn, nightly, retention, publish]

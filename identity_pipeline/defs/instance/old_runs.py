@@ -11,7 +11,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from identity_pipeline.defs.instance.partitions import videos
+from identity_pipeline.defs.instance.partitions import OF
 from identity_pipeline.storage.folder.disk import DAY_S, size_of
 
 FINISHED = [
@@ -25,7 +25,8 @@ PAGE = 500
 def old_runs(instance: dg.DagsterInstance, now: float, days: float) -> Iterator[dg.DagsterRun]:
     """Finished runs that were last changed so many days ago and that nothing needs."""
     before = datetime.fromtimestamp(now - days * DAY_S, UTC)
-    keys = set(instance.get_dynamic_partitions(str(videos.name)))
+    named = (instance.get_dynamic_partitions(str(definition.name)) for definition in OF.values())
+    keys = {key for several in named for key in several}
     done = instance.get_materialized_partitions(dg.AssetKey("identity_dataset"))
     last_of: dict[str, str] = {}
     for run in _pages(instance, before):

@@ -10,12 +10,12 @@ from typing import Any
 
 import dagster as dg
 
-from identity_pipeline.defs.instance.partitions import videos
+from identity_pipeline.defs.instance.partitions import OF, videos
 from identity_pipeline.defs.instance.tags import NIGHTLY
 from identity_pipeline.defs.resources.inputs import Inputs
 from identity_pipeline.defs.resources.progress import ProgressReporters
 from identity_pipeline.defs.resources.results import sound_check
-from identity_pipeline.defs.resources.steps import LibraryStep, Step, VideoStep
+from identity_pipeline.defs.resources.steps import LibraryStep, PhotoStep, Step, VideoStep
 from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.specs.assets import STEPS, direct_inputs, made_of
@@ -23,7 +23,7 @@ from identity_pipeline.stages.specs.spec import AssetSpec, Kept
 from identity_pipeline.storage.video.tables import TableStore
 
 OWNERS = ["team:vision"]
-MANAGERS = {Kept.CROPS: "crop_archive_io", Kept.INDEX: None}
+MANAGERS = {Kept.CROPS: "crop_archive_io", Kept.INDEX: None, Kept.AS_A_RIDE: None}
 Result = dg.MaterializeResult | Iterator[dg.MaterializeResult]
 
 
@@ -32,6 +32,15 @@ def video_asset(function: Callable[[VideoStep], Result]) -> dg.AssetsDefinition:
 
     The step writes its tables itself; the IO managers are for those who ask Dagster for one.
     """
+    return _partitioned(function, VideoStep)
+
+
+def photo_asset(function: Callable[[PhotoStep], Result]) -> dg.AssetsDefinition:
+    """The assets of one set of photographs that the step of this name makes."""
+    return _partitioned(function, PhotoStep)
+
+
+def _partitioned(function: Callable[[Any], Result], kind: type[VideoStep]) -> dg.AssetsDefinition:
     specs = STEPS[function.__name__]
     deps = list(dict.fromkeys(name for spec in specs for name in direct_inputs(spec.key)))
     outs = {
@@ -46,10 +55,10 @@ def video_asset(function: Callable[[VideoStep], Result]) -> dg.AssetsDefinition:
         outs=outs,
         name=specs[0].step,
         deps=deps,
-        partitions_def=videos,
+        partitions_def=OF[specs[0].of],
         pool=specs[0].pool,
         check_specs=[sound_check(spec.key) for spec in specs if spec.table],
-    )(_runner(function, VideoStep, specs))
+    )(_runner(function, kind, specs))
 
 
 def library_asset(function: Callable[[LibraryStep], Result]) -> dg.AssetsDefinition:

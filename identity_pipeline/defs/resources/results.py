@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from identity_pipeline.defs.display import metadata
-from identity_pipeline.defs.instance.partitions import videos
+from identity_pipeline.defs.instance.partitions import OF
 from identity_pipeline.defs.resources.io import FINGERPRINT
+from identity_pipeline.stages.specs.assets import SPECS
 from identity_pipeline.storage.video.failures import CHECK_FAILED, FailureNote, FailureNotes
 from identity_pipeline.storage.video.tables import Manifest, TableStore
 from identity_pipeline.tables import conform
@@ -44,7 +45,7 @@ def sound_check(asset: str) -> dg.AssetCheckSpec:
     return dg.AssetCheckSpec(
         SOUND,
         asset=asset,
-        partitions_def=videos,
+        partitions_def=OF[SPECS[asset].of],
         blocking=True,
         description="Columns, keys, value ranges and unit vectors are as they must be.",
     )

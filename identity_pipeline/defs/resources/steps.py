@@ -8,7 +8,7 @@ places lies there: failures, the heartbeat (`stages.progress.heartbeat`), chunks
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,11 +19,12 @@ import dagster as dg
 
 from identity_pipeline.core.video.highlights import Emphasis
 from identity_pipeline.defs.instance.pausing import stop_if_paused
-from identity_pipeline.defs.resources.failures import healing, named_failures
+from identity_pipeline.defs.resources.failures import PermanentFailure, healing, named_failures
 from identity_pipeline.defs.resources.inputs import Inputs
-from identity_pipeline.defs.resources.io import REUSED
+from identity_pipeline.defs.resources.io import FINGERPRINT, REUSED
 from identity_pipeline.defs.resources.progress import ProgressReporters, heartbeat_of
 from identity_pipeline.defs.resources.results import Describe, result_of, skipped
+from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.settings import Settings, chosen
 from identity_pipeline.stages.progress.costing import models_key
 from identity_pipeline.stages.progress.heartbeat import Work, heartbeat
@@ -31,16 +32,19 @@ from identity_pipeline.stages.progress.protocol import Progress
 from identity_pipeline.stages.specs.assets import SPECS
 from identity_pipeline.stages.specs.cache_key import fingerprint, key_parts
 from identity_pipeline.stages.specs.current import current
-from identity_pipeline.stages.specs.spec import AssetSpec
+from identity_pipeline.stages.specs.spec import AssetSpec, Kept
 from identity_pipeline.stages.specs.view import settings_of
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.files.hashing import sha256_of_value
+from identity_pipeline.storage.photos.photo_sets import PhotoSet, PhotoSets
 from identity_pipeline.storage.video.chunks import ChunkStore, open_chunks
-from identity_pipeline.storage.video.failures import FailureNotes
+from identity_pipeline.storage.video.crop_archive import CropArchive
+from identity_pipeline.storage.video.failures import CHECK_FAILED, FailureNote, FailureNotes
 from identity_pipeline.storage.video.highlights import Highlights
 from identity_pipeline.storage.video.registry import VideoRegistry
-from identity_pipeline.storage.video.tables import TableStore
-from identity_pipeline.tables import empty
+from identity_pipeline.storage.video.tables import Manifest, TableStore
+from identity_pipeline.tables import conform, empty
+from identity_pipeline.tables.soundness import faults
 
 if TYPE_CHECKING:
     import polars as pl
@@ -151,7 +155,13 @@ class VideoStep(Step):
         known = self.highlights if spec.highlights is not None else None
         digest = known.sha256 if known else None
         banks = None if spec.banks is None else self._bank_digests()
-        return key_parts(spec, self.all_settings, self._digests(spec), versions, digest, banks)
+        digests = self._digests(spec)
+        return key_parts(spec, self.all_settings, digests, versions, digest, banks, self.contents)
+
+    @property
+    def contents(self) -> str | None:
+        """Digest of what is no output of any step; None where the first step looks at it."""
+        return None
 
     @cached_property
     def highlights(self) -> Highlights | None:
@@ -312,3 +322,109 @@ class VideoStep(Step):
             for model in self._digests(*self.specs)
             for role, provider in self.models.providers(model).items()
         }
+
+
+@dataclass
+class PhotoStep(VideoStep):
+    """A step of one set of photographs, whose tables are called like those of a ride."""
+
+    @cached_property
+    def photo_set(self) -> PhotoSet:
+        """The set.
+
+        Raises:
+            NoPhotoSetError: there is none of this id.
+            DamagedFileError: its record cannot be read.
+        """
+        found = PhotoSets(self.store.layout).get(self.video_id)
+        if found is None:
+            raise NoPhotoSetError(
+                f"{self.video_id} is no set of photographs of this data folder; "
+                "`identity-pipeline enrol PERSON PICTURES` takes pictures in."
+            )
+        return found
+
+    @property
+    def contents(self) -> str | None:
+        """Digest of its pictures."""
+        return self.photo_set.sha256
+
+    @cached_property
+    def inputs(self) -> Inputs:
+        """The tables of its inputs, and those that their steps wrote besides."""
+        own = self.specs[0].inputs
+        declared = [*own, *(name for one in own for name in SPECS[one].writes)]
+        return Inputs(self.store, self.video_id, self.name, declared)
+
+    def with_others(
+        self, compute: Callable[[], Mapping[str, pl.DataFrame]], describe: Describe
+    ) -> dg.MaterializeResult:
+        """Makes an output with all that its step writes besides, or takes all as they are.
+
+        Its own table, or the note where it keeps none, is written last: it is there only where all
+        the others are.
+
+        Args:
+            compute: makes the tables by name: its own, if it has one, and the others; crops it puts
+                in their place itself.
+            describe: makes the metadata of its own table, or of the first of the others.
+        """
+        (spec,) = self.specs
+        with self.named_failures(), self.heartbeat():
+            parts = self.key_parts(spec.key)
+            key = fingerprint(parts)
+            if self.is_current(spec.key, key):
+                shown = self.store.read(_shown(spec), self.video_id)
+                return self._told(spec, shown, key, describe, reused=True)
+            self.stop_if_paused()
+            made = compute()
+            self._check(made)
+            for name in spec.writes:
+                self.store.note_made_of(name, self.video_id, parts)
+                if SPECS[name].kept is Kept.CROPS:
+                    self._note_crops(name, key)
+                else:
+                    self.store.write(name, self.video_id, made[name], key)
+            self.computed(spec.key, parts)
+            return self._told(spec, made[_shown(spec)], key, describe, reused=False)
+
+    def _told(
+        self, spec: AssetSpec, table: pl.DataFrame, key: str, describe: Describe, *, reused: bool
+    ) -> dg.MaterializeResult:
+        if spec.table is not None:
+            return self.result(spec.key, table, key, describe, reused=reused)
+        version = sha256_of_value(self.store.versions(spec.writes, self.video_id))
+        if not reused:
+            self.store.note(spec.key, self.video_id, Manifest(key, version, table.height))
+        return dg.MaterializeResult(
+            asset_key=spec.key,
+            data_version=dg.DataVersion(version[:16]),
+            metadata={**describe(table), REUSED: reused, FINGERPRINT: key},
+        )
+
+    def _check(self, made: Mapping[str, pl.DataFrame]) -> None:
+        """What is wrong with a table of a ride's name ends the set here: no check looks at it.
+
+        Raises:
+            PermanentFailure: says what.
+        """
+        others = {name: made[name] for name in self.specs[0].writes if name in made}
+        wrong = [w for name, t in others.items() for w in faults(name, conform(name, t))]
+        if wrong:
+            note = FailureNote(CHECK_FAILED, "; ".join(wrong), self.name, permanent=False)
+            FailureNotes(self.store.layout).put(self.video_id, note)
+            raise PermanentFailure(CHECK_FAILED, note.sentence)
+
+    def _note_crops(self, name: str, key: str) -> None:
+        archive = CropArchive(self.store.layout.crops(self.video_id))
+        noted = Manifest(key, archive.data_version(), archive.count())
+        self.store.note(name, self.video_id, noted)
+
+
+class NoPhotoSetError(IdentityPipelineError, LookupError):
+    """A set of photographs that is not there."""
+
+
+def _shown(spec: AssetSpec) -> str:
+    """The table by which an output is described."""
+    return spec.key if spec.table is not None else spec.writes[0]

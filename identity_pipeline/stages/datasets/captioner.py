@@ -19,6 +19,7 @@ from identity_pipeline.core.datasets.captions import instance_prompt, template_c
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.settings import DatasetSettings, Settings
 from identity_pipeline.stages.datasets.pictures import Picture
+from identity_pipeline.storage.files.hashing import sha256_of_file, sha256_of_value
 
 Captions = Literal["template", "none", "model"]
 CAPTIONS: Final[tuple[Captions, ...]] = get_args(Captions)
@@ -131,6 +132,31 @@ class Captioner:
         length = asked.shape[1]
         repeats = tokens.shape[1] >= length and bool((tokens[:, :length] == asked).all())
         return tokens[:, length:] if repeats else tokens
+
+
+def captioner_facts(settings: DatasetSettings) -> dict[str, str | None]:
+    """Role, name, SHA-256 over all its files, and licence of the captioner; null is not known.
+
+    Raises:
+        CaptionerError: none is set, or it is not to be had.
+        ModelCardError: its card cannot be read.
+    """
+    from identity_pipeline.models.cards import read_card
+
+    folder = captioner_folder(settings)
+    digests = {
+        path.name: sha256_of_file(path)
+        for pattern in FILES
+        for path in sorted(folder.glob(pattern))
+    }
+    card = read_card(folder)
+    named = Path(settings.captioner).expanduser()
+    return {
+        "role": "captioner",
+        "name": card.name or (named.name if named.is_dir() else settings.captioner),
+        "sha256": sha256_of_value(digests),
+        "licence": card.licence,
+    }
 
 
 def captioner_folder(settings: DatasetSettings) -> Path:

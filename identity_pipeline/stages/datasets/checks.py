@@ -18,7 +18,7 @@ from typing import Final
 from identity_pipeline.core.imagesets.one_face import NOT_FOUND, View, fault_of
 from identity_pipeline.media.crops import ImageBGR, decode_image
 from identity_pipeline.models.face_pack import FacePack
-from identity_pipeline.stages.datasets.facing import FRONTAL, degrees, first_of
+from identity_pipeline.stages.datasets.facing import FRONTAL, degrees, portraits_first
 from identity_pipeline.stages.datasets.pictures import (
     Limits,
     Picture,
@@ -309,10 +309,7 @@ def _beyond(passed: Sequence[Picture], limits: Limits) -> dict[str, Verdict]:
 
 def _as_taken(pictures: list[Picture], limits: Limits) -> list[Picture]:
     """The order in which a consumer of only so many takes them."""
-    if not limits.portrait_first or not pictures:
-        return pictures
-    first = first_of(pictures)
-    return [first, *(picture for picture in pictures if picture is not first)]
+    return portraits_first(pictures, limits.portraits) if limits.portraits else pictures
 
 
 def _of_other_looks(passed: Sequence[Picture], limits: Limits) -> dict[str, Verdict]:

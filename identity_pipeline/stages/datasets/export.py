@@ -11,14 +11,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 from identity_pipeline.errors import printable
 from identity_pipeline.settings import Settings, all_but, chosen
 from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
 from identity_pipeline.stages.datasets.about import Account, readme, write_about
+from identity_pipeline.stages.datasets.captioner import (
+    Captions,
+    captioner_facts,
+    captions_of,
+)
 from identity_pipeline.stages.datasets.checks import SetFault, check_set
 from identity_pipeline.stages.datasets.cutting import Cutter
 from identity_pipeline.stages.datasets.manifest import (
@@ -34,13 +39,7 @@ from identity_pipeline.stages.datasets.manifest import (
     read_manifest,
     source_json,
 )
-from identity_pipeline.stages.datasets.pictures import (
-    Dataset,
-    Layout,
-    Person,
-    Picture,
-    parts_of,
-)
+from identity_pipeline.stages.datasets.pictures import Dataset, Layout, Person, parts_of
 from identity_pipeline.stages.datasets.rides import MeasuredRides
 from identity_pipeline.stages.datasets.sources import (
     DatasetError,
@@ -63,7 +62,6 @@ CODE: Final = "1"
 SHAPING: Final = (*all_but("datasets", "consumers"), "selection", "export", "crops")
 """Settings that an export is made of, beside those that its tables were made with."""
 README: Final = "README.md"
-Captions = Literal["template", "none", "model"]
 
 
 @dataclass(frozen=True)
@@ -192,13 +190,19 @@ def _made_of(
         "sources": _sources(materials),
         "skipped": _skipped(materials),
         "tables": [dict(material.versions) for material in materials],
-        "models": {"face_pack": models.digest("face_pack")},
+        "models": {"face_pack": models.digest("face_pack"), **_captioner(request, settings)},
         "settings": chosen(settings, SHAPING),
         "size": request.size,
         "count": request.count,
         "captions": request.captions,
     }
     return json.loads(json.dumps(made))  # as it is read back: tuples are lists
+
+
+def _captioner(request: Request, settings: Settings) -> dict[str, Any]:
+    """The captioner, where its words are wanted."""
+    wanted = request.captions == "model"
+    return {"captioner": captioner_facts(settings.datasets)} if wanted else {}
 
 
 def _sources(materials: Sequence[Material]) -> list[dict[str, Any]]:
@@ -250,13 +254,14 @@ def _write(
 ) -> tuple[dict[str, Any], str]:
     """Everything of the folder but the manifest, and what the manifest says of it."""
     layout = request.layout
-    dataset = _dataset(tried, request, library)
+    dataset = _dataset(tried, request, settings, library)
     files, usage = layout.write(folder, dataset), layout.usage(dataset)
     faults, captions = _faults(tried, layout), dataset.captions
     facts = [
         {"role": m.role, "name": m.name, "sha256": m.sha256, "licence": m.licence}
         for m in model_facts(models)
     ]
+    facts += _captioner(request, settings).values()
     gate_version = deciding_settings(settings, emphasised=False)[:12]
     accounts = [_account(one, files, faults) for one in tried]
     write_about(folder, accounts, layout, facts, gate_version)
@@ -281,14 +286,18 @@ def _write(
     return manifest, usage
 
 
-def _dataset(tried: Sequence[Tried], request: Request, library: LibrarySnapshot) -> Dataset:
+def _dataset(
+    tried: Sequence[Tried], request: Request, settings: Settings, library: LibrarySnapshot
+) -> Dataset:
     """What the layout is handed."""
     pictures = [picture for one in tried for picture in one.passed]
     return Dataset(
         [one.material.person for one in tried],
         pictures,
-        _captions(pictures, request.captions),
+        captions_of(pictures, request.captions, settings),
         request.size,
+        repeats=settings.datasets.repeats,
+        prompt=settings.datasets.caption,
         fit=_fit(tried, request.layout),
         sources=[source for one in tried for source in one.material.sources.values()],
         rides=MeasuredRides(library.stores.tables, library.stores.videos),
@@ -304,7 +313,7 @@ def _fit(tried: Sequence[Tried], layout: Layout) -> dict[str, frozenset[str]]:
 def _faults(tried: Sequence[Tried], layout: Layout) -> list[SetFault]:
     """What each consumer of a layout misses in the pictures that it can take."""
     return [
-        fault
+        fault if part == layout.name else replace(fault, sentence=f"For {part}: {fault.sentence}")
         for part, limits in parts_of(layout).items()
         for one in tried
         for fault in check_set(one.pictures, one.checked.parts[part], limits)
@@ -368,12 +377,6 @@ def _verdicts(one: Tried, key: str) -> dict[str, Any]:
         for part, verdicts in one.checked.parts.items()
     }
     return {"consumers": {part: {**row, "key": key} for part, row in said.items()}}
-
-
-def _captions(pictures: Sequence[Picture], wanted: Captions) -> dict[str, str]:
-    if wanted == "none":
-        return {}
-    return {p.key: f"{p.person.token} {p.person.class_word}" for p in pictures}
 
 
 def _library(library: LibrarySnapshot) -> dict[str, Any]:

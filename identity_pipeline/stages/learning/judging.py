@@ -24,6 +24,7 @@ from identity_pipeline.stages.curation.decisions import human_facts
 from identity_pipeline.stages.library.copies import TABLE, Copies
 from identity_pipeline.stages.library.recompute import read_templates, recompute
 from identity_pipeline.stages.library.spaces import LiveSpace, settings_of_library
+from identity_pipeline.stages.library.unclaimed import unclaimed
 from identity_pipeline.stages.progress.protocol import Progress, silent
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.library.heads import HeadCard, HeadStore, HeadStoreError
@@ -134,8 +135,9 @@ def contradicted(
     """Human decisions that the library in the head's space would contradict; nothing is written."""
     done = recompute(stores, settings, now, progress, publish=False, space=LiveSpace(card.head_id))
     copies = Copies.from_table(done.tables[TABLE])
-    inputs = read_templates(stores, copies, head_id=card.head_id)
     history = stores.ledger.history()
+    aside = unclaimed(stores.layout, history)
+    inputs = read_templates(stores, copies, head_id=card.head_id, aside=aside)
     human = human_facts(history.state, copies.tracks(stores.tables, history))
     settings = settings_of_library(stores, settings)
     thresholds = template_thresholds(done.tables["calibration"], inputs.space, settings)

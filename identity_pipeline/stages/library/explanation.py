@@ -21,6 +21,7 @@ from identity_pipeline.stages.curation.snapshot import (
 from identity_pipeline.stages.library.copies import copies_of
 from identity_pipeline.stages.library.recompute import read_templates
 from identity_pipeline.stages.library.spaces import head_of_space, settings_of_library
+from identity_pipeline.stages.library.unclaimed import unclaimed
 
 RULES = {
     "human_confirmed": "a human said so",
@@ -149,7 +150,12 @@ def more_of(library: LibrarySnapshot, person_id: str, settings: Settings) -> lis
     """
     space = library.generation.space if library.generation else ""
     copies = copies_of(library.snapshot)
-    inputs = read_templates(library.stores, copies, head_id=head_of_space(space))
+    inputs = read_templates(
+        library.stores,
+        copies,
+        head_id=head_of_space(space),
+        aside=unclaimed(library.stores.layout, library.history),
+    )
     references = library.table("person_references")
     if not references.height or not inputs.templates.height:
         raise CurationError("the library knows nobody yet; run `identity-pipeline recluster`.")

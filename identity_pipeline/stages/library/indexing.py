@@ -39,7 +39,8 @@ from identity_pipeline.storage.video.tables import DamagedTableError, Manifest, 
 from identity_pipeline.tables import SET_ASSETS, empty
 
 FACE_TABLES: Final = (*IDENTITY_TABLES, "vision_embeddings", "face_tracks")
-SOURCES: Final = ("track_templates", *FACE_TABLES, *SET_ASSETS, "identity_dataset")
+CHOSEN: Final = "photo_faces"
+SOURCES: Final = ("track_templates", *FACE_TABLES, *SET_ASSETS, "identity_dataset", CHOSEN)
 """Per-video tables that points are made of."""
 INDEX: Final = "index"
 """The step that brings the names of people into the index; the points are steps of the videos."""
@@ -79,7 +80,9 @@ def known_of(snapshot: Snapshot) -> Known:
 
 
 def points_of_video(stores: LibraryStores, video_id: str, known: Known = NOBODY) -> VideoPoints:
-    """The points that the tables of a video give: its track templates and its exported images.
+    """The points of a video: its track templates and its exported images.
+
+    Those of a photo set are its template and the faces that are its person.
 
     Identity vectors are of the space that the library in force was computed in. A table that is
     not there yet gives no points.
@@ -114,7 +117,7 @@ def sync_video(stores: LibraryStores, index: OpenIndex, video_id: str) -> Replac
 
 
 def indexed_videos(store: TableStore) -> list[str]:
-    """Videos with anything to index, in alphabetical order."""
+    """Videos and photo sets with anything to index, in alphabetical order."""
     return sorted(
         {v for asset in ("track_templates", *SET_ASSETS) for v in store.videos_with(asset)}
     )
@@ -343,15 +346,16 @@ def _templates(templates: pl.DataFrame, people: Mapping[str, str]) -> list[Index
 def _images(
     stores: LibraryStores, video_id: str, people: Mapping[str, str], space: str
 ) -> tuple[list[IndexPoint], set[str], set[str], set[str]]:
-    """The exported images with the spaces of their vectors."""
+    """The exported images, or the faces of a photo set, with the spaces of their vectors."""
     store = stores.tables
     columns = ("face_id", "frame_idx", "person_id", "quality_score")
-    sets = pl.concat(
+    exported = (
         exported_rows(store, asset, video_id, _read(store, asset, video_id)).select(
             *columns, set=pl.lit(asset.removesuffix("_set"))
         )
         for asset in SET_ASSETS
     )
+    sets = pl.concat([*exported, _chosen_faces(store, video_id).select(*columns, "set")])
     witnesses, of_moments, vision, tracks = (_read(store, asset, video_id) for asset in FACE_TABLES)
     faces = all_embeddings(witnesses, of_moments)
     head_id = head_of_space(space)
@@ -370,6 +374,21 @@ def _images(
     spaces = (rows[name].drop_nulls() for name in ("space", "vision_space", "body_space"))
     identity, face, body = (set(column.to_list()) for column in spaces)
     return points, identity, face, body
+
+
+def _chosen_faces(store: TableStore, set_id: str) -> pl.DataFrame:
+    """The faces of a photo set that are its person; none of a ride."""
+    chosen = _read(store, CHOSEN, set_id).drop_nulls("face_id").select("face_id", "frame_idx")
+    if not chosen.height:  # what else a ride has need not be readable here
+        return chosen.with_columns(
+            person_id=pl.lit(None, pl.Int64),
+            quality_score=pl.lit(None, pl.Float32),
+            set=pl.lit(None, pl.String),
+        )
+    quality = _read(store, "face_quality", set_id).select("face_id", "quality_score")
+    return chosen.join(quality, on="face_id", how="left").with_columns(
+        person_id=pl.lit(0, pl.Int64), set=pl.lit("photo")
+    )
 
 
 def _image(video_id: str, row: Mapping[str, Any], people: Mapping[str, str]) -> IndexPoint:

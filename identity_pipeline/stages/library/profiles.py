@@ -7,13 +7,17 @@ video out of a profile.
 
 from __future__ import annotations
 
+import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import polars as pl
 
 from identity_pipeline.core.library.identity_profile import (
     OLD_SOURCE,
+    PHOTOS,
+    RIDE,
     Enrichment,
     NewEmbeddings,
     ProfileError,
@@ -22,10 +26,17 @@ from identity_pipeline.core.matching.templates import track_key, usable_faces
 from identity_pipeline.core.matching.thresholds import thresholds_of
 from identity_pipeline.core.vectors import to_matrix
 from identity_pipeline.ledger import subjects
-from identity_pipeline.settings import Settings
+from identity_pipeline.settings import Settings, chosen
 from identity_pipeline.stages.library.recompute import left_out
-from identity_pipeline.stages.library.spaces import FACE_TABLES, faces_in_space
+from identity_pipeline.stages.library.spaces import (
+    FACE_TABLES,
+    faces_in_space,
+    head_of_space,
+    pack_of_space,
+)
 from identity_pipeline.stages.progress.protocol import Progress, silent
+from identity_pipeline.stages.specs.assets import VIDEO_SPECS
+from identity_pipeline.stages.specs.cache_key import deciding_settings
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.files.hashing import sha256_of_value
 from identity_pipeline.storage.files.small_files import DamagedFileError
@@ -33,7 +44,9 @@ from identity_pipeline.storage.library.snapshots import Snapshot
 from identity_pipeline.storage.video.tables import Manifest, MissingTableError, TableStore
 
 HUMAN = ("human", "suggestion_accepted")
-CODE_VERSION = "1"
+GATED = "face_quality"
+"""The output that says which faces pass the gates."""
+CODE_VERSION = "2"
 """Raise it with every change of what `core.library.identity_profile` computes."""
 
 
@@ -62,7 +75,7 @@ def sync_profiles(
     Args:
         stores: of the data folder.
         settings: `match`.
-        today: ISO date.
+        today: ISO date or time, noted in profiles that grow.
         progress: called per person.
 
     Raises:
@@ -79,7 +92,7 @@ def _synced(
     profiles = stores.profiles
     assignments, people = snapshot.table("person_assignments"), snapshot.table("people")
     confirmed = assignments.filter(pl.col("state") == "known", pl.col("origin").is_in(HUMAN))
-    contents = {record.video_id: record.sha256 for record in stores.videos.all()}
+    contents = contents_of(stores)
     threshold = quarantine_below(snapshot.table("calibration"), settings)
     space = snapshot.space
     enriched: list[Enrichment] = []
@@ -93,7 +106,7 @@ def _synced(
             left.append(f"The profile of {name} stays as it is: {aside[person_id]}")
             return
         try:
-            inputs = _inputs(stores.tables, own, contents, space, threshold)
+            inputs = _inputs(stores.tables, own, contents, space, threshold, settings)
             known = profiles.get(person_id)
             kept = set(known.sources if known else ())
             lost = [v for v in unread.get(person_id, ()) if contents.get(v) in kept]
@@ -103,7 +116,17 @@ def _synced(
             if known is not None and (known.made_of, known.name) == (inputs, name):
                 return
             sources = list(_sources(stores, own, contents, space).values())
-            change = profiles.put_in_step(person_id, name, space, sources, threshold, today, inputs)
+            change = profiles.put_in_step(
+                person_id,
+                name,
+                space,
+                sources,
+                threshold,
+                today,
+                inputs,
+                model_of(stores, space),
+                gate_version(stores.tables, sorted(set(own["video_id"])), settings),
+            )
         except (ProfileError, DamagedFileError, MissingTableError) as error:
             left.append(str(error))
             return
@@ -132,11 +155,13 @@ def _with_damaged_videos(stores: LibraryStores) -> dict[str, str]:
 
     Without that video their profile would lose it, and get it back when it can be read again.
     """
-    damaged = left_out(stores)
-    damaged |= {v: str(error) for v, error in stores.videos.damaged().items()}
+    history = stores.ledger.history()
+    damaged = left_out(stores, history)
+    broken = {**stores.videos.damaged(), **stores.photos.damaged()}
+    damaged |= {v: str(error) for v, error in broken.items()}
     if not damaged:
         return {}
-    members = stores.ledger.history().state.members
+    members = history.state.members
     videos = ((p, subjects.parse(s).video_id) for p, several in members.items() for s in several)
     return {person: damaged[video] for person, video in videos if video in damaged}
 
@@ -166,18 +191,48 @@ def _inputs(
     contents: dict[str, str],
     space: str,
     threshold: float | None,
+    settings: Settings,
 ) -> str:
     """Hash of all that a person's profile is made of, without reading a table."""
     videos = sorted(set(own["video_id"]) & set(contents))
     return sha256_of_value(
         {
             "code": CODE_VERSION,
+            "gates": gate_version(store, videos, settings),
             "space": space,
             "threshold": threshold,
             "tracks": sorted(own["track_key"].to_list()),
             "videos": [[contents[v], store.versions(FACE_TABLES, v)] for v in videos],
         }
     )
+
+
+def contents_of(stores: LibraryStores) -> dict[str, str]:
+    """SHA-256 of the content of every ride and every photo set, by id."""
+    rides = {record.video_id: record.sha256 for record in stores.videos.all()}
+    return {**rides, **{one.set_id: one.sha256 for one in stores.photos.all()}}
+
+
+def gate_version(store: TableStore, videos: Sequence[str], settings: Settings) -> str | None:
+    """Digest of the settings that gate and choose faces, as exports name it.
+
+    None where faces of some of these videos were gated by others, or nobody noted by which.
+    """
+    spec = VIDEO_SPECS[GATED]
+    now = chosen(settings, spec.settings)
+    for video_id in videos:
+        made = (store.made_of(GATED, video_id) or {}).get("settings", {})
+        if any(made.get(name) != json.loads(json.dumps(value)) for name, value in now.items()):
+            return None
+    return deciding_settings(settings, emphasised=False)[:12]
+
+
+def model_of(stores: LibraryStores, space: str) -> str | None:
+    """The recogniser of a space by name, with the head on it; None where the space does not say."""
+    head_id = head_of_space(space)
+    of = stores.heads.card(head_id).input_space if head_id else space
+    names = pack_of_space(of)
+    return None if names is None else "/".join(names) + (f" + head {head_id}" if head_id else "")
 
 
 def _sources(
@@ -230,4 +285,5 @@ def _embeddings(
         own["face_id"].to_list(),
         to_matrix(own["e_id"]),
         own["quality_score"].to_list(),
+        PHOTOS if stores.photos.is_set(video_id) else RIDE,
     )

@@ -36,6 +36,7 @@ from identity_pipeline.stages.library.spaces import (
     settings_of_library,
     unknown_numbers,
 )
+from identity_pipeline.stages.library.unclaimed import unclaimed
 from identity_pipeline.stages.progress.protocol import Progress, silent
 from identity_pipeline.stages.specs.assets import TEMPLATE_TABLES
 from identity_pipeline.stages.specs.damage import PassedOver, keep_notes
@@ -76,7 +77,11 @@ class LibraryTables:
 
 
 def read_templates(
-    stores: LibraryStores, copies: Copies, progress: Progress = silent, head_id: str | None = None
+    stores: LibraryStores,
+    copies: Copies,
+    progress: Progress = silent,
+    head_id: str | None = None,
+    aside: Collection[str] = (),
 ) -> LibraryTables:
     """Reads what the library is made of; where there are two spaces, that of most videos wins.
 
@@ -85,9 +90,10 @@ def read_templates(
         copies: whose rows are left out.
         progress: called per video.
         head_id: read the tables in this head's space (`projection.regenerate` makes them).
+        aside: videos or photo sets that are not read; see `unclaimed`.
     """
     own = stores.in_space(head_id)
-    videos = own.videos_with("track_templates")
+    videos = [v for v in own.videos_with("track_templates") if v not in aside]
     parts: dict[str, list[pl.DataFrame]] = {name: [] for name in TEMPLATE_TABLES}
     versions: dict[str, str] = {}
     made_of: dict[str, list[str]] = {}
@@ -156,22 +162,24 @@ def in_force_fits(stores: LibraryStores, settings: Settings, history: History) -
     if live.head_id is not None and not is_regenerated(stores, live.head_id, settings):
         return False
     own = stores.in_space(live.head_id)
-    damaged, videos = left_out(stores), own.videos_with("track_templates")
-    made_of = {v: _made_of(stores.tables, own, v) for v in videos if v not in damaged}
+    aside = {*left_out(stores, history), *unclaimed(stores.layout, history)}
+    videos = own.videos_with("track_templates")
+    made_of = {v: _made_of(stores.tables, own, v) for v in videos if v not in aside}
     own_numbers = settings_of_library(stores, settings)
     return current.fingerprint == fingerprint_of(made_of, history, own_numbers, current.day)
 
 
-def left_out(stores: LibraryStores) -> dict[str, str]:
+def left_out(stores: LibraryStores, history: History) -> dict[str, str]:
     """Videos that the generation in force lacks because they cannot be read; a sentence by video.
 
-    Only videos are opened that it lacks.
+    Only videos are opened that it lacks. Photo sets that are nobody's are not meant to be in it.
     """
     current = stores.generations.current()
     if current is None:
         return {}
     own, passed_over = stores.in_space(head_of_space(current.space)), PassedOver()
-    for video_id in sorted(set(own.videos_with("track_templates")) - set(current.versions)):
+    lacking = set(own.videos_with("track_templates")) - set(current.versions)
+    for video_id in sorted(lacking - unclaimed(stores.layout, history)):
         with passed_over.reading(video_id):
             _of_video(own, video_id)
     return passed_over.why
@@ -247,7 +255,8 @@ def _recompute(
     history = settle_ledger(stores, now, write=publish)
     copied = find_copies(store, history, settings.copies, write=publish)
     copies = Copies.from_table(copied)
-    inputs = _inputs(stores, settings, copies, progress, live.head_id)
+    aside = unclaimed(stores.layout, history)
+    inputs = _inputs(stores, settings, copies, progress, live.head_id, aside)
     settings = _deciding(stores, settings, inputs)
     if publish:
         keep_notes(store.layout, inputs.damaged, set(inputs.made_of))
@@ -302,18 +311,19 @@ def _inputs(
     copies: Copies,
     progress: Progress,
     head_id: str | None,
+    aside: Collection[str],
 ) -> LibraryTables:
     """The templates in a space, brought up to date before; videos that cannot be read are told."""
     if head_id is None:
-        return read_templates(stores, copies, progress)
+        return read_templates(stores, copies, progress, aside=aside)
     unreadable = regenerate(stores, head_id, settings, progress).damaged
-    inputs = read_templates(stores, copies, progress, head_id)
+    inputs = read_templates(stores, copies, progress, head_id, aside)
     if spoilt := inputs.damaged.keys() - unreadable.keys():
         # What was projected is damaged, not what it was projected from.
         for video_id in spoilt:
             forget(stores.in_space(head_id), video_id)
         unreadable = regenerate(stores, head_id, settings, progress).damaged
-        inputs = read_templates(stores, copies, progress, head_id)
+        inputs = read_templates(stores, copies, progress, head_id, aside)
     return replace(inputs, damaged={**unreadable, **inputs.damaged})
 
 
@@ -329,7 +339,7 @@ def compute(
     """The library that a history of decisions gives; nothing is written."""
     recogniser = None
     if head_of_space(inputs.space) is not None:
-        own = read_templates(stores, copies)
+        own = read_templates(stores, copies, aside=unclaimed(stores.layout, history))
         recogniser = SpaceTables(own.templates, own.pairs, own.samples)
     return build_library(
         inputs.templates,

@@ -112,7 +112,7 @@ def update_library(
             return None
 
     def profiles(work: Work, progress: Progress) -> ProfileChanges:
-        changes = sync_profiles(stores, settings, now[:10], progress)
+        changes = sync_profiles(stores, settings, now, progress)
         work.computed = True
         behind.extend(Behind("identity_profiles", one, AGAIN) for one in changes.left)
         return changes

@@ -33,6 +33,7 @@ class PersonRow(TypedDict):
     face_count: int
     video_count: int
     videos: list[str]
+    photo_set_count: int
     confirmed: int
     embeddings: int | None
     sessions: int | None
@@ -91,12 +92,14 @@ def people_rows(library: LibrarySnapshot, *, hidden: bool = False) -> list[Perso
     # One that cannot be read is named where profiles are brought in step; the others are shown.
     readable = library.stores.profiles.all(faults=[])
     profiles = {profile.person_id: profile for profile in readable}
+    sets = set(library.stores.photos.ids())
     rows: list[PersonRow] = []
     for row in people_table(people_facts(state), *_present(library)).iter_rows(named=True):
         if row["state"] == "hidden" and not hidden:
             continue
         profile = profiles.get(row["person_id"])
         told = {
+            **_counted_apart(row["videos"], sets),
             "confirmed": len(state.members.get(row["person_id"], ())),
             "embeddings": profile.embedding_count if profile else None,
             "sessions": profile.sessions if profile else None,
@@ -106,6 +109,16 @@ def people_rows(library: LibrarySnapshot, *, hidden: bool = False) -> list[Perso
     return sorted(
         rows, key=lambda r: (r["name"] is None, str(r["name"]).casefold(), r["person_id"])
     )
+
+
+def _counted_apart(sources: list[str], sets: set[str]) -> dict[str, object]:
+    """Rides, and sets of photographs, of those that somebody is seen in."""
+    rides = [source for source in sources if source not in sets]
+    return {
+        "videos": rides,
+        "video_count": len(rides),
+        "photo_set_count": len(sources) - len(rides),
+    }
 
 
 def _present(library: LibrarySnapshot) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -5,7 +5,8 @@ which is rider 0, holds the faces that are the person (`core.tracks.photo_choice
 has a track. What is measured of a face is measured by the stages of rides.
 
 What differs: pictures have sizes of their own, every chosen picture is a moment that may become an
-image, and the prototype is the medoid of as few as one face.
+image, the prototype is the medoid of as few as one face, and no gate holds a picture's sharpness
+against the person's other ones: they are of other cameras, and sharp enough is sharp enough.
 """
 
 from __future__ import annotations
@@ -134,7 +135,7 @@ def measure_photos(
     limits = Limits(
         settings.photos.dominant_times,
         settings.stability.stable_min,
-        settings.stability.rival_margin,
+        settings.photos.lead,
     )
     read = pictures.filter(pl.col("status") == "read")["frame_idx"].to_list()
     choices = choose_faces(_to_choose(seen), read, limits)
@@ -293,12 +294,14 @@ def _of_person(
         Highlighted(),
         settings,
     ).with_columns(shortlisted=pl.lit(value=True))  # somebody took the picture for what it shows
-    stability = _stability(person, seen, landmarks, settings)
+    # Gates pass what is not measured; how sharp a face is among the others still ranks it.
+    gated = landmarks.with_columns(relative_sharpness=pl.lit(None, pl.Float32))
+    stability = _stability(person, seen, gated, settings)
     observed = Measurements(
         pictures,
         seen.detections,
         seen.quality,
-        landmarks,
+        gated,
         stability,
         buckets,
         moments,

@@ -53,6 +53,24 @@ def take_in(
         PictureChangedError: a picture was written to meanwhile; nothing was taken.
         OSError: nothing can be written; nothing was taken.
     """
+    readable, refused = _readable(pictures, settings, progress)
+    taken = photos.register(name, readable, added) if readable else Registered(None, ())
+    return _with_refused(taken, refused)
+
+
+def would_take_in(
+    photos: PhotoSets, name: str, pictures: Sequence[Path], settings: Settings
+) -> Registered:
+    """What `take_in` would do; nothing is written."""
+    readable, refused = _readable(pictures, settings, silent)
+    taken = photos.would_register(name, readable) if readable else Registered(None, ())
+    return _with_refused(taken, refused)
+
+
+def _readable(
+    pictures: Sequence[Path], settings: Settings, progress: Progress
+) -> tuple[list[Path], list[NotTaken]]:
+    """The files that can be read as photographs, and why the others cannot."""
     readable: list[Path] = []
     refused: list[NotTaken] = []
     for n, path in enumerate(pictures, 1):
@@ -63,7 +81,10 @@ def take_in(
         else:
             readable.append(path)
         progress("photo_set", n, len(pictures), "pictures")
-    taken = photos.register(name, readable, added) if readable else Registered(None, ())
+    return readable, refused
+
+
+def _with_refused(taken: Registered, refused: Sequence[NotTaken]) -> Registered:
     told = sorted((*refused, *taken.not_taken), key=lambda one: str(one.path))
     return Registered(taken.photo_set, tuple(told))
 

@@ -42,7 +42,7 @@ from identity_pipeline.stages.progress.costing import (
     unit_of,
     usual_frames,
 )
-from identity_pipeline.stages.specs.assets import VIDEO_SPECS, steps
+from identity_pipeline.stages.specs.assets import SPECS, STEPS, VIDEO_SPECS, steps
 from identity_pipeline.stages.specs.spec import AssetSpec, switched_off
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.library.heads import HeadStore
@@ -180,13 +180,16 @@ def _first_open(current: Mapping[str, bool]) -> str | None:
     return next((step for step, done in current.items() if not done), None)
 
 
-def video_phases(sources: Sources, video_id: str) -> Whole:
-    """The phases of a video, in the order of the work."""
+def video_phases(
+    sources: Sources, video_id: str, specs: Mapping[str, AssetSpec] = VIDEO_SPECS
+) -> Whole:
+    """The phases of a video, or with `PHOTO_SPECS` of a photo set, in the order of the work."""
     store, settings = sources.store, sources.settings
-    judged = judge_video(store, settings, sources.models, video_id, thorough=False)
+    judged = judge_video(store, settings, sources.models, video_id, thorough=False, specs=specs)
+    work = steps(specs)
     current = {
-        step: all(judged[spec.key].verdict is Verdict.REUSE for spec in specs)
-        for step, specs in steps().items()
+        step: all(judged[spec.key].verdict is Verdict.REUSE for spec in outputs)
+        for step, outputs in work.items()
     }
     live = {step: found for (video, step), found in sources.live.items() if video == video_id}
     video = _Video(
@@ -198,7 +201,7 @@ def video_phases(sources: Sources, video_id: str) -> Whole:
         live or _between_steps(sources, video_id, _first_open(current)),
         expected_frames(store, settings, video_id),
     )
-    phases = tuple(sources.phase(video.found(step, specs)) for step, specs in steps().items())
+    phases = tuple(sources.phase(video.found(step, outputs)) for step, outputs in work.items())
     return Whole(
         video_id, phases, "" if video.live else _no_sign_of_life(sources, video_id, phases)
     )
@@ -286,8 +289,8 @@ class _Video:
         if self.note is None or not self.note.permanent:
             return set()
         lost = {self.note.asset}
-        for step, specs in steps().items():
-            if any(VIDEO_SPECS[needed].step in lost for spec in specs for needed in spec.inputs):
+        for step, specs in STEPS.items():
+            if any(SPECS[needed].step in lost for spec in specs for needed in spec.inputs):
                 lost.add(step)
         return lost - {self.note.asset}
 

@@ -130,20 +130,22 @@ class Status:
 
     Attributes:
         videos: all registered videos, by id.
+        photo_sets: all sets of photographs, by id.
         library: the steps of the whole library.
         batches: oldest first.
         at_once: videos that are being computed now.
     """
 
     videos: tuple[Whole, ...]
+    photo_sets: tuple[Whole, ...]
     library: Whole
     batches: tuple[BatchStatus, ...]
     at_once: int
 
     @property
     def wholes(self) -> tuple[Whole, ...]:
-        """The videos and the library."""
-        return (*self.videos, self.library)
+        """The videos, the photo sets and the library."""
+        return (*self.videos, *self.photo_sets, self.library)
 
     @property
     def open_batches(self) -> tuple[BatchStatus, ...]:

@@ -27,6 +27,7 @@ from identity_pipeline.stages.library.spaces import (
     settings_of_library,
     unknown_numbers,
 )
+from identity_pipeline.stages.library.unclaimed import unclaimed
 from identity_pipeline.stages.planning.builder import Sources, learning_phases, library_units
 from identity_pipeline.stages.planning.staleness import Judged, Models, Verdict, judge_video
 from identity_pipeline.stages.progress.costing import (
@@ -35,15 +36,17 @@ from identity_pipeline.stages.progress.costing import (
     prices,
     usual_frames,
 )
-from identity_pipeline.stages.specs.assets import steps
+from identity_pipeline.stages.specs.assets import PHOTO_SPECS, VIDEO_SPECS, steps
 from identity_pipeline.stages.specs.spec import switched_off
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.files.hashing import sha256_of_file
-from identity_pipeline.storage.files.inbox import UnusableFileError, checked_file
+from identity_pipeline.storage.files.inbox import UnusableFileError
 from identity_pipeline.storage.library.snapshots import Generation
+from identity_pipeline.storage.photos.photo_sets import PhotoSets
 from identity_pipeline.storage.video.failures import FailureNotes
 from identity_pipeline.storage.video.registry import (
     VideoRegistry,
+    checked_video,
     video_id_for,
 )
 from identity_pipeline.storage.video.tables import TableStore
@@ -95,14 +98,15 @@ def plan_video(
     video_id: str,
     note: str = "",
 ) -> PlannedVideo:
-    """What a run would do with a registered video, by the fingerprints that its steps will use.
+    """What a run would do with a registered video, or with a set of photographs.
 
-    Every byte of what is there is read, as the steps do.
+    By the fingerprints that its steps will use. Every byte of what is there is read, as they do.
     """
-    judged = judge_video(store, settings, models, video_id, thorough=True)
+    of = PHOTO_SPECS if PhotoSets(store.layout).is_set(video_id) else VIDEO_SPECS
+    judged = judge_video(store, settings, models, video_id, thorough=True, specs=of)
     frames = expected_frames(store, settings, video_id) or usual_frames(costs)
     planned = []
-    for step, specs in steps().items():
+    for step, specs in steps(of).items():
         of_step = [judged[spec.key] for spec in specs]
         verdict = next(v for v in WORST_FIRST if any(j.verdict is v for j in of_step))
         units = counted(store, step, video_id)
@@ -126,7 +130,7 @@ def plan_file(
 ) -> PlannedVideo:
     """What `run FILE` would do; a file that is not registered yet is not registered by this."""
     try:
-        sha256 = sha256_of_file(checked_file(path))
+        sha256 = sha256_of_file(checked_video(path))
     except (OSError, UnusableFileError) as error:
         said = f"it cannot be read ({error.strerror})" if isinstance(error, OSError) else str(error)
         nothing = tuple(PlannedStep(s, Verdict.BLOCKED, (said,), None, False) for s in steps())
@@ -220,7 +224,8 @@ class _Plan:
 
     def _what_changed(self, generation: Generation) -> list[str]:
         now = {}
-        for video_id in self._stores.tables.videos_with("track_templates"):
+        aside = unclaimed(self._stores.layout, self._snapshot.history)
+        for video_id in set(self._stores.tables.videos_with("track_templates")) - aside:
             noted = self._stores.tables.noted("track_templates", video_id)
             now[video_id] = noted.data_version if noted else ""
         new, gone = now.keys() - generation.versions.keys(), generation.versions.keys() - now.keys()
@@ -304,7 +309,7 @@ class _Plan:
 
 
 def _templates(video: PlannedVideo) -> Verdict:
-    return next(step.verdict for step in video.steps if step.step == "templates")
+    return next(s.verdict for s in video.steps if s.step in ("templates", "photo_templates"))
 
 
 def _unpriced(step: str, verdict: Verdict, reason: str) -> PlannedStep:

@@ -1,4 +1,4 @@
-"""What a run would do with each output of a video, by the very rule that the steps follow.
+"""What a run would do with each output of a video or a photo set, by the rule that steps follow.
 
 An output is reused if its manifest has the cache key that a run would compute now
 (`stages.specs.cache_key`). Where an input would be made again, nobody knows yet whether it comes
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.library.banks import digests, teachers_of
-from identity_pipeline.stages.specs.assets import VIDEO_SPECS, steps
+from identity_pipeline.stages.specs.assets import SPECS, VIDEO_SPECS, steps
 from identity_pipeline.stages.specs.cache_key import (
     changed_inputs,
     differences,
@@ -22,9 +22,10 @@ from identity_pipeline.stages.specs.cache_key import (
     key_parts,
 )
 from identity_pipeline.stages.specs.current import FINISHED_BY, is_whole
-from identity_pipeline.stages.specs.spec import AssetSpec, Kept
+from identity_pipeline.stages.specs.spec import AssetSpec, Kept, Of
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.files.small_files import DamagedFileError
+from identity_pipeline.storage.photos.photo_sets import PhotoSets
 from identity_pipeline.storage.video.failures import FailureNotes
 from identity_pipeline.storage.video.highlights import (
     BAD_HIGHLIGHTS,
@@ -75,9 +76,15 @@ class Models:
 
 
 def judge_video(
-    store: TableStore, settings: Settings, models: Models, video_id: str, *, thorough: bool
+    store: TableStore,
+    settings: Settings,
+    models: Models,
+    video_id: str,
+    *,
+    thorough: bool,
+    specs: Mapping[str, AssetSpec] = VIDEO_SPECS,
 ) -> dict[str, Judged]:
-    """Every output of a video, after all that it is made of.
+    """Every output of a video, or of a photo set, after all that it is made of.
 
     Args:
         store: the tables.
@@ -86,12 +93,13 @@ def judge_video(
         video_id: partition key.
         thorough: read every byte, as the steps do; else manifests are trusted and it is only
             looked whether the files are there.
+        specs: of a video, or `PHOTO_SPECS`.
     """
     judge = _Judge(store, settings, models, video_id, thorough)
     judged: dict[str, Judged] = {}
-    for specs in steps().values():
-        of_step = {spec.key: judge.of(spec, judged) for spec in specs}
-        judged |= _one_pass(of_step) if specs[0].one_pass else of_step
+    for outputs in steps(specs).values():
+        of_step = {spec.key: judge.of(spec, judged) for spec in outputs}
+        judged |= _one_pass(of_step) if outputs[0].one_pass else of_step
     return judged
 
 
@@ -114,6 +122,8 @@ class _Judge:
     """The manifests that were read so far; inputs come first."""
     highlights: dict[str, str | None] = field(default_factory=dict)
     """SHA-256 of the video's list of highlights, once it was looked for."""
+    contents: dict[str, str] = field(default_factory=dict)
+    """SHA-256 of the photo set's pictures, once its record was read."""
 
     def of(self, spec: AssetSpec, judged: Mapping[str, Judged]) -> Judged:
         noted = self.store.noted(spec.key, self.video_id)
@@ -135,11 +145,12 @@ class _Judge:
     def _compared(self, spec: AssetSpec, noted: Manifest, judged: Mapping[str, Judged]) -> Judged:
         highlights = self.highlights.get(self.video_id)
         versions = self._versions(spec)
-        banks = None
+        banks, contents = None, self.contents.get(self.video_id)
         if spec.banks is not None:
             stores = LibraryStores.of(self.store)
             banks = digests(teachers_of(stores, self.settings, self.video_id))
-        now = key_parts(spec, self.settings, self.models.digests, versions, highlights, banks)
+        models = self.models.digests
+        now = key_parts(spec, self.settings, models, versions, highlights, banks, contents)
         open_inputs = {n for n in now["inputs"] if judged[n].verdict is not Verdict.REUSE}
         if fingerprint(now) == noted.fingerprint:
             if not open_inputs:
@@ -160,15 +171,30 @@ class _Judge:
         return {name: known.data_version if known else None for name, known in inputs.items()}
 
     def _blocked(self, spec: AssetSpec, judged: Mapping[str, Judged]) -> str | None:
-        if spec.kept is Kept.SOURCE:
-            return self._file_fault()
-        if spec.off(self.settings):
-            return None
+        fault = self._source_fault(spec)
+        if fault or spec.kept is Kept.SOURCE or spec.off(self.settings):
+            return fault
         for name in spec.inputs:
             if judged[name].verdict is Verdict.BLOCKED:
                 return f"needs {name}, which is blocked"
         faults = [self.models.faults[m] for m in spec.models if m in self.models.faults]
         return faults[0] if faults else None
+
+    def _source_fault(self, spec: AssetSpec) -> str | None:
+        """Why what is made of no other output cannot be made; None of any other."""
+        if spec.kept is Kept.SOURCE:
+            return self._file_fault()
+        return self._set_fault() if spec.of is Of.PHOTO_SET and not spec.inputs else None
+
+    def _set_fault(self) -> str | None:
+        try:
+            record = PhotoSets(self.store.layout).get(self.video_id)
+        except DamagedFileError as error:
+            return str(error)
+        if record is None:
+            return f"{self.video_id} is no set of photographs of this data folder"
+        self.contents[self.video_id] = record.sha256
+        return None
 
     def _file_fault(self) -> str | None:
         try:
@@ -192,7 +218,7 @@ class _Judge:
 
 
 def _unless(open_inputs: set[str]) -> str:
-    names = ", ".join(name for name in VIDEO_SPECS if name in open_inputs)
+    names = ", ".join(name for name in SPECS if name in open_inputs)
     several = len(open_inputs) > 1
     come, they = ("come", "all ") if several else ("comes", "")
     return f"unless {they}{names} {come} out the same"

@@ -27,6 +27,8 @@ from identity_pipeline.stages.planning.phases import (
 from identity_pipeline.stages.planning.staleness import Models
 from identity_pipeline.stages.progress.costing import prices
 from identity_pipeline.stages.progress.protocol import Progress, silent
+from identity_pipeline.stages.specs.assets import PHOTO_SPECS
+from identity_pipeline.storage.photos.photo_sets import PhotoSets
 from identity_pipeline.storage.progress.batches import BatchBook
 from identity_pipeline.storage.progress.heartbeat import Heartbeats
 from identity_pipeline.storage.video.chunks import unfinished
@@ -76,13 +78,19 @@ def look(
     for n, video_id in enumerate(ids, 1):
         videos.append(video_phases(sources, video_id))
         progress("videos", n, len(ids), "videos")
+    photos = _photo_sets(sources)
     library = library_phases(sources, videos)
-    wholes = (*videos, library)
+    wholes = (*videos, *photos, library)
     batches = BatchBook(store.layout).update(lambda before: observe(before, _picture(wholes), now))
     phases = {(whole.name, phase.step): phase for whole in wholes for phase in whole.phases}
     at_once = sum(whole.count(State.RUNNING) > 0 for whole in wholes)
     told = tuple(_batch_status(batch, phases) for batch in batches)
-    return Status(tuple(videos), library, told, at_once)
+    return Status(tuple(videos), photos, library, told, at_once)
+
+
+def _photo_sets(sources: Sources) -> tuple[Whole, ...]:
+    sets = PhotoSets(sources.store.layout).ids()
+    return tuple(video_phases(sources, set_id, PHOTO_SPECS) for set_id in sets)
 
 
 def _picture(wholes: Iterable[Whole]) -> dict[Key, Seen]:

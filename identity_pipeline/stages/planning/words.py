@@ -32,7 +32,7 @@ def batch_line(status: BatchStatus) -> str:
 
 def eta_line(status: Status) -> str:
     """How long it will take, if it can be said."""
-    if not status.videos and not status.left_s:
+    if len(status.wholes) == 1 and not status.left_s:  # the library alone
         return "No video yet: drop one into the videos folder, or `identity-pipeline run FILE`."
     if not status.left_s:
         failed = sum(whole.state is State.FAILED for whole in status.wholes)
@@ -109,6 +109,7 @@ def headline_numbers(status: Status) -> dict[str, int | float]:
     states = Counter(video.state for video in status.videos)
     return {
         "videos": len(status.videos),
+        "photo_sets": len(status.photo_sets),
         **{f"videos/{state.value}": states[state] for state in State if states[state]},
         "open_batches": len(status.open_batches),
         "work_left_s": round(status.left_s, 1),
@@ -152,6 +153,7 @@ def status_json(status: Status) -> dict[str, Any]:
     """For machines."""
     return {
         "videos": [_whole_json(whole) for whole in status.videos],
+        "photo_sets": [_whole_json(whole) for whole in status.photo_sets],
         "library": _whole_json(status.library),
         "batches": [_batch_json(batch) for batch in status.batches],
         "left_s": status.left_s,

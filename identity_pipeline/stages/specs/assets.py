@@ -18,10 +18,12 @@ from identity_pipeline.stages.specs.spec import (
     AssetSpec,
     Cost,
     Kept,
+    Of,
 )
 from identity_pipeline.tables import SET_ASSETS
 
 DETECT, MEASURE, IMAGE_SETS, TEMPLATES = "detect", "measure", "image_sets", "templates"
+PHOTOS = "photos"
 LEARN, LIBRARY, REPORTS, OPERATE = "learn", "library", "reports", "operate"
 """The groups, in the order the data climbs."""
 
@@ -86,6 +88,25 @@ _TEMPLATE_USES: Final = (
     *_of("match", "genuine_gap_s", "pairs_per_track", "samples_per_track"),
     *_of("match", "template_min_faces", "template_thin_cos", "template_weight_floor"),
 )
+_PHOTO_TABLES: Final = (
+    *("face_detections", "face_crops", "face_quality", "face_embeddings", "face_tracks", "riders"),
+    *("face_landmarks", "face_buckets", "moments", "moment_embeddings", "identity_stability"),
+    *("vision_embeddings", "candidates"),
+)
+_PHOTO_USES: Final = tuple(
+    dict.fromkeys(
+        (
+            "photos",
+            *_of("models", "det_size", "det_score_min"),
+            *_BODY,
+            *_REGION,
+            *_MOMENTS_USE,
+            "buckets",
+            "stability",
+            *_of("crops", "ema_alpha", "ema_gap_s", "face_expand"),
+        )
+    )
+)
 _OF_FACES: Final = (
     *("ride_video", "face_detections", "face_quality"),
     *("face_landmarks", "identity_stability"),
@@ -123,14 +144,18 @@ _templates = partial(
     phases=("library",),
     cost=Cost(3.5),
 )
-_of_all = partial(AssetSpec, per_video=False, kept=Kept.ELSEWHERE)
+_photos = partial(AssetSpec, group=PHOTOS, of=Of.PHOTO_SET)
+_of_all = partial(AssetSpec, of=Of.ALL, kept=Kept.ELSEWHERE)
 _each = partial(Cost, counted_by=None)
 _learn = partial(_of_all, group=LEARN)
 _library = partial(_of_all, group=LIBRARY, phases=("library",), pool=LIBRARY_POOL, nightly=True)
 _who = partial(
     _library,
     kinds=("polars",),
-    inputs=("track_templates", "calibration_pairs", "face_samples", "head_embeddings"),
+    inputs=(
+        *("track_templates", "calibration_pairs", "face_samples", "photo_templates"),
+        "head_embeddings",
+    ),
     step="identity_library",
     cost=_each(58, "tracks"),
 )
@@ -372,11 +397,48 @@ _ENTRIES: Final = (
         phases=("index", "library"),
         cost=Cost(6.7),
     ),
+    _photos(
+        key="photo_set",
+        kinds=("jpeg",),
+        settings=("photos",),
+        cost=Cost(20, "pictures", "photo_set"),
+    ),
+    _photos(
+        key="photo_faces",
+        kinds=("onnx", "torch"),
+        inputs=("photo_set",),
+        settings=_PHOTO_USES,
+        operates=("crops.chunk_faces",),
+        batches=("models.recognition_batch", "models.vision_batch"),
+        models=("face_pack", "perception", "vision"),
+        writes=_PHOTO_TABLES,
+        cost=Cost(250, "pictures", "photo_set"),
+        pool=GPU,
+    ),
+    _photos(
+        key="photo_templates",
+        kinds=("numpy",),
+        inputs=("photo_faces",),
+        settings=_TEMPLATE_USES,
+        kept=Kept.AS_A_RIDE,
+        writes=("track_templates", "calibration_pairs", "face_samples"),
+        phases=("library",),
+        cost=Cost(3.5, "pictures", "photo_set"),
+    ),
+    _photos(
+        key="photo_index",
+        kinds=("qdrant",),
+        inputs=("photo_templates", "photo_faces"),
+        operates=("index",),
+        kept=Kept.INDEX,
+        phases=("index", "library"),
+        cost=Cost(6.7, "pictures", "photo_set"),
+    ),
     # None is made of `people`: whom humans confirmed is read from the ledger.
     _learn(
         key="training_set",
         kinds=("polars",),
-        inputs=("track_templates", "face_samples"),
+        inputs=("track_templates", "face_samples", "photo_templates"),
         cost=_each(5, "tracks"),
     ),
     _learn(
@@ -396,7 +458,7 @@ _ENTRIES: Final = (
     _learn(
         key="head_embeddings",
         kinds=("numpy",),
-        inputs=("head_evaluation", "track_templates", "face_samples"),
+        inputs=("head_evaluation", "track_templates", "face_samples", "photo_templates"),
         phases=("library",),
         cost=_each(50, "videos"),
         pool=LIBRARY_POOL,
@@ -429,7 +491,7 @@ _ENTRIES: Final = (
     _report(
         key="library_report",
         inputs=(
-            *("identity_dataset", "face_index", "person_assignments"),
+            *("identity_dataset", "face_index", "photo_index", "person_assignments"),
             *("identity_profiles", "kmeans_heads"),
         ),
     ),
@@ -448,6 +510,10 @@ SPECS: Final[Mapping[str, AssetSpec]] = MappingProxyType({spec.key: spec for spe
 """Every asset, after all that it is made of."""
 VIDEO_SPECS: Final = MappingProxyType({key: spec for key, spec in SPECS.items() if spec.per_video})
 """Those of one video."""
+PHOTO_SPECS: Final = MappingProxyType(
+    {key: spec for key, spec in SPECS.items() if spec.of is Of.PHOTO_SET}
+)
+"""Those of one set of photographs."""
 
 
 def steps(specs: Mapping[str, AssetSpec] = VIDEO_SPECS) -> dict[str, tuple[AssetSpec, ...]]:

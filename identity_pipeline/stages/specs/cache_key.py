@@ -83,6 +83,7 @@ def key_parts(
     versions: Mapping[str, str | None],
     highlights: str | None = None,
     banks: Mapping[str, str] | None = None,
+    contents: str | None = None,
 ) -> dict[str, Any]:
     """Everything that an output depends on, as JSON-able values.
 
@@ -94,6 +95,8 @@ def key_parts(
         highlights: SHA-256 of the video's list of highlights; None where it has none.
         banks: digest of the memory bank of each rider that is known, by rider; none where the
             medoid judges.
+        contents: SHA-256 of a photo set's pictures, for what is made of them and of no other
+            output; None of anything else.
     """
     off = spec.off(settings)
     if off:
@@ -114,12 +117,26 @@ def key_parts(
         "inputs": {name: versions[name] for name in spec.inputs},
         "also": _shown(settings) if spec.shows_names else [],
     }
+    parts |= _besides(spec, settings, highlights, banks)
+    if contents is not None and not spec.inputs:
+        parts["contents"] = contents
+    return json.loads(json.dumps(parts))  # as it is read back, so that old and new can be compared
+
+
+def _besides(
+    spec: AssetSpec,
+    settings: Settings,
+    highlights: str | None,
+    banks: Mapping[str, str] | None,
+) -> dict[str, Any]:
+    """What an output is made of that is no output, each with the settings that it brings in."""
+    parts: dict[str, Any] = {}
     if highlights is not None and spec.highlights is not None:
         weights = chosen(settings, spec.highlights)
         parts["highlights"] = {"sha256": highlights, "settings": weights}
     if banks and spec.banks is not None:
         parts["banks"] = {"of": dict(banks), "settings": chosen(settings, spec.banks)}
-    return json.loads(json.dumps(parts))  # as it is read back, so that old and new can be compared
+    return parts
 
 
 def digest_without_data(settings: Settings, digests: Mapping[str, str]) -> str:

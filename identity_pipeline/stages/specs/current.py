@@ -40,20 +40,40 @@ def is_whole(
         noted: its manifest.
         thorough: read every byte, as the steps do; else it is only looked whether files are there.
     """
+    others = _others_are_whole(store, spec, video_id, noted, thorough=thorough)
+    if not others or spec.kept is Kept.AS_A_RIDE:
+        return others
     layout = store.layout
     if spec.kept is Kept.INDEX:
         return layout.index.is_dir()
     if spec.kept is Kept.CROPS:
-        archive = CropArchive(layout.crops(video_id))
-        if thorough:
-            return archive.data_version() == noted.data_version
-        # `clean` drops the crops of finished videos: no open work, but a run makes them again.
-        return archive.folder.is_dir() or bool(store.noted(FINISHED_BY, video_id))
+        return _crops_are_whole(store, video_id, noted, thorough=thorough)
     if thorough:
         there = store.manifest(spec.key, video_id) is not None
         return there and (spec.kept is not Kept.EXPORT or _export_is_whole(store, spec, video_id))
     there = layout.table(spec.key, video_id).is_file()
     return there and (spec.kept is not Kept.EXPORT or layout.export(video_id).is_dir())
+
+
+def _crops_are_whole(store: TableStore, video_id: str, noted: Manifest, *, thorough: bool) -> bool:
+    archive = CropArchive(store.layout.crops(video_id))
+    if thorough:
+        return archive.data_version() == noted.data_version
+    # `clean` drops the crops of finished videos: no open work, but a run makes them again.
+    return archive.folder.is_dir() or bool(store.noted(FINISHED_BY, video_id))
+
+
+def _others_are_whole(
+    store: TableStore, spec: AssetSpec, video_id: str, noted: Manifest, *, thorough: bool
+) -> bool:
+    """Whether what the step wrote besides is there, of the same making; see `AssetSpec.writes`."""
+    for name in spec.writes:
+        own = store.noted(name, video_id)
+        if own is None or own.fingerprint != noted.fingerprint:
+            return False
+        if not is_whole(store, SPECS[name], video_id, own, thorough=thorough):
+            return False
+    return True
 
 
 def _export_is_whole(store: TableStore, spec: AssetSpec, video_id: str) -> bool:

@@ -19,6 +19,14 @@ LIBRARY_POOL: Final = "library"
 """Pool of one run of the library at a time: each reads the one before."""
 
 
+class Of(Enum):
+    """What there is one output of; an asset of one of many has a partition for each."""
+
+    VIDEO = "a video"
+    PHOTO_SET = "a set of photographs"
+    ALL = "everything together"
+
+
 class Kept(Enum):
     """Where an output lies, and so what must be there for it to be whole."""
 
@@ -27,6 +35,7 @@ class Kept(Enum):
     CROPS = "an archive of pictures"
     EXPORT = "a table, and the folder of files that it lists"
     INDEX = "points in the vector index"
+    AS_A_RIDE = "tables called like those of a ride, and nothing else: see `writes`"
     ELSEWHERE = "a store of its own, which tells whether it is up to date"
 
 
@@ -72,8 +81,10 @@ class AssetSpec:
         code: raise it with every change of what is computed; without it old results are reused.
         step: what makes it; several assets may come of one step. Its own name by default.
         one_pass: the step makes all of its outputs if one of them is wanted.
-        per_video: one per video; else one of the whole library.
+        of: what there is one of.
         kept: where it lies.
+        writes: tables and crops called like those of a ride that its step puts in their place too,
+            so that whatever reads a ride's reads them: of them it is not whole without.
         phases: that it belongs to; with one of them switched off, it is empty and needs nothing.
         shows_names: it prints the models' names and the digest of all settings.
         cost: of the step; None where nobody waits for it.
@@ -95,8 +106,9 @@ class AssetSpec:
     code: str = "1"
     step: str = ""
     one_pass: bool = False
-    per_video: bool = True
+    of: Of = Of.VIDEO
     kept: Kept = Kept.TABLE
+    writes: tuple[str, ...] = ()
     phases: tuple[str, ...] = ()
     shows_names: bool = False
     cost: Cost | None = None
@@ -107,6 +119,11 @@ class AssetSpec:
     def __post_init__(self) -> None:
         """Most steps make one asset and are called like it."""
         object.__setattr__(self, "step", self.step or self.key)
+
+    @property
+    def per_video(self) -> bool:
+        """Whether there is one of each video."""
+        return self.of is Of.VIDEO
 
     @property
     def table(self) -> Table | None:

@@ -38,6 +38,8 @@ CANNOT_BE_MADE_AGAIN: Final = (
     "models/heads/*/head.onnx",
     "models/heads/*/evaluation.json",
     "models/identities/*/profile.json",  # retention, and statistics of sources that are gone
+    "models/identities/*/sources-*.json",  # which sources those are
+    "photo_sets/*/*",  # photographs that were taken in: nobody may have the originals any more
 )
 """Patterns below the data folder, `*` within one name. Whatever joins them later belongs here.
 Marks of archived videos do not: where the tables are gone too, nobody would run them again."""

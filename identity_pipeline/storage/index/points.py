@@ -52,7 +52,8 @@ class Payload:
         rider: 0 or 1 in its video; null for tracks that are no rider.
         quality: quality score of the face, of a template the mean.
         person_id: person of the library; null when unknown.
-        set: anchor, coverage, challenge, pair; null for other kinds.
+        set: anchor, coverage, challenge, pair, or photo: of a set of photographs; null for other
+            kinds.
     """
 
     kind: Kind

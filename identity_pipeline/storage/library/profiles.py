@@ -3,13 +3,18 @@
 The folder is named once, by the name the person had then; the name inside the file is the true one.
 Writers take a lock, read what is there and write it whole, so two processes never lose each other's
 sources.
+
+`profile.json` is as long with a thousand rides as with two: it holds the statistics of each class
+of source, and the digest of the list of sources. The list, a line for each, lies beside it under
+that digest, and is written before the file that names it, so that no crash parts the two.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -19,6 +24,8 @@ import numpy as np
 
 from identity_pipeline.core.library.identity_profile import (
     OLD_SOURCE,
+    RIDE,
+    ClassStatistics,
     Enrichment,
     IdentityProfile,
     NewEmbeddings,
@@ -28,14 +35,18 @@ from identity_pipeline.core.library.identity_profile import (
     Source,
     check_profile,
     made_of,
+    together,
 )
-from identity_pipeline.core.library.running_statistics import Moments
+from identity_pipeline.core.library.running_statistics import Moments, total
 from identity_pipeline.storage.files import atomic, locks, small_files
 from identity_pipeline.storage.files.inbox import slug
 from identity_pipeline.storage.layout import Layout, UnsafePathError, inside
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 PROFILE = "profile.json"
+SOURCES = "sources-{}.json"
+DIGITS = 12
+"""Of the digest in the name of a list of sources."""
 
 
 @dataclass(frozen=True)
@@ -102,9 +113,13 @@ class ProfileStore:
                 faults.append(str(error))
 
     def listing(self) -> list[str]:
-        """`Name (N embeddings, k sessions)` of those to stay that hold embeddings, by name."""
+        """`Name (N embeddings, k sessions)` of those to stay that hold embeddings.
+
+        The one that grew last comes first; of those that grew in one run, by name.
+        """
         shown = [p for p in self.all([]) if not p.ephemeral and p.embedding_count]
         ordered = sorted(shown, key=lambda profile: (profile.name.casefold(), profile.person_id))
+        ordered.sort(key=lambda profile: profile.last_training or "", reverse=True)
         return [profile.label for profile in ordered]
 
     def put_in_step(
@@ -116,6 +131,8 @@ class ProfileStore:
         threshold: float | None,
         today: str,
         inputs: str | None = None,
+        model: str | None = None,
+        gate_version: str | None = None,
     ) -> ProfileChange:
         """Makes a person's profile what these sources make of it; see `identity_profile.made_of`.
 
@@ -127,8 +144,10 @@ class ProfileStore:
             space: of the sources; a profile of another model is made anew.
             sources: all that there are.
             threshold: see `made_of`.
-            today: ISO date.
+            today: ISO date or time.
             inputs: hash of what the sources come from, noted in the profile.
+            model: recogniser by name, noted likewise.
+            gate_version: of the settings that gated the faces, noted likewise.
 
         Raises:
             ProfileError: the profile cannot be read, or does not say its space.
@@ -140,8 +159,10 @@ class ProfileStore:
             known = before or IdentityProfile(person_id, name, space)
             held = set(known.sources) - {OLD_SOURCE}
             if known.space not in (None, space) or not known.sources:
-                known = replace(known, space=space, sources={})
-            known = replace(known, name=name, made_of=inputs)
+                known = replace(known, space=space, sources={}, classes={})
+            known = replace(
+                known, name=name, made_of=inputs, model=model, gate_version=gate_version
+            )
             after, added = made_of(known, sources, threshold, today)
             if after != before:
                 self._write(after)
@@ -154,7 +175,12 @@ class ProfileStore:
             person = checked_person_id(profile.person_id)
             named = self.layout.identities / f"{slug(profile.name, 'person')}-{person}"
             folder = inside(self.layout.identities, named)
+        listed = sources_json(profile)
+        atomic.write_bytes(folder / _name_of(listed), listed)
         atomic.write_json(folder / PROFILE, to_json(profile))
+        for older in folder.glob(SOURCES.format("*")):
+            if older.name != _name_of(listed) and not atomic.is_temporary(older):
+                older.unlink(missing_ok=True)
 
     def _locked(self) -> AbstractContextManager[None]:
         lock = self.layout.identities / ".lock"
@@ -177,47 +203,78 @@ def checked_person_id(person_id: str) -> str:
 
 
 def to_json(profile: IdentityProfile) -> dict[str, Any]:
-    """The profile as JSON-able values; floats keep every bit."""
-    sources = {
-        name: {
-            "moments": None if source.moments is None else _moments_json(source.moments),
-            "quality": None if source.quality is None else asdict(source.quality),
-            "session": source.session,
-        }
-        for name, source in profile.sources.items()
-    }
+    """The profile as JSON-able values, without the list of its sources; floats keep every bit."""
+    moments, spread = profile.moments, profile.spread
     return {
         "schema_version": SCHEMA_VERSION,
         "person_id": profile.person_id,
         "name": profile.name,
         "space": profile.space,
-        "sources": sources,
+        "model": profile.model,
+        "gate_version": profile.gate_version,
         "embedding_count": profile.embedding_count,
+        "embedding_mean": None if moments is None else moments.mean.tolist(),
+        "embedding_std": None if spread is None else spread.tolist(),
+        "classes": {
+            kind: {
+                "sources": profile.count_of(kind),
+                "moments": None if known.moments is None else _moments_json(known.moments),
+                "quality": None if known.quality is None else asdict(known.quality),
+            }
+            for kind, known in profile.classes.items()
+        },
+        "source_count": len(profile.sources),
+        "sources_sha256": hashlib.sha256(sources_json(profile)).hexdigest(),
         "quality": None if profile.quality is None else asdict(profile.quality),
         "sessions": profile.sessions,
         "last_training": profile.last_training,
         "cover": profile.cover,
         "ephemeral": profile.ephemeral,
         "retain_until": profile.retain_until,
-        "quarantined_count": len(profile.quarantined),
+        "quarantined_count": profile.quarantined_count,
         "quarantined": [asdict(q) for q in profile.quarantined],
         "made_of": profile.made_of,
     }
 
 
+def sources_json(profile: IdentityProfile) -> bytes:
+    """The list of a profile's sources as it lies beside it."""
+    return atomic.json_bytes({name: asdict(one) for name, one in profile.sources.items()})
+
+
+def _name_of(listed: bytes) -> str:
+    """Of the file of a list of sources."""
+    return SOURCES.format(hashlib.sha256(listed).hexdigest()[:DIGITS])
+
+
 def read_profile(path: Path) -> IdentityProfile:
-    """The profile in a file.
+    """The profile in a file, with the list of sources beside it.
 
     Raises:
         ProfileError: it was written by a newer version, or cannot be read.
     """
     try:
-        return from_json(path.read_bytes())
+        return from_json(path.read_bytes(), lambda name: _listed(path, name))
     except ProfileError:
         raise
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise ProfileError(
             f"{path} is no profile ({error!r}); restore it from a backup or remove it."
+        ) from error
+
+
+def _listed(path: Path, name: str) -> bytes:
+    """The list of sources of a profile.
+
+    Raises:
+        ProfileError: it is not there.
+    """
+    try:
+        return (path.parent / name).read_bytes()
+    except OSError as error:
+        raise ProfileError(
+            f"{path.parent / name}, the list of sources of {path}, cannot be read "
+            f"({error.strerror or error}); restore both from a backup or remove them."
         ) from error
 
 
@@ -229,34 +286,64 @@ class _MomentsAtRest:
 
 
 @dataclass(frozen=True)
-class _SourceAtRest:
+class _SourceOfTwo:
+    """A source in schema 2, which kept the statistics of each."""
+
     moments: _MomentsAtRest | None
     quality: QualityStatistics | None
     session: int
 
 
 @dataclass(frozen=True)
-class _ProfileAtRest:
-    """Schema 2; what can be computed of it is left out."""
+class _ClassAtRest:
+    moments: _MomentsAtRest | None
+    quality: QualityStatistics | None
+
+
+@dataclass(frozen=True)
+class _Common:
+    """What schemas 2 and 3 have in common; what can be computed of it is left out."""
 
     person_id: str
     name: str
     space: str | None
-    sources: dict[str, _SourceAtRest]
     sessions: int
     last_training: str | None
     cover: str | None
     quarantined: list[Quarantined]
+
+
+@dataclass(frozen=True)
+class _ProfileOfTwo(_Common):
+    sources: dict[str, _SourceOfTwo]
     ephemeral: bool = False
     retain_until: str | None = None
     made_of: str | None = None
 
 
-def from_json(data: bytes) -> IdentityProfile:
-    """The profile in JSON: of this schema, or of the one with mean, std and count only.
+@dataclass(frozen=True)
+class _ProfileAtRest(_Common):
+    """Schema 3."""
+
+    classes: dict[str, _ClassAtRest]
+    sources_sha256: str
+    quarantined_count: int
+    model: str | None = None
+    gate_version: str | None = None
+    ephemeral: bool = False
+    retain_until: str | None = None
+    made_of: str | None = None
+
+
+def from_json(data: bytes, listed: Callable[[str], bytes]) -> IdentityProfile:
+    """The profile in JSON: of this schema, of one before, or of mean, std and count only.
+
+    Args:
+        data: of the file.
+        listed: gives the list of sources by the name of its file.
 
     Raises:
-        ProfileError: the schema is newer than this program.
+        ProfileError: the schema is newer than this program, or the list is another one.
         ValueError, LookupError, TypeError, AttributeError: it is no profile.
     """
     value = json.loads(data)
@@ -268,18 +355,70 @@ def from_json(data: bytes) -> IdentityProfile:
             f"the profile of {value.get('name', 'an unknown person')} has schema {version}, this "
             f"program knows up to {SCHEMA_VERSION}; update identity_pipeline."
         )
-    if version < SCHEMA_VERSION:
+    if version == 1:
         return _from_old(value)
-    known = small_files.parse(data, _ProfileAtRest)
+    if version < SCHEMA_VERSION:
+        return _from_two(small_files.parse(data, _ProfileOfTwo))
+    return _from_three(small_files.parse(data, _ProfileAtRest), listed)
+
+
+def _from_three(known: _ProfileAtRest, listed: Callable[[str], bytes]) -> IdentityProfile:
+    sha256 = known.sources_sha256
+    name = SOURCES.format(sha256[:DIGITS])
+    found = listed(name)
+    if hashlib.sha256(found).hexdigest() != sha256:
+        raise ProfileError(
+            f"{name}, the list of sources of the profile of {known.name}, is not what was written; "
+            "restore both from a backup or remove them."
+        )
+    values = {key: value for key, value in vars(known).items() if key != "sources_sha256"}
+    classes = {kind: _class(part.moments, part.quality) for kind, part in known.classes.items()}
+    changed = {
+        "classes": classes,
+        "sources": small_files.parse(found, dict[str, Source]),
+        "quarantined": tuple(known.quarantined),
+    }
+    return IdentityProfile(**{**values, **changed})
+
+
+def _from_two(known: _ProfileOfTwo) -> IdentityProfile:
+    """All sources but that of the oldest schema were rides.
+
+    The statistics of a class are merged as `identity_profile` does; it is made anew of all sources
+    at the next chance, for it does not say by which code it was made.
+    """
+    rides = {name: part for name, part in known.sources.items() if name != OLD_SOURCE}
+    classes = {RIDE: _merged(rides)} if rides else {}
+    if (old := known.sources.get(OLD_SOURCE)) is not None:
+        classes[OLD_SOURCE] = _class(old.moments, old.quality)
     sources = {
         name: Source(
-            None if part.moments is None else _moments(part.moments), part.quality, part.session
+            OLD_SOURCE if name == OLD_SOURCE else RIDE,
+            part.moments.n if part.moments else 0,
+            part.session,
         )
         for name, part in known.sources.items()
     }
     return IdentityProfile(
-        **{**vars(known), "sources": sources, "quarantined": tuple(known.quarantined)}
+        **{
+            **vars(known),
+            "sources": sources,
+            "classes": classes,
+            "quarantined": tuple(known.quarantined),
+            "quarantined_count": len(known.quarantined),
+            "made_of": None,
+        }
     )
+
+
+def _merged(parts: Mapping[str, _SourceOfTwo]) -> ClassStatistics:
+    moments = {name: _moments(part.moments) for name, part in parts.items() if part.moments}
+    qualities = [part.quality for _, part in sorted(parts.items())]
+    return ClassStatistics(total(moments), together(qualities))
+
+
+def _class(moments: _MomentsAtRest | None, quality: QualityStatistics | None) -> ClassStatistics:
+    return ClassStatistics(None if moments is None else _moments(moments), quality)
 
 
 def _from_old(value: dict[str, Any]) -> IdentityProfile:
@@ -289,12 +428,13 @@ def _from_old(value: dict[str, Any]) -> IdentityProfile:
     statistics = value.get("quality_stats", {})
     count = int(value.get("count") or statistics["final_embedding_count"])
     sessions = int(statistics.get("training_sessions", 1))
-    source = Source(Moments(count, mean, spread**2 * count), None, sessions)
+    moments = Moments(count, mean, spread**2 * count)
     return IdentityProfile(
         person_id=value.get("person_id") or value["id"],
         name=value["name"],
         space=None,
-        sources={OLD_SOURCE: source},
+        sources={OLD_SOURCE: Source(OLD_SOURCE, count, sessions)},
+        classes={OLD_SOURCE: ClassStatistics(moments, None)},
         sessions=sessions,
         last_training=statistics.get("last_training"),
         ephemeral=bool(value.get("is_ephemeral", False)),

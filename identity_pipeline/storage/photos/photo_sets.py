@@ -117,6 +117,25 @@ class _Found(NamedTuple):
     sha256: str
 
 
+class _SortedOut(NamedTuple):
+    """Pictures that were handed over: those that can be taken, the others, and the known sets."""
+
+    found: list[_Found]
+    refused: list[NotTaken]
+    known: dict[str, PhotoSet]
+
+    @property
+    def new(self) -> list[_Found]:
+        return [one for one in self.found if one.sha256 not in self.known]
+
+    def left_out(self) -> tuple[NotTaken, ...]:
+        there = [_known(f, self.known[f.sha256]) for f in self.found if f.sha256 in self.known]
+        return (*self.refused, *there)
+
+    def nothing_new(self) -> Registered:
+        return _nothing_new(self.found, self.refused, self.known)
+
+
 @dataclass(frozen=True)
 class PhotoSets:
     """The sets in `data/photo_sets`."""
@@ -140,23 +159,34 @@ class PhotoSets:
         """
         lock = self.layout.photo_sets / ".lock"
         with locks.exclusive(lock, "The photo sets", "taking in photographs", None):
-            known = {p.sha256: one for one in self.all() for p in one.pictures}
-            found, refused = _found(pictures)
-            new = [one for one in found if one.sha256 not in known]
-            if not new:
-                self._mend_copies(found, known)
-                return _nothing_new(found, refused, known)
-            refused += [_known(f, known[f.sha256]) for f in found if f.sha256 in known]
-            return Registered(self._write(name, new, added), tuple(refused))
+            sorted_out = self._sorted_out(pictures)
+            if not sorted_out.new:
+                self._mend_copies(sorted_out.found, sorted_out.known)
+                return sorted_out.nothing_new()
+            return Registered(self._write(name, sorted_out.new, added), sorted_out.left_out())
+
+    def would_register(self, name: str, pictures: Sequence[Path]) -> Registered:
+        """What `register` would do; nothing is written, and nobody is waited for."""
+        sorted_out = self._sorted_out(pictures)
+        if not sorted_out.new:
+            return sorted_out.nothing_new()
+        return Registered(self._planned(name, sorted_out.new, None), sorted_out.left_out())
+
+    def _sorted_out(self, pictures: Sequence[Path]) -> _SortedOut:
+        known = {p.sha256: one for one in self.all() for p in one.pictures}
+        return _SortedOut(*_found(pictures), known)
+
+    def _planned(self, name: str, new: Sequence[_Found], added: str | None) -> PhotoSet:
+        """The set that new pictures are, in the order of their names."""
+        pictures = tuple(_stored(n, one) for n, one in enumerate(_in_order(new), 1))
+        sha256 = digest_of(picture.sha256 for picture in pictures)
+        return PhotoSet(self._free_id(name, sha256), name, sha256, pictures, added)
 
     def _write(self, name: str, new: Sequence[_Found], added: str | None) -> PhotoSet:
-        ordered = sorted(new, key=lambda one: (one.path.name, one.sha256))
-        pictures = tuple(_stored(n, one) for n, one in enumerate(ordered, 1))
-        sha256 = digest_of(picture.sha256 for picture in pictures)
-        photo_set = PhotoSet(self._free_id(name, sha256), name, sha256, pictures, added)
+        photo_set = self._planned(name, new, added)
         folder = inside(self.layout.photo_sets, self.layout.photo_set(photo_set.set_id))
         with atomic.new_folder(folder) as beside:
-            for one, picture in zip(ordered, pictures, strict=True):
+            for one, picture in zip(_in_order(new), photo_set.pictures, strict=True):
                 copy = beside / picture.file
                 shutil.copyfile(one.path, copy)
                 if sha256_of_file(copy) != picture.sha256:
@@ -310,6 +340,11 @@ def _found(pictures: Sequence[Path]) -> tuple[list[_Found], list[NotTaken]]:
             else:
                 found[sha256] = _Found(path, sha256)
     return list(found.values()), refused
+
+
+def _in_order(new: Sequence[_Found]) -> list[_Found]:
+    """As the pictures of a set are numbered."""
+    return sorted(new, key=lambda one: (one.path.name, one.sha256))
 
 
 def _nothing_new(

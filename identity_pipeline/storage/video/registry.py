@@ -18,10 +18,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePath
 
+from identity_pipeline.errors import printable
 from identity_pipeline.storage.files import atomic, small_files
 from identity_pipeline.storage.files.hashing import sha256_of_file
-from identity_pipeline.storage.files.inbox import checked_file, slug
+from identity_pipeline.storage.files.inbox import UnusableFileError, checked_file, slug
 from identity_pipeline.storage.files.small_files import DamagedFileError
+from identity_pipeline.storage.files.still_files import still_format
 from identity_pipeline.storage.layout import VIDEO_ID, Layout, check_video_id
 from identity_pipeline.storage.photos.photo_sets import PhotoSets
 from identity_pipeline.storage.video.known_files import DIGITS as USUAL_DIGITS
@@ -55,6 +57,27 @@ class Registration:
         return next(same, there[0] if there else paths[0])
 
 
+class StillPictureError(UnusableFileError):
+    """A photograph where a video belongs."""
+
+
+def checked_video(path: Path) -> Path:
+    """The resolved path of a file that can be registered; its first bytes are looked at.
+
+    Raises:
+        StillPictureError: it is a photograph, whatever it is called.
+        UnusableFileError, OSError: see `checked_file`.
+    """
+    resolved = checked_file(path)
+    if kind := still_format(resolved):
+        named = printable(str(path))
+        raise StillPictureError(
+            f"{named} is a photograph ({kind}), not a video. Is it of a person whom you know: "
+            f"`identity-pipeline enrol PERSON {shlex.quote(named)}`; else remove it."
+        )
+    return resolved
+
+
 def video_id_for(stem: str, sha256: str, digits: int = DIGITS[0]) -> str:
     """The partition key of a file."""
     return check_video_id(f"{slug(stem)}-{sha256[:digits]}")
@@ -73,10 +96,10 @@ class VideoRegistry:
             Its record, and whether the content is new. A known content under a new name is linked.
 
         Raises:
-            UnusableFileError: it is no file, or its name cannot be written down.
+            UnusableFileError: it is no file, its name cannot be written down, or it is a picture.
             OSError: it cannot be read.
         """
-        path = checked_file(path)
+        path = checked_video(path)
         sha256 = sha256_of_file(path)
         known = self.by_digest(sha256)
         if known is None:

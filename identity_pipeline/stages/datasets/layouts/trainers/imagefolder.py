@@ -38,7 +38,7 @@ class ImageFolder:
 
     name: str = "imagefolder"
     sentence: str = "Hugging Face datasets: pictures with metadata.jsonl, all columns, splits"
-    limits: Limits = Limits()
+    limits: Limits = Limits(splits=True)
 
     def write(self, root: Path, dataset: Dataset) -> Files:
         """Writes `train/`, `validation/` where a source is held back, and `columns.parquet`."""

@@ -12,8 +12,8 @@ Read from `library/train_util.py` (`glob_images`, `DreamBoothDataset`) and `libr
 - A folder with less than one repeat, or without a picture, is passed over.
 - `bucket_no_upscale` leaves small pictures as they are; sides are cut to multiples of 64, and
   `min_bucket_reso` is 256, which is the least short side here.
-- A folder whose `validation_split` is 1.0 is all validation (docs/validation.md). Versions before
-  that refuse the key, so it is in a configuration of its own.
+- A folder whose `validation_split` is 1.0 is all validation (its page Validation Loss). Versions
+  before that refuse the key, so it is in a configuration of its own.
 - Paths that are not absolute are taken from the folder in which the script was started.
 """
 
@@ -46,7 +46,7 @@ class Kohya:
 
     name: str = "kohya"
     sentence: str = "kohya-ss/sd-scripts: folders with captions, dataset_config.toml"
-    limits: Limits = Limits(short_side_px=SMALLEST)
+    limits: Limits = Limits(short_side_px=SMALLEST, splits=True)
 
     def write(self, root: Path, dataset: Dataset) -> Files:
         """Writes `train/`, `validation/`, and the configuration."""

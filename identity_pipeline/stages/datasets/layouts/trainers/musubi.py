@@ -81,7 +81,7 @@ the person's best frontal picture to each of the others.
             else ""
         )
         return f"""\
-In this folder, with musubi-tuner installed at `MUSUBI`:
+In this folder, `MUSUBI` being `src/musubi_tuner` of its repository:
 
     python MUSUBI/qwen_image_cache_latents.py --dataset_config {CONFIG} --vae VAE
     python MUSUBI/qwen_image_cache_text_encoder_outputs.py --dataset_config {CONFIG} \\

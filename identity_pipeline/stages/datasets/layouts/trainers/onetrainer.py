@@ -52,7 +52,7 @@ class OneTrainer:
 
     name: str = "onetrainer"
     sentence: str = "OneTrainer: folders with captions and masks of the head, concepts.json"
-    limits: Limits = Limits()
+    limits: Limits = Limits(splits=True)
 
     def write(self, root: Path, dataset: Dataset) -> Files:
         """Writes `images/`, `validation/`, prompts where there are no captions, and concepts."""

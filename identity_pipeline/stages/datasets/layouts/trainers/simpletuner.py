@@ -10,6 +10,7 @@ Read from `simpletuner/helpers/data_backend/config/image.py` and `local.py`,
   deleted, and there is no minimum, which the export has seen to.
 - `textfile` reads the `.txt` beside a picture, each line a caption of its own; `instanceprompt`
   needs `instance_prompt`.
+- Pictures of one aspect that are fewer than a batch, repeats counted, are left out.
 - `repeats` counts how often a picture is shown *again*: 0 is once.
 - Nothing but a data set of `text_embeds` that is the default can hold the texts.
 - Sizes are written into the folder as JSON. Paths that are not absolute are taken from the folder
@@ -39,7 +40,7 @@ class SimpleTuner:
 
     name: str = "simpletuner"
     sentence: str = "SimpleTuner: folders with captions, multidatabackend.json that deletes nothing"
-    limits: Limits = Limits()
+    limits: Limits = Limits(splits=True)
 
     def write(self, root: Path, dataset: Dataset) -> Files:
         """Writes `images/`, `validation/`, and the backends."""
@@ -91,7 +92,6 @@ def _backend(person: Person, path: str, split: Split, dataset: Dataset) -> dict[
         "type": "local",
         "dataset_type": "image" if trained else "eval",
         "instance_data_dir": path,
-        "metadata_backend": "discovery",
         **captions,
         "resolution": training_side(dataset),
         "resolution_type": "pixel_area",

@@ -38,7 +38,7 @@ class WebDataset:
 
     name: str = "webdataset"
     sentence: str = "WebDataset: tar files of a person's pictures, records and captions"
-    limits: Limits = Limits()
+    limits: Limits = Limits(splits=True)
 
     def write(self, root: Path, dataset: Dataset) -> Files:
         """Writes `train/SLUG-000000.tar` and on, and `validation/` likewise."""

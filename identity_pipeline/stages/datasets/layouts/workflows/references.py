@@ -59,7 +59,7 @@ class References:
         face_px=112,
         detect_at=(640, 320),
         eyes_open=True,
-        portrait_first=True,
+        portraits=1,
     )
 
     def write(self, root: Path, dataset: Dataset) -> dict[str, tuple[str, ...]]:
