@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 SHOWN = 10
 """Refused pictures that are told one by one; the page tells all."""
 CAPTIONS = ("template", "none", "model")
+"""Of `stages.datasets.captioner`, which is dear to import."""
 
 
 @click.command()
@@ -194,9 +196,9 @@ def _tell(written: Written) -> None:
     for fault in told["lacking"]:
         say(fault["sentence"])
     say(f"In {written.folder}; look at {written.folder / 'about' / 'index.html'}")
-    command = command_in(written.usage)
-    if command:
-        say(f"Load it: {command}")
+    code = code_in(written.usage)
+    if code:
+        say(f"Load it (README.md there says more):\n{textwrap.indent(code, '    ')}")
 
 
 def _counts(told: Mapping[str, Any], person_id: str) -> dict[str, int]:
@@ -216,9 +218,9 @@ def _tell_refused(told: Mapping[str, Any]) -> None:
         say(f"{one['source_id']} gives no picture: {one['reason']}")
 
 
-def command_in(usage: str) -> str | None:
-    """The first command of a Markdown text: in a fence, or indented as code."""
-    fenced = re.search(r"```[a-z]*\n(.+?)\n", usage)
-    indented = re.search(r"^ {4}(\S.*)$", usage, re.MULTILINE)
-    found = fenced or indented
-    return found[1].strip() if found else None
+def code_in(usage: str) -> str | None:
+    """The first code of a Markdown text: in a fence, or indented by four."""
+    fenced = re.search(r"```[a-z]*\n(.+?)```", usage, re.DOTALL)
+    indented = re.search(r"(?:^ {4}.*\n(?:\s*\n(?= {4}))?)+", usage, re.MULTILINE)
+    found = fenced[1] if fenced else indented[0] if indented else None
+    return textwrap.dedent(found).strip() if found else None

@@ -107,11 +107,18 @@ class DatasetSettings(Group):
     validation_share: float = tunable(
         0.15,
         "Share of a person's pictures that is held out for validation, in whole rides, where there "
-        "are three sources or more and the consumer knows of splits; 0: nothing is.",
+        "are three sources or more; 0: nothing is.",
         unit="share",
         source="chosen: a tenth to a fifth is usual",
         ge=0,
         le=0.5,
+    )
+    validation_for: tuple[str, ...] = tunable(
+        ("imagefolder", "webdataset", "coco", "fiftyone"),
+        "Consumers whose pictures are split so. Trainers that are named here get a folder of "
+        "validation pictures, and as many fewer to train on.",
+        unit="names",
+        source="chosen: those that load datasets; who trains on one person needs every ride",
     )
     token: str = tunable(
         "{slug}",

@@ -173,14 +173,15 @@ def test_looks_are_told_apart_by_what_is_alike_within_a_ride() -> None:
 @pytest.mark.parametrize(
     ("pictures", "held_out"),
     [
-        ({"a": 10, "b": 10}, set()),
-        ({"a": 10, "b": 10, "c": 4}, {"c"}),
-        ({"a": 30, "b": 30, "c": 2, "d": 3}, {"c", "d"}),
-        ({"a": 5, "b": 5, "c": 5}, {"a"}),
+        ({"Ada": {"a": 10, "b": 10}}, set()),
+        ({"Ada": {"a": 10, "b": 10, "c": 4}}, {"c"}),
+        ({"Ada": {"a": 30, "b": 30, "c": 2, "d": 3}}, {"c", "d"}),
+        ({"Ada": {"a": 5, "b": 5, "c": 5}}, {"a"}),
+        ({"Ada": {"a": 9, "b": 5, "c": 9}, "Ben": {"b": 4, "d": 4}}, {"a"}),
     ],
 )
-def test_whole_rides_are_held_out_and_never_most(
-    pictures: dict[str, int], held_out: set[str]
+def test_whole_rides_are_held_out_of_everybody_and_never_most(
+    pictures: dict[str, dict[str, int]], held_out: set[str]
 ) -> None:
     assert validation_sources(pictures, 0.15) == held_out
     assert validation_sources(pictures, 0.0) == frozenset()

@@ -11,7 +11,7 @@ import numpy as np
 from identity_pipeline.core.geometry import Box
 from identity_pipeline.media.crops import ImageBGR
 from identity_pipeline.models.face_pack import FacePack
-from identity_pipeline.stages.datasets.checks import Looker, check, check_parts, check_set
+from identity_pipeline.stages.datasets.checks import Checked, Looker, check, check_set
 from identity_pipeline.stages.datasets.pictures import Dataset, Limits, Picture, parts_of
 from identity_pipeline_tests.pictures import ADA, BEN, frame, pack, picture, portrait, turned
 
@@ -130,7 +130,9 @@ class Several:
 
 def test_several_consumers_have_verdicts_of_their_own_and_look_once() -> None:
     shown = turned([20.0, 5.0, 30.0])
-    checked = check_parts(shown, parts_of(Several()), pack())
+    looker = Looker(pack())
+    parts = {part: check(shown, limits, looker) for part, limits in parts_of(Several()).items()}
+    checked = Checked(parts)
     first, second, third = (one.key for one in shown)
     assert checked.fit == {"any": {first}, "frontal": {second}}
     assert [verdict.passed for verdict in checked.verdicts] == [True, True, False]

@@ -63,6 +63,8 @@ CALM_FIRST: Final = 3
 three references wants to know the person, not the expression."""
 STARVED: Final = 0.5
 """The share of its equal share that a look is given at least; chosen."""
+KEPT: Final = 2
+"""Sources that everybody keeps to train on, where one is held out."""
 BALANCED: Final = ("source_id", "variant", "yaw_bin", "expression_bin", "lighting_bin")
 """What pictures are to lie evenly over."""
 DIGITS: Final = 9
@@ -382,24 +384,32 @@ def _one_hot(column: pl.Series) -> NDArray[np.float64]:
     )
 
 
-def validation_sources(pictures: Mapping[str, int], share: float) -> frozenset[str]:
+def validation_sources(pictures: Mapping[str, Mapping[str, int]], share: float) -> frozenset[str]:
     """The sources that are held out for validation: whole ones, those with the fewest pictures.
 
+    A ride of two people is held out for both or for neither. Nobody gives one who has fewer than
+    three, and everybody keeps two to train on.
+
     Args:
-        pictures: how many of each source are exported.
+        pictures: how many of each person and source are exported.
         share: of all pictures, that may be held out; 0: none.
 
     Returns:
-        None of them where fewer than three sources are there; else at least one, and more as long
-        as they hold no more than the share together, but never all but one.
+        Where there may be any, at least one, and more as long as they hold no more than the share.
     """
-    if len(pictures) < 3 or share <= 0:
+    if share <= 0:
         return frozenset()
-    order = sorted(pictures, key=lambda name: (pictures[name], name))
-    total, held, taken = sum(pictures.values()), 0, list[str]()
-    for name in order[: len(order) - 2]:
-        held += pictures[name]
-        if taken and held > share * total:
+    counts: Counter[str] = Counter()
+    for own in pictures.values():
+        counts.update(own)
+    held, taken = 0, set[str]()
+    for name in sorted(counts, key=lambda name: (counts[name], name)):
+        whose = [own.keys() for own in pictures.values() if name in own]
+        held += counts[name]
+        if taken and held > share * counts.total():
             break
-        taken.append(name)
+        if all(len(own - taken) >= KEPT + 1 for own in whose):
+            taken.add(name)
+        else:
+            held -= counts[name]
     return frozenset(taken)

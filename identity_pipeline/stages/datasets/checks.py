@@ -12,7 +12,7 @@ asked besides, for a second face that is not sure in one view but the same in tw
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 from identity_pipeline.core.imagesets.one_face import NOT_FOUND, View, fault_of
@@ -106,19 +106,6 @@ class Checked:
             for part, verdicts in self.parts.items()
         }
 
-    def renamed(self, keys: Sequence[str]) -> Checked:
-        """The same verdicts on pictures that have other keys now.
-
-        Args:
-            keys: one for each picture, in their order.
-        """
-        return Checked(
-            {
-                part: tuple(replace(one, key=key) for one, key in zip(verdicts, keys, strict=True))
-                for part, verdicts in self.parts.items()
-            }
-        )
-
     @property
     def verdicts(self) -> list[Verdict]:
         """Of each picture whether anybody can take it, else why the first of them cannot."""
@@ -126,20 +113,6 @@ class Checked:
             next((verdict for verdict in theirs if verdict.passed), theirs[0])
             for theirs in zip(*self.parts.values(), strict=True)
         ]
-
-
-def check_parts(
-    pictures: Sequence[Picture], parts: Mapping[str, Limits], pack: FacePack | Looker
-) -> Checked:
-    """What each consumer of a layout can take of the pictures, looking at each once a size.
-
-    Args:
-        pictures: of one or several people, cut and encoded.
-        parts: limits of each consumer by name, as `parts_of` gives them.
-        pack: whose detector looks at them again; a `Looker` where they are asked again.
-    """
-    looker = pack if isinstance(pack, Looker) else Looker(pack)
-    return Checked({part: check(pictures, limits, looker) for part, limits in parts.items()})
 
 
 def check(

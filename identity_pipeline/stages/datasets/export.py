@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -47,12 +47,14 @@ from identity_pipeline.stages.datasets.sources import (
     material_of,
     people_of,
 )
-from identity_pipeline.stages.datasets.trying import Tried, place_of, try_pictures
+from identity_pipeline.stages.datasets.trying import Tried, hold_out, place_of, try_pictures
 from identity_pipeline.stages.imagesets.provenance import model_facts
 from identity_pipeline.stages.progress.protocol import Progress, silent
 from identity_pipeline.stages.specs.cache_key import deciding_settings
 from identity_pipeline.storage.files import atomic
 from identity_pipeline.storage.files.hashing import sha256_of_value
+from identity_pipeline.storage.video.registry import VideoRegistry
+from identity_pipeline.storage.video.tables import TableStore
 
 if TYPE_CHECKING:
     from identity_pipeline.models.hub import ModelHub
@@ -138,8 +140,10 @@ def export(
         for material in materials
     ]
     _refuse_empty(tried, request)
+    if request.layout.limits.splits and request.layout.name in settings.datasets.validation_for:
+        hold_out(tried, settings.datasets.validation_share)
     with atomic.new_folder(target) as folder:
-        manifest, usage = _write(folder, tried, request, settings, models, library)
+        manifest, usage = _write(folder, tried, request, settings, models, library.stores.tables)
         manifest |= {
             "fingerprint": fingerprint,
             "library": _library(library),
@@ -185,7 +189,7 @@ def _made_of(
     made = {
         "code": CODE,
         "consumer": request.layout.name,
-        **_limits(request.layout),
+        "limits": _parts_json(request.layout),
         "people": [person_json(material.person) for material in materials],
         "sources": _sources(materials),
         "skipped": _skipped(materials),
@@ -232,9 +236,10 @@ def _current(target: Path, fingerprint: str) -> dict[str, Any] | None:
 
 
 def _refuse_empty(tried: Sequence[Tried], request: Request) -> None:
-    """Nothing is written of somebody of whom no picture is fit."""
+    """Nothing is written of somebody of whom no picture is fit, where any is wanted."""
+    least = min(limits.least for limits in parts_of(request.layout).values())
     for one in tried:
-        if one.passed:
+        if one.passed or not least:
             continue
         left = one.not_written()
         why = f" The first: {left[0].sentence}" if left else ""
@@ -250,18 +255,16 @@ def _write(
     request: Request,
     settings: Settings,
     models: ModelHub,
-    library: LibrarySnapshot,
+    tables: TableStore,
 ) -> tuple[dict[str, Any], str]:
     """Everything of the folder but the manifest, and what the manifest says of it."""
     layout = request.layout
-    dataset = _dataset(tried, request, settings, library)
+    pictures = [picture for one in tried for picture in one.passed]
+    captions = captions_of(pictures, request.captions, settings)
+    dataset = _dataset(tried, captions, request, settings, tables)
     files, usage = layout.write(folder, dataset), layout.usage(dataset)
-    faults, captions = _faults(tried, layout), dataset.captions
-    facts = [
-        {"role": m.role, "name": m.name, "sha256": m.sha256, "licence": m.licence}
-        for m in model_facts(models)
-    ]
-    facts += _captioner(request, settings).values()
+    faults = _faults(tried, layout)
+    facts = _models(models, request, settings)
     gate_version = deciding_settings(settings, emphasised=False)[:12]
     accounts = [_account(one, files, faults) for one in tried]
     write_about(folder, accounts, layout, facts, gate_version)
@@ -270,9 +273,9 @@ def _write(
         "schema_version": SCHEMA_VERSION,
         "kind": KIND,
         "consumer": layout.name,
-        **_limits(layout),
+        "limits": _parts_json(layout),
         **_contents(tried, files, captions),
-        "lacking": [vars(fault) for fault in faults],
+        "lacking": [{"consumer": part, **vars(fault)} for part, fault in faults],
         "size": request.size,
         "count": request.count or settings.datasets.count,
         "captions": request.captions,
@@ -287,49 +290,62 @@ def _write(
 
 
 def _dataset(
-    tried: Sequence[Tried], request: Request, settings: Settings, library: LibrarySnapshot
+    tried: Sequence[Tried],
+    captions: Mapping[str, str],
+    request: Request,
+    settings: Settings,
+    tables: TableStore,
 ) -> Dataset:
     """What the layout is handed."""
-    pictures = [picture for one in tried for picture in one.passed]
+    fit: dict[str, frozenset[str]] = {}
+    for one in tried:
+        for part, keys in one.fit().items():
+            fit[part] = fit.get(part, frozenset()) | keys
+    sources = {name: source for one in tried for name, source in one.material.sources.items()}
     return Dataset(
-        [one.material.person for one in tried],
-        pictures,
-        captions_of(pictures, request.captions, settings),
-        request.size,
+        people=[one.material.person for one in tried],
+        pictures=[picture for one in tried for picture in one.passed],
+        captions=captions,
+        size=request.size,
         repeats=settings.datasets.repeats,
         prompt=settings.datasets.caption,
-        fit=_fit(tried, request.layout),
-        sources=[source for one in tried for source in one.material.sources.values()],
-        rides=MeasuredRides(library.stores.tables, library.stores.videos),
+        fit=fit,
+        sources=[sources[name] for name in sorted(sources)],
+        rides=MeasuredRides(tables, VideoRegistry(tables.layout)),
     )
 
 
-def _fit(tried: Sequence[Tried], layout: Layout) -> dict[str, frozenset[str]]:
-    """Keys of the pictures that each consumer of a layout can take."""
-    fits = [one.checked.fit for one in tried]
-    return {part: frozenset().union(*(fit[part] for fit in fits)) for part in parts_of(layout)}
-
-
-def _faults(tried: Sequence[Tried], layout: Layout) -> list[SetFault]:
-    """What each consumer of a layout misses in the pictures that it can take."""
+def _faults(tried: Sequence[Tried], layout: Layout) -> list[tuple[str, SetFault]]:
+    """What each consumer misses in the pictures of somebody, with its name."""
     return [
-        fault if part == layout.name else replace(fault, sentence=f"For {part}: {fault.sentence}")
-        for part, limits in parts_of(layout).items()
+        (part, fault)
         for one in tried
-        for fault in check_set(one.pictures, one.checked.parts[part], limits)
+        for part, limits in parts_of(layout).items()
+        for fault in check_set(one.pictures, one.parts.get(part, ()), limits)
     ]
 
 
-def _limits(layout: Layout) -> dict[str, Any]:
-    """What the manifest says of a consumer's limits, and of each that its layout serves."""
-    parts = {part: limits_json(limits) for part, limits in parts_of(layout).items()}
-    several = {} if set(parts) == {layout.name} else {"consumers": parts}
-    return {"limits": limits_json(layout.limits), **several}
+def _models(models: ModelHub, request: Request, settings: Settings) -> list[dict[str, Any]]:
+    """Every model that had a part in it: role, name, digest and licence."""
+    facts = [
+        {"role": m.role, "name": m.name, "sha256": m.sha256, "licence": m.licence}
+        for m in model_facts(models)
+    ]
+    return [*facts, *_captioner(request, settings).values()]
 
 
-def _account(one: Tried, files: Mapping[str, Sequence[str]], faults: Sequence[SetFault]) -> Account:
+def _parts_json(layout: Layout) -> dict[str, dict[str, Any]]:
+    """The limits of each consumer of a layout, by its name."""
+    return {part: limits_json(limits) for part, limits in parts_of(layout).items()}
+
+
+def _account(
+    one: Tried, files: Mapping[str, Sequence[str]], faults: Sequence[tuple[str, SetFault]]
+) -> Account:
     person_id = one.material.person.person_id
-    lacking = [fault.sentence for fault in faults if fault.person_id == person_id]
+    lacking = [
+        f"{part}: {fault.sentence}" for part, fault in faults if fault.person_id == person_id
+    ]
     left, looked = one.not_written(), one.looked()
     return Account(one.material, one.passed, files, left, looked, one.order, lacking)
 
@@ -362,21 +378,12 @@ def _written(
     one: Tried, files: Mapping[str, Sequence[str]], captions: Mapping[str, str]
 ) -> list[dict[str, Any]]:
     return [
-        picture_json(p, files.get(p.key, ()), captions.get(p.key), one.cut[place_of(p)])
-        | _verdicts(one, p.key)
+        {
+            **picture_json(p, files.get(p.key, ()), captions.get(p.key), one.cut[place_of(p)]),
+            "fit": sorted(part for part, keys in one.fit().items() if p.key in keys),
+        }
         for p in one.passed
     ]
-
-
-def _verdicts(one: Tried, key: str) -> dict[str, Any]:
-    """Of a layout for several consumers, what each of them says of a picture."""
-    if len(one.checked.parts) < 2:
-        return {}
-    said = {
-        part: asdict(next(verdict for verdict in verdicts if verdict.key == key))
-        for part, verdicts in one.checked.parts.items()
-    }
-    return {"consumers": {part: {**row, "key": key} for part, row in said.items()}}
 
 
 def _library(library: LibrarySnapshot) -> dict[str, Any]:

@@ -51,8 +51,9 @@ class Source:
         sha256: of its content.
         date: ISO date when it was taken in; null where nothing tells.
         origin: who says that the person is in it: `human`, `suggestion_accepted` or `auto`.
-        date_from: what tells the date: `container` or `exif`, which the recording itself holds, or
-            `file`, the time of the file; null where nothing does.
+        date_from: what tells the date: `container` or `exif`, which the recording itself holds,
+            `file`, the time of the file, or `added`, when photographs were taken in; null where
+            nothing does.
     """
 
     source_id: str
@@ -119,7 +120,7 @@ class Limits:
         one_look: only pictures of the look that the best one shows, for who averages them.
         portraits: so many calm frontal pictures come before all others, where there are such.
         eyes_open: none with closed eyes, for who draws what it is shown; unmeasured is no fault.
-        splits: its loader knows of splits; where it does not, every picture is to train on.
+        splits: what it writes has a place for pictures that are held out for validation.
     """
 
     least: int = 1

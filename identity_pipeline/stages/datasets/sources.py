@@ -21,17 +21,19 @@ from identity_pipeline.ledger import subjects as ids
 from identity_pipeline.media.dates import video_date
 from identity_pipeline.settings import DatasetSettings
 from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
-from identity_pipeline.stages.datasets.pictures import Person, Source, SourceKind
+from identity_pipeline.stages.datasets.pictures import Person, Source
 from identity_pipeline.stages.library.view import known_tracks
 from identity_pipeline.storage.files.small_files import DamagedFileError
+from identity_pipeline.storage.photos.photo_sets import PhotoSet, PhotoSets
 from identity_pipeline.storage.video.registry import VideoRegistry, slug
 from identity_pipeline.storage.video.tables import MissingTableError, TableStore
 
-PHOTOS: Final = "photos-"
-"""How the ids of photo sets begin."""
 HUMAN: Final = ("human", "suggestion_accepted")
-POOLED: Final = ("candidates", "vision_embeddings", "face_detections", "riders")
-"""Tables of a source from which pictures are chosen and cut."""
+POOLED: Final = (
+    *("candidates", "vision_embeddings", "face_detections", "riders", "frames", "photo_set"),
+    *("face_tracks", "face_quality", "face_landmarks"),
+)
+"""Tables of a source from which pictures are chosen and cut, or which a layout shows."""
 
 
 class DatasetError(IdentityPipelineError, ValueError):
@@ -241,14 +243,13 @@ def _nothing(person: Person, skipped: Sequence[Skipped]) -> str:
     return f"There is no picture of {person.name}: {first.source_id}{more}: {first.sentence}"
 
 
-def kind_of(source_id: str) -> SourceKind:
-    """Whether an id is a photo set's or a ride's."""
-    return "photos" if source_id.startswith(PHOTOS) else "ride"
-
-
 def _source(library: LibrarySnapshot, source_id: str, tracks: Sequence[tuple[int, str]]) -> Source:
     origins = {origin for _, origin in tracks}
     origin = next((one for one in (*HUMAN, "auto") if one in origins), "auto")
+    photo_set = PhotoSets(library.stores.layout).get(source_id)
+    if photo_set is not None:
+        date, told_by = _date_of_photos(library.stores.tables, photo_set)
+        return Source(source_id, "photos", photo_set.sha256, date, origin, told_by)
     record = VideoRegistry(library.stores.layout).get(source_id)
     if record is None:
         raise DatasetError(
@@ -268,6 +269,17 @@ def _date_of(path: Path) -> tuple[str | None, str | None]:
         return recorded, "container"
     day = datetime.fromtimestamp(path.stat().st_mtime, UTC).date()
     return day.isoformat(), "file"
+
+
+def _date_of_photos(store: TableStore, photo_set: PhotoSet) -> tuple[str | None, str | None]:
+    """When the last photograph of a set was taken, else when the set was; and what says so."""
+    try:
+        taken = store.read("photo_set", photo_set.set_id, ("taken_at",))["taken_at"].drop_nulls()
+    except (DamagedFileError, MissingTableError):
+        taken = pl.Series([], dtype=pl.String)
+    if taken.len():
+        return str(taken.max())[:10], "exif"
+    return photo_set.added, "added" if photo_set.added else None
 
 
 def _recency(sources: Iterable[Source]) -> dict[str, float | None]:

@@ -8,7 +8,8 @@ not: any of the three (`core.datasets.selection`, `stages.datasets.cutting`,
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -18,7 +19,7 @@ from identity_pipeline.core.datasets.selection import ordered, validation_source
 from identity_pipeline.core.imagesets.faces import VECTORS
 from identity_pipeline.core.imagesets.one_face import Fault
 from identity_pipeline.settings import Settings
-from identity_pipeline.stages.datasets.checks import Checked, Looker, check_parts
+from identity_pipeline.stages.datasets.checks import Checked, Looker, check
 from identity_pipeline.stages.datasets.cutting import Cut, Cutter, Place
 from identity_pipeline.stages.datasets.manifest import NotWritten, measured
 from identity_pipeline.stages.datasets.pictures import (
@@ -34,6 +35,8 @@ from identity_pipeline.stages.progress.protocol import Progress, silent
 RESERVE: Final = 0.25
 """So many more pictures are cut at once, as a share, for those that a check refuses: a source is
 then decoded once. Chosen."""
+BATCHES: Final = 5
+"""So often at most is gone on in the order for a consumer that refuses much; chosen."""
 PLACE: Final = ["source_id", "face_id"]
 """What names a face over all sources."""
 
@@ -45,26 +48,26 @@ class Tried:
     Attributes:
         material: their rides and faces.
         order: result of `ordered`.
-        wanted: how many pictures.
-        held_out: sources of the validation split.
         cut: what became of each place that was tried.
         pictures: those that could be cut, by place in the order. In the end the ones that passed
             are numbered without gaps.
-        checked: verdicts on these, in the same order, of each consumer of the layout.
+        parts: verdicts of each consumer of the layout on these, in the same order.
     """
 
     material: Material
     order: pl.DataFrame
-    wanted: int
-    held_out: frozenset[str]
     cut: dict[Place, Cut | Fault] = field(default_factory=dict)
     pictures: list[Picture] = field(default_factory=list)
-    checked: Checked = field(default_factory=lambda: Checked({}))
+    parts: dict[str, tuple[Verdict, ...]] = field(default_factory=dict)
 
     @property
     def verdicts(self) -> list[Verdict]:
-        """Whether anybody can take each picture, in the same order."""
-        return self.checked.verdicts
+        """Of each picture whether anybody can take it, else why the first of them cannot."""
+        return Checked(self.parts).verdicts
+
+    def fit(self) -> dict[str, frozenset[str]]:
+        """Keys of the pictures that each consumer can take."""
+        return Checked(self.parts).fit
 
     @property
     def passed(self) -> list[Picture]:
@@ -115,18 +118,15 @@ class Tried:
     def number(self) -> None:
         """Gives those that passed their numbers in the dataset, without gaps."""
         slug, fit = self.material.person.slug, iter(range(1, len(self.pictures) + 1))
-        pictures = list[Picture]()
+        pictures: list[Picture] = []
         for picture, verdict in zip(self.pictures, self.verdicts, strict=True):
             rank = next(fit) if verdict.passed else picture.rank
             key = f"{slug}_{rank:03d}" if verdict.passed else picture.key
             pictures.append(replace(picture, key=key, rank=rank))
-        self.checked = self.checked.renamed([picture.key for picture in pictures])
         self.pictures = pictures
-
-    def enough(self, parts: Mapping[str, Limits]) -> bool:
-        """Whether every consumer has as many as it takes at most."""
-        fit = self.checked.fit
-        return all(len(fit[part]) >= (limits.most or 0) for part, limits in parts.items())
+        for part, verdicts in self.parts.items():
+            pairs = zip(pictures, verdicts, strict=True)
+            self.parts[part] = tuple(replace(v, key=picture.key) for picture, v in pairs)
 
 
 def place_of(picture: Picture) -> Place:
@@ -146,56 +146,77 @@ def try_pictures(
 
     Args:
         material: their rides and faces.
-        layout: whose limits hold, of each consumer that it serves.
+        layout: of the consumer, or of several.
         count: how many are wanted; None: `datasets.count`. Never more than a consumer takes.
         cutter: cuts them.
         settings: all settings.
         progress: called per picture.
     """
-    wanted = count or settings.datasets.count
-    parts = {part: _at_most(limits, wanted) for part, limits in parts_of(layout).items()}
-    wanted = max(limits.most or 0 for limits in parts.values())
+    limits = _limits_of(layout, count or settings.datasets.count)
+    wanted = max(most for _, most in limits.values())
     order = ordered(material.pool, settings.selection, settings.datasets, material.pool.height)
-    tried = Tried(material, order, wanted, _held_out(order, wanted, layout.limits, settings))
+    tried = Tried(material, order)
     faces = material.pool.drop(VECTORS)
     rows = {(row["source_id"], row["face_id"]): row for row in faces.iter_rows(named=True)}
     looker = Looker(cutter.pack)
     for places in _batches(tried.ranked, wanted):
-        cut = cutter.cut(material.pool.join(places, on=PLACE, how="semi"), progress)
-        tried.cut |= cut
-        for chosen in places.iter_rows(named=True):
-            place = chosen["source_id"], chosen["face_id"]
-            made = cut[place]
-            if isinstance(made, Cut):
-                tried.pictures.append(_picture(tried, chosen, rows[place], made))
-        tried.checked = check_parts(tried.pictures, parts, looker)
-        if tried.enough(parts):
+        tried.cut |= cutter.cut(material.pool.join(places, on=PLACE, how="semi"), progress)
+        tried.pictures += _pictures(tried, places, rows)
+        tried.parts = {
+            part: check(tried.pictures, theirs, looker) for part, (theirs, _) in limits.items()
+        }
+        have = {part: len(keys) for part, keys in tried.fit().items()}
+        if all(have[part] >= most for part, (_, most) in limits.items()):
             break
     tried.number()
     return tried
 
 
-def _at_most(limits: Limits, wanted: int) -> Limits:
-    """Limits by which nobody takes more than are wanted."""
-    return replace(limits, most=wanted if limits.most is None else min(wanted, limits.most))
+def _limits_of(layout: Layout, count: int) -> dict[str, tuple[Limits, int]]:
+    """Limits of each consumer of a layout, and how many pictures it is to get."""
+    found = {}
+    for part, limits in parts_of(layout).items():
+        most = count if limits.most is None else min(count, limits.most)
+        found[part] = replace(limits, most=most), most
+    return found
 
 
 def _batches(ranked: pl.DataFrame, wanted: int) -> Iterator[pl.DataFrame]:
     """Places in the order, as many at a time as may be needed."""
     size = wanted + math.ceil(wanted * RESERVE) + 2
-    for start in range(0, ranked.height, size):
-        yield ranked.slice(start, size)
+    end = min(ranked.height, size * BATCHES)
+    for start in range(0, end, size):
+        yield ranked.slice(start, min(size, end - start))
 
 
-def _held_out(
-    order: pl.DataFrame, wanted: int, limits: Limits, settings: Settings
-) -> frozenset[str]:
-    """The sources of the validation split, by how many pictures of each are wanted."""
-    if not limits.splits:
-        return frozenset()
-    first = order.filter(pl.col("rank") <= wanted)
-    counts = dict(first.group_by("source_id").len().sort("source_id").iter_rows())
-    return validation_sources(counts, settings.datasets.validation_share)
+def hold_out(everybody: Sequence[Tried], share: float) -> None:
+    """Puts whole sources into the validation split, the same for everybody who is in them.
+
+    Args:
+        everybody: whose pictures are numbered.
+        share: of all pictures, at most.
+    """
+    counts = {
+        one.material.person.person_id: Counter(p.source.source_id for p in one.passed)
+        for one in everybody
+    }
+    held = validation_sources(counts, share)
+    for one in everybody:
+        one.pictures = [
+            replace(p, split="validation") if p.source.source_id in held else p
+            for p in one.pictures
+        ]
+
+
+def _pictures(
+    tried: Tried, places: pl.DataFrame, rows: Mapping[Place, Mapping[str, Any]]
+) -> Iterator[Picture]:
+    """The pictures of some places that could be cut."""
+    for chosen in places.iter_rows(named=True):
+        place = chosen["source_id"], chosen["face_id"]
+        made = tried.cut[place]
+        if isinstance(made, Cut):
+            yield _picture(tried, chosen, rows[place], made)
 
 
 def _picture(tried: Tried, chosen: Mapping[str, Any], face: Mapping[str, Any], cut: Cut) -> Picture:
@@ -211,7 +232,7 @@ def _picture(tried: Tried, chosen: Mapping[str, Any], face: Mapping[str, Any], c
         timestamp_ms=face["timestamp_ms"] if source.kind == "ride" else None,
         role=chosen["role"],
         rank=chosen["rank"],
-        split="validation" if source.source_id in tried.held_out else "train",
+        split="train",
         variant=chosen["variant"],
         jpeg=cut.jpeg,
         width=cut.width,

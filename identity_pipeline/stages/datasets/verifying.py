@@ -20,7 +20,7 @@ from identity_pipeline.core.geometry import Box
 from identity_pipeline.media.crops import decode_image
 from identity_pipeline.stages.datasets.checks import Looker, check
 from identity_pipeline.stages.datasets.manifest import FILE, KIND, SCHEMA_VERSION, read_manifest
-from identity_pipeline.stages.datasets.pictures import Limits, Person, Picture, Source
+from identity_pipeline.stages.datasets.pictures import Limits, Person, Picture, Source, Verdict
 from identity_pipeline.stages.imagesets.one_face import look
 from identity_pipeline.stages.progress.protocol import Progress, silent
 from identity_pipeline.storage.layout import UnsafePathError, inside
@@ -183,21 +183,30 @@ def _faces_of_people(
     progress: Progress,
 ) -> tuple[int, list[Finding]]:
     """Each picture by the consumer's limits, looked at again."""
-    limits = Limits(
-        **{
-            field.name: _as_limit(told["limits"][field.name])
-            for field in fields(Limits)
-            if field.name in told["limits"]
-        }
-    )
+    parts = {part: _limits(row) for part, row in told["limits"].items()}
+    fit = {row["key"]: row["fit"] for row in told["pictures"]}
     pictures, findings = _pictures(folder, told, damaged)
     looker = Looker(pack)
     for number, picture in enumerate(pictures, 1):
-        looker.views(picture, limits.detect_at)
+        for part in fit[picture.key]:
+            looker.views(picture, parts[part].detect_at)
         progress("verify", number, len(pictures), "pictures")
-    refused = [verdict for verdict in check(pictures, limits, looker) if not verdict.passed]
-    findings += [Finding("wrong", str(v.code), v.key, str(v.sentence)) for v in refused]
+    refused: dict[tuple[str, str], str] = {}
+    for part, limits in parts.items():
+        theirs = [picture for picture in pictures if part in fit[picture.key]]
+        refused |= _refused(check(theirs, limits, looker))
+    findings += [Finding("wrong", code, key, why) for (key, code), why in refused.items()]
     return len(pictures), findings
+
+
+def _refused(verdicts: Sequence[Verdict]) -> dict[tuple[str, str], str]:
+    """Why pictures are not fit, by key and code."""
+    return {(v.key, str(v.code)): str(v.sentence) for v in verdicts if not v.passed}
+
+
+def _limits(row: Mapping[str, Any]) -> Limits:
+    known = {field.name for field in fields(Limits)}
+    return Limits(**{name: _as_limit(value) for name, value in row.items() if name in known})
 
 
 def _pictures(
@@ -209,7 +218,7 @@ def _pictures(
     pictures: list[Picture] = []
     findings: list[Finding] = []
     for row in told["pictures"]:
-        if damaged & set(row["files"]):
+        if damaged & set(row["files"]) or not row["files"]:
             continue
         data = _bytes_of(folder, row)
         if data is None:

@@ -187,8 +187,7 @@ class Pictures:
         analysed = Analysed.of(self.crops, faces, self.settings.crops)
         best: dict[int, float] = {}
         left = dict(enumerate(planned))
-        ways = (True, False) if stamps_are_keys(self.frames["decode_error"]) else (False,)
-        for seekable in ways:
+        for seekable in self._ways():
             enough = IDENTICAL if seekable else self.settings.export.same_region_min
             for n, frame in self._frames_of(left, seekable=seekable):
                 boxes = {face.face_id: face.box for face in left[n].faces}
@@ -199,6 +198,10 @@ class Pictures:
                     yield image, self._cut(image, frame)
         for n, image in left.items():
             yield image, _why_not(best.get(n), self.settings)
+
+    def _ways(self) -> tuple[bool, ...]:
+        """By seeking, where a time stamp stands for one frame, then by counting."""
+        return (True, False) if stamps_are_keys(self.frames["decode_error"]) else (False,)
 
     def _frames_of(
         self, left: Mapping[int, PlannedImage], *, seekable: bool

@@ -20,7 +20,7 @@ from typing import Any, Final
 from identity_pipeline.stages.datasets.facing import portraits_first
 from identity_pipeline.stages.datasets.layouts.files import put
 from identity_pipeline.stages.datasets.layouts.workflows.comfyui_graph import Graph, Node, Out
-from identity_pipeline.stages.datasets.pictures import Dataset, Limits, Person, Picture
+from identity_pipeline.stages.datasets.pictures import Dataset, Limits, Person
 from identity_pipeline.storage.files import atomic
 
 INPUT, WORKFLOWS, API = "input", "workflows", "workflows/api"
