@@ -27,10 +27,11 @@ NOISE_SCALE = 12.0
 """Noise (standard deviation, 0-255) at which the noise term has fallen to 1/e."""
 _ROW, _COLUMN = np.mgrid[:112, :112]
 FACE_OVAL = ((_COLUMN - 55.5) / 34.0) ** 2 + ((_ROW - 66.0) / 44.0) ** 2 <= 1.0
-"""(112, 112) pixels of an aligned crop that are skin whatever stands behind the face: below the hair
-and above the chin, around the places at which alignment puts eyes, nose and mouth. Of 2,197 faces of
-eight real clips none changes its bin of light when only the oval is asked whether it is blown (37
-are), while three studio portraits before white fall from .20 to .23 of the crop to below .001."""
+"""(112, 112) pixels of an aligned crop that are skin whatever stands behind the face.
+
+Below the hair and above the chin, around the places at which alignment puts eyes, nose and mouth.
+Of 2,197 faces of eight real clips none changes its bin of light when only the oval is asked whether
+it is blown (37 are); three studio portraits before white fall from .20 and more to below .001."""
 FULL_SIZE_PX = 112.0
 """A face of the recogniser's own input size or larger loses nothing by its size."""
 
