@@ -306,14 +306,16 @@ def _of_person(
         buckets,
         moments,
     )
-    vision = embed_views(
-        faces_to_see(observed, settings),
-        archive,
-        models.vision,
-        models.vision_body,
-        settings,
-        progress,
-    )
+    vision = empty("vision_embeddings")
+    if settings.phases.vision:
+        vision = embed_views(
+            faces_to_see(observed, settings),
+            archive,
+            models.vision,
+            models.vision_body,
+            settings,
+            progress,
+        )
     return {
         "face_landmarks": landmarks,
         "face_buckets": buckets,
