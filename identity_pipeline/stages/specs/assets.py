@@ -197,6 +197,7 @@ _ENTRIES: Final = (
         kinds=("numpy",),
         inputs=("ride_video", "face_detections", "face_crops"),
         settings=_GATES,
+        code="2",
         cost=Cost(1.6),
     ),
     _chunked(
