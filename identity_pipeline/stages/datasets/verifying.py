@@ -184,6 +184,8 @@ def _faces_of_people(
 ) -> tuple[int, list[Finding]]:
     """Each picture by the consumer's limits, looked at again."""
     parts = {part: _limits(row) for part, row in told["limits"].items()}
+    if not any(limits.detect_at for limits in parts.values()):
+        return 0, []  # it is no consumer of pictures
     fit = {row["key"]: row["fit"] for row in told["pictures"]}
     pictures, findings = _pictures(folder, told, damaged)
     looker = Looker(pack)
