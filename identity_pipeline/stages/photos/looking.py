@@ -31,14 +31,7 @@ def faces_of_still(bgr: ImageBGR, pack: FacePack, settings: Settings) -> Detecti
         pack: detector.
         settings: `photos.detect_at`, `models.det_size`.
     """
-    longer, shorter = max(bgr.shape[:2]), min(bgr.shape[:2])
-    largest = max(longer, settings.models.det_size)
-    # A very long picture would be less than a pixel high at a small size.
-    sides = [s for s in settings.photos.detect_at if s <= largest and s * shorter >= longer]
-    usual = [pack.detect(bgr, size=side) for side in sides if side >= settings.models.det_size]
-    coarse = [pack.detect(bgr, size=side) for side in sides if side < settings.models.det_size]
-    known = [box for one in usual for box in boxes_of(one)]
-    found = [*usual, *(_believed(one, known, FILLS * longer) for one in coarse)]
+    found = _looks(bgr, pack, settings)
     boxes = np.concatenate([np.zeros((0, 4), np.float32), *(one.boxes for one in found)])
     scores = np.concatenate([np.zeros(0, np.float32), *(one.scores for one in found)])
     points = np.concatenate([np.zeros((0, 5, 2), np.float32), *(one.key_points for one in found)])
@@ -46,6 +39,25 @@ def faces_of_still(bgr: ImageBGR, pack: FacePack, settings: Settings) -> Detecti
     kept = kept[without_nested(boxes[kept], scores[kept])]
     order = kept[np.lexsort((boxes[kept, 1], boxes[kept, 0]))]
     return Detections(boxes[order], scores[order], points[order])
+
+
+def _looks(bgr: ImageBGR, pack: FacePack, settings: Settings) -> list[Detections]:
+    """What is believed of the look at each size, the usual size and larger ones first."""
+    longer, shorter = max(bgr.shape[:2]), min(bgr.shape[:2])
+    usual_side = settings.models.det_size
+    found: list[Detections] = []
+    known: list[Box] = []
+    for side in sorted(settings.photos.detect_at, reverse=True):
+        # A very long picture would be less than a pixel high at a small size.
+        if side > max(longer, usual_side) or side * shorter < longer:
+            continue
+        seen = pack.detect(bgr, size=side)
+        if side < usual_side:
+            seen = _believed(seen, known, FILLS * longer)
+        else:
+            known += boxes_of(seen)
+        found.append(seen)
+    return found
 
 
 def boxes_of(found: Detections) -> list[Box]:
