@@ -45,7 +45,7 @@ class Kind:
 KINDS: Final = (
     Kind("videos", "source videos in the inbox", None),
     Kind("tables", "tables of the videos, and the library in force", None),
-    Kind("exports", "image sets", None),
+    Kind("exports", "image sets, and datasets of people", None),
     Kind("ledger", "human decisions", None),
     Kind("other", "registrations, profiles, heads, index, reports, notes", None),
     Kind("dagster", "Dagster's database and logs", "nothing"),
@@ -69,6 +69,7 @@ FOLDERS: Final = {
     "videos": "videos",
     "tables": "tables",
     "output": "exports",
+    "datasets": "exports",
     "ledger": "ledger",
     "dagster": "dagster",
     "crops": "crops",
