@@ -44,6 +44,10 @@ SUBJECTS: Final[Mapping[str, Mapping[str, Entry]]] = {
             "verify",
             "Check an exported FOLDER against its manifest: files, faces, limits, licences, consent.",
         ),
+        "worth": Entry(
+            "worth",
+            "Say what the pictures of PERSON are worth as references, and what each of them adds.",
+        ),
         "evaluate": Entry(
             "evaluate", "Measure how good the results are, on videos whose truth is known."
         ),

@@ -104,6 +104,7 @@ def cli(context: click.Context, settings_file: str | None, data: str | None, deb
       identity-pipeline recluster                     known people, groups, suggestions: up to date
       identity-pipeline clusters --montage faces.jpg  groups of unknown faces, and a look at them
       identity-pipeline label cluster 5 --name Ada    name one; --dry-run says what it would do
+      identity-pipeline enrol Ada photos/*.jpg        photographs of somebody, as evidence
       identity-pipeline recluster                     what moved
       identity-pipeline suggestions                   what the machine would ask
       identity-pipeline explain RIDE:4                why a track is who it is

@@ -74,12 +74,12 @@ class StillError(IdentityPipelineError, ValueError):
 
     Attributes:
         code: stable reason, one of `StillCode`.
-        sentence: what is wrong and what to do next.
+        sentence: what is wrong and what to do next, without the name of the file.
     """
 
-    def __init__(self, code: StillCode, sentence: str) -> None:
+    def __init__(self, code: StillCode, name: str, sentence: str) -> None:
         self.code, self.sentence = code, printable(sentence)
-        super().__init__(self.sentence)
+        super().__init__(f"{printable(name)}: {self.sentence}")
 
 
 @dataclass(frozen=True)
@@ -139,12 +139,13 @@ def read_still(path: Path, settings: PhotoSettings) -> Still:
         if size > settings.max_file_bytes:
             raise StillError(
                 "too_large",
-                f"{path.name} has {size / 2**20:,.0f} MiB, more than photos.max_file_bytes allows; "
+                path.name,
+                f"it has {size / 2**20:,.0f} MiB, more than photos.max_file_bytes allows; "
                 "save it as a JPEG, or raise that setting.",
             )
         data = path.read_bytes()
     except OSError as error:
-        raise StillError("missing", f"{path.name} cannot be read. {system_words(error)}") from error
+        raise StillError("missing", path.name, system_words(error)) from error
     return decode_still(data, path.name, settings)
 
 
@@ -160,7 +161,7 @@ def decode_still(data: bytes, name: str, settings: PhotoSettings) -> Still:
         StillError: it is none, or cannot be taken; the sentence says why.
     """
     if not data:
-        raise StillError("empty", f"{name} is an empty file; copy it again from the camera.")
+        raise StillError("empty", name, "it is an empty file; copy it again from the camera.")
     kind = _kind_of(data, name)
     with warnings.catch_warnings():  # what Pillow has to say of odd tags is nobody's business
         warnings.simplefilter("ignore")
@@ -170,7 +171,7 @@ def decode_still(data: bytes, name: str, settings: PhotoSettings) -> Still:
         except (StillError, MemoryError):
             raise
         except Image.DecompressionBombError as error:
-            raise StillError("too_many_pixels", f"{name}: {error}") from error
+            raise StillError("too_many_pixels", name, f"{_in_short(error)}.") from error
         except _BROKEN as error:
             raise _unreadable(name, error) from error
 
@@ -187,11 +188,13 @@ def _unreadable(name: str, error: Exception) -> StillError:
     if isinstance(error, NotImplementedError) or any(w in said for w in ("mode", "unsupported")):
         return StillError(
             "unsupported_picture",
-            f"{name} is coded in a way that is not read here ({error}); save it as a JPEG.",
+            name,
+            f"it is coded in a way that is not read here ({_in_short(error)}); save it as a JPEG.",
         )
     return StillError(
         "truncated",
-        f"{name} is damaged or was cut off ({_in_short(error)}); copy it again from the camera.",
+        name,
+        f"it is damaged or was cut off ({_in_short(error)}); copy it again from the camera.",
     )
 
 
@@ -222,11 +225,13 @@ def _kind_of(data: bytes, name: str) -> _Kind:
     if other is not None:
         raise StillError(
             "unsupported_format",
-            f"{name} is {other}, which is not taken as a photograph; save the picture as a JPEG.",
+            name,
+            f"it is {other}, which is not taken as a photograph; save the picture as a JPEG.",
         )
     raise StillError(
         "not_a_picture",
-        f"{name} is no picture, whatever its name says; remove it, or put the photograph there.",
+        name,
+        "it is no picture, whatever its name says; remove it, or put the photograph there.",
     )
 
 
@@ -311,7 +316,8 @@ def _shown(image: ImageFile.ImageFile, data: bytes, name: str, settings: PhotoSe
     if frames > 1 and image.format != "HEIF":  # a burst of a phone has one main picture
         raise StillError(
             "animated",
-            f"{name} holds {frames} pictures, an animation or pages; save the one that is meant as "
+            name,
+            f"it holds {frames} pictures, an animation or pages; save the one that is meant as "
             "a JPEG.",
         )
     bit_depth = _bit_depth(image, data)
@@ -361,7 +367,8 @@ def _reduce(image: ImageFile.ImageFile, name: str, settings: PhotoSettings) -> f
     if min(width, height) < settings.min_side_px:
         raise StillError(
             "too_small",
-            f"{name} has {width} x {height} px; no face can be recognised in it. Take the original "
+            name,
+            f"it has {width} x {height} px; no face can be recognised in it. Take the original "
             "of it, not its thumbnail.",
         )
     is_jpeg = image.format == "JPEG"
@@ -380,7 +387,8 @@ def _reduce(image: ImageFile.ImageFile, name: str, settings: PhotoSettings) -> f
 def _refuse_size(name: str, width: int, height: int) -> NoReturn:
     raise StillError(
         "too_many_pixels",
-        f"{name} has {width:,} x {height:,} px, more than is decoded (photos.max_pixels); save a "
+        name,
+        f"it has {width:,} x {height:,} px, more than is decoded (photos.max_pixels); save a "
         "smaller copy of it as a JPEG, or raise that setting.",
     )
 

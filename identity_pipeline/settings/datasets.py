@@ -135,6 +135,13 @@ class DatasetSettings(Group):
         source="chosen: nobody's sex or age is measured",
         min_length=1,
     )
+    judge: str | None = tunable(
+        None,
+        "The face pack, by name or folder, that says what pictures are worth; it must not be the "
+        "one that chose them. Unset: nothing is measured.",
+        unit="name",
+        source="none ships beside the one in use",
+    )
     repeats: int = tunable(
         1,
         "A trainer that counts repeats shows each picture so often in an epoch.",

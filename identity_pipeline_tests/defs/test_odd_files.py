@@ -20,7 +20,11 @@ from identity_pipeline.defs.automation.sensors import Memory, sort_arrivals
 from identity_pipeline.defs.resources.resources import SettingsResource
 from identity_pipeline.storage.files.inbox import UnusableFileError
 from identity_pipeline.storage.video.known_files import Stamp
-from identity_pipeline.storage.video.registry import VideoRegistry, video_files
+from identity_pipeline.storage.video.registry import (
+    StillPictureError,
+    VideoRegistry,
+    video_files,
+)
 from identity_pipeline.storage.video.tables import TableStore
 from identity_pipeline_tests.inbox import Inbox
 
@@ -66,6 +70,17 @@ NAMES = {
     "long": f"{'ü' * 125}x.mp4",
     "no letters": "🎢.mp4",
 }
+
+
+def test_a_photograph_among_the_videos_is_told_once_and_named_for_what_it_is(inbox: Inbox) -> None:
+    inbox.put("face.mp4", b"\xff\xd8\xff\xe0 a photograph")
+    inbox.put("good.mp4", b"good")
+    inbox.tick()
+    assert len(inbox.tick()) == 1
+    inbox.tick()
+    assert "1 cannot be taken (face.mp4" in inbox.said
+    with pytest.raises(StillPictureError, match=r"photograph \(JPEG\).*enrol PERSON"):
+        VideoRegistry(inbox.layout).register(inbox.folder / "face.mp4")
 
 
 @pytest.mark.parametrize("name", NAMES)

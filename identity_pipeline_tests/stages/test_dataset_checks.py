@@ -11,8 +11,8 @@ import numpy as np
 from identity_pipeline.core.geometry import Box
 from identity_pipeline.media.crops import ImageBGR
 from identity_pipeline.models.face_pack import FacePack
-from identity_pipeline.stages.datasets.checks import Looker, check, check_layout, check_set
-from identity_pipeline.stages.datasets.pictures import Dataset, Limits, Picture
+from identity_pipeline.stages.datasets.checks import Checked, Looker, check, check_set
+from identity_pipeline.stages.datasets.pictures import Dataset, Limits, Picture, parts_of
 from identity_pipeline_tests.pictures import ADA, BEN, frame, pack, picture, portrait, turned
 
 
@@ -108,11 +108,11 @@ def test_who_draws_what_it_sees_gets_open_eyes_one_look_and_a_calm_face() -> Non
     looks = [replace(one, variant=look) for one, look in zip(eyes, ("a", "b", "a"), strict=True)]
     assert codes(looks, Limits(one_look=True, detect_at=())) == [None, "other_look", None]
     shown = [replace(one, role="coverage") for one in turned([30.0, 5.0, 1.0, 2.0])]
-    alone = Limits(most=1, portrait_first=True, detect_at=())
+    alone = Limits(most=1, portraits=1, detect_at=())
     assert codes(shown, alone)[1] is None
     shown[3] = replace(shown[3], role="anchor")
     assert codes(shown, alone)[3] is None
-    assert codes(shown, replace(alone, portrait_first=False))[0] is None
+    assert codes(shown, replace(alone, portraits=0))[0] is None
 
 
 class Several:
@@ -130,7 +130,9 @@ class Several:
 
 def test_several_consumers_have_verdicts_of_their_own_and_look_once() -> None:
     shown = turned([20.0, 5.0, 30.0])
-    checked = check_layout(shown, Several(), pack())
+    looker = Looker(pack())
+    parts = {part: check(shown, limits, looker) for part, limits in parts_of(Several()).items()}
+    checked = Checked(parts)
     first, second, third = (one.key for one in shown)
     assert checked.fit == {"any": {first}, "frontal": {second}}
     assert [verdict.passed for verdict in checked.verdicts] == [True, True, False]

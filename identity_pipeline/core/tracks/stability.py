@@ -10,6 +10,8 @@ not embedded: witnesses vouch for their track, and what may become an image is e
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
 
 import numpy as np
 import polars as pl
@@ -64,11 +66,12 @@ def prototype_face(faces: pl.DataFrame, settings: StabilitySettings) -> str | No
     return None
 
 
-_NO_BANKS: Mapping[int, Bank] = {}
+NO_BANKS: Final[Mapping[int, Bank]] = MappingProxyType({})
+"""Nobody is known from elsewhere."""
 
 
 def measure_stability(
-    faces: pl.DataFrame, settings: StabilitySettings, banks: Mapping[int, Bank] = _NO_BANKS
+    faces: pl.DataFrame, settings: StabilitySettings, banks: Mapping[int, Bank] = NO_BANKS
 ) -> pl.DataFrame:
     """The table `identity_stability`.
 

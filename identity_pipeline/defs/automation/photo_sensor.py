@@ -39,6 +39,7 @@ def new_photos(
     set is decided to be whom the folder names, and `library_changed` does the rest.
     """
     from identity_pipeline.stages.photos import watching
+    from identity_pipeline.stages.photos.enrolling import unmeasured_sets
 
     waiting = skip_unless_ready(context.instance, store)
     if waiting:
@@ -49,7 +50,9 @@ def new_photos(
     look = watching.Look(LibraryStores.of(store), settings, now).at(before)
     for sentence in look.said:
         context.log.warning(sentence)
-    runs = _wanted(context.instance, store, settings, look.unmeasured)
+    # Sets of others too: of a command that was stopped, or of a backup that was restored.
+    unmeasured = sorted({*look.unmeasured, *unmeasured_sets(store)})
+    runs = _wanted(context.instance, store, settings, unmeasured)
     leave = leave_to_ask(store, settings, time.time(), settings.ingest.max_new_per_tick)
     asked = dict(list(runs.items())[: leave.at_most])
     cursor = watching.as_cursor(look.memory)
@@ -72,7 +75,7 @@ def new_photos(
     settled = sum(len(seen.settled) for seen in look.memory.values())
     return dg.SkipReason(
         f"{counted(look.changing, 'folder')} still changing, {counted(look.decided, 'set')} "
-        f"decided now, {counted(len(look.unmeasured), 'set')} not measured yet, "
+        f"decided now, {counted(len(unmeasured), 'set')} not measured yet, "
         f"{counted(settled, 'set')} of which nothing more is to be done."
     )
 

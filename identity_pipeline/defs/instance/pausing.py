@@ -8,7 +8,7 @@ tag tells it from one that somebody cancelled. Its chunks, or the epochs of a tr
 import dagster as dg
 
 from identity_pipeline.defs.instance.gate import skip_unless_ready
-from identity_pipeline.defs.instance.jobs import learn, per_video
+from identity_pipeline.defs.instance.jobs import learn, per_photo_set, per_video
 from identity_pipeline.defs.instance.tags import BY, CONTINUE, PRIORITY, STANDING_TAG, tags
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.progress.pause import paused
@@ -41,11 +41,13 @@ def stop_if_paused(context: dg.AssetExecutionContext, layout: Layout) -> None:
     raise RunPaused(order.sentence())
 
 
-def stopped_by_pause(instance: dg.DagsterInstance) -> dict[str, dg.DagsterRun]:
-    """Video -> run, of the videos whose latest run was stopped by a pause."""
+def stopped_by_pause(
+    instance: dg.DagsterInstance, job: str = per_video.name
+) -> dict[str, dg.DagsterRun]:
+    """Video -> run, of the videos (or photo sets) whose latest run was stopped by a pause."""
     runs = instance.get_runs(
         dg.RunsFilter(
-            job_name=per_video.name,
+            job_name=job,
             statuses=[dg.DagsterRunStatus.CANCELED],
             tags={PAUSED_TAG: YES},
         )
@@ -103,10 +105,10 @@ def unless_paused(
 
 
 @dg.sensor(
-    jobs=[per_video, learn],
+    jobs=[per_video, per_photo_set, learn],
     minimum_interval_seconds=15,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Takes up the videos, and the training, that a pause stopped, once it is over.",
+    description="Takes up the videos, photo sets and training that a pause stopped.",
 )
 def paused_videos(
     context: dg.SensorEvaluationContext, store: dg.ResourceParam[TableStore]
@@ -118,11 +120,12 @@ def paused_videos(
     requests = [
         dg.RunRequest(
             run_key=f"continue-{run.run_id}",
-            job_name=per_video.name,
+            job_name=job.name,
             partition_key=video_id,
             tags={**TAGS, **_kept_tags(run)},
         )
-        for video_id, run in stopped_by_pause(context.instance).items()
+        for job in (per_video, per_photo_set)
+        for video_id, run in stopped_by_pause(context.instance, job.name).items()
         if run.tags.get(BY) != COMMAND_LINE
     ]
     training = stopped_training(context.instance)

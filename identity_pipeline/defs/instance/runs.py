@@ -5,14 +5,19 @@ from __future__ import annotations
 import dagster as dg
 
 from identity_pipeline.core.progress.shares import LEARNING_WORK, LIBRARY_WORK
-from identity_pipeline.defs.instance.jobs import learn, library, per_video
+from identity_pipeline.defs.instance.jobs import learn, library, per_photo_set, per_video
 from identity_pipeline.defs.instance.preflight import is_no_try
 from identity_pipeline.defs.instance.tags import WILL_RETRY
 from identity_pipeline.stages.planning.phases import RunFact
 
 LOOKED_AT = 1000
 """The latest runs of each job that are looked at; older ones are history."""
-OF_JOB = {per_video.name: LIBRARY_WORK, library.name: LIBRARY_WORK, learn.name: LEARNING_WORK}
+OF_JOB = {
+    per_video.name: LIBRARY_WORK,
+    per_photo_set.name: LIBRARY_WORK,
+    library.name: LIBRARY_WORK,
+    learn.name: LEARNING_WORK,
+}
 """Whose work the runs of a job are that have no partition."""
 STATUS = {
     dg.DagsterRunStatus.QUEUED: "queued",

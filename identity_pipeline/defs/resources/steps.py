@@ -224,7 +224,8 @@ class VideoStep(Step):
         return self.store.read("frames", self.video_id, ("timestamp_ms",))["timestamp_ms"][0]
 
     def _digests(self, *specs: AssetSpec) -> dict[str, str]:
-        runs = {m for spec in specs if not spec.off(self.all_settings) for m in spec.models}
+        settings = self.all_settings
+        runs = {m for spec in specs if not spec.off(settings) for m in spec.runs(settings)}
         return {model: self.models.digest(model) for model in sorted(runs)}
 
     def is_current(self, asset: str, fingerprint: str) -> bool:

@@ -18,13 +18,11 @@ from typing import Final
 from identity_pipeline.core.imagesets.one_face import NOT_FOUND, View, fault_of
 from identity_pipeline.media.crops import ImageBGR, decode_image
 from identity_pipeline.models.face_pack import FacePack
-from identity_pipeline.stages.datasets.facing import FRONTAL, degrees, first_of
+from identity_pipeline.stages.datasets.facing import FRONTAL, degrees, portraits_first
 from identity_pipeline.stages.datasets.pictures import (
-    Layout,
     Limits,
     Picture,
     Verdict,
-    parts_of,
 )
 from identity_pipeline.stages.imagesets.one_face import look
 
@@ -96,11 +94,9 @@ class Checked:
     Attributes:
         parts: verdicts by consumer, each in the order of the pictures; one consumer, named as the
             layout, where it serves no others.
-        faults: what each misses in the set of those that passed.
     """
 
     parts: Mapping[str, tuple[Verdict, ...]]
-    faults: Mapping[str, list[SetFault]]
 
     @property
     def fit(self) -> dict[str, frozenset[str]]:
@@ -117,21 +113,6 @@ class Checked:
             next((verdict for verdict in theirs if verdict.passed), theirs[0])
             for theirs in zip(*self.parts.values(), strict=True)
         ]
-
-
-def check_layout(pictures: Sequence[Picture], layout: Layout, pack: FacePack) -> Checked:
-    """What each consumer of a layout can take of the pictures, looking at each once a size.
-
-    Args:
-        pictures: of one or several people, cut and encoded.
-        layout: whose consumers.
-        pack: whose detector looks at them again.
-    """
-    looker = Looker(pack)
-    limits = parts_of(layout)
-    parts = {part: check(pictures, theirs, looker) for part, theirs in limits.items()}
-    faults = {part: check_set(pictures, parts[part], theirs) for part, theirs in limits.items()}
-    return Checked(parts, faults)
 
 
 def check(
@@ -301,10 +282,7 @@ def _beyond(passed: Sequence[Picture], limits: Limits) -> dict[str, Verdict]:
 
 def _as_taken(pictures: list[Picture], limits: Limits) -> list[Picture]:
     """The order in which a consumer of only so many takes them."""
-    if not limits.portrait_first or not pictures:
-        return pictures
-    first = first_of(pictures)
-    return [first, *(picture for picture in pictures if picture is not first)]
+    return portraits_first(pictures, limits.portraits) if limits.portraits else pictures
 
 
 def _of_other_looks(passed: Sequence[Picture], limits: Limits) -> dict[str, Verdict]:

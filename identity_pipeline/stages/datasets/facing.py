@@ -29,6 +29,21 @@ def off_frontal(picture: Picture) -> float:
     return max(UNKNOWN_POSE if angle is None else abs(angle) for angle in angles)
 
 
+def portraits_first(pictures: Sequence[Picture], count: int) -> list[Picture]:
+    """Some calm frontal pictures before all others, each kind by rank.
+
+    Args:
+        pictures: of one person, the best first.
+        count: so many portraits at most come first: the one of `first_of`, then further anchors.
+    """
+    if not pictures:
+        return []
+    first = first_of(pictures)
+    anchors = (p for p in pictures if p.role == "anchor" and off_frontal(p) <= FRONTAL)
+    chosen = [first, *(picture for picture in anchors if picture is not first)][:count]
+    return chosen + [picture for picture in pictures if picture not in chosen]
+
+
 def first_of(pictures: Sequence[Picture]) -> Picture:
     """The picture to show first, or alone: the best anchor that is frontal.
 

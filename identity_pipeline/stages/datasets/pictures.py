@@ -118,7 +118,7 @@ class Limits:
         yaw_max, pitch_max: degrees from frontal; null: any pose.
         frontal_share: at least this share of the pictures is within 15 degrees of frontal.
         one_look: only pictures of the look that the best one shows, for who averages them.
-        portrait_first: of at most so many, a calm frontal one is among them, whatever its rank.
+        portraits: so many calm frontal pictures come before all others, where there are such.
         eyes_open: none with closed eyes, for who draws what it is shown; unmeasured is no fault.
         splits: what it writes has a place for pictures that are held out for validation.
     """
@@ -134,7 +134,7 @@ class Limits:
     frontal_share: float = 0.0
     one_look: bool = False
     eyes_open: bool = False
-    portrait_first: bool = False
+    portraits: int = 0
     splits: bool = False
 
 

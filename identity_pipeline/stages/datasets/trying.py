@@ -63,11 +63,11 @@ class Tried:
     @property
     def verdicts(self) -> list[Verdict]:
         """Of each picture whether anybody can take it, else why the first of them cannot."""
-        return Checked(self.parts, {}).verdicts
+        return Checked(self.parts).verdicts
 
     def fit(self) -> dict[str, frozenset[str]]:
         """Keys of the pictures that each consumer can take."""
-        return Checked(self.parts, {}).fit
+        return Checked(self.parts).fit
 
     @property
     def passed(self) -> list[Picture]:

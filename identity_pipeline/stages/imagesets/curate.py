@@ -14,7 +14,7 @@ from identity_pipeline.core.imagesets.candidates import export_crops, gather, wi
 from identity_pipeline.core.imagesets.moments import find_moments
 from identity_pipeline.core.imagesets.portrait import with_scores
 from identity_pipeline.core.tracks.memory_bank import Bank
-from identity_pipeline.core.tracks.stability import measure_stability
+from identity_pipeline.core.tracks.stability import NO_BANKS, measure_stability
 from identity_pipeline.core.video.highlights import Emphasis
 from identity_pipeline.models.spaces import same_space
 from identity_pipeline.settings import Settings
@@ -66,7 +66,7 @@ def stability_of(
     quality: pl.DataFrame,
     landmarks: pl.DataFrame,
     settings: Settings,
-    banks: Mapping[int, Bank],
+    banks: Mapping[int, Bank] = NO_BANKS,
 ) -> pl.DataFrame:
     """The table `identity_stability`.
 

@@ -111,7 +111,7 @@ def _synced(
             kept = set(known.sources if known else ())
             lost = [v for v in unread.get(person_id, ()) if contents.get(v) in kept]
             if lost:
-                left.append(_stays(name, lost))
+                left.append(_stays(stores, name, lost))
                 return
             if known is not None and (known.made_of, known.name) == (inputs, name):
                 return
@@ -178,10 +178,14 @@ def _without_tables(stores: LibraryStores) -> dict[str, list[str]]:
     return {person: sorted(videos.difference(there)) for person, videos in named.items()}
 
 
-def _stays(name: str, lost: list[str]) -> str:
+def _stays(stores: LibraryStores, name: str, lost: list[str]) -> str:
+    rides = [one for one in lost if not stores.photos.is_set(one)]
+    photos = [stores.photos.mending_command(one) for one in lost if one not in rides]
+    again = [f"run {'that video' if len(rides) == 1 else 'those videos'} again"] if rides else []
+    again += [f"`{command}`" for command in photos]
     return (
-        f"The profile of {name} stays as it is: the tables of {', '.join(lost)} are gone; run "
-        f"{'that video' if len(lost) == 1 else 'those videos'} again"
+        f"The profile of {name} stays as it is: the tables of {', '.join(lost)} are gone; "
+        f"{' and '.join(again)}"
     )
 
 

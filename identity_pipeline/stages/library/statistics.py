@@ -18,6 +18,7 @@ from identity_pipeline.settings import Settings
 from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
 from identity_pipeline.stages.library.made_with import sentence
 from identity_pipeline.stages.library.spaces import settings_of_library
+from identity_pipeline.stages.library.unclaimed import unclaimed
 from identity_pipeline.stages.library.view import pending_suggestions
 from identity_pipeline.stages.progress.protocol import Progress, silent
 from identity_pipeline.stages.stores import LibraryStores
@@ -128,8 +129,9 @@ def library_stats(
 def _new_videos(library: LibrarySnapshot) -> int:
     """Videos with templates that the generation in force lacks; 0 before the first."""
     made_of = library.generation.versions.keys() if library.generation else ()
-    present = library.stores.tables.videos_with("track_templates")
-    return len(set(present).difference(made_of)) if made_of else 0
+    present = set(library.stores.tables.videos_with("track_templates"))
+    present -= unclaimed(library.stores.layout, library.history)
+    return len(present.difference(made_of)) if made_of else 0
 
 
 def true_people(

@@ -169,6 +169,12 @@ def measured(store: TableStore, set_id: str) -> bool:
     return store.noted("photo_templates", set_id) is not None
 
 
+def unmeasured_sets(store: TableStore) -> list[str]:
+    """Registered sets whose steps have not all been done; no table is opened."""
+    ids = PhotoSets(store.layout).ids()
+    return sorted(set(ids) - store.videos_noted("photo_templates"))
+
+
 def refused_pictures(store: TableStore, set_id: str) -> list[Refused]:
     """The pictures of a set that are not used, in their order, a sentence each."""
     told: dict[int, Refused] = {}

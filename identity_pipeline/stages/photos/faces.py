@@ -306,14 +306,16 @@ def _of_person(
         buckets,
         moments,
     )
-    vision = embed_views(
-        faces_to_see(observed, settings),
-        archive,
-        models.vision,
-        models.vision_body,
-        settings,
-        progress,
-    )
+    vision = empty("vision_embeddings")
+    if settings.phases.vision:
+        vision = embed_views(
+            faces_to_see(observed, settings),
+            archive,
+            models.vision,
+            models.vision_body,
+            settings,
+            progress,
+        )
     return {
         "face_landmarks": landmarks,
         "face_buckets": buckets,
@@ -367,7 +369,7 @@ def _photo_faces(
             row |= {
                 "status": "left_out" if choice.face_id is None else "chosen",
                 "reason": choice.reason,
-                "sentence": _sentence(name, choice),
+                "sentence": None if choice.reason is None else f"{REASONS[choice.reason]}.",
                 "face_id": choice.face_id,
                 "face_count": counts.get(number, 0),
                 "usable_count": usable_counts.get(number, 0),
@@ -377,7 +379,3 @@ def _photo_faces(
             }
         rows.append(row)
     return pl.DataFrame(rows, schema=TABLES["photo_faces"])
-
-
-def _sentence(name: str, choice: Choice) -> str | None:
-    return None if choice.reason is None else f"{name}: {REASONS[choice.reason]}."

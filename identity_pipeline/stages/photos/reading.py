@@ -131,5 +131,6 @@ def _row(picture: StoredPicture, still: Still | StillError | DamagedFileError) -
         told = {name: facts[name] for name in _FACTS}
         return known | told | {"status": "read", "reason": None, "sentence": None}
     code = still.code if isinstance(still, StillError) else DAMAGED
+    words = still.sentence if isinstance(still, StillError) else str(still)
     nothing = dict.fromkeys(_FACTS)
-    return known | nothing | {"status": "refused", "reason": code, "sentence": str(still)}
+    return known | nothing | {"status": "refused", "reason": code, "sentence": words}

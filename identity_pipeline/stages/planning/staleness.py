@@ -177,7 +177,8 @@ class _Judge:
         for name in spec.inputs:
             if judged[name].verdict is Verdict.BLOCKED:
                 return f"needs {name}, which is blocked"
-        faults = [self.models.faults[m] for m in spec.models if m in self.models.faults]
+        runs = spec.runs(self.settings)
+        faults = [self.models.faults[m] for m in runs if m in self.models.faults]
         return faults[0] if faults else None
 
     def _source_fault(self, spec: AssetSpec) -> str | None:

@@ -113,7 +113,7 @@ def key_parts(
         "asset": spec.key,
         "code": spec.code,
         "settings": chosen(settings, spec.settings),
-        "models": {model: digests[model] for model in spec.models},
+        "models": {model: digests[model] for model in spec.runs(settings)},
         "inputs": {name: versions[name] for name in spec.inputs},
         "also": _shown(settings) if spec.shows_names else [],
     }

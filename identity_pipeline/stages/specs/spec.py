@@ -6,7 +6,8 @@ or which assets there are.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
@@ -75,6 +76,7 @@ class AssetSpec:
             that what was computed with others is not mixed with it.
         operates: settings that it may read though they shape nothing, such as limits.
         models: that it runs: `face_pack`, `perception`, `vision`.
+        unless_off: of these, the models that it does without where a phase is off: phase by model.
         highlights: settings that shape it where the video has a list of highlights, of which it is
             made then; None where it is not made of one.
         banks: settings that shape it where riders of the video are known, of whose memory banks it
@@ -102,6 +104,7 @@ class AssetSpec:
     batches: tuple[str, ...] = ()
     operates: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
+    unless_off: Mapping[str, str] = field(default_factory=dict)
     highlights: tuple[str, ...] | None = None
     banks: tuple[str, ...] | None = None
     code: str = "1"
@@ -130,6 +133,11 @@ class AssetSpec:
     def table(self) -> Table | None:
         """Its table: columns, dtypes, key, ranges; None where it keeps none."""
         return TABLES.get(self.key)
+
+    def runs(self, settings: Settings) -> tuple[str, ...]:
+        """The models that it runs with these settings."""
+        off = {model for model, phase in self.unless_off.items() if switched_off(settings, phase)}
+        return tuple(model for model in self.models if model not in off)
 
     def off(self, settings: Settings) -> str | None:
         """Why it is not made: one of its phases is switched off. None where it is made."""

@@ -100,6 +100,16 @@ FROM shown s
     LEFT JOIN raw.person_assignments a ON a.video_id = s.video_id AND a.track_id = t.track_id
 """
 
+PHOTOS: Final = """
+SELECT p.video_id AS photo_set, p.frame_idx AS number, p.name,
+    coalesce(f.status, p.status) AS status,
+    coalesce(f.sentence, p.sentence) AS sentence, f.face_id, f.face_count, f.face_px, f.fit,
+    p.format, p.width, p.height, p.taken_at, p.sha256, a.person_id, a.display
+FROM raw.photo_set p LEFT JOIN raw.photo_faces f USING (video_id, frame_idx)
+    LEFT JOIN raw.face_tracks t ON t.video_id = p.video_id AND t.face_id = f.face_id
+    LEFT JOIN raw.person_assignments a ON a.video_id = p.video_id AND a.track_id = t.track_id
+"""
+
 ASSIGNMENTS: Final = """
 SELECT a.*, p.name FROM raw.person_assignments a LEFT JOIN raw.people p USING (person_id)
 """
@@ -114,6 +124,7 @@ VIEWS: Final[dict[str, tuple[str, str]]] = {
     "faces": ("every detected face with all its measures", FACES),
     "tracks": ("every face track, rider or not, and whose it is", TRACKS),
     "images": ("every exported image; a pair image has a row for each rider", IMAGES),
+    "photos": ("every photograph that was taken in, and which face of it is used", PHOTOS),
     "people": ("the people of the library", "SELECT * FROM raw.people"),
     "assignments": ("who each track is, and why", ASSIGNMENTS),
     "copies": ("videos that are copies of another one's ride", "SELECT * FROM raw.video_copies"),

@@ -44,7 +44,8 @@ class Kind:
 
 KINDS: Final = (
     Kind("videos", "source videos in the inbox", None),
-    Kind("tables", "tables of the videos, and the library in force", None),
+    Kind("photos", "photographs that were taken in, and their inbox", None),
+    Kind("tables", "tables of the videos and photo sets, and the library in force", None),
     Kind("exports", "image sets, and datasets of people", None),
     Kind("ledger", "human decisions", None),
     Kind("other", "registrations, profiles, heads, index, reports, notes", None),
@@ -67,6 +68,8 @@ CHEAP: Final = ("dagster", "generations", "projections", "chunks", "temporary")
 """Dropped without being named: nothing that is in use has to be made again."""
 FOLDERS: Final = {
     "videos": "videos",
+    "photos": "photos",
+    "photo_sets": "photos",
     "tables": "tables",
     "output": "exports",
     "datasets": "exports",

@@ -31,7 +31,7 @@ class Coco:
     """See the module."""
 
     name: str = "coco"
-    sentence: str = "Images and face boxes in COCO's format; the person is an attribute."
+    sentence: str = "Images and face boxes in COCO's format; the person is an attribute"
     # Whoever else is in a picture does not matter to who reads boxes, but the person must be there.
     limits: Limits = Limits(one_face=False, splits=True)
 
@@ -51,9 +51,8 @@ class Coco:
 
     def usage(self, dataset: Dataset) -> str:
         """How tools are pointed at it."""
-        return """    from pycocotools.coco import COCO
-    faces = COCO("annotations/instances_train.json")
-    faces.loadAnns(faces.getAnnIds())[0]["attributes"]["person"]
+        told = 'COCO("annotations/instances_train.json").anns[1]["attributes"]["person"]'
+        return f"""    python -c 'from pycocotools.coco import COCO; print({told})'
 
 In CVAT make a task of `images/train`, with the label `face` and the text attributes `person` and
 `person_id`, and upload `annotations/instances_train.json` as COCO 1.0. The category is `face`; who

@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from identity_pipeline.stages.datasets.facing import first_of
+from identity_pipeline.stages.datasets.facing import portraits_first
 from identity_pipeline.stages.datasets.layouts.files import put
 from identity_pipeline.stages.datasets.layouts.workflows.comfyui_graph import Graph, Node, Out
-from identity_pipeline.stages.datasets.pictures import Dataset, Limits, Person, Picture
+from identity_pipeline.stages.datasets.pictures import Dataset, Limits, Person
 from identity_pipeline.storage.files import atomic
 
 INPUT, WORKFLOWS, API = "input", "workflows", "workflows/api"
@@ -262,8 +262,8 @@ CONSUMERS: Final[Mapping[str, Consumer]] = {
         "InstantID",
         "cubiq/ComfyUI_InstantID",
         "InstantID's `ip-adapter.bin` and ControlNet, an SDXL checkpoint, InsightFace's antelopev2",
-        "averages what it recognises, and takes the key points of the first picture: the drawn "
-        "head is turned as there",
+        "averages what it recognises, so calm faces come first; takes the key points of the first "
+        "picture: the drawn head is turned as there",
         Limits(
             most=4,
             face_px=FACE_PX,
@@ -271,7 +271,7 @@ CONSUMERS: Final[Mapping[str, Consumer]] = {
             yaw_max=45.0,
             pitch_max=30.0,
             eyes_open=True,
-            portrait_first=True,
+            portraits=4,
         ),
         _instantid,
     ),
@@ -289,7 +289,7 @@ CONSUMERS: Final[Mapping[str, Consumer]] = {
             pitch_max=20.0,
             one_look=True,
             eyes_open=True,
-            portrait_first=True,
+            portraits=4,
         ),
         _pulid,
     ),
@@ -307,7 +307,7 @@ CONSUMERS: Final[Mapping[str, Consumer]] = {
             yaw_max=45.0,
             pitch_max=30.0,
             eyes_open=True,
-            portrait_first=True,
+            portraits=6,
         ),
         _faceid,
     ),
@@ -323,7 +323,7 @@ CONSUMERS: Final[Mapping[str, Consumer]] = {
             yaw_max=20.0,
             pitch_max=20.0,
             eyes_open=True,
-            portrait_first=True,
+            portraits=1,
         ),
         _infiniteyou,
     ),
@@ -337,9 +337,10 @@ class ComfyUI:
 
     name: str = "comfyui"
     sentence: str = (
-        "Folders and workflows for ComfyUI: InstantID, PuLID, IPAdapter FaceID, InfiniteYou."
+        "Folders and workflows for ComfyUI: InstantID, PuLID, IPAdapter FaceID, InfiniteYou"
     )
-    limits: Limits = Limits(face_px=FACE_PX)
+    # What all of them ask; which of them takes a picture, `parts` says.
+    limits: Limits = Limits(face_px=FACE_PX, detect_at=_falling(128), eyes_open=True)
     parts: Mapping[str, Limits] = {name: one.limits for name, one in CONSUMERS.items()}
 
     def write(self, root: Path, dataset: Dataset) -> dict[str, tuple[str, ...]]:
@@ -347,7 +348,7 @@ class ComfyUI:
         files: dict[str, list[str]] = defaultdict(list)
         for person in dataset.people:
             for name, consumer in CONSUMERS.items():
-                shown = facing_first(dataset.of(person, name))
+                shown = portraits_first(dataset.of(person, name), consumer.limits.portraits)
                 if not shown:
                     continue
                 places = [
@@ -389,17 +390,6 @@ is cut off. No embeddings are in here: every node makes its own.
 
 def _count(dataset: Dataset, part: str) -> int:
     return sum(len(dataset.of(person, part)) for person in dataset.people)
-
-
-def facing_first(pictures: Sequence[Picture]) -> list[Picture]:
-    """The picture to show alone first, the others by rank.
-
-    The first gives InstantID's key points, and is the only one that others take.
-    """
-    if not pictures:
-        return []
-    first = first_of(pictures)
-    return [first, *(picture for picture in pictures if picture is not first)]
 
 
 def workflow(consumer: Consumer, loaded: Sequence[str], person: Person) -> Graph:

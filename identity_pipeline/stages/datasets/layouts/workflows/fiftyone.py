@@ -35,7 +35,7 @@ class FiftyOne:
     """See the module."""
 
     name: str = "fiftyone"
-    sentence: str = "A dataset for FiftyOne with boxes and tags, and the script that loads it."
+    sentence: str = "A dataset for FiftyOne with boxes and tags, and the script that loads it"
     limits: Limits = Limits(one_face=False, splits=True)
 
     def write(self, root: Path, dataset: Dataset) -> dict[str, tuple[str, ...]]:
@@ -50,12 +50,11 @@ class FiftyOne:
 
     def usage(self, dataset: Dataset) -> str:
         """How FiftyOne is pointed at it."""
-        return """    pip install fiftyone
-    python load.py
+        return """    python load.py
 
-loads `data/` and `labels.json` as a COCODetectionDataset, sets the tags of `tags.json` (person,
-split, role, look, kind of source), and opens the app. Who a face is, and what was measured of it,
-are attributes of its box.
+(after `pip install fiftyone`) loads `data/` and `labels.json` as a COCODetectionDataset,
+sets the tags of `tags.json` (person, split, role, look, kind of source), and opens the app. Who a
+face is, and what was measured of it, are attributes of its box.
 """
 
 

@@ -50,7 +50,7 @@ class References:
     """See the module."""
 
     name: str = "references"
-    sentence: str = "The best 1, 3 and 8 pictures in order, and a mosaic of views, for editors."
+    sentence: str = "The best 1, 3 and 8 pictures in order, and a mosaic of views, for editors"
     # 384 px: Qwen-Image-Edit's encoder scales every reference to that many squared. 112 px: below
     # it a recogniser is shown an enlarged face.
     limits: Limits = Limits(
@@ -59,7 +59,7 @@ class References:
         face_px=112,
         detect_at=(640, 320),
         eyes_open=True,
-        portrait_first=True,
+        portraits=1,
     )
 
     def write(self, root: Path, dataset: Dataset) -> dict[str, tuple[str, ...]]:

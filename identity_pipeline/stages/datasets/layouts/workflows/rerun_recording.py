@@ -49,7 +49,7 @@ class Rerun:
     """See the module."""
 
     name: str = "rerun"
-    sentence: str = "Each ride as a Rerun recording: video, boxes by track, curves, chosen moments."
+    sentence: str = "Each ride as a Rerun recording: video, boxes by track, curves, chosen moments"
     # Pictures are only marked in it, so that any will do.
     limits: Limits = Limits(least=0, detect_at=(), one_face=False)
 
@@ -82,8 +82,7 @@ class Rerun:
         """How Rerun is pointed at it."""
         rides = _rides_of(dataset)
         first = rides[0].source_id if rides else "RIDE"
-        return f"""    pip install 'identity_pipeline[rerun]'
-    rerun recordings/{first}.rrd
+        return f"""    rerun recordings/{first}.rrd
 
 shows the video with a box for every track, curves of quality, stability and pose, and the moments
 that were chosen as pictures, on one time line (`{TIMELINE}`). The video is part of the file where
