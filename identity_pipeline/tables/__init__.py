@@ -150,7 +150,7 @@ TABLES: Final[dict[str, Table]] = {
             "outside_share": pl.Float32,  # of the box
             "luma_mean": pl.Float32,
             "contrast": pl.Float32,  # standard deviation of the luma
-            "clipped_share": pl.Float32,
+            "clipped_share": pl.Float32,  # of the oval of the face: see core.faces.quality
             "crushed_share": pl.Float32,
             "noise": pl.Float32,  # standard deviation, 0-255
             "score": pl.Float32,

@@ -72,6 +72,15 @@ def test_clipped_is_above_250_and_crushed_below_5(
     assert (light.clipped_share, light.crushed_share) == (clipped, crushed)
 
 
+def test_a_white_wall_behind_a_face_does_not_overexpose_it() -> None:
+    before_white = np.full((112, 112, 3), 255, np.uint8)
+    before_white[22:110, 22:90] = 150
+    blown = np.full((112, 112, 3), 150, np.uint8)
+    blown[22:110, 22:90] = 255
+    assert measure_pixels(before_white).clipped_share == 0
+    assert measure_pixels(blown).clipped_share == 1
+
+
 @given(st.integers(0, 2**31))
 @MODEST
 def test_percentiles_are_those_of_numpy(seed: int) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from identity_pipeline.cli.main import cli
 from identity_pipeline.core.vectors import normalise
 from identity_pipeline.media.crops import encode_jpeg
 from identity_pipeline.media.worth_plot import worth_lines
@@ -26,6 +29,9 @@ from identity_pipeline.stages.datasets.worth import (
     worth_of_pictures,
     write_worth,
 )
+from identity_pipeline.storage.layout import Layout
+from identity_pipeline.storage.video.tables import TableStore
+from identity_pipeline_tests.library import VideoLibrary
 
 ADA = Person("00000000-0000-0000-0000-000000000001", "Ada", "ada", "ada", "person")
 POINTS = np.array([(38, 52), (74, 52), (56, 72), (41, 92), (71, 92)], np.float32)
@@ -91,3 +97,24 @@ def test_without_another_recogniser_nothing_is_measured(open_pack: Path) -> None
         judge_of(settings, pack)
     with pytest.raises(NoJudgeError, match="is the one that chose them"):
         judge_of(load_settings(models=own, datasets={"judge": str(open_pack)}), pack)
+
+
+def test_the_command_cuts_judges_and_tells(
+    demo: VideoLibrary, real_pack: Path, tmp_path: Path
+) -> None:
+    """Of one ride there is nothing to compare with, which it says."""
+    data = tmp_path / "data"
+    shutil.copytree(demo.root, data, symlinks=True)
+    video = demo.video_id("demo_solo")
+    riders = TableStore(Layout(data)).read("riders", video).drop_nulls("person_id")
+
+    def call(*words: str) -> str:
+        done = CliRunner().invoke(cli, ["--data", str(data), *words])
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    call("label", f"{video}:{riders['track_id'][0]}", "--name", "Ada")
+    said = call("worth", "Ada", "--judge", str(real_pack), "--count", "2")
+    assert said.startswith("Ada: 2 pictures, judged by ") and "nothing can be said" in said
+    (folder,) = (data / "datasets").glob("ada-*/worth")
+    assert json.loads((folder / FILE).read_text())["other_rides"]["targets"] == 0

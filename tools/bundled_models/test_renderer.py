@@ -126,3 +126,15 @@ def test_children_of_rides_have_smaller_heads_and_larger_eyes(
     assert child.traits.child > 0
     assert np.ptp(marks[:17, 0]) < np.ptp(kit.neutral[kit.landmarks][:17, 0])
     assert np.ptp(marks[36:42, 0]) > np.ptp(before[36:42, 0])
+
+
+@needs_arrays
+def test_the_bundled_photographs_are_drawn_again(kit: facekit.FaceKit) -> None:
+    from PIL import Image, ImageOps
+
+    from identity_pipeline_tests.conftest import BUNDLED
+    from tools.bundled_models.photographs import SHOTS, photograph
+
+    kept = Image.open(BUNDLED / "photos" / "rider_200031" / f"{SHOTS[0].name}.jpg")
+    again = photograph(kit, 200_031, 0, SHOTS[0], 200_018).astype(int)
+    assert np.abs(np.asarray(ImageOps.exif_transpose(kept)).astype(int) - again).mean() < 3

@@ -30,8 +30,9 @@ from identity_pipeline.models.face_pack import FacePack
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
 from identity_pipeline.stages.datasets.cutting import Cutter
-from identity_pipeline.stages.datasets.pictures import Limits, Picture
-from identity_pipeline.stages.datasets.sources import material_of, people_of
+from identity_pipeline.stages.datasets.layouts import LAYOUTS
+from identity_pipeline.stages.datasets.pictures import Picture
+from identity_pipeline.stages.datasets.sources import DatasetError, material_of, people_of
 from identity_pipeline.stages.datasets.trying import try_pictures
 from identity_pipeline.stages.progress.protocol import Progress, silent
 from identity_pipeline.storage.files import atomic
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 DIGITS: Final = 4
 FILE: Final = "worth.json"
 CURVE: Final = "worth.svg"
+CONSUMER: Final = "imagefolder"
+"""Whose pictures are judged: the one that asks for least."""
 
 
 class NoJudgeError(IdentityPipelineError, ValueError):
@@ -104,7 +107,7 @@ def pictures_of(
     rides: Sequence[str] = (),
     progress: Progress = silent,
 ) -> list[Picture]:
-    """The pictures of a person that an export would choose, for no consumer in particular.
+    """The pictures of a person that an export for a consumer with few wishes would have.
 
     Args:
         library: as it is now.
@@ -116,12 +119,18 @@ def pictures_of(
         progress: called as pictures are cut.
 
     Raises:
-        DatasetError: there is no picture of the person.
+        DatasetError: there is no picture of the person that can be shown.
     """
     (person,) = people_of(library, (person_id,), settings.datasets)
     material = material_of(library, person, settings.datasets, tuple(rides))
     cutter = Cutter(library.stores.tables, models.face_pack, settings, None)
-    return try_pictures(material, Limits(), count, cutter, settings, progress).passed
+    tried = try_pictures(material, LAYOUTS[CONSUMER], count, cutter, settings, progress)
+    if not tried.passed:
+        raise DatasetError(
+            f"None of the {len(tried.pictures)} pictures of {person.name} that were cut is fit to "
+            f"be shown; `identity-pipeline export` for {CONSUMER} says why."
+        )
+    return tried.passed
 
 
 def judge_of(settings: Settings, selecting: FacePack) -> FacePack:
