@@ -11,6 +11,7 @@ from typing import Any
 import dagster as dg
 
 from identity_pipeline.defs.assets import (
+    datasets,
     detect,
     housekeeping,
     image_sets,
@@ -31,6 +32,7 @@ from identity_pipeline.storage.files import private
 
 OF_VIDEOS = [detect, measure, image_sets, templates]
 OF_PHOTOS = [photos]
+OF_PEOPLE = [datasets]
 OF_ALL = [learn, library, reports, housekeeping, publishing]
 
 
@@ -46,7 +48,7 @@ def build_defs(settings: SettingsResource | None = None, **resources: Any) -> dg
     private.guard(group_may_read=loaded.paths.group_may_read)
     retrain = loaded.train.automatic
     return dg.Definitions(
-        assets=dg.load_assets_from_modules([*OF_VIDEOS, *OF_PHOTOS, *OF_ALL]),
+        assets=dg.load_assets_from_modules([*OF_VIDEOS, *OF_PHOTOS, *OF_PEOPLE, *OF_ALL]),
         asset_checks=dg.load_asset_checks_from_modules([video, library_checks]),
         jobs=jobs.ALL_JOBS,
         sensors=automatic.all_sensors(retrain),

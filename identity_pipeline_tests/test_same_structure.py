@@ -45,6 +45,13 @@ def outputs(settings: Settings) -> dict[str, dict[str, Any]]:
     return {name: made_of(spec, settings, DIGESTS, versions) for name, spec in SPECS.items()}
 
 
+def partitions_of(definition: dg.PartitionsDefinition | None) -> str | None:
+    """The name of partitions; of those along several dimensions the names of these."""
+    if isinstance(definition, dg.MultiPartitionsDefinition):
+        return ", ".join(one.name for one in definition.partitions_defs)
+    return getattr(definition, "name", None)
+
+
 def assets_of(defs: dg.Definitions) -> dict[str, dict[str, Any]]:
     """Every asset as its users know it."""
     graph = defs.resolve_asset_graph()
@@ -54,7 +61,7 @@ def assets_of(defs: dg.Definitions) -> dict[str, dict[str, Any]]:
         definition = node.assets_def
         pools = {op.pool for op in definition.op.iterate_op_defs()}  # type: ignore[union-attr]
         found[key.to_user_string()] = {
-            "partitions": node.partitions_def.name if node.partitions_def else None,  # type: ignore[attr-defined]
+            "partitions": partitions_of(node.partitions_def),
             "pool": next(iter(pools - {None}), None),
             "code_version": definition.specs_by_key[key].code_version,
             "checks": {

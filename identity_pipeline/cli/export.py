@@ -109,6 +109,7 @@ def export(
     from identity_pipeline.stages.curation.targets import find_person
     from identity_pipeline.stages.datasets.export import Request
     from identity_pipeline.stages.datasets.export import export as write
+    from identity_pipeline.stages.datasets.standing import doubts
 
     if listed:
         _list(as_json)
@@ -129,13 +130,17 @@ def export(
         target=out,
     )
     refuse_unless_ready(stores.tables, settings)
-    with bar() as report, command_at_work(stores.tables, "person_dataset", report) as (work, told):
-        written = write(library, request, settings, ModelHub(settings.models), told)
+    with bar() as report, command_at_work(stores.tables, "person_dataset", report) as (work, show):
+        written = write(library, request, settings, ModelHub(settings.models), show)
         work.computed = not written.reused
+    doubtful = doubts(library, written.manifest)
     if as_json:
-        echo_json({"folder": str(written.folder), "reused": written.reused, **written.manifest})
+        told = {"folder": str(written.folder), "reused": written.reused, "doubts": doubtful}
+        echo_json({**told, **written.manifest})
         return
     _tell(written)
+    for sentence in doubtful:
+        say(sentence, "yellow")
 
 
 def _layout(consumer: str | None) -> Layout:

@@ -111,6 +111,12 @@ def cli(context: click.Context, settings_file: str | None, data: str | None, deb
       identity-pipeline undo last                     take a decision back; `events` lists them
 
     \b
+    A person, not a ride (docs/datasets.md):
+      identity-pipeline export --list                 who can read a person's pictures
+      identity-pipeline export Ada --for kohya        the best of all rides, for a LoRA
+      identity-pipeline verify FOLDER                 an export against its manifest, offline
+
+    \b
     Learning from labels:
       identity-pipeline train                         a head, judged on people it never saw
       identity-pipeline reassign --use-trained-model  what it moves, then move it

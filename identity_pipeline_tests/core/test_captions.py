@@ -82,8 +82,10 @@ def caption(**measures: Any) -> str:
             {"lighting_bin": "dark", "occlusion_bin": "partial"},
             "in dim light, face partly covered",
         ),
+        # before a white ground
+        ({"lighting_bin": "overexposed", "luma_mean": 187.0}, ""),
         (
-            {"lighting_bin": "overexposed", "occlusion_bin": "heavy"},
+            {"lighting_bin": "overexposed", "luma_mean": 215.0, "occlusion_bin": "heavy"},
             "in glaring light, face mostly covered",
         ),
         ({"eyes": "unknown", "lighting_bin": "unknown", "occlusion_bin": "unknown"}, ""),
@@ -103,6 +105,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     **dict.fromkeys(("smile", "mouth_open"), st.floats(0, 1)),
     "occlusion_bin": st.sampled_from(["none", "partial", "heavy", "unknown"]),
     "lighting_bin": st.sampled_from(["dark", "normal", "overexposed", "unknown"]),
+    "luma_mean": st.floats(0, 255),
 }
 SAYS: dict[str, tuple[str, ...]] = {
     "yaw": ("camera", "turned"),
@@ -117,6 +120,7 @@ SAYS: dict[str, tuple[str, ...]] = {
     "mouth_open": ("expression",),
     "occlusion_bin": ("covered",),
     "lighting_bin": ("light",),
+    "luma_mean": ("glaring",),
 }
 """Words that nobody may say without the measure."""
 

@@ -26,6 +26,8 @@ TILTED: Final = 15.0
 NEUTRAL: Final = 0.1
 """Smile and open mouth below which a face is called neutral. Chosen: a third of where the bins of
 both begin (`buckets.smile_from`, `buckets.mouth_open_from`)."""
+GLARING: Final = 200.0
+"""Mean luma, 0-255, above which the light is glaring: `buckets.overexposed_above`."""
 WIDE_OPEN: Final = 0.6
 """Open mouth from which nobody is said to smile. Chosen: twice where the bin begins."""
 
@@ -69,8 +71,7 @@ def what_is_seen(measures: Mapping[str, Any]) -> Iterator[str]:
     yield from _pose(measures)
     yield from _eyes(measures)
     yield from _expression(measures)
-    if measures.get("lighting_bin") in ("dark", "overexposed"):
-        yield measures["lighting_bin"]
+    yield from _light(measures)
     covered = {"partial": "partly_covered", "heavy": "mostly_covered"}
     if measures.get("occlusion_bin") in covered:
         yield covered[measures["occlusion_bin"]]
@@ -93,6 +94,16 @@ def _expression(measures: Mapping[str, Any]) -> Iterator[str]:
         yield "smile"
     elif expression == "neutral" and _is_still(smile) and _is_still(mouth):
         yield "neutral"
+
+
+def _light(measures: Mapping[str, Any]) -> Iterator[str]:
+    """Darkness, and light that has blown the whole face.
+
+    A face cut out before a white ground counts as overexposed too, for the ground in its box.
+    """
+    light, luma = measures.get("lighting_bin"), measured(measures.get("luma_mean"))
+    if light == "dark" or (light == "overexposed" and luma is not None and luma > GLARING):
+        yield light
 
 
 def _is_still(value: float | None) -> bool:

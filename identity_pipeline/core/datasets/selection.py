@@ -6,7 +6,8 @@ by picture, and every prefix keeps to the same rules:
 - **Roles.** The first is the best portrait, and nobody talks or shouts in the first three. Of n
   pictures at least `datasets.anchor_share` are portraits, each from the look and then the ride of
   which there are fewest so far, and at most `datasets.challenge_share` show a difficulty
-  (`core.imagesets.challenge`, and closed eyes). All others are coverage.
+  (`core.imagesets.challenge`, and closed eyes). All others are coverage. Of somebody of whom there
+  are difficulties alone, such as three photographs before a white ground, those are shown.
 - **Coverage** raises most the value of what is shown (`core.imagesets.coverage`: bins of pose and
   expression, and that everything looks like some picture), plus how evenly pictures lie over rides,
   looks, poses, expressions and light: the mean over these five of the sum over their bins of
@@ -255,6 +256,7 @@ class _Order:
         if portraits and have[ANCHOR] < math.ceil(shares.anchor_share * place):
             return self._pick(self._portrait(portraits), ANCHOR, "best_portrait", gains)
         due = have[CHALLENGE] < math.floor(shares.challenge_share * place + 1e-9)
+        due = due or all(self._hard(row) for row in range(len(self.table)))
         hard = self._challenge() if due else None
         if hard is not None:
             return self._pick(hard, CHALLENGE, "farthest", gains)

@@ -4,6 +4,7 @@ import dagster as dg
 
 from identity_pipeline.defs.assets.publishing import publish_finished
 from identity_pipeline.defs.automation import dead_runs, schedules
+from identity_pipeline.defs.automation.dataset_sensor import people_changed
 from identity_pipeline.defs.automation.highlight_sensor import new_highlights
 from identity_pipeline.defs.automation.library_sensor import library_changed
 from identity_pipeline.defs.automation.outdated_sensor import outdated_videos
@@ -25,6 +26,7 @@ def all_sensors(retrain: bool) -> list[dg.SensorDefinition]:
         paused_videos,
         new_highlights,
         library_changed,
+        people_changed,
         outdated_videos,
         retraining_sensor(retrain),
         *dead_runs.ALL_SENSORS,

@@ -107,8 +107,8 @@ def outdated_videos(
     models = Models(*ModelHub(settings.models).here())
     if models.faults:
         return dg.SkipReason("; ".join(models.faults[name] for name in sorted(models.faults)))
-    standing = digest_without_data(settings, models.digests)
-    now = Round.of(context.cursor, _with_who_is_known(standing, store, settings))
+    made_with = digest_without_data(settings, models.digests)
+    now = Round.of(context.cursor, standing_of(made_with, store, settings))
     if now.over:
         return dg.SkipReason(now.said())
     leave = leave_to_ask(store, settings, time.time(), settings.ingest.max_new_per_tick)
@@ -121,16 +121,22 @@ def outdated_videos(
     return dg.SensorResult(run_requests=requests, cursor=now.cursor)
 
 
-def _with_who_is_known(standing: str, store: TableStore, settings: Settings) -> str:
-    """The standing of a round: where memory banks judge, what is known of people outdates too."""
+def standing_of(made_with: str, store: TableStore, settings: Settings) -> str:
+    """What a round is about.
+
+    Args:
+        made_with: digest of code, settings and models.
+        store: the tables.
+        settings: where memory banks judge, what is known of people outdates videos too.
+    """
     if settings.stability.source == "medoid":
-        return standing
+        return made_with
     from identity_pipeline.stages.stores import LibraryStores
 
     stores = LibraryStores.of(store)
     in_force = stores.generations.current()
     known = [stores.ledger.history().state.state_hash, in_force.fingerprint if in_force else ""]
-    return sha256_of_value([standing, *known])
+    return sha256_of_value([made_with, *known])
 
 
 def _look_on(

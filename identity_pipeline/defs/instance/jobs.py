@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dagster as dg
 
-from identity_pipeline.defs.instance.partitions import photo_sets, videos
+from identity_pipeline.defs.instance.partitions import person_datasets, photo_sets, videos
 from identity_pipeline.stages.specs.assets import (
+    DATASETS,
     LIBRARY,
     OPERATE,
     PHOTO_SPECS,
@@ -27,6 +28,14 @@ per_photo_set = dg.define_asset_job(
     partitions_def=photo_sets,
     executor_def=dg.in_process_executor,
     description="From photographs of a person to what the library compares.",
+)
+
+datasets = dg.define_asset_job(
+    "datasets",
+    selection=dg.AssetSelection.groups(DATASETS),
+    partitions_def=person_datasets,
+    executor_def=dg.in_process_executor,
+    description="A person's pictures over all rides, as a consumer reads them.",
 )
 
 library = dg.define_asset_job(
@@ -65,4 +74,4 @@ publish = dg.define_asset_job(
     description="Finished videos and the library, copied to an object store.",
 )
 
-ALL_JOBS = [per_video, per_photo_set, library, learn, nightly, retention, publish]
+ALL_JOBS = [per_video, per_photo_set, datasets, library, learn, nightly, retention, publish]

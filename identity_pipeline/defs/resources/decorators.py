@@ -14,8 +14,14 @@ from identity_pipeline.defs.instance.partitions import OF, videos
 from identity_pipeline.defs.instance.tags import NIGHTLY
 from identity_pipeline.defs.resources.inputs import Inputs
 from identity_pipeline.defs.resources.progress import ProgressReporters
-from identity_pipeline.defs.resources.results import sound_check
-from identity_pipeline.defs.resources.steps import LibraryStep, PhotoStep, Step, VideoStep
+from identity_pipeline.defs.resources.results import right_person_check, sound_check
+from identity_pipeline.defs.resources.steps import (
+    DatasetStep,
+    LibraryStep,
+    PhotoStep,
+    Step,
+    VideoStep,
+)
 from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.specs.assets import STEPS, direct_inputs, made_of
@@ -67,20 +73,38 @@ def library_asset(function: Callable[[LibraryStep], Result]) -> dg.AssetsDefinit
     Its dependencies are lineage only: such a step reads what is in the store, so that one video
     that failed, or is still under way, neither holds it up nor fails it.
     """
+    return _of_many(function, LibraryStep)
+
+
+def dataset_asset(function: Callable[[DatasetStep], Result]) -> dg.AssetsDefinition:
+    """The asset of a person's dataset for one consumer that the step of this name makes."""
+    return _of_many(function, DatasetStep)
+
+
+def _of_many(function: Callable[[Any], Result], kind: type[LibraryStep]) -> dg.AssetsDefinition:
+    """Assets that are made of many videos, and keep their outputs elsewhere than in tables."""
     specs = STEPS[function.__name__]
+    partitions = OF.get(specs[0].of)
     return dg.multi_asset(
         specs=[
             dg.AssetSpec(
                 spec.key,
                 **_shown(spec, function),
-                deps=list(direct_inputs(spec.key)),
+                deps=[_behind(name, partitions) for name in direct_inputs(spec.key)],
                 freshness_policy=NIGHTLY if spec.nightly else None,
             )
             for spec in specs
         ],
         name=specs[0].step,
+        partitions_def=partitions,
         pool=specs[0].pool,
-    )(_runner(function, LibraryStep, specs))
+        check_specs=[right_person_check(specs[0].key)] if partitions else None,
+    )(_runner(function, kind, specs))
+
+
+def _behind(name: str, partitions: dg.PartitionsDefinition | None) -> str | dg.AssetDep:
+    """An input; each partition is made of all of the input's, as far as Dagster is to know."""
+    return dg.AssetDep(name, partition_mapping=dg.AllPartitionMapping()) if partitions else name
 
 
 def _shown(spec: AssetSpec, function: Callable[..., Any]) -> dict[str, Any]:

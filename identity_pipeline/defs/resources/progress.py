@@ -31,7 +31,9 @@ class ProgressReporters:
 
 def heartbeat_of(context: dg.AssetExecutionContext) -> Heartbeat:
     """The step that begins now."""
-    partition = context.partition_key if context.has_partition_key else None
+    key = context.partition_key if context.has_partition_key else None
+    # A dataset's is of a person, and of no video.
+    partition = None if isinstance(key, dg.MultiPartitionKey) else key
     name = context.op_execution_context.op.name
     return Heartbeat(context.run_id, name, partition, time.time())
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 SOUND = "sound"
+RIGHT_PERSON = "right_person"
 STATUS, SKIPPED, REASON = "status", "skipped", "reason"
 Describe = Callable[["pl.DataFrame"], Mapping[str, Any]]
 
@@ -48,6 +49,17 @@ def sound_check(asset: str) -> dg.AssetCheckSpec:
         partitions_def=OF[SPECS[asset].of],
         blocking=True,
         description="Columns, keys, value ranges and unit vectors are as they must be.",
+    )
+
+
+def right_person_check(asset: str) -> dg.AssetCheckSpec:
+    """The check that a person's dataset is made of their rides alone."""
+    return dg.AssetCheckSpec(
+        RIGHT_PERSON,
+        asset=asset,
+        partitions_def=OF[SPECS[asset].of],
+        blocking=True,
+        description="Every ride in it is still known to be the person's, and is like the others.",
     )
 
 

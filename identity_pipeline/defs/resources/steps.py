@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from identity_pipeline.core.video.highlights import Emphasis
+from identity_pipeline.defs.instance.partitions import CONSUMER, PERSON
 from identity_pipeline.defs.instance.pausing import stop_if_paused
 from identity_pipeline.defs.resources.failures import PermanentFailure, healing, named_failures
 from identity_pipeline.defs.resources.inputs import Inputs
@@ -125,6 +126,26 @@ class LibraryStep(Step):
             heartbeat(self.store, heartbeat_of(self.context), work or Work()) as done,
         ):
             yield done
+
+
+class DatasetStep(LibraryStep):
+    """A step of one person's dataset for one consumer."""
+
+    @property
+    def person_id(self) -> str:
+        """Whose pictures."""
+        return self._of(PERSON)
+
+    @property
+    def consumer(self) -> str:
+        """Who reads them."""
+        return self._of(CONSUMER)
+
+    def _of(self, dimension: str) -> str:
+        key = self.context.partition_key
+        if not isinstance(key, dg.MultiPartitionKey):
+            raise TypeError(f"{key!r} is no partition of {self.name}")
+        return key.keys_by_dimension[dimension]
 
 
 @dataclass

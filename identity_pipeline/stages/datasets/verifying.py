@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 RIDE_TYPES: Final = {"anchor": 1, "coverage": 1, "challenge": 1, "pair": 2}
 """Faces in a picture of a ride's export by its type; of a pair more may be further behind."""
 FIRST_VIEW: Final = "640"
+RECORDING: Final = ".rrd"
 PICTURES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 Level = Literal["wrong", "note"]
 
@@ -220,6 +221,8 @@ def _pictures(
     for row in told["pictures"]:
         if damaged & set(row["files"]) or not row["files"]:
             continue
+        if row["files"][0].endswith(RECORDING):
+            continue  # a moment that is marked in a ride, and no picture
         data = _bytes_of(folder, row)
         if data is None:
             why = "None of its files is a picture that can be read, so its face was not looked at."

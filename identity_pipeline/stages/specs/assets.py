@@ -23,7 +23,7 @@ from identity_pipeline.stages.specs.spec import (
 from identity_pipeline.tables import SET_ASSETS
 
 DETECT, MEASURE, IMAGE_SETS, TEMPLATES = "detect", "measure", "image_sets", "templates"
-PHOTOS = "photos"
+PHOTOS, DATASETS = "photos", "datasets"
 LEARN, LIBRARY, REPORTS, OPERATE = "learn", "library", "reports", "operate"
 """The groups, in the order the data climbs."""
 
@@ -490,6 +490,15 @@ _ENTRIES: Final = (
     ),
     _of_people(key="identity_profiles", kinds=("json",)),
     _of_people(key="kmeans_heads", kinds=("numpy",)),
+    AssetSpec(
+        key="person_dataset",
+        group=DATASETS,
+        kinds=("jpeg",),
+        inputs=("person_assignments", "identity_dataset", "photo_templates"),
+        of=Of.PERSON_AND_CONSUMER,
+        kept=Kept.ELSEWHERE,
+        cost=_each(900, "pictures"),
+    ),
     _report(
         key="library_report",
         inputs=(

@@ -25,6 +25,7 @@ class Of(Enum):
 
     VIDEO = "a video"
     PHOTO_SET = "a set of photographs"
+    PERSON_AND_CONSUMER = "a person and somebody who reads their pictures"
     ALL = "everything together"
 
 

@@ -1,0 +1,155 @@
+"""What people's datasets are made of, cheaply: who has changed, and who is in doubt.
+
+What belongs here: stamps by which automation sees whose datasets are out of date, and what makes a
+dataset doubtful. What does not: making one (`stages.datasets.export`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+
+from identity_pipeline.core.vectors import to_matrix
+from identity_pipeline.ledger import subjects as ids
+from identity_pipeline.settings import Settings, chosen
+from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
+from identity_pipeline.stages.datasets.export import SHAPING
+from identity_pipeline.stages.datasets.sources import HUMAN
+from identity_pipeline.stages.library.view import known_tracks
+from identity_pipeline.storage.files.hashing import sha256_of_value
+from identity_pipeline.storage.video.tables import DamagedTableError, MissingTableError
+
+EXCLUDE: Final = "exclude"
+
+
+def people_with_tracks(library: LibrarySnapshot) -> list[str]:
+    """Everybody in force who is not hidden and of whom there is a track, by id."""
+    shown = {
+        who
+        for who in library.state.active
+        if not library.state.people[who].hidden and library.state.people[who].name is not None
+    }
+    return sorted(shown & {known.person_id for known in known_tracks(library).values()})
+
+
+def stamps(
+    library: LibrarySnapshot, settings: Settings, person_ids: Iterable[str]
+) -> dict[str, str]:
+    """A digest for each person that changes with their name, tracks and faces, and the settings.
+
+    Only manifests are read, never a table: those of the person's own rides and photo sets.
+
+    Args:
+        library: as it is now.
+        settings: all settings.
+        person_ids: of whom.
+    """
+    wanted = set(person_ids)
+    tracks: dict[str, list[tuple[str, str]]] = {who: [] for who in wanted}
+    for key, known in sorted(known_tracks(library).items()):
+        counts = known.origin in HUMAN or settings.datasets.assigned == "known"
+        if known.person_id in wanted and counts:
+            tracks[known.person_id].append((key, known.origin))
+    shaping = sha256_of_value(chosen(settings, SHAPING))
+    tables = library.stores.tables
+    return {
+        who: sha256_of_value(
+            [
+                library.state.people[who].name,
+                [[*one, _version(tables.noted("candidates", ids.parse(one[0])[1]))] for one in own],
+                shaping,
+            ]
+        )
+        for who, own in tracks.items()
+    }
+
+
+def _version(noted: Any) -> str | None:
+    return noted.data_version if noted is not None else None
+
+
+def doubts(library: LibrarySnapshot, manifest: Mapping[str, Any]) -> list[str]:
+    """Why a dataset may show somebody else than it says, in sentences; none is the rule.
+
+    A ride or photo set may hold another person where no track in it is known to be the person's any
+    more, or where its template is less like all others of the person than `exclude`, the least that
+    two faces of one person have in common in the space of the recogniser.
+
+    Args:
+        library: as it is now.
+        manifest: of the dataset.
+    """
+    tracks: dict[str, list[str]] = {}
+    for key, who in sorted(known_tracks(library).items()):
+        tracks.setdefault(who.person_id, []).append(key)
+    return [
+        sentence
+        for person in manifest["people"]
+        for sentence in _doubts_of(library, manifest, person, tracks.get(person["person_id"], []))
+    ]
+
+
+def _doubts_of(
+    library: LibrarySnapshot,
+    manifest: Mapping[str, Any],
+    person: Mapping[str, Any],
+    own: list[str],
+) -> list[str]:
+    """The same of one person, with the tracks that are known to be theirs."""
+    used = {
+        row["source_id"]
+        for row in manifest["sources"]
+        if row["person_id"] == person["person_id"] and row["pictures"]
+    }
+    lost = used - {ids.parse(key)[1] for key in own}
+    told = [
+        f"{s} has no track that is known to be {person['name']} any more." for s in sorted(lost)
+    ]
+    kept = [key for key in own if ids.parse(key)[1] in used]
+    return told + _far(library, kept, person["name"], _floor(library))
+
+
+def _floor(library: LibrarySnapshot) -> float | None:
+    """The template cosine below which two tracks are not one person; None where none is known."""
+    table = library.table("calibration").filter(
+        (pl.col("level") == "template") & (pl.col("name") == EXCLUDE) & pl.col("camera").is_null()
+    )
+    values = table["in_effect"].drop_nulls()
+    return float(values[0]) if values.len() else None
+
+
+def _far(library: LibrarySnapshot, keys: list[str], name: str, floor: float | None) -> list[str]:
+    """Tracks that are less like all others of the person than two people may be."""
+    vectors = _templates(library, keys)
+    if floor is None or len(vectors) < 2:
+        return []
+    matrix = np.stack(list(vectors.values()))
+    cosines = matrix @ matrix.T
+    np.fill_diagonal(cosines, -1.0)
+    return [
+        f"{key.removeprefix('track:')} is unlike every other track of {name} "
+        f"(cosine {nearest:.2f}, {floor:.2f} wanted); look at it, and `identity-pipeline reject` "
+        "it if it is somebody else."
+        for key, nearest in zip(vectors, cosines.max(axis=1).tolist(), strict=True)
+        if nearest < floor
+    ]
+
+
+def _templates(library: LibrarySnapshot, keys: list[str]) -> dict[str, np.ndarray]:
+    found: dict[str, np.ndarray] = {}
+    spaces: dict[str, str] = {}
+    for source_id in sorted({ids.parse(key)[1] for key in keys}):
+        try:
+            columns = ("track_key", "space", "template")
+            table = library.stores.tables.read("track_templates", source_id, columns)
+        except (DamagedTableError, MissingTableError):
+            continue
+        rows = table.filter(pl.col("track_key").is_in(keys)).sort("track_key")
+        vectors = to_matrix(rows["template"])
+        for key, space, vector in zip(rows["track_key"], rows["space"], vectors, strict=True):
+            found[key], spaces[key] = vector, space
+    common = max(set(spaces.values()), key=list(spaces.values()).count, default=None)
+    return {key: vector for key, vector in found.items() if spaces[key] == common}
