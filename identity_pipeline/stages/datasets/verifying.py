@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import tarfile
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -33,6 +34,7 @@ RIDE_TYPES: Final = {"anchor": 1, "coverage": 1, "challenge": 1, "pair": 2}
 """Faces in a picture of a ride's export by its type; of a pair more may be further behind."""
 FIRST_VIEW: Final = "640"
 PICTURES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp"})
+SHARD: Final = ".tar"
 Level = Literal["wrong", "note"]
 
 
@@ -217,10 +219,12 @@ def _pictures(
     sources = {(row["person_id"], row["source_id"]): _source(row) for row in told["sources"]}
     pictures: list[Picture] = []
     findings: list[Finding] = []
+    shown = Counter(name for row in told["pictures"] for name in row["files"])
     for row in told["pictures"]:
-        if damaged & set(row["files"]) or not row["files"]:
+        own = [name for name in row["files"] if shown[name] == 1 or name.endswith(SHARD)]
+        if damaged & set(row["files"]) or not own:  # such as one that a mosaic alone shows
             continue
-        data = _bytes_of(folder, row)
+        data = _bytes_of(folder, row["key"], own)
         if data is None:
             why = "None of its files is a picture that can be read, so its face was not looked at."
             findings.append(Finding("note", "no_picture", row["key"], why))
@@ -243,14 +247,14 @@ def _source(row: Mapping[str, Any]) -> Source:
     return Source(**told)
 
 
-def _bytes_of(folder: Path, row: Mapping[str, Any]) -> bytes | None:
+def _bytes_of(folder: Path, key: str, names: Sequence[str]) -> bytes | None:
     """The bytes of a picture: of its own file, or of its member of a shard."""
-    own = [name for name in row["files"] if Path(name).suffix.lower() in PICTURES]
-    own.sort(key=lambda name: Path(name).stem != row["key"])  # not a mask or a mosaic beside it
+    own = [name for name in names if Path(name).suffix.lower() in PICTURES]
+    own.sort(key=lambda name: Path(name).stem != key)  # not a mask beside it
     if own:
         return inside(folder, folder / own[0]).read_bytes()
-    shards = [inside(folder, folder / name) for name in row["files"] if name.endswith(".tar")]
-    return _in_shard(shards[0], row["key"]) if shards else None
+    shards = [inside(folder, folder / name) for name in names if name.endswith(SHARD)]
+    return _in_shard(shards[0], key) if shards else None
 
 
 def _in_shard(path: Path, key: str) -> bytes | None:
