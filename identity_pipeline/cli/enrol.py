@@ -193,9 +193,9 @@ class _Enrolment:
         person = enrolling.whom(_library(self.stores, write=True), word)
         told = Told(person.name, person.person_id)
         fault = None
-        for set_id in self._taken_in(person, pictures, told):
+        for photo_set in self._taken_in(person, pictures, told):
             try:
-                self._enrol(set_id, person, told, sure=sure)
+                self._enrol(photo_set, person, told, sure=sure)
             except enrolling.NotEnrolledError as error:
                 fault = fault or error
             person = replace(person, person_id=told.person_id)
@@ -209,7 +209,7 @@ class _Enrolment:
             raise fault
         return told
 
-    def _enrol(self, set_id: str, person: Named, told: Told, *, sure: bool) -> None:
+    def _enrol(self, photo_set: PhotoSet, person: Named, told: Told, *, sure: bool) -> None:
         """One set, from its pictures to the decision.
 
         Raises:
@@ -217,32 +217,27 @@ class _Enrolment:
         """
         from identity_pipeline.stages.photos import enrolling
 
-        photo_set = self.stores.photos.get(set_id)
-        if photo_set is None:  # it was taken away meanwhile
-            raise enrolling.NotEnrolledError(f"the photographs {set_id} are gone.")
-        if fault := enrolling.foreign(_library(self.stores, write=True), photo_set, person):
-            raise enrolling.NotEnrolledError(fault)
-        told.photo_sets.append(set_id)
+        told.photo_sets.append(photo_set.set_id)
         told.pictures += len(photo_set.pictures)
         self._measure(photo_set)
         self._tell_faces(photo_set, told)
         library = _library(self.stores, write=True)
-        if enrolling.owner_of(library, set_id) is None:
+        if enrolling.owner_of(library, photo_set.set_id) is None:
             self._decide(library, photo_set, person, told, sure=sure)
         else:
-            self._say(f"These pictures are {person.name}'s already (set {set_id}).")
+            self._say(f"These pictures are {person.name}'s already (set {photo_set.set_id}).")
         told.theirs = True
 
     def _say(self, sentence: str, colour: str = "") -> None:
         say(sentence, colour, err=self.quiet)
 
-    def _taken_in(self, person: Named, pictures: list[Path], told: Told) -> list[str]:
-        """Registers the pictures as a set; the ids of all sets that they are in.
+    def _taken_in(self, person: Named, pictures: list[Path], told: Told) -> list[PhotoSet]:
+        """Registers the pictures as a set; the sets that they are.
 
         Raises:
-            NotEnrolledError: they are in none.
+            NotEnrolledError: they are none that could become the person's.
         """
-        from identity_pipeline.stages.photos.enrolling import NotEnrolledError
+        from identity_pipeline.stages.photos import enrolling
         from identity_pipeline.stages.photos.reading import take_in
 
         today, photos = datetime.now(UTC).date().isoformat(), self.stores.photos
@@ -250,14 +245,14 @@ class _Enrolment:
             taken = take_in(photos, person.name, pictures, self.settings, today, report)
         _say_not_taken(taken.not_taken, err=self.quiet)
         told.refused |= {one.path.name: one.sentence for one in taken.not_taken}
-        sets = {one.set_id for one in taken.not_taken if one.set_id is not None}
-        if taken.photo_set is not None:
-            sets.add(taken.photo_set.set_id)
+        library = _library(self.stores, write=True)
+        sets, others = enrolling.sets_to_decide(library, taken, pictures, person)
         if not sets:
-            raise NotEnrolledError(
-                f"no picture was taken in for {person.name}, and nothing was changed."
-            )
-        return sorted(sets)
+            why = others[0] if others else f"no picture was taken in for {person.name}."
+            raise enrolling.NotEnrolledError(why)
+        for sentence in others:
+            self._say(f"{sentence[0].upper()}{sentence[1:]}", "yellow")
+        return sets
 
     def _measure(self, photo_set: PhotoSet) -> None:
         """Runs the steps of the set; what is there already is reused.
@@ -327,9 +322,12 @@ class _Enrolment:
         decided = enrolling.decide(curator, photo_set, person)
         told.new, told.event = True, decided.event.seq
         told.person_id = decided.state.assigned[enrolling.subject_of(photo_set.set_id)]
+        faces = enrolling.faces_used(self.stores.tables, photo_set.set_id)
+        number, new = decided.event.seq, ", who is new" if person.person_id is None else ""
         self._say(
-            f"#{decided.event.seq} {decided.effect}; `identity-pipeline undo {decided.event.seq}` "
-            "takes the whole set back."
+            f"#{number} {counted(faces, 'face')} of {counted(len(photo_set.pictures), 'picture')} "
+            f"{'shows' if faces == 1 else 'show'} {person.name}{new}; `identity-pipeline undo "
+            f"{number}` takes the whole set back."
         )
 
     def _bring_up_to_date(self) -> Updated:

@@ -81,10 +81,13 @@ def worth(
     from identity_pipeline.stages.datasets.worth import (
         judge_of,
         pictures_of,
+        refuse_foreign,
         worth_of_pictures,
         write_worth,
     )
 
+    if out is not None:
+        refuse_foreign(out)
     chosen = overrides(data, pack, vision, device)
     if judge is not None:
         chosen = {**chosen, "datasets": {"judge": judge}}

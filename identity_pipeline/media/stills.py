@@ -10,7 +10,6 @@ class of Pillow, so that no format comes in that is not listed here.
 from __future__ import annotations
 
 import re
-import struct
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -172,15 +171,8 @@ def decode_still(data: bytes, name: str, settings: PhotoSettings) -> Still:
             raise
         except Image.DecompressionBombError as error:
             raise StillError("too_many_pixels", name, f"{_in_short(error)}.") from error
-        except _BROKEN as error:
+        except Exception as error:  # of a decoder, by the damage
             raise _unreadable(name, error) from error
-
-
-_BROKEN: Final = (
-    *(OSError, SyntaxError, ValueError, EOFError, RuntimeError, LookupError, TypeError),
-    *(struct.error, OverflowError, AttributeError, ZeroDivisionError),
-)
-"""What Pillow and its decoders raise for files that are damaged or of a kind they do not know."""
 
 
 def _unreadable(name: str, error: Exception) -> StillError:

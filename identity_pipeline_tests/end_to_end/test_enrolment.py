@@ -135,16 +135,28 @@ def test_everything_of_a_set_is_shown_where_people_look(ada: Path) -> None:
 
 
 def test_pictures_of_somebody_else_are_refused_unless_one_is_sure(copy: Path) -> None:
-    before = library(copy)
+    before, there = library(copy), stores_of(copy).photos.ids()
     refused = call(copy, "enrol", "Ada", *photos(2, 1))
     assert refused.exit_code == 1 and "far from Ada" in refused.output
     assert "--sure" in refused.output
     said(copy, "recluster")
     assert library(copy) == before
-    assert "is new" in said(copy, "enrol", "Bea/../x", *photos(2, 1))  # a set that was left over
+    # A set that was left over, named by its private copies, as a sentence may say.
+    (left_over,) = set(stores_of(copy).photos.ids()) - set(there)
+    folder = stores_of(copy).layout.photo_set(left_over)
+    assert "Bea/../x, who is new" in said(copy, "enrol", "Bea/../x", str(folder))
     for_another = call(copy, "enrol", "Ada", *photos(2, 1))
     assert for_another.exit_code == 1 and "were taken in for Bea/../x" in for_another.output
     assert not (copy.parent / "x").exists()
+
+
+def test_a_set_that_is_nobodys_is_decided_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    claim_data_folder(Layout(root))
+    stores_of(root).photos.register("Ada", [Path(photo) for photo in photos(2, 1, 2)])
+    one_of_two = call(root, "enrol", "Bea", *photos(2, 1))
+    assert one_of_two.exit_code == 1 and "decided as a whole" in one_of_two.output
+    assert not stores_of(root).ledger.history().events
 
 
 def test_a_backup_has_the_photographs(copy: Path, tmp_path: Path) -> None:

@@ -264,6 +264,13 @@ def test_what_else_lies_beside_photographs_is_named(tmp_path: Path) -> None:
         read_still(tmp_path / "gone.jpg", LIMITS)
 
 
+def test_a_gain_map_behind_a_jpeg_is_no_animation() -> None:
+    file = io.BytesIO()
+    colours().save(file, "MPO", save_all=True, append_images=[Image.new("RGB", (24, 20))])
+    still = decode_still(file.getvalue(), "a", LIMITS)
+    assert (still.facts.format, still.facts.frames, still.facts.width) == ("JPEG", 1, 96)
+
+
 def test_a_burst_of_a_phone_shows_its_main_picture() -> None:
     file = pillow_heif.from_pillow(Image.new("RGB", (80, 80), (0, 0, 250)))
     file.add_from_pillow(Image.new("RGB", (80, 80), (250, 0, 0)))

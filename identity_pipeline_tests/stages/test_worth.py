@@ -16,11 +16,13 @@ from identity_pipeline.cli.main import cli
 from identity_pipeline.core.vectors import normalise
 from identity_pipeline.media.crops import encode_jpeg
 from identity_pipeline.media.worth_plot import worth_lines
+from identity_pipeline.models.cards import PackCard
 from identity_pipeline.models.face_pack import FacePack
 from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.models.spaces import EmbeddingSpace
 from identity_pipeline.settings import load_settings
 from identity_pipeline.stages.datasets.pictures import Person, Picture, Source
+from identity_pipeline.stages.datasets.sources import DatasetError
 from identity_pipeline.stages.datasets.worth import (
     CURVE,
     FILE,
@@ -41,6 +43,8 @@ POINTS = np.array([(38, 52), (74, 52), (56, 72), (41, 92), (71, 92)], np.float32
 class ByColour:
     """A judge to whom a face is the colour of its middle: no recogniser is as easily foreseen."""
 
+    name = "colour"
+    card = PackCard(licence="CC0")
     space = EmbeddingSpace("colour", "1" * 64, 3)
 
     def embed(self, aligned: list[np.ndarray]) -> np.ndarray:
@@ -72,6 +76,7 @@ def test_each_picture_is_judged_and_told(tmp_path: Path) -> None:
         "colour@111111111111/3",
         3,
     )
+    assert told["judge_licence"] == "CC0"
     curve = told["other_rides"]["curves"]["best_of"]
     assert [p["count"] for p in curve["points"]] == [1, 2]
     assert curve["loss_without"]["ada_001"] > curve["loss_without"]["ada_003"]
@@ -81,6 +86,16 @@ def test_each_picture_is_judged_and_told(tmp_path: Path) -> None:
     assert (tmp_path / "worth" / CURVE).read_text().startswith("<svg")
     lines = worth_lines("other_rides", judged.trials["other_rides"])
     assert "3 targets (1 of a, 2 of b)" in lines[0] and "2 of 3 pictures" in "".join(lines)
+
+
+def test_nothing_else_is_written_over(tmp_path: Path) -> None:
+    judged = worth_of_pictures([picture(1, "a", (9, 9, 9))], JUDGE, CHOSE)
+    (tmp_path / "letter.txt").write_text("mine")
+    with pytest.raises(DatasetError, match="holds something else"):
+        write_worth(tmp_path, judged)
+    assert (tmp_path / "letter.txt").read_text() == "mine"
+    for _ in range(2):
+        write_worth(tmp_path / "worth", judged)
 
 
 def test_of_one_ride_it_says_that_nothing_can_be_said() -> None:

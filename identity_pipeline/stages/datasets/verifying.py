@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 RIDE_TYPES: Final = {"anchor": 1, "coverage": 1, "challenge": 1, "pair": 2}
 """Faces in a picture of a ride's export by its type; of a pair more may be further behind."""
 FIRST_VIEW: Final = "640"
+RECORDING: Final = ".rrd"
 PICTURES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 SHARD: Final = ".tar"
 Level = Literal["wrong", "note"]
@@ -219,11 +220,7 @@ def _pictures(
     sources = {(row["person_id"], row["source_id"]): _source(row) for row in told["sources"]}
     pictures: list[Picture] = []
     findings: list[Finding] = []
-    shown = Counter(name for row in told["pictures"] for name in row["files"])
-    for row in told["pictures"]:
-        own = [name for name in row["files"] if shown[name] == 1 or name.endswith(SHARD)]
-        if damaged & set(row["files"]) or not own:  # such as one that a mosaic alone shows
-            continue
+    for row, own in _with_own_files(told, damaged):
         data = _bytes_of(folder, row["key"], own)
         if data is None:
             why = "None of its files is a picture that can be read, so its face was not looked at."
@@ -232,6 +229,21 @@ def _pictures(
         source = sources[row["person_id"], row["source_id"]]
         pictures.append(_picture(row, data, people[row["person_id"]], source))
     return pictures, findings
+
+
+def _with_own_files(
+    told: Mapping[str, Any], damaged: set[str]
+) -> Iterator[tuple[Mapping[str, Any], list[str]]]:
+    """The pictures that have whole files of their own.
+
+    One may be shown by a mosaic alone, or be a moment that is marked in a recording.
+    """
+    shown = Counter(name for row in told["pictures"] for name in row["files"])
+    for row in told["pictures"]:
+        files = [name for name in row["files"] if not name.endswith(RECORDING)]
+        own = [name for name in files if shown[name] == 1 or name.endswith(SHARD)]
+        if own and not damaged & set(row["files"]):
+            yield row, own
 
 
 def _as_limit(value: Any) -> Any:

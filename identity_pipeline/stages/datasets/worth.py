@@ -23,7 +23,7 @@ from identity_pipeline.core.datasets.worth import (
     Worth,
     worth_of,
 )
-from identity_pipeline.errors import IdentityPipelineError
+from identity_pipeline.errors import IdentityPipelineError, printable
 from identity_pipeline.media.crops import align, decode_image
 from identity_pipeline.media.worth_plot import PROXY, worth_svg
 from identity_pipeline.models.face_pack import FacePack
@@ -34,6 +34,7 @@ from identity_pipeline.stages.datasets.layouts import LAYOUTS
 from identity_pipeline.stages.datasets.pictures import Picture
 from identity_pipeline.stages.datasets.sources import DatasetError, material_of, people_of
 from identity_pipeline.stages.datasets.trying import try_pictures
+from identity_pipeline.stages.imagesets.provenance import licence_of
 from identity_pipeline.stages.progress.protocol import Progress, silent
 from identity_pipeline.storage.files import atomic
 
@@ -60,6 +61,7 @@ class Judged:
         pictures: the best first.
         trials: what they are worth, by which references a target has.
         judge: space of the recogniser that judged.
+        licence: of the judge's weights; null where nobody knows it.
         chosen_by: space of the one that chose.
     """
 
@@ -67,6 +69,7 @@ class Judged:
     pictures: Sequence[Picture]
     trials: Mapping[Trial, Worth]
     judge: str
+    licence: str | None
     chosen_by: str
 
     def as_json(self) -> dict[str, Any]:
@@ -75,6 +78,7 @@ class Judged:
             "proxy": PROXY,
             "person": self.name,
             "judge": self.judge,
+            "judge_licence": self.licence,
             "chosen_by": self.chosen_by,
             "pose_apart_deg": POSE_APART_DEG,
             "pictures": len(self.pictures),
@@ -184,7 +188,8 @@ def worth_of_pictures(
     )
     name = pictures[0].person.name if pictures else ""
     trials: dict[Trial, Worth] = {trial: worth_of(shown, trial) for trial in TRIALS}
-    return Judged(name, pictures, trials, judge.space.key, selecting.space.key)
+    licence = judge.card.licence or licence_of(judge.name)
+    return Judged(name, pictures, trials, judge.space.key, licence, selecting.space.key)
 
 
 def _measured(pictures: Sequence[Picture], name: str) -> np.ndarray:
@@ -196,12 +201,29 @@ def write_worth(folder: Path, judged: Judged) -> None:
     """`worth.json` and `worth.svg`, in place of older ones.
 
     Raises:
-        OSError: the folder cannot be written.
+        DatasetError: something else is in the folder.
+        OSError: it cannot be written; what was there is unchanged.
     """
+    refuse_foreign(folder)
     title = f"What pictures of {judged.name} are worth as references"
     with atomic.new_folder(folder) as new:
         (new / FILE).write_bytes(atomic.json_bytes(judged.as_json()))
         (new / CURVE).write_text(worth_svg(judged.trials, title), encoding="utf-8")
+
+
+def refuse_foreign(folder: Path) -> None:
+    """A measurement takes the place of an older one, and of nothing else.
+
+    Raises:
+        DatasetError: something else is there.
+    """
+    if not folder.exists() and not folder.is_symlink():
+        return
+    if not folder.is_dir() or {path.name for path in folder.iterdir()} - {FILE, CURVE}:
+        raise DatasetError(
+            f"{printable(str(folder))} is there already and holds something else; name another "
+            "folder with --out, or move it away."
+        )
 
 
 def _rounded(value: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +19,6 @@ from identity_pipeline.stages.curation.snapshot import CurationError, LibrarySna
 from identity_pipeline.stages.library.kmeans_heads import heads_at_work
 from identity_pipeline.stages.library.spaces import head_of_space
 from identity_pipeline.storage.library.heads import HeadStoreError
-
-if TYPE_CHECKING:
-    from identity_pipeline.media.crops import ImageBGR
 
 
 @dataclass(frozen=True)
@@ -60,21 +57,23 @@ def identify_picture(
 
     Args:
         library: as it is now; its people are those of the last recompute.
-        path: JPEG or PNG.
+        path: a photograph of any kind that is taken in: see `media.stills`.
         settings: models, and the margin.
         by: compare with the library's references, or with the k-means heads.
 
     Raises:
         KMeansHeadsError: there are no heads of the library's space.
-        CurationError: it is no picture, or the library was made with another recogniser.
+        StillError: it is no photograph, or cannot be taken as one.
+        CurationError: the library was made with another recogniser.
         SpaceMismatchError: the faces lie in another space than what they are compared with.
         FacePackError: the pack cannot be loaded.
     """
     from identity_pipeline.media.crops import align
+    from identity_pipeline.media.stills import read_still
 
     if library.generation is None or not library.table("calibration").height:
         raise CurationError("there is no library yet; run `identity-pipeline recluster` first.")
-    picture = _picture(path)
+    picture = read_still(path, settings.photos).bgr
     pack = ModelHub(settings.models).face_pack
     head, space = _head(library, library.generation.space, pack.space.key)
     try:
@@ -94,15 +93,6 @@ def identify_picture(
     answers = [ask(np.asarray(vector), space) for vector in vectors]
     found = zip(faces.boxes.tolist(), faces.scores.tolist(), answers, strict=True)
     return [IdentifiedFace(tuple(box), score, *answer) for box, score, answer in found]
-
-
-def _picture(path: Path) -> ImageBGR:
-    from identity_pipeline.media.crops import decode_image
-
-    try:
-        return decode_image(path.read_bytes())
-    except ValueError as error:
-        raise CurationError(f"{path.name} is no picture that can be read.") from error
 
 
 def _head(library: LibrarySnapshot, made_in: str, space: str) -> tuple[Head | None, str]:

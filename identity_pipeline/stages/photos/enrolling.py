@@ -8,6 +8,7 @@ The decision is an ordinary one, on the one track of the set: `undo` takes the w
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +34,8 @@ from identity_pipeline.stages.library.spaces import (
     settings_of_library,
     templates_of_video,
 )
-from identity_pipeline.storage.photos.photo_sets import PhotoSet, PhotoSets
+from identity_pipeline.storage.files.hashing import sha256_of_file
+from identity_pipeline.storage.photos.photo_sets import PhotoSet, PhotoSets, Registered
 from identity_pipeline.storage.video.tables import TableStore
 from identity_pipeline.tables import empty
 
@@ -286,14 +288,52 @@ def decide(curator: Curator, photo_set: PhotoSet, person: Named) -> Planned:
     return curator.confirm(person.person_id, subjects)
 
 
-def foreign(library: LibrarySnapshot, photo_set: PhotoSet, person: Named) -> str | None:
-    """Why a set that is somebody else's cannot become this person's; None where it is nobody's."""
-    owner = owner_of(library, photo_set.set_id)
-    if owner is None or owner == person.person_id:
-        return None
-    track = subject_of(photo_set.set_id).removeprefix("track:")
-    return (
-        f"these pictures were taken in for {library.called(owner)} (set {photo_set.set_id}); if "
-        f"they show {person.name}: identity-pipeline move {track} --to PERSON, or undo that "
-        "decision (`identity-pipeline events` lists it)."
-    )
+def sets_to_decide(
+    library: LibrarySnapshot, taken: Registered, pictures: Iterable[Path], person: Named
+) -> tuple[list[PhotoSet], list[str]]:
+    """The sets that pictures are, the one that is new or was named first.
+
+    A set is one decision, so one that is nobody's yet is decided only where all of it was named.
+
+    Args:
+        library: as it is now.
+        taken: what became of the pictures.
+        pictures: that were named.
+        person: whose they are said to be.
+
+    Returns:
+        The sets, and of the others that some pictures are in a sentence each.
+    """
+    photos = library.stores.photos
+    first = [taken.photo_set.set_id] if taken.photo_set is not None else []
+    known = sorted({one.set_id for one in taken.not_taken if one.set_id is not None})
+    named = {sha256_of_file(path) for path in pictures if path.is_file()}
+    sets, told = [], []
+    for photo_set in photos.readable(dict.fromkeys([*first, *known])):
+        if why_not := _why_not(library, photo_set, named, person):
+            told.append(why_not)
+        else:
+            sets.append(photo_set)
+    return sets, told
+
+
+def _why_not(
+    library: LibrarySnapshot, photo_set: PhotoSet, named: set[str], person: Named
+) -> str | None:
+    """Why a set does not become this person's; None where it may, or is."""
+    set_id, owner = photo_set.set_id, owner_of(library, photo_set.set_id)
+    if owner is not None and owner != person.person_id:
+        track = subject_of(set_id).removeprefix("track:")
+        return (
+            f"the pictures of the set {set_id} were taken in for {library.called(owner)}; if they "
+            f"show {person.name}: identity-pipeline move {track} --to PERSON, or undo that "
+            "decision (`identity-pipeline events` lists it)."
+        )
+    if owner is None and not {picture.sha256 for picture in photo_set.pictures} <= named:
+        folder = shlex.quote(str(library.stores.layout.photo_set(set_id)))
+        return (
+            f"some pictures are in the set {set_id}, which was taken in as {photo_set.name!r} and "
+            "is nobody's; it is decided as a whole, with all of its pictures: "
+            f"identity-pipeline enrol {shlex.quote(person.name)} {folder}"
+        )
+    return None

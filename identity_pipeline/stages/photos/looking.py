@@ -19,7 +19,7 @@ SAME_FACE = 0.4
 
 FILLS = 0.5
 """Share of the picture's longer side from which a face fills it: what is smaller is found at the
-usual size too, and what only a coarser look takes for a face is none. Both detectors that were
+usual size too, and what a coarser look alone takes for a face is none. Both detectors that were
 tried find real faces of two thirds of a picture at the usual size."""
 
 
@@ -31,15 +31,7 @@ def faces_of_still(bgr: ImageBGR, pack: FacePack, settings: Settings) -> Detecti
         pack: detector.
         settings: `photos.detect_at`, `models.det_size`.
     """
-    longer, shorter = max(bgr.shape[:2]), min(bgr.shape[:2])
-    largest = max(longer, settings.models.det_size)
-    # A very long picture would be less than a pixel high at a small size.
-    sides = [s for s in settings.photos.detect_at if s <= largest and s * shorter >= longer]
-    fills = FILLS * longer
-    found = [
-        _kept(pack.detect(bgr, size=side), fills if side < settings.models.det_size else 0.0)
-        for side in sides
-    ]
+    found = _looks(bgr, pack, settings)
     boxes = np.concatenate([np.zeros((0, 4), np.float32), *(one.boxes for one in found)])
     scores = np.concatenate([np.zeros(0, np.float32), *(one.scores for one in found)])
     points = np.concatenate([np.zeros((0, 5, 2), np.float32), *(one.key_points for one in found)])
@@ -49,16 +41,43 @@ def faces_of_still(bgr: ImageBGR, pack: FacePack, settings: Settings) -> Detecti
     return Detections(boxes[order], scores[order], points[order])
 
 
-def _kept(found: Detections, least_px: float) -> Detections:
-    """The finds whose longer side is at least so many px."""
-    sides = found.boxes[:, 2:] - found.boxes[:, :2]
-    large = sides.max(axis=1, initial=0.0) >= least_px
-    return Detections(found.boxes[large], found.scores[large], found.key_points[large])
+def _looks(bgr: ImageBGR, pack: FacePack, settings: Settings) -> list[Detections]:
+    """What is believed of the look at each size, the usual size and larger ones first."""
+    longer, shorter = max(bgr.shape[:2]), min(bgr.shape[:2])
+    usual_side = settings.models.det_size
+    found: list[Detections] = []
+    known: list[Box] = []
+    for side in sorted(settings.photos.detect_at, reverse=True):
+        # A very long picture would be less than a pixel high at a small size.
+        if side > max(longer, usual_side) or side * shorter < longer:
+            continue
+        seen = pack.detect(bgr, size=side)
+        if side < usual_side:
+            seen = _believed(seen, known, FILLS * longer)
+        else:
+            known += boxes_of(seen)
+        found.append(seen)
+    return found
+
+
+def boxes_of(found: Detections) -> list[Box]:
+    """The boxes of finds."""
+    return [Box(*(float(v) for v in corners)) for corners in found.boxes]
+
+
+def _believed(found: Detections, known: list[Box], least_px: float) -> Detections:
+    """What is believed of a coarse look: faces that fill the picture, and those known already."""
+    kept = [
+        n
+        for n, box in enumerate(boxes_of(found))
+        if box.longer_side >= least_px or any(box.iou(other) >= SAME_FACE for other in known)
+    ]
+    return Detections(found.boxes[kept], found.scores[kept], found.key_points[kept])
 
 
 def _each_once(boxes: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """Which finds are left when of those that are one face the surest is kept."""
-    found = [Box(*(float(v) for v in corners)) for corners in boxes]
+    found = boxes_of(Detections(boxes, scores, np.zeros((len(boxes), 5, 2), np.float32)))
     kept: list[int] = []
     for n in np.argsort(-scores, kind="stable").tolist():
         if all(found[n].iou(found[k]) < SAME_FACE for k in kept):

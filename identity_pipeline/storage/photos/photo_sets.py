@@ -247,7 +247,11 @@ class PhotoSets:
 
     def all(self) -> Iterator[PhotoSet]:
         """All sets that can be read, in alphabetical order of their ids; see `damaged`."""
-        for set_id in self.ids():
+        return self.readable(self.ids())
+
+    def readable(self, set_ids: Iterable[str]) -> Iterator[PhotoSet]:
+        """Some sets, without those that are missing or cannot be read."""
+        for set_id in set_ids:
             try:
                 record = self.get(set_id)
             except DamagedFileError:

@@ -52,7 +52,9 @@ class Coco:
     def usage(self, dataset: Dataset) -> str:
         """How tools are pointed at it."""
         told = 'COCO("annotations/instances_train.json").anns[1]["attributes"]["person"]'
-        return f"""    python -c 'from pycocotools.coco import COCO; print({told})'
+        return f"""`images/` and `annotations/` are read by anything that reads COCO:
+
+    python -c 'from pycocotools.coco import COCO; print({told})'
 
 In CVAT make a task of `images/train`, with the label `face` and the text attributes `person` and
 `person_id`, and upload `annotations/instances_train.json` as COCO 1.0. The category is `face`; who

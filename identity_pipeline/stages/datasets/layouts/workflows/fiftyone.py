@@ -50,9 +50,11 @@ class FiftyOne:
 
     def usage(self, dataset: Dataset) -> str:
         """How FiftyOne is pointed at it."""
-        return """    python load.py
+        return """With `fiftyone` installed:
 
-(after `pip install fiftyone`) loads `data/` and `labels.json` as a COCODetectionDataset,
+    python load.py
+
+loads `data/` and `labels.json` as a COCODetectionDataset,
 sets the tags of `tags.json` (person, split, role, look, kind of source), and opens the app. Who a
 face is, and what was measured of it, are attributes of its box.
 """

@@ -82,7 +82,9 @@ class Rerun:
         """How Rerun is pointed at it."""
         rides = _rides_of(dataset)
         first = rides[0].source_id if rides else "RIDE"
-        return f"""    rerun recordings/{first}.rrd
+        return f"""With the extra `rerun` installed:
+
+    rerun recordings/{first}.rrd
 
 shows the video with a box for every track, curves of quality, stability and pose, and the moments
 that were chosen as pictures, on one time line (`{TIMELINE}`). The video is part of the file where
