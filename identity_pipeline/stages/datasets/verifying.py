@@ -239,9 +239,9 @@ def _with_own_files(
     One may be shown by a mosaic alone, or be a moment that is marked in a recording.
     """
     shown = Counter(name for row in told["pictures"] for name in row["files"])
+    alone = {name for name, count in shown.items() if count == 1 or name.endswith(SHARD)}
     for row in told["pictures"]:
-        files = [name for name in row["files"] if not name.endswith(RECORDING)]
-        own = [name for name in files if shown[name] == 1 or name.endswith(SHARD)]
+        own = [n for n in row["files"] if n in alone and not n.endswith(RECORDING)]
         if own and not damaged & set(row["files"]):
             yield row, own
 
