@@ -238,12 +238,18 @@ def _with_own_files(
 
     One may be shown by a mosaic alone, or be a moment that is marked in a recording.
     """
-    shown = Counter(name for row in told["pictures"] for name in row["files"])
-    alone = {name for name, count in shown.items() if count == 1 or name.endswith(SHARD)}
+    alone = _of_one(told["pictures"])
     for row in told["pictures"]:
-        own = [n for n in row["files"] if n in alone and not n.endswith(RECORDING)]
+        own = [name for name in row["files"] if name in alone]
         if own and not damaged & set(row["files"]):
             yield row, own
+
+
+def _of_one(rows: Sequence[Mapping[str, Any]]) -> set[str]:
+    """Files that show one picture alone, and shards, which hold each by its key."""
+    shown = Counter(name for row in rows for name in row["files"])
+    alone = {name for name, count in shown.items() if count == 1 or name.endswith(SHARD)}
+    return {name for name in alone if not name.endswith(RECORDING)}
 
 
 def _as_limit(value: Any) -> Any:
