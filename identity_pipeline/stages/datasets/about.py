@@ -156,8 +156,10 @@ def _date(source: Source) -> str | None:
 def _card(picture: Picture, files: Sequence[str]) -> PictureCard:
     shown = [file for file in files if Path(file).suffix.lower() in PICTURES]
     told = picture.measured
-    pose = [f"{axis} {told[axis]:.0f}°" for axis in ("yaw", "pitch") if told.get(axis) is not None]
-    bins = [str(told[name]) for name in ("expression_bin", "lighting_bin") if told.get(name)]
+    pose = [f"{a} {round(told[a])}°" for a in ("yaw", "pitch") if told.get(a) is not None]
+    words = {"expression_bin": "{}", "lighting_bin": "{} light"}
+    bins = [form.format(told[name]) for name, form in words.items() if told.get(name)]
+    bins = [text.replace("_", " ") for text in (*bins, picture.variant or "") if text]
     lines = (
         picture.source.source_id,
         ", ".join([*bins, *pose]) or "nothing measured",
