@@ -19,6 +19,7 @@ from identity_pipeline.definitions import build_defs
 from identity_pipeline.defs.automation.photo_sensor import new_photos
 from identity_pipeline.defs.resources.resources import SettingsResource
 from identity_pipeline.stages.curation.snapshot import CurationError, LibrarySnapshot
+from identity_pipeline.stages.library.unclaimed import unclaimed
 from identity_pipeline.stages.photos import enrolling
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.folder.data_folder import claim_data_folder
@@ -118,6 +119,11 @@ def test_a_set_enriches_a_profile_and_undo_takes_it_back_exactly(copy: Path) -> 
     assert "are Ada's already" in again and "profile" not in again.lower().replace("profiles", "")
     assert len(stores_of(copy).ledger.history().events) == 2
     said(copy, "undo", "last")
+    said(copy, "recluster")
+    assert library(copy) == before
+    # Nor does it come back as a ride where its pictures are removed and its tables are not.
+    (taken_back,) = unclaimed(Layout(copy), stores_of(copy).ledger.history())
+    shutil.rmtree(Layout(copy).photo_set(taken_back))
     said(copy, "recluster")
     assert library(copy) == before
 
