@@ -170,7 +170,11 @@ def decode_still(data: bytes, name: str, settings: PhotoSettings) -> Still:
         except (StillError, MemoryError):
             raise
         except Image.DecompressionBombError as error:
-            raise StillError("too_many_pixels", name, f"{_in_short(error)}.") from error
+            raise StillError(
+                "too_many_pixels",
+                name,
+                f"{_in_short(error)}; save a smaller copy of it as a JPEG.",
+            ) from error
         except Exception as error:  # of a decoder, by the damage
             raise _unreadable(name, error) from error
 
@@ -363,25 +367,27 @@ def _reduce(image: ImageFile.ImageFile, name: str, settings: PhotoSettings) -> f
             f"it has {width} x {height} px; no face can be recognised in it. Take the original "
             "of it, not its thumbnail.",
         )
-    is_jpeg = image.format == "JPEG"
     # All coefficients of a progressive JPEG are held at once, however small it is decoded.
-    scalable = is_jpeg and not image.info.get("progressive")
-    most = settings.max_coded_pixels if scalable else settings.max_pixels
-    fits = width * height <= most and max(width, height) <= MAX_SIDE
+    scalable = image.format == "JPEG" and not image.info.get("progressive")
+    if max(width, height) > MAX_SIDE:
+        _refuse_size(name, width, height, f"{MAX_SIDE:,} on a side; save a smaller copy of it")
+    if scalable and width * height > settings.max_coded_pixels:
+        _refuse_size(name, width, height, _more_than("max_coded_pixels"))
     by = next((s for s in SCALES if -(-width // s) * -(-height // s) <= settings.max_pixels), None)
-    if not fits or by is None:
-        _refuse_size(name, width, height)
+    if by is None or (by > 1 and not scalable):
+        _refuse_size(name, width, height, _more_than("max_pixels"))
     if by > 1:
         image.draft(image.mode, (width // by, height // by))
     return image.size[0] / width
 
 
-def _refuse_size(name: str, width: int, height: int) -> NoReturn:
+def _more_than(setting: str) -> str:
+    return f"photos.{setting} allows; save a smaller copy of it as a JPEG, or raise that setting"
+
+
+def _refuse_size(name: str, width: int, height: int, more_than: str) -> NoReturn:
     raise StillError(
-        "too_many_pixels",
-        name,
-        f"it has {width:,} x {height:,} px, more than is decoded (photos.max_pixels); save a "
-        "smaller copy of it as a JPEG, or raise that setting.",
+        "too_many_pixels", name, f"it has {width:,} x {height:,} px, more than {more_than}."
     )
 
 
