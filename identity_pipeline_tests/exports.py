@@ -30,6 +30,6 @@ def described_images(export: Path) -> list[tuple[Path, dict[str, Any]]]:
     ]
 
 
-def said_of_rider(export: Path, name: str = "person_0") -> dict[str, Any]:
-    """What an export says of a rider."""
-    return json.loads((export / "meta" / f"{name}.json").read_text(encoding="utf-8"))
+def said_of_rider(export: Path) -> dict[str, Any]:
+    """What an export says of its first rider."""
+    return json.loads((export / "meta" / "person_0.json").read_text(encoding="utf-8"))

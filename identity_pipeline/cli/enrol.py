@@ -106,7 +106,8 @@ def enrol(
     strangers do are refused, unless you are --sure. The same pictures again change nothing; a
     command that was stopped is completed by giving it again.
     """
-    from identity_pipeline.stages.photos.enrolling import pictures_in
+    from identity_pipeline.stages.photos.enrolling import NotEnrolledError, pictures_in
+    from identity_pipeline.stages.specs.spec import switched_off
 
     if not actor.strip():
         raise click.UsageError("--as must name somebody.")
@@ -117,6 +118,8 @@ def enrol(
         )
     groups = overrides(data, pack, vision, device)
     settings = merged_settings(groups)
+    if off := switched_off(settings, "library"):
+        raise NotEnrolledError(f"photographs are evidence for the library, which is {off}.")
     found = pictures_in(pictures)
     if dry_run:
         _say_dry_run(settings, person, found, as_json)

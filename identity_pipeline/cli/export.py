@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from identity_pipeline.stages.datasets.pictures import Layout, Limits
 
 SHOWN = 10
-"""Refused pictures that are told one by one; the page tells all."""
+"""Reasons of refused pictures that are told; the page shows each picture with its own."""
 CAPTIONS = ("template", "none", "model")
 """Of `stages.datasets.captioner`, which is dear to import."""
 
@@ -215,10 +215,11 @@ def _tell_refused(told: Mapping[str, Any]) -> None:
     left = told["not_written"]
     if left:
         say(f"{counted(len(left), 'picture')} that came first in the order could not be taken:")
-    for one in left[:SHOWN]:
-        say(f"  {one['source_id']} {one['face_id']}: {one['sentence']}")
-    if len(left) > SHOWN:
-        say(f"  and {len(left) - SHOWN} more, which the page shows.")
+    alike = Counter((one["source_id"], one["sentence"]) for one in left)
+    for (source, sentence), number in list(alike.items())[:SHOWN]:
+        say(f"  {number} of {source}: {sentence}")
+    if len(alike) > SHOWN:
+        say(f"  and more for {len(alike) - SHOWN} other reasons, which the page shows.")
     for one in told["skipped"]:
         say(f"{one['source_id']} gives no picture: {one['reason']}")
 

@@ -241,6 +241,7 @@ def _stat_lines(found: LibraryStats) -> list[str]:
         f"{counted(found.pending, 'pending suggestion')}; "
         f"{counted(found.decisions, 'decision')} in force",
         f"videos      {found.videos}"
+        + (f"; {counted(found.photo_sets, 'photo set')}" if found.photo_sets else "")
         + (f"; {found.new_videos} not in the library yet: recluster" if found.new_videos else ""),
     ]
     if found.truth is not None:

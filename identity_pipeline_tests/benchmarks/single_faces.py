@@ -123,8 +123,8 @@ def quarantined(
     for person, sources in sorted(of_person.items()):
         profile = IdentityProfile(str(uuid.UUID(int=0)), person, space)
         made, _ = made_of(profile, sources, threshold, "2026-01-01")
-        out += len(made.quarantined)
-        total += len(made.quarantined) + made.embedding_count
+        out += made.quarantined_count
+        total += made.quarantined_count + made.embedding_count
     return out, total
 
 

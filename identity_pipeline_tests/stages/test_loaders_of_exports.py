@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections import Counter
 from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from PIL import Image
@@ -52,6 +54,15 @@ def test_a_loader_that_walks_a_rider_finds_all_of_that_riders_images_alone(folde
     assert walked(folder, recursive=False) == sorted(
         folder / name for name in ("index.html", "manifest.json", "metadata.jsonl")
     )
+
+
+def test_the_page_leads_to_every_image_its_metadata_and_the_sheet(folder: Path) -> None:
+    page = (folder / "index.html").read_text(encoding="utf-8")
+    led = {unquote(target) for target in re.findall(r'href="([^"#]+)"', page)}
+    images = images_of(folder)
+    beside = {path.relative_to(folder).as_posix() for path in images.values()}
+    assert led == {*images, *beside, "meta/person_0.json", "sheets/person_0.jpg"}
+    assert all((folder / file).is_file() for file in led)
 
 
 def test_hugging_face_datasets_read_a_rider_and_the_whole_export(

@@ -263,6 +263,10 @@ def test_who_changed_is_seen_and_who_is_somebody_else_is_doubted(
     assert other.call("rename", NAME, "Ada", "--as", "me").exit_code == 0
     assert stamps(other.library, other.settings, [who]) != before
     assert people_of(other.library, [who], other.settings.datasets)[0].slug == "ada"
+    assert len(list((root / "datasets").iterdir())) == 1
+    renamed = other.export()
+    assert [path.name for path in (root / "datasets").iterdir()] == [f"ada-{who[:8]}"]
+    assert renamed.manifest["pictures"][0]["key"] == "ada_001"
     assert other.call("undo", "last", "--as", "me").exit_code == 0
     assert stamps(other.library, other.settings, [who]) == before
     assert other.call("undo", "1", "--as", "me").exit_code == 0

@@ -25,6 +25,7 @@ from identity_pipeline.stages.photos.looking import faces_of_still
 from identity_pipeline.stages.photos.reading import photo_table, take_in
 from identity_pipeline.storage.layout import VIDEO_ID, Layout
 from identity_pipeline.storage.photos.photo_sets import PhotoSet, PhotoSets
+from identity_pipeline.storage.video.tables import Manifest, TableStore
 from identity_pipeline.tables import conform
 from identity_pipeline.tables.soundness import faults
 from identity_pipeline_tests.conftest import BUNDLED
@@ -175,6 +176,24 @@ def test_a_damaged_copy_is_left_out_and_the_same_pictures_give_the_same_bytes(
         assert made_first.equals(again[name]), name
     (part,) = (tmp_path / "1").iterdir()
     assert (tmp_path / "2" / part.name).read_bytes() == part.read_bytes()
+
+
+def test_pictures_of_a_set_that_shows_nobody_may_come_again_with_others(
+    enrol: Callable[[list[Path]], Enrolled], settings: Settings
+) -> None:
+    made = enrol([PHOTOS / "rider_200031" / "4_together.jpg"])
+    assert made.told == {"4_together.jpg": "several_faces"}
+    shown = [PHOTOS / "rider_200031" / f"{shot}.jpg" for shot in OWN]
+    assert [one.code for one in take_in(made.photos, "Ada", shown, settings).not_taken] == ["known"]
+    store = TableStore(Layout(made.photos.layout.root))
+    for name, table in made.templates.items():
+        store.write(name, made.set.set_id, table, "f")
+    store.note("photo_templates", made.set.set_id, Manifest("f", "d", 0))
+    again = take_in(made.photos, "Ada", [PHOTOS / "rider_200031" / "4_together.jpg"], settings)
+    assert again.photo_set == made.set
+    other = PHOTOS / "rider_200012" / "1_park.jpg"
+    more = take_in(made.photos, "Ada", [shown[3], other], settings)
+    assert more.photo_set is not None and len(more.photo_set.pictures) == 2 and not more.not_taken
 
 
 def test_the_bundled_photographs_are_small_and_private_in_nothing() -> None:

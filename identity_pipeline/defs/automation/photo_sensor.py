@@ -13,6 +13,7 @@ from identity_pipeline.defs.instance.preflight import leave_to_ask
 from identity_pipeline.defs.instance.tags import NEW_VIDEO, tags
 from identity_pipeline.media.wording import counted
 from identity_pipeline.settings import Settings
+from identity_pipeline.stages.specs.spec import switched_off
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.files import private
 from identity_pipeline.storage.video.failures import FailureNotes
@@ -44,6 +45,8 @@ def new_photos(
     waiting = skip_unless_ready(context.instance, store)
     if waiting:
         return waiting
+    if off := switched_off(settings, "library"):
+        return dg.SkipReason(f"The library is {off}.")
     private.make_folder(store.layout.photos)
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
     before = watching.remembered(context.cursor)

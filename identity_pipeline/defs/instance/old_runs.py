@@ -25,8 +25,11 @@ PAGE = 500
 def old_runs(instance: dg.DagsterInstance, now: float, days: float) -> Iterator[dg.DagsterRun]:
     """Finished runs that were last changed so many days ago and that nothing needs."""
     before = datetime.fromtimestamp(now - days * DAY_S, UTC)
-    named = (instance.get_dynamic_partitions(str(definition.name)) for definition in OF.values())
-    keys = {key for several in named for key in several}
+    keys = {
+        str(key)
+        for definition in OF.values()
+        for key in definition.get_partition_keys(dynamic_partitions_store=instance)
+    }
     done = instance.get_materialized_partitions(dg.AssetKey("identity_dataset"))
     last_of: dict[str, str] = {}
     for run in _pages(instance, before):

@@ -158,7 +158,7 @@ class Cutter:
         if record is None or not path.is_file() or sha256_of_file(path) != record.sha256:
             raise VideoError(
                 "missing",
-                f"The file of {source_id} is gone or another one; put it back at {path.name}.",
+                f"The file of {source_id} is gone or another one; put it back at {path}.",
             )
         return Pictures(
             path,

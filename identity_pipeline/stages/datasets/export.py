@@ -9,7 +9,9 @@ decisions, settings and models give the same bytes. An export that is made of th
 
 from __future__ import annotations
 
+import contextlib
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -150,7 +152,20 @@ def export(
             "files": files_json(folder),
         }
         (folder / FILE).write_bytes(atomic.json_bytes(manifest))
+    if request.target is None:
+        _retire(target)
     return Written(target, False, manifest, usage)
+
+
+def _retire(target: Path) -> None:
+    """Removes the same people's export of before they were called otherwise."""
+    _, _, short = target.parent.name.rpartition("-")
+    for named in sorted(target.parents[1].glob(f"*-{short}")):
+        old = named / target.name
+        if named != target.parent and _is_ours(old):
+            shutil.rmtree(old)
+            with contextlib.suppress(OSError):  # what else is there stays
+                named.rmdir()
 
 
 def default_place(library: LibrarySnapshot, people: Sequence[Person], consumer: str) -> Path:
@@ -171,15 +186,19 @@ def refuse_foreign(target: Path) -> None:
         return
     if target.is_dir() and not any(target.iterdir()):
         return
-    try:
-        ours = target.is_dir() and read_manifest(target).get("kind") == KIND
-    except ManifestError:
-        ours = False
-    if not ours:
+    if not _is_ours(target):
         raise DatasetError(
             f"{printable(str(target))} is there already and is no dataset that this program wrote; "
             "name another folder with --out, or move it away."
         )
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether a folder is a dataset that this program wrote."""
+    try:
+        return folder.is_dir() and read_manifest(folder).get("kind") == KIND
+    except ManifestError:
+        return False
 
 
 def _made_of(

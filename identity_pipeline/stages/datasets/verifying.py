@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import tarfile
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -34,6 +35,7 @@ RIDE_TYPES: Final = {"anchor": 1, "coverage": 1, "challenge": 1, "pair": 2}
 FIRST_VIEW: Final = "640"
 RECORDING: Final = ".rrd"
 PICTURES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp"})
+SHARD: Final = ".tar"
 Level = Literal["wrong", "note"]
 
 
@@ -218,12 +220,8 @@ def _pictures(
     sources = {(row["person_id"], row["source_id"]): _source(row) for row in told["sources"]}
     pictures: list[Picture] = []
     findings: list[Finding] = []
-    for row in told["pictures"]:
-        if damaged & set(row["files"]) or not row["files"]:
-            continue
-        if row["files"][0].endswith(RECORDING):
-            continue  # a moment that is marked in a ride, and no picture
-        data = _bytes_of(folder, row)
+    for row, own in _with_own_files(told, damaged):
+        data = _bytes_of(folder, row["key"], own)
         if data is None:
             why = "None of its files is a picture that can be read, so its face was not looked at."
             findings.append(Finding("note", "no_picture", row["key"], why))
@@ -231,6 +229,27 @@ def _pictures(
         source = sources[row["person_id"], row["source_id"]]
         pictures.append(_picture(row, data, people[row["person_id"]], source))
     return pictures, findings
+
+
+def _with_own_files(
+    told: Mapping[str, Any], damaged: set[str]
+) -> Iterator[tuple[Mapping[str, Any], list[str]]]:
+    """The pictures that have whole files of their own.
+
+    One may be shown by a mosaic alone, or be a moment that is marked in a recording.
+    """
+    alone = _of_one(told["pictures"])
+    for row in told["pictures"]:
+        own = [name for name in row["files"] if name in alone]
+        if own and not damaged & set(row["files"]):
+            yield row, own
+
+
+def _of_one(rows: Sequence[Mapping[str, Any]]) -> set[str]:
+    """Files that show one picture alone, and shards, which hold each by its key."""
+    shown = Counter(name for row in rows for name in row["files"])
+    alone = {name for name, count in shown.items() if count == 1 or name.endswith(SHARD)}
+    return {name for name in alone if not name.endswith(RECORDING)}
 
 
 def _as_limit(value: Any) -> Any:
@@ -246,14 +265,14 @@ def _source(row: Mapping[str, Any]) -> Source:
     return Source(**told)
 
 
-def _bytes_of(folder: Path, row: Mapping[str, Any]) -> bytes | None:
+def _bytes_of(folder: Path, key: str, names: Sequence[str]) -> bytes | None:
     """The bytes of a picture: of its own file, or of its member of a shard."""
-    own = [name for name in row["files"] if Path(name).suffix.lower() in PICTURES]
-    own.sort(key=lambda name: Path(name).stem != row["key"])  # not a mask or a mosaic beside it
+    own = [name for name in names if Path(name).suffix.lower() in PICTURES]
+    own.sort(key=lambda name: Path(name).stem != key)  # not a mask beside it
     if own:
         return inside(folder, folder / own[0]).read_bytes()
-    shards = [inside(folder, folder / name) for name in row["files"] if name.endswith(".tar")]
-    return _in_shard(shards[0], row["key"]) if shards else None
+    shards = [inside(folder, folder / name) for name in names if name.endswith(SHARD)]
+    return _in_shard(shards[0], key) if shards else None
 
 
 def _in_shard(path: Path, key: str) -> bytes | None:

@@ -39,6 +39,7 @@ class LibraryStats:
         people: in force.
         clusters: of unknown tracks.
         videos: with tracks in the library.
+        photo_sets: sets of photographs that are somebody's.
         new_videos: with templates that the library does not have yet.
         pending: suggestions that wait.
         decisions: events in force.
@@ -58,6 +59,7 @@ class LibraryStats:
     people: int
     clusters: int
     videos: int
+    photo_sets: int
     new_videos: int
     pending: int
     decisions: int
@@ -106,12 +108,14 @@ def library_stats(
         *("name", "far", "in_effect", "threshold", "low", "high", "far_bound", "method", "reason"),
     )
     common = pl.col("camera").is_null() & (pl.col("level") == "template")
+    seen, sets = set(table["video_id"]), set(library.stores.photos.ids())
     return LibraryStats(
         states={name: states[name] for name in STATES},
         origins={name: origins[name] for name in ORIGINS},
         people=len(library.state.active),
         clusters=library.table("unknown_clusters").height,
-        videos=table["video_id"].n_unique(),
+        videos=len(seen - sets),
+        photo_sets=len(seen & sets),
         new_videos=_new_videos(library),
         pending=len(pending_suggestions(library)),
         decisions=len(library.history.in_force),

@@ -20,6 +20,7 @@ from identity_pipeline.storage.photos.photo_sets import (
     Registered,
     StoredPicture,
 )
+from identity_pipeline.storage.video.tables import TableStore
 from identity_pipeline.tables import TABLES
 
 DAMAGED: Final = "damaged_copy"
@@ -54,7 +55,11 @@ def take_in(
         OSError: nothing can be written; nothing was taken.
     """
     readable, refused = _readable(pictures, settings, progress)
-    taken = photos.register(name, readable, added) if readable else Registered(None, ())
+    taken = (
+        photos.register(name, readable, added, nobodys(photos))
+        if readable
+        else Registered(None, ())
+    )
     return _with_refused(taken, refused)
 
 
@@ -63,8 +68,21 @@ def would_take_in(
 ) -> Registered:
     """What `take_in` would do; nothing is written."""
     readable, refused = _readable(pictures, settings, silent)
-    taken = photos.would_register(name, readable) if readable else Registered(None, ())
+    taken = (
+        photos.would_register(name, readable, nobodys(photos)) if readable else Registered(None, ())
+    )
     return _with_refused(taken, refused)
+
+
+def nobodys(photos: PhotoSets) -> frozenset[str]:
+    """Ids of the sets that were measured and show nobody: no decision can be about them.
+
+    Their pictures are free: one that shows several people says who is meant once there are others.
+    """
+    store = TableStore(photos.layout)
+    measured = (one for one in photos.ids() if store.noted("photo_templates", one) is not None)
+    templates = ((one, store.noted("track_templates", one)) for one in measured)
+    return frozenset(one for one, noted in templates if noted is not None and not noted.rows)
 
 
 def _readable(

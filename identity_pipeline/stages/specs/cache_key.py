@@ -111,7 +111,7 @@ def key_parts(
         }
     parts = {
         "asset": spec.key,
-        "code": spec.code,
+        "code": _code(spec),
         "settings": chosen(settings, spec.settings),
         "models": {model: digests[model] for model in spec.runs(settings)},
         "inputs": {name: versions[name] for name in spec.inputs},
@@ -121,6 +121,11 @@ def key_parts(
     if contents is not None and not spec.inputs:
         parts["contents"] = contents
     return json.loads(json.dumps(parts))  # as it is read back, so that old and new can be compared
+
+
+def _code(spec: AssetSpec) -> str:
+    """Of a step that writes what others compute, their code too: see `AssetSpec.writes`."""
+    return ".".join([spec.code, *(VIDEO_SPECS[name].code for name in spec.writes)])
 
 
 def _besides(

@@ -14,7 +14,7 @@ import hashlib
 import re
 import shlex
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -142,7 +142,13 @@ class PhotoSets:
 
     layout: Layout
 
-    def register(self, name: str, pictures: Sequence[Path], added: str | None = None) -> Registered:
+    def register(
+        self,
+        name: str,
+        pictures: Sequence[Path],
+        added: str | None = None,
+        aside: Collection[str] = (),
+    ) -> Registered:
         """Takes pictures in as one set. Whether they can be read as pictures is not looked at.
 
         The same pictures again are the same set, and nothing is written. Whoever else registers
@@ -152,6 +158,7 @@ class PhotoSets:
             name: of the person.
             pictures: files, in any order.
             added: ISO date of today.
+            aside: ids of sets whose pictures are free to be in another one.
 
         Raises:
             PictureChangedError: a picture was written to meanwhile; nothing was taken.
@@ -159,21 +166,24 @@ class PhotoSets:
         """
         lock = self.layout.photo_sets / ".lock"
         with locks.exclusive(lock, "The photo sets", "taking in photographs", None):
-            sorted_out = self._sorted_out(pictures)
+            sorted_out = self._sorted_out(pictures, aside)
             if not sorted_out.new:
                 self._mend_copies(sorted_out.found, sorted_out.known)
                 return sorted_out.nothing_new()
             return Registered(self._write(name, sorted_out.new, added), sorted_out.left_out())
 
-    def would_register(self, name: str, pictures: Sequence[Path]) -> Registered:
+    def would_register(
+        self, name: str, pictures: Sequence[Path], aside: Collection[str] = ()
+    ) -> Registered:
         """What `register` would do; nothing is written, and nobody is waited for."""
-        sorted_out = self._sorted_out(pictures)
+        sorted_out = self._sorted_out(pictures, aside)
         if not sorted_out.new:
             return sorted_out.nothing_new()
         return Registered(self._planned(name, sorted_out.new, None), sorted_out.left_out())
 
-    def _sorted_out(self, pictures: Sequence[Path]) -> _SortedOut:
-        known = {p.sha256: one for one in self.all() for p in one.pictures}
+    def _sorted_out(self, pictures: Sequence[Path], aside: Collection[str]) -> _SortedOut:
+        sets = [one for one in self.all() if one.set_id not in aside]
+        known = {p.sha256: one for one in sets for p in one.pictures}
         return _SortedOut(*_found(pictures), known)
 
     def _planned(self, name: str, new: Sequence[_Found], added: str | None) -> PhotoSet:
@@ -184,6 +194,10 @@ class PhotoSets:
 
     def _write(self, name: str, new: Sequence[_Found], added: str | None) -> PhotoSet:
         photo_set = self._planned(name, new, added)
+        there = self._readable(photo_set.set_id)
+        if there is not None:  # it was set aside, and is the same again
+            self._mend_copies(new, dict.fromkeys((one.sha256 for one in new), there))
+            return there
         folder = inside(self.layout.photo_sets, self.layout.photo_set(photo_set.set_id))
         with atomic.new_folder(folder) as beside:
             for one, picture in zip(_in_order(new), photo_set.pictures, strict=True):
@@ -210,14 +224,14 @@ class PhotoSets:
         """The id of a new content, which no other content has, be it photographs or a video."""
         for digits in DIGITS:
             set_id = set_id_for(name, sha256, digits)
-            try:
-                there = self.get(set_id)
-            except DamagedFileError:  # by its name it is this content; it is written anew
-                there = None
+            there = self._readable(set_id)  # a damaged one is of this content, and written anew
             free = there is None or there.sha256 == sha256
             if free and not self.layout.registration(set_id).exists():
                 return set_id
         raise ValueError(f"all ids of {name} are taken by other contents; use another name.")
+
+    def _readable(self, set_id: str) -> PhotoSet | None:
+        return next(iter(self.readable([set_id])), None)
 
     def get(self, set_id: str) -> PhotoSet | None:
         """The record of a set, or None.
