@@ -44,7 +44,7 @@ class Musubi:
 
     name: str = "musubi"
     sentence: str = "kohya-ss/musubi-tuner: TOML with cache folders, and pairs for editing models"
-    limits: Limits = Limits(short_side_px=SMALLEST)
+    limits: Limits = Limits(short_side_px=SMALLEST, splits=True)
 
     def write(self, root: Path, dataset: Dataset) -> Files:
         """Writes `images/`, `validation/`, and the configurations."""
