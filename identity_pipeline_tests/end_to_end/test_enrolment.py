@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import dagster as dg
 import pytest
 from click.testing import CliRunner, Result
 
+from identity_pipeline.cli import enrol as enrol_command
 from identity_pipeline.cli.main import cli
 from identity_pipeline.definitions import build_defs
 from identity_pipeline.defs.automation.photo_sensor import new_photos
@@ -21,6 +23,7 @@ from identity_pipeline.stages.photos import enrolling
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.folder.data_folder import claim_data_folder
 from identity_pipeline.storage.layout import Layout
+from identity_pipeline.storage.photos.photo_sets import PhotoSet
 from identity_pipeline.storage.video.tables import TableStore
 from identity_pipeline.tables import LIBRARY_TABLES
 from identity_pipeline_tests.conftest import BUNDLED
@@ -150,6 +153,20 @@ def test_pictures_of_somebody_else_are_refused_unless_one_is_sure(copy: Path) ->
     assert not (copy.parent / "x").exists()
 
 
+def test_who_becomes_known_while_pictures_are_measured_is_not_made_twice(copy: Path) -> None:
+    measure = enrol_command._Enrolment._measure
+
+    def meanwhile(work: enrol_command._Enrolment, photo_set: PhotoSet) -> None:
+        measure(work, photo_set)
+        said(copy, "rename", "Ada", "Bea")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(enrol_command._Enrolment, "_measure", meanwhile)
+        said(copy, "enrol", "Bea", *photos(0, 2))
+    (person,) = json.loads(said(copy, "people", "--json"))
+    assert (person["name"], person["photo_set_count"]) == ("Bea", 2)
+
+
 def test_a_set_that_is_nobodys_is_decided_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
     root = tmp_path / "data"
     claim_data_folder(Layout(root))
@@ -261,6 +278,18 @@ def test_a_folder_of_a_name_decides_and_is_overruled_for_good(watched: Watched) 
         instance=watched.instance, partition_key=set_id, run_config=QUIET
     )
     assert all(reused_assets(again).values())
+
+
+def test_names_that_are_not_utf8_hold_up_no_other_folder(watched: Watched) -> None:
+    odd = os.fsdecode(b"\xff")
+    watched.put(odd, *photos(0, 0))
+    watched.put("Bea", *photos(1, 0))
+    (watched.root / "photos" / "Bea" / f"{odd}.jpg").write_bytes(b"\xff\xd8\xff no")
+    watched.tick()
+    watched.tick()
+    assert [one.name for one in stores_of(watched.root).photos.all()] == ["Bea"]
+    assert watched.cursor and "can be nobody's name" in watched.cursor
+    assert json.loads(watched.cursor).keys() == {"Bea", r"\udcff"}
 
 
 def test_two_people_of_a_name_are_told_and_nothing_is_taken(

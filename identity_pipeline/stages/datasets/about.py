@@ -155,16 +155,23 @@ def _date(source: Source) -> str | None:
 
 def _card(picture: Picture, files: Sequence[str]) -> PictureCard:
     shown = [file for file in files if Path(file).suffix.lower() in PICTURES]
-    told = picture.measured
-    pose = [f"{axis} {told[axis]:.0f}°" for axis in ("yaw", "pitch") if told.get(axis) is not None]
-    bins = [str(told[name]) for name in ("expression_bin", "lighting_bin") if told.get(name)]
     lines = (
         picture.source.source_id,
-        ", ".join([*bins, *pose]) or "nothing measured",
+        ", ".join(_seen(picture)) or "nothing measured",
         f"{picture.width} × {picture.height} px, {picture.split}",
     )
     href = f"../{shown[0]}" if shown else None
     return PictureCard(picture.key, href, _small(picture.jpeg), picture.role, lines)
+
+
+def _seen(picture: Picture) -> list[str]:
+    """What was measured of a picture, in a few words."""
+    told = picture.measured
+    forms = {"expression_bin": "{}", "lighting_bin": "{} light"}
+    words = [form.format(told[name]) for name, form in forms.items() if told.get(name)]
+    words += [picture.variant] if picture.variant else []
+    pose = [f"{a} {round(told[a])}°" for a in ("yaw", "pitch") if told.get(a) is not None]
+    return [*(word.replace("_", " ") for word in words), *pose]
 
 
 def _left_card(one: NotWritten, looked: Mapping[tuple[str, str], bytes]) -> LeftOutCard:
