@@ -137,13 +137,15 @@ def enrol(
 
 def _say_dry_run(settings: Settings, person: str, found: list[Path], as_json: bool) -> None:
     """Which pictures would be taken in as whose; no face is looked for."""
-    from identity_pipeline.stages.photos.enrolling import whom
+    from identity_pipeline.stages.photos.enrolling import free_pictures, whom
     from identity_pipeline.stages.photos.reading import would_take_in
     from identity_pipeline.stages.stores import LibraryStores
 
     stores = LibraryStores.of(open_store(settings, new=True))
-    named = whom(_library(stores, write=False), person)
-    would = would_take_in(stores.photos, named.name, found, settings)
+    library = _library(stores, write=False)
+    named = whom(library, person)
+    free = free_pictures(library, named.person_id)
+    would = would_take_in(stores.photos, named.name, found, settings, free)
     told = Told(named.name, named.person_id)
     told.refused = {str(one.path): one.sentence for one in would.not_taken}
     if would.photo_set is not None:
@@ -246,8 +248,9 @@ class _Enrolment:
         from identity_pipeline.stages.photos.reading import take_in
 
         today, photos = datetime.now(UTC).date().isoformat(), self.stores.photos
+        free = enrolling.free_pictures(_library(self.stores, write=True), person.person_id)
         with bar() as report:
-            taken = take_in(photos, person.name, pictures, self.settings, today, report)
+            taken = take_in(photos, person.name, pictures, self.settings, today, report, free)
         _say_not_taken(taken.not_taken, err=self.quiet)
         told.refused |= {one.path.name: one.sentence for one in taken.not_taken}
         library = _library(self.stores, write=True)

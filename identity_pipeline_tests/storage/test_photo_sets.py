@@ -70,17 +70,16 @@ def test_a_picture_is_in_one_set_only_and_the_refusal_names_it(
     assert {one.set_id for one in both.not_taken} == {first.set_id, second.set_id}
 
 
-def test_pictures_of_a_set_that_is_set_aside_are_free(sets: PhotoSets, tmp_path: Path) -> None:
-    one = pictures(tmp_path, a=b"1")
-    first, _ = sets.register("Ada", one)
-    assert first
-    before = everything(sets)
-    assert sets.register("Ada", one, "2024-01-01", {first.set_id}).photo_set == first
-    assert everything(sets) == before
+def test_free_pictures_may_be_in_another_set_too(sets: PhotoSets, tmp_path: Path) -> None:
     both = pictures(tmp_path, a=b"1", b=b"2")
-    more, refused = sets.register("Ada", both, None, {first.set_id})
-    assert more and len(more.pictures) == 2 and not refused
-    assert sets.would_register("Ada", both, {first.set_id}).photo_set == more
+    first, _ = sets.register("Ada", both)
+    assert first
+    free, before = {picture.sha256 for picture in first.pictures}, everything(sets)
+    assert sets.register("Ada", both, "2024-01-01", free).photo_set == first
+    assert everything(sets) == before
+    part, refused = sets.register("Bea", both[:1], None, free)
+    assert part and len(part.pictures) == 1 and not refused
+    assert sets.would_register("Bea", both[:1], free).photo_set == part
 
 
 def test_what_is_no_file_is_refused_and_the_others_are_taken(

@@ -34,6 +34,7 @@ from identity_pipeline.stages.library.spaces import (
     settings_of_library,
     templates_of_video,
 )
+from identity_pipeline.stages.photos.reading import all_but, is_measured
 from identity_pipeline.storage.files.hashing import sha256_of_file
 from identity_pipeline.storage.photos.photo_sets import PhotoSet, PhotoSets, Registered
 from identity_pipeline.storage.video.tables import TableStore
@@ -166,15 +167,37 @@ def pictures_of(folder: Path) -> list[Path]:
     )
 
 
-def measured(store: TableStore, set_id: str) -> bool:
-    """Whether all steps of a set have been done, with whatever result."""
-    return store.noted("photo_templates", set_id) is not None
-
-
 def unmeasured_sets(store: TableStore) -> list[str]:
     """Registered sets whose steps have not all been done; no table is opened."""
     ids = PhotoSets(store.layout).ids()
     return sorted(set(ids) - store.videos_noted("photo_templates"))
+
+
+def free_pictures(library: LibrarySnapshot, person_id: str | None) -> frozenset[str]:
+    """Digests of pictures of sets that may become somebody's in another set.
+
+    Those of measured sets that are nobody's (refused, or taken back), so that some of them can be
+    taken in without the rest; and of other people's sets those whose faces were left out.
+
+    Args:
+        library: as it is now.
+        person_id: whose they are said to be; None for somebody new.
+    """
+    store, photos = library.stores.tables, library.stores.photos
+    held: set[str] = set()
+    for photo_set in photos.all():
+        owner, pictures = owner_of(library, photo_set.set_id), list(photo_set.pictures)
+        if is_measured(store, photo_set.set_id) and (owner is None or owner != person_id):
+            used = frozenset[int]() if owner is None else _used(store, photo_set.set_id)
+            pictures = [picture for picture in pictures if picture.number in used]
+        held.update(picture.sha256 for picture in pictures)
+    return all_but(photos, held)
+
+
+def _used(store: TableStore, set_id: str) -> frozenset[int]:
+    """Numbers of the pictures of a measured set whose faces are its person's."""
+    told = store.read("photo_faces", set_id, ("frame_idx", "face_id"))
+    return frozenset(told.drop_nulls("face_id")["frame_idx"])
 
 
 def refused_pictures(store: TableStore, set_id: str) -> list[Refused]:
@@ -325,8 +348,8 @@ def _why_not(
     if owner is not None and owner != person.person_id:
         track = subject_of(set_id).removeprefix("track:")
         return (
-            f"the pictures of the set {set_id} were taken in for {library.called(owner)}; if they "
-            f"show {person.name}: identity-pipeline move {track} --to PERSON, or undo that "
+            f"pictures of the set {set_id} were taken in for {library.called(owner)}; if all of it "
+            f"shows {person.name}: identity-pipeline move {track} --to PERSON, or undo that "
             "decision (`identity-pipeline events` lists it)."
         )
     if owner is None and not {picture.sha256 for picture in photo_set.pictures} <= named:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -40,6 +40,7 @@ def take_in(
     settings: Settings,
     added: str | None = None,
     progress: Progress = silent,
+    free: Collection[str] | None = None,
 ) -> Registered:
     """Takes in those pictures that can be read, as one set; the others are named, each with why.
 
@@ -52,40 +53,55 @@ def take_in(
         settings: `photos`.
         added: ISO date of today.
         progress: called per picture.
+        free: digests of pictures that may be in another set as well; None: those of sets that show
+            nobody.
 
     Raises:
         PictureChangedError: a picture was written to meanwhile; nothing was taken.
         OSError: nothing can be written; nothing was taken.
     """
     readable, refused = _readable(photos, pictures, settings, progress)
-    taken = (
-        photos.register(name, readable, added, nobodys(photos))
-        if readable
-        else Registered(None, ())
-    )
+    free = pictures_of_nobody(photos) if free is None else free
+    taken = photos.register(name, readable, added, free) if readable else Registered(None, ())
     return _with_refused(taken, refused)
 
 
 def would_take_in(
-    photos: PhotoSets, name: str, pictures: Sequence[Path], settings: Settings
+    photos: PhotoSets,
+    name: str,
+    pictures: Sequence[Path],
+    settings: Settings,
+    free: Collection[str],
 ) -> Registered:
     """What `take_in` would do; nothing is written."""
     readable, refused = _readable(photos, pictures, settings, silent)
-    taken = (
-        photos.would_register(name, readable, nobodys(photos)) if readable else Registered(None, ())
-    )
+    taken = photos.would_register(name, readable, free) if readable else Registered(None, ())
     return _with_refused(taken, refused)
 
 
-def nobodys(photos: PhotoSets) -> frozenset[str]:
-    """Ids of the sets that were measured and show nobody: no decision can be about them.
+def pictures_of_nobody(photos: PhotoSets) -> frozenset[str]:
+    """Digests of the pictures of sets that were measured and show nobody.
 
-    Their pictures are free: one that shows several people says who is meant once there are others.
+    No decision can be about them. One that shows several people says who is meant once there are
+    others.
     """
     store = TableStore(photos.layout)
-    measured = (one for one in photos.ids() if store.noted("photo_templates", one) is not None)
-    templates = ((one, store.noted("track_templates", one)) for one in measured)
-    return frozenset(one for one, noted in templates if noted is not None and not noted.rows)
+    templates = {
+        one: store.noted("track_templates", one) for one in photos.ids() if is_measured(store, one)
+    }
+    nobodys = {one for one, noted in templates.items() if noted is not None and not noted.rows}
+    held = {p.sha256 for one in photos.all() if one.set_id not in nobodys for p in one.pictures}
+    return all_but(photos, held)
+
+
+def all_but(photos: PhotoSets, held: Set[str]) -> frozenset[str]:
+    """Digests of the pictures of all sets, without those that some set holds for itself."""
+    return frozenset({p.sha256 for one in photos.all() for p in one.pictures} - held)
+
+
+def is_measured(store: TableStore, set_id: str) -> bool:
+    """Whether all steps of a set have been done, with whatever result."""
+    return store.noted("photo_templates", set_id) is not None
 
 
 def _readable(

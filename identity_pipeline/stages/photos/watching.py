@@ -22,7 +22,7 @@ from identity_pipeline.settings import Settings
 from identity_pipeline.stages.curation.curation import Curator
 from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
 from identity_pipeline.stages.photos import enrolling
-from identity_pipeline.stages.photos.reading import take_in
+from identity_pipeline.stages.photos.reading import is_measured, take_in
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.files import atomic, small_files
 from identity_pipeline.storage.files.hashing import sha256_of_value
@@ -138,7 +138,7 @@ class Look:
         photo_set = self.stores.photos.get(set_id)
         if photo_set is None:
             return replace(seen, sets=tuple(one for one in seen.sets if one != set_id))
-        if not enrolling.measured(self.stores.tables, set_id):
+        if not is_measured(self.stores.tables, set_id):
             self.unmeasured.append(set_id)
             return seen
         library = self._library()

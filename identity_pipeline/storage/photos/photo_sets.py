@@ -147,7 +147,7 @@ class PhotoSets:
         name: str,
         pictures: Sequence[Path],
         added: str | None = None,
-        aside: Collection[str] = (),
+        free: Collection[str] = (),
     ) -> Registered:
         """Takes pictures in as one set. Whether they can be read as pictures is not looked at.
 
@@ -158,7 +158,7 @@ class PhotoSets:
             name: of the person.
             pictures: files, in any order.
             added: ISO date of today.
-            aside: ids of sets whose pictures are free to be in another one.
+            free: digests of pictures of sets that may be in another one as well.
 
         Raises:
             PictureChangedError: a picture was written to meanwhile; nothing was taken.
@@ -166,24 +166,23 @@ class PhotoSets:
         """
         lock = self.layout.photo_sets / ".lock"
         with locks.exclusive(lock, "The photo sets", "taking in photographs", None):
-            sorted_out = self._sorted_out(pictures, aside)
+            sorted_out = self._sorted_out(pictures, free)
             if not sorted_out.new:
                 self._mend_copies(sorted_out.found, sorted_out.known)
                 return sorted_out.nothing_new()
             return Registered(self._write(name, sorted_out.new, added), sorted_out.left_out())
 
     def would_register(
-        self, name: str, pictures: Sequence[Path], aside: Collection[str] = ()
+        self, name: str, pictures: Sequence[Path], free: Collection[str] = ()
     ) -> Registered:
         """What `register` would do; nothing is written, and nobody is waited for."""
-        sorted_out = self._sorted_out(pictures, aside)
+        sorted_out = self._sorted_out(pictures, free)
         if not sorted_out.new:
             return sorted_out.nothing_new()
         return Registered(self._planned(name, sorted_out.new, None), sorted_out.left_out())
 
-    def _sorted_out(self, pictures: Sequence[Path], aside: Collection[str]) -> _SortedOut:
-        sets = [one for one in self.all() if one.set_id not in aside]
-        known = {p.sha256: one for one in sets for p in one.pictures}
+    def _sorted_out(self, pictures: Sequence[Path], free: Collection[str]) -> _SortedOut:
+        known = {p.sha256: one for one in self.all() for p in one.pictures if p.sha256 not in free}
         return _SortedOut(*_found(pictures, known), known)
 
     def _planned(self, name: str, new: Sequence[_Found], added: str | None) -> PhotoSet:
@@ -195,7 +194,7 @@ class PhotoSets:
     def _write(self, name: str, new: Sequence[_Found], added: str | None) -> PhotoSet:
         photo_set = self._planned(name, new, added)
         there = self._readable(photo_set.set_id)
-        if there is not None:  # it was set aside, and is the same again
+        if there is not None:  # its pictures were free, and it is the same again
             self._mend_copies(new, dict.fromkeys((one.sha256 for one in new), there))
             return there
         folder = inside(self.layout.photo_sets, self.layout.photo_set(photo_set.set_id))
