@@ -225,6 +225,8 @@ class _Enrolment:
         self._measure(photo_set)
         self._tell_faces(photo_set, told)
         library = _library(self.stores, write=True)
+        if person.person_id is None:  # somebody may have become known while this was measured
+            person = enrolling.whom(library, person.name)
         if enrolling.owner_of(library, photo_set.set_id) is None:
             self._decide(library, photo_set, person, told, sure=sure)
         else:

@@ -135,11 +135,23 @@ def open_stores(settings: Settings) -> LibraryStores:
 
 
 def find_source(store: TableStore, name: str) -> str:
-    """The id of the video or of the photo set that a person means; raises as `find_video`."""
+    """The id of the video or of the photo set that a person means.
+
+    A photo set is meant by its id, or by a beginning of it that is of no other set and no video.
+
+    Raises:
+        click.UsageError: none or several fit.
+    """
     from identity_pipeline.storage.photos.photo_sets import PhotoSets
+    from identity_pipeline.storage.video.registry import VideoRegistry
 
     sets = [set_id for set_id in PhotoSets(store.layout).ids() if set_id.startswith(name)]
-    return sets[0] if len(sets) == 1 else find_video(store, name).video_id
+    if name in sets:
+        return name
+    fit = sets + [v for v in VideoRegistry(store.layout).ids() if sets and v.startswith(name)]
+    if len(fit) > 1:
+        raise click.UsageError(f"{name!r} may be any of {', '.join(fit)}; give more of the id.")
+    return fit[0] if fit else find_video(store, name).video_id
 
 
 def find_video(store: TableStore, name: str) -> Registration:

@@ -8,6 +8,7 @@ not know their time zone.
 from __future__ import annotations
 
 import re
+from datetime import date
 from pathlib import Path
 from typing import Final
 
@@ -36,7 +37,8 @@ def day_of(text: str) -> str | None:
     found = _DAY.match(text.strip())
     if not found:
         return None
-    day = "-".join(found.groups())
-    month, of_month = int(found[2]), int(found[3])
-    real = 1 <= month <= 12 and 1 <= of_month <= 31
-    return day if real and day >= EARLIEST else None
+    try:
+        day = date(*map(int, found.groups())).isoformat()
+    except ValueError:  # such as the 00 of a clock that was never set
+        return None
+    return day if day >= EARLIEST else None

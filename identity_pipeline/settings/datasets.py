@@ -116,7 +116,8 @@ class DatasetSettings(Group):
     validation_for: tuple[str, ...] = tunable(
         ("imagefolder", "webdataset", "coco", "fiftyone"),
         "Consumers whose pictures are split so. Trainers that are named here get a folder of "
-        "validation pictures, and as many fewer to train on.",
+        "validation pictures, and as many fewer to train on; what shows pictures, such as comfyui, "
+        "has no place for them and gets all.",
         unit="names",
         source="chosen: those that load datasets; who trains on one person needs every ride",
     )

@@ -440,7 +440,12 @@ class BankSettings(Group):
         0.1, "Weight of a new face in its node.", unit="share", source="momentbank", gt=0, le=1
     )
     merge_cos: float = tunable(
-        0.5, "A face this close belongs to the node.", unit="cosine", source="momentbank", ge=-1
+        0.5,
+        "A face this close belongs to the node.",
+        unit="cosine",
+        source="momentbank",
+        ge=-1,
+        le=1,
     )
     far_cos: float = tunable(
         0.3,
@@ -448,9 +453,15 @@ class BankSettings(Group):
         unit="cosine",
         source="momentbank",
         ge=-1,
+        le=1,
     )
     close_cos: float = tunable(
-        0.8, "Nodes this close are merged on overflow.", unit="cosine", source="momentbank", ge=-1
+        0.8,
+        "Nodes this close are merged on overflow.",
+        unit="cosine",
+        source="momentbank",
+        ge=-1,
+        le=1,
     )
     quality_update: float = tunable(
         0.3, "Quality that may change a node.", unit="score", source="momentbank", ge=0, le=1

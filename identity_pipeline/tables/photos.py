@@ -47,7 +47,7 @@ TABLES: Final[dict[str, Table]] = {
             "face_count": pl.Int64,  # faces that were found in it; null: it was not read
             "usable_count": pl.Int64,  # of them those that pass the loose gate
             "face_px": pl.Float32,  # longer side of the chosen or else the largest face
-            "fit": pl.Float32,  # its cosine to the person's medoid in the other pictures
+            "fit": pl.Float32,  # its mean cosine to the person's faces in the other pictures
             "rival_fit": pl.Float32,  # the best of the other faces of the picture
         },
         "frame_idx",

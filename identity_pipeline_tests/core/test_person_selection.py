@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from identity_pipeline.core.datasets.looks import looks_of
-from identity_pipeline.core.datasets.selection import SCHEMA, ordered, validation_sources
+from identity_pipeline.core.datasets.selection import SCHEMA, STARVED, ordered, validation_sources
 from identity_pipeline.settings import DatasetSettings, SelectionSettings
 from identity_pipeline_tests.core.builders import FEW, candidate, candidates, plane, unit
 
@@ -39,9 +39,9 @@ def rides(draw: st.DrawFn) -> pl.DataFrame:
     parts = {}
     for n in range(draw(st.integers(2, 3))):
         rows = []
-        for frame in rng.choice(400, draw(st.integers(4, 14)), replace=False).tolist():
-            look = np.eye(24)[n % 2] * 2 + rng.normal(size=24)
-            score = float(rng.uniform(0.2, 1.0))
+        for frame in rng.choice(400, draw(st.integers(4, 20)), replace=False).tolist():
+            look = np.eye(40)[n] * 5 + 0.9 * rng.normal(size=40)
+            score = float(rng.uniform(0.2, 1.0)) * (0.5 if n else 1.0)
             rows.append(
                 candidate(
                     frame,
@@ -88,9 +88,15 @@ def test_every_prefix_keeps_to_the_rules(faces: pl.DataFrame) -> None:
         maintain_order="left",
     ).to_dicts()
     for n in range(1, len(told) + 1):
-        roles = Counter(row["role"] for row in told[:n])
+        roles, later = Counter(row["role"] for row in told[:n]), told[n:]
         most = math.floor(DATASETS.challenge_share * n + 1e-9)
         assert roles["challenge"] <= most or roles["challenge"] == n
+        portraits = math.ceil(DATASETS.anchor_share * n - 1e-9)
+        assert roles["anchor"] >= portraits or all(row["role"] != "anchor" for row in later)
+        shown, looks = Counter(row["variant"] for row in told[:n]), {r["variant"] for r in told}
+        for look in looks:
+            plain = any(r["variant"] == look and r["role"] != "challenge" for r in later)
+            assert shown[look] >= math.floor(STARVED * n / len(looks)) or not plain
     for a in range(len(told)):
         for b in range(a):
             one, other = told[a], told[b]

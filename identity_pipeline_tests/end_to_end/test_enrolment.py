@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,15 +13,18 @@ import dagster as dg
 import pytest
 from click.testing import CliRunner, Result
 
+from identity_pipeline.cli import enrol as enrol_command
 from identity_pipeline.cli.main import cli
 from identity_pipeline.definitions import build_defs
 from identity_pipeline.defs.automation.photo_sensor import new_photos
 from identity_pipeline.defs.resources.resources import SettingsResource
 from identity_pipeline.stages.curation.snapshot import CurationError, LibrarySnapshot
+from identity_pipeline.stages.library.unclaimed import unclaimed
 from identity_pipeline.stages.photos import enrolling
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.folder.data_folder import claim_data_folder
 from identity_pipeline.storage.layout import Layout
+from identity_pipeline.storage.photos.photo_sets import PhotoSet
 from identity_pipeline.storage.video.tables import TableStore
 from identity_pipeline.tables import LIBRARY_TABLES
 from identity_pipeline_tests.conftest import BUNDLED
@@ -117,6 +121,11 @@ def test_a_set_enriches_a_profile_and_undo_takes_it_back_exactly(copy: Path) -> 
     said(copy, "undo", "last")
     said(copy, "recluster")
     assert library(copy) == before
+    # Nor does it come back as a ride where its pictures are removed and its tables are not.
+    (taken_back,) = unclaimed(Layout(copy), stores_of(copy).ledger.history())
+    shutil.rmtree(Layout(copy).photo_set(taken_back))
+    said(copy, "recluster")
+    assert library(copy) == before
 
 
 def test_everything_of_a_set_is_shown_where_people_look(ada: Path) -> None:
@@ -148,6 +157,20 @@ def test_pictures_of_somebody_else_are_refused_unless_one_is_sure(copy: Path) ->
     for_another = call(copy, "enrol", "Ada", *photos(2, 1))
     assert for_another.exit_code == 1 and "were taken in for Bea/../x" in for_another.output
     assert not (copy.parent / "x").exists()
+
+
+def test_who_becomes_known_while_pictures_are_measured_is_not_made_twice(copy: Path) -> None:
+    measure = enrol_command._Enrolment._measure
+
+    def meanwhile(work: enrol_command._Enrolment, photo_set: PhotoSet) -> None:
+        measure(work, photo_set)
+        said(copy, "rename", "Ada", "Bea")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(enrol_command._Enrolment, "_measure", meanwhile)
+        said(copy, "enrol", "Bea", *photos(0, 2))
+    (person,) = json.loads(said(copy, "people", "--json"))
+    assert (person["name"], person["photo_set_count"]) == ("Bea", 2)
 
 
 def test_a_set_that_is_nobodys_is_decided_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -261,6 +284,18 @@ def test_a_folder_of_a_name_decides_and_is_overruled_for_good(watched: Watched) 
         instance=watched.instance, partition_key=set_id, run_config=QUIET
     )
     assert all(reused_assets(again).values())
+
+
+def test_names_that_are_not_utf8_hold_up_no_other_folder(watched: Watched) -> None:
+    odd = os.fsdecode(b"\xff")
+    watched.put(odd, *photos(0, 0))
+    watched.put("Bea", *photos(1, 0))
+    (watched.root / "photos" / "Bea" / f"{odd}.jpg").write_bytes(b"\xff\xd8\xff no")
+    watched.tick()
+    watched.tick()
+    assert [one.name for one in stores_of(watched.root).photos.all()] == ["Bea"]
+    assert watched.cursor and "can be nobody's name" in watched.cursor
+    assert json.loads(watched.cursor).keys() == {"Bea", r"\udcff"}
 
 
 def test_two_people_of_a_name_are_told_and_nothing_is_taken(

@@ -226,8 +226,10 @@ def test_a_very_large_jpeg_is_decoded_smaller_and_others_are_refused() -> None:
         with pytest.raises(StillError, match=r"photos\.max_pixels") as caught:
             decode_still(data, "a", SMALL)
         assert caught.value.code == "too_many_pixels"
-    with pytest.raises(StillError, match=r"photos\.max_pixels"):
+    with pytest.raises(StillError, match=r"photos\.max_coded_pixels"):
         decode_still(saved(colours(4000, 300), "JPEG"), "a", SMALL)
+    with pytest.raises(StillError, match=r"more than 65,535 on a side"):
+        decode_still(saved(Image.new("L", (66_000, 64)), "PNG"), "a", LIMITS)
 
 
 def test_a_bomb_is_refused_before_it_is_decoded() -> None:

@@ -96,6 +96,19 @@ def test_a_model_can_be_asked(captioner: Path) -> None:
     assert all("[" not in caption and "\n" not in caption for caption in asked.values())
 
 
+def test_a_model_that_cannot_take_the_picture_is_told(
+    captioner: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from transformers import BlipForConditionalGeneration
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise ValueError("no pixels\nand more")
+
+    monkeypatch.setattr(BlipForConditionalGeneration, "generate", refuse)
+    with pytest.raises(CaptionerError, match=r"caption ada_001 \(no pixels\); set another"):
+        captions_of(pictures(), "model", settings(captioner))
+
+
 def test_an_export_can_say_which_model_it_was(captioner: Path, tmp_path: Path) -> None:
     facts = captioner_facts(settings(captioner).datasets)
     assert facts["role"] == "captioner" and facts["name"] == captioner.name

@@ -94,6 +94,18 @@ def test_what_is_no_file_is_refused_and_the_others_are_taken(
     assert sets.register("Ada", named[1:]).photo_set is None
 
 
+def test_what_is_too_much_for_a_set_is_taken_in_the_next_time(
+    sets: PhotoSets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(photo_sets, "MOST", 2)
+    named = pictures(tmp_path, a=b"1", b=b"2", c=b"3")
+    first, refused = sets.register("Ada", named)
+    assert first and [one.code for one in refused] == ["too_many"]
+    second, known = sets.register("Ada", named)
+    assert second and [p.name for p in second.pictures] == ["c.jpg"]
+    assert {one.set_id for one in known} == {first.set_id}
+
+
 def test_only_the_owner_may_read_what_is_kept(sets: PhotoSets, tmp_path: Path) -> None:
     taken, _ = sets.register("Ada", pictures(tmp_path, a=b"1"))
     assert taken

@@ -99,7 +99,7 @@ def _expression(measures: Mapping[str, Any]) -> Iterator[str]:
 def _light(measures: Mapping[str, Any]) -> Iterator[str]:
     """Darkness, and light that has blown the whole face.
 
-    A face cut out before a white ground counts as overexposed too, for the ground in its box.
+    A face with a blown cheek or brow counts as overexposed too; of that a caption says nothing.
     """
     light, luma = measures.get("lighting_bin"), measured(measures.get("luma_mean"))
     if light == "dark" or (light == "overexposed" and luma is not None and luma > GLARING):

@@ -7,7 +7,7 @@ by picture, and every prefix keeps to the same rules:
   pictures at least `datasets.anchor_share` are portraits, each from the look and then the ride of
   which there are fewest so far, and at most `datasets.challenge_share` show a difficulty
   (`core.imagesets.challenge`, and closed eyes). All others are coverage. Of somebody of whom there
-  are difficulties alone, such as three photographs before a white ground, those are shown.
+  are difficulties alone, such as three photographs in the dark, those are shown.
 - **Coverage** raises most the value of what is shown (`core.imagesets.coverage`: bins of pose and
   expression, and that everything looks like some picture), plus how evenly pictures lie over rides,
   looks, poses, expressions and light: the mean over these five of the sum over their bins of
@@ -192,10 +192,7 @@ class _Order:
     ) -> _Order:
         """Before the first picture."""
         table, views = faces_of(faces), person_views(faces)
-        told = faces.select(
-            "source_id", "kind", "variant", "eligible", "portrait", "portrait_worth"
-        )
-        rows = told.to_dicts()
+        rows = faces.select(_TOLD).to_dicts()
         limit = likeness(selection)
         alike = (views.face @ views.face.T > limit.vision) | (
             views.look @ views.look.T > limit.look
@@ -251,9 +248,10 @@ class _Order:
         """The picture that comes next; None where none may."""
         have = Counter(self.picks[row].role for row in self.chosen)
         place, shares = len(self.chosen) + 1, self.datasets
-        plain = self._plain(place)
-        portraits = self._portraits(plain)
-        if portraits and have[ANCHOR] < math.ceil(shares.anchor_share * place):
+        ordinary = self._ordinary(place)
+        plain = self._not_starved(ordinary)
+        portraits = self._portraits(plain) or self._portraits(ordinary)
+        if portraits and have[ANCHOR] < math.ceil(shares.anchor_share * place - 1e-9):
             return self._pick(self._portrait(portraits), ANCHOR, "best_portrait", gains)
         due = have[CHALLENGE] < math.floor(shares.challenge_share * place + 1e-9)
         due = due or all(self._hard(row) for row in range(len(self.table)))
@@ -268,11 +266,11 @@ class _Order:
     def _pick(row: int, role: str, reason: str, gains: NDArray[np.float64]) -> tuple[int, _Pick]:
         return row, _Pick(role, reason, float(gains[row]))
 
-    def _plain(self, place: int) -> list[int]:
-        """Ordinary pictures that may have a place: of starved looks, and calm ones at first."""
-        plain = self._not_starved([row for row in sorted(self.open) if not self._hard(row)])
-        calm = [row for row in plain if self.table[row]["expression_bin"] in CALM]
-        return calm or plain if place <= CALM_FIRST else plain
+    def _ordinary(self, place: int) -> list[int]:
+        """Pictures without a difficulty that may have a place: calm ones at first."""
+        ordinary = [row for row in sorted(self.open) if not self._hard(row)]
+        calm = [row for row in ordinary if self.table[row]["expression_bin"] in CALM]
+        return calm or ordinary if place <= CALM_FIRST else ordinary
 
     def _portraits(self, plain: list[int]) -> list[int]:
         """Those that are portraits; for the first place the nearest to one that there is."""
@@ -285,9 +283,13 @@ class _Order:
         return self.told[row]["kind"] is not None
 
     def _not_starved(self, rows: list[int]) -> list[int]:
-        """Those of the looks that have too little so far, where there are such."""
+        """Those of the looks that have too little so far, where there are such.
+
+        Each look is given its share as many places early as there are others, which may be due at
+        the same place.
+        """
         looks = sorted({str(row["variant"]) for row in self.told})
-        share = math.floor(STARVED * (len(self.chosen) + 1) / len(looks))
+        share = math.floor(STARVED * (len(self.chosen) + len(looks)) / len(looks))
         have = Counter(str(self.told[row]["variant"]) for row in self.chosen)
         starved = [row for row in rows if have[str(self.told[row]["variant"])] < share]
         return starved or rows

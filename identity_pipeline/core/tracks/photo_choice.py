@@ -7,9 +7,8 @@ faces of the *other* pictures by its mean cosine to them, and clearly better tha
 So two pictures that do not agree choose nobody, a stranger among several is left out, and a picture
 with several faces is never guessed.
 
-The mean cosine (average linkage) rather than that to the medoid: on faces of eight people in real
-ride clips, drawn as sets of 2 to 9 with one stranger, it let in fewer strangers at the same limit
-and left out no more of the person's own.
+The mean cosine (average linkage) rather than that to a medoid, so that no one face of the person
+decides about all others.
 """
 
 from __future__ import annotations

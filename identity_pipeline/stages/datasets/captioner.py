@@ -78,20 +78,32 @@ class Captioner:
         except CaptionerError:
             raise
         except Exception as error:  # of transformers, safetensors or torch, by what is wrong
-            reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
             raise CaptionerError(
                 f"datasets.captioner names {folder}, which does not open as a captioner "
-                f"({reason}); name a Hugging Face id, or a folder that save_pretrained wrote."
+                f"({_in_short(error)}); name a Hugging Face id, or a folder that save_pretrained "
+                "wrote."
             ) from error
         self._model.to(self._device)
 
     def caption(self, picture: Picture) -> str:
-        """The person's prompt, then what the model says of the picture; one line."""
+        """The person's prompt, then what the model says of the picture; one line.
+
+        Raises:
+            CaptionerError: the model does not take a picture and a question.
+        """
         from PIL import Image
 
         person = picture.person
         with Image.open(io.BytesIO(picture.jpeg)) as opened:
-            said = self._say(opened.convert("RGB"))
+            image = opened.convert("RGB")
+        try:
+            said = self._say(image)
+        except Exception as error:  # of transformers or torch, by the model
+            raise CaptionerError(
+                f"{self._settings.captioner} could not caption {picture.key} "
+                f"({_in_short(error)}); set another datasets.captioner or "
+                "datasets.captioner_prompt, or take --captions template."
+            ) from error
         prompt = instance_prompt(person.token, person.class_word, self._settings.caption)
         return f"{prompt}, {said}" if said else prompt
 
@@ -132,6 +144,10 @@ class Captioner:
         length = asked.shape[1]
         repeats = tokens.shape[1] >= length and bool((tokens[:, :length] == asked).all())
         return tokens[:, length:] if repeats else tokens
+
+
+def _in_short(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def captioner_facts(settings: DatasetSettings) -> dict[str, str | None]:

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from identity_pipeline.core.datasets.captions import FRONTAL
+from identity_pipeline.core.faces.gates import measured
 from identity_pipeline.stages.datasets.pictures import Picture
 
-FRONTAL: Final = 15.0
-"""Degrees within which a head counts as frontal."""
 UNKNOWN_POSE: Final = 90.0
 """Degrees; a head whose pose was not measured is taken for one in profile where views are chosen,
 so that it is never put first."""
@@ -19,8 +19,7 @@ so that it is never put first."""
 
 def degrees(picture: Picture, angle: str) -> float | None:
     """Yaw, pitch or roll of the head, null where it was not measured."""
-    value = picture.measured.get(angle)
-    return None if value is None else float(value)
+    return measured(picture.measured.get(angle))
 
 
 def off_frontal(picture: Picture) -> float:

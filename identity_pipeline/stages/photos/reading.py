@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +12,7 @@ import polars as pl
 from identity_pipeline.media.stills import Still, StillError, decode_still, read_still
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.progress.protocol import Progress, silent
+from identity_pipeline.storage.files.hashing import sha256_of_file
 from identity_pipeline.storage.files.small_files import DamagedFileError
 from identity_pipeline.storage.photos.photo_sets import (
     NotTaken,
@@ -42,6 +43,8 @@ def take_in(
 ) -> Registered:
     """Takes in those pictures that can be read, as one set; the others are named, each with why.
 
+    What is in a set already was read when it was taken in, and is not read again.
+
     Args:
         photos: where sets are kept.
         name: of the person.
@@ -54,7 +57,7 @@ def take_in(
         PictureChangedError: a picture was written to meanwhile; nothing was taken.
         OSError: nothing can be written; nothing was taken.
     """
-    readable, refused = _readable(pictures, settings, progress)
+    readable, refused = _readable(photos, pictures, settings, progress)
     taken = (
         photos.register(name, readable, added, nobodys(photos))
         if readable
@@ -67,7 +70,7 @@ def would_take_in(
     photos: PhotoSets, name: str, pictures: Sequence[Path], settings: Settings
 ) -> Registered:
     """What `take_in` would do; nothing is written."""
-    readable, refused = _readable(pictures, settings, silent)
+    readable, refused = _readable(photos, pictures, settings, silent)
     taken = (
         photos.would_register(name, readable, nobodys(photos)) if readable else Registered(None, ())
     )
@@ -86,20 +89,30 @@ def nobodys(photos: PhotoSets) -> frozenset[str]:
 
 
 def _readable(
-    pictures: Sequence[Path], settings: Settings, progress: Progress
+    photos: PhotoSets, pictures: Sequence[Path], settings: Settings, progress: Progress
 ) -> tuple[list[Path], list[NotTaken]]:
     """The files that can be read as photographs, and why the others cannot."""
+    known = {one.sha256 for photo_set in photos.all() for one in photo_set.pictures}
     readable: list[Path] = []
     refused: list[NotTaken] = []
     for n, path in enumerate(pictures, 1):
         try:
-            read_still(path, settings.photos)
+            if not _is_known(path, known):
+                read_still(path, settings.photos)
         except StillError as error:
             refused.append(NotTaken(path, error.code, error.sentence))
         else:
             readable.append(path)
         progress("photo_set", n, len(pictures), "pictures")
     return readable, refused
+
+
+def _is_known(path: Path, known: Set[str]) -> bool:
+    """Whether a file is a picture of some set; of what cannot be opened, reading says why."""
+    try:
+        return path.is_file() and sha256_of_file(path) in known
+    except OSError:
+        return False
 
 
 def _with_refused(taken: Registered, refused: Sequence[NotTaken]) -> Registered:

@@ -42,7 +42,7 @@ class Seen:
         done: the stamp with which they were taken in.
         sets: that its pictures are in.
         settled: sets of these of which nothing more happens by itself: decided, or left to people.
-        told: what was said of it and still holds.
+        told: what was said of it, so that it is said once.
     """
 
     stamp: str = ""
@@ -53,7 +53,7 @@ class Seen:
 
 
 Memory = Mapping[str, Seen]
-"""Of each folder, by its name."""
+"""Of each folder, by its name as it is printed."""
 
 
 def remembered(cursor: str | None) -> dict[str, Seen]:
@@ -96,13 +96,14 @@ class Look:
     def at(self, before: Memory) -> Look:
         """Looks at every folder, one after the other; what is wrong with one holds up no other."""
         for name, files in folders(self.stores.layout).items():
-            seen = before.get(name, Seen())
-            stamp = sha256_of_value({p: list(s) for p, s in stamps_of(files).items()})
+            seen = before.get(printable(name), Seen())
+            # A name that is not UTF-8 has no hash, and must not keep the other folders waiting.
+            stamp = sha256_of_value({ascii(p): list(s) for p, s in stamps_of(files).items()})
             if stamp != seen.stamp:
                 self.changing += 1
-                self.memory[name] = replace(seen, stamp=stamp)
+                self.memory[printable(name)] = replace(seen, stamp=stamp)
                 continue
-            self.memory[name] = self._settled(name, files, seen)
+            self.memory[printable(name)] = self._settled(name, files, seen)
         return self
 
     def _settled(self, name: str, files: list[Path], seen: Seen) -> Seen:
@@ -127,7 +128,10 @@ class Look:
         for one in taken.not_taken:
             if one.code not in ("known", "twice"):
                 seen = self._tell(name, seen, f"{one.path.name}: {one.sentence}")
-        return replace(seen, done=seen.stamp, sets=tuple(sorted({*seen.sets, *there})))
+        # What was one too many for this set is taken in at the next look.
+        whole = all(one.code != "too_many" for one in taken.not_taken)
+        done = seen.stamp if whole else ""
+        return replace(seen, done=done, sets=tuple(sorted({*seen.sets, *there})))
 
     def _brought_on(self, name: str, set_id: str, seen: Seen) -> Seen:
         """The next thing that is to be done with a set: measuring it, or deciding who it is."""
@@ -165,9 +169,10 @@ class Look:
 
     def _tell(self, name: str, seen: Seen, sentence: str) -> Seen:
         """Says something once, and not at every look."""
+        sentence = printable(sentence)
         if sentence in seen.told:
             return seen
-        self.said.append(printable(f"photos/{name}: {sentence}"))
+        self.said.append(f"photos/{printable(name)}: {sentence}")
         return replace(seen, told=(*seen.told, sentence))
 
     def _library(self) -> LibrarySnapshot:

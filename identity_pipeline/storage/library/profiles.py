@@ -250,11 +250,19 @@ def _name_of(listed: bytes) -> str:
 def read_profile(path: Path) -> IdentityProfile:
     """The profile in a file, with the list of sources beside it.
 
+    A writer may replace both between the look at one and at the other; then both are read again.
+
     Raises:
         ProfileError: it was written by a newer version, or cannot be read.
     """
     try:
-        return from_json(path.read_bytes(), lambda name: _listed(path, name))
+        data = path.read_bytes()
+        try:
+            return from_json(data, lambda name: _listed(path, name))
+        except ProfileError:
+            if (now := path.read_bytes()) == data:
+                raise
+            return from_json(now, lambda name: _listed(path, name))
     except ProfileError:
         raise
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:

@@ -14,7 +14,7 @@ import hashlib
 import re
 import shlex
 import shutil
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -184,7 +184,7 @@ class PhotoSets:
     def _sorted_out(self, pictures: Sequence[Path], aside: Collection[str]) -> _SortedOut:
         sets = [one for one in self.all() if one.set_id not in aside]
         known = {p.sha256: one for one in sets for p in one.pictures}
-        return _SortedOut(*_found(pictures), known)
+        return _SortedOut(*_found(pictures, known), known)
 
     def _planned(self, name: str, new: Sequence[_Found], added: str | None) -> PhotoSet:
         """The set that new pictures are, in the order of their names."""
@@ -204,10 +204,7 @@ class PhotoSets:
                 copy = beside / picture.file
                 shutil.copyfile(one.path, copy)
                 if sha256_of_file(copy) != picture.sha256:
-                    raise PictureChangedError(
-                        f"{printable(str(one.path))} was written to while it was read; nothing was "
-                        "taken: do it again when the copying to that place has ended."
-                    )
+                    raise _changed(one.path)
             (beside / RECORD).write_bytes(atomic.json_bytes(asdict(photo_set)))
         return photo_set
 
@@ -218,7 +215,10 @@ class PhotoSets:
             (picture,) = (p for p in owner.pictures if p.sha256 == one.sha256)
             copy = self.path(owner, picture)
             if not copy.is_file() or sha256_of_file(copy) != one.sha256:
-                atomic.write_bytes(copy, one.path.read_bytes())
+                data = one.path.read_bytes()
+                if hashlib.sha256(data).hexdigest() != one.sha256:
+                    raise _changed(one.path)
+                atomic.write_bytes(copy, data)
 
     def _free_id(self, name: str, sha256: str) -> str:
         """The id of a new content, which no other content has, be it photographs or a video."""
@@ -336,10 +336,11 @@ def set_id_for(name: str, sha256: str, digits: int = DIGITS[0]) -> str:
     return f"{PREFIX}{stem}-{sha256[:digits]}"
 
 
-def _found(pictures: Sequence[Path]) -> tuple[list[_Found], list[NotTaken]]:
+def _found(pictures: Sequence[Path], known: Container[str]) -> tuple[list[_Found], list[NotTaken]]:
     """The files that can be read, each content once, and the others."""
     found: dict[str, _Found] = {}
     refused: list[NotTaken] = []
+    new = 0
     for path in sorted(pictures):
         try:
             resolved = checked_file(path, "a photograph")
@@ -352,12 +353,20 @@ def _found(pictures: Sequence[Path]) -> tuple[list[_Found], list[NotTaken]]:
             if sha256 in found:
                 words = f"it is the same picture as {printable(found[sha256].path.name)}."
                 refused.append(NotTaken(path, "twice", words))
-            elif len(found) >= MOST:
-                words = f"a set has at most {MOST} pictures; take the others in by themselves."
+            elif sha256 not in known and new >= MOST:
+                words = f"a set has at most {MOST} pictures; this one is taken in the next time."
                 refused.append(NotTaken(path, "too_many", words))
             else:
                 found[sha256] = _Found(path, sha256)
+                new += sha256 not in known
     return list(found.values()), refused
+
+
+def _changed(path: Path) -> PictureChangedError:
+    return PictureChangedError(
+        f"{printable(str(path))} was written to while it was read; nothing was taken: do it again "
+        "when the copying to that place has ended."
+    )
 
 
 def _in_order(new: Sequence[_Found]) -> list[_Found]:

@@ -37,7 +37,7 @@ class AiToolkit:
 
     name: str = "ai-toolkit"
     sentence: str = "ostris/ai-toolkit: folders with captions, a job in YAML"
-    limits: Limits = Limits()
+    limits: Limits = Limits(splits=True)
 
     def write(self, root: Path, dataset: Dataset) -> Files:
         """Writes `images/`, `validation/`, and the job."""

@@ -27,7 +27,7 @@ class Diffusers:
 
     name: str = "diffusers"
     sentence: str = "DreamBooth scripts of diffusers: a folder of nothing but pictures, one prompt"
-    limits: Limits = Limits()
+    limits: Limits = Limits(splits=True)
 
     def write(self, root: Path, dataset: Dataset) -> Files:
         """Writes `instance/SLUG/`, `validation/SLUG/`, and `prompts/SLUG.txt` beside them."""

@@ -21,8 +21,7 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
-from identity_pipeline.core.datasets.captions import FRONTAL
-from identity_pipeline.core.faces.gates import measured
+from identity_pipeline.stages.datasets.facing import first_of
 from identity_pipeline.stages.datasets.layouts.trainers.folders import (
     SMALLEST,
     Files,
@@ -33,7 +32,7 @@ from identity_pipeline.stages.datasets.layouts.trainers.folders import (
     write_lines,
     write_pictures,
 )
-from identity_pipeline.stages.datasets.pictures import Dataset, Limits, Picture
+from identity_pipeline.stages.datasets.pictures import Dataset, Limits
 
 CONFIG: Final = "dataset_config.toml"
 PAIRS: Final = "pairs.jsonl"
@@ -45,7 +44,7 @@ class Musubi:
 
     name: str = "musubi"
     sentence: str = "kohya-ss/musubi-tuner: TOML with cache folders, and pairs for editing models"
-    limits: Limits = Limits(short_side_px=SMALLEST)
+    limits: Limits = Limits(short_side_px=SMALLEST, splits=True)
 
     def write(self, root: Path, dataset: Dataset) -> Files:
         """Writes `images/`, `validation/`, and the configurations."""
@@ -135,7 +134,7 @@ def _write_pairs(root: Path, dataset: Dataset, captions: dict[str, str]) -> None
 def _pairs(dataset: Dataset, captions: dict[str, str]) -> list[dict[str, Any]]:
     pairs = []
     for person, pictures in parts(dataset, "train"):
-        reference = next((one for one in pictures if _is_frontal(one)), pictures[0])
+        reference = first_of(pictures)
         pairs += [
             {
                 "image_path": f"images/{person.slug}/{picture.key}.jpg",
@@ -146,8 +145,3 @@ def _pairs(dataset: Dataset, captions: dict[str, str]) -> list[dict[str, Any]]:
             if picture is not reference
         ]
     return pairs
-
-
-def _is_frontal(picture: Picture) -> bool:
-    yaw = measured(picture.measured.get("yaw"))
-    return yaw is not None and abs(yaw) < FRONTAL
