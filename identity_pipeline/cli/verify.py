@@ -70,8 +70,6 @@ def verify(
             _tell(folder, found[folder])
     if as_json:
         echo_json([_json(folder, one) for folder, one in found.items()])
-    elif not found:
-        say("There are no datasets; `identity-pipeline export` writes them.")
     if any(one.wrong for one in found.values()):
         raise SystemExit(1)
 
