@@ -78,7 +78,10 @@ def _all_of(settings: Settings) -> list[Path]:
     """All datasets in the data folder."""
     from identity_pipeline.stages.datasets.manifest import datasets_in
 
-    return datasets_in(open_store(settings).layout.datasets)
+    found = datasets_in(open_store(settings).layout.datasets)
+    if not found:
+        say("There are no datasets; `identity-pipeline export` writes them.", err=True)
+    return found
 
 
 def _library(settings: Settings) -> LibrarySnapshot:

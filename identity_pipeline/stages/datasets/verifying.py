@@ -45,6 +45,7 @@ FIRST_VIEW: Final = "640"
 RECORDING: Final = ".rrd"
 PICTURES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 SHARD: Final = ".tar"
+VERSION: Final = "schema_version"
 Level = Literal["wrong", "note"]
 
 
@@ -110,10 +111,9 @@ def verify(
     pack, note = _pack(models)
     if note is not None:
         findings.append(note)
-    if of_person:
-        findings += _of_library(folder, told, library)
-    looked, known = 0, not of_person or told.get("schema_version") == SCHEMA_VERSION
-    if pack is not None and known:
+    findings += _of_library(folder, told, library)
+    looked = 0
+    if pack is not None and VERSION not in {finding.code for finding in findings}:
         damaged = {finding.subject for finding in findings if finding.level == "wrong"}
         look_at = _faces_of_people if of_person else _faces_of_ride
         looked, found = look_at(folder, told, damaged, pack, progress)
@@ -127,7 +127,7 @@ def _of_library(
     folder: Path, told: Mapping[str, Any], library: LibrarySnapshot | None
 ) -> list[Finding]:
     """Whether the people are still who they were; nothing where nobody is asked."""
-    if library is None:
+    if library is None or told.get("kind") != KIND:
         return []
     with _as_written(folder):
         return [Finding("wrong", "not_them", FILE, why) for why in doubts(library, told)]
@@ -203,7 +203,7 @@ def _of_stamps(told: Mapping[str, Any], of_person: bool) -> Iterator[Finding]:
             f"Its schema version is {told.get('schema_version')}, not {SCHEMA_VERSION}, so faces "
             "were not looked at; export it again."
         )
-        yield Finding("wrong", "schema_version", FILE, why)
+        yield Finding("wrong", VERSION, FILE, why)
     yield from _of_licences(told.get("models") or [])
     if "consent" not in told:
         yield Finding("wrong", "no_consent_stamp", FILE, "It says nothing of consent.")
