@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import textwrap
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -123,7 +123,7 @@ def export(
     request = Request(
         person_ids=tuple(find_person(library, word) for word in people),
         layout=layout,
-        rides=tuple(word.strip() for one in rides for word in one.split(",") if word.strip()),
+        rides=named_rides(rides),
         size=size,
         count=count,
         captions=captions,  # type: ignore[arg-type] - one of CAPTIONS
@@ -143,6 +143,18 @@ def export(
         say(sentence, "yellow")
 
 
+def named_rides(given: Sequence[str]) -> tuple[str, ...]:
+    """The rides that `--rides` names, once or several times.
+
+    Raises:
+        UsageError: it was given, and names none; that must not mean all of them.
+    """
+    words = tuple(word.strip() for one in given for word in one.split(",") if word.strip())
+    if given and not words:
+        raise click.UsageError("--rides names no ride; leave it out to take all of them.")
+    return words
+
+
 def _layout(consumer: str | None) -> Layout:
     from identity_pipeline.settings.wording import did_you_mean
     from identity_pipeline.stages.datasets.layouts import LAYOUTS
@@ -160,12 +172,28 @@ def _layout(consumer: str | None) -> Layout:
 
 def _list(as_json: bool) -> None:
     from identity_pipeline.stages.datasets.layouts import LAYOUTS
+    from identity_pipeline.stages.datasets.pictures import parts_of
 
-    rows = [(name, one.sentence, limits_words(one.limits)) for name, one in LAYOUTS.items()]
+    takes = {
+        name: {part: limits_words(limits) for part, limits in parts_of(one).items()}
+        for name, one in LAYOUTS.items()
+    }
     if as_json:
-        echo_json([{"consumer": n, "sentence": s, "takes": t} for n, s, t in rows])
+        echo_json(
+            [{"consumer": n, "sentence": LAYOUTS[n].sentence, "takes": t} for n, t in takes.items()]
+        )
         return
+    rows = [
+        (name if n == 0 else "", LAYOUTS[name].sentence if n == 0 else "", _of(part, name, words))
+        for name, parts in takes.items()
+        for n, (part, words) in enumerate(parts.items())
+    ]
     echo_table(("consumer", "what it is", "takes"), rows)
+
+
+def _of(part: str, name: str, words: str) -> str:
+    """What one of a consumer's nodes takes, or the consumer itself."""
+    return words if part == name else f"{part}: {words}"
 
 
 def limits_words(limits: Limits) -> str:
@@ -174,7 +202,10 @@ def limits_words(limits: Limits) -> str:
         f"sides from {limits.short_side_px} px": limits.short_side_px,
         f"faces from {limits.face_px} px": limits.face_px,
         "exactly one face": limits.one_face,
-        f"turned by at most {limits.yaw_max} degrees": limits.yaw_max,
+        f"turned by at most {limits.yaw_max or 0:g} degrees": limits.yaw_max is not None,
+        f"tilted by at most {limits.pitch_max or 0:g} degrees": limits.pitch_max is not None,
+        "one look": limits.one_look,
+        "no closed eyes": limits.eyes_open,
         f"{limits.frontal_share:.0%} frontal": limits.frontal_share,
     }
     return ", ".join([_number_words(limits), *(words for words, asked in told.items() if asked)])

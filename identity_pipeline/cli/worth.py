@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from identity_pipeline.cli.curating import counted, now
+from identity_pipeline.cli.export import named_rides
 from identity_pipeline.cli.index import bar
 from identity_pipeline.cli.lists import echo_json, json_option, say
 from identity_pipeline.cli.options import (
@@ -95,7 +96,7 @@ def worth(
     models = ModelHub(settings.models)
     judging = judge_of(settings, models.face_pack)
     library = LibrarySnapshot.open(open_stores(settings), now(), write=False)
-    wanted = [word.strip() for one in rides for word in one.split(",") if word.strip()]
+    wanted = named_rides(rides)
     with bar() as report:
         person_id = find_person(library, person)
         pictures = pictures_of(library, person_id, settings, models, count, wanted, report)

@@ -8,6 +8,7 @@ import json
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
@@ -19,6 +20,7 @@ from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.settings import Settings, load_settings
 from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
 from identity_pipeline.stages.datasets.export import Request, Written, export
+from identity_pipeline.stages.datasets.manifest import ManifestError
 from identity_pipeline.stages.datasets.pictures import Dataset, Limits
 from identity_pipeline.stages.datasets.sources import DatasetError, material_of, people_of
 from identity_pipeline.stages.datasets.standing import doubts, people_with_tracks, stamps
@@ -220,6 +222,56 @@ def test_nothing_else_is_written_over(named: Named, tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="no dataset that this program wrote"):
         named.export(target=tmp_path)
     assert (tmp_path / "mine.txt").is_file()
+    folder = named.export(target=tmp_path / "out").folder
+    (folder / "images" / "_latent_cache").mkdir()
+    (folder / "images" / "_latent_cache" / "a.safetensors").write_bytes(b"x")
+    assert not named.export(target=folder, count=2).reused
+    (folder / "images" / "lora.safetensors").write_bytes(b"mine")
+    with pytest.raises(DatasetError, match=r"such as images/lora\.safetensors"):
+        named.export(target=folder)
+    assert (folder / "images" / "lora.safetensors").read_bytes() == b"mine"
+
+
+def test_what_is_measured_again_meanwhile_is_no_export(
+    named: Named, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    versions = TableStore.versions
+    monkeypatch.setattr(Plain, "usage", lambda *_: changed())
+
+    def changed() -> str:
+        monkeypatch.setattr(
+            TableStore, "versions", lambda *a: dict.fromkeys(versions(*a), "another")
+        )
+        return ""
+
+    with pytest.raises(DatasetError, match="measured again"):
+        named.export(target=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_manifest_of_another_shape_is_said_in_one_sentence(
+    named: Named, written: Written, tmp_path: Path
+) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(written.folder, folder)
+    told = json.loads((folder / "manifest.json").read_bytes())
+    for changed in ({"limits": {"least": 1}}, {"people": "Ada"}, {"files": [{"file": "x"}]}):
+        (folder / "manifest.json").write_text(json.dumps({**told, **changed}), encoding="utf-8")
+        with pytest.raises(ManifestError, match="export it again"):
+            verify(folder, named.hub)
+    newer = {**told, "schema_version": 2, "limits": []}
+    (folder / "manifest.json").write_text(json.dumps(newer), encoding="utf-8")
+    assert [finding.code for finding in verify(folder, named.hub).wrong] == ["schema_version"]
+
+
+def test_people_of_like_names_are_apart_whatever_others_are_called() -> None:
+    names = {"1" * 36: "Ada", "2" * 36: "ada", "3" * 36: "Ada 11111111"}
+    library = SimpleNamespace(
+        survivor=lambda who: who,
+        state=SimpleNamespace(people={w: SimpleNamespace(name=n) for w, n in names.items()}),
+    )
+    found = people_of(library, list(names), load_settings().datasets)  # type: ignore[arg-type]
+    assert len({person.slug for person in found}) == len(names)
 
 
 def test_a_ride_whose_file_is_gone_gives_the_pictures_that_it_exported(
@@ -243,11 +295,12 @@ def test_commands_say_in_one_sentence_what_is_wrong(named: Named) -> None:
         ("export", NAME, "--for", "kohia"): "did you mean kohya?",
         ("export", "Nobody", "--for", "kohya"): "no person fits 'Nobody'",
         ("export", NAME, "--for", "kohya", "--rides", "ride_9"): "is no single ride",
+        ("export", NAME, "--for", "kohya", "--rides", ","): "--rides names no ride",
     }.items():
         result = named.call(*words)
         assert result.exit_code and said in result.output, result.output
     listed = named.call("export", "--list")
-    assert listed.exit_code == 0 and "kohya" in listed.output
+    assert listed.exit_code == 0 and "infiniteyou: at most 1 picture" in listed.output
 
 
 def test_who_changed_is_seen_and_who_is_somebody_else_is_doubted(
@@ -271,7 +324,11 @@ def test_who_changed_is_seen_and_who_is_somebody_else_is_doubted(
     assert stamps(other.library, other.settings, [who]) == before
     assert other.call("undo", "1", "--as", "me").exit_code == 0
     assert people_with_tracks(other.library) == []
-    assert "no track that is known" in doubts(other.library, written.manifest)[0]
+    assert "is nobody in this library" in doubts(other.library, written.manifest)[0]
+    told = json.loads(other.call("verify", "--no-faces", "--json").stdout)
+    assert [[f["code"] for f in one["findings"] if f["level"] == "wrong"] for one in told] == [
+        ["not_them"]
+    ]
 
 
 def test_only_what_counts_is_a_persons(named: Named) -> None:

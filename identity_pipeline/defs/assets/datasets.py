@@ -41,7 +41,7 @@ def person_dataset(step: DatasetStep) -> Iterator[dg.MaterializeResult]:
                 asset_key=step.name,
                 check_name=RIGHT_PERSON,
                 severity=dg.AssetCheckSeverity.ERROR,
-                description=" ".join(doubtful) or "Every ride in it is known to be the person's.",
+                description=" ".join(doubtful) or "Every ride in it is like the person's others.",
             )
         ],
     )

@@ -46,7 +46,9 @@ def people_changed(
     asked, cursor = memory.ask(now, consumers, everything, settings.ingest.max_new_per_tick)
     there = set(context.instance.get_dynamic_partitions(str(people.name)))
     requests = _partitions(there, set(now))
-    runs = [_run(who, consumer, now[who]) for who in asked for consumer in consumers]
+    for left in _left_behind(store, there - set(now)):
+        context.log.warning(left)
+    runs = [_run(who, consumer) for who in asked for consumer in consumers]
     if not requests and not runs:
         context.update_cursor(cursor)
         return dg.SkipReason(f"{wrong}{counted(len(now), 'person', 'people')} may have datasets.")
@@ -67,9 +69,13 @@ def _why_not(
     return None
 
 
-def _run(person_id: str, consumer: str, stamp: str) -> dg.RunRequest:
+def _run(person_id: str, consumer: str) -> dg.RunRequest:
+    """A run without a key: whoever is again as they were before is made anew like all others.
+
+    Dagster never runs a key twice, and a label that was undone and given again has the stamp that
+    it had. What was asked for is the cursor's to know; asked twice, the export is found and reused.
+    """
     return dg.RunRequest(
-        run_key=f"{person_id}-{consumer}-{stamp[:16]}",
         partition_key=dg.MultiPartitionKey({PERSON: person_id, CONSUMER: consumer}),
         tags=tags(NAME, OUTDATED),
     )
@@ -132,6 +138,17 @@ def _stamps(store: TableStore, settings: Settings) -> dict[str, str]:
     now = datetime.now(UTC).isoformat(timespec="seconds")
     library = LibrarySnapshot.open(LibraryStores.of(store), now, write=False)
     return stamps(library, settings, people_with_tracks(library))
+
+
+def _left_behind(store: TableStore, gone: set[str]) -> list[str]:
+    """Folders of people who are merged, hidden, or nobody any more; they are not removed."""
+    folders = store.layout.datasets
+    return [
+        f"{folder} is of somebody who has no datasets any more; `identity-pipeline verify` says "
+        "why, and you remove it."
+        for who in sorted(gone)
+        for folder in sorted(folders.glob(f"*-{who[:8]}"))
+    ]
 
 
 def _partitions(

@@ -59,7 +59,7 @@ def right_person_check(asset: str) -> dg.AssetCheckSpec:
         asset=asset,
         partitions_def=OF[SPECS[asset].of],
         blocking=True,
-        description="Every ride in it is still known to be the person's, and is like the others.",
+        description="Every ride in it is like the person's others.",
     )
 
 

@@ -4,13 +4,15 @@ What belongs here: the way from people to a folder. What does not: any step of i
 `trying`, `layouts`, `about`, `manifest`).
 
 The folder is written beside its place and renamed into it. No clock goes into it: the same rides,
-decisions, settings and models give the same bytes. An export that is made of the same is reused.
+decisions, settings and models give the same bytes, except of recordings (`layouts.workflows`). An
+export that is made of the same is reused.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from identity_pipeline.errors import printable
+from identity_pipeline.media.wording import counted
 from identity_pipeline.settings import Settings, all_but, chosen
 from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
 from identity_pipeline.stages.datasets.about import Account, readme, write_about
@@ -48,6 +51,7 @@ from identity_pipeline.stages.datasets.sources import (
     Material,
     material_of,
     people_of,
+    refuse_changed,
 )
 from identity_pipeline.stages.datasets.trying import Tried, hold_out, place_of, try_pictures
 from identity_pipeline.stages.imagesets.provenance import model_facts
@@ -66,6 +70,12 @@ CODE: Final = "1"
 SHAPING: Final = (*all_but("datasets", "consumers"), "selection", "export", "crops")
 """Settings that an export is made of, beside those that its tables were made with."""
 README: Final = "README.md"
+LEFT_BY_TRAINERS: Final = re.compile(
+    r"(^|/)(cache|__pycache__|_\w+_cache)/|\.npz$|(^|/)(\.aitk_size\.json|\.DS_Store|Thumbs\.db)$"
+)
+"""Files that trainers and desktops put beside pictures and make again: what trainers computed of
+pictures that give way is wrong for those that come. `cache/` is where the configurations of musubi
+and SimpleTuner send theirs, `.npz` are kohya's, `_latent_cache/` and its like AI Toolkit's."""
 
 
 @dataclass(frozen=True)
@@ -131,11 +141,13 @@ def export(
     people = people_of(library, request.person_ids, settings.datasets)
     materials = [material_of(library, p, settings.datasets, request.rides) for p in people]
     target = request.target or default_place(library, people, request.layout.name)
-    refuse_foreign(target)
+    target = target.resolve()  # a link stays one, and what it leads to is exchanged
     fingerprint = sha256_of_value(_made_of(materials, request, settings, models))
     old = _current(target, fingerprint)
     if old is not None:
+        _retire(target, people, request)
         return Written(target, True, old, (target / README).read_text(encoding="utf-8"))
+    refuse_foreign(target)
     cutter = Cutter(library.stores.tables, models.face_pack, settings, request.size)
     tried = [
         try_pictures(material, request.layout, request.count, cutter, settings, progress)
@@ -152,17 +164,26 @@ def export(
             "files": files_json(folder),
         }
         (folder / FILE).write_bytes(atomic.json_bytes(manifest))
-    if request.target is None:
-        _retire(target)
+        refuse_changed(library.stores.tables, materials)
+        refuse_foreign(target)  # minutes went by, and somebody may have put something there
+    _retire(target, people, request)
     return Written(target, False, manifest, usage)
 
 
-def _retire(target: Path) -> None:
-    """Removes the same people's export of before they were called otherwise."""
+def _retire(target: Path, people: Sequence[Person], request: Request) -> None:
+    """Removes the same people's export of before they were called otherwise.
+
+    It stays where somebody put files of their own into it; `verify` names it.
+    """
+    if request.target is not None:
+        return
     _, _, short = target.parent.name.rpartition("-")
+    whose = {person.person_id for person in people}
     for named in sorted(target.parents[1].glob(f"*-{short}")):
         old = named / target.name
-        if named != target.parent and _is_ours(old):
+        told = None if named == target.parent else _ours(old)
+        same = told is not None and whose == {row["person_id"] for row in told["people"]}
+        if told is not None and same and not strange_files(old, told):
             shutil.rmtree(old)
             with contextlib.suppress(OSError):  # what else is there stays
                 named.rmdir()
@@ -180,25 +201,47 @@ def refuse_foreign(target: Path) -> None:
     """An export takes the place of an older one, and of nothing else.
 
     Raises:
-        DatasetError: something else is there.
+        DatasetError: something else is there, or somebody put files of their own into it.
     """
     if not target.exists() and not target.is_symlink():
         return
     if target.is_dir() and not any(target.iterdir()):
         return
-    if not _is_ours(target):
+    told = _ours(target)
+    if told is None:
         raise DatasetError(
             f"{printable(str(target))} is there already and is no dataset that this program wrote; "
             "name another folder with --out, or move it away."
         )
+    strange = strange_files(target, told)
+    if strange:
+        raise DatasetError(
+            f"{printable(str(target))} holds {counted(len(strange), 'file')} that this program did "
+            f"not write, such as {printable(strange[0])}; a new export would take their place: "
+            "move them away, or name another folder with --out."
+        )
 
 
-def _is_ours(folder: Path) -> bool:
-    """Whether a folder is a dataset that this program wrote."""
+def _ours(folder: Path) -> dict[str, Any] | None:
+    """The manifest of a dataset that this program wrote; None of anything else."""
     try:
-        return folder.is_dir() and read_manifest(folder).get("kind") == KIND
+        told = read_manifest(folder)
     except ManifestError:
-        return False
+        return None
+    return told if told.get("kind") == KIND else None
+
+
+def strange_files(folder: Path, told: Mapping[str, Any]) -> list[str]:
+    """Files in an export that neither it nor a trainer put there, relative to it.
+
+    Args:
+        folder: of the export.
+        told: its manifest.
+    """
+    known = {FILE, *(row["file"] for row in told["files"])}
+    there = (path for path in sorted(folder.rglob("*")) if path.is_symlink() or path.is_file())
+    names = (path.relative_to(folder).as_posix() for path in there)
+    return [name for name in names if name not in known and not LEFT_BY_TRAINERS.search(name)]
 
 
 def _made_of(
@@ -408,9 +451,4 @@ def _written(
 def _library(library: LibrarySnapshot) -> dict[str, Any]:
     """Of which library, so that it can be said later what has changed since."""
     seq, head = library.stores.ledger.head_of(library.history)
-    generation = library.generation
-    return {
-        "generation": generation.number if generation else None,
-        "ledger_events": seq,
-        "ledger_head": head,
-    }
+    return {"ledger_events": seq, "ledger_head": head}

@@ -19,6 +19,7 @@ from identity_pipeline.core.imagesets.one_face import Fault
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.stages.datasets.cutting import Cut
 from identity_pipeline.stages.datasets.pictures import Limits, Person, Picture, Source
+from identity_pipeline.storage.files import atomic
 
 FILE: Final = "manifest.json"
 KIND: Final = "person_dataset"
@@ -142,11 +143,17 @@ def files_json(folder: Path) -> list[dict[str, Any]]:
     return rows
 
 
+def datasets_in(root: Path) -> list[Path]:
+    """The exports of people below a folder of datasets, without what is half written."""
+    found = sorted(path.parent for path in root.glob(f"*/*/{FILE}"))
+    return [path for path in found if not atomic.is_temporary(path)]
+
+
 def read_manifest(folder: Path) -> dict[str, Any]:
     """The manifest of an export, of a person or of a ride.
 
     Raises:
-        ManifestError: there is none, or it cannot be read.
+        ManifestError: there is none, or it cannot be read, or names no files.
     """
     path = folder / FILE
     if not path.is_file():
@@ -158,6 +165,15 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         told = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
         raise ManifestError(f"{path} cannot be read ({error}); export it again.") from error
-    if not isinstance(told, dict) or not isinstance(told.get("files"), list):
+    if not isinstance(told, dict) or not _names_files(told.get("files")):
         raise ManifestError(f"{path} is no manifest of an export; export it again.")
     return told
+
+
+def _names_files(rows: Any) -> bool:
+    """Whether each row names a file, its digest and its size."""
+    kinds = (("file", str), ("sha256", str), ("size_bytes", int))
+    return isinstance(rows, list) and all(
+        isinstance(row, dict) and all(isinstance(row.get(name), kind) for name, kind in kinds)
+        for row in rows
+    )

@@ -31,7 +31,7 @@ from identity_pipeline.storage.video.tables import MissingTableError, TableStore
 HUMAN: Final = ("human", "suggestion_accepted")
 POOLED: Final = (
     *("candidates", "vision_embeddings", "face_detections", "riders", "frames", "photo_set"),
-    *("face_tracks", "face_quality", "face_landmarks"),
+    *("face_tracks", "face_quality", "face_landmarks", "identity_stability"),
 )
 """Tables of a source from which pictures are chosen and cut, or which a layout shows."""
 
@@ -84,10 +84,11 @@ def people_of(
     survivors = dict.fromkeys(library.survivor(person_id) for person_id in person_ids)
     names = {who: library.state.people[who].name or f"person {who[:8]}" for who in survivors}
     slugs = {who: slug_of(name, who) for who, name in names.items()}
-    shared = {one for one, count in Counter(slugs.values()).items() if count > 1}
+    # All of them, for what one is called with their id may be the name of another.
+    alike = len(set(slugs.values())) < len(slugs)
     made = []
     for who, name in names.items():
-        own = f"{slugs[who]}-{who[:8]}" if slugs[who] in shared else slugs[who]
+        own = f"{slugs[who]}-{who[:8]}" if alike else slugs[who]
         token = settings.token.replace("{slug}", own)
         made.append(Person(who, name, own, token, settings.class_word))
     return made
@@ -132,6 +133,22 @@ def material_of(
         for table, version in library.stores.tables.versions(POOLED, name).items()
     }
     return Material(person, sources, pool, tuple(skipped), versions, _common_space(parts))
+
+
+def refuse_changed(store: TableStore, materials: Iterable[Material]) -> None:
+    """Refuses pictures whose tables were made anew while they were cut.
+
+    Raises:
+        DatasetError: some were.
+    """
+    for material in materials:
+        for name in material.sources:
+            for table, version in store.versions(POOLED, name).items():
+                if material.versions[f"{table}/{name}"] != version:
+                    raise DatasetError(
+                        f"{name} was measured again while pictures were cut from it; nothing was "
+                        "written: export again."
+                    )
 
 
 def _parts(

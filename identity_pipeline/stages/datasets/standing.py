@@ -16,7 +16,7 @@ from identity_pipeline.core.vectors import to_matrix
 from identity_pipeline.ledger import subjects as ids
 from identity_pipeline.settings import Settings, chosen
 from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
-from identity_pipeline.stages.datasets.export import SHAPING
+from identity_pipeline.stages.datasets.export import CODE, SHAPING
 from identity_pipeline.stages.datasets.sources import HUMAN
 from identity_pipeline.stages.library.view import known_tracks
 from identity_pipeline.storage.files.hashing import sha256_of_value
@@ -61,6 +61,7 @@ def stamps(
                 library.state.people[who].name,
                 [[*one, _version(tables.noted("candidates", ids.parse(one[0])[1]))] for one in own],
                 shaping,
+                CODE,
             ]
         )
         for who, own in tracks.items()
@@ -88,8 +89,21 @@ def doubts(library: LibrarySnapshot, manifest: Mapping[str, Any]) -> list[str]:
     return [
         sentence
         for person in manifest["people"]
-        for sentence in _doubts_of(library, manifest, person, tracks.get(person["person_id"], []))
+        for sentence in _gone(library, person)
+        or _doubts_of(library, manifest, person, tracks.get(person["person_id"], []))
     ]
+
+
+def _gone(library: LibrarySnapshot, person: Mapping[str, Any]) -> list[str]:
+    """What became of somebody who is nobody any more; nothing of all others."""
+    who, name = person["person_id"], person["name"]
+    if who not in library.state.people:
+        return [f"{name} is nobody in this library; remove the folder if nobody needs it."]
+    now = library.survivor(who)
+    if now == who:
+        return []
+    other = library.state.people[now].name or now[:8]
+    return [f"{name} turned out to be {other}; export {other} and remove the folder."]
 
 
 def _doubts_of(
@@ -106,7 +120,9 @@ def _doubts_of(
     }
     lost = used - {ids.parse(key)[1] for key in own}
     told = [
-        f"{s} has no track that is known to be {person['name']} any more." for s in sorted(lost)
+        f"{s} has no track that is known to be {person['name']} any more; export them again, or "
+        "remove the folder."
+        for s in sorted(lost)
     ]
     kept = [key for key in own if ids.parse(key)[1] in used]
     return told + _far(library, kept, person["name"], _floor(library))

@@ -11,6 +11,7 @@ import hashlib
 import tarfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -20,8 +21,15 @@ import numpy as np
 from identity_pipeline.core.geometry import Box
 from identity_pipeline.media.crops import decode_image
 from identity_pipeline.stages.datasets.checks import Looker, check
-from identity_pipeline.stages.datasets.manifest import FILE, KIND, SCHEMA_VERSION, read_manifest
+from identity_pipeline.stages.datasets.manifest import (
+    FILE,
+    KIND,
+    SCHEMA_VERSION,
+    ManifestError,
+    read_manifest,
+)
 from identity_pipeline.stages.datasets.pictures import Limits, Person, Picture, Source, Verdict
+from identity_pipeline.stages.datasets.standing import doubts
 from identity_pipeline.stages.imagesets.one_face import look
 from identity_pipeline.stages.progress.protocol import Progress, silent
 from identity_pipeline.storage.layout import UnsafePathError, inside
@@ -29,6 +37,7 @@ from identity_pipeline.storage.layout import UnsafePathError, inside
 if TYPE_CHECKING:
     from identity_pipeline.models.face_pack import FacePack
     from identity_pipeline.models.hub import ModelHub
+    from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
 
 RIDE_TYPES: Final = {"anchor": 1, "coverage": 1, "challenge": 1, "pair": 2}
 """Faces in a picture of a ride's export by its type; of a pair more may be further behind."""
@@ -36,6 +45,7 @@ FIRST_VIEW: Final = "640"
 RECORDING: Final = ".rrd"
 PICTURES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 SHARD: Final = ".tar"
+VERSION: Final = "schema_version"
 Level = Literal["wrong", "note"]
 
 
@@ -78,16 +88,22 @@ class Verified:
         return [finding for finding in self.findings if finding.level == "wrong"]
 
 
-def verify(folder: Path, models: ModelHub | None, progress: Progress = silent) -> Verified:
+def verify(
+    folder: Path,
+    models: ModelHub | None,
+    progress: Progress = silent,
+    library: LibrarySnapshot | None = None,
+) -> Verified:
     """Checks an export against its manifest.
 
     Args:
         folder: of the export.
         models: whose detector looks at every picture; None: faces are not looked at.
         progress: called per picture.
+        library: that says whether people are still who they were; None: nobody is asked.
 
     Raises:
-        ManifestError: it is no export.
+        ManifestError: it is no export, or another one took its place meanwhile.
     """
     told = read_manifest(folder)
     of_person = told.get("kind") == KIND
@@ -95,13 +111,41 @@ def verify(folder: Path, models: ModelHub | None, progress: Progress = silent) -
     pack, note = _pack(models)
     if note is not None:
         findings.append(note)
+    findings += _of_library(folder, told, library)
     looked = 0
-    if pack is not None:
+    if pack is not None and VERSION not in {finding.code for finding in findings}:
         damaged = {finding.subject for finding in findings if finding.level == "wrong"}
         look_at = _faces_of_people if of_person else _faces_of_ride
         looked, found = look_at(folder, told, damaged, pack, progress)
         findings += found
+    if read_manifest(folder) != told:
+        raise ManifestError(f"{folder} was exported anew while it was checked; check it again.")
     return Verified("person" if of_person else "ride", len(told["files"]), looked, tuple(findings))
+
+
+def _of_library(
+    folder: Path, told: Mapping[str, Any], library: LibrarySnapshot | None
+) -> list[Finding]:
+    """Whether the people are still who they were; nothing where nobody is asked."""
+    if library is None or told.get("kind") != KIND:
+        return []
+    with _as_written(folder):
+        return [Finding("wrong", "not_them", FILE, why) for why in doubts(library, told)]
+
+
+@contextmanager
+def _as_written(folder: Path) -> Iterator[None]:
+    """Where the block reads what this version writes into a manifest.
+
+    Raises:
+        ManifestError: it is something else.
+    """
+    try:
+        yield
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ManifestError(
+            f"{folder / FILE} is not as this version writes it ({error!r}); export it again."
+        ) from error
 
 
 def _pack(models: ModelHub | None) -> tuple[FacePack | None, Finding | None]:
@@ -155,8 +199,11 @@ def _of_stamps(told: Mapping[str, Any], of_person: bool) -> Iterator[Finding]:
     if not of_person:
         return
     if told.get("schema_version") != SCHEMA_VERSION:
-        why = f"Its schema version is {told.get('schema_version')}, not {SCHEMA_VERSION}."
-        yield Finding("wrong", "schema_version", FILE, why)
+        why = (
+            f"Its schema version is {told.get('schema_version')}, not {SCHEMA_VERSION}, so faces "
+            "were not looked at; export it again."
+        )
+        yield Finding("wrong", VERSION, FILE, why)
     yield from _of_licences(told.get("models") or [])
     if "consent" not in told:
         yield Finding("wrong", "no_consent_stamp", FILE, "It says nothing of consent.")
@@ -185,10 +232,15 @@ def _faces_of_people(
     pack: FacePack,
     progress: Progress,
 ) -> tuple[int, list[Finding]]:
-    """Each picture by the consumer's limits, looked at again."""
-    parts = {part: _limits(row) for part, row in told["limits"].items()}
-    fit = {row["key"]: row["fit"] for row in told["pictures"]}
-    pictures, findings = _pictures(folder, told, damaged)
+    """Each picture by the consumer's limits, looked at again.
+
+    Raises:
+        ManifestError: the manifest does not say what this version writes.
+    """
+    with _as_written(folder):
+        parts = {part: _limits(row) for part, row in told["limits"].items()}
+        fit = {row["key"]: set(row["fit"]) & parts.keys() for row in told["pictures"]}
+        pictures, findings = _pictures(folder, told, damaged)
     looker = Looker(pack)
     for number, picture in enumerate(pictures, 1):
         for part in fit[picture.key]:
@@ -208,8 +260,7 @@ def _refused(verdicts: Sequence[Verdict]) -> dict[tuple[str, str], str]:
 
 
 def _limits(row: Mapping[str, Any]) -> Limits:
-    known = {field.name for field in fields(Limits)}
-    return Limits(**{name: _as_limit(value) for name, value in row.items() if name in known})
+    return Limits(**{name: _as_limit(value) for name, value in row.items()})
 
 
 def _pictures(
@@ -225,6 +276,10 @@ def _pictures(
         if data is None:
             why = "None of its files is a picture that can be read, so its face was not looked at."
             findings.append(Finding("note", "no_picture", row["key"], why))
+            continue
+        if hashlib.sha256(data).hexdigest() != row["jpeg_sha256"]:
+            why = "What lies there under its name is another picture."
+            findings.append(Finding("wrong", "other_picture", row["key"], why))
             continue
         source = sources[row["person_id"], row["source_id"]]
         pictures.append(_picture(row, data, people[row["person_id"]], source))
@@ -261,8 +316,7 @@ def _person(row: Mapping[str, Any]) -> Person:
 
 
 def _source(row: Mapping[str, Any]) -> Source:
-    told = {field.name: row[field.name] for field in fields(Source) if field.name in row}
-    return Source(**told)
+    return Source(**{field.name: row[field.name] for field in fields(Source)})
 
 
 def _bytes_of(folder: Path, key: str, names: Sequence[str]) -> bytes | None:

@@ -137,8 +137,14 @@ def new_folder(target: Path) -> Iterator[Path]:
 def _put_in_place(new: Path, target: Path) -> None:
     """Renames a folder to the target; an older target is removed, or lies at `new`."""
     if not target.exists():
-        new.rename(target)
-    elif not exchange(new, target):
+        try:
+            new.rename(target)
+        except OSError as error:  # another writer may have been there first
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+        else:
+            return
+    if not exchange(new, target):
         retired = temporary_beside(target)
         target.rename(retired)
         try:
