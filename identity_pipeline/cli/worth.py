@@ -66,9 +66,10 @@ def worth(
 ) -> None:
     """Say what the pictures of PERSON are worth as references, and what each of them adds.
 
-    A recogniser that did not choose them compares each picture with those of other rides in other
-    poses: with the best 1, 3, 5, 8 and with all, and with as many at random. It is a proxy: cosines
-    of a recogniser, not what a generator makes of them. Without such a judge nothing is measured.
+    A recogniser that did not choose them compares each picture with those of other rides, and with
+    those of other rides in other poses: with the best 1, 3, 5, 8 and with all, and with as many at
+    random. It is a proxy: cosines of a recogniser, not what a generator makes of them. Without such
+    a judge nothing is measured.
 
     \b
     Examples:
@@ -93,9 +94,9 @@ def worth(
     if judge is not None:
         chosen = {**chosen, "datasets": {"judge": judge}}
     settings = merged_settings(chosen)
+    library = LibrarySnapshot.open(open_stores(settings), now(), write=False)
     models = ModelHub(settings.models)
     judging = judge_of(settings, models.face_pack)
-    library = LibrarySnapshot.open(open_stores(settings), now(), write=False)
     wanted = named_rides(rides)
     with bar() as report:
         person_id = find_person(library, person)

@@ -25,6 +25,7 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "cover": ("Ada", "ride:1"),
     "enrol": ("Ada", "VIDEO"),
     "explain": ("ride:1",),
+    "export": ("Ada", "--for", "kohya"),
     "find-more": ("Ada",),
     "heads": (),
     "hide": ("Ada",),
@@ -45,6 +46,7 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "undo": ("last",),
     "unhide": ("Ada",),
     "why": ("ride", "1"),
+    "worth": ("Ada",),
 }
 """Of the commands that ask for something; whoever or whatever it names is not there."""
 ELSEWHERE = {"settings", "models", "worker"}

@@ -194,11 +194,11 @@ def test_phases_that_are_switched_off_say_so_and_come_back(video: VideoLibrary) 
     assert not any("status" in values for values in metadata_of(again).values())
 
 
-def test_every_table_of_a_video_is_checked_where_it_is_made(
+def test_every_table_of_a_source_is_checked_where_it_is_made(
     processed: tuple[VideoLibrary, dict],
 ) -> None:
     from identity_pipeline.definitions import build_defs
-    from identity_pipeline.stages.specs.assets import VIDEO_SPECS
+    from identity_pipeline.stages.specs.assets import PHOTO_SPECS, VIDEO_SPECS
     from identity_pipeline.tables import TABLES
 
     checked = {
@@ -206,7 +206,7 @@ def test_every_table_of_a_video_is_checked_where_it_is_made(
         for key in build_defs().resolve_asset_graph().asset_check_keys
         if key.name == "sound"
     }
-    assert checked == TABLES.keys() & VIDEO_SPECS.keys()
+    assert checked == TABLES.keys() & {*VIDEO_SPECS, *PHOTO_SPECS}
 
 
 def test_a_table_that_is_not_sound_stops_its_own_video_and_says_why(video: VideoLibrary) -> None:
