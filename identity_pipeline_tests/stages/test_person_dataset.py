@@ -337,3 +337,23 @@ def test_only_what_counts_is_a_persons(named: Named) -> None:
     assert material_of(named.library, person, confirmed).pool.height
     (source,) = material_of(named.library, person, confirmed).sources.values()
     assert source.origin == "human" and source.kind == "ride"
+
+
+def test_another_track_of_the_same_seat_is_not_the_persons(named: Named, tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    shutil.copytree(named.root, root, symlinks=True)
+    other = Named(root, named.settings, named.hub)
+    (person,) = people_of(other.library, [other.person_id], other.settings.datasets)
+    before = material_of(other.library, person, other.settings.datasets)
+    (video,) = before.sources
+    store, half = TableStore(Layout(root)), before.pool["face_id"][::2].to_list()
+    tracks, riders = store.read("face_tracks", video), store.read("riders", video)
+    seat = riders.filter(pl.col("person_id") == 0)
+    parted = tracks.with_columns(
+        track_id=pl.when(pl.col("face_id").is_in(half)).then(900).otherwise("track_id")
+    )
+    more = pl.concat([riders, seat[:1].with_columns(track_id=pl.lit(900, pl.Int64))])
+    for name, table in (("face_tracks", parted), ("riders", more)):
+        store.write(name, video, table, "parted")
+    left = material_of(other.library, person, other.settings.datasets).pool["face_id"].to_list()
+    assert sorted(left) == sorted(set(before.pool["face_id"]) - set(half))

@@ -128,8 +128,6 @@ def sheet_of(pictures: Sequence[Picture]) -> bytes:
 
 def _part(account: Account) -> PersonPart:
     counts = Counter(p.source.source_id for p in account.pictures)
-    order = account.order.filter(pl.col("rank").is_null())
-    reasons = Counter(map(str, order["reason"]))
     sources = [
         SourceRow(s.source_id, s.kind, _date(s), s.origin, counts[s.source_id])
         for _, s in sorted(account.material.sources.items())
@@ -142,9 +140,20 @@ def _part(account: Account) -> PersonPart:
         tuple(_card(p, account.files.get(p.key, ())) for p in account.pictures),
         tuple(_left_card(one, account.looked) for one in account.left),
         tuple(sources),
-        tuple((WHY_NOT.get(code, code), n) for code, n in sorted(reasons.items())),
+        _reasons(account.order),
         tuple(account.faults),
     )
+
+
+def _reasons(order: pl.DataFrame) -> tuple[tuple[str, int], ...]:
+    """Why faces have no place in an order, in words, and how many."""
+    reasons = Counter(map(str, order.filter(pl.col("rank").is_null())["reason"]))
+    return tuple((WHY_NOT.get(code, code), n) for code, n in sorted(reasons.items()))
+
+
+def why_not_chosen(order: pl.DataFrame) -> str:
+    """The same in one clause: `3 are covered, 1 ...`."""
+    return ", ".join(f"{n} {words}" for words, n in _reasons(order))
 
 
 def _date(source: Source) -> str | None:

@@ -42,6 +42,7 @@ from identity_pipeline.tables import KEY_POINTS, empty
 Place = tuple[str, str]
 """Source and face."""
 SOURCE_GONE: Final = "source_gone"
+MEASURED_AGAIN: Final = Fault("measured_again", "Its source was measured again meanwhile.")
 SMALL_SETS: Final = tuple(TYPES[name] for name in ("anchor_set", "coverage_set", "challenge_set"))
 SET: Final = "coverage_set"
 """What a picture is to `images.Pictures`: of one face."""
@@ -98,7 +99,10 @@ class Cutter:
             faces = own.sort("frame_idx", "face_id").drop(VECTORS)
             points = self._key_points(source_id, faces)
             for face_id, made in self._of_source(source_id, faces):
-                done[source_id, face_id] = self._finished(made, points[face_id])
+                there = face_id in points
+                done[source_id, face_id] = (
+                    self._finished(made, points[face_id]) if there else MEASURED_AGAIN
+                )
                 progress("pictures", len(done), rows.height, "pictures")
         return done
 

@@ -23,7 +23,7 @@ from identity_pipeline.errors import printable
 from identity_pipeline.media.wording import counted
 from identity_pipeline.settings import Settings, all_but, chosen
 from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
-from identity_pipeline.stages.datasets.about import Account, readme, write_about
+from identity_pipeline.stages.datasets.about import Account, readme, why_not_chosen, write_about
 from identity_pipeline.stages.datasets.captioner import (
     Captions,
     captioner_facts,
@@ -303,11 +303,12 @@ def _refuse_empty(tried: Sequence[Tried], request: Request) -> None:
     for one in tried:
         if one.passed or not least:
             continue
-        left = one.not_written()
-        why = f" The first: {left[0].sentence}" if left else ""
+        name, left = one.material.person.name, one.not_written()
+        if not left:
+            raise DatasetError(f"No picture of {name} may be shown: {why_not_chosen(one.order)}.")
         raise DatasetError(
-            f"None of the {len(left)} pictures of {one.material.person.name} that were tried is "
-            f"fit for {request.layout.name}.{why}"
+            f"None of the {len(left)} pictures of {name} that were tried is fit for "
+            f"{request.layout.name}. The first: {left[0].sentence}"
         )
 
 

@@ -230,12 +230,14 @@ def _faces(store: TableStore, source_id: str, tracks: Sequence[int]) -> tuple[pl
     """
     riders = store.read("riders", source_id, ("track_id", "person_id", "reason"))
     own = riders.filter(pl.col("track_id").is_in(list(tracks)))
-    seats = own["person_id"].drop_nulls().to_list()
-    if not seats:
+    if not own["person_id"].drop_nulls().len():
         why = ", ".join(sorted(set(own["reason"].drop_nulls()))) or "its tracks are gone"
         raise DatasetError(f"They are no rider in it ({why}), so nothing of them is measured.")
-    table = store.read("candidates", source_id)
-    rows = table.filter((pl.col("standing") == "candidate") & pl.col("person_id").is_in(seats))
+    # Not all of the seat: another of its tracks may have been said to be somebody else.
+    faces = store.read("face_tracks", source_id, ("face_id", "track_id"))
+    theirs = faces.filter(pl.col("track_id").is_in(list(tracks)))
+    table = store.read("candidates", source_id).filter(pl.col("standing") == "candidate")
+    rows = table.join(theirs, on="face_id", how="semi", maintain_order="left")
     if not rows.height:
         raise DatasetError(
             "No face of them in it may become a picture; `identity-pipeline why` says of each "

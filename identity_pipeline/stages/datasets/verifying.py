@@ -32,6 +32,7 @@ from identity_pipeline.stages.datasets.pictures import Limits, Person, Picture, 
 from identity_pipeline.stages.datasets.standing import doubts
 from identity_pipeline.stages.imagesets.one_face import look
 from identity_pipeline.stages.progress.protocol import Progress, silent
+from identity_pipeline.storage.files.hashing import sha256_of_file
 from identity_pipeline.storage.layout import UnsafePathError, inside
 
 if TYPE_CHECKING:
@@ -180,17 +181,18 @@ def _of_file(folder: Path, row: Mapping[str, Any]) -> Finding | None:
     """What is wrong with one file that the manifest names."""
     name = row["file"]
     try:
-        data = inside(folder, folder / name).read_bytes()
+        path = inside(folder, folder / name)
+        digest, there = sha256_of_file(path), path.stat().st_size
     except UnsafePathError:
         why = "The manifest names a file outside the folder."
         return Finding("wrong", "outside", name, why)
     except OSError as error:
         why = f"It is not there or cannot be read ({error.strerror or error})."
         return Finding("wrong", "missing_file", name, why)
-    if hashlib.sha256(data).hexdigest() == row["sha256"]:
+    if digest == row["sha256"]:
         return None
     size = row["size_bytes"]
-    how = f"{len(data)} bytes, {size} were written" if len(data) != size else "of the same size"
+    how = f"{there} bytes, {size} were written" if there != size else "of the same size"
     return Finding("wrong", "changed_file", name, f"Its bytes are others ({how}).")
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
+from identity_pipeline.stages.datasets.layouts.files import put
 from identity_pipeline.stages.datasets.pictures import Dataset, Person, Picture, Split
 
 Files = dict[str, tuple[str, ...]]
@@ -42,14 +43,11 @@ def write_pictures(
     """
     files: Files = {}
     for picture in pictures:
-        target = root / folder
-        target.mkdir(parents=True, exist_ok=True)
-        names = [f"{picture.key}.jpg"]
-        (target / names[0]).write_bytes(picture.jpeg)
+        stem = f"{folder}/{picture.key}"
+        places = [put(root, f"{stem}.jpg", picture.jpeg)]
         if picture.key in captions:
-            names.append(f"{picture.key}.txt")
-            (target / names[1]).write_text(captions[picture.key] + "\n", encoding="utf-8")
-        files[picture.key] = tuple(f"{folder}/{name}" for name in names)
+            places.append(put(root, f"{stem}.txt", f"{captions[picture.key]}\n".encode()))
+        files[picture.key] = tuple(places)
     return files
 
 

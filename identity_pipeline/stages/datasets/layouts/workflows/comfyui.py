@@ -60,19 +60,27 @@ class Consumer:
     build: Callable[[Graph, Out, str], None]
 
 
-def _prompts(graph: Graph, clip: Out, prompt: str) -> tuple[Node, Node]:
+def _sdxl(graph: Graph, prompt: str) -> tuple[Node, tuple[Out, Out]]:
+    """A checkpoint of SDXL, and what is wanted and not wanted."""
+    base = graph.add("CheckpointLoaderSimple", 1, {"ckpt_name": SDXL})
+    clip = base.out("CLIP")
     positive = graph.add("CLIPTextEncode", 2, {"text": prompt}, title="Prompt", clip=clip)
     negative = graph.add("CLIPTextEncode", 2, {"text": NEGATIVE}, title="Not wanted", clip=clip)
-    return positive, negative
+    return base, (positive.out("CONDITIONING"), negative.out("CONDITIONING"))
 
 
 def _drawn(
-    graph: Graph, model: Out, positive: Out, negative: Out, vae: Out, **changed: Any
+    graph: Graph,
+    model: Out,
+    conditioning: tuple[Out, Out],
+    vae: Out,
+    size: tuple[int, int] = (1024, 1024),
+    **changed: Any,
 ) -> None:
-    """From the conditioned model to the saved picture."""
-    size = changed.pop("size")
+    """From the conditioned model to the saved picture; the size is width and height in px."""
+    positive, negative = conditioning
     latent = graph.add(
-        "EmptyLatentImage", 3, dict(zip(("width", "height", "batch_size"), (*size, 1), strict=True))
+        "EmptyLatentImage", 3, {"width": size[0], "height": size[1], "batch_size": 1}
     )
     sampler = graph.add(
         "KSampler",
@@ -88,7 +96,7 @@ def _drawn(
 
 
 def _instantid(graph: Graph, pictures: Out, prompt: str) -> None:
-    base = graph.add("CheckpointLoaderSimple", 1, {"ckpt_name": SDXL})
+    base, (positive, negative) = _sdxl(graph, prompt)
     instantid = graph.add("InstantIDModelLoader", 1, {"instantid_file": "ip-adapter.bin"})
     faces = graph.add("InstantIDFaceAnalysis", 1, {"provider": "CPU"})
     control = graph.add(
@@ -96,7 +104,6 @@ def _instantid(graph: Graph, pictures: Out, prompt: str) -> None:
         1,
         {"control_net_name": "instantid/diffusion_pytorch_model.safetensors"},
     )
-    positive, negative = _prompts(graph, base.out("CLIP"), prompt)
     applied = graph.add(
         "ApplyInstantID",
         3,
@@ -106,28 +113,21 @@ def _instantid(graph: Graph, pictures: Out, prompt: str) -> None:
         control_net=control.out("CONTROL_NET"),
         image=pictures,
         model=base.out("MODEL"),
-        positive=positive.out("CONDITIONING"),
-        negative=negative.out("CONDITIONING"),
+        positive=positive,
+        negative=negative,
     )
+    both = applied.out("positive"), applied.out("negative")
     # 1016 px and not 1024: at that size the model draws watermarks (examples of its node).
-    _drawn(
-        graph,
-        applied.out("MODEL"),
-        applied.out("positive"),
-        applied.out("negative"),
-        base.out("VAE"),
-        size=(1016, 1016),
-    )
+    _drawn(graph, applied.out("MODEL"), both, base.out("VAE"), (1016, 1016))
 
 
 def _pulid(graph: Graph, pictures: Out, prompt: str) -> None:
-    base = graph.add("CheckpointLoaderSimple", 1, {"ckpt_name": SDXL})
+    base, both = _sdxl(graph, prompt)
     pulid = graph.add(
         "PulidModelLoader", 1, {"pulid_file": "ip-adapter_pulid_sdxl_fp16.safetensors"}
     )
     eva = graph.add("PulidEvaClipLoader", 1)
     faces = graph.add("PulidInsightFaceLoader", 1, {"provider": "CPU"})
-    positive, negative = _prompts(graph, base.out("CLIP"), prompt)
     applied = graph.add(
         "ApplyPulid",
         3,
@@ -138,25 +138,17 @@ def _pulid(graph: Graph, pictures: Out, prompt: str) -> None:
         face_analysis=faces.out("FACEANALYSIS"),
         image=pictures,
     )
-    _drawn(
-        graph,
-        applied.out("MODEL"),
-        positive.out("CONDITIONING"),
-        negative.out("CONDITIONING"),
-        base.out("VAE"),
-        size=(1024, 1024),
-    )
+    _drawn(graph, applied.out("MODEL"), both, base.out("VAE"))
 
 
 def _faceid(graph: Graph, pictures: Out, prompt: str) -> None:
-    base = graph.add("CheckpointLoaderSimple", 1, {"ckpt_name": SDXL})
+    base, both = _sdxl(graph, prompt)
     adapter = graph.add(
         "IPAdapterUnifiedLoaderFaceID",
         1,
         {"preset": "FACEID PLUS V2", "lora_strength": 0.6, "provider": "CPU"},
         model=base.out("MODEL"),
     )
-    positive, negative = _prompts(graph, base.out("CLIP"), prompt)
     applied = graph.add(
         "IPAdapterFaceID",
         3,
@@ -173,14 +165,7 @@ def _faceid(graph: Graph, pictures: Out, prompt: str) -> None:
         ipadapter=adapter.out("ipadapter"),
         image=pictures,
     )
-    _drawn(
-        graph,
-        applied.out("MODEL"),
-        positive.out("CONDITIONING"),
-        negative.out("CONDITIONING"),
-        base.out("VAE"),
-        size=(1024, 1024),
-    )
+    _drawn(graph, applied.out("MODEL"), both, base.out("VAE"))
 
 
 def _infiniteyou(graph: Graph, pictures: Out, prompt: str) -> None:
@@ -242,10 +227,9 @@ def _infiniteyou(graph: Graph, pictures: Out, prompt: str) -> None:
     _drawn(
         graph,
         base.out("MODEL"),
-        applied.out("positive"),
-        applied.out("negative"),
+        (applied.out("positive"), applied.out("negative")),
         vae.out("VAE"),
-        size=(864, 1152),
+        (864, 1152),
         cfg=1.0,
         sampler_name="euler",
         scheduler="simple",
