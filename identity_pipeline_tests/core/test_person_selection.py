@@ -207,3 +207,10 @@ def test_whole_rides_are_held_out_of_everybody_and_never_most(
 ) -> None:
     assert validation_sources(pictures, 0.15) == held_out
     assert validation_sources(pictures, 0.0) == frozenset()
+
+
+def test_a_face_that_is_nearly_black_has_no_place() -> None:
+    faces = pool({"ride": [candidate(0), candidate(100, strict_fails=["too_dark"])]})
+    order = ordered(faces, SELECTION, DATASETS, 8)
+    assert order["reason"].to_list()[1] == "no_light"
+    assert order["rank"].to_list() == [1, None]

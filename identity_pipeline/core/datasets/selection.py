@@ -16,6 +16,7 @@ by picture, and every prefix keeps to the same rules:
   summarization), so a ride that has given much is asked last, and none is left out.
 - **Looks** (`core.datasets.looks`) are never starved: of n pictures each look has at least half of
   its equal share, rounded down, while it has any that may be chosen.
+- **Light.** A face that the strict gate finds too dark or too bright has no place.
 - **Distance.** Within a ride pictures keep `selection.min_gap_s`; within all of them no two look
   the same (`selection.near_duplicate_cos`, `selection.near_duplicate_look`). Beside a picture of
   its bucket one has to be `selection.second_picture_min` as good as the best there.
@@ -53,6 +54,9 @@ from identity_pipeline.settings import DatasetSettings, SelectionSettings
 
 ANCHOR, COVERAGE, CHALLENGE = "anchor", "coverage", "challenge"
 CALM: Final = ("neutral", "smile")
+NO_LIGHT: Final = frozenset({"too_dark", "too_bright"})
+"""Faults of the strict gate with which a picture shows little of anybody: a ride keeps it as a
+difficulty, nobody who trains on it or is shown it as a reference gains by it."""
 EYES_CLOSED: Final = "eyes_closed"
 """A kind of challenge here: of a whole person few pictures with closed eyes are wanted, while the
 coverage of a ride shows what the ride shows."""
@@ -373,6 +377,8 @@ class _Order:
 
 def _barred(face: Face, told: Mapping[str, Any], settings: SelectionSettings) -> str | None:
     """Why a picture has no place whatever else is chosen."""
+    if NO_LIGHT.intersection(face["strict_fails"] or ()):
+        return "no_light"
     if told["kind"] in (None, EYES_CLOSED):
         return "covered" if is_covered(face, settings) else None
     sure = face["stable_score"]

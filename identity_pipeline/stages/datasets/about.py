@@ -46,6 +46,7 @@ WHY_NOT: Final[Mapping[str, str]] = {
     "enough_difficulties": "are hard ones, of which there are enough",
     "not_needed": "come after what was wanted",
     "covered": "are covered",
+    "no_light": "are too dark or too bright",
     "not_surely_them": "are hard ones, and not surely them",
     "outranked": "are not among the best of their ride",
 }
