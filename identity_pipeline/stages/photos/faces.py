@@ -12,7 +12,7 @@ against the person's other ones: they are of other cameras, and sharp enough is 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -322,12 +322,8 @@ def _of_person(
         "moments": moments,
         "identity_stability": stability,
         "vision_embeddings": vision,
-        "candidates": candidates_of(_with_vision(observed, vision), settings),
+        "candidates": candidates_of(replace(observed, vision_embeddings=vision), settings),
     }
-
-
-def _with_vision(observed: Measurements, vision: pl.DataFrame) -> Measurements:
-    return Measurements(**{**vars(observed), "vision_embeddings": vision})
 
 
 def _stability(
