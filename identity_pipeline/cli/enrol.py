@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from identity_pipeline.stages.stores import LibraryStores
     from identity_pipeline.storage.photos.photo_sets import NotTaken, PhotoSet
 
+SHOWN = 5
+"""Files of a folder that are left out and named."""
 AS_IT_WAS = ("known", "twice")
 """Why a picture is not taken that is no fault: it is there already."""
 
@@ -121,6 +124,7 @@ def enrol(
     if off := switched_off(settings, "library"):
         raise NotEnrolledError(f"photographs are evidence for the library, which is {off}.")
     found = pictures_in(pictures)
+    _say_passed_over(pictures)
     if dry_run:
         _say_dry_run(settings, person, found, as_json)
         return
@@ -133,6 +137,17 @@ def enrol(
     told = work.carry_out(person, found, sure=sure)
     if as_json:
         echo_json(vars(told))
+
+
+def _say_passed_over(paths: Sequence[Path]) -> None:
+    """What lies in the folders that were named and is not called like a picture."""
+    from identity_pipeline.stages.photos.enrolling import passed_over
+
+    for folder in filter(Path.is_dir, paths):
+        others = passed_over(folder)
+        if others:
+            shown = ", ".join(map(printable, others[:SHOWN])) + ", ..." * (len(others) > SHOWN)
+            say(f"{printable(str(folder))}: not called like pictures, left out: {shown}", err=True)
 
 
 def _say_dry_run(settings: Settings, person: str, found: list[Path], as_json: bool) -> None:

@@ -21,7 +21,11 @@ from identity_pipeline.cli.options import (
     open_stores,
     overrides,
 )
-from identity_pipeline.cli.working import command_at_work, refuse_unless_ready
+from identity_pipeline.cli.working import (
+    command_at_work,
+    refuse_unless_ready,
+    refuse_while_paused,
+)
 
 if TYPE_CHECKING:
     from identity_pipeline.stages.datasets.export import Written
@@ -32,6 +36,13 @@ SHOWN = 10
 CAPTIONS = ("template", "none", "model")
 """Of `stages.datasets.captioner`, which is dear to import."""
 
+rides_option = click.option(
+    "--rides",
+    multiple=True,
+    metavar="RIDE",
+    help="Only these rides and photo sets, separated by commas; may be given again.",
+)
+
 
 @click.command()
 @click.argument("people", nargs=-1, metavar="PERSON...")
@@ -39,12 +50,7 @@ CAPTIONS = ("template", "none", "model")
     "--for", "consumer", metavar="CONSUMER", help="Who is to read it; --list says who there is."
 )
 @click.option("--list", "listed", is_flag=True, help="List the consumers and what each takes.")
-@click.option(
-    "--rides",
-    multiple=True,
-    metavar="RIDE",
-    help="Only these rides and photo sets, separated by commas; may be given again.",
-)
+@rides_option
 @click.option(
     "--size",
     type=click.IntRange(64, 8192),
@@ -129,6 +135,7 @@ def export(
         captions=captions,  # type: ignore[arg-type] - one of CAPTIONS
         target=out,
     )
+    refuse_while_paused(stores.tables)
     refuse_unless_ready(stores.tables, settings)
     with bar() as report, command_at_work(stores.tables, "person_dataset", report) as (work, show):
         written = write(library, request, settings, ModelHub(settings.models), show)

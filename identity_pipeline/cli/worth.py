@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from identity_pipeline.cli.curating import counted, now
-from identity_pipeline.cli.export import named_rides
+from identity_pipeline.cli.export import named_rides, rides_option
 from identity_pipeline.cli.index import bar
 from identity_pipeline.cli.lists import echo_json, json_option, say
 from identity_pipeline.cli.options import (
@@ -31,12 +31,7 @@ if TYPE_CHECKING:
     help="Face pack that judges, by name or folder; not the one that chose.  "
     "[default: datasets.judge]",
 )
-@click.option(
-    "--rides",
-    multiple=True,
-    metavar="RIDE",
-    help="Only these rides and photo sets, separated by commas; may be given again.",
-)
+@rides_option
 @click.option(
     "--count",
     type=click.IntRange(2, 500),

@@ -173,6 +173,16 @@ def test_who_becomes_known_while_pictures_are_measured_is_not_made_twice(copy: P
     assert (person["name"], person["photo_set_count"]) == ("Bea", 2)
 
 
+def test_what_is_not_called_like_a_picture_is_named(tmp_path: Path) -> None:
+    claim_data_folder(Layout(tmp_path / "data"))
+    folder = tmp_path / "holiday"
+    (folder / "more").mkdir(parents=True)
+    shutil.copyfile(photos(0, 0)[0], folder / "a.jpg")
+    (folder / "dance.gif").write_bytes(b"GIF89a")
+    told = call(tmp_path / "data", "enrol", "Ada", str(folder), "--dry-run")
+    assert told.exit_code == 0 and "left out: dance.gif, more" in told.output
+
+
 def test_a_set_that_is_nobodys_is_decided_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
     root = tmp_path / "data"
     claim_data_folder(Layout(root))

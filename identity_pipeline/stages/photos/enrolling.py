@@ -167,6 +167,13 @@ def pictures_of(folder: Path) -> list[Path]:
     )
 
 
+def passed_over(folder: Path) -> list[str]:
+    """What else lies in a folder, sorted: other files and folders, but for hidden ones."""
+    pictures = set(pictures_of(folder))
+    others = (path for path in folder.iterdir() if path not in pictures)
+    return sorted(path.name for path in others if not path.name.startswith("."))
+
+
 def unmeasured_sets(store: TableStore) -> list[str]:
     """Registered sets whose steps have not all been done; no table is opened."""
     ids = PhotoSets(store.layout).ids()

@@ -133,10 +133,11 @@ class VideoRegistry:
             atomic.write_bytes(path, record)
 
     def _free_id(self, stem: str, sha256: str) -> str:
-        """The id of a new content, which no other content has."""
+        """The id of a new content, which no other content has, photo sets among them."""
         for digits in DIGITS:
             video_id = video_id_for(stem, sha256, digits)
-            if not self.layout.registration(video_id).exists():
+            taken = self.layout.registration(video_id), self.layout.photo_set(video_id)
+            if not any(path.exists() for path in taken):
                 return video_id
         raise ValueError(f"all ids of {stem} are taken by other contents; rename it and try again.")
 
