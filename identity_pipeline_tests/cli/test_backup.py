@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import stat
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +19,12 @@ from click.testing import CliRunner
 from identity_pipeline.cli.main import cli
 from identity_pipeline.ledger.store import LedgerStore
 from identity_pipeline.storage.folder import backup as module
-from identity_pipeline.storage.folder.backup import BackupError, may_be_restored, read_backup
+from identity_pipeline.storage.folder.backup import (
+    BackupError,
+    may_be_restored,
+    read_backup,
+    write_backup,
+)
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.video.archive import Archive, ArchiveMark
 from identity_pipeline_tests.curated_library import PINS, asked, call, write_rides
@@ -71,6 +77,26 @@ def test_equal_content_is_equal_bytes(root: Path) -> None:
     os.utime(root / "data" / "ledger" / "events.jsonl", (1, 1))
     call(root, "backup", str(root / "b.zip"))
     assert (root / "a.zip").read_bytes() == (root / "b.zip").read_bytes()
+
+
+def test_photographs_are_streamed_and_compared_as_they_are_packed(tmp_path: Path) -> None:
+    layout = Layout(tmp_path / "data")
+    photo = layout.photo_set("photos-ada-00000000") / "0001.jpg"
+    photo.parent.mkdir(parents=True)
+    photo.write_bytes(os.urandom(16 * 2**20))
+    tracemalloc.start()
+    manifest = write_backup(layout, tmp_path / "a.zip")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < photo.stat().st_size / 2
+    (name,) = manifest.files
+    assert read_backup(tmp_path / "a.zip")[1][name] == photo.read_bytes()
+    before = photo.stat()
+    photo.write_bytes(bytes(before.st_size))
+    os.utime(photo, ns=(before.st_atime_ns, before.st_mtime_ns))
+    with pytest.raises(BackupError, match="written to while"):
+        write_backup(layout, tmp_path / "b.zip")
+    assert not (tmp_path / "b.zip").exists()
 
 
 def test_a_lost_ledger_comes_back(root: Path) -> None:

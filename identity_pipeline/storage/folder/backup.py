@@ -10,22 +10,26 @@ the files of the data folder below `data/`. Equal content is equal bytes.
 from __future__ import annotations
 
 import hashlib
+import io
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.settings import settings_file
 from identity_pipeline.storage.files import atomic, small_files
+from identity_pipeline.storage.files.hashing import sha256_of_file
 from identity_pipeline.storage.layout import Layout, inside
 
 FORMAT: Final = 1
 """Of the archive."""
 EVENTS, ACKNOWLEDGED, FOLDER = "ledger/events.jsonl", "acknowledged.json", "folder.json"
+PHOTOS: Final = "photo_sets/*/*"
+"""Gigabytes of files that never change: they are streamed, and all others held in memory."""
 CANNOT_BE_MADE_AGAIN: Final = (
     EVENTS,  # every human decision, with the faces by which it is found again
     ACKNOWLEDGED,  # how far the ledger was, and what was given up of it
@@ -39,12 +43,14 @@ CANNOT_BE_MADE_AGAIN: Final = (
     "models/heads/*/evaluation.json",
     "models/identities/*/profile.json",  # retention, and statistics of sources that are gone
     "models/identities/*/sources-*.json",  # which sources those are
-    "photo_sets/*/*",  # photographs that were taken in: nobody may have the originals any more
+    PHOTOS,  # photographs that were taken in: nobody may have the originals any more
 )
 """Patterns below the data folder, `*` within one name. Whatever joins them later belongs here.
 Marks of archived videos do not: where the tables are gone too, nobody would run them again."""
 MANIFEST, SETTINGS, DATA = "manifest.json", "settings.toml", "data/"
 PRIVATE: Final = 0o600
+CHUNK: Final = 2**20
+"""Bytes of a file that are in memory at once while it is streamed."""
 EPOCH: Final = (1980, 1, 1, 0, 0, 0)
 """The earliest time a zip file can note; equal content is to be equal bytes."""
 MANIFEST_BYTES_MAX: Final = 256 * 2**20
@@ -79,19 +85,25 @@ class BackupManifest:
 
 
 def write_backup(layout: Layout, target: Path) -> BackupManifest:
-    """Writes a backup that only its owner can read; an older file is replaced in one step."""
+    """Writes a backup that only its owner can read; an older file is replaced in one step.
+
+    Raises:
+        BackupError: a photograph was written to meanwhile; no backup was written.
+    """
     contents = dict(_contents(layout))
-    files = {n: Packed(len(d), hashlib.sha256(d).hexdigest()) for n, d in contents.items()}
-    events = contents.get(DATA + EVENTS, b"").count(b"\n")
+    files = {name: _packed(content) for name, content in contents.items()}
+    ledger = contents.get(DATA + EVENTS)
+    events = ledger.count(b"\n") if isinstance(ledger, bytes) else 0
     manifest = BackupManifest(FORMAT, events, files)
     plain = {**asdict(manifest), "files": {n: asdict(packed) for n, packed in files.items()}}
+    listed = atomic.json_bytes(plain)
 
     def write(path: Path) -> None:
         path.touch(PRIVATE)
         with zipfile.ZipFile(path, "w") as archive:
-            _add(archive, MANIFEST, atomic.json_bytes(plain))
+            _add(archive, MANIFEST, listed, _packed(listed))
             for name in sorted(contents):
-                _add(archive, name, contents[name])
+                _add(archive, name, contents[name], files[name])
 
     atomic.write_with(target, write)
     return manifest
@@ -137,7 +149,8 @@ def place_of(layout: Layout, name: str) -> Path:
     return inside(layout.videos if path.parent == layout.videos else layout.root, path)
 
 
-def _contents(layout: Layout) -> Iterator[tuple[str, bytes]]:
+def _contents(layout: Layout) -> Iterator[tuple[str, bytes | Path]]:
+    """Names in the archive, with the bytes that belong there or the file that holds them."""
     settings = settings_file()
     if settings is not None:
         yield SETTINGS, settings.read_bytes()
@@ -149,13 +162,19 @@ def _contents(layout: Layout) -> Iterator[tuple[str, bytes]]:
             name = path.relative_to(layout.root).as_posix()
             if _belongs(name):
                 there = place_of(layout, name)
-                yield DATA + name, _whole_lines(there) if name == EVENTS else there.read_bytes()
+                yield DATA + name, there if pattern == PHOTOS else _held(there, name)
 
 
-def _whole_lines(path: Path) -> bytes:
-    """A last line without its end was never acknowledged."""
+def _held(path: Path, name: str) -> bytes:
+    """The bytes of a file; a last line of the ledger without its end was never acknowledged."""
     data = path.read_bytes()
-    return data[: data.rfind(b"\n") + 1]
+    return data[: data.rfind(b"\n") + 1] if name == EVENTS else data
+
+
+def _packed(content: bytes | Path) -> Packed:
+    if isinstance(content, Path):
+        return Packed(content.stat().st_size, sha256_of_file(content))
+    return Packed(len(content), hashlib.sha256(content).hexdigest())
 
 
 def _belongs(name: str) -> bool:
@@ -167,10 +186,26 @@ def _belongs(name: str) -> bool:
     )
 
 
-def _add(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
+def _add(archive: zipfile.ZipFile, name: str, content: bytes | Path, packed: Packed) -> None:
+    """Adds a file to an archive; only a part of it is read at a time.
+
+    Raises:
+        BackupError: it is not what the manifest says any more.
+    """
     info = zipfile.ZipInfo(name, EPOCH)
     info.create_system, info.external_attr = 3, (0o100000 | PRIVATE) << 16
-    archive.writestr(info, data, zipfile.ZIP_DEFLATED, 6)
+    info.compress_type, info.file_size = zipfile.ZIP_DEFLATED, packed.size
+    digest = hashlib.sha256()
+    with _opened(content) as source, archive.open(info, "w") as target:
+        while chunk := source.read(CHUNK):
+            digest.update(chunk)
+            target.write(chunk)
+    if digest.hexdigest() != packed.sha256:
+        raise BackupError(f"{name} was written to while it was backed up. {MEND}")
+
+
+def _opened(content: bytes | Path) -> IO[bytes]:
+    return content.open("rb") if isinstance(content, Path) else io.BytesIO(content)
 
 
 def _manifest(path: Path, archive: zipfile.ZipFile) -> BackupManifest:
