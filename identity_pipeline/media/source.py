@@ -34,6 +34,8 @@ DURATION_TAG = r"(\d+):(\d\d):(\d\d\.\d+)"
 """How Matroska says what one stream lasts; the container's duration is that of the longest."""
 IMAGE_FORMATS = ("_pipe", "image2", "gif", "webp", "apng", "ico")
 """How ffmpeg's names of still picture formats end."""
+BY_NAME = "image2"
+"""What ffmpeg takes a file for that is called like a picture and begins like nothing it knows."""
 NO_VIDEO = Disposition.attached_pic | Disposition.timed_thumbnails
 """Streams of pictures that are no video: a cover, thumbnails."""
 
@@ -194,14 +196,10 @@ class VideoSource:
 
     def _not_moving(self) -> VideoError:
         """Why a video of less than two pictures is refused."""
-        name, context = self.path.name, self.stream.codec_context
+        name = self.path.name
+        if not self._ahead and (refusal := self._nothing_readable()):
+            return refusal
         if not self.container.format.name.endswith(IMAGE_FORMATS):
-            if not self._ahead and min(context.width, context.height) <= 0:
-                return absurd_size(name, context.width, context.height)
-            if not self._ahead:
-                return VideoError(
-                    "no_frames", f"{name} holds no readable picture; copy it again from the camera."
-                )
             rate = float(self.stream.average_rate or 10)
             frames = self.stream.frames or (self.duration_ms or 0) * rate / 1000
             if frames >= 2:
@@ -214,6 +212,23 @@ class VideoSource:
             "still_picture",
             f"{name} is a still picture, not a video; is it the right file? Photographs of a "
             "person are taken in by `identity-pipeline enrol`.",
+        )
+
+    def _nothing_readable(self) -> VideoError | None:
+        """Why a file is refused of which no picture can be read; None where it is a still one."""
+        name, context = self.path.name, self.stream.codec_context
+        if self.container.format.name == BY_NAME:
+            return VideoError(
+                "not_a_video",
+                f"{name} is no video, and no picture that can be read, whatever its name says; "
+                "is it the right file?",
+            )
+        if self.container.format.name.endswith(IMAGE_FORMATS):
+            return None
+        if min(context.width, context.height) <= 0:
+            return absurd_size(name, context.width, context.height)
+        return VideoError(
+            "no_frames", f"{name} holds no readable picture; copy it again from the camera."
         )
 
 

@@ -139,6 +139,13 @@ def test_a_still_picture_is_no_video(
     assert "ride.mp4" in error.sentence
 
 
+@pytest.mark.parametrize("name", ["notes.jpg", "notes.png", "notes.mp4"])
+def test_a_text_is_no_still_picture_whatever_it_is_called(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("Bring the long lens.\n" * 50)
+    error = refused(tmp_path / name, LENIENT)
+    assert error.code == "not_a_video" and name in error.sentence
+
+
 @pytest.mark.parametrize("settings", [ALL, LENIENT])
 def test_one_picture_left_of_sixty_is_truncated(tmp_path: Path, settings: VideoSettings) -> None:
     whole = write(tmp_path / "w.mp4", 60, mux={"movflags": "faststart"}, gop_size=60)
