@@ -38,8 +38,6 @@ if TYPE_CHECKING:
 
 SHOWN = 5
 """Files of a folder that are left out and named."""
-AS_IT_WAS = ("known", "twice")
-"""Why a picture is not taken that is no fault: it is there already."""
 
 
 @dataclass
@@ -147,7 +145,8 @@ def _say_passed_over(paths: Sequence[Path]) -> None:
         others = passed_over(folder)
         if others:
             shown = ", ".join(map(printable, others[:SHOWN])) + ", ..." * (len(others) > SHOWN)
-            say(f"{printable(str(folder))}: not called like pictures, left out: {shown}", err=True)
+            what = f"{len(others)} not called like pictures, left out"
+            say(f"{printable(str(folder))}: {what}: {shown}", err=True)
 
 
 def _say_dry_run(settings: Settings, person: str, found: list[Path], as_json: bool) -> None:
@@ -180,7 +179,7 @@ def _say_dry_run(settings: Settings, person: str, found: list[Path], as_json: bo
 
 def _say_not_taken(refused: tuple[NotTaken, ...], *, err: bool = False) -> None:
     for one in refused:
-        colour = "" if one.code in AS_IT_WAS else "red"
+        colour = "" if one.is_there else "red"
         say(f"{printable(one.path.name)}: {one.sentence}", colour, err=err)
 
 
