@@ -6,7 +6,7 @@ pixels of the source after its rotation, x to the right, y down.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import product
 from typing import Final, NamedTuple
 
@@ -110,10 +110,26 @@ def without_nested(boxes: NDArray[np.floating], scores: NDArray[np.floating]) ->
     Returns:
         Their indices, ascending.
     """
+    return surest(boxes, scores, _nested)
+
+
+def surest(
+    boxes: NDArray[np.floating], scores: NDArray[np.floating], same: Callable[[Box, Box], bool]
+) -> NDArray[np.int64]:
+    """Which boxes are left when of those that are the same thing the surest is kept.
+
+    Args:
+        boxes: (N, 4) x1, y1, x2, y2 in pixels.
+        scores: (N,) of the detector.
+        same: whether two boxes are the same thing.
+
+    Returns:
+        Their indices, ascending.
+    """
     found = [Box(*(float(v) for v in corners)) for corners in boxes]
     kept: list[int] = []
     for n in np.argsort(-np.asarray(scores), kind="stable").tolist():
-        if not any(_nested(found[n], found[k]) for k in kept):
+        if not any(same(found[n], found[k]) for k in kept):
             kept.append(n)
     return np.array(sorted(kept), dtype=np.int64)
 

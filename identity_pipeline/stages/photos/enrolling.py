@@ -123,7 +123,7 @@ def whom(library: LibrarySnapshot, word: str) -> Named:
 def _named_before(library: LibrarySnapshot, word: str) -> list[str]:
     """People for whom sets of photographs were taken in under a name that is nobody's now."""
     key = ev.name_key(word)
-    sets = (one for one in PhotoSets(library.stores.tables.layout).all())
+    sets = library.stores.photos.all()
     owners = {owner_of(library, one.set_id) for one in sets if ev.name_key(one.name) == key}
     return sorted(owner for owner in owners if owner is not None)
 

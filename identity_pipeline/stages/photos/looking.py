@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from identity_pipeline.core.geometry import Box, without_nested
+from identity_pipeline.core.geometry import Box, surest, without_nested
 from identity_pipeline.media.crops import ImageBGR
 from identity_pipeline.models.face_pack import Detections, FacePack
 from identity_pipeline.settings import Settings
@@ -35,7 +35,7 @@ def faces_of_still(bgr: ImageBGR, pack: FacePack, settings: Settings) -> Detecti
     boxes = np.concatenate([np.zeros((0, 4), np.float32), *(one.boxes for one in found)])
     scores = np.concatenate([np.zeros(0, np.float32), *(one.scores for one in found)])
     points = np.concatenate([np.zeros((0, 5, 2), np.float32), *(one.key_points for one in found)])
-    kept = _each_once(boxes, scores)
+    kept = surest(boxes, scores, _same_face)
     kept = kept[without_nested(boxes[kept], scores[kept])]
     order = kept[np.lexsort((boxes[kept, 1], boxes[kept, 0]))]
     return Detections(boxes[order], scores[order], points[order])
@@ -70,16 +70,10 @@ def _believed(found: Detections, known: list[Box], least_px: float) -> Detection
     kept = [
         n
         for n, box in enumerate(boxes_of(found))
-        if box.longer_side >= least_px or any(box.iou(other) >= SAME_FACE for other in known)
+        if box.longer_side >= least_px or any(_same_face(box, other) for other in known)
     ]
     return Detections(found.boxes[kept], found.scores[kept], found.key_points[kept])
 
 
-def _each_once(boxes: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """Which finds are left when of those that are one face the surest is kept."""
-    found = boxes_of(Detections(boxes, scores, np.zeros((len(boxes), 5, 2), np.float32)))
-    kept: list[int] = []
-    for n in np.argsort(-scores, kind="stable").tolist():
-        if all(found[n].iou(found[k]) < SAME_FACE for k in kept):
-            kept.append(n)
-    return np.array(sorted(kept), dtype=np.int64)
+def _same_face(a: Box, b: Box) -> bool:
+    return a.iou(b) >= SAME_FACE

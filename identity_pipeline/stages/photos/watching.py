@@ -126,7 +126,7 @@ class Look:
         if taken.photo_set is not None:
             there.add(taken.photo_set.set_id)
         for one in taken.not_taken:
-            if one.code not in ("known", "twice"):
+            if not one.is_there:
                 seen = self._tell(name, seen, f"{one.path.name}: {one.sentence}")
         # What was one too many for this set is taken in at the next look.
         whole = all(one.code != "too_many" for one in taken.not_taken)

@@ -201,9 +201,7 @@ def _of_highlights(before: KeyParts | None, now: KeyParts | None) -> list[str]:
     if before is None or now is None:
         return ["its highlights are gone" if now is None else "it has highlights now"]
     told = [] if before["sha256"] == now["sha256"] else ["its highlights changed"]
-    old, new = before["settings"], now["settings"]
-    changed = _different(old, new)
-    return told + [f"changed setting {n} ({old.get(n)} -> {new.get(n)})" for n in changed]
+    return told + _changed(before["settings"], now["settings"])
 
 
 def _of_banks(before: KeyParts | None, now: KeyParts | None) -> list[str]:

@@ -8,6 +8,7 @@ What a damaged one means is for the caller: `read` is for records, whose loss so
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -71,6 +72,28 @@ def read(path: Path, form: type[Form], mend: str) -> Form | None:
         raise DamagedFileError(path, reason, mend) from error
     except ValueError as error:
         raise DamagedFileError(path, str(error), mend) from None
+
+
+def readable(keys: Iterable[str], get: Callable[[str], Form | None]) -> Iterator[Form]:
+    """Of some records, read by their keys, those that are there and can be read."""
+    for key in keys:
+        try:
+            record = get(key)
+        except DamagedFileError:
+            continue
+        if record is not None:
+            yield record
+
+
+def damaged(keys: Iterable[str], get: Callable[[str], object]) -> dict[str, DamagedFileError]:
+    """What is wrong with each of some records that cannot be read, by key."""
+    found = {}
+    for key in keys:
+        try:
+            get(key)
+        except DamagedFileError as error:
+            found[key] = error
+    return found
 
 
 def recall(path: Path, form: type[Form]) -> Form | None:

@@ -94,6 +94,11 @@ class NotTaken:
     sentence: str
     set_id: str | None = None
 
+    @property
+    def is_there(self) -> bool:
+        """Whether it is no fault: the picture is taken in already, or with the others."""
+        return self.code in ("known", "twice")
+
 
 class Registered(NamedTuple):
     """What became of pictures that were handed over.
@@ -264,23 +269,11 @@ class PhotoSets:
 
     def readable(self, set_ids: Iterable[str]) -> Iterator[PhotoSet]:
         """Some sets, without those that are missing or cannot be read."""
-        for set_id in set_ids:
-            try:
-                record = self.get(set_id)
-            except DamagedFileError:
-                continue
-            if record is not None:
-                yield record
+        return small_files.readable(set_ids, self.get)
 
     def damaged(self) -> dict[str, DamagedFileError]:
         """What is wrong with each record that cannot be read, by the set's id."""
-        found = {}
-        for set_id in self.ids():
-            try:
-                self.get(set_id)
-            except DamagedFileError as error:
-                found[set_id] = error
-        return found
+        return small_files.damaged(self.ids(), self.get)
 
     def path(self, photo_set: PhotoSet, picture: StoredPicture) -> Path:
         """Where the private copy of a picture lies.

@@ -173,23 +173,11 @@ class VideoRegistry:
 
     def readable(self, video_ids: Iterable[str]) -> Iterator[Registration]:
         """The records of some videos, without those that are missing or damaged."""
-        for video_id in video_ids:
-            try:
-                record = self.get(video_id)
-            except DamagedFileError:
-                continue
-            if record is not None:
-                yield record
+        return small_files.readable(video_ids, self.get)
 
     def damaged(self) -> dict[str, DamagedFileError]:
         """What is wrong with each record that cannot be read, by video id."""
-        found = {}
-        for video_id in self.ids():
-            try:
-                self.get(video_id)
-            except DamagedFileError as error:
-                found[video_id] = error
-        return found
+        return small_files.damaged(self.ids(), self.get)
 
     def ids(self) -> list[str]:
         """Ids of all records in alphabetical order; no file is opened."""
