@@ -161,7 +161,9 @@ def _prepared(
     )
 
 
-_TOLD: Final = ("source_id", "kind", "variant", "eligible", "portrait", "portrait_worth")
+_TOLD: Final = (
+    *("source_id", "kind", "variant", "eligible", "portrait", "portrait_worth", "strict_fails"),
+)
 """Columns beside those of a `Face`."""
 
 
@@ -377,7 +379,7 @@ class _Order:
 
 def _barred(face: Face, told: Mapping[str, Any], settings: SelectionSettings) -> str | None:
     """Why a picture has no place whatever else is chosen."""
-    if NO_LIGHT.intersection(face["strict_fails"] or ()):
+    if NO_LIGHT.intersection(told["strict_fails"] or ()):
         return "no_light"
     if told["kind"] in (None, EYES_CLOSED):
         return "covered" if is_covered(face, settings) else None
