@@ -30,6 +30,7 @@ from pydantic_settings import SettingsError as UnreadableVariableError
 
 from identity_pipeline.errors import system_words
 from identity_pipeline.settings.datasets import DatasetSettings
+from identity_pipeline.settings.desk import DeskSettings
 from identity_pipeline.settings.detection import (
     CropSettings,
     HighlightSettings,
@@ -82,6 +83,7 @@ __all__ = [
     "CopySettings",
     "CropSettings",
     "DatasetSettings",
+    "DeskSettings",
     "DriftSettings",
     "ExportSettings",
     "HighlightSettings",
@@ -148,6 +150,7 @@ class Settings(BaseSettings):
     index: IndexSettings = IndexSettings()
     catalogue: CatalogueSettings = CatalogueSettings()
     publish: PublishSettings = PublishSettings()
+    desk: DeskSettings = DeskSettings()
 
     _numbers: Numbers = PrivateAttr(default_factory=Numbers)
 

@@ -33,6 +33,8 @@
     data/models/heads/                 heads, training sessions, and which head is live
     data/models/heads/kmeans/{space}/  heads.json and heads.safetensors
     data/index/                        the embedded vector index, its lock and its markers
+    data/desk/curators/                where each curator was in the queue of questions
+    data/desk/pictures/{video_id}/     pictures that the desk drew; may be deleted at any time
     data/dagster/                      Dagster's own state
 """
 
@@ -242,3 +244,12 @@ class Layout:
     def export(self, video_id: str) -> Path:
         """Folder of the exported sets of one video."""
         return self.output / check_video_id(video_id) / "identity_builder"
+
+    @property
+    def desk_curators(self) -> Path:
+        """Where each curator was in the queue of questions."""
+        return self.root / "desk" / "curators"
+
+    def desk_pictures(self, video_id: str) -> Path:
+        """Pictures of a video or photo set that the desk drew."""
+        return self.root / "desk" / "pictures" / check_video_id(video_id)
