@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from identity_pipeline.errors import IdentityPipelineError
+
+if TYPE_CHECKING:
+    from identity_pipeline.ledger.events import Event
 
 
 class LedgerError(IdentityPipelineError):
@@ -46,6 +50,19 @@ class DanglingError(RefusedError):
 
     def __init__(self, message: str, event_ids: Sequence[str]) -> None:
         self.event_ids = tuple(event_ids)
+        super().__init__(message)
+
+
+class ChangedMeanwhileError(LedgerError):
+    """A decision on what is no longer so: somebody else was faster; nothing was written.
+
+    Attributes:
+        events: what was decided meanwhile that concerns it, in order; none where the head that it
+            was made of is not of this ledger.
+    """
+
+    def __init__(self, message: str, events: Sequence[Event]) -> None:
+        self.events = tuple(events)
         super().__init__(message)
 
 

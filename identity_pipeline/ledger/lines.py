@@ -63,6 +63,10 @@ class StoredEvents(Sequence[ev.Event]):
         """The digest of the line of an event that is stored; of none, what the first refers to."""
         return digest(self._lines[number - 1]) if number else FIRST
 
+    def ends(self, number: int, sha256: str) -> bool:
+        """Whether the stored events once ended with this number and digest."""
+        return 0 <= number <= len(self._lines) and self.digest(number) == sha256
+
     @property
     def size(self) -> int:
         """Bytes of the lines."""

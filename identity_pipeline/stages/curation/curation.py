@@ -16,6 +16,7 @@ from identity_pipeline.ledger import commands
 from identity_pipeline.ledger import events as ev
 from identity_pipeline.ledger import subjects as ids
 from identity_pipeline.ledger.commands import Planned, Stamp
+from identity_pipeline.ledger.concurrency import Head, decided_on
 from identity_pipeline.ledger.effects import Effect, Facts
 from identity_pipeline.ledger.errors import RefusedError
 from identity_pipeline.ledger.replay import History
@@ -40,6 +41,8 @@ class Curator:
         now: ISO time with a zone.
         reason: in their words.
         dry_run: plan only; nothing is written.
+        head: of the ledger that they looked at when they decided; None for the one of `library`. It
+            goes on with each of their decisions.
     """
 
     library: LibrarySnapshot
@@ -47,6 +50,7 @@ class Curator:
     now: str
     reason: str = ""
     dry_run: bool = False
+    head: Head | None = None
 
     def person(self, word: str) -> str:
         """Whom a word means; raises as `targets.find_person` does."""
@@ -73,6 +77,7 @@ class Curator:
 
         Raises:
             LedgerError: the ledger refuses it.
+            ChangedMeanwhileError: somebody else decided on it since `head`.
         """
         chosen = sorted(set(subjects))
         stamp = Stamp(
@@ -89,10 +94,14 @@ class Curator:
                 raise RefusedError("Videos were processed anew meanwhile; repeat the command.")
             return command(history, stamp)
 
+        ledger = self.library.stores.ledger
+        decided = decided_on(build, self.head) if self.head else build
         if self.dry_run:
-            planned = build(self.library.history)
+            planned = decided(self.library.history)
         else:
-            planned = self.library.stores.ledger.commit(build, self.library.history)
+            planned = ledger.commit(decided, self.library.history)
+            if self.head:
+                self.head = ledger.head_of(planned.history)
         self.library = replace(self.library, history=planned.history)
         return planned
 
