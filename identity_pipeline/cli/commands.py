@@ -74,6 +74,10 @@ SUBJECTS: Final[Mapping[str, Mapping[str, Entry]]] = {
         ),
     },
     "Decisions": {
+        "desk": Entry(
+            "desk",
+            "Open the desk: a page on which people are named, checked and pictures chosen.",
+        ),
         "label": Entry(
             "label", "Say who TARGET is: a new person (--name) or a known one (--person)."
         ),

@@ -49,8 +49,8 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "worth": ("Ada",),
 }
 """Of the commands that ask for something; whoever or whatever it names is not there."""
-ELSEWHERE = {"settings", "models", "worker"}
-"""Commands that need no data folder."""
+ELSEWHERE = {"settings", "models", "worker", "desk"}
+"""Commands that need no data folder, or serve whatever there is until they are stopped."""
 NEW = {"run", "enrol", "plan", "pools", "fetch", "publish", "restore"}
 """Commands that may begin a data folder, or need something else first."""
 Place = Callable[[Path], None]

@@ -1,0 +1,80 @@
+"""The web application: the rooms, the one way to decide, and what guards them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from identity_pipeline.desk.access import CURATOR, Guard, curator_of, remember
+from identity_pipeline.desk.deciding import Act, Form, endpoint, local, read_form
+from identity_pipeline.desk.pages import HERE, desk_of, environment, page
+from identity_pipeline.desk.rooms import people, pictures, review
+from identity_pipeline.desk.state import Desk
+from identity_pipeline.ledger.commands import Planned
+from identity_pipeline.ledger.events import clean_name
+from identity_pipeline.stages.curation.curation import Curator
+from identity_pipeline.stages.curation.targets import find_event
+
+YEAR = 365
+"""Days for which a curator's name is kept."""
+
+
+def create_app(desk: Desk) -> Starlette:
+    """The application of one data folder."""
+    acts: Mapping[str, Act] = {"undo": _undo, **people.ACTS, **review.ACTS, **pictures.ACTS}
+    app = Starlette(
+        routes=[
+            Route("/", _start),
+            Route("/enter", _enter, methods=["GET", "POST"]),
+            Route("/who", _who, methods=["GET", "POST"]),
+            Route("/act/{kind}", endpoint(acts), methods=["POST"]),
+            *people.ROUTES,
+            *review.ROUTES,
+            *pictures.ROUTES,
+            Mount("/static", StaticFiles(directory=HERE / "static")),
+        ],
+        middleware=[Middleware(Guard, access=desk.access)],
+    )
+    app.state.desk = desk
+    return app
+
+
+def _undo(curator: Curator, form: Form) -> Iterator[Planned]:
+    yield curator.undo(find_event(curator.library, form.one("event")))
+
+
+async def _start(request: Request) -> Response:
+    return RedirectResponse("/review" if curator_of(request) else "/who", 303)
+
+
+async def _enter(request: Request) -> Response:
+    """Opens a session: by the token in the printed address, or by the password."""
+    access, query = desk_of(request).access, request.query_params
+    onwards = local(query.get("next"), "/")
+    session = access.enter(query.get("token", "")) if "token" in query else None
+    if session is None and request.method == "POST":
+        session = access.enter_by_password((await read_form(request)).get("password") or "")
+    if session:
+        return remember(RedirectResponse(onwards, 303), access.cookie, session)
+    told = environment().get_template("enter.html.j2")
+    tried = "token" in query or request.method == "POST"
+    text = told.render(password=access.password is not None, tried=tried, onwards=onwards)
+    return HTMLResponse(text, 403 if tried else 401)
+
+
+async def _who(request: Request) -> Response:
+    """Asks once who decides."""
+    onwards, why = local(request.query_params.get("next"), "/"), None
+    if request.method == "POST":
+        try:
+            name = clean_name((await read_form(request)).get("name") or "")
+            return remember(RedirectResponse(onwards, 303), CURATOR, name, days=YEAR)
+        except ValueError as error:
+            why = str(error)
+    return page(request, "who.html.j2", status=422 if why else 200, why=why, onwards=onwards)

@@ -1,0 +1,113 @@
+"""Decisions: `POST /act/{kind}` carries out what a room's `ACTS` say, and tells what it did.
+
+Each holds as a whole or not at all, is an event of the ledger, and is refused where it was made on
+a page that somebody else has overtaken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import parse_qs
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from identity_pipeline.desk.access import curator_of
+from identity_pipeline.desk.pages import desk_of, head_field, page
+from identity_pipeline.desk.state import Desk, now
+from identity_pipeline.errors import IdentityPipelineError
+from identity_pipeline.ledger.commands import Planned
+from identity_pipeline.stages.curation.curation import Curator
+from identity_pipeline.stages.curation.snapshot import CurationError, LibrarySnapshot
+
+BODY_MAX = 4 * 1024 * 1024
+"""Bytes of a form: a hundred thousand tracks would fit; chosen."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """The fields of a form.
+
+    Attributes:
+        fields: all values by name, in order.
+    """
+
+    fields: Mapping[str, Sequence[str]]
+
+    def one(self, name: str) -> str:
+        """The one value of a field.
+
+        Raises:
+            CurationError: it is not there.
+        """
+        if value := self.get(name):
+            return value
+        raise CurationError(f"the form lacks {name!r}; reload the page.")
+
+    def get(self, name: str) -> str | None:
+        """The first value of a field; None where it is empty or absent."""
+        return next((value for value in self.fields.get(name, ()) if value), None)
+
+    def all(self, name: str) -> tuple[str, ...]:
+        """All values of a field."""
+        return tuple(self.fields.get(name, ()))
+
+
+Act = Callable[[Curator, Form], Iterable[Planned]]
+"""What a button does: decides by the curator, and yields each decision."""
+
+
+async def read_form(request: Request) -> Form:
+    """The fields of a request.
+
+    Raises:
+        CurationError: there are too many.
+    """
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > BODY_MAX:
+            raise CurationError("that is too much for one decision; select fewer.")
+    return Form(parse_qs(body.decode(errors="replace"), keep_blank_values=True))
+
+
+def local(path: str | None, otherwise: str) -> str:
+    """A path of the desk itself: no form leads elsewhere."""
+    safe = path and path.startswith("/") and not path.startswith(("//", "/\\"))
+    return path if path and safe else otherwise
+
+
+def endpoint(acts: Mapping[str, Act]) -> Callable[[Request], object]:
+    """The route's function, for all acts by their names."""
+
+    async def act(request: Request) -> Response:
+        form, actor = await read_form(request), curator_of(request)
+        back = local(form.get("back"), "/review")
+        if actor is None:
+            return RedirectResponse("/who", 303)
+        kind = acts.get(request.path_params["kind"])
+        if kind is None:
+            return page(request, "refused.html.j2", status=404, why="No such action.", back=back)
+        try:
+            stale = await run_in_threadpool(_carry_out, desk_of(request), actor, kind, form)
+        except (IdentityPipelineError, ValueError) as error:
+            return page(request, "refused.html.j2", status=422, why=str(error), back=back)
+        if stale:
+            return page(request, "overtaken.html.j2", status=409, back=back)
+        return RedirectResponse(back, 303)
+
+    return act
+
+
+def _carry_out(desk: Desk, actor: str, act: Act, form: Form) -> bool:
+    """Decides; whether it was refused because somebody else was faster."""
+    if form.one("head") != head_field(desk):
+        return True
+    time = now()
+    library = LibrarySnapshot.open(desk.stores, time, write=True)
+    curator = Curator(library, actor, time, form.get("reason") or "")
+    planned = list(act(curator, form))
+    desk.tell({one.event.id: str(one.effect) for one in planned})
+    return False
