@@ -202,6 +202,58 @@ def set_cover(
     return _plan(history, stamp, "set_cover", subjects=[subject], **details)
 
 
+def accept_pictures(history: History, stamp: Stamp, faces: Iterable[str]) -> Planned:
+    """Says that faces are good pictures, which are in their sets."""
+    return _plan(history, stamp, "picture_accept", subjects=faces)
+
+
+def reject_pictures(
+    history: History, stamp: Stamp, faces: Iterable[str], fault: ev.Fault
+) -> Planned:
+    """Says that faces are bad pictures, which are in no set again."""
+    return _plan(history, stamp, "picture_reject", subjects=faces, fault=fault)
+
+
+def anchor_picture(
+    history: History, stamp: Stamp, face: str, instead_of: str | None = None
+) -> Planned:
+    """Says that a face is the better anchor; the one that it is instead of is none meanwhile.
+
+    Raises:
+        NoChangeError: it is the newest chosen anchor of its video, instead of the same face.
+    """
+    pictures, seen_in = history.state.pictures, ids.parse(face).video_id
+    chosen = [
+        (p.anchor, f) for f, p in pictures.items() if p.anchor and ids.parse(f).video_id == seen_in
+    ]
+    if max(chosen, default=(0, ""))[1] == face and pictures[face].instead_of == instead_of:
+        raise NoChangeError(f"Nothing would change: {face} is the chosen anchor already.")
+    return _plan(history, stamp, "picture_anchor", subjects=[face], instead_of=instead_of)
+
+
+def bin_pictures(
+    history: History, stamp: Stamp, faces: Iterable[str], bins: Mapping[ev.Axis, str]
+) -> Planned:
+    """Says into which bins faces belong; of axes that are not given nothing is decided."""
+    return _plan(history, stamp, "picture_bins", subjects=faces, bins=dict(bins))
+
+
+def order_pictures(
+    history: History, stamp: Stamp, faces: Iterable[str], scope: ev.Scope
+) -> Planned:
+    """Says in which order faces stand in the sets that they are in.
+
+    Raises:
+        NoChangeError: that was their order already.
+    """
+    chosen = tuple(faces)
+    known = [p and p.places.get(scope) for p in map(history.state.pictures.get, chosen)]
+    first = known[0] if known else None
+    if first and known == [(first[0], place) for place in range(len(known))]:
+        raise NoChangeError("Nothing would change: this is their order already.")
+    return _plan(history, stamp, "picture_order", subjects=chosen, scope=scope)
+
+
 def undo(history: History, stamp: Stamp, event_id: str) -> Planned:
     """Takes an event back, or brings an undone one back by undoing its undo.
 
@@ -233,7 +285,7 @@ def renumber(
     details = {"kind": "renumber", "renames": pairs, "not_found": missing}
     event = _build(history, stamp, details)
     longer = history.after(event)
-    lost = set(longer.state.lost) - set(history.state.lost)
+    lost = _lost(longer.state) - _lost(history.state)
     unmatched = {ids.lost(subject, event.seq) for subject in missing}
     notes = (
         f"{len({old for old, _ in pairs} & history.state.subjects)} subjects have other ids now",
@@ -241,6 +293,10 @@ def renumber(
         f"{len(lost - unmatched)} contradict another one of the same track and are kept as lost",
     )
     return Planned(event, Effect((), notes), longer)
+
+
+def _lost(state: LibraryState) -> set[str]:
+    return {subject for subject in state.subjects if ids.parse(subject).lost}
 
 
 def _plan(history: History, stamp: Stamp, kind: str, **details: Any) -> Planned:
@@ -257,14 +313,17 @@ def _build(history: History, stamp: Stamp, details: dict[str, Any]) -> ev.Event:
     head = {"id": stamp.new_id(), "seq": history.next_seq, "time": stamp.time}
     fields = {**details, **head, "actor": stamp.actor, "reason": stamp.reason}
     if "subjects" in fields:
-        fields["subjects"] = tuple(sorted(set(fields["subjects"])))
+        given = tuple(fields["subjects"])
+        ordered = details["kind"] == "picture_order"
+        fields["subjects"] = given if ordered else tuple(sorted(set(given)))
         if not fields["subjects"]:
             raise RefusedError(f"No subject is given to {details['kind'].replace('_', ' ')}.")
-        given = {anchor.subject: anchor for anchor in stamp.anchors}
+        named = {*fields["subjects"], details.get("instead_of")} - {None}
+        anchors = {anchor.subject: anchor for anchor in stamp.anchors}
         fields["anchors"] = [
-            given[s] if s in given else history.anchors[s][0]
-            for s in fields["subjects"]
-            if s in given or s in history.anchors
+            anchors[s] if s in anchors else history.anchors[s][0]
+            for s in sorted(named)
+            if s in anchors or s in history.anchors
         ]
     try:
         return ev.EVENT.validate_python(fields)

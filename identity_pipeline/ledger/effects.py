@@ -5,11 +5,24 @@ Computed from the states before and after, so that it holds for every kind of ev
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from identity_pipeline.ledger import subjects as ids
-from identity_pipeline.ledger.state import LibraryState, Person
+from identity_pipeline.ledger.events import Fault
+from identity_pipeline.ledger.state import LibraryState, Person, Picture
+
+FAULTS: dict[Fault, str] = {
+    "eyes": "eyes",
+    "mouth": "mouth",
+    "covered": "face covered",
+    "blurred": "blurred",
+    "light": "bad light",
+    "pose": "pose",
+    "not_them": "somebody else",
+    "other": "other fault",
+}
+"""What is wrong with a rejected picture, in words."""
 
 
 @dataclass(frozen=True)
@@ -157,7 +170,43 @@ def _notes(before: LibraryState, after: LibraryState) -> list[str]:
             if count:
                 are = "is" if count == 1 else "are"
                 notes.append(f"{count} {what if count == 1 else plural} {are} {verb}")
-    return notes
+    return notes + _picture_notes(before, after)
+
+
+def _picture_notes(before: LibraryState, after: LibraryState) -> list[str]:
+    """Pictures by what changes of them, most of which is told in one clause."""
+    told: dict[str, list[str]] = {}
+    for face in sorted(before.pictures.keys() | after.pictures.keys()):
+        old, new = before.pictures.get(face, Picture()), after.pictures.get(face, Picture())
+        for text in _picture_changes(old, new) if old != new else ():
+            told.setdefault(text, []).append(face)
+    return [f"{_pictures(faces)} {text}" for text, faces in told.items()]
+
+
+def _pictures(faces: list[str]) -> str:
+    if len(faces) == 1:
+        _, video_id, face_id, _ = ids.parse(faces[0])
+        return f"picture {video_id}@{face_id}:"
+    videos = len({ids.parse(face).video_id for face in faces})
+    return f"{len(faces)} pictures of {_count(videos, 'video')}:"
+
+
+def _picture_changes(old: Picture, new: Picture) -> Iterator[str]:
+    if (old.verdict, old.fault) != (new.verdict, new.fault):
+        if new.verdict == "rejected":
+            yield f"rejected ({FAULTS[new.fault or 'other']}), in no set from now on"
+        else:
+            yield "accepted" if new.verdict else f"no longer {old.verdict}"
+    if old.anchor != new.anchor:
+        yield "the first anchor" if new.anchor else "no chosen anchor any more"
+    if old.instead_of != new.instead_of and new.instead_of:
+        yield f"instead of {new.instead_of.removeprefix('face:').replace(':', '@')}"
+    for axis in sorted({*old.bins, *new.bins}):
+        if old.bins.get(axis) != new.bins.get(axis):
+            yield f"{axis} {new.bins[axis]}" if axis in new.bins else f"{axis} as measured"
+    for scope in sorted({*old.places, *new.places}):
+        if old.places.get(scope) != new.places.get(scope):
+            yield f"another place in the sets of the {scope}"
 
 
 def _person_notes(person_id: str, before: LibraryState, after: LibraryState) -> list[str]:

@@ -6,6 +6,7 @@ Nothing here reads a clock or makes an id.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -28,6 +29,20 @@ from identity_pipeline.ledger import subjects as ids
 
 Origin = Literal["human", "suggestion_accepted"]
 """Who proposed what a person confirmed: the person, or the system's suggestion."""
+Fault = Literal["eyes", "mouth", "covered", "blurred", "light", "pose", "not_them", "other"]
+"""What is wrong with a rejected picture; `not_them`: it shows somebody else."""
+Scope = Literal["ride", "person"]
+"""Whose sets an order is for: those of each ride, or those of each person over all rides."""
+Axis = Literal["yaw", "pitch", "expression", "occlusion", "lighting"]
+BIN_WORDS: dict[Axis, tuple[str, ...]] = {
+    "pitch": ("down", "slight-down", "neutral", "slight-up", "up", "beyond"),
+    "expression": ("neutral", "smile", "mouth_open", "eyes_closed"),
+    "occlusion": ("none", "partial", "heavy"),
+    "lighting": ("dark", "normal", "overexposed"),
+}
+"""The words of each axis, as in the table `face_buckets`; yaw is an interval of degrees."""
+YAW = re.compile(r"\[(-?\d+(?:\.\d+)?),(-?\d+(?:\.\d+)?)[\])]", re.ASCII)
+"""A bin of yaw: `[15,30)`."""
 
 
 def _uuid(value: str) -> str:
@@ -77,6 +92,35 @@ def name_key(name: str) -> str:
     return unicodedata.normalize("NFKC", name).casefold()
 
 
+def _bin(axis: Axis, word: str) -> str:
+    known = BIN_WORDS.get(axis)
+    if known is None:
+        edges = YAW.fullmatch(word)
+        if word != "beyond" and not (edges and float(edges[1]) < float(edges[2])):
+            raise ValueError(f"{word!r} is no bin of yaw; expected one like [15,30), or beyond")
+    elif word not in known:
+        raise ValueError(f"{word!r} is no bin of {axis}; expected one of {', '.join(known)}")
+    return word
+
+
+def _bins(values: dict[Axis, str]) -> dict[Axis, str]:
+    if not values:
+        raise ValueError("no bin is given; say at least one of yaw, pitch, expression, ...")
+    return {axis: _bin(axis, values[axis]) for axis in sorted(values)}
+
+
+def _face(value: str) -> str:
+    if ids.parse(value).kind != "face":
+        raise ValueError(f"{value} is a track; a picture is one face of it")
+    return value
+
+
+def _each_once(values: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(values)) != len(values):
+        raise ValueError("a picture is named twice")
+    return values
+
+
 def _sorted(values: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(sorted(set(values)))
 
@@ -84,6 +128,10 @@ def _sorted(values: tuple[str, ...]) -> tuple[str, ...]:
 Uuid = Annotated[str, AfterValidator(_uuid)]
 SubjectId = Annotated[str, AfterValidator(_subject)]
 Subjects = Annotated[tuple[SubjectId, ...], Field(min_length=1), AfterValidator(_sorted)]
+FaceId = Annotated[SubjectId, AfterValidator(_face)]
+Faces = Annotated[tuple[FaceId, ...], Field(min_length=1), AfterValidator(_sorted)]
+FacesInOrder = Annotated[tuple[FaceId, ...], Field(min_length=1), AfterValidator(_each_once)]
+Bins = Annotated[dict[Axis, str], AfterValidator(_bins)]
 Name = Annotated[str, AfterValidator(clean_name)]
 Utc = Annotated[str, BeforeValidator(utc)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
@@ -277,6 +325,74 @@ class CoverSet(_Event):
     face_id: str | None = Field(default=None, pattern=r"^\d{6,}-\d+$")
 
 
+class PictureAccepted(_Event):
+    """Faces are good pictures: each is in its sets, unless a hard rule forbids it."""
+
+    kind: Literal["picture_accept"] = "picture_accept"
+    subjects: Faces
+
+
+class PictureRejected(_Event):
+    """Faces are bad pictures: in no set again, under whatever models and settings.
+
+    Attributes:
+        fault: what is wrong with them.
+    """
+
+    kind: Literal["picture_reject"] = "picture_reject"
+    subjects: Faces
+    fault: Fault
+
+
+class PictureAnchored(_Event):
+    """A face is the better anchor; it is accepted with that.
+
+    Attributes:
+        subjects: the one face.
+        instead_of: the face that is no anchor while this one is, or None.
+    """
+
+    kind: Literal["picture_anchor"] = "picture_anchor"
+    subjects: Annotated[Faces, Field(max_length=1)]
+    instead_of: FaceId | None = None
+
+    @property
+    def named_subjects(self) -> tuple[str, ...]:
+        """Both faces."""
+        return self.subjects if self.instead_of is None else (*self.subjects, self.instead_of)
+
+    @model_validator(mode="after")
+    def _is_another(self) -> Self:
+        if self.instead_of in self.subjects:
+            raise ValueError("a picture cannot take its own place")
+        return self
+
+
+class PictureBinned(_Event):
+    """Faces belong into other bins than were measured.
+
+    Attributes:
+        bins: the right bin of each axis that is said; of the others nothing is decided.
+    """
+
+    kind: Literal["picture_bins"] = "picture_bins"
+    subjects: Faces
+    bins: Bins
+
+
+class PictureOrdered(_Event):
+    """The order of faces in the sets that they are in.
+
+    Attributes:
+        subjects: the first first; not sorted.
+        scope: whose sets.
+    """
+
+    kind: Literal["picture_order"] = "picture_order"
+    subjects: FacesInOrder
+    scope: Scope
+
+
 class Undone(_Event):
     """An event is as if it had never been; undoing the undo brings it back."""
 
@@ -320,6 +436,11 @@ Event = (
     | NotAFace
     | Ignored
     | CoverSet
+    | PictureAccepted
+    | PictureRejected
+    | PictureAnchored
+    | PictureBinned
+    | PictureOrdered
     | Undone
     | Renumbered
 )

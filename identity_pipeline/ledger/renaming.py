@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+from identity_pipeline.ledger import pictures
 from identity_pipeline.ledger import subjects as ids
 from identity_pipeline.ledger.state import LibraryState
 
@@ -69,7 +70,7 @@ def new_names(
 
 
 def _contradicted(state: LibraryState, names: Mapping[str, str]) -> set[str]:
-    """New subjects that would have two places, or a place that is forbidden to them."""
+    """New subjects with two places, a place that is forbidden to them, or two kinds of picture."""
     bad: set[str] = set()
     places: dict[str, str] = {}
     for place, members in (("ignored", state.ignored), ("not a face", state.not_faces)):
@@ -80,7 +81,7 @@ def _contradicted(state: LibraryState, names: Mapping[str, str]) -> set[str]:
         if places.setdefault(names[old], person_id) != person_id:
             bad.add(names[old])
     bad |= {names[old] for old, person_id in state.rejected if places.get(names[old]) == person_id}
-    return bad | _together(state, names)
+    return bad | _together(state, names) | pictures.contradicted(state.pictures, names)
 
 
 def _together(state: LibraryState, names: Mapping[str, str]) -> set[str]:

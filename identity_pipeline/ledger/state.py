@@ -6,13 +6,13 @@ Only the result; how it comes about is in `working` and `replay`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 from identity_pipeline.ledger import subjects as ids
-from identity_pipeline.ledger.events import Origin, name_key
+from identity_pipeline.ledger.events import Fault, Origin, name_key
 from identity_pipeline.storage.files.hashing import sha256_of_value
 
 
@@ -36,6 +36,43 @@ class Person:
 
 
 @dataclass(frozen=True)
+class Picture:
+    """What is decided on one face as a picture.
+
+    Attributes:
+        verdict: `accepted` or `rejected`, or None: neither.
+        fault: what is wrong with it; None unless it is rejected.
+        anchor: number of the event that made it the better anchor, or None; the newest of a rider
+            or person is their first anchor.
+        instead_of: the face that is no anchor while this one is, or None.
+        bins: axis → the right bin, of those that were said, sorted.
+        places: scope → (number of the event that ordered it, place from 0), sorted.
+    """
+
+    verdict: Literal["accepted", "rejected"] | None = None
+    fault: Fault | None = None
+    anchor: int | None = None
+    instead_of: str | None = None
+    bins: Mapping[str, str] = field(default_factory=dict)
+    places: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+
+    def as_json(self) -> list[Any]:
+        """The fields as plain lists and dicts."""
+        places = {scope: list(place) for scope, place in self.places.items()}
+        return [
+            *(self.verdict, self.fault, self.anchor, self.instead_of),
+            *(dict(self.bins), places),
+        ]
+
+    @classmethod
+    def from_json(cls, value: list[Any]) -> Picture:
+        """What `as_json` gave."""
+        verdict, fault, anchor, instead_of, bins, places = value
+        there = {scope: (seq, place) for scope, (seq, place) in places.items()}
+        return cls(verdict, fault, anchor, instead_of, bins, there)
+
+
+@dataclass(frozen=True)
 class LibraryState:
     """Every human decision in force. Mappings are read-only and sorted by key.
 
@@ -48,6 +85,7 @@ class LibraryState:
         ignored: subjects nobody wants to know about.
         not_faces: subjects that are no faces.
         apart: pairs of subjects, (a, b) with a < b, that must never be one person.
+        pictures: face subject → what is decided on it as a picture; says nothing about who it is.
     """
 
     people: Mapping[str, Person]
@@ -58,11 +96,17 @@ class LibraryState:
     ignored: frozenset[str]
     not_faces: frozenset[str]
     apart: frozenset[tuple[str, str]]
+    pictures: Mapping[str, Picture] = field(default_factory=lambda: MappingProxyType({}))
 
     @cached_property
     def state_hash(self) -> str:
-        """SHA-256 over the whole state in canonical JSON; no event, time or order goes into it."""
+        """SHA-256 over the whole state in canonical JSON; no time goes into it."""
         return sha256_of_value(self.as_json())
+
+    @cached_property
+    def people_hash(self) -> str:
+        """SHA-256 over what is decided about who is who; no picture goes into it."""
+        return sha256_of_value(self._people_json())
 
     @cached_property
     def members(self) -> Mapping[str, tuple[str, ...]]:
@@ -79,12 +123,26 @@ class LibraryState:
 
     @property
     def lost(self) -> tuple[str, ...]:
-        """Subjects with a decision that the present tables do not show (see `anchors`), sorted."""
-        return tuple(subject for subject in sorted(self.subjects) if ids.parse(subject).lost)
+        """Subjects with a decision about who they are that the present tables do not show, sorted.
+
+        See `anchors`.
+        """
+        return tuple(subject for subject in sorted(self.people_subjects) if ids.parse(subject).lost)
+
+    @property
+    def lost_pictures(self) -> tuple[str, ...]:
+        """Faces with a decision on their picture that the present tables do not show, sorted."""
+        return tuple(face for face in self.pictures if ids.parse(face).lost)
 
     @cached_property
     def subjects(self) -> frozenset[str]:
         """All subjects about which anything was decided."""
+        instead = {p.instead_of for p in self.pictures.values() if p.instead_of}
+        return self.people_subjects | self.pictures.keys() | instead
+
+    @cached_property
+    def people_subjects(self) -> frozenset[str]:
+        """Subjects about which was decided who they are, or are not."""
         pairs = {subject for subject, _ in (*self.rejected, *self.declined)}
         apart = {subject for pair in self.apart for subject in pair}
         covers = {person.cover for person in self.people.values() if person.cover}
@@ -122,6 +180,12 @@ class LibraryState:
 
     def as_json(self) -> dict[str, Any]:
         """The state as plain lists and dicts; equal states give equal values."""
+        if not self.pictures:  # so that a ledger without them amounts to what it always did
+            return self._people_json()
+        pictures = {face: picture.as_json() for face, picture in self.pictures.items()}
+        return {**self._people_json(), "pictures": pictures}
+
+    def _people_json(self) -> dict[str, Any]:
         return {
             "people": {
                 person_id: [p.name, p.cover, p.cover_face, p.hidden, p.merged_into]

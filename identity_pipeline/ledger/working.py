@@ -13,9 +13,10 @@ from dataclasses import astuple, replace
 from typing import Any, Self, TypeVar
 
 from identity_pipeline.ledger import events as ev
+from identity_pipeline.ledger import pictures as shown
 from identity_pipeline.ledger.errors import RefusedError
 from identity_pipeline.ledger.renaming import new_names
-from identity_pipeline.ledger.state import LibraryState, Person, read_only
+from identity_pipeline.ledger.state import LibraryState, Person, Picture, read_only
 
 Group = TypeVar("Group", set[str], dict[str, str])
 UNKNOWN_CAUSE = "the event that decided it"
@@ -34,6 +35,7 @@ class WorkingState:
         self.ignored: dict[str, str] = {}
         self.not_faces: dict[str, str] = {}
         self.apart: dict[str, dict[str, str]] = {}
+        self.pictures: dict[str, Picture] = {}
         self._owned: set[tuple[int, str]] = set()
         self._apply: dict[type, Callable[..., None]] = {
             ev.Created: self._create,
@@ -49,6 +51,7 @@ class WorkingState:
             ev.NotAFace: self._set_aside,
             ev.Ignored: self._set_aside,
             ev.CoverSet: self._set_cover,
+            **dict.fromkeys(shown.PICTURE_EVENTS, self._decide_picture),
             ev.Renumbered: self._renumber,
         }
 
@@ -71,6 +74,7 @@ class WorkingState:
             ignored=frozenset(self.ignored),
             not_faces=frozenset(self.not_faces),
             apart=frozenset((a, b) for a, others in self.apart.items() for b in others if a < b),
+            pictures=read_only(self.pictures),
         )
 
     @classmethod
@@ -89,6 +93,7 @@ class WorkingState:
         working.not_faces = dict.fromkeys(state.not_faces, UNKNOWN_CAUSE)
         for pair in state.apart:
             working._set_apart(*pair, UNKNOWN_CAUSE)
+        working.pictures = dict(state.pictures)
         return working
 
     def copy(self) -> WorkingState:
@@ -99,7 +104,7 @@ class WorkingState:
         other.ignored, other.not_faces = self.ignored.copy(), self.not_faces.copy()
         # What lies in these is copied when it changes, for most of it never does.
         other.members, other.rejected = self.members.copy(), self.rejected.copy()
-        other.apart = self.apart.copy()
+        other.apart, other.pictures = self.apart.copy(), self.pictures.copy()
         self._owned, other._owned = set(), set()
         return other
 
@@ -130,7 +135,7 @@ class WorkingState:
     def _by_entity(self) -> list[dict[str, Any]]:
         return [
             *(self.people, self.assigned, self.origin, self.members, self.rejected),
-            *(self.ignored, self.not_faces, self.apart),
+            *(self.ignored, self.not_faces, self.apart, self.pictures),
         ]
 
     def as_json(self) -> dict[str, Any]:
@@ -144,6 +149,7 @@ class WorkingState:
             "ignored": self.ignored,
             "not_faces": self.not_faces,
             "apart": self.apart,
+            "pictures": {face: picture.as_json() for face, picture in self.pictures.items()},
         }
 
     @classmethod
@@ -159,6 +165,8 @@ class WorkingState:
         working.declined = {(s, person_id): score for s, person_id, score in value["declined"]}
         working.ignored, working.not_faces = value["ignored"], value["not_faces"]
         working.apart = value["apart"]
+        pictures = value["pictures"].items()
+        working.pictures = {face: Picture.from_json(fields) for face, fields in pictures}
         return working
 
     def rename(self, names: Mapping[str, str]) -> None:
@@ -173,6 +181,7 @@ class WorkingState:
         self._rename_rejections(names)
         self.ignored = {names[s]: cause for s, cause in sorted(self.ignored.items())}
         self.not_faces = {names[s]: cause for s, cause in sorted(self.not_faces.items())}
+        self.pictures = shown.renamed(self.pictures, names)
         apart, self.apart = self.apart, {}
         for subject, causes in sorted(apart.items()):
             for other, cause in sorted(causes.items()):
@@ -299,6 +308,9 @@ class WorkingState:
     def _set_cover(self, event: ev.CoverSet) -> None:
         self._check_members(event.subjects, event.person_id)
         self._change(event.person_id, cover=event.subjects[0], cover_face=event.face_id)
+
+    def _decide_picture(self, event: shown.PictureEvent) -> None:
+        self.pictures.update(shown.decided(self.pictures, event))
 
     def _renumber(self, event: ev.Renumbered) -> None:
         before = self.freeze()

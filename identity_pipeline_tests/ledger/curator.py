@@ -20,6 +20,11 @@ def t(number: int, video: str = "ride") -> str:
     return f"track:{video}:{number}"
 
 
+def f(number: int, video: str = "ride") -> str:
+    """A face; of its own frame."""
+    return f"face:{video}:{number:06d}-0"
+
+
 def anchor(subject: str, frame_idx: int = 10, x: float | None = None) -> ev.Anchor:
     """The face of a subject: tracks lie side by side, 100 px apart."""
     left = 100.0 * int(subject.rpartition(":")[2].partition("-")[0]) if x is None else x

@@ -6,13 +6,14 @@ import json
 
 import pytest
 
+from identity_pipeline.core.faces.buckets import BEYOND, EXPRESSIONS, PITCH_NAMES
 from identity_pipeline.ledger import commands as c
 from identity_pipeline.ledger import events as ev
 from identity_pipeline.ledger.effects import Facts
 from identity_pipeline.ledger.errors import NameTakenError, NoChangeError, RefusedError
 from identity_pipeline.ledger.replay import History
 from identity_pipeline.ledger.state import Person
-from identity_pipeline_tests.ledger.curator import TIME, Curator, anchor, t
+from identity_pipeline_tests.ledger.curator import TIME, Curator, anchor, f, t
 
 NOBODY = "00000000-0000-4000-8000-000000000000"
 
@@ -388,3 +389,83 @@ def test_the_state_can_be_read_but_not_changed(me: Curator, ann: str) -> None:
     with pytest.raises(TypeError):
         me.state.assigned[t(9)] = ann  # type: ignore[index]
     assert History().state.subjects == frozenset()
+
+
+def test_decisions_on_pictures_say_what_they_do(me: Curator, ann: str) -> None:
+    """And nothing about who anybody is."""
+    people = me.state.people_hash
+    said = str(me.plan(c.reject_pictures, [f(1), f(2)], "eyes").effect)
+    assert said == "2 pictures of 1 video: rejected (eyes), in no set from now on"
+    me.do(c.reject_pictures, [f(1)], "eyes")
+    assert str(me.plan(c.accept_pictures, [f(1)]).effect) == "picture ride@000001-0: accepted"
+    said = str(me.plan(c.anchor_picture, f(1), f(3)).effect).splitlines()
+    assert said == [
+        "picture ride@000001-0: accepted",
+        "picture ride@000001-0: the first anchor",
+        "picture ride@000001-0: instead of ride@000003-0",
+    ]
+    me.do(c.anchor_picture, f(1), f(3))
+    me.do(c.anchor_picture, f(3))
+    assert me.state.pictures[f(1)].anchor is not None
+    me.do(c.anchor_picture, f(3), f(1))
+    assert me.state.pictures[f(1)].anchor is None
+    me.do(c.bin_pictures, [f(1)], {"yaw": "[15,30)", "expression": "smile"})
+    me.do(c.bin_pictures, [f(1)], {"expression": "neutral"})
+    assert me.state.pictures[f(1)].bins == {"expression": "neutral", "yaw": "[15,30)"}
+    me.do(c.order_pictures, [f(3), f(1), f(2)], "ride")
+    event = me.history.events[-1]
+    assert event.named_subjects == (f(3), f(1), f(2)), "an order is kept as it is"
+    assert me.state.people_hash == people and me.state.subjects > me.state.people_subjects
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments", "why"),
+    [
+        (c.accept_pictures, ([t(1)],), "one face of it"),
+        (c.reject_pictures, ([f(1)], "ugly"), "fault"),
+        (c.anchor_picture, (f(1), f(1)), "its own place"),
+        (c.bin_pictures, ([f(1)], {}), "at least one"),
+        (c.bin_pictures, ([f(1)], {"expression": "angry"}), "no bin of expression"),
+        (c.bin_pictures, ([f(1)], {"yaw": "30"}), "no bin of yaw"),
+        (c.order_pictures, ([f(1), f(2), f(1)], "ride"), "named twice"),
+        (c.order_pictures, ([f(1)], "year"), "scope"),
+    ],
+)
+def test_a_decision_on_pictures_that_means_nothing_is_refused(
+    me: Curator, command, arguments, why: str
+) -> None:
+    with pytest.raises(RefusedError, match=why):
+        me.plan(command, *arguments)
+
+
+def test_the_same_decision_on_a_picture_twice_changes_nothing(me: Curator) -> None:
+    for command, *arguments in (
+        (c.accept_pictures, [f(1)]),
+        (c.anchor_picture, f(1), f(2)),
+        (c.bin_pictures, [f(1)], {"pitch": "up"}),
+        (c.order_pictures, [f(2), f(1)], "ride"),
+        (c.reject_pictures, [f(1)], "light"),
+    ):
+        me.do(command, *arguments)
+        with pytest.raises(NoChangeError):
+            me.plan(command, *arguments)
+
+
+def test_the_words_of_bins_are_those_of_the_tables() -> None:
+    assert ev.BIN_WORDS["pitch"] == (*PITCH_NAMES, BEYOND)
+    assert ev.BIN_WORDS["expression"] == EXPRESSIONS
+
+
+def test_contradicting_pictures_that_become_one_face_are_kept_as_lost(me: Curator) -> None:
+    me.do(c.accept_pictures, [f(1)])
+    me.do(c.reject_pictures, [f(2), f(3)], "eyes")
+    me.do(c.renumber, {f(2): f(1), f(3): f(4)}, [])
+    seq = me.history.events[-1].seq
+    assert me.state.lost_pictures == (f"lost:{seq}:{f(1)}", f"lost:{seq}:{f(2)}")
+    assert me.state.pictures[f(4)].fault == "eyes"
+    me.do(c.renumber, {f"lost:{seq}:{f(2)}": f(2), f"lost:{seq}:{f(1)}": f(1)}, [])
+    assert {p: v.verdict for p, v in me.state.pictures.items()} == {
+        f(1): "accepted",
+        f(2): "rejected",
+        f(4): "rejected",
+    }

@@ -18,7 +18,7 @@ from identity_pipeline.ledger import events as ev
 from identity_pipeline.ledger.errors import RefusedError
 from identity_pipeline.ledger.replay import History, replay
 from identity_pipeline.ledger.state import LibraryState
-from identity_pipeline_tests.ledger.curator import Curator, t
+from identity_pipeline_tests.ledger.curator import Curator, f, t
 
 ROOT = Path(__file__).parents[2]
 TRACKS = 8
@@ -29,6 +29,9 @@ DECISIONS = [
     *("name", "rename", "confirm", "accept", "reject", "decline", "merge", "split", "move"),
     *("hide", "unhide", "not_a_face", "ignore", "cover"),
 ]
+PICTURES = ["picture_accept", "picture_reject", "picture_anchor", "picture_bins", "picture_order"]
+FAULTS: list[ev.Fault] = ["eyes", "blurred", "not_them"]
+BINS: list[dict[ev.Axis, str]] = [{"yaw": "[15,30)"}, {"yaw": "[-5,5)", "expression": "smile"}]
 numbers = st.integers(0, 1_000)
 
 
@@ -48,6 +51,7 @@ def carry_out(me: Curator, step: Step) -> str | None:
     theirs = mine[: 1 + k % len(mine)]
     free = [s for s in map(t, range(TRACKS)) if s not in state.subjects] or some
     earlier = [e.id for e in me.history.events]
+    faces = [f(n % TRACKS) for n in range(i, i + 1 + j % 3)]
     does: dict[str, Callable[[], str]] = {
         "name": lambda: me.do(c.name, f"N{k % 3}", free[: 1 + k % 3], same_name=bool(i % 2)),
         "rename": lambda: me.do(c.rename, one, f"N{k % 3}", same_name=bool(j % 2)),
@@ -63,6 +67,13 @@ def carry_out(me: Curator, step: Step) -> str | None:
         "not_a_face": lambda: me.do(c.not_a_face, some[:1]),
         "ignore": lambda: me.do(c.ignore, some[:1]),
         "cover": lambda: me.do(c.set_cover, one, mine[k % len(mine)]),
+        "picture_accept": lambda: me.do(c.accept_pictures, faces),
+        "picture_reject": lambda: me.do(c.reject_pictures, faces, FAULTS[k % len(FAULTS)]),
+        "picture_anchor": lambda: me.do(
+            c.anchor_picture, faces[0], f(k % TRACKS) if j % 2 else None
+        ),
+        "picture_bins": lambda: me.do(c.bin_pictures, faces, BINS[k % len(BINS)]),
+        "picture_order": lambda: me.do(c.order_pictures, faces, "person" if k % 2 else "ride"),
         "undo": lambda: me.undo(earlier[k % len(earlier)]) if earlier else "",
         "renumber": lambda: renumber(me, i, j, k),
     }
@@ -73,15 +84,20 @@ def carry_out(me: Curator, step: Step) -> str | None:
 
 
 def renumber(me: Curator, i: int, j: int, k: int) -> str:
-    """A new processing: tracks are shuffled, sometimes two become one or one is not found."""
+    """A new processing: all are shuffled, sometimes two become one or one is not found."""
     shuffled = list(range(TRACKS))
     random.Random(i).shuffle(shuffled)  # noqa: S311
     if j % 2:
         shuffled[j % TRACKS] = shuffled[k % TRACKS]
     known = sorted(me.history.anchors)
     missing = known[:1] if k % 3 == 0 else []
-    renames = {s: t(shuffled[int(s.rpartition(":")[2])]) for s in known if s not in missing}
+    renames = {s: shuffled_name(s, shuffled) for s in known if s not in missing}
     return me.do(c.renumber, renames, missing)
+
+
+def shuffled_name(subject: str, shuffled: list[int]) -> str:
+    number = int(subject.rpartition(":")[2].partition("-")[0])
+    return (t if "track" in subject else f)(shuffled[number])
 
 
 def check(history: History) -> None:
@@ -99,6 +115,10 @@ def check(history: History) -> None:
     for person_id, person in state.people.items():
         assert person.cover is None or state.assigned[person.cover] == person_id
         assert person.merged_into is None or person.merged_into in state.people
+    for face, picture in state.pictures.items():
+        assert (picture.fault is not None) == (picture.verdict == "rejected")
+        assert picture.anchor is None or picture.verdict == "accepted"
+        assert picture.instead_of is None or (picture.anchor and picture.instead_of != face)
     check_kept(history, state)
 
 
@@ -156,11 +176,49 @@ def test_no_link_is_violated_when_tracks_get_other_numbers(sequence: list[Step])
             assert had == set(me.state.members), "nobody loses everything"
 
 
-@pytest.mark.parametrize("kind", DECISIONS)
+@ours
+@given(steps([*PICTURES, *PICTURES, "name", "undo", "undo"]))
+def test_the_latest_decision_on_a_picture_holds(sequence: list[Step]) -> None:
+    me = Curator()
+    for step in sequence:
+        carry_out(me, step)
+    check(me.history)
+    wanted: dict[str, tuple[str, str | None]] = {}
+    for e in me.history.in_force:
+        if isinstance(e, ev.PictureAccepted | ev.PictureAnchored):
+            wanted |= dict.fromkeys(e.subjects, ("accepted", None))
+        elif isinstance(e, ev.PictureRejected):
+            wanted |= dict.fromkeys(e.subjects, ("rejected", e.fault))
+    held = {s: (p.verdict, p.fault) for s, p in me.state.pictures.items() if p.verdict}
+    assert held == wanted
+
+
+@ours
+@given(steps([*PICTURES, "renumber", "renumber", "undo"]))
+def test_no_decision_on_a_picture_is_lost_when_faces_get_other_names(sequence: list[Step]) -> None:
+    me = Curator()
+    for step in sequence:
+        before = me.state.pictures
+        done = carry_out(me, step)
+        check(me.history)
+        assert me.state.subjects <= set(me.history.anchors), "all can be found again"
+        if done and step[0] == "renumber":
+            for what in ("verdict", "fault", "anchor"):
+                had = {getattr(picture, what) for picture in before.values()}
+                has = {getattr(picture, what) for picture in me.state.pictures.values()}
+                assert has <= had
+            assert bool(before) == bool(me.state.pictures)
+            verdicts = {picture.verdict for picture in before.values()}
+            assert verdicts == {picture.verdict for picture in me.state.pictures.values()} | (
+                verdicts & {None}
+            )
+
+
+@pytest.mark.parametrize("kind", [*DECISIONS, *PICTURES])
 @settings(ours, max_examples=8)
 @given(data=st.data())
 def test_undo_is_exact_for_every_kind_at_any_point(kind: str, data: st.DataObject) -> None:
-    prefix = data.draw(steps([*DECISIONS, "name", "undo", "renumber"], 12))
+    prefix = data.draw(steps([*DECISIONS, *PICTURES, "name", "undo", "renumber"], 12))
     tried = data.draw(steps([kind], 6))
     me = Curator()
     me.person("First", t(0), t(1), t(2))
@@ -185,7 +243,7 @@ def test_undo_is_exact_for_every_kind_at_any_point(kind: str, data: st.DataObjec
 
 
 @ours
-@given(steps([*DECISIONS, "name", "name", "confirm", "reject"]), numbers, numbers)
+@given(steps([*DECISIONS, *PICTURES, "name", "name", "confirm", "reject"]), numbers, numbers)
 def test_the_order_of_two_undos_does_not_matter(sequence: list[Step], i: int, j: int) -> None:
     me = Curator()
     me.person("First", t(0), t(1))
@@ -241,7 +299,9 @@ def test_a_merge_is_reversed_as_if_it_had_never_been(
 
 
 @ours
-@given(steps([*DECISIONS, "name", "undo", "renumber"]), st.randoms(use_true_random=False))
+@given(
+    steps([*DECISIONS, *PICTURES, "name", "undo", "renumber"]), st.randoms(use_true_random=False)
+)
 def test_replay_is_a_pure_function_of_the_events(sequence: list[Step], luck) -> None:
     me = Curator()
     me.person("First", t(0), t(1))

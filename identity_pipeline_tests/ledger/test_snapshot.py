@@ -18,13 +18,27 @@ from identity_pipeline.ledger.replay import History, replay
 from identity_pipeline.ledger.store import LedgerStore
 from identity_pipeline_tests.benchmarks.bench_ledger import written
 from identity_pipeline_tests.ledger.curator import TIME, Curator, anchor, t
-from identity_pipeline_tests.ledger.test_properties import DECISIONS, Step, carry_out, steps
+from identity_pipeline_tests.ledger.test_properties import (
+    DECISIONS,
+    PICTURES,
+    Step,
+    carry_out,
+    steps,
+)
 
 ours = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 MANY = 80
-CODE = {"working.py", "renaming.py", "position.py", "book.py", "events.py", "subjects.py"}
+CODE = {
+    "working.py",
+    "renaming.py",
+    "position.py",
+    "book.py",
+    "events.py",
+    "subjects.py",
+    "pictures.py",
+}
 """Modules that decide what events amount to."""
-CODE_OF_VERSION = {1: "207cc26460dd8267a814a8bab5a0b7f4e0539990162fc032da4e1f5422eab9e2"}
+CODE_OF_VERSION = {2: "903cfcb262aeaef2f95c376f74b787a71cca9c557eda9361ef0375cf145ccb18"}
 
 
 @pytest.fixture
@@ -38,7 +52,7 @@ def through_json(position: Position) -> Position:
 
 
 @ours
-@given(steps([*DECISIONS, "name", "name", "undo", "undo", "undo", "renumber"], 40))
+@given(steps([*DECISIONS, *PICTURES, "name", "name", "undo", "undo", "undo", "renumber"], 40))
 def test_going_on_from_any_point_is_the_replay_of_all(sequence: list[Step]) -> None:
     me = Curator()
     me.person("First", t(0), t(1), t(2))
@@ -104,7 +118,7 @@ def test_undo_of_an_event_in_the_snapshot_is_exact(ledger: LedgerStore) -> None:
         lambda data: data.replace(b"Person 3", b"Person x"),
         lambda data: b"",
         lambda data: b"[]\n" + data,
-        lambda data: data.replace(b'"version": 1', b'"version": 0'),
+        lambda data: data.replace(b'"version": 2', b'"version": 0'),
         lambda data: b"\xff\xfe\n{}",
     ],
 )

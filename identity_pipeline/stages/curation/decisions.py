@@ -84,7 +84,7 @@ def people_facts(state: LibraryState) -> dict[str, PersonFacts]:
 
 def tracks_of_faces(store: TableStore, history: History) -> dict[str, str]:
     """Track subject of each face subject on which anything was decided."""
-    wanted = {s for s in history.state.subjects if subjects.parse(s).kind == "face"}
+    wanted = {s for s in history.state.people_subjects if subjects.parse(s).kind == "face"}
     if not wanted:
         return {}
     rows = present_faces(store, history.anchors).filter(pl.col("track_id").is_not_null())

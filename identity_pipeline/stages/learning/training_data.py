@@ -119,7 +119,7 @@ def teaching_counts(found: Sufficiency) -> Mapping[str, int]:
 def present_labels(stores: LibraryStores) -> tuple[dict[str, str], str]:
     """The person of each confirmed track by the ledger alone, and the hash of its state."""
     history = stores.ledger.history()
-    return confirmed_tracks(stores, history), history.state.state_hash
+    return confirmed_tracks(stores, history), history.state.people_hash
 
 
 def last_taught(stores: LibraryStores) -> dict[str, str]:

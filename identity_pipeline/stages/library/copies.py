@@ -270,7 +270,7 @@ def _decided(store: TableStore, history: History, copy_of: Iterable[str]) -> dic
         return {}
     placed = tracks_of_faces(store, history)
     tracks: dict[str, set[str]] = {}
-    for subject in history.state.subjects:
+    for subject in history.state.people_subjects:
         track = placed.get(subject, subject)
         parsed = subjects.parse(track)
         if parsed.kind == "track" and parsed.video_id in copy_of:

@@ -368,7 +368,7 @@ def fingerprint_of(
         {
             "code": CODE_VERSION,
             "templates": made_of,
-            "state": history.state.state_hash,
+            "state": history.state.people_hash,
             "settings": chosen(settings, SETTINGS),
             "today": today,
         }
