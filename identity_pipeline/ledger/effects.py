@@ -193,20 +193,25 @@ def _pictures(faces: list[str]) -> str:
 
 def _picture_changes(old: Picture, new: Picture) -> Iterator[str]:
     if (old.verdict, old.fault) != (new.verdict, new.fault):
-        if new.verdict == "rejected":
-            yield f"rejected ({FAULTS[new.fault or 'other']}), in no set from now on"
-        else:
-            yield "accepted" if new.verdict else f"no longer {old.verdict}"
+        yield _verdict(old, new)
     if old.anchor != new.anchor:
         yield "the first anchor" if new.anchor else "no chosen anchor any more"
     if old.instead_of != new.instead_of and new.instead_of:
         yield f"instead of {new.instead_of.removeprefix('face:').replace(':', '@')}"
-    for axis in sorted({*old.bins, *new.bins}):
-        if old.bins.get(axis) != new.bins.get(axis):
-            yield f"{axis} {new.bins[axis]}" if axis in new.bins else f"{axis} as measured"
-    for scope in sorted({*old.places, *new.places}):
-        if old.places.get(scope) != new.places.get(scope):
-            yield f"another place in the sets of the {scope}"
+    for axis in _different(old.bins, new.bins):
+        yield f"{axis} {new.bins[axis]}" if axis in new.bins else f"{axis} as measured"
+    for scope in _different(old.places, new.places):
+        yield f"another place in the sets of the {scope}"
+
+
+def _verdict(old: Picture, new: Picture) -> str:
+    if new.verdict == "rejected":
+        return f"rejected ({FAULTS[new.fault or 'other']}), in no set from now on"
+    return new.verdict or f"no longer {old.verdict}"
+
+
+def _different(old: Mapping[str, object], new: Mapping[str, object]) -> list[str]:
+    return [key for key in sorted({*old, *new}) if old.get(key) != new.get(key)]
 
 
 def _person_notes(person_id: str, before: LibraryState, after: LibraryState) -> list[str]:

@@ -25,21 +25,27 @@ PICTURE_EVENTS: tuple[type[PictureEvent], ...] = get_args(PictureEvent)
 def decided(pictures: Mapping[str, Picture], event: PictureEvent) -> dict[str, Picture]:
     """The records that an event changes; of two decisions on a face the later one wins."""
     records = {face: pictures.get(face, Picture()) for face in event.named_subjects}
+    if isinstance(event, ev.PictureAnchored):
+        return _anchored(pictures, records, event)
+    return {
+        face: _changed(records[face], place, event) for place, face in enumerate(event.subjects)
+    }
+
+
+def _changed(
+    record: Picture,
+    place: int,
+    event: ev.PictureAccepted | ev.PictureRejected | ev.PictureBinned | ev.PictureOrdered,
+) -> Picture:
     match event:
         case ev.PictureAccepted():
-            return {f: replace(r, verdict="accepted", fault=None) for f, r in records.items()}
+            return replace(record, verdict="accepted", fault=None)
         case ev.PictureRejected():
-            return {f: _rejected(record, event.fault) for f, record in records.items()}
-        case ev.PictureAnchored():
-            return _anchored(pictures, records, event)
+            return _rejected(record, event.fault)
         case ev.PictureBinned():
-            bins = {f: {**r.bins, **event.bins} for f, r in records.items()}
-            return {f: replace(r, bins=dict(sorted(bins[f].items()))) for f, r in records.items()}
+            return replace(record, bins=dict(sorted({**record.bins, **event.bins}.items())))
         case ev.PictureOrdered():
-            return {
-                face: _placed(records[face], event.scope, (event.seq, place))
-                for place, face in enumerate(event.subjects)
-            }
+            return _placed(record, event.scope, (event.seq, place))
 
 
 def _rejected(record: Picture, fault: ev.Fault) -> Picture:
