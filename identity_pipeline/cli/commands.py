@@ -115,6 +115,10 @@ SUBJECTS: Final[Mapping[str, Mapping[str, Entry]]] = {
             "people",
             "Choose the picture of PERSON: one confirmed track, or one face of it, which is then shown.",
         ),
+        "picture": Entry(
+            "picture",
+            "Say which pictures are good, which never come back, and what the machine read wrong.",
+        ),
         "events": Entry(
             "label", "List what was decided, the newest first: when, by whom, with which effect."
         ),

@@ -17,6 +17,7 @@ from identity_pipeline.cli.options import data_option, merged_settings, open_sto
 
 if TYPE_CHECKING:
     from identity_pipeline.ledger.commands import Planned
+    from identity_pipeline.ledger.events import Event
     from identity_pipeline.settings import Settings
     from identity_pipeline.stages.curation.curation import Curator
     from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
@@ -168,13 +169,30 @@ def _tell(curator: Curator, planned: Sequence[Planned]) -> None:
     taken_back = planned[0].event.kind == "undo"
     numbers = " ".join(str(decided.event.seq) for decided in reversed(planned))
     last = "last" if len(planned) == 1 and not taken_back else numbers
-    first = (
-        "Nothing was grouped yet, so run `identity-pipeline recluster` next"
-        if curator.library.generation is None
-        else "`identity-pipeline recluster` brings the rest of the library up to date"
-    )
+    first = _next_step(curator, planned)
     undoes = "brings it back" if taken_back else "takes it back"
     say(f"{first}; `identity-pipeline undo {last}` {undoes}.")
+
+
+def _next_step(curator: Curator, planned: Sequence[Planned]) -> str:
+    """What brings up to date what follows from decisions."""
+    videos = {video for decided in planned for video in _videos_of_pictures(curator, decided.event)}
+    if videos:
+        names = " ".join(sorted(videos))
+        return f"`identity-pipeline run {names}` makes the sets anew"
+    if curator.library.generation is None:
+        return "Nothing was grouped yet, so run `identity-pipeline recluster` next"
+    return "`identity-pipeline recluster` brings the rest of the library up to date"
+
+
+def _videos_of_pictures(curator: Curator, event: Event) -> set[str]:
+    """The videos whose pictures an event is about, or what it takes back."""
+    from identity_pipeline.ledger import subjects as ids
+
+    while event.kind == "undo":
+        event = curator.library.history.event(event.event_id)
+    several = event.named_subjects if event.kind.startswith("picture_") else ()
+    return {ids.parse(subject).video_id for subject in several}
 
 
 def show_rows(

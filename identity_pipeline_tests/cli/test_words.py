@@ -36,6 +36,7 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "merge": ("Ada", "Ben"),
     "move": ("ride:1", "--to", "Ada"),
     "not-a-face": ("ride:1",),
+    "picture": ("reject", "ride@000812-0"),
     "reassign": ("--dry-run",),
     "reject": ("ride:1",),
     "rename": ("Ada", "Eve"),

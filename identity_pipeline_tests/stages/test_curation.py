@@ -13,6 +13,7 @@ from identity_pipeline.core.vectors import normalise
 from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.settings import load_settings
 from identity_pipeline.stages.curation.curation import Curator
+from identity_pipeline.stages.curation.pictures import picture_rows, yaw_word
 from identity_pipeline.stages.curation.snapshot import CurationError, LibrarySnapshot
 from identity_pipeline.stages.curation.targets import find_event, find_person, find_targets
 from identity_pipeline.stages.stores import LibraryStores
@@ -220,3 +221,33 @@ def test_a_picture_is_a_name_or_unknown(tmp_path: Path, monkeypatch: pytest.Monk
     assert "heads: a k-means centre" in call(tmp_path, *heads)
     KMeansHeadStore(store.layout).clear()
     assert "no k-means heads" in call(tmp_path, *heads, code=1)
+
+
+def test_pictures_are_decided_on_by_their_faces(store: TableStore) -> None:
+    """And say nothing about who the tracks of these faces are."""
+    decides = curator(store)
+    [video] = [v for v in decides.library.videos if v.startswith("ride-a")]
+    faces = decides.pictures(["ride-a@6-0", f"face:{video}:000003-1", "ride-a@6-0"])
+    assert faces == (f"face:{video}:000006-0", f"face:{video}:000003-1")
+    planned = decides.order_pictures(faces)
+    boxes = {anchor.subject: (anchor.frame_idx, anchor.box) for anchor in planned.event.anchors}
+    assert boxes == {
+        faces[0]: (6, (100, 0, 160, 60)), faces[1]: (3, (200, 0, 260, 60))
+    }  # fmt: skip
+    assert planned.event.named_subjects == faces
+    before = decides.library.state.people_hash
+    decides.reject_pictures(faces[:1], "eyes")
+    decides.anchor_picture(faces[1], faces[0])
+    state = decides.library.state
+    assert state.people_hash == before and not state.people_subjects
+    assert [row["verdict"] for row in picture_rows(decides.library, "ride-a")] == [
+        "accepted", "rejected",
+    ]  # fmt: skip
+    with pytest.raises(CurationError, match="no face"):
+        decides.pictures(["ride-a@900-0"])
+    with pytest.raises(CurationError, match="is no picture"):
+        decides.pictures(["ride-a:1"])
+    edges = load_settings().buckets.yaw_edges
+    assert [yaw_word(word, edges) for word in ("20", "-90", "[15,30)")] == [
+        "[15,30)", "beyond", "[15,30)",
+    ]  # fmt: skip

@@ -20,6 +20,7 @@ from identity_pipeline.ledger.concurrency import Head, decided_on
 from identity_pipeline.ledger.effects import Effect, Facts
 from identity_pipeline.ledger.errors import RefusedError
 from identity_pipeline.ledger.replay import History
+from identity_pipeline.stages.curation.pictures import PictureDecisions, anchors_of_faces
 from identity_pipeline.stages.curation.snapshot import (
     CurationError,
     LibrarySnapshot,
@@ -32,7 +33,7 @@ Decide = Callable[[History, Stamp], Planned]
 
 
 @dataclass
-class Curator:
+class Curator(PictureDecisions):
     """Somebody who decides.
 
     Attributes:
@@ -280,12 +281,13 @@ def tracks_only(subjects: Iterable[str]) -> list[str]:
 
 def anchors_of(library: LibrarySnapshot, subjects: Iterable[str]) -> list[ev.Anchor]:
     """One face of each subject by which it is found again; none for subjects that are not there."""
-    chosen = sorted(set(subjects))
+    several = set(subjects)
+    faces = {subject for subject in several if ids.parse(subject).kind == "face"}
+    found, chosen = anchors_of_faces(library, faces), sorted(several - faces)
     best = {
         row["track_key"]: (row["best_frame"], row["box"])
         for row in library.templates(map(video_of, chosen)).iter_rows(named=True)
     }
-    found = []
     for subject in chosen:
         where = best.get(subject) or _largest_face(library, subject)
         if where is not None:
@@ -295,17 +297,15 @@ def anchors_of(library: LibrarySnapshot, subjects: Iterable[str]) -> list[ev.Anc
 
 
 def _largest_face(library: LibrarySnapshot, subject: str) -> tuple[int, list[float]] | None:
-    """Frame and box of a face, or of the largest face of a track without a template."""
-    kind, video_id, local_id, lost = ids.parse(subject)
+    """Frame and box of the largest face of a track without a template."""
+    _, video_id, local_id, lost = ids.parse(subject)
     names = ("face_detections", "face_tracks")
     if lost or not all(
         library.stores.tables.layout.table(name, video_id).is_file() for name in names
     ):
         return None
     faces, tracks = (library.stores.tables.read(name, video_id) for name in names)
-    wanted = [local_id]
-    if kind == "track":
-        wanted = tracks.filter(pl.col("track_id") == int(local_id))["face_id"].to_list()
+    wanted = tracks.filter(pl.col("track_id") == int(local_id))["face_id"].to_list()
     area = (pl.col("x2") - pl.col("x1")) * (pl.col("y2") - pl.col("y1"))
     own = faces.filter(pl.col("face_id").is_in(wanted)).sort(
         area, "face_id", descending=[True, False]

@@ -218,7 +218,12 @@ def _current(library: LibrarySnapshot, keys: list[str]) -> list[str]:
     return keys
 
 
-def _video(library: LibrarySnapshot, word: str) -> str:
+def find_video(library: LibrarySnapshot, word: str) -> str:
+    """A video, or photo set, by its id or an unambiguous beginning of it.
+
+    Raises:
+        CurationError: none or several fit.
+    """
     if word in library.videos:
         return word
     found = [video for video in library.videos if video.startswith(word)]
@@ -233,7 +238,7 @@ def _video(library: LibrarySnapshot, word: str) -> str:
 def _track(library: LibrarySnapshot, word: str, number: int) -> str:
     if (absent := ids.track(word, number)) in library.state.subjects and word not in library.videos:
         return absent
-    video_id = library.sound(_video(library, word))
+    video_id = library.sound(find_video(library, word))
     there = set(library.templates([video_id])["track_id"].to_list())
     there.update(t for t in _tracks_of_faces(library, video_id).values() if t is not None)
     if number not in there:
@@ -243,7 +248,7 @@ def _track(library: LibrarySnapshot, word: str, number: int) -> str:
 
 
 def _face(library: LibrarySnapshot, word: str, face_id: str) -> Chosen:
-    video_id = _video(library, word)
+    video_id = find_video(library, word)
     faces = _tracks_of_faces(library, video_id)
     if face_id not in faces:
         detected = library.stores.tables.layout.table("face_detections", video_id).is_file()
