@@ -253,3 +253,8 @@ class Layout:
     def desk_pictures(self, video_id: str) -> Path:
         """Pictures of a video or photo set that the desk drew."""
         return self.root / "desk" / "pictures" / check_video_id(video_id)
+
+    def desk_picture(self, video_id: str, version: str, name: str) -> Path:
+        """One of them, drawn from one version of what was stored; the name has no ending."""
+        folder = self.desk_pictures(video_id) / check_video_id(version)
+        return folder / f"{check_video_id(name)}.jpg"
