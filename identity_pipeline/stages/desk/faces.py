@@ -239,11 +239,13 @@ def _candidates(library: LibrarySnapshot, person_id: str) -> Sequence[str]:
     noted = library.table("people").filter(pl.col("person_id") == person_id)["cover"].drop_nulls()
     # What the last recompute chose holds as long as nobody gave that track to somebody else.
     chosen = [s for s in noted if library.state.assigned.get(s, person_id) == person_id]
-    if cover or chosen or len(own) < 2:
-        return [*([cover] if cover else []), *chosen, *own]
-    tracks = [s for s in own if not ids.parse(s).lost and ids.parse(s).kind == "track"]
-    table = library.templates({ids.parse(s).video_id for s in tracks})
-    ranked = table.filter(pl.col("track_key").is_in(tracks)).sort(
-        ["quality", "track_key"], descending=[True, False]
-    )
-    return [*ranked["track_key"], *own]
+    first = [cover, *chosen] if cover else chosen
+    return [*first, *(own if first else _by_quality(library, own))]
+
+
+def _by_quality(library: LibrarySnapshot, subjects: Sequence[str]) -> list[str]:
+    """Tracks by their quality, the best first, then all other subjects."""
+    videos = {ids.parse(subject).video_id for subject in subjects}
+    own = library.templates(videos).filter(pl.col("track_key").is_in(list(subjects)))
+    ranked = own.sort(["quality", "track_key"], descending=[True, False])["track_key"].to_list()
+    return [*ranked, *(subject for subject in subjects if subject not in ranked)]
