@@ -25,7 +25,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import polars as pl
 
@@ -145,7 +145,7 @@ def questions(
         regrow: setting `match.suggestion_regrow`.
     """
     open_rows = assignments.filter(~pl.col("track_key").is_in(sorted(facts.settled)))
-    nearest = _nearest_people(open_rows, facts)
+    nearest = _nearest_people(open_rows, facts, bars)
     found: list[Question] = []
     if bars is not None:
         found += _conflicts(assignments, facts, bars)
@@ -163,26 +163,25 @@ def questions(
 
 def _conflicts(assignments: pl.DataFrame, facts: Facts, bars: Bars) -> list[Question]:
     """Confirmed tracks that are nearer to somebody else, or like nobody's."""
-    rows = assignments.filter(
-        pl.col("origin").is_in(["human", "suggestion_accepted"]) & pl.col("score").is_not_null()
-    )
-    wrong = rows.filter((pl.col("margin") < 0) | (pl.col("score") < bars.exclude))
-    found = []
-    for row in wrong.iter_rows(named=True):
-        track, rival = row["track_key"], facts.survivor.get(row["runner_up"] or "")
-        person = facts.survivor.get(row["person_id"] or "")
-        # What was moved, or set aside, since is settled.
-        if person is None or facts.assigned.get(track) != person:
-            continue
-        if rival is not None and (track, rival) in facts.refused:
-            continue  # a human has seen both, and said so
-        nearer = rival if (row["margin"] or 0.0) < 0 and rival != person else None
-        key = key_of("conflict", (person, nearer), (track,))
-        scores = (row["score"],)
-        found.append(
-            Question(key, "conflict", (track,), person, nearer, row["score"], 1.0, scores=scores)
-        )
-    return found
+    confirmed = pl.col("origin").is_in(["human", "suggestion_accepted"])
+    wrong = (pl.col("margin").fill_null(0.0) < 0) | (pl.col("score") < bars.exclude)
+    rows = assignments.filter(confirmed & pl.col("score").is_not_null() & wrong)
+    found = (_conflict(row, facts) for row in rows.iter_rows(named=True))
+    return [question for question in found if question]
+
+
+def _conflict(row: Mapping[str, Any], facts: Facts) -> Question | None:
+    """One; null where it was moved, set aside, or said to be so since."""
+    track, person = row["track_key"], facts.survivor.get(row["person_id"] or "")
+    if person is None or facts.assigned.get(track) != person:
+        return None
+    rival = facts.survivor.get(row["runner_up"] or "")
+    if rival == person or (row["margin"] or 0.0) >= 0:
+        rival = None
+    if rival is not None and (track, rival) in facts.refused:
+        return None
+    key, score = key_of("conflict", (person, rival), (track,)), row["score"]
+    return Question(key, "conflict", (track,), person, rival, score, 1.0, scores=(score,))
 
 
 def _suggestions(
@@ -194,28 +193,27 @@ def _suggestions(
     groups: dict[str, list[tuple[float, str]]] = {}
     for track, person_id, score in pending.select("track_key", "person_id", "score").iter_rows():
         person = facts.survivor.get(person_id)
-        if person is None or track not in rivals or _refused(track, person, score, facts, regrow):
-            continue
-        groups.setdefault(person, []).append((score, track))
-    found = []
-    for person, members in groups.items():
-        members.sort()
-        tracks = tuple(track for _, track in members)
-        doubt = sum(bars.uncertainty(score) for score, _ in members) / len(members)
-        rival = facts.survivor.get(rivals[tracks[0]] or "")
-        found.append(
-            Question(
-                key_of("suggestion", (person,), tracks),
-                "suggestion",
-                tracks,
-                person,
-                rival if rival != person else None,
-                members[0][0],
-                doubt,
-                scores=tuple(score for score, _ in members),
-            )
-        )
-    return found
+        if person and track in rivals and not _refused(track, person, score, facts, regrow):
+            groups.setdefault(person, []).append((score, track))
+    return [
+        _suggestion(person, sorted(members), rivals, facts, bars)
+        for person, members in groups.items()
+    ]
+
+
+def _suggestion(
+    person: str,
+    members: Sequence[tuple[float, str]],
+    rivals: Mapping[str, str | None],
+    facts: Facts,
+    bars: Bars,
+) -> Question:
+    scores, tracks = tuple(score for score, _ in members), tuple(track for _, track in members)
+    doubt = sum(map(bars.uncertainty, scores)) / len(scores)
+    rival = facts.survivor.get(rivals[tracks[0]] or "")
+    key = key_of("suggestion", (person,), tracks)
+    beside = rival if rival != person else None
+    return Question(key, "suggestion", tracks, person, beside, scores[0], doubt, scores=scores)
 
 
 def _refused(track: str, person: str, score: float, facts: Facts, regrow: float) -> bool:
@@ -264,26 +262,25 @@ def _automatic(open_rows: pl.DataFrame, facts: Facts) -> list[Question]:
     return found
 
 
-_Near = Mapping[str, tuple[str | None, float | None]]
-"""Track -> the known person whom it resembles most, and how much."""
+_Near = Mapping[str, tuple[str, float]]
+"""Track -> the known person whom it resembles most, and how much; none below `exclude`."""
 
 
-def _nearest_people(open_rows: pl.DataFrame, facts: Facts) -> _Near:
+def _nearest_people(open_rows: pl.DataFrame, facts: Facts, bars: Bars | None) -> _Near:
     """Who unknown tracks resemble most, of people with a confirmed track."""
-    rows = open_rows.filter(pl.col("person_id").is_null()).select("track_key", "nearest", "score")
-    found: dict[str, tuple[str | None, float | None]] = {}
-    for track, nearest, score in rows.iter_rows():
+    if bars is None:
+        return {}
+    rows = open_rows.filter(pl.col("person_id").is_null() & (pl.col("score") >= bars.exclude))
+    found: dict[str, tuple[str, float]] = {}
+    for track, nearest, score in rows.select("track_key", "nearest", "score").iter_rows():
         person = next((facts.assigned[key] for key in nearest or () if key in facts.assigned), None)
-        refused = person is not None and (track, person) in facts.refused
-        found[track] = (None, None) if person is None or refused else (person, score)
+        if person is not None and (track, person) not in facts.refused:
+            found[track] = person, score
     return found
 
 
 def _clusters(
-    clusters: pl.DataFrame,
-    open_rows: pl.DataFrame,
-    nearest: _Near,
-    taken: Collection[str],
+    clusters: pl.DataFrame, open_rows: pl.DataFrame, nearest: _Near, taken: Collection[str]
 ) -> list[Question]:
     """Unknown groups, without what is settled or asked as somebody."""
     there = set(open_rows["track_key"].to_list()) - set(taken)
@@ -308,14 +305,11 @@ def _alone(open_rows: pl.DataFrame, nearest: _Near, taken: Collection[str]) -> l
 
 def _unknown(kind: str, members: Sequence[str], nearest: _Near, number: int | None) -> Question:
     """Who are these? The candidate is whom most of them resemble, if anybody."""
-    near = [nearest[track] for track in members if nearest.get(track, (None, None))[0]]
-    people = [who for who, _ in near]
-    person = max(sorted(set(people), key=str), key=people.count) if people else None
-    own = {t: s for t in members for who, s in [nearest.get(t, (None, None))] if who == person}
-    tracks = tuple(sorted(members, key=lambda track: (own.get(track) or -1.0, track)))
-    scores = tuple(own.get(track) if person else None for track in tracks)
-    known = [score for score in scores if score is not None]
-    score = min(known) if known else None
-    return Question(
-        key_of(kind, (), members), kind, tracks, person, None, score, 1.0, number, scores
-    )
+    people = [nearest[track][0] for track in members if track in nearest]
+    person = max(sorted(set(people)), key=people.count) if people else None
+    own = {t: nearest[t][1] for t in members if t in nearest and nearest[t][0] == person}
+    tracks = tuple(sorted(members, key=lambda track: (own.get(track, -1.0), track)))
+    scores = tuple(own.get(track) for track in tracks)
+    score = min(own.values()) if own else None
+    key = key_of(kind, (), members)
+    return Question(key, kind, tracks, person, None, score, 1.0, number, scores)
