@@ -88,6 +88,7 @@ def page(request: Request, template: str, *, status: int = 200, **told: Any) -> 
         "curator": actor,
         "head": head_field(desk),
         "notice": last_notice(desk, actor),
+        "strip": desk.behind.strip(),
         "dagster_url": desk.settings.desk.dagster_url.rstrip("/"),
     }
     return HTMLResponse(environment().get_template(template).render(**shared, **told), status)
