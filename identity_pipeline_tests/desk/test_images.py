@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import stat
 import threading
 import time
@@ -109,7 +110,7 @@ def test_dimming_reduces_large_pictures_and_the_same_gives_the_same_bytes() -> N
 
 
 def test_a_ride_that_is_processed_anew_never_shows_an_old_picture(ride: SmallRide) -> None:
-    faces, frames = (kind(ride.store, Settings()) for kind in (FacePictures, FramePictures))
+    faces, frames = FacePictures(ride.store, Settings()), FramePictures(ride.store, Settings())
     face = Face(ride.video_id, FACE)
     before = faces.thumbnail(face), frames.frame(face)
     measure(ride, shift=40)
@@ -252,3 +253,20 @@ def test_the_timeline_marks_the_moment_of_the_picture() -> None:
     ]
     assert "data-moment-ms" not in drawn[0] and 'data-moment-ms="1000"' in drawn[1]
     assert "this picture is at 0:01.0" in drawn[1]
+
+
+def test_where_crops_were_dropped_pictures_come_from_the_very_same_file(
+    client: TestClient, ride: SmallRide
+) -> None:
+    face, frame = (f"/img/{kind}/{ride.video_id}/{FACE}.jpg" for kind in ("face", "frame"))
+    before = [pixels(client.get(url).content).astype(float) for url in (face, frame)]
+    layout = ride.store.layout
+    shutil.rmtree(layout.crops(ride.video_id))
+    shutil.rmtree(layout.desk_pictures(ride.video_id))
+    after = [pixels(client.get(url).content).astype(float) for url in (face, frame)]
+    assert [np.abs(a - b).mean() < 4 for a, b in zip(after, before, strict=True)] == [True, True]
+    shutil.rmtree(layout.desk_pictures(ride.video_id))
+    ride.file.write_bytes(ride.file.read_bytes() + b"0")
+    answers = [client.get(url) for url in (face, frame)]
+    assert [answer.status_code for answer in answers] == [404, 404]
+    assert all("another one" in unquote(answer.headers[WHY]) for answer in answers)
