@@ -22,6 +22,7 @@ from identity_pipeline.stages.desk.faces import Face, is_face_id, known_faces, s
 from identity_pipeline.stages.video.footage import Unproved, WantedFrame, footage_of
 from identity_pipeline.storage.photos.photo_sets import PhotoSets
 from identity_pipeline.storage.video.drawn_pictures import version_of
+from identity_pipeline.storage.video.registry import VideoRegistry
 
 LONGEST_SIDE: Final = 1280
 """Px of a frame as it is shown; chosen: as wide as the page."""
@@ -70,6 +71,15 @@ class FramePictures(Drawn):
         if known is not None:
             raise NoPictureError(known)
         return self.drawn(face.video_id, _checked(face.face_id))
+
+    def gone(self, video_id: str) -> str | None:
+        """Why no frame of a source can be shown, for beside a picture; None: its file is there."""
+        if PhotoSets(self.store.layout).is_set(video_id):
+            return None
+        for record in VideoRegistry(self.store.layout).readable([video_id]):
+            if record.existing_path().is_file():
+                return None
+        return "The source video is gone, so only what was stored around the face can be shown."
 
     def warm_frames(self, faces: Collection[Face]) -> None:
         """Draws what is about to be shown: each source is opened once, in the order of its frames.
