@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import stat
 import threading
 import time
@@ -109,7 +110,7 @@ def test_dimming_reduces_large_pictures_and_the_same_gives_the_same_bytes() -> N
 
 
 def test_a_ride_that_is_processed_anew_never_shows_an_old_picture(ride: SmallRide) -> None:
-    faces, frames = (kind(ride.store, Settings()) for kind in (FacePictures, FramePictures))
+    faces, frames = FacePictures(ride.store, Settings()), FramePictures(ride.store, Settings())
     face = Face(ride.video_id, FACE)
     before = faces.thumbnail(face), frames.frame(face)
     measure(ride, shift=40)
@@ -125,8 +126,8 @@ def test_browsers_keep_what_its_address_names_and_ask_about_the_rest(
     pictures = client.app.state.pictures  # type: ignore[attr-defined]
     assert isinstance(pictures, Pictures)
     for url in (
-        pictures.face_url(Face(ride.video_id, FACE)),
-        pictures.frame_url(Face(ride.video_id, FACE)),
+        pictures.face_url(ride.video_id, FACE),
+        pictures.frame_url(ride.video_id, FACE),
     ):
         assert client.get(url).headers["cache-control"].startswith("private, max-age=31536000")
     usual = client.get(f"/img/face/{ride.video_id}/{FACE}.jpg")
@@ -140,7 +141,10 @@ def test_browsers_keep_what_its_address_names_and_ask_about_the_rest(
 def test_a_source_that_is_gone_leaves_what_was_stored_and_a_sentence(
     client: TestClient, ride: SmallRide
 ) -> None:
+    frames = client.app.state.pictures.frames  # type: ignore[attr-defined]
+    assert frames.gone(ride.video_id) is None
     ride.file.unlink()
+    assert "gone" in frames.gone(ride.video_id)
     answer = client.get(f"/img/frame/{ride.video_id}/{FACE}.jpg")
     assert answer.status_code == 200 and answer.headers["cache-control"] == "no-store"
     assert "gone" in unquote(answer.headers[WHY])
@@ -252,3 +256,32 @@ def test_the_timeline_marks_the_moment_of_the_picture() -> None:
     ]
     assert "data-moment-ms" not in drawn[0] and 'data-moment-ms="1000"' in drawn[1]
     assert "this picture is at 0:01.0" in drawn[1]
+
+
+def test_where_crops_were_dropped_pictures_come_from_the_very_same_file(
+    client: TestClient, ride: SmallRide
+) -> None:
+    face, frame = (f"/img/{kind}/{ride.video_id}/{FACE}.jpg" for kind in ("face", "frame"))
+    before = [pixels(client.get(url).content).astype(float) for url in (face, frame)]
+    layout = ride.store.layout
+    shutil.rmtree(layout.crops(ride.video_id))
+    shutil.rmtree(layout.desk_pictures(ride.video_id))
+    after = [pixels(client.get(url).content).astype(float) for url in (face, frame)]
+    assert [np.abs(a - b).mean() < 4 for a, b in zip(after, before, strict=True)] == [True, True]
+    shutil.rmtree(layout.desk_pictures(ride.video_id))
+    ride.file.write_bytes(ride.file.read_bytes() + b"0")
+    answers = [client.get(url) for url in (face, frame)]
+    assert [answer.status_code for answer in answers] == [404, 404]
+    assert all("another one" in unquote(answer.headers[WHY]) for answer in answers)
+
+
+def test_what_is_asked_for_next_is_drawn_behind_the_page(
+    client: TestClient, ride: SmallRide
+) -> None:
+    pictures = client.app.state.pictures  # type: ignore[attr-defined]
+    faces = [Face(ride.video_id, f"00000{n}-0") for n in (2, 3, 4)]
+    pictures.prefetch([*faces, Face(ride.video_id, "000099-0"), Face("nobody-0", "000001-0")])
+    pictures._behind.shutdown(wait=True)
+    for kind in ("faces", "frames"):
+        (folder,) = ride.store.layout.desk_pictures(ride.video_id).glob(f"{kind}-*")
+        assert len(list(folder.iterdir())) == len(faces)

@@ -8,9 +8,12 @@ the header `X-Desk-Why`.
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from functools import partial
+from itertools import groupby
 from typing import Final
 from urllib.parse import quote
 
@@ -35,6 +38,7 @@ from identity_pipeline.stages.desk.faces import (
 )
 from identity_pipeline.stages.desk.frames import FramePictures
 
+LOG = logging.getLogger(__name__)
 DRAWN_AT_ONCE: Final = 3
 """So many requests draw at a time, the others wait; chosen: pages stay quick beside them."""
 YEAR_S: Final = 31_536_000
@@ -61,6 +65,7 @@ class Pictures:
     faces: FacePictures
     frames: FramePictures
     exported: ExportedPictures
+    _behind: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
 
     @classmethod
     def of(cls, desk: Desk) -> Pictures:
@@ -68,15 +73,29 @@ class Pictures:
         shared = desk.stores.tables, desk.settings
         return cls(FacePictures(*shared), FramePictures(*shared), ExportedPictures(*shared))
 
-    def face_url(self, face: Face, px: int = USUAL_PX) -> str:
+    def face_url(self, video_id: str, face_id: str, px: int = USUAL_PX) -> str:
         """Address of a face's thumbnail, which browsers may keep: it names the version."""
-        version = self.faces.version(face.video_id)
-        return f"/img/face/{face.video_id}/{face.face_id}.jpg?px={px}&v={version}"
+        return f"/img/face/{video_id}/{face_id}.jpg?px={px}&v={self.faces.version(video_id)}"
 
-    def frame_url(self, face: Face) -> str:
-        """Address of the whole frame of a face."""
-        version = self.frames.version(face.video_id)
-        return f"/img/frame/{face.video_id}/{face.face_id}.jpg?v={version}"
+    def frame_url(self, video_id: str, face_id: str) -> str:
+        """Address of the whole frame of a face, likewise."""
+        return f"/img/frame/{video_id}/{face_id}.jpg?v={self.frames.version(video_id)}"
+
+    def prefetch(self, faces: Collection[Face]) -> None:
+        """Draws thumbnails and whole frames that are asked for next, behind the page.
+
+        What cannot be drawn is told when it is asked for.
+        """
+        for _, own in groupby(sorted(set(faces)), key=lambda face: face.video_id):
+            self._behind.submit(self._drawn_before, tuple(own))
+
+    def _drawn_before(self, faces: Collection[Face]) -> None:
+        """Draws what is asked for next of one source."""
+        for draw in (self.faces.warm_faces, self.frames.warm_frames):
+            try:
+                draw(faces)
+            except IdentityPipelineError as error:
+                LOG.info("not drawn before it is asked for: %s", error)
 
 
 def pictures_of(request: Request) -> Pictures:

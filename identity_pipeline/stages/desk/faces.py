@@ -8,7 +8,7 @@ aligned crops that the recogniser sees.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import groupby
 from typing import Final, NamedTuple
@@ -21,6 +21,13 @@ from identity_pipeline.ledger import subjects as ids
 from identity_pipeline.media.crops import ImageBGR, Region, cut, decode_image, encode_jpeg
 from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
 from identity_pipeline.stages.desk.drawing import Drawn, NoPictureError
+from identity_pipeline.stages.video.footage import (
+    Unproved,
+    WantedFrame,
+    crops_were_dropped,
+    footage_of,
+)
+from identity_pipeline.stages.video.proof import region_of
 from identity_pipeline.storage.layout import check_video_id
 from identity_pipeline.storage.video.drawn_pictures import version_of
 from identity_pipeline.storage.video.tables import MissingTableError, TableStore
@@ -82,16 +89,32 @@ class FacePictures(Drawn):
         for name in names:
             face_id, _, px = name.rpartition("-")
             wanted.setdefault(face_id, []).append(int(px))
-        boxes = {str(row["face_id"]): box_of(row) for row in _rows(self.store, video_id, wanted)}
-        columns = ("region_jpeg", "region_x", "region_y", "region_scale")
         pictures = {}
-        for row in self.store.crops(video_id).rows(boxes, columns):
-            face_id, jpeg, *place = (row[c] for c in ("face_id", *columns))
-            region = Region(decode_image(bytes(jpeg)), *map(float, place))  # type: ignore[arg-type]
-            for px in wanted[str(face_id)]:
-                shown = _square(region.bgr, region.to_region(boxes[str(face_id)]), px)
-                pictures[name_of(str(face_id), px)] = encode_jpeg(shown, JPEG_QUALITY)
+        for face_id, region, box in self._regions(video_id, wanted):
+            for px in wanted[face_id]:
+                shown = _square(region.bgr, region.to_region(box), px)
+                pictures[name_of(face_id, px)] = encode_jpeg(shown, JPEG_QUALITY)
         return pictures
+
+    def _regions(self, video_id: str, wanted: Collection[str]) -> Iterator[tuple[str, Region, Box]]:
+        """What is around each face, with its box; cut anew of the source where crops were dropped.
+
+        Raises:
+            VideoError: they were dropped, and the source is gone or another one.
+        """
+        faces = known_faces(self.store, video_id).filter(pl.col("face_id").is_in(list(wanted)))
+        rows = {str(row["face_id"]): row for row in faces.iter_rows(named=True)}
+        boxes = {face_id: box_of(row) for face_id, row in rows.items()}
+        if not crops_were_dropped(self.store, video_id):
+            for face_id, region in stored_regions(self.store, video_id, boxes):
+                yield face_id, region, boxes[face_id]
+            return
+        frames = [WantedFrame(rows[face]["frame_idx"], {face: box}) for face, box in boxes.items()]
+        footage = footage_of(self.store, video_id, self.settings, crops_may_be_gone=True)
+        for n, frame in footage.proved(frames):
+            ((face_id, box),) = frames[n].faces.items()
+            if not isinstance(frame, Unproved):
+                yield face_id, region_of(frame, box, self.settings.crops), box
 
     def why_not(self, video_id: str, name: str) -> str:
         """Why there is no thumbnail."""
@@ -159,9 +182,21 @@ def _known_faces(
     return faces.rename({"quality_score": "quality"})
 
 
-def _rows(store: TableStore, video_id: str, face_ids: Collection[str]) -> list[dict[str, object]]:
-    faces = known_faces(store, video_id)
-    return faces.filter(pl.col("face_id").is_in(list(face_ids))).to_dicts()
+def stored_regions(
+    store: TableStore, video_id: str, face_ids: Collection[str]
+) -> Iterator[tuple[str, Region]]:
+    """What was stored around some faces.
+
+    Raises:
+        DamagedTableError, MissingTableError: the crops cannot be read.
+    """
+    columns = ("region_jpeg", "region_x", "region_y", "region_scale")
+    for row in store.crops(video_id).rows(face_ids, columns):
+        jpeg, *place = (row[c] for c in columns)
+        yield (
+            str(row["face_id"]),
+            Region(decode_image(bytes(jpeg)), *map(float, place)),  # type: ignore[arg-type]
+        )
 
 
 def best_face(store: TableStore, video_id: str, track_id: int) -> Face:

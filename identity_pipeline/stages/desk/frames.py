@@ -15,13 +15,14 @@ import polars as pl
 from identity_pipeline.core.geometry import Box
 from identity_pipeline.core.imagesets.candidates import box_of
 from identity_pipeline.ledger import subjects as ids
-from identity_pipeline.media.crops import Region, decode_image, encode_jpeg
+from identity_pipeline.media.crops import encode_jpeg
 from identity_pipeline.media.dimming import dimmed
 from identity_pipeline.stages.desk.drawing import Drawn, NoPictureError
-from identity_pipeline.stages.desk.faces import Face, is_face_id, known_faces
+from identity_pipeline.stages.desk.faces import Face, is_face_id, known_faces, stored_regions
 from identity_pipeline.stages.video.footage import Unproved, WantedFrame, footage_of
 from identity_pipeline.storage.photos.photo_sets import PhotoSets
 from identity_pipeline.storage.video.drawn_pictures import version_of
+from identity_pipeline.storage.video.registry import VideoRegistry
 
 LONGEST_SIDE: Final = 1280
 """Px of a frame as it is shown; chosen: as wide as the page."""
@@ -71,6 +72,15 @@ class FramePictures(Drawn):
             raise NoPictureError(known)
         return self.drawn(face.video_id, _checked(face.face_id))
 
+    def gone(self, video_id: str) -> str | None:
+        """Why no frame of a source can be shown, for beside a picture; None: its file is there."""
+        if PhotoSets(self.store.layout).is_set(video_id):
+            return None
+        for record in VideoRegistry(self.store.layout).readable([video_id]):
+            if record.existing_path().is_file():
+                return None
+        return "The source video is gone, so only what was stored around the face can be shown."
+
     def warm_frames(self, faces: Collection[Face]) -> None:
         """Draws what is about to be shown: each source is opened once, in the order of its frames.
 
@@ -90,7 +100,8 @@ class FramePictures(Drawn):
         if not wanted:
             return {}
         pictures, version = {}, self.version(video_id)
-        for n, frame in footage_of(self.store, video_id, self.settings).proved(wanted):
+        footage = footage_of(self.store, video_id, self.settings, crops_may_be_gone=True)
+        for n, frame in footage.proved(wanted):
             face_id, _, box = faces[n]
             if isinstance(frame, Unproved):
                 self._not_found[video_id, version, face_id] = _sentence(frame)
@@ -112,10 +123,7 @@ class FramePictures(Drawn):
         """
         face_id = _checked(face.face_id)
         rows = known_faces(self.store, face.video_id).filter(pl.col("face_id") == face_id)
-        columns = ("region_jpeg", "region_x", "region_y", "region_scale")
-        for row in self.store.crops(face.video_id).rows({face_id}, columns):
-            jpeg, *place = (row[c] for c in columns)
-            region = Region(decode_image(bytes(jpeg)), *map(float, place))  # type: ignore[arg-type]
+        for _, region in stored_regions(self.store, face.video_id, {face_id}):
             box = region.to_region(box_of(rows.row(0, named=True)))
             return encode_jpeg(dimmed(region.bgr, box, LONGEST_SIDE), JPEG_QUALITY)
         raise NoPictureError(f"There is no face {face_id} in {face.video_id}.")

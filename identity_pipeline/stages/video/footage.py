@@ -61,39 +61,45 @@ class Footage:
     Attributes:
         video: the source file.
         frames: table `frames`.
-        crops: what was analysed, which every frame is compared with.
+        crops: what was analysed, which every frame is compared with; None: they were dropped, and
+            that the file is the very same has to do.
         settings: all settings.
     """
 
     video: Path
     frames: pl.DataFrame
-    crops: CropArchive
+    crops: CropArchive | None
     settings: Settings
 
     def proved(self, wanted: Sequence[WantedFrame]) -> Iterator[tuple[int, ImageBGR | Unproved]]:
         """Each wanted frame by its place in the sequence, decoding each frame once.
 
-        Every frame is compared with what was analysed. One that seeking has found must have the
-        very same pixels; else it is looked for by counting, and then must be as alike as
-        `export.same_region_min`. Those of which this is not so come last.
+        Every frame is compared with what was analysed, where that is still there. One that seeking
+        has found must have the very same pixels; else it is looked for by counting, and then must
+        be as alike as `export.same_region_min`. Those of which this is not so come last.
 
         Raises:
             VideoError: the source cannot be read any more.
         """
-        faces = {face for one in wanted for face in one.faces}
-        analysed = Analysed.of(self.crops, faces, self.settings.crops)
+        analysed = self._analysed(wanted)
         best: dict[int, float] = {}
         left = dict(enumerate(wanted))
         for seekable in self._ways():
             enough = IDENTICAL if seekable else self.settings.export.same_region_min
             for n, frame in self._frames_of(left, seekable=seekable):
-                alike = analysed.likeness(frame, left[n].faces)
+                alike = analysed.likeness(frame, left[n].faces) if analysed else IDENTICAL
                 best[n] = max(alike, best.get(n, -1.0))
                 if alike >= enough:
                     del left[n]
                     yield n, frame
         for n in left:
             yield n, Unproved(best.get(n))
+
+    def _analysed(self, wanted: Sequence[WantedFrame]) -> Analysed | None:
+        if self.crops is None:
+            return None
+        faces = {face for one in wanted for face in one.faces}
+        return Analysed.of(self.crops, faces, self.settings.crops)
 
     def _ways(self) -> tuple[bool, ...]:
         """By seeking, where a time stamp stands for one frame, then by counting."""
@@ -143,22 +149,31 @@ class Photographs(Footage):
             yield from ((n, still.bgr) for n in wanted if n in left)
 
 
-def footage_of(store: TableStore, source_id: str, settings: Settings) -> Footage:
+def footage_of(
+    store: TableStore, source_id: str, settings: Settings, *, crops_may_be_gone: bool = False
+) -> Footage:
     """What the frames of a ride or of a photo set are taken from.
+
+    Args:
+        store: the tables.
+        source_id: of the ride or set.
+        settings: all settings.
+        crops_may_be_gone: whether frames of which nothing is stored any more, for `clean` dropped
+            it, are taken as they are found in the very same file.
 
     Raises:
         VideoError: its file is gone, or is another one.
         DamagedFileError, MissingTableError: a record, a table or the crops cannot be read.
     """
+    gone = crops_may_be_gone and crops_were_dropped(store, source_id)
+    crops = None if gone else store.crops(source_id)
     photos = PhotoSets(store.layout)
     if photos.is_set(source_id):
         photo_set = photos.get(source_id)
         if photo_set is None:
             raise VideoError("missing", f"The photographs of {source_id} are gone.")
         folder = store.layout.photo_set(source_id)
-        return Photographs(
-            folder, empty("frames"), store.crops(source_id), settings, photos, photo_set
-        )
+        return Photographs(folder, empty("frames"), crops, settings, photos, photo_set)
     record = VideoRegistry(store.layout).get(source_id)
     path = record.existing_path() if record else Path(source_id)
     if record is None or not path.is_file() or sha256_of_file(path) != record.sha256:
@@ -166,7 +181,14 @@ def footage_of(store: TableStore, source_id: str, settings: Settings) -> Footage
             "missing",
             f"The file of {source_id} is gone or another one; put it back at {path}.",
         )
-    return Footage(path, store.read("frames", source_id), store.crops(source_id), settings)
+    return Footage(path, store.read("frames", source_id), crops, settings)
+
+
+def crops_were_dropped(store: TableStore, source_id: str) -> bool:
+    """Whether the crops of a source were made and are not there any more."""
+    noted = store.noted("face_crops", source_id)
+    there = CropArchive(store.layout.crops(source_id)).parts
+    return noted is not None and noted.rows > 0 and not there
 
 
 def _by_frame(left: Mapping[int, WantedFrame]) -> Mapping[int, Sequence[int]]:
