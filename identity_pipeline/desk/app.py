@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asyncio import sleep
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
@@ -21,14 +21,12 @@ from identity_pipeline.desk.access import (
     curator_of,
     remember,
 )
-from identity_pipeline.desk.deciding import Act, Form, endpoint, local, read_form
+from identity_pipeline.desk.acts import SHARED
+from identity_pipeline.desk.deciding import Act, endpoint, local, read_form
 from identity_pipeline.desk.pages import HERE, desk_of, environment, page
 from identity_pipeline.desk.rooms import images, people, pictures, review
 from identity_pipeline.desk.state import Desk
-from identity_pipeline.ledger.commands import Planned
 from identity_pipeline.ledger.events import clean_name
-from identity_pipeline.stages.curation.curation import Curator
-from identity_pipeline.stages.curation.targets import find_event
 
 YEAR = 365
 """Days for which a curator's name is kept."""
@@ -36,7 +34,7 @@ YEAR = 365
 
 def create_app(desk: Desk) -> Starlette:
     """The application of one data folder."""
-    acts: Mapping[str, Act] = {"undo": _undo, **people.ACTS, **review.ACTS, **pictures.ACTS}
+    acts: Mapping[str, Act] = {**SHARED, **people.ACTS, **review.ACTS, **pictures.ACTS}
     app = Starlette(
         routes=[
             Route("/", _start),
@@ -63,10 +61,6 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     """At the end of the desk its worker ends, too."""
     yield
     await run_in_threadpool(app.state.desk.behind.end)
-
-
-def _undo(curator: Curator, form: Form) -> Iterator[Planned]:
-    yield curator.undo(find_event(curator.library, form.one("event")))
 
 
 async def _start(request: Request) -> Response:
