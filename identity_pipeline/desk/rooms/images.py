@@ -37,6 +37,7 @@ from identity_pipeline.stages.desk.faces import (
     name_of,
 )
 from identity_pipeline.stages.desk.frames import FramePictures
+from identity_pipeline.storage.video.drawn_pictures import DrawnPictures
 
 LOG = logging.getLogger(__name__)
 QUICK, SLOW = CapacityLimiter(3), CapacityLimiter(2)
@@ -70,7 +71,8 @@ class Pictures:
 
     @classmethod
     def of(cls, desk: Desk) -> Pictures:
-        """Those of a desk's data folder."""
+        """Those of a desk's data folder, without what is kept of sources that are gone."""
+        DrawnPictures(desk.stores.layout).drop_of_gone()
         shared = desk.stores.tables, desk.settings
         return cls(FacePictures(*shared), FramePictures(*shared), ExportedPictures(*shared))
 
