@@ -287,3 +287,12 @@ def test_what_is_asked_for_next_is_drawn_behind_the_page(
     for kind in ("faces", "frames"):
         (folder,) = ride.store.layout.desk_pictures(ride.video_id).glob(f"{kind}-*")
         assert len(list(folder.iterdir())) == len(faces)
+
+
+def test_a_ride_that_was_removed_leaves_no_picture(client: TestClient, ride: SmallRide) -> None:
+    client.get(f"/img/face/{ride.video_id}/{FACE}.jpg")
+    layout = ride.store.layout
+    assert any(layout.desk_pictures(ride.video_id).rglob("*.jpg"))
+    layout.manifest("face_crops", ride.video_id).unlink()
+    next(opened(ride))  # a desk that is opened
+    assert not layout.desk_pictures(ride.video_id).exists()

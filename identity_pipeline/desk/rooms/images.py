@@ -37,10 +37,12 @@ from identity_pipeline.stages.desk.faces import (
     name_of,
 )
 from identity_pipeline.stages.desk.frames import FramePictures
+from identity_pipeline.storage.video.drawn_pictures import DrawnPictures
 
 LOG = logging.getLogger(__name__)
-DRAWN_AT_ONCE: Final = 3
-"""So many requests draw at a time, the others wait; chosen: pages stay quick beside them."""
+QUICK, SLOW = CapacityLimiter(3), CapacityLimiter(2)
+"""So many requests draw at a time, the others wait: of stored crops, and of videos, which take
+longer and are not to hold up the crops; chosen: pages stay quick beside them."""
 YEAR_S: Final = 31_536_000
 WHY: Final = "X-Desk-Why"
 NEUTRAL: Final = (
@@ -69,7 +71,8 @@ class Pictures:
 
     @classmethod
     def of(cls, desk: Desk) -> Pictures:
-        """Those of a desk's data folder."""
+        """Those of a desk's data folder, without what is kept of sources that are gone."""
+        DrawnPictures(desk.stores.layout).drop_of_gone()
         shared = desk.stores.tables, desk.settings
         return cls(FacePictures(*shared), FramePictures(*shared), ExportedPictures(*shared))
 
@@ -189,9 +192,10 @@ async def _instead(request: Request, error: IdentityPipelineError) -> Response:
     return Response(NEUTRAL, 404, headers, "image/svg+xml")
 
 
-def _answering(find: Callable[[Request], _Shown]) -> Callable[[Request], object]:
+def _answering(
+    find: Callable[[Request], _Shown], limiter: CapacityLimiter = QUICK
+) -> Callable[[Request], object]:
     """The function of a route: what was drawn is given at once, what is not waits its turn."""
-    limiter = CapacityLimiter(DRAWN_AT_ONCE)
 
     async def answer(request: Request) -> Response:
         try:
@@ -230,7 +234,7 @@ async def _timeline(request: Request) -> Response:
 ROUTES: Final[Collection[Route]] = (
     Route("/img/face/{video_id}/{face_id}.jpg", _answering(_face)),
     Route("/img/track/{video_id}/{track_id:int}.jpg", _answering(_track)),
-    Route("/img/frame/{video_id}/{face_id}.jpg", _answering(_frame)),
+    Route("/img/frame/{video_id}/{face_id}.jpg", _answering(_frame, SLOW)),
     Route("/img/person/{person_id}.jpg", _answering(_person)),
     Route("/img/exported/{video_id}/{file:path}", _answering(_exported)),
     Route("/img/timeline/{video_id}.svg", _timeline),

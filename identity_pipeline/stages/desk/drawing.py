@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from threading import Lock
 
-from identity_pipeline.errors import IdentityPipelineError
+from identity_pipeline.errors import IdentityPipelineError, system_words
 from identity_pipeline.settings import Settings
 from identity_pipeline.storage.video.drawn_pictures import DrawnPictures
 from identity_pipeline.storage.video.tables import TableStore
@@ -83,6 +83,7 @@ class Drawn(ABC):
         """Draws those of some pictures of a video that are not kept yet, in one pass.
 
         Raises:
+            NoPictureError: they cannot be kept.
             IdentityPipelineError: none of them can be drawn; says why.
         """
         names = list(names)
@@ -95,4 +96,9 @@ class Drawn(ABC):
             version = self.version(video_id)
             missing = self._pictures.missing(video_id, version, names)
             if missing:
-                self._pictures.keep(video_id, version, self._draw(video_id, missing))
+                drawn = self._draw(video_id, missing)
+                try:
+                    self._pictures.keep(video_id, version, drawn)
+                except OSError as error:
+                    why = f"The picture cannot be kept in {self.store.layout.root}"
+                    raise NoPictureError(f"{why}: {system_words(error)}") from error

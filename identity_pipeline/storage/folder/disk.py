@@ -130,7 +130,7 @@ def droppable(layout: Layout, now: float, older_than_days: float = 0.0) -> list[
         for folder in _folders(step):
             if folder.name in finished:
                 found.append(Droppable("chunks", folder, size_of(folder), folder.name))
-    for folder in _folders(layout.root / "desk" / "pictures"):
+    for folder in _folders(layout.desk_pictures_root):
         found.append(Droppable("desk", folder, size_of(folder), folder.name))
     return found
 

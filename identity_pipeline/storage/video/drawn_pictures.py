@@ -15,7 +15,7 @@ from typing import Final
 
 from identity_pipeline.storage.files import atomic
 from identity_pipeline.storage.files.hashing import sha256_of_value
-from identity_pipeline.storage.layout import Layout
+from identity_pipeline.storage.layout import VIDEO_ID, Layout
 
 DIGITS: Final = 12
 """Of the digest in a version."""
@@ -58,3 +58,14 @@ class DrawnPictures:
                     shutil.rmtree(old, ignore_errors=True)
         for name, data in pictures.items():
             atomic.write_bytes(self.layout.desk_picture(video_id, version, name), data)
+
+    def drop_of_gone(self) -> list[str]:
+        """Drops the pictures of sources whose crops are recorded no more; returns their ids."""
+        root = self.layout.desk_pictures_root
+        gone = []
+        for folder in sorted(root.iterdir()) if root.is_dir() else ():
+            is_source = VIDEO_ID.fullmatch(folder.name) and not folder.is_symlink()
+            if is_source and not self.layout.manifest("face_crops", folder.name).is_file():
+                shutil.rmtree(folder, ignore_errors=True)
+                gone.append(folder.name)
+        return gone
