@@ -169,7 +169,7 @@ def _ask(request: Request) -> Response:
         shown=asking.asked(library, question, bars, pictures.frames),
         chosen=request.query_params.get("at", ""),
         back=f"/review?{urlencode(onwards)}",
-        of=subject_of(question),
+        of=about,
         answered=request.query_params.get("after", ""),
         following=after,
         preceding=before_it,

@@ -30,7 +30,7 @@ from identity_pipeline.stages.library.explanation import RULES
 from identity_pipeline.storage.video.tables import MissingTableError
 
 TILES: Final = 60
-"""Tracks of a batch that are shown, the least similar first; the others are only counted; chosen."""
+"""Tracks of a batch that are shown, the least similar first, others are counted; chosen."""
 NEAREST: Final = 3
 """Confirmed faces of a candidate beside the question; chosen."""
 COMPARED: Final = 24
