@@ -156,11 +156,8 @@ def _ask(request: Request) -> Response:
     coming = asking.faces_to_come(library, ahead)
     pictures.prefetch(coming)
     after, before_it = here.near(1), here.near(-1)
-    onwards = {
-        "after": question.key,
-        "of": subject_of(question),
-        "next": after.key if after else "",
-    }
+    about, following = subject_of(question), after.key if after else ""
+    onwards = {"after": question.key, "of": about, "next": following}
     return page(
         request,
         "question.html.j2",
