@@ -13,10 +13,12 @@ from collections.abc import Iterator, Sequence
 import polars as pl
 
 from identity_pipeline.core.geometry import Box
+from identity_pipeline.core.imagesets.decided import in_human_order
 from identity_pipeline.core.imagesets.faces import (
     Face,
     Row,
     faces_of,
+    is_accepted,
     likeness,
     near_in_time,
     no_coverage,
@@ -78,7 +80,7 @@ def build_coverage_set(
 
     With `selection.stop = "cut"` the replay knew no other set. There a kept face gives way to what
     was taken before, and where a bucket has lost all of its own, the best other plain face of it
-    that came before the stop takes their place.
+    that came before the stop takes their place. What a human accepted stays.
 
     Args:
         candidates: result of `open_candidates`.
@@ -100,7 +102,7 @@ def build_coverage_set(
             members = [row for row in range(len(table)) if kept[row]]
             members.sort(key=lambda row: (-gain[row], row))
         rows += _by_bucket(table, views, members, before)
-    return image_table(rows)
+    return in_human_order(image_table(rows), candidates)
 
 
 def _by_bucket(
@@ -129,6 +131,13 @@ def _still_apart(
     members, held = list[int](), dict[str, int]()
     times = times_of([anchors, pairs], table[0]["person_id"])
     plain = [row for row, face in enumerate(table) if no_coverage(face, settings) is None]
+    for row in plain:
+        if is_accepted(table[row]) and row not in (*exported, *used):
+            bucket = str(table[row]["bucket_key"])
+            held[bucket] = held.get(bucket, 0) + 1
+            exported.append(row)
+            members.append(row)
+            times.append(table[row]["timestamp_ms"])
     plain.sort(key=lambda r: (str(table[r]["bucket_key"]), not kept[r], -worth(table[r]), r))
     for row in plain:
         bucket = str(table[row]["bucket_key"])
