@@ -25,7 +25,7 @@ from identity_pipeline.core.imagesets.faces import (
     rows_of,
     times_of,
 )
-from identity_pipeline.core.imagesets.image_sets import image_row, image_table
+from identity_pipeline.core.imagesets.image_sets import image_row, image_table, keeps_apart
 from identity_pipeline.core.imagesets.novelty import (
     Views,
     farthest_of,
@@ -111,18 +111,18 @@ def _challenges_of(
     used = {*before, *rows_of(table, pairs["face_id"])}
     first = _accepted(table, kinds, views, used, before)
     before = [*before, *(row for _, row, _ in first)]
-    used |= set(before)
     times += [table[row]["timestamp_ms"] for _, row, _ in first]
     pools: dict[str, list[int]] = {}
     for row in sorted(range(len(table)), key=lambda r: (-table[r]["picture"], r)):
-        sure = table[row]["stable_score"] >= settings.challenge_stable_min
-        if row in used or kinds[row] is None or not sure:
+        kind, sure = kinds[row], table[row]["stable_score"] >= settings.challenge_stable_min
+        if row in {*used, *before} or kind is None or not sure:
             continue
-        if near_in_time(table[row], times, settings):
-            continue
-        if not is_near_duplicate(views, row, before, likeness(settings)):
-            pools.setdefault(kinds[row], []).append(row)
-    picks = _in_turn(pools, table, views, before, first, settings)
+        if keeps_apart(row, table, views, times, before, settings):
+            pools.setdefault(kind, []).append(row)
+    return _rows(table, _in_turn(pools, table, views, before, first, settings))
+
+
+def _rows(table: Sequence[Face], picks: Sequence[tuple[str, int, float]]) -> list[Row]:
     numbers: dict[str, int] = {}
     rows = []
     for rank, (kind, row, new) in enumerate(picks, start=1):

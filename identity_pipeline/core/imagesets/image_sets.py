@@ -105,6 +105,29 @@ def build_coverage_set(
     return in_human_order(image_table(rows), candidates)
 
 
+def keeps_apart(
+    row: int,
+    table: Sequence[Face],
+    views: Views,
+    times: Sequence[float],
+    before: Sequence[int],
+    settings: SelectionSettings,
+) -> bool:
+    """Whether a face is apart in time and in look from images before.
+
+    Args:
+        row: the face.
+        table: the rider's candidates.
+        views: their embeddings.
+        times: of images, in ms.
+        before: rows that are images.
+        settings: the distances.
+    """
+    if near_in_time(table[row], times, settings):
+        return False
+    return not is_near_duplicate(views, row, before, likeness(settings))
+
+
 def _by_bucket(
     table: Sequence[Face], views: Views, members: Sequence[int], before: Sequence[int]
 ) -> Iterator[Row]:
@@ -131,23 +154,17 @@ def _still_apart(
     members, held = list[int](), dict[str, int]()
     times = times_of([anchors, pairs], table[0]["person_id"])
     plain = [row for row, face in enumerate(table) if no_coverage(face, settings) is None]
-    for row in plain:
-        if is_accepted(table[row]) and row not in (*exported, *used):
-            bucket = str(table[row]["bucket_key"])
-            held[bucket] = held.get(bucket, 0) + 1
-            exported.append(row)
-            members.append(row)
-            times.append(table[row]["timestamp_ms"])
     plain.sort(key=lambda r: (str(table[r]["bucket_key"]), not kept[r], -worth(table[r]), r))
-    for row in plain:
+    free = [row for row in plain if row not in {*exported, *used}]
+    for row in sorted(free, key=lambda r: (not is_accepted(table[r]), plain.index(r))):
         bucket = str(table[row]["bucket_key"])
         full = held.get(bucket, 0) >= (settings.bucket_max if kept[row] else 1)
-        if full or row in (*exported, *used) or near_in_time(table[row], times, settings):
-            continue
-        if is_near_duplicate(views, row, exported, likeness(settings)):
+        if not is_accepted(table[row]) and (
+            full or not keeps_apart(row, table, views, times, exported, settings)
+        ):
             continue
         held[bucket] = held.get(bucket, 0) + 1
         exported.append(row)
         members.append(row)
         times.append(table[row]["timestamp_ms"])
-    return members
+    return sorted(members, key=plain.index)

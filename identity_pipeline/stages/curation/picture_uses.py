@@ -11,7 +11,7 @@ ledger: while a video is processed anew its faces may have other names already.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -31,8 +31,8 @@ from identity_pipeline.storage.files.hashing import sha256_of_value
 from identity_pipeline.storage.files.small_files import DamagedFileError
 from identity_pipeline.storage.video.tables import TableStore
 
-SCOPE_OF_RIDES = "ride"
-"""The order that the sets of a ride have."""
+ORDERED = "ride"
+"""Scope of the order that the sets of a ride have."""
 
 
 def decided_pictures(stores: LibraryStores, video_id: str) -> DecidedPictures:
@@ -122,20 +122,33 @@ def _nobody() -> LibraryState:
 
 def _by_face(pictures: dict[str, Picture]) -> DecidedPictures:
     local = {ids.parse(face).local_id: picture for face, picture in pictures.items()}
-    chosen = sorted((-p.anchor, face) for face, p in local.items() if p.anchor)
-    placed = [(p.places.get(SCOPE_OF_RIDES), face) for face, p in local.items()]
-    order = sorted((-seq, place, face) for (seq, place), face in _known(placed))
     return DecidedPictures(
-        rejected=frozenset(f for f, p in local.items() if p.verdict == "rejected"),
-        accepted=frozenset(f for f, p in local.items() if p.verdict == "accepted"),
-        anchors=tuple(face for _, face in chosen),
+        rejected=_with_verdict(local, "rejected"),
+        accepted=_with_verdict(local, "accepted"),
+        anchors=_chosen(local),
         passed_over=frozenset(_passed_over(local)),
         bins={face: p.bins for face, p in sorted(local.items()) if p.bins},
-        order=tuple(face for _, _, face in order),
+        order=_ordered(local),
     )
 
 
-def _passed_over(local: dict[str, Picture]) -> set[str]:
+def _with_verdict(local: Mapping[str, Picture], verdict: str) -> frozenset[str]:
+    return frozenset(face for face, picture in local.items() if picture.verdict == verdict)
+
+
+def _chosen(local: Mapping[str, Picture]) -> tuple[str, ...]:
+    """Chosen anchors, the newest first."""
+    chosen = sorted((-p.anchor, face) for face, p in local.items() if p.anchor)
+    return tuple(face for _, face in chosen)
+
+
+def _ordered(local: Mapping[str, Picture]) -> tuple[str, ...]:
+    """Faces as the newest order has them, then those of the order before."""
+    placed = [(p.places[ORDERED], face) for face, p in local.items() if ORDERED in p.places]
+    return tuple(face for _, face in sorted(((-seq, place), face) for (seq, place), face in placed))
+
+
+def _passed_over(local: Mapping[str, Picture]) -> set[str]:
     """Faces in whose place another one is, unless they were chosen later themselves."""
     found = set()
     for picture in local.values():
@@ -145,9 +158,3 @@ def _passed_over(local: dict[str, Picture]) -> set[str]:
             if (own or 0) < picture.anchor:
                 found.add(other)
     return found
-
-
-def _known(
-    placed: Iterable[tuple[tuple[int, int] | None, str]],
-) -> list[tuple[tuple[int, int], str]]:
-    return [(place, face) for place, face in placed if place is not None]

@@ -145,11 +145,18 @@ def _besides(
         parts["highlights"] = {"sha256": highlights, "settings": weights}
     if banks and spec.banks is not None:
         parts["banks"] = {"of": dict(banks), "settings": chosen(settings, spec.banks)}
-    known = {use: digest for use, digest in (pictures or {}).items() if use in spec.pictures}
-    if known:
-        names = sorted({name for use in known for name in spec.pictures[use]})
-        parts["pictures"] = {"of": known, "settings": chosen(settings, tuple(names))}
-    return parts
+    return parts | _decided(spec, settings, pictures or {})
+
+
+def _decided(
+    spec: AssetSpec, settings: Settings, pictures: Mapping[str, str]
+) -> dict[str, dict[str, Any]]:
+    """What humans decided on pictures, of that by which the output is shaped."""
+    known = {use: digest for use, digest in pictures.items() if use in spec.pictures}
+    if not known:
+        return {}
+    names = sorted({name for use in known for name in spec.pictures[use]})
+    return {"pictures": {"of": known, "settings": chosen(settings, tuple(names))}}
 
 
 def digest_without_data(settings: Settings, digests: Mapping[str, str]) -> str:
