@@ -82,6 +82,7 @@ def track_timeline_svg(
     settings: BucketSettings,
     *,
     max_others: int = 8,
+    moment_ms: float | None = None,
 ) -> str:
     """Who was seen when, in what light, and where the exported images were taken.
 
@@ -97,9 +98,11 @@ def track_timeline_svg(
         exported: `person_id`, `timestamp_ms`, `set` (`anchor`, `coverage`, `challenge`, `pair`).
         settings: `dark_below` and `overexposed_above` underline the light.
         max_others: lanes for tracks that are no riders, longest first; the rest share one lane.
+        moment_ms: a time to be marked through all lanes, that of a picture; None: none.
 
     Returns:
-        SVG text, 960 px wide; bars are groups with `data-track`, marks have `data-set`.
+        SVG text, 960 px wide; bars are groups with `data-track`, marks have `data-set`, the marked
+        time `data-moment-ms`.
 
     Raises:
         ValueError: `frames` is empty.
@@ -127,6 +130,7 @@ def track_timeline_svg(
     parts += [
         *lanes,
         *_cuts(frames, clip, lanes_top - 38, y),
+        *_here(moment_ms, clip, y),
         *_time_axis(clip, y + 2),
         *_timeline_legend(sets, frames, settings, y + 50),
     ]
@@ -134,6 +138,7 @@ def track_timeline_svg(
         f"Timeline of {clock(clip.end_ms - clip.start_ms)}: {counted(seats.height, 'rider')}, "
         f"{counted(others.height, 'other track')}"
     )
+    label += "" if moment_ms is None else f"; this picture is at {clock(moment_ms, 1)}"
     return svg(_WIDTH, y + 58, label, parts)
 
 
@@ -280,6 +285,17 @@ def _cuts(frames: pl.DataFrame, clip: _Clip, top: float, bottom: float) -> list[
         )
         for ms in cuts
     ]
+
+
+def _here(ms: float | None, clip: _Clip, bottom: float) -> list[str]:
+    """A line through all lanes at one time, between two points that show where it is."""
+    if ms is None:
+        return []
+    x, words = num(clip.x(ms)), tip(f"this picture, at {clock(ms, 1)}")
+    ends = f"M{num(clip.x(ms) - 5)} 0h10l-5 7zM{num(clip.x(ms) - 5)} {num(bottom)}h10l-5 -7z"
+    line = tag("path", d=f"M{x} 0V{num(bottom)}", class_="line here", stroke_width=2)
+    points = tag("path", d=ends, class_="strong")
+    return [tag("g", words + line + points, data_moment_ms=num(ms))]
 
 
 def _time_axis(clip: _Clip, y: float) -> list[str]:

@@ -250,6 +250,16 @@ class Layout:
         """Where each curator was in the queue of questions."""
         return self.root / "desk" / "curators"
 
+    @property
+    def desk_pictures_root(self) -> Path:
+        """All pictures that the desk drew, a folder for each video or photo set."""
+        return self.root / "desk" / "pictures"
+
     def desk_pictures(self, video_id: str) -> Path:
         """Pictures of a video or photo set that the desk drew."""
-        return self.root / "desk" / "pictures" / check_video_id(video_id)
+        return self.desk_pictures_root / check_video_id(video_id)
+
+    def desk_picture(self, video_id: str, version: str, name: str) -> Path:
+        """One of them, drawn from one version of what was stored; the name has no ending."""
+        folder = self.desk_pictures(video_id) / check_video_id(version)
+        return folder / f"{check_video_id(name)}.jpg"

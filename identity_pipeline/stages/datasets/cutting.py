@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -23,21 +22,20 @@ from identity_pipeline.core.imagesets.faces import VECTORS
 from identity_pipeline.core.imagesets.image_sets import CROP
 from identity_pipeline.core.imagesets.one_face import Fault
 from identity_pipeline.core.imagesets.summary import ExportedFace
-from identity_pipeline.media.crops import ImageBGR, decode_image, encode_jpeg, resized
+from identity_pipeline.media.crops import decode_image, encode_jpeg, resized
 from identity_pipeline.media.errors import VideoError
-from identity_pipeline.media.stills import StillError, decode_still
+from identity_pipeline.media.stills import StillError
 from identity_pipeline.models.face_pack import FacePack
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.imagesets.images import Exported, Pictures, PlannedImage
 from identity_pipeline.stages.progress.protocol import Progress, silent
 from identity_pipeline.stages.specs.exported import TYPES
+from identity_pipeline.stages.video.footage import footage_of
 from identity_pipeline.storage.files.hashing import sha256_of_file
 from identity_pipeline.storage.files.small_files import DamagedFileError
 from identity_pipeline.storage.layout import UnsafePathError, inside
-from identity_pipeline.storage.photos.photo_sets import PhotoSet, PhotoSets
-from identity_pipeline.storage.video.registry import VideoRegistry
 from identity_pipeline.storage.video.tables import MissingTableError, TableStore
-from identity_pipeline.tables import KEY_POINTS, empty
+from identity_pipeline.tables import KEY_POINTS
 
 Place = tuple[str, str]
 """Source and face."""
@@ -151,41 +149,13 @@ class Cutter:
         """What pictures of a ride or of a photo set are cut from.
 
         Raises:
-            VideoError: its file is gone, or is another one.
-            MissingTableError, DamagedTableError: tables or crops are not there.
+            VideoError, DamagedFileError, MissingTableError: see `footage_of`.
         """
-        photos = PhotoSets(self.store.layout)
-        if photos.is_set(source_id):
-            return self._stills(source_id, photos)
-        record = VideoRegistry(self.store.layout).get(source_id)
-        path = record.existing_path() if record else Path(source_id)
-        if record is None or not path.is_file() or sha256_of_file(path) != record.sha256:
-            raise VideoError(
-                "missing",
-                f"The file of {source_id} is gone or another one; put it back at {path}.",
-            )
         return Pictures(
-            path,
-            self.store.read("frames", source_id),
-            self.store.crops(source_id),
+            footage_of(self.store, source_id, self.settings),
             self.store.read("face_detections", source_id),
             self.pack,
             self.settings,
-        )
-
-    def _stills(self, source_id: str, photos: PhotoSets) -> Pictures:
-        photo_set = photos.get(source_id)
-        if photo_set is None:
-            raise VideoError("missing", f"The photographs of {source_id} are gone.")
-        return _Stills(
-            self.store.layout.photo_set(source_id),
-            empty("frames"),
-            self.store.crops(source_id),
-            self.store.read("face_detections", source_id),
-            self.pack,
-            self.settings,
-            photos,
-            photo_set,
         )
 
     def _exported(
@@ -223,39 +193,6 @@ class Cutter:
         told = found if found[CROP[0]] is not None else row
         crop = Box(*(float(told[name]) for name in CROP))
         return _Made(jpeg, box_of(row), crop, "exported")
-
-
-@dataclass(frozen=True)
-class _Stills(Pictures):
-    """The same of a photo set, whose picture n is frame n.
-
-    Attributes:
-        photos: where sets are kept.
-        photo_set: which set.
-    """
-
-    photos: PhotoSets
-    photo_set: PhotoSet
-
-    def _ways(self) -> tuple[bool, ...]:
-        """Its bytes are those that were taken in; another decoder may make other pixels of them."""
-        return (False,)
-
-    def _frames_of(
-        self, left: Mapping[int, PlannedImage], *, seekable: bool
-    ) -> Iterator[tuple[int, ImageBGR]]:
-        """The photograph of each image that is left, each read once."""
-        del seekable
-        by_number: dict[int, list[int]] = {}
-        for n, image in left.items():
-            by_number.setdefault(image.frame_idx, []).append(n)
-        for picture in self.photo_set.pictures:
-            wanted = by_number.get(picture.number, ())
-            if not wanted:
-                continue
-            data = self.photos.content(self.photo_set, picture)
-            still = decode_still(data, picture.name, self.settings.photos)
-            yield from ((n, still.bgr) for n in wanted if n in left)
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,7 @@ from identity_pipeline.stages.specs.exported import (
     shown_sets,
     sidecar_file,
 )
+from identity_pipeline.stages.video.footage import Footage
 from identity_pipeline.storage.files import atomic
 from identity_pipeline.storage.files.hashing import sha256_of_file
 from identity_pipeline.storage.layout import inside
@@ -100,7 +101,8 @@ def write_dataset(
         )
     planned = planned_images(tables.sets, tables.observed)
     with atomic.new_folder(target) as folder:
-        pictures = Pictures(video, tables.frames, crops, tables.face_detections, pack, settings)
+        footage = Footage(video, tables.frames, crops, settings)
+        pictures = Pictures(footage, tables.face_detections, pack, settings)
         images, left_out = cut_images(planned, pictures, tables.observed, tables.moments, progress)
         evidence = Evidence.of(tables.observed, tables.selection)
         metas = [meta_of(image, evidence, provenance, settings.export) for image in images]

@@ -1,7 +1,7 @@
 """What became of each face of a frame, with the evidence: what was measured, and beside whom.
 
 What belongs here: gathering it from the tables of a video. What does not: comparing faces
-(`core.imagesets.evidence`) and the words (`cli.explain`).
+(`core.imagesets.evidence`) and the words (`why`).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The images of an export: cut again from the source, detected again, each with its metadata.
 
-What belongs here: finding the frames again, proving that they are what was analysed
-(`stages.video.proof`), cutting the images at native resolution, and asking whether each shows its
-riders and nobody else (`stages.imagesets.one_face`). What does not: what is shown where it does not
+What belongs here: cutting the images at native resolution, and asking whether each shows its riders
+and nobody else (`stages.imagesets.one_face`). What does not: finding the frames again and proving
+that they are what was analysed (`stages.video.footage`), what is shown where one shows others
 (`stages.imagesets.stand_ins`), the metadata of an image (`stages.imagesets.image_meta`), and
 everything of the folder that is about more than one image (`stages.imagesets.dataset`).
 """
@@ -13,7 +13,6 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -23,16 +22,13 @@ from identity_pipeline.core.imagesets.candidates import box_of, crop_limits
 from identity_pipeline.core.imagesets.faces import VECTORS
 from identity_pipeline.core.imagesets.one_face import Fault, View, fault_of
 from identity_pipeline.core.imagesets.summary import ExportedFace
-from identity_pipeline.media.clocks import stamps_are_keys
 from identity_pipeline.media.crops import ImageBGR, cut_native, decode_image, encode_jpeg
-from identity_pipeline.media.seeking import frames_at
 from identity_pipeline.media.sheets import thumbnail
 from identity_pipeline.models.face_pack import FacePack
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.imagesets.one_face import look
 from identity_pipeline.stages.specs.exported import TYPES, image_file
-from identity_pipeline.stages.video.proof import IDENTICAL, Analysed
-from identity_pipeline.storage.video.crop_archive import CropArchive
+from identity_pipeline.stages.video.footage import Footage, Unproved, WantedFrame
 
 THUMBNAIL_PX = 224
 RETRIES = 2
@@ -153,20 +149,16 @@ def planned_images(
 
 @dataclass(frozen=True)
 class Pictures:
-    """What pictures are cut from, compared with and looked at with.
+    """What pictures are cut from, and looked at with.
 
     Attributes:
-        video: the source file.
-        frames: table `frames`.
-        crops: what was analysed, which every frame is compared with.
+        footage: the source's frames, each of which is proved.
         detections: table `face_detections`: whom a picture must not show.
         pack: of the run, whose detector looks at every picture again.
         settings: all settings.
     """
 
-    video: Path
-    frames: pl.DataFrame
-    crops: CropArchive
+    footage: Footage
     detections: pl.DataFrame
     pack: FacePack
     settings: Settings
@@ -174,50 +166,20 @@ class Pictures:
     def of(
         self, planned: Sequence[PlannedImage]
     ) -> Iterator[tuple[PlannedImage, Exported | Fault]]:
-        """Each image as it was cut, or why it is none, decoding each needed frame once.
-
-        Every frame is compared with what was analysed. One that seeking has found must have the
-        very same pixels; else it is looked for by counting, and then must be as alike as
-        `export.same_region_min`. Images of which this is not so come last.
+        """Each image as it was cut, or why it is none; those that could not be proved come last.
 
         Raises:
             VideoError: the source cannot be read any more.
         """
-        faces = {face.face_id for image in planned for face in image.faces}
-        analysed = Analysed.of(self.crops, faces, self.settings.crops)
-        best: dict[int, float] = {}
-        left = dict(enumerate(planned))
-        for seekable in self._ways():
-            enough = IDENTICAL if seekable else self.settings.export.same_region_min
-            for n, frame in self._frames_of(left, seekable=seekable):
-                boxes = {face.face_id: face.box for face in left[n].faces}
-                alike = analysed.likeness(frame, boxes)
-                best[n] = max(alike, best.get(n, -1.0))
-                if alike >= enough:
-                    image = left.pop(n)
-                    yield image, self._cut(image, frame)
-        for n, image in left.items():
-            yield image, _why_not(best.get(n), self.settings)
-
-    def _ways(self) -> tuple[bool, ...]:
-        """By seeking, where a time stamp stands for one frame, then by counting."""
-        return (True, False) if stamps_are_keys(self.frames["decode_error"]) else (False,)
-
-    def _frames_of(
-        self, left: Mapping[int, PlannedImage], *, seekable: bool
-    ) -> Iterator[tuple[int, ImageBGR]]:
-        """The frame of each image that is left and can be found."""
-        by_frame: dict[int, list[int]] = defaultdict(list)
-        for n, image in left.items():
-            by_frame[image.frame_idx].append(n)
-        pts_of = dict(self.frames.select("frame_idx", "pts").iter_rows())
-        places = [(frame, pts_of[frame]) for frame in sorted(by_frame)]
-        for frame_idx, frame in frames_at(
-            self.video, places, seekable=seekable, settings=self.settings.video
-        ):
-            for n in by_frame[frame_idx]:
-                if n in left:
-                    yield n, frame
+        wanted = [
+            WantedFrame(image.frame_idx, {face.face_id: face.box for face in image.faces})
+            for image in planned
+        ]
+        for n, frame in self.footage.proved(wanted):
+            if isinstance(frame, Unproved):
+                yield planned[n], _why_not(frame.likeness, self.settings)
+            else:
+                yield planned[n], self._cut(planned[n], frame)
 
     def _cut(self, image: PlannedImage, frame: ImageBGR) -> Exported | Fault:
         """The picture; where a stranger is found in it, one that leaves that place out."""

@@ -192,7 +192,8 @@ class _StandIns:
         return {who: vectors[face_id] for face_id, who in faces.iter_rows() if face_id in vectors}
 
     def _embed(self, face_ids: Sequence[str]) -> dict[str, NDArray[np.floating]]:
-        crops = dict(self.pictures.crops.aligned(face_ids)) if face_ids else {}
+        stored = self.pictures.footage.crops
+        crops = dict(stored.aligned(face_ids)) if stored and face_ids else {}
         vectors = self.pictures.pack.embed(list(crops.values()))
         return dict(zip(crops, vectors, strict=True))
 

@@ -12,7 +12,14 @@ from dataclasses import dataclass
 
 from identity_pipeline.core.geometry import Box, region_box
 from identity_pipeline.core.video.frames import correlation
-from identity_pipeline.media.crops import ImageBGR, cut_region, decode_image, encode_jpeg, resized
+from identity_pipeline.media.crops import (
+    ImageBGR,
+    Region,
+    cut_region,
+    decode_image,
+    encode_jpeg,
+    resized,
+)
 from identity_pipeline.settings import CropSettings
 from identity_pipeline.storage.video.crop_archive import CropArchive
 
@@ -51,13 +58,18 @@ class Analysed:
         height, width = frame.shape[:2]
         if stored is None or face.x1 >= width or face.y1 >= height:
             return 0.0
-        crops = self.settings
-        sizes = {"widths": crops.body_widths, "heights": crops.body_heights}
-        region = cut_region(frame, region_box(face, width, height, **sizes), face, crops).bgr
-        again = encode_jpeg(region, crops.region_jpeg_quality)
+        region = region_of(frame, face, self.settings).bgr
+        again = encode_jpeg(region, self.settings.region_jpeg_quality)
         if again == stored:
             return IDENTICAL
         seen, known = decode_image(again), decode_image(stored)
         if seen.shape != known.shape:  # a frame of another size
             seen = resized(seen, known.shape[1], known.shape[0])
         return correlation(seen, known)
+
+
+def region_of(frame: ImageBGR, face: Box, settings: CropSettings) -> Region:
+    """What the pass stores around a face of a frame."""
+    height, width = frame.shape[:2]
+    sizes = {"widths": settings.body_widths, "heights": settings.body_heights}
+    return cut_region(frame, region_box(face, width, height, **sizes), face, settings)

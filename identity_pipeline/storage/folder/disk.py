@@ -23,7 +23,7 @@ from identity_pipeline.storage.library.snapshots import prune
 from identity_pipeline.storage.video.registry import VideoRegistry
 
 DAY_S: Final = 86_400.0
-MAY_GO: Final = (("crops",), ("chunks",), ("tables", ".generations"))
+MAY_GO: Final = (("crops",), ("chunks",), ("tables", ".generations"), ("desk", "pictures"))
 """Folders of the data folder in which anything but a temporary file may be dropped."""
 
 
@@ -57,6 +57,7 @@ KINDS: Final = (
         "projecting all videos, should that head ever be live again",
     ),
     Kind("chunks", "parts of steps; may go: of finished videos", "nothing"),
+    Kind("desk", "pictures that the desk drew, and curators' places", "drawing them again"),
     Kind("temporary", "half-written files of dead writers", "nothing"),
     Kind(
         "crops",
@@ -64,7 +65,7 @@ KINDS: Final = (
         "one decoding pass a video",
     ),
 )
-CHEAP: Final = ("dagster", "generations", "projections", "chunks", "temporary")
+CHEAP: Final = ("dagster", "generations", "projections", "chunks", "desk", "temporary")
 """Dropped without being named: nothing that is in use has to be made again."""
 FOLDERS: Final = {
     "videos": "videos",
@@ -77,6 +78,7 @@ FOLDERS: Final = {
     "dagster": "dagster",
     "crops": "crops",
     "chunks": "chunks",
+    "desk": "desk",
 }
 """Kind of each folder of the data folder; of all others it is `other`."""
 PROJECTED: Final = "tables"
@@ -128,6 +130,8 @@ def droppable(layout: Layout, now: float, older_than_days: float = 0.0) -> list[
         for folder in _folders(step):
             if folder.name in finished:
                 found.append(Droppable("chunks", folder, size_of(folder), folder.name))
+    for folder in _folders(layout.desk_pictures_root):
+        found.append(Droppable("desk", folder, size_of(folder), folder.name))
     return found
 
 

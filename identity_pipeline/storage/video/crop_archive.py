@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -66,8 +68,11 @@ class CropArchive:
         self, face_ids: Collection[str] | None, columns: Collection[str]
     ) -> Iterator[dict[str, object]]:
         """Rows of the wanted faces (all when None) in the order of the video, part by part."""
-        wanted = None if face_ids is None else pl.Series("wanted", sorted(face_ids))
+        wanted = None if face_ids is None else pl.Series("wanted", sorted(face_ids), pl.String)
+        frames = None if face_ids is None else sorted(map(_frame_of, face_ids))
         for part in self.parts:
+            if frames is not None and not _overlap(frames, _frames_in(part)):
+                continue
             table = pl.read_parquet(
                 part, columns=["face_id", *columns], memory_map=False, glob=False
             )
@@ -91,3 +96,28 @@ class CropArchive:
         """SHA-256 over the digests of the parts."""
         digests = "".join(sha256_of_file(part) for part in self.parts)
         return hashlib.sha256(digests.encode()).hexdigest()
+
+
+def _frame_of(face_id: str) -> int:
+    """The number of the frame in a face's id."""
+    return int(face_id.partition("-")[0])
+
+
+def _overlap(frames: Sequence[int], part: tuple[int, int]) -> bool:
+    """Whether one of some frames, which are sorted, is between the first and last of a part."""
+    n = bisect_left(frames, part[0])
+    return n < len(frames) and frames[n] <= part[1]
+
+
+def _frames_in(part: Path) -> tuple[int, int]:
+    """The first and the last frame of a part; remembered, for whoever wants one face of many."""
+    found = part.stat()
+    return _first_and_last(str(part.resolve()), found.st_size, found.st_mtime_ns)
+
+
+@lru_cache(maxsize=4096)
+def _first_and_last(path: str, size: int, mtime_ns: int) -> tuple[int, int]:
+    del size, mtime_ns  # they are part of the cache's key
+    ids = pl.read_parquet(path, columns=["face_id"], memory_map=False, glob=False)["face_id"]
+    frames = [_frame_of(face_id) for face_id in ids]
+    return min(frames, default=0), max(frames, default=-1)

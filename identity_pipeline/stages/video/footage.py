@@ -1,0 +1,198 @@
+"""Frames of a source found again, each proved to be what was analysed.
+
+What belongs here: from frames that are wanted to their pixels, of rides by seeking and counting, of
+photo sets from the stored originals. What does not: the comparison (`proof`), and what is cut from
+a frame or drawn on it (`stages.imagesets.images`, `stages.desk.frames`).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from identity_pipeline.core.geometry import Box
+from identity_pipeline.media.clocks import stamps_are_keys
+from identity_pipeline.media.crops import ImageBGR
+from identity_pipeline.media.errors import VideoError
+from identity_pipeline.media.seeking import frames_at
+from identity_pipeline.media.stills import decode_still
+from identity_pipeline.settings import Settings
+from identity_pipeline.stages.video.proof import IDENTICAL, Analysed
+from identity_pipeline.storage.files.hashing import sha256_of_file
+from identity_pipeline.storage.photos.photo_sets import PhotoSet, PhotoSets
+from identity_pipeline.storage.video.crop_archive import CropArchive
+from identity_pipeline.storage.video.registry import VideoRegistry
+from identity_pipeline.storage.video.tables import TableStore
+from identity_pipeline.tables import empty
+
+
+@dataclass(frozen=True)
+class WantedFrame:
+    """A frame that is to be found again.
+
+    Attributes:
+        frame_idx: its number in the source.
+        faces: boxes of faces that were analysed in it, by `face_id`; at least one.
+    """
+
+    frame_idx: int
+    faces: Mapping[str, Box]
+
+
+@dataclass(frozen=True)
+class Unproved:
+    """A frame that was not found again.
+
+    Attributes:
+        likeness: of the frame that is there to the one that was analysed; None: there is none.
+    """
+
+    likeness: float | None
+
+
+@dataclass(frozen=True)
+class Footage:
+    """A ride's file, and what its frames are compared with.
+
+    Attributes:
+        video: the source file.
+        frames: table `frames`.
+        crops: what was analysed, which every frame is compared with; None: they were dropped, and
+            that the file is the very same has to do.
+        settings: all settings.
+    """
+
+    video: Path
+    frames: pl.DataFrame
+    crops: CropArchive | None
+    settings: Settings
+
+    def proved(self, wanted: Sequence[WantedFrame]) -> Iterator[tuple[int, ImageBGR | Unproved]]:
+        """Each wanted frame by its place in the sequence, decoding each frame once.
+
+        Every frame is compared with what was analysed, where that is still there. One that seeking
+        has found must have the very same pixels; else it is looked for by counting, and then must
+        be as alike as `export.same_region_min`. Those of which this is not so come last.
+
+        Raises:
+            VideoError: the source cannot be read any more.
+        """
+        analysed = self._analysed(wanted)
+        best: dict[int, float] = {}
+        left = dict(enumerate(wanted))
+        for seekable in self._ways():
+            enough = IDENTICAL if seekable else self.settings.export.same_region_min
+            for n, frame in self._frames_of(left, seekable=seekable):
+                alike = analysed.likeness(frame, left[n].faces) if analysed else IDENTICAL
+                best[n] = max(alike, best.get(n, -1.0))
+                if alike >= enough:
+                    del left[n]
+                    yield n, frame
+        for n in left:
+            yield n, Unproved(best.get(n))
+
+    def _analysed(self, wanted: Sequence[WantedFrame]) -> Analysed | None:
+        if self.crops is None:
+            return None
+        faces = {face for one in wanted for face in one.faces}
+        return Analysed.of(self.crops, faces, self.settings.crops)
+
+    def _ways(self) -> tuple[bool, ...]:
+        """By seeking, where a time stamp stands for one frame, then by counting."""
+        return (True, False) if stamps_are_keys(self.frames["decode_error"]) else (False,)
+
+    def _frames_of(
+        self, left: Mapping[int, WantedFrame], *, seekable: bool
+    ) -> Iterator[tuple[int, ImageBGR]]:
+        """Each frame that is left and can be found."""
+        by_frame = _by_frame(left)
+        pts_of = dict(self.frames.select("frame_idx", "pts").iter_rows())
+        places = [(frame, pts_of[frame]) for frame in sorted(by_frame)]
+        for frame_idx, frame in frames_at(
+            self.video, places, seekable=seekable, settings=self.settings.video
+        ):
+            yield from ((n, frame) for n in by_frame[frame_idx] if n in left)
+
+
+@dataclass(frozen=True)
+class Photographs(Footage):
+    """The same of a photo set, whose picture n is frame n.
+
+    Attributes:
+        photos: where sets are kept.
+        photo_set: which set.
+    """
+
+    photos: PhotoSets
+    photo_set: PhotoSet
+
+    def _ways(self) -> tuple[bool, ...]:
+        """Its bytes are those that were taken in; another decoder may make other pixels of them."""
+        return (False,)
+
+    def _frames_of(
+        self, left: Mapping[int, WantedFrame], *, seekable: bool
+    ) -> Iterator[tuple[int, ImageBGR]]:
+        """The photograph of each frame that is left, each read once."""
+        del seekable
+        by_number = _by_frame(left)
+        for picture in self.photo_set.pictures:
+            wanted = by_number.get(picture.number, ())
+            if not wanted:
+                continue
+            data = self.photos.content(self.photo_set, picture)
+            still = decode_still(data, picture.name, self.settings.photos)
+            yield from ((n, still.bgr) for n in wanted if n in left)
+
+
+def footage_of(
+    store: TableStore, source_id: str, settings: Settings, *, crops_may_be_gone: bool = False
+) -> Footage:
+    """What the frames of a ride or of a photo set are taken from.
+
+    Args:
+        store: the tables.
+        source_id: of the ride or set.
+        settings: all settings.
+        crops_may_be_gone: whether frames of which nothing is stored any more, for `clean` dropped
+            it, are taken as they are found in the very same file.
+
+    Raises:
+        VideoError: its file is gone, or is another one.
+        DamagedFileError, MissingTableError: a record, a table or the crops cannot be read.
+    """
+    gone = crops_may_be_gone and crops_were_dropped(store, source_id)
+    crops = None if gone else store.crops(source_id)
+    photos = PhotoSets(store.layout)
+    if photos.is_set(source_id):
+        photo_set = photos.get(source_id)
+        if photo_set is None:
+            raise VideoError("missing", f"The photographs of {source_id} are gone.")
+        folder = store.layout.photo_set(source_id)
+        return Photographs(folder, empty("frames"), crops, settings, photos, photo_set)
+    record = VideoRegistry(store.layout).get(source_id)
+    path = record.existing_path() if record else Path(source_id)
+    if record is None or not path.is_file() or sha256_of_file(path) != record.sha256:
+        raise VideoError(
+            "missing",
+            f"The file of {source_id} is gone or another one; put it back at {path}.",
+        )
+    return Footage(path, store.read("frames", source_id), crops, settings)
+
+
+def crops_were_dropped(store: TableStore, source_id: str) -> bool:
+    """Whether the crops of a source were made and are not there any more."""
+    noted = store.noted("face_crops", source_id)
+    there = CropArchive(store.layout.crops(source_id)).parts
+    return noted is not None and noted.rows > 0 and not there
+
+
+def _by_frame(left: Mapping[int, WantedFrame]) -> Mapping[int, Sequence[int]]:
+    by_frame: dict[int, list[int]] = defaultdict(list)
+    for n, one in left.items():
+        by_frame[one.frame_idx].append(n)
+    return by_frame
