@@ -18,6 +18,7 @@ from identity_pipeline.ledger import subjects as ids
 from identity_pipeline.ledger.events import name_key
 from identity_pipeline.ledger.state import LibraryState
 from identity_pipeline.stages.curation.snapshot import CurationError, LibrarySnapshot, video_of
+from identity_pipeline.stages.desk.faces import known_faces
 from identity_pipeline.stages.library.copies import TABLE, Copies
 from identity_pipeline.storage.library.profiles import ProfileError
 from identity_pipeline.storage.video.tables import MissingTableError, TableStore
@@ -244,6 +245,7 @@ class Tile:
         video_id: where it is seen.
         track: number of the track; null for a single face, and for what is lost.
         face_id: of the best face; null where no template tells.
+        at_ms: when that is, from the start of the ride; null for what lies in no ride.
         said: `human`, `suggestion_accepted`, `auto`; empty for somebody who is not theirs.
         by: who said it; null: the machine.
         score: cosine to the person; null: not compared.
@@ -255,6 +257,7 @@ class Tile:
     video_id: str
     track: int | None
     face_id: str | None
+    at_ms: float | None
     said: str
     by: str | None
     score: float | None
@@ -383,12 +386,33 @@ def _tile(
 ) -> Tile:
     parsed = ids.parse(subject)
     track = int(parsed.local_id) if parsed.kind == "track" and not parsed.lost else None
-    face = parsed.local_id if parsed.kind == "face" else (best and best["best_face_id"])
-    faces = best and best["face_count"]
-    about = _about(library, row, person_id) if row else (None, None)
+    face = _text(best["best_face_id"]) if best else None
+    if parsed.kind == "face" and not parsed.lost:
+        face = parsed.local_id
+    score, nearer = _about(library, row, person_id) if row else (None, None)
     return Tile(
-        subject, parsed.video_id, track, _text(face), said, by, about[0], _whole(faces), about[1]
+        subject,
+        parsed.video_id,
+        track,
+        face,
+        _moment(library.stores.tables, parsed.video_id, face),
+        said,
+        by,
+        score,
+        _whole(best["face_count"]) if best else None,
+        nearer,
     )
+
+
+def _moment(store: TableStore, video_id: str, face_id: str | None) -> float | None:
+    """When a face is seen, ms from the start of its ride."""
+    if face_id is None:
+        return None
+    try:
+        row = known_faces(store, video_id).filter(pl.col("face_id") == face_id)
+    except MissingTableError:
+        return None
+    return row["timestamp_ms"][0] if row.height else None
 
 
 def _text(value: object) -> str | None:
