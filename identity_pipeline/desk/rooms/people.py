@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import urlencode
 
 import polars as pl
@@ -52,7 +52,8 @@ def _number(request: Request, field: str) -> int:
 def _list(request: Request) -> Response:
     query = request.query_params
     q, hidden = query.get("q", "").strip(), query.get("hidden") == "1"
-    order: listed.Order = next((o for o in listed.ORDERS if o == query.get("order")), "name")
+    given = query.get("order")
+    order = cast("listed.Order", given if given in listed.ORDERS else "name")
     shown = listed.shown_people(
         _people(request), q, order, hidden=hidden, page=_number(request, "page")
     )
