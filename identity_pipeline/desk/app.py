@@ -14,7 +14,7 @@ from starlette.staticfiles import StaticFiles
 from identity_pipeline.desk.access import CURATOR, Guard, curator_of, remember
 from identity_pipeline.desk.deciding import Act, Form, endpoint, local, read_form
 from identity_pipeline.desk.pages import HERE, desk_of, environment, page
-from identity_pipeline.desk.rooms import images, people, pictures, review
+from identity_pipeline.desk.rooms import faces, images, people, pictures, review
 from identity_pipeline.desk.state import Desk
 from identity_pipeline.ledger.commands import Planned
 from identity_pipeline.ledger.events import clean_name
@@ -38,6 +38,7 @@ def create_app(desk: Desk) -> Starlette:
             *review.ROUTES,
             *pictures.ROUTES,
             *images.ROUTES,
+            *faces.ROUTES,
             Mount("/static", StaticFiles(directory=HERE / "static")),
         ],
         middleware=[Middleware(Guard, access=desk.access)],
