@@ -15,7 +15,7 @@ MODELS ?=
 VISION ?=
 DEMO_DATA := $(if $(RIDES),,--data data/demo)
 
-.PHONY: help venv gpu pack demo dev test lint docs bench format clean
+.PHONY: help venv gpu pack demo dev desk test lint docs bench format clean
 
 help:  ## Say what there is.
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -61,6 +61,9 @@ dev: venv  ## Start the Dagster UI on http://127.0.0.1:3000; drop videos into da
 	@mkdir -p data/videos
 	$(BIN)/identity-pipeline pools
 	$(BIN)/dg dev --host 127.0.0.1 --port 3000
+
+desk: venv  ## Open the desk on http://127.0.0.1:3001, by the address that it prints: name people, choose pictures.
+	@$(BIN)/identity-pipeline desk
 
 bench: venv  ## Measure the pipeline against its bare parts, grouping by size, and learning.
 	$(BIN)/python -m identity_pipeline_tests.benchmarks.bench_video

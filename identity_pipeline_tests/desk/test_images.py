@@ -19,6 +19,7 @@ from starlette.testclient import TestClient
 from identity_pipeline.core.geometry import Box
 from identity_pipeline.desk.access import Access
 from identity_pipeline.desk.app import create_app
+from identity_pipeline.desk.background import Behind
 from identity_pipeline.desk.rooms.images import WHY, Pictures
 from identity_pipeline.desk.state import Desk
 from identity_pipeline.media.dimming import dimmed
@@ -45,7 +46,8 @@ def client(ride: SmallRide) -> Iterator[TestClient]:
 
 def opened(ride: SmallRide) -> Iterator[TestClient]:
     access = Access(frozenset({"testserver"}), lambda token: None)
-    app = create_app(Desk(Settings(), LibraryStores.of(ride.store), access))
+    behind = Behind(ride.store.layout.root, lambda tracks: None)
+    app = create_app(Desk(Settings(), LibraryStores.of(ride.store), access, behind))
     with TestClient(app) as client:
         client.cookies.set(access.cookie, str(access.enter(access.token)))
         yield client
