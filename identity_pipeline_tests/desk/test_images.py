@@ -296,3 +296,17 @@ def test_a_ride_that_was_removed_leaves_no_picture(client: TestClient, ride: Sma
     layout.manifest("face_crops", ride.video_id).unlink()
     next(opened(ride))  # a desk that is opened
     assert not layout.desk_pictures(ride.video_id).exists()
+
+
+def test_the_page_of_a_face_says_who_is_beside_it_and_leads_through_its_track(
+    client: TestClient, ride: SmallRide
+) -> None:
+    told = client.get(f"/face/{ride.video_id}/{FACE}").text
+    assert f'href="/face/{ride.video_id}/000004-1"' in told and "this face" in told
+    assert f'href="/face/{ride.video_id}/000003-0" data-key="["' in told
+    assert f'href="/face/{ride.video_id}/000005-0" data-key="]"' in told
+    assert f"track:{ride.video_id}:0" in told and "at 0:00.4" in told
+    pictures = client.app.state.pictures  # type: ignore[attr-defined]
+    assert pictures.frame_url(ride.video_id, FACE) in told
+    assert client.get(f"/face/{ride.video_id}/000099-0").status_code == 404
+    assert client.get("/face/..%2Fx/000004-0").status_code == 404
