@@ -67,11 +67,11 @@ dev: venv  ## Start the Dagster UI on http://127.0.0.1:3000; drop videos into da
 	$(BIN)/identity-pipeline pools
 	$(BIN)/dg dev --host 127.0.0.1 --port 3000
 
-# The data folder of your own rides, or of the demo, while there are none.
+# The data folder of your own rides; while there are none, that of the demo.
 DATA ?= $(if $(wildcard data/tables),data,data/demo)
 
-desk: venv  ## Open the page on which people are named, checked and pictures chosen.
-	$(BIN)/identity-pipeline --data $(DATA) desk
+desk: venv  ## Open the desk on http://127.0.0.1:3001, by the address that it prints: name people, choose pictures.
+	@$(BIN)/identity-pipeline --data $(DATA) desk
 
 bench: venv  ## Measure the pipeline against its bare parts, grouping by size, and learning.
 	$(BIN)/python -m identity_pipeline_tests.benchmarks.bench_video

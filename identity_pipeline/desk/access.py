@@ -31,6 +31,9 @@ SECURE: Mapping[str, str] = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 """What every answer says: nothing of another origin is loaded, and nobody frames the page."""
+WRONG_WAIT_S = 1.0
+"""A wrong password is answered after so long; chosen: a thousand guesses take a quarter of an
+hour."""
 OPEN = ("/enter", "/static/")
 """Paths for which no session is needed; they show nothing of the data folder."""
 SAFE = ("GET", "HEAD")
@@ -67,7 +70,10 @@ class Access:
         return self._session()
 
     def enter_by_password(self, given: str) -> str | None:
-        """A new session for the password; None: it is not the one, or there is none."""
+        """A new session for the password; None: it is not the one, or there is none.
+
+        Whoever guesses waits: see `WRONG_WAIT_S`.
+        """
         known = self.password is not None
         same = hmac.compare_digest(given.encode(), (self.password or "").encode())
         return self._session() if known and same else None
@@ -75,6 +81,10 @@ class Access:
     def knows(self, session: str | None) -> bool:
         """Whether a cookie is of a session that was opened here."""
         return session is not None and session in self._sessions
+
+    def leave(self, session: str | None) -> None:
+        """Ends a session."""
+        self._sessions.discard(session or "")
 
     def _session(self) -> str:
         session = secrets.token_urlsafe(32)

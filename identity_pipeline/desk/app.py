@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from asyncio import sleep
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from identity_pipeline.desk.access import CURATOR, Guard, curator_of, remember
-from identity_pipeline.desk.deciding import Act, Form, endpoint, local, read_form
+from identity_pipeline.desk.access import (
+    CURATOR,
+    WRONG_WAIT_S,
+    Guard,
+    curator_of,
+    remember,
+)
+from identity_pipeline.desk.acts import SHARED
+from identity_pipeline.desk.deciding import Act, endpoint, local, read_form
 from identity_pipeline.desk.pages import HERE, desk_of, environment, page
-from identity_pipeline.desk.rooms import images, people, pictures, review
+from identity_pipeline.desk.rooms import faces, images, people, pictures, review
 from identity_pipeline.desk.state import Desk
-from identity_pipeline.ledger.commands import Planned
 from identity_pipeline.ledger.events import clean_name
-from identity_pipeline.stages.curation.curation import Curator
-from identity_pipeline.stages.curation.targets import find_event
 
 YEAR = 365
 """Days for which a curator's name is kept."""
@@ -27,27 +34,34 @@ YEAR = 365
 
 def create_app(desk: Desk) -> Starlette:
     """The application of one data folder."""
-    acts: Mapping[str, Act] = {"undo": _undo, **people.ACTS, **review.ACTS, **pictures.ACTS}
+    acts: Mapping[str, Act] = {**SHARED, **people.ACTS, **review.ACTS, **pictures.ACTS}
     app = Starlette(
         routes=[
             Route("/", _start),
             Route("/enter", _enter, methods=["GET", "POST"]),
             Route("/who", _who, methods=["GET", "POST"]),
+            Route("/leave", _leave, methods=["POST"]),
+            Route("/behind", _behind),
             Route("/act/{kind}", endpoint(acts), methods=["POST"]),
             *people.ROUTES,
             *review.ROUTES,
             *pictures.ROUTES,
             *images.ROUTES,
+            *faces.ROUTES,
             Mount("/static", StaticFiles(directory=HERE / "static")),
         ],
+        lifespan=_lifespan,
         middleware=[Middleware(Guard, access=desk.access)],
     )
     app.state.desk, app.state.pictures = desk, images.Pictures.of(desk)
     return app
 
 
-def _undo(curator: Curator, form: Form) -> Iterator[Planned]:
-    yield curator.undo(find_event(curator.library, form.one("event")))
+@asynccontextmanager
+async def _lifespan(app: Starlette) -> AsyncIterator[None]:
+    """At the end of the desk its worker ends, too."""
+    yield
+    await run_in_threadpool(app.state.desk.behind.end)
 
 
 async def _start(request: Request) -> Response:
@@ -61,12 +75,30 @@ async def _enter(request: Request) -> Response:
     session = access.enter(query.get("token", "")) if "token" in query else None
     if session is None and request.method == "POST":
         session = access.enter_by_password((await read_form(request)).get("password") or "")
+        if session is None:
+            await sleep(WRONG_WAIT_S)
     if session:
         return remember(RedirectResponse(onwards, 303), access.cookie, session)
     told = environment().get_template("enter.html.j2")
     tried = "token" in query or request.method == "POST"
     text = told.render(password=access.password is not None, tried=tried, onwards=onwards)
     return HTMLResponse(text, 403 if tried else 401)
+
+
+async def _leave(request: Request) -> Response:
+    """Ends the session of this browser."""
+    access = desk_of(request).access
+    access.leave(request.cookies.get(access.cookie))
+    return RedirectResponse("/enter", 303)
+
+
+def _behind(request: Request) -> Response:
+    """The strip; `HX-Trigger: desk:moved` says that what is shown may be something else now."""
+    strip = desk_of(request).behind.strip()
+    seen = request.query_params.get("seen", "")
+    moved = seen.isdigit() and int(seen) < strip.generation
+    text = environment().get_template("strip.html.j2").render(strip=strip)
+    return HTMLResponse(text, headers={"HX-Trigger": "desk:moved"} if moved else None)
 
 
 async def _who(request: Request) -> Response:

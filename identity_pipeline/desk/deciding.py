@@ -15,10 +15,12 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from identity_pipeline.desk.access import curator_of
-from identity_pipeline.desk.pages import desk_of, head_field, page
+from identity_pipeline.desk.pages import desk_of, page
 from identity_pipeline.desk.state import Desk, now
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.ledger.commands import Planned
+from identity_pipeline.ledger.concurrency import Head
+from identity_pipeline.ledger.errors import ChangedMeanwhileError
 from identity_pipeline.stages.curation.curation import Curator
 from identity_pipeline.stages.curation.snapshot import CurationError, LibrarySnapshot
 
@@ -91,23 +93,37 @@ def endpoint(acts: Mapping[str, Act]) -> Callable[[Request], object]:
         if kind is None:
             return page(request, "refused.html.j2", status=404, why="No such action.", back=back)
         try:
-            stale = await run_in_threadpool(_carry_out, desk_of(request), actor, kind, form)
+            await run_in_threadpool(_carry_out, desk_of(request), actor, kind, form)
+        except ChangedMeanwhileError as error:
+            return page(request, "overtaken.html.j2", status=409, why=str(error), back=back)
         except (IdentityPipelineError, ValueError) as error:
             return page(request, "refused.html.j2", status=422, why=str(error), back=back)
-        if stale:
-            return page(request, "overtaken.html.j2", status=409, back=back)
         return RedirectResponse(back, 303)
 
     return act
 
 
-def _carry_out(desk: Desk, actor: str, act: Act, form: Form) -> bool:
-    """Decides; whether it was refused because somebody else was faster."""
-    if form.one("head") != head_field(desk):
-        return True
+def _carry_out(desk: Desk, actor: str, act: Act, form: Form) -> None:
+    """Decides, and has what follows from it made anew behind the curtain."""
     time = now()
     library = LibrarySnapshot.open(desk.stores, time, write=True)
-    curator = Curator(library, actor, time, form.get("reason") or "")
-    planned = list(act(curator, form))
-    desk.tell({one.event.id: str(one.effect) for one in planned})
-    return False
+    curator = Curator(library, actor, time, form.get("reason") or "", head=_head(form.one("head")))
+    told: dict[str, str] = {}
+    try:
+        for planned in act(curator, form):
+            told[planned.event.id] = str(planned.effect)
+            desk.follow(planned.event)
+    finally:
+        desk.tell(told)
+
+
+def _head(field: str) -> Head:
+    """The head of the ledger that a page was made of.
+
+    Raises:
+        CurationError: it is none.
+    """
+    seq, _, digest = field.partition(":")
+    if not (seq.isascii() and seq.isdigit() and len(seq) < 12):
+        raise CurationError("the page was not made by this desk; reload it.")
+    return int(seq), digest

@@ -89,6 +89,7 @@ def page(request: Request, template: str, *, status: int = 200, **told: Any) -> 
         "head": head_field(desk),
         "img": request.app.state.pictures,
         "notice": last_notice(desk, actor),
+        "strip": desk.behind.strip(),
         "dagster_url": desk.settings.desk.dagster_url.rstrip("/"),
     }
     return HTMLResponse(environment().get_template(template).render(**shared, **told), status)

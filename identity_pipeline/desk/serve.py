@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import socket
+import webbrowser
 from collections.abc import Callable
+from functools import partial
+from urllib.parse import urlsplit
 
 from identity_pipeline.desk.access import Access
 from identity_pipeline.desk.app import create_app
-from identity_pipeline.desk.state import Desk
+from identity_pipeline.desk.background import Behind
+from identity_pipeline.desk.state import Desk, faces_of
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.stores import LibraryStores
 
@@ -22,6 +26,7 @@ def serve(
     host: str = LOOPBACK,
     port: int,
     password: str | None = None,
+    show: bool = False,
 ) -> None:
     """Serves a data folder; returns when it is stopped.
 
@@ -31,26 +36,46 @@ def serve(
         say: prints a line.
         host: address to listen on.
         port: 0: any that is free.
-        password: from other machines; None: only by the printed address.
+        password: for other machines; None: only the printed address opens a browser.
+        show: open the address in the browser of this machine.
 
     Raises:
-        OSError: the port is taken.
+        OSError: the port is taken, or the address is not of this machine.
+        LedgerError: the ledger is damaged.
     """
     import uvicorn
 
     stores.ledger.history()  # what is damaged is said here, not on each page
     with socket.create_server((host, port)) as listening:
         taken = listening.getsockname()[1]
-        names = {LOOPBACK, "localhost", host}
-        hosts = frozenset(f"{name}:{taken}" for name in names)
-
-        def announce(token: str) -> None:
-            say(f"For one more browser: http://{LOOPBACK}:{taken}/enter?token={token}")
-
-        access = Access(hosts, announce, password)
-        say(f"The desk is open: http://{LOOPBACK}:{taken}/enter?token={access.token}")
-        say("The address opens one browser; Ctrl+C ends the desk, and loses nothing.")
+        access = Access(_names(host, taken, settings), lambda token: None, password)
+        access.announce = lambda token: say(f"For one more browser: {_address(taken, token)}")
+        behind = Behind(stores.layout.root, partial(faces_of, stores))
+        address = _address(taken, access.token)
+        say(f"The desk is open: {address}")
+        say("The address opens one browser. Ctrl+C ends the desk; nothing is lost.")
+        if host != LOOPBACK:
+            say(
+                f"Others open http://{host}:{taken} with the password. What they see is not "
+                "encrypted on its way: put a proxy with TLS before it, and its address into "
+                "desk.url."
+            )
         config = uvicorn.Config(
-            create_app(Desk(settings, stores, access)), log_level="warning", server_header=False
+            create_app(Desk(settings, stores, access, behind)),
+            log_level="warning",
+            server_header=False,
+            timeout_graceful_shutdown=5,
         )
+        if show:
+            webbrowser.open(address)
         uvicorn.Server(config).run([listening])
+
+
+def _address(port: int, token: str) -> str:
+    return f"http://{LOOPBACK}:{port}/enter?token={token}"
+
+
+def _names(host: str, port: int, settings: Settings) -> frozenset[str]:
+    """By which names the desk is called: of this machine, of the setting, and the given one."""
+    names = {f"{name}:{port}" for name in (LOOPBACK, "localhost", host)}
+    return frozenset(names | {urlsplit(settings.desk.url).netloc} - {""})

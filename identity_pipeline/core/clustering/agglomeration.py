@@ -27,7 +27,12 @@ TIE_DECIMALS = 9
 
 
 def agglomerate(
-    vectors: Matrix, links: Links, constraints: Constraints, floor: float | None
+    vectors: Matrix,
+    links: Links,
+    constraints: Constraints,
+    floor: float | None,
+    *,
+    fewest: int = 1,
 ) -> NDArray[np.int64]:
     """Groups of unit vectors (N, D), numbered in the order of their first item.
 
@@ -40,6 +45,7 @@ def agglomerate(
         constraints: atoms to start from, and what must stay apart.
         floor: least mean cosine of two groups that are joined; None joins all that are linked
             and permitted.
+        fewest: what hangs together by links is not joined into fewer groups than this.
     """
     atom = constraints.atom
     count = int(atom.max(initial=-1)) + 1
@@ -65,7 +71,7 @@ def agglomerate(
             {inside[f] for f in constraints.forbidden[a] if f in inside} for a in atoms.tolist()
         ]
         local = np.searchsorted(atoms, part)
-        group_of_atom[atoms] = atoms[_Groups(sums, sizes, forbidden, floor).join(local)]
+        group_of_atom[atoms] = atoms[_Groups(sums, sizes, forbidden, floor).join(local, fewest)]
     return in_order_of_appearance(group_of_atom[atom])
 
 
@@ -108,24 +114,29 @@ class _Groups:
         # Negative mean cosine, the two groups, which of them is the owner, versions of the two.
         self._heap: list[tuple[float, int, int, bool, int, int]] = []
 
-    def join(self, edges: NDArray[np.int64]) -> NDArray[np.int64]:
-        """For each atom the first atom of its group at the end."""
-        for i, j in edges.tolist():
-            self._near[i].add(j)
-            self._near[j].add(i)
-        for i in range(len(self._sums)):
-            self._push_best(i)
-        while self._heap:
+    def join(self, edges: NDArray[np.int64], fewest: int) -> NDArray[np.int64]:
+        """For each atom the first atom of its group at the end, when no fewer are left."""
+        left = len(self._sums)
+        self._begin(edges)
+        while self._heap and left > fewest:
             _, i, j, first_owns, of_i, of_j = heappop(self._heap)
             i_same, j_same = self._version[i] == of_i, self._version[j] == of_j
             if not (i_same if first_owns else j_same):
                 continue  # the owner was taken in by another, or has a newer entry
             if i_same and j_same and j not in self._forbidden[i]:
                 self._merge(i, j)
+                left -= 1
                 self._push_best(i)
             else:
                 self._push_best(i if first_owns else j)
         return self._roots()
+
+    def _begin(self, edges: NDArray[np.int64]) -> None:
+        for i, j in edges.tolist():
+            self._near[i].add(j)
+            self._near[j].add(i)
+        for i in range(len(self._sums)):
+            self._push_best(i)
 
     def _push_best(self, i: int) -> None:
         others = sorted(self._near[i] - self._forbidden[i])

@@ -216,9 +216,12 @@ class Curator(PictureDecisions):
     def decline(self, suggestion: SuggestionRow) -> Planned:
         """Declines a suggestion; it may come back when its score has risen."""
         person, subject = self._suggested(suggestion), suggestion["track_key"]
-        evidence = suggestion["score"]
+        return self.turn_down(person, subject, suggestion["score"])
+
+    def turn_down(self, person_id: str, track: str, evidence: float) -> Planned:
+        """Says that a track that resembles a person so much is not them; weaker than `reject`."""
         return self.decide(
-            lambda h, s: commands.decline(h, s, person, [subject], evidence=evidence), [subject]
+            lambda h, s: commands.decline(h, s, person_id, [track], evidence=evidence), [track]
         )
 
     def _suggested(self, suggestion: SuggestionRow) -> str:

@@ -1,0 +1,185 @@
+"""What follows decisions, made anew behind the curtain by commands in processes of their own.
+
+A page shows a decision at once, by replay; matching, groups, profiles and image sets follow here:
+`recluster` after decisions on people, `run` after decisions on pictures. One command works at a
+time, and what is decided meanwhile is in the next. Whatever else does the same work (a sensor of
+Dagster, a command line) finds it done, or does it first.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from threading import Condition, Thread
+from time import monotonic
+from typing import Any, Final
+
+PAUSE_S: Final = 1.5
+"""So long nothing more must be decided before work begins; chosen: a run of keys is one."""
+PATIENCE_S: Final = 20.0
+"""After so long work begins all the same; chosen."""
+MODULE: Final = "identity_pipeline"
+
+
+@dataclass(frozen=True)
+class Strip:
+    """What the strip says.
+
+    Attributes:
+        at_work: what is made anew now; empty: nothing.
+        waiting: whether something is about to be.
+        said: what the last work did; empty: nothing yet.
+        failed: why the last work was not done, with what to do; empty: it was.
+        generation: raised with each work that was done.
+    """
+
+    at_work: str = ""
+    waiting: bool = False
+    said: str = ""
+    failed: str = ""
+    generation: int = 0
+
+    @property
+    def busy(self) -> bool:
+        """Whether it will say something else soon."""
+        return self.waiting or bool(self.at_work)
+
+
+@dataclass
+class Behind:
+    """The one worker of a desk.
+
+    Attributes:
+        root: the data folder.
+        faces_of: how many faces tracks have together; null where that is not known.
+        pause_s: see `PAUSE_S`.
+    """
+
+    root: Path
+    faces_of: Callable[[Sequence[str]], int | None]
+    pause_s: float = PAUSE_S
+    _changed: Condition = field(default_factory=Condition)
+    _library: bool = False
+    _videos: dict[str, Path] = field(default_factory=dict)
+    _asked: tuple[float, float] | None = None
+    _strip: Strip = Strip()
+    _process: subprocess.Popen[str] | None = None
+    _thread: Thread | None = None
+    _over: bool = False
+
+    def update(self) -> None:
+        """Asks for the library to be brought up to date."""
+        self._ask(library=True)
+
+    def remake(self, videos: Mapping[str, Path]) -> None:
+        """Asks for the image sets of rides to be made again: their files by id."""
+        if videos:
+            self._ask(videos=videos)
+
+    def strip(self) -> Strip:
+        """What is to be said now."""
+        with self._changed:
+            return replace(self._strip, waiting=self._asked is not None)
+
+    def end(self) -> None:
+        """Stops working, calmly: what is half done is kept by the steps themselves."""
+        with self._changed:
+            self._over = True
+            if self._process is not None:
+                self._process.terminate()
+            self._changed.notify_all()
+        if self._thread is not None:
+            self._thread.join(timeout=30)
+
+    def _ask(self, *, library: bool = False, videos: Mapping[str, Path] = {}) -> None:
+        with self._changed:
+            now = monotonic()
+            self._library |= library
+            self._videos.update(videos)
+            self._asked = (self._asked[0] if self._asked else now, now)
+            if self._thread is None and not self._over:
+                self._thread = Thread(target=self._work, name="desk-behind", daemon=True)
+                self._thread.start()
+            self._changed.notify_all()
+
+    def _work(self) -> None:
+        while (asked := self._next()) is not None:
+            videos, library = asked
+            if videos:
+                files = [str(path) for path in videos.values()]
+                self._carry_out(_words_of(list(videos)), ["run", "--json", *files], _remade)
+            if library and not self._over:
+                self._carry_out("the library", ["recluster", "--json"], self._moved)
+
+    def _next(self) -> tuple[Mapping[str, Path], bool] | None:
+        """What to do now, after waiting for it; null at the end."""
+        with self._changed:
+            while not self._over:
+                if self._asked is None:
+                    self._changed.wait()
+                    continue
+                first, last = self._asked
+                due = min(last + self.pause_s, first + PATIENCE_S) - monotonic()
+                if due > 0:
+                    self._changed.wait(due)
+                    continue
+                found = self._videos, self._library
+                self._videos, self._library, self._asked = {}, False, None
+                return found
+        return None
+
+    def _carry_out(self, what: str, arguments: Sequence[str], told: Callable[[str], str]) -> None:
+        command = [sys.executable, "-m", MODULE, "--data", str(self.root), *arguments]
+        with self._changed:
+            if self._over:
+                return
+            self._strip = replace(self._strip, at_work=what)
+            self._process = subprocess.Popen(  # noqa: S603 - our own program, no shell
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                start_new_session=True,
+            )
+        out, error = self._process.communicate()
+        with self._changed:
+            done = self._process.returncode == 0
+            self._process = None
+            said, failed = (told(out), "") if done else (self._strip.said, _why(error or out))
+            number = self._strip.generation + 1
+            self._strip = Strip(said=said, failed=failed, generation=number)
+
+    def _moved(self, out: str) -> str:
+        """What `recluster --json` printed, in words."""
+        try:
+            told: Mapping[str, Any] = json.loads(out)
+        except ValueError:
+            return "The library is up to date."
+        tracks = [track for move in told.get("moves", ()) for track in move.get("tracks", ())]
+        suggested = len(told.get("suggested", ()))
+        if not tracks and not suggested:
+            return "The library is up to date; nothing else moved."
+        faces = self.faces_of(tracks)
+        number, noun = (len(tracks), "track") if faces is None else (faces, "face")
+        moved = f"+{number} {noun}{'' if number == 1 else 's'}"
+        asked = f", {suggested} newly in doubt" if suggested else ""
+        return f"The library moved on: {moved}{asked}."
+
+
+def _words_of(videos: Sequence[str]) -> str:
+    return f"the sets of {videos[0]}" if len(videos) == 1 else f"the sets of {len(videos)} rides"
+
+
+def _remade(out: str) -> str:
+    del out
+    return "The sets are as decided."
+
+
+def _why(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else "it ended without a word; `identity-pipeline status` says more."

@@ -1,0 +1,132 @@
+"""Who comes in at the desk, who decides, and what follows: the application without a browser."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from starlette.testclient import TestClient
+
+from identity_pipeline.cli.main import cli
+from identity_pipeline.desk.app import create_app
+from identity_pipeline_tests.curated_library import PINS, call, write_rides
+from identity_pipeline_tests.desk.opened import HOST, Opened, desk_on, opened
+
+WORD = "of others"
+
+
+@pytest.fixture(scope="module")
+def grouped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("curated")
+    write_rides(root)
+    call(root, "recluster")
+    return root / "data"
+
+
+@pytest.fixture
+def data(grouped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name, value in PINS.items():
+        monkeypatch.setenv(name, value)
+    shutil.copytree(grouped, tmp_path / "data", symlinks=True)
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def ada(data: Path) -> Iterator[Opened]:
+    with opened(desk_on(data)) as found:
+        yield found
+
+
+def test_the_printed_address_opens_one_browser(data: Path) -> None:
+    desk = desk_on(data)
+    token = desk.access.token
+    for status in (303, 403):
+        client = TestClient(create_app(desk), base_url=f"http://{HOST}", follow_redirects=False)
+        assert client.get(f"/enter?token={token}").status_code == status
+    assert client.get("/people").headers["location"].startswith("/enter")
+    assert client.post("/act/undo").status_code == 401
+
+
+def test_nobody_comes_in_by_another_name_or_from_another_page(ada: Opened) -> None:
+    assert ada.client.get("/people", headers={"host": "evil.example"}).status_code == 421
+    for headers in ({"origin": "http://evil.example"}, {"sec-fetch-site": "cross-site"}):
+        assert ada.client.post("/act/undo", headers=headers).status_code == 403
+    assert ada.client.get("/act/undo").status_code == 405
+
+
+def test_every_answer_forbids_foreign_code(ada: Opened) -> None:
+    for path in ("/people", "/review", "/rides", "/static/desk.js", "/img/track/no/1.jpg", "/none"):
+        policy = ada.client.get(path).headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+
+
+def test_a_name_is_asked_once_and_cleaned(data: Path) -> None:
+    with opened(desk_on(data), curator="") as nobody:
+        assert nobody.client.post("/who", data={"name": " \u0007 "}).status_code == 422
+        nobody.client.post("/who", data={"name": "  Ada   L. "})
+        nobody.act("name", subject="ride-a:1", name="Ben")
+        assert nobody.history.events[-1].actor == "Ada L."
+
+
+def test_a_decision_is_an_event_and_is_taken_back(ada: Opened) -> None:
+    before = ada.history.state.state_hash
+    assert (
+        ada.act("name", subject=["ride-a:1", "ride-b:1"], name="<b>Ben</b>", back="/people")
+        == "/people"
+    )
+    text = ada.page("/people")
+    assert "<b>Ben" not in text
+    assert "&lt;b&gt;Ben" in text
+    ada.act("undo", event=ada.history.events[-1].id)
+    assert ada.history.state.state_hash == before
+
+
+def test_what_the_ledger_refuses_is_said_and_changes_nothing(ada: Opened) -> None:
+    ada.act("name", subject="ride-a:1", name="Ben")
+    seen = len(ada.history.events)
+    assert "one frame" in ada.act("name", status=422, subject="ride-a:2", name="ben")
+    ada.act("name", status=422, subject="none:1", name="Kim")
+    ada.act("nonsense", status=404)
+    assert ada.act("name", subject="ride-d:1", name="Kim", back="//evil.example") == "/review"
+    assert len(ada.history.events) == seen + 1
+
+
+def test_two_curators_meet_only_where_they_decide_on_the_same(data: Path) -> None:
+    desk = desk_on(data)
+    with opened(desk, "Ada") as ada, opened(desk, "Kim") as kim:
+        head = kim.head()
+        ada.act("name", subject="ride-a:1", name="Ben")
+        kim.act("name", subject="ride-d:1", name="Bo", head=head)
+        late = kim.act("name", status=409, subject="ride-a:1", name="Eve", head=head)
+        assert "by Ada" in late
+        assert [event.actor for event in ada.history.events] == ["Ada", "Kim"]
+
+
+def test_what_follows_is_made_behind_the_curtain(data: Path) -> None:
+    with opened(desk_on(data, pause_s=0.05)) as ada:
+        before = ada.desk.library().generation
+        ada.act("name", subject=["ride-a:1", "ride-b:1"], name="Ben")
+        deadline = time.monotonic() + 60
+        while not (strip := ada.desk.behind.strip()).generation and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert not strip.failed
+        assert strip.said.startswith("The library")
+        after = ada.desk.library().generation
+        assert before and after and after.number > before.number
+        assert "desk:moved" in ada.client.get("/behind?seen=0").headers["hx-trigger"]
+
+
+def test_others_need_a_password(data: Path) -> None:
+    done = CliRunner().invoke(cli, ["--data", str(data), "desk", "--host", "10.0.0.7"])
+    assert done.exit_code == 2
+    assert "--password-file" in done.output
+    desk = desk_on(data)
+    desk.access.password = WORD
+    client = TestClient(create_app(desk), base_url=f"http://{HOST}", follow_redirects=False)
+    assert client.post("/enter", data={"password": "guess"}).status_code == 403
+    assert client.post("/enter", data={"password": WORD}).status_code == 303
