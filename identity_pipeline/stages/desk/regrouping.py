@@ -59,31 +59,19 @@ def merge_preview(
         bars: null where none is known: then no pair counts as too unlike.
         curator: who tries it; nothing is written.
     """
-    known, state = known_frame(library), library.state
+    known, decided = known_frame(library), library.state.members
     mine, theirs = (
-        {*known.filter(pl.col("person_id") == who)["track_key"], *state.members.get(who, ())}
+        {*known.filter(pl.col("person_id") == who)["track_key"], *decided.get(who, ())}
         for who in (gone, into)
     )
     table = templates_of(library, mine | theirs)
     vectors = dict(zip(table["track_key"], to_matrix(table["template"]), strict=True))
     one, other = ({k: vectors[k] for k in some if k in vectors} for some in (mine, theirs))
     alike = resemblance(one, other, bars.exclude if bars else -1.0)
-    decided = [set(state.members.get(who, ())) for who in (gone, into)]
-    found = conflicts(
-        (gone, decided[0]),
-        (into, decided[1]),
-        shared_frame_pairs(table.filter(pl.col("track_key").is_in(list(decided[0] | decided[1])))),
-        state.rejected,
-        state.apart,
-    )
-    effect = refused = None
-    try:
-        effect = str(curator.merge(gone, into).effect)
-    except LedgerError as error:
-        refused = str(error)
-    shown = {key for c in found for key in c.tracks}
-    if alike:
-        shown |= {alike.best.one, alike.best.other, alike.worst.one, alike.worst.other}
+    found = _conflicts(library, gone, into, table)
+    effect, refused = _tried(curator, gone, into)
+    pairs = (alike.best, alike.worst) if alike else ()
+    shown = {key for c in found for key in c.tracks} | {k for p in pairs for k in (p.one, p.other)}
     looks = tiles(library, dict.fromkeys(sorted(shown), ""), None)
     return MergePreview(
         (len(mine), len(theirs)),
@@ -94,6 +82,25 @@ def merge_preview(
         effect,
         refused,
     )
+
+
+def _conflicts(
+    library: LibrarySnapshot, gone: str, into: str, templates: pl.DataFrame
+) -> list[Conflict]:
+    """What humans gave to the two and cannot be one person."""
+    state = library.state
+    one, other = ((who, state.members.get(who, ())) for who in (gone, into))
+    decided = pl.col("track_key").is_in([*one[1], *other[1]])
+    seen_together = shared_frame_pairs(templates.filter(decided))
+    return conflicts(one, other, seen_together, state.rejected, state.apart)
+
+
+def _tried(curator: Curator, gone: str, into: str) -> tuple[str | None, str | None]:
+    """What the merge would do, or why it is refused."""
+    try:
+        return str(curator.merge(gone, into).effect), None
+    except LedgerError as error:
+        return None, str(error)
 
 
 def templates_of(library: LibrarySnapshot, tracks: Collection[str]) -> pl.DataFrame:
