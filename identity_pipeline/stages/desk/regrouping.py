@@ -65,9 +65,7 @@ def merge_preview(
         for who in (gone, into)
     )
     table = templates_of(library, mine | theirs)
-    vectors = dict(zip(table["track_key"], to_matrix(table["template"]), strict=True))
-    one, other = ({k: vectors[k] for k in some if k in vectors} for some in (mine, theirs))
-    alike = resemblance(one, other, bars.exclude if bars else -1.0)
+    alike = _alike(table, mine, theirs, bars)
     found = _conflicts(library, gone, into, table)
     effect, refused = _tried(curator, gone, into)
     pairs = (alike.best, alike.worst) if alike else ()
@@ -82,6 +80,14 @@ def merge_preview(
         effect,
         refused,
     )
+
+
+def _alike(
+    templates: pl.DataFrame, mine: set[str], theirs: set[str], bars: Bars | None
+) -> Resemblance | None:
+    vectors = dict(zip(templates["track_key"], to_matrix(templates["template"]), strict=True))
+    one, other = ({k: vectors[k] for k in some if k in vectors} for some in (mine, theirs))
+    return resemblance(one, other, bars.exclude if bars else -1.0)
 
 
 def _conflicts(
