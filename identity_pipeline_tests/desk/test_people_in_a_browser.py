@@ -115,9 +115,7 @@ def test_selected_tracks_are_rejected_and_the_rejection_undone(
     assert running.state().state_hash == before
 
 
-def test_the_desk_stays_usable_on_a_telephone(
-    running: RunningDesk, visitors: Visitors
-) -> None:
+def test_the_desk_stays_usable_on_a_telephone(running: RunningDesk, visitors: Visitors) -> None:
     page, ada = visitors.visit(running, width=390, height=844), who(running, "Ada")
     for path in ("", f"/{ada}", f"/{ada}/split", f"/{ada}/merge"):
         at(page, running, f"/people{path}")
