@@ -8,7 +8,7 @@ Of photographs there is nothing to be made: datasets read the ledger themselves.
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 
 import dagster as dg
@@ -59,10 +59,12 @@ class Seen:
         there = {**dict.fromkeys(self.settled, GONE), **now}
         return {v: digest for v, digest in there.items() if self.settled.get(v, GONE) != digest}
 
-    def with_settled(self, done: Mapping[str, str], waiting: Mapping[str, str]) -> str:
-        """The cursor after rides were settled, or asked for, and others still wait."""
-        settled = {v: digest for v, digest in {**self.settled, **done}.items() if digest != GONE}
-        return json.dumps(asdict(Seen(settled, dict(waiting))), sort_keys=True)
+    def after(self, done: Iterable[str], changed: Mapping[str, str]) -> str:
+        """The cursor after some of the changed rides were settled, or asked for."""
+        known = {**self.settled, **{video_id: changed[video_id] for video_id in done}}
+        settled = {v: digest for v, digest in known.items() if digest != GONE}
+        left = {v: digest for v, digest in changed.items() if known.get(v, GONE) != digest}
+        return json.dumps(asdict(Seen(settled, left)), sort_keys=True)
 
 
 @dg.sensor(
@@ -84,27 +86,31 @@ def pictures_decided(
     waiting = skip_unless_ready(context.instance, store)
     if waiting:
         return waiting
-    stores = LibraryStores.of(store)
-    seen = Seen.of(context.cursor)
+    stores, seen = LibraryStores.of(store), Seen.of(context.cursor)
     changed = seen.changed(videos_decided_on(stores))
     still = {v: digest for v, digest in changed.items() if seen.last.get(v) == digest}
-    free = [v for v in sorted(still) if _is_free(context.instance, v)]
-    wanted = [v for v in free if _wants_a_run(context.instance, stores, settings, v)]
-    done = {v: still[v] for v in free if v not in wanted}
+    wanted, settled = _answers(context.instance, stores, settings, sorted(still))
     if not wanted:
-        left = {v: digest for v, digest in changed.items() if v not in done}
-        context.update_cursor(seen.with_settled(done, left))
-        return dg.SkipReason(f"{counted(len(left), 'video')} with decisions on pictures wait.")
+        context.update_cursor(seen.after(settled, changed))
+        left = counted(len(changed) - len(settled), "video")
+        return dg.SkipReason(f"{left} with new decisions on pictures wait to be looked at.")
     leave = leave_to_ask(store, settings, time.time(), settings.ingest.max_new_per_tick)
     if leave.skip:
         return leave.skip
     asked = wanted[: leave.at_most]
-    done |= {video_id: still[video_id] for video_id in asked}
-    left = {v: digest for v, digest in changed.items() if v not in done}
     return dg.SensorResult(
         run_requests=[_request(video_id, still[video_id]) for video_id in asked],
-        cursor=seen.with_settled(done, left),
+        cursor=seen.after([*settled, *asked], changed),
     )
+
+
+def _answers(
+    instance: dg.DagsterInstance, stores: LibraryStores, settings: Settings, videos: list[str]
+) -> tuple[list[str], list[str]]:
+    """Which videos want a run, and of which nothing is to be done; others have a run at work."""
+    free = [video_id for video_id in videos if _is_free(instance, video_id)]
+    wanted = [v for v in free if _wants_a_run(instance, stores, settings, v)]
+    return wanted, [video_id for video_id in free if video_id not in wanted]
 
 
 def _request(video_id: str, digest: str) -> dg.RunRequest:
