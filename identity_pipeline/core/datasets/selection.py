@@ -248,7 +248,7 @@ class _Order:
                 shown = self.value.with_face(shown, row)
         while self.open and len(self.chosen) < most:
             gains = self.gains(self.value.gains(shown))
-            found = self.next(gains)
+            found = self.next(gains) or self._accepted(gains)
             if found is None:
                 break
             row, pick = found
@@ -267,6 +267,14 @@ class _Order:
             if told["human_place"] or told["anchor_place"]
         ]
         return [row for _, row in sorted(places)]
+
+    def _accepted(self, gains: NDArray[np.float64]) -> tuple[int, _Pick] | None:
+        """What humans accepted and no share has a place for: it comes last."""
+        left = [row for row in sorted(self.open) if is_accepted(self.table[row])]
+        if not left:
+            return None
+        row = left[int(np.argmax(gains[left]))]
+        return self._pick(row, self._role(row), "chosen_by_a_human", gains)
 
     def _role(self, row: int) -> str:
         told = self.told[row]
