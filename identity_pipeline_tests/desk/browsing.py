@@ -146,11 +146,8 @@ class RunningDesk:
     def names(self) -> dict[str, int]:
         """Tracks by the name of the person whom they were decided to be."""
         state = self.state()
-        found: dict[str, int] = {}
-        for person in state.tracks.values():
-            name = state.people[person].name if person in state.people else person
-            found[str(name)] = found.get(str(name), 0) + 1
-        return found
+        found = {who: len(tracks) for who, tracks in state.members.items() if tracks}
+        return {str(state.people[who].name): n for who, n in found.items()}
 
 
 @dataclass
@@ -253,6 +250,15 @@ class Keyboard:
         self.press(key)
         self.page.wait_for_function(f"before => ({SHOWN})() !== before", arg=before)
         self.page.wait_for_load_state()
+
+
+def settled(page: Page) -> Page:
+    """The page, once what follows from the decisions so far has been made behind it."""
+    page.wait_for_function(
+        "() => document.querySelector('#behind') && !document.querySelector('#behind .at-work')",
+        timeout=60_000,
+    )
+    return page
 
 
 SHOWN = """() => (document.querySelector(".notice")?.innerText ?? "") + location.pathname
