@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 
+import click
 from click.testing import CliRunner
 from PIL import Image
 from playwright.sync_api import Page
@@ -42,7 +43,7 @@ def take(page: Page, name: str) -> None:
     image = Image.open(BytesIO(page.screenshot())).convert("RGB")
     file = PICTURES / f"desk-{name}.png"
     image.quantize(COLOURS, dither=Image.Dither.NONE).save(file, optimize=True)
-    print(f"{file.name}: {file.stat().st_size:,} bytes")
+    click.echo(f"{file.name}: {file.stat().st_size:,} bytes")
     assert file.stat().st_size < MOST_BYTES
 
 
