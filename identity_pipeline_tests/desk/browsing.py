@@ -112,10 +112,10 @@ class RunningDesk:
         """The token of the address that was printed last; each opens one browser."""
         return self._tokens.get(timeout=60)
 
-    def stop(self) -> None:
-        """Ends it."""
+    def stop(self, *, kill: bool = False) -> None:
+        """Ends it, as Ctrl+C does, or without a word."""
         if self._process:
-            self._process.terminate()
+            (self._process.kill if kill else self._process.terminate)()
             self._process.wait(timeout=30)
             self._tokens = queue.Queue()
 
