@@ -16,12 +16,13 @@ import polars as pl
 import pytest
 
 from identity_pipeline.desk.pages import head_field
+from identity_pipeline.ledger.replay import History
 from identity_pipeline.ledger.state import LibraryState
 from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
 from identity_pipeline.stages.desk.people import (
     PAGE,
+    Everybody,
     known_frame,
-    people_frame,
     shown_people,
     suggested_people,
 )
@@ -294,8 +295,8 @@ def test_ten_thousand_people_are_searched_sorted_and_paged_at_once(ada: Opened) 
     assert offered[0]["called"] == "Person 1299"
     assert (last.page, len(last.rows)) == (count // PAGE, PAGE)
     assert shown_people(many, "person 0", "faces").rows[-1]["faces"] is None
-    empty = people_frame(LibrarySnapshot(ada.desk.stores, ada.history.__class__(), None))
-    assert shown_people(empty).rows == []
+    nobody = Everybody(LibrarySnapshot(ada.desk.stores, History(), None))
+    assert shown_people(nobody.people).rows == []
 
 
 def test_the_page_is_made_of_the_head_that_it_carries(ada: Opened) -> None:

@@ -34,13 +34,13 @@ PARTS: Final = 4
 """Parts into which tracks can be sorted on the page of a split; chosen: one key each."""
 
 
-def _people(request: Request) -> pl.DataFrame:
-    """`people_frame`, computed once for each library."""
+def _everybody(request: Request) -> listed.Everybody:
+    """Who is known, computed once for each library."""
     library, held = desk_of(request).library(), request.app.state
-    seen = getattr(held, "people", None)
-    if seen is None or seen[0] is not library:
-        seen = held.people = library, listed.people_frame(library)
-    return seen[1]
+    seen: listed.Everybody | None = getattr(held, "everybody", None)
+    if seen is None or seen.library is not library:
+        seen = held.everybody = listed.Everybody(library)
+    return seen
 
 
 def _number(request: Request, field: str) -> int:
@@ -54,12 +54,11 @@ def _list(request: Request) -> Response:
     q, hidden = query.get("q", "").strip(), query.get("hidden") == "1"
     given = query.get("order")
     order = cast("listed.Order", given if given in listed.ORDERS else "name")
+    everybody = _everybody(request)
     shown = listed.shown_people(
-        _people(request), q, order, hidden=hidden, page=_number(request, "page")
+        everybody.people, q, order, hidden=hidden, page=_number(request, "page")
     )
-    exported = listed.exported_of(
-        desk_of(request).library(), (str(row["person_id"]) for row in shown.rows)
-    )
+    exported = listed.exported_of(everybody, (str(row["person_id"]) for row in shown.rows))
 
     def with_page(number: int) -> str:
         told = {"q": q, "order": order, "hidden": "1" if hidden else "", "page": str(number)}
@@ -84,7 +83,9 @@ def _suggest(request: Request) -> Response:
     `cover` is the address of a picture; `but` in the query leaves one person out.
     """
     query = request.query_params
-    rows = listed.suggested_people(_people(request), query.get("q", ""), query.get("but", ""))
+    rows = listed.suggested_people(
+        _everybody(request).people, query.get("q", ""), query.get("but", "")
+    )
     return JSONResponse(
         [
             {
@@ -146,14 +147,14 @@ def _clock(ms: float | None) -> str:
 
 
 def _person(request: Request, library: LibrarySnapshot, person_id: str) -> Response:
-    older = _number(request, "older")
+    older, everybody = _number(request, "older"), _everybody(request)
     return _page(
         request,
         "person.html.j2",
         person_id,
-        person=listed.one_person(library, person_id, _number(request, "page")),
-        row=_people(request).row(by_predicate=pl.col("person_id") == person_id, named=True),
-        exported=listed.exported_of(library, [person_id])[person_id],
+        person=listed.one_person(everybody, person_id, _number(request, "page")),
+        row=everybody.people.row(by_predicate=pl.col("person_id") == person_id, named=True),
+        exported=listed.exported_of(everybody, [person_id])[person_id],
         negatives=negatives_of(library, person_id),
         decisions=decisions_about(library, person_id, older),
         older=older,
@@ -166,7 +167,7 @@ def _rename(request: Request, library: LibrarySnapshot, person_id: str) -> Respo
     """Asks what a taken name means."""
     name = request.query_params.get("name", "")
     bearers = [who for who in library.state.named(name) if who != person_id]
-    rows = _people(request).filter(pl.col("person_id").is_in(bearers)).to_dicts()
+    rows = _everybody(request).people.filter(pl.col("person_id").is_in(bearers)).to_dicts()
     return _page(request, "person_rename.html.j2", person_id, name=name, rows=rows)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Final, Literal
 
 import polars as pl
@@ -90,8 +90,12 @@ def _aside(state: LibraryState) -> frozenset[str]:
     return state.ignored | state.not_faces
 
 
-def people_frame(library: LibrarySnapshot) -> pl.DataFrame:
+def people_frame(library: LibrarySnapshot, known: pl.DataFrame) -> pl.DataFrame:
     """Everybody in force, one row each: for searching, sorting and paging.
+
+    Args:
+        library: as it is now.
+        known: of `known_frame`.
 
     Returns:
         person_id, called (name, with the id where others bear it), key (to search in), hidden,
@@ -107,14 +111,10 @@ def people_frame(library: LibrarySnapshot) -> pl.DataFrame:
     schema = {"person_id": _PERSON, "called": pl.String, "key": pl.String, "hidden": pl.Boolean}
     sets = list(library.stores.photos.ids())
     of_set = pl.col("video_id").is_in(sets)
-    counted = (
-        known_frame(library)
-        .group_by("person_id")
-        .agg(
-            tracks=pl.len(),
-            rides=pl.col("video_id").filter(~of_set).n_unique(),
-            photographs=of_set.sum(),
-        )
+    counted = known.group_by("person_id").agg(
+        tracks=pl.len(),
+        rides=pl.col("video_id").filter(~of_set).n_unique(),
+        photographs=of_set.sum(),
     )
     faces = library.table("people").select("person_id", faces="face_count")
     counts = ("tracks", "rides", "photographs", "doubt")
@@ -151,6 +151,27 @@ def _doubts(library: LibrarySnapshot) -> pl.DataFrame:
         .group_by("person_id")
         .agg(doubt=pl.len())
     )
+
+
+@dataclass(frozen=True)
+class Everybody:
+    """Who is known in one library; computed once, when it is asked for.
+
+    Attributes:
+        library: as it was opened.
+    """
+
+    library: LibrarySnapshot
+
+    @cached_property
+    def known(self) -> pl.DataFrame:
+        """Of `known_frame`."""
+        return known_frame(self.library)
+
+    @cached_property
+    def people(self) -> pl.DataFrame:
+        """Of `people_frame`."""
+        return people_frame(self.library, self.known)
 
 
 @dataclass(frozen=True)
@@ -212,6 +233,10 @@ def suggested_people(people: pl.DataFrame, q: str, but: str = "") -> list[dict[s
     return chosen.head(OFFERED).select("person_id", "called", "rides", "tracks").to_dicts()
 
 
+EXPORTED: Final = ("identity_dataset", "face_tracks")
+"""What says how many exported pictures show a track."""
+
+
 @lru_cache(maxsize=512)
 def _exported(store: TableStore, video_id: str, versions: tuple[str | None, ...]) -> Counter[int]:
     """How many exported pictures show each track of a video."""
@@ -225,14 +250,16 @@ def _exported(store: TableStore, video_id: str, versions: tuple[str | None, ...]
     return Counter(there.join(tracks, on="face_id")["track_id"].drop_nulls().to_list())
 
 
-def exported_of(library: LibrarySnapshot, people: Iterable[str]) -> dict[str, int]:
+def exported_of(everybody: Everybody, people: Iterable[str]) -> dict[str, int]:
     """How many exported pictures show each of a few people."""
-    store, wanted = library.stores.tables, list(people)
+    store, wanted = everybody.library.stores.tables, list(people)
     found = dict.fromkeys(wanted, 0)
-    known = known_frame(library).filter(pl.col("person_id").is_in(wanted))
-    for key, video_id, who in known.select("track_key", "video_id", "person_id").iter_rows():
-        versions = tuple(store.versions(("identity_dataset", "face_tracks"), video_id).values())
-        found[who] += _exported(store, video_id, versions)[int(ids.parse(key).local_id)]
+    known = everybody.known.filter(pl.col("person_id").is_in(wanted))
+    for (video_id,), tracks in known.group_by("video_id"):
+        versions = tuple(store.versions(EXPORTED, str(video_id)).values())
+        counts = _exported(store, str(video_id), versions)
+        for key, who in tracks.select("track_key", "person_id").iter_rows():
+            found[who] += counts[int(ids.parse(key).local_id)]
     return found
 
 
@@ -305,13 +332,13 @@ def find_person(library: LibrarySnapshot, person_id: str) -> str:
     return library.state.survivor(person_id)
 
 
-def one_person(library: LibrarySnapshot, person_id: str, page: int = 1) -> Person:
+def one_person(everybody: Everybody, person_id: str, page: int = 1) -> Person:
     """A person's page; the id is one in force."""
-    state = library.state
+    library, state = everybody.library, everybody.library.state
     members = state.members.get(person_id, ())
     lost = tuple(subject for subject in members if ids.parse(subject).lost)
     own = {subject: state.origin[subject] for subject in members if subject not in lost}
-    of_machine = known_frame(library).filter(
+    of_machine = everybody.known.filter(
         (pl.col("person_id") == person_id) & (pl.col("origin") == "auto")
     )
     own |= dict.fromkeys(of_machine["track_key"].to_list(), "auto")
