@@ -75,6 +75,7 @@ def test_the_place_in_the_queue_outlasts_a_reload_and_a_restart(
     assert place.inner_text() == "1 of 3"
     Keyboard(page).decide("]")
     expect(place).to_have_text("2 of 3")
+    page.wait_for_load_state("networkidle")
     shown = page.locator("[data-question]").get_attribute("data-question")
     page.reload()
     expect(place).to_have_text("2 of 3")
