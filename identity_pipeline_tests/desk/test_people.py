@@ -155,7 +155,8 @@ def test_a_merge_is_seen_before_it_is_done(ada: Opened) -> None:
     assert ada.act("merge", person=c, into=d, back=f"/people/{d}") == f"/people/{d}"
     assert state(ada).people[c].merged_into == d
     assert ada.client.get(f"/people/{c}", follow_redirects=False).headers["location"].endswith(d)
-    assert "merged into Bo" in text(ada.page(f"/people/{d}"))
+    shown = text(ada.page(f"/people/{d}"))
+    assert "merged into Bo" in shown and "2 tracks (2 confirmed by people), faces not" in shown
     undo(ada)
     assert state(ada).state_hash == before
 
