@@ -106,7 +106,7 @@ def test_who_is_hidden_is_listed_apart(ada: Opened) -> None:
 def test_names_are_offered_while_one_is_typed(ada: Opened) -> None:
     (found,) = ada.client.get("/people/suggest?q=Be").json()
     ben = who(ada, "Ben")
-    cover = f"/img/person/{ben}.jpg?px=96"
+    cover = f"/img/person/{ben}.jpg?px=96&at=2"  # another address after each decision
     assert found == {"id": ben, "name": "Ben", "cover": cover, "rides": 2, "tracks": 2}
     assert ada.client.get(f"/people/suggest?q=be&but={ben}").json() == []
 
