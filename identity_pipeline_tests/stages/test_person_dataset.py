@@ -333,7 +333,8 @@ def test_who_changed_is_seen_and_who_is_somebody_else_is_doubted(
 
 def test_only_what_counts_is_a_persons(named: Named) -> None:
     (person,) = people_of(named.library, [named.person_id], named.settings.datasets)
-    confirmed = named.settings.datasets.model_copy(update={"assigned": "confirmed"})
+    datasets = named.settings.datasets.model_copy(update={"assigned": "confirmed"})
+    confirmed = named.settings.model_copy(update={"datasets": datasets})
     assert material_of(named.library, person, confirmed).pool.height
     (source,) = material_of(named.library, person, confirmed).sources.values()
     assert source.origin == "human" and source.kind == "ride"
@@ -344,7 +345,7 @@ def test_another_track_of_the_same_seat_is_not_the_persons(named: Named, tmp_pat
     shutil.copytree(named.root, root, symlinks=True)
     other = Named(root, named.settings, named.hub)
     (person,) = people_of(other.library, [other.person_id], other.settings.datasets)
-    before = material_of(other.library, person, other.settings.datasets)
+    before = material_of(other.library, person, other.settings)
     (video,) = before.sources
     store, half = TableStore(Layout(root)), before.pool["face_id"][::2].to_list()
     tracks, riders = store.read("face_tracks", video), store.read("riders", video)
@@ -355,5 +356,5 @@ def test_another_track_of_the_same_seat_is_not_the_persons(named: Named, tmp_pat
     more = pl.concat([riders, seat[:1].with_columns(track_id=pl.lit(900, pl.Int64))])
     for name, table in (("face_tracks", parted), ("riders", more)):
         store.write(name, video, table, "parted")
-    left = material_of(other.library, person, other.settings.datasets).pool["face_id"].to_list()
+    left = material_of(other.library, person, other.settings).pool["face_id"].to_list()
     assert sorted(left) == sorted(set(before.pool["face_id"]) - set(half))

@@ -16,7 +16,7 @@ from identity_pipeline.core.review.words import likeness_in_words
 from identity_pipeline.desk.access import curator_of
 from identity_pipeline.desk.acts import given_to, person_of, subjects_of
 from identity_pipeline.desk.deciding import Act, AskFirstError, Form
-from identity_pipeline.desk.pages import desk_of, page
+from identity_pipeline.desk.pages import desk_of, head_field, page
 from identity_pipeline.desk.state import now
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.ledger import subjects as ids
@@ -82,7 +82,7 @@ def _suggest(request: Request) -> Response:
 
     `cover` is the address of a picture; `but` in the query leaves one person out.
     """
-    query = request.query_params
+    query, at = request.query_params, head_field(desk_of(request)).partition(":")[0]
     rows = listed.suggested_people(
         _everybody(request).people, query.get("q", ""), query.get("but", "")
     )
@@ -91,7 +91,7 @@ def _suggest(request: Request) -> Response:
             {
                 "id": row["person_id"],
                 "name": row["called"],
-                "cover": f"/img/person/{row['person_id']}.jpg?px=96",
+                "cover": f"/img/person/{row['person_id']}.jpg?px=96&at={at}",
                 "rides": row["rides"],
                 "tracks": row["tracks"],
             }

@@ -53,6 +53,13 @@
     if (event.target.closest("[data-help-open]")) showHelp();
   });
 
+  // Another page begins at its top; the same one, after a decision, stays where it was.
+  let shown = location.pathname;
+  document.addEventListener("htmx:afterSwap", () => {
+    if (location.pathname !== shown) window.scrollTo(0, 0);
+    shown = location.pathname;
+  });
+
   // Shift-click on a tile selects all from the last one on.
   let last = null;
   document.addEventListener("click", (event) => {

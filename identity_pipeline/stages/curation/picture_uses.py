@@ -11,7 +11,7 @@ ledger: while a video is processed anew its faces may have other names already.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -31,8 +31,8 @@ from identity_pipeline.storage.files.hashing import sha256_of_value
 from identity_pipeline.storage.files.small_files import DamagedFileError
 from identity_pipeline.storage.video.tables import TableStore
 
-ORDERED = "ride"
-"""Scope of the order that the sets of a ride have."""
+OF_A_RIDE, OF_A_PERSON = "ride", "person"
+"""Scopes of an order: the sets of a ride, and a person's datasets."""
 
 
 def decided_pictures(stores: LibraryStores, video_id: str) -> DecidedPictures:
@@ -41,7 +41,7 @@ def decided_pictures(stores: LibraryStores, video_id: str) -> DecidedPictures:
     What is on faces that the present detections do not show is left out, and kept in the ledger.
     """
     book = _decided_on(stores, video_id)
-    return _by_face(_present(stores.tables, video_id, *book)) if book else NOTHING
+    return _by_face(_present(stores.tables, video_id, *book), OF_A_RIDE) if book else NOTHING
 
 
 def picture_digests(decided: DecidedPictures) -> dict[str, str]:
@@ -120,7 +120,58 @@ def _nobody() -> LibraryState:
     return History().state
 
 
-def _by_face(pictures: dict[str, Picture]) -> DecidedPictures:
+def decided_of_sources(
+    state: LibraryState, source_ids: Collection[str]
+) -> dict[str, DecidedPictures]:
+    """What humans decided on pictures of rides and photo sets, as a person's datasets heed it.
+
+    Args:
+        state: in terms of the present faces.
+        source_ids: of which; those without decisions are left out.
+    """
+    found: dict[str, dict[str, Picture]] = {}
+    for face, picture in state.pictures.items():
+        _, source_id, _, lost = ids.parse(face)
+        if not lost and source_id in source_ids:
+            found.setdefault(source_id, {})[face] = picture
+    return {source_id: _by_face(own, OF_A_PERSON) for source_id, own in sorted(found.items())}
+
+
+def person_places(state: LibraryState, source_ids: Collection[str]) -> pl.DataFrame:
+    """The places that humans gave to pictures over all sources.
+
+    Args:
+        state: in terms of the present faces.
+        source_ids: rides and photo sets of a person.
+
+    Returns:
+        source_id, face_id, anchor_place (of chosen anchors, the newest is 1), human_place.
+    """
+    anchors_, ordered = list[tuple[int, str, str]](), list[tuple[int, int, str, str]]()
+    for face, picture in state.pictures.items():
+        _, source_id, face_id, lost = ids.parse(face)
+        if lost or source_id not in source_ids:
+            continue
+        if picture.anchor:
+            anchors_.append((-picture.anchor, source_id, face_id))
+        if OF_A_PERSON in picture.places:
+            seq, place = picture.places[OF_A_PERSON]
+            ordered.append((-seq, place, source_id, face_id))
+    one = {(source, face): n for n, (_, source, face) in enumerate(sorted(anchors_), 1)}
+    other = {(source, face): n for n, (_, _, source, face) in enumerate(sorted(ordered), 1)}
+    rows = [(*key, one.get(key), other.get(key)) for key in sorted({*one, *other})]
+    return pl.DataFrame(rows, schema=_PLACES, orient="row")
+
+
+_PLACES = {
+    "source_id": pl.String,
+    "face_id": pl.String,
+    "anchor_place": pl.Int64,
+    "human_place": pl.Int64,
+}
+
+
+def _by_face(pictures: Mapping[str, Picture], scope: str) -> DecidedPictures:
     local = {ids.parse(face).local_id: picture for face, picture in pictures.items()}
     return DecidedPictures(
         rejected=_with_verdict(local, "rejected"),
@@ -128,7 +179,7 @@ def _by_face(pictures: dict[str, Picture]) -> DecidedPictures:
         anchors=_chosen(local),
         passed_over=frozenset(_passed_over(local)),
         bins={face: p.bins for face, p in sorted(local.items()) if p.bins},
-        order=_ordered(local),
+        order=_ordered(local, scope),
     )
 
 
@@ -142,9 +193,9 @@ def _chosen(local: Mapping[str, Picture]) -> tuple[str, ...]:
     return tuple(face for _, face in chosen)
 
 
-def _ordered(local: Mapping[str, Picture]) -> tuple[str, ...]:
+def _ordered(local: Mapping[str, Picture], scope: str) -> tuple[str, ...]:
     """Faces as the newest order has them, then those of the order before."""
-    placed = [(p.places[ORDERED], face) for face, p in local.items() if ORDERED in p.places]
+    placed = [(p.places[scope], face) for face, p in local.items() if scope in p.places]
     return tuple(face for _, face in sorted(((-seq, place), face) for (seq, place), face in placed))
 
 
