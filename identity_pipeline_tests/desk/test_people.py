@@ -19,6 +19,7 @@ from identity_pipeline.desk.pages import head_field
 from identity_pipeline.ledger.replay import History
 from identity_pipeline.ledger.state import LibraryState
 from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
+from identity_pipeline.stages.desk import regrouping
 from identity_pipeline.stages.desk.people import (
     PAGE,
     Everybody,
@@ -170,6 +171,21 @@ def test_what_forbids_a_merge_is_shown(ada: Opened) -> None:
     assert "same person already" in ada.page(f"/people/{ben}/merge?into={ben}", status=404)
     assert "no person fits" in text(ada.page(f"/people/{ben}/merge?who=zoe", status=404))
     assert state(ada).state_hash == before
+
+
+def test_of_a_large_part_some_are_shown_and_the_others_go_with_them(
+    ada: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    person, d = who(ada, "Ada"), ada.track("ride-d:1")
+    ada.act("confirm", person=person, subject="ride-d:1")
+    monkeypatch.setattr(regrouping, "PART_SHOWN", 1)
+    page = ada.page(f"/people/{person}/split")
+    hidden = re.findall(r'type="hidden" name="part" value="([^"]+)"', page)
+    choices = re.findall(r'<option value="([^"]+)" selected', page)
+    own = {f"1 {ada.track(A1)}", f"1 {ada.track(A2)}", f"2 {d}"}
+    assert len(hidden) == 1 and {*hidden, *choices} == own
+    ada.act("split", person=person, part=[*hidden, *choices])
+    assert owners(ada, "Ada") == {ada.track(A1), ada.track(A2)}
 
 
 def test_parts_become_people_all_or_none(ada: Opened) -> None:
