@@ -19,6 +19,7 @@ from identity_pipeline.desk.pages import head_field
 from identity_pipeline.ledger.replay import History
 from identity_pipeline.ledger.state import LibraryState
 from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
+from identity_pipeline.stages.desk import regrouping
 from identity_pipeline.stages.desk.people import (
     PAGE,
     Everybody,
@@ -106,7 +107,7 @@ def test_who_is_hidden_is_listed_apart(ada: Opened) -> None:
 def test_names_are_offered_while_one_is_typed(ada: Opened) -> None:
     (found,) = ada.client.get("/people/suggest?q=Be").json()
     ben = who(ada, "Ben")
-    cover = f"/img/person/{ben}.jpg?px=96"
+    cover = f"/img/person/{ben}.jpg?px=96&at=2"  # another address after each decision
     assert found == {"id": ben, "name": "Ben", "cover": cover, "rides": 2, "tracks": 2}
     assert ada.client.get(f"/people/suggest?q=be&but={ben}").json() == []
 
@@ -155,7 +156,8 @@ def test_a_merge_is_seen_before_it_is_done(ada: Opened) -> None:
     assert ada.act("merge", person=c, into=d, back=f"/people/{d}") == f"/people/{d}"
     assert state(ada).people[c].merged_into == d
     assert ada.client.get(f"/people/{c}", follow_redirects=False).headers["location"].endswith(d)
-    assert "merged into Bo" in text(ada.page(f"/people/{d}"))
+    shown = text(ada.page(f"/people/{d}"))
+    assert "merged into Bo" in shown and "2 tracks (2 confirmed by people), faces not" in shown
     undo(ada)
     assert state(ada).state_hash == before
 
@@ -169,6 +171,21 @@ def test_what_forbids_a_merge_is_shown(ada: Opened) -> None:
     assert "same person already" in ada.page(f"/people/{ben}/merge?into={ben}", status=404)
     assert "no person fits" in text(ada.page(f"/people/{ben}/merge?who=zoe", status=404))
     assert state(ada).state_hash == before
+
+
+def test_of_a_large_part_some_are_shown_and_the_others_go_with_them(
+    ada: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    person, d = who(ada, "Ada"), ada.track("ride-d:1")
+    ada.act("confirm", person=person, subject="ride-d:1")
+    monkeypatch.setattr(regrouping, "PART_SHOWN", 1)
+    page = ada.page(f"/people/{person}/split")
+    hidden = re.findall(r'type="hidden" name="part" value="([^"]+)"', page)
+    choices = re.findall(r'<option value="([^"]+)" selected', page)
+    own = {f"1 {ada.track(A1)}", f"1 {ada.track(A2)}", f"2 {d}"}
+    assert len(hidden) == 1 and {*hidden, *choices} == own
+    ada.act("split", person=person, part=[*hidden, *choices])
+    assert owners(ada, "Ada") == {ada.track(A1), ada.track(A2)}
 
 
 def test_parts_become_people_all_or_none(ada: Opened) -> None:

@@ -116,7 +116,13 @@ def test_selected_tracks_are_rejected_and_the_rejection_undone(
 
 
 def test_the_desk_stays_usable_on_a_telephone(running: RunningDesk, visitors: Visitors) -> None:
-    page, ada = visitors.visit(running, width=390, height=844), who(running, "Ada")
+    page, ada = visitors.visit(running, width=390, height=300), who(running, "Ada")
     for path in ("", f"/{ada}", f"/{ada}/split", f"/{ada}/merge"):
         at(page, running, f"/people{path}")
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
+    at(page, running, f"/people/{ada}")
+    page.get_by_role("button", name="Undo", exact=False).last.scroll_into_view_if_needed()
+    assert page.evaluate("scrollY") > 0
+    page.keyboard.press("m")
+    expect(page.get_by_role("heading", name="Who is Ada, too?")).to_be_in_viewport()
+    page.wait_for_function("scrollY === 0")  # another page begins at its top

@@ -16,7 +16,7 @@ from identity_pipeline.core.review.words import likeness_in_words
 from identity_pipeline.desk.access import curator_of
 from identity_pipeline.desk.acts import given_to, person_of, subjects_of
 from identity_pipeline.desk.deciding import Act, AskFirstError, Form
-from identity_pipeline.desk.pages import desk_of, page
+from identity_pipeline.desk.pages import desk_of, head_field, page
 from identity_pipeline.desk.state import now
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.ledger import subjects as ids
@@ -44,9 +44,9 @@ def _everybody(request: Request) -> listed.Everybody:
 
 
 def _number(request: Request, field: str) -> int:
-    """A number of the query; 1 where there is none."""
+    """A number of the query, from 1; 1 where there is none."""
     given = request.query_params.get(field, "")
-    return int(given) if given.isascii() and given.isdigit() and len(given) < 9 else 1
+    return max(1, int(given)) if given.isascii() and given.isdigit() and len(given) < 9 else 1
 
 
 def _list(request: Request) -> Response:
@@ -82,7 +82,7 @@ def _suggest(request: Request) -> Response:
 
     `cover` is the address of a picture; `but` in the query leaves one person out.
     """
-    query = request.query_params
+    query, at = request.query_params, head_field(desk_of(request)).partition(":")[0]
     rows = listed.suggested_people(
         _everybody(request).people, query.get("q", ""), query.get("but", "")
     )
@@ -91,7 +91,7 @@ def _suggest(request: Request) -> Response:
             {
                 "id": row["person_id"],
                 "name": row["called"],
-                "cover": f"/img/person/{row['person_id']}.jpg?px=96",
+                "cover": f"/img/person/{row['person_id']}.jpg?px=96&at={at}",
                 "rides": row["rides"],
                 "tracks": row["tracks"],
             }
@@ -148,6 +148,7 @@ def _clock(ms: float | None) -> str:
 
 def _person(request: Request, library: LibrarySnapshot, person_id: str) -> Response:
     older, everybody = _number(request, "older"), _everybody(request)
+    negatives, negative_count = negatives_of(library, person_id)
     return _page(
         request,
         "person.html.j2",
@@ -155,7 +156,8 @@ def _person(request: Request, library: LibrarySnapshot, person_id: str) -> Respo
         person=listed.one_person(everybody, person_id, _number(request, "page")),
         row=everybody.people.row(by_predicate=pl.col("person_id") == person_id, named=True),
         exported=listed.exported_of(everybody, [person_id])[person_id],
-        negatives=negatives_of(library, person_id),
+        negatives=negatives,
+        negative_count=negative_count,
         decisions=decisions_about(library, person_id, older),
         older=older,
         profile=listed.profile_figures(library, person_id),
@@ -192,12 +194,8 @@ def _typed(library: LibrarySnapshot, word: str) -> str | None:
 
 
 def _split(request: Request, library: LibrarySnapshot, person_id: str) -> Response:
-    told = split_preview(library, person_id)
-    chosen = _number(request, "way")
-    way = told.ways[min(chosen, len(told.ways)) - 1] if told.ways else None
-    return _page(
-        request, "person_split.html.j2", person_id, told=told, way=way, chosen=chosen, most=PARTS
-    )
+    told = split_preview(library, person_id, _number(request, "way"))
+    return _page(request, "person_split.html.j2", person_id, told=told, way=told.way, most=PARTS)
 
 
 def _more(request: Request, library: LibrarySnapshot, person_id: str) -> Response:

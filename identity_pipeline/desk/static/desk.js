@@ -53,6 +53,13 @@
     if (event.target.closest("[data-help-open]")) showHelp();
   });
 
+  // Another page begins at its top; the same one, after a decision, stays where it was.
+  let shown = location.pathname;
+  document.addEventListener("htmx:afterSwap", () => {
+    if (location.pathname !== shown) window.scrollTo(0, 0);
+    shown = location.pathname;
+  });
+
   // Shift-click on a tile selects all from the last one on.
   let last = null;
   document.addEventListener("click", (event) => {
@@ -65,5 +72,14 @@
     }
     last = box;
     document.dispatchEvent(new CustomEvent("desk:selected"));
+  });
+
+  // A new page begins at its main part, not in a field of the same name as the one that was left.
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    if (event.detail.target === document.body) document.activeElement?.blur();
+  });
+  document.addEventListener("htmx:afterSettle", (event) => {
+    if (event.detail.target !== document.body || document.activeElement !== document.body) return;
+    document.getElementById("main")?.focus({ preventScroll: true });
   });
 })();

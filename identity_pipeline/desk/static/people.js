@@ -133,7 +133,7 @@
   const recount = (form) => {
     let leaving = 0;
     for (const part of form.querySelectorAll("[data-part]")) {
-      const own = part.querySelectorAll("li").length;
+      const own = part.querySelectorAll("[name=part]").length;
       part.querySelector("[data-part-count]").textContent = own;
       if (part.dataset.part !== "1") leaving += own;
     }

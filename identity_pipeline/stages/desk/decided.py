@@ -10,7 +10,7 @@ from identity_pipeline.ledger import events as ev
 from identity_pipeline.ledger.replay import History
 from identity_pipeline.ledger.state import LibraryState
 from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
-from identity_pipeline.stages.desk.people import PAGE, Tile, tiles
+from identity_pipeline.stages.desk.people import PAGE, TRACKS, Tile, tiles
 
 
 @dataclass(frozen=True)
@@ -87,18 +87,23 @@ def _decision(library: LibrarySnapshot, event: ev.Event, undos: dict[str, str]) 
     return Decision(event.seq, handle, event.time, event.actor, words, undone)
 
 
-def negatives_of(library: LibrarySnapshot, person_id: str) -> list[Negative]:
-    """Who a person is not, as far as it was said: rejections first, then declined suggestions."""
+def negatives_of(library: LibrarySnapshot, person_id: str) -> tuple[list[Negative], int]:
+    """Who a person is not, as far as it was said: rejections first, then declined suggestions.
+
+    Returns:
+        Those that one page holds, and how many there are.
+    """
     state = library.state
     rejected: dict[str, float | None] = {s: None for s, who in state.rejected if who == person_id}
     declined = {s: score for (s, who), score in state.declined.items() if who == person_id}
     scores = {**declined, **rejected}
     ordered = sorted(scores, key=lambda subject: (scores[subject] is not None, subject))
     undos = _undos(library.history)
-    return [
+    shown = [
         _negative(library, tile, scores[tile.subject], person_id, undos)
-        for tile in tiles(library, dict.fromkeys(ordered, ""), None)
+        for tile in tiles(library, dict.fromkeys(ordered[:TRACKS], ""), None)
     ]
+    return shown, len(ordered)
 
 
 def _negative(

@@ -99,8 +99,8 @@ def people_frame(library: LibrarySnapshot, known: pl.DataFrame) -> pl.DataFrame:
 
     Returns:
         person_id, called (name, with the id where others bear it), key (to search in), hidden,
-        tracks, rides, photographs (tracks in photo sets), faces (by the last recompute; null for
-        whom it did not know yet), doubt (tracks that may be theirs and were not decided, and
+        tracks, rides, photographs (tracks in photo sets), faces (by the last recompute; null where
+        it knew other tracks), doubt (tracks that may be theirs and were not decided, and
         decided ones that are nearer to somebody else).
     """
     state = library.state
@@ -116,7 +116,7 @@ def people_frame(library: LibrarySnapshot, known: pl.DataFrame) -> pl.DataFrame:
         rides=pl.col("video_id").filter(~of_set).n_unique(),
         photographs=of_set.sum(),
     )
-    faces = library.table("people").select("person_id", faces="face_count")
+    faces = library.table("people").select("person_id", then="track_count", faces="face_count")
     counts = ("tracks", "rides", "photographs", "doubt")
     return (
         pl.DataFrame(rows, schema=schema, orient="row")
@@ -124,6 +124,8 @@ def people_frame(library: LibrarySnapshot, known: pl.DataFrame) -> pl.DataFrame:
         .join(faces, on="person_id", how="left")
         .join(_doubts(library), on="person_id", how="left")
         .with_columns(pl.col(name).fill_null(0).cast(pl.Int64) for name in counts)
+        .with_columns(faces=pl.when(pl.col("tracks") == pl.col("then")).then("faces"))
+        .drop("then")
         .sort(pl.col("key") == "", "key", "person_id")
     )
 
@@ -453,13 +455,16 @@ def _whole(value: object) -> int | None:
 def _about(
     library: LibrarySnapshot, row: Mapping[str, object], person_id: str | None
 ) -> tuple[float | None, str | None]:
-    """The score of a track as this person, and who is nearer; null where it is another one's."""
-    whose, score, margin = row["person_id"], row["score"], row["margin"]
-    if not isinstance(whose, str) or library.survivor(whose) != person_id:
+    """The score of a track as this person, and who is nearer.
+
+    Null where the last recompute compared it as somebody else's: also of whoever was merged since.
+    """
+    score, margin, rival = row["score"], row["margin"], row["runner_up"]
+    if row["person_id"] != person_id or person_id is None:
         return None, None
-    rival = row["runner_up"]
     nearer = isinstance(margin, float) and margin < 0 and isinstance(rival, str)
-    return (score if isinstance(score, float) else None), (_text(rival) if nearer else None)
+    near = library.survivor(str(rival)) if nearer else None
+    return (score if isinstance(score, float) else None), (near if near != person_id else None)
 
 
 def _deciders(library: LibrarySnapshot, subjects: Sequence[str]) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Final
 
 import polars as pl
 
@@ -22,7 +23,9 @@ from identity_pipeline.stages.library.explanation import more_of
 from identity_pipeline.stages.library.spaces import head_of_space
 from identity_pipeline.tables import empty
 
-COLUMNS = ("track_key", "video_id", "frames", "space", "template")
+PART_SHOWN: Final = 60
+"""Tracks of a part that are shown; the others go with it. Chosen: what one looks through."""
+COLUMNS: Final = ("track_key", "video_id", "frames", "space", "template")
 
 
 @dataclass(frozen=True)
@@ -128,25 +131,36 @@ class SplitPreview:
 
     Attributes:
         ways: the best first.
-        looks: of all tracks that are compared.
+        way: the one that is looked at; null where there is none.
+        looks: of the tracks of each part that are shown, `PART_SHOWN` at most.
         left_out: decided tracks without a template, which cannot be compared; they stay.
     """
 
     ways: list[Proposal]
+    way: Proposal | None
     looks: dict[str, Tile]
     left_out: int
 
 
-def split_preview(library: LibrarySnapshot, person_id: str) -> SplitPreview:
-    """Ways to split what humans gave to a person; what the machine added follows by itself."""
+def split_preview(library: LibrarySnapshot, person_id: str, number: int = 1) -> SplitPreview:
+    """Ways to split what humans gave to a person; what the machine added follows by itself.
+
+    Args:
+        library: as it is now.
+        person_id: in force.
+        number: of the way that is looked at, from 1; the last one where there are fewer.
+    """
     members = library.state.members.get(person_id, ())
     table = templates_of(library, members)
     keys = table["track_key"].to_list()
     apart = [*shared_frame_pairs(table), *library.state.apart]
     ways = propose_splits(keys, to_matrix(table["template"]), apart)
     said = {key: library.state.origin[key] for key in keys}
-    looks = {tile.subject: tile for tile in tiles(library, said, person_id)}
-    return SplitPreview(ways, looks, len(members) - len(keys))
+    way = ways[min(number, len(ways)) - 1] if ways else None
+    shown = {key for part in (way.parts if way else ()) for key in part.tracks[:PART_SHOWN]}
+    seen = {key: whose for key, whose in said.items() if key in shown}
+    looks = {tile.subject: tile for tile in tiles(library, seen, person_id)}
+    return SplitPreview(ways, way, looks, len(members) - len(keys))
 
 
 @dataclass(frozen=True)
