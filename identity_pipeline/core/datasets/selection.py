@@ -42,7 +42,7 @@ from numpy.typing import NDArray
 
 from identity_pipeline.core.datasets.looks import looks_of
 from identity_pipeline.core.imagesets.challenge import KINDS, challenge_kind
-from identity_pipeline.core.imagesets.coverage import Value
+from identity_pipeline.core.imagesets.coverage import Shown, Value
 from identity_pipeline.core.imagesets.decided import ACCEPTED
 from identity_pipeline.core.imagesets.faces import (
     Face,
@@ -240,12 +240,7 @@ class _Order:
 
     def made(self, most: int) -> list[dict[str, Any]]:
         """Grows it, and says of each row of the table what became of it."""
-        shown = self.value.shown([])
-        for row in self.first()[:most]:
-            if row in self.open:
-                gains = self.gains(self.value.gains(shown))
-                self.take(row, _Pick(self._role(row), "chosen_by_a_human", float(gains[row])))
-                shown = self.value.with_face(shown, row)
+        shown = self._begun(most)
         while self.open and len(self.chosen) < most:
             gains = self.gains(self.value.gains(shown))
             found = self.next(gains) or self._accepted(gains)
@@ -258,6 +253,16 @@ class _Order:
             enough = self.told[row]["kind"] is not None and len(self.chosen) < most
             self.out[row] = ("enough_difficulties" if enough else "not_needed", None)
         return [self._told(row) for row in range(len(self.table))]
+
+    def _begun(self, most: int) -> Shown:
+        """Takes what humans put first; what is shown with that."""
+        shown = self.value.shown([])
+        for row in self.first()[:most]:
+            if row in self.open:
+                gains = self.gains(self.value.gains(shown))
+                self.take(*self._pick(row, self._role(row), "chosen_by_a_human", gains))
+                shown = self.value.with_face(shown, row)
+        return shown
 
     def first(self) -> list[int]:
         """What humans put first: in their order, then the anchors that they chose."""
