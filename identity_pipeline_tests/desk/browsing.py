@@ -14,14 +14,21 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    expect,
+    sync_playwright,
+)
 
 from identity_pipeline.ledger.events import Event
 from identity_pipeline.ledger.replay import History, LibraryState
@@ -33,7 +40,7 @@ INSTALL = "apt-get install --no-install-recommends chromium"
 WAIT_MS = 10_000
 STATUS = re.compile(r"status of (\d+)")
 ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)/enter\?token=(\S+)")
-FREEZE = """() => {
+POLICY = """() => {
   document.addEventListener("securitypolicyviolation", (e) =>
     console.error(`policy: ${e.violatedDirective} ${e.blockedURI}`));
 }"""
@@ -105,10 +112,10 @@ class RunningDesk:
         """The token of the address that was printed last; each opens one browser."""
         return self._tokens.get(timeout=60)
 
-    def stop(self) -> None:
-        """Ends it."""
+    def stop(self, *, kill: bool = False) -> None:
+        """Ends it, as Ctrl+C does, or without a word."""
         if self._process:
-            self._process.terminate()
+            (self._process.kill if kill else self._process.terminate)()
             self._process.wait(timeout=30)
             self._tokens = queue.Queue()
 
@@ -139,11 +146,8 @@ class RunningDesk:
     def names(self) -> dict[str, int]:
         """Tracks by the name of the person whom they were decided to be."""
         state = self.state()
-        found: dict[str, int] = {}
-        for person in state.tracks.values():
-            name = state.people[person].name if person in state.people else person
-            found[str(name)] = found.get(str(name), 0) + 1
-        return found
+        found = {who: len(tracks) for who, tracks in state.members.items() if tracks}
+        return {str(state.people[who].name): n for who, n in found.items()}
 
 
 @dataclass
@@ -171,7 +175,7 @@ class Visitors:
             reduced_motion="reduce",
         )
         context.set_default_timeout(WAIT_MS)
-        context.add_init_script(f"({FREEZE})()")
+        context.add_init_script(f"({POLICY})()")
         context.on("console", self._heard)
         context.on("weberror", lambda error: self.troubles.append(str(error.error)))
         context.on("request", lambda request: self._asked(request.url))
@@ -209,3 +213,62 @@ class Visitors:
         parts = urlsplit(url)
         if parts.scheme not in ("data", "blob") and parts.hostname != "127.0.0.1":
             self.troubles.append(f"asked for {url}")
+
+
+@dataclass
+class Keyboard:
+    """The keys of a page, counted.
+
+    Attributes:
+        page: on which they are pressed.
+        pressed: so many so far.
+    """
+
+    page: Page
+    pressed: int = 0
+
+    def press(self, key: str) -> None:
+        """One key."""
+        self.page.keyboard.press(key)
+        self.pressed += 1
+
+    def type(self, text: str) -> None:
+        """A key a letter."""
+        self.page.keyboard.type(text)
+        self.pressed += len(text)
+
+    def decide(self, key: str, text: str = "") -> None:
+        """A key that decides, after a text if it needs one; waits for the page that follows.
+
+        A page that follows bears another notice or another question.
+        """
+        before = self.page.evaluate(SHOWN)
+        if text:
+            self.press(key)
+            self.type(text)
+            key = "Enter"
+        self.press(key)
+        self.page.wait_for_function(f"before => ({SHOWN})() !== before", arg=before)
+        self.page.wait_for_load_state()
+
+
+def settled(page: Page) -> Page:
+    """The page, once what follows from the decisions so far has been made behind it."""
+    page.wait_for_function(
+        "() => document.querySelector('#behind') && !document.querySelector('#behind .at-work')",
+        timeout=60_000,
+    )
+    return page
+
+
+SHOWN = """() => (document.querySelector(".notice")?.innerText ?? "") + location.pathname
+  + (document.querySelector("h1")?.innerText ?? "")"""
+
+
+def name_everybody(page: Page, names: Sequence[str]) -> int:
+    """Answers the questions of Review by keys alone: each group gets the next name; keystrokes."""
+    keys = Keyboard(page)
+    for name in names:
+        expect(page.get_by_label("New name")).to_be_visible()
+        keys.decide("n", name)
+    return keys.pressed

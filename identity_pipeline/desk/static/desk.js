@@ -73,4 +73,13 @@
     last = box;
     document.dispatchEvent(new CustomEvent("desk:selected"));
   });
+
+  // A new page begins at its main part, not in a field of the same name as the one that was left.
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    if (event.detail.target === document.body) document.activeElement?.blur();
+  });
+  document.addEventListener("htmx:afterSettle", (event) => {
+    if (event.detail.target !== document.body || document.activeElement !== document.body) return;
+    document.getElementById("main")?.focus({ preventScroll: true });
+  });
 })();
