@@ -15,7 +15,7 @@ MODELS ?=
 VISION ?=
 DEMO_DATA := $(if $(RIDES),,--data data/demo)
 
-.PHONY: help venv gpu pack demo dev desk test lint docs bench format clean
+.PHONY: help venv gpu pack demo dev desk browser test lint docs bench format clean
 
 help:  ## Say what there is.
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -40,6 +40,11 @@ pack: venv  ## Get the open model pack, once: 136 MB; nothing after that needs a
 demo: pack  ## Turn the rides that ship with the package into image sets.
 	$(BIN)/identity-pipeline $(DEMO_DATA) run $(DEMO_RIDES) $(if $(MODELS),--models $(MODELS)) $(if $(VISION),--vision $(VISION))
 
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+
+browser:  ## Install Debian's Chromium, in which the tests open the desk.
+	@command -v chromium >/dev/null || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -qq --no-install-recommends --yes chromium; }
+
 test: pack  ## Run the tests, in two processes.
 	$(BIN)/python -m pytest -n 2
 
@@ -62,8 +67,11 @@ dev: venv  ## Start the Dagster UI on http://127.0.0.1:3000; drop videos into da
 	$(BIN)/identity-pipeline pools
 	$(BIN)/dg dev --host 127.0.0.1 --port 3000
 
+# The data folder of your own rides; while there are none, that of the demo.
+DATA ?= $(if $(wildcard data/tables),data,data/demo)
+
 desk: venv  ## Open the desk on http://127.0.0.1:3001, by the address that it prints: name people, choose pictures.
-	@$(BIN)/identity-pipeline desk
+	@$(BIN)/identity-pipeline --data $(DATA) desk
 
 bench: venv  ## Measure the pipeline against its bare parts, grouping by size, and learning.
 	$(BIN)/python -m identity_pipeline_tests.benchmarks.bench_video

@@ -34,25 +34,29 @@ REAL = Path(os.environ.get("IDENTITY_PIPELINE_REAL", Path(__file__).parents[2] /
 CASES = Path(os.environ.get("IDENTITY_PIPELINE_CASES", REAL.parent / "cases"))
 
 
-SHARED = "real_library"
-"""The dearest fixture of a session: with several processes, what uses it runs in one of them."""
+SHARED = "real_library", "demo_library"
+"""The dearest fixtures of a session: with several processes, what uses one runs in one of them."""
 
 
 class ByFile(LoadScopeScheduling):
-    """The tests of a file stay in one process, and those of the files that use `SHARED`."""
+    """The tests of a file stay in one process, and those of the files that use one of `SHARED`.
+
+    What has a desk open in a browser uses `demo_library`, too, by the fixture `desk`.
+    """
 
     def __init__(self, config: pytest.Config, log: Any = None) -> None:
         super().__init__(config, log)
         here = Path(__file__).parent
-        self._sharing = {
-            path.relative_to(here.parent).as_posix()
-            for path in here.rglob("test_*.py")
-            if SHARED in path.read_text(encoding="utf-8")
-        }
+        self._sharing: dict[str, str] = {}
+        for path in here.rglob("test_*.py"):
+            text = path.read_text(encoding="utf-8").replace("desk: RunningDesk", SHARED[1])
+            for name in SHARED:
+                if name in text:
+                    self._sharing[path.relative_to(here.parent).as_posix()] = name
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.split("::", 1)[0]
-        return SHARED if file in self._sharing else file
+        return self._sharing.get(file, file)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:

@@ -72,8 +72,9 @@ class VideoLibrary:
         *,
         overrides: dict[str, dict[str, Any]] | None = None,
         assets: Sequence[str] | None = None,
+        but: Sequence[str] = (),
     ) -> dg.ExecuteInProcessResult:
-        """Materialises the graph of a file, all of it or some assets; settings by group."""
+        """Materialises the graph of a file, or some assets, or all but some; settings by group."""
         groups = {
             name: {**self.groups.get(name, {}), **(overrides or {}).get(name, {})}
             for name in {*self.groups, *(overrides or {})}
@@ -84,7 +85,7 @@ class VideoLibrary:
             partition_key=self.register(path),
             run_config=QUIET,
             raise_on_error=False,
-            asset_selection=[dg.AssetKey(name) for name in assets] if assets else None,
+            asset_selection=_selected(job, assets, but),
         )
 
     def video_id(self, stem: str) -> str:
@@ -99,6 +100,15 @@ class VideoLibrary:
     def export(self, stem: str) -> Path:
         """The export folder of a video by the stem of its file."""
         return self.store.layout.export(self.video_id(stem))
+
+
+def _selected(
+    job: dg.JobDefinition, assets: Sequence[str] | None, but: Sequence[str]
+) -> list[dg.AssetKey] | None:
+    if but:
+        known = job.asset_layer.executable_asset_keys
+        return [key for key in known if key.path[-1] not in but]
+    return [dg.AssetKey(name) for name in assets] if assets else None
 
 
 def failure_of(result: dg.ExecuteInProcessResult) -> tuple[str, str]:

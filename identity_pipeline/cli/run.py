@@ -86,8 +86,30 @@ def register(
     return list(records.values()), refused
 
 
+def _files_of(words: tuple[str, ...], settings: Settings) -> tuple[str, ...]:
+    return tuple(_file_of(word, settings) for word in words)
+
+
+def _file_of(word: str, settings: Settings) -> str:
+    """A file as it is, or that of a registered video which is named by its id.
+
+    Raises:
+        click.BadParameter: it is neither.
+    """
+    from identity_pipeline.storage.layout import VIDEO_ID, Layout
+    from identity_pipeline.storage.video.registry import VideoRegistry
+
+    if Path(word).exists():
+        return word
+    registry = VideoRegistry(Layout(Path(settings.paths.data)))
+    record = registry.get(word) if VIDEO_ID.fullmatch(word) else None
+    if record is None:
+        raise click.BadParameter(f"File {word!r} does not exist.", param_hint="'FILES...'")
+    return str(record.existing_path())
+
+
 @click.command()
-@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False))
+@click.argument("files", nargs=-1, required=True, type=click.Path(dir_okay=False))
 @json_option
 @data_option
 @model_options
@@ -101,11 +123,11 @@ def run(
 ) -> None:
     """Turn ride videos into image sets, here and now.
 
-    Registers each FILE, materialises the whole per-video graph in this process, and prints where
-    the sets are. What is there already and made of the same is reused. Runs and pictures also
-    appear in the Dagster UI of this folder. For a season of videos use `make dev` and drop the
-    files into data/videos instead: that queues them and minds the GPU. At the end the library is
-    brought up to date: who is known, and who rides again.
+    Registers each FILE, or takes a registered video by its id, materialises the whole per-video
+    graph in this process, and prints where the sets are. What is there already and made of the same
+    is reused. Runs and pictures also appear in the Dagster UI of this folder. For a season of
+    videos use `make dev` and drop the files into data/videos instead: that queues them and minds
+    the GPU. At the end the library is brought up to date: who is known, and who rides again.
     """
     from identity_pipeline.stages.planning import preflight
     from identity_pipeline.storage.folder.disk import size_of
@@ -113,6 +135,7 @@ def run(
 
     groups = overrides(data, pack, vision, device)
     settings = merged_settings(groups)
+    files = _files_of(files, settings)
     hub = looked_at(settings, [Path(file) for file in files])
     store = open_store(settings, claim=True)
     refuse_while_paused(store)

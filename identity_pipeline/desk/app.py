@@ -24,7 +24,7 @@ from identity_pipeline.desk.access import (
 from identity_pipeline.desk.acts import SHARED
 from identity_pipeline.desk.deciding import Act, endpoint, local, read_form
 from identity_pipeline.desk.pages import HERE, desk_of, environment, page
-from identity_pipeline.desk.rooms import images, people, pictures, review
+from identity_pipeline.desk.rooms import faces, images, people, pictures, review
 from identity_pipeline.desk.state import Desk
 from identity_pipeline.ledger.events import clean_name
 
@@ -47,6 +47,7 @@ def create_app(desk: Desk) -> Starlette:
             *review.ROUTES,
             *pictures.ROUTES,
             *images.ROUTES,
+            *faces.ROUTES,
             Mount("/static", StaticFiles(directory=HERE / "static")),
         ],
         lifespan=_lifespan,

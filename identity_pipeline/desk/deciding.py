@@ -28,6 +28,18 @@ BODY_MAX = 4 * 1024 * 1024
 """Bytes of a form: a hundred thousand tracks would fit; chosen."""
 
 
+class AskFirstError(IdentityPipelineError):
+    """Something is to be chosen before this can be decided.
+
+    Attributes:
+        page: path of the page that asks.
+    """
+
+    def __init__(self, page: str) -> None:
+        self.page = page
+        super().__init__("Something is to be chosen first.")
+
+
 @dataclass(frozen=True)
 class Form:
     """The fields of a form.
@@ -94,6 +106,8 @@ def endpoint(acts: Mapping[str, Act]) -> Callable[[Request], object]:
             return page(request, "refused.html.j2", status=404, why="No such action.", back=back)
         try:
             await run_in_threadpool(_carry_out, desk_of(request), actor, kind, form)
+        except AskFirstError as question:
+            return RedirectResponse(question.page, 303)
         except ChangedMeanwhileError as error:
             return page(request, "overtaken.html.j2", status=409, why=str(error), back=back)
         except (IdentityPipelineError, ValueError) as error:

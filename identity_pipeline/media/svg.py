@@ -24,6 +24,7 @@ STATE_COLOURS: Final = {
     "too_similar": "#86b3e6",
     "beyond_bins": "#8f88e2",
     "after_stop": "#b7a6ea",
+    "rejected": "#b03a3a",
     "not_croppable": "#d793c6",
     "no_vision": "#c9709f",
     "unstable": "#e3764d",

@@ -41,6 +41,7 @@ from identity_pipeline.settings.detection import (
 from identity_pipeline.settings.imagesets import (
     ExportSettings,
     MomentSettings,
+    PictureSettings,
     SelectionSettings,
 )
 from identity_pipeline.settings.learning import TrainSettings
@@ -95,6 +96,7 @@ __all__ = [
     "PathSettings",
     "PhaseSettings",
     "PhotoSettings",
+    "PictureSettings",
     "PublishSettings",
     "QualitySettings",
     "RetentionSettings",
@@ -140,6 +142,7 @@ class Settings(BaseSettings):
     stability: StabilitySettings = StabilitySettings()
     bank: BankSettings = BankSettings()
     selection: SelectionSettings = SelectionSettings()
+    pictures: PictureSettings = PictureSettings()
     export: ExportSettings = ExportSettings()
     datasets: DatasetSettings = DatasetSettings()
     photos: PhotoSettings = PhotoSettings()

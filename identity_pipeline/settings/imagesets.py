@@ -59,6 +59,19 @@ class MomentSettings(Group):
     )
 
 
+class PictureSettings(Group):
+    """What follows from decisions on single pictures."""
+
+    rejected_within_s: float = tunable(
+        0.5,
+        "A face so near in time to a rejected one of its rider is the same picture: it is in no "
+        "set either, unless a human accepted it.",
+        unit="s",
+        source="chosen: as long as a moment may last",
+        ge=0,
+    )
+
+
 class SelectionSettings(Group):
     """The decision on every candidate; the four sets; the stop rule."""
 

@@ -290,8 +290,11 @@ TABLES: Final[dict[str, Table]] = {
             "yaw_key": pl.Int64,  # edge farthest from zero; null when beyond or unknown
             "pitch_key": pl.Int64,
             "bucket_key": pl.String,  # null when beyond or unknown
+            # Of a face whose bins a human corrected: axis:measured, of each axis. Null of others.
+            "measured_bins": STRINGS,
         },
         "face_id",
+        later=("measured_bins",),
     ),
     "moments": Table(
         {
@@ -456,6 +459,9 @@ TABLES["candidates"] = Table(
         **SCORES,
         "weight": pl.Float32,  # of its highlight, 1 outside; null: the video has no highlights
         "bonus": pl.Float32,  # that this adds to its worth where faces are compared
+        "decided": pl.String,  # by a human, see core.imagesets.decided; null: nothing
+        "anchor_place": pl.Int64,  # of a chosen anchor, from 1; 0: another one takes its place
+        "human_place": pl.Int64,  # in the order that a human gave; null: not in it
     },
     "face_id",
     ranges={"score": SHARE, "neighbour_share": SHARE, **dict.fromkeys(SCORES, SHARE)},
@@ -463,6 +469,7 @@ TABLES["candidates"] = Table(
         *("eyes", "wink", "gaze_aside", "gaze_offset", "lid_ratio", "mouth_open", "smile"),
         "surround_luma",
         *("moment_id", "representative_face_id", *SCORES, "neighbour_share", "crop_px"),
+        *("measured_bins", "decided", "anchor_place", "human_place"),
     ),
     optional=("weight", "bonus", "judged_by"),
 )

@@ -35,7 +35,7 @@ def test_a_library_that_fails_is_told_with_its_reason_and_fails_the_command(
     done = run(clip, copy, "--data", tmp_path / "data", "--json")
     assert done.exit_code == 1, done.output
     (row,) = json.loads(done.stdout)
-    assert row["video"].startswith("clip-") and row["riders"] == 0
+    assert row["video"].startswith("clip-") and row["riders"] is None
     assert "same content" in done.stderr
     assert "The library could not be brought up to date - " in done.stderr
     assert str(ledger) in done.stderr, "the reason itself, not how to find it"

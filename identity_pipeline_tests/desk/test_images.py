@@ -29,7 +29,16 @@ from identity_pipeline.stages.desk.faces import Face, FacePictures, best_face, s
 from identity_pipeline.stages.desk.frames import FramePictures
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.folder import backup, disk
-from identity_pipeline_tests.small_ride import COLOURS, FACES, SIZE, SmallRide, measure, write_ride
+from identity_pipeline_tests.small_ride import (
+    COLOURS,
+    FACES,
+    SIZE,
+    SmallRide,
+    measure,
+    picture,
+    write_ride,
+)
+from identity_pipeline_tests.synthetic import write_video
 
 FACE = "000004-0"
 
@@ -131,7 +140,7 @@ def test_browsers_keep_what_its_address_names_and_ask_about_the_rest(
         pictures.face_url(ride.video_id, FACE),
         pictures.frame_url(ride.video_id, FACE),
     ):
-        assert client.get(url).headers["cache-control"].startswith("private, max-age=31536000")
+        assert client.get(url).headers["cache-control"].startswith("private, max-age=")
     usual = client.get(f"/img/face/{ride.video_id}/{FACE}.jpg")
     assert usual.headers["cache-control"] == "private, no-cache"
     again = {"If-None-Match": usual.headers["etag"]}
@@ -296,3 +305,27 @@ def test_a_ride_that_was_removed_leaves_no_picture(client: TestClient, ride: Sma
     layout.manifest("face_crops", ride.video_id).unlink()
     next(opened(ride))  # a desk that is opened
     assert not layout.desk_pictures(ride.video_id).exists()
+
+
+def test_the_page_of_a_face_says_who_is_beside_it_and_leads_through_its_track(
+    client: TestClient, ride: SmallRide
+) -> None:
+    told = client.get(f"/face/{ride.video_id}/{FACE}").text
+    assert f'href="/face/{ride.video_id}/000004-1"' in told and "this face" in told
+    assert f'href="/face/{ride.video_id}/000003-0" data-key="["' in told
+    assert f'href="/face/{ride.video_id}/000005-0" data-key="]"' in told
+    assert f"track:{ride.video_id}:0" in told and "at 0:00.4" in told
+    pictures = client.app.state.pictures  # type: ignore[attr-defined]
+    assert pictures.frame_url(ride.video_id, FACE) in told
+    assert client.get(f"/face/{ride.video_id}/000099-0").status_code == 404
+    assert client.get("/face/..%2Fx/000004-0").status_code == 404
+
+
+def test_a_source_with_other_pictures_is_not_shown_as_if_it_were_that_of_before(
+    client: TestClient, ride: SmallRide
+) -> None:
+    write_video(ride.file, (picture(n + 4)[:, ::-1] for n in range(8)), fps=10)
+    for _ in range(2):  # drawn, then remembered
+        answer = client.get(f"/img/frame/{ride.video_id}/{FACE}.jpg")
+        assert "not the one that was analysed" in unquote(answer.headers[WHY])
+        assert pixels(answer.content).shape[1] < SIZE[0]

@@ -16,6 +16,9 @@ by picture, and every prefix keeps to the same rules:
   summarization), so a ride that has given much is asked last, and none is left out.
 - **Looks** (`core.datasets.looks`) are never starved: of n pictures each look has at least half of
   its equal share, rounded down, while it has any that may be chosen.
+- **Humans** come first: their order (`human_place`), then the anchors that they chose, the newest
+  first. What they accepted is ruled out by nothing, and what they chose an anchor instead of is no
+  portrait. What they rejected is in no pool.
 - **Light.** A face that the strict gate finds too dark or too bright has no place.
 - **Distance.** Within a ride pictures keep `selection.min_gap_s`; within all of them no two look
   the same (`selection.near_duplicate_cos`, `selection.near_duplicate_look`). Beside a picture of
@@ -39,10 +42,12 @@ from numpy.typing import NDArray
 
 from identity_pipeline.core.datasets.looks import looks_of
 from identity_pipeline.core.imagesets.challenge import KINDS, challenge_kind
-from identity_pipeline.core.imagesets.coverage import Value
+from identity_pipeline.core.imagesets.coverage import Shown, Value
+from identity_pipeline.core.imagesets.decided import ACCEPTED
 from identity_pipeline.core.imagesets.faces import (
     Face,
     faces_of,
+    is_accepted,
     is_covered,
     likeness,
     person_views,
@@ -72,6 +77,8 @@ KEPT: Final = 2
 """Sources that everybody keeps to train on, where one is held out."""
 BALANCED: Final = ("source_id", "variant", "yaw_bin", "expression_bin", "lighting_bin")
 """What pictures are to lie evenly over."""
+HUMAN_LEAD: Final = 10.0
+"""More than any picture is worth, where so many are weighed at most."""
 DIGITS: Final = 9
 """Gains that differ by less are equal, and the earlier row wins."""
 
@@ -141,14 +148,21 @@ def _prepared(
         .otherwise(challenge_kind(selection))
     )
     faces = pool.with_columns(person_id=own, bonus=pl.col("bonus").fill_null(0.0) + newer)
-    best = pl.col("picture").rank("ordinal", descending=True).over("source_id")
+    passed_over = (pl.col("anchor_place") == 0).fill_null(False)
+    # What humans chose is always among those that are weighed.
+    by_human = pl.any_horizontal(
+        pl.col("human_place").is_not_null(),
+        (pl.col("decided") == ACCEPTED).fill_null(False),
+    )
+    worth = pl.col("picture") + pl.when(by_human).then(HUMAN_LEAD).otherwise(0.0)
+    best = worth.rank("ordinal", descending=True).over("source_id")
     return (
         weighed(faces)
         .sort("source_id", "frame_idx", "face_id")
         .with_columns(
             kind=kind,
-            eligible=anchor_eligible(selection),
-            portrait=is_portrait(selection),
+            eligible=anchor_eligible(selection) & ~passed_over,
+            portrait=is_portrait(selection) & ~passed_over,
             portrait_worth=pl.coalesce("portrait_score", "quality_score") + pl.col("bonus"),
             variant=pl.col("source_id").replace_strict(looks, default=None, return_dtype=pl.String),
             turn=best,
@@ -163,6 +177,7 @@ def _prepared(
 
 _TOLD: Final = (
     *("source_id", "kind", "variant", "eligible", "portrait", "portrait_worth", "strict_fails"),
+    *("anchor_place", "human_place"),
 )
 """Columns beside those of a `Face`."""
 
@@ -225,10 +240,10 @@ class _Order:
 
     def made(self, most: int) -> list[dict[str, Any]]:
         """Grows it, and says of each row of the table what became of it."""
-        shown = self.value.shown([])
+        shown = self._begun(most)
         while self.open and len(self.chosen) < most:
             gains = self.gains(self.value.gains(shown))
-            found = self.next(gains)
+            found = self.next(gains) or self._accepted(gains)
             if found is None:
                 break
             row, pick = found
@@ -238,6 +253,39 @@ class _Order:
             enough = self.told[row]["kind"] is not None and len(self.chosen) < most
             self.out[row] = ("enough_difficulties" if enough else "not_needed", None)
         return [self._told(row) for row in range(len(self.table))]
+
+    def _begun(self, most: int) -> Shown:
+        """Takes what humans put first; what is shown with that."""
+        shown = self.value.shown([])
+        for row in self.first()[:most]:
+            if row in self.open:
+                gains = self.gains(self.value.gains(shown))
+                self.take(*self._pick(row, self._role(row), "chosen_by_a_human", gains))
+                shown = self.value.with_face(shown, row)
+        return shown
+
+    def first(self) -> list[int]:
+        """What humans put first: in their order, then the anchors that they chose."""
+        places = [
+            ((told["human_place"] is None, told["human_place"] or told["anchor_place"]), row)
+            for row, told in enumerate(self.told)
+            if told["human_place"] or told["anchor_place"]
+        ]
+        return [row for _, row in sorted(places)]
+
+    def _accepted(self, gains: NDArray[np.float64]) -> tuple[int, _Pick] | None:
+        """What humans accepted and no share has a place for: it comes last."""
+        left = [row for row in sorted(self.open) if is_accepted(self.table[row])]
+        if not left:
+            return None
+        row = left[int(np.argmax(gains[left]))]
+        return self._pick(row, self._role(row), "chosen_by_a_human", gains)
+
+    def _role(self, row: int) -> str:
+        told = self.told[row]
+        if told["portrait"] or (told["anchor_place"] or 0) > 0:
+            return ANCHOR
+        return CHALLENGE if self._hard(row) else COVERAGE
 
     def gains(self, of_value: NDArray[np.float64]) -> NDArray[np.float64]:
         """(N,) by how much each picture raises value and balance."""
@@ -346,6 +394,8 @@ class _Order:
                 self.out[other] = (reason, row)
 
     def _obstacle(self, row: int, latest: int) -> str | None:
+        if is_accepted(self.table[row]):
+            return None
         if self.alike[row, latest]:
             return "near_duplicate"
         if self.near[row, latest]:
@@ -379,6 +429,8 @@ class _Order:
 
 def _barred(face: Face, told: Mapping[str, Any], settings: SelectionSettings) -> str | None:
     """Why a picture has no place whatever else is chosen."""
+    if is_accepted(face):
+        return None
     if NO_LIGHT.intersection(told["strict_fails"] or ()):
         return "no_light"
     if told["kind"] in (None, EYES_CLOSED):

@@ -7,8 +7,9 @@ edge farthest from zero (`yaw30` is [15, 30), `yaw-15` is [-15, -5), the middle 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -118,37 +119,76 @@ def bucket_key(yaw: Bin | str, pitch: Bin | str, expression: str) -> str | None:
     return f"yaw{yaw.key}_pitch{pitch.key}_{expression}"
 
 
-def assign_buckets(faces: pl.DataFrame, settings: BucketSettings) -> pl.DataFrame:
+def assign_buckets(
+    faces: pl.DataFrame,
+    settings: BucketSettings,
+    corrected: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
+) -> pl.DataFrame:
     """The table `face_buckets`.
 
     Args:
         faces: face_id, frame_idx, person_id, yaw, pitch, eye_open, mouth_open, smile, occlusion,
             luma_mean and clipped_share; any of the measures may be null.
         settings: edges and thresholds.
+        corrected: face_id → axis → the right bin, where a human says another one than measured. A
+            bin of yaw by other edges is the one in which its middle lies.
     """
     yaw_bins = axis_bins(settings.yaw_edges)
     pitch_bins = axis_bins(settings.pitch_edges, PITCH_NAMES)
     rows = []
     usual = faces.with_columns(usual_luma=pl.col("luma_mean").median().over("person_id"))
     for face in usual.sort("frame_idx", "face_id").iter_rows(named=True):
-        yaw = bin_of(face["yaw"], settings.yaw_edges, yaw_bins)
-        pitch = bin_of(face["pitch"], settings.pitch_edges, pitch_bins)
-        expression = expression_bin(face["eye_open"], face["mouth_open"], face["smile"], settings)
+        measured = {
+            "yaw": bin_of(face["yaw"], settings.yaw_edges, yaw_bins),
+            "pitch": bin_of(face["pitch"], settings.pitch_edges, pitch_bins),
+            "expression": expression_bin(
+                face["eye_open"], face["mouth_open"], face["smile"], settings
+            ),
+            "occlusion": occlusion_bin(face["occlusion"], settings),
+            "lighting": lighting_bin(
+                face["luma_mean"], face["clipped_share"], face["usual_luma"], settings
+            ),
+        }
+        said = corrected.get(face["face_id"], {})
+        right = {
+            axis: _said(axis, word, settings, yaw_bins, pitch_bins) for axis, word in said.items()
+        }
+        shown = {**measured, **right}
+        yaw, pitch, expression = shown["yaw"], shown["pitch"], str(shown["expression"])
         rows.append(
             {
                 "face_id": face["face_id"],
                 "frame_idx": face["frame_idx"],
                 "person_id": face["person_id"],
-                "yaw_bin": yaw if isinstance(yaw, str) else yaw.label,
-                "pitch_bin": pitch if isinstance(pitch, str) else pitch.label,
+                "yaw_bin": _label(yaw),
+                "pitch_bin": _label(pitch),
                 "expression_bin": expression,
-                "occlusion_bin": occlusion_bin(face["occlusion"], settings),
-                "lighting_bin": lighting_bin(
-                    face["luma_mean"], face["clipped_share"], face["usual_luma"], settings
-                ),
+                "occlusion_bin": shown["occlusion"],
+                "lighting_bin": shown["lighting"],
                 "yaw_key": None if isinstance(yaw, str) else yaw.key,
                 "pitch_key": None if isinstance(pitch, str) else pitch.key,
                 "bucket_key": bucket_key(yaw, pitch, expression),
+                "measured_bins": [f"{axis}:{_label(measured[axis])}" for axis in said] or None,
             }
         )
     return pl.DataFrame(rows, schema=TABLES["face_buckets"])
+
+
+def _label(bin_: Bin | str) -> str:
+    return bin_ if isinstance(bin_, str) else bin_.label
+
+
+def _said(
+    axis: str,
+    word: str,
+    settings: BucketSettings,
+    yaw_bins: Sequence[Bin],
+    pitch_bins: Sequence[Bin],
+) -> Bin | str:
+    """The bin that a human named; of yaw and pitch with its key."""
+    if axis == "pitch":
+        return next((each for each in pitch_bins if each.label == word), word)
+    if axis != "yaw" or word == BEYOND:
+        return word
+    low, high = map(float, word.strip("[)]").split(","))
+    return bin_of((low + high) / 2, settings.yaw_edges, yaw_bins)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import csr_array
 
+from identity_pipeline.core.imagesets.decided import in_human_order
 from identity_pipeline.core.imagesets.faces import (
     Face,
     Row,
@@ -47,19 +48,26 @@ def build_anchor_set(candidates: pl.DataFrame, settings: SelectionSettings) -> p
     up to `anchor_min`: a glance aside or an open mouth is better than no reference, closed eyes, a
     wink or a covered face is not. The first anchor is the best one.
 
+    Anchors that a human chose come before all others, in their order and whatever they look like;
+    the others keep their distance from them. What they were chosen instead of is no anchor.
+
     Args:
         candidates: result of `open_candidates`.
         settings: counts and thresholds.
     """
     rows = [row for faces in people(candidates) for row in _anchors_of(faces, settings)]
-    return image_table(rows)
+    return in_human_order(image_table(rows), candidates)
 
 
 def _anchors_of(faces: pl.DataFrame, settings: SelectionSettings) -> list[Row]:
+    by_human = (pl.col("anchor_place") > 0).fill_null(False)
+    is_replaced = (pl.col("anchor_place") == 0).fill_null(False)
     eligible = (
         faces.with_columns(portrait=is_portrait(settings), rank_by=anchor_score())
-        .filter(anchor_eligible(settings))
-        .sort(["portrait", "rank_by"], descending=[True, True], maintain_order=True)
+        .filter(anchor_eligible(settings) & ~is_replaced | by_human)
+        .sort(
+            [~by_human, "portrait", "rank_by"], descending=[False, True, True], maintain_order=True
+        )
         .head(CONSIDERED)
         .sort("frame_idx", "face_id")
     )
@@ -68,21 +76,32 @@ def _anchors_of(faces: pl.DataFrame, settings: SelectionSettings) -> list[Row]:
     table, views = faces_of(eligible), person_views(eligible)
     apart = _Apart.of(table, views, settings)
     scores = eligible["rank_by"].to_numpy()
-    portraits = np.flatnonzero(eligible["portrait"].to_numpy())
-    wanted = min(settings.anchor_min, settings.anchor_max)
-    chosen = apart.best_set(portraits, scores, wanted, settings.anchor_max)
+    first = _chosen_by_humans(table)
+    portraits = np.setdiff1d(np.flatnonzero(eligible["portrait"].to_numpy()), first)
+    wanted = max(0, min(settings.anchor_min, settings.anchor_max) - len(first))
+    most = max(0, settings.anchor_max - len(first))
+    chosen = apart.best_set(apart.beside(portraits, first), scores, wanted, most)
     if len(chosen) < wanted:
-        still = apart.in_time_alone().best_set(portraits, scores, wanted, wanted)
+        in_time = apart.in_time_alone()
+        still = in_time.best_set(in_time.beside(portraits, first), scores, wanted, wanted)
         chosen = max(chosen, still, key=len)
-    others = apart.beside(np.setdiff1d(np.arange(len(table)), portraits), chosen)
+    others = np.setdiff1d(np.arange(len(table)), [*portraits, *first])
     lacking = wanted - len(chosen)
+    others = apart.beside(others, [*first, *chosen])
     chosen += apart.best_set(others, scores, lacking, lacking)
     is_one = set(portraits.tolist())
     chosen.sort(key=lambda row: (row not in is_one, -scores[row], row))
+    chosen = [*first, *chosen]
     return [
         image_row(table[row], f"anchor_{i + 1:03d}", i + 1, novelty(views, row, chosen[:i]))
         for i, row in enumerate(chosen)
     ]
+
+
+def _chosen_by_humans(table: Sequence[Face]) -> list[int]:
+    """Rows of the anchors that a human chose, in their order."""
+    places = [(face["anchor_place"], row) for row, face in enumerate(table)]
+    return [row for _, row in sorted((place, row) for place, row in places if place)]
 
 
 def anchor_score() -> pl.Expr:

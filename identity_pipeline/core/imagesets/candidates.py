@@ -2,7 +2,8 @@
 
 `standing` says how far a face got: `candidate`, or the stable code of the first thing that took it
 out (`no_prototype`, `gate`, `below_floor`, `closer_to_rival`, `cut_by_frame`, `other_face_in_crop`,
-`not_the_best_of_its_moment`, `outranked`, `not_embedded`, `no_vision`). Only the best face of a
+`not_the_best_of_its_moment`, `outranked`, `not_embedded`, `no_vision`); what a human rejected is
+`rejected_by_a_human` or `near_a_rejected_picture` before all of them. Only the best face of a
 moment can be a candidate, and of those only what was shortlisted: see `core.imagesets.moments`.
 """
 
@@ -20,6 +21,14 @@ from identity_pipeline.core.geometry import (
     export_crop_box,
     neighbour_share,
     size_of,
+)
+from identity_pipeline.core.imagesets.decided import (
+    ACCEPTED,
+    NEAR_REJECTED,
+    NOTHING,
+    REJECTED,
+    DecidedPictures,
+    with_decisions,
 )
 from identity_pipeline.core.video.highlights import Emphasis
 from identity_pipeline.settings import ExportSettings
@@ -123,6 +132,8 @@ def gather(
     vision: pl.DataFrame | None,
     frame_size: FrameSize,
     settings: ExportSettings,
+    decided: DecidedPictures = NOTHING,
+    rejected_within_s: float = 0.0,
 ) -> pl.DataFrame:
     """The table `candidates` but for highlights: all observations of rider faces.
 
@@ -136,6 +147,8 @@ def gather(
         vision: table `vision_embeddings`, or None before it exists.
         frame_size: (width, height), of all frames or of each.
         settings: sizes of the exported crop.
+        decided: what humans decided on these pictures.
+        rejected_within_s: how far in time a picture is the same as a rejected one.
 
     Returns:
         Sorted by person and time; see `with_emphasis` for the columns that are left.
@@ -162,6 +175,7 @@ def gather(
     joined = joined.join(
         seen.select("face_id", "e_vis_face", "e_vis_body", "look"), on="face_id", how="left"
     )
+    joined = with_decisions(joined, decided, rejected_within_s)
     table = joined.with_columns(standing=_standing(vision is not None))
     return table.sort("person_id", "frame_idx", "face_id").drop("representative", "shortlisted")
 
@@ -169,18 +183,22 @@ def gather(
 def _standing(seen: bool) -> pl.Expr:
     """The first thing that took a face out.
 
-    What is wrong with the face itself comes first. That it has no identity is said last: only faces
-    that stand for others get one.
+    What a human rejected comes first, then what is wrong with the face itself: a gate that a human
+    overruled, by accepting the face, does not count. That it has no identity is said last: only
+    faces that stand for others get one.
 
     Args:
         seen: whether vision embeddings have been made.
     """
     refused = pl.col("stability_reason").is_in(["below_floor", "closer_to_rival"])
     blind = pl.col("e_vis_face").is_null() & pl.lit(seen)
+    overruled = (pl.col("decided") == ACCEPTED) & pl.col("shortlisted").fill_null(False)
     return (
-        pl.when(pl.col("stability_reason") == "no_prototype")
+        pl.when(pl.col("decided").is_in([REJECTED, NEAR_REJECTED]))
+        .then(pl.col("decided"))
+        .when(pl.col("stability_reason") == "no_prototype")
         .then(pl.lit("no_prototype"))
-        .when(~pl.col("loose"))
+        .when(~pl.col("loose") & ~overruled.fill_null(False))
         .then(pl.lit("gate"))
         .when(refused)
         .then(pl.col("stability_reason"))

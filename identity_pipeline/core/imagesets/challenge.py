@@ -6,16 +6,18 @@ dark pictures and one turned head: eight times the dark teach less than every ki
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import chain
 from typing import Final
 
 import polars as pl
 
+from identity_pipeline.core.imagesets.decided import in_human_order
 from identity_pipeline.core.imagesets.faces import (
     Face,
     Row,
     faces_of,
+    is_accepted,
     likeness,
     near_in_time,
     people,
@@ -23,8 +25,13 @@ from identity_pipeline.core.imagesets.faces import (
     rows_of,
     times_of,
 )
-from identity_pipeline.core.imagesets.image_sets import image_row, image_table
-from identity_pipeline.core.imagesets.novelty import Views, farthest_of, is_near_duplicate
+from identity_pipeline.core.imagesets.image_sets import image_row, image_table, keeps_apart
+from identity_pipeline.core.imagesets.novelty import (
+    Views,
+    farthest_of,
+    is_near_duplicate,
+    novelty,
+)
 from identity_pipeline.settings import SelectionSettings
 
 KINDS: Final = ("pose", "dark", "overexposed", "occluded", "motion")
@@ -76,7 +83,8 @@ def build_challenge_set(
 
     No more than `challenge_kind_max` are of one kind, unless the set would have fewer than
     `challenge_min` images; then kinds go on in turn up to that number. In each round the rarest
-    kind comes first, and each image is the farthest in the vision space from all before it.
+    kind comes first, and each image is the farthest in the vision space from all before it. What
+    a human accepted comes before, and is one of them however many there are.
 
     Args:
         candidates: result of `open_candidates`.
@@ -88,7 +96,7 @@ def build_challenge_set(
     for faces in people(candidates):
         told = faces.with_columns(kind=challenge_kind(settings))
         rows += _challenges_of(told, taken, pairs, settings)
-    return image_table(rows)
+    return in_human_order(image_table(rows), candidates)
 
 
 def _challenges_of(
@@ -101,23 +109,44 @@ def _challenges_of(
     views, times = person_views(faces), times_of([*taken, pairs], table[0]["person_id"])
     before = rows_of(table, (face for images in taken for face in images["face_id"]))
     used = {*before, *rows_of(table, pairs["face_id"])}
+    first = _accepted(table, kinds, views, used, before)
+    before = [*before, *(row for _, row, _ in first)]
+    times += [table[row]["timestamp_ms"] for _, row, _ in first]
     pools: dict[str, list[int]] = {}
     for row in sorted(range(len(table)), key=lambda r: (-table[r]["picture"], r)):
-        sure = table[row]["stable_score"] >= settings.challenge_stable_min
-        if row in used or kinds[row] is None or not sure:
+        kind, sure = kinds[row], table[row]["stable_score"] >= settings.challenge_stable_min
+        if row in {*used, *before} or kind is None or not sure:
             continue
-        if near_in_time(table[row], times, settings):
-            continue
-        if not is_near_duplicate(views, row, before, likeness(settings)):
-            pools.setdefault(kinds[row], []).append(row)
-    picks = _in_turn(pools, table, views, before, settings)
-    numbers = dict.fromkeys(pools, 0)
+        if keeps_apart(row, table, views, times, before, settings):
+            pools.setdefault(kind, []).append(row)
+    return _rows(table, _in_turn(pools, table, views, before, first, settings))
+
+
+def _rows(table: Sequence[Face], picks: Sequence[tuple[str, int, float]]) -> list[Row]:
+    numbers: dict[str, int] = {}
     rows = []
     for rank, (kind, row, new) in enumerate(picks, start=1):
-        numbers[kind] += 1
+        numbers[kind] = numbers.get(kind, 0) + 1
         stem = f"chal_{kind}_{numbers[kind]:03d}"
         rows.append(image_row(table[row], stem, rank, new, kind=kind))
     return rows
+
+
+def _accepted(
+    table: Sequence[Face],
+    kinds: Sequence[str | None],
+    views: Views,
+    used: Collection[int],
+    before: Sequence[int],
+) -> list[tuple[str, int, float]]:
+    """Kind, row and novelty of what a human accepted, is hard, and is in no set yet."""
+    picks: list[tuple[str, int, float]] = []
+    for row, face in enumerate(table):
+        kind = kinds[row]
+        if is_accepted(face) and kind is not None and row not in used:
+            shown = [*before, *(other for _, other, _ in picks)]
+            picks.append((kind, row, novelty(views, row, shown)))
+    return picks
 
 
 def _in_turn(
@@ -125,12 +154,21 @@ def _in_turn(
     table: Sequence[Face],
     views: Views,
     before: Sequence[int],
+    first: Sequence[tuple[str, int, float]],
     settings: SelectionSettings,
 ) -> list[tuple[str, int, float]]:
-    """Kind, row and novelty of each pick; `pools` is emptied of what is picked or ruled out."""
+    """Kind, row and novelty of each pick; `pools` is emptied of what is picked or ruled out.
+
+    Args:
+        pools: rows by kind.
+        table: the rider's candidates.
+        views: their embeddings.
+        before: rows that are images already, those of `first` among them.
+        first: picks that come before.
+        settings: counts and thresholds.
+    """
     rarest_first = sorted(pools, key=lambda kind: (len(pools[kind]), KINDS.index(kind)))
-    picks: list[tuple[str, int, float]] = []
-    chosen = list(before)
+    picks, chosen = list(first), list(before)
     within = range(settings.challenge_kind_max)
     beyond = range(settings.challenge_kind_max, settings.challenge_min)
     for turn in chain(within, beyond):

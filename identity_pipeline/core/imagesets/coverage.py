@@ -38,7 +38,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from identity_pipeline.core.faces.buckets import EXPRESSIONS
-from identity_pipeline.core.imagesets.faces import Face, likeness, near_in_time
+from identity_pipeline.core.imagesets.decided import ACCEPTED
+from identity_pipeline.core.imagesets.faces import Face, is_accepted, likeness, near_in_time
 from identity_pipeline.core.imagesets.novelty import Views, is_near_duplicate, novelty
 from identity_pipeline.settings import SelectionSettings
 
@@ -125,7 +126,8 @@ class Verdict(NamedTuple):
     """What became of a face.
 
     Attributes:
-        reason: `bucket_empty` or `novel` of a chosen one, else what stood in its way first.
+        reason: `bucket_empty` or `novel` of a chosen one, `decided.ACCEPTED` of one that a human
+            chose, else what stood in its way first.
         novelty: to what had been chosen when it was decided.
         gain: of the value, when it was chosen; None of one that was not.
         rival: the row that stood in its way.
@@ -165,9 +167,9 @@ class _Greedy:
         key = self.table[row]["bucket_key"]
         return [other for other in among if self.table[other]["bucket_key"] == key]
 
-    def take(self, row: int, gain: float) -> None:
+    def take(self, row: int, gain: float, reason: str | None = None) -> None:
         """Chooses a face."""
-        reason = "novel" if self.bucket(row, self.images) else "bucket_empty"
+        reason = reason or ("novel" if self.bucket(row, self.images) else "bucket_empty")
         self.verdicts[row] = Verdict(reason, novelty(self.views, row, self.images), gain)
         self.left.remove(row)
         self.chosen.append(row)
@@ -221,18 +223,25 @@ def choose(
 ) -> dict[int, Verdict]:
     """The greedy choice among a rider's candidates, with a verdict on each that is allowed.
 
+    What a human accepted is chosen before all others, the better first, and whatever is near it.
+
     Args:
         table: the rider's candidates, in a stable order.
         views: their embeddings.
         allowed: rows that may be chosen, each in a bucket with a cap of at least 1.
         anchors: rows that are images already: everything keeps its distance from them, and beside
             them only what is new is chosen for their buckets.
-        caps: images at most of each bucket.
+        caps: images at most of each bucket; what a human accepted may be more.
         settings: gap, likeness, novelty, and lambda.
     """
     value = Value.of(table, views, settings)
     shown = value.shown(anchors)
     greedy = _Greedy(table, views, caps, settings, anchors, sorted(allowed))
+    accepted = [row for row in greedy.left if is_accepted(table[row])]
+    for row in sorted(accepted, key=lambda row: (-table[row]["picture"], row)):
+        greedy.take(row, float(value.gains(shown)[row]), ACCEPTED)
+        shown = value.with_face(shown, row)
+    greedy.rule_out(accepted)
     greedy.rule_out(anchors)
     while greedy.left:
         gains = value.gains(shown)

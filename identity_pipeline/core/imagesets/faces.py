@@ -12,6 +12,7 @@ from typing import Any, TypedDict, cast
 import polars as pl
 
 from identity_pipeline.core.faces.buckets import BEYOND, EXPRESSIONS
+from identity_pipeline.core.imagesets.decided import ACCEPTED
 from identity_pipeline.core.imagesets.novelty import Likeness, Views
 from identity_pipeline.core.imagesets.score_parts import MARRED
 from identity_pipeline.core.vectors import check_unit, to_matrix
@@ -61,6 +62,8 @@ class Face(TypedDict):
     occlusion: float | None
     bonus: float
     weight: float | None
+    decided: str | None
+    anchor_place: int | None
 
 
 def weighed(candidates: pl.DataFrame) -> pl.DataFrame:
@@ -112,6 +115,11 @@ def is_covered(face: Face, settings: SelectionSettings) -> bool:
     occlusion, view = face["occlusion"], face["score_view"]
     hidden = occlusion is not None and occlusion >= settings.covered_from
     return hidden or (view is not None and view < MARRED)
+
+
+def is_accepted(face: Face) -> bool:
+    """A human said that it is a good picture."""
+    return face["decided"] == ACCEPTED
 
 
 def no_coverage(face: Face, settings: SelectionSettings) -> str | None:

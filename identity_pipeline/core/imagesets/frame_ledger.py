@@ -12,6 +12,7 @@ unstable         not_embedded, below_floor, closer_to_rival
 not_croppable    cut_by_frame, other_face_in_crop; of chosen faces second_face,
                  other_face_largest, no_face_found, below_min_side, frame_not_found, other_picture
 no_vision        no_vision
+rejected         rejected_by_a_human, near_a_rejected_picture
 beyond_bins      beyond_bins, pose_unknown, covered
 beaten           not_the_best_of_its_moment, outranked, beaten_in_bucket, replaced,
                  hard_condition
@@ -29,6 +30,7 @@ import polars as pl
 
 from identity_pipeline.core.faces.gates import loose_requirements
 from identity_pipeline.core.imagesets.candidates import NOT_THE_BEST, OUTRANKED
+from identity_pipeline.core.imagesets.decided import ACCEPTED, NEAR_REJECTED, REJECTED
 from identity_pipeline.core.imagesets.faces import VECTORS
 from identity_pipeline.settings import SelectionSettings, Settings
 from identity_pipeline.tables import TABLES
@@ -39,6 +41,7 @@ STATES = (
     "too_similar",
     "beyond_bins",
     "after_stop",
+    "rejected",
     "not_croppable",
     "no_vision",
     "unstable",
@@ -138,15 +141,46 @@ def _entry(
     saved: tuple[str, str] | None,
     settings: Settings,
 ) -> Entry:
-    if saved is not None:
-        return _saved(saved)
     if rider is None:
-        return _not_a_rider(face, settings)
+        return _not_a_rider(face, settings) if saved is None else _saved(saved)
+    if saved is not None:
+        return _told_by_humans(rider, _saved(saved), "A human accepted it.")
+    if rider["standing"] in (REJECTED, NEAR_REJECTED):
+        return _rejected_by_a_human(rider["standing"], settings)
     if rider["standing"] != "candidate":
-        return _before_selection(rider, settings)
+        return _told_by_humans(rider, _before_selection(rider, settings), _IN_VAIN)
     if decision is None:
         raise ValueError(f"candidate {face['face_id']} has no decision in the selection")
-    return _after_selection(decision, replaced_by, settings)
+    return _told_by_humans(rider, _after_selection(decision, replaced_by, settings), _IN_VAIN)
+
+
+_IN_VAIN = "A human accepted it, and it is in no set all the same."
+
+
+def _rejected_by_a_human(standing: str, settings: Settings) -> Entry:
+    if standing == REJECTED:
+        sentence = "A human rejected it; `undo` of that decision brings it back."
+        return {"state": "rejected", "reason": standing, "would_change": sentence}
+    within = settings.pictures.rejected_within_s
+    return {
+        "state": "rejected",
+        "reason": standing,
+        "threshold": within,
+        "would_change": f"It would have to be {within:g} s from a picture that a human rejected "
+        "(pictures.rejected_within_s), or to be accepted itself.",
+    }
+
+
+def _told_by_humans(rider: Entry, entry: Entry, accepted: str) -> Entry:
+    """An entry, and what humans said of the face: that it is good, and which bins are right."""
+    told = [accepted] if rider["decided"] == ACCEPTED else []
+    if rider["measured_bins"]:
+        measured = ", ".join(each.replace(":", " ", 1) for each in rider["measured_bins"])
+        told.append(f"A human corrected its bins; measured was {measured}.")
+    return {
+        **entry,
+        "would_change": " ".join([*told, *filter(None, [entry["would_change"]])]) or None,
+    }
 
 
 def _saved(saved: tuple[str, str]) -> Entry:

@@ -13,10 +13,12 @@ from collections.abc import Iterator, Sequence
 import polars as pl
 
 from identity_pipeline.core.geometry import Box
+from identity_pipeline.core.imagesets.decided import in_human_order
 from identity_pipeline.core.imagesets.faces import (
     Face,
     Row,
     faces_of,
+    is_accepted,
     likeness,
     near_in_time,
     no_coverage,
@@ -78,7 +80,7 @@ def build_coverage_set(
 
     With `selection.stop = "cut"` the replay knew no other set. There a kept face gives way to what
     was taken before, and where a bucket has lost all of its own, the best other plain face of it
-    that came before the stop takes their place.
+    that came before the stop takes their place. What a human accepted stays.
 
     Args:
         candidates: result of `open_candidates`.
@@ -100,7 +102,30 @@ def build_coverage_set(
             members = [row for row in range(len(table)) if kept[row]]
             members.sort(key=lambda row: (-gain[row], row))
         rows += _by_bucket(table, views, members, before)
-    return image_table(rows)
+    return in_human_order(image_table(rows), candidates)
+
+
+def keeps_apart(
+    row: int,
+    table: Sequence[Face],
+    views: Views,
+    times: Sequence[float],
+    before: Sequence[int],
+    settings: SelectionSettings,
+) -> bool:
+    """Whether a face is apart in time and in look from images before.
+
+    Args:
+        row: the face.
+        table: the rider's candidates.
+        views: their embeddings.
+        times: of images, in ms.
+        before: rows that are images.
+        settings: the distances.
+    """
+    if near_in_time(table[row], times, settings):
+        return False
+    return not is_near_duplicate(views, row, before, likeness(settings))
 
 
 def _by_bucket(
@@ -130,15 +155,16 @@ def _still_apart(
     times = times_of([anchors, pairs], table[0]["person_id"])
     plain = [row for row, face in enumerate(table) if no_coverage(face, settings) is None]
     plain.sort(key=lambda r: (str(table[r]["bucket_key"]), not kept[r], -worth(table[r]), r))
-    for row in plain:
+    free = [row for row in plain if row not in {*exported, *used}]
+    for row in sorted(free, key=lambda r: (not is_accepted(table[r]), plain.index(r))):
         bucket = str(table[row]["bucket_key"])
         full = held.get(bucket, 0) >= (settings.bucket_max if kept[row] else 1)
-        if full or row in (*exported, *used) or near_in_time(table[row], times, settings):
-            continue
-        if is_near_duplicate(views, row, exported, likeness(settings)):
+        if not is_accepted(table[row]) and (
+            full or not keeps_apart(row, table, views, times, exported, settings)
+        ):
             continue
         held[bucket] = held.get(bucket, 0) + 1
         exported.append(row)
         members.append(row)
         times.append(table[row]["timestamp_ms"])
-    return members
+    return sorted(members, key=plain.index)

@@ -27,6 +27,12 @@ from numpy.typing import NDArray
 
 from identity_pipeline.core.faces.buckets import BEYOND, PITCH_NAMES, UNKNOWN, axis_bins
 from identity_pipeline.core.imagesets.challenge import challenge_kind
+from identity_pipeline.core.imagesets.decided import (
+    NOTHING,
+    DecidedPictures,
+    is_accepted,
+    is_barred,
+)
 from identity_pipeline.core.imagesets.portrait import anchor_eligible
 from identity_pipeline.core.imagesets.score_parts import MARRED
 from identity_pipeline.settings import BucketSettings, MomentSettings, SelectionSettings
@@ -152,6 +158,7 @@ class _Face(NamedTuple):
     voted: Bins
     fit: bool
     worth: float
+    accepted: bool
 
 
 def _faces_of(
@@ -166,9 +173,14 @@ def _faces_of(
     for _, part in track.with_columns(part=gap.cum_sum()).group_by("part", maintain_order=True):
         voted = voted_bins(part, moments, buckets)
         own = list(part.select(AXES).iter_rows())
-        known = part.select("face_id", "timestamp_ms", "fit", "worth").iter_rows()
-        for (face_id, at, fit, worth), bins, counted in zip(known, own, voted, strict=True):
-            yield _Face(face_id, at, bins, counted, fit, worth)
+        known = part.select(
+            "face_id", "timestamp_ms", "fit", "worth", "accepted", "corrected"
+        ).iter_rows()
+        for (face_id, at, fit, worth, accepted, sure), bins, counted in zip(
+            known, own, voted, strict=True
+        ):
+            # What a human says of a face is no noise, whatever is seen beside it.
+            yield _Face(face_id, at, bins, bins if sure else counted, fit, worth, accepted)
 
 
 def _runs(faces: Iterable[_Face], span_ms: float) -> Iterator[list[_Face]]:
@@ -176,7 +188,8 @@ def _runs(faces: Iterable[_Face], span_ms: float) -> Iterator[list[_Face]]:
     run: list[_Face] = []
     for face in faces:
         late = bool(run) and face.timestamp_ms - run[0].timestamp_ms > span_ms
-        if run and (late or face.voted != run[0].voted):
+        second = face.accepted and any(other.accepted for other in run)
+        if run and (late or second or face.voted != run[0].voted):
             yield run
             run = []
         run.append(face)
@@ -187,8 +200,12 @@ def _runs(faces: Iterable[_Face], span_ms: float) -> Iterator[list[_Face]]:
 def _shown(run: Sequence[_Face]) -> Bins:
     """The bins that a moment shows: as voted, or those of most of its faces if none has these.
 
-    That happens where a long run is cut by the clock. A moment shows what one of its faces shows.
+    Those of a face that a human accepted come before. That no face has the bins as voted happens
+    where a long run is cut by the clock. A moment shows what one of its faces shows.
     """
+    accepted = next((face.own for face in run if face.accepted), None)
+    if accepted is not None:
+        return accepted
     own = [face.own for face in run]
     counts = Counter(own)
     voted = run[0].voted
@@ -200,8 +217,14 @@ def find_moments(
     moments: MomentSettings,
     buckets: BucketSettings,
     selection: SelectionSettings,
+    decided: DecidedPictures = NOTHING,
+    rejected_within_s: float = 0.0,
 ) -> pl.DataFrame:
     """The table `moments`.
+
+    A face that a human rejected, or so near to one that it is the same picture, comes last in its
+    moment and is not shortlisted. One that a human accepted stands for its moment and is; of two of
+    a moment each has its own.
 
     Args:
         faces: the riders' usable faces in any order: face_id, frame_idx, person_id, track_id,
@@ -210,9 +233,15 @@ def find_moments(
         moments: what a moment is, and how many are looked at more closely.
         buckets: edges of the pose's bins.
         selection: what an anchor and a covered face are.
+        decided: what humans decided on these pictures.
+        rejected_within_s: how far in time a picture is the same as a rejected one.
     """
+    accepted = is_accepted(decided)
+    free = ~is_barred(decided, rejected_within_s)
     ordered = faces.sort("person_id", "track_id", "timestamp_ms", "face_id").with_columns(
-        fit=pl.col("loose") & pl.col("crop_reason").is_null(),
+        fit=(pl.col("loose") | accepted) & pl.col("crop_reason").is_null() & free,
+        accepted=accepted & pl.col("crop_reason").is_null(),
+        corrected=pl.col("measured_bins").is_not_null(),
         covered=pl.col("occlusion").fill_null(0.0) >= selection.covered_from,
         worth=(pl.col("picture_score").fill_null(0.0) + pl.col("bonus").fill_null(0.0)).round(6),
     )
@@ -227,6 +256,7 @@ def find_moments(
     told = pl.DataFrame(rows, schema=_TOLD)
     joined = ordered.join(told, on="face_id", how="left", maintain_order="left")
     chosen = shortlist(joined.filter("representative"), moments, selection)
+    chosen |= set(joined.filter("representative", "accepted")["face_id"])
     listed = pl.when("representative").then(pl.col("face_id").is_in(sorted(chosen)))
     return (
         joined.with_columns(shortlisted=listed)
@@ -249,7 +279,7 @@ def _rows_of(number: int, run: Sequence[_Face]) -> Iterator[dict[str, Any]]:
     bins = _shown(run)
     ranked = sorted(
         (face for face in run if face.own == bins),
-        key=lambda face: (not face.fit, -face.worth, face.face_id),
+        key=lambda face: (not face.fit, not face.accepted, -face.worth, face.face_id),
     )
     ranks = {face.face_id: rank for rank, face in enumerate(ranked, start=1)}
     best = ranked[0].face_id

@@ -13,6 +13,7 @@ is, or the embedded faces next before and after it in its track are. Causes, the
 one_rider              the ride has one rider
 never_together         one rider alone is seen in the frame
 no_prototype           a rider has no prototype, so none of their faces is surely theirs
+rejected_by_a_human    a human rejected the picture of a face of the two, or one so near in time
 not_usable             a face of the two does not pass the loose gate
 not_stable             a face of the two is not surely the rider's
 overlap                the two faces overlap (`selection.pair_iou_max`)
@@ -39,6 +40,7 @@ import polars as pl
 
 from identity_pipeline.core.geometry import Box, head_box, pair_crop_box
 from identity_pipeline.core.imagesets.candidates import box_of
+from identity_pipeline.core.imagesets.decided import NEAR_REJECTED, REJECTED
 from identity_pipeline.core.imagesets.novelty import Likeness, Views, is_near_duplicate, novelty
 from identity_pipeline.core.vectors import check_unit, to_matrix
 from identity_pipeline.settings import SelectionSettings
@@ -113,6 +115,7 @@ def _judged(candidates: pl.DataFrame, settings: SelectionSettings) -> pl.DataFra
             surely=~pl.col("stability_reason").is_in(REFUTED)
             & (pl.col("stable") | pl.col("stands").fill_null(False) | _vouched()),
             known=pl.col("stability_reason") != "no_prototype",
+            free=~pl.col("decided").is_in([REJECTED, NEAR_REJECTED]).fill_null(False),
             in_view=in_view & pl.col("lighting_bin").eq("normal").fill_null(False),
             awake=pl.when(pl.col("eyes").is_null()).then(untold).otherwise(open_eyes),
             worth=pl.coalesce("picture_score", "quality_score") + pl.col("bonus").fill_null(0.0),
@@ -174,6 +177,7 @@ def _together(
 def _of_faces(faces: Sequence[Row]) -> str | None:
     for code, column in (
         ("no_prototype", "known"),
+        (REJECTED, "free"),
         ("not_usable", "loose"),
         ("not_stable", "surely"),
     ):

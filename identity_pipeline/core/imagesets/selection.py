@@ -6,6 +6,7 @@ growth ended. With `"cut"` the replay's own decisions are the selection, and wha
 stop is not looked at. Anchors and pairs are chosen before.
 
 ========  ====================  ======================================================
+save      accepted_by_a_human   whatever its bucket holds
 save      bucket_empty          the best for its bucket, of which nothing was chosen
 add       novel                 new beside what is chosen, and room in the bucket, of which
                                 there is an image or an anchor
@@ -34,10 +35,12 @@ from collections.abc import Collection, Mapping, Sequence
 import polars as pl
 
 from identity_pipeline.core.imagesets.coverage import Verdict, choose
+from identity_pipeline.core.imagesets.decided import ACCEPTED
 from identity_pipeline.core.imagesets.faces import (
     Face,
     Row,
     faces_of,
+    is_accepted,
     near_in_time,
     no_coverage,
     people,
@@ -70,12 +73,12 @@ def until_the_stop(candidates: pl.DataFrame, settings: SelectionSettings) -> pl.
     """
     if settings.stop == "grow":
         return candidates
-    late = pl.lit(False)
+    late, accepted = pl.lit(False), (pl.col("decided") == ACCEPTED).fill_null(False)
     for faces in people(weighed(candidates)):
         stop_ms = replay(faces, settings).stop_ms
         if stop_ms is not None:
             mine = pl.col("person_id") == faces["person_id"][0]
-            late |= mine & (pl.col("timestamp_ms") > stop_ms)
+            late |= mine & (pl.col("timestamp_ms") > stop_ms) & ~accepted
     return candidates.filter(~late)
 
 
@@ -100,7 +103,9 @@ def select(
         portraits = rows_of(table, anchors.filter(person)["face_id"])
         together = dict(pairs.filter(person)["face_id", "timestamp_ms"].iter_rows())
         if settings.stop == "cut":
-            decisions = _as_replayed(grown, [*portraits, *rows_of(table, together)])
+            decisions = _as_replayed(
+                table, grown, [*portraits, *rows_of(table, together)], settings
+            )
         else:
             decisions = _chosen(table, person_views(faces), portraits, together, grown, settings)
         rows += [_record(table, row, decision, grown) for row, decision in enumerate(decisions)]
@@ -108,9 +113,20 @@ def select(
     return pl.DataFrame([blank | row for row in rows], schema=TABLES["selection"])
 
 
-def _as_replayed(grown: Replay, before: Sequence[int]) -> list[Row]:
-    kept = grown.kept - set(before)
-    return [{**decision, "kept": row in kept} for row, decision in enumerate(grown.decisions)]
+def _as_replayed(
+    table: Sequence[Face], grown: Replay, before: Sequence[int], settings: SelectionSettings
+) -> list[Row]:
+    accepted = {
+        row
+        for row, face in enumerate(table)
+        if is_accepted(face) and no_coverage(face, settings) is None
+    }
+    kept = (grown.kept | accepted) - set(before)
+    said = {"decision": "save", "reason": ACCEPTED, "rival": None}
+    return [
+        {**decision, **(said if row in accepted else {}), "kept": row in kept}
+        for row, decision in enumerate(grown.decisions)
+    ]
 
 
 def _chosen(
@@ -181,6 +197,8 @@ def _barred(
     lacking = no_coverage(face, settings)
     if lacking is not None:
         return lacking, None
+    if is_accepted(face):
+        return None
     if not caps.get(str(face["bucket_key"]), 0):
         return "after_stop", None
     for time, image in pairs:
@@ -190,10 +208,8 @@ def _barred(
 
 
 def _decision(verdict: Verdict) -> Row:
-    if not verdict.chosen:
-        decision = "reject"
-    else:
-        decision = "save" if verdict.reason == "bucket_empty" else "add"
+    chosen_as = "add" if verdict.reason == "novel" else "save"
+    decision = chosen_as if verdict.chosen else "reject"
     return {"decision": decision, "kept": verdict.chosen, **verdict._asdict()}
 
 

@@ -1,8 +1,9 @@
 """The questions to a curator, and their order: what settles most, with the fewest clicks, first.
 
 One question is answered by one action, whatever number of tracks it settles. Its worth is that
-number times how uncertain the answer is: what the machine knows already teaches nothing, and what
-it cannot know is worth every track of it. Contradictions come before everything else.
+number times how uncertain the answer is, for each key that the answer takes: what the machine
+knows already teaches nothing, what it cannot know is worth every track of it, and a yes is one key
+where a name is several. Contradictions come before everything else.
 
 ========== =============================================================== =====================
 kind       tracks                                                          uncertainty
@@ -31,6 +32,8 @@ import polars as pl
 
 LEAST: Final = 0.1
 """Uncertainty of a suggestion at either threshold; chosen: it is asked last, but it is asked."""
+NAMING_CLICKS: Final = 6
+"""Keys that it takes to say a name: `n`, four letters and Enter; chosen."""
 KINDS: Final = ("conflict", "suggestion", "cluster", "same", "automatic", "alone")
 """Every kind; of equal worth the earlier one comes first."""
 Pair = tuple[str, str]
@@ -101,9 +104,14 @@ class Question:
     scores: tuple[float | None, ...] = ()
 
     @property
+    def clicks(self) -> int:
+        """Keys that an answer is expected to take."""
+        return 1 if self.person_id is not None else NAMING_CLICKS
+
+    @property
     def worth(self) -> float:
-        """Tracks that one action is expected to settle."""
-        return max(len(self.tracks), 1) * self.uncertainty
+        """Tracks that one key is expected to settle."""
+        return max(len(self.tracks), 1) * self.uncertainty / self.clicks
 
 
 def key_of(kind: str, people: Iterable[str | None], tracks: Iterable[str]) -> str:

@@ -38,7 +38,8 @@ def candidates(step: VideoStep) -> dg.MaterializeResult:
             inputs["moments"],
             inputs["vision_embeddings"],
         )
-        return candidates_of(observed, step.settings, Highlighted(step.emphasis, step.first_ms))
+        highlighted = Highlighted(step.emphasis, step.first_ms)
+        return candidates_of(observed, step.settings, highlighted, step.decided)
 
     return step.table(compute, lambda table: pictures.describe_counts(table, "standing"))
 

@@ -131,7 +131,9 @@ def face_buckets(step: VideoStep) -> dg.MaterializeResult:
 
     inputs = step.inputs
     return step.table(
-        lambda: buckets_of(inputs["face_landmarks"], inputs["face_quality"], step.settings),
+        lambda: buckets_of(
+            inputs["face_landmarks"], inputs["face_quality"], step.settings, step.decided
+        ),
         pictures.describe_buckets,
     )
 
@@ -152,6 +154,7 @@ def moments(step: VideoStep) -> dg.MaterializeResult:
             inputs["face_buckets"],
             Highlighted(step.emphasis, step.first_ms),
             step.settings,
+            step.decided,
         ),
         lambda table: pictures.describe_moments(table, inputs.crops),
     )

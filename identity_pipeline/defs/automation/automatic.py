@@ -9,6 +9,7 @@ from identity_pipeline.defs.automation.highlight_sensor import new_highlights
 from identity_pipeline.defs.automation.library_sensor import library_changed
 from identity_pipeline.defs.automation.outdated_sensor import outdated_videos
 from identity_pipeline.defs.automation.photo_sensor import new_photos
+from identity_pipeline.defs.automation.picture_sensor import pictures_decided
 from identity_pipeline.defs.automation.retraining import retraining_schedule, retraining_sensor
 from identity_pipeline.defs.automation.sensors import new_videos
 from identity_pipeline.defs.instance.pausing import paused_videos
@@ -25,6 +26,7 @@ def all_sensors(retrain: bool) -> list[dg.SensorDefinition]:
         new_photos,
         paused_videos,
         new_highlights,
+        pictures_decided,
         library_changed,
         people_changed,
         outdated_videos,

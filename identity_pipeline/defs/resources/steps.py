@@ -50,6 +50,7 @@ from identity_pipeline.tables.soundness import faults
 if TYPE_CHECKING:
     import polars as pl
 
+    from identity_pipeline.core.imagesets.decided import DecidedPictures
     from identity_pipeline.models.hub import ModelHub
     from identity_pipeline.stages.library.banks import Teachers
 
@@ -177,7 +178,20 @@ class VideoStep(Step):
         digest = known.sha256 if known else None
         banks = None if spec.banks is None else self._bank_digests()
         digests = self._digests(spec)
-        return key_parts(spec, self.all_settings, digests, versions, digest, banks, self.contents)
+        besides = (digest, banks, self.contents, self._picture_digests(spec))
+        return key_parts(spec, self.all_settings, digests, versions, *besides)
+
+    def _picture_digests(self, spec: AssetSpec) -> dict[str, str] | None:
+        from identity_pipeline.stages.curation.picture_uses import picture_digests
+
+        return picture_digests(self.decided) if spec.pictures else None
+
+    @cached_property
+    def decided(self) -> DecidedPictures:
+        """What humans decided on pictures of the video, as it is when the step first asks."""
+        from identity_pipeline.stages.curation.picture_uses import decided_pictures
+
+        return decided_pictures(self.stores, self.video_id)
 
     @property
     def contents(self) -> str | None:

@@ -43,7 +43,9 @@ LOG = logging.getLogger(__name__)
 QUICK, SLOW = CapacityLimiter(3), CapacityLimiter(2)
 """So many requests draw at a time, the others wait: of stored crops, and of videos, which take
 longer and are not to hold up the crops; chosen: pages stay quick beside them."""
-YEAR_S: Final = 31_536_000
+KEPT_S: Final = 86_400
+"""So long browsers keep a picture whose address names its version: a day of work, and no longer,
+for nobody can take it from them; chosen."""
 WHY: Final = "X-Desk-Why"
 NEUTRAL: Final = (
     b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 96 96" width="96" height="96">'
@@ -201,7 +203,7 @@ def _answering(
         try:
             shown = await run_in_threadpool(find, request)
             named = request.query_params.get("v") == shown.version
-            keep = f"max-age={YEAR_S}, immutable" if named else "no-cache"
+            keep = f"max-age={KEPT_S}, immutable" if named else "no-cache"
             headers = {"Cache-Control": f"private, {keep}", "ETag": shown.etag}
             if request.headers.get("if-none-match") == shown.etag:
                 return Response(status_code=304, headers=headers)

@@ -53,6 +53,26 @@
     if (event.target.closest("[data-help-open]")) showHelp();
   });
 
+  // A page that was fetched brings the styles and scripts of its head: htmx takes its body alone.
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    const page = new DOMParser().parseFromString(event.detail.xhr.responseText, "text/html");
+    for (const one of page.head.querySelectorAll("link[rel=stylesheet], script[src]")) {
+      const where = one.localName === "link" ? "href" : "src";
+      const same = `${one.localName}[${where}="${CSS.escape(one.getAttribute(where))}"]`;
+      if (document.head.querySelector(same)) continue;
+      const added = document.createElement(one.localName);
+      for (const { name, value } of one.attributes) added.setAttribute(name, value);
+      document.head.append(added);
+    }
+  });
+
+  // Another page begins at its top; the same one, after a decision, stays where it was.
+  let shown = location.pathname;
+  document.addEventListener("htmx:afterSwap", () => {
+    if (location.pathname !== shown) window.scrollTo(0, 0);
+    shown = location.pathname;
+  });
+
   // Shift-click on a tile selects all from the last one on.
   let last = null;
   document.addEventListener("click", (event) => {
@@ -65,5 +85,14 @@
     }
     last = box;
     document.dispatchEvent(new CustomEvent("desk:selected"));
+  });
+
+  // A new page begins at its main part, not in a field of the same name as the one that was left.
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    if (event.detail.target === document.body) document.activeElement?.blur();
+  });
+  document.addEventListener("htmx:afterSettle", (event) => {
+    if (event.detail.target !== document.body || document.activeElement !== document.body) return;
+    document.getElementById("main")?.focus({ preventScroll: true });
   });
 })();

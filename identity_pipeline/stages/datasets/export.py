@@ -139,7 +139,7 @@ def export(
         OSError: it cannot be written; what was there is unchanged.
     """
     people = people_of(library, request.person_ids, settings.datasets)
-    materials = [material_of(library, p, settings.datasets, request.rides) for p in people]
+    materials = [material_of(library, p, settings, request.rides) for p in people]
     target = request.target or default_place(library, people, request.layout.name)
     target = target.resolve()  # a link stays one, and what it leads to is exchanged
     fingerprint = sha256_of_value(_made_of(materials, request, settings, models))

@@ -16,13 +16,26 @@ from typing import Final
 
 import polars as pl
 
+from identity_pipeline.core.imagesets.decided import (
+    NEAR_REJECTED,
+    NOTHING,
+    REJECTED,
+    DecidedPictures,
+    with_decisions,
+)
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.ledger import subjects as ids
 from identity_pipeline.media.dates import video_date
-from identity_pipeline.settings import DatasetSettings
+from identity_pipeline.settings import DatasetSettings, Settings
+from identity_pipeline.stages.curation.picture_uses import (
+    decided_of_sources,
+    person_places,
+    picture_digests,
+)
 from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
 from identity_pipeline.stages.datasets.pictures import Person, Source
 from identity_pipeline.stages.library.view import known_tracks
+from identity_pipeline.storage.files.hashing import sha256_of_value
 from identity_pipeline.storage.files.small_files import DamagedFileError
 from identity_pipeline.storage.photos.photo_sets import PhotoSet, PhotoSets
 from identity_pipeline.storage.video.registry import VideoRegistry, slug
@@ -102,23 +115,27 @@ def slug_of(name: str, person_id: str) -> str:
 def material_of(
     library: LibrarySnapshot,
     person: Person,
-    settings: DatasetSettings,
+    settings: Settings,
     rides: Sequence[str] = (),
 ) -> Material:
     """The rides and photo sets of a person, and the faces that may be shown.
 
+    What humans rejected, and what shows the same, is none of them.
+
     Args:
         library: as it is now.
         person: who.
-        settings: whose word counts (`datasets.assigned`).
+        settings: whose word counts (`datasets.assigned`), and what is the same picture
+            (`pictures.rejected_within_s`).
         rides: only these, by id, file name, or the beginning of an id; all where none is named.
 
     Raises:
         DatasetError: there is no picture of them.
     """
-    tracks = _tracks(library, person, settings)
+    tracks = _tracks(library, person, settings.datasets)
     wanted = _wanted(library, person, tracks, rides)
-    parts, skipped = _parts(library.stores.tables, {name: tracks[name] for name in wanted})
+    decided = _Decided.of(library, wanted, settings)
+    parts, skipped = _parts(library.stores.tables, {name: tracks[name] for name in wanted}, decided)
     if not parts:
         raise DatasetError(_nothing(person, skipped))
     sources = {name: _source(library, name, tracks[name]) for name in parts}
@@ -127,12 +144,59 @@ def material_of(
         rows.with_columns(source_id=pl.lit(name), recency=pl.lit(newness[name], dtype=pl.Float64))
         for name, (rows, _) in parts.items()
     )
+    pool = decided.placed(pool)
     versions = {
         f"{table}/{name}": version
         for name in parts
         for table, version in library.stores.tables.versions(POOLED, name).items()
     }
+    versions |= {f"pictures/{name}": digest for name, digest in decided.digests(parts).items()}
     return Material(person, sources, pool, tuple(skipped), versions, _common_space(parts))
+
+
+@dataclass(frozen=True)
+class _Decided:
+    """What humans decided on the pictures of a person's sources."""
+
+    library: LibrarySnapshot
+    of_source: Mapping[str, DecidedPictures]
+    within_s: float
+
+    @classmethod
+    def of(
+        cls, library: LibrarySnapshot, source_ids: Sequence[str], settings: Settings
+    ) -> _Decided:
+        """Those in force; photographs are never the same picture by their time."""
+        decided = decided_of_sources(library.state, source_ids)
+        return cls(library, decided, settings.pictures.rejected_within_s)
+
+    def left(self, source_id: str, candidates: pl.DataFrame) -> pl.DataFrame:
+        """The faces of a source that may be chosen: candidates that were not rejected since."""
+        own = self.of_source.get(source_id, NOTHING)
+        photos = PhotoSets(self.library.stores.layout).get(source_id) is not None
+        told = with_decisions(candidates, own, -1.0 if photos else self.within_s)
+        rejected = pl.col("decided").is_in([REJECTED, NEAR_REJECTED]).fill_null(False)
+        return told.filter((pl.col("standing") == "candidate") & ~rejected)
+
+    def placed(self, pool: pl.DataFrame) -> pl.DataFrame:
+        """The pool with the places that humans gave over all sources; 0 as `candidates` has it."""
+        given = person_places(self.library.state, sorted(self.of_source))
+        passed = pl.when(pl.col("anchor_place") == 0).then(0)
+        joined = pool.with_columns(passed=passed).drop("anchor_place", "human_place")
+        keys = ["source_id", "face_id"]
+        places = joined.join(given, on=keys, how="left", maintain_order="left")
+        return places.with_columns(anchor_place=pl.coalesce("anchor_place", "passed")).drop(
+            "passed"
+        )
+
+    def digests(self, source_ids: Iterable[str]) -> dict[str, str]:
+        """A digest for each source with decisions; an order over all sources is in each."""
+        places = person_places(self.library.state, sorted(self.of_source)).rows()
+        return {
+            name: sha256_of_value([picture_digests(self.of_source[name]), places, self.within_s])
+            for name in source_ids
+            if name in self.of_source
+        }
 
 
 def refuse_changed(store: TableStore, materials: Iterable[Material]) -> None:
@@ -152,14 +216,14 @@ def refuse_changed(store: TableStore, materials: Iterable[Material]) -> None:
 
 
 def _parts(
-    store: TableStore, tracks: Mapping[str, Sequence[tuple[int, str]]]
+    store: TableStore, tracks: Mapping[str, Sequence[tuple[int, str]]], decided: _Decided
 ) -> tuple[dict[str, tuple[pl.DataFrame, str]], list[Skipped]]:
     """The faces of each source and the space of their vectors, and the sources that have none."""
     parts: dict[str, tuple[pl.DataFrame, str]] = {}
     skipped: list[Skipped] = []
     for source_id, own in sorted(tracks.items()):
         try:
-            parts[source_id] = _faces(store, source_id, [number for number, _ in own])
+            parts[source_id] = _faces(store, source_id, [number for number, _ in own], decided)
         except (DamagedFileError, MissingTableError, DatasetError) as error:
             skipped.append(Skipped(source_id, str(error)))
     space = _common_space(parts)
@@ -221,7 +285,9 @@ def _wanted(
     return sorted(set(wanted))
 
 
-def _faces(store: TableStore, source_id: str, tracks: Sequence[int]) -> tuple[pl.DataFrame, str]:
+def _faces(
+    store: TableStore, source_id: str, tracks: Sequence[int], decided: _Decided
+) -> tuple[pl.DataFrame, str]:
     """The candidates of some tracks of a source, and the space of their vision vectors.
 
     Raises:
@@ -236,7 +302,7 @@ def _faces(store: TableStore, source_id: str, tracks: Sequence[int]) -> tuple[pl
     # Not all of the seat: another of its tracks may have been said to be somebody else.
     faces = store.read("face_tracks", source_id, ("face_id", "track_id"))
     theirs = faces.filter(pl.col("track_id").is_in(list(tracks)))
-    table = store.read("candidates", source_id).filter(pl.col("standing") == "candidate")
+    table = decided.left(source_id, store.read("candidates", source_id))
     rows = table.join(theirs, on="face_id", how="semi", maintain_order="left")
     if not rows.height:
         raise DatasetError(

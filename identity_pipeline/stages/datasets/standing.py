@@ -60,12 +60,23 @@ def stamps(
             [
                 library.state.people[who].name,
                 [[*one, _version(tables.noted("candidates", ids.parse(one[0])[1]))] for one in own],
+                *_decided(library, {ids.parse(key)[1] for key, _ in own}),
                 shaping,
                 CODE,
             ]
         )
         for who, own in tracks.items()
     }
+
+
+def _decided(library: LibrarySnapshot, source_ids: set[str]) -> list[Any]:
+    """What humans decided on pictures of some sources; nothing where they decided nothing."""
+    found = [
+        [face, picture.as_json()]
+        for face, picture in library.state.pictures.items()
+        if ids.parse(face).video_id in source_ids
+    ]
+    return [found] if found else []
 
 
 def _version(noted: Any) -> str | None:

@@ -126,7 +126,7 @@ def pictures_of(
         DatasetError: there is no picture of the person that can be shown.
     """
     (person,) = people_of(library, (person_id,), settings.datasets)
-    material = material_of(library, person, settings.datasets, tuple(rides))
+    material = material_of(library, person, settings, tuple(rides))
     cutter = Cutter(library.stores.tables, models.face_pack, settings, None)
     tried = try_pictures(material, LAYOUTS[CONSUMER], count, cutter, settings, progress)
     if not tried.passed:

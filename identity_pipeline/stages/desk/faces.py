@@ -110,7 +110,7 @@ class FacePictures(Drawn):
                 yield face_id, region, boxes[face_id]
             return
         frames = [WantedFrame(rows[face]["frame_idx"], {face: box}) for face, box in boxes.items()]
-        footage = footage_of(self.store, video_id, self.settings, crops_may_be_gone=True)
+        footage = footage_of(self.store, video_id, self.settings, to_look=True)
         for n, frame in footage.proved(frames):
             ((face_id, box),) = frames[n].faces.items()
             if not isinstance(frame, Unproved):

@@ -100,7 +100,7 @@ class FramePictures(Drawn):
         if not wanted:
             return {}
         pictures, version = {}, self.version(video_id)
-        footage = footage_of(self.store, video_id, self.settings, crops_may_be_gone=True)
+        footage = footage_of(self.store, video_id, self.settings, to_look=True)
         for n, frame in footage.proved(wanted):
             face_id, _, box = faces[n]
             if isinstance(frame, Unproved):

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from identity_pipeline.core.library.recompute import template_thresholds
+from identity_pipeline.core.matching.assignment import Decisions
 from identity_pipeline.core.review.alike import alike_people
 from identity_pipeline.core.review.questions import Bars, Facts, Question, questions
+from identity_pipeline.ledger.state import LibraryState
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.curation.decisions import human_facts
 from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
@@ -41,9 +43,17 @@ def alike_in(library: LibrarySnapshot, bars: Bars | None) -> Alike:
 
 def facts_of(library: LibrarySnapshot) -> Facts:
     """What humans decided up to now."""
-    state = library.state
     placed = copies_of(library.snapshot).tracks(library.stores.tables, library.history)
-    said = human_facts(state, placed).decisions
+    return facts_in(human_facts(library.state, placed).decisions, library.state)
+
+
+def facts_in(said: Decisions, state: LibraryState) -> Facts:
+    """The same of decisions in terms of tracks.
+
+    Args:
+        said: the decisions.
+        state: of the ledger, which says whom people were merged into.
+    """
     two = {
         (min(one, other), max(one, other))
         for (track, other), evidence in said.rejected.items()

@@ -11,6 +11,7 @@ from identity_pipeline.core.faces.buckets import assign_buckets
 from identity_pipeline.core.faces.gates import regate
 from identity_pipeline.core.geometry import FrameSize
 from identity_pipeline.core.imagesets.candidates import export_crops, gather, with_emphasis
+from identity_pipeline.core.imagesets.decided import NOTHING, DecidedPictures
 from identity_pipeline.core.imagesets.moments import find_moments
 from identity_pipeline.core.imagesets.portrait import with_scores
 from identity_pipeline.core.tracks.memory_bank import Bank
@@ -93,12 +94,17 @@ def stability_of(
     return measure_stability(faces, settings.stability, banks)
 
 
-def buckets_of(landmarks: pl.DataFrame, quality: pl.DataFrame, settings: Settings) -> pl.DataFrame:
-    """The table `face_buckets`."""
+def buckets_of(
+    landmarks: pl.DataFrame,
+    quality: pl.DataFrame,
+    settings: Settings,
+    decided: DecidedPictures = NOTHING,
+) -> pl.DataFrame:
+    """The table `face_buckets`; bins that humans corrected are theirs."""
     faces = landmarks.join(
         quality.select("face_id", "luma_mean", "clipped_share"), on="face_id", how="left"
     )
-    return assign_buckets(faces, settings.buckets)
+    return assign_buckets(faces, settings.buckets, decided.bins)
 
 
 @dataclass(frozen=True)
@@ -127,6 +133,7 @@ def moments_of(
     buckets: pl.DataFrame,
     highlights: Highlighted,
     settings: Settings,
+    decided: DecidedPictures = NOTHING,
 ) -> pl.DataFrame:
     """The table `moments`.
 
@@ -139,6 +146,7 @@ def moments_of(
         buckets: table `face_buckets`.
         highlights: of the video.
         settings: gates, crops, moments.
+        decided: what humans decided on these pictures.
     """
     gated = regate(quality, landmarks, settings.quality)
     crops = export_crops(landmarks, detections, frame_sizes(ride_video), settings.export)
@@ -151,12 +159,25 @@ def moments_of(
         .join(crops, on="face_id")
     )
     return find_moments(
-        highlights.weigh(with_scores(faces)), settings.moments, settings.buckets, settings.selection
+        highlights.weigh(with_scores(faces)),
+        settings.moments,
+        settings.buckets,
+        settings.selection,
+        decided,
+        _rejected_within_s(decided, settings),
     )
 
 
+def _rejected_within_s(decided: DecidedPictures, settings: Settings) -> float:
+    """Read only where it matters: else it is in no cache key."""
+    return settings.pictures.rejected_within_s if decided.rejected else 0.0
+
+
 def candidates_of(
-    observed: Measurements, settings: Settings, highlights: Highlighted = Highlighted()
+    observed: Measurements,
+    settings: Settings,
+    highlights: Highlighted = Highlighted(),
+    decided: DecidedPictures = NOTHING,
 ) -> pl.DataFrame:
     """The table `candidates`: what the selection looks at."""
     gathered = gather(
@@ -169,6 +190,8 @@ def candidates_of(
         observed.vision_embeddings,
         observed.frame_size,
         settings.export,
+        decided,
+        _rejected_within_s(decided, settings),
     )
     return highlights.weigh(gathered).select(TABLES["candidates"].keys())
 

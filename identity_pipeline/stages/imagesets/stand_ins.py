@@ -19,6 +19,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from identity_pipeline.core.imagesets.challenge import challenge_kind
+from identity_pipeline.core.imagesets.decided import NEAR_REJECTED, REJECTED
 from identity_pipeline.core.imagesets.faces import VECTORS
 from identity_pipeline.core.imagesets.one_face import Fault
 from identity_pipeline.core.imagesets.portrait import anchor_eligible
@@ -163,6 +164,7 @@ class _StandIns:
             self.observed.drop(VECTORS)
             .drop("moment_id", strict=False)
             .filter(pl.col("loose") & pl.col("crop_x1").is_not_null())
+            .filter(~pl.col("decided").is_in([REJECTED, NEAR_REJECTED]).fill_null(False))
             .with_columns(eligible=anchor_eligible(settings), kind=challenge_kind(settings))
         )
 

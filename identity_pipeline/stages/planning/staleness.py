@@ -10,9 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from pathlib import Path
 
+from identity_pipeline.core.imagesets.decided import DecidedPictures
 from identity_pipeline.settings import Settings
+from identity_pipeline.stages.curation.picture_uses import decided_pictures, picture_digests
 from identity_pipeline.stages.library.banks import digests, teachers_of
 from identity_pipeline.stages.specs.assets import SPECS, VIDEO_SPECS, steps
 from identity_pipeline.stages.specs.cache_key import (
@@ -125,6 +128,11 @@ class _Judge:
     contents: dict[str, str] = field(default_factory=dict)
     """SHA-256 of the photo set's pictures, once its record was read."""
 
+    @cached_property
+    def pictures(self) -> DecidedPictures:
+        """What humans decided on pictures of the video."""
+        return decided_pictures(LibraryStores.of(self.store), self.video_id)
+
     def of(self, spec: AssetSpec, judged: Mapping[str, Judged]) -> Judged:
         noted = self.store.noted(spec.key, self.video_id)
         self.noted[spec.key] = noted
@@ -150,7 +158,9 @@ class _Judge:
             stores = LibraryStores.of(self.store)
             banks = digests(teachers_of(stores, self.settings, self.video_id))
         models = self.models.digests
-        now = key_parts(spec, self.settings, models, versions, highlights, banks, contents)
+        pictures = picture_digests(self.pictures) if spec.pictures else None
+        besides = (highlights, banks, contents, pictures)
+        now = key_parts(spec, self.settings, models, versions, *besides)
         open_inputs = {n for n in now["inputs"] if judged[n].verdict is not Verdict.REUSE}
         if fingerprint(now) == noted.fingerprint:
             if not open_inputs:

@@ -84,6 +84,9 @@ _LEDGER_USES: Final = (
     "export.crop_expand_min",
     *_of("selection", "stop", "min_gap_s", "covered_from", "novelty_min", "replace_gain"),
 )
+BINS, CHOICE, ANCHORS, ORDER = "bins", "choice", "anchors", "order"
+"""What of the pictures of a video humans decide: see `AssetSpec.pictures`."""
+_CHOSEN: Final = {CHOICE: ("pictures.rejected_within_s",)}
 _TEMPLATE_USES: Final = (
     *_of("match", "genuine_gap_s", "pairs_per_track", "samples_per_track"),
     *_of("match", "template_min_faces", "template_thin_cos", "template_weight_floor"),
@@ -245,6 +248,7 @@ _ENTRIES: Final = (
         kinds=("polars",),
         inputs=("face_landmarks", "face_quality"),
         settings=all_but("buckets", *(name.partition(".")[2] for name in _EXPRESSIONS)),
+        pictures={BINS: ()},
         cost=Cost(0.1),
     ),
     _measure(
@@ -256,6 +260,7 @@ _ENTRIES: Final = (
         ),
         settings=_MOMENTS_USE,
         highlights=_of("highlights", "quality_bonus"),
+        pictures=_CHOSEN,
         cost=Cost(1),
     ),
     _chunked(
@@ -295,6 +300,7 @@ _ENTRIES: Final = (
         inputs=(*_OF_FACES, "face_buckets", "moments", "vision_embeddings"),
         settings=(*_GATES, *_CROP_LIMITS),
         highlights=_of("highlights", "quality_bonus"),
+        pictures={**_CHOSEN, ANCHORS: (), ORDER: ()},
         code="2",
         cost=Cost(0.2),
     ),
@@ -357,6 +363,7 @@ _ENTRIES: Final = (
         operates=("video",),
         models=("face_pack", "vision"),
         highlights=("highlights",),
+        pictures=_CHOSEN,
         code="4",
         kept=Kept.EXPORT,
         shows_names=True,
@@ -370,6 +377,7 @@ _ENTRIES: Final = (
             *(*SET_ASSETS, "identity_dataset"),
         ),
         settings=_LEDGER_USES,
+        pictures=_CHOSEN,
         cost=Cost(0.1),
     ),
     _templates(

@@ -84,6 +84,7 @@ def key_parts(
     highlights: str | None = None,
     banks: Mapping[str, str] | None = None,
     contents: str | None = None,
+    pictures: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Everything that an output depends on, as JSON-able values.
 
@@ -97,6 +98,8 @@ def key_parts(
             medoid judges.
         contents: SHA-256 of a photo set's pictures, for what is made of them and of no other
             output; None of anything else.
+        pictures: digest of what humans decided on pictures of the video, by what of them they
+            decided; none where they decided nothing.
     """
     off = spec.off(settings)
     if off:
@@ -117,7 +120,7 @@ def key_parts(
         "inputs": {name: versions[name] for name in spec.inputs},
         "also": _shown(settings) if spec.shows_names else [],
     }
-    parts |= _besides(spec, settings, highlights, banks)
+    parts |= _besides(spec, settings, highlights, banks, pictures)
     if contents is not None and not spec.inputs:
         parts["contents"] = contents
     return json.loads(json.dumps(parts))  # as it is read back, so that old and new can be compared
@@ -133,6 +136,7 @@ def _besides(
     settings: Settings,
     highlights: str | None,
     banks: Mapping[str, str] | None,
+    pictures: Mapping[str, str] | None,
 ) -> dict[str, Any]:
     """What an output is made of that is no output, each with the settings that it brings in."""
     parts: dict[str, Any] = {}
@@ -141,7 +145,18 @@ def _besides(
         parts["highlights"] = {"sha256": highlights, "settings": weights}
     if banks and spec.banks is not None:
         parts["banks"] = {"of": dict(banks), "settings": chosen(settings, spec.banks)}
-    return parts
+    return parts | _decided(spec, settings, pictures or {})
+
+
+def _decided(
+    spec: AssetSpec, settings: Settings, pictures: Mapping[str, str]
+) -> dict[str, dict[str, Any]]:
+    """What humans decided on pictures, of that by which the output is shaped."""
+    known = {use: digest for use, digest in pictures.items() if use in spec.pictures}
+    if not known:
+        return {}
+    names = sorted({name for use in known for name in spec.pictures[use]})
+    return {"pictures": {"of": known, "settings": chosen(settings, tuple(names))}}
 
 
 def digest_without_data(settings: Settings, digests: Mapping[str, str]) -> str:
@@ -152,7 +167,13 @@ def digest_without_data(settings: Settings, digests: Mapping[str, str]) -> str:
     return sha256_of_value(
         [
             key_parts(
-                spec, settings, digests, dict.fromkeys(spec.inputs), highlights="", banks={"": ""}
+                spec,
+                settings,
+                digests,
+                dict.fromkeys(spec.inputs),
+                highlights="",
+                banks={"": ""},
+                pictures=dict.fromkeys(spec.pictures, ""),
             )
             for spec in VIDEO_SPECS.values()
         ]
@@ -189,6 +210,7 @@ def differences(before: KeyParts, now: KeyParts) -> list[str]:
     told += _changed(before["settings"], now["settings"])
     told += _of_highlights(before.get("highlights"), now.get("highlights"))
     told += _of_banks(before.get("banks"), now.get("banks"))
+    told += _of_pictures(before.get("pictures"), now.get("pictures"))
     told += [f"new input {name}" for name in sorted(changed_inputs(before, now))]
     if before["also"] != now["also"]:
         told.append("changed settings or model names, which the output prints")
@@ -217,6 +239,23 @@ def _of_banks(before: KeyParts | None, now: KeyParts | None) -> list[str]:
     if before["of"] != now["of"]:
         told.append("what is known of its riders from elsewhere changed (their memory banks)")
     return told + _changed(before["settings"], now["settings"])
+
+
+def _of_pictures(before: KeyParts | None, now: KeyParts | None) -> list[str]:
+    if before == now:
+        return []
+    none: KeyParts = {"of": {}, "settings": {}}
+    old, new = before or none, now or none
+    told = [f"changed decisions on {_DECIDED[use]}" for use in _different(old["of"], new["of"])]
+    return told + (_changed(old["settings"], new["settings"]) if before and now else [])
+
+
+_DECIDED: Final = {
+    "bins": "the bins of its pictures",
+    "choice": "its pictures (accepted, rejected)",
+    "anchors": "its anchors",
+    "order": "the order of its pictures",
+}
 
 
 def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

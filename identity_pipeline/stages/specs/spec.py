@@ -81,6 +81,8 @@ class AssetSpec:
             made then; None where it is not made of one.
         banks: settings that shape it where riders of the video are known, of whose memory banks it
             is made then; None where it is not made of any.
+        pictures: settings that shape it where humans decided on pictures of the video, by what of
+            it they decided (`stages.curation.picture_uses`), of which it is made then.
         code: raise it with every change of what is computed; without it old results are reused.
         step: what makes it; several assets may come of one step. Its own name by default.
         one_pass: the step makes all of its outputs if one of them is wanted.
@@ -107,6 +109,7 @@ class AssetSpec:
     unless_off: Mapping[str, str] = field(default_factory=dict)
     highlights: tuple[str, ...] | None = None
     banks: tuple[str, ...] | None = None
+    pictures: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     code: str = "1"
     step: str = ""
     one_pass: bool = False

@@ -51,7 +51,10 @@ def settings_of(specs: Collection[AssetSpec], settings: Settings) -> Settings:
     names = {
         name
         for s in specs
-        for name in (*s.settings, *s.batches, *s.operates, *(s.highlights or ()), *(s.banks or ()))
+        for name in (
+            *(*s.settings, *s.batches, *s.operates, *(s.highlights or ()), *(s.banks or ())),
+            *(setting for several in s.pictures.values() for setting in several),
+        )
     }
     asset = ", ".join(spec.key for spec in specs)
     fields: dict[str, set[str]] = {}

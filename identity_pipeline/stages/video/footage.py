@@ -150,7 +150,7 @@ class Photographs(Footage):
 
 
 def footage_of(
-    store: TableStore, source_id: str, settings: Settings, *, crops_may_be_gone: bool = False
+    store: TableStore, source_id: str, settings: Settings, *, to_look: bool = False
 ) -> Footage:
     """What the frames of a ride or of a photo set are taken from.
 
@@ -158,15 +158,16 @@ def footage_of(
         store: the tables.
         source_id: of the ride or set.
         settings: all settings.
-        crops_may_be_gone: whether frames of which nothing is stored any more, for `clean` dropped
-            it, are taken as they are found in the very same file.
+        to_look: for somebody who waits and looks: a file is not read as a whole where each frame of
+            it is compared anyway; and where `clean` dropped what was stored, frames are taken as
+            they are found in the very same file.
 
     Raises:
         VideoError: its file is gone, or is another one.
         DamagedFileError, MissingTableError: a record, a table or the crops cannot be read.
     """
-    gone = crops_may_be_gone and crops_were_dropped(store, source_id)
-    crops = None if gone else store.crops(source_id)
+    dropped = to_look and crops_were_dropped(store, source_id)
+    crops = None if dropped else store.crops(source_id)
     photos = PhotoSets(store.layout)
     if photos.is_set(source_id):
         photo_set = photos.get(source_id)
@@ -174,14 +175,20 @@ def footage_of(
             raise VideoError("missing", f"The photographs of {source_id} are gone.")
         folder = store.layout.photo_set(source_id)
         return Photographs(folder, empty("frames"), crops, settings, photos, photo_set)
-    record = VideoRegistry(store.layout).get(source_id)
-    path = record.existing_path() if record else Path(source_id)
-    if record is None or not path.is_file() or sha256_of_file(path) != record.sha256:
-        raise VideoError(
-            "missing",
-            f"The file of {source_id} is gone or another one; put it back at {path}.",
-        )
+    path = _source_of(store, source_id, compared=crops is None or not to_look)
     return Footage(path, store.read("frames", source_id), crops, settings)
+
+
+def _source_of(store: TableStore, video_id: str, *, compared: bool) -> Path:
+    """The file of a ride, which is there and, where it is compared, the one that was analysed."""
+    record = VideoRegistry(store.layout).get(video_id)
+    path = record.existing_path() if record else Path(video_id)
+    there = record is not None and path.is_file()
+    if record is None or not there or (compared and sha256_of_file(path) != record.sha256):
+        raise VideoError(
+            "missing", f"The file of {video_id} is gone or another one; put it back at {path}."
+        )
+    return path
 
 
 def crops_were_dropped(store: TableStore, source_id: str) -> bool:

@@ -40,7 +40,12 @@ OWN: Final = {
 PLAIN: Final = (pl.String, pl.Boolean, pl.Int64, pl.Float32, pl.Float64)
 OF_THE_FRAME: Final = frozenset({*BOX, "crop_x1", "crop_y1", "crop_x2", "crop_y2", "crop_px"})
 """Measures of the table `candidates` in pixels of a source that is not in the export."""
-WITHIN_THE_RIDE: Final = frozenset({"standing", "moment_id", "representative_face_id"})
+WITHIN_THE_RIDE: Final = frozenset(
+    {
+        *("standing", "moment_id", "representative_face_id"),
+        *("decided", "anchor_place", "human_place"),
+    }
+)
 """Of the choice within one ride, which says nothing about the picture."""
 MEASURED: Final = {
     name: pl.Float64 if dtype == pl.Float32 else dtype

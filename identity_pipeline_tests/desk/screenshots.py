@@ -1,0 +1,100 @@
+"""Takes the pictures of the desk that the documentation shows.
+
+::
+
+    make demo
+    python -m identity_pipeline_tests.desk.screenshots --data data/demo
+
+Works on a copy of that data folder, in which a track of two riders each is named, and writes
+`docs/pictures/desk-*.png`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import click
+from click.testing import CliRunner
+from PIL import Image
+from playwright.sync_api import Page
+
+from identity_pipeline.cli.main import cli
+from identity_pipeline_tests.desk.browsing import (
+    Keyboard,
+    RunningDesk,
+    Visitors,
+    chromium,
+    copy_library,
+    settled,
+)
+
+PICTURES = Path(__file__).resolve().parents[2] / "docs" / "pictures"
+NAMED = {"demo_duo_a:1": "Ada", "demo_duo_a:3": "Ben"}
+WIDE, NARROW = (1440, 900), (390, 844)
+MOST_BYTES = 250_000
+
+
+def take(page: Page, name: str) -> None:
+    """Writes what is seen, in few colours."""
+    page.wait_for_load_state("networkidle")
+    image = Image.open(BytesIO(page.screenshot())).convert("RGB")
+    file = PICTURES / f"desk-{name}.png"
+    image.quantize(256, kmeans=2, dither=Image.Dither.NONE).save(file, optimize=True)
+    click.echo(f"{file.name}: {file.stat().st_size:,} bytes")
+    assert file.stat().st_size < MOST_BYTES
+
+
+def take_all(desk: RunningDesk, visitors: Visitors) -> None:
+    """A picture of each room, and of a question on a telephone."""
+    page = visitors.visit(desk, "Kim", "/review")
+    while "Ada" not in page.locator("h1").inner_text():  # one whom somebody resembles
+        Keyboard(page).decide("]")
+    person = next(iter(desk.state().people))
+    ride = next(one for one in desk.stores.tables.videos_with("riders") if "duo_a" in one)
+    rooms = {
+        "review": urlsplit(page.url).path,
+        "groups": "/clusters",
+        "people": "/people",
+        "person": f"/people/{person}",
+        "pictures": f"/rides/{ride}",
+    }
+    for name, path in rooms.items():
+        page.goto(desk.origin + path)
+        take(settled(page), name)
+    page.set_viewport_size({"width": NARROW[0], "height": NARROW[1]})
+    page.goto(desk.origin + rooms["review"])
+    take(settled(page), "telephone")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Takes the pictures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="data folder of the demo")
+    given = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory() as folder, chromium() as browser:
+        data = copy_library(given.data, Path(folder) / "data")
+        for track, name in NAMED.items():
+            run(data, "label", track, "--name", name)
+        run(data, "recluster")
+        desk, visitors = RunningDesk(data).start(), Visitors(browser)
+        try:
+            take_all(desk, visitors)
+        finally:
+            visitors.close()
+            desk.stop()
+        assert not visitors.troubles, visitors.troubles
+
+
+def run(data: Path, *words: str) -> None:
+    """A command of the pipeline."""
+    result = CliRunner().invoke(cli, ["--data", str(data), *words], env={"USER": "Kim"})
+    assert result.exit_code == 0, result.output
+
+
+if __name__ == "__main__":
+    main()
