@@ -50,6 +50,8 @@ def _name(curator: Curator, form: Form) -> Iterator[Planned]:
     """Gives tracks to whoever bears the name, or to a new person of that name."""
     tracks, name = subjects_of(form), clean_name(form.one("name"))
     bearers = curator.library.state.named(name)
+    if form.get("to"):
+        bearers = (person_of(curator, form, "to"),)
     if len(bearers) > 1:
         raise CurationError(f"{len(bearers)} people are called {name}; choose one from the list.")
     if bearers and not form.get("same_name"):

@@ -14,14 +14,14 @@ from typing import Final
 from urllib.parse import quote, urlencode
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from identity_pipeline.core.review.questions import Bars, Question
 from identity_pipeline.desk.access import curator_of
 from identity_pipeline.desk.acts import person_of
 from identity_pipeline.desk.deciding import Act, Form, local, read_form
-from identity_pipeline.desk.pages import desk_of, environment, page
+from identity_pipeline.desk.pages import desk_of, page
 from identity_pipeline.desk.rooms.images import pictures_of
 from identity_pipeline.desk.state import Desk
 from identity_pipeline.ledger.commands import Planned
@@ -218,14 +218,6 @@ def _two_people(curator: Curator, form: Form) -> Iterator[Planned]:
     yield curator.reject(other, mine)
 
 
-def _names(request: Request) -> Response:
-    """Names in force that hold what was typed, as options of a list."""
-    typed = request.query_params.get("name", "")
-    found = asking.names_like(desk_of(request).library(), typed)
-    text = environment().get_template("names.html.j2").render(names=found)
-    return HTMLResponse(text)
-
-
 def _clusters(request: Request) -> Response:
     """The groups of unknown faces, the largest first."""
     desk = desk_of(request)
@@ -268,7 +260,6 @@ def page_number(request: Request) -> int:
 
 ROUTES: Final[Collection[Route]] = (
     Route("/review", _ask),
-    Route("/review/names", _names),
     Route("/review/later", _later, methods=["POST"]),
     Route("/review/right", _later, methods=["POST"]),
     Route("/review/{key}", _ask),

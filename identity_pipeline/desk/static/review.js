@@ -71,6 +71,9 @@
     if (event.target.closest("[data-tile]")) count();
   });
 
+  // What was typed is sent; the next question begins with its keys.
+  document.addEventListener("submit", () => document.activeElement?.blur(), true);
+
   // Pictures of the next questions are there before they are asked for.
   const fetchAhead = () => {
     const urls = document.querySelector("[data-ahead]")?.dataset.ahead.trim();

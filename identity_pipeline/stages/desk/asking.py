@@ -20,7 +20,6 @@ from identity_pipeline.core.review.questions import Bars, Question
 from identity_pipeline.core.review.words import likeness_in_words
 from identity_pipeline.core.vectors import normalise
 from identity_pipeline.ledger import subjects as ids
-from identity_pipeline.ledger.events import name_key
 from identity_pipeline.media.dates import video_date
 from identity_pipeline.stages.curation.snapshot import LibrarySnapshot, video_of
 from identity_pipeline.stages.desk.drawing import NoPictureError
@@ -175,16 +174,6 @@ def day_of_ride(library: LibrarySnapshot, video_id: str) -> str | None:
 def _day(path: Path, changed: int) -> str | None:
     del changed  # it is part of the cache's key
     return video_date(path)
-
-
-def names_like(library: LibrarySnapshot, typed: str, most: int = 8) -> list[str]:
-    """Names of people in force that hold what was typed; those that begin with it come first."""
-    wanted = name_key(typed.strip())
-    if not wanted:
-        return []
-    names = {person.name for person in library.state.people.values() if not person.merged_into}
-    found = [name for name in names if name and wanted in name_key(name)]
-    return sorted(found, key=lambda n: (not name_key(n).startswith(wanted), name_key(n), n))[:most]
 
 
 def _row(library: LibrarySnapshot, key: str | None) -> dict | None:
