@@ -114,15 +114,9 @@ def turn(questions: list[Question], place: Place, asked: Mapping[str, str]) -> T
     """
     queue = Queue.of(questions, place)
     about = {subject_of(one): n for n, one in reversed(list(enumerate(queue.questions)))}
-    key, after = asked.get("key", ""), asked.get("after", "")
-    if after:
-        rest = about.get(asked.get("of", ""))
-        still = queue.find(after) if queue.find(after) is not None else rest
-        if still is None and place.shown == after:
-            place = answered(place, queue)
-            queue = replace(queue, done=place.done)
-        found = still if still is not None else queue.find(asked.get("next", ""))
-        return Turn(queue, queue.current(place) if found is None else found, place)
+    if asked.get("after"):
+        return _after(queue, place, asked, about)
+    key = asked.get("key", "")
     if asked.get("undone") and place.shown != key and place.done:
         place = replace(place, done=place.done - 1)
         queue = replace(queue, done=place.done)
@@ -133,6 +127,19 @@ def turn(questions: list[Question], place: Place, asked: Mapping[str, str]) -> T
     if rest is not None:
         return Turn(queue, rest, place, "This question changed meanwhile: look once more.")
     return Turn(queue, queue.current(place), place, "That question is settled by now.")
+
+
+def _after(queue: Queue, place: Place, asked: Mapping[str, str], about: Mapping[str, int]) -> Turn:
+    """Where an act leads: to what is left of its question, else to the one that followed."""
+    key = asked["after"]
+    still = queue.find(key)
+    if still is None:
+        still = about.get(asked.get("of", ""))
+    if still is None and place.shown == key:
+        place = answered(place, queue)
+        queue = replace(queue, done=place.done)
+    found = still if still is not None else queue.find(asked.get("next", ""))
+    return Turn(queue, queue.current(place) if found is None else found, place)
 
 
 def _ask(request: Request) -> Response:
@@ -202,11 +209,6 @@ def _open(request: Request) -> Response:
     return JSONResponse({"open": any(one.key == key for one in questions)})
 
 
-def _join(curator: Curator, form: Form) -> Iterator[Planned]:
-    """Says that two people are one."""
-    yield curator.merge(person_of(curator, form), person_of(curator, form, "into"))
-
-
 def _two_people(curator: Curator, form: Form) -> Iterator[Planned]:
     """Says that two people are two: the confirmed tracks of the one are never the other's."""
     one, other = person_of(curator, form), person_of(curator, form, "into")
@@ -268,4 +270,4 @@ ROUTES: Final[Collection[Route]] = (
     Route("/clusters/{number:int}", _cluster),
     Route("/alone", _alone),
 )
-ACTS: Mapping[str, Act] = {"join": _join, "two-people": _two_people}
+ACTS: Mapping[str, Act] = {"two-people": _two_people}

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import polars as pl
@@ -121,24 +121,32 @@ def asked(
     """Everything that the page of a question shows."""
     keys = question.tracks[:TILES]
     tracks = tracks_shown(library, keys, dict(zip(keys, question.scores, strict=False)), bars)
-    first = keys[0] if keys else None
-    row = _row(library, first)
-    facing = vectors_of(library, [first]) if first else {}
-    candidate = _side(library, question.person_id, facing, question.score, bars)
-    beaten = None
-    if row and row["score"] is not None and row["margin"] is not None:
-        beaten = row["score"] - row["margin"]
-    if question.kind == "same" and question.person_id and question.rival_id:
-        facing = vectors_of(library, _members(library, question.person_id))
-        other = vectors_of(library, _members(library, question.rival_id))
-        candidate = _side(library, question.person_id, other, question.score, bars)
-        beaten = question.score
-    rival = _side(library, question.rival_id, facing, beaten, bars)
-    more = len(question.tracks) - len(keys)
+    row = _row(library, keys[0] if keys else None)
+    candidate, rival = _sides(library, question, row, bars)
     named = candidate.name if candidate else "", rival.name if rival else ""
     headline, why = _words(question, named, row["rule"] if row else None)
     beside = _beside(library, tracks[0].face, frames) if tracks else ""
+    more = len(question.tracks) - len(keys)
     return Asked(question, headline, why, tracks, more, candidate, rival, beside)
+
+
+def _sides(
+    library: LibrarySnapshot,
+    question: Question,
+    row: Mapping[str, Any] | None,
+    bars: Bars | None,
+) -> tuple[Side | None, Side | None]:
+    """The candidate and the rival, each by what they face: the first track, or each other."""
+    if question.kind == "same" and question.person_id and question.rival_id:
+        mine = vectors_of(library, _members(library, question.person_id))
+        other = vectors_of(library, _members(library, question.rival_id))
+        one = _side(library, question.person_id, other, question.score, bars)
+        return one, _side(library, question.rival_id, mine, question.score, bars)
+    facing = vectors_of(library, question.tracks[:1])
+    measured = row is not None and None not in (row["score"], row["margin"])
+    beaten = row["score"] - row["margin"] if row and measured else None
+    candidate = _side(library, question.person_id, facing, question.score, bars)
+    return candidate, _side(library, question.rival_id, facing, beaten, bars)
 
 
 def tracks_shown(
@@ -176,7 +184,7 @@ def _day(path: Path, changed: int) -> str | None:
     return video_date(path)
 
 
-def _row(library: LibrarySnapshot, key: str | None) -> dict | None:
+def _row(library: LibrarySnapshot, key: str | None) -> Mapping[str, Any] | None:
     """The row of a track in `person_assignments`."""
     rows = library.table("person_assignments").filter(pl.col("track_key") == key)
     return rows.row(0, named=True) if rows.height else None
@@ -236,20 +244,26 @@ def _words(question: Question, named: tuple[str, str], rule: str | None) -> tupl
     (name, rival), number = named, len(question.tracks)
     many = f"{number} tracks" if number > 1 else "One track"
     because = RULES.get(rule or "", "it was asked before")
-    if question.kind == "conflict":
-        nearer = f"{rival} is nearer" if rival else f"it does not look like {name}"
-        return f"Is this {name} after all?", f"Somebody said {name}, but {nearer}."
-    if question.kind == "same":
-        return f"Are {name} and {rival} one person?", "They look so alike that they may be one."
-    if question.kind == "suggestion":
-        return f"Is this {name}?", f"{many}; {because}."
-    if question.kind == "automatic":
-        given = "was given to them" if number == 1 else "were given to them"
-        return f"Is this {name}?", f"{many} {given} by the machine alone: {because}."
+    nearer = f"{rival} is nearer" if rival else f"it does not look like {name}"
+    given = "was given to them" if number == 1 else "were given to them"
     likely = f"They resemble {name} most." if name else "Nobody known resembles them enough."
-    if question.kind == "cluster":
-        return "Who is this?", f"{many} that look like one person nobody has named. {likely}"
-    return "Who is this?", f"A rider whose track is in no group. {likely}"
+    return {
+        "conflict": (f"Is this {name} after all?", f"Somebody said {name}, but {nearer}."),
+        "same": (
+            f"Are {name} and {rival} one person?",
+            "They look so alike that they may be one.",
+        ),
+        "suggestion": (f"Is this {name}?", f"{many}; {because}."),
+        "automatic": (
+            f"Is this {name}?",
+            f"{many} {given} by the machine alone: {because}.",
+        ),
+        "cluster": (
+            "Who is this?",
+            f"{many} that look like one person nobody has named. {likely}",
+        ),
+        "alone": ("Who is this?", f"A rider whose track is in no group. {likely}"),
+    }[question.kind]
 
 
 def _beside(library: LibrarySnapshot, face: Face | None, frames: FramePictures) -> str:
