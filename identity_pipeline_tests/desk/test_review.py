@@ -1,4 +1,4 @@
-"""The room Review: one question a page, each action as the ledger has it, the place that is kept."""
+"""The room Review: one question a page, each action as the ledger has it, the place kept."""
 
 from __future__ import annotations
 
