@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, cast, get_args
 
 import click
 
-from identity_pipeline.cli.curating import decision, looking, show_rows
-from identity_pipeline.cli.options import merged_settings, overrides
+from identity_pipeline.cli.curating import counted, decision, looking, open_library, show_rows
+from identity_pipeline.cli.lists import say
+from identity_pipeline.cli.options import data_option, merged_settings, overrides
 from identity_pipeline.ledger import events as ev
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ def picture() -> None:
       identity-pipeline picture bins ride_7@000812-1 --expression smile --yaw 20
       identity-pipeline picture order ride_7@000640-0 ride_7@000015-0
       identity-pipeline picture list ride_7
+      identity-pipeline picture labels decided.csv
 
     A decision is on the face itself, so it holds under every later model and setting. What follows
     from it is made at the next run of the ride: `identity-pipeline plan` says what that is.
@@ -143,3 +146,21 @@ def list_(settings: Settings, library: LibrarySnapshot, video: str | None, as_js
         },
         "No picture was decided on. `identity-pipeline picture --help` says what can be.",
     )
+
+
+@picture.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@data_option
+def labels(file: Path, data: str | None) -> None:
+    """Write what was decided on pictures to FILE, as labels of single faces for `evaluate`.
+
+    Chosen anchors are good ones, rejected pictures and those that gave way to them are not; bins
+    that were corrected are words too. docs/evaluating.md says what reads it.
+    """
+    from identity_pipeline.stages.curation.picture_labels import labels_of
+    from identity_pipeline.storage.files import atomic
+
+    _, library = open_library(data)
+    found, silent = labels_of(library)
+    atomic.write_bytes(file.resolve(), found.write_csv().encode())
+    say(f"{counted(found.height, 'face')} in {file}; {counted(silent, 'decision')} say nothing.")

@@ -82,7 +82,7 @@ def of_clip(store: TableStore, clip: str, labels: pl.DataFrame) -> Iterator[pl.D
     """All riders' faces of a clip with their labels, one table per run of it."""
     only = labels["seat"].eq("only").all()
     for video_id in store.videos_with("face_landmarks"):
-        if video_id.rsplit("-", 1)[0] != clip.replace(".", "_"):
+        if clip != video_id and video_id.rsplit("-", 1)[0] != clip.replace(".", "_"):
             continue
         landmarks = store.read("face_landmarks", video_id)
         bins = store.read("face_buckets", video_id).select("face_id", "expression_bin")
@@ -283,13 +283,18 @@ def print_portraits(faces: pl.DataFrame, show: Printer) -> None:
 def looked_at(faces: pl.DataFrame) -> pl.DataFrame:
     """The labelled faces that have scores."""
     return faces.filter(
-        pl.col("light").is_not_null(), pl.col("who").is_not_null(), pl.col("portrait_score") >= 0
+        pl.any_horizontal(pl.col("light", "good_anchor").is_not_null()),
+        pl.col("who").is_not_null(),
+        pl.col("portrait_score") >= 0,
     )
 
 
 def print_fit(faces: pl.DataFrame, show: Printer) -> None:
     """What is fitted on all labelled faces."""
     show(f"weights of portrait_score={portraits.fitted_weights(looked_at(faces))}")
+    if not faces["lids"].is_in(["open", "closed"]).any():
+        show("no label says whether eyes are open: nothing else is fitted")
+        return
     for name, value in fitted(told_by(faces, FITTED))._asdict().items():
         show(f"{name}={value}")
 

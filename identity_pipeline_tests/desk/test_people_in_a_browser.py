@@ -126,3 +126,19 @@ def test_the_desk_stays_usable_on_a_telephone(running: RunningDesk, visitors: Vi
     page.keyboard.press("m")
     expect(page.get_by_role("heading", name="Who is Ada, too?")).to_be_in_viewport()
     page.wait_for_function("scrollY === 0")  # another page begins at its top
+
+
+HEAD = """() => [...document.head.querySelectorAll("link[rel=stylesheet], script[src]")]
+  .map((one) => one.getAttribute("href") ?? one.getAttribute("src"))"""
+
+
+def test_a_room_has_the_same_styles_and_scripts_by_a_link_as_by_its_address(
+    page: Page, running: RunningDesk
+) -> None:
+    for room in ("Review", "Pictures", "People"):
+        at(page, running, "/people")
+        page.get_by_role("navigation", name="Rooms").get_by_role("link", name=room).click()
+        expect(page.locator("nav [aria-current=page]")).to_have_text(room)
+        by_link = set(page.evaluate(HEAD))
+        page.reload()
+        assert set(page.evaluate(HEAD)) <= by_link, room

@@ -17,6 +17,7 @@ from identity_pipeline.defs.resources.resources import SettingsResource, all_res
 from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.settings import load_settings
 from identity_pipeline.stages.curation.curation import Curator
+from identity_pipeline.stages.curation.picture_labels import labels_of
 from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
 from identity_pipeline.stages.planning.staleness import Models, Verdict, judge_video
 from identity_pipeline.stages.stores import LibraryStores
@@ -131,6 +132,13 @@ def test_what_humans_say_of_pictures_holds_under_every_setting(ride: Ride) -> No
     assert accepted in shown and ride.said(accepted)["would_change"].startswith("A human accepted")
     assert first not in shown
     assert ride.said(first)["state"] == "rejected"
+
+    # What was said of anchors is a file of labels, too.
+    labels, silent = labels_of(ride.curator.library)
+    assert dict(labels.select("frame_idx", "good_anchor").iter_rows()) == {
+        int(first[:6]): "no", int(replaced[:6]): "no", int(anchor[:6]): "yes"
+    }  # fmt: skip
+    assert silent == 1 and set(labels["seat"]) == {"only"}
 
     # Taken back, everything is as it was, to the byte.
     curator = ride.curator

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,9 +16,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from identity_pipeline.cli.main import cli
+from identity_pipeline.core.datasets.selection import ordered
 from identity_pipeline.media.crops import decode_image
 from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.settings import Settings, load_settings
+from identity_pipeline.stages.curation.curation import Curator
 from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
 from identity_pipeline.stages.datasets.export import Request, Written, export
 from identity_pipeline.stages.datasets.manifest import ManifestError
@@ -358,3 +361,30 @@ def test_another_track_of_the_same_seat_is_not_the_persons(named: Named, tmp_pat
         store.write(name, video, table, "parted")
     left = material_of(other.library, person, other.settings).pool["face_id"].to_list()
     assert sorted(left) == sorted(set(before.pool["face_id"]) - set(half))
+
+
+def test_what_humans_decided_on_pictures_is_heeded_at_once(named: Named, tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    shutil.copytree(named.root, root, symlinks=True)
+    other = Named(root, named.settings, named.hub)
+    (person,) = people_of(other.library, [other.person_id], other.settings.datasets)
+
+    def order() -> tuple[list[str], list[str], Mapping[str, str | None]]:
+        material = material_of(other.library, person, other.settings)
+        selection, datasets = other.settings.selection, other.settings.datasets
+        ranked = ordered(material.pool, selection, datasets, material.pool.height)
+        faces = ranked.drop_nulls("rank").sort("rank")["face_id"].to_list()
+        return faces, material.pool["face_id"].to_list(), material.versions
+
+    before, pool, versions = order()
+    stamp = stamps(other.library, other.settings, [person.person_id])
+    (video,) = {name.partition("/")[2] for name in versions}
+    curator = Curator(other.library, "me", NOW)
+    curator.reject_pictures([f"face:{video}:{before[0]}"], "pose")
+    curator.anchor_picture(f"face:{video}:{before[2]}")
+    curator.order_pictures([f"face:{video}:{before[-1]}"], "person")
+    after, left, now = order()
+    assert before[0] in pool and before[0] not in left and set(left) < set(pool)
+    assert after[:2] == [before[-1], before[2]]
+    assert now[f"pictures/{video}"] and f"pictures/{video}" not in versions
+    assert stamps(other.library, other.settings, [person.person_id]) != stamp

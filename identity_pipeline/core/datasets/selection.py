@@ -42,7 +42,7 @@ from numpy.typing import NDArray
 
 from identity_pipeline.core.datasets.looks import looks_of
 from identity_pipeline.core.imagesets.challenge import KINDS, challenge_kind
-from identity_pipeline.core.imagesets.coverage import Value
+from identity_pipeline.core.imagesets.coverage import Shown, Value
 from identity_pipeline.core.imagesets.decided import ACCEPTED
 from identity_pipeline.core.imagesets.faces import (
     Face,
@@ -240,15 +240,10 @@ class _Order:
 
     def made(self, most: int) -> list[dict[str, Any]]:
         """Grows it, and says of each row of the table what became of it."""
-        shown = self.value.shown([])
-        for row in self.first()[:most]:
-            if row in self.open:
-                gains = self.gains(self.value.gains(shown))
-                self.take(row, _Pick(self._role(row), "chosen_by_a_human", float(gains[row])))
-                shown = self.value.with_face(shown, row)
+        shown = self._begun(most)
         while self.open and len(self.chosen) < most:
             gains = self.gains(self.value.gains(shown))
-            found = self.next(gains)
+            found = self.next(gains) or self._accepted(gains)
             if found is None:
                 break
             row, pick = found
@@ -259,6 +254,16 @@ class _Order:
             self.out[row] = ("enough_difficulties" if enough else "not_needed", None)
         return [self._told(row) for row in range(len(self.table))]
 
+    def _begun(self, most: int) -> Shown:
+        """Takes what humans put first; what is shown with that."""
+        shown = self.value.shown([])
+        for row in self.first()[:most]:
+            if row in self.open:
+                gains = self.gains(self.value.gains(shown))
+                self.take(*self._pick(row, self._role(row), "chosen_by_a_human", gains))
+                shown = self.value.with_face(shown, row)
+        return shown
+
     def first(self) -> list[int]:
         """What humans put first: in their order, then the anchors that they chose."""
         places = [
@@ -267,6 +272,14 @@ class _Order:
             if told["human_place"] or told["anchor_place"]
         ]
         return [row for _, row in sorted(places)]
+
+    def _accepted(self, gains: NDArray[np.float64]) -> tuple[int, _Pick] | None:
+        """What humans accepted and no share has a place for: it comes last."""
+        left = [row for row in sorted(self.open) if is_accepted(self.table[row])]
+        if not left:
+            return None
+        row = left[int(np.argmax(gains[left]))]
+        return self._pick(row, self._role(row), "chosen_by_a_human", gains)
 
     def _role(self, row: int) -> str:
         told = self.told[row]

@@ -53,6 +53,19 @@
     if (event.target.closest("[data-help-open]")) showHelp();
   });
 
+  // A page that was fetched brings the styles and scripts of its head: htmx takes its body alone.
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    const page = new DOMParser().parseFromString(event.detail.xhr.responseText, "text/html");
+    for (const one of page.head.querySelectorAll("link[rel=stylesheet], script[src]")) {
+      const where = one.localName === "link" ? "href" : "src";
+      const same = `${one.localName}[${where}="${CSS.escape(one.getAttribute(where))}"]`;
+      if (document.head.querySelector(same)) continue;
+      const added = document.createElement(one.localName);
+      for (const { name, value } of one.attributes) added.setAttribute(name, value);
+      document.head.append(added);
+    }
+  });
+
   // Another page begins at its top; the same one, after a decision, stays where it was.
   let shown = location.pathname;
   document.addEventListener("htmx:afterSwap", () => {

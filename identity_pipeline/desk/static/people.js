@@ -101,12 +101,12 @@
 
   const count = (form) => {
     const chosen = boxesOf(form).filter((one) => one.checked).length;
-    for (const one of form.querySelectorAll("[data-count]")) one.textContent = chosen;
-    for (const one of form.querySelectorAll("[data-count-in]")) one.textContent = chosen ? `(${chosen})` : "";
+    for (const one of form.querySelectorAll("[data-chosen]")) one.textContent = chosen;
+    for (const one of form.querySelectorAll("[data-chosen-in]")) one.textContent = chosen ? `(${chosen})` : "";
     for (const one of form.querySelectorAll("[data-needs]")) one.disabled = !chosen;
   };
 
-  const countAll = () => document.querySelectorAll("form[data-select]").forEach(count);
+  const countAll = () => document.querySelectorAll("form[data-selecting]").forEach(count);
   document.addEventListener("change", countAll);
   document.addEventListener("desk:selected", countAll);
 
@@ -122,7 +122,7 @@
   // Among tiles the arrow keys go from one to the next.
   document.addEventListener("keydown", (event) => {
     const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
-    const form = event.target.closest?.("[data-tile] input[type=checkbox]")?.closest("form[data-select]");
+    const form = event.target.closest?.("[data-tile] input[type=checkbox]")?.closest("form[data-selecting]");
     if (!step || !form || form.querySelector(`[data-key="${event.key}"]`)) return;
     const boxes = boxesOf(form);
     boxes[boxes.indexOf(event.target) + step]?.focus();

@@ -25,6 +25,8 @@ from identity_pipeline.tables import empty
 
 PART_SHOWN: Final = 60
 """Tracks of a part that are shown; the others go with it. Chosen: what one looks through."""
+CONFLICTS_SHOWN: Final = 20
+"""Of what stands between two people; chosen."""
 COLUMNS: Final = ("track_key", "video_id", "frames", "space", "template")
 
 
@@ -36,7 +38,8 @@ class MergePreview:
         tracks, rides: of each of the two, the one who goes first.
         alike: of their tracks; null where one has no template.
         pairs: how the best and the worst pair look, by subject.
-        conflicts: what stands between them.
+        conflicts: what stands between them, `CONFLICTS_SHOWN` at most.
+        conflict_count: all of them.
         effect: in words; null where it is refused.
         refused: why it cannot be; null where it can.
     """
@@ -46,6 +49,7 @@ class MergePreview:
     alike: Resemblance | None
     pairs: dict[str, Tile]
     conflicts: list[Conflict]
+    conflict_count: int
     effect: str | None
     refused: str | None
 
@@ -72,14 +76,17 @@ def merge_preview(
     found = _conflicts(library, gone, into, table)
     effect, refused = _tried(curator, gone, into)
     pairs = (alike.best, alike.worst) if alike else ()
-    shown = {key for c in found for key in c.tracks} | {k for p in pairs for k in (p.one, p.other)}
+    shown = {key for c in found[:CONFLICTS_SHOWN] for key in c.tracks} | {
+        k for p in pairs for k in (p.one, p.other)
+    }
     looks = tiles(library, dict.fromkeys(sorted(shown), ""), None)
     return MergePreview(
         (len(mine), len(theirs)),
         (len(set(map(video_of, mine))), len(set(map(video_of, theirs)))),
         alike,
         {tile.subject: tile for tile in looks},
-        found,
+        found[:CONFLICTS_SHOWN],
+        len(found),
         effect,
         refused,
     )
