@@ -177,9 +177,11 @@ def _tell(curator: Curator, planned: Sequence[Planned]) -> None:
 def _next_step(curator: Curator, planned: Sequence[Planned]) -> str:
     """What brings up to date what follows from decisions."""
     videos = {video for decided in planned for video in _videos_of_pictures(curator, decided.event)}
+    rides = sorted(v for v in videos if curator.library.stores.photos.get(v) is None)
+    if rides:
+        return f"`identity-pipeline run {' '.join(rides)}` makes the sets anew"
     if videos:
-        names = " ".join(sorted(videos))
-        return f"`identity-pipeline run {names}` makes the sets anew"
+        return "`identity-pipeline export` makes their datasets anew"
     if curator.library.generation is None:
         return "Nothing was grouped yet, so run `identity-pipeline recluster` next"
     return "`identity-pipeline recluster` brings the rest of the library up to date"

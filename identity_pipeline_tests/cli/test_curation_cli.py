@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from pathlib import Path
 
@@ -320,3 +321,20 @@ def test_a_person_threshold_by_flag_names_and_is_taken_back(root: Path) -> None:
     assert {p["name"]: p["track_count"] for p in asked(root, "people")} == {"Ada": 2}
     call(root, "recluster", "--person-threshold", "1.5", code=2)
     call(root, "recluster", "--method", "kmeans", code=2)
+
+
+def test_pictures_are_decided_on_by_typing(tmp_path: Path) -> None:
+    write_rides(tmp_path)
+    done = call(tmp_path, "picture", "reject", "ride-a@3-0", "--fault", "eyes", "--dry-run")
+    assert "rejected (eyes)" in done and "nothing is written" in done
+    done = call(tmp_path, "picture", "reject", "ride-a@3-0", "--fault", "eyes")
+    assert "data run ride-a" in " ".join(done.split()), done
+    call(tmp_path, "picture", "bins", "ride-a@3-1", "--yaw", "20", "--expression", "smile")
+    call(tmp_path, "picture", "anchor", "ride-a@6-0", "--instead-of", "ride-a@3-0")
+    call(tmp_path, "picture", "order", "ride-a@6-0", "ride-a@3-1", "--scope", "person")
+    rows = json.loads(call(tmp_path, "picture", "list", "ride-a", "--json"))
+    said = {row["picture"].partition("@")[2]: row for row in rows}
+    assert said["000003-0"]["verdict"] == "rejected" and said["000003-0"]["fault"] == "eyes"
+    assert said["000003-1"]["bins"] == {"expression": "smile", "yaw": "[15,30)"}
+    assert said["000006-0"]["anchor"] and said["000006-0"]["places"] == {"person": 0}
+    assert "no longer rejected" in call(tmp_path, "undo", "1")

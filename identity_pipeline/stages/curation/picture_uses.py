@@ -59,37 +59,41 @@ def picture_digests(decided: DecidedPictures) -> dict[str, str]:
 
 def videos_decided_on(stores: LibraryStores) -> dict[str, str]:
     """A digest of the decisions on pictures of each video or photo set of which there are any."""
-    by_video: dict[str, dict[str, object]] = {}
-    for face, picture in _history(stores).state.pictures.items():
-        by_video.setdefault(ids.parse(face).video_id, {})[face] = picture.as_json()
-    return {video: sha256_of_value(pictures) for video, pictures in sorted(by_video.items())}
+    _, by_video = _ledger(stores)
+    return {
+        video: sha256_of_value({face: picture.as_json() for face, picture in pictures.items()})
+        for video, pictures in sorted(by_video.items())
+    }
 
 
-def _history(stores: LibraryStores) -> History:
-    """The ledger, which many videos ask for one after the other."""
+_ByVideo = dict[str, dict[str, Picture]]
+"""The records of faces, by video."""
+
+
+def _ledger(stores: LibraryStores) -> tuple[History, _ByVideo]:
+    """The ledger and its records of pictures, for which many videos ask one after the other."""
     path = stores.ledger.path
     if not path.is_file():
-        return History()
+        return History(), {}
     there = path.stat()
     return _read(path, (there.st_ino, there.st_size, there.st_mtime_ns), stores)
 
 
 @lru_cache(maxsize=2)
-def _read(path: Path, version: tuple[int, ...], stores: LibraryStores) -> History:
+def _read(path: Path, version: tuple[int, ...], stores: LibraryStores) -> tuple[History, _ByVideo]:
     del path, version  # they say whether it is another one
-    return stores.ledger.history()
+    history, by_video = stores.ledger.history(), _ByVideo()
+    for face, picture in history.state.pictures.items():
+        by_video.setdefault(ids.parse(face).video_id, {})[face] = picture
+    return history, by_video
 
 
 def _decided_on(
     stores: LibraryStores, video_id: str
 ) -> tuple[dict[str, Picture], dict[str, tuple[Anchor, ...]]] | None:
     """The records of a video's faces, and the anchors of all that they name; None without any."""
-    history = _history(stores)
-    pictures = {
-        face: picture
-        for face, picture in history.state.pictures.items()
-        if ids.parse(face).video_id == video_id
-    }
+    history, by_video = _ledger(stores)
+    pictures = by_video.get(video_id)
     if not pictures:
         return None
     named = {*pictures, *(p.instead_of for p in pictures.values() if p.instead_of)}
