@@ -250,7 +250,7 @@ class Keyboard:
             key = "Enter"
         self.press(key)
         self.page.wait_for_function(f"before => ({SHOWN})() !== before", arg=before)
-        self.page.wait_for_load_state()
+        self.page.wait_for_function("() => !document.querySelector('.htmx-settling')")
 
 
 def settled(page: Page) -> Page:
@@ -262,8 +262,10 @@ def settled(page: Page) -> Page:
     return page
 
 
-SHOWN = """() => (document.querySelector(".notice")?.innerText ?? "") + location.pathname
-  + (document.querySelector("h1")?.innerText ?? "")"""
+SHOWN = """() => [".notice", "h1", "[data-question]"].map(what => {
+  const one = document.querySelector(what);
+  return one?.dataset.question ?? one?.innerText;
+}).join()"""
 
 
 def name_tracks(data: Path, names: Mapping[str, str]) -> None:
