@@ -18,12 +18,15 @@ from identity_pipeline.stages.curation.targets import find_event
 
 
 def subjects_of(form: Form) -> tuple[str, ...]:
-    """The tracks and faces of a form.
+    """The tracks and faces of a form: those that are selected, else all of the `whole` shown.
+
+    A field may hold several, with spaces between them.
 
     Raises:
         CurationError: there is none, or one is no subject.
     """
-    found = tuple(dict.fromkeys(form.all("subject")))
+    given = form.all("subject") or form.all("whole")
+    found = tuple(dict.fromkeys(word for field in given for word in field.split()))
     if not found:
         raise CurationError("nothing is selected; select what you mean first.")
     for subject in found:
@@ -47,6 +50,8 @@ def _name(curator: Curator, form: Form) -> Iterator[Planned]:
     """Gives tracks to whoever bears the name, or to a new person of that name."""
     tracks, name = subjects_of(form), clean_name(form.one("name"))
     bearers = curator.library.state.named(name)
+    if form.get("to"):
+        bearers = (person_of(curator, form, "to"),)
     if len(bearers) > 1:
         raise CurationError(f"{len(bearers)} people are called {name}; choose one from the list.")
     if bearers and not form.get("same_name"):

@@ -54,6 +54,7 @@ def create_app(desk: Desk) -> Starlette:
         middleware=[Middleware(Guard, access=desk.access)],
     )
     app.state.desk, app.state.pictures = desk, images.Pictures.of(desk)
+    app.state.found = review.Found()
     return app
 
 
