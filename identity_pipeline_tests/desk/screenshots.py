@@ -54,13 +54,11 @@ def take_all(desk: RunningDesk, visitors: Visitors) -> None:
     while "Ada" not in page.locator("h1").inner_text():  # one whom somebody resembles
         Keyboard(page).decide("]")
     person = next(iter(desk.state().people))
-    ride = next(one for one in desk.stores.tables.videos_with("riders") if "duo_a" in one)
     rooms = {
         "review": urlsplit(page.url).path,
         "groups": "/clusters",
         "people": "/people",
         "person": f"/people/{person}",
-        "pictures": f"/rides/{ride}",
     }
     for name, path in rooms.items():
         page.goto(desk.origin + path)

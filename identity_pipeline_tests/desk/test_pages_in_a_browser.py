@@ -24,6 +24,8 @@ NAMED = {"demo_duo_a:1": "Ada", "demo_solo:1": "Ben"}
 START = "/review", "/people", "/rides", "/clusters", "/alone", "/who"
 WINDOWS = ((1440, False), (390, True), (1440, True), (390, False))
 """Width in px, and whether it is night."""
+NO_PAGES = "/img/", "/static/", "/rides/"
+"""Pictures; and the rides of the room Pictures, which has no pages of them yet."""
 RULES = {"resultTypes": ["violations"]}
 LINKS = "links => links.map(link => link.href)"
 FOCUS = """() => {
@@ -53,7 +55,7 @@ def pages_of(page: Page, origin: str) -> Iterator[str]:
     waiting, seen = [origin + path for path in START], set()
     while waiting:
         url = waiting.pop(0)
-        if kind_of(url) in seen or urlsplit(url).path.startswith(("/img/", "/static/")):
+        if kind_of(url) in seen or urlsplit(url).path.startswith(NO_PAGES):
             continue
         seen.add(kind_of(url))
         answer = page.goto(url)
