@@ -95,7 +95,7 @@ def cli(context: click.Context, settings_file: str | None, data: str | None, deb
       identity-pipeline status              how far the work is; --watch to look on
       identity-pipeline videos              what is known of every video
       identity-pipeline why RIDE 812        what became of each face of frame 812, and why
-      identity-pipeline desk                name the riders, choose pictures, in a browser
+      identity-pipeline desk                name the riders, check who is who, in a browser
       identity-pipeline evaluate            how good it is, on videos whose truth is known
       identity-pipeline sql                 what can be asked of the library in SQL
       make dev                              the Dagster UI: drop files into data/videos

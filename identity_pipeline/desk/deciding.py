@@ -6,6 +6,7 @@ a page that somebody else has overtaken.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import parse_qs
@@ -24,6 +25,8 @@ from identity_pipeline.ledger.errors import ChangedMeanwhileError
 from identity_pipeline.stages.curation.curation import Curator
 from identity_pipeline.stages.curation.snapshot import CurationError, LibrarySnapshot
 
+IDS = re.compile(r" \([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\)")
+"""Ids in the words of an effect, which a page links to instead."""
 BODY_MAX = 4 * 1024 * 1024
 """Bytes of a form: a hundred thousand tracks would fit; chosen."""
 
@@ -125,7 +128,7 @@ def _carry_out(desk: Desk, actor: str, act: Act, form: Form) -> None:
     told: dict[str, str] = {}
     try:
         for planned in act(curator, form):
-            told[planned.event.id] = str(planned.effect)
+            told[planned.event.id] = IDS.sub("", str(planned.effect))
             desk.follow(planned.event)
     finally:
         desk.tell(told)

@@ -5,6 +5,7 @@ A page is made of a template and of what `stages.desk` says; it is the same for 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -23,6 +24,8 @@ from identity_pipeline.stages.library.view import event_rows
 HERE = Path(__file__).parent
 LATELY = 50
 """Among so many of the newest events the curator's last one is looked for; chosen."""
+ID = re.compile(r" \([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\)")
+"""A person's id behind their name: commands need it, pages link."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ def last_notice(desk: Desk, actor: str | None) -> Notice | None:
     history = desk.library().history
     for event in reversed(history.events[-LATELY:]):
         if event.actor == actor and not isinstance(event, ev.Renumbered):
-            effect = desk.told.get(event.id) or _by_replay(history, event)
+            effect = ID.sub("", desk.told.get(event.id) or _by_replay(history, event))
             undone = event.id in history.undone
             return Notice(event.seq, event.id, effect, undone, event.kind == "undo")
     return None

@@ -33,6 +33,7 @@
     data/models/heads/                 heads, training sessions, and which head is live
     data/models/heads/kmeans/{space}/  heads.json and heads.safetensors
     data/index/                        the embedded vector index, its lock and its markers
+    data/set_versions/{video_id}/      which faces the sets of a ride were made of, by version
     data/desk/curators/                where each curator was in the queue of questions
     data/desk/pictures/{video_id}/     pictures that the desk drew; may be deleted at any time
     data/dagster/                      Dagster's own state
@@ -263,3 +264,7 @@ class Layout:
         """One of them, drawn from one version of what was stored; the name has no ending."""
         folder = self.desk_pictures(video_id) / check_video_id(version)
         return folder / f"{check_video_id(name)}.jpg"
+
+    def set_versions(self, video_id: str) -> Path:
+        """Folder of the versions of a ride's sets."""
+        return self.root / "set_versions" / check_video_id(video_id)

@@ -14,22 +14,23 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 from urllib.parse import urlsplit
 
+from click.testing import CliRunner
 from playwright.sync_api import (
     Browser,
     BrowserContext,
     ConsoleMessage,
     Page,
-    expect,
     sync_playwright,
 )
 
+from identity_pipeline.cli.main import cli
 from identity_pipeline.ledger.events import Event
 from identity_pipeline.ledger.replay import History, LibraryState
 from identity_pipeline.stages.stores import LibraryStores
@@ -249,7 +250,7 @@ class Keyboard:
             key = "Enter"
         self.press(key)
         self.page.wait_for_function(f"before => ({SHOWN})() !== before", arg=before)
-        self.page.wait_for_load_state()
+        self.page.wait_for_function("() => !document.querySelector('.htmx-settling')")
 
 
 def settled(page: Page) -> Page:
@@ -261,14 +262,15 @@ def settled(page: Page) -> Page:
     return page
 
 
-SHOWN = """() => (document.querySelector(".notice")?.innerText ?? "") + location.pathname
-  + (document.querySelector("h1")?.innerText ?? "")"""
+SHOWN = """() => [".notice", "h1", "[data-question]"].map(what => {
+  const one = document.querySelector(what);
+  return one?.dataset.question ?? one?.innerText;
+}).join()"""
 
 
-def name_everybody(page: Page, names: Sequence[str]) -> int:
-    """Answers the questions of Review by keys alone: each group gets the next name; keystrokes."""
-    keys = Keyboard(page)
-    for name in names:
-        expect(page.get_by_label("New name")).to_be_visible()
-        keys.decide("n", name)
-    return keys.pressed
+def name_tracks(data: Path, names: Mapping[str, str]) -> None:
+    """Names tracks of the demo by `RIDE:TRACK`, and brings the library up to date."""
+    labels = [("label", track, "--name", name) for track, name in names.items()]
+    for words in (*labels, ("recluster",)):
+        result = CliRunner().invoke(cli, ["--data", str(data), *words], env={"USER": "Kim"})
+        assert result.exit_code == 0, result.output

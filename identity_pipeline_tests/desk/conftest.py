@@ -21,6 +21,8 @@ from identity_pipeline_tests.desk.browsing import (
 from identity_pipeline_tests.library import VideoLibrary
 
 DEMO = os.environ.get("IDENTITY_PIPELINE_DEMO")
+HALF = {"video": {"analysis_fps": 5.0}}
+"""Of these rides every other frame is looked at: that is enough to tell who is who."""
 NO_PICTURES = ("identity_dataset", "face_index", "frame_ledger")
 """Assets that the second and third ride do without: an export takes half of the time of a ride."""
 
@@ -38,7 +40,9 @@ def demo_library(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
     shutil.copytree(demo.root, root, symlinks=True)
     library = VideoLibrary(root, demo.instance, {**demo.groups, "paths": {"data": str(root)}})
     for ride in ("demo_duo_a", "demo_duo_b"):
-        assert library.run(BUNDLED / "rides" / f"{ride}.mp4", but=NO_PICTURES).success
+        assert library.run(
+            BUNDLED / "rides" / f"{ride}.mp4", but=NO_PICTURES, overrides=HALF
+        ).success
     assert library.run_library().success
     return root
 

@@ -19,17 +19,16 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import click
-from click.testing import CliRunner
 from PIL import Image
 from playwright.sync_api import Page
 
-from identity_pipeline.cli.main import cli
 from identity_pipeline_tests.desk.browsing import (
     Keyboard,
     RunningDesk,
     Visitors,
     chromium,
     copy_library,
+    name_tracks,
     settled,
 )
 
@@ -55,13 +54,11 @@ def take_all(desk: RunningDesk, visitors: Visitors) -> None:
     while "Ada" not in page.locator("h1").inner_text():  # one whom somebody resembles
         Keyboard(page).decide("]")
     person = next(iter(desk.state().people))
-    ride = next(one for one in desk.stores.tables.videos_with("riders") if "duo_a" in one)
     rooms = {
         "review": urlsplit(page.url).path,
         "groups": "/clusters",
         "people": "/people",
         "person": f"/people/{person}",
-        "pictures": f"/rides/{ride}",
     }
     for name, path in rooms.items():
         page.goto(desk.origin + path)
@@ -78,9 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder, chromium() as browser:
         data = copy_library(given.data, Path(folder) / "data")
-        for track, name in NAMED.items():
-            run(data, "label", track, "--name", name)
-        run(data, "recluster")
+        name_tracks(data, NAMED)
         desk, visitors = RunningDesk(data).start(), Visitors(browser)
         try:
             take_all(desk, visitors)
@@ -88,12 +83,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
             visitors.close()
             desk.stop()
         assert not visitors.troubles, visitors.troubles
-
-
-def run(data: Path, *words: str) -> None:
-    """A command of the pipeline."""
-    result = CliRunner().invoke(cli, ["--data", str(data), *words], env={"USER": "Kim"})
-    assert result.exit_code == 0, result.output
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from starlette.testclient import TestClient
 
 from identity_pipeline.cli.main import cli
+from identity_pipeline.defs.display import metadata
 from identity_pipeline.desk.app import create_app
 from identity_pipeline_tests.curated_library import PINS, call, write_rides
 from identity_pipeline_tests.desk.opened import HOST, Opened, desk_on, opened
@@ -130,3 +131,9 @@ def test_others_need_a_password(data: Path) -> None:
     client = TestClient(create_app(desk), base_url=f"http://{HOST}", follow_redirects=False)
     assert client.post("/enter", data={"password": "guess"}).status_code == 403
     assert client.post("/enter", data={"password": WORD}).status_code == 303
+
+
+def test_dagster_links_to_the_page_of_what_is_decided() -> None:
+    found = metadata.on_the_desk("http://127.0.0.1:3001/", "/rides/ride-a")
+    assert found["desk"].url == "http://127.0.0.1:3001/rides/ride-a"
+    assert metadata.on_the_desk("", "/people") == {}

@@ -15,6 +15,7 @@ from identity_pipeline.defs.display import pictures
 from identity_pipeline.defs.resources.decorators import video_asset
 from identity_pipeline.defs.resources.steps import VideoStep
 from identity_pipeline.storage.video.failures import FailureNotes
+from identity_pipeline.storage.video.set_versions import note_version
 from identity_pipeline.tables import SET_ASSETS
 
 ANCHORS, COVERAGE, CHALLENGE, PAIRS = SET_ASSETS
@@ -130,6 +131,7 @@ def identity_dataset(step: VideoStep) -> dg.MaterializeResult:
     """The exported folder: images re-cut at native resolution, metadata, contact sheets, a page."""
     from identity_pipeline.stages.imagesets.dataset import VideoTables, write_dataset
     from identity_pipeline.stages.imagesets.provenance import provenance_of
+    from identity_pipeline.stages.specs.exported import version_of
 
     inputs, settings, video_id = step.inputs, step.all_settings, step.video_id
     target = step.store.layout.export(video_id)
@@ -158,6 +160,8 @@ def identity_dataset(step: VideoStep) -> dg.MaterializeResult:
     result = step.table(
         compute, lambda table: pictures.describe_dataset(table, target, tables, settings)
     )
+    files = step.store.read("identity_dataset", video_id)
+    note_version(step.store.layout, video_id, version_of(tables.sets, files, tables.observed))
     FailureNotes(step.store.layout).clear(video_id)
     return result
 

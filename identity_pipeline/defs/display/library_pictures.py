@@ -52,6 +52,10 @@ def warnings(done: Recomputed) -> Iterator[str]:
         )
 
 
+ON_THE_DESK = {"people": "/people", "unknown_clusters": "/clusters", "suggestions": "/review"}
+"""The page of the desk on which each table is decided about."""
+
+
 def describe_library(
     store: TableStore, done: Recomputed, settings: Settings
 ) -> dict[str, dict[str, Any]]:
@@ -86,6 +90,8 @@ def describe_library(
     states = tables["suggestions"].group_by("state").len().sort("state")
     shown["suggestions"] |= {f"state/{state}": n for state, n in states.iter_rows()}
     shown["video_copies"]["copies"] = tables["video_copies"].height
+    for name, path in ON_THE_DESK.items():
+        shown[name] |= metadata.on_the_desk(settings.desk.url, path)
     shown["calibration"]["thresholds"] = _thresholds(tables["calibration"])
     if tables["calibration"].height:
         references = references_of(tables["person_references"])

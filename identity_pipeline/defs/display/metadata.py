@@ -32,6 +32,16 @@ def numbers(values: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def on_the_desk(url: str, path: str) -> dict[str, dg.UrlMetadataValue]:
+    """Where the desk shows it, and lets people decide; nothing where there is no desk.
+
+    Args:
+        url: setting `desk.url`.
+        path: of the page.
+    """
+    return {"desk": dg.MetadataValue.url(url.rstrip("/") + path)} if url else {}
+
+
 def preview(table: pl.DataFrame) -> dg.TableMetadataValue | dg.TextMetadataValue:
     """The first rows of a table; vectors and pictures are left out."""
     import polars as pl

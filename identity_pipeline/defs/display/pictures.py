@@ -318,6 +318,7 @@ def describe_dataset(
         **_counts(images["type"], "type"),
         "megabytes": round(int(table["size_bytes"].sum()) / 1e6, 3),
         "page": dg.MetadataValue.path(target / "index.html"),
+        **metadata.on_the_desk(settings.desk.url, f"/rides/{target.parent.name}"),
     }
     for sheet in sorted(target.glob(sheet_file("person_*"))):
         data = encode_jpeg_below(decode_image(sheet.read_bytes()), metadata.PICTURE_BYTES)

@@ -1,20 +1,195 @@
-"""The room Pictures."""
+"""The room Pictures: sets of rides and people as they are exported, and decisions on them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any, Final, cast, get_args
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from identity_pipeline.desk.deciding import Act
-from identity_pipeline.desk.pages import page
+from identity_pipeline.desk.acts import subjects_of
+from identity_pipeline.desk.deciding import Act, Form
+from identity_pipeline.desk.pages import desk_of, page
+from identity_pipeline.desk.rooms.images import pictures_of
+from identity_pipeline.errors import IdentityPipelineError
+from identity_pipeline.ledger import events as ev
+from identity_pipeline.ledger.commands import Planned
+from identity_pipeline.stages.curation.curation import Curator
+from identity_pipeline.stages.curation.snapshot import CurationError
+from identity_pipeline.stages.desk import pictures as shown
+from identity_pipeline.stages.desk.comparing import compared
+from identity_pipeline.stages.desk.faces import Face
+from identity_pipeline.storage.video.set_versions import Noted, versions
+
+AHEAD: Final = 24
+"""So many pictures of a page are drawn before they are asked for."""
 
 
-def _room(request: Request) -> Response:
-    return page(request, "pictures.html.j2", room="pictures")
+def _number(request: Request, field: str, least: int = 1) -> int:
+    """A number of the query; the least where there is none."""
+    given = request.query_params.get(field, "")
+    return (
+        max(least, int(given)) if given.isascii() and given.isdigit() and len(given) < 9 else least
+    )
 
 
-ROUTES = (Route("/rides", _room),)
-ACTS: Mapping[str, Act] = {}
+def _found(answer: Callable[[Request], Response]) -> Callable[[Request], Response]:
+    """A page of something that may not be there: then it says so."""
+
+    def answered(request: Request) -> Response:
+        try:
+            return answer(request)
+        except IdentityPipelineError as error:
+            return page(
+                request,
+                "refused.html.j2",
+                status=404,
+                why=str(error),
+                back="/rides",
+                room="pictures",
+            )
+
+    return answered
+
+
+def _list(request: Request) -> Response:
+    words, number = request.query_params.get("q", "").strip(), _number(request, "page")
+    rows, total = shown.rides(desk_of(request).library(), words, number)
+    return page(
+        request,
+        "rides.html.j2",
+        room="pictures",
+        rows=rows,
+        total=total,
+        q=words,
+        number=number,
+        each=shown.PAGE,
+        titles=shown.TITLES,
+    )
+
+
+def _ride(request: Request) -> Response:
+    desk, video_id = desk_of(request), request.path_params["video_id"]
+    library = desk.library()
+    ride = shown.ride(library, video_id)
+    first = (p for rider in ride.riders for one in rider.sets for p in one.pictures)
+    pictures_of(request).prefetch(
+        [Face(p.video_id, p.face_id) for p, _ in zip(first, range(AHEAD), strict=False)]
+    )
+    return page(
+        request,
+        "ride.html.j2",
+        room="pictures",
+        ride=ride,
+        undo={one.subject: shown.last_event_on(library, one.subject) for one in ride.rejected},
+        versions=len(versions(desk.stores.layout, video_id)),
+        **_deciding(request),
+    )
+
+
+def _deciding(request: Request) -> dict[str, Any]:
+    """What every page needs on which pictures are decided about."""
+    return {"faults": shown.FAULTS, "axes": shown.bin_words(desk_of(request).settings)}
+
+
+def _anchors(request: Request) -> Response:
+    """Faces of a rider that may be the better anchor."""
+    desk, video_id = desk_of(request), request.path_params["video_id"]
+    seat = _number(request, "seat", 0)
+    offered = shown.anchors_offered(desk.library(), video_id, seat, desk.settings)
+    told: dict[str, Any] = {"video_id": video_id, "seat": seat, "offered": offered}
+    return page(request, "anchors.html.j2", room="pictures", **told, **_deciding(request))
+
+
+def _compare(request: Request) -> Response:
+    desk, video_id = desk_of(request), request.path_params["video_id"]
+    there = versions(desk.stores.layout, video_id)
+    if len(there) < 2:
+        raise CurationError("there is one version of these sets only; nothing to compare yet.")
+    new = _version(there, _number(request, "new", 0)) or there[-1]
+    old = _version(there, _number(request, "old", 0)) or there[-2]
+    changes = compared(desk.stores.tables, video_id, old, new)
+    told = {"video_id": video_id, "there": there, "old": old, "new": new, "changes": changes}
+    return page(request, "compare.html.j2", room="pictures", titles=shown.TITLES, **told)
+
+
+def _version(there: list[Noted], number: int) -> Noted | None:
+    return next((one for one in there if one.number == number), None)
+
+
+def _person(request: Request) -> Response:
+    desk, person_id = desk_of(request), request.path_params["person_id"]
+    library = desk.library()
+    if person_id not in library.state.people:
+        raise CurationError("there is no such person; the list of people has all.")
+    survivor = library.state.survivor(person_id)
+    pictures, skipped = shown.person_pictures(library, survivor, desk.settings)
+    told: dict[str, Any] = {"person_id": survivor, "name": library.called(survivor)}
+    told |= _deciding(request)
+    return page(
+        request,
+        "person_pictures.html.j2",
+        room="pictures",
+        pictures=pictures,
+        skipped=skipped,
+        **told,
+    )
+
+
+def _decided(request: Request) -> Response:
+    """What curators said of pictures, and what that teaches."""
+    library, number = desk_of(request).library(), _number(request, "page")
+    taught = shown.taught(library, number)
+    undo = {one.subject: shown.last_event_on(library, one.subject) for one in taught.pictures}
+    told = {"taught": taught, "undo": undo, "number": number, "each": shown.PAGE}
+    return page(request, "decided.html.j2", room="pictures", faults=shown.FAULTS, **told)
+
+
+def _accept(curator: Curator, form: Form) -> Iterator[Planned]:
+    yield curator.accept_pictures(subjects_of(form))
+
+
+def _reject(curator: Curator, form: Form) -> Iterator[Planned]:
+    fault = form.get("fault") or "other"
+    if fault not in get_args(ev.Fault):
+        raise CurationError(f"{fault!r} is no fault of a picture; reload the page.")
+    yield curator.reject_pictures(subjects_of(form), cast("ev.Fault", fault))
+
+
+def _anchor(curator: Curator, form: Form) -> Iterator[Planned]:
+    first, *others = subjects_of(form)
+    if others:
+        raise CurationError("one picture is the first anchor; select one.")
+    yield curator.anchor_picture(first)
+
+
+def _bins(curator: Curator, form: Form) -> Iterator[Planned]:
+    said = {axis: form.get(axis) for axis in shown.AXES}
+    bins = {axis: word for axis, word in said.items() if word}
+    if not bins:
+        raise CurationError("nothing is chosen; say at least one right bin.")
+    yield curator.bin_pictures(subjects_of(form), cast("Mapping[ev.Axis, str]", bins))
+
+
+def _order(curator: Curator, form: Form) -> Iterator[Planned]:
+    scope = "person" if form.get("scope") == "person" else "ride"
+    yield curator.order_pictures(subjects_of(form), scope)
+
+
+ROUTES: Final[Collection[Route]] = (
+    Route("/rides", _list),
+    Route("/rides/{video_id}", _found(_ride)),
+    Route("/rides/{video_id}/anchors", _found(_anchors)),
+    Route("/rides/{video_id}/compare", _found(_compare)),
+    Route("/people/{person_id}/pictures", _found(_person)),
+    Route("/pictures/decided", _decided),
+)
+ACTS: Mapping[str, Act] = {
+    "picture-accept": _accept,
+    "picture-reject": _reject,
+    "picture-anchor": _anchor,
+    "picture-bins": _bins,
+    "picture-order": _order,
+}

@@ -28,7 +28,10 @@
       if (one === tile) input.setAttribute("data-key", " ");
       else input.removeAttribute("data-key");
     }
-    const { face, frame } = tile.querySelector("a").dataset;
+    const { face, frame, ride } = tile.querySelector("a").dataset;
+    const [link, around] = ["ride", "around"].map((id) => document.getElementById(id));
+    if (link && ride) Object.assign(link, { textContent: ride, href: `/rides/${ride}` });
+    if (around) around.hidden = tile !== tiles()[0]; // said of the first track alone
     const [large, whole] = ["face", "frame"].map((id) => document.getElementById(id));
     if (large && face) large.src = face;
     if (whole && frame) whole.src = frame;

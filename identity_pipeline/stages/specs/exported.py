@@ -13,6 +13,7 @@ from typing import Any, Final
 import polars as pl
 
 from identity_pipeline.storage.files.hashing import sha256_of_file
+from identity_pipeline.storage.video.set_versions import Version
 from identity_pipeline.storage.video.tables import TableStore
 from identity_pipeline.tables import empty
 
@@ -114,6 +115,18 @@ def shown_sets(
 ) -> dict[str, pl.DataFrame]:
     """All sets of a video as they are exported: see `shown_rows`."""
     return {name: shown_rows(name, table, files, observed) for name, table in sets.items()}
+
+
+def version_of(
+    sets: Mapping[str, pl.DataFrame], files: pl.DataFrame, observed: pl.DataFrame
+) -> Version:
+    """Which faces the sets are made of as they are exported; see `shown_sets`."""
+    found: dict[str, list[str]] = {}
+    for name, table in shown_sets(sets, files, observed).items():
+        ranked = table.sort("person_id", "rank", "face_id")
+        for seat, face in ranked.select("person_id", "face_id").iter_rows():
+            found.setdefault(f"{TYPES[name]}/{seat}", []).append(face)
+    return Version(found)
 
 
 def not_shown(

@@ -1,0 +1,390 @@
+"""The image sets of a ride as they are exported, and what humans decided on each picture.
+
+What belongs here: what the room Pictures shows. What does not: deciding (`stages.curation`), how
+decisions shape the sets (`core.imagesets.decided`), and drawing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import polars as pl
+
+from identity_pipeline.core.datasets.selection import ordered
+from identity_pipeline.core.faces.buckets import axis_bins
+from identity_pipeline.core.imagesets.portrait import anchor_eligible
+from identity_pipeline.ledger import events as ev
+from identity_pipeline.ledger import subjects as ids
+from identity_pipeline.ledger.state import LibraryState, Picture
+from identity_pipeline.media.svg import clock
+from identity_pipeline.settings import Settings
+from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
+from identity_pipeline.stages.datasets.sources import material_of, people_of
+from identity_pipeline.stages.planning.video_list import with_sets
+from identity_pipeline.stages.specs.exported import TYPES, shown_rows
+
+PAGE: Final = 50
+"""Rides on one page; chosen."""
+OFFERED: Final = 24
+"""Faces offered as a better anchor, the best first; chosen: a page of pictures."""
+TITLES: Final = {
+    "anchor": "Anchors",
+    "coverage": "Coverage",
+    "challenge": "Challenges",
+    "pair": "Pairs",
+}
+FAULTS: Final = {
+    "eyes": "the eyes",
+    "mouth": "the mouth",
+    "covered": "something in front",
+    "blurred": "blurred",
+    "light": "the light",
+    "pose": "the pose",
+    "not_them": "somebody else",
+    "other": "something else",
+}
+"""What may be wrong with a picture, as it is said; the order of the keys 1 to 8."""
+AXES: Final = ("yaw", "pitch", "expression", "occlusion", "lighting")
+_TOLD: Final = (
+    *("face_id", "person_id", "timestamp_ms", "yaw_bin", "pitch_bin", "expression_bin"),
+    *("occlusion_bin", "lighting_bin", "portrait_score", "picture_score"),
+)
+_NOT_TOLD: Final[Mapping[str, Any]] = dict.fromkeys(_TOLD)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One picture.
+
+    Attributes:
+        video_id, face_id: which face.
+        file: path in the export folder; null: it is not exported.
+        when: time in the ride.
+        words: what it shows, as it was measured or corrected.
+        bins: the same by axis.
+        score: as a portrait, in [0, 1]; null: not scored.
+        decided: what humans decided on it; null: nothing.
+        rejected_since: it was rejected, and is still in the export that lies there.
+    """
+
+    video_id: str
+    face_id: str
+    file: str | None
+    when: str
+    words: str
+    bins: Mapping[str, str | None]
+    score: float | None
+    decided: Picture | None
+    rejected_since: bool = False
+
+    @property
+    def subject(self) -> str:
+        """The face as the ledger calls it."""
+        return ids.face(self.video_id, self.face_id)
+
+
+@dataclass(frozen=True)
+class SetShown:
+    """One set: its type, and its pictures in their order."""
+
+    kind: str
+    pictures: tuple[Shown, ...]
+
+    @property
+    def title(self) -> str:
+        """What it is called."""
+        return TITLES[self.kind]
+
+
+@dataclass(frozen=True)
+class RiderShown:
+    """A rider's sets.
+
+    Attributes:
+        seat: number of the rider in the ride.
+        name: who that is, in words.
+        person_id: null: nobody has said it.
+        sets: those that are not empty.
+    """
+
+    seat: int
+    name: str
+    person_id: str | None
+    sets: tuple[SetShown, ...]
+
+
+@dataclass(frozen=True)
+class RideShown:
+    """A ride.
+
+    Attributes:
+        video_id: which.
+        riders: from left to right.
+        rejected: pictures of it that humans rejected.
+        waiting: decisions that are not in the export yet.
+    """
+
+    video_id: str
+    riders: tuple[RiderShown, ...]
+    rejected: tuple[Shown, ...]
+    waiting: int
+
+
+@dataclass(frozen=True)
+class RideRow:
+    """A ride in the list.
+
+    Attributes:
+        video_id: which.
+        riders: who rides, in words.
+        images: how many of each set; none where nothing is exported.
+        decided: decisions on its pictures.
+    """
+
+    video_id: str
+    riders: str
+    images: Mapping[str, int]
+    decided: int
+
+
+def rides(library: LibrarySnapshot, words: str, number: int) -> tuple[list[RideRow], int]:
+    """Rides with image sets, in the order of their ids, and how many there are.
+
+    Args:
+        library: as it is now.
+        words: part of an id; all where empty.
+        number: of the page, from 1.
+    """
+    store = library.stores.tables
+    found = sorted(video for video in with_sets(store) if words.lower() in video)
+    shown = found[(number - 1) * PAGE : number * PAGE]
+    decided = Counter(ids.parse(face).video_id for face in library.state.pictures)
+    return [_row(library, video_id, decided[video_id]) for video_id in shown], len(found)
+
+
+def _row(library: LibrarySnapshot, video_id: str, decided: int) -> RideRow:
+    files = library.stores.tables.read("identity_dataset", video_id, ("type", "left_out", "file"))
+    images = files.filter(pl.col("type").is_in(list(TITLES)) & pl.col("left_out").is_null())
+    counts = dict(images.unique("file").group_by("type").len().iter_rows())
+    names = (name for _, name, _ in riders_of(library, video_id))
+    return RideRow(video_id, ", ".join(names), {k: counts.get(k, 0) for k in TITLES}, decided)
+
+
+def riders_of(library: LibrarySnapshot, video_id: str) -> list[tuple[int, str, str | None]]:
+    """Seat, name and person of each rider, by seat."""
+    table = library.stores.tables.read("riders", video_id, ("track_id", "person_id"))
+    found = []
+    for track, seat in table.drop_nulls("person_id").sort("person_id").iter_rows():
+        person = _person_of(library, ids.track(video_id, track))
+        name = f"rider {seat}" if person is None else library.called(person)
+        found.append((seat, name, person))
+    return list({seat: row for seat, *rest in found for row in [(seat, *rest)]}.values())
+
+
+def _person_of(library: LibrarySnapshot, track_key: str) -> str | None:
+    """Whose a track is: by the ledger, else by the library in force."""
+    state = library.state
+    if (said := state.assigned.get(track_key)) is not None:
+        return said
+    rows = library.table("person_assignments").filter(
+        (pl.col("track_key") == track_key) & (pl.col("origin") == "auto")
+    )
+    person = rows["person_id"][0] if rows.height else None
+    if person is None or person not in state.people:
+        return None
+    survivor = state.survivor(person)
+    return None if (track_key, survivor) in state.rejected else survivor
+
+
+def ride(library: LibrarySnapshot, video_id: str) -> RideShown:
+    """The sets of a ride as they are exported, with what was decided on them.
+
+    Raises:
+        MissingTableError: it has no sets.
+        DamagedTableError: a table is not as it was written.
+    """
+    store, state = library.stores.tables, library.state
+    observed = store.read("candidates", video_id)
+    files = store.read("identity_dataset", video_id)
+    told = {row["face_id"]: row for row in observed.select(_TOLD).iter_rows(named=True)}
+    by_seat: dict[int, list[SetShown]] = {}
+    exported: set[str] = set()
+    for name, kind in TYPES.items():
+        rows = shown_rows(name, store.read(name, video_id), files, observed)
+        exported.update(rows["face_id"])
+        for seat, own in _by_seat(rows):
+            pictures = tuple(
+                _shown(state, video_id, row["face_id"], told, _file_of(files, row, kind))
+                for row in own
+            )
+            by_seat.setdefault(seat, []).append(SetShown(kind, pictures))
+    riders = tuple(
+        RiderShown(seat, name, person, tuple(by_seat.get(seat, ())))
+        for seat, name, person in riders_of(library, video_id)
+    )
+    decided = _decided_in(state, video_id)
+    rejected = tuple(
+        _shown(state, video_id, face, told, None)
+        for face, picture in decided.items()
+        if picture.verdict == "rejected"
+    )
+    waiting = sum(
+        (face in exported) == (picture.verdict == "rejected")
+        for face, picture in decided.items()
+        if picture.verdict
+    )
+    return RideShown(video_id, riders, rejected, waiting)
+
+
+def _by_seat(rows: pl.DataFrame) -> Iterable[tuple[int, list[dict[str, Any]]]]:
+    ranked = rows.sort("person_id", "rank", "face_id")
+    for seat in ranked["person_id"].unique().sort().to_list():
+        yield seat, ranked.filter(pl.col("person_id") == seat).to_dicts()
+
+
+def _file_of(files: pl.DataFrame, row: Mapping[str, Any], kind: str) -> str | None:
+    own = files.filter((pl.col("face_id") == row["face_id"]) & (pl.col("type") == kind))
+    return own["file"][0] if own.height else None
+
+
+def _shown(
+    state: LibraryState,
+    video_id: str,
+    face_id: str,
+    told: Mapping[str, Mapping[str, Any]],
+    file: str | None,
+) -> Shown:
+    row = told.get(face_id, _NOT_TOLD)
+    decided = state.pictures.get(ids.face(video_id, face_id))
+    bins = {axis: row[f"{axis}_bin"] for axis in AXES} | dict(decided.bins if decided else {})
+    when = clock(row["timestamp_ms"], 1) if row["timestamp_ms"] is not None else ""
+    since = file is not None and decided is not None and decided.verdict == "rejected"
+    score = row["portrait_score"]
+    return Shown(video_id, face_id, file, when, _words(bins), bins, score, decided, since)
+
+
+def _words(bins: Mapping[str, str | None]) -> str:
+    """What a picture shows, in a few words."""
+    parts = [str(bins["expression"] or "expression not known").replace("_", " ")]
+    if facing := _facing(bins["yaw"]):
+        parts.append(facing)
+    if bins["pitch"] not in (None, "neutral"):
+        parts.append(str(bins["pitch"]))
+    if bins["lighting"] not in (None, "normal"):
+        parts.append(str(bins["lighting"]))
+    if bins["occlusion"] not in (None, "none"):
+        parts.append("partly covered" if bins["occlusion"] == "partial" else "covered")
+    return ", ".join(parts)
+
+
+def _facing(yaw_bin: str | None) -> str:
+    """Where the nose points, by a bin of yaw: positive to the picture's right."""
+    found = ev.YAW.fullmatch(yaw_bin or "")
+    if not found:
+        return "turned far" if yaw_bin else ""
+    low, high = float(found[1]), float(found[2])
+    if low <= 0 <= high:
+        return "frontal"
+    side = "right" if low > 0 else "left"
+    near, far = sorted((abs(low), abs(high)))
+    return f"{near:g} to {far:g}° {side}"
+
+
+def _decided_in(state: LibraryState, video_id: str) -> dict[str, Picture]:
+    """Decisions on the faces of a ride, by face."""
+    parsed = ((ids.parse(face), picture) for face, picture in state.pictures.items())
+    return {p.local_id: picture for p, picture in parsed if p.video_id == video_id and not p.lost}
+
+
+def anchors_offered(
+    library: LibrarySnapshot, video_id: str, seat: int, settings: Settings
+) -> list[Shown]:
+    """Faces of a rider that may be anchors, the best portraits first, without rejected ones."""
+    observed = library.stores.tables.read("candidates", video_id)
+    open_to_all = (pl.col("standing") == "candidate") & anchor_eligible(settings.selection)
+    own = observed.filter((pl.col("person_id") == seat) & open_to_all)
+    best = own.sort(["portrait_score", "face_id"], descending=[True, False]).head(OFFERED)
+    told = {row["face_id"]: row for row in best.select(_TOLD).iter_rows(named=True)}
+    return [_shown(library.state, video_id, face, told, None) for face in told]
+
+
+def bin_words(settings: Settings) -> dict[str, tuple[str, ...]]:
+    """The words that may be said of each axis."""
+    yaw = tuple(each.label for each in axis_bins(settings.buckets.yaw_edges))
+    return {"yaw": (*yaw, "beyond"), **{str(axis): words for axis, words in ev.BIN_WORDS.items()}}
+
+
+def person_pictures(
+    library: LibrarySnapshot, person_id: str, settings: Settings
+) -> tuple[list[Shown], tuple[str, ...]]:
+    """A person's pictures over all rides in the order of an export, and what gives none and why.
+
+    Raises:
+        DatasetError: there is no picture of them.
+    """
+    person = people_of(library, [person_id], settings.datasets)[0]
+    material = material_of(library, person, settings)
+    ranked = ordered(material.pool, settings.selection, settings.datasets, settings.datasets.count)
+    chosen = ranked.filter(pl.col("rank").is_not_null()).sort("rank")
+    told = {
+        (row["source_id"], row["face_id"]): row
+        for row in material.pool.select("source_id", *_TOLD).iter_rows(named=True)
+    }
+    shown = [
+        _shown(library.state, source, face, {face: told[source, face]}, None)
+        for source, face in chosen.select("source_id", "face_id").iter_rows()
+    ]
+    return shown, tuple(f"{one.source_id}: {one.sentence}" for one in material.skipped)
+
+
+@dataclass(frozen=True)
+class Taught:
+    """What decisions on pictures teach.
+
+    Attributes:
+        verdicts: how many were accepted, rejected, chosen as anchors, corrected.
+        faults: how many were rejected for each fault, the most first.
+        pictures: those decided on, by ride and face; at most a page.
+        total: how many there are.
+    """
+
+    verdicts: Mapping[str, int]
+    faults: Sequence[tuple[str, int]]
+    pictures: tuple[Shown, ...]
+    total: int
+
+
+def taught(library: LibrarySnapshot, number: int) -> Taught:
+    """All decisions on pictures in force.
+
+    Args:
+        library: as it is now.
+        number: of the page, from 1.
+    """
+    state = library.state
+    decided = sorted(state.pictures.items())
+    verdicts = {
+        "accepted": sum(p.verdict == "accepted" for _, p in decided),
+        "rejected": sum(p.verdict == "rejected" for _, p in decided),
+        "better anchors": sum(p.anchor is not None for _, p in decided),
+        "bins corrected": sum(bool(p.bins) for _, p in decided),
+    }
+    faults = Counter(p.fault for _, p in decided if p.fault)
+    shown = decided[(number - 1) * PAGE : number * PAGE]
+    pictures = tuple(
+        _shown(state, parsed.video_id, parsed.local_id, {}, None)
+        for parsed in (ids.parse(face) for face, _ in shown)
+        if not parsed.lost
+    )
+    return Taught(verdicts, faults.most_common(), pictures, len(decided))
+
+
+def last_event_on(library: LibrarySnapshot, subject: str) -> str | None:
+    """The newest decision in force that names a face: what `undo` takes back."""
+    for event in library.history.latest_in_force():
+        if subject in event.named_subjects and event.kind.startswith("picture_"):
+            return event.id
+    return None
