@@ -379,8 +379,8 @@ def main(seeds: int, errors: float) -> None:
         )
     console.print(table)
     console.print(
-        f"The queue takes {means[False] / means[True]:.0%} of the clicks by chance; where F is below "
-        "the goal, nothing was open any more: what was said wrongly and shows nowhere stays wrong."
+        f"The queue takes {means[False] / means[True]:.0%} of the clicks by chance; where F is "
+        "below the goal, nothing was open any more: what was said wrongly and shows nowhere stays."
     )
 
 
