@@ -19,6 +19,7 @@ from functools import partial
 
 import click
 import numpy as np
+import polars as pl
 from rich.console import Console
 from rich.table import Table
 
@@ -29,7 +30,7 @@ from identity_pipeline.core.library.recompute import (
     build_library,
     template_thresholds,
 )
-from identity_pipeline.core.review.alike import alike_people
+from identity_pipeline.core.review.alike import alike_people, nearest_outside
 from identity_pipeline.core.review.questions import Bars, Question, questions
 from identity_pipeline.ledger import commands
 from identity_pipeline.ledger import events as ev
@@ -41,9 +42,11 @@ from identity_pipeline.stages.curation.decisions import human_facts
 from identity_pipeline.stages.desk.questions import facts_in
 from identity_pipeline_tests.benchmarks.rendered_library import Rendered, box_of, read
 
-GOAL, ERRORS, EVERY, MOST = 0.98, 0.05, 5, 6000
+GOAL, ERRORS, EVERY, MOST = 0.98, 0.05, 10, 4000
 TYPED = 3
 """Letters of a name until the list shows it, or until it is new: `P07`."""
+MEND_CLICKS = 3
+"""The page of the person, the track or the decision, and the button."""
 TODAY = "2026-01-01"
 console = Console(width=110)
 
@@ -113,8 +116,12 @@ class Curator:
             if question is None:
                 return
             self.asked[question.key] += 1
+            seen = len(self.history.events)
             self._answer(question)
             self.answers += 1
+            if len(self.history.events) == seen:  # nothing could be said: later
+                self.clicks += 1
+                self.put_off.add(question.key)
             if self.answers % EVERY == 0:
                 self.result = self._computed()
                 score = self.f()
@@ -142,6 +149,9 @@ class Curator:
         at = template_thresholds(found.tables["calibration"], self.library.space, self.settings).at
         self.bars = Bars(at("exclude"), at("suggest"), at("assign"))
         self.alike = alike_people(found.tables["person_references"], self.bars.suggest)
+        nobody = found.tables["person_assignments"].filter(pl.col("person_id").is_null())
+        unknown = self.tables.templates.join(nobody, on="track_key", how="semi")
+        self.outside = nearest_outside(unknown, dict(rows.iter_rows()))
         return found
 
     def _next(self) -> Question | None:
@@ -155,6 +165,7 @@ class Curator:
             facts_in(human_facts(state, {}).decisions, state),
             self.bars,
             self.settings.match.suggestion_regrow,
+            self.outside,
         )
         open_now = [question for question in found if question.key not in self.put_off]
         if not open_now:
@@ -237,9 +248,9 @@ class Curator:
             self._give(question.person_id, own)
             return
         self.clicks += TYPED + 2
-        known = next((key for key, who in self.names.items() if who == name), None)
+        known = next(iter(self.history.state.named(name)), None)
         if known is not None:
-            self._give(self.history.state.survivor(known), own)
+            self._give(known, own)
         elif self._decide(partial(commands.name, new_name=name, subjects=own), *own):
             event = self.history.events[-1]
             assert isinstance(event, ev.Created)
@@ -259,13 +270,33 @@ class Curator:
                 self._one_by_one(person_id, own)
 
     def _one_by_one(self, person_id: str, tracks: Sequence[str]) -> None:
-        """What the ledger refuses together may hold in part; the rest is said to be another."""
+        """What the ledger refuses: what stands in the way is mended first, on the person's page.
+
+        That is an earlier rejection, or another track of the same frame that is not the person.
+        """
         for track in tracks:
-            if not self._decide(
-                partial(commands.confirm, person_id=person_id, subjects=[track]), track
-            ):
-                reject = partial(commands.reject, person_id=person_id, subjects=[track])
-                self._decide(reject, track)
+            for event in self._in_the_way(person_id, track):
+                self.clicks += MEND_CLICKS
+                self._decide(partial(commands.undo, event_id=event))
+            ride = track.rsplit(":", 1)[0] + ":"
+            for mate in self.history.state.members.get(person_id, ()):
+                if mate.startswith(ride) and self.truth[mate] != self._who(person_id):
+                    self.clicks += MEND_CLICKS
+                    reject = partial(commands.reject, person_id=person_id, subjects=[mate])
+                    self._decide(reject, mate)
+            confirm = partial(commands.confirm, person_id=person_id, subjects=[track])
+            self._decide(confirm, track)
+
+    def _in_the_way(self, person_id: str, track: str) -> list[str]:
+        """Decisions in force by which a track is not a person."""
+        survivor = self.history.state.survivor
+        return [
+            event.id
+            for event in self.history.latest_in_force()
+            if isinstance(event, ev.Rejected)
+            and track in event.subjects
+            and survivor(event.person_id) == survivor(person_id)
+        ]
 
     def _conflict(self, question: Question, errs: bool) -> None:
         """A confirmed track is nearer to somebody else: it stays, moves, or is taken off."""

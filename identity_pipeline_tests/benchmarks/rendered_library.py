@@ -147,6 +147,7 @@ def draw(facekit_file: Path, settings: Settings) -> Rendered:
     from identity_pipeline.media.crops import align
     from identity_pipeline.models.face_pack import FacePack
     from tools.bundled_models import facekit, head, moments
+    from tools.bundled_models.degrade import camera as seen_by
     from tools.bundled_models.identity import rider_of
     from tools.bundled_models.outfit import Outfit
 
@@ -168,7 +169,7 @@ def draw(facekit_file: Path, settings: Settings) -> Rendered:
                     kit,
                     body,
                     moments.sample_expression(kit, rng),
-                    (0.5 * pitch, 0.5 * yaw, roll),
+                    (pitch, yaw, roll),
                     moments.sample_light(rng),
                     camera,
                     outfit,
@@ -177,7 +178,8 @@ def draw(facekit_file: Path, settings: Settings) -> Rendered:
                 alpha, colour = portrait.rgba[..., 3:], portrait.rgba[..., :3]
                 behind = rng.uniform(0.2, 0.8, 3)
                 picture = np.clip(255 * (colour * alpha + behind * (1 - alpha)), 0, 255)
-                frame = np.ascontiguousarray(picture.astype(np.uint8)[..., ::-1])
+                damaged = seen_by(picture.astype(np.uint8), rng, 1.0)
+                frame = np.ascontiguousarray(damaged[..., ::-1])
                 found = pack.detect(frame)
                 if len(found.boxes) == 1:
                     crops.append(align(frame, found.key_points[0]))

@@ -8,7 +8,7 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from identity_pipeline.core.review.alike import alike_people
+from identity_pipeline.core.review.alike import alike_people, nearest_outside
 from identity_pipeline.core.review.questions import Bars, Facts, Question, questions
 from identity_pipeline.tables import TABLES
 
@@ -83,6 +83,27 @@ def test_who_was_said_to_be_two_is_not_asked_again() -> None:
     alike = (("ada", "ben", 0.8), ("ada", "kim", 0.4))
     assert [(q.person_id, q.rival_id) for q in ask(none, alike=alike)] == [("ada", "ben")]
     assert ask(none, alike=alike, two_people={("ada", "ben")}) == []
+
+
+def test_a_group_that_nothing_resembles_can_wait() -> None:
+    rows = table(
+        "person_assignments", *(track(key, "unknown", cluster_id=n) for n, key in enumerate("ab"))
+    )
+    groups = table(
+        "unknown_clusters", *({"cluster_id": n, "tracks": [key]} for n, key in enumerate("ab"))
+    )
+    templates = pl.DataFrame(
+        {
+            "track_key": ["a", "b", "c", "d"],
+            "video_id": ["1", "2", "3", "1"],
+            "template": [[1.0, 0.0], [0.0, 1.0], [0.0, 1.0], [1.0, 0.0]],
+        }
+    )
+    outside = nearest_outside(templates, {"a": 0, "b": 1, "c": None, "d": None})
+    assert outside == {"a": 0.0, "b": 1.0, "c": 1.0, "d": 0.0}, "never one of its own frames"
+    said = Facts(survivor=PEOPLE)
+    asked = questions(rows, table("suggestions"), groups, (), said, BARS, REGROW, outside)
+    assert [one.tracks for one in asked] == [("b",), ("a",)]
 
 
 def test_people_are_as_alike_as_their_means() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
@@ -41,3 +42,35 @@ def alike_people(references: pl.DataFrame, least: float) -> list[tuple[str, str,
                 value = round(float(cosines[row - start, column]), 6)
                 found.append((people[row], people[column], value))
     return sorted(found, key=lambda pair: (-pair[2], pair[:2]))
+
+
+def nearest_outside(templates: pl.DataFrame, groups: Mapping[str, int | None]) -> dict[str, float]:
+    """Of tracks of nobody, the cosine of the nearest one outside their group and their frames.
+
+    Args:
+        templates: rows of `track_templates` of one space, of these tracks alone.
+        groups: group of each; null: it is in none.
+
+    Returns:
+        Cosine by track; tracks beside which there is none are left out.
+    """
+    if not templates.height:
+        return {}
+    keys, videos = templates["track_key"].to_list(), templates["video_id"].to_list()
+    vectors = normalise(to_matrix(templates["template"]))
+    own = np.array([_group(groups.get(key), n) for n, key in enumerate(keys)])
+    ride = np.unique(np.array(videos), return_inverse=True)[1]
+    found: dict[str, float] = {}
+    for start in range(0, len(keys), BLOCK):
+        part = slice(start, start + BLOCK)
+        cosines = vectors[part] @ vectors.T
+        beside = (own[part][:, None] == own) | (ride[part][:, None] == ride)
+        best = np.where(beside, -2.0, cosines).max(axis=1)
+        pairs = zip(keys[part], best.tolist(), strict=True)
+        found.update({key: round(value, 6) for key, value in pairs if value > -2})
+    return found
+
+
+def _group(number: int | None, row: int) -> int:
+    """A number of its own for a track that is in no group."""
+    return -1 - row if number is None else number

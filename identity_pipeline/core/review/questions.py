@@ -1,42 +1,49 @@
 """The questions to a curator, and their order: what settles most, with the fewest clicks, first.
 
 One question is answered by one action, whatever number of tracks it settles. Its worth is that
-number times how uncertain the answer is, for each key that the answer takes: what the machine
-knows already teaches nothing, what it cannot know is worth every track of it, and a yes is one key
-where a name is several. Contradictions come before everything else.
+number times the chance that the answer changes where they are, for each key that the answer takes.
+What the machine has placed by itself changes only if it was wrong; what waits for an answer changes
+if the answer is yes; a group that nobody resembles is whole as it is, named or not, while one that
+others resemble draws them after it once it has a name. Contradictions come before everything else.
 
-========== =============================================================== =====================
-kind       tracks                                                          uncertainty
-========== =============================================================== =====================
-conflict   one that a human gave to a person while another person, or      1
-           nobody, is nearer
-suggestion all that are suggested as one person                            by place of the score
-cluster    an unknown group                                                1
-same       none: two people who may be one                                 by place of the score
-automatic  all that the machine gave to one person by itself               by room above the bar
-alone      one of a rider that is in no group                              1
-========== =============================================================== =====================
+========== ================================================== ==================================
+kind       tracks                                             chance that the answer changes them
+========== ================================================== ==================================
+conflict   one that a human gave to a person while another    1
+           person, or nobody, is nearer
+suggestion all that are suggested as one person               that they are, by their scores
+cluster    an unknown group                                   that they are the candidate, or that
+                                                              something outside is one with them
+same       those of the smaller of two people who may be one  that they are one, by the score
+automatic  all that the machine gave to one person by itself  that they are not, by the room above
+                                                              the threshold
+alone      one of a rider that is in no group                 as for a cluster
+========== ================================================== ==================================
 
-The uncertainty of a score between `exclude` and `assign` is 1 in the middle and falls to `LEAST` at
-both ends; of one above its threshold it falls with the room above it, to 0 at a cosine of 1.
+The chance that two are one is 0.1 (`LEAST`) at a cosine of `exclude` and 1 at `assign`, and rises
+evenly between: a rule, chosen, not a calibrated probability.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Final
 
 import polars as pl
 
 LEAST: Final = 0.1
-"""Uncertainty of a suggestion at either threshold; chosen: it is asked last, but it is asked."""
+"""Chance that is never gone below; chosen: such questions are asked last, but they are asked."""
 NAMING_CLICKS: Final = 6
 """Keys that it takes to say a name: `n`, four letters and Enter; chosen."""
 KINDS: Final = ("conflict", "suggestion", "cluster", "same", "automatic", "alone")
 """Every kind; of equal worth the earlier one comes first."""
 Pair = tuple[str, str]
+NOBODY_NEAR: Final[Mapping[str, float]] = MappingProxyType({})
+"""Where it is not known what resembles tracks outside their group."""
 
 
 @dataclass(frozen=True)
@@ -51,11 +58,13 @@ class Bars:
     suggest: float
     assign: float
 
-    def uncertainty(self, score: float) -> float:
-        """How open it is whether a track of this score is the person, in [`LEAST`, 1]."""
+    def chance(self, score: float | None) -> float:
+        """How likely two of this cosine are one person, in [`LEAST`, 1]; `LEAST` where unknown."""
+        if score is None:
+            return LEAST
         width = max(self.assign - self.exclude, 1e-6)
         place = min(max((score - self.exclude) / width, 0.0), 1.0)
-        return LEAST + (1 - LEAST) * (1 - abs(2 * place - 1))
+        return LEAST + (1 - LEAST) * place
 
 
 @dataclass(frozen=True)
@@ -88,9 +97,10 @@ class Question:
         person_id: the candidate; null where nobody known is near.
         rival_id: the next best person, or the other one of `same` and `conflict`.
         score: cosine of the least similar track to the candidate; null without one.
-        uncertainty: in [0, 1].
+        chance: that the answer changes where the tracks are, in [0, 1].
         cluster_id: of a cluster.
         scores: of the tracks, in their order; null where there is none.
+        size: tracks that it is about where it names none: those of the smaller of two people.
     """
 
     key: str
@@ -99,9 +109,10 @@ class Question:
     person_id: str | None
     rival_id: str | None
     score: float | None
-    uncertainty: float
+    chance: float
     cluster_id: int | None = None
     scores: tuple[float | None, ...] = ()
+    size: int | None = None
 
     @property
     def clicks(self) -> int:
@@ -111,7 +122,7 @@ class Question:
     @property
     def worth(self) -> float:
         """Tracks that one key is expected to settle."""
-        return max(len(self.tracks), 1) * self.uncertainty / self.clicks
+        return (self.size or len(self.tracks) or 1) * self.chance / self.clicks
 
 
 def key_of(kind: str, people: Iterable[str | None], tracks: Iterable[str]) -> str:
@@ -136,6 +147,7 @@ def questions(
     facts: Facts,
     bars: Bars | None,
     regrow: float,
+    outside: Mapping[str, float] = NOBODY_NEAR,
 ) -> list[Question]:
     """Everything that is open, in order.
 
@@ -151,6 +163,7 @@ def questions(
         facts: what humans decided, also since these tables were computed.
         bars: thresholds; null where none is known: then nothing is compared.
         regrow: setting `match.suggestion_regrow`.
+        outside: of tracks of nobody, the cosine of the nearest one that is in another group.
     """
     open_rows = assignments.filter(~pl.col("track_key").is_in(sorted(facts.settled)))
     nearest = _nearest_people(open_rows, facts, bars)
@@ -164,8 +177,9 @@ def questions(
     else:
         asked = []
     taken = {track for question in asked for track in question.tracks}
-    found += _clusters(clusters, open_rows, nearest, taken)
-    found += _alone(open_rows, nearest, taken)
+    about = _About(nearest, outside, bars)
+    found += _clusters(clusters, open_rows, about, taken)
+    found += _alone(open_rows, about, taken)
     return ordered(found)
 
 
@@ -217,11 +231,11 @@ def _suggestion(
     bars: Bars,
 ) -> Question:
     scores, tracks = tuple(score for score, _ in members), tuple(track for _, track in members)
-    doubt = sum(map(bars.uncertainty, scores)) / len(scores)
+    chance = sum(map(bars.chance, scores)) / len(scores)
     rival = facts.survivor.get(rivals[tracks[0]] or "")
     key = key_of("suggestion", (person,), tracks)
     beside = rival if rival != person else None
-    return Question(key, "suggestion", tracks, person, beside, scores[0], doubt, scores=scores)
+    return Question(key, "suggestion", tracks, person, beside, scores[0], chance, scores=scores)
 
 
 def _refused(track: str, person: str, score: float, facts: Facts, regrow: float) -> bool:
@@ -235,12 +249,15 @@ def _refused(track: str, person: str, score: float, facts: Facts, regrow: float)
 def _same(alike: Iterable[tuple[str, str, float]], facts: Facts, bars: Bars) -> list[Question]:
     """Two people as near as one person's tracks are."""
     found: dict[str, Question] = {}
+    sizes = Counter(facts.assigned.values())
     for one, other, score in alike:
         both = sorted({facts.survivor.get(one, ""), facts.survivor.get(other, "")} - {""})
         if score < bars.suggest or len(both) < 2 or (both[0], both[1]) in facts.two_people:
             continue
         key = key_of("same", both, ())
-        found[key] = Question(key, "same", (), both[0], both[1], score, bars.uncertainty(score))
+        size = min(sizes[who] for who in both) or 1
+        chance = bars.chance(score)
+        found[key] = Question(key, "same", (), both[0], both[1], score, chance, size=size)
     return list(found.values())
 
 
@@ -287,8 +304,24 @@ def _nearest_people(open_rows: pl.DataFrame, facts: Facts, bars: Bars | None) ->
     return found
 
 
+@dataclass(frozen=True)
+class _About:
+    """What is known of tracks of nobody."""
+
+    nearest: _Near
+    outside: Mapping[str, float]
+    bars: Bars | None
+
+    def chance(self, score: float | None, tracks: Sequence[str]) -> float:
+        """That a group changes: it is the candidate, or something outside is one with it."""
+        if self.bars is None:
+            return 1.0
+        near = max((self.outside[t] for t in tracks if t in self.outside), default=None)
+        return self.bars.chance(near if score is None else score)
+
+
 def _clusters(
-    clusters: pl.DataFrame, open_rows: pl.DataFrame, nearest: _Near, taken: Collection[str]
+    clusters: pl.DataFrame, open_rows: pl.DataFrame, about: _About, taken: Collection[str]
 ) -> list[Question]:
     """Unknown groups, without what is settled or asked as somebody."""
     there = set(open_rows["track_key"].to_list()) - set(taken)
@@ -296,11 +329,11 @@ def _clusters(
     for number, tracks in clusters.select("cluster_id", "tracks").iter_rows():
         members = [track for track in tracks if track in there]
         if members:
-            found.append(_unknown("cluster", members, nearest, number))
+            found.append(_unknown("cluster", members, about, number))
     return found
 
 
-def _alone(open_rows: pl.DataFrame, nearest: _Near, taken: Collection[str]) -> list[Question]:
+def _alone(open_rows: pl.DataFrame, about: _About, taken: Collection[str]) -> list[Question]:
     """Tracks of riders that are in no group."""
     rows = open_rows.filter(
         pl.col("cluster_id").is_null()
@@ -308,16 +341,17 @@ def _alone(open_rows: pl.DataFrame, nearest: _Near, taken: Collection[str]) -> l
         & pl.col("rider").is_not_null()
     )
     keys = (track for track in rows["track_key"].to_list() if track not in taken)
-    return [_unknown("alone", [track], nearest, None) for track in keys]
+    return [_unknown("alone", [track], about, None) for track in keys]
 
 
-def _unknown(kind: str, members: Sequence[str], nearest: _Near, number: int | None) -> Question:
+def _unknown(kind: str, members: Sequence[str], about: _About, number: int | None) -> Question:
     """Who are these? The candidate is whom most of them resemble, if anybody."""
+    nearest = about.nearest
     people = [nearest[track][0] for track in members if track in nearest]
     person = max(sorted(set(people)), key=people.count) if people else None
     own = {t: nearest[t][1] for t in members if t in nearest and nearest[t][0] == person}
     tracks = tuple(sorted(members, key=lambda track: (own.get(track, -1.0), track)))
     scores = tuple(own.get(track) for track in tracks)
     score = min(own.values()) if own else None
-    key = key_of(kind, (), members)
-    return Question(key, kind, tracks, person, None, score, 1.0, number, scores)
+    key, chance = key_of(kind, (), members), about.chance(score, members)
+    return Question(key, kind, tracks, person, None, score, chance, number, scores)

@@ -36,6 +36,7 @@ from identity_pipeline.stages.desk.questions import (
     answered,
     bars_of,
     open_questions,
+    outside_in,
 )
 
 AHEAD: Final = 3
@@ -54,6 +55,7 @@ class Found:
     bars: Bars | None = None
     questions: list[Question] = field(default_factory=list)
     _alike: Alike = ()
+    _outside: Mapping[str, float] = field(default_factory=dict)
     _library: LibrarySnapshot | None = None
     _lock: Lock = field(default_factory=Lock)
 
@@ -65,7 +67,9 @@ class Found:
                 if self._library is None or self._library.generation != library.generation:
                     self.bars = bars_of(library, desk.settings)
                     self._alike = alike_in(library, self.bars)
-                found = open_questions(library, desk.settings, self.bars, self._alike)
+                    self._outside = outside_in(library, self.bars)
+                known = self.bars, self._alike, self._outside
+                found = open_questions(library, desk.settings, *known)
                 self.questions, self._library = found, library
             return library, self.bars, self.questions
 
