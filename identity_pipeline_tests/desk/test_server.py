@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import polars as pl
 import pytest
 from click.testing import CliRunner
 from starlette.testclient import TestClient
@@ -202,6 +203,21 @@ def test_a_desk_that_is_started_anew_knows_what_the_data_folder_knows(data: Path
         assert "person Ben is new" in text
         again.act("undo", event=event)
         assert not again.history.state.people
+
+
+def test_pages_are_shown_after_a_ride_was_processed_anew(ada: Opened) -> None:
+    ada.act("name", subject="ride-a:1", name="Ben")
+    ben, store = ada.history.events[-1].person_id, ada.desk.stores.tables
+    ride = ada.track("ride-a:1").split(":")[1]
+    for asset in ("face_tracks", "track_templates"):  # its two tracks have each other's numbers
+        table = store.read(asset, ride).with_columns(track_id=3 - pl.col("track_id"))
+        if asset == "track_templates":
+            key = pl.format(f"track:{ride}:{{}}", pl.col("track_id"))
+            table = table.with_columns(track_key=key).sort("track_key")
+        store.write(asset, ride, table, "anew")
+    ada.page(f"/people/{ben}")
+    ada.act("confirm", person=ben, subject="ride-b:1")
+    assert ada.history.state.assigned[ada.track("ride-a:2")] == ben
 
 
 def test_dagster_links_to_the_page_of_what_is_decided() -> None:
