@@ -8,22 +8,20 @@ or catching one by name.
 from __future__ import annotations
 
 import os
-import tempfile
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
 from identity_pipeline.cli.spoken import DATA, as_invoked
 from identity_pipeline.errors import IdentityPipelineError, system_words
+from identity_pipeline.storage.files.tracebacks import keep_traceback
 
 DEBUG_VARIABLE = "IDENTITY_PIPELINE_DEBUG"
 INTERRUPTED = 130
 """Exit status of a command that Ctrl-C ended: 128 and the number of SIGINT, as shells say it."""
-LOGS = "logs"
 ONE_LINE = 400
 """Characters of an unexpected message that are shown; chosen: five lines of a terminal."""
 
@@ -77,7 +75,7 @@ def _told(error: Exception, context: click.Context) -> Told:
         return Told(as_invoked(system_words(error)))
     said = " ".join(str(error).split())
     cause = f"{type(error).__name__}{f': {said[:ONE_LINE]}' if said else ''}"
-    kept = _keep_traceback(error, _data_of(context))
+    kept = keep_traceback(error, _data_of(context))
     return Told(
         f"something unforeseen happened: {cause.rstrip('.')}. The traceback is in {kept}; --debug "
         "shows it here."
@@ -92,24 +90,3 @@ def _data_of(context: click.Context) -> Path | None:
 
 def _debugging(context: click.Context) -> bool:
     return bool(context.params.get("debug") or os.environ.get(DEBUG_VARIABLE))
-
-
-def _keep_traceback(error: Exception, data: Path | None) -> Path:
-    """Writes the traceback below the data folder, or, where that cannot be, for temporary files."""
-    text = "".join(traceback.format_exception(error))
-    name = f"identity-pipeline-{datetime.now(UTC):%Y%m%dT%H%M%S%f}.log"
-    if data is not None and data.is_dir():
-        try:
-            return _written(data / LOGS / name, text)
-        except OSError:  # read-only or full, which may be what went wrong
-            pass
-    return _written(Path(tempfile.gettempdir()) / name, text)
-
-
-def _written(path: Path, text: str) -> Path:
-    # It may name people and files, so that nobody else reads it.
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-    return path

@@ -7,7 +7,9 @@ one is printed when it was used. Sessions live in memory: a desk that is started
 from __future__ import annotations
 
 import hmac
+import ipaddress
 import secrets
+from asyncio import Lock, sleep
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote, unquote
@@ -32,8 +34,8 @@ SECURE: Mapping[str, str] = {
 }
 """What every answer says: nothing of another origin is loaded, and nobody frames the page."""
 WRONG_WAIT_S = 1.0
-"""A wrong password is answered after so long; chosen: a thousand guesses take a quarter of an
-hour."""
+"""A wrong password is answered after so long, and no other is looked at meanwhile; chosen: a
+thousand guesses take a quarter of an hour, also where they are sent at once."""
 OPEN = ("/enter", "/static/")
 """Paths for which no session is needed; they show nothing of the data folder."""
 SAFE = ("GET", "HEAD")
@@ -46,6 +48,8 @@ class Access:
     Attributes:
         hosts: values of the header `Host` that are answered: whoever comes by another name was
             led here by a foreign page.
+        everywhere: listens on all addresses of the machine: it also answers to any address in
+            numbers, which no foreign page can make mean another machine.
         announce: told each token that opens a session, as soon as it does.
         password: opens a session, too; None: only tokens do.
     """
@@ -53,8 +57,10 @@ class Access:
     hosts: frozenset[str]
     announce: Callable[[str], None]
     password: str | None = None
+    everywhere: bool = False
     token: str = field(default_factory=lambda: secrets.token_urlsafe(24))
     _sessions: set[str] = field(default_factory=set)
+    _guessing: Lock = field(default_factory=Lock)
 
     @property
     def cookie(self) -> str:
@@ -69,14 +75,22 @@ class Access:
         self.announce(self.token)
         return self._session()
 
-    def enter_by_password(self, given: str) -> str | None:
+    def answers_to(self, host: str | None) -> bool:
+        """Whether the desk goes by a value of the header `Host`."""
+        return host in self.hosts or (self.everywhere and _in_numbers(host or ""))
+
+    async def enter_by_password(self, given: str) -> str | None:
         """A new session for the password; None: it is not the one, or there is none.
 
-        Whoever guesses waits: see `WRONG_WAIT_S`.
+        Whoever guesses waits, one after the other: see `WRONG_WAIT_S`.
         """
-        known = self.password is not None
-        same = hmac.compare_digest(given.encode(), (self.password or "").encode())
-        return self._session() if known and same else None
+        if self.password is None:
+            return None
+        async with self._guessing:
+            if hmac.compare_digest(given.encode(), self.password.encode()):
+                return self._session()
+            await sleep(WRONG_WAIT_S)
+            return None
 
     def knows(self, session: str | None) -> bool:
         """Whether a cookie is of a session that was opened here."""
@@ -116,7 +130,7 @@ class Guard:
         await (refusal or self.app)(scope, receive, secured)
 
     def _refusal(self, request: Request) -> Response | None:
-        if request.headers.get("host") not in self.access.hosts:
+        if not self.access.answers_to(request.headers.get("host")):
             return PlainTextResponse("This desk does not go by that name.", 421)
         if request.method not in SAFE and not _same_origin(request.headers):
             return PlainTextResponse("Only the desk's own pages may decide.", 403)
@@ -124,8 +138,19 @@ class Guard:
         if path.startswith(OPEN) or self.access.knows(request.cookies.get(self.access.cookie)):
             return None
         if request.method in SAFE and "hx-request" not in request.headers:
-            return RedirectResponse(f"/enter?next={quote(path)}", 303)
+            query = f"?{request.url.query}" if request.url.query else ""
+            return RedirectResponse(f"/enter?next={quote(path + query)}", 303)
         return PlainTextResponse("Open the desk by the address that it printed.", 401)
+
+
+def _in_numbers(host: str) -> bool:
+    """Whether a header `Host` is an address in numbers, with or without a port."""
+    name = host.partition("]")[0].lstrip("[") if host.startswith("[") else host.partition(":")[0]
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _same_origin(headers: Headers) -> bool:
@@ -141,8 +166,19 @@ def curator_of(request: Request) -> str | None:
     return unquote(request.cookies.get(CURATOR, "")) or None
 
 
-def remember(response: Response, name: str, value: str, *, days: int | None = None) -> Response:
-    """The answer, with a cookie that no script reads and no other site sends."""
-    age = days * 86400 if days else None
-    response.set_cookie(name, quote(value), max_age=age, httponly=True, samesite="strict")
+def remember(
+    request: Request, response: Response, name: str, value: str, *, days: int | None = None
+) -> Response:
+    """The answer, with a cookie that no script reads and no other site sends.
+
+    To whom TLS leads here it is sent by TLS alone.
+    """
+    response.set_cookie(
+        name,
+        quote(value),
+        max_age=days * 86400 if days else None,
+        secure=request.url.scheme == "https",
+        httponly=True,
+        samesite="strict",
+    )
     return response

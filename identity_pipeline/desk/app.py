@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from asyncio import sleep
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
@@ -16,13 +15,13 @@ from starlette.staticfiles import StaticFiles
 
 from identity_pipeline.desk.access import (
     CURATOR,
-    WRONG_WAIT_S,
     Guard,
     curator_of,
     remember,
 )
 from identity_pipeline.desk.acts import SHARED
 from identity_pipeline.desk.deciding import Act, endpoint, local, read_form
+from identity_pipeline.desk.failures import InWords, no_such_page
 from identity_pipeline.desk.pages import HERE, desk_of, environment, page
 from identity_pipeline.desk.rooms import faces, images, people, pictures, review
 from identity_pipeline.desk.state import Desk
@@ -51,7 +50,11 @@ def create_app(desk: Desk) -> Starlette:
             Mount("/static", StaticFiles(directory=HERE / "static")),
         ],
         lifespan=_lifespan,
-        middleware=[Middleware(Guard, access=desk.access)],
+        middleware=[
+            Middleware(Guard, access=desk.access),
+            Middleware(InWords, data=desk.stores.layout.root),
+        ],
+        exception_handlers={404: no_such_page},
     )
     app.state.desk, app.state.pictures = desk, images.Pictures.of(desk)
     app.state.found = review.Found()
@@ -75,11 +78,10 @@ async def _enter(request: Request) -> Response:
     onwards = local(query.get("next"), "/")
     session = access.enter(query.get("token", "")) if "token" in query else None
     if session is None and request.method == "POST":
-        session = access.enter_by_password((await read_form(request)).get("password") or "")
-        if session is None:
-            await sleep(WRONG_WAIT_S)
+        given = (await read_form(request)).get("password") or ""
+        session = await access.enter_by_password(given)
     if session:
-        return remember(RedirectResponse(onwards, 303), access.cookie, session)
+        return remember(request, RedirectResponse(onwards, 303), access.cookie, session)
     told = environment().get_template("enter.html.j2")
     tried = "token" in query or request.method == "POST"
     text = told.render(password=access.password is not None, tried=tried, onwards=onwards)
@@ -98,7 +100,7 @@ def _behind(request: Request) -> Response:
     strip = desk_of(request).behind.strip()
     seen = request.query_params.get("seen", "")
     moved = seen.isdigit() and int(seen) < strip.generation
-    text = environment().get_template("strip.html.j2").render(strip=strip)
+    text = environment().get_template("strip.html.j2").render(strip=strip, moved=moved)
     return HTMLResponse(text, headers={"HX-Trigger": "desk:moved"} if moved else None)
 
 
@@ -108,7 +110,7 @@ async def _who(request: Request) -> Response:
     if request.method == "POST":
         try:
             name = clean_name((await read_form(request)).get("name") or "")
-            return remember(RedirectResponse(onwards, 303), CURATOR, name, days=YEAR)
+            return remember(request, RedirectResponse(onwards, 303), CURATOR, name, days=YEAR)
         except ValueError as error:
             why = str(error)
     return page(request, "who.html.j2", status=422 if why else 200, why=why, onwards=onwards)

@@ -18,6 +18,8 @@ from threading import Condition, Thread
 from time import monotonic
 from typing import Any, Final
 
+from identity_pipeline.errors import IdentityPipelineError
+
 PAUSE_S: Final = 1.5
 """So long nothing more must be decided before work begins; chosen: a run of keys is one."""
 PATIENCE_S: Final = 20.0
@@ -138,7 +140,21 @@ class Behind:
             if self._over:
                 return
             self._strip = replace(self._strip, at_work=what)
-            self._process = subprocess.Popen(  # noqa: S603 - our own program, no shell
+        try:
+            said, failed = self._done(command, told)
+        except (OSError, IdentityPipelineError, ValueError) as error:
+            said, failed = "", str(error)  # the next work is tried all the same
+        with self._changed:
+            number = self._strip.generation + 1
+            said = said or self._strip.said
+            self._strip = Strip(said=said, failed=failed, generation=number)
+
+    def _done(self, command: Sequence[str], told: Callable[[str], str]) -> tuple[str, str]:
+        """Runs a command; what it did, and why it did not, each empty where there is none."""
+        with self._changed:
+            if self._over:
+                return "", ""
+            process = self._process = subprocess.Popen(  # noqa: S603 - our own program, no shell
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -146,13 +162,10 @@ class Behind:
                 text=True,
                 start_new_session=True,
             )
-        out, error = self._process.communicate()
+        out, error = process.communicate()
         with self._changed:
-            done = self._process.returncode == 0
             self._process = None
-            said, failed = (told(out), "") if done else (self._strip.said, _why(error or out))
-            number = self._strip.generation + 1
-            self._strip = Strip(said=said, failed=failed, generation=number)
+        return (told(out), "") if process.returncode == 0 else ("", _why(error or out))
 
     def _moved(self, out: str) -> str:
         """What `recluster --json` printed, in words."""

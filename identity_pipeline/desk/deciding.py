@@ -107,28 +107,38 @@ def endpoint(acts: Mapping[str, Act]) -> Callable[[Request], object]:
         kind = acts.get(request.path_params["kind"])
         if kind is None:
             return page(request, "refused.html.j2", status=404, why="No such action.", back=back)
+        done: list[str] = []
         try:
-            await run_in_threadpool(_carry_out, desk_of(request), actor, kind, form)
+            await run_in_threadpool(_carry_out, desk_of(request), actor, kind, form, done)
         except AskFirstError as question:
             return RedirectResponse(question.page, 303)
         except ChangedMeanwhileError as error:
-            return page(request, "overtaken.html.j2", status=409, why=str(error), back=back)
+            return page(
+                request, "overtaken.html.j2", status=409, why=str(error), done=done, back=back
+            )
         except (IdentityPipelineError, ValueError) as error:
-            return page(request, "refused.html.j2", status=422, why=str(error), back=back)
+            return page(
+                request, "refused.html.j2", status=422, why=str(error), done=done, back=back
+            )
         return RedirectResponse(back, 303)
 
     return act
 
 
-def _carry_out(desk: Desk, actor: str, act: Act, form: Form) -> None:
-    """Decides, and has what follows from it made anew behind the curtain."""
+def _carry_out(desk: Desk, actor: str, act: Act, form: Form, done: list[str]) -> None:
+    """Decides, and has what follows from it made anew behind the curtain.
+
+    Each effect is put into `done` as soon as it is in the ledger: an act of several decisions can
+    be refused in the middle.
+    """
     time = now()
     library = LibrarySnapshot.open(desk.stores, time, write=True)
     curator = Curator(library, actor, time, form.get("reason") or "", head=_head(form.one("head")))
     told: dict[str, str] = {}
     try:
         for planned in act(curator, form):
-            told[planned.event.id] = IDS.sub("", str(planned.effect))
+            told[planned.event.id] = effect = IDS.sub("", str(planned.effect))
+            done.append(effect)
             desk.follow(planned.event)
     finally:
         desk.tell(told)

@@ -63,7 +63,10 @@ def last_notice(desk: Desk, actor: str | None) -> Notice | None:
     history = desk.library().history
     for event in reversed(history.events[-LATELY:]):
         if event.actor == actor and not isinstance(event, ev.Renumbered):
-            effect = ID.sub("", desk.told.get(event.id) or _by_replay(history, event))
+            effect = desk.told.get(event.id)
+            if effect is None:  # it was decided elsewhere, or before this start
+                effect = ID.sub("", _by_replay(history, event))
+                desk.tell({event.id: effect})
             undone = event.id in history.undone
             return Notice(event.seq, event.id, effect, undone, event.kind == "undo")
     return None

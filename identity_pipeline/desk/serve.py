@@ -16,6 +16,7 @@ from identity_pipeline.settings import Settings
 from identity_pipeline.stages.stores import LibraryStores
 
 LOOPBACK = "127.0.0.1"
+EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - what is listened on when it is asked for
 
 
 def serve(
@@ -46,17 +47,22 @@ def serve(
     import uvicorn
 
     stores.ledger.history()  # what is damaged is said here, not on each page
-    with socket.create_server((host, port)) as listening:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, port), family=family) as listening:
         taken = listening.getsockname()[1]
-        access = Access(_names(host, taken, settings), lambda token: None, password)
-        access.announce = lambda token: say(f"For one more browser: {_address(taken, token)}")
+        access = Access(
+            _names(host, taken, settings), lambda token: None, password, host in EVERYWHERE
+        )
+        called = f"{_in_url(LOOPBACK if access.everywhere else host)}:{taken}"
+        access.announce = lambda token: say(f"For one more browser: {_address(called, token)}")
         behind = Behind(stores.layout.root, partial(faces_of, stores))
-        address = _address(taken, access.token)
+        address = _address(called, access.token)
         say(f"The desk is open: {address}")
         say("The address opens one browser. Ctrl+C ends the desk; nothing is lost.")
         if host != LOOPBACK:
+            at = f"port {taken} of this machine" if access.everywhere else f"http://{called}"
             say(
-                f"Others open http://{host}:{taken} with the password. What they see is not "
+                f"Others open {at} with the password. What they see is not "
                 "encrypted on its way: put a proxy with TLS before it, and its address into "
                 "desk.url."
             )
@@ -71,11 +77,15 @@ def serve(
         uvicorn.Server(config).run([listening])
 
 
-def _address(port: int, token: str) -> str:
-    return f"http://{LOOPBACK}:{port}/enter?token={token}"
+def _address(called: str, token: str) -> str:
+    return f"http://{called}/enter?token={token}"
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 def _names(host: str, port: int, settings: Settings) -> frozenset[str]:
     """By which names the desk is called: of this machine, of the setting, and the given one."""
-    names = {f"{name}:{port}" for name in (LOOPBACK, "localhost", host)}
+    names = {f"{name}:{port}" for name in (LOOPBACK, "localhost", _in_url(host))}
     return frozenset(names | {urlsplit(settings.desk.url).netloc} - {""})

@@ -52,11 +52,15 @@ class Desk:
     _seen: tuple[Stamp, LibrarySnapshot] | None = None
 
     def library(self) -> LibrarySnapshot:
-        """The library now; read anew only where ledger, tables or generation changed."""
+        """The library now; read anew only where ledger, tables or generation changed.
+
+        Where rides were processed anew it is noted which track is which, as before each decision:
+        pages are made of a head that the ledger has.
+        """
         stamp = self._stamp()
         with self._lock:
             if self._seen is None or self._seen[0] != stamp:
-                opened = LibrarySnapshot.open(self.stores, now(), write=False)
+                opened = LibrarySnapshot.open(self.stores, now(), write=True)
                 self._seen = stamp, opened
             return self._seen[1]
 

@@ -5,15 +5,19 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import polars as pl
 import pytest
 from click.testing import CliRunner
 from starlette.testclient import TestClient
 
 from identity_pipeline.cli.main import cli
 from identity_pipeline.defs.display import metadata
+from identity_pipeline.desk.access import WRONG_WAIT_S
 from identity_pipeline.desk.app import create_app
+from identity_pipeline.desk.deciding import BODY_MAX
 from identity_pipeline_tests.curated_library import PINS, call, write_rides
 from identity_pipeline_tests.desk.opened import HOST, Opened, desk_on, opened
 
@@ -128,9 +132,92 @@ def test_others_need_a_password(data: Path) -> None:
     assert "--password-file" in done.output
     desk = desk_on(data)
     desk.access.password = WORD
-    client = TestClient(create_app(desk), base_url=f"http://{HOST}", follow_redirects=False)
-    assert client.post("/enter", data={"password": "guess"}).status_code == 403
-    assert client.post("/enter", data={"password": WORD}).status_code == 303
+    with TestClient(create_app(desk), base_url=f"http://{HOST}", follow_redirects=False) as client:
+        began = time.monotonic()
+        with ThreadPoolExecutor(2) as both:
+            guesses = both.map(
+                lambda word: client.post("/enter", data={"password": word}), ("guess", "another")
+            )
+            assert [guess.status_code for guess in guesses] == [403, 403]
+        assert time.monotonic() - began >= 2 * WRONG_WAIT_S, "guesses sent at once wait for another"
+        assert client.post("/enter", data={"password": WORD}).status_code == 303
+
+
+def test_a_desk_on_all_addresses_goes_by_numbers_alone(data: Path) -> None:
+    access = desk_on(data).access
+    assert not access.answers_to("10.0.0.7:3001")
+    access.everywhere = True
+    for host, answered in (("10.0.0.7:3001", True), ("[::1]:3001", True), ("evil.example", False)):
+        assert access.answers_to(host) is answered
+    assert not access.answers_to(None)
+
+
+def test_who_signs_out_is_out(ada: Opened) -> None:
+    assert "/leave" in ada.page("/people")
+    ada.client.post("/leave", follow_redirects=False)
+    away = ada.client.get("/people?q=a", follow_redirects=False)
+    assert away.headers["location"] == "/enter?next=/people%3Fq%3Da"
+
+
+def test_what_cannot_be_shown_is_a_sentence_and_its_traceback_is_kept(
+    ada: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken() -> None:
+        raise RuntimeError("of a face that nobody is to read")
+
+    monkeypatch.setattr(ada.desk, "library", broken)
+    answer = ada.client.get("/people")
+    assert answer.status_code == 500
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert "nobody is to read" not in answer.text
+    (kept,) = (ada.desk.stores.layout.root / "logs").glob("*.log")
+    assert "nobody is to read" in kept.read_text()
+    assert kept.stat().st_mode & 0o077 == 0
+
+
+def test_a_form_that_is_too_large_is_refused_in_words(ada: Opened) -> None:
+    answer = ada.client.post("/act/name", content=b"subject=" + b"a" * BODY_MAX)
+    assert answer.status_code == 422
+    assert "select fewer" in answer.text
+    assert "no such page" in ada.page("/none", 404)
+
+
+def test_an_act_that_is_refused_in_the_middle_says_what_holds(ada: Opened) -> None:
+    ada.act("name", subject=["ride-a:1"], name="Ben")
+    ben = ada.history.events[-1].person_id
+    seen = len(ada.history.events)
+    said = ada.act("decline", status=422, person=ben, subject=["ride-d:1", "none:1"])
+    assert len(ada.history.events) == seen + 1
+    assert "holds" in said
+    assert "Nothing was changed" not in said
+
+
+def test_a_desk_that_is_started_anew_knows_what_the_data_folder_knows(data: Path) -> None:
+    with opened(desk_on(data)) as ada:
+        ada.act("name", subject=["ride-a:1"], name="Ben")
+        session = ada.client.cookies[ada.desk.access.cookie]
+        event = ada.history.events[-1].id
+    with opened(desk_on(data)) as again:
+        assert not again.desk.access.knows(session)
+        text = again.page("/people")
+        assert "person Ben is new" in text
+        again.act("undo", event=event)
+        assert not again.history.state.people
+
+
+def test_pages_are_shown_after_a_ride_was_processed_anew(ada: Opened) -> None:
+    ada.act("name", subject="ride-a:1", name="Ben")
+    ben, store = ada.history.events[-1].person_id, ada.desk.stores.tables
+    ride = ada.track("ride-a:1").split(":")[1]
+    for asset in ("face_tracks", "track_templates"):  # its two tracks have each other's numbers
+        table = store.read(asset, ride).with_columns(track_id=3 - pl.col("track_id"))
+        if asset == "track_templates":
+            key = pl.format(f"track:{ride}:{{}}", pl.col("track_id"))
+            table = table.with_columns(track_key=key).sort("track_key")
+        store.write(asset, ride, table, "anew")
+    ada.page(f"/people/{ben}")
+    ada.act("confirm", person=ben, subject="ride-b:1")
+    assert ada.history.state.assigned[ada.track("ride-a:2")] == ben
 
 
 def test_dagster_links_to_the_page_of_what_is_decided() -> None:

@@ -27,6 +27,8 @@
     const element = bearer(pressed(event));
     if (!element) return;
     event.preventDefault();
+    // A key that is held down leafs on, but decides once.
+    if (event.repeat && element.closest("form[method=post]")) return;
     if (element.matches("input:not([type=checkbox]), textarea, select")) element.focus();
     else element.click();
   });
@@ -51,6 +53,25 @@
 
   document.addEventListener("click", (event) => {
     if (event.target.closest("[data-help-open]")) showHelp();
+  });
+
+  // One decision at a time: what is pressed before the next page is there was meant for this one.
+  let deciding = null;
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    if (event.detail.requestConfig.verb !== "post") return;
+    if (deciding) event.preventDefault();
+    else deciding = event.detail.xhr;
+  });
+  document.addEventListener("htmx:afterRequest", (event) => {
+    if (event.detail.xhr === deciding) deciding = null;
+  });
+
+  // Without an answer it is not known whether a decision arrived.
+  document.addEventListener("htmx:sendError", () => {
+    const trouble = document.getElementById("trouble");
+    if (!trouble) return;
+    trouble.textContent = "The desk does not answer. Is it still running? Reload this page then: it shows what was decided.";
+    trouble.hidden = false;
   });
 
   // A page that was fetched brings the styles and scripts of its head: htmx takes its body alone.

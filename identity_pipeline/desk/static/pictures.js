@@ -101,6 +101,7 @@
   document.addEventListener("htmx:afterSettle", (event) => {
     if (event.detail.target !== document.body || !current) return;
     const tile = now();
-    if (tile) look(tile, true);
+    // One that was rejected went to the end of the page: the eye stays where it was.
+    if (tile?.closest("[data-ordered]")) look(tile, true);
   });
 })();

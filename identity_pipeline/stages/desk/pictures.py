@@ -21,10 +21,11 @@ from identity_pipeline.ledger import subjects as ids
 from identity_pipeline.ledger.state import LibraryState, Picture
 from identity_pipeline.media.svg import clock
 from identity_pipeline.settings import Settings
-from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
+from identity_pipeline.stages.curation.snapshot import CurationError, LibrarySnapshot
 from identity_pipeline.stages.datasets.sources import material_of, people_of
 from identity_pipeline.stages.planning.video_list import with_sets
 from identity_pipeline.stages.specs.exported import TYPES, shown_rows
+from identity_pipeline.storage.layout import VIDEO_ID
 
 PAGE: Final = 50
 """Rides on one page; chosen."""
@@ -197,6 +198,19 @@ def _person_of(library: LibrarySnapshot, track_key: str) -> str | None:
         return None
     survivor = state.survivor(person)
     return None if (track_key, survivor) in state.rejected else survivor
+
+
+def has_sets(library: LibrarySnapshot, video_id: str) -> bool:
+    """Whether a ride or photo set has image sets of its own.
+
+    Raises:
+        CurationError: there is no such ride or set.
+    """
+    stores = library.stores
+    if VIDEO_ID.fullmatch(video_id) is None or video_id not in library.videos:
+        raise CurationError(f"there is no ride {video_id!r}; the list of rides has all.")
+    noted = stores.layout.manifest("identity_dataset", video_id).is_file()
+    return noted and stores.layout.export(video_id).is_dir()
 
 
 def ride(library: LibrarySnapshot, video_id: str) -> RideShown:
