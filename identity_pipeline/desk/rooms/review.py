@@ -8,6 +8,7 @@ questions and their order (`core.review.questions`), what a page shows of them
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import Final
@@ -159,7 +160,8 @@ def _ask(request: Request) -> Response:
     question = here.question
     place = replace(here.place, shown=question.key if question else "")
     if place != before:
-        write_place(layout, curator, place)
+        with suppress(OSError):  # a folder that may only be read can be looked at all the same
+            write_place(layout, curator, place)
     if question is None:
         grouped = library.generation is not None
         return page(request, "reviewed.html.j2", room="review", turn=here, grouped=grouped)
