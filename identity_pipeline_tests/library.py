@@ -139,6 +139,7 @@ REBUILDABLE = (
     "index/",
     "progress/",
     "registry/known_files.sqlite",
+    "set_versions/",  # a history: what was tried in between is in it
     "tables/library/",
     "tables/.generations/",
     "tables/copy_keys.npz",

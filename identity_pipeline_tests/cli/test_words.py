@@ -11,10 +11,10 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from identity_pipeline.cli import failures
 from identity_pipeline.cli.commands import COMMANDS, SENTENCES
 from identity_pipeline.cli.main import cli
 from identity_pipeline.errors import IdentityPipelineError, system_words
+from identity_pipeline.storage.files import tracebacks
 
 ARGUMENTS: dict[str, tuple[str, ...]] = {
     "accept-ledger": ("--dry-run",),
@@ -241,7 +241,7 @@ def test_an_unforeseen_error_says_its_cause_and_where_the_traceback_is(
     broken: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken(ZeroDivisionError("by\nzero"))
-    monkeypatch.setattr(failures.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(tracebacks.tempfile, "gettempdir", lambda: str(tmp_path))
     result = call("people")
     (log,) = tmp_path.glob("*.log")
     assert result.exit_code == 1 and len(result.output.strip().splitlines()) == 1

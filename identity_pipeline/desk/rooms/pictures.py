@@ -73,6 +73,8 @@ def _list(request: Request) -> Response:
 def _ride(request: Request) -> Response:
     desk, video_id = desk_of(request), request.path_params["video_id"]
     library = desk.library()
+    if not shown.has_sets(library, video_id):
+        return page(request, "setless.html.j2", room="pictures", video_id=video_id)
     ride = shown.ride(library, video_id)
     first = (p for rider in ride.riders for one in rider.sets for p in one.pictures)
     pictures_of(request).prefetch(
