@@ -58,6 +58,21 @@ def test_decisions_on_pictures_are_events_shown_and_undone(ada: Opened) -> None:
     assert ada.history.state.state_hash == before
 
 
+def test_an_order_is_shown_before_it_is_exported_and_waits(ada: Opened) -> None:
+    page = f"/rides/{next(v for v in ada.desk.library().videos if v.startswith('demo_solo'))}"
+    anchors = FACE.findall(ada.page(page).split("<h3>Coverage")[0])
+    assert len(anchors) > 2
+    assert "not in the export yet" not in ada.page(page)
+    said = [anchors[2], *anchors[:2], *anchors[3:]]
+    decide(ada, "order", subject=said, scope="ride")
+    assert FACE.findall(ada.page(page).split("<h3>Coverage")[0]) == said
+    assert "1 decision is not in the export yet" in ada.page(page)
+    decide(ada, "bins", subject=anchors[0], expression="smile")
+    assert "2 decisions are not in the export yet" in ada.page(page)
+    decide(ada, "order", subject=anchors, scope="ride")
+    assert "1 decision is not in the export yet" in ada.page(page)
+
+
 def test_what_is_no_decision_changes_nothing(ada: Opened) -> None:
     ride = next(v for v in ada.desk.library().videos if v.startswith("demo_solo"))
     face = FACE.findall(ada.page(f"/rides/{ride}"))[0]

@@ -44,18 +44,43 @@
     if (box && !boxes.some((one) => one.checked)) box.checked = true;
   }, true);
 
+  let wanted = null; // an order that is to be sent: while another decision is on its way, none is
+  const facesOf = (list) => [...list.querySelectorAll("[data-tile]")].map((tile) => tile.dataset.face);
+
   const keep = (list) => {
     const form = document.getElementById("order");
+    wanted = facesOf(list);
     for (const old of form.querySelectorAll("[name=subject]")) old.remove();
-    for (const tile of list.querySelectorAll("[data-tile]")) {
+    for (const face of wanted) {
       const input = document.createElement("input");
       input.type = "hidden";
       input.name = "subject";
-      input.value = tile.dataset.face;
+      input.value = face;
       form.append(input);
     }
     form.requestSubmit();
   };
+
+  document.addEventListener("htmx:beforeSend", (event) => {
+    if (event.target.id === "order") wanted = null;
+  });
+
+  const keepWanted = () => {
+    const list = tiles().find((tile) => tile.dataset.face === wanted?.[0])?.closest("[data-ordered]");
+    const there = list && Object.fromEntries([...list.children].map((tile) => [tile.dataset.face, tile]));
+    if (!list || !wanted.every((face) => there[face])) return void (wanted = null);
+    list.prepend(...wanted.map((face) => there[face]));
+    keep(list);
+  };
+
+  // A page that renews itself keeps what is selected on it.
+  let held = null;
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    const { target, requestConfig } = event.detail;
+    if (target !== document.body) return;
+    const chosen = requestConfig.verb === "get" ? [...document.querySelectorAll(".pictures [name=subject]:checked")] : [];
+    held = { path: location.pathname, faces: new Set(chosen.map((box) => box.value)) };
+  });
 
   const place = (list, tile) => [...list.children].indexOf(tile) + 1;
 
@@ -99,9 +124,14 @@
 
   // After a decision the same picture is looked at, or the one that took its place.
   document.addEventListener("htmx:afterSettle", (event) => {
-    if (event.detail.target !== document.body || !current) return;
+    if (event.detail.target !== document.body) return;
+    if (held?.path === location.pathname && held.faces.size) {
+      for (const box of document.querySelectorAll(".pictures [name=subject]")) box.checked = held.faces.has(box.value);
+    }
+    held = null;
+    if (wanted) keepWanted();
     const tile = now();
     // One that was rejected went to the end of the page: the eye stays where it was.
-    if (tile?.closest("[data-ordered]")) look(tile, true);
+    if (tile?.querySelector("[name=subject]")) look(tile, true);
   });
 })();

@@ -183,7 +183,7 @@ def _by_face(pictures: Mapping[str, Picture], scope: str) -> DecidedPictures:
         anchors=_chosen(local),
         passed_over=frozenset(_passed_over(local)),
         bins={face: p.bins for face, p in sorted(local.items()) if p.bins},
-        order=_ordered(local, scope),
+        order=ordered_faces(local, scope),
     )
 
 
@@ -197,8 +197,13 @@ def _chosen(local: Mapping[str, Picture]) -> tuple[str, ...]:
     return tuple(face for _, face in chosen)
 
 
-def _ordered(local: Mapping[str, Picture], scope: str) -> tuple[str, ...]:
-    """Faces as the newest order has them, then those of the order before."""
+def ordered_faces(local: Mapping[str, Picture], scope: str) -> tuple[str, ...]:
+    """Faces as the newest order has them, then those of the order before.
+
+    Args:
+        local: the records of a video's faces, by `face_id`.
+        scope: `OF_A_RIDE` or `OF_A_PERSON`.
+    """
     placed = [(p.places[scope], face) for face, p in local.items() if scope in p.places]
     return tuple(face for _, face in sorted(((-seq, place), face) for (seq, place), face in placed))
 

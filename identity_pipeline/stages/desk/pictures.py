@@ -15,12 +15,14 @@ import polars as pl
 
 from identity_pipeline.core.datasets.selection import ordered
 from identity_pipeline.core.faces.buckets import axis_bins
+from identity_pipeline.core.imagesets.decided import ACCEPTED, places
 from identity_pipeline.core.imagesets.portrait import anchor_eligible
 from identity_pipeline.ledger import events as ev
 from identity_pipeline.ledger import subjects as ids
 from identity_pipeline.ledger.state import LibraryState, Picture
 from identity_pipeline.media.svg import clock
 from identity_pipeline.settings import Settings
+from identity_pipeline.stages.curation.picture_uses import OF_A_RIDE, ordered_faces
 from identity_pipeline.stages.curation.snapshot import CurationError, LibrarySnapshot
 from identity_pipeline.stages.datasets.sources import material_of, people_of
 from identity_pipeline.stages.planning.video_list import with_sets
@@ -51,8 +53,10 @@ FAULTS: Final = {
 AXES: Final = ("yaw", "pitch", "expression", "occlusion", "lighting")
 _TOLD: Final = (
     *("face_id", "person_id", "timestamp_ms", "yaw_bin", "pitch_bin", "expression_bin"),
-    *("occlusion_bin", "lighting_bin", "portrait_score", "picture_score"),
+    *("occlusion_bin", "lighting_bin", "portrait_score"),
 )
+_HEEDED: Final = ("decided", "anchor_place")
+"""What a candidate has of decisions on it."""
 _NOT_TOLD: Final[Mapping[str, Any]] = dict.fromkeys(_TOLD)
 
 
@@ -89,15 +93,27 @@ class Shown:
 
 @dataclass(frozen=True)
 class SetShown:
-    """One set: its type, and its pictures in their order."""
+    """One set.
+
+    Attributes:
+        kind: its type.
+        pictures: in the order that a human gave, else as they are exported.
+        reordered: whether they are exported in another order.
+    """
 
     kind: str
     pictures: tuple[Shown, ...]
+    reordered: bool
 
     @property
     def title(self) -> str:
         """What it is called."""
         return TITLES[self.kind]
+
+    @property
+    def ordered(self) -> bool:
+        """Whether a human may say its order: a pair has the order of its two views."""
+        return self.kind != "pair"
 
 
 @dataclass(frozen=True)
@@ -125,7 +141,7 @@ class RideShown:
         video_id: which.
         riders: from left to right.
         rejected: pictures of it that humans rejected.
-        waiting: decisions that are not in the export yet.
+        waiting: decisions, and orders of sets, that are not in the export yet.
     """
 
     video_id: str
@@ -223,40 +239,63 @@ def ride(library: LibrarySnapshot, video_id: str) -> RideShown:
     store, state = library.stores.tables, library.state
     observed = store.read("candidates", video_id)
     files = store.read("identity_dataset", video_id)
-    told = {row["face_id"]: row for row in observed.select(_TOLD).iter_rows(named=True)}
+    told = {row["face_id"]: row for row in observed.select(*_TOLD, *_HEEDED).iter_rows(named=True)}
+    decided = _decided_in(state, video_id)
+    order = ordered_faces(decided, OF_A_RIDE)
     by_seat: dict[int, list[SetShown]] = {}
     exported: set[str] = set()
     for name, kind in TYPES.items():
         rows = shown_rows(name, store.read(name, video_id), files, observed)
         exported.update(rows["face_id"])
-        for seat, own in _by_seat(rows):
+        for seat, own, reordered in _by_seat(rows, () if kind == "pair" else order):
             pictures = tuple(
                 _shown(state, video_id, row["face_id"], told, _file_of(files, row, kind))
                 for row in own
             )
-            by_seat.setdefault(seat, []).append(SetShown(kind, pictures))
+            by_seat.setdefault(seat, []).append(SetShown(kind, pictures, reordered))
     riders = tuple(
         RiderShown(seat, name, person, tuple(by_seat.get(seat, ())))
         for seat, name, person in riders_of(library, video_id)
     )
-    decided = _decided_in(state, video_id)
     rejected = tuple(
         _shown(state, video_id, face, told, None)
         for face, picture in decided.items()
         if picture.verdict == "rejected"
     )
-    waiting = sum(
-        (face in exported) == (picture.verdict == "rejected")
-        for face, picture in decided.items()
-        if picture.verdict
-    )
+    waiting = sum(_waits(picture, told.get(f), f in exported) for f, picture in decided.items())
+    waiting += sum(one.reordered for rider in riders for one in rider.sets)
     return RideShown(video_id, riders, rejected, waiting)
 
 
-def _by_seat(rows: pl.DataFrame) -> Iterable[tuple[int, list[dict[str, Any]]]]:
-    ranked = rows.sort("person_id", "rank", "face_id")
+def _waits(picture: Picture, row: Mapping[str, Any] | None, exported: bool) -> bool:
+    """Whether a decision is not in the export yet.
+
+    Args:
+        picture: what is decided on a face.
+        row: the face as a candidate; null: it is none, and no decision makes it one.
+        exported: whether it is in a set.
+    """
+    if picture.verdict == "rejected":
+        return exported
+    return row is not None and (
+        (picture.verdict == "accepted" and row["decided"] != ACCEPTED)
+        or (picture.anchor is not None and not row["anchor_place"])
+        or any(row[f"{axis}_bin"] != word for axis, word in picture.bins.items())
+    )
+
+
+def _by_seat(
+    rows: pl.DataFrame, order: Sequence[str]
+) -> Iterable[tuple[int, list[dict[str, Any]], bool]]:
+    """Each rider's pictures in their order, and whether they are exported in another one.
+
+    The order is that of `core.imagesets.decided.in_human_order`.
+    """
+    ranked = rows.sort("person_id", "rank", "face_id").with_columns(human_place=places(order))
     for seat in ranked["person_id"].unique().sort().to_list():
-        yield seat, ranked.filter(pl.col("person_id") == seat).to_dicts()
+        exported = ranked.filter(pl.col("person_id") == seat)
+        said = exported.sort("human_place", nulls_last=True, maintain_order=True)
+        yield seat, said.to_dicts(), not said.equals(exported)
 
 
 def _file_of(files: pl.DataFrame, row: Mapping[str, Any], kind: str) -> str | None:
