@@ -12,7 +12,7 @@ import pytest
 from identity_pipeline.stages.desk.comparing import compared
 from identity_pipeline.storage.files.small_files import DamagedFileError
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.video.set_versions import Version, note_version, versions
+from identity_pipeline.storage.video.set_versions import Version, count, note_version, versions
 from identity_pipeline.storage.video.tables import TableStore
 from identity_pipeline_tests.desk.opened import Opened, desk_on, opened
 
@@ -52,7 +52,10 @@ def test_decisions_on_pictures_are_events_shown_and_undone(ada: Opened) -> None:
     shown = ada.page(page)
     for words in ("leaves at the next export", "★ anchor", "bins corrected", "Rejected"):
         assert words in shown
-    assert "the eyes: 1" in ada.page("/pictures/decided")
+    taught = ada.page("/pictures/decided")
+    assert "the eyes: 1" in taught
+    assert "expression not known" not in taught
+    assert faces[2] not in ada.page(f"{page}/anchors?seat=0")
     for event in reversed(ada.history.events):
         ada.act("undo", event=event.id)
     assert ada.history.state.state_hash == before
@@ -105,3 +108,4 @@ def test_the_same_sets_are_one_version_and_two_are_compared(
     path.write_bytes(path.read_bytes() + b" ")
     with pytest.raises(DamagedFileError):
         versions(layout, ride)
+    assert count(layout, ride) == 2

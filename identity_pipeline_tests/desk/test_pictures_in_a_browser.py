@@ -1,4 +1,4 @@
-"""The room Pictures in a real browser: by pointer and by keys, each decision what its button says."""
+"""The room Pictures in a real browser: a decision is what its button says, by pointer and keys."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from identity_pipeline.stages.curation.snapshot import CurationError
 from identity_pipeline.stages.desk import pictures as shown
 from identity_pipeline.stages.desk.comparing import compared
 from identity_pipeline.stages.desk.faces import Face
-from identity_pipeline.storage.video.set_versions import Noted, versions
+from identity_pipeline.storage.video.set_versions import Noted, count, versions
 
 AHEAD: Final = 24
 """So many pictures of a page are drawn before they are asked for."""
@@ -85,8 +85,8 @@ def _ride(request: Request) -> Response:
         "ride.html.j2",
         room="pictures",
         ride=ride,
-        undo={one.subject: shown.last_event_on(library, one.subject) for one in ride.rejected},
-        versions=len(versions(desk.stores.layout, video_id)),
+        undo=shown.last_events_on(library, ride.rejected),
+        versions=count(desk.stores.layout, video_id),
         **_deciding(request),
     )
 
@@ -144,7 +144,7 @@ def _decided(request: Request) -> Response:
     """What curators said of pictures, and what that teaches."""
     library, number = desk_of(request).library(), _number(request, "page")
     taught = shown.taught(library, number)
-    undo = {one.subject: shown.last_event_on(library, one.subject) for one in taught.pictures}
+    undo = shown.last_events_on(library, taught.pictures)
     told = {"taught": taught, "undo": undo, "number": number, "each": shown.PAGE}
     return page(request, "decided.html.j2", room="pictures", faults=shown.FAULTS, **told)
 

@@ -359,7 +359,11 @@ def anchors_offered(
     observed = library.stores.tables.read("candidates", video_id)
     open_to_all = (pl.col("standing") == "candidate") & anchor_eligible(settings.selection)
     own = observed.filter((pl.col("person_id") == seat) & open_to_all)
-    best = own.sort(["portrait_score", "face_id"], descending=[True, False]).head(OFFERED)
+    rejected = [
+        f for f, p in _decided_in(library.state, video_id).items() if p.verdict == "rejected"
+    ]
+    left = own.filter(~pl.col("face_id").is_in(rejected))
+    best = left.sort(["portrait_score", "face_id"], descending=[True, False]).head(OFFERED)
     told = {row["face_id"]: row for row in best.select(_TOLD).iter_rows(named=True)}
     return [_shown(library.state, video_id, face, told, None) for face in told]
 
@@ -427,17 +431,39 @@ def taught(library: LibrarySnapshot, number: int) -> Taught:
     }
     faults = Counter(p.fault for _, p in decided if p.fault)
     shown = decided[(number - 1) * PAGE : number * PAGE]
+    faces: dict[str, list[str]] = {}
+    for parsed in (ids.parse(face) for face, _ in shown):
+        if not parsed.lost:
+            faces.setdefault(parsed.video_id, []).append(parsed.local_id)
     pictures = tuple(
-        _shown(state, parsed.video_id, parsed.local_id, {}, None)
-        for parsed in (ids.parse(face) for face, _ in shown)
-        if not parsed.lost
+        _shown(state, video_id, face, told, None)
+        for video_id, own in faces.items()
+        for told in [_told_of(library, video_id, own)]
+        for face in own
     )
     return Taught(verdicts, faults.most_common(), pictures, len(decided))
 
 
-def last_event_on(library: LibrarySnapshot, subject: str) -> str | None:
-    """The newest decision in force that names a face: what `undo` takes back."""
-    for event in library.history.latest_in_force():
-        if subject in event.named_subjects and event.kind.startswith("picture_"):
-            return event.id
-    return None
+def _told_of(
+    library: LibrarySnapshot, video_id: str, faces: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    """What is known of some faces; nothing of photographs and of rides that have no sets yet."""
+    store = library.stores.tables
+    if store.noted("candidates", video_id) is None:
+        return {}
+    own = store.read("candidates", video_id, _TOLD).filter(pl.col("face_id").is_in(faces))
+    return {row["face_id"]: row for row in own.iter_rows(named=True)}
+
+
+def last_events_on(library: LibrarySnapshot, pictures: Iterable[Shown]) -> dict[str, str | None]:
+    """The newest decision in force that names each face: what `undo` takes back."""
+    found = dict[str, str | None].fromkeys(one.subject for one in pictures)
+    open_ = set(found)
+    for event in library.history.latest_in_force() if open_ else ():
+        if event.kind.startswith("picture_"):
+            named = open_ & {*event.named_subjects}
+            found |= dict.fromkeys(named, event.id)
+            open_ -= named
+        if not open_:
+            break
+    return found

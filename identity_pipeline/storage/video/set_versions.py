@@ -59,6 +59,11 @@ def note_version(layout: Layout, video_id: str, version: Version) -> None:
     atomic.write_bytes(folder / f"{number:04d}-{digest}.json", data)
 
 
+def count(layout: Layout, video_id: str) -> int:
+    """How many versions of a ride are kept."""
+    return len(_names(layout, video_id))
+
+
 def versions(layout: Layout, video_id: str) -> list[Noted]:
     """All versions of a ride, the oldest first.
 
