@@ -115,6 +115,26 @@ def test_selected_tracks_are_rejected_and_the_rejection_undone(
     assert running.state().state_hash == before
 
 
+@pytest.mark.parametrize("way", ["click", "Enter"])
+def test_a_button_decides_what_it_says_however_it_is_pressed(
+    page: Page, running: RunningDesk, way: str
+) -> None:
+    before, seen = running.state().state_hash, len(running.decisions())
+    at(page, running, f"/people/{who(running, 'Ben')}")
+    page.get_by_role("checkbox").last.check()
+    button = page.get_by_role("button", name="Ignore")
+    button.focus()
+    if way == "click":
+        button.click()
+    else:
+        page.keyboard.press(way)
+    expect(page.locator(".notice b")).to_have_text(f"#{seen + 1}")
+    assert [event.kind for event in running.decisions()[seen:]] == ["ignore"]
+    page.keyboard.press("u")
+    expect(page.locator(".notice b")).to_have_text(f"#{seen + 2}")
+    assert running.state().state_hash == before
+
+
 def test_the_desk_stays_usable_on_a_telephone(running: RunningDesk, visitors: Visitors) -> None:
     page, ada = visitors.visit(running, width=390, height=300), who(running, "Ada")
     for path in ("", f"/{ada}", f"/{ada}/split", f"/{ada}/merge"):

@@ -74,8 +74,12 @@
     if (event.target.closest("[data-tile]")) count();
   });
 
-  // What was typed is sent; the next question begins with its keys.
-  document.addEventListener("submit", () => document.activeElement?.blur(), true);
+  // What was typed is sent; the next question begins with its keys. A button keeps the focus: htmx
+  // forgets which one was pressed, and so what it decides, when a button of the form loses it.
+  document.addEventListener("submit", () => {
+    const now = document.activeElement;
+    if (now?.matches("input")) now.blur();
+  }, true);
 
   // Pictures of the next questions are there before they are asked for.
   const fetchAhead = () => {
