@@ -230,7 +230,7 @@ def has_sets(library: LibrarySnapshot, video_id: str) -> bool:
 
 
 def ride(library: LibrarySnapshot, video_id: str) -> RideShown:
-    """The sets of a ride as they are exported, with what was decided on them.
+    """The sets of a ride as they are exported, with what was decided on them, order included.
 
     Raises:
         MissingTableError: it has no sets.
@@ -257,14 +257,14 @@ def ride(library: LibrarySnapshot, video_id: str) -> RideShown:
         RiderShown(seat, name, person, tuple(by_seat.get(seat, ())))
         for seat, name, person in riders_of(library, video_id)
     )
-    rejected = tuple(
-        _shown(state, video_id, face, told, None)
-        for face, picture in decided.items()
-        if picture.verdict == "rejected"
-    )
+    rejected = tuple(_shown(state, video_id, face, told, None) for face in _rejected(decided))
     waiting = sum(_waits(picture, told.get(f), f in exported) for f, picture in decided.items())
-    waiting += sum(one.reordered for rider in riders for one in rider.sets)
-    return RideShown(video_id, riders, rejected, waiting)
+    return RideShown(video_id, riders, rejected, waiting + _reordered(riders))
+
+
+def _reordered(riders: Iterable[RiderShown]) -> int:
+    """How many sets are exported in another order than they are shown."""
+    return sum(one.reordered for rider in riders for one in rider.sets)
 
 
 def _waits(picture: Picture, row: Mapping[str, Any] | None, exported: bool) -> bool:
@@ -352,6 +352,11 @@ def _decided_in(state: LibraryState, video_id: str) -> dict[str, Picture]:
     return {p.local_id: picture for p, picture in parsed if p.video_id == video_id and not p.lost}
 
 
+def _rejected(decided: Mapping[str, Picture]) -> list[str]:
+    """Those that were rejected."""
+    return [face for face, picture in decided.items() if picture.verdict == "rejected"]
+
+
 def anchors_offered(
     library: LibrarySnapshot, video_id: str, seat: int, settings: Settings
 ) -> list[Shown]:
@@ -359,9 +364,7 @@ def anchors_offered(
     observed = library.stores.tables.read("candidates", video_id)
     open_to_all = (pl.col("standing") == "candidate") & anchor_eligible(settings.selection)
     own = observed.filter((pl.col("person_id") == seat) & open_to_all)
-    rejected = [
-        f for f, p in _decided_in(library.state, video_id).items() if p.verdict == "rejected"
-    ]
+    rejected = _rejected(_decided_in(library.state, video_id))
     left = own.filter(~pl.col("face_id").is_in(rejected))
     best = left.sort(["portrait_score", "face_id"], descending=[True, False]).head(OFFERED)
     told = {row["face_id"]: row for row in best.select(_TOLD).iter_rows(named=True)}
@@ -431,17 +434,19 @@ def taught(library: LibrarySnapshot, number: int) -> Taught:
     }
     faults = Counter(p.fault for _, p in decided if p.fault)
     shown = decided[(number - 1) * PAGE : number * PAGE]
+    pictures = tuple(_as_told(library, [face for face, _ in shown]))
+    return Taught(verdicts, faults.most_common(), pictures, len(decided))
+
+
+def _as_told(library: LibrarySnapshot, subjects: Sequence[str]) -> Iterable[Shown]:
+    """Faces of several rides with what is known of each; without those that are lost."""
     faces: dict[str, list[str]] = {}
-    for parsed in (ids.parse(face) for face, _ in shown):
+    for parsed in map(ids.parse, subjects):
         if not parsed.lost:
             faces.setdefault(parsed.video_id, []).append(parsed.local_id)
-    pictures = tuple(
-        _shown(state, video_id, face, told, None)
-        for video_id, own in faces.items()
-        for told in [_told_of(library, video_id, own)]
-        for face in own
-    )
-    return Taught(verdicts, faults.most_common(), pictures, len(decided))
+    for video_id, own in faces.items():
+        told = _told_of(library, video_id, own)
+        yield from (_shown(library.state, video_id, face, told, None) for face in own)
 
 
 def _told_of(
