@@ -50,7 +50,12 @@ def test_decisions_on_pictures_are_events_shown_and_undone(ada: Opened) -> None:
     assert dict(pictures[faces[3]].bins) == {"expression": "smile"}
     assert pictures[faces[1]].anchor is not None
     shown = ada.page(page)
-    for words in ("leaves at the next export", "★ anchor", "bins corrected", "Rejected"):
+    for words in (
+        "leaves at the next export",
+        "★ anchor · placed by hand",
+        "bins corrected",
+        "Rejected",
+    ):
         assert words in shown
     taught = ada.page("/pictures/decided")
     assert "the eyes: 1" in taught
