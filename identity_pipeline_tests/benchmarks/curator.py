@@ -153,7 +153,7 @@ class Curator:
         )
         at = template_thresholds(found.tables["calibration"], self.library.space, self.settings).at
         self.bars = Bars(at("exclude"), at("suggest"), at("assign"))
-        self.alike = alike_people(found.tables["person_references"], self.bars.suggest)
+        self.alike = alike_people(found.tables["person_references"], self.bars.assign)
         nobody = found.tables["person_assignments"].filter(pl.col("person_id").is_null())
         unknown = self.tables.templates.join(nobody, on="track_key", how="semi")
         self.outside = nearest_outside(unknown, dict(rows.iter_rows()))

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from identity_pipeline.core.review.alike import alike_people, nearest_outside
 from identity_pipeline.core.review.questions import Bars, Facts, Question, questions
 from identity_pipeline.tables import TABLES
+from identity_pipeline_tests.core.builders import MODEST
 
 BARS = Bars(0.3, 0.45, 0.7)
 REGROW = 0.05
@@ -85,6 +86,18 @@ def test_who_was_said_to_be_two_is_not_asked_again() -> None:
     assert ask(none, alike=alike, two_people={("ada", "ben")}) == []
 
 
+def test_a_likely_yes_comes_before_names_that_must_be_typed() -> None:
+    rows = [
+        track("sure", score=0.6, nearest=["r"]),
+        track("vague", score=0.35, nearest=["r"]),
+        *(track(f"s{n}", "suggested", person_id="kim", score=0.68) for n in range(2)),
+    ]
+    asked = table("suggestions", *(pending(f"s{n}", "kim", 0.68) for n in range(2)))
+    found = ask(table("person_assignments", *rows), asked, assigned={"r": "ada"})
+    assert [one.tracks for one in found] == [("s0", "s1"), ("sure",), ("vague",)]
+    assert found[0].clicks < 1.2 < found[1].clicks < found[2].clicks < 6
+
+
 def test_a_group_that_nothing_resembles_can_wait() -> None:
     rows = table(
         "person_assignments", *(track(key, "unknown", cluster_id=n) for n, key in enumerate("ab"))
@@ -112,6 +125,7 @@ def test_people_are_as_alike_as_their_means() -> None:
     assert alike_people(references, 0.7) == [("ada", "ben", 0.8)]
 
 
+@MODEST
 @given(st.lists(st.sampled_from(["noise", "auto", "group"]), max_size=12), st.data())
 def test_each_track_is_asked_about_once_and_no_more_when_it_is_settled(
     kinds: list[str], data: st.DataObject

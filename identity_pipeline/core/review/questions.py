@@ -1,7 +1,9 @@
 """The questions to a curator, and their order: what settles most, with the fewest clicks, first.
 
 One question is answered by one action, whatever number of tracks it settles. Its worth is that
-number times the chance that the answer changes where they are, for each key that the answer takes.
+number times the chance that the answer changes where they are, for each key that the answer is
+expected to take: a yes is one, a name several, and who differs from the others of a batch is
+selected one by one.
 What the machine has placed by itself changes only if it was wrong; what waits for an answer changes
 if the answer is yes; a group that nobody resembles is whole as it is, named or not, while one that
 others resemble draws them after it once it has a name. Contradictions come before everything else.
@@ -98,6 +100,7 @@ class Question:
         rival_id: the next best person, or the other one of `same` and `conflict`.
         score: cosine of the least similar track to the candidate; null without one.
         chance: that the answer changes where the tracks are, in [0, 1].
+        clicks: keys that an answer is expected to take, at least 1.
         cluster_id: of a cluster.
         scores: of the tracks, in their order; null where there is none.
         size: tracks that it is about where it names none: those of the smaller of two people.
@@ -110,14 +113,10 @@ class Question:
     rival_id: str | None
     score: float | None
     chance: float
+    clicks: float = 1.0
     cluster_id: int | None = None
     scores: tuple[float | None, ...] = ()
     size: int | None = None
-
-    @property
-    def clicks(self) -> int:
-        """Keys that an answer is expected to take."""
-        return 1 if self.person_id is not None else NAMING_CLICKS
 
     @property
     def worth(self) -> float:
@@ -231,11 +230,14 @@ def _suggestion(
     bars: Bars,
 ) -> Question:
     scores, tracks = tuple(score for score, _ in members), tuple(track for _, track in members)
-    chance = sum(map(bars.chance, scores)) / len(scores)
+    own = sum(map(bars.chance, scores))
+    chance, clicks = own / len(scores), 1 + min(own, len(scores) - own)
     rival = facts.survivor.get(rivals[tracks[0]] or "")
     key = key_of("suggestion", (person,), tracks)
     beside = rival if rival != person else None
-    return Question(key, "suggestion", tracks, person, beside, scores[0], chance, scores=scores)
+    return Question(
+        key, "suggestion", tracks, person, beside, scores[0], chance, clicks, scores=scores
+    )
 
 
 def _refused(track: str, person: str, score: float, facts: Facts, regrow: float) -> bool:
@@ -247,12 +249,12 @@ def _refused(track: str, person: str, score: float, facts: Facts, regrow: float)
 
 
 def _same(alike: Iterable[tuple[str, str, float]], facts: Facts, bars: Bars) -> list[Question]:
-    """Two people as near as one person's tracks are."""
+    """Two people as near as a track must be to be named as one of them without asking."""
     found: dict[str, Question] = {}
     sizes = Counter(facts.assigned.values())
     for one, other, score in alike:
         both = sorted({facts.survivor.get(one, ""), facts.survivor.get(other, "")} - {""})
-        if score < bars.suggest or len(both) < 2 or (both[0], both[1]) in facts.two_people:
+        if score < bars.assign or len(both) < 2 or (both[0], both[1]) in facts.two_people:
             continue
         key = key_of("same", both, ())
         size = min(sizes[who] for who in both) or 1
@@ -312,12 +314,19 @@ class _About:
     outside: Mapping[str, float]
     bars: Bars | None
 
-    def chance(self, score: float | None, tracks: Sequence[str]) -> float:
-        """That a group changes: it is the candidate, or something outside is one with it."""
+    def yes(self, scores: Sequence[float | None]) -> float:
+        """That a group is its candidate; 0 without one. Who is not like them speaks against it."""
+        if self.bars is None:
+            return 0.0
+        compared = [self.bars.chance(score) for score in scores if score is not None]
+        return sum(compared) / len(scores)
+
+    def outside_too(self, tracks: Sequence[str]) -> float:
+        """That something outside a group is one with it."""
         if self.bars is None:
             return 1.0
         near = max((self.outside[t] for t in tracks if t in self.outside), default=None)
-        return self.bars.chance(near if score is None else score)
+        return self.bars.chance(near)
 
 
 def _clusters(
@@ -353,5 +362,7 @@ def _unknown(kind: str, members: Sequence[str], about: _About, number: int | Non
     tracks = tuple(sorted(members, key=lambda track: (own.get(track, -1.0), track)))
     scores = tuple(own.get(track) for track in tracks)
     score = min(own.values()) if own else None
-    key, chance = key_of(kind, (), members), about.chance(score, members)
-    return Question(key, kind, tracks, person, None, score, chance, number, scores)
+    yes = about.yes(scores)
+    chance, clicks = max(yes, about.outside_too(members)), yes + (1 - yes) * NAMING_CLICKS
+    key = key_of(kind, (), members)
+    return Question(key, kind, tracks, person, None, score, chance, clicks, number, scores)

@@ -53,7 +53,7 @@ def alike_in(library: LibrarySnapshot, bars: Bars | None) -> Alike:
     """People of the generation in force who may be one; it is the same for the same generation."""
     if bars is None:
         return ()
-    return alike_people(library.table("person_references"), bars.suggest)
+    return alike_people(library.table("person_references"), bars.assign)
 
 
 def facts_of(library: LibrarySnapshot) -> Facts:
