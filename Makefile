@@ -81,6 +81,7 @@ bench: venv  ## Measure the pipeline against its bare parts, grouping by size, a
 	$(BIN)/python -m identity_pipeline_tests.benchmarks.bench_heads
 	$(BIN)/python -m identity_pipeline_tests.benchmarks.bench_partitions
 	$(BIN)/python -m identity_pipeline_tests.benchmarks.bench_ledger
+	$(BIN)/python -m identity_pipeline_tests.benchmarks.bench_desk
 	$(BIN)/python -m identity_pipeline_tests.benchmarks.bench_reading
 	$(BIN)/python -m identity_pipeline_tests.benchmarks.bench_copies
 	$(BIN)/python -m identity_pipeline_tests.benchmarks.bench_commands

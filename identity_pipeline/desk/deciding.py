@@ -132,7 +132,8 @@ def _carry_out(desk: Desk, actor: str, act: Act, form: Form, done: list[str]) ->
     be refused in the middle.
     """
     time = now()
-    library = LibrarySnapshot.open(desk.stores, time, write=True)
+    seen = desk.library().history
+    library = LibrarySnapshot.open(desk.stores, time, write=True, seen=seen)
     curator = Curator(library, actor, time, form.get("reason") or "", head=_head(form.one("head")))
     told: dict[str, str] = {}
     try:

@@ -60,7 +60,8 @@ class Desk:
         stamp = self._stamp()
         with self._lock:
             if self._seen is None or self._seen[0] != stamp:
-                opened = LibrarySnapshot.open(self.stores, now(), write=True)
+                seen = self._seen[1].history if self._seen else None
+                opened = LibrarySnapshot.open(self.stores, now(), write=True, seen=seen)
                 self._seen = stamp, opened
             return self._seen[1]
 

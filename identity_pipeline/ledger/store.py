@@ -91,14 +91,17 @@ class LedgerStore:
         """What the events amount to; may be deleted at any time."""
         return self.path.with_name("replayed.json")
 
-    def history(self) -> History:
+    def history(self, seen: History | None = None) -> History:
         """All events; waits for nobody.
+
+        Args:
+            seen: an earlier history of this ledger, which need not be read again.
 
         Raises:
             DamagedLedgerError: a line was changed, is missing, or is no event.
             LostLedgerError: the ledger is gone, shorter than what was acknowledged, or another one.
         """
-        contents = self._read()
+        contents = self._read(seen=seen)
         self._save(contents.history, contents.data, contents.head)
         return contents.history
 

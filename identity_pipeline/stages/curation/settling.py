@@ -166,13 +166,16 @@ _NO_FACES = pl.DataFrame(
 )
 
 
-def settle_ledger(stores: LibraryStores, now: str, *, write: bool = True) -> History:
+def settle_ledger(
+    stores: LibraryStores, now: str, *, write: bool = True, seen: History | None = None
+) -> History:
     """The ledger, after noting where videos that were processed anew have other track numbers.
 
-    With `write` False nothing is noted, but the history is told as if it were.
+    With `write` False nothing is noted, but the history is told as if it were. `seen` is an earlier
+    history of the ledger, which need not be read again.
     """
     store, ledger = stores.tables, stores.ledger
-    history = ledger.history()
+    history = ledger.history(seen)
     settling = Settling.of(store.layout, history)
     found = _found_again(store, history, settling.videos)
     if not found.changes:

@@ -78,15 +78,18 @@ class LibrarySnapshot:
     snapshot: Snapshot | None
 
     @classmethod
-    def open(cls, stores: LibraryStores, now: str, *, write: bool) -> LibrarySnapshot:
+    def open(
+        cls, stores: LibraryStores, now: str, *, write: bool, seen: History | None = None
+    ) -> LibrarySnapshot:
         """The library now.
 
         Args:
             stores: of the data folder.
             now: ISO time with a zone.
             write: note in the ledger where videos were processed anew; False leaves it alone.
+            seen: an earlier history of the ledger, which need not be read again.
         """
-        history = settle_ledger(stores, now, write=write)
+        history = settle_ledger(stores, now, write=write, seen=seen)
         return cls(stores, history, stores.generations.find())
 
     @property
