@@ -10,7 +10,7 @@ import click
 from identity_pipeline.cli.lists import say
 from identity_pipeline.cli.options import data_option, merged_settings, open_stores, overrides
 
-PASSWORD = "IDENTITY_PIPELINE_DESK_PASSWORD"  # noqa: S105 - its name
+PASSWORD = "IDENTITY_PIPELINE_PASSWORD_OF_DESK"  # noqa: S105 - its name
 
 
 @click.command()

@@ -52,7 +52,8 @@ def accept(curator: Curator, pictures: tuple[str, ...]) -> Iterator[Planned]:
     """Say that a PICTURE is good: it is in a set, unless a hard rule forbids it.
 
     Hard rules are those on who is shown: the face must surely be the rider's, no other face may be
-    in the crop, and the frame must not cut it. `identity-pipeline why` says which one it was.
+    in the crop, and the frame must not cut it. A face that is too poor to be measured at all is in
+    no set either. `identity-pipeline why` says which one it was.
     """
     yield curator.accept_pictures(curator.pictures(pictures))
 

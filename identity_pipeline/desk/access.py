@@ -48,6 +48,7 @@ class Access:
     Attributes:
         hosts: values of the header `Host` that are answered: whoever comes by another name was
             led here by a foreign page.
+        port: on which it listens.
         everywhere: listens on all addresses of the machine: it also answers to any address in
             numbers, which no foreign page can make mean another machine.
         announce: told each token that opens a session, as soon as it does.
@@ -55,6 +56,7 @@ class Access:
     """
 
     hosts: frozenset[str]
+    port: int
     announce: Callable[[str], None]
     password: str | None = None
     everywhere: bool = False
@@ -65,7 +67,7 @@ class Access:
     @property
     def cookie(self) -> str:
         """Name of the session's cookie: of its own for each port, which cookies do not tell."""
-        return "desk_" + "".join(c for c in min(self.hosts) if c.isalnum())
+        return f"desk_{self.port}"
 
     def enter(self, token: str) -> str | None:
         """A new session for a token, which is spent by it; None: it is not the one."""
@@ -131,16 +133,29 @@ class Guard:
 
     def _refusal(self, request: Request) -> Response | None:
         if not self.access.answers_to(request.headers.get("host")):
-            return PlainTextResponse("This desk does not go by that name.", 421)
+            return PlainTextResponse(
+                "This desk does not go by that name: open it by the address that it printed, or "
+                "put the name that a proxy gives it into the setting desk.url.",
+                421,
+            )
         if request.method not in SAFE and not _same_origin(request.headers):
-            return PlainTextResponse("Only the desk's own pages may decide.", 403)
-        path = request.url.path
+            return PlainTextResponse(
+                "Only the desk's own pages may decide. A proxy before it must pass the header "
+                "Host on.",
+                403,
+            )
+        path: str = request.scope["path"]  # not of the URL, which a header has a part in
         if path.startswith(OPEN) or self.access.knows(request.cookies.get(self.access.cookie)):
             return None
         if request.method in SAFE and "hx-request" not in request.headers:
             query = f"?{request.url.query}" if request.url.query else ""
             return RedirectResponse(f"/enter?next={quote(path + query)}", 303)
-        return PlainTextResponse("Open the desk by the address that it printed.", 401)
+        # A page that was open when the desk was started anew goes where one comes in.
+        return PlainTextResponse(
+            "Open the desk by the address that it printed.",
+            401,
+            {"HX-Redirect": f"/enter?next={quote(path)}"} if request.method in SAFE else None,
+        )
 
 
 def _in_numbers(host: str) -> bool:

@@ -92,15 +92,17 @@ def _suggested(curator: Curator, person_id: str) -> set[str]:
 
 
 def _decline(curator: Curator, form: Form) -> Iterator[Planned]:
-    """Not this person, as far as one can tell: each comes back only when its score has risen."""
-    person = person_of(curator, form)
-    for track in subjects_of(form):
-        row = curator.library.assignments.get(track)
-        score = row["score"] if row else None
-        if score is None:
-            yield curator.reject(person, [track])
-        else:
-            yield curator.turn_down(person, track, score)
+    """Not this person, as far as one can tell: they come back when a score has risen above all.
+
+    Raises:
+        CurationError: nothing was measured of one of them, so nothing could rise.
+    """
+    tracks = subjects_of(form)
+    rows = [curator.library.assignments.get(track) for track in tracks]
+    scores = [row["score"] for row in rows if row and row["score"] is not None]
+    if len(scores) < len(tracks):
+        raise CurationError("nothing was measured of them; say that they are never this person.")
+    yield curator.turn_down(person_of(curator, form), tracks, max(scores))
 
 
 def _reject(curator: Curator, form: Form) -> Iterator[Planned]:
@@ -117,7 +119,10 @@ def _ignore(curator: Curator, form: Form) -> Iterator[Planned]:
 
 
 def _undo(curator: Curator, form: Form) -> Iterator[Planned]:
-    yield curator.undo(find_event(curator.library, form.one("event")))
+    """Takes the decisions of one act back, the last first."""
+    form.one("event")
+    for event in form.all("event"):
+        yield curator.undo(find_event(curator.library, event))
 
 
 SHARED: Mapping[str, Act] = {

@@ -41,7 +41,7 @@ def create_app(desk: Desk) -> Starlette:
             Route("/who", _who, methods=["GET", "POST"]),
             Route("/leave", _leave, methods=["POST"]),
             Route("/behind", _behind),
-            Route("/act/{kind}", endpoint(acts), methods=["POST"]),
+            Route("/act/{kind}", endpoint(acts), methods=["GET", "POST"]),
             *people.ROUTES,
             *review.ROUTES,
             *pictures.ROUTES,
@@ -83,8 +83,10 @@ async def _enter(request: Request) -> Response:
     if session:
         return remember(request, RedirectResponse(onwards, 303), access.cookie, session)
     told = environment().get_template("enter.html.j2")
-    tried = "token" in query or request.method == "POST"
-    text = told.render(password=access.password is not None, tried=tried, onwards=onwards)
+    guessed = request.method == "POST"
+    tried = guessed or "token" in query
+    known = {"password": access.password is not None, "tried": tried, "guessed": guessed}
+    text = told.render(onwards=onwards, **known)
     return HTMLResponse(text, 403 if tried else 401)
 
 

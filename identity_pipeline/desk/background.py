@@ -19,11 +19,14 @@ from time import monotonic
 from typing import Any, Final
 
 from identity_pipeline.errors import IdentityPipelineError
+from identity_pipeline.storage.files.tracebacks import keep_traceback
 
 PAUSE_S: Final = 1.5
 """So long nothing more must be decided before work begins; chosen: a run of keys is one."""
 PATIENCE_S: Final = 20.0
 """After so long work begins all the same; chosen."""
+STOP_S: Final = 30.0
+"""So long a command may take to stop by itself; chosen: several times what a step's chunk takes."""
 MODULE: Final = "identity_pipeline"
 
 
@@ -72,6 +75,7 @@ class Behind:
     _process: subprocess.Popen[str] | None = None
     _thread: Thread | None = None
     _over: bool = False
+    _failed: dict[str, str] = field(default_factory=dict)
 
     def update(self) -> None:
         """Asks for the library to be brought up to date."""
@@ -95,7 +99,10 @@ class Behind:
                 self._process.terminate()
             self._changed.notify_all()
         if self._thread is not None:
-            self._thread.join(timeout=30)
+            self._thread.join(timeout=STOP_S)
+        with self._changed:
+            if self._process is not None:
+                self._process.kill()
 
     def _ask(self, *, library: bool = False, videos: Mapping[str, Path] = {}) -> None:
         with self._changed:
@@ -142,12 +149,20 @@ class Behind:
             self._strip = replace(self._strip, at_work=what)
         try:
             said, failed = self._done(command, told)
-        except (OSError, IdentityPipelineError, ValueError) as error:
-            said, failed = "", str(error)  # the next work is tried all the same
+        except (OSError, IdentityPipelineError) as error:
+            said, failed = "", str(error)
+        except Exception as error:  # noqa: BLE001 - the next work is tried all the same
+            kept = keep_traceback(error, self.root)
+            said, failed = "", f"{type(error).__name__}; the traceback is in {kept}"
         with self._changed:
-            number = self._strip.generation + 1
-            said = said or self._strip.said
-            self._strip = Strip(said=said, failed=failed, generation=number)
+            self._failed.pop(arguments[0], None)
+            if failed:
+                self._failed[arguments[0]] = f"{what}: {failed}"
+            self._strip = Strip(
+                said=said or self._strip.said,
+                failed="; ".join(self._failed.values()),
+                generation=self._strip.generation + 1,
+            )
 
     def _done(self, command: Sequence[str], told: Callable[[str], str]) -> tuple[str, str]:
         """Runs a command; what it did, and why it did not, each empty where there is none."""

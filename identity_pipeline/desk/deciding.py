@@ -19,14 +19,18 @@ from identity_pipeline.desk.access import curator_of
 from identity_pipeline.desk.pages import desk_of, page
 from identity_pipeline.desk.state import Desk, now
 from identity_pipeline.errors import IdentityPipelineError
+from identity_pipeline.ledger import subjects as ids
 from identity_pipeline.ledger.commands import Planned
 from identity_pipeline.ledger.concurrency import Head
 from identity_pipeline.ledger.errors import ChangedMeanwhileError
 from identity_pipeline.stages.curation.curation import Curator
-from identity_pipeline.stages.curation.snapshot import CurationError, LibrarySnapshot
+from identity_pipeline.stages.curation.settling import ASSETS
+from identity_pipeline.stages.curation.snapshot import CurationError
 
 IDS = re.compile(r" \([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\)")
 """Ids in the words of an effect, which a page links to instead."""
+TICK_NS = 50_000_000
+"""The clock of files may be so much behind; chosen: several ticks of Linux, which are 10 ms."""
 BODY_MAX = 4 * 1024 * 1024
 """Bytes of a form: a hundred thousand tracks would fit; chosen."""
 
@@ -100,42 +104,52 @@ def endpoint(acts: Mapping[str, Act]) -> Callable[[Request], object]:
     """The route's function, for all acts by their names."""
 
     async def act(request: Request) -> Response:
+        if request.method != "POST":  # a page of an answer that was loaded again
+            return RedirectResponse("/review", 303)
         form, actor = await read_form(request), curator_of(request)
-        back = local(form.get("back"), "/review")
         if actor is None:
             return RedirectResponse("/who", 303)
-        kind = acts.get(request.path_params["kind"])
-        if kind is None:
-            return page(request, "refused.html.j2", status=404, why="No such action.", back=back)
-        done: list[str] = []
-        try:
-            await run_in_threadpool(_carry_out, desk_of(request), actor, kind, form, done)
-        except AskFirstError as question:
-            return RedirectResponse(question.page, 303)
-        except ChangedMeanwhileError as error:
-            return page(
-                request, "overtaken.html.j2", status=409, why=str(error), done=done, back=back
-            )
-        except (IdentityPipelineError, ValueError) as error:
-            return page(
-                request, "refused.html.j2", status=422, why=str(error), done=done, back=back
-            )
-        return RedirectResponse(back, 303)
+        return await run_in_threadpool(_answer, request, acts, actor, form)
 
     return act
+
+
+def _answer(request: Request, acts: Mapping[str, Act], actor: str, form: Form) -> Response:
+    """Decides, and says where to go on, or why it was not done."""
+    back = local(form.get("back"), "/review")
+    kind = acts.get(request.path_params["kind"])
+    done: list[str] = []
+    template, status, why = "refused.html.j2", 422, ""
+    try:
+        if kind is None:
+            return page(request, template, status=404, why="No such action.", done=(), back=back)
+        _carry_out(desk_of(request), actor, kind, form, done)
+        return RedirectResponse(back, 303)
+    except AskFirstError as question:
+        return RedirectResponse(question.page, 303)
+    except ChangedMeanwhileError as error:
+        template, status, why = "overtaken.html.j2", 409, str(error)
+    except (IdentityPipelineError, ValueError) as error:
+        why = str(error)
+    return page(request, template, status=status, why=why, done=done, back=back)
 
 
 def _carry_out(desk: Desk, actor: str, act: Act, form: Form, done: list[str]) -> None:
     """Decides, and has what follows from it made anew behind the curtain.
 
-    Each effect is put into `done` as soon as it is in the ledger: an act of several decisions can
-    be refused in the middle.
+    All of an act is tried before any of it is done. Each effect is put into `done` as soon as it is
+    in the ledger, for somebody else may be faster in the middle.
+
+    Raises:
+        ChangedMeanwhileError: somebody else was faster, or a ride was processed anew meanwhile.
     """
-    time = now()
-    seen = desk.library().history
-    library = LibrarySnapshot.open(desk.stores, time, write=True, seen=seen)
-    curator = Curator(library, actor, time, form.get("reason") or "", head=_head(form.one("head")))
+    head, seen_at = _head(form.one("head"))
+    _refuse_of_other_tracks(desk, form, seen_at)
     told: dict[str, str] = {}
+    tried = Curator(desk.library(), actor, now(), form.get("reason") or "", True, head)
+    for _ in act(tried, form):
+        pass
+    curator = Curator(desk.library(), actor, now(), form.get("reason") or "", head=head)
     try:
         for planned in act(curator, form):
             told[planned.event.id] = effect = IDS.sub("", str(planned.effect))
@@ -145,13 +159,29 @@ def _carry_out(desk: Desk, actor: str, act: Act, form: Form, done: list[str]) ->
         desk.tell(told)
 
 
-def _head(field: str) -> Head:
-    """The head of the ledger that a page was made of.
+def _refuse_of_other_tracks(desk: Desk, form: Form, seen_at: int) -> None:
+    """Refuses tracks and faces of a ride that was processed anew since the page was made.
+
+    Numbers may mean other tracks then. Of those that the ledger knows it notes what they are called
+    now, but a page may name any.
+    """
+    words = " ".join((*form.all("subject"), *form.all("whole"), *form.all("part"))).split()
+    subjects = {word for word in words if ids.SUBJECT.fullmatch(word)}
+    layout = desk.stores.layout
+    for video_id in sorted({ids.parse(subject).video_id for subject in subjects}):
+        tables = (layout.table(name, video_id) for name in ASSETS)
+        if any(path.is_file() and path.stat().st_mtime_ns > seen_at - TICK_NS for path in tables):
+            why = f"{video_id} was processed anew while you looked; look once more."
+            raise ChangedMeanwhileError(why, ())
+
+
+def _head(field: str) -> tuple[Head, int]:
+    """The head of the ledger that a page was made of, and when.
 
     Raises:
         CurationError: it is none.
     """
-    seq, _, digest = field.partition(":")
-    if not (seq.isascii() and seq.isdigit() and len(seq) < 12):
+    seq, digest, at = (*field.split(":"), "", "", "")[:3]
+    if not all(each.isascii() and each.isdigit() and len(each) < 21 for each in (seq, at)):
         raise CurationError("the page was not made by this desk; reload it.")
-    return int(seq), digest
+    return (int(seq), digest), int(at)

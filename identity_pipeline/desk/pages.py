@@ -6,6 +6,7 @@ A page is made of a template and of what `stages.desk` says; it is the same for 
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -19,6 +20,7 @@ from identity_pipeline.desk.access import curator_of
 from identity_pipeline.desk.state import Desk
 from identity_pipeline.ledger import events as ev
 from identity_pipeline.ledger.replay import History
+from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
 from identity_pipeline.stages.library.view import event_rows
 
 HERE = Path(__file__).parent
@@ -34,14 +36,14 @@ class Notice:
 
     Attributes:
         seq: its number.
-        event_id: what `undo` needs.
+        event_ids: what `undo` needs, the last first: an act may be several decisions.
         effect: in words.
         undone: whether it was taken back since.
         is_undo: whether it took something back itself.
     """
 
     seq: int
-    event_id: str
+    event_ids: tuple[str, ...]
     effect: str
     undone: bool
     is_undo: bool
@@ -52,24 +54,71 @@ def desk_of(request: Request) -> Desk:
     return request.app.state.desk
 
 
-def head_field(desk: Desk) -> str:
-    """The ledger head that a page is made of, as its forms carry it: `SEQ:SHA256`."""
-    seq, digest = desk.stores.ledger.head_of(desk.library().history)
-    return f"{seq}:{digest}"
+@dataclass(frozen=True)
+class Seen:
+    """What one page is made of.
+
+    Attributes:
+        at: when that was read, in nanoseconds since 1970.
+        library: as it was then.
+    """
+
+    at: int
+    library: LibrarySnapshot
+
+    @property
+    def head(self) -> str:
+        """The ledger head, and when it was seen, as forms carry it: `SEQ:SHA256:NANOSECONDS`."""
+        seq, digest = self.library.stores.ledger.head_of(self.library.history)
+        return f"{seq}:{digest}:{self.at}"
 
 
-def last_notice(desk: Desk, actor: str | None) -> Notice | None:
-    """The last decision of a curator; None: they decided nothing lately."""
-    history = desk.library().history
-    for event in reversed(history.events[-LATELY:]):
-        if event.actor == actor and not isinstance(event, ev.Renumbered):
-            effect = desk.told.get(event.id)
-            if effect is None:  # it was decided elsewhere, or before this start
-                effect = ID.sub("", _by_replay(history, event))
-                desk.tell({event.id: effect})
-            undone = event.id in history.undone
-            return Notice(event.seq, event.id, effect, undone, event.kind == "undo")
-    return None
+def seen_by(request: Request) -> Seen:
+    """What the page of a request is made of: all of it of one moment."""
+    found: Seen | None = getattr(request.state, "seen", None)
+    if found is None:
+        at = time.time_ns()
+        found = request.state.seen = Seen(at, desk_of(request).library())
+    return found
+
+
+def library_of(request: Request) -> LibrarySnapshot:
+    """The library as the page of a request shows it."""
+    return seen_by(request).library
+
+
+def last_notice(desk: Desk, history: History, actor: str | None) -> Notice | None:
+    """The last act of a curator; None: they decided nothing lately."""
+    lately = history.events[-LATELY:]
+    own = [e for e in lately if e.actor == actor and not isinstance(e, ev.Renumbered)]
+    if not own:
+        return None
+    # All decisions of an act were made at one time.
+    act = [event for event in own if event.time == own[-1].time]
+    return Notice(
+        act[0].seq,
+        tuple(event.id for event in reversed(act)),
+        "\n".join(_told(desk, history, event) for event in act),
+        all(event.id in history.undone for event in act),
+        _takes_back(history, act[-1]),
+    )
+
+
+def _told(desk: Desk, history: History, event: ev.Event) -> str:
+    """The effect of an event, in words."""
+    effect = desk.told.get(event.id)
+    if effect is None:  # it was decided elsewhere, or before this start
+        effect = ID.sub("", _by_replay(history, event))
+        desk.tell({event.id: effect})
+    return effect
+
+
+def _takes_back(history: History, event: ev.Event) -> bool:
+    """Whether an event takes a decision back; the undo of an undo brings one back."""
+    back = False
+    while isinstance(event, ev.Undone):
+        event, back = history.event(event.event_id), not back
+    return back
 
 
 def _by_replay(history: History, event: ev.Event) -> str:
@@ -86,15 +135,15 @@ def page(request: Request, template: str, *, status: int = 200, **told: Any) -> 
         status: of HTTP.
         told: what the template shows.
     """
-    desk, actor = desk_of(request), curator_of(request)
+    desk, actor, seen = desk_of(request), curator_of(request), seen_by(request)
     shared = {
         "request": request,
         "path": request.url.path,
         "here": request.url.path + (f"?{request.url.query}" if request.url.query else ""),
         "curator": actor,
-        "head": head_field(desk),
+        "head": seen.head,
         "img": request.app.state.pictures,
-        "notice": last_notice(desk, actor),
+        "notice": last_notice(desk, seen.library.history, actor),
         "strip": desk.behind.strip(),
         "dagster_url": desk.settings.desk.dagster_url.rstrip("/"),
     }

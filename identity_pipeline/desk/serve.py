@@ -51,9 +51,9 @@ def serve(
     with socket.create_server((host, port), family=family) as listening:
         taken = listening.getsockname()[1]
         access = Access(
-            _names(host, taken, settings), lambda token: None, password, host in EVERYWHERE
+            _names(host, taken, settings), taken, lambda token: None, password, host in EVERYWHERE
         )
-        called = f"{_in_url(LOOPBACK if access.everywhere else host)}:{taken}"
+        called = f"{_in_url(_own(host) if access.everywhere else host)}:{taken}"
         access.announce = lambda token: say(f"For one more browser: {_address(called, token)}")
         behind = Behind(stores.layout.root, partial(faces_of, stores))
         address = _address(called, access.token)
@@ -74,11 +74,19 @@ def serve(
         )
         if show:
             webbrowser.open(address)
-        uvicorn.Server(config).run([listening])
+        try:
+            uvicorn.Server(config).run([listening])
+        finally:
+            behind.end()  # also where the end was not waited for
 
 
 def _address(called: str, token: str) -> str:
     return f"http://{called}/enter?token={token}"
+
+
+def _own(host: str) -> str:
+    """This machine, by the family of an address that stands for all of its addresses."""
+    return "::1" if ":" in host else LOOPBACK
 
 
 def _in_url(host: str) -> str:

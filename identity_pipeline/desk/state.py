@@ -60,8 +60,11 @@ class Desk:
         stamp = self._stamp()
         with self._lock:
             if self._seen is None or self._seen[0] != stamp:
-                seen = self._seen[1].history if self._seen else None
+                before = self._seen[1] if self._seen else None
+                seen = before.history if before else None
                 opened = LibrarySnapshot.open(self.stores, now(), write=True, seen=seen)
+                if before and before.generation == opened.generation:
+                    opened = before.after(opened.history)
                 self._seen = stamp, opened
             return self._seen[1]
 
@@ -73,9 +76,13 @@ class Desk:
             meant = self.library().history.event(meant.event_id)
             videos = {ids.parse(subject).video_id for subject in meant.named_subjects}
         if meant.kind.startswith("picture_"):
-            self.behind.remake(self._files_of(videos))
+            self.remake(videos)
         else:
             self.behind.update()
+
+    def remake(self, videos: Iterable[str]) -> None:
+        """Has the image sets of rides made anew, as far as their files are there."""
+        self.behind.remake(self._files_of(videos))
 
     def _files_of(self, videos: Iterable[str]) -> dict[str, Path]:
         """The source files of rides, as far as they are there; of photo sets nothing is made."""

@@ -248,8 +248,11 @@ def order_pictures(
     """
     chosen = tuple(faces)
     known = [p and p.places.get(scope) for p in map(history.state.pictures.get, chosen)]
-    first = known[0] if known else None
-    if first and known == [(first[0], place) for place in range(len(known))]:
+    rides = {ids.parse(face).video_id for face in chosen}
+    pictures = history.state.pictures.items()
+    own = (p for face, p in pictures if scope in p.places and ids.parse(face).video_id in rides)
+    newest = max((picture.places[scope][0] for picture in own), default=0)
+    if known == [(newest, place) for place in range(len(known))]:
         raise NoChangeError("Nothing would change: this is their order already.")
     return _plan(history, stamp, "picture_order", subjects=chosen, scope=scope)
 

@@ -7,7 +7,7 @@ two curators can work at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from identity_pipeline.ledger import events as ev
 from identity_pipeline.ledger.commands import Command, Planned
@@ -22,12 +22,13 @@ _WHOLE_PERSON = (ev.Renamed, ev.Merged, ev.Hidden, ev.Unhidden)
 """Decisions about a person, whatever their tracks are."""
 
 
-def decided_on(command: Command, head: Head) -> Command:
+def decided_on(command: Command, head: Head, own: Collection[str] = ()) -> Command:
     """The same decision, made of what was known at a head.
 
     Args:
         command: decides.
         head: of the ledger, when whoever decides looked at it.
+        own: ids of what they decided since themselves, which does not hinder them.
 
     Returns:
         A command for `LedgerStore.commit` or `preview`. It raises `ChangedMeanwhileError` where an
@@ -37,11 +38,11 @@ def decided_on(command: Command, head: Head) -> Command:
     """
 
     def decide(history: History) -> Planned:
-        newer = _since(history, head)
+        newer = [event for event in _since(history, head) if event.id not in own]
         try:
             planned = command(history)
         except RefusedError as error:
-            if newer and (why := _spoiling(command, history, newer)):
+            if newer and (why := _spoiling(command, history, newer, head[0])):
                 raise _changed(why) from error
             raise
         if why := _hindering(planned.event, history, newer):
@@ -67,11 +68,11 @@ def _since(history: History, head: Head) -> Sequence[ev.Event]:
 
 
 def _spoiling(
-    command: Command, history: History, newer: Sequence[ev.Event]
+    command: Command, history: History, newer: Sequence[ev.Event], seen: int
 ) -> tuple[ev.Event, ...]:
     """The newer events without which a refused decision would hold; none where it never did."""
     try:
-        event = command(History(history.events[: len(history.events) - len(newer)])).event
+        event = command(History(history.events[:seen])).event
     except RefusedError:
         return ()
     mine = _names(event, history)

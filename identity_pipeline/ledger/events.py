@@ -326,7 +326,11 @@ class CoverSet(_Event):
 
 
 class PictureAccepted(_Event):
-    """Faces are good pictures: each is in its sets, unless a hard rule forbids it."""
+    """Faces are good pictures: each is in its sets, unless a hard rule forbids it.
+
+    Hard rules are those on who is shown; and nothing can be done with a face of which nothing was
+    measured.
+    """
 
     kind: Literal["picture_accept"] = "picture_accept"
     subjects: Faces

@@ -57,7 +57,11 @@ def _anchored(
 ) -> dict[str, Picture]:
     face, other = event.subjects[0], event.instead_of
     chosen = replace(
-        records[face], verdict="accepted", fault=None, anchor=event.seq, instead_of=other
+        records[face],
+        verdict="accepted",
+        fault=None,
+        anchor=event.seq,
+        instead_of=other or records[face].instead_of,
     )
     if other is None or other not in pictures:
         return {face: chosen}

@@ -109,6 +109,11 @@ class LibraryState:
         return sha256_of_value(self._people_json())
 
     @cached_property
+    def turned_down(self) -> frozenset[tuple[str, str]]:
+        """(subject, person_id) of which somebody said that they are not one, for now or ever."""
+        return self.rejected | self.declined.keys()
+
+    @cached_property
     def members(self) -> Mapping[str, tuple[str, ...]]:
         """person_id → subjects assigned to them, sorted; people without subjects are left out."""
         found: dict[str, list[str]] = {}

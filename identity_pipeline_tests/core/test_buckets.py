@@ -9,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from identity_pipeline.core.faces.buckets import (
+    AXES,
     BEYOND,
     PITCH_NAMES,
     UNKNOWN,
+    as_measured,
     assign_buckets,
     axis_bins,
     bin_of,
@@ -209,3 +211,15 @@ def test_rows_come_in_time_order_whatever_order_they_went_in() -> None:
     shuffled = [rows[i] for i in np.random.default_rng(0).permutation(9)]
     one, two = (assign_buckets(pl.DataFrame(r), S) for r in (rows, shuffled))
     assert one.equals(two)
+
+
+def test_what_the_machine_is_judged_by_is_without_corrections() -> None:
+    rows = {
+        "face_id": ["000001-0", "000002-0"],
+        **{f"{axis}_bin": [f"said {axis}"] * 2 for axis in AXES},
+        "measured_bins": [["expression:smile", "yaw:[15,30)"], None],
+    }
+    found = as_measured(pl.DataFrame(rows))
+    assert found["expression_bin"].to_list() == ["smile", "said expression"]
+    assert found["yaw_bin"].to_list() == ["[15,30)", "said yaw"]
+    assert found["lighting_bin"].to_list() == ["said lighting"] * 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from starlette.testclient import TestClient
 from identity_pipeline.desk.access import CURATOR, Access
 from identity_pipeline.desk.app import create_app
 from identity_pipeline.desk.background import Behind
-from identity_pipeline.desk.pages import head_field
+from identity_pipeline.desk.pages import Seen
 from identity_pipeline.desk.state import Desk
 from identity_pipeline.ledger import subjects as ids
 from identity_pipeline.ledger.replay import History
@@ -28,7 +29,7 @@ HOST = "127.0.0.1:3001"
 def desk_on(data: Path, settings: Settings | None = None, pause_s: float = 3600.0) -> Desk:
     """The desk of a data folder, of which nothing works behind the curtain unless it is asked."""
     found = settings or load_settings(paths={"data": str(data)})
-    access = Access(frozenset({HOST}), lambda token: None)
+    access = Access(frozenset({HOST}), 3001, lambda token: None)
     behind = Behind(data, lambda tracks: None, pause_s)
     return Desk(found, LibraryStores.of(TableStore(Layout(data))), access, behind)
 
@@ -64,7 +65,7 @@ class Opened:
 
     def head(self) -> str:
         """The head that a page carries now."""
-        return head_field(self.desk)
+        return Seen(time.time_ns(), self.desk.library()).head
 
     def act(self, kind: str, status: int = 303, **fields: str | list[str]) -> str:
         """Presses a button; gives where it leads, or what it says.

@@ -54,7 +54,7 @@ def client(ride: SmallRide) -> Iterator[TestClient]:
 
 
 def opened(ride: SmallRide) -> Iterator[TestClient]:
-    access = Access(frozenset({"testserver"}), lambda token: None)
+    access = Access(frozenset({"testserver"}), 3001, lambda token: None)
     behind = Behind(ride.store.layout.root, lambda tracks: None)
     app = create_app(Desk(Settings(), LibraryStores.of(ride.store), access, behind))
     with TestClient(app) as client:

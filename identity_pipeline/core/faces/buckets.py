@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -29,6 +29,26 @@ class Bin(NamedTuple):
 
     label: str
     key: int
+
+
+AXES: Final = ("yaw", "pitch", "expression", "occlusion", "lighting")
+"""What a face is binned by; the table `face_buckets` has a column `{axis}_bin` of each."""
+
+
+def as_measured(buckets: pl.DataFrame) -> pl.DataFrame:
+    """The table `face_buckets` without what humans corrected: what the machine is judged by.
+
+    Args:
+        buckets: the table.
+    """
+    columns: dict[str, pl.Expr] = {}
+    for axis in AXES:
+        said = pl.col("measured_bins").list.eval(
+            pl.element().filter(pl.element().str.starts_with(f"{axis}:"))
+        )
+        word = said.list.first().str.strip_prefix(f"{axis}:")
+        columns[f"{axis}_bin"] = pl.when(said.list.len() > 0).then(word).otherwise(f"{axis}_bin")
+    return buckets.with_columns(**columns)
 
 
 def axis_bins(edges: Sequence[float], names: Sequence[str] | None = None) -> list[Bin]:

@@ -124,6 +124,15 @@ def with_decisions(faces: pl.DataFrame, decided: DecidedPictures, within_s: floa
     )
 
 
+def place_in_set() -> pl.Expr:
+    """What a human order (`human_place`) says of the rows of a set, by `person_id`.
+
+    The order of one set says nothing of another one into which a single face of it came: it takes
+    two to be in order.
+    """
+    return pl.when(pl.col("human_place").count().over("person_id") > 1).then("human_place")
+
+
 def in_human_order(images: pl.DataFrame, faces: pl.DataFrame) -> pl.DataFrame:
     """A set in the order that a human gave, then by rank, with ranks and names to match.
 
@@ -135,6 +144,7 @@ def in_human_order(images: pl.DataFrame, faces: pl.DataFrame) -> pl.DataFrame:
         faces: the candidates, with `human_place`.
     """
     placed = images.join(faces.select("face_id", "human_place"), on="face_id", how="left")
+    placed = placed.with_columns(human_place=place_in_set())
     if placed["human_place"].is_null().all():
         return images
     ordered = placed.sort("person_id", "human_place", "rank", "face_id", nulls_last=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 import dagster as dg
 import polars as pl
@@ -14,8 +15,10 @@ from identity_pipeline.defs.assets.detect import registered
 from identity_pipeline.defs.display import pictures
 from identity_pipeline.defs.resources.decorators import video_asset
 from identity_pipeline.defs.resources.steps import VideoStep
+from identity_pipeline.storage.files.small_files import DamagedFileError
 from identity_pipeline.storage.video.failures import FailureNotes
 from identity_pipeline.storage.video.set_versions import note_version
+from identity_pipeline.storage.video.tables import MissingTableError
 from identity_pipeline.tables import SET_ASSETS
 
 ANCHORS, COVERAGE, CHALLENGE, PAIRS = SET_ASSETS
@@ -134,7 +137,8 @@ def identity_dataset(step: VideoStep) -> dg.MaterializeResult:
     from identity_pipeline.stages.specs.exported import version_of
 
     inputs, settings, video_id = step.inputs, step.all_settings, step.video_id
-    target = step.store.layout.export(video_id)
+    layout = step.store.layout
+    target = layout.export(video_id)
     tables = VideoTables(
         ride_video=inputs["ride_video"],
         frames=inputs["frames"],
@@ -157,12 +161,18 @@ def identity_dataset(step: VideoStep) -> dg.MaterializeResult:
         made_with = (crops, pack, origin, step.settings)
         return write_dataset(target, source, tables, *made_with, reporter).files
 
+    def note() -> None:
+        files = step.store.read("identity_dataset", video_id)
+        note_version(layout, video_id, version_of(files))
+
+    # The sets that were there, too: of an export that is older than its versions there is none yet.
+    with suppress(DamagedFileError, MissingTableError):
+        note()
     result = step.table(
         compute, lambda table: pictures.describe_dataset(table, target, tables, settings)
     )
-    files = step.store.read("identity_dataset", video_id)
-    note_version(step.store.layout, video_id, version_of(tables.sets, files, tables.observed))
-    FailureNotes(step.store.layout).clear(video_id)
+    note()
+    FailureNotes(layout).clear(video_id)
     return result
 
 

@@ -228,7 +228,7 @@ def vision_embeddings(step: VideoStep) -> dg.MaterializeResult:
             empty("face_buckets"),
             inputs["moments"],
         )
-        wanted = faces_to_see(observed, settings)
+        wanted = faces_to_see(observed, settings, step.decided)
         face, body = step.models.vision, step.models.vision_body
         return embed_views(wanted, inputs.crops, face, body, settings, step.reporter(), chunks)
 

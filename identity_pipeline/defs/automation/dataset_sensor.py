@@ -121,13 +121,17 @@ class _Memory:
         return asked, json.dumps([known, whole], sort_keys=True)
 
 
+SHAPING_GROUPS = {"datasets", "selection", "export", "crops", "pictures"}
+"""Groups of settings that may change somebody's dataset."""
+
+
 def _everything(store: TableStore, settings: Settings) -> str:
     """Changes with whatever may change somebody's dataset; only times of folders are read."""
     folder = store.layout.tables / "candidates"
     times = folder.stat().st_mtime_ns if folder.is_dir() else None
     generation = store.layout.library_tables
     link = str(generation.resolve().name) if generation.exists() else None
-    values = settings.model_dump(mode="json", include={"datasets", "selection", "export", "crops"})
+    values = settings.model_dump(mode="json", include=SHAPING_GROUPS)
     return sha256_of_value([library_stamp(store), times, link, values])
 
 

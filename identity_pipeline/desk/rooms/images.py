@@ -82,6 +82,10 @@ class Pictures:
         """Address of a face's thumbnail, which browsers may keep: it names the version."""
         return f"/img/face/{video_id}/{face_id}.jpg?px={px}&v={self.faces.version(video_id)}"
 
+    def exported_url(self, video_id: str, file: str, px: int = USUAL_PX) -> str:
+        """Address of an exported image, likewise: the next export has others of its name."""
+        return f"/img/exported/{video_id}/{quote(file)}?px={px}&v={self.exported.version(video_id)}"
+
     def frame_url(self, video_id: str, face_id: str) -> str:
         """Address of the whole frame of a face, likewise."""
         return f"/img/frame/{video_id}/{face_id}.jpg?v={self.frames.version(video_id)}"

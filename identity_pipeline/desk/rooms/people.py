@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from typing import Any, Final, cast
 from urllib.parse import urlencode
 
@@ -16,7 +15,7 @@ from identity_pipeline.core.review.words import likeness_in_words
 from identity_pipeline.desk.access import curator_of
 from identity_pipeline.desk.acts import given_to, person_of, subjects_of
 from identity_pipeline.desk.deciding import Act, AskFirstError, Form
-from identity_pipeline.desk.pages import desk_of, head_field, page
+from identity_pipeline.desk.pages import desk_of, library_of, page, seen_by
 from identity_pipeline.desk.state import now
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.ledger import subjects as ids
@@ -36,7 +35,7 @@ PARTS: Final = 4
 
 def _everybody(request: Request) -> listed.Everybody:
     """Who is known, computed once for each library."""
-    library, held = desk_of(request).library(), request.app.state
+    library, held = library_of(request), request.app.state
     seen: listed.Everybody | None = getattr(held, "everybody", None)
     if seen is None or seen.library is not library:
         seen = held.everybody = listed.Everybody(library)
@@ -82,7 +81,7 @@ def _suggest(request: Request) -> Response:
 
     `cover` is the address of a picture; `but` in the query leaves one person out.
     """
-    query, at = request.query_params, head_field(desk_of(request)).partition(":")[0]
+    query, at = request.query_params, seen_by(request).head.partition(":")[0]
     rows = listed.suggested_people(
         _everybody(request).people, query.get("q", ""), query.get("but", "")
     )
@@ -106,7 +105,7 @@ def _found(
     """The function of a route about one person in force; who was merged leads to who stayed."""
 
     def answer(request: Request) -> Response:
-        given, library = request.path_params["person_id"], desk_of(request).library()
+        given, library = request.path_params["person_id"], library_of(request)
         try:
             person_id = listed.find_person(library, given)
             if person_id != given:
@@ -122,7 +121,7 @@ def _found(
 def _page(request: Request, template: str, person_id: str, **told: Any) -> Response:
     """A page about one person, with what the pieces of all of them need."""
     desk = desk_of(request)
-    library = desk.library()
+    library = library_of(request)
     bars = bars_of(library, desk.settings)
     shared = {
         "room": "people",
@@ -286,7 +285,7 @@ def _giving(library: LibrarySnapshot, subject: str) -> int:
 def _split_off(curator: Curator, form: Form) -> Iterator[Planned]:
     """Makes new people of parts of a person: `part` is a number and a track, `name_N` its name.
 
-    Part 1 stays. All of it is tried before any of it is done.
+    Part 1 stays.
     """
     person = person_of(curator, form)
     parts: dict[int, list[str]] = {}
@@ -300,9 +299,6 @@ def _split_off(curator: Curator, form: Form) -> Iterator[Planned]:
     if not leaving:
         raise CurationError("all tracks stay; move some to another part first.")
     same = form.get("same_name") is not None
-    trying = replace(curator, dry_run=True)
-    for name, tracks in leaving:
-        trying.split(person, tracks, name, same)
     for name, tracks in leaving:
         yield curator.split(person, tracks, name, same)
 

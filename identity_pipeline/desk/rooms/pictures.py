@@ -6,12 +6,13 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Final, cast, get_args
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from identity_pipeline.core.faces.buckets import AXES
 from identity_pipeline.desk.acts import subjects_of
 from identity_pipeline.desk.deciding import Act, Form
-from identity_pipeline.desk.pages import desk_of, page
+from identity_pipeline.desk.pages import desk_of, library_of, page
 from identity_pipeline.desk.rooms.images import pictures_of
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.ledger import events as ev
@@ -56,7 +57,7 @@ def _found(answer: Callable[[Request], Response]) -> Callable[[Request], Respons
 
 def _list(request: Request) -> Response:
     words, number = request.query_params.get("q", "").strip(), _number(request, "page")
-    rows, total = shown.rides(desk_of(request).library(), words, number)
+    rows, total = shown.rides(library_of(request), words, number)
     return page(
         request,
         "rides.html.j2",
@@ -72,7 +73,7 @@ def _list(request: Request) -> Response:
 
 def _ride(request: Request) -> Response:
     desk, video_id = desk_of(request), request.path_params["video_id"]
-    library = desk.library()
+    library = library_of(request)
     if not shown.has_sets(library, video_id):
         return page(request, "setless.html.j2", room="pictures", video_id=video_id)
     ride = shown.ride(library, video_id)
@@ -91,6 +92,14 @@ def _ride(request: Request) -> Response:
     )
 
 
+def _make(request: Request) -> Response:
+    """Has the sets of a ride made anew: where that was stopped, nothing else would."""
+    video_id = request.path_params["video_id"]
+    shown.has_sets(library_of(request), video_id)
+    desk_of(request).remake([video_id])
+    return RedirectResponse(f"/rides/{video_id}", 303)
+
+
 def _deciding(request: Request) -> dict[str, Any]:
     """What every page needs on which pictures are decided about."""
     return {"faults": shown.FAULTS, "axes": shown.bin_words(desk_of(request).settings)}
@@ -100,7 +109,7 @@ def _anchors(request: Request) -> Response:
     """Faces of a rider that may be the better anchor."""
     desk, video_id = desk_of(request), request.path_params["video_id"]
     seat = _number(request, "seat", 0)
-    offered = shown.anchors_offered(desk.library(), video_id, seat, desk.settings)
+    offered = shown.anchors_offered(library_of(request), video_id, seat, desk.settings)
     told: dict[str, Any] = {"video_id": video_id, "seat": seat, "offered": offered}
     return page(request, "anchors.html.j2", room="pictures", **told, **_deciding(request))
 
@@ -123,7 +132,7 @@ def _version(there: list[Noted], number: int) -> Noted | None:
 
 def _person(request: Request) -> Response:
     desk, person_id = desk_of(request), request.path_params["person_id"]
-    library = desk.library()
+    library = library_of(request)
     if person_id not in library.state.people:
         raise CurationError("there is no such person; the list of people has all.")
     survivor = library.state.survivor(person_id)
@@ -142,7 +151,7 @@ def _person(request: Request) -> Response:
 
 def _decided(request: Request) -> Response:
     """What curators said of pictures, and what that teaches."""
-    library, number = desk_of(request).library(), _number(request, "page")
+    library, number = library_of(request), _number(request, "page")
     taught = shown.taught(library, number)
     undo = shown.last_events_on(library, taught.pictures)
     told = {"taught": taught, "undo": undo, "number": number, "each": shown.PAGE}
@@ -168,7 +177,7 @@ def _anchor(curator: Curator, form: Form) -> Iterator[Planned]:
 
 
 def _bins(curator: Curator, form: Form) -> Iterator[Planned]:
-    said = {axis: form.get(axis) for axis in shown.AXES}
+    said = {axis: form.get(axis) for axis in AXES}
     bins = {axis: word for axis, word in said.items() if word}
     if not bins:
         raise CurationError("nothing is chosen; say at least one right bin.")
@@ -183,6 +192,7 @@ def _order(curator: Curator, form: Form) -> Iterator[Planned]:
 ROUTES: Final[Collection[Route]] = (
     Route("/rides", _list),
     Route("/rides/{video_id}", _found(_ride)),
+    Route("/rides/{video_id}/make", _found(_make), methods=["POST"]),
     Route("/rides/{video_id}/anchors", _found(_anchors)),
     Route("/rides/{video_id}/compare", _found(_compare)),
     Route("/people/{person_id}/pictures", _found(_person)),

@@ -22,9 +22,8 @@ from identity_pipeline.core.review.questions import Bars, Question
 from identity_pipeline.desk.access import curator_of
 from identity_pipeline.desk.acts import person_of
 from identity_pipeline.desk.deciding import Act, Form, local, read_form
-from identity_pipeline.desk.pages import desk_of, page
+from identity_pipeline.desk.pages import desk_of, library_of, page
 from identity_pipeline.desk.rooms.images import pictures_of
-from identity_pipeline.desk.state import Desk
 from identity_pipeline.ledger.commands import Planned
 from identity_pipeline.stages.curation.curation import Curator
 from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
@@ -60,9 +59,9 @@ class Found:
     _library: LibrarySnapshot | None = None
     _lock: Lock = field(default_factory=Lock)
 
-    def now(self, desk: Desk) -> tuple[LibrarySnapshot, Bars | None, list[Question]]:
+    def now(self, request: Request) -> tuple[LibrarySnapshot, Bars | None, list[Question]]:
         """The library, its thresholds, and what is open in it."""
-        library = desk.library()
+        desk, library = desk_of(request), library_of(request)
         with self._lock:
             if self._library is not library:
                 if self._library is None or self._library.generation != library.generation:
@@ -153,7 +152,7 @@ def _ask(request: Request) -> Response:
     if curator is None:
         return RedirectResponse(f"/who?next={quote(request.url.path)}", 303)
     desk, pictures = desk_of(request), pictures_of(request)
-    library, bars, questions = _found(request).now(desk)
+    library, bars, questions = _found(request).now(request)
     layout = desk.stores.layout
     before = read_place(layout, curator)
     here = turn(questions, before, {**request.query_params, **request.path_params})
@@ -210,7 +209,7 @@ async def _later(request: Request) -> Response:
 
 def _open(request: Request) -> Response:
     """Whether a question is still open."""
-    _, _, questions = _found(request).now(desk_of(request))
+    _, _, questions = _found(request).now(request)
     key = request.path_params["key"]
     return JSONResponse({"open": any(one.key == key for one in questions)})
 
@@ -228,8 +227,7 @@ def _two_people(curator: Curator, form: Form) -> Iterator[Planned]:
 
 def _clusters(request: Request) -> Response:
     """The groups of unknown faces, the largest first."""
-    desk = desk_of(request)
-    library, bars, _ = _found(request).now(desk)
+    library, bars, _ = _found(request).now(request)
     number = page_number(request)
     groups, total = clusters.groups(library, number, bars)
     told = {"groups": groups, "total": total, "number": number, "each": clusters.EACH}
@@ -238,8 +236,7 @@ def _clusters(request: Request) -> Response:
 
 def _cluster(request: Request) -> Response:
     """One group, track by track, and how it might fall apart."""
-    desk = desk_of(request)
-    library, bars, _ = _found(request).now(desk)
+    library, bars, _ = _found(request).now(request)
     number = request.path_params["number"]
     tracks = clusters.open_tracks(library, number)
     if not tracks:
@@ -252,7 +249,7 @@ def _cluster(request: Request) -> Response:
 
 def _alone(request: Request) -> Response:
     """The tracks that are in no group."""
-    library, bars, _ = _found(request).now(desk_of(request))
+    library, bars, _ = _found(request).now(request)
     number = page_number(request)
     keys, total = clusters.alone(library, number)
     shown = asking.tracks_shown(library, keys, {}, bars)

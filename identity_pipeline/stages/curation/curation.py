@@ -7,7 +7,7 @@ decision may do is for `ledger`; what the words mean, for `targets`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import polars as pl
 
@@ -42,8 +42,8 @@ class Curator(PictureDecisions):
         now: ISO time with a zone.
         reason: in their words.
         dry_run: plan only; nothing is written.
-        head: of the ledger that they looked at when they decided; None for the one of `library`. It
-            goes on with each of their decisions.
+        head: of the ledger that they looked at when they decided; None for the one of `library`.
+            What they decided since themselves does not hinder them.
     """
 
     library: LibrarySnapshot
@@ -52,6 +52,7 @@ class Curator(PictureDecisions):
     reason: str = ""
     dry_run: bool = False
     head: Head | None = None
+    _own: set[str] = field(default_factory=set)
 
     def person(self, word: str) -> str:
         """Whom a word means; raises as `targets.find_person` does."""
@@ -96,14 +97,13 @@ class Curator(PictureDecisions):
             return command(history, stamp)
 
         ledger = self.library.stores.ledger
-        decided = decided_on(build, self.head) if self.head else build
+        decided = decided_on(build, self.head, self._own) if self.head else build
         if self.dry_run:
             planned = decided(self.library.history)
         else:
             planned = ledger.commit(decided, self.library.history)
-            if self.head:
-                self.head = ledger.head_of(planned.history)
-        self.library = replace(self.library, history=planned.history)
+        self._own.add(planned.event.id)
+        self.library = self.library.after(planned.history)
         return planned
 
     def name(self, name: str, subjects: Iterable[str], *, same_name: bool = False) -> Planned:
@@ -216,12 +216,13 @@ class Curator(PictureDecisions):
     def decline(self, suggestion: SuggestionRow) -> Planned:
         """Declines a suggestion; it may come back when its score has risen."""
         person, subject = self._suggested(suggestion), suggestion["track_key"]
-        return self.turn_down(person, subject, suggestion["score"])
+        return self.turn_down(person, [subject], suggestion["score"])
 
-    def turn_down(self, person_id: str, track: str, evidence: float) -> Planned:
-        """Says that a track that resembles a person so much is not them; weaker than `reject`."""
+    def turn_down(self, person_id: str, tracks: Iterable[str], evidence: float) -> Planned:
+        """Says that tracks that resemble a person so much at most are not them; see `decline`."""
+        chosen = tracks_only(tracks)
         return self.decide(
-            lambda h, s: commands.decline(h, s, person_id, [track], evidence=evidence), [track]
+            lambda h, s: commands.decline(h, s, person_id, chosen, evidence=evidence), chosen
         )
 
     def _suggested(self, suggestion: SuggestionRow) -> str:
@@ -336,10 +337,8 @@ def facts_of(
     """
     chosen = set(subjects)
     templates = library.templates({*map(video_of, chosen), *videos})
-    keys = templates["track_key"].to_list()
-    rows = [
-        (key, library.assignments[key]) for key in sorted({*keys, *chosen} & {*library.assignments})
-    ]
+    known = sorted({*templates["track_key"].to_list(), *chosen})
+    rows = [(key, row) for key in known if (row := library.assignments.get(key)) is not None]
     disputed = {
         key
         for key, row in rows

@@ -63,6 +63,10 @@ class SuggestionRow(TypedDict):
     evidence: float | None
 
 
+_OF_TABLES = ("assignments",)
+"""What is computed of the generation in force alone."""
+
+
 @dataclass(frozen=True)
 class LibrarySnapshot:
     """The library at one moment.
@@ -91,6 +95,13 @@ class LibrarySnapshot:
         """
         history = settle_ledger(stores, now, write=write, seen=seen)
         return cls(stores, history, stores.generations.find())
+
+    def after(self, history: History) -> LibrarySnapshot:
+        """The same tables under another history; what was read of them is not read again."""
+        later = LibrarySnapshot(self.stores, history, self.snapshot)
+        read = {name: vars(self)[name] for name in _OF_TABLES if name in vars(self)}
+        vars(later).update(read)
+        return later
 
     @property
     def generation(self) -> Generation | None:

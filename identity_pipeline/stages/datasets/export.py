@@ -67,7 +67,7 @@ if TYPE_CHECKING:
 
 CODE: Final = "1"
 """Raise it with every change of what is computed; without it old exports are reused."""
-SHAPING: Final = (*all_but("datasets", "consumers"), "selection", "export", "crops")
+SHAPING: Final = (*all_but("datasets", "consumers"), "selection", "export", "crops", "pictures")
 """Settings that an export is made of, beside those that its tables were made with."""
 README: Final = "README.md"
 LEFT_BY_TRAINERS: Final = re.compile(

@@ -53,7 +53,7 @@ def known_frame(library: LibrarySnapshot) -> pl.DataFrame:
     found = (
         automatic.join(_survivors(library.state), on="person_id")
         .select("track_key", "video_id", person_id="survivor", origin="origin")
-        .join(_pairs(library.state.rejected), on=["track_key", "person_id"], how="anti")
+        .join(_pairs(library.state.turned_down), on=["track_key", "person_id"], how="anti")
         .join(_column(_aside(library.state)), on="track_key", how="anti")
         .join(decided, on="track_key", how="anti")
     )
@@ -132,7 +132,7 @@ def people_frame(library: LibrarySnapshot, known: pl.DataFrame) -> pl.DataFrame:
 
 def _doubts(library: LibrarySnapshot) -> pl.DataFrame:
     state, survivors = library.state, _survivors(library.state)
-    refused = _pairs([*state.rejected, *state.declined])
+    refused = _pairs(state.turned_down)
     closed = _column({*state.assigned, *_aside(state)})
     asked = (
         library.table("suggestions")

@@ -14,8 +14,8 @@ from typing import Any, Final
 import polars as pl
 
 from identity_pipeline.core.datasets.selection import ordered
-from identity_pipeline.core.faces.buckets import axis_bins
-from identity_pipeline.core.imagesets.decided import ACCEPTED, places
+from identity_pipeline.core.faces.buckets import AXES, axis_bins
+from identity_pipeline.core.imagesets.decided import ACCEPTED, place_in_set, places
 from identity_pipeline.core.imagesets.portrait import anchor_eligible
 from identity_pipeline.ledger import events as ev
 from identity_pipeline.ledger import subjects as ids
@@ -50,7 +50,6 @@ FAULTS: Final = {
     "other": "something else",
 }
 """What may be wrong with a picture, as it is said; the order of the keys 1 to 8."""
-AXES: Final = ("yaw", "pitch", "expression", "occlusion", "lighting")
 _TOLD: Final = (
     *("face_id", "person_id", "timestamp_ms", "yaw_bin", "pitch_bin", "expression_bin"),
     *("occlusion_bin", "lighting_bin", "portrait_score"),
@@ -213,7 +212,7 @@ def _person_of(library: LibrarySnapshot, track_key: str) -> str | None:
     if person is None or person not in state.people:
         return None
     survivor = state.survivor(person)
-    return None if (track_key, survivor) in state.rejected else survivor
+    return None if (track_key, survivor) in state.turned_down else survivor
 
 
 def has_sets(library: LibrarySnapshot, video_id: str) -> bool:
@@ -292,6 +291,7 @@ def _by_seat(
     The order is that of `core.imagesets.decided.in_human_order`.
     """
     ranked = rows.sort("person_id", "rank", "face_id").with_columns(human_place=places(order))
+    ranked = ranked.with_columns(human_place=place_in_set())
     for seat in ranked["person_id"].unique().sort().to_list():
         exported = ranked.filter(pl.col("person_id") == seat)
         said = exported.sort("human_place", nulls_last=True, maintain_order=True)

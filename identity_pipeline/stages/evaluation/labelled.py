@@ -14,6 +14,7 @@ import polars as pl
 
 from identity_pipeline.core.evaluation.labels import LabelledClip
 from identity_pipeline.core.evaluation.truth import REAL
+from identity_pipeline.core.faces.buckets import as_measured
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.stages.specs.exported import exported_rows
 from identity_pipeline.storage.video.labels import read_labels
@@ -112,6 +113,7 @@ def _clip(
         )
     try:
         tables = {name: store.read(name, video) for name in TABLES}
+        tables["face_buckets"] = as_measured(tables["face_buckets"])
         exported = {name: exported_rows(store, name, video, tables[name]) for name in SET_ASSETS}
     except MissingTableError as error:
         raise NoRunError(

@@ -196,8 +196,12 @@ def candidates_of(
     return highlights.weigh(gathered).select(TABLES["candidates"].keys())
 
 
-def faces_to_see(observed: Measurements, settings: Settings) -> pl.DataFrame:
+def faces_to_see(
+    observed: Measurements, settings: Settings, decided: DecidedPictures = NOTHING
+) -> pl.DataFrame:
     """The faces that earn a vision embedding: shortlisted, usable, stable, and fit for export."""
-    wanted = candidates_of(observed, settings).filter(pl.col("standing") == "candidate")
+    wanted = candidates_of(observed, settings, decided=decided).filter(
+        pl.col("standing") == "candidate"
+    )
     boxes = observed.face_landmarks.select("face_id", r"^smooth_.*$")
     return wanted.select("face_id", "frame_idx", "person_id").join(boxes, on="face_id", how="inner")

@@ -129,7 +129,7 @@ class KnownRiders:
         return {
             key: state.survivor(who)
             for key, who in pairs
-            if who in state.people and (key, who) not in state.rejected
+            if who in state.people and (key, who) not in state.turned_down
         }
 
     def _teachers(self, person_id: str, video_id: str) -> Teachers:

@@ -162,7 +162,7 @@ def _automatic(library: LibrarySnapshot) -> dict[str, str]:
         if person not in state.people:
             continue
         survivor = state.survivor(person)
-        if (key, survivor) not in state.rejected:
+        if (key, survivor) not in state.turned_down:
             found[key] = survivor
     return found
 
@@ -210,7 +210,7 @@ def pending_suggestions(library: LibrarySnapshot) -> list[PendingSuggestion]:
         if person not in state.people or track in closed:
             continue
         pair = track, state.survivor(person)
-        if pair not in state.rejected and pair not in state.declined:
+        if pair not in state.turned_down:
             assigned = library.assignments.get(track)
             told = {"person": library.called(person), "rule": assigned and assigned["rule"]}
             rows.append(cast("PendingSuggestion", {**row, **told}))

@@ -291,6 +291,7 @@ _ENTRIES: Final = (
         batches=("models.vision_batch",),
         models=("vision",),
         phases=("vision",),
+        pictures=_CHOSEN,
         code="2",
         cost=Cost(28, "usable faces", "moments"),
     ),

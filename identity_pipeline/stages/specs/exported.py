@@ -117,15 +117,16 @@ def shown_sets(
     return {name: shown_rows(name, table, files, observed) for name, table in sets.items()}
 
 
-def version_of(
-    sets: Mapping[str, pl.DataFrame], files: pl.DataFrame, observed: pl.DataFrame
-) -> Version:
-    """Which faces the sets are made of as they are exported; see `shown_sets`."""
+def version_of(files: pl.DataFrame) -> Version:
+    """Which faces each rider's sets are made of as they are exported, in the order of the files.
+
+    Args:
+        files: table `identity_dataset`. Pairs are no rider's, and are left out.
+    """
+    shown = files.filter(pl.col("face_id").is_not_null() & pl.col("left_out").is_null())
     found: dict[str, list[str]] = {}
-    for name, table in shown_sets(sets, files, observed).items():
-        ranked = table.sort("person_id", "rank", "face_id")
-        for seat, face in ranked.select("person_id", "face_id").iter_rows():
-            found.setdefault(f"{TYPES[name]}/{seat}", []).append(face)
+    for kind, seat, face in shown.sort("file").select("type", "person_id", "face_id").iter_rows():
+        found.setdefault(f"{kind}/{seat}", []).append(face)
     return Version(found)
 
 
