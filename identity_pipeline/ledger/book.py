@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from identity_pipeline.ledger import events as ev
+from identity_pipeline.ledger import forgetting
 from identity_pipeline.ledger import subjects as ids
 
 Row = list[object]
@@ -45,6 +46,8 @@ def with_event(rows: Book, event: ev.Event) -> Book:
     """The book with an event's anchors; the lists of the old one are left as they are."""
     if isinstance(event, ev.Renumbered):
         rows = _renumbered(rows, event)
+    if isinstance(event, ev.Forgotten):
+        return forgetting.without(rows, forgetting.reaches(forgetting.forgotten_by(event)))
     for anchor in event.anchors:
         row: Row = [anchor.subject, anchor.frame_idx, *anchor.box]
         known = rows.get(anchor.subject, [])

@@ -20,7 +20,7 @@ from identity_pipeline.ledger import subjects as ids
 from identity_pipeline.ledger.effects import Effect, Facts, effect_of
 from identity_pipeline.ledger.errors import NameTakenError, NoChangeError, RefusedError
 from identity_pipeline.ledger.replay import History
-from identity_pipeline.ledger.state import LibraryState
+from identity_pipeline.ledger.state import LibraryState, Target
 
 
 def new_uuid() -> str:
@@ -257,6 +257,75 @@ def order_pictures(
     return _plan(history, stamp, "picture_order", subjects=chosen, scope=scope)
 
 
+def record_consent(
+    history: History,
+    stamp: Stamp,
+    target: Target,
+    answer: ev.Answer,
+    scopes: Iterable[ev.ConsentScope],
+    **said: Any,
+) -> Planned:
+    """Notes what somebody answered when asked for consent.
+
+    Args:
+        history: all events so far.
+        stamp: who notes it.
+        target: whom it is about.
+        answer: what they said.
+        scopes: for what.
+        said: `until`, `minor`, `evidence`, `by` of `events.ConsentRecorded`.
+
+    Raises:
+        RefusedError: there is no such person, or the ride was forgotten.
+    """
+    about = {"person_id": target.id} if target.kind == "person" else {"video_id": target.id}
+    details = {**about, "seat": target.seat, "answer": answer, "scopes": tuple(scopes), **said}
+    return _plan(history, stamp, "consent", **details)
+
+
+def forget(
+    history: History,
+    stamp: Stamp,
+    person_ids: Iterable[str],
+    videos: Iterable[str] = (),
+    subjects: Iterable[str] = (),
+) -> Planned:
+    """Forgets people, whole rides or photo sets, and tracks; it can never be undone.
+
+    Whoever was merged into one of the people goes with them, and so do all tracks and faces that
+    decisions name and that are theirs or of the rides.
+
+    Args:
+        history: all events so far.
+        stamp: who does that.
+        person_ids: people in force.
+        videos: rides and photo sets that go as a whole.
+        subjects: further tracks and faces, such as those that the machine matched.
+
+    Raises:
+        RefusedError: there is no such person.
+        NoChangeError: all of it is forgotten already.
+    """
+    state, whole = history.state, frozenset(videos)
+    people = {*person_ids}
+    if strange := sorted(people - state.people.keys() - state.forgotten.people):
+        raise RefusedError(f"There is no person {strange[0]}; list them with `people`.")
+    people |= {p for p in state.people if state.survivor(p) in people}
+    own = {subject for subject, person_id in state.assigned.items() if person_id in people}
+    known = {
+        name for name in history.position.named if name.startswith(("track:", "face:", "lost:"))
+    }
+    of_rides = {name for name in known if ids.parse(name).video_id in whole}
+    return _plan(
+        history,
+        stamp,
+        "forget",
+        person_ids=tuple(people),
+        videos=tuple(whole),
+        subjects=(*subjects, *own, *of_rides),
+    )
+
+
 def undo(history: History, stamp: Stamp, event_id: str) -> Planned:
     """Takes an event back, or brings an undone one back by undoing its undo.
 
@@ -315,23 +384,28 @@ def _plan(history: History, stamp: Stamp, kind: str, **details: Any) -> Planned:
 def _build(history: History, stamp: Stamp, details: dict[str, Any]) -> ev.Event:
     head = {"id": stamp.new_id(), "seq": history.next_seq, "time": stamp.time}
     fields = {**details, **head, "actor": stamp.actor, "reason": stamp.reason}
-    if "subjects" in fields:
-        given = tuple(fields["subjects"])
-        ordered = details["kind"] == "picture_order"
-        fields["subjects"] = given if ordered else tuple(sorted(set(given)))
-        if not fields["subjects"]:
-            raise RefusedError(f"No subject is given to {details['kind'].replace('_', ' ')}.")
-        named = {*fields["subjects"], details.get("instead_of")} - {None}
-        anchors = {anchor.subject: anchor for anchor in stamp.anchors}
-        fields["anchors"] = [
-            anchors[s] if s in anchors else history.anchors[s][0]
-            for s in sorted(named)
-            if s in anchors or s in history.anchors
-        ]
+    if "subjects" in fields and details["kind"] != "forget":  # nobody is to find those again
+        fields |= _anchored(history, stamp, details)
     try:
         return ev.EVENT.validate_python(fields)
     except ValidationError as error:
         raise RefusedError(ev.why_invalid(error)) from error
+
+
+def _anchored(history: History, stamp: Stamp, details: dict[str, Any]) -> dict[str, Any]:
+    """The subjects of a decision, and a face of each."""
+    given = tuple(details["subjects"])
+    subjects = given if details["kind"] == "picture_order" else tuple(sorted(set(given)))
+    if not subjects:
+        raise RefusedError(f"No subject is given to {details['kind'].replace('_', ' ')}.")
+    named = {*subjects, details.get("instead_of")} - {None}
+    anchors = {anchor.subject: anchor for anchor in stamp.anchors}
+    known = [
+        anchors[s] if s in anchors else history.anchors[s][0]
+        for s in sorted(named)
+        if s in anchors or s in history.anchors
+    ]
+    return {"subjects": subjects, "anchors": known}
 
 
 def _check_name(state: LibraryState, wanted: str, person_id: str | None, same_name: bool) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from identity_pipeline.ledger import subjects as ids
 from identity_pipeline.ledger.events import Fault
-from identity_pipeline.ledger.state import LibraryState, Person, Picture
+from identity_pipeline.ledger.state import LibraryState, Person, Picture, Target
 
 FAULTS: dict[Fault, str] = {
     "eyes": "eyes",
@@ -170,7 +170,29 @@ def _notes(before: LibraryState, after: LibraryState) -> list[str]:
             if count:
                 are = "is" if count == 1 else "are"
                 notes.append(f"{count} {what if count == 1 else plural} {are} {verb}")
-    return notes + _picture_notes(before, after)
+    return notes + _consent_notes(before, after) + _picture_notes(before, after)
+
+
+def _consent_notes(before: LibraryState, after: LibraryState) -> list[str]:
+    """Answers that changed, and who was forgotten."""
+    notes = []
+    for target in sorted({*before.consents, *after.consents}, key=str):
+        old, new = before.consents.get(target, {}), after.consents.get(target, {})
+        for scope in _different(old, new):
+            said = new[scope].answer if scope in new else "not said"
+            notes.append(f"consent of {_target(after, target)} to {scope}: {said}")
+    if gone := after.forgotten.people - before.forgotten.people:
+        notes.append(f"{_count(len(gone), 'person id')} forgotten for good")
+    if videos := after.forgotten.videos - before.forgotten.videos:
+        notes.append(f"{_count(len(videos), 'ride or photo set')} forgotten for good")
+    return notes
+
+
+def _target(state: LibraryState, target: Target) -> str:
+    if target.kind == "person":
+        return state.display(target.id) if target.id in state.people else target.id
+    seat = "all riders" if target.seat is None else f"rider {target.seat}"
+    return f"{seat} of {target.id}"
 
 
 def _picture_notes(before: LibraryState, after: LibraryState) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
@@ -26,6 +26,7 @@ from pydantic import (
 
 from identity_pipeline.core.geometry import Box
 from identity_pipeline.ledger import subjects as ids
+from identity_pipeline.storage.layout import check_video_id
 
 Origin = Literal["human", "suggestion_accepted"]
 """Who proposed what a person confirmed: the person, or the system's suggestion."""
@@ -33,6 +34,11 @@ Fault = Literal["eyes", "mouth", "covered", "blurred", "light", "pose", "not_the
 """What is wrong with a rejected picture; `not_them`: it shows somebody else."""
 Scope = Literal["ride", "person"]
 """Whose sets an order is for: those of each ride, or those of each person over all rides."""
+Answer = Literal["granted", "refused", "withdrawn", "unknown"]
+"""What was said when somebody was asked for consent; `unknown` takes an earlier answer back."""
+ConsentScope = Literal["profile", "export", "training"]
+"""What consent is for: being known again over rides, sets of pictures, and learning from them."""
+CONSENT_SCOPES: tuple[ConsentScope, ...] = ("profile", "export", "training")
 Axis = Literal["yaw", "pitch", "expression", "occlusion", "lighting"]
 BIN_WORDS: dict[Axis, tuple[str, ...]] = {
     "pitch": ("down", "slight-down", "neutral", "slight-up", "up", "beyond"),
@@ -121,6 +127,18 @@ def _each_once(values: tuple[str, ...]) -> tuple[str, ...]:
     return values
 
 
+def _scopes(values: tuple[ConsentScope, ...]) -> tuple[ConsentScope, ...]:
+    return tuple(scope for scope in CONSENT_SCOPES if scope in values)
+
+
+def _date(value: str) -> str:
+    return date.fromisoformat(value).isoformat()
+
+
+def _video(value: str) -> str:
+    return check_video_id(value)
+
+
 def _sorted(values: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(sorted(set(values)))
 
@@ -133,6 +151,9 @@ Faces = Annotated[tuple[FaceId, ...], Field(min_length=1), AfterValidator(_sorte
 FacesInOrder = Annotated[tuple[FaceId, ...], Field(min_length=1), AfterValidator(_each_once)]
 Bins = Annotated[dict[Axis, str], AfterValidator(_bins)]
 Name = Annotated[str, AfterValidator(clean_name)]
+ConsentScopes = Annotated[tuple[ConsentScope, ...], Field(min_length=1), AfterValidator(_scopes)]
+Date = Annotated[str, AfterValidator(_date)]
+VideoId = Annotated[str, AfterValidator(_video)]
 Utc = Annotated[str, BeforeValidator(utc)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Pixel = Annotated[Number, AfterValidator(lambda value: round(value, 2))]
@@ -397,6 +418,73 @@ class PictureOrdered(_Event):
     scope: Scope
 
 
+class ConsentRecorded(_Event):
+    """What somebody answered when asked for consent, or what their guardian did.
+
+    It is about a person over all their rides, or about one visit: the riders of one video, or the
+    one in a seat of it. The newest answer of a target and scope holds.
+
+    Attributes:
+        person_id: the person, or None.
+        video_id: the ride, or the set of photographs, or None; one of the two is given.
+        seat: the rider, counted from the left as in the table `riders`; None: all of the ride.
+        answer: what they said.
+        scopes: for what.
+        until: the last day on which a grant holds; None: until it is withdrawn.
+        minor: whether they are under age; None: not said.
+        evidence: where the answer is on paper, such as the number of a ticket.
+        by: who says so: the rider, a guardian, the ticketing of the park.
+    """
+
+    kind: Literal["consent"] = "consent"
+    person_id: Uuid | None = None
+    video_id: VideoId | None = None
+    seat: int | None = Field(default=None, ge=0)
+    answer: Answer
+    scopes: ConsentScopes
+    until: Date | None = None
+    minor: bool | None = None
+    evidence: str = ""
+    by: str = ""
+
+    @model_validator(mode="after")
+    def _about_one(self) -> Self:
+        if (self.person_id is None) == (self.video_id is None):
+            raise ValueError("consent is either a person's or a ride's; name one of the two")
+        if self.seat is not None and self.video_id is None:
+            raise ValueError("a seat is of a ride; name the ride")
+        if self.until is not None and self.answer != "granted":
+            raise ValueError(f"{self.answer} has no last day; only a grant does")
+        return self
+
+
+class Forgotten(_Event):
+    """People and rides that nothing may be known of any more. It can never be undone.
+
+    Attributes:
+        person_ids: the people, with all who were merged into them, sorted.
+        videos: rides and sets of photographs that go as a whole, sorted.
+        subjects: their tracks and faces as far as decisions name them, sorted; without anchors,
+            for nobody is to find them again.
+    """
+
+    kind: Literal["forget"] = "forget"
+    person_ids: Annotated[tuple[Uuid, ...], AfterValidator(_sorted)] = ()
+    videos: Annotated[tuple[VideoId, ...], AfterValidator(_sorted)] = ()
+    subjects: Annotated[tuple[SubjectId, ...], AfterValidator(_sorted)] = ()
+
+    @property
+    def named_subjects(self) -> tuple[str, ...]:
+        """None: see `subjects`."""
+        return ()
+
+    @model_validator(mode="after")
+    def _somebody(self) -> Self:
+        if not (self.person_ids or self.videos or self.subjects):
+            raise ValueError("nobody and nothing is named to be forgotten")
+        return self
+
+
 class Undone(_Event):
     """An event is as if it had never been; undoing the undo brings it back."""
 
@@ -445,6 +533,8 @@ Event = (
     | PictureAnchored
     | PictureBinned
     | PictureOrdered
+    | ConsentRecorded
+    | Forgotten
     | Undone
     | Renumbered
 )

@@ -15,7 +15,7 @@ from identity_pipeline.ledger import book
 from identity_pipeline.ledger import events as ev
 from identity_pipeline.ledger import subjects as ids
 from identity_pipeline.ledger.lines import StoredEvents
-from identity_pipeline.ledger.working import WorkingState
+from identity_pipeline.ledger.working import WorkingState, consent_name, target_of, visit
 
 Undo = tuple[int, str, str]
 """Number and id of an undo, and the id of the event that it takes back."""
@@ -203,15 +203,22 @@ def undone(undos: Sequence[Undo]) -> frozenset[str]:
     return frozenset(off)
 
 
+_PEOPLE = ("person_id", "into", "to", "new_person_id")
+
+
 def names_of(event: ev.Event) -> set[str]:
     """The people and subjects that an event names."""
-    if isinstance(event, ev.Undone):
-        return set()
-    if isinstance(event, ev.Renumbered):
-        pairs = {name for pair in event.renames for name in pair}
-        return pairs | {*event.not_found, *(ids.lost(s, event.seq) for s in event.not_found)}
-    fields = ("person_id", "into", "to", "new_person_id")
-    return {*event.named_subjects, *(getattr(event, f) for f in fields if hasattr(event, f))}
+    match event:
+        case ev.Undone():
+            return set()
+        case ev.Renumbered():
+            pairs = {name for pair in event.renames for name in pair}
+            return pairs | {*event.not_found, *(ids.lost(s, event.seq) for s in event.not_found)}
+        case ev.Forgotten():
+            return {*event.person_ids, *event.subjects, *map(visit, event.videos)}
+        case ev.ConsentRecorded():
+            return {consent_name(target_of(event))}
+    return {*event.named_subjects, *(getattr(event, f) for f in _PEOPLE if hasattr(event, f))}
 
 
 def _renamed(event: ev.Event, name: str) -> list[str]:

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from identity_pipeline.ledger import events as ev
+from identity_pipeline.ledger import forgetting
 from identity_pipeline.ledger.book import Anchors
 from identity_pipeline.ledger.errors import DanglingError, LedgerError, NoChangeError, RefusedError
 from identity_pipeline.ledger.lines import StoredEvents
-from identity_pipeline.ledger.position import Position, number_in, undo_of, undone
+from identity_pipeline.ledger.position import Position, names_of, number_in, undo_of, undone
 from identity_pipeline.ledger.state import LibraryState
 from identity_pipeline.ledger.working import WorkingState
 
@@ -144,6 +145,7 @@ class History:
             raise RefusedError(
                 f"Event {target.id} is no decision but the new numbering of a video; it stays."
             )
+        self._check_known(target)
         if target.id in self.undone:
             raise NoChangeError(f"{describe(target)} is already undone.")
         undos = [*self.position.undos, undo_of(event)]
@@ -153,6 +155,19 @@ class History:
             raise NoChangeError(f"Undoing {describe(target)} changes nothing: other undos remain.")
         if broken := failing(self._connected(toggled, off), LISTED):
             raise DanglingError(_refusal(target, broken), [late.id for late, _ in broken])
+
+    def _check_known(self, target: ev.Event) -> None:
+        """Passes a decision that may be taken back: whom it is about was not forgotten."""
+        meant = target
+        while isinstance(meant, ev.Undone):
+            meant = self.event(meant.event_id)
+        if isinstance(meant, ev.Forgotten):
+            raise RefusedError("What was forgotten is gone for good; that cannot be undone.")
+        if forgetting.is_about(meant, names_of(meant), self.state.forgotten):
+            raise RefusedError(
+                f"{describe(target)} is about somebody who was forgotten; nothing of it is left "
+                "to be undone."
+            )
 
     def _connected(self, toggled: Iterable[str], off: Container[str]) -> list[ev.Event]:
         """Events in force that those toggled may bear on."""

@@ -5,14 +5,14 @@ Only the result; how it comes about is in `working` and `replay`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from identity_pipeline.ledger import subjects as ids
-from identity_pipeline.ledger.events import Fault, Origin, name_key
+from identity_pipeline.ledger.events import Answer, ConsentScope, Fault, Origin, name_key
 from identity_pipeline.storage.files.hashing import sha256_of_value
 
 
@@ -72,6 +72,87 @@ class Picture:
         return cls(verdict, fault, anchor, instead_of, bins, there)
 
 
+class Target(NamedTuple):
+    """Whom an answer is about.
+
+    Attributes:
+        kind: `person` or `video`; a set of photographs is a video here.
+        id: of it.
+        seat: the rider of a video from the left; None: all of it.
+    """
+
+    kind: Literal["person", "video"]
+    id: str
+    seat: int | None = None
+
+
+@dataclass(frozen=True)
+class Consent:
+    """What was answered for one scope.
+
+    Attributes:
+        answer: what they said.
+        event_id: of the event that says so; evidence and words are there.
+        until: the last day on which a grant holds, ISO 8601, or None.
+        minor: whether they are under age, or None: not said.
+    """
+
+    answer: Answer
+    event_id: str
+    until: str | None = None
+    minor: bool | None = None
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """Who and what nothing may be known of any more.
+
+    Attributes:
+        people: ids.
+        videos: rides and sets of photographs that went as a whole.
+        subjects: track or face -> number of the event that forgot it. The numbers of tracks are
+            given anew where a ride is processed anew, so a later event may mean somebody else.
+    """
+
+    people: frozenset[str] = frozenset()
+    videos: frozenset[str] = frozenset()
+    subjects: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+
+    def and_also(self, other: Forgotten) -> Forgotten:
+        """Both."""
+        return Forgotten(
+            self.people | other.people,
+            self.videos | other.videos,
+            MappingProxyType(
+                {
+                    subject: max(self.subjects.get(subject, 0), other.subjects.get(subject, 0))
+                    for subject in sorted({*self.subjects, *other.subjects})
+                }
+            ),
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """The fields as plain lists and dicts; empty for nobody."""
+        if not self.people and not self.videos and not self.subjects:
+            return {}
+        return {
+            "people": sorted(self.people),
+            "videos": sorted(self.videos),
+            "subjects": dict(self.subjects),
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Forgotten:
+        """What `as_json` gave."""
+        if not value:
+            return cls()
+        people, videos = frozenset(value["people"]), frozenset(value["videos"])
+        return cls(people, videos, read_only(value["subjects"]))
+
+
+Consents = Mapping[Target, Mapping[ConsentScope, Consent]]
+
+
 @dataclass(frozen=True)
 class LibraryState:
     """Every human decision in force. Mappings are read-only and sorted by key.
@@ -86,6 +167,8 @@ class LibraryState:
         not_faces: subjects that are no faces.
         apart: pairs of subjects, (a, b) with a < b, that must never be one person.
         pictures: face subject → what is decided on it as a picture; says nothing about who it is.
+        consents: target -> scope -> the newest answer.
+        forgotten: of whom and what nothing else is in the state.
     """
 
     people: Mapping[str, Person]
@@ -97,6 +180,8 @@ class LibraryState:
     not_faces: frozenset[str]
     apart: frozenset[tuple[str, str]]
     pictures: Mapping[str, Picture] = field(default_factory=lambda: MappingProxyType({}))
+    consents: Consents = field(default_factory=lambda: MappingProxyType({}))
+    forgotten: Forgotten = Forgotten()
 
     @cached_property
     def state_hash(self) -> str:
@@ -185,10 +270,14 @@ class LibraryState:
 
     def as_json(self) -> dict[str, Any]:
         """The state as plain lists and dicts; equal states give equal values."""
-        if not self.pictures:  # so that a ledger without them amounts to what it always did
-            return self._people_json()
+        # What there is nothing of is left out, so that a ledger without it amounts to what it did.
         pictures = {face: picture.as_json() for face, picture in self.pictures.items()}
-        return {**self._people_json(), "pictures": pictures}
+        more = {
+            "pictures": pictures,
+            "consents": consents_json(self.consents),
+            "forgotten": self.forgotten.as_json(),
+        }
+        return self._people_json() | {name: value for name, value in more.items() if value}
 
     def _people_json(self) -> dict[str, Any]:
         return {
@@ -203,6 +292,23 @@ class LibraryState:
             "not_faces": sorted(self.not_faces),
             "apart": sorted(map(list, self.apart)),
         }
+
+
+def consents_json(consents: Consents) -> list[Any]:
+    """Answers as plain lists, sorted."""
+    return [
+        [*target, scope, c.answer, c.event_id, c.until, c.minor]
+        for target in sorted(consents, key=str)
+        for scope, c in sorted(consents[target].items())
+    ]
+
+
+def consents_of(rows: Iterable[Sequence[Any]]) -> dict[Target, dict[ConsentScope, Consent]]:
+    """What `consents_json` gave."""
+    found: dict[Target, dict[ConsentScope, Consent]] = {}
+    for kind, name, seat, scope, *answer in rows:
+        found.setdefault(Target(kind, name, seat), {})[scope] = Consent(*answer)
+    return found
 
 
 def read_only(values: Mapping[Any, Any]) -> Mapping[Any, Any]:

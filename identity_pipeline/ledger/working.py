@@ -10,16 +10,45 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from copy import copy
 from dataclasses import astuple, replace
+from types import MappingProxyType
 from typing import Any, Self, TypeVar
 
 from identity_pipeline.ledger import events as ev
+from identity_pipeline.ledger import forgetting
 from identity_pipeline.ledger import pictures as shown
 from identity_pipeline.ledger.errors import RefusedError
 from identity_pipeline.ledger.renaming import new_names
-from identity_pipeline.ledger.state import LibraryState, Person, Picture, read_only
+from identity_pipeline.ledger.state import (
+    Consent,
+    Forgotten,
+    LibraryState,
+    Person,
+    Picture,
+    Target,
+    consents_json,
+    consents_of,
+    read_only,
+)
 
 Group = TypeVar("Group", set[str], dict[str, str])
 UNKNOWN_CAUSE = "the event that decided it"
+
+
+def target_of(event: ev.ConsentRecorded) -> Target:
+    """Whom an answer is about."""
+    if event.person_id is not None:
+        return Target("person", event.person_id)
+    return Target("video", str(event.video_id), event.seat)
+
+
+def consent_name(target: Target) -> str:
+    """Under which name the events about a target are found again."""
+    return target.id if target.kind == "person" else visit(target.id)
+
+
+def visit(video_id: str) -> str:
+    """Under which name the answers of the riders of a video are found again."""
+    return f"visit:{video_id}"
 
 
 class WorkingState:
@@ -36,6 +65,8 @@ class WorkingState:
         self.not_faces: dict[str, str] = {}
         self.apart: dict[str, dict[str, str]] = {}
         self.pictures: dict[str, Picture] = {}
+        self.consents: dict[Target, dict[ev.ConsentScope, Consent]] = {}
+        self.forgotten = Forgotten()
         self._owned: set[tuple[int, str]] = set()
         self._apply: dict[type, Callable[..., None]] = {
             ev.Created: self._create,
@@ -52,6 +83,8 @@ class WorkingState:
             ev.Ignored: self._set_aside,
             ev.CoverSet: self._set_cover,
             **dict.fromkeys(shown.PICTURE_EVENTS, self._decide_picture),
+            ev.ConsentRecorded: self._answer,
+            ev.Forgotten: self._forget,
             ev.Renumbered: self._renumber,
         }
 
@@ -75,6 +108,10 @@ class WorkingState:
             not_faces=frozenset(self.not_faces),
             apart=frozenset((a, b) for a, others in self.apart.items() for b in others if a < b),
             pictures=read_only(self.pictures),
+            consents=MappingProxyType(
+                {t: read_only(self.consents[t]) for t in sorted(self.consents, key=str)}
+            ),
+            forgotten=self.forgotten,
         )
 
     @classmethod
@@ -94,6 +131,8 @@ class WorkingState:
         for pair in state.apart:
             working._set_apart(*pair, UNKNOWN_CAUSE)
         working.pictures = dict(state.pictures)
+        working.consents = {target: dict(answers) for target, answers in state.consents.items()}
+        working.forgotten = state.forgotten
         return working
 
     def copy(self) -> WorkingState:
@@ -105,6 +144,8 @@ class WorkingState:
         # What lies in these is copied when it changes, for most of it never does.
         other.members, other.rejected = self.members.copy(), self.rejected.copy()
         other.apart, other.pictures = self.apart.copy(), self.pictures.copy()
+        other.consents = {target: dict(answers) for target, answers in self.consents.items()}
+        other.forgotten = self.forgotten
         self._owned, other._owned = set(), set()
         return other
 
@@ -131,6 +172,9 @@ class WorkingState:
             mine.update(new)
         self.declined = {k: v for k, v in self.declined.items() if k[0] not in named}
         self.declined.update(part.declined)
+        self.consents = {t: a for t, a in self.consents.items() if consent_name(t) not in named}
+        self.consents.update(part.consents)
+        self.forgotten = self.forgotten.and_also(part.forgotten)
 
     def _by_entity(self) -> list[dict[str, Any]]:
         return [
@@ -150,6 +194,8 @@ class WorkingState:
             "not_faces": self.not_faces,
             "apart": self.apart,
             "pictures": {face: picture.as_json() for face, picture in self.pictures.items()},
+            "consents": consents_json(self.consents),
+            "forgotten": self.forgotten.as_json(),
         }
 
     @classmethod
@@ -167,6 +213,8 @@ class WorkingState:
         working.apart = value["apart"]
         pictures = value["pictures"].items()
         working.pictures = {face: Picture.from_json(fields) for face, fields in pictures}
+        working.consents = consents_of(value["consents"])
+        working.forgotten = Forgotten.from_json(value["forgotten"])
         return working
 
     def rename(self, names: Mapping[str, str]) -> None:
@@ -311,6 +359,32 @@ class WorkingState:
 
     def _decide_picture(self, event: shown.PictureEvent) -> None:
         self.pictures.update(shown.decided(self.pictures, event))
+
+    def _answer(self, event: ev.ConsentRecorded) -> None:
+        if event.person_id is not None:
+            self._person(event.person_id)
+        elif event.video_id in self.forgotten.videos:
+            raise RefusedError(f"{event.video_id} was forgotten; no consent can be noted of it.")
+        answers = self.consents.setdefault(target_of(event), {})
+        for scope in event.scopes:
+            answers[scope] = Consent(event.answer, event.id, event.until, event.minor)
+
+    def _forget(self, event: ev.Forgotten) -> None:
+        gone = forgetting.forgotten_by(event)
+        goes = forgetting.reaches(gone)
+        for subject in [s for s, p in self.assigned.items() if goes(s) or goes(p)]:
+            self._release(subject)
+        self.people = forgetting.without(self.people, goes)
+        self.members = forgetting.without(self.members, goes)
+        self.rejected = forgetting.links_without(self.rejected, goes)
+        self.apart = forgetting.links_without(self.apart, goes)
+        self.declined = {p: score for p, score in self.declined.items() if not any(map(goes, p))}
+        self.ignored = forgetting.without(self.ignored, goes)
+        self.not_faces = forgetting.without(self.not_faces, goes)
+        self.pictures = forgetting.pictures_without(self.pictures, goes)
+        self.consents = forgetting.consents_without(self.consents, gone)
+        self.forgotten = self.forgotten.and_also(gone)
+        self._owned.clear()  # the groups are others now
 
     def _renumber(self, event: ev.Renumbered) -> None:
         before = self.freeze()

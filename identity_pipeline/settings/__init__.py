@@ -29,6 +29,7 @@ from pydantic_settings import (
 from pydantic_settings import SettingsError as UnreadableVariableError
 
 from identity_pipeline.errors import system_words
+from identity_pipeline.settings.consent import ConsentSettings
 from identity_pipeline.settings.datasets import DatasetSettings
 from identity_pipeline.settings.desk import DeskSettings
 from identity_pipeline.settings.detection import (
@@ -81,6 +82,7 @@ __all__ = [
     "BucketSettings",
     "CatalogueSettings",
     "ClusterSettings",
+    "ConsentSettings",
     "CopySettings",
     "CropSettings",
     "DatasetSettings",
@@ -130,6 +132,7 @@ class Settings(BaseSettings):
     phases: PhaseSettings = PhaseSettings()
     drift: DriftSettings = DriftSettings()
     retention: RetentionSettings = RetentionSettings()
+    consent: ConsentSettings = ConsentSettings()
     video: VideoSettings = VideoSettings()
     highlights: HighlightSettings = HighlightSettings()
     models: ModelSettings = ModelSettings()

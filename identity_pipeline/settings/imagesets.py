@@ -311,6 +311,14 @@ class SelectionSettings(Group):
 class ExportSettings(Group):
     """The exported folder."""
 
+    purpose: Literal["unspecified", "research", "commercial"] = tunable(
+        "unspecified",
+        "What sets and datasets are for. Commercial refuses models whose weights may only be used "
+        "for research, or whose licence nobody knows.",
+        unit="name",
+        source="chosen: nobody but the operator knows it",
+    )
+
     checks: tuple[Literal["640", "320", "160", "native", "tight"], ...] = tunable(
         ("640", "320", "160", "native", "tight"),
         "How each image is looked at again before it is exported: scaled to a detector's input of "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from pydantic import field_validator
 
@@ -142,6 +143,17 @@ class DriftSettings(Group):
     )
 
 
+def _kept(what: str) -> Any:
+    """A setting of how long something is kept."""
+    return tunable(
+        None,
+        f"The nightly job drops {what}.",
+        unit="days",
+        source="unset: kept until somebody decides how long",
+        ge=0,
+    )
+
+
 class RetentionSettings(Group):
     """What is kept, for how long. Nothing is deleted or archived until it is switched on."""
 
@@ -172,6 +184,30 @@ class RetentionSettings(Group):
         unit="days",
         source="unset: off, for a later re-run decodes these videos again",
         ge=0,
+    )
+    sources_days: float | None = _kept("the files of rides finished longer ago")
+    embeddings_days: float | None = _kept(
+        "faces as numbers (all tables of a ride but those of its sets) of rides finished longer ago"
+    )
+    sets_days: float | None = _kept("the exported sets of rides finished longer ago")
+    datasets_days: float | None = _kept("the datasets of people that were made longer ago")
+    profiles_days: float | None = _kept(
+        "the profiles of people of whom nothing new came for longer; 0: a profile is made for "
+        "a run and not kept"
+    )
+    photos_days: float | None = _kept("the sets of photographs taken in longer ago")
+    backups_days: float = tunable(
+        30.0,
+        "A backup expires so long after it was made: the nightly job removes it where it can "
+        "reach it, and the receipt of a forgetting names the day.",
+        unit="days",
+        source="chosen: long enough to notice a loss",
+        ge=0,
+    )
+    logs_days: float | None = _kept("logs and tracebacks older than that")
+    without_consent_days: float | None = _kept(
+        "everything of riders without consent, of rides finished longer ago, once consent is "
+        "required"
     )
 
 

@@ -33,6 +33,11 @@
     data/models/heads/                 heads, training sessions, and which head is live
     data/models/heads/kmeans/{space}/  heads.json and heads.safetensors
     data/index/                        the embedded vector index, its lock and its markers
+    data/keys/                         keys of names and words in the ledger, and of receipts
+    data/redactions/{video_id}.json    where in a ride the faces of the forgotten are
+    data/forgetting/{id}.json          a forgetting that is under way
+    data/receipts/{id}.json, .html     what was forgotten, signed
+    data/backups/register.json         which backups there are, and when they expire
     data/set_versions/{video_id}/      which faces the sets of a ride were made of, by version
     data/desk/curators/                where each curator was in the queue of questions
     data/desk/pictures/{video_id}/     pictures that the desk drew; may be deleted at any time
@@ -97,6 +102,35 @@ class Layout:
     def backups(self) -> Path:
         """Backups that a migration makes."""
         return self.root / "backups"
+
+    @property
+    def backup_register(self) -> Path:
+        """Which backups were made of the folder, wherever they lie."""
+        return self.backups / "register.json"
+
+    @property
+    def keys(self) -> Path:
+        """Keys of what is sealed in the ledger, and of the signatures of receipts."""
+        return self.root / "keys"
+
+    @property
+    def redactions(self) -> Path:
+        """Where in rides the faces of the forgotten are."""
+        return self.root / "redactions"
+
+    def redaction(self, video_id: str) -> Path:
+        """Where in a ride the faces of the forgotten are."""
+        return self.redactions / f"{check_video_id(video_id)}.json"
+
+    @property
+    def forgetting(self) -> Path:
+        """Forgettings that are under way."""
+        return self.root / "forgetting"
+
+    @property
+    def receipts(self) -> Path:
+        """Receipts of forgettings: a signed file and a page each."""
+        return self.root / "receipts"
 
     @property
     def videos(self) -> Path:

@@ -49,7 +49,7 @@ class Curator:
             for value in (*args, *options.values())
             if isinstance(value, list | tuple | str)
             for subject in ([value] if isinstance(value, str) else value)
-            if subject.startswith(("track:", "face:"))
+            if isinstance(subject, str) and subject.startswith(("track:", "face:"))
         }
         stamp = Stamp("tester", TIME, "why", map(anchor, sorted(subjects)), self.facts, self.new_id)
         return command(self.history, stamp, *args, **options)

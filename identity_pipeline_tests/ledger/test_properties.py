@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import subprocess
@@ -17,7 +18,7 @@ from identity_pipeline.ledger import commands as c
 from identity_pipeline.ledger import events as ev
 from identity_pipeline.ledger.errors import RefusedError
 from identity_pipeline.ledger.replay import History, replay
-from identity_pipeline.ledger.state import LibraryState
+from identity_pipeline.ledger.state import LibraryState, Target
 from identity_pipeline_tests.ledger.curator import Curator, f, t
 
 ROOT = Path(__file__).parents[2]
@@ -74,6 +75,13 @@ def carry_out(me: Curator, step: Step) -> str | None:
         ),
         "picture_bins": lambda: me.do(c.bin_pictures, faces, BINS[k % len(BINS)]),
         "picture_order": lambda: me.do(c.order_pictures, faces, "person" if k % 2 else "ride"),
+        "consent": lambda: me.do(
+            c.record_consent,
+            Target("person", one) if j % 2 else Target("video", "ride", k % 2),
+            "granted" if i % 2 else "withdrawn",
+            ["export", "profile"][: 1 + k % 2],
+        ),
+        "forget": lambda: me.do(c.forget, [one], subjects=some[:1] if j % 3 == 0 else []),
         "undo": lambda: me.undo(earlier[k % len(earlier)]) if earlier else "",
         "renumber": lambda: renumber(me, i, j, k),
     }
@@ -124,7 +132,7 @@ def check(history: History) -> None:
 
 def check_kept(history: History, state: LibraryState) -> None:
     """Every decision in force is in the state, unless a later one in force took its subject."""
-    if any(isinstance(e, ev.Renumbered) for e in history.events):
+    if any(isinstance(e, ev.Renumbered | ev.Forgotten) for e in history.events):
         return
     taken: set[str] = set()
     for e in reversed(history.in_force):
@@ -214,7 +222,7 @@ def test_no_decision_on_a_picture_is_lost_when_faces_get_other_names(sequence: l
             )
 
 
-@pytest.mark.parametrize("kind", [*DECISIONS, *PICTURES])
+@pytest.mark.parametrize("kind", [*DECISIONS, *PICTURES, "consent"])
 @settings(ours, max_examples=8)
 @given(data=st.data())
 def test_undo_is_exact_for_every_kind_at_any_point(kind: str, data: st.DataObject) -> None:
@@ -240,6 +248,53 @@ def test_undo_is_exact_for_every_kind_at_any_point(kind: str, data: st.DataObjec
         assert me.hash == after
         me.undo(redo)
         assert me.hash == before
+
+
+@ours
+@given(
+    steps([*DECISIONS, *PICTURES, "consent", "name", "merge", "undo"]),
+    numbers,
+    steps([*DECISIONS, *PICTURES, "consent", "undo", "undo", "undo", "renumber"], 12),
+)
+def test_of_the_forgotten_nothing_is_left_nor_comes_back(
+    before: list[Step], i: int, later: list[Step]
+) -> None:
+    me = Curator()
+    me.person("First", t(0), t(1))
+    for step in before:
+        carry_out(me, step)
+    gone = me.state.active[i % len(me.state.active)]
+    ids = {p for p in me.state.people if me.state.survivor(p) == gone}
+    others = me.state
+    forgotten = me.do(c.forget, [gone])
+    assert me.state.people == {p: o for p, o in others.people.items() if p not in ids}
+    kept = {s: p for s, p in others.assigned.items() if p != gone}
+    assert me.state.assigned == kept
+    for step in later:
+        carry_out(me, step)
+        check(me.history)
+        left = json.dumps({**me.state.as_json(), "forgotten": None})
+        assert not any(person in left for person in ids)
+    with pytest.raises(RefusedError, match="gone for good"):
+        me.undo(forgotten)
+
+
+def test_a_decision_about_somebody_forgotten_cannot_be_undone() -> None:
+    me = Curator()
+    ada = me.person("Ada", t(0), t(1))
+    ben = me.person("Ben", t(4))
+    confirmed = me.do(c.confirm, ada, [t(2)])
+    moved = me.do(c.move, ada, ben, [t(2)])
+    rejected = me.do(c.reject, ben, [t(0)])
+    own = me.do(c.confirm, ben, [t(5)])
+    me.do(c.forget, [ada])
+    for decision in (confirmed, moved, rejected):
+        with pytest.raises(RefusedError, match="forgotten"):
+            me.undo(decision)
+    assert me.state.assigned == {t(2): ben, t(4): ben, t(5): ben}
+    assert not me.state.rejected and t(0) not in me.history.anchors
+    me.undo(own)
+    assert t(5) not in me.state.assigned
 
 
 @ours

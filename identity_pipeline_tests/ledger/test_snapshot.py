@@ -36,9 +36,10 @@ CODE = {
     "events.py",
     "subjects.py",
     "pictures.py",
+    "forgetting.py",
 }
 """Modules that decide what events amount to."""
-CODE_OF_VERSION = {3: "cbdd5e671e2d2a6067e009ad6ac3b39e7823151fc1211f315315516c49125510"}
+CODE_OF_VERSION = {4: "97df8ead1e3768c9a4adb6372190085a854134830cd421a5a601a13a97385ae6"}
 
 
 @pytest.fixture
@@ -52,7 +53,15 @@ def through_json(position: Position) -> Position:
 
 
 @ours
-@given(steps([*DECISIONS, *PICTURES, "name", "name", "undo", "undo", "undo", "renumber"], 40))
+@given(
+    steps(
+        [
+            *(*DECISIONS, *PICTURES, "consent", "forget"),
+            *("name", "name", "undo", "undo", "undo", "renumber"),
+        ],
+        40,
+    )
+)
 def test_going_on_from_any_point_is_the_replay_of_all(sequence: list[Step]) -> None:
     me = Curator()
     me.person("First", t(0), t(1), t(2))

@@ -18,6 +18,7 @@ PRIVATE, GROUP = 0o077, 0o027
 HELD = (
     *("registry", "photo_sets", "failures", "archive", "cameras", "tables", "crops", "chunks"),
     *("output", "datasets", "desk", "set_versions"),
+    *("keys", "redactions", "forgetting", "receipts"),
     *("reports", "published", "progress", "ledger", "models", "index", "dagster", "logs"),
     *("backups", "folder.json", "acknowledged.json", "paused.json", ".folder.lock"),
 )
