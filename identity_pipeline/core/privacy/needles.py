@@ -40,15 +40,23 @@ def pieces(blob: bytes, count: int) -> list[bytes]:
     room = len(blob) - LENGTH
     if room < 0:
         return []
-    places = sorted({round(place) for place in np.linspace(0, room, PLACES + 2)[1:-1]})
-    found = [(place, blob[place : place + LENGTH]) for place in places]
-    own = [(place, piece) for place, piece in found if len(set(piece)) >= DISTINCT]
-    apart: list[tuple[int, bytes]] = []
-    for place, piece in own:
-        if not apart or place >= apart[-1][0] + LENGTH:
-            apart.append((place, piece))
+    places = dict.fromkeys(np.linspace(0, room, PLACES + 2)[1:-1].round().astype(int).tolist())
+    apart: list[bytes] = []
+    free = 0
+    for place in places:
+        piece = blob[place : place + LENGTH]
+        if place >= free and _is_own(piece):
+            apart.append(piece)
+            free = place + LENGTH
+    if not apart:
+        return []
     chosen = np.linspace(0, len(apart) - 1, min(count, len(apart))).round().astype(int)
-    return [apart[i][1] for i in dict.fromkeys(chosen.tolist())] if apart else []
+    return [apart[i] for i in dict.fromkeys(chosen.tolist())]
+
+
+def _is_own(piece: bytes) -> bool:
+    """Whether it is nobody else's; its first bytes too, by which it is looked for first."""
+    return len(set(piece)) >= DISTINCT and len(set(piece[:4])) >= 3
 
 
 class Needles:

@@ -332,16 +332,21 @@ def _rows(connection: sqlite3.Connection, name: str, form: str, depth: int) -> I
     try:
         cursor = connection.execute(f'SELECT * FROM "{quoted}"')  # noqa: S608 - a name it gave
         while rows := cursor.fetchmany(ROWS):
-            # Text and blobs come as bytes alike, and either may be a container.
-            for value in (value for row in rows for value in row if isinstance(value, bytes)):
-                if kind_of(value[:512]) is not None:
-                    yield from _blob(value, form, depth)
-                elif len(value) >= 48:
-                    yield from _in_text(value, f"{form} > ")
-            texts = (v for row in rows for v in row if isinstance(v, bytes))
-            yield Bytes(form, b"\n".join(texts), dense=False)
+            # Texts and blobs come as bytes alike.
+            values = [value for row in rows for value in row if isinstance(value, bytes)]
+            yield Bytes(form, b"\n".join(values), dense=False)
+            for value in values:
+                yield from _cell(value, form, depth)
     except sqlite3.Error as error:
         yield NotDecoded(form, f"a table cannot be read ({error})")
+
+
+def _cell(value: bytes, form: str, depth: int) -> Iterator[Part]:
+    """What a value of a database holds besides its own bytes."""
+    if kind_of(value[:512]) in DECODERS:
+        yield from _blob(value, form, depth)
+    elif len(value) >= 48:  # less is no list and no bytes in base64
+        yield from _in_text(value, f"{form} > ")
 
 
 def _npy(stream: Stream, said: str, depth: int, path: Path | None) -> Iterator[Part]:

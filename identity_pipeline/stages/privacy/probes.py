@@ -8,6 +8,7 @@ memory, or in a journal that goes with the forgetting.
 from __future__ import annotations
 
 import base64
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -133,25 +134,23 @@ def probes_of(stores: LibraryStores, sought: Sought) -> Probes:
         sought: whom, while they are still there.
     """
     vectors = _distinct(_vectors(stores, sought))
-    kept, blobs = _at_most(vectors, VECTORS_MOST), list(_pictures(stores.layout, sought))
+    pictures = list(_pictures(stores.layout, sought))
+    kept, taken = _at_most(vectors, VECTORS_MOST), _at_most(pictures, BLOBS_MOST)
     of = {EMBEDDING: len(vectors)} if len(kept) < len(vectors) else {}
-    taken = _at_most(blobs, BLOBS_MOST)
-    for kind in (CROP, PIXELS, FILE):
-        there = sum(blob.kind == kind for blob in blobs)
-        if there > sum(blob.kind == kind for blob in taken):
-            of[kind] = there
-    by_length: dict[int, list[NDArray[np.float32]]] = {}
-    for vector in kept:
-        if abs(float(np.linalg.norm(vector)) - 1) <= UNIT_TOLERANCE:
-            by_length.setdefault(len(vector), []).append(vector)
+    if len(taken) < len(pictures):
+        of |= Counter(blob.kind for blob in pictures)
     names = tuple(dict.fromkeys(name for name in sought.names if name.strip()))
-    return Probes(
-        (*(vector_blob(vector) for vector in kept), *taken),
-        {length: np.stack(rows) for length, rows in by_length.items()},
-        names,
-        _folders(names, sought.person_ids),
-        of,
-    )
+    blobs = (*(vector_blob(vector) for vector in kept), *taken)
+    return Probes(blobs, _units(kept), names, _folders(names, sought.person_ids), of)
+
+
+def _units(vectors: Iterable[NDArray[np.float32]]) -> dict[int, NDArray[np.float32]]:
+    """Those of unit length by how many numbers they are."""
+    found: dict[int, list[NDArray[np.float32]]] = {}
+    for vector in vectors:
+        if abs(float(np.linalg.norm(vector)) - 1) <= UNIT_TOLERANCE:
+            found.setdefault(len(vector), []).append(vector)
+    return {length: np.stack(rows) for length, rows in found.items()}
 
 
 def vector_blob(vector: NDArray[np.float32]) -> Blob:
@@ -212,12 +211,18 @@ def _of_table(path: Path, rows: Mapping[str, Collection[Any]]) -> Iterator[NDArr
     wanted = [pl.col(k).is_in(pl.Series(list(rows[k]), dtype=schema[k]).implode()) for k in keys]
     table = table.filter(pl.any_horizontal(wanted))
     for name in vectors:
-        for values in table[name].drop_nulls().unique(maintain_order=True):
-            if len(values) >= SHORTEST and np.isfinite(vector := _unit(values)).all():
-                yield vector
+        yield from _embeddings(table[name])
 
 
-def _unit(values: Any) -> NDArray[np.float32]:
+def _embeddings(column: pl.Series) -> Iterator[NDArray[np.float32]]:
+    """The lists of a column that are long enough, and finite."""
+    for values in column.drop_nulls().unique(maintain_order=True):
+        vector = _float32(values)
+        if len(vector) >= SHORTEST and np.isfinite(vector).all():
+            yield vector
+
+
+def _float32(values: Any) -> NDArray[np.float32]:
     return np.ascontiguousarray(values, dtype=np.float32)
 
 
@@ -243,7 +248,7 @@ def _centres(stores: LibraryStores, sought: Sought) -> Iterator[NDArray[np.float
             continue
         for head in heads:
             if head.person_id in sought.person_ids:
-                yield from (_unit(centre) for centre in head.centres)
+                yield from (_float32(centre) for centre in head.centres)
 
 
 def _pictures(layout: Layout, sought: Sought) -> Iterator[Blob]:
