@@ -208,10 +208,14 @@ def _of_table(path: Path, rows: Mapping[str, Collection[Any]]) -> Iterator[NDArr
         table = pl.read_parquet(path, columns=[*keys, *vectors], memory_map=False, glob=False)
     except (pl.exceptions.PolarsError, OSError):
         return
-    wanted = [pl.col(k).is_in(pl.Series(list(rows[k]), dtype=schema[k]).implode()) for k in keys]
+    wanted = (_among(pl.col(key), list(rows[key]), schema[key]) for key in keys)
     table = table.filter(pl.any_horizontal(wanted))
     for name in vectors:
         yield from _embeddings(table[name])
+
+
+def _among(column: pl.Expr, values: list[Any], dtype: pl.DataType) -> pl.Expr:
+    return column.is_in(pl.Series(values, dtype=dtype).implode())
 
 
 def _embeddings(column: pl.Series) -> Iterator[NDArray[np.float32]]:
