@@ -201,7 +201,7 @@ def _of_table(path: Path, rows: Mapping[str, Collection[Any]]) -> Iterator[NDArr
     """Vectors of the rows that have one of some values in a column."""
     try:
         schema = pl.read_parquet_schema(path)
-        vectors = [n for n, t in schema.items() if isinstance(t, pl.List) and t.inner.is_float()]
+        vectors = [name for name, dtype in schema.items() if _is_vectors(dtype)]
         keys = [name for name in rows if name in schema]
         if not vectors or not keys:
             return
@@ -212,6 +212,10 @@ def _of_table(path: Path, rows: Mapping[str, Collection[Any]]) -> Iterator[NDArr
     table = table.filter(pl.any_horizontal(wanted))
     for name in vectors:
         yield from _embeddings(table[name])
+
+
+def _is_vectors(dtype: pl.DataType) -> bool:
+    return isinstance(dtype, pl.List) and dtype.inner.is_float()
 
 
 def _among(column: pl.Expr, values: list[Any], dtype: pl.DataType) -> pl.Expr:
