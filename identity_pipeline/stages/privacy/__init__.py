@@ -1,1 +1,1 @@
-"""What may be known of whom: what is held, forgetting it, and proving that it is gone."""
+"""Erasure that can be proved: what derives from whom, how it goes, and what is found afterwards."""
