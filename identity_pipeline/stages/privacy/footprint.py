@@ -1,4 +1,4 @@
-"""Everything in a data folder that derives from a person, a ride or a track: what a forgetting takes.
+"""Everything that derives from a person, a ride or a track: what a forgetting takes.
 
 What belongs here: finding it, and its form. What does not: who is meant by a word (`whom`), and
 taking it away (`forgetting`). Only reads.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
@@ -94,7 +95,9 @@ class Footprint:
         datasets: folders of people's datasets that show them, relative to the data folder.
         exports: rides and photo sets of which there is an export.
         published: (folder of notes on a store, name), of what was copied to object stores.
-        inbox: source files and photographs that go, absolute.
+        inbox: source files and photographs below the data folder that go, absolute.
+        elsewhere: source files outside of it: what somebody else keeps there is not the pipeline's
+            to remove.
         keep_sources: whether source files stay; then no ride goes as a whole, for a kept source
             needs its redaction.
     """
@@ -112,6 +115,7 @@ class Footprint:
     exports: tuple[str, ...] = ()
     published: tuple[tuple[str, str], ...] = ()
     inbox: tuple[str, ...] = ()
+    elsewhere: tuple[str, ...] = ()
     keep_sources: bool = False
 
     @property
@@ -213,8 +217,14 @@ class _Search:
             published=tuple(_published(self._layout, touched)),
             keep_sources=self.keep_sources,
         )
-        inbox = () if self.keep_sources else tuple(sorted(self._inbox(found)))
-        return replace(found, datasets=tuple(self._datasets(found)), inbox=inbox)
+        sources = [] if self.keep_sources else sorted(self._sources(found))
+        within = {path for path in sources if _is_within(path, self._layout)}
+        return replace(
+            found,
+            datasets=tuple(self._datasets(found)),
+            inbox=tuple(map(str, sorted(within))),
+            elsewhere=tuple(str(path) for path in sources if path not in within),
+        )
 
     # faces and what goes whole -----------------------------------------------------------------
 
@@ -315,15 +325,17 @@ class _Search:
             if shows(read_manifest(folder), found):
                 yield folder.relative_to(self._layout.root).as_posix()
 
-    def _inbox(self, found: Footprint) -> Iterator[str]:
+    def _sources(self, found: Footprint) -> set[Path]:
+        """Files of the rides that are there, and the inbox of their photographs."""
         registry = self.library.stores.videos
-        for record in registry.readable([*found.videos, *found.shared]):
-            yield from (path for path in (record.path, *record.links))
+        records = registry.readable([*found.videos, *found.shared])
+        files = {Path(path) for record in records for path in (record.path, *record.links)}
         names = {ev.name_key(name) for name in found.names}
         folder = self._layout.photos
-        for path in folder.iterdir() if names and folder.is_dir() else ():
-            if _called(path.name, names):
-                yield str(path)
+        inbox = folder.iterdir() if names and folder.is_dir() else ()
+        return {path for path in files if path.is_file()} | {
+            path for path in inbox if _called(path.name, names)
+        }
 
 
 def names_borne(events: Iterable[ev.Event], person_ids: Collection[str]) -> set[str]:
@@ -358,6 +370,10 @@ def _published(layout: Layout, videos: Iterable[str]) -> Iterator[tuple[str, str
     for note in sorted(layout.published.glob("*/*.json")):
         if note.stem in wanted and not atomic.is_temporary(note):
             yield note.parent.name, note.stem
+
+
+def _is_within(path: Path, layout: Layout) -> bool:
+    return path.resolve().is_relative_to(layout.root.resolve())
 
 
 def _called(name: str, names: Collection[str]) -> bool:

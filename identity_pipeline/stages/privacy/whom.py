@@ -145,9 +145,9 @@ def _nobody(library: LibrarySnapshot, word: str) -> str:
     near = _like(word, names) or _like(word, {*library.stores.videos.ids(), *library.videos})
     meant = f" Did you mean {' or '.join(near)}?" if near else ""
     return (
-        f"No person, ride or photo set is called {word!r}, and it is no track (VIDEO:NUMBER).{meant}"
-        " `identity-pipeline people` and `identity-pipeline videos` list them; of somebody who is "
-        "forgotten no name is left, see `identity-pipeline receipts`."
+        f"No person, ride or photo set is called {word!r}, and it is no track (VIDEO:NUMBER)."
+        f"{meant} `identity-pipeline people` and `identity-pipeline videos` list them; of somebody "
+        "who is forgotten no name is left, see `identity-pipeline receipts`."
     )
 
 
