@@ -193,38 +193,49 @@ class _Search:
         return [ids.track(video_id, n) for n in _numbers(self._faces_in(video_id))]
 
     def footprint(self) -> Footprint:
+        """See `footprint_of`."""
         sets = set(self.library.stores.photos.ids())
-        seen = {video_of(key) for key in (*self._tracks, *self._single_faces)}
-        touched = sorted({*seen, *self.whom.videos, *self._named_sets})
-        gone = [video for video in touched if self._goes_whole(video, video in sets)]
+        touched = self._touched()
+        gone = {video for video in touched if self._goes_whole(video, video in sets)}
         faces = {video: self._faces_of(video, video in gone) for video in touched}
         sessions = tuple(self._sessions(faces))
         found = Footprint(
             kind=self.whom.kind,
             person_ids=tuple(sorted(self._people)),
             names=tuple(sorted(self._names())),
-            tracks=tuple(
-                TrackGone(key, video_of(key), int(ids.parse(key).local_id), how)
-                for key, how in self._tracks.items()
-                if not ids.parse(key).lost
-            ),
+            tracks=tuple(self._tracks_gone()),
             faces=faces,
-            videos=tuple(video for video in gone if video not in sets),
-            photo_sets=tuple(video for video in gone if video in sets),
+            videos=tuple(sorted(gone - sets)),
+            photo_sets=tuple(sorted(gone & sets)),
             heads=tuple(sorted(self._heads(sessions))),
             sessions=sessions,
             exports=tuple(v for v in touched if self._layout.export(v).is_dir()),
             published=tuple(_published(self._layout, touched)),
             keep_sources=self.keep_sources,
         )
+        return self._with_files(found)
+
+    def _with_files(self, found: Footprint) -> Footprint:
+        """With what lies in folders that tell by their content whom they show."""
         sources = [] if self.keep_sources else sorted(self._sources(found))
-        within = {path for path in sources if _is_within(path, self._layout)}
+        within = [path for path in sources if _is_within(path, self._layout)]
         return replace(
             found,
             datasets=tuple(self._datasets(found)),
-            inbox=tuple(map(str, sorted(within))),
+            inbox=tuple(map(str, within)),
             elsewhere=tuple(str(path) for path in sources if path not in within),
         )
+
+    def _touched(self) -> list[str]:
+        """Rides and photo sets of which something goes."""
+        seen = {video_of(key) for key in (*self._tracks, *self._single_faces)}
+        return sorted({*seen, *self.whom.videos, *self._named_sets})
+
+    def _tracks_gone(self) -> Iterator[TrackGone]:
+        for key, how in self._tracks.items():
+            track = ids.parse(key)
+            if not track.lost:
+                yield TrackGone(key, track.video_id, int(track.local_id), how)
 
     # faces and what goes whole -----------------------------------------------------------------
 
