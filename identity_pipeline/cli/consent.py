@@ -97,16 +97,21 @@ def unknown(curator: Curator, whom: tuple[str, ...], **said: object) -> Iterator
 def _answered(
     curator: Curator, whom: tuple[str, ...], answer: str, **said: object
 ) -> Iterator[Planned]:
-    from identity_pipeline.stages.curation.consent_files import Answered, checked, target_called
+    from identity_pipeline.stages.curation.consent_files import (
+        Answered,
+        checked,
+        in_order,
+        target_called,
+    )
     from identity_pipeline.stages.curation.consents import today
 
-    scopes = cast("tuple[ev.ConsentScope, ...]", said.pop("scopes") or CONSENT_SCOPES)
+    scopes = cast("tuple[str, ...]", said.pop("scopes") or CONSENT_SCOPES)
     answers = [
         checked(
             Answered(
                 target_called(curator.library, word),
                 cast("ev.Answer", answer),
-                tuple(scope for scope in CONSENT_SCOPES if scope in scopes),
+                in_order(scopes),
                 **said,  # type: ignore[arg-type]
             ),
             today(),

@@ -86,19 +86,29 @@ def judge(
     if not settings.required:
         return NOT_TRACKED
     said = tuple(said)
+    granted = [one for one in said if one.answer == "granted"]
+    in_force = [one for one in granted if one.until is None or one.until >= today]
+    return (
+        _against(said)
+        or _of_age(minors, settings, in_force)
+        or (_granted(in_force) if in_force else _silent(granted, settings))
+    )
+
+
+def _against(said: Iterable[Said]) -> Verdict | None:
+    """The no among some answers; None where there is none."""
+    said = tuple(said)
     for answer, words in _NO.items():
         if against := [one for one in said if one.answer == answer]:
             return Verdict(False, answer, words, _evidence(against))
-    granted = [one for one in said if one.answer == "granted"]
-    in_force = [one for one in granted if one.until is None or one.until >= today]
-    if too_young := _of_age(minors, settings, in_force):
-        return too_young
-    if in_force:
-        # The last of several grants says until when.
-        ends = [one.until for one in in_force]
-        last = "" if None in ends else f" until {max(filter(None, ends))}"
-        return Verdict(True, "granted", f"consent was granted{last}", _evidence(in_force))
-    return _silent(granted, settings)
+    return None
+
+
+def _granted(grants: list[Said]) -> Verdict:
+    """Where a grant is in force; the last of several says until when."""
+    ends = [one.until for one in grants if one.until is not None]
+    last = f" until {max(ends)}" if len(ends) == len(grants) else ""
+    return Verdict(True, "granted", f"consent was granted{last}", _evidence(grants))
 
 
 _NO: Final[dict[Literal["refused", "withdrawn"], str]] = {

@@ -13,7 +13,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -260,18 +260,23 @@ def _check_day(day: str) -> None:
 
 
 def _scopes(words: str, answer: str) -> tuple[ConsentScope, ...]:
-    wanted = [word for word in re.split(r"[\s,;|/+]+", words.lower()) if word]
-    if wanted == [ALL] or (not wanted and answer != "granted"):
-        return CONSENT_SCOPES
-    if not wanted:
+    wanted = re.findall(r"[^\s,;|/+]+", words.lower())
+    if not wanted and answer == "granted":
         raise AnswerError(f"a grant says for what: {', '.join(CONSENT_SCOPES)}, or {ALL}")
-    for word in wanted:
-        if word not in CONSENT_SCOPES:
-            raise AnswerError(
-                f"{word!r} is no scope{did_you_mean(word, CONSENT_SCOPES)} Scopes are "
-                f"{', '.join(CONSENT_SCOPES)}, or {ALL}"
-            )
-    return tuple(scope for scope in CONSENT_SCOPES if scope in wanted)
+    if wanted in ([], [ALL]):
+        return CONSENT_SCOPES
+    strange = next((word for word in wanted if word not in CONSENT_SCOPES), None)
+    if strange is not None:
+        raise AnswerError(
+            f"{strange!r} is no scope{did_you_mean(strange, CONSENT_SCOPES)} Scopes are "
+            f"{', '.join(CONSENT_SCOPES)}, or {ALL}"
+        )
+    return in_order(wanted)
+
+
+def in_order(scopes: Collection[str]) -> tuple[ConsentScope, ...]:
+    """Scopes, each once and in the order in which they are told."""
+    return tuple(scope for scope in CONSENT_SCOPES if scope in scopes)
 
 
 def _minor(word: str) -> bool | None:
@@ -290,9 +295,15 @@ def _target(library: LibrarySnapshot, row: Mapping[str, str]) -> Target:
         raise AnswerError("a seat is of a ride; name the ride in column video")
     if person:
         return Target("person", find_person(library, person))
-    if seat and not seat.isdecimal():
-        raise AnswerError(f"{seat!r} is no seat; riders are counted from the left: 0, 1")
-    return Target("video", video_called(library, video), int(seat) if seat else None)
+    return Target("video", video_called(library, video), _seat(seat))
+
+
+def _seat(word: str) -> int | None:
+    if not word:
+        return None
+    if not word.isdecimal():
+        raise AnswerError(f"{word!r} is no seat; riders are counted from the left: 0, 1")
+    return int(word)
 
 
 def video_called(library: LibrarySnapshot, word: str) -> str:

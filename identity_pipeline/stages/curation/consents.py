@@ -105,13 +105,18 @@ class Consents:
     ) -> Verdict:
         """The verdict by some targets, and by what others say against it."""
         own, against = tuple(own), tuple(against)
-        answers = self.state.consents
-        said = [_said(answers[t][scope]) for t in own if scope in answers[t]]
-        no = [_said(answers[t][scope]) for t in against if scope in answers[t]]
-        minors = [one.minor for t in own for one in answers[t].values()]
-        minors += [True for t in against for one in answers[t].values() if one.minor]
-        said += [one for one in no if one.answer in _AGAINST]
-        return judge(said, minors, self.settings, self.day)
+        no = [one for one in self._answers(against, scope) if one.answer in _AGAINST]
+        said = [*self._answers(own, scope), *no]
+        minors = [one.minor for one in self._answers(own)]
+        minors += [True for one in self._answers(against) if one.minor]
+        return judge(map(_said, said), minors, self.settings, self.day)
+
+    def _answers(
+        self, targets: Iterable[Target], scope: ConsentScope | None = None
+    ) -> list[Consent]:
+        """What was answered by some, for one scope or for whatever scope."""
+        by_scope = [self.state.consents[target].items() for target in targets]
+        return [one for told in by_scope for known, one in told if scope in (None, known)]
 
     def _of_person(self, person_id: str) -> tuple[Target, ...]:
         """The targets of a person, and of all who turned out to be them."""
