@@ -64,6 +64,11 @@ class KMeansHeadStore:
         """Where the heads of a space lie."""
         return self.layout.kmeans_heads / f"{slug(space, 'space')}-{sha256_of_value(space)[:8]}"
 
+    def spaces(self) -> tuple[str, ...]:
+        """The spaces of which there are heads."""
+        notes = (_read_note(folder) for folder in self._folders())
+        return tuple(sorted(str(note["space"]) for note in notes if note))
+
     def save(self, stored: StoredHeads) -> Path:
         """Writes the heads in place of all others, and returns their folder."""
         target = self.folder(stored.heads.space)
@@ -118,7 +123,7 @@ class KMeansHeadStore:
         return there
 
     def _why_none(self, space: str) -> str:
-        others = sorted(str(note["space"]) for f in self._folders() if (note := _read_note(f)))
+        others = self.spaces()
         if others:
             return (
                 f"the k-means heads are of the space {', '.join(others)}, the library is of "
