@@ -99,8 +99,9 @@ def _seal_names(layout: Layout) -> None:
 
     A damaged ledger stays as it is: whoever reads it is told, and `restore` seals what it brings.
     """
-    with contextlib.suppress(ValueError, KeyError, AttributeError, TypeError):
-        seal_ledger(layout)
+    if layout.ledger.is_file():
+        with contextlib.suppress(ValueError, KeyError, AttributeError, TypeError):
+            seal_ledger(layout)
 
 
 MIGRATIONS: Final[Mapping[int, Migration]] = {

@@ -148,24 +148,25 @@ def seal_ledger(layout: Layout) -> int:
         How many lines there are now that were plain.
 
     Raises:
-        ValueError, KeyError, AttributeError, TypeError: the ledger is damaged.
+        FileNotFoundError: there is no ledger.
+        ValueError, KeyError, AttributeError, TypeError: it is damaged.
     """
     journal = layout.ledger.with_name("sealing.json")
-    data = layout.ledger.read_bytes() if layout.ledger.is_file() else b""
-    old = data.split(b"\n")[:-1]
+    lines = _lines(layout)
     noted = json.loads(journal.read_bytes()) if journal.is_file() else None
-    if noted is None or [_digest(line) for line in old] != noted["new"]:
-        new = sealed_lines(old, KeyStore(layout))
-        if new == old:
-            journal.unlink(missing_ok=True)
-            return 0
-        noted = {"old": [_digest(line) for line in old], "new": [_digest(line) for line in new]}
+    if noted is None or list(map(_digest, lines)) != noted["new"]:
+        new = sealed_lines(lines, KeyStore(layout))
+        noted = {"old": list(map(_digest, lines)), "new": list(map(_digest, new))}
         atomic.write_json(journal, noted)
         atomic.write_bytes(layout.ledger, b"".join(line + b"\n" for line in new))
     layout.ledger.with_name("replayed.json").unlink(missing_ok=True)
     _anchor_anew(layout, noted["old"], noted["new"])
-    journal.unlink(missing_ok=True)
+    journal.unlink()
     return sum(a != b for a, b in zip(noted["old"], noted["new"], strict=True))
+
+
+def _lines(layout: Layout) -> list[bytes]:
+    return layout.ledger.read_bytes().split(b"\n")[:-1]
 
 
 def _anchor_anew(layout: Layout, old: Sequence[str], new: Sequence[str]) -> None:
