@@ -157,7 +157,9 @@ def people(root: Path) -> dict[str, tuple[int, list[str]]]:
 
 
 def confirmed(store: TableStore) -> dict[str, str]:
-    return confirmed_tracks(LibraryStores.of(store), LedgerStore(store.layout).history())
+    return confirmed_tracks(
+        LibraryStores.of(store), LedgerStore(store.layout).history(), Settings()
+    )
 
 
 def test_a_decision_about_a_copy_holds_for_the_track_that_counts(

@@ -35,11 +35,10 @@ from identity_pipeline.ledger.state import Consent, LibraryState, Target
 from identity_pipeline.settings import ConsentSettings, Settings
 from identity_pipeline.stages.curation.settling import settle_ledger
 from identity_pipeline.stages.stores import LibraryStores
+from identity_pipeline.storage.files.hashing import sha256_of_value
 from identity_pipeline.storage.files.small_files import DamagedFileError
 from identity_pipeline.storage.video.tables import MissingTableError, TableStore
 
-NO_CONSENT: Final = "no_consent"
-"""Code of what is left out because somebody does not consent."""
 _UNWRITTEN: Final = "1970-01-01T00:00:00+00:00"
 """Of a look at the ledger that notes nothing."""
 _AGAINST: Final = ("refused", "withdrawn")
@@ -277,6 +276,45 @@ def rider_verdicts(
     return Asked.now(stores, settings).of_riders(video_id, scope)
 
 
+def videos_answered(stores: LibraryStores, settings: Settings) -> dict[str, str]:
+    """A digest of the answers about each ride or its people; none while consent is not required.
+
+    It changes with the day on which a grant ends, too. No table of a ride is read.
+    """
+    if not settings.consent.required:
+        return {}
+    asked = Asked.now(stores, settings)
+    state, by_video = asked.consents.state, dict[str, list[Any]]()
+    videos_of = _videos_of_people(stores, state)
+    for target, answers in state.consents.items():
+        told = [
+            [scope, *_said(one), one.until is None or one.until >= asked.consents.day]
+            for scope, one in answers.items()
+        ]
+        who = target.id if target.kind == "video" else _survivor(state, target.id)
+        for video_id in [who] if target.kind == "video" else sorted(videos_of.get(who, ())):
+            by_video.setdefault(video_id, []).append([*target, told])
+    return {video_id: sha256_of_value(told) for video_id, told in sorted(by_video.items())}
+
+
+def _videos_of_people(stores: LibraryStores, state: LibraryState) -> dict[str, set[str]]:
+    """The rides in which humans or the library in force see each person."""
+    found: dict[str, set[str]] = {}
+    for subject, person_id in state.assigned.items():
+        found.setdefault(person_id, set()).add(ids.parse(subject).video_id)
+    snapshot = stores.generations.find()
+    if snapshot is not None:
+        with snapshot:
+            rows = snapshot.table("person_assignments").drop_nulls("person_id")
+        for person_id, video_id in rows.select("person_id", "video_id").unique().iter_rows():
+            found.setdefault(_survivor(state, person_id), set()).add(video_id)
+    return found
+
+
+def _survivor(state: LibraryState, person_id: str) -> str:
+    return state.survivor(person_id) if person_id in state.people else person_id
+
+
 def consent_key(verdicts: Mapping[int, Verdict] | None) -> dict[str, Any] | None:
     """What tells the verdicts on riders from others: see `stages.specs.cache_key.key_parts`."""
     if verdicts is None:
@@ -296,6 +334,13 @@ def verdict_json(verdict: Verdict) -> dict[str, Any]:
 
 UNTRACKED_JSON: Final[Mapping[str, Any]] = {"tracked": False, "reason": NOT_TRACKED_WORDS}
 """What a manifest says of consent while it is not required."""
+
+
+def consent_sentences(verdicts: Mapping[int, Verdict] | None) -> tuple[str, ...]:
+    """What the page of a ride's export says of consent."""
+    if verdicts is None:
+        return (f"{NOT_TRACKED_WORDS[:1].upper()}{NOT_TRACKED_WORDS[1:]}.",)
+    return tuple(f"person_{seat}: {one.reason}." for seat, one in sorted(verdicts.items()))
 
 
 def shown_consents(verdicts: Mapping[int, Verdict] | None) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from identity_pipeline.core.matching.thresholds import thresholds_of
 from identity_pipeline.core.vectors import to_matrix
 from identity_pipeline.ledger import subjects
 from identity_pipeline.settings import Settings, chosen
+from identity_pipeline.stages.curation.consents import Asked
 from identity_pipeline.stages.library.recompute import left_out
 from identity_pipeline.stages.library.spaces import (
     FACE_TABLES,
@@ -92,6 +93,12 @@ def _synced(
     profiles = stores.profiles
     assignments, people = snapshot.table("person_assignments"), snapshot.table("people")
     confirmed = assignments.filter(pl.col("state") == "known", pl.col("origin").is_in(HUMAN))
+    withheld = Asked.now(stores, settings).withheld(
+        dict(confirmed.select("track_key", "person_id").iter_rows()), "profile"
+    )
+    refused = set(confirmed["person_id"])
+    confirmed = confirmed.filter(~pl.col("track_key").is_in(sorted(withheld)))
+    refused -= set(confirmed["person_id"])
     contents = contents_of(stores)
     threshold = quarantine_below(snapshot.table("calibration"), settings)
     space = snapshot.space
@@ -136,7 +143,10 @@ def _synced(
     for n, person in enumerate(people.iter_rows(named=True), 1):
         own = confirmed.filter(pl.col("person_id") == person["person_id"])
         name = person["name"] or f"person_{person['person_id']}"
-        put(person["person_id"], name, own)
+        if person["person_id"] in refused:
+            withdrawn.extend((person["person_id"], s) for s in profiles.drop(person["person_id"]))
+        else:
+            put(person["person_id"], name, own)
         progress("profiles", n, people.height, "people")
     there = set(people["person_id"])
     for gone in profiles.all(left):

@@ -12,9 +12,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from identity_pipeline.core.imagesets.decided import DecidedPictures
 from identity_pipeline.settings import Settings
+from identity_pipeline.stages.curation.consents import consent_key, rider_verdicts
 from identity_pipeline.stages.curation.picture_uses import decided_pictures, picture_digests
 from identity_pipeline.stages.library.banks import digests, teachers_of
 from identity_pipeline.stages.specs.assets import SPECS, VIDEO_SPECS, steps
@@ -159,7 +161,7 @@ class _Judge:
             banks = digests(teachers_of(stores, self.settings, self.video_id))
         models = self.models.digests
         pictures = picture_digests(self.pictures) if spec.pictures else None
-        besides = (highlights, banks, contents, pictures)
+        besides = (highlights, banks, contents, pictures, self._consents(spec))
         now = key_parts(spec, self.settings, models, versions, *besides)
         open_inputs = {n for n in now["inputs"] if judged[n].verdict is not Verdict.REUSE}
         if fingerprint(now) == noted.fingerprint:
@@ -175,6 +177,13 @@ class _Judge:
         if len(reasons) == len(changed_inputs(before, now) & open_inputs):
             return Judged(Verdict.PERHAPS, (*reasons, _unless(open_inputs)), there=True)
         return Judged(Verdict.COMPUTE, reasons, there=True)
+
+    def _consents(self, spec: AssetSpec) -> dict[str, Any] | None:
+        """The verdicts that an output would be made under."""
+        if not spec.consents:
+            return None
+        stores = LibraryStores.of(self.store)
+        return consent_key(rider_verdicts(stores, self.settings, self.video_id))
 
     def _versions(self, spec: AssetSpec) -> dict[str, str | None]:
         inputs = {name: self.noted[name] for name in spec.inputs}

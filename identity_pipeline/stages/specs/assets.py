@@ -365,6 +365,7 @@ _ENTRIES: Final = (
         models=("face_pack", "vision"),
         highlights=("highlights",),
         pictures=_CHOSEN,
+        consents=True,
         code="4",
         kept=Kept.EXPORT,
         shows_names=True,
