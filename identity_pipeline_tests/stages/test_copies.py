@@ -16,7 +16,7 @@ import pytest
 from identity_pipeline.core.video.copied_tracks import CORNERS
 from identity_pipeline.core.video.copies import frame_hash
 from identity_pipeline.ledger.store import LedgerStore
-from identity_pipeline.settings import CopySettings
+from identity_pipeline.settings import CopySettings, Settings
 from identity_pipeline.stages.learning.training_data import confirmed_tracks
 from identity_pipeline.stages.library import copies as stage
 from identity_pipeline.stages.library.copies import find_copies

@@ -93,17 +93,12 @@ def _synced(
     profiles = stores.profiles
     assignments, people = snapshot.table("person_assignments"), snapshot.table("people")
     confirmed = assignments.filter(pl.col("state") == "known", pl.col("origin").is_in(HUMAN))
-    withheld = Asked.now(stores, settings).withheld(
-        dict(confirmed.select("track_key", "person_id").iter_rows()), "profile"
-    )
-    refused = set(confirmed["person_id"])
-    confirmed = confirmed.filter(~pl.col("track_key").is_in(sorted(withheld)))
-    refused -= set(confirmed["person_id"])
+    confirmed, refused = _consenting(stores, settings, confirmed)
     contents = contents_of(stores)
     threshold = quarantine_below(snapshot.table("calibration"), settings)
     space = snapshot.space
     enriched: list[Enrichment] = []
-    withdrawn: list[tuple[str, str]] = []
+    withdrawn = [(person, source) for person in refused for source in profiles.drop(person)]
     left: list[str] = []
 
     aside, unread = _with_damaged_videos(stores), _without_tables(stores)
@@ -143,10 +138,7 @@ def _synced(
     for n, person in enumerate(people.iter_rows(named=True), 1):
         own = confirmed.filter(pl.col("person_id") == person["person_id"])
         name = person["name"] or f"person_{person['person_id']}"
-        if person["person_id"] in refused:
-            withdrawn.extend((person["person_id"], s) for s in profiles.drop(person["person_id"]))
-        else:
-            put(person["person_id"], name, own)
+        put(person["person_id"], name, own)
         progress("profiles", n, people.height, "people")
     there = set(people["person_id"])
     for gone in profiles.all(left):
@@ -158,6 +150,16 @@ def _synced(
     return ProfileChanges(
         tuple(enriched), tuple(withdrawn), tuple(profiles.listing()), tuple(sorted(set(left)))
     )
+
+
+def _consenting(
+    stores: LibraryStores, settings: Settings, confirmed: pl.DataFrame
+) -> tuple[pl.DataFrame, list[str]]:
+    """Confirmed tracks of people who may have a profile, and those who may not have any."""
+    person_of: dict[str, str] = dict(confirmed.select("track_key", "person_id").iter_rows())
+    withheld = Asked.now(stores, settings).withheld(person_of, "profile")
+    kept = confirmed.filter(~pl.col("track_key").is_in(sorted(withheld)))
+    return kept, sorted(set(confirmed["person_id"]) - set(kept["person_id"]))
 
 
 def _with_damaged_videos(stores: LibraryStores) -> dict[str, str]:
