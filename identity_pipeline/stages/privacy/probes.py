@@ -312,6 +312,25 @@ def control_of(stores: LibraryStores, sought: Sought) -> Probes:
     return Probes()
 
 
+def words_that_stay(stores: LibraryStores, sought: Sought, gone: Collection[str] = ()) -> set[str]:
+    """Words in which a name may stand without being the person's: names of others, ids, files.
+
+    Args:
+        stores: of the data folder.
+        sought: who goes.
+        gone: videos and photo sets that go as a whole.
+    """
+    state = stores.ledger.history().state
+    people = {p.name for i, p in state.people.items() if p.name and i not in sought.person_ids}
+    videos = {video for video in stores.videos.ids() if video not in gone}
+    files = {
+        Path(path).name
+        for record in stores.videos.readable(sorted(videos))
+        for path in (record.path, *record.links)
+    }
+    return people | videos | files | {Path(name).stem for name in files}
+
+
 def _tracks_in(stores: LibraryStores, video: str) -> list[str]:
     path = stores.layout.table("track_templates", video)
     try:
