@@ -119,6 +119,10 @@ SUBJECTS: Final[Mapping[str, Mapping[str, Entry]]] = {
             "picture",
             "Say which pictures are good, which never come back, and what the machine read wrong.",
         ),
+        "consent": Entry(
+            "consent",
+            "Note who consents to be known again, to sets of pictures, and to be learned from.",
+        ),
         "events": Entry(
             "label", "List what was decided, the newest first: when, by whom, with which effect."
         ),

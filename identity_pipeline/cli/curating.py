@@ -182,6 +182,8 @@ def _next_step(curator: Curator, planned: Sequence[Planned]) -> str:
         return f"`identity-pipeline run {' '.join(rides)}` makes the sets anew"
     if videos:
         return "`identity-pipeline export` makes their datasets anew"
+    if all(decided.event.kind == "consent" for decided in planned):
+        return "`identity-pipeline plan` says what follows for rides"
     if curator.library.generation is None:
         return "Nothing was grouped yet, so run `identity-pipeline recluster` next"
     return "`identity-pipeline recluster` brings the rest of the library up to date"

@@ -22,6 +22,7 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "backup": ("backup.zip",),
     "clean": ("--dry-run",),
     "confirm": ("ride:1",),
+    "consent": ("grant", "Ada"),
     "cover": ("Ada", "ride:1"),
     "enrol": ("Ada", "VIDEO"),
     "explain": ("ride:1",),

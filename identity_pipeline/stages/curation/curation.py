@@ -20,6 +20,7 @@ from identity_pipeline.ledger.concurrency import Head, decided_on
 from identity_pipeline.ledger.effects import Effect, Facts
 from identity_pipeline.ledger.errors import RefusedError
 from identity_pipeline.ledger.replay import History
+from identity_pipeline.stages.curation.consent_files import Answered
 from identity_pipeline.stages.curation.pictures import PictureDecisions, anchors_of_faces
 from identity_pipeline.stages.curation.snapshot import (
     CurationError,
@@ -257,6 +258,20 @@ class Curator(PictureDecisions):
     def show_by(self, person_id: str, track: str, face: str | None) -> Planned:
         """Makes a track, or one face of it, the picture of a person."""
         return self.decide(lambda h, s: commands.set_cover(h, s, person_id, track, face), [track])
+
+    def consent(self, answer: Answered) -> Planned:
+        """Notes what somebody answered when asked for consent."""
+        said = {name: getattr(answer, name) for name in ("until", "minor", "evidence", "by")}
+        return self.decide(
+            lambda h, s: commands.record_consent(
+                h, s, answer.target, answer.answer, answer.scopes, **said
+            )
+        )
+
+    def consents(self, answers: Sequence[Answered]) -> list[Planned]:
+        """Notes several answers, those that are known already left out."""
+        history = self.library.history
+        return [self.consent(answer) for answer in answers if not answer.is_known(history)]
 
     def undo(self, event: ev.Event) -> Planned:
         """Takes an event back; undoing an undo brings its event back."""

@@ -1,0 +1,306 @@
+"""The answers in the ledger as verdicts on a person, a rider of a ride, a ride, a photo set.
+
+What belongs here: whose answers count for whom. What does not: what an answer allows
+(`core.privacy.consent`), and reading answers from a file (`stages.curation.consent_files`).
+
+A grant counts where humans confirmed who it is. A refusal counts also where only the machine says
+who it is, for to be wrong there shows somebody less, and never somebody who said no.
+
+No asset of a video is made of the ledger by Dagster's lineage: like decisions on pictures, verdicts
+are an input beside it, which is in the cache key (`stages.specs.cache_key`) once consent is
+required, and in none before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any, Final
+
+import polars as pl
+
+from identity_pipeline.core.privacy.consent import (
+    NOT_TRACKED,
+    NOT_TRACKED_WORDS,
+    Said,
+    Verdict,
+    judge,
+    together,
+)
+from identity_pipeline.ledger import subjects as ids
+from identity_pipeline.ledger.events import ConsentScope
+from identity_pipeline.ledger.state import Consent, LibraryState, Target
+from identity_pipeline.settings import ConsentSettings, Settings
+from identity_pipeline.stages.curation.settling import settle_ledger
+from identity_pipeline.stages.stores import LibraryStores
+from identity_pipeline.storage.files.small_files import DamagedFileError
+from identity_pipeline.storage.video.tables import MissingTableError, TableStore
+
+NO_CONSENT: Final = "no_consent"
+"""Code of what is left out because somebody does not consent."""
+_UNWRITTEN: Final = "1970-01-01T00:00:00+00:00"
+"""Of a look at the ledger that notes nothing."""
+_AGAINST: Final = ("refused", "withdrawn")
+
+
+def today() -> str:
+    """The date by which grants end, in UTC."""
+    return datetime.now(UTC).date().isoformat()
+
+
+@dataclass(frozen=True)
+class Consents:
+    """All answers in force on one day.
+
+    Attributes:
+        state: of the ledger.
+        settings: of consent.
+        day: ISO date.
+    """
+
+    state: LibraryState
+    settings: ConsentSettings
+    day: str
+
+    @property
+    def tracked(self) -> bool:
+        """Whether consent is required at all."""
+        return self.settings.required
+
+    def of_person(self, person_id: str, scope: ConsentScope) -> Verdict:
+        """The verdict on a person by what they answered themselves, without their visits."""
+        return self._judged(self._of_person(person_id), (), scope)
+
+    def of_visit(
+        self,
+        video_id: str,
+        seat: int | None,
+        scope: ConsentScope,
+        person_id: str | None = None,
+        matched: Collection[str] = (),
+    ) -> Verdict:
+        """The verdict on somebody in a ride or a photo set.
+
+        Args:
+            video_id: the ride or photo set.
+            seat: the rider from the left; None where that is not known: then what any rider of it
+                refused counts against them.
+            scope: for what.
+            person_id: who humans say it is.
+            matched: who else the machine says it is: their refusals count, and no grant of theirs.
+        """
+        if not self.tracked:
+            return NOT_TRACKED
+        own, others = list[Target](), list[Target]()
+        for target in self._of_video.get(video_id, ()):
+            (own if target.seat in (None, seat) else others).append(target)
+        own += self._of_person(person_id) if person_id else ()
+        doubtful = [target for who in matched for target in self._of_person(who)]
+        return self._judged(own, doubtful if seat is not None else [*doubtful, *others], scope)
+
+    def _judged(
+        self, own: Iterable[Target], against: Iterable[Target], scope: ConsentScope
+    ) -> Verdict:
+        """The verdict by some targets, and by what others say against it."""
+        own, against = tuple(own), tuple(against)
+        no = [one for one in self._answers(against, scope) if one.answer in _AGAINST]
+        said = [*self._answers(own, scope), *no]
+        minors = [one.minor for one in self._answers(own)]
+        minors += [True for one in self._answers(against) if one.minor]
+        return judge(map(_said, said), minors, self.settings, self.day)
+
+    def _answers(
+        self, targets: Iterable[Target], scope: ConsentScope | None = None
+    ) -> list[Consent]:
+        """What was answered by some, for one scope or for whatever scope."""
+        by_scope = [self.state.consents[target].items() for target in targets]
+        return [one for told in by_scope for known, one in told if scope in (None, known)]
+
+    def _of_person(self, person_id: str) -> tuple[Target, ...]:
+        """The targets of a person, and of all who turned out to be them."""
+        if person_id not in self.state.people:
+            return ()
+        return self._of_people.get(self.state.survivor(person_id), ())
+
+    @cached_property
+    def _of_people(self) -> Mapping[str, tuple[Target, ...]]:
+        found: dict[str, tuple[Target, ...]] = {}
+        for target in self.state.consents:
+            if target.kind == "person" and target.id in self.state.people:
+                who = self.state.survivor(target.id)
+                found[who] = (*found.get(who, ()), target)
+        return found
+
+    @cached_property
+    def _of_video(self) -> Mapping[str, tuple[Target, ...]]:
+        found: dict[str, tuple[Target, ...]] = {}
+        for target in self.state.consents:
+            if target.kind == "video":
+                found[target.id] = (*found.get(target.id, ()), target)
+        return found
+
+
+def _said(consent: Consent) -> Said:
+    return Said(consent.answer, consent.event_id, consent.until, consent.minor)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Whom consent is asked of: answers, tables, and who the machine says is who.
+
+    Attributes:
+        stores: of the data folder.
+        consents: the answers.
+    """
+
+    stores: LibraryStores
+    consents: Consents
+
+    @classmethod
+    def now(cls, stores: LibraryStores, settings: Settings, day: str | None = None) -> Asked:
+        """As ledger and tables stand; nothing is written."""
+        return cls.of(stores, settle_ledger(stores, _UNWRITTEN, write=False).state, settings, day)
+
+    @classmethod
+    def of(
+        cls,
+        stores: LibraryStores,
+        state: LibraryState,
+        settings: Settings,
+        day: str | None = None,
+    ) -> Asked:
+        """By a state of the ledger, in terms of the present tracks."""
+        return cls(stores, Consents(state, settings.consent, day or today()))
+
+    def of_riders(self, video_id: str, scope: ConsentScope = "export") -> dict[int, Verdict]:
+        """The verdict on each rider of a ride, by seat; none before its riders are known."""
+        seats = _seats(self.stores.tables, video_id)
+        people, matched = self._people(video_id, seats), self._matched(video_id, seats)
+        found = {}
+        for seat in sorted(set(seats.values())):
+            who: Iterable[str | None] = sorted(people.get(seat, ())) or (None,)
+            found[seat] = together(
+                self.consents.of_visit(video_id, seat, scope, one, matched.get(seat, ()))
+                for one in who
+            )
+        return found
+
+    def of_tracks(
+        self, person_of: Mapping[str, str], scope: ConsentScope
+    ) -> Iterator[tuple[str, Verdict]]:
+        """The verdict on each of some tracks: by the visit and the person who humans say it is.
+
+        Args:
+            person_of: person of each track.
+            scope: for what.
+        """
+        seats: dict[str, dict[int, int]] = {}
+        for key, person_id in sorted(person_of.items()):
+            _, video_id, number, lost = ids.parse(key)
+            if not self.consents.tracked:
+                yield key, NOT_TRACKED
+                continue
+            if video_id not in seats:
+                seats[video_id] = _seats(self.stores.tables, video_id)
+            seat = None if lost else seats[video_id].get(int(number))
+            yield key, self.consents.of_visit(video_id, seat, scope, person_id)
+
+    def withheld(self, person_of: Mapping[str, str], scope: ConsentScope) -> frozenset[str]:
+        """The tracks among some of which a scope is not allowed."""
+        if not self.consents.tracked:
+            return frozenset()
+        return frozenset(k for k, one in self.of_tracks(person_of, scope) if not one.allowed)
+
+    def _people(self, video_id: str, seats: Mapping[int, int]) -> dict[int, set[str]]:
+        """Who humans say sits in each seat."""
+        found: dict[int, set[str]] = {}
+        of_face: dict[str, int] | None = None
+        for subject, person_id in self.consents.state.assigned.items():
+            kind, video, local_id, lost = ids.parse(subject)
+            if lost or video != video_id:
+                continue
+            if kind == "face":
+                if of_face is None:
+                    of_face = _tracks_of_faces(self.stores.tables, video_id)
+                track = of_face.get(local_id)
+            else:
+                track = int(local_id)
+            if track is not None and track in seats:
+                found.setdefault(seats[track], set()).add(person_id)
+        return found
+
+    def _matched(self, video_id: str, seats: Mapping[int, int]) -> dict[int, set[str]]:
+        """Who the library in force says sits in each seat, by itself."""
+        snapshot = self.stores.generations.find()
+        noted = self.stores.tables.noted("track_templates", video_id)
+        if snapshot is None or noted is None:
+            return {}
+        with snapshot:
+            if snapshot.generation.versions.get(video_id) != noted.data_version:
+                return {}  # of other tracks than there are now
+            rows = snapshot.table("person_assignments").filter(
+                pl.col("video_id") == video_id, pl.col("person_id").is_not_null()
+            )
+        found: dict[int, set[str]] = {}
+        for track, person_id in rows.select("track_id", "person_id").iter_rows():
+            not_them = (ids.track(video_id, track), person_id) in self.consents.state.turned_down
+            if track in seats and not not_them:
+                found.setdefault(seats[track], set()).add(person_id)
+        return found
+
+
+def _seats(store: TableStore, video_id: str) -> dict[int, int]:
+    """The seat of each track of a rider."""
+    try:
+        riders = store.read("riders", video_id, ("track_id", "person_id"))
+    except (DamagedFileError, MissingTableError):  # made anew before anything is made of it
+        return {}
+    return dict(riders.drop_nulls("person_id").iter_rows())
+
+
+def _tracks_of_faces(store: TableStore, video_id: str) -> dict[str, int]:
+    try:
+        tracks = store.read("face_tracks", video_id, ("face_id", "track_id"))
+    except (DamagedFileError, MissingTableError):
+        return {}
+    return dict(tracks.drop_nulls("track_id").iter_rows())
+
+
+def rider_verdicts(
+    stores: LibraryStores, settings: Settings, video_id: str, scope: ConsentScope = "export"
+) -> dict[int, Verdict] | None:
+    """The verdict on each rider of a ride today; None while consent is not required."""
+    if not settings.consent.required:
+        return None
+    return Asked.now(stores, settings).of_riders(video_id, scope)
+
+
+def consent_key(verdicts: Mapping[int, Verdict] | None) -> dict[str, Any] | None:
+    """What tells the verdicts on riders from others: see `stages.specs.cache_key.key_parts`."""
+    if verdicts is None:
+        return None
+    return {str(seat): verdict_json(one) for seat, one in sorted(verdicts.items())}
+
+
+def verdict_json(verdict: Verdict) -> dict[str, Any]:
+    """A verdict as a manifest has it: ids of events, and no word of what was said."""
+    return {
+        "allowed": verdict.allowed,
+        "code": verdict.code,
+        "reason": verdict.reason,
+        "evidence": list(verdict.evidence),
+    }
+
+
+UNTRACKED_JSON: Final[Mapping[str, Any]] = {"tracked": False, "reason": NOT_TRACKED_WORDS}
+"""What a manifest says of consent while it is not required."""
+
+
+def shown_consents(verdicts: Mapping[int, Verdict] | None) -> dict[str, Any]:
+    """What the manifest of a ride's export says of consent."""
+    key = consent_key(verdicts)
+    if key is None:
+        return dict(UNTRACKED_JSON)
+    return {"tracked": True, "scopes": ["export"], "riders": key}
