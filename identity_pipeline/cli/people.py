@@ -16,6 +16,7 @@ from identity_pipeline.cli.curating import (
     show_rows,
     targets_argument,
 )
+from identity_pipeline.cli.lists import say
 
 if TYPE_CHECKING:
     from identity_pipeline.ledger.commands import Planned
@@ -36,6 +37,8 @@ def people(settings: Settings, library: LibrarySnapshot, hidden: bool, as_json: 
     from identity_pipeline.stages.library.view import people_rows
 
     del settings
+    if unreadable := library.stores.ledger.unreadable(library.history):
+        say(unreadable, err=True)
     show_rows(
         people_rows(library, hidden=hidden),
         as_json,

@@ -69,8 +69,13 @@ def accept_ledger(actor: str, yes: bool, dry_run: bool, data: str | None) -> Non
 
 @click.command()
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option(
+    "--keys",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the keys of names to this file, in another folder than FILE.",
+)
 @data_option
-def backup(file: Path, data: str | None) -> None:
+def backup(file: Path, keys: Path | None, data: str | None) -> None:
     """Write FILE with everything of the data folder that cannot be made again.
 
     That is: every human decision (the ledger), the settings, which video an id is, truths written
@@ -79,20 +84,31 @@ def backup(file: Path, data: str | None) -> None:
     the disk, or made again. FILE is readable by you alone; equal content gives equal bytes. A
     ledger that is damaged or lost is refused, so that no good backup is replaced by a bad one.
 
+    Names and words are sealed in it, and the keys are not in it: who is forgotten here is so in
+    every backup. Without the keys nobody reads a name of it, so keep a copy of them in another
+    place, and remove older copies: whoever has one can read who was forgotten since.
+
     \b
-      identity-pipeline backup /backups/identities-$(date +%F).zip
+      identity-pipeline backup /backups/identities-$(date +%F).zip --keys /safe/identities.keys
       identity-pipeline restore /backups/identities-2026-01-02.zip
     """
     from identity_pipeline.stages.publishing.restoring import back_up
 
     layout = open_store(merged_settings(overrides(data))).layout
-    manifest = back_up(layout, file)
+    manifest = back_up(layout, file, now(), keys)
     size = sum(packed.size for packed in manifest.files.values()) / 1e6
     say(
         f"{counted(manifest.events, 'event')} of the ledger and "
         f"{counted(len(manifest.files), 'file')} ({size:.1f} MB) are in {file}; "
         f"`identity-pipeline restore {file}` brings them back."
     )
+    if keys is None:
+        say(
+            "Names are sealed in it, and their keys stay in this data folder alone; --keys FILE "
+            "writes a copy of them, to another folder."
+        )
+    else:
+        say(f"The keys of names are in {keys}; keep them apart from the backup.")
 
 
 @click.command()
@@ -102,18 +118,23 @@ def backup(file: Path, data: str | None) -> None:
     is_flag=True,
     help="Replace what differs, also a ledger with more or other events; it is kept beside.",
 )
+@click.option(
+    "--keys",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The keys of its names, as `backup --keys` wrote them.",
+)
 @actor_option
 @data_option
-def restore(file: Path, force: bool, actor: str, data: str | None) -> None:
+def restore(file: Path, force: bool, keys: Path | None, actor: str, data: str | None) -> None:
     """Bring back what `backup` wrote to FILE, into the data folder, which may be empty.
 
     FILE is checked whole before anything is written. What is there stays: the ledger may only
     become longer, other files are not replaced, and settings.toml is put beside one that differs.
     Where the folder has, or had acknowledged, events that are not in FILE, nothing is done without
-    --force.
+    --force. What was forgotten here since is never brought back.
 
     \b
-      identity-pipeline restore /backups/identities-2026-01-02.zip
+      identity-pipeline restore /backups/identities-2026-01-02.zip --keys /safe/identities.keys
       identity-pipeline recluster    the library in step with the ledger
     """
     from identity_pipeline.settings import settings_file
@@ -122,7 +143,7 @@ def restore(file: Path, force: bool, actor: str, data: str | None) -> None:
 
     layout = open_store(merged_settings(overrides(data)), new=True).layout
     target = settings_file() or Path("settings.toml")
-    done = put_back(layout, file, target, actor, now(), force=force)
+    done = put_back(layout, file, target, actor, now(), force=force, keys=keys)
     claim_data_folder(layout, lambda sentence: say(sentence, err=True))
     tell_restored(layout, done)
 
@@ -159,7 +180,7 @@ def tell_restored(layout: Layout, done: Restored) -> None:
     if done.kept:
         shown = ", ".join(done.kept[:NAMED]) + (", ..." if len(done.kept) > NAMED else "")
         say(f"{counted(len(done.kept), 'file')} differ and stayed as they are: {shown}")
-    for sentence in (done.settings, _other_folder(layout)):
+    for sentence in (done.settings, done.unreadable, _other_folder(layout)):
         if sentence:
             say(sentence)
     say(

@@ -91,16 +91,9 @@ def _hindering(
     )
 
 
-def _meant(event: ev.Event, history: History) -> ev.Event:
-    """The decision that an undo takes back or brings back; any other event itself."""
-    while isinstance(event, ev.Undone):
-        event = history.event(event.event_id)
-    return event
-
-
 def _names(event: ev.Event, history: History) -> set[str]:
     """The people and subjects that a decision is about."""
-    return names_of(_meant(event, history))
+    return names_of(history.meant(event))
 
 
 def _subjects(event: ev.Event, history: History) -> set[str]:
@@ -109,7 +102,7 @@ def _subjects(event: ev.Event, history: History) -> set[str]:
 
 def _whole(event: ev.Event, history: History) -> set[str]:
     """The people whom a decision is about as a whole."""
-    meant = _meant(event, history)
+    meant = history.meant(event)
     return names_of(meant) if isinstance(meant, _WHOLE_PERSON) else set()
 
 

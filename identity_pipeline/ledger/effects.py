@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from identity_pipeline.ledger import subjects as ids
-from identity_pipeline.ledger.events import Fault
+from identity_pipeline.ledger.events import CONSENT_SCOPES, Fault
 from identity_pipeline.ledger.state import LibraryState, Person, Picture, Target
 
 FAULTS: dict[Fault, str] = {
@@ -178,7 +178,7 @@ def _consent_notes(before: LibraryState, after: LibraryState) -> list[str]:
     notes = []
     for target in sorted({*before.consents, *after.consents}, key=str):
         old, new = before.consents.get(target, {}), after.consents.get(target, {})
-        for scope in _different(old, new):
+        for scope in [one for one in CONSENT_SCOPES if old.get(one) != new.get(one)]:
             said = new[scope].answer if scope in new else "not said"
             notes.append(f"consent of {_target(after, target)} to {scope}: {said}")
     if gone := after.forgotten.people - before.forgotten.people:

@@ -1,4 +1,4 @@
-"""The events of a file as a sequence that parses a line when it is asked for, and keeps it.
+"""The events of a file as a sequence that unseals and parses a line when asked for, and keeps it.
 
 A command looks at a few events of many. Whether the lines are those that were written is settled
 before (`store`).
@@ -10,25 +10,29 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Sequence
-from typing import Final, overload
+from typing import overload
 
 from identity_pipeline.ledger import events as ev
+from identity_pipeline.storage.folder.keys import Keyring
+from identity_pipeline.storage.folder.sealing import FIRST, unsealed
 
-FIRST: Final = "0" * 64
-"""What the first line has in the place of a digest."""
 SEQ = re.compile(rb'"seq": (\d+)')
 
 
 class StoredEvents(Sequence[ev.Event]):
     """Events 1, 2, 3, ... of a ledger; equal to any sequence of the same events."""
 
-    def __init__(self, data: bytes, parsed: dict[int, ev.Event] | None = None) -> None:
+    def __init__(
+        self, data: bytes, parsed: dict[int, ev.Event] | None = None, keyring: Keyring | None = None
+    ) -> None:
         """From whole lines.
 
         Args:
             data: the lines, each with its newline.
             parsed: place (from 0) -> event, of those that were read already.
+            keyring: what the lines are unsealed with.
         """
+        self.keyring = keyring or Keyring()
         self._data = data
         self._lines = data.split(b"\n")[:-1]
         self._parsed = {} if parsed is None else parsed
@@ -40,6 +44,7 @@ class StoredEvents(Sequence[ev.Event]):
         longer = StoredEvents.__new__(StoredEvents)
         longer._data, longer._lines, longer._parsed = self._data, self._lines, self._parsed
         longer._numbers, longer._more = self._numbers, (*self._more, event)
+        longer.keyring = self.keyring
         return longer
 
     def follows(self, other: Sequence[ev.Event]) -> bool:
@@ -48,9 +53,9 @@ class StoredEvents(Sequence[ev.Event]):
             return False
         return self._more[:-1] == other._more and len(self) == len(other) + 1
 
-    def grown(self, data: bytes, parsed: dict[int, ev.Event]) -> StoredEvents:
+    def grown(self, data: bytes, parsed: dict[int, ev.Event], keyring: Keyring) -> StoredEvents:
         """The events of a file that begins with these lines, which are not taken apart again."""
-        longer = StoredEvents(data[len(self._data) :], self._parsed | parsed)
+        longer = StoredEvents(data[len(self._data) :], self._parsed | parsed, keyring)
         longer._data, longer._lines = data, [*self._lines, *longer._lines]
         return longer
 
@@ -72,9 +77,14 @@ class StoredEvents(Sequence[ev.Event]):
         """Bytes of the lines."""
         return len(self._data)
 
-    def begin(self, data: bytes) -> bool:
-        """Whether a file begins with these lines; not where an event is in no file yet."""
-        return bool(self._data) and not self._more and data.startswith(self._data)
+    def begin(self, data: bytes, keyring: Keyring) -> bool:
+        """Whether a file begins with these lines, and they still read as they did.
+
+        Not where an event is in no file yet, nor where a key was destroyed, or was missing.
+        """
+        if not self._data or self._more or self.keyring.missed:
+            return False
+        return self.keyring.version == keyring.version and data.startswith(self._data)
 
     def number(self, event_id: str) -> int:
         """The number of an event by its id; 0 where there is none."""
@@ -127,7 +137,7 @@ class StoredEvents(Sequence[ev.Event]):
         if place >= len(self._lines):
             return self._more[place - len(self._lines)]
         if place not in self._parsed:
-            self._parsed[place] = event_of(self._lines[place])[0]
+            self._parsed[place] = event_of(self._lines[place], self.keyring)[0]
         return self._parsed[place]
 
 
@@ -136,14 +146,15 @@ def digest(line: bytes) -> str:
     return hashlib.sha256(line).hexdigest()
 
 
-def event_of(line: bytes) -> tuple[ev.Event, str]:
+def event_of(line: bytes, keyring: Keyring) -> tuple[ev.Event, str]:
     """The event of a line, and the digest that it names as that of the line before.
 
     Raises:
-        ValueError: it is no JSON, or no event (`pydantic.ValidationError`).
+        ValueError: it is no JSON, is not sealed as it was written, or is no event
+            (`pydantic.ValidationError`).
         KeyError: it names no line before.
         AttributeError, TypeError: it is no object.
     """
     record = json.loads(line)
     previous = record.pop("previous")
-    return ev.EVENT.validate_python(record), previous
+    return ev.EVENT.validate_python(unsealed(record, keyring)), previous

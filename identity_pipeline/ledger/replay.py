@@ -109,6 +109,12 @@ class History:
             return self.events[seq - 1]
         raise RefusedError(f"There is no event {event_id}; list them with `events`.")
 
+    def meant(self, event: ev.Event) -> ev.Event:
+        """The decision that an undo takes back or brings back; any other event itself."""
+        while isinstance(event, ev.Undone):
+            event = self.event(event.event_id)
+        return event
+
     def called(self, beginning: str) -> list[ev.Event]:
         """Events whose id begins so."""
         events = self.events
@@ -158,9 +164,7 @@ class History:
 
     def _check_known(self, target: ev.Event) -> None:
         """Passes a decision that may be taken back: whom it is about was not forgotten."""
-        meant = target
-        while isinstance(meant, ev.Undone):
-            meant = self.event(meant.event_id)
+        meant = self.meant(target)
         if isinstance(meant, ev.Forgotten):
             raise RefusedError("What was forgotten is gone for good; that cannot be undone.")
         if forgetting.is_about(meant, names_of(meant), self.state.forgotten):

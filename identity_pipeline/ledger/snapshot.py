@@ -26,7 +26,7 @@ EVERY = 64
 """A snapshot is written when it would save this many events: about what its writing costs."""
 
 
-def read(path: Path, data: bytes) -> tuple[Position, int, str] | None:
+def read(path: Path, data: bytes, keys: str) -> tuple[Position, int, str] | None:
     """The snapshot, when it fits the bytes of the ledger.
 
     Returns:
@@ -36,7 +36,7 @@ def read(path: Path, data: bytes) -> tuple[Position, int, str] | None:
     try:
         head, body = path.read_bytes().split(b"\n", 1)
         key = json.loads(head)
-        if not isinstance(key, dict) or key != _key(data, key["size"], key["last"], body):
+        if not isinstance(key, dict) or key != _key(data, key["size"], key["last"], body, keys):
             return None
         first, *rest = body.split(b"\n")
         later = [partial(json.loads, part) for part in rest]
@@ -45,22 +45,23 @@ def read(path: Path, data: bytes) -> tuple[Position, int, str] | None:
         return None  # whatever it is, the ledger itself says all of it
 
 
-def write(path: Path, position: Position, data: bytes, last: str) -> None:
+def write(path: Path, position: Position, data: bytes, last: str, keys: str) -> None:
     """Notes what the lines in `data`, of which `last` is the last one's digest, amount to.
 
     A disk that cannot take it is no reason to fail: the next reader replays.
     """
     parts = [json.dumps(part, separators=(",", ":")) for part in position.as_json()]
     body = "\n".join(parts).encode()
-    head = json.dumps(_key(data, len(data), last, body), sort_keys=True).encode()
+    head = json.dumps(_key(data, len(data), last, body, keys), sort_keys=True).encode()
     with contextlib.suppress(OSError):
         if os.access(path.parent, os.W_OK):
             atomic.write_bytes(path, head + b"\n" + body)
 
 
-def _key(data: bytes, size: int, last: str, body: bytes) -> Mapping[str, Any]:
+def _key(data: bytes, size: int, last: str, body: bytes, keys: str) -> Mapping[str, Any]:
     return {
         "version": VERSION,
+        "keys": keys,
         "size": size,
         "last": last,
         "ledger": hashlib.sha256(memoryview(data)[:size]).hexdigest() if size <= len(data) else "",

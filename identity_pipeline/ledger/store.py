@@ -4,6 +4,9 @@ Each line is one event with sorted keys and the SHA-256 of the line before it, s
 missing line is noticed. Witnesses say how many events were acknowledged (`witnesses`), so a missing
 end, or a missing ledger, is noticed too. Writers take turns by a lock; readers never wait.
 
+Names and words of people are sealed in the lines, with keys that lie elsewhere and can be destroyed
+(`storage.folder.sealing`); the chain is over what is sealed.
+
 Reading costs what the last events cost: what the others amount to lies in a snapshot, which is
 used only where every byte before them is as it was (`snapshot`). `verify` trusts no snapshot.
 
@@ -13,13 +16,11 @@ readers pass over it and the next writer cuts it off. Any other damage is an err
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -35,8 +36,11 @@ from identity_pipeline.ledger.errors import (
 from identity_pipeline.ledger.lines import FIRST, StoredEvents, digest, event_of
 from identity_pipeline.ledger.position import Position
 from identity_pipeline.ledger.replay import History
+from identity_pipeline.ledger.state import LibraryState
 from identity_pipeline.ledger.witnesses import GivenUp, Witness
 from identity_pipeline.storage.files import atomic, locks, private
+from identity_pipeline.storage.folder.keys import Keyring, KeyStore
+from identity_pipeline.storage.folder.sealing import keys_for, line_of, sealed
 from identity_pipeline.storage.layout import Layout
 
 
@@ -91,6 +95,11 @@ class LedgerStore:
         """What the events amount to; may be deleted at any time."""
         return self.path.with_name("replayed.json")
 
+    @property
+    def keys(self) -> KeyStore:
+        """The keys of what is sealed in the lines."""
+        return KeyStore(self.layout)
+
     def history(self, seen: History | None = None) -> History:
         """All events; waits for nobody.
 
@@ -102,7 +111,7 @@ class LedgerStore:
             LostLedgerError: the ledger is gone, shorter than what was acknowledged, or another one.
         """
         contents = self._read(seen=seen)
-        self._save(contents.history, contents.data, contents.head)
+        self._save(contents.history, contents.data, contents.head, contents.events.keyring)
         return contents.history
 
     def verify(self) -> History:
@@ -113,7 +122,8 @@ class LedgerStore:
             LedgerError: the snapshot fits the file and says something else; it is removed.
         """
         contents = self._read(whole=True)
-        found = snapshot.read(self.snapshot_path, contents.data)
+        keyring = contents.events.keyring
+        found = snapshot.read(self.snapshot_path, contents.data, keyring.version)
         if found is not None:
             position, _, _ = found
             now = History(contents.history.events, position)
@@ -125,13 +135,29 @@ class LedgerStore:
                 )
         return contents.history
 
-    def check(self, data: bytes) -> None:
-        """Whether these lines may become this ledger; each is read, checked and replayed.
+    def check(self, data: bytes) -> LibraryState:
+        """What these lines amount to, which may become this ledger; each is read and checked.
 
         Raises:
             LedgerError: they are no ledger.
         """
-        _ = self._parsed((), data, whole=True).history.state
+        return self._parsed((), data, whole=True).history.state
+
+    def unreadable(self, history: History) -> str | None:
+        """A sentence on names that cannot be read, for their keys are missing; None where all can.
+
+        Keys that were destroyed on purpose are not missing.
+        """
+        keyring, people = self.keys.keyring(), history.state.people.items()
+        known = keyring.keys.keys() | keyring.destroyed
+        missing = [p for p, person in people if person.name is not None and p not in known]
+        if not missing:
+            return None
+        return (
+            f"{len(missing)} {'name' if len(missing) == 1 else 'names'} cannot be read: the keys "
+            f"are not in {self.keys.path}. Bring them back with `identity-pipeline restore BACKUP "
+            "--keys FILE`, with the file that `backup --keys` wrote."
+        )
 
     def head_of(self, history: History) -> tuple[int, str]:
         """Number and digest of the last event of a history that was read here."""
@@ -157,25 +183,31 @@ class LedgerStore:
             RefusedError: the event contradicts the ledger.
             DamagedLedgerError: see `history`.
         """
+        return self.commit_all([command], seen)[0]
+
+    def commit_all(self, commands: Iterable[Command], seen: History | None = None) -> list[Planned]:
+        """Runs commands one after the other and appends their events, all of them or none.
+
+        Args and errors as of `commit`; there is at least one command.
+        """
         with self.locked():
             contents = self._read(seen=seen)
-            planned = command(contents.history)
-            if not _follows(planned.history.events, contents.history.events):
-                raise RefusedError("The command was built on another history; build it anew.")
-            longer = planned.history
-            if longer.events[-1] != planned.event:
-                raise RefusedError("The command's history does not end with its event.")
-            line = encode(planned.event, contents.head)
-            self._append(contents.size, line)
-            self._note_head(longer.next_seq - 1, line)
-            self._save(longer, contents.data + line, digest(line[:-1]))
+            planned, history = [], contents.history
+            for command in commands:
+                planned.append(_checked(command, history))
+                history = planned[-1].history
+            lines = self._encoded([one.event for one in planned], contents.head)
+            self._append(contents.size, b"".join(lines))
+            self._note_head(history.next_seq - 1, lines[-1])
+            data = contents.data + b"".join(lines)
+            self._save(history, data, digest(lines[-1][:-1]), contents.events.keyring)
         return planned
 
-    def _save(self, history: History, data: bytes, head: str) -> None:
-        """Writes the snapshot where the old one saves too little."""
+    def _save(self, history: History, data: bytes, head: str, keyring: Keyring) -> None:
+        """Writes the snapshot where the old one saves too little; none of what cannot be read."""
         saved = history.known.saved if history.known else 0
-        if history.next_seq - 1 - saved >= snapshot.EVERY:
-            snapshot.write(self.snapshot_path, history.position, data, head)
+        if history.next_seq - 1 - saved >= snapshot.EVERY and not keyring.missed:
+            snapshot.write(self.snapshot_path, history.position, data, head, keyring.version)
 
     def accept(self, by: str, at: str, *, write: bool = True) -> list[GivenUp]:
         """Goes on with the events that are there, where some that were acknowledged are lost.
@@ -235,23 +267,30 @@ class LedgerStore:
         seen: History | None = None,
     ) -> _Contents:
         data = data[: data.rfind(b"\n") + 1]
-        found = None if whole else _begun(data, seen) or snapshot.read(self.snapshot_path, data)
+        keyring = self.keys.keyring()
+        found = None
+        if not whole:
+            found = _begun(data, seen, keyring) or snapshot.read(
+                self.snapshot_path, data, keyring.version
+            )
         position, start, head = found or (None, 0, FIRST)
         there = position.seq if position else 0
         fresh: dict[int, ev.Event] = {}
         for number, line in enumerate(data[start:].split(b"\n")[:-1], start=there + 1):
-            fresh[number - 1] = self._event(number, line, head)
+            fresh[number - 1] = self._event(number, line, head, keyring)
             head = digest(line)
         base = seen.events if seen and position is seen.position else None
         events = (
-            base.grown(data, fresh) if isinstance(base, StoredEvents) else StoredEvents(data, fresh)
+            base.grown(data, fresh, keyring)
+            if isinstance(base, StoredEvents)
+            else StoredEvents(data, fresh, keyring)
         )
         witnesses.check(self.path, known, len(events), events.digest)
         return _Contents(History(events, position), events, data)
 
-    def _event(self, number: int, line: bytes, previous: str) -> ev.Event:
+    def _event(self, number: int, line: bytes, previous: str, keyring: Keyring) -> ev.Event:
         try:
-            event, named = event_of(line)
+            event, named = event_of(line, keyring)
         except ValidationError as error:
             raise DamagedLedgerError(self.path, number, _lower(ev.why_invalid(error))) from error
         except (ValueError, KeyError, AttributeError, TypeError) as error:
@@ -274,6 +313,16 @@ class LedgerStore:
             atomic.flush(folder.parent)
         with locks.exclusive(self.lock_path, "The ledger", "writing to the ledger", None):
             yield
+
+    def _encoded(self, events: Iterable[ev.Event], previous: str) -> list[bytes]:
+        """The sealed lines of events; the keys for them are on the disk before they are written."""
+        records = [event.model_dump(mode="json") for event in events]
+        keyring = self.keys.ensure(name for record in records for name in keys_for(record))
+        lines: list[bytes] = []
+        for record in records:
+            lines.append(line_of(sealed(record, keyring), previous))
+            previous = digest(lines[-1][:-1])
+        return lines
 
     def _append(self, size: int, line: bytes) -> None:
         """Appends after the last whole line; whatever goes wrong, the file is as before."""
@@ -301,24 +350,32 @@ class LedgerStore:
             ) from error
 
 
-def _begun(data: bytes, seen: History | None) -> tuple[Position, int, str] | None:
+def _begun(data: bytes, seen: History | None, keyring: Keyring) -> tuple[Position, int, str] | None:
     """As `snapshot.read`, from a history with whose very bytes the file begins."""
     events = seen.events if seen else None
-    if seen is None or not isinstance(events, StoredEvents) or not events.begin(data):
+    if seen is None or not isinstance(events, StoredEvents) or not events.begin(data, keyring):
         return None
     last = data.rfind(b"\n", 0, events.size - 1) + 1
     return seen.position, events.size, digest(data[last : events.size - 1])
 
 
+def _checked(command: Command, history: History) -> Planned:
+    """What a command plans on a history.
+
+    Raises:
+        RefusedError: it was built on another one.
+    """
+    planned = command(history)
+    if not _follows(planned.history.events, history.events):
+        raise RefusedError("The command was built on another history; build it anew.")
+    if planned.history.events[-1] != planned.event:
+        raise RefusedError("The command's history does not end with its event.")
+    return planned
+
+
 def _follows(longer: Sequence[ev.Event], events: Sequence[ev.Event]) -> bool:
     """Whether a history was built on these very events, and has one more."""
     return isinstance(longer, StoredEvents) and longer.follows(events)
-
-
-def encode(event: ev.Event, previous: str) -> bytes:
-    """The line of an event, with its newline: JSON with sorted keys."""
-    record: dict[str, Any] = {**event.model_dump(mode="json"), "previous": previous}
-    return (json.dumps(record, sort_keys=True, ensure_ascii=False) + "\n").encode()
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

@@ -30,9 +30,10 @@ from identity_pipeline.desk.background import Behind
 from identity_pipeline.desk.pages import Seen
 from identity_pipeline.desk.state import Desk
 from identity_pipeline.ledger import events as ev
-from identity_pipeline.ledger import store
 from identity_pipeline.settings import load_settings
 from identity_pipeline.stages.stores import LibraryStores
+from identity_pipeline.storage.folder.keys import KeyStore
+from identity_pipeline.storage.folder.sealing import line_of, sealed_lines
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.library.generations import Generations
 from identity_pipeline.storage.video.tables import TableStore
@@ -107,12 +108,10 @@ def decisions(tracks: np.ndarray) -> Iterator[ev.Event]:
 
 def write_ledger(layout: Layout, tracks: np.ndarray) -> None:
     """The decisions, each after the last, as `LedgerStore` would write them."""
-    head, lines = store.FIRST, []
-    for event in decisions(tracks):
-        lines.append(store.encode(event, head))
-        head = store.digest(lines[-1][:-1])
+    plain = [line_of(event.model_dump(mode="json"), "")[:-1] for event in decisions(tracks)]
+    lines = sealed_lines(plain, KeyStore(layout))
     layout.ledger.parent.mkdir(parents=True)
-    layout.ledger.write_bytes(b"".join(lines))
+    layout.ledger.write_bytes(b"".join(line + b"\n" for line in lines))
 
 
 def write_rides(tables: TableStore, count: int, vectors: np.ndarray) -> dict[str, str]:

@@ -24,6 +24,8 @@ from identity_pipeline.ledger import events as ev
 from identity_pipeline.stages.curation.curation import Curator
 from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
 from identity_pipeline.stages.stores import LibraryStores
+from identity_pipeline.storage.folder.keys import KeyStore
+from identity_pipeline.storage.folder.sealing import line_of, sealed_lines
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.video.tables import TableStore
 
@@ -64,11 +66,9 @@ def written(root: Path, count: int) -> store.LedgerStore:
     """A ledger of so many decisions."""
     ledger = store.LedgerStore(Layout(root))
     ledger.path.parent.mkdir(parents=True)
-    head, lines = store.FIRST, []
-    for event in events(count):
-        lines.append(store.encode(event, head))
-        head = store.digest(lines[-1][:-1])
-    ledger.path.write_bytes(b"".join(lines))
+    plain = [line_of(event.model_dump(mode="json"), "")[:-1] for event in events(count)]
+    lines = sealed_lines(plain, KeyStore(ledger.layout))
+    ledger.path.write_bytes(b"".join(line + b"\n" for line in lines))
     return ledger
 
 

@@ -112,12 +112,14 @@ def test_a_lost_ledger_comes_back(root: Path) -> None:
 
 def test_everything_comes_back_into_an_empty_folder(root: Path) -> None:
     (root / "settings.toml").write_text("[match]\n")
-    call(root, "backup", "all.zip")
+    said = call(root, "backup", "all.zip", "--keys", "all.keys", code=1)
+    assert "beside the backup" in said
+    call(root, "backup", "all.zip", "--keys", "safe/all.keys")
     there = json.loads((root / "data" / "folder.json").read_text())
     elsewhere = root / "elsewhere"
     elsewhere.mkdir()
     (root / "settings.toml").unlink()
-    said = call(elsewhere, "restore", "all.zip")
+    said = call(elsewhere, "restore", "all.zip", "--keys", "safe/all.keys")
     assert "settings.toml was put back" in said
     assert names(elsewhere) == {"Ada", "Bea"}
     assert json.loads((elsewhere / "data" / "folder.json").read_text()) == there
@@ -167,7 +169,7 @@ def test_another_folders_ledger_is_not_replaced(root: Path, named: Path) -> None
 
 def test_a_damaged_ledger_is_mended_with_force(root: Path) -> None:
     path = root / "data" / "ledger" / "events.jsonl"
-    path.write_bytes(path.read_bytes().replace(b"Ada", b"Eva"))
+    path.write_bytes(path.read_bytes().replace(b'"seq": 1,', b'"seq": 1 ,'))
     assert "is damaged" in call(root, "people", code=1)
     assert "--force" in call(root, "restore", "day.zip", code=1)
     call(root, "restore", "day.zip", "--force")
@@ -248,7 +250,7 @@ def test_nothing_is_written_where_nothing_belongs(root: Path, name: str) -> None
 
 def _change(contents: dict[str, bytes]) -> None:
     contents["data/ledger/events.jsonl"] = contents["data/ledger/events.jsonl"].replace(
-        b"Ada", b"Eva"
+        b'"name"', b'"nome"'
     )
 
 
@@ -283,7 +285,9 @@ def test_a_backup_that_was_changed_is_refused_whole(
 
 def _with_a_chain_that_broke(contents: dict[str, bytes]) -> None:
     first, *rest = contents["data/ledger/events.jsonl"].splitlines(keepends=True)
-    contents["data/ledger/events.jsonl"] = b"".join([first.replace(b"Ada", b"Eva"), *rest])
+    contents["data/ledger/events.jsonl"] = b"".join(
+        [first.replace(b'"seq": 1,', b'"seq": 1 ,'), *rest]
+    )
 
 
 def _with_a_damaged_record(contents: dict[str, bytes]) -> None:
@@ -354,14 +358,16 @@ def test_settings_that_name_another_data_folder_are_said(root: Path) -> None:
     """Else the next command would find nobody there."""
     other = root / "other"
     (root / "settings.toml").write_text(f'[paths]\ndata = "{other}"\n')
-    call(root, "backup", "all.zip")
+    call(root, "backup", "all.zip", "--keys", "safe/all.keys")
     for path in (root / "data", root / "settings.toml"):
         path.rename(path.with_name(f"old-{path.name}"))
     result = CliRunner().invoke(cli, ["restore", "all.zip"], env=PINS, catch_exceptions=False)
     said = " ".join(result.output.split())
     assert f"The settings name another data folder, {other}, and this is data" in said
     assert "`identity-pipeline --data data recluster`" in said
+    assert "2 names cannot be read" in said and "--keys" in said
     assert not other.exists()
+    call(root, "restore", "all.zip", "--keys", "safe/all.keys")
     assert names(root) == {"Ada", "Bea"}
 
 

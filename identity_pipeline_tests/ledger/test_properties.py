@@ -263,6 +263,8 @@ def test_of_the_forgotten_nothing_is_left_nor_comes_back(
     me.person("First", t(0), t(1))
     for step in before:
         carry_out(me, step)
+    if not me.state.active:  # its naming was undone
+        return
     gone = me.state.active[i % len(me.state.active)]
     ids = {p for p in me.state.people if me.state.survivor(p) == gone}
     others = me.state

@@ -144,7 +144,7 @@ def test_a_changed_line_is_noticed_although_a_snapshot_holds_it(ledger: LedgerSt
     ledger.history()
     label(ledger, 1)
     data = ledger.path.read_bytes()
-    ledger.path.write_bytes(data.replace(b'"Person 3"', b'"Person x"'))
+    ledger.path.write_bytes(data.replace(b'"seq": 3,', b'"seq": 3 ,'))
     with pytest.raises(DamagedLedgerError):
         ledger.history()
     with pytest.raises(DamagedLedgerError):
@@ -159,7 +159,7 @@ def test_a_snapshot_that_fits_and_says_something_else_is_found_by_verifying(
     position = through_json(history.position)
     position.working.people.popitem()
     last = hashlib.sha256(data.splitlines()[-1]).hexdigest()
-    snapshot.write(ledger.snapshot_path, position, data, last)
+    snapshot.write(ledger.snapshot_path, position, data, last, ledger.keys.keyring().version)
     with pytest.raises(LedgerError, match="Run the command again"):
         ledger.verify()
     assert ledger.verify().state == history.state

@@ -132,7 +132,7 @@ def test_a_missing_end_that_was_acknowledged_is_noticed(ledger: LedgerStore) -> 
 @pytest.mark.parametrize(
     ("change", "line"),
     [
-        (lambda all_: [all_[0], all_[1].replace(b'"N2"', b'"Nx"'), all_[2]], 3),
+        (lambda all_: [all_[0], all_[1].replace(b'"seq": 2', b'"seq": 2 '), all_[2]], 3),
         (lambda all_: [all_[0], all_[2]], 2),
         (lambda all_: [all_[0], all_[2], all_[1]], 2),
         (lambda all_: [all_[0], all_[0], all_[1], all_[2]], 2),
@@ -140,7 +140,7 @@ def test_a_missing_end_that_was_acknowledged_is_noticed(ledger: LedgerStore) -> 
         (lambda all_: [all_[0], b"[]\n", all_[2]], 2),
         (lambda all_: [all_[0], b"\n", all_[1], all_[2]], 2),
         (lambda all_: [all_[0], all_[1].replace(b'"name"', b'"knight"', 1), all_[2]], 2),
-        (lambda all_: [*all_[:2], all_[2].replace(b'"N3"', b'"Nx"')], 3),
+        (lambda all_: [*all_[:2], all_[2].replace(b'"seq": 3', b'"seq": 3 ')], 3),
         (lambda all_: [*all_[:2], all_[2].replace(b'"seq": 3', b'"seq": 4')], 3),
     ],
 )

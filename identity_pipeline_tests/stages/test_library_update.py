@@ -174,10 +174,10 @@ def test_a_profile_survives_a_backup_restored_into_an_empty_folder(tmp_path: Pat
     store = rides(tmp_path)
     call(tmp_path, "label", "ride-d:1", "--name", "Dora")
     call(tmp_path, "recluster")
-    call(tmp_path, "backup", str(tmp_path / "backup.zip"))
+    call(tmp_path, "backup", str(tmp_path / "backup.zip"), "--keys", str(tmp_path / "k" / "keys"))
     before = ProfileStore(store.layout).get(ids(store)["Dora"])
     new = tmp_path / "new"
-    call(new, "restore", str(tmp_path / "backup.zip"))
+    call(new, "restore", str(tmp_path / "backup.zip"), "--keys", str(tmp_path / "k" / "keys"))
     told = call(new, "recluster")
     assert "The profile of Dora stays as it is: the tables of ride-d-" in told
     there = TableStore(Layout(new / "data"))

@@ -66,11 +66,11 @@ def test_a_folder_of_yesterday_is_brought_up_once(layout: Layout) -> None:
     folder = open_data_folder(layout, told.append)
     assert folder == DataFolder(FORMAT, noted(layout)["id"])
     assert "older version" in told[0]
-    assert "decisions" in told[1]
+    assert "decisions" in told[1] and "seals the names" in told[2]
     assert json.loads(layout.acknowledged.read_text())["seq"] == 3
     assert not pending(layout)
     assert open_data_folder(layout, told.append) == folder
-    assert len(told) == 2
+    assert len(told) == 3
 
 
 def test_a_newer_folder_is_refused(layout: Layout) -> None:
@@ -123,7 +123,7 @@ COUNTING = """
 def migrate(layout):
     with counted.open("a") as stream:
         stream.write("x\\n")
-module.MIGRATIONS = {1: Migration("counts", migrate)}
+module.MIGRATIONS = {1: Migration("counts", migrate), 2: Migration("no more", lambda _: None)}
 open_data_folder(Layout(root))
 """
 DYING = """

@@ -85,7 +85,7 @@ def test_a_backup_is_made_before_and_holds_the_decisions(root: Path) -> None:
     assert "A backup of what cannot be made again" in said
     assert "nothing to do" in call(root, "migrate")
     assert "nothing to do" in call(root, "migrate", "--dry-run")
-    kept = root / "data" / "backups" / f"before-format-{FORMAT}.zip"
+    kept = root / "data" / "backups" / "before-format-2.zip"
     _, contents = read_backup(kept)
     assert contents["data/ledger/events.jsonl"] == ledger
     assert sum(name.startswith("data/registry/") for name in contents) == 4

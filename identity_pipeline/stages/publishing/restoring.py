@@ -17,6 +17,7 @@ from identity_pipeline.ledger.lines import FIRST, digest
 from identity_pipeline.ledger.store import LedgerStore
 from identity_pipeline.ledger.witnesses import GivenUp
 from identity_pipeline.storage.files import atomic
+from identity_pipeline.storage.files.hashing import sha256_of_file
 from identity_pipeline.storage.files.small_files import parse
 from identity_pipeline.storage.folder.backup import (
     ACKNOWLEDGED,
@@ -31,7 +32,10 @@ from identity_pipeline.storage.folder.backup import (
     read_backup,
     write_backup,
 )
+from identity_pipeline.storage.folder.backup_register import NotedBackup, note_backup
 from identity_pipeline.storage.folder.data_folder import FORMAT, DataFolder, holds_data
+from identity_pipeline.storage.folder.keys import KeyStore
+from identity_pipeline.storage.folder.sealing import sealed_lines
 from identity_pipeline.storage.layout import Layout
 
 LEDGER_ONLY = (DATA + EVENTS, DATA + ACKNOWLEDGED)
@@ -52,6 +56,7 @@ class Restored:
         lost: what the folder knew and the backup does not hold; the most first.
         beside: where the ledger that was there lies now; null where it was the same or none.
         settings: what became of the settings, as a sentence; empty where the backup has none.
+        unreadable: on names that cannot be read, as a sentence; None where all can.
     """
 
     events: int
@@ -60,23 +65,49 @@ class Restored:
     lost: tuple[GivenUp, ...]
     beside: Path | None
     settings: str
+    unreadable: str | None
 
 
-def back_up(layout: Layout, target: Path) -> BackupManifest:
-    """Writes a backup of a folder whose ledger is whole.
+def back_up(layout: Layout, target: Path, at: str, keys: Path | None = None) -> BackupManifest:
+    """Writes a backup of a folder whose ledger is whole, and notes that there is one.
+
+    Args:
+        layout: the data folder.
+        target: the file.
+        at: ISO time with a zone.
+        keys: where the keys are written, apart from the backup; None: nowhere.
 
     Raises:
         LedgerError: the ledger is damaged or lost: a backup of it would replace a good one.
-        RestoreError: there is nothing in the folder.
+        RestoreError: there is nothing in the folder, or the keys would lie beside the backup.
+        KeysError: the keys would lie in the data folder, or there are none.
     """
     if not holds_data(layout):
         raise RestoreError(f"{layout.root} holds nothing to back up; name a folder with --data.")
+    if keys is not None and keys.resolve().parent == target.resolve().parent:
+        raise RestoreError(
+            f"{keys} would lie beside the backup, and whoever has both reads every name; name "
+            "another folder for --keys."
+        )
     LedgerStore(layout).verify()
-    return write_backup(layout, target)
+    if keys is not None:
+        KeyStore(layout).copy_to(keys)
+    manifest = write_backup(layout, target)
+    where = None if keys is None else str(keys.absolute())
+    digest = sha256_of_file(target)
+    note_backup(layout, NotedBackup(str(target.absolute()), at, digest, manifest.events, where))
+    return manifest
 
 
 def restore(
-    layout: Layout, backup: Path, settings: Path, by: str, at: str, *, force: bool = False
+    layout: Layout,
+    backup: Path,
+    settings: Path,
+    by: str,
+    at: str,
+    *,
+    force: bool = False,
+    keys: Path | None = None,
 ) -> Restored:
     """Puts the files of a backup back.
 
@@ -89,16 +120,20 @@ def restore(
         by: who does that.
         at: ISO time with a zone.
         force: replace what differs, also a ledger with more or other events: it is kept beside.
+        keys: a file of keys that `back_up` wrote; None: those that are here.
 
     Raises:
         BackupError: the backup is damaged.
         RestoreError: it would take decisions away, and `force` is not set.
     """
     _, contents = read_backup(backup)
-    events = contents.get(DATA + EVENTS, b"")
-    lines = events.split(b"\n")[:-1]
     ledger = LedgerStore(layout)
+    if keys is not None:
+        ledger.keys.bring_back(keys)
     earlier = _checked(backup, contents, ledger)
+    lines = sealed_lines(contents.get(DATA + EVENTS, b"").split(b"\n")[:-1], ledger.keys)
+    events = b"".join(line + b"\n" for line in lines)
+    _check_forgotten(backup, ledger, events)
     with ledger.locked():
         there = _whole_lines(layout.ledger)
         lost = _lost(layout, lines, by, at)
@@ -111,7 +146,22 @@ def restore(
         head = digest(lines[-1]) if lines else FIRST
         witnesses.note(layout, len(lines), head, [*earlier, *lost])
     said = _put_settings(settings, contents.get(SETTINGS), force=force)
-    return Restored(len(lines), written, kept, tuple(lost), beside, said)
+    unreadable = ledger.unreadable(ledger.history())
+    return Restored(len(lines), written, kept, tuple(lost), beside, said, unreadable)
+
+
+def _check_forgotten(backup: Path, ledger: LedgerStore, events: bytes) -> None:
+    """Passes a backup that knows nobody who was forgotten since.
+
+    Raises:
+        RestoreError: it does.
+    """
+    back = ledger.check(events).people.keys() & ledger.keys.keyring().destroyed
+    if back:
+        raise RestoreError(
+            f"{backup} is older than the forgetting of {', '.join(sorted(back))}, whom it would "
+            "bring back; take a newer backup. Files of it can be taken out with any zip program."
+        )
 
 
 def _put_files(

@@ -10,23 +10,28 @@ was killed is done again from its beginning: each one may be repeated.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from difflib import get_close_matches
 from pathlib import Path
 from typing import ClassVar, Final
 
 from identity_pipeline.errors import IdentityPipelineError, system_words
 from identity_pipeline.storage.files import atomic, private
+from identity_pipeline.storage.files.hashing import sha256_of_file
 from identity_pipeline.storage.files.locks import exclusive
 from identity_pipeline.storage.folder.backup import write_backup
+from identity_pipeline.storage.folder.backup_register import NotedBackup, note_backup
+from identity_pipeline.storage.folder.sealing import seal_ledger
 from identity_pipeline.storage.layout import Layout
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 """Of the folders that this program writes. Raise it, with a migration, when an older program would
 misread or spoil what a newer one writes; a new field that has a default needs no new format."""
 UNNUMBERED: Final = 1
@@ -89,8 +94,23 @@ def _note_what_was_acknowledged(layout: Layout) -> None:
         atomic.write_bytes(layout.acknowledged, head.read_bytes())
 
 
+def _seal_names(layout: Layout) -> None:
+    """Format 3 has no name of a person in plain text in the ledger.
+
+    A damaged ledger stays as it is: whoever reads it is told, and `restore` seals what it brings.
+    """
+    if layout.ledger.is_file():
+        with contextlib.suppress(ValueError, KeyError, AttributeError, TypeError):
+            seal_ledger(layout)
+
+
 MIGRATIONS: Final[Mapping[int, Migration]] = {
     1: Migration("notes how many decisions the ledger holds", _note_what_was_acknowledged),
+    2: Migration(
+        "seals the names and words in the ledger, each with a key of its own in data/keys, and "
+        "anchors the chain of its lines anew",
+        _seal_names,
+    ),
 }
 """By the format that each one starts from."""
 
@@ -296,7 +316,10 @@ def _back_up(layout: Layout, version: int, tell: Tell | None) -> None:
     names_something = layout.ledger.is_file() or any(layout.registry.glob("*.json"))
     if target.exists() or not names_something:  # it is there after a migration that was killed
         return
-    write_backup(layout, target)
+    events = write_backup(layout, target).events
+    made_at = datetime.now(UTC).isoformat()
+    digest = sha256_of_file(target)
+    note_backup(layout, NotedBackup(str(target.absolute()), made_at, digest, events))
     _say(tell, f"A backup of what cannot be made again is {target}.")
 
 
