@@ -1,4 +1,4 @@
-"""`identity-pipeline receipts`: what was forgotten, proved; and comparing a receipt with its key."""
+"""`identity-pipeline receipts`: what was forgotten, proved, and comparing that with a key."""
 
 from __future__ import annotations
 

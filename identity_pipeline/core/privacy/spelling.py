@@ -81,15 +81,15 @@ def _escaped(name: str) -> Iterator[str]:
 
 
 def _entities(name: str) -> Iterator[str]:
-    yield html.escape(name)
-    safe = html.escape(name, quote=False)
-    yield "".join(c if c.isascii() else f"&#{ord(c)};" for c in safe)
-    yield "".join(c if c.isascii() else f"&#x{ord(c):x};" for c in safe)
-    yield "".join(c if c.isascii() else f"&#x{ord(c):X};" for c in safe)
-    yield "".join(
-        f"&{codepoint2name[ord(c)]};" if ord(c) > 127 and ord(c) in codepoint2name else c
-        for c in safe
-    )
+    quoted = html.escape(name)
+    for safe in (quoted, html.escape(name, quote=False), quoted.replace("&#x27;", "&#39;")):
+        yield safe
+        for pattern in ("&#{};", "&#x{:x};", "&#x{:X};"):
+            yield "".join(c if c.isascii() else pattern.format(ord(c)) for c in safe)
+        yield "".join(
+            c if c.isascii() or ord(c) not in codepoint2name else f"&{codepoint2name[ord(c)]};"
+            for c in safe
+        )
 
 
 def places_of(data: bytes, form: Form, texture: Texture) -> Iterator[int]:

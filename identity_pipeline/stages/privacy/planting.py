@@ -58,7 +58,7 @@ def planted(root: Path) -> Iterator[tuple[Path, Mapping[str, Probes]]]:
             if data is not None:
                 (folder / name).write_bytes(data)
             secrets[name] = Probes(
-                (vector_blob(secret.vector), picture_blob(CROP, secret.crop)),
+                (vector_blob(secret.vector), picture_blob(CROP, secret.crop, 4)),
                 {LENGTH: secret.vector[None, :]},
                 (secret.name,),
             )

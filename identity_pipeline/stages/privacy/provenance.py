@@ -1,4 +1,4 @@
-"""Where a face is still named: rows of tables, lists of files, and names of files.
+"""Where a face is named: rows of tables, lists and names of files; and which pictures show it.
 
 What belongs here: finding the ids of faces. A picture that was encoded anew from a crop has none of
 its bytes, so no byte scan finds it; but whatever is exported says of which face it was made, beside
@@ -13,6 +13,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
+
+from identity_pipeline.stages.datasets.manifest import FILE, datasets_in
+from identity_pipeline.storage.layout import Layout
 
 Faces = Mapping[str, Collection[str]]
 """Video or photo set -> ids of faces."""
@@ -43,6 +46,43 @@ def named_in(path: Path, relative: Path, faces: Faces) -> Iterator[str]:
         for text in data.splitlines() if path.suffix == ".jsonl" else (data,):
             if text.strip():
                 yield from _in_value(json.loads(text), video, faces)
+
+
+def pictures_of(layout: Layout, faces: Faces, photo_sets: Collection[str] = ()) -> Iterator[Path]:
+    """Exported pictures and photographs that show some faces, by what is said of them beside them.
+
+    Args:
+        layout: of the data folder.
+        faces: which.
+        photo_sets: of which every photograph shows them.
+    """
+    for video in sorted(faces):
+        yield from _exported(layout.export(video), video, faces)
+    for folder in datasets_in(layout.datasets):
+        yield from _in_dataset(folder, faces)
+    for set_id in sorted(photo_sets):
+        yield from (p for p in sorted(layout.photo_set(set_id).glob("*")) if p.suffix != ".json")
+
+
+def _exported(export: Path, video: str, faces: Faces) -> Iterator[Path]:
+    for note in sorted(export.glob("meta/**/*_meta.json")):
+        told = _read(note)
+        if isinstance(told, dict) and any(_in_value(told, video, faces)):
+            yield export / str(told.get("file"))
+
+
+def _in_dataset(folder: Path, faces: Faces) -> Iterator[Path]:
+    told = _read(folder / FILE)
+    for picture in told.get("pictures", ()) if isinstance(told, dict) else ():
+        if any(_in_value(picture, None, faces)):
+            yield from (folder / str(file) for file in picture.get("files", ()))
+
+
+def _read(path: Path) -> Any:
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError):  # a damaged note names nothing; the scan says that it is one
+        return None
 
 
 def _video_of(relative: Path, faces: Faces) -> str | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -190,6 +191,7 @@ def _scan_json(scan: ScanReport) -> dict[str, Any]:
         "of": dict(scan.sought_of),
         "hits": [asdict(hit) for hit in scan.hits[:HITS_MOST]],
         "hit_places": len(scan.hits),
+        "hit_places_of": dict(Counter(hit.kind for hit in scan.hits)),
         "name_within_other_words": scan.shared,
         "control": {
             kind: {"found": scan.control.get(kind, 0), "of": there}

@@ -13,7 +13,7 @@ import io
 import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -157,7 +157,9 @@ def scan(
                 look.at_list(path, name, sought)
             look.bytes_read += size
             progress("scan", look.bytes_read // MIB, total // MIB, "MiB")
-        return look.report("the data folder", len(files), secrets)
+        report = look.report("the data folder", len(files), secrets)
+    faces = sum(len(found) for found in sought.faces.values()) if sought is not None else 0
+    return replace(report, sought={**report.sought, NAMED_FILE: faces})
 
 
 def scan_index(
@@ -336,7 +338,7 @@ class _Look:
     def _groups_at(self, name: str) -> tuple[str, ...]:
         own = name.rpartition("/")[2]
         planted_here = own in self.groups and name.startswith(TEMPORARY_MARK)
-        return (GONE, STAYS, own) if planted_here else (GONE, STAYS)
+        return (own,) if planted_here else (GONE, STAYS)
 
     def report(self, place: str, files: int, secrets: Mapping[str, Probes]) -> ScanReport:
         """What was found."""
