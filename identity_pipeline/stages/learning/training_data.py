@@ -140,6 +140,11 @@ def taught_without_consent(stores: LibraryStores, settings: Settings) -> frozens
     return untaught(stores, history, settings) & last_taught(stores).keys()
 
 
+def withheld_labels(stores: LibraryStores, settings: Settings) -> int:
+    """How many confirmed tracks nobody may learn from, for want of consent."""
+    return len(untaught(stores, stores.ledger.history(), settings))
+
+
 def last_taught(stores: LibraryStores) -> dict[str, str]:
     """The person of each confirmed track in the last training set; empty before the first."""
     sessions = stores.trainings
