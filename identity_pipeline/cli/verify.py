@@ -62,7 +62,7 @@ def verify(
 
     settings = merged_settings(overrides(data, pack, vision, device))
     models = None if no_faces else ModelHub(settings.models)
-    library = None if folders and not _asks(settings, folders) else _library(settings)
+    library = _library(settings) if _asks(settings, folders) else None
     found: dict[Path, Verified] = {}
     for folder in folders or _all_of(settings):
         with bar() as report:
@@ -76,7 +76,9 @@ def verify(
 
 
 def _asks(settings: Settings, folders: Sequence[Path]) -> bool:
-    """Whether consent is required of all of some folders, which then lie in the data folder."""
+    """Whether the library is asked about some folders: all, or of consent in the data folder."""
+    if not folders:
+        return True
     data = Path(settings.paths.data).resolve()
     return settings.consent.required and all(f.resolve().is_relative_to(data) for f in folders)
 

@@ -157,19 +157,21 @@ def _wants_a_run(
 
 def _knew(stores: LibraryStores, settings: Settings, video_id: str) -> bool:
     """Whether what is there was made of the decisions as they are now."""
-    from identity_pipeline.stages.curation.consents import consent_key, rider_verdicts
     from identity_pipeline.stages.curation.picture_uses import decided_pictures, picture_digests
 
     now = picture_digests(decided_pictures(stores, video_id))
-    consents = consent_key(rider_verdicts(stores, settings, video_id))
     for key, spec in VIDEO_SPECS.items():
         if spec.pictures:
             made = stores.tables.made_of(key, video_id) or {}
             then = (made.get("pictures") or {}).get("of", {})
             if then != {use: digest for use, digest in now.items() if use in spec.pictures}:
                 return False
-        if spec.consents:
-            made = stores.tables.made_of(key, video_id) or {}
-            if made.get("consents") != consents:
-                return False
-    return True
+    return _knew_consents(stores, settings, video_id)
+
+
+def _knew_consents(stores: LibraryStores, settings: Settings, video_id: str) -> bool:
+    from identity_pipeline.stages.curation.consents import consent_key, rider_verdicts
+
+    now = consent_key(rider_verdicts(stores, settings, video_id))
+    made = [stores.tables.made_of(k, video_id) or {} for k, s in VIDEO_SPECS.items() if s.consents]
+    return all(one.get("consents") == now for one in made)

@@ -39,14 +39,10 @@ def shown_consent(check: VideoCheck) -> dg.AssetCheckResult:
     images = files.filter(pl.col("type") != METADATA)["file"].to_list()
     against = {seat: one for seat, one in verdicts.items() if not one.allowed}
     wrong = [file for file in images if against.keys() & {*seats_of(file, verdicts)}]
-    told = f" Run the ride again: {_who(against)}." if wrong else ""
-    left = f" Left out: {_who(against)}." if against else ""
     return dg.AssetCheckResult(
         passed=not wrong,
         severity=dg.AssetCheckSeverity.ERROR,
-        description=f"{len(wrong)} of {len(images)} images show riders who do not consent.{told}"
-        if wrong
-        else f"Whoever is on the {len(images)} images consents.{left}",
+        description=_shown_words(len(wrong), len(images), _who(against)),
         metadata={
             "images": len(images),
             "without_consent": len(wrong),
@@ -54,6 +50,16 @@ def shown_consent(check: VideoCheck) -> dg.AssetCheckResult:
             **{f"person_{seat}": one.reason for seat, one in verdicts.items()},
         },
     )
+
+
+def _shown_words(wrong: int, images: int, against: str) -> str:
+    if wrong:
+        return (
+            f"{wrong} of {images} images show riders who do not consent. Run the ride again: "
+            f"{against}."
+        )
+    left = f" Left out: {against}." if against else ""
+    return f"Whoever is on the {images} images consents.{left}"
 
 
 def _who(verdicts: Mapping[int, Verdict]) -> str:

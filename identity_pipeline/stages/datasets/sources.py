@@ -150,8 +150,8 @@ def material_of(
     consents = source_verdicts(library, settings, person.person_id, tracks, scopes)
     wanted, refused = _consented(person, wanted, consents)
     decided = _Decided.of(library, wanted, settings)
-    parts, skipped = _parts(library.stores.tables, {name: tracks[name] for name in wanted}, decided)
-    skipped = sorted([*skipped, *refused], key=lambda one: one.source_id)
+    parts, damaged = _parts(library.stores.tables, {name: tracks[name] for name in wanted}, decided)
+    skipped = tuple(sorted([*damaged, *refused], key=lambda one: one.source_id))
     if not parts:
         raise DatasetError(_nothing(person, skipped))
     sources = {name: _source(library, name, tracks[name]) for name in parts}
@@ -167,9 +167,8 @@ def material_of(
         for table, version in library.stores.tables.versions(POOLED, name).items()
     }
     versions |= {f"pictures/{name}": digest for name, digest in decided.digests(parts).items()}
-    space, own = _common_space(parts), {name: consents[name] for name in parts if consents}
-    told = None if consents is None else own
-    return Material(person, sources, pool, tuple(skipped), versions, space, told)
+    told = None if consents is None else {name: consents[name] for name in parts}
+    return Material(person, sources, pool, skipped, versions, _common_space(parts), told)
 
 
 def source_verdicts(

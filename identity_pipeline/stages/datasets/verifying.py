@@ -122,9 +122,7 @@ def verify(
     pack, note = _pack(models)
     if note is not None:
         findings.append(note)
-    findings += _of_library(folder, told, library)
-    if library is not None and settings is not None and settings.consent.required:
-        findings += _of_consent(folder, told, library, settings)
+    findings += _of_library(folder, told, library, settings)
     looked = 0
     if pack is not None and VERSION not in {finding.code for finding in findings}:
         damaged = {finding.subject for finding in findings if finding.level == "wrong"}
@@ -137,13 +135,21 @@ def verify(
 
 
 def _of_library(
-    folder: Path, told: Mapping[str, Any], library: LibrarySnapshot | None
+    folder: Path,
+    told: Mapping[str, Any],
+    library: LibrarySnapshot | None,
+    settings: Settings | None,
 ) -> list[Finding]:
-    """Whether the people are still who they were; nothing where nobody is asked."""
-    if library is None or told.get("kind") != KIND:
+    """Whether the people are still who they were, and consent; nothing where nobody is asked."""
+    if library is None:
         return []
-    with _as_written(folder):
-        return [Finding("wrong", "not_them", FILE, why) for why in doubts(library, told)]
+    found = list[Finding]()
+    if told.get("kind") == KIND:
+        with _as_written(folder):
+            found += [Finding("wrong", "not_them", FILE, why) for why in doubts(library, told)]
+    if settings is not None and settings.consent.required:
+        found += _of_consent(folder, told, library, settings)
+    return found
 
 
 def _of_consent(

@@ -87,9 +87,7 @@ def read_confirmed(
     own = stores.in_space(head_of_space(generation.space))
     table = snapshot.table("person_assignments")
     table = table.filter(pl.col("state") == "known", pl.col("origin").is_in(HUMAN))
-    person_of: dict[str, str] = dict(table.select("track_key", "person_id").iter_rows())
-    withheld = Asked.now(stores, settings).withheld(person_of, "profile")
-    person_of = {key: who for key, who in person_of.items() if key not in withheld}
+    person_of = _consenting(stores, settings, table)
     videos = sorted(set(table["video_id"].to_list()))
     parts: dict[str, list[pl.DataFrame]] = {name: [] for name in SOURCES}
     versions: dict[str, list[str]] = {}
@@ -134,6 +132,13 @@ def _labelled(
     return ConfirmedVectors(
         space, to_matrix(rows[column]), people, tuple(rows["video_id"].to_list()), tracks
     )
+
+
+def _consenting(stores: LibraryStores, settings: Settings, table: pl.DataFrame) -> dict[str, str]:
+    """The person of each confirmed track of people who may be known again over rides."""
+    person_of: dict[str, str] = dict(table.select("track_key", "person_id").iter_rows())
+    withheld = Asked.now(stores, settings).withheld(person_of, "profile")
+    return {key: who for key, who in person_of.items() if key not in withheld}
 
 
 @dataclass(frozen=True)
