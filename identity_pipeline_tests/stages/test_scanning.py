@@ -36,7 +36,7 @@ from identity_pipeline.storage.video.registry import VideoRegistry
 from identity_pipeline.storage.video.tables import TableStore
 from identity_pipeline_tests.curated_library import FRAMES, write_video
 
-NAME = "Zoë Quist"
+NAME = "Kïm Bö"
 SPACE = "pack/net@0123456789ab/128"
 
 
@@ -115,12 +115,15 @@ def test_one_copy_left_anywhere_is_found(stores: LibraryStores) -> None:
         connection.commit()
     (root / "old.txt").write_text(json.dumps([round(float(v), 6) for v in vector]))
     (root / f"of {NAME}.txt").write_text("nothing")
+    (root / "photos-kim-bo-1a2b3c4d.json").write_text("{}")
+    (root / "photos-kim-1a2b3c4d.json").write_text("{}")
     found = {hit.file: hit.kind for hit in scanned(stores, probes).hits}
     assert found == {
         "old.zip": "name",
         "old.sqlite": "crop JPEG",
         "old.txt": "vector",
         f"of {NAME}.txt": "name",
+        "photos-kim-bo-1a2b3c4d.json": "name",
     }
 
 
@@ -170,12 +173,12 @@ def test_a_list_that_still_names_the_face_is_a_hit(stores: LibraryStores) -> Non
 
 
 def test_words_of_others_are_not_the_name(stores: LibraryStores, tmp_path: Path) -> None:
-    video = tmp_path / "with Zoë.mp4"
+    video = tmp_path / "with Kïm.mp4"
     video.write_bytes(b"another")
     stores.videos.register(video)
-    sought = Sought(names=("Zoë",))
+    sought = Sought(names=("Kïm",))
     kept = words_that_stay(stores, sought)
-    report = scan(stores.layout.root, Probes(names=("Zoë",)), Probes(), kept=kept)
+    report = scan(stores.layout.root, Probes(names=("Kïm",)), Probes(), kept=kept)
     assert not report.hits and report.shared
 
 

@@ -410,4 +410,4 @@ def _named(probes: Probes) -> Iterator[tuple[int, Form]]:
         for form in forms_of(name):
             yield number, form
     for number, folder in enumerate(probes.folders):
-        yield -1 - number, Form("name of a folder", folder.encode(), "utf-8")
+        yield -1 - number, Form("called after the name", folder.encode(), "utf-8", begins=True)
