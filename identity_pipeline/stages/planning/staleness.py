@@ -35,6 +35,7 @@ from identity_pipeline.storage.video.highlights import (
     HighlightsError,
     highlights_of,
 )
+from identity_pipeline.storage.video.redactions import Redactions, digest_of
 from identity_pipeline.storage.video.registry import VideoRegistry
 from identity_pipeline.storage.video.tables import Manifest, TableStore
 
@@ -133,6 +134,11 @@ class _Judge:
         """What humans decided on pictures of the video."""
         return decided_pictures(LibraryStores.of(self.store), self.video_id)
 
+    @cached_property
+    def redaction(self) -> str | None:
+        """Digest of what of the video must not be looked at."""
+        return digest_of(Redactions(self.store.layout).of(self.video_id))
+
     def of(self, spec: AssetSpec, judged: Mapping[str, Judged]) -> Judged:
         noted = self.store.noted(spec.key, self.video_id)
         self.noted[spec.key] = noted
@@ -159,7 +165,8 @@ class _Judge:
             banks = digests(teachers_of(stores, self.settings, self.video_id))
         models = self.models.digests
         pictures = picture_digests(self.pictures) if spec.pictures else None
-        besides = (highlights, banks, contents, pictures)
+        redaction = self.redaction if spec.redacted else None
+        besides = (highlights, banks, contents, pictures, redaction)
         now = key_parts(spec, self.settings, models, versions, *besides)
         open_inputs = {n for n in now["inputs"] if judged[n].verdict is not Verdict.REUSE}
         if fingerprint(now) == noted.fingerprint:
