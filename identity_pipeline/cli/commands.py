@@ -196,6 +196,11 @@ SUBJECTS: Final[Mapping[str, Mapping[str, Entry]]] = {
             "Work for a Dagster instance that gives out its runs by Celery, until it is stopped.",
         ),
     },
+    "Consent and erasure": {
+        "receipts": Entry(
+            "receipts", "Receipts of what was forgotten: list, read and verify them."
+        ),
+    },
     "How it is set up": {
         "settings": Entry(
             "inspect",

@@ -90,10 +90,11 @@ class Needles:
         if not self.known or len(data) < LENGTH:
             return []
         found: list[tuple[int, int]] = []
-        for place in np.sort(np.concatenate(list(self._likely(data)))).tolist():
-            numbers = self.known.get(data[place : place + LENGTH], ())
-            found += [(place, number) for number in numbers]
-        return found
+        for places in self._likely(data):
+            for place in places.tolist():
+                numbers = self.known.get(data[place : place + LENGTH], ())
+                found += [(place, number) for number in numbers]
+        return sorted(found)
 
     def _likely(self, data: bytes) -> Iterable[NDArray[np.int64]]:
         """Places at which eight bytes are those of a piece."""
@@ -103,6 +104,8 @@ class Needles:
             words = np.frombuffer(data, "<u4", (len(data) - shift) // 4, shift)
             places = np.flatnonzero(self.table[_hash(words)]) * 4 + shift
             places = places[places <= last]
+            if not len(places):
+                continue
             eight = view[places[:, None] + np.arange(8)].copy().view("<u8").ravel()
             at = np.minimum(np.searchsorted(self.heads, eight), len(self.heads) - 1)
             yield places[self.heads[at] == eight]

@@ -12,7 +12,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from html.entities import codepoint2name
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 from urllib.parse import quote, quote_plus
 
 SHORT: Final = 6
@@ -27,6 +27,14 @@ NESTED: Final = (1, 2, 4, 8)
 BEFORE: Final = re.compile(r"(?:\\[nrtbf]|%[0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4})$")
 """Escapes after which a word begins although they end in a letter or digit."""
 _PRINTABLE: Final = frozenset(range(0x20, 0x7F))
+
+
+Texture = Literal["text", "pages", "dense"]
+"""What bytes are: words; pages of a database, words and numbers without anything between them; or
+pixels, numbers, or compressed."""
+TEXT: Final = "text"
+PAGES: Final = "pages"
+DENSE: Final = "dense"
 
 
 class Form(NamedTuple):
@@ -73,31 +81,35 @@ def _escaped(name: str) -> Iterator[str]:
 
 
 def _entities(name: str) -> Iterator[str]:
-    yield html.escape(name)
-    safe = html.escape(name, quote=False)
-    yield "".join(c if c.isascii() else f"&#{ord(c)};" for c in safe)
-    yield "".join(c if c.isascii() else f"&#x{ord(c):x};" for c in safe)
-    yield "".join(c if c.isascii() else f"&#x{ord(c):X};" for c in safe)
-    yield "".join(
-        f"&{codepoint2name[ord(c)]};" if ord(c) > 127 and ord(c) in codepoint2name else c
-        for c in safe
-    )
+    quoted = html.escape(name)
+    for safe in (quoted, html.escape(name, quote=False), quoted.replace("&#x27;", "&#39;")):
+        yield safe
+        for pattern in ("&#{};", "&#x{:x};", "&#x{:X};"):
+            yield "".join(c if c.isascii() else pattern.format(ord(c)) for c in safe)
+        yield "".join(
+            c if c.isascii() or ord(c) not in codepoint2name else f"&{codepoint2name[ord(c)]};"
+            for c in safe
+        )
 
 
-def places_of(data: bytes, form: Form, *, dense: bool) -> Iterator[int]:
+def places_of(data: bytes, form: Form, texture: Texture) -> Iterator[int]:
     """Where a form stands for a name, and is not part of another word or mere chance.
+
+    In a text the characters beside it are no letters and digits. In pages and dense bytes whatever
+    lies beside it may look like one, so there only a short form has to be a word.
 
     Args:
         data: to look in.
         form: of `forms_of`.
-        dense: whether the bytes are pixels, numbers or compressed, where short words come up by
-            chance.
+        texture: of the bytes.
     """
     place = data.find(form.data)
     while place >= 0:
         end = place + len(form.data)
         before, after = data[max(0, place - AROUND) : place], data[end : end + AROUND]
-        if _is_word(before, after, form) and (not dense or _is_text(before, after, form)):
+        long = texture != TEXT and len(form.data) >= SHORT and form.encoding != "utf-16"
+        word = long or _is_word(before, after, form)
+        if word and (texture != DENSE or _is_text(before, after, form)):
             yield place
         place = data.find(form.data, place + 1)
 

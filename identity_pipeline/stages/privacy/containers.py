@@ -31,14 +31,18 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from identity_pipeline.core.privacy.spelling import DENSE, PAGES, TEXT, Texture
+
 BLOCK: Final = 4 * 2**20
 """Bytes that are looked at together."""
+OVERLAP: Final = 2**17
+"""Bytes by which blocks overlap: more than a vector in decimal numbers or a small picture takes."""
 HELD: Final = 512 * 2**20
 """Bytes of a container inside another that are held in memory to be decoded; a larger one is looked
 at as it lies, and said to be so."""
 DEPTH: Final = 6
 """Containers inside each other; deeper, a file is made to trap its reader."""
-ROWS: Final = 2000
+ROWS: Final = 1000
 """Rows of a table that are decoded together."""
 ENCODED: Final = re.compile(
     rb"[A-Za-z0-9+/_-]{48,}(?:(?:\r?\n|\\r\\n|\\n)[A-Za-z0-9+/_-]{4,})*={0,2}"
@@ -61,14 +65,12 @@ class Bytes:
     Attributes:
         form: how they lie there, in words.
         data: of them.
-        dense: whether they are pixels, numbers or compressed, so that short words come by chance.
-        joined: whether they go on where the bytes given before ended.
+        texture: what they are: words, pages of a database, or neither.
     """
 
     form: str
     data: bytes
-    dense: bool
-    joined: bool = False
+    texture: Texture
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,7 @@ def parts(stream: Stream, form: str, depth: int, path: Path | None = None) -> It
     kind = kind_of(head)
     stream.seek(0)
     said = f"{form} > " if form else ""
-    yield from _as_it_lies(stream, form or "as it lies", kind in DENSE)
+    yield from _as_it_lies(stream, form or "as it lies", texture_of(kind))
     if kind is None:
         return
     if depth >= DEPTH:
@@ -132,26 +134,26 @@ def parts(stream: Stream, form: str, depth: int, path: Path | None = None) -> It
         yield NotDecoded(said + kind, f"{type(error).__name__}: {str(error)[:200]}")
 
 
-def _as_it_lies(stream: Stream, form: str, dense: bool) -> Iterator[Part]:
-    joined, left = False, b""
+def _as_it_lies(stream: Stream, form: str, texture: Texture) -> Iterator[Part]:
+    """Blocks that overlap, so that what is cut in two at the end of one is whole in the next."""
+    data = b""
     while block := stream.read(BLOCK):
-        yield Bytes(form, block, dense, joined)
-        joined = True
-        if not dense:
-            # What is cut in two at the end of a block is seen whole with the next one.
-            text = left + block
-            yield from _in_text(text, "" if form == "as it lies" else f"{form} > ")
-            left = text[-(2**17) :]
+        data = data[-OVERLAP:] + block
+        yield Bytes(form, data, texture)
+        if texture != DENSE:
+            yield from _in_text(data, "" if form == "as it lies" else f"{form} > ")
 
 
 def _in_text(text: bytes, said: str) -> Iterator[Part]:
     """What is written in a text: bytes in base64, and lists of decimal numbers."""
+    decoded: list[bytes] = []
     for found in ENCODED.finditer(text):
         kept = re.sub(rb"[^A-Za-z0-9+/]", b"", found[0].translate(_STANDARD).replace(b"\\n", b""))
         for start in range(4):  # a word before it may be of the same letters
             whole = kept[start:]
             whole = whole[: len(whole) // 4 * 4]
-            yield Bytes(said + "base64", base64.b64decode(whole), dense=True)
+            decoded.append(base64.b64decode(whole))
+    yield from _joined(decoded, f"{said}base64", DENSE)
     for found in LIST.finditer(text):
         values = np.fromstring(found[0][1:-1].decode(), sep=",")  # the only reader of such a text
         if len(values):
@@ -197,78 +199,102 @@ MARKS: Final = (
 """First bytes, their place, and what begins so."""
 FOREIGN: Final = frozenset({"Rerun recording", "Zstandard", "LZ4", "DuckDB"})
 """What may hold more than its bytes as they lie show, and is not decoded."""
-DENSE: Final = frozenset({"Parquet", "zip", "gzip", "bzip2", "xz", "npy", "PNG", "JPEG", "video",
-                          "RIFF", "safetensors", "binary", *FOREIGN})  # fmt: skip
-"""Kinds in whose bytes a short word comes up by chance. Not databases: their pages hold text."""
+PAGED: Final = frozenset({"SQLite", "SQLite log", "SQLite journal", "DuckDB"})
+
+
+def texture_of(kind: str | None) -> Texture:
+    """What the bytes of a kind of file are, as they lie."""
+    return TEXT if kind is None or kind == "tar" else PAGES if kind in PAGED else DENSE
 
 
 def _parquet(stream: Stream, said: str, depth: int, path: Path | None) -> Iterator[Part]:
     """Every column by itself, whatever its compression and encoding."""
     table = pl.scan_parquet(path if path is not None else io.BytesIO(stream.read()), glob=False)
-    for name in table.collect_schema():
-        batches = table.select(pl.col(name)).collect_batches(chunk_size=ROWS)
-        for batch in batches:
-            yield from _values(batch[name], f"{said}Parquet column", depth)
+    form = f"{said}Parquet column"
+    for batch in table.collect_batches(chunk_size=ROWS):
+        blobs: list[bytes] = []
+        texts: list[str] = []
+        for column in batch:
+            yield from _values(column, form, depth, blobs, texts)
+        yield from _joined(blobs, form, DENSE)
+        yield from _texts(texts, form)
 
 
-def _values(column: pl.Series, form: str, depth: int) -> Iterator[Part]:
-    """The values of a column, whatever it is of."""
+def _values(
+    column: pl.Series, form: str, depth: int, blobs: list[bytes], texts: list[str]
+) -> Iterator[Part]:
+    """The values of a column, whatever it is of.
+
+    Bytes and texts that are nothing by themselves are collected, to be looked at together.
+    """
     kind = column.dtype
     if isinstance(kind, pl.Struct):
         for field in column.struct.unnest():
-            yield from _values(field, form, depth)
+            yield from _values(field, form, depth, blobs, texts)
     elif isinstance(kind, (pl.List, pl.Array)):
-        yield from _lists(column, form, depth)
-    elif isinstance(kind, (pl.Categorical, pl.Enum)):
-        yield from _values(column.cast(pl.String).unique(), form, depth)
-    elif isinstance(kind, pl.String):
-        yield from _texts(column.drop_nulls().to_list(), form)
+        yield from _lists(column, form, depth, blobs, texts)
+    elif isinstance(kind, (pl.String, pl.Categorical, pl.Enum)):
+        texts += column.cast(pl.String).drop_nulls().to_list()
     elif isinstance(kind, pl.Binary):
-        for data in column.drop_nulls():
-            yield from _blob(data, form, depth)
-    elif kind.is_numeric() and not kind.is_decimal():
-        yield Bytes(form, column.drop_nulls().to_numpy().tobytes(), dense=True)
+        yield from _binary(column.drop_nulls().to_list(), form, depth, blobs)
+    elif kind.is_integer() or kind.is_float():
+        blobs.append(column.drop_nulls().to_numpy().tobytes())
 
 
-def _lists(column: pl.Series, form: str, depth: int) -> Iterator[Part]:
+def _binary(values: list[bytes], form: str, depth: int, blobs: list[bytes]) -> Iterator[Part]:
+    for value in values:
+        if kind_of(value[:512]) in DECODERS and depth < DEPTH:
+            yield from parts(io.BytesIO(value), form, depth + 1)
+        else:
+            blobs.append(value)
+
+
+def _lists(
+    column: pl.Series, form: str, depth: int, blobs: list[bytes], texts: list[str]
+) -> Iterator[Part]:
     inner = column.dtype.inner  # type: ignore[attr-defined]
     if not inner.is_float():
-        yield from _values(column.explode(empty_as_null=True, keep_nulls=True), form, depth)
+        exploded = column.explode(empty_as_null=True, keep_nulls=True)
+        yield from _values(exploded, form, depth, blobs, texts)
         return
     lists = column.drop_nulls()
     if isinstance(lists.dtype, pl.Array):
         lists = lists.cast(pl.List(inner))
-    for length in lists.list.len().unique():
+    lengths = lists.list.len()
+    for length in lengths.unique().to_list():
         if length:
-            flat = lists.filter(lists.list.len() == length).explode(
-                empty_as_null=True, keep_nulls=True
-            )
+            flat = lists.filter(lengths == length).explode(empty_as_null=True, keep_nulls=True)
             rows = flat.fill_null(0.0).to_numpy().reshape(-1, length)
-            yield Bytes(form, np.ascontiguousarray(rows).tobytes(), dense=True)
+            blobs.append(np.ascontiguousarray(rows).tobytes())
             yield Numbers(form, rows)
+
+
+def _joined(blobs: list[bytes], form: str, texture: Texture) -> Iterator[Part]:
+    """Bytes of many values, some of them together."""
+    held: list[bytes] = []
+    size = 0
+    for blob in blobs:
+        held.append(blob)
+        size += len(blob)
+        if size >= BLOCK:
+            yield Bytes(form, b"\n".join(held), texture)
+            held, size = [], 0
+    if held:
+        yield Bytes(form, b"\n".join(held), texture)
 
 
 def _texts(values: list[str], form: str) -> Iterator[Part]:
     for start in range(0, len(values), ROWS):
         text = "\n".join(values[start : start + ROWS]).encode("utf-8", "surrogatepass")
-        yield Bytes(form, text, dense=False)
+        yield Bytes(form, text, TEXT)
         yield from _in_text(text, f"{form} > ")
-
-
-def _blob(data: bytes, form: str, depth: int) -> Iterator[Part]:
-    """Bytes that are a value: looked at as a file of their own where they are a container."""
-    kind = kind_of(data[:512])
-    if kind in DECODERS and depth < DEPTH:
-        yield from parts(io.BytesIO(data), form, depth + 1)
-    else:
-        yield Bytes(form, data, dense=True)
 
 
 def _zip(stream: Stream, said: str, depth: int, path: Path | None) -> Iterator[Part]:
     del path
     with zipfile.ZipFile(stream) as archive:
         for member in archive.infolist():
-            yield Bytes(f"{said}zip names", member.filename.encode() + b"\n", dense=False)
+            yield Bytes(f"{said}zip names", member.filename.encode() + b"\n", TEXT)
             try:
                 with archive.open(member) as inside:
                     yield from _member(inside, f"{said}zip", depth)
@@ -301,11 +327,11 @@ def _member(inside: Any, form: str, depth: int) -> Iterator[Part]:
     if not following:
         yield from parts(io.BytesIO(held), form, depth + 1)
         return
-    dense = kind_of(held[:512]) in DENSE
-    yield Bytes(form, held, dense)
+    texture = texture_of(kind_of(held[:512]))
+    yield Bytes(form, held, texture)
     del held
     while following:
-        yield Bytes(form, following, dense, joined=True)
+        yield Bytes(form, following, texture)
         following = inside.read(BLOCK)
     yield NotDecoded(form, f"a member is larger than {HELD // 2**20} MiB")
 
@@ -334,7 +360,7 @@ def _rows(connection: sqlite3.Connection, name: str, form: str, depth: int) -> I
         while rows := cursor.fetchmany(ROWS):
             # Texts and blobs come as bytes alike.
             values = [value for row in rows for value in row if isinstance(value, bytes)]
-            yield Bytes(form, b"\n".join(values), dense=False)
+            yield Bytes(form, b"\n".join(values), TEXT)
             for value in values:
                 yield from _cell(value, form, depth)
     except sqlite3.Error as error:
@@ -344,7 +370,7 @@ def _rows(connection: sqlite3.Connection, name: str, form: str, depth: int) -> I
 def _cell(value: bytes, form: str, depth: int) -> Iterator[Part]:
     """What a value of a database holds besides its own bytes."""
     if kind_of(value[:512]) in DECODERS:
-        yield from _blob(value, form, depth)
+        yield from parts(io.BytesIO(value), form, depth + 1)
     elif len(value) >= 48:  # less is no list and no bytes in base64
         yield from _in_text(value, f"{form} > ")
 
@@ -359,7 +385,7 @@ def _array(array: NDArray[Any], form: str) -> Iterator[Part]:
     if array.dtype.kind == "f" and array.ndim:
         for start in range(0, len(array), ROWS):
             rows = np.ascontiguousarray(array[start : start + ROWS])
-            yield Bytes(form, rows.tobytes(), dense=True)
+            yield Bytes(form, rows.tobytes(), DENSE)
             yield Numbers(form, rows.reshape(-1, rows.shape[-1]))
 
 
@@ -373,7 +399,7 @@ def _safetensors(stream: Stream, said: str, depth: int, path: Path | None) -> It
     header = json.loads(stream.read(size))
     for name, tensor in header.items():
         if name == "__metadata__":
-            yield Bytes(f"{said}safetensors", json.dumps(tensor).encode(), dense=False)
+            yield Bytes(f"{said}safetensors", json.dumps(tensor).encode(), TEXT)
             continue
         start, end = tensor["data_offsets"]
         stream.seek(8 + size + start)
@@ -396,9 +422,9 @@ def _png(stream: Stream, said: str, depth: int, path: Path | None) -> Iterator[P
     with Image.open(stream) as image:
         texts = [f"{key}: {value}" for key, value in image.info.items() if isinstance(value, str)]
         pixels = np.asarray(image.convert("RGB"))
-    yield Bytes(f"{said}PNG text", "\n".join(texts).encode(), dense=False)
-    yield Bytes(f"{said}PNG pixels", pixels.tobytes(), dense=True)
-    yield Bytes(f"{said}PNG pixels", np.ascontiguousarray(pixels[..., ::-1]).tobytes(), dense=True)
+    yield Bytes(f"{said}PNG text", "\n".join(texts).encode(), TEXT)
+    yield Bytes(f"{said}PNG pixels", pixels.tobytes(), DENSE)
+    yield Bytes(f"{said}PNG pixels", np.ascontiguousarray(pixels[..., ::-1]).tobytes(), DENSE)
 
 
 Decoder = Callable[[Any, str, int, Path | None], Iterator[Part]]

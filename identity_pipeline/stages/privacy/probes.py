@@ -22,6 +22,8 @@ from identity_pipeline.core.privacy.needles import pieces
 from identity_pipeline.core.vectors import UNIT_TOLERANCE
 from identity_pipeline.ledger import subjects
 from identity_pipeline.ledger.events import name_key
+from identity_pipeline.stages.privacy.footprint import Footprint
+from identity_pipeline.stages.privacy.provenance import pictures_of
 from identity_pipeline.storage.files.inbox import slug
 from identity_pipeline.storage.video.crop_archive import CropArchive
 
@@ -63,6 +65,17 @@ class Sought:
     faces: Mapping[str, Collection[str]] = field(default_factory=dict)
     tracks: Mapping[str, Collection[int]] = field(default_factory=dict)
     files: tuple[Path, ...] = ()
+
+
+def sought_of(layout: Layout, footprint: Footprint) -> Sought:
+    """Whom to look for after a forgetting; while all of it is still there."""
+    faces = {video: [f.face_id for f in found] for video, found in footprint.faces.items()}
+    tracks: dict[str, list[int]] = {}
+    for track in footprint.tracks:
+        tracks.setdefault(track.video_id, []).append(track.track_id)
+    pictures = (*pictures_of(layout, faces, footprint.photo_sets), *map(Path, footprint.inbox))
+    files = tuple(dict.fromkeys(path for path in pictures if path.suffix != ".txt"))
+    return Sought(footprint.person_ids, footprint.names, faces, tracks, files)
 
 
 @dataclass(frozen=True)
@@ -163,7 +176,7 @@ def vector_blob(vector: NDArray[np.float32]) -> Blob:
     return Blob(EMBEDDING, tuple(found))
 
 
-def picture_blob(kind: str, data: bytes, count: int = 4) -> Blob:
+def picture_blob(kind: str, data: bytes, count: int) -> Blob:
     """Pieces of a picture's bytes; the first ones of a JPEG are the same in all."""
     start = len(data) // 4 if kind in (CROP, FILE) else 0
     return Blob(kind, tuple((kind, piece) for piece in pieces(data[start:], count)))
@@ -264,13 +277,14 @@ def _pictures(layout: Layout, sought: Sought) -> Iterator[Blob]:
         archive = CropArchive(layout.crops(video))
         try:
             for row in archive.rows(set(faces), ["aligned", "region_jpeg"]):
-                yield picture_blob(PIXELS, row["aligned"], 3)  # type: ignore[arg-type]
-                yield picture_blob(CROP, row["region_jpeg"])  # type: ignore[arg-type]
+                for kind, column, count in ((PIXELS, "aligned", 3), (CROP, "region_jpeg", 4)):
+                    if isinstance(data := row[column], bytes) and data:
+                        yield picture_blob(kind, data, count)
         except (pl.exceptions.PolarsError, OSError):
             continue
     for path in sought.files:
         if path.is_file():
-            yield picture_blob(FILE, _middle(path))
+            yield picture_blob(FILE, _middle(path), 4)
 
 
 def _middle(path: Path) -> bytes:
@@ -310,6 +324,25 @@ def control_of(stores: LibraryStores, sought: Sought) -> Probes:
         if found.faces:
             return probes_of(stores, found)
     return Probes()
+
+
+def words_that_stay(stores: LibraryStores, sought: Sought, gone: Collection[str] = ()) -> set[str]:
+    """Words in which a name may stand without being the person's: names of others, ids, files.
+
+    Args:
+        stores: of the data folder.
+        sought: who goes.
+        gone: videos and photo sets that go as a whole.
+    """
+    state = stores.ledger.history().state
+    people = {p.name for i, p in state.people.items() if p.name and i not in sought.person_ids}
+    videos = {video for video in stores.videos.ids() if video not in gone}
+    files = {
+        Path(path).name
+        for record in stores.videos.readable(sorted(videos))
+        for path in (record.path, *record.links)
+    }
+    return people | videos | files | {Path(name).stem for name in files}
 
 
 def _tracks_in(stores: LibraryStores, video: str) -> list[str]:

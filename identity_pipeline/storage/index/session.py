@@ -383,6 +383,12 @@ class OpenIndex:
     def _count(self, name: str, chosen: Any) -> int:
         return self.client.count(name, count_filter=chosen, exact=True).count
 
+    def everything(self) -> Iterator[tuple[str, dict[str, Any], Mapping[str, Sequence[float]]]]:
+        """Collection, payload and vectors of every point, as they are stored."""
+        for collection in self.collections():
+            for point in self._points(collection.name, None):
+                yield collection.name, point.payload or {}, point.vector or {}
+
     def _points(self, name: str, chosen: Any) -> Iterator[Any]:
         offset = None
         while True:

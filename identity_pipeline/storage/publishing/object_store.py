@@ -209,6 +209,23 @@ class ObjectStore:
         found = [subject_of(video) for video in videos if VIDEO_ID.fullmatch(video)]
         return [s for s in (*found, LIBRARY_SUBJECT) if self._is_there(s)]
 
+    def everything(self) -> Iterator[tuple[str, bytes]]:
+        """Every object below the address, whoever put it there: its path below it, and its bytes.
+
+        One is in memory at a time.
+
+        Raises:
+            ObjectStoreError: the store does not answer.
+        """
+        root = self.root
+        with self._reached():
+            names = sorted(_sizes(root))
+        for name in (name.removeprefix(root.path).lstrip("/") for name in names):
+            with self._reached():
+                (data,) = _bytes_of([self._at(name)])
+            if data is not None:
+                yield name, data
+
     def _is_there(self, subject: str) -> bool:
         try:
             return self.version(subject) is not None
