@@ -14,18 +14,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from identity_pipeline.core.geometry import Box
 
-OVERLAP_MIN: Final = 0.5
-"""A detection lies on a region that it shares this much of the smaller one's area with: another
-detector's box of a face shares most of it, a neighbour's next to none. Chosen."""
 PAINTED: Final = 1.5
 """Sides of what is painted over those of a face's box: hair, ears and chin. Chosen."""
-COLOUR: Final = 128
+OVERLAP_MIN: Final = 0.5
+"""A detection is hidden that shares this much of the smaller one's area with what is painted: what
+is painted over is no face to keep. Chosen; a neighbour's box shares next to none."""
 
 Region = tuple[int, float, float, float, float]
 """Frame, and the box in pixels of the source."""
@@ -107,8 +105,9 @@ def lie_on(boxes: NDArray[np.floating], hidden: Sequence[Box]) -> NDArray[np.boo
 
 
 def _on(box: Box, hidden: Box) -> bool:
-    smaller = min(box.area, hidden.area)
-    return smaller > 0 and box.intersection(hidden).area >= OVERLAP_MIN * smaller
+    head = painted_box(hidden)
+    smaller = min(box.area, head.area)
+    return smaller > 0 and box.intersection(head).area >= OVERLAP_MIN * smaller
 
 
 def painted_box(hidden: Box) -> Box:
@@ -116,39 +115,3 @@ def painted_box(hidden: Box) -> Box:
     x, y = hidden.centre
     w, h = hidden.width * PAINTED / 2, hidden.height * PAINTED / 2
     return Box(x - w, y - h, x + w, y + h)
-
-
-def painted(image: NDArray[np.uint8], hidden: Iterable[Box]) -> NDArray[np.uint8]:
-    """A picture in which heads are flat grey; the same picture where there are none.
-
-    Args:
-        image: (h, w, 3) pixels.
-        hidden: boxes of faces in pixels of the picture; they may leave it.
-    """
-    boxes = [painted_box(box) for box in hidden]
-    if not boxes:
-        return image
-    copy = image.copy()
-    for x1, y1, x2, y2 in boxes:
-        left, top = max(0, int(np.floor(x1))), max(0, int(np.floor(y1)))
-        copy[top : max(top, int(np.ceil(y2))), left : max(left, int(np.ceil(x2)))] = COLOUR
-    return copy
-
-
-def painted_under(
-    image: NDArray[np.uint8], hidden: Iterable[Box], matrix: NDArray[np.floating]
-) -> NDArray[np.uint8]:
-    """The same of a picture that was turned.
-
-    Args:
-        image: (h, w, 3) pixels.
-        hidden: boxes of faces in pixels of the source.
-        matrix: (2, 3), from pixels of the source to those of the picture.
-    """
-    copy = image.copy()
-    for box in hidden:
-        x1, y1, x2, y2 = painted_box(box)
-        corners = np.array([[x1, y1], [x2, y1], [x2, y2], [x1, y2]]) @ matrix[:, :2].T
-        spots = np.round(corners + matrix[:, 2]).astype(np.int32)
-        cv2.fillConvexPoly(copy, spots, (COLOUR, COLOUR, COLOUR))
-    return copy

@@ -25,12 +25,11 @@ from identity_pipeline.core.geometry import (
 from identity_pipeline.core.privacy.redaction import (
     Redaction,
     lie_on,
-    painted,
     painted_box,
-    painted_under,
     path_of,
 )
 from identity_pipeline.media.crops import Region, decode_image, encode_jpeg
+from identity_pipeline.media.painting import painted, painted_under
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.specs.assets import VIDEO_SPECS, made_of
 from identity_pipeline.stages.specs.cache_key import fingerprint
@@ -114,6 +113,8 @@ def redact_video(store: TableStore, settings: Settings, video_id: str) -> Redact
         DamagedFileError: the redaction, a table or the crops cannot be read.
     """
     redaction = Redactions(store.layout).of(video_id)
+    # Of a call that was killed: the crops as they were before.
+    atomic.sweep_temporaries(store.layout.root, spare_living=True)
     outputs, size = _drop_later(store, video_id)
     if store.noted("face_detections", video_id) is None:
         return Redacted(0, 0, outputs, size)

@@ -21,12 +21,13 @@ import polars as pl
 from numpy.typing import NDArray
 
 from identity_pipeline.core.geometry import Box, region_box
-from identity_pipeline.core.privacy.redaction import Redaction, lie_on, painted
+from identity_pipeline.core.privacy.redaction import Redaction, lie_on
 from identity_pipeline.core.video.copies import frame_hash
 from identity_pipeline.core.video.frames import laplacian_variance, measure_light, scene_correlation
 from identity_pipeline.core.video.highlights import Emphasis
 from identity_pipeline.media.crops import ALIGNED_PX, align, cut_region, encode_jpeg
 from identity_pipeline.media.luma import THUMBNAIL, frame_luma, thumbnail
+from identity_pipeline.media.painting import painted
 from identity_pipeline.media.video import ImageBGR, SampledFrame, sampled_frames
 from identity_pipeline.models.face_pack import Detections, FacePack
 from identity_pipeline.models.tracklets import tracklets_of

@@ -15,10 +15,11 @@ from pathlib import Path
 import polars as pl
 
 from identity_pipeline.core.geometry import Box
-from identity_pipeline.core.privacy.redaction import Redaction, painted
+from identity_pipeline.core.privacy.redaction import Redaction
 from identity_pipeline.media.clocks import stamps_are_keys
 from identity_pipeline.media.crops import ImageBGR
 from identity_pipeline.media.errors import VideoError
+from identity_pipeline.media.painting import painted
 from identity_pipeline.media.seeking import frames_at
 from identity_pipeline.media.stills import decode_still
 from identity_pipeline.settings import Settings
