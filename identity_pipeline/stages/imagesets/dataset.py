@@ -18,6 +18,7 @@ import polars as pl
 
 from identity_pipeline.core.imagesets.frame_ledger import NO_CONSENT, build_ledger
 from identity_pipeline.core.imagesets.summary import RiderSummary, summaries_of
+from identity_pipeline.core.privacy.redaction import Redaction
 from identity_pipeline.media.crops import encode_jpeg
 from identity_pipeline.media.errors import VideoError
 from identity_pipeline.media.page import render_export_page
@@ -78,6 +79,7 @@ def write_dataset(
     pack: FacePack,
     provenance: Provenance,
     settings: Settings,
+    redaction: Redaction,
     progress: Progress = silent,
 ) -> Dataset:
     """Writes the export folder of a video in place of any older one.
@@ -90,6 +92,7 @@ def write_dataset(
         pack: of the run, whose detector looks at every image again.
         provenance: where the export comes from.
         settings: all settings.
+        redaction: faces of the forgotten, which are painted over.
         progress: called per image.
 
     Raises:
@@ -103,7 +106,7 @@ def write_dataset(
         )
     planned, no_consent = consented(planned_images(tables.sets, tables.observed), provenance)
     with atomic.new_folder(target) as folder:
-        footage = Footage(video, tables.frames, crops, settings)
+        footage = Footage(video, tables.frames, crops, settings, redaction)
         pictures = Pictures(footage, tables.face_detections, pack, settings)
         images, faulty = cut_images(planned, pictures, tables.observed, tables.moments, progress)
         left_out = [*no_consent, *faulty]

@@ -83,6 +83,8 @@ class AssetSpec:
             is made then; None where it is not made of any.
         pictures: settings that shape it where humans decided on pictures of the video, by what of
             it they decided (`stages.curation.picture_uses`), of which it is made then.
+        redacted: whether it is made of pixels of the source, and so of what of them must not be
+            looked at.
         consents: whether it is made of what the riders of the video consent to, once consent is
             required.
         code: raise it with every change of what is computed; without it old results are reused.
@@ -112,6 +114,7 @@ class AssetSpec:
     highlights: tuple[str, ...] | None = None
     banks: tuple[str, ...] | None = None
     pictures: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    redacted: bool = False
     consents: bool = False
     code: str = "1"
     step: str = ""
