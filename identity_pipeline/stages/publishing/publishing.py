@@ -192,6 +192,7 @@ class Publisher:
         noted = times(self.notes.sent, SUFFIX)
         made = _last_made(self.layout)
         new: list[str | None] = [v for v, at in sorted(made.items()) if noted.get(v) != at]
+        new += [v for v in self.unconsented() if v in made and v not in new]  # to be taken away
         generation = Generations(self.layout).current()
         if generation and self.notes.generation() != generation.name:
             new.append(None)
@@ -205,6 +206,7 @@ class Publisher:
         """
         tables = [self.layout.tables / asset for asset in sorted(VIDEO_SPECS)]
         known = [self.layout.library_tables, self.notes.sent, self.notes.refused]
+        known += [self.layout.ledger] if self._asks else []
         return sha256_of_value([self.store.url, *changed([*tables, *known])])
 
     def refused(self) -> dict[str | None, str]:
@@ -361,12 +363,19 @@ class Publisher:
             raise NotWholeError(str(error)) from error
         return contents
 
+    @property
+    def _asks(self) -> bool:
+        """Whether consent is required."""
+        return self.settings is not None and self.settings.consent.required
+
     def unconsented(self) -> dict[str, str]:
         """Rides that the store has and that may not be published now, with a sentence each."""
         found: dict[str, str] = {}
+        if self.settings is None or not self._asks:
+            return found
         for video_id in self.notes.videos_sent():
             try:
-                check_consent(self.layout, self.settings or Settings(), video_id)
+                check_consent(self.layout, self.settings, video_id)
             except UnconsentedError as error:
                 found[video_id] = str(error)
         return found
@@ -378,7 +387,7 @@ class Publisher:
             UnconsentedError: says who, and what to do.
             ObjectStoreError: the store does not answer.
         """
-        if self.settings is None or not self.settings.consent.required:
+        if self.settings is None or not self._asks:
             return
         try:
             check_consent(self.layout, self.settings, video_id)

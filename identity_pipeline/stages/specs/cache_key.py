@@ -128,11 +128,20 @@ def key_parts(
     parts |= _besides(spec, settings, highlights, banks, pictures)
     if contents is not None and not spec.inputs:
         parts["contents"] = contents
+    parts |= _people_of_it(spec, redaction, consents)
+    return json.loads(json.dumps(parts))  # as it is read back, so that old and new can be compared
+
+
+def _people_of_it(
+    spec: AssetSpec, redaction: str | None, consents: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """Who of a video must not be looked at, and who consents to be shown."""
+    parts: dict[str, Any] = {}
     if redaction is not None and spec.redacted:
         parts["redaction"] = redaction
     if consents is not None and spec.consents:
         parts["consents"] = dict(consents)
-    return json.loads(json.dumps(parts))  # as it is read back, so that old and new can be compared
+    return parts
 
 
 def _code(spec: AssetSpec) -> str:
