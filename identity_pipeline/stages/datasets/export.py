@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from identity_pipeline.errors import printable
 from identity_pipeline.media.wording import counted
+from identity_pipeline.models.licences import PurposeError, purpose_fault
 from identity_pipeline.settings import Settings, all_but, chosen
 from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
 from identity_pipeline.stages.datasets.about import Account, readme, why_not_chosen, write_about
@@ -136,10 +137,12 @@ def export(
 
     Raises:
         DatasetError: there is no picture of somebody, none passes, or the folder is not ours.
+        PurposeError: weights that had a part in it may not be used for `export.purpose`.
         OSError: it cannot be written; what was there is unchanged.
     """
     people = people_of(library, request.person_ids, settings.datasets)
     materials = [material_of(library, p, settings, request.rides) for p in people]
+    _refuse_purpose(models, request, settings)
     target = request.target or default_place(library, people, request.layout.name)
     target = target.resolve()  # a link stays one, and what it leads to is exchanged
     fingerprint = sha256_of_value(_made_of(materials, request, settings, models))
@@ -168,6 +171,14 @@ def export(
         refuse_foreign(target)  # minutes went by, and somebody may have put something there
     _retire(target, people, request)
     return Written(target, False, manifest, usage)
+
+
+def _refuse_purpose(models: ModelHub, request: Request, settings: Settings) -> None:
+    if settings.export.purpose != "commercial":
+        return
+    known = [(m["name"], m["licence"]) for m in _models(models, request, settings)]
+    if fault := purpose_fault(settings.export.purpose, known):
+        raise PurposeError(f"Nothing was written: {fault}.")
 
 
 def _retire(target: Path, people: Sequence[Person], request: Request) -> None:

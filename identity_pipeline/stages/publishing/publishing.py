@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from identity_pipeline.errors import IdentityPipelineError
+from identity_pipeline.models.licences import purpose_fault
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.publishing.contents import (
     DATASET,
@@ -26,6 +27,7 @@ from identity_pipeline.stages.publishing.contents import (
     check_library,
     check_video,
     library_contents,
+    models_of_export,
     video_contents,
 )
 from identity_pipeline.stages.specs.assets import LAST_OF_A_VIDEO, VIDEO_SPECS
@@ -158,19 +160,21 @@ class Publisher:
         store: the object store.
         versions: that stay in it, of each subject.
         off: assets that the settings switch off; an old one of them may be left from before.
+        purpose: the setting `export.purpose`.
     """
 
     layout: Layout
     store: ObjectStore
     versions: int
     off: frozenset[str] = frozenset()
+    purpose: str = "unspecified"
 
     @classmethod
     def of(cls, layout: Layout, settings: Settings) -> Publisher:
         """From a data folder to the store that the settings name."""
         wanted = settings.publish
         off = frozenset(name for name, spec in VIDEO_SPECS.items() if spec.off(settings))
-        return cls(layout, ObjectStore(wanted.url), wanted.versions, off)
+        return cls(layout, ObjectStore(wanted.url), wanted.versions, off, settings.export.purpose)
 
     def pending(self) -> list[str | None]:
         """Finished videos that changed since they were published; None stands for the library.
@@ -224,6 +228,8 @@ class Publisher:
                 self.notes.note_refused(video_id, Refusal(str(error), stamp))
             is_fault = isinstance(error, NoManifestError)
             return Published(video_id, None, why_not=str(error), is_fault=is_fault)
+        if fault := purpose_fault(self.purpose, models_of_export(contents)):
+            return Published(video_id, None, why_not=fault)
         here = version_of(contents)
         is_new = there is None or there.version != here.version
         if is_new:
