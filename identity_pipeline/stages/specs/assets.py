@@ -524,6 +524,7 @@ _ENTRIES: Final = (
         ),
     ),
     _operate(key="disk_usage"),
+    _operate(key="retention_due"),
     _operate(key="published"),
 )
 
