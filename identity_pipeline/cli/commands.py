@@ -197,6 +197,10 @@ SUBJECTS: Final[Mapping[str, Mapping[str, Entry]]] = {
         ),
     },
     "Consent and erasure": {
+        "retention": Entry(
+            "retention",
+            "List what is kept longer than the settings [retention] say, and let it go.",
+        ),
         "receipts": Entry(
             "receipts", "Receipts of what was forgotten: list, read and verify them."
         ),

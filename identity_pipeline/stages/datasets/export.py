@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from identity_pipeline.errors import printable
 from identity_pipeline.media.wording import counted
+from identity_pipeline.models.licences import PurposeError, purpose_fault
 from identity_pipeline.settings import Settings, all_but, chosen
 from identity_pipeline.stages.curation.consents import UNTRACKED_JSON, verdict_json
 from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
@@ -141,10 +142,12 @@ def export(
     Raises:
         NoConsentError: somebody does not consent; what there was of them alone is removed.
         DatasetError: there is no picture of somebody, none passes, or the folder is not ours.
+        PurposeError: weights that had a part in it may not be used for `export.purpose`.
         OSError: it cannot be written; what was there is unchanged.
     """
     people = people_of(library, request.person_ids, settings.datasets)
     materials = _materials(library, people, request, settings)
+    _refuse_purpose(models, request, settings)
     target = request.target or default_place(library, people, request.layout.name)
     target = target.resolve()  # a link stays one, and what it leads to is exchanged
     fingerprint = sha256_of_value(_made_of(materials, request, settings, models))
@@ -212,6 +215,14 @@ def withdraw(library: LibrarySnapshot, person_id: str, consumer: str) -> list[Pa
             with contextlib.suppress(OSError):  # what else is there stays
                 folder.parent.rmdir()
     return gone
+
+
+def _refuse_purpose(models: ModelHub, request: Request, settings: Settings) -> None:
+    if settings.export.purpose != "commercial":
+        return
+    known = [(m["name"], m["licence"]) for m in _models(models, request, settings)]
+    if fault := purpose_fault(settings.export.purpose, known):
+        raise PurposeError(f"Nothing was written: {fault}.")
 
 
 def _retire(target: Path, people: Sequence[Person], request: Request) -> None:

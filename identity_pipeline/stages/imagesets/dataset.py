@@ -336,7 +336,8 @@ def _write_manifest(
             "video_id": provenance.video_id,
             "source": dict(provenance.source),
             "models": [
-                {"role": m.role, "name": m.name, "sha256": m.sha256} for m in provenance.models
+                {"role": m.role, "name": m.name, "sha256": m.sha256, "licence": m.licence}
+                for m in provenance.models
             ],
             "embed_model_version": provenance.vision_space,
             "identity_model_version": provenance.identity_space,

@@ -12,13 +12,11 @@ import polars as pl
 from identity_pipeline.core.privacy.consent import NOT_ASKED, Verdict, together
 from identity_pipeline.media.page import ModelFacts
 from identity_pipeline.models.hub import ModelHub
+from identity_pipeline.models.licences import licence_of
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.specs.cache_key import deciding_settings, shaping_settings
 from identity_pipeline.stages.video.notes import notes_of_file, notes_of_frames
 from identity_pipeline.storage.video.highlights import Highlights
-
-INSIGHTFACE_PACKS = ("antelopev2", "buffalo_l", "buffalo_m", "buffalo_s", "buffalo_sc")
-DINOV2 = "facebook/dinov2"
 
 
 @dataclass(frozen=True)
@@ -53,13 +51,6 @@ class Provenance:
             return None
         verdict = together(self.consents.get(seat, NOT_ASKED) for seat in seats)
         return None if verdict.allowed else verdict
-
-
-def licence_of(name: str) -> str | None:
-    """Licence of well-known weights by their published name; None for anything else."""
-    if name in INSIGHTFACE_PACKS:
-        return "non-commercial research only"
-    return "Apache-2.0" if name.startswith(DINOV2) else None
 
 
 def model_facts(models: ModelHub) -> tuple[ModelFacts, ...]:

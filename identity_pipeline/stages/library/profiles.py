@@ -75,13 +75,16 @@ def sync_profiles(
 
     Args:
         stores: of the data folder.
-        settings: `match`.
+        settings: `match` and `retention`.
         today: ISO date or time, noted in profiles that grow.
         progress: called per person.
 
     Raises:
         NoGenerationError: the library was never computed.
     """
+    if settings.retention.profiles == "ephemeral":
+        stores.profiles.remove_all()
+        return ProfileChanges((), (), ())
     with stores.generations.open() as snapshot:
         return _synced(stores, snapshot, settings, today, progress)
 

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from identity_pipeline.errors import IdentityPipelineError
+from identity_pipeline.models.licences import purpose_fault
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.publishing.consented import UnconsentedError, check_consent
 from identity_pipeline.stages.publishing.contents import (
@@ -27,6 +28,7 @@ from identity_pipeline.stages.publishing.contents import (
     check_library,
     check_video,
     library_contents,
+    models_of_export,
     video_contents,
 )
 from identity_pipeline.stages.specs.assets import LAST_OF_A_VIDEO, VIDEO_SPECS
@@ -167,6 +169,7 @@ class Publisher:
         store: the object store.
         versions: that stay in it, of each subject.
         off: assets that the settings switch off; an old one of them may be left from before.
+        purpose: the setting `export.purpose`.
         settings: of consent, without which nothing is sent once it is required; None: it is not.
     """
 
@@ -174,6 +177,7 @@ class Publisher:
     store: ObjectStore
     versions: int
     off: frozenset[str] = frozenset()
+    purpose: str = "unspecified"
     settings: Settings | None = None
 
     @classmethod
@@ -181,7 +185,8 @@ class Publisher:
         """From a data folder to the store that the settings name."""
         wanted = settings.publish
         off = frozenset(name for name, spec in VIDEO_SPECS.items() if spec.off(settings))
-        return cls(layout, ObjectStore(wanted.url), wanted.versions, off, settings)
+        purpose = settings.export.purpose
+        return cls(layout, ObjectStore(wanted.url), wanted.versions, off, purpose, settings)
 
     def pending(self) -> list[str | None]:
         """Finished videos that changed since they were published; None stands for the library.
@@ -238,6 +243,8 @@ class Publisher:
                 self.notes.note_refused(video_id, Refusal(str(error), stamp))
             is_fault = isinstance(error, NoManifestError)
             return Published(video_id, None, why_not=str(error), is_fault=is_fault)
+        if fault := purpose_fault(self.purpose, models_of_export(contents)):
+            return Published(video_id, None, why_not=fault)
         here = version_of(contents)
         is_new = there is None or there.version != here.version
         if is_new:

@@ -367,7 +367,7 @@ _ENTRIES: Final = (
         highlights=("highlights",),
         pictures=_CHOSEN,
         consents=True,
-        code="4",
+        code="5",
         kept=Kept.EXPORT,
         shows_names=True,
         cost=Cost(40),
@@ -525,6 +525,7 @@ _ENTRIES: Final = (
         ),
     ),
     _operate(key="disk_usage"),
+    _operate(key="retention_due"),
     _operate(key="published"),
 )
 

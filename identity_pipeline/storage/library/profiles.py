@@ -183,8 +183,20 @@ class ProfileStore:
                 known = self.get(person_id)
             except ProfileError:  # what cannot be read goes all the same
                 known = None
-            shutil.rmtree(folder)
+            retired = atomic.temporary_beside(folder)
+            folder.rename(retired)
+            shutil.rmtree(retired)
         return tuple(sorted(known.sources)) if known else ()
+
+    def remove_all(self) -> int:
+        """Removes every profile; how many there were."""
+        with self._locked():
+            folders = [path for path in sorted(self.layout.identities.glob("*")) if path.is_dir()]
+            for folder in folders:
+                retired = atomic.temporary_beside(folder)
+                folder.rename(retired)
+                shutil.rmtree(retired)
+        return len(folders)
 
     def _write(self, profile: IdentityProfile) -> None:
         check_profile(profile)
