@@ -79,6 +79,7 @@ class Consents:
         scope: ConsentScope,
         person_id: str | None = None,
         matched: Collection[str] = (),
+        copies: Collection[str] = (),
     ) -> Verdict:
         """The verdict on somebody in a ride or a photo set.
 
@@ -89,15 +90,23 @@ class Consents:
             scope: for what.
             person_id: who humans say it is.
             matched: who else the machine says it is: their refusals count, and no grant of theirs.
+            copies: other videos of the same ride, of which the same holds.
         """
         if not self.tracked:
             return NOT_TRACKED
-        own, others = list[Target](), list[Target]()
-        for target in self._of_video.get(video_id, ()):
-            (own if target.seat in (None, seat) else others).append(target)
+        own = [*self._of_seat(video_id, seat)]
         own += self._of_person(person_id) if person_id else ()
-        doubtful = [target for who in matched for target in self._of_person(who)]
-        return self._judged(own, doubtful if seat is not None else [*doubtful, *others], scope)
+        against = [target for who in matched for target in self._of_person(who)]
+        against += [target for name in copies for target in self._of_seat(name, seat)]
+        if seat is None:
+            against += self._of_video.get(video_id, ())
+        return self._judged(own, against, scope)
+
+    def _of_seat(self, video_id: str, seat: int | None) -> Iterator[Target]:
+        """What was answered about a rider of a ride, alone or with all others."""
+        for target in self._of_video.get(video_id, ()):
+            if target.seat in (None, seat):
+                yield target
 
     def _judged(
         self, own: Iterable[Target], against: Iterable[Target], scope: ConsentScope
@@ -181,7 +190,9 @@ class Asked:
         for seat in sorted(set(seats.values())):
             who: Iterable[str | None] = sorted(people.get(seat, ())) or (None,)
             found[seat] = together(
-                self.consents.of_visit(video_id, seat, scope, one, matched.get(seat, ()))
+                self.consents.of_visit(
+                    video_id, seat, scope, one, matched.get(seat, ()), self._copies(video_id)
+                )
                 for one in who
             )
         return found
@@ -204,7 +215,8 @@ class Asked:
             if video_id not in seats:
                 seats[video_id] = _seats(self.stores.tables, video_id)
             seat = None if lost else seats[video_id].get(int(number))
-            yield key, self.consents.of_visit(video_id, seat, scope, person_id)
+            copies = self._copies(video_id)
+            yield key, self.consents.of_visit(video_id, seat, scope, person_id, (), copies)
 
     def withheld(self, person_of: Mapping[str, str], scope: ConsentScope) -> frozenset[str]:
         """The tracks among some of which a scope is not allowed."""
@@ -229,6 +241,21 @@ class Asked:
             if track is not None and track in seats:
                 found.setdefault(seats[track], set()).add(person_id)
         return found
+
+    def _copies(self, video_id: str) -> frozenset[str]:
+        """The other videos of the same ride, as far as the library in force knows them."""
+        counts = self._copy_of.get(video_id, video_id)
+        same = {counts, *(video for video, other in self._copy_of.items() if other == counts)}
+        return frozenset(same - {video_id})
+
+    @cached_property
+    def _copy_of(self) -> Mapping[str, str]:
+        snapshot = self.stores.generations.find()
+        if snapshot is None:
+            return {}
+        with snapshot:
+            table = snapshot.table("video_copies").select("video_id", "copy_of")
+        return dict(table.iter_rows())
 
     def _matched(self, video_id: str, seats: Mapping[int, int]) -> dict[int, set[str]]:
         """Who the library in force says sits in each seat, by itself."""
@@ -265,6 +292,19 @@ def _tracks_of_faces(store: TableStore, video_id: str) -> dict[str, int]:
     except (DamagedFileError, MissingTableError):
         return {}
     return dict(tracks.drop_nulls("track_id").iter_rows())
+
+
+def unprofiled(stores: LibraryStores, state: LibraryState, settings: Settings) -> dict[str, str]:
+    """Why people may not have a profile, in words; nobody while consent is not required."""
+    if not settings.consent.required:
+        return {}
+    asked, found = Asked.of(stores, state, settings), dict[str, str]()
+    for person_id, subjects in state.members.items():
+        tracks = {s: person_id for s in subjects if ids.parse(s).kind == "track"}
+        told = [verdict for _, verdict in asked.of_tracks(tracks, "profile")]
+        if told and not any(one.allowed for one in told):
+            found[person_id] = f"none: {told[0].reason}"
+    return found
 
 
 def rider_verdicts(
