@@ -13,13 +13,11 @@ required, and in none before.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Final
-
-import polars as pl
 
 from identity_pipeline.core.privacy.consent import (
     NOT_TRACKED,
@@ -33,7 +31,7 @@ from identity_pipeline.ledger import subjects as ids
 from identity_pipeline.ledger.events import ConsentScope
 from identity_pipeline.ledger.state import Consent, LibraryState, Target
 from identity_pipeline.settings import ConsentSettings, Settings
-from identity_pipeline.stages.curation.settling import settle_ledger
+from identity_pipeline.stages.curation.settling import ASSETS, settle_ledger
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.files.hashing import sha256_of_value
 from identity_pipeline.storage.files.small_files import DamagedFileError
@@ -41,6 +39,7 @@ from identity_pipeline.storage.video.tables import MissingTableError, TableStore
 
 _UNWRITTEN: Final = "1970-01-01T00:00:00+00:00"
 """Of a look at the ledger that notes nothing."""
+TEMPLATES: Final = "track_templates"
 _AGAINST: Final = ("refused", "withdrawn")
 
 
@@ -169,7 +168,8 @@ class Asked:
     @classmethod
     def now(cls, stores: LibraryStores, settings: Settings, day: str | None = None) -> Asked:
         """As ledger and tables stand; nothing is written."""
-        return cls.of(stores, settle_ledger(stores, _UNWRITTEN, write=False).state, settings, day)
+        policy = settings.consent.model_dump_json()
+        return cls(stores, _consents(stores, _version(stores), policy, day or today()))
 
     @classmethod
     def of(
@@ -250,31 +250,79 @@ class Asked:
 
     @cached_property
     def _copy_of(self) -> Mapping[str, str]:
-        snapshot = self.stores.generations.find()
-        if snapshot is None:
-            return {}
-        with snapshot:
-            table = snapshot.table("video_copies").select("video_id", "copy_of")
-        return dict(table.iter_rows())
+        return in_force.copy_of if (in_force := _in_force(self.stores)) else {}
 
     def _matched(self, video_id: str, seats: Mapping[int, int]) -> dict[int, set[str]]:
         """Who the library in force says sits in each seat, by itself."""
-        snapshot = self.stores.generations.find()
-        noted = self.stores.tables.noted("track_templates", video_id)
-        if snapshot is None or noted is None:
+        in_force, noted = _in_force(self.stores), self.stores.tables.noted(TEMPLATES, video_id)
+        if in_force is None or noted is None:
             return {}
-        with snapshot:
-            if snapshot.generation.versions.get(video_id) != noted.data_version:
-                return {}  # of other tracks than there are now
-            rows = snapshot.table("person_assignments").filter(
-                pl.col("video_id") == video_id, pl.col("person_id").is_not_null()
-            )
+        if in_force.versions.get(video_id) != noted.data_version:
+            return {}  # of other tracks than there are now
         found: dict[int, set[str]] = {}
-        for track, person_id in rows.select("track_id", "person_id").iter_rows():
+        for track, person_id in in_force.people.get(video_id, ()):
             not_them = (ids.track(video_id, track), person_id) in self.consents.state.turned_down
             if track in seats and not not_them:
                 found.setdefault(seats[track], set()).add(person_id)
         return found
+
+
+@dataclass(frozen=True)
+class _InForce:
+    """What the library in force says, without opening it for each of many videos.
+
+    Attributes:
+        versions: data version of the templates of each video that it was computed of.
+        people: track and person of each known track, by video.
+        copy_of: the video that counts, by copy.
+    """
+
+    versions: Mapping[str, str]
+    people: Mapping[str, Sequence[tuple[int, str]]]
+    copy_of: Mapping[str, str]
+
+
+def _in_force(stores: LibraryStores) -> _InForce | None:
+    name = stores.generations.in_force()
+    if name is None:
+        return None
+    folder = stores.generations.root / name
+    return _read_in_force(stores, name, folder.stat().st_mtime_ns if folder.is_dir() else 0)
+
+
+@lru_cache(maxsize=2)
+def _read_in_force(stores: LibraryStores, name: str, changed: int) -> _InForce | None:
+    del name, changed  # they say whether it is another one
+    snapshot = stores.generations.find()
+    if snapshot is None:
+        return None
+    with snapshot:
+        rows = snapshot.table("person_assignments").drop_nulls("person_id")
+        copies = snapshot.table("video_copies").select("video_id", "copy_of")
+        versions = dict(snapshot.generation.versions)
+    people: dict[str, list[tuple[int, str]]] = {}
+    for video_id, track, person_id in rows.select(*_PLACED).iter_rows():
+        people.setdefault(video_id, []).append((track, person_id))
+    return _InForce(versions, people, dict(copies.iter_rows()))
+
+
+_PLACED: Final = ("video_id", "track_id", "person_id")
+
+
+def _version(stores: LibraryStores) -> tuple[int, ...]:
+    """Changes with the ledger, and with the tables by which its tracks are found again."""
+    layout = stores.layout
+    paths = [layout.ledger, *(layout.tables / asset for asset in ASSETS)]
+    there = [path.stat() for path in paths if path.exists()]
+    return tuple(part for one in there for part in (one.st_ino, one.st_size, one.st_mtime_ns))
+
+
+@lru_cache(maxsize=2)
+def _consents(stores: LibraryStores, version: tuple[int, ...], policy: str, day: str) -> Consents:
+    """The answers, for which many videos ask one after the other."""
+    del version  # it says whether they are others
+    settings = ConsentSettings.model_validate_json(policy)
+    return Consents(settle_ledger(stores, _UNWRITTEN, write=False).state, settings, day)
 
 
 def _seats(store: TableStore, video_id: str) -> dict[int, int]:
@@ -342,11 +390,9 @@ def _videos_of_people(stores: LibraryStores, state: LibraryState) -> dict[str, s
     found: dict[str, set[str]] = {}
     for subject, person_id in state.assigned.items():
         found.setdefault(person_id, set()).add(ids.parse(subject).video_id)
-    snapshot = stores.generations.find()
-    if snapshot is not None:
-        with snapshot:
-            rows = snapshot.table("person_assignments").drop_nulls("person_id")
-        for person_id, video_id in rows.select("person_id", "video_id").unique().iter_rows():
+    in_force = _in_force(stores)
+    for video_id, known in (in_force.people if in_force else {}).items():
+        for _, person_id in known:
             found.setdefault(_survivor(state, person_id), set()).add(video_id)
     return found
 
