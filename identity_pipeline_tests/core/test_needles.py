@@ -55,7 +55,7 @@ def found(data: bytes, name: str, texture: Texture = "text") -> set[str]:
     return {form.name for form in forms_of(name) if any(places_of(data, form, texture))}
 
 
-@pytest.mark.parametrize("name", ["Zoë O'Neill", "Łukasz & Söhne", "李雷", "Ada"])
+@pytest.mark.parametrize("name", ["Kïm O'Bö", "Ben & Ådå", "李雷", "Ada"])
 def test_a_name_is_found_however_it_is_written(name: str) -> None:
     for text in (
         json.dumps({"name": name}),
@@ -79,7 +79,7 @@ def test_a_short_name_in_pixels_is_chance_and_in_a_comment_is_not() -> None:
     pixels = bytes(range(128, 256))
     assert not found(pixels + b"Ada" + pixels, "Ada", "dense")
     assert found(pixels + b"Comment: this is Ada." + pixels, "Ada", "dense")
-    assert found(pixels + b"Adelheid" + b"x" + pixels, "Adelheid", "pages")
+    assert found(pixels + b"Ada Kim" + b"x" + pixels, "Ada Kim", "pages")
 
 
 def test_a_name_within_words_that_stay_is_told_apart() -> None:

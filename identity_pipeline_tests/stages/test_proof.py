@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 
 from identity_pipeline.core.imagesets.frame_ledger import build_ledger, conservation_errors
+from identity_pipeline.core.privacy.redaction import Redaction
 from identity_pipeline.media.errors import VideoError
 from identity_pipeline.models.face_pack import FacePack
 from identity_pipeline.settings import ModelSettings, Settings
@@ -69,7 +70,8 @@ def export(
     crops = crops or demo.store.crops(video_id)
     pack = FacePack(ModelSettings(face_pack=str(OPEN), device="cpu"))
     used = Settings(export={"checks": ("320",), **settings.get("export", {})})  # type: ignore[arg-type]
-    return write_dataset(target, SOURCE, tables, crops, pack, provenance, used, progress)
+    hidden = Redaction()
+    return write_dataset(target, SOURCE, tables, crops, pack, provenance, used, hidden, progress)
 
 
 def images_of(folder: Path) -> dict[str, str]:

@@ -36,7 +36,7 @@ from identity_pipeline.storage.video.registry import VideoRegistry
 from identity_pipeline.storage.video.tables import TableStore
 from identity_pipeline_tests.curated_library import FRAMES, write_video
 
-NAME = "Zoë Quist"
+NAME = "Kïm Bö"
 SPACE = "pack/net@0123456789ab/128"
 
 
@@ -115,12 +115,15 @@ def test_one_copy_left_anywhere_is_found(stores: LibraryStores) -> None:
         connection.commit()
     (root / "old.txt").write_text(json.dumps([round(float(v), 6) for v in vector]))
     (root / f"of {NAME}.txt").write_text("nothing")
+    (root / "photos-kim-bo-1a2b3c4d.json").write_text("{}")
+    (root / "photos-kim-1a2b3c4d.json").write_text("{}")
     found = {hit.file: hit.kind for hit in scanned(stores, probes).hits}
     assert found == {
         "old.zip": "name",
         "old.sqlite": "crop JPEG",
         "old.txt": "vector",
         f"of {NAME}.txt": "name",
+        "photos-kim-bo-1a2b3c4d.json": "name",
     }
 
 
@@ -170,12 +173,12 @@ def test_a_list_that_still_names_the_face_is_a_hit(stores: LibraryStores) -> Non
 
 
 def test_words_of_others_are_not_the_name(stores: LibraryStores, tmp_path: Path) -> None:
-    video = tmp_path / "with Zoë.mp4"
+    video = tmp_path / "with Kïm.mp4"
     video.write_bytes(b"another")
     stores.videos.register(video)
-    sought = Sought(names=("Zoë",))
+    sought = Sought(names=("Kïm",))
     kept = words_that_stay(stores, sought)
-    report = scan(stores.layout.root, Probes(names=("Zoë",)), Probes(), kept=kept)
+    report = scan(stores.layout.root, Probes(names=("Kïm",)), Probes(), kept=kept)
     assert not report.hits and report.shared
 
 
@@ -185,20 +188,33 @@ def test_index_and_store_are_scanned_by_what_they_list(
     sought, video = first_rider(stores), video_of(stores)
     probes = probes_of(stores, sought)
     vector = next(iter(probes.vectors.values()))[0]
-    point = IndexPoint(
-        *("template", f"track:{video}:1", video, 1, 0, "000000-0", 0, 0.5, None, None),
-        vectors={"e_id": vector},
-    )
+    control = control_of(stores, sought)
+    assert control.vectors[128][0].tobytes() != vector.tobytes()
     index = VectorIndex(IndexPlace(tmp_path / "index"), IndexSettings())
-    with index.open("a test", write=True) as session:
-        session.replace(VideoPoints(video, SPACE, None, (point,)))
-    assert {hit.kind for hit in scan_index(index, probes, Probes()).hits} == {"vector"}
-    with index.open("a test", write=True) as session:
-        session.forget(video)
-    assert not scan_index(index, probes, Probes()).hits
+    points = tuple(
+        IndexPoint(
+            *("template", f"track:{video}:{n}", video, n, 0, f"000000-{n - 1}", n, 0.5, None, None),
+            vectors={"e_id": row},
+        )
+        for n, row in ((1, vector), (2, control.vectors[128][0]))
+    )
+    for kept, left in ((points, {"vector"}), (points[1:], set())):
+        with index.open("a test", write=True) as session:
+            session.replace(VideoPoints(video, SPACE, None, kept))
+        report = scan_index(index, probes, control)
+        assert {hit.kind for hit in report.hits} == left and report.positive
+    assert not scan_index(index, probes, Probes()).positive  # nobody to find, so nothing is proved
 
     (tmp_path / "store" / "videos").mkdir(parents=True)
-    table = stores.layout.table("face_embeddings", video)
-    (tmp_path / "store" / "videos" / "e.parquet").write_bytes(table.read_bytes())
+    published = tmp_path / "store" / "videos" / "e.parquet"
+    published.write_bytes(stores.layout.table("face_embeddings", video).read_bytes())
     found = scan_store((tmp_path / "store").as_uri(), probes, Probes())
     assert found.files == 1 and {hit.file for hit in found.hits} == {"videos/e.parquet"}
+    erase(stores)
+    published.write_bytes(stores.layout.table("face_embeddings", video).read_bytes())
+    assert scan_store((tmp_path / "store").as_uri(), probes, control_vectors(control)).clean
+
+
+def control_vectors(control: Probes) -> Probes:
+    """Of a control what a table of embeddings holds."""
+    return Probes(tuple(b for b in control.blobs if b.kind == "vector"), control.vectors)

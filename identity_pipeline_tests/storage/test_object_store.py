@@ -65,6 +65,16 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
     return ObjectStore(f"memory://{name}" if request.param == "memory" else f"file://{tmp_path}/s")
 
 
+def test_everything_that_lies_there_is_read_whoever_put_it_there(store: ObjectStore) -> None:
+    assert list(store.everything()) == []
+    made = store.put(RIDE, OLD, keep=2)
+    store.root.joinpath("videos").joinpath("note.txt").write_bytes(b"left by hand")
+    found = dict(store.everything())
+    assert found["videos/note.txt"] == b"left by hand"
+    assert found[f"{RIDE}/{made.version}/export/a b.jpg"] == b"old picture"
+    assert len(found) == len(OLD) + 2
+
+
 def contents_of(store: ObjectStore, version: Version | None) -> Contents:
     assert version is not None
     return store.read(RIDE, version)

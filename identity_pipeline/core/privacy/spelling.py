@@ -38,11 +38,19 @@ DENSE: Final = "dense"
 
 
 class Form(NamedTuple):
-    """One way in which a name is written: what it is called, its bytes, and their encoding."""
+    """One way in which a name is written.
+
+    Attributes:
+        name: what that way is called.
+        data: its bytes.
+        encoding: of them.
+        begins: whether more of the same word may follow, such as a number.
+    """
 
     name: str
     data: bytes
     encoding: str
+    begins: bool = False
 
 
 def forms_of(name: str) -> list[Form]:
@@ -121,7 +129,7 @@ def _is_word(before: bytes, after: bytes, form: Form) -> bool:
     else:
         left = before.decode("utf-8", "ignore")
         left = "" if BEFORE.search(left[-6:]) else left[-1:]
-        right = after[:4].decode("utf-8", "ignore")[:1]
+        right = "" if form.begins else after[:4].decode("utf-8", "ignore")[:1]
     return not (left.isalnum() or right.isalnum())
 
 

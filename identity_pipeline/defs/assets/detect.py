@@ -163,4 +163,6 @@ def _pass(step: VideoStep, chunks: ChunkStore) -> DetectionPass:
     path = registered(step.store, step.video_id).existing_path()
     pack = step.models.face_pack
     report = step.reporter()
-    return detect_video(path, chunks, pack, step.settings, expected or None, report, emphasis)
+    return detect_video(
+        path, chunks, pack, step.settings, expected or None, report, emphasis, step.redaction
+    )

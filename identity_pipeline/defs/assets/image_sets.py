@@ -158,7 +158,7 @@ def identity_dataset(step: VideoStep) -> dg.MaterializeResult:
         )
         source = registered(step.store, video_id).existing_path()
         crops, pack, reporter = inputs.crops, step.models.face_pack, step.reporter()
-        made_with = (crops, pack, origin, step.settings)
+        made_with = (crops, pack, origin, step.settings, step.redaction)
         return write_dataset(target, source, tables, *made_with, reporter).files
 
     def note() -> None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from identity_pipeline.core.privacy.redaction import Redaction
 from identity_pipeline.core.video.highlights import Emphasis
 from identity_pipeline.defs.instance.partitions import CONSUMER, PERSON
 from identity_pipeline.defs.instance.pausing import stop_if_paused
@@ -42,6 +43,7 @@ from identity_pipeline.storage.video.chunks import ChunkStore, open_chunks
 from identity_pipeline.storage.video.crop_archive import CropArchive
 from identity_pipeline.storage.video.failures import CHECK_FAILED, FailureNote, FailureNotes
 from identity_pipeline.storage.video.highlights import Highlights
+from identity_pipeline.storage.video.redactions import Redactions, digest_of
 from identity_pipeline.storage.video.registry import VideoRegistry
 from identity_pipeline.storage.video.tables import Manifest, TableStore
 from identity_pipeline.tables import conform, empty
@@ -178,7 +180,8 @@ class VideoStep(Step):
         digest = known.sha256 if known else None
         banks = None if spec.banks is None else self._bank_digests()
         digests = self._digests(spec)
-        besides = (digest, banks, self.contents, self._picture_digests(spec))
+        redaction = digest_of(self.redaction) if spec.redacted else None
+        besides = (digest, banks, self.contents, self._picture_digests(spec), redaction)
         return key_parts(spec, self.all_settings, digests, versions, *besides)
 
     def _picture_digests(self, spec: AssetSpec) -> dict[str, str] | None:
@@ -208,6 +211,15 @@ class VideoStep(Step):
         from identity_pipeline.stages.video.highlights import usable_highlights
 
         return usable_highlights(VideoRegistry(self.store.layout).get(self.video_id))
+
+    @cached_property
+    def redaction(self) -> Redaction:
+        """What of the video must not be looked at, as it is when the step first asks.
+
+        Raises:
+            DamagedFileError: it cannot be read.
+        """
+        return Redactions(self.store.layout).of(self.video_id)
 
     @cached_property
     def teachers(self) -> dict[int, Teachers]:

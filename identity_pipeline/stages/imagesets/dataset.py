@@ -18,6 +18,7 @@ import polars as pl
 
 from identity_pipeline.core.imagesets.frame_ledger import build_ledger
 from identity_pipeline.core.imagesets.summary import RiderSummary, summaries_of
+from identity_pipeline.core.privacy.redaction import Redaction
 from identity_pipeline.media.crops import encode_jpeg
 from identity_pipeline.media.errors import VideoError
 from identity_pipeline.media.page import render_export_page
@@ -76,6 +77,7 @@ def write_dataset(
     pack: FacePack,
     provenance: Provenance,
     settings: Settings,
+    redaction: Redaction,
     progress: Progress = silent,
 ) -> Dataset:
     """Writes the export folder of a video in place of any older one.
@@ -88,6 +90,7 @@ def write_dataset(
         pack: of the run, whose detector looks at every image again.
         provenance: where the export comes from.
         settings: all settings.
+        redaction: faces of the forgotten, which are painted over.
         progress: called per image.
 
     Raises:
@@ -101,7 +104,7 @@ def write_dataset(
         )
     planned = planned_images(tables.sets, tables.observed)
     with atomic.new_folder(target) as folder:
-        footage = Footage(video, tables.frames, crops, settings)
+        footage = Footage(video, tables.frames, crops, settings, redaction)
         pictures = Pictures(footage, tables.face_detections, pack, settings)
         images, left_out = cut_images(planned, pictures, tables.observed, tables.moments, progress)
         evidence = Evidence.of(tables.observed, tables.selection)

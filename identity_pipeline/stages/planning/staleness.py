@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from identity_pipeline.core.imagesets.decided import DecidedPictures
 from identity_pipeline.settings import Settings
@@ -35,6 +36,7 @@ from identity_pipeline.storage.video.highlights import (
     HighlightsError,
     highlights_of,
 )
+from identity_pipeline.storage.video.redactions import Redactions, digest_of
 from identity_pipeline.storage.video.registry import VideoRegistry
 from identity_pipeline.storage.video.tables import Manifest, TableStore
 
@@ -133,6 +135,11 @@ class _Judge:
         """What humans decided on pictures of the video."""
         return decided_pictures(LibraryStores.of(self.store), self.video_id)
 
+    @cached_property
+    def redaction(self) -> str | None:
+        """Digest of what of the video must not be looked at."""
+        return digest_of(Redactions(self.store.layout).of(self.video_id))
+
     def of(self, spec: AssetSpec, judged: Mapping[str, Judged]) -> Judged:
         noted = self.store.noted(spec.key, self.video_id)
         self.noted[spec.key] = noted
@@ -151,16 +158,7 @@ class _Judge:
         return self._compared(spec, noted, judged)
 
     def _compared(self, spec: AssetSpec, noted: Manifest, judged: Mapping[str, Judged]) -> Judged:
-        highlights = self.highlights.get(self.video_id)
-        versions = self._versions(spec)
-        banks, contents = None, self.contents.get(self.video_id)
-        if spec.banks is not None:
-            stores = LibraryStores.of(self.store)
-            banks = digests(teachers_of(stores, self.settings, self.video_id))
-        models = self.models.digests
-        pictures = picture_digests(self.pictures) if spec.pictures else None
-        besides = (highlights, banks, contents, pictures)
-        now = key_parts(spec, self.settings, models, versions, *besides)
+        now = self._parts_now(spec)
         open_inputs = {n for n in now["inputs"] if judged[n].verdict is not Verdict.REUSE}
         if fingerprint(now) == noted.fingerprint:
             if not open_inputs:
@@ -175,6 +173,18 @@ class _Judge:
         if len(reasons) == len(changed_inputs(before, now) & open_inputs):
             return Judged(Verdict.PERHAPS, (*reasons, _unless(open_inputs)), there=True)
         return Judged(Verdict.COMPUTE, reasons, there=True)
+
+    def _parts_now(self, spec: AssetSpec) -> dict[str, Any]:
+        """What an output would be made of."""
+        highlights, contents = self.highlights.get(self.video_id), self.contents.get(self.video_id)
+        banks = None
+        if spec.banks is not None:
+            stores = LibraryStores.of(self.store)
+            banks = digests(teachers_of(stores, self.settings, self.video_id))
+        pictures = picture_digests(self.pictures) if spec.pictures else None
+        redaction = self.redaction if spec.redacted else None
+        besides = (highlights, banks, contents, pictures, redaction)
+        return key_parts(spec, self.settings, self.models.digests, self._versions(spec), *besides)
 
     def _versions(self, spec: AssetSpec) -> dict[str, str | None]:
         inputs = {name: self.noted[name] for name in spec.inputs}

@@ -70,7 +70,7 @@ def planted(root: Path) -> Iterator[tuple[Path, Mapping[str, Probes]]]:
 def _secret() -> Secret:
     random = np.random.default_rng()  # nobody's, and never the same
     vector = normalise(random.standard_normal((1, LENGTH)))[0]
-    return Secret(vector, random.bytes(CROP_BYTES), f"Zoë-{random.bytes(6).hex()}")
+    return Secret(vector, random.bytes(CROP_BYTES), f"contrôle-{random.bytes(6).hex()}")
 
 
 def _table(secret: Secret) -> pl.DataFrame:
@@ -171,7 +171,7 @@ def _json(secret: Secret, path: Path) -> bytes:
 def _html(secret: Secret, path: Path) -> bytes:
     del path
     crop, vector = base64.b64encode(secret.crop).decode(), secret.vector.astype("<f4").tobytes()
-    name = html.escape(secret.name).replace("ë", "&euml;")
+    name = html.escape(secret.name).replace("ô", "&ocirc;")
     return (
         f'<img src="data:image/jpeg;base64,{crop}"><p data-e="{base64.b64encode(vector).decode()}">'
         f"{name}</p>"

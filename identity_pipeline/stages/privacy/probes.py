@@ -25,6 +25,7 @@ from identity_pipeline.ledger.events import name_key
 from identity_pipeline.stages.privacy.footprint import Footprint
 from identity_pipeline.stages.privacy.provenance import pictures_of
 from identity_pipeline.storage.files.inbox import slug
+from identity_pipeline.storage.photos.photo_sets import PREFIX
 from identity_pipeline.storage.video.crop_archive import CropArchive
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ class Probes:
         blobs: vectors, crops and files.
         vectors: those of unit length by their length D, (N, D): found in whatever precision.
         names: as people write them.
-        folders: beginnings of the names of folders and files that were made of a name and an id.
+        folders: how folders, files and ids that were made of a name begin.
         of: how many there were of each kind, where not all were taken.
     """
 
@@ -183,9 +184,18 @@ def picture_blob(kind: str, data: bytes, count: int) -> Blob:
 
 
 def _folders(names: Iterable[str], person_ids: Iterable[str]) -> tuple[str, ...]:
+    """How what is called after a name begins: profiles and datasets, photo sets, pictures.
+
+    Not the slug alone: in lower case many a name is a word like any other (`max`).
+    """
     ids = [str(person_id)[:8] for person_id in person_ids]
-    made = (f"{slug(name, 'person')}-{start}" for name in names for start in ids)
-    return tuple(dict.fromkeys(made))
+    made: dict[str, None] = {}
+    for name in names:
+        own = slug(name, "")
+        if own:
+            made |= dict.fromkeys(f"{own}-{start}" for start in ids)
+            made |= {f"{PREFIX}{own}-": None, f"{own}_0": None}
+    return tuple(made)
 
 
 def _at_most(found: Sequence[Any], most: int) -> list[Any]:
@@ -334,15 +344,17 @@ def words_that_stay(stores: LibraryStores, sought: Sought, gone: Collection[str]
         sought: who goes.
         gone: videos and photo sets that go as a whole.
     """
-    state = stores.ledger.history().state
-    people = {p.name for i, p in state.people.items() if p.name and i not in sought.person_ids}
-    videos = {video for video in stores.videos.ids() if video not in gone}
-    files = {
-        Path(path).name
+    people = stores.ledger.history().state.people
+    others = {p.name for person_id, p in people.items() if person_id not in sought.person_ids}
+    videos = set(stores.videos.ids()) - set(gone)
+    photos = set(stores.photos.ids()) - set(gone)
+    paths = [
+        Path(path)
         for record in stores.videos.readable(sorted(videos))
         for path in (record.path, *record.links)
-    }
-    return people | videos | files | {Path(name).stem for name in files}
+    ]
+    files = {path.name for path in paths} | {path.stem for path in paths}
+    return {word for word in (*others, *videos, *photos, *files) if word}
 
 
 def _tracks_in(stores: LibraryStores, video: str) -> list[str]:

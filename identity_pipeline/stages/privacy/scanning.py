@@ -15,6 +15,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -110,7 +111,12 @@ class ScanReport:
 
     @property
     def positive(self) -> bool:
-        """Whether the scan finds what is there: all that was planted, and some of who stays."""
+        """Whether the scan finds what is there: all that was planted, and some of who stays.
+
+        Where nothing lies there is nothing to find.
+        """
+        if not self.files:
+            return True
         if any(found < there for found, there in self.planted.values()):
             return False
         living = [kind for kind in (EMBEDDING, CROP, PIXELS) if self.control_of.get(kind)]
@@ -169,10 +175,17 @@ def scan_index(
 
     A server may keep deleted points on its own disk, which cannot be seen from here.
 
+    Args:
+        index: embedded or served.
+        probes: of whom was forgotten.
+        control: of somebody who stays; of them only vectors can be there.
+        progress: told of points.
+
     Raises:
         IndexUnreachableError: the server does not answer.
     """
-    look, points = _Look({GONE: probes, STAYS: control}), 0
+    vectors_of = tuple(blob for blob in control.blobs if blob.kind == EMBEDDING)
+    look, points = _Look({GONE: probes, STAYS: Probes(vectors_of, control.vectors)}), 0
     with index.open("looking for what was forgotten") as session:
         for name, payload, vectors in session.everything():
             points += 1
@@ -196,20 +209,33 @@ def scan_store(
 ) -> ScanReport:
     """Looks for probes in every object below an address, as it lies and decoded.
 
-    Older versions that a bucket keeps by itself cannot be seen so.
+    Older versions that a bucket keeps by itself cannot be seen so. Nothing is planted there: a
+    planted control of this machine says that what is read is taken apart.
+
+    Args:
+        url: of the store.
+        probes: of whom was forgotten.
+        control: of somebody who stays and of whom something was published; may be empty.
+        progress: told of objects.
+        kept: as of `scan`.
 
     Raises:
         ObjectStoreError: the store does not answer.
     """
-    look, objects = _Look({GONE: probes, STAYS: control}, kept), 0
-    for name, data in ObjectStore(url).everything():
-        objects += 1
-        look.at_path(name)
-        look.bytes_read += len(data)
-        for part in containers.parts(io.BytesIO(data), "", 0):
-            look.at_part(name, part)
-        progress("scan of the object store", objects, None, "objects")
-    return look.report("the object store", objects, {})
+    objects = 0
+    with TemporaryDirectory() as here, planted(Path(here)) as (folder, secrets):
+        look = _Look({GONE: probes, STAYS: control, **secrets}, kept)
+        for path in sorted(folder.iterdir()):
+            look.at_file(path, _relative(path, Path(here)))
+        look.bytes_decoded = 0
+        for name, data in ObjectStore(url).everything():
+            objects += 1
+            look.at_path(name)
+            look.bytes_read += len(data)
+            for part in containers.parts(io.BytesIO(data), "", 0):
+                look.at_part(name, part)
+            progress("scan of the object store", objects, None, "objects")
+        return look.report("the object store", objects, secrets)
 
 
 def files_below(root: Path, leave_out: Collection[Path] = ()) -> Iterator[tuple[Path, int]]:
@@ -384,4 +410,4 @@ def _named(probes: Probes) -> Iterator[tuple[int, Form]]:
         for form in forms_of(name):
             yield number, form
     for number, folder in enumerate(probes.folders):
-        yield -1 - number, Form("name of a folder", folder.encode(), "utf-8")
+        yield -1 - number, Form("called after the name", folder.encode(), "utf-8", begins=True)

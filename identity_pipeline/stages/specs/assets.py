@@ -127,6 +127,7 @@ _pass = partial(
     operates=("video.max_file_bytes", "video.max_pixels"),
     models=("face_pack",),
     highlights=_of("highlights", "rate_times_max"),
+    redacted=True,
     code="4",
     step="watch",
     one_pass=True,

@@ -85,6 +85,7 @@ def key_parts(
     banks: Mapping[str, str] | None = None,
     contents: str | None = None,
     pictures: Mapping[str, str] | None = None,
+    redaction: str | None = None,
 ) -> dict[str, Any]:
     """Everything that an output depends on, as JSON-able values.
 
@@ -100,6 +101,7 @@ def key_parts(
             output; None of anything else.
         pictures: digest of what humans decided on pictures of the video, by what of them they
             decided; none where they decided nothing.
+        redaction: digest of what of the video must not be looked at; None where all may.
     """
     off = spec.off(settings)
     if off:
@@ -123,6 +125,8 @@ def key_parts(
     parts |= _besides(spec, settings, highlights, banks, pictures)
     if contents is not None and not spec.inputs:
         parts["contents"] = contents
+    if redaction is not None and spec.redacted:
+        parts["redaction"] = redaction
     return json.loads(json.dumps(parts))  # as it is read back, so that old and new can be compared
 
 
@@ -174,6 +178,7 @@ def digest_without_data(settings: Settings, digests: Mapping[str, str]) -> str:
                 highlights="",
                 banks={"": ""},
                 pictures=dict.fromkeys(spec.pictures, ""),
+                redaction="",
             )
             for spec in VIDEO_SPECS.values()
         ]
@@ -211,6 +216,8 @@ def differences(before: KeyParts, now: KeyParts) -> list[str]:
     told += _of_highlights(before.get("highlights"), now.get("highlights"))
     told += _of_banks(before.get("banks"), now.get("banks"))
     told += _of_pictures(before.get("pictures"), now.get("pictures"))
+    if before.get("redaction") != now.get("redaction"):
+        told.append("somebody in it was forgotten")
     told += [f"new input {name}" for name in sorted(changed_inputs(before, now))]
     if before["also"] != now["also"]:
         told.append("changed settings or model names, which the output prints")

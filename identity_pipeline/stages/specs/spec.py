@@ -83,6 +83,8 @@ class AssetSpec:
             is made then; None where it is not made of any.
         pictures: settings that shape it where humans decided on pictures of the video, by what of
             it they decided (`stages.curation.picture_uses`), of which it is made then.
+        redacted: whether it is made of pixels of the source, and so of what of them must not be
+            looked at.
         code: raise it with every change of what is computed; without it old results are reused.
         step: what makes it; several assets may come of one step. Its own name by default.
         one_pass: the step makes all of its outputs if one of them is wanted.
@@ -110,6 +112,7 @@ class AssetSpec:
     highlights: tuple[str, ...] | None = None
     banks: tuple[str, ...] | None = None
     pictures: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    redacted: bool = False
     code: str = "1"
     step: str = ""
     one_pass: bool = False

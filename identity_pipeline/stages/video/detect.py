@@ -21,11 +21,13 @@ import polars as pl
 from numpy.typing import NDArray
 
 from identity_pipeline.core.geometry import Box, region_box
+from identity_pipeline.core.privacy.redaction import Redaction, lie_on
 from identity_pipeline.core.video.copies import frame_hash
 from identity_pipeline.core.video.frames import laplacian_variance, measure_light, scene_correlation
 from identity_pipeline.core.video.highlights import Emphasis
 from identity_pipeline.media.crops import ALIGNED_PX, align, cut_region, encode_jpeg
 from identity_pipeline.media.luma import THUMBNAIL, frame_luma, thumbnail
+from identity_pipeline.media.painting import painted
 from identity_pipeline.media.video import ImageBGR, SampledFrame, sampled_frames
 from identity_pipeline.models.face_pack import Detections, FacePack
 from identity_pipeline.models.tracklets import tracklets_of
@@ -37,6 +39,7 @@ from identity_pipeline.tables import TABLES
 
 UNTRACKED = {c: t for c, t in TABLES["face_detections"].items() if c != "tracklet_id"}
 UNRATED = {c: t for c, t in TABLES["frames"].items() if c != "sampling_fps"}
+NOTHING_HIDDEN = Redaction()
 FRAMES, FACES, CROPS, STATE = "frames.parquet", "faces.parquet", "crops.parquet", "state.json"
 
 
@@ -76,6 +79,25 @@ class _Chunk:
         )
 
 
+@dataclass(frozen=True)
+class _Looking:
+    """How the faces of a frame are found: with what, and which must not be looked at."""
+
+    pack: FacePack
+    settings: Settings
+    redaction: Redaction
+
+    def at(self, frame: SampledFrame) -> tuple[list[dict[str, object]], list[dict[str, object]]]:
+        """Faces and crops of a frame; those of the forgotten are neither kept nor shown."""
+        found = self.pack.detect(frame.bgr)
+        hidden = self.redaction.at(frame.frame_idx)
+        shown = ~lie_on(found.boxes, hidden)
+        bgr = painted(frame.bgr, hidden)
+        return found_faces(
+            frame.frame_idx, frame.timestamp_ms, bgr, found, self.settings.crops, shown
+        )
+
+
 def detect_video(
     path: Path,
     chunks: ChunkStore,
@@ -84,6 +106,7 @@ def detect_video(
     expected_frames: int | None,
     progress: Progress = silent,
     emphasis: Emphasis | None = None,
+    redaction: Redaction = NOTHING_HIDDEN,
 ) -> DetectionPass:
     """Decodes a video once and makes the tables `frames` and `face_detections` and the crops.
 
@@ -95,6 +118,7 @@ def detect_video(
         expected_frames: how many sampled frames to expect, for the progress; None if unknown.
         progress: called after each sampled frame.
         emphasis: the video's highlights, where more frames are sampled.
+        redaction: faces of the forgotten, of which nothing is kept.
 
     Raises:
         VideoError: the video cannot be read.
@@ -103,7 +127,8 @@ def detect_video(
     state = json.loads((places[-1] / STATE).read_text(encoding="utf-8")) if places else {}
     if not state.get("last"):
         coming = partial(sampled_frames, path, settings.video, emphasis=emphasis)
-        _detect_on(coming, chunks, places, state, pack, settings, expected_frames, progress)
+        looking = _Looking(pack, settings, redaction)
+        _detect_on(coming, chunks, places, state, looking, expected_frames, progress)
     frames = with_rates(_joined(places, FRAMES), settings.video.analysis_fps, emphasis)
     faces = _joined(places, FACES)
     tracklets = tracklets_of(
@@ -134,8 +159,7 @@ def _detect_on(
     chunks: ChunkStore,
     places: list[Path],
     state: dict[str, str | None],
-    pack: FacePack,
-    settings: Settings,
+    looking: _Looking,
     expected_frames: int | None,
     progress: Progress,
 ) -> None:
@@ -144,17 +168,14 @@ def _detect_on(
     progress("watch", done, expected_frames, "frames")
     chunk = _Chunk(_pixels(state.get("thumbnail")))
     for frame in coming(skip=done):
-        measures = _measure_frame(frame.bgr, chunk, settings)
-        detections = pack.detect(frame.bgr)
-        _note_frame(chunk, frame, measures, len(detections.boxes))
-        faces, crops = found_faces(
-            frame.frame_idx, frame.timestamp_ms, frame.bgr, detections, settings.crops
-        )
+        measures = _measure_frame(frame.bgr, chunk, looking.settings)
+        faces, crops = looking.at(frame)
+        _note_frame(chunk, frame, measures, len(faces))
         chunk.faces += faces
         chunk.crops += crops
         done += 1
         progress("watch", done, expected_frames, "frames")
-        if chunk.is_full(settings.crops):
+        if chunk.is_full(looking.settings.crops):
             places.append(_keep(chunks, len(places), chunk, last=False))
             chunk = _Chunk(chunk.thumbnail)
     places.append(_keep(chunks, len(places), chunk, last=True))
@@ -210,7 +231,12 @@ def _note_frame(
 
 
 def found_faces(
-    frame_idx: int, timestamp_ms: float, bgr: ImageBGR, found: Detections, crops: CropSettings
+    frame_idx: int,
+    timestamp_ms: float,
+    bgr: ImageBGR,
+    found: Detections,
+    crops: CropSettings,
+    shown: NDArray[np.bool_] | None = None,
 ) -> tuple[list[dict[str, object]], list[dict[str, object]]]:
     """The faces of a frame, by the columns of `UNTRACKED`, and their crops, by those of an archive.
 
@@ -220,6 +246,7 @@ def found_faces(
         bgr: its (H, W, 3) pixels.
         found: its faces from left to right.
         crops: what is cut.
+        shown: which of the faces may be looked at; all when None. The others keep their number.
     """
     height, width = bgr.shape[:2]
     faces: list[dict[str, object]] = []
@@ -227,6 +254,8 @@ def found_faces(
     for n, (corners, score, points) in enumerate(
         zip(found.boxes, found.scores, found.key_points, strict=True)
     ):
+        if shown is not None and not shown[n]:
+            continue
         face_id = f"{frame_idx:06d}-{n}"
         box = Box(*(float(v) for v in corners))
         faces.append(

@@ -15,9 +15,11 @@ from pathlib import Path
 import polars as pl
 
 from identity_pipeline.core.geometry import Box
+from identity_pipeline.core.privacy.redaction import Redaction
 from identity_pipeline.media.clocks import stamps_are_keys
 from identity_pipeline.media.crops import ImageBGR
 from identity_pipeline.media.errors import VideoError
+from identity_pipeline.media.painting import painted
 from identity_pipeline.media.seeking import frames_at
 from identity_pipeline.media.stills import decode_still
 from identity_pipeline.settings import Settings
@@ -25,6 +27,7 @@ from identity_pipeline.stages.video.proof import IDENTICAL, Analysed
 from identity_pipeline.storage.files.hashing import sha256_of_file
 from identity_pipeline.storage.photos.photo_sets import PhotoSet, PhotoSets
 from identity_pipeline.storage.video.crop_archive import CropArchive
+from identity_pipeline.storage.video.redactions import Redactions
 from identity_pipeline.storage.video.registry import VideoRegistry
 from identity_pipeline.storage.video.tables import TableStore
 from identity_pipeline.tables import empty
@@ -64,12 +67,14 @@ class Footage:
         crops: what was analysed, which every frame is compared with; None: they were dropped, and
             that the file is the very same has to do.
         settings: all settings.
+        redaction: faces of the forgotten, which are painted over in every frame.
     """
 
     video: Path
     frames: pl.DataFrame
     crops: CropArchive | None
     settings: Settings
+    redaction: Redaction
 
     def proved(self, wanted: Sequence[WantedFrame]) -> Iterator[tuple[int, ImageBGR | Unproved]]:
         """Each wanted frame by its place in the sequence, decoding each frame once.
@@ -86,7 +91,8 @@ class Footage:
         left = dict(enumerate(wanted))
         for seekable in self._ways():
             enough = IDENTICAL if seekable else self.settings.export.same_region_min
-            for n, frame in self._frames_of(left, seekable=seekable):
+            for n, whole in self._frames_of(left, seekable=seekable):
+                frame = painted(whole, self.redaction.at(left[n].frame_idx))
                 alike = analysed.likeness(frame, left[n].faces) if analysed else IDENTICAL
                 best[n] = max(alike, best.get(n, -1.0))
                 if alike >= enough:
@@ -174,9 +180,10 @@ def footage_of(
         if photo_set is None:
             raise VideoError("missing", f"The photographs of {source_id} are gone.")
         folder = store.layout.photo_set(source_id)
-        return Photographs(folder, empty("frames"), crops, settings, photos, photo_set)
+        return Photographs(folder, empty("frames"), crops, settings, Redaction(), photos, photo_set)
     path = _source_of(store, source_id, compared=crops is None or not to_look)
-    return Footage(path, store.read("frames", source_id), crops, settings)
+    redaction = Redactions(store.layout).of(source_id)
+    return Footage(path, store.read("frames", source_id), crops, settings, redaction)
 
 
 def _source_of(store: TableStore, video_id: str, *, compared: bool) -> Path:
