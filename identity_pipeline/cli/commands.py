@@ -197,6 +197,10 @@ SUBJECTS: Final[Mapping[str, Mapping[str, Entry]]] = {
         ),
     },
     "Consent and erasure": {
+        "forget": Entry(
+            "forget",
+            "Forget TARGET for good: everything that derives from a person, a ride or a track.",
+        ),
         "receipts": Entry(
             "receipts", "Receipts of what was forgotten: list, read and verify them."
         ),

@@ -95,10 +95,10 @@ def photographs(erasing: Erasing) -> list[Removed]:
     files = [Path(name) for name in erasing.footprint.inbox]
     own = [path for path in files if path.is_relative_to(photos)]
     gone = _gone("inbox of photographs", "source", own)
-    for folder in sorted({path.parent for path in own}, reverse=True):
-        while folder != photos and folder.is_dir() and not any(folder.iterdir()):
+    folders = {up for path in own for up in path.parents if up.is_relative_to(photos)} - {photos}
+    for folder in sorted(folders, key=lambda one: -len(one.parts)):  # the innermost first
+        if folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()
-            folder = folder.parent
     return _told(gone)
 
 
@@ -141,7 +141,7 @@ def crops(erasing: Erasing) -> list[Removed]:
 
 
 def desk(erasing: Erasing) -> list[Removed]:
-    """Removes pictures that the desk drew of their rides, and places in the queue that name them."""
+    """Removes pictures that the desk drew of their rides, and notes of curators that name them."""
     layout = erasing.layout
     drawn = [layout.desk_pictures(name) for name in erasing.footprint.faces]
     curators = [path for path in _files(layout.desk_curators) if _names(path, erasing)]

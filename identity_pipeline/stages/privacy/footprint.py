@@ -98,8 +98,8 @@ class Footprint:
         exports: rides and photo sets of which there is an export.
         published: (folder of notes on a store, name), of what was copied to object stores.
         inbox: source files and photographs below the data folder that go, absolute.
-        kept_sources: source files below the data folder that stay; everything that reads them paints
-            over whom the redaction of the ride hides.
+        kept_sources: source files below the data folder that stay; everything that reads them
+            paints over whom the redaction of the ride hides.
         elsewhere: source files outside of it: what somebody else keeps there is not the pipeline's
             to remove.
     """

@@ -14,9 +14,9 @@ from __future__ import annotations
 import os
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -66,6 +66,7 @@ BETWEEN_STEPS_S: Final = 5.0
 """A run whose last step ended so long ago is not about to begin another (chosen: the next begins
 within a second)."""
 WAITING: Final = "waiting for runs"
+FORGETTING: Final = "forgetting"
 
 
 class RunsWorkingError(IdentityPipelineError, RuntimeError):
@@ -76,17 +77,8 @@ class UnfinishedForgettingError(IdentityPipelineError, RuntimeError):
     """Something could not be reached, so there is no receipt yet; the message says what is left."""
 
 
-@dataclass(frozen=True)
-class Outside:
-    """What only the shell can do, which knows Dagster; nothing where there is none.
-
-    Attributes:
-        remake: makes anew what others keep of some rides.
-        records: removes the records of runs that show or name what goes.
-    """
-
-    remake: Callable[[Sequence[str]], None] | None = None
-    records: Callable[[Footprint, Progress], Iterable[Removed]] | None = None
+Records = Callable[[Footprint, Progress], Iterable[Removed]]
+"""Removes what Dagster remembers of whom is forgotten; only the shell knows it."""
 
 
 @dataclass
@@ -98,7 +90,7 @@ class Walk:
         settings: all settings.
         journal: how far it is.
         taken: what goes.
-        outside: what only the shell can do.
+        records: empties Dagster's records; None where there are none.
         progress: told of every step.
     """
 
@@ -106,7 +98,7 @@ class Walk:
     settings: Settings
     journal: Journal
     taken: Taken
-    outside: Outside = field(default_factory=Outside)
+    records: Records | None = None
     progress: Progress = silent
 
     @property
@@ -143,7 +135,7 @@ def forget(
     by: str,
     *,
     wait: bool = True,
-    outside: Outside | None = None,
+    records: Records | None = None,
     progress: Progress = silent,
 ) -> Path:
     """Forgets somebody, and proves it.
@@ -154,7 +146,7 @@ def forget(
         footprint: what goes.
         by: who says so.
         wait: for runs that are at work; else they are a reason not to begin.
-        outside: what only the shell can do.
+        records: empties Dagster's records; None where there are none.
         progress: told of every step.
 
     Returns:
@@ -173,7 +165,7 @@ def forget(
             journals.sweep()
             taken = take(stores, footprint, progress)
             journals.begin(journal, taken)
-            return _walk(Walk(stores, settings, journal, taken, outside or Outside(), progress))
+            return _walk(Walk(stores, settings, journal, taken, records, progress))
 
 
 def resume(
@@ -181,7 +173,7 @@ def resume(
     settings: Settings,
     *,
     wait: bool = True,
-    outside: Outside | None = None,
+    records: Records | None = None,
     progress: Progress = silent,
 ) -> list[Path]:
     """Goes on with every forgetting that was stopped; returns their receipts.
@@ -198,7 +190,7 @@ def resume(
                 if taken is None:  # killed while its end was noted
                     done.append(_ended(stores.layout, journal))
                     continue
-                walk = Walk(stores, settings, journal, taken, outside or Outside(), progress)
+                walk = Walk(stores, settings, journal, taken, records, progress)
                 done.append(_walk(walk))
         journals.sweep()
         return done
@@ -313,7 +305,7 @@ def _walk(walk: Walk) -> Path:
     """All steps that are not done, then the proof; returns the path of the receipt."""
     steps, journals = steps_of(walk.footprint), Journals(walk.layout)
     for n, (name, do) in enumerate(steps):
-        walk.progress(name, n, len(steps), "steps")
+        walk.progress(FORGETTING, n, len(steps), "steps")
         if name in walk.journal.done:
             continue
         try:
@@ -322,28 +314,24 @@ def _walk(walk: Walk) -> Path:
             after = walk.journal.without(name, str(error))
         except OSError as error:
             after = walk.journal.without(name, system_words(error))
-        walk.journal = _with_steps(after, len(steps))
+        walk.journal = replace(after, steps=len(steps))
         journals.note(walk.journal)
         if name in walk.journal.left and name in FIRST:
             break  # what keeps things from coming back must hold before anything else goes
     if walk.journal.left:
         raise UnfinishedForgettingError(_what_is_left(walk.journal))
-    walk.progress("the proof", len(steps), len(steps), "steps")
+    walk.progress(FORGETTING, len(steps), len(steps), "steps")
     path = _proved(walk)
     journals.end(walk.journal)
     return path
-
-
-def _with_steps(journal: Journal, count: int) -> Journal:
-    return replace(journal, steps=count)
 
 
 def _what_is_left(journal: Journal) -> str:
     told = " ".join(f"{step}: {why.rstrip('.')}." for step, why in journal.left.items())
     count = len(journal.left)
     return (
-        f"{'One step' if count == 1 else f'{count} steps'} of forgetting could not be done, so there "
-        f"is no receipt yet. {told} When that is mended: identity-pipeline forget --resume"
+        f"{'One step' if count == 1 else f'{count} steps'} of forgetting could not be done, so "
+        f"there is no receipt yet. {told} When that is mended: identity-pipeline forget --resume"
     )
 
 
@@ -358,8 +346,7 @@ def steps_of(footprint: Footprint) -> list[Step]:
         ("keys", _keys),
         *redacted,
         *before,
-        ("sets of others", _remade),
-        ("library", _library),
+        ("library without them", _library),
         *after,
         ("records of runs", _records),
         ("half-written files", _temporaries),
@@ -403,7 +390,7 @@ def _ledger(walk: Walk) -> Iterable[Removed]:
 
 
 def _faces_named(history: History, footprint: Footprint) -> set[str]:
-    """Faces of theirs that decisions name: of their pictures, and where a face stood for a track."""
+    """Faces of theirs that decisions name: as pictures, or in place of a track."""
     theirs = {
         f"face:{video}:{face.face_id}" for video, faces in footprint.faces.items() for face in faces
     }
@@ -444,12 +431,6 @@ def _redacting(video_id: str) -> Callable[[Walk], Iterable[Removed]]:
     return redact
 
 
-def _remade(walk: Walk) -> Iterable[Removed]:
-    if walk.outside.remake is not None and walk.footprint.shared:
-        walk.outside.remake(walk.footprint.shared)
-    return ()
-
-
 def _library(walk: Walk) -> Iterable[Removed]:
     """A new generation without them, and what follows it."""
     if walk.stores.generations.find() is None:
@@ -461,9 +442,7 @@ def _library(walk: Walk) -> Iterable[Removed]:
 
 
 def _records(walk: Walk) -> Iterable[Removed]:
-    if walk.outside.records is None:
-        return ()
-    return walk.outside.records(walk.footprint, walk.progress)
+    return walk.records(walk.footprint, walk.progress) if walk.records else ()
 
 
 def _temporaries(walk: Walk) -> Iterable[Removed]:

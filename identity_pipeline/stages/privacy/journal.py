@@ -86,7 +86,8 @@ class Journal:
         why = f" {' '.join(self.left.values())}" if self.left else ""
         return (
             f"A forgetting of {self.since[:10]} is unfinished ({len(self.done)} of "
-            f"{self.steps or 'its'} steps are done).{why} `identity-pipeline forget --resume` goes on."
+            f"{self.steps or 'its'} steps are done).{why} `identity-pipeline forget --resume` goes "
+            "on."
         )
 
 
