@@ -6,6 +6,7 @@ import gzip
 import json
 import sqlite3
 import zipfile
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -143,6 +144,36 @@ def test_what_cannot_be_taken_apart_is_told(stores: LibraryStores) -> None:
     (stores.layout.root / "torn.zip").write_bytes(b"PK\x03\x04 torn")
     report = scanned(stores, Probes())
     assert {"torn.parquet", "torn.zip"} == {file for file, _, _ in report.not_decoded}
+
+
+def test_what_lies_across_two_blocks_is_found(
+    stores: LibraryStores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    probes = probes_of(stores, first_rider(stores))
+    vector = next(iter(probes.vectors.values()))[0]
+    erase(stores)
+    monkeypatch.setattr(containers, "BLOCK", 4096)
+    monkeypatch.setattr(containers, "OVERLAP", 1024)
+    fill = np.random.default_rng(8).bytes(4096 - 250)
+    (stores.layout.root / "torn.bin").write_bytes(b"\0" + fill + vector.tobytes() + fill)
+    (stores.layout.root / "torn.txt").write_text("x " * 2047 + NAME + " y" * 2047)
+    assert {hit.file for hit in scanned(stores, probes).hits} == {"torn.bin", "torn.txt"}
+
+
+def test_a_folder_that_cannot_be_read_is_told(
+    stores: LibraryStores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    probes, listed = probes_of(stores, first_rider(stores)), Path.iterdir
+    erase(stores)
+
+    def refused(folder: Path) -> Iterator[Path]:
+        if folder.name == "crops":
+            raise PermissionError(13, "Permission denied", str(folder))
+        return listed(folder)
+
+    monkeypatch.setattr(Path, "iterdir", refused)
+    report = scanned(stores, probes)
+    assert report.unreadable == (("crops", "Permission denied"),) and not report.clean
 
 
 def test_a_disk_that_a_link_leads_to_is_scanned_too(stores: LibraryStores, tmp_path: Path) -> None:

@@ -153,7 +153,7 @@ def scan(
     """
     with planted(root) as (folder, secrets):
         look = _Look({GONE: probes, STAYS: control, **secrets}, kept)
-        files = list(files_below(root, leave_out))
+        files = list(files_below(root, leave_out, look.unreadable))
         total = sum(size for _, size in files)
         for path, size in files:
             name = _relative(path, root)
@@ -238,8 +238,20 @@ def scan_store(
         return look.report("the object store", objects, secrets)
 
 
-def files_below(root: Path, leave_out: Collection[Path] = ()) -> Iterator[tuple[Path, int]]:
-    """Every file below a folder and its size, also where a link leads out of the folder."""
+Unreadable = list[tuple[str, str]]
+"""Files and folders that could not be read, below the place that is scanned, and why."""
+
+
+def files_below(
+    root: Path, leave_out: Collection[Path], unreadable: Unreadable
+) -> Iterator[tuple[Path, int]]:
+    """Every file below a folder and its size, also where a link leads out of the folder.
+
+    Args:
+        root: the folder.
+        leave_out: folders and files that are not looked at.
+        unreadable: gets what cannot be listed.
+    """
     top, waiting = root.resolve(), [root]
     done = {path.resolve() for path in leave_out}
     while waiting:
@@ -247,13 +259,30 @@ def files_below(root: Path, leave_out: Collection[Path] = ()) -> Iterator[tuple[
         if folder.resolve() in done:
             continue
         done.add(folder.resolve())
-        for path in sorted(folder.iterdir()):
+        for path in _listed(folder, root, unreadable):
             if path.is_symlink() and path.resolve().is_relative_to(top):
                 continue  # what it leads to is met by itself
             if path.is_dir():
                 waiting.append(path)
             elif path.is_file() and path.resolve() not in done:
-                yield path, path.stat().st_size
+                yield path, _size(path)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:  # it went meanwhile, as a database's journal does
+        return 0
+
+
+def _listed(folder: Path, root: Path, unreadable: Unreadable) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except FileNotFoundError:  # it went meanwhile
+        return []
+    except OSError as error:
+        unreadable.append((_relative(folder, root), error.strerror or str(error)))
+        return []
 
 
 def _relative(path: Path, root: Path) -> str:
@@ -296,7 +325,7 @@ class _Look:
         self.found: dict[tuple[str, str, str, str], set[int | str]] = defaultdict(set)
         self.shared: set[tuple[str, int, str]] = set()
         self.not_decoded: list[tuple[str, str, str]] = []
-        self.unreadable: list[tuple[str, str]] = []
+        self.unreadable: Unreadable = []
         self.bytes_read = self.bytes_decoded = 0
 
     def at_path(self, name: str) -> None:
