@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ import click
 
 from identity_pipeline.cli.curating import actor_option, counted, now
 from identity_pipeline.cli.index import bar
+from identity_pipeline.cli.instance import dagster_instance
 from identity_pipeline.cli.lists import echo_json, echo_table, json_option, say
 from identity_pipeline.cli.options import (
     data_option,
@@ -26,7 +27,10 @@ if TYPE_CHECKING:
     from identity_pipeline.settings import Settings
     from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
     from identity_pipeline.stages.privacy.footprint import Footprint, Sources
+    from identity_pipeline.stages.privacy.forgetting import Outside
     from identity_pipeline.stages.privacy.journal import Journal
+    from identity_pipeline.stages.privacy.receipts import Removed
+    from identity_pipeline.stages.progress.protocol import Progress
     from identity_pipeline.stages.stores import LibraryStores
 
 
@@ -37,6 +41,7 @@ class _Asked:
     actor: str
     wait: bool
     as_json: bool
+    groups: dict[str, dict[str, str]]
 
 
 @click.command()
@@ -102,8 +107,9 @@ def forget(
     if target is None and not resume:
         _say_how_far(data)
         return
-    asked = _Asked(actor, not no_wait, as_json)
-    settings = merged_settings(overrides(data))
+    groups = overrides(data)
+    asked = _Asked(actor, not no_wait, as_json, groups)
+    settings = merged_settings(groups)
     stores = open_stores(settings)
     sources: Sources = "none" if keep_sources else "all" if all_sources else "whole"
     told = _go_on(stores, settings, asked) if resume or yes else []
@@ -154,14 +160,50 @@ def _forget(
         return [_listed(found)]
     with _bar(asked) as progress:
         path = forgetting.forget(
-            library,
+            stores,
             settings,
             found,
             asked.actor,
             wait=asked.wait,
+            outside=_outside(stores, asked),
             progress=progress,
         )
-    return [_done(stores, path, asked, found.shared)]
+    return [_done(stores, path, asked)]
+
+
+def _outside(stores: LibraryStores, asked: _Asked) -> Outside:
+    """What only Dagster's side can do."""
+    from identity_pipeline.stages.privacy.forgetting import Outside
+
+    def records(footprint: Footprint, progress: Progress) -> Iterable[Removed]:
+        from identity_pipeline.defs.instance.forgetting import forget_records
+
+        with dagster_instance(stores.layout) as instance:
+            return forget_records(instance, stores.layout, footprint, progress)
+
+    return Outside(lambda videos: _remade(stores, asked, videos), records)
+
+
+def _remade(stores: LibraryStores, asked: _Asked, videos: Sequence[str]) -> list[str]:
+    """Runs rides again, of which others keep something; a sentence on each that fails."""
+    from identity_pipeline.cli.run import executed, run_tags
+    from identity_pipeline.definitions import build_defs
+    from identity_pipeline.defs.instance.partitions import videos as partitions
+    from identity_pipeline.defs.instance.tags import BY, FORGETTING
+    from identity_pipeline.defs.resources.resources import SettingsResource
+
+    failed = []
+    with dagster_instance(stores.layout) as instance:
+        job = build_defs(SettingsResource.of(**asked.groups)).resolve_job_def("per_video")
+        instance.add_dynamic_partitions(str(partitions.name), list(videos))
+        for video_id in videos:
+            why = executed(job, instance, {**run_tags(), BY: FORGETTING}, video_id)
+            if why is not None:
+                failed.append(
+                    f"What others keep of a ride is not made anew yet: {why.sentence.rstrip('.')}; "
+                    f"`identity-pipeline run` does it."
+                )
+    return failed
 
 
 def _say_waiting(begun: Sequence[Journal], asked: _Asked) -> None:
@@ -190,8 +232,11 @@ def _go_on(stores: LibraryStores, settings: Settings, asked: _Asked) -> list[dic
     for journal in begun:
         say(f"Going on with the forgetting of {journal.since[:10]}.", err=asked.as_json)
     with _bar(asked) as progress:
-        paths = forgetting.resume(stores, settings, wait=asked.wait, progress=progress)
-    return [_done(stores, path, asked, ()) for path in paths]
+        outside = _outside(stores, asked)
+        paths = forgetting.resume(
+            stores, settings, wait=asked.wait, outside=outside, progress=progress
+        )
+    return [_done(stores, path, asked) for path in paths]
 
 
 def _bar(asked: _Asked) -> Any:
@@ -213,10 +258,8 @@ def _again(
     return {"state": "forgotten before", "receipt": str(receipt.path) if receipt else None}
 
 
-def _done(
-    stores: LibraryStores, path: Path, asked: _Asked, shared: Sequence[str]
-) -> dict[str, Any]:
-    """What came of it, told; others' sets are made anew by a run."""
+def _done(stores: LibraryStores, path: Path, asked: _Asked) -> dict[str, Any]:
+    """What came of it, told."""
     from identity_pipeline.stages.privacy.receipts import receipt_of
 
     receipt = receipt_of(stores.layout, path.stem)
@@ -227,14 +270,9 @@ def _done(
         else:
             say("Forgotten, but not proved: the receipt says what the search found.", "red")
         say(f"Receipt: {path} (and the page beside it)")
-        if shared:
-            say(f"The sets of others in these rides: identity-pipeline run {' '.join(shared)}")
-    return {
-        "state": "forgotten",
-        "receipt": str(path),
-        "proved": proved,
-        "rides to run again": list(shared),
-    }
+        for note in receipt.told["notes"] if receipt else ():
+            say(f"! {note}", "yellow")
+    return {"state": "forgotten", "receipt": str(path), "proved": proved}
 
 
 def _listed(found: Footprint) -> dict[str, Any]:

@@ -27,7 +27,6 @@ from identity_pipeline.storage.folder.backup_register import drop_notes
 from identity_pipeline.storage.folder.disk import size_of
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.library.heads import Live
-from identity_pipeline.storage.library.snapshots import prune
 
 
 @dataclass(frozen=True)
@@ -282,13 +281,15 @@ def migration_backups(erasing: Erasing) -> list[Removed]:
 
 
 def generations(erasing: Erasing) -> list[Removed]:
-    """Removes every generation of the library but the one that was made without them."""
+    """Removes every generation of the library but the one that was made without them.
+
+    Also where somebody has one open: a page that shows it is out of date, and is told so.
+    """
     store = erasing.stores.generations
     in_force = store.in_force()
     with store.locked():
         old = [path for path in store.root.glob("[0-9]*") if path.name != in_force]
-        sizes = [size_of(path) for path in old if prune(path)]
-    return _told(Removed("library", "biometric", len(sizes), sum(sizes), "deleted"))
+        return _told(_gone("library", "biometric", old))
 
 
 def kmeans_heads(erasing: Erasing) -> list[Removed]:

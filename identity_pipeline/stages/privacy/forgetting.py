@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -28,7 +28,6 @@ from identity_pipeline.ledger.errors import NoChangeError
 from identity_pipeline.ledger.replay import History
 from identity_pipeline.ledger.shredding import keys_of
 from identity_pipeline.settings import Settings
-from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
 from identity_pipeline.stages.datasets.manifest import ManifestError, read_manifest
 from identity_pipeline.stages.library.update import update_library
 from identity_pipeline.stages.privacy.footprint import Footprint
@@ -51,7 +50,7 @@ from identity_pipeline.stages.privacy.receipts import (
     write_receipt,
 )
 from identity_pipeline.stages.privacy.redacting import note_redaction, redact_video
-from identity_pipeline.stages.privacy.scanning import scan
+from identity_pipeline.stages.privacy.scanning import ScanReport, scan
 from identity_pipeline.stages.progress.protocol import Progress, silent
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.files import atomic, locks
@@ -77,8 +76,21 @@ class UnfinishedForgettingError(IdentityPipelineError, RuntimeError):
     """Something could not be reached, so there is no receipt yet; the message says what is left."""
 
 
-Records = Callable[[Footprint, Progress], Iterable[Removed]]
-"""Removes what Dagster remembers of whom is forgotten; only the shell knows it."""
+@dataclass(frozen=True)
+class Outside:
+    """What only the shell can do, which knows Dagster; without it nothing is done there.
+
+    Attributes:
+        remake: makes anew what others keep of some rides, while runs are paused; says of each that
+            could not be why.
+        records: removes what Dagster remembers of whom is forgotten.
+    """
+
+    remake: Callable[[Sequence[str]], Iterable[str]] = lambda videos: ()
+    records: Callable[[Footprint, Progress], Iterable[Removed]] = lambda footprint, progress: ()
+
+
+ALONE: Final = Outside()
 
 
 @dataclass
@@ -90,7 +102,7 @@ class Walk:
         settings: all settings.
         journal: how far it is.
         taken: what goes.
-        records: empties Dagster's records; None where there are none.
+        outside: what only the shell can do.
         progress: told of every step.
     """
 
@@ -98,7 +110,7 @@ class Walk:
     settings: Settings
     journal: Journal
     taken: Taken
-    records: Records | None = None
+    outside: Outside = ALONE
     progress: Progress = silent
 
     @property
@@ -129,24 +141,24 @@ def unfinished(layout: Layout) -> tuple[Journal, ...]:
 
 
 def forget(
-    library: LibrarySnapshot,
+    stores: LibraryStores,
     settings: Settings,
     footprint: Footprint,
     by: str,
     *,
     wait: bool = True,
-    records: Records | None = None,
+    outside: Outside = ALONE,
     progress: Progress = silent,
 ) -> Path:
     """Forgets somebody, and proves it.
 
     Args:
-        library: as it is now.
+        stores: of the data folder.
         settings: all settings.
         footprint: what goes.
         by: who says so.
         wait: for runs that are at work; else they are a reason not to begin.
-        records: empties Dagster's records; None where there are none.
+        outside: what only the shell can do.
         progress: told of every step.
 
     Returns:
@@ -157,7 +169,6 @@ def forget(
         LockBusyError: another process forgets somebody.
         UnfinishedForgettingError: something could not be reached; going on tries it again.
     """
-    stores = library.stores
     with _alone(stores.layout):
         journal = Journal(commands.new_uuid(), _now(), by)
         with _quiet(stores.layout, journal, wait, progress):
@@ -165,7 +176,7 @@ def forget(
             journals.sweep()
             taken = take(stores, footprint, progress)
             journals.begin(journal, taken)
-            return _walk(Walk(stores, settings, journal, taken, records, progress))
+            return _walk(Walk(stores, settings, journal, taken, outside, progress))
 
 
 def resume(
@@ -173,7 +184,7 @@ def resume(
     settings: Settings,
     *,
     wait: bool = True,
-    records: Records | None = None,
+    outside: Outside = ALONE,
     progress: Progress = silent,
 ) -> list[Path]:
     """Goes on with every forgetting that was stopped; returns their receipts.
@@ -190,7 +201,7 @@ def resume(
                 if taken is None:  # killed while its end was noted
                     done.append(_ended(stores.layout, journal))
                     continue
-                walk = Walk(stores, settings, journal, taken, records, progress)
+                walk = Walk(stores, settings, journal, taken, outside, progress)
                 done.append(_walk(walk))
         journals.sweep()
         return done
@@ -309,7 +320,8 @@ def _walk(walk: Walk) -> Path:
         if name in walk.journal.done:
             continue
         try:
-            after = walk.journal.after(name, list(do(walk)))
+            removed = list(do(walk))
+            after = walk.journal.after(name, removed)
         except IdentityPipelineError as error:
             after = walk.journal.without(name, str(error))
         except OSError as error:
@@ -346,6 +358,7 @@ def steps_of(footprint: Footprint) -> list[Step]:
         ("keys", _keys),
         *redacted,
         *before,
+        ("sets of others", _remade),
         ("library without them", _library),
         *after,
         ("records of runs", _records),
@@ -431,18 +444,27 @@ def _redacting(video_id: str) -> Callable[[Walk], Iterable[Removed]]:
     return redact
 
 
+def _remade(walk: Walk) -> Iterable[Removed]:
+    """Others have their sets again; where that fails the next run makes them, and it is said."""
+    if walk.footprint.shared:
+        notes = tuple(walk.outside.remake(walk.footprint.shared))
+        walk.journal = replace(walk.journal, notes=notes)
+    return ()
+
+
 def _library(walk: Walk) -> Iterable[Removed]:
-    """A new generation without them, and what follows it."""
-    if walk.stores.generations.find() is None:
-        return ()
-    updated = update_library(walk.stores, walk.settings, _now())
-    if updated.behind:
-        raise UnfinishedForgettingError(" ".join(map(str, updated.behind)))
+    """A new generation without them, where there was one.
+
+    What follows it and is not in step is of others: profiles of the forgotten are gone already, and
+    their centres and points have places of their own.
+    """
+    if walk.stores.generations.find() is not None:
+        update_library(walk.stores, walk.settings, _now())
     return ()
 
 
 def _records(walk: Walk) -> Iterable[Removed]:
-    return walk.records(walk.footprint, walk.progress) if walk.records else ()
+    return walk.outside.records(walk.footprint, walk.progress)
 
 
 def _temporaries(walk: Walk) -> Iterable[Removed]:
@@ -459,15 +481,7 @@ def _proved(walk: Walk) -> Path:
     there = receipt_of(layout, walk.journal.id)
     if there is not None:  # killed behind it
         return there.path
-    report = scan(
-        layout.root,
-        taken.sought,
-        taken.stays,
-        walk.progress,
-        kept=taken.kept,
-        leave_out=[layout.forgetting],
-        sought=sought_of(layout, walk.footprint),
-    )
+    reports = list(_scans(walk))
     facts = Facts(
         walk.journal.id,
         walk.footprint.kind,
@@ -478,9 +492,52 @@ def _proved(walk: Walk) -> Path:
         exports=taken.exports,
         backups=tuple(_backups(layout, walk.settings)),
         unreached=tuple(_unreached(walk.footprint)),
+        notes=(*walk.journal.notes, *_named_rides(walk.footprint)),
     )
     names = {*walk.footprint.names, *taken.others}
-    return write_receipt(layout, facts, [report], datetime.now(UTC), names)
+    return write_receipt(layout, facts, reports, datetime.now(UTC), names)
+
+
+def _scans(walk: Walk) -> Iterator[ScanReport]:
+    """What is left in the data folder; the ledger apart, where ids of rides bear a name.
+
+    The ledger holds ids in plain text, and its lines are never changed. An id that was made of the
+    name of a file is a word that stays there, and nowhere else.
+    """
+    layout, taken = walk.layout, walk.taken
+    ledger = layout.ledger.parent
+    apart = bool(_rides_with_names(walk.footprint))
+    leave_out = [layout.forgetting, *([ledger] if apart else ())]
+
+    def looked(root: Path, kept: Iterable[str]) -> ScanReport:
+        return scan(
+            root,
+            taken.sought,
+            taken.stays,
+            walk.progress,
+            kept=tuple(kept),
+            leave_out=leave_out if root == layout.root else (),
+            sought=sought_of(layout, walk.footprint),
+        )
+
+    yield looked(layout.root, taken.kept)
+    if apart:
+        report = looked(ledger, (*taken.kept, *walk.footprint.faces))
+        yield replace(report, place="the ledger, but for ids of rides")
+
+
+def _rides_with_names(footprint: Footprint) -> list[str]:
+    """Rides that go as a whole and whose id holds a name."""
+    names = [ev.name_key(name) for name in footprint.names]
+    return [ride for ride in footprint.whole if any(name in ride for name in names)]
+
+
+def _named_rides(footprint: Footprint) -> Iterator[str]:
+    if count := len(_rides_with_names(footprint)):
+        yield (
+            f"The ids of {count} of the rides were made of file names that hold the name; the "
+            "ledger keeps ids, so it stays there as a part of them."
+        )
 
 
 def _summed(done: Mapping[str, Iterable[Removed]]) -> Iterator[Removed]:

@@ -63,6 +63,7 @@ class Journal:
         steps: how many there are; 0 before the first.
         done: step -> what went.
         left: step -> why it could not be done, in words.
+        notes: sentences for the receipt.
     """
 
     id: str
@@ -71,6 +72,7 @@ class Journal:
     steps: int = 0
     done: Mapping[str, tuple[Removed, ...]] = field(default_factory=dict)
     left: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def after(self, step: str, removed: Iterable[Removed]) -> Journal:
         """The journal after a step."""
