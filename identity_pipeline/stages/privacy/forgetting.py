@@ -34,6 +34,7 @@ from identity_pipeline.stages.privacy.footprint import Footprint
 from identity_pipeline.stages.privacy.journal import Journal, Journals, Taken
 from identity_pipeline.stages.privacy.places import PLACES, Erasing, Place
 from identity_pipeline.stages.privacy.probes import (
+    Probes,
     control_of,
     probes_of,
     sought_of,
@@ -358,10 +359,10 @@ def steps_of(footprint: Footprint) -> list[Step]:
         ("keys", _keys),
         *redacted,
         *before,
+        ("records of runs", _records),
         ("sets of others", _remade),
         ("library without them", _library),
         *after,
-        ("records of runs", _records),
         ("half-written files", _temporaries),
     ]
 
@@ -509,20 +510,20 @@ def _scans(walk: Walk) -> Iterator[ScanReport]:
     apart = bool(_rides_with_names(walk.footprint))
     leave_out = [layout.forgetting, *([ledger] if apart else ())]
 
-    def looked(root: Path, kept: Iterable[str]) -> ScanReport:
+    def looked(root: Path, stays: Probes, kept: Iterable[str]) -> ScanReport:
         return scan(
             root,
             taken.sought,
-            taken.stays,
+            stays,
             walk.progress,
             kept=tuple(kept),
             leave_out=leave_out if root == layout.root else (),
             sought=sought_of(layout, walk.footprint),
         )
 
-    yield looked(layout.root, taken.kept)
-    if apart:
-        report = looked(ledger, (*taken.kept, *walk.footprint.faces))
+    yield looked(layout.root, taken.stays, taken.kept)
+    if apart:  # no vector and no crop of anybody lies there: what is planted is the control
+        report = looked(ledger, Probes(), (*taken.kept, *walk.footprint.faces))
         yield replace(report, place="the ledger, but for ids of rides")
 
 
