@@ -29,6 +29,7 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "export": ("Ada", "--for", "kohya"),
     "find-more": ("Ada",),
     "forget": ("Ada",),
+    "retention": (),
     "heads": (),
     "hide": ("Ada",),
     "identify": ("IMAGE",),

@@ -66,6 +66,8 @@ class Verdict:
 
 NOT_TRACKED: Final = Verdict(True, "not_tracked", NOT_TRACKED_WORDS)
 """While consent is not required."""
+NOT_ASKED: Final = Verdict(False, "unknown", "nobody said whether they consent")
+"""Of somebody about whom nobody could be asked."""
 
 
 def judge(
