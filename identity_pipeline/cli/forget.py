@@ -44,6 +44,15 @@ class _Asked:
     groups: dict[str, dict[str, str]]
 
 
+@dataclass(frozen=True)
+class _How:
+    """What of a target is to go, and whether it was said that it shall."""
+
+    sources: Sources
+    confirmed_only: bool
+    yes: bool
+
+
 @click.command()
 @click.argument("target", required=False)
 @click.option("--yes", is_flag=True, help="Do it; without, what goes is listed and asked about.")
@@ -102,23 +111,27 @@ def forget(
     Killed at any moment it goes on where it was. What is not reached (an object store that is away)
     keeps it unfinished: then there is no receipt yet, runs stay paused, and `status` says so.
     """
-    if keep_sources and all_sources:
-        raise click.UsageError("--keep-sources and --sources exclude each other; give one.")
     if target is None and not resume:
         _say_how_far(data)
         return
     groups = overrides(data)
-    asked = _Asked(actor, not no_wait, as_json, groups)
     settings = merged_settings(groups)
-    stores = open_stores(settings)
-    sources: Sources = "none" if keep_sources else "all" if all_sources else "whole"
+    stores, asked = open_stores(settings), _Asked(actor, not no_wait, as_json, groups)
     told = _go_on(stores, settings, asked) if resume or yes else []
     if target is not None:
-        told += _forget(stores, settings, asked, target, sources, confirmed_only, yes)
+        how = _How(_sources(keep_sources, all_sources), confirmed_only, yes)
+        told += _forget(stores, settings, asked, target, how)
     elif not told:
         say("Nothing is unfinished.", err=as_json)
     if as_json:
         echo_json(told)
+
+
+def _sources(keep: bool, every: bool) -> Sources:
+    """Which source files go."""
+    if keep and every:
+        raise click.UsageError("--keep-sources and --sources exclude each other; give one.")
+    return "none" if keep else "all" if every else "whole"
 
 
 def _say_how_far(data: str | None) -> None:
@@ -138,24 +151,22 @@ def _forget(
     settings: Settings,
     asked: _Asked,
     target: str,
-    sources: Sources,
-    confirmed_only: bool,
-    yes: bool,
+    how: _How,
 ) -> list[dict[str, Any]]:
     from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
     from identity_pipeline.stages.privacy import forgetting
     from identity_pipeline.stages.privacy.footprint import footprint_of
     from identity_pipeline.stages.privacy.whom import AlreadyForgottenError, find_whom
 
-    library = LibrarySnapshot.open(stores, now(), write=yes)
+    library = LibrarySnapshot.open(stores, now(), write=how.yes)
     try:
         whom = find_whom(library, target)
     except AlreadyForgottenError as error:
         return [_again(stores, error.forgetting_id, str(error), asked)]
-    found = footprint_of(library, whom, confirmed_only=confirmed_only, sources=sources)
+    found = footprint_of(library, whom, confirmed_only=how.confirmed_only, sources=how.sources)
     if not asked.as_json:
         _show(library, found, target)
-    if not (yes or (not asked.as_json and _confirmed())):
+    if not (how.yes or (not asked.as_json and _confirmed())):
         _say_waiting(forgetting.unfinished(stores.layout), asked)
         return [_listed(found)]
     with _bar(asked) as progress:

@@ -294,6 +294,6 @@ PLACES: Final[tuple[Place, ...]] = (
         "none",
         ("folder.json", "paused.json"),
         "its format, and whether runs are paused",
-        assets=("disk_usage",),
+        assets=("disk_usage", "retention_due"),
     ),
 )
