@@ -205,6 +205,10 @@ SUBJECTS: Final[Mapping[str, Mapping[str, Entry]]] = {
             "retention",
             "List what is kept longer than the settings [retention] say, and let it go.",
         ),
+        "data-map": Entry(
+            "data_map",
+            "Say what of people lies where: its class, how long, on which ground, and who reads it.",
+        ),
         "receipts": Entry(
             "receipts", "Receipts of what was forgotten: list, read and verify them."
         ),

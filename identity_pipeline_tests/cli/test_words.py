@@ -41,6 +41,7 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "not-a-face": ("ride:1",),
     "picture": ("reject", "ride@000812-0"),
     "reassign": ("--dry-run",),
+    "data-map": (),
     "receipts": ("list",),
     "reject": ("ride:1",),
     "rename": ("Ada", "Eve"),

@@ -28,6 +28,7 @@ from identity_pipeline.defs.resources.steps import (
 )
 from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.settings import Settings
+from identity_pipeline.stages.privacy.data_map import personal_classes
 from identity_pipeline.stages.specs.assets import STEPS, direct_inputs, made_of
 from identity_pipeline.stages.specs.spec import AssetSpec, Kept
 from identity_pipeline.storage.video.tables import TableStore
@@ -119,6 +120,7 @@ def _shown(spec: AssetSpec, function: Callable[..., Any]) -> dict[str, Any]:
         "group_name": spec.group,
         "kinds": set(spec.kinds),
         "owners": OWNERS,
+        "tags": {"personal": ".".join(personal_classes()[spec.key]) or "none"},
         "code_version": spec.code,
         "description": spec.description or function.__doc__,
     }

@@ -30,9 +30,10 @@ from identity_pipeline.ledger.shredding import keys_of
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.datasets.manifest import ManifestError, read_manifest
 from identity_pipeline.stages.library.update import update_library
+from identity_pipeline.stages.privacy.erasing import Erasing
 from identity_pipeline.stages.privacy.footprint import Footprint
 from identity_pipeline.stages.privacy.journal import Journal, Journals, Taken
-from identity_pipeline.stages.privacy.places import PLACES, Erasing, Place
+from identity_pipeline.stages.privacy.places import PLACES, Place
 from identity_pipeline.stages.privacy.probes import (
     Probes,
     control_of,

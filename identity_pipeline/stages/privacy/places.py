@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
-from identity_pipeline.stages.privacy import erasing
-from identity_pipeline.stages.privacy.erasing import Erasing
-from identity_pipeline.stages.privacy.receipts import Removed
+if TYPE_CHECKING:
+    from identity_pipeline.stages.privacy.erasing import Erasing
+    from identity_pipeline.stages.privacy.receipts import Removed
 
 DataClass = Literal[
     "source", "picture", "biometric", "profile", "name", "decision", "record", "none"
@@ -50,6 +50,28 @@ class Place:
     after_library: bool = False
 
 
+def _by(name: str) -> Callable[[Erasing], Iterable[Removed]]:
+    """A function of `erasing`, found when it is called: the list itself loads nothing heavy."""
+
+    def erase(what: Erasing) -> Iterable[Removed]:
+        from identity_pipeline.stages.privacy import erasing
+
+        return getattr(erasing, name)(what)
+
+    return erase
+
+
+def _tables(assets: tuple[str, ...]) -> Callable[[Erasing], Iterable[Removed]]:
+    """See `_by`: empties tables of some assets."""
+
+    def erase(what: Erasing) -> Iterable[Removed]:
+        from identity_pipeline.stages.privacy import erasing
+
+        return erasing.tables_of(assets)(what)
+
+    return erase
+
+
 _NUMBERS: Final = (
     "face_embeddings",
     "moment_embeddings",
@@ -79,7 +101,7 @@ PLACES: Final[tuple[Place, ...]] = (
         ("videos",),
         "films of rides",
         "sources_days",
-        erase=erasing.sources,
+        erase=_by("sources"),
     ),
     Place(
         "inbox of photographs",
@@ -87,7 +109,7 @@ PLACES: Final[tuple[Place, ...]] = (
         ("photos",),
         "photographs that were handed over",
         "photos_days",
-        erase=erasing.photographs,
+        erase=_by("photographs"),
     ),
     Place(
         "photo sets",
@@ -95,7 +117,8 @@ PLACES: Final[tuple[Place, ...]] = (
         ("photo_sets",),
         "private copies of photographs",
         "photos_days",
-        erase=erasing.photo_sets,
+        ("photo_set",),
+        erase=_by("photo_sets"),
     ),
     Place(
         "exported sets",
@@ -103,7 +126,8 @@ PLACES: Final[tuple[Place, ...]] = (
         ("output",),
         "pictures cut from a ride, and the page that shows them",
         "sets_days",
-        erase=erasing.exports,
+        ("identity_dataset",),
+        erase=_by("exports"),
     ),
     Place(
         "datasets of people",
@@ -112,7 +136,7 @@ PLACES: Final[tuple[Place, ...]] = (
         "pictures of a person over all rides, as each consumer reads them",
         "datasets_days",
         ("person_dataset",),
-        erasing.datasets,
+        _by("datasets"),
     ),
     Place(
         "evaluation report",
@@ -120,7 +144,7 @@ PLACES: Final[tuple[Place, ...]] = (
         ("reports",),
         "figures, and faces that were mistaken",
         assets=("evaluation_report",),
-        erase=erasing.reports,
+        erase=_by("reports"),
     ),
     Place(
         "crops",
@@ -129,14 +153,14 @@ PLACES: Final[tuple[Place, ...]] = (
         "each face of a ride, and what is around it",
         "crops_days",
         ("face_crops",),
-        erasing.crops,
+        _by("crops"),
     ),
     Place(
         "chunks",
         "biometric",
         ("chunks",),
         "what an unfinished step has computed so far",
-        erase=erasing.chunks,
+        erase=_by("chunks"),
     ),
     Place(
         "faces as numbers",
@@ -145,7 +169,7 @@ PLACES: Final[tuple[Place, ...]] = (
         "embeddings and templates of faces",
         "embeddings_days",
         _NUMBERS,
-        erasing.tables_of(_NUMBERS),
+        _tables(_NUMBERS),
     ),
     Place(
         "tables",
@@ -154,7 +178,7 @@ PLACES: Final[tuple[Place, ...]] = (
         "what was measured of each face, and what was chosen of them",
         "embeddings_days",
         _MEASURED,
-        erasing.tables_of(_TABLES),
+        _tables(_TABLES),
     ),
     Place(
         "versions of sets",
@@ -162,16 +186,16 @@ PLACES: Final[tuple[Place, ...]] = (
         ("set_versions",),
         "which faces the sets of a ride were made of",
         "sets_days",
-        erase=erasing.set_versions,
+        erase=_by("set_versions"),
     ),
     Place(
         "profiles",
         "profile",
         ("models/identities",),
         "statistics of a person's face over all rides",
-        "profiles_days",
+        None,
         ("identity_profiles",),
-        erasing.profiles,
+        _by("profiles"),
     ),
     Place(
         "heads",
@@ -179,28 +203,28 @@ PLACES: Final[tuple[Place, ...]] = (
         ("models/heads",),
         "what was learned from confirmed faces, with the faces that taught",
         assets=("training_set", "projection_head", "head_evaluation", "head_embeddings"),
-        erase=erasing.heads,
+        erase=_by("heads"),
     ),
     Place(
         "registry",
         "record",
         ("registry",),
         "which file a ride is, and under which names it was seen",
-        erase=erasing.registry,
+        erase=_by("registry"),
     ),
     Place(
         "notes on rides",
         "record",
         ("failures", "archive", "cameras"),
         "why a ride failed, what left Dagster, how the last rides of a camera looked",
-        erase=erasing.notes,
+        erase=_by("notes"),
     ),
     Place(
         "work under way",
         "record",
         ("progress",),
         "batches of work, and what steps work on",
-        erase=erasing.progress,
+        erase=_by("progress"),
     ),
     Place(
         "logs",
@@ -208,14 +232,14 @@ PLACES: Final[tuple[Place, ...]] = (
         ("logs",),
         "tracebacks, which may name anything",
         "logs_days",
-        erase=erasing.logs,
+        erase=_by("logs"),
     ),
     Place(
         "desk",
         "picture",
         ("desk",),
         "pictures that the desk drew, and where each curator was in the queue",
-        erase=erasing.desk,
+        erase=_by("desk"),
     ),
     Place(
         "backups of migrations",
@@ -223,7 +247,7 @@ PLACES: Final[tuple[Place, ...]] = (
         ("backups/*.zip",),
         "the folder as it was before a migration, with names in plain text",
         "backups_days",
-        erase=erasing.migration_backups,
+        erase=_by("migration_backups"),
     ),
     Place(
         "library",
@@ -231,7 +255,7 @@ PLACES: Final[tuple[Place, ...]] = (
         ("tables/library", "tables/.generations"),
         "who is who, with references of known people",
         assets=_LIBRARY,
-        erase=erasing.generations,
+        erase=_by("generations"),
         after_library=True,
     ),
     Place(
@@ -240,7 +264,7 @@ PLACES: Final[tuple[Place, ...]] = (
         ("models/heads/kmeans",),
         "centres of each known person",
         assets=("kmeans_heads",),
-        erase=erasing.kmeans_heads,
+        erase=_by("kmeans_heads"),
         after_library=True,
     ),
     Place(
@@ -249,7 +273,7 @@ PLACES: Final[tuple[Place, ...]] = (
         ("index",),
         "templates, exemplars and exported pictures as points, with names",
         assets=("face_index", "photo_index"),
-        erase=erasing.index,
+        erase=_by("index"),
         after_library=True,
     ),
     Place(
@@ -257,7 +281,7 @@ PLACES: Final[tuple[Place, ...]] = (
         "decision",
         ("ledger/replayed.json", "ledger/settled.json"),
         "what the decisions amount to",
-        erase=erasing.memories_of_ledger,
+        erase=_by("memories_of_ledger"),
         after_library=True,
     ),
     Place(
