@@ -67,6 +67,8 @@ BETWEEN_STEPS_S: Final = 5.0
 within a second)."""
 WAITING: Final = "waiting for runs"
 FORGETTING: Final = "forgetting"
+OWN_PAUSE: Final = "forgetting "
+"""The reason of its pause begins so; one that a kill left behind ends with the next forgetting."""
 
 
 class RunsWorkingError(IdentityPipelineError, RuntimeError):
@@ -267,27 +269,21 @@ def _alone(layout: Layout) -> Iterator[None]:
 @contextmanager
 def _quiet(layout: Layout, journal: Journal, wait: bool, progress: Progress) -> Iterator[None]:
     """Keeps runs from working; a pause that somebody else ordered stays."""
-    order = Pause(journal.since, journal.by, f"forgetting {journal.id[:8]}")
     busy = at_work(layout)
     if busy and not wait:
         raise RunsWorkingError(
             f"{', '.join(sorted({step.step for step in busy}))} is at work; nothing was done. "
             "Without --no-wait the runs are paused and waited for."
         )
-    before = paused(layout)
-    if before is None:
-        pause(layout, order)
+    pause(layout, Pause(journal.since, journal.by, f"{OWN_PAUSE}{journal.id[:8]}"))
     try:
         _wait(layout, progress)
         yield
     finally:
-        # Where it is unfinished nothing may compute on the half of it but going on with it.
-        if paused(layout) == order and not _is_under_way(layout, journal):
+        # Where one is unfinished nothing may compute on the half of it but going on with it.
+        order = paused(layout)
+        if order and order.reason.startswith(OWN_PAUSE) and not unfinished(layout):
             go_on(layout)
-
-
-def _is_under_way(layout: Layout, journal: Journal) -> bool:
-    return layout.forgetting_journal(journal.id).exists()
 
 
 def _wait(layout: Layout, progress: Progress) -> None:
@@ -447,9 +443,13 @@ def _redacting(video_id: str) -> Callable[[Walk], Iterable[Removed]]:
 
 def _remade(walk: Walk) -> Iterable[Removed]:
     """Others have their sets again; where that fails the next run makes them, and it is said."""
-    if walk.footprint.shared:
+    if not walk.footprint.shared:
+        return ()
+    try:
         notes = tuple(walk.outside.remake(walk.footprint.shared))
-        walk.journal = replace(walk.journal, notes=notes)
+    except IdentityPipelineError as error:
+        notes = (f"What others keep of the rides is not made anew yet: {error}",)
+    walk.journal = replace(walk.journal, notes=notes)
     return ()
 
 
@@ -469,6 +469,7 @@ def _records(walk: Walk) -> Iterable[Removed]:
 
 
 def _temporaries(walk: Walk) -> Iterable[Removed]:
+    """What killed writers left, an earlier try of this among them: crops of before lie in it."""
     swept = atomic.sweep_temporaries(walk.layout.root, spare_living=True)
     return [Removed("half-written files", "record", len(swept), None, "deleted")] if swept else []
 
