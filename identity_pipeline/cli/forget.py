@@ -123,8 +123,15 @@ def forget(
         told += _forget(stores, settings, asked, target, how, ended=bool(told))
     elif not told:
         say("Nothing is unfinished.", err=as_json)
+    _end(told, as_json)
+
+
+def _end(told: Sequence[dict[str, Any]], as_json: bool) -> None:
+    """Ends the command: what is not proved is a failure."""
     if as_json:
         echo_json(told)
+    if any(one.get("proved") is False for one in told):
+        raise SystemExit(1)
 
 
 def _sources(keep: bool, every: bool) -> Sources:

@@ -51,8 +51,9 @@ from identity_pipeline.stages.privacy.receipts import (
     write_receipt,
 )
 from identity_pipeline.stages.privacy.redacting import note_redaction, redact_video
-from identity_pipeline.stages.privacy.scanning import ScanReport, scan
+from identity_pipeline.stages.privacy.scanning import ScanReport, scan, scan_index
 from identity_pipeline.stages.progress.protocol import Progress, silent
+from identity_pipeline.stages.specs.spec import switched_off
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.files import atomic, locks
 from identity_pipeline.storage.files.hashing import sha256_of_value
@@ -526,6 +527,9 @@ def _scans(walk: Walk) -> Iterator[ScanReport]:
     if apart:  # no vector and no crop of anybody lies there: what is planted is the control
         report = looked(ledger, Probes(), (*taken.kept, *walk.footprint.faces))
         yield replace(report, place="the ledger, but for ids of rides")
+    index = walk.stores.index(walk.settings)
+    if index.place.url is not None and not switched_off(walk.settings, "index"):
+        yield scan_index(index, taken.sought, taken.stays, walk.progress)
 
 
 def _rides_with_names(footprint: Footprint) -> list[str]:
