@@ -29,6 +29,7 @@ Code = Literal[
 ]
 """Stable reasons; the first three allow."""
 NOT_TRACKED_WORDS: Final = "consent is not tracked here"
+NOT_TRACKED_SENTENCE: Final = f"{NOT_TRACKED_WORDS.capitalize()}."
 
 
 class Said(NamedTuple):

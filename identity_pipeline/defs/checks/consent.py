@@ -21,7 +21,7 @@ from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.video.tables import TableStore
 
 NAMED = 5
-OFF = f"{NOT_TRACKED_WORDS[:1].upper()}{NOT_TRACKED_WORDS[1:]} (consent.required)."
+OFF = f"{NOT_TRACKED_WORDS.capitalize()} (consent.required)."
 
 
 @video_check(

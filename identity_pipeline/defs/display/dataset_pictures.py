@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from identity_pipeline.core.privacy.consent import NOT_TRACKED_WORDS
+from identity_pipeline.core.privacy.consent import NOT_TRACKED_SENTENCE
 from identity_pipeline.defs.display import metadata
 from identity_pipeline.media.markdown import bullets
 
@@ -48,5 +48,5 @@ def consent_words(manifest: Mapping[str, Any]) -> str:
     """What a dataset's manifest says of consent, in words."""
     told = manifest.get("consent") or {}
     if not told.get("tracked"):
-        return f"{NOT_TRACKED_WORDS[:1].upper()}{NOT_TRACKED_WORDS[1:]}."
+        return NOT_TRACKED_SENTENCE
     return "; ".join(f"{row['source_id']}: {row['reason']}" for row in told["sources"]) + "."

@@ -21,6 +21,7 @@ from typing import Any, Final
 
 from identity_pipeline.core.privacy.consent import (
     NOT_TRACKED,
+    NOT_TRACKED_SENTENCE,
     NOT_TRACKED_WORDS,
     Said,
     Verdict,
@@ -28,7 +29,7 @@ from identity_pipeline.core.privacy.consent import (
     together,
 )
 from identity_pipeline.ledger import subjects as ids
-from identity_pipeline.ledger.events import ConsentScope
+from identity_pipeline.ledger.events import CONSENT_SCOPES, ConsentScope
 from identity_pipeline.ledger.state import Consent, LibraryState, Target
 from identity_pipeline.settings import ConsentSettings, Settings
 from identity_pipeline.stages.curation.settling import ASSETS, settle_ledger
@@ -355,6 +356,44 @@ def unprofiled(stores: LibraryStores, state: LibraryState, settings: Settings) -
     return found
 
 
+def consent_note(settings: Settings) -> str:
+    """Whether consent is asked for, in a sentence."""
+    if not settings.consent.required:
+        return NOT_TRACKED_SENTENCE
+    told = settings.consent
+    return f"Consent is required (silence: {told.unknown}, minors: {told.minors})."
+
+
+def short_words(asked: Consents, person_id: str) -> str:
+    """What a person answered themselves, for a cell of a list."""
+    said = {scope: _SHORT[asked.of_person(person_id, scope).code] for scope in CONSENT_SCOPES}
+    if len(set(said.values())) == 1:
+        return next(iter(said.values()))
+    return ", ".join(f"{scope} {word}" for scope, word in said.items())
+
+
+_SHORT: Final[Mapping[str, str]] = {
+    "not_tracked": "not tracked",
+    "granted": "granted",
+    "allowed": "not asked",
+    "refused": "refused",
+    "withdrawn": "withdrawn",
+    "minor": "minor",
+    "age_unknown": "age not said",
+    "ended": "ended",
+    "unknown": "not asked",
+}
+
+
+def person_words(state: LibraryState, settings: Settings, person_id: str) -> str:
+    """What a person answered themselves and what follows, in a sentence."""
+    if not settings.consent.required:
+        return NOT_TRACKED_SENTENCE
+    asked = Consents(state, settings.consent, today())
+    told = [f"{scope}: {asked.of_person(person_id, scope).reason}" for scope in CONSENT_SCOPES]
+    return f"By their own answers: {'; '.join(told)}."
+
+
 def rider_verdicts(
     stores: LibraryStores, settings: Settings, video_id: str, scope: ConsentScope = "export"
 ) -> dict[int, Verdict] | None:
@@ -425,7 +464,7 @@ UNTRACKED_JSON: Final[Mapping[str, Any]] = {"tracked": False, "reason": NOT_TRAC
 def consent_sentences(verdicts: Mapping[int, Verdict] | None) -> tuple[str, ...]:
     """What the page of a ride's export says of consent."""
     if verdicts is None:
-        return (f"{NOT_TRACKED_WORDS[:1].upper()}{NOT_TRACKED_WORDS[1:]}.",)
+        return (NOT_TRACKED_SENTENCE,)
     return tuple(f"person_{seat}: {one.reason}." for seat, one in sorted(verdicts.items()))
 
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from identity_pipeline.core.privacy.consent import NOT_TRACKED_WORDS
+from identity_pipeline.core.privacy.consent import NOT_TRACKED_SENTENCE
 from identity_pipeline.media.crops import decode_image, encode_jpeg
 from identity_pipeline.media.dataset_page import (
     DatasetPage,
@@ -115,7 +115,7 @@ def consent_words(account: Account) -> tuple[str, ...]:
     """What is known of a person's consent, a sentence for each ride and photo set."""
     consents = account.material.consents
     if consents is None:
-        return (f"{NOT_TRACKED_WORDS[:1].upper()}{NOT_TRACKED_WORDS[1:]}.",)
+        return (NOT_TRACKED_SENTENCE,)
     name = account.person.name
     return tuple(f"{name} in {s}: {one.reason}." for s, one in sorted(consents.items()))
 
