@@ -172,6 +172,23 @@ class ObjectStore:
                 self._remove(self._at(subject, check_video_id(version)))
         return made
 
+    def remove(self, subject: str) -> bool:
+        """Removes every version of something; False where nothing of it was there.
+
+        The manifest goes first: whoever reads meanwhile finds nothing rather than half of it.
+
+        Raises:
+            ObjectStoreError: the store does not answer, and some of it may still be there.
+        """
+        with self._reached():
+            folder = self._at(subject)
+            folder.fs.invalidate_cache()
+            if not folder.exists():
+                return False
+            self._remove(self._at(subject, MANIFEST))
+            self._remove(folder)
+        return True
+
     def _put_in_force(self, subject: str, version: Version) -> None:
         noted = {"schema_version": SCHEMA_VERSION, "subject": subject, **asdict(version)}
         self._write({self._at(subject, MANIFEST): atomic.json_bytes(noted)})
