@@ -60,7 +60,7 @@ def erase_published(
             f"({', '.join(lost)} below {layout.published}). Set publish.url to that address and "
             "go on; where that store is gone, or was cleared by hand, remove the folder."
         )
-    return [Removed("published copies", "picture", objects, size, "deleted")] if objects else []
+    return [Removed("object stores", "picture", objects, size, "deleted")] if objects else []
 
 
 def published_to(layout: Layout, settings: Settings) -> list[str]:
