@@ -51,8 +51,9 @@ from identity_pipeline.stages.privacy.receipts import (
     write_receipt,
 )
 from identity_pipeline.stages.privacy.redacting import note_redaction, redact_video
-from identity_pipeline.stages.privacy.scanning import ScanReport, scan
+from identity_pipeline.stages.privacy.scanning import ScanReport, scan, scan_index
 from identity_pipeline.stages.progress.protocol import Progress, silent
+from identity_pipeline.stages.specs.spec import switched_off
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.files import atomic, locks
 from identity_pipeline.storage.files.hashing import sha256_of_value
@@ -67,6 +68,8 @@ BETWEEN_STEPS_S: Final = 5.0
 within a second)."""
 WAITING: Final = "waiting for runs"
 FORGETTING: Final = "forgetting"
+OWN_PAUSE: Final = "forgetting "
+"""The reason of its pause begins so; one that a kill left behind ends with the next forgetting."""
 
 
 class RunsWorkingError(IdentityPipelineError, RuntimeError):
@@ -267,27 +270,21 @@ def _alone(layout: Layout) -> Iterator[None]:
 @contextmanager
 def _quiet(layout: Layout, journal: Journal, wait: bool, progress: Progress) -> Iterator[None]:
     """Keeps runs from working; a pause that somebody else ordered stays."""
-    order = Pause(journal.since, journal.by, f"forgetting {journal.id[:8]}")
     busy = at_work(layout)
     if busy and not wait:
         raise RunsWorkingError(
             f"{', '.join(sorted({step.step for step in busy}))} is at work; nothing was done. "
             "Without --no-wait the runs are paused and waited for."
         )
-    before = paused(layout)
-    if before is None:
-        pause(layout, order)
+    pause(layout, Pause(journal.since, journal.by, f"{OWN_PAUSE}{journal.id[:8]}"))
     try:
         _wait(layout, progress)
         yield
     finally:
-        # Where it is unfinished nothing may compute on the half of it but going on with it.
-        if paused(layout) == order and not _is_under_way(layout, journal):
+        # Where one is unfinished nothing may compute on the half of it but going on with it.
+        order = paused(layout)
+        if order and order.reason.startswith(OWN_PAUSE) and not unfinished(layout):
             go_on(layout)
-
-
-def _is_under_way(layout: Layout, journal: Journal) -> bool:
-    return layout.forgetting_journal(journal.id).exists()
 
 
 def _wait(layout: Layout, progress: Progress) -> None:
@@ -447,9 +444,13 @@ def _redacting(video_id: str) -> Callable[[Walk], Iterable[Removed]]:
 
 def _remade(walk: Walk) -> Iterable[Removed]:
     """Others have their sets again; where that fails the next run makes them, and it is said."""
-    if walk.footprint.shared:
+    if not walk.footprint.shared:
+        return ()
+    try:
         notes = tuple(walk.outside.remake(walk.footprint.shared))
-        walk.journal = replace(walk.journal, notes=notes)
+    except IdentityPipelineError as error:
+        notes = (f"What others keep of the rides is not made anew yet: {error}",)
+    walk.journal = replace(walk.journal, notes=notes)
     return ()
 
 
@@ -469,6 +470,7 @@ def _records(walk: Walk) -> Iterable[Removed]:
 
 
 def _temporaries(walk: Walk) -> Iterable[Removed]:
+    """What killed writers left, an earlier try of this among them: crops of before lie in it."""
     swept = atomic.sweep_temporaries(walk.layout.root, spare_living=True)
     return [Removed("half-written files", "record", len(swept), None, "deleted")] if swept else []
 
@@ -525,6 +527,9 @@ def _scans(walk: Walk) -> Iterator[ScanReport]:
     if apart:  # no vector and no crop of anybody lies there: what is planted is the control
         report = looked(ledger, Probes(), (*taken.kept, *walk.footprint.faces))
         yield replace(report, place="the ledger, but for ids of rides")
+    index = walk.stores.index(walk.settings)
+    if index.place.url is not None and not switched_off(walk.settings, "index"):
+        yield scan_index(index, taken.sought, taken.stays, walk.progress)
 
 
 def _rides_with_names(footprint: Footprint) -> list[str]:
