@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from identity_pipeline.core.privacy.consent import NOT_ASKED, Verdict, together
 from identity_pipeline.media.page import ModelFacts
 from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.models.licences import licence_of
@@ -31,6 +32,7 @@ class Provenance:
         settings_sha256: digest of all settings that shape the sets.
         gate_version: digest of those that took part in the gates and the selection.
         highlights: name, SHA-256 and windows of the video's highlights; None where it has none.
+        consents: the verdict on each rider by seat; None while consent is not required.
     """
 
     video_id: str
@@ -41,6 +43,14 @@ class Provenance:
     settings_sha256: str
     gate_version: str
     highlights: Mapping[str, Any] | None = None
+    consents: Mapping[int, Verdict] | None = None
+
+    def refused(self, seats: Iterable[int]) -> Verdict | None:
+        """Why nothing may be shown of some riders; None where it may."""
+        if self.consents is None:
+            return None
+        verdict = together(self.consents.get(seat, NOT_ASKED) for seat in seats)
+        return None if verdict.allowed else verdict
 
 
 def model_facts(models: ModelHub) -> tuple[ModelFacts, ...]:
@@ -77,6 +87,7 @@ def provenance_of(
     models: ModelHub,
     settings: Settings,
     highlights: Highlights | None = None,
+    consents: Mapping[int, Verdict] | None = None,
 ) -> Provenance:
     """The provenance of one video's export; says the file's name but not where it lay."""
     source = ride_video.drop("video_id", "path").row(0, named=True)
@@ -91,6 +102,7 @@ def provenance_of(
         settings_sha256=shaping_settings(settings),
         gate_version=deciding_settings(settings, emphasised=highlights is not None)[:12],
         highlights=_highlights(highlights, settings) if highlights else None,
+        consents=consents,
     )
 
 

@@ -366,6 +366,7 @@ _ENTRIES: Final = (
         models=("face_pack", "vision"),
         highlights=("highlights",),
         pictures=_CHOSEN,
+        consents=True,
         code="5",
         kept=Kept.EXPORT,
         shows_names=True,
