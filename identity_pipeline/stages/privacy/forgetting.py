@@ -31,6 +31,7 @@ from identity_pipeline.settings import Settings
 from identity_pipeline.stages.datasets.manifest import ManifestError, read_manifest
 from identity_pipeline.stages.library.update import update_library
 from identity_pipeline.stages.privacy.footprint import Footprint
+from identity_pipeline.stages.privacy.indexed import unreached_in_index
 from identity_pipeline.stages.privacy.journal import Journal, Journals, Taken
 from identity_pipeline.stages.privacy.places import PLACES, Erasing, Place
 from identity_pipeline.stages.privacy.probes import (
@@ -40,6 +41,7 @@ from identity_pipeline.stages.privacy.probes import (
     sought_of,
     words_that_stay,
 )
+from identity_pipeline.stages.privacy.published import published_to
 from identity_pipeline.stages.privacy.receipts import (
     Facts,
     HeldIn,
@@ -51,7 +53,7 @@ from identity_pipeline.stages.privacy.receipts import (
     write_receipt,
 )
 from identity_pipeline.stages.privacy.redacting import note_redaction, redact_video
-from identity_pipeline.stages.privacy.scanning import ScanReport, scan, scan_index
+from identity_pipeline.stages.privacy.scanning import ScanReport, scan, scan_index, scan_store
 from identity_pipeline.stages.progress.protocol import Progress, silent
 from identity_pipeline.stages.specs.spec import switched_off
 from identity_pipeline.stages.stores import LibraryStores
@@ -494,7 +496,7 @@ def _proved(walk: Walk) -> Path:
         heads=tuple(Retired(head, "retired") for head in walk.footprint.heads),
         exports=taken.exports,
         backups=tuple(_backups(layout, walk.settings)),
-        unreached=tuple(_unreached(walk.footprint)),
+        unreached=(*_unreached(walk.footprint), *_in_index(walk)),
         notes=(*walk.journal.notes, *_named_rides(walk.footprint)),
     )
     names = {*walk.footprint.names, *taken.others}
@@ -530,6 +532,9 @@ def _scans(walk: Walk) -> Iterator[ScanReport]:
     index = walk.stores.index(walk.settings)
     if index.place.url is not None and not switched_off(walk.settings, "index"):
         yield scan_index(index, taken.sought, taken.stays, walk.progress)
+    for url in published_to(layout, walk.settings):
+        # Whether anything of who stays is there is not known; what is planted is the control.
+        yield scan_store(url, taken.sought, Probes(), walk.progress, kept=taken.kept)
 
 
 def _rides_with_names(footprint: Footprint) -> list[str]:
@@ -578,6 +583,12 @@ def _unreached(footprint: Footprint) -> Iterator[Unreached]:
             f"{len(footprint.kept_sources)} source files of rides with others in them",
             "they are kept on purpose; nothing reads them but under their redaction",
         )
+
+
+def _in_index(walk: Walk) -> Iterable[Unreached]:
+    if switched_off(walk.settings, "index"):
+        return ()
+    return unreached_in_index(walk.stores, walk.settings)
 
 
 def _now() -> str:
