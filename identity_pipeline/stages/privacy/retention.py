@@ -222,9 +222,13 @@ def _paths(stores: LibraryStores, layout: Layout, kind: Kind, video_id: str) -> 
     elif kind == "sets" and layout.export(video_id).exists():
         yield layout.output / video_id
     elif kind == "embeddings":
-        for of_one in (layout.table, layout.manifest, layout.made_of):  # notes last: see a kill
-            notes = (of_one(asset, video_id) for asset in NUMBERS)
-            yield from (path for path in notes if path.is_file())
+        yield from filter(Path.is_file, _numbers(layout, video_id))
+
+
+def _numbers(layout: Layout, video_id: str) -> Iterator[Path]:
+    """Where faces as numbers lie; what tells how they were made comes last, and goes last."""
+    for of_one in (layout.table, layout.manifest, layout.made_of):
+        yield from (of_one(asset, video_id) for asset in NUMBERS)
 
 
 def _sources(stores: LibraryStores, layout: Layout, video_id: str) -> Iterator[Path]:
