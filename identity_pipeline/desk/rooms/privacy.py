@@ -109,24 +109,31 @@ def _ride(request: Request) -> str:
     return video_id
 
 
+def _target(curator: Curator, form: Form) -> Target:
+    """Whom an answer is about."""
+    if form.get("person"):
+        return Target("person", person_of(curator, form))
+    seat = form.get("seat") or ""
+    number = int(seat) if seat.isascii() and seat.isdigit() and len(seat) < 4 else None
+    return Target("video", check_video_id(form.one("video")), number)
+
+
 def _answer(curator: Curator, form: Form) -> Iterator[Planned]:
     """Notes what somebody answered."""
-    if form.get("person"):
-        target = Target("person", person_of(curator, form))
-    else:
-        seat = form.get("seat")
-        video_id = check_video_id(form.one("video"))
-        target = Target("video", video_id, int(seat) if seat and seat.isdigit() else None)
     answer, scopes = form.one("answer"), form.all("scope")
     if answer not in get_args(Answer) or not set(scopes) <= set(CONSENT_SCOPES):
         raise CurationError("the form was not made by this desk; reload the page.")
     if not scopes:
         raise CurationError("say for what: choose one at least.")
-    age = {"yes": True, "no": False}.get(form.get("minor") or "")
-    told = {"until": form.get("until"), "minor": age}
-    words = {"evidence": form.get("evidence") or "", "by": form.get("by") or ""}
-    in_order = tuple(scope for scope in CONSENT_SCOPES if scope in scopes)
-    given = Answered(target, cast("Answer", answer), in_order, **told, **words)  # type: ignore[arg-type]
+    given = Answered(
+        _target(curator, form),
+        cast("Answer", answer),
+        tuple(scope for scope in CONSENT_SCOPES if scope in scopes),
+        until=form.get("until"),
+        minor={"yes": True, "no": False}.get(form.get("minor") or ""),
+        evidence=form.get("evidence") or "",
+        by=form.get("by") or "",
+    )
     yield curator.consent(checked(given, today()))
 
 
