@@ -120,11 +120,19 @@ def forget(
     told = _go_on(stores, settings, asked) if resume or yes else []
     if target is not None:
         how = _How(_sources(keep_sources, all_sources), confirmed_only, yes)
-        told += _forget(stores, settings, asked, target, how)
+        told += _forget(stores, settings, asked, target, how, ended=bool(told))
     elif not told:
         say("Nothing is unfinished.", err=as_json)
+    _end(told, as_json)
+
+
+def _end(told: Sequence[dict[str, Any]], as_json: bool) -> None:
+    """Ends the command: what is not proved is a failure."""
     if as_json:
         echo_json(told)
+    if any(one.get("proved") is False for one in told):
+        say("Forgotten, but not proved: the receipt says what the search found.", err=True)
+        raise SystemExit(1)
 
 
 def _sources(keep: bool, every: bool) -> Sources:
@@ -152,10 +160,12 @@ def _forget(
     asked: _Asked,
     target: str,
     how: _How,
+    *,
+    ended: bool,
 ) -> list[dict[str, Any]]:
     from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
     from identity_pipeline.stages.privacy import forgetting
-    from identity_pipeline.stages.privacy.footprint import footprint_of
+    from identity_pipeline.stages.privacy.footprint import FootprintError, footprint_of
     from identity_pipeline.stages.privacy.whom import AlreadyForgottenError, find_whom
 
     library = LibrarySnapshot.open(stores, now(), write=how.yes)
@@ -163,6 +173,11 @@ def _forget(
         whom = find_whom(library, target)
     except AlreadyForgottenError as error:
         return [_again(stores, error.forgetting_id, str(error), asked)]
+    except FootprintError:
+        if not ended:
+            raise
+        say(f"Nothing else is called {target!r} any more.", err=asked.as_json)
+        return []
     found = footprint_of(library, whom, confirmed_only=how.confirmed_only, sources=how.sources)
     if not asked.as_json:
         _show(library, found, target)
@@ -278,8 +293,6 @@ def _done(stores: LibraryStores, path: Path, asked: _Asked) -> dict[str, Any]:
     if not asked.as_json:
         if proved:
             say("Forgotten, and proved: a search of the whole data folder finds nothing left.")
-        else:
-            say("Forgotten, but not proved: the receipt says what the search found.", "red")
         say(f"Receipt: {path} (and the page beside it)")
         for note in receipt.told["notes"] if receipt else ():
             say(f"! {note}", "yellow")

@@ -21,7 +21,11 @@ ANY: Final = (
     *("CC0-1.0", "CC-BY-4.0", "CC-BY-3.0", "CC-BY-SA-4.0", "CDLA-Permissive-2.0"),
 )
 """SPDX names of licences that allow commercial use."""
-RESEARCH: Final = re.compile(r"non.?commercial|research|academic|\bCC-BY-NC\b", re.IGNORECASE)
+RESEARCH: Final = re.compile(r"non.?commercial|research|academic|\bCC[- ]BY[- ]NC\b", re.IGNORECASE)
+REMARK: Final = re.compile(r"\([^)]*\)|\bconverted\b", re.IGNORECASE)
+"""What a licence is of, or what was done to the weights; no licence of its own."""
+PARTS: Final = re.compile(r"[;,/+]|\b(?:and|with)\b", re.IGNORECASE)
+"""What stands between licences that hold together."""
 
 
 class PurposeError(IdentityPipelineError, RuntimeError):
@@ -41,8 +45,14 @@ def use_of(licence: str | None) -> Use:
         return "unknown"
     if RESEARCH.search(licence):
         return "research"
-    words = re.findall(r"[A-Za-z0-9][A-Za-z0-9.-]*", licence)
-    return "any" if any(word.rstrip(".") in ANY for word in words) else "unknown"
+    parts = [part for part in PARTS.split(REMARK.sub("", licence)) if part.strip(" .")]
+    return "any" if parts and all(map(_is_known, parts)) else "unknown"
+
+
+def _is_known(part: str) -> bool:
+    """Whether one of several licences is among the names above."""
+    words = re.findall(r"[A-Za-z0-9][A-Za-z0-9.-]*", part)
+    return any(word.rstrip(".") in ANY for word in words)
 
 
 def purpose_fault(purpose: str, models: Iterable[tuple[str, str | None]]) -> str | None:

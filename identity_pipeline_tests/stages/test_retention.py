@@ -116,3 +116,46 @@ def test_photographs_are_listed_with_the_command_that_removes_them(ride: SmallRi
     (one,) = what_is_due(LibraryStores.of(ride.store), wanted, NOW)
     assert command_of(one) == "identity-pipeline forget photos-ada-00000000"
     assert run(ride, wanted)[0][1] and note.exists()
+
+
+def test_what_a_kill_left_of_the_numbers_goes_the_next_night(ride: SmallRide) -> None:
+    layout, wanted = ride.store.layout, settings(embeddings_days=9.0)
+    left = layout.made_of("face_quality", ride.video_id)
+    left.write_text("{}")
+    layout.table("face_quality", ride.video_id).unlink()
+    assert run(ride, wanted) == [("embeddings", None)] and not left.exists()
+    assert run(ride, wanted) == []
+
+
+def test_what_cannot_be_removed_keeps_nothing_else(
+    ride: SmallRide, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts, rename = ride.store.layout.crops(ride.video_id), Path.rename
+
+    def locked(path: Path, target: Path) -> Path:
+        if path == parts:
+            raise PermissionError(13, "Permission denied", str(path))
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", locked)
+    wanted = settings(crops_days=9.0, sources_days=9.0, sets_days=9.0)
+    told_ = dict(run(ride, wanted))
+    assert told_["sources"] is None and told_["sets"] is None
+    assert "Permission denied" in (told_["crops"] or "") and parts.exists()
+    monkeypatch.undo()
+    assert run(ride, wanted) == [("crops", None)]
+
+
+def test_a_ride_without_consent_is_listed_until_nothing_of_it_is_left(ride: SmallRide) -> None:
+    wanted = Settings(
+        retention={"without_consent_days": 9.0},  # type: ignore[arg-type]
+        consent={"required": True},  # type: ignore[arg-type]
+        phases={"index": False},  # type: ignore[arg-type]
+    )
+    stores = LibraryStores.of(ride.store)
+    (one,) = what_is_due(stores, wanted, NOW)
+    assert command_of(one) == f"identity-pipeline forget {ride.video_id}"
+    run(ride, settings(embeddings_days=0.0))
+    assert what_is_due(stores, wanted, NOW) == [one], "nobody knows any more who rode"
+    run(ride, settings(sources_days=0.0, crops_days=0.0, sets_days=0.0))
+    assert what_is_due(stores, wanted, NOW) == []

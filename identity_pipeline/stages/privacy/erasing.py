@@ -18,9 +18,10 @@ from identity_pipeline.settings import Settings
 from identity_pipeline.stages.library import indexing
 from identity_pipeline.stages.library.kmeans_heads import train_kmeans_heads
 from identity_pipeline.stages.privacy.footprint import Footprint
+from identity_pipeline.stages.privacy.indexed import erase_indexed
+from identity_pipeline.stages.privacy.published import erase_published
 from identity_pipeline.stages.privacy.receipts import How, Removed
 from identity_pipeline.stages.progress.protocol import Progress
-from identity_pipeline.stages.specs.spec import switched_off
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.files import atomic
 from identity_pipeline.storage.folder.backup_register import drop_notes
@@ -303,19 +304,18 @@ def kmeans_heads(erasing: Erasing) -> list[Removed]:
 
 
 def index(erasing: Erasing) -> list[Removed]:
-    """Makes the index anew: a store only marks the points that are deleted from it."""
+    """Makes the vector index anew, at rest and in a server."""
     stores = erasing.stores
-    place = stores.index(erasing.settings)
-    if switched_off(erasing.settings, "index") or not _is_used(place.place.url, place.place.store):
-        return []
-    built = indexing.rebuild(stores, place, erasing.progress)
-    if stores.generations.find() is not None:
+    removed = erase_indexed(stores, erasing.settings, erasing.footprint, erasing.progress)
+    if removed:
         indexing.note_names(stores)
-    return [Removed("vector index", "biometric", built.points, None, "rewritten")]
+    return _told(*removed)
 
 
-def _is_used(url: str | None, store: Path) -> bool:
-    return url is not None or store.exists()
+def object_stores(erasing: Erasing) -> list[Removed]:
+    """Removes copies of their rides, and of the library, from object stores."""
+    given = erasing.layout, erasing.settings, erasing.footprint, erasing.progress
+    return erase_published(*given)
 
 
 def memories_of_ledger(erasing: Erasing) -> list[Removed]:

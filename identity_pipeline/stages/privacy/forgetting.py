@@ -32,6 +32,7 @@ from identity_pipeline.stages.datasets.manifest import ManifestError, read_manif
 from identity_pipeline.stages.library.update import update_library
 from identity_pipeline.stages.privacy.erasing import Erasing
 from identity_pipeline.stages.privacy.footprint import Footprint
+from identity_pipeline.stages.privacy.indexed import unreached_in_index
 from identity_pipeline.stages.privacy.journal import Journal, Journals, Taken
 from identity_pipeline.stages.privacy.places import PLACES, Place
 from identity_pipeline.stages.privacy.probes import (
@@ -41,6 +42,7 @@ from identity_pipeline.stages.privacy.probes import (
     sought_of,
     words_that_stay,
 )
+from identity_pipeline.stages.privacy.published import published_to
 from identity_pipeline.stages.privacy.receipts import (
     Facts,
     HeldIn,
@@ -52,8 +54,9 @@ from identity_pipeline.stages.privacy.receipts import (
     write_receipt,
 )
 from identity_pipeline.stages.privacy.redacting import note_redaction, redact_video
-from identity_pipeline.stages.privacy.scanning import ScanReport, scan
+from identity_pipeline.stages.privacy.scanning import ScanReport, scan, scan_index, scan_store
 from identity_pipeline.stages.progress.protocol import Progress, silent
+from identity_pipeline.stages.specs.spec import switched_off
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.files import atomic, locks
 from identity_pipeline.storage.files.hashing import sha256_of_value
@@ -68,6 +71,8 @@ BETWEEN_STEPS_S: Final = 5.0
 within a second)."""
 WAITING: Final = "waiting for runs"
 FORGETTING: Final = "forgetting"
+OWN_PAUSE: Final = "forgetting "
+"""The reason of its pause begins so; one that a kill left behind ends with the next forgetting."""
 
 
 class RunsWorkingError(IdentityPipelineError, RuntimeError):
@@ -268,27 +273,21 @@ def _alone(layout: Layout) -> Iterator[None]:
 @contextmanager
 def _quiet(layout: Layout, journal: Journal, wait: bool, progress: Progress) -> Iterator[None]:
     """Keeps runs from working; a pause that somebody else ordered stays."""
-    order = Pause(journal.since, journal.by, f"forgetting {journal.id[:8]}")
     busy = at_work(layout)
     if busy and not wait:
         raise RunsWorkingError(
             f"{', '.join(sorted({step.step for step in busy}))} is at work; nothing was done. "
             "Without --no-wait the runs are paused and waited for."
         )
-    before = paused(layout)
-    if before is None:
-        pause(layout, order)
+    pause(layout, Pause(journal.since, journal.by, f"{OWN_PAUSE}{journal.id[:8]}"))
     try:
         _wait(layout, progress)
         yield
     finally:
-        # Where it is unfinished nothing may compute on the half of it but going on with it.
-        if paused(layout) == order and not _is_under_way(layout, journal):
+        # Where one is unfinished nothing may compute on the half of it but going on with it.
+        order = paused(layout)
+        if order and order.reason.startswith(OWN_PAUSE) and not unfinished(layout):
             go_on(layout)
-
-
-def _is_under_way(layout: Layout, journal: Journal) -> bool:
-    return layout.forgetting_journal(journal.id).exists()
 
 
 def _wait(layout: Layout, progress: Progress) -> None:
@@ -448,9 +447,13 @@ def _redacting(video_id: str) -> Callable[[Walk], Iterable[Removed]]:
 
 def _remade(walk: Walk) -> Iterable[Removed]:
     """Others have their sets again; where that fails the next run makes them, and it is said."""
-    if walk.footprint.shared:
+    if not walk.footprint.shared:
+        return ()
+    try:
         notes = tuple(walk.outside.remake(walk.footprint.shared))
-        walk.journal = replace(walk.journal, notes=notes)
+    except IdentityPipelineError as error:
+        notes = (f"What others keep of the rides is not made anew yet: {error}",)
+    walk.journal = replace(walk.journal, notes=notes)
     return ()
 
 
@@ -470,6 +473,7 @@ def _records(walk: Walk) -> Iterable[Removed]:
 
 
 def _temporaries(walk: Walk) -> Iterable[Removed]:
+    """What killed writers left, an earlier try of this among them: crops of before lie in it."""
     swept = atomic.sweep_temporaries(walk.layout.root, spare_living=True)
     return [Removed("half-written files", "record", len(swept), None, "deleted")] if swept else []
 
@@ -493,53 +497,31 @@ def _proved(walk: Walk) -> Path:
         heads=tuple(Retired(head, "retired") for head in walk.footprint.heads),
         exports=taken.exports,
         backups=tuple(_backups(layout, walk.settings)),
-        unreached=tuple(_unreached(walk.footprint)),
-        notes=(*walk.journal.notes, *_named_rides(walk.footprint)),
+        unreached=(*_unreached(walk.footprint), *_in_index(walk)),
+        notes=walk.journal.notes,
     )
     names = {*walk.footprint.names, *taken.others}
     return write_receipt(layout, facts, reports, datetime.now(UTC), names)
 
 
 def _scans(walk: Walk) -> Iterator[ScanReport]:
-    """What is left in the data folder; the ledger apart, where ids of rides bear a name.
-
-    The ledger holds ids in plain text, and its lines are never changed. An id that was made of the
-    name of a file is a word that stays there, and nowhere else.
-    """
+    """What is left in the data folder, in a served index, and in object stores."""
     layout, taken = walk.layout, walk.taken
-    ledger = layout.ledger.parent
-    apart = bool(_rides_with_names(walk.footprint))
-    leave_out = [layout.forgetting, *([ledger] if apart else ())]
-
-    def looked(root: Path, stays: Probes, kept: Iterable[str]) -> ScanReport:
-        return scan(
-            root,
-            taken.sought,
-            stays,
-            walk.progress,
-            kept=tuple(kept),
-            leave_out=leave_out if root == layout.root else (),
-            sought=sought_of(layout, walk.footprint),
-        )
-
-    yield looked(layout.root, taken.stays, taken.kept)
-    if apart:  # no vector and no crop of anybody lies there: what is planted is the control
-        report = looked(ledger, Probes(), (*taken.kept, *walk.footprint.faces))
-        yield replace(report, place="the ledger, but for ids of rides")
-
-
-def _rides_with_names(footprint: Footprint) -> list[str]:
-    """Rides that go as a whole and whose id holds a name."""
-    names = [ev.name_key(name) for name in footprint.names]
-    return [ride for ride in footprint.whole if any(name in ride for name in names)]
-
-
-def _named_rides(footprint: Footprint) -> Iterator[str]:
-    if count := len(_rides_with_names(footprint)):
-        yield (
-            f"The ids of {count} of the rides were made of file names that hold the name; the "
-            "ledger keeps ids, so it stays there as a part of them."
-        )
+    yield scan(
+        layout.root,
+        taken.sought,
+        taken.stays,
+        walk.progress,
+        kept=taken.kept,
+        leave_out=[layout.forgetting],
+        sought=sought_of(layout, walk.footprint),
+    )
+    index = walk.stores.index(walk.settings)
+    if index.place.url is not None and not switched_off(walk.settings, "index"):
+        yield scan_index(index, taken.sought, taken.stays, walk.progress)
+    for url in published_to(layout, walk.settings):
+        # Whether anything of who stays is there is not known; what is planted is the control.
+        yield scan_store(url, taken.sought, Probes(), walk.progress, kept=taken.kept)
 
 
 def _summed(done: Mapping[str, Iterable[Removed]]) -> Iterator[Removed]:
@@ -574,6 +556,12 @@ def _unreached(footprint: Footprint) -> Iterator[Unreached]:
             f"{len(footprint.kept_sources)} source files of rides with others in them",
             "they are kept on purpose; nothing reads them but under their redaction",
         )
+
+
+def _in_index(walk: Walk) -> Iterable[Unreached]:
+    if switched_off(walk.settings, "index"):
+        return ()
+    return unreached_in_index(walk.stores, walk.settings)
 
 
 def _now() -> str:

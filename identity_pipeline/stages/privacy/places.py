@@ -295,8 +295,9 @@ PLACES: Final[tuple[Place, ...]] = (
         "object stores",
         "picture",
         ("published",),
-        "notes on what was copied to object stores",
+        "copies of finished rides and of the library, and notes on them",
         assets=("published",),
+        erase=erasing.object_stores,
     ),
     Place("Dagster's records", "record", ("dagster",), "runs, events, logs", "runs_days"),
     Place(

@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Final
 
 from identity_pipeline.core.privacy.retention import Due, Kind, Thing, due
+from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.media.wording import counted
 from identity_pipeline.settings import Settings
-from identity_pipeline.stages.curation.consents import rider_verdicts
+from identity_pipeline.stages.curation.consents import Asked
 from identity_pipeline.stages.specs.assets import IMAGE_SETS, VIDEO_SPECS
 from identity_pipeline.stages.specs.spec import Kept
 from identity_pipeline.stages.stores import LibraryStores
@@ -119,7 +120,15 @@ def remove(
             if why_not := out[thing.name]:
                 yield Removed(one, 0, why_not)
                 continue
-        yield Removed(one, _removed(stores, settings, layout, thing))
+        yield _try(one, lambda thing=thing: _removed(stores, settings, layout, thing))
+
+
+def _try(one: Due, removing: Callable[[], int]) -> Removed:
+    """What cannot be reached now stays and is told; it keeps nothing else from going."""
+    try:
+        return Removed(one, removing())
+    except (IdentityPipelineError, OSError) as error:
+        return Removed(one, 0, str(error).rstrip("."))
 
 
 def in_words(one: Due) -> str:
@@ -138,12 +147,13 @@ def summary(dues: Iterable[Due]) -> str:
 
 def _things(stores: LibraryStores, settings: Settings, wanted: frozenset[Kind]) -> Iterator[Thing]:
     layout = stores.tables.layout
+    asked = Asked.now(stores, settings) if "unconsented" in wanted else None
     for video_id, at in _finished(layout):
         for kind in OF_RIDES:
             if kind in wanted and (paths := list(_paths(stores, layout, kind, video_id))):
                 yield Thing(kind, video_id, at, sum(map(size_of, paths)))
-        if "unconsented" in wanted:
-            yield from _without_consent(stores, settings, video_id, at)
+        if asked is not None:
+            yield from _without_consent(stores, asked, video_id, at)
     others: dict[Kind, Callable[[Layout], Iterator[Thing]]] = {
         "datasets": _datasets, "photos": _photo_sets, "backups": _backups, "logs": _logs
     }  # fmt: skip
@@ -183,11 +193,14 @@ def _finished(layout: Layout) -> Iterator[tuple[str, float]]:
 
 
 def _without_consent(
-    stores: LibraryStores, settings: Settings, video_id: str, at: float
+    stores: LibraryStores, asked: Asked, video_id: str, at: float
 ) -> Iterator[Thing]:
-    verdicts = rider_verdicts(stores, settings, video_id) or {}
-    if verdicts and not any(verdict.allowed for verdict in verdicts.values()):
-        yield Thing("unconsented", video_id, at)
+    """The riders without consent; the ride, where that is all of them or nobody knows who rides."""
+    verdicts = asked.of_riders(video_id)
+    known = verdicts.values() or (asked.consents.of_visit(video_id, None, "export"),)
+    if not any(verdict.allowed for verdict in known):
+        if any(any(_paths(stores, stores.tables.layout, kind, video_id)) for kind in OF_RIDES):
+            yield Thing("unconsented", video_id, at)
         return
     for seat, verdict in sorted(verdicts.items()):
         if not verdict.allowed:
@@ -209,8 +222,13 @@ def _paths(stores: LibraryStores, layout: Layout, kind: Kind, video_id: str) -> 
     elif kind == "sets" and layout.export(video_id).exists():
         yield layout.output / video_id
     elif kind == "embeddings":
-        tables = [layout.table(asset, video_id) for asset in NUMBERS]
-        yield from (path for path in tables if path.is_file())
+        yield from filter(Path.is_file, _numbers(layout, video_id))
+
+
+def _numbers(layout: Layout, video_id: str) -> Iterator[Path]:
+    """Where faces as numbers lie; what tells how they were made comes last, and goes last."""
+    for of_one in (layout.table, layout.manifest, layout.made_of):
+        yield from (of_one(asset, video_id) for asset in NUMBERS)
 
 
 def _sources(stores: LibraryStores, layout: Layout, video_id: str) -> Iterator[Path]:
@@ -230,19 +248,16 @@ def _removed(stores: LibraryStores, settings: Settings, layout: Layout, thing: T
         return _drop(inside(root, root / thing.name))
     if thing.kind == "embeddings":
         _forget_points(stores, settings, thing.name)
-    gone = sum(map(_drop, list(_paths(stores, layout, thing.kind, thing.name))))
-    if thing.kind == "embeddings":
-        for asset in NUMBERS:
-            gone += _drop(layout.manifest(asset, thing.name))
-            gone += _drop(layout.made_of(asset, thing.name))
-    return gone
+    return sum(map(_drop, list(_paths(stores, layout, thing.kind, thing.name))))
 
 
 def _forget_points(stores: LibraryStores, settings: Settings, video_id: str) -> None:
-    """Removes a ride from the vector index, where there is one."""
-    if not settings.phases.index or not stores.tables.layout.index.is_dir():
+    """Removes a ride from the vector index, where there is one, also if it is off by now."""
+    index = stores.index(settings)
+    served = settings.phases.index and index.place.url is not None
+    if not served and not index.place.folder.is_dir():
         return
-    with stores.index(settings).open("dropping a ride", write=True) as opened:
+    with index.open("dropping a ride", write=True) as opened:
         opened.forget(video_id)
 
 

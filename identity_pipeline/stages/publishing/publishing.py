@@ -50,6 +50,7 @@ from identity_pipeline.storage.video.registry import VideoRegistry
 WAIT_S = 10.0
 SUFFIX = ".json"
 LIBRARY_NOTE = "library"
+ADDRESS_NOTE = "address"
 """No video is called so: its id ends in digits of a digest."""
 
 
@@ -69,6 +70,11 @@ class Refusal:
 @dataclass(frozen=True)
 class _Sent:
     generation: str
+
+
+@dataclass(frozen=True)
+class _Address:
+    url: str
 
 
 @dataclass(frozen=True)
@@ -106,6 +112,17 @@ class PublishingNotes:
         }
         return {name: refusal for name, refusal in found.items() if refusal is not None}
 
+    def note_address(self) -> None:
+        """Notes which address it is, so that what was copied there is found again."""
+        note = self.sent / f"{ADDRESS_NOTE}{SUFFIX}"
+        if not note.is_file():
+            atomic.write_json(note, {"url": self.url})
+
+    def drop(self, video_id: str | None) -> None:
+        """Takes away what is noted of a video or the library, for the store has nothing of it."""
+        for folder in (self.sent, self.refused):
+            self._note(folder, video_id).unlink(missing_ok=True)
+
     def note_sent(self, video_id: str | None, version: str, generation: str, at: int) -> None:
         """Notes what the store has now; `at` is in nanoseconds since 1970."""
         note = self._note(self.sent, video_id)
@@ -128,6 +145,13 @@ class PublishingNotes:
     def _note(self, folder: Path, video_id: str | None) -> Path:
         name = LIBRARY_NOTE if video_id is None else check_video_id(video_id)
         return folder / f"{name}{SUFFIX}"
+
+
+def noted_addresses(layout: Layout) -> dict[str, str | None]:
+    """Name of each folder of notes -> its address; None where an earlier version noted none."""
+    folders = sorted(path for path in layout.published.glob("*") if path.is_dir())
+    notes = (small_files.recall(f / f"{ADDRESS_NOTE}{SUFFIX}", _Address) for f in folders)
+    return {f.name: note.url if note else None for f, note in zip(folders, notes, strict=True)}
 
 
 class OthersThereError(IdentityPipelineError, RuntimeError):
@@ -248,6 +272,7 @@ class Publisher:
         here = version_of(contents)
         is_new = there is None or there.version != here.version
         if is_new:
+            self.notes.note_address()
             there = self.store.put(subject, contents, self.versions)
         name = generation.name if generation else ""
         self.notes.note_sent(video_id, here.version, name, at)

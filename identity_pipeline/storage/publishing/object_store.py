@@ -26,6 +26,7 @@ from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.storage.files import atomic
 from identity_pipeline.storage.files.hashing import sha256_of_value
 from identity_pipeline.storage.layout import VIDEO_ID, UnsafePathError, check_video_id
+from identity_pipeline.storage.publishing import erasing
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -82,6 +83,14 @@ class Version:
         return sum(file.size for file in self.files.values())
 
 
+@dataclass(frozen=True)
+class Erased:
+    """What was removed: objects, each version of one counted, and their bytes."""
+
+    objects: int
+    bytes: int
+
+
 def subject_of(video_id: str | None) -> str:
     """Where a video, or the library, lies below the address of the store."""
     return LIBRARY_SUBJECT if video_id is None else f"videos/{check_video_id(video_id)}"
@@ -120,6 +129,11 @@ class ObjectStore:
         from upath import UPath
 
         return UPath(self.url)
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether it is a folder that is not there: a share that is not mounted looks empty."""
+        return self.root.protocol in ("", "file", "local") and not self.root.is_dir()
 
     def version(self, subject: str) -> Version | None:
         """What is in force; None where nothing was ever published.
@@ -209,6 +223,29 @@ class ObjectStore:
                 "where the data folder still has them."
             )
         return found
+
+    def erase(self, subject: str) -> Erased:
+        """Removes every version of a subject, also what a bucket keeps of removed objects.
+
+        The manifest goes first, so that no reader is sent to files that are gone. Whatever else
+        lies below the subject goes as well.
+
+        Raises:
+            ObjectStoreError: the store does not answer, or keeps something; what is gone is gone,
+                and asking again goes on.
+        """
+        folder = self._at(subject)
+        with self._reached():
+            stored = erasing.stored_below(folder)
+            first = sorted(stored, key=lambda one: not one.path.endswith(f"/{MANIFEST}"))
+            kept = erasing.erase(folder, first)
+        if kept is not None:
+            raise ObjectStoreError(
+                f"{self.url} keeps {kept}; whoever runs the store has to let it go (a lock on "
+                "objects, or a right to remove versions that is missing), then ask again."
+            )
+        sizes = [one.size for one in stored if one.size is not None]
+        return Erased(len(sizes), sum(sizes))
 
     def subjects(self) -> list[str]:
         """Everything that was ever published: videos in alphabetical order, then the library.
