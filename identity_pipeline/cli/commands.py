@@ -209,6 +209,10 @@ SUBJECTS: Final[Mapping[str, Mapping[str, Entry]]] = {
             "data_map",
             "Say what of people lies where: its class, how long, on which ground, and who reads it.",
         ),
+        "report": Entry(
+            "report",
+            "Write everything known of PERSON into a folder and a ZIP, to be handed to that person.",
+        ),
         "receipts": Entry(
             "receipts", "Receipts of what was forgotten: list, read and verify them."
         ),

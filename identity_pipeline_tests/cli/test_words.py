@@ -45,6 +45,7 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "receipts": ("list",),
     "reject": ("ride:1",),
     "rename": ("Ada", "Eve"),
+    "report": ("Ada",),
     "restore": ("VIDEO",),
     "run": ("VIDEO",),
     "split": ("Ada", "ride:1"),

@@ -297,7 +297,7 @@ PLACES: Final[tuple[Place, ...]] = (
         ("published",),
         "copies of finished rides and of the library, and notes on them",
         assets=("published",),
-        erase=erasing.object_stores,
+        erase=_by("object_stores"),
     ),
     Place("Dagster's records", "record", ("dagster",), "runs, events, logs", "runs_days"),
     Place(
