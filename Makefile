@@ -39,6 +39,7 @@ pack: venv  ## Get the open model pack, once: 136 MB; nothing after that needs a
 
 demo: pack  ## Turn the rides that ship with the package into image sets.
 	$(BIN)/identity-pipeline $(DEMO_DATA) run $(DEMO_RIDES) $(if $(MODELS),--models $(MODELS)) $(if $(VISION),--vision $(VISION))
+	$(if $(RIDES),,@$(BIN)/identity-pipeline $(DEMO_DATA) consent import identity_pipeline/bundled/consents.csv)
 
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 

@@ -197,6 +197,14 @@ SUBJECTS: Final[Mapping[str, Mapping[str, Entry]]] = {
         ),
     },
     "Consent and erasure": {
+        "forget": Entry(
+            "forget",
+            "Forget TARGET for good: everything that derives from a person, a ride or a track.",
+        ),
+        "retention": Entry(
+            "retention",
+            "List what is kept longer than the settings [retention] say, and let it go.",
+        ),
         "receipts": Entry(
             "receipts", "Receipts of what was forgotten: list, read and verify them."
         ),

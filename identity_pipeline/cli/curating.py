@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
 
 
+TOLD = 20
+"""Decisions of one command that are told each; of more of them the number is."""
 Columns = Mapping[str, str | Callable[[Any], object]]
 """What a list shows of a row, by the heading: a column of it, or what is made of it."""
 same_name_option = click.option(
@@ -161,16 +163,25 @@ def _tell(curator: Curator, planned: Sequence[Planned]) -> None:
     """Prints what changed, or would change, and what to do next."""
     if curator.dry_run:
         say("Dry run, nothing is written. It would change:")
-    for decided in planned:
+    for decided in planned[:TOLD]:
         head = "" if curator.dry_run else f"#{decided.event.seq} "
         say(f"{head}{decided.effect}")
-    if curator.dry_run:
-        return
+    if more := len(planned[TOLD:]):
+        say(f"and {more} more.")
+    if not curator.dry_run:
+        _tell_next(curator, planned)
+
+
+def _tell_next(curator: Curator, planned: Sequence[Planned]) -> None:
+    """Prints what to do next, and what takes it back."""
     taken_back = planned[0].event.kind == "undo"
     numbers = " ".join(str(decided.event.seq) for decided in reversed(planned))
     last = "last" if len(planned) == 1 and not taken_back else numbers
     first = _next_step(curator, planned)
     undoes = "brings it back" if taken_back else "takes it back"
+    if len(planned) > TOLD:
+        say(f"{first}; `identity-pipeline events` lists them, `identity-pipeline undo` takes back.")
+        return
     say(f"{first}; `identity-pipeline undo {last}` {undoes}.")
 
 

@@ -34,9 +34,10 @@ def people(settings: Settings, library: LibrarySnapshot, hidden: bool, as_json: 
     `confirmed` counts tracks by human decision; the other tracks were assigned by the machine at
     the last `recluster`.
     """
+    from identity_pipeline.stages.curation.consents import unprofiled
     from identity_pipeline.stages.library.view import people_rows
 
-    del settings
+    refused = unprofiled(library.stores, library.state, settings)
     if unreadable := library.stores.ledger.unreadable(library.history):
         say(unreadable, err=True)
     show_rows(
@@ -50,7 +51,7 @@ def people(settings: Settings, library: LibrarySnapshot, hidden: bool, as_json: 
             ">faces": "face_count",
             ">videos": "video_count",
             ">photo sets": "photo_set_count",
-            "profile": lambda row: row["label"] or "none yet",
+            "profile": lambda row: row["label"] or refused.get(row["person_id"], "none yet"),
             "state": "state",
         },
         "Nobody is known yet. `identity-pipeline clusters` lists the unknown; "

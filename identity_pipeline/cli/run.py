@@ -138,6 +138,7 @@ def run(
     files = _files_of(files, settings)
     hub = looked_at(settings, [Path(file) for file in files])
     store = open_store(settings, claim=True)
+    _say_forgettings(store)
     refuse_while_paused(store)
     _say_notes(store, settings, as_json)
     records, refused = register(files, store, as_json=as_json)
@@ -156,6 +157,14 @@ def run(
     _say_failures(outcomes, library, store, as_json)
     if unfinished or refused or library is not None:
         raise SystemExit(1)
+
+
+def _say_forgettings(store: TableStore) -> None:
+    """What was begun to be forgotten and is still to be ended."""
+    from identity_pipeline.stages.privacy.journal import Journals
+
+    for journal in Journals(store.layout).unfinished():
+        say(journal.sentence(), "yellow", err=True)
 
 
 def _say_notes(store: TableStore, settings: Settings, as_json: bool) -> None:

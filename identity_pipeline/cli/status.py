@@ -115,11 +115,18 @@ def status(
         if wanted:
             for several in ("videos", "photo_sets"):
                 value[several] = [one for one in value[several] if one["name"] == wanted]
-        echo_json(value | {"notes": model_notes(store, settings)})
+        echo_json(value | {"notes": [*_forgettings(store), *model_notes(store, settings)]})
         return
-    for note in model_notes(store, settings):
+    for note in [*_forgettings(store), *model_notes(store, settings)]:
         say(note, "yellow")
     _print_page(seen, wanted, paused(store.layout))
+
+
+def _forgettings(store: TableStore) -> list[str]:
+    """What is to be said of forgettings that were stopped before their end."""
+    from identity_pipeline.stages.privacy.journal import Journals
+
+    return [journal.sentence() for journal in Journals(store.layout).unfinished()]
 
 
 def _look(

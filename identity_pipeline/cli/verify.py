@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,17 +62,25 @@ def verify(
 
     settings = merged_settings(overrides(data, pack, vision, device))
     models = None if no_faces else ModelHub(settings.models)
-    library = None if folders else _library(settings)
+    library = _library(settings) if _asks(settings, folders) else None
     found: dict[Path, Verified] = {}
     for folder in folders or _all_of(settings):
         with bar() as report:
-            found[folder] = check(folder, models, report, library)
+            found[folder] = check(folder, models, report, library, settings)
         if not as_json:
             _tell(folder, found[folder])
     if as_json:
         echo_json([_json(folder, one) for folder, one in found.items()])
     if any(one.wrong for one in found.values()):
         raise SystemExit(1)
+
+
+def _asks(settings: Settings, folders: Sequence[Path]) -> bool:
+    """Whether the library is asked about some folders: all, or of consent in the data folder."""
+    if not folders:
+        return True
+    data = Path(settings.paths.data).resolve()
+    return settings.consent.required and all(f.resolve().is_relative_to(data) for f in folders)
 
 
 def _all_of(settings: Settings) -> list[Path]:

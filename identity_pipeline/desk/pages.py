@@ -20,6 +20,7 @@ from identity_pipeline.desk.access import curator_of
 from identity_pipeline.desk.state import Desk
 from identity_pipeline.ledger import events as ev
 from identity_pipeline.ledger.replay import History
+from identity_pipeline.stages.curation.consents import consent_note
 from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
 from identity_pipeline.stages.library.view import event_rows
 
@@ -145,6 +146,7 @@ def page(request: Request, template: str, *, status: int = 200, **told: Any) -> 
         "img": request.app.state.pictures,
         "notice": last_notice(desk, seen.library.history, actor),
         "strip": desk.behind.strip(),
+        "consent_note": consent_note(desk.settings),
         "dagster_url": desk.settings.desk.dagster_url.rstrip("/"),
     }
     return HTMLResponse(environment().get_template(template).render(**shared, **told), status)

@@ -178,8 +178,11 @@ def _consent_notes(before: LibraryState, after: LibraryState) -> list[str]:
     notes = []
     for target in sorted({*before.consents, *after.consents}, key=str):
         old, new = before.consents.get(target, {}), after.consents.get(target, {})
-        for scope in [one for one in CONSENT_SCOPES if old.get(one) != new.get(one)]:
-            said = new[scope].answer if scope in new else "not said"
+        for scope in CONSENT_SCOPES:
+            if old.get(scope) == new.get(scope):
+                continue
+            now = new.get(scope)
+            said = now.answer if now else "not said"
             notes.append(f"consent of {_target(after, target)} to {scope}: {said}")
     if gone := after.forgotten.people - before.forgotten.people:
         notes.append(f"{_count(len(gone), 'person id')} forgotten for good")

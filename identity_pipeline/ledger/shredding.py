@@ -10,7 +10,7 @@ from identity_pipeline.ledger.working import visit
 
 
 def keys_of(history: History, forgotten: ev.Forgotten) -> set[str]:
-    """Ids of the keys of all names and words that go with a forgetting.
+    """Ids of the keys of all names and words that go with a forgetting, and the rides that do.
 
     These are the keys of the people's names, and of the words of every earlier decision that names
     one of them, one of their subjects, or something of one of the rides; undone or not.
@@ -29,4 +29,5 @@ def keys_of(history: History, forgotten: ev.Forgotten) -> set[str]:
         )
 
     earlier = history.events[: forgotten.seq - 1]
-    return {*forgotten.person_ids, *(event.id for event in earlier if about(event))}
+    words = (event.id for event in earlier if about(event))
+    return {*forgotten.person_ids, *forgotten.videos, *words}

@@ -40,7 +40,7 @@ from identity_pipeline.ledger.state import LibraryState
 from identity_pipeline.ledger.witnesses import GivenUp, Witness
 from identity_pipeline.storage.files import atomic, locks, private
 from identity_pipeline.storage.folder.keys import Keyring, KeyStore
-from identity_pipeline.storage.folder.sealing import keys_for, line_of, sealed
+from identity_pipeline.storage.folder.sealing import keys_for, line_of, rides_in, sealed
 from identity_pipeline.storage.layout import Layout
 
 
@@ -317,7 +317,10 @@ class LedgerStore:
     def _encoded(self, events: Iterable[ev.Event], previous: str) -> list[bytes]:
         """The sealed lines of events; the keys for them are on the disk before they are written."""
         records = [event.model_dump(mode="json") for event in events]
-        keyring = self.keys.ensure(name for record in records for name in keys_for(record))
+        keyring = self.keys.ensure(
+            (name for record in records for name in keys_for(record)),
+            (name for record in records for name in rides_in(record)),
+        )
         lines: list[bytes] = []
         for record in records:
             lines.append(line_of(sealed(record, keyring), previous))

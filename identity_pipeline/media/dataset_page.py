@@ -84,6 +84,7 @@ class DatasetPage:
         people: in it.
         models: name, licence and SHA-256 of each model that had a part in it.
         gate_version: of the settings that judged the faces.
+        consent: what is known of the people's consent, in sentences.
     """
 
     consumer: str
@@ -91,6 +92,7 @@ class DatasetPage:
     people: tuple[PersonPart, ...]
     models: tuple[tuple[str, str, str], ...]
     gate_version: str
+    consent: tuple[str, ...] = ()
 
 
 def render_dataset_page(page: DatasetPage) -> str:

@@ -251,6 +251,7 @@ class ExportPage:
         ledger: from `ledger_rows`.
         left_out: images that were chosen and are not exported: file and sentence.
         min_side_px: an image whose shorter side is below that is marked; None: none is.
+        consent: what is known of the riders' consent, in sentences.
     """
 
     video: VideoFacts
@@ -264,6 +265,7 @@ class ExportPage:
     left_out: tuple[tuple[str, str], ...] = ()
     min_side_px: int | None = None
     moments_svg: str | None = None
+    consent: tuple[str, ...] = ()
 
     @property
     def small_images(self) -> int:

@@ -70,6 +70,7 @@ REASONS: Final = {
     "below_min_side": "It was chosen, and its picture would be smaller than is asked for.",
     "frame_not_found": "It was chosen, and its frame was not found again in the file.",
     "other_picture": "It was chosen, and the frame decoded again is not the one analysed.",
+    "no_consent": "It was chosen, and whom it shows does not consent to sets of pictures.",
     "rejected_by_a_human": "A human rejected this picture.",
     "near_a_rejected_picture": "It shows the same as a picture that a human rejected, a moment "
     "earlier or later.",
@@ -98,6 +99,8 @@ STOP_REASONS: Final = {
 }
 
 NO_SET_REASONS: Final = {
+    "no_consent": "This rider does not consent to sets of pictures, so there is none. What this "
+    "page says of consent tells why.",
     "no_prototype": "There are too few sharp, well lit and uncovered faces of this rider to know "
     "for sure who it is. No set is better than a bad set.",
     "no_candidates": "No face of this rider passed the quality gate and the identity test.",
@@ -167,6 +170,7 @@ LACKING: Final = {
     "no_vision": "without a vision embedding",
     "other_face_in_crop": "with another face in the picture",
     "pose_unknown": "without a measured head pose",
+    "no_consent": "of riders who do not consent",
     "rejected_by_a_human": "rejected by a human",
     "near_a_rejected_picture": "the same as one that a human rejected",
     "replaced": "bettered by a later one",

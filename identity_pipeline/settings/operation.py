@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import field_validator
 
@@ -180,7 +180,8 @@ class RetentionSettings(Group):
     )
     crops_days: float | None = tunable(
         None,
-        "The nightly job drops the crops of videos finished longer ago.",
+        "The nightly job drops the crops of videos finished longer ago, also where the video is "
+        "gone.",
         unit="days",
         source="unset: off, for a later re-run decodes these videos again",
         ge=0,
@@ -191,11 +192,16 @@ class RetentionSettings(Group):
     )
     sets_days: float | None = _kept("the exported sets of rides finished longer ago")
     datasets_days: float | None = _kept("the datasets of people that were made longer ago")
-    profiles_days: float | None = _kept(
-        "the profiles of people of whom nothing new came for longer; 0: a profile is made for "
-        "a run and not kept"
+    profiles: Literal["keep", "ephemeral"] = tunable(
+        "keep",
+        "Whether statistics of known people are kept in profiles; ephemeral: none is written, and "
+        "those that are there go when the library is next made.",
+        unit="name",
+        source="chosen: profiles outlive their videos, which is what they are for",
     )
-    photos_days: float | None = _kept("the sets of photographs taken in longer ago")
+    photos_days: float | None = _kept(
+        "nothing, but lists sets of photographs taken in longer ago, which `forget` removes"
+    )
     backups_days: float = tunable(
         30.0,
         "A backup expires so long after it was made: the nightly job removes it where it can "
@@ -206,8 +212,8 @@ class RetentionSettings(Group):
     )
     logs_days: float | None = _kept("logs and tracebacks older than that")
     without_consent_days: float | None = _kept(
-        "everything of riders without consent, of rides finished longer ago, once consent is "
-        "required"
+        "nothing, but lists riders without consent of rides finished longer ago, once consent is "
+        "required, whom `forget` removes"
     )
 
 

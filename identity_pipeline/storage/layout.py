@@ -35,7 +35,7 @@
     data/index/                        the embedded vector index, its lock and its markers
     data/keys/                         keys of names and words in the ledger, and of receipts
     data/redactions/{video_id}.json    where in a ride the faces of the forgotten are
-    data/forgetting/{id}.json          a forgetting that is under way
+    data/forgetting/{id}.json and .taken.json    a forgetting that is under way
     data/receipts/{id}.json, .html     what was forgotten, signed
     data/backups/register.json         which backups there are, and when they expire
     data/set_versions/{video_id}/      which faces the sets of a ride were made of, by version
@@ -126,6 +126,14 @@ class Layout:
     def forgetting(self) -> Path:
         """Forgettings that are under way."""
         return self.root / "forgetting"
+
+    def forgetting_journal(self, forgetting_id: str) -> Path:
+        """How far a forgetting is."""
+        return self.forgetting / f"{check_video_id(forgetting_id)}.json"
+
+    def taken(self, forgetting_id: str) -> Path:
+        """What a forgetting takes, with names and what is looked for afterwards."""
+        return self.forgetting / f"{check_video_id(forgetting_id)}.taken.json"
 
     @property
     def receipts(self) -> Path:

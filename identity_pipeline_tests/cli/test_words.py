@@ -28,6 +28,8 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "explain": ("ride:1",),
     "export": ("Ada", "--for", "kohya"),
     "find-more": ("Ada",),
+    "forget": ("Ada",),
+    "retention": (),
     "heads": (),
     "hide": ("Ada",),
     "identify": ("IMAGE",),

@@ -91,6 +91,7 @@ def test_the_job_makes_every_table_of_one_generation_and_checks_it(curated: Cura
         "tracks_add_up": True,
         "thresholds_hold": True,
         "index_agrees": True,
+        "known_consent": True,
     }
     assert "data:image/jpeg" in str(metadata_of(result, "unknown_clusters")["picture"]) or (
         metadata_of(result, "unknown_clusters")["picture"] == "nobody to show"

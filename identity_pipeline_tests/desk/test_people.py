@@ -78,8 +78,8 @@ def text(html: str) -> str:
 def test_the_list_tells_of_everybody(ada: Opened) -> None:
     shown = text(ada.page("/people"))
     assert "2 people." in shown
-    assert re.search(r"Ada 1 2 2 20 0 0 not recorded", shown), shown  # A in ride c is asked
-    assert re.search(r"Ben none 2 2 20 0 0 not recorded", shown), shown
+    assert re.search(r"Ada 1 2 2 20 0 0 not tracked", shown), shown  # A in ride c is asked
+    assert re.search(r"Ben none 2 2 20 0 0 not tracked", shown), shown
     assert "Ada" not in text(ada.page("/people?q=BE")).partition("1 person")[2]
     assert "Nobody is called so" in ada.page("/people?q=nobody")
 

@@ -68,6 +68,8 @@ def test_no_name_and_no_word_is_in_a_file_without_its_key(ledger: LedgerStore) -
     for word in WORDS:
         assert word.encode() not in data and json.dumps(word).encode() not in data
     assert b'"actor": "desk"' in data
+    assert b":ride:" not in data and b'"track:~' in data, "a ride is a token, too"
+    assert {s for e in ledger.history().events for s in e.named_subjects} == {t(0), t(1), t(4)}
     event = ledger.history().events[2]
     assert (event.evidence, event.by) == WORDS[2:]  # type: ignore[union-attr]
     assert {p.name for p in ledger.verify().state.people.values()} == {WORDS[0], "Kim"}
@@ -91,6 +93,24 @@ def test_after_a_key_is_destroyed_the_chain_holds_and_nothing_shows_the_name(
     )
     named(ledger, "Ada", 6)
     assert len(ledger.verify().events) == 5
+
+
+def test_a_ride_that_is_forgotten_cannot_be_told_from_its_token(ledger: LedgerStore) -> None:
+    subjects = [t(0, "smith-at-the-gate"), t(3, "other")]
+    stamp = Stamp("desk", TIME, "", map(anchor, subjects))
+    ledger.commit(lambda h: c.name(h, stamp, "Kim", subjects))
+    moved = {t(0, "smith-at-the-gate"): t(5, "smith-at-the-gate"), t(3, "other"): t(2, "other")}
+    ledger.commit(lambda h: c.renumber(h, Stamp("desk", TIME), moved, []))
+    planned = ledger.commit(lambda h: c.forget(h, Stamp("desk", TIME), [], ["smith-at-the-gate"]))
+    keys = keys_of(planned.history, planned.event)  # type: ignore[arg-type]
+    assert ledger.keys.destroy(keys) >= 1 and ledger.keys.destroy(keys) == 0
+    state = ledger.verify().state
+    assert list(state.assigned) == [t(2, "other")]
+    everything = b"".join(p.read_bytes() for p in ledger.layout.root.rglob("*") if p.is_file())
+    assert b"smith" not in everything and b"other" in everything
+    (forgotten,) = state.forgotten.videos
+    assert forgotten.startswith("forgotten-")
+    assert keys_of(ledger.history(), ledger.history().events[-1]) & {forgotten}  # type: ignore[arg-type]
 
 
 def test_a_snapshot_from_before_is_not_used(ledger: LedgerStore, monkeypatch) -> None:
@@ -156,7 +176,7 @@ def test_a_last_key_without_its_end_is_cut_off(ledger: LedgerStore) -> None:
 
 def _make(root: str, start: int) -> None:
     for number in range(start, start + 20):
-        KeyStore(Layout(Path(root))).ensure([f"key-{number}"])
+        KeyStore(Layout(Path(root))).ensure([f"key-{number}"], [f"ride-{number}"])
 
 
 def test_two_processes_make_keys_at_once(tmp_path: Path) -> None:
@@ -167,7 +187,8 @@ def test_two_processes_make_keys_at_once(tmp_path: Path) -> None:
     for one in both:
         one.join()
         assert one.exitcode == 0
-    assert len(KeyStore(Layout(tmp_path)).keyring().keys) == 30
+    ring = KeyStore(Layout(tmp_path)).keyring()
+    assert len(ring.keys) == len(ring.videos) == len(ring.tokens) == 30
 
 
 def plain(ledger: LedgerStore) -> list[bytes]:

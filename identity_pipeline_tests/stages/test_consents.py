@@ -7,11 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from identity_pipeline.defs.checks.consent import taught_consent
 from identity_pipeline.settings import Settings, load_settings
 from identity_pipeline.stages.curation.consents import Asked, consent_key, rider_verdicts
 from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
+from identity_pipeline.stages.learning.training_data import build_training_set
 from identity_pipeline.stages.stores import LibraryStores
+from identity_pipeline.storage.layout import Layout
+from identity_pipeline.storage.video.registry import VideoRegistry
 from identity_pipeline.storage.video.tables import TableStore
+from identity_pipeline_tests.conftest import BUNDLED
 from identity_pipeline_tests.curated_library import call, write_rides
 
 NOW = "2026-01-02T03:04:05Z"
@@ -191,3 +196,32 @@ def test_whom_means_nobody_is_said(untouched: TableStore) -> None:
     assert "neither a person nor a single video fits 'Zoe'" in told
     assert "is over already" in consent(untouched, "grant", "Ada", "--until", "2001-01-01", code=1)
     assert "is no date" in consent(untouched, "grant", "Ada", "--until", "soon", code=1)
+
+
+def test_the_demo_brings_a_grant_a_refusal_and_a_minor(tmp_path: Path) -> None:
+    store = TableStore(Layout(tmp_path / "data"))
+    for ride in sorted((BUNDLED / "rides").glob("*.mp4")):
+        VideoRegistry(store.layout).register(ride)
+    consent(store, "import", str(BUNDLED / "consents.csv"))
+    rows = json.loads(consent(store, "list", "--json"))
+    assert {row["answer"] for row in rows} == {"granted", "refused"}
+    assert {row["minor"] for row in rows} == {True, False}
+    assert len({row["id"] for row in rows}) == 3
+
+
+def test_rows_that_taught_are_found_once_somebody_withdraws(store: TableStore) -> None:
+    stores, settings = LibraryStores.of(store), required()
+    consent(store, "grant", "ride-a", "--adult")
+    rows = build_training_set(stores, settings, NOW)
+    assert set(rows["person_id"]) == set(library(store).state.active)
+    stores.trainings.begin(rows, "v", {}, 1, "cpu", NOW)
+    resources = {"store": store, "settings": settings}
+    checked = taught_consent(**resources)
+    assert checked.passed and "2 tracks teach." in str(checked.description)
+    consent(store, "withdraw", "ride-a:1", "--scope", "training")
+    checked = taught_consent(**resources)
+    assert not checked.passed and "materialise training_set again" in str(checked.description)
+    assert set(build_training_set(stores, settings, NOW)["person_id"]) == {
+        library(store).state.named("Ada")[0]
+    }
+    assert taught_consent(store=store, settings=load_settings()).passed

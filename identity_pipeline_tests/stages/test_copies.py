@@ -16,7 +16,8 @@ import pytest
 from identity_pipeline.core.video.copied_tracks import CORNERS
 from identity_pipeline.core.video.copies import frame_hash
 from identity_pipeline.ledger.store import LedgerStore
-from identity_pipeline.settings import CopySettings
+from identity_pipeline.settings import CopySettings, Settings, load_settings
+from identity_pipeline.stages.curation.consents import Asked
 from identity_pipeline.stages.learning.training_data import confirmed_tracks
 from identity_pipeline.stages.library import copies as stage
 from identity_pipeline.stages.library.copies import find_copies
@@ -157,7 +158,24 @@ def people(root: Path) -> dict[str, tuple[int, list[str]]]:
 
 
 def confirmed(store: TableStore) -> dict[str, str]:
-    return confirmed_tracks(LibraryStores.of(store), LedgerStore(store.layout).history())
+    return confirmed_tracks(
+        LibraryStores.of(store), LedgerStore(store.layout).history(), Settings()
+    )
+
+
+def test_a_refusal_of_a_visit_holds_for_all_videos_of_it(root: Path, store: TableStore) -> None:
+    copy = copy_in(root, store)
+    call(root, "recluster")
+    call(root, "consent", "grant", copy, "--adult")
+    settings = load_settings(consent={"required": True})
+
+    def codes(video: str) -> set[str]:
+        asked = Asked.now(LibraryStores.of(store), settings)
+        return {one.code for one in asked.of_riders(video).values()}
+
+    assert codes(copy) == {"granted"} and codes(video_id(store, "ride-a")) == {"unknown"}
+    call(root, "consent", "refuse", "ride-a")
+    assert codes(copy) == {"refused"}
 
 
 def test_a_decision_about_a_copy_holds_for_the_track_that_counts(

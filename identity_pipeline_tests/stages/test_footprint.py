@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,7 +32,7 @@ def opened(store: TableStore) -> LibrarySnapshot:
     return LibrarySnapshot.open(LibraryStores.of(store), NOW, write=False)
 
 
-def found(store: TableStore, word: str, **options: bool) -> Footprint:
+def found(store: TableStore, word: str, **options: Any) -> Footprint:
     library = opened(store)
     return footprint_of(library, find_whom(library, word), **options)
 
@@ -68,7 +69,7 @@ def test_a_person_is_all_their_tracks_and_faces_and_the_machine_s_are_told_apart
     assert both.names == ("Ada", "Bo", "Kim")
     assert len(both.person_ids) == 2
     assert short(both.videos) == ["ride-d"]  # its only rider goes
-    assert found(store, "Kim", keep_sources=True).videos == ()
+    assert found(store, "Kim", sources="none").videos == ()
 
 
 def test_a_ride_goes_whole_when_nobody_else_rides_in_it(store: TableStore, tmp_path: Path) -> None:

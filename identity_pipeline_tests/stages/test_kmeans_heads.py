@@ -82,7 +82,7 @@ def test_only_what_humans_confirmed_teaches(store: TableStore) -> None:
     named(store, ("label", "ride-a:1", "--name", "Ada"), ("label", "ride-a:2", "--name", "Ben"))
     known = Generations(store.layout).open().table("person_assignments")
     assert "auto" in known["origin"].to_list()
-    confirmed = read_confirmed(LibraryStores.of(store))
+    confirmed = read_confirmed(LibraryStores.of(store), Settings())
     assert len(confirmed.templates.track) == 2
     assert len(confirmed.faces.track) == 6
     trained = train(store)

@@ -116,7 +116,7 @@ def test_every_picture_is_cut_anew_and_every_face_has_a_place_or_a_reason(
     told = written.manifest
     assert written.folder.parent.parent == named.root / "datasets"
     assert written.folder.parent.name.startswith("ada-von-lovelace-")
-    assert len(told["pictures"]) == 3 and told["consent"] is None
+    assert len(told["pictures"]) == 3 and not told["consent"]["tracked"]
     assert all(model["licence"] for model in told["models"])
     ride = TableStore(Layout(named.root)).read("candidates", told["sources"][0]["source_id"])
     pool = set(ride.filter(pl.col("standing") == "candidate")["face_id"])

@@ -12,7 +12,7 @@ unstable         not_embedded, below_floor, closer_to_rival
 not_croppable    cut_by_frame, other_face_in_crop; of chosen faces second_face,
                  other_face_largest, no_face_found, below_min_side, frame_not_found, other_picture
 no_vision        no_vision
-rejected         rejected_by_a_human, near_a_rejected_picture
+rejected         rejected_by_a_human, near_a_rejected_picture; of chosen faces no_consent
 beyond_bins      beyond_bins, pose_unknown, covered
 beaten           not_the_best_of_its_moment, outranked, beaten_in_bucket, replaced,
                  hard_condition
@@ -55,6 +55,8 @@ SET_NAMES = {
     "challenge_set": "challenge",
     "pair_set": "pair",
 }
+NO_CONSENT = "no_consent"
+"""Why a chosen face is not shown: its rider, or the other one of a pair, does not consent."""
 Entry = dict[str, Any]
 
 
@@ -195,7 +197,7 @@ def _saved(saved: tuple[str, str]) -> Entry:
 def _chosen_in_vain(code: str, sentence: str, instead: str | None) -> Entry:
     shown = f" {instead} of the same moment is shown." if instead else ""
     return {
-        "state": "not_croppable",
+        "state": "rejected" if code == NO_CONSENT else "not_croppable",
         "reason": code,
         "rival_face_id": instead,
         "would_change": f"It was chosen for a set. {sentence}{shown}",

@@ -7,7 +7,7 @@ other. Does not belong here: any of them, or where tables lie. The same inputs g
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import polars as pl
@@ -55,12 +55,21 @@ class HumanFacts:
         decisions: about tracks.
         apart: pairs of tracks that must be two people.
         pinned: tracks that stay exemplars.
+        withheld: confirmed tracks by which nobody may be known again.
     """
 
     people: Mapping[str, PersonFacts] = field(default_factory=dict)
     decisions: Decisions = field(default_factory=Decisions)
     apart: frozenset[tuple[str, str]] = frozenset()
     pinned: frozenset[str] = frozenset()
+    withheld: frozenset[str] = frozenset()
+
+    @property
+    def teaching(self) -> Decisions:
+        """The decisions without assignments that nobody may learn from."""
+        assigned = self.decisions.assigned
+        kept = {key: person for key, person in assigned.items() if key not in self.withheld}
+        return replace(self.decisions, assigned=kept) if self.withheld else self.decisions
 
 
 @dataclass(frozen=True)
@@ -131,19 +140,17 @@ def build_library(
         ContradictoryLinksError: decisions contradict each other.
     """
     templates = templates.sort("track_key")
-    calibration = calibration_of(templates, pairs, samples, human.decisions, settings)
+    calibration = calibration_of(templates, pairs, samples, human.teaching, settings)
     if recogniser is not None and templates.height:
         known = set(human.decisions.assigned)
         same = pl.col("track_key").is_in(templates["track_key"].to_list())
         calibration = no_laxer(
             calibration,
-            calibration_of(*recogniser, human.decisions, settings),
+            calibration_of(*recogniser, human.teaching, settings),
             stranger_pairs(templates, known),
             stranger_pairs(recogniser.templates.filter(same), known),
         )
-    references = person_references(
-        templates, human.decisions.assigned, settings.match, human.pinned
-    )
+    references = person_references(templates, human.teaching.assigned, settings.match, human.pinned)
     if not templates.height:
         tables = {name: empty(name) for name in ("calibration", "person_assignments")}
         clusters, floor, method = empty("unknown_clusters"), 1.0, "default"

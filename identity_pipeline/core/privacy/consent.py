@@ -29,6 +29,7 @@ Code = Literal[
 ]
 """Stable reasons; the first three allow."""
 NOT_TRACKED_WORDS: Final = "consent is not tracked here"
+NOT_TRACKED_SENTENCE: Final = f"{NOT_TRACKED_WORDS.capitalize()}."
 
 
 class Said(NamedTuple):
@@ -66,6 +67,8 @@ class Verdict:
 
 NOT_TRACKED: Final = Verdict(True, "not_tracked", NOT_TRACKED_WORDS)
 """While consent is not required."""
+NOT_ASKED: Final = Verdict(False, "unknown", "nobody said whether they consent")
+"""Of somebody about whom nobody could be asked."""
 
 
 def judge(

@@ -27,9 +27,8 @@ def _disk_usage(
 ) -> dg.MaterializeResult:
     now, wanted = datetime.now(UTC), settings.retention
     archived = archive_old(context, store, wanted, now)
-    things = droppable(context.instance, store.layout, now.timestamp(), wanted.crops_days or 0.0)
-    if wanted.crops_days is None:
-        things = [thing for thing in things if thing.kind != "crops"]
+    things = droppable(context.instance, store.layout, now.timestamp(), 0.0)
+    things = [thing for thing in things if thing.kind in disk.CHEAP]
     runs = list(old_runs.old_runs(context.instance, now.timestamp(), wanted.runs_days))
     freed = 0
     if wanted.delete:
@@ -48,6 +47,36 @@ def _disk_usage(
             "freed_megabytes": round(freed / 1e6, 2),
             "archived": archived,
             "partitions": len(context.instance.get_dynamic_partitions("videos")),
+        }
+    )
+
+
+@library_asset
+def retention_due(step: LibraryStep) -> dg.MaterializeResult:
+    """What is kept longer than the settings [retention] say; goes where retention.delete is on."""
+    from identity_pipeline.stages.privacy.retention import in_words, remove, told, what_is_due
+
+    now, settings = datetime.now(UTC), step.settings
+    with step.healing():
+        dues = what_is_due(step.stores, settings, now.timestamp())
+        deleting = settings.retention.delete
+        gone = list(
+            remove(
+                step.stores,
+                settings,
+                dues if deleting else (),
+                lambda video: archiving.taken_out(step.context.instance, step.store, video, now),
+            )
+        )
+    stay = [f"{in_words(one.due)}: stays, {one.why_not}" for one in gone if one.why_not]
+    listed = stay if deleting else [in_words(one) for one in dues]
+    return dg.MaterializeResult(
+        metadata={
+            "summary": told(dues, deleting=deleting),
+            "due": len(dues),
+            "deleted": len(gone) - len(stay),
+            "freed_megabytes": round(sum(one.bytes for one in gone) / 1e6, 2),
+            "list": dg.MetadataValue.md("\n".join(f"- {line}" for line in listed) or "nothing"),
         }
     )
 

@@ -153,9 +153,8 @@ def identity_dataset(step: VideoStep) -> dg.MaterializeResult:
 
     def compute() -> pl.DataFrame:
         # It prints the digest of all settings; those that shape it are in its cache key.
-        origin = provenance_of(
-            video_id, tables.ride_video, tables.frames, step.models, settings, step.highlights
-        )
+        of_ride = (video_id, tables.ride_video, tables.frames, step.models, settings)
+        origin = provenance_of(*of_ride, step.highlights, step.consents)
         source = registered(step.store, video_id).existing_path()
         crops, pack, reporter = inputs.crops, step.models.face_pack, step.reporter()
         made_with = (crops, pack, origin, step.settings, step.redaction)

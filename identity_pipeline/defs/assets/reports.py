@@ -23,6 +23,7 @@ LINES_SHOWN = 40
 def library_report(step: LibraryStep) -> dg.MaterializeResult:
     """How far all work is: steps by state, time left, what waits for a person, what failed, why."""
     from identity_pipeline.media.progress_figure import phases_svg
+    from identity_pipeline.stages.curation.consents import consent_note
     from identity_pipeline.stages.planning import words
     from identity_pipeline.stages.planning.status import look
 
@@ -44,6 +45,7 @@ def library_report(step: LibraryStep) -> dg.MaterializeResult:
     picture = metadata.svg(phases_svg(states), "steps of all videos by state")
     return dg.MaterializeResult(
         metadata={
+            "consent": consent_note(step.settings),
             "progress": _list(words.progress_lines(seen)),
             "to_look_at": _list(list(words.attention(seen))[:LINES_SHOWN]),
             "not_done": metadata.records(words.open_work(seen)),

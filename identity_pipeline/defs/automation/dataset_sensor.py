@@ -121,7 +121,7 @@ class _Memory:
         return asked, json.dumps([known, whole], sort_keys=True)
 
 
-SHAPING_GROUPS = {"datasets", "selection", "export", "crops", "pictures"}
+SHAPING_GROUPS = {"datasets", "selection", "export", "crops", "pictures", "consent"}
 """Groups of settings that may change somebody's dataset."""
 
 
@@ -132,7 +132,8 @@ def _everything(store: TableStore, settings: Settings) -> str:
     generation = store.layout.library_tables
     link = str(generation.resolve().name) if generation.exists() else None
     values = settings.model_dump(mode="json", include=SHAPING_GROUPS)
-    return sha256_of_value([library_stamp(store), times, link, values])
+    day = [datetime.now(UTC).date().isoformat()] if settings.consent.required else []
+    return sha256_of_value([library_stamp(store), times, link, values, *day])
 
 
 def _stamps(store: TableStore, settings: Settings) -> dict[str, str]:

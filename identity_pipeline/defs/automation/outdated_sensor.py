@@ -38,7 +38,8 @@ class Round:
     """How far the look at all videos is.
 
     Attributes:
-        standing: code, settings and models that it is about; and people, where banks judge.
+        standing: code, settings and models that it is about; and people, where banks judge or
+            consent is required.
         after: the last video that was looked at.
         again: some video was outdated, or under way, so that all are looked at once more.
         over: nothing is left to do until code, settings or models change.
@@ -127,16 +128,19 @@ def standing_of(made_with: str, store: TableStore, settings: Settings) -> str:
     Args:
         made_with: digest of code, settings and models.
         store: the tables.
-        settings: where memory banks judge, what is known of people outdates videos too.
+        settings: where memory banks judge, or consent is required, what is known of people
+            outdates videos too; a grant also by its last day.
     """
-    if settings.stability.source == "medoid":
+    consent = settings.consent.required
+    if settings.stability.source == "medoid" and not consent:
         return made_with
+    from identity_pipeline.stages.curation.consents import today
     from identity_pipeline.stages.stores import LibraryStores
 
     stores = LibraryStores.of(store)
     in_force = stores.generations.current()
     known = [stores.ledger.history().state.state_hash, in_force.fingerprint if in_force else ""]
-    return sha256_of_value([made_with, *known])
+    return sha256_of_value([made_with, *known, *([today()] if consent else [])])
 
 
 def _look_on(

@@ -1,5 +1,7 @@
 """The sensor `pictures_decided`: what humans decided on pictures is in the sets of their rides.
 
+Once consent is required, what was answered about a ride or its people is such a decision, too.
+
 What belongs here: the rides whose sets were made of other decisions than there are now. What does
 not: what a decision is made of (`stages.curation.picture_uses`). What was looked at is remembered
 by a digest for each ride, so that decisions that stay as they are cost one reading of the ledger.
@@ -24,6 +26,7 @@ from identity_pipeline.stages.specs.assets import VIDEO_SPECS
 from identity_pipeline.stages.specs.current import FINISHED_BY
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.files import small_files
+from identity_pipeline.storage.files.hashing import sha256_of_value
 from identity_pipeline.storage.video.archive import Archive
 from identity_pipeline.storage.video.failures import FailureNotes
 from identity_pipeline.storage.video.registry import VideoRegistry
@@ -73,7 +76,8 @@ class Seen:
     minimum_interval_seconds=15,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Requests runs of finished videos of which humans accepted, rejected, ordered or "
-    "corrected pictures, once they pause. Off: `identity-pipeline run VIDEO` makes the sets.",
+    "corrected pictures, or whose riders answered for consent, once they pause. Off: "
+    "`identity-pipeline run VIDEO` makes the sets.",
 )
 def pictures_decided(
     context: dg.SensorEvaluationContext,
@@ -81,13 +85,11 @@ def pictures_decided(
     settings: dg.ResourceParam[Settings],
 ) -> dg.SensorResult | dg.SkipReason:
     """Decisions on a ride count as made when they were the same at the last tick."""
-    from identity_pipeline.stages.curation.picture_uses import videos_decided_on
-
     waiting = skip_unless_ready(context.instance, store)
     if waiting:
         return waiting
     stores, seen = LibraryStores.of(store), Seen.of(context.cursor)
-    changed = seen.changed(videos_decided_on(stores))
+    changed = seen.changed(_decided(stores, settings))
     still = {v: digest for v, digest in changed.items() if seen.last.get(v) == digest}
     wanted, settled = _answers(context.instance, stores, settings, sorted(still))
     if not wanted:
@@ -102,6 +104,16 @@ def pictures_decided(
         run_requests=[_request(video_id, still[video_id]) for video_id in asked],
         cursor=seen.after([*settled, *asked], changed),
     )
+
+
+def _decided(stores: LibraryStores, settings: Settings) -> dict[str, str]:
+    """A digest of what was decided of each video; of consent only once it is required."""
+    from identity_pipeline.stages.curation.consents import videos_answered
+    from identity_pipeline.stages.curation.picture_uses import videos_decided_on
+
+    pictures, consents = videos_decided_on(stores), videos_answered(stores, settings)
+    both = {v: sha256_of_value([pictures.get(v, GONE), told]) for v, told in consents.items()}
+    return {**pictures, **both}
 
 
 def _answers(
@@ -136,10 +148,14 @@ def _wants_a_run(
         return False
     there = stores.tables.noted(FINISHED_BY, video_id) is not None
     runs = runs_of(instance, video_id)
-    return there and may_try(runs, settings.ingest.max_retries) and not _knew(stores, video_id)
+    return (
+        there
+        and may_try(runs, settings.ingest.max_retries)
+        and not _knew(stores, settings, video_id)
+    )
 
 
-def _knew(stores: LibraryStores, video_id: str) -> bool:
+def _knew(stores: LibraryStores, settings: Settings, video_id: str) -> bool:
     """Whether what is there was made of the decisions as they are now."""
     from identity_pipeline.stages.curation.picture_uses import decided_pictures, picture_digests
 
@@ -150,4 +166,12 @@ def _knew(stores: LibraryStores, video_id: str) -> bool:
             then = (made.get("pictures") or {}).get("of", {})
             if then != {use: digest for use, digest in now.items() if use in spec.pictures}:
                 return False
-    return True
+    return _knew_consents(stores, settings, video_id)
+
+
+def _knew_consents(stores: LibraryStores, settings: Settings, video_id: str) -> bool:
+    from identity_pipeline.stages.curation.consents import consent_key, rider_verdicts
+
+    now = consent_key(rider_verdicts(stores, settings, video_id))
+    made = [stores.tables.made_of(k, video_id) or {} for k, s in VIDEO_SPECS.items() if s.consents]
+    return all(one.get("consents") == now for one in made)

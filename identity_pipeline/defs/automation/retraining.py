@@ -18,6 +18,7 @@ from identity_pipeline.defs.instance.tags import BY
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.files import small_files
+from identity_pipeline.storage.files.hashing import sha256_of_value
 from identity_pipeline.storage.video.tables import TableStore
 
 TAGS = {BY: "retrain_when_labelled"}
@@ -61,19 +62,27 @@ def retraining_sensor(on: bool) -> dg.SensorDefinition:
     ) -> dg.SensorResult | dg.SkipReason:
         """The cursor holds what the last request was for, and when it was made."""
         from identity_pipeline.core.heads.retraining import grown, reason_to_wait
-        from identity_pipeline.stages.learning.training_data import last_taught, present_labels
+        from identity_pipeline.stages.learning.training_data import (
+            last_taught,
+            present_labels,
+            taught_without_consent,
+        )
 
         waiting = skip_unless_ready(context.instance, store)
         if waiting:
             return waiting
         stores = LibraryStores.of(store)
-        labels, state_hash = present_labels(stores)
+        labels, state_hash = present_labels(stores, settings)
         asked = Asked.of(context.cursor)
         now = datetime.now(UTC).timestamp()
         since = None if asked.at is None else now - asked.at
-        reason = reason_to_wait(grown(last_taught(stores), labels), since, settings.train)
-        if reason is not None:
-            return dg.SkipReason(reason)
+        unconsented = taught_without_consent(stores, settings)
+        if unconsented:  # whoever withdrew need not wait until enough others are labelled
+            state_hash = sha256_of_value([state_hash, sorted(unconsented)])
+        else:
+            reason = reason_to_wait(grown(last_taught(stores), labels), since, settings.train)
+            if reason is not None:
+                return dg.SkipReason(reason)
         if asked.state == state_hash:
             return dg.SkipReason("A training was requested for these labels already.")
         running = context.instance.get_runs(

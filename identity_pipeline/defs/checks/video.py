@@ -9,7 +9,7 @@ from pathlib import Path
 import dagster as dg
 import polars as pl
 
-from identity_pipeline.core.imagesets.frame_ledger import conservation_errors
+from identity_pipeline.core.imagesets.frame_ledger import NO_CONSENT, conservation_errors
 from identity_pipeline.core.video import drift
 from identity_pipeline.defs.display.metadata import numbers
 from identity_pipeline.defs.resources.decorators import VideoCheck, video_check
@@ -146,8 +146,13 @@ def export_is_complete(check: VideoCheck) -> dg.AssetCheckResult:
     "its riders alone.",
 )
 def every_image_is_proved(check: VideoCheck) -> dg.AssetCheckResult:
-    """An image that is not proved is left out; the others of the video are sound."""
-    left_out = check.inputs["identity_dataset"].filter(pl.col("left_out").is_not_null())
+    """An image that is not proved is left out; the others of the video are sound.
+
+    Those that nobody may show are told by `shown_consent`.
+    """
+    why_not = pl.col("left_out")
+    unproved = why_not.is_not_null() & ~why_not.str.starts_with(f"{NO_CONSENT}:")
+    left_out = check.inputs["identity_dataset"].filter(unproved)
     told = [f"{file}: {why}" for file, why in left_out.select("file", "left_out").iter_rows()]
     return dg.AssetCheckResult(
         passed=not told,

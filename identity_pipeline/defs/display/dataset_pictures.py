@@ -8,6 +8,7 @@ from typing import Any
 
 import dagster as dg
 
+from identity_pipeline.core.privacy.consent import NOT_TRACKED_SENTENCE
 from identity_pipeline.defs.display import metadata
 from identity_pipeline.media.markdown import bullets
 
@@ -36,7 +37,16 @@ def describe(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
         "why_refused": dg.MetadataValue.md(bullets(refused[:20], "none was")),
         "lacking": dg.MetadataValue.md(bullets(lacking, "nothing")),
     }
+    described["consent"] = consent_words(manifest)
     for sheet in sorted((folder / "about").glob("sheet*.jpg")):
         data = encode_jpeg_below(decode_image(sheet.read_bytes()), metadata.PICTURE_BYTES)
         described[f"picture/{sheet.stem}"] = metadata.jpeg(data, sheet.stem)
     return described
+
+
+def consent_words(manifest: Mapping[str, Any]) -> str:
+    """What a dataset's manifest says of consent, in words."""
+    told = manifest.get("consent") or {}
+    if not told.get("tracked"):
+        return NOT_TRACKED_SENTENCE
+    return "; ".join(f"{row['source_id']}: {row['reason']}" for row in told["sources"]) + "."

@@ -79,6 +79,24 @@ def archive(
         yield video_id, why_not
 
 
+def taken_out(
+    instance: dg.DagsterInstance, store: TableStore, video_id: str, now: datetime
+) -> str | None:
+    """Takes a finished video out of Dagster before something of it goes; why it stays, or None.
+
+    Without its mark a sensor would take it for unfinished, and make again what was to go.
+    """
+    if Archive(store.layout).get(video_id) is not None:
+        return None
+    if video_id in busy_videos(instance):
+        return "a run is at it"
+    finished = store.layout.manifest("identity_dataset", video_id).stat().st_mtime
+    mark = ArchiveMark(_iso(now), _iso(datetime.fromtimestamp(finished, UTC)))
+    Archive(store.layout).put(video_id, mark)
+    instance.delete_dynamic_partition(str(videos.name), video_id)
+    return None
+
+
 def not_for_good(instance: dg.DagsterInstance, store: TableStore, video_id: str) -> str | None:
     """Why a video must not be put aside as failed; None when it failed for good."""
     note = FailureNotes(store.layout).get(video_id)

@@ -9,7 +9,14 @@ import dagster as dg
 
 from identity_pipeline.defs.instance.gate import skip_unless_ready
 from identity_pipeline.defs.instance.jobs import learn, per_photo_set, per_video
-from identity_pipeline.defs.instance.tags import BY, CONTINUE, PRIORITY, STANDING_TAG, tags
+from identity_pipeline.defs.instance.tags import (
+    BY,
+    CONTINUE,
+    FORGETTING,
+    PRIORITY,
+    STANDING_TAG,
+    tags,
+)
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.progress.pause import paused
 from identity_pipeline.storage.video.tables import TableStore
@@ -32,7 +39,7 @@ def stop_if_paused(context: dg.AssetExecutionContext, layout: Layout) -> None:
         RunPaused: it is; the run is tagged and ends as cancelled.
     """
     order = paused(layout)
-    if order is None:
+    if order is None or context.run.tags.get(BY) == FORGETTING:
         return
     instance, run = context.instance, context.run
     instance.add_run_tags(run.run_id, {PAUSED_TAG: YES})

@@ -10,6 +10,8 @@ import dagster as dg
 
 BY = "identity_pipeline/by"
 """Run tag: who asked for the run. `command line` for the commands; none for a person in the UI."""
+FORGETTING = "forgetting"
+"""Value of `BY`: of runs that make anew what others keep of a ride; a pause lets them work."""
 WILL_RETRY = "dagster/will_retry"
 """Dagster sets this tag on a failed run that it will start again."""
 HOST = "identity_pipeline/host"

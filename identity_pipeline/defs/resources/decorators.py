@@ -14,7 +14,11 @@ from identity_pipeline.defs.instance.partitions import OF, videos
 from identity_pipeline.defs.instance.tags import NIGHTLY
 from identity_pipeline.defs.resources.inputs import Inputs
 from identity_pipeline.defs.resources.progress import ProgressReporters
-from identity_pipeline.defs.resources.results import right_person_check, sound_check
+from identity_pipeline.defs.resources.results import (
+    consent_check,
+    right_person_check,
+    sound_check,
+)
 from identity_pipeline.defs.resources.steps import (
     DatasetStep,
     LibraryStep,
@@ -30,7 +34,8 @@ from identity_pipeline.storage.video.tables import TableStore
 
 OWNERS = ["team:vision"]
 MANAGERS = {Kept.CROPS: "crop_archive_io", Kept.INDEX: None, Kept.AS_A_RIDE: None}
-Result = dg.MaterializeResult | Iterator[dg.MaterializeResult]
+Made = dg.MaterializeResult | dg.AssetCheckResult
+Result = dg.MaterializeResult | Iterator[dg.MaterializeResult] | Iterator[Made]
 
 
 def video_asset(function: Callable[[VideoStep], Result]) -> dg.AssetsDefinition:
@@ -98,7 +103,9 @@ def _of_many(function: Callable[[Any], Result], kind: type[LibraryStep]) -> dg.A
         name=specs[0].step,
         partitions_def=partitions,
         pool=specs[0].pool,
-        check_specs=[right_person_check(specs[0].key)] if partitions else None,
+        check_specs=[check(specs[0].key) for check in (right_person_check, consent_check)]
+        if partitions
+        else None,
     )(_runner(function, kind, specs))
 
 
@@ -119,7 +126,7 @@ def _shown(spec: AssetSpec, function: Callable[..., Any]) -> dict[str, Any]:
 
 def _runner(
     function: Callable[[Any], Result], kind: type[Step], specs: tuple[AssetSpec, ...]
-) -> Callable[..., Iterator[dg.MaterializeResult]]:
+) -> Callable[..., Iterator[Made]]:
     """What Dagster calls: makes the step, and skips it where its phase is switched off."""
 
     def run(
@@ -128,7 +135,7 @@ def _runner(
         settings: dg.ResourceParam[Settings],
         models: dg.ResourceParam[ModelHub],
         progress: dg.ResourceParam[ProgressReporters],
-    ) -> Iterator[dg.MaterializeResult]:
+    ) -> Iterator[Made]:
         step = kind(context, store, settings, models, progress, specs)
         if off := step.off():
             yield from step.skip(off)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 SOUND = "sound"
 RIGHT_PERSON = "right_person"
+CONSENTED = "consented"
 STATUS, SKIPPED, REASON = "status", "skipped", "reason"
 Describe = Callable[["pl.DataFrame"], Mapping[str, Any]]
 
@@ -60,6 +61,17 @@ def right_person_check(asset: str) -> dg.AssetCheckSpec:
         partitions_def=OF[SPECS[asset].of],
         blocking=True,
         description="Every ride in it is like the person's others.",
+    )
+
+
+def consent_check(asset: str) -> dg.AssetCheckSpec:
+    """The check that a person's dataset is made of what they consent to."""
+    return dg.AssetCheckSpec(
+        CONSENTED,
+        asset=asset,
+        partitions_def=OF[SPECS[asset].of],
+        blocking=True,
+        description="They consent to it, in every ride that it is made of.",
     )
 
 

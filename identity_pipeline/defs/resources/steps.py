@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from identity_pipeline.core.imagesets.decided import DecidedPictures
+    from identity_pipeline.core.privacy.consent import Verdict
     from identity_pipeline.models.hub import ModelHub
     from identity_pipeline.stages.library.banks import Teachers
 
@@ -181,13 +182,26 @@ class VideoStep(Step):
         banks = None if spec.banks is None else self._bank_digests()
         digests = self._digests(spec)
         redaction = digest_of(self.redaction) if spec.redacted else None
-        besides = (digest, banks, self.contents, self._picture_digests(spec), redaction)
+        shown = (self._picture_digests(spec), redaction, self._consents(spec))
+        besides = (digest, banks, self.contents, *shown)
         return key_parts(spec, self.all_settings, digests, versions, *besides)
 
     def _picture_digests(self, spec: AssetSpec) -> dict[str, str] | None:
         from identity_pipeline.stages.curation.picture_uses import picture_digests
 
         return picture_digests(self.decided) if spec.pictures else None
+
+    def _consents(self, spec: AssetSpec) -> dict[str, Any] | None:
+        from identity_pipeline.stages.curation.consents import consent_key
+
+        return consent_key(self.consents) if spec.consents else None
+
+    @cached_property
+    def consents(self) -> dict[int, Verdict] | None:
+        """The verdict on each rider, as it is when the step first asks; None: not required."""
+        from identity_pipeline.stages.curation.consents import rider_verdicts
+
+        return rider_verdicts(self.stores, self.all_settings, self.video_id)
 
     @cached_property
     def decided(self) -> DecidedPictures:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, Final, cast
 from urllib.parse import urlencode
 
@@ -21,6 +22,7 @@ from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.ledger import subjects as ids
 from identity_pipeline.ledger.commands import Planned
 from identity_pipeline.ledger.errors import NameTakenError
+from identity_pipeline.stages.curation.consents import Consents, person_words, short_words, today
 from identity_pipeline.stages.curation.curation import Curator
 from identity_pipeline.stages.curation.snapshot import CurationError, LibrarySnapshot
 from identity_pipeline.stages.desk import people as listed
@@ -59,6 +61,8 @@ def _list(request: Request) -> Response:
     )
     exported = listed.exported_of(everybody, (str(row["person_id"]) for row in shown.rows))
 
+    asked = Consents(everybody.library.state, desk_of(request).settings.consent, today())
+
     def with_page(number: int) -> str:
         told = {"q": q, "order": order, "hidden": "1" if hidden else "", "page": str(number)}
         return "/people?" + urlencode({name: value for name, value in told.items() if value})
@@ -66,6 +70,7 @@ def _list(request: Request) -> Response:
     return page(
         request,
         "people.html.j2",
+        consent_of=partial(short_words, asked),
         room="people",
         shown=shown,
         exported=exported,
@@ -132,6 +137,7 @@ def _page(request: Request, template: str, person_id: str, **told: Any) -> Respo
         "who_is": library.called,
         "clock": _clock,
         "bars": bars,
+        "consent": person_words(library.state, desk.settings, person_id),
     }
     return page(request, template, **{**shared, **told})
 

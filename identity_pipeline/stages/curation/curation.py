@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import polars as pl
 
@@ -261,17 +262,21 @@ class Curator(PictureDecisions):
 
     def consent(self, answer: Answered) -> Planned:
         """Notes what somebody answered when asked for consent."""
-        said = {name: getattr(answer, name) for name in ("until", "minor", "evidence", "by")}
-        return self.decide(
-            lambda h, s: commands.record_consent(
-                h, s, answer.target, answer.answer, answer.scopes, **said
-            )
-        )
+        return self.decide(lambda h, s: _noted(h, s, answer))
 
     def consents(self, answers: Sequence[Answered]) -> list[Planned]:
-        """Notes several answers, those that are known already left out."""
+        """Notes several answers, all or none; those that are known already are left out."""
         history = self.library.history
-        return [self.consent(answer) for answer in answers if not answer.is_known(history)]
+        new = [answer for answer in answers if not answer.is_known(history)]
+        if self.dry_run or not new:
+            return [self.consent(answer) for answer in new]
+        stamp = Stamp(self.actor, self.now, self.reason)
+        planned = self.library.stores.ledger.commit_all(
+            [partial(_noted, stamp=stamp, answer=answer) for answer in new], history
+        )
+        self._own.update(one.event.id for one in planned)
+        self.library = self.library.after(planned[-1].history)
+        return planned
 
     def undo(self, event: ev.Event) -> Planned:
         """Takes an event back; undoing an undo brings its event back."""
@@ -281,6 +286,13 @@ class Curator(PictureDecisions):
         return self.decide(
             lambda h, s: commands.undo(h, s, event.id), videos=map(video_of, sorted(moved))
         )
+
+
+def _noted(history: History, stamp: Stamp, answer: Answered) -> Planned:
+    said = {name: getattr(answer, name) for name in ("until", "minor", "evidence", "by")}
+    return commands.record_consent(
+        history, stamp, answer.target, answer.answer, answer.scopes, **said
+    )
 
 
 def tracks_only(subjects: Iterable[str]) -> list[str]:

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import polars as pl
 
+from identity_pipeline.core.privacy.consent import NOT_TRACKED_SENTENCE
 from identity_pipeline.media.crops import decode_image, encode_jpeg
 from identity_pipeline.media.dataset_page import (
     DatasetPage,
@@ -105,8 +106,18 @@ def write_about(
         (str(m["name"]), str(m["licence"] or "not known"), str(m["sha256"] or "")) for m in models
     )
     parts = tuple(map(_part, accounts))
-    page = DatasetPage(layout.name, layout.sentence, parts, tuple(told), gate_version)
+    consent = tuple(sentence for account in accounts for sentence in consent_words(account))
+    page = DatasetPage(layout.name, layout.sentence, parts, tuple(told), gate_version, consent)
     (about / "index.html").write_text(render_dataset_page(page), encoding="utf-8")
+
+
+def consent_words(account: Account) -> tuple[str, ...]:
+    """What is known of a person's consent, a sentence for each ride and photo set."""
+    consents = account.material.consents
+    if consents is None:
+        return (NOT_TRACKED_SENTENCE,)
+    name = account.person.name
+    return tuple(f"{name} in {s}: {one.reason}." for s, one in sorted(consents.items()))
 
 
 def sheet_name(person: Person, people: int) -> str:
@@ -209,7 +220,9 @@ def readme(accounts: Sequence[Account], layout: Layout, usage: str) -> str:
     lines += [
         "- `about/index.html` shows every picture, and those that were refused with the reason.",
         "- `manifest.json` says of every picture where it comes from and what was measured, which "
-        "models judged it under which licences, and that consent is not recorded.",
+        "models judged it under which licences, and what is known of consent.",
+        "",
+        *dict.fromkeys(sentence for account in accounts for sentence in consent_words(account)),
         "",
         "`identity-pipeline verify .` in this folder checks all of it, without a network.",
         "",

@@ -21,7 +21,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from identity_pipeline.errors import printable
 from identity_pipeline.media.wording import counted
+from identity_pipeline.models.licences import PurposeError, purpose_fault
 from identity_pipeline.settings import Settings, all_but, chosen
+from identity_pipeline.stages.curation.consents import UNTRACKED_JSON, verdict_json
 from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
 from identity_pipeline.stages.datasets.about import Account, readme, why_not_chosen, write_about
 from identity_pipeline.stages.datasets.captioner import (
@@ -31,11 +33,13 @@ from identity_pipeline.stages.datasets.captioner import (
 )
 from identity_pipeline.stages.datasets.checks import SetFault, check_set
 from identity_pipeline.stages.datasets.cutting import Cutter
+from identity_pipeline.stages.datasets.layouts import scopes_of
 from identity_pipeline.stages.datasets.manifest import (
     FILE,
     KIND,
     SCHEMA_VERSION,
     ManifestError,
+    datasets_in,
     files_json,
     limits_json,
     not_written_json,
@@ -49,6 +53,7 @@ from identity_pipeline.stages.datasets.rides import MeasuredRides
 from identity_pipeline.stages.datasets.sources import (
     DatasetError,
     Material,
+    NoConsentError,
     material_of,
     people_of,
     refuse_changed,
@@ -135,11 +140,14 @@ def export(
         progress: called as pictures are cut.
 
     Raises:
+        NoConsentError: somebody does not consent; what there was of them alone is removed.
         DatasetError: there is no picture of somebody, none passes, or the folder is not ours.
+        PurposeError: weights that had a part in it may not be used for `export.purpose`.
         OSError: it cannot be written; what was there is unchanged.
     """
     people = people_of(library, request.person_ids, settings.datasets)
-    materials = [material_of(library, p, settings, request.rides) for p in people]
+    materials = _materials(library, people, request, settings)
+    _refuse_purpose(models, request, settings)
     target = request.target or default_place(library, people, request.layout.name)
     target = target.resolve()  # a link stays one, and what it leads to is exchanged
     fingerprint = sha256_of_value(_made_of(materials, request, settings, models))
@@ -168,6 +176,53 @@ def export(
         refuse_foreign(target)  # minutes went by, and somebody may have put something there
     _retire(target, people, request)
     return Written(target, False, manifest, usage)
+
+
+def _materials(
+    library: LibrarySnapshot, people: Sequence[Person], request: Request, settings: Settings
+) -> list[Material]:
+    """What there is of each person that may be shown to the consumer.
+
+    Raises:
+        NoConsentError: somebody consents nowhere; their datasets in the data folder are removed.
+    """
+    scopes = scopes_of(request.layout.name)
+    found = list[Material]()
+    for person in people:
+        try:
+            found.append(material_of(library, person, settings, request.rides, scopes))
+        except NoConsentError:
+            if not request.rides:
+                withdraw(library, person.person_id, request.layout.name)
+            raise
+    return found
+
+
+def withdraw(library: LibrarySnapshot, person_id: str, consumer: str) -> list[Path]:
+    """Removes a person's datasets for a consumer from the data folder; those that were removed.
+
+    One that holds files of somebody's own stays, and `verify` says what is wrong with it.
+    """
+    gone = list[Path]()
+    for folder in datasets_in(library.stores.layout.datasets):
+        told = _ours(folder)
+        shown = {row["person_id"] for row in told["people"]} if told is not None else set()
+        if told is None or person_id not in shown or told["consumer"] != consumer:
+            continue
+        if not strange_files(folder, told):
+            shutil.rmtree(folder)
+            gone.append(folder)
+            with contextlib.suppress(OSError):  # what else is there stays
+                folder.parent.rmdir()
+    return gone
+
+
+def _refuse_purpose(models: ModelHub, request: Request, settings: Settings) -> None:
+    if settings.export.purpose != "commercial":
+        return
+    known = [(m["name"], m["licence"]) for m in _models(models, request, settings)]
+    if fault := purpose_fault(settings.export.purpose, known):
+        raise PurposeError(f"Nothing was written: {fault}.")
 
 
 def _retire(target: Path, people: Sequence[Person], request: Request) -> None:
@@ -261,8 +316,29 @@ def _made_of(
         "size": request.size,
         "count": request.count,
         "captions": request.captions,
+        **_consent_of(materials),
     }
     return json.loads(json.dumps(made))  # as it is read back: tuples are lists
+
+
+def _consent_of(materials: Sequence[Material]) -> dict[str, Any]:
+    """What was consented to; nothing while consent is not required."""
+    told = [one for one in materials if one.consents is not None]
+    return {"consent": [row for one in told for row in _consents(one)]} if told else {}
+
+
+def _consents(material: Material) -> list[dict[str, Any]]:
+    who = material.person.person_id
+    verdicts = sorted((material.consents or {}).items())
+    return [{"person_id": who, "source_id": name, **verdict_json(one)} for name, one in verdicts]
+
+
+def shown_consent(materials: Sequence[Material], consumer: str) -> dict[str, Any]:
+    """What the manifest of a dataset says of consent: ids of events, and no words of anybody."""
+    told = _consent_of(materials)
+    if not told:
+        return dict(UNTRACKED_JSON)
+    return {"tracked": True, "scopes": list(scopes_of(consumer)), "sources": told["consent"]}
 
 
 def _captioner(request: Request, settings: Settings) -> dict[str, Any]:
@@ -347,7 +423,7 @@ def _write(
         "gate_version": gate_version,
         "vision_spaces": sorted({one.material.space for one in tried}),
         "models": facts,
-        "consent": None,
+        "consent": shown_consent([one.material for one in tried], layout.name),
     }
     return manifest, usage
 

@@ -23,10 +23,13 @@ from identity_pipeline.core.imagesets.decided import (
     DecidedPictures,
     with_decisions,
 )
+from identity_pipeline.core.privacy.consent import Verdict, together
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.ledger import subjects as ids
+from identity_pipeline.ledger.events import ConsentScope
 from identity_pipeline.media.dates import video_date
 from identity_pipeline.settings import DatasetSettings, Settings
+from identity_pipeline.stages.curation.consents import Asked
 from identity_pipeline.stages.curation.picture_uses import (
     decided_of_sources,
     person_places,
@@ -55,6 +58,10 @@ class DatasetError(IdentityPipelineError, ValueError):
     exit_status = 2
 
 
+class NoConsentError(DatasetError):
+    """Nobody may make a dataset of somebody; the sentence says who said what."""
+
+
 @dataclass(frozen=True)
 class Skipped:
     """A ride or photo set of the person that gives no picture, and why."""
@@ -74,6 +81,8 @@ class Material:
         skipped: those that give none.
         versions: data version of each table that was read, by `table/source`.
         space: of the vision vectors.
+        consents: the verdict on the person in each source that gives pictures; None while consent
+            is not required.
     """
 
     person: Person
@@ -82,6 +91,7 @@ class Material:
     skipped: tuple[Skipped, ...]
     versions: Mapping[str, str | None]
     space: str
+    consents: Mapping[str, Verdict] | None = None
 
 
 def people_of(
@@ -117,6 +127,7 @@ def material_of(
     person: Person,
     settings: Settings,
     rides: Sequence[str] = (),
+    scopes: Sequence[ConsentScope] = ("export",),
 ) -> Material:
     """The rides and photo sets of a person, and the faces that may be shown.
 
@@ -128,14 +139,19 @@ def material_of(
         settings: whose word counts (`datasets.assigned`), and what is the same picture
             (`pictures.rejected_within_s`).
         rides: only these, by id, file name, or the beginning of an id; all where none is named.
+        scopes: what they must consent to, once consent is required.
 
     Raises:
+        NoConsentError: they consent in none of them.
         DatasetError: there is no picture of them.
     """
     tracks = _tracks(library, person, settings.datasets)
     wanted = _wanted(library, person, tracks, rides)
+    consents = source_verdicts(library, settings, person.person_id, tracks, scopes)
+    wanted, refused = _consented(person, wanted, consents)
     decided = _Decided.of(library, wanted, settings)
-    parts, skipped = _parts(library.stores.tables, {name: tracks[name] for name in wanted}, decided)
+    parts, damaged = _parts(library.stores.tables, {name: tracks[name] for name in wanted}, decided)
+    skipped = tuple(sorted([*damaged, *refused], key=lambda one: one.source_id))
     if not parts:
         raise DatasetError(_nothing(person, skipped))
     sources = {name: _source(library, name, tracks[name]) for name in parts}
@@ -151,7 +167,59 @@ def material_of(
         for table, version in library.stores.tables.versions(POOLED, name).items()
     }
     versions |= {f"pictures/{name}": digest for name, digest in decided.digests(parts).items()}
-    return Material(person, sources, pool, tuple(skipped), versions, _common_space(parts))
+    told = None if consents is None else {name: consents[name] for name in parts}
+    return Material(person, sources, pool, skipped, versions, _common_space(parts), told)
+
+
+def source_verdicts(
+    library: LibrarySnapshot,
+    settings: Settings,
+    person_id: str,
+    tracks: Mapping[str, Sequence[tuple[int, str]]],
+    scopes: Sequence[ConsentScope],
+) -> dict[str, Verdict] | None:
+    """The verdict on a person in each of their rides and photo sets.
+
+    Args:
+        library: as it is now.
+        settings: of consent.
+        person_id: who.
+        tracks: number and origin of the person's tracks, by source.
+        scopes: all that they must consent to.
+
+    Returns:
+        By source; None while consent is not required.
+    """
+    if not settings.consent.required:
+        return None
+    asked = Asked.of(library.stores, library.state, settings)
+    found: dict[str, Verdict] = {}
+    for source_id, own in tracks.items():
+        keys = {ids.track(source_id, number): person_id for number, _ in own}
+        told = [one for scope in scopes for _, one in asked.of_tracks(keys, scope)]
+        found[source_id] = together(told)
+    return found
+
+
+def _consented(
+    person: Person, wanted: Sequence[str], consents: Mapping[str, Verdict] | None
+) -> tuple[list[str], list[Skipped]]:
+    """The sources in which a person consents, and the others.
+
+    Raises:
+        NoConsentError: there is none of the first.
+    """
+    if consents is None:
+        return list(wanted), []
+    kept = [name for name in wanted if consents[name].allowed]
+    left = [name for name in wanted if name not in kept]
+    skipped = [Skipped(name, f"Consent: {consents[name].reason}.") for name in left]
+    if not kept:
+        raise NoConsentError(
+            f"There is no dataset of {person.name} without consent: {consents[left[0]].reason} "
+            f"({left[0]}); `identity-pipeline consent list` says who said what."
+        )
+    return kept, skipped
 
 
 @dataclass(frozen=True)

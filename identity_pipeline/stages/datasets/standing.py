@@ -14,7 +14,9 @@ import polars as pl
 
 from identity_pipeline.core.vectors import to_matrix
 from identity_pipeline.ledger import subjects as ids
+from identity_pipeline.ledger.events import CONSENT_SCOPES
 from identity_pipeline.settings import Settings, chosen
+from identity_pipeline.stages.curation.consents import Asked, verdict_json
 from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
 from identity_pipeline.stages.datasets.export import CODE, SHAPING
 from identity_pipeline.stages.datasets.sources import HUMAN
@@ -61,12 +63,28 @@ def stamps(
                 library.state.people[who].name,
                 [[*one, _version(tables.noted("candidates", ids.parse(one[0])[1]))] for one in own],
                 *_decided(library, {ids.parse(key)[1] for key, _ in own}),
+                *_consented(library, settings, who, own),
                 shaping,
                 CODE,
             ]
         )
         for who, own in tracks.items()
     }
+
+
+def _consented(
+    library: LibrarySnapshot, settings: Settings, person_id: str, own: list[tuple[str, str]]
+) -> list[Any]:
+    """What a person consents to in their tracks; nothing while consent is not required."""
+    if not settings.consent.required:
+        return []
+    asked = Asked.of(library.stores, library.state, settings)
+    keys = {key: person_id for key, _ in own}
+    return [
+        [scope, key, verdict_json(verdict)]
+        for scope in CONSENT_SCOPES
+        for key, verdict in asked.of_tracks(keys, scope)
+    ]
 
 
 def _decided(library: LibrarySnapshot, source_ids: set[str]) -> list[Any]:

@@ -19,8 +19,13 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 
 from identity_pipeline.core.geometry import Box
+from identity_pipeline.core.imagesets.frame_ledger import NO_CONSENT
+from identity_pipeline.ledger import subjects as ids
 from identity_pipeline.media.crops import decode_image
+from identity_pipeline.settings import Settings
+from identity_pipeline.stages.curation.consents import Asked
 from identity_pipeline.stages.datasets.checks import Looker, check
+from identity_pipeline.stages.datasets.layouts import scopes_of
 from identity_pipeline.stages.datasets.manifest import (
     FILE,
     KIND,
@@ -29,9 +34,12 @@ from identity_pipeline.stages.datasets.manifest import (
     read_manifest,
 )
 from identity_pipeline.stages.datasets.pictures import Limits, Person, Picture, Source, Verdict
+from identity_pipeline.stages.datasets.sources import source_verdicts
 from identity_pipeline.stages.datasets.standing import doubts
 from identity_pipeline.stages.imagesets.one_face import look
+from identity_pipeline.stages.library.view import known_tracks
 from identity_pipeline.stages.progress.protocol import Progress, silent
+from identity_pipeline.stages.specs.exported import seats_of
 from identity_pipeline.storage.files.hashing import sha256_of_file
 from identity_pipeline.storage.layout import UnsafePathError, inside
 
@@ -94,6 +102,7 @@ def verify(
     models: ModelHub | None,
     progress: Progress = silent,
     library: LibrarySnapshot | None = None,
+    settings: Settings | None = None,
 ) -> Verified:
     """Checks an export against its manifest.
 
@@ -102,6 +111,7 @@ def verify(
         models: whose detector looks at every picture; None: faces are not looked at.
         progress: called per picture.
         library: that says whether people are still who they were; None: nobody is asked.
+        settings: of consent, which the same library says; None: consent is not looked at.
 
     Raises:
         ManifestError: it is no export, or another one took its place meanwhile.
@@ -112,7 +122,7 @@ def verify(
     pack, note = _pack(models)
     if note is not None:
         findings.append(note)
-    findings += _of_library(folder, told, library)
+    findings += _of_library(folder, told, library, settings)
     looked = 0
     if pack is not None and VERSION not in {finding.code for finding in findings}:
         damaged = {finding.subject for finding in findings if finding.level == "wrong"}
@@ -125,13 +135,63 @@ def verify(
 
 
 def _of_library(
-    folder: Path, told: Mapping[str, Any], library: LibrarySnapshot | None
+    folder: Path,
+    told: Mapping[str, Any],
+    library: LibrarySnapshot | None,
+    settings: Settings | None,
 ) -> list[Finding]:
-    """Whether the people are still who they were; nothing where nobody is asked."""
-    if library is None or told.get("kind") != KIND:
+    """Whether the people are still who they were, and consent; nothing where nobody is asked."""
+    if library is None:
         return []
+    found = list[Finding]()
+    if told.get("kind") == KIND:
+        with _as_written(folder):
+            found += [Finding("wrong", "not_them", FILE, why) for why in doubts(library, told)]
+    if settings is not None and settings.consent.required:
+        found += _of_consent(folder, told, library, settings)
+    return found
+
+
+def _of_consent(
+    folder: Path, told: Mapping[str, Any], library: LibrarySnapshot, settings: Settings
+) -> list[Finding]:
+    """What is shown of people who do not consent any more."""
     with _as_written(folder):
-        return [Finding("wrong", "not_them", FILE, why) for why in doubts(library, told)]
+        if told.get("kind") == KIND:
+            return _of_people_who_refuse(told, library, settings)
+        asked = Asked.of(library.stores, library.state, settings)
+        verdicts = asked.of_riders(str(told["video_id"]))
+        return [
+            Finding("wrong", NO_CONSENT, row["file"], f"person_{seat}: {verdicts[seat].reason}.")
+            for row in told["files"]
+            if row.get("type") in RIDE_TYPES
+            for seat in seats_of(row["file"], verdicts)
+            if seat in verdicts and not verdicts[seat].allowed
+        ]
+
+
+def _of_people_who_refuse(
+    told: Mapping[str, Any], library: LibrarySnapshot, settings: Settings
+) -> list[Finding]:
+    scopes, found = scopes_of(str(told["consumer"])), list[Finding]()
+    for row in told["sources"]:
+        person_id, source_id = row["person_id"], row["source_id"]
+        tracks = [
+            (int(ids.parse(key).local_id), known.origin)
+            for key, known in known_tracks(library).items()
+            if known.person_id == person_id and ids.parse(key).video_id == source_id
+        ]
+        if not row["pictures"] or not tracks:  # that they are not theirs is said elsewhere
+            continue
+        of_source = source_verdicts(library, settings, person_id, {source_id: tracks}, scopes)
+        verdict = (of_source or {}).get(source_id)
+        if verdict is not None and not verdict.allowed:
+            why = (
+                f"Consent: {verdict.reason}; export them again, or remove the folder and what was "
+                "made of it."
+            )
+            found.append(Finding("wrong", NO_CONSENT, source_id, why))
+    return found
 
 
 @contextmanager
@@ -209,8 +269,8 @@ def _of_stamps(told: Mapping[str, Any], of_person: bool) -> Iterator[Finding]:
     yield from _of_licences(told.get("models") or [])
     if "consent" not in told:
         yield Finding("wrong", "no_consent_stamp", FILE, "It says nothing of consent.")
-    elif told["consent"] is None:
-        why = "Consent is not recorded: that the people in it agreed is for you to know."
+    elif not (told["consent"] or {}).get("tracked"):
+        why = "Consent is not tracked here: that the people in it agreed is for you to know."
         yield Finding("note", "consent_not_recorded", FILE, why)
 
 

@@ -27,6 +27,7 @@ from identity_pipeline.errors import IdentityPipelineError, printable
 from identity_pipeline.media.crops import align, decode_image
 from identity_pipeline.media.worth_plot import PROXY, worth_svg
 from identity_pipeline.models.face_pack import FacePack
+from identity_pipeline.models.licences import licence_of
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
 from identity_pipeline.stages.datasets.cutting import Cutter
@@ -34,7 +35,6 @@ from identity_pipeline.stages.datasets.layouts import LAYOUTS
 from identity_pipeline.stages.datasets.pictures import Picture
 from identity_pipeline.stages.datasets.sources import DatasetError, material_of, people_of
 from identity_pipeline.stages.datasets.trying import try_pictures
-from identity_pipeline.stages.imagesets.provenance import licence_of
 from identity_pipeline.stages.progress.protocol import Progress, silent
 from identity_pipeline.storage.files import atomic
 

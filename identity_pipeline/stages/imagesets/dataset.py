@@ -16,7 +16,7 @@ from typing import Any
 
 import polars as pl
 
-from identity_pipeline.core.imagesets.frame_ledger import build_ledger
+from identity_pipeline.core.imagesets.frame_ledger import NO_CONSENT, build_ledger
 from identity_pipeline.core.imagesets.summary import RiderSummary, summaries_of
 from identity_pipeline.core.privacy.redaction import Redaction
 from identity_pipeline.media.crops import encode_jpeg
@@ -25,12 +25,14 @@ from identity_pipeline.media.page import render_export_page
 from identity_pipeline.media.sheets import SET_ACCENTS, Tile, contact_sheet
 from identity_pipeline.models.face_pack import FacePack
 from identity_pipeline.settings import Settings
+from identity_pipeline.stages.curation.consents import shown_consents
 from identity_pipeline.stages.imagesets.curate import frame_size
 from identity_pipeline.stages.imagesets.image_meta import Evidence, meta_of, metadata_lines
 from identity_pipeline.stages.imagesets.images import (
     Exported,
     LeftOut,
     Pictures,
+    PlannedImage,
     planned_images,
 )
 from identity_pipeline.stages.imagesets.page import VideoTables, export_page
@@ -102,11 +104,12 @@ def write_dataset(
             f"{video.name} is another file than the one that {provenance.video_id} was made of; "
             "put the old one back, or drop the new one in under a name of its own and run it.",
         )
-    planned = planned_images(tables.sets, tables.observed)
+    planned, no_consent = consented(planned_images(tables.sets, tables.observed), provenance)
     with atomic.new_folder(target) as folder:
         footage = Footage(video, tables.frames, crops, settings, redaction)
         pictures = Pictures(footage, tables.face_detections, pack, settings)
-        images, left_out = cut_images(planned, pictures, tables.observed, tables.moments, progress)
+        images, faulty = cut_images(planned, pictures, tables.observed, tables.moments, progress)
+        left_out = [*no_consent, *faulty]
         evidence = Evidence.of(tables.observed, tables.selection)
         metas = [meta_of(image, evidence, provenance, settings.export) for image in images]
         for image, meta in zip(images, metas, strict=True):
@@ -121,6 +124,7 @@ def write_dataset(
             *(tables.riders, tables.observed, tables.selection, tables.sets, chosen, lacking),
             *(tables.face_detections, frame_size(tables.ride_video), settings),
         )
+        riders = tuple(_by_consent(rider, provenance) for rider in riders)
         for rider in riders:
             min_side = settings.export.min_side_px
             _write_rider(folder, rider, images, left_out, provenance, min_side)
@@ -129,6 +133,29 @@ def write_dataset(
         pairs = pairs_of(riders[0]) if riders else None
         _write_manifest(folder, manifest_rows(folder, images, ()), left_out, pairs, provenance)
         return Dataset(manifest_rows(folder, images, left_out), left_out)
+
+
+def consented(
+    planned: Sequence[PlannedImage], provenance: Provenance
+) -> tuple[list[PlannedImage], list[LeftOut]]:
+    """The images whose riders all consent, and the others; these are never cut."""
+    kept, left_out = list[PlannedImage](), list[LeftOut]()
+    for image in planned:
+        seats = [face.person_id for face in image.faces]
+        verdict = provenance.refused(seats)
+        if verdict is None:
+            kept.append(image)
+            continue
+        who = next(seat for seat in seats if provenance.refused([seat]))
+        sentence = f"person_{who}: {verdict.reason}."
+        left_out.append(LeftOut(image.set_name, image.file, image.faces, NO_CONSENT, sentence))
+    return kept, left_out
+
+
+def _by_consent(rider: RiderSummary, provenance: Provenance) -> RiderSummary:
+    """What is said of a rider: of one who does not consent, why there is no set."""
+    refused = provenance.refused([rider.person_id])
+    return replace(rider, no_set_reason=NO_CONSENT) if refused else rider
 
 
 def _as_exported(tables: VideoTables, files: pl.DataFrame, settings: Settings) -> VideoTables:
@@ -309,13 +336,15 @@ def _write_manifest(
             "video_id": provenance.video_id,
             "source": dict(provenance.source),
             "models": [
-                {"role": m.role, "name": m.name, "sha256": m.sha256} for m in provenance.models
+                {"role": m.role, "name": m.name, "sha256": m.sha256, "licence": m.licence}
+                for m in provenance.models
             ],
             "embed_model_version": provenance.vision_space,
             "identity_model_version": provenance.identity_space,
             "gate_version": provenance.gate_version,
             "settings_sha256": provenance.settings_sha256,
             **({"highlights": dict(provenance.highlights)} if provenance.highlights else {}),
+            "consent": shown_consents(provenance.consents),
             "pairs": pairs,
             "left_out": [image.as_json() for image in left_out],
             "files": [_listed(row) for row in files.iter_rows(named=True)],

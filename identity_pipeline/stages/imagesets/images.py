@@ -110,7 +110,7 @@ class LeftOut(PlannedImage):
     Attributes:
         code: `frame_not_found` or `other_picture`, where it could not be proved to be what was
             analysed; `second_face`, `other_face_largest` or `no_face_found`, where it does not show
-            its riders alone; `below_min_side`.
+            its riders alone; `below_min_side`; `no_consent`.
         sentence: why, and what to do.
     """
 

@@ -36,6 +36,7 @@ from identity_pipeline.media.page import (
 from identity_pipeline.media.sheets import data_uri
 from identity_pipeline.media.timelines import moments_svg, track_timeline_svg
 from identity_pipeline.settings import Settings
+from identity_pipeline.stages.curation.consents import consent_sentences
 from identity_pipeline.stages.imagesets.images import Exported, LeftOut
 from identity_pipeline.stages.imagesets.provenance import Provenance
 from identity_pipeline.stages.specs.exported import (
@@ -107,6 +108,7 @@ def export_page(
         ledger=ledger_rows(tables.frame_ledger),
         left_out=tuple((image.file, image.sentence) for image in left_out),
         min_side_px=settings.export.min_side_px,
+        consent=consent_sentences(provenance.consents),
     )
 
 

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from identity_pipeline.core.privacy.consent import NOT_ASKED, Verdict, together
 from identity_pipeline.media.page import ModelFacts
 from identity_pipeline.models.hub import ModelHub
+from identity_pipeline.models.licences import licence_of
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.specs.cache_key import deciding_settings, shaping_settings
 from identity_pipeline.stages.video.notes import notes_of_file, notes_of_frames
 from identity_pipeline.storage.video.highlights import Highlights
-
-INSIGHTFACE_PACKS = ("antelopev2", "buffalo_l", "buffalo_m", "buffalo_s", "buffalo_sc")
-DINOV2 = "facebook/dinov2"
 
 
 @dataclass(frozen=True)
@@ -33,6 +32,7 @@ class Provenance:
         settings_sha256: digest of all settings that shape the sets.
         gate_version: digest of those that took part in the gates and the selection.
         highlights: name, SHA-256 and windows of the video's highlights; None where it has none.
+        consents: the verdict on each rider by seat; None while consent is not required.
     """
 
     video_id: str
@@ -43,13 +43,14 @@ class Provenance:
     settings_sha256: str
     gate_version: str
     highlights: Mapping[str, Any] | None = None
+    consents: Mapping[int, Verdict] | None = None
 
-
-def licence_of(name: str) -> str | None:
-    """Licence of well-known weights by their published name; None for anything else."""
-    if name in INSIGHTFACE_PACKS:
-        return "non-commercial research only"
-    return "Apache-2.0" if name.startswith(DINOV2) else None
+    def refused(self, seats: Iterable[int]) -> Verdict | None:
+        """Why nothing may be shown of some riders; None where it may."""
+        if self.consents is None:
+            return None
+        verdict = together(self.consents.get(seat, NOT_ASKED) for seat in seats)
+        return None if verdict.allowed else verdict
 
 
 def model_facts(models: ModelHub) -> tuple[ModelFacts, ...]:
@@ -86,6 +87,7 @@ def provenance_of(
     models: ModelHub,
     settings: Settings,
     highlights: Highlights | None = None,
+    consents: Mapping[int, Verdict] | None = None,
 ) -> Provenance:
     """The provenance of one video's export; says the file's name but not where it lay."""
     source = ride_video.drop("video_id", "path").row(0, named=True)
@@ -100,6 +102,7 @@ def provenance_of(
         settings_sha256=shaping_settings(settings),
         gate_version=deciding_settings(settings, emphasised=highlights is not None)[:12],
         highlights=_highlights(highlights, settings) if highlights else None,
+        consents=consents,
     )
 
 

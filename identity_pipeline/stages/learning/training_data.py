@@ -16,6 +16,7 @@ from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.ledger import subjects
 from identity_pipeline.ledger.replay import History
 from identity_pipeline.settings import Settings
+from identity_pipeline.stages.curation.consents import Asked
 from identity_pipeline.stages.curation.decisions import human_facts
 from identity_pipeline.stages.curation.settling import settle_ledger
 from identity_pipeline.stages.library.copies import copies_in_force
@@ -31,15 +32,24 @@ class TooLittleToLearnError(IdentityPipelineError, ValueError):
     """There are too few labels for a training; the sentence says which to add."""
 
 
-def confirmed_tracks(stores: LibraryStores, history: History) -> dict[str, str]:
-    """The person of each track that humans confirmed; what they set aside is left out.
+def confirmed_tracks(stores: LibraryStores, history: History, settings: Settings) -> dict[str, str]:
+    """The person of each track that humans confirmed and that may be learned from.
 
-    A ride and its copy teach once: see `stages.library.copies`.
+    What humans set aside is left out, and so is whom nobody may learn from for want of consent. A
+    ride and its copy teach once: see `stages.library.copies`.
     """
     placed = copies_in_force(stores).tracks(stores.tables, history)
     decisions = human_facts(history.state, placed).decisions
     aside = {*decisions.ignored, *decisions.not_faces}
+    aside |= untaught(stores, history, settings)
     return {key: who for key, who in sorted(decisions.assigned.items()) if key not in aside}
+
+
+def untaught(stores: LibraryStores, history: History, settings: Settings) -> frozenset[str]:
+    """Confirmed tracks that nobody may learn from, for want of consent."""
+    placed = copies_in_force(stores).tracks(stores.tables, history)
+    assigned = human_facts(history.state, placed).decisions.assigned
+    return Asked.of(stores, history.state, settings).withheld(assigned, "training")
 
 
 def build_training_set(
@@ -59,7 +69,7 @@ def build_training_set(
         SpaceMismatchError: confirmed tracks are of more than one recogniser.
     """
     history = settle_ledger(stores, now)
-    person_of = confirmed_tracks(stores, history)
+    person_of = confirmed_tracks(stores, history, settings)
     by_video: dict[str, dict[str, str]] = {}
     for key, person in person_of.items():
         by_video.setdefault(subjects.parse(key).video_id, {})[key] = person
@@ -116,10 +126,23 @@ def teaching_counts(found: Sufficiency) -> Mapping[str, int]:
     }
 
 
-def present_labels(stores: LibraryStores) -> tuple[dict[str, str], str]:
+def present_labels(stores: LibraryStores, settings: Settings) -> tuple[dict[str, str], str]:
     """The person of each confirmed track by the ledger alone, and the hash of its state."""
     history = stores.ledger.history()
-    return confirmed_tracks(stores, history), history.state.people_hash
+    return confirmed_tracks(stores, history, settings), history.state.people_hash
+
+
+def taught_without_consent(stores: LibraryStores, settings: Settings) -> frozenset[str]:
+    """Tracks of the last training set that nobody may learn from any more."""
+    if not settings.consent.required:
+        return frozenset()
+    history = stores.ledger.history()
+    return untaught(stores, history, settings) & last_taught(stores).keys()
+
+
+def withheld_labels(stores: LibraryStores, settings: Settings) -> int:
+    """How many confirmed tracks nobody may learn from, for want of consent."""
+    return len(untaught(stores, stores.ledger.history(), settings))
 
 
 def last_taught(stores: LibraryStores) -> dict[str, str]:

@@ -24,6 +24,7 @@ from identity_pipeline.core.vectors import to_matrix
 from identity_pipeline.ledger import subjects
 from identity_pipeline.ledger.replay import History
 from identity_pipeline.settings import Settings
+from identity_pipeline.stages.curation.consents import Asked
 from identity_pipeline.stages.curation.decisions import human_facts
 from identity_pipeline.stages.curation.settling import in_step, settle_ledger
 from identity_pipeline.stages.library.copies import Copies, copies_of
@@ -63,17 +64,19 @@ class KnownRiders:
         stores: of the data folder.
         history: every human decision.
         snapshot: the generation in force; None before the first.
+        settings: of consent.
     """
 
     stores: LibraryStores
     history: History
     snapshot: Snapshot | None
+    settings: Settings
 
     @classmethod
-    def now(cls, stores: LibraryStores) -> KnownRiders:
+    def now(cls, stores: LibraryStores, settings: Settings) -> KnownRiders:
         """As ledger and library stand; nothing is written."""
         history = settle_ledger(stores, _UNWRITTEN, write=False)
-        return cls(stores, history, stores.generations.find())
+        return cls(stores, history, stores.generations.find(), settings)
 
     @cached_property
     def confirmed(self) -> Mapping[str, str]:
@@ -82,6 +85,12 @@ class KnownRiders:
         decisions = human_facts(self.history.state, placed).decisions
         aside = {*decisions.ignored, *decisions.not_faces}
         return {key: who for key, who in sorted(decisions.assigned.items()) if key not in aside}
+
+    @cached_property
+    def _withheld(self) -> frozenset[str]:
+        """Confirmed tracks of people who do not consent to be known again over rides."""
+        asked = Asked.of(self.stores, self.history.state, self.settings)
+        return asked.withheld(self.confirmed, "profile")
 
     @cached_property
     def _copies(self) -> Copies:
@@ -137,7 +146,9 @@ class KnownRiders:
         tracks: dict[str, set[int]] = {}
         for key, who in self.confirmed.items():
             _, video, number, lost = subjects.parse(key)
-            if who == person_id and video not in own and not lost:
+            if key in self._withheld or who != person_id:
+                continue
+            if video not in own and not lost:
                 tracks.setdefault(video, set()).add(int(number))
         there = {
             video: frozenset(several)
@@ -161,7 +172,7 @@ def teachers_of(stores: LibraryStores, settings: Settings, video_id: str) -> dic
     """What teaches the banks that judge a video's riders now; nothing where medoids judge."""
     if settings.stability.source == "medoid":
         return {}
-    return KnownRiders.now(stores).teachers(video_id)
+    return KnownRiders.now(stores, settings).teachers(video_id)
 
 
 def digests(teachers: Mapping[int, Teachers]) -> dict[str, str]:

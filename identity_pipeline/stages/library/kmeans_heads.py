@@ -28,6 +28,7 @@ from identity_pipeline.core.matching.thresholds import Thresholds, thresholds_of
 from identity_pipeline.core.matching.verification import verification
 from identity_pipeline.core.vectors import to_matrix
 from identity_pipeline.settings import MatchSettings, Settings, chosen
+from identity_pipeline.stages.curation.consents import Asked
 from identity_pipeline.stages.library.profiles import HUMAN
 from identity_pipeline.stages.library.spaces import head_of_space, settings_of_library
 from identity_pipeline.stages.progress.protocol import Progress, silent
@@ -68,11 +69,14 @@ class Confirmed:
     damaged: tuple[str, ...] = ()
 
 
-def read_confirmed(stores: LibraryStores, progress: Progress = silent) -> Confirmed:
-    """Reads the confirmed tracks.
+def read_confirmed(
+    stores: LibraryStores, settings: Settings, progress: Progress = silent
+) -> Confirmed:
+    """Reads the confirmed tracks of people who may be known again over rides.
 
     Args:
         stores: of the data folder.
+        settings: of consent.
         progress: called per video.
 
     Raises:
@@ -83,7 +87,7 @@ def read_confirmed(stores: LibraryStores, progress: Progress = silent) -> Confir
     own = stores.in_space(head_of_space(generation.space))
     table = snapshot.table("person_assignments")
     table = table.filter(pl.col("state") == "known", pl.col("origin").is_in(HUMAN))
-    person_of: dict[str, str] = dict(table.select("track_key", "person_id").iter_rows())
+    person_of = _consenting(stores, settings, table)
     videos = sorted(set(table["video_id"].to_list()))
     parts: dict[str, list[pl.DataFrame]] = {name: [] for name in SOURCES}
     versions: dict[str, list[str]] = {}
@@ -130,6 +134,13 @@ def _labelled(
     )
 
 
+def _consenting(stores: LibraryStores, settings: Settings, table: pl.DataFrame) -> dict[str, str]:
+    """The person of each confirmed track of people who may be known again over rides."""
+    person_of: dict[str, str] = dict(table.select("track_key", "person_id").iter_rows())
+    withheld = Asked.now(stores, settings).withheld(person_of, "profile")
+    return {key: who for key, who in person_of.items() if key not in withheld}
+
+
 @dataclass(frozen=True)
 class HeadsTrained:
     """A run of the training.
@@ -162,7 +173,7 @@ def train_kmeans_heads(
     Raises:
         NoGenerationError: the library was never computed.
     """
-    confirmed = read_confirmed(stores, progress)
+    confirmed = read_confirmed(stores, settings, progress)
     settings = settings_of_library(stores, settings)
     trained = _trained(stores.kmeans_heads, settings, now, progress, confirmed)
     # The note lies in the generation, so that a new one starts without it.
@@ -316,7 +327,7 @@ def heads_at_work(stores: LibraryStores, settings: Settings, probe: str = "face"
         NoGenerationError: the library was never computed.
         KMeansHeadsError: there are no heads of its space, or they cannot be used.
     """
-    confirmed = read_confirmed(stores)
+    confirmed = read_confirmed(stores, settings)
     settings = settings_of_library(stores, settings)
     heads = stores.kmeans_heads.load(confirmed.snapshot.space).heads
     thresholds = _thresholds(confirmed.snapshot, probe, settings.match)

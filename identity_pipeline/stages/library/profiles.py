@@ -27,6 +27,7 @@ from identity_pipeline.core.matching.thresholds import thresholds_of
 from identity_pipeline.core.vectors import to_matrix
 from identity_pipeline.ledger import subjects
 from identity_pipeline.settings import Settings, chosen
+from identity_pipeline.stages.curation.consents import Asked
 from identity_pipeline.stages.library.recompute import left_out
 from identity_pipeline.stages.library.spaces import (
     FACE_TABLES,
@@ -74,13 +75,16 @@ def sync_profiles(
 
     Args:
         stores: of the data folder.
-        settings: `match`.
+        settings: `match` and `retention`.
         today: ISO date or time, noted in profiles that grow.
         progress: called per person.
 
     Raises:
         NoGenerationError: the library was never computed.
     """
+    if settings.retention.profiles == "ephemeral":
+        stores.profiles.remove_all()
+        return ProfileChanges((), (), ())
     with stores.generations.open() as snapshot:
         return _synced(stores, snapshot, settings, today, progress)
 
@@ -92,11 +96,12 @@ def _synced(
     profiles = stores.profiles
     assignments, people = snapshot.table("person_assignments"), snapshot.table("people")
     confirmed = assignments.filter(pl.col("state") == "known", pl.col("origin").is_in(HUMAN))
+    confirmed, refused = _consenting(stores, settings, confirmed)
     contents = contents_of(stores)
     threshold = quarantine_below(snapshot.table("calibration"), settings)
     space = snapshot.space
     enriched: list[Enrichment] = []
-    withdrawn: list[tuple[str, str]] = []
+    withdrawn = [(person, source) for person in refused for source in profiles.drop(person)]
     left: list[str] = []
 
     aside, unread = _with_damaged_videos(stores), _without_tables(stores)
@@ -148,6 +153,16 @@ def _synced(
     return ProfileChanges(
         tuple(enriched), tuple(withdrawn), tuple(profiles.listing()), tuple(sorted(set(left)))
     )
+
+
+def _consenting(
+    stores: LibraryStores, settings: Settings, confirmed: pl.DataFrame
+) -> tuple[pl.DataFrame, list[str]]:
+    """Confirmed tracks of people who may have a profile, and those who may not have any."""
+    person_of: dict[str, str] = dict(confirmed.select("track_key", "person_id").iter_rows())
+    withheld = Asked.now(stores, settings).withheld(person_of, "profile")
+    kept = confirmed.filter(~pl.col("track_key").is_in(sorted(withheld)))
+    return kept, sorted(set(confirmed["person_id"]) - set(kept["person_id"]))
 
 
 def _with_damaged_videos(stores: LibraryStores) -> dict[str, str]:

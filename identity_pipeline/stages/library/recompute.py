@@ -24,9 +24,10 @@ from identity_pipeline.core.library.recompute import (
 from identity_pipeline.ledger import subjects
 from identity_pipeline.ledger.replay import History
 from identity_pipeline.settings import Settings, chosen
+from identity_pipeline.stages.curation.consents import Asked
 from identity_pipeline.stages.curation.decisions import human_facts
 from identity_pipeline.stages.curation.settling import settle_ledger
-from identity_pipeline.stages.library.copies import TABLE, Copies, find_copies
+from identity_pipeline.stages.library.copies import TABLE, Copies, copies_in_force, find_copies
 from identity_pipeline.stages.library.projection import forget, is_regenerated, regenerate
 from identity_pipeline.stages.library.spaces import (
     LiveSpace,
@@ -166,7 +167,32 @@ def in_force_fits(stores: LibraryStores, settings: Settings, history: History) -
     videos = own.videos_with("track_templates")
     made_of = {v: _made_of(stores.tables, own, v) for v in videos if v not in aside}
     own_numbers = settings_of_library(stores, settings)
-    return current.fingerprint == fingerprint_of(made_of, history, own_numbers, current.day)
+    withheld = withheld_from_gallery(stores, settings, history, copies_in_force(stores))
+    now = fingerprint_of(made_of, history, own_numbers, current.day, withheld)
+    return current.fingerprint == now
+
+
+def withheld_from_gallery(
+    stores: LibraryStores,
+    settings: Settings,
+    history: History,
+    copies: Copies,
+    day: str | None = None,
+) -> frozenset[str]:
+    """Confirmed tracks of people who do not consent to be known again over rides.
+
+    Args:
+        stores: of the data folder.
+        settings: of consent.
+        history: every decision, in terms of the present tracks.
+        copies: rides of which there are copies.
+        day: ISO date; None: today.
+    """
+    if not settings.consent.required:
+        return frozenset()
+    placed = copies.tracks(stores.tables, history)
+    assigned = human_facts(history.state, placed).decisions.assigned
+    return Asked.of(stores, history.state, settings, day).withheld(assigned, "profile")
 
 
 def left_out(stores: LibraryStores, history: History) -> dict[str, str]:
@@ -260,13 +286,14 @@ def _recompute(
     settings = _deciding(stores, settings, inputs)
     if publish:
         keep_notes(store.layout, inputs.damaged, set(inputs.made_of))
-    fingerprint = fingerprint_of(inputs.made_of, history, settings, now[:10])
+    withheld = withheld_from_gallery(stores, settings, history, copies, now[:10])
+    fingerprint = fingerprint_of(inputs.made_of, history, settings, now[:10], withheld)
     last = generations.newest_whole()
     if publish and last and _still_fits(last, generations.in_force(), fingerprint):
         tables = {name: last.table(name) for name in LIBRARY_TABLES}
         return _told(last.generation, True, tables, inputs, history, settings, live)
     before = before_of(last, inputs.space, inputs.versions)
-    result = compute(stores, inputs, history, settings, before, now, copies)
+    result = compute(stores, inputs, history, settings, before, now, copies, withheld)
     result.tables[TABLE] = copied
     if not publish:
         number = last.number + 1 if last else 1
@@ -335,17 +362,22 @@ def compute(
     before: Before,
     now: str,
     copies: Copies,
+    withheld: frozenset[str] = frozenset(),
 ) -> LibraryResult:
-    """The library that a history of decisions gives; nothing is written."""
+    """The library that a history of decisions gives; nothing is written.
+
+    Tracks that are `withheld` stay with their people, who are not known again by them.
+    """
     recogniser = None
     if head_of_space(inputs.space) is not None:
         own = read_templates(stores, copies, aside=unclaimed(stores.layout, history))
         recogniser = SpaceTables(own.templates, own.pairs, own.samples)
+    human = human_facts(history.state, copies.tracks(stores.tables, history))
     return build_library(
         inputs.templates,
         inputs.pairs,
         inputs.samples,
-        human_facts(history.state, copies.tracks(stores.tables, history)),
+        replace(human, withheld=withheld),
         before,
         now[:10],
         settings,
@@ -354,7 +386,11 @@ def compute(
 
 
 def fingerprint_of(
-    made_of: Mapping[str, list[str]], history: History, settings: Settings, today: str
+    made_of: Mapping[str, list[str]],
+    history: History,
+    settings: Settings,
+    today: str,
+    withheld: Collection[str] = (),
 ) -> str:
     """Hash of everything that the library's tables depend on.
 
@@ -363,6 +399,7 @@ def fingerprint_of(
         history: every decision.
         settings: in force.
         today: ISO date; it ages suggestions.
+        withheld: see `withheld_from_gallery`.
     """
     return sha256_of_value(
         {
@@ -371,6 +408,7 @@ def fingerprint_of(
             "state": history.state.people_hash,
             "settings": chosen(settings, SETTINGS),
             "today": today,
+            **({"withheld": sorted(withheld)} if withheld else {}),
         }
     )
 

@@ -432,7 +432,7 @@ def learning_phases(sources: Sources, history: History) -> tuple[Phase, ...]:
     stores, settings = sources.stores, sources.settings
     session = stores.trainings.last()
     known = {
-        "training_set": _training_set(stores, history, session),
+        "training_set": _training_set(stores, history, settings, session),
         "projection_head": _projection_head(settings, session),
         "head_evaluation": _head_evaluation(stores.heads, session),
         "head_embeddings": _head_embeddings(stores, settings),
@@ -461,9 +461,12 @@ def learning_phases(sources: Sources, history: History) -> tuple[Phase, ...]:
 
 
 def _training_set(
-    stores: LibraryStores, history: History, session: TrainingSession | None
+    stores: LibraryStores,
+    history: History,
+    settings: Settings,
+    session: TrainingSession | None,
 ) -> _Learning:
-    labels = confirmed_tracks(stores, history)
+    labels = confirmed_tracks(stores, history, settings)
     if not labels:
         why = "no track is confirmed by a person yet: identity-pipeline label"
         return _Learning(Facts(questions=1), why, None)

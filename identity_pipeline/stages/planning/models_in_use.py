@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from identity_pipeline.errors import IdentityPipelineError
+from identity_pipeline.models.licences import licence_of
 from identity_pipeline.models.packs import FETCH_OPEN
-from identity_pipeline.stages.imagesets.provenance import licence_of
 
 if TYPE_CHECKING:
     from identity_pipeline.models.face_mesh import FaceMesh

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from identity_pipeline.errors import IdentityPipelineError
+from identity_pipeline.models.licences import licence_of, purpose_fault
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.planning.staleness import Models, Verdict, judge_video
 from identity_pipeline.stages.specs.assets import VIDEO_SPECS
@@ -156,7 +157,19 @@ def video_faults(
         found += folder_faults(store.layout, settings, bytes_)
     run = _models_of(chain.from_iterable(computed.values()))
     here = [model for model in run if model in models.digests]
-    return found + model_faults(hub, here, opened=True)
+    return found + model_faults(hub, here, opened=True) + purpose_faults(hub, here, settings)
+
+
+def purpose_faults(hub: ModelHub, names: Iterable[str], settings: Settings) -> list[str]:
+    """Why models that work may not be used for what the settings say the sets are for."""
+    if settings.export.purpose != "commercial":  # their cards need not be read
+        return []
+    loaded = [model for name in names if (model := getattr(hub, name)) is not None]
+    known = [
+        (one.card.name or one.name, one.card.licence or licence_of(one.name)) for one in loaded
+    ]
+    fault = purpose_fault(settings.export.purpose, known)
+    return [fault] if fault else []
 
 
 def foreseen_faults(layout: Layout, settings: Settings, hub: ModelHub) -> list[str]:

@@ -16,6 +16,7 @@ from typing import Any
 
 from identity_pipeline.core.imagesets.decided import DecidedPictures
 from identity_pipeline.settings import Settings
+from identity_pipeline.stages.curation.consents import consent_key, rider_verdicts
 from identity_pipeline.stages.curation.picture_uses import decided_pictures, picture_digests
 from identity_pipeline.stages.library.banks import digests, teachers_of
 from identity_pipeline.stages.specs.assets import SPECS, VIDEO_SPECS, steps
@@ -183,8 +184,15 @@ class _Judge:
             banks = digests(teachers_of(stores, self.settings, self.video_id))
         pictures = picture_digests(self.pictures) if spec.pictures else None
         redaction = self.redaction if spec.redacted else None
-        besides = (highlights, banks, contents, pictures, redaction)
+        besides = (highlights, banks, contents, pictures, redaction, self._consents(spec))
         return key_parts(spec, self.settings, self.models.digests, self._versions(spec), *besides)
+
+    def _consents(self, spec: AssetSpec) -> dict[str, Any] | None:
+        """The verdicts that an output would be made under."""
+        if not spec.consents:
+            return None
+        stores = LibraryStores.of(self.store)
+        return consent_key(rider_verdicts(stores, self.settings, self.video_id))
 
     def _versions(self, spec: AssetSpec) -> dict[str, str | None]:
         inputs = {name: self.noted[name] for name in spec.inputs}

@@ -27,6 +27,8 @@ from identity_pipeline.storage.layout import Layout
 Kind = Literal["person", "video", "track"]
 How = Literal["confirmed", "machine", "named"]
 """Why a track goes: a human gave it to the person, the machine did, or it was named itself."""
+Sources = Literal["whole", "all", "none"]
+"""Whose source files go: of rides that go as a whole, of all rides they are in, or of none."""
 
 
 class FootprintError(IdentityPipelineError, ValueError):
@@ -96,10 +98,10 @@ class Footprint:
         exports: rides and photo sets of which there is an export.
         published: (folder of notes on a store, name), of what was copied to object stores.
         inbox: source files and photographs below the data folder that go, absolute.
+        kept_sources: source files below the data folder that stay; everything that reads them
+            paints over whom the redaction of the ride hides.
         elsewhere: source files outside of it: what somebody else keeps there is not the pipeline's
             to remove.
-        keep_sources: whether source files stay; then no ride goes as a whole, for a kept source
-            needs its redaction.
     """
 
     kind: Kind
@@ -115,8 +117,8 @@ class Footprint:
     exports: tuple[str, ...] = ()
     published: tuple[tuple[str, str], ...] = ()
     inbox: tuple[str, ...] = ()
+    kept_sources: tuple[str, ...] = ()
     elsewhere: tuple[str, ...] = ()
-    keep_sources: bool = False
 
     @property
     def whole(self) -> tuple[str, ...]:
@@ -139,7 +141,7 @@ def footprint_of(
     whom: Whom,
     *,
     confirmed_only: bool = False,
-    keep_sources: bool = False,
+    sources: Sources = "whole",
 ) -> Footprint:
     """Everything that derives from whom a forgetting is about.
 
@@ -148,9 +150,10 @@ def footprint_of(
         whom: who or what was named.
         confirmed_only: of a person only tracks that humans confirmed; those that the machine gave
             them stay, under no name.
-        keep_sources: source files stay, redacted wherever they are processed again.
+        sources: which source files go; where all stay no ride goes as a whole, for a source that
+            stays needs its redaction.
     """
-    return _Search(library, whom, confirmed_only, keep_sources).footprint()
+    return _Search(library, whom, confirmed_only, sources).footprint()
 
 
 @dataclass(frozen=True)
@@ -160,7 +163,7 @@ class _Search:
     library: LibrarySnapshot
     whom: Whom
     confirmed_only: bool
-    keep_sources: bool
+    sources: Sources
 
     @property
     def _layout(self) -> Layout:
@@ -211,19 +214,22 @@ class _Search:
             sessions=sessions,
             exports=tuple(v for v in touched if self._layout.export(v).is_dir()),
             published=tuple(_published(self._layout, touched)),
-            keep_sources=self.keep_sources,
         )
         return self._with_files(found)
 
     def _with_files(self, found: Footprint) -> Footprint:
         """With what lies in folders that tell by their content whom they show."""
-        sources = [] if self.keep_sources else sorted(self._sources(found))
-        within = [path for path in sources if _is_within(path, self._layout)]
+        go = {"whole": found.videos, "all": (*found.videos, *found.shared), "none": ()}
+        files = self._files(go[self.sources])
+        stay = self._files((*found.videos, *found.shared)) - files
+        elsewhere = {path for path in files | stay if not _is_within(path, self._layout)}
+        inbox = (files - elsewhere) | set(self._photographs(found))
         return replace(
             found,
             datasets=tuple(self._datasets(found)),
-            inbox=tuple(map(str, within)),
-            elsewhere=tuple(str(path) for path in sources if path not in within),
+            inbox=tuple(map(str, sorted(inbox))),
+            kept_sources=tuple(map(str, sorted(stay - elsewhere))),
+            elsewhere=tuple(map(str, sorted(elsewhere))),
         )
 
     def _touched(self) -> list[str]:
@@ -292,7 +298,7 @@ class _Search:
         A photo set is of one person. Of a ride, nobody is left once all its riders go, unless
         somebody who is no rider there is known by name.
         """
-        if self.keep_sources and not is_set:
+        if self.sources == "none" and not is_set:
             return False
         if is_set or video_id in self.whom.videos:
             return True
@@ -336,17 +342,19 @@ class _Search:
             if shows(read_manifest(folder), found):
                 yield folder.relative_to(self._layout.root).as_posix()
 
-    def _sources(self, found: Footprint) -> set[Path]:
-        """Files of the rides that are there, and the inbox of their photographs."""
-        registry = self.library.stores.videos
-        records = registry.readable([*found.videos, *found.shared])
-        files = {Path(path) for record in records for path in (record.path, *record.links)}
+    def _files(self, videos: Iterable[str]) -> set[Path]:
+        """Files of some rides that are there."""
+        records = self.library.stores.videos.readable(videos)
+        paths = (Path(path) for record in records for path in (record.path, *record.links))
+        return {path for path in paths if path.is_file()}
+
+    def _photographs(self, found: Footprint) -> Iterator[Path]:
+        """What lies in the inbox of photographs under one of their names."""
         names = {ev.name_key(name) for name in found.names}
         folder = self._layout.photos
-        inbox = folder.iterdir() if names and folder.is_dir() else ()
-        return {path for path in files if path.is_file()} | {
-            path for path in inbox if _called(path.name, names)
-        }
+        for path in folder.iterdir() if names and folder.is_dir() else ():
+            if _called(path.name, names):
+                yield from (file for file in path.rglob("*") if file.is_file())
 
 
 def names_borne(events: Iterable[ev.Event], person_ids: Collection[str]) -> set[str]:

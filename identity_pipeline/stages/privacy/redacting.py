@@ -146,7 +146,8 @@ def _stamp(store: TableStore, asset: str, video_id: str, redaction: Redaction) -
     """The cache key that the output would get by a pass under the redaction."""
     before = store.made_of(asset, video_id) or {}
     parts = {**before, "redaction": digest_of(redaction)}
-    store.note_made_of(asset, video_id, parts)
+    if before:  # what was noted of nothing says nothing of the code and models either
+        store.note_made_of(asset, video_id, parts)
     return fingerprint(parts)
 
 

@@ -79,6 +79,13 @@ def video_contents(layout: Layout, video_id: str, off: frozenset[str]) -> Conten
     return contents | dict(_export(layout, video_id, contents[f"{TABLES}{DATASET}.parquet"]))
 
 
+def models_of_export(contents: Contents) -> list[tuple[str, str | None]]:
+    """Name and licence of each model that had a part in an export; none of the library."""
+    path = f"{EXPORT}manifest.json"
+    models = _read_note(contents, path, "models") if path in contents else []
+    return [(str(model["name"]), model.get("licence")) for model in models]
+
+
 def _output(layout: Layout, video_id: str, asset: str) -> Contents:
     """Manifest, note and table of one output; nothing where it has no manifest."""
     places = (layout.manifest, layout.made_of, layout.table)

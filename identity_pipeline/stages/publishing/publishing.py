@@ -15,7 +15,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from identity_pipeline.errors import IdentityPipelineError
+from identity_pipeline.models.licences import purpose_fault
 from identity_pipeline.settings import Settings
+from identity_pipeline.stages.publishing.consented import UnconsentedError, check_consent
 from identity_pipeline.stages.publishing.contents import (
     DATASET,
     EXPORT,
@@ -26,6 +28,7 @@ from identity_pipeline.stages.publishing.contents import (
     check_library,
     check_video,
     library_contents,
+    models_of_export,
     video_contents,
 )
 from identity_pipeline.stages.specs.assets import LAST_OF_A_VIDEO, VIDEO_SPECS
@@ -47,6 +50,7 @@ from identity_pipeline.storage.video.registry import VideoRegistry
 WAIT_S = 10.0
 SUFFIX = ".json"
 LIBRARY_NOTE = "library"
+ADDRESS_NOTE = "address"
 """No video is called so: its id ends in digits of a digest."""
 
 
@@ -66,6 +70,11 @@ class Refusal:
 @dataclass(frozen=True)
 class _Sent:
     generation: str
+
+
+@dataclass(frozen=True)
+class _Address:
+    url: str
 
 
 @dataclass(frozen=True)
@@ -103,12 +112,31 @@ class PublishingNotes:
         }
         return {name: refusal for name, refusal in found.items() if refusal is not None}
 
+    def note_address(self) -> None:
+        """Notes which address it is, so that what was copied there is found again."""
+        note = self.sent / f"{ADDRESS_NOTE}{SUFFIX}"
+        if not note.is_file():
+            atomic.write_json(note, {"url": self.url})
+
+    def drop(self, video_id: str | None) -> None:
+        """Takes away what is noted of a video or the library, for the store has nothing of it."""
+        for folder in (self.sent, self.refused):
+            self._note(folder, video_id).unlink(missing_ok=True)
+
     def note_sent(self, video_id: str | None, version: str, generation: str, at: int) -> None:
         """Notes what the store has now; `at` is in nanoseconds since 1970."""
         note = self._note(self.sent, video_id)
         atomic.write_json(note, {"version": version, "generation": generation})
         os.utime(note, ns=(at, at))
         self._note(self.refused, video_id).unlink(missing_ok=True)
+
+    def videos_sent(self) -> list[str]:
+        """Videos that the store has."""
+        return sorted(set(times(self.sent, SUFFIX)) - {LIBRARY_NOTE})
+
+    def note_removed(self, video_id: str | None) -> None:
+        """Notes that the store has nothing of it any more."""
+        self._note(self.sent, video_id).unlink(missing_ok=True)
 
     def note_refused(self, video_id: str | None, refusal: Refusal) -> None:
         """Notes that it was not sent, and why."""
@@ -117,6 +145,13 @@ class PublishingNotes:
     def _note(self, folder: Path, video_id: str | None) -> Path:
         name = LIBRARY_NOTE if video_id is None else check_video_id(video_id)
         return folder / f"{name}{SUFFIX}"
+
+
+def noted_addresses(layout: Layout) -> dict[str, str | None]:
+    """Name of each folder of notes -> its address; None where an earlier version noted none."""
+    folders = sorted(path for path in layout.published.glob("*") if path.is_dir())
+    notes = (small_files.recall(f / f"{ADDRESS_NOTE}{SUFFIX}", _Address) for f in folders)
+    return {f.name: note.url if note else None for f, note in zip(folders, notes, strict=True)}
 
 
 class OthersThereError(IdentityPipelineError, RuntimeError):
@@ -158,19 +193,24 @@ class Publisher:
         store: the object store.
         versions: that stay in it, of each subject.
         off: assets that the settings switch off; an old one of them may be left from before.
+        purpose: the setting `export.purpose`.
+        settings: of consent, without which nothing is sent once it is required; None: it is not.
     """
 
     layout: Layout
     store: ObjectStore
     versions: int
     off: frozenset[str] = frozenset()
+    purpose: str = "unspecified"
+    settings: Settings | None = None
 
     @classmethod
     def of(cls, layout: Layout, settings: Settings) -> Publisher:
         """From a data folder to the store that the settings name."""
         wanted = settings.publish
         off = frozenset(name for name, spec in VIDEO_SPECS.items() if spec.off(settings))
-        return cls(layout, ObjectStore(wanted.url), wanted.versions, off)
+        purpose = settings.export.purpose
+        return cls(layout, ObjectStore(wanted.url), wanted.versions, off, purpose, settings)
 
     def pending(self) -> list[str | None]:
         """Finished videos that changed since they were published; None stands for the library.
@@ -181,6 +221,7 @@ class Publisher:
         noted = times(self.notes.sent, SUFFIX)
         made = _last_made(self.layout)
         new: list[str | None] = [v for v, at in sorted(made.items()) if noted.get(v) != at]
+        new += [v for v in self.unconsented() if v in made and v not in new]  # to be taken away
         generation = Generations(self.layout).current()
         if generation and self.notes.generation() != generation.name:
             new.append(None)
@@ -194,6 +235,7 @@ class Publisher:
         """
         tables = [self.layout.tables / asset for asset in sorted(VIDEO_SPECS)]
         known = [self.layout.library_tables, self.notes.sent, self.notes.refused]
+        known += [self.layout.ledger] if self._asks else []
         return sha256_of_value([self.store.url, *changed([*tables, *known])])
 
     def refused(self) -> dict[str | None, str]:
@@ -217,6 +259,7 @@ class Publisher:
         at = _last_made(self.layout, video_id).get(video_id, 0) if video_id else 0
         stamp, subject = _stamp(self.layout, video_id), subject_of(video_id)
         try:
+            self._check_consent(video_id)
             contents = self._contents(video_id)
             there = self.store.version(subject)
         except (NotWholeError, NoManifestError) as error:
@@ -224,9 +267,12 @@ class Publisher:
                 self.notes.note_refused(video_id, Refusal(str(error), stamp))
             is_fault = isinstance(error, NoManifestError)
             return Published(video_id, None, why_not=str(error), is_fault=is_fault)
+        if fault := purpose_fault(self.purpose, models_of_export(contents)):
+            return Published(video_id, None, why_not=fault)
         here = version_of(contents)
         is_new = there is None or there.version != here.version
         if is_new:
+            self.notes.note_address()
             there = self.store.put(subject, contents, self.versions)
         name = generation.name if generation else ""
         self.notes.note_sent(video_id, here.version, name, at)
@@ -348,6 +394,42 @@ class Publisher:
         except NotOursError as error:  # nobody would take it
             raise NotWholeError(str(error)) from error
         return contents
+
+    @property
+    def _asks(self) -> bool:
+        """Whether consent is required."""
+        return self.settings is not None and self.settings.consent.required
+
+    def unconsented(self) -> dict[str, str]:
+        """Rides that the store has and that may not be published now, with a sentence each."""
+        found: dict[str, str] = {}
+        if self.settings is None or not self._asks:
+            return found
+        for video_id in self.notes.videos_sent():
+            try:
+                check_consent(self.layout, self.settings, video_id)
+            except UnconsentedError as error:
+                found[video_id] = str(error)
+        return found
+
+    def _check_consent(self, video_id: str | None) -> None:
+        """Nothing is sent of people who do not consent to it; what was sent of them goes.
+
+        Raises:
+            UnconsentedError: says who, and what to do.
+            ObjectStoreError: the store does not answer.
+        """
+        if self.settings is None or not self._asks:
+            return
+        try:
+            check_consent(self.layout, self.settings, video_id)
+        except UnconsentedError as error:
+            if not error.by_their_word:
+                raise
+            gone = self.store.remove(subject_of(video_id))
+            self.notes.note_removed(video_id)
+            more = " What was published before was removed." if gone else ""
+            raise UnconsentedError(f"{error}{more}", by_their_word=True) from error
 
     @property
     def notes(self) -> PublishingNotes:

@@ -366,7 +366,8 @@ _ENTRIES: Final = (
         models=("face_pack", "vision"),
         highlights=("highlights",),
         pictures=_CHOSEN,
-        code="4",
+        consents=True,
+        code="5",
         kept=Kept.EXPORT,
         shows_names=True,
         cost=Cost(40),
@@ -524,6 +525,7 @@ _ENTRIES: Final = (
         ),
     ),
     _operate(key="disk_usage"),
+    _operate(key="retention_due"),
     _operate(key="published"),
 )
 

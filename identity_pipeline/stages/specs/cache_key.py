@@ -86,6 +86,7 @@ def key_parts(
     contents: str | None = None,
     pictures: Mapping[str, str] | None = None,
     redaction: str | None = None,
+    consents: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Everything that an output depends on, as JSON-able values.
 
@@ -102,6 +103,8 @@ def key_parts(
         pictures: digest of what humans decided on pictures of the video, by what of them they
             decided; none where they decided nothing.
         redaction: digest of what of the video must not be looked at; None where all may.
+        consents: the verdict on each rider of the video, by seat; None while consent is not
+            required.
     """
     off = spec.off(settings)
     if off:
@@ -125,9 +128,20 @@ def key_parts(
     parts |= _besides(spec, settings, highlights, banks, pictures)
     if contents is not None and not spec.inputs:
         parts["contents"] = contents
+    parts |= _people_of_it(spec, redaction, consents)
+    return json.loads(json.dumps(parts))  # as it is read back, so that old and new can be compared
+
+
+def _people_of_it(
+    spec: AssetSpec, redaction: str | None, consents: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """Who of a video must not be looked at, and who consents to be shown."""
+    parts: dict[str, Any] = {}
     if redaction is not None and spec.redacted:
         parts["redaction"] = redaction
-    return json.loads(json.dumps(parts))  # as it is read back, so that old and new can be compared
+    if consents is not None and spec.consents:
+        parts["consents"] = dict(consents)
+    return parts
 
 
 def _code(spec: AssetSpec) -> str:
@@ -179,6 +193,7 @@ def digest_without_data(settings: Settings, digests: Mapping[str, str]) -> str:
                 banks={"": ""},
                 pictures=dict.fromkeys(spec.pictures, ""),
                 redaction="",
+                consents=settings.consent.model_dump() if settings.consent.required else None,
             )
             for spec in VIDEO_SPECS.values()
         ]
@@ -218,6 +233,7 @@ def differences(before: KeyParts, now: KeyParts) -> list[str]:
     told += _of_pictures(before.get("pictures"), now.get("pictures"))
     if before.get("redaction") != now.get("redaction"):
         told.append("somebody in it was forgotten")
+    told += _of_consents(before.get("consents"), now.get("consents"))
     told += [f"new input {name}" for name in sorted(changed_inputs(before, now))]
     if before["also"] != now["also"]:
         told.append("changed settings or model names, which the output prints")
@@ -255,6 +271,18 @@ def _of_pictures(before: KeyParts | None, now: KeyParts | None) -> list[str]:
     old, new = before or none, now or none
     told = [f"changed decisions on {_DECIDED[use]}" for use in _different(old["of"], new["of"])]
     return told + (_changed(old["settings"], new["settings"]) if before and now else [])
+
+
+def _of_consents(before: KeyParts | None, now: KeyParts | None) -> list[str]:
+    if before == now:
+        return []
+    if before is None or now is None:
+        return [f"consent is {'required' if before is None else 'not tracked'} now"]
+    none = {"allowed": None, "reason": "nobody"}
+    return [
+        f"consent of person_{seat}: {now.get(seat, none)['reason']}"
+        for seat in _different(before, now)
+    ]
 
 
 _DECIDED: Final = {

@@ -6,7 +6,7 @@ What belongs here: names of files and types. What does not: writing them
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
@@ -39,6 +39,17 @@ def image_file(set_name: str, row: Mapping[str, Any]) -> str:
     if set_name == "pair_set":
         return f"pair/{row['image']}.jpg"
     return f"person_{row['person_id']}/{FOLDERS[set_name]}/{row['image']}.jpg"
+
+
+def seats_of(file: str, seats: Iterable[int]) -> tuple[int, ...]:
+    """The riders on an image of an export by its path: all of them on a pair.
+
+    Args:
+        file: path of the image relative to the export folder, with `/`.
+        seats: of all riders of the ride.
+    """
+    whose = PurePosixPath(file).parts[0].removeprefix("person_")
+    return (int(whose),) if whose.isdecimal() else tuple(seats)
 
 
 META: Final = "meta"

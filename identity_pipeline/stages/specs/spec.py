@@ -85,6 +85,8 @@ class AssetSpec:
             it they decided (`stages.curation.picture_uses`), of which it is made then.
         redacted: whether it is made of pixels of the source, and so of what of them must not be
             looked at.
+        consents: whether it is made of what the riders of the video consent to, once consent is
+            required.
         code: raise it with every change of what is computed; without it old results are reused.
         step: what makes it; several assets may come of one step. Its own name by default.
         one_pass: the step makes all of its outputs if one of them is wanted.
@@ -113,6 +115,7 @@ class AssetSpec:
     banks: tuple[str, ...] | None = None
     pictures: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     redacted: bool = False
+    consents: bool = False
     code: str = "1"
     step: str = ""
     one_pass: bool = False

@@ -1,10 +1,14 @@
-"""Keys of what is sealed in the ledger: one a person for their names, one an event for its words.
+"""Keys of what is sealed in the ledger: a person's for their names, an event's for its words.
 
 Who destroys a key makes what was sealed with it unreadable wherever it was copied to, without
 touching the file in which it stands (crypto-shredding). So keys lie apart from the ledger, and no
 backup of the folder holds them.
 
-The file has a line a key: an id and 32 random bytes in base64, or `-` where the key was destroyed.
+A ride or a set of photographs is called in the ledger by a token, for its own id is made of a
+file's name: `~` and 16 random hex digits. Which is whose stands here, and is destroyed likewise.
+
+The file has a line a key: an id and 32 random bytes in base64, or a token and the id of a ride; `-`
+in the place of either where it was destroyed.
 A key is appended and on the disk before anything is sealed with it; a last line without its end was
 never used. Destroying rewrites the whole file.
 """
@@ -16,13 +20,13 @@ import binascii
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Final, TypeVar
 
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.storage.files import atomic, locks, private
@@ -30,7 +34,13 @@ from identity_pipeline.storage.layout import Layout
 
 BYTES: Final = 32
 DESTROYED: Final = b"-"
-LINE: Final = re.compile(rb"([0-9a-zA-Z-]{1,64}) (-|[A-Za-z0-9+/=]{44})")
+LINE: Final = re.compile(
+    rb"(?:([0-9a-zA-Z-]{1,64}) (-|[A-Za-z0-9+/=]{44})|(~[0-9a-f]{16}) (-|[a-z0-9][a-z0-9_-]{0,63}))"
+)
+
+
+UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+Value = TypeVar("Value")
 
 
 class KeysError(IdentityPipelineError, RuntimeError):
@@ -43,13 +53,20 @@ class Keyring:
 
     Attributes:
         keys: id -> 32 bytes.
-        destroyed: ids of keys that were destroyed on purpose.
+        videos: token -> id of a ride or a set of photographs.
+        destroyed: ids of keys, and tokens, that were destroyed on purpose.
         missed: ids that were asked for and are neither; grows while lines are read.
     """
 
     keys: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    videos: Mapping[str, str] = field(default_factory=dict, repr=False)
     destroyed: frozenset[str] = frozenset()
     missed: set[str] = field(default_factory=set, compare=False, repr=False)
+
+    @cached_property
+    def tokens(self) -> Mapping[str, str]:
+        """Id of a ride or a set of photographs -> its token."""
+        return {video_id: token for token, video_id in self.videos.items()}
 
     @cached_property
     def version(self) -> str:
@@ -76,15 +93,15 @@ class KeyStore:
         """
         return read_keys(self.path)
 
-    def ensure(self, ids: Iterable[str]) -> Keyring:
-        """The keys with one for each id, made where it is not there.
+    def ensure(self, ids: Iterable[str], videos: Iterable[str] = ()) -> Keyring:
+        """The keys with one for each id, made where it is not there, and a token for each ride.
 
         Raises:
             KeysError: the file is damaged, or one of the keys was destroyed.
         """
-        wanted = dict.fromkeys(ids)
+        wanted, rides = dict.fromkeys(ids), dict.fromkeys(videos)
         ring = self.keyring()
-        if wanted.keys() <= ring.keys.keys():
+        if wanted.keys() <= ring.keys.keys() and rides.keys() <= ring.tokens.keys():
             return ring
         with self._locked():
             ring = self.keyring()
@@ -93,23 +110,31 @@ class KeyStore:
                     f"What belongs to {gone[0]} was forgotten; nothing new can be kept of it."
                 )
             new = {name: os.urandom(BYTES) for name in wanted if name not in ring.keys}
-            self._append(b"".join(_line(name, key) for name, key in new.items()))
-        return Keyring({**ring.keys, **new}, ring.destroyed)
+            called = {_token(): video for video in rides if video not in ring.tokens}
+            self._append(_bytes(new, called, ()))
+        return Keyring({**ring.keys, **new}, {**ring.videos, **called}, ring.destroyed)
 
     def destroy(self, ids: Iterable[str]) -> int:
-        """Destroys keys for good; ids that never had one can get none either.
+        """Destroys keys for good, and the tokens of rides; ids without a key can get none either.
+
+        Args:
+            ids: of people, events, rides and sets of photographs.
 
         Returns:
-            How many keys there were of them.
+            How many keys and tokens there were of them.
         """
-        gone = frozenset(ids)
         with self._locked():
             ring = self.keyring()
+            given = frozenset(ids)
+            tokens = {ring.tokens[name] for name in given if name in ring.tokens}
+            # The id of a ride never stands here as something destroyed: it bears a name.
+            gone = {name for name in given if UUID.fullmatch(name)} | tokens
             if gone <= ring.destroyed:
                 return 0
-            left = {name: key for name, key in ring.keys.items() if name not in gone}
-            atomic.write_bytes(self.path, _bytes(left, ring.destroyed | gone))
-        return len(ring.keys) - len(left)
+            keys = {name: key for name, key in ring.keys.items() if name not in gone}
+            videos = {token: name for token, name in ring.videos.items() if token not in gone}
+            atomic.write_bytes(self.path, _bytes(keys, videos, ring.destroyed | gone))
+        return len(ring.keys) - len(keys) + len(tokens)
 
     def copy_to(self, target: Path) -> int:
         """Writes all keys to a private file outside the data folder; returns how many.
@@ -122,7 +147,7 @@ class KeyStore:
         ring = self.keyring()
         if not ring.keys and not ring.destroyed:
             raise KeysError(f"There are no keys in {self.layout.root}: nothing is sealed yet.")
-        atomic.write_bytes(target, _bytes(ring.keys, ring.destroyed))
+        atomic.write_bytes(target, _bytes(ring.keys, ring.videos, ring.destroyed))
         return len(ring.keys)
 
     def bring_back(self, source: Path) -> int:
@@ -139,9 +164,9 @@ class KeyStore:
         with self._locked():
             ring = self.keyring()
             destroyed = ring.destroyed | other.destroyed
-            all_keys = {**other.keys, **ring.keys}
-            kept = {name: key for name, key in all_keys.items() if name not in destroyed}
-            atomic.write_bytes(self.path, _bytes(kept, destroyed))
+            kept = _but({**other.keys, **ring.keys}, destroyed)
+            videos = _but({**other.videos, **ring.videos}, destroyed)
+            atomic.write_bytes(self.path, _bytes(kept, videos, destroyed))
         return len(kept.keys() - ring.keys.keys())
 
     def _append(self, lines: bytes) -> None:
@@ -174,40 +199,51 @@ def read_keys(path: Path) -> Keyring:
     """
     try:
         found = path.stat()
-        keys, destroyed = _parsed(path, found.st_ino, found.st_size, found.st_mtime_ns)
+        keys, videos, destroyed = _parsed(path, found.st_ino, found.st_size, found.st_mtime_ns)
     except FileNotFoundError:
         return Keyring()
-    return Keyring(keys, destroyed)
+    return Keyring(keys, videos, destroyed)
 
 
 @lru_cache(maxsize=1)  # the one before may hold what was destroyed since
-def _parsed(path: Path, *stamp: int) -> tuple[Mapping[str, bytes], frozenset[str]]:
+def _parsed(
+    path: Path, *stamp: int
+) -> tuple[Mapping[str, bytes], Mapping[str, str], frozenset[str]]:
     del stamp  # part of the cache's key
     data = path.read_bytes()
     keys: dict[str, bytes] = {}
+    videos: dict[str, str] = {}
     destroyed: set[str] = set()
     for number, line in enumerate(data[: data.rfind(b"\n") + 1].split(b"\n")[:-1], start=1):
         found = LINE.fullmatch(line)
         try:
             if found is None:
                 raise ValueError("it is no key")
-            name = found[1].decode()
-            if found[2] == DESTROYED:
+            name, value = (found[1] or found[3]).decode(), found[2] or found[4]
+            if value == DESTROYED:
                 destroyed.add(name)
+            elif found[3]:
+                videos[name] = value.decode()
             else:
-                keys[name] = base64.b64decode(found[2], validate=True)
+                keys[name] = base64.b64decode(value, validate=True)
         except (ValueError, binascii.Error) as error:
             raise KeysError(
                 f"Line {number} of {path} is damaged; bring the keys back from a copy with "
                 "`identity-pipeline restore BACKUP --keys COPY`, after moving this file aside."
             ) from error
-    return MappingProxyType(keys), frozenset(destroyed)
+    return MappingProxyType(keys), MappingProxyType(videos), frozenset(destroyed)
 
 
-def _bytes(keys: Mapping[str, bytes], destroyed: Iterable[str]) -> bytes:
-    lines = [_line(name, key) for name, key in keys.items()]
-    return b"".join([*lines, *(name.encode() + b" -\n" for name in sorted(destroyed))])
+def _token() -> str:
+    return "~" + os.urandom(8).hex()
 
 
-def _line(name: str, key: bytes) -> bytes:
-    return name.encode() + b" " + base64.b64encode(key) + b"\n"
+def _but(values: Mapping[str, Value], names: Collection[str]) -> dict[str, Value]:
+    return {name: value for name, value in values.items() if name not in names}
+
+
+def _bytes(keys: Mapping[str, bytes], videos: Mapping[str, str], destroyed: Iterable[str]) -> bytes:
+    lines = [f"{name} {base64.b64encode(key).decode()}" for name, key in keys.items()]
+    lines += [f"{token} {video_id}" for token, video_id in videos.items()]
+    lines += [f"{name} -" for name in sorted(destroyed)]
+    return "".join(f"{line}\n" for line in lines).encode()

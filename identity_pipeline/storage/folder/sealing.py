@@ -1,10 +1,11 @@
-"""Names and words of people, sealed in the lines of the ledger; everything else stands there plain.
+"""Names and words of people, sealed in the lines of the ledger, and rides called by tokens.
 
 A name is sealed with the key of the person who bears it, free text with a key of its event's own:
 AES-SIV (RFC 5297), authenticated with the event's id and the field's name. That is deterministic:
 the same line is sealed to the same bytes, so an older backup of plain lines can be compared with a
-ledger that is sealed. Actors stay plain (who works here is no guest), and so do the ids of people,
-tracks and faces: without the name they are pseudonyms.
+ledger that is sealed. Ids of rides and of sets of photographs are made of file names, in which a
+name may be: in the lines a token stands for each. Actors stay plain (who works here is no guest),
+and so do ids of people and numbers of tracks and faces: without the name they are pseudonyms.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from identity_pipeline.storage.files import atomic
@@ -30,6 +32,13 @@ WHOSE: Final = {
 NAMES: Final = ("name", "new_name")
 FIRST: Final = "0" * 64
 """What the first line has in the place of the digest of the line before."""
+SUBJECT: Final = re.compile(
+    r"((?:lost:\d+:)?(?:track|face):)(~[0-9a-f]{16}|[a-z0-9][a-z0-9_-]*)(:)"
+)
+"""A track or a face: what is before the ride, the ride or its token, and the colon behind it."""
+RIDES: Final = ("video_id", "videos")
+"""Fields that are ids of rides."""
+PLAIN: Final = ("id", "kind", "time", "actor", "previous")
 SHOWN: Final = 8
 """Letters of an id that stand for a name that cannot be read."""
 
@@ -40,17 +49,34 @@ def keys_for(record: Mapping[str, Any]) -> list[str]:
     return [str(record[whose]) for whose in dict.fromkeys(plain)]
 
 
+def rides_in(record: Mapping[str, Any]) -> list[str]:
+    """Ids of the rides and sets of photographs that a record names, each once."""
+    found: dict[str, None] = {}
+
+    def note(name: str) -> str:
+        if not name.startswith("~"):
+            found[name] = None
+        return name
+
+    _with_rides(record, note)
+    return list(found)
+
+
 def sealed(record: Mapping[str, Any], keyring: Keyring) -> dict[str, Any]:
-    """A record whose names and words are sealed.
+    """A record whose names and words are sealed, and whose rides are tokens.
 
     Raises:
-        KeyError: there is no key for one of them.
+        KeyError: there is no key for one of them, or no token.
     """
+
+    def token(name: str) -> str:
+        return name if name.startswith("~") else keyring.tokens[name]
+
     return {
         field: _seal(field, value, record, keyring)
         if field in WHOSE and _is_plain(value)
         else value
-        for field, value in record.items()
+        for field, value in _with_rides(record, token).items()
     }
 
 
@@ -60,10 +86,55 @@ def unsealed(record: Mapping[str, Any], keyring: Keyring) -> dict[str, Any]:
     Raises:
         ValueError: what is sealed is not what was written.
     """
-    return {
+    gone: set[str] = set()
+
+    def video(name: str) -> str:
+        if not name.startswith("~") or name in keyring.videos:
+            return keyring.videos.get(name, name)
+        gone.add(name)
+        if name not in keyring.destroyed:
+            keyring.missed.add(name)
+        return f"{'forgotten' if name in keyring.destroyed else 'unreadable'}-{name[1:]}"
+
+    found = {
         field: _unseal(field, value, record, keyring)
         if field in WHOSE and isinstance(value, dict)
         else value
+        for field, value in _with_rides(record, video).items()
+    }
+    return _in_order(found) if gone else found
+
+
+def _in_order(record: dict[str, Any]) -> dict[str, Any]:
+    """With what an event has sorted by subject in the order of what subjects are called now."""
+    orders: dict[str, Callable[[Any], Any]] = {
+        "anchors": lambda anchor: anchor["subject"],
+        "renames": lambda pair: pair[0],
+        "not_found": str,
+    }
+    sorted_now = {f: sorted(record[f], key=key) for f, key in orders.items() if record.get(f)}
+    return record | sorted_now
+
+
+def _with_rides(record: Mapping[str, Any], called: Callable[[str], str]) -> dict[str, Any]:
+    """A record in which each ride is called otherwise."""
+
+    def subject(value: Any) -> Any:
+        if isinstance(value, str):
+            return SUBJECT.sub(lambda m: m[1] + called(m[2]) + m[3], value)
+        if isinstance(value, dict):
+            return {key: subject(one) for key, one in value.items()}
+        return [subject(one) for one in value] if isinstance(value, list | tuple) else value
+
+    def ride(value: Any) -> Any:
+        if isinstance(value, str):
+            return called(value)
+        return [called(one) for one in value] if isinstance(value, list | tuple) else value
+
+    return {
+        field: value
+        if field in PLAIN or field in WHOSE
+        else (ride if field in RIDES else subject)(value)
         for field, value in record.items()
     }
 
@@ -125,7 +196,10 @@ def sealed_lines(lines: Iterable[bytes], keys: KeyStore) -> list[bytes]:
         KeysError: one is about somebody who was forgotten, and stands here plain.
     """
     records = [json.loads(line) for line in lines]
-    ring = keys.ensure(name for record in records for name in keys_for(record))
+    ring = keys.ensure(
+        (name for record in records for name in keys_for(record)),
+        (name for record in records for name in rides_in(record)),
+    )
     previous, found = FIRST, []
     for record in records:
         del record["previous"]

@@ -275,6 +275,17 @@ class OpenIndex:
                 progress(done)
         return {v: VideoState(len(d), checksum(d)) for v, d in sorted(digests.items())}
 
+    def drop_snapshots(self) -> None:
+        """Removes the copies of our collections that a server keeps; it makes none by itself."""
+        self._check_writable()
+        for collection in self.collections():
+            for snapshot in self.client.list_snapshots(collection.name):
+                self.client.delete_snapshot(collection.name, snapshot.name, wait=True)
+
+    def snapshots_of_the_server(self) -> int:
+        """Copies of everything that a server holds, ours and what others keep there."""
+        return len(self.client.list_full_snapshots())
+
     def settle(self) -> None:
         """Takes the markers of finished videos away; the files are on the disk by then."""
         for path in self._finished:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -167,6 +168,35 @@ class ProfileStore:
             if after != before:
                 self._write(after)
         return ProfileChange(added, tuple(sorted(held - set(after.sources))))
+
+    def drop(self, person_id: str) -> tuple[str, ...]:
+        """Removes a person's profile; the sources that it held, none where there was no profile.
+
+        Raises:
+            ProfileError: two folders claim the person.
+        """
+        with self._locked():
+            folder = self.folder(person_id)
+            if folder is None:
+                return ()
+            try:
+                known = self.get(person_id)
+            except ProfileError:  # what cannot be read goes all the same
+                known = None
+            retired = atomic.temporary_beside(folder)
+            folder.rename(retired)
+            shutil.rmtree(retired)
+        return tuple(sorted(known.sources)) if known else ()
+
+    def remove_all(self) -> int:
+        """Removes every profile; how many there were."""
+        with self._locked():
+            folders = [path for path in sorted(self.layout.identities.glob("*")) if path.is_dir()]
+            for folder in folders:
+                retired = atomic.temporary_beside(folder)
+                folder.rename(retired)
+                shutil.rmtree(retired)
+        return len(folders)
 
     def _write(self, profile: IdentityProfile) -> None:
         check_profile(profile)

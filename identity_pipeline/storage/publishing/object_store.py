@@ -26,6 +26,7 @@ from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.storage.files import atomic
 from identity_pipeline.storage.files.hashing import sha256_of_value
 from identity_pipeline.storage.layout import VIDEO_ID, UnsafePathError, check_video_id
+from identity_pipeline.storage.publishing import erasing
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -80,6 +81,14 @@ class Version:
     def size(self) -> int:
         """Bytes of all files."""
         return sum(file.size for file in self.files.values())
+
+
+@dataclass(frozen=True)
+class Erased:
+    """What was removed: objects, each version of one counted, and their bytes."""
+
+    objects: int
+    bytes: int
 
 
 def subject_of(video_id: str | None) -> str:
@@ -163,6 +172,23 @@ class ObjectStore:
                 self._remove(self._at(subject, check_video_id(version)))
         return made
 
+    def remove(self, subject: str) -> bool:
+        """Removes every version of something; False where nothing of it was there.
+
+        The manifest goes first: whoever reads meanwhile finds nothing rather than half of it.
+
+        Raises:
+            ObjectStoreError: the store does not answer, and some of it may still be there.
+        """
+        with self._reached():
+            folder = self._at(subject)
+            folder.fs.invalidate_cache()
+            if not folder.exists():
+                return False
+            self._remove(self._at(subject, MANIFEST))
+            self._remove(folder)
+        return True
+
     def _put_in_force(self, subject: str, version: Version) -> None:
         noted = {"schema_version": SCHEMA_VERSION, "subject": subject, **asdict(version)}
         self._write({self._at(subject, MANIFEST): atomic.json_bytes(noted)})
@@ -192,6 +218,29 @@ class ObjectStore:
                 "where the data folder still has them."
             )
         return found
+
+    def erase(self, subject: str) -> Erased:
+        """Removes every version of a subject, also what a bucket keeps of removed objects.
+
+        The manifest goes first, so that no reader is sent to files that are gone. Whatever else
+        lies below the subject goes as well.
+
+        Raises:
+            ObjectStoreError: the store does not answer, or keeps something; what is gone is gone,
+                and asking again goes on.
+        """
+        folder = self._at(subject)
+        with self._reached():
+            stored = erasing.stored_below(folder)
+            first = sorted(stored, key=lambda one: not one.path.endswith(f"/{MANIFEST}"))
+            kept = erasing.erase(folder, first)
+        if kept is not None:
+            raise ObjectStoreError(
+                f"{self.url} keeps {kept}; whoever runs the store has to let it go (a lock on "
+                "objects, or a right to remove versions that is missing), then ask again."
+            )
+        sizes = [one.size for one in stored if one.size is not None]
+        return Erased(len(sizes), sum(sizes))
 
     def subjects(self) -> list[str]:
         """Everything that was ever published: videos in alphabetical order, then the library.

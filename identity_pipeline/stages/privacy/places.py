@@ -1,0 +1,300 @@
+"""Every place of a data folder that may hold something of a person: one entry each.
+
+What belongs here: what a place holds, of which class, for how long, and how it is emptied of
+somebody (`erasing`). The walk of a forgetting, the data map and the retention read this list; what
+is not in it is not forgotten, so a test holds that every path of `Layout` and every asset is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from identity_pipeline.stages.privacy import erasing
+from identity_pipeline.stages.privacy.erasing import Erasing
+from identity_pipeline.stages.privacy.receipts import Removed
+
+DataClass = Literal[
+    "source", "picture", "biometric", "profile", "name", "decision", "record", "none"
+]
+"""What a place holds of a person, the plainest first: films and photographs of them, pictures cut
+from those, numbers by which a face is known again, what is known of a person over all rides, names,
+human decisions, records of work that name a ride; or nothing."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """One place.
+
+    Attributes:
+        name: as a receipt and the data map call it.
+        data_class: of what it holds.
+        paths: below the data folder; `*` stands for one part of a name.
+        what: it holds, in words.
+        kept: the setting of `retention` that says how long; None: until it is forgotten, or made
+            anew.
+        assets: whose output lies there.
+        erase: empties it of somebody; None where another step of a forgetting does, or where it
+            holds nothing of anybody.
+        after_library: emptied once the library is made anew, for that reads it.
+    """
+
+    name: str
+    data_class: DataClass
+    paths: tuple[str, ...]
+    what: str
+    kept: str | None = None
+    assets: tuple[str, ...] = ()
+    erase: Callable[[Erasing], Iterable[Removed]] | None = None
+    after_library: bool = False
+
+
+_NUMBERS: Final = (
+    "face_embeddings",
+    "moment_embeddings",
+    "vision_embeddings",
+    "track_templates",
+    "face_samples",
+    "calibration_pairs",
+    "photo_templates",
+)
+_MEASURED: Final = (
+    *("ride_video", "frames", "face_detections", "face_quality", "face_tracks", "riders"),
+    *("face_landmarks", "face_buckets", "moments", "identity_stability", "candidates"),
+    *("anchor_set", "pair_set", "selection", "coverage_set", "challenge_set"),
+    *("identity_dataset", "frame_ledger", "photo_set", "photo_faces"),
+)
+_TABLES: Final = (*_MEASURED, "face_crops", "face_index", "photo_index")
+_LIBRARY: Final = (
+    *("calibration", "person_references", "people", "person_assignments", "unknown_clusters"),
+    *("suggestions", "video_copies", "library_report"),
+)
+
+
+PLACES: Final[tuple[Place, ...]] = (
+    Place(
+        "source files",
+        "source",
+        ("videos",),
+        "films of rides",
+        "sources_days",
+        erase=erasing.sources,
+    ),
+    Place(
+        "inbox of photographs",
+        "source",
+        ("photos",),
+        "photographs that were handed over",
+        "photos_days",
+        erase=erasing.photographs,
+    ),
+    Place(
+        "photo sets",
+        "source",
+        ("photo_sets",),
+        "private copies of photographs",
+        "photos_days",
+        erase=erasing.photo_sets,
+    ),
+    Place(
+        "exported sets",
+        "picture",
+        ("output",),
+        "pictures cut from a ride, and the page that shows them",
+        "sets_days",
+        erase=erasing.exports,
+    ),
+    Place(
+        "datasets of people",
+        "picture",
+        ("datasets",),
+        "pictures of a person over all rides, as each consumer reads them",
+        "datasets_days",
+        ("person_dataset",),
+        erasing.datasets,
+    ),
+    Place(
+        "evaluation report",
+        "picture",
+        ("reports",),
+        "figures, and faces that were mistaken",
+        assets=("evaluation_report",),
+        erase=erasing.reports,
+    ),
+    Place(
+        "crops",
+        "picture",
+        ("crops",),
+        "each face of a ride, and what is around it",
+        "crops_days",
+        ("face_crops",),
+        erasing.crops,
+    ),
+    Place(
+        "chunks",
+        "biometric",
+        ("chunks",),
+        "what an unfinished step has computed so far",
+        erase=erasing.chunks,
+    ),
+    Place(
+        "faces as numbers",
+        "biometric",
+        tuple(f"tables/{asset}" for asset in _NUMBERS),
+        "embeddings and templates of faces",
+        "embeddings_days",
+        _NUMBERS,
+        erasing.tables_of(_NUMBERS),
+    ),
+    Place(
+        "tables",
+        "biometric",
+        (*(f"tables/{asset}" for asset in _TABLES), "tables/copy_keys.npz"),
+        "what was measured of each face, and what was chosen of them",
+        "embeddings_days",
+        _MEASURED,
+        erasing.tables_of(_TABLES),
+    ),
+    Place(
+        "versions of sets",
+        "record",
+        ("set_versions",),
+        "which faces the sets of a ride were made of",
+        "sets_days",
+        erase=erasing.set_versions,
+    ),
+    Place(
+        "profiles",
+        "profile",
+        ("models/identities",),
+        "statistics of a person's face over all rides",
+        "profiles_days",
+        ("identity_profiles",),
+        erasing.profiles,
+    ),
+    Place(
+        "heads",
+        "biometric",
+        ("models/heads",),
+        "what was learned from confirmed faces, with the faces that taught",
+        assets=("training_set", "projection_head", "head_evaluation", "head_embeddings"),
+        erase=erasing.heads,
+    ),
+    Place(
+        "registry",
+        "record",
+        ("registry",),
+        "which file a ride is, and under which names it was seen",
+        erase=erasing.registry,
+    ),
+    Place(
+        "notes on rides",
+        "record",
+        ("failures", "archive", "cameras"),
+        "why a ride failed, what left Dagster, how the last rides of a camera looked",
+        erase=erasing.notes,
+    ),
+    Place(
+        "work under way",
+        "record",
+        ("progress",),
+        "batches of work, and what steps work on",
+        erase=erasing.progress,
+    ),
+    Place(
+        "logs",
+        "record",
+        ("logs",),
+        "tracebacks, which may name anything",
+        "logs_days",
+        erase=erasing.logs,
+    ),
+    Place(
+        "desk",
+        "picture",
+        ("desk",),
+        "pictures that the desk drew, and where each curator was in the queue",
+        erase=erasing.desk,
+    ),
+    Place(
+        "backups of migrations",
+        "record",
+        ("backups/*.zip",),
+        "the folder as it was before a migration, with names in plain text",
+        "backups_days",
+        erase=erasing.migration_backups,
+    ),
+    Place(
+        "library",
+        "biometric",
+        ("tables/library", "tables/.generations"),
+        "who is who, with references of known people",
+        assets=_LIBRARY,
+        erase=erasing.generations,
+        after_library=True,
+    ),
+    Place(
+        "k-means heads",
+        "biometric",
+        ("models/heads/kmeans",),
+        "centres of each known person",
+        assets=("kmeans_heads",),
+        erase=erasing.kmeans_heads,
+        after_library=True,
+    ),
+    Place(
+        "vector index",
+        "biometric",
+        ("index",),
+        "templates, exemplars and exported pictures as points, with names",
+        assets=("face_index", "photo_index"),
+        erase=erasing.index,
+        after_library=True,
+    ),
+    Place(
+        "memories of the ledger",
+        "decision",
+        ("ledger/replayed.json", "ledger/settled.json"),
+        "what the decisions amount to",
+        erase=erasing.memories_of_ledger,
+        after_library=True,
+    ),
+    Place(
+        "ledger",
+        "decision",
+        ("ledger", "acknowledged.json"),
+        "human decisions; names and words in it are sealed",
+    ),
+    Place("keys", "name", ("keys",), "keys of what is sealed in the ledger, and of receipts"),
+    Place(
+        "object stores",
+        "picture",
+        ("published",),
+        "copies of finished rides and of the library, and notes on them",
+        assets=("published",),
+        erase=erasing.object_stores,
+    ),
+    Place("Dagster's records", "record", ("dagster",), "runs, events, logs", "runs_days"),
+    Place(
+        "redactions",
+        "record",
+        ("redactions",),
+        "where in rides forgotten faces are, so that they stay hidden; positions alone",
+    ),
+    Place(
+        "forgettings under way",
+        "name",
+        ("forgetting",),
+        "what goes and what is looked for afterwards; removed at the end of each",
+    ),
+    Place("receipts", "record", ("receipts",), "what was forgotten: ids and digests, no names"),
+    Place("register of backups", "none", ("backups/register.json",), "where backups lie"),
+    Place(
+        "the folder itself",
+        "none",
+        ("folder.json", "paused.json"),
+        "its format, and whether runs are paused",
+        assets=("disk_usage", "retention_due"),
+    ),
+)

@@ -1,0 +1,292 @@
+"""What the settings [retention] say is kept too long: found, told, and removed.
+
+What is removed here cannot be made again, or would be made again by itself; so a ride leaves
+Dagster (`archive`) before anything of it goes. Whom or what only a forgetting removes whole
+(photographs of a person, riders without consent) is listed with the command that does it, and never
+goes by itself.
+What can be made again at no loss is for `clean`.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from identity_pipeline.core.privacy.retention import Due, Kind, Thing, due
+from identity_pipeline.errors import IdentityPipelineError
+from identity_pipeline.media.wording import counted
+from identity_pipeline.settings import Settings
+from identity_pipeline.stages.curation.consents import Asked
+from identity_pipeline.stages.specs.assets import IMAGE_SETS, VIDEO_SPECS
+from identity_pipeline.stages.specs.spec import Kept
+from identity_pipeline.stages.stores import LibraryStores
+from identity_pipeline.storage.files import atomic
+from identity_pipeline.storage.files.hashing import sha256_of_file
+from identity_pipeline.storage.folder.backup_register import drop_notes, noted_backups
+from identity_pipeline.storage.folder.disk import size_of
+from identity_pipeline.storage.layout import Layout, inside
+from identity_pipeline.storage.video.crop_archive import CropArchive
+
+OF_RIDES: Final[tuple[Kind, ...]] = ("sources", "crops", "embeddings", "sets")
+BY_FORGETTING: Final[tuple[Kind, ...]] = ("photos", "unconsented")
+"""Kinds that go only when somebody says `forget`."""
+FINISHED: Final = "identity_dataset"
+NUMBERS: Final = tuple(
+    key
+    for key, spec in VIDEO_SPECS.items()
+    if spec.group != IMAGE_SETS and spec.kept in (Kept.TABLE, Kept.INDEX) and key != "frames"
+)
+"""Outputs of a ride that are faces as numbers."""
+Archive = Callable[[str], str | None]
+"""Takes a ride out of Dagster; says why it stays, or None. One that is out already stays out."""
+
+
+@dataclass(frozen=True)
+class Removed:
+    """What became of a thing that was due.
+
+    Attributes:
+        due: it.
+        bytes: that went.
+        why_not: why it stays; None where it went.
+    """
+
+    due: Due
+    bytes: int
+    why_not: str | None = None
+
+
+def days_of(settings: Settings) -> dict[Kind, float | None]:
+    """How long each kind is kept."""
+    kept = settings.retention
+    return {
+        "sources": kept.sources_days,
+        "crops": kept.crops_days,
+        "embeddings": kept.embeddings_days,
+        "sets": kept.sets_days,
+        "datasets": kept.datasets_days,
+        "photos": kept.photos_days,
+        "backups": kept.backups_days,
+        "logs": kept.logs_days,
+        "unconsented": kept.without_consent_days if settings.consent.required else None,
+    }
+
+
+def what_is_due(stores: LibraryStores, settings: Settings, now: float) -> list[Due]:
+    """Everything that is kept too long, by kind and name.
+
+    Args:
+        stores: of the data folder.
+        settings: `retention` and `consent`.
+        now: seconds since 1970.
+    """
+    days = days_of(settings)
+    wanted: frozenset[Kind] = frozenset(kind for kind, kept in days.items() if kept is not None)
+    return due(_things(stores, settings, wanted), days, now)
+
+
+def command_of(one: Due) -> str | None:
+    """The command that removes what retention only lists; None of everything else."""
+    if one.thing.kind not in BY_FORGETTING:
+        return None
+    return f"identity-pipeline forget {one.thing.name}"
+
+
+def remove(
+    stores: LibraryStores, settings: Settings, dues: Iterable[Due], archive: Archive
+) -> Iterator[Removed]:
+    """Removes what is due, one thing after the other; each may be removed again after a kill.
+
+    Args:
+        stores: of the data folder.
+        settings: all settings.
+        dues: see `what_is_due`.
+        archive: called for each ride before anything of it goes.
+    """
+    layout = stores.tables.layout
+    out: dict[str, str | None] = {}
+    for one in dues:
+        thing = one.thing
+        if command := command_of(one):
+            yield Removed(one, 0, f"only `{command}` removes it")
+            continue
+        if thing.kind in OF_RIDES:
+            if thing.name not in out:
+                out[thing.name] = archive(thing.name)
+            if why_not := out[thing.name]:
+                yield Removed(one, 0, why_not)
+                continue
+        yield _try(one, lambda thing=thing: _removed(stores, settings, layout, thing))
+
+
+def _try(one: Due, removing: Callable[[], int]) -> Removed:
+    """What cannot be reached now stays and is told; it keeps nothing else from going."""
+    try:
+        return Removed(one, removing())
+    except (IdentityPipelineError, OSError) as error:
+        return Removed(one, 0, str(error).rstrip("."))
+
+
+def in_words(one: Due) -> str:
+    """`crops of ride_a: 31 days, kept for 30`."""
+    thing = one.thing
+    return f"{thing.kind} of {thing.name}: {one.age:.0f} days, kept for {one.days:g}"
+
+
+def summary(dues: Iterable[Due]) -> str:
+    """How many of each kind are due, in words."""
+    counts: dict[str, int] = {}
+    for one in dues:
+        counts[one.thing.kind] = counts.get(one.thing.kind, 0) + 1
+    return ", ".join(f"{number} of {kind}" for kind, number in counts.items()) or "nothing is due"
+
+
+def _things(stores: LibraryStores, settings: Settings, wanted: frozenset[Kind]) -> Iterator[Thing]:
+    layout = stores.tables.layout
+    asked = Asked.now(stores, settings) if "unconsented" in wanted else None
+    for video_id, at in _finished(layout):
+        for kind in OF_RIDES:
+            if kind in wanted and (paths := list(_paths(stores, layout, kind, video_id))):
+                yield Thing(kind, video_id, at, sum(map(size_of, paths)))
+        if asked is not None:
+            yield from _without_consent(stores, asked, video_id, at)
+    others: dict[Kind, Callable[[Layout], Iterator[Thing]]] = {
+        "datasets": _datasets, "photos": _photo_sets, "backups": _backups, "logs": _logs
+    }  # fmt: skip
+    for kind, found in others.items():
+        if kind in wanted:
+            yield from found(layout)
+
+
+def _datasets(layout: Layout) -> Iterator[Thing]:
+    for note in sorted(layout.datasets.glob("*/*/manifest.json")):
+        name = note.parent.relative_to(layout.datasets).as_posix()
+        yield Thing("datasets", name, note.stat().st_mtime, size_of(note.parent))
+
+
+def _photo_sets(layout: Layout) -> Iterator[Thing]:
+    for note in sorted(layout.photo_sets.glob("*/set.json")):
+        yield Thing("photos", note.parent.name, note.stat().st_mtime, size_of(note.parent))
+
+
+def _backups(layout: Layout) -> Iterator[Thing]:
+    for backup in noted_backups(layout):
+        made_at = datetime.fromisoformat(backup.made_at).timestamp()
+        yield Thing("backups", backup.path, made_at, size_of(Path(backup.path)))
+
+
+def _logs(layout: Layout) -> Iterator[Thing]:
+    for path in sorted((layout.root / "logs").glob("*")):
+        if path.is_file():
+            yield Thing("logs", path.name, path.stat().st_mtime, size_of(path))
+
+
+def _finished(layout: Layout) -> Iterator[tuple[str, float]]:
+    """Each finished ride, and when."""
+    for note in sorted((layout.tables / FINISHED).glob("*.manifest.json")):
+        if not atomic.is_temporary(note):
+            yield note.name.removesuffix(".manifest.json"), note.stat().st_mtime
+
+
+def _without_consent(
+    stores: LibraryStores, asked: Asked, video_id: str, at: float
+) -> Iterator[Thing]:
+    """The riders without consent; the ride, where that is all of them or nobody knows who rides."""
+    verdicts = asked.of_riders(video_id)
+    known = verdicts.values() or (asked.consents.of_visit(video_id, None, "export"),)
+    if not any(verdict.allowed for verdict in known):
+        if any(any(_paths(stores, stores.tables.layout, kind, video_id)) for kind in OF_RIDES):
+            yield Thing("unconsented", video_id, at)
+        return
+    for seat, verdict in sorted(verdicts.items()):
+        if not verdict.allowed:
+            for track in _tracks_of(stores, video_id, seat):
+                yield Thing("unconsented", f"{video_id}:{track}", at)
+
+
+def _tracks_of(stores: LibraryStores, video_id: str, seat: int) -> list[int]:
+    riders = stores.tables.read("riders", video_id, ("track_id", "person_id"))
+    return sorted(track for track, person in riders.iter_rows() if person == seat)
+
+
+def _paths(stores: LibraryStores, layout: Layout, kind: Kind, video_id: str) -> Iterator[Path]:
+    """What there is of a ride; files that lie outside the data folder are not ours to remove."""
+    if kind == "sources":
+        yield from _sources(stores, layout, video_id)
+    elif kind == "crops" and CropArchive(layout.crops(video_id)).parts:
+        yield layout.crops(video_id)
+    elif kind == "sets" and layout.export(video_id).exists():
+        yield layout.output / video_id
+    elif kind == "embeddings":
+        yield from filter(Path.is_file, _numbers(layout, video_id))
+
+
+def _numbers(layout: Layout, video_id: str) -> Iterator[Path]:
+    """Where faces as numbers lie; what tells how they were made comes last, and goes last."""
+    for of_one in (layout.table, layout.manifest, layout.made_of):
+        yield from (of_one(asset, video_id) for asset in NUMBERS)
+
+
+def _sources(stores: LibraryStores, layout: Layout, video_id: str) -> Iterator[Path]:
+    record = stores.videos.get(video_id)
+    for name in dict.fromkeys((record.path, *record.links)) if record else ():
+        path = Path(name)
+        if path.is_file() and path.resolve().is_relative_to(layout.root.resolve()):
+            yield path
+
+
+def _removed(stores: LibraryStores, settings: Settings, layout: Layout, thing: Thing) -> int:
+    """Removes one thing; the bytes of what went."""
+    if thing.kind == "backups":
+        return _expire(layout, thing)
+    if thing.kind in ("datasets", "logs"):
+        root = layout.datasets if thing.kind == "datasets" else layout.root / "logs"
+        return _drop(inside(root, root / thing.name))
+    if thing.kind == "embeddings":
+        _forget_points(stores, settings, thing.name)
+    return sum(map(_drop, list(_paths(stores, layout, thing.kind, thing.name))))
+
+
+def _forget_points(stores: LibraryStores, settings: Settings, video_id: str) -> None:
+    """Removes a ride from the vector index, where there is one, also if it is off by now."""
+    index = stores.index(settings)
+    served = settings.phases.index and index.place.url is not None
+    if not served and not index.place.folder.is_dir():
+        return
+    with index.open("dropping a ride", write=True) as opened:
+        opened.forget(video_id)
+
+
+def _expire(layout: Layout, thing: Thing) -> int:
+    """Removes a backup that is still the file that was written; one that went is only noted."""
+    path = Path(thing.name)
+    noted = {backup.path: backup.sha256 for backup in noted_backups(layout)}
+    gone = 0
+    if path.is_file() and sha256_of_file(path) == noted.get(thing.name):
+        gone = _drop(path)
+    drop_notes(layout, {path})
+    return gone
+
+
+def _drop(path: Path) -> int:
+    """Removes a file or a folder: under another name first, so that nobody reads half of it."""
+    if not path.exists():
+        return 0
+    size = size_of(path)
+    retired = atomic.temporary_beside(path)
+    path.rename(retired)
+    shutil.rmtree(retired) if retired.is_dir() else retired.unlink()
+    return size
+
+
+def told(dues: Iterable[Due], *, deleting: bool) -> str:
+    """A sentence on what is due."""
+    found = list(dues)
+    if not found:
+        return "Nothing is kept longer than the settings [retention] say."
+    verb = "goes" if deleting else "would go"
+    return f"{counted(len(found), 'thing')} {verb}: {summary(found)}."
