@@ -131,6 +131,7 @@ def _end(told: Sequence[dict[str, Any]], as_json: bool) -> None:
     if as_json:
         echo_json(told)
     if any(one.get("proved") is False for one in told):
+        say("Forgotten, but not proved: the receipt says what the search found.", err=True)
         raise SystemExit(1)
 
 
@@ -292,8 +293,6 @@ def _done(stores: LibraryStores, path: Path, asked: _Asked) -> dict[str, Any]:
     if not asked.as_json:
         if proved:
             say("Forgotten, and proved: a search of the whole data folder finds nothing left.")
-        else:
-            say("Forgotten, but not proved: the receipt says what the search found.", "red")
         say(f"Receipt: {path} (and the page beside it)")
         for note in receipt.told["notes"] if receipt else ():
             say(f"! {note}", "yellow")

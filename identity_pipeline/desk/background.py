@@ -70,6 +70,7 @@ class Behind:
     _changed: Condition = field(default_factory=Condition)
     _library: bool = False
     _videos: dict[str, Path] = field(default_factory=dict)
+    _forgetting: list[tuple[str, str]] = field(default_factory=list)
     _asked: tuple[float, float] | None = None
     _strip: Strip = Strip()
     _process: subprocess.Popen[str] | None = None
@@ -85,6 +86,17 @@ class Behind:
         """Asks for the image sets of rides to be made again: their files by id."""
         if videos:
             self._ask(videos=videos)
+
+    def forget(self, word: str, actor: str) -> None:
+        """Asks for a person or a ride to be forgotten, which comes before everything else.
+
+        Args:
+            word: as the command `forget` takes it.
+            actor: who asks.
+        """
+        with self._changed:
+            self._forgetting.append((word, actor))
+        self._ask()
 
     def strip(self) -> Strip:
         """What is to be said now."""
@@ -117,14 +129,17 @@ class Behind:
 
     def _work(self) -> None:
         while (asked := self._next()) is not None:
-            videos, library = asked
+            forgetting, videos, library = asked
+            for word, actor in forgetting:
+                command = ["forget", "--yes", "--json", "--as", actor, "--", word]
+                self._carry_out("the library without whom was forgotten", command, _forgotten)
             if videos:
                 files = [str(path) for path in videos.values()]
                 self._carry_out(_words_of(list(videos)), ["run", "--json", *files], _remade)
             if library and not self._over:
                 self._carry_out("the library", ["recluster", "--json"], self._moved)
 
-    def _next(self) -> tuple[Mapping[str, Path], bool] | None:
+    def _next(self) -> tuple[Sequence[tuple[str, str]], Mapping[str, Path], bool] | None:
         """What to do now, after waiting for it; null at the end."""
         with self._changed:
             while not self._over:
@@ -136,8 +151,9 @@ class Behind:
                 if due > 0:
                     self._changed.wait(due)
                     continue
-                found = self._videos, self._library
-                self._videos, self._library, self._asked = {}, False, None
+                found = self._forgetting, self._videos, self._library
+                self._forgetting, self._videos = [], {}
+                self._library, self._asked = False, None
                 return found
         return None
 
@@ -211,3 +227,9 @@ def _remade(out: str) -> str:
 def _why(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[-1] if lines else "it ended without a word; `identity-pipeline status` says more."
+
+
+def _forgotten(out: str) -> str:
+    """What `forget --json` printed, in words."""
+    del out  # it ends with another status where something is not proved
+    return "Forgotten, and proved: the receipt is below Receipts."

@@ -15,19 +15,22 @@ import numpy as np
 import pytest
 
 from identity_pipeline.media.crops import encode_jpeg
-from identity_pipeline.settings import Settings
+from identity_pipeline.settings import PublishSettings, Settings
 from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
 from identity_pipeline.stages.privacy import forgetting
-from identity_pipeline.stages.privacy.footprint import Footprint, footprint_of
+from identity_pipeline.stages.privacy.footprint import Footprint, FootprintError, footprint_of
 from identity_pipeline.stages.privacy.forgetting import Outside, RunsWorkingError
 from identity_pipeline.stages.privacy.places import PLACES
+from identity_pipeline.stages.privacy.published import erase_published
 from identity_pipeline.stages.privacy.receipts import receipt_of, receipts
-from identity_pipeline.stages.privacy.whom import AlreadyForgottenError, find_whom
+from identity_pipeline.stages.privacy.whom import find_whom
+from identity_pipeline.stages.publishing.publishing import PublishingNotes
 from identity_pipeline.stages.specs.assets import SPECS
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.progress.heartbeat import Heartbeat, Heartbeats
 from identity_pipeline.storage.progress.pause import paused
+from identity_pipeline.storage.publishing.object_store import ObjectStoreError
 from identity_pipeline.storage.video.crop_archive import CropArchive, part_in, write_part
 from identity_pipeline.storage.video.tables import Manifest, TableStore
 from identity_pipeline_tests.curated_library import PINS, call, write_rides
@@ -116,8 +119,8 @@ def test_who_is_forgotten_is_nowhere_and_everybody_else_is_where_they_were(
     [person_id] = ada.person_ids
     again = call(tmp_path, "forget", person_id, "--yes")
     assert "was forgotten on" in again and str(path) in again
-    with pytest.raises(AlreadyForgottenError):
-        whose(store, whole)
+    with pytest.raises(FootprintError, match="No person, ride or photo set"):
+        whose(store, whole)  # its id was sealed, too
     assert "No person, ride or photo set is called 'Ada'" in call(
         tmp_path, "forget", "Ada", "--yes", code=1
     )
@@ -200,6 +203,19 @@ def test_what_is_away_keeps_it_unfinished_and_it_goes_on_later(
     [path] = forgetting.resume(stores, settings())
     assert path.stem == journal.id
     assert paused(store.layout) is None
+
+
+def test_a_store_that_is_not_mounted_is_not_taken_for_an_empty_one(
+    store: TableStore, tmp_path: Path
+) -> None:
+    url = (tmp_path / "share").as_uri()
+    away = settings().model_copy(update={"publish": PublishSettings(url=url)})
+    ada = whose(store, "Ada")
+    PublishingNotes(store.layout, url).note_sent(ada.videos[0], "1", "1", 1)
+    with pytest.raises(ObjectStoreError, match="mount it and go on"):
+        erase_published(store.layout, away, ada)
+    (tmp_path / "share").mkdir()
+    assert erase_published(store.layout, away, ada) == []
 
 
 def test_runs_that_are_at_work_are_waited_for_or_a_reason_not_to_begin(

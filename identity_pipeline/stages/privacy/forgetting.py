@@ -497,58 +497,30 @@ def _proved(walk: Walk) -> Path:
         exports=taken.exports,
         backups=tuple(_backups(layout, walk.settings)),
         unreached=(*_unreached(walk.footprint), *_in_index(walk)),
-        notes=(*walk.journal.notes, *_named_rides(walk.footprint)),
+        notes=walk.journal.notes,
     )
     names = {*walk.footprint.names, *taken.others}
     return write_receipt(layout, facts, reports, datetime.now(UTC), names)
 
 
 def _scans(walk: Walk) -> Iterator[ScanReport]:
-    """What is left in the data folder; the ledger apart, where ids of rides bear a name.
-
-    The ledger holds ids in plain text, and its lines are never changed. An id that was made of the
-    name of a file is a word that stays there, and nowhere else.
-    """
+    """What is left in the data folder, in a served index, and in object stores."""
     layout, taken = walk.layout, walk.taken
-    ledger = layout.ledger.parent
-    apart = bool(_rides_with_names(walk.footprint))
-    leave_out = [layout.forgetting, *([ledger] if apart else ())]
-
-    def looked(root: Path, stays: Probes, kept: Iterable[str]) -> ScanReport:
-        return scan(
-            root,
-            taken.sought,
-            stays,
-            walk.progress,
-            kept=tuple(kept),
-            leave_out=leave_out if root == layout.root else (),
-            sought=sought_of(layout, walk.footprint),
-        )
-
-    yield looked(layout.root, taken.stays, taken.kept)
-    if apart:  # no vector and no crop of anybody lies there: what is planted is the control
-        report = looked(ledger, Probes(), (*taken.kept, *walk.footprint.faces))
-        yield replace(report, place="the ledger, but for ids of rides")
+    yield scan(
+        layout.root,
+        taken.sought,
+        taken.stays,
+        walk.progress,
+        kept=taken.kept,
+        leave_out=[layout.forgetting],
+        sought=sought_of(layout, walk.footprint),
+    )
     index = walk.stores.index(walk.settings)
     if index.place.url is not None and not switched_off(walk.settings, "index"):
         yield scan_index(index, taken.sought, taken.stays, walk.progress)
     for url in published_to(layout, walk.settings):
         # Whether anything of who stays is there is not known; what is planted is the control.
         yield scan_store(url, taken.sought, Probes(), walk.progress, kept=taken.kept)
-
-
-def _rides_with_names(footprint: Footprint) -> list[str]:
-    """Rides that go as a whole and whose id holds a name."""
-    names = [ev.name_key(name) for name in footprint.names]
-    return [ride for ride in footprint.whole if any(name in ride for name in names)]
-
-
-def _named_rides(footprint: Footprint) -> Iterator[str]:
-    if count := len(_rides_with_names(footprint)):
-        yield (
-            f"The ids of {count} of the rides were made of file names that hold the name; the "
-            "ledger keeps ids, so it stays there as a part of them."
-        )
 
 
 def _summed(done: Mapping[str, Iterable[Removed]]) -> Iterator[Removed]:

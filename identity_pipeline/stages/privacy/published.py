@@ -23,7 +23,11 @@ from identity_pipeline.stages.publishing.publishing import (
     noted_addresses,
 )
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.publishing.object_store import ObjectStore, subject_of
+from identity_pipeline.storage.publishing.object_store import (
+    ObjectStore,
+    ObjectStoreError,
+    subject_of,
+)
 
 
 class UnknownAddressError(IdentityPipelineError, RuntimeError):
@@ -48,6 +52,7 @@ def erase_published(
     wanted: list[str | None] = [*sorted({*footprint.faces, *footprint.whole}), None]
     objects = size = 0
     urls = published_to(layout, settings)
+    _refuse_gone(layout, urls)
     for n, (url, one) in enumerate((url, one) for url in urls for one in wanted):
         erased = ObjectStore(url).erase(subject_of(one))
         PublishingNotes(layout, url).drop(one)
@@ -61,6 +66,17 @@ def erase_published(
             "go on; where that store is gone, or was cleared by hand, remove the folder."
         )
     return [Removed("object stores", "picture", objects, size, "deleted")] if objects else []
+
+
+def _refuse_gone(layout: Layout, urls: list[str]) -> None:
+    """Passes where every folder that something was copied to is there."""
+    for url in urls:
+        sent = PublishingNotes(layout, url).sent
+        if any(sent.glob(f"*{SUFFIX}")) and ObjectStore(url).is_gone:
+            raise ObjectStoreError(
+                f"{url} is not there, and something was copied to it: mount it and go on; where it "
+                f"was deleted by hand, remove {sent}."
+            )
 
 
 def published_to(layout: Layout, settings: Settings) -> list[str]:

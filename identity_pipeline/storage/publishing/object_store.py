@@ -130,6 +130,11 @@ class ObjectStore:
 
         return UPath(self.url)
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether it is a folder that is not there: a share that is not mounted looks empty."""
+        return self.root.protocol in ("", "file", "local") and not self.root.is_dir()
+
     def version(self, subject: str) -> Version | None:
         """What is in force; None where nothing was ever published.
 
