@@ -6,8 +6,8 @@ What belongs here: how the map looks, with light and dark. What does not: what i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 from identity_pipeline.media.page import environment
 from identity_pipeline.media.receipt_page import size_words
@@ -24,9 +24,17 @@ CLASSES: Final[Mapping[str, tuple[str, str]]] = {
     "none": ("#c9ced6", "nothing of a person"),
 }
 """Colour and words of each class of personal data."""
-BOX_W, ACROSS, DOWN, LINE, MARGIN = 156.0, 44.0, 18.0, 16.0, 4.0
+BOX_W, ACROSS, DOWN, HEAD, LINE, MARGIN = 156.0, 44.0, 18.0, 34.0, 16.0, 4.0
 
 Graph = dict[str, set[str]]
+
+
+class _Box(NamedTuple):
+    """Where a box stands, in the drawing's units; all are `BOX_W` wide."""
+
+    x: float
+    y: float
+    height: float
 
 
 def render_data_map_page(told: Mapping[str, Any]) -> str:
@@ -50,30 +58,34 @@ def flow_svg(assets: Sequence[Mapping[str, Any]]) -> str:
     """
     groups = list(dict.fromkeys(one["group"] for one in assets))
     behind = _edges(assets, groups)
-    level = _levels(behind)
-    columns = [[g for g in groups if level[g] == n] for n in range(max(level.values()) + 1)]
     shown = {g: _classes(one for one in assets if one["group"] == g) for g in groups}
-    heights = {g: 34.0 + LINE * max(len(shown[g]), 1) for g in groups}
-    place: dict[str, tuple[float, float]] = {}
-    for n, column in enumerate(columns):
-        y = MARGIN
-        for group in column:
-            place[group] = (MARGIN + n * (BOX_W + ACROSS), y)
-            y += heights[group] + DOWN
+    placed = _placed(_levels(behind), {g: HEAD + LINE * max(len(shown[g]), 1) for g in groups})
     arrows = [
-        _arrow(place[a], heights[a], place[b], heights[b])
-        for b in groups
-        for a in groups
-        if a in _reduced(behind)[b]
+        _arrow(placed[a], placed[b])
+        for b, before in _reduced(behind).items()
+        for a in sorted(before)
     ]
-    boxes = [
-        part
-        for group in groups
-        for part in _box(group, *place[group], heights[group], shown[group])
-    ]
-    height = MARGIN + max(place[g][1] + heights[g] for g in groups)
-    width = 2 * MARGIN + len(columns) * (BOX_W + ACROSS) - ACROSS
+    boxes = ["".join(_box(group, placed[group], shown[group])) for group in groups]
+    width, height = _extent(placed.values())
     return svg(width, height, "How personal data flows through the assets", [*arrows, *boxes])
+
+
+def _extent(boxes: Collection[_Box]) -> tuple[float, float]:
+    """Width and height of a drawing of some boxes."""
+    width = max(one.x for one in boxes) + BOX_W + MARGIN
+    return width, max(one.y + one.height for one in boxes) + MARGIN
+
+
+def _placed(level: Mapping[str, int], heights: Mapping[str, float]) -> dict[str, _Box]:
+    """Where each box stands: a column for each level, filled from the top."""
+    below: dict[int, float] = {}
+    placed: dict[str, _Box] = {}
+    for group, height in heights.items():
+        column = level[group]
+        y = below.get(column, MARGIN)
+        placed[group] = _Box(MARGIN + column * (BOX_W + ACROSS), y, height)
+        below[column] = y + height + DOWN
+    return placed
 
 
 def _levels(behind: Graph) -> dict[str, int]:
@@ -119,7 +131,8 @@ def _classes(assets: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
     return tuple(name for name in CLASSES if name in written)
 
 
-def _box(group: str, x: float, y: float, height: float, classes: Sequence[str]) -> list[str]:
+def _box(group: str, place: _Box, classes: Sequence[str]) -> list[str]:
+    x, y, height = place
     words = ", ".join(classes) or "nothing of a person"
     frame = tag(
         "rect",
@@ -143,12 +156,10 @@ def _box(group: str, x: float, y: float, height: float, classes: Sequence[str]) 
     return parts
 
 
-def _arrow(
-    start: tuple[float, float], start_h: float, end: tuple[float, float], end_h: float
-) -> str:
+def _arrow(start: _Box, end: _Box) -> str:
     """From the right side of a box to the left side of another, with a head."""
-    x1, y1 = start[0] + BOX_W, start[1] + start_h / 2
-    x2, y2 = end[0], end[1] + end_h / 2
+    x1, y1 = start.x + BOX_W, start.y + start.height / 2
+    x2, y2 = end.x, end.y + end.height / 2
     middle = (x1 + x2) / 2
     curve = f"M{x1:g} {y1:g}C{middle:g} {y1:g} {middle:g} {y2:g} {x2:g} {y2:g}"
     head = f"M{x2 - 6:g} {y2 - 4:g}L{x2:g} {y2:g}L{x2 - 6:g} {y2 + 4:g}"

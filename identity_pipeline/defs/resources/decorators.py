@@ -120,7 +120,7 @@ def _shown(spec: AssetSpec, function: Callable[..., Any]) -> dict[str, Any]:
         "group_name": spec.group,
         "kinds": set(spec.kinds),
         "owners": OWNERS,
-        "tags": {"personal": ".".join(personal_classes()[spec.key]) or "none"},
+        "tags": {f"personal/{name}": "" for name in personal_classes()[spec.key] or ("none",)},
         "code_version": spec.code,
         "description": spec.description or function.__doc__,
     }

@@ -9,6 +9,7 @@ around them.
 from __future__ import annotations
 
 import zipfile
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -185,18 +186,18 @@ def _seen(
 ) -> dict[str, Any]:
     """A ride or a set of photographs in which they are seen."""
     tracks = [track for track in found.tracks if track.video_id == video_id]
-    stores, numbers = library.stores, {track.track_id for track in tracks}
-    photos = {one.set_id: one for one in stores.photos.all()}
+    faces = Counter(face.track_id for face in found.faces[video_id])
+    photos = {one.set_id: one.added for one in library.stores.photos.all()}
     return {
         "id": video_id,
         "kind": "photographs" if video_id in photos else "ride",
-        "taken_in": photos[video_id].added if video_id in photos else None,
-        "faces": sum(f.track_id in numbers for f in found.faces[video_id]),
+        "taken_in": photos.get(video_id),
+        "faces": sum(faces[track.track_id] for track in tracks),
         "tracks": [
             {
                 "track": track.track_id,
                 "says": "the machine" if track.how == "machine" else "a human",
-                "faces": sum(f.track_id == track.track_id for f in found.faces[video_id]),
+                "faces": faces[track.track_id],
                 "pictures_given": track.subject in sure,
             }
             for track in tracks

@@ -126,10 +126,11 @@ def data_map(root: Path, settings: Settings) -> DataMap:
 @cache
 def personal_classes() -> Mapping[str, tuple[DataClass, ...]]:
     """The classes of personal data in what each asset writes; none where it holds none."""
+    personal = [place for place in PLACES if place.data_class != "none"]
     found: dict[str, tuple[DataClass, ...]] = {}
     for key in SPECS:
-        classes = (place.data_class for place in PLACES if key in place.assets)
-        found[key] = tuple(dict.fromkeys(c for c in classes if c != "none"))
+        classes: list[DataClass] = [p.data_class for p in personal if key in p.assets]
+        found[key] = tuple(dict.fromkeys(classes))
     return found
 
 
