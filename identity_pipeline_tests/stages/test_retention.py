@@ -79,6 +79,8 @@ def test_each_kind_of_a_ride_goes_alone(ride: SmallRide, kind: str) -> None:
     wanted = settings(**{f"{kind}_days": 9.0})
     assert run(ride, wanted, "a run is at it") == [(kind, "a run is at it")]
     assert all(path.exists() for path in there.values())
+    told_ = told(what_is_due(LibraryStores.of(ride.store), wanted, NOW), deleting=True)
+    assert told_ == f"1 thing goes: 1 of {kind}."
     assert run(ride, wanted) == [(kind, None)]
     assert [name for name, path in there.items() if not path.exists()] == [kind]
     assert run(ride, wanted) == []

@@ -288,5 +288,6 @@ def told(dues: Iterable[Due], *, deleting: bool) -> str:
     found = list(dues)
     if not found:
         return "Nothing is kept longer than the settings [retention] say."
-    verb = "goes" if deleting else "would go"
+    going = "goes" if len(found) == 1 else "go"
+    verb = going if deleting else "would go"
     return f"{counted(len(found), 'thing')} {verb}: {summary(found)}."

@@ -359,7 +359,8 @@ _ENTRIES: Final = (
         ),
         # It prints the digest of all settings that shape it, so that any of them renews it.
         settings=(
-            *("selection", "buckets", "export", "stability", *_BODY, *_REGION),
+            *("selection", "buckets", *all_but("export", "purpose"), "stability"),
+            *(*_BODY, *_REGION),
             *(name for name in _LEDGER_USES if name.startswith(("quality.", "riders."))),
         ),
         operates=("video",),

@@ -39,6 +39,7 @@ _SHAPING: Final = (
 def shaping_settings(settings: Settings) -> str:
     """Digest of all settings that shape an export; those of operation and the library do not."""
     values = settings.model_dump(mode="json", include=set(_SHAPING))
+    del values["export"]["purpose"]  # it refuses, and shapes nothing
     phases = settings.phases.model_dump()
     off = [phase for phase in ("vision", "pair_sets") if not phases[phase]]
     values |= {"phases_switched_off": off} if off else {}
