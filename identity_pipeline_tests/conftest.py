@@ -169,6 +169,31 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VideoLibrary]:
         yield opened
 
 
+@pytest.fixture(scope="module")
+def s3() -> Iterator[Any]:
+    """A server that speaks S3, on this machine: its file system, and the environment that names it.
+
+    Clients are remembered by their arguments, not by the environment, so others are forgotten.
+    """
+    s3fs = pytest.importorskip("s3fs", reason="s3fs is not installed (extra `objects`)")
+    server = pytest.importorskip("moto.server", reason="moto is not installed (extra `dev`)")
+    serving = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    serving.start()
+    host, port = serving.get_host_and_port()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {
+            "AWS_ACCESS_KEY_ID": "testing",
+            "AWS_SECRET_ACCESS_KEY": "testing",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        }.items():
+            patch.setenv(name, value)
+        s3fs.S3FileSystem.clear_instance_cache()
+        yield s3fs.S3FileSystem(skip_instance_cache=True)
+        s3fs.S3FileSystem.clear_instance_cache()
+    serving.stop()
+
+
 @pytest.fixture
 def settings_resource(tmp_path: Path) -> SettingsResource:
     """Settings with a data folder of the test's own, and no models."""

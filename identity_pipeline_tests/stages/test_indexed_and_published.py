@@ -166,28 +166,11 @@ def test_an_index_at_rest_beside_a_server_and_one_that_cannot_be_read_are_made_a
 
 
 @pytest.fixture(scope="module")
-def bucket() -> Iterator[str]:
+def bucket(s3: Any) -> str:
     """A bucket that keeps every version of every object."""
-    pytest.importorskip("s3fs", reason="s3fs is not installed (extra `objects`)")
-    server = pytest.importorskip("moto.server", reason="moto is not installed (extra `dev`)")
-    serving = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    serving.start()
-    host, port = serving.get_host_and_port()
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in {
-            "AWS_ACCESS_KEY_ID": "testing",
-            "AWS_SECRET_ACCESS_KEY": "testing",
-            "AWS_DEFAULT_REGION": "us-east-1",
-            "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        }.items():
-            patch.setenv(name, value)
-        import s3fs
-
-        files = s3fs.S3FileSystem(skip_instance_cache=True)
-        files.mkdir("versioned")
-        files.make_bucket_versioned("versioned")
-        yield "s3://versioned"
-    serving.stop()
+    s3.mkdir("versioned")
+    s3.make_bucket_versioned("versioned")
+    return "s3://versioned"
 
 
 def published(url: str, layout: Layout, ride: str | None, *several: bytes) -> None:

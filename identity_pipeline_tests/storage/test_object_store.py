@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,26 +30,10 @@ class Died(BaseException):
 
 
 @pytest.fixture(scope="module")
-def s3() -> Iterator[str]:
-    """A server that speaks S3, on this machine."""
-    pytest.importorskip("s3fs", reason="s3fs is not installed (extra `objects`)")
-    server = pytest.importorskip("moto.server", reason="moto is not installed (extra `dev`)")
-    serving = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    serving.start()
-    host, port = serving.get_host_and_port()
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in {
-            "AWS_ACCESS_KEY_ID": "testing",
-            "AWS_SECRET_ACCESS_KEY": "testing",
-            "AWS_DEFAULT_REGION": "us-east-1",
-            "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        }.items():
-            patch.setenv(name, value)
-        import s3fs
-
-        s3fs.S3FileSystem(skip_instance_cache=True).mkdir(BUCKET)
-        yield f"s3://{BUCKET}"
-    serving.stop()
+def season(s3: Any) -> str:
+    """A bucket."""
+    s3.mkdir(BUCKET)
+    return f"s3://{BUCKET}"
 
 
 COUNT = itertools.count()
@@ -61,7 +44,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
     """An empty store of each kind."""
     name = f"season-{next(COUNT)}"
     if request.param == "s3":
-        return ObjectStore(f"{request.getfixturevalue('s3')}/{name}")
+        return ObjectStore(f"{request.getfixturevalue('season')}/{name}")
     return ObjectStore(f"memory://{name}" if request.param == "memory" else f"file://{tmp_path}/s")
 
 
