@@ -56,7 +56,6 @@ from identity_pipeline.stages.privacy.receipts import (
 from identity_pipeline.stages.privacy.redacting import note_redaction, redact_video
 from identity_pipeline.stages.privacy.scanning import ScanReport, scan, scan_index, scan_store
 from identity_pipeline.stages.progress.protocol import Progress, silent
-from identity_pipeline.stages.specs.spec import switched_off
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.files import atomic, locks
 from identity_pipeline.storage.files.hashing import sha256_of_value
@@ -487,6 +486,8 @@ def _proved(walk: Walk) -> Path:
     there = receipt_of(layout, walk.journal.id)
     if there is not None:  # killed behind it
         return there.path
+    # A scan that was killed leaves its planted control, whose letters may spell anything.
+    atomic.sweep_temporaries(layout.root, spare_living=True)
     reports = list(_scans(walk))
     facts = Facts(
         walk.journal.id,
@@ -497,7 +498,7 @@ def _proved(walk: Walk) -> Path:
         heads=tuple(Retired(head, "retired") for head in walk.footprint.heads),
         exports=taken.exports,
         backups=tuple(_backups(layout, walk.settings)),
-        unreached=(*_unreached(walk.footprint), *_in_index(walk)),
+        unreached=(*_unreached(walk.footprint), *unreached_in_index(walk.stores, walk.settings)),
         notes=walk.journal.notes,
     )
     names = {*walk.footprint.names, *taken.others}
@@ -517,7 +518,7 @@ def _scans(walk: Walk) -> Iterator[ScanReport]:
         sought=sought_of(layout, walk.footprint),
     )
     index = walk.stores.index(walk.settings)
-    if index.place.url is not None and not switched_off(walk.settings, "index"):
+    if index.place.url is not None:
         yield scan_index(index, taken.sought, taken.stays, walk.progress)
     for url in published_to(layout, walk.settings):
         # Whether anything of who stays is there is not known; what is planted is the control.
@@ -556,12 +557,6 @@ def _unreached(footprint: Footprint) -> Iterator[Unreached]:
             f"{len(footprint.kept_sources)} source files of rides with others in them",
             "they are kept on purpose; nothing reads them but under their redaction",
         )
-
-
-def _in_index(walk: Walk) -> Iterable[Unreached]:
-    if switched_off(walk.settings, "index"):
-        return ()
-    return unreached_in_index(walk.stores, walk.settings)
 
 
 def _now() -> str:
