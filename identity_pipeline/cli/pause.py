@@ -59,9 +59,14 @@ def continue_(data: str | None) -> None:
     Examples:
       identity-pipeline continue
     """
+    from identity_pipeline.stages.privacy.forgetting import UnfinishedForgettingError, unfinished
     from identity_pipeline.storage.progress import pause as flag
 
     store = open_store(merged_settings(overrides(data)))
+    for journal in unfinished(store.layout):
+        raise UnfinishedForgettingError(
+            f"No run may work on half a forgetting. {journal.sentence()}"
+        )
     order = flag.go_on(store.layout)
     if order is None:
         say("There is no pause.")

@@ -232,4 +232,4 @@ def _why(text: str) -> str:
 def _forgotten(out: str) -> str:
     """What `forget --json` printed, in words."""
     del out  # it ends with another status where something is not proved
-    return "Forgotten, and proved: the receipt is below Receipts."
+    return "Forgotten, and proved: the receipt is below Privacy."

@@ -91,3 +91,5 @@ def test_the_command_behind_forgets_and_its_receipt_is_there(desk: Opened) -> No
     (name,) = [word for word in page.split('"') if word.endswith(".json")]
     answer = desk.client.get(name)
     assert answer.status_code == 200 and "attachment" in answer.headers["content-disposition"]
+    told = desk.client.get("/data-map.html")
+    assert "biometric" in told.text and "attachment" in told.headers["content-disposition"]

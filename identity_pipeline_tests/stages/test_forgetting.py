@@ -197,9 +197,12 @@ def test_what_is_away_keeps_it_unfinished_and_it_goes_on_later(
     assert list(receipts(store.layout)) == []
     [journal] = forgetting.unfinished(store.layout)
     assert "forget --resume" in journal.sentence()
-    for command in (("status",), ("forget",), ("run", str(tmp_path / "ride-a.mp4"))):
-        said = call(tmp_path, *command, code={"status": 0, "forget": 1}.get(command[0], 75))
+    codes = {"status": 0, "run": 75}
+    commands = [("status",), ("forget",), ("continue",), ("run", str(tmp_path / "ride-a.mp4"))]
+    for command in commands:
+        said = call(tmp_path, *command, code=codes.get(command[0], 1))
         assert "is unfinished" in said, command
+    assert paused(store.layout) is not None
     [path] = forgetting.resume(stores, settings())
     assert path.stem == journal.id
     assert paused(store.layout) is None

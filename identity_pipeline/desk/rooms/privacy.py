@@ -22,12 +22,14 @@ from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.ledger.commands import Planned
 from identity_pipeline.ledger.events import CONSENT_SCOPES, Answer, ConsentScope
 from identity_pipeline.ledger.state import Target
+from identity_pipeline.media.data_map_page import render_data_map_page
 from identity_pipeline.stages.curation.consent_files import Answered, checked
 from identity_pipeline.stages.curation.consent_lists import consent_rows
 from identity_pipeline.stages.curation.consents import person_words, today
 from identity_pipeline.stages.curation.curation import Curator
 from identity_pipeline.stages.curation.snapshot import CurationError, LibrarySnapshot
 from identity_pipeline.stages.desk.people import find_person
+from identity_pipeline.stages.privacy.data_map import data_map
 from identity_pipeline.stages.privacy.footprint import Footprint, footprint_of
 from identity_pipeline.stages.privacy.forgetting import unfinished
 from identity_pipeline.stages.privacy.receipts import receipt_of, receipts
@@ -206,10 +208,18 @@ def _receipts(request: Request) -> Response:
     return page(
         request,
         "receipts.html.j2",
-        room="receipts",
+        room="privacy",
         receipts=list(receipts(layout)),
         open_ones=[journal.sentence() for journal in unfinished(layout)],
     )
+
+
+def _data_map(request: Request) -> Response:
+    """What is kept of whom, as a file: like a receipt it is made to be given away."""
+    desk = desk_of(request)
+    told = data_map(desk.stores.layout.root, desk.settings).as_json()
+    headers = {"content-disposition": 'attachment; filename="data-map.html"'}
+    return Response(render_data_map_page(told), media_type="text/html", headers=headers)
 
 
 def _receipt(request: Request) -> Response:
@@ -230,6 +240,7 @@ ROUTES: Final = (
     Route("/rides/{video_id}/forget", _preview, methods=["GET"]),
     Route("/rides/{video_id}/forget", _forget, methods=["POST"]),
     Route("/receipts", _receipts),
+    Route("/data-map.html", _data_map),
     Route("/receipts/{receipt_id}.{form}", _receipt),
 )
 ACTS: Final[Mapping[str, Act]] = {"consent": _answer}
