@@ -319,9 +319,14 @@ def object_stores(erasing: Erasing) -> list[Removed]:
 
 
 def memories_of_ledger(erasing: Erasing) -> list[Removed]:
-    """Removes what decisions amounted to; it is computed again from the ledger."""
+    """Removes what decisions amounted to, which is computed again, and ledgers put aside.
+
+    A ledger that a restore put aside before names were sealed has them in plain text.
+    """
     ledger = erasing.layout.ledger
     files = [ledger.with_name("replayed.json"), ledger.with_name("settled.json")]
+    aside = ledger.parent.glob("events.before-restore-*.jsonl")
+    files += [path for path in sorted(aside) if _names(path, erasing)]
     return _told(_gone("memories of the ledger", "decision", files))
 
 
