@@ -70,7 +70,7 @@ class Behind:
     _changed: Condition = field(default_factory=Condition)
     _library: bool = False
     _videos: dict[str, Path] = field(default_factory=dict)
-    _forgetting: list[tuple[str, str]] = field(default_factory=list)
+    _forgetting: list[tuple[str | None, str]] = field(default_factory=list)
     _asked: tuple[float, float] | None = None
     _strip: Strip = Strip()
     _process: subprocess.Popen[str] | None = None
@@ -87,11 +87,11 @@ class Behind:
         if videos:
             self._ask(videos=videos)
 
-    def forget(self, word: str, actor: str) -> None:
+    def forget(self, word: str | None, actor: str) -> None:
         """Asks for a person or a ride to be forgotten, which comes before everything else.
 
         Args:
-            word: as the command `forget` takes it.
+            word: as the command `forget` takes it; None goes on with what was stopped.
             actor: who asks.
         """
         with self._changed:
@@ -131,7 +131,8 @@ class Behind:
         while (asked := self._next()) is not None:
             forgetting, videos, library = asked
             for word, actor in forgetting:
-                command = ["forget", "--yes", "--json", "--as", actor, "--", word]
+                target = ["--resume"] if word is None else ["--yes", "--", word]
+                command = ["forget", "--json", "--as", actor, *target]
                 self._carry_out("the library without whom was forgotten", command, _forgotten)
             if videos:
                 files = [str(path) for path in videos.values()]
@@ -139,7 +140,7 @@ class Behind:
             if library and not self._over:
                 self._carry_out("the library", ["recluster", "--json"], self._moved)
 
-    def _next(self) -> tuple[Sequence[tuple[str, str]], Mapping[str, Path], bool] | None:
+    def _next(self) -> tuple[Sequence[tuple[str | None, str]], Mapping[str, Path], bool] | None:
         """What to do now, after waiting for it; null at the end."""
         with self._changed:
             while not self._over:

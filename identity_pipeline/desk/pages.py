@@ -23,6 +23,7 @@ from identity_pipeline.ledger.replay import History
 from identity_pipeline.stages.curation.consents import consent_note
 from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
 from identity_pipeline.stages.library.view import event_rows
+from identity_pipeline.stages.privacy.journal import Journals
 
 HERE = Path(__file__).parent
 LATELY = 50
@@ -147,6 +148,7 @@ def page(request: Request, template: str, *, status: int = 200, **told: Any) -> 
         "notice": last_notice(desk, seen.library.history, actor),
         "strip": desk.behind.strip(),
         "consent_note": consent_note(desk.settings),
+        "unfinished": [one.sentence() for one in Journals(desk.stores.layout).unfinished()],
         "dagster_url": desk.settings.desk.dagster_url.rstrip("/"),
     }
     return HTMLResponse(environment().get_template(template).render(**shared, **told), status)

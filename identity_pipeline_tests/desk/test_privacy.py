@@ -10,6 +10,7 @@ import pytest
 from identity_pipeline.ledger.events import ConsentRecorded
 from identity_pipeline.ledger.state import Target
 from identity_pipeline.settings import load_settings
+from identity_pipeline.stages.privacy.journal import Journal, Journals
 from identity_pipeline_tests.desk.opened import Opened, desk_on, opened
 from identity_pipeline_tests.stages.test_library_update import call, rides
 
@@ -79,6 +80,18 @@ def test_somebody_is_forgotten_only_once_their_name_is_typed(desk: Opened) -> No
     assert "Nobody was forgotten yet" in desk.page("/receipts")
     desk.page("/people/nobody/forget", 422)
     desk.page("/rides/ride-zzz/consent", 422)
+
+
+def test_what_is_unfinished_is_said_on_every_page_and_can_be_gone_on_with(desk: Opened) -> None:
+    asked: list[tuple[str | None, str]] = []
+    desk.desk.behind.forget = lambda word, actor: asked.append((word, actor))  # type: ignore[method-assign]
+    assert "Go on with it" not in desk.page("/people")
+    layout = desk.desk.stores.layout
+    Journals(layout).note(Journal("00000000-0000-4000-8000-000000000001", "2026-01-02", "Ada"))
+    shown = desk.page("/people")
+    assert "is unfinished" in shown and "Go on with it" in shown
+    answer = desk.client.post("/receipts/resume", follow_redirects=False)
+    assert answer.status_code == 303 and asked == [(None, "Ada")]
 
 
 def test_the_command_behind_forgets_and_its_receipt_is_there(desk: Opened) -> None:

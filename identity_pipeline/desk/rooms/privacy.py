@@ -31,7 +31,6 @@ from identity_pipeline.stages.curation.snapshot import CurationError, LibrarySna
 from identity_pipeline.stages.desk.people import find_person
 from identity_pipeline.stages.privacy.data_map import data_map
 from identity_pipeline.stages.privacy.footprint import Footprint, footprint_of
-from identity_pipeline.stages.privacy.forgetting import unfinished
 from identity_pipeline.stages.privacy.receipts import receipt_of, receipts
 from identity_pipeline.stages.privacy.whom import find_whom, remarks
 from identity_pipeline.storage.layout import check_video_id
@@ -210,8 +209,15 @@ def _receipts(request: Request) -> Response:
         "receipts.html.j2",
         room="privacy",
         receipts=list(receipts(layout)),
-        open_ones=[journal.sentence() for journal in unfinished(layout)],
     )
+
+
+async def _resume(request: Request) -> Response:
+    """Goes on with a forgetting that was stopped."""
+    if (actor := curator_of(request)) is None:
+        return RedirectResponse("/who", 303)
+    desk_of(request).behind.forget(None, actor)
+    return RedirectResponse("/receipts", 303)
 
 
 def _data_map(request: Request) -> Response:
@@ -240,6 +246,7 @@ ROUTES: Final = (
     Route("/rides/{video_id}/forget", _preview, methods=["GET"]),
     Route("/rides/{video_id}/forget", _forget, methods=["POST"]),
     Route("/receipts", _receipts),
+    Route("/receipts/resume", _resume, methods=["POST"]),
     Route("/data-map.html", _data_map),
     Route("/receipts/{receipt_id}.{form}", _receipt),
 )
