@@ -24,8 +24,8 @@ NAMED = {"demo_duo_a:1": "Ada", "demo_solo:1": "Ben"}
 START = "/review", "/people", "/rides", "/clusters", "/alone", "/who"
 WINDOWS = ((1440, False), (390, True), (1440, True), (390, False))
 """Width in px, and whether it is night."""
-NO_PAGES = "/img/", "/static/"
-"""Pictures and what pages are made of."""
+NO_PAGES = "/img/", "/static/", "/data-map.html", "/receipts/"
+"""Pictures, what pages are made of, and files to be given away."""
 RULES = {"resultTypes": ["violations"]}
 LINKS = "links => links.map(link => link.href)"
 FOCUS = """() => {
