@@ -65,6 +65,8 @@ class Desk:
                 opened = LibrarySnapshot.open(self.stores, now(), write=True, seen=seen)
                 if before and before.generation == opened.generation:
                     opened = before.after(opened.history)
+                if before and before.state.forgotten != opened.state.forgotten:
+                    self.told.clear()  # they name who was forgotten
                 self._seen = stamp, opened
             return self._seen[1]
 

@@ -97,8 +97,11 @@ def test_what_is_unfinished_is_said_on_every_page_and_can_be_gone_on_with(desk: 
 def test_the_command_behind_forgets_and_its_receipt_is_there(desk: Opened) -> None:
     bea = person(desk, "Bea")
     behind = desk.desk.behind
+    desk.act("rename", person=bea, name="Bea B")
+    assert "Bea B" in desk.page("/people")
     behind._carry_out("x", ["forget", "--yes", "--json", "--as", "Ada", "--", bea], str)
     page = desk.page("/receipts")
+    assert not desk.desk.told
     assert "Bea" not in page and ".json" in page, behind.strip()
     assert not desk.desk.library().state.named("Bea")
     (name,) = [word for word in page.split('"') if word.endswith(".json")]
