@@ -25,7 +25,7 @@ from identity_pipeline.settings import Settings
 from identity_pipeline.stages.curation.consent_lists import consent_rows
 from identity_pipeline.stages.curation.consents import today
 from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
-from identity_pipeline.stages.privacy.footprint import Footprint, footprint_of
+from identity_pipeline.stages.privacy.footprint import Footprint, TrackGone, footprint_of
 from identity_pipeline.stages.privacy.whom import find_whom
 from identity_pipeline.stages.progress.protocol import Progress, silent
 from identity_pipeline.storage.files import atomic
@@ -89,7 +89,7 @@ def access_report(
         "names": found.names,
         "person_ids": found.person_ids,
         "consent_tracked": settings.consent.required,
-        "consents": [dict(row) for row in consent_rows(library, settings, whom.person_id)],
+        "consents": _answers(library, settings, whom.person_id, found, sure),
         "decisions": list(_decisions(library, found)),
         "seen_in": [_seen(library, found, video, sure) for video in sorted(found.faces)],
         "profile": _profile(library, whom.person_id),
@@ -101,6 +101,35 @@ def access_report(
         "source_files": [Path(path).name for path in (*found.inbox, *found.elsewhere)],
     }
     return AccessReport(told, dict(_faces_shown(library, found, sure)))
+
+
+def _answers(
+    library: LibrarySnapshot, settings: Settings, person_id: str, found: Footprint, sure: set[str]
+) -> list[dict[str, Any]]:
+    """What was answered of the person, and of the rider that they are in each ride."""
+    seats: dict[str, set[int]] = {}
+    for track in found.tracks:
+        if track.subject in sure:
+            seats.setdefault(track.video_id, set()).update(_seats(library, track))
+    own = consent_rows(library, settings, person_id)
+    visits = [
+        row
+        for row in consent_rows(library, settings)
+        if row["kind"] == "video"
+        and row["id"] in seats
+        and (row["seat"] is None or row["seat"] in seats[row["id"]])
+    ]
+    return [dict(row) for row in (*own, *visits)]
+
+
+def _seats(library: LibrarySnapshot, track: TrackGone) -> Iterator[int]:
+    """The seat of a track; none of one that is no rider's."""
+    try:
+        riders = library.stores.tables.read("riders", track.video_id, ("track_id", "person_id"))
+    except MissingTableError:
+        return
+    rows = riders.drop_nulls("person_id").iter_rows()
+    yield from (seat for number, seat in rows if number == track.track_id)
 
 
 def write_report(
