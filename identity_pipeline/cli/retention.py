@@ -62,8 +62,8 @@ def retention(applied: bool, yes: bool, as_json: bool, data: str | None) -> None
         if as_json:
             echo_json([_row(one) for one in dues])
         return
-    if not yes and not as_json:
-        click.confirm("It cannot be brought back. Let it go?", abort=True)
+    if not yes:
+        click.confirm("It cannot be brought back. Let it go?", abort=True, err=as_json)
     rows = []
     with dagster_instance(stores.tables.layout) as instance, bar() as report:
         for done in remove(

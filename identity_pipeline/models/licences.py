@@ -22,10 +22,15 @@ ANY: Final = (
 )
 """SPDX names of licences that allow commercial use."""
 RESEARCH: Final = re.compile(r"non.?commercial|research|academic|\bCC[- ]BY[- ]NC\b", re.IGNORECASE)
-REMARK: Final = re.compile(r"\([^)]*\)|\bconverted\b", re.IGNORECASE)
-"""What a licence is of, or what was done to the weights; no licence of its own."""
+REMARK: Final = re.compile(
+    r"\((?:(?:recogniser|detector|mesh|iris|weights)[, ]*)+\)|\bconverted\b", re.IGNORECASE
+)
+"""What a licence is of, or what was done to the weights; no licence and no condition of its own."""
 PARTS: Final = re.compile(r"[;,/+]|\b(?:and|with)\b", re.IGNORECASE)
 """What stands between licences that hold together."""
+CHOICE: Final = re.compile(r"\bor\b", re.IGNORECASE)
+LABEL: Final = re.compile(r"^\s*(?:recogniser|the other nets):", re.IGNORECASE)
+"""What a pack that was put together says the licence is of."""
 
 
 class PurposeError(IdentityPipelineError, RuntimeError):
@@ -50,9 +55,15 @@ def use_of(licence: str | None) -> Use:
 
 
 def _is_known(part: str) -> bool:
-    """Whether one of several licences is among the names above."""
-    words = re.findall(r"[A-Za-z0-9][A-Za-z0-9.-]*", part)
-    return any(word.rstrip(".") in ANY for word in words)
+    """Whether a part is one of the names above and nothing else, or lets one choose such a one.
+
+    What else is said beside a name may be a condition, which nobody reads here.
+    """
+    named = LABEL.sub("", part)
+    return any(one.strip(" .").lower() in _ANY for one in CHOICE.split(named))
+
+
+_ANY: Final = frozenset(name.lower() for name in ANY)  # SPDX names are the same in any capitals
 
 
 def purpose_fault(purpose: str, models: Iterable[tuple[str, str | None]]) -> str | None:

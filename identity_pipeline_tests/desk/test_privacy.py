@@ -60,6 +60,7 @@ def test_a_ride_is_asked_by_seat_and_wrong_forms_are_refused(desk: Opened) -> No
         {"answer": "maybe", "scope": "export"},
         {"answer": "granted"},
         {"answer": "granted", "scope": "everything"},
+        {"answer": "granted", "scope": "export", "seat": "left"},
     ):
         desk.act("consent", 422, video=ride, **wrong)  # type: ignore[arg-type]
     assert len(desk.history.events) == before

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
@@ -16,7 +17,8 @@ from identity_pipeline.defs.assets import publishing
 from identity_pipeline.defs.assets.publishing import publish_finished
 from identity_pipeline.defs.instance import archiving
 from identity_pipeline.defs.resources.resources import SettingsResource
-from identity_pipeline.settings import Settings
+from identity_pipeline.settings import Settings, load_settings
+from identity_pipeline.stages.publishing import publishing as publishing_work
 from identity_pipeline.stages.publishing.publishing import OthersThereError, Published, Publisher
 from identity_pipeline.stages.specs.assets import VIDEO_SPECS
 from identity_pipeline.storage.layout import Layout
@@ -116,6 +118,47 @@ def test_what_is_not_whole_stays_here(made: Layout, url: str, video_id: str, dam
     assert work.publish(video_id).why_not
     assert work.store.subjects() == []
     assert work.pending() == [], "it is not asked for again while its files are the same"
+
+
+def test_what_its_purpose_refuses_is_asked_for_again_once_the_purpose_changes(
+    made: Layout, url: str, video_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    licences = [("mine", "non-commercial research only")]
+    monkeypatch.setattr(publishing_work, "models_of_export", lambda contents: licences)
+    work = replace(publisher(made, url), purpose="commercial")
+    assert "research only" in (work.publish(video_id).why_not or "")
+    assert work.pending() == [], "no run is asked for again and again"
+    assert video_id in work.refused()
+    assert publisher(made, url).pending() == [video_id]
+
+
+@pytest.mark.parametrize("riders", ["known", "removed"])
+def test_a_later_no_takes_away_what_was_sent(
+    made: Layout, url: str, video_id: str, riders: str
+) -> None:
+    def say(answer: str, *more: str) -> None:
+        done = CliRunner().invoke(cli, ["--data", str(made.root), "consent", answer, *more])
+        assert done.exit_code == 0, done.output
+
+    say("grant", video_id, "--adult")
+    work = Publisher.of(
+        made,
+        load_settings(
+            paths={"data": str(made.root)}, consent={"required": True}, publish={"url": url}
+        ),
+    )
+    assert work.publish(video_id).is_new
+    say("unknown", video_id)
+    assert work.publish(video_id).why_not and video_id not in work.pending()
+    if riders == "removed":
+        for path in (made.manifest("riders", video_id), made.table("riders", video_id)):
+            path.unlink()
+    say("refuse", f"{video_id}:0")
+    assert video_id in work.pending() and video_id in work.unconsented()
+    assert work.publish(video_id).why_not
+    assert work.store.subjects() == [] and work.unconsented() == {}
+    say("grant", f"{video_id}:0", "--adult")
+    assert video_id in work.pending(), "an answer is looked at again, too"
 
 
 def test_what_was_refused_is_said_until_its_files_change(

@@ -109,6 +109,35 @@ def test_a_backup_goes_when_it_is_still_the_one_that_was_made(
     assert noted_backups(layout) == ()
 
 
+def test_a_backup_that_cannot_be_reached_stays_noted(ride: SmallRide, tmp_path: Path) -> None:
+    layout, disk = ride.store.layout, tmp_path / "disk"
+    disk.mkdir()
+    path = disk / "own.zip"
+    path.write_bytes(b"as it was")
+    note_backup(
+        layout, NotedBackup(str(path), "2030-01-01T00:00:00+00:00", sha256_of_file(path), 1)
+    )
+    away = disk.rename(tmp_path / "unplugged")
+    ((_, why),) = run(ride, settings(backups_days=1.0))
+    assert why and "connect" in why and len(noted_backups(layout)) == 1
+    away.rename(disk)
+    assert run(ride, settings(backups_days=1.0)) == [("backups", None)]
+    assert not path.exists() and noted_backups(layout) == ()
+
+
+def test_a_newer_backup_of_the_same_path_stays(ride: SmallRide, tmp_path: Path) -> None:
+    layout, path, wanted = ride.store.layout, tmp_path / "own.zip", settings(backups_days=1.0)
+    stores = LibraryStores.of(ride.store)
+    for content, day in ((b"old", "2030-01-01"), (b"new", "2033-05-18")):
+        dues = what_is_due(stores, wanted, NOW)
+        path.write_bytes(content)
+        made = NotedBackup(str(path), f"{day}T00:00:00+00:00", sha256_of_file(path), 1)
+        note_backup(layout, made)
+    assert len(dues) == 1, "it was due before the newer one was made"
+    (done,) = remove(stores, wanted, dues, lambda video: None)
+    assert done.why_not and path.read_bytes() == b"new" and len(noted_backups(layout)) == 1
+
+
 def test_photographs_are_listed_with_the_command_that_removes_them(ride: SmallRide) -> None:
     note = ride.store.layout.photo_set("photos-ada-00000000") / "set.json"
     note.parent.mkdir(parents=True)
@@ -117,6 +146,7 @@ def test_photographs_are_listed_with_the_command_that_removes_them(ride: SmallRi
     wanted = settings(photos_days=30.0)
     (one,) = what_is_due(LibraryStores.of(ride.store), wanted, NOW)
     assert command_of(one) == "identity-pipeline forget photos-ada-00000000"
+    assert told([one], deleting=True).startswith("1 thing stays until")
     assert run(ride, wanted)[0][1] and note.exists()
 
 

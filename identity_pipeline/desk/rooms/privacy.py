@@ -115,8 +115,9 @@ def _target(curator: Curator, form: Form) -> Target:
     if form.get("person"):
         return Target("person", person_of(curator, form))
     seat = form.get("seat") or ""
-    number = int(seat) if seat.isascii() and seat.isdigit() and len(seat) < 4 else None
-    return Target("video", check_video_id(form.one("video")), number)
+    if seat and not (seat.isascii() and seat.isdigit() and len(seat) < 4):
+        raise CurationError("the form was not made by this desk; reload the page.")
+    return Target("video", check_video_id(form.one("video")), int(seat) if seat else None)
 
 
 def _answer(curator: Curator, form: Form) -> Iterator[Planned]:

@@ -99,7 +99,8 @@ class Consents:
         against = [target for who in matched for target in self._of_person(who)]
         against += [target for name in copies for target in self._of_seat(name, seat)]
         if seat is None:
-            against += self._of_video.get(video_id, ())
+            for name in (video_id, *copies):
+                against += self._of_video.get(name, ())
         return self._judged(own, against, scope)
 
     def _of_seat(self, video_id: str, seat: int | None) -> Iterator[Target]:
@@ -197,6 +198,24 @@ class Asked:
                 for one in who
             )
         return found
+
+    def of_ride(self, video_id: str, scope: ConsentScope = "export") -> Verdict:
+        """The verdict on a ride of which nobody knows any more who sits where.
+
+        Whatever anybody refused who was ever seen in it counts, by humans or by the machine.
+        """
+        people = {
+            person_id
+            for subject, person_id in self.consents.state.assigned.items()
+            if ids.parse(subject).video_id == video_id
+        }
+        in_force = _in_force(self.stores)
+        matched = {who for _, who in (in_force.people.get(video_id, ()) if in_force else ())}
+        copies = self._copies(video_id)
+        return together(
+            self.consents.of_visit(video_id, None, scope, one, matched, copies)
+            for one in sorted(people) or (None,)
+        )
 
     def of_tracks(
         self, person_of: Mapping[str, str], scope: ConsentScope

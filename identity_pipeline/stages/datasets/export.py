@@ -140,7 +140,8 @@ def export(
         progress: called as pictures are cut.
 
     Raises:
-        NoConsentError: somebody does not consent; what there was of them alone is removed.
+        NoConsentError: somebody does not consent; datasets that show them are removed from the
+            data folder.
         DatasetError: there is no picture of somebody, none passes, or the folder is not ours.
         PurposeError: weights that had a part in it may not be used for `export.purpose`.
         OSError: it cannot be written; what was there is unchanged.
@@ -210,7 +211,9 @@ def withdraw(library: LibrarySnapshot, person_id: str, consumer: str) -> list[Pa
         if told is None or person_id not in shown or told["consumer"] != consumer:
             continue
         if not strange_files(folder, told):
-            shutil.rmtree(folder)
+            retired = atomic.temporary_beside(folder)  # a kill leaves nothing that nobody sweeps
+            folder.rename(retired)
+            shutil.rmtree(retired)
             gone.append(folder)
             with contextlib.suppress(OSError):  # what else is there stays
                 folder.parent.rmdir()

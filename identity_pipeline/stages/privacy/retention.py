@@ -26,7 +26,11 @@ from identity_pipeline.stages.specs.spec import Kept
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.files import atomic
 from identity_pipeline.storage.files.hashing import sha256_of_file
-from identity_pipeline.storage.folder.backup_register import drop_notes, noted_backups
+from identity_pipeline.storage.folder.backup_register import (
+    NotedBackup,
+    drop_notes,
+    noted_backups,
+)
 from identity_pipeline.storage.folder.disk import size_of
 from identity_pipeline.storage.layout import Layout, inside
 from identity_pipeline.storage.video.crop_archive import CropArchive
@@ -43,6 +47,10 @@ NUMBERS: Final = tuple(
 """Outputs of a ride that are faces as numbers."""
 Archive = Callable[[str], str | None]
 """Takes a ride out of Dagster; says why it stays, or None. One that is out already stays out."""
+
+
+class RetentionError(IdentityPipelineError, RuntimeError):
+    """Something that is due stays; the sentence says why."""
 
 
 @dataclass(frozen=True)
@@ -175,8 +183,7 @@ def _photo_sets(layout: Layout) -> Iterator[Thing]:
 
 def _backups(layout: Layout) -> Iterator[Thing]:
     for backup in noted_backups(layout):
-        made_at = datetime.fromisoformat(backup.made_at).timestamp()
-        yield Thing("backups", backup.path, made_at, size_of(Path(backup.path)))
+        yield Thing("backups", backup.path, _made_at(backup), size_of(Path(backup.path)))
 
 
 def _logs(layout: Layout) -> Iterator[Thing]:
@@ -262,14 +269,29 @@ def _forget_points(stores: LibraryStores, settings: Settings, video_id: str) -> 
 
 
 def _expire(layout: Layout, thing: Thing) -> int:
-    """Removes a backup that is still the file that was written; one that went is only noted."""
+    """Removes a backup that is still the file that was written; one that went is only noted.
+
+    Raises:
+        RetentionError: its folder is not there now, so that nobody knows whether it went; or a
+            newer one took its place since it was found to be due.
+    """
     path = Path(thing.name)
-    noted = {backup.path: backup.sha256 for backup in noted_backups(layout)}
-    gone = 0
-    if path.is_file() and sha256_of_file(path) == noted.get(thing.name):
-        gone = _drop(path)
+    if not path.parent.is_dir():
+        raise RetentionError(
+            f"{path.parent} is not there now; connect what it lies on, and run retention again"
+        )
+    noted = {one.path: one for one in noted_backups(layout)}.get(thing.name)
+    if noted is None:
+        return 0
+    if _made_at(noted) != thing.at:
+        raise RetentionError("a newer backup took its place")
+    gone = _drop(path) if path.is_file() and sha256_of_file(path) == noted.sha256 else 0
     drop_notes(layout, {path})
     return gone
+
+
+def _made_at(backup: NotedBackup) -> float:
+    return datetime.fromisoformat(backup.made_at).timestamp()
 
 
 def _drop(path: Path) -> int:
@@ -284,10 +306,19 @@ def _drop(path: Path) -> int:
 
 
 def told(dues: Iterable[Due], *, deleting: bool) -> str:
-    """A sentence on what is due."""
+    """What is due, in a sentence, and what of it only a forgetting removes, in another."""
     found = list(dues)
     if not found:
         return "Nothing is kept longer than the settings [retention] say."
-    going = "goes" if len(found) == 1 else "go"
-    verb = going if deleting else "would go"
-    return f"{counted(len(found), 'thing')} {verb}: {summary(found)}."
+    going = [one for one in found if command_of(one) is None]
+    listed = [one for one in found if command_of(one) is not None]
+    goes = ("goes", "go") if deleting else ("would go", "would go")
+    by_forgetting = " until `identity-pipeline forget`"
+    parts = (_sentence(going, goes), _sentence(listed, ("stays", "stay"), by_forgetting))
+    return " ".join(part for part in parts if part)
+
+
+def _sentence(dues: list[Due], verbs: tuple[str, str], until: str = "") -> str:
+    """What becomes of some things, by the verb for one and for several; empty of none."""
+    verb = verbs[len(dues) != 1]
+    return f"{counted(len(dues), 'thing')} {verb}{until}: {summary(dues)}." if dues else ""

@@ -7,7 +7,7 @@ library holds whoever is known again, and they are asked for that.
 from __future__ import annotations
 
 from identity_pipeline.settings import Settings
-from identity_pipeline.stages.curation.consents import Asked
+from identity_pipeline.stages.curation.consents import Asked, videos_answered
 from identity_pipeline.stages.library.consented import known_without_consent
 from identity_pipeline.stages.publishing.contents import NotWholeError
 from identity_pipeline.stages.stores import LibraryStores
@@ -48,11 +48,13 @@ def check_consent(layout: Layout, settings: Settings, video_id: str | None) -> N
                 "recluster` takes them out"
             )
         return
-    against = {
-        s: one
-        for s, one in Asked.now(stores, settings).of_riders(video_id).items()
-        if not one.allowed
-    }
+    asked = Asked.now(stores, settings)
+    if stores.tables.noted("riders", video_id) is None:  # it was published, and archived since
+        told = asked.of_ride(video_id)
+        if told.code in _THEIR_WORD:
+            raise UnconsentedError(f"somebody in it said no ({told.reason})", by_their_word=True)
+        return
+    against = {s: one for s, one in asked.of_riders(video_id).items() if not one.allowed}
     if against:
         why = "; ".join(f"person_{seat}: {one.reason}" for seat, one in against.items())
         said_no = any(one.code in _THEIR_WORD for one in against.values())
@@ -61,3 +63,8 @@ def check_consent(layout: Layout, settings: Settings, video_id: str | None) -> N
             "`identity-pipeline consent` notes who does",
             by_their_word=said_no,
         )
+
+
+def answers_of(layout: Layout, settings: Settings) -> dict[str, str]:
+    """A digest of the answers about each ride or its people; see `videos_answered`."""
+    return videos_answered(LibraryStores.of(TableStore(layout)), settings)

@@ -17,7 +17,11 @@ from pathlib import Path
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.models.licences import purpose_fault
 from identity_pipeline.settings import Settings
-from identity_pipeline.stages.publishing.consented import UnconsentedError, check_consent
+from identity_pipeline.stages.publishing.consented import (
+    UnconsentedError,
+    answers_of,
+    check_consent,
+)
 from identity_pipeline.stages.publishing.contents import (
     DATASET,
     EXPORT,
@@ -215,18 +219,19 @@ class Publisher:
     def pending(self) -> list[str | None]:
         """Finished videos that changed since they were published; None stands for the library.
 
-        What was refused is not among them until its files change. Looks at times of files only,
-        so that it may be asked often.
+        What was refused is not among them until its files, `export.purpose` or answers about it
+        change; what somebody in it said no to is, for as long as the store has it. Without consent
+        only times of files are looked at, so that it may be asked often.
         """
         noted = times(self.notes.sent, SUFFIX)
         made = _last_made(self.layout)
         new: list[str | None] = [v for v, at in sorted(made.items()) if noted.get(v) != at]
-        new += [v for v in self.unconsented() if v in made and v not in new]  # to be taken away
         generation = Generations(self.layout).current()
         if generation and self.notes.generation() != generation.name:
             new.append(None)
-        refusals = self.notes.refusals()
-        return [one for one in new if not self._is_refused(one, refusals)]
+        refusals, answers = self.notes.refusals(), self._answers()
+        left = [one for one in new if not self._is_refused(one, refusals, answers)]
+        return list(dict.fromkeys([*left, *self._to_be_taken_away()]))
 
     def stamp(self) -> str:
         """Changes when something may have become pending; no file of a video is looked at.
@@ -257,7 +262,7 @@ class Publisher:
         """
         generation = Generations(self.layout).current() if video_id is None else None
         at = _last_made(self.layout, video_id).get(video_id, 0) if video_id else 0
-        stamp, subject = _stamp(self.layout, video_id), subject_of(video_id)
+        stamp, subject = self._standing(video_id, self._answers()), subject_of(video_id)
         try:
             self._check_consent(video_id)
             contents = self._contents(video_id)
@@ -268,6 +273,7 @@ class Publisher:
             is_fault = isinstance(error, NoManifestError)
             return Published(video_id, None, why_not=str(error), is_fault=is_fault)
         if fault := purpose_fault(self.purpose, models_of_export(contents)):
+            self.notes.note_refused(video_id, Refusal(fault, stamp))
             return Published(video_id, None, why_not=fault)
         here = version_of(contents)
         is_new = there is None or there.version != here.version
@@ -402,15 +408,27 @@ class Publisher:
 
     def unconsented(self) -> dict[str, str]:
         """Rides that the store has and that may not be published now, with a sentence each."""
-        found: dict[str, str] = {}
+        return {video_id: str(error) for video_id, error in self._against().items()}
+
+    def _against(self) -> dict[str, UnconsentedError]:
+        """Why rides that the store has may not be published now."""
+        found: dict[str, UnconsentedError] = {}
         if self.settings is None or not self._asks:
             return found
         for video_id in self.notes.videos_sent():
             try:
                 check_consent(self.layout, self.settings, video_id)
             except UnconsentedError as error:
-                found[video_id] = str(error)
+                found[video_id] = error
         return found
+
+    def _to_be_taken_away(self) -> list[str]:
+        """Rides that the store has, and that somebody in them said no to."""
+        return [name for name, error in self._against().items() if error.by_their_word]
+
+    def _answers(self) -> Mapping[str, str]:
+        """A digest of the answers about each ride; none while consent is not required."""
+        return answers_of(self.layout, self.settings) if self.settings and self._asks else {}
 
     def _check_consent(self, video_id: str | None) -> None:
         """Nothing is sent of people who do not consent to it; what was sent of them goes.
@@ -436,10 +454,18 @@ class Publisher:
         """Notes on what was published to this address."""
         return PublishingNotes(self.layout, self.store.url)
 
-    def _is_refused(self, video_id: str | None, known: Mapping[str, Refusal]) -> bool:
+    def _is_refused(
+        self, video_id: str | None, known: Mapping[str, Refusal], answers: Mapping[str, str]
+    ) -> bool:
         """Whether it was refused as it is now."""
         refusal = known.get(video_id or LIBRARY_NOTE)
-        return refusal is not None and refusal.stamp == _stamp(self.layout, video_id)
+        return refusal is not None and refusal.stamp == self._standing(video_id, answers)
+
+    def _standing(self, video_id: str | None, answers: Mapping[str, str]) -> str:
+        """Changes with whatever a refusal may be for."""
+        policy = self.settings.consent.model_dump_json() if self.settings and self._asks else None
+        told = answers.get(video_id) if video_id else None
+        return sha256_of_value([_stamp(self.layout, video_id), self.purpose, policy, told])
 
 
 def _order(path: str) -> tuple[bool, bool, str]:
