@@ -151,6 +151,17 @@ def test_a_copy_of_keys_brings_nobody_back_who_was_forgotten(
         ledger.keys.ensure([one])
 
 
+def test_a_ride_of_two_tokens_is_forgotten_by_both(tmp_path: Path) -> None:
+    here, there = (KeyStore(Layout(tmp_path / name)) for name in ("here", "there"))
+    for keys in (here, there):
+        keys.ensure(["11111111-1111-4111-8111-111111111111"], ["ada_ride"])
+    there.copy_to(tmp_path / "copy.keys")
+    here.bring_back(tmp_path / "copy.keys")
+    assert len(here.keyring().videos) == 2
+    assert here.destroy(["ada_ride"]) == 2
+    assert b"ada_ride" not in here.path.read_bytes()
+
+
 def test_a_sealed_name_that_was_changed_or_swapped_is_damage(ledger: LedgerStore) -> None:
     with_two(ledger)
     lines = ledger.path.read_bytes().splitlines(keepends=True)

@@ -126,7 +126,8 @@ class KeyStore:
         with self._locked():
             ring = self.keyring()
             given = frozenset(ids)
-            tokens = {ring.tokens[name] for name in given if name in ring.tokens}
+            # A copy of keys that was brought back may have another token of the same ride.
+            tokens = {token for token, name in ring.videos.items() if name in given}
             # The id of a ride never stands here as something destroyed: it bears a name.
             gone = {name for name in given if UUID.fullmatch(name)} | tokens
             if gone <= ring.destroyed:
