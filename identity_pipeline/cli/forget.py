@@ -163,14 +163,12 @@ def _forget(
     *,
     ended: bool,
 ) -> list[dict[str, Any]]:
-    from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
     from identity_pipeline.stages.privacy import forgetting
-    from identity_pipeline.stages.privacy.footprint import FootprintError, footprint_of
-    from identity_pipeline.stages.privacy.whom import AlreadyForgottenError, find_whom
+    from identity_pipeline.stages.privacy.footprint import FootprintError
+    from identity_pipeline.stages.privacy.whom import AlreadyForgottenError
 
-    library = LibrarySnapshot.open(stores, now(), write=how.yes)
     try:
-        whom = find_whom(library, target)
+        library, found = _found(stores, target, how, write=how.yes)
     except AlreadyForgottenError as error:
         return [_again(stores, error.forgetting_id, str(error), asked)]
     except FootprintError:
@@ -178,7 +176,6 @@ def _forget(
             raise
         say(f"Nothing else is called {target!r} any more.", err=asked.as_json)
         return []
-    found = footprint_of(library, whom, confirmed_only=how.confirmed_only, sources=how.sources)
     if not asked.as_json:
         _show(library, found, target)
     if not (how.yes or (not asked.as_json and _confirmed())):
@@ -188,13 +185,27 @@ def _forget(
         path = forgetting.forget(
             stores,
             settings,
-            found,
+            lambda: _found(stores, target, how, write=True)[1],
             asked.actor,
             wait=asked.wait,
             outside=_outside(stores, asked),
             progress=progress,
         )
     return [_done(stores, path, asked)]
+
+
+def _found(
+    stores: LibraryStores, target: str, how: _How, *, write: bool
+) -> tuple[LibrarySnapshot, Footprint]:
+    """The library now, and what of it goes."""
+    from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
+    from identity_pipeline.stages.privacy.footprint import footprint_of
+    from identity_pipeline.stages.privacy.whom import find_whom
+
+    library = LibrarySnapshot.open(stores, now(), write=write)
+    whom = find_whom(library, target)
+    found = footprint_of(library, whom, confirmed_only=how.confirmed_only, sources=how.sources)
+    return library, found
 
 
 def _outside(stores: LibraryStores, asked: _Asked) -> Outside:

@@ -12,6 +12,7 @@ Every step may be done again, and each is noted when it is done. The receipt is 
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -149,7 +150,7 @@ def unfinished(layout: Layout) -> tuple[Journal, ...]:
 def forget(
     stores: LibraryStores,
     settings: Settings,
-    footprint: Footprint,
+    find: Callable[[], Footprint],
     by: str,
     *,
     wait: bool = True,
@@ -161,7 +162,7 @@ def forget(
     Args:
         stores: of the data folder.
         settings: all settings.
-        footprint: what goes.
+        find: what goes; called once no run is at work, for a run may add to it.
         by: who says so.
         wait: for runs that are at work; else they are a reason not to begin.
         outside: what only the shell can do.
@@ -172,6 +173,7 @@ def forget(
 
     Raises:
         RunsWorkingError: runs are at work and are not to be waited for; nothing was done.
+        IdentityPipelineError: `find` finds nobody any more; nothing was done.
         LockBusyError: another process forgets somebody.
         UnfinishedForgettingError: something could not be reached; going on tries it again.
     """
@@ -180,7 +182,7 @@ def forget(
         with _quiet(stores.layout, journal, wait, progress):
             journals = Journals(stores.layout)
             journals.sweep()
-            taken = take(stores, footprint, progress)
+            taken = take(stores, find(), progress)
             journals.begin(journal, taken)
             return _walk(Walk(stores, settings, journal, taken, outside, progress))
 
@@ -431,7 +433,8 @@ def _names_any(event: ev.Event, names: Iterable[str]) -> bool:
     """Whether the free text of a decision holds one of some names."""
     words = (event.reason, getattr(event, "evidence", ""), getattr(event, "by", ""))
     text = ev.name_key(" ".join(word for word in words if isinstance(word, str)))
-    return any(name in text for name in names)
+    # As a word of its own: `bo` in `about` is nobody, and whose words go loses their evidence.
+    return any(re.search(rf"(?<!\w){re.escape(name)}(?:'?s)?(?!\w)", text) for name in names)
 
 
 def _redacting(video_id: str) -> Callable[[Walk], Iterable[Removed]]:
