@@ -79,10 +79,11 @@ def backup(file: Path, keys: Path | None, data: str | None) -> None:
     """Write FILE with everything of the data folder that cannot be made again.
 
     That is: every human decision (the ledger), the settings, which video an id is, truths written
-    by hand, trained heads and which one is live, people's profiles, and the photographs that were
-    taken in. Not in it are videos, tables, crops and image sets: those are copied with the means of
-    the disk, or made again. FILE is readable by you alone; equal content gives equal bytes. A
-    ledger that is damaged or lost is refused, so that no good backup is replaced by a bad one.
+    by hand, trained heads and which one is live, people's profiles, where forgotten faces are
+    hidden, the receipts of forgettings, and the photographs that were taken in. Not in it are
+    videos, tables, crops and image sets: those are copied with the means of the disk, or made
+    again. FILE is readable by you alone; equal content gives equal bytes. A ledger that is damaged
+    or lost is refused, so that no good backup is replaced by a bad one.
 
     Names and words are sealed in it, and the keys are not in it: who is forgotten here is so in
     every backup. Without the keys nobody reads a name of it, so keep a copy of them in another

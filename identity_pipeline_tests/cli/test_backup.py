@@ -17,6 +17,8 @@ import pytest
 from click.testing import CliRunner
 
 from identity_pipeline.cli.main import cli
+from identity_pipeline.core.privacy.redaction import path_of
+from identity_pipeline.ledger.commands import Stamp, forget
 from identity_pipeline.ledger.store import LedgerStore
 from identity_pipeline.storage.folder import backup as module
 from identity_pipeline.storage.folder.backup import (
@@ -27,6 +29,7 @@ from identity_pipeline.storage.folder.backup import (
 )
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.video.archive import Archive, ArchiveMark
+from identity_pipeline.storage.video.redactions import Redactions
 from identity_pipeline_tests.curated_library import PINS, asked, call, write_rides
 
 
@@ -70,6 +73,34 @@ def test_it_holds_what_cannot_be_made_again_and_is_private(root: Path) -> None:
     assert "data/videos/ride-a.truth.json" in contents
     assert sum(name.startswith("data/registry/ride-") for name in contents) == 4
     assert not any("tables" in name or "crops" in name for name in contents)
+
+
+def test_whom_a_redaction_hides_stays_hidden(root: Path) -> None:
+    layout = Layout(root / "data")
+    ride = next(layout.registry.glob("ride-a*.json")).stem
+    hidden = [path_of([(10 * n, (n, 0.0, n + 50.0, 60.0))]) for n in range(3)]
+    Redactions(layout).add(ride, hidden[:1])
+    layout.receipts.mkdir()
+    (layout.receipts / "r.json").write_text("{}")
+    call(root, "backup", str(root / "b.zip"))
+    layout.redaction(ride).unlink()
+    Redactions(layout).add(ride, hidden[1:])
+    shutil.rmtree(layout.receipts)
+    for force in ((), ("--force",)):
+        call(root, "restore", str(root / "b.zip"), *force)
+        assert Redactions(layout).of(ride).paths == tuple(hidden)
+    assert (layout.receipts / "r.json").read_text() == "{}"
+
+
+def test_a_ride_and_a_track_that_were_forgotten_since_are_not_brought_back(root: Path) -> None:
+    ledger = LedgerStore(Layout(root / "data"))
+    ride = next(ledger.layout.registry.glob("ride-c*.json")).stem
+    for gone in ({"videos": [ride]}, {"subjects": [f"track:{ride}:1"]}):
+        call(root, "backup", str(root / "b.zip"))
+        stamp = Stamp("tester", "2026-01-02T03:04:05Z")
+        ledger.commit(lambda h, gone=gone, stamp=stamp: forget(h, stamp, (), **gone))
+        said = call(root, "restore", str(root / "b.zip"), "--force", code=1)
+        assert "is older than the forgetting" in said and "newer backup" in said
 
 
 def test_equal_content_is_equal_bytes(root: Path) -> None:

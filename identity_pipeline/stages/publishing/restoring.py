@@ -6,9 +6,13 @@ The ledger is the last thing to be put in place, in one step: a crash before lea
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Final
 
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.ledger import witnesses
@@ -25,6 +29,7 @@ from identity_pipeline.storage.folder.backup import (
     EVENTS,
     FOLDER,
     MEND,
+    REDACTIONS,
     SETTINGS,
     BackupError,
     BackupManifest,
@@ -37,8 +42,11 @@ from identity_pipeline.storage.folder.data_folder import FORMAT, DataFolder, hol
 from identity_pipeline.storage.folder.keys import KeyStore
 from identity_pipeline.storage.folder.sealing import sealed_lines
 from identity_pipeline.storage.layout import Layout
+from identity_pipeline.storage.video.redactions import Redactions
 
 LEDGER_ONLY = (DATA + EVENTS, DATA + ACKNOWLEDGED)
+TOKEN: Final = re.compile(rb"~[0-9a-f]{16}")
+"""What a ride is called in the ledger."""
 
 
 class RestoreError(IdentityPipelineError, RuntimeError):
@@ -128,9 +136,9 @@ def restore(
     """
     _, contents = read_backup(backup)
     ledger = LedgerStore(layout)
+    earlier = _checked(backup, contents, ledger)
     if keys is not None:
         ledger.keys.bring_back(keys)
-    earlier = _checked(backup, contents, ledger)
     lines = sealed_lines(contents.get(DATA + EVENTS, b"").split(b"\n")[:-1], ledger.keys)
     events = b"".join(line + b"\n" for line in lines)
     _check_forgotten(backup, ledger, events)
@@ -151,17 +159,32 @@ def restore(
 
 
 def _check_forgotten(backup: Path, ledger: LedgerStore, events: bytes) -> None:
-    """Passes a backup that knows nobody who was forgotten since.
+    """Passes a backup that knows nobody, and no ride and no track, that was forgotten since.
 
     Raises:
         RestoreError: it does.
     """
-    back = ledger.check(events).people.keys() & ledger.keys.keyring().destroyed
+    state, destroyed = ledger.check(events), ledger.keys.keyring().destroyed
+    tokens = {token.decode() for token in TOKEN.findall(events)} & destroyed
+    rides = {token for token in tokens if f"forgotten-{token[1:]}" not in state.forgotten.videos}
+    since = _forgettings(_whole_lines(ledger.path)) - _forgettings(events.splitlines())
+    back = sorted({*(state.people.keys() & destroyed), *rides, *since})
     if back:
         raise RestoreError(
-            f"{backup} is older than the forgetting of {', '.join(sorted(back))}, whom it would "
-            "bring back; take a newer backup. Files of it can be taken out with any zip program."
+            f"{backup} is older than the forgetting of {', '.join(back)}, which it would bring "
+            "back; take a newer backup. Files of it can be taken out with any zip program."
         )
+
+
+def _forgettings(lines: Iterable[bytes]) -> set[str]:
+    """Ids of the forgettings among the lines of a ledger, of which some may be damaged."""
+    found = set()
+    for line in lines:
+        with suppress(ValueError, KeyError, TypeError):
+            record = json.loads(line)
+            if record["kind"] == "forget":
+                found.add(str(record["id"]))
+    return found
 
 
 def _put_files(
@@ -174,6 +197,9 @@ def _put_files(
             continue
         name = packed.removeprefix(DATA)
         path = place_of(layout, name)
+        if fnmatchcase(name, REDACTIONS):
+            written += _hidden_too(layout, name, data)
+            continue
         present = path.read_bytes() if path.is_file() else None
         if present is None or (force and present != data and name != FOLDER):
             atomic.write_bytes(path, data)
@@ -181,6 +207,14 @@ def _put_files(
         elif present != data:
             kept.append(name)
     return tuple(written), tuple(kept)
+
+
+def _hidden_too(layout: Layout, name: str, data: bytes) -> list[str]:
+    """Adds a redaction to the one that is there, for whom that hides stays hidden; what changed."""
+    path = place_of(layout, name)
+    present = path.read_bytes() if path.is_file() else None
+    Redactions(layout).add_from(path.stem, data)
+    return [name] if path.read_bytes() != present else []
 
 
 def _checked(

@@ -28,6 +28,7 @@ from identity_pipeline.storage.layout import Layout, inside
 FORMAT: Final = 1
 """Of the archive."""
 EVENTS, ACKNOWLEDGED, FOLDER = "ledger/events.jsonl", "acknowledged.json", "folder.json"
+REDACTIONS: Final = "redactions/*.json"
 PHOTOS: Final = "photo_sets/*/*"
 """Gigabytes of files that never change: they are streamed, and all others held in memory."""
 CANNOT_BE_MADE_AGAIN: Final = (
@@ -43,6 +44,9 @@ CANNOT_BE_MADE_AGAIN: Final = (
     "models/heads/*/evaluation.json",
     "models/identities/*/profile.json",  # retention, and statistics of sources that are gone
     "models/identities/*/sources-*.json",  # which sources those are
+    REDACTIONS,  # without them a source that stayed would show whom was forgotten again
+    "receipts/*.json",  # what was forgotten, signed
+    "receipts/*.html",
     PHOTOS,  # photographs that were taken in: nobody may have the originals any more
 )
 """Patterns below the data folder, `*` within one name. Whatever joins them later belongs here.

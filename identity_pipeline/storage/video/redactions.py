@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path as FilePath
 from typing import Final
 
 from identity_pipeline.core.privacy.redaction import Path, Redaction, Region
@@ -43,10 +44,20 @@ class Redactions:
         found = small_files.read(path, _File, MEND)
         if found is None:
             return Redaction()
-        redaction = Redaction(tuple(map(Path, found.paths)))
-        if digest_of(redaction) != found.sha256:
-            raise DamagedFileError(path, "it is not what was written", MEND)
-        return redaction
+        return _compared(path, found)
+
+    def add_from(self, video_id: str, data: bytes) -> Redaction:
+        """Hides, too, what such a file of another time or folder says.
+
+        Raises:
+            DamagedFileError: it is not what was written.
+        """
+        path = self.layout.redaction(video_id)
+        try:
+            found = small_files.parse(data, _File)
+        except ValueError as error:
+            raise DamagedFileError(path, str(error), MEND) from error
+        return self.add(video_id, _compared(path, found).paths)
 
     def add(self, video_id: str, paths: Iterable[Path]) -> Redaction:
         """Hides more of a ride; what is hidden stays hidden."""
@@ -55,6 +66,14 @@ class Redactions:
         record = {"paths": plain, "sha256": digest_of(redaction)}
         atomic.write_json(self.layout.redaction(video_id), record)
         return redaction
+
+
+def _compared(path: FilePath, found: _File) -> Redaction:
+    """What a file says, compared with its digest."""
+    redaction = Redaction(tuple(map(Path, found.paths)))
+    if digest_of(redaction) != found.sha256:
+        raise DamagedFileError(path, "it is not what was written", MEND)
+    return redaction
 
 
 def digest_of(redaction: Redaction) -> str | None:
