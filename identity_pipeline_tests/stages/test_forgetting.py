@@ -97,10 +97,13 @@ def test_who_is_forgotten_is_nowhere_and_everybody_else_is_where_they_were(
     assert listed[0]["state"] == "would be forgotten"
     assert "Nothing was done; add --yes" in call(tmp_path, "forget", "Ada")
     assert "Ada" in call(tmp_path, "people")
+    keys = tmp_path / "safe" / "copy.keys"
+    call(tmp_path, "backup", str(tmp_path / "b.zip"), "--keys", str(keys))
     path = forgetting.forget(LibraryStores.of(store), settings(), lambda: ada, "tester")
     receipt = receipt_of(store.layout, path.stem)
     assert receipt is not None and receipt.proved, receipt
     assert "Ada" not in path.read_text()
+    assert "1 copy of the keys" in path.read_text() and len(receipt.told["backups"]) == 1
     assert [p for p, data in bytes_below(store.layout.root) if b"Ada" in data] == []
     assert [p for p in store.layout.root.rglob("*") if "ada" in p.name] == []
     [whole] = ada.videos

@@ -501,7 +501,11 @@ def _proved(walk: Walk) -> Path:
         heads=tuple(Retired(head, "retired") for head in walk.footprint.heads),
         exports=taken.exports,
         backups=tuple(_backups(layout, walk.settings)),
-        unreached=(*_unreached(walk.footprint), *unreached_in_index(walk.stores, walk.settings)),
+        unreached=(
+            *_unreached(walk.footprint),
+            *_copies_of_keys(layout),
+            *unreached_in_index(walk.stores, walk.settings),
+        ),
         notes=walk.journal.notes,
     )
     names = {*walk.footprint.names, *taken.others}
@@ -547,6 +551,18 @@ def _backups(layout: Layout, settings: Settings) -> Iterator[HeldIn]:
     for backup in noted_backups(layout):
         made = datetime.fromisoformat(backup.made_at).date()
         yield HeldIn(backup.sha256[:12], (made + timedelta(days=days)).isoformat())
+
+
+def _copies_of_keys(layout: Layout) -> Iterator[Unreached]:
+    """Keys that were written apart from backups: with both of them names can be read still."""
+    copies = {backup.keys for backup in noted_backups(layout) if backup.keys is not None}
+    if copies:
+        yield Unreached(
+            f"{len(copies)} {'copy' if len(copies) == 1 else 'copies'} of the keys, written by "
+            "`backup --keys`",
+            "with such a copy the names in an older backup can be read; remove it, and write "
+            "another one",
+        )
 
 
 def _unreached(footprint: Footprint) -> Iterator[Unreached]:
