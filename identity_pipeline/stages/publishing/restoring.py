@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -148,6 +148,7 @@ def restore(
         same = there == lines[: len(there)]
         if not force and (not same or lost):
             raise RestoreError(_refusal(layout, backup, lines, there, same, lost))
+        hidden = _hide_too(layout, contents)  # first: nothing shows whom it hides
         written, kept = _put_files(layout, contents, force=force)
         beside = None if same else _put_aside(layout)
         atomic.write_bytes(layout.ledger, events)
@@ -155,7 +156,7 @@ def restore(
         witnesses.note(layout, len(lines), head, [*earlier, *lost])
     said = _put_settings(settings, contents.get(SETTINGS), force=force)
     unreadable = ledger.unreadable(ledger.history())
-    return Restored(len(lines), written, kept, tuple(lost), beside, said, unreadable)
+    return Restored(len(lines), (*hidden, *written), kept, tuple(lost), beside, said, unreadable)
 
 
 def _check_forgotten(backup: Path, ledger: LedgerStore, events: bytes) -> None:
@@ -190,16 +191,10 @@ def _forgettings(lines: Iterable[bytes]) -> set[str]:
 def _put_files(
     layout: Layout, contents: Mapping[str, bytes], *, force: bool
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Puts all but settings and ledger in place; names of what was written, and of what stayed."""
+    """Puts plain files in place; names of what was written, and of what stayed."""
     written, kept = [], []
-    for packed, data in sorted(contents.items()):
-        if packed == SETTINGS or packed in LEDGER_ONLY:
-            continue
-        name = packed.removeprefix(DATA)
+    for name, data in _plain_files(contents):
         path = place_of(layout, name)
-        if fnmatchcase(name, REDACTIONS):
-            written += _hidden_too(layout, name, data)
-            continue
         present = path.read_bytes() if path.is_file() else None
         if present is None or (force and present != data and name != FOLDER):
             atomic.write_bytes(path, data)
@@ -209,12 +204,26 @@ def _put_files(
     return tuple(written), tuple(kept)
 
 
-def _hidden_too(layout: Layout, name: str, data: bytes) -> list[str]:
-    """Adds a redaction to the one that is there, for whom that hides stays hidden; what changed."""
-    path = place_of(layout, name)
-    present = path.read_bytes() if path.is_file() else None
-    Redactions(layout).add_from(path.stem, data)
-    return [name] if path.read_bytes() != present else []
+def _plain_files(contents: Mapping[str, bytes]) -> Iterator[tuple[str, bytes]]:
+    """Files that are put in place as they are, by their names below the data folder."""
+    for packed, data in sorted(contents.items()):
+        redaction = fnmatchcase(packed, DATA + REDACTIONS)
+        if packed != SETTINGS and packed not in LEDGER_ONLY and not redaction:
+            yield packed.removeprefix(DATA), data
+
+
+def _hide_too(layout: Layout, contents: Mapping[str, bytes]) -> tuple[str, ...]:
+    """Adds redactions to those that are there, which stay; names of what changed."""
+    changed = []
+    for name, data in sorted((n.removeprefix(DATA), data) for n, data in contents.items()):
+        if not fnmatchcase(name, REDACTIONS):
+            continue
+        path = place_of(layout, name)
+        present = path.read_bytes() if path.is_file() else None
+        Redactions(layout).add_from(path.stem, data)
+        if path.read_bytes() != present:
+            changed.append(name)
+    return tuple(changed)
 
 
 def _checked(
