@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from types import MappingProxyType
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from identity_pipeline.ledger import events as ev
 from identity_pipeline.ledger import subjects as ids
-from identity_pipeline.ledger.state import Forgotten, Picture, Target
+from identity_pipeline.ledger.state import Consent, Forgotten, Picture, Target
 
 Value = TypeVar("Value")
+AGAINST: Final = ("refused", "withdrawn")
 
 
 def forgotten_by(event: ev.Forgotten) -> Forgotten:
@@ -60,13 +61,39 @@ def pictures_without(
     }
 
 
-def consents_without(consents: Mapping[Target, Value], gone: Forgotten) -> dict[Target, Value]:
-    """What others answered when asked for consent."""
-    return {
-        target: answers
+def consents_without(
+    consents: Mapping[Target, Mapping[ev.ConsentScope, Consent]], gone: Forgotten
+) -> dict[Target, dict[ev.ConsentScope, Consent]]:
+    """What others answered when asked for consent.
+
+    Seats are counted from the left. Where somebody goes from a ride in which others stay, they may
+    be counted anew, and nobody can tell whose an answer by seat is: so a no among them holds for
+    the whole ride, and every other one lapses until somebody is asked again.
+    """
+    left = {
+        target: dict(answers)
         for target, answers in consents.items()
         if target.id not in (gone.people if target.kind == "person" else gone.videos)
     }
+    return _without_seats(left, {ids.parse(subject).video_id for subject in gone.subjects})
+
+
+def _without_seats(
+    consents: dict[Target, dict[ev.ConsentScope, Consent]], rides: Collection[str]
+) -> dict[Target, dict[ev.ConsentScope, Consent]]:
+    """Answers without those by seat in some rides; a no among them holds for the whole ride."""
+    left = dict(consents)
+    for target in sorted(consents, key=str):
+        if target.kind == "person" or target.seat is None or target.id not in rides:
+            continue
+        told = left.pop(target)
+        against: dict[ev.ConsentScope, Consent] = {
+            scope: one for scope, one in told.items() if one.answer in AGAINST
+        }
+        if against:
+            whole = Target("video", target.id, None)
+            left[whole] = left.get(whole, {}) | against
+    return left
 
 
 def is_about(event: ev.Event, names: Collection[str], forgotten: Forgotten) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from identity_pipeline.ledger import events as ev
+from identity_pipeline.ledger import subjects as ids
 from identity_pipeline.ledger.forgetting import forgotten_by, reaches
 from identity_pipeline.ledger.position import names_of
 from identity_pipeline.ledger.replay import History
@@ -13,7 +14,8 @@ def keys_of(history: History, forgotten: ev.Forgotten) -> set[str]:
     """Ids of the keys of all names and words that go with a forgetting, and the rides that do.
 
     These are the keys of the people's names, and of the words of every earlier decision that names
-    one of them, one of their subjects, or something of one of the rides; undone or not.
+    one of them, one of their subjects, or something of one of the rides; undone or not; and
+    of answers by seat in a ride from which somebody goes.
 
     Args:
         history: with the forgetting in it.
@@ -21,9 +23,13 @@ def keys_of(history: History, forgotten: ev.Forgotten) -> set[str]:
     """
     goes = reaches(forgotten_by(forgotten))
     rides = set(map(visit, forgotten.videos))
+    seats = {ids.parse(subject).video_id for subject in forgotten.subjects}
 
     def about(event: ev.Event) -> bool:
-        names = names_of(history.meant(event))
+        meant = history.meant(event)
+        if isinstance(meant, ev.ConsentRecorded) and meant.seat is not None:
+            return meant.video_id in {*seats, *forgotten.videos}  # nobody can tell whose it is
+        names = names_of(meant)
         return any(
             name in rides or (not name.startswith("visit:") and goes(name)) for name in names
         )

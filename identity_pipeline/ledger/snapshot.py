@@ -19,7 +19,7 @@ from typing import Any
 from identity_pipeline.ledger.position import Position
 from identity_pipeline.storage.files import atomic
 
-VERSION = 4
+VERSION = 5
 """Of the code that replays; raise it where events would amount to something else, or this file
 would look different."""
 EVERY = 64

@@ -16,8 +16,10 @@ from hypothesis import HealthCheck, event, given, settings
 
 from identity_pipeline.ledger import commands as c
 from identity_pipeline.ledger import events as ev
+from identity_pipeline.ledger import subjects as ids
 from identity_pipeline.ledger.errors import RefusedError
 from identity_pipeline.ledger.replay import History, replay
+from identity_pipeline.ledger.shredding import keys_of
 from identity_pipeline.ledger.state import LibraryState, Target
 from identity_pipeline_tests.ledger.curator import Curator, f, t
 
@@ -279,6 +281,26 @@ def test_of_the_forgotten_nothing_is_left_nor_comes_back(
         assert not any(person in left for person in ids)
     with pytest.raises(RefusedError, match="gone for good"):
         me.undo(forgotten)
+
+
+def test_nobody_inherits_the_answer_of_whom_they_sat_beside() -> None:
+    me = Curator()
+    ride = ids.parse(t(0)).video_id
+    left, right, everybody = (Target("video", ride, seat) for seat in (0, 1, None))
+    answers = ((left, "granted"), (right, "refused"), (everybody, "granted"))
+    said = [me.do(c.record_consent, target, answer, ["export"]) for target, answer in answers]
+    me.do(c.record_consent, everybody, "granted", ["profile"])
+    me.do(c.forget, [], [], [t(0)])
+    known = {
+        target: {scope: one.answer for scope, one in told.items()}
+        for target, told in me.state.consents.items()
+    }
+    assert known == {everybody: {"export": "refused", "profile": "granted"}}
+    forgotten = me.history.events[-1]
+    assert isinstance(forgotten, ev.Forgotten)
+    assert keys_of(me.history, forgotten) == set(said[:2])
+    me.do(c.record_consent, left, "granted", ["training"])
+    assert me.state.consents[left]["training"].answer == "granted"
 
 
 def test_a_decision_about_somebody_forgotten_cannot_be_undone() -> None:
