@@ -215,7 +215,9 @@ def names_of(event: ev.Event) -> set[str]:
             pairs = {name for pair in event.renames for name in pair}
             return pairs | {*event.not_found, *(ids.lost(s, event.seq) for s in event.not_found)}
         case ev.Forgotten():
-            return {*event.person_ids, *event.subjects, *map(visit, event.videos)}
+            # Answers by seat of a ride change, too, when somebody goes from it.
+            rides = {ids.parse(subject).video_id for subject in event.subjects} | {*event.videos}
+            return {*event.person_ids, *event.subjects, *map(visit, rides)}
         case ev.ConsentRecorded():
             return {consent_name(target_of(event))}
     return {*event.named_subjects, *(getattr(event, f) for f in _PEOPLE if hasattr(event, f))}

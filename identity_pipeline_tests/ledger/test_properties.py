@@ -413,3 +413,15 @@ def test_the_hash_is_the_same_in_every_process() -> None:
         for seed in ("1", "2")
     }
     assert len(hashes) == 1
+
+
+def test_an_undo_brings_no_answer_by_seat_back_of_a_ride_from_which_somebody_went() -> None:
+    me = Curator()
+    ada = me.person("Ada", t(0))
+    me.do(c.record_consent, Target("video", "ride", 0), "granted", ["export"])
+    other = me.do(c.record_consent, Target("video", "ride", 1), "granted", ["export"])
+    me.do(c.forget, [ada])
+    assert not me.state.consents
+    me.undo(other)
+    assert me.state == replay(me.history.events)
+    assert not me.state.consents

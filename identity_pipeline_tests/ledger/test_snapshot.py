@@ -39,7 +39,7 @@ CODE = {
     "forgetting.py",
 }
 """Modules that decide what events amount to."""
-CODE_OF_VERSION = {5: "a8c0143fd6aed0c34487bef63f3736a98d0389fc8f4f4649328d975b821a584d"}
+CODE_OF_VERSION = {5: "7ea0782d7320c127c7631afad4fdc8f6767e203ac89487ee74ff2ea4cf3533bf"}
 
 
 @pytest.fixture
