@@ -27,6 +27,11 @@ def forgotten_by(event: ev.Forgotten) -> Forgotten:
     )
 
 
+def rides_of(event: ev.Forgotten) -> set[str]:
+    """Rides that go, and those from which somebody does: their answers by seat change, too."""
+    return {*event.videos, *(ids.parse(subject).video_id for subject in event.subjects)}
+
+
 def reaches(gone: Forgotten) -> Callable[[str], bool]:
     """A function that says whether a person, a track or a face goes with a forgetting."""
 

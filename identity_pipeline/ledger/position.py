@@ -14,6 +14,7 @@ from typing import Any, Generic, Self, TypeVar
 from identity_pipeline.ledger import book
 from identity_pipeline.ledger import events as ev
 from identity_pipeline.ledger import subjects as ids
+from identity_pipeline.ledger.forgetting import rides_of
 from identity_pipeline.ledger.lines import StoredEvents
 from identity_pipeline.ledger.working import WorkingState, consent_name, target_of, visit
 
@@ -215,9 +216,7 @@ def names_of(event: ev.Event) -> set[str]:
             pairs = {name for pair in event.renames for name in pair}
             return pairs | {*event.not_found, *(ids.lost(s, event.seq) for s in event.not_found)}
         case ev.Forgotten():
-            # Answers by seat of a ride change, too, when somebody goes from it.
-            rides = {ids.parse(subject).video_id for subject in event.subjects} | {*event.videos}
-            return {*event.person_ids, *event.subjects, *map(visit, rides)}
+            return {*event.person_ids, *event.subjects, *map(visit, rides_of(event))}
         case ev.ConsentRecorded():
             return {consent_name(target_of(event))}
     return {*event.named_subjects, *(getattr(event, f) for f in _PEOPLE if hasattr(event, f))}

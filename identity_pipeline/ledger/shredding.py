@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from identity_pipeline.ledger import events as ev
-from identity_pipeline.ledger import subjects as ids
-from identity_pipeline.ledger.forgetting import forgotten_by, reaches
+from identity_pipeline.ledger.forgetting import forgotten_by, reaches, rides_of
 from identity_pipeline.ledger.position import names_of
 from identity_pipeline.ledger.replay import History
 from identity_pipeline.ledger.working import visit
@@ -23,12 +22,11 @@ def keys_of(history: History, forgotten: ev.Forgotten) -> set[str]:
     """
     goes = reaches(forgotten_by(forgotten))
     rides = set(map(visit, forgotten.videos))
-    seats = {ids.parse(subject).video_id for subject in forgotten.subjects}
 
     def about(event: ev.Event) -> bool:
         meant = history.meant(event)
         if isinstance(meant, ev.ConsentRecorded) and meant.seat is not None:
-            return meant.video_id in {*seats, *forgotten.videos}  # nobody can tell whose it is
+            return meant.video_id in rides_of(forgotten)  # nobody can tell whose it is
         names = names_of(meant)
         return any(
             name in rides or (not name.startswith("visit:") and goes(name)) for name in names
