@@ -85,9 +85,10 @@ def backup(file: Path, keys: Path | None, data: str | None) -> None:
     again. FILE is readable by you alone; equal content gives equal bytes. A ledger that is damaged
     or lost is refused, so that no good backup is replaced by a bad one.
 
-    Names and words are sealed in it, and the keys are not in it: who is forgotten here is so in
-    every backup. Without the keys nobody reads a name of it, so keep a copy of them in another
-    place, and remove older copies: whoever has one can read who was forgotten since.
+    Names and words of decisions are sealed in it, and the keys are not in it; profiles and
+    photographs bear names in plain text. FILE is not in the data folder, which a forgetting
+    searches. Without the keys nobody reads whom a decision names, so keep a copy of them in
+    another place, and remove older copies: whoever has one can read who was forgotten since.
 
     \b
       identity-pipeline backup /backups/identities-$(date +%F).zip --keys /safe/identities.keys
@@ -105,7 +106,7 @@ def backup(file: Path, keys: Path | None, data: str | None) -> None:
     )
     if keys is None:
         say(
-            "Names are sealed in it, and their keys stay in this data folder alone; --keys FILE "
+            "Names of decisions are sealed in it, and their keys stay in this data folder alone; --keys FILE "
             "writes a copy of them, to another folder."
         )
     else:

@@ -145,6 +145,7 @@ def test_everything_comes_back_into_an_empty_folder(root: Path) -> None:
     (root / "settings.toml").write_text("[match]\n")
     said = call(root, "backup", "all.zip", "--keys", "all.keys", code=1)
     assert "beside the backup" in said
+    assert "data folder" in call(root, "backup", "data/backups/all.zip", code=1)
     call(root, "backup", "all.zip", "--keys", "safe/all.keys")
     there = json.loads((root / "data" / "folder.json").read_text())
     elsewhere = root / "elsewhere"

@@ -87,11 +87,17 @@ def back_up(layout: Layout, target: Path, at: str, keys: Path | None = None) -> 
 
     Raises:
         LedgerError: the ledger is damaged or lost: a backup of it would replace a good one.
-        RestoreError: there is nothing in the folder, or the keys would lie beside the backup.
+        RestoreError: there is nothing in the folder, the backup would lie in it, or the keys would
+            lie beside the backup.
         KeysError: the keys would lie in the data folder, or there are none.
     """
     if not holds_data(layout):
         raise RestoreError(f"{layout.root} holds nothing to back up; name a folder with --data.")
+    if target.resolve().is_relative_to(layout.root.resolve()):
+        raise RestoreError(
+            f"{target} lies in the data folder: there it is lost with it, and keeps who is "
+            "forgotten; name a file elsewhere."
+        )
     if keys is not None and keys.resolve().parent == target.resolve().parent:
         raise RestoreError(
             f"{keys} would lie beside the backup, and whoever has both reads every name; name "
