@@ -106,8 +106,8 @@ def backup(file: Path, keys: Path | None, data: str | None) -> None:
     )
     if keys is None:
         say(
-            "Names of decisions are sealed in it, and their keys stay in this data folder alone; --keys FILE "
-            "writes a copy of them, to another folder."
+            "Names of decisions are sealed in it, and their keys stay in this data folder alone; "
+            "--keys FILE writes a copy of them, to another folder."
         )
     else:
         say(f"The keys of names are in {keys}; keep them apart from the backup.")
