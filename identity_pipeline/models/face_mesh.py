@@ -93,6 +93,7 @@ class FaceMesh:
         self.card: PackCard = read_card(folder)
         self.sha256 = perception_sha256(folder)
         self._asked = onnx_providers(settings.device)
+        self._threads = settings.threads
 
     @cached_property
     def _mesh(self) -> onnxruntime.InferenceSession:
@@ -108,7 +109,7 @@ class FaceMesh:
         try:
             session = onnxruntime.InferenceSession(
                 str(path),
-                sess_options=session_options(),
+                sess_options=session_options(self._threads),
                 providers=self._asked,
                 provider_options=provider_options(self._asked),
             )
