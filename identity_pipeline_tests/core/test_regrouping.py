@@ -12,9 +12,7 @@ from identity_pipeline.settings import ClusterSettings
 
 SETTINGS = ClusterSettings()
 STEPS = st.lists(
-    st.tuples(
-        st.integers(0, 2**31), st.integers(0, 6), st.integers(0, 3), st.floats(0.2, 0.8)
-    ),
+    st.tuples(st.integers(0, 2**31), st.integers(0, 6), st.integers(0, 3), st.floats(0.2, 0.8)),
     min_size=1,
     max_size=6,
 )
@@ -74,7 +72,7 @@ def _told(grouping: Grouping, floor: float) -> tuple[object, ...]:
     return grouping.keys, pairs, grouping.root.tolist(), grouping.apart.tolist()
 
 
-def test_what_is_as_before_is_not_agglomerated_again(monkeypatch) -> None:  # noqa: ANN001
+def test_what_is_as_before_is_not_agglomerated_again(monkeypatch) -> None:
     """Of two people far apart only the one with a new track is looked at."""
     rng = np.random.default_rng(3)
     people = np.eye(8)[[0, 0, 0, 1, 1, 1]] + 0.05 * rng.standard_normal((6, 8))
@@ -86,7 +84,7 @@ def test_what_is_as_before_is_not_agglomerated_again(monkeypatch) -> None:  # no
 
     agglomerated = regrouping.agglomerated
 
-    def noted(vectors, links, *rest):  # noqa: ANN001, ANN002, ANN202
+    def noted(vectors, links, *rest):
         seen.extend({*links.left.tolist(), *links.right.tolist()})
         return agglomerated(vectors, links, *rest)
 

@@ -78,7 +78,9 @@ def regroup(
     Args:
         keys: N keys, ascending, each once.
         vectors: (N, D) float32 unit vectors.
-        floor, settings, apart: as of `cluster_vectors`.
+        floor: least cosine of a link.
+        settings: its numbers.
+        apart: pairs of keys that are two people; some may not be there.
         before: of an earlier grouping, also under another floor; None groups all anew.
         changed: keys whose vector is not what it was in `before`.
 
@@ -102,7 +104,9 @@ def regroup(
         old[place[place >= 0]] = np.flatnonzero(place >= 0)
         old[~_as_before(part, own, pairs, known, place, old, floor)[part]] = -1
     anew = old < 0
-    constraints = constraints_of(keys, (), ((keys[i], keys[j]) for i, j in pairs[anew[pairs[:, 0]]]))
+    constraints = constraints_of(
+        keys, (), ((keys[i], keys[j]) for i, j in pairs[anew[pairs[:, 0]]])
+    )
     found = agglomerated(vectors, own.chosen(anew[own.left]), constraints, floor)
     root, valid = found.root, found.valid
     if known is not None:
@@ -207,7 +211,9 @@ def _as_before(
     same &= np.bincount(part, minlength=count) == np.bincount(part_then)[of]
     # The links of the same items above two floors: one set holds the other.
     now = np.bincount(part[links.left], minlength=count)
-    same &= now == np.bincount(part_then[then.left], minlength=int(part_then.max(initial=0)) + 1)[of]
+    same &= (
+        now == np.bincount(part_then[then.left], minlength=int(part_then.max(initial=0)) + 1)[of]
+    )
     same &= _same_apart(part, apart, before, part_then, place, of)
     first = np.full(count, -1, dtype=np.int64)
     first[part[there]] = old[there]
@@ -237,4 +243,3 @@ def _same_apart(
     size = int(part_then.max(initial=0)) + 1
     number_then = np.bincount(part_then[then[:, 0]], minlength=size)[of]
     return (number == shared) & (number == number_then)
-
