@@ -16,7 +16,7 @@ def test_a_frame_gives_the_bits_of_insightface_s_detector(size: scrfd.Size | Non
     frame = pictures.frame("demo_duo_a", 90)
     for view in (frame, frame[:, :500], cv2.resize(frame, (333, 777)), np.zeros_like(frame)):
         boxes, key_points = model.detect(view, input_size=size, det_thresh=0.3)
-        found = scrfd.find(model, np.asarray(view), scrfd.input_size(model, size), 0.3)
+        found = scrfd.find(model, np.asarray(view, np.uint8), scrfd.input_size(model, size), 0.3)
         assert found.boxes.dtype == boxes.dtype
         np.testing.assert_array_equal(found.boxes, boxes)
         np.testing.assert_array_equal(found.key_points, key_points)
