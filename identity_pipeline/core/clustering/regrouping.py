@@ -104,9 +104,8 @@ def regroup(
         old[place[place >= 0]] = np.flatnonzero(place >= 0)
         old[~_as_before(part, own, pairs, known, place, old, floor)[part]] = -1
     anew = old < 0
-    constraints = constraints_of(
-        keys, (), ((keys[i], keys[j]) for i, j in pairs[anew[pairs[:, 0]]])
-    )
+    asked: list[list[int]] = pairs[anew[pairs[:, 0]]].tolist()
+    constraints = constraints_of(keys, (), ((keys[i], keys[j]) for i, j in asked))
     found = agglomerated(vectors, own.chosen(anew[own.left]), constraints, floor)
     root, valid = found.root, found.valid
     if known is not None:

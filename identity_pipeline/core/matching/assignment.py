@@ -283,12 +283,7 @@ class _Matching:
         return self.free[rows, columns].astype(np.float64)
 
     def _one_by_one(self, rows: NDArray[np.int64]) -> Iterator[tuple[int, _Outcome]]:
-        beside: dict[int, set[int]] = {row: set() for row in rows.tolist()}
-        for one, other in self.rivals.tolist():
-            if one in beside:
-                beside[one].add(other)
-            if other in beside:
-                beside[other].add(one)
+        beside = self._rivals_of(rows)
         queue = [self._entry(row) for row in beside]
         heapq.heapify(queue)
         while queue:
@@ -306,6 +301,14 @@ class _Matching:
                 if outcome.state != "unknown":
                     self.holders.setdefault(column, set()).add(row)
                 yield row, outcome
+
+    def _rivals_of(self, rows: NDArray[np.int64]) -> dict[int, set[int]]:
+        """Rows that share a frame with each of some."""
+        found: dict[int, set[int]] = {row: set() for row in rows.tolist()}
+        for one, other in (*self.rivals.tolist(), *self.rivals[:, ::-1].tolist()):
+            if one in found:
+                found[one].add(other)
+        return found
 
     def _told_together(self, rows: _Rows, of: NDArray[np.int64], best: NDArray[np.int64]) -> None:
         """As `_compared`, of many rows with their best person."""

@@ -115,9 +115,8 @@ def _kinds(
 ) -> dict[tuple[str, str], NDArray[np.int64]]:
     """Rows (a, b) of each kind of pair, a < b."""
     keys = ordered["track_key"].to_list()
-    people = [person_of.get(key) for key in keys]
-    number = {person: i for i, person in enumerate(sorted({p for p in people if p is not None}))}
-    person = np.array([-1 if p is None else number[p] for p in people])
+    number = {person: i for i, person in enumerate(sorted(set(person_of.values())))}
+    person = np.array([number[person_of[key]] if key in person_of else -1 for key in keys])
     video = ordered["video_id"].rank("dense").to_numpy().astype(np.int64)
     row_of = {key: row for row, key in enumerate(keys)}
 
