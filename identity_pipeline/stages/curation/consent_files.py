@@ -324,14 +324,20 @@ def video_called(library: LibrarySnapshot, word: str) -> str:
 
 
 def target_called(library: LibrarySnapshot, word: str) -> Target:
-    """Whom a word means: a person, or `VIDEO` or `VIDEO:SEAT`.
+    """Whom a word means: a person, or `VIDEO` or `VIDEO/SEAT`.
 
     Raises:
-        CurationError: nobody and nothing is meant, or both a person and a ride.
+        CurationError: nobody and nothing is meant, or both a person and a ride, or a track.
     """
-    name, colon, seat = word.rpartition(":")
-    if colon and seat.isdecimal():
+    name, slash, seat = word.rpartition("/")
+    if slash and seat.isdecimal():
         return Target("video", video_called(library, name), int(seat))
+    ride, colon, number = word.rpartition(":")
+    if colon and number.isdecimal():
+        raise CurationError(
+            f"{printable(word)!r} is a track; a rider is named by where they sit, from the left: "
+            f"{printable(ride)}/0, {printable(ride)}/1"
+        )
     people = people_called(library, word)
     ride = library.stores.photos.is_set(word) or library.stores.videos.find(word) is not None
     if people and ride:
