@@ -332,12 +332,7 @@ def target_called(library: LibrarySnapshot, word: str) -> Target:
     name, slash, seat = word.rpartition("/")
     if slash and seat.isdecimal():
         return Target("video", video_called(library, name), int(seat))
-    ride, colon, number = word.rpartition(":")
-    if colon and number.isdecimal():
-        raise CurationError(
-            f"{printable(word)!r} is a track; a rider is named by where they sit, from the left: "
-            f"{printable(ride)}/0, {printable(ride)}/1"
-        )
+    _refuse_track(word)
     people = people_called(library, word)
     ride = library.stores.photos.is_set(word) or library.stores.videos.find(word) is not None
     if people and ride:
@@ -353,3 +348,13 @@ def target_called(library: LibrarySnapshot, word: str) -> Target:
                 "`identity-pipeline people` and `identity-pipeline videos` list them."
             ) from None
     return Target("person", find_person(library, word))
+
+
+def _refuse_track(word: str) -> None:
+    """Elsewhere `VIDEO:NUMBER` is a track, and the same word never means two things."""
+    ride, colon, number = word.rpartition(":")
+    if colon and number.isdecimal():
+        raise CurationError(
+            f"{printable(word)!r} is a track; a rider is named by where they sit, from the left: "
+            f"{printable(ride)}/0, {printable(ride)}/1"
+        )

@@ -209,10 +209,9 @@ def _without_consent(
             yield Thing("unconsented", video_id, at)
         return
     seats = seats_of(stores.tables, video_id)
-    for seat, verdict in sorted(verdicts.items()):
-        if not verdict.allowed:
-            for track in sorted(t for t, s in seats.items() if s == seat):
-                yield Thing("unconsented", f"{video_id}:{track}", at)
+    for seat, track in sorted((seat, track) for track, seat in seats.items()):
+        if not verdicts[seat].allowed:
+            yield Thing("unconsented", f"{video_id}:{track}", at)
 
 
 def _paths(stores: LibraryStores, layout: Layout, kind: Kind, video_id: str) -> Iterator[Path]:
