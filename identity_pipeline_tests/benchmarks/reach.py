@@ -1,4 +1,4 @@
-"""What the pipeline is meant to reach, beside what this machine reaches: one table of all benchmarks.
+"""What the pipeline is to reach, beside what this machine reaches: one table of all benchmarks.
 
 Each benchmark measures and says its own rows; here they are run one after the other, in processes
 of their own, and told together. A figure that was not measured is said to be that.
