@@ -1,8 +1,9 @@
 """A real deployment in a folder of its own: code server, daemon, run workers, and their supervisor.
 
 What an operator has on one Linux host, started as services would be: `dagster api grpc` serves the
-code, `dagster-daemon` ticks the sensors, empties the queue and keeps workers for its runs. Both are started again when they die, within a budget. `dagster.yaml` is the repository's, with
-its folders made absolute and the changes that the caller names.
+code, `dagster-daemon` ticks the sensors, empties the queue and keeps workers for its runs. Both are
+started again when they die, within a budget. `dagster.yaml` is the repository's, with its folders
+made absolute and the changes that the caller names.
 
     with operated(Path("/tmp/day"), changes={"concurrency": {"runs": {"max_concurrent_runs": 3}}},
                   pools={"gpu": 2}) as deployment:
