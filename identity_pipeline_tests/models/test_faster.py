@@ -102,7 +102,7 @@ def test_a_gpu_s_memory_is_bounded_where_somebody_says_so() -> None:
 
 def test_graphs_and_tensorrt_are_asked_for_on_a_gpu_alone() -> None:
     for runtime, first in (("plain", CUDA), ("graphs", CUDA), ("tensorrt", TENSORRT)):
-        settings = ModelSettings(cuda_runtime=runtime)
+        settings = ModelSettings.model_validate({"cuda_runtime": runtime})
         assert runner_of([CPU], settings).providers == (CPU,)
         runner = runner_of([CUDA, CPU], settings)
         assert (runner.providers[0], len(runner.options)) == (first, len(runner.providers))
