@@ -133,7 +133,7 @@ def test_a_pause_stops_behind_the_chunk_and_the_video_goes_on_from_it(
     def pause() -> None:
         assert CliRunner().invoke(cli, ["pause", "--reason", "GPU", *data]).exit_code == 0
 
-    with counted(Calls(("detect", 19), pause)) as calls:
+    with counted(Calls(("detect", 22), pause)) as calls:
         paused = run(library, clip)
     ahead = calls.given["detect"] - 24
     assert 0 <= ahead <= AT_ONCE_MAX + READY, "behind the chunk, what was under way is finished"

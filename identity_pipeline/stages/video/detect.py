@@ -128,7 +128,8 @@ class _Looking:
 
     def at(self, frames: Sequence[SampledFrame]) -> list[_Seen]:
         """What each frame shows, whatever the others are."""
-        return [self._seen(frame, self.pack.detect(frame.bgr)) for frame in frames]
+        found = self.pack.detect_many([frame.bgr for frame in frames])
+        return list(map(self._seen, frames, found))
 
     def _seen(self, frame: SampledFrame, found: Detections) -> _Seen:
         """Faces of the forgotten are neither kept nor shown."""
@@ -225,9 +226,14 @@ def _detect_on(
     progress("watch", done, expected_frames, "frames")
     chunk = _Chunk(_pixels(state.get("thumbnail")))
     settings = looking.settings
-    threads = min(os.cpu_count() or 1, AT_ONCE_MAX)
-    with closing(in_order(coming(skip=done), looking.at, batch=1, threads=threads)) as looked_at:
-        for seen in looked_at:
+    overlapped = in_order(
+        coming(skip=done),
+        looking.at,
+        batch=looking.pack.detection_batch,
+        threads=min(os.cpu_count() or 1, AT_ONCE_MAX),
+    )
+    with closing(overlapped):
+        for seen in overlapped:
             chunk.take(seen, settings.video.scene_cut_correlation)
             done += 1
             progress("watch", done, expected_frames, "frames")
