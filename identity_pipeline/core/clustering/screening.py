@@ -16,7 +16,6 @@ from functools import cache
 from typing import Final
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from identity_pipeline.core.vectors import UNIT_TOLERANCE, Matrix
@@ -75,6 +74,9 @@ def byte_product() -> Product | None:
 
     Without the instructions for it (VNNI), sums of two products are cut off at 16 bits.
     """
+    # Here and not at the top: small libraries need none.
+    import onnxruntime
+
     options = onnxruntime.SessionOptions()
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = onnxruntime.InferenceSession(PRODUCT, options, providers=["CPUExecutionProvider"])
