@@ -15,6 +15,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import onnxruntime
 from numpy.typing import NDArray
 
 from identity_pipeline.core.geometry import Box, face_crop_box, without_nested
@@ -30,6 +31,7 @@ from identity_pipeline.models.device import (
     session_options,
 )
 from identity_pipeline.models.packs import FacePackError, pack_folder
+from identity_pipeline.models.processor import at_once, net_to_open
 from identity_pipeline.models.spaces import EmbeddingSpace
 from identity_pipeline.settings import ModelSettings
 from identity_pipeline.storage.files.hashing import sha256_of_file
@@ -105,7 +107,19 @@ class FacePack:
         app.prepare(ctx_id=0, det_thresh=self._settings.det_score_min, det_size=size)
         if "recognition" not in app.models:
             raise FacePackError(f"{self.folder} holds no face recogniser (*.onnx).")
+        self._open_again(app.models["recognition"])
         return dict(app.models)
+
+    def _open_again(self, recogniser: Any) -> None:
+        """Opens the recogniser anew where another form of it is faster: see `models.processor`."""
+        net = net_to_open(Path(recogniser.model_file), self._asked)
+        if isinstance(net, bytes):
+            recogniser.session = onnxruntime.InferenceSession(
+                net,
+                sess_options=session_options(),
+                providers=self._asked,
+                provider_options=provider_options(self._asked),
+            )
 
     @property
     def _detector(self) -> Any:
@@ -210,7 +224,7 @@ class FacePack:
     def features(self, aligned: Sequence[ImageBGR]) -> Matrix:
         """The same as the recogniser gives them, (N, D) of any length."""
         model = self._models["recognition"]
-        size = self._settings.recognition_batch
+        size = at_once(self._asked, self._settings.recognition_batch)
         batches = [
             model.get_feat(list(aligned[i : i + size])) for i in range(0, len(aligned), size)
         ]
