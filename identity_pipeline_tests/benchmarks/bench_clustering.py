@@ -76,8 +76,10 @@ def check_links(n: int) -> dict[str, Any]:
     floor = floor_for(n)
     vectors = crowd(np.random.default_rng(0), n, STRONG).vectors
     find_links(crowd(np.random.default_rng(1), 5000, STRONG).vectors, floor)  # opens and warms
+    Peaks()
     with measured() as took:
         links = find_links(vectors, floor, max_links=ClusterSettings().max_links)
+    peak = peak_mb()
     found, wanted = _both(vectors, links, floor)
     return {
         "n": n,
@@ -86,7 +88,7 @@ def check_links(n: int) -> dict[str, Any]:
         "wall": took.wall,
         "cpu": took.cpu,
         "others": took.others,
-        "peak_mb": peak_mb(),
+        "peak_mb": peak,
         "checked": len(wanted),
         "recall": len(np.intersect1d(found, wanted)) / max(1, len(wanted)),
         "exact": np.array_equal(found, wanted),
@@ -253,7 +255,7 @@ def main(
         print(json.dumps(run(int(sizes or SHORT))))
         return
     of_ours = _sizes(sizes or (FULL if full else SHORT))
-    of_others = _sizes((("1000,10000" if full else "") if compare is None else compare))
+    of_others = _sizes(("1000,10000" if full else "") if compare is None else compare)
     links = [_in_own_process(LINKS, n) for n in of_ours]
     cases = [_in_own_process(method, n) for n in of_ours for method in methods.split(",")]
     cases += [_in_own_process(method, n) for n in of_others for method in RIVALS]
