@@ -116,18 +116,26 @@ def find_links(
 
 
 def links_between(
-    rows: Matrix, columns: Matrix, floor: float, *, tile_mb: int = 16, max_links: int = 100_000_000
+    new: Matrix, kept: Matrix, floor: float, *, tile_mb: int = 16, max_links: int = 100_000_000
 ) -> tuple[Indices, Indices, NDArray[np.float64]]:
-    """All pairs of a row (R, D) and a column (C, D) whose cosine is at least `floor`.
+    """Pairs of a new and a kept unit vector whose cosine is at least `floor`.
+
+    A pair has the distance that `find_links` measures between the same two, to the last bit.
+
+    Args:
+        new: (M, D) float32 unit vectors.
+        kept: (N, D) of the same space.
+        floor: least cosine.
+        tile_mb: memory of one tile of the product.
+        max_links: limit of what is kept.
 
     Returns:
-        Row, column and euclidean distance of each pair, sorted; to the bit what `find_links`
-        measures.
+        Row of `new`, row of `kept`, and euclidean distance, (L,) each, sorted by the two rows.
 
     Raises:
         TooManyLinksError: more than `max_links` pairs reach the floor.
     """
-    return _AllAbove(rows, columns, floor, tile_mb, max_links).found(mirrored=False)
+    return _AllAbove(new, kept, floor, tile_mb, max_links).found(mirrored=False)
 
 
 class _AllAbove:
