@@ -187,7 +187,8 @@ class VisionEncoder:
     """A loaded encoder. The network is opened at first use."""
 
     def __init__(self, settings: ModelSettings, part: Part = "vision") -> None:
-        self._settings, self._part = settings, part
+        self._settings = settings
+        self._part: Part = part
         self.folder = encoder_folder(settings, part)
         try:
             self.card = read_card(self.folder)
