@@ -11,8 +11,11 @@ from typing import Final
 
 from dagster._config.config_schema import UserConfigSchema
 from dagster._core.launcher.base import CheckRunHealthResult, WorkerStatus
+from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
 from dagster._core.storage.root import LocalArtifactStorage
+from dagster._core.storage.runs import SqliteRunStorage
+from dagster._core.storage.schedules import SqliteScheduleStorage
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClassData
 from dagster._utils.error import SerializableErrorInfo
@@ -25,6 +28,9 @@ PRIVATE: Final = {
     "LocalComputeLogManager": "what runs print lies in the data folder ({data}/dagster/logs)",
     "LocalArtifactStorage": "Dagster's own files lie in the data folder ({data}/dagster/artifacts)",
     "DagsterSqliteStorage": "Dagster's database lies in the data folder ({data}/dagster/storage)",
+    "SqliteEventLogStorage": "its databases stay open, and a run's log has no echoes",
+    "SqliteRunStorage": "its database stays open between two statements",
+    "SqliteScheduleStorage": "its database stays open between two statements",
     "SerializableErrorInfo": "`run` and the sensors say why a run failed, down to the first cause",
 }
 """What breaks if Dagster changes it, by name."""
@@ -37,6 +43,9 @@ __all__ = [
     "LocalArtifactStorage",
     "LocalComputeLogManager",
     "SerializableErrorInfo",
+    "SqliteEventLogStorage",
+    "SqliteRunStorage",
+    "SqliteScheduleStorage",
     "UserConfigSchema",
     "WorkerStatus",
 ]
