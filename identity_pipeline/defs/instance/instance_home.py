@@ -85,9 +85,9 @@ class DataFolderStorage(_Unconfigured, DagsterSqliteStorage):
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
         # Dagster's own storages prepare the files.
         super().__init__(base_dir, inst_data)
-        self._run_storage = Runs.like(self._run_storage)
-        self._schedule_storage = Schedules.like(self._schedule_storage)
-        self._event_log_storage = EventLog.like(self._event_log_storage)
+        self._run_storage = Runs(self._run_storage._conn_string)
+        self._schedule_storage = Schedules(self._schedule_storage._conn_string)
+        self._event_log_storage = EventLog(self._event_log_storage._base_dir)
 
     @classmethod
     def from_config_value(

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Final
 
 import dagster as dg
 
 from identity_pipeline.defs.compat import (
+    ConfigurableClassData,
     SqliteEventLogStorage,
     SqliteRunStorage,
     SqliteScheduleStorage,
@@ -50,15 +52,10 @@ class EventLog(SqliteEventLogStorage):
     the UI looks for what is under way.
     """
 
-    def __init__(self, base_dir: str, inst_data: Any = None) -> None:
+    def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
         self._databases = OpenDatabases()
         self._tables: set[str] = set()
         super().__init__(base_dir, inst_data)
-
-    @classmethod
-    def like(cls, own: SqliteEventLogStorage) -> Self:
-        """The same files as Dagster's own storage."""
-        return cls(own._base_dir)
 
     @contextmanager
     def _connect(self, shard: str) -> Iterator[Connection]:
@@ -88,7 +85,7 @@ class EventLog(SqliteEventLogStorage):
     def _store_planned(self, entry: dg.EventLogEntry) -> None:
         with self.index_connection() as connection:
             stored = connection.execute(self.prepare_insert_event(entry))
-            (event_id,) = stored.inserted_primary_key
+            [event_id] = stored.inserted_primary_key or ()
             if entry.get_dagster_event().asset_key:
                 self._store_asset_event_tags(connection, [entry], [event_id])
                 self._store_asset_event(connection, entry, event_id)
@@ -111,18 +108,20 @@ class _KeptOpen:
 
     _conn_string: str
 
-    @classmethod
-    def like(cls, own: SqliteRunStorage | SqliteScheduleStorage) -> Self:
-        """The same file as Dagster's own storage."""
-        return cls(own._conn_string)
+    @cached_property
+    def _databases(self) -> OpenDatabases:
+        return OpenDatabases()
 
     @contextmanager
     def connect(self) -> Iterator[Connection]:
         """A connection in a transaction."""
-        databases = self.__dict__.setdefault("_databases", OpenDatabases())
-        engine, _ = databases.engine(Path(self._conn_string.removeprefix("sqlite:///")))
-        with engine.begin() as connection:
+        path = Path(self._conn_string.removeprefix("sqlite:///"))
+        with self._databases.engine(path)[0].begin() as connection:
             yield connection
+
+    def dispose(self) -> None:
+        """Closes the database."""
+        self._databases.close()
 
 
 class Runs(_KeptOpen, SqliteRunStorage):
