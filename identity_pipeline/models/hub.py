@@ -81,7 +81,7 @@ class ModelHub:
             FacePackError, VisionEncoderError: the model is not there.
         """
         if model == "face_pack":
-            return self.face_pack.sha256
+            return self.face_pack.digest
         if model == "perception":
             return self._perception_digest()
         digests = [encoder.sha256 for encoder in self.encoders().values()]

@@ -95,8 +95,36 @@ def find_links(
     left, right = found.pairs()
     order = np.lexsort((right, left))
     left, right = left[order], right[order]
-    measured = Links(len(vectors), left, right, _distances(vectors, left, right))
+    measured = Links(len(vectors), left, right, _distances(vectors, vectors, left, right))
     return measured.chosen(measured.cosine >= floor)
+
+
+def links_between(
+    new: Matrix, kept: Matrix, floor: float, *, tile_mb: int = 64
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    """Pairs of a new and a kept unit vector whose cosine is at least `floor`.
+
+    A pair has the distance that `find_links` measures between the same two, to the last bit.
+
+    Args:
+        new: (M, D) float32 unit vectors.
+        kept: (N, D) of the same space.
+        floor: least cosine.
+        tile_mb: memory of one tile of the product.
+
+    Returns:
+        Row of `new`, row of `kept`, and euclidean distance, (L,) each, sorted by the two rows.
+    """
+    height = max(1, tile_mb * 2**20 // 4 // max(1, len(kept)))
+    parts = []
+    for top in range(0, len(new), height):
+        tile = new[top : top + height] @ kept.T
+        rows, columns = np.nonzero(tile >= np.float32(floor - SLACK))
+        parts.append(np.stack([rows + top, columns], axis=1))
+    pairs = np.concatenate(parts) if parts else np.zeros((0, 2), dtype=np.int64)
+    distance = _distances(new, kept, pairs[:, 0], pairs[:, 1])
+    near = 1.0 - distance**2 / 2.0 >= floor
+    return pairs[near, 0], pairs[near, 1], distance[near]
 
 
 def _tiles(n: int, tile_mb: int) -> Iterator[tuple[slice, slice]]:
@@ -195,12 +223,14 @@ def _kth_largest(values: Matrix, k: int) -> NDArray[np.float32]:
     return np.concatenate([np.partition(strip, -k, axis=1)[:, -k] for strip in strips])
 
 
-def _distances(vectors: Matrix, left: Indices, right: Indices) -> NDArray[np.float64]:
+def _distances(
+    ones: Matrix, others: Matrix, left: NDArray[np.integer], right: NDArray[np.integer]
+) -> NDArray[np.float64]:
     """Euclidean distances of pairs; from differences, so that equal vectors are exactly 0 apart."""
     distances = np.empty(len(left))
     for start in range(0, len(left), MEASURED_AT_ONCE):
         part = slice(start, start + MEASURED_AT_ONCE)
-        difference = vectors[left[part]].astype(np.float64)
-        difference -= vectors[right[part]]
+        difference = ones[left[part]].astype(np.float64)
+        difference -= others[right[part]]
         distances[part] = np.sqrt(np.einsum("ij,ij->i", difference, difference))
     return distances

@@ -84,8 +84,7 @@ class EventLog(SqliteEventLogStorage):
 
     def _store_planned(self, entry: dg.EventLogEntry) -> None:
         with self.index_connection() as connection:
-            stored = connection.execute(self.prepare_insert_event(entry))
-            [event_id] = stored.inserted_primary_key or ()
+            event_id: int = connection.execute(self.prepare_insert_event(entry)).lastrowid
             if entry.get_dagster_event().asset_key:
                 self._store_asset_event_tags(connection, [entry], [event_id])
                 self._store_asset_event(connection, entry, event_id)
