@@ -3,23 +3,38 @@
 InsightFace opens the network and knows its geometry, and looks at one frame at a time. Here frames
 are scaled, run and read in batches, with the arithmetic of `insightface.model_zoo.scrfd` in its
 order, so that a frame alone gives the same bits; only places above the threshold are computed.
+Published files are made for one frame: `with_batch_axis` gives their graph one, in memory.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.media.crops import ImageBGR
+
+if TYPE_CHECKING:
+    import onnx
+
+    from identity_pipeline.models.picture_net import PictureNet
 
 Size = tuple[int, int]
 """Width and height of the network's input."""
 Blob = NDArray[Any]
 """(N, 3, height, width) as the network takes it."""
+INTERLEAVED: Final = [2, 3, 0, 1]
+"""How published files lay a head out before it is flattened: frames inside the places."""
+BY_FRAME: Final = [0, 2, 3, 1]
+
+
+class FixedBatchError(IdentityPipelineError, ValueError):
+    """A detector looks at one frame at a time; the message says why."""
 
 
 class Found(NamedTuple):
@@ -125,3 +140,83 @@ def _level(
         boxes,
         centre[:, None] + away,
     )
+
+
+def find_many(
+    model: Any, net: PictureNet, frames: Sequence[ImageBGR], score_min: float
+) -> list[Found]:
+    """The faces of each of several frames.
+
+    Args:
+        model: InsightFace's.
+        net: the same network for several frames.
+        frames: (H, W, 3) each.
+        score_min: detections below it are none.
+    """
+    size, found = (net.width, net.height), []
+    for start in range(0, len(frames), net.batch):
+        small = [scaled(frame, size) for frame in frames[start : start + net.batch]]
+        outputs = net.run([picture for picture, _ in small])
+        found += [
+            read(model, [output[n] for output in outputs], size, scale, score_min)
+            for n, (_, scale) in enumerate(small)
+        ]
+    return found
+
+
+def with_batch_axis(path: Path, frames: int, size: Size) -> onnx.ModelProto:
+    """The graph of a detector for so many frames of one size; its outputs are (frames, rows, C).
+
+    Args:
+        path: ONNX file of a detector for one frame, whose heads are flattened together.
+        frames: of each call.
+        size: of the input.
+
+    Raises:
+        FixedBatchError: the graph does something else with the axis of frames.
+    """
+    import onnx
+
+    model = onnx.load(str(path))
+    graph = model.graph
+    made_by = {name: node for node in graph.node for name in node.output}
+    for output in graph.output:
+        _unflatten(graph, made_by, output)
+    _no_other_of_one(graph)
+    dims = graph.input[0].type.tensor_type.shape.dim
+    for dim, value in zip(dims, (frames, 3, size[1], size[0]), strict=True):
+        dim.dim_value = value
+    del graph.value_info[:]
+    return model
+
+
+def _unflatten(graph: onnx.GraphProto, made_by: dict[str, onnx.NodeProto], output: Any) -> None:
+    """Makes a head of (places x frames, C) one of (frames, places, C)."""
+    from onnx import TensorProto, helper
+
+    node = made_by[output.name]
+    while node.op_type in ("Sigmoid", "Identity"):
+        node = made_by[node.input[0]]
+    turn = made_by.get(node.input[0]) if node.op_type == "Reshape" else None
+    if turn is None or turn.op_type != "Transpose" or turn.attribute[0].ints != INTERLEAVED:
+        raise FixedBatchError(f"its output {output.name} is not the flattened head of an SCRFD")
+    turn.attribute[0].ints[:] = BY_FRAME
+    shape, width = f"{output.name}_by_frame", output.type.tensor_type.shape.dim[-1].dim_value
+    graph.initializer.append(helper.make_tensor(shape, TensorProto.INT64, [3], [0, -1, width]))
+    node.input[1] = shape
+    dims = output.type.tensor_type.shape.dim
+    del dims[:]
+    for _ in range(2):
+        dims.add()
+    dims.add().dim_value = width
+
+
+def _no_other_of_one(graph: onnx.GraphProto) -> None:
+    """Refuses operators that drop or mix the axis of frames behind the convolutions."""
+    known = {"Conv", "Relu", "PRelu", "LeakyRelu", "Clip", "Add", "Mul", "Sigmoid", "HardSigmoid",
+             "BatchNormalization", "MaxPool", "AveragePool", "GlobalAveragePool", "Resize",
+             "Upsample", "Pad", "Transpose", "Reshape", "Shape", "Gather", "Unsqueeze", "Slice",
+             "Concat", "Cast", "Constant", "Identity", "Floor", "Div"}  # fmt: skip
+    strange = sorted({node.op_type for node in graph.node} - known)
+    if strange:
+        raise FixedBatchError(f"its graph has {', '.join(strange)}")
