@@ -27,7 +27,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from identity_pipeline.core.clustering.constraints import shared_frame_pairs
+from identity_pipeline.core.clustering.shared_frames import shared_frame_pairs
 from identity_pipeline.core.matching.gallery import NEVER, Gallery, raised
 from identity_pipeline.core.matching.templates import template_matrix
 from identity_pipeline.core.matching.thresholds import Thresholds
