@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from identity_pipeline.media.crops import ImageBGR
@@ -33,7 +34,7 @@ UP_TO_EMBEDDINGS = (
 
 @dataclass
 class Calls:
-    """How many pictures each network was given.
+    """How many pictures each network was given; the detector is called from several threads.
 
     Attributes:
         at: network and number of its pictures at which `then` happens, once.
@@ -45,14 +46,18 @@ class Calls:
     then: Callable[[], None] = lambda: None
     given: dict[str, int] = field(default_factory=lambda: {"detect": 0, "embed": 0, "see": 0})
     looking: bool = False
+    lock: Lock = field(default_factory=Lock)
 
     def note(self, network: str, pictures: int) -> None:
         """Counts pictures before the network sees them, but for the blank one of the preflight."""
         if self.looking:
             return
-        self.given[network] += pictures
-        if self.at and self.at[0] == network and self.given[network] >= self.at[1]:
-            self.at = None
+        with self.lock:
+            self.given[network] += pictures
+            reached = self.at and self.at[0] == network and self.given[network] >= self.at[1]
+            if reached:
+                self.at = None
+        if reached:
             self.then()
 
 

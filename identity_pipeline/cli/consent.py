@@ -23,7 +23,7 @@ WHOM = """\b
 WHOM is any of
   Ada                   a person by name or id, over all their rides
   ride_7                all riders of a ride, or a set of photographs
-  ride_7:0              the rider of a ride who sits first from the left
+  ride_7/0              the rider of a ride who sits first from the left
 """
 whom_argument = click.argument("whom", nargs=-1, required=True, metavar="WHOM...")
 scope_option = click.option(
@@ -56,7 +56,7 @@ def consent() -> None:
 
     \b
       identity-pipeline consent grant Ada --scope export --adult --evidence "form 17" --by Ada
-      identity-pipeline consent refuse ride_7:1
+      identity-pipeline consent refuse ride_7/1
       identity-pipeline consent import visits.csv --dry-run
       identity-pipeline consent list
 

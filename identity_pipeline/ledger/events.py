@@ -37,6 +37,8 @@ Scope = Literal["ride", "person"]
 """Whose sets an order is for: those of each ride, or those of each person over all rides."""
 Answer = Literal["granted", "refused", "withdrawn", "unknown"]
 """What was said when somebody was asked for consent; `unknown` takes an earlier answer back."""
+AGAINST: tuple[Answer, ...] = ("refused", "withdrawn")
+"""The answers that say no."""
 ConsentScope = Literal["profile", "export", "training"]
 """What consent is for: being known again over rides, sets of pictures, and learning from them."""
 CONSENT_SCOPES: tuple[ConsentScope, ...] = ("profile", "export", "training")

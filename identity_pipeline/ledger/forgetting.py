@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from identity_pipeline.ledger import events as ev
 from identity_pipeline.ledger import subjects as ids
 from identity_pipeline.ledger.state import Consent, Forgotten, Picture, Target
 
 Value = TypeVar("Value")
-AGAINST: Final = ("refused", "withdrawn")
 
 
 def forgotten_by(event: ev.Forgotten) -> Forgotten:
@@ -93,7 +92,7 @@ def _without_seats(
             continue
         told = left.pop(target)
         against: dict[ev.ConsentScope, Consent] = {
-            scope: one for scope, one in told.items() if one.answer in AGAINST
+            scope: one for scope, one in told.items() if one.answer in ev.AGAINST
         }
         if against:
             whole = Target("video", target.id, None)

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 from collections.abc import Sequence
 from contextlib import redirect_stdout
+from dataclasses import dataclass
 from functools import cache
 from typing import Final, Literal
 
 import onnxruntime
 
 from identity_pipeline.errors import IdentityPipelineError
+from identity_pipeline.models.packs import APPLICATION
+from identity_pipeline.settings import ModelSettings
 
 Device = Literal["cpu", "cuda"]
 CUDA: Final = "CUDAExecutionProvider"
+TENSORRT: Final = "TensorrtExecutionProvider"
+ON_GPU: Final = (CUDA, TENSORRT)
 log = logging.getLogger(__name__)
 
 
@@ -40,13 +46,57 @@ def onnx_providers(wanted: Literal["auto", "cpu", "cuda"]) -> list[str]:
     return [CUDA, "CPUExecutionProvider"]
 
 
-def provider_options(providers: Sequence[str]) -> list[dict[str, str]]:
+def provider_options(providers: Sequence[str], memory_mb: int = 0) -> list[dict[str, str]]:
     """Options of execution providers, in their order: CUDA multiplies in full 32 bits.
 
     By default it rounds to 10 bits (TF32): on an H100 the open pack's recogniser then gives vectors
-    that differ from the CPU's by up to 8e-4, without it by 4e-7, for 0.03 ms a face.
+    that differ from the CPU's by up to 8e-4, without it by 4e-7, for 0.03 ms a face. Its memory
+    grows by what is asked for, not by doubling, so that a second video finds room beside the first.
+
+    Args:
+        providers: by ONNX Runtime's names.
+        memory_mb: what each network may take of the GPU's memory; 0: what it needs.
     """
-    return [{"use_tf32": "0"} if provider == CUDA else {} for provider in providers]
+    on_cuda = {"use_tf32": "0", "arena_extend_strategy": "kSameAsRequested"}
+    on_cuda |= {"gpu_mem_limit": str(memory_mb * 2**20)} if memory_mb else {}
+    return [dict(on_cuda) if provider == CUDA else {} for provider in providers]
+
+
+@dataclass(frozen=True)
+class Runner:
+    """What runs a network: execution providers, best first, and their options."""
+
+    providers: tuple[str, ...]
+    options: tuple[dict[str, str], ...]
+
+    def open(self, graph: bytes) -> onnxruntime.InferenceSession:
+        """A session of a graph."""
+        return onnxruntime.InferenceSession(
+            graph,
+            sess_options=session_options(),
+            providers=list(self.providers),
+            provider_options=list(self.options),
+        )
+
+
+def runner_of(asked: Sequence[str], settings: ModelSettings) -> Runner:
+    """What runs networks of fixed shapes, which `models.cuda_runtime` may have run otherwise.
+
+    Args:
+        asked: result of `onnx_providers`.
+        settings: the device's.
+    """
+    options = provider_options(asked, settings.gpu_memory_mb)
+    if asked[0] != CUDA or settings.cuda_runtime == "plain":
+        return Runner(tuple(asked), tuple(options))
+    if settings.cuda_runtime == "graphs":
+        options[0]["enable_cuda_graph"] = "1"
+        return Runner(tuple(asked), tuple(options))
+    import platformdirs
+
+    engines = platformdirs.user_cache_path(APPLICATION, appauthor=False) / "tensorrt"
+    first = {"trt_engine_cache_enable": "1", "trt_engine_cache_path": str(engines)}
+    return Runner((TENSORRT, *asked), (first, *options))
 
 
 @cache
@@ -59,13 +109,17 @@ def _load_cuda() -> None:
         log.warning("ONNX Runtime: %s", line)
 
 
-def session_options() -> onnxruntime.SessionOptions:
+def session_options(threads: int = 0) -> onnxruntime.SessionOptions:
     """Options of every ONNX session: idle threads sleep instead of spinning.
 
     Measured on two cores: the same wall-clock time, a fifth to a quarter less CPU, which several
-    videos at once can use.
+    videos at once can use. The number of threads changes no bit of a result.
+
+    Args:
+        threads: `models.threads`; 0 is one for each core.
     """
     options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return options
 
@@ -99,6 +153,31 @@ def device_to_go_on(began: str, wanted: Literal["auto", "cpu", "cuda"]) -> Devic
     if wanted == "auto" and began == "cpu":
         return "cpu"
     return torch_device(wanted)
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def set_torch_threads(threads: int) -> None:
+    """Sets how many threads torch takes in this process, which changes no bit of a result.
+
+    Args:
+        threads: `models.threads`; 0 is as many as torch takes by itself.
+    """
+    import torch
+
+    own = _torch_threads()
+    torch.set_num_threads(threads or own)
+
+
+@cache
+def _torch_threads() -> int:
+    """As many as torch took before anybody set them."""
+    import torch
+
+    return torch.get_num_threads()
 
 
 def torch_device(wanted: Literal["auto", "cpu", "cuda"]) -> Device:

@@ -37,6 +37,7 @@ from identity_pipeline.models.device import (
     session_options,
 )
 from identity_pipeline.models.packs import FacePackError, pack_folder
+from identity_pipeline.models.processor import at_once, net_to_open
 from identity_pipeline.settings import ModelSettings
 from identity_pipeline.storage.files.hashing import sha256_of_file
 
@@ -93,6 +94,7 @@ class FaceMesh:
         self.card: PackCard = read_card(folder)
         self.sha256 = perception_sha256(folder)
         self._asked = onnx_providers(settings.device)
+        self._threads = settings.threads
 
     @cached_property
     def _mesh(self) -> onnxruntime.InferenceSession:
@@ -107,12 +109,12 @@ class FaceMesh:
         path = self.folder / file
         try:
             session = onnxruntime.InferenceSession(
-                str(path),
-                sess_options=session_options(),
+                net_to_open(path, self._asked),
+                sess_options=session_options(self._threads),
                 providers=self._asked,
                 provider_options=provider_options(self._asked),
             )
-        except Exception as error:  # of ONNX Runtime, by the network's format
+        except Exception as error:  # of ONNX or its Runtime, by the network's format
             raise FaceMeshError(
                 f"{path} cannot be opened ({str(error).strip().splitlines()[0]}); fetch the pack "
                 "anew, or set models.perception to another folder."
@@ -175,7 +177,7 @@ class FaceMesh:
         """Points (468, 3) of each face in frame pixels, and the logits of faces being there."""
         maps = [square.to_crop(MESH_PX) for square in squares]
         crops = [_cut(region, m, MESH_PX) for region, m in zip(regions, maps, strict=True)]
-        raw, logits = _run(self._mesh, crops)
+        raw, logits = self._run(self._mesh, crops)
         points = [
             _in_frame(p, m) for p, m in zip(raw.reshape(len(crops), -1, 3), maps, strict=True)
         ]
@@ -195,7 +197,7 @@ class FaceMesh:
         ]
         crops = [_cut(regions[i // 2], m, EYE_PX) for i, m in enumerate(maps)]
         lit = [brightened(crop) for crop in crops]
-        raw, iris = _run(net, lit)
+        raw, iris = self._run(net, lit)
         readings = [
             EyeReading(_in_frame(c, m)[:, :2], _in_frame(i, m)[:, :2], crop)
             for c, i, m, crop in zip(
@@ -207,6 +209,17 @@ class FaceMesh:
             )
         ]
         return list(zip(readings[::2], readings[1::2], strict=True))
+
+    def _run(
+        self, net: onnxruntime.InferenceSession, crops: Sequence[ImageBGR]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The two outputs of a net for square crops."""
+        name, size = net.get_inputs()[0].name, at_once(self._asked, len(crops))
+        outputs = [
+            net.run(None, {name: _blob(crops[i : i + size])}) for i in range(0, len(crops), size)
+        ]
+        first, second = (np.concatenate(parts) for parts in zip(*outputs, strict=True))
+        return np.asarray(first, np.float32), np.asarray(second, np.float32)
 
 
 class _Square:
@@ -258,14 +271,12 @@ def _cut(region: Region, to_crop: Affine, pixels: int) -> ImageBGR:
     )
 
 
-def _run(
-    net: onnxruntime.InferenceSession, crops: Sequence[ImageBGR]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The two outputs of a net for square crops: RGB in [0, 1], channels first."""
+def _blob(crops: Sequence[ImageBGR]) -> NDArray[np.float32]:
+    """Square crops as a net takes them: RGB in [0, 1], channels first."""
     rgb = np.stack(crops)[..., ::-1].transpose(0, 3, 1, 2)
-    blob = np.ascontiguousarray(rgb, dtype=np.float32) / np.float32(255)
-    first, second = net.run(None, {net.get_inputs()[0].name: blob})
-    return np.asarray(first, np.float32), np.asarray(second, np.float32)
+    blob = np.ascontiguousarray(rgb, dtype=np.float32)
+    blob /= np.float32(255)
+    return blob
 
 
 def _in_frame(points: NDArray[np.floating], to_crop: Affine) -> NDArray[np.float32]:

@@ -15,23 +15,36 @@ from typing import Any
 
 import cv2
 import numpy as np
+import onnxruntime
 from numpy.typing import NDArray
 
 from identity_pipeline.core.geometry import Box, face_crop_box, without_nested
 from identity_pipeline.core.vectors import Matrix, normalise
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.media.crops import ImageBGR, Region
+from identity_pipeline.models import scrfd
 from identity_pipeline.models.cards import ModelCardError, read_card
 from identity_pipeline.models.device import (
+    cores,
     note_fallback,
     onnx_providers,
     provider_options,
+    runner_of,
     session_options,
 )
+from identity_pipeline.models.faster import (
+    Faster,
+    arithmetic_of,
+    faces_on_photographs,
+    faster_detector,
+    faster_recogniser,
+    first_line,
+)
 from identity_pipeline.models.packs import FacePackError, pack_folder
+from identity_pipeline.models.processor import at_once, net_to_open
 from identity_pipeline.models.spaces import EmbeddingSpace
 from identity_pipeline.settings import ModelSettings
-from identity_pipeline.storage.files.hashing import sha256_of_file
+from identity_pipeline.storage.files.hashing import sha256_of_file, sha256_of_value
 
 LANDMARK_TASKS = ("landmark_3d_68", "landmark_2d_68", "landmark_2d_106")
 """In order of preference."""
@@ -79,6 +92,8 @@ class FacePack:
         self.name = self.folder.name
         self.sha256 = pack_sha256(self.folder)
         self._asked = onnx_providers(settings.device)
+        self.threads = settings.threads or cores()
+        """Cores that work on a video may take."""
 
     @cached_property
     def _models(self) -> dict[str, Any]:
@@ -90,21 +105,40 @@ class FacePack:
                 str(self.folder),
                 allowed_modules=tasks,
                 providers=self._asked,
-                provider_options=provider_options(self._asked),
-                sess_options=session_options(),
+                provider_options=provider_options(self._asked, self._settings.gpu_memory_mb),
+                sess_options=session_options(self._settings.threads),
             )
         except AssertionError as error:
             raise FacePackError(f"{self.folder} holds no face detector (*.onnx).") from error
         except Exception as error:  # of ONNX Runtime, by the network's format
             raise FacePackError(
-                f"a model in {self.folder} cannot be opened ({_first_line(error)}); fetch the pack "
+                f"a model in {self.folder} cannot be opened ({first_line(error)}); fetch the pack "
                 "anew, or set models.face_pack to another one."
             ) from error
         size = (self._settings.det_size, self._settings.det_size)
         app.prepare(ctx_id=0, det_thresh=self._settings.det_score_min, det_size=size)
         if "recognition" not in app.models:
             raise FacePackError(f"{self.folder} holds no face recogniser (*.onnx).")
+        self._open_again(app.models["recognition"])
         return dict(app.models)
+
+    def _open_again(self, recogniser: Any) -> None:
+        """Opens the recogniser anew where another form of it is faster: see `models.processor`."""
+        net = net_to_open(Path(recogniser.model_file), self._asked)
+        if isinstance(net, bytes):
+            recogniser.session = onnxruntime.InferenceSession(
+                net,
+                sess_options=session_options(self._settings.threads),
+                providers=self._asked,
+                provider_options=provider_options(self._asked),
+            )
+
+    @property
+    def _detector(self) -> Any:
+        model = self._models["detection"]
+        if not model.use_kps:
+            raise FacePackError(f"the detector of {self.name} gives no 5 key points.")
+        return model
 
     @property
     def landmark_task(self) -> str | None:
@@ -122,20 +156,34 @@ class FacePack:
 
     @cached_property
     def space(self) -> EmbeddingSpace:
-        """The recogniser's embedding space."""
+        """The recogniser's embedding space: of its weights, and of how it really computes."""
         model = self._models["recognition"]
+        weights = sha256_of_file(Path(model.model_file))
+        computes = self._faster_recogniser.changes
         return EmbeddingSpace(
             name=f"{self.name}/{Path(model.model_file).stem}",
-            sha256=sha256_of_file(Path(model.model_file)),
+            sha256=sha256_of_value([weights, *computes]) if computes else weights,
             dimension=int(model.output_shape[-1]),
         )
 
     def providers(self) -> dict[str, str]:
-        """The execution provider that really runs each model."""
+        """The execution provider that really runs each model, and how where that was chosen."""
+        faster = {"detection": self._faster_detector, "recognition": self._faster_recogniser}
         return {
-            task: note_fallback(task, self._asked, list(model.session.get_providers()))
+            task: faster.get(task, Faster()).told(
+                note_fallback(task, self._asked, list(model.session.get_providers()))
+            )
             for task, model in self._models.items()
         }
+
+    @property
+    def digest(self) -> str:
+        """What of the pack an output depends on: its files, and how they are to compute.
+
+        Nothing is opened for it: whether they really compute so is part of `space`.
+        """
+        asked = arithmetic_of(self._settings)
+        return sha256_of_value([self.sha256, *asked]) if asked else self.sha256
 
     def open(self) -> None:
         """Opens all networks and runs them once on a blank picture, so that faults show now.
@@ -147,13 +195,13 @@ class FacePack:
         self.providers()
         side = self._settings.det_size
         try:
-            self.detect(np.zeros((side, side, 3), np.uint8))
+            self.detect_many([np.zeros((side, side, 3), np.uint8)])
             self.embed([np.full((112, 112, 3), 128, np.uint8)])
         except IdentityPipelineError:
             raise
         except Exception as error:  # of ONNX Runtime or InsightFace, by the network's shape
             raise FacePackError(
-                f"a model of {self.name} does not run ({_first_line(error)}); set "
+                f"a model of {self.name} does not run ({first_line(error)}); set "
                 "models.face_pack to another pack."
             ) from error
 
@@ -175,22 +223,48 @@ class FacePack:
         Raises:
             FacePackError: the detector gives no key points.
         """
-        model, given = self._models["detection"], {}
-        if size is not None:
-            given["input_size"] = (size, size) if isinstance(size, int) else size
-        if score_min is not None:
-            given["det_thresh"] = score_min
-        boxes, key_points = model.detect(frame, **given)
-        if key_points is None:
-            raise FacePackError(f"the detector of {self.name} gives no 5 key points.")
-        kept = without_nested(boxes[:, :4], boxes[:, 4])
-        boxes, key_points = boxes[kept], key_points[kept]
-        order = np.lexsort((boxes[:, 1], boxes[:, 0]))
-        return Detections(
-            boxes=boxes[order, :4].astype(np.float32),
-            scores=boxes[order, 4].astype(np.float32),
-            key_points=key_points[order].astype(np.float32),
-        )
+        model, least = self._detector, score_min
+        wanted = (size, size) if isinstance(size, int) else size
+        if least is None:
+            least = self._settings.det_score_min
+        return _in_order(scrfd.find(model, frame, scrfd.input_size(model, wanted), least))
+
+    @property
+    def detection_batch(self) -> int:
+        """How many frames `detect_many` looks at in one call of the network."""
+        net = self._faster_detector.net
+        return net.batch if net else 1
+
+    def detect_many(self, frames: Sequence[ImageBGR]) -> list[Detections]:
+        """The faces of each of several frames.
+
+        What a frame gives does not depend on those beside it. On the CPU in full precision it is
+        what `detect` gives, bit by bit; a GPU may round the last digits otherwise.
+
+        Args:
+            frames: (H, W, 3) each; for speed a multiple of `detection_batch`.
+
+        Raises:
+            FacePackError: the detector gives no key points.
+        """
+        net = self._faster_detector.net
+        if net is None:
+            return [self.detect(frame) for frame in frames]
+        least = self._settings.det_score_min
+        return [_in_order(found) for found in scrfd.find_many(self._detector, net, frames, least)]
+
+    @cached_property
+    def _faster_detector(self) -> Faster:
+        runner = runner_of(self._asked, self._settings)
+        return faster_detector(self._detector, runner, self._settings)
+
+    @cached_property
+    def _faster_recogniser(self) -> Faster:
+        def faces() -> list[ImageBGR]:
+            return faces_on_photographs(self._detector, self._settings.det_score_min)
+
+        runner = runner_of(self._asked, self._settings)
+        return faster_recogniser(self._models["recognition"], runner, self._settings, faces)
 
     def embed(self, aligned: Sequence[ImageBGR]) -> Matrix:
         """Unit embeddings (N, D) of aligned (112, 112, 3) faces, in batches."""
@@ -199,8 +273,11 @@ class FacePack:
 
     def features(self, aligned: Sequence[ImageBGR]) -> Matrix:
         """The same as the recogniser gives them, (N, D) of any length."""
+        faster = self._faster_recogniser.net
+        if faster is not None and aligned:
+            return faster.over(aligned).astype(np.float32)
         model = self._models["recognition"]
-        size = self._settings.recognition_batch
+        size = at_once(self._asked, self._settings.recognition_batch)
         batches = [
             model.get_feat(list(aligned[i : i + size])) for i in range(0, len(aligned), size)
         ]
@@ -234,8 +311,12 @@ class FacePack:
         return np.stack([_to_frame(*where) for where in zip(raw, inverses, regions, strict=True)])
 
 
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+def _in_order(found: scrfd.Found) -> Detections:
+    """Faces from left to right; a part of a face that was taken for another one is none."""
+    kept = without_nested(found.boxes[:, :4], found.boxes[:, 4])
+    boxes, key_points = found.boxes[kept], found.key_points[kept]
+    order = np.lexsort((boxes[:, 1], boxes[:, 0]))
+    return Detections(boxes[order, :4], boxes[order, 4], key_points[order])
 
 
 def _face_crops(

@@ -164,6 +164,14 @@ class ModelSettings(Group):
         unit="device",
         source="design",
     )
+    threads: int = tunable(
+        0,
+        "Threads of each network on the CPU. 0: all cores, or where a worker may have others "
+        "beside it (slots of the pool `gpu`), its share of them.",
+        unit="threads",
+        source="measured: two videos at once with a thread each finish before two with two each",
+        ge=0,
+    )
     det_size: int = tunable(
         640,
         "Side of the detector's square input; multiples of 32. Smaller is faster and misses "
@@ -181,6 +189,41 @@ class ModelSettings(Group):
         source="InsightFace default; equals the loose gate",
         ge=0.05,
         le=1,
+    )
+    detection_batch: int = tunable(
+        0,
+        "Frames per detection call; 0: 8 on a GPU, 1 without. A detector that looks at one frame "
+        "at a time keeps to that, and says so.",
+        unit="frames",
+        source="measured on two cores: the same bits, and 8 at once take twice the time a frame; "
+        "on a GPU unmeasured",
+        ge=0,
+        le=64,
+    )
+    precision: Literal["full", "half"] = tunable(
+        "full",
+        "`half` lets detector and recogniser multiply in 16 bits, where faces of the bundled "
+        "photographs are found the same and get vectors of a cosine of at least 0.999; a network "
+        "that fails stays in full precision and says so. Vectors of half precision have a space of "
+        "their own.",
+        unit="precision",
+        source="design: the same numbers on every machine, unless somebody chooses otherwise",
+    )
+    cuda_runtime: Literal["plain", "graphs", "tensorrt"] = tunable(
+        "plain",
+        "How ONNX Runtime drives CUDA for detector and recogniser: `graphs` replays recorded "
+        "kernels, `tensorrt` compiles them for the GPU at hand (minutes, once). Either is compared "
+        "like half precision, and falls back to `plain` with a sentence.",
+        unit="runtime",
+        source="design; not tried on a GPU yet",
+    )
+    gpu_memory_mb: int = tunable(
+        0,
+        "What each ONNX network may take of the GPU's memory; 0: what it needs. A run that needs "
+        "more fails, and is tried again.",
+        unit="MiB",
+        source="unset: memory grows by what is asked for",
+        ge=0,
     )
     recognition_batch: int = tunable(
         32, "Faces per recognition call.", unit="faces", source="measured flat from 8 up", ge=1

@@ -23,6 +23,8 @@ from identity_pipeline.defs.automation.schedules import nightly_library, sweep_v
 from identity_pipeline.defs.automation.sensors import new_videos
 from identity_pipeline.defs.instance.pausing import paused_videos
 from identity_pipeline.defs.resources.resources import SettingsResource
+from identity_pipeline.stages.video.detect import AT_ONCE_MAX
+from identity_pipeline.stages.video.overlap import READY
 from identity_pipeline.storage.files import atomic
 from identity_pipeline.storage.video.chunks import unfinished
 from identity_pipeline_tests.counted_models import SMALL, UP_TO_EMBEDDINGS, Calls, counted
@@ -131,9 +133,10 @@ def test_a_pause_stops_behind_the_chunk_and_the_video_goes_on_from_it(
     def pause() -> None:
         assert CliRunner().invoke(cli, ["pause", "--reason", "GPU", *data]).exit_code == 0
 
-    with counted(Calls(("detect", 19), pause)) as calls:
+    with counted(Calls(("detect", 22), pause)) as calls:
         paused = run(library, clip)
-    assert calls.given["detect"] == 24, "the chunk of eight frames is finished, no other is begun"
+    ahead = calls.given["detect"] - 24
+    assert 0 <= ahead <= AT_ONCE_MAX + READY, "behind the chunk, what was under way is finished"
     assert status_of(paused, library) == CANCELED
     assert kept(library) == {"watch": 3}
     said = CliRunner().invoke(cli, ["videos", *data], env={"COLUMNS": "160"}).output

@@ -39,7 +39,7 @@ CODE = {
     "forgetting.py",
 }
 """Modules that decide what events amount to."""
-CODE_OF_VERSION = {5: "0a9d7c438441078346a1eb2bbc3acc27b426b7ea2feb5502ba128db046477181"}
+CODE_OF_VERSION = {5: "0dea693a542ba57c38f39cdcad4b2f5a9abdb9aa4a238648d4e25bff694054b6"}
 
 
 @pytest.fixture

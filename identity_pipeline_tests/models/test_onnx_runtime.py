@@ -43,7 +43,8 @@ def test_a_build_that_falls_back_to_the_cpu_is_a_fault(monkeypatch: pytest.Monke
 
 
 def test_cuda_multiplies_as_exactly_as_the_cpu() -> None:
-    assert provider_options([CUDA, "CPUExecutionProvider"]) == [{"use_tf32": "0"}, {}]
+    on_cuda, on_cpu = provider_options([CUDA, "CPUExecutionProvider"])
+    assert on_cuda["use_tf32"] == "0" and not on_cpu
 
 
 def test_the_package_that_stands_for_the_cpu_build_is_of_the_version_that_is_installed() -> None:

@@ -50,11 +50,11 @@ def test_answers_about_their_visits_are_told_and_those_of_others_are_not(
 ) -> None:
     (ride,) = [video for video in library.videos if video.startswith("ride-a")]
     call(tmp_path, "consent", "grant", "Ada", "--scope", "export")
-    call(tmp_path, "consent", "refuse", f"{ride}:0", "--scope", "training")
-    call(tmp_path, "consent", "refuse", f"{ride}:1", "--scope", "export", "--evidence", "of Ben")
+    call(tmp_path, "consent", "refuse", f"{ride}/0", "--scope", "training")
+    call(tmp_path, "consent", "refuse", f"{ride}/1", "--scope", "export", "--evidence", "of Ben")
     now = LibrarySnapshot.open(library.stores, NOW, write=False)
     told = [(one["whom"], one["scope"], one["answer"]) for one in of(now).told["consents"]]
-    assert told == [("Ada", "export", "granted"), (f"{ride}:0", "training", "refused")]
+    assert told == [("Ada", "export", "granted"), (f"{ride}/0", "training", "refused")]
 
 
 def test_what_only_the_machine_says_is_counted_and_not_shown(library: LibrarySnapshot) -> None:

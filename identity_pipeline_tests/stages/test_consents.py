@@ -9,8 +9,9 @@ import pytest
 
 from identity_pipeline.defs.checks.consent import taught_consent
 from identity_pipeline.settings import Settings, load_settings
+from identity_pipeline.stages.curation.consent_files import target_called
 from identity_pipeline.stages.curation.consents import Asked, consent_key, rider_verdicts
-from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
+from identity_pipeline.stages.curation.snapshot import CurationError, LibrarySnapshot
 from identity_pipeline.stages.learning.training_data import build_training_set
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.layout import Layout
@@ -72,11 +73,14 @@ def test_answers_of_a_person_and_of_a_visit_are_taken_together(store: TableStore
     assert codes(store, "ride-b") == {0: "withdrawn", 1: "granted"}  # a no counts by it
     call(store.layout.root.parent, "undo", "last")
     assert codes(store, "ride-b") == {0: "granted", 1: "granted"}
-    consent(store, "refuse", "ride-b:1", "--scope", "export")
+    consent(store, "refuse", "ride-b/1", "--scope", "export")
     assert codes(store, "ride-b") == {0: "granted", 1: "refused"}
-    consent(store, "grant", "ride-b:0", "--minor")
+    consent(store, "grant", "ride-b/0", "--minor")
     assert codes(store, "ride-b") == {0: "minor", 1: "refused"}
     assert codes(store, "ride-b", required(minors="allow")) == {0: "granted", 1: "refused"}
+    # The same word never means a rider here and a track where somebody is forgotten.
+    with pytest.raises(CurationError, match="ride-b:1' is a track"):
+        target_called(library(store), "ride-b:1")
 
 
 def test_a_merge_brings_the_answers_of_both(store: TableStore) -> None:
@@ -102,12 +106,12 @@ def test_a_key_changes_with_a_verdict_and_with_its_evidence_alone(store: TableSt
     def key() -> object:
         return consent_key(rider_verdicts(stores, required(), video_id))
 
-    consent(store, "grant", "ride-a:0", "--adult")
+    consent(store, "grant", "ride-a/0", "--adult")
     before = key()
     consent(store, "refuse", "ride-a", "--scope", "training")
     consent(store, "refuse", "ride-d")
     assert key() == before
-    consent(store, "grant", "ride-a:0", "--scope", "export", "--adult", "--evidence", "anew")
+    consent(store, "grant", "ride-a/0", "--scope", "export", "--adult", "--evidence", "anew")
     assert key() != before
     assert "anew" not in json.dumps(key())
 
@@ -218,7 +222,7 @@ def test_rows_that_taught_are_found_once_somebody_withdraws(store: TableStore) -
     resources = {"store": store, "settings": settings}
     checked = taught_consent(**resources)
     assert checked.passed and "2 tracks teach." in str(checked.description)
-    consent(store, "withdraw", "ride-a:1", "--scope", "training")
+    consent(store, "withdraw", "ride-a/1", "--scope", "training")
     checked = taught_consent(**resources)
     assert not checked.passed and "materialise training_set again" in str(checked.description)
     assert set(build_training_set(stores, settings, NOW)["person_id"]) == {

@@ -153,11 +153,11 @@ def test_a_later_no_takes_away_what_was_sent(
     if riders == "removed":
         for path in (made.manifest("riders", video_id), made.table("riders", video_id)):
             path.unlink()
-    say("refuse", f"{video_id}:0")
+    say("refuse", f"{video_id}/0")
     assert video_id in work.pending() and video_id in work.unconsented()
     assert work.publish(video_id).why_not
     assert work.store.subjects() == [] and work.unconsented() == {}
-    say("grant", f"{video_id}:0", "--adult")
+    say("grant", f"{video_id}/0", "--adult")
     assert video_id in work.pending(), "an answer is looked at again, too"
 
 

@@ -11,6 +11,7 @@ made, and the pair of groups is never asked again, as groups only grow.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from heapq import heappop, heappush
 
 import numpy as np
@@ -24,6 +25,21 @@ from identity_pipeline.core.vectors import Matrix
 
 TIE_DECIMALS = 9
 """Mean cosines that agree to so many decimals are tied; the groups that came first win."""
+
+
+@dataclass(frozen=True)
+class Agglomerated:
+    """Groups of N items, and for which other floors they would be the same.
+
+    Attributes:
+        root: (N,) the first item of each item's group.
+        valid: (N, 2) of what hangs together with an item by links: no mean that was compared with
+            the floor lies above the first number and below the second, so every floor above the
+            first and up to the second gives the same groups.
+    """
+
+    root: NDArray[np.int64]
+    valid: NDArray[np.float64]
 
 
 def agglomerate(
@@ -47,21 +63,26 @@ def agglomerate(
             and permitted.
         fewest: what hangs together by links is not joined into fewer groups than this.
     """
+    found = agglomerated(vectors, links, constraints, floor, fewest=fewest)
+    return in_order_of_appearance(found.root)
+
+
+def agglomerated(
+    vectors: Matrix,
+    links: Links,
+    constraints: Constraints,
+    floor: float | None,
+    *,
+    fewest: int = 1,
+) -> Agglomerated:
+    """See `agglomerate`; told with what makes the groups of a part known for another floor."""
     atom = constraints.atom
     count = int(atom.max(initial=-1)) + 1
-    left, right = atom[links.left], atom[links.right]
-    between = left != right
-    edges = np.unique(
-        np.sort(np.stack([left[between], right[between]], axis=1), axis=1), axis=0
-    ).reshape(-1, 2)
-    if not len(edges):
-        return in_order_of_appearance(atom)
-    graph = coo_array((np.ones(len(edges)), tuple(edges.T)), shape=(count, count))
-    component = connected_components(graph, directed=False)[1]
+    valid = np.tile([-np.inf, np.inf], (count, 1))
     group_of_atom = np.arange(count)
     members = np.argsort(atom, kind="stable")
     starts = np.searchsorted(atom[members], np.arange(count + 1))
-    for atoms, part in _parts(component, edges):
+    for atoms, part in _parts(_edges(atom, links), count):
         sums = np.stack(
             [vectors[members[starts[a] : starts[a + 1]]].sum(0, dtype=np.float64) for a in atoms]
         )
@@ -70,15 +91,29 @@ def agglomerate(
         forbidden = [
             {inside[f] for f in constraints.forbidden[a] if f in inside} for a in atoms.tolist()
         ]
-        local = np.searchsorted(atoms, part)
-        group_of_atom[atoms] = atoms[_Groups(sums, sizes, forbidden, floor).join(local, fewest)]
-    return in_order_of_appearance(group_of_atom[atom])
+        groups = _Groups(sums, sizes, forbidden, floor)
+        group_of_atom[atoms] = atoms[groups.join(np.searchsorted(atoms, part), fewest)]
+        valid[atoms] = groups.valid
+    first = members[starts[:-1]]
+    return Agglomerated(first[group_of_atom[atom]], valid[atom])
+
+
+def _edges(atom: NDArray[np.int64], links: Links) -> NDArray[np.int64]:
+    """Pairs of linked atoms (E, 2), each once, the lower first, sorted."""
+    left, right = atom[links.left], atom[links.right]
+    between = left != right
+    pairs = np.stack([left[between], right[between]], axis=1)
+    return np.unique(np.sort(pairs, axis=1), axis=0).reshape(-1, 2)
 
 
 def _parts(
-    component: NDArray[np.integer], edges: NDArray[np.int64]
+    edges: NDArray[np.int64], count: int
 ) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Atoms and edges of each connected component of more than one atom."""
+    """Atoms and edges of each connected component of more than one of so many atoms."""
+    if not len(edges):
+        return []
+    graph = coo_array((np.ones(len(edges)), tuple(edges.T)), shape=(count, count))
+    component = connected_components(graph, directed=False)[1]
     order = np.argsort(component, kind="stable")
     edge_order = np.argsort(component[edges[:, 0]], kind="stable")
     numbers = np.arange(int(component.max()) + 1)
@@ -107,6 +142,7 @@ class _Groups:
     ) -> None:
         self._sums, self._sizes = sums, sizes
         self._floor = -np.inf if floor is None else floor
+        self.valid = (-np.inf, np.inf)
         self._forbidden = forbidden
         self._group = np.arange(len(sums))
         self._version = [0] * len(sums)
@@ -146,7 +182,11 @@ class _Groups:
         means = np.round(means, TIE_DECIMALS)
         best = int(np.argmax(means))
         mean, other = float(means[best]), others[best]
-        if mean >= self._floor:
+        low, high = self.valid
+        if mean < self._floor:
+            self.valid = (max(low, mean), high)
+        else:
+            self.valid = (low, min(high, mean))
             a, b = (i, other) if i < other else (other, i)
             heappush(self._heap, (-mean, a, b, a == i, self._version[a], self._version[b]))
 

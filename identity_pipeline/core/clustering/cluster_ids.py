@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
@@ -75,6 +76,7 @@ def carry_over(
     groups = _by_smallest_key(labels)
     id_of_group = _matched(previous, labels, old_ids, groups, least_jaccard)
     kept = tuple(sorted(id_of_group.values()))
+    still = set(kept)
     created = []
     for group in groups:
         if group not in id_of_group:
@@ -86,7 +88,7 @@ def carry_over(
         next_id=next_id,
         kept=kept,
         created=tuple(created),
-        retired=tuple(i for i in old_ids if i not in set(kept)),
+        retired=tuple(i for i in old_ids if i not in still),
     )
 
 
@@ -140,6 +142,9 @@ def _best_pairs(
     cuts = np.flatnonzero(np.diff(component[order])) + 1
     pairs: list[tuple[int, int]] = []
     for part in np.split(at[order], cuts):
+        if len(part) == 1:  # as of nearly every cluster from one run to the next
+            pairs.append((int(part[0, 0]), int(part[0, 1])))
+            continue
         some_rows, r = np.unique(part[:, 0], return_inverse=True)
         some_columns, c = np.unique(part[:, 1], return_inverse=True)
         gain = np.zeros((len(some_rows), len(some_columns)))
@@ -198,24 +203,35 @@ def describe_clusters(tracks: pl.DataFrame, of_key: Mapping[str, int | None]) ->
         cluster_id, track_count, face_count, video_count, confidence (exact mean pairwise cosine;
         null for one track), representative (track_key of the weighted medoid), tracks (sorted).
     """
-    members = tracks.with_columns(
-        cluster_id=pl.Series([of_key.get(k) for k in tracks["track_key"]], dtype=pl.Int64)
-    ).filter(pl.col("cluster_id").is_not_null())
-    rows = []
-    for (cluster_id,), group in members.sort("cluster_id", "track_key").group_by(
-        "cluster_id", maintain_order=True
-    ):
-        vectors: Matrix = check_unit(to_matrix(group["template"]), "template")
-        best = weighted_medoid(vectors, group["quality"].to_numpy())
-        rows.append(
-            {
-                "cluster_id": cluster_id,
-                "track_count": group.height,
-                "face_count": int(group["face_count"].sum()),
-                "video_count": group["video_id"].n_unique(),
-                "confidence": mean_pairwise_cosine(vectors),
-                "representative": group["track_key"][best],
-                "tracks": group["track_key"].to_list(),
-            }
+    members = (
+        tracks.with_columns(
+            cluster_id=pl.Series([of_key.get(k) for k in tracks["track_key"]], dtype=pl.Int64)
         )
-    return pl.DataFrame(rows, schema=TABLES["unknown_clusters"])
+        .filter(pl.col("cluster_id").is_not_null())
+        .sort("cluster_id", "track_key")
+    )
+    if not members.height:
+        return pl.DataFrame(schema=TABLES["unknown_clusters"])
+    vectors: Matrix = check_unit(to_matrix(members["template"]), "template")
+    quality = members["quality"].to_numpy()
+    keys = members["track_key"].to_list()
+    starts = np.flatnonzero(np.diff(members["cluster_id"].to_numpy(), prepend=-1)).tolist()
+    confidence, representative = [], []
+    for start, end in pairwise([*starts, members.height]):
+        own = vectors[start:end]
+        confidence.append(mean_pairwise_cosine(own))
+        representative.append(keys[start + weighted_medoid(own, quality[start:end])])
+    return (
+        members.group_by("cluster_id", maintain_order=True)
+        .agg(
+            track_count=pl.len(),
+            face_count=pl.col("face_count").sum(),
+            video_count=pl.col("video_id").n_unique(),
+            tracks=pl.col("track_key"),
+        )
+        .with_columns(
+            pl.Series("confidence", confidence, pl.Float64),
+            pl.Series("representative", representative, pl.String),
+        )
+        .select(pl.col(c).cast(dtype) for c, dtype in TABLES["unknown_clusters"].items())
+    )

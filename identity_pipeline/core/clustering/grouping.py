@@ -100,7 +100,7 @@ def _labels(
     else:
         found = _density_labels(links, floor, settings)
         labels = _honour(found, vectors, links, constraints)
-    return _without_small(labels, constraints.linked, settings.min_cluster_size)
+    return without_small(labels, constraints.linked, settings.min_cluster_size)
 
 
 def _density_labels(links: Links, floor: float, settings: ClusterSettings) -> NDArray[np.int64]:
@@ -169,7 +169,7 @@ def _join_atoms(labels: NDArray[np.int64], atom: NDArray[np.int64]) -> NDArray[n
     return in_order_of_appearance(np.where(alone, -1, component))
 
 
-def _without_small(
+def without_small(
     labels: NDArray[np.int64], linked: NDArray[np.bool_], min_size: int
 ) -> NDArray[np.int64]:
     """Labels in which groups below the smallest size are noise, unless a person linked them."""

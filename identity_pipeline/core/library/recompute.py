@@ -19,7 +19,8 @@ from identity_pipeline.core.library.people import PersonFacts, people_table
 from identity_pipeline.core.library.prototypes import person_references
 from identity_pipeline.core.library.suggestions import build_suggestions
 from identity_pipeline.core.matching.assignment import Decisions, assign
-from identity_pipeline.core.matching.calibration import calibrate, uncalibrated
+from identity_pipeline.core.matching.calibration import calibrate, uncalibrated, wants_cohort
+from identity_pipeline.core.matching.calibration_pairs import sampled
 from identity_pipeline.core.matching.cross_pairs import pairs_across
 from identity_pipeline.core.matching.gallery import gallery_of
 from identity_pipeline.core.matching.no_laxer import no_laxer, stranger_pairs
@@ -30,6 +31,9 @@ from identity_pipeline.tables import TABLES, empty
 
 GROUPED = ("unknown", "suggested")
 """States of tracks that are grouped: nobody's yet, also where somebody is suggested."""
+RIDES_COMPARED = 2000
+"""Rides whose own pairs are calibrated on at most: by then thresholds hardly move any more, and
+every ride that counted would have all resampled rounds made anew."""
 
 
 @dataclass(frozen=True)
@@ -176,14 +180,29 @@ def calibration_of(
     decisions: Decisions,
     settings: Settings,
 ) -> pl.DataFrame:
-    """The table `calibration` of the templates' space, from each video's pairs and across them."""
+    """The table `calibration` of the templates' space, from each video's pairs and across them.
+
+    Pairs within a video are those of a sample of the rides, where there are more; others may be
+    left out of the table.
+    """
     if not templates.height:
         return empty("calibration")
-    across = pairs_across(templates, samples, decisions.assigned, settings.match)
-    together = pl.concat([pairs, across]) if across.height else pairs
+    rides = rides_sampled(templates)
+    known = [pairs.filter(pl.col("left_video").is_in(rides))]
+    assigned, match = decisions.assigned, settings.match
+    known.append(pairs_across(templates, samples, assigned, match, cohort=False))
+    together = pl.concat(known)
+    if wants_cohort(together, match):
+        across = pairs_across(templates, samples, assigned, match)
+        together = pl.concat([known[0], across])
     if not together.height:
         return uncalibrated(templates["space"][0], settings.match)
     return calibrate(together, settings.match)
+
+
+def rides_sampled(templates: pl.DataFrame) -> list[str]:
+    """Videos of which the pairs within them are calibrated on."""
+    return sampled(templates["video_id"].unique().to_list(), RIDES_COMPARED)
 
 
 def template_thresholds(calibration: pl.DataFrame, space: str, settings: Settings) -> Thresholds:

@@ -20,16 +20,19 @@ least as high, or a human put it there.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from identity_pipeline.core.clustering.shared_frames import shared_frame_pairs
 from identity_pipeline.core.matching.gallery import NEVER, Gallery, raised
-from identity_pipeline.core.matching.templates import template_matrix
+from identity_pipeline.core.matching.templates import in_order, template_matrix
 from identity_pipeline.core.matching.thresholds import Thresholds
 from identity_pipeline.core.vectors import Matrix, same_space
 from identity_pipeline.settings import MatchSettings
@@ -65,6 +68,7 @@ def assign(
     thresholds: Thresholds,
     decisions: Decisions,
     settings: MatchSettings,
+    beside: Collection[tuple[str, str]] | None = None,
 ) -> pl.DataFrame:
     """The table `PERSON_ASSIGNMENTS`, one row per template, sorted by track.
 
@@ -76,22 +80,23 @@ def assign(
         thresholds: of level `template`.
         decisions: what humans have said.
         settings: margin, regrowth.
+        beside: pairs of tracks that share a frame, where they are known already.
 
     Raises:
         SpaceMismatchError: templates, gallery and thresholds are not of one space.
     """
-    ordered = templates.sort("track_key")
+    ordered = in_order(templates)
     if not ordered.height:
         return pl.DataFrame(schema=PERSON_ASSIGNMENTS)
     spaces = [s for s in (gallery.space,) if s is not None]
     same_space(ordered["space"][0], thresholds.space, *spaces)
-    matching = _Matching(ordered, gallery, thresholds, decisions, settings)
-    rows = zip(
-        ordered.select("track_key", "video_id", "track_id", "rider").to_dicts(),
-        matching.solve(),
-        strict=True,
+    pairs = shared_frame_pairs(ordered) if beside is None else beside
+    matching = _Matching(ordered, gallery, thresholds, decisions, settings, pairs)
+    base = ordered.select("track_key", "video_id", "track_id", "rider")
+    found = matching.solve()
+    return base.with_columns(found.columns).select(
+        pl.col(name).cast(dtype) for name, dtype in PERSON_ASSIGNMENTS.items()
     )
-    return pl.DataFrame([base | vars(found) for base, found in rows], schema=PERSON_ASSIGNMENTS)
 
 
 @dataclass(frozen=True)
@@ -112,10 +117,68 @@ class _Outcome(_Measured):
     state: str = "unknown"
     rule: str = ""
     person_id: str | None = None
-    cluster_id: int | None = None
     display: str | None = None
     origin: str | None = None
     threshold: float | None = None
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """The outcome of N rows, column by column; see `_Outcome`. Not a number is null."""
+
+    state: NDArray[np.object_]
+    rule: NDArray[np.object_]
+    person_id: NDArray[np.object_]
+    display: NDArray[np.object_]
+    origin: NDArray[np.object_]
+    runner_up: NDArray[np.object_]
+    nearest: NDArray[np.object_]
+    score: NDArray[np.float64]
+    margin: NDArray[np.float64]
+    threshold: NDArray[np.float64]
+    reference_count: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, number: int) -> _Rows:
+        """Of so many rows, all null."""
+        words = (np.full(number, None, dtype=object) for _ in range(7))
+        numbers = (np.full(number, np.nan) for _ in range(4))
+        return cls(*words, *numbers)
+
+    def put(self, row: int, outcome: _Outcome) -> None:
+        """Sets one row."""
+        for name in self.__dataclass_fields__:
+            value = getattr(outcome, name)
+            column = getattr(self, name)
+            column[row] = np.nan if value is None and column.dtype != object else value
+
+    def nearest_of(
+        self,
+        rows: NDArray[np.int64],
+        gallery: Gallery,
+        references: Matrix,
+        column: NDArray[np.int64],
+        most: int,
+    ) -> None:
+        """Sets the nearest references of some rows, each compared with the person in a column."""
+        order = np.argsort(column, kind="stable")
+        cuts = np.flatnonzero(np.diff(column[order])) + 1
+        for part in np.split(order, cuts):
+            several = gallery.nearest_of_many(references[rows[part]], int(column[part[0]]), most)
+            for row, names in zip(rows[part].tolist(), several, strict=True):
+                self.nearest[row] = names
+
+    @property
+    def columns(self) -> list[pl.Series]:
+        """As columns of `PERSON_ASSIGNMENTS`."""
+        words = ("state", "rule", "person_id", "display", "origin", "runner_up")
+        numbers = ("score", "margin", "threshold", "reference_count")
+        return [
+            *(pl.Series(name, getattr(self, name).tolist(), pl.String) for name in words),
+            *(pl.Series(name, getattr(self, name)).fill_nan(None) for name in numbers),
+            pl.Series("nearest", self.nearest.tolist(), pl.List(pl.String)),
+            pl.Series("cluster_id", [None] * len(self.state), pl.Int64),
+        ]
 
 
 class _Matching:
@@ -128,11 +191,13 @@ class _Matching:
         thresholds: Thresholds,
         decisions: Decisions,
         settings: MatchSettings,
+        beside: Collection[tuple[str, str]],
     ) -> None:
         self.keys: list[str] = templates["track_key"].to_list()
         self.gallery, self.decisions, self.settings = gallery, decisions, settings
         self.unproven = thresholds.unproven is not None
-        self.rival_tracks = _rivals(templates, self.keys)
+        self.row_of = {key: row for row, key in enumerate(self.keys)}
+        self.rivals = _rivals(self.row_of, beside)
         number, counts = len(gallery.people), gallery.counts
         self.limits = {
             name: np.array([thresholds.at(name, int(n), number) for n in counts])
@@ -153,9 +218,8 @@ class _Matching:
         self._rule_out_rejected()
 
     def _rule_out_rejected(self) -> None:
-        row_of = {key: row for row, key in enumerate(self.keys)}
         for (key, person), evidence in self.decisions.rejected.items():
-            row, column = row_of.get(key), self.place.get(person)
+            row, column = self.row_of.get(key), self.place.get(person)
             if row is None or column is None:
                 continue
             score = float(self.scores[row, column])
@@ -167,29 +231,129 @@ class _Matching:
                 self.blocked[row] = "rejected_before"
             self.free[row, column] = NEVER
 
-    def solve(self) -> list[_Outcome]:
-        found = self._decided_by_humans()
-        queue = [self._entry(row) for row in range(len(self.keys)) if row not in found]
+    def solve(self) -> _Rows:
+        """The outcome of each row.
+
+        Rows whose best person no rival asks for are independent of all others and are told
+        together; the few others, and those of a ride with such a row, one after the other.
+        """
+        rows = _Rows.of(len(self.keys))
+        decided = self._decided_by_humans()
+        for row, outcome in decided.items():
+            rows.put(row, outcome)
+        undecided = np.ones(len(self.keys), dtype=bool)
+        undecided[list(decided)] = False
+        best = self._best_of_all()
+        single = undecided & self._single(best)
+        alone = undecided & (best >= 0) & ~single
+        self._told_together(rows, np.flatnonzero(alone), best)
+        for row, outcome in self._one_by_one(np.flatnonzero(single | (undecided & (best < 0)))):
+            rows.put(row, outcome)
+        return rows
+
+    def _best_of_all(self) -> NDArray[np.int64]:
+        """The best person of each row who is not ruled out; -1 where there is none."""
+        if not self.free.shape[1]:
+            return np.full(len(self.keys), -1, dtype=np.int64)
+        best = self.free.argmax(axis=1)
+        return np.where(self.free[np.arange(len(best)), best] > NEVER, best, -1)
+
+    def _single(self, best: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Rows that cannot be told from their best person alone, or that share a ride with one."""
+        single = np.zeros(len(self.keys), dtype=bool)
+        single[[*self.blocked, *(row for row, _ in self.reopened)]] = True
+        if not len(self.rivals):
+            return single
+        wanted = best.copy()
+        asks = best >= 0
+        there = np.flatnonzero(asks)
+        asks[there] = self._scores_of(there, best[there]) >= self.limits["suggest"][best[there]]
+        for column, several in self.holders.items():
+            wanted[list(several)], asks[list(several)] = column, True
+        one, other = self.rivals.T
+        clash = (wanted[one] == wanted[other]) & (wanted[one] >= 0) & (asks[one] | asks[other])
+        ones = np.ones(len(one), dtype=np.int8)
+        graph = coo_array((ones, (one, other)), shape=(len(best), len(best)))
+        ride = connected_components(graph, directed=False)[1]
+        return single | np.isin(ride, ride[one[clash]])
+
+    def _scores_of(
+        self, rows: NDArray[np.int64], columns: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        return self.free[rows, columns].astype(np.float64)
+
+    def _one_by_one(self, rows: NDArray[np.int64]) -> Iterator[tuple[int, _Outcome]]:
+        beside = self._rivals_of(rows)
+        queue = [self._entry(row) for row in beside]
         heapq.heapify(queue)
         while queue:
             _, _, row, column = heapq.heappop(queue)
             if column is None:
                 rule = self.blocked.get(row, "rejected_before") if self.place else "no_people"
-                found[row] = _Outcome(rule=rule)
-            elif self._taken(row, column):
+                yield row, _Outcome(rule=rule)
+            elif not self.holders.get(column, set()).isdisjoint(beside[row]):
                 if self.free[row, column] >= self.limits["suggest"][column]:
                     self.blocked[row] = "lost_to_better_in_frame"
                 self.free[row, column] = NEVER
                 heapq.heappush(queue, self._entry(row))
             else:
-                found[row] = self._compared(row, column)
-                if found[row].state != "unknown":
+                outcome = self._compared(row, column)
+                if outcome.state != "unknown":
                     self.holders.setdefault(column, set()).add(row)
-        return [found[row] for row in range(len(self.keys))]
+                yield row, outcome
+
+    def _rivals_of(self, rows: NDArray[np.int64]) -> dict[int, set[int]]:
+        """Rows that share a frame with each of some."""
+        found: dict[int, set[int]] = {row: set() for row in rows.tolist()}
+        for one, other in (*self.rivals.tolist(), *self.rivals[:, ::-1].tolist()):
+            if one in found:
+                found[one].add(other)
+        return found
+
+    def _told_together(self, rows: _Rows, of: NDArray[np.int64], best: NDArray[np.int64]) -> None:
+        """As `_compared`, of many rows with their best person."""
+        if not len(of):
+            return
+        column = best[of]
+        score = self._scores_of(of, column)
+        others = self.free[of]
+        others[np.arange(len(of)), column] = NEVER
+        second = others.argmax(axis=1)
+        of_second = others[np.arange(len(of)), second].astype(np.float64)
+        rival = of_second > NEVER
+        assign, suggest = self.limits["assign"][column], self.limits["suggest"][column]
+        margin = np.where(rival, score - np.where(rival, of_second, 0.0), np.nan)
+        near = score >= self.by_rate[column]
+        cases = [
+            (score < suggest, "unknown", "below_suggest"),
+            ((score < assign) & near, "suggested", "near_another_person"),
+            (score < assign, "suggested", "below_assign_above_suggest"),
+            (rival & (margin < self.settings.margin_min), "suggested", "margin_too_small"),
+            (np.full(len(of), self.unproven), "suggested", "assign_not_proven"),
+        ]
+        case = np.select([holds for holds, *_ in cases], range(len(cases)), len(cases))
+        states = np.array([*(state for _, state, _ in cases), "known"], dtype=object)[case]
+        rows.state[of] = states
+        rows.rule[of] = np.array(
+            [*(rule for *_, rule in cases), "best_reference_above_assign"], dtype=object
+        )[case]
+        people = np.array(self.gallery.people, dtype=object)
+        known, nobody = states == "known", states == "unknown"
+        rows.score[of] = score
+        rows.margin[of] = margin
+        rows.threshold[of] = np.where(nobody, suggest, assign)
+        rows.runner_up[of[rival]] = people[second[rival]]
+        rows.reference_count[of] = self.gallery.counts[column]
+        rows.person_id[of[~nobody]] = people[column[~nobody]]
+        rows.display[of[known]] = "person_" + people[column[known]]
+        rows.origin[of[known]] = "auto"
+        rows.nearest_of(of, self.gallery, self.references, column, self.settings.nearest_shown)
 
     def _decided_by_humans(self) -> dict[int, _Outcome]:
         found: dict[int, _Outcome] = {}
-        for row, key in enumerate(self.keys):
+        said = {*self.decisions.not_faces, *self.decisions.ignored, *self.decisions.assigned}
+        for row in sorted(self.row_of[key] for key in said if key in self.row_of):
+            key = self.keys[row]
             person = self.decisions.assigned.get(key)
             if key in self.decisions.not_faces:
                 found[row] = _Outcome(state="not_a_face", rule="not_a_face")
@@ -212,9 +376,6 @@ class _Matching:
             return None
         column = int(np.argmax(self.free[row]))
         return column if self.free[row, column] > NEVER else None
-
-    def _taken(self, row: int, column: int) -> bool:
-        return not self.holders.get(column, set()).isdisjoint(self.rival_tracks[row])
 
     def _compared(self, row: int, column: int) -> _Outcome:
         """What follows from the comparison with the best person who is not ruled out."""
@@ -271,15 +432,13 @@ class _Matching:
             margin,
             None if runner_up is None else self.gallery.people[runner_up],
             int(self.gallery.counts[column]),
-            self.gallery.nearest(self.references[row], column, self.settings.nearest_shown),
+            self.gallery.nearest_of_many(
+                self.references[row : row + 1], column, self.settings.nearest_shown
+            )[0],
         )
 
 
-def _rivals(templates: pl.DataFrame, keys: list[str]) -> list[set[int]]:
-    """Rows that share a frame with each row."""
-    row_of = {key: row for row, key in enumerate(keys)}
-    rivals: list[set[int]] = [set() for _ in keys]
-    for a, b in shared_frame_pairs(templates):
-        rivals[row_of[a]].add(row_of[b])
-        rivals[row_of[b]].add(row_of[a])
-    return rivals
+def _rivals(row_of: Mapping[str, int], beside: Collection[tuple[str, str]]) -> NDArray[np.int64]:
+    """Pairs of rows (M, 2) that share a frame."""
+    rows = [(row_of[a], row_of[b]) for a, b in beside if a in row_of and b in row_of]
+    return np.array(rows, dtype=np.int64).reshape(-1, 2)

@@ -314,6 +314,18 @@ def choose_impostors(
     )
 
 
+def wants_cohort(known: pl.DataFrame, settings: MatchSettings) -> bool:
+    """Whether the cohort is looked at at any level: the known impostors are too few without it.
+
+    Args:
+        known: table `PAIRS`; its impostors count.
+        settings: how many are enough.
+    """
+    enough = max(settings.cohort_below, settings.tail_fit_min_pairs)
+    impostors = known.filter(pl.col("kind") == "impostor")
+    return any(_groups(impostors.filter(pl.col("level") == level)) < enough for level in LEVELS)
+
+
 def _groups(pairs: pl.DataFrame) -> int:
     """Independent pairs: those of tracks, but no more than there are units to resample."""
     if not pairs.height:

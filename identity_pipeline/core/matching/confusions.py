@@ -35,7 +35,7 @@ class ClosePair:
 
 def closest_pairs(gallery: Gallery) -> list[ClosePair]:
     """Every pair of known people by their nearest exemplars, the nearest pair first."""
-    own, owner = gallery.exemplars()
+    own, owner = gallery.exemplars
     found = []
     for person in range(len(gallery.people)):
         mine = own[owner == person]

@@ -7,7 +7,7 @@ than not, so a robust fit to them tells how strangers compare.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -15,13 +15,20 @@ import polars as pl
 from numpy.typing import NDArray
 
 from identity_pipeline.core.clustering.shared_frames import shared_frame_pairs
-from identity_pipeline.core.matching.calibration_pairs import BLOCK, PAIRS, Scores, cosines, spread
-from identity_pipeline.core.matching.templates import template_matrix
+from identity_pipeline.core.matching.calibration_pairs import (
+    BLOCK,
+    PAIRS,
+    Scores,
+    cosines,
+    sampled,
+    spread,
+)
+from identity_pipeline.core.matching.templates import in_order, template_matrix
 from identity_pipeline.core.vectors import Matrix, check_unit, same_space, to_matrix
 from identity_pipeline.settings import MatchSettings
 
 TRACKS_COMPARED: Final = 2000
-"""Tracks that enter the pairs at most, evenly spread: two million pairs are more than are used."""
+"""Tracks of a kind that enter the pairs at most: two million pairs are more than are used."""
 
 
 def pairs_across(
@@ -29,6 +36,8 @@ def pairs_across(
     samples: pl.DataFrame,
     person_of: Mapping[str, str],
     settings: MatchSettings,
+    *,
+    cohort: bool = True,
 ) -> pl.DataFrame:
     """Pairs of tracks that do not share a frame.
 
@@ -37,6 +46,7 @@ def pairs_across(
         samples: table `SAMPLES` of the same tracks.
         person_of: the person of each human-confirmed track; machine assignments have no place here.
         settings: how many pairs are taken.
+        cohort: also pairs of which nothing is known.
 
     Returns:
         The table `PAIRS`: `labelled` (genuine across videos, impostor), and `cohort` (different
@@ -46,7 +56,8 @@ def pairs_across(
     Raises:
         SpaceMismatchError: templates and samples are of more than one space.
     """
-    ordered = templates.sort("track_key")
+    keys = tracks_compared(templates["track_key"].to_list(), person_of, cohort=cohort)
+    ordered = in_order(templates).filter(pl.col("track_key").is_in(sorted({*keys[0], *keys[1]})))
     if ordered.height < 2:
         return pl.DataFrame(schema=PAIRS)
     if samples.height:
@@ -54,7 +65,7 @@ def pairs_across(
     matrix = template_matrix(ordered)
     faces = _stacked(ordered["track_key"].to_list(), samples, matrix.shape[1], settings)
     parts: list[pl.DataFrame] = []
-    for (kind, source), pairs in _kinds(ordered, person_of).items():
+    for (kind, source), pairs in _kinds(ordered, *keys, person_of).items():
         if not len(pairs):
             continue
         chosen = spread(pairs, settings.track_pairs_max)
@@ -66,6 +77,18 @@ def pairs_across(
     if not parts:
         return pl.DataFrame(schema=PAIRS)
     return pl.concat(parts).select(pl.lit(ordered["space"][0]).alias("space"), pl.all())
+
+
+def tracks_compared(
+    keys: Sequence[str], person_of: Mapping[str, str], *, cohort: bool = True
+) -> tuple[list[str], list[str]]:
+    """Which of the tracks with these keys enter the pairs: labelled ones, and those of the cohort.
+
+    What is said of a track changes nothing of whether it is in the cohort's sample, nor does
+    another track, but where it is the last that there was room for.
+    """
+    labelled = sampled([key for key in keys if key in person_of], TRACKS_COMPARED)
+    return labelled, sampled(keys, TRACKS_COMPARED) if cohort else []
 
 
 def _of(matrix: Matrix, pairs: NDArray[np.int64]) -> Scores:
@@ -88,37 +111,36 @@ def _stacked(
 
 
 def _kinds(
-    ordered: pl.DataFrame, person_of: Mapping[str, str]
+    ordered: pl.DataFrame, labelled: list[str], cohort: list[str], person_of: Mapping[str, str]
 ) -> dict[tuple[str, str], NDArray[np.int64]]:
     """Rows (a, b) of each kind of pair, a < b."""
     keys = ordered["track_key"].to_list()
-    people = [person_of.get(key) for key in keys]
-    number = {person: i for i, person in enumerate(sorted({p for p in people if p is not None}))}
-    person = np.array([-1 if p is None else number[p] for p in people])
+    number = {person: i for i, person in enumerate(sorted(set(person_of.values())))}
+    person = np.array([number[person_of[key]] if key in person_of else -1 for key in keys])
     video = ordered["video_id"].rank("dense").to_numpy().astype(np.int64)
     row_of = {key: row for row, key in enumerate(keys)}
-    taken = {(row_of[a], row_of[b]) for a, b in shared_frame_pairs(ordered)}
 
-    everyone = spread(np.arange(len(keys)), TRACKS_COMPARED)
-    a, b = _all_pairs(everyone)
+    a, b = _all_pairs(np.sort([row_of[key] for key in cohort]))
     unknown = (video[a] != video[b]) & ((person[a] < 0) | (person[b] < 0))
-    cohort = np.stack([a[unknown], b[unknown]], axis=1)
+    strangers = np.stack([a[unknown], b[unknown]], axis=1)
 
-    a, b = _all_pairs(spread(np.flatnonzero(person >= 0), TRACKS_COMPARED))
+    a, b = _all_pairs(np.sort([row_of[key] for key in labelled]))
     same = person[a] == person[b]
     across = video[a] != video[b]
-    free = np.array([pair not in taken for pair in zip(a.tolist(), b.tolist(), strict=True)], bool)
+    shared = [(row_of[one], row_of[other]) for one, other in shared_frame_pairs(ordered)]
+    one, other = np.array(shared, dtype=np.int64).reshape(-1, 2).T
+    free = ~np.isin(a * len(keys) + b, one * len(keys) + other)
     genuine, impostor = same & across, ~same & free
     return {
         ("genuine", "labelled"): np.stack([a[genuine], b[genuine]], axis=1),
         ("impostor", "labelled"): np.stack([a[impostor], b[impostor]], axis=1),
-        ("cohort", "cohort"): cohort,
+        ("cohort", "cohort"): strangers,
     }
 
 
 def _all_pairs(rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     i, j = np.triu_indices(len(rows), k=1)
-    return rows[i], rows[j]
+    return rows.astype(np.int64)[i], rows.astype(np.int64)[j]
 
 
 def _finer(

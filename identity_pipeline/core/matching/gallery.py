@@ -6,6 +6,7 @@ Also the open-set question of one probe: a name, probably a name, two names, or 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -63,20 +64,23 @@ class Gallery:
 
     def person_scores(self, reference_scores: Matrix) -> Matrix:
         """(N, P) the best of each person's references."""
-        scores = np.full((len(reference_scores), len(self.people)), NEVER, dtype=np.float32)
-        for person in range(len(self.people)):
-            scores[:, person] = reference_scores[:, self.owner == person].max(axis=1)
-        return scores
+        if not self.people:
+            return np.zeros((len(reference_scores), 0), dtype=np.float32)
+        starts = np.searchsorted(self.owner, np.arange(len(self.people)))
+        return np.maximum.reduceat(reference_scores, starts, axis=1)
 
-    def nearest(self, reference_scores: NDArray[np.float32], person: int, most: int) -> list[str]:
-        """Track keys of a person's exemplars nearest to one probe, of its (R,) scores."""
-        own = [
-            i
-            for i in np.flatnonzero(self.owner == person).tolist()
-            if self.sources[i] == (self.names[i],) and reference_scores[i] > NEVER
-        ]
-        return [self.names[i] for i in sorted(own, key=lambda i: -reference_scores[i])[:most]]
+    def nearest_of_many(self, reference_scores: Matrix, person: int, most: int) -> list[list[str]]:
+        """Track keys of a person's exemplars nearest to each of some probes, of (N, R) scores."""
+        places, owner = self.exemplars
+        own = places[owner == person]
+        scores = reference_scores[:, own]
+        order = np.argsort(-scores, axis=1, kind="stable")[:, :most]
+        names = [self.names[place] for place in own.tolist()]
+        counted = np.minimum((scores > NEVER).sum(axis=1), most).tolist()
+        rows = zip(order.tolist(), counted, strict=True)
+        return [[names[i] for i in row[:count]] for row, count in rows]
 
+    @cached_property
     def exemplars(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Places of the references that are one track, and whose each is."""
         single = [n for n, name in enumerate(self.names) if self.sources[n] == (name,)]
@@ -85,14 +89,12 @@ class Gallery:
 
     def nearest_other(self) -> NDArray[np.float64]:
         """(P,) largest score of an exemplar of anybody else with a reference of each person."""
-        places, owner = self.exemplars()
-        worst = np.full(len(self.people), NEVER)
-        for person in range(len(self.people)):
-            others = places[owner != person]
-            if len(others):
-                references = self.vectors[self.owner == person]
-                worst[person] = float((self.vectors[others] @ references.T).max())
-        return worst
+        places, owner = self.exemplars
+        if not len(places):
+            return np.full(len(self.people), NEVER)
+        scores = self.person_scores(self.vectors[places] @ self.vectors.T)
+        scores[np.arange(len(owner)), owner] = NEVER
+        return scores.max(axis=0).astype(np.float64)
 
 
 def raised(

@@ -199,6 +199,11 @@ def thin(vectors: Matrix, quality: NDArray[np.float64], cosine: float) -> NDArra
     return np.asarray(kept, dtype=np.int64)
 
 
+def in_order(templates: pl.DataFrame) -> pl.DataFrame:
+    """The table by `track_key`; as it is where it is so already, for vectors are dear to copy."""
+    return templates if templates["track_key"].is_sorted() else templates.sort("track_key")
+
+
 def template_matrix(templates: pl.DataFrame) -> Matrix:
     """The (N, D) templates of a table, checked for unit length and for one space.
 

@@ -110,7 +110,7 @@ def _chunk_key(step: VideoStep) -> str:
     later = ("tracking.", "video.truncated_share", "video.allow_truncated")
     parts = step.key_parts("frames")
     shaping = {n: value for n, value in parts["settings"].items() if not n.startswith(later)}
-    shaping |= chosen(step.all_settings, ("models.device",))
+    shaping |= chosen(step.all_settings, ("models.device", "models.detection_batch"))
     return fingerprint({**parts, "settings": shaping})
 
 

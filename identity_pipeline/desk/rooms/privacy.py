@@ -25,16 +25,15 @@ from identity_pipeline.ledger.state import Target
 from identity_pipeline.media.data_map_page import render_data_map_page
 from identity_pipeline.stages.curation.consent_files import Answered, checked
 from identity_pipeline.stages.curation.consent_lists import consent_rows
-from identity_pipeline.stages.curation.consents import person_words, today
+from identity_pipeline.stages.curation.consents import person_words, seats_of, today
 from identity_pipeline.stages.curation.curation import Curator
-from identity_pipeline.stages.curation.snapshot import CurationError, LibrarySnapshot
+from identity_pipeline.stages.curation.snapshot import CurationError
 from identity_pipeline.stages.desk.people import find_person
 from identity_pipeline.stages.privacy.data_map import data_map
 from identity_pipeline.stages.privacy.footprint import Footprint, footprint_of
 from identity_pipeline.stages.privacy.receipts import receipt_of, receipts
 from identity_pipeline.stages.privacy.whom import find_whom, remarks
 from identity_pipeline.storage.layout import check_video_id
-from identity_pipeline.storage.video.tables import MissingTableError
 
 SCOPES: Final[Mapping[ConsentScope, str]] = {
     "profile": "be known again over rides",
@@ -67,18 +66,9 @@ def _consent(request: Request, target: Target, room: str, called: str, up: str) 
         rows=rows,
         scopes=SCOPES,
         answers=ANSWERS,
-        seats=[] if of_person else _seats(library, word),
+        seats=[] if of_person else sorted({*seats_of(library.stores.tables, word).values()}),
         words=person_words(library.state, settings, word) if of_person else "",
     )
-
-
-def _seats(library: LibrarySnapshot, video_id: str) -> list[int]:
-    """The riders of a ride, from the left."""
-    try:
-        found = library.stores.tables.read("riders", video_id, ("person_id",))["person_id"]
-    except MissingTableError:
-        return []
-    return sorted(int(seat) for seat in found.drop_nulls().unique())
 
 
 def _consent_of_person(request: Request) -> Response:

@@ -324,14 +324,15 @@ def video_called(library: LibrarySnapshot, word: str) -> str:
 
 
 def target_called(library: LibrarySnapshot, word: str) -> Target:
-    """Whom a word means: a person, or `VIDEO` or `VIDEO:SEAT`.
+    """Whom a word means: a person, or `VIDEO` or `VIDEO/SEAT`.
 
     Raises:
-        CurationError: nobody and nothing is meant, or both a person and a ride.
+        CurationError: nobody and nothing is meant, or both a person and a ride, or a track.
     """
-    name, colon, seat = word.rpartition(":")
-    if colon and seat.isdecimal():
+    name, slash, seat = word.rpartition("/")
+    if slash and seat.isdecimal():
         return Target("video", video_called(library, name), int(seat))
+    _refuse_track(word)
     people = people_called(library, word)
     ride = library.stores.photos.is_set(word) or library.stores.videos.find(word) is not None
     if people and ride:
@@ -347,3 +348,13 @@ def target_called(library: LibrarySnapshot, word: str) -> Target:
                 "`identity-pipeline people` and `identity-pipeline videos` list them."
             ) from None
     return Target("person", find_person(library, word))
+
+
+def _refuse_track(word: str) -> None:
+    """Elsewhere `VIDEO:NUMBER` is a track, and the same word never means two things."""
+    ride, colon, number = word.rpartition(":")
+    if colon and number.isdecimal():
+        raise CurationError(
+            f"{printable(word)!r} is a track; a rider is named by where they sit, from the left: "
+            f"{printable(ride)}/0, {printable(ride)}/1"
+        )

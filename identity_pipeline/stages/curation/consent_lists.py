@@ -92,7 +92,7 @@ def called(library: LibrarySnapshot, target: Target) -> str:
     """A target in words."""
     if target.kind == "person":
         return library.called(target.id)
-    return target.id if target.seat is None else f"{target.id}:{target.seat}"
+    return target.id if target.seat is None else f"{target.id}/{target.seat}"
 
 
 def _is_meant(target: Target, only: Target) -> bool:

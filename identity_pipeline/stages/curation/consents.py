@@ -29,7 +29,7 @@ from identity_pipeline.core.privacy.consent import (
     together,
 )
 from identity_pipeline.ledger import subjects as ids
-from identity_pipeline.ledger.events import CONSENT_SCOPES, ConsentScope
+from identity_pipeline.ledger.events import AGAINST, CONSENT_SCOPES, ConsentScope
 from identity_pipeline.ledger.state import Consent, LibraryState, Target
 from identity_pipeline.settings import ConsentSettings, Settings
 from identity_pipeline.stages.curation.settling import ASSETS, settle_ledger
@@ -41,7 +41,6 @@ from identity_pipeline.storage.video.tables import MissingTableError, TableStore
 _UNWRITTEN: Final = "1970-01-01T00:00:00+00:00"
 """Of a look at the ledger that notes nothing."""
 TEMPLATES: Final = "track_templates"
-_AGAINST: Final = ("refused", "withdrawn")
 
 
 def today() -> str:
@@ -114,7 +113,7 @@ class Consents:
     ) -> Verdict:
         """The verdict by some targets, and by what others say against it."""
         own, against = tuple(own), tuple(against)
-        no = [one for one in self._answers(against, scope) if one.answer in _AGAINST]
+        no = [one for one in self._answers(against, scope) if one.answer in AGAINST]
         said = [*self._answers(own, scope), *no]
         minors = [one.minor for one in self._answers(own)]
         minors += [True for one in self._answers(against) if one.minor]
@@ -186,7 +185,7 @@ class Asked:
 
     def of_riders(self, video_id: str, scope: ConsentScope = "export") -> dict[int, Verdict]:
         """The verdict on each rider of a ride, by seat; none before its riders are known."""
-        seats = _seats(self.stores.tables, video_id)
+        seats = seats_of(self.stores.tables, video_id)
         people, matched = self._people(video_id, seats), self._matched(video_id, seats)
         found = {}
         for seat in sorted(set(seats.values())):
@@ -233,7 +232,7 @@ class Asked:
                 yield key, NOT_TRACKED
                 continue
             if video_id not in seats:
-                seats[video_id] = _seats(self.stores.tables, video_id)
+                seats[video_id] = seats_of(self.stores.tables, video_id)
             seat = None if lost else seats[video_id].get(int(number))
             copies = self._copies(video_id)
             yield key, self.consents.of_visit(video_id, seat, scope, person_id, (), copies)
@@ -345,8 +344,8 @@ def _consents(stores: LibraryStores, version: tuple[int, ...], policy: str, day:
     return Consents(settle_ledger(stores, _UNWRITTEN, write=False).state, settings, day)
 
 
-def _seats(store: TableStore, video_id: str) -> dict[int, int]:
-    """The seat of each track of a rider."""
+def seats_of(store: TableStore, video_id: str) -> dict[int, int]:
+    """The seat of each track of a rider, from the left; none where nobody knows who rides."""
     try:
         riders = store.read("riders", video_id, ("track_id", "person_id"))
     except (DamagedFileError, MissingTableError):  # made anew before anything is made of it

@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -211,9 +210,7 @@ def withdraw(library: LibrarySnapshot, person_id: str, consumer: str) -> list[Pa
         if told is None or person_id not in shown or told["consumer"] != consumer:
             continue
         if not strange_files(folder, told):
-            retired = atomic.temporary_beside(folder)  # a kill leaves nothing that nobody sweeps
-            folder.rename(retired)
-            shutil.rmtree(retired)
+            atomic.remove(folder)
             gone.append(folder)
             with contextlib.suppress(OSError):  # what else is there stays
                 folder.parent.rmdir()
@@ -242,7 +239,7 @@ def _retire(target: Path, people: Sequence[Person], request: Request) -> None:
         told = None if named == target.parent else _ours(old)
         same = told is not None and whose == {row["person_id"] for row in told["people"]}
         if told is not None and same and not strange_files(old, told):
-            shutil.rmtree(old)
+            atomic.remove(old)
             with contextlib.suppress(OSError):  # what else is there stays
                 named.rmdir()
 

@@ -50,7 +50,7 @@ from identity_pipeline.storage.video.tables import TableStore
 from identity_pipeline.tables import LIBRARY_TABLES, empty
 
 SETTINGS = ("match", "cluster", "copies")
-CODE_VERSION = "7"
+CODE_VERSION = "8"
 """Raise it with every change of what `core.library.recompute` computes."""
 
 

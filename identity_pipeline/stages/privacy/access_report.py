@@ -23,9 +23,9 @@ from identity_pipeline.media.access_page import render_access_page
 from identity_pipeline.media.crops import encode_jpeg
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.curation.consent_lists import consent_rows
-from identity_pipeline.stages.curation.consents import today
+from identity_pipeline.stages.curation.consents import seats_of, today
 from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
-from identity_pipeline.stages.privacy.footprint import Footprint, TrackGone, footprint_of
+from identity_pipeline.stages.privacy.footprint import Footprint, footprint_of
 from identity_pipeline.stages.privacy.whom import find_whom
 from identity_pipeline.stages.progress.protocol import Progress, silent
 from identity_pipeline.storage.files import atomic
@@ -110,7 +110,8 @@ def _answers(
     seats: dict[str, set[int]] = {}
     for track in found.tracks:
         if track.subject in sure:
-            seats.setdefault(track.video_id, set()).update(_seats(library, track))
+            seat = seats_of(library.stores.tables, track.video_id).get(track.track_id)
+            seats.setdefault(track.video_id, set()).update(() if seat is None else (seat,))
     own = consent_rows(library, settings, person_id)
     visits = [
         row
@@ -120,16 +121,6 @@ def _answers(
         and (row["seat"] is None or row["seat"] in seats[row["id"]])
     ]
     return [dict(row) for row in (*own, *visits)]
-
-
-def _seats(library: LibrarySnapshot, track: TrackGone) -> Iterator[int]:
-    """The seat of a track; none of one that is no rider's."""
-    try:
-        riders = library.stores.tables.read("riders", track.video_id, ("track_id", "person_id"))
-    except MissingTableError:
-        return
-    rows = riders.drop_nulls("person_id").iter_rows()
-    yield from (seat for number, seat in rows if number == track.track_id)
 
 
 def write_report(

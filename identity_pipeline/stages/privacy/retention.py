@@ -9,7 +9,6 @@ What can be made again at no loss is for `clean`.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,7 +19,7 @@ from identity_pipeline.core.privacy.retention import Due, Kind, Thing, due
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.media.wording import counted
 from identity_pipeline.settings import Settings
-from identity_pipeline.stages.curation.consents import Asked
+from identity_pipeline.stages.curation.consents import Asked, seats_of
 from identity_pipeline.stages.specs.assets import IMAGE_SETS, VIDEO_SPECS
 from identity_pipeline.stages.specs.spec import Kept
 from identity_pipeline.stages.stores import LibraryStores
@@ -209,15 +208,10 @@ def _without_consent(
         if any(any(_paths(stores, stores.tables.layout, kind, video_id)) for kind in OF_RIDES):
             yield Thing("unconsented", video_id, at)
         return
-    for seat, verdict in sorted(verdicts.items()):
-        if not verdict.allowed:
-            for track in _tracks_of(stores, video_id, seat):
-                yield Thing("unconsented", f"{video_id}:{track}", at)
-
-
-def _tracks_of(stores: LibraryStores, video_id: str, seat: int) -> list[int]:
-    riders = stores.tables.read("riders", video_id, ("track_id", "person_id"))
-    return sorted(track for track, person in riders.iter_rows() if person == seat)
+    seats = seats_of(stores.tables, video_id)
+    for seat, track in sorted((seat, track) for track, seat in seats.items()):
+        if not verdicts[seat].allowed:
+            yield Thing("unconsented", f"{video_id}:{track}", at)
 
 
 def _paths(stores: LibraryStores, layout: Layout, kind: Kind, video_id: str) -> Iterator[Path]:
@@ -295,13 +289,11 @@ def _made_at(backup: NotedBackup) -> float:
 
 
 def _drop(path: Path) -> int:
-    """Removes a file or a folder: under another name first, so that nobody reads half of it."""
+    """Removes a file or a folder, if it is there; its bytes."""
     if not path.exists():
         return 0
     size = size_of(path)
-    retired = atomic.temporary_beside(path)
-    path.rename(retired)
-    shutil.rmtree(retired) if retired.is_dir() else retired.unlink()
+    atomic.remove(path)
     return size
 
 

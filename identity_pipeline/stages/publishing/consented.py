@@ -6,6 +6,7 @@ library holds whoever is known again, and they are asked for that.
 
 from __future__ import annotations
 
+from identity_pipeline.ledger.events import AGAINST
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.curation.consents import Asked, videos_answered
 from identity_pipeline.stages.library.consented import known_without_consent
@@ -13,8 +14,6 @@ from identity_pipeline.stages.publishing.contents import NotWholeError
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.video.tables import TableStore
-
-_THEIR_WORD = ("refused", "withdrawn")
 
 
 class UnconsentedError(NotWholeError):
@@ -51,13 +50,13 @@ def check_consent(layout: Layout, settings: Settings, video_id: str | None) -> N
     asked = Asked.now(stores, settings)
     if stores.tables.noted("riders", video_id) is None:  # it was published, and archived since
         told = asked.of_ride(video_id)
-        if told.code in _THEIR_WORD:
+        if told.code in AGAINST:
             raise UnconsentedError(f"somebody in it said no ({told.reason})", by_their_word=True)
         return
     against = {s: one for s, one in asked.of_riders(video_id).items() if not one.allowed}
     if against:
         why = "; ".join(f"person_{seat}: {one.reason}" for seat, one in against.items())
-        said_no = any(one.code in _THEIR_WORD for one in against.values())
+        said_no = any(one.code in AGAINST for one in against.values())
         raise UnconsentedError(
             f"its tables show whoever rides, and not all consent to that ({why}); "
             "`identity-pipeline consent` notes who does",

@@ -5,16 +5,23 @@ so many frames or faces, whether or not a run was stopped there: the same video 
 chunks, and the crops of a chunk are a part of the archive. On taking up, the decoder runs through
 what is done without looking at it, which is exact in every container; seeking is not. Tracklets
 are made at the end, from the boxes of all frames: the tracker's state need not be kept.
+
+One thread decodes, notes and writes, while others look at a few frames at a time. What a frame is
+compared with, and where a chunk ends, is decided in the order of the video: rows, crops and chunks
+do not depend on the threads.
 """
 
 from __future__ import annotations
 
 import base64
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import polars as pl
@@ -33,6 +40,7 @@ from identity_pipeline.models.face_pack import Detections, FacePack
 from identity_pipeline.models.tracklets import tracklets_of
 from identity_pipeline.settings import CropSettings, Settings
 from identity_pipeline.stages.progress.protocol import Progress, silent
+from identity_pipeline.stages.video.overlap import in_order
 from identity_pipeline.storage.video.chunks import ChunkStore
 from identity_pipeline.storage.video.crop_archive import write_part
 from identity_pipeline.tables import TABLES
@@ -41,6 +49,9 @@ UNTRACKED = {c: t for c, t in TABLES["face_detections"].items() if c != "trackle
 UNRATED = {c: t for c, t in TABLES["frames"].items() if c != "sampling_fps"}
 NOTHING_HIDDEN = Redaction()
 FRAMES, FACES, CROPS, STATE = "frames.parquet", "faces.parquet", "crops.parquet", "state.json"
+
+AT_ONCE_MAX: Final = 4
+"""Frames looked at at once: each is held whole, and the decoder needs cores too."""
 
 
 @dataclass
@@ -61,6 +72,17 @@ class _Chunk:
     faces: list[dict[str, object]] = field(default_factory=list)
     crops: list[dict[str, object]] = field(default_factory=list)
 
+    def take(self, seen: _Seen, cut_below: float) -> None:
+        """Adds the next frame; a scene is cut where it resembles the one before less than that."""
+        alike = (
+            None if self.thumbnail is None else scene_correlation(self.thumbnail, seen.thumbnail)
+        )
+        told = {"scene_correlation": alike, "scene_cut": alike is not None and alike < cut_below}
+        self.thumbnail = seen.thumbnail
+        self.frames.append(seen.row | told)
+        self.faces += seen.faces
+        self.crops += seen.crops
+
     def is_full(self, settings: CropSettings) -> bool:
         """Whether the chunk ends behind its last frame."""
         return len(self.frames) >= settings.chunk_frames or len(self.faces) >= settings.chunk_faces
@@ -80,22 +102,58 @@ class _Chunk:
 
 
 @dataclass(frozen=True)
+class _Seen:
+    """What one frame shows, without its pixels.
+
+    Attributes:
+        row: of the table `frames`, but for what the frame before it tells.
+        thumbnail: (18, 32) luma.
+        faces: rows of `UNTRACKED`.
+        crops: rows of an archive, of the same faces.
+    """
+
+    row: dict[str, object]
+    thumbnail: NDArray[np.uint8]
+    faces: list[dict[str, object]]
+    crops: list[dict[str, object]]
+
+
+@dataclass(frozen=True)
 class _Looking:
-    """How the faces of a frame are found: with what, and which must not be looked at."""
+    """How frames are looked at: with what, and which faces must not be. Many threads may."""
 
     pack: FacePack
     settings: Settings
     redaction: Redaction
 
-    def at(self, frame: SampledFrame) -> tuple[list[dict[str, object]], list[dict[str, object]]]:
-        """Faces and crops of a frame; those of the forgotten are neither kept nor shown."""
-        found = self.pack.detect(frame.bgr)
+    def at(self, frames: Sequence[SampledFrame]) -> list[_Seen]:
+        """What each frame shows, whatever the others are."""
+        found = self.pack.detect_many([frame.bgr for frame in frames])
+        return list(map(self._seen, frames, found))
+
+    def _seen(self, frame: SampledFrame, found: Detections) -> _Seen:
+        """Faces of the forgotten are neither kept nor shown."""
+        luma = frame_luma(frame.bgr)
+        small = thumbnail(luma)
         hidden = self.redaction.at(frame.frame_idx)
-        shown = ~lie_on(found.boxes, hidden)
-        bgr = painted(frame.bgr, hidden)
-        return found_faces(
-            frame.frame_idx, frame.timestamp_ms, bgr, found, self.settings.crops, shown
+        faces, crops = found_faces(
+            frame.frame_idx,
+            frame.timestamp_ms,
+            painted(frame.bgr, hidden),
+            found,
+            self.settings.crops,
+            ~lie_on(found.boxes, hidden),
         )
+        row = {
+            "frame_idx": frame.frame_idx,
+            "pts": frame.pts,
+            "timestamp_ms": frame.timestamp_ms,
+            **_measures(luma),
+            "look_hash": frame_hash(small),
+            "decode_error": frame.decode_error,
+            "face_count": len(faces),
+        }
+        return _Seen(row, small, faces, crops)
 
 
 def detect_video(
@@ -167,17 +225,21 @@ def _detect_on(
     done = _joined(places, FRAMES).height if places else 0
     progress("watch", done, expected_frames, "frames")
     chunk = _Chunk(_pixels(state.get("thumbnail")))
-    for frame in coming(skip=done):
-        measures = _measure_frame(frame.bgr, chunk, looking.settings)
-        faces, crops = looking.at(frame)
-        _note_frame(chunk, frame, measures, len(faces))
-        chunk.faces += faces
-        chunk.crops += crops
-        done += 1
-        progress("watch", done, expected_frames, "frames")
-        if chunk.is_full(looking.settings.crops):
-            places.append(_keep(chunks, len(places), chunk, last=False))
-            chunk = _Chunk(chunk.thumbnail)
+    settings = looking.settings
+    overlapped = in_order(
+        coming(skip=done),
+        looking.at,
+        batch=looking.pack.detection_batch,
+        threads=min(os.cpu_count() or 1, AT_ONCE_MAX),
+    )
+    with closing(overlapped):
+        for seen in overlapped:
+            chunk.take(seen, settings.video.scene_cut_correlation)
+            done += 1
+            progress("watch", done, expected_frames, "frames")
+            if chunk.is_full(settings.crops):
+                places.append(_keep(chunks, len(places), chunk, last=False))
+                chunk = _Chunk(chunk.thumbnail)
     places.append(_keep(chunks, len(places), chunk, last=True))
 
 
@@ -195,12 +257,8 @@ def _pixels(encoded: str | None) -> NDArray[np.uint8] | None:
     return np.frombuffer(base64.b64decode(encoded), np.uint8).reshape(THUMBNAIL[::-1])
 
 
-def _measure_frame(bgr: ImageBGR, chunk: _Chunk, settings: Settings) -> dict[str, object]:
-    luma = frame_luma(bgr)
+def _measures(luma: NDArray[np.uint8]) -> dict[str, float]:
     light = measure_light(luma)
-    small = thumbnail(luma)
-    correlation = scene_correlation(chunk.thumbnail, small) if chunk.thumbnail is not None else None
-    chunk.thumbnail = small
     return {
         "luma_mean": light.mean,
         "luma_p05": light.p05,
@@ -209,25 +267,7 @@ def _measure_frame(bgr: ImageBGR, chunk: _Chunk, settings: Settings) -> dict[str
         "clipped_share": light.clipped_share,
         "crushed_share": light.crushed_share,
         "sharpness": laplacian_variance(luma),
-        "scene_correlation": correlation,
-        "scene_cut": correlation is not None and correlation < settings.video.scene_cut_correlation,
-        "look_hash": frame_hash(small),
     }
-
-
-def _note_frame(
-    chunk: _Chunk, frame: SampledFrame, measures: dict[str, object], face_count: int
-) -> None:
-    chunk.frames.append(
-        {
-            "frame_idx": frame.frame_idx,
-            "pts": frame.pts,
-            "timestamp_ms": frame.timestamp_ms,
-            **measures,
-            "decode_error": frame.decode_error,
-            "face_count": face_count,
-        }
-    )
 
 
 def found_faces(

@@ -134,6 +134,16 @@ def new_folder(target: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def remove(path: Path) -> None:
+    """Removes a file or a folder: under a temporary name first, so that nobody reads half of it.
+
+    What a kill leaves of it is swept like every half-written file.
+    """
+    retired = temporary_beside(path)
+    path.rename(retired)
+    shutil.rmtree(retired) if retired.is_dir() else retired.unlink()
+
+
 def _put_in_place(new: Path, target: Path) -> None:
     """Renames a folder to the target; an older target is removed, or lies at `new`."""
     if not target.exists():

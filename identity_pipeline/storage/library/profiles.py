@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -183,9 +182,7 @@ class ProfileStore:
                 known = self.get(person_id)
             except ProfileError:  # what cannot be read goes all the same
                 known = None
-            retired = atomic.temporary_beside(folder)
-            folder.rename(retired)
-            shutil.rmtree(retired)
+            atomic.remove(folder)
         return tuple(sorted(known.sources)) if known else ()
 
     def remove_all(self) -> int:
@@ -193,9 +190,7 @@ class ProfileStore:
         with self._locked():
             folders = [path for path in sorted(self.layout.identities.glob("*")) if path.is_dir()]
             for folder in folders:
-                retired = atomic.temporary_beside(folder)
-                folder.rename(retired)
-                shutil.rmtree(retired)
+                atomic.remove(folder)
         return len(folders)
 
     def _write(self, profile: IdentityProfile) -> None:

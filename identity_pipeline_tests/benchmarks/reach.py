@@ -1,0 +1,117 @@
+"""What the pipeline is to reach, beside what this machine reaches: one table of all benchmarks.
+
+Each benchmark measures and says its own rows; here they are run one after the other, in processes
+of their own, and told together. A figure that was not measured is said to be that.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+ROWS: Final = "reach"
+"""The key below which a benchmark's `--json` holds its rows."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One figure.
+
+    Attributes:
+        what: is measured, on what.
+        reach: what it is to be.
+        here: what it is on this machine.
+        met: whether that is reached; None where it cannot be told here.
+        why: the cause, where it is missed or cannot be told.
+    """
+
+    what: str
+    reach: str
+    here: str
+    met: bool | None
+    why: str = ""
+
+
+def as_json(rows: Sequence[Row]) -> dict[str, Any]:
+    """Rows as a benchmark adds them to what it writes."""
+    return {ROWS: [asdict(row) for row in rows]}
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A benchmark.
+
+    Attributes:
+        module: below this package.
+        short, full: its arguments for `make bench` and for `make bench-full`; None: not run.
+    """
+
+    module: str
+    short: Sequence[str] | None = ()
+    full: Sequence[str] | None = ()
+
+
+BENCHES: Final[Sequence[Bench]] = ()
+
+
+def _measured(bench: Bench, arguments: Sequence[str], folder: Path) -> Iterator[Row]:
+    """Runs a benchmark, whose output is seen as it comes; its rows.
+
+    Raises:
+        SystemExit: it was interrupted.
+    """
+    told = folder / f"{bench.module}.json"
+    command = [sys.executable, "-m", f"{__package__}.{bench.module}", *arguments]
+    click.secho(f"\n$ {' '.join(['python', *command[1:]])}", bold=True)
+    began = time.perf_counter()
+    done = subprocess.run([*command, "--json", str(told)], check=False)
+    click.echo(f"({time.perf_counter() - began:.0f} s, load {os.getloadavg()[0]:.1f})")
+    if done.returncode or not told.is_file():
+        yield Row(bench.module, "", "not measured", None, f"it ended with {done.returncode}")
+        return
+    for row in json.loads(told.read_text(encoding="utf-8"))[ROWS]:
+        yield Row(**row)
+
+
+def table_of(rows: Sequence[Row]) -> Table:
+    """The rows, with a word on each."""
+    table = Table(title=f"Reach, on {os.cpu_count()} cores", title_justify="left", show_lines=True)
+    for name in ("what", "reach", "here", "", "why not"):
+        table.add_column(name, overflow="fold")
+    words = {True: "met", False: "MISSED", None: "untold"}
+    for row in rows:
+        table.add_row(row.what, row.reach, row.here, words[row.met], row.why)
+    return table
+
+
+@click.command(help=(__doc__ or "").split("\n\n")[0])
+@click.option("--full", is_flag=True, help="Full sizes: hours rather than minutes.")
+@click.option("--only", multiple=True, help="Run these benchmarks alone, by module.")
+@click.option("--json", "json_file", type=Path, help="Also write the rows to this file.")
+def main(full: bool, only: tuple[str, ...], json_file: Path | None) -> None:
+    """Runs all and prints the table."""
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory(prefix="reach-") as name:
+        for bench in BENCHES:
+            arguments = bench.full if full else bench.short
+            if arguments is not None and (not only or bench.module in only):
+                rows += _measured(bench, arguments, Path(name))
+    Console(width=max(120, Console().width)).print(table_of(rows))
+    if json_file:
+        json_file.write_text(json.dumps(as_json(rows), indent=1), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
