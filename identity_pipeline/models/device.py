@@ -68,6 +68,11 @@ class Runner:
     providers: tuple[str, ...]
     options: tuple[dict[str, str], ...]
 
+    @property
+    def addresses_stay(self) -> bool:
+        """Whether every call must use the buffers of the first, as recorded kernels do."""
+        return any("enable_cuda_graph" in options for options in self.options)
+
     def open(self, graph: bytes) -> onnxruntime.InferenceSession:
         """A session of a graph."""
         return onnxruntime.InferenceSession(
