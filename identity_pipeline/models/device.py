@@ -64,11 +64,16 @@ def provider_options(providers: Sequence[str], memory_mb: int = 0) -> list[dict[
 
 @dataclass(frozen=True)
 class Runner:
-    """What runs a network: execution providers, best first, their options, threads on the CPU."""
+    """What runs a network: execution providers, best first, their options, and threads (0: all)."""
 
     providers: tuple[str, ...]
     options: tuple[dict[str, str], ...]
     threads: int = 0
+
+    @property
+    def addresses_stay(self) -> bool:
+        """Whether every call must use the buffers of the first, as recorded kernels do."""
+        return any("enable_cuda_graph" in options for options in self.options)
 
     def open(self, graph: bytes) -> onnxruntime.InferenceSession:
         """A session of a graph."""
