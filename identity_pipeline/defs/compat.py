@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING, Final
 from dagster._config.config_schema import UserConfigSchema
 from dagster._core.instance.ref import InstanceRef
 from dagster._core.launcher.base import CheckRunHealthResult, LaunchRunContext, WorkerStatus
+from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
 from dagster._core.storage.root import LocalArtifactStorage
+from dagster._core.storage.runs import SqliteRunStorage
+from dagster._core.storage.schedules import SqliteScheduleStorage
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClassData
 from dagster._utils import get_run_crash_explanation as crash_explanation
@@ -31,6 +34,9 @@ PRIVATE: Final = {
     "LocalComputeLogManager": "what runs print lies in the data folder ({data}/dagster/logs)",
     "LocalArtifactStorage": "Dagster's own files lie in the data folder ({data}/dagster/artifacts)",
     "DagsterSqliteStorage": "Dagster's database lies in the data folder ({data}/dagster/storage)",
+    "SqliteEventLogStorage": "its databases stay open, and a run's log has no echoes",
+    "SqliteRunStorage": "its database stays open between two statements",
+    "SqliteScheduleStorage": "its database stays open between two statements",
     "InstanceRef": "workers are told which instance they work for",
     "LaunchRunContext": "types of what a launcher is handed; nothing at run time",
     "capture_interrupts": "a run that somebody stops ends as cancelled, and its worker lives",
@@ -65,6 +71,9 @@ __all__ = [
     "LocalArtifactStorage",
     "LocalComputeLogManager",
     "SerializableErrorInfo",
+    "SqliteEventLogStorage",
+    "SqliteRunStorage",
+    "SqliteScheduleStorage",
     "UserConfigSchema",
     "WorkerStatus",
     "capture_interrupts",
