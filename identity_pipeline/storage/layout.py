@@ -233,6 +233,11 @@ class Layout:
         return self.tables / ".generations"
 
     @property
+    def library_memory(self) -> Path:
+        """What a computation of the library left for the next; made anew where it is gone."""
+        return self.tables / ".memory"
+
+    @property
     def index(self) -> Path:
         """The embedded vector index, its lock and its markers."""
         return self.root / "index"
