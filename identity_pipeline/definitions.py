@@ -24,7 +24,7 @@ from identity_pipeline.defs.assets import (
     templates,
 )
 from identity_pipeline.defs.automation import automatic
-from identity_pipeline.defs.checks import consent, video
+from identity_pipeline.defs.checks import consent
 from identity_pipeline.defs.checks import library as library_checks
 from identity_pipeline.defs.instance import jobs
 from identity_pipeline.defs.resources.resources import SettingsResource, all_resources
@@ -49,7 +49,7 @@ def build_defs(settings: SettingsResource | None = None, **resources: Any) -> dg
     retrain = loaded.train.automatic
     return dg.Definitions(
         assets=dg.load_assets_from_modules([*OF_VIDEOS, *OF_PHOTOS, *OF_PEOPLE, *OF_ALL]),
-        asset_checks=dg.load_asset_checks_from_modules([video, library_checks, consent]),
+        asset_checks=dg.load_asset_checks_from_modules([library_checks, consent]),
         jobs=jobs.ALL_JOBS,
         sensors=automatic.all_sensors(retrain),
         schedules=automatic.all_schedules(retrain),

@@ -28,7 +28,10 @@ HEAVY = (
     "pandas",
 )
 COMPLEXITY_MAX = 10
-CORE_LIBRARIES = {"numpy", "scipy", "polars", "sklearn", "hdbscan", "torch", "motmetrics"}
+CORE_LIBRARIES = {
+    *("numpy", "scipy", "polars", "sklearn", "hdbscan", "torch", "motmetrics"),
+    "onnxruntime",  # multiplies matrices of bytes
+}
 
 
 def imports_of(path: Path) -> set[str]:

@@ -53,6 +53,7 @@ def worker(queues: tuple[str, ...], slots: int, log_level: str) -> None:
     except ModuleNotFoundError as error:
         raise click.ClickException(f"{error}. {MISSING}") from error
     celery_worker.die_with_the_worker()
+    celery_worker.open_before_the_first_run(queues, slots)
     # The process number makes the name unlike that of a worker that died before it.
     name = f"{queues[0]}-{os.getpid()}"
     app.worker_main(celery_worker.arguments(queues, slots, name, log_level))

@@ -65,15 +65,16 @@ class FaceCover:
         self._asked = onnx_providers(settings.device)
         digests = _recorded(folder)
         self._eye, self._face = (
-            self._opened(folder / name, digests[name]) for name in (EYE_FILE, FACE_FILE)
+            self._opened(folder / name, digests[name], settings.threads)
+            for name in (EYE_FILE, FACE_FILE)
         )
 
-    def _opened(self, path: Path, sha256: str) -> onnxruntime.InferenceSession:
+    def _opened(self, path: Path, sha256: str, threads: int) -> onnxruntime.InferenceSession:
         if sha256_of_file(path) != sha256:
             raise FaceCoverError(f"{path} is not the file that was shipped; install anew.")
         return onnxruntime.InferenceSession(
             str(path),
-            sess_options=session_options(),
+            sess_options=session_options(threads),
             providers=self._asked,
             provider_options=provider_options(self._asked),
         )

@@ -94,6 +94,7 @@ class FaceMesh:
         self.card: PackCard = read_card(folder)
         self.sha256 = perception_sha256(folder)
         self._asked = onnx_providers(settings.device)
+        self._threads = settings.threads
 
     @cached_property
     def _mesh(self) -> onnxruntime.InferenceSession:
@@ -109,7 +110,7 @@ class FaceMesh:
         try:
             session = onnxruntime.InferenceSession(
                 net_to_open(path, self._asked),
-                sess_options=session_options(),
+                sess_options=session_options(self._threads),
                 providers=self._asked,
                 provider_options=provider_options(self._asked),
             )

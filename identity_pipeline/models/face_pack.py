@@ -25,6 +25,7 @@ from identity_pipeline.media.crops import ImageBGR, Region
 from identity_pipeline.models import scrfd
 from identity_pipeline.models.cards import ModelCardError, read_card
 from identity_pipeline.models.device import (
+    cores,
     note_fallback,
     onnx_providers,
     provider_options,
@@ -91,6 +92,8 @@ class FacePack:
         self.name = self.folder.name
         self.sha256 = pack_sha256(self.folder)
         self._asked = onnx_providers(settings.device)
+        self.threads = settings.threads or cores()
+        """Cores that work on a video may take."""
 
     @cached_property
     def _models(self) -> dict[str, Any]:
@@ -103,7 +106,7 @@ class FacePack:
                 allowed_modules=tasks,
                 providers=self._asked,
                 provider_options=provider_options(self._asked, self._settings.gpu_memory_mb),
-                sess_options=session_options(),
+                sess_options=session_options(self._settings.threads),
             )
         except AssertionError as error:
             raise FacePackError(f"{self.folder} holds no face detector (*.onnx).") from error
@@ -125,7 +128,7 @@ class FacePack:
         if isinstance(net, bytes):
             recogniser.session = onnxruntime.InferenceSession(
                 net,
-                sess_options=session_options(),
+                sess_options=session_options(self._settings.threads),
                 providers=self._asked,
                 provider_options=provider_options(self._asked),
             )

@@ -5,8 +5,9 @@ Importing this module loads no model library: Dagster loads it with the definiti
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from identity_pipeline.settings import ModelSettings
@@ -21,9 +22,15 @@ if TYPE_CHECKING:
 
 @dataclass
 class ModelHub:
-    """Loads what is asked for. Digests are read from files without opening a network."""
+    """Loads what is asked for. Digests are read from files without opening a network.
+
+    Attributes:
+        settings: which models, and on which device.
+        opened: those whose networks are open and ran once.
+    """
 
     settings: ModelSettings
+    opened: set[str] = field(default_factory=set)
 
     @cached_property
     def face_pack(self) -> FacePack:
@@ -114,18 +121,23 @@ class ModelHub:
         Args:
             model: `face_pack`, `perception` or `vision`. One that is not on this machine is
                 fetched.
-            opened: open its networks too, which are then open for the work.
+            opened: open its networks too, which are then open for the work; those that are open
+                already are not tried again.
         """
         from identity_pipeline.models.device import DeviceError
         from identity_pipeline.models.packs import FacePackError
         from identity_pipeline.models.vision_encoder import VisionEncoderError
 
+        if model in self.opened:
+            return None
         try:
             used = self.encoders().values() if model == "vision" else (getattr(self, model),)
             for loaded in (one for one in used if opened and one is not None):
                 loaded.open()
         except (DeviceError, FacePackError, VisionEncoderError) as error:
             return str(error)
+        if opened:
+            self.opened.add(model)
         return None
 
     def here(self) -> tuple[dict[str, str], dict[str, str]]:
@@ -148,6 +160,13 @@ class ModelHub:
             except (DeviceError, FacePackError, VisionEncoderError) as error:
                 faults[model] = str(error)
         return digests, faults
+
+    def folders(self) -> list[Path] | None:
+        """The folders of all models; None where one of them is not here."""
+        if self.here()[1]:
+            return None
+        used = [self.face_pack, self.perception, *self.encoders().values()]
+        return [model.folder for model in used if model is not None]
 
     def providers(self, model: str) -> dict[str, str]:
         """What really runs each network of a model, by role."""

@@ -20,7 +20,7 @@ from identity_pipeline.core.vectors import Matrix, normalise
 from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.media.crops import VISION_PX, ImageBGR
 from identity_pipeline.models.cards import ModelCardError, read_card
-from identity_pipeline.models.device import torch_device
+from identity_pipeline.models.device import set_torch_threads, torch_device
 from identity_pipeline.models.spaces import EmbeddingSpace
 from identity_pipeline.models.vision_families import (
     CONFIG,
@@ -194,6 +194,7 @@ class VisionEncoder:
         from transformers.utils import logging
 
         logging.disable_progress_bar()  # a bar per run for what takes a moment
+        set_torch_threads(self._settings.threads)
         return open_network(self.folder, self._family).to(self.device)
 
     def open(self) -> None:

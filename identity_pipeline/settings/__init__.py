@@ -62,6 +62,7 @@ from identity_pipeline.settings.operation import (
     PathSettings,
     PhaseSettings,
     RetentionSettings,
+    WorkerSettings,
 )
 from identity_pipeline.settings.photos import PhotoSettings
 from identity_pipeline.settings.stores import CatalogueSettings, IndexSettings, PublishSettings
@@ -110,6 +111,7 @@ __all__ = [
     "TrackingSettings",
     "TrainSettings",
     "VideoSettings",
+    "WorkerSettings",
     "all_but",
     "chosen",
     "load_settings",
@@ -129,6 +131,7 @@ class Settings(BaseSettings):
 
     paths: PathSettings = PathSettings()
     ingest: IngestSettings = IngestSettings()
+    workers: WorkerSettings = WorkerSettings()
     phases: PhaseSettings = PhaseSettings()
     drift: DriftSettings = DriftSettings()
     retention: RetentionSettings = RetentionSettings()

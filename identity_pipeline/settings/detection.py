@@ -164,6 +164,14 @@ class ModelSettings(Group):
         unit="device",
         source="design",
     )
+    threads: int = tunable(
+        0,
+        "Threads of each network on the CPU. 0: all cores, or where a worker may have others "
+        "beside it (slots of the pool `gpu`), its share of them.",
+        unit="threads",
+        source="measured: two videos at once with a thread each finish before two with two each",
+        ge=0,
+    )
     det_size: int = tunable(
         640,
         "Side of the detector's square input; multiples of 32. Smaller is faster and misses "

@@ -94,6 +94,32 @@ class IngestSettings(Group):
         return pattern
 
 
+class WorkerSettings(Group):
+    """Processes that do one run after another, with everything open."""
+
+    runs: int = tunable(
+        200,
+        "A worker is replaced after so many runs.",
+        unit="runs",
+        source="chosen: what a library loses it loses to no end",
+        ge=1,
+    )
+    growth_mb: float = tunable(
+        1024.0,
+        "It is replaced earlier once its resident memory has grown by so much since its first run.",
+        unit="MiB",
+        source="chosen: the library of a large site leaves as much behind",
+        gt=0,
+    )
+    idle_s: float = tunable(
+        900.0,
+        "A worker that nobody needed for so long is let go, and its memory with it.",
+        unit="s",
+        source="chosen: longer than the pause between two rides of a day",
+        gt=0,
+    )
+
+
 class PhaseSettings(Group):
     """Phases that can be switched off; their assets then say so and hold nothing."""
 

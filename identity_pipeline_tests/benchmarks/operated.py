@@ -1,9 +1,9 @@
 """A real deployment in a folder of its own: code server, daemon, run workers, and their supervisor.
 
 What an operator has on one Linux host, started as services would be: `dagster api grpc` serves the
-code, `dagster-daemon` ticks the sensors and empties the queue, the code server starts a worker per
-run. Both are started again when they die, within a budget. `dagster.yaml` is the repository's, with
-its folders made absolute and the changes that the caller names.
+code, `dagster-daemon` ticks the sensors, empties the queue and keeps workers for its runs. Both are
+started again when they die, within a budget. `dagster.yaml` is the repository's, with its folders
+made absolute and the changes that the caller names.
 
     with operated(Path("/tmp/day"), changes={"concurrency": {"runs": {"max_concurrent_runs": 3}}},
                   pools={"gpu": 2}) as deployment:
@@ -34,6 +34,7 @@ from typing import Any, Final
 import dagster as dg
 import yaml
 
+from identity_pipeline.defs.deploy.worker_pool import WORKER
 from identity_pipeline.defs.instance import pools as scarce
 from identity_pipeline.defs.instance.instance_home import instance_of
 from identity_pipeline.defs.instance.runs import last_runs
@@ -168,7 +169,7 @@ class Deployment:
             except OSError:  # it ended, or is somebody else's
                 continue
             pid = int(folder.name)
-            is_worker = b"spawn_main" in command
+            is_worker = WORKER.encode() in command
             role: Role = services.get(pid, "run worker" if is_worker else "helper")
             found.append(Process(pid, role, pages * os.sysconf("SC_PAGE_SIZE") / 1e6))
         return sorted(found, key=lambda process: process.pid)

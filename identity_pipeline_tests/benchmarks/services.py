@@ -25,7 +25,7 @@ class Process:
 
     Attributes:
         pid: its number.
-        role: a run worker executes one run; a helper is multiprocessing's own.
+        role: a run worker does one run after another; a helper is multiprocessing's own.
         memory_mb: resident.
     """
 

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
@@ -39,24 +37,6 @@ class Constraints:
     atom: NDArray[np.int64]
     forbidden: tuple[frozenset[int], ...]
     linked: NDArray[np.bool_]
-
-
-def shared_frame_pairs(tracks: pl.DataFrame) -> list[Pair]:
-    """Pairs of tracks of one video that have a face in the same frame, sorted.
-
-    Args:
-        tracks: table with track_key, video_id and frames (list of frame indices).
-    """
-    crowded = tracks.select("video_id", "track_key", "frames").filter(pl.len().over("video_id") > 1)
-    seen: dict[str, list[tuple[str, set[int]]]] = {}
-    for video, key, frames in crowded.sort("track_key").iter_rows():
-        seen.setdefault(video, []).append((key, set(frames)))
-    return sorted(
-        (one, other)
-        for tracks_there in seen.values()
-        for (one, at), (other, at_once) in combinations(tracks_there, 2)
-        if not at.isdisjoint(at_once)
-    )
 
 
 def constraints_of(

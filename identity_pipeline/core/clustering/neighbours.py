@@ -1,8 +1,9 @@
-"""Blocked exact neighbour graph of unit vectors: who is close to whom, in bounded memory.
+"""Exact neighbour graph of unit vectors, in blocks: who is close to whom, in bounded memory.
 
 The product of all vectors with all is made tile by tile and only what may matter is kept, so that
 memory grows with the number of links and not with the square of the vectors. Tiles are read for
-rows and columns alike: half of the product is enough.
+rows and columns alike: half of the product is enough. Where all pairs above a floor are wanted, a
+product of rounded vectors finds those that may reach it, and they are measured in float64.
 
 What belongs here: finding links and measuring them. What they mean is for `clustering`.
 """
@@ -11,24 +12,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from identity_pipeline.core.vectors import Matrix
+from identity_pipeline.core.clustering.nearest import Indices, Nearest
+from identity_pipeline.core.clustering.screening import Screen, byte_product
+from identity_pipeline.core.vectors import UNIT_TOLERANCE, Matrix
 from identity_pipeline.errors import IdentityPipelineError
 
-SLACK = 1e-5
-"""float32 products of 512-d unit vectors are off by about 1e-6: links are found with this much to
-spare and then measured in float64."""
+SLACK = 2 * UNIT_TOLERANCE + 1e-5
+"""1 - |a - b|^2 / 2 is above the product of a and b by half of what their squared norms lack of
+one, and float32 products of 512-d unit vectors are off by about 1e-6: links are looked for with
+this much to spare and then measured in float64, so that no rounding of a product decides."""
+
+FEW: Final = 4096
+"""Up to so many vectors their float32 product is made at once faster than they are rounded."""
+
+CROWDED: Final = 0.01
+"""A tile of which a larger share may reach the floor is multiplied in float32 before pairs are
+measured one by one, at a hundred times the cost."""
 
 MEASURED_AT_ONCE = 8192
 """Pairs whose difference is formed at once: 32 MB of float64 at 512 dimensions."""
-
-SPARE_PAIRS = 1_000_000
-"""Pairs kept, besides a few times those of the result, before they are thinned out."""
-
-Indices = NDArray[np.int32]
 
 
 class TooManyLinksError(IdentityPipelineError, ValueError):
@@ -53,12 +60,17 @@ class Links:
 
     @property
     def cosine(self) -> NDArray[np.float64]:
-        """Cosines of the pairs, (L,): |a - b|^2 = 2 (1 - cos) on unit vectors."""
-        return 1.0 - self.distance**2 / 2.0
+        """Cosines of the pairs, (L,)."""
+        return cosine_of(self.distance)
 
     def chosen(self, mask: NDArray[np.bool_]) -> Links:
         """The links where the mask (L,) holds."""
         return Links(self.n, self.left[mask], self.right[mask], self.distance[mask])
+
+
+def cosine_of(distance: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Cosines of unit vectors so far apart: |a - b|^2 = 2 (1 - cos)."""
+    return 1.0 - distance**2 / 2.0
 
 
 def distance_of(cosine: float) -> float:
@@ -71,8 +83,8 @@ def find_links(
     floor: float,
     *,
     neighbours: int | None = None,
-    tile_mb: int = 64,
-    max_links: int = 20_000_000,
+    tile_mb: int = 16,
+    max_links: int = 100_000_000,
 ) -> Links:
     """All pairs of unit vectors (N, D) whose cosine is at least `floor`.
 
@@ -87,21 +99,25 @@ def find_links(
     Raises:
         TooManyLinksError: without `neighbours`, more than `max_links` pairs reach the floor.
     """
-    found = _Found(len(vectors), neighbours, floor - SLACK, max_links)
-    for rows, columns in _tiles(len(vectors), tile_mb):
-        tile = vectors[rows] @ vectors[columns].T
-        found.take(tile, rows.start, columns.start)
-        del tile
-    left, right = found.pairs()
+    n = len(vectors)
+    if neighbours is None or neighbours >= n - 1:
+        limit = max_links if neighbours is None else n * n
+        return Links(n, *_AllAbove(vectors, vectors, floor, tile_mb, limit).found(mirrored=True))
+    nearest = Nearest(n, neighbours, floor - SLACK)
+    side = _side(tile_mb)
+    for rows in _slices(0, n, side):
+        for columns in _slices(rows.start, n, side):
+            nearest.take(vectors[rows] @ vectors[columns].T, rows.start, columns.start)
+    left, right = nearest.pairs()
     order = np.lexsort((right, left))
     left, right = left[order], right[order]
-    measured = Links(len(vectors), left, right, _distances(vectors, vectors, left, right))
+    measured = Links(n, left, right, _distances(vectors, vectors, left, right))
     return measured.chosen(measured.cosine >= floor)
 
 
 def links_between(
-    new: Matrix, kept: Matrix, floor: float, *, tile_mb: int = 64
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    new: Matrix, kept: Matrix, floor: float, *, tile_mb: int = 16, max_links: int = 100_000_000
+) -> tuple[Indices, Indices, NDArray[np.float64]]:
     """Pairs of a new and a kept unit vector whose cosine is at least `floor`.
 
     A pair has the distance that `find_links` measures between the same two, to the last bit.
@@ -111,126 +127,100 @@ def links_between(
         kept: (N, D) of the same space.
         floor: least cosine.
         tile_mb: memory of one tile of the product.
+        max_links: limit of what is kept.
 
     Returns:
         Row of `new`, row of `kept`, and euclidean distance, (L,) each, sorted by the two rows.
+
+    Raises:
+        TooManyLinksError: more than `max_links` pairs reach the floor.
     """
-    height = max(1, tile_mb * 2**20 // 4 // max(1, len(kept)))
-    parts = []
-    for top in range(0, len(new), height):
-        tile = new[top : top + height] @ kept.T
-        rows, columns = np.nonzero(tile >= np.float32(floor - SLACK))
-        parts.append(np.stack([rows + top, columns], axis=1))
-    pairs = np.concatenate(parts) if parts else np.zeros((0, 2), dtype=np.int64)
-    distance = _distances(new, kept, pairs[:, 0], pairs[:, 1])
-    near = 1.0 - distance**2 / 2.0 >= floor
-    return pairs[near, 0], pairs[near, 1], distance[near]
+    return _AllAbove(new, kept, floor, tile_mb, max_links).found(mirrored=False)
 
 
-def _tiles(n: int, tile_mb: int) -> Iterator[tuple[slice, slice]]:
-    """The tiles on and above the diagonal, square, row by row."""
-    side = max(1, int(np.sqrt(tile_mb * 2**20 / 4)))
-    for top in range(0, n, side):
-        for start in range(top, n, side):
-            yield slice(top, min(top + side, n)), slice(start, min(start + side, n))
+class _AllAbove:
+    """Every pair of a row and a column at or above a floor, tile by tile."""
 
+    def __init__(
+        self, rows: Matrix, columns: Matrix, floor: float, tile_mb: int, max_links: int
+    ) -> None:
+        self._rows, self._columns = rows, columns
+        self._floor = floor
+        self._side = _side(tile_mb)
+        self._limit = max_links
+        self._left = max_links
+        product = byte_product() if rows is columns and len(rows) > FEW else None
+        self._screen = None if product is None else Screen(rows, product)
 
-class _Found:
-    """Pairs found so far; with a number of neighbours, only those that can still be among them."""
+    def found(self, *, mirrored: bool) -> tuple[Indices, Indices, NDArray[np.float64]]:
+        """Row, column and distance of the pairs, sorted by row and column.
 
-    def __init__(self, n: int, neighbours: int | None, floor: float, max_links: int) -> None:
-        self._neighbours = neighbours if neighbours is None or neighbours < n - 1 else None
-        self._limit = max_links if neighbours is None else n * n
-        self._least = np.full(n, floor, dtype=np.float32)
-        self._parts: list[tuple[Indices, Indices, NDArray[np.float32]]] = []
-        self._count = 0
-        self._budget = 4 * n * (neighbours or 0) + SPARE_PAIRS
+        Args:
+            mirrored: rows and columns are the same: each pair once, no vector with itself.
+        """
+        empty = np.zeros(0, np.int32)
+        bands = [(empty, empty, np.zeros(0))]
+        for rows in _slices(0, len(self._rows), self._side):
+            first = rows.start if mirrored else 0
+            tiles = [
+                self._pairs(rows, columns, diagonal=mirrored and columns.start == rows.start)
+                for columns in _slices(first, len(self._columns), self._side)
+            ]
+            if tiles:
+                left, right, distance = (np.concatenate(part) for part in zip(*tiles, strict=True))
+                order = np.lexsort((right, left))
+                bands.append((left[order], right[order], distance[order]))
+        left, right, distance = zip(*bands, strict=True)
+        return np.concatenate(left), np.concatenate(right), np.concatenate(distance)
 
-    def take(self, tile: Matrix, top: int, start: int) -> None:
-        """Keeps what matters of the product of rows from `top` with columns from `start`."""
-        rows = self._least[top : top + tile.shape[0]]
-        columns = self._least[start : start + tile.shape[1]]
-        if top == start:
-            tile[np.tri(len(tile), dtype=bool)] = -np.inf
-        at = _at_least(tile, rows, columns)
-        if self._neighbours and len(at) > self._budget:
-            k = self._neighbours
-            rows = np.maximum(rows, _kth_largest(tile, k))
-            columns = np.maximum(columns, _kth_largest(tile.T, k))
-            at = _at_least(tile, rows, columns)
-        values = tile.ravel()[at]
-        left, right = np.divmod(at, tile.shape[1])
-        self._parts.append(
-            ((left + top).astype(np.int32), (right + start).astype(np.int32), values)
-        )
-        self._count += len(at)
-        if self._neighbours and self._count > self._budget:
-            self._thin()
-        elif self._count > self._limit:
+    def _pairs(
+        self, rows: slice, columns: slice, *, diagonal: bool
+    ) -> tuple[Indices, Indices, NDArray[np.float64]]:
+        """The pairs of one tile; of one on the diagonal, those above it."""
+        at = self._may_reach(rows, columns)
+        left, right = np.divmod(at, columns.stop - columns.start)
+        if diagonal:
+            above = left < right
+            left, right = left[above], right[above]
+        left = (left + rows.start).astype(np.int32)
+        right = (right + columns.start).astype(np.int32)
+        if len(left) > self._left:
             raise TooManyLinksError(
-                f"More than {self._limit} of the pairs of {len(self._least)} items reach the floor "
-                f"{self._least.min() + SLACK:.3f}. Raise the floor (cluster.merge_cos), use the "
-                "method `hdbscan`, which keeps the nearest only, or raise cluster.max_links."
+                f"More than {self._limit} of the pairs of {len(self._columns)} items reach the "
+                f"floor {self._floor:.3f}. Raise the floor (cluster.merge_cos), use the method "
+                "`hdbscan`, which keeps the nearest only, or raise cluster.max_links."
             )
+        distance = _distances(self._rows, self._columns, left, right)
+        reach = cosine_of(distance) >= self._floor
+        self._left -= int(reach.sum())
+        return left[reach], right[reach], distance[reach]
 
-    def pairs(self) -> tuple[Indices, Indices]:
-        """What is left, lower index first."""
-        if self._neighbours:
-            self._thin()
-        left = [part[0] for part in self._parts]
-        right = [part[1] for part in self._parts]
-        if not left:
-            return np.zeros(0, np.int32), np.zeros(0, np.int32)
-        return np.concatenate(left), np.concatenate(right)
-
-    def _thin(self) -> None:
-        """Drops pairs where neither is among the nearest of the other, as far as seen."""
-        k = self._neighbours
-        assert k is not None  # noqa: S101 - for the type checker: callers ask first
-        if not self._parts:
-            return
-        left, right, values = (np.concatenate(part) for part in zip(*self._parts, strict=True))
-        self._parts = []
-        source, target = np.concatenate([left, right]), np.concatenate([right, left])
-        order = np.lexsort((target, -np.tile(values, 2), source))
-        starts = np.searchsorted(source[order], np.arange(len(self._least)))
-        rank = np.empty(len(order), dtype=np.int64)
-        rank[order] = np.arange(len(order)) - starts[source[order]]
-        kth = order[rank[order] == k - 1]
-        self._least[source[kth]] = np.maximum(self._least[source[kth]], values[kth % len(values)])
-        near = rank < k
-        kept = near[: len(values)] | near[len(values) :]
-        self._parts = [(left[kept], right[kept], values[kept])]
-        self._count = int(kept.sum())
+    def _may_reach(self, rows: slice, columns: slice) -> NDArray[np.intp]:
+        """Flat positions of pairs that may reach the floor, and few others."""
+        least = self._floor - SLACK
+        if self._screen is not None:
+            at = self._screen.may_reach(rows, columns, least)
+            if len(at) <= CROWDED * (rows.stop - rows.start) * (columns.stop - columns.start):
+                return at
+        return np.flatnonzero(self._rows[rows] @ self._columns[columns].T >= least)
 
 
-def _at_least(
-    tile: Matrix, rows: NDArray[np.float32], columns: NDArray[np.float32]
-) -> NDArray[np.intp]:
-    """Flat positions where a value reaches the threshold of its row or of its column."""
-    if rows.min() == rows.max() == columns.min() == columns.max():
-        return np.flatnonzero(tile >= rows[0])
-    mask = tile >= rows[:, None]
-    mask |= tile >= columns[None, :]
-    return np.flatnonzero(mask)
+def _side(tile_mb: int) -> int:
+    """Rows and columns of a square tile of 4 bytes each."""
+    return max(1, int(np.sqrt(tile_mb * 2**20 / 4)))
 
 
-def _kth_largest(values: Matrix, k: int) -> NDArray[np.float32]:
-    """The k-th largest value of each row; -inf where a row is shorter. In strips, for memory."""
-    if values.shape[1] < k:
-        return np.full(len(values), -np.inf, dtype=np.float32)
-    strips = (values[i : i + 512] for i in range(0, len(values), 512))
-    return np.concatenate([np.partition(strip, -k, axis=1)[:, -k] for strip in strips])
+def _slices(start: int, stop: int, side: int) -> Iterator[slice]:
+    for first in range(start, stop, side):
+        yield slice(first, min(first + side, stop))
 
 
-def _distances(
-    ones: Matrix, others: Matrix, left: NDArray[np.integer], right: NDArray[np.integer]
-) -> NDArray[np.float64]:
+def _distances(rows: Matrix, columns: Matrix, left: Indices, right: Indices) -> NDArray[np.float64]:
     """Euclidean distances of pairs; from differences, so that equal vectors are exactly 0 apart."""
     distances = np.empty(len(left))
     for start in range(0, len(left), MEASURED_AT_ONCE):
         part = slice(start, start + MEASURED_AT_ONCE)
-        difference = ones[left[part]].astype(np.float64)
-        difference -= others[right[part]]
+        difference = rows[left[part]].astype(np.float64)
+        difference -= columns[right[part]]
         distances[part] = np.sqrt(np.einsum("ij,ij->i", difference, difference))
     return distances

@@ -14,7 +14,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from identity_pipeline.core.clustering.constraints import Pair, shared_frame_pairs
+from identity_pipeline.core.clustering.constraints import Pair
+from identity_pipeline.core.clustering.shared_frames import shared_frame_pairs
 from identity_pipeline.core.matching.calibration_pairs import (
     BLOCK,
     PAIRS,

@@ -12,8 +12,10 @@ from identity_pipeline.core.imagesets import anchors, challenge, image_sets, pai
 from identity_pipeline.core.imagesets import frame_ledger as ledger
 from identity_pipeline.core.imagesets import selection as select
 from identity_pipeline.defs.assets.detect import registered
+from identity_pipeline.defs.checks import consent
+from identity_pipeline.defs.checks import video as check
 from identity_pipeline.defs.display import pictures
-from identity_pipeline.defs.resources.decorators import video_asset
+from identity_pipeline.defs.resources.decorators import checked_video_asset, video_asset
 from identity_pipeline.defs.resources.steps import VideoStep
 from identity_pipeline.storage.files.small_files import DamagedFileError
 from identity_pipeline.storage.video.failures import FailureNotes
@@ -129,7 +131,7 @@ def challenge_set(step: VideoStep) -> dg.MaterializeResult:
     )
 
 
-@video_asset
+@checked_video_asset(check.export_is_complete, check.every_image_is_proved, consent.shown_consent)
 def identity_dataset(step: VideoStep) -> dg.MaterializeResult:
     """The exported folder: images re-cut at native resolution, metadata, contact sheets, a page."""
     from identity_pipeline.stages.imagesets.dataset import VideoTables, write_dataset
@@ -175,7 +177,7 @@ def identity_dataset(step: VideoStep) -> dg.MaterializeResult:
     return result
 
 
-@video_asset
+@checked_video_asset(check.every_face_is_accounted_for)
 def frame_ledger(step: VideoStep) -> dg.MaterializeResult:
     """What became of every face: one state, one reason, and what would have changed it."""
     from identity_pipeline.stages.specs.exported import not_shown, shown_sets

@@ -11,14 +11,15 @@ import polars as pl
 from identity_pipeline.core.tracks.riders import find_riders, rider_faces, spans_of
 from identity_pipeline.core.tracks.tracking import build_tracks
 from identity_pipeline.core.vectors import all_embeddings
+from identity_pipeline.defs.checks import video as check
 from identity_pipeline.defs.display import metadata, pictures
-from identity_pipeline.defs.resources.decorators import video_asset
+from identity_pipeline.defs.resources.decorators import checked_video_asset, video_asset
 from identity_pipeline.defs.resources.steps import VideoStep
 from identity_pipeline.storage.video.chunks import ChunkStore
 from identity_pipeline.tables import empty
 
 
-@video_asset
+@checked_video_asset(check.like_its_camera)
 def face_quality(step: VideoStep) -> dg.MaterializeResult:
     """The measured quality vector of every face, and the strict and the loose gate with reasons."""
     from identity_pipeline.stages.imagesets.curate import frame_size
@@ -68,7 +69,7 @@ def face_embeddings(step: VideoStep) -> dg.MaterializeResult:
     return step.chunked(compute, describe)
 
 
-@video_asset
+@checked_video_asset(check.counts_agree)
 def face_tracks(step: VideoStep) -> dg.MaterializeResult:
     """Identity-aware tracks: contaminated tracklets split, fragments of one person stitched."""
     inputs = step.inputs
@@ -83,7 +84,7 @@ def face_tracks(step: VideoStep) -> dg.MaterializeResult:
     )
 
 
-@video_asset
+@checked_video_asset(check.somebody_rides)
 def riders(step: VideoStep) -> dg.MaterializeResult:
     """The one or two riders, from left to right, and for every other track why it is none."""
     from identity_pipeline.stages.imagesets.curate import frame_size

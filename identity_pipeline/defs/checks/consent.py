@@ -13,7 +13,7 @@ import dagster as dg
 import polars as pl
 
 from identity_pipeline.core.privacy.consent import NOT_TRACKED_WORDS, Verdict
-from identity_pipeline.defs.resources.decorators import VideoCheck, video_check
+from identity_pipeline.defs.resources.step_checks import VideoCheck, video_check
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.curation.consents import rider_verdicts
 from identity_pipeline.stages.specs.exported import METADATA, files_of, seats_of

@@ -1,7 +1,7 @@
 """Asset checks between the tables of a video.
 
-Each table by itself is checked where it is made (`results.sound_check`). A failed check of severity
-ERROR stops its own video only.
+The step of the asset makes them (`resources.step_checks`), as it does that of its table by itself
+(`results.sound_check`). A failed check of severity ERROR stops its own video only.
 """
 
 from pathlib import Path
@@ -12,7 +12,7 @@ import polars as pl
 from identity_pipeline.core.imagesets.frame_ledger import NO_CONSENT, conservation_errors
 from identity_pipeline.core.video import drift
 from identity_pipeline.defs.display.metadata import numbers
-from identity_pipeline.defs.resources.decorators import VideoCheck, video_check
+from identity_pipeline.defs.resources.step_checks import VideoCheck, video_check
 from identity_pipeline.storage.video.camera_history import CameraHistory
 from identity_pipeline.tables import SET_ASSETS
 from identity_pipeline.tables.soundness import count_faults

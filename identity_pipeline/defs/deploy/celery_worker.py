@@ -8,17 +8,22 @@ from __future__ import annotations
 import ctypes
 import signal
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from identity_pipeline.defs.deploy.warm_worker import open_all, tidy_up
 from identity_pipeline.errors import IdentityPipelineError
+from identity_pipeline.settings import load_settings
+from identity_pipeline.stages.specs.spec import GPU
 
 if TYPE_CHECKING:
     from celery import Celery
 
-RUNS_PER_PROCESS = 200
-"""A process is replaced after as many videos: a library that loses memory loses it to no end."""
+DEFINITIONS = "identity_pipeline.definitions"
+OPEN_WITHIN_S = 300.0
+"""A process that has not opened everything by then is replaced."""
 _PR_SET_PDEATHSIG = 1
 """Of <sys/prctl.h>."""
 
@@ -51,7 +56,8 @@ def worker_app(instance: dg.DagsterInstance) -> Celery:
         # A run is never given out twice: Dagster finds the dead one and starts another.
         task_acks_late=False,
         task_reject_on_worker_lost=False,
-        worker_max_tasks_per_child=RUNS_PER_PROCESS,
+        worker_max_tasks_per_child=load_settings().workers.runs,
+        worker_proc_alive_timeout=OPEN_WITHIN_S,
         worker_redirect_stdouts=False,  # Dagster keeps what a run prints
         worker_hijack_root_logger=False,
         worker_cancel_long_running_tasks_on_connection_loss=False,
@@ -72,6 +78,28 @@ def arguments(queues: tuple[str, ...], slots: int, name: str, log_level: str) ->
         "--without-mingle",
         f"--loglevel={log_level}",
     ]
+
+
+def open_before_the_first_run(queues: tuple[str, ...], slots: int) -> None:
+    """Makes each process of a worker open, as it starts, what its runs need, and keep it.
+
+    Args:
+        queues: that the worker takes runs from; one that takes no videos opens no models.
+        slots: runs that it does at once, which share the cores.
+    """
+    from celery.signals import task_postrun, worker_process_init
+
+    if GPU in queues:
+        worker_process_init.connect(partial(_open_all, slots), weak=False)
+    task_postrun.connect(_tidy_up, weak=False)
+
+
+def _open_all(slots: int, **_: Any) -> None:
+    open_all(DEFINITIONS, slots)
+
+
+def _tidy_up(**_: Any) -> None:
+    tidy_up()
 
 
 def die_with_the_worker() -> None:

@@ -20,20 +20,14 @@ from identity_pipeline.defs.compat import (
     LocalComputeLogManager,
     UserConfigSchema,
 )
-from identity_pipeline.errors import IdentityPipelineError
+from identity_pipeline.defs.instance.sqlite_storages import EventLog, Runs, Schedules
 from identity_pipeline.settings import load_settings
 from identity_pipeline.storage.files import private
+from identity_pipeline.storage.folder.dagster_home import HOME_VARIABLE, NoInstanceError
 from identity_pipeline.storage.layout import Layout
 
-HOME_VARIABLE = "DAGSTER_HOME"
 STORAGE, ARTIFACTS, LOGS = "storage", "artifacts", "logs"
 _CHOSEN: ContextVar[Path | None] = ContextVar("data_folder", default=None)
-
-
-class NoInstanceError(IdentityPipelineError, RuntimeError):
-    """Dagster's instance cannot be told, or not be opened."""
-
-    exit_status = 2
 
 
 @contextmanager
@@ -80,6 +74,13 @@ class _Unconfigured:
 
 class DataFolderStorage(_Unconfigured, DagsterSqliteStorage):
     """Dagster's database: SQLite in `{data}/dagster/storage`."""
+
+    def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
+        # Dagster's own storages prepare the files.
+        super().__init__(base_dir, inst_data)
+        self._run_storage = Runs(self._run_storage._conn_string)
+        self._schedule_storage = Schedules(self._schedule_storage._conn_string)
+        self._event_log_storage = EventLog(self._event_log_storage._base_dir)
 
     @classmethod
     def from_config_value(

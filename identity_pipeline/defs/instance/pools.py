@@ -68,6 +68,12 @@ def uses(instance: dg.DagsterInstance) -> list[PoolUse]:
     ]
 
 
+def videos_at_once(instance: dg.DagsterInstance) -> int:
+    """Videos that may be worked on at once: slots of the pool `gpu`."""
+    limits = {pool.name: pool.limit for pool in instance.event_log_storage.get_pool_limits()}
+    return limits.get(GPU, 1)
+
+
 def pools_of(run: dg.DagsterRun) -> set[str]:
     """Names of the pools that a run needs."""
     wanted = run.run_op_concurrency

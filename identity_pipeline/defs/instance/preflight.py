@@ -190,7 +190,7 @@ def leave_to_ask(store: TableStore, settings: Settings, now: float, at_most: int
 def _foreseen(store: TableStore, settings: Settings) -> list[str]:
     used = tuple(preflight.used_models(settings))
     models = settings.models
-    of_models = _faults_of(models.model_dump_json(), used, _stamps(models))
+    of_models = _faults_of(models.model_dump_json(), used, stamps_of(models))
     return [*preflight.folder_faults(store.layout, settings), *of_models]
 
 
@@ -205,10 +205,10 @@ def _faults_of(models: str, used: tuple[str, ...], stamps: Stamps) -> list[str]:
 
 
 def _key(settings: Settings) -> str:
-    return sha256_of_value([settings.models.model_dump(mode="json"), _stamps(settings.models)])
+    return sha256_of_value([settings.models.model_dump(mode="json"), stamps_of(settings.models)])
 
 
-def _stamps(models: ModelSettings) -> Stamps:
+def stamps_of(models: ModelSettings) -> Stamps:
     """Sizes and times of the files of models that lie in folders."""
     from identity_pipeline.models.packs import kept_folder
 

@@ -1,24 +1,23 @@
-"""Assets and checks from a function and its entry in `stages.specs.assets`.
+"""Assets from a function and its entry in `stages.specs.assets`.
 
 A function is called like its step and is handed the step; all else that Dagster wants to know of
 its outputs is in their specs.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
 
-from identity_pipeline.defs.instance.partitions import OF, videos
+from identity_pipeline.defs.instance.partitions import OF
 from identity_pipeline.defs.instance.tags import NIGHTLY
-from identity_pipeline.defs.resources.inputs import Inputs
 from identity_pipeline.defs.resources.progress import ProgressReporters
 from identity_pipeline.defs.resources.results import (
     consent_check,
     right_person_check,
     sound_check,
 )
+from identity_pipeline.defs.resources.step_checks import StepCheck, checked, stops
 from identity_pipeline.defs.resources.steps import (
     DatasetStep,
     LibraryStep,
@@ -29,7 +28,7 @@ from identity_pipeline.defs.resources.steps import (
 from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.privacy.data_map import personal_classes
-from identity_pipeline.stages.specs.assets import STEPS, direct_inputs, made_of
+from identity_pipeline.stages.specs.assets import STEPS, direct_inputs
 from identity_pipeline.stages.specs.spec import AssetSpec, Kept
 from identity_pipeline.storage.video.tables import TableStore
 
@@ -47,12 +46,21 @@ def video_asset(function: Callable[[VideoStep], Result]) -> dg.AssetsDefinition:
     return _partitioned(function, VideoStep)
 
 
+def checked_video_asset(
+    *checks: StepCheck,
+) -> Callable[[Callable[[VideoStep], Result]], dg.AssetsDefinition]:
+    """`video_asset`, with checks that its step makes behind it; each can also be made by itself."""
+    return lambda function: _partitioned(function, VideoStep, checks)
+
+
 def photo_asset(function: Callable[[PhotoStep], Result]) -> dg.AssetsDefinition:
     """The assets of one set of photographs that the step of this name makes."""
     return _partitioned(function, PhotoStep)
 
 
-def _partitioned(function: Callable[[Any], Result], kind: type[VideoStep]) -> dg.AssetsDefinition:
+def _partitioned(
+    function: Callable[[Any], Result], kind: type[VideoStep], checks: tuple[StepCheck, ...] = ()
+) -> dg.AssetsDefinition:
     specs = STEPS[function.__name__]
     deps = list(dict.fromkeys(name for spec in specs for name in direct_inputs(spec.key)))
     outs = {
@@ -60,6 +68,7 @@ def _partitioned(function: Callable[[Any], Result], kind: type[VideoStep]) -> dg
             **_shown(spec, function),
             io_manager_key=MANAGERS.get(spec.kept, "video_table_io"),
             dagster_type=dg.Nothing,
+            is_required=not checks,
         )
         for spec in specs
     }
@@ -69,8 +78,13 @@ def _partitioned(function: Callable[[Any], Result], kind: type[VideoStep]) -> dg
         deps=deps,
         partitions_def=OF[specs[0].of],
         pool=specs[0].pool,
-        check_specs=[sound_check(spec.key) for spec in specs if spec.table],
-    )(_runner(function, kind, specs))
+        check_specs=[
+            *(sound_check(spec.key) for spec in specs if spec.table),
+            *(check.spec() for check in checks),
+        ],
+        # What is checked by itself is made by none of its steps.
+        can_subset=bool(checks),
+    )(_runner(function, kind, specs, checks))
 
 
 def library_asset(function: Callable[[LibraryStep], Result]) -> dg.AssetsDefinition:
@@ -127,7 +141,10 @@ def _shown(spec: AssetSpec, function: Callable[..., Any]) -> dict[str, Any]:
 
 
 def _runner(
-    function: Callable[[Any], Result], kind: type[Step], specs: tuple[AssetSpec, ...]
+    function: Callable[[Any], Result],
+    kind: type[Step],
+    specs: tuple[AssetSpec, ...],
+    checks: tuple[StepCheck, ...] = (),
 ) -> Callable[..., Iterator[Made]]:
     """What Dagster calls: makes the step, and skips it where its phase is switched off."""
 
@@ -139,61 +156,20 @@ def _runner(
         progress: dg.ResourceParam[ProgressReporters],
     ) -> Iterator[Made]:
         step = kind(context, store, settings, models, progress, specs)
-        if off := step.off():
-            yield from step.skip(off)
-            return
-        made = function(step)
-        yield from [made] if isinstance(made, dg.MaterializeResult) else made
+        if context.selected_asset_keys:
+            for made in _made(step, function):
+                yield made
+                if stops(made):
+                    return
+        if isinstance(step, VideoStep) and checks:
+            yield from checked(step, checks)
 
     return run
 
 
-@dataclass(frozen=True)
-class VideoCheck:
-    """A check of one video as it runs.
-
-    Attributes:
-        context: Dagster's.
-        inputs: the tables that it declares.
-        store: the tables of all videos.
-        settings: in force.
-    """
-
-    context: dg.AssetCheckExecutionContext
-    inputs: Inputs
-    store: TableStore
-    settings: Settings
-
-
-def video_check(
-    asset: str, *others: str, blocking: bool, description: str
-) -> Callable[[Callable[[VideoCheck], dg.AssetCheckResult]], dg.AssetChecksDefinition]:
-    """`dg.asset_check` of one video's table, for a function that is handed a `VideoCheck`.
-
-    Args:
-        asset: whose table is checked.
-        others: tables that it reads too.
-        blocking: whether the video ends here when it fails.
-        description: for the UI.
-    """
-
-    def check(function: Callable[[VideoCheck], dg.AssetCheckResult]) -> dg.AssetChecksDefinition:
-        def run(
-            context: dg.AssetCheckExecutionContext,
-            store: dg.ResourceParam[TableStore],
-            settings: dg.ResourceParam[Settings],
-        ) -> dg.AssetCheckResult:
-            video_id, name = context.partition_key, function.__name__
-            inputs = Inputs(store, video_id, name, (asset, *others))
-            return function(VideoCheck(context, inputs, store, settings))
-
-        return dg.asset_check(
-            name=function.__name__,
-            asset=asset,
-            additional_deps=[name for name in others if name not in made_of(asset)],
-            partitions_def=videos,
-            blocking=blocking,
-            description=description,
-        )(run)
-
-    return check
+def _made(step: Step, function: Callable[[Any], Result]) -> Iterator[Made]:
+    if off := step.off():
+        yield from step.skip(off)
+        return
+    made = function(step)
+    yield from [made] if isinstance(made, dg.MaterializeResult) else made

@@ -1,8 +1,8 @@
 """Progress of long steps: in the Dagster UI while they run, and to `identity-pipeline status`.
 
-An observation of the asset carries the counts, at most every few seconds: each costs the event log
-a write. A file below the data folder carries them to other processes, at most every second:
-`stages.progress.heartbeat`.
+An observation of the asset carries the counts; the longer the step has worked, the longer until the
+next, so that the log of a long video is hardly longer than that of a short one. A file below the
+data folder carries them to other processes, at most every second: `stages.progress.heartbeat`.
 """
 
 import time
@@ -15,6 +15,8 @@ from identity_pipeline.stages.progress.protocol import Progress
 from identity_pipeline.storage.progress.heartbeat import Heartbeat
 
 SECONDS_BETWEEN_REPORTS = 5.0
+SHARE_BETWEEN_REPORTS = 0.5
+"""Of the time that the step had worked at its last report."""
 
 
 class ProgressReporters:
@@ -49,18 +51,21 @@ class _Reporter:
 
     def __call__(self, stage: str, done: int, total: int | None, unit: str) -> None:
         now = self._clock()
-        if now - self._last < self._interval:
+        wait = max(self._interval, SHARE_BETWEEN_REPORTS * (self._last - self._started))
+        if now - self._last < wait:
             return
         self._last = now
         rate = done / max(now - self._started, 1e-9)
         of = "" if total is None else f" of {total}"
         left = None if not total or not done else round(max(0.0, (total - done) / rate))
-        self._context.log.info(f"{stage}: {done}{of} {unit}, {rate:.1f} {unit}/s")
+        said = f"{stage}: {done}{of} {unit}, {rate:.1f} {unit}/s"
         metadata = {"done": done, "unit": unit, "per_second": round(rate, 2)}
         if total is not None and left is not None:
             metadata |= {"total": total, "seconds_left": left}
         partition = self._context.partition_key if self._context.has_partition_key else None
         for key in sorted(self._context.selected_asset_keys):
             self._context.log_event(
-                dg.AssetObservation(key, partition=partition, metadata=dict(metadata))
+                dg.AssetObservation(
+                    key, description=said, partition=partition, metadata=dict(metadata)
+                )
             )

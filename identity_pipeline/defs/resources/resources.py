@@ -13,6 +13,7 @@ import dagster as dg
 from identity_pipeline.defs.instance.binding import bind
 from identity_pipeline.defs.instance.preflight import no_try
 from identity_pipeline.defs.resources.io import CropArchiveIOManager, VideoTableIOManager
+from identity_pipeline.defs.resources.kept_models import models_of
 from identity_pipeline.defs.resources.progress import ProgressReporters
 from identity_pipeline.settings import Settings, load_settings
 from identity_pipeline.storage.folder.data_folder import claim_data_folder
@@ -64,15 +65,13 @@ class StoreResource(dg.ConfigurableResource[TableStore]):
 
 
 class ModelsResource(dg.ConfigurableResource["ModelHub"]):
-    """The models, one set per run."""
+    """The models: one set per run, or per process where it does one run after another."""
 
     settings: dg.ResourceDependency[Settings]
 
     def create_resource(self, context: dg.InitResourceContext) -> "ModelHub":
         """A hub that opens nothing yet."""
-        from identity_pipeline.models.hub import ModelHub
-
-        return ModelHub(self.settings.models)
+        return models_of(self.settings.models)
 
 
 def all_resources(settings: SettingsResource) -> dict[str, Any]:

@@ -96,10 +96,6 @@ def result_of(
         noted: its manifest.
         described: metadata of this asset alone: what a person looks for comes first in the UI.
     """
-    wrong = faults(asset, conform(asset, table))
-    if wrong:
-        note = FailureNote(CHECK_FAILED, "; ".join(wrong), asset, permanent=False)
-        FailureNotes(store.layout).put(video_id, note)
     return dg.MaterializeResult(
         asset_key=asset,
         data_version=dg.DataVersion(noted.data_version[:16]),
@@ -109,12 +105,28 @@ def result_of(
             "dagster/partition_row_count": table.height,
             FINGERPRINT: noted.fingerprint,
         },
-        check_results=[
-            dg.AssetCheckResult(
-                passed=not wrong,
-                asset_key=asset,
-                check_name=SOUND,
-                description="; ".join(wrong) or f"{table.height} rows are sound.",
-            )
-        ],
+        check_results=[soundness(store, video_id, asset, table)],
+    )
+
+
+def soundness(
+    store: TableStore, video_id: str, asset: str, table: pl.DataFrame
+) -> dg.AssetCheckResult:
+    """Whether a table of a video is sound; faults are noted on the video.
+
+    Args:
+        store: the tables.
+        video_id: of which video.
+        asset: whose table.
+        table: that was read or written.
+    """
+    wrong = faults(asset, conform(asset, table))
+    if wrong:
+        note = FailureNote(CHECK_FAILED, "; ".join(wrong), asset, permanent=False)
+        FailureNotes(store.layout).put(video_id, note)
+    return dg.AssetCheckResult(
+        passed=not wrong,
+        asset_key=asset,
+        check_name=SOUND,
+        description="; ".join(wrong) or f"{table.height} rows are sound.",
     )

@@ -342,8 +342,6 @@ class VideoStep(Step):
             reused: whether it was current.
         """
         noted = self.store.noted(asset, self.video_id) if reused else None
-        if reused:
-            self.context.log.info(f"{asset}: unchanged inputs, settings and models; reused")
         noted = noted or self.store.write(asset, self.video_id, table, key)
         described = {**describe(table), REUSED: reused, **({} if reused else self._providers())}
         return result_of(self.store, self.video_id, asset, table, noted, described)

@@ -13,14 +13,15 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from identity_pipeline.core.clustering.constraints import Pair, shared_frame_pairs
+from identity_pipeline.core.clustering.constraints import Pair
+from identity_pipeline.core.clustering.shared_frames import shared_frame_pairs
 from identity_pipeline.core.library.recompute import Calibrated, calibration_of, rides_sampled
 from identity_pipeline.core.matching.assignment import Decisions
 from identity_pipeline.core.matching.cross_pairs import tracks_compared
 from identity_pipeline.core.matching.templates import in_order
 from identity_pipeline.ledger import subjects
 from identity_pipeline.settings import Settings, chosen
-from identity_pipeline.stages.library.copies import Copies
+from identity_pipeline.stages.library.copies_in_force import Copies
 from identity_pipeline.stages.progress.protocol import Progress, silent
 from identity_pipeline.stages.specs.assets import TEMPLATE_TABLES
 from identity_pipeline.stages.specs.damage import PassedOver

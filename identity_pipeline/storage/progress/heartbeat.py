@@ -135,7 +135,7 @@ class Heartbeats:
             self._path(other).unlink(missing_ok=True)
         self.put(step)
         _ENDED.discard(self._path(step))  # it is tried again
-        _remove_ended()
+        remove_ended()
         path, over = self._path(step), threading.Event()
         beating = threading.Thread(target=_beat, args=(path, over), daemon=True)
         beating.start()
@@ -169,7 +169,8 @@ _ENDED: set[Path] = set()
 
 
 @atexit.register
-def _remove_ended() -> None:
+def remove_ended() -> None:
+    """Takes away what this process shows of steps that are over; its run has ended."""
     while _ENDED:
         _ENDED.pop().unlink(missing_ok=True)
 

@@ -1,0 +1,43 @@
+"""Runs on one machine: given to workers that have everything open, one run at a time each.
+
+Dagster's own launcher starts a process for each run, which imports everything and opens all models
+before the first frame. Here the process that launches (the daemon) keeps workers (`warm_worker`),
+and starts one where none is free. A worker that dies takes its run with it and no other.
+"""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from identity_pipeline.defs.compat import ConfigurableClassData, LaunchRunContext
+from identity_pipeline.defs.deploy.worker_pool import pool_of
+
+
+class NoOriginError(dg.DagsterError):
+    """A run does not say where its code is."""
+
+
+class WarmRunLauncher(dg.DefaultRunLauncher):
+    """As Dagster's own, whose runs are processes of this host; but the processes stay."""
+
+    def __init__(self, inst_data: ConfigurableClassData | None = None) -> None:
+        super().__init__(inst_data=inst_data)
+
+    def launch_run(self, context: LaunchRunContext) -> None:
+        """Gives a run to a worker.
+
+        Raises:
+            NoOriginError: the run was made without a code location.
+        """
+        run = context.dagster_run
+        if run.job_code_origin is None:
+            raise NoOriginError(f"run {run.run_id} does not say where its code is")
+        pool_of(self._instance).give(self._instance, run, run.job_code_origin)
+
+    def terminate(self, run_id: str) -> bool:
+        """Asks a run to stop; its worker sees it within a second."""
+        run = self._instance.get_run_by_id(run_id)
+        if run is None or run.is_finished:
+            return False
+        self._instance.report_run_canceling(run)
+        return True
