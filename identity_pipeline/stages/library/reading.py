@@ -29,6 +29,7 @@ from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.files.hashing import sha256_of_value
 from identity_pipeline.storage.library.library_memory import (
     BESIDE,
+    FRAMES,
     NOTED,
     TEMPLATES,
     VIDEOS,
@@ -103,6 +104,14 @@ class LibraryInputs:
         strangers = [[key, *self._made_of(subjects.parse(key).video_id)] for key in cohort]
         return sha256_of_value(known), sha256_of_value(strangers)
 
+    @property
+    def most(self) -> str | None:
+        """The space of most videos that were read, also of copies; None without templates."""
+        first = self.rides.templates.group_by("video_id").agg(pl.col("space").first())
+        spaces = first.group_by("space").agg(videos=pl.len())
+        found = spaces.sort(["videos", "space"], descending=[True, False])["space"]
+        return found[0] if len(found) else None
+
     def _made_of(self, video_id: str) -> list[str]:
         return self.made_of[video_id][: len(TEMPLATE_TABLES)]
 
@@ -121,6 +130,7 @@ def read_inputs(
     head_id: str | None = None,
     aside: Collection[str] = (),
     memory: LibraryMemory | None = None,
+    seen: Mapping[str, str] | None = None,
 ) -> LibraryInputs:
     """Reads what the library is made of; where there are two spaces, that of most videos wins.
 
@@ -131,15 +141,13 @@ def read_inputs(
         head_id: read the tables in this head's space (`projection.regenerate` makes them).
         aside: videos or photo sets that are not read; see `unclaimed`.
         memory: of the same space; None reads all.
+        seen: what `looked_at` told a moment ago.
     """
     own = stores.in_space(head_id)
-    seen = {v: stamp for v, stamp in _seen(stores.tables, own).items() if v not in aside}
+    seen = looked_at(stores, head_id) if seen is None else seen
+    there = {video: stamp for video, stamp in seen.items() if video not in aside}
     kept = memory.rides if memory else _NOTHING
-    known = dict(kept.videos.select("video_id", "stamp").iter_rows())
-    new = sorted(video for video, stamp in seen.items() if known.get(video) != stamp)
-    gone = known.keys() - seen.keys() | set(new)
-    read, damaged = _read(stores.tables, own, new, seen, progress)
-    rides = _together(kept, gone, read)
+    rides, damaged = _brought_up(kept, stores.tables, own, there, progress)
     videos = rides.videos.select("video_id", "made_of", "version").rows()
     before = dict(kept.videos.select("video_id", pl.col("made_of").list.first()).iter_rows())
     counted = copies.counted(rides.templates)
@@ -178,10 +186,11 @@ def versions_of(store: TableStore, video_id: str) -> list[str]:
     return [version or "" for version in store.versions(TEMPLATE_TABLES, video_id).values()]
 
 
-def _seen(store: TableStore, own: TableStore) -> dict[str, str]:
-    """The stamps of all notes of each video that has templates."""
-    folders = [(store if name == "frames" else own).layout.tables / name for name in NOTED]
-    if own.layout != store.layout:
+def looked_at(stores: LibraryStores, head_id: str | None) -> dict[str, str]:
+    """The stamps of all notes of each video that has templates in a space."""
+    store, own = stores.tables, stores.in_space(head_id)
+    folders = [(store if name == FRAMES else own).layout.tables / name for name in NOTED]
+    if head_id is not None:
         folders.append(store.layout.tables / NOTED[0])
     several = [stamps(folder) for folder in folders]
     return {
@@ -190,11 +199,29 @@ def _seen(store: TableStore, own: TableStore) -> dict[str, str]:
     }
 
 
+def frames_known(memory: LibraryMemory | None, seen: Mapping[str, str]) -> dict[str, str]:
+    """Data version of the frames of each video that is as it is remembered, without a head."""
+    if memory is None or memory.head_id is not None:
+        return {}
+    rows = memory.rides.videos.select("video_id", "stamp", pl.col("made_of").list.last()).rows()
+    return {video: version for video, stamp, version in rows if seen.get(video) == stamp}
+
+
 _NOTHING = Rides(
     pl.DataFrame(schema=VIDEOS),
     empty("track_templates").select(TEMPLATES),
     pl.DataFrame(schema=BESIDE),
 )
+
+
+def _brought_up(
+    kept: Rides, store: TableStore, own: TableStore, seen: Mapping[str, str], progress: Progress
+) -> tuple[Rides, dict[str, str]]:
+    """What all videos hold, of which only those are read that are not as they are remembered."""
+    known = dict(kept.videos.select("video_id", "stamp").iter_rows())
+    new = sorted(video for video, stamp in seen.items() if known.get(video) != stamp)
+    read, damaged = _read(store, own, new, seen, progress)
+    return _together(kept, known.keys() - seen.keys() | set(new), read), damaged
 
 
 def _read(

@@ -33,6 +33,8 @@ from identity_pipeline.stages.library.copies_in_force import TABLE, Copies, copi
 from identity_pipeline.stages.library.projection import forget, is_regenerated, regenerate
 from identity_pipeline.stages.library.reading import (
     LibraryInputs,
+    frames_known,
+    looked_at,
     made_of_video,
     of_video,
     read_inputs,
@@ -306,25 +308,29 @@ class _Run:
     compared: bool
 
     def done(self) -> Recomputed:
-        stores, today = self.stores, self.now[:10]
+        stores = self.stores
         stores.ledger.verify()  # every line, from the first: commands look at the last ones only
         history = settle_ledger(stores, self.now, write=self.publish)
-        copied = find_copies(stores.tables, history, self.settings.copies, write=self.publish)
-        copies = Copies.from_table(copied)
         memory = LibraryMemories(stores.layout).recall(self.live.head_id)
         taken_up = None if self.whole else memory
-        inputs = self._inputs(copies, history, taken_up)
-        settings = _deciding(stores, self.settings, inputs)
+        seen = looked_at(stores, None)
+        frames = frames_known(taken_up, seen)
+        copied = find_copies(
+            stores.tables, history, self.settings.copies, write=self.publish, versions=frames
+        )
+        copies = Copies.from_table(copied)
+        inputs = self._inputs(copies, history, taken_up, seen)
+        settings = self._deciding(inputs)
         if self.publish:
             keep_notes(stores.layout, inputs.damaged, set(inputs.made_of))
-        withheld = withheld_from_gallery(stores, settings, history, copies, today)
-        fingerprint = fingerprint_of(inputs.made_of, history, settings, today, withheld)
+        withheld = withheld_from_gallery(stores, settings, history, copies, self.now[:10])
         last = stores.generations.newest_whole()
-        if last and self.publish and not self.whole and self._still_fits(last, fingerprint):
-            tables = {name: last.table(name) for name in LIBRARY_TABLES}
-            return self._told(last.generation, tables, inputs, history, settings, reused=True)
         before = before_of(last, inputs.space, inputs.versions)
-        given = Given(history, settings, before, today, copies, withheld)
+        given = Given(history, settings, before, self.now[:10], copies, withheld)
+        fingerprint = fingerprint_of(inputs.made_of, history, settings, given.today, withheld)
+        if last and self._still_fits(last, fingerprint):
+            tables = {name: last.table(name) for name in LIBRARY_TABLES}
+            return self._told(last.generation, tables, inputs, given, reused=True)
         try:
             found = compute(stores, inputs, given, taken_up)
         except (DamagedTableError, MissingTableError):
@@ -333,22 +339,25 @@ class _Run:
             # What is remembered of a video was read when it was whole: now all are looked at.
             return replace(self, whole=True, compared=False).done()
         found.tables[TABLE] = copied
+        number = last.number + 1 if last else 1
+        generation = Generation(number, fingerprint, inputs.space, found.next_cluster_id)
         if self.publish:
             generation = self._published(inputs, given, found, fingerprint)
-        else:
-            number = last.number + 1 if last else 1
-            generation = Generation(number, fingerprint, inputs.space, found.next_cluster_id)
-        differs = self._differing(given, memory, found) if self.compared else ()
-        return self._told(generation, found.tables, inputs, history, settings, differs=differs)
+        differs = self._differing(given, memory, found)
+        return self._told(generation, found.tables, inputs, given, differs=differs)
 
     def _inputs(
-        self, copies: Copies, history: History, memory: LibraryMemory | None
+        self,
+        copies: Copies,
+        history: History,
+        memory: LibraryMemory | None,
+        seen: Mapping[str, str],
     ) -> LibraryInputs:
         """The templates in a space, brought up to date before; unreadable videos are told."""
         stores, head_id = self.stores, self.live.head_id
         aside = unclaimed(stores.layout, history)
         if head_id is None:
-            return read_inputs(stores, copies, self.progress, None, aside, memory)
+            return read_inputs(stores, copies, self.progress, None, aside, memory, seen)
         unreadable = regenerate(stores, head_id, self.settings, self.progress).damaged
         inputs = read_inputs(stores, copies, self.progress, head_id, aside, memory)
         if spoilt := inputs.damaged.keys() - unreadable.keys():
@@ -359,7 +368,23 @@ class _Run:
             inputs = read_inputs(stores, copies, self.progress, head_id, aside, memory)
         return replace(inputs, damaged={**unreadable, **inputs.damaged})
 
+    def _deciding(self, inputs: LibraryInputs) -> Settings:
+        """The settings with the numbers of the space that is decided in.
+
+        Raises:
+            UnknownNumbersError: nobody knows them.
+        """
+        most = inputs.most if self.live.head_id is None else None
+        found = settings_of_library(self.stores, self.settings, most)
+        fault = unknown_numbers(found)
+        if fault and inputs.templates.height:
+            raise UnknownNumbersError(f"Nothing was decided: {fault}")
+        return found
+
     def _still_fits(self, last: Snapshot, fingerprint: str) -> bool:
+        """Whether the generation in force is what would come out, and nobody asks to see it."""
+        if self.whole or not self.publish:
+            return False
         in_force = self.stores.generations.in_force()
         return last.folder.name == in_force and last.generation.fingerprint == fingerprint
 
@@ -388,9 +413,10 @@ class _Run:
         self, given: Given, memory: LibraryMemory | None, found: Computed
     ) -> tuple[str, ...]:
         """Tables that would have come out otherwise with what was remembered: none, ever."""
-        if memory is None:
+        if memory is None or not self.compared:
             return ()
-        inputs = self._inputs(given.copies, given.history, memory)
+        seen = looked_at(self.stores, None)
+        inputs = self._inputs(given.copies, given.history, memory, seen)
         other = compute(self.stores, inputs, given, memory).tables
         return tuple(name for name in other if not other[name].equals(found.tables[name]))
 
@@ -399,13 +425,12 @@ class _Run:
         generation: Generation,
         tables: dict[str, pl.DataFrame],
         inputs: LibraryInputs,
-        history: History,
-        settings: Settings,
+        given: Given,
         *,
         reused: bool = False,
         differs: tuple[str, ...] = (),
     ) -> Recomputed:
-        floor = None
+        floor, settings = None, given.settings
         if inputs.templates.height:
             thresholds = template_thresholds(tables["calibration"], inputs.space, settings)
             floor, _ = merge_floor(thresholds, inputs.templates.height, settings)
@@ -415,25 +440,12 @@ class _Run:
             tables,
             inputs.templates.height,
             inputs.other_space,
-            history.state.lost,
+            given.history.state.lost,
             floor,
             inputs.damaged,
             self.live.unfit,
             differs,
         )
-
-
-def _deciding(stores: LibraryStores, settings: Settings, inputs: LibraryInputs) -> Settings:
-    """The settings with the numbers of the space that is decided in.
-
-    Raises:
-        UnknownNumbersError: nobody knows them.
-    """
-    found = settings_of_library(stores, settings)
-    fault = unknown_numbers(found)
-    if fault and inputs.templates.height:
-        raise UnknownNumbersError(f"Nothing was decided: {fault}")
-    return found
 
 
 @dataclass(frozen=True)

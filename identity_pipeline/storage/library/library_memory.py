@@ -13,7 +13,6 @@ from __future__ import annotations
 import io
 import logging
 import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
@@ -35,7 +34,8 @@ STAYS: Final = 10
 """The small file is taken into the large one when it is more than this part of it."""
 LEAST: Final = 4096
 """Rows up to which the small file is let alone."""
-NOTED: Final = ("track_templates", "calibration_pairs", "face_samples", "frames")
+FRAMES: Final = "frames"
+NOTED: Final = ("track_templates", "calibration_pairs", "face_samples", FRAMES)
 """Outputs of a video by which it is known whether it is the one that was read."""
 VIDEOS: Final = pl.Schema(
     {
@@ -166,27 +166,26 @@ class LibraryMemories:
 
     def keep(self, memory: LibraryMemory) -> None:
         """Replaces what is remembered."""
-        rides, grouping = memory.rides, memory.grouping
         note = small_files.recall(self.folder / NOTE, _Note)
-        later = rides.templates.filter(
-            pl.col("video_id").is_in(rides.videos.filter(~pl.col("in_base"))["video_id"].to_list())
-        )
-        files, base_rows = {"base": rides.base}, note.base_rows if note else 0
-        dead = base_rows - (rides.templates.height - later.height)
-        stays = self._path("base", rides.base).is_file() and bool(rides.base)
-        if not stays or later.height + dead > max(LEAST, base_rows // STAYS):
-            files, base_rows = (
-                {"base": self._write("base", rides.templates)},
-                rides.templates.height,
-            )
-            later = rides.templates.clear()
-            rides = replace(rides, videos=rides.videos.with_columns(in_base=pl.lit(value=True)))
+        rides, base_rows = _split(memory.rides, note.base_rows if note else 0)
+        later = rides.templates.filter(~_in_base(rides))
+        if not rides.base or not self._path("base", rides.base).is_file():
+            rides = _taken_in(rides)
+            base = self._write("base", rides.templates)
+            rides, later = replace(rides, base=base), rides.templates.clear()
+            base_rows = rides.templates.height
+        grouping = memory.grouping
         tables = {"later": later, "videos": rides.videos, "beside": rides.beside}
         if memory.calibration is not None:
             tables["calibration"] = memory.calibration
         if grouping is not None:
             tables |= _tables_of(grouping)
-        files |= {name: self._write(name, table) for name, table in tables.items()}
+        files = {name: self._write(name, table) for name, table in tables.items()}
+        self._note(memory, base_rows, {"base": rides.base, **files})
+
+    def _note(self, memory: LibraryMemory, base_rows: int, files: dict[str, str]) -> None:
+        """Puts files in force, and removes all others."""
+        grouping = memory.grouping
         new = _Note(
             FORMAT,
             memory.head_id,
@@ -202,15 +201,6 @@ class LibraryMemories:
         for path in self.folder.iterdir():
             if path.name not in named:
                 path.unlink(missing_ok=True)
-
-    def forget(self) -> list[Path]:
-        """Removes all of it; what was there."""
-        if not self.folder.is_dir():
-            return []
-        retired = atomic.temporary_beside(self.folder)
-        self.folder.rename(retired)
-        shutil.rmtree(retired, ignore_errors=True)
-        return [self.folder]
 
     def _path(self, name: str, digest: str) -> Path:
         return self.folder / f"{name}-{digest[:16]}.arrow"
@@ -232,13 +222,30 @@ class LibraryMemories:
         return digest
 
 
+def _in_base(rides: Rides) -> pl.Expr:
+    """Of templates: whether the large file has them."""
+    return pl.col("video_id").is_in(rides.videos.filter("in_base")["video_id"].to_list())
+
+
+def _taken_in(rides: Rides) -> Rides:
+    return replace(rides, videos=rides.videos.with_columns(in_base=pl.lit(value=True)), base="")
+
+
+def _split(rides: Rides, base_rows: int) -> tuple[Rides, int]:
+    """The rides, all taken into a new large file where the old one does not do any longer.
+
+    So it is where a row of it is of no ride that is there: vectors of what is gone are not kept.
+    """
+    old = rides.templates.filter(_in_base(rides)).height
+    if old < base_rows or rides.templates.height - old > max(LEAST, base_rows // STAYS):
+        return _taken_in(rides), rides.templates.height
+    return rides, base_rows
+
+
 def _memory_of(note: _Note, tables: Mapping[str, pl.DataFrame]) -> LibraryMemory:
-    base, videos = tables["base"], tables["videos"]
-    old = videos.filter("in_base")["video_id"]
-    if base["video_id"].n_unique() > len(old):  # else none of it is out of date
-        base = base.filter(pl.col("video_id").is_in(old.to_list()))
+    base = tables["base"]
     rides = Rides(
-        videos,
+        tables["videos"],
         pl.concat([base, tables["later"]]) if tables["later"].height else base,
         tables["beside"],
         note.files["base"],
