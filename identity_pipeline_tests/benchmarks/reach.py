@@ -63,7 +63,10 @@ class Bench:
     full: Sequence[str] | None = ()
 
 
-BENCHES: Final[Sequence[Bench]] = (Bench("bench_gpu", ("--minutes", "0.2")),)
+BENCHES: Final[Sequence[Bench]] = (
+    Bench("bench_gpu", ("--minutes", "0.2")),
+    Bench("bench_increment", (), ("--tracks", "100000", "--people", "500")),
+)
 
 
 def _measured(bench: Bench, arguments: Sequence[str], folder: Path) -> Iterator[Row]:

@@ -113,15 +113,14 @@ class _Park:
         return [key for table in found for key in table["track_key"]]
 
     def _decide(self, rng: np.random.Generator, what: str) -> None:
-        tracks = self._tracks()
-        if not tracks:
+        tracks, people = self._tracks(), sorted(self.stores.ledger.history().state.active)
+        if not tracks or not (people or what == "label"):
             return
         subject = tracks[int(rng.integers(len(tracks)))]
         face = ev.Anchor(subject=subject, frame_idx=0, box=(0, 0, 50, 60))
         stamp = commands.Stamp("curator", NOW, anchors=[face])
 
         def command(history: Any) -> commands.Planned:
-            people = sorted(history.state.active)
             if what == "label" and (not people or rng.random() < 0.5):
                 return commands.name(history, stamp, f"P{len(history.events)}", [subject])
             person = people[int(rng.integers(len(people)))]
