@@ -66,6 +66,12 @@ class Bench:
 BENCHES: Final[Sequence[Bench]] = (
     Bench("bench_gpu", ("--minutes", "0.2")),
     Bench("bench_increment", (), ("--tracks", "100000", "--people", "500")),
+    Bench("bench_worker", ("--videos", "8"), ("--videos", "200")),
+    Bench(
+        "bench_throughput",
+        ("--no-bare", "--videos", "6", "--seconds", "1", "--at-once", "1", "--at-once", "2"),
+        (),
+    ),
 )
 
 
