@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -230,7 +229,7 @@ def _detect_on(
         coming(skip=done),
         looking.at,
         batch=looking.pack.detection_batch,
-        threads=min(os.cpu_count() or 1, AT_ONCE_MAX),
+        threads=min(looking.pack.threads, AT_ONCE_MAX),
     )
     with closing(overlapped):
         for seen in overlapped:
