@@ -63,8 +63,10 @@ class Bench:
     full: Sequence[str] | None = ()
 
 
-BENCHES: Final[Sequence[Bench]] = (Bench("bench_pass", ("--rounds", "1"), ("--rounds", "3")),)
-BENCHES: Final[Sequence[Bench]] = (Bench("bench_gpu", ("--minutes", "0.2")),)
+BENCHES: Final[Sequence[Bench]] = (
+    Bench("bench_pass", ("--rounds", "1"), ("--rounds", "3")),
+    Bench("bench_gpu", ("--minutes", "0.2")),
+)
 
 
 def _measured(bench: Bench, arguments: Sequence[str], folder: Path) -> Iterator[Row]:
