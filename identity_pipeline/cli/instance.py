@@ -25,7 +25,7 @@ def home() -> Path | None:
     Raises:
         NoInstanceError: $DAGSTER_HOME names no folder.
     """
-    from identity_pipeline.defs.instance.instance_home import HOME_VARIABLE, NoInstanceError
+    from identity_pipeline.storage.folder.dagster_home import HOME_VARIABLE, NoInstanceError
 
     named = os.environ.get(HOME_VARIABLE)
     if named:
@@ -56,7 +56,7 @@ def dagster_instance(layout: Layout, *, look: bool = False) -> Iterator[dg.Dagst
     from identity_pipeline.defs.instance.binding import bind
 
     place = home()
-    if place is None or (look and not _was_used(place, layout)):
+    if place is None or (look and not may_have_runs(layout)):
         with dg.DagsterInstance.ephemeral() as forgotten:
             yield forgotten
         return
@@ -74,11 +74,8 @@ def _opened(place: Path, layout: Layout) -> dg.DagsterInstance:
     import dagster as dg
     from sqlalchemy.exc import SQLAlchemyError
 
-    from identity_pipeline.defs.instance.instance_home import (
-        HOME_VARIABLE,
-        NoInstanceError,
-        instance_of,
-    )
+    from identity_pipeline.defs.instance.instance_home import instance_of
+    from identity_pipeline.storage.folder.dagster_home import HOME_VARIABLE, NoInstanceError
 
     with instance_of(layout.root):
         try:
@@ -90,10 +87,20 @@ def _opened(place: Path, layout: Layout) -> dg.DagsterInstance:
             ) from error
 
 
-def _was_used(place: Path, layout: Layout) -> bool:
-    """Whether there may be runs to see: always, where the state is not kept in the data folder."""
+def may_have_runs(layout: Layout) -> bool:
+    """Whether there may be runs to see: always, where the state is not kept in the data folder.
+
+    Raises:
+        NoInstanceError: see `home`.
+    """
+    place = home()
+    return place is not None and (not kept_in_data_folder(place) or layout.dagster.is_dir())
+
+
+def kept_in_data_folder(place: Path) -> bool:
+    """Whether an instance keeps its runs in the data folder."""
     text = (place / FILE).read_text(encoding="utf-8") if (place / FILE).is_file() else ""
-    return "DataFolderStorage" not in text or layout.dagster.is_dir()
+    return "DataFolderStorage" in text
 
 
 def _first_line(error: BaseException) -> str:

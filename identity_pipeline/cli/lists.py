@@ -81,10 +81,10 @@ def echo_table(
     """
     names = [name.removeprefix(">") for name in columns]
     right = [name.startswith(">") for name in columns]
-    cells = [[_cell(value) for value in row] for row in rows]
     if not console.is_terminal and not os.environ.get("COLUMNS"):
-        _print_plain(names, right, cells, title)
+        _print_plain(names, right, rows, title)
         return
+    cells = [[_cell(value) for value in row] for row in rows]
     widths = fitting(names, cells, console.width)
     if widths is None:
         _print_cards(names, cells, title)
@@ -157,19 +157,32 @@ def _print_table(
 
 
 def _print_plain(
-    names: Sequence[str], right: Sequence[bool], cells: Sequence[Sequence[Text]], title: str
+    names: Sequence[str], right: Sequence[bool], rows: Iterable[Sequence[object]], title: str
 ) -> None:
-    lines = [list(names), *([" ".join(cell.plain.split()) for cell in row] for row in cells)]
-    widths = [max(cell_len(line[i]) for line in lines) for i in range(len(names))]
+    lines = [list(names), *([_plain(value) for value in row] for row in rows)]
+    widths = [max(_width(line[i]) for line in lines) for i in range(len(names))]
     if title:
         say(title)
-    for line in lines:
-        padded = (
-            " " * (width - cell_len(text)) + text if to_right
-            else text + " " * (width - cell_len(text))
+    padded = (
+        "  ".join(
+            " " * (width - _width(text)) + text if to_right
+            else text + " " * (width - _width(text))
             for text, width, to_right in zip(line, widths, right, strict=True)
-        )  # fmt: skip
-        console.print(Text("  ".join(padded).rstrip()), soft_wrap=True)
+        ).rstrip()
+        for line in lines
+    )  # fmt: skip
+    # At once: lists are long, and nothing in them has a style here.
+    console.out("\n".join(padded), highlight=False)
+
+
+def _plain(value: object) -> str:
+    """A value on one line, without a style."""
+    text = value.plain if isinstance(value, Text) else shown(value)
+    return " ".join(text.split())
+
+
+def _width(text: str) -> int:
+    return len(text) if text.isascii() else cell_len(text)
 
 
 def _print_cards(names: Sequence[str], cells: Sequence[Sequence[Text]], title: str) -> None:

@@ -106,8 +106,8 @@ def find_layout(settings: Settings, *, new: bool = False) -> Layout:
     return layout
 
 
-def open_store(settings: Settings, *, claim: bool = False, new: bool = False) -> TableStore:
-    """The store below the data folder, which is brought to the present format.
+def open_layout(settings: Settings, *, claim: bool = False, new: bool = False) -> Layout:
+    """The data folder, which is brought to the present format.
 
     Args:
         settings: `paths.data`.
@@ -119,12 +119,18 @@ def open_store(settings: Settings, *, claim: bool = False, new: bool = False) ->
         DataFolderError: it is of a newer format, or damaged.
     """
     from identity_pipeline.storage.folder.data_folder import claim_data_folder, open_data_folder
-    from identity_pipeline.storage.video.tables import TableStore
 
     layout = find_layout(settings, new=new or claim)
     open_it = claim_data_folder if claim else open_data_folder
     open_it(layout, lambda sentence: say(sentence, err=True))
-    return TableStore(layout)
+    return layout
+
+
+def open_store(settings: Settings, *, claim: bool = False, new: bool = False) -> TableStore:
+    """The store below the data folder; see `open_layout`."""
+    from identity_pipeline.storage.video.tables import TableStore
+
+    return TableStore(open_layout(settings, claim=claim, new=new))
 
 
 def open_stores(settings: Settings) -> LibraryStores:

@@ -6,22 +6,23 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.text import Text
 
 from identity_pipeline.cli.index import bar
-from identity_pipeline.cli.instance import dagster_instance
+from identity_pipeline.cli.instance import dagster_instance, may_have_runs
 from identity_pipeline.cli.lists import console, echo_json, echo_table, json_option, say
 from identity_pipeline.cli.options import (
     data_option,
     find_source,
     merged_settings,
     model_options,
-    open_store,
+    open_layout,
     overrides,
 )
+from identity_pipeline.cli.status_page import Asked, Page, page_of
 from identity_pipeline.core.progress.shares import State
 from identity_pipeline.stages.progress.protocol import silent
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from identity_pipeline.stages.planning.phases import RunFact, Status, Whole
     from identity_pipeline.stages.planning.staleness import Models
     from identity_pipeline.stages.progress.protocol import Progress
-    from identity_pipeline.storage.progress.pause import Pause
+    from identity_pipeline.storage.layout import Layout
     from identity_pipeline.storage.video.tables import TableStore
 
 
@@ -93,40 +94,67 @@ def status(
     Files are trusted by their notes here; `plan` reads every byte. Dagster's runs are those of the
     instance of this data folder.
     """
+    groups = overrides(data, pack, vision, device)
+    settings = merged_settings(groups)
+    layout = open_layout(settings)
+    asked = Asked(layout, settings)
+    if not (video or as_json or watch) and (page := asked.still_there()):
+        _print_notes(page, layout)
+        _print_page(page, layout)
+        return
+    _status_now(asked, video, as_json, watch)
+
+
+def _status_now(asked: Asked, video: str | None, as_json: bool, watch: bool) -> None:
+    """Looks at everything, and says it."""
     from identity_pipeline.core.progress.shares import LIBRARY_WORK
     from identity_pipeline.models.hub import ModelHub
     from identity_pipeline.stages.planning.model_notes import model_notes
     from identity_pipeline.stages.planning.staleness import Models
-    from identity_pipeline.stages.planning.words import status_json
-    from identity_pipeline.storage.progress.pause import paused
+    from identity_pipeline.storage.video.tables import TableStore
 
-    groups = overrides(data, pack, vision, device)
-    settings = merged_settings(groups)
-    store = open_store(settings)
+    settings, store = asked.settings, TableStore(asked.layout)
     wanted = video if video in (None, LIBRARY_WORK) else find_source(store, video)
-    models = Models(*ModelHub(settings.models).here())
+    hub = ModelHub(settings.models)
+    models = Models(*hub.here())
     if watch:
         _watch(store, settings, models, wanted)
         return
+    before = asked.begin()
     with bar() as report:
         seen = _look(store, settings, models, report)
+    notes = model_notes(store, settings)
     if as_json:
-        value = status_json(seen)
-        if wanted:
-            for several in ("videos", "photo_sets"):
-                value[several] = [one for one in value[several] if one["name"] == wanted]
-        echo_json(value | {"notes": [*_forgettings(store), *model_notes(store, settings)]})
+        notes = [*_forgettings(asked.layout), *notes]
+        echo_json(_json(seen, wanted) | {"notes": notes})
         return
-    for note in [*_forgettings(store), *model_notes(store, settings)]:
-        say(note, "yellow")
-    _print_page(seen, wanted, paused(store.layout))
+    page = page_of(seen, notes)
+    asked.keep(before, page, seen, hub)
+    _print_notes(page, asked.layout)
+    if wanted:
+        _print_one(page, next(w for w in seen.wholes if w.name == wanted), asked.layout)
+    else:
+        _print_page(page, asked.layout)
 
 
-def _forgettings(store: TableStore) -> list[str]:
+def _json(seen: Status, wanted: str | None) -> dict[str, Any]:
+    """For machines; of several videos only the one that is wanted."""
+    from identity_pipeline.stages.planning.words import status_json
+
+    value = status_json(seen)
+    if wanted:
+        for several in ("videos", "photo_sets"):
+            value[several] = [one for one in value[several] if one["name"] == wanted]
+    return value
+
+
+def _forgettings(layout: Layout) -> list[str]:
     """What is to be said of forgettings that were stopped before their end."""
+    if not layout.forgetting.is_dir():
+        return []
     from identity_pipeline.stages.privacy.journal import Journals
 
-    return [journal.sentence() for journal in Journals(store.layout).unfinished()]
+    return [journal.sentence() for journal in Journals(layout).unfinished()]
 
 
 def _look(
@@ -140,6 +168,8 @@ def _look(
 
 
 def _runs(store: TableStore) -> dict[str, RunFact]:
+    if not may_have_runs(store.layout):
+        return {}
     from identity_pipeline.defs.instance.runs import last_runs
 
     with dagster_instance(store.layout, look=True) as instance:
@@ -149,46 +179,49 @@ def _runs(store: TableStore) -> dict[str, RunFact]:
 def _watch(store: TableStore, settings: Settings, models: Models, wanted: str | None) -> None:
     from rich.live import Live
 
-    from identity_pipeline.storage.progress.pause import paused
-
     # Ctrl-C is how a person ends it, and no failure.
     with suppress(KeyboardInterrupt), Live(console=console, auto_refresh=False) as shown:
         while True:
             seen = _look(store, settings, models)
-            with console.capture() as page:
-                _print_page(seen, wanted, paused(store.layout))
-            shown.update(Text.from_ansi(page.get()), refresh=True)
+            page = page_of(seen, ())
+            with console.capture() as printed:
+                if wanted:
+                    whole = next(w for w in seen.wholes if w.name == wanted)
+                    _print_one(page, whole, store.layout)
+                else:
+                    _print_page(page, store.layout)
+            shown.update(Text.from_ansi(printed.get()), refresh=True)
             time.sleep(WATCH_S)
 
 
-def _print_page(seen: Status, wanted: str | None, order: Pause | None) -> None:
-    from identity_pipeline.stages.planning.words import attention, progress_lines
+def _print_notes(page: Page, layout: Layout) -> None:
+    for note in [*_forgettings(layout), *page.notes]:
+        say(note, "yellow")
 
-    for line in ([order.sentence()] if order else []) + list(progress_lines(seen)):
+
+def _print_head(page: Page, layout: Layout) -> None:
+    from identity_pipeline.storage.progress.pause import paused
+
+    order = paused(layout)
+    for line in ([order.sentence()] if order else []) + list(page.lines):
         say(line)
-    if wanted:
-        whole = next(w for w in seen.wholes if w.name == wanted)
-        _print_phases(whole)
-        if whole.note:
-            say(whole.note)
-        return
-    _print_videos(seen)
-    for sentence in attention(seen):
+
+
+def _print_one(page: Page, whole: Whole, layout: Layout) -> None:
+    """The steps of one video, or of the library."""
+    _print_head(page, layout)
+    _print_phases(whole)
+    if whole.note:
+        say(whole.note)
+
+
+def _print_page(page: Page, layout: Layout) -> None:
+    """All videos, a row each."""
+    _print_head(page, layout)
+    columns = ("video", "state", ">steps done", ">work left", "now")
+    echo_table(columns, [(name, _styled(State(s)), *rest) for name, s, *rest in page.rows])
+    for sentence in page.attention:
         say(f"! {sentence}")
-
-
-def _print_videos(seen: Status) -> None:
-    from identity_pipeline.media.progress_figure import span
-    from identity_pipeline.stages.planning.words import now_words, steps_done
-
-    rows = []
-    for whole in seen.wholes:
-        skipped = whole.count(State.SKIPPED)
-        aside = f" ({skipped} skipped)" if skipped else ""
-        left = span(whole.left_s) if whole.left_s else ""
-        done = f"{steps_done(whole)}{aside}"
-        rows.append((whole.name, _styled(whole.state), done, left, now_words(whole)))
-    echo_table(("video", "state", ">steps done", ">work left", "now"), rows)
 
 
 def _print_phases(whole: Whole) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from identity_pipeline.core.geometry import Box
+from identity_pipeline.core.box import Box
 from identity_pipeline.ledger import subjects as ids
 from identity_pipeline.ledger.events import Anchor
 from identity_pipeline.ledger.renaming import Conflict, new_names

@@ -387,7 +387,7 @@ def _build(history: History, stamp: Stamp, details: dict[str, Any]) -> ev.Event:
     if "subjects" in fields and details["kind"] != "forget":  # nobody is to find those again
         fields |= _anchored(history, stamp, details)
     try:
-        return ev.EVENT.validate_python(fields)
+        return ev.parse(fields)
     except ValidationError as error:
         raise RefusedError(ev.why_invalid(error)) from error
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from functools import lru_cache
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 from uuid import UUID
 
 from pydantic import (
@@ -24,7 +25,7 @@ from pydantic import (
     model_validator,
 )
 
-from identity_pipeline.core.geometry import Box
+from identity_pipeline.core.box import Box
 from identity_pipeline.ledger import subjects as ids
 from identity_pipeline.storage.layout import check_video_id
 
@@ -162,7 +163,8 @@ Pixel = Annotated[Number, AfterValidator(lambda value: round(value, 2))]
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # Validators are built for the kinds that are met: a command meets a few of them.
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class Anchor(_Frozen):
@@ -540,13 +542,31 @@ Event = (
     | Undone
     | Renumbered
 )
-EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="kind")])
-"""Reads any event by its `kind`."""
+_BY_KIND: dict[str, type[Event]] = {
+    kind.model_fields["kind"].default: kind for kind in get_args(Event)
+}
+
+
+def parse(fields: Mapping[str, Any]) -> Event:
+    """An event of whatever kind, by its `kind`.
+
+    Raises:
+        ValidationError: it is none.
+    """
+    kind = fields.get("kind")
+    known = _BY_KIND.get(kind) if isinstance(kind, str) else None
+    return known.model_validate(fields) if known else _any_kind().validate_python(fields)
+
+
+@lru_cache(maxsize=1)
+def _any_kind() -> TypeAdapter[Event]:
+    """Says which kinds there are where something is of none."""
+    return TypeAdapter(Annotated[Event, Field(discriminator="kind")])
 
 
 def why_invalid(error: ValidationError) -> str:
     """One sentence about what is wrong with an event's fields."""
     first = error.errors(include_url=False, include_context=False)[0]
-    place = ".".join(str(part) for part in first["loc"][1:])
+    place = ".".join(str(part) for part in first["loc"])
     text = first["msg"].removeprefix("Value error, ").rstrip(".")
     return f"{place}: {text}." if place else f"{text[:1].upper()}{text[1:]}."

@@ -157,4 +157,4 @@ def event_of(line: bytes, keyring: Keyring) -> tuple[ev.Event, str]:
     """
     record = json.loads(line)
     previous = record.pop("previous")
-    return ev.EVENT.validate_python(unsealed(record, keyring)), previous
+    return ev.parse(unsealed(record, keyring)), previous

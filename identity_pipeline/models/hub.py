@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from identity_pipeline.settings import ModelSettings
@@ -159,6 +160,13 @@ class ModelHub:
             except (DeviceError, FacePackError, VisionEncoderError) as error:
                 faults[model] = str(error)
         return digests, faults
+
+    def folders(self) -> list[Path] | None:
+        """The folders of all models; None where one of them is not here."""
+        if self.here()[1]:
+            return None
+        used = [self.face_pack, self.perception, *self.encoders().values()]
+        return [model.folder for model in used if model is not None]
 
     def providers(self, model: str) -> dict[str, str]:
         """What really runs each network of a model, by role."""

@@ -7,6 +7,7 @@ that none looks for a ledger or a generation by itself.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
@@ -26,55 +27,74 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LibraryStores:
-    """The stores of one data folder.
+    """The stores of one data folder; each is made, and its module imported, when it is asked for.
 
     Attributes:
         tables: of each video, in the recogniser's space.
-        videos: the registered videos.
-        photos: the sets of photographs that were taken in.
-        ledger: every human decision.
-        generations: the tables of the whole library.
-        heads: projection heads, and which one is live.
-        kmeans_heads: centres of each known person.
-        profiles: statistics of each known person.
-        trainings: training sessions of projection heads.
     """
 
     tables: TableStore
-    videos: VideoRegistry
-    photos: PhotoSets
-    ledger: LedgerStore
-    generations: Generations
-    heads: HeadStore
-    kmeans_heads: KMeansHeadStore
-    profiles: ProfileStore
-    trainings: TrainingSessions
 
     @classmethod
     def of(cls, tables: TableStore) -> Self:
         """The stores of the data folder in which these tables lie."""
-        # Here, for what they import is dear to who only names the class.
-        from identity_pipeline.ledger.store import LedgerStore
-        from identity_pipeline.storage.library.generations import Generations
-        from identity_pipeline.storage.library.heads import HeadStore
-        from identity_pipeline.storage.library.kmeans_heads import KMeansHeadStore
-        from identity_pipeline.storage.library.profiles import ProfileStore
-        from identity_pipeline.storage.library.training_sessions import TrainingSessions
-        from identity_pipeline.storage.photos.photo_sets import PhotoSets
+        return cls(tables)
+
+    @cached_property
+    def videos(self) -> VideoRegistry:
+        """The registered videos."""
         from identity_pipeline.storage.video.registry import VideoRegistry
 
-        layout = tables.layout
-        return cls(
-            tables,
-            VideoRegistry(layout),
-            PhotoSets(layout),
-            LedgerStore(layout),
-            Generations(layout),
-            HeadStore(layout),
-            KMeansHeadStore(layout),
-            ProfileStore(layout),
-            TrainingSessions(layout),
-        )
+        return VideoRegistry(self.layout)
+
+    @cached_property
+    def photos(self) -> PhotoSets:
+        """The sets of photographs that were taken in."""
+        from identity_pipeline.storage.photos.photo_sets import PhotoSets
+
+        return PhotoSets(self.layout)
+
+    @cached_property
+    def ledger(self) -> LedgerStore:
+        """Every human decision."""
+        from identity_pipeline.ledger.store import LedgerStore
+
+        return LedgerStore(self.layout)
+
+    @cached_property
+    def generations(self) -> Generations:
+        """The tables of the whole library."""
+        from identity_pipeline.storage.library.generations import Generations
+
+        return Generations(self.layout)
+
+    @cached_property
+    def heads(self) -> HeadStore:
+        """Projection heads, and which one is live."""
+        from identity_pipeline.storage.library.heads import HeadStore
+
+        return HeadStore(self.layout)
+
+    @cached_property
+    def kmeans_heads(self) -> KMeansHeadStore:
+        """Centres of each known person."""
+        from identity_pipeline.storage.library.kmeans_heads import KMeansHeadStore
+
+        return KMeansHeadStore(self.layout)
+
+    @cached_property
+    def profiles(self) -> ProfileStore:
+        """Statistics of each known person."""
+        from identity_pipeline.storage.library.profiles import ProfileStore
+
+        return ProfileStore(self.layout)
+
+    @cached_property
+    def trainings(self) -> TrainingSessions:
+        """Training sessions of projection heads."""
+        from identity_pipeline.storage.library.training_sessions import TrainingSessions
+
+        return TrainingSessions(self.layout)
 
     @property
     def layout(self) -> Layout:

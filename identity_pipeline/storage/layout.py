@@ -26,7 +26,7 @@
     data/reports/evaluation/           report.json and index.html
     data/published/{address}/{video_id}.json     what was copied to an object store; may be deleted
     data/logs/                         tracebacks of what nobody foresaw; may be deleted
-    data/progress/                     live/, costs/ and batches.json: may be deleted at any time
+    data/progress/       live/, costs/, known/ and batches.json: may be deleted at any time
     data/ledger/events.jsonl           every human decision; never deleted, never rewritten
     data/ledger/replayed.json, settled.json      what follows from it; may be deleted at any time
     data/models/identities/{slug}-{uuid}/profile.json
@@ -258,6 +258,11 @@ class Layout:
     def progress(self) -> Path:
         """What is under way, what work cost, and the batches of work."""
         return self.root / "progress"
+
+    @property
+    def known(self) -> Path:
+        """Memories of what lies in folders of many files."""
+        return self.progress / "known"
 
     def _output(self, asset: str, video_id: str, suffix: str) -> Path:
         return self.tables / asset / f"{check_video_id(video_id)}{suffix}"

@@ -32,7 +32,7 @@ from identity_pipeline.core.heads.training_set import (
 from identity_pipeline.core.vectors import check_unit
 from identity_pipeline.ledger import subjects
 from identity_pipeline.settings import Settings, TrainSettings, load_settings
-from identity_pipeline.stages.library.copies import copies_in_force
+from identity_pipeline.stages.library.copies_in_force import copies_in_force
 from identity_pipeline.stages.library.recompute import read_templates
 from identity_pipeline.stages.library.spaces import read_video
 from identity_pipeline.stages.library.statistics import true_people

@@ -24,7 +24,7 @@ from rich.table import Table
 from identity_pipeline.core.matching.templates import VideoTables
 from identity_pipeline.core.vectors import normalise, to_series
 from identity_pipeline.settings import Settings, load_settings
-from identity_pipeline.stages.library.copies import copies_in_force
+from identity_pipeline.stages.library.copies_in_force import copies_in_force
 from identity_pipeline.stages.library.recompute import LibraryTables, read_templates
 from identity_pipeline.stages.library.spaces import settings_of_library, templates_of_video
 from identity_pipeline.stages.library.statistics import true_people

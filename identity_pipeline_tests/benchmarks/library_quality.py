@@ -17,7 +17,7 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table
 
-from identity_pipeline.core.clustering.constraints import shared_frame_pairs
+from identity_pipeline.core.clustering.shared_frames import shared_frame_pairs
 from identity_pipeline.core.evaluation.intervals import upper_bound
 from identity_pipeline.core.library.accuracy import against_truth
 from identity_pipeline.core.library.recompute import (
@@ -30,7 +30,7 @@ from identity_pipeline.core.library.recompute import (
 from identity_pipeline.core.matching.assignment import Decisions
 from identity_pipeline.core.vectors import to_matrix
 from identity_pipeline.settings import Settings, load_settings
-from identity_pipeline.stages.library.copies import copies_in_force
+from identity_pipeline.stages.library.copies_in_force import copies_in_force
 from identity_pipeline.stages.library.recompute import LibraryTables, read_templates
 from identity_pipeline.stages.library.statistics import true_people
 from identity_pipeline.stages.stores import LibraryStores

@@ -27,7 +27,7 @@ from identity_pipeline.core.vectors import to_matrix
 from identity_pipeline.media.crops import align, decode_image
 from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.settings import Settings, load_settings
-from identity_pipeline.stages.library.copies import copies_in_force
+from identity_pipeline.stages.library.copies_in_force import copies_in_force
 from identity_pipeline.stages.library.profiles import quarantine_below
 from identity_pipeline.stages.library.recompute import LibraryTables, read_templates
 from identity_pipeline.stages.library.spaces import read_video

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from identity_pipeline.core.clustering.constraints import shared_frame_pairs
+from identity_pipeline.core.clustering.shared_frames import shared_frame_pairs
 from identity_pipeline.core.library.prototypes import PERSON_REFERENCES, person_references
 from identity_pipeline.core.matching.assignment import PERSON_ASSIGNMENTS, Decisions, assign
 from identity_pipeline.core.matching.flip import what_would_flip

@@ -16,13 +16,11 @@ from scipy.sparse.csgraph import connected_components
 from sklearn.cluster import AgglomerativeClustering
 from sklearn.metrics import adjusted_rand_score
 
-from identity_pipeline.core.clustering.constraints import (
-    ContradictoryLinksError,
-    shared_frame_pairs,
-)
+from identity_pipeline.core.clustering.constraints import ContradictoryLinksError
 from identity_pipeline.core.clustering.grouping import cluster_vectors, merge_far
 from identity_pipeline.core.clustering.metrics import cluster_metrics
 from identity_pipeline.core.clustering.neighbours import TooManyLinksError
+from identity_pipeline.core.clustering.shared_frames import shared_frame_pairs
 from identity_pipeline.settings import ClusterSettings
 from identity_pipeline_tests.core.builders import MODEST, plane
 from identity_pipeline_tests.synthetic_people import STRONG, WEAK, Space, crowd, park

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from identity_pipeline.core.clustering.constraints import shared_frame_pairs
+from identity_pipeline.core.clustering.shared_frames import shared_frame_pairs
 from identity_pipeline.core.matching.templates import (
     TRACK_TEMPLATES,
     VideoTables,

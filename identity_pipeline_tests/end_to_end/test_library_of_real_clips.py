@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from identity_pipeline.settings import Settings, load_settings
-from identity_pipeline.stages.library.copies import copies_in_force
+from identity_pipeline.stages.library.copies_in_force import copies_in_force
 from identity_pipeline.stages.library.profiles import quarantine_below
 from identity_pipeline.stages.library.recompute import read_templates
 from identity_pipeline.stages.stores import LibraryStores

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
@@ -39,25 +37,6 @@ class Constraints:
     atom: NDArray[np.int64]
     forbidden: tuple[frozenset[int], ...]
     linked: NDArray[np.bool_]
-
-
-def shared_frame_pairs(tracks: pl.DataFrame) -> list[Pair]:
-    """Pairs of tracks of one video that have a face in the same frame, sorted.
-
-    Args:
-        tracks: table with track_key, video_id and frames (list of frame indices).
-    """
-    pairs: list[Pair] = []
-    crowded = tracks.filter(pl.len().over("video_id") > 1)
-    for (_,), video in crowded.sort("track_key").group_by("video_id", maintain_order=True):
-        frames = [set(row) for row in video["frames"].to_list()]
-        keys = video["track_key"].to_list()
-        pairs += [
-            (keys[i], keys[j])
-            for i, j in combinations(range(len(keys)), 2)
-            if not frames[i].isdisjoint(frames[j])
-        ]
-    return sorted(pairs)
 
 
 def constraints_of(

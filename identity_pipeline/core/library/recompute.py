@@ -13,8 +13,9 @@ from typing import NamedTuple
 import polars as pl
 
 from identity_pipeline.core.clustering.cluster_ids import carry_over, describe_clusters
-from identity_pipeline.core.clustering.constraints import shared_frame_pairs
 from identity_pipeline.core.clustering.grouping import cluster_vectors, merge_far
+from identity_pipeline.core.clustering.shared_frames import shared_frame_pairs
+from identity_pipeline.core.library.people import PersonFacts, people_table
 from identity_pipeline.core.library.prototypes import person_references
 from identity_pipeline.core.library.suggestions import build_suggestions
 from identity_pipeline.core.matching.assignment import Decisions, assign
@@ -33,21 +34,6 @@ GROUPED = ("unknown", "suggested")
 RIDES_COMPARED = 2000
 """Rides whose own pairs are calibrated on at most: by then thresholds hardly move any more, and
 every ride that counted would have all resampled rounds made anew."""
-
-
-@dataclass(frozen=True)
-class PersonFacts:
-    """What humans have said of a person.
-
-    Attributes:
-        name: None for a part that was split off without a name.
-        cover: the subject that shows the person, if chosen.
-        hidden: not to be listed.
-    """
-
-    name: str | None
-    cover: str | None = None
-    hidden: bool = False
 
 
 @dataclass(frozen=True)
@@ -279,29 +265,3 @@ def _placed(
         .then(shown.otherwise("noise"))
         .otherwise(pl.col("display").fill_null(pl.col("noise"))),
     ).select(list(TABLES["person_assignments"]))
-
-
-def people_table(
-    people: Mapping[str, PersonFacts], assignments: pl.DataFrame, templates: pl.DataFrame
-) -> pl.DataFrame:
-    """The table `people`: everybody whom humans have made, sorted by id."""
-    known = assignments.filter(pl.col("state") == "known").join(
-        templates.select("track_key", "face_count", "quality"), on="track_key"
-    )
-    rows = []
-    for person_id, facts in sorted(people.items()):
-        own = known.filter(pl.col("person_id") == person_id)
-        best = own.sort(["quality", "track_key"], descending=[True, False])["track_key"]
-        rows.append(
-            {
-                "person_id": person_id,
-                "name": facts.name,
-                "state": "hidden" if facts.hidden else "active",
-                "cover": facts.cover or (best[0] if len(best) else None),
-                "track_count": own.height,
-                "face_count": int(own["face_count"].sum()),
-                "video_count": own["video_id"].n_unique(),
-                "videos": sorted(set(own["video_id"].to_list())),
-            }
-        )
-    return pl.DataFrame(rows, schema=TABLES["people"])

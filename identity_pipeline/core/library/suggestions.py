@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import polars as pl
 
-from identity_pipeline.core.clustering.constraints import shared_frame_pairs
+from identity_pipeline.core.clustering.shared_frames import shared_frame_pairs
 from identity_pipeline.core.matching.assignment import Decisions
 from identity_pipeline.core.matching.gallery import Gallery
 from identity_pipeline.core.matching.templates import template_matrix

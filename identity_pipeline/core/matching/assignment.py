@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from identity_pipeline.core.clustering.constraints import shared_frame_pairs
+from identity_pipeline.core.clustering.shared_frames import shared_frame_pairs
 from identity_pipeline.core.matching.gallery import NEVER, Gallery, raised
 from identity_pipeline.core.matching.templates import in_order, template_matrix
 from identity_pipeline.core.matching.thresholds import Thresholds

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import dagster as dg
 
-from identity_pipeline.defs.instance.instance_home import NoInstanceError
 from identity_pipeline.defs.instance.partitions import videos
 from identity_pipeline.storage.files import atomic
 from identity_pipeline.storage.files.locks import exclusive
+from identity_pipeline.storage.folder.dagster_home import NoInstanceError
 from identity_pipeline.storage.folder.data_folder import claim_data_folder, open_data_folder
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.video.registry import VideoRegistry

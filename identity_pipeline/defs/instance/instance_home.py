@@ -21,20 +21,13 @@ from identity_pipeline.defs.compat import (
     UserConfigSchema,
 )
 from identity_pipeline.defs.instance.sqlite_storages import EventLog, Runs, Schedules
-from identity_pipeline.errors import IdentityPipelineError
 from identity_pipeline.settings import load_settings
 from identity_pipeline.storage.files import private
+from identity_pipeline.storage.folder.dagster_home import HOME_VARIABLE, NoInstanceError
 from identity_pipeline.storage.layout import Layout
 
-HOME_VARIABLE = "DAGSTER_HOME"
 STORAGE, ARTIFACTS, LOGS = "storage", "artifacts", "logs"
 _CHOSEN: ContextVar[Path | None] = ContextVar("data_folder", default=None)
-
-
-class NoInstanceError(IdentityPipelineError, RuntimeError):
-    """Dagster's instance cannot be told, or not be opened."""
-
-    exit_status = 2
 
 
 @contextmanager

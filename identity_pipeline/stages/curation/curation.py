@@ -12,7 +12,7 @@ from functools import partial
 
 import polars as pl
 
-from identity_pipeline.core.clustering.constraints import shared_frame_pairs
+from identity_pipeline.core.clustering.shared_frames import shared_frame_pairs
 from identity_pipeline.ledger import commands
 from identity_pipeline.ledger import events as ev
 from identity_pipeline.ledger import subjects as ids

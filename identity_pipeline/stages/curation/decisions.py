@@ -7,17 +7,20 @@ Finding them again where videos were processed anew is in `settling`; what follo
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import TYPE_CHECKING
 
 import polars as pl
 
-from identity_pipeline.core.library.recompute import HumanFacts, PersonFacts
-from identity_pipeline.core.matching.assignment import Decisions
+from identity_pipeline.core.library.people import PersonFacts
 from identity_pipeline.ledger import subjects
 from identity_pipeline.ledger.replay import History
 from identity_pipeline.ledger.state import LibraryState
 from identity_pipeline.stages.curation.settling import present_faces
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.video.tables import TableStore
+
+if TYPE_CHECKING:
+    from identity_pipeline.core.library.recompute import HumanFacts
 
 
 def human_facts(state: LibraryState, track_of_face: Mapping[str, str]) -> HumanFacts:
@@ -28,6 +31,9 @@ def human_facts(state: LibraryState, track_of_face: Mapping[str, str]) -> HumanF
         track_of_face: track subject of each face subject that is known, and of each track whose
             decisions count for another one (`stages.library.copies`).
     """
+    # Here, for who only lists people computes no library.
+    from identity_pipeline.core.library.recompute import HumanFacts
+    from identity_pipeline.core.matching.assignment import Decisions
 
     def place(subject: str) -> str:
         return track_of_face.get(subject, subject)

@@ -13,7 +13,6 @@ from typing import Any, Protocol
 
 import polars as pl
 
-from identity_pipeline.core.faces.buckets import BEYOND, Bin, axis_bins, bin_of
 from identity_pipeline.ledger import commands
 from identity_pipeline.ledger import events as ev
 from identity_pipeline.ledger import subjects as ids
@@ -155,6 +154,8 @@ def yaw_word(word: str, edges: Sequence[float]) -> str:
     Raises:
         CurationError: it is neither.
     """
+    from identity_pipeline.core.faces.buckets import BEYOND, Bin, axis_bins, bin_of
+
     bins = axis_bins(edges)
     labels = [*(each.label for each in bins), BEYOND]
     if word in labels:

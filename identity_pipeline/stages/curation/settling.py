@@ -7,7 +7,9 @@ same has the same tables.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import time
 from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -99,13 +101,15 @@ class Settling:
         return frozenset(self.tables)
 
     def note(self) -> None:
-        """Notes that every decision of these videos is where it was."""
+        """Notes that every decision of these videos is where it was, where it can be written."""
         same = self._before.folders == self._now.folders
         if not self.tables and same and self._now.seq - self._before.seq < EVERY:
             return
         self._now.videos = {**self._before.videos, **self.tables}
         noted = json.dumps(vars(self._now), sort_keys=True)
-        atomic.write_bytes(_path(self.layout), noted.encode())
+        with contextlib.suppress(OSError):
+            if os.access(_path(self.layout).parent, os.W_OK):
+                atomic.write_bytes(_path(self.layout), noted.encode())
 
 
 def present_faces(store: TableStore, book: Mapping[str, Sequence[ev.Anchor]]) -> pl.DataFrame:
@@ -171,15 +175,15 @@ def settle_ledger(
 ) -> History:
     """The ledger, after noting where videos that were processed anew have other track numbers.
 
-    With `write` False nothing is noted, but the history is told as if it were. `seen` is an earlier
-    history of the ledger, which need not be read again.
+    With `write` False nothing is noted in the ledger, but the history is told as if it were. `seen`
+    is an earlier history of the ledger, which need not be read again.
     """
     store, ledger = stores.tables, stores.ledger
     history = ledger.history(seen)
     settling = Settling.of(store.layout, history)
     found = _found_again(store, history, settling.videos)
     if not found.changes:
-        if write and history.events:
+        if history.events:
             settling.note()
         return history
     stamp = commands.Stamp(MACHINE, now, "videos were processed anew")

@@ -6,7 +6,7 @@ in `curation`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypedDict, cast
@@ -22,6 +22,7 @@ from identity_pipeline.stages.curation.settling import settle_ledger
 from identity_pipeline.stages.specs.damage import PassedOver
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.library.snapshots import Generation, Snapshot
+from identity_pipeline.storage.video.track_counts import COLUMNS, track_counts
 from identity_pipeline.tables import empty
 
 
@@ -61,6 +62,42 @@ class SuggestionRow(TypedDict):
     first_seen: str
     expires: str
     evidence: float | None
+
+
+class Assignments(Mapping[str, AssignmentRow]):
+    """Rows of `person_assignments` by track; of a few of them only those are taken out."""
+
+    FEW = 64
+    """Chosen: so many looks for one row cost about what all rows do."""
+
+    def __init__(self, table: pl.DataFrame) -> None:
+        """Of a table; nothing is looked at yet."""
+        self._table, self._known = table, dict[str, AssignmentRow | None]()
+
+    @cached_property
+    def _all(self) -> dict[str, AssignmentRow]:
+        rows = cast("list[AssignmentRow]", self._table.to_dicts())
+        return {row["track_key"]: row for row in rows}
+
+    def __getitem__(self, key: str) -> AssignmentRow:
+        """The row of a track."""
+        if "_all" in vars(self) or len(self._known) >= self.FEW:
+            return self._all[key]
+        if key not in self._known:
+            rows = self._table.filter(pl.col("track_key") == key).to_dicts()
+            self._known[key] = cast("AssignmentRow", rows[0]) if rows else None
+        row = self._known[key]
+        if row is None:
+            raise KeyError(key)
+        return row
+
+    def __iter__(self) -> Iterator[str]:
+        """All tracks."""
+        return iter(self._all)
+
+    def __len__(self) -> int:
+        """How many tracks there are."""
+        return self._table.height
 
 
 _OF_TABLES = ("assignments",)
@@ -120,8 +157,7 @@ class LibrarySnapshot:
     @cached_property
     def assignments(self) -> Mapping[str, AssignmentRow]:
         """Rows of `person_assignments` by track."""
-        rows = cast("list[AssignmentRow]", self.table("person_assignments").to_dicts())
-        return {row["track_key"]: row for row in rows}
+        return Assignments(self.table("person_assignments"))
 
     @cached_property
     def videos(self) -> tuple[str, ...]:
@@ -143,6 +179,16 @@ class LibrarySnapshot:
                     table = self.stores.tables.read("track_templates", video_id, parts[0].columns)
                     parts.append(table)
         return pl.concat(parts).sort("track_key")
+
+    def track_counts(self, videos: Iterable[str]) -> pl.DataFrame:
+        """track_key, face_count and quality of the tracks of some videos; see `templates`."""
+
+        def read(video_id: str) -> pl.DataFrame | None:
+            with self._passed_over.reading(video_id):
+                return self.stores.tables.read("track_templates", video_id, COLUMNS)
+            return None
+
+        return track_counts(self.stores.tables, videos, read)
 
     @cached_property
     def _passed_over(self) -> PassedOver:

@@ -19,7 +19,7 @@ from identity_pipeline.ledger.events import name_key
 from identity_pipeline.ledger.state import LibraryState
 from identity_pipeline.stages.curation.snapshot import CurationError, LibrarySnapshot, video_of
 from identity_pipeline.stages.desk.faces import known_faces
-from identity_pipeline.stages.library.copies import TABLE, Copies
+from identity_pipeline.stages.library.copies_in_force import TABLE, Copies
 from identity_pipeline.storage.library.profiles import ProfileError
 from identity_pipeline.storage.video.tables import MissingTableError, TableStore
 

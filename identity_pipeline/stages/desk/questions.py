@@ -23,7 +23,7 @@ from identity_pipeline.settings import Settings
 from identity_pipeline.stages.curation.decisions import human_facts
 from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
 from identity_pipeline.stages.desk.places import Place
-from identity_pipeline.stages.library.copies import copies_of
+from identity_pipeline.stages.library.copies_in_force import copies_of
 from identity_pipeline.storage.files.small_files import DamagedFileError
 from identity_pipeline.storage.video.tables import MissingTableError
 

@@ -8,7 +8,7 @@ from typing import Final
 
 import polars as pl
 
-from identity_pipeline.core.clustering.constraints import shared_frame_pairs
+from identity_pipeline.core.clustering.shared_frames import shared_frame_pairs
 from identity_pipeline.core.review.merging import Conflict, Resemblance, conflicts, resemblance
 from identity_pipeline.core.review.questions import Bars
 from identity_pipeline.core.review.splitting import Proposal, propose_splits

@@ -21,7 +21,7 @@ from identity_pipeline.core.library.recompute import template_thresholds
 from identity_pipeline.core.vectors import Matrix, check_unit
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.curation.decisions import human_facts
-from identity_pipeline.stages.library.copies import TABLE, Copies
+from identity_pipeline.stages.library.copies_in_force import TABLE, Copies
 from identity_pipeline.stages.library.recompute import read_templates, recompute
 from identity_pipeline.stages.library.spaces import LiveSpace, settings_of_library
 from identity_pipeline.stages.library.unclaimed import unclaimed

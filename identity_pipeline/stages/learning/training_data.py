@@ -19,7 +19,7 @@ from identity_pipeline.settings import Settings
 from identity_pipeline.stages.curation.consents import Asked
 from identity_pipeline.stages.curation.decisions import human_facts
 from identity_pipeline.stages.curation.settling import settle_ledger
-from identity_pipeline.stages.library.copies import copies_in_force
+from identity_pipeline.stages.library.copies_in_force import copies_in_force
 from identity_pipeline.stages.library.spaces import read_video
 from identity_pipeline.stages.progress.protocol import Progress, silent
 from identity_pipeline.stages.specs.damage import PassedOver

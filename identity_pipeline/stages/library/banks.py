@@ -27,7 +27,7 @@ from identity_pipeline.settings import Settings
 from identity_pipeline.stages.curation.consents import Asked
 from identity_pipeline.stages.curation.decisions import human_facts
 from identity_pipeline.stages.curation.settling import in_step, settle_ledger
-from identity_pipeline.stages.library.copies import Copies, copies_of
+from identity_pipeline.stages.library.copies_in_force import Copies, copies_of
 from identity_pipeline.stages.library.spaces import FACE_TABLES, read_video
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.files.hashing import sha256_of_value

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from identity_pipeline.ledger.state import LibraryState
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.curation.consents import Asked
-from identity_pipeline.stages.library.copies import copies_in_force
+from identity_pipeline.stages.library.copies_in_force import copies_in_force
 from identity_pipeline.stages.library.recompute import withheld_from_gallery
 from identity_pipeline.stages.stores import LibraryStores
 

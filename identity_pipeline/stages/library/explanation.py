@@ -18,7 +18,7 @@ from identity_pipeline.stages.curation.snapshot import (
     LibrarySnapshot,
     video_of,
 )
-from identity_pipeline.stages.library.copies import copies_of
+from identity_pipeline.stages.library.copies_in_force import copies_of
 from identity_pipeline.stages.library.recompute import read_templates
 from identity_pipeline.stages.library.spaces import head_of_space, settings_of_library
 from identity_pipeline.stages.library.unclaimed import unclaimed

@@ -27,7 +27,8 @@ from identity_pipeline.settings import Settings, chosen
 from identity_pipeline.stages.curation.consents import Asked
 from identity_pipeline.stages.curation.decisions import human_facts
 from identity_pipeline.stages.curation.settling import settle_ledger
-from identity_pipeline.stages.library.copies import TABLE, Copies, copies_in_force, find_copies
+from identity_pipeline.stages.library.copies import find_copies
+from identity_pipeline.stages.library.copies_in_force import TABLE, Copies, copies_in_force
 from identity_pipeline.stages.library.projection import forget, is_regenerated, regenerate
 from identity_pipeline.stages.library.spaces import (
     LiveSpace,

@@ -7,14 +7,15 @@ from typing import NamedTuple, TypedDict, cast
 
 import polars as pl
 
-from identity_pipeline.core.library.recompute import people_table
+from identity_pipeline.core.library.people import people_table
 from identity_pipeline.ledger import events as ev
 from identity_pipeline.ledger import subjects as ids
 from identity_pipeline.ledger.effects import Facts, effect_of
 from identity_pipeline.ledger.replay import History
 from identity_pipeline.stages.curation.decisions import people_facts
 from identity_pipeline.stages.curation.snapshot import LibrarySnapshot, SuggestionRow, video_of
-from identity_pipeline.stages.library.copies import TABLE, Copies
+from identity_pipeline.stages.library.copies_in_force import TABLE, Copies
+from identity_pipeline.storage.library.profile_labels import profile_labels
 
 
 class PersonRow(TypedDict):
@@ -90,8 +91,7 @@ def people_rows(library: LibrarySnapshot, *, hidden: bool = False) -> list[Perso
     """
     state = library.state
     # One that cannot be read is named where profiles are brought in step; the others are shown.
-    readable = library.stores.profiles.all(faults=[])
-    profiles = {profile.person_id: profile for profile in readable}
+    profiles = profile_labels(library.stores.layout)
     sets = set(library.stores.photos.ids())
     rows: list[PersonRow] = []
     for row in people_table(people_facts(state), *_present(library)).iter_rows(named=True):
@@ -101,7 +101,7 @@ def people_rows(library: LibrarySnapshot, *, hidden: bool = False) -> list[Perso
         told = {
             **_counted_apart(row["videos"], sets),
             "confirmed": len(state.members.get(row["person_id"], ())),
-            "embeddings": profile.embedding_count if profile else None,
+            "embeddings": profile.embeddings if profile else None,
             "sessions": profile.sessions if profile else None,
             "label": profile.label if profile else None,
         }
@@ -127,7 +127,7 @@ def _present(library: LibrarySnapshot) -> tuple[pl.DataFrame, pl.DataFrame]:
     rows = [(key, video_of(key), "known", who.person_id) for key, who in sorted(whose.items())]
     columns = ("track_key", "video_id", "state", "person_id")
     table = pl.DataFrame(rows, schema=[(name, pl.String) for name in columns], orient="row")
-    return table, library.templates(map(video_of, whose))
+    return table, library.track_counts(map(video_of, whose))
 
 
 class Known(NamedTuple):
@@ -155,11 +155,10 @@ def _automatic(library: LibrarySnapshot) -> dict[str, str]:
     """The person of each track by the last recompute, but for what humans said since."""
     state, found = library.state, {}
     aside = state.ignored | state.not_faces
-    for key, row in library.assignments.items():
-        person = row["person_id"]
-        if row["origin"] != "auto" or person is None or key in aside:
-            continue
-        if person not in state.people:
+    placed = library.table("person_assignments").filter(pl.col("origin") == "auto")
+    pairs = placed.drop_nulls("person_id").select("track_key", "person_id")
+    for key, person in pairs.iter_rows():
+        if key in aside or person not in state.people:
             continue
         survivor = state.survivor(person)
         if (key, survivor) not in state.turned_down:

@@ -53,6 +53,7 @@ from identity_pipeline.storage.library.training_sessions import (
 )
 from identity_pipeline.storage.progress.heartbeat import Heartbeat
 from identity_pipeline.storage.video.failures import RUN_DIED, FailureNote, FailureNotes
+from identity_pipeline.storage.video.known_notes import notes_of
 from identity_pipeline.storage.video.tables import TableStore
 
 SUGGESTIONS: Final = "suggestions"
@@ -99,6 +100,12 @@ class Sources:
     def stores(self) -> LibraryStores:
         """All stores of the data folder in which the tables lie."""
         return LibraryStores.of(self.store)
+
+    @cached_property
+    def done_states(self) -> list[State]:
+        """The states of the steps of a video of which all is done: done, or switched off."""
+        off = [any(spec.off(self.settings) for spec in specs) for specs in steps().values()]
+        return [State.SKIPPED if is_off else State.DONE for is_off in off]
 
     def status_of_run(self, of: str) -> str:
         """Of the last run of a video, of the library or of learning; empty without one."""
@@ -205,6 +212,37 @@ def video_phases(
     return Whole(
         video_id, phases, "" if video.live else _no_sign_of_life(sources, video_id, phases)
     )
+
+
+Units = tuple[int | None, ...]
+"""Of the work of each step of a video; None where they are not counted."""
+
+
+def done_units(sources: Sources, video_id: str) -> tuple[int | None, Units]:
+    """Sampled frames of a video, and the units of each of its steps; see `done_phases`."""
+    store = sources.store
+    units = tuple(counted(store, step, video_id) for step in steps())
+    return expected_frames(store, sources.settings, video_id), units
+
+
+def done_phases(sources: Sources, frames: int | None, units: Units) -> tuple[Phase, ...]:
+    """The phases of a video of which all is done, as `video_phases` builds them."""
+    found = []
+    for (step, specs), own in zip(steps().items(), units, strict=True):
+        off = next((why for spec in specs if (why := spec.off(sources.settings))), None)
+        found.append(
+            _Found(
+                step,
+                Facts(current=True, there=True, off=off is not None),
+                {State.SKIPPED: off} if off else {},
+                None,
+                frames if own is None and step == "watch" else own,
+                unit_of(step),
+                frames or usual_frames(sources.costs),
+                aside=off is not None,
+            )
+        )
+    return tuple(map(sources.phase, found))
 
 
 def _note_of(sources: Sources, video_id: str) -> FailureNote | None:
@@ -394,6 +432,8 @@ def _unpriced(
 
 def _still_to_come(video: Whole) -> bool:
     """Whether the library waits for a video: not for one that failed or was stopped for good."""
+    if video.state is State.DONE:
+        return False
     templates = next(phase for phase in video.phases if phase.step == "templates")
     failed = video.count(State.FAILED) > 0
     return templates.state not in (State.DONE, *SETTLED) and not failed
@@ -402,12 +442,9 @@ def _still_to_come(video: Whole) -> bool:
 def library_units(stores: LibraryStores, step: str) -> int | None:
     """Units of the work of a step of the library; None before the table that counts them."""
     if step == "identity_library":
-        tables = stores.tables
-        noted = [
-            tables.noted("track_templates", video)
-            for video in tables.videos_with("track_templates")
-        ]
-        return sum(known.rows for known in noted if known)
+        there = set(stores.tables.videos_with("track_templates"))
+        noted = notes_of(stores.tables, "track_templates").manifests
+        return sum(known.rows for video, known in noted.items() if video in there)
     return stores.generations.rows("people")
 
 

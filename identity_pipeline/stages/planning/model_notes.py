@@ -13,6 +13,7 @@ from collections import Counter
 from identity_pipeline.media.wording import counted
 from identity_pipeline.settings import Settings
 from identity_pipeline.stages.library.spaces import CALIBRATE, pack_of_space, spaces_of_videos
+from identity_pipeline.storage.video.known_notes import notes_of
 from identity_pipeline.storage.video.tables import TableStore
 
 
@@ -76,8 +77,9 @@ def _changed_encoder(store: TableStore, settings: Settings) -> tuple[str, ...]:
         return ()
     now = encoder_name(settings.models)
     before: Counter[str] = Counter()
+    notes = notes_of(store, "vision_embeddings").manifests
     for video_id in store.videos_with("vision_embeddings"):
-        noted = store.noted("vision_embeddings", video_id)
+        noted = notes.get(video_id)
         name = (noted.space or "").partition("@")[0] if noted else ""
         before.update([name] if name and name != now else [])
     called = BUNDLED if now == BUNDLED_FOLDER.name else now

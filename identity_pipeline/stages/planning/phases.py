@@ -86,6 +86,18 @@ class Whole:
         return next((phase for phase in self.phases if phase.state in states), None)
 
     @property
+    def waiting(self) -> Phase | None:
+        """The first phase that is not done and says why."""
+        found = (p for p in self.phases if p.counts and p.state is not State.DONE and p.why)
+        return next(found, None)
+
+    @property
+    def steps_done(self) -> tuple[int, int]:
+        """How many phases are done, and of how many that count."""
+        counted = [phase for phase in self.phases if phase.counts]
+        return sum(phase.state is State.DONE for phase in counted), len(counted)
+
+    @property
     def left_s(self) -> float:
         """Seconds of work left, as far as they can be told."""
         return sum(phase.left_s or 0.0 for phase in self.phases if phase.counts)

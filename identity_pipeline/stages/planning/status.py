@@ -6,7 +6,7 @@ shares (`core.progress.shares`), and the words for it (`stages.planning.words`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from identity_pipeline.core.progress.shares import SETTLED, Batch, Key, Seen, State, observe
 from identity_pipeline.settings import Settings
@@ -16,6 +16,7 @@ from identity_pipeline.stages.planning.builder import (
     library_phases,
     video_phases,
 )
+from identity_pipeline.stages.planning.done_videos import DoneVideos, DoneWhole
 from identity_pipeline.stages.planning.phases import (
     BatchStatus,
     Phase,
@@ -74,18 +75,35 @@ def look(
         now=now,
         today=today,
     )
-    videos = []
+    videos, known = [], DoneVideos(sources)
     for n, video_id in enumerate(ids, 1):
-        videos.append(video_phases(sources, video_id))
+        videos.append(known.whole(video_id) or known.noted(video_phases(sources, video_id)))
         progress("videos", n, len(ids), "videos")
+    known.keep()
     photos = _photo_sets(sources)
     library = library_phases(sources, videos)
     wholes = (*videos, *photos, library)
-    batches = BatchBook(store.layout).update(lambda before: observe(before, _picture(wholes), now))
-    phases = {(whole.name, phase.step): phase for whole in wholes for phase in whole.phases}
     at_once = sum(whole.count(State.RUNNING) > 0 for whole in wholes)
-    told = tuple(_batch_status(batch, phases) for batch in batches)
+    told = _batches(BatchBook(store.layout), wholes, now)
     return Status(tuple(videos), photos, library, told, at_once)
+
+
+def _batches(book: BatchBook, wholes: Collection[Whole], now: float) -> tuple[BatchStatus, ...]:
+    """Notes what is new and what is done, and says how far each batch is."""
+    batches = book.update(lambda before: observe(before, _picture(wholes, before), now))
+    mentioned = _mentioned(batches)
+    phases = {
+        (whole.name, phase.step): phase
+        for whole in wholes
+        if whole.name in mentioned
+        for phase in whole.phases
+    }
+    return tuple(_batch_status(batch, phases) for batch in batches)
+
+
+def _mentioned(batches: Iterable[Batch]) -> set[str]:
+    """Videos, or the library, of which a batch takes something for open."""
+    return {video for batch in batches for video, _ in batch.open_keys()}
 
 
 def _photo_sets(sources: Sources) -> tuple[Whole, ...]:
@@ -93,12 +111,15 @@ def _photo_sets(sources: Sources) -> tuple[Whole, ...]:
     return tuple(video_phases(sources, set_id, PHOTO_SPECS) for set_id in sets)
 
 
-def _picture(wholes: Iterable[Whole]) -> dict[Key, Seen]:
+def _picture(wholes: Iterable[Whole], batches: Iterable[Batch]) -> dict[Key, Seen]:
+    """Every phase that is open, or that a batch still takes for open."""
+    mentioned = _mentioned(batches)
     return {
         (whole.name, phase.step): Seen(
             phase.state is State.DONE, phase.expected_s or 0.0, phase.state is State.STALE
         )
         for whole in wholes
+        if whole.name in mentioned or not isinstance(whole, DoneWhole)
         for phase in whole.phases
         if phase.step != SUGGESTIONS and not phase.aside
     }

@@ -52,8 +52,7 @@ def now_words(whole: Whole) -> str:
         return f"{phase.step}: {phase_words(phase)}"
     if whole.note:
         return whole.note
-    waiting = (p for p in whole.phases if p.counts and p.state is not State.DONE and p.why)
-    first = next(waiting, None)
+    first = whole.waiting
     return f"{first.step}: {first.why}" if first else ""
 
 
@@ -90,7 +89,7 @@ def attention(status: Status) -> Iterator[str]:
     if status.questions:
         yield f"{status.questions} suggestions wait for an answer: identity-pipeline suggestions"
     for whole in status.wholes:
-        for phase in whole.phases:
+        for phase in whole.phases if whole.count(*TROUBLE) else ():
             # The first phase in a state says it for all.
             if phase.state in TROUBLE and phase is whole.first(phase.state):
                 yield f"{whole.name} {phase.state.value} at {phase.step}: {phase.why}"
@@ -100,8 +99,8 @@ def attention(status: Status) -> Iterator[str]:
 
 def steps_done(whole: Whole) -> str:
     """How many steps are done, of those that count."""
-    counted = [phase for phase in whole.phases if phase.counts]
-    return f"{sum(phase.state is State.DONE for phase in counted)} of {len(counted)}"
+    done, counted = whole.steps_done
+    return f"{done} of {counted}"
 
 
 def headline_numbers(status: Status) -> dict[str, int | float]:

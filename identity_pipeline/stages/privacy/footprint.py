@@ -19,7 +19,7 @@ from identity_pipeline.ledger import events as ev
 from identity_pipeline.ledger import subjects as ids
 from identity_pipeline.stages.curation.snapshot import LibrarySnapshot, video_of
 from identity_pipeline.stages.datasets.manifest import datasets_in, read_manifest
-from identity_pipeline.stages.library.copies import TABLE, Copies
+from identity_pipeline.stages.library.copies_in_force import TABLE, Copies
 from identity_pipeline.stages.library.view import Known, known_tracks
 from identity_pipeline.storage.files import atomic
 from identity_pipeline.storage.layout import Layout

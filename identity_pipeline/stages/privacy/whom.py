@@ -14,7 +14,7 @@ from identity_pipeline.ledger import subjects as ids
 from identity_pipeline.ledger.state import Forgotten
 from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
 from identity_pipeline.stages.curation.targets import TRACK, find_targets, people_called
-from identity_pipeline.stages.library.copies import TABLE, Copies
+from identity_pipeline.stages.library.copies_in_force import TABLE, Copies
 from identity_pipeline.stages.library.view import pending_suggestions
 from identity_pipeline.stages.privacy.footprint import (
     Footprint,

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -19,9 +19,11 @@ from identity_pipeline.storage.files import atomic, small_files
 from identity_pipeline.storage.files.hashing import sha256_of_file
 from identity_pipeline.storage.files.recorded import DamagedTableError, read_recorded
 from identity_pipeline.storage.layout import Layout
-from identity_pipeline.storage.video.crop_archive import CropArchive
 from identity_pipeline.storage.video.registry import mending_command
 from identity_pipeline.tables import LATER, SchemaError, conform, with_later_columns, without_unused
+
+if TYPE_CHECKING:
+    from identity_pipeline.storage.video.crop_archive import CropArchive
 
 
 class MissingTableError(IdentityPipelineError, FileNotFoundError):
@@ -142,6 +144,8 @@ class TableStore:
             MissingTableError: there are none.
             DamagedTableError: they are not those that the last whole pass wrote.
         """
+        from identity_pipeline.storage.video.crop_archive import CropArchive
+
         archive = CropArchive(self.layout.crops(video_id))
         noted = self.noted("face_crops", video_id)
         if noted is None:

@@ -19,7 +19,7 @@ from identity_pipeline.core.progress.shares import State
 from identity_pipeline.defs.instance.tags import BY
 from identity_pipeline.ledger.store import LedgerStore
 from identity_pipeline.stages.curation.decisions import contradicted
-from identity_pipeline.stages.library.copies import copies_in_force
+from identity_pipeline.stages.library.copies_in_force import copies_in_force
 from identity_pipeline.stages.library.recompute import read_templates
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.library.generations import Generations

@@ -1,0 +1,84 @@
+"""Memories of what lies in folders of many files, so that a look costs what changed since.
+
+One JSON file a memory, in `data/progress/known`: derived, worth nothing, removed at any time. What
+is remembered of a file holds while the file's stamp (size, time, inode) is the same. A file that is
+written whole is renamed into its folder, so where a folder's time is the same as well, and is not
+of the moment in which it was looked at, none of its files is looked at.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from identity_pipeline.storage.files import atomic
+from identity_pipeline.storage.layout import Layout
+
+SLACK_NS: Final = 2_000_000_000
+"""A folder that changed so shortly before it was looked at may change again in the same instant."""
+
+
+def stamp_of(found: os.stat_result) -> str:
+    """Changes with a file's content, as far as its folder tells."""
+    return f"{found.st_mtime_ns}/{found.st_size}/{found.st_ino}"
+
+
+def changed_at(folder: Path) -> int:
+    """When a folder changed last, in nanoseconds since 1970; 0 where there is none."""
+    try:
+        return folder.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+@dataclass(frozen=True)
+class Memory:
+    """One memory.
+
+    Attributes:
+        layout: the data folder.
+        name: of the memory.
+        version: of what is kept in it; one of another version is none.
+    """
+
+    layout: Layout
+    name: str
+    version: int
+
+    @property
+    def path(self) -> Path:
+        """Its file."""
+        return self.layout.known / f"{self.name}.json"
+
+    def recall(self) -> dict[str, Any]:
+        """What was kept; nothing where there is none that can be read."""
+        try:
+            value = json.loads(self.path.read_bytes())
+        except (OSError, ValueError):
+            return {}
+        fits = isinstance(value, dict) and value.get("version") == self.version
+        return value if fits else {}
+
+    def keep(self, value: Mapping[str, Any]) -> None:
+        """Keeps it; where nothing can be written, the next look costs as much as this one."""
+        noted = json.dumps({"version": self.version, **value}, separators=(",", ":"))
+        with contextlib.suppress(OSError):
+            if os.access(self.layout.root, os.W_OK):
+                atomic.write_bytes(self.path, noted.encode())
+
+
+def quiet(before: Mapping[str, Any], folder: Path) -> bool:
+    """Whether no file of a folder can have changed since it was kept with `looked_at`."""
+    now = changed_at(folder)
+    return bool(before) and before["folder"] == now and now < before["at"] - SLACK_NS
+
+
+def looked_at(folder: Path) -> dict[str, int]:
+    """When a folder is looked at and when it changed last; to be asked before its files are."""
+    return {"at": time.time_ns(), "folder": changed_at(folder)}

@@ -1,0 +1,155 @@
+"""What `status` and `people` remember: whatever changes, they say what they would say anew."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from identity_pipeline.cli.status_page import Asked, page_of
+from identity_pipeline.core.progress.shares import State
+from identity_pipeline.models.hub import ModelHub
+from identity_pipeline.settings import Settings, load_settings
+from identity_pipeline.stages.planning.phases import Status
+from identity_pipeline.stages.planning.staleness import Models
+from identity_pipeline.stages.planning.status import look
+from identity_pipeline.storage.files import atomic
+from identity_pipeline.storage.layout import Layout
+from identity_pipeline.storage.video.failures import FailureNote, FailureNotes
+from identity_pipeline.storage.video.known_notes import notes_of
+from identity_pipeline.storage.video.registry import VideoRegistry
+from identity_pipeline.storage.video.tables import TableStore
+from identity_pipeline_tests.benchmarks.many_videos import written
+
+TODAY = "2026-03-04T05:06:07+00:00"
+LONG_AGO = 1_700_000_000_000_000_000
+
+
+@pytest.fixture(scope="module")
+def pattern(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("many") / "data"
+    written(root, 3, 16)
+    return root
+
+
+@pytest.fixture
+def layout(pattern: Path, tmp_path: Path) -> Layout:
+    root = tmp_path / "data"
+    shutil.copytree(pattern, root, symlinks=True)
+    for record in (root / "registry").glob("*.json"):
+        record.write_text(record.read_text().replace(str(pattern), str(root)))
+    return Layout(root)
+
+
+@pytest.fixture(scope="module")
+def hub() -> ModelHub:
+    return ModelHub(load_settings().models)
+
+
+def age(layout: Layout) -> None:
+    """Nothing of the folder is of this moment."""
+    for folder, folders, files in os.walk(layout.root):
+        for name in (*folders, *files):
+            os.utime(f"{folder}/{name}", ns=(LONG_AGO, LONG_AGO), follow_symlinks=False)
+    os.utime(layout.root, ns=(LONG_AGO, LONG_AGO))
+
+
+def settings_of(layout: Layout) -> Settings:
+    return load_settings(paths={"data": str(layout.root)})
+
+
+def seen(layout: Layout, settings: Settings, hub: ModelHub) -> Status:
+    return look(TableStore(layout), settings, Models(*hub.here()), {}, 1e9, TODAY)
+
+
+def told(status: Status) -> list[object]:
+    """Every phase of every video, however it was found."""
+    return [(whole.name, whole.state, whole.phases, whole.note) for whole in status.wholes]
+
+
+def first(layout: Layout) -> str:
+    return VideoRegistry(layout).ids()[0]
+
+
+def _no_table(layout: Layout) -> None:
+    layout.table("riders", first(layout)).unlink()
+
+
+def _another_note(layout: Layout) -> None:
+    path = layout.manifest("selection", first(layout))
+    atomic.write_bytes(path, path.read_bytes().replace(b'"fingerprint": "', b'"fingerprint": "f'))
+
+
+def _failed(layout: Layout) -> None:
+    FailureNotes(layout).put(first(layout), FailureNote("broken", "It is.", "watch", True))
+
+
+def _no_file(layout: Layout) -> None:
+    Path(next(iter(VideoRegistry(layout).all())).path).unlink()
+
+
+def _highlights(layout: Layout) -> None:
+    path = Path(next(iter(VideoRegistry(layout).all())).path)
+    path.with_suffix(".highlights.csv").write_text("start_s,end_s,weight\n0,1,2\n")
+
+
+def _no_export(layout: Layout) -> None:
+    layout.export(first(layout)).rmdir()
+
+
+def _no_video(layout: Layout) -> None:
+    layout.registration(first(layout)).unlink()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [_no_table, _another_note, _failed, _no_file, _highlights, _no_export, _no_video],
+)
+def test_whatever_changes_is_seen(
+    layout: Layout, hub: ModelHub, change: Callable[[Layout], None]
+) -> None:
+    settings = settings_of(layout)
+    asked = Asked(layout, settings)
+    age(layout)
+    seen(layout, settings, hub)  # notes the batches, and remembers
+    age(layout)
+    before, again = asked.begin(), seen(layout, settings, hub)
+    asked.keep(before, page_of(again, ()), again, hub)
+    still = asked.still_there()
+    assert still is not None
+    assert [tuple(row) for row in still.rows] == list(page_of(again, ()).rows)
+    assert [whole.state for whole in again.videos] == [State.DONE] * 3
+
+    change(layout)
+
+    assert asked.still_there() is None
+    remembered = told(seen(layout, settings, hub))
+    shutil.rmtree(layout.known)
+    assert remembered == told(seen(layout, settings, hub))
+    assert remembered != told(again)
+
+
+def test_a_setting_is_seen(layout: Layout, hub: ModelHub) -> None:
+    settings = settings_of(layout)
+    age(layout)
+    seen(layout, settings, hub)
+    other = load_settings(paths={"data": str(layout.root)}, selection={"novelty_min": 0.31})
+
+    states = {whole.state for whole in seen(layout, other, hub).videos}
+
+    assert states == {State.STALE}
+
+
+def test_notes_are_those_that_are_there(layout: Layout) -> None:
+    store, asset = TableStore(layout), "track_templates"
+    age(layout)
+    for _ in range(2):
+        ids = VideoRegistry(layout).ids()
+        known = notes_of(store, asset).manifests
+        assert known == {video: store.noted(asset, video) for video in ids}
+    store.write(asset, first(layout), store.read(asset, first(layout)), "made anew")
+
+    assert notes_of(store, asset).manifests[first(layout)].fingerprint == "made anew"
