@@ -42,7 +42,7 @@ from identity_pipeline_tests.benchmarks.reach import Row, as_json
 from identity_pipeline_tests.benchmarks.timing import Sample, measured
 
 RIDE = material.PROJECT / "identity_pipeline" / "bundled" / "rides" / "demo_solo.mp4"
-REACH_SHARE, REACH_ENTRIES = 0.03, 120
+REACH_SHARE, REACH_ENTRIES, RIDE_S = 0.03, 120, 120.0
 
 
 @dataclass
@@ -185,24 +185,26 @@ def tables(found: Share, title: str) -> Iterator[Table]:
     yield log
 
 
-def rows(found: Share, length: str) -> list[Row]:
-    """What was to be reached."""
-    share, entries = found.shares()["cpu"], sum(found.entries.values())
-    met = share <= REACH_SHARE
-    why = "" if met else "of a short ride it is more: it hardly grows with the ride"
+def rows(found: Share, seconds: float) -> list[Row]:
+    """What was to be reached, of a ride of some seconds."""
+    own, work, share = found.dagster.cpu, found.work.cpu, found.shares()["cpu"]
+    of_two = own / (own + work * RIDE_S / seconds)
+    whole = seconds >= RIDE_S
+    entries = sum(found.entries.values())
     return [
         Row(
-            f"Dagster's share of {length}, processor time",
-            f"≤ {REACH_SHARE:.0%}",
-            f"{share:.1%}",
-            met,
-            why,
+            what="Dagster's share of a two-minute ride, processor time",
+            reach=f"≤ {REACH_SHARE:.0%}",
+            here=f"{share:.1%}" if whole else f"{own:.2f} s; {share:.1%} of {seconds:.0f} s",
+            met=share <= REACH_SHARE if whole else None,
+            why="" if whole else f"were its work longer by as much as the ride: {of_two:.1%}",
         ),
         Row(
-            f"entries in the log of {length}",
-            f"≤ {REACH_ENTRIES}",
-            str(entries),
-            entries <= REACH_ENTRIES,
+            what=f"entries in Dagster's log, a ride of {seconds:.0f} s",
+            reach=f"≤ {REACH_ENTRIES}",
+            here=str(entries),
+            met=entries <= REACH_ENTRIES,
+            why="" if entries <= REACH_ENTRIES else "observations of progress on a slow machine",
         ),
     ]
 
@@ -234,12 +236,13 @@ def main(
         run(begun, hub, groups)  # opens the models and loads what a process loads once
         if seconds:
             video = parts.shortened(video, seconds, folder / f"first-{video.name}")
-        length = f"a ride of {minutes_of(video) * 60:.0f} s"
         if minutes:
-            video, length = long_video(video, folder, minutes), f"a ride of {minutes:g} minutes"
+            video = long_video(video, folder, minutes)
+        length = round(60 * minutes_of(video), 1)
         found = run(video, hub, groups)
     console = Console(width=max(100, Console().width))
-    for table in tables(found, f"{length}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"):
+    where = f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
+    for table in tables(found, f"A ride of {length:g} s, {where}"):
         console.print(table)
     if json_file:
         told = asdict(found) | {"shares": found.shares()} | as_json(rows(found, length))

@@ -62,9 +62,14 @@ class _Reporter:
         if total is not None and left is not None:
             metadata |= {"total": total, "seconds_left": left}
         partition = self._context.partition_key if self._context.has_partition_key else None
+        self._context.log_event(
+            dg.AssetObservation(
+                self._shown(), description=said, partition=partition, metadata=metadata
+            )
+        )
+
+    def _shown(self) -> str:
+        """The first asset that the step makes now."""
         selected = {key.path[-1] for key in self._context.selected_asset_keys}
         outputs = outputs_of(self._context.op_execution_context.op.name)
-        shown = next(name for name in outputs if name in selected)
-        self._context.log_event(
-            dg.AssetObservation(shown, description=said, partition=partition, metadata=metadata)
-        )
+        return next(name for name in outputs if name in selected)
