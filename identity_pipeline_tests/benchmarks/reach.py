@@ -63,7 +63,10 @@ class Bench:
     full: Sequence[str] | None = ()
 
 
-BENCHES: Final[Sequence[Bench]] = (Bench("bench_dagster", ("--seconds", "4"), ("--minutes", "2")),)
+BENCHES: Final[Sequence[Bench]] = (
+    Bench("bench_dagster", ("--seconds", "4"), ("--minutes", "2")),
+    Bench("bench_gpu", ("--minutes", "0.2")),
+)
 
 
 def _measured(bench: Bench, arguments: Sequence[str], folder: Path) -> Iterator[Row]:
