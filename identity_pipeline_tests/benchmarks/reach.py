@@ -64,6 +64,7 @@ class Bench:
 
 
 BENCHES: Final[Sequence[Bench]] = (
+    Bench("bench_video", ("--seconds", "6"), ("--minutes", "2")),
     Bench("bench_gpu", ("--minutes", "0.2")),
     Bench("bench_worker", ("--videos", "8"), ("--videos", "200")),
     Bench(
