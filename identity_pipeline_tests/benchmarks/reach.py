@@ -63,7 +63,13 @@ class Bench:
     full: Sequence[str] | None = ()
 
 
-BENCHES: Final[Sequence[Bench]] = ()
+BENCHES: Final[Sequence[Bench]] = (
+    Bench(
+        "bench_commands",
+        ("--no-help-texts", "--no-run", "--videos", "1000"),
+        ("--no-help-texts", "--no-run", "--videos", "20000"),
+    ),
+)
 
 
 def _measured(bench: Bench, arguments: Sequence[str], folder: Path) -> Iterator[Row]:

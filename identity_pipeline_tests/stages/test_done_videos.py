@@ -13,9 +13,12 @@ from identity_pipeline.cli.status_page import Asked, page_of
 from identity_pipeline.core.progress.shares import State
 from identity_pipeline.models.hub import ModelHub
 from identity_pipeline.settings import Settings, load_settings
+from identity_pipeline.stages.curation.snapshot import LibrarySnapshot
+from identity_pipeline.stages.library.view import people_rows
 from identity_pipeline.stages.planning.phases import Status
 from identity_pipeline.stages.planning.staleness import Models
 from identity_pipeline.stages.planning.status import look
+from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.files import atomic
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.video.failures import FailureNote, FailureNotes
@@ -141,6 +144,20 @@ def test_a_setting_is_seen(layout: Layout, hub: ModelHub) -> None:
     states = {whole.state for whole in seen(layout, other, hub).videos}
 
     assert states == {State.STALE}
+
+
+def test_what_is_remembered_names_rides_and_tracks_so_that_forgetting_finds_it(
+    layout: Layout, hub: ModelHub
+) -> None:
+    settings, stores = settings_of(layout), LibraryStores.of(TableStore(layout))
+    seen(layout, settings, hub)
+    people = people_rows(LibrarySnapshot.open(stores, TODAY, write=False))
+    assert people == people_rows(LibrarySnapshot.open(stores, TODAY, write=False))
+
+    ride = first(layout).encode()
+    named = {path.name for path in layout.known.iterdir() if ride in path.read_bytes()}
+    assert {"done-videos.json", "stamps-riders.json", "track-counts.json"} <= named
+    assert b"track:" + ride + b":0" in (layout.known / "track-counts.json").read_bytes()
 
 
 def test_notes_are_those_that_are_there(layout: Layout) -> None:
