@@ -19,7 +19,7 @@ import click
 from rich.console import Console
 
 from identity_pipeline.settings import load_settings
-from identity_pipeline_tests.benchmarks import material, parts, report
+from identity_pipeline_tests.benchmarks import long_videos, material, parts, reach, report
 from identity_pipeline_tests.benchmarks.pipeline_run import (
     Instance,
     PipelineRun,
@@ -27,7 +27,7 @@ from identity_pipeline_tests.benchmarks.pipeline_run import (
     run_pipeline,
     settings_groups,
 )
-from identity_pipeline_tests.benchmarks.recording import Calls, recorded
+from identity_pipeline_tests.benchmarks.recording import Calls, by_step, recorded
 from identity_pipeline_tests.benchmarks.report import BarePart, Measurement
 from identity_pipeline_tests.benchmarks.timing import Sample, measured
 
@@ -64,13 +64,14 @@ def measure(
     for frame in parts.decoded_frames(video, limit=1):
         hub.face_pack.detect(frame)
     say("one run of the job to warm up and to record what the networks are given")
-    with recorded(hub) as calls, measured() as warming:
-        run_pipeline(video, hub, groups, kind)
+    with recorded(hub) as made, measured() as warming:
+        windows = run_pipeline(video, hub, groups, kind).windows
+    calls = by_step(made, windows)
     tasks = ["detection", "recognition", hub.face_pack.landmark_task or "detection"]
     size, score = settings.models.det_size, settings.models.det_score_min
     app = parts.users_app(models, tasks, size, score) if with_users_loop else None
 
-    bare: dict[str, list[Sample]] = {"decoding": [], **{c.name: [] for c in calls}}
+    bare: dict[str, list[Sample]] = {"decoding": [], **{_of(c): [] for c in calls}}
     runs: list[PipelineRun] = []
     loops: list[parts.Looped] = []
     decoded = parts.Decoded(0, 0)
@@ -84,10 +85,10 @@ def measure(
     def replay(one: Calls) -> None:
         with measured() as sample:
             one.replay()
-        bare[one.name].append(sample)
+        bare[_of(one)].append(sample)
 
     jobs: list[tuple[str, Callable[[], object]]] = [("decoding alone", decode)]
-    jobs += [(f"{one.name} alone", partial(replay, one)) for one in calls]
+    jobs += [(f"{_of(one)} alone", partial(replay, one)) for one in calls]
     jobs.append(("the job", lambda: runs.append(run_pipeline(video, hub, groups, kind))))
     if app is not None:
         jobs.append(
@@ -97,9 +98,13 @@ def measure(
         for name, job in jobs if number % 2 == 0 else jobs[::-1]:
             say(f"round {number + 1} of {rounds}: {name}")
             job()
-    found = [BarePart("decoding", decoded.frames, "1 pass", bare["decoding"])]
-    found += [BarePart(c.name, c.items, c.batches, bare[c.name]) for c in calls]
+    found = [BarePart("decoding", "watch", decoded.frames, "1 pass", bare["decoding"])]
+    found += [BarePart(c.name, c.step, c.items, c.batches, bare[_of(c)]) for c in calls]
     return Measurement(decoded, fps, loading, warming, found, runs, loops)
+
+
+def _of(calls: Calls) -> str:
+    return f"{calls.name} of {calls.step}"
 
 
 @click.command(help=(__doc__ or "").split("\n\n")[0])
@@ -108,6 +113,7 @@ def measure(
 @click.option("--vision", type=Path, help="Encoder folder. Default: random, DINOv2-small's size.")
 @click.option("--rounds", default=1, show_default=True, help="Repetitions; medians are printed.")
 @click.option("--seconds", default=0.0, help="Use only the beginning of the clip; 0: all of it.")
+@click.option("--minutes", default=0.0, help="Show the clip again and again for so long, in 1080p.")
 @click.option("--analysis-fps", type=float, help="Sampled frames per second. Default: the setting.")
 @click.option(
     "--instance",
@@ -125,6 +131,7 @@ def main(
     vision: Path | None,
     rounds: int,
     seconds: float,
+    minutes: float,
     analysis_fps: float | None,
     kind: Instance,
     users_loop: bool,
@@ -137,6 +144,8 @@ def main(
         encoder = vision.resolve() if vision else material.random_vision(Path(name) / "vision")
         if seconds:
             clip = parts.shortened(clip, seconds, Path(name) / f"first-{seconds:g}s-{clip.name}")
+        if minutes:
+            clip = long_videos.long_video(clip, Path(name), minutes)
         found = measure(
             clip,
             pack,
@@ -153,7 +162,8 @@ def main(
     for line in report.verdict(found):
         console.print(line)
     if json_file:
-        json_file.write_text(json.dumps(asdict(found) | report.ratios(found), indent=1))
+        told = {**asdict(found), **report.ratios(found), **reach.as_json([*report.rows(found)])}
+        json_file.write_text(json.dumps(told, indent=1), encoding="utf-8")
 
 
 if __name__ == "__main__":

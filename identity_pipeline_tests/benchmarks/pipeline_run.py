@@ -35,13 +35,18 @@ class PipelineRun:
 
     Attributes:
         whole: the call that runs the job.
-        steps: seconds of each step, by its key, in the order of their start.
+        windows: when each step began and ended, by its key, in the order of their start.
         counts: rows of the tables by which work is counted.
     """
 
     whole: Sample
-    steps: dict[str, float]
+    windows: dict[str, tuple[float, float]]
     counts: dict[str, int]
+
+    @property
+    def steps(self) -> dict[str, float]:
+        """Seconds of each step."""
+        return {step: end - begin for step, (begin, end) in self.windows.items()}
 
     @property
     def overhead(self) -> float:
@@ -109,15 +114,15 @@ def run_pipeline(
                     run_config=QUIET,
                     raise_on_error=False,
                 )
-            steps = _step_seconds(instance, result.run_id)
+            windows = _step_windows(instance, result.run_id)
             if not result.success:
                 raise RuntimeError(_first_failure(result))
-        return PipelineRun(whole, steps, _counts(TableStore(Layout(data)), record.video_id))
+        return PipelineRun(whole, windows, _counts(TableStore(Layout(data)), record.video_id))
 
 
-def _step_seconds(instance: dg.DagsterInstance, run_id: str) -> dict[str, float]:
+def _step_windows(instance: dg.DagsterInstance, run_id: str) -> dict[str, tuple[float, float]]:
     started: dict[str, float] = {}
-    seconds: dict[str, float] = {}
+    ended: dict[str, float] = {}
     for entry in instance.all_logs(run_id):
         event, step = entry.dagster_event, entry.step_key
         if event is None or step is None:
@@ -125,8 +130,8 @@ def _step_seconds(instance: dg.DagsterInstance, run_id: str) -> dict[str, float]
         if event.event_type_value == "STEP_START":
             started[step] = entry.timestamp
         elif event.event_type_value in ENDS:
-            seconds[step] = entry.timestamp - started[step]
-    return {step: seconds[step] for step in started if step in seconds}
+            ended[step] = entry.timestamp
+    return {step: (begin, ended[step]) for step, begin in started.items() if step in ended}
 
 
 def _first_failure(result: dg.ExecuteInProcessResult) -> str:

@@ -10,16 +10,12 @@ from rich.table import Table
 
 from identity_pipeline_tests.benchmarks.parts import Decoded, Looped
 from identity_pipeline_tests.benchmarks.pipeline_run import PipelineRun
+from identity_pipeline_tests.benchmarks.reach import Row
 from identity_pipeline_tests.benchmarks.timing import Sample, median, total
 
-TARGET, AIM = 1.25, 1.1
-
-PART_OF_STEP = {
-    "watch": ("decoding", "detection"),
-    "face_embeddings": ("recognition",),
-    "face_landmarks": ("landmark_3d_68", "landmark_2d_68", "landmark_2d_106"),
-    "vision_embeddings": ("vision",),
-}
+RATIO_MAX, LOOP_MIN = 1.1, 3.0
+"""What is to be reached: of the job over its bare parts, and of a user's loop over the job."""
+VISION = "vision_embeddings"
 COUNT_OF_STEP = {
     "watch": ("frames", "frame"),
     "face_quality": ("face_detections", "face"),
@@ -33,9 +29,10 @@ COUNT_OF_STEP = {
 
 @dataclass(frozen=True)
 class BarePart:
-    """One bare part: items over all calls, the batches they came in, one sample per round."""
+    """One bare part in a step: items over all calls, their batches, one sample per round."""
 
     name: str
+    step: str
     items: int
     batches: str
     samples: list[Sample]
@@ -75,6 +72,7 @@ def _others(sample: Sample) -> str:
 def _bare_table(found: Measurement, title: str) -> Table:
     table = Table(title=f"(1) The bare parts: {title}", title_justify="left")
     table.add_column("part")
+    table.add_column("in step")
     for name in ("wall s", "CPU s", "items", "wall ms/item", "CPU ms/item", "others' cores"):
         table.add_column(name, justify="right")
     table.add_column("calls")
@@ -82,6 +80,7 @@ def _bare_table(found: Measurement, title: str) -> Table:
         took = median(part.samples)
         table.add_row(
             part.name,
+            part.step,
             f"{took.wall:.2f}",
             f"{took.cpu:.2f}",
             str(part.items),
@@ -92,25 +91,27 @@ def _bare_table(found: Measurement, title: str) -> Table:
         )
     took = found.bare_sum
     table.add_section()
-    table.add_row("sum", f"{took.wall:.2f}", f"{took.cpu:.2f}", "", "", "", _others(took), "")
+    table.add_row("sum", "", f"{took.wall:.2f}", f"{took.cpu:.2f}", "", "", "", _others(took), "")
     return table
 
 
 def _step_rows(found: Measurement) -> Iterator[tuple[str, float, float]]:
-    """Step, median seconds, and seconds of the bare parts inside it; slowest first."""
-    bare = {part.name: median(part.samples).wall for part in found.bare}
+    """Step, median seconds, and seconds of the bare parts inside it; most lost first."""
     rows = []
     for step in found.runs[0].steps:
-        seconds = statistics.median(run.steps[step] for run in found.runs)
-        inside = sum(bare.get(name, 0.0) for name in PART_OF_STEP.get(step, ()))
-        rows.append((step, seconds, inside))
+        inside = sum(median(part.samples).wall for part in found.bare if part.step == step)
+        rows.append((step, _step_seconds(found, step), inside))
     yield from sorted(rows, key=lambda row: row[2] - row[1])
+
+
+def _step_seconds(found: Measurement, step: str) -> float:
+    return statistics.median(run.steps.get(step, 0.0) for run in found.runs)
 
 
 def _pipeline_table(found: Measurement) -> Table:
     table = Table(title="(2) The pipeline, by step; most lost first", title_justify="left")
     table.add_column("step")
-    for name in ("wall s", "bare parts in it", "beyond them", "ms beyond, per item"):
+    for name in ("wall s", "share", "bare parts in it", "beyond them", "ms beyond, per item"):
         table.add_column(name, justify="right")
     counts = found.runs[0].counts
     for step, seconds, inside in _step_rows(found):
@@ -119,18 +120,21 @@ def _pipeline_table(found: Measurement) -> Table:
         table.add_row(
             step,
             f"{seconds:.2f}",
+            f"{seconds / found.pipeline.wall:.0%}",
             f"{inside:.2f}" if inside else "",
             f"{seconds - inside:.2f}",
             per_item if count else "",
         )
     overhead = statistics.median(run.overhead for run in found.runs)
     table.add_section()
-    table.add_row("Dagster, outside all steps", f"{overhead:.2f}", "", f"{overhead:.2f}", "")
     took = found.pipeline
+    share = f"{overhead / took.wall:.0%}"
+    table.add_row("Dagster, outside all steps", f"{overhead:.2f}", share, "", f"{overhead:.2f}", "")
     table.add_section()
     table.add_row(
         "whole job",
         f"{took.wall:.2f}",
+        "",
         f"{found.bare_sum.wall:.2f}",
         f"{took.wall - found.bare_sum.wall:.2f}",
         f"CPU {took.cpu:.2f} s, others {_others(took)} cores",
@@ -156,10 +160,10 @@ def _loop_table(found: Measurement) -> Table:
         ratios = (f"{took.wall / whole.wall:.2f}", f"{took.cpu / whole.cpu:.2f}")
         shown = ratios if name != "vision, face by face" else ("", "")
         table.add_row(name, f"{took.wall:.2f}", f"{took.cpu:.2f}", items, *shown)
-    vision_step = statistics.median(r.steps.get("vision_embeddings", 0.0) for r in found.runs)
+    without = whole.wall - _step_seconds(found, VISION)
     table.caption = (
-        f"The pipeline without its vision step: {whole.wall - vision_step:.2f} s on the clock; "
-        f"the loop's faces part is {faces.wall / (whole.wall - vision_step):.2f} times that."
+        f"The pipeline without its vision step: {without:.2f} s on the clock; "
+        f"the loop's faces part is {faces.wall / without:.2f} times that."
     )
     return table
 
@@ -173,19 +177,31 @@ def tables(found: Measurement, title: str) -> Iterable[Table]:
 
 
 def ratios(found: Measurement) -> dict[str, float]:
-    """The ratios of the pipeline to its bare parts; a large vision model hides everything else."""
+    """The ratios of the pipeline to its bare parts; a large vision model hides everything else.
+
+    Processor time is not told by step: of the vision step that of its network is taken off.
+    """
     whole, bare = found.pipeline, found.bare_sum
-    vision = sum(median(p.samples).wall for p in found.bare if p.name == "vision")
-    step = statistics.median(run.steps.get("vision_embeddings", 0.0) for run in found.runs)
+    vision = total([Sample(), *(median(p.samples) for p in found.bare if p.name == "vision")])
     return {
         "ratio_wall": whole.wall / bare.wall,
         "ratio_cpu": whole.cpu / bare.cpu,
-        "ratio_wall_without_vision": (whole.wall - step) / (bare.wall - vision),
+        "ratio_wall_without_vision": (whole.wall - _step_seconds(found, VISION))
+        / (bare.wall - vision.wall),
+        "ratio_cpu_without_vision": (whole.cpu - vision.cpu) / (bare.cpu - vision.cpu),
     }
 
 
+def loop_ratios(found: Measurement) -> tuple[float, float]:
+    """How often the job is done while a user's loop runs: with and without the vision part."""
+    faces = median([loop.faces_only for loop in found.loops])
+    both = faces + median([loop.vision_only for loop in found.loops])
+    whole = found.pipeline.wall
+    return both.wall / whole, faces.wall / (whole - _step_seconds(found, VISION))
+
+
 def verdict(found: Measurement) -> Iterator[str]:
-    """The figures that are asked for, in sentences."""
+    """What the figures are of, in sentences."""
     counts = found.runs[0].counts
     yield (
         f"{found.decoded.frames} frames, {found.decoded.sampled} sampled at "
@@ -198,11 +214,36 @@ def verdict(found: Measurement) -> Iterator[str]:
         f"Loading the models: {found.loading.wall:.1f} s, not counted; "
         f"warm-up run: {found.warming.wall:.1f} s, not counted."
     )
-    clocks = ("wall", "CPU", "wall, both without the vision part")
+    clocks = ("wall", "CPU", "wall, without the vision part", "CPU, without the vision part")
     for clock, ratio in zip(clocks, ratios(found).values(), strict=True):
-        said = "met" if ratio <= TARGET else "missed"
-        aim = ", and the aim too" if ratio <= AIM else ""
-        yield (
-            f"(3) pipeline / bare parts, {clock}: {ratio:.3f} (target {TARGET}: {said}{aim}; "
-            f"aim {AIM})"
+        yield f"(3) pipeline / bare parts, {clock}: {ratio:.3f} (to be reached: {RATIO_MAX:.2f})"
+
+
+def rows(found: Measurement) -> Iterator[Row]:
+    """The figures that are asked for, beside what is to be reached."""
+    told = ratios(found)
+    walls = (told["ratio_wall"], told["ratio_wall_without_vision"])
+    yield Row(
+        "whole job against its bare parts, on the clock, with and without the vision part",
+        f"≤ {RATIO_MAX:.2f} both",
+        f"{walls[0]:.2f} with, {walls[1]:.2f} without (processor time: "
+        f"{told['ratio_cpu']:.2f}, {told['ratio_cpu_without_vision']:.2f})",
+        max(walls) <= RATIO_MAX,
+        "" if max(walls) <= RATIO_MAX else f"most lost: {_most_lost(found)}",
+    )
+    if found.loops:
+        loop = loop_ratios(found)
+        yield Row(
+            "the same clip through the loop that a user would write",
+            f"≥ {LOOP_MIN:g}x as fast",
+            f"{loop[0]:.1f}x with vision, {loop[1]:.1f}x without",
+            min(loop) >= LOOP_MIN,
         )
+
+
+def _most_lost(found: Measurement) -> str:
+    """Where the most seconds beyond the bare parts go."""
+    outside = statistics.median(run.overhead for run in found.runs)
+    lost = [(step, seconds - inside) for step, seconds, inside in _step_rows(found)]
+    lost = sorted([*lost, ("Dagster outside the steps", outside)], key=lambda row: -row[1])
+    return ", ".join(f"{step} {seconds:.1f} s" for step, seconds in lost[:4])

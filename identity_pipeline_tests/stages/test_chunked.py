@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 import polars as pl
@@ -28,7 +28,7 @@ class Network:
         self.batch = batch
         self.seen: list[str] = []
 
-    def __call__(self, face_ids: list[str]) -> Iterator[pl.DataFrame]:
+    def __call__(self, face_ids: list[str]) -> Generator[pl.DataFrame, None, None]:
         for first in range(0, len(face_ids), self.batch):
             batch = face_ids[first : first + self.batch]
             self.seen += batch

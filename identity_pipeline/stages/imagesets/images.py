@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Final
 
 import polars as pl
 
@@ -29,10 +29,13 @@ from identity_pipeline.settings import Settings
 from identity_pipeline.stages.imagesets.one_face import look
 from identity_pipeline.stages.specs.exported import TYPES, image_file
 from identity_pipeline.stages.video.footage import Footage, Unproved, WantedFrame
+from identity_pipeline.stages.video.overlap import in_order, threads
 
 THUMBNAIL_PX = 224
 RETRIES = 2
 """How often a picture is cut anew without the places where strangers were found."""
+AT_ONCE_MAX: Final = 4
+"""Pictures that are cut and looked at at once, while the next frame is decoded."""
 TOO_SMALL = "below_min_side"
 NOT_FOUND_AGAIN, OTHER_PICTURE = "frame_not_found", "other_picture"
 
@@ -147,6 +150,9 @@ def planned_images(
     return [PlannedImage(*place, tuple(shown)) for place, shown in faces.items()]
 
 
+_Made = tuple[PlannedImage, Exported | Fault]
+
+
 @dataclass(frozen=True)
 class Pictures:
     """What pictures are cut from, and looked at with.
@@ -163,9 +169,7 @@ class Pictures:
     pack: FacePack
     settings: Settings
 
-    def of(
-        self, planned: Sequence[PlannedImage]
-    ) -> Iterator[tuple[PlannedImage, Exported | Fault]]:
+    def of(self, planned: Sequence[PlannedImage]) -> Generator[_Made, None, None]:
         """Each image as it was cut, or why it is none; those that could not be proved come last.
 
         Raises:
@@ -175,11 +179,17 @@ class Pictures:
             WantedFrame(image.frame_idx, {face.face_id: face.box for face in image.faces})
             for image in planned
         ]
-        for n, frame in self.footage.proved(wanted):
-            if isinstance(frame, Unproved):
-                yield planned[n], _why_not(frame.likeness, self.settings)
-            else:
-                yield planned[n], self._cut(planned[n], frame)
+
+        def made(proved: list[tuple[int, ImageBGR | Unproved]]) -> list[_Made]:
+            return [(planned[n], self._made(planned[n], frame)) for n, frame in proved]
+
+        frames = self.footage.proved(wanted)
+        yield from in_order(frames, made, batch=1, threads=threads(AT_ONCE_MAX))
+
+    def _made(self, image: PlannedImage, frame: ImageBGR | Unproved) -> Exported | Fault:
+        if isinstance(frame, Unproved):
+            return _why_not(frame.likeness, self.settings)
+        return self._cut(image, frame)
 
     def _cut(self, image: PlannedImage, frame: ImageBGR) -> Exported | Fault:
         """The picture; where a stranger is found in it, one that leaves that place out."""

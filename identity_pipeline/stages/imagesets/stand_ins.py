@@ -10,6 +10,7 @@ A pair has no stand-in: two faces would have to be found again in one frame.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -59,9 +60,10 @@ def cut_images(
         VideoError: the source cannot be read any more.
     """
     cut: dict[str, Exported | Fault] = {}
-    for number, (image, picture) in enumerate(pictures.of(planned), 1):
-        cut[image.file] = picture
-        progress("identity_dataset", number, len(planned), "images")
+    with closing(pictures.of(planned)) as made:
+        for number, (image, picture) in enumerate(made, 1):
+            cut[image.file] = picture
+            progress("identity_dataset", number, len(planned), "images")
     faults = {file: picture for file, picture in cut.items() if isinstance(picture, Fault)}
     seen = [image for image in planned if _may_be_shown_otherwise(image, faults.get(image.file))]
     if seen:

@@ -6,7 +6,8 @@ that a network sees the same batches and gives the same bits.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ ROWS = "rows.parquet"
 
 def by_chunks(
     face_ids: Sequence[str],
-    compute: Callable[[list[str]], Iterator[pl.DataFrame]],
+    compute: Callable[[list[str]], Generator[pl.DataFrame, None, None]],
     schema: Mapping[str, Any],
     chunk_faces: int,
     chunks: ChunkStore | None,
@@ -44,15 +45,16 @@ def by_chunks(
     report(len(known))
     number, done = len(tables), len(known)
     pending: list[pl.DataFrame] = []
-    for batch in compute([face_id for face_id in face_ids if face_id not in known]):
-        pending.append(batch)
-        done += batch.height
-        report(done)
-        if chunks and done < len(face_ids) and sum(map(len, pending)) >= chunk_faces:
-            rows = pl.concat(pending)
-            chunks.put(number, lambda folder, rows=rows: _write(rows, folder))
-            tables.append(rows)
-            number, pending = number + 1, []
+    with closing(compute([face_id for face_id in face_ids if face_id not in known])) as batches:
+        for batch in batches:
+            pending.append(batch)
+            done += batch.height
+            report(done)
+            if chunks and done < len(face_ids) and sum(map(len, pending)) >= chunk_faces:
+                rows = pl.concat(pending)
+                chunks.put(number, lambda folder, rows=rows: _write(rows, folder))
+                tables.append(rows)
+                number, pending = number + 1, []
     return pl.concat([pl.DataFrame(schema=dict(schema)), *tables, *pending])
 
 

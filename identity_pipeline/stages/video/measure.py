@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import polars as pl
@@ -43,12 +43,15 @@ from identity_pipeline.settings import Settings
 from identity_pipeline.stages.progress.chunked import by_chunks
 from identity_pipeline.stages.progress.protocol import Progress, silent
 from identity_pipeline.stages.video.covers import with_covers
+from identity_pipeline.stages.video.overlap import in_order, threads
 from identity_pipeline.stages.video.poses import mesh_pose_columns
 from identity_pipeline.storage.video.chunks import ChunkStore
 from identity_pipeline.storage.video.crop_archive import CropArchive
 from identity_pipeline.tables import TABLES, VECTOR
 
 T = TypeVar("T")
+AT_ONCE_MAX: Final = 4
+"""Batches at once: beside a net that runs on all cores, others are cut and read on one each."""
 
 
 @dataclass(frozen=True)
@@ -71,12 +74,23 @@ def _batches(items: Iterator[T], size: int) -> Iterator[list[T]]:
         yield batch
 
 
-def _regions(archive: CropArchive, face_ids: Sequence[str]) -> Iterator[tuple[str, Region]]:
-    columns = ["region_jpeg", "region_x", "region_y", "region_scale"]
-    for row in archive.rows(face_ids, columns):
-        image = decode_image(row["region_jpeg"])  # type: ignore[arg-type]
-        place = [float(row[c]) for c in columns[1:]]  # type: ignore[arg-type]
-        yield str(row["face_id"]), Region(image, *place)
+def _overlapped(
+    items: Iterator[T], size: int, work: Callable[[list[T]], pl.DataFrame]
+) -> Generator[pl.DataFrame, None, None]:
+    """The table of each batch of items, in their order, while others are worked on."""
+
+    def one_by_one(batches: list[list[T]]) -> list[pl.DataFrame]:
+        return list(map(work, batches))
+
+    return in_order(_batches(items, size), one_by_one, batch=1, threads=threads(AT_ONCE_MAX))
+
+
+REGION = ("region_jpeg", "region_x", "region_y", "region_scale")
+
+
+def _region(row: Mapping[str, Any]) -> Region:
+    image = decode_image(row["region_jpeg"])
+    return Region(image, *(float(row[name]) for name in REGION[1:]))
 
 
 def measure_quality(
@@ -145,12 +159,14 @@ def embed_faces(
         asset: which table.
     """
 
-    def embed(face_ids: list[str]) -> Iterator[pl.DataFrame]:
-        for batch in _batches(archive.aligned(face_ids), settings.models.recognition_batch):
-            vectors = pack.embed([image for _, image in batch])
-            yield pl.DataFrame({"face_id": [face_id for face_id, _ in batch]}).with_columns(
-                to_series("e_id", vectors)
-            )
+    def embedding(batch: list[tuple[str, ImageBGR]]) -> pl.DataFrame:
+        vectors = pack.embed([image for _, image in batch])
+        ids = pl.DataFrame({"face_id": [face_id for face_id, _ in batch]})
+        return ids.with_columns(to_series("e_id", vectors))
+
+    def embed(face_ids: list[str]) -> Generator[pl.DataFrame, None, None]:
+        crops = archive.aligned(face_ids)
+        return _overlapped(crops, settings.models.recognition_batch, embedding)
 
     embedded = by_chunks(
         wanted["face_id"].to_list(),
@@ -234,11 +250,14 @@ def measure_landmarks(
     schema = {c: t for c, t in TABLES["face_landmarks"].items() if c != "relative_sharpness"}
     schema |= CELL_COLUMNS
 
-    def measure(face_ids: list[str]) -> Iterator[pl.DataFrame]:
-        for batch in _batches(_regions(archive, face_ids), settings.models.recognition_batch):
-            batch_faces = [by_id[face_id] for face_id, _ in batch]
-            rows = _landmark_rows(nets, [region for _, region in batch], batch_faces)
-            yield pl.DataFrame(rows, schema=schema)
+    def measure_batch(batch: list[dict[str, Any]]) -> pl.DataFrame:
+        batch_faces = [by_id[row["face_id"]] for row in batch]
+        rows = _landmark_rows(nets, list(map(_region, batch)), batch_faces)
+        return pl.DataFrame(rows, schema=schema)
+
+    def measure(face_ids: list[str]) -> Generator[pl.DataFrame, None, None]:
+        stored = archive.rows(face_ids, REGION)
+        return _overlapped(stored, settings.models.recognition_batch, measure_batch)
 
     table = by_chunks(
         list(by_id),
@@ -396,14 +415,19 @@ def embed_views(
     by_id = {row["face_id"]: row for row in faces.iter_rows(named=True)}
     half = max(1, settings.models.vision_batch // 2)
 
-    def embed(face_ids: list[str]) -> Iterator[pl.DataFrame]:
-        for batch in _batches(_regions(archive, face_ids), half):
+    def embed(face_ids: list[str]) -> Generator[pl.DataFrame, None, None]:
+        for batch in _batches(archive.rows(face_ids, REGION), half):
+            ids = [row["face_id"] for row in batch]
+            regions = list(map(_region, batch))
             faces_seen, bodies = (
-                [cutter(region, box_of(by_id[i], "smooth_"), settings.crops) for i, region in batch]
+                [
+                    cutter(region, box_of(by_id[i], "smooth_"), settings.crops)
+                    for i, region in zip(ids, regions, strict=True)
+                ]
                 for cutter in (face_view, body_view)
             )
             e_face, e_body = _embed_both(encoder, body_encoder, faces_seen, bodies)
-            yield pl.DataFrame({"face_id": [face_id for face_id, _ in batch]}).with_columns(
+            yield pl.DataFrame({"face_id": ids}).with_columns(
                 to_series("e_vis_face", e_face), to_series("e_vis_body", e_body)
             )
 
