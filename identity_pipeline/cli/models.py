@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,7 @@ def models(
       identity-pipeline models combine auraface --recogniser glintr100.onnx --licence Apache-2.0
       identity-pipeline models calibrate                numbers of a pack that carries none
       identity-pipeline models confusions               whom it takes for each other
+      identity-pipeline models precision                what 16 bits bring the vision encoder here
     """
     if context.invoked_subcommand is not None:
         return
@@ -127,6 +129,35 @@ def fetch(pack: str, given: Path | None, root: Path | None) -> None:
     if folder.parent.resolve() != pack_root(settings).absolute().resolve():
         where = f'pack_root = "{folder.parent}" below [models] in settings.toml'
         say(f"Runs look there with {where}.")
+
+
+@models.command()
+@click.option("--vision", metavar="MODEL", help="Encoder.  [default: models.vision_encoder]")
+@click.option("--rounds", type=click.IntRange(1), default=5, show_default=True, help="Repetitions.")
+@json_option
+def precision(vision: str | None, rounds: int, as_json: bool) -> None:
+    """Compare the vision encoder in 32 and in 16 bits on this machine: speed, and the same vectors?
+
+    Nothing is changed: `models.vision_precision` decides, on every machine alike.
+    """
+    from identity_pipeline.models.vision_speed import measured_precision
+
+    found = measured_precision(merged_settings(overrides(None, None, vision, None)).models, rounds)
+    if as_json:
+        echo_json(asdict(found))
+        return
+    shares = [("full", found.full_ms, 1.0), ("bf16", found.bf16_ms, found.least_cosine)]
+    rows = [(name, f"{ms:.1f}", f"{cosine:.5f}") for name, ms, cosine in shares]
+    echo_table(("precision", "ms a picture", "least cosine"), rows)
+    say(
+        f"bf16 is {found.times_as_fast:.2f} times as fast on {found.device}. "
+        + (
+            'To use it: vision_precision = "bf16" below [models] in settings.toml; the vision '
+            "embeddings of finished videos are then made anew."
+            if found.worth_it
+            else 'It is not worth it here: keep vision_precision = "full".'
+        )
+    )
 
 
 @models.command()

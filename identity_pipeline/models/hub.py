@@ -175,4 +175,4 @@ class ModelHub:
         if model == "perception":
             nets = (self.perception, self.cover)
             return {role: on for net in nets if net for role, on in net.providers().items()}
-        return {role: encoder.device for role, encoder in self.encoders().items()}
+        return {role: encoder.runs_on for role, encoder in self.encoders().items()}

@@ -31,6 +31,12 @@ from identity_pipeline.models.vision_families import (
     open_network,
     preprocessing_of,
 )
+from identity_pipeline.models.vision_precision import (
+    LEAST_COSINE,
+    Precision,
+    least_cosine,
+    sample_pictures,
+)
 from identity_pipeline.settings import ModelSettings
 from identity_pipeline.storage.files.hashing import sha256_of_file
 
@@ -121,9 +127,15 @@ def encoder_revision(settings: ModelSettings, part: Part = "vision") -> str:
 
 
 def encoder_name(settings: ModelSettings, part: Part = "vision") -> str:
-    """What the encoder's space is called by: the name of its folder, or that on the hub."""
+    """What the encoder is called by: the name of its folder, or that on the hub."""
     given = _given(settings, part)
     return given.name if given.is_dir() else _name(settings, part)
+
+
+def space_name(settings: ModelSettings, part: Part = "vision") -> str:
+    """What the space of the encoder's vectors is called: full precision goes without saying."""
+    name, precision = encoder_name(settings, part), settings.vision_precision
+    return name if precision == "full" else f"{name}+{precision}"
 
 
 def _name(settings: ModelSettings, part: Part) -> str:
@@ -152,10 +164,11 @@ def _from_hub(settings: ModelSettings, part: Part) -> Path:
         ) from error
 
 
-def encoder_sha256(folder: Path) -> str:
+def encoder_sha256(folder: Path, precision: Precision = "full") -> str:
     """Digest over everything that shapes an embedding.
 
-    That is the weights, the architecture, the normalisation, and which feature is taken.
+    That is the weights, the architecture, the normalisation, which feature is taken, and how
+    precisely it is computed.
 
     Raises:
         VisionEncoderError: the encoder is of a family that is not known.
@@ -166,6 +179,7 @@ def encoder_sha256(folder: Path) -> str:
         digest.update(f"{name}:{sha256_of_file(path) if path.is_file() else None}\n".encode())
     feature = family_of(folder).feature
     digest.update(f"feature:{feature}\n".encode() if feature else b"")
+    digest.update(f"precision:{precision}\n".encode() if precision != "full" else b"")
     return digest.hexdigest()
 
 
@@ -173,7 +187,8 @@ class VisionEncoder:
     """A loaded encoder. The network is opened at first use."""
 
     def __init__(self, settings: ModelSettings, part: Part = "vision") -> None:
-        self._settings, self._part = settings, part
+        self._settings = settings
+        self._part: Part = part
         self.folder = encoder_folder(settings, part)
         try:
             self.card = read_card(self.folder)
@@ -181,7 +196,8 @@ class VisionEncoder:
             self._preprocessing = preprocessing_of(self.folder, self._family)
         except (ModelCardError, VisionEncoderError) as error:
             raise VisionEncoderError(f"models.{part}_encoder: {error}") from error
-        self.sha256 = encoder_sha256(self.folder)
+        self.precision: Precision = settings.vision_precision
+        self.sha256 = encoder_sha256(self.folder, self.precision)
         self.name = encoder_name(settings, part)
 
     @cached_property
@@ -195,7 +211,33 @@ class VisionEncoder:
 
         logging.disable_progress_bar()  # a bar per run for what takes a moment
         set_torch_threads(self._settings.threads)
-        return open_network(self.folder, self._family).to(self.device)
+        network = open_network(self.folder, self._family).to(self.device)
+        return network if self.precision == "full" else self._narrowed(network)
+
+    def _narrowed(self, network: Any) -> Any:
+        """The network in 16 bits, once it has said the same of the bundled photographs.
+
+        Raises:
+            VisionEncoderError: it says something else.
+        """
+        import torch
+
+        pictures = sample_pictures()
+        full = self._vectors(network, pictures)
+        narrow = network.to(torch.bfloat16)
+        cosine = least_cosine(full, self._vectors(narrow, pictures))
+        if not cosine >= LEAST_COSINE:  # also where a number is none
+            raise VisionEncoderError(
+                f"models.{self._part}_encoder: {self.name} in 16 bits gives a picture a vector of "
+                f"cosine {cosine:.4f} to its own, and must give {LEAST_COSINE}; set "
+                "models.vision_precision to full."
+            )
+        return narrow
+
+    @property
+    def runs_on(self) -> str:
+        """The device, and the precision where it is not full."""
+        return self.device if self.precision == "full" else f"{self.device} ({self.precision})"
 
     def open(self) -> None:
         """Opens the network and runs it once on a blank picture, so that faults show now.
@@ -231,15 +273,16 @@ class VisionEncoder:
     def space(self) -> EmbeddingSpace:
         """The encoder's embedding space."""
         dimension = self._family.dimension(self._model.config)
-        return EmbeddingSpace(self.name, self.sha256, dimension)
+        return EmbeddingSpace(space_name(self._settings, self._part), self.sha256, dimension)
 
     def embed(self, crops: Sequence[ImageBGR]) -> Matrix:
         """Unit embeddings (N, D) of (224, 224, 3) BGR crops, in batches."""
         size = self._settings.vision_batch
-        batches = [self._embed_batch(crops[i : i + size]) for i in range(0, len(crops), size)]
+        network = self._model
+        batches = [self._vectors(network, crops[i : i + size]) for i in range(0, len(crops), size)]
         if not batches:
             return np.zeros((0, self.space.dimension), dtype=np.float32)
-        return normalise(np.concatenate(batches))
+        return np.concatenate(batches)
 
     def preprocess(self, crops: Sequence[ImageBGR]) -> Any:
         """The network's input tensor (N, 3, side, side) on its device, at the encoder's own size.
@@ -260,11 +303,11 @@ class VisionEncoder:
         mean, std = self._normalisation
         return torch.from_numpy(blob).to(self.device).sub_(mean).div_(std)
 
-    def _embed_batch(self, crops: Sequence[ImageBGR]) -> Matrix:
+    def _vectors(self, network: Any, crops: Sequence[ImageBGR]) -> Matrix:
         import torch
 
-        pictures, patch = self.preprocess(crops), self._preprocessing.patch
+        pictures, patch = self.preprocess(crops).to(network.dtype), self._preprocessing.patch
         given = {"pixel_values": pictures} if patch is None else in_patches(pictures, patch)
         with torch.inference_mode():
-            pooled = self._family.pooled(self._model(**given))
-        return pooled.float().cpu().numpy()
+            pooled = self._family.pooled(network(**given))
+        return normalise(pooled.float().cpu().numpy())

@@ -158,6 +158,15 @@ class ModelSettings(Group):
         source="unset, like models.vision_revision",
         pattern=_COMMIT,
     )
+    vision_precision: Literal["full", "bf16"] = tunable(
+        "full",
+        "`bf16` lets vision encoders multiply in 16 bits, where they give the bundled photographs "
+        "vectors of a cosine of at least 0.999; one that does not is refused. Its vectors have a "
+        "space of their own, so the vision embeddings of finished videos are made anew. "
+        "`identity-pipeline models precision` says what it brings on a machine.",
+        unit="precision",
+        source="design: the same numbers on every machine, unless somebody chooses otherwise",
+    )
     device: Literal["auto", "cpu", "cuda"] = tunable(
         "auto",
         "`auto` takes CUDA when there is one; `cuda` fails where there is none.",

@@ -15,6 +15,7 @@ from identity_pipeline.models.vision_encoder import (
     encoder_folder,
     encoder_is_here,
 )
+from identity_pipeline.models.vision_speed import measured_precision
 from identity_pipeline.settings import ModelSettings, load_settings
 
 
@@ -128,3 +129,38 @@ def test_another_name_on_the_hub_needs_a_commit() -> None:
             look(settings)
     with pytest.raises(ValueError, match="vision_revision"):
         ModelSettings(vision_revision="main")
+
+
+def test_16_bits_give_nearly_the_same_vectors_in_a_space_of_their_own(
+    vision_encoder: Path, crops: list[np.ndarray]
+) -> None:
+    full = VisionEncoder(settings_for(vision_encoder))
+    narrow = VisionEncoder(settings_for(vision_encoder, vision_precision="bf16", vision_batch=3))
+    vectors = narrow.embed(crops)
+    assert (full.embed(crops) * vectors).sum(axis=1).min() >= 0.999
+    assert narrow.space.name == f"{full.space.name}+bf16"
+    assert narrow.sha256 != full.sha256 and narrow.runs_on == "cpu (bf16)"
+    alone = VisionEncoder(settings_for(vision_encoder, vision_precision="bf16")).embed(crops[2:3])
+    assert alone.tobytes() == vectors[2:3].tobytes()
+
+
+def test_an_encoder_that_16_bits_would_change_is_refused(
+    vision_encoder: Path, tmp_path: Path
+) -> None:
+    """All it knows is a ripple on one large number, which 32 bits hold and 16 do not."""
+    import torch
+    from transformers import Dinov2Model
+
+    network = Dinov2Model.from_pretrained(vision_encoder)
+    with torch.no_grad():
+        network.embeddings.position_embeddings += 300
+    network.save_pretrained(tmp_path)
+    VisionEncoder(settings_for(tmp_path)).open()
+    with pytest.raises(VisionEncoderError, match="vision_precision to full"):
+        VisionEncoder(settings_for(tmp_path, vision_precision="bf16")).open()
+
+
+def test_both_precisions_are_measured_on_this_machine(vision_encoder: Path) -> None:
+    found = measured_precision(settings_for(vision_encoder, vision_batch=2), rounds=1)
+    assert found.device == "cpu" and found.least_cosine >= 0.999
+    assert found.full_ms > 0 and found.bf16_ms > 0

@@ -101,9 +101,10 @@ def agglomerated(
 def _edges(atom: NDArray[np.int64], links: Links) -> NDArray[np.int64]:
     """Pairs of linked atoms (E, 2), each once, the lower first, sorted."""
     left, right = atom[links.left], atom[links.right]
-    between = left != right
-    pairs = np.stack([left[between], right[between]], axis=1)
-    return np.unique(np.sort(pairs, axis=1), axis=0).reshape(-1, 2)
+    count = int(atom.max(initial=-1)) + 1
+    pairs = np.minimum(left, right) * count + np.maximum(left, right)
+    # Numbers are sorted in half of the memory of pairs, and several times as fast.
+    return np.stack(np.divmod(np.unique(pairs[left != right]), max(1, count)), axis=1)
 
 
 def _parts(

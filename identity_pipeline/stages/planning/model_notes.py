@@ -71,23 +71,36 @@ def _changed_pack(store: TableStore, settings: Settings) -> tuple[str, ...]:
 
 def _changed_encoder(store: TableStore, settings: Settings) -> tuple[str, ...]:
     """A sentence group for each vision encoder that videos were seen by and that is not in use."""
-    from identity_pipeline.models.vision_encoder import BUNDLED, BUNDLED_FOLDER, encoder_name
+    from identity_pipeline.models.vision_encoder import space_name
 
     if not settings.phases.vision:
         return ()
-    now = encoder_name(settings.models)
+    now = space_name(settings.models)
     before: Counter[str] = Counter()
     notes = notes_of(store, "vision_embeddings").manifests
     for video_id in store.videos_with("vision_embeddings"):
         noted = notes.get(video_id)
         name = (noted.space or "").partition("@")[0] if noted else ""
         before.update([name] if name and name != now else [])
-    called = BUNDLED if now == BUNDLED_FOLDER.name else now
     return tuple(
-        f"{counted(videos, 'video')} seen by the vision encoder {name}; the settings name "
-        f"{called}. A run sees their faces anew, in a space "
+        f"{counted(videos, 'video')} seen by the vision encoder {_called(name)}; the settings name "
+        f"{_called(now)}. A run sees their faces anew, in a space "
         "of its own, and chooses the image sets by it; who is who does not change. To stay with "
-        f'the old encoder: [models] vision_encoder = "{name}" in settings.toml (its folder, if it '
+        f"the old encoder: [models] {_encoder_settings(name)} in settings.toml (its folder, if it "
         "was one)."
         for name, videos in before.items()
     )
+
+
+def _called(space: str) -> str:
+    """An encoder and its precision, by the name of its space, as the settings call it."""
+    from identity_pipeline.models.vision_encoder import BUNDLED, BUNDLED_FOLDER
+
+    name, plus, precision = space.partition("+")
+    return f"{BUNDLED if name == BUNDLED_FOLDER.name else name}{plus}{precision}"
+
+
+def _encoder_settings(space: str) -> str:
+    """The settings by which vectors come into a space, by its name."""
+    name, _, precision = _called(space).partition("+")
+    return f'vision_encoder = "{name}", vision_precision = "{precision or "full"}"'

@@ -152,7 +152,7 @@ def _providers(loaded: FacePack | FaceMesh | VisionEncoder, model: str) -> Mappi
 
     if isinstance(loaded, VisionEncoder):
         loaded.open()
-        return {model: loaded.device}
+        return {model: loaded.runs_on}
     return loaded.providers()
 
 
