@@ -170,3 +170,13 @@ def test_notes_are_those_that_are_there(layout: Layout) -> None:
     store.write(asset, first(layout), store.read(asset, first(layout)), "made anew")
 
     assert notes_of(store, asset).manifests[first(layout)].fingerprint == "made anew"
+
+
+def test_a_damaged_memory_is_none(layout: Layout, hub: ModelHub) -> None:
+    settings = settings_of(layout)
+    age(layout)
+    before = told(seen(layout, settings, hub))
+    for path in layout.known.iterdir():
+        path.write_bytes(path.read_bytes().replace(b"riders", b"rider$").replace(b"22", b"23"))
+
+    assert told(seen(layout, settings, hub)) == before
