@@ -70,6 +70,12 @@ BENCHES: Final[Sequence[Bench]] = (
         ("--no-help-texts", "--no-run", "--videos", "20000"),
     ),
     Bench("bench_gpu", ("--minutes", "0.2")),
+    Bench("bench_worker", ("--videos", "8"), ("--videos", "200")),
+    Bench(
+        "bench_throughput",
+        ("--no-bare", "--videos", "6", "--seconds", "1", "--at-once", "1", "--at-once", "2"),
+        (),
+    ),
 )
 
 
