@@ -63,7 +63,7 @@ class Bench:
     full: Sequence[str] | None = ()
 
 
-BENCHES: Final[Sequence[Bench]] = ()
+BENCHES: Final[Sequence[Bench]] = (Bench("bench_clustering", (), ("--full",)),)
 
 
 def _measured(bench: Bench, arguments: Sequence[str], folder: Path) -> Iterator[Row]:
