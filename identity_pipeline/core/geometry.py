@@ -7,7 +7,9 @@ pixels of the source after its rotation, x to the right, y down.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import product
+from math import ceil, floor
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -191,10 +193,19 @@ def export_crop_box(
     Returns:
         The square in whole pixels, or None when less than `expand_min` is left.
     """
+    return _export_crop_box(face, frame_width, frame_height, tuple(others), limits)
+
+
+@lru_cache(maxsize=1 << 14)
+def _export_crop_box(
+    face: Box, frame_width: int, frame_height: int, others: tuple[Box, ...], limits: CropLimits
+) -> Box | None:
+    """Remembered: moments, what is to be seen of them, and candidates ask the same of each face."""
     frame = Box(0, 0, frame_width, frame_height)
     if face.intersection(frame).area < WHOLE * face.area or face.area <= 0:
         return None
-    placing = _Placing(face, frame, tuple(others), limits)
+    bodies = tuple(_widened(other, REACH) for other in others)
+    placing = _Placing(face, frame, others, bodies, limits)
     least = int(np.floor(limits.expand_min * face.longer_side))
     grown = min(float(limits.min_side), limits.expand_max * face.longer_side)
     most = int(min(np.floor(max(limits.expand * face.longer_side, grown)), frame.x2, frame.y2))
@@ -213,11 +224,20 @@ WHOLE: Final = 0.98
 
 
 class _Placing(NamedTuple):
-    """Where squares about one face may lie."""
+    """Where squares about one face may lie.
+
+    Attributes:
+        face: in the middle of it all.
+        frame: in which they lie.
+        others: faces that must not be in them.
+        bodies: what hair, shoulders and hands of the others reach.
+        limits: of their size.
+    """
 
     face: Box
     frame: Box
     others: tuple[Box, ...]
+    bodies: tuple[Box, ...]
     limits: CropLimits
 
     def fits(self, side: int) -> bool:
@@ -227,14 +247,13 @@ class _Placing(NamedTuple):
     def best(self, side: int) -> Box:
         """The best place of a side that fits."""
         wanted = self._wanted(side)
-        bodies = [_widened(other, REACH) for other in self.others]
 
         def cost(corner: tuple[float, float]) -> tuple[float, float, tuple[float, float]]:
             # Up or down counts three times as far: shoulders and hair would go.
             across, up = (now - then for now, then in zip(corner, wanted, strict=True))
             shift = (across**2 + (3 * up) ** 2) / side**2
             square = Box(*corner, corner[0] + side, corner[1] + side)
-            share = _covered(square, bodies)
+            share = _covered(square, self.bodies)
             return share + SHIFT_COST * shift, shift, corner
 
         x, y = min(self._places(side), key=cost)
@@ -245,7 +264,7 @@ class _Placing(NamedTuple):
         x, y = self.face.centre
         grown = max(0.0, side - self.limits.expand * self.face.longer_side)
         up = (side - grown) / 2 + HEADROOM * grown
-        return float(np.round(x - side / 2)), float(np.round(y - up))
+        return float(round(x - side / 2)), float(round(y - up))
 
     def _ranges(self, side: int) -> list[tuple[float, float]]:
         """Where the corner may lie in x and y: in the frame, and the least square in it."""
@@ -253,7 +272,7 @@ class _Placing(NamedTuple):
         ends = ((about.x1, about.x2, self.frame.x2), (about.y1, about.y2, self.frame.y2))
         # A pixel of play, as sides and corners are whole.
         return [
-            (max(0.0, np.floor(high - side)), min(np.ceil(low), edge - side))
+            (max(0.0, float(floor(high - side))), min(float(ceil(low)), edge - side))
             for low, high, edge in ends
         ]
 
@@ -265,7 +284,7 @@ class _Placing(NamedTuple):
         """
         in_x, in_y = self._ranges(side)
         wanted = self._wanted(side)
-        near = [*self.others, *(_widened(other, REACH) for other in self.others)]
+        near = (*self.others, *self.bodies)
         xs = _stops(in_x, wanted[0], [(b.x1, b.x2) for b in near], side)
         ys = _stops(in_y, wanted[1], [(b.y1, b.y2) for b in near], side)
         for x, y in product(xs, ys):
@@ -285,8 +304,8 @@ def _stops(
     if low > high:
         return []
     stops = {low, high, min(max(wanted, low), high)}
-    stops |= {float(np.ceil(end)) for _, end in obstacles}
-    stops |= {float(np.floor(start - side)) for start, _ in obstacles}
+    stops |= {float(ceil(end)) for _, end in obstacles}
+    stops |= {float(floor(start - side)) for start, _ in obstacles}
     return sorted(stop for stop in stops if low <= stop <= high)
 
 

@@ -64,16 +64,22 @@ def provider_options(providers: Sequence[str], memory_mb: int = 0) -> list[dict[
 
 @dataclass(frozen=True)
 class Runner:
-    """What runs a network: execution providers, best first, and their options."""
+    """What runs a network: execution providers, best first, their options, and threads (0: all)."""
 
     providers: tuple[str, ...]
     options: tuple[dict[str, str], ...]
+    threads: int = 0
+
+    @property
+    def addresses_stay(self) -> bool:
+        """Whether every call must use the buffers of the first, as recorded kernels do."""
+        return any("enable_cuda_graph" in options for options in self.options)
 
     def open(self, graph: bytes) -> onnxruntime.InferenceSession:
         """A session of a graph."""
         return onnxruntime.InferenceSession(
             graph,
-            sess_options=session_options(),
+            sess_options=session_options(self.threads),
             providers=list(self.providers),
             provider_options=list(self.options),
         )
@@ -88,15 +94,15 @@ def runner_of(asked: Sequence[str], settings: ModelSettings) -> Runner:
     """
     options = provider_options(asked, settings.gpu_memory_mb)
     if asked[0] != CUDA or settings.cuda_runtime == "plain":
-        return Runner(tuple(asked), tuple(options))
+        return Runner(tuple(asked), tuple(options), settings.threads)
     if settings.cuda_runtime == "graphs":
         options[0]["enable_cuda_graph"] = "1"
-        return Runner(tuple(asked), tuple(options))
+        return Runner(tuple(asked), tuple(options), settings.threads)
     import platformdirs
 
     engines = platformdirs.user_cache_path(APPLICATION, appauthor=False) / "tensorrt"
     first = {"trt_engine_cache_enable": "1", "trt_engine_cache_path": str(engines)}
-    return Runner((TENSORRT, *asked), (first, *options))
+    return Runner((TENSORRT, *asked), (first, *options), settings.threads)
 
 
 @cache

@@ -63,6 +63,7 @@ class FaceCover:
 
     def __init__(self, settings: ModelSettings, folder: Path = FOLDER) -> None:
         self._asked = onnx_providers(settings.device)
+        self._on = provider_options(self._asked, settings.gpu_memory_mb)
         digests = _recorded(folder)
         self._eye, self._face = (
             self._opened(folder / name, digests[name], settings.threads)
@@ -76,7 +77,7 @@ class FaceCover:
             str(path),
             sess_options=session_options(threads),
             providers=self._asked,
-            provider_options=provider_options(self._asked),
+            provider_options=self._on,
         )
 
     def providers(self) -> dict[str, str]:

@@ -94,6 +94,7 @@ class FaceMesh:
         self.card: PackCard = read_card(folder)
         self.sha256 = perception_sha256(folder)
         self._asked = onnx_providers(settings.device)
+        self._on = provider_options(self._asked, settings.gpu_memory_mb)
         self._threads = settings.threads
 
     @cached_property
@@ -112,7 +113,7 @@ class FaceMesh:
                 net_to_open(path, self._asked),
                 sess_options=session_options(self._threads),
                 providers=self._asked,
-                provider_options=provider_options(self._asked),
+                provider_options=self._on,
             )
         except Exception as error:  # of ONNX or its Runtime, by the network's format
             raise FaceMeshError(

@@ -130,7 +130,7 @@ class FacePack:
                 net,
                 sess_options=session_options(self._settings.threads),
                 providers=self._asked,
-                provider_options=provider_options(self._asked),
+                provider_options=provider_options(self._asked, self._settings.gpu_memory_mb),
             )
 
     @property

@@ -9,6 +9,7 @@ in half precision. Every call is of a whole batch, the last one filled up: shape
 from __future__ import annotations
 
 from collections.abc import Sequence
+from queue import LifoQueue
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 
 PICTURES: Final = "pictures"
 """The input of a rewritten graph: (N, height, width, 3) bytes, blue first."""
+
+
+PLACES: Final = 2
+"""Calls that may be under way: one computes, one is given its pictures."""
 
 
 class Colours(NamedTuple):
@@ -85,8 +90,26 @@ def halved(model: onnx.ModelProto) -> onnx.ModelProto:
     return half
 
 
+class Place(NamedTuple):
+    """Buffers of one call, which stay.
+
+    Attributes:
+        pictures: (batch, height, width, 3), here.
+        given: the same on the device.
+        binding: of the network's input to it, and of all outputs to theirs on the device.
+    """
+
+    pictures: NDArray[np.uint8]
+    given: onnxruntime.OrtValue
+    binding: onnxruntime.IOBinding
+
+
 class PictureNet:
-    """A rewritten network that is open. Several threads may call it: they take turns."""
+    """A rewritten network that is open.
+
+    Several threads may call it. They take turns at the device; one fills its place with pictures
+    while the network runs on another's.
+    """
 
     def __init__(self, model: onnx.ModelProto, runner: Runner) -> None:
         """Opens it, and runs it once: only then all its buffers are known.
@@ -101,35 +124,43 @@ class PictureNet:
         shape = [int(side) for side in self._session.get_inputs()[0].shape]
         self.batch, self.height, self.width = shape[:3]
         on = "cuda" if self.provider in ON_GPU else "cpu"
-        self._room = _room(shape, on)
-        self._given = onnxruntime.OrtValue.ortvalue_from_numpy(self._room, on, 0)
-        self._binding = self._bound(on)
+        self._free: LifoQueue[Place] = LifoQueue()
+        for _ in range(1 if runner.addresses_stay else PLACES):
+            self._free.put(self._place(shape, on))
 
-    def _bound(self, on: str) -> onnxruntime.IOBinding:
-        """The input and all outputs bound to buffers that stay."""
+    def _place(self, shape: Sequence[int], on: str) -> Place:
+        room = _room(shape, on)
+        given = onnxruntime.OrtValue.ortvalue_from_numpy(room, on, 0)
         first, binding = self._session.io_binding(), self._session.io_binding()
         names = [output.name for output in self._session.get_outputs()]
         for name in names:
             first.bind_output(name, on)
-        first.bind_ortvalue_input(PICTURES, self._given)
+        first.bind_ortvalue_input(PICTURES, given)
         self._session.run_with_iobinding(first)
-        binding.bind_ortvalue_input(PICTURES, self._given)
+        binding.bind_ortvalue_input(PICTURES, given)
         for name, value in zip(names, first.get_outputs(), strict=True):
             binding.bind_ortvalue_output(name, value)
-        return binding
+        return Place(room, given, binding)
 
     def run(self, pictures: Sequence[ImageBGR]) -> list[NDArray[Any]]:
         """The outputs (N, ...) for at most one batch of pictures, each in its upper left corner."""
-        with self._turn:
-            for place, picture in zip(self._room, pictures, strict=False):
+        place = self._free.get()
+        try:
+            for room, picture in zip(place.pictures, pictures, strict=False):
                 height, width = picture.shape[:2]
-                place[:height, :width] = picture
-                place[height:] = 0
-                place[:height, width:] = 0
-            self._given.update_inplace(self._room)
-            self._session.run_with_iobinding(self._binding)
-            found = self._binding.copy_outputs_to_cpu()
-            return [np.array(output[: len(pictures)]) for output in found]
+                room[:height, :width] = picture
+                room[height:] = 0
+                room[:height, width:] = 0
+            return [np.array(output[: len(pictures)]) for output in self._computed(place)]
+        finally:
+            self._free.put(place)
+
+    def _computed(self, place: Place) -> list[NDArray[Any]]:
+        """The outputs for the pictures of a place."""
+        place.given.update_inplace(place.pictures)
+        with self._turn:
+            self._session.run_with_iobinding(place.binding)
+        return place.binding.copy_outputs_to_cpu()
 
     def over(self, pictures: Sequence[ImageBGR]) -> NDArray[Any]:
         """The first output for any number of pictures, batch by batch."""

@@ -63,7 +63,17 @@ class Bench:
     full: Sequence[str] | None = ()
 
 
-BENCHES: Final[Sequence[Bench]] = (Bench("bench_clustering", (), ("--full",)),)
+BENCHES: Final[Sequence[Bench]] = (
+    Bench("bench_clustering", (), ("--full",)),
+    Bench("bench_dagster", ("--seconds", "4"), ("--minutes", "2")),
+    Bench("bench_gpu", ("--minutes", "0.2")),
+    Bench("bench_worker", ("--videos", "8"), ("--videos", "200")),
+    Bench(
+        "bench_throughput",
+        ("--no-bare", "--videos", "6", "--seconds", "1", "--at-once", "1", "--at-once", "2"),
+        (),
+    ),
+)
 
 
 def _measured(bench: Bench, arguments: Sequence[str], folder: Path) -> Iterator[Row]:

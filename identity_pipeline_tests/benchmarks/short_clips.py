@@ -8,6 +8,10 @@ from pathlib import Path
 
 import av
 
+from identity_pipeline_tests.benchmarks.services import REPOSITORY
+
+RIDE = REPOSITORY / "identity_pipeline" / "bundled" / "rides" / "demo_solo.mp4"
+"""One rider, rendered; it ships."""
 STEP_FRAMES = 3
 """Frames from the beginning of one file to that of the next: one at ten sampled ones a second."""
 

@@ -179,3 +179,15 @@ def test_another_vision_encoder_is_told_before_a_run(tmp_path: Path) -> None:
     assert "the settings name bundled." in told[-1] and "who is who does not change" in told[-1]
     same = load_settings(models={"vision_encoder": "facebook/dinov2-small"})
     assert not [note for note in model_notes(store, same) if "vision encoder" in note]
+
+
+def test_another_precision_is_told_before_a_run(tmp_path: Path) -> None:
+    store = TableStore(Layout(tmp_path / "data"))
+    write_ride(store, "a-00000001", vision="vision@ed25f3a31f01/6")
+    (told,) = (
+        note
+        for note in model_notes(store, load_settings(models={"vision_precision": "bf16"}))
+        if "vision encoder" in note
+    )
+    assert "seen by the vision encoder bundled; the settings name bundled+bf16." in told
+    assert 'vision_encoder = "bundled", vision_precision = "full" in settings.toml' in told

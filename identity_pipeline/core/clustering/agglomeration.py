@@ -23,6 +23,10 @@ from identity_pipeline.core.clustering.constraints import Constraints, in_order_
 from identity_pipeline.core.clustering.neighbours import Links
 from identity_pipeline.core.vectors import Matrix
 
+AT_ONCE = 2048
+"""Up to so many atoms of a component all inner products are kept (32 MB), and added when groups are
+joined: where most atoms are linked with most, they would be computed anew hundreds of times."""
+
 TIE_DECIMALS = 9
 """Mean cosines that agree to so many decimals are tied; the groups that came first win."""
 
@@ -142,6 +146,7 @@ class _Groups:
         floor: float | None,
     ) -> None:
         self._sums, self._sizes = sums, sizes
+        self._inner = sums @ sums.T if len(sums) <= AT_ONCE else None
         self._floor = -np.inf if floor is None else floor
         self.valid = (-np.inf, np.inf)
         self._forbidden = forbidden
@@ -179,8 +184,11 @@ class _Groups:
         others = sorted(self._near[i] - self._forbidden[i])
         if not others:
             return
-        means = self._sums[others] @ self._sums[i] / (self._sizes[others] * self._sizes[i])
-        means = np.round(means, TIE_DECIMALS)
+        if self._inner is None:
+            inner = self._sums[others] @ self._sums[i]
+        else:
+            inner = self._inner[i, others]
+        means = np.round(inner / (self._sizes[others] * self._sizes[i]), TIE_DECIMALS)
         best = int(np.argmax(means))
         mean, other = float(means[best]), others[best]
         low, high = self.valid
@@ -195,6 +203,9 @@ class _Groups:
         """Group j becomes part of i < j; what either was linked to or kept from, i is now."""
         self._group[j] = i
         self._sums[i] += self._sums[j]
+        if self._inner is not None:
+            self._inner[i] += self._inner[j]
+            self._inner[:, i] = self._inner[i]
         self._sizes[i] += self._sizes[j]
         self._version[i] += 1
         self._version[j] = -1

@@ -84,7 +84,7 @@ def find_links(
     *,
     neighbours: int | None = None,
     tile_mb: int = 16,
-    max_links: int = 100_000_000,
+    max_links: int = 60_000_000,
 ) -> Links:
     """All pairs of unit vectors (N, D) whose cosine is at least `floor`.
 
@@ -116,7 +116,7 @@ def find_links(
 
 
 def links_between(
-    new: Matrix, kept: Matrix, floor: float, *, tile_mb: int = 16, max_links: int = 100_000_000
+    new: Matrix, kept: Matrix, floor: float, *, tile_mb: int = 16, max_links: int = 60_000_000
 ) -> tuple[Indices, Indices, NDArray[np.float64]]:
     """Pairs of a new and a kept unit vector whose cosine is at least `floor`.
 

@@ -29,7 +29,7 @@ from identity_pipeline.settings import Settings
 from identity_pipeline.stages.imagesets.one_face import look
 from identity_pipeline.stages.specs.exported import TYPES, image_file
 from identity_pipeline.stages.video.footage import Footage, Unproved, WantedFrame
-from identity_pipeline.stages.video.overlap import in_order, threads
+from identity_pipeline.stages.video.overlap import in_order
 
 THUMBNAIL_PX = 224
 RETRIES = 2
@@ -184,7 +184,7 @@ class Pictures:
             return [(planned[n], self._made(planned[n], frame)) for n, frame in proved]
 
         frames = self.footage.proved(wanted)
-        yield from in_order(frames, made, batch=1, threads=threads(AT_ONCE_MAX))
+        yield from in_order(frames, made, batch=1, threads=min(self.pack.threads, AT_ONCE_MAX))
 
     def _made(self, image: PlannedImage, frame: ImageBGR | Unproved) -> Exported | Fault:
         if isinstance(frame, Unproved):

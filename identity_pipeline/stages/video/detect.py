@@ -39,7 +39,7 @@ from identity_pipeline.models.face_pack import Detections, FacePack
 from identity_pipeline.models.tracklets import tracklets_of
 from identity_pipeline.settings import CropSettings, Settings
 from identity_pipeline.stages.progress.protocol import Progress, silent
-from identity_pipeline.stages.video.overlap import in_order, threads
+from identity_pipeline.stages.video.overlap import in_order
 from identity_pipeline.storage.video.chunks import ChunkStore
 from identity_pipeline.storage.video.crop_archive import write_part
 from identity_pipeline.tables import TABLES
@@ -229,7 +229,7 @@ def _detect_on(
         coming(skip=done),
         looking.at,
         batch=looking.pack.detection_batch,
-        threads=threads(AT_ONCE_MAX),
+        threads=min(looking.pack.threads, AT_ONCE_MAX),
     )
     with closing(overlapped):
         for seen in overlapped:

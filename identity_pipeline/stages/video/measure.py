@@ -43,7 +43,7 @@ from identity_pipeline.settings import Settings
 from identity_pipeline.stages.progress.chunked import by_chunks
 from identity_pipeline.stages.progress.protocol import Progress, silent
 from identity_pipeline.stages.video.covers import with_covers
-from identity_pipeline.stages.video.overlap import in_order, threads
+from identity_pipeline.stages.video.overlap import in_order
 from identity_pipeline.stages.video.poses import mesh_pose_columns
 from identity_pipeline.storage.video.chunks import ChunkStore
 from identity_pipeline.storage.video.crop_archive import CropArchive
@@ -75,14 +75,15 @@ def _batches(items: Iterator[T], size: int) -> Iterator[list[T]]:
 
 
 def _overlapped(
-    items: Iterator[T], size: int, work: Callable[[list[T]], pl.DataFrame]
+    items: Iterator[T], size: int, work: Callable[[list[T]], pl.DataFrame], pack: FacePack
 ) -> Generator[pl.DataFrame, None, None]:
     """The table of each batch of items, in their order, while others are worked on."""
 
     def one_by_one(batches: list[list[T]]) -> list[pl.DataFrame]:
         return list(map(work, batches))
 
-    return in_order(_batches(items, size), one_by_one, batch=1, threads=threads(AT_ONCE_MAX))
+    threads = min(pack.threads, AT_ONCE_MAX)
+    return in_order(_batches(items, size), one_by_one, batch=1, threads=threads)
 
 
 REGION = ("region_jpeg", "region_x", "region_y", "region_scale")
@@ -166,7 +167,7 @@ def embed_faces(
 
     def embed(face_ids: list[str]) -> Generator[pl.DataFrame, None, None]:
         crops = archive.aligned(face_ids)
-        return _overlapped(crops, settings.models.recognition_batch, embedding)
+        return _overlapped(crops, settings.models.recognition_batch, embedding, pack)
 
     embedded = by_chunks(
         wanted["face_id"].to_list(),
@@ -257,7 +258,7 @@ def measure_landmarks(
 
     def measure(face_ids: list[str]) -> Generator[pl.DataFrame, None, None]:
         stored = archive.rows(face_ids, REGION)
-        return _overlapped(stored, settings.models.recognition_batch, measure_batch)
+        return _overlapped(stored, settings.models.recognition_batch, measure_batch, nets.pack)
 
     table = by_chunks(
         list(by_id),

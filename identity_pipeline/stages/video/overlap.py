@@ -7,7 +7,6 @@ decoders, networks, OpenCV.
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,11 +17,6 @@ R = TypeVar("R")
 
 READY: Final = 2
 """Batches that wait for a thread: with one alone, a thread is idle while a slow item is made."""
-
-
-def threads(most: int) -> int:
-    """One for each core, but at most so many."""
-    return min(os.cpu_count() or 1, most)
 
 
 def in_order(
