@@ -142,6 +142,7 @@ REBUILDABLE = (
     "set_versions/",  # a history: what was tried in between is in it
     "tables/library/",
     "tables/.generations/",
+    "tables/.memory/",
     "tables/copy_keys.npz",
 )
 """Made anew from the rest, the folder's own, or told by the clock: a database, costs."""

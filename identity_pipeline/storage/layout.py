@@ -17,6 +17,7 @@
     data/tables/{asset}/{video_id}.parquet, .manifest.json and .made-of.json
     data/tables/library/                a link to the generation in force
     data/tables/.generations/{number}-{fingerprint}/
+    data/tables/.memory/               what the last library left for the next; may be deleted
     data/crops/{video_id}/part-00000.parquet
     data/chunks/{step}/{video_id}/{key}/00000/   what an unfinished step has done so far
     data/chunks/.locks/{video_id}
@@ -231,6 +232,11 @@ class Layout:
     def generations(self) -> Path:
         """The last generations of the library's tables."""
         return self.tables / ".generations"
+
+    @property
+    def library_memory(self) -> Path:
+        """What a computation of the library left for the next; made anew where it is gone."""
+        return self.tables / ".memory"
 
     @property
     def index(self) -> Path:

@@ -27,7 +27,9 @@ from identity_pipeline.core.clustering.metrics import cluster_metrics
 from identity_pipeline.core.library.recompute import (
     Before,
     LibraryResult,
+    SpaceTables,
     build_library,
+    library_calibration,
     template_thresholds,
 )
 from identity_pipeline.core.review.alike import alike_people, nearest_outside
@@ -145,8 +147,11 @@ class Curator:
 
     def _computed(self) -> LibraryResult:
         human = human_facts(self.history.state, {})
-        tables = (self.tables.templates, self.tables.pairs, self.tables.samples)
-        found = build_library(*tables, human, self.before, TODAY, self.settings)
+        tables = SpaceTables(self.tables.templates, self.tables.pairs, self.tables.samples)
+        calibration = library_calibration(tables, human, self.settings)
+        found = build_library(
+            tables.templates, calibration, human, self.before, TODAY, self.settings
+        )
         rows = found.tables["person_assignments"].select("track_key", "cluster_id")
         self.before = Before(
             dict(rows.iter_rows()), found.tables["suggestions"], found.next_cluster_id

@@ -25,7 +25,9 @@ from identity_pipeline.core.library.recompute import (
     HumanFacts,
     LibraryResult,
     PersonFacts,
+    SpaceTables,
     build_library,
+    library_calibration,
 )
 from identity_pipeline.core.matching.assignment import Decisions
 from identity_pipeline.core.vectors import to_matrix
@@ -58,9 +60,9 @@ def library(
     people = {person_id(name): PersonFacts(name) for name in sorted(set(confirmed.values()))}
     decisions = Decisions(assigned={key: person_id(name) for key, name in confirmed.items()})
     human = HumanFacts(people, decisions)
-    return build_library(
-        inputs.templates, inputs.pairs, inputs.samples, human, before or Before(), TODAY, settings
-    )
+    own = SpaceTables(inputs.templates, inputs.pairs, inputs.samples)
+    calibration = library_calibration(own, human, settings)
+    return build_library(own.templates, calibration, human, before or Before(), TODAY, settings)
 
 
 def cosines(inputs: LibraryTables, truth: Mapping[str, str]) -> str:

@@ -24,6 +24,7 @@ COMPARED: Final = ("tables", "crops", "output", "registry", "videos")
 NOT: Final = (
     "tables/library/",
     "tables/.generations/",
+    "tables/.memory/",
     "registry/known_files.sqlite",
 )
 """The library is compared by its contents; what may be deleted at any time is not compared."""

@@ -13,14 +13,13 @@ def shared_frame_pairs(tracks: pl.DataFrame) -> list[tuple[str, str]]:
     Args:
         tracks: table with track_key, video_id and frames (list of frame indices).
     """
-    pairs: list[tuple[str, str]] = []
-    crowded = tracks.filter(pl.len().over("video_id") > 1)
-    for (_,), video in crowded.sort("track_key").group_by("video_id", maintain_order=True):
-        frames = [set(row) for row in video["frames"].to_list()]
-        keys = video["track_key"].to_list()
-        pairs += [
-            (keys[i], keys[j])
-            for i, j in combinations(range(len(keys)), 2)
-            if not frames[i].isdisjoint(frames[j])
-        ]
-    return sorted(pairs)
+    crowded = tracks.select("video_id", "track_key", "frames").filter(pl.len().over("video_id") > 1)
+    seen: dict[str, list[tuple[str, set[int]]]] = {}
+    for video, key, frames in crowded.sort("track_key").iter_rows():
+        seen.setdefault(video, []).append((key, set(frames)))
+    return sorted(
+        (one, other)
+        for several in seen.values()
+        for (one, at), (other, at_once) in combinations(several, 2)
+        if not at.isdisjoint(at_once)
+    )

@@ -6,14 +6,17 @@ other. Does not belong here: any of them, or where tables lie. The same inputs g
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import NamedTuple
 
 import polars as pl
 
 from identity_pipeline.core.clustering.cluster_ids import carry_over, describe_clusters
+from identity_pipeline.core.clustering.constraints import Pair
 from identity_pipeline.core.clustering.grouping import cluster_vectors, merge_far
+from identity_pipeline.core.clustering.regrouping import Grouping, regroup
 from identity_pipeline.core.clustering.shared_frames import shared_frame_pairs
 from identity_pipeline.core.library.people import PersonFacts, people_table
 from identity_pipeline.core.library.prototypes import person_references
@@ -21,10 +24,10 @@ from identity_pipeline.core.library.suggestions import build_suggestions
 from identity_pipeline.core.matching.assignment import Decisions, assign
 from identity_pipeline.core.matching.calibration import calibrate, uncalibrated, wants_cohort
 from identity_pipeline.core.matching.calibration_pairs import sampled
-from identity_pipeline.core.matching.cross_pairs import pairs_across
+from identity_pipeline.core.matching.cross_pairs import pairs_across, tracks_compared
 from identity_pipeline.core.matching.gallery import gallery_of
 from identity_pipeline.core.matching.no_laxer import no_laxer, stranger_pairs
-from identity_pipeline.core.matching.templates import template_matrix
+from identity_pipeline.core.matching.templates import in_order, template_matrix
 from identity_pipeline.core.matching.thresholds import Thresholds, least_of, thresholds_of
 from identity_pipeline.settings import Settings
 from identity_pipeline.tables import TABLES, empty
@@ -94,65 +97,73 @@ class LibraryResult:
         next_cluster_id: for the run after.
         floor: cosine below which no two unknown tracks were linked.
         floor_method: how it was found, see `core.matching.calibration`.
+        grouping: what the next run may take up; null where the method has nothing of the kind.
     """
 
     tables: dict[str, pl.DataFrame]
     next_cluster_id: int
     floor: float
     floor_method: str
+    grouping: Grouping | None = None
+
+
+@dataclass(frozen=True)
+class Grouped:
+    """What of the last grouping may be taken up: the result is the same without it.
+
+    Attributes:
+        grouping: of templates in the same space.
+        changed: keys of tracks whose template is not what it was then.
+    """
+
+    grouping: Grouping
+    changed: frozenset[str] = frozenset()
 
 
 def build_library(
     templates: pl.DataFrame,
-    pairs: pl.DataFrame,
-    samples: pl.DataFrame,
+    calibration: pl.DataFrame,
     human: HumanFacts,
     before: Before,
     today: str,
     settings: Settings,
-    recogniser: SpaceTables | None = None,
+    *,
+    beside: Collection[Pair] | None = None,
+    grouped: Grouped | None = None,
 ) -> LibraryResult:
-    """Calibrates, matches the known, groups the rest, suggests.
+    """Matches the known, groups the rest, suggests.
 
     Args:
         templates: table `track_templates` of all videos, of one space.
-        pairs: table `calibration_pairs` of the same videos.
-        samples: table `face_samples` of the same videos.
+        calibration: see `library_calibration`.
         human: decisions.
         before: the run before.
         today: ISO date.
         settings: `match` and `cluster`.
-        recogniser: the same tables in the recogniser's space, when these are in a head's: its
-            thresholds let no more strangers in.
+        beside: pairs of tracks that share a frame; None: found in `templates`.
+        grouped: what is taken up of the last grouping.
 
     Raises:
         SpaceMismatchError: the tables are of more than one space.
         ContradictoryLinksError: decisions contradict each other.
     """
-    templates = templates.sort("track_key")
-    calibration = calibration_of(templates, pairs, samples, human.teaching, settings)
-    if recogniser is not None and templates.height:
-        known = set(human.decisions.assigned)
-        same = pl.col("track_key").is_in(templates["track_key"].to_list())
-        calibration = no_laxer(
-            calibration,
-            calibration_of(*recogniser, human.teaching, settings),
-            stranger_pairs(templates, known),
-            stranger_pairs(recogniser.templates.filter(same), known),
-        )
+    templates = in_order(templates)
+    if beside is None:
+        beside = shared_frame_pairs(templates)
     references = person_references(templates, human.teaching.assigned, settings.match, human.pinned)
     if not templates.height:
         tables = {name: empty(name) for name in ("calibration", "person_assignments")}
         clusters, floor, method = empty("unknown_clusters"), 1.0, "default"
-        next_id = before.next_cluster_id
+        next_id, grouping = before.next_cluster_id, None
     else:
         thresholds = template_thresholds(calibration, templates["space"][0], settings)
         assignments = assign(
-            templates, gallery_of(references), thresholds, human.decisions, settings.match
+            templates, gallery_of(references), thresholds, human.decisions, settings.match, beside
         )
         floor, method = merge_floor(thresholds, templates.height, settings)
-        assignments, clusters, next_id = _group(
-            assignments, templates, human, before, floor, settings
+        apart = [*beside, *human.apart]
+        assignments, clusters, next_id, grouping = _group(
+            assignments, templates, apart, before, floor, settings, grouped
         )
         tables = {"calibration": calibration, "person_assignments": assignments}
     suggestions = build_suggestions(
@@ -170,34 +181,101 @@ def build_library(
         "unknown_clusters": clusters,
         "suggestions": suggestions,
     }
-    return LibraryResult(tables, next_id, floor, method)
+    return LibraryResult(tables, next_id, floor, method, grouping)
+
+
+def library_calibration(
+    own: SpaceTables,
+    human: HumanFacts,
+    settings: Settings,
+    recogniser: SpaceTables | None = None,
+) -> pl.DataFrame:
+    """The table `calibration` that a library is built with.
+
+    Args:
+        own: what it is made of.
+        human: decisions.
+        settings: `match`.
+        recogniser: the same tables in the recogniser's space, when `own` are in a head's: its
+            thresholds let no more strangers in.
+    """
+    calibration = calibration_of(*own, human.teaching, settings).table
+    if recogniser is None or not own.templates.height:
+        return calibration
+    of_recogniser = calibration_of(*recogniser, human.teaching, settings).table
+    return in_space_of_head(
+        calibration, own.templates, of_recogniser, recogniser.templates, human.decisions
+    )
+
+
+def in_space_of_head(
+    calibration: pl.DataFrame,
+    templates: pl.DataFrame,
+    of_recogniser: pl.DataFrame,
+    recogniser: pl.DataFrame,
+    decisions: Decisions,
+) -> pl.DataFrame:
+    """The calibration of a head's space, no laxer than that of the recogniser's.
+
+    Args:
+        calibration: of the head's space.
+        templates: in it.
+        of_recogniser: the calibration of the recogniser's space.
+        recogniser: templates in that.
+        decisions: about tracks.
+    """
+    known = set(decisions.assigned)
+    same = pl.col("track_key").is_in(templates["track_key"].to_list())
+    return no_laxer(
+        calibration,
+        of_recogniser,
+        stranger_pairs(templates, known),
+        stranger_pairs(recogniser.filter(same), known),
+    )
+
+
+class Calibrated(NamedTuple):
+    """The table `calibration`, and whether pairs of the unknown were looked at for it."""
+
+    table: pl.DataFrame
+    cohort: bool
 
 
 def calibration_of(
     templates: pl.DataFrame,
     pairs: pl.DataFrame,
-    samples: pl.DataFrame,
+    samples: pl.DataFrame | Callable[[Collection[str]], pl.DataFrame],
     decisions: Decisions,
     settings: Settings,
-) -> pl.DataFrame:
-    """The table `calibration` of the templates' space, from each video's pairs and across them.
+    beside: Collection[Pair] | None = None,
+) -> Calibrated:
+    """The calibration of the templates' space, from each video's pairs and across them.
 
-    Pairs within a video are those of a sample of the rides, where there are more; others may be
-    left out of the table.
+    Args:
+        templates: table `track_templates`.
+        pairs: table `calibration_pairs` of the rides of `rides_sampled`; others do not count.
+        samples: table `face_samples`, or what reads it of some tracks.
+        decisions: about tracks.
+        settings: `match`.
+        beside: pairs of tracks that share a frame; None: found in `templates`.
     """
     if not templates.height:
-        return empty("calibration")
-    rides = rides_sampled(templates)
-    known = [pairs.filter(pl.col("left_video").is_in(rides))]
-    assigned, match = decisions.assigned, settings.match
-    known.append(pairs_across(templates, samples, assigned, match, cohort=False))
-    together = pl.concat(known)
-    if wants_cohort(together, match):
-        across = pairs_across(templates, samples, assigned, match)
-        together = pl.concat([known[0], across])
-    if not together.height:
-        return uncalibrated(templates["space"][0], settings.match)
-    return calibrate(together, settings.match)
+        return Calibrated(empty("calibration"), cohort=False)
+    keys, match, person_of = templates["track_key"].to_list(), settings.match, decisions.assigned
+    own = pairs.filter(pl.col("left_video").is_in(rides_sampled(templates)))
+
+    def together(*, cohort: bool) -> pl.DataFrame:
+        compared = {*chain(*tracks_compared(keys, person_of, cohort=cohort))}
+        faces = samples if isinstance(samples, pl.DataFrame) else samples(compared)
+        across = pairs_across(templates, faces, person_of, match, cohort=cohort, beside=beside)
+        return pl.concat([own, across])
+
+    known = together(cohort=False)
+    if cohort := wants_cohort(known, match):
+        known = together(cohort=True)
+    if not known.height:
+        return Calibrated(uncalibrated(templates["space"][0], match), cohort)
+    return Calibrated(calibrate(known, match), cohort)
 
 
 def rides_sampled(templates: pl.DataFrame) -> list[str]:
@@ -224,27 +302,31 @@ def merge_floor(thresholds: Thresholds, tracks: int, settings: Settings) -> tupl
 def _group(
     assignments: pl.DataFrame,
     templates: pl.DataFrame,
-    human: HumanFacts,
+    apart: Collection[Pair],
     before: Before,
     floor: float,
     settings: Settings,
-) -> tuple[pl.DataFrame, pl.DataFrame, int]:
-    """Assignments with clusters, the table `unknown_clusters`, and the next id."""
-    keys = assignments.filter(pl.col("state").is_in(GROUPED))["track_key"].to_list()
-    rest = templates.filter(pl.col("track_key").is_in(keys)).sort("track_key")
-    apart = [*shared_frame_pairs(rest), *human.apart]
-    labels = cluster_vectors(
-        rest["track_key"].to_list(), template_matrix(rest), floor, settings.cluster, apart=apart
-    )
+    grouped: Grouped | None,
+) -> tuple[pl.DataFrame, pl.DataFrame, int, Grouping | None]:
+    """Assignments with clusters, the table `unknown_clusters`, the next id, and the grouping."""
+    state = assignments["state"].is_in(GROUPED)  # in the order of the templates: both by key
+    rest = templates.filter(state)
+    keys, matrix = rest["track_key"].to_list(), template_matrix(rest)
+    if settings.cluster.method == "agglomerative":
+        last = (grouped.grouping, grouped.changed) if grouped else (None, ())
+        labels, grouping = regroup(keys, matrix, floor, settings.cluster, apart, *last)
+    else:
+        grouping = None
+        labels = cluster_vectors(keys, matrix, floor, settings.cluster, apart=apart)
     carried = carry_over(
         before.clusters,
-        dict(zip(rest["track_key"].to_list(), labels.tolist(), strict=True)),
+        dict(zip(keys, labels.tolist(), strict=True)),
         before.next_cluster_id,
         settings.cluster.carry_jaccard,
     )
     clusters = describe_clusters(rest, carried.of_key)
     best = dict(templates.select("track_key", "best_face_id").iter_rows())
-    return _placed(assignments, carried.of_key, best), clusters, carried.next_id
+    return _placed(assignments, carried.of_key, best), clusters, carried.next_id, grouping
 
 
 def _placed(

@@ -7,13 +7,14 @@ than not, so a robust fit to them tells how strangers compare.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from identity_pipeline.core.clustering.constraints import Pair
 from identity_pipeline.core.clustering.shared_frames import shared_frame_pairs
 from identity_pipeline.core.matching.calibration_pairs import (
     BLOCK,
@@ -38,6 +39,7 @@ def pairs_across(
     settings: MatchSettings,
     *,
     cohort: bool = True,
+    beside: Collection[Pair] | None = None,
 ) -> pl.DataFrame:
     """Pairs of tracks that do not share a frame.
 
@@ -47,6 +49,7 @@ def pairs_across(
         person_of: the person of each human-confirmed track; machine assignments have no place here.
         settings: how many pairs are taken.
         cohort: also pairs of which nothing is known.
+        beside: pairs of tracks that share a frame; None: found in `templates`.
 
     Returns:
         The table `PAIRS`: `labelled` (genuine across videos, impostor), and `cohort` (different
@@ -63,9 +66,11 @@ def pairs_across(
     if samples.height:
         same_space(*samples["space"].unique().to_list(), ordered["space"][0])
     matrix = template_matrix(ordered)
+    if beside is None:
+        beside = shared_frame_pairs(ordered)
     faces = _stacked(ordered["track_key"].to_list(), samples, matrix.shape[1], settings)
     parts: list[pl.DataFrame] = []
-    for (kind, source), pairs in _kinds(ordered, *keys, person_of).items():
+    for (kind, source), pairs in _kinds(ordered, *keys, person_of, beside).items():
         if not len(pairs):
             continue
         chosen = spread(pairs, settings.track_pairs_max)
@@ -111,7 +116,11 @@ def _stacked(
 
 
 def _kinds(
-    ordered: pl.DataFrame, labelled: list[str], cohort: list[str], person_of: Mapping[str, str]
+    ordered: pl.DataFrame,
+    labelled: list[str],
+    cohort: list[str],
+    person_of: Mapping[str, str],
+    beside: Collection[Pair],
 ) -> dict[tuple[str, str], NDArray[np.int64]]:
     """Rows (a, b) of each kind of pair, a < b."""
     keys = ordered["track_key"].to_list()
@@ -127,7 +136,7 @@ def _kinds(
     a, b = _all_pairs(np.sort([row_of[key] for key in labelled]))
     same = person[a] == person[b]
     across = video[a] != video[b]
-    shared = [(row_of[one], row_of[other]) for one, other in shared_frame_pairs(ordered)]
+    shared = [(row_of[x], row_of[y]) for x, y in beside if x in row_of and y in row_of]
     one, other = np.array(shared, dtype=np.int64).reshape(-1, 2).T
     free = ~np.isin(a * len(keys) + b, one * len(keys) + other)
     genuine, impostor = same & across, ~same & free

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from identity_pipeline.defs.display import library_pictures as pictures
+from identity_pipeline.defs.instance.jobs import nightly
 from identity_pipeline.defs.instance.preflight import check_folder, check_numbers
 from identity_pipeline.defs.resources.decorators import library_asset
 from identity_pipeline.defs.resources.steps import LibraryStep
@@ -27,7 +28,9 @@ def identity_library(step: LibraryStep) -> Iterator[dg.MaterializeResult]:
     check_folder(step.context, step.store, step.settings)
     check_numbers(step.context, step.stores, step.settings)
     with step.working() as work:
-        done = recompute(step.stores, step.settings, step.now(), step.reporter())
+        # What is kept between two runs is held against everything once a night.
+        whole = step.context.job_name == nightly.name
+        done = recompute(step.stores, step.settings, step.now(), step.reporter(), whole=whole)
         work.computed = not done.reused
     if done.reused:
         step.context.log.info("library: unchanged templates, decisions and settings; reused")

@@ -31,6 +31,12 @@ def warnings(done: Recomputed) -> Iterator[str]:
     """What an operator should know."""
     if done.unfit:
         yield done.unfit
+    if done.differs:
+        yield (
+            f"The whole computation gives another {', '.join(done.differs)} than what was kept of "
+            "the last one would have: it is in force now. Please report that, for it is a fault "
+            "of this program."
+        )
     if done.other_space:
         yield (
             f"{len(done.other_space)} videos were embedded by another model and are left out "

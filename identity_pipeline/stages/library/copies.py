@@ -43,7 +43,12 @@ LOOKS_HELD = 64
 
 
 def find_copies(
-    store: TableStore, history: History, settings: CopySettings, *, write: bool = True
+    store: TableStore,
+    history: History,
+    settings: CopySettings,
+    *,
+    write: bool = True,
+    versions: Mapping[str, str] | None = None,
 ) -> pl.DataFrame:
     """The table `video_copies` of all videos that are there.
 
@@ -55,8 +60,9 @@ def find_copies(
         history: every human decision.
         settings: when two videos are copies.
         write: keep what was read of the videos for the next time.
+        versions: data version of the frames of videos of which it is known without reading.
     """
-    keys = _keys(store, write)
+    keys = _keys(store, write, versions or {})
 
     @lru_cache(maxsize=LOOKS_HELD)
     def look(video_id: str) -> Look:
@@ -134,24 +140,30 @@ def _row(
     )
 
 
-def _keys(store: TableStore, write: bool) -> dict[str, Keys]:
+def _keys(store: TableStore, write: bool, versions: Mapping[str, str]) -> dict[str, Keys]:
     path = store.layout.copy_keys
     known = read_keys(path)
     current: dict[str, tuple[str, Keys]] = {}
     for video_id in sorted(store.videos_noted("frames")):
-        noted = store.noted("frames", video_id)
-        if noted is None:
+        now = versions[video_id] if video_id in versions else _version(store, video_id)
+        if not now:
             continue
         version, held = known.get(video_id, ("", None))
-        if held is None or version != noted.data_version:
+        if held is None or version != now:
             try:
                 held = keys_of(look_of_video(store, video_id))
             except (MissingTableError, DamagedTableError):
                 continue  # a failure of its own, told where the video is run or shown
-        current[video_id] = (noted.data_version, held)
+        current[video_id] = (now, held)
     if write and _versions(known) != _versions(current):
         write_keys(path, current)
     return {video_id: held for video_id, (_, held) in current.items()}
+
+
+def _version(store: TableStore, video_id: str) -> str:
+    """Data version of a video's frames; empty where none is noted."""
+    noted = store.noted("frames", video_id)
+    return noted.data_version if noted else ""
 
 
 def _versions(keys: Mapping[str, tuple[str, Keys]]) -> dict[str, str]:

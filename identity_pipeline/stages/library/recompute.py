@@ -15,9 +15,10 @@ import polars as pl
 from identity_pipeline.core.library.recompute import (
     GROUPED,
     Before,
-    LibraryResult,
-    SpaceTables,
+    Grouped,
+    HumanFacts,
     build_library,
+    in_space_of_head,
     merge_floor,
     template_thresholds,
 )
@@ -30,6 +31,15 @@ from identity_pipeline.stages.curation.settling import settle_ledger
 from identity_pipeline.stages.library.copies import find_copies
 from identity_pipeline.stages.library.copies_in_force import TABLE, Copies, copies_in_force
 from identity_pipeline.stages.library.projection import forget, is_regenerated, regenerate
+from identity_pipeline.stages.library.reading import (
+    LibraryInputs,
+    frames_known,
+    looked_at,
+    made_of_video,
+    of_video,
+    read_inputs,
+    versions_of,
+)
 from identity_pipeline.stages.library.spaces import (
     LiveSpace,
     UnknownNumbersError,
@@ -44,9 +54,11 @@ from identity_pipeline.stages.specs.assets import TEMPLATE_TABLES
 from identity_pipeline.stages.specs.damage import PassedOver, keep_notes
 from identity_pipeline.stages.stores import LibraryStores
 from identity_pipeline.storage.files.hashing import sha256_of_value
+from identity_pipeline.storage.files.recorded import DamagedTableError
 from identity_pipeline.storage.files.small_files import DamagedFileError
+from identity_pipeline.storage.library.library_memory import LibraryMemories, LibraryMemory
 from identity_pipeline.storage.library.snapshots import Generation, Snapshot
-from identity_pipeline.storage.video.tables import TableStore
+from identity_pipeline.storage.video.tables import MissingTableError
 from identity_pipeline.tables import LIBRARY_TABLES, empty
 
 SETTINGS = ("match", "cluster", "copies")
@@ -102,13 +114,13 @@ def read_templates(
     passed_over = PassedOver()
     for n, video_id in enumerate(videos, 1):
         # Noted before reading: what is replaced meanwhile makes the next run compute again.
-        noted = _made_of(stores.tables, own, video_id)
+        noted = made_of_video(stores.tables, own, video_id)
         with passed_over.reading(video_id):
-            for name, table in _of_video(own, video_id).items():
+            for name, table in of_video(own, video_id).items():
                 parts[name].append(table)
             made_of[video_id] = noted
             # Whether a video was processed anew does not hang on the space.
-            versions[video_id] = _versions(stores.tables, video_id)[0]
+            versions[video_id] = versions_of(stores.tables, video_id)[0]
         progress("templates", n, len(videos), "videos")
     tables = {
         name: copies.counted(pl.concat([empty(name), *several])) for name, several in parts.items()
@@ -130,24 +142,6 @@ def read_templates(
     )
 
 
-def _of_video(own: TableStore, video_id: str) -> dict[str, pl.DataFrame]:
-    """The tables of `TEMPLATE_TABLES` of one video: all of them, or an error."""
-    there = {name: own.layout.table(name, video_id).is_file() for name in TEMPLATE_TABLES}
-    return {
-        name: own.read(name, video_id) if there[name] else empty(name) for name in TEMPLATE_TABLES
-    }
-
-
-def _made_of(store: TableStore, own: TableStore, video_id: str) -> list[str]:
-    """Data versions of all that the library reads of a video: its frames tell copies."""
-    frames = store.noted("frames", video_id)
-    return [*_versions(own, video_id), frames.data_version if frames else ""]
-
-
-def _versions(store: TableStore, video_id: str) -> list[str]:
-    return [version or "" for version in store.versions(TEMPLATE_TABLES, video_id).values()]
-
-
 def in_force_fits(stores: LibraryStores, settings: Settings, history: History) -> bool:
     """Whether the generation in force is what a computation on its day would give now.
 
@@ -166,7 +160,7 @@ def in_force_fits(stores: LibraryStores, settings: Settings, history: History) -
     own = stores.in_space(live.head_id)
     aside = {*left_out(stores, history), *unclaimed(stores.layout, history)}
     videos = own.videos_with("track_templates")
-    made_of = {v: _made_of(stores.tables, own, v) for v in videos if v not in aside}
+    made_of = {v: made_of_video(stores.tables, own, v) for v in videos if v not in aside}
     own_numbers = settings_of_library(stores, settings)
     withheld = withheld_from_gallery(stores, settings, history, copies_in_force(stores))
     now = fingerprint_of(made_of, history, own_numbers, current.day, withheld)
@@ -208,7 +202,7 @@ def left_out(stores: LibraryStores, history: History) -> dict[str, str]:
     lacking = set(own.videos_with("track_templates")) - set(current.versions)
     for video_id in sorted(lacking - unclaimed(stores.layout, history)):
         with passed_over.reading(video_id):
-            _of_video(own, video_id)
+            of_video(own, video_id)
     return passed_over.why
 
 
@@ -227,6 +221,8 @@ class Recomputed:
         damaged: videos that it was computed without, because their tables cannot be read; a
             sentence by video.
         unfit: why the head that is live was not used; null when it was, or none is.
+        differs: tables of a whole computation that are not those which what was remembered gives;
+            asked for where it is whole, and a fault of this program if there are any.
     """
 
     generation: Generation
@@ -238,6 +234,7 @@ class Recomputed:
     floor: float | None
     damaged: dict[str, str]
     unfit: str | None = None
+    differs: tuple[str, ...] = ()
 
 
 def recompute(
@@ -247,8 +244,13 @@ def recompute(
     progress: Progress = silent,
     publish: bool = True,
     space: LiveSpace | None = None,
+    *,
+    whole: bool = False,
 ) -> Recomputed:
     """People, assignments, clusters, suggestions and calibration anew, in force at the end.
+
+    Only what changed since the last time is read, looked up and grouped; the tables are those of
+    a whole computation.
 
     Args:
         stores: of the data folder.
@@ -257,133 +259,270 @@ def recompute(
         progress: called per video read.
         publish: whether to put the result in force; False computes only (`--dry-run`).
         space: compute as if this head (or none) were live.
+        whole: read and compute everything, whatever is remembered, and say where that differs.
 
     Raises:
         UnknownNumbersError: nobody knows the numbers of the recogniser.
     """
+    live = space or live_space(stores)
+    run = _Run(stores, settings, now, progress, publish, live, whole, compared=whole)
     if not publish:
-        return _recompute(stores, settings, now, progress, publish, space)
+        return run.done()
     # From the reading of the ledger on: an older computation must not replace a newer one.
     with stores.generations.computing():
-        return _recompute(stores, settings, now, progress, publish, space)
+        return run.done()
 
 
-def _recompute(
-    stores: LibraryStores,
-    settings: Settings,
-    now: str,
-    progress: Progress,
-    publish: bool,
-    space: LiveSpace | None,
-) -> Recomputed:
-    live = space or live_space(stores)
-    store, ledger, generations = stores.tables, stores.ledger, stores.generations
-    ledger.verify()  # every line, from the first: commands look at the last ones only
-    history = settle_ledger(stores, now, write=publish)
-    copied = find_copies(store, history, settings.copies, write=publish)
-    copies = Copies.from_table(copied)
-    aside = unclaimed(stores.layout, history)
-    inputs = _inputs(stores, settings, copies, progress, live.head_id, aside)
-    settings = _deciding(stores, settings, inputs)
-    if publish:
-        keep_notes(store.layout, inputs.damaged, set(inputs.made_of))
-    withheld = withheld_from_gallery(stores, settings, history, copies, now[:10])
-    fingerprint = fingerprint_of(inputs.made_of, history, settings, now[:10], withheld)
-    last = generations.newest_whole()
-    if publish and last and _still_fits(last, generations.in_force(), fingerprint):
-        tables = {name: last.table(name) for name in LIBRARY_TABLES}
-        return _told(last.generation, True, tables, inputs, history, settings, live)
-    before = before_of(last, inputs.space, inputs.versions)
-    result = compute(stores, inputs, history, settings, before, now, copies, withheld)
-    result.tables[TABLE] = copied
-    if not publish:
+@dataclass(frozen=True)
+class Given:
+    """What a library is computed with, besides what is read.
+
+    Attributes:
+        history: every decision, in terms of the present tracks.
+        settings: `match` and `cluster`.
+        before: what the last generation hands on.
+        today: ISO date; it ages suggestions.
+        copies: rides of which there are copies.
+        withheld: tracks that stay with their people, who are not known again by them.
+    """
+
+    history: History
+    settings: Settings
+    before: Before
+    today: str
+    copies: Copies
+    withheld: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One computation of the library; see `recompute`."""
+
+    stores: LibraryStores
+    settings: Settings
+    now: str
+    progress: Progress
+    publish: bool
+    live: LiveSpace
+    whole: bool
+    compared: bool
+
+    def done(self) -> Recomputed:
+        stores = self.stores
+        stores.ledger.verify()  # every line, from the first: commands look at the last ones only
+        history = settle_ledger(stores, self.now, write=self.publish)
+        memory = LibraryMemories(stores.layout).recall(self.live.head_id)
+        taken_up = None if self.whole else memory
+        seen = looked_at(stores, None)
+        frames = frames_known(taken_up, seen)
+        copied = find_copies(
+            stores.tables, history, self.settings.copies, write=self.publish, versions=frames
+        )
+        copies = Copies.from_table(copied)
+        inputs = self._inputs(copies, history, taken_up, seen)
+        settings = self._deciding(inputs)
+        if self.publish:
+            keep_notes(stores.layout, inputs.damaged, set(inputs.made_of))
+        withheld = withheld_from_gallery(stores, settings, history, copies, self.now[:10])
+        last = stores.generations.newest_whole()
+        before = before_of(last, inputs.space, inputs.versions)
+        given = Given(history, settings, before, self.now[:10], copies, withheld)
+        fingerprint = fingerprint_of(inputs.made_of, history, settings, given.today, withheld)
+        if last and self._still_fits(last, fingerprint):
+            tables = {name: last.table(name) for name in LIBRARY_TABLES}
+            return self._told(last.generation, tables, inputs, given, reused=True)
+        try:
+            found = compute(stores, inputs, given, taken_up)
+        except (DamagedTableError, MissingTableError):
+            if taken_up is None:
+                raise
+            # What is remembered of a video was read when it was whole: now all are looked at.
+            return replace(self, whole=True, compared=False).done()
+        found.tables[TABLE] = copied
         number = last.number + 1 if last else 1
-        generation = Generation(number, fingerprint, inputs.space, result.next_cluster_id)
-    else:
-        generation = generations.publish(
-            result.tables,
+        generation = Generation(number, fingerprint, inputs.space, found.next_cluster_id)
+        if self.publish:
+            generation = self._published(inputs, given, found, fingerprint)
+        differs = self._differing(given, memory, found)
+        return self._told(generation, found.tables, inputs, given, differs=differs)
+
+    def _inputs(
+        self,
+        copies: Copies,
+        history: History,
+        memory: LibraryMemory | None,
+        seen: Mapping[str, str],
+    ) -> LibraryInputs:
+        """The templates in a space, brought up to date before; unreadable videos are told."""
+        stores, head_id = self.stores, self.live.head_id
+        aside = unclaimed(stores.layout, history)
+        if head_id is None:
+            return read_inputs(stores, copies, self.progress, None, aside, memory, seen)
+        unreadable = regenerate(stores, head_id, self.settings, self.progress).damaged
+        inputs = read_inputs(stores, copies, self.progress, head_id, aside, memory)
+        if spoilt := inputs.damaged.keys() - unreadable.keys():
+            # What was projected is damaged, not what it was projected from.
+            for video_id in spoilt:
+                forget(stores.in_space(head_id), video_id)
+            unreadable = regenerate(stores, head_id, self.settings, self.progress).damaged
+            inputs = read_inputs(stores, copies, self.progress, head_id, aside, memory)
+        return replace(inputs, damaged={**unreadable, **inputs.damaged})
+
+    def _deciding(self, inputs: LibraryInputs) -> Settings:
+        """The settings with the numbers of the space that is decided in.
+
+        Raises:
+            UnknownNumbersError: nobody knows them.
+        """
+        most = inputs.most if self.live.head_id is None else None
+        found = settings_of_library(self.stores, self.settings, most)
+        fault = unknown_numbers(found)
+        if fault and inputs.templates.height:
+            raise UnknownNumbersError(f"Nothing was decided: {fault}")
+        return found
+
+    def _still_fits(self, last: Snapshot, fingerprint: str) -> bool:
+        """Whether the generation in force is what would come out, and nobody asks to see it."""
+        if self.whole or not self.publish:
+            return False
+        in_force = self.stores.generations.in_force()
+        return last.folder.name == in_force and last.generation.fingerprint == fingerprint
+
+    def _published(
+        self, inputs: LibraryInputs, given: Given, found: Computed, fingerprint: str
+    ) -> Generation:
+        """Puts the tables in force; what the next computation may take up is remembered."""
+        stores, before = self.stores, given.before
+        generation = stores.generations.publish(
+            found.tables,
             fingerprint,
             space=inputs.space,
-            next_cluster_id=result.next_cluster_id,
+            next_cluster_id=found.next_cluster_id,
             versions=inputs.versions,
-            day=now[:10],
-            ledger=ledger.head_of(history),
-            settings=chosen(settings, SETTINGS),
+            day=given.today,
+            ledger=stores.ledger.head_of(given.history),
+            settings=chosen(given.settings, SETTINGS),
             former=former_clusters(
-                before, result.tables["person_assignments"], inputs.damaged.keys()
+                before, found.tables["person_assignments"], inputs.damaged.keys()
             ),
         )
-    return _told(generation, False, result.tables, inputs, history, settings, live)
+        LibraryMemories(stores.layout).keep(replace(found.memory, head_id=self.live.head_id))
+        return generation
+
+    def _differing(
+        self, given: Given, memory: LibraryMemory | None, found: Computed
+    ) -> tuple[str, ...]:
+        """Tables that would have come out otherwise with what was remembered: none, ever."""
+        if memory is None or not self.compared:
+            return ()
+        seen = looked_at(self.stores, None)
+        inputs = self._inputs(given.copies, given.history, memory, seen)
+        other = compute(self.stores, inputs, given, memory).tables
+        return tuple(name for name in other if not other[name].equals(found.tables[name]))
+
+    def _told(
+        self,
+        generation: Generation,
+        tables: dict[str, pl.DataFrame],
+        inputs: LibraryInputs,
+        given: Given,
+        *,
+        reused: bool = False,
+        differs: tuple[str, ...] = (),
+    ) -> Recomputed:
+        floor, settings = None, given.settings
+        if inputs.templates.height:
+            thresholds = template_thresholds(tables["calibration"], inputs.space, settings)
+            floor, _ = merge_floor(thresholds, inputs.templates.height, settings)
+        return Recomputed(
+            generation,
+            reused,
+            tables,
+            inputs.templates.height,
+            inputs.other_space,
+            given.history.state.lost,
+            floor,
+            inputs.damaged,
+            self.live.unfit,
+            differs,
+        )
 
 
-def _deciding(stores: LibraryStores, settings: Settings, inputs: LibraryTables) -> Settings:
-    """The settings with the numbers of the space that is decided in.
+@dataclass(frozen=True)
+class Computed:
+    """A library that is not published yet.
 
-    Raises:
-        UnknownNumbersError: nobody knows them.
+    Attributes:
+        tables: by name.
+        next_cluster_id: for the run after.
+        memory: what that may take up.
     """
-    found = settings_of_library(stores, settings)
-    fault = unknown_numbers(found)
-    if fault and inputs.templates.height:
-        raise UnknownNumbersError(f"Nothing was decided: {fault}")
-    return found
 
-
-def _still_fits(last: Snapshot, in_force: str | None, fingerprint: str) -> bool:
-    return last.folder.name == in_force and last.generation.fingerprint == fingerprint
-
-
-def _inputs(
-    stores: LibraryStores,
-    settings: Settings,
-    copies: Copies,
-    progress: Progress,
-    head_id: str | None,
-    aside: Collection[str],
-) -> LibraryTables:
-    """The templates in a space, brought up to date before; videos that cannot be read are told."""
-    if head_id is None:
-        return read_templates(stores, copies, progress, aside=aside)
-    unreadable = regenerate(stores, head_id, settings, progress).damaged
-    inputs = read_templates(stores, copies, progress, head_id, aside)
-    if spoilt := inputs.damaged.keys() - unreadable.keys():
-        # What was projected is damaged, not what it was projected from.
-        for video_id in spoilt:
-            forget(stores.in_space(head_id), video_id)
-        unreadable = regenerate(stores, head_id, settings, progress).damaged
-        inputs = read_templates(stores, copies, progress, head_id, aside)
-    return replace(inputs, damaged={**unreadable, **inputs.damaged})
+    tables: dict[str, pl.DataFrame]
+    next_cluster_id: int
+    memory: LibraryMemory
 
 
 def compute(
-    stores: LibraryStores,
-    inputs: LibraryTables,
-    history: History,
-    settings: Settings,
-    before: Before,
-    now: str,
-    copies: Copies,
-    withheld: frozenset[str] = frozenset(),
-) -> LibraryResult:
+    stores: LibraryStores, inputs: LibraryInputs, given: Given, memory: LibraryMemory | None
+) -> Computed:
     """The library that a history of decisions gives; nothing is written.
 
-    Tracks that are `withheld` stay with their people, who are not known again by them.
+    Args:
+        stores: of the data folder.
+        inputs: what was read.
+        given: decisions and settings.
+        memory: what is taken up of the last computation; the result is the same without.
+
+    Raises:
+        DamagedTableError: a table that the calibration wants cannot be read.
     """
-    recogniser = None
-    if head_of_space(inputs.space) is not None:
-        own = read_templates(stores, copies, aside=unclaimed(stores.layout, history))
-        recogniser = SpaceTables(own.templates, own.pairs, own.samples)
-    human = human_facts(history.state, copies.tracks(stores.tables, history))
-    return build_library(
+    settings, copies, state = given.settings, given.copies, given.history.state
+    human = human_facts(state, copies.tracks(stores.tables, given.history))
+    human = replace(human, withheld=given.withheld)
+    of_space = memory if memory and memory.space == inputs.space else None
+    calibration, on = _calibration(inputs, human, settings, of_space)
+    in_force = calibration
+    if head_of_space(inputs.space) is not None and inputs.templates.height:
+        own = read_inputs(stores, copies, aside=unclaimed(stores.layout, given.history))
+        of_recogniser = own.calibrated(human.teaching, settings).table
+        in_force = in_space_of_head(
+            calibration, inputs.templates, of_recogniser, own.templates, human.decisions
+        )
+    result = build_library(
         inputs.templates,
-        inputs.pairs,
-        inputs.samples,
-        replace(human, withheld=withheld),
-        before,
-        now[:10],
+        in_force,
+        human,
+        given.before,
+        given.today,
         settings,
-        recogniser,
+        beside=inputs.beside,
+        grouped=_grouped(inputs, of_space),
     )
+    remembered = LibraryMemory(None, inputs.rides, inputs.space, result.grouping, on, calibration)
+    return Computed(result.tables, result.next_cluster_id, remembered)
+
+
+def _calibration(
+    inputs: LibraryInputs, human: HumanFacts, settings: Settings, memory: LibraryMemory | None
+) -> tuple[pl.DataFrame, tuple[str, str]]:
+    """The calibration of the templates' space, and what it is made of."""
+    known, cohort = inputs.calibrated_on(human.teaching, settings)
+    if memory is not None and memory.calibration is not None:
+        on = memory.calibrated_on
+        if on[0] == known and on[1] in ("", cohort):
+            return memory.calibration, on
+    found = inputs.calibrated(human.teaching, settings)
+    return found.table, (known, cohort if found.cohort else "")
+
+
+def _grouped(inputs: LibraryInputs, memory: LibraryMemory | None) -> Grouped | None:
+    """What may be taken up of the last grouping."""
+    if memory is None or memory.grouping is None:
+        return None
+    anew = pl.col("video_id").is_in(sorted(inputs.changed))
+    keys = inputs.templates.filter(anew)["track_key"] if inputs.changed else ()
+    return Grouped(memory.grouping, frozenset(keys))
 
 
 def fingerprint_of(
@@ -411,32 +550,6 @@ def fingerprint_of(
             "today": today,
             **({"withheld": sorted(withheld)} if withheld else {}),
         }
-    )
-
-
-def _told(
-    generation: Generation,
-    reused: bool,
-    tables: dict[str, pl.DataFrame],
-    inputs: LibraryTables,
-    history: History,
-    settings: Settings,
-    live: LiveSpace,
-) -> Recomputed:
-    floor = None
-    if inputs.templates.height:
-        thresholds = template_thresholds(tables["calibration"], inputs.space, settings)
-        floor, _ = merge_floor(thresholds, inputs.templates.height, settings)
-    return Recomputed(
-        generation,
-        reused,
-        tables,
-        inputs.templates.height,
-        inputs.other_space,
-        history.state.lost,
-        floor,
-        inputs.damaged,
-        live.unfit,
     )
 
 

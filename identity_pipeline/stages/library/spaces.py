@@ -152,16 +152,26 @@ def spaces_of_videos(store: TableStore) -> dict[str, list[str]]:
     return dict(sorted(found.items(), key=lambda each: (-len(each[1]), each[0])))
 
 
-def settings_of_library(stores: LibraryStores, settings: Settings) -> Settings:
+def settings_of_library(
+    stores: LibraryStores, settings: Settings, most: str | None = None
+) -> Settings:
     """The settings with the numbers of the space that the library decides in.
 
     That is the recogniser's of most videos. Where it is of another pack than the one in use, that
     pack's numbers hold. Where nobody knows them, because that pack or the one in use is not on this
     machine, and the library was decided in this space before, it is decided as it was.
+
+    Args:
+        stores: of the data folder.
+        settings: without those numbers.
+        most: the recogniser's space of most videos; None: looked for.
     """
-    most = next(iter(spaces_of_videos(stores.tables)), None)
-    if most is None:
-        return settings
+    most = most or next(iter(spaces_of_videos(stores.tables)), None)
+    return settings if most is None else _settings_in(stores, settings, most)
+
+
+def _settings_in(stores: LibraryStores, settings: Settings, most: str) -> Settings:
+    """See `settings_of_library`, in a recogniser's space."""
     names = pack_of_space(most)
     pack, recogniser = names or (most.partition("@")[0], "")
     found = for_space(settings, pack, recogniser)

@@ -83,7 +83,12 @@ def unseen(step: str) -> Iterator[tuple[Work, Progress]]:
 
 
 def update_library(
-    stores: LibraryStores, settings: Settings, now: str, working: Working = unseen
+    stores: LibraryStores,
+    settings: Settings,
+    now: str,
+    working: Working = unseen,
+    *,
+    whole: bool = False,
 ) -> Updated:
     """Brings the library's tables up to date and everything that follows them in step.
 
@@ -92,12 +97,13 @@ def update_library(
         settings: `match`, `cluster` and `index`.
         now: ISO time with a zone.
         working: what each step is done within.
+        whole: take up nothing of the last computation.
 
     Raises:
         IdentityPipelineError: the tables cannot be computed; nothing has changed then.
     """
     with working("identity_library") as (work, progress):
-        done = recompute(stores, settings, now, progress)
+        done = recompute(stores, settings, now, progress, whole=whole)
         work.computed = not done.reused
     behind: list[Behind] = []
 

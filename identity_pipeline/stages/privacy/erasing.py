@@ -293,6 +293,12 @@ def generations(erasing: Erasing) -> list[Removed]:
         return _told(_gone("library", "biometric", old))
 
 
+def memory_of_library(erasing: Erasing) -> list[Removed]:
+    """Removes what the last computation left for the next, which then is a whole one."""
+    with erasing.stores.generations.computing():
+        return _told(_gone("memory of the library", "biometric", [erasing.layout.library_memory]))
+
+
 def kmeans_heads(erasing: Erasing) -> list[Removed]:
     """Trains the centres of those who stay anew, where there were any."""
     stores = erasing.stores

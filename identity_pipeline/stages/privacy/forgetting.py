@@ -466,7 +466,7 @@ def _library(walk: Walk) -> Iterable[Removed]:
     their centres and points have places of their own.
     """
     if walk.stores.generations.find() is not None:
-        update_library(walk.stores, walk.settings, _now())
+        update_library(walk.stores, walk.settings, _now(), whole=True)
     return ()
 
 

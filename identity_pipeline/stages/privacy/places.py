@@ -250,6 +250,13 @@ PLACES: Final[tuple[Place, ...]] = (
         erase=_by("migration_backups"),
     ),
     Place(
+        "memory of the library",
+        "biometric",
+        ("tables/.memory",),
+        "templates of all tracks and who is like whom, so that one more ride is little work",
+        erase=_by("memory_of_library"),
+    ),
+    Place(
         "library",
         "biometric",
         ("tables/library", "tables/.generations"),

@@ -1,0 +1,283 @@
+"""What the library is computed from: templates of all videos, those that are remembered unread.
+
+A video whose notes are those that were seen when it was read last is not read again; everything
+else is read and compared with what was recorded of it. Pairs and samples, which only the
+calibration wants, are read of the few videos that it samples.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+import polars as pl
+
+from identity_pipeline.core.clustering.constraints import Pair
+from identity_pipeline.core.clustering.shared_frames import shared_frame_pairs
+from identity_pipeline.core.library.recompute import Calibrated, calibration_of, rides_sampled
+from identity_pipeline.core.matching.assignment import Decisions
+from identity_pipeline.core.matching.cross_pairs import tracks_compared
+from identity_pipeline.core.matching.templates import in_order
+from identity_pipeline.ledger import subjects
+from identity_pipeline.settings import Settings, chosen
+from identity_pipeline.stages.library.copies_in_force import Copies
+from identity_pipeline.stages.progress.protocol import Progress, silent
+from identity_pipeline.stages.specs.assets import TEMPLATE_TABLES
+from identity_pipeline.stages.specs.damage import PassedOver
+from identity_pipeline.stages.stores import LibraryStores
+from identity_pipeline.storage.files.hashing import sha256_of_value
+from identity_pipeline.storage.library.library_memory import (
+    BESIDE,
+    FRAMES,
+    NOTED,
+    TEMPLATES,
+    VIDEOS,
+    LibraryMemory,
+    Rides,
+    stamps,
+)
+from identity_pipeline.storage.video.tables import TableStore
+from identity_pipeline.tables import empty
+
+
+@dataclass(frozen=True)
+class LibraryInputs:
+    """The templates of all videos, of one embedding space.
+
+    Attributes:
+        templates: columns `TEMPLATES` of all that count together, by key.
+        beside: pairs of tracks that share a frame.
+        space: key of the space; empty without a template.
+        other_space: videos left out because their templates are of another space.
+        versions: data version of each video's templates in the recogniser's space.
+        made_of: data versions of all of `TEMPLATE_TABLES` and of the frames, by video.
+        damaged: videos left out because their tables cannot be read; a sentence by video. They are
+            in none of the others, so the library is computed again as soon as they can be read.
+        rides: all that was read, to be remembered.
+        changed: videos whose templates are not those that were remembered.
+        own: the tables in the space.
+        copies: whose rows are left out.
+    """
+
+    templates: pl.DataFrame
+    beside: tuple[Pair, ...]
+    space: str
+    other_space: tuple[str, ...]
+    versions: dict[str, str]
+    made_of: dict[str, list[str]]
+    damaged: dict[str, str]
+    rides: Rides
+    changed: frozenset[str]
+    own: TableStore
+    copies: Copies
+
+    def calibrated(self, decisions: Decisions, settings: Settings) -> Calibrated:
+        """The calibration on these videos; reads of them what it wants.
+
+        Raises:
+            DamagedTableError: what was whole when it was noted is damaged now.
+        """
+        pairs = self._read("calibration_pairs", rides_sampled(self.templates))
+
+        def samples(keys: Collection[str]) -> pl.DataFrame:
+            return self._read("face_samples", {subjects.parse(key).video_id for key in keys})
+
+        return calibration_of(
+            self.templates, pairs, samples, decisions, settings, beside=self.beside
+        )
+
+    def calibrated_on(self, decisions: Decisions, settings: Settings) -> tuple[str, str]:
+        """Digests of all that the calibration is made of, without and with the cohort."""
+        keys = self.templates["track_key"].to_list()
+        labelled, cohort = tracks_compared(keys, decisions.assigned)
+        rides = rides_sampled(self.templates)
+        known = {
+            "space": self.space,
+            "settings": chosen(settings, ("match",)),
+            "rides": [[ride, *self._made_of(ride), ride in self.copies.of] for ride in rides],
+            "labelled": [
+                [key, decisions.assigned[key], *self._made_of(subjects.parse(key).video_id)]
+                for key in labelled
+            ],
+        }
+        strangers = [[key, *self._made_of(subjects.parse(key).video_id)] for key in cohort]
+        return sha256_of_value(known), sha256_of_value(strangers)
+
+    @property
+    def most(self) -> str | None:
+        """The space of most videos that were read, also of copies; None without templates."""
+        first = self.rides.templates.group_by("video_id").agg(pl.col("space").first())
+        spaces = first.group_by("space").agg(videos=pl.len())
+        found = spaces.sort(["videos", "space"], descending=[True, False])["space"]
+        return found[0] if len(found) else None
+
+    def _made_of(self, video_id: str) -> list[str]:
+        return self.made_of[video_id][: len(TEMPLATE_TABLES)]
+
+    def _read(self, name: str, videos: Iterable[str]) -> pl.DataFrame:
+        there = [v for v in sorted(videos) if self.own.layout.table(name, v).is_file()]
+        table = self.copies.counted(
+            pl.concat([empty(name), *(self.own.read(name, video_id) for video_id in there)])
+        )
+        return table.filter(pl.col("space") == self.space)
+
+
+def read_inputs(
+    stores: LibraryStores,
+    copies: Copies,
+    progress: Progress = silent,
+    head_id: str | None = None,
+    aside: Collection[str] = (),
+    memory: LibraryMemory | None = None,
+    seen: Mapping[str, str] | None = None,
+) -> LibraryInputs:
+    """Reads what the library is made of; where there are two spaces, that of most videos wins.
+
+    Args:
+        stores: of the data folder.
+        copies: whose rows are left out.
+        progress: called per video that is read.
+        head_id: read the tables in this head's space (`projection.regenerate` makes them).
+        aside: videos or photo sets that are not read; see `unclaimed`.
+        memory: of the same space; None reads all.
+        seen: what `looked_at` told a moment ago.
+    """
+    own = stores.in_space(head_id)
+    seen = looked_at(stores, head_id) if seen is None else seen
+    there = {video: stamp for video, stamp in seen.items() if video not in aside}
+    kept = memory.rides if memory else _NOTHING
+    rides, damaged = _brought_up(kept, stores.tables, own, there, progress)
+    videos = rides.videos.select("video_id", "made_of", "version").rows()
+    before = dict(kept.videos.select("video_id", pl.col("made_of").list.first()).iter_rows())
+    counted = copies.counted(rides.templates)
+    templates, space, others = _of_one_space(counted)
+    return LibraryInputs(
+        in_order(templates),
+        tuple(rides.beside.select("left", "right").rows()),
+        space,
+        others,
+        {video: version for video, _, version in videos},
+        {video: made_of for video, made_of, _ in videos},
+        damaged,
+        rides,
+        frozenset(v for v, made_of, _ in videos if before.get(v, made_of[0]) != made_of[0]),
+        own,
+        copies,
+    )
+
+
+def of_video(own: TableStore, video_id: str) -> dict[str, pl.DataFrame]:
+    """The tables of `TEMPLATE_TABLES` of one video: all of them, or an error."""
+    there = {name: own.layout.table(name, video_id).is_file() for name in TEMPLATE_TABLES}
+    return {
+        name: own.read(name, video_id) if there[name] else empty(name) for name in TEMPLATE_TABLES
+    }
+
+
+def made_of_video(store: TableStore, own: TableStore, video_id: str) -> list[str]:
+    """Data versions of all that the library reads of a video: its frames tell copies."""
+    frames = store.noted("frames", video_id)
+    return [*versions_of(own, video_id), frames.data_version if frames else ""]
+
+
+def versions_of(store: TableStore, video_id: str) -> list[str]:
+    """Data versions of the tables of `TEMPLATE_TABLES`."""
+    return [version or "" for version in store.versions(TEMPLATE_TABLES, video_id).values()]
+
+
+def looked_at(stores: LibraryStores, head_id: str | None) -> dict[str, str]:
+    """The stamps of all notes of each video that has templates in a space."""
+    store, own = stores.tables, stores.in_space(head_id)
+    folders = [(store if name == FRAMES else own).layout.tables / name for name in NOTED]
+    if head_id is not None:
+        folders.append(store.layout.tables / NOTED[0])
+    several = [stamps(folder) for folder in folders]
+    return {
+        video: " ".join(one.get(video, "-") for one in several)
+        for video in own.videos_with(NOTED[0])
+    }
+
+
+def frames_known(memory: LibraryMemory | None, seen: Mapping[str, str]) -> dict[str, str]:
+    """Data version of the frames of each video that is as it is remembered, without a head."""
+    if memory is None or memory.head_id is not None:
+        return {}
+    rows = memory.rides.videos.select("video_id", "stamp", pl.col("made_of").list.last()).rows()
+    return {video: version for video, stamp, version in rows if seen.get(video) == stamp}
+
+
+_NOTHING = Rides(
+    pl.DataFrame(schema=VIDEOS),
+    empty("track_templates").select(TEMPLATES),
+    pl.DataFrame(schema=BESIDE),
+)
+
+
+def _brought_up(
+    kept: Rides, store: TableStore, own: TableStore, seen: Mapping[str, str], progress: Progress
+) -> tuple[Rides, dict[str, str]]:
+    """What all videos hold, of which only those are read that are not as they are remembered."""
+    known = dict(kept.videos.select("video_id", "stamp").iter_rows())
+    new = sorted(video for video, stamp in seen.items() if known.get(video) != stamp)
+    read, damaged = _read(store, own, new, seen, progress)
+    return _together(kept, known.keys() - seen.keys() | set(new), read), damaged
+
+
+def _read(
+    store: TableStore,
+    own: TableStore,
+    videos: list[str],
+    seen: Mapping[str, str],
+    progress: Progress,
+) -> tuple[Rides, dict[str, str]]:
+    """What some videos hold, and those that cannot be read, a sentence each."""
+    rows, templates, beside = [], [_NOTHING.templates], []
+    passed_over = PassedOver()
+    for n, video_id in enumerate(videos, 1):
+        # Noted before reading: what is replaced meanwhile makes the next run compute again.
+        noted = made_of_video(store, own, video_id)
+        with passed_over.reading(video_id):
+            table = of_video(own, video_id)[NOTED[0]]
+            templates.append(table.select(TEMPLATES))
+            beside += [(video_id, *pair) for pair in shared_frame_pairs(table)]
+            # Whether a video was processed anew does not hang on the space.
+            version = versions_of(store, video_id)[0]
+            rows.append((video_id, seen[video_id], noted, version, False))
+        progress("templates", n, len(videos), "videos")
+    return (
+        Rides(
+            pl.DataFrame(rows, schema=VIDEOS, orient="row"),
+            pl.concat(templates),
+            pl.DataFrame(beside, schema=BESIDE, orient="row"),
+        ),
+        passed_over.why,
+    )
+
+
+def _together(kept: Rides, gone: Collection[str], read: Rides) -> Rides:
+    """What was remembered, without some videos, and what was read."""
+    if not gone and not read.videos.height:
+        return kept
+    out = pl.col("video_id").is_in(sorted(gone))
+    had = kept.videos.filter(out).height
+    old = [kept.videos, kept.templates, kept.beside]
+    parts = [table.filter(~out) if had else table for table in old]
+    new = [read.videos, read.templates, read.beside]
+    videos, templates, beside = (pl.concat(pair) for pair in zip(parts, new, strict=True))
+    return Rides(
+        videos.sort("video_id"), in_order(templates), beside.sort("left", "right"), kept.base
+    )
+
+
+def _of_one_space(templates: pl.DataFrame) -> tuple[pl.DataFrame, str, tuple[str, ...]]:
+    """The templates of the space of most videos, that space, and the videos of others."""
+    of_space = templates.group_by("space").agg(pl.col("video_id").unique())
+    spaces = Counter({row[0]: len(row[1]) for row in of_space.iter_rows()})
+    if not spaces:
+        return templates, "", ()
+    space = min(spaces, key=lambda name: (-spaces[name], name))
+    if len(spaces) == 1:
+        return templates, space, ()
+    others = templates.filter(pl.col("space") != space)["video_id"].unique()
+    return templates.filter(pl.col("space") == space), space, tuple(sorted(others.to_list()))
