@@ -6,7 +6,8 @@ Equal tables are equal bytes: no clock and no writer state goes into a file.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -209,16 +210,22 @@ class TableStore:
 
     def videos_noted(self, asset: str) -> set[str]:
         """Ids of all videos with a manifest of this asset; no file is opened."""
-        folder, suffix = self.layout.tables / asset, ".manifest.json"
-        paths = folder.glob(f"*{suffix}")
-        return {p.name.removesuffix(suffix) for p in paths if not atomic.is_temporary(p)}
+        return set(_named(self.layout.tables / asset, ".manifest.json"))
 
     def videos_with(self, asset: str) -> list[str]:
         """Ids of all videos that have a table of this asset, in alphabetical order."""
-        folder = self.layout.root / "tables" / asset
-        return sorted(
-            path.stem for path in folder.glob("*.parquet") if not atomic.is_temporary(path)
-        )
+        return sorted(_named(self.layout.tables / asset, ".parquet"))
+
+
+def _named(folder: Path, ending: str) -> Iterator[str]:
+    """The names of the files in a folder that have an ending, without it."""
+    if not folder.is_dir():
+        return
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            name = entry.name
+            if name.endswith(ending) and not name.startswith(atomic.TEMPORARY_MARK):
+                yield name.removesuffix(ending)
 
 
 def _name(asset: str, video_id: str) -> str:
