@@ -80,6 +80,7 @@ BENCHES: Final[Sequence[Bench]] = (
         ("--no-bare", "--videos", "6", "--seconds", "1", "--at-once", "1", "--at-once", "2"),
         (),
     ),
+    Bench("bench_clustering", (), ("--full",)),
 )
 
 
