@@ -574,7 +574,7 @@ def before_of(snapshot: Snapshot | None, space: str, versions: Mapping[str, str]
     anew = {v for v, known in current.versions.items() if versions.get(v, known) != known}
 
     def kept(key: str) -> bool:
-        return subjects.parse(key).video_id not in anew
+        return not anew or subjects.parse(key).video_id not in anew
 
     same_scores = current.space == space
     suggestions = snapshot.table("suggestions") if same_scores else empty("suggestions")
@@ -594,6 +594,7 @@ def former_clusters(
     Because humans settled it, or because its video, one of `damaged`, cannot be read now.
     """
     settled = assignments.filter(~pl.col("state").is_in([*GROUPED, "noise"]))["track_key"]
-    aside = [key for key in before.clusters if subjects.parse(key).video_id in damaged]
+    several = before.clusters if damaged else ()
+    aside = [key for key in several if subjects.parse(key).video_id in damaged]
     last = {key: before.clusters.get(key) for key in (*settled.to_list(), *aside)}
     return {key: cluster for key, cluster in last.items() if cluster is not None}

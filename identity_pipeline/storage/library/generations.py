@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -205,7 +205,7 @@ class Generations:
                 if ledger is not None:
                     head = {"seq": ledger[0], "sha256": ledger[1]}
                     atomic.write_json(folder / LEDGER, head)
-                atomic.write_json(folder / NOTE, asdict(generation))
+                atomic.write_json(folder / NOTE, vars(generation))
             self._put_in_force(generation.name)
             for name in self._kept()[:-KEPT]:
                 prune(self.root / name)

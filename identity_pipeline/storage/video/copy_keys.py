@@ -10,6 +10,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -34,12 +35,17 @@ def read_keys(path: Path) -> dict[str, tuple[str, Keys]]:
             if str(held["format"]) != FORMAT:
                 return {}
             videos, versions = held["videos"].tolist(), held["versions"].tolist()
-            ends = np.cumsum(held["counts"])[:-1]
-            keys, times = np.split(held["key"], ends), np.split(held["time_ms"], ends)
+            ends = np.cumsum(held["counts"]).tolist()
+            of = [slice(start, end) for start, end in pairwise([0, *ends])]
+            key, time_ms = held["key"], held["time_ms"]
+            if ends and (ends[-1], ends[-1]) != (len(key), len(time_ms)):
+                return {}
     except _DAMAGES:
         return {}
-    parts = zip(videos, versions, keys, times, strict=True)
-    return {video: (version, Keys(key, time)) for video, version, key, time in parts if video}
+    if not len(videos) == len(versions) == len(of):
+        return {}
+    parts = zip(videos, versions, of, strict=True)
+    return {video: (version, Keys(key[at], time_ms[at])) for video, version, at in parts if video}
 
 
 def write_keys(path: Path, known: Mapping[str, tuple[str, Keys]]) -> None:
