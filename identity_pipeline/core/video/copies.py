@@ -148,16 +148,14 @@ def candidate_pairs(keys: Sequence[Keys]) -> list[Candidate]:
     if not keys:
         return []
     key = np.concatenate([k.key for k in keys])
-    if not len(key):
-        return []
     video = np.repeat(np.arange(len(keys)), [len(k.key) for k in keys])
     step = np.round(np.concatenate([k.time_ms for k in keys]) / STEP_MS).astype(np.int64)
-    order = _shared_by_few(key, video)
+    order = np.lexsort((video, key))
     key, video, step = key[order], video[order], step[order]
     starts = np.flatnonzero(np.r_[True, key[1:] != key[:-1]]) if len(key) else np.empty(0, int)
     sizes = np.diff(np.r_[starts, len(key)])
     parts = []
-    for size in np.unique(sizes).tolist():
+    for size in np.unique(sizes[(sizes >= 2) & (sizes <= COMMON_TO)]).tolist():
         at = starts[sizes == size][:, None] + np.arange(size)
         i, j = np.triu_indices(size, 1)
         pair = video[at[:, i]] * len(keys) + video[at[:, j]]
@@ -179,17 +177,6 @@ def candidate_pairs(keys: Sequence[Keys]) -> list[Candidate]:
         left, right = divmod(int(pair[start]), len(keys))
         found.append(Candidate(left, right, tuple(dict.fromkeys((*offsets, 0.0)))))
     return found
-
-
-def _shared_by_few(key: NDArray[np.uint64], video: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Places of the keys that lead to pairs, by key and video.
-
-    Nearly all keys are of one video, or of many: only the few others are put in order of videos.
-    """
-    order = np.argsort(key)
-    count = np.diff(np.flatnonzero(np.r_[True, key[order][1:] != key[order][:-1], True]))
-    order = order[np.repeat((count >= 2) & (count <= COMMON_TO), count)]
-    return order[np.lexsort((video[order], key[order]))]
 
 
 class Likeness(NamedTuple):
