@@ -24,6 +24,7 @@ from identity_pipeline.settings import Settings, load_settings
 from identity_pipeline.stages.video.detect import detect_video
 from identity_pipeline.storage.video.chunks import ChunkStore
 from identity_pipeline_tests.benchmarks import material, parts
+from identity_pipeline_tests.benchmarks.reach import Row, as_json
 from identity_pipeline_tests.benchmarks.timing import Sample, measured
 
 INPUTS = 16
@@ -101,11 +102,18 @@ def _report(title: str, samples: dict[str, list[Sample]], json_file: Path | None
         table.add_row(name, f"{took.wall:.2f}", f"{took.cpu:.2f}", others)
     console = Console()
     console.print(table)
-    said = "met" if wall <= REACH else "missed"
-    console.print(f"pass / bare parts: wall {wall:.2f} (reach {REACH}: {said}), CPU {cpu:.2f}")
+    console.print(f"pass / bare parts: wall {wall:.2f}, CPU {cpu:.2f}")
     if json_file:
+        row = Row(
+            "the pass over the pixels against decoding and the detector alone, on the clock",
+            f"≤ {REACH:.2f}",
+            f"{wall:.2f} (processor time: {cpu:.2f})",
+            wall <= REACH,
+            "" if wall <= REACH else "what is measured, cut and encoded besides",
+        )
         found = {name: [asdict(one) for one in each] for name, each in samples.items()}
-        json_file.write_text(json.dumps({"wall": wall, "cpu": cpu, "samples": found}, indent=1))
+        told = {"samples": found, **as_json([row])}
+        json_file.write_text(json.dumps(told, indent=1), encoding="utf-8")
 
 
 if __name__ == "__main__":

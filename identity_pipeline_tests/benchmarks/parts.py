@@ -13,8 +13,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from identity_pipeline.core.geometry import Box
 from identity_pipeline.media.video import SamplingClock
 from identity_pipeline.models.vision_encoder import VisionEncoder
+from identity_pipeline_tests.benchmarks.same_faces import Boxes
 from identity_pipeline_tests.benchmarks.timing import Sample, measured
 
 VISION_PX = 224
@@ -70,7 +72,7 @@ class Looped:
     """What the user's loop found and took; the vision part is not in `faces_only`."""
 
     frames: int
-    faces: int
+    boxes: Boxes
     faces_only: Sample
     vision_only: Sample
 
@@ -86,23 +88,24 @@ def users_app(folder: Path, tasks: list[str], det_size: int, score_min: float) -
 
 def users_loop(video: Path, app: Any, fps: float, vision: VisionEncoder) -> Looped:
     """OpenCV reads every frame, `FaceAnalysis.get` sees every sampled one, vision face by face."""
-    frames = faces = 0
+    frames, boxes = 0, Boxes()
     seeing = Sample(others=0.0)
     with measured() as whole:
-        for image in _opencv_frames(video, fps):
+        for index, image in _opencv_frames(video, fps):
             frames += 1
             found = app.get(image)
-            faces += len(found)
+            boxes[index] = [Box(*map(float, face.bbox)) for face in found]
             if found:
                 with measured() as vision_part:
                     for face in found:
                         vision.embed([_crop(image, face.bbox)])
                 seeing = seeing + vision_part
     alone = Sample(whole.wall - seeing.wall, whole.cpu - seeing.cpu, whole.others)
-    return Looped(frames, faces, alone, seeing)
+    return Looped(frames, boxes, alone, seeing)
 
 
-def _opencv_frames(video: Path, fps: float) -> Iterator[NDArray[np.uint8]]:
+def _opencv_frames(video: Path, fps: float) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    """Sampled frames and their numbers."""
     clock = SamplingClock(fps)
     capture = cv2.VideoCapture(str(video))
     step = 1000 / (capture.get(cv2.CAP_PROP_FPS) or 30)
@@ -112,7 +115,7 @@ def _opencv_frames(video: Path, fps: float) -> Iterator[NDArray[np.uint8]]:
         if not there:
             break
         if clock.takes(index * step):
-            yield np.asarray(image, dtype=np.uint8)
+            yield index, np.asarray(image, dtype=np.uint8)
         index += 1
     capture.release()
 

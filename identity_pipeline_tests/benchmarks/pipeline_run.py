@@ -14,6 +14,7 @@ from typing import Any, Literal
 import dagster as dg
 import polars as pl
 
+from identity_pipeline.core.geometry import Box
 from identity_pipeline.definitions import build_defs
 from identity_pipeline.defs.resources.resources import SettingsResource
 from identity_pipeline.models.hub import ModelHub
@@ -22,6 +23,7 @@ from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.video.embeddings import read_embeddings
 from identity_pipeline.storage.video.registry import VideoRegistry
 from identity_pipeline.storage.video.tables import TableStore
+from identity_pipeline_tests.benchmarks.same_faces import Boxes
 from identity_pipeline_tests.benchmarks.timing import Sample, measured
 
 Instance = Literal["ephemeral", "sqlite"]
@@ -37,11 +39,13 @@ class PipelineRun:
         whole: the call that runs the job.
         windows: when each step began and ended, by its key, in the order of their start.
         counts: rows of the tables by which work is counted.
+        boxes: the faces that the pass found.
     """
 
     whole: Sample
     windows: dict[str, tuple[float, float]]
     counts: dict[str, int]
+    boxes: Boxes
 
     @property
     def steps(self) -> dict[str, float]:
@@ -117,7 +121,9 @@ def run_pipeline(
             windows = _step_windows(instance, result.run_id)
             if not result.success:
                 raise RuntimeError(_first_failure(result))
-        return PipelineRun(whole, windows, _counts(TableStore(Layout(data)), record.video_id))
+        store = TableStore(Layout(data))
+        counts, boxes = _counts(store, record.video_id), _boxes(store, record.video_id)
+        return PipelineRun(whole, windows, counts, boxes)
 
 
 def _step_windows(instance: dg.DagsterInstance, run_id: str) -> dict[str, tuple[float, float]]:
@@ -152,3 +158,11 @@ def _counts(store: TableStore, video_id: str) -> dict[str, int]:
     files = store.read("identity_dataset", video_id)
     counts["exported"] = files.filter(pl.col("type") != "metadata").height
     return counts
+
+
+def _boxes(store: TableStore, video_id: str) -> Boxes:
+    boxes: Boxes = {}
+    faces = store.read("face_detections", video_id)
+    for frame, *box in faces.select("frame_idx", "x1", "y1", "x2", "y2").iter_rows():
+        boxes.setdefault(frame, []).append(Box(*box))
+    return boxes

@@ -64,6 +64,8 @@ class Bench:
 
 
 BENCHES: Final[Sequence[Bench]] = (
+    Bench("bench_pass", ("--rounds", "1"), ("--rounds", "3")),
+    Bench("bench_dagster", ("--seconds", "4"), ("--minutes", "2")),
     Bench("bench_gpu", ("--minutes", "0.2")),
     Bench("bench_increment", (), ("--tracks", "100000", "--people", "500")),
     Bench("bench_worker", ("--videos", "8"), ("--videos", "200")),

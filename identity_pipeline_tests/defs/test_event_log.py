@@ -2,6 +2,8 @@
 
 import logging
 import os
+import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 
 from identity_pipeline.defs.instance.instance_home import DataFolderStorage
 from identity_pipeline.defs.instance.open_databases import KEPT, OpenDatabases
+from identity_pipeline.defs.instance.sqlite_storages import EventLog
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 BROKEN = "broken"
@@ -130,6 +133,28 @@ def test_an_entry_is_there_for_others_at_once_and_for_a_child_process(
     assert os.waitpid(child, 0)[1] == 0
     later = instance.get_run_by_id(run_id)
     assert later and later.tags["from"] == "child"
+
+
+def test_who_watches_a_run_sees_each_entry_as_it_comes(instance: dg.DagsterInstance) -> None:
+    run_id, came = run(instance).run_id, threading.Event()
+    seen: list[str] = []
+
+    def see(entry: dg.EventLogEntry, _: str) -> None:
+        seen.append(entry.user_message)
+        if entry.user_message == "late":
+            came.set()
+
+    storage = instance.event_log_storage
+    watching = EventLog(str(Path(storage.path_for_shard(run_id)).parent))  # pyright: ignore
+    watching.register_instance(instance)
+    watching.watch(run_id, None, see)
+    try:
+        late = dg.EventLogEntry(None, logging.INFO, "late", run_id, time.time())
+        storage.store_event(late)
+        assert came.wait(30), seen
+    finally:
+        watching.end_watch(run_id, see)
+        watching.dispose()
 
 
 def test_a_database_that_was_replaced_is_opened_anew(tmp_path: Path) -> None:

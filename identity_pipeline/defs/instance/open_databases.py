@@ -38,20 +38,27 @@ class OpenDatabases:
         """The engine of a database, and whether its file is new: not there yet, or another one.
 
         Somebody may have removed it, or put another one in its place, while it was open; what was
-        written to the old one would be lost.
+        written to the old one would be lost, and what was erased would stay on the disk with it.
         """
         with self._lock:
-            engine, number = self._engines.pop(path, (None, None))
+            changed = path in self._drop_replaced()
+            engine, _ = self._engines.pop(path, (None, None))
             now = _number(path)
-            changed = number is not None and number != now
-            if engine is not None and changed:
-                engine.dispose()
-            if engine is None or changed:
-                engine = _engine(path)
-            self._engines[path] = (engine, now)
+            self._engines[path] = (engine or _engine(path), now)
             while len(self._engines) > KEPT:
                 self._engines.popitem(last=False)[1][0].dispose()
-            return engine, changed or now is None
+            return self._engines[path][0], changed or now is None
+
+    def _drop_replaced(self) -> set[Path]:
+        """Closes those whose file is not the one that was opened."""
+        gone = {
+            path
+            for path, (_, number) in self._engines.items()
+            if number is not None and number != _number(path)
+        }
+        for path in gone:
+            self._engines.pop(path)[0].dispose()
+        return gone
 
     def close(self, path: Path | None = None) -> None:
         """Closes one database, or all; each is opened again when it is asked for."""

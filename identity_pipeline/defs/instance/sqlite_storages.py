@@ -6,6 +6,7 @@ What belongs here: how entries are written. What does not: where the files lie
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -79,8 +80,10 @@ class EventLog(SqliteEventLogStorage):
             return
         if event.dagster_event_type in PLANNED:
             self._store_planned(event)
-        else:
-            super().store_event(event)
+            return
+        super().store_event(event)
+        # The UI waits for changes of this file; while it is open, they go to the log beside it.
+        os.utime(self.path_for_shard(event.run_id))
 
     def _store_planned(self, entry: dg.EventLogEntry) -> None:
         with self.index_connection() as connection:

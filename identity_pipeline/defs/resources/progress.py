@@ -1,8 +1,9 @@
 """Progress of long steps: in the Dagster UI while they run, and to `identity-pipeline status`.
 
-An observation of the asset carries the counts; the longer the step has worked, the longer until the
-next, so that the log of a long video is hardly longer than that of a short one. A file below the
-data folder carries them to other processes, at most every second: `stages.progress.heartbeat`.
+An observation carries the counts, on the first asset of a step; each comes after as long as all
+before it, so that the log of a long video is hardly longer than that of a short one. A file below
+the data folder carries them to other processes, at most every second:
+`stages.progress.heartbeat`.
 """
 
 import time
@@ -12,11 +13,10 @@ import dagster as dg
 
 from identity_pipeline.stages.progress.heartbeat import shown_to_others
 from identity_pipeline.stages.progress.protocol import Progress
+from identity_pipeline.stages.specs.assets import outputs_of
 from identity_pipeline.storage.progress.heartbeat import Heartbeat
 
-SECONDS_BETWEEN_REPORTS = 5.0
-SHARE_BETWEEN_REPORTS = 0.5
-"""Of the time that the step had worked at its last report."""
+FIRST_REPORT_S = 5.0
 
 
 class ProgressReporters:
@@ -27,7 +27,7 @@ class ProgressReporters:
 
     def reporter(self, context: dg.AssetExecutionContext) -> Progress:
         """A callback for one step."""
-        report = _Reporter(context, SECONDS_BETWEEN_REPORTS, time.monotonic)
+        report = _Reporter(context, FIRST_REPORT_S, time.monotonic)
         return shown_to_others(context.resources.store, heartbeat_of(context), report)
 
 
@@ -42,17 +42,16 @@ def heartbeat_of(context: dg.AssetExecutionContext) -> Heartbeat:
 
 class _Reporter:
     def __init__(
-        self, context: dg.AssetExecutionContext, interval: float, clock: Callable[[], float]
+        self, context: dg.AssetExecutionContext, first: float, clock: Callable[[], float]
     ) -> None:
         self._context = context
-        self._interval = interval
+        self._first = first
         self._clock = clock
         self._started = self._last = clock()
 
     def __call__(self, stage: str, done: int, total: int | None, unit: str) -> None:
         now = self._clock()
-        wait = max(self._interval, SHARE_BETWEEN_REPORTS * (self._last - self._started))
-        if now - self._last < wait:
+        if now - self._last < max(self._first, self._last - self._started):
             return
         self._last = now
         rate = done / max(now - self._started, 1e-9)
@@ -63,9 +62,14 @@ class _Reporter:
         if total is not None and left is not None:
             metadata |= {"total": total, "seconds_left": left}
         partition = self._context.partition_key if self._context.has_partition_key else None
-        for key in sorted(self._context.selected_asset_keys):
-            self._context.log_event(
-                dg.AssetObservation(
-                    key, description=said, partition=partition, metadata=dict(metadata)
-                )
+        self._context.log_event(
+            dg.AssetObservation(
+                self._shown(), description=said, partition=partition, metadata=metadata
             )
+        )
+
+    def _shown(self) -> str:
+        """The first asset that the step makes now."""
+        selected = {key.path[-1] for key in self._context.selected_asset_keys}
+        outputs = outputs_of(self._context.op_execution_context.op.name)
+        return next(name for name in outputs if name in selected)
