@@ -64,6 +64,7 @@ class Bench:
 
 
 BENCHES: Final[Sequence[Bench]] = (
+    Bench("bench_video", ("--seconds", "6"), ("--minutes", "2")),
     Bench("bench_pass", ("--rounds", "1"), ("--rounds", "3")),
     Bench("bench_dagster", ("--seconds", "4"), ("--minutes", "2")),
     Bench("bench_gpu", ("--minutes", "0.2")),

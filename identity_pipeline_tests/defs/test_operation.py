@@ -14,7 +14,9 @@ from click.testing import CliRunner, Result
 from dagster._core.storage.dagster_run import RunOpConcurrency
 
 from identity_pipeline.cli.main import cli
+from identity_pipeline.definitions import build_defs
 from identity_pipeline.defs.instance import archiving, old_runs
+from identity_pipeline.defs.resources.resources import SettingsResource
 from identity_pipeline.storage.files.locks import LockBusyError
 from identity_pipeline.storage.layout import Layout
 from identity_pipeline.storage.progress.heartbeat import Heartbeat, Heartbeats
@@ -224,6 +226,21 @@ def test_a_table_that_is_not_sound_stops_its_own_video_and_says_why(video: Video
     assert note is not None and note.code == "check_failed"
     assert note.asset == "frames" and "luma_mean" in note.sentence
     assert "riders" not in metadata_of(result)
+
+
+def test_a_check_can_be_made_long_after_its_asset_and_makes_nothing(video: VideoLibrary) -> None:
+    key = video.video_id("clip")
+    lose_an_export(video, key)
+    asset, before = dg.AssetKey("identity_dataset"), digest_of_tree(video.root)
+    wanted = {dg.AssetCheckKey(asset, name) for name in ("export_is_complete", "sound")}
+    job = build_defs(SettingsResource.of(**video.groups)).resolve_job_def("per_video")
+    result = job.get_subset(asset_selection=set(), asset_check_selection=wanted).execute_in_process(
+        instance=video.instance, partition_key=key, raise_on_error=False
+    )
+    found = {one.check_name: one.passed for one in result.get_asset_check_evaluations()}
+    assert found == {"export_is_complete": False, "sound": True} and not result.success
+    assert result.get_asset_materialization_events() == []
+    assert digest_of_tree(video.root) == before
 
 
 def test_an_error_that_heals_is_tried_again_in_the_run_and_another_is_not(

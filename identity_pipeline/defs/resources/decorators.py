@@ -82,7 +82,7 @@ def _partitioned(
             *(sound_check(spec.key) for spec in specs if spec.table),
             *(check.spec() for check in checks),
         ],
-        # What is checked by itself is made by none of its steps.
+        # So that a check can be made without the asset.
         can_subset=bool(checks),
     )(_runner(function, kind, specs, checks))
 
@@ -156,12 +156,11 @@ def _runner(
         progress: dg.ResourceParam[ProgressReporters],
     ) -> Iterator[Made]:
         step = kind(context, store, settings, models, progress, specs)
-        if context.selected_asset_keys:
-            for made in _made(step, function):
-                yield made
-                if stops(made):
-                    return
-        if isinstance(step, VideoStep) and checks:
+        ends = False
+        for made in _made(step, function) if context.selected_asset_keys else ():
+            yield made
+            ends = ends or stops(made)
+        if isinstance(step, VideoStep) and checks and not ends:
             yield from checked(step, checks)
 
     return run

@@ -98,7 +98,7 @@ def video_check(
 
 
 def stops(made: dg.MaterializeResult | dg.AssetCheckResult) -> bool:
-    """Whether a result of a step has a check that ends the video, so that no other is made."""
+    """Whether a table of a step is not sound: the video ends, and nothing else is checked."""
     checks = made.check_results if isinstance(made, dg.MaterializeResult) else ()
     return not all(check.passed for check in checks or ())
 
