@@ -146,7 +146,7 @@ def read_inputs(
     own = stores.in_space(head_id)
     seen = looked_at(stores, head_id) if seen is None else seen
     there = {video: stamp for video, stamp in seen.items() if video not in aside}
-    kept = memory.rides if memory else _NOTHING
+    kept = memory.rides if memory else _nothing()
     rides, damaged = _brought_up(kept, stores.tables, own, there, progress)
     videos = rides.videos.select("video_id", "made_of", "version").rows()
     before = dict(kept.videos.select("video_id", pl.col("made_of").list.first()).iter_rows())
@@ -207,11 +207,13 @@ def frames_known(memory: LibraryMemory | None, seen: Mapping[str, str]) -> dict[
     return {video: version for video, stamp, version in rows if seen.get(video) == stamp}
 
 
-_NOTHING = Rides(
-    pl.DataFrame(schema=VIDEOS),
-    empty("track_templates").select(TEMPLATES),
-    pl.DataFrame(schema=BESIDE),
-)
+def _nothing() -> Rides:
+    """No ride. Made when it is asked for: a process that is forked must not have used Polars."""
+    return Rides(
+        pl.DataFrame(schema=VIDEOS),
+        empty("track_templates").select(TEMPLATES),
+        pl.DataFrame(schema=BESIDE),
+    )
 
 
 def _brought_up(
@@ -232,7 +234,7 @@ def _read(
     progress: Progress,
 ) -> tuple[Rides, dict[str, str]]:
     """What some videos hold, and those that cannot be read, a sentence each."""
-    rows, templates, beside = [], [_NOTHING.templates], []
+    rows, templates, beside = [], [_nothing().templates], []
     passed_over = PassedOver()
     for n, video_id in enumerate(videos, 1):
         # Noted before reading: what is replaced meanwhile makes the next run compute again.
